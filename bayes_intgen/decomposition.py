@@ -1,0 +1,232 @@
+"""Which mechanism acts in which regime: the additive mean, written as columns.
+
+    E[Y | a, R] = c + sum_k phi_k(a_k) + sum_k (1 - R_k) delta_k(a)
+
+phi_k is the unconfounded contribution of action k and delta_k its confounding bias;
+the confounded contribution is their sum. A decomposition is a tuple of terms, each a
+frozen basis with the prior of its coefficients, and a gate: none for phi_k, 1 - R_k for
+delta_k. The coefficients are shared by all regimes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen.bases import Array, Constant, Coordinate
+from bayes_intgen.errors import ModelError
+from bayes_intgen.mechanisms import LogNormal, Mechanism, Part
+from bayes_intgen.regimes import RegimeData
+
+Role = Literal["intercept", "unconfounded", "bias"]
+Graph = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """One summand of the mean.
+
+    Attributes
+    ----------
+    name : str
+        ``phi(red)``, ``delta(red)``, ``delta(red | green)``, followed by the part.
+    role : {"intercept", "unconfounded", "bias"}
+    action : int or None
+        The action whose mechanism the term belongs to.
+    inputs : tuple of int
+        Actions that the basis takes.
+    part : Part
+        Basis and prior. ``fixed_sd`` overrides its scale.
+    fixed_sd : float or None
+        Prior standard deviation in outcome standard deviations, where the scale is not
+        learned (intercept and levels).
+    """
+
+    name: str
+    role: Role
+    action: int | None
+    inputs: tuple[int, ...]
+    part: Part
+    fixed_sd: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """The terms of a model for given actions, with everything learned from the data frozen.
+
+    Attributes
+    ----------
+    names : tuple of str, length K
+    coordinates : tuple of Coordinate, length K
+    terms : tuple of Term
+    centre, unit : float
+        Mean and standard deviation of the outcome, in its own units: prior scales are
+        multiples of ``unit``, and the intercept counts from ``centre``.
+    intercept_mean : float
+        Prior mean of the intercept, in the outcome's units.
+    """
+
+    names: tuple[str, ...]
+    coordinates: tuple[Coordinate, ...]
+    terms: tuple[Term, ...]
+    centre: float
+    unit: float
+    intercept_mean: float
+
+    @cached_property
+    def columns(self) -> dict[str, slice]:
+        """The columns of each term in the design matrix."""
+        ends = np.cumsum([0, *(term.part.basis.size for term in self.terms)])
+        return {
+            term.name: slice(int(ends[i]), int(ends[i + 1])) for i, term in enumerate(self.terms)
+        }
+
+    @cached_property
+    def size(self) -> int:
+        """Number of coefficients P."""
+        return sum(term.part.basis.size for term in self.terms)
+
+    @cached_property
+    def scaled(self) -> tuple[str, ...]:
+        """Terms whose scale is a hyperparameter."""
+        return tuple(term.name for term in self.terms if term.fixed_sd is None)
+
+    @cached_property
+    def stretched(self) -> tuple[str, ...]:
+        """Terms whose lengthscale is a hyperparameter."""
+        return tuple(term.name for term in self.terms if term.part.lengthscale is not None)
+
+    @cached_property
+    def prior_mean(self) -> Array:
+        """Prior mean of the coefficients, shape (P,), for the outcome less ``centre``."""
+        mean = np.zeros(self.size)
+        mean[self.columns["intercept"]] = self.intercept_mean - self.centre
+        return mean
+
+    def priors(self, kind: Literal["scale", "lengthscale"]) -> tuple[Array, Array]:
+        """Log medians and log sds of the hyperparameters of one kind, in outcome units."""
+        chosen = [
+            term.part.scale if kind == "scale" else term.part.lengthscale
+            for term in self.terms
+            if term.name in (self.scaled if kind == "scale" else self.stretched)
+        ]
+        priors = [prior for prior in chosen if prior is not None]
+        medians = np.log([prior.median for prior in priors]).reshape(-1)
+        if kind == "scale":
+            medians = medians + np.log(self.unit)
+        return medians, np.array([prior.sigma for prior in priors]).reshape(-1)
+
+    def log_sd(self, scale: jax.Array, lengthscale: jax.Array) -> jax.Array:
+        """Log prior standard deviations of the coefficients, shape (P,).
+
+        Parameters
+        ----------
+        scale : Array, shape (len(scaled),)
+            In the outcome's units.
+        lengthscale : Array, shape (len(stretched),)
+        """
+        pieces = []
+        scales, lengths = iter(range(len(self.scaled))), iter(range(len(self.stretched)))
+        for term in self.terms:
+            length = None if term.part.lengthscale is None else lengthscale[next(lengths)]
+            level = (
+                jnp.log(term.fixed_sd * self.unit)
+                if term.fixed_sd is not None
+                else jnp.log(scale[next(scales)])
+            )
+            pieces.append(level + term.part.log_shape(length))
+        return jnp.concatenate(pieces)
+
+    def functions(self, actions: Array) -> Array:
+        """Every term's functions, ungated, shape (n, P)."""
+        out = np.empty((len(actions), self.size))
+        for term in self.terms:
+            out[:, self.columns[term.name]] = term.part.basis.matrix(actions[:, term.inputs])
+        return out
+
+    def matrix(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
+        """The design matrix, shape (n, P): every term's functions times its gate."""
+        out = self.functions(actions)
+        for term in self.terms:
+            if term.role == "bias":
+                out[:, self.columns[term.name]] *= 1.0 - intervened[:, [term.action]]
+        return out
+
+
+def decompose(
+    data: RegimeData,
+    unconfounded: Mapping[str, Mechanism],
+    bias: Mapping[str, Mechanism],
+    graph: Graph | None,
+    intercept: tuple[float, float] | None = None,
+) -> Decomposition:
+    """Break a model down into terms for the given data.
+
+    Parameters
+    ----------
+    data : RegimeData
+    unconfounded, bias : mapping from each action to its Mechanism
+    graph : mapping from each action to its parents, or None
+        None: the graph is unknown, and the bias of an action may depend on every other.
+    intercept : (mean, sd), optional
+        Prior of the intercept in the outcome's units; by default the outcome's mean and
+        five of its standard deviations.
+
+    Raises
+    ------
+    ModelError
+        Where the graph names something that is no action, or has a cycle.
+    """
+    parents = _parents(data.names, graph)
+    coordinates = tuple(Coordinate.of(data.actions[:, k]) for k in range(len(data.names)))
+    centre, unit = float(data.outcome.mean()), float(data.outcome.std())
+    mean, sd = (centre, 5 * unit) if intercept is None else intercept
+
+    constant = Part("", Constant(), LogNormal(1.0, 1.0))
+    terms = [Term("intercept", "intercept", None, (), constant, fixed_sd=sd / unit)]
+    for k, name in enumerate(data.names):
+        for part in unconfounded[name].alone(data.actions[:, [k]], coordinates[k]):
+            terms.append(Term(_named(f"phi({name})", part), "unconfounded", k, (k,), part))
+    for k, name in enumerate(data.names):
+        level = f"delta({name}) level"
+        terms.append(Term(level, "bias", k, (), constant, fixed_sd=1.0))
+        for part in bias[name].alone(data.actions[:, [k]], coordinates[k]):
+            terms.append(Term(_named(f"delta({name})", part), "bias", k, (k,), part))
+        for j in parents[k]:
+            pair = data.actions[:, [k, j]]
+            for part in bias[name].paired(pair, coordinates[k], coordinates[j]):
+                label = _named(f"delta({name} | {data.names[j]})", part)
+                terms.append(Term(label, "bias", k, (k, j), part))
+    return Decomposition(data.names, coordinates, tuple(terms), centre, unit, mean)
+
+
+def _named(name: str, part: Part) -> str:
+    return f"{name} {part.label}" if part.label else name
+
+
+def _parents(names: tuple[str, ...], graph: Graph | None) -> list[list[int]]:
+    """Actions that the bias of each action may depend on besides its own."""
+    if graph is None:
+        return [[j for j in range(len(names)) if j != k] for k in range(len(names))]
+    position = {name: k for k, name in enumerate(names)}
+    for child, its_parents in graph.items():
+        for name in (child, *its_parents):
+            if name not in position:
+                raise ModelError(
+                    f"the graph names {name!r}, which is no action; the actions are "
+                    f"{', '.join(map(repr, names))}"
+                )
+    parents = [[position[p] for p in graph.get(name, ())] for name in names]
+    placed: set[int] = set()
+    while len(placed) < len(names):
+        ready = {k for k in range(len(names)) if k not in placed and placed.issuperset(parents[k])}
+        if not ready:
+            cycle = ", ".join(repr(names[k]) for k in range(len(names)) if k not in placed)
+            raise ModelError(f"the graph has a cycle among {cycle}; it must be acyclic")
+        placed |= ready
+    return parents

@@ -1,0 +1,33 @@
+"""The one family of exceptions and warnings that the package raises."""
+
+
+class BayesIntgenError(ValueError):
+    """Base of every error raised on purpose by `bayes_intgen`."""
+
+
+class DataError(BayesIntgenError):
+    """The rows cannot be used as they are; the message names the column or value."""
+
+
+class ModelError(BayesIntgenError):
+    """A model's specification contradicts itself or the data it is fitted to."""
+
+
+class PointsError(BayesIntgenError):
+    """Query points, grids or intervened sets that do not fit the fitted model."""
+
+
+class SavedFitError(BayesIntgenError):
+    """A saved fit cannot be read: truncated, foreign, or written by a newer version."""
+
+
+class BayesIntgenWarning(UserWarning):
+    """Base of every warning issued by `bayes_intgen`."""
+
+
+class SupportWarning(BayesIntgenWarning):
+    """A query lies outside what the data saw, or its effect is not identified."""
+
+
+class SamplingWarning(BayesIntgenWarning):
+    """The sampler's output is not yet fit for use; the message says what to do."""

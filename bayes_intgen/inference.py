@@ -1,0 +1,344 @@
+"""From data and a model to a posterior."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from numpyro.infer.initialization import init_to_median
+from numpyro.infer.util import initialize_model
+from scipy.optimize import minimize
+
+from bayes_intgen.bases import Array
+from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.diagnostics import warn_of_problems
+from bayes_intgen.errors import ModelError
+from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients
+from bayes_intgen.models.additive import AdditiveModel, additive
+from bayes_intgen.noise import ConstantSpread, Spread
+from bayes_intgen.posterior import Posterior, assemble
+from bayes_intgen.regimes import RegimeData
+from bayes_intgen.sampling import Draws, nuts
+
+ROWS_PER_BATCH = 8192
+
+
+class Settings(NamedTuple):
+    """How long to sample, and from which seed."""
+
+    seed: int
+    chains: int
+    draws: int
+    warmup: int
+    progress: bool
+
+
+def fit(
+    data: RegimeData,
+    model: AdditiveModel | None = None,
+    *,
+    seed: int = 0,
+    chains: int = 4,
+    draws: int = 500,
+    warmup: int = 200,
+    collapse: bool | None = None,
+    progress: bool = True,
+) -> Posterior:
+    """Sample the posterior of a model with NUTS.
+
+    Where the noise is Gaussian the coefficients are integrated out, NUTS samples the
+    hyperparameters, and each draw of the coefficients is exact given them.
+
+    Parameters
+    ----------
+    data : RegimeData
+    model : AdditiveModel, optional
+        By default ``additive()``: Gaussian processes, unknown graph.
+    seed : int
+        The same seed gives the same draws.
+    chains, draws, warmup : int
+        Number of chains, and iterations of each that are kept and that only adapt.
+    collapse : bool, optional
+        Whether to integrate the coefficients out; by default wherever the noise allows.
+        False samples the written-out program, slowly, to check one against the other.
+    progress : bool
+        Whether to report on standard error what is being done.
+
+    Returns
+    -------
+    Posterior
+
+    Raises
+    ------
+    ModelError
+        Where the model does not fit the data, or a setting makes no sense.
+
+    Warns
+    -----
+    SamplingWarning
+        Where the draws are not yet fit for use, with what to do about it.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> intervened = np.repeat([[False, False], [True, False], [False, True]], 50, axis=0)
+    >>> actions = rng.normal(size=(150, 2))
+    >>> outcome = actions @ [1.0, -1.0] + rng.normal(scale=0.1, size=150)
+    >>> data = RegimeData.from_arrays(actions, outcome, intervened)
+    >>> posterior = fit(data, additive(prior="linear"), progress=False)
+    >>> round(float(posterior.joint_effect([[1.0, -1.0]]).mean()))
+    2
+    """
+    model = additive() if model is None else model
+    for name, value, least in (("chains", chains, 1), ("draws", draws, 4), ("warmup", warmup, 10)):
+        if value < least:
+            raise ModelError(f"{name} must be at least {least}, not {value}")
+    if collapse is None:
+        collapse = model.noise == "gaussian"
+    elif collapse and model.noise != "gaussian":
+        raise ModelError("coefficients integrate out under Gaussian noise only; leave collapse out")
+    settings = Settings(seed, chains, draws, warmup, progress)
+    terms = model.decompose(data)
+    with jax.enable_x64(True):
+        pilot = _pilot(data, model, terms)
+        sample = _sample_collapsed if collapse else _sample_written_out
+        sampled, sites, coefficients = sample(data, model, terms, pilot, settings)
+    posterior = Posterior(
+        assemble(data, model, terms, pilot.spread, sites, coefficients, sampled.statistics, settings._asdict())
+    )
+    warn_of_problems(posterior.tree, posterior.joint_effect(_probes(data)))
+    return posterior
+
+
+class _Target:
+    """A program's density over unconstrained sites, as NUTS and the search for a mode see it.
+
+    Parameters
+    ----------
+    program : callable
+        A NumPyro program of one argument, a pytree of arrays.
+    argument : pytree
+        An example of that argument.
+    """
+
+    def __init__(self, program: Callable[[Any], None], argument: Any) -> None:
+        info = initialize_model(
+            jax.random.key(0),
+            program,
+            init_strategy=init_to_median,
+            dynamic_args=True,
+            model_args=(argument,),
+            validate_grad=False,
+        )
+        self.potential: Callable[[Any], Callable[[Any], jax.Array]] = info.potential_fn
+        self._constrain = info.postprocess_fn
+        self.start, self.unravel = ravel_pytree(info.param_info.z)
+        self._value_and_grad = jax.jit(
+            lambda argument, flat: jax.value_and_grad(
+                lambda flat: self.potential(argument)(self.unravel(flat))
+            )(flat)
+        )
+
+    @property
+    def positions(self) -> dict[str, Array]:
+        """Where each site stands in a flat vector."""
+        order = self.unravel(jnp.arange(len(self.start), dtype=self.start.dtype))
+        return {name: np.asarray(index, dtype=int).reshape(-1) for name, index in order.items()}
+
+    def gradient(self, argument: Any, flat: Array) -> tuple[float, Array]:
+        """Potential energy and its gradient."""
+        value, gradient = self._value_and_grad(argument, jnp.asarray(flat))
+        return float(value), np.asarray(gradient)
+
+    def mode(self, argument: Any, start: Array) -> Array:
+        """The point of highest density over the unconstrained sites, shape (D,)."""
+        found = minimize(
+            lambda flat: self.gradient(argument, flat),
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 300, "maxcor": 40, "ftol": 1e-13, "gtol": 1e-2},
+        )
+        return np.asarray(found.x)
+
+    def covariance(self, argument: Any, mode: Array, prior_sd: Array) -> Array:
+        """Inverse curvature at the mode, never much wider than the prior, shape (D, D)."""
+        step = 1e-3 * prior_sd
+        rows = [
+            (
+                self.gradient(argument, mode + shift)[1]
+                - self.gradient(argument, mode - shift)[1]
+            )
+            / (2 * shift[i])
+            for i, shift in enumerate(np.diag(step))
+        ]
+        hessian = (np.array(rows) + np.array(rows).T) / 2 * np.outer(prior_sd, prior_sd)
+        values, vectors = np.linalg.eigh(hessian)
+        root = prior_sd[:, None] * vectors / np.sqrt(np.clip(values, 0.5, None))
+        return np.asarray(root @ root.T)
+
+    def constrain(self, argument: Any, flat: Array) -> dict[str, Array]:
+        """Sites in their own spaces for flat vectors of any leading shape (..., D)."""
+        lead = flat.shape[:-1]
+
+        @jax.jit
+        def convert(argument: Any, flat: jax.Array) -> Any:
+            return jax.lax.map(lambda one: self._constrain(argument)(self.unravel(one)), flat)
+
+        sites = convert(argument, jnp.asarray(flat.reshape(-1, flat.shape[-1])))
+        return {name: np.asarray(v).reshape((*lead, *v.shape[1:])) for name, v in sites.items()}
+
+
+class _Pilot(NamedTuple):
+    """What is known before sampling: the noise's spread, the sums it gives, their mode."""
+
+    spread: Spread | ConstantSpread
+    sums: Sums
+    target: _Target
+    mode: Array
+    covariance: Array
+
+
+def _pilot(data: RegimeData, model: AdditiveModel, terms: Decomposition) -> _Pilot:
+    spread: Spread | ConstantSpread = ConstantSpread()
+    sums = _sums(data, terms, spread)
+    target = _Target(lambda sums: model.collapsed(terms, sums), sums)
+    mode = target.mode(sums, np.asarray(target.start))
+    if model.spread == "fitted":
+        mean, _ = _moments(terms, sums, target.constrain(sums, mode))
+        spread = Spread.of(
+            data.actions, data.intervened, _residuals(data, terms, mean), terms.coordinates
+        )
+        sums = _sums(data, terms, spread)
+        mode = target.mode(sums, mode)
+    prior_sd = np.ones(len(mode))
+    for kind in ("scale", "lengthscale"):
+        if kind in target.positions:
+            prior_sd[target.positions[kind]] = terms.priors(kind)[1]
+    prior_sd[target.positions["noise_sd"]] = model.noise_scale.sigma
+    return _Pilot(spread, sums, target, mode, target.covariance(sums, mode, prior_sd))
+
+
+def _sums(data: RegimeData, terms: Decomposition, spread: Spread | ConstantSpread) -> Sums:
+    def batches() -> Iterator[tuple[Array, Array, Array]]:
+        for batch in data.batches(ROWS_PER_BATCH):
+            yield (
+                terms.matrix(batch.actions, batch.intervened),
+                batch.outcome - terms.centre,
+                1.0 / spread(batch.actions, batch.intervened),
+            )
+
+    return Sums.over(batches())
+
+
+def _residuals(data: RegimeData, terms: Decomposition, coefficients: Array) -> Array:
+    pieces = [
+        batch.outcome - terms.centre - terms.matrix(batch.actions, batch.intervened) @ coefficients
+        for batch in data.batches(ROWS_PER_BATCH)
+    ]
+    return np.concatenate(pieces)
+
+
+def _log_sd(terms: Decomposition, sites: Any) -> jax.Array:
+    none = jnp.zeros(0)
+    return terms.log_sd(sites.get("scale", none), sites.get("lengthscale", none))
+
+
+def _moments(terms: Decomposition, sums: Sums, sites: dict[str, Array]) -> tuple[Array, Array]:
+    """Mean and covariance of the coefficients given the hyperparameters."""
+    mean, covariance = conditional_moments(
+        sums, terms.prior_mean, _log_sd(terms, sites), sites["noise_sd"]
+    )
+    return np.asarray(mean), np.asarray(covariance)
+
+
+def _starts(mode: Array, covariance: Array, settings: Settings) -> Array:
+    """Points scattered about the mode as widely as the posterior is expected to be."""
+    rng = np.random.default_rng(settings.seed)
+    normal = rng.standard_normal((settings.chains, len(mode)))
+    return np.asarray(mode + normal @ np.linalg.cholesky(covariance).T)
+
+
+def _nuts(
+    target: _Target, argument: Any, mode: Array, covariance: Array, settings: Settings
+) -> Draws:
+    return nuts(
+        target.potential,
+        argument,
+        _starts(mode, covariance, settings),
+        target.unravel,
+        covariance,
+        warmup=settings.warmup,
+        draws=settings.draws,
+        seed=settings.seed,
+        progress=settings.progress,
+    )
+
+
+def _sample_collapsed(
+    data: RegimeData, model: AdditiveModel, terms: Decomposition, pilot: _Pilot, settings: Settings
+) -> tuple[Draws, dict[str, Array], Array]:
+    sums = jax.tree.map(jnp.asarray, pilot.sums)
+    sampled = _nuts(pilot.target, sums, pilot.mode, pilot.covariance, settings)
+    sites = pilot.target.constrain(sums, sampled.flat)
+
+    @jax.jit
+    def draw(sums: Sums, sites: Any, keys: jax.Array) -> jax.Array:
+        def one(item: Any) -> jax.Array:
+            sites, key = item
+            return draw_coefficients(
+                key, sums, terms.prior_mean, _log_sd(terms, sites), sites["noise_sd"]
+            )
+
+        return jax.lax.map(one, (sites, keys))
+
+    def of_chain(chain: int) -> Array:
+        with jax.enable_x64(True):
+            key = jax.random.fold_in(jax.random.key(settings.seed), chain)
+            mine = {name: jnp.asarray(values[chain]) for name, values in sites.items()}
+            return np.asarray(draw(sums, mine, jax.random.split(key, settings.draws)))
+
+    with ThreadPoolExecutor() as pool:
+        coefficients = np.stack(list(pool.map(of_chain, range(settings.chains))))
+    return sampled, sites, coefficients
+
+
+def _sample_written_out(
+    data: RegimeData, model: AdditiveModel, terms: Decomposition, pilot: _Pilot, settings: Settings
+) -> tuple[Draws, dict[str, Array], Array]:
+    """The generative program itself, started from the Gaussian pilot."""
+    rows = (
+        terms.functions(data.actions),
+        data.intervened,
+        np.sqrt(pilot.spread(data.actions, data.intervened)),
+        data.outcome - terms.centre,
+    )
+    rows = jax.tree.map(jnp.asarray, rows)
+    target = _Target(lambda rows: model.written_out(terms, *rows), rows)
+    mode = np.array(target.start)
+    covariance = np.eye(len(mode))
+    for name, index in pilot.target.positions.items():
+        mode[target.positions[name]] = pilot.mode[index]
+        for other, column in pilot.target.positions.items():
+            covariance[np.ix_(target.positions[name], target.positions[other])] = pilot.covariance[
+                np.ix_(index, column)
+            ]
+    sites = pilot.target.constrain(pilot.sums, pilot.mode)
+    centre, spread = _moments(terms, pilot.sums, sites)
+    sd = np.exp(np.asarray(_log_sd(terms, sites)))
+    weights = target.positions["weights"]
+    mode[weights] = (centre - terms.prior_mean) / sd
+    covariance[np.ix_(weights, weights)] = spread / np.outer(sd, sd)
+
+    sampled = _nuts(target, rows, mode, covariance, settings)
+    sites = target.constrain(rows, sampled.flat)
+    sites.pop("weights")
+    return sampled, sites, sites.pop("coefficients")
+
+
+def _probes(data: RegimeData) -> Array:
+    """Points at which the joint effect is checked: rows of the data, evenly spaced."""
+    return data.actions[np.linspace(0, len(data) - 1, 20).astype(int)]

@@ -1,0 +1,325 @@
+"""Priors over one mechanism: a random function of an action, or of an action and another.
+
+A mechanism here is a specification. Given data it is broken into parts, each a frozen
+basis whose coefficients are normal with mean zero, and standard deviations that the
+part's hyperparameters give. Scales are in units of the outcome's standard deviation and
+lengthscales in units of the squashed coordinate (robust standard deviations of the
+action, :class:`~bayes_intgen.bases.Coordinate`), so the defaults follow the data's units.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from numpyro.contrib.hsgp.spectral_densities import (
+    diag_spectral_density_matern,
+    diag_spectral_density_squared_exponential,
+)
+
+from bayes_intgen.bases import (
+    Array,
+    Basis,
+    Coordinate,
+    Joined,
+    Monomials,
+    PenalisedSpline,
+    Principal,
+    Products,
+    Sines,
+    Slope,
+)
+from bayes_intgen.errors import ModelError
+
+KernelName = Literal["squared_exponential", "matern32", "matern52"]
+
+_DENSITIES: dict[str, Callable[..., jax.Array]] = {
+    "squared_exponential": diag_spectral_density_squared_exponential,
+    "matern32": partial(diag_spectral_density_matern, 1.5),
+    "matern52": partial(diag_spectral_density_matern, 2.5),
+}
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    """Prior of a positive hyperparameter: its median, and the sd of its logarithm.
+
+    Examples
+    --------
+    >>> LogNormal(median=0.4, sigma=1.5)
+    LogNormal(median=0.4, sigma=1.5)
+    """
+
+    median: float
+    sigma: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.median < np.inf and 0 < self.sigma < np.inf):
+            raise ModelError(f"a log-normal needs a positive median and sigma, not {self}")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A basis with the prior of its coefficients.
+
+    The coefficients' standard deviations are ``scale * shape``: one shape for all where
+    ``kernel`` is None, the square root of the kernel's spectral density otherwise.
+
+    Attributes
+    ----------
+    label : str
+        What the part adds, ``""`` for the body of the mechanism.
+    basis : Basis
+    scale : LogNormal
+        In units of the outcome's standard deviation.
+    kernel : str or None
+    lengthscale : LogNormal or None
+        In units of the squashed coordinate; given exactly when ``kernel`` is.
+    """
+
+    label: str
+    basis: Basis
+    scale: LogNormal
+    kernel: KernelName | None = None
+    lengthscale: LogNormal | None = None
+
+    def log_shape(self, lengthscale: ArrayLike | None) -> jax.Array:
+        """Log standard deviations of the coefficients at unit scale, shape (basis.size,)."""
+        if self.kernel is None:
+            return jnp.zeros(self.basis.size)
+        assert isinstance(self.basis, Sines)
+        assert lengthscale is not None
+        return log_spectral_sd(self.kernel, self.basis, lengthscale)
+
+
+def log_spectral_sd(kernel: KernelName, basis: Sines, lengthscale: ArrayLike) -> jax.Array:
+    """Log coefficient standard deviations of a unit-scale Hilbert-space GP, shape (size,).
+
+    Solin and Särkkä (2020), eq. 20: half the log spectral density at the square root of
+    each eigenvalue.
+    """
+    density = _DENSITIES[kernel](
+        alpha=1.0, length=lengthscale, ell=basis.box, m=basis.size, dim=1
+    )
+    # A density that underflows at a long lengthscale must not turn the gradient into NaN.
+    return 0.5 * jnp.log(density + 1e-280)
+
+
+class Mechanism(Protocol):
+    """What a prior over a mechanism has to offer."""
+
+    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
+        """A function of one action; ``actions`` has shape (n, 1)."""
+        ...
+
+    def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
+        """What a second action adds to a function of the first; ``actions`` is (n, 2)."""
+        ...
+
+
+SCALE = LogNormal(median=0.4, sigma=1.5)
+# An interaction that is there usually moves the outcome by a tenth of its standard
+# deviation or so, and most are not there: the median is small, the spread two decades.
+INTERACTION_SCALE = LogNormal(median=0.02, sigma=2.0)
+# How finely an interaction, or the effect of another action, is resolved.
+MAIN_SIZE, MARGIN_SIZE, PRODUCT_ORDER = 5, 4, 4
+
+
+def _pair(
+    own: Principal, other: Principal, other_main: Principal, scale: LogNormal
+) -> tuple[Part, ...]:
+    return (
+        Part("", other_main, scale),
+        Part("interaction", Products(own, other, PRODUCT_ORDER), scale),
+    )
+
+
+@dataclass(frozen=True)
+class GP:
+    """Gaussian process in its Hilbert-space form, on top of a straight line.
+
+    Attributes
+    ----------
+    kernel : {"squared_exponential", "matern32", "matern52"}
+    scale, slope : LogNormal
+        Marginal standard deviation of the process, and standard deviation of the
+        line's slope, in units of the outcome's standard deviation.
+    lengthscale : LogNormal
+        In units of the squashed coordinate.
+    interaction : LogNormal
+        Scale of what another action adds.
+    interaction_lengthscale : float
+        Fixed lengthscale of what another action adds.
+    size : int or None
+        Number of basis functions; None lets the data's range decide.
+
+    Examples
+    --------
+    >>> GP(kernel="matern52").kernel
+    'matern52'
+    """
+
+    kernel: KernelName = "squared_exponential"
+    scale: LogNormal = SCALE
+    slope: LogNormal = SCALE
+    lengthscale: LogNormal = LogNormal(median=1.5, sigma=0.5)
+    interaction: LogNormal = INTERACTION_SCALE
+    interaction_lengthscale: float = 2.0
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kernel not in _DENSITIES:
+            raise ModelError(
+                f"kernel {self.kernel!r} is not known; choose from {', '.join(_DENSITIES)}"
+            )
+        if self.size is not None and self.size < 2:
+            raise ModelError(f"a GP needs at least 2 basis functions, not {self.size}")
+
+    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
+        sines = Sines.of(actions, coordinate, self.size)
+        return (
+            Part("slope", Slope.of(actions, coordinate), self.slope),
+            Part("", sines, self.scale, self.kernel, self.lengthscale),
+        )
+
+    def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
+        def margin(column: int, coordinate: Coordinate, size: int) -> Principal:
+            values = actions[:, column : column + 1]
+            sines = Sines.of(values, coordinate, 16)
+            with jax.enable_x64(True):
+                log_sd = log_spectral_sd(self.kernel, sines, self.interaction_lengthscale)
+                sd = np.exp(np.asarray(log_sd))
+            return Principal.of(values, sines, sd, size)
+
+        return _pair(
+            margin(0, own, MARGIN_SIZE),
+            margin(1, other, MARGIN_SIZE),
+            margin(1, other, MAIN_SIZE),
+            self.interaction,
+        )
+
+
+@dataclass(frozen=True)
+class Spline:
+    """Penalised cubic B-spline with knots at quantiles, on top of a straight line.
+
+    Attributes
+    ----------
+    intervals : int
+        Number of intervals between knots.
+    degree : int
+        Degree of the pieces.
+    scale, slope : LogNormal
+        Average standard deviation of the curved part over the data, and standard
+        deviation of the line's slope, in units of the outcome's standard deviation.
+    interaction : LogNormal
+        Scale of what another action adds.
+
+    Examples
+    --------
+    >>> Spline(intervals=8).degree
+    3
+    """
+
+    intervals: int = 12
+    degree: int = 3
+    scale: LogNormal = SCALE
+    slope: LogNormal = SCALE
+    interaction: LogNormal = INTERACTION_SCALE
+
+    def __post_init__(self) -> None:
+        if self.intervals < 2 or self.degree < 1:
+            raise ModelError("a spline needs at least 2 intervals and degree 1")
+
+    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
+        spline = PenalisedSpline.of(actions, coordinate, self.intervals, self.degree)
+        return (
+            Part("slope", Slope.of(actions, coordinate), self.slope),
+            Part("", spline, self.scale),
+        )
+
+    def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
+        def margin(column: int, coordinate: Coordinate, size: int) -> Principal:
+            values = actions[:, column : column + 1]
+            slope = Slope.of(values, coordinate)
+            spline = PenalisedSpline.of(values, coordinate, self.intervals, self.degree)
+            # A line and a curve of unit variance each, the line twice as large.
+            sd = np.concatenate([[1 / slope.matrix(values).std()], np.full(spline.size, 0.5)])
+            return Principal.of(values, Joined(slope, spline), sd, size)
+
+        return _pair(
+            margin(0, own, MARGIN_SIZE),
+            margin(1, other, MARGIN_SIZE),
+            margin(1, other, MAIN_SIZE),
+            self.interaction,
+        )
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    """Polynomial in the standardised actions, as in the published estimator.
+
+    Attributes
+    ----------
+    degree : int
+        Total degree, 3 as published.
+    scale : LogNormal
+        Standard deviation of each coefficient.
+    interaction : LogNormal
+        Standard deviation of each coefficient of a term with another action.
+
+    Examples
+    --------
+    >>> Polynomial().degree
+    3
+    """
+
+    degree: int = 3
+    scale: LogNormal = SCALE
+    interaction: LogNormal = INTERACTION_SCALE
+
+    def __post_init__(self) -> None:
+        if self.degree < 1:
+            raise ModelError(f"a polynomial needs degree 1 or more, not {self.degree}")
+
+    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
+        powers = tuple((i,) for i in range(1, self.degree + 1))
+        return (Part("", Monomials.of(actions, (coordinate,), powers), self.scale),)
+
+    def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
+        powers = tuple(
+            (i, j) for j in range(1, self.degree + 1) for i in range(self.degree + 1 - j)
+        )
+        return (Part("", Monomials.of(actions, (own, other), powers), self.interaction),)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A straight line in each action.
+
+    Attributes
+    ----------
+    scale : LogNormal
+        Standard deviation of the slope, in outcome standard deviations for a robust
+        standard deviation of the action.
+    interaction : LogNormal
+        The same for the slope in another action.
+
+    Examples
+    --------
+    >>> Linear().scale.median
+    0.4
+    """
+
+    scale: LogNormal = SCALE
+    interaction: LogNormal = INTERACTION_SCALE
+
+    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
+        return (Part("", Monomials.of(actions, (coordinate,), ((1,),)), self.scale),)
+
+    def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
+        return (Part("", Monomials.of(actions, (own, other), ((0, 1),)), self.interaction),)

@@ -1,0 +1,70 @@
+"""Pictures of effects with Matplotlib."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayes_intgen.errors import PointsError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from bayes_intgen.posterior import Posterior
+
+
+def plot_joint_effect(
+    posterior: "Posterior",
+    action: str,
+    at: Mapping[str, float] | None = None,
+    *,
+    levels: Sequence[float] = (0.5, 0.9),
+    size: int = 100,
+    color: str = "C0",
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """As ``Posterior.plot_joint_effect``, of which this is the body.
+
+    Examples
+    --------
+    >>> plot_joint_effect(posterior, "red", levels=[0.9]).get_ylabel()
+    'E[intensity | do(red, green)]'
+    """
+    import matplotlib.pyplot as plt
+
+    at = dict(at or {})
+    for name in (action, *at):
+        if name not in posterior.actions:
+            raise PointsError(
+                f"{name!r} is no action; the actions are {', '.join(map(repr, posterior.actions))}"
+            )
+    if action in at:
+        raise PointsError(f"{action!r} runs along the axis and cannot be held in at")
+    if not levels or not all(0 < level < 1 for level in levels):
+        raise PointsError("levels must be probabilities between 0 and 1")
+
+    coordinates = dict(zip(posterior.actions, posterior.terms.coordinates, strict=True))
+    others = [name for name in posterior.actions if name != action]
+    held = {name: float(at.get(name, coordinates[name].centre)) for name in others}
+    along = np.linspace(coordinates[action].low, coordinates[action].high, size)
+    points = np.stack(
+        [along if name == action else np.full(size, held[name]) for name in posterior.actions],
+        axis=1,
+    )
+    effect = posterior.joint_effect(points)
+    draws = effect.stack(sample=("chain", "draw")).transpose("sample", "point").to_numpy()
+
+    if ax is None:
+        _, ax = plt.subplots(layout="constrained")
+    for level in sorted(levels, reverse=True):
+        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        ax.fill_between(
+            along, low, high, color=color, alpha=0.25, linewidth=0, label=f"{level:.0%} band"
+        )
+    ax.plot(along, draws.mean(axis=0), color=color, label="posterior mean")
+    ax.set_xlabel(action)
+    ax.set_ylabel(f"E[{effect.attrs['outcome']} | do({', '.join(posterior.actions)})]")
+    if held:
+        ax.set_title(", ".join(f"{name} = {value:.4g}" for name, value in held.items()))
+    ax.legend(frameon=False)
+    return ax

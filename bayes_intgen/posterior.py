@@ -1,0 +1,390 @@
+"""The posterior: effects and mechanisms from draws, in labelled arrays.
+
+Every draw that leaves the library has dims (chain, draw, ...), what is drawn last.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_intgen import serialise
+from bayes_intgen.bases import Array
+from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.errors import PointsError, SupportWarning
+from bayes_intgen.models.additive import AdditiveModel
+from bayes_intgen.noise import ConstantSpread, Spread
+from bayes_intgen.regimes import RegimeData
+
+if TYPE_CHECKING:
+    import os
+
+    from matplotlib.axes import Axes
+
+
+class Posterior:
+    """Draws from the posterior of a model, with what is needed to predict from them.
+
+    Made by :func:`bayes_intgen.fit` and :func:`bayes_intgen.load`. The tree is all there
+    is: a posterior built from it again is the same.
+
+    Parameters
+    ----------
+    tree : DataTree
+        As :func:`assemble` makes it.
+
+    Attributes
+    ----------
+    tree : DataTree
+        Groups ``posterior`` (hyperparameters and intercept), ``sample_stats`` and
+        ``constant_data`` in ArviZ's schema, and ``coefficients``.
+    model : AdditiveModel
+    terms : Decomposition
+    spread : Spread or ConstantSpread
+        Relative variance of the noise.
+    """
+
+    def __init__(self, tree: xr.DataTree) -> None:
+        self.tree = tree
+        self.model: AdditiveModel = serialise.loads(tree.attrs["model"])
+        self.terms: Decomposition = serialise.loads(tree.attrs["terms"])
+        self.spread: Spread | ConstantSpread = serialise.loads(tree.attrs["spread"])
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the actions."""
+        return self.terms.names
+
+    def joint_effect(self, points: Any) -> xr.DataArray:
+        """Draws of the mean outcome with all actions set, E[Y | do(points)].
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), or data frame with a column an action
+            In the actions' own units.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, point)
+            In the outcome's units. Each action's values are coordinates along ``point``.
+
+        Raises
+        ------
+        PointsError
+            On wrong shapes, missing columns, or cells that are not finite.
+
+        Warns
+        -----
+        SupportWarning
+            Where points lie outside an action's observed range.
+
+        Examples
+        --------
+        >>> posterior.joint_effect([[0.1, 0.2]]).dims
+        ('chain', 'draw', 'point')
+        """
+        return self.effect(points, self.actions)
+
+    def effect(self, points: Any, intervened: Sequence[str]) -> xr.DataArray:
+        """Draws of E[Y | do(a_S), a_rest]: some actions set, the others observed.
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), or data frame with a column an action
+            Values of all actions, whether set or observed.
+        intervened : sequence of str
+            The set S of actions that are set from outside; empty for none.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, point)
+
+        Raises
+        ------
+        PointsError
+            As :meth:`joint_effect`, and where ``intervened`` names no action.
+
+        Examples
+        --------
+        >>> posterior.effect([[0.1, 0.2]], intervened=["red"]).sizes["point"]
+        1
+        """
+        values = self._points(points)
+        mask = np.broadcast_to(self._mask(intervened), values.shape)
+        out = self._coefficients @ self.terms.matrix(values, mask).T + self.terms.centre
+        return xr.DataArray(
+            out,
+            dims=("chain", "draw", "point"),
+            coords={**self._draw_coords(), **self._point_coords(values)},
+            name="effect",
+            attrs={"intervened": ", ".join(intervened), "outcome": self._outcome_name},
+        )
+
+    def mechanisms(self, grid: Any) -> xr.Dataset:
+        """Draws of the contribution of each action along a grid.
+
+        Parameters
+        ----------
+        grid : array_like, shape (M, K), or data frame with a column an action
+            Each action's contribution is evaluated along its own column. Where the graph
+            is unknown or gives parents, its confounded contribution depends on the other
+            columns of the same row too.
+
+        Returns
+        -------
+        Dataset, dims (chain, draw, action, point)
+            ``unconfounded``: phi_k(a_k), averaging zero over the data's rows.
+            ``confounded``: phi_k + delta_k, the contribution where the action was not set.
+            In the outcome's units; coordinate ``value`` (action, point) holds the grid.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`joint_effect`.
+
+        Examples
+        --------
+        >>> sorted(posterior.mechanisms([[0.1, 0.2]]).data_vars)
+        ['confounded', 'unconfounded']
+        """
+        values = self._points(grid)
+        draws = self._coefficients
+        shape = (*draws.shape[:2], len(self.actions), len(values))
+        unconfounded, bias = np.zeros(shape), np.zeros(shape)
+        for term in self.terms.terms:
+            if term.action is None:
+                continue
+            functions = term.part.basis.matrix(values[:, term.inputs])
+            contribution = draws[..., self.terms.columns[term.name]] @ functions.T
+            part = unconfounded if term.role == "unconfounded" else bias
+            part[:, :, term.action] += contribution
+        dims = ("chain", "draw", "action", "point")
+        return xr.Dataset(
+            {"unconfounded": (dims, unconfounded), "confounded": (dims, unconfounded + bias)},
+            coords={
+                **self._draw_coords(),
+                "action": list(self.actions),
+                "point": np.arange(len(values)),
+                "value": (("action", "point"), values.T),
+            },
+        )
+
+    def plot_joint_effect(
+        self,
+        action: str,
+        at: Mapping[str, float] | None = None,
+        *,
+        levels: Sequence[float] = (0.5, 0.9),
+        size: int = 100,
+        color: str = "C0",
+        ax: "Axes | None" = None,
+    ) -> "Axes":
+        """Draw the joint effect along one action as a line with credible bands.
+
+        Parameters
+        ----------
+        action : str
+            Runs over its observed range.
+        at : mapping from action to value, optional
+            Where the other actions are held; at their medians where left out.
+        levels : sequence of float
+            Probabilities of the central bands.
+        size : int
+            Number of points along the line.
+        color : str
+        ax : matplotlib Axes, optional
+            A new figure where left out.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Examples
+        --------
+        >>> posterior.plot_joint_effect("red", at={"green": 0.2}).get_xlabel()
+        'red'
+        """
+        from bayes_intgen.plots import plot_joint_effect
+
+        return plot_joint_effect(self, action, at, levels=levels, size=size, color=color, ax=ax)
+
+    def save(self, path: "str | os.PathLike[str]") -> None:
+        """Write everything needed to predict again to one netCDF file.
+
+        The file appears whole or not at all; :func:`bayes_intgen.load` reads it.
+
+        Examples
+        --------
+        >>> posterior.save(folder / "fit.nc")
+        """
+        from bayes_intgen.storage import save
+
+        save(self, path)
+
+    @property
+    def _coefficients(self) -> Array:
+        values: Array = self.tree["coefficients"]["coefficients"].to_numpy()
+        return values
+
+    @property
+    def _outcome_name(self) -> str:
+        return str(self.tree.attrs["outcome"])
+
+    def _draw_coords(self) -> dict[str, Any]:
+        data = self.tree["posterior"].dataset
+        return {"chain": data["chain"].to_numpy(), "draw": data["draw"].to_numpy()}
+
+    def _point_coords(self, values: Array) -> dict[str, Any]:
+        taken = {"chain", "draw", "point"}
+        named = {
+            name: ("point", values[:, k])
+            for k, name in enumerate(self.actions)
+            if name not in taken
+        }
+        return {"point": np.arange(len(values)), **named}
+
+    def _mask(self, intervened: Sequence[str]) -> NDArray[np.bool_]:
+        if isinstance(intervened, str):
+            raise PointsError(f"intervened must be a list; write intervened=[{intervened!r}]")
+        for name in intervened:
+            if name not in self.actions:
+                raise PointsError(
+                    f"intervened names {name!r}, which is no action; the actions are "
+                    f"{', '.join(map(repr, self.actions))}"
+                )
+        return np.array([name in intervened for name in self.actions])
+
+    def _points(self, points: Any) -> Array:
+        """Checked points, shape (M, K), with a warning for what lies outside the data."""
+        try:
+            table = nw.from_native(points, eager_only=True)
+        except TypeError:
+            try:
+                values = np.asarray(points, dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise PointsError(f"points must be numbers of shape (points, actions) ({error})")
+        else:
+            missing = [name for name in self.actions if name not in table.columns]
+            if missing:
+                raise PointsError(f"points have no column {', '.join(map(repr, missing))}")
+            values = np.stack(
+                [np.asarray(table[n].to_numpy(), dtype=np.float64) for n in self.actions], axis=1
+            )
+        if values.ndim != 2 or values.shape[1] != len(self.actions):
+            raise PointsError(
+                f"points must have shape (points, {len(self.actions)}), a column for each of "
+                f"{', '.join(map(repr, self.actions))}, not {values.shape}"
+            )
+        for k, name in enumerate(self.actions):
+            bad = np.flatnonzero(~np.isfinite(values[:, k]))
+            if bad.size:
+                raise PointsError(f"points hold NaN or infinity for {name!r} in row {bad[0]}")
+            seen = self.terms.coordinates[k]
+            outside = int(((values[:, k] < seen.low) | (values[:, k] > seen.high)).sum())
+            if outside:
+                warnings.warn(
+                    f"{outside} of {len(values)} points set {name!r} outside its observed range, "
+                    f"{seen.low:g} to {seen.high:g}: answers there are extrapolation",
+                    SupportWarning,
+                    stacklevel=4,
+                )
+        return values
+
+    def __repr__(self) -> str:
+        sizes = self.tree["posterior"].sizes
+        head = (
+            f"Posterior of {self._outcome_name!r} given {', '.join(map(repr, self.actions))}: "
+            f"{sizes['chain']} chains of {sizes['draw']} draws"
+        )
+        table = self.tree["constant_data"].dataset
+        labels, rows = table["regime"].to_numpy(), table["rows"].to_numpy()
+        width = max(map(len, map(str, labels)))
+        body = [f"  {label:<{width}}  {n} rows" for label, n in zip(labels, rows, strict=True)]
+        return "\n".join([head, *body])
+
+
+def assemble(
+    data: RegimeData,
+    model: AdditiveModel,
+    terms: Decomposition,
+    spread: Spread | ConstantSpread,
+    sites: Mapping[str, Array],
+    coefficients: Array,
+    statistics: Mapping[str, NDArray[Any]],
+    settings: Mapping[str, Any],
+) -> xr.DataTree:
+    """The tree of a fit in ArviZ's schema, with the model as JSON in its attributes.
+
+    Parameters
+    ----------
+    sites : mapping from hyperparameter to draws, shape (chain, draw, ...)
+    coefficients : ndarray, shape (chain, draw, P)
+    statistics : mapping from sample statistic to values, shape (chain, draw)
+
+    Returns
+    -------
+    DataTree
+    """
+    coords: dict[str, Any] = {
+        "chain": np.arange(coefficients.shape[0]),
+        "draw": np.arange(coefficients.shape[1]),
+    }
+    lead = ("chain", "draw")
+    labels = {"scale": terms.scaled, "lengthscale": terms.stretched}
+    posterior = xr.Dataset(coords=coords)
+    intercept = coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
+    posterior["intercept"] = (lead, intercept)
+    for name, values in sites.items():
+        if name in labels:
+            dim = f"{name}_of"
+            posterior = posterior.assign_coords({dim: list(labels[name])})
+            posterior[name] = ((*lead, dim), values)
+        else:
+            posterior[name] = (lead, values)
+
+    regimes = data.regimes
+    constant = xr.Dataset(
+        {
+            "rows": ("regime", np.array(list(regimes.values()))),
+            "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
+        },
+        coords={
+            "regime": [data.label(mask) for mask in regimes],
+            "action": list(data.names),
+        },
+    )
+    drawn = xr.Dataset(
+        {"coefficients": ((*lead, "coefficient"), coefficients)},
+        coords={
+            **coords,
+            "coefficient": [
+                f"{term.name}[{i}]" for term in terms.terms for i in range(term.part.basis.size)
+            ],
+        },
+    )
+    stats = xr.Dataset({name: (lead, v) for name, v in statistics.items()}, coords=coords)
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": posterior,
+            "sample_stats": stats,
+            "constant_data": constant,
+            "coefficients": drawn,
+        }
+    )
+    tree.attrs = {
+        "creation_library": "bayes-intgen",
+        "creation_library_version": version("bayes-intgen"),
+        "inference_library": "numpyro",
+        "inference_library_version": version("numpyro"),
+        "outcome": data.outcome_name,
+        "settings": serialise.dumps(dict(settings)),
+        "model": serialise.dumps(model),
+        "terms": serialise.dumps(terms),
+        "spread": serialise.dumps(spread),
+    }
+    return tree

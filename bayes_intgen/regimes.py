@@ -1,0 +1,359 @@
+"""Rows of data with the record of which actions were set from outside in each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Self
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bayes_intgen.errors import DataError
+from bayes_intgen.identification import Mask, is_identified
+
+OBSERVATIONAL = "observational"
+SEPARATOR = "+"
+
+# An intercept, and a slope of the unconfounded contribution and of the confounding bias of
+# each action: with fewer than two rows for each, even a linear model is fitted to noise.
+ROWS_PER_UNKNOWN = 2
+
+
+@dataclass(frozen=True, eq=False)
+class RegimeData:
+    """Actions, outcome and mask of every row.
+
+    Build it with :meth:`from_frame` or :meth:`from_arrays`, which check the input.
+
+    Attributes
+    ----------
+    names : tuple of str, length K
+        The actions.
+    outcome_name : str
+        The outcome.
+    actions : ndarray, shape (N, K), float64
+        Values of the actions, in the user's units.
+    outcome : ndarray, shape (N,), float64
+        Values of the outcome, in the user's units.
+    intervened : ndarray, shape (N, K), bool
+        The mask R of each row: True where the action was set from outside.
+    """
+
+    names: tuple[str, ...]
+    outcome_name: str
+    actions: NDArray[np.float64]
+    outcome: NDArray[np.float64]
+    intervened: NDArray[np.bool_]
+
+    @classmethod
+    def from_arrays(
+        cls,
+        actions: ArrayLike,
+        outcome: ArrayLike,
+        intervened: ArrayLike,
+        names: Sequence[str] | None = None,
+        *,
+        outcome_name: str = "outcome",
+        require_observational: bool = True,
+    ) -> Self:
+        """Rows from arrays.
+
+        Parameters
+        ----------
+        actions : array_like, shape (N, K)
+            Values of the actions.
+        outcome : array_like, shape (N,)
+            Values of the outcome.
+        intervened : array_like of bool, shape (N, K)
+            True where an action was set from outside. Any mixture of masks may occur.
+        names : sequence of str, length K, optional
+            Names of the actions; ``a1``, ``a2``, ... where left out.
+        outcome_name : str
+            Name of the outcome, used in labels.
+        require_observational : bool
+            Whether rows in which nothing was set must be there. Without them some
+            effects are not identified; False accepts that.
+
+        Raises
+        ------
+        DataError
+            On wrong shapes, cells that are not finite, an action that never varies,
+            too few rows, or no observational rows.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> intervened = np.repeat([[False, False], [True, False], [False, True]], 10, axis=0)
+        >>> actions = rng.normal(size=(30, 2))
+        >>> RegimeData.from_arrays(actions, actions.sum(axis=1), intervened)
+        RegimeData: 30 rows, outcome 'outcome', actions 'a1', 'a2'
+          observational  10
+          do(a1)         10
+          do(a2)         10
+        """
+        a = _as_float(actions, "actions")
+        if a.ndim != 2 or 0 in a.shape:
+            raise DataError(
+                f"actions must have shape (rows, actions) with at least one of each, not {a.shape}"
+            )
+        rows, count = a.shape
+        y = _as_float(outcome, "outcome")
+        if y.shape != (rows,):
+            raise DataError(
+                f"outcome must have shape ({rows},), one value a row of actions, not {y.shape}"
+            )
+        mask = np.asarray(intervened)
+        if mask.shape != (rows, count):
+            raise DataError(
+                f"intervened must have shape ({rows}, {count}), the shape of actions, "
+                f"not {mask.shape}"
+            )
+        if mask.dtype != np.bool_:
+            if mask.dtype.kind not in "iuf" or not np.isin(mask, (0, 1)).all():
+                raise DataError(
+                    "intervened must hold booleans: True where the action was set from outside"
+                )
+            mask = mask.astype(np.bool_)
+        labels = (
+            tuple(f"a{k + 1}" for k in range(count))
+            if names is None
+            else tuple(str(name) for name in names)
+        )
+        _check_names(labels, count)
+        data = cls(
+            labels,
+            str(outcome_name),
+            np.array(a, order="C"),
+            np.array(y),
+            np.array(mask, order="C"),
+        )
+        data._check(require_observational)
+        for array in (data.actions, data.outcome, data.intervened):
+            array.flags.writeable = False
+        return data
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        actions: Sequence[str],
+        outcome: str,
+        regime: str,
+        *,
+        require_observational: bool = True,
+    ) -> Self:
+        """Rows from a data frame (pandas, Polars, Arrow or anything narwhals reads).
+
+        Parameters
+        ----------
+        frame : data frame
+            One row an observation; it is not changed.
+        actions : sequence of str
+            Columns of the actions.
+        outcome : str
+            Column of the outcome.
+        regime : str
+            Column that says what was set: missing, ``""`` or ``"observational"`` where
+            nothing was; ``"red"`` for do(red); ``"red+green"`` where both were set.
+        require_observational : bool
+            As in :meth:`from_arrays`.
+
+        Raises
+        ------
+        DataError
+            On missing columns, a regime label that is no action, and as
+            :meth:`from_arrays` does.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame(
+        ...     {"x": range(20), "y": range(20), "regime": [None, "x"] * 10}
+        ... )
+        >>> RegimeData.from_frame(frame, actions=["x"], outcome="y", regime="regime")
+        RegimeData: 20 rows, outcome 'y', actions 'x'
+          observational  10
+          do(x)          10
+        """
+        if isinstance(actions, str):
+            raise DataError(f"actions must be a list of columns; write actions=[{actions!r}]")
+        names = tuple(actions)
+        _check_names(names, len(names))
+        try:
+            table = nw.from_native(frame)
+        except TypeError as error:
+            raise DataError(
+                f"frame must be a pandas, Polars or Arrow table, not {type(frame).__name__}"
+            ) from error
+        if isinstance(table, nw.LazyFrame):
+            table = table.collect()
+        present = list(table.columns)
+        missing = [c for c in (*names, outcome, regime) if c not in present]
+        if missing:
+            raise DataError(
+                f"the frame has no column {', '.join(map(repr, missing))}; "
+                f"it has {', '.join(map(repr, present))}"
+            )
+        if outcome in names or regime in (*names, outcome):
+            raise DataError("actions, outcome and regime must be different columns")
+        columns = [_column(table[name], name) for name in names]
+        return cls.from_arrays(
+            np.stack(columns, axis=1) if columns else np.empty((len(table), 0)),
+            _column(table[outcome], outcome),
+            _masks_of_labels(table[regime].to_list(), names, regime),
+            names,
+            outcome_name=outcome,
+            require_observational=require_observational,
+        )
+
+    def _check(self, require_observational: bool) -> None:
+        for column, name in [
+            *((self.actions[:, k], name) for k, name in enumerate(self.names)),
+            (self.outcome, self.outcome_name),
+        ]:
+            bad = np.flatnonzero(~np.isfinite(column))
+            if bad.size:
+                raise DataError(
+                    f"column {name!r} has {bad.size} cells that are NaN or infinite, the first in "
+                    f"row {bad[0]}; drop or fill those rows"
+                )
+        needed = ROWS_PER_UNKNOWN * (2 * len(self.names) + 1)
+        if len(self) < needed:
+            raise DataError(
+                f"{len(self)} rows are fewer than a fit can use: {len(self.names)} actions "
+                f"need at least {needed}"
+            )
+        for k, name in enumerate(self.names):
+            if np.ptp(self.actions[:, k]) == 0:
+                raise DataError(
+                    f"action {name!r} never varies: it is {self.actions[0, k]:g} in every row; "
+                    "leave it out, or add rows in which it differs"
+                )
+        if np.ptp(self.outcome) == 0:
+            raise DataError(
+                f"outcome {self.outcome_name!r} never varies: it is {self.outcome[0]:g} in every row"
+            )
+        if require_observational and not any(not any(mask) for mask in self.regimes):
+            raise DataError(
+                "there are no observational rows (rows in which nothing was set). "
+                f"{self._answers()} Add such rows, or pass require_observational=False to go on"
+            )
+
+    def _answers(self) -> str:
+        """What the masks present identify, in a sentence."""
+        masks = list(self.regimes)
+        targets = [
+            tuple(k in chosen for k in range(len(self.names)))
+            for size in (0, 1, 2)
+            for chosen in combinations(range(len(self.names)), size)
+        ]
+        targets.append((True,) * len(self.names))
+        answered = dict.fromkeys(t for t in targets if is_identified(masks, t))
+        refused = dict.fromkeys(t for t in targets if t not in answered)
+
+        def spell(group: Mapping[Mask, None]) -> str:
+            shown = [self.label(mask) for mask in list(group)[:6]]
+            return ", ".join(shown) + (", ..." if len(group) > 6 else "") if shown else "nothing"
+
+        return (
+            f"From the regimes present, {spell(answered)} can be answered; "
+            f"{spell(refused)} cannot."
+        )
+
+    def label(self, mask: Sequence[bool]) -> str:
+        """A mask in words: ``observational``, ``do(red)``, ``do(red, green)``."""
+        chosen = [name for name, was_set in zip(self.names, mask, strict=True) if was_set]
+        return f"do({', '.join(chosen)})" if chosen else OBSERVATIONAL
+
+    @property
+    def regimes(self) -> dict[Mask, int]:
+        """The masks that occur, each with its number of rows; fewest interventions first."""
+        masks, counts = np.unique(self.intervened, axis=0, return_counts=True)
+        found = {tuple(map(bool, m)): int(n) for m, n in zip(masks, counts, strict=True)}
+        return dict(sorted(found.items(), key=lambda item: (sum(item[0]), [not r for r in item[0]])))
+
+    def batches(self, rows: int) -> Iterator[Self]:
+        """The same data in consecutive pieces of at most ``rows`` rows."""
+        for start in range(0, len(self), rows):
+            piece = slice(start, start + rows)
+            yield type(self)(
+                self.names,
+                self.outcome_name,
+                self.actions[piece],
+                self.outcome[piece],
+                self.intervened[piece],
+            )
+
+    def __len__(self) -> int:
+        return len(self.outcome)
+
+    def __repr__(self) -> str:
+        head = (
+            f"RegimeData: {len(self)} rows, outcome {self.outcome_name!r}, "
+            f"actions {', '.join(map(repr, self.names))}"
+        )
+        labels = {self.label(mask): rows for mask, rows in self.regimes.items()}
+        width = max(map(len, labels))
+        return "\n".join([head, *(f"  {text:<{width}}  {n}" for text, n in labels.items())])
+
+
+def _as_float(values: ArrayLike, what: str) -> NDArray[np.float64]:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{what} must be a rectangular array of numbers ({error})") from error
+
+
+def _column(series: Any, name: str) -> NDArray[np.float64]:
+    """A numeric column as float64; missing cells become NaN, which the checks then name."""
+    if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
+        raise DataError(f"column {name!r} holds {series.dtype}, not numbers")
+    filled = series.cast(nw.Float64).fill_null(float("nan"))
+    return np.asarray(filled.to_numpy(), dtype=np.float64)
+
+
+def _check_names(names: tuple[str, ...], count: int) -> None:
+    if not names:
+        raise DataError("at least one action is needed")
+    if len(names) != count:
+        raise DataError(f"{len(names)} names were given for {count} actions")
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise DataError(f"action {', '.join(map(repr, sorted(repeated)))} is named twice")
+    for name in names:
+        if name.strip() in ("", OBSERVATIONAL):
+            raise DataError(f"an action cannot be called {name!r}: that labels observational rows")
+
+
+def _masks_of_labels(
+    cells: Sequence[Any], names: tuple[str, ...], column: str
+) -> NDArray[np.bool_]:
+    position = {name: k for k, name in enumerate(names)}
+    known: dict[Any, NDArray[np.bool_]] = {}
+    masks = np.zeros((len(cells), len(names)), dtype=np.bool_)
+    for row, cell in enumerate(cells):
+        if cell is None or cell != cell:  # NaN, how pandas reads an empty cell
+            continue
+        if cell not in known:
+            known[cell] = _mask_of_label(str(cell).strip(), position, row, column)
+        masks[row] = known[cell]
+    return masks
+
+
+def _mask_of_label(
+    label: str, position: Mapping[str, int], row: int, column: str
+) -> NDArray[np.bool_]:
+    mask = np.zeros(len(position), dtype=np.bool_)
+    if label in ("", OBSERVATIONAL):
+        return mask
+    parts = [label] if label in position else [part.strip() for part in label.split(SEPARATOR)]
+    for part in parts:
+        if part not in position:
+            raise DataError(
+                f"row {row} of column {column!r} says {label!r}, and {part!r} is no action; "
+                f"the actions are {', '.join(map(repr, position))}; rows in which nothing was set "
+                f"are empty or say {OBSERVATIONAL!r}"
+            )
+        mask[position[part]] = True
+    return mask

@@ -1,0 +1,110 @@
+"""Saved fits: one netCDF file, written whole or not at all, read without executing it."""
+
+import os
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import xarray as xr
+from packaging.version import InvalidVersion, Version
+
+from bayes_intgen.errors import SavedFitError
+from bayes_intgen.posterior import Posterior
+
+_ENGINE = "h5netcdf"
+
+
+def save(posterior: Posterior, path: str | os.PathLike[str]) -> None:
+    """Write a posterior to ``path``; an older file stays whole until the new one is.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    path : path
+
+    Examples
+    --------
+    >>> save(posterior, folder / "fit.nc")
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    os.close(handle)
+    partial = Path(name)
+    try:
+        posterior.tree.to_netcdf(partial, engine=_ENGINE)
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.chmod(0o666 & ~_umask())
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> Posterior:
+    """Read a posterior that :func:`save` or ``Posterior.save`` wrote.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Posterior
+        Its predictions equal those of the one that was saved, to the last bit.
+
+    Raises
+    ------
+    SavedFitError
+        Where the file is truncated, is no saved fit, or was written by a newer version.
+    FileNotFoundError
+        Where there is no such file.
+
+    Examples
+    --------
+    >>> posterior.save(folder / "fit.nc")
+    >>> load(folder / "fit.nc").actions == posterior.actions
+    True
+    """
+    source = Path(path)
+    if not source.exists():
+        raise FileNotFoundError(f"there is no file {source}")
+    try:
+        with xr.open_datatree(source, engine=_ENGINE) as opened:
+            tree = opened.load()
+    except Exception as error:  # h5py and xarray raise whatever a broken file leads them to
+        raise SavedFitError(
+            f"{source} cannot be read as a saved fit: it is truncated or not netCDF ({error})"
+        ) from error
+    _check_origin(source, tree)
+    try:
+        posterior = Posterior(tree)
+        for group in ("posterior", "sample_stats", "constant_data"):
+            tree[group]
+        found = tree["coefficients"]["coefficients"].sizes["coefficient"]
+    except (KeyError, AttributeError) as error:
+        raise SavedFitError(f"{source} is a saved fit of which {error} is missing") from error
+    if found != posterior.terms.size:
+        raise SavedFitError(
+            f"{source} holds {found} coefficients where its model has {posterior.terms.size}"
+        )
+    return posterior
+
+
+def _check_origin(source: Path, tree: xr.DataTree) -> None:
+    if tree.attrs.get("creation_library") != "bayes-intgen":
+        raise SavedFitError(f"{source} was not written by bayes-intgen")
+    written, here = str(tree.attrs.get("creation_library_version")), version("bayes-intgen")
+    try:
+        newer = Version(written) > Version(here)
+    except InvalidVersion as error:
+        raise SavedFitError(f"{source} does not say which version wrote it") from error
+    if newer:
+        raise SavedFitError(
+            f"{source} was written by bayes-intgen {written}; this is {here}: upgrade to read it"
+        )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
