@@ -201,7 +201,8 @@ def decompose(
             pair = data.actions[:, [k, j]]
             for part in bias[name].paired(pair, coordinates[k], coordinates[j]):
                 label = _named(f"delta({name} | {data.names[j]})", part)
-                terms.append(Term(label, "bias", k, (k, j), part))
+                inputs = tuple((k, j)[i] for i in part.inputs)
+                terms.append(Term(label, "bias", k, inputs, part))
     return Decomposition(data.names, coordinates, tuple(terms), centre, unit, mean)
 
 

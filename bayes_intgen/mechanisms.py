@@ -76,6 +76,8 @@ class Part:
     basis : Basis
     scale : LogNormal
         In units of the outcome's standard deviation.
+    inputs : tuple of int
+        Which of the mechanism's arguments the basis takes: 0 its own action, 1 the other.
     kernel : str or None
     lengthscale : LogNormal or None
         In units of the squashed coordinate; given exactly when ``kernel`` is.
@@ -84,6 +86,7 @@ class Part:
     label: str
     basis: Basis
     scale: LogNormal
+    inputs: tuple[int, ...] = (0,)
     kernel: KernelName | None = None
     lengthscale: LogNormal | None = None
 
@@ -133,8 +136,8 @@ def _pair(
     own: Principal, other: Principal, other_main: Principal, scale: LogNormal
 ) -> tuple[Part, ...]:
     return (
-        Part("", other_main, scale),
-        Part("interaction", Products(own, other, PRODUCT_ORDER), scale),
+        Part("", other_main, scale, inputs=(1,)),
+        Part("interaction", Products(own, other, PRODUCT_ORDER), scale, inputs=(0, 1)),
     )
 
 
@@ -183,7 +186,7 @@ class GP:
         sines = Sines.of(actions, coordinate, self.size)
         return (
             Part("slope", Slope.of(actions, coordinate), self.slope),
-            Part("", sines, self.scale, self.kernel, self.lengthscale),
+            Part("", sines, self.scale, kernel=self.kernel, lengthscale=self.lengthscale),
         )
 
     def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
@@ -294,7 +297,8 @@ class Polynomial:
         powers = tuple(
             (i, j) for j in range(1, self.degree + 1) for i in range(self.degree + 1 - j)
         )
-        return (Part("", Monomials.of(actions, (own, other), powers), self.interaction),)
+        basis = Monomials.of(actions, (own, other), powers)
+        return (Part("", basis, self.interaction, inputs=(0, 1)),)
 
 
 @dataclass(frozen=True)
@@ -322,4 +326,5 @@ class Linear:
         return (Part("", Monomials.of(actions, (coordinate,), ((1,),)), self.scale),)
 
     def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
-        return (Part("", Monomials.of(actions, (own, other), ((0, 1),)), self.interaction),)
+        basis = Monomials.of(actions[:, 1:], (other,), ((1,),))
+        return (Part("", basis, self.interaction, inputs=(1,)),)

@@ -28,6 +28,8 @@ Sites = Mapping[str, jax.Array]
 # so that the data are arguments of the compiled program and not constants within it.
 Potential = Callable[[Any], Callable[[Any], jax.Array]]
 
+Collected = dict[str, NDArray[Any]]
+
 BLOCK = 25
 MAX_TREE_DEPTH = 10
 
@@ -57,7 +59,7 @@ def nuts(
     warmup: int,
     draws: int,
     seed: int,
-    target_accept: float = 0.85,
+    target_accept: float = 0.8,
     progress: bool = True,
 ) -> Draws:
     """Run one NUTS chain from each start.
@@ -72,9 +74,11 @@ def nuts(
     unravel : callable
         From a flat vector to the sites.
     inverse_mass : ndarray, shape (D, D)
-        Estimate of the posterior covariance; the step size adapts, this does not.
+        First estimate of the posterior covariance.
     warmup, draws : int
-        Iterations to adapt the step size and to keep, per chain.
+        Iterations to adapt and to keep, per chain. In the first half of the warmup the
+        step size adapts to the given covariance; what all chains saw then improves the
+        covariance, and in the second half the step size adapts to that.
     seed : int
     target_accept : float
     progress : bool
@@ -87,6 +91,7 @@ def nuts(
     chains = len(starts)
     workers = min(chains, os.cpu_count() or 1)
     keys = jax.random.split(jax.random.key(seed), chains)
+    adapting = warmup // 2
     bar = tqdm(
         total=chains * (warmup + draws),
         desc=f"NUTS, {chains} chains",
@@ -113,12 +118,12 @@ def nuts(
 
         return jax.lax.scan(one, state, None, length=count)
 
-    def start_state(chain: int) -> HMCState:
-        z = unravel(jnp.asarray(starts[chain]))
+    def begin(chain: int, start: Array, inverse_mass: Array, stage: int) -> HMCState:
+        z = unravel(jnp.asarray(start))
         value, gradient = value_and_grad(data, z)
         return init(
             ParamInfo(z, value, gradient),
-            num_warmup=warmup,
+            num_warmup=adapting,
             inverse_mass_matrix=jnp.asarray(inverse_mass),
             dense_mass=True,
             adapt_mass_matrix=False,
@@ -127,28 +132,45 @@ def nuts(
             trajectory_length=None,
             max_tree_depth=MAX_TREE_DEPTH,
             model_args=(data,),
-            rng_key=keys[chain],
+            rng_key=jax.random.fold_in(keys[chain], stage),
         )
 
-    def run(state: HMCState) -> dict[str, NDArray[Any]]:
+    def run(state: HMCState, iterations: int) -> dict[str, NDArray[Any]]:
         pieces = []
         # Settings of JAX are those of a thread.
         with jax.enable_x64(True):
-            for begin in range(0, warmup + draws, BLOCK):
-                count = min(BLOCK, warmup + draws - begin)
+            for done in range(0, iterations, BLOCK):
+                count = min(BLOCK, iterations - done)
                 state, piece = advance(state, data, count)
                 pieces.append(jax.tree.map(np.asarray, piece))
                 bar.update(count)
-        return {name: np.concatenate([p[name] for p in pieces])[warmup:] for name in pieces[0]}
+        return {name: np.concatenate([p[name] for p in pieces]) for name in pieces[0]}
+
+    def run_all(starts: Array, inverse_mass: Array, stage: int, iterations: int) -> Collected:
+        # The kernel keeps its settings in closures, so chains start one after another.
+        states = [begin(chain, starts[chain], inverse_mass, stage) for chain in range(chains)]
+        with ThreadPoolExecutor(workers) as pool:
+            results = list(pool.map(run, states, [iterations] * chains))
+        return {name: np.stack([result[name] for result in results]) for name in results[0]}
 
     with jax.enable_x64(True), bar, threadpool_limits(1 if workers > 1 else None, "blas"):
-        # The kernel keeps its settings in closures, so chains start one after another.
-        states = [start_state(chain) for chain in range(chains)]
-        with ThreadPoolExecutor(workers) as pool:
-            results = list(pool.map(run, states))
+        first = run_all(starts, inverse_mass, 0, adapting)["flat"]
+        pooled = _pooled_covariance(first[:, adapting // 3 :], inverse_mass)
+        second = run_all(first[:, -1], pooled, 1, warmup - adapting + draws)
 
-    collected = {name: np.stack([result[name] for result in results]) for name in results[0]}
+    collected = {name: values[:, warmup - adapting :] for name, values in second.items()}
     flat = collected.pop("flat")
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)
     collected["reached_max_treedepth"] = collected["tree_depth"] >= MAX_TREE_DEPTH
     return Draws(flat, collected)
+
+
+def _pooled_covariance(flat: Array, first: Array) -> Array:
+    """Covariance of draws (chain, draw, D), drawn towards a first estimate of it.
+
+    The first estimate counts as much as two draws a dimension: as few draws as there are
+    dimensions would otherwise give a covariance that is singular or nearly so.
+    """
+    draws = flat.reshape(-1, flat.shape[-1])
+    trust = len(draws) / (len(draws) + 2 * draws.shape[1])
+    return np.asarray(trust * np.cov(draws, rowvar=False) + (1 - trust) * first)

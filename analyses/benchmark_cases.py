@@ -1,0 +1,90 @@
+"""Score the default fit on benchmark cases with known truth.
+
+    python analyses/benchmark_cases.py CASES [--only PATTERN] [--quick]
+
+CASES is a folder of .npz files (actions, outcome, regime, points, effect) and a
+scores.json with the limit of each case and other estimators' errors. Prints a table and
+writes it to results/benchmark_cases.csv, case by case.
+"""
+
+import argparse
+import json
+import math
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import arviz as az
+import numpy as np
+
+import bayes_intgen as bi
+from _tables import print_table, write_table
+
+HERE = Path(__file__).parent
+
+
+def score(path: Path, known: dict[str, Any], quick: bool) -> dict[str, Any]:
+    """Fit one case with default settings and compare with the truth."""
+    case = np.load(path)
+    regime, count = case["regime"], case["actions"].shape[1]
+    intervened = regime[:, None] == np.arange(count)
+    data = bi.RegimeData.from_arrays(case["actions"], case["outcome"], intervened)
+    began = time.perf_counter()
+    posterior = bi.fit(data, **({"draws": 100, "warmup": 100} if quick else {}))
+    seconds = time.perf_counter() - began
+    effect = posterior.joint_effect(case["points"])
+    low, high = effect.quantile([0.05, 0.95], ("chain", "draw")).to_numpy()
+    truth, limit = case["effect"], known["limit"]
+    error = math.sqrt(np.mean((effect.mean(("chain", "draw")).to_numpy() - truth) ** 2))
+    statistics = posterior.tree["sample_stats"]
+    return {
+        "case": path.stem,
+        "error": f"{error:.4f}",
+        "error/limit": f"{error / limit:.2f}",
+        "error/topline": f"{error / known['joint_topline']:.2f}",
+        "mgcv/limit": f"{known['mgcv']['error'] / limit:.2f}",
+        "published/limit": f"{known['published'] / limit:.1f}",
+        "cover90": f"{np.mean((low < truth) & (truth < high)):.2f}",
+        "mgcv cover90": f"{known['mgcv']['cover90']:.2f}",
+        "seconds": f"{seconds:.0f}",
+        "min ESS effect": f"{float(az.ess(effect.isel(point=slice(None, None, 40))).min()):.0f}",
+        "max R-hat": f"{_largest(az.rhat(posterior.tree['posterior'].dataset)):.3f}",
+        "divergences": int(statistics["diverging"].sum()),
+    }
+
+
+def _largest(values: Any) -> float:
+    return max(float(v.max()) for v in values.data_vars.values())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", type=Path)
+    parser.add_argument("--only", default="*", help="pattern of case names")
+    parser.add_argument("--quick", action="store_true", help="few draws, for a test")
+    parser.add_argument("--output", type=Path, default=HERE / "results")
+    chosen = parser.parse_args()
+
+    known = json.loads((chosen.cases / "scores.json").read_text())
+    command = f"python analyses/benchmark_cases.py CASES --only '{chosen.only}'"
+    rows: list[dict[str, Any]] = []
+    warnings.simplefilter("always", bi.SamplingWarning)
+    warnings.simplefilter("ignore", bi.SupportWarning)
+    for path in sorted(chosen.cases.glob(f"{chosen.only}.npz")):
+        rows.append(score(path, known[path.stem], chosen.quick))
+        print_table(rows[-1:])
+        if not chosen.quick:
+            write_table(chosen.output / "benchmark_cases.csv", rows, command)
+    print()
+    print_table(rows)
+    groups: dict[str, list[float]] = {}
+    for row in rows:
+        groups.setdefault(row["case"].rsplit("_", 1)[0], []).append(float(row["error/limit"]))
+    for name, ratios in groups.items():
+        rms = math.sqrt(np.mean(np.square(ratios)))
+        print(f"{name}: root mean square of error/limit {rms:.2f} over {len(ratios)} cases")
+
+
+if __name__ == "__main__":
+    main()
