@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 from numpyro.infer.initialization import init_to_median
 from numpyro.infer.util import initialize_model
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from bayes_intgen.bases import Array
 from bayes_intgen.decomposition import Decomposition
@@ -102,7 +103,9 @@ def fit(
         raise ModelError("coefficients integrate out under Gaussian noise only; leave collapse out")
     settings = Settings(seed, chains, draws, warmup, progress)
     terms = model.decompose(data)
-    with jax.enable_x64(True):
+    # Chains share the cores; a BLAS that spreads each small factorisation over all of them
+    # too, as it does by default, makes everything wait for everything.
+    with jax.enable_x64(True), threadpool_limits(1, "blas"):
         pilot = _pilot(data, model, terms)
         sample = _sample_collapsed if collapse else _sample_written_out
         sampled, sites, coefficients = sample(data, model, terms, pilot, settings)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayes_intgen.bases import Array
 from bayes_intgen.errors import PointsError
 
 if TYPE_CHECKING:
@@ -56,15 +57,34 @@ def plot_joint_effect(
 
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
-    for level in sorted(levels, reverse=True):
-        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        ax.fill_between(
-            along, low, high, color=color, alpha=0.25, linewidth=0, label=f"{level:.0%} band"
-        )
-    ax.plot(along, draws.mean(axis=0), color=color, label="posterior mean")
+    draw_bands(ax, along, draws, levels, color)
     ax.set_xlabel(action)
     ax.set_ylabel(f"E[{effect.attrs['outcome']} | do({', '.join(posterior.actions)})]")
     if held:
         ax.set_title(", ".join(f"{name} = {value:.4g}" for name, value in held.items()))
     ax.legend(frameon=False)
     return ax
+
+
+def draw_bands(
+    ax: "Axes", along: Array, draws: Array, levels: Sequence[float], color: str
+) -> None:
+    """The mean of draws, shape (sample, point), as a line with central bands.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> _, ax = plt.subplots()
+    >>> draw_bands(ax, np.arange(3.0), np.zeros((10, 3)), [0.5, 0.9], "C0")
+    >>> [text.get_label() for text in ax.collections]
+    ['90% band', '50% band']
+    >>> plt.close()
+    """
+    for i, level in enumerate(sorted(levels, reverse=True)):
+        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        # Inner bands are darker, in the legend too.
+        alpha = 0.2 + 0.25 * i / max(len(levels) - 1, 1)
+        ax.fill_between(
+            along, low, high, color=color, alpha=alpha, linewidth=0, label=f"{level:.0%} band"
+        )
+    ax.plot(along, draws.mean(axis=0), color=color, label="posterior mean")

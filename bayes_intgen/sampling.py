@@ -18,7 +18,6 @@ from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 from numpyro.infer.hmc import HMCState, hmc
 from numpyro.infer.util import ParamInfo
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
@@ -62,7 +61,7 @@ def nuts(
     target_accept: float = 0.8,
     progress: bool = True,
 ) -> Draws:
-    """Run one NUTS chain from each start.
+    """Run one NUTS chain from each start; to be called in the caller's 64-bit scope.
 
     Parameters
     ----------
@@ -153,7 +152,7 @@ def nuts(
             results = list(pool.map(run, states, [iterations] * chains))
         return {name: np.stack([result[name] for result in results]) for name in results[0]}
 
-    with jax.enable_x64(True), bar, threadpool_limits(1 if workers > 1 else None, "blas"):
+    with bar:
         first = run_all(starts, inverse_mass, 0, adapting)["flat"]
         pooled = _pooled_covariance(first[:, adapting // 3 :], inverse_mass)
         second = run_all(first[:, -1], pooled, 1, warmup - adapting + draws)
