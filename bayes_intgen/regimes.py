@@ -256,10 +256,8 @@ class RegimeData:
             shown = [self.label(mask) for mask in list(group)[:6]]
             return ", ".join(shown) + (", ..." if len(group) > 6 else "") if shown else "nothing"
 
-        return (
-            f"From the regimes present, {spell(answered)} can be answered; "
-            f"{spell(refused)} cannot."
-        )
+        sentence = f"From the regimes present, {spell(answered)} can be answered"
+        return f"{sentence}; {spell(refused)} cannot." if refused else f"{sentence}."
 
     def label(self, mask: Sequence[bool]) -> str:
         """A mask in words: ``observational``, ``do(red)``, ``do(red, green)``."""

@@ -1,0 +1,67 @@
+"""Fixtures shared by the tests and by the examples in docstrings."""
+
+import warnings
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+
+matplotlib.use("agg")
+
+NAMES = ("red", "green")
+
+
+def confounded_rows(rows: int, seed: int) -> bi.RegimeData:
+    """Two actions, red moving green, each with a hidden cause; rows in each of 3 regimes.
+
+    intensity = sin(red) + c_red + green / 2 + c_green + noise. The joint effect is
+    sin(red) + green / 2.
+    """
+    rng = np.random.default_rng(seed)
+    pieces = []
+    for was_set in ((False, False), (True, False), (False, True)):
+        cause = rng.normal(scale=0.5, size=(rows, 2))
+        red = rng.normal(size=rows) if was_set[0] else cause[:, 0] + rng.normal(size=rows) * 0.8
+        green = (
+            rng.normal(size=rows)
+            if was_set[1]
+            else 0.5 * red + cause[:, 1] + rng.normal(size=rows) * 0.5
+        )
+        outcome = np.sin(red) + green / 2 + cause.sum(axis=1) + rng.normal(scale=0.2, size=rows)
+        pieces.append((np.stack([red, green], axis=1), outcome, np.tile(was_set, (rows, 1))))
+    actions, outcome, intervened = (np.concatenate(part) for part in zip(*pieces, strict=True))
+    return bi.RegimeData.from_arrays(
+        actions, outcome, intervened, NAMES, outcome_name="intensity"
+    )
+
+
+def joint_truth(points: np.ndarray) -> np.ndarray:
+    """The joint effect in :func:`confounded_rows`."""
+    return np.sin(points[:, 0]) + points[:, 1] / 2
+
+
+@pytest.fixture(scope="session")
+def data() -> bi.RegimeData:
+    return confounded_rows(300, seed=0)
+
+
+@pytest.fixture(scope="session")
+def posterior(data: bi.RegimeData) -> bi.Posterior:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        return bi.fit(data, seed=0, draws=250, progress=False)
+
+
+@pytest.fixture(autouse=True)
+def _in_examples(request: pytest.FixtureRequest) -> None:
+    """Give examples in docstrings a data set, a posterior and an empty folder."""
+    if not isinstance(request.node, pytest.DoctestItem):
+        return
+    space = request.getfixturevalue("doctest_namespace")
+    folder: Path = request.getfixturevalue("tmp_path")
+    space.update(bi=bi, np=np, folder=folder)
+    for name in ("data", "posterior"):
+        space[name] = request.getfixturevalue(name)

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.decomposition import Decomposition
+
+PRIORS = ["gp", "spline", "polynomial", "linear"]
+
+
+def decomposed(data: bi.RegimeData, **model: object) -> Decomposition:
+    return bi.models.additive(**model).decompose(data)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_a_bias_acts_exactly_where_its_action_was_not_set(data, prior) -> None:  # type: ignore[no-untyped-def]
+    terms = decomposed(data, prior=prior)
+    points = data.actions[:50]
+    everything = terms.functions(points)
+    for mask in [(0, 0), (1, 0), (0, 1), (1, 1)]:
+        matrix = terms.matrix(points, np.tile(np.array(mask, dtype=bool), (50, 1)))
+        for term in terms.terms:
+            columns = terms.columns[term.name]
+            off = term.role == "bias" and mask[term.action]
+            expected = 0 * everything[:, columns] if off else everything[:, columns]
+            np.testing.assert_array_equal(matrix[:, columns], expected)
+
+
+def test_the_graph_decides_what_a_bias_depends_on(data) -> None:  # type: ignore[no-untyped-def]
+    def others(**model: object) -> set[str]:
+        return {t.name.split(" interaction")[0] for t in decomposed(data, **model).terms if "|" in t.name}
+
+    assert others(graph=None) == {"delta(red | green)", "delta(green | red)"}
+    assert others(graph={"green": ["red"]}) == {"delta(green | red)"}
+    assert others(graph={}) == set()
+
+
+def test_terms_read_the_columns_of_their_own_inputs(data) -> None:  # type: ignore[no-untyped-def]
+    terms = decomposed(data)
+    points = data.actions[:20]
+    for moved_action, name in enumerate(data.names):
+        moved = points.copy()
+        moved[:, moved_action] = moved[::-1, moved_action]
+        before, after = terms.functions(points), terms.functions(moved)
+        for term in terms.terms:
+            columns = terms.columns[term.name]
+            changes = not np.allclose(before[:, columns], after[:, columns])
+            assert changes == (moved_action in term.inputs), (term.name, name)
+
+
+def test_prior_scales_follow_the_outcomes_units(data) -> None:  # type: ignore[no-untyped-def]
+    larger = bi.RegimeData.from_arrays(
+        data.actions, data.outcome * 1000 + 5e6, data.intervened, data.names
+    )
+    own, other = decomposed(data), decomposed(larger)
+    medians = [terms.priors("scale")[0] for terms in (own, other)]
+    np.testing.assert_allclose(medians[1] - medians[0], np.log(1000))
+    np.testing.assert_array_equal(own.priors("lengthscale")[0], other.priors("lengthscale")[0])
+    assert other.centre == pytest.approx(own.centre * 1000 + 5e6)
+
+
+def test_priors_of_single_mechanisms(data) -> None:  # type: ignore[no-untyped-def]
+    terms = decomposed(data, prior="gp", unconfounded={"red": "linear"}, bias={"green": "spline"})
+    kinds = {t.name: type(t.part.basis).__name__ for t in terms.terms}
+    assert kinds["phi(red)"] == "Monomials"
+    assert kinds["phi(green)"] == kinds["delta(red)"] == "Sines"
+    assert kinds["delta(green)"] == "PenalisedSpline"
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"graph": {"green": ["blue"]}}, "'blue', which is no action"),
+        ({"graph": {"green": ["red"], "red": ["green"]}}, "cycle among 'red', 'green'"),
+        ({"graph": {"red": ["red"]}}, "cycle among 'red'"),
+        ({"bias": {"blue": "gp"}}, "bias gives a prior for 'blue'"),
+    ],
+)
+def test_models_that_do_not_fit_the_data_are_refused(data, model, message) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(bi.ModelError, match=message):
+        decomposed(data, **model)

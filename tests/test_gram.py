@@ -1,0 +1,96 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients, log_marginal
+
+RNG = np.random.default_rng(0)
+N, P = 40, 6
+X = RNG.normal(size=(N, P))
+Y = RNG.normal(size=N) + 2
+W = RNG.uniform(0.5, 2, size=N)
+MEAN = RNG.normal(size=P)
+LOG_SD = RNG.normal(size=P)
+NOISE = 0.7
+
+
+@pytest.fixture(autouse=True)
+def _float64():  # type: ignore[no-untyped-def]
+    with jax.enable_x64(True):
+        yield
+
+
+def sums() -> Sums:
+    return Sums.over([(X[:15], Y[:15], W[:15]), (X[15:], Y[15:], W[15:])])
+
+
+def dense(log_sd: np.ndarray, noise: float) -> float:
+    covariance = (X * np.exp(2 * log_sd)) @ X.T + np.diag(noise**2 / W)
+    return float(multivariate_normal.logpdf(Y, X @ MEAN, covariance))
+
+
+def test_batches_add_up() -> None:
+    whole = Sums.over([(X, Y, W)])
+    for part, total in zip(sums(), whole, strict=True):
+        np.testing.assert_allclose(part, total, rtol=1e-13)
+    np.testing.assert_allclose(whole.xx, X.T @ np.diag(W) @ X)
+
+
+def test_the_marginal_is_the_dense_normal_density() -> None:
+    value = float(log_marginal(sums(), MEAN, jnp.asarray(LOG_SD), NOISE))
+    assert value == pytest.approx(dense(LOG_SD, NOISE), rel=1e-11)
+    # Negative control: the prior mean matters.
+    assert abs(float(log_marginal(sums(), 0 * MEAN, jnp.asarray(LOG_SD), NOISE)) - value) > 0.1
+
+
+def test_its_gradient_is_that_of_the_dense_density() -> None:
+    gradient = jax.grad(lambda s, n: log_marginal(sums(), MEAN, s, n), argnums=(0, 1))
+    towards_log_sd, towards_noise = gradient(jnp.asarray(LOG_SD), NOISE)
+    step = 1e-5
+    for p in range(P):
+        shift = step * np.eye(P)[p]
+        expected = (dense(LOG_SD + shift, NOISE) - dense(LOG_SD - shift, NOISE)) / (2 * step)
+        assert float(towards_log_sd[p]) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    expected = (dense(LOG_SD, NOISE + step) - dense(LOG_SD, NOISE - step)) / (2 * step)
+    assert float(towards_noise) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_vanishing_scale_removes_its_column() -> None:
+    vanished = LOG_SD.copy()
+    vanished[2] = -700
+    value, gradient = jax.value_and_grad(lambda s: log_marginal(sums(), 0 * MEAN, s, NOISE))(
+        jnp.asarray(vanished)
+    )
+    keep = np.arange(P) != 2
+    without = Sums.over([(X[:, keep], Y, W)])
+    expected = log_marginal(without, np.zeros(P - 1), jnp.asarray(LOG_SD[keep]), NOISE)
+    assert float(value) == pytest.approx(float(expected), rel=1e-12)
+    assert np.isfinite(np.asarray(gradient)).all()
+
+
+def exact_moments() -> tuple[np.ndarray, np.ndarray]:
+    precision = X.T @ np.diag(W / NOISE**2) @ X + np.diag(np.exp(-2 * LOG_SD))
+    covariance = np.linalg.inv(precision)
+    mean = covariance @ (X.T @ (W / NOISE**2 * Y) + np.exp(-2 * LOG_SD) * MEAN)
+    return mean, covariance
+
+
+def test_conditional_moments_are_those_of_bayesian_regression() -> None:
+    mean, covariance = conditional_moments(sums(), MEAN, jnp.asarray(LOG_SD), NOISE)
+    np.testing.assert_allclose(mean, exact_moments()[0], rtol=1e-9)
+    np.testing.assert_allclose(covariance, exact_moments()[1], rtol=1e-9, atol=1e-14)
+
+
+def test_draws_have_the_conditional_moments() -> None:
+    count = 20_000
+    draw = jax.vmap(lambda key: draw_coefficients(key, sums(), MEAN, jnp.asarray(LOG_SD), NOISE))
+    draws = np.asarray(draw(jax.random.split(jax.random.key(0), count)))
+    mean, covariance = exact_moments()
+    sd = np.sqrt(np.diag(covariance))
+    assert (np.abs(draws.mean(axis=0) - mean) < 4 * sd / np.sqrt(count)).all()
+    correlation = covariance / np.outer(sd, sd)
+    # The standard error of a sample correlation is at most 1 / sqrt(n).
+    assert (np.abs(np.corrcoef(draws.T) - correlation) < 4.5 / np.sqrt(count)).all()
+    np.testing.assert_allclose(draws.std(axis=0), sd, rtol=4 / np.sqrt(2 * count))

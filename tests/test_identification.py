@@ -1,0 +1,43 @@
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+import pytest
+
+from bayes_intgen.identification import is_identified, regime_weights
+
+
+def single(count: int) -> list[tuple[bool, ...]]:
+    return [tuple(j == k for j in range(count)) for k in range(-1, count)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_one_at_a_time_gives_all_at_once(count: int) -> None:
+    # method: sum_k do(k) - (K - 1) obs
+    assert regime_weights(single(count), (True,) * count) == (1 - count, *[1] * count)
+
+
+def test_a_pair_and_a_single_give_the_triple() -> None:
+    masks = [(False, False, False), (True, True, False), (False, False, True)]
+    assert regime_weights(masks, (True, True, True)) == (-1, 1, 1)
+    assert regime_weights(masks, (True, False, False)) is None
+
+
+def test_the_rank_test_agrees_with_floating_point() -> None:
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(200):
+        count = int(rng.integers(1, 5))
+        masks = [tuple(map(bool, rng.integers(0, 2, count))) for _ in range(rng.integers(1, 6))]
+        rows = np.array([[1, *mask] for mask in masks], dtype=float)
+        for target in product((False, True), repeat=count):
+            wanted = np.array([1, *target], dtype=float)
+            rank = np.linalg.matrix_rank
+            expected = rank(rows) == rank(np.vstack([rows, wanted]))
+            weights = regime_weights(masks, target)
+            assert is_identified(masks, target) == expected == (weights is not None)
+            if weights is not None:
+                assert all(isinstance(w, Fraction) for w in weights)
+                np.testing.assert_array_equal(np.array(weights, dtype=float) @ rows, wanted)
+            seen.add(bool(expected))
+    assert seen == {True, False}

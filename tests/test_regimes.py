@@ -1,0 +1,161 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import bayes_intgen as bi
+
+
+def frame(rows: int = 30) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    labels = [None, "", "observational", "red", "green", "red+green"]
+    return pd.DataFrame(
+        {
+            "red": rng.normal(size=rows),
+            "green": rng.normal(size=rows),
+            "intensity": rng.normal(size=rows),
+            "regime": [labels[i % 6] for i in range(rows)],
+        }
+    )
+
+
+def read(table: object, **changes: object) -> bi.RegimeData:
+    given = {"actions": ["red", "green"], "outcome": "intensity", "regime": "regime"} | changes
+    return bi.RegimeData.from_frame(table, **given)  # type: ignore[arg-type]
+
+
+def test_labels_become_masks() -> None:
+    data = read(frame())
+    expected = [[0, 0], [0, 0], [0, 0], [1, 0], [0, 1], [1, 1]] * 5
+    np.testing.assert_array_equal(data.intervened, np.array(expected, dtype=bool))
+    assert data.regimes == {
+        (False, False): 15,
+        (True, False): 5,
+        (False, True): 5,
+        (True, True): 5,
+    }
+    assert data.label((True, True)) == "do(red, green)"
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [pl.from_pandas, pa.Table.from_pandas, lambda f: pl.from_pandas(f).lazy(), lambda f: f],
+    ids=["polars", "arrow", "polars lazy", "pandas"],
+)
+def test_frames_of_every_kind_give_the_same_rows(convert) -> None:  # type: ignore[no-untyped-def]
+    data, reference = read(convert(frame())), read(frame())
+    np.testing.assert_array_equal(data.actions, reference.actions)
+    np.testing.assert_array_equal(data.outcome, reference.outcome)
+    np.testing.assert_array_equal(data.intervened, reference.intervened)
+
+
+def test_an_empty_cell_of_a_csv_file_is_observational(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    frame().to_csv(tmp_path / "rows.csv", index=False)
+    data = read(pd.read_csv(tmp_path / "rows.csv"))
+    np.testing.assert_array_equal(data.intervened, read(frame()).intervened)
+
+
+def test_an_action_may_have_the_separator_in_its_name() -> None:
+    table = frame().rename(columns={"red": "a+b"})
+    table["regime"] = ["a+b", None] * 15
+    data = read(table, actions=["a+b", "green"])
+    assert data.intervened[0].tolist() == [True, False]
+
+
+def test_rows_are_copied_and_frozen() -> None:
+    actions, outcome = np.random.default_rng(0).normal(size=(20, 1)), np.arange(20.0)
+    data = bi.RegimeData.from_arrays(actions, outcome, np.arange(20)[:, None] % 2 == 0)
+    actions[:] = 0
+    assert np.ptp(data.actions) > 0
+    with pytest.raises(ValueError, match="read-only"):
+        data.outcome[0] = 1
+
+
+def test_batches_cover_every_row_once() -> None:
+    data = read(frame())
+    pieces = list(data.batches(7))
+    assert [len(piece) for piece in pieces] == [7, 7, 7, 7, 2]
+    np.testing.assert_array_equal(np.concatenate([p.outcome for p in pieces]), data.outcome)
+
+
+def spoil(column: str, value: object, row: int = 3) -> pd.DataFrame:
+    table = frame()
+    table[column] = table[column].astype(object)
+    table.loc[row, column] = value
+    return table if column == "regime" else table.astype({column: float})
+
+
+BAD_FRAMES = {
+    "missing columns": (frame().drop(columns=["green"]), {}, "no column 'green'"),
+    "missing regime": (frame(), {"regime": "kind"}, "no column 'kind'"),
+    "NaN": (spoil("red", np.nan), {}, "'red' has 1 cells.*row 3"),
+    "infinite": (spoil("intensity", np.inf), {}, "'intensity' has 1 cells.*row 3"),
+    "constant action": (frame().assign(green=2.5), {}, "'green' never varies: it is 2.5"),
+    "constant outcome": (frame().assign(intensity=1), {}, "'intensity' never varies"),
+    "unknown label": (spoil("regime", "rad"), {}, "row 3 .* says 'rad'.*no action.*'red', 'green'"),
+    "unknown half": (spoil("regime", "red+blue"), {}, "'blue' is no action"),
+    "text": (frame().assign(red="high"), {}, "'red' holds String, not numbers"),
+    "few rows": (frame().head(6), {}, "6 rows are fewer .* at least 10"),
+    "one string": (frame(), {"actions": "red"}, r"actions=\['red'\]"),
+    "no actions": (frame(), {"actions": []}, "at least one action"),
+    "repeated": (frame(), {"actions": ["red", "red"]}, "'red' is named twice"),
+    "reserved": (frame(), {"actions": ["observational"]}, "cannot be called 'observational'"),
+    "one column twice": (frame(), {"outcome": "red"}, "must be different columns"),
+    "no frame": ([1, 2, 3], {}, "pandas, Polars or Arrow table, not list"),
+}
+
+
+@pytest.mark.parametrize(("table", "changes", "message"), BAD_FRAMES.values(), ids=BAD_FRAMES)
+def test_bad_frames_are_refused_by_name(table, changes, message) -> None:  # type: ignore[no-untyped-def]
+    before = table.copy() if isinstance(table, pd.DataFrame) else table
+    with pytest.raises(bi.DataError, match=message):
+        read(table, **changes)
+    if isinstance(table, pd.DataFrame):
+        pd.testing.assert_frame_equal(table, before)
+
+
+def test_a_missing_cell_of_a_nullable_column_is_refused() -> None:
+    for table in (
+        frame().astype({"red": "Float64"}).assign(red=lambda f: f["red"].mask(f.index == 4)),
+        pl.from_pandas(frame()).with_columns(
+            pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise(pl.col("red")).alias("red")
+        ),
+    ):
+        with pytest.raises(bi.DataError, match="'red' has 1 cells.*row 4"):
+            read(table)
+
+
+def test_without_observational_rows_it_says_what_can_be_answered() -> None:
+    table = frame()
+    table["regime"] = ["red", "green", "red+green"] * 10
+    everything = r"observational, do\(red\), do\(green\), do\(red, green\) can be answered\. Add"
+    with pytest.raises(bi.DataError, match=everything):
+        read(table)
+    table["regime"] = ["red", "green"] * 15
+    with pytest.raises(bi.DataError, match=r"do\(red\), do\(green\) can be answered; obs.* cannot"):
+        read(table)
+    assert len(read(table, require_observational=False).regimes) == 2
+
+
+BAD_ARRAYS = {
+    "flat actions": ((np.ones(20), np.ones(20), np.ones(20)), "actions must have shape"),
+    "outcome": ((np.ones((20, 2)), np.ones(19), np.ones((20, 2))), r"outcome must .*\(20,\)"),
+    "mask": ((np.ones((20, 2)), np.ones(20), np.ones(20)), r"intervened must .*\(20, 2\)"),
+    "mask values": ((np.ones((20, 2)), np.ones(20), np.full((20, 2), 2)), "hold booleans"),
+    "text": (([["a"]] * 20, np.ones(20), np.ones((20, 1))), "array of numbers"),
+}
+
+
+@pytest.mark.parametrize(("arrays", "message"), BAD_ARRAYS.values(), ids=BAD_ARRAYS)
+def test_arrays_of_wrong_shape_are_refused(arrays, message) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(bi.DataError, match=message):
+        bi.RegimeData.from_arrays(*arrays)
+
+
+def test_names_must_match_the_actions() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(bi.DataError, match="3 names were given for 2 actions"):
+        bi.RegimeData.from_arrays(
+            rng.normal(size=(20, 2)), rng.normal(size=20), np.zeros((20, 2), bool), ["a", "b", "c"]
+        )
