@@ -33,14 +33,18 @@ def confounded_rows(rows: int, seed: int) -> bi.RegimeData:
         outcome = np.sin(red) + green / 2 + cause.sum(axis=1) + rng.normal(scale=0.2, size=rows)
         pieces.append((np.stack([red, green], axis=1), outcome, np.tile(was_set, (rows, 1))))
     actions, outcome, intervened = (np.concatenate(part) for part in zip(*pieces, strict=True))
-    return bi.RegimeData.from_arrays(
-        actions, outcome, intervened, NAMES, outcome_name="intensity"
-    )
+    return bi.RegimeData.from_arrays(actions, outcome, intervened, NAMES, outcome_name="intensity")
 
 
 def joint_truth(points: np.ndarray) -> np.ndarray:
     """The joint effect in :func:`confounded_rows`."""
     return np.sin(points[:, 0]) + points[:, 1] / 2
+
+
+def confounding_bias(points: np.ndarray) -> np.ndarray:
+    """The sum of both biases in :func:`confounded_rows`: E[c_red + c_green | red, green]."""
+    red, green = points.T
+    return red * 0.25 / (0.25 + 0.64) + (green - 0.5 * red) * 0.25 / (0.25 + 0.25)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ import arviz as az
 import numpy as np
 
 import bayes_intgen as bi
+
 from _tables import print_table, write_table
 
 HERE = Path(__file__).parent
@@ -59,6 +60,7 @@ def _largest(values: Any) -> float:
 
 
 def main() -> None:
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", type=Path)
     parser.add_argument("--only", default="*", help="pattern of case names")

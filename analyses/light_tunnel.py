@@ -26,8 +26,9 @@ import pandas as pd
 from causalchamber.simulators import lt
 
 import bayes_intgen as bi
-from _tables import print_table, write_table
 from bayes_intgen.plots import draw_bands as band
+
+from _tables import print_table, write_table
 
 COLOURS = ["red", "green", "blue"]
 LEAK_MEAN, LEAK_SD = 40.0, 15.0  # leaked light, in LED brightness units
@@ -93,7 +94,13 @@ def truth(points: np.ndarray) -> np.ndarray:
 def draw_figure(posterior: bi.Posterior, path: Path) -> None:
     """A column a colour: the joint effect with bands, and its distance from the truth."""
     figure, axes = plt.subplots(
-        2, 3, figsize=(11, 6), sharex="col", sharey="row", height_ratios=[2, 1], layout="constrained"
+        2,
+        3,
+        figsize=(11, 6),
+        sharex="col",
+        sharey="row",
+        height_ratios=[2, 1],
+        layout="constrained",
     )
     for colour, (top, bottom) in zip(COLOURS, axes.T, strict=True):
         at = {name: 128.0 for name in COLOURS if name != colour}
@@ -122,6 +129,7 @@ def draw_figure(posterior: bi.Posterior, path: Path) -> None:
 
 
 def main() -> None:
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few rows and draws, for a test")
     parser.add_argument("--output", type=Path, default=Path("output/light_tunnel"))

@@ -69,7 +69,7 @@ class Coordinate:
     def __call__(self, values: Array) -> Array:
         """Squashed coordinate of ``values``, held at the observed range."""
         held = np.clip(values, self.low, self.high)
-        return self.squash * np.arcsinh(self.standardise(held) / self.squash)
+        return np.asarray(self.squash * np.arcsinh(self.standardise(held) / self.squash))
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -122,7 +122,7 @@ class Monomials:
     def matrix(self, actions: Array) -> Array:
         x = np.stack([c.standardise(actions[:, i]) for i, c in enumerate(self.coordinates)], axis=1)
         columns = [np.prod(x ** np.array(exponents), axis=1) for exponents in self.powers]
-        return np.stack(columns, axis=1) - np.array(self.centres)
+        return np.asarray(np.stack(columns, axis=1) - np.array(self.centres))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ class Slope:
         return cls(coordinate, float(coordinate(actions[:, 0]).mean()))
 
     def matrix(self, actions: Array) -> Array:
-        return self.coordinate(actions[:, :1]) - self.centre
+        return np.asarray(self.coordinate(actions[:, :1]) - self.centre)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +185,7 @@ class Sines:
         z = self.coordinate(actions[:, 0]) - (low + high) / 2
         frequencies = np.arange(1, self.size + 1) * (np.pi / (2 * self.box))
         values = np.sin((z[:, None] + self.box) * frequencies) / np.sqrt(self.box)
-        return values - np.array(self.centres)
+        return np.asarray(values - np.array(self.centres))
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,12 +223,16 @@ class PenalisedSpline:
         knots = np.concatenate([[inner[0]] * degree, inner, [inner[-1]] * degree])
         # Divided differences at the Greville abscissae: with unequal knots, straight lines
         # have evenly rising coefficients only there.
-        greville = np.array([knots[i + 1 : i + 1 + degree].mean() for i in range(len(inner) + degree - 1)])
+        greville = np.array(
+            [knots[i + 1 : i + 1 + degree].mean() for i in range(len(inner) + degree - 1)]
+        )
         differences = _second_differences(greville)
         values, vectors = np.linalg.eigh(differences.T @ differences)
         wiggly = vectors[:, 2:] / np.sqrt(values[2:])
         at_knots = tuple(knots.tolist())
-        columns = cls(coordinate, at_knots, degree, wiggly, (0.0,) * wiggly.shape[1]).matrix(actions)
+        columns = cls(coordinate, at_knots, degree, wiggly, (0.0,) * wiggly.shape[1]).matrix(
+            actions
+        )
         # Unit average variance over the data, so that one prior scale suits every action.
         size = np.sqrt(columns.var(axis=0).sum())
         centres = tuple((columns.mean(axis=0) / size).tolist())
@@ -241,7 +245,7 @@ class PenalisedSpline:
     def matrix(self, actions: Array) -> Array:
         z = np.clip(self.coordinate(actions[:, 0]), self.knots[0], self.knots[-1])
         raw = BSpline.design_matrix(z, np.array(self.knots), self.degree)
-        return np.asarray(raw @ self.rotation) - np.array(self.centres)
+        return np.asarray(raw @ self.rotation - np.array(self.centres))
 
 
 def _second_differences(positions: Array) -> Array:

@@ -154,8 +154,13 @@ class Decomposition:
         out = self.functions(actions)
         for term in self.terms:
             if term.role == "bias":
-                out[:, self.columns[term.name]] *= 1.0 - intervened[:, [term.action]]
+                out[:, self.columns[term.name]] *= 1.0 - intervened[:, [_owner(term)]]
         return out
+
+
+def _owner(term: Term) -> int:
+    assert term.action is not None
+    return term.action
 
 
 def decompose(
@@ -190,13 +195,17 @@ def decompose(
     constant = Part("", Constant(), LogNormal(1.0, 1.0))
     terms = [Term("intercept", "intercept", None, (), constant, fixed_sd=sd / unit)]
     for k, name in enumerate(data.names):
-        for part in unconfounded[name].alone(data.actions[:, [k]], coordinates[k]):
-            terms.append(Term(_named(f"phi({name})", part), "unconfounded", k, (k,), part))
+        terms += [
+            Term(_named(f"phi({name})", part), "unconfounded", k, (k,), part)
+            for part in unconfounded[name].alone(data.actions[:, [k]], coordinates[k])
+        ]
     for k, name in enumerate(data.names):
         level = f"delta({name}) level"
         terms.append(Term(level, "bias", k, (), constant, fixed_sd=1.0))
-        for part in bias[name].alone(data.actions[:, [k]], coordinates[k]):
-            terms.append(Term(_named(f"delta({name})", part), "bias", k, (k,), part))
+        terms += [
+            Term(_named(f"delta({name})", part), "bias", k, (k,), part)
+            for part in bias[name].alone(data.actions[:, [k]], coordinates[k])
+        ]
         for j in parents[k]:
             pair = data.actions[:, [k, j]]
             for part in bias[name].paired(pair, coordinates[k], coordinates[j]):

@@ -50,7 +50,9 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
         )
     if (smallest < ESS_LIMIT).any():
         worst = int(np.nanargmin(smallest))
-        factor = int(np.ceil(ESS_LIMIT / max(smallest[worst], 1) * effect.sizes["draw"] / 100) * 100)
+        factor = int(
+            np.ceil(ESS_LIMIT / max(smallest[worst], 1) * effect.sizes["draw"] / 100) * 100
+        )
         found.append(
             f"the effective sample size is {smallest[worst]:.0f} for {names[worst]} "
             f"(and below {ESS_LIMIT} for {int((smallest < ESS_LIMIT).sum())} quantities): "

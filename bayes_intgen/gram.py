@@ -39,7 +39,9 @@ class Sums(NamedTuple):
     @classmethod
     def over(cls, batches: Iterable[tuple[Array, Array, Array]]) -> Self:
         """Sums over batches of (matrix (n, P), outcome (n,), weights (n,)), in float64."""
-        rows, xx, xy, yy, log_weight = 0, 0.0, 0.0, 0.0, 0.0
+        rows, yy, log_weight = 0, 0.0, 0.0
+        xx: Array | float = 0.0
+        xy: Array | float = 0.0
         for matrix, outcome, weights in batches:
             root = np.sqrt(weights)
             x, y = matrix * root[:, None], outcome * root
@@ -53,7 +55,7 @@ class Sums(NamedTuple):
 
 @jax.custom_vjp
 def _fit_terms(xx: jax.Array, xy: jax.Array, log_sd: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """b'S B^-1 S b and log det B, where B = I + S G S and S = diag(exp(log_sd))."""
+    """B'S B^-1 S b and log det B, where B = I + S G S and S = diag(exp(log_sd))."""
     return _fit_terms_forward(xx, xy, log_sd)[0]
 
 
@@ -86,9 +88,7 @@ def _fit_terms_backward(
 _fit_terms.defvjp(_fit_terms_forward, _fit_terms_backward)
 
 
-def log_marginal(
-    sums: Sums, mean: ArrayLike, log_sd: jax.Array, noise_sd: ArrayLike
-) -> jax.Array:
+def log_marginal(sums: Sums, mean: ArrayLike, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
     """Log density of the outcome with the coefficients integrated out.
 
     Parameters
@@ -107,7 +107,7 @@ def log_marginal(
     Array, shape ()
         log N(y; X m, X diag(s^2) X' + noise_sd^2 W^-1).
     """
-    xy, yy = _about(sums, mean)
+    xy, yy = _about(sums, jnp.asarray(mean))
     log_noise = jnp.log(noise_sd)
     # In units of the noise: beta / noise_sd has prior sd s / noise_sd.
     quadratic, log_det = _fit_terms(jnp.asarray(sums.xx), xy, log_sd - log_noise)
@@ -119,11 +119,11 @@ def log_marginal(
     )
 
 
-def _about(sums: Sums, mean: ArrayLike) -> tuple[jax.Array, jax.Array]:
+def _about(sums: Sums, mean: jax.Array) -> tuple[jax.Array, jax.Array]:
     """X'W(y - Xm) and the weighted sum of squares of y - Xm."""
-    mean = jnp.asarray(mean)
+    xy = jnp.asarray(sums.xy)
     shift = jnp.asarray(sums.xx) @ mean
-    return sums.xy - shift, sums.yy - 2 * jnp.dot(mean, jnp.asarray(sums.xy)) + mean @ shift
+    return xy - shift, jnp.asarray(sums.yy) - 2 * mean @ xy + mean @ shift
 
 
 def draw_coefficients(
@@ -132,7 +132,8 @@ def draw_coefficients(
     """One exact draw of the coefficients given the hyperparameters, shape (P,)."""
     centre, sd, factor = _conditional(sums, mean, log_sd, noise_sd)
     normal = jax.random.normal(key, centre.shape)
-    return centre + noise_sd * sd * solve_triangular(factor, normal, lower=True, trans="T")
+    step = jnp.asarray(noise_sd) * sd * solve_triangular(factor, normal, lower=True, trans="T")
+    return centre + step
 
 
 def conditional_moments(
@@ -140,7 +141,8 @@ def conditional_moments(
 ) -> tuple[jax.Array, jax.Array]:
     """Mean (P,) and covariance (P, P) of the coefficients given the hyperparameters."""
     centre, sd, factor = _conditional(sums, mean, log_sd, noise_sd)
-    root = noise_sd * sd[:, None] * solve_triangular(factor, jnp.eye(len(sd)), lower=True).T
+    inverse_factor = solve_triangular(factor, jnp.eye(len(sd)), lower=True)
+    root = jnp.asarray(noise_sd) * sd[:, None] * inverse_factor.T
     return centre, root @ root.T
 
 
@@ -148,9 +150,10 @@ def _conditional(
     sums: Sums, mean: ArrayLike, log_sd: jax.Array, noise_sd: ArrayLike
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Mean of the coefficients, s / noise_sd, and the Cholesky factor of B."""
-    xy, _ = _about(sums, mean)
+    prior_mean = jnp.asarray(mean)
+    xy, _ = _about(sums, prior_mean)
     sd = jnp.exp(log_sd - jnp.log(noise_sd))
     factor = jnp.linalg.cholesky(
         jnp.asarray(sums.xx) * sd[:, None] * sd[None, :] + jnp.eye(len(sd))
     )
-    return mean + sd * cho_solve((factor, True), sd * xy), sd, factor
+    return prior_mean + sd * cho_solve((factor, True), sd * xy), sd, factor

@@ -30,7 +30,8 @@ def regime_weights(masks: Sequence[Mask], target: Mask) -> tuple[Fraction, ...] 
 
     Examples
     --------
-    >>> [int(w) for w in regime_weights([(False, False), (True, False), (False, True)], (True, True))]
+    >>> masks = [(False, False), (True, False), (False, True)]
+    >>> [int(weight) for weight in regime_weights(masks, (True, True))]
     [-1, 1, 1]
     """
     unknowns = len(masks)

@@ -1,16 +1,12 @@
 """From data and a model to a posterior."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
-from numpyro.infer.initialization import init_to_median
-from numpyro.infer.util import initialize_model
-from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from bayes_intgen.bases import Array
@@ -23,6 +19,7 @@ from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.posterior import Posterior, assemble
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.sampling import Draws, nuts
+from bayes_intgen.targets import Target
 
 ROWS_PER_BATCH = 8192
 
@@ -110,89 +107,19 @@ def fit(
         sample = _sample_collapsed if collapse else _sample_written_out
         sampled, sites, coefficients = sample(data, model, terms, pilot, settings)
     posterior = Posterior(
-        assemble(data, model, terms, pilot.spread, sites, coefficients, sampled.statistics, settings._asdict())
+        assemble(
+            data,
+            model,
+            terms,
+            pilot.spread,
+            sites,
+            coefficients,
+            sampled.statistics,
+            settings._asdict(),
+        )
     )
     warn_of_problems(posterior.tree, posterior.joint_effect(_probes(data)))
     return posterior
-
-
-class _Target:
-    """A program's density over unconstrained sites, as NUTS and the search for a mode see it.
-
-    Parameters
-    ----------
-    program : callable
-        A NumPyro program of one argument, a pytree of arrays.
-    argument : pytree
-        An example of that argument.
-    """
-
-    def __init__(self, program: Callable[[Any], None], argument: Any) -> None:
-        info = initialize_model(
-            jax.random.key(0),
-            program,
-            init_strategy=init_to_median,
-            dynamic_args=True,
-            model_args=(argument,),
-            validate_grad=False,
-        )
-        self.potential: Callable[[Any], Callable[[Any], jax.Array]] = info.potential_fn
-        self._constrain = info.postprocess_fn
-        self.start, self.unravel = ravel_pytree(info.param_info.z)
-        self._value_and_grad = jax.jit(
-            lambda argument, flat: jax.value_and_grad(
-                lambda flat: self.potential(argument)(self.unravel(flat))
-            )(flat)
-        )
-
-    @property
-    def positions(self) -> dict[str, Array]:
-        """Where each site stands in a flat vector."""
-        order = self.unravel(jnp.arange(len(self.start), dtype=self.start.dtype))
-        return {name: np.asarray(index, dtype=int).reshape(-1) for name, index in order.items()}
-
-    def gradient(self, argument: Any, flat: Array) -> tuple[float, Array]:
-        """Potential energy and its gradient."""
-        value, gradient = self._value_and_grad(argument, jnp.asarray(flat))
-        return float(value), np.asarray(gradient)
-
-    def mode(self, argument: Any, start: Array) -> Array:
-        """The point of highest density over the unconstrained sites, shape (D,)."""
-        found = minimize(
-            lambda flat: self.gradient(argument, flat),
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": 300, "maxcor": 40, "ftol": 1e-13, "gtol": 1e-2},
-        )
-        return np.asarray(found.x)
-
-    def covariance(self, argument: Any, mode: Array, prior_sd: Array) -> Array:
-        """Inverse curvature at the mode, never much wider than the prior, shape (D, D)."""
-        step = 1e-3 * prior_sd
-        rows = [
-            (
-                self.gradient(argument, mode + shift)[1]
-                - self.gradient(argument, mode - shift)[1]
-            )
-            / (2 * shift[i])
-            for i, shift in enumerate(np.diag(step))
-        ]
-        hessian = (np.array(rows) + np.array(rows).T) / 2 * np.outer(prior_sd, prior_sd)
-        values, vectors = np.linalg.eigh(hessian)
-        root = prior_sd[:, None] * vectors / np.sqrt(np.clip(values, 0.5, None))
-        return np.asarray(root @ root.T)
-
-    def constrain(self, argument: Any, flat: Array) -> dict[str, Array]:
-        """Sites in their own spaces for flat vectors of any leading shape (..., D)."""
-        lead = flat.shape[:-1]
-
-        @jax.jit
-        def convert(argument: Any, flat: jax.Array) -> Any:
-            return jax.lax.map(lambda one: self._constrain(argument)(self.unravel(one)), flat)
-
-        sites = convert(argument, jnp.asarray(flat.reshape(-1, flat.shape[-1])))
-        return {name: np.asarray(v).reshape((*lead, *v.shape[1:])) for name, v in sites.items()}
 
 
 class _Pilot(NamedTuple):
@@ -200,7 +127,7 @@ class _Pilot(NamedTuple):
 
     spread: Spread | ConstantSpread
     sums: Sums
-    target: _Target
+    target: Target
     mode: Array
     covariance: Array
 
@@ -208,7 +135,7 @@ class _Pilot(NamedTuple):
 def _pilot(data: RegimeData, model: AdditiveModel, terms: Decomposition) -> _Pilot:
     spread: Spread | ConstantSpread = ConstantSpread()
     sums = _sums(data, terms, spread)
-    target = _Target(lambda sums: model.collapsed(terms, sums), sums)
+    target = Target(lambda sums: model.collapsed(terms, sums), sums)
     mode = target.mode(sums, np.asarray(target.start))
     if model.spread == "fitted":
         mean, _ = _moments(terms, sums, target.constrain(sums, mode))
@@ -266,7 +193,7 @@ def _starts(mode: Array, covariance: Array, settings: Settings) -> Array:
 
 
 def _nuts(
-    target: _Target, argument: Any, mode: Array, covariance: Array, settings: Settings
+    target: Target, argument: Any, mode: Array, covariance: Array, settings: Settings
 ) -> Draws:
     return nuts(
         target.potential,
@@ -320,7 +247,7 @@ def _sample_written_out(
         data.outcome - terms.centre,
     )
     rows = jax.tree.map(jnp.asarray, rows)
-    target = _Target(lambda rows: model.written_out(terms, *rows), rows)
+    target = Target(lambda rows: model.written_out(terms, *rows), rows)
     mode = np.array(target.start)
     covariance = np.eye(len(mode))
     for name, index in pilot.target.positions.items():

@@ -105,9 +105,7 @@ def log_spectral_sd(kernel: KernelName, basis: Sines, lengthscale: ArrayLike) ->
     Solin and Särkkä (2020), eq. 20: half the log spectral density at the square root of
     each eigenvalue.
     """
-    density = _DENSITIES[kernel](
-        alpha=1.0, length=lengthscale, ell=basis.box, m=basis.size, dim=1
-    )
+    density = _DENSITIES[kernel](alpha=1.0, length=lengthscale, ell=basis.box, m=basis.size, dim=1)
     # A density that underflows at a long lengthscale must not turn the gradient into NaN.
     return 0.5 * jnp.log(density + 1e-280)
 

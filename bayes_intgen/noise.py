@@ -104,9 +104,7 @@ class Spread:
             )
         heights = np.exp(found.x)
         heights /= np.mean(hats @ heights)
-        return cls(
-            coordinates, knots, float(heights[0]), heights[1:].reshape(2, count, len(KNOTS))
-        )
+        return cls(coordinates, knots, float(heights[0]), heights[1:].reshape(2, count, len(KNOTS)))
 
     def _features(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """The constant and every hat function times its gate, shape (n, 1 + 14 K)."""

@@ -66,9 +66,7 @@ def plot_joint_effect(
     return ax
 
 
-def draw_bands(
-    ax: "Axes", along: Array, draws: Array, levels: Sequence[float], color: str
-) -> None:
+def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], color: str) -> None:
     """The mean of draws, shape (sample, point), as a line with central bands.
 
     Examples

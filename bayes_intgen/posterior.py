@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from bayes_intgen import serialise
 from bayes_intgen.bases import Array
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.errors import PointsError, SupportWarning
+from bayes_intgen.frames import as_table, numeric_column
 from bayes_intgen.models.additive import AdditiveModel
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.regimes import RegimeData
@@ -261,20 +261,20 @@ class Posterior:
 
     def _points(self, points: Any) -> Array:
         """Checked points, shape (M, K), with a warning for what lies outside the data."""
-        try:
-            table = nw.from_native(points, eager_only=True)
-        except TypeError:
+        table = as_table(points)
+        if table is None:
             try:
                 values = np.asarray(points, dtype=np.float64)
             except (TypeError, ValueError) as error:
-                raise PointsError(f"points must be numbers of shape (points, actions) ({error})")
+                raise PointsError(
+                    f"points must be numbers of shape (points, actions) ({error})"
+                ) from error
         else:
             missing = [name for name in self.actions if name not in table.columns]
             if missing:
                 raise PointsError(f"points have no column {', '.join(map(repr, missing))}")
-            values = np.stack(
-                [np.asarray(table[n].to_numpy(), dtype=np.float64) for n in self.actions], axis=1
-            )
+            columns = [numeric_column(table, name, PointsError) for name in self.actions]
+            values = np.stack(columns, axis=1)
         if values.ndim != 2 or values.shape[1] != len(self.actions):
             raise PointsError(
                 f"points must have shape (points, {len(self.actions)}), a column for each of "

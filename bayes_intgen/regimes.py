@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Self
 
-import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen.errors import DataError
+from bayes_intgen.frames import as_table, numeric_column
 from bayes_intgen.identification import Mask, is_identified
 
 OBSERVATIONAL = "observational"
@@ -180,14 +180,11 @@ class RegimeData:
             raise DataError(f"actions must be a list of columns; write actions=[{actions!r}]")
         names = tuple(actions)
         _check_names(names, len(names))
-        try:
-            table = nw.from_native(frame)
-        except TypeError as error:
+        table = as_table(frame)
+        if table is None:
             raise DataError(
                 f"frame must be a pandas, Polars or Arrow table, not {type(frame).__name__}"
-            ) from error
-        if isinstance(table, nw.LazyFrame):
-            table = table.collect()
+            )
         present = list(table.columns)
         missing = [c for c in (*names, outcome, regime) if c not in present]
         if missing:
@@ -197,10 +194,9 @@ class RegimeData:
             )
         if outcome in names or regime in (*names, outcome):
             raise DataError("actions, outcome and regime must be different columns")
-        columns = [_column(table[name], name) for name in names]
         return cls.from_arrays(
-            np.stack(columns, axis=1) if columns else np.empty((len(table), 0)),
-            _column(table[outcome], outcome),
+            np.stack([numeric_column(table, name, DataError) for name in names], axis=1),
+            numeric_column(table, outcome, DataError),
             _masks_of_labels(table[regime].to_list(), names, regime),
             names,
             outcome_name=outcome,
@@ -232,7 +228,7 @@ class RegimeData:
                 )
         if np.ptp(self.outcome) == 0:
             raise DataError(
-                f"outcome {self.outcome_name!r} never varies: it is {self.outcome[0]:g} in every row"
+                f"outcome {self.outcome_name!r} never varies: it is {self.outcome[0]:g} everywhere"
             )
         if require_observational and not any(not any(mask) for mask in self.regimes):
             raise DataError(
@@ -269,7 +265,9 @@ class RegimeData:
         """The masks that occur, each with its number of rows; fewest interventions first."""
         masks, counts = np.unique(self.intervened, axis=0, return_counts=True)
         found = {tuple(map(bool, m)): int(n) for m, n in zip(masks, counts, strict=True)}
-        return dict(sorted(found.items(), key=lambda item: (sum(item[0]), [not r for r in item[0]])))
+        return dict(
+            sorted(found.items(), key=lambda item: (sum(item[0]), [not r for r in item[0]]))
+        )
 
     def batches(self, rows: int) -> Iterator[Self]:
         """The same data in consecutive pieces of at most ``rows`` rows."""
@@ -301,14 +299,6 @@ def _as_float(values: ArrayLike, what: str) -> NDArray[np.float64]:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"{what} must be a rectangular array of numbers ({error})") from error
-
-
-def _column(series: Any, name: str) -> NDArray[np.float64]:
-    """A numeric column as float64; missing cells become NaN, which the checks then name."""
-    if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
-        raise DataError(f"column {name!r} holds {series.dtype}, not numbers")
-    filled = series.cast(nw.Float64).fill_null(float("nan"))
-    return np.asarray(filled.to_numpy(), dtype=np.float64)
 
 
 def _check_names(names: tuple[str, ...], count: int) -> None:

@@ -4,6 +4,7 @@ import os
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import xarray as xr
 from packaging.version import InvalidVersion, Version
@@ -11,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.posterior import Posterior
 
-_ENGINE = "h5netcdf"
+_ENGINE: Literal["h5netcdf"] = "h5netcdf"
 
 
 def save(posterior: Posterior, path: str | os.PathLike[str]) -> None:
@@ -70,7 +71,9 @@ def load(path: str | os.PathLike[str]) -> Posterior:
         raise FileNotFoundError(f"there is no file {source}")
     try:
         with xr.open_datatree(source, engine=_ENGINE) as opened:
-            tree = opened.load()
+            # DataTree.load leaves arrays that are not chunked on disk.
+            nodes = {node.path: node.to_dataset(inherit=False).load() for node in opened.subtree}
+        tree = xr.DataTree.from_dict(nodes)
     except Exception as error:  # h5py and xarray raise whatever a broken file leads them to
         raise SavedFitError(
             f"{source} cannot be read as a saved fit: it is truncated or not netCDF ({error})"

@@ -55,7 +55,7 @@ def test_a_budget_that_is_mostly_zero_has_a_spread() -> None:
     ],
     ids=lambda b: type(b).__name__,
 )
-def test_functions_average_zero_over_the_data(basis) -> None:  # type: ignore[no-untyped-def]
+def test_functions_average_zero_over_the_data(basis) -> None:
     matrix = basis.matrix(HEAVY)
     assert matrix.shape == (len(HEAVY), basis.size)
     assert np.linalg.matrix_rank(matrix) == basis.size
@@ -112,7 +112,12 @@ def test_principal_functions_reproduce_the_prior_variance() -> None:
 
 
 def test_products_keep_the_smooth_ones_and_use_each_input() -> None:
-    first = Principal.of(HEAVY, Sines.of(HEAVY, coordinate()), np.ones(8 + 12)[: Sines.of(HEAVY, coordinate()).size], 4)
+    first = Principal.of(
+        HEAVY,
+        Sines.of(HEAVY, coordinate()),
+        np.ones(8 + 12)[: Sines.of(HEAVY, coordinate()).size],
+        4,
+    )
     own = Sines.of(OTHER, coordinate(OTHER))
     second = Principal.of(OTHER, own, np.ones(own.size), 4)
     products = Products(first, second, order=4)

@@ -8,11 +8,11 @@ PRIORS = ["gp", "spline", "polynomial", "linear"]
 
 
 def decomposed(data: bi.RegimeData, **model: object) -> Decomposition:
-    return bi.models.additive(**model).decompose(data)  # type: ignore[arg-type]
+    return bi.models.additive(**model).decompose(data)
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-def test_a_bias_acts_exactly_where_its_action_was_not_set(data, prior) -> None:  # type: ignore[no-untyped-def]
+def test_a_bias_acts_exactly_where_its_action_was_not_set(data, prior) -> None:
     terms = decomposed(data, prior=prior)
     points = data.actions[:50]
     everything = terms.functions(points)
@@ -25,16 +25,20 @@ def test_a_bias_acts_exactly_where_its_action_was_not_set(data, prior) -> None: 
             np.testing.assert_array_equal(matrix[:, columns], expected)
 
 
-def test_the_graph_decides_what_a_bias_depends_on(data) -> None:  # type: ignore[no-untyped-def]
+def test_the_graph_decides_what_a_bias_depends_on(data) -> None:
     def others(**model: object) -> set[str]:
-        return {t.name.split(" interaction")[0] for t in decomposed(data, **model).terms if "|" in t.name}
+        return {
+            t.name.split(" interaction")[0]
+            for t in decomposed(data, **model).terms
+            if "|" in t.name
+        }
 
     assert others(graph=None) == {"delta(red | green)", "delta(green | red)"}
     assert others(graph={"green": ["red"]}) == {"delta(green | red)"}
     assert others(graph={}) == set()
 
 
-def test_terms_read_the_columns_of_their_own_inputs(data) -> None:  # type: ignore[no-untyped-def]
+def test_terms_read_the_columns_of_their_own_inputs(data) -> None:
     terms = decomposed(data)
     points = data.actions[:20]
     for moved_action, name in enumerate(data.names):
@@ -47,7 +51,7 @@ def test_terms_read_the_columns_of_their_own_inputs(data) -> None:  # type: igno
             assert changes == (moved_action in term.inputs), (term.name, name)
 
 
-def test_prior_scales_follow_the_outcomes_units(data) -> None:  # type: ignore[no-untyped-def]
+def test_prior_scales_follow_the_outcomes_units(data) -> None:
     larger = bi.RegimeData.from_arrays(
         data.actions, data.outcome * 1000 + 5e6, data.intervened, data.names
     )
@@ -58,7 +62,7 @@ def test_prior_scales_follow_the_outcomes_units(data) -> None:  # type: ignore[n
     assert other.centre == pytest.approx(own.centre * 1000 + 5e6)
 
 
-def test_priors_of_single_mechanisms(data) -> None:  # type: ignore[no-untyped-def]
+def test_priors_of_single_mechanisms(data) -> None:
     terms = decomposed(data, prior="gp", unconfounded={"red": "linear"}, bias={"green": "spline"})
     kinds = {t.name: type(t.part.basis).__name__ for t in terms.terms}
     assert kinds["phi(red)"] == "Monomials"
@@ -75,6 +79,6 @@ def test_priors_of_single_mechanisms(data) -> None:  # type: ignore[no-untyped-d
         ({"bias": {"blue": "gp"}}, "bias gives a prior for 'blue'"),
     ],
 )
-def test_models_that_do_not_fit_the_data_are_refused(data, model, message) -> None:  # type: ignore[no-untyped-def]
+def test_models_that_do_not_fit_the_data_are_refused(data, model, message) -> None:
     with pytest.raises(bi.ModelError, match=message):
         decomposed(data, **model)

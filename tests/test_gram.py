@@ -17,7 +17,7 @@ NOISE = 0.7
 
 
 @pytest.fixture(autouse=True)
-def _float64():  # type: ignore[no-untyped-def]
+def _float64():
     with jax.enable_x64(True):
         yield
 

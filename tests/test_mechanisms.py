@@ -18,7 +18,7 @@ KERNELS = {
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_the_basis_reproduces_the_kernel(kernel) -> None:  # type: ignore[no-untyped-def]
+def test_the_basis_reproduces_the_kernel(kernel) -> None:
     sines = Sines.of(ACTIONS[:, :1], AXES[0], size=120)
     lengthscale = 1.0
     with jax.enable_x64(True):
@@ -41,9 +41,11 @@ def test_a_long_lengthscale_has_finite_gradients() -> None:
 
 
 @pytest.mark.parametrize(
-    "mechanism", [bi.GP(), bi.Spline(), bi.Polynomial(), bi.Linear()], ids=lambda m: type(m).__name__
+    "mechanism",
+    [bi.GP(), bi.Spline(), bi.Polynomial(), bi.Linear()],
+    ids=lambda m: type(m).__name__,
 )
-def test_what_another_action_adds_depends_on_that_action(mechanism) -> None:  # type: ignore[no-untyped-def]
+def test_what_another_action_adds_depends_on_that_action(mechanism) -> None:
     pair = ACTIONS.copy()
     parts = mechanism.paired(pair, *AXES)
     for part in parts:
@@ -80,6 +82,6 @@ def test_nothing_depends_on_units() -> None:
         (lambda: bi.LogNormal(0.0, 1.0), "positive median"),
     ],
 )
-def test_senseless_settings_are_refused(build, message) -> None:  # type: ignore[no-untyped-def]
+def test_senseless_settings_are_refused(build, message) -> None:
     with pytest.raises(bi.ModelError, match=message):
         build()

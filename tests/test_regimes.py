@@ -22,7 +22,7 @@ def frame(rows: int = 30) -> pd.DataFrame:
 
 def read(table: object, **changes: object) -> bi.RegimeData:
     given = {"actions": ["red", "green"], "outcome": "intensity", "regime": "regime"} | changes
-    return bi.RegimeData.from_frame(table, **given)  # type: ignore[arg-type]
+    return bi.RegimeData.from_frame(table, **given)
 
 
 def test_labels_become_masks() -> None:
@@ -43,14 +43,14 @@ def test_labels_become_masks() -> None:
     [pl.from_pandas, pa.Table.from_pandas, lambda f: pl.from_pandas(f).lazy(), lambda f: f],
     ids=["polars", "arrow", "polars lazy", "pandas"],
 )
-def test_frames_of_every_kind_give_the_same_rows(convert) -> None:  # type: ignore[no-untyped-def]
+def test_frames_of_every_kind_give_the_same_rows(convert) -> None:
     data, reference = read(convert(frame())), read(frame())
     np.testing.assert_array_equal(data.actions, reference.actions)
     np.testing.assert_array_equal(data.outcome, reference.outcome)
     np.testing.assert_array_equal(data.intervened, reference.intervened)
 
 
-def test_an_empty_cell_of_a_csv_file_is_observational(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_an_empty_cell_of_a_csv_file_is_observational(tmp_path) -> None:
     frame().to_csv(tmp_path / "rows.csv", index=False)
     data = read(pd.read_csv(tmp_path / "rows.csv"))
     np.testing.assert_array_equal(data.intervened, read(frame()).intervened)
@@ -107,7 +107,7 @@ BAD_FRAMES = {
 
 
 @pytest.mark.parametrize(("table", "changes", "message"), BAD_FRAMES.values(), ids=BAD_FRAMES)
-def test_bad_frames_are_refused_by_name(table, changes, message) -> None:  # type: ignore[no-untyped-def]
+def test_bad_frames_are_refused_by_name(table, changes, message) -> None:
     before = table.copy() if isinstance(table, pd.DataFrame) else table
     with pytest.raises(bi.DataError, match=message):
         read(table, **changes)
@@ -148,7 +148,7 @@ BAD_ARRAYS = {
 
 
 @pytest.mark.parametrize(("arrays", "message"), BAD_ARRAYS.values(), ids=BAD_ARRAYS)
-def test_arrays_of_wrong_shape_are_refused(arrays, message) -> None:  # type: ignore[no-untyped-def]
+def test_arrays_of_wrong_shape_are_refused(arrays, message) -> None:
     with pytest.raises(bi.DataError, match=message):
         bi.RegimeData.from_arrays(*arrays)
 

@@ -1,0 +1,56 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+SHARED = Path(__file__).parents[3] / "shared" / "benchmarks"
+
+
+def test_the_light_tunnel_from_file_to_figure(tmp_path, monkeypatch, capsys) -> None:
+    light_tunnel = pytest.importorskip("light_tunnel", exc_type=ImportError)
+    monkeypatch.setattr(sys, "argv", ["light_tunnel.py", "--quick", "--output", str(tmp_path)])
+    light_tunnel.main()
+    frame = pd.read_csv(tmp_path / "light_tunnel.csv")
+    assert frame["regime"].fillna("observational").value_counts().to_dict() == {
+        "observational": 200, "red": 100, "green": 100, "blue": 100,
+    }  # fmt: skip
+    posterior = bi.load(tmp_path / "light_tunnel.nc")
+    points = np.array([[40.0, 215.0, 40.0], [215.0, 215.0, 215.0]])
+    effect = posterior.joint_effect(points)
+    mean, sd = effect.mean(("chain", "draw")), effect.std(("chain", "draw"))
+    assert (np.abs(mean - light_tunnel.truth(points)) < 3.5 * sd).all()
+    seen = posterior.effect(points, []).mean(("chain", "draw"))
+    assert (
+        np.abs(seen - light_tunnel.truth(points)) > np.abs(mean - light_tunnel.truth(points))
+    ).all()
+    for name in ("light_tunnel.png", "light_tunnel.svg", "light_tunnel_effects.csv"):
+        assert (tmp_path / name).stat().st_size > 500
+    assert "never seen together" in capsys.readouterr().out
+
+
+def test_the_simulator_is_additive_in_the_colours() -> None:
+    light_tunnel = pytest.importorskip("light_tunnel", exc_type=ImportError)
+    light = np.diag([10.0, 20.0, 30.0])
+    together = light_tunnel.infrared(light.sum(axis=0, keepdims=True))
+    np.testing.assert_allclose(light_tunnel.infrared(light).sum(), together[0])
+
+
+@pytest.mark.slow
+def test_the_benchmark_table(tmp_path, monkeypatch, capsys) -> None:
+    if not SHARED.is_dir():
+        pytest.skip("the benchmark cases are not here")
+    import benchmark_cases
+
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["benchmark_cases.py", str(SHARED), "--only", "*K3*", "--quick", "--output", str(tmp_path)],
+    )
+    benchmark_cases.main()
+    out = capsys.readouterr().out
+    assert "polynomial_K3_N2000: root mean square of error/limit" in out
+    assert "polynomial_K3_N2000_seed21" in out

@@ -1,0 +1,97 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpyro.handlers import seed, substitute, trace
+from numpyro.infer.util import log_density
+
+import bayes_intgen as bi
+from bayes_intgen.gram import Sums
+
+from conftest import confounded_rows
+
+
+@pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
+def test_the_written_out_mean_is_the_design_matrix_times_coefficients(prior) -> None:
+    data = confounded_rows(20, seed=0)
+    model = bi.models.additive(prior=prior)
+    terms = model.decompose(data)
+    with jax.enable_x64(True):
+        program = seed(model.written_out, jax.random.key(0))
+        args = terms, terms.functions(data.actions), data.intervened, np.ones(len(data))
+        sites = trace(program).get_trace(*args)
+        coefficients = np.asarray(sites["coefficients"]["value"])
+        mean = (
+            np.asarray(sites["outcome"]["fn"].base_dist.loc)
+            if hasattr(sites["outcome"]["fn"], "base_dist")
+            else np.asarray(sites["outcome"]["fn"].loc)
+        )
+    expected = terms.matrix(data.actions, data.intervened) @ coefficients
+    np.testing.assert_allclose(mean, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
+def test_integrating_the_written_out_density_gives_the_collapsed_one(prior) -> None:
+    """Chib's identity: p(y | theta) = p(y, beta | theta) / p(beta | y, theta), any beta."""
+    data = confounded_rows(20, seed=1)
+    model = bi.models.additive(prior=prior, intercept=(1.5, 0.3))
+    terms = model.decompose(data)
+    outcome = data.outcome - terms.centre
+    relative_sd = np.linspace(0.5, 2, len(data))
+    functions = terms.functions(data.actions)
+    matrix = terms.matrix(data.actions, data.intervened)
+    with jax.enable_x64(True):
+        sums = Sums.over([(matrix, outcome, 1 / relative_sd**2)])
+        rng = np.random.default_rng(0)
+        theta = {
+            "scale": jnp.asarray(rng.uniform(0.2, 1, len(terms.scaled))),
+            "lengthscale": jnp.asarray(rng.uniform(0.5, 2, len(terms.stretched))),
+            "noise_sd": jnp.asarray(0.4),
+        }
+        collapsed, _ = log_density(model.collapsed, (terms, sums), {}, theta)
+        log_sd = terms.log_sd(theta["scale"], theta["lengthscale"])
+        sd = np.exp(np.asarray(log_sd))
+        weights = rng.normal(size=terms.size)
+        full, _ = log_density(
+            model.written_out,
+            (terms, functions, data.intervened, relative_sd, outcome),
+            {},
+            {**theta, "weights": jnp.asarray(weights)},
+        )
+    # Posterior of the standard normal weights: precision I + S X'WX S / noise^2.
+    scaled = matrix * sd / (0.4 * relative_sd)[:, None]
+    target = (outcome - matrix @ terms.prior_mean) / (0.4 * relative_sd)
+    precision = np.eye(terms.size) + scaled.T @ scaled
+    gap = weights - np.linalg.solve(precision, scaled.T @ target)
+    log_conditional = 0.5 * (
+        np.linalg.slogdet(precision)[1] - gap @ precision @ gap - terms.size * np.log(2 * np.pi)
+    )
+    assert float(full) - log_conditional == pytest.approx(float(collapsed), rel=1e-9)
+
+
+def test_a_given_outcome_conditions_and_a_missing_one_is_drawn() -> None:
+    data = confounded_rows(10, seed=2)
+    model = bi.models.additive(prior="linear")
+    terms = model.decompose(data)
+    rows = terms.functions(data.actions), data.intervened, np.ones(len(data))
+    program = substitute(seed(model.written_out, jax.random.key(0)), {})
+    assert not trace(program).get_trace(terms, *rows)["outcome"]["is_observed"]
+    given = trace(program).get_trace(terms, *rows, data.outcome)["outcome"]
+    assert given["is_observed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"prior": "forest"}, "prior 'forest' is not known"),
+        ({"unconfounded": {"red": "forest"}}, "prior 'forest'"),
+        ({"noise": "cauchy"}, "noise 'cauchy'"),
+        ({"spread": "wild"}, "spread 'wild'"),
+        ({"intercept": (0.0, 0.0)}, "positive sd"),
+        ({"graph": {"green": "red"}}, r"graph\['green'\] must be a list"),
+        ({"graph": ["red"]}, "graph must map"),
+    ],
+)
+def test_senseless_models_are_refused(arguments, message) -> None:
+    with pytest.raises(bi.ModelError, match=message):
+        bi.models.additive(**arguments)

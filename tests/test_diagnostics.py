@@ -1,0 +1,76 @@
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayes_intgen as bi
+from bayes_intgen.diagnostics import problems, warn_of_problems
+
+CHAINS, DRAWS = 4, 500
+
+
+def fit_with(
+    shift: float = 0.0, stuck: float = 0.0, diverging: int = 0, deep: int = 0
+) -> tuple[xr.DataTree, xr.DataArray]:
+    """Draws with one fault each: chains apart, autocorrelated, diverging, deep trees."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(CHAINS, DRAWS, 2))
+    for t in range(1, DRAWS):
+        noise[:, t, 1] = stuck * noise[:, t - 1, 1] + np.sqrt(1 - stuck**2) * noise[:, t, 1]
+    noise[0, :, 1] += shift
+    dims = ("chain", "draw")
+    coords = {"chain": range(CHAINS), "draw": range(DRAWS)}
+    scale = xr.DataArray(
+        noise, dims=(*dims, "scale_of"), coords={**coords, "scale_of": ["phi(red)", "delta(red)"]}
+    )
+    flags = {name: np.zeros((CHAINS, DRAWS), dtype=bool) for name in ("diverging", "deep")}
+    flags["diverging"].flat[:diverging] = True
+    flags["deep"].flat[:deep] = True
+    stats = xr.Dataset(
+        {"diverging": (dims, flags["diverging"]), "reached_max_treedepth": (dims, flags["deep"])},
+        coords=coords,
+    )
+    tree = xr.DataTree.from_dict(
+        {"posterior": scale.to_dataset(name="scale"), "sample_stats": stats}
+    )
+    effect = xr.DataArray(
+        rng.normal(size=(CHAINS, DRAWS, 3)),
+        dims=(*dims, "point"),
+        coords={**coords, "point": range(3)},
+    )
+    return tree, effect
+
+
+def test_good_draws_have_no_problems() -> None:
+    assert problems(*fit_with()) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"diverging": 3}, r"^3 of 2000 draws ended in a divergence.*warmup"),
+        ({"shift": 1.0}, r"^R-hat is 1\.\d+ for scale\[delta\(red\)\].*raise warmup and draws"),
+        ({"stuck": 0.9}, r"effective sample size is \d+ for scale\[delta\(red\)\].*draws=\d+00"),
+        ({"deep": 5}, r"^5 of 2000 draws reached the maximum tree depth"),
+    ],
+)
+def test_each_fault_is_named_with_its_remedy(fault, message) -> None:
+    tree, effect = fit_with(**fault)
+    with pytest.warns(bi.SamplingWarning, match=message):
+        warn_of_problems(tree, effect)
+
+
+def test_a_quantity_of_interest_is_checked_too() -> None:
+    tree, effect = fit_with()
+    effect[0, :, 2] += 1
+    assert "joint_effect[2]" in problems(tree, effect)[0]
+
+
+def test_one_chain_is_not_compared_with_itself() -> None:
+    tree, effect = fit_with()
+    short = tree.isel(chain=[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = problems(short, effect.isel(chain=[0]))
+    assert not any("R-hat" in problem for problem in found)

@@ -1,0 +1,153 @@
+import warnings
+
+import arviz_stats
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.stats import norm
+
+import bayes_intgen as bi
+
+from conftest import confounded_rows, confounding_bias, joint_truth
+
+POINTS = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
+
+
+def test_bands_hold_the_joint_effect_and_observation_alone_does_not(posterior) -> None:
+    effect = posterior.joint_effect(POINTS)
+    mean, sd = effect.mean(("chain", "draw")), effect.std(("chain", "draw"))
+    assert (np.abs(mean - joint_truth(POINTS)) < 3 * sd).all()
+    assert (sd < 0.15).all()
+    observed = posterior.effect(POINTS, intervened=[])
+    mean, sd = observed.mean(("chain", "draw")), observed.std(("chain", "draw"))
+    assert (np.abs(mean - joint_truth(POINTS) - confounding_bias(POINTS)) < 3.5 * sd).all()
+    # Negative control: what is only observed is not the joint effect.
+    assert (np.abs(mean - joint_truth(POINTS)) > 5 * sd)[1:].all()
+
+
+def test_one_set_action_gives_the_regime_that_was_seen(data, posterior) -> None:
+    rows = data.intervened[:, 0]
+    fitted = posterior.effect(data.actions[rows], intervened=["red"]).mean(("chain", "draw"))
+    residual = data.outcome[rows] - fitted.to_numpy()
+    assert abs(residual.mean()) < 3 * residual.std() / np.sqrt(rows.sum())
+
+
+def quantities(posterior: bi.Posterior) -> xr.Dataset:
+    """Hyperparameters and effects in which two evaluations can differ."""
+    found = posterior.tree["posterior"].dataset
+    for name in ("scale", "lengthscale", "noise_sd"):
+        if name in found:
+            found = found.assign({name: np.log(found[name])})
+    return found.assign(
+        joint=posterior.joint_effect(POINTS),
+        observed=posterior.effect(POINTS, []).rename(point="seen").drop_vars(["red", "green"]),
+    )
+
+
+def distance(one: xr.Dataset, other: xr.Dataset) -> float:
+    """Largest difference of means and of sds, in Monte Carlo standard errors."""
+    largest = 0.0
+    for method, statistic in (("mean", "mean"), ("sd", "std")):
+        error = sum(arviz_stats.mcse(d, method=method) ** 2 for d in (one, other)) ** 0.5
+        gap = abs(
+            getattr(one, statistic)(("chain", "draw"))
+            - getattr(other, statistic)(("chain", "draw"))
+        )
+        ratio = gap / error
+        largest = max(largest, *(float(v.max()) for v in ratio.data_vars.values()))
+    return largest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("graph", [None, {"green": ["red"]}], ids=["unknown", "graph"])
+@pytest.mark.parametrize("prior", [bi.GP(size=5), bi.Spline(intervals=4)], ids=["gp", "spline"])
+def test_both_evaluations_of_a_model_have_the_same_posterior(prior, graph) -> None:
+    data = confounded_rows(25, seed=3)
+    # A prior mean of the intercept that is neither zero nor where the data are.
+    model = bi.models.additive(prior=prior, graph=graph, intercept=(0.8, 0.2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        collapsed = bi.fit(data, model, draws=1500, warmup=600, progress=False)
+        written_out = bi.fit(
+            data, model, draws=1500, warmup=600, collapse=False, seed=1, progress=False
+        )
+        elsewhere = bi.fit(
+            data,
+            bi.models.additive(prior=prior, graph=graph, intercept=(0.0, 0.2)),
+            draws=1500,
+            progress=False,
+        )
+    one, other = quantities(collapsed), quantities(written_out)
+    count = sum(2 * v.size // 6000 for v in one.data_vars.values())  # means and sds
+    # The largest of `count` standard normal distances, exceeded once in a thousand runs.
+    limit = float(-norm.ppf(0.0005 / count))
+    assert distance(one, other) < limit
+    # Negative control: another prior mean is seen.
+    assert distance(one, quantities(elsewhere)) > limit
+
+
+def test_student_t_noise_shrugs_off_outliers() -> None:
+    clean = confounded_rows(60, seed=4)
+    outcome = clean.outcome.copy()
+    outcome[::15] += 30
+    data = bi.RegimeData.from_arrays(clean.actions, outcome, clean.intervened, clean.names)
+    errors = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        for noise in ("gaussian", "student_t"):
+            model = bi.models.additive(prior="linear", noise=noise, spread="constant")
+            posterior = bi.fit(data, model, draws=200, progress=False)
+            error = posterior.joint_effect(POINTS).mean(("chain", "draw")) - joint_truth(POINTS)
+            errors[noise] = float(np.sqrt((error**2).mean()))
+            if noise == "student_t":
+                assert float(posterior.tree["posterior"]["df"].mean()) < 4
+    assert errors["student_t"] < 0.4 < errors["gaussian"]
+
+
+def test_the_seed_decides_the_draws_and_jax_settings_stay() -> None:
+    data = confounded_rows(30, seed=5)
+    model = bi.models.additive(prior="linear")
+
+    def draws(seed: int) -> np.ndarray:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bi.SamplingWarning)
+            posterior = bi.fit(data, model, seed=seed, draws=20, warmup=50, progress=False)
+        return posterior.joint_effect(POINTS).to_numpy()
+
+    assert not jax.config.jax_enable_x64
+    one, same, other = draws(1), draws(1), draws(2)
+    assert not jax.config.jax_enable_x64
+    assert one.dtype == np.float64
+    np.testing.assert_array_equal(one, same)
+    assert not np.isclose(one, other).any()
+
+
+def test_units_change_nothing_but_units() -> None:
+    data = confounded_rows(40, seed=6)
+    factor, shift = 1e6, 3e7
+    scaled = bi.RegimeData.from_arrays(
+        data.actions * 1e-6, data.outcome * factor + shift, data.intervened, data.names
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        one, other = (bi.fit(d, draws=100, progress=False) for d in (data, scaled))
+    here = one.joint_effect(POINTS)
+    there = (other.joint_effect(POINTS * 1e-6) - shift) / factor
+    error = np.sqrt(2) * here.std(("chain", "draw")) / np.sqrt(100)
+    assert (np.abs(here.mean(("chain", "draw")) - there.mean(("chain", "draw"))) < 4 * error).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"chains": 0}, "chains must be at least 1"),
+        ({"draws": 2}, "draws must be at least 4"),
+        ({"warmup": 1}, "warmup must be at least 10"),
+    ],
+)
+def test_senseless_settings_are_refused(data, settings, message) -> None:
+    with pytest.raises(bi.ModelError, match=message):
+        bi.fit(data, progress=False, **settings)
+    with pytest.raises(bi.ModelError, match="Gaussian noise only"):
+        bi.fit(data, bi.models.additive(noise="student_t"), collapse=True)

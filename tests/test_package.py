@@ -1,0 +1,43 @@
+import subprocess
+import sys
+
+import pytest
+
+import bayes_intgen as bi
+
+
+def run(program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return done.stdout + done.stderr
+
+
+def test_importing_touches_nothing() -> None:
+    program = (
+        "import random, numpy as np, jax\n"
+        "state = lambda: (random.getstate(), np.random.get_state()[1].tolist(),\n"
+        "                 jax.config.jax_enable_x64)\n"
+        "before = state()\n"
+        "import bayes_intgen\n"
+        "assert before == state()\n"
+    )
+    assert run(program) == ""
+
+
+def test_importing_leaves_plotting_and_arviz_for_later() -> None:
+    loaded = run("import sys, bayes_intgen; print(*sys.modules)").split()
+    assert "numpyro" in loaded
+    for heavy in ("matplotlib.pyplot", "arviz", "arviz_stats", "arviz_plots"):
+        assert heavy not in loaded
+
+
+@pytest.mark.parametrize("name", bi.__all__)
+def test_every_public_name_is_documented(name: str) -> None:
+    assert (getattr(bi, name).__doc__ or "").strip()
+
+
+def test_one_family_of_errors() -> None:
+    for error in (bi.DataError, bi.ModelError, bi.PointsError, bi.SavedFitError):
+        assert issubclass(error, bi.BayesIntgenError)
+        assert issubclass(error, ValueError)

@@ -1,0 +1,51 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+def test_the_band_holds_the_draws_it_stands_for(posterior) -> None:
+    ax = posterior.plot_joint_effect("red", at={"green": 0.2}, levels=[0.8], size=7)
+    along, mean = ax.lines[0].get_data()
+    low, high = (f(posterior.terms.coordinates[0]) for f in (lambda c: c.low, lambda c: c.high))
+    np.testing.assert_allclose(along, np.linspace(low, high, 7))
+    effect = posterior.joint_effect(np.column_stack([along, np.full(7, 0.2)]))
+    np.testing.assert_allclose(mean, effect.mean(("chain", "draw")))
+    corners = ax.collections[0].get_paths()[0].vertices
+    edges = effect.quantile([0.1, 0.9], ("chain", "draw")).to_numpy()
+    for x, bottom, top in zip(along, *edges, strict=True):
+        heights = corners[np.isclose(corners[:, 0], x), 1]
+        assert (heights.min(), heights.max()) == pytest.approx((bottom, top))
+
+
+def test_labels_name_the_question(posterior) -> None:
+    _, mine = plt.subplots()
+    ax = posterior.plot_joint_effect("red", at={"green": 0.2}, ax=mine)
+    assert ax is mine
+    assert ax.get_xlabel() == "red"
+    assert ax.get_ylabel() == "E[intensity | do(red, green)]"
+    assert ax.get_title() == "green = 0.2"
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["90% band", "50% band", "posterior mean"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"action": "blue"}, "'blue' is no action"),
+        ({"action": "red", "at": {"blue": 1}}, "'blue' is no action"),
+        ({"action": "red", "at": {"red": 1}}, "runs along the axis"),
+        ({"action": "red", "levels": [90]}, "probabilities"),
+    ],
+)
+def test_senseless_pictures_are_refused(posterior, arguments, message) -> None:
+    with pytest.raises(bi.PointsError, match=message):
+        posterior.plot_joint_effect(**arguments)
+    assert not plt.get_fignums()

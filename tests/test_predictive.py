@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+from scipy.stats import kstest, norm
+
+import bayes_intgen as bi
+
+
+@pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
+def test_hyperparameters_follow_their_priors(data, prior) -> None:
+    model = bi.models.additive(prior=prior)
+    tree = bi.prior_predictive(data, model, draws=400, rows=20, seed=1)
+    terms = model.decompose(data)
+    for kind in ("scale", "lengthscale"):
+        medians, sigmas = terms.priors(kind)
+        if not len(medians):
+            assert kind not in tree["prior"]
+            continue
+        standard = (np.log(tree["prior"][kind].to_numpy()[0]) - medians) / sigmas
+        assert kstest(standard.ravel(), norm.cdf).pvalue > 1e-3
+        # Negative control: a prior twice as wide would be seen.
+        assert kstest(2 * standard.ravel(), norm.cdf).pvalue < 1e-3
+
+
+def test_outcomes_have_the_units_and_the_size_of_the_data(data) -> None:
+    scaled = bi.RegimeData.from_arrays(
+        data.actions, data.outcome * 1e4 + 1e6, data.intervened, data.names
+    )
+    tree = bi.prior_predictive(scaled, draws=300, rows=25)
+    outcome = tree["prior_predictive"]["outcome"]
+    assert outcome.dims == ("chain", "draw", "row")
+    assert outcome.shape == (1, 300, 25)
+    unit = scaled.outcome.std()
+    # The intercept alone spreads over five standard deviations of the outcome.
+    assert abs(float(outcome.median()) - scaled.outcome.mean()) < 2 * unit
+    assert 4 * unit < float(outcome.std()) < 30 * unit
+
+
+def test_student_t_draws_its_degrees_of_freedom(data) -> None:
+    tree = bi.prior_predictive(data, bi.models.additive(noise="student_t"), draws=50, rows=5)
+    assert (tree["prior"]["df"] > 0).all()

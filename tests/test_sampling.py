@@ -1,0 +1,57 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayes_intgen.sampling import nuts
+
+CHAINS, DRAWS = 4, 400
+
+
+def sample(covariance: np.ndarray, guess: np.ndarray, seed: int = 0):
+    precision = jnp.asarray(np.linalg.inv(covariance))
+    size = len(covariance)
+    with jax.enable_x64(True):
+        return nuts(
+            lambda p: lambda z: 0.5 * z["x"] @ p @ z["x"],
+            jnp.asarray(np.asarray(precision), dtype=jnp.float64),
+            np.random.default_rng(seed).normal(size=(CHAINS, size)),
+            lambda flat: {"x": flat},
+            guess,
+            warmup=200,
+            draws=DRAWS,
+            seed=seed,
+            progress=False,
+        )
+
+
+def test_a_correlated_normal_is_sampled_whatever_the_first_guess() -> None:
+    scale = np.array([0.1, 1.0, 10.0])
+    covariance = np.array([[1, 0.8, 0], [0.8, 1, -0.5], [0, -0.5, 1]]) * np.outer(scale, scale)
+    draws = sample(covariance, np.eye(3))
+    assert draws.flat.shape == (CHAINS, DRAWS, 3)
+    flat = draws.flat.reshape(-1, 3) / scale
+    # At least a quarter of 1600 draws is effective in so easy a target.
+    assert (np.abs(flat.mean(axis=0)) < 4 / np.sqrt(400)).all()
+    np.testing.assert_allclose(flat.var(axis=0), 1, atol=4 * np.sqrt(2 / 400))
+    assert not draws.statistics["diverging"].any()
+
+
+def test_statistics_are_in_arvizs_schema() -> None:
+    statistics = sample(np.eye(2), np.eye(2)).statistics
+    assert {
+        "diverging", "energy", "lp", "n_steps", "acceptance_rate", "step_size", "tree_depth",
+        "reached_max_treedepth",
+    } == set(statistics)  # fmt: skip
+    for values in statistics.values():
+        assert values.shape == (CHAINS, DRAWS)
+    np.testing.assert_array_equal(
+        2.0 ** statistics["tree_depth"] - 1 >= statistics["n_steps"], True
+    )
+
+
+def test_the_seed_decides_the_draws() -> None:
+    one, same, other = (sample(np.eye(2), np.eye(2), seed).flat for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert not np.isclose(one, other).any()
+    # Chains differ from each other.
+    assert len(np.unique(one[:, -1, 0])) == CHAINS
