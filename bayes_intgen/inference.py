@@ -223,7 +223,7 @@ def _sample_collapsed(
                 key, sums, terms.prior_mean, _log_sd(terms, sites), sites["noise_sd"]
             )
 
-        return jax.lax.map(one, (sites, keys))
+        return jnp.asarray(jax.lax.map(one, (sites, keys)))
 
     def of_chain(chain: int) -> Array:
         with jax.enable_x64(True):
@@ -271,4 +271,5 @@ def _sample_written_out(
 
 def _probes(data: RegimeData) -> Array:
     """Points at which the joint effect is checked: rows of the data, evenly spaced."""
-    return data.actions[np.linspace(0, len(data) - 1, 20).astype(int)]
+    chosen = np.linspace(0, len(data) - 1, 20).astype(int)
+    return np.asarray(data.actions[chosen])
