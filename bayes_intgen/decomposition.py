@@ -8,8 +8,8 @@ frozen basis with the prior of its coefficients, and a gate: none for phi_k, 1 -
 delta_k. The coefficients are shared by all regimes.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -54,6 +54,11 @@ class Term:
     part: Part
     fixed_sd: float | None = None
 
+    @property
+    def borrowed(self) -> bool:
+        """Whether the term lets a bias depend on another action than its own."""
+        return any(k != self.action for k in self.inputs)
+
 
 @dataclass(frozen=True, eq=False)
 class Decomposition:
@@ -77,6 +82,10 @@ class Decomposition:
     centre: float
     unit: float
     intercept_mean: float
+
+    def without(self, names: Collection[str]) -> "Decomposition":
+        """The same decomposition less some of its terms."""
+        return replace(self, terms=tuple(t for t in self.terms if t.name not in names))
 
     @cached_property
     def columns(self) -> dict[str, slice]:

@@ -10,6 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bayes_intgen.bases import Array
+from bayes_intgen.condense import Condensed, TermEvidence
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.diagnostics import warn_of_problems
 from bayes_intgen.errors import ModelError
@@ -31,6 +32,7 @@ class Settings(NamedTuple):
     chains: int
     draws: int
     warmup: int
+    simplify: bool
     progress: bool
 
 
@@ -40,9 +42,10 @@ def fit(
     *,
     seed: int = 0,
     chains: int = 4,
-    draws: int = 500,
-    warmup: int = 200,
+    draws: int = 750,
+    warmup: int = 300,
     collapse: bool | None = None,
+    simplify: bool = True,
     progress: bool = True,
 ) -> Posterior:
     """Sample the posterior of a model with NUTS.
@@ -62,6 +65,11 @@ def fit(
     collapse : bool, optional
         Whether to integrate the coefficients out; by default wherever the noise allows.
         False samples the written-out program, slowly, to check one against the other.
+    simplify : bool
+        Whether what another action might add to a bias keeps a small fixed scale where the
+        data speak against it, instead of one that is sampled: the same effects in a
+        fraction of the time. The tree's ``constant_data`` lists such terms. Applies where
+        the coefficients are integrated out.
     progress : bool
         Whether to report on standard error what is being done.
 
@@ -98,24 +106,25 @@ def fit(
         collapse = model.noise == "gaussian"
     elif collapse and model.noise != "gaussian":
         raise ModelError("coefficients integrate out under Gaussian noise only; leave collapse out")
-    settings = Settings(seed, chains, draws, warmup, progress)
+    settings = Settings(seed, chains, draws, warmup, simplify, progress)
     terms = model.decompose(data)
     # Chains share the cores; a BLAS that spreads each small factorisation over all of them
     # too, as it does by default, makes everything wait for everything.
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
         pilot = _pilot(data, model, terms)
         sample = _sample_collapsed if collapse else _sample_written_out
-        sampled, sites, coefficients = sample(data, model, terms, pilot, settings)
+        sampled = sample(data, model, terms, pilot, settings)
     posterior = Posterior(
         assemble(
             data,
             model,
             terms,
             pilot.spread,
-            sites,
-            coefficients,
+            sampled.sites,
+            sampled.coefficients,
             sampled.statistics,
-            settings._asdict(),
+            fixed_scales=sampled.fixed,
+            settings=settings._asdict(),
         )
     )
     warn_of_problems(posterior.tree, posterior.joint_effect(_probes(data)))
@@ -129,27 +138,58 @@ class _Pilot(NamedTuple):
     sums: Sums
     target: Target
     mode: Array
-    covariance: Array
+
+    @property
+    def sites(self) -> dict[str, Array]:
+        """The hyperparameters at the mode."""
+        return self.target.constrain(self.sums, self.mode)
 
 
 def _pilot(data: RegimeData, model: AdditiveModel, terms: Decomposition) -> _Pilot:
     spread: Spread | ConstantSpread = ConstantSpread()
     sums = _sums(data, terms, spread)
     target = Target(lambda sums: model.collapsed(terms, sums), sums)
-    mode = target.mode(sums, np.asarray(target.start))
-    if model.spread == "fitted":
-        mean, _ = _moments(terms, sums, target.constrain(sums, mode))
-        spread = Spread.of(
-            data.actions, data.intervened, _residuals(data, terms, mean), terms.coordinates
-        )
-        sums = _sums(data, terms, spread)
-        mode = target.mode(sums, mode)
-    prior_sd = np.ones(len(mode))
+    pilot = _Pilot(spread, sums, target, target.mode(sums, np.asarray(target.start)))
+    if model.spread == "constant":
+        return pilot
+    mean, _ = _moments(terms, sums, pilot.sites)
+    spread = Spread.of(
+        data.actions, data.intervened, _residuals(data, terms, mean), terms.coordinates
+    )
+    sums = _sums(data, terms, spread)
+    return _Pilot(spread, sums, target, target.mode(sums, pilot.mode))
+
+
+def _prior_sd(model: AdditiveModel, terms: Decomposition, target: Target) -> Array:
+    """Prior standard deviations of the unconstrained hyperparameters, shape (D,)."""
+    sd = np.ones(len(target.start))
     for kind in ("scale", "lengthscale"):
         if kind in target.positions:
-            prior_sd[target.positions[kind]] = terms.priors(kind)[1]
-    prior_sd[target.positions["noise_sd"]] = model.noise_scale.sigma
-    return _Pilot(spread, sums, target, mode, target.covariance(sums, mode, prior_sd))
+            sd[target.positions[kind]] = terms.priors(kind)[1]
+    sd[target.positions["noise_sd"]] = model.noise_scale.sigma
+    return sd
+
+
+def _weak_terms(terms: Decomposition, pilot: _Pilot) -> dict[str, float]:
+    """Borrowed terms with evidence against them, each with the scale it keeps."""
+    sites = pilot.sites
+    mean, covariance = _moments(terms, pilot.sums, sites)
+    log_medians, sigmas = terms.priors("scale")
+    weak = {}
+    for term in terms.terms:
+        if not term.borrowed:
+            continue
+        i, columns = terms.scaled.index(term.name), terms.columns[term.name]
+        evidence = TermEvidence.of(
+            mean[columns],
+            covariance[columns, columns],
+            sites["scale"][i],
+            log_medians[i],
+            sigmas[i],
+        )
+        if evidence.log_bayes_factor < 0:
+            weak[term.name] = float(np.sqrt(evidence.mean_square))
+    return weak
 
 
 def _sums(data: RegimeData, terms: Decomposition, spread: Spread | ConstantSpread) -> Sums:
@@ -208,19 +248,47 @@ def _nuts(
     )
 
 
+class _Sampled(NamedTuple):
+    """What sampling gives: sites and coefficients, each (chain, draw, ...), and statistics."""
+
+    sites: dict[str, Array]
+    coefficients: Array
+    statistics: dict[str, Any]
+    fixed: dict[str, float]
+
+
 def _sample_collapsed(
     data: RegimeData, model: AdditiveModel, terms: Decomposition, pilot: _Pilot, settings: Settings
-) -> tuple[Draws, dict[str, Array], Array]:
-    sums = jax.tree.map(jnp.asarray, pilot.sums)
-    sampled = _nuts(pilot.target, sums, pilot.mode, pilot.covariance, settings)
-    sites = pilot.target.constrain(sums, sampled.flat)
+) -> _Sampled:
+    """The hyperparameters by NUTS, then the coefficients exactly."""
+    fixed = _weak_terms(terms, pilot) if settings.simplify else {}
+    kept = terms.without(fixed)
+    dropped = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
+    ratio = [np.full(len(d), s) for d, s in zip(dropped, fixed.values(), strict=True)]
+    condensed = Condensed.of(
+        pilot.sums,
+        np.concatenate([np.zeros(0, dtype=int), *dropped]),
+        np.concatenate([np.zeros(0), *ratio]) / pilot.sites["noise_sd"],
+    )
+    sums = jax.tree.map(jnp.asarray, condensed.sums)
+    target = Target(lambda sums: model.collapsed(kept, sums), sums)
+    start = np.array(target.start)
+    for name, index in target.positions.items():
+        values = pilot.mode[pilot.target.positions[name]]
+        if name == "scale":
+            values = values[[label in kept.scaled for label in terms.scaled]]
+        start[index] = values
+    mode = target.mode(sums, start)
+    covariance = target.covariance(sums, mode, _prior_sd(model, kept, target))
+    sampled = _nuts(target, sums, mode, covariance, settings)
+    sites = target.constrain(sums, sampled.flat)
 
     @jax.jit
     def draw(sums: Sums, sites: Any, keys: jax.Array) -> jax.Array:
         def one(item: Any) -> jax.Array:
             sites, key = item
             return draw_coefficients(
-                key, sums, terms.prior_mean, _log_sd(terms, sites), sites["noise_sd"]
+                key, sums, kept.prior_mean, _log_sd(kept, sites), sites["noise_sd"]
             )
 
         return jnp.asarray(jax.lax.map(one, (sites, keys)))
@@ -232,13 +300,15 @@ def _sample_collapsed(
             return np.asarray(draw(sums, mine, jax.random.split(key, settings.draws)))
 
     with ThreadPoolExecutor() as pool:
-        coefficients = np.stack(list(pool.map(of_chain, range(settings.chains))))
-    return sampled, sites, coefficients
+        drawn = np.stack(list(pool.map(of_chain, range(settings.chains))))
+    rng = np.random.default_rng([settings.seed, 1])
+    coefficients = condensed.complete(drawn, sites["noise_sd"], rng)
+    return _Sampled(sites, coefficients, sampled.statistics, fixed)
 
 
 def _sample_written_out(
     data: RegimeData, model: AdditiveModel, terms: Decomposition, pilot: _Pilot, settings: Settings
-) -> tuple[Draws, dict[str, Array], Array]:
+) -> _Sampled:
     """The generative program itself, started from the Gaussian pilot."""
     rows = (
         terms.functions(data.actions),
@@ -248,17 +318,20 @@ def _sample_written_out(
     )
     rows = jax.tree.map(jnp.asarray, rows)
     target = Target(lambda rows: model.written_out(terms, *rows), rows)
-    mode = np.array(target.start)
-    covariance = np.eye(len(mode))
-    for name, index in pilot.target.positions.items():
-        mode[target.positions[name]] = pilot.mode[index]
-        for other, column in pilot.target.positions.items():
-            covariance[np.ix_(target.positions[name], target.positions[other])] = pilot.covariance[
-                np.ix_(index, column)
-            ]
-    sites = pilot.target.constrain(pilot.sums, pilot.mode)
-    centre, spread = _moments(terms, pilot.sums, sites)
-    sd = np.exp(np.asarray(_log_sd(terms, sites)))
+    mode, covariance = np.array(target.start), np.eye(len(target.start))
+
+    hyper = [target.positions[name] for name in pilot.target.positions]
+    order = np.concatenate(list(pilot.target.positions.values()))
+    mode[np.concatenate(hyper)] = pilot.mode[order]
+    curvature = pilot.target.covariance(
+        pilot.sums, pilot.mode, _prior_sd(model, terms, pilot.target)
+    )
+    covariance[np.ix_(np.concatenate(hyper), np.concatenate(hyper))] = curvature[
+        np.ix_(order, order)
+    ]
+
+    centre, spread = _moments(terms, pilot.sums, pilot.sites)
+    sd = np.exp(np.asarray(_log_sd(terms, pilot.sites)))
     weights = target.positions["weights"]
     mode[weights] = (centre - terms.prior_mean) / sd
     covariance[np.ix_(weights, weights)] = spread / np.outer(sd, sd)
@@ -266,7 +339,8 @@ def _sample_written_out(
     sampled = _nuts(target, rows, mode, covariance, settings)
     sites = target.constrain(rows, sampled.flat)
     sites.pop("weights")
-    return sampled, sites, sites.pop("coefficients")
+    coefficients = sites.pop("coefficients")
+    return _Sampled(sites, coefficients, sampled.statistics, {})
 
 
 def _probes(data: RegimeData) -> Array:

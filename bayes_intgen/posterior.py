@@ -316,6 +316,8 @@ def assemble(
     sites: Mapping[str, Array],
     coefficients: Array,
     statistics: Mapping[str, NDArray[Any]],
+    *,
+    fixed_scales: Mapping[str, float],
     settings: Mapping[str, Any],
 ) -> xr.DataTree:
     """The tree of a fit in ArviZ's schema, with the model as JSON in its attributes.
@@ -325,6 +327,10 @@ def assemble(
     sites : mapping from hyperparameter to draws, shape (chain, draw, ...)
     coefficients : ndarray, shape (chain, draw, P)
     statistics : mapping from sample statistic to values, shape (chain, draw)
+    fixed_scales : mapping from term to scale
+        Terms whose scale was not sampled.
+    settings : mapping
+        How the draws were made.
 
     Returns
     -------
@@ -335,7 +341,8 @@ def assemble(
         "draw": np.arange(coefficients.shape[1]),
     }
     lead = ("chain", "draw")
-    labels = {"scale": terms.scaled, "lengthscale": terms.stretched}
+    sampled = terms.without(fixed_scales)
+    labels = {"scale": sampled.scaled, "lengthscale": sampled.stretched}
     posterior = xr.Dataset(coords=coords)
     intercept = coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
     posterior["intercept"] = (lead, intercept)
@@ -352,10 +359,12 @@ def assemble(
         {
             "rows": ("regime", np.array(list(regimes.values()))),
             "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
+            "fixed_scale": ("fixed_scale_of", np.array(list(fixed_scales.values()), dtype=float)),
         },
         coords={
             "regime": [data.label(mask) for mask in regimes],
             "action": list(data.names),
+            "fixed_scale_of": np.array(list(fixed_scales), dtype=str),
         },
     )
     drawn = xr.Dataset(

@@ -68,7 +68,7 @@ def test_both_evaluations_of_a_model_have_the_same_posterior(prior, graph) -> No
     model = bi.models.additive(prior=prior, graph=graph, intercept=(0.8, 0.2))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.SamplingWarning)
-        collapsed = bi.fit(data, model, draws=1500, warmup=600, progress=False)
+        collapsed = bi.fit(data, model, draws=1500, warmup=600, simplify=False, progress=False)
         written_out = bi.fit(
             data, model, draws=1500, warmup=600, collapse=False, seed=1, progress=False
         )
@@ -76,6 +76,7 @@ def test_both_evaluations_of_a_model_have_the_same_posterior(prior, graph) -> No
             data,
             bi.models.additive(prior=prior, graph=graph, intercept=(0.0, 0.2)),
             draws=1500,
+            simplify=False,
             progress=False,
         )
     one, other = quantities(collapsed), quantities(written_out)

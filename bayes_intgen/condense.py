@@ -1,0 +1,148 @@
+"""Terms that the data show no sign of: found by their evidence, and integrated out once.
+
+With an unknown graph most of what other actions might add to a bias is not there. Sampling
+a scale for each such term costs the cube of the number of coefficients at every step and
+changes nothing. A term whose evidence, with its scale integrated over the prior, is below
+that of leaving the term out keeps a normal prior of fixed variance instead, the posterior
+expectation of its squared scale; its coefficients are then integrated out of the sums over
+rows once and for all. What remains are sums over the other coefficients, exact given that
+variance.
+"""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.special import logsumexp
+
+from bayes_intgen.bases import Array
+from bayes_intgen.gram import Sums
+
+# Logarithms of scales at which a term's evidence is evaluated, in prior sds from the median.
+GRID = np.linspace(-4, 4, 81)
+
+
+class TermEvidence(NamedTuple):
+    """What the data say of one term's scale, all other hyperparameters held.
+
+    Attributes
+    ----------
+    log_bayes_factor : float
+        For the term, scale integrated over its prior, against its absence.
+    mean_square : float
+        Posterior expectation of the squared scale.
+    """
+
+    log_bayes_factor: float
+    mean_square: float
+
+    @classmethod
+    def of(
+        cls,
+        mean: Array,
+        covariance: Array,
+        scale: float,
+        log_median: float,
+        sigma: float,
+    ) -> Self:
+        """From the posterior of the term's coefficients at one scale.
+
+        Parameters
+        ----------
+        mean, covariance : ndarray, shapes (p,) and (p, p)
+            Of the coefficients, given the hyperparameters.
+        scale : float
+            The scale at which they hold: the coefficients' prior standard deviation.
+        log_median, sigma : float
+            Of the log-normal prior of the scale.
+        """
+        # Taking the prior out of the posterior leaves the likelihood of the coefficients,
+        # all others integrated out: precision L'L and information vector.
+        inverse = np.linalg.inv(covariance)
+        precision = inverse - np.eye(len(mean)) / scale**2
+        values, vectors = np.linalg.eigh((precision + precision.T) / 2)
+        values = np.clip(values, 0.0, None)
+        squares = (vectors.T @ (inverse @ mean)) ** 2
+        log_scales = log_median + sigma * GRID
+        shrunk = np.exp(2 * log_scales)[:, None]
+        growth = 1 + shrunk * values
+        log_ratio = 0.5 * (shrunk * squares / growth - np.log(growth)).sum(axis=1)
+        log_prior = -0.5 * GRID**2
+        log_weight = log_ratio + log_prior
+        return cls(
+            float(logsumexp(log_weight) - logsumexp(log_prior)),
+            float(np.exp(logsumexp(log_weight + 2 * log_scales) - logsumexp(log_weight))),
+        )
+
+
+class Condensed(NamedTuple):
+    """Sums without some coefficients, and how to draw those given the others.
+
+    Attributes
+    ----------
+    sums : Sums
+        Over the kept coefficients: :func:`bayes_intgen.gram.log_marginal` of them is that of
+        all, up to rounding.
+    kept, dropped : ndarray of int
+        Columns of the full design.
+    """
+
+    sums: Sums
+    kept: NDArray[np.int_]
+    dropped: NDArray[np.int_]
+    factor: Array
+    cross: Array
+    information: Array
+
+    @classmethod
+    def of(cls, sums: Sums, dropped: NDArray[np.int_], ratio: Array) -> Self:
+        """Integrate coefficients out of sums.
+
+        Parameters
+        ----------
+        sums : Sums
+        dropped : ndarray of int
+            Columns with a normal prior of mean zero.
+        ratio : ndarray, shape (len(dropped),)
+            Their prior standard deviations, in units of the noise's standard deviation.
+        """
+        xx, xy = np.asarray(sums.xx), np.asarray(sums.xy)
+        kept = np.setdiff1d(np.arange(len(xy)), dropped)
+        block = xx[np.ix_(dropped, dropped)] + np.diag(ratio**-2.0)
+        factor, _ = cho_factor(block, lower=True)
+        factor = np.tril(factor)
+        cross, information = xx[np.ix_(dropped, kept)], xy[dropped]
+        solved = cho_solve((factor, True), cross)
+        log_det = 2 * float(np.sum(np.log(np.diag(factor)) + np.log(ratio)))
+        condensed = Sums(
+            sums.rows,
+            xx[np.ix_(kept, kept)] - cross.T @ solved,
+            xy[kept] - solved.T @ information,
+            float(np.asarray(sums.yy)) - float(information @ cho_solve((factor, True), information)),
+            float(np.asarray(sums.log_weight)) - log_det,
+        )
+        return cls(condensed, kept, dropped, factor, cross, information)
+
+    def complete(self, drawn: Array, noise_sd: Array, rng: np.random.Generator) -> Array:
+        """Draws of all coefficients from draws of the kept ones.
+
+        Parameters
+        ----------
+        drawn : ndarray, shape (chain, draw, kept)
+        noise_sd : ndarray, shape (chain, draw)
+        rng : Generator
+
+        Returns
+        -------
+        ndarray, shape (chain, draw, P)
+        """
+        lead = drawn.shape[:-1]
+        flat = drawn.reshape(-1, len(self.kept))
+        residual = self.information[:, None] - self.cross @ flat.T
+        mean = cho_solve((self.factor, True), residual)
+        normal = rng.standard_normal(mean.shape) * noise_sd.reshape(-1)
+        rest = mean + solve_triangular(self.factor, normal, lower=True, trans="T")
+        out = np.empty((len(flat), len(self.kept) + len(self.dropped)))
+        out[:, self.kept], out[:, self.dropped] = flat, rest.T
+        return out.reshape(*lead, -1)

@@ -1,0 +1,116 @@
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+import bayes_intgen as bi
+from bayes_intgen.condense import GRID, Condensed, TermEvidence
+from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients, log_marginal
+from conftest import confounded_rows
+
+RNG = np.random.default_rng(0)
+N, P = 60, 7
+X = RNG.normal(size=(N, P))
+Y = X[:, 0] + 0.5 * RNG.normal(size=N)
+W = RNG.uniform(0.5, 2, size=N)
+MEAN = np.array([0.3, 0, 0, 0, 0, 0, 0])
+SD = RNG.uniform(0.1, 1, size=P)
+NOISE = 0.6
+DROPPED = np.array([2, 3, 5])
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def condensed() -> tuple[Sums, Condensed]:
+    sums = Sums.over([(X, Y, W)])
+    return sums, Condensed.of(sums, DROPPED, SD[DROPPED] / NOISE)
+
+
+def test_the_marginal_stays_the_same() -> None:
+    sums, less = condensed()
+    whole = log_marginal(sums, MEAN, jnp.log(SD), NOISE)
+    part = log_marginal(less.sums, MEAN[less.kept], jnp.log(SD[less.kept]), NOISE)
+    assert float(part) == pytest.approx(float(whole), rel=1e-11)
+
+
+def test_without_dropped_columns_nothing_changes() -> None:
+    sums = Sums.over([(X, Y, W)])
+    none = np.zeros(0, dtype=int)
+    less = Condensed.of(sums, none, np.zeros(0))
+    for before, after in zip(sums, less.sums, strict=True):
+        np.testing.assert_array_equal(before, after)
+    drawn = RNG.normal(size=(2, 3, P))
+    np.testing.assert_array_equal(less.complete(drawn, np.ones((2, 3)), RNG), drawn)
+
+
+def test_completed_draws_have_the_moments_of_all_coefficients() -> None:
+    sums, less = condensed()
+    count = 40_000
+    keys = jax.random.split(jax.random.key(0), count)
+    kept = np.asarray(
+        jax.vmap(
+            lambda key: draw_coefficients(
+                key, less.sums, MEAN[less.kept], jnp.log(SD[less.kept]), NOISE
+            )
+        )(keys)
+    )
+    rng = np.random.default_rng(1)
+    draws = less.complete(kept[None], np.full((1, count), NOISE), rng)[0]
+    mean, covariance = map(np.asarray, conditional_moments(sums, MEAN, jnp.log(SD), NOISE))
+    sd = np.sqrt(np.diag(covariance))
+    assert (np.abs(draws.mean(axis=0) - mean) < 4 * sd / np.sqrt(count)).all()
+    expected = covariance / np.outer(sd, sd)
+    assert (np.abs(np.corrcoef(draws.T) - expected) < 4.5 / np.sqrt(count)).all()
+    np.testing.assert_allclose(draws.std(axis=0), sd, rtol=4 / np.sqrt(2 * count))
+
+
+def test_the_evidence_of_a_term_is_that_of_the_dense_density() -> None:
+    """Against direct evaluation with the term's scale on a grid, and with the term left out."""
+    own, scale, log_median, sigma = slice(2, 5), 0.3, np.log(0.1), 1.5
+    sd = SD.copy()
+    sd[own] = scale
+    sums = Sums.over([(X, Y, W)])
+    mean, covariance = map(np.asarray, conditional_moments(sums, MEAN, jnp.log(sd), NOISE))
+    found = TermEvidence.of(mean[own], covariance[own, own], scale, log_median, sigma)
+
+    def density(value: float) -> float:
+        trial = sd.copy()
+        trial[own] = value
+        total = (X * trial**2) @ X.T + np.diag(NOISE**2 / W)
+        return float(multivariate_normal.logpdf(Y, X @ MEAN, total))
+
+    scales = np.exp(log_median + sigma * GRID)
+    prior = np.exp(-(GRID**2) / 2)
+    ratio = np.exp(np.array([density(s) for s in scales]) - density(0.0))
+    assert found.log_bayes_factor == pytest.approx(np.log((ratio * prior).sum() / prior.sum()))
+    weight = ratio * prior
+    assert found.mean_square == pytest.approx((weight * scales**2).sum() / weight.sum())
+
+
+def test_terms_that_are_there_are_sampled_and_effects_stay_the_same() -> None:
+    data = confounded_rows(400, seed=7)
+    points = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        simple = bi.fit(data, progress=False)
+        full = bi.fit(data, simplify=False, progress=False)
+    fixed = simple.tree["constant_data"]["fixed_scale_of"].to_numpy().tolist()
+    # Green's bias depends on red, by a straight line: nothing interacts.
+    assert "delta(green | red)" not in fixed
+    assert {"delta(green | red) interaction", "delta(red | green) interaction"} <= set(fixed)
+    assert "delta(green | red)" in simple.tree["posterior"]["scale_of"]
+    assert full.tree["constant_data"].sizes["fixed_scale_of"] == 0
+    for chosen in (["red", "green"], []):
+        one, other = (p.effect(points, chosen) for p in (simple, full))
+        sd = other.std(("chain", "draw"))
+        gap = one.mean(("chain", "draw")) - other.mean(("chain", "draw"))
+        # Two means of 3,000 nearly independent draws; a fifth of an sd would matter to nobody.
+        assert (np.abs(gap) < 0.2 * sd).all()
+        np.testing.assert_allclose(one.std(("chain", "draw")) / sd, 1, atol=0.15)
