@@ -3,10 +3,9 @@
 With an unknown graph most of what other actions might add to a bias is not there. Sampling
 a scale for each such term costs the cube of the number of coefficients at every step and
 changes nothing. A term whose evidence, with its scale integrated over the prior, is below
-that of leaving the term out keeps a normal prior of fixed variance instead, the posterior
-expectation of its squared scale; its coefficients are then integrated out of the sums over
-rows once and for all. What remains are sums over the other coefficients, exact given that
-variance.
+that of leaving the term out keeps a fixed scale instead, chosen so that its coefficients'
+posterior stays what it was; they are then integrated out of the sums over rows once and for
+all. What remains are sums over the other coefficients, exact given that scale.
 """
 
 from typing import NamedTuple, Self
@@ -30,12 +29,14 @@ class TermEvidence(NamedTuple):
     ----------
     log_bayes_factor : float
         For the term, scale integrated over its prior, against its absence.
-    mean_square : float
-        Posterior expectation of the squared scale.
+    scale : float
+        The fixed scale under which the data move the coefficients as much, summed over
+        them, as they do on average over the scale's posterior: posterior means and
+        variances of the coefficients then stay what they were.
     """
 
     log_bayes_factor: float
-    mean_square: float
+    scale: float
 
     @classmethod
     def of(
@@ -70,9 +71,13 @@ class TermEvidence(NamedTuple):
         log_ratio = 0.5 * (shrunk * squares / growth - np.log(growth)).sum(axis=1)
         log_prior = -0.5 * GRID**2
         log_weight = log_ratio + log_prior
+        # s^2 l / (1 + s^2 l) is the share of its estimate that a coefficient keeps, and that
+        # share of 1 / l its posterior variance.
+        share = (shrunk * values / growth).sum(axis=1)
+        expected = np.exp(log_weight - logsumexp(log_weight)) @ share
         return cls(
             float(logsumexp(log_weight) - logsumexp(log_prior)),
-            float(np.exp(logsumexp(log_weight + 2 * log_scales) - logsumexp(log_weight))),
+            float(np.exp(np.interp(expected, share, log_scales))),
         )
 
 
@@ -119,7 +124,8 @@ class Condensed(NamedTuple):
             sums.rows,
             xx[np.ix_(kept, kept)] - cross.T @ solved,
             xy[kept] - solved.T @ information,
-            float(np.asarray(sums.yy)) - float(information @ cho_solve((factor, True), information)),
+            float(np.asarray(sums.yy))
+            - float(information @ cho_solve((factor, True), information)),
             float(np.asarray(sums.log_weight)) - log_det,
         )
         return cls(condensed, kept, dropped, factor, cross, information)

@@ -42,7 +42,7 @@ def fit(
     *,
     seed: int = 0,
     chains: int = 4,
-    draws: int = 750,
+    draws: int = 500,
     warmup: int = 300,
     collapse: bool | None = None,
     simplify: bool = True,
@@ -188,7 +188,7 @@ def _weak_terms(terms: Decomposition, pilot: _Pilot) -> dict[str, float]:
             sigmas[i],
         )
         if evidence.log_bayes_factor < 0:
-            weak[term.name] = float(np.sqrt(evidence.mean_square))
+            weak[term.name] = evidence.scale
     return weak
 
 

@@ -131,11 +131,22 @@ MAIN_SIZE, MARGIN_SIZE, PRODUCT_ORDER = 5, 4, 4
 
 
 def _pair(
-    own: Principal, other: Principal, other_main: Principal, scale: LogNormal
+    margin: Callable[[Array, Coordinate, int], Principal],
+    actions: Array,
+    own: Coordinate,
+    other: Coordinate,
+    scale: LogNormal,
 ) -> tuple[Part, ...]:
+    """A function of the other action, and its products with functions of the own one."""
+    main = margin(actions[:, 1:], other, MAIN_SIZE)
+    products = Products(
+        margin(actions[:, :1], own, MARGIN_SIZE),
+        margin(actions[:, 1:], other, MARGIN_SIZE),
+        PRODUCT_ORDER,
+    )
     return (
-        Part("", other_main, scale, inputs=(1,)),
-        Part("interaction", Products(own, other, PRODUCT_ORDER), scale, inputs=(0, 1)),
+        Part("", main, scale, inputs=(1,)),
+        Part("interaction", products, scale, inputs=(0, 1)),
     )
 
 
@@ -188,20 +199,14 @@ class GP:
         )
 
     def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
-        def margin(column: int, coordinate: Coordinate, size: int) -> Principal:
-            values = actions[:, column : column + 1]
+        def margin(values: Array, coordinate: Coordinate, size: int) -> Principal:
             sines = Sines.of(values, coordinate, 16)
             with jax.enable_x64(True):
                 log_sd = log_spectral_sd(self.kernel, sines, self.interaction_lengthscale)
                 sd = np.exp(np.asarray(log_sd))
             return Principal.of(values, sines, sd, size)
 
-        return _pair(
-            margin(0, own, MARGIN_SIZE),
-            margin(1, other, MARGIN_SIZE),
-            margin(1, other, MAIN_SIZE),
-            self.interaction,
-        )
+        return _pair(margin, actions, own, other, self.interaction)
 
 
 @dataclass(frozen=True)
@@ -244,20 +249,14 @@ class Spline:
         )
 
     def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
-        def margin(column: int, coordinate: Coordinate, size: int) -> Principal:
-            values = actions[:, column : column + 1]
+        def margin(values: Array, coordinate: Coordinate, size: int) -> Principal:
             slope = Slope.of(values, coordinate)
             spline = PenalisedSpline.of(values, coordinate, self.intervals, self.degree)
             # A line and a curve of unit variance each, the line twice as large.
             sd = np.concatenate([[1 / slope.matrix(values).std()], np.full(spline.size, 0.5)])
             return Principal.of(values, Joined(slope, spline), sd, size)
 
-        return _pair(
-            margin(0, own, MARGIN_SIZE),
-            margin(1, other, MARGIN_SIZE),
-            margin(1, other, MAIN_SIZE),
-            self.interaction,
-        )
+        return _pair(margin, actions, own, other, self.interaction)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from scipy.stats import multivariate_normal
 import bayes_intgen as bi
 from bayes_intgen.condense import GRID, Condensed, TermEvidence
 from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients, log_marginal
+
 from conftest import confounded_rows
 
 RNG = np.random.default_rng(0)
@@ -90,8 +91,23 @@ def test_the_evidence_of_a_term_is_that_of_the_dense_density() -> None:
     prior = np.exp(-(GRID**2) / 2)
     ratio = np.exp(np.array([density(s) for s in scales]) - density(0.0))
     assert found.log_bayes_factor == pytest.approx(np.log((ratio * prior).sum() / prior.sum()))
-    weight = ratio * prior
-    assert found.mean_square == pytest.approx((weight * scales**2).sum() / weight.sum())
+    # The fixed scale gives the coefficients the posterior variances that the mixture gives,
+    # each weighed by what the data say of it.
+    weight = ratio * prior / (ratio * prior).sum()
+
+    precision = np.linalg.inv(covariance[own, own]) - np.eye(3) / scale**2
+
+    def weighed_variance(value: float) -> float:
+        trial = sd.copy()
+        trial[own] = value
+        _, total = conditional_moments(sums, MEAN, jnp.log(trial), NOISE)
+        return float(np.trace(precision @ np.asarray(total)[own, own]))
+
+    mixture = sum(w * weighed_variance(s) for w, s in zip(weight, scales, strict=True))
+    assert weighed_variance(found.scale) == pytest.approx(mixture, rel=0.005)
+    # Negative control: the median of the prior, or the mean square, would be off.
+    mean_square = float(np.sqrt(weight @ scales**2))
+    assert weighed_variance(mean_square) > 1.02 * mixture
 
 
 def test_terms_that_are_there_are_sampled_and_effects_stay_the_same() -> None:

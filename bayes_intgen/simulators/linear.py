@@ -1,0 +1,107 @@
+"""Random linear models with lognormal noises, as published with arXiv 2506.04945."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from bayes_intgen.bases import Array
+from bayes_intgen.simulators.base import StructuralCausalModel, random_graph
+
+EDGE_PROBABILITY = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(StructuralCausalModel):
+    """A_k = gamma_k C_k + sum_j b_kj A_j + V_k and f_k(a, c) = alpha_k a + beta_k c.
+
+    All noises and all settings under do are lognormal, exp(s Z) with Z standard normal.
+
+    Attributes
+    ----------
+    names, graph
+        As in :class:`StructuralCausalModel`.
+    alpha, beta, gamma : ndarray, shape (K,)
+        Uniform on (0.5, 1.5) in random models.
+    between : ndarray, shape (K, K)
+        b_kj, uniform on (-0.5, 0.5) on the edges of random models.
+    cause_sd, action_sd, setting_sd : ndarray, shape (K,)
+        The s of C_k, V_k and do(A_k), uniform on (0.5, 1.5) in random models.
+    noise_sd : float
+        The s of U.
+    """
+
+    names: tuple[str, ...]
+    graph: Mapping[str, tuple[str, ...]]
+    alpha: Array
+    beta: Array
+    gamma: Array
+    between: Array
+    cause_sd: Array
+    action_sd: Array
+    setting_sd: Array
+    noise_sd: float
+
+    @classmethod
+    def random(cls, count: int, seed: int) -> Self:
+        """A random model with ``count`` actions.
+
+        Examples
+        --------
+        >>> Linear.random(3, seed=0).names
+        ('a1', 'a2', 'a3')
+        """
+        rng = np.random.default_rng(seed)
+        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
+        between = np.zeros((count, count))
+        for k, name in enumerate(names):
+            for parent in graph[name]:
+                between[k, names.index(parent)] = rng.uniform(-0.5, 0.5)
+        six = [rng.uniform(0.5, 1.5, size=count) for _ in range(6)]
+        alpha, beta, gamma, cause_sd, action_sd, setting_sd = six
+        noise_sd = float(rng.uniform(0.5, 1.5))
+        return cls(
+            names, graph, alpha, beta, gamma, between, cause_sd, action_sd, setting_sd, noise_sd
+        )
+
+    def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
+        return np.asarray(np.exp(rng.normal(size=(rows, len(self.names))) * self.cause_sd))
+
+    def draw_action(
+        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
+    ) -> Array:
+        own = np.exp(rng.normal(size=len(causes)) * self.action_sd[action])
+        # Actions that come later are still zero and have no weight.
+        return np.asarray(
+            self.gamma[action] * causes[:, action] + actions @ self.between[action] + own
+        )
+
+    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+        return np.asarray(np.exp(rng.normal(size=rows) * self.setting_sd[action]))
+
+    def contribution(self, action: int, values: Array, causes: Array) -> Array:
+        return np.asarray(self.alpha[action] * values + self.beta[action] * causes)
+
+    def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
+        return np.exp(rng.normal(size=rows) * self.noise_sd)
+
+    def unconfounded(self, action: int, values: Array) -> Array:
+        mean = np.exp(self.cause_sd[action] ** 2 / 2)
+        return np.asarray(self.alpha[action] * values + self.beta[action] * mean)
+
+    def unconfounded_variance(self, action: int, values: Array) -> Array:
+        return np.full_like(values, self.beta[action] ** 2 * _variance(self.cause_sd[action]))
+
+    @property
+    def noise_variance(self) -> float:
+        return _variance(self.noise_sd)
+
+    @property
+    def noise_mean(self) -> float:
+        return float(np.exp(self.noise_sd**2 / 2))
+
+
+def _variance(sd: float) -> float:
+    """Variance of exp(sd Z)."""
+    return float(np.exp(sd**2) * (np.exp(sd**2) - 1))
