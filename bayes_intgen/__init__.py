@@ -1,6 +1,6 @@
 """Bayesian joint effects of several interventions from data on one at a time."""
 
-from bayes_intgen import models
+from bayes_intgen import models, simulators
 from bayes_intgen.errors import (
     BayesIntgenError,
     BayesIntgenWarning,
@@ -38,4 +38,5 @@ __all__ = [
     "load",
     "models",
     "prior_predictive",
+    "simulators",
 ]

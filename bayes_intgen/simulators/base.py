@@ -94,7 +94,7 @@ class StructuralCausalModel(ABC):
 
         Examples
         --------
-        >>> model = Linear.random(2, seed=0)
+        >>> model = bi.simulators.Linear.random(2, seed=0)
         >>> actions, outcome = model.sample(["a1"], 5, np.random.default_rng(0))
         >>> actions.shape, outcome.shape
         ((5, 2), (5,))
@@ -125,7 +125,7 @@ class StructuralCausalModel(ABC):
 
         Examples
         --------
-        >>> Linear.random(2, seed=0).dataset(10, seed=1)
+        >>> bi.simulators.Linear.random(2, seed=0).dataset(10, seed=1)
         RegimeData: 30 rows, outcome 'outcome', actions 'a1', 'a2'
           observational  10
           do(a1)         10
@@ -147,7 +147,7 @@ class StructuralCausalModel(ABC):
 
         Examples
         --------
-        >>> Linear.random(2, seed=0).joint_effect([[0.0, 1.0]]).shape
+        >>> bi.simulators.Linear.random(2, seed=0).joint_effect([[0.0, 1.0]]).shape
         (1,)
         """
         values = np.asarray(points, dtype=np.float64)
@@ -159,7 +159,7 @@ class StructuralCausalModel(ABC):
 
         Examples
         --------
-        >>> bool((Linear.random(2, seed=0).outcome_variance([[0.0, 1.0]]) > 0).all())
+        >>> bool((bi.simulators.Linear.random(2, seed=0).outcome_variance([[0.0, 1.0]]) > 0).all())
         True
         """
         values = np.asarray(points, dtype=np.float64)

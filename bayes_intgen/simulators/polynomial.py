@@ -23,7 +23,7 @@ def draw(law: Law, sd: float, rows: int, rng: np.random.Generator) -> Array:
     if law == "gaussian":
         return rng.normal(scale=sd, size=rows)
     if law == "uniform":
-        return rng.uniform(-1, 1, size=rows) * sd * np.sqrt(3)
+        return np.asarray(rng.uniform(-1, 1, size=rows) * sd * np.sqrt(3))
     return rng.logistic(scale=sd * np.sqrt(3) / np.pi, size=rows)
 
 
@@ -87,7 +87,7 @@ class Polynomial(StructuralCausalModel):
 
         def coefficients(variables: int) -> Array:
             raw = rng.normal(size=(variables + 1) * (variables + 2) // 2)
-            return raw / np.abs(raw).sum()
+            return np.asarray(raw / np.abs(raw).sum())
 
         def laws(size: int) -> tuple[Law, ...]:
             return tuple(LAWS[i] for i in rng.integers(0, 3, size))
