@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from bayes_intgen.errors import ModelError
+
 Array = NDArray[np.float64]
+
+# As a share of the range.
+CLOSEST_KNOTS = 1e-3
 
 
 class Basis(Protocol):
@@ -218,8 +223,17 @@ class PenalisedSpline:
         cls, actions: Array, coordinate: Coordinate, intervals: int = 12, degree: int = 3
     ) -> Self:
         z = coordinate(actions[:, 0])
+        low, high = coordinate.ends
         inner = np.unique(np.quantile(z, np.linspace(0, 1, intervals + 1)))
-        inner[0], inner[-1] = coordinate.ends
+        # Knots that all but coincide would make the penalty blind to what lies between them.
+        apart = np.diff(inner, prepend=low - (high - low)) > CLOSEST_KNOTS * (high - low)
+        inner = inner[apart & (inner < high - CLOSEST_KNOTS * (high - low))]
+        inner = np.concatenate([[low], inner[inner > low + CLOSEST_KNOTS * (high - low)], [high]])
+        if len(inner) + degree - 1 < 3:
+            raise ModelError(
+                f"a spline of degree {degree} needs an action with more distinct values; "
+                "give that action the prior 'linear'"
+            )
         knots = np.concatenate([[inner[0]] * degree, inner, [inner[-1]] * degree])
         # Divided differences at the Greville abscissae: with unequal knots, straight lines
         # have evenly rising coefficients only there.

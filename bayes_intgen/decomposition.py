@@ -221,6 +221,10 @@ def decompose(
                 label = _named(f"delta({name} | {data.names[j]})", part)
                 inputs = tuple((k, j)[i] for i in part.inputs)
                 terms.append(Term(label, "bias", k, inputs, part))
+    labels = [term.name for term in terms]
+    if len(set(labels)) < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ModelError(f"two terms would be called {twice!r}; rename an action")
     return Decomposition(data.names, coordinates, tuple(terms), centre, unit, mean)
 
 
@@ -240,7 +244,7 @@ def _parents(names: tuple[str, ...], graph: Graph | None) -> list[list[int]]:
                     f"the graph names {name!r}, which is no action; the actions are "
                     f"{', '.join(map(repr, names))}"
                 )
-    parents = [[position[p] for p in graph.get(name, ())] for name in names]
+    parents = [sorted({position[p] for p in graph.get(name, ())}) for name in names]
     placed: set[int] = set()
     while len(placed) < len(names):
         ready = {k for k in range(len(names)) if k not in placed and placed.issuperset(parents[k])}

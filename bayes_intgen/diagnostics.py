@@ -1,6 +1,7 @@
 """What is wrong with a set of draws, in words that name the quantity and the remedy."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -9,6 +10,8 @@ from bayes_intgen.errors import SamplingWarning
 
 RHAT_LIMIT = 1.01
 ESS_LIMIT = 400
+# Warnings point at the code that called the package.
+PACKAGE = str(Path(__file__).parent)
 
 
 def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
@@ -36,7 +39,16 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
             f"{diverging} of {total} draws ended in a divergence, so part of the posterior may be "
             "missing: rerun with a larger warmup; if it stays, give tighter priors"
         )
-    quantities = tree["posterior"].dataset.assign(joint_effect=effect)
+    # Values of the actions along the points are coordinates that could share a name.
+    bare = effect.drop_vars([name for name in effect.coords if name not in effect.dims])
+    quantities = tree["posterior"].dataset.assign(joint_effect=bare)
+    found += [
+        f"draws of {name} are not all finite: do not use them; check the data for extreme values"
+        for name, values in quantities.data_vars.items()
+        if not np.isfinite(values).all()
+    ]
+    if found and "finite" in found[-1]:
+        return found[::-1]
     names, scale_reduction = _flatten(rhat(quantities))
     _, bulk = _flatten(ess(quantities, method="bulk"))
     _, tail = _flatten(ess(quantities, method="tail"))
@@ -70,7 +82,7 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
 def warn_of_problems(tree: xr.DataTree, effect: xr.DataArray) -> None:
     """Issue a SamplingWarning for each of :func:`problems`."""
     for problem in problems(tree, effect):
-        warnings.warn(problem, SamplingWarning, stacklevel=3)
+        warnings.warn(problem, SamplingWarning, skip_file_prefixes=(PACKAGE,))
 
 
 def _flatten(values: xr.Dataset) -> tuple[list[str], np.ndarray]:

@@ -6,7 +6,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen.errors import BayesIntgenError
+from bayes_intgen.errors import BayesIntgenError, DataError
 
 
 def as_table(frame: Any) -> nw.DataFrame[Any] | None:
@@ -15,6 +15,8 @@ def as_table(frame: Any) -> nw.DataFrame[Any] | None:
         table = nw.from_native(frame)
     except TypeError:
         return None
+    except nw.exceptions.DuplicateError as error:
+        raise DataError(f"the frame has two columns of the same name ({error})") from error
     return table.collect() if isinstance(table, nw.LazyFrame) else table
 
 

@@ -1,7 +1,9 @@
 """From data and a model to a posterior."""
 
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +15,7 @@ from bayes_intgen.bases import Array
 from bayes_intgen.condense import Condensed, TermEvidence
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.diagnostics import warn_of_problems
-from bayes_intgen.errors import ModelError
+from bayes_intgen.errors import DataError, ModelError, SupportWarning
 from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients
 from bayes_intgen.models.additive import AdditiveModel, additive
 from bayes_intgen.noise import ConstantSpread, Spread
@@ -23,6 +25,11 @@ from bayes_intgen.sampling import Draws, nuts
 from bayes_intgen.targets import Target
 
 ROWS_PER_BATCH = 8192
+# Log Bayes factor below which the data speak against a term. Zero is what a term has of which
+# the data say nothing: its scale must go on following its prior.
+AGAINST = -0.01
+# Noise below this share of the outcome's standard deviation is rounding, not noise.
+LEAST_NOISE = 1e-5
 
 
 class Settings(NamedTuple):
@@ -99,14 +106,30 @@ def fit(
     2
     """
     model = additive() if model is None else model
-    for name, value, least in (("chains", chains, 1), ("draws", draws, 4), ("warmup", warmup, 10)):
-        if value < least:
-            raise ModelError(f"{name} must be at least {least}, not {value}")
+    if not isinstance(data, RegimeData):
+        raise DataError(
+            f"data must be a RegimeData, not {type(data).__name__}; RegimeData.from_frame makes one"
+        )
+    if not isinstance(model, AdditiveModel):
+        raise ModelError(
+            f"model must come from bayes_intgen.models, not be {type(model).__name__}; "
+            "models.additive(prior=...) makes one"
+        )
+    for name, value, least in (
+        ("chains", chains, 1),
+        ("draws", draws, 4),
+        ("warmup", warmup, 10),
+        ("seed", seed, 0),
+    ):
+        if not isinstance(value, Integral) or value < least:
+            raise ModelError(f"{name} must be a whole number of at least {least}, not {value!r}")
     if collapse is None:
         collapse = model.noise == "gaussian"
     elif collapse and model.noise != "gaussian":
         raise ModelError("coefficients integrate out under Gaussian noise only; leave collapse out")
-    settings = Settings(seed, chains, draws, warmup, simplify, progress)
+    settings = Settings(
+        int(seed), int(chains), int(draws), int(warmup), bool(simplify), bool(progress)
+    )
     terms = model.decompose(data)
     # Chains share the cores; a BLAS that spreads each small factorisation over all of them
     # too, as it does by default, makes everything wait for everything.
@@ -127,7 +150,11 @@ def fit(
             settings=settings._asdict(),
         )
     )
-    warn_of_problems(posterior.tree, posterior.joint_effect(_probes(data)))
+    with warnings.catch_warnings():
+        # Whether the joint effect is identified is said to whoever asks for it.
+        warnings.simplefilter("ignore", SupportWarning)
+        effect = posterior.joint_effect(_probes(data))
+    warn_of_problems(posterior.tree, effect)
     return posterior
 
 
@@ -150,6 +177,13 @@ def _pilot(data: RegimeData, model: AdditiveModel, terms: Decomposition) -> _Pil
     sums = _sums(data, terms, spread)
     target = Target(lambda sums: model.collapsed(terms, sums), sums)
     pilot = _Pilot(spread, sums, target, target.mode(sums, np.asarray(target.start)))
+    noise_sd = float(pilot.sites["noise_sd"])
+    if not noise_sd > LEAST_NOISE * terms.unit:
+        raise DataError(
+            f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
+            f"{noise_sd:.1g} where its standard deviation is {terms.unit:.3g}), so there is "
+            "nothing to infer; check that it was not computed from them"
+        )
     if model.spread == "constant":
         return pilot
     mean, _ = _moments(terms, sums, pilot.sites)
@@ -187,7 +221,7 @@ def _weak_terms(terms: Decomposition, pilot: _Pilot) -> dict[str, float]:
             log_medians[i],
             sigmas[i],
         )
-        if evidence.log_bayes_factor < 0:
+        if evidence.log_bayes_factor < AGAINST:
             weak[term.name] = evidence.scale
     return weak
 

@@ -71,7 +71,7 @@ class Spread:
         start = cls(coordinates, knots, 1.0, np.ones((2, count, len(KNOTS))))
         hats = start._features(actions, intervened)
         squares = residuals**2 / np.mean(residuals**2)
-        expected = -np.log(2 * count)
+        expected = -np.log(1 + count)
 
         @jax.jit
         def objective(

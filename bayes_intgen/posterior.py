@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from bayes_intgen import serialise
 from bayes_intgen.bases import Array
 from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.diagnostics import PACKAGE
 from bayes_intgen.errors import PointsError, SupportWarning
 from bayes_intgen.frames import as_table, numeric_column
+from bayes_intgen.identification import is_identified
 from bayes_intgen.models.additive import AdditiveModel
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.regimes import RegimeData
@@ -109,13 +111,28 @@ class Posterior:
         PointsError
             As :meth:`joint_effect`, and where ``intervened`` names no action.
 
+        Warns
+        -----
+        SupportWarning
+            As :meth:`joint_effect`, and where the regimes in the data do not identify the
+            effect.
+
         Examples
         --------
         >>> posterior.effect([[0.1, 0.2]], intervened=["red"]).sizes["point"]
         1
         """
-        values = self._points(points)
-        mask = np.broadcast_to(self._mask(intervened), values.shape)
+        values, chosen = self._points(points), self._mask(intervened)
+        seen = [tuple(row) for row in self.tree["constant_data"]["intervened"].to_numpy() > 0]
+        if not is_identified(seen, tuple(chosen)):
+            warnings.warn(
+                f"the regimes in the data do not identify the effect of setting "
+                f"{', '.join(intervened) or 'nothing'}, unless a known graph does: the answer "
+                "rests on the prior",
+                SupportWarning,
+                skip_file_prefixes=(PACKAGE,),
+            )
+        mask = np.broadcast_to(chosen, values.shape)
         out = self._coefficients @ self.terms.matrix(values, mask).T + self.terms.centre
         return xr.DataArray(
             out,
@@ -291,7 +308,7 @@ class Posterior:
                     f"{outside} of {len(values)} points set {name!r} outside its observed range, "
                     f"{seen.low:g} to {seen.high:g}: answers there are extrapolation",
                     SupportWarning,
-                    stacklevel=4,
+                    skip_file_prefixes=(PACKAGE,),
                 )
         return values
 

@@ -179,6 +179,8 @@ class RegimeData:
         if isinstance(actions, str):
             raise DataError(f"actions must be a list of columns; write actions=[{actions!r}]")
         names = tuple(actions)
+        if not all(isinstance(name, str) for name in names):
+            raise DataError("actions must be names of columns; rename columns that are numbers")
         _check_names(names, len(names))
         table = as_table(frame)
         if table is None:
@@ -197,7 +199,9 @@ class RegimeData:
         return cls.from_arrays(
             np.stack([numeric_column(table, name, DataError) for name in names], axis=1),
             numeric_column(table, outcome, DataError),
-            _masks_of_labels(table[regime].to_list(), names, regime),
+            _masks_of_labels(
+                table[regime].to_list(), table[regime].is_null().to_list(), names, regime
+            ),
             names,
             outcome_name=outcome,
             require_observational=require_observational,
@@ -315,13 +319,13 @@ def _check_names(names: tuple[str, ...], count: int) -> None:
 
 
 def _masks_of_labels(
-    cells: Sequence[Any], names: tuple[str, ...], column: str
+    cells: Sequence[Any], missing: Sequence[bool], names: tuple[str, ...], column: str
 ) -> NDArray[np.bool_]:
     position = {name: k for k, name in enumerate(names)}
     known: dict[Any, NDArray[np.bool_]] = {}
     masks = np.zeros((len(cells), len(names)), dtype=np.bool_)
-    for row, cell in enumerate(cells):
-        if cell is None or cell != cell:  # NaN, how pandas reads an empty cell
+    for row, (cell, is_missing) in enumerate(zip(cells, missing, strict=True)):
+        if is_missing or cell != cell:  # NaN, how pandas reads an empty column
             continue
         if cell not in known:
             known[cell] = _mask_of_label(str(cell).strip(), position, row, column)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Event
 from typing import Any, NamedTuple
 
 import jax
@@ -91,6 +92,7 @@ def nuts(
     workers = min(chains, os.cpu_count() or 1)
     keys = jax.random.split(jax.random.key(seed), chains)
     adapting = warmup // 2
+    stopped = Event()
     bar = tqdm(
         total=chains * (warmup + draws),
         desc=f"NUTS, {chains} chains",
@@ -139,6 +141,8 @@ def nuts(
         # Settings of JAX are those of a thread.
         with jax.enable_x64(True):
             for done in range(0, iterations, BLOCK):
+                if stopped.is_set():
+                    break
                 count = min(BLOCK, iterations - done)
                 state, piece = advance(state, data, count)
                 pieces.append(jax.tree.map(np.asarray, piece))
@@ -149,7 +153,12 @@ def nuts(
         # The kernel keeps its settings in closures, so chains start one after another.
         states = [begin(chain, starts[chain], inverse_mass, stage) for chain in range(chains)]
         with ThreadPoolExecutor(workers) as pool:
-            results = list(pool.map(run, states, [iterations] * chains))
+            try:
+                results = list(pool.map(run, states, [iterations] * chains))
+            except BaseException:
+                # An interrupt must not wait for chains to run to their end.
+                stopped.set()
+                raise
         return {name: np.stack([result[name] for result in results]) for name in results[0]}
 
     with bar:

@@ -70,6 +70,8 @@ def loads(text: str) -> Any:
 
 
 def _encode(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
     if isinstance(value, np.ndarray):
         return {"kind": "array", "shape": list(value.shape), "values": value.ravel().tolist()}
     if isinstance(value, Mapping):

@@ -74,6 +74,8 @@ def load(path: str | os.PathLike[str]) -> Posterior:
             # DataTree.load leaves arrays that are not chunked on disk.
             nodes = {node.path: node.to_dataset(inherit=False).load() for node in opened.subtree}
         tree = xr.DataTree.from_dict(nodes)
+    except (PermissionError, IsADirectoryError, MemoryError):
+        raise
     except Exception as error:  # h5py and xarray raise whatever a broken file leads them to
         raise SavedFitError(
             f"{source} cannot be read as a saved fit: it is truncated or not netCDF ({error})"

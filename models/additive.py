@@ -175,7 +175,7 @@ def additive(
     unconfounded: Mapping[str, Prior] | None = None,
     bias: Mapping[str, Prior] | None = None,
     noise: Noise = "gaussian",
-    spread: SpreadName = "fitted",
+    spread: SpreadName | None = None,
     noise_scale: LogNormal | None = None,
     intercept: tuple[float, float] | None = None,
 ) -> AdditiveModel:
@@ -194,8 +194,9 @@ def additive(
         Priors of single mechanisms in place of ``prior``.
     noise : {"gaussian", "student_t"}
         Student-t noise is robust to outliers, but is sampled row by row and takes long.
-    spread : {"fitted", "constant"}
-        Whether the noise's variance may depend on regime and actions.
+    spread : {"fitted", "constant"}, optional
+        Whether the noise's variance may depend on regime and actions; by default it may
+        under Gaussian noise, and not under Student-t noise, whose outliers would decide it.
     noise_scale : LogNormal, optional
         Prior of the noise's standard deviation, in outcome standard deviations; by
         default its median is 0.5 and the sd of its logarithm 1.
@@ -222,6 +223,8 @@ def additive(
     """
     if noise not in ("gaussian", "student_t"):
         raise ModelError(f"noise {noise!r} is not known; choose 'gaussian' or 'student_t'")
+    if spread is None:
+        spread = "fitted" if noise == "gaussian" else "constant"
     if spread not in ("fitted", "constant"):
         raise ModelError(f"spread {spread!r} is not known; choose 'fitted' or 'constant'")
     if intercept is not None and not intercept[1] > 0:

@@ -4,6 +4,7 @@ import pytest
 from numpyro.contrib.hsgp.laplacian import eigenfunctions
 from scipy.interpolate import BSpline
 
+import bayes_intgen as bi
 from bayes_intgen.bases import (
     Coordinate,
     Joined,
@@ -133,3 +134,17 @@ def test_joined_bases_stand_side_by_side() -> None:
     joined = Joined(slope, sines)
     np.testing.assert_array_equal(joined.matrix(HEAVY)[:, 1:], sines.matrix(HEAVY))
     assert joined.size == 1 + sines.size
+
+
+def test_knots_that_all_but_coincide_become_one() -> None:
+    values = np.concatenate([np.full((300, 1), 0.3) + 1e-13 * np.arange(300)[:, None], OTHER])
+    basis = PenalisedSpline.of(values, coordinate(values))
+    inner = np.unique(basis.knots)
+    assert np.diff(inner).min() > 1e-3 * np.ptp(inner)
+    assert np.isfinite(basis.matrix(values)).all()
+
+
+def test_a_spline_needs_values_to_bend_between() -> None:
+    two = np.repeat([[0.0], [1.0]], [30, 11], axis=0)
+    with pytest.raises(bi.ModelError, match="prior 'linear'"):
+        PenalisedSpline.of(two, coordinate(two), degree=1)

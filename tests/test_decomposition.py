@@ -70,6 +70,11 @@ def test_priors_of_single_mechanisms(data) -> None:
     assert kinds["delta(green)"] == "PenalisedSpline"
 
 
+def test_a_parent_named_twice_counts_once(data) -> None:
+    once, twice = (decomposed(data, graph={"green": p}) for p in (["red"], ["red", "red"]))
+    assert [t.name for t in once.terms] == [t.name for t in twice.terms]
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [

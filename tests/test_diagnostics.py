@@ -74,3 +74,9 @@ def test_one_chain_is_not_compared_with_itself() -> None:
         warnings.simplefilter("error")
         found = problems(short, effect.isel(chain=[0]))
     assert not any("R-hat" in problem for problem in found)
+
+
+def test_draws_that_are_not_finite_are_reported_first() -> None:
+    tree, effect = fit_with(stuck=0.9)
+    effect[0, 0, 0] = np.nan
+    assert problems(tree, effect)[0].startswith("draws of joint_effect are not all finite")

@@ -96,8 +96,8 @@ def test_student_t_noise_shrugs_off_outliers() -> None:
     errors = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.SamplingWarning)
-        for noise in ("gaussian", "student_t"):
-            model = bi.models.additive(prior="linear", noise=noise, spread="constant")
+        for noise, settings in (("gaussian", {"spread": "constant"}), ("student_t", {})):
+            model = bi.models.additive(prior="linear", noise=noise, **settings)
             posterior = bi.fit(data, model, draws=200, progress=False)
             error = posterior.joint_effect(POINTS).mean(("chain", "draw")) - joint_truth(POINTS)
             errors[noise] = float(np.sqrt((error**2).mean()))
@@ -142,9 +142,11 @@ def test_units_change_nothing_but_units() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"chains": 0}, "chains must be at least 1"),
-        ({"draws": 2}, "draws must be at least 4"),
-        ({"warmup": 1}, "warmup must be at least 10"),
+        ({"chains": 0}, "chains must be a whole number of at least 1"),
+        ({"draws": 2}, "draws must be a whole number of at least 4"),
+        ({"draws": 10.5}, "draws must be a whole number"),
+        ({"seed": None}, "seed must be a whole number"),
+        ({"warmup": 1}, "warmup must be a whole number of at least 10"),
     ],
 )
 def test_senseless_settings_are_refused(data, settings, message) -> None:
@@ -152,3 +154,66 @@ def test_senseless_settings_are_refused(data, settings, message) -> None:
         bi.fit(data, progress=False, **settings)
     with pytest.raises(bi.ModelError, match="Gaussian noise only"):
         bi.fit(data, bi.models.additive(noise="student_t"), collapse=True)
+
+
+def test_what_is_no_data_or_no_model_is_refused(data) -> None:
+    with pytest.raises(bi.DataError, match="must be a RegimeData, not ndarray"):
+        bi.fit(data.actions)
+    with pytest.raises(bi.ModelError, match="must come from bayes_intgen.models, not be str"):
+        bi.fit(data, "gp")
+
+
+def test_an_outcome_without_noise_is_refused(data) -> None:
+    exact = bi.RegimeData.from_arrays(
+        data.actions, data.actions @ [1.0, -1.0], data.intervened, data.names
+    )
+    with pytest.raises(bi.DataError, match="determine outcome 'outcome' all but exactly"):
+        bi.fit(exact, bi.models.additive("linear"), progress=False)
+
+
+def test_names_and_numbers_of_every_kind_fit(data) -> None:
+    names = ("scale", "chain")
+    renamed = bi.RegimeData.from_arrays(data.actions, data.outcome, data.intervened, names)
+    settings = {"draws": np.int64(20), "warmup": np.int32(50), "seed": np.uint8(3)}
+    posterior = bi.fit(
+        renamed, bi.models.additive(bi.GP(size=np.int64(6))), **settings, progress=False
+    )
+    effect = posterior.joint_effect(POINTS)
+    np.testing.assert_array_equal(effect["scale"], POINTS[:, 0])
+
+
+def test_an_interrupt_stops_the_chains(data, monkeypatch) -> None:
+    from bayes_intgen import sampling
+
+    seen = []
+
+    class Bar:
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def __enter__(self) -> "Bar":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def update(self, count: int) -> None:
+            seen.append(count)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sampling, "tqdm", Bar)
+    with pytest.raises(KeyboardInterrupt):
+        bi.fit(data, bi.models.additive("linear"), draws=100_000)
+    assert len(seen) <= 8
+
+
+@pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
+def test_actions_that_are_lumpy_and_few_rows_fit(prior) -> None:
+    rng = np.random.default_rng(8)
+    rows = 16
+    actions = np.stack([rng.integers(0, 2, rows), np.where(rng.random(rows) < 0.7, 0, 5)], axis=1)
+    intervened = np.zeros((rows, 2), dtype=bool)
+    intervened[8:12, 0] = intervened[12:, 1] = True
+    data = bi.RegimeData.from_arrays(actions, actions[:, 0] + rng.normal(size=rows), intervened)
+    posterior = bi.fit(data, bi.models.additive(prior), draws=20, warmup=40, progress=False)
+    assert np.isfinite(posterior.joint_effect(actions)).all()

@@ -52,8 +52,7 @@ def test_the_tree_is_what_arviz_expects(posterior) -> None:
     summary = az.summary(posterior.tree, round_to="none")
     assert "scale[phi(red)]" in summary.index
     assert summary.notna().all(axis=None)
-    names = ["intercept", "noise_sd"]
-    az.plot_trace_dist(posterior.tree, var_names=names)
+    az.plot_trace_dist(posterior.tree)
     az.plot_energy(posterior.tree)
     plt.close("all")
     found = az.diagnose(posterior.tree, return_diagnostics=True, show_diagnostics=False)
@@ -87,13 +86,13 @@ def test_sets_that_name_no_action_are_refused(posterior) -> None:
 
 def test_points_outside_the_data_warn_by_name_and_range(data, posterior) -> None:
     beyond = data.actions[:, 0].max() + 1
-    with pytest.warns(
-        bi.SupportWarning, match=r"1 of 2 points set 'red' outside .* to 2\.\d+|'red'"
-    ) as caught:
-        posterior.joint_effect([[0.0, 0.0], [beyond, 0.0]])
-    assert len(caught) == 1
-    assert f"{data.actions[:, 0].min():g} to {data.actions[:, 0].max():g}" in str(caught[0].message)
-    assert caught[0].filename == __file__
+    low, high = data.actions[:, 0].min(), data.actions[:, 0].max()
+    for ask in (posterior.joint_effect, lambda p: posterior.effect(p, []), posterior.mechanisms):
+        with pytest.warns(bi.SupportWarning, match="1 of 2 points set 'red' outside") as caught:
+            ask([[0.0, 0.0], [beyond, 0.0]])
+        assert len(caught) == 1
+        assert f"{low:g} to {high:g}" in str(caught[0].message)
+        assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         posterior.joint_effect(data.actions)
@@ -106,3 +105,23 @@ def test_it_prints_what_it_is(posterior) -> None:
         "  do(red)        300 rows",
         "  do(green)      300 rows",
     ]
+
+
+def test_the_fit_that_everything_here_uses_has_no_divergences(posterior) -> None:
+    assert not posterior.tree["sample_stats"]["diverging"].any()
+    assert (posterior.tree["sample_stats"]["tree_depth"] < 10).all()
+
+
+def test_effects_that_the_regimes_do_not_identify_say_so(data) -> None:
+    rows = ~data.intervened[:, 1]
+    fewer = bi.RegimeData.from_arrays(
+        data.actions[rows], data.outcome[rows], data.intervened[rows], data.names
+    )
+    fitted = bi.fit(fewer, bi.models.additive("linear"), draws=50, warmup=50, progress=False)
+    with pytest.warns(bi.SupportWarning, match="do not identify the effect of setting red, green"):
+        joint = fitted.joint_effect(POINTS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        alone = fitted.effect(POINTS, ["red"])
+    # The answer falls back on the prior: it is far wider than what was seen.
+    assert (joint.std(("chain", "draw")) > 3 * alone.std(("chain", "draw"))).all()

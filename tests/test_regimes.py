@@ -102,6 +102,12 @@ BAD_FRAMES = {
     "repeated": (frame(), {"actions": ["red", "red"]}, "'red' is named twice"),
     "reserved": (frame(), {"actions": ["observational"]}, "cannot be called 'observational'"),
     "one column twice": (frame(), {"outcome": "red"}, "must be different columns"),
+    "two columns": (
+        pd.concat([frame(), frame()[["red"]]], axis=1),
+        {},
+        "two columns of the same name",
+    ),
+    "numbered columns": (frame(), {"actions": [0, 1]}, "must be names of columns"),
     "no frame": ([1, 2, 3], {}, "pandas, Polars or Arrow table, not list"),
 }
 
@@ -136,6 +142,11 @@ def test_without_observational_rows_it_says_what_can_be_answered() -> None:
     with pytest.raises(bi.DataError, match=r"do\(red\), do\(green\) can be answered; obs.* cannot"):
         read(table)
     assert len(read(table, require_observational=False).regimes) == 2
+
+
+def test_a_missing_label_of_a_nullable_column_is_observational() -> None:
+    data = read(frame().convert_dtypes())
+    np.testing.assert_array_equal(data.intervened, read(frame()).intervened)
 
 
 BAD_ARRAYS = {
