@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 import bayes_intgen as bi
-from _tables import print_table, write_table
 from bayes_intgen.simulators import Polynomial
+
+from _tables import print_table, write_table
 
 HERE = Path(__file__).parent
 LEVELS = (0.5, 0.8, 0.9, 0.95)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
 from bayes_intgen.condense import Condensed, TermEvidence
@@ -134,7 +135,7 @@ def fit(
     # Chains share the cores; a BLAS that spreads each small factorisation over all of them
     # too, as it does by default, makes everything wait for everything.
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
-        pilot = _pilot(data, model, terms)
+        pilot = _pilot(data, model, terms, settings)
         sample = _sample_collapsed if collapse else _sample_written_out
         sampled = sample(data, model, terms, pilot, settings)
     posterior = Posterior(
@@ -172,11 +173,14 @@ class _Pilot(NamedTuple):
         return self.target.constrain(self.sums, self.mode)
 
 
-def _pilot(data: RegimeData, model: AdditiveModel, terms: Decomposition) -> _Pilot:
+def _pilot(
+    data: RegimeData, model: AdditiveModel, terms: Decomposition, settings: Settings
+) -> _Pilot:
+    progress = settings.progress
     spread: Spread | ConstantSpread = ConstantSpread()
-    sums = _sums(data, terms, spread)
+    sums = _sums(data, terms, spread, progress)
     target = Target(lambda sums: model.collapsed(terms, sums), sums)
-    pilot = _Pilot(spread, sums, target, target.mode(sums, np.asarray(target.start)))
+    pilot = _Pilot(spread, sums, target, target.mode(sums, np.asarray(target.start), progress))
     noise_sd = float(pilot.sites["noise_sd"])
     if not noise_sd > LEAST_NOISE * terms.unit:
         raise DataError(
@@ -188,10 +192,10 @@ def _pilot(data: RegimeData, model: AdditiveModel, terms: Decomposition) -> _Pil
         return pilot
     mean, _ = _moments(terms, sums, pilot.sites)
     spread = Spread.of(
-        data.actions, data.intervened, _residuals(data, terms, mean), terms.coordinates
+        data.actions, data.intervened, _residuals(data, terms, mean, progress), terms.coordinates
     )
-    sums = _sums(data, terms, spread)
-    return _Pilot(spread, sums, target, target.mode(sums, pilot.mode))
+    sums = _sums(data, terms, spread, progress)
+    return _Pilot(spread, sums, target, target.mode(sums, pilot.mode, progress))
 
 
 def _prior_sd(model: AdditiveModel, terms: Decomposition, target: Target) -> Array:
@@ -226,9 +230,21 @@ def _weak_terms(terms: Decomposition, pilot: _Pilot) -> dict[str, float]:
     return weak
 
 
-def _sums(data: RegimeData, terms: Decomposition, spread: Spread | ConstantSpread) -> Sums:
-    def batches() -> Iterator[tuple[Array, Array, Array]]:
+def _batches(data: RegimeData, what: str, progress: bool) -> Iterator[RegimeData]:
+    """The data in pieces, with a bar that counts rows."""
+    with tqdm(
+        total=len(data), desc=what, unit=" rows", unit_scale=True, leave=False, disable=not progress
+    ) as bar:
         for batch in data.batches(ROWS_PER_BATCH):
+            yield batch
+            bar.update(len(batch))
+
+
+def _sums(
+    data: RegimeData, terms: Decomposition, spread: Spread | ConstantSpread, progress: bool
+) -> Sums:
+    def batches() -> Iterator[tuple[Array, Array, Array]]:
+        for batch in _batches(data, "Sums over rows", progress):
             yield (
                 terms.matrix(batch.actions, batch.intervened),
                 batch.outcome - terms.centre,
@@ -238,10 +254,12 @@ def _sums(data: RegimeData, terms: Decomposition, spread: Spread | ConstantSprea
     return Sums.over(batches())
 
 
-def _residuals(data: RegimeData, terms: Decomposition, coefficients: Array) -> Array:
+def _residuals(
+    data: RegimeData, terms: Decomposition, coefficients: Array, progress: bool
+) -> Array:
     pieces = [
         batch.outcome - terms.centre - terms.matrix(batch.actions, batch.intervened) @ coefficients
-        for batch in data.batches(ROWS_PER_BATCH)
+        for batch in _batches(data, "Residuals", progress)
     ]
     return np.concatenate(pieces)
 
@@ -312,7 +330,7 @@ def _sample_collapsed(
         if name == "scale":
             values = values[[label in kept.scaled for label in terms.scaled]]
         start[index] = values
-    mode = target.mode(sums, start)
+    mode = target.mode(sums, start, settings.progress)
     covariance = target.covariance(sums, mode, _prior_sd(model, kept, target))
     sampled = _nuts(target, sums, mode, covariance, settings)
     sites = target.constrain(sums, sampled.flat)

@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 from numpyro.infer.initialization import init_to_median
 from numpyro.infer.util import initialize_model
 from scipy.optimize import minimize
+from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
 
@@ -54,15 +55,23 @@ class Target:
         value, gradient = self._value_and_grad(argument, jnp.asarray(flat))
         return float(value), np.asarray(gradient)
 
-    def mode(self, argument: Any, start: Array) -> Array:
+    def mode(self, argument: Any, start: Array, progress: bool) -> Array:
         """The point of highest density over the unconstrained sites, shape (D,)."""
-        found = minimize(
-            lambda flat: self.gradient(argument, flat),
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": 300, "maxcor": 40, "ftol": 1e-13, "gtol": 1e-2},
-        )
+        with tqdm(
+            desc="Search for the mode", unit=" steps", leave=False, disable=not progress
+        ) as bar:
+
+            def energy(flat: Array) -> tuple[float, Array]:
+                bar.update()
+                return self.gradient(argument, flat)
+
+            found = minimize(
+                energy,
+                start,
+                jac=True,
+                method="L-BFGS-B",
+                options={"maxiter": 300, "maxcor": 40, "ftol": 1e-13, "gtol": 1e-2},
+            )
         return np.asarray(found.x)
 
     def covariance(self, argument: Any, mode: Array, prior_sd: Array) -> Array:

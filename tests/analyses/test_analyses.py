@@ -54,3 +54,30 @@ def test_the_benchmark_table(tmp_path, monkeypatch, capsys) -> None:
     out = capsys.readouterr().out
     assert "polynomial_K3_N2000: root mean square of error/limit" in out
     assert "polynomial_K3_N2000_seed21" in out
+
+
+def test_the_accuracy_study_saves_as_it_goes_and_resumes(tmp_path, monkeypatch, capsys) -> None:
+    import accuracy
+
+    monkeypatch.setattr(sys, "argv", ["accuracy.py", "--quick", "--output", str(tmp_path)])
+    accuracy.main()
+    table = tmp_path / "accuracy_K2_N100.csv"
+    before = table.read_text()
+    assert before.startswith("# python analyses/accuracy.py --models 2 --actions 2 --rows 100")
+    assert "2 models of 2 actions" in capsys.readouterr().out
+    monkeypatch.setattr(accuracy, "score", None)  # nothing is left to be scored
+    accuracy.main()
+    assert table.read_text() == before
+
+
+def test_the_limit_of_a_model_whose_variances_are_known() -> None:
+    from bayes_intgen.simulators import Polynomial
+
+    import accuracy
+
+    model = Polynomial.random(2, seed=0)
+    points, _ = model.sample(model.names, 50_000, np.random.default_rng(0))
+    expected = model.outcome_variance(points).mean()
+    assert accuracy.residual_variance(model, model.names, seed=3) == pytest.approx(
+        expected, rel=0.05
+    )
