@@ -37,7 +37,7 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
     if diverging:
         found.append(
             f"{diverging} of {total} draws ended in a divergence, so part of the posterior may be "
-            "missing: rerun with a larger warmup; if it stays, give tighter priors"
+            "missing: rerun with target_accept=0.95 or more; if it stays, give tighter priors"
         )
     # Values of the actions along the points are coordinates that could share a name.
     bare = effect.drop_vars([name for name in effect.coords if name not in effect.dims])

@@ -40,6 +40,7 @@ class Settings(NamedTuple):
     chains: int
     draws: int
     warmup: int
+    target_accept: float
     simplify: bool
     progress: bool
 
@@ -52,6 +53,7 @@ def fit(
     chains: int = 4,
     draws: int = 500,
     warmup: int = 300,
+    target_accept: float = 0.8,
     collapse: bool | None = None,
     simplify: bool = True,
     progress: bool = True,
@@ -70,6 +72,9 @@ def fit(
         The same seed gives the same draws.
     chains, draws, warmup : int
         Number of chains, and iterations of each that are kept and that only adapt.
+    target_accept : float
+        Acceptance probability to which the step size adapts; nearer to one takes smaller
+        steps, which mends divergences.
     collapse : bool, optional
         Whether to integrate the coefficients out; by default wherever the noise allows.
         False samples the written-out program, slowly, to check one against the other.
@@ -124,12 +129,20 @@ def fit(
     ):
         if not isinstance(value, Integral) or value < least:
             raise ModelError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    if not 0 < target_accept < 1:
+        raise ModelError(f"target_accept must lie between 0 and 1, not {target_accept}")
     if collapse is None:
         collapse = model.noise == "gaussian"
     elif collapse and model.noise != "gaussian":
         raise ModelError("coefficients integrate out under Gaussian noise only; leave collapse out")
     settings = Settings(
-        int(seed), int(chains), int(draws), int(warmup), bool(simplify), bool(progress)
+        int(seed),
+        int(chains),
+        int(draws),
+        int(warmup),
+        float(target_accept),
+        bool(simplify),
+        bool(progress),
     )
     terms = model.decompose(data)
     # Chains share the cores; a BLAS that spreads each small factorisation over all of them
@@ -296,6 +309,7 @@ def _nuts(
         warmup=settings.warmup,
         draws=settings.draws,
         seed=settings.seed,
+        target_accept=settings.target_accept,
         progress=settings.progress,
     )
 

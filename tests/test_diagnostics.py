@@ -49,7 +49,7 @@ def test_good_draws_have_no_problems() -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ({"diverging": 3}, r"^3 of 2000 draws ended in a divergence.*warmup"),
+        ({"diverging": 3}, r"^3 of 2000 draws ended in a divergence.*target_accept"),
         ({"shift": 1.0}, r"^R-hat is 1\.\d+ for scale\[delta\(red\)\].*raise warmup and draws"),
         ({"stuck": 0.9}, r"effective sample size is \d+ for scale\[delta\(red\)\].*draws=\d+00"),
         ({"deep": 5}, r"^5 of 2000 draws reached the maximum tree depth"),
