@@ -224,11 +224,12 @@ class PenalisedSpline:
     ) -> Self:
         z = coordinate(actions[:, 0])
         low, high = coordinate.ends
-        inner = np.unique(np.quantile(z, np.linspace(0, 1, intervals + 1)))
         # Knots that all but coincide would make the penalty blind to what lies between them.
-        apart = np.diff(inner, prepend=low - (high - low)) > CLOSEST_KNOTS * (high - low)
-        inner = inner[apart & (inner < high - CLOSEST_KNOTS * (high - low))]
-        inner = np.concatenate([[low], inner[inner > low + CLOSEST_KNOTS * (high - low)], [high]])
+        gap = CLOSEST_KNOTS * (high - low)
+        inner = np.quantile(z, np.linspace(0, 1, intervals + 1))
+        inner = inner[np.diff(inner, prepend=-np.inf) > gap]
+        inner = inner[(inner > low + gap) & (inner < high - gap)]
+        inner = np.concatenate([[low], inner, [high]])
         if len(inner) + degree - 1 < 3:
             raise ModelError(
                 f"a spline of degree {degree} needs an action with more distinct values; "
