@@ -3,9 +3,10 @@
 With an unknown graph most of what other actions might add to a bias is not there. Sampling
 a scale for each such term costs the cube of the number of coefficients at every step and
 changes nothing. A term whose evidence, with its scale integrated over the prior, is below
-that of leaving the term out keeps a fixed scale instead, chosen so that its coefficients'
-posterior stays what it was; they are then integrated out of the sums over rows once and for
-all. What remains are sums over the other coefficients, exact given that scale.
+that of leaving the term out keeps a scale fixed in units of the noise instead, chosen so that
+its coefficients' posterior stays what it was; they are then integrated out of the sums over
+rows once and for all. What remains are sums over the other coefficients, exact given that
+scale.
 """
 
 from typing import NamedTuple, Self

@@ -1,17 +1,14 @@
 """What is wrong with a set of draws, in words that name the quantity and the remedy."""
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from bayes_intgen.errors import SamplingWarning
+from bayes_intgen.errors import PACKAGE, SamplingWarning
 
 RHAT_LIMIT = 1.01
 ESS_LIMIT = 400
-# Warnings point at the code that called the package.
-PACKAGE = str(Path(__file__).parent)
 
 
 def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
@@ -42,13 +39,13 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
     # Values of the actions along the points are coordinates that could share a name.
     bare = effect.drop_vars([name for name in effect.coords if name not in effect.dims])
     quantities = tree["posterior"].dataset.assign(joint_effect=bare)
-    found += [
+    broken = [
         f"draws of {name} are not all finite: do not use them; check the data for extreme values"
         for name, values in quantities.data_vars.items()
         if not np.isfinite(values).all()
     ]
-    if found and "finite" in found[-1]:
-        return found[::-1]
+    if broken:
+        return broken + found
     names, scale_reduction = _flatten(rhat(quantities))
     _, bulk = _flatten(ess(quantities, method="bulk"))
     _, tail = _flatten(ess(quantities, method="tail"))

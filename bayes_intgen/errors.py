@@ -1,5 +1,10 @@
 """The one family of exceptions and warnings that the package raises."""
 
+from pathlib import Path
+
+# Warnings point at the code that called the package, not at the package.
+PACKAGE = str(Path(__file__).parent)
+
 
 class BayesIntgenError(ValueError):
     """Base of every error raised on purpose by `bayes_intgen`."""

@@ -20,10 +20,11 @@ from bayes_intgen.errors import DataError, ModelError, SupportWarning
 from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients
 from bayes_intgen.models.additive import AdditiveModel, additive
 from bayes_intgen.noise import ConstantSpread, Spread
-from bayes_intgen.posterior import Posterior, assemble
+from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.sampling import Draws, nuts
 from bayes_intgen.targets import Target
+from bayes_intgen.tree import assemble
 
 ROWS_PER_BATCH = 8192
 # Log Bayes factor below which the data speak against a term. Zero is what a term has of which
@@ -79,10 +80,10 @@ def fit(
         Whether to integrate the coefficients out; by default wherever the noise allows.
         False samples the written-out program, slowly, to check one against the other.
     simplify : bool
-        Whether what another action might add to a bias keeps a small fixed scale where the
-        data speak against it, instead of one that is sampled: the same effects in a
-        fraction of the time. The tree's ``constant_data`` lists such terms. Applies where
-        the coefficients are integrated out.
+        Whether what another action might add to a bias keeps a small scale, fixed in units of
+        the noise, where the data speak against it, instead of one that is sampled: nearly
+        the same effects in a fraction of the time. The tree's ``constant_data`` lists such
+        terms. Applies where the coefficients are integrated out.
     progress : bool
         Whether to report on standard error what is being done.
 
@@ -92,6 +93,8 @@ def fit(
 
     Raises
     ------
+    DataError
+        Where ``data`` is no RegimeData, or the actions determine the outcome exactly.
     ModelError
         Where the model does not fit the data, or a setting makes no sense.
 
@@ -359,9 +362,13 @@ def _sample_collapsed(
 
         return jnp.asarray(jax.lax.map(one, (sites, keys)))
 
+    # Splitting a key and folding small numbers into it can give the same keys: these must
+    # differ from those of the chains.
+    key_of_coefficients = jax.random.fold_in(jax.random.key(settings.seed), 2**32 - 1)
+
     def of_chain(chain: int) -> Array:
         with jax.enable_x64(True):
-            key = jax.random.fold_in(jax.random.key(settings.seed), chain)
+            key = jax.random.fold_in(key_of_coefficients, chain)
             mine = {name: jnp.asarray(values[chain]) for name, values in sites.items()}
             return np.asarray(draw(sums, mine, jax.random.split(key, settings.draws)))
 

@@ -6,7 +6,7 @@ reports progress without a callback from compiled code.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Event
@@ -23,7 +23,6 @@ from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
 
-Sites = Mapping[str, jax.Array]
 # A potential is a function of the data that gives a function of the unconstrained sites,
 # so that the data are arguments of the compiled program and not constants within it.
 Potential = Callable[[Any], Callable[[Any], jax.Array]]
@@ -59,8 +58,8 @@ def nuts(
     warmup: int,
     draws: int,
     seed: int,
-    target_accept: float = 0.8,
-    progress: bool = True,
+    target_accept: float,
+    progress: bool,
 ) -> Draws:
     """Run one NUTS chain from each start; to be called in the caller's 64-bit scope.
 

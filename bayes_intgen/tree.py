@@ -1,0 +1,107 @@
+"""The tree of a fit: draws in ArviZ's schema, and the model that they belong to."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_intgen import serialise
+from bayes_intgen.bases import Array
+from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.models.additive import AdditiveModel
+from bayes_intgen.noise import ConstantSpread, Spread
+from bayes_intgen.regimes import RegimeData
+
+
+def assemble(
+    data: RegimeData,
+    model: AdditiveModel,
+    terms: Decomposition,
+    spread: Spread | ConstantSpread,
+    sites: Mapping[str, Array],
+    coefficients: Array,
+    statistics: Mapping[str, NDArray[Any]],
+    *,
+    fixed_scales: Mapping[str, float],
+    settings: Mapping[str, Any],
+) -> xr.DataTree:
+    """The tree of a fit in ArviZ's schema, with the model as JSON in its attributes.
+
+    Parameters
+    ----------
+    sites : mapping from hyperparameter to draws, shape (chain, draw, ...)
+    coefficients : ndarray, shape (chain, draw, P)
+    statistics : mapping from sample statistic to values, shape (chain, draw)
+    fixed_scales : mapping from term to scale
+        Terms whose scale was not sampled; in the outcome's units, at the noise of the pilot fit.
+    settings : mapping
+        How the draws were made.
+
+    Returns
+    -------
+    DataTree
+    """
+    coords: dict[str, Any] = {
+        "chain": np.arange(coefficients.shape[0]),
+        "draw": np.arange(coefficients.shape[1]),
+    }
+    lead = ("chain", "draw")
+    sampled = terms.without(fixed_scales)
+    labels = {"scale": sampled.scaled, "lengthscale": sampled.stretched}
+    posterior = xr.Dataset(coords=coords)
+    intercept = coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
+    posterior["intercept"] = (lead, intercept)
+    for name, values in sites.items():
+        if name in labels:
+            dim = f"{name}_of"
+            posterior = posterior.assign_coords({dim: list(labels[name])})
+            posterior[name] = ((*lead, dim), values)
+        else:
+            posterior[name] = (lead, values)
+
+    regimes = data.regimes
+    constant = xr.Dataset(
+        {
+            "rows": ("regime", np.array(list(regimes.values()))),
+            "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
+            "fixed_scale": ("fixed_scale_of", np.array(list(fixed_scales.values()), dtype=float)),
+        },
+        coords={
+            "regime": [data.label(mask) for mask in regimes],
+            "action": list(data.names),
+            "fixed_scale_of": np.array(list(fixed_scales), dtype=str),
+        },
+    )
+    drawn = xr.Dataset(
+        {"coefficients": ((*lead, "coefficient"), coefficients)},
+        coords={
+            **coords,
+            "coefficient": [
+                f"{term.name}[{i}]" for term in terms.terms for i in range(term.part.basis.size)
+            ],
+        },
+    )
+    stats = xr.Dataset({name: (lead, v) for name, v in statistics.items()}, coords=coords)
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": posterior,
+            "sample_stats": stats,
+            "constant_data": constant,
+            "coefficients": drawn,
+        }
+    )
+    tree.attrs = {
+        "creation_library": "bayes-intgen",
+        "creation_library_version": version("bayes-intgen"),
+        "inference_library": "numpyro",
+        "inference_library_version": version("numpyro"),
+        "outcome": data.outcome_name,
+        "settings": serialise.dumps(dict(settings)),
+        "model": serialise.dumps(model),
+        "terms": serialise.dumps(terms),
+        "spread": serialise.dumps(spread),
+    }
+    return tree
