@@ -185,11 +185,15 @@ class Sines:
     def size(self) -> int:
         return len(self.centres)
 
+    @property
+    def frequencies(self) -> Array:
+        """Square roots of the eigenvalues, shape (size,)."""
+        return np.asarray(np.arange(1, self.size + 1) * (np.pi / (2 * self.box)))
+
     def matrix(self, actions: Array) -> Array:
         low, high = self.coordinate.ends
         z = self.coordinate(actions[:, 0]) - (low + high) / 2
-        frequencies = np.arange(1, self.size + 1) * (np.pi / (2 * self.box))
-        values = np.sin((z[:, None] + self.box) * frequencies) / np.sqrt(self.box)
+        values = np.sin((z[:, None] + self.box) * self.frequencies) / np.sqrt(self.box)
         return np.asarray(values - np.array(self.centres))
 
 

@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen.bases import Array, Constant, Coordinate
+from bayes_intgen.bases import Array, Constant, Coordinate, Sines
 from bayes_intgen.errors import ModelError
+from bayes_intgen.hyperpriors import Hyperpriors, LogNormals
 from bayes_intgen.mechanisms import LogNormal, Mechanism, Part
 from bayes_intgen.regimes import RegimeData
 
@@ -110,46 +109,46 @@ class Decomposition:
         """Terms whose lengthscale is a hyperparameter."""
         return tuple(term.name for term in self.terms if term.part.lengthscale is not None)
 
-    @cached_property
-    def prior_mean(self) -> Array:
-        """Prior mean of the coefficients, shape (P,), for the outcome less ``centre``."""
-        mean = np.zeros(self.size)
-        mean[self.columns["intercept"]] = self.intercept_mean - self.centre
-        return mean
-
-    def priors(self, kind: Literal["scale", "lengthscale"]) -> tuple[Array, Array]:
-        """Log medians and log sds of the hyperparameters of one kind, in outcome units."""
-        chosen = [
-            term.part.scale if kind == "scale" else term.part.lengthscale
-            for term in self.terms
-            if term.name in (self.scaled if kind == "scale" else self.stretched)
-        ]
-        priors = [prior for prior in chosen if prior is not None]
-        medians = np.log([prior.median for prior in priors]).reshape(-1)
-        if kind == "scale":
-            medians = medians + np.log(self.unit)
-        return medians, np.array([prior.sigma for prior in priors]).reshape(-1)
-
-    def log_sd(self, scale: jax.Array, lengthscale: jax.Array) -> jax.Array:
-        """Log prior standard deviations of the coefficients, shape (P,).
+    def hyperpriors(self, noise_scale: LogNormal) -> Hyperpriors:
+        """The priors of all hyperparameters and coefficients, in the outcome's units.
 
         Parameters
         ----------
-        scale : Array, shape (len(scaled),)
-            In the outcome's units.
-        lengthscale : Array, shape (len(stretched),)
+        noise_scale : LogNormal
+            Prior of the noise's standard deviation, in outcome standard deviations.
         """
-        pieces = []
-        scales, lengths = iter(range(len(self.scaled))), iter(range(len(self.stretched)))
+        log_unit = np.log(self.unit)
+        kernels = tuple(sorted({t.part.kernel for t in self.terms if t.part.kernel is not None}))
+        zeros = np.zeros(self.size)
+        mean, fixed, frequency = zeros, zeros.copy(), zeros.copy()
+        scale_of, lengthscale_of, kernel_of = (np.zeros(self.size, dtype=int) for _ in range(3))
         for term in self.terms:
-            length = None if term.part.lengthscale is None else lengthscale[next(lengths)]
-            level = (
-                jnp.log(term.fixed_sd * self.unit)
-                if term.fixed_sd is not None
-                else jnp.log(scale[next(scales)])
-            )
-            pieces.append(level + term.part.log_shape(length))
-        return jnp.concatenate(pieces)
+            columns = self.columns[term.name]
+            if term.fixed_sd is None:
+                scale_of[columns] = self.scaled.index(term.name) + 1
+            else:
+                fixed[columns] = np.log(term.fixed_sd) + log_unit
+            if term.part.kernel is not None:
+                assert isinstance(term.part.basis, Sines)
+                lengthscale_of[columns] = self.stretched.index(term.name) + 1
+                frequency[columns] = term.part.basis.frequencies
+                kernel_of[columns] = kernels.index(term.part.kernel)
+        mean[self.columns["intercept"]] = self.intercept_mean - self.centre
+        scales = _log_normals([t.part.scale for t in self.terms if t.name in self.scaled])
+        return Hyperpriors(
+            scales._replace(log_median=scales.log_median + log_unit),
+            _log_normals([t.part.lengthscale for t in self.terms if t.part.lengthscale]),
+            LogNormals(
+                np.array(np.log(noise_scale.median) + log_unit), np.array(noise_scale.sigma)
+            ),
+            mean,
+            fixed,
+            scale_of,
+            lengthscale_of,
+            frequency,
+            kernel_of,
+            kernels,
+        )
 
     def functions(self, actions: Array) -> Array:
         """Every term's functions, ungated, shape (n, P)."""
@@ -165,6 +164,13 @@ class Decomposition:
             if term.role == "bias":
                 out[:, self.columns[term.name]] *= 1.0 - intervened[:, [_owner(term)]]
         return out
+
+
+def _log_normals(priors: list[LogNormal]) -> LogNormals:
+    return LogNormals(
+        np.log(np.array([prior.median for prior in priors])).reshape(-1),
+        np.array([prior.sigma for prior in priors]).reshape(-1),
+    )
 
 
 def _owner(term: Term) -> int:

@@ -52,6 +52,11 @@ class Sums(NamedTuple):
             log_weight = log_weight + float(np.log(weights).sum())
         return cls(float(rows), np.asarray(xx), np.asarray(xy), yy, log_weight)
 
+    def padded(self, size: int) -> "Sums":
+        """The same with columns of zeros, ``size`` in all."""
+        more = (0, size - len(np.asarray(self.xy)))
+        return self._replace(xx=np.pad(self.xx, (more, more)), xy=np.pad(self.xy, more))
+
 
 @jax.custom_vjp
 def _fit_terms(xx: jax.Array, xy: jax.Array, log_sd: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -1,14 +1,15 @@
 """From data and a model to a posterior."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
@@ -18,7 +19,8 @@ from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.diagnostics import warn_of_problems
 from bayes_intgen.errors import DataError, ModelError, SupportWarning
 from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients
-from bayes_intgen.models.additive import AdditiveModel, additive
+from bayes_intgen.hyperpriors import Hyperpriors
+from bayes_intgen.models.additive import AdditiveModel, additive, collapsed
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
@@ -175,29 +177,69 @@ def fit(
     return posterior
 
 
+class _Collapsed:
+    """The posterior of the hyperparameters under a decomposition, given sums over rows.
+
+    Padded to a multiple of 16 coefficients, so that fits of nearly equal size share what is
+    compiled.
+    """
+
+    def __init__(self, model: AdditiveModel, terms: Decomposition, sums: Sums) -> None:
+        self.terms = terms
+        size = -(-terms.size // 16) * 16
+        self.sums = sums.padded(size)
+        self.priors = model.hyperpriors(terms).padded(size)
+        self.target = Target(collapsed, (self.priors, self.sums), self.priors.start)
+
+    @property
+    def prior_sd(self) -> Array:
+        """Prior standard deviations of the unconstrained hyperparameters, shape (D,)."""
+        return self.target.flat(self.priors.prior_sd)
+
+    def moments(self, sites: dict[str, Array]) -> tuple[Array, Array]:
+        """Mean and covariance of the coefficients given the hyperparameters."""
+        mean, covariance = _moments(self.priors, self.sums, sites)
+        size = self.terms.size
+        return np.asarray(mean)[:size], np.asarray(covariance)[:size, :size]
+
+    def draw(self, sites: Mapping[str, Any], keys: jax.Array) -> Array:
+        """Coefficients for draws of the hyperparameters, shape (draw, P)."""
+        drawn = _draw(self.priors, self.sums, dict(sites), keys)
+        return np.asarray(drawn)[:, : self.terms.size]
+
+
 class _Pilot(NamedTuple):
-    """What is known before sampling: the noise's spread, the sums it gives, their mode."""
+    """What is known before sampling: the noise's spread, the posterior it gives, its mode."""
 
     spread: Spread | ConstantSpread
     sums: Sums
-    target: Target
+    posterior: _Collapsed
     mode: Array
+    sites: dict[str, Array]
 
-    @property
-    def sites(self) -> dict[str, Array]:
-        """The hyperparameters at the mode."""
-        return self.target.constrain(self.sums, self.mode)
+    @classmethod
+    def of(
+        cls,
+        data: RegimeData,
+        model: AdditiveModel,
+        terms: Decomposition,
+        spread: Spread | ConstantSpread,
+        progress: bool,
+        start: Array | None = None,
+    ) -> Self:
+        sums = _sums(data, terms, spread, progress)
+        posterior = _Collapsed(model, terms, sums)
+        target = posterior.target
+        mode = target.mode(target.start if start is None else start, progress)
+        return cls(spread, sums, posterior, mode, target.constrain(mode))
 
 
 def _pilot(
     data: RegimeData, model: AdditiveModel, terms: Decomposition, settings: Settings
 ) -> _Pilot:
     progress = settings.progress
-    spread: Spread | ConstantSpread = ConstantSpread()
-    sums = _sums(data, terms, spread, progress)
-    target = Target(lambda sums: model.collapsed(terms, sums), sums)
-    pilot = _Pilot(spread, sums, target, target.mode(sums, np.asarray(target.start), progress))
-    noise_sd = float(pilot.sites["noise_sd"])
+    first = _Pilot.of(data, model, terms, ConstantSpread(), progress)
+    noise_sd = float(first.sites["noise_sd"])
     if not noise_sd > LEAST_NOISE * terms.unit:
         raise DataError(
             f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
@@ -205,30 +247,19 @@ def _pilot(
             "nothing to infer; check that it was not computed from them"
         )
     if model.spread == "constant":
-        return pilot
-    mean, _ = _moments(terms, sums, pilot.sites)
+        return first
+    mean, _ = first.posterior.moments(first.sites)
     spread = Spread.of(
         data.actions, data.intervened, _residuals(data, terms, mean, progress), terms.coordinates
     )
-    sums = _sums(data, terms, spread, progress)
-    return _Pilot(spread, sums, target, target.mode(sums, pilot.mode, progress))
-
-
-def _prior_sd(model: AdditiveModel, terms: Decomposition, target: Target) -> Array:
-    """Prior standard deviations of the unconstrained hyperparameters, shape (D,)."""
-    sd = np.ones(len(target.start))
-    for kind in ("scale", "lengthscale"):
-        if kind in target.positions:
-            sd[target.positions[kind]] = terms.priors(kind)[1]
-    sd[target.positions["noise_sd"]] = model.noise_scale.sigma
-    return sd
+    return _Pilot.of(data, model, terms, spread, progress, first.mode)
 
 
 def _weak_terms(terms: Decomposition, pilot: _Pilot) -> dict[str, float]:
     """Borrowed terms with evidence against them, each with the scale it keeps."""
     sites = pilot.sites
-    mean, covariance = _moments(terms, pilot.sums, sites)
-    log_medians, sigmas = terms.priors("scale")
+    mean, covariance = pilot.posterior.moments(sites)
+    log_medians, sigmas = pilot.posterior.priors.scale
     weak = {}
     for term in terms.terms:
         if not term.borrowed:
@@ -280,17 +311,28 @@ def _residuals(
     return np.concatenate(pieces)
 
 
-def _log_sd(terms: Decomposition, sites: Any) -> jax.Array:
+def _log_sd(priors: Hyperpriors, sites: Mapping[str, Any]) -> jax.Array:
     none = jnp.zeros(0)
-    return terms.log_sd(sites.get("scale", none), sites.get("lengthscale", none))
+    return priors.log_sd(sites.get("scale", none), sites.get("lengthscale", none))
 
 
-def _moments(terms: Decomposition, sums: Sums, sites: dict[str, Array]) -> tuple[Array, Array]:
-    """Mean and covariance of the coefficients given the hyperparameters."""
-    mean, covariance = conditional_moments(
-        sums, terms.prior_mean, _log_sd(terms, sites), sites["noise_sd"]
-    )
-    return np.asarray(mean), np.asarray(covariance)
+@jax.jit
+def _moments(
+    priors: Hyperpriors, sums: Sums, sites: dict[str, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    return conditional_moments(sums, priors.mean, _log_sd(priors, sites), sites["noise_sd"])
+
+
+@jax.jit
+def _draw(
+    priors: Hyperpriors, sums: Sums, sites: dict[str, jax.Array], keys: jax.Array
+) -> jax.Array:
+    def one(item: tuple[dict[str, jax.Array], jax.Array]) -> jax.Array:
+        sites, key = item
+        log_sd = _log_sd(priors, sites)
+        return draw_coefficients(key, sums, priors.mean, log_sd, sites["noise_sd"])
+
+    return jnp.asarray(jax.lax.map(one, (sites, keys)))
 
 
 def _starts(mode: Array, covariance: Array, settings: Settings) -> Array:
@@ -300,14 +342,11 @@ def _starts(mode: Array, covariance: Array, settings: Settings) -> Array:
     return np.asarray(mode + normal @ np.linalg.cholesky(covariance).T)
 
 
-def _nuts(
-    target: Target, argument: Any, mode: Array, covariance: Array, settings: Settings
-) -> Draws:
+def _nuts(target: Target, mode: Array, covariance: Array, settings: Settings) -> Draws:
     return nuts(
         target.potential,
-        argument,
+        target.arguments,
         _starts(mode, covariance, settings),
-        target.unravel,
         covariance,
         warmup=settings.warmup,
         draws=settings.draws,
@@ -339,28 +378,17 @@ def _sample_collapsed(
         np.concatenate([np.zeros(0, dtype=int), *dropped]),
         np.concatenate([np.zeros(0), *ratio]) / pilot.sites["noise_sd"],
     )
-    sums = jax.tree.map(jnp.asarray, condensed.sums)
-    target = Target(lambda sums: model.collapsed(kept, sums), sums)
-    start = np.array(target.start)
+    posterior = _Collapsed(model, kept, condensed.sums)
+    target, whole = posterior.target, pilot.posterior.target
+    start = target.start.copy()
     for name, index in target.positions.items():
-        values = pilot.mode[pilot.target.positions[name]]
+        values = pilot.mode[whole.positions[name]]
         if name == "scale":
             values = values[[label in kept.scaled for label in terms.scaled]]
         start[index] = values
-    mode = target.mode(sums, start, settings.progress)
-    covariance = target.covariance(sums, mode, _prior_sd(model, kept, target))
-    sampled = _nuts(target, sums, mode, covariance, settings)
-    sites = target.constrain(sums, sampled.flat)
-
-    @jax.jit
-    def draw(sums: Sums, sites: Any, keys: jax.Array) -> jax.Array:
-        def one(item: Any) -> jax.Array:
-            sites, key = item
-            return draw_coefficients(
-                key, sums, kept.prior_mean, _log_sd(kept, sites), sites["noise_sd"]
-            )
-
-        return jnp.asarray(jax.lax.map(one, (sites, keys)))
+    mode = target.mode(start, settings.progress)
+    sampled = _nuts(target, mode, target.covariance(mode, posterior.prior_sd), settings)
+    sites = target.constrain(sampled.flat)
 
     # Splitting a key and folding small numbers into it can give the same keys: these must
     # differ from those of the chains.
@@ -370,7 +398,7 @@ def _sample_collapsed(
         with jax.enable_x64(True):
             key = jax.random.fold_in(key_of_coefficients, chain)
             mine = {name: jnp.asarray(values[chain]) for name, values in sites.items()}
-            return np.asarray(draw(sums, mine, jax.random.split(key, settings.draws)))
+            return posterior.draw(mine, jax.random.split(key, settings.draws))
 
     with ThreadPoolExecutor() as pool:
         drawn = np.stack(list(pool.map(of_chain, range(settings.chains))))
@@ -389,28 +417,31 @@ def _sample_written_out(
         np.sqrt(pilot.spread(data.actions, data.intervened)),
         data.outcome - terms.centre,
     )
-    rows = jax.tree.map(jnp.asarray, rows)
-    target = Target(lambda rows: model.written_out(terms, *rows), rows)
-    mode, covariance = np.array(target.start), np.eye(len(target.start))
 
-    hyper = [target.positions[name] for name in pilot.target.positions]
-    order = np.concatenate(list(pilot.target.positions.values()))
-    mode[np.concatenate(hyper)] = pilot.mode[order]
-    curvature = pilot.target.covariance(
-        pilot.sums, pilot.mode, _prior_sd(model, terms, pilot.target)
-    )
-    covariance[np.ix_(np.concatenate(hyper), np.concatenate(hyper))] = curvature[
-        np.ix_(order, order)
-    ]
+    def program(*rows: ArrayLike) -> None:
+        model.written_out(terms, *rows)
 
-    centre, spread = _moments(terms, pilot.sums, pilot.sites)
-    sd = np.exp(np.asarray(_log_sd(terms, pilot.sites)))
+    pilot_target = pilot.posterior.target
+    hyper = {name: pilot.mode[index] for name, index in pilot_target.positions.items()}
+    priors = model.hyperpriors(terms)
+    centre, spread = pilot.posterior.moments(pilot.sites)
+    sd = np.exp(np.asarray(_log_sd(priors, pilot.sites)))
+    start = {
+        **{name: values.reshape(np.shape(priors.start[name])) for name, values in hyper.items()},
+        "weights": (centre - priors.mean) / sd,
+    }
+    if model.noise == "student_t":
+        start["df"] = np.log(20.0)
+    target = Target(program, rows, start)
+
+    covariance = np.eye(len(target.start))
+    order = np.concatenate([target.positions[name] for name in pilot_target.positions])
+    covariance[np.ix_(order, order)] = pilot_target.covariance(pilot.mode, pilot.posterior.prior_sd)
     weights = target.positions["weights"]
-    mode[weights] = (centre - terms.prior_mean) / sd
     covariance[np.ix_(weights, weights)] = spread / np.outer(sd, sd)
 
-    sampled = _nuts(target, rows, mode, covariance, settings)
-    sites = target.constrain(rows, sampled.flat)
+    sampled = _nuts(target, target.start, covariance, settings)
+    sites = target.constrain(sampled.flat)
     sites.pop("weights")
     coefficients = sites.pop("coefficients")
     return _Sampled(sites, coefficients, sampled.statistics, {})

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from numpyro.contrib.hsgp.spectral_densities import (
-    diag_spectral_density_matern,
-    diag_spectral_density_squared_exponential,
+    spectral_density_matern,
+    spectral_density_squared_exponential,
 )
 
 from bayes_intgen.bases import (
@@ -38,9 +38,9 @@ from bayes_intgen.errors import ModelError
 KernelName = Literal["squared_exponential", "matern32", "matern52"]
 
 _DENSITIES: dict[str, Callable[..., jax.Array]] = {
-    "squared_exponential": diag_spectral_density_squared_exponential,
-    "matern32": partial(diag_spectral_density_matern, 1.5),
-    "matern52": partial(diag_spectral_density_matern, 2.5),
+    "squared_exponential": spectral_density_squared_exponential,
+    "matern32": partial(spectral_density_matern, nu=1.5),
+    "matern52": partial(spectral_density_matern, nu=2.5),
 }
 
 
@@ -90,22 +90,15 @@ class Part:
     kernel: KernelName | None = None
     lengthscale: LogNormal | None = None
 
-    def log_shape(self, lengthscale: ArrayLike | None) -> jax.Array:
-        """Log standard deviations of the coefficients at unit scale, shape (basis.size,)."""
-        if self.kernel is None:
-            return jnp.zeros(self.basis.size)
-        assert isinstance(self.basis, Sines)
-        assert lengthscale is not None
-        return log_spectral_sd(self.kernel, self.basis, lengthscale)
 
-
-def log_spectral_sd(kernel: KernelName, basis: Sines, lengthscale: ArrayLike) -> jax.Array:
-    """Log coefficient standard deviations of a unit-scale Hilbert-space GP, shape (size,).
+def log_spectral_sd(kernel: KernelName, frequency: ArrayLike, lengthscale: ArrayLike) -> jax.Array:
+    """Log coefficient standard deviations of a unit-scale Hilbert-space GP, elementwise.
 
     Solin and Särkkä (2020), eq. 20: half the log spectral density at the square root of
     each eigenvalue.
     """
-    density = _DENSITIES[kernel](alpha=1.0, length=lengthscale, ell=basis.box, m=basis.size, dim=1)
+    w, length = jnp.asarray(frequency)[..., None], jnp.asarray(lengthscale)[..., None]
+    density = _DENSITIES[kernel](dim=1, w=w, alpha=1.0, length=length)
     # A density that underflows at a long lengthscale must not turn the gradient into NaN.
     return 0.5 * jnp.log(density + 1e-280)
 
@@ -202,7 +195,9 @@ class GP:
         def margin(values: Array, coordinate: Coordinate, size: int) -> Principal:
             sines = Sines.of(values, coordinate, 16)
             with jax.enable_x64(True):
-                log_sd = log_spectral_sd(self.kernel, sines, self.interaction_lengthscale)
+                log_sd = log_spectral_sd(
+                    self.kernel, sines.frequencies, self.interaction_lengthscale
+                )
                 sd = np.exp(np.asarray(log_sd))
             return Principal.of(values, sines, sd, size)
 

@@ -6,26 +6,21 @@ reports progress without a callback from compiled code.
 """
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache
 from threading import Event
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 from numpyro.infer.hmc import HMCState, hmc
 from numpyro.infer.util import ParamInfo
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
-
-# A potential is a function of the data that gives a function of the unconstrained sites,
-# so that the data are arguments of the compiled program and not constants within it.
-Potential = Callable[[Any], Callable[[Any], jax.Array]]
+from bayes_intgen.targets import Potential
 
 Collected = dict[str, NDArray[Any]]
 
@@ -39,7 +34,7 @@ class Draws(NamedTuple):
     Attributes
     ----------
     flat : ndarray, shape (chain, draw, D)
-        Unconstrained sites, raveled as ``jax.flatten_util.ravel_pytree`` does.
+        Unconstrained sites.
     statistics : dict of ndarray, each (chain, draw)
         Named as in ArviZ's schema.
     """
@@ -52,7 +47,6 @@ def nuts(
     potential: Potential,
     data: Any,
     starts: Array,
-    unravel: Callable[[jax.Array], Any],
     inverse_mass: Array,
     *,
     warmup: int,
@@ -70,8 +64,6 @@ def nuts(
         Argument of ``potential``.
     starts : ndarray, shape (chain, D)
         Unconstrained starting points.
-    unravel : callable
-        From a flat vector to the sites.
     inverse_mass : ndarray, shape (D, D)
         First estimate of the posterior covariance.
     warmup, draws : int
@@ -99,41 +91,11 @@ def nuts(
         disable=not progress,
     )
 
-    value_and_grad = jax.jit(lambda data, z: jax.value_and_grad(potential(data))(z))
-    init, step = hmc(potential_fn_gen=potential, algo="NUTS")
+    kernel = _kernel(potential, adapting, target_accept)
+    on_device = jax.tree.map(jnp.asarray, data)
 
-    @partial(jax.jit, static_argnames="count")
-    def advance(state: HMCState, data: Any, count: int) -> tuple[HMCState, dict[str, jax.Array]]:
-        def one(state: HMCState, _: None) -> tuple[HMCState, dict[str, jax.Array]]:
-            state = step(state, (data,))
-            return state, {
-                "flat": ravel_pytree(state.z)[0],
-                "diverging": state.diverging,
-                "energy": state.energy,
-                "lp": -state.potential_energy,
-                "n_steps": state.num_steps,
-                "acceptance_rate": state.accept_prob,
-                "step_size": state.adapt_state.step_size,
-            }
-
-        return jax.lax.scan(one, state, None, length=count)
-
-    def begin(chain: int, start: Array, inverse_mass: Array, stage: int) -> HMCState:
-        z = unravel(jnp.asarray(start))
-        value, gradient = value_and_grad(data, z)
-        return init(
-            ParamInfo(z, value, gradient),
-            num_warmup=adapting,
-            inverse_mass_matrix=jnp.asarray(inverse_mass),
-            dense_mass=True,
-            adapt_mass_matrix=False,
-            target_accept_prob=target_accept,
-            step_size=0.5,
-            trajectory_length=None,
-            max_tree_depth=MAX_TREE_DEPTH,
-            model_args=(data,),
-            rng_key=jax.random.fold_in(keys[chain], stage),
-        )
+    def begin(start: Array, inverse_mass: Array, key: jax.Array) -> HMCState:
+        return kernel.begin(jnp.asarray(start), jnp.asarray(inverse_mass), key, on_device)
 
     def run(state: HMCState, iterations: int) -> dict[str, NDArray[Any]]:
         pieces = []
@@ -143,14 +105,19 @@ def nuts(
                 if stopped.is_set():
                     break
                 count = min(BLOCK, iterations - done)
-                state, piece = advance(state, data, count)
+                state, piece = kernel.advance(state, on_device, count)
                 pieces.append(jax.tree.map(np.asarray, piece))
                 bar.update(count)
         return {name: np.concatenate([p[name] for p in pieces]) for name in pieces[0]}
 
     def run_all(starts: Array, inverse_mass: Array, stage: int, iterations: int) -> Collected:
-        # The kernel keeps its settings in closures, so chains start one after another.
-        states = [begin(chain, starts[chain], inverse_mass, stage) for chain in range(chains)]
+        states = [
+            begin(starts[chain], inverse_mass, jax.random.fold_in(keys[chain], stage))
+            for chain in range(chains)
+        ]
+        # NumPyro's kernel keeps what it traces in closures: it is traced by one thread alone.
+        for count in {min(BLOCK, iterations), iterations % BLOCK} - {0}:
+            kernel.compile(states[0], on_device, count)
         with ThreadPoolExecutor(workers) as pool:
             try:
                 results = list(pool.map(run, states, [iterations] * chains))
@@ -170,6 +137,77 @@ def nuts(
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)
     collected["reached_max_treedepth"] = collected["tree_depth"] >= MAX_TREE_DEPTH
     return Draws(flat, collected)
+
+
+class _Kernel:
+    """NumPyro's NUTS kernel for one potential, compiled once for every shape of the data."""
+
+    def __init__(self, potential: Potential, adapting: int, target_accept: float) -> None:
+        init, step = hmc(potential_fn_gen=potential, algo="NUTS")
+        self._compiled: dict[Any, Any] = {}
+
+        @jax.jit
+        def begin(start: jax.Array, inverse_mass: jax.Array, key: jax.Array, data: Any) -> HMCState:
+            value, gradient = jax.value_and_grad(potential(data))(start)
+            state: HMCState = init(
+                ParamInfo(start, value, gradient),
+                num_warmup=adapting,
+                inverse_mass_matrix=inverse_mass,
+                dense_mass=True,
+                adapt_mass_matrix=False,
+                target_accept_prob=target_accept,
+                step_size=0.5,
+                trajectory_length=None,
+                max_tree_depth=MAX_TREE_DEPTH,
+                model_args=(data,),
+                rng_key=key,
+            )
+            return state
+
+        def advance(
+            state: HMCState, data: Any, count: int
+        ) -> tuple[HMCState, dict[str, jax.Array]]:
+            def one(state: HMCState, _: None) -> tuple[HMCState, dict[str, jax.Array]]:
+                state = step(state, (data,))
+                return state, {
+                    "flat": state.z,
+                    "diverging": state.diverging,
+                    "energy": state.energy,
+                    "lp": -state.potential_energy,
+                    "n_steps": state.num_steps,
+                    "acceptance_rate": state.accept_prob,
+                    "step_size": state.adapt_state.step_size,
+                }
+
+            return jax.lax.scan(one, state, None, length=count)
+
+        self.begin = begin
+        self._advance = jax.jit(advance, static_argnames="count")
+
+    def compile(self, state: HMCState, data: Any, count: int) -> None:
+        """Make :meth:`advance` ready for arguments of these shapes."""
+        key = self._key(state, data, count)
+        if key not in self._compiled:
+            self._compiled[key] = self._advance.lower(state, data, count=count).compile()
+
+    def advance(
+        self, state: HMCState, data: Any, count: int
+    ) -> tuple[HMCState, dict[str, jax.Array]]:
+        """Iterations of one chain, and what is reported of each."""
+        out: tuple[HMCState, dict[str, jax.Array]] = self._compiled[self._key(state, data, count)](
+            state, data
+        )
+        return out
+
+    @staticmethod
+    def _key(state: HMCState, data: Any, count: int) -> Any:
+        leaves, structure = jax.tree.flatten((state.z, data))
+        return structure, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves), count
+
+
+@lru_cache(maxsize=16)
+def _kernel(potential: Potential, adapting: int, target_accept: float) -> _Kernel:
+    return _Kernel(potential, adapting, target_accept)
 
 
 def _pooled_covariance(flat: Array, first: Array) -> Array:

@@ -9,7 +9,7 @@ regimes (Kekić et al. 2025, arXiv 2506.04945, for one intervention at a time; a
 here). The model states its mechanisms, hyperpriors and noise once. From that follow
 
 - `AdditiveModel.written_out`, the generative program with coefficients and rows,
-- `AdditiveModel.collapsed`, the same posterior over the hyperparameters alone, with the
+- `collapsed`, the same posterior over the hyperparameters alone, with the
   coefficients integrated out and sums in place of rows.
 """
 
@@ -19,6 +19,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jax.typing import ArrayLike
@@ -26,6 +27,7 @@ from jax.typing import ArrayLike
 from bayes_intgen.decomposition import Decomposition, decompose
 from bayes_intgen.errors import ModelError
 from bayes_intgen.gram import Sums, log_marginal
+from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.mechanisms import GP, Linear, LogNormal, Mechanism, Polynomial, Spline
 from bayes_intgen.regimes import RegimeData
 
@@ -88,28 +90,9 @@ class AdditiveModel:
             data, filled(self.unconfounded), filled(self.bias), self.graph, self.intercept
         )
 
-    def hyperparameters(self, terms: Decomposition) -> tuple[jax.Array, jax.Array]:
-        """Sample the hyperparameters.
-
-        Returns
-        -------
-        log_sd : Array, shape (P,)
-            Log prior standard deviations of the coefficients.
-        noise_sd : Array, shape ()
-        """
-        sampled = []
-        for kind in ("scale", "lengthscale"):
-            log_median, sigma = terms.priors(kind)
-            sampled.append(
-                numpyro.sample(kind, dist.LogNormal(log_median, sigma).to_event(1))
-                if len(sigma)
-                else jnp.zeros(0)
-            )
-        noise_sd = numpyro.sample(
-            "noise_sd",
-            dist.LogNormal(jnp.log(self.noise_scale.median * terms.unit), self.noise_scale.sigma),
-        )
-        return terms.log_sd(*sampled), noise_sd
+    def hyperpriors(self, terms: Decomposition) -> Hyperpriors:
+        """The priors of all hyperparameters and coefficients, in the outcome's units."""
+        return terms.hyperpriors(self.noise_scale)
 
     def written_out(
         self,
@@ -133,11 +116,12 @@ class AdditiveModel:
         outcome : array_like, shape (n,), optional
             Observed outcome less ``terms.centre``; left out, the program draws it.
         """
-        log_sd, noise_sd = self.hyperparameters(terms)
+        priors = self.hyperpriors(terms)
+        log_sd, noise_sd = hyperparameters(priors)
         # Non-centred: weights are standard normal whatever the scales are.
         weights = numpyro.sample("weights", dist.Normal(0, 1).expand((terms.size,)).to_event(1))
         coefficients = numpyro.deterministic(
-            "coefficients", terms.prior_mean + jnp.exp(log_sd) * weights
+            "coefficients", priors.mean + jnp.exp(log_sd) * weights
         )
         functions, observed = jnp.asarray(functions), 1.0 - jnp.asarray(intervened)
         mean = jnp.zeros(len(functions))
@@ -155,17 +139,39 @@ class AdditiveModel:
         with numpyro.plate("row", len(mean)):
             numpyro.sample("outcome", rows, obs=outcome)
 
-    def collapsed(self, terms: Decomposition, sums: Sums) -> None:
-        """The program over hyperparameters alone; the noise must be Gaussian.
 
-        Parameters
-        ----------
-        terms : Decomposition
-        sums : Sums
-            Over the rows' ``(matrix, outcome less terms.centre, 1 / relative_sd**2)``.
-        """
-        log_sd, noise_sd = self.hyperparameters(terms)
-        numpyro.factor("outcome", log_marginal(sums, terms.prior_mean, log_sd, noise_sd))
+def hyperparameters(priors: Hyperpriors) -> tuple[jax.Array, jax.Array]:
+    """Sample the hyperparameters.
+
+    Returns
+    -------
+    log_sd : Array, shape (P,)
+        Log prior standard deviations of the coefficients.
+    noise_sd : Array, shape ()
+    """
+    sampled = {
+        name: numpyro.sample(
+            name, dist.LogNormal(prior.log_median, prior.sigma).to_event(np.ndim(prior.sigma))
+        )
+        for name, prior in priors.sites.items()
+    }
+    none = jnp.zeros(0)
+    log_sd = priors.log_sd(sampled.get("scale", none), sampled.get("lengthscale", none))
+    return log_sd, sampled["noise_sd"]
+
+
+def collapsed(priors: Hyperpriors, sums: Sums) -> None:
+    """The program over hyperparameters alone; the noise must be Gaussian.
+
+    Parameters
+    ----------
+    priors : Hyperpriors
+        ``model.hyperpriors(terms)``.
+    sums : Sums
+        Over the rows' ``(matrix, outcome less terms.centre, 1 / relative_sd**2)``.
+    """
+    log_sd, noise_sd = hyperparameters(priors)
+    numpyro.factor("outcome", log_marginal(sums, priors.mean, log_sd, noise_sd))
 
 
 def additive(

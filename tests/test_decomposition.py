@@ -56,9 +56,11 @@ def test_prior_scales_follow_the_outcomes_units(data) -> None:
         data.actions, data.outcome * 1000 + 5e6, data.intervened, data.names
     )
     own, other = decomposed(data), decomposed(larger)
-    medians = [terms.priors("scale")[0] for terms in (own, other)]
-    np.testing.assert_allclose(medians[1] - medians[0], np.log(1000))
-    np.testing.assert_array_equal(own.priors("lengthscale")[0], other.priors("lengthscale")[0])
+    one, thousand = (terms.hyperpriors(bi.LogNormal(0.5, 1.0)) for terms in (own, other))
+    for site in ("scale", "noise_sd"):
+        shift = getattr(thousand, site).log_median - getattr(one, site).log_median
+        np.testing.assert_allclose(shift, np.log(1000))
+    np.testing.assert_array_equal(one.lengthscale.log_median, thousand.lengthscale.log_median)
     assert other.centre == pytest.approx(own.centre * 1000 + 5e6)
 
 

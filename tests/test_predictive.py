@@ -9,9 +9,9 @@ import bayes_intgen as bi
 def test_hyperparameters_follow_their_priors(data, prior) -> None:
     model = bi.models.additive(prior=prior)
     tree = bi.prior_predictive(data, model, draws=400, rows=20, seed=1)
-    terms = model.decompose(data)
+    priors = model.hyperpriors(model.decompose(data))
     for kind in ("scale", "lengthscale"):
-        medians, sigmas = terms.priors(kind)
+        medians, sigmas = getattr(priors, kind)
         if not len(medians):
             assert kind not in tree["prior"]
             continue

@@ -7,15 +7,18 @@ from bayes_intgen.sampling import nuts
 CHAINS, DRAWS = 4, 400
 
 
+def normal(precision):
+    return lambda z: 0.5 * z @ precision @ z
+
+
 def sample(covariance: np.ndarray, guess: np.ndarray, seed: int = 0):
     precision = jnp.asarray(np.linalg.inv(covariance))
     size = len(covariance)
     with jax.enable_x64(True):
         return nuts(
-            lambda p: lambda z: 0.5 * z["x"] @ p @ z["x"],
+            normal,
             jnp.asarray(np.asarray(precision), dtype=jnp.float64),
             np.random.default_rng(seed).normal(size=(CHAINS, size)),
-            lambda flat: {"x": flat},
             guess,
             warmup=200,
             draws=DRAWS,

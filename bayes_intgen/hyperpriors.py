@@ -1,0 +1,111 @@
+"""What the hyperparameters are, and the prior of the coefficients that they give.
+
+All of it is arrays: programs that take them as arguments are compiled once for every shape
+and not again for every data set.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from bayes_intgen.bases import Array
+from bayes_intgen.mechanisms import KernelName, log_spectral_sd
+
+
+class LogNormals(NamedTuple):
+    """Log-normal priors of several hyperparameters: log medians and sds of the logarithm."""
+
+    log_median: Array
+    sigma: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Hyperpriors:
+    """Priors of the hyperparameters, and how they set each coefficient's prior.
+
+    Coefficient p is normal with mean ``mean[p]``; the logarithm of its standard deviation is
+    ``fixed[p]``, plus the log scale that it follows, plus its log spectral density where a
+    kernel shapes it.
+
+    Attributes
+    ----------
+    scale, lengthscale : LogNormals
+        S scales, in the outcome's units, and L lengthscales, in squashed coordinates.
+    noise_sd : LogNormals
+        Of one value; in the outcome's units.
+    mean, fixed : ndarray, shape (P,)
+    scale_of, lengthscale_of : ndarray of int, shape (P,)
+        The hyperparameter that each coefficient follows, counted from one; zero for none.
+    frequency : ndarray, shape (P,)
+        Square roots of the Laplacian's eigenvalues, where a kernel shapes the coefficient.
+    kernel_of : ndarray of int, shape (P,)
+        Position in ``kernels``.
+    kernels : tuple of str
+    """
+
+    scale: LogNormals
+    lengthscale: LogNormals
+    noise_sd: LogNormals
+    mean: Array
+    fixed: Array
+    scale_of: Array
+    lengthscale_of: Array
+    frequency: Array
+    kernel_of: Array
+    kernels: tuple[KernelName, ...]
+
+    @property
+    def start(self) -> dict[str, Array]:
+        """Logarithms of the hyperparameters at their prior medians, by site."""
+        return {name: prior.log_median for name, prior in self.sites.items()}
+
+    @property
+    def prior_sd(self) -> dict[str, Array]:
+        """Prior standard deviations of the hyperparameters' logarithms, by site."""
+        return {name: prior.sigma for name, prior in self.sites.items()}
+
+    @property
+    def sites(self) -> dict[str, LogNormals]:
+        """The priors by site, less those of which the model has none."""
+        every = {
+            "scale": self.scale,
+            "lengthscale": self.lengthscale,
+            "noise_sd": self.noise_sd,
+        }
+        return {name: prior for name, prior in every.items() if np.size(prior.sigma)}
+
+    def log_sd(self, scale: ArrayLike, lengthscale: ArrayLike) -> jax.Array:
+        """Log prior standard deviations of the coefficients, shape (P,).
+
+        Parameters
+        ----------
+        scale : array_like, shape (S,)
+        lengthscale : array_like, shape (L,)
+        """
+        # Position zero stands for the coefficients that follow no hyperparameter.
+        log_scale = jnp.concatenate([jnp.zeros(1), jnp.log(jnp.asarray(scale))])
+        lengths = jnp.concatenate([jnp.ones(1), jnp.asarray(lengthscale)])[self.lengthscale_of]
+        log_sd = jnp.asarray(self.fixed) + log_scale[self.scale_of]
+        for i, kernel in enumerate(self.kernels):
+            shaped = (self.lengthscale_of > 0) & (self.kernel_of == i)
+            log_sd += jnp.where(shaped, log_spectral_sd(kernel, self.frequency, lengths), 0.0)
+        return log_sd
+
+    def padded(self, size: int) -> "Hyperpriors":
+        """The same with coefficients that touch nothing, ``size`` in all."""
+        more = (0, size - len(self.mean))
+        pad = {name: np.pad(getattr(self, name), more) for name in _PER_COEFFICIENT}
+        return Hyperpriors(self.scale, self.lengthscale, self.noise_sd, **pad, kernels=self.kernels)
+
+
+_PER_COEFFICIENT = ("mean", "fixed", "scale_of", "lengthscale_of", "frequency", "kernel_of")
+
+jax.tree_util.register_dataclass(
+    Hyperpriors,
+    data_fields=["scale", "lengthscale", "noise_sd", *_PER_COEFFICIENT],
+    meta_fields=["kernels"],
+)
