@@ -4,12 +4,14 @@
 
 phi_k is the unconfounded contribution of action k and delta_k its confounding bias;
 the confounded contribution is their sum. A decomposition is a tuple of terms, each a
-frozen basis with the prior of its coefficients, and a gate: none for phi_k, 1 - R_k for
+frozen basis with the prior of its coefficients, and a gate: open for phi_k, 1 - R_k for
 delta_k. The coefficients are shared by all regimes.
+
+Plain regressions are made of the same terms: one for all rows, or one for each regime.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -18,12 +20,16 @@ from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array, Constant, Coordinate, Sines
 from bayes_intgen.errors import ModelError
+from bayes_intgen.gates import Always, Gate, WhereNotSet
 from bayes_intgen.hyperpriors import Hyperpriors, LogNormals
 from bayes_intgen.mechanisms import LogNormal, Mechanism, Part
 from bayes_intgen.regimes import RegimeData
 
-Role = Literal["intercept", "unconfounded", "bias"]
+Role = Literal["intercept", "unconfounded", "bias", "regression"]
 Graph = Mapping[str, tuple[str, ...]]
+
+# A level has no scale of its own: `fixed_sd` of its term says how wide it is.
+_LEVEL = Part("", Constant(), LogNormal(1.0, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +40,7 @@ class Term:
     ----------
     name : str
         ``phi(red)``, ``delta(red)``, ``delta(red | green)``, followed by the part.
-    role : {"intercept", "unconfounded", "bias"}
+    role : {"intercept", "unconfounded", "bias", "regression"}
     action : int or None
         The action whose mechanism the term belongs to.
     inputs : tuple of int
@@ -44,6 +50,8 @@ class Term:
     fixed_sd : float or None
         Prior standard deviation in outcome standard deviations, where the scale is not
         learned (intercept and levels).
+    gate : Gate
+        In which regimes the term acts.
     """
 
     name: str
@@ -52,10 +60,11 @@ class Term:
     inputs: tuple[int, ...]
     part: Part
     fixed_sd: float | None = None
+    gate: Gate = field(default_factory=Always)
 
     @property
     def borrowed(self) -> bool:
-        """Whether the term lets a bias depend on another action than its own."""
+        """Whether the term lets a mechanism depend on another action than its own."""
         return any(k != self.action for k in self.inputs)
 
 
@@ -157,12 +166,20 @@ class Decomposition:
             out[:, self.columns[term.name]] = term.part.basis.matrix(actions[:, term.inputs])
         return out
 
+    def gates(self, intervened: NDArray[np.bool_]) -> Array:
+        """Every term's gate, shape (n, number of terms), for masks of shape (n, K)."""
+        found: dict[Gate, Array] = {}
+        for term in self.terms:
+            if term.gate not in found:
+                found[term.gate] = term.gate(intervened)
+        return np.stack([found[term.gate] for term in self.terms], axis=1)
+
     def matrix(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """The design matrix, shape (n, P): every term's functions times its gate."""
-        out = self.functions(actions)
-        for term in self.terms:
-            if term.role == "bias":
-                out[:, self.columns[term.name]] *= 1.0 - intervened[:, [_owner(term)]]
+        out, gates = self.functions(actions), self.gates(intervened)
+        for i, term in enumerate(self.terms):
+            if not isinstance(term.gate, Always):
+                out[:, self.columns[term.name]] *= gates[:, [i]]
         return out
 
 
@@ -171,11 +188,6 @@ def _log_normals(priors: list[LogNormal]) -> LogNormals:
         np.log(np.array([prior.median for prior in priors])).reshape(-1),
         np.array([prior.sigma for prior in priors]).reshape(-1),
     )
-
-
-def _owner(term: Term) -> int:
-    assert term.action is not None
-    return term.action
 
 
 def decompose(
@@ -203,22 +215,18 @@ def decompose(
         Where the graph names something that is no action, or has a cycle.
     """
     parents = _parents(data.names, graph)
-    coordinates = tuple(Coordinate.of(data.actions[:, k]) for k in range(len(data.names)))
-    centre, unit = float(data.outcome.mean()), float(data.outcome.std())
-    mean, sd = (centre, 5 * unit) if intercept is None else intercept
-
-    constant = Part("", Constant(), LogNormal(1.0, 1.0))
-    terms = [Term("intercept", "intercept", None, (), constant, fixed_sd=sd / unit)]
+    coordinates = _coordinates(data)
+    terms: list[Term] = []
     for k, name in enumerate(data.names):
         terms += [
             Term(_named(f"phi({name})", part), "unconfounded", k, (k,), part)
             for part in unconfounded[name].alone(data.actions[:, [k]], coordinates[k])
         ]
     for k, name in enumerate(data.names):
-        level = f"delta({name}) level"
-        terms.append(Term(level, "bias", k, (), constant, fixed_sd=1.0))
+        gate = WhereNotSet(k)
+        terms.append(Term(f"delta({name}) level", "bias", k, (), _LEVEL, 1.0, gate))
         terms += [
-            Term(_named(f"delta({name})", part), "bias", k, (k,), part)
+            Term(_named(f"delta({name})", part), "bias", k, (k,), part, None, gate)
             for part in bias[name].alone(data.actions[:, [k]], coordinates[k])
         ]
         for j in parents[k]:
@@ -226,12 +234,78 @@ def decompose(
             for part in bias[name].paired(pair, coordinates[k], coordinates[j]):
                 label = _named(f"delta({name} | {data.names[j]})", part)
                 inputs = tuple((k, j)[i] for i in part.inputs)
-                terms.append(Term(label, "bias", k, inputs, part))
-    labels = [term.name for term in terms]
+                terms.append(Term(label, "bias", k, inputs, part, None, gate))
+    return _assembled(data, terms, coordinates, intercept)
+
+
+def regressions(
+    data: RegimeData,
+    mechanism: Mechanism,
+    gates: Mapping[str, Gate],
+    intercept: tuple[float, float] | None = None,
+) -> Decomposition:
+    """Regressions on all actions and on their products two by two, one for each gate.
+
+    Parameters
+    ----------
+    data : RegimeData
+    mechanism : Mechanism
+        Prior of every function.
+    gates : mapping from the regression's label to its gate
+    intercept : (mean, sd), optional
+        As in :func:`decompose`.
+    """
+    coordinates = _coordinates(data)
+    count = len(data.names)
+    alone = [mechanism.alone(data.actions[:, [k]], coordinates[k]) for k in range(count)]
+    products = {
+        (k, j): [
+            part
+            for part in mechanism.paired(data.actions[:, [k, j]], coordinates[k], coordinates[j])
+            # What the other action adds by itself is its own term.
+            if part.inputs == (0, 1)
+        ]
+        for k in range(count)
+        for j in range(k)
+    }
+    terms: list[Term] = []
+    for label, gate in gates.items():
+
+        def add(what: str, part: Part, inputs: tuple[int, ...], gate: Gate = gate) -> None:
+            terms.append(
+                Term(_named(what, part), "regression", inputs[0], inputs, part, None, gate)
+            )
+
+        if not isinstance(gate, Always):
+            level = Term(f"{label} level", "regression", None, (), _LEVEL, 1.0, gate)
+            terms.append(level)
+        for k, name in enumerate(data.names):
+            for part in alone[k]:
+                add(f"{label}({name})", part, (k,))
+        for (k, j), parts in products.items():
+            for part in parts:
+                add(f"{label}({data.names[k]} | {data.names[j]})", part, (k, j))
+    return _assembled(data, terms, coordinates, intercept)
+
+
+def _coordinates(data: RegimeData) -> tuple[Coordinate, ...]:
+    return tuple(Coordinate.of(data.actions[:, k]) for k in range(len(data.names)))
+
+
+def _assembled(
+    data: RegimeData,
+    terms: list[Term],
+    coordinates: tuple[Coordinate, ...],
+    intercept: tuple[float, float] | None,
+) -> Decomposition:
+    centre, unit = float(data.outcome.mean()), float(data.outcome.std())
+    mean, sd = (centre, 5 * unit) if intercept is None else intercept
+    every = [Term("intercept", "intercept", None, (), _LEVEL, fixed_sd=sd / unit), *terms]
+    labels = [term.name for term in every]
     if len(set(labels)) < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
         raise ModelError(f"two terms would be called {twice!r}; rename an action")
-    return Decomposition(data.names, coordinates, tuple(terms), centre, unit, mean)
+    return Decomposition(data.names, coordinates, tuple(every), centre, unit, mean)
 
 
 def _named(name: str, part: Part) -> str:

@@ -1,6 +1,5 @@
 """From data and a model to a posterior."""
 
-import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
@@ -17,10 +16,11 @@ from bayes_intgen.bases import Array
 from bayes_intgen.condense import Condensed, TermEvidence
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.diagnostics import warn_of_problems
-from bayes_intgen.errors import DataError, ModelError, SupportWarning
+from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients
 from bayes_intgen.hyperpriors import Hyperpriors
-from bayes_intgen.models.additive import AdditiveModel, additive, collapsed
+from bayes_intgen.models import Model, additive
+from bayes_intgen.models.base import collapsed
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
@@ -50,7 +50,7 @@ class Settings(NamedTuple):
 
 def fit(
     data: RegimeData,
-    model: AdditiveModel | None = None,
+    model: Model | None = None,
     *,
     seed: int = 0,
     chains: int = 4,
@@ -69,7 +69,7 @@ def fit(
     Parameters
     ----------
     data : RegimeData
-    model : AdditiveModel, optional
+    model : Model, optional
         By default ``additive()``: Gaussian processes, unknown graph.
     seed : int
         The same seed gives the same draws.
@@ -121,7 +121,7 @@ def fit(
         raise DataError(
             f"data must be a RegimeData, not {type(data).__name__}; RegimeData.from_frame makes one"
         )
-    if not isinstance(model, AdditiveModel):
+    if not isinstance(model, Model):
         raise ModelError(
             f"model must come from bayes_intgen.models, not be {type(model).__name__}; "
             "models.additive(prior=...) makes one"
@@ -169,10 +169,7 @@ def fit(
             settings=settings._asdict(),
         )
     )
-    with warnings.catch_warnings():
-        # Whether the joint effect is identified is said to whoever asks for it.
-        warnings.simplefilter("ignore", SupportWarning)
-        effect = posterior.joint_effect(_probes(data))
+    effect = posterior.effect(_probes(data), _asked(data, model))
     warn_of_problems(posterior.tree, effect)
     return posterior
 
@@ -184,7 +181,7 @@ class _Collapsed:
     compiled.
     """
 
-    def __init__(self, model: AdditiveModel, terms: Decomposition, sums: Sums) -> None:
+    def __init__(self, model: Model, terms: Decomposition, sums: Sums) -> None:
         self.terms = terms
         size = -(-terms.size // 16) * 16
         self.sums = sums.padded(size)
@@ -221,7 +218,7 @@ class _Pilot(NamedTuple):
     def of(
         cls,
         data: RegimeData,
-        model: AdditiveModel,
+        model: Model,
         terms: Decomposition,
         spread: Spread | ConstantSpread,
         progress: bool,
@@ -234,9 +231,7 @@ class _Pilot(NamedTuple):
         return cls(spread, sums, posterior, mode, target.constrain(mode))
 
 
-def _pilot(
-    data: RegimeData, model: AdditiveModel, terms: Decomposition, settings: Settings
-) -> _Pilot:
+def _pilot(data: RegimeData, model: Model, terms: Decomposition, settings: Settings) -> _Pilot:
     progress = settings.progress
     first = _Pilot.of(data, model, terms, ConstantSpread(), progress)
     noise_sd = float(first.sites["noise_sd"])
@@ -366,7 +361,7 @@ class _Sampled(NamedTuple):
 
 
 def _sample_collapsed(
-    data: RegimeData, model: AdditiveModel, terms: Decomposition, pilot: _Pilot, settings: Settings
+    data: RegimeData, model: Model, terms: Decomposition, pilot: _Pilot, settings: Settings
 ) -> _Sampled:
     """The hyperparameters by NUTS, then the coefficients exactly."""
     fixed = _weak_terms(terms, pilot) if settings.simplify else {}
@@ -408,12 +403,12 @@ def _sample_collapsed(
 
 
 def _sample_written_out(
-    data: RegimeData, model: AdditiveModel, terms: Decomposition, pilot: _Pilot, settings: Settings
+    data: RegimeData, model: Model, terms: Decomposition, pilot: _Pilot, settings: Settings
 ) -> _Sampled:
     """The generative program itself, started from the Gaussian pilot."""
     rows = (
         terms.functions(data.actions),
-        data.intervened,
+        terms.gates(data.intervened),
         np.sqrt(pilot.spread(data.actions, data.intervened)),
         data.outcome - terms.centre,
     )
@@ -445,6 +440,14 @@ def _sample_written_out(
     sites.pop("weights")
     coefficients = sites.pop("coefficients")
     return _Sampled(sites, coefficients, sampled.statistics, {})
+
+
+def _asked(data: RegimeData, model: Model) -> tuple[str, ...]:
+    """The actions that are set in the effect to check: all, or what some rows answer."""
+    seen = tuple(data.regimes)
+    every = (True,) * len(data.names)
+    mask = every if model.identifies(seen, every) else seen[0]
+    return tuple(name for name, was_set in zip(data.names, mask, strict=True) if was_set)
 
 
 def _probes(data: RegimeData) -> Array:

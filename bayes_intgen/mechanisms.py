@@ -286,11 +286,16 @@ class Polynomial:
         return (Part("", Monomials.of(actions, (coordinate,), powers), self.scale),)
 
     def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
-        powers = tuple(
-            (i, j) for j in range(1, self.degree + 1) for i in range(self.degree + 1 - j)
+        powers = tuple((j,) for j in range(1, self.degree + 1))
+        margin = Monomials.of(actions[:, 1:], (other,), powers)
+        parts = [Part("", margin, self.interaction, inputs=(1,))]
+        mixed = tuple(
+            (i, j) for j in range(1, self.degree + 1) for i in range(1, self.degree + 1 - j)
         )
-        basis = Monomials.of(actions, (own, other), powers)
-        return (Part("", basis, self.interaction, inputs=(0, 1)),)
+        if mixed:
+            products = Monomials.of(actions, (own, other), mixed)
+            parts.append(Part("interaction", products, self.interaction, inputs=(0, 1)))
+        return tuple(parts)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from bayes_intgen import serialise
 from bayes_intgen.bases import Array
 from bayes_intgen.decomposition import Decomposition
-from bayes_intgen.errors import PACKAGE, PointsError, SupportWarning
+from bayes_intgen.errors import PACKAGE, ModelError, PointsError, SupportWarning
 from bayes_intgen.frames import as_table, numeric_column
-from bayes_intgen.identification import is_identified
-from bayes_intgen.models.additive import AdditiveModel
+from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class Posterior:
     tree : DataTree
         Groups ``posterior`` (hyperparameters and intercept), ``sample_stats`` and
         ``constant_data`` in ArviZ's schema, and ``coefficients``.
-    model : AdditiveModel
+    model : Model
     terms : Decomposition
     spread : Spread or ConstantSpread
         Relative variance of the noise.
@@ -50,7 +49,7 @@ class Posterior:
 
     def __init__(self, tree: xr.DataTree) -> None:
         self.tree = tree
-        self.model: AdditiveModel = serialise.loads(tree.attrs["model"])
+        self.model: Model = serialise.loads(tree.attrs["model"])
         self.terms: Decomposition = serialise.loads(tree.attrs["terms"])
         self.spread: Spread | ConstantSpread = serialise.loads(tree.attrs["spread"])
 
@@ -121,7 +120,7 @@ class Posterior:
         """
         values, chosen = self._points(points), self._mask(intervened)
         seen = [tuple(row) for row in self.tree["constant_data"]["intervened"].to_numpy() > 0]
-        if not is_identified(seen, tuple(chosen)):
+        if not self.model.identifies(seen, tuple(chosen)):
             warnings.warn(
                 f"the regimes in the data do not identify the effect of setting "
                 f"{', '.join(intervened) or 'nothing'}, unless a known graph does: the answer "
@@ -160,12 +159,19 @@ class Posterior:
         ------
         PointsError
             As :meth:`joint_effect`.
+        ModelError
+            Where the model is a regression, not additive.
 
         Examples
         --------
         >>> sorted(posterior.mechanisms([[0.1, 0.2]]).data_vars)
         ['confounded', 'unconfounded']
         """
+        if any(term.role == "regression" for term in self.terms.terms):
+            raise ModelError(
+                f"{type(self.model).__name__} has no mechanisms: only models.additive() breaks "
+                "the outcome down into contributions"
+            )
         values = self._points(grid)
         draws = self._coefficients
         shape = (*draws.shape[:2], len(self.actions), len(values))

@@ -6,14 +6,14 @@ import numpy as np
 import xarray as xr
 from numpyro.infer import Predictive
 
-from bayes_intgen.models.additive import AdditiveModel, additive
+from bayes_intgen.models import Model, additive
 from bayes_intgen.noise import ConstantSpread
 from bayes_intgen.regimes import RegimeData
 
 
 def prior_predictive(
     data: RegimeData,
-    model: AdditiveModel | None = None,
+    model: Model | None = None,
     *,
     draws: int = 500,
     rows: int = 500,
@@ -25,7 +25,7 @@ def prior_predictive(
     ----------
     data : RegimeData
         Its actions, its masks and the outcome's mean and standard deviation are used.
-    model : AdditiveModel, optional
+    model : Model, optional
         By default ``additive()``.
     draws : int
     rows : int
@@ -53,7 +53,7 @@ def prior_predictive(
             jax.random.key(seed),
             terms,
             jnp.asarray(terms.functions(actions)),
-            jnp.asarray(intervened),
+            jnp.asarray(terms.gates(intervened)),
             jnp.asarray(np.sqrt(ConstantSpread()(actions, intervened))),
         )
         values = {name: np.asarray(site)[None] for name, site in sites.items()}

@@ -1,7 +1,7 @@
 """Rows of data with the record of which actions were set from outside in each."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Self
 
@@ -284,6 +284,44 @@ class RegimeData:
                 self.outcome[piece],
                 self.intervened[piece],
             )
+
+    def only(self, *regimes: Sequence[str]) -> Self:
+        """The rows of some regimes.
+
+        Parameters
+        ----------
+        *regimes : sequence of str
+            The actions that were set in each; an empty one for the observational rows.
+
+        Raises
+        ------
+        DataError
+            Where no row is left, or a regime names no action.
+
+        Examples
+        --------
+        >>> data.only([], ["red"])
+        RegimeData: 600 rows, outcome 'intensity', actions 'red', 'green'
+          observational  300
+          do(red)        300
+        """
+        keep = np.zeros(len(self), dtype=bool)
+        for regime in regimes:
+            for name in regime:
+                if name not in self.names:
+                    raise DataError(
+                        f"a regime names {name!r}, which is no action; the actions are "
+                        f"{', '.join(map(repr, self.names))}"
+                    )
+            keep |= (self.intervened == [name in regime for name in self.names]).all(axis=1)
+        if not keep.any():
+            raise DataError("no row is of any of these regimes; see data.regimes")
+        return replace(
+            self,
+            actions=self.actions[keep],
+            outcome=self.outcome[keep],
+            intervened=self.intervened[keep],
+        )
 
     def __len__(self) -> int:
         return len(self.outcome)

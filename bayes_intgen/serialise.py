@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from bayes_intgen import bases, decomposition, mechanisms, noise
+from bayes_intgen import bases, decomposition, gates, mechanisms, noise
 from bayes_intgen.errors import SavedFitError
-from bayes_intgen.models.additive import AdditiveModel
+from bayes_intgen.models import AdditiveModel, PooledModel, SaturatedModel
 
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -37,7 +37,12 @@ _KINDS: dict[str, type[Any]] = {
         decomposition.Decomposition,
         noise.Spread,
         noise.ConstantSpread,
+        gates.Always,
+        gates.WhereNotSet,
+        gates.InRegime,
         AdditiveModel,
+        PooledModel,
+        SaturatedModel,
     )
 }
 

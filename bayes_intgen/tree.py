@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from bayes_intgen import serialise
 from bayes_intgen.bases import Array
 from bayes_intgen.decomposition import Decomposition
-from bayes_intgen.models.additive import AdditiveModel
+from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.regimes import RegimeData
 
 
 def assemble(
     data: RegimeData,
-    model: AdditiveModel,
+    model: Model,
     terms: Decomposition,
     spread: Spread | ConstantSpread,
     sites: Mapping[str, Array],

@@ -1,5 +1,15 @@
 """Generative NumPyro models, one a file. Users write ``bayes_intgen.models``."""
 
 from bayes_intgen.models.additive import AdditiveModel, additive
+from bayes_intgen.models.base import Model
+from bayes_intgen.models.regression import PooledModel, SaturatedModel, pooled, saturated
 
-__all__ = ["AdditiveModel", "additive"]
+__all__ = [
+    "AdditiveModel",
+    "Model",
+    "PooledModel",
+    "SaturatedModel",
+    "additive",
+    "pooled",
+    "saturated",
+]

@@ -5,7 +5,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.mechanisms import log_spectral_sd
-from bayes_intgen.models.additive import collapsed
+from bayes_intgen.models.base import collapsed
 from bayes_intgen.targets import Target
 
 

@@ -170,3 +170,16 @@ def test_names_must_match_the_actions() -> None:
         bi.RegimeData.from_arrays(
             rng.normal(size=(20, 2)), rng.normal(size=20), np.zeros((20, 2), bool), ["a", "b", "c"]
         )
+
+
+def test_only_keeps_the_rows_of_the_regimes_named(data) -> None:
+    kept = data.only([], ["green"])
+    rows = ~data.intervened[:, 0]
+    np.testing.assert_array_equal(kept.actions, data.actions[rows])
+    np.testing.assert_array_equal(kept.outcome, data.outcome[rows])
+    np.testing.assert_array_equal(kept.intervened, data.intervened[rows])
+    assert kept.names == data.names
+    with pytest.raises(bi.DataError, match="'blue', which is no action"):
+        data.only(["blue"])
+    with pytest.raises(bi.DataError, match="no row"):
+        data.only(["red", "green"])

@@ -7,7 +7,7 @@ from numpyro.infer.util import log_density
 
 import bayes_intgen as bi
 from bayes_intgen.gram import Sums
-from bayes_intgen.models.additive import collapsed
+from bayes_intgen.models.base import collapsed
 
 from conftest import confounded_rows
 
@@ -19,8 +19,8 @@ def test_the_written_out_mean_is_the_design_matrix_times_coefficients(prior) -> 
     terms = model.decompose(data)
     with jax.enable_x64(True):
         program = seed(model.written_out, jax.random.key(0))
-        args = terms, terms.functions(data.actions), data.intervened, np.ones(len(data))
-        sites = trace(program).get_trace(*args)
+        rows = terms.functions(data.actions), terms.gates(data.intervened), np.ones(len(data))
+        sites = trace(program).get_trace(terms, *rows)
         coefficients = np.asarray(sites["coefficients"]["value"])
         mean = (
             np.asarray(sites["outcome"]["fn"].base_dist.loc)
@@ -56,7 +56,7 @@ def test_integrating_the_written_out_density_gives_the_collapsed_one(prior) -> N
         weights = rng.normal(size=terms.size)
         full, _ = log_density(
             model.written_out,
-            (terms, functions, data.intervened, relative_sd, outcome),
+            (terms, functions, terms.gates(data.intervened), relative_sd, outcome),
             {},
             {**theta, "weights": jnp.asarray(weights)},
         )
@@ -75,7 +75,7 @@ def test_a_given_outcome_conditions_and_a_missing_one_is_drawn() -> None:
     data = confounded_rows(10, seed=2)
     model = bi.models.additive(prior="linear")
     terms = model.decompose(data)
-    rows = terms.functions(data.actions), data.intervened, np.ones(len(data))
+    rows = terms.functions(data.actions), terms.gates(data.intervened), np.ones(len(data))
     program = substitute(seed(model.written_out, jax.random.key(0)), {})
     assert not trace(program).get_trace(terms, *rows)["outcome"]["is_observed"]
     given = trace(program).get_trace(terms, *rows, data.outcome)["outcome"]

@@ -1,0 +1,188 @@
+"""What every model has: the priors of its hyperparameters, its noise, its two evaluations.
+
+A model says which terms make up its mean (``decompose``); its hyperpriors and its noise it
+states once. From that follow
+
+- `Model.written_out`, the generative program with coefficients and rows,
+- `collapsed`, the same posterior over the hyperparameters alone, with the coefficients
+  integrated out and sums in place of rows.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jax.typing import ArrayLike
+
+from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.errors import ModelError
+from bayes_intgen.gram import Sums, log_marginal
+from bayes_intgen.hyperpriors import Hyperpriors
+from bayes_intgen.identification import Mask
+from bayes_intgen.mechanisms import GP, Linear, LogNormal, Polynomial, Spline
+from bayes_intgen.regimes import RegimeData
+
+PriorName = Literal["gp", "spline", "polynomial", "linear"]
+Prior = PriorName | GP | Spline | Polynomial | Linear
+Noise = Literal["gaussian", "student_t"]
+SpreadName = Literal["fitted", "constant"]
+
+_PRIORS: dict[str, type[GP] | type[Spline] | type[Polynomial] | type[Linear]] = {
+    "gp": GP,
+    "spline": Spline,
+    "polynomial": Polynomial,
+    "linear": Linear,
+}
+
+
+@dataclass(frozen=True)
+class Model(ABC):
+    """A model before it has seen data.
+
+    Attributes
+    ----------
+    prior : Mechanism
+        Prior of every function that has none of its own.
+    noise : {"gaussian", "student_t"}
+    spread : {"fitted", "constant"}
+        Whether the noise's variance depends on regime and actions.
+    noise_scale : LogNormal
+        Prior of the noise's standard deviation, in outcome standard deviations.
+    intercept : (mean, sd) or None
+        Normal prior of the intercept, in the outcome's units.
+    """
+
+    prior: GP | Spline | Polynomial | Linear
+    noise: Noise
+    spread: SpreadName
+    noise_scale: LogNormal
+    intercept: tuple[float, float] | None
+
+    @abstractmethod
+    def decompose(self, data: RegimeData) -> Decomposition:
+        """The terms of the mean for ``data``; raises ModelError where they do not fit."""
+
+    @abstractmethod
+    def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
+        """Whether data of some regimes determine the mean outcome in another one."""
+
+    def hyperpriors(self, terms: Decomposition) -> Hyperpriors:
+        """The priors of all hyperparameters and coefficients, in the outcome's units."""
+        return terms.hyperpriors(self.noise_scale)
+
+    def written_out(
+        self,
+        terms: Decomposition,
+        functions: ArrayLike,
+        gates: ArrayLike,
+        relative_sd: ArrayLike,
+        outcome: ArrayLike | None = None,
+    ) -> None:
+        """The generative program: coefficients and rows.
+
+        Parameters
+        ----------
+        terms : Decomposition
+        functions : array_like, shape (n, P)
+            ``terms.functions(actions)``: the basis functions of every term.
+        gates : array_like, shape (n, number of terms)
+            ``terms.gates(intervened)``: how far each term acts in each row.
+        relative_sd : array_like, shape (n,)
+            Standard deviation of each row's noise, relative to ``noise_sd``.
+        outcome : array_like, shape (n,), optional
+            Observed outcome less ``terms.centre``; left out, the program draws it.
+        """
+        priors = self.hyperpriors(terms)
+        log_sd, noise_sd = hyperparameters(priors)
+        # Non-centred: weights are standard normal whatever the scales are.
+        weights = numpyro.sample("weights", dist.Normal(0, 1).expand((terms.size,)).to_event(1))
+        coefficients = numpyro.deterministic(
+            "coefficients", priors.mean + jnp.exp(log_sd) * weights
+        )
+        functions, gates = jnp.asarray(functions), jnp.asarray(gates)
+        mean = jnp.zeros(len(functions))
+        for i, term in enumerate(terms.terms):
+            columns = terms.columns[term.name]
+            mean += gates[:, i] * (functions[:, columns] @ coefficients[columns])
+        sd = noise_sd * jnp.asarray(relative_sd)
+        if self.noise == "student_t":
+            # Juárez and Steel (2010): heavy tails are likely, normal ones possible.
+            df = numpyro.sample("df", dist.Gamma(2.0, 0.1))
+            rows: dist.Distribution = dist.StudentT(df, mean, sd)
+        else:
+            rows = dist.Normal(mean, sd)
+        with numpyro.plate("row", len(mean)):
+            numpyro.sample("outcome", rows, obs=outcome)
+
+
+def hyperparameters(priors: Hyperpriors) -> tuple[jax.Array, jax.Array]:
+    """Sample the hyperparameters.
+
+    Returns
+    -------
+    log_sd : Array, shape (P,)
+        Log prior standard deviations of the coefficients.
+    noise_sd : Array, shape ()
+    """
+    sampled = {
+        name: numpyro.sample(
+            name, dist.LogNormal(prior.log_median, prior.sigma).to_event(np.ndim(prior.sigma))
+        )
+        for name, prior in priors.sites.items()
+    }
+    none = jnp.zeros(0)
+    log_sd = priors.log_sd(sampled.get("scale", none), sampled.get("lengthscale", none))
+    return log_sd, sampled["noise_sd"]
+
+
+def collapsed(priors: Hyperpriors, sums: Sums) -> None:
+    """The program over hyperparameters alone; the noise must be Gaussian.
+
+    Parameters
+    ----------
+    priors : Hyperpriors
+        ``model.hyperpriors(terms)``.
+    sums : Sums
+        Over the rows' ``(matrix, outcome less terms.centre, 1 / relative_sd**2)``.
+    """
+    log_sd, noise_sd = hyperparameters(priors)
+    numpyro.factor("outcome", log_marginal(sums, priors.mean, log_sd, noise_sd))
+
+
+def as_mechanism(prior: Prior) -> GP | Spline | Polynomial | Linear:
+    """The mechanism that a name stands for; raises ModelError where it stands for none."""
+    if isinstance(prior, GP | Spline | Polynomial | Linear):
+        return prior
+    if prior not in _PRIORS:
+        raise ModelError(
+            f"prior {prior!r} is not known; choose {', '.join(map(repr, _PRIORS))} or a mechanism"
+        )
+    return _PRIORS[prior]()
+
+
+def checked_noise(
+    noise: Noise, spread: SpreadName | None, intercept: tuple[float, float] | None
+) -> tuple[Noise, SpreadName, tuple[float, float] | None]:
+    """Noise, spread and intercept with defaults filled in; raises ModelError on unknown names."""
+    if noise not in ("gaussian", "student_t"):
+        raise ModelError(f"noise {noise!r} is not known; choose 'gaussian' or 'student_t'")
+    if spread is None:
+        spread = "fitted" if noise == "gaussian" else "constant"
+    if spread not in ("fitted", "constant"):
+        raise ModelError(f"spread {spread!r} is not known; choose 'fitted' or 'constant'")
+    if intercept is not None and not intercept[1] > 0:
+        raise ModelError("intercept must be (mean, sd) with a positive sd")
+    return (
+        noise,
+        spread,
+        None if intercept is None else (float(intercept[0]), float(intercept[1])),
+    )
+
+
+NOISE_SCALE = LogNormal(median=0.5, sigma=1.0)

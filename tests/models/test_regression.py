@@ -1,0 +1,86 @@
+import warnings
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+
+from conftest import confounded_rows, joint_truth
+
+POINTS = np.array([[0.5, 1.0], [-0.5, -1.0], [1.0, -0.5]])
+SHORT = {"draws": 100, "warmup": 150, "progress": False}
+
+
+def fit(data: bi.RegimeData, model: bi.models.Model) -> bi.Posterior:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        return bi.fit(data, model, **SHORT)
+
+
+def errors(posterior: bi.Posterior) -> np.ndarray:
+    """Distances from the true joint effect, in posterior standard deviations."""
+    effect = posterior.joint_effect(POINTS)
+    mean, sd = effect.mean(("chain", "draw")), effect.std(("chain", "draw"))
+    return np.abs((mean - joint_truth(POINTS)) / sd).to_numpy()
+
+
+@pytest.fixture(scope="module")
+def rows() -> bi.RegimeData:
+    return confounded_rows(400, seed=11)
+
+
+@pytest.fixture(scope="module")
+def separate(rows) -> bi.Posterior:
+    return fit(rows, bi.models.saturated("polynomial"))
+
+
+def test_separate_regressions_combine_as_the_regimes_do(separate) -> None:
+    seen = {r: separate.effect(POINTS, list(r)) for r in ((), ("red",), ("green",))}
+    combined = seen["red",] + seen["green",] - seen[()]
+    np.testing.assert_allclose(separate.joint_effect(POINTS), combined, rtol=1e-9, atol=1e-9)
+    # Negative control: the joint effect is none of the three.
+    for effect in seen.values():
+        assert not np.allclose(separate.joint_effect(POINTS), effect)
+    assert (errors(separate) < 4).all()
+
+
+def test_a_regression_for_each_regime_is_that_regression_alone(rows, separate) -> None:
+    alone = fit(rows.only([]), bi.models.pooled("polynomial"))
+    one, other = (p.effect(POINTS, []) for p in (separate, alone))
+    sd = alone.effect(POINTS, []).std(("chain", "draw"))
+    gap = np.abs(one.mean(("chain", "draw")) - other.mean(("chain", "draw")))
+    # The same rows decide both; they differ in the prior of the level and in the noise.
+    assert (gap < 0.6 * sd).all()
+    assert (np.abs(one.std(("chain", "draw")) / sd - 1) < 0.35).all()
+
+
+def test_pooling_is_biased_unless_everything_was_set(rows) -> None:
+    assert errors(fit(rows.only([]), bi.models.pooled("polynomial"))).max() > 5
+    assert errors(fit(rows, bi.models.pooled("polynomial"))).max() > 5
+    rng = np.random.default_rng(0)
+    actions = rng.normal(size=(400, 2))
+    outcome = joint_truth(actions) + rng.normal(scale=0.7, size=400)
+    joint = bi.RegimeData.from_arrays(
+        actions, outcome, np.ones((400, 2), dtype=bool), rows.names, require_observational=False
+    )
+    assert (errors(fit(joint, bi.models.pooled("spline"))) < 4).all()
+
+
+def test_separate_regressions_refuse_what_they_cannot_combine(rows) -> None:
+    posterior = fit(rows.only([], ["red"]), bi.models.saturated("linear"))
+    with (
+        pytest.warns(bi.SupportWarning, match="do not identify"),
+        pytest.raises(bi.ModelError, match="no combination"),
+    ):
+        posterior.joint_effect(POINTS)
+
+
+def test_only_the_additive_model_has_mechanisms(separate) -> None:
+    with pytest.raises(bi.ModelError, match="has no mechanisms"):
+        separate.mechanisms(POINTS)
+
+
+def test_regressions_are_saved_and_loaded(separate, tmp_path) -> None:
+    separate.save(tmp_path / "fit.nc")
+    again = bi.load(tmp_path / "fit.nc").joint_effect(POINTS)
+    np.testing.assert_array_equal(again, separate.joint_effect(POINTS))
