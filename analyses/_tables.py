@@ -19,11 +19,20 @@ def provenance(command: str) -> list[str]:
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]], command: str) -> None:
     """Write rows as CSV under comment lines with their provenance."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
+    # A run that is killed while it writes must not lose what earlier runs found.
+    part = path.with_suffix(".part")
+    with part.open("w", newline="") as file:
         file.writelines(f"# {line}\n" for line in provenance(command))
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    part.replace(path)
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows that :func:`write_table` wrote."""
+    with path.open() as file:
+        return list(csv.DictReader(line for line in file if not line.startswith("#")))
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -21,7 +21,7 @@ from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients
 from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.base import collapsed
-from bayes_intgen.noise import ConstantSpread, Spread
+from bayes_intgen.noise import ConstantSpread, Spread, SpreadEstimate, estimate_spread, shape_of
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.sampling import Draws, nuts
@@ -165,6 +165,7 @@ def fit(
             sampled.sites,
             sampled.coefficients,
             sampled.statistics,
+            noise=_noise(pilot, settings),
             fixed_scales=sampled.fixed,
             settings=settings._asdict(),
         )
@@ -206,13 +207,19 @@ class _Collapsed:
 
 
 class _Pilot(NamedTuple):
-    """What is known before sampling: the noise's spread, the posterior it gives, its mode."""
+    """What is known before sampling: the noise's spread, the posterior it gives, its mode.
+
+    ``shape`` holds quantiles of the standardised noise, and ``estimate`` the spread with its
+    uncertainty where it is not constant.
+    """
 
     spread: Spread | ConstantSpread
     sums: Sums
     posterior: _Collapsed
     mode: Array
     sites: dict[str, Array]
+    shape: Array
+    estimate: SpreadEstimate | None = None
 
     @classmethod
     def of(
@@ -228,7 +235,7 @@ class _Pilot(NamedTuple):
         posterior = _Collapsed(model, terms, sums)
         target = posterior.target
         mode = target.mode(target.start if start is None else start, progress)
-        return cls(spread, sums, posterior, mode, target.constrain(mode))
+        return cls(spread, sums, posterior, mode, target.constrain(mode), np.zeros(0))
 
 
 def _pilot(data: RegimeData, model: Model, terms: Decomposition, settings: Settings) -> _Pilot:
@@ -241,13 +248,23 @@ def _pilot(data: RegimeData, model: Model, terms: Decomposition, settings: Setti
             f"{noise_sd:.1g} where its standard deviation is {terms.unit:.3g}), so there is "
             "nothing to infer; check that it was not computed from them"
         )
+    residuals = _residuals(data, first, progress)
     if model.spread == "constant":
-        return first
-    mean, _ = first.posterior.moments(first.sites)
-    spread = Spread.of(
-        data.actions, data.intervened, _residuals(data, terms, mean, progress), terms.coordinates
+        return first._replace(shape=shape_of(residuals, np.ones(len(data))))
+    estimate = estimate_spread(data.actions, data.intervened, residuals, terms.coordinates)
+    variance = estimate.spread(data.actions, data.intervened)
+    return _Pilot.of(data, model, terms, estimate.spread, progress, first.mode)._replace(
+        shape=shape_of(residuals, variance), estimate=estimate
     )
-    return _Pilot.of(data, model, terms, spread, progress, first.mode)
+
+
+def _noise(pilot: _Pilot, settings: Settings) -> dict[str, Array]:
+    """Quantiles of the noise's shape, and draws of its variance function."""
+    if pilot.estimate is None:
+        return {"quantile": pilot.shape}
+    rng = np.random.default_rng([settings.seed, 2])
+    deviations = pilot.estimate.draw((settings.chains, settings.draws), rng)
+    return {"quantile": pilot.shape, "deviation": deviations}
 
 
 def _weak_terms(terms: Decomposition, pilot: _Pilot) -> dict[str, float]:
@@ -296,13 +313,21 @@ def _sums(
     return Sums.over(batches())
 
 
-def _residuals(
-    data: RegimeData, terms: Decomposition, coefficients: Array, progress: bool
-) -> Array:
-    pieces = [
-        batch.outcome - terms.centre - terms.matrix(batch.actions, batch.intervened) @ coefficients
-        for batch in _batches(data, "Residuals", progress)
-    ]
+def _residuals(data: RegimeData, pilot: _Pilot, progress: bool) -> Array:
+    """Residuals of a pilot fit with constant spread, as wide as the noise is, shape (N,).
+
+    A row pulls the fit towards itself by its leverage h: its residual's variance is 1 - h of
+    its noise's (MacKinnon and White 1985, HC2).
+    """
+    terms = pilot.posterior.terms
+    mean, covariance = pilot.posterior.moments(pilot.sites)
+    root = np.linalg.cholesky(covariance) / float(pilot.sites["noise_sd"])
+    pieces = []
+    for batch in _batches(data, "Residuals", progress):
+        design = terms.matrix(batch.actions, batch.intervened)
+        leverage = np.square(design @ root).sum(axis=1)
+        residual = batch.outcome - terms.centre - design @ mean
+        pieces.append(residual / np.sqrt(np.clip(1 - leverage, 0.05, 1)))
     return np.concatenate(pieces)
 
 

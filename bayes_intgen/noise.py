@@ -6,12 +6,13 @@ does,
     Var(Y | a, R) = s_U^2 + sum_k [R_k v_k(a_k) + (1 - R_k) w_k(a_k)],
 
 with all parts positive. Rows are weighted by its inverse. The function is estimated from
-the residuals of a pilot fit and then held fixed up to one common factor, which is
-sampled; that keeps the sums over rows, and hence the collapsed posterior, exact.
+the residuals of a pilot fit; as weights it is then held fixed up to one common factor, which
+is sampled: that keeps the sums over rows, and hence the collapsed posterior, exact. Draws of
+the whole function carry its uncertainty into what is predicted of outcomes.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,8 @@ KNOTS = (0.003, 0.03, 0.2, 0.5, 0.8, 0.97, 0.997)
 # Prior of the logarithm of each height, and of its change from knot to knot. Weak: a
 # hundred rows at a knot outweigh it.
 HEIGHT_SD, CHANGE_SD = 2.0, 1.0
+# Number of quantiles that describe the shape of the noise.
+SHAPE_SIZE = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,76 +41,16 @@ class Spread:
     coordinates : tuple of Coordinate, length K
     knots : ndarray, shape (K, 7)
         In the squashed coordinates.
-    constant : float
-        Relative variance s_U^2.
-    heights : ndarray, shape (2, K, 7)
-        Values of v_k (first) and w_k (second) at the knots, relative.
+    heights : ndarray, shape (H,) with H = 1 + 14 K
+        s_U^2, then the values of every v_k at the knots, then those of every w_k; relative.
     """
 
     coordinates: tuple[Coordinate, ...]
     knots: Array
-    constant: float
     heights: Array
 
-    @classmethod
-    def of(
-        cls,
-        actions: Array,
-        intervened: NDArray[np.bool_],
-        residuals: Array,
-        coordinates: tuple[Coordinate, ...],
-    ) -> Self:
-        """Penalised maximum likelihood from the residuals of a pilot fit, shape (N,).
-
-        Normalised so that the relative variance averages one over the rows.
-        """
-        knots = np.stack(
-            [
-                np.quantile(coordinate(actions[:, k]), KNOTS)
-                for k, coordinate in enumerate(coordinates)
-            ]
-        )
-        count = len(coordinates)
-        start = cls(coordinates, knots, 1.0, np.ones((2, count, len(KNOTS))))
-        hats = start._features(actions, intervened)
-        squares = residuals**2 / np.mean(residuals**2)
-        expected = -np.log(1 + count)
-
-        @jax.jit
-        def objective(
-            log_heights: jax.Array, hats: jax.Array, squares: jax.Array
-        ) -> tuple[jax.Array, jax.Array]:
-            def loss(log_heights: jax.Array) -> jax.Array:
-                variance = hats @ jnp.exp(log_heights)
-                curves = log_heights[1:].reshape(-1, len(KNOTS))
-                return (
-                    0.5 * jnp.sum(jnp.log(variance) + squares / variance)
-                    + 0.5 * jnp.sum(((log_heights - expected) / HEIGHT_SD) ** 2)
-                    + 0.5 * jnp.sum((jnp.diff(curves, axis=1) / CHANGE_SD) ** 2)
-                )
-
-            return jax.value_and_grad(loss)(log_heights)
-
-        with jax.enable_x64(True):
-            on_device = jnp.asarray(hats), jnp.asarray(squares)
-
-            def evaluate(log_heights: Array) -> tuple[float, Array]:
-                value, gradient = objective(jnp.asarray(log_heights), *on_device)
-                return float(value), np.asarray(gradient)
-
-            found = minimize(
-                evaluate,
-                np.full(hats.shape[1], expected),
-                jac=True,
-                method="L-BFGS-B",
-                options={"maxiter": 100},
-            )
-        heights = np.exp(found.x)
-        heights /= np.mean(hats @ heights)
-        return cls(coordinates, knots, float(heights[0]), heights[1:].reshape(2, count, len(KNOTS)))
-
-    def _features(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
-        """The constant and every hat function times its gate, shape (n, 1 + 14 K)."""
+    def features(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
+        """The constant and every hat function times its gate, shape (n, H)."""
         rows = len(actions)
         out = np.zeros((rows, 2, len(self.coordinates), len(KNOTS)))
         for k, (coordinate, knots) in enumerate(zip(self.coordinates, self.knots, strict=True)):
@@ -124,8 +67,17 @@ class Spread:
 
     def __call__(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Relative variance, shape (n,)."""
-        heights = np.concatenate([[self.constant], self.heights.ravel()])
-        return np.asarray(self._features(actions, intervened) @ heights)
+        return np.asarray(self.features(actions, intervened) @ self.heights)
+
+    def drawn(self, actions: Array, intervened: NDArray[np.bool_], deviations: Array) -> Array:
+        """Relative variance for draws of the heights' deviations, shape (..., H), (..., n).
+
+        A sum of heights is well determined where its parts are not: its logarithm is taken to
+        be normal, not theirs.
+        """
+        features = self.features(actions, intervened)
+        estimate = features @ self.heights
+        return np.asarray(estimate * np.exp(deviations @ (features / estimate[:, None]).T))
 
 
 @dataclass(frozen=True)
@@ -135,3 +87,112 @@ class ConstantSpread:
     def __call__(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Relative variance: ones, shape (n,)."""
         return np.ones(len(actions))
+
+
+class SpreadEstimate(NamedTuple):
+    """A spread with its uncertainty.
+
+    Attributes
+    ----------
+    spread : Spread
+    covariance : ndarray, shape (H, H)
+        Of the heights, to first order.
+    """
+
+    spread: Spread
+    covariance: Array
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        """Draws of deviations of the heights from their estimates, shape (*shape, H)."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        root = vectors * np.sqrt(np.clip(values, 0, None))
+        return np.asarray(rng.standard_normal((*shape, len(root))) @ root.T)
+
+
+def estimate_spread(
+    actions: Array,
+    intervened: NDArray[np.bool_],
+    residuals: Array,
+    coordinates: tuple[Coordinate, ...],
+) -> SpreadEstimate:
+    """Penalised maximum likelihood from residuals, shape (N,).
+
+    Normalised so that the relative variance averages one over the rows. The covariance is the
+    sandwich of the penalised score: squared residuals of skewed or heavy-tailed noise say less
+    of a variance than Gaussian ones would.
+    """
+    knots = np.stack(
+        [np.quantile(coordinate(actions[:, k]), KNOTS) for k, coordinate in enumerate(coordinates)]
+    )
+    count = len(coordinates)
+    size = 1 + 2 * count * len(KNOTS)
+    features = Spread(coordinates, knots, np.ones(size)).features(actions, intervened)
+    squares = residuals**2 / np.mean(residuals**2)
+    expected = -np.log(1 + count)
+    precision = _prior_precision(count)
+
+    with jax.enable_x64(True):
+        on_device = [jnp.asarray(array) for array in (features, squares, precision)]
+
+        def evaluate(log_heights: Array) -> tuple[float, Array]:
+            value, gradient = _loss(jnp.asarray(log_heights), expected, *on_device)
+            return float(value), np.asarray(gradient)
+
+        found = minimize(
+            evaluate,
+            np.full(size, expected),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 100},
+        )
+    heights = np.exp(found.x)
+    variance = features @ heights
+    shares = features * heights / variance[:, None]
+    score = shares * ((squares / variance - 1) / 2)[:, None]
+    bread = np.linalg.inv(shares.T @ shares / 2 + precision)
+    of_logs = bread @ (score.T @ score + precision) @ bread
+    weights = features.mean(axis=0)
+    heights = heights / (weights @ heights)
+    # The common factor is the noise's own: what is left of a deviation averages zero over rows.
+    root = np.diag(heights) - np.outer(heights, weights * heights)
+    return SpreadEstimate(Spread(coordinates, knots, heights), root @ of_logs @ root.T)
+
+
+def _prior_precision(count: int) -> Array:
+    """Of the log heights, about their expected value: each, and each change along a part."""
+    difference = np.diff(np.eye(len(KNOTS)), axis=0) / CHANGE_SD
+    out = np.eye(1 + 2 * count * len(KNOTS)) / HEIGHT_SD**2
+    out[1:, 1:] += np.kron(np.eye(2 * count), difference.T @ difference)
+    return np.asarray(out)
+
+
+@jax.jit
+@jax.value_and_grad
+def _loss(
+    log_heights: jax.Array,
+    expected: float,
+    features: jax.Array,
+    squares: jax.Array,
+    precision: jax.Array,
+) -> jax.Array:
+    variance = features @ jnp.exp(log_heights)
+    gap = log_heights - expected
+    return 0.5 * jnp.sum(jnp.log(variance) + squares / variance) + 0.5 * gap @ precision @ gap
+
+
+def shape_of(residuals: Array, relative_variance: Array) -> Array:
+    """Quantiles of standardised residuals at evenly spaced probabilities, mean 0, variance 1.
+
+    The model holds the noise to be Gaussian, which its mean and variance need not be true for;
+    what is predicted of single outcomes takes the shape that their noise has.
+    """
+    standardised = residuals / np.sqrt(relative_variance)
+    probabilities = (np.arange(SHAPE_SIZE) + 0.5) / SHAPE_SIZE
+    quantiles = np.quantile(standardised, probabilities)
+    return np.asarray((quantiles - quantiles.mean()) / quantiles.std())
+
+
+def draw_shape(quantiles: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Draws of standardised noise from the quantiles that :func:`shape_of` gives."""
+    probabilities = (np.arange(len(quantiles)) + 0.5) / len(quantiles)
+    return np.asarray(np.interp(rng.random(shape), probabilities, quantiles))

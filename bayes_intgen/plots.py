@@ -20,6 +20,7 @@ def plot_joint_effect(
     at: Mapping[str, float] | None = None,
     *,
     levels: Sequence[float] = (0.5, 0.9),
+    predictive: float | None = None,
     size: int = 100,
     color: str = "C0",
     ax: "Axes | None" = None,
@@ -41,8 +42,9 @@ def plot_joint_effect(
             )
     if action in at:
         raise PointsError(f"{action!r} runs along the axis and cannot be held in at")
-    if not levels or not all(0 < level < 1 for level in levels):
-        raise PointsError("levels must be probabilities between 0 and 1")
+    given = [*levels, *([] if predictive is None else [predictive])]
+    if not levels or not all(0 < level < 1 for level in given):
+        raise PointsError("levels and predictive must be probabilities between 0 and 1")
 
     coordinates = dict(zip(posterior.actions, posterior.terms.coordinates, strict=True))
     others = [name for name in posterior.actions if name != action]
@@ -58,6 +60,13 @@ def plot_joint_effect(
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
     draw_bands(ax, along, draws, levels, color)
+    if predictive is not None:
+        tails = [(1 - predictive) / 2, (1 + predictive) / 2]
+        ends = posterior.outcome(points).quantile(tails, ("chain", "draw"))
+        label = f"{predictive:.0%} of outcomes"
+        for end in ends.to_numpy():
+            ax.plot(along, end, color=color, linestyle=":", linewidth=1.2, label=label)
+            label = "_"
     ax.set_xlabel(action)
     ax.set_ylabel(f"E[{effect.attrs['outcome']} | do({', '.join(posterior.actions)})]")
     if held:

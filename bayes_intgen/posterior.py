@@ -5,6 +5,7 @@ Every draw that leaves the library has dims (chain, draw, ...), what is drawn la
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +15,13 @@ from numpy.typing import NDArray
 from bayes_intgen import serialise
 from bayes_intgen.bases import Array
 from bayes_intgen.decomposition import Decomposition
-from bayes_intgen.errors import PACKAGE, ModelError, PointsError, SupportWarning
+from bayes_intgen.errors import PACKAGE, DataError, ModelError, PointsError, SupportWarning
 from bayes_intgen.frames import as_table, numeric_column
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
+from bayes_intgen.pointwise import log_prior, rows_evaluated
+from bayes_intgen.prediction import Prediction
+from bayes_intgen.regimes import RegimeData
 
 if TYPE_CHECKING:
     import os
@@ -40,11 +44,11 @@ class Posterior:
     ----------
     tree : DataTree
         Groups ``posterior`` (hyperparameters and intercept), ``sample_stats`` and
-        ``constant_data`` in ArviZ's schema, and ``coefficients``.
+        ``constant_data`` in ArviZ's schema, ``coefficients`` and ``noise``.
     model : Model
     terms : Decomposition
     spread : Spread or ConstantSpread
-        Relative variance of the noise.
+        Relative variance of the noise, as an estimate; group ``noise`` has draws of it.
     """
 
     def __init__(self, tree: xr.DataTree) -> None:
@@ -118,6 +122,111 @@ class Posterior:
         >>> posterior.effect([[0.1, 0.2]], intervened=["red"]).sizes["point"]
         1
         """
+        values, chosen = self._asked(points, intervened)
+        out = self._prediction.mean(values, chosen)
+        return self._along_points(out, values, intervened, "effect")
+
+    def outcome(
+        self, points: Any, intervened: Sequence[str] | None = None, *, seed: int = 0
+    ) -> xr.DataArray:
+        """Draws of the outcome itself, Y given do(a_S) and a_rest.
+
+        The mean is that of :meth:`effect`. The variance is identified as the mean is, being
+        affine in the mask too; every draw has a variance function of its own. The noise has the
+        shape of the standardised residuals (Student-t where the model says so).
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), or data frame with a column an action
+        intervened : sequence of str, optional
+            The set S of actions that are set from outside; all of them where left out.
+        seed : int
+            The same seed gives the same draws.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, point)
+            In the outcome's units; quantiles of it over chain and draw are predictive ones.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`effect`.
+
+        Examples
+        --------
+        >>> wide = posterior.outcome([[0.1, 0.2]]).std()
+        >>> bool(wide > posterior.joint_effect([[0.1, 0.2]]).std())
+        True
+        """
+        names = self.actions if intervened is None else intervened
+        values, chosen = self._asked(points, names)
+        out = self._prediction.draw(values, chosen, np.random.default_rng(seed))
+        return self._along_points(out, values, names, "outcome")
+
+    def with_log_likelihood(
+        self, data: RegimeData, *, rows: int | None = 2000, seed: int = 0
+    ) -> xr.DataTree:
+        """The tree with what ArviZ needs to compare models and to check them.
+
+        ``az.loo``, ``az.compare`` and ``az.plot_loo_pit`` use the rows' densities and
+        predictive draws, ``az.psense_summary`` also the prior's: that of the hyperparameters,
+        over which the coefficients are integrated.
+
+        Parameters
+        ----------
+        data : RegimeData
+            The data that were fitted.
+        rows : int or None
+            At most so many rows, drawn at random; None for all. To compare models, take the
+            same rows: the same seed draws the same ones.
+        seed : int
+
+        Returns
+        -------
+        DataTree
+            That of the fit with groups ``log_likelihood``, ``log_prior``,
+            ``posterior_predictive`` and ``observed_data``.
+
+        Raises
+        ------
+        DataError
+            Where the data have other actions.
+
+        Examples
+        --------
+        >>> import arviz as az
+        >>> az.loo(posterior.with_log_likelihood(data, rows=200)).n_data_points
+        200
+        """
+        if data.names != self.actions:
+            raise DataError(
+                f"the data have actions {', '.join(map(repr, data.names))}, the posterior has "
+                f"{', '.join(map(repr, self.actions))}; give the data that were fitted"
+            )
+        chosen, log_density, drawn = rows_evaluated(self._prediction, data, rows, seed)
+        fixed = self.tree["constant_data"]["fixed_scale_of"].to_numpy()
+        hyperparameters = self.tree["posterior"].to_dataset()
+        dims = ("chain", "draw", "row")
+        coords = {**self._draw_coords(), "row": chosen}
+        more = {
+            "log_likelihood": xr.Dataset({"outcome": (dims, log_density)}, coords),
+            "log_prior": log_prior(self.model, self.terms.without(fixed), hyperparameters),
+            "posterior_predictive": xr.Dataset({"outcome": (dims, drawn)}, coords),
+            "observed_data": xr.Dataset(
+                {"outcome": ("row", data.outcome[chosen])}, {"row": chosen}
+            ),
+        }
+        old = {node.path: node.to_dataset(inherit=False) for node in self.tree.subtree}
+        return xr.DataTree.from_dict({**old, **more})
+
+    def _asked(self, points: Any, intervened: Sequence[str]) -> tuple[Array, NDArray[np.bool_]]:
+        """Checked points and mask, with a warning where the data do not answer."""
         values, chosen = self._points(points), self._mask(intervened)
         seen = [tuple(row) for row in self.tree["constant_data"]["intervened"].to_numpy() > 0]
         if not self.model.identifies(seen, tuple(chosen)):
@@ -128,13 +237,16 @@ class Posterior:
                 SupportWarning,
                 skip_file_prefixes=(PACKAGE,),
             )
-        mask = np.broadcast_to(chosen, values.shape)
-        out = self._coefficients @ self.terms.matrix(values, mask).T + self.terms.centre
+        return values, np.broadcast_to(chosen, values.shape)
+
+    def _along_points(
+        self, draws: Array, values: Array, intervened: Sequence[str], name: str
+    ) -> xr.DataArray:
         return xr.DataArray(
-            out,
+            draws,
             dims=("chain", "draw", "point"),
             coords={**self._draw_coords(), **self._point_coords(values)},
-            name="effect",
+            name=name,
             attrs={"intervened": ", ".join(intervened), "outcome": self._outcome_name},
         )
 
@@ -173,7 +285,7 @@ class Posterior:
                 "the outcome down into contributions"
             )
         values = self._points(grid)
-        draws = self._coefficients
+        draws = self._prediction.coefficients
         shape = (*draws.shape[:2], len(self.actions), len(values))
         unconfounded, bias = np.zeros(shape), np.zeros(shape)
         for term in self.terms.terms:
@@ -200,6 +312,7 @@ class Posterior:
         at: Mapping[str, float] | None = None,
         *,
         levels: Sequence[float] = (0.5, 0.9),
+        predictive: float | None = None,
         size: int = 100,
         color: str = "C0",
         ax: "Axes | None" = None,
@@ -214,6 +327,8 @@ class Posterior:
             Where the other actions are held; at their medians where left out.
         levels : sequence of float
             Probabilities of the central bands.
+        predictive : float, optional
+            Probability of a central band of the outcome itself, drawn as dotted lines.
         size : int
             Number of points along the line.
         color : str
@@ -231,7 +346,16 @@ class Posterior:
         """
         from bayes_intgen.plots import plot_joint_effect
 
-        return plot_joint_effect(self, action, at, levels=levels, size=size, color=color, ax=ax)
+        return plot_joint_effect(
+            self,
+            action,
+            at,
+            levels=levels,
+            predictive=predictive,
+            size=size,
+            color=color,
+            ax=ax,
+        )
 
     def save(self, path: "str | os.PathLike[str]") -> None:
         """Write everything needed to predict again to one netCDF file.
@@ -246,10 +370,9 @@ class Posterior:
 
         save(self, path)
 
-    @property
-    def _coefficients(self) -> Array:
-        values: Array = self.tree["coefficients"]["coefficients"].to_numpy()
-        return values
+    @cached_property
+    def _prediction(self) -> Prediction:
+        return Prediction.of(self.tree, self.terms, self.spread)
 
     @property
     def _outcome_name(self) -> str:

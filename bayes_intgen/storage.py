@@ -83,7 +83,7 @@ def load(path: str | os.PathLike[str]) -> Posterior:
     _check_origin(source, tree)
     try:
         posterior = Posterior(tree)
-        for group in ("posterior", "sample_stats", "constant_data"):
+        for group in ("posterior", "sample_stats", "constant_data", "noise"):
             tree[group]
         found = tree["coefficients"]["coefficients"].sizes["coefficient"]
     except (KeyError, AttributeError) as error:

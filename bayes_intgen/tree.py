@@ -25,6 +25,7 @@ def assemble(
     coefficients: Array,
     statistics: Mapping[str, NDArray[Any]],
     *,
+    noise: Mapping[str, Array],
     fixed_scales: Mapping[str, float],
     settings: Mapping[str, Any],
 ) -> xr.DataTree:
@@ -35,6 +36,10 @@ def assemble(
     sites : mapping from hyperparameter to draws, shape (chain, draw, ...)
     coefficients : ndarray, shape (chain, draw, P)
     statistics : mapping from sample statistic to values, shape (chain, draw)
+    noise : mapping
+        ``quantile``: of the standardised noise, at evenly spaced probabilities; ``deviation``,
+        where the spread is fitted: draws of how far its heights are from their estimates, shape
+        (chain, draw, H).
     fixed_scales : mapping from term to scale
         Terms whose scale was not sampled; in the outcome's units, at the noise of the pilot fit.
     settings : mapping
@@ -84,6 +89,15 @@ def assemble(
             ],
         },
     )
+    probabilities = (np.arange(len(noise["quantile"])) + 0.5) / len(noise["quantile"])
+    noises = xr.Dataset(
+        {"quantile": ("probability", noise["quantile"])}, coords={"probability": probabilities}
+    )
+    if "deviation" in noise:
+        noises = noises.assign_coords(coords).assign(
+            {"deviation": ((*lead, "height"), noise["deviation"])}
+        )
+        noises = noises.assign_coords(height=np.arange(noise["deviation"].shape[-1]))
     stats = xr.Dataset({name: (lead, v) for name, v in statistics.items()}, coords=coords)
     tree = xr.DataTree.from_dict(
         {
@@ -91,6 +105,7 @@ def assemble(
             "sample_stats": stats,
             "constant_data": constant,
             "coefficients": drawn,
+            "noise": noises,
         }
     )
     tree.attrs = {

@@ -41,6 +41,14 @@ _PRIORS: dict[str, type[GP] | type[Spline] | type[Polynomial] | type[Linear]] = 
 }
 
 
+def degrees_of_freedom() -> dist.Distribution:
+    """Prior of Student-t noise: heavy tails are likely, normal ones possible.
+
+    Juárez and Steel (2010).
+    """
+    return dist.Gamma(2.0, 0.1)
+
+
 @dataclass(frozen=True)
 class Model(ABC):
     """A model before it has seen data.
@@ -112,8 +120,7 @@ class Model(ABC):
             mean += gates[:, i] * (functions[:, columns] @ coefficients[columns])
         sd = noise_sd * jnp.asarray(relative_sd)
         if self.noise == "student_t":
-            # Juárez and Steel (2010): heavy tails are likely, normal ones possible.
-            df = numpyro.sample("df", dist.Gamma(2.0, 0.1))
+            df = numpyro.sample("df", degrees_of_freedom())
             rows: dist.Distribution = dist.StudentT(df, mean, sd)
         else:
             rows = dist.Normal(mean, sd)

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from bayes_intgen.bases import Coordinate
-from bayes_intgen.noise import KNOTS, Spread
+from bayes_intgen.noise import KNOTS, draw_shape, estimate_spread, shape_of
+
+
+def variance_of(actions, intervened):
+    return 0.5 + intervened[:, 0] * (1 + actions[:, 0] ** 2) / 2 + (1 - intervened[:, 1])
 
 
 def rows(n: int, seed: int, dependent: bool):
@@ -10,10 +14,7 @@ def rows(n: int, seed: int, dependent: bool):
     rng = np.random.default_rng(seed)
     actions = rng.normal(size=(n, 2)) * [1.0, 50.0]
     intervened = rng.random((n, 2)) < 0.5
-    variance = np.full(n, 2.0)
-    if dependent:
-        z = actions[:, 0]
-        variance = 0.5 + intervened[:, 0] * (1 + z**2) / 2 + (1 - intervened[:, 1])
+    variance = variance_of(actions, intervened) if dependent else np.full(n, 2.0)
     coordinates = tuple(Coordinate.of(actions[:, k]) for k in range(2))
     return actions, intervened, rng.normal(size=n) * np.sqrt(variance), variance, coordinates
 
@@ -21,7 +22,7 @@ def rows(n: int, seed: int, dependent: bool):
 @pytest.mark.parametrize("dependent", [True, False])
 def test_the_variance_function_is_recovered(dependent: bool) -> None:
     actions, intervened, residuals, variance, coordinates = rows(20_000, 0, dependent)
-    spread = Spread.of(actions, intervened, residuals, coordinates)
+    spread = estimate_spread(actions, intervened, residuals, coordinates).spread
     estimate = spread(actions, intervened)
     assert estimate.mean() == pytest.approx(1)
     ratio = estimate * residuals.var() / variance
@@ -34,9 +35,9 @@ def test_the_variance_function_is_recovered(dependent: bool) -> None:
 
 def test_it_is_positive_and_does_not_depend_on_units() -> None:
     actions, intervened, residuals, _, coordinates = rows(300, 1, True)
-    one = Spread.of(actions, intervened, residuals, coordinates)
+    one = estimate_spread(actions, intervened, residuals, coordinates).spread
     scaled = tuple(Coordinate.of(actions[:, k] * 1e-6) for k in range(2))
-    other = Spread.of(actions * 1e-6, intervened, residuals * 1e5, scaled)
+    other = estimate_spread(actions * 1e-6, intervened, residuals * 1e5, scaled).spread
     far = np.array([[1e3, -1e6], [0.0, 0.0]])
     masks = np.array([[True, False], [False, True]])
     assert (one(far, masks) > 0).all()
@@ -48,6 +49,43 @@ def test_many_equal_values_share_a_height() -> None:
     actions, intervened, residuals, _, _ = rows(500, 2, False)
     actions[:450, 0] = 0.0
     coordinates = tuple(Coordinate.of(actions[:, k]) for k in range(2))
-    spread = Spread.of(actions, intervened, residuals, coordinates)
+    spread = estimate_spread(actions, intervened, residuals, coordinates).spread
     assert len(np.unique(spread.knots[0])) < len(KNOTS)
     assert np.isfinite(spread(actions, intervened)).all()
+
+
+def test_draws_of_the_variance_are_as_wide_as_its_error() -> None:
+    """Over repetitions, errors of the estimate in units of its own standard deviation."""
+    points = np.array([[0.0, 0.0], [1.0, 50.0], [-1.0, 0.0]])
+    masks = np.array([[True, True], [True, False], [False, False]])
+    truth = np.array([1.0, 2.5, 1.5])
+    ratios = []
+    for seed in range(40):
+        actions, intervened, residuals, _, coordinates = rows(2000, seed, True)
+        found = estimate_spread(actions, intervened, residuals, coordinates)
+        deviations = found.draw((400,), np.random.default_rng(seed))
+        draws = np.log(found.spread.drawn(points, masks, deviations))
+        np.testing.assert_allclose(
+            np.exp(draws.mean(axis=0)), found.spread(points, masks), rtol=0.1
+        )
+        # Relative to the mean over rows, which is the common factor's to get right.
+        centre = np.log(truth / np.mean(variance_of(actions, intervened)))
+        ratios.append((draws.mean(axis=0) - centre) / draws.std(axis=0))
+    scale = np.sqrt(np.mean(np.square(ratios)))
+    # 120 ratios, three at a time correlated: their root mean square is 1 to within 0.15 or so.
+    assert 0.7 < scale < 1.35
+
+
+def test_the_shape_is_that_of_the_standardised_residuals() -> None:
+    rng = np.random.default_rng(0)
+    variance = rng.uniform(0.5, 3, size=50_000)
+    skewed = (rng.gamma(2.0, size=50_000) - 2) / np.sqrt(2)
+    shape = shape_of(5.0 * skewed * np.sqrt(variance), variance)
+    assert shape.mean() == pytest.approx(0, abs=1e-12)
+    assert shape.std() == pytest.approx(1)
+    drawn = draw_shape(shape, (200, 500), rng)
+    at = [0.05, 0.5, 0.95]
+    # A sample quantile's error is about 1 / (density * sqrt(n)): under 0.02 here.
+    np.testing.assert_allclose(np.quantile(drawn, at), np.quantile(skewed, at), atol=0.04)
+    # Negative control: a normal distribution has other quantiles.
+    assert abs(np.quantile(drawn, 0.05) + 1.645) > 0.4

@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from scipy.stats import lognorm, norm
 
 import bayes_intgen as bi
+
+from conftest import joint_truth
 
 POINTS = np.array([[0.0, 0.0], [0.5, -0.5], [-0.5, 0.25]])
 
@@ -125,3 +128,100 @@ def test_effects_that_the_regimes_do_not_identify_say_so(data) -> None:
         alone = fitted.effect(POINTS, ["red"])
     # The answer falls back on the prior: it is far wider than what was seen.
     assert (joint.std(("chain", "draw")) > 3 * alone.std(("chain", "draw"))).all()
+
+
+def joint_outcomes(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Actions set at random and outcomes: `conftest.confounded_rows` with both actions set."""
+    rng = np.random.default_rng(seed)
+    actions = rng.normal(size=(rows, 2))
+    causes, noise = rng.normal(scale=0.5, size=(rows, 2)), rng.normal(scale=0.2, size=rows)
+    return actions, joint_truth(actions) + causes.sum(axis=1) + noise
+
+
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
+def test_predictive_bands_hold_outcomes_and_effect_bands_do_not(posterior) -> None:
+    actions, outcome = joint_outcomes(4000, seed=21)
+
+    def cover(draws) -> float:
+        low, high = draws.quantile([0.05, 0.95], ("chain", "draw")).to_numpy()
+        return float(np.mean((low < outcome) & (outcome < high)))
+
+    # From 300 rows a regime the joint variance is known to 9%, bands to 4.5%, cover to 1.5 points.
+    assert cover(posterior.outcome(actions)) == pytest.approx(0.9, abs=0.045)
+    assert cover(posterior.joint_effect(actions)) < 0.3
+    # The variance of a set action differs from that of an observed one: 0.25 against 0.16
+    # of red's cause, 0.125 of green's.
+    seen = posterior.outcome(POINTS, intervened=[]).var(("chain", "draw")).mean()
+    every = posterior.outcome(POINTS).var(("chain", "draw")).mean()
+    assert float(every) == pytest.approx(0.54, rel=0.27)
+    assert float(seen) == pytest.approx(0.25 * 0.64 / 0.89 + 0.125 + 0.04, rel=0.24)
+    assert float(every) > 1.15 * float(seen)
+
+
+def test_outcomes_follow_the_seed_and_average_to_the_effect(posterior) -> None:
+    one, same, other = (posterior.outcome(POINTS, ["red"], seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert not np.isclose(one, other).any()
+    gap = (one - posterior.effect(POINTS, ["red"])).mean(("chain", "draw"))
+    assert (np.abs(gap) < 4 * one.std(("chain", "draw")) / np.sqrt(1000)).all()
+
+
+def test_densities_of_rows_and_of_the_prior(data, posterior) -> None:
+    tree = posterior.with_log_likelihood(data, rows=40, seed=3)
+    chosen = tree["log_likelihood"]["row"].to_numpy()
+    assert len(set(chosen)) == 40
+    row = int(chosen[7])
+    which = [n for n, was in zip(data.names, data.intervened[row], strict=True) if was]
+    mean = posterior.effect(data.actions[[row]], which).to_numpy()[..., 0]
+    deviations = tree["noise"]["deviation"].to_numpy()
+    variance = posterior.spread.drawn(data.actions[[row]], data.intervened[[row]], deviations)
+    sd = tree["posterior"]["noise_sd"].to_numpy() * np.sqrt(variance[..., 0])
+    expected = norm.logpdf(data.outcome[row], mean, sd)
+    np.testing.assert_allclose(tree["log_likelihood"]["outcome"][..., 7], expected, rtol=1e-9)
+    assert float(tree["observed_data"]["outcome"][7]) == data.outcome[row]
+
+    priors = posterior.model.hyperpriors(
+        posterior.terms.without(tree["constant_data"]["fixed_scale_of"].to_numpy())
+    )
+    scale = tree["posterior"]["scale"].to_numpy()
+    sigma, median = priors.scale.sigma, np.exp(priors.scale.log_median)
+    np.testing.assert_allclose(
+        tree["log_prior"]["scale"], lognorm.logpdf(scale, sigma, scale=median), rtol=1e-9
+    )
+    assert set(tree["log_prior"].data_vars) == {"scale", "lengthscale", "noise_sd"}
+    # All rows, in several chunks, are the same rows.
+    whole = posterior.with_log_likelihood(data, rows=None)["log_likelihood"]["outcome"]
+    assert whole.sizes["row"] == len(data)
+    np.testing.assert_allclose(whole[..., row], expected, rtol=1e-9)
+
+
+def test_arviz_compares_and_checks_models(data, posterior) -> None:
+    import arviz as az
+    import matplotlib.pyplot as plt
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        pooled = bi.fit(data, bi.models.pooled(), draws=250, progress=False)
+    trees = {
+        "additive": posterior.with_log_likelihood(data, rows=300),
+        "pooled": pooled.with_log_likelihood(data, rows=300),
+    }
+    table = az.compare(trees)
+    assert table.index[0] == "additive"
+    assert table.loc["pooled", "elpd_diff"] > 2 * table.loc["pooled", "dse"]
+    az.plot_loo_pit(trees["additive"])
+    plt.close("all")
+    sensitivity = az.psense_summary(
+        posterior.with_log_likelihood(data, rows=None), var_names=["noise_sd"]
+    )
+    assert float(sensitivity.loc["noise_sd", "likelihood"]) > 0.05
+    assert float(sensitivity.loc["noise_sd", "prior"]) < 0.05
+
+
+def test_other_data_have_no_likelihood_here(posterior) -> None:
+    rng = np.random.default_rng(0)
+    other = bi.RegimeData.from_arrays(
+        rng.normal(size=(40, 1)), rng.normal(size=40), np.arange(40)[:, None] < 20
+    )
+    with pytest.raises(bi.DataError, match="give the data that were fitted"):
+        posterior.with_log_likelihood(other)

@@ -7,7 +7,12 @@ from typing import Self
 import numpy as np
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import StructuralCausalModel, random_graph
+from bayes_intgen.simulators.base import (
+    StructuralCausalModel,
+    normal_density,
+    random_graph,
+    random_weights,
+)
 
 EDGE_PROBABILITY = 0.5
 
@@ -54,10 +59,7 @@ class Linear(StructuralCausalModel):
         """
         rng = np.random.default_rng(seed)
         names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        between = np.zeros((count, count))
-        for k, name in enumerate(names):
-            for parent in graph[name]:
-                between[k, names.index(parent)] = rng.uniform(-0.5, 0.5)
+        between = random_weights(names, graph, -0.5, 0.5, rng)
         six = [rng.uniform(0.5, 1.5, size=count) for _ in range(6)]
         alpha, beta, gamma, cause_sd, action_sd, setting_sd = six
         noise_sd = float(rng.uniform(0.5, 1.5))
@@ -77,6 +79,13 @@ class Linear(StructuralCausalModel):
             self.gamma[action] * causes[:, action] + actions @ self.between[action] + own
         )
 
+    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
+        own = values - self.gamma[action] * causes[:, action] - actions @ self.between[action]
+        possible = own > 0
+        own = np.where(possible, own, 1.0)
+        sd = self.action_sd[action]
+        return np.where(possible, normal_density(np.log(own) / sd) / (sd * own), 0.0)
+
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         return np.asarray(np.exp(rng.normal(size=rows) * self.setting_sd[action]))
 
@@ -92,6 +101,11 @@ class Linear(StructuralCausalModel):
 
     def unconfounded_variance(self, action: int, values: Array) -> Array:
         return np.full_like(values, self.beta[action] ** 2 * _variance(self.cause_sd[action]))
+
+    @property
+    def cause_moments(self) -> tuple[Array, Array]:
+        squares = self.cause_sd**2
+        return np.exp(squares / 2), np.sqrt(np.exp(squares) * np.expm1(squares))
 
     @property
     def noise_variance(self) -> float:

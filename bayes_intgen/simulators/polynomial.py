@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import StructuralCausalModel, random_graph
+from bayes_intgen.simulators.base import StructuralCausalModel, normal_density, random_graph
 
 Law = Literal["gaussian", "uniform", "logistic"]
 LAWS: tuple[Law, ...] = ("gaussian", "uniform", "logistic")
@@ -27,11 +27,44 @@ def draw(law: Law, sd: float, rows: int, rng: np.random.Generator) -> Array:
     return rng.logistic(scale=sd * np.sqrt(3) / np.pi, size=rows)
 
 
+def density(law: Law, sd: float, values: Array) -> Array:
+    """Density of the draws that :func:`draw` gives."""
+    scaled = values / sd
+    if law == "gaussian":
+        return normal_density(scaled) / sd
+    if law == "uniform":
+        return np.where(np.abs(scaled) < np.sqrt(3), 1 / (2 * np.sqrt(3) * sd), 0.0)
+    # Even in its argument; the negative half does not overflow.
+    falling = np.exp(-np.abs(scaled) * np.pi / np.sqrt(3))
+    return np.asarray(np.pi / np.sqrt(3) * falling / (1 + falling) ** 2 / sd)
+
+
 def quadratic(coefficients: Array, variables: list[Array]) -> Array:
     """A polynomial of order two: constant, linear terms, then products in order."""
     columns = [np.ones_like(variables[0]), *variables]
     columns += [x * y for x, y in combinations_with_replacement(variables, 2)]
     return np.asarray(np.stack(columns, axis=-1) @ coefficients)
+
+
+def in_last(coefficients: Array, others: list[Array]) -> tuple[Array, Array, float]:
+    """The polynomial of :func:`quadratic` as x + y v + z v^2 in its last variable v."""
+    count = len(others)
+    products = dict(
+        zip(
+            combinations_with_replacement(range(count + 1), 2),
+            coefficients[count + 2 :],
+            strict=True,
+        )
+    )
+    constant = np.full_like(others[0], coefficients[0])
+    slope = np.full_like(others[0], coefficients[count + 1])
+    for i, one in enumerate(others):
+        slope += products[i, count] * one
+        factor = np.full_like(one, coefficients[i + 1])
+        for j in range(i, count):
+            factor += products[i, j] * others[j]
+        constant += factor * one
+    return constant, slope, float(products[count, count])
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +146,25 @@ class Polynomial(StructuralCausalModel):
     def draw_action(
         self, action: int, causes: Array, actions: Array, rng: np.random.Generator
     ) -> Array:
-        parents = [self.names.index(name) for name in self.graph[self.names[action]]]
         own = draw(self.action_laws[action], NOISE_SD, len(causes), rng)
-        variables = [*(actions[:, j] for j in parents), causes[:, action], own]
+        variables = [*(actions[:, j] for j in self.parents(action)), causes[:, action], own]
         return quadratic(self.action_coefficients[action], variables)
+
+    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
+        # A_k is quadratic in v: gap + slope v + curvature v^2 = 0 at the values asked about.
+        given = [*(actions[:, j] for j in self.parents(action)), causes[:, action]]
+        at_zero, slope, curvature = in_last(self.action_coefficients[action], given)
+        gap = at_zero - values
+        discriminant = slope**2 - 4 * curvature * gap
+        # The square root is |dA/dv| at either root.
+        root = np.sqrt(np.where(discriminant > 0, discriminant, 1.0))
+        # Of two formulas for a root, the one in which nothing cancels.
+        larger = -(slope + np.copysign(root, slope)) / 2
+        with np.errstate(divide="ignore", over="ignore"):
+            roots = (larger / curvature, gap / larger)
+        law = self.action_laws[action]
+        total = density(law, NOISE_SD, roots[0]) + density(law, NOISE_SD, roots[1])
+        return np.where(discriminant > 0, total / root, 0.0)
 
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         mean, sd = self.settings[action]
@@ -138,6 +186,11 @@ class Polynomial(StructuralCausalModel):
         linear = (of_c + of_ac * values) ** 2 * CAUSE_SD**2
         # The laws are symmetric: c and c^2 are uncorrelated.
         return np.asarray(linear + of_cc**2 * (kurtosis - 1) * CAUSE_SD**4)
+
+    @property
+    def cause_moments(self) -> tuple[Array, Array]:
+        count = len(self.names)
+        return np.zeros(count), np.full(count, CAUSE_SD)
 
     @property
     def noise_variance(self) -> float:

@@ -2,9 +2,21 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.simulators import Linear, Polynomial, StructuralCausalModel
+from bayes_intgen.simulators import (
+    DoseResponse,
+    Linear,
+    MediaMix,
+    Polynomial,
+    StructuralCausalModel,
+)
 
-MODELS = [Polynomial.random(3, seed=1), Polynomial.random(4, seed=2), Linear.random(3, seed=1)]
+MODELS = [
+    Polynomial.random(3, seed=1),
+    Polynomial.random(4, seed=2),
+    Linear.random(3, seed=1),
+    MediaMix.random(3, seed=1),
+    DoseResponse.random(3, seed=1),
+]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: type(m).__name__)

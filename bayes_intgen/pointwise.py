@@ -1,0 +1,63 @@
+"""What ArviZ compares models by: densities of rows and of hyperparameters, draw by draw."""
+
+import jax
+import numpy as np
+import numpyro.distributions as dist
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_intgen.bases import Array
+from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.models import Model
+from bayes_intgen.models.base import degrees_of_freedom
+from bayes_intgen.prediction import Prediction
+from bayes_intgen.regimes import RegimeData
+
+# Numbers that are in memory at once: draws times rows.
+CHUNK = 4_000_000
+
+
+def rows_evaluated(
+    prediction: Prediction, data: RegimeData, rows: int | None, seed: int
+) -> tuple[NDArray[np.int_], Array, Array]:
+    """Some rows of the data, with log densities and predictive draws of their outcomes.
+
+    Returns
+    -------
+    chosen : ndarray of int, shape (n,)
+    log_density, drawn : ndarray, shape (chain, draw, n)
+    """
+    chosen = np.arange(len(data))
+    if rows is not None and rows < len(data):
+        chosen = np.sort(np.random.default_rng(seed).choice(len(data), rows, replace=False))
+    rng = np.random.default_rng([seed, 1])
+    log_density, drawn = [], []
+    for part in np.array_split(chosen, -(-prediction.sd.size * len(chosen) // CHUNK)):
+        actions, intervened = data.actions[part], data.intervened[part]
+        log_density.append(prediction.log_density(actions, intervened, data.outcome[part]))
+        drawn.append(prediction.draw(actions, intervened, rng))
+    return chosen, np.concatenate(log_density, axis=-1), np.concatenate(drawn, axis=-1)
+
+
+def log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Dataset:
+    """Log prior densities of drawn hyperparameters, named and shaped as they are.
+
+    Parameters
+    ----------
+    model : Model
+    terms : Decomposition
+        Less the terms whose scale was not sampled.
+    draws : Dataset
+        Group ``posterior`` of a fit.
+    """
+    found = xr.Dataset(coords=draws.coords)
+    with jax.enable_x64(True):
+        densities: dict[str, dist.Distribution] = {
+            name: dist.LogNormal(prior.log_median, prior.sigma)
+            for name, prior in model.hyperpriors(terms).sites.items()
+        }
+        if "df" in draws:
+            densities["df"] = degrees_of_freedom()
+        for name, density in densities.items():
+            found[name] = draws[name].dims, np.asarray(density.log_prob(draws[name].to_numpy()))
+    return found

@@ -1,0 +1,164 @@
+"""Doses of several drugs and a clinical score, confounded by severity."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy.special import expit, logit
+
+from bayes_intgen.bases import Array
+from bayes_intgen.simulators.base import (
+    StructuralCausalModel,
+    normal_density,
+    random_graph,
+    random_weights,
+)
+
+EDGE_PROBABILITY = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class DoseResponse(StructuralCausalModel):
+    """Daily doses in mg, and a score that is worse when higher.
+
+    The hidden cause of a dose is the severity of the symptom that the drug treats,
+    standard normal. Sicker patients get more and do worse, so that in observational data
+    the drugs look less useful than they are:
+
+        A_k = highest_k expit(usual_k + pull_k C_k + sum_j b_kj (A_j / highest_j - 1/2) + chance)
+        f_k(a, c) = -benefit_k (1 + boost_k c) relief_k(a) + burden_k c
+
+    with relief(a) = expit((a - ed50) / width) - expit(-ed50 / width), which is zero without
+    the drug. In an experiment doses spread over (0, highest).
+
+    Attributes
+    ----------
+    names, graph
+        As in :class:`StructuralCausalModel`.
+    highest : ndarray, shape (K,)
+        Highest dose; between 20 and 200 in random models.
+    usual, pull, action_sd : ndarray, shape (K,)
+        Level, change with severity and standard deviation of chance, in log odds of the
+        share of the highest dose.
+    between : ndarray, shape (K, K)
+        b_kj: how a dose depends on those given before.
+    setting_sd : ndarray, shape (K,)
+        Standard deviation of the log odds under do.
+    benefit, boost, burden : ndarray, shape (K,)
+        Points of the score that the drug takes off, their relative change with severity,
+        and the points that severity adds.
+    ed50, width : ndarray, shape (K,)
+        Dose in the middle of the response, and the width of its rise.
+    level : float
+        Mean score without drugs.
+    noise_sd : float
+    """
+
+    names: tuple[str, ...]
+    graph: Mapping[str, tuple[str, ...]]
+    highest: Array
+    usual: Array
+    pull: Array
+    action_sd: Array
+    between: Array
+    setting_sd: Array
+    benefit: Array
+    boost: Array
+    burden: Array
+    ed50: Array
+    width: Array
+    level: float
+    noise_sd: float
+
+    @classmethod
+    def random(cls, count: int, seed: int) -> Self:
+        """A random model with ``count`` drugs.
+
+        Examples
+        --------
+        >>> DoseResponse.random(3, seed=0).names
+        ('drug1', 'drug2', 'drug3')
+        """
+        rng = np.random.default_rng(seed)
+        drugs = [f"drug{k + 1}" for k in range(count)]
+        names, graph = random_graph(count, EDGE_PROBABILITY, rng, drugs)
+        highest = np.exp(rng.uniform(np.log(20), np.log(200), count))
+        return cls(
+            names,
+            graph,
+            highest,
+            usual=rng.uniform(-0.5, 0.5, count),
+            pull=rng.uniform(0.5, 0.9, count),
+            action_sd=rng.uniform(0.4, 0.7, count),
+            between=random_weights(names, graph, -2, 2, rng),
+            setting_sd=rng.uniform(1.5, 2, count),
+            benefit=rng.uniform(6, 15, count),
+            boost=rng.uniform(0.1, 0.3, count),
+            burden=rng.uniform(2, 5, count),
+            ed50=highest * rng.uniform(0.3, 0.6, count),
+            width=highest * rng.uniform(0.08, 0.15, count),
+            level=float(rng.uniform(40, 60)),
+            noise_sd=float(rng.uniform(2, 4)),
+        )
+
+    def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
+        return rng.normal(size=(rows, len(self.names)))
+
+    def draw_action(
+        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
+    ) -> Array:
+        chance = rng.normal(size=len(causes)) * self.action_sd[action]
+        odds = self._log_odds(action, causes, actions) + chance
+        return np.asarray(self.highest[action] * expit(odds))
+
+    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
+        share = values / self.highest[action]
+        possible = (share > 0) & (share < 1)
+        share = np.where(possible, share, 0.5)
+        sd = self.action_sd[action]
+        scaled = (logit(share) - self._log_odds(action, causes, actions)) / sd
+        slope = sd * share * (1 - share) * self.highest[action]
+        return np.where(possible, normal_density(scaled) / slope, 0.0)
+
+    def _log_odds(self, action: int, causes: Array, actions: Array) -> Array:
+        """Mean log odds of A_k as a share of the highest dose, given cause and parents."""
+        odds = self.usual[action] + self.pull[action] * causes[:, action]
+        for j in self.parents(action):
+            odds = odds + self.between[action, j] * (actions[:, j] / self.highest[j] - 0.5)
+        return np.asarray(odds)
+
+    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+        odds = rng.normal(size=rows) * self.setting_sd[action]
+        return np.asarray(self.highest[action] * expit(odds))
+
+    def relief(self, action: int, values: Array) -> Array:
+        """Share of the benefit that a dose brings."""
+        ed50, width = self.ed50[action], self.width[action]
+        return np.asarray(expit((values - ed50) / width) - expit(-ed50 / width))
+
+    def contribution(self, action: int, values: Array, causes: Array) -> Array:
+        benefit = self.benefit[action] * (1 + self.boost[action] * causes)
+        return np.asarray(self.burden[action] * causes - benefit * self.relief(action, values))
+
+    def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
+        return rng.normal(self.level, self.noise_sd, size=rows)
+
+    def unconfounded(self, action: int, values: Array) -> Array:
+        return np.asarray(-self.benefit[action] * self.relief(action, values))
+
+    def unconfounded_variance(self, action: int, values: Array) -> Array:
+        boosted = self.boost[action] * self.unconfounded(action, values)
+        return np.asarray((boosted + self.burden[action]) ** 2)
+
+    @property
+    def cause_moments(self) -> tuple[Array, Array]:
+        return np.zeros(len(self.names)), np.ones(len(self.names))
+
+    @property
+    def noise_mean(self) -> float:
+        return self.level
+
+    @property
+    def noise_variance(self) -> float:
+        return self.noise_sd**2

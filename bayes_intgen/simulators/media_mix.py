@@ -1,0 +1,174 @@
+"""Spend in marketing channels and sales, confounded by the season."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from bayes_intgen.bases import Array
+from bayes_intgen.simulators.base import (
+    StructuralCausalModel,
+    normal_density,
+    random_graph,
+    random_weights,
+)
+
+CHANNELS = ("tv", "radio", "search", "social", "print", "outdoor", "video", "email")
+EDGE_PROBABILITY = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class MediaMix(StructuralCausalModel):
+    """Weekly spend in each channel, and sales, both in thousands of money.
+
+    The hidden cause of a channel is the demand in the segment that it serves, a seasonal
+    swing and chance: C = sqrt(2 share) sin(U) + sqrt(1 - share) Z, U uniform on (0, 2 pi),
+    of mean zero and variance one. Managers spend more where demand is high:
+
+        log A_k = log budget_k + pull_k C_k + sum_j b_kj (log A_j - log budget_j) + chance
+        f_k(a, c) = gain_k (1 + boost_k c) hill_k(a) + demand_k c
+
+    with hill(a) = a^h / (half^h + a^h). In an experiment spend is lognormal about a
+    multiple of the budget.
+
+    Attributes
+    ----------
+    names, graph
+        As in :class:`StructuralCausalModel`.
+    budget : ndarray, shape (K,)
+        Usual spend; between 10 and 100 in random models.
+    seasonal_share : ndarray, shape (K,)
+        Share of the season in the variance of demand.
+    pull : ndarray, shape (K,)
+        Change of log spend for one standard deviation of demand.
+    between : ndarray, shape (K, K)
+        b_kj: how much of a relative change in spend channel k takes over from channel j.
+    action_sd : ndarray, shape (K,)
+        Standard deviation of log spend left to chance.
+    test_level, setting_sd : ndarray, shape (K,)
+        Median of spend under do, as a multiple of the budget, and the standard deviation
+        of its logarithm.
+    gain, boost, demand : ndarray, shape (K,)
+        Sales at saturation, their relative change with demand, and sales from demand alone.
+    half_spend, steepness : ndarray, shape (K,)
+        Spend at half saturation, and the exponent h.
+    base : float
+        Sales without any spend.
+    noise_sd : float
+    """
+
+    names: tuple[str, ...]
+    graph: Mapping[str, tuple[str, ...]]
+    budget: Array
+    seasonal_share: Array
+    pull: Array
+    between: Array
+    action_sd: Array
+    test_level: Array
+    setting_sd: Array
+    gain: Array
+    boost: Array
+    demand: Array
+    half_spend: Array
+    steepness: Array
+    base: float
+    noise_sd: float
+
+    @classmethod
+    def random(cls, count: int, seed: int) -> Self:
+        """A random model with ``count`` channels.
+
+        Examples
+        --------
+        >>> MediaMix.random(3, seed=0).names
+        ('tv', 'radio', 'search')
+        """
+        rng = np.random.default_rng(seed)
+        channels = [*CHANNELS, *(f"channel{k + 1}" for k in range(len(CHANNELS), count))][:count]
+        names, graph = random_graph(count, EDGE_PROBABILITY, rng, channels)
+        budget = np.exp(rng.uniform(np.log(10), np.log(100), count))
+        gain = rng.uniform(20, 60, count)
+        return cls(
+            names,
+            graph,
+            budget,
+            seasonal_share=rng.uniform(0.4, 0.8, count),
+            pull=rng.uniform(0.3, 0.5, count),
+            between=random_weights(names, graph, 0.1, 0.4, rng),
+            action_sd=rng.uniform(0.25, 0.4, count),
+            test_level=np.exp(rng.uniform(-0.2, 0.2, count)),
+            setting_sd=rng.uniform(0.6, 0.8, count),
+            gain=gain,
+            boost=rng.uniform(0.05, 0.25, count),
+            demand=rng.uniform(0.08, 0.2, count) * gain,
+            half_spend=budget * rng.uniform(0.6, 1.5, count),
+            steepness=rng.uniform(1, 2, count),
+            base=float(rng.uniform(50, 150)),
+            noise_sd=float(rng.uniform(6, 12)),
+        )
+
+    def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
+        shape = (rows, len(self.names))
+        season = np.sin(rng.uniform(0, 2 * np.pi, size=shape))
+        chance = rng.normal(size=shape)
+        share = self.seasonal_share
+        return np.asarray(np.sqrt(2 * share) * season + np.sqrt(1 - share) * chance)
+
+    def draw_action(
+        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
+    ) -> Array:
+        chance = rng.normal(size=len(causes)) * self.action_sd[action]
+        return np.asarray(np.exp(self._usual(action, causes, actions) + chance))
+
+    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
+        possible = values > 0
+        spend = np.where(possible, values, 1.0)
+        sd = self.action_sd[action]
+        scaled = (np.log(spend) - self._usual(action, causes, actions)) / sd
+        return np.where(possible, normal_density(scaled) / (sd * spend), 0.0)
+
+    def _usual(self, action: int, causes: Array, actions: Array) -> Array:
+        """Median of log A_k given its cause and its parents."""
+        level = np.log(self.budget[action]) + self.pull[action] * causes[:, action]
+        for j in self.parents(action):
+            # Nothing spent on a parent has a logarithm of minus infinity, which is meant.
+            with np.errstate(divide="ignore"):
+                excess = np.log(np.maximum(actions[:, j], 0.0) / self.budget[j])
+            level = level + self.between[action, j] * excess
+        return np.asarray(level)
+
+    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+        level = self.budget[action] * self.test_level[action]
+        return np.asarray(level * np.exp(rng.normal(size=rows) * self.setting_sd[action]))
+
+    def saturation(self, action: int, values: Array) -> Array:
+        """hill_k(a), from 0 to 1; negative spend counts as none."""
+        power = (np.maximum(values, 0.0) / self.half_spend[action]) ** self.steepness[action]
+        return np.asarray(power / (1 + power))
+
+    def contribution(self, action: int, values: Array, causes: Array) -> Array:
+        gain = self.gain[action] * (1 + self.boost[action] * causes)
+        return np.asarray(gain * self.saturation(action, values) + self.demand[action] * causes)
+
+    def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
+        return rng.normal(self.base, self.noise_sd, size=rows)
+
+    def unconfounded(self, action: int, values: Array) -> Array:
+        return np.asarray(self.gain[action] * self.saturation(action, values))
+
+    def unconfounded_variance(self, action: int, values: Array) -> Array:
+        boosted = self.boost[action] * self.unconfounded(action, values)
+        return np.asarray((boosted + self.demand[action]) ** 2)
+
+    @property
+    def cause_moments(self) -> tuple[Array, Array]:
+        return np.zeros(len(self.names)), np.ones(len(self.names))
+
+    @property
+    def noise_mean(self) -> float:
+        return self.base
+
+    @property
+    def noise_variance(self) -> float:
+        return self.noise_sd**2
