@@ -213,8 +213,10 @@ def test_arviz_compares_and_checks_models(data, posterior) -> None:
     sensitivity = az.psense_summary(
         posterior.with_log_likelihood(data, rows=None), var_names=["noise_sd"]
     )
-    assert float(sensitivity.loc["noise_sd", "likelihood"]) > 0.05
-    assert float(sensitivity.loc["noise_sd", "prior"]) < 0.05
+    # The data decide the noise, not its prior.
+    likelihood, prior = sensitivity.loc["noise_sd", ["likelihood", "prior"]].astype(float)
+    assert likelihood > 0.05
+    assert likelihood > 3 * prior
 
 
 def test_other_data_have_no_likelihood_here(posterior) -> None:
