@@ -1,6 +1,6 @@
 """Bayesian joint effects of several interventions from data on one at a time."""
 
-from bayes_intgen import models, simulators
+from bayes_intgen import calibration, models, simulators
 from bayes_intgen.errors import (
     BayesIntgenError,
     BayesIntgenWarning,
@@ -34,6 +34,7 @@ __all__ = [
     "SavedFitError",
     "Spline",
     "SupportWarning",
+    "calibration",
     "fit",
     "load",
     "models",

@@ -4,8 +4,9 @@ All of it is arrays: programs that take them as arguments are compiled once for 
 and not again for every data set.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -94,6 +95,11 @@ class Hyperpriors:
             shaped = (self.lengthscale_of > 0) & (self.kernel_of == i)
             log_sd += jnp.where(shaped, log_spectral_sd(kernel, self.frequency, lengths), 0.0)
         return log_sd
+
+    def log_sd_at(self, sites: Mapping[str, Any]) -> jax.Array:
+        """As :meth:`log_sd`, for sampled sites by name."""
+        none = jnp.zeros(0)
+        return self.log_sd(sites.get("scale", none), sites.get("lengthscale", none))
 
     def padded(self, size: int) -> "Hyperpriors":
         """The same with coefficients that touch nothing, ``size`` in all."""

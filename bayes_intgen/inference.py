@@ -1,39 +1,31 @@
 """From data and a model to a posterior."""
 
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from threadpoolctl import threadpool_limits
-from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
+from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.condense import Condensed, TermEvidence
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.diagnostics import warn_of_problems
 from bayes_intgen.errors import DataError, ModelError
-from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients
-from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.models import Model, additive
-from bayes_intgen.models.base import collapsed
-from bayes_intgen.noise import ConstantSpread, Spread, SpreadEstimate, estimate_spread, shape_of
+from bayes_intgen.pilot import Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.sampling import Draws, nuts
 from bayes_intgen.targets import Target
 from bayes_intgen.tree import assemble
 
-ROWS_PER_BATCH = 8192
 # Log Bayes factor below which the data speak against a term. Zero is what a term has of which
 # the data say nothing: its scale must go on following its prior.
 AGAINST = -0.01
-# Noise below this share of the outcome's standard deviation is rounding, not noise.
-LEAST_NOISE = 1e-5
 
 
 class Settings(NamedTuple):
@@ -126,6 +118,39 @@ def fit(
             f"model must come from bayes_intgen.models, not be {type(model).__name__}; "
             "models.additive(prior=...) makes one"
         )
+    posterior = fit_decomposed(
+        data,
+        model,
+        model.decompose(data),
+        seed=seed,
+        chains=chains,
+        draws=draws,
+        warmup=warmup,
+        target_accept=target_accept,
+        collapse=collapse,
+        simplify=simplify,
+        progress=progress,
+    )
+    effect = posterior.effect(_probes(data), _asked(data, model))
+    warn_of_problems(posterior.tree, effect)
+    return posterior
+
+
+def fit_decomposed(
+    data: RegimeData,
+    model: Model,
+    terms: Decomposition,
+    *,
+    seed: int = 0,
+    chains: int = 4,
+    draws: int = 500,
+    warmup: int = 300,
+    target_accept: float = 0.8,
+    collapse: bool | None = None,
+    simplify: bool = True,
+    progress: bool = True,
+) -> Posterior:
+    """As :func:`fit`, for terms that were decomposed already, and without diagnostics."""
     for name, value, least in (
         ("chains", chains, 1),
         ("draws", draws, 4),
@@ -149,14 +174,13 @@ def fit(
         bool(simplify),
         bool(progress),
     )
-    terms = model.decompose(data)
     # Chains share the cores; a BLAS that spreads each small factorisation over all of them
     # too, as it does by default, makes everything wait for everything.
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
-        pilot = _pilot(data, model, terms, settings)
+        pilot = pilot_fit(data, model, terms, settings.progress)
         sample = _sample_collapsed if collapse else _sample_written_out
         sampled = sample(data, model, terms, pilot, settings)
-    posterior = Posterior(
+    return Posterior(
         assemble(
             data,
             model,
@@ -170,95 +194,9 @@ def fit(
             settings=settings._asdict(),
         )
     )
-    effect = posterior.effect(_probes(data), _asked(data, model))
-    warn_of_problems(posterior.tree, effect)
-    return posterior
 
 
-class _Collapsed:
-    """The posterior of the hyperparameters under a decomposition, given sums over rows.
-
-    Padded to a multiple of 16 coefficients, so that fits of nearly equal size share what is
-    compiled.
-    """
-
-    def __init__(self, model: Model, terms: Decomposition, sums: Sums) -> None:
-        self.terms = terms
-        size = -(-terms.size // 16) * 16
-        self.sums = sums.padded(size)
-        self.priors = model.hyperpriors(terms).padded(size)
-        self.target = Target(collapsed, (self.priors, self.sums), self.priors.start)
-
-    @property
-    def prior_sd(self) -> Array:
-        """Prior standard deviations of the unconstrained hyperparameters, shape (D,)."""
-        return self.target.flat(self.priors.prior_sd)
-
-    def moments(self, sites: dict[str, Array]) -> tuple[Array, Array]:
-        """Mean and covariance of the coefficients given the hyperparameters."""
-        mean, covariance = _moments(self.priors, self.sums, sites)
-        size = self.terms.size
-        return np.asarray(mean)[:size], np.asarray(covariance)[:size, :size]
-
-    def draw(self, sites: Mapping[str, Any], keys: jax.Array) -> Array:
-        """Coefficients for draws of the hyperparameters, shape (draw, P)."""
-        drawn = _draw(self.priors, self.sums, dict(sites), keys)
-        return np.asarray(drawn)[:, : self.terms.size]
-
-
-class _Pilot(NamedTuple):
-    """What is known before sampling: the noise's spread, the posterior it gives, its mode.
-
-    ``shape`` holds quantiles of the standardised noise, and ``estimate`` the spread with its
-    uncertainty where it is not constant.
-    """
-
-    spread: Spread | ConstantSpread
-    sums: Sums
-    posterior: _Collapsed
-    mode: Array
-    sites: dict[str, Array]
-    shape: Array
-    estimate: SpreadEstimate | None = None
-
-    @classmethod
-    def of(
-        cls,
-        data: RegimeData,
-        model: Model,
-        terms: Decomposition,
-        spread: Spread | ConstantSpread,
-        progress: bool,
-        start: Array | None = None,
-    ) -> Self:
-        sums = _sums(data, terms, spread, progress)
-        posterior = _Collapsed(model, terms, sums)
-        target = posterior.target
-        mode = target.mode(target.start if start is None else start, progress)
-        return cls(spread, sums, posterior, mode, target.constrain(mode), np.zeros(0))
-
-
-def _pilot(data: RegimeData, model: Model, terms: Decomposition, settings: Settings) -> _Pilot:
-    progress = settings.progress
-    first = _Pilot.of(data, model, terms, ConstantSpread(), progress)
-    noise_sd = float(first.sites["noise_sd"])
-    if not noise_sd > LEAST_NOISE * terms.unit:
-        raise DataError(
-            f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
-            f"{noise_sd:.1g} where its standard deviation is {terms.unit:.3g}), so there is "
-            "nothing to infer; check that it was not computed from them"
-        )
-    residuals = _residuals(data, first, progress)
-    if model.spread == "constant":
-        return first._replace(shape=shape_of(residuals, np.ones(len(data))))
-    estimate = estimate_spread(data.actions, data.intervened, residuals, terms.coordinates)
-    variance = estimate.spread(data.actions, data.intervened)
-    return _Pilot.of(data, model, terms, estimate.spread, progress, first.mode)._replace(
-        shape=shape_of(residuals, variance), estimate=estimate
-    )
-
-
-def _noise(pilot: _Pilot, settings: Settings) -> dict[str, Array]:
+def _noise(pilot: Pilot, settings: Settings) -> dict[str, Array]:
     """Quantiles of the noise's shape, and draws of its variance function."""
     if pilot.estimate is None:
         return {"quantile": pilot.shape}
@@ -267,7 +205,7 @@ def _noise(pilot: _Pilot, settings: Settings) -> dict[str, Array]:
     return {"quantile": pilot.shape, "deviation": deviations}
 
 
-def _weak_terms(terms: Decomposition, pilot: _Pilot) -> dict[str, float]:
+def _weak_terms(terms: Decomposition, pilot: Pilot) -> dict[str, float]:
     """Borrowed terms with evidence against them, each with the scale it keeps."""
     sites = pilot.sites
     mean, covariance = pilot.posterior.moments(sites)
@@ -287,72 +225,6 @@ def _weak_terms(terms: Decomposition, pilot: _Pilot) -> dict[str, float]:
         if evidence.log_bayes_factor < AGAINST:
             weak[term.name] = evidence.scale
     return weak
-
-
-def _batches(data: RegimeData, what: str, progress: bool) -> Iterator[RegimeData]:
-    """The data in pieces, with a bar that counts rows."""
-    with tqdm(
-        total=len(data), desc=what, unit=" rows", unit_scale=True, leave=False, disable=not progress
-    ) as bar:
-        for batch in data.batches(ROWS_PER_BATCH):
-            yield batch
-            bar.update(len(batch))
-
-
-def _sums(
-    data: RegimeData, terms: Decomposition, spread: Spread | ConstantSpread, progress: bool
-) -> Sums:
-    def batches() -> Iterator[tuple[Array, Array, Array]]:
-        for batch in _batches(data, "Sums over rows", progress):
-            yield (
-                terms.matrix(batch.actions, batch.intervened),
-                batch.outcome - terms.centre,
-                1.0 / spread(batch.actions, batch.intervened),
-            )
-
-    return Sums.over(batches())
-
-
-def _residuals(data: RegimeData, pilot: _Pilot, progress: bool) -> Array:
-    """Residuals of a pilot fit with constant spread, as wide as the noise is, shape (N,).
-
-    A row pulls the fit towards itself by its leverage h: its residual's variance is 1 - h of
-    its noise's (MacKinnon and White 1985, HC2).
-    """
-    terms = pilot.posterior.terms
-    mean, covariance = pilot.posterior.moments(pilot.sites)
-    root = np.linalg.cholesky(covariance) / float(pilot.sites["noise_sd"])
-    pieces = []
-    for batch in _batches(data, "Residuals", progress):
-        design = terms.matrix(batch.actions, batch.intervened)
-        leverage = np.square(design @ root).sum(axis=1)
-        residual = batch.outcome - terms.centre - design @ mean
-        pieces.append(residual / np.sqrt(np.clip(1 - leverage, 0.05, 1)))
-    return np.concatenate(pieces)
-
-
-def _log_sd(priors: Hyperpriors, sites: Mapping[str, Any]) -> jax.Array:
-    none = jnp.zeros(0)
-    return priors.log_sd(sites.get("scale", none), sites.get("lengthscale", none))
-
-
-@jax.jit
-def _moments(
-    priors: Hyperpriors, sums: Sums, sites: dict[str, jax.Array]
-) -> tuple[jax.Array, jax.Array]:
-    return conditional_moments(sums, priors.mean, _log_sd(priors, sites), sites["noise_sd"])
-
-
-@jax.jit
-def _draw(
-    priors: Hyperpriors, sums: Sums, sites: dict[str, jax.Array], keys: jax.Array
-) -> jax.Array:
-    def one(item: tuple[dict[str, jax.Array], jax.Array]) -> jax.Array:
-        sites, key = item
-        log_sd = _log_sd(priors, sites)
-        return draw_coefficients(key, sums, priors.mean, log_sd, sites["noise_sd"])
-
-    return jnp.asarray(jax.lax.map(one, (sites, keys)))
 
 
 def _starts(mode: Array, covariance: Array, settings: Settings) -> Array:
@@ -386,7 +258,7 @@ class _Sampled(NamedTuple):
 
 
 def _sample_collapsed(
-    data: RegimeData, model: Model, terms: Decomposition, pilot: _Pilot, settings: Settings
+    data: RegimeData, model: Model, terms: Decomposition, pilot: Pilot, settings: Settings
 ) -> _Sampled:
     """The hyperparameters by NUTS, then the coefficients exactly."""
     fixed = _weak_terms(terms, pilot) if settings.simplify else {}
@@ -398,7 +270,7 @@ def _sample_collapsed(
         np.concatenate([np.zeros(0, dtype=int), *dropped]),
         np.concatenate([np.zeros(0), *ratio]) / pilot.sites["noise_sd"],
     )
-    posterior = _Collapsed(model, kept, condensed.sums)
+    posterior = Collapsed(model, kept, condensed.sums)
     target, whole = posterior.target, pilot.posterior.target
     start = target.start.copy()
     for name, index in target.positions.items():
@@ -417,7 +289,7 @@ def _sample_collapsed(
     def of_chain(chain: int) -> Array:
         with jax.enable_x64(True):
             key = jax.random.fold_in(key_of_coefficients, chain)
-            mine = {name: jnp.asarray(values[chain]) for name, values in sites.items()}
+            mine = {name: values[chain] for name, values in sites.items()}
             return posterior.draw(mine, jax.random.split(key, settings.draws))
 
     with ThreadPoolExecutor() as pool:
@@ -428,7 +300,7 @@ def _sample_collapsed(
 
 
 def _sample_written_out(
-    data: RegimeData, model: Model, terms: Decomposition, pilot: _Pilot, settings: Settings
+    data: RegimeData, model: Model, terms: Decomposition, pilot: Pilot, settings: Settings
 ) -> _Sampled:
     """The generative program itself, started from the Gaussian pilot."""
     rows = (
@@ -445,7 +317,7 @@ def _sample_written_out(
     hyper = {name: pilot.mode[index] for name, index in pilot_target.positions.items()}
     priors = model.hyperpriors(terms)
     centre, spread = pilot.posterior.moments(pilot.sites)
-    sd = np.exp(np.asarray(_log_sd(priors, pilot.sites)))
+    sd = np.exp(np.asarray(priors.log_sd_at(pilot.sites)))
     start = {
         **{name: values.reshape(np.shape(priors.start[name])) for name, values in hyper.items()},
         "weights": (centre - priors.mean) / sd,

@@ -123,7 +123,7 @@ class Posterior:
         1
         """
         values, chosen = self._asked(points, intervened)
-        out = self._prediction.mean(values, chosen)
+        out = self.prediction.mean(values, chosen)
         return self._along_points(out, values, intervened, "effect")
 
     def outcome(
@@ -166,7 +166,7 @@ class Posterior:
         """
         names = self.actions if intervened is None else intervened
         values, chosen = self._asked(points, names)
-        out = self._prediction.draw(values, chosen, np.random.default_rng(seed))
+        out = self.prediction.draw(values, chosen, np.random.default_rng(seed))
         return self._along_points(out, values, names, "outcome")
 
     def with_log_likelihood(
@@ -209,7 +209,7 @@ class Posterior:
                 f"the data have actions {', '.join(map(repr, data.names))}, the posterior has "
                 f"{', '.join(map(repr, self.actions))}; give the data that were fitted"
             )
-        chosen, log_density, drawn = rows_evaluated(self._prediction, data, rows, seed)
+        chosen, log_density, drawn = rows_evaluated(self.prediction, data, rows, seed)
         fixed = self.tree["constant_data"]["fixed_scale_of"].to_numpy()
         hyperparameters = self.tree["posterior"].to_dataset()
         dims = ("chain", "draw", "row")
@@ -285,7 +285,7 @@ class Posterior:
                 "the outcome down into contributions"
             )
         values = self._points(grid)
-        draws = self._prediction.coefficients
+        draws = self.prediction.coefficients
         shape = (*draws.shape[:2], len(self.actions), len(values))
         unconfounded, bias = np.zeros(shape), np.zeros(shape)
         for term in self.terms.terms:
@@ -371,7 +371,8 @@ class Posterior:
         save(self, path)
 
     @cached_property
-    def _prediction(self) -> Prediction:
+    def prediction(self) -> Prediction:
+        """The same in arrays, without checks or labels."""
         return Prediction.of(self.tree, self.terms, self.spread)
 
     @property

@@ -1,0 +1,249 @@
+"""Do the bands mean what they say? Ranks of simulated truths, and cover of known ones."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+from numpyro.infer import Predictive
+
+from bayes_intgen.bases import Array
+from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.errors import ModelError
+from bayes_intgen.inference import fit, fit_decomposed
+from bayes_intgen.models import Model, additive
+from bayes_intgen.regimes import RegimeData
+from bayes_intgen.simulators import StructuralCausalModel
+
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+
+
+def ranks(
+    data: RegimeData,
+    model: Model | None = None,
+    *,
+    simulations: Iterable[int] = range(200),
+    points: ArrayLike | None = None,
+    fitted: Model | None = None,
+    **settings: Any,
+) -> xr.DataTree:
+    """Simulation-based calibration of a model (Talts et al. 2018, arXiv 1804.06788).
+
+    Each simulation draws hyperparameters and coefficients from the prior and outcomes from
+    them, at the actions and masks of the data, and fits them. Where sampling is right, the
+    share of posterior draws below the true value is uniform for every quantity.
+
+    Parameters
+    ----------
+    data : RegimeData
+        Its actions and masks are used, and its outcome's mean and standard deviation, which
+        the priors are relative to.
+    model : Model, optional
+        By default ``additive()``.
+    simulations : iterable of int
+        A seed each; parts of a study may run elsewhere and be concatenated along ``draw``.
+    points : array_like, shape (M, K), optional
+        Where the joint effect is ranked; at three rows of the data where left out.
+    fitted : Model, optional
+        Another model to fit the simulations with: a negative control.
+    **settings
+        Of :func:`bayes_intgen.fit`.
+
+    Returns
+    -------
+    DataTree
+        Group ``prior_sbc``, which ``az.plot_ecdf_pit`` draws: the shares, dims (chain, draw,
+        ...) with a draw a simulation, of the intercept, the noise's standard deviation, the
+        joint effect and those hyperparameters that every fit has sampled.
+
+    Raises
+    ------
+    ModelError
+        Where the noise is not Gaussian.
+
+    Examples
+    --------
+    >>> model = bi.models.additive("linear")
+    >>> tree = ranks(data, model, simulations=range(2), draws=20, warmup=20, chains=2)
+    >>> tree["prior_sbc"]["joint_effect"].sizes["draw"]
+    2
+    """
+    model = additive() if model is None else model
+    fitted = model if fitted is None else fitted
+    if model.noise != "gaussian":
+        raise ModelError("ranks are for Gaussian noise: leave noise out of the model")
+    terms = model.decompose(data)
+    refitted = fitted.decompose(data)
+    where = data.actions[:: max(len(data) // 3, 1)][:3] if points is None else np.asarray(points)
+    found = [
+        _ranks_of(data, model, terms, fitted, refitted, where, seed, settings)
+        for seed in simulations
+    ]
+    # Terms that a fit has simplified away have no draws.
+    together = xr.concat(found, "draw", join="inner", data_vars="all", coords="minimal")
+    return xr.DataTree.from_dict({"prior_sbc": together.expand_dims(chain=[0])})
+
+
+def _ranks_of(
+    data: RegimeData,
+    model: Model,
+    terms: Decomposition,
+    fitted: Model,
+    refitted: Decomposition,
+    points: Array,
+    seed: int,
+    settings: dict[str, Any],
+) -> xr.Dataset:
+    """Shares of posterior draws below the truth in one simulation."""
+    with jax.enable_x64(True):
+        drawn = Predictive(model.written_out, num_samples=1)(
+            jax.random.key(seed),
+            terms,
+            jnp.asarray(terms.functions(data.actions)),
+            jnp.asarray(terms.gates(data.intervened)),
+            jnp.ones(len(data)),
+        )
+        truth = {name: np.asarray(value)[0] for name, value in drawn.items()}
+    simulated = RegimeData(
+        data.names,
+        data.outcome_name,
+        data.actions,
+        truth["outcome"] + terms.centre,
+        data.intervened,
+    )
+    posterior = fit_decomposed(
+        simulated, fitted, refitted, seed=seed, **{"progress": False, **settings}
+    )
+    draws = posterior.tree["posterior"].to_dataset()
+    mask = np.ones(points.shape, dtype=bool)
+    design = terms.matrix(points, mask)
+    effect = posterior.prediction.mean(points, mask)
+    out = xr.Dataset(
+        {
+            "joint_effect": (
+                "point",
+                np.mean(effect < truth["coefficients"] @ design.T + terms.centre, axis=(0, 1)),
+            ),
+            "intercept": _share(draws["intercept"], truth["coefficients"][0] + terms.centre),
+            "noise_sd": _share(draws["noise_sd"], truth["noise_sd"]),
+        },
+        coords={"point": np.arange(len(points)), "draw": seed},
+    )
+    labels = {"scale": terms.scaled, "lengthscale": terms.stretched}
+    for name, every in labels.items():
+        if name in draws and name in truth:
+            values = xr.DataArray(truth[name], coords={f"{name}_of": list(every)})
+            out[name] = _share(draws[name], values.sel({f"{name}_of": draws[f"{name}_of"]}))
+    return out
+
+
+def _share(draws: xr.DataArray, truth: Any) -> xr.DataArray:
+    share: xr.DataArray = (draws < truth).mean(("chain", "draw"))
+    return share
+
+
+def cover(
+    world: StructuralCausalModel,
+    *,
+    rows: int,
+    seed: int,
+    model: Model | None = None,
+    points: int = 1000,
+    levels: Sequence[float] = LEVELS,
+    **settings: Any,
+) -> xr.Dataset:
+    """How often bands hold the truth in one simulated world.
+
+    Parameters
+    ----------
+    world : StructuralCausalModel
+    rows : int
+        In each regime: nothing set, and each action set alone.
+    seed : int
+        Of the rows, the fit and the joint points.
+    model : Model, optional
+        By default ``additive()``.
+    points : int
+        Joint interventions, drawn as the world's own.
+    levels : sequence of float
+        Probabilities of the central bands.
+    **settings
+        Of :func:`bayes_intgen.fit`.
+
+    Returns
+    -------
+    Dataset, dims (of, level)
+        ``cover``: the share of points at which the band holds the true joint effect
+        (``of="effect"``) or an outcome (``of="outcome"``); ``width``: the mean width of the
+        bands, relative to the outcome's standard deviation under joint interventions. Scalars
+        ``error``, the root mean square error of the posterior mean, and ``divergences``.
+
+    Examples
+    --------
+    >>> world = bi.simulators.Linear.random(2, seed=0)
+    >>> table = cover(world, rows=50, seed=0, draws=20, warmup=20, chains=2)
+    >>> table["cover"].dims
+    ('of', 'level')
+    """
+    data = world.dataset(rows, seed=seed)
+    posterior = fit(data, model, seed=seed, **{"progress": False, **settings})
+    # The rows were drawn from the same seed: the points must not repeat them.
+    actions, outcome = world.sample(world.names, points, np.random.default_rng([seed, 1]))
+    truth = world.joint_effect(actions)
+    mask = np.ones(actions.shape, dtype=bool)
+    effect = posterior.prediction.mean(actions, mask)
+    predicted = posterior.prediction.draw(actions, mask, np.random.default_rng([seed, 2]))
+    covers, widths = [], []
+    for draws, target in ((effect, truth), (predicted, outcome)):
+        tails = np.array([[(1 - level) / 2, (1 + level) / 2] for level in levels])
+        ends = np.quantile(draws, tails.ravel(), axis=(0, 1)).reshape(*tails.shape, -1)
+        low, high = ends[:, 0], ends[:, 1]
+        covers.append(np.mean((low < target) & (target < high), axis=1))
+        widths.append(np.mean(high - low, axis=1) / outcome.std())
+    dims = ("of", "level")
+    return xr.Dataset(
+        {
+            "cover": (dims, np.array(covers)),
+            "width": (dims, np.array(widths)),
+            "error": np.sqrt(np.mean((effect.mean(axis=(0, 1)) - truth) ** 2)),
+            "divergences": int(posterior.tree["sample_stats"]["diverging"].sum()),
+        },
+        coords={"of": ["effect", "outcome"], "level": list(levels)},
+    )
+
+
+def cover_table(worlds: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Mean cover and width over worlds, with standard errors.
+
+    The error of one world moves all of its points together: the standard error is that of a
+    mean over worlds, not over points.
+
+    Parameters
+    ----------
+    worlds : sequence of Dataset
+        Of :func:`cover`, two or more.
+
+    Returns
+    -------
+    Dataset, dims (of, level)
+        ``cover``, its standard error ``cover_error``, and ``width``.
+
+    Examples
+    --------
+    >>> one = xr.Dataset({"cover": ("level", [0.8]), "width": ("level", [1.0])}, {"level": [0.9]})
+    >>> cover_table([one, one + 0.1])["cover_error"].round(3).item()
+    0.05
+    """
+    if len(worlds) < 2:
+        raise ModelError("a table of cover needs at least two worlds to know its standard error")
+    every = xr.concat([world[["cover", "width"]] for world in worlds], "world")
+    return xr.Dataset(
+        {
+            "cover": every["cover"].mean("world"),
+            "cover_error": every["cover"].std("world", ddof=1) / np.sqrt(len(worlds)),
+            "width": every["width"].mean("world"),
+        }
+    )

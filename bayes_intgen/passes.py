@@ -1,0 +1,61 @@
+"""Passes over the rows, batch by batch: all that fitting needs of them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from bayes_intgen.bases import Array
+from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.gram import Sums
+from bayes_intgen.noise import ConstantSpread, Spread
+from bayes_intgen.regimes import RegimeData
+
+ROWS_PER_BATCH = 8192
+
+
+def batches(data: RegimeData, what: str, progress: bool) -> Iterator[RegimeData]:
+    """The data in pieces, with a bar that counts rows."""
+    with tqdm(
+        total=len(data), desc=what, unit=" rows", unit_scale=True, leave=False, disable=not progress
+    ) as bar:
+        for batch in data.batches(ROWS_PER_BATCH):
+            yield batch
+            bar.update(len(batch))
+
+
+def sums_over(
+    data: RegimeData, terms: Decomposition, spread: Spread | ConstantSpread, progress: bool
+) -> Sums:
+    """Sums over all rows, each weighted by the inverse of its relative variance."""
+
+    def pieces() -> Iterator[tuple[Array, Array, Array]]:
+        for batch in batches(data, "Sums over rows", progress):
+            yield (
+                terms.matrix(batch.actions, batch.intervened),
+                batch.outcome - terms.centre,
+                1.0 / spread(batch.actions, batch.intervened),
+            )
+
+    return Sums.over(pieces())
+
+
+def residuals(
+    data: RegimeData, posterior: Collapsed, sites: dict[str, Array], progress: bool
+) -> Array:
+    """Residuals of a fit with constant spread, as wide as the noise is, shape (N,).
+
+    A row pulls the fit towards itself by its leverage h: its residual's variance is 1 - h of
+    its noise's (MacKinnon and White 1985, HC2).
+    """
+    terms = posterior.terms
+    mean, covariance = posterior.moments(sites)
+    root = np.linalg.cholesky(covariance) / float(sites["noise_sd"])
+    pieces = []
+    for batch in batches(data, "Residuals", progress):
+        design = terms.matrix(batch.actions, batch.intervened)
+        leverage = np.square(design @ root).sum(axis=1)
+        residual = batch.outcome - terms.centre - design @ mean
+        pieces.append(residual / np.sqrt(np.clip(1 - leverage, 0.05, 1)))
+    return np.concatenate(pieces)
