@@ -1,6 +1,6 @@
 """The main experiment of arXiv 2506.04945: all estimators on 100 random polynomial models.
 
-    python analyses/published_main.py [--models 100] [--actions 5] [--rows 10000] [--bayesian 20]
+    python analyses/published_main.py [--models 100] [--actions 5] [--rows 10000] [--bayesian 8]
 
 As published: K actions, 80% of the rows of each regime to train, 20% of as many joint rows to
 test, estimates scored by the root mean square distance from noisy joint outcomes. Beside it,
@@ -20,7 +20,7 @@ import bayes_intgen as bi
 from bayes_intgen.simulators import Polynomial
 
 import _ridge
-from _scores import QUICK, cover, mean_and_error, rms
+from _scores import QUICK, STUDY, cover, mean_and_error, rms
 from _study import Row, arguments, run_study
 from _tables import print_table, write_table
 
@@ -76,7 +76,7 @@ def score(seed: int, actions: int, rows: int, bayesian: bool, quick: bool) -> li
 
     def bayes(label: str, data: bi.RegimeData, model: bi.models.Model) -> None:
         began = time.perf_counter()
-        settings = QUICK if quick else {}
+        settings = QUICK if quick else STUDY
         posterior = bi.fit(data, model, seed=seed, progress=False, **settings)
         draws = posterior.joint_effect(points).to_numpy()
         note(label, began, draws.mean(axis=(0, 1)), cover(draws, truth, 0.9))
@@ -155,7 +155,7 @@ def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    parser = arguments(__doc__, models=100, actions=5, rows=10_000, bayesian=20)
+    parser = arguments(__doc__, models=100, actions=5, rows=10_000, bayesian=8)
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.models, chosen.actions, chosen.rows, chosen.bayesian = 2, 2, 200, 1

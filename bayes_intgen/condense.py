@@ -2,13 +2,14 @@
 
 With an unknown graph most of what other actions might add to a bias is not there. Sampling
 a scale for each such term costs the cube of the number of coefficients at every step and
-changes nothing. A term whose evidence, with its scale integrated over the prior, is below
-that of leaving the term out keeps a scale fixed in units of the noise instead, chosen so that
-its coefficients' posterior stays what it was; they are then integrated out of the sums over
-rows once and for all. What remains are sums over the other coefficients, exact given that
-scale.
+changes nothing. How large such terms typically are is learned first, from all of them. A
+term whose evidence, with its scale integrated over the prior, is below that of leaving the
+term out then keeps a scale fixed in units of the noise, chosen so that its coefficients'
+posterior stays what it was; they are integrated out of the sums over rows once and for all.
+What remains are sums over the other coefficients, exact given that scale.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -21,6 +22,42 @@ from bayes_intgen.gram import Sums
 
 # Logarithms of scales at which a term's evidence is evaluated, in prior sds from the median.
 GRID = np.linspace(-4, 4, 81)
+# Prior standard deviation of the logarithm of a typical scale.
+TYPICAL_SD = 0.75
+
+
+class TermLikelihood(NamedTuple):
+    """What the data say of one term's coefficients, all else integrated out or held.
+
+    The likelihood is Gaussian, with a precision and an information vector; these are the
+    eigenvalues of the one, and the squares of the other along its eigenvectors.
+    """
+
+    values: Array
+    squares: Array
+
+    @classmethod
+    def of(cls, mean: Array, covariance: Array, scale: float) -> Self:
+        """From the posterior of the term's coefficients at one scale.
+
+        Parameters
+        ----------
+        mean, covariance : ndarray, shapes (p,) and (p, p)
+            Of the coefficients, given the hyperparameters.
+        scale : float
+            The scale at which they hold: the coefficients' prior standard deviation.
+        """
+        # Taking the prior out of the posterior leaves the likelihood.
+        inverse = np.linalg.inv(covariance)
+        precision = inverse - np.eye(len(mean)) / scale**2
+        values, vectors = np.linalg.eigh((precision + precision.T) / 2)
+        return cls(np.clip(values, 0.0, None), (vectors.T @ (inverse @ mean)) ** 2)
+
+    def log_ratio(self, log_scales: Array) -> Array:
+        """Log likelihood of scales against the term's absence, of any shape."""
+        shrunk = np.exp(2 * log_scales)[..., None]
+        growth = 1 + shrunk * self.values
+        return np.asarray(0.5 * (shrunk * self.squares / growth - np.log(growth)).sum(axis=-1))
 
 
 class TermEvidence(NamedTuple):
@@ -40,46 +77,38 @@ class TermEvidence(NamedTuple):
     scale: float
 
     @classmethod
-    def of(
-        cls,
-        mean: Array,
-        covariance: Array,
-        scale: float,
-        log_median: float,
-        sigma: float,
-    ) -> Self:
-        """From the posterior of the term's coefficients at one scale.
-
-        Parameters
-        ----------
-        mean, covariance : ndarray, shapes (p,) and (p, p)
-            Of the coefficients, given the hyperparameters.
-        scale : float
-            The scale at which they hold: the coefficients' prior standard deviation.
-        log_median, sigma : float
-            Of the log-normal prior of the scale.
-        """
-        # Taking the prior out of the posterior leaves the likelihood of the coefficients,
-        # all others integrated out: precision L'L and information vector.
-        inverse = np.linalg.inv(covariance)
-        precision = inverse - np.eye(len(mean)) / scale**2
-        values, vectors = np.linalg.eigh((precision + precision.T) / 2)
-        values = np.clip(values, 0.0, None)
-        squares = (vectors.T @ (inverse @ mean)) ** 2
+    def of(cls, likelihood: TermLikelihood, log_median: float, sigma: float) -> Self:
+        """Under a log-normal prior of the scale, given by its log median and its sigma."""
         log_scales = log_median + sigma * GRID
-        shrunk = np.exp(2 * log_scales)[:, None]
-        growth = 1 + shrunk * values
-        log_ratio = 0.5 * (shrunk * squares / growth - np.log(growth)).sum(axis=1)
         log_prior = -0.5 * GRID**2
-        log_weight = log_ratio + log_prior
+        log_weight = likelihood.log_ratio(log_scales) + log_prior
         # s^2 l / (1 + s^2 l) is the share of its estimate that a coefficient keeps, and that
         # share of 1 / l its posterior variance.
-        share = (shrunk * values / growth).sum(axis=1)
+        shrunk = np.exp(2 * log_scales)[:, None] * likelihood.values
+        share = (shrunk / (1 + shrunk)).sum(axis=1)
         expected = np.exp(log_weight - logsumexp(log_weight)) @ share
         return cls(
             float(logsumexp(log_weight) - logsumexp(log_prior)),
             float(np.exp(np.interp(expected, share, log_scales))),
         )
+
+
+def typical_log_scale(
+    likelihoods: Sequence[TermLikelihood], log_median: float, sigma: float
+) -> float:
+    """The log median that the scales of similar terms have, learned from all of them.
+
+    Sparse worlds and worlds in which everything depends on everything differ in how large
+    such terms typically are; one term says little of it, all of them say more. The mean of
+    the posterior of the log median, about which the scales are log-normal with ``sigma``; its
+    prior is normal about ``log_median`` with standard deviation ``TYPICAL_SD``.
+    """
+    medians = log_median + TYPICAL_SD * np.linspace(-3, 3, 61)
+    log_posterior = -0.5 * ((medians - log_median) / TYPICAL_SD) ** 2
+    grid = medians[:, None] + sigma * GRID
+    for likelihood in likelihoods:
+        log_posterior += logsumexp(likelihood.log_ratio(grid) - 0.5 * GRID**2, axis=1)
+    return float(np.exp(log_posterior - logsumexp(log_posterior)) @ medians)
 
 
 class Condensed(NamedTuple):

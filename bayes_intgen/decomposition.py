@@ -95,6 +95,14 @@ class Decomposition:
         """The same decomposition less some of its terms."""
         return replace(self, terms=tuple(t for t in self.terms if t.name not in names))
 
+    def with_scales(self, scales: Mapping[str, LogNormal]) -> "Decomposition":
+        """The same decomposition with other priors of the scales of some terms."""
+        terms = tuple(
+            replace(term, part=replace(term.part, scale=scales.get(term.name, term.part.scale)))
+            for term in self.terms
+        )
+        return replace(self, terms=terms)
+
     @cached_property
     def columns(self) -> dict[str, slice]:
         """The columns of each term in the design matrix."""

@@ -1,5 +1,6 @@
 """From data and a model to a posterior."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -11,10 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.condense import Condensed, TermEvidence
+from bayes_intgen.condense import Condensed, TermEvidence, TermLikelihood, typical_log_scale
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.diagnostics import warn_of_problems
 from bayes_intgen.errors import DataError, ModelError
+from bayes_intgen.mechanisms import LogNormal
 from bayes_intgen.models import Model, additive
 from bayes_intgen.pilot import Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
@@ -74,10 +76,11 @@ def fit(
         Whether to integrate the coefficients out; by default wherever the noise allows.
         False samples the written-out program, slowly, to check one against the other.
     simplify : bool
-        Whether what another action might add to a bias keeps a small scale, fixed in units of
-        the noise, where the data speak against it, instead of one that is sampled: nearly
-        the same effects in a fraction of the time. The tree's ``constant_data`` lists such
-        terms. Applies where the coefficients are integrated out.
+        Whether what another action might add to a bias takes its typical scale from the data,
+        and keeps a small one, fixed in units of the noise, where the data speak against it,
+        instead of one that is sampled: nearly the same effects in a fraction of the time. The
+        tree's ``constant_data`` lists such terms. Applies where the coefficients are
+        integrated out.
     progress : bool
         Whether to report on standard error what is being done.
 
@@ -184,7 +187,7 @@ def fit_decomposed(
         assemble(
             data,
             model,
-            terms,
+            sampled.terms,
             pilot.spread,
             sampled.sites,
             sampled.coefficients,
@@ -205,25 +208,49 @@ def _noise(pilot: Pilot, settings: Settings) -> dict[str, Array]:
     return {"quantile": pilot.shape, "deviation": deviations}
 
 
-def _weak_terms(terms: Decomposition, pilot: Pilot) -> dict[str, float]:
+def _likelihoods(terms: Decomposition, pilot: Pilot) -> dict[str, TermLikelihood]:
+    """What the data say of every borrowed term."""
+    mean, covariance = pilot.posterior.moments(pilot.sites)
+    found = {}
+    for term in terms.terms:
+        if term.borrowed:
+            columns = terms.columns[term.name]
+            scale = float(pilot.sites["scale"][terms.scaled.index(term.name)])
+            found[term.name] = TermLikelihood.of(mean[columns], covariance[columns, columns], scale)
+    return found
+
+
+def _adapted(terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]) -> Decomposition:
+    """The terms with priors about the scale that their kind typically has in these data."""
+    kinds: dict[tuple[LogNormal, str], list[str]] = {}
+    for term in terms.terms:
+        if term.name in likelihoods:
+            kinds.setdefault((term.part.scale, term.part.label), []).append(term.name)
+    scales = {}
+    for (prior, _), names in kinds.items():
+        log_median = typical_log_scale(
+            [likelihoods[name] for name in names],
+            np.log(prior.median * terms.unit),
+            prior.sigma,
+        )
+        typical = LogNormal(float(np.exp(log_median)) / terms.unit, prior.sigma)
+        scales.update(dict.fromkeys(names, typical))
+    return terms.with_scales(scales)
+
+
+def _weak_terms(
+    terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]
+) -> dict[str, float]:
     """Borrowed terms with evidence against them, each with the scale it keeps."""
-    sites = pilot.sites
-    mean, covariance = pilot.posterior.moments(sites)
-    log_medians, sigmas = pilot.posterior.priors.scale
     weak = {}
     for term in terms.terms:
-        if not term.borrowed:
-            continue
-        i, columns = terms.scaled.index(term.name), terms.columns[term.name]
-        evidence = TermEvidence.of(
-            mean[columns],
-            covariance[columns, columns],
-            sites["scale"][i],
-            log_medians[i],
-            sigmas[i],
-        )
-        if evidence.log_bayes_factor < AGAINST:
-            weak[term.name] = evidence.scale
+        if term.name in likelihoods:
+            prior = term.part.scale
+            evidence = TermEvidence.of(
+                likelihoods[term.name], np.log(prior.median * terms.unit), prior.sigma
+            )
+            if evidence.log_bayes_factor < AGAINST:
+                weak[term.name] = evidence.scale
     return weak
 
 
@@ -251,6 +278,7 @@ def _nuts(target: Target, mode: Array, covariance: Array, settings: Settings) ->
 class _Sampled(NamedTuple):
     """What sampling gives: sites and coefficients, each (chain, draw, ...), and statistics."""
 
+    terms: Decomposition
     sites: dict[str, Array]
     coefficients: Array
     statistics: dict[str, Any]
@@ -261,7 +289,11 @@ def _sample_collapsed(
     data: RegimeData, model: Model, terms: Decomposition, pilot: Pilot, settings: Settings
 ) -> _Sampled:
     """The hyperparameters by NUTS, then the coefficients exactly."""
-    fixed = _weak_terms(terms, pilot) if settings.simplify else {}
+    fixed: dict[str, float] = {}
+    if settings.simplify:
+        likelihoods = _likelihoods(terms, pilot)
+        terms = _adapted(terms, likelihoods)
+        fixed = _weak_terms(terms, likelihoods)
     kept = terms.without(fixed)
     dropped = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
     ratio = [np.full(len(d), s) for d, s in zip(dropped, fixed.values(), strict=True)]
@@ -296,7 +328,7 @@ def _sample_collapsed(
         drawn = np.stack(list(pool.map(of_chain, range(settings.chains))))
     rng = np.random.default_rng([settings.seed, 1])
     coefficients = condensed.complete(drawn, sites["noise_sd"], rng)
-    return _Sampled(sites, coefficients, sampled.statistics, fixed)
+    return _Sampled(terms, sites, coefficients, sampled.statistics, fixed)
 
 
 def _sample_written_out(
@@ -336,7 +368,7 @@ def _sample_written_out(
     sites = target.constrain(sampled.flat)
     sites.pop("weights")
     coefficients = sites.pop("coefficients")
-    return _Sampled(sites, coefficients, sampled.statistics, {})
+    return _Sampled(terms, sites, coefficients, sampled.statistics, {})
 
 
 def _asked(data: RegimeData, model: Model) -> tuple[str, ...]:

@@ -116,9 +116,10 @@ class Mechanism(Protocol):
 
 
 SCALE = LogNormal(median=0.4, sigma=1.5)
-# An interaction that is there usually moves the outcome by a tenth of its standard
-# deviation or so, and most are not there: the median is small, the spread two decades.
-INTERACTION_SCALE = LogNormal(median=0.02, sigma=2.0)
+# What another action adds to a bias, by itself and in products: usually little or nothing, in
+# some worlds a tenth of the outcome's standard deviation. Fits learn the medians (`condense`).
+BORROWED_SCALE = LogNormal(median=0.2, sigma=2.0)
+INTERACTION_SCALE = LogNormal(median=0.2, sigma=2.0)
 # How finely an interaction, or the effect of another action, is resolved.
 MAIN_SIZE, MARGIN_SIZE, PRODUCT_ORDER = 5, 4, 4
 
@@ -128,6 +129,7 @@ def _pair(
     actions: Array,
     own: Coordinate,
     other: Coordinate,
+    alone: LogNormal,
     scale: LogNormal,
 ) -> tuple[Part, ...]:
     """A function of the other action, and its products with functions of the own one."""
@@ -138,7 +140,7 @@ def _pair(
         PRODUCT_ORDER,
     )
     return (
-        Part("", main, scale, inputs=(1,)),
+        Part("", main, alone, inputs=(1,)),
         Part("interaction", products, scale, inputs=(0, 1)),
     )
 
@@ -155,8 +157,8 @@ class GP:
         line's slope, in units of the outcome's standard deviation.
     lengthscale : LogNormal
         In units of the squashed coordinate.
-    interaction : LogNormal
-        Scale of what another action adds.
+    borrowed, interaction : LogNormal
+        Scales of what another action adds, by itself and in products.
     interaction_lengthscale : float
         Fixed lengthscale of what another action adds.
     size : int or None
@@ -172,6 +174,7 @@ class GP:
     scale: LogNormal = SCALE
     slope: LogNormal = SCALE
     lengthscale: LogNormal = LogNormal(median=1.5, sigma=0.5)
+    borrowed: LogNormal = BORROWED_SCALE
     interaction: LogNormal = INTERACTION_SCALE
     interaction_lengthscale: float = 2.0
     size: int | None = None
@@ -201,7 +204,7 @@ class GP:
                 sd = np.exp(np.asarray(log_sd))
             return Principal.of(values, sines, sd, size)
 
-        return _pair(margin, actions, own, other, self.interaction)
+        return _pair(margin, actions, own, other, self.borrowed, self.interaction)
 
 
 @dataclass(frozen=True)
@@ -217,8 +220,8 @@ class Spline:
     scale, slope : LogNormal
         Average standard deviation of the curved part over the data, and standard
         deviation of the line's slope, in units of the outcome's standard deviation.
-    interaction : LogNormal
-        Scale of what another action adds.
+    borrowed, interaction : LogNormal
+        Scales of what another action adds, by itself and in products.
 
     Examples
     --------
@@ -230,6 +233,7 @@ class Spline:
     degree: int = 3
     scale: LogNormal = SCALE
     slope: LogNormal = SCALE
+    borrowed: LogNormal = BORROWED_SCALE
     interaction: LogNormal = INTERACTION_SCALE
 
     def __post_init__(self) -> None:
@@ -251,7 +255,7 @@ class Spline:
             sd = np.concatenate([[1 / slope.matrix(values).std()], np.full(spline.size, 0.5)])
             return Principal.of(values, Joined(slope, spline), sd, size)
 
-        return _pair(margin, actions, own, other, self.interaction)
+        return _pair(margin, actions, own, other, self.borrowed, self.interaction)
 
 
 @dataclass(frozen=True)
@@ -264,8 +268,8 @@ class Polynomial:
         Total degree, 3 as published.
     scale : LogNormal
         Standard deviation of each coefficient.
-    interaction : LogNormal
-        Standard deviation of each coefficient of a term with another action.
+    borrowed, interaction : LogNormal
+        Standard deviations of the coefficients of another action, alone and in products.
 
     Examples
     --------
@@ -275,6 +279,7 @@ class Polynomial:
 
     degree: int = 3
     scale: LogNormal = SCALE
+    borrowed: LogNormal = BORROWED_SCALE
     interaction: LogNormal = INTERACTION_SCALE
 
     def __post_init__(self) -> None:
@@ -288,7 +293,7 @@ class Polynomial:
     def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
         powers = tuple((j,) for j in range(1, self.degree + 1))
         margin = Monomials.of(actions[:, 1:], (other,), powers)
-        parts = [Part("", margin, self.interaction, inputs=(1,))]
+        parts = [Part("", margin, self.borrowed, inputs=(1,))]
         mixed = tuple(
             (i, j) for j in range(1, self.degree + 1) for i in range(1, self.degree + 1 - j)
         )
@@ -307,7 +312,7 @@ class Linear:
     scale : LogNormal
         Standard deviation of the slope, in outcome standard deviations for a robust
         standard deviation of the action.
-    interaction : LogNormal
+    borrowed : LogNormal
         The same for the slope in another action.
 
     Examples
@@ -317,11 +322,11 @@ class Linear:
     """
 
     scale: LogNormal = SCALE
-    interaction: LogNormal = INTERACTION_SCALE
+    borrowed: LogNormal = BORROWED_SCALE
 
     def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
         return (Part("", Monomials.of(actions, (coordinate,), ((1,),)), self.scale),)
 
     def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
         basis = Monomials.of(actions[:, 1:], (other,), ((1,),))
-        return (Part("", basis, self.interaction, inputs=(1,)),)
+        return (Part("", basis, self.borrowed, inputs=(1,)),)

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import bayes_intgen as bi
-from bayes_intgen.condense import GRID, Condensed, TermEvidence
+from bayes_intgen.condense import GRID, Condensed, TermEvidence, TermLikelihood, typical_log_scale
 from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients, log_marginal
 
 from conftest import confounded_rows
@@ -79,7 +79,8 @@ def test_the_evidence_of_a_term_is_that_of_the_dense_density() -> None:
     sd[own] = scale
     sums = Sums.over([(X, Y, W)])
     mean, covariance = map(np.asarray, conditional_moments(sums, MEAN, jnp.log(sd), NOISE))
-    found = TermEvidence.of(mean[own], covariance[own, own], scale, log_median, sigma)
+    likelihood = TermLikelihood.of(mean[own], covariance[own, own], scale)
+    found = TermEvidence.of(likelihood, log_median, sigma)
 
     def density(value: float) -> float:
         trial = sd.copy()
@@ -111,7 +112,8 @@ def test_the_evidence_of_a_term_is_that_of_the_dense_density() -> None:
 
 
 def test_a_term_of_which_the_data_say_nothing_has_no_evidence() -> None:
-    found = TermEvidence.of(np.zeros(3), 0.3**2 * np.eye(3), 0.3, np.log(0.1), 1.5)
+    nothing = TermLikelihood.of(np.zeros(3), 0.3**2 * np.eye(3), 0.3)
+    found = TermEvidence.of(nothing, np.log(0.1), 1.5)
     assert found.log_bayes_factor == pytest.approx(0, abs=1e-9)
 
 
@@ -137,3 +139,22 @@ def test_terms_that_are_there_are_sampled_and_effects_stay_the_same() -> None:
         assert (np.abs(gap) < (0.1 + 4 * np.sqrt(2 / 1000)) * sd).all()
         ratio = one.std(("chain", "draw")) / sd
         np.testing.assert_allclose(ratio, 1, atol=0.05 + 4 * np.sqrt(2 / 2000))
+
+
+def test_the_typical_scale_is_learned_from_all_terms() -> None:
+    rng = np.random.default_rng(3)
+    log_median, sigma, precision = np.log(0.05), 1.0, 400.0
+
+    def terms(count: int, median: float) -> list[TermLikelihood]:
+        """Estimates of 4 coefficients each, with a known precision."""
+        scales = median * np.exp(sigma * rng.normal(size=count))
+        estimates = rng.normal(size=(count, 4)) * np.sqrt(scales**2 + 1 / precision)[:, None]
+        return [TermLikelihood(np.full(4, precision), (precision * e) ** 2) for e in estimates]
+
+    # 200 terms determine it: the error of a mean of 200 logarithms, each known to about sigma.
+    for median in (0.3, 1.0):
+        found = typical_log_scale(terms(200, median), log_median, sigma)
+        assert found == pytest.approx(np.log(median), abs=4 * 1.5 * sigma / np.sqrt(200))
+    # Without terms the prior stays, and where nothing is there the scale goes below it.
+    assert typical_log_scale([], log_median, sigma) == pytest.approx(log_median)
+    assert typical_log_scale(terms(200, 1e-6), log_median, sigma) < log_median - 1

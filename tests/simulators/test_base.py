@@ -3,7 +3,6 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
-from simulator_checks import misfit
 
 import bayes_intgen as bi
 from bayes_intgen.simulators import (
@@ -13,6 +12,8 @@ from bayes_intgen.simulators import (
     Polynomial,
     StructuralCausalModel,
 )
+
+from simulator_checks import misfit
 
 MODELS = [
     Linear.random(3, seed=3),

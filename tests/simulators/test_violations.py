@@ -2,7 +2,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from simulator_checks import misfit
 
 import bayes_intgen as bi
 from bayes_intgen.bases import Array
@@ -16,6 +15,8 @@ from bayes_intgen.simulators import (
     ShiftedSupport,
     StructuralCausalModel,
 )
+
+from simulator_checks import misfit
 
 BASES = [Linear.random(3, seed=3), Polynomial.random(3, seed=2), MediaMix.random(3, seed=1)]
 MEDIA = BASES[2]

@@ -1,0 +1,124 @@
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+
+def run(module, monkeypatch, folder) -> None:
+    """Run an analysis as the command line does, at quick size."""
+    monkeypatch.setattr(sys, "argv", [module.__name__, "--quick", "--output", str(folder)])
+    module.main()
+
+
+def test_the_media_plan_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -> None:
+    import media_mix
+
+    run(media_mix, monkeypatch, tmp_path)
+    frame = pd.read_parquet(tmp_path / "media_mix.parquet")
+    assert list(frame.columns) == ["tv", "radio", "search", "sales", "experiment"]
+    assert frame["experiment"].value_counts().to_dict() == {
+        "": 390, "tv": 100, "radio": 100, "search": 100,
+    }  # fmt: skip
+    data = bi.RegimeData.from_frame(frame, media_mix.CHANNELS, "sales", "experiment")
+    assert not data.intervened.all(axis=1).any()
+
+    table = pd.read_csv(tmp_path / "media_mix_plans.csv", comment="#").set_index("plan")
+    assert list(table.index) == list(media_mix.PLANS)
+    plan = table.loc["all three"]
+    assert plan["5%"] < plan["25%"] < plan["change of sales"] < plan["75%"] < plan["95%"]
+    assert plan["5%"] < plan["simulator"] < plan["95%"]
+    # The mean lies between outcomes, whose band is far wider.
+    assert plan["sales 95%"] - plan["sales 5%"] > 3 * (plan["95%"] - plan["5%"])
+    # Demand moves spend and sales: the history promises more of every change than is there.
+    assert (table["history alone"].abs() > 1.2 * table["simulator"].abs()).all()
+    wrong_by = (table["history alone"] - table["simulator"]).abs()
+    assert abs(plan["change of sales"] - plan["simulator"]) < wrong_by["all three"]
+    assert not plan["history 5%"] < plan["simulator"] < plan["history 95%"]
+    for name in ("media_mix.png", "media_mix.svg"):
+        assert (tmp_path / name).stat().st_size > 500
+    assert "never seen together" in capsys.readouterr().out
+
+
+def test_the_data_file_may_lie_elsewhere(tmp_path) -> None:
+    import media_mix
+
+    firm = bi.simulators.MediaMix.random(3, seed=media_mix.FIRM)
+    file = tmp_path / "new" / "folder" / "rows.parquet"
+    media_mix.write_data(file, firm, history=30, lift=10, seed=0)
+    assert len(pd.read_parquet(file)) == 60
+
+
+def test_changes_are_taken_within_draws() -> None:
+    import media_mix
+
+    draws = np.array([[[1.0, 3.0, 2.0]], [[5.0, 7.0, 6.0]]])
+    np.testing.assert_array_equal(media_mix.changes(draws), [[[2.0, 1.0]], [[2.0, 1.0]]])
+
+
+def test_two_worlds_with_one_data_set(tmp_path, monkeypatch) -> None:
+    import non_identifiable
+
+    run(non_identifiable, monkeypatch, tmp_path)
+    table = pd.read_csv(tmp_path / "non_identifiable.csv", comment="#")
+    value = table.set_index(["world", "what"])["value"]
+    where = "joint effect at (1.5, 1.5)"
+    low, high = map(float, value["both", f"{where}, 90% band"].split(" to "))
+    additive, interacting = (float(value[world, f"{where}, truth"]) for world in worlds())
+    assert low < additive < high
+    assert interacting - high > 2 * (high - low)
+    cover = [float(value[w, "cover of 90% bands over the square"]) for w in worlds()]
+    assert cover[0] > 0.6
+    assert cover[1] < 0.4
+    # Rows with one action set say nothing against additivity, in either world.
+    gain = float(value["both", "elpd of saturated less additive, training rows"])
+    assert gain < 2 * float(value["both", "its standard error"])
+
+    what = "share of 40 sets rejected, 100 joint rows"
+    kept, rejected = (float(value[world, what]) for world in worlds())
+    assert kept <= 0.3
+    assert rejected > 0.95
+    assert int(value["interacting world", "joint rows for 90% of sets to be rejected, b = 1"]) <= 50
+    for name in ("non_identifiable.png", "non_identifiable.svg"):
+        assert (tmp_path / name).stat().st_size > 500
+
+
+def worlds() -> list[str]:
+    import non_identifiable
+
+    return list(non_identifiable.WORLDS)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_worlds_agree_on_training_rows_and_differ_on_joint_ones(seed) -> None:
+    import non_identifiable
+
+    first, second = (non_identifiable.training_rows(b, 0.1, seed) for b in (0.0, 1.0))
+    np.testing.assert_array_equal(first.actions, second.actions)
+    np.testing.assert_array_equal(first.outcome, second.outcome)
+    both = (True, True)
+    samples = [non_identifiable.sample(b, both, 20, np.random.default_rng(seed)) for b in (0, 1)]
+    np.testing.assert_array_equal(samples[0][0], samples[1][0])
+    assert np.abs(samples[0][1] - samples[1][1]).max() > 1
+
+
+@pytest.mark.parametrize("b", [0.0, 1.0])
+def test_the_joint_truth_is_the_mean_of_joint_rows(b) -> None:
+    import non_identifiable
+
+    rng = np.random.default_rng(0)
+    points, outcome = non_identifiable.sample(b, (True, True), 200_000, rng)
+    left = outcome - non_identifiable.joint_truth(b, points)
+    for weights in (np.ones(len(points)), points[:, 0], points[:, 1], points.prod(axis=1)):
+        error = (left * weights).std() / np.sqrt(len(points))
+        assert abs((left * weights).mean()) < 4 * error
+
+
+def test_the_number_of_rows_needed_holds_from_there_on() -> None:
+    import non_identifiable
+
+    rejected = np.array([[1, 0, 0, 1, 1, 1]] * 10, dtype=bool)
+    assert non_identifiable.rows_needed(rejected) == "20"
+    assert non_identifiable.rows_needed(~rejected) == "over 100"

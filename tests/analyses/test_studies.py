@@ -1,0 +1,149 @@
+import sys
+from importlib import import_module
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+FIGURES = (".png", ".svg")
+
+
+def run(name, tmp_path, monkeypatch):
+    """The study's quick run, and its tables: of its summary and of single models."""
+    study = import_module(name)
+    argv = [f"{name}.py", "--quick", "--processes", "1", "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", argv)
+    study.main()
+    for suffix in FIGURES:
+        assert (tmp_path / name).with_suffix(suffix).stat().st_size > 5000
+    tables = [tmp_path / f"{name}.csv", tmp_path / f"{name}_models.csv"]
+    before = [table.read_text() for table in tables]
+    assert all(text.startswith(f"# python analyses/{name}.py --models 2") for text in before)
+
+    def refuse(**job):
+        raise AssertionError(f"fitted again: {job}")
+
+    monkeypatch.setattr(study, "score", refuse)
+    study.main()
+    assert [table.read_text() for table in tables] == before
+    return [pd.read_csv(table, comment="#") for table in tables]
+
+
+def in_order(errors: pd.Series, low: float, high: float) -> bool:
+    return bool(np.isfinite(errors).all() and errors.between(low, high).all())
+
+
+def test_the_study_of_ratios(tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("sklearn")
+    lines, models = run("published_ratio", tmp_path, monkeypatch)
+    assert lines["ratio"].tolist() == [0.5, 0.5, 2.0, 2.0]
+    assert set(lines["estimator"]) == {"this library", "published (ridge a regime)"}
+    assert len(models) == 2 * 4
+    ours = models[models["estimator"] == "this library"]
+    assert in_order(models["error"], 1e-3, 10)
+    assert in_order(ours["cover90"], 0, 1)
+    # Errors of the library are of the size of the limit, which is that of data like these.
+    assert in_order(lines[lines["estimator"] == "this library"]["mean"], 0.1, 5)
+    assert in_order(ours["limit"] / ours["limit at the equal split"], 0.5, 2)
+    np.testing.assert_allclose(
+        lines["mean"],
+        (models["error"] / models["limit at the equal split"])
+        .groupby([models["ratio"], models["estimator"]], sort=False)
+        .mean(),
+        atol=6e-4,
+    )
+    assert "least error at ratio" in capsys.readouterr().out
+
+
+def test_a_split_keeps_the_number_of_rows_and_the_ratio() -> None:
+    pytest.importorskip("sklearn")
+    study = import_module("published_ratio")
+    for ratio in study.RATIOS:
+        watched, alone = study.split(ratio, 5, 12_000)
+        assert watched + 5 * alone == 12_000
+        assert alone / watched == pytest.approx(ratio, rel=0.02)
+    assert study.split(1.0, 5, 12_000) == (2000, 2000)
+
+
+def test_the_limit_at_each_ratio_against_its_closed_form() -> None:
+    pytest.importorskip("sklearn")
+    study = import_module("published_ratio")
+    ratios = np.geomspace(0.02, 20, 20_001)
+    # The level alone, at equal variances: the observational regime has K - 1 times the rows.
+    level = study.limit(ratios, 5, 12_000, 0.3, 5 * 0.3, shape=0)
+    assert ratios[level.argmin()] == pytest.approx(1 / 4, rel=1e-3)
+    # sqrt(n_0) : sqrt(n_j) as weights: the variance is (sum of |weight| sd)^2 / rows.
+    assert level.min() == pytest.approx(np.sqrt(0.3 * (4 + 5) ** 2 / 12_000))
+    curved = study.limit(ratios, 5, 12_000, 0.3, 5 * 0.3)
+    assert ratios[curved.argmin()] == pytest.approx(np.sqrt(3) / 4, rel=1e-3)
+    unequal = study.limit(ratios, 5, 12_000, 0.2, 1.7)
+    assert ratios[unequal.argmin()] == pytest.approx(np.sqrt(3 * 1.7 / 5 / 0.2) / 4, rel=1e-3)
+    # At the equal split it is the limit of a balanced design.
+    equal = study.limit(np.array([1.0]), 5, 12_000, 0.2, 1.7)
+    np.testing.assert_allclose(equal, np.sqrt((1.7 * 3 + 16 * 0.2) / 2000))
+    row = {"actions": "5", "variance observed": "0.2", "variances set": "1.7"}
+    rows = [{**row, "seed": "0"}, {**row, "seed": "1"}]
+    np.testing.assert_allclose(study.limit_curve(rows, ratios), unequal / equal)
+
+
+def test_the_study_of_convergence(tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("sklearn")
+    lines, models = run("published_convergence", tmp_path, monkeypatch)
+    assert lines["total"].tolist() == [300] * 3 + [600] * 3
+    assert set(models["rows"]) == {100, 200}
+    assert len(models) == 2 * 2 * 3
+    assert in_order(models["error"], 1e-4, 10)
+    assert in_order(lines[["mean", "limit", "seconds"]].stack(), 0, 600)
+    ours = models[models["estimator"] == "this library"]
+    assert in_order(ours["cover90"], 0, 1)
+    assert in_order(ours["error"] / ours["limit"], 0.05, 5)
+    # The limit falls as the root of the rows, exactly.
+    least = lines[lines["estimator"] == "this library"]["limit"].to_numpy()
+    assert least[0] / least[1] == pytest.approx(np.sqrt(2), rel=1e-3)
+    assert "errors fall as rows to the power of" in capsys.readouterr().out
+
+
+def test_the_limit_of_the_convergence_study_is_that_of_accuracy() -> None:
+    pytest.importorskip("sklearn")
+    study, accuracy = import_module("published_convergence"), import_module("accuracy")
+    expected = accuracy.limit(bi.simulators.Polynomial.random(2, seed=3), 700)
+    assert study.limit_of_one_row(2, 3) / np.sqrt(700) == pytest.approx(expected)
+
+
+def test_the_study_of_violations(tmp_path, monkeypatch, capsys) -> None:
+    lines, models = run("violations", tmp_path, monkeypatch)
+    assert lines["violation"].tolist() == [
+        "interacting", "interacting", "shared confounder", "shared confounder",
+        "shifted support", "shifted support",
+    ]  # fmt: skip
+    assert lines["strength"].tolist() == [0, 0.8, 0, 0.9, 0, 3]
+    # The model at zero is fitted once for all three.
+    assert models["violation"].value_counts().to_dict() == {
+        "none": 2, "interacting": 2, "shared confounder": 2, "shifted support": 2,
+    }  # fmt: skip
+    assert in_order(models["error"], 1e-3, 10)
+    assert in_order(models["cover90"], 0, 1)
+    assert lines[lines["strength"] == 0]["error"].nunique() == 1
+    error = lines.set_index(["violation", "strength"])["error"]
+    # A product of independent actions is no sum of theirs: the error holds all of it.
+    assert error["interacting", 0.8] > 0.6
+    assert error["shifted support", 3.0] > 2 * error["shifted support", 0.0]
+    assert "before the model was broken" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["polynomial", "media mix", "dose response"])
+def test_points_are_asked_about_in_the_range_of_the_unbroken_model(kind) -> None:
+    study = import_module("violations")
+    base = study.KINDS[kind].random(3, seed=0)
+    points, _ = base.sample(base.names, 50, np.random.default_rng(1))
+    for violation, strengths in study.DIALS.items():
+        assert all(0 < low < high for low, high in pairwise(strengths))
+        for strength in strengths:
+            model = study.VIOLATIONS[violation](base, strength)
+            assert np.isfinite(model.joint_effect(points)).all()
+            if violation == "shifted support":
+                asked = model.unshifted_points(50, np.random.default_rng(1))
+                np.testing.assert_array_equal(asked, points)

@@ -1,0 +1,100 @@
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.stats import kstest
+
+import bayes_intgen as bi
+
+from conftest import confounded_rows
+
+SHORT = {"chains": 2, "draws": 100, "warmup": 100}
+COUNT = 60
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, xr.DataTree]:
+    """Ranks under the model that made the outcomes, and under one with half the noise."""
+    data = confounded_rows(15, seed=0)
+    model = bi.models.additive("linear", spread="constant", graph={})
+    wrong = bi.models.additive(
+        "linear", spread="constant", graph={}, noise_scale=bi.LogNormal(0.05, 0.1)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        return {
+            name: bi.calibration.ranks(
+                data, model, fitted=fitted, simulations=range(COUNT), **SHORT
+            )
+            for name, fitted in (("right", model), ("wrong", wrong))
+        }
+
+
+def p_values(tree: xr.DataTree) -> dict[str, float]:
+    """Of uniformity, Kolmogorov and Smirnov's test, for quantities without further dims."""
+    shares = tree["prior_sbc"].to_dataset().isel(point=0)
+    return {
+        name: kstest(shares[name].to_numpy().ravel(), "uniform").pvalue
+        for name in ("joint_effect", "intercept", "noise_sd")
+    }
+
+
+def test_ranks_are_uniform_where_the_model_is_right(found) -> None:
+    assert min(p_values(found["right"]).values()) > 1e-3
+    # Negative control: a wrong prior of the noise is seen.
+    assert p_values(found["wrong"])["noise_sd"] < 1e-6
+
+
+def test_ranks_are_what_arviz_draws(found) -> None:
+    import arviz as az
+    import matplotlib.pyplot as plt
+
+    group = found["right"]["prior_sbc"]
+    assert group["noise_sd"].dims == ("chain", "draw")
+    assert group["noise_sd"].sizes == {"chain": 1, "draw": COUNT}
+    assert group["scale"].sizes["scale_of"] == 4
+    az.plot_ecdf_pit(found["right"], var_names=["noise_sd"])
+    plt.close("all")
+
+
+def test_parts_of_a_study_are_the_study(found) -> None:
+    data = confounded_rows(15, seed=0)
+    model = bi.models.additive("linear", spread="constant", graph={})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        part = bi.calibration.ranks(data, model, simulations=[7], **SHORT)["prior_sbc"]
+    whole = found["right"]["prior_sbc"]
+    np.testing.assert_array_equal(part["intercept"], whole["intercept"].sel(draw=[7]))
+
+
+def test_cover_of_one_world() -> None:
+    world = bi.simulators.DoseResponse.random(2, seed=3)
+    table = bi.calibration.cover(world, rows=150, seed=1, points=400, draws=150, warmup=150)
+    effect, outcome = (table["cover"].sel(of=of).to_numpy() for of in ("effect", "outcome"))
+    assert (np.diff(effect) >= 0).all()
+    assert (np.diff(table["width"].to_numpy(), axis=1) > 0).all()
+    # 400 outcomes, and bands from 150 rows a regime: about 2 points each.
+    np.testing.assert_allclose(outcome, bi.calibration.LEVELS, atol=0.1)
+    assert (table["width"].sel(of="effect") < table["width"].sel(of="outcome")).all()
+    assert float(table["error"]) > 0
+
+
+def test_the_standard_error_is_that_of_worlds() -> None:
+    def world(cover: float) -> xr.Dataset:
+        return xr.Dataset(
+            {"cover": ("level", [cover]), "width": ("level", [1.0])}, {"level": [0.9]}
+        )
+
+    table = bi.calibration.cover_table([world(c) for c in (0.8, 0.9, 1.0)])
+    assert table["cover"].item() == pytest.approx(0.9)
+    assert table["cover_error"].item() == pytest.approx(0.1 / np.sqrt(3))
+    with pytest.raises(bi.ModelError, match="at least two worlds"):
+        bi.calibration.cover_table([world(0.9)])
+
+
+def test_only_gaussian_noise_has_ranks() -> None:
+    with pytest.raises(bi.ModelError, match="Gaussian noise"):
+        bi.calibration.ranks(
+            confounded_rows(15, seed=0), bi.models.additive("linear", noise="student_t")
+        )
