@@ -124,7 +124,7 @@ def rank_lines(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
             if len(shares) < 10:
                 continue
             data = xr.Dataset({"x": (("chain", "draw"), shares[None])})
-            p = float(data.azstats.uniformity_test()["x"].sel(uniformity="p_value"))
+            p = float(data.azstats.uniformity_test()[0]["x"])
             lines.append(
                 {
                     "model": name,

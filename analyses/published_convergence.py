@@ -1,6 +1,6 @@
 """How errors fall with the number of rows.
 
-    python analyses/published_convergence.py [--models 8] [--actions 5] [--largest 1000000]
+    python analyses/published_convergence.py [--models 4] [--actions 5] [--largest 1000000]
 
 For each random polynomial model and total number of rows, from 1,000 up to the largest: the
 root mean square distance of the joint effect from the truth at 1000 joint points, for this

@@ -1,6 +1,6 @@
 """How a fixed number of rows is best split between watching and setting actions.
 
-    python analyses/published_ratio.py [--models 12] [--actions 5] [--average 2000] [--quick]
+    python analyses/published_ratio.py [--models 6] [--actions 5] [--average 2000] [--quick]
 
 As with arXiv 2506.04945: K + 1 regimes share (K + 1) times the average number of rows, and
 the ratio r = n_do / n_obs goes from 0.05 to 10, n_do the rows of each single intervention.

@@ -1,6 +1,6 @@
 """Errors and cover as assumptions are broken, one at a time, by a dial.
 
-    python analyses/violations.py [--models 8] [--actions 3] [--rows 1000] [--quick]
+    python analyses/violations.py [--models 4] [--actions 3] [--rows 1000] [--quick]
 
 Random polynomial, media mix and dose response models, each broken in three ways: two actions
 interact in the outcome, the hidden causes of all actions have a part in common, or the

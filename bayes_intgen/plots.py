@@ -61,10 +61,14 @@ def plot_joint_effect(
         _, ax = plt.subplots(layout="constrained")
     draw_bands(ax, along, draws, levels, color)
     if predictive is not None:
+        # One noise for all points: the lines then show the bands and not the draws' chance.
+        prediction, everything = posterior.prediction, np.ones(points.shape, dtype=bool)
+        noise = prediction.standard_noise((*effect.shape[:2], 1), np.random.default_rng(0))
+        outcomes = effect.to_numpy() + prediction.noise_sd(points, everything) * noise
         tails = [(1 - predictive) / 2, (1 + predictive) / 2]
-        ends = posterior.outcome(points).quantile(tails, ("chain", "draw"))
+        ends = np.quantile(outcomes, tails, axis=(0, 1))
         label = f"{predictive:.0%} of outcomes"
-        for end in ends.to_numpy():
+        for end in ends:
             ax.plot(along, end, color=color, linestyle=":", linewidth=1.2, label=label)
             label = "_"
     ax.set_xlabel(action)

@@ -74,11 +74,14 @@ class Prediction:
     ) -> Array:
         """Draws of Y given a and R, shape (chain, draw, n)."""
         mean = self.mean(actions, intervened)
+        noise = self.standard_noise(mean.shape, rng)
+        return np.asarray(mean + self.noise_sd(actions, intervened) * noise)
+
+    def standard_noise(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        """Draws of noise in units of :meth:`noise_sd`, of shape (chain, draw, ...)."""
         if self.df is None:
-            standard = draw_shape(self.quantiles, mean.shape, rng)
-        else:
-            standard = rng.standard_t(self.df[..., None], size=mean.shape)
-        return np.asarray(mean + self.noise_sd(actions, intervened) * standard)
+            return draw_shape(self.quantiles, shape, rng)
+        return np.asarray(rng.standard_t(self.df[..., None], size=shape))
 
     def log_density(self, actions: Array, intervened: NDArray[np.bool_], outcome: Array) -> Array:
         """Log density of outcomes, shape (n,), under the model's noise, (chain, draw, n)."""

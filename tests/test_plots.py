@@ -25,6 +25,21 @@ def test_the_band_holds_the_draws_it_stands_for(posterior) -> None:
         assert (heights.min(), heights.max()) == pytest.approx((bottom, top))
 
 
+def test_lines_of_outcomes_are_their_quantiles(posterior) -> None:
+    ax = posterior.plot_joint_effect("red", at={"green": 0.2}, predictive=0.8, size=5)
+    low, high = (line.get_ydata() for line in ax.lines[1:3])
+    points = np.column_stack([ax.lines[0].get_xdata(), np.full(5, 0.2)])
+    outcome = posterior.outcome(points, seed=5)
+    expected = outcome.quantile([0.1, 0.9], ("chain", "draw")).to_numpy()
+    # 1,000 draws each: a tenth's quantile is known to sqrt(.1 * .9 / 1000) / .175 = 0.054 sd,
+    # a difference of two to 0.077; 10 of them, 4 times that.
+    sd = outcome.std(("chain", "draw")).to_numpy()
+    assert (np.abs(np.array([low, high]) - expected) < 0.31 * sd).all()
+    assert "80% of outcomes" in [text.get_text() for text in ax.get_legend().get_texts()]
+    with pytest.raises(bi.PointsError, match="between 0 and 1"):
+        posterior.plot_joint_effect("red", predictive=1.2)
+
+
 def test_labels_name_the_question(posterior) -> None:
     _, mine = plt.subplots()
     ax = posterior.plot_joint_effect("red", at={"green": 0.2}, ax=mine)

@@ -1,0 +1,119 @@
+import sys
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+
+import _ridge
+import _study
+import calibration
+import published_main
+from _tables import read_table
+
+
+def run(module, tmp_path, monkeypatch) -> None:
+    argv = [f"{module.__name__}.py", "--quick", "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", argv)
+    module.main()
+
+
+def test_the_main_experiment_scores_every_estimator(tmp_path, monkeypatch, capsys) -> None:
+    run(published_main, tmp_path, monkeypatch)
+    rows = read_table(tmp_path / "published_main_models.csv")
+    counts = {
+        label: sum(row["estimator"] == label for row in rows) for label in published_main.LABELS
+    }
+    # Two models, of which one is fitted with the Bayesian baselines too.
+    assert counts == {
+        label: 1 if label.endswith("(Bayesian)") else 2 for label in published_main.LABELS
+    }
+    for row in rows:
+        noisy = float(row["rmse against noisy outcomes"])
+        error = float(row["error against the true effect"])
+        # The noise of the outcomes is there whatever the estimate.
+        assert 0 < error < noisy
+    assert "this library" in capsys.readouterr().out
+    for suffix in ("png", "svg", "csv"):
+        assert (tmp_path / f"published_main.{suffix}").stat().st_size > 200
+
+    def never(**job):
+        raise AssertionError("a job was run again")
+
+    monkeypatch.setattr(published_main, "score", never)
+    before = (tmp_path / "published_main_models.csv").read_text()
+    published_main.main()
+    assert (tmp_path / "published_main_models.csv").read_text() == before
+
+
+def test_cover_and_ranks_are_tabled(tmp_path, monkeypatch, capsys) -> None:
+    run(calibration, tmp_path, monkeypatch)
+    lines = read_table(tmp_path / "calibration_cover.csv")
+    every = [line for line in lines if line["kind"] == "all"]
+    assert [(line["bands of"], float(line["level"])) for line in every] == [
+        (of, level) for of in ("effect", "outcome") for level in bi.calibration.LEVELS
+    ]
+    assert all(0 <= float(line["cover"]) <= 1 for line in lines)
+    rows = read_table(tmp_path / "calibration_simulations.csv")
+    assert {row["name"] for row in rows} == {"gp", "spline"}
+    assert {"intercept", "noise_sd", "joint_effect[0]"} <= {row["quantity"] for row in rows}
+    assert all(0 <= float(row["share"]) <= 1 for row in rows)
+    assert (tmp_path / "calibration_cover.png").stat().st_size > 1000
+
+
+def test_uniform_ranks_pass_and_others_do_not() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"name": "gp", "quantity": name, "share": str(value)}
+        for name, values in (("good", rng.random(300)), ("bad", rng.beta(3, 3, 300)))
+        for value in values
+    ]
+    p = {line["quantity"]: float(line["p of uniformity"]) for line in calibration.rank_lines(rows)}
+    assert p["good"] > 0.01
+    assert p["bad"] < 1e-4
+
+
+def test_the_published_estimator_is_right_where_cubics_are() -> None:
+    """Additive quadratics with Gaussian causes: every regime's mean is a polynomial."""
+    rng = np.random.default_rng(1)
+    pieces = []
+    for was_set in ((False, False), (True, False), (False, True)):
+        cause = rng.normal(size=(4000, 2))
+        natural = cause + rng.normal(size=(4000, 2))
+        actions = np.where(was_set, rng.normal(size=(4000, 2)) * 1.4, natural)
+        outcome = (actions**2).sum(axis=1) / 4 + cause.sum(axis=1)
+        pieces.append((actions, outcome, np.tile(was_set, (4000, 1))))
+    actions, outcome, masks = (np.concatenate(part) for part in zip(*pieces, strict=True))
+    data = bi.RegimeData.from_arrays(actions, outcome, masks)
+    separate = _ridge.Separate(data)
+    points = rng.normal(size=(200, 2))
+    truth = (points**2).sum(axis=1) / 4
+
+    def error(estimate: np.ndarray) -> float:
+        return float(np.sqrt(np.mean((estimate - truth) ** 2)))
+
+    # Ten coefficients in each of three regressions on 4,000 rows, noise of sd 1.2.
+    assert error(separate.published(points)) < 3 * 1.2 * np.sqrt(3 * 10 / 4000)
+    assert error(separate.observational(points)) > 0.4
+    assert error(separate.averaged(points)) > 0.2
+
+
+def test_a_study_refuses_to_lose_what_is_saved(tmp_path) -> None:
+    path = tmp_path / "study.csv"
+    jobs = [{"seed": seed} for seed in range(3)]
+    path.write_text("# a command\nseed,value\n0,1.5\n2,2.5\n7,9.0\n")
+    with pytest.raises(Exception, match="spoiled"):
+        _study.run_study(spoiled, jobs, path, "a command", 1)
+    assert read_table(path)[0] == {"seed": "0", "value": "1.5"}
+    rows = _study.run_study(twice, jobs, path, "a command", 1)
+    assert rows == [
+        {"seed": "0", "value": "1.5"}, {"seed": "1", "value": "2"}, {"seed": "2", "value": "2.5"},
+    ]  # fmt: skip
+
+
+def spoiled(seed: int) -> list[dict[str, float]]:
+    raise ValueError("spoiled")
+
+
+def twice(seed: int) -> list[dict[str, float]]:
+    return [{"seed": seed, "value": 2 * seed}]
