@@ -14,7 +14,9 @@ from tqdm import tqdm
 
 import bayes_intgen as bi
 
-from _tables import read_table, write_table
+from _tables import provenance, read_table, write_table
+
+RESULTS = Path(__file__).parent / "results"
 
 Job = Mapping[str, Any]
 Row = dict[str, Any]
@@ -41,11 +43,10 @@ def run_study(
     list of dict
         As read back from the table, in the order of the jobs.
     """
-    rows: list[Any] = read_table(path) if path.exists() else []
-    done = {_key(row, jobs[0]) for row in rows}
+    saved: list[Any] = _saved(path, jobs[0])
+    done = {_key(row, jobs[0]) for row in saved}
     left = [job for job in jobs if _key(job, job) not in done]
     place = {_key(job, job): i for i, job in enumerate(jobs)}
-    rows = [row for row in rows if _key(row, jobs[0]) in place]
     if left:
         # A process that has started JAX cannot be forked.
         context = get_context("spawn")
@@ -55,14 +56,31 @@ def run_study(
         ):
             try:
                 for future in as_completed([pool.submit(work, **job) for job in left]):
-                    rows += [{name: str(v) for name, v in row.items()} for row in future.result()]
-                    rows.sort(key=lambda row: place[_key(row, jobs[0])])
-                    write_table(path, rows, command)
+                    saved += [{name: str(v) for name, v in row.items()} for row in future.result()]
+                    saved.sort(key=lambda row: place.get(_key(row, jobs[0]), len(jobs)))
+                    write_table(path, saved, command)
                     bar.update()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-    return rows
+    # Rows of other jobs stay in the table, for when they are asked for again.
+    mine = [row for row in saved if _key(row, jobs[0]) in place]
+    return sorted(mine, key=lambda row: place[_key(row, jobs[0])])
+
+
+def _saved(path: Path, job: Job) -> list[dict[str, str]]:
+    """Rows of an earlier run; those of other versions are put aside, not mixed in."""
+    if not path.exists():
+        return []
+    rows = read_table(path)
+    with path.open() as file:
+        versions = file.readlines()[1].removeprefix("# ").strip()
+    if versions == provenance("")[1] and set(job) <= set(rows[0]):
+        return rows
+    aside = path.with_suffix(".old.csv")
+    path.replace(aside)
+    print(f"{path} is of other versions: moved to {aside}, starting anew")
+    return []
 
 
 def _key(row: Mapping[str, Any], job: Job) -> tuple[str, ...]:
@@ -75,13 +93,23 @@ def _quiet() -> None:
     warnings.simplefilter("ignore", bi.BayesIntgenWarning)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Sends what a quick run finds elsewhere than the results of long runs."""
+
+    def parse_args(self, *args: Any, **more: Any) -> Any:
+        chosen = super().parse_args(*args, **more)
+        if chosen.output is None:
+            chosen.output = Path("output/quick") if chosen.quick else RESULTS
+        return chosen
+
+
 def arguments(doc: str, *, models: int, **more: Any) -> argparse.ArgumentParser:
     """The options that every study has: how many models, where to, how many processes."""
-    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser = _Parser(description=doc.splitlines()[0])
     parser.add_argument("--models", type=int, default=models, help="random models to run")
     for name, default in more.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--quick", action="store_true", help="a small run, for a test")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--output", type=Path, help="folder of tables and figures")
     return parser

@@ -15,6 +15,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 
 import bayes_intgen as bi
 from bayes_intgen.simulators import Polynomial
@@ -39,7 +40,7 @@ LABELS = (
     "pooled (ridge)",
     "observational (ridge)",
     "topline (Bayesian)",
-    "published (Bayesian)",
+    "a regression a regime (Bayesian)",
     "pooled (Bayesian)",
     "observational (Bayesian)",
 )
@@ -93,7 +94,7 @@ def score(seed: int, actions: int, rows: int, bayesian: bool, quick: bool) -> li
         note(label, began, _ridge.pooled(chosen)(points))
     if bayesian:
         bayes("topline (Bayesian)", joint, bi.models.pooled())
-        bayes("published (Bayesian)", data, bi.models.saturated("polynomial"))
+        bayes("a regression a regime (Bayesian)", data, bi.models.saturated("polynomial"))
         bayes("pooled (Bayesian)", data, bi.models.pooled())
         bayes("observational (Bayesian)", data.only([]), bi.models.pooled())
     return found
@@ -136,6 +137,9 @@ def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
                 mark = "mean, published code" if label == "published (ridge a regime)" else None
                 ax.plot(PUBLISHED[label], i, "D", color="C3", markersize=5, label=mark)
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlabel(f"{name} (units of the outcome)")
         ax.grid(axis="x", alpha=0.25)
     axes[0].set_yticks(range(len(labels)), labels)

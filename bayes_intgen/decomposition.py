@@ -11,7 +11,7 @@ Plain regressions are made of the same terms: one for all rows, or one for each 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -59,8 +59,8 @@ class Term:
     action: int | None
     inputs: tuple[int, ...]
     part: Part
-    fixed_sd: float | None = None
-    gate: Gate = field(default_factory=Always)
+    fixed_sd: float | None
+    gate: Gate
 
     @property
     def borrowed(self) -> bool:
@@ -227,7 +227,7 @@ def decompose(
     terms: list[Term] = []
     for k, name in enumerate(data.names):
         terms += [
-            Term(_named(f"phi({name})", part), "unconfounded", k, (k,), part)
+            Term(_named(f"phi({name})", part), "unconfounded", k, (k,), part, None, Always())
             for part in unconfounded[name].alone(data.actions[:, [k]], coordinates[k])
         ]
     for k, name in enumerate(data.names):
@@ -308,7 +308,7 @@ def _assembled(
 ) -> Decomposition:
     centre, unit = float(data.outcome.mean()), float(data.outcome.std())
     mean, sd = (centre, 5 * unit) if intercept is None else intercept
-    every = [Term("intercept", "intercept", None, (), _LEVEL, fixed_sd=sd / unit), *terms]
+    every = [Term("intercept", "intercept", None, (), _LEVEL, sd / unit, Always()), *terms]
     labels = [term.name for term in every]
     if len(set(labels)) < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)

@@ -22,6 +22,7 @@ from bayes_intgen.pilot import Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.sampling import Draws, nuts
+from bayes_intgen.streams import generator
 from bayes_intgen.targets import Target
 from bayes_intgen.tree import assemble
 
@@ -38,6 +39,7 @@ class Settings(NamedTuple):
     draws: int
     warmup: int
     target_accept: float
+    collapse: bool
     simplify: bool
     progress: bool
 
@@ -76,8 +78,8 @@ def fit(
         Whether to integrate the coefficients out; by default wherever the noise allows.
         False samples the written-out program, slowly, to check one against the other.
     simplify : bool
-        Whether what another action might add to a bias takes its typical scale from the data,
-        and keeps a small one, fixed in units of the noise, where the data speak against it,
+        Whether what another action might add to a mechanism takes its typical scale from the
+        data, and keeps a small one, fixed in units of the noise, where the data speak against it,
         instead of one that is sampled: nearly the same effects in a fraction of the time. The
         tree's ``constant_data`` lists such terms. Applies where the coefficients are
         integrated out.
@@ -174,6 +176,7 @@ def fit_decomposed(
         int(draws),
         int(warmup),
         float(target_accept),
+        bool(collapse),
         bool(simplify),
         bool(progress),
     )
@@ -203,7 +206,7 @@ def _noise(pilot: Pilot, settings: Settings) -> dict[str, Array]:
     """Quantiles of the noise's shape, and draws of its variance function."""
     if pilot.estimate is None:
         return {"quantile": pilot.shape}
-    rng = np.random.default_rng([settings.seed, 2])
+    rng = generator(settings.seed, "noise")
     deviations = pilot.estimate.draw((settings.chains, settings.draws), rng)
     return {"quantile": pilot.shape, "deviation": deviations}
 
@@ -256,7 +259,7 @@ def _weak_terms(
 
 def _starts(mode: Array, covariance: Array, settings: Settings) -> Array:
     """Points scattered about the mode as widely as the posterior is expected to be."""
-    rng = np.random.default_rng(settings.seed)
+    rng = generator(settings.seed, "starts")
     normal = rng.standard_normal((settings.chains, len(mode)))
     return np.asarray(mode + normal @ np.linalg.cholesky(covariance).T)
 
@@ -326,7 +329,7 @@ def _sample_collapsed(
 
     with ThreadPoolExecutor() as pool:
         drawn = np.stack(list(pool.map(of_chain, range(settings.chains))))
-    rng = np.random.default_rng([settings.seed, 1])
+    rng = generator(settings.seed, "condensed")
     coefficients = condensed.complete(drawn, sites["noise_sd"], rng)
     return _Sampled(terms, sites, coefficients, sampled.statistics, fixed)
 

@@ -193,6 +193,9 @@ def shape_of(residuals: Array, relative_variance: Array) -> Array:
 
 
 def draw_shape(quantiles: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Draws of standardised noise from the quantiles that :func:`shape_of` gives."""
+    """Draws of standardised noise from the quantiles that :func:`shape_of` gives.
+
+    None lies beyond the outermost of them: there is no tail past one row in two thousand.
+    """
     probabilities = (np.arange(len(quantiles)) + 0.5) / len(quantiles)
     return np.asarray(np.interp(rng.random(shape), probabilities, quantiles))

@@ -51,11 +51,11 @@ def residuals(
     """
     terms = posterior.terms
     mean, covariance = posterior.moments(sites)
-    root = np.linalg.cholesky(covariance) / float(sites["noise_sd"])
+    relative = covariance / float(sites["noise_sd"]) ** 2
     pieces = []
     for batch in batches(data, "Residuals", progress):
         design = terms.matrix(batch.actions, batch.intervened)
-        leverage = np.square(design @ root).sum(axis=1)
+        leverage = ((design @ relative) * design).sum(axis=1)
         residual = batch.outcome - terms.centre - design @ mean
         pieces.append(residual / np.sqrt(np.clip(1 - leverage, 0.05, 1)))
     return np.concatenate(pieces)

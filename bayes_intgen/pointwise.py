@@ -12,6 +12,7 @@ from bayes_intgen.models import Model
 from bayes_intgen.models.base import degrees_of_freedom
 from bayes_intgen.prediction import Prediction
 from bayes_intgen.regimes import RegimeData
+from bayes_intgen.streams import generator
 
 # Numbers that are in memory at once: draws times rows.
 CHUNK = 4_000_000
@@ -29,8 +30,8 @@ def rows_evaluated(
     """
     chosen = np.arange(len(data))
     if rows is not None and rows < len(data):
-        chosen = np.sort(np.random.default_rng(seed).choice(len(data), rows, replace=False))
-    rng = np.random.default_rng([seed, 1])
+        chosen = np.sort(generator(seed, "rows").choice(len(data), rows, replace=False))
+    rng = generator(seed, "outcome", 1)
     log_density, drawn = [], []
     for part in np.array_split(chosen, -(-prediction.sd.size * len(chosen) // CHUNK)):
         actions, intervened = data.actions[part], data.intervened[part]

@@ -22,6 +22,7 @@ from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.pointwise import log_prior, rows_evaluated
 from bayes_intgen.prediction import Prediction
 from bayes_intgen.regimes import RegimeData
+from bayes_intgen.streams import generator
 
 if TYPE_CHECKING:
     import os
@@ -166,7 +167,7 @@ class Posterior:
         """
         names = self.actions if intervened is None else intervened
         values, chosen = self._asked(points, names)
-        out = self.prediction.draw(values, chosen, np.random.default_rng(seed))
+        out = self.prediction.draw(values, chosen, generator(seed, "outcome"))
         return self._along_points(out, values, names, "outcome")
 
     def with_log_likelihood(
@@ -196,7 +197,7 @@ class Posterior:
         Raises
         ------
         DataError
-            Where the data have other actions.
+            Where the data have other actions, or ``rows`` is not positive.
 
         Examples
         --------
@@ -209,16 +210,18 @@ class Posterior:
                 f"the data have actions {', '.join(map(repr, data.names))}, the posterior has "
                 f"{', '.join(map(repr, self.actions))}; give the data that were fitted"
             )
+        if rows is not None and rows < 1:
+            raise DataError(f"rows must be positive, or None for all, not {rows}")
         chosen, log_density, drawn = rows_evaluated(self.prediction, data, rows, seed)
         fixed = self.tree["constant_data"]["fixed_scale_of"].to_numpy()
         hyperparameters = self.tree["posterior"].to_dataset()
         dims = ("chain", "draw", "row")
         coords = {**self._draw_coords(), "row": chosen}
         more = {
-            "log_likelihood": xr.Dataset({"outcome": (dims, log_density)}, coords),
-            "log_prior": log_prior(self.model, self.terms.without(fixed), hyperparameters),
-            "posterior_predictive": xr.Dataset({"outcome": (dims, drawn)}, coords),
-            "observed_data": xr.Dataset(
+            "/log_likelihood": xr.Dataset({"outcome": (dims, log_density)}, coords),
+            "/log_prior": log_prior(self.model, self.terms.without(fixed), hyperparameters),
+            "/posterior_predictive": xr.Dataset({"outcome": (dims, drawn)}, coords),
+            "/observed_data": xr.Dataset(
                 {"outcome": ("row", data.outcome[chosen])}, {"row": chosen}
             ),
         }

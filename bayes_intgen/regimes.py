@@ -1,7 +1,7 @@
 """Rows of data with the record of which actions were set from outside in each."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Self
 
@@ -296,7 +296,8 @@ class RegimeData:
         Raises
         ------
         DataError
-            Where no row is left, or a regime names no action.
+            Where no row is left, a regime names no action, or the rows left are too few or
+            leave an action at one value.
 
         Examples
         --------
@@ -307,6 +308,8 @@ class RegimeData:
         """
         keep = np.zeros(len(self), dtype=bool)
         for regime in regimes:
+            if isinstance(regime, str):
+                raise DataError(f"a regime must be a list of actions; write [{regime!r}]")
             for name in regime:
                 if name not in self.names:
                     raise DataError(
@@ -316,11 +319,13 @@ class RegimeData:
             keep |= (self.intervened == [name in regime for name in self.names]).all(axis=1)
         if not keep.any():
             raise DataError("no row is of any of these regimes; see data.regimes")
-        return replace(
-            self,
-            actions=self.actions[keep],
-            outcome=self.outcome[keep],
-            intervened=self.intervened[keep],
+        return self.from_arrays(
+            self.actions[keep],
+            self.outcome[keep],
+            self.intervened[keep],
+            self.names,
+            outcome_name=self.outcome_name,
+            require_observational=False,
         )
 
     def __len__(self) -> int:

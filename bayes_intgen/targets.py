@@ -1,7 +1,7 @@
 """A NumPyro program as a density over a flat vector: its mode, its curvature, its sites.
 
 What is compiled belongs to the program and to the shapes of its arguments, not to a data
-set: a second fit of the same kind compiles nothing.
+set: a second fit of a program that takes all it needs as arguments compiles nothing.
 """
 
 from collections.abc import Callable, Mapping

@@ -2,7 +2,8 @@
 
 `pooled` forgets that actions were set, so that confounding biases its answers. `saturated`
 has a regression of its own for every regime, as the estimator published with Kekić et al.
-(2025, arXiv 2506.04945), and combines them: right, but imprecise.
+(2025, arXiv 2506.04945) but with products of two actions at most, and combines them: right,
+but imprecise.
 """
 
 from collections.abc import Sequence

@@ -191,6 +191,10 @@ def test_densities_of_rows_and_of_the_prior(data, posterior) -> None:
     # All rows, in several chunks, are the same rows.
     whole = posterior.with_log_likelihood(data, rows=None)["log_likelihood"]["outcome"]
     assert whole.sizes["row"] == len(data)
+    with pytest.raises(bi.DataError, match="rows must be positive"):
+        posterior.with_log_likelihood(data, rows=0)
+    again = bi.Posterior(tree).with_log_likelihood(data, rows=5)
+    assert again["log_likelihood"].sizes["row"] == 5
     np.testing.assert_allclose(whole[..., row], expected, rtol=1e-9)
 
 

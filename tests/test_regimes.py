@@ -183,3 +183,14 @@ def test_only_keeps_the_rows_of_the_regimes_named(data) -> None:
         data.only(["blue"])
     with pytest.raises(bi.DataError, match="no row"):
         data.only(["red", "green"])
+    with pytest.raises(bi.DataError, match=r"write \['red'\]"):
+        data.only("red")
+    one_level = np.where(data.intervened[:, [0]], [[2.0, 0.0]], 0.0)
+    tested = bi.RegimeData.from_arrays(
+        np.where(data.intervened[:, [0]] & [True, False], one_level, data.actions),
+        data.outcome,
+        data.intervened,
+        data.names,
+    )
+    with pytest.raises(bi.DataError, match="never varies"):
+        tested.only(["red"])

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
 from bayes_intgen.regimes import OBSERVATIONAL, RegimeData
+from bayes_intgen.streams import generator
 
 Regime = Sequence[str]
 
@@ -344,7 +345,7 @@ class StructuralCausalModel(ABC):
         """Causes for weighting, shape (draws, K), the same for the same seed and stream."""
         if draws < 1:
             raise ModelError(f"draws must be at least 1, not {draws}; the default is 20_000")
-        return self.draw_causes(draws, np.random.default_rng([seed, stream]))
+        return self.draw_causes(draws, generator(seed, "causes", stream))
 
     def weighted(
         self, points: Array, causes: Array, seen: Sequence[int], wanted: Sequence[int]

@@ -9,7 +9,7 @@ import _ridge
 import _study
 import calibration
 import published_main
-from _tables import read_table
+from _tables import read_table, write_table
 
 
 def run(module, tmp_path, monkeypatch) -> None:
@@ -98,17 +98,25 @@ def test_the_published_estimator_is_right_where_cubics_are() -> None:
     assert error(separate.averaged(points)) > 0.2
 
 
-def test_a_study_refuses_to_lose_what_is_saved(tmp_path) -> None:
+def test_a_study_loses_nothing_that_is_saved(tmp_path, capsys) -> None:
     path = tmp_path / "study.csv"
     jobs = [{"seed": seed} for seed in range(3)]
-    path.write_text("# a command\nseed,value\n0,1.5\n2,2.5\n7,9.0\n")
+    write_table(path, [{"seed": s, "value": v} for s, v in ((2, 2.5), (0, 1.5), (7, 9.0))], "x")
     with pytest.raises(Exception, match="spoiled"):
         _study.run_study(spoiled, jobs, path, "a command", 1)
-    assert read_table(path)[0] == {"seed": "0", "value": "1.5"}
+    assert len(read_table(path)) == 3
     rows = _study.run_study(twice, jobs, path, "a command", 1)
     assert rows == [
         {"seed": "0", "value": "1.5"}, {"seed": "1", "value": "2"}, {"seed": "2", "value": "2.5"},
     ]  # fmt: skip
+    # Jobs that were not asked for this time stay, and nothing is left to run.
+    assert read_table(path)[-1] == {"seed": "7", "value": "9.0"}
+    assert _study.run_study(spoiled, jobs[::-1], path, "a command", 1) == rows[::-1]
+    # Rows that other versions made are not mixed with new ones.
+    path.write_text(path.read_text().replace("numpyro ", "numpyro 0."))
+    assert [r["value"] for r in _study.run_study(twice, jobs, path, "x", 1)] == ["0", "2", "4"]
+    assert len(read_table(tmp_path / "study.old.csv")) == 4
+    assert "starting anew" in capsys.readouterr().out
 
 
 def spoiled(seed: int) -> list[dict[str, float]]:
