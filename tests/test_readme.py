@@ -28,3 +28,19 @@ def test_the_quick_start_runs(tmp_path, monkeypatch, capsys) -> None:
 @pytest.mark.parametrize("target", re.findall(r"\]\(((?!http)[^)]+)\)", README.read_text()))
 def test_links_lead_somewhere(target: str) -> None:
     assert (README.parent / target).exists()
+
+
+ANALYSES = README.parent / "analyses"
+
+
+@pytest.mark.parametrize(
+    "target", re.findall(r"\]\(((?!http)[^)]+)\)", (ANALYSES / "README.md").read_text())
+)
+def test_links_of_the_analyses_lead_somewhere(target: str) -> None:
+    assert (ANALYSES / target).exists()
+
+
+def test_every_analysis_is_in_the_table() -> None:
+    listed = (ANALYSES / "README.md").read_text()
+    for path in ANALYSES.glob("[!_]*.py"):
+        assert f"`{path.name}" in listed
