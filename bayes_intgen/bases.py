@@ -5,6 +5,7 @@ knows nothing of priors or sampling. Everything here is plain NumPy and a frozen
 it can be saved as numbers and evaluated again to the last bit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, Self
@@ -94,40 +95,31 @@ class Constant:
 
 
 @dataclass(frozen=True, eq=False)
-class Monomials:
-    """Products of powers of standardised actions, each centred over the data.
+class Powers:
+    """Powers of a standardised action from the first on, each centred over the data.
 
     Attributes
     ----------
-    coordinates : tuple of Coordinate, length d
-    powers : tuple of tuple of int
-        One exponent an input for each function; at least one exponent is positive.
+    coordinate : Coordinate
     centres : tuple of float
-        Means of the raw products over the data.
+        Means of the powers over the data, one for each.
     """
 
-    coordinates: tuple[Coordinate, ...]
-    powers: tuple[tuple[int, ...], ...]
+    coordinate: Coordinate
     centres: tuple[float, ...]
 
     @classmethod
-    def of(
-        cls,
-        actions: Array,
-        coordinates: tuple[Coordinate, ...],
-        powers: tuple[tuple[int, ...], ...],
-    ) -> Self:
-        raw = cls(coordinates, powers, (0.0,) * len(powers)).matrix(actions)
-        return cls(coordinates, powers, tuple(raw.mean(axis=0).tolist()))
+    def of(cls, actions: Array, coordinate: Coordinate, degree: int) -> Self:
+        raw = cls(coordinate, (0.0,) * degree).matrix(actions)
+        return cls(coordinate, tuple(raw.mean(axis=0).tolist()))
 
     @property
     def size(self) -> int:
-        return len(self.powers)
+        return len(self.centres)
 
     def matrix(self, actions: Array) -> Array:
-        x = np.stack([c.standardise(actions[:, i]) for i, c in enumerate(self.coordinates)], axis=1)
-        columns = [np.prod(x ** np.array(exponents), axis=1) for exponents in self.powers]
-        return np.asarray(np.stack(columns, axis=1) - np.array(self.centres))
+        x = self.coordinate.standardise(actions[:, :1])
+        return np.asarray(x ** np.arange(1, self.size + 1) - np.array(self.centres))
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,8 +185,15 @@ class Sines:
     def matrix(self, actions: Array) -> Array:
         low, high = self.coordinate.ends
         z = self.coordinate(actions[:, 0]) - (low + high) / 2
-        values = np.sin((z[:, None] + self.box) * self.frequencies) / np.sqrt(self.box)
-        return np.asarray(values - np.array(self.centres))
+        angle = (z + self.box) * (np.pi / (2 * self.box))
+        # sin(i x) from the two before it: an addition theorem in place of a sine each.
+        out = np.empty((self.size, len(angle)))
+        before, twice = np.zeros_like(angle), 2 * np.cos(angle)
+        out[0] = np.sin(angle) / np.sqrt(self.box)
+        for i in range(1, self.size):
+            out[i] = twice * out[i - 1] - before
+            before = out[i - 1]
+        return np.asarray((out - np.array(self.centres)[:, None]).T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,25 +330,73 @@ class Joined:
 
 @dataclass(frozen=True, eq=False)
 class Products:
-    """Products of functions of two actions, up to a total order.
+    """Products of functions of several actions, up to a total order.
 
-    Function i of the first times function j of the second, for ``i + j < order``
-    (counted from zero): the smooth products before the rough ones.
+    Function i of the first factor times function j of the second, and so on, for
+    ``i + j + ... < order`` (counted from zero): the smooth products before the rough ones.
+
+    Attributes
+    ----------
+    factors : tuple of Basis
+        One for each input, with functions from smooth to rough.
+    order : int
     """
 
-    first: Principal
-    second: Principal
+    factors: tuple[Basis, ...]
     order: int
 
     @cached_property
-    def kept(self) -> NDArray[np.bool_]:
-        i, j = np.indices((self.first.size, self.second.size))
-        return i + j < self.order
+    def kept(self) -> NDArray[np.int_]:
+        """Which function of each factor enters each product, shape (factors, size)."""
+        indices = np.indices([factor.size for factor in self.factors])
+        return indices[:, indices.sum(axis=0) < self.order]
 
     @property
     def size(self) -> int:
-        return int(self.kept.sum())
+        return int(self.kept.shape[1])
+
+    def multiplied(self, values: Sequence[Array]) -> Array:
+        """The products, shape (size, n), of the factors' functions, each (factor.size, n)."""
+        out = values[0][self.kept[0]]
+        for of_factor, chosen in zip(values[1:], self.kept[1:], strict=True):
+            out *= of_factor[chosen]
+        return np.asarray(out)
 
     def matrix(self, actions: Array) -> Array:
-        left, right = self.first.matrix(actions[:, :1]), self.second.matrix(actions[:, 1:])
-        return (left[:, :, None] * right[:, None, :])[:, self.kept]
+        values = [f.matrix(actions[:, [i]]).T for i, f in enumerate(self.factors)]
+        return self.multiplied(values).T
+
+
+class Evaluation:
+    """Values of bases at the same rows: each function of one action is evaluated once.
+
+    Many terms multiply the same few functions of an action.
+
+    Parameters
+    ----------
+    actions : ndarray, shape (n, K)
+    """
+
+    def __init__(self, actions: Array) -> None:
+        self._actions = actions
+        self._known: dict[tuple[Basis, tuple[int, ...]], Array] = {}
+
+    def __call__(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
+        """Values of a basis of some actions, shape (size, n): a function a row."""
+        key = (basis, inputs)
+        if key not in self._known:
+            self._known[key] = self._evaluated(basis, inputs)
+        return self._known[key]
+
+    def products(self, basis: Products, inputs: tuple[int, ...]) -> Array:
+        """As a call, but not kept: no two terms share their products."""
+        return basis.multiplied([self(f, (k,)) for f, k in zip(basis.factors, inputs, strict=True)])
+
+    def _evaluated(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
+        if isinstance(basis, Principal):
+            return np.asarray(basis.weights.T @ self(basis.basis, inputs))
+        if isinstance(basis, Joined):
+            return np.concatenate([self(basis.first, inputs), self(basis.second, inputs)])
+        if isinstance(basis, Products):
+            return self.products(basis, inputs)
+        return basis.matrix(self._actions[:, inputs]).T

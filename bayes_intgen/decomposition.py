@@ -12,17 +12,18 @@ Plain regressions are made of the same terms: one for all rows, or one for each 
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Literal
+from functools import cache, cached_property
+from itertools import combinations
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen.bases import Array, Constant, Coordinate, Sines
+from bayes_intgen.bases import Array, Constant, Coordinate, Evaluation, Sines
 from bayes_intgen.errors import ModelError
 from bayes_intgen.gates import Always, Gate, WhereNotSet
 from bayes_intgen.hyperpriors import Hyperpriors, LogNormals
-from bayes_intgen.mechanisms import LogNormal, Mechanism, Part
+from bayes_intgen.mechanisms import LogNormal, Mechanism, Part, paired, tripled
 from bayes_intgen.regimes import RegimeData
 
 Role = Literal["intercept", "unconfounded", "bias", "regression"]
@@ -169,10 +170,12 @@ class Decomposition:
 
     def functions(self, actions: Array) -> Array:
         """Every term's functions, ungated, shape (n, P)."""
-        out = np.empty((len(actions), self.size))
+        # A function at a time is contiguous in memory.
+        out = np.empty((self.size, len(actions)))
+        evaluated = Evaluation(actions)
         for term in self.terms:
-            out[:, self.columns[term.name]] = term.part.basis.matrix(actions[:, term.inputs])
-        return out
+            out[self.columns[term.name]] = evaluated(term.part.basis, term.inputs)
+        return out.T
 
     def gates(self, intervened: NDArray[np.bool_]) -> Array:
         """Every term's gate, shape (n, number of terms), for masks of shape (n, K)."""
@@ -223,27 +226,43 @@ def decompose(
         Where the graph names something that is no action, or has a cycle.
     """
     parents = _parents(data.names, graph)
-    coordinates = _coordinates(data)
+    bases = _Bases.of(data)
     terms: list[Term] = []
     for k, name in enumerate(data.names):
         terms += [
             Term(_named(f"phi({name})", part), "unconfounded", k, (k,), part, None, Always())
-            for part in unconfounded[name].alone(data.actions[:, [k]], coordinates[k])
+            for part in bases.alone(unconfounded[name], k)
         ]
     for k, name in enumerate(data.names):
         gate = WhereNotSet(k)
         terms.append(Term(f"delta({name}) level", "bias", k, (), _LEVEL, 1.0, gate))
         terms += [
             Term(_named(f"delta({name})", part), "bias", k, (k,), part, None, gate)
-            for part in bias[name].alone(data.actions[:, [k]], coordinates[k])
+            for part in bases.alone(bias[name], k)
         ]
         for j in parents[k]:
-            pair = data.actions[:, [k, j]]
-            for part in bias[name].paired(pair, coordinates[k], coordinates[j]):
+            for part in bases.paired(bias[name], k, j):
                 label = _named(f"delta({name} | {data.names[j]})", part)
                 inputs = tuple((k, j)[i] for i in part.inputs)
                 terms.append(Term(label, "bias", k, inputs, part, None, gate))
-    return _assembled(data, terms, coordinates, intercept)
+    return _assembled(data, terms, bases.coordinates, intercept)
+
+
+def triples(
+    data: RegimeData, bias: Mapping[str, Mechanism], graph: Graph | None
+) -> tuple[Term, ...]:
+    """What each bias may owe to two other actions only together; arguments of :func:`decompose`."""
+    parents = _parents(data.names, graph)
+    bases = _Bases.of(data)
+    terms = []
+    for k, name in enumerate(data.names):
+        for i, j in combinations(parents[k], 2):
+            label = f"delta({name} | {data.names[i]}, {data.names[j]})"
+            terms += [
+                Term(_named(label, part), "bias", k, (k, i, j), part, None, WhereNotSet(k))
+                for part in bases.tripled(bias[name], k, i, j)
+            ]
+    return tuple(terms)
 
 
 def regressions(
@@ -263,13 +282,13 @@ def regressions(
     intercept : (mean, sd), optional
         As in :func:`decompose`.
     """
-    coordinates = _coordinates(data)
+    bases = _Bases.of(data)
     count = len(data.names)
-    alone = [mechanism.alone(data.actions[:, [k]], coordinates[k]) for k in range(count)]
+    alone = [bases.alone(mechanism, k) for k in range(count)]
     products = {
         (k, j): [
             part
-            for part in mechanism.paired(data.actions[:, [k, j]], coordinates[k], coordinates[j])
+            for part in bases.paired(mechanism, k, j)
             # What the other action adds by itself is its own term.
             if part.inputs == (0, 1)
         ]
@@ -293,11 +312,28 @@ def regressions(
         for (k, j), parts in products.items():
             for part in parts:
                 add(f"{label}({data.names[k]} | {data.names[j]})", part, (k, j))
-    return _assembled(data, terms, coordinates, intercept)
+    return _assembled(data, terms, bases.coordinates, intercept)
 
 
-def _coordinates(data: RegimeData) -> tuple[Coordinate, ...]:
-    return tuple(Coordinate.of(data.actions[:, k]) for k in range(len(data.names)))
+class _Bases:
+    """Parts of mechanisms for given data; terms that use the same functions share them."""
+
+    def __init__(self, actions: Array, coordinates: tuple[Coordinate, ...]) -> None:
+        self.coordinates = coordinates
+        self.alone = cache(lambda mechanism, k: mechanism.alone(actions[:, [k]], coordinates[k]))
+        self.margin = cache(lambda mechanism, k: mechanism.margin(actions[:, [k]], coordinates[k]))
+
+    @classmethod
+    def of(cls, data: RegimeData) -> Self:
+        actions = data.actions
+        return cls(actions, tuple(Coordinate.of(column) for column in actions.T))
+
+    def paired(self, mechanism: Mechanism, k: int, j: int) -> tuple[Part, ...]:
+        return paired(mechanism, self.margin(mechanism, k), self.margin(mechanism, j))
+
+    def tripled(self, mechanism: Mechanism, k: int, i: int, j: int) -> tuple[Part, ...]:
+        own, one, other = (self.margin(mechanism, at) for at in (k, i, j))
+        return tripled(mechanism, own, one, other)
 
 
 def _assembled(

@@ -24,10 +24,11 @@ from numpyro.contrib.hsgp.spectral_densities import (
 from bayes_intgen.bases import (
     Array,
     Basis,
+    Constant,
     Coordinate,
     Joined,
-    Monomials,
     PenalisedSpline,
+    Powers,
     Principal,
     Products,
     Sines,
@@ -77,7 +78,7 @@ class Part:
     scale : LogNormal
         In units of the outcome's standard deviation.
     inputs : tuple of int
-        Which of the mechanism's arguments the basis takes: 0 its own action, 1 the other.
+        Which of the mechanism's arguments the basis takes: 0 its own action, 1 and 2 others.
     kernel : str or None
     lengthscale : LogNormal or None
         In units of the squashed coordinate; given exactly when ``kernel`` is.
@@ -104,15 +105,61 @@ def log_spectral_sd(kernel: KernelName, frequency: ArrayLike, lengthscale: Array
 
 
 class Mechanism(Protocol):
-    """What a prior over a mechanism has to offer."""
+    """What a prior over a mechanism has to offer.
+
+    Attributes
+    ----------
+    borrowed, interaction : LogNormal
+        Scales of what another action adds to a mechanism, by itself and in products.
+    pair_order, triple_order : int
+        Up to which total order functions of two, and of three, actions are multiplied.
+    """
+
+    def __hash__(self) -> int: ...
+    @property
+    def borrowed(self) -> LogNormal: ...
+    @property
+    def interaction(self) -> LogNormal: ...
+    @property
+    def pair_order(self) -> int: ...
+    @property
+    def triple_order(self) -> int: ...
 
     def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
         """A function of one action; ``actions`` has shape (n, 1)."""
         ...
 
-    def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
-        """What a second action adds to a function of the first; ``actions`` is (n, 2)."""
+    def margin(self, actions: Array, coordinate: Coordinate) -> Basis:
+        """Few functions of one action, smooth to rough, as another mechanism borrows them."""
         ...
+
+
+def paired(mechanism: Mechanism, own: Basis, other: Basis) -> tuple[Part, ...]:
+    """What a second action adds to a function of the first: a function of its own, and products.
+
+    Parameters
+    ----------
+    mechanism : Mechanism
+    own, other : Basis
+        Its margins of the two actions.
+    """
+    parts = [Part("", other, mechanism.borrowed, inputs=(1,))]
+    if mechanism.pair_order:
+        products = Products((own, other), mechanism.pair_order)
+        parts.append(Part("interaction", products, mechanism.interaction, inputs=(0, 1)))
+    return tuple(parts)
+
+
+def tripled(mechanism: Mechanism, own: Basis, one: Basis, other: Basis) -> tuple[Part, ...]:
+    """What two other actions add to a function of the first only together.
+
+    Products of functions of the two, by themselves and with functions of the first; arguments
+    as of :func:`paired`.
+    """
+    if not mechanism.triple_order:
+        return ()
+    products = Products((Joined(Constant(), own), one, other), mechanism.triple_order)
+    return (Part("interaction", products, mechanism.interaction, inputs=(0, 1, 2)),)
 
 
 SCALE = LogNormal(median=0.4, sigma=1.5)
@@ -120,29 +167,8 @@ SCALE = LogNormal(median=0.4, sigma=1.5)
 # some worlds a tenth of the outcome's standard deviation. Fits learn the medians (`condense`).
 BORROWED_SCALE = LogNormal(median=0.2, sigma=2.0)
 INTERACTION_SCALE = LogNormal(median=0.2, sigma=2.0)
-# How finely an interaction, or the effect of another action, is resolved.
-MAIN_SIZE, MARGIN_SIZE, PRODUCT_ORDER = 5, 4, 4
-
-
-def _pair(
-    margin: Callable[[Array, Coordinate, int], Principal],
-    actions: Array,
-    own: Coordinate,
-    other: Coordinate,
-    alone: LogNormal,
-    scale: LogNormal,
-) -> tuple[Part, ...]:
-    """A function of the other action, and its products with functions of the own one."""
-    main = margin(actions[:, 1:], other, MAIN_SIZE)
-    products = Products(
-        margin(actions[:, :1], own, MARGIN_SIZE),
-        margin(actions[:, 1:], other, MARGIN_SIZE),
-        PRODUCT_ORDER,
-    )
-    return (
-        Part("", main, alone, inputs=(1,)),
-        Part("interaction", products, scale, inputs=(0, 1)),
-    )
+# How finely what other actions add is resolved.
+MARGIN_SIZE, PAIR_ORDER, TRIPLE_ORDER = 5, 4, 3
 
 
 @dataclass(frozen=True)
@@ -179,6 +205,9 @@ class GP:
     interaction_lengthscale: float = 2.0
     size: int | None = None
 
+    pair_order = PAIR_ORDER
+    triple_order = TRIPLE_ORDER
+
     def __post_init__(self) -> None:
         if self.kernel not in _DENSITIES:
             raise ModelError(
@@ -194,17 +223,12 @@ class GP:
             Part("", sines, self.scale, kernel=self.kernel, lengthscale=self.lengthscale),
         )
 
-    def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
-        def margin(values: Array, coordinate: Coordinate, size: int) -> Principal:
-            sines = Sines.of(values, coordinate, 16)
-            with jax.enable_x64(True):
-                log_sd = log_spectral_sd(
-                    self.kernel, sines.frequencies, self.interaction_lengthscale
-                )
-                sd = np.exp(np.asarray(log_sd))
-            return Principal.of(values, sines, sd, size)
-
-        return _pair(margin, actions, own, other, self.borrowed, self.interaction)
+    def margin(self, actions: Array, coordinate: Coordinate) -> Basis:
+        sines = Sines.of(actions, coordinate, 16)
+        with jax.enable_x64(True):
+            log_sd = log_spectral_sd(self.kernel, sines.frequencies, self.interaction_lengthscale)
+            sd = np.exp(np.asarray(log_sd))
+        return Principal.of(actions, sines, sd, MARGIN_SIZE)
 
 
 @dataclass(frozen=True)
@@ -236,6 +260,9 @@ class Spline:
     borrowed: LogNormal = BORROWED_SCALE
     interaction: LogNormal = INTERACTION_SCALE
 
+    pair_order = PAIR_ORDER
+    triple_order = TRIPLE_ORDER
+
     def __post_init__(self) -> None:
         if self.intervals < 2 or self.degree < 1:
             raise ModelError("a spline needs at least 2 intervals and degree 1")
@@ -247,15 +274,12 @@ class Spline:
             Part("", spline, self.scale),
         )
 
-    def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
-        def margin(values: Array, coordinate: Coordinate, size: int) -> Principal:
-            slope = Slope.of(values, coordinate)
-            spline = PenalisedSpline.of(values, coordinate, self.intervals, self.degree)
-            # A line and a curve of unit variance each, the line twice as large.
-            sd = np.concatenate([[1 / slope.matrix(values).std()], np.full(spline.size, 0.5)])
-            return Principal.of(values, Joined(slope, spline), sd, size)
-
-        return _pair(margin, actions, own, other, self.borrowed, self.interaction)
+    def margin(self, actions: Array, coordinate: Coordinate) -> Basis:
+        slope = Slope.of(actions, coordinate)
+        spline = PenalisedSpline.of(actions, coordinate, self.intervals, self.degree)
+        # A line and a curve of unit variance each, the line twice as large.
+        sd = np.concatenate([[1 / slope.matrix(actions).std()], np.full(spline.size, 0.5)])
+        return Principal.of(actions, Joined(slope, spline), sd, MARGIN_SIZE)
 
 
 @dataclass(frozen=True)
@@ -286,21 +310,19 @@ class Polynomial:
         if self.degree < 1:
             raise ModelError(f"a polynomial needs degree 1 or more, not {self.degree}")
 
-    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
-        powers = tuple((i,) for i in range(1, self.degree + 1))
-        return (Part("", Monomials.of(actions, (coordinate,), powers), self.scale),)
+    @property
+    def pair_order(self) -> int:
+        return self.degree - 1
 
-    def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
-        powers = tuple((j,) for j in range(1, self.degree + 1))
-        margin = Monomials.of(actions[:, 1:], (other,), powers)
-        parts = [Part("", margin, self.borrowed, inputs=(1,))]
-        mixed = tuple(
-            (i, j) for j in range(1, self.degree + 1) for i in range(1, self.degree + 1 - j)
-        )
-        if mixed:
-            products = Monomials.of(actions, (own, other), mixed)
-            parts.append(Part("interaction", products, self.interaction, inputs=(0, 1)))
-        return tuple(parts)
+    @property
+    def triple_order(self) -> int:
+        return self.degree - 1
+
+    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
+        return (Part("", self.margin(actions, coordinate), self.scale),)
+
+    def margin(self, actions: Array, coordinate: Coordinate) -> Basis:
+        return Powers.of(actions, coordinate, self.degree)
 
 
 @dataclass(frozen=True)
@@ -324,9 +346,12 @@ class Linear:
     scale: LogNormal = SCALE
     borrowed: LogNormal = BORROWED_SCALE
 
-    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
-        return (Part("", Monomials.of(actions, (coordinate,), ((1,),)), self.scale),)
+    # No products, hence none with a scale either.
+    interaction = INTERACTION_SCALE
+    pair_order = triple_order = 0
 
-    def paired(self, actions: Array, own: Coordinate, other: Coordinate) -> tuple[Part, ...]:
-        basis = Monomials.of(actions[:, 1:], (other,), ((1,),))
-        return (Part("", basis, self.borrowed, inputs=(1,)),)
+    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
+        return (Part("", self.margin(actions, coordinate), self.scale),)
+
+    def margin(self, actions: Array, coordinate: Coordinate) -> Basis:
+        return Powers.of(actions, coordinate, 1)

@@ -20,7 +20,7 @@ _KINDS: dict[str, type[Any]] = {
     for kind in (
         bases.Coordinate,
         bases.Constant,
-        bases.Monomials,
+        bases.Powers,
         bases.Slope,
         bases.Sines,
         bases.PenalisedSpline,

@@ -8,8 +8,8 @@ import bayes_intgen as bi
 from bayes_intgen.bases import (
     Coordinate,
     Joined,
-    Monomials,
     PenalisedSpline,
+    Powers,
     Principal,
     Products,
     Sines,
@@ -52,7 +52,7 @@ def test_a_budget_that_is_mostly_zero_has_a_spread() -> None:
         Sines.of(HEAVY, coordinate()),
         Slope.of(HEAVY, coordinate()),
         PenalisedSpline.of(HEAVY, coordinate()),
-        Monomials.of(HEAVY, (coordinate(),), ((1,), (2,), (3,))),
+        Powers.of(HEAVY, coordinate(), 3),
     ],
     ids=lambda b: type(b).__name__,
 )
@@ -121,7 +121,7 @@ def test_products_keep_the_smooth_ones_and_use_each_input() -> None:
     )
     own = Sines.of(OTHER, coordinate(OTHER))
     second = Principal.of(OTHER, own, np.ones(own.size), 4)
-    products = Products(first, second, order=4)
+    products = Products((first, second), order=4)
     both = np.concatenate([HEAVY, OTHER], axis=1)
     left, right = first.matrix(HEAVY), second.matrix(OTHER)
     expected = [left[:, i] * right[:, j] for i in range(4) for j in range(4) if i + j < 4]

@@ -4,7 +4,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.bases import Coordinate, Sines
-from bayes_intgen.mechanisms import log_spectral_sd
+from bayes_intgen.mechanisms import log_spectral_sd, paired
 
 RNG = np.random.default_rng(0)
 ACTIONS = RNG.normal(size=(2000, 2)) * [1.0, 100.0]
@@ -15,6 +15,12 @@ KERNELS = {
     "matern32": lambda d: (1 + np.sqrt(3) * d) * np.exp(-np.sqrt(3) * d),
     "matern52": lambda d: (1 + np.sqrt(5) * d + 5 * d**2 / 3) * np.exp(-np.sqrt(5) * d),
 }
+
+
+def both(mechanism, actions, axes):
+    """What the second action adds to a function of the first."""
+    own, other = (mechanism.margin(actions[:, [k]], axes[k]) for k in range(2))
+    return paired(mechanism, own, other)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -49,7 +55,7 @@ def test_a_long_lengthscale_has_finite_gradients() -> None:
 )
 def test_what_another_action_adds_depends_on_that_action(mechanism) -> None:
     pair = ACTIONS.copy()
-    parts = mechanism.paired(pair, *AXES)
+    parts = both(mechanism, pair, AXES)
     for part in parts:
         assert 1 in part.inputs
         columns = part.basis.matrix(pair[:, part.inputs])
@@ -64,9 +70,8 @@ def test_nothing_depends_on_units() -> None:
         for factor in (1e-6, 1e6):
             scaled = ACTIONS * factor
             axes = [Coordinate.of(scaled[:, k]) for k in range(2)]
-            for own, other in zip(
-                mechanism.paired(ACTIONS, *AXES), mechanism.paired(scaled, *axes), strict=True
-            ):
+            here, there = (both(mechanism, *at) for at in ((ACTIONS, AXES), (scaled, axes)))
+            for own, other in zip(here, there, strict=True):
                 np.testing.assert_allclose(
                     np.abs(own.basis.matrix(ACTIONS[:, own.inputs])),
                     np.abs(other.basis.matrix(scaled[:, other.inputs])),
