@@ -35,6 +35,23 @@ class Collapsed:
         """Prior standard deviations of the unconstrained hyperparameters, shape (D,)."""
         return self.target.flat(self.priors.prior_sd)
 
+    def point(self, sites: Mapping[str, Any], terms: Decomposition) -> Array:
+        """Hyperparameters found for other terms, as a starting point of these, shape (D,).
+
+        Those that have none there start at their prior medians.
+        """
+        start = self.target.start.copy()
+        labels = {"scale": terms.scaled, "lengthscale": terms.stretched}
+        own = {"scale": self.terms.scaled, "lengthscale": self.terms.stretched}
+        for name, index in self.target.positions.items():
+            if name not in labels:
+                start[index] = np.log(sites[name])
+                continue
+            known = dict(zip(labels[name], np.log(sites.get(name, ())), strict=True))
+            for i, label in zip(index, own[name], strict=True):
+                start[i] = known.get(label, start[i])
+        return start
+
     def moments(self, sites: dict[str, Array]) -> tuple[Array, Array]:
         """Mean and covariance of the coefficients given the hyperparameters."""
         mean, covariance = _moments(self.priors, self.sums, sites)

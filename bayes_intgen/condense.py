@@ -49,9 +49,13 @@ class TermLikelihood(NamedTuple):
         """
         # Taking the prior out of the posterior leaves the likelihood.
         inverse = np.linalg.inv(covariance)
-        precision = inverse - np.eye(len(mean)) / scale**2
+        return cls.of_information(inverse - np.eye(len(mean)) / scale**2, inverse @ mean)
+
+    @classmethod
+    def of_information(cls, precision: Array, information: Array) -> Self:
+        """From the likelihood's precision (p, p) and its information vector (p,)."""
         values, vectors = np.linalg.eigh((precision + precision.T) / 2)
-        return cls(np.clip(values, 0.0, None), (vectors.T @ (inverse @ mean)) ** 2)
+        return cls(np.clip(values, 0.0, None), (vectors.T @ information) ** 2)
 
     def log_ratio(self, log_scales: Array) -> Array:
         """Log likelihood of scales against the term's absence, of any shape."""

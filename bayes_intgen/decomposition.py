@@ -10,7 +10,7 @@ delta_k. The coefficients are shared by all regimes.
 Plain regressions are made of the same terms: one for all rows, or one for each regime.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import combinations
@@ -95,6 +95,10 @@ class Decomposition:
     def without(self, names: Collection[str]) -> "Decomposition":
         """The same decomposition less some of its terms."""
         return replace(self, terms=tuple(t for t in self.terms if t.name not in names))
+
+    def and_terms(self, more: Sequence[Term]) -> "Decomposition":
+        """The same decomposition and further terms, whose columns come last."""
+        return replace(self, terms=(*self.terms, *more))
 
     def with_scales(self, scales: Mapping[str, LogNormal]) -> "Decomposition":
         """The same decomposition with other priors of the scales of some terms."""

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jax.typing import ArrayLike
+from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 
@@ -51,6 +52,11 @@ class Sums(NamedTuple):
             yy = yy + float(y @ y)
             log_weight = log_weight + float(np.log(weights).sum())
         return cls(float(rows), np.asarray(xx), np.asarray(xy), yy, log_weight)
+
+    def of_columns(self, columns: NDArray[np.int_]) -> "Sums":
+        """Sums over some columns of the matrix alone."""
+        xx, xy = np.asarray(self.xx), np.asarray(self.xy)
+        return self._replace(xx=xx[np.ix_(columns, columns)], xy=xy[columns])
 
     def padded(self, size: int) -> "Sums":
         """The same with columns of zeros, ``size`` in all."""

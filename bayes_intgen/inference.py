@@ -18,7 +18,7 @@ from bayes_intgen.diagnostics import warn_of_problems
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.mechanisms import LogNormal
 from bayes_intgen.models import Model, additive
-from bayes_intgen.pilot import Pilot, pilot_fit
+from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.sampling import Draws, nuts
@@ -78,11 +78,12 @@ def fit(
         Whether to integrate the coefficients out; by default wherever the noise allows.
         False samples the written-out program, slowly, to check one against the other.
     simplify : bool
-        Whether what another action might add to a mechanism takes its typical scale from the
-        data, and keeps a small one, fixed in units of the noise, where the data speak against it,
-        instead of one that is sampled: nearly the same effects in a fraction of the time. The
-        tree's ``constant_data`` lists such terms. Applies where the coefficients are
-        integrated out.
+        Whether what other actions might add to a mechanism follows the data. What one adds
+        takes its typical scale from them, and where they speak against it keeps a small one,
+        fixed in units of the noise, instead of one that is sampled: nearly the same effects in
+        a fraction of the time; the tree's ``constant_data`` lists such terms. What two add
+        only together joins the model where the data ask for it. Applies where the
+        coefficients are integrated out.
     progress : bool
         Whether to report on standard error what is being done.
 
@@ -126,7 +127,7 @@ def fit(
     posterior = fit_decomposed(
         data,
         model,
-        model.decompose(data),
+        model.decompose(data.sample(PILOT_ROWS)),
         seed=seed,
         chains=chains,
         draws=draws,
@@ -183,7 +184,10 @@ def fit_decomposed(
     # Chains share the cores; a BLAS that spreads each small factorisation over all of them
     # too, as it does by default, makes everything wait for everything.
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
-        pilot = pilot_fit(data, model, terms, settings.progress)
+        adapts = settings.collapse and settings.simplify
+        candidates = model.candidates(data.sample(PILOT_ROWS)) if adapts else ()
+        pilot = pilot_fit(data, model, terms, candidates, settings.progress)
+        terms = pilot.posterior.terms
         sample = _sample_collapsed if collapse else _sample_written_out
         sampled = sample(data, model, terms, pilot, settings)
     return Posterior(
@@ -225,12 +229,13 @@ def _likelihoods(terms: Decomposition, pilot: Pilot) -> dict[str, TermLikelihood
 
 def _adapted(terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]) -> Decomposition:
     """The terms with priors about the scale that their kind typically has in these data."""
-    kinds: dict[tuple[LogNormal, str], list[str]] = {}
+    kinds: dict[tuple[LogNormal, str, int], list[str]] = {}
     for term in terms.terms:
         if term.name in likelihoods:
-            kinds.setdefault((term.part.scale, term.part.label), []).append(term.name)
+            kind = (term.part.scale, term.part.label, len(term.inputs))
+            kinds.setdefault(kind, []).append(term.name)
     scales = {}
-    for (prior, _), names in kinds.items():
+    for (prior, *_), names in kinds.items():
         log_median = typical_log_scale(
             [likelihoods[name] for name in names],
             np.log(prior.median * terms.unit),
@@ -306,13 +311,8 @@ def _sample_collapsed(
         np.concatenate([np.zeros(0), *ratio]) / pilot.sites["noise_sd"],
     )
     posterior = Collapsed(model, kept, condensed.sums)
-    target, whole = posterior.target, pilot.posterior.target
-    start = target.start.copy()
-    for name, index in target.positions.items():
-        values = pilot.mode[whole.positions[name]]
-        if name == "scale":
-            values = values[[label in kept.scaled for label in terms.scaled]]
-        start[index] = values
+    target = posterior.target
+    start = posterior.point(pilot.sites, pilot.posterior.terms)
     mode = target.mode(start, settings.progress)
     sampled = _nuts(target, mode, target.covariance(mode, posterior.prior_sd), settings)
     sites = target.constrain(sampled.flat)

@@ -1,19 +1,23 @@
 """What is known before sampling: the mode, and how the noise's variance depends on rows."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
 
 from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.decomposition import Decomposition, Term
 from bayes_intgen.errors import DataError
 from bayes_intgen.gram import Sums
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread, SpreadEstimate, estimate_spread, shape_of
 from bayes_intgen.passes import residuals, sums_over
 from bayes_intgen.regimes import RegimeData
+from bayes_intgen.screening import asked_for
 
+# Rows from which the variance function and the structure of the mean are learned.
+PILOT_ROWS = 30_000
 # Noise below this share of the outcome's standard deviation is rounding, not noise.
 LEAST_NOISE = 1e-5
 
@@ -36,26 +40,33 @@ class Pilot(NamedTuple):
     @classmethod
     def of(
         cls,
-        data: RegimeData,
-        model: Model,
-        terms: Decomposition,
+        posterior: Collapsed,
+        sums: Sums,
         spread: Spread | ConstantSpread,
         progress: bool,
         start: Array | None = None,
     ) -> Self:
-        sums = sums_over(data, terms, spread, progress)
-        posterior = Collapsed(model, terms, sums)
         target = posterior.target
         mode = target.mode(target.start if start is None else start, progress)
         return cls(spread, sums, posterior, mode, target.constrain(mode), np.zeros(0))
 
 
-def pilot_fit(data: RegimeData, model: Model, terms: Decomposition, progress: bool) -> Pilot:
+def pilot_fit(
+    data: RegimeData,
+    model: Model,
+    terms: Decomposition,
+    candidates: Sequence[Term],
+    progress: bool,
+) -> Pilot:
     """Fit with one variance, estimate the variance function, and fit again with it.
 
-    Raises DataError where the actions determine the outcome all but exactly.
+    Candidates that the data ask for join the terms. Only the last fit sees more rows than
+    ``PILOT_ROWS``. Raises DataError where the actions determine the outcome all but exactly.
     """
-    first = Pilot.of(data, model, terms, ConstantSpread(), progress)
+    held = data.sample(PILOT_ROWS)
+    constant = ConstantSpread()
+    sums = sums_over(held, terms, constant, progress)
+    first = Pilot.of(Collapsed(model, terms, sums), sums, constant, progress)
     noise_sd = float(first.sites["noise_sd"])
     if not noise_sd > LEAST_NOISE * terms.unit:
         raise DataError(
@@ -63,11 +74,26 @@ def pilot_fit(data: RegimeData, model: Model, terms: Decomposition, progress: bo
             f"{noise_sd:.1g} where its standard deviation is {terms.unit:.3g}), so there is "
             "nothing to infer; check that it was not computed from them"
         )
-    found = residuals(data, first.posterior, first.sites, progress)
-    if model.spread == "constant":
-        return first._replace(shape=shape_of(found, np.ones(len(data))))
-    estimate = estimate_spread(data.actions, data.intervened, found, terms.coordinates)
-    variance = estimate.spread(data.actions, data.intervened)
-    return Pilot.of(data, model, terms, estimate.spread, progress, first.mode)._replace(
-        shape=shape_of(found, variance), estimate=estimate
-    )
+    found = residuals(held, first.posterior, first.sites, progress)
+    spread: Spread | ConstantSpread = constant
+    estimate = None
+    if model.spread == "fitted":
+        estimate = estimate_spread(held.actions, held.intervened, found, terms.coordinates)
+        spread = estimate.spread
+    shape = shape_of(found, spread(held.actions, held.intervened))
+
+    wider = terms.and_terms(candidates)
+    sums = sums_over(held, wider, spread, progress)
+    weighted = sums.of_columns(np.arange(terms.size))
+    asked = asked_for(Collapsed(model, terms, weighted), first.sites, sums, candidates)
+    joined = terms.and_terms(asked)
+    if held is data:
+        names = {term.name for term in joined.terms}
+        columns = [np.arange(wider.size)[at] for name, at in wider.columns.items() if name in names]
+        sums = sums.of_columns(np.concatenate(columns))
+    else:
+        sums = sums_over(data, joined, spread, progress)
+    posterior = Collapsed(model, joined, sums)
+    start = posterior.point(first.sites, terms)
+    found_again = Pilot.of(posterior, sums, spread, progress, start)
+    return found_again._replace(shape=shape, estimate=estimate)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import as_table, numeric_column
 from bayes_intgen.identification import Mask, is_identified
+from bayes_intgen.streams import generator
 
 OBSERVATIONAL = "observational"
 SEPARATOR = "+"
@@ -276,14 +277,36 @@ class RegimeData:
     def batches(self, rows: int) -> Iterator[Self]:
         """The same data in consecutive pieces of at most ``rows`` rows."""
         for start in range(0, len(self), rows):
-            piece = slice(start, start + rows)
-            yield type(self)(
-                self.names,
-                self.outcome_name,
-                self.actions[piece],
-                self.outcome[piece],
-                self.intervened[piece],
-            )
+            yield self._rows(slice(start, start + rows))
+
+    def sample(self, rows: int) -> Self:
+        """At most about ``rows`` rows, as even over the regimes as there are rows of them.
+
+        Drawn at random, always the same ones; the rows at the extremes of each action, which
+        say where its range ends, are among them. All rows where there are no more.
+        """
+        if len(self) <= rows:
+            return self
+        rng = generator(0, "sample")
+        masks, which = np.unique(self.intervened, axis=0, return_inverse=True)
+        members = [np.flatnonzero(which.reshape(-1) == i) for i in range(len(masks))]
+        share, left = rows, len(members)
+        keep = np.zeros(len(self), dtype=bool)
+        for own in sorted(members, key=len):
+            count = min(len(own), share // left)
+            keep[rng.choice(own, count, replace=False)] = True
+            share, left = share - count, left - 1
+        keep[self.actions.argmin(axis=0)] = keep[self.actions.argmax(axis=0)] = True
+        return self._rows(keep)
+
+    def _rows(self, chosen: slice | NDArray[np.bool_]) -> Self:
+        return type(self)(
+            self.names,
+            self.outcome_name,
+            self.actions[chosen],
+            self.outcome[chosen],
+            self.intervened[chosen],
+        )
 
     def only(self, *regimes: Sequence[str]) -> Self:
         """The rows of some regimes.

@@ -12,7 +12,7 @@ here).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bayes_intgen.decomposition import Decomposition, decompose
+from bayes_intgen.decomposition import Decomposition, Term, decompose, triples
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification import Mask, is_identified
 from bayes_intgen.mechanisms import GP, Linear, LogNormal, Mechanism, Polynomial, Spline
@@ -52,12 +52,16 @@ class AdditiveModel(Model):
                         f"{', '.join(map(repr, data.names))}"
                     )
 
-        def filled(priors: Mapping[str, Mechanism]) -> dict[str, Mechanism]:
-            return {name: priors.get(name, self.prior) for name in data.names}
+        unconfounded, bias = (self._filled(p, data.names) for p in (self.unconfounded, self.bias))
+        return decompose(data, unconfounded, bias, self.graph, self.intercept)
 
-        return decompose(
-            data, filled(self.unconfounded), filled(self.bias), self.graph, self.intercept
-        )
+    def candidates(self, data: RegimeData) -> tuple[Term, ...]:
+        return triples(data, self._filled(self.bias, data.names), self.graph)
+
+    def _filled(
+        self, priors: Mapping[str, Mechanism], names: Sequence[str]
+    ) -> dict[str, Mechanism]:
+        return {name: priors.get(name, self.prior) for name in names}
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         return is_identified(regimes, target)
@@ -83,8 +87,9 @@ def additive(
         ``GP``, ``Spline``, ``Polynomial`` or ``Linear`` with settings of its own.
     graph : mapping from action to its parents, optional
         ``{"green": ["red"]}`` says that red moves green and nothing else moves anything.
-        None: unknown, so the bias of an action may depend on every other action,
-        pairwise, under priors that shrink what the data do not support.
+        None: unknown, so the bias of an action may depend on every other action, alone and
+        in products with its own, under priors that shrink what the data do not support;
+        on two others together where the data ask for it.
     unconfounded, bias : mapping from action to prior, optional
         Priors of single mechanisms in place of ``prior``.
     noise : {"gaussian", "student_t"}

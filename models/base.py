@@ -20,7 +20,7 @@ import numpyro
 import numpyro.distributions as dist
 from jax.typing import ArrayLike
 
-from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.decomposition import Decomposition, Term
 from bayes_intgen.errors import ModelError
 from bayes_intgen.gram import Sums, log_marginal
 from bayes_intgen.hyperpriors import Hyperpriors
@@ -75,6 +75,10 @@ class Model(ABC):
     @abstractmethod
     def decompose(self, data: RegimeData) -> Decomposition:
         """The terms of the mean for ``data``; raises ModelError where they do not fit."""
+
+    def candidates(self, data: RegimeData) -> tuple[Term, ...]:
+        """Terms that join those of :meth:`decompose` where the data ask for them."""
+        return ()
 
     @abstractmethod
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:

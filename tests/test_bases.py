@@ -6,7 +6,9 @@ from scipy.interpolate import BSpline
 
 import bayes_intgen as bi
 from bayes_intgen.bases import (
+    Constant,
     Coordinate,
+    Evaluation,
     Joined,
     PenalisedSpline,
     Powers,
@@ -148,3 +150,31 @@ def test_a_spline_needs_values_to_bend_between() -> None:
     two = np.repeat([[0.0], [1.0]], [30, 11], axis=0)
     with pytest.raises(bi.ModelError, match="prior 'linear'"):
         PenalisedSpline.of(two, coordinate(two), degree=1)
+
+
+def test_functions_evaluated_once_are_those_of_each_basis() -> None:
+    both = np.concatenate([HEAVY, OTHER], axis=1)
+    sines, slope = Sines.of(HEAVY, coordinate()), Slope.of(OTHER, coordinate(OTHER))
+    few = Principal.of(HEAVY, sines, np.ones(sines.size), 3)
+    evaluated = Evaluation(both)
+    for basis, inputs in [
+        (Constant(), ()),
+        (sines, (0,)),
+        (slope, (1,)),
+        (few, (0,)),
+        (Joined(slope, slope), (1,)),
+        (Products((Joined(Constant(), few), slope), 3), (0, 1)),
+        (Products((slope, few), 3), (1, 0)),
+    ]:
+        expected = basis.matrix(both[:, inputs])
+        np.testing.assert_allclose(evaluated(basis, inputs).T, expected, atol=1e-12)
+
+
+def test_products_of_three_keep_the_smooth_ones() -> None:
+    slope = Slope.of(OTHER, coordinate(OTHER))
+    own = Joined(Constant(), Powers.of(OTHER, coordinate(OTHER), 2))
+    products = Products((own, slope, slope), 2)
+    x = slope.matrix(OTHER)[:, 0]
+    powers = own.matrix(OTHER)
+    expected = np.stack([powers[:, 0] * x * x, powers[:, 1] * x * x], axis=1)
+    np.testing.assert_allclose(products.matrix(OTHER[:, [0, 0, 0]]), expected, rtol=1e-12)

@@ -8,6 +8,8 @@ import xarray as xr
 from scipy.stats import norm
 
 import bayes_intgen as bi
+import bayes_intgen.inference
+import bayes_intgen.pilot
 
 from conftest import confounded_rows, confounding_bias, joint_truth
 
@@ -230,3 +232,20 @@ def test_actions_that_are_lumpy_and_few_rows_fit(prior) -> None:
     data = bi.RegimeData.from_arrays(actions, actions[:, 0] + rng.normal(size=rows), intervened)
     posterior = bi.fit(data, bi.models.additive(prior), draws=20, warmup=40, progress=False)
     assert np.isfinite(posterior.joint_effect(actions)).all()
+
+
+def test_structure_from_a_sample_of_rows_gives_the_effects_of_all_rows(data, monkeypatch) -> None:
+    """Coordinates, knots and the variance function from a third of the rows, sums from all."""
+    settings = {"draws": 200, "progress": False, "seed": 0}
+    whole = bi.fit(data, **settings)
+    for module in (bayes_intgen.pilot, bayes_intgen.inference):
+        monkeypatch.setattr(module, "PILOT_ROWS", len(data) // 3)
+    part = bi.fit(data, **settings)
+    assert float(part.tree["constant_data"]["rows"].sum()) == len(data)
+    points = data.actions[::90]
+    effects = [posterior.joint_effect(points) for posterior in (whole, part)]
+    mean, other = (effect.mean(("chain", "draw")) for effect in effects)
+    sd = effects[0].std(("chain", "draw"))
+    assert float((abs(mean - other) / sd).max()) < 0.6
+    ratio = effects[1].std(("chain", "draw")) / sd
+    np.testing.assert_allclose(ratio, 1, atol=0.25)

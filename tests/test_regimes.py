@@ -194,3 +194,21 @@ def test_only_keeps_the_rows_of_the_regimes_named(data) -> None:
     )
     with pytest.raises(bi.DataError, match="never varies"):
         tested.only(["red"])
+
+
+def test_a_sample_is_even_over_regimes_and_holds_the_extremes() -> None:
+    rng = np.random.default_rng(0)
+    counts = (5000, 40, 3000)
+    masks = np.repeat([[False, False], [True, False], [False, True]], counts, axis=0)
+    actions = rng.standard_t(2, size=(sum(counts), 2))
+    data = bi.RegimeData.from_arrays(actions, actions.sum(axis=1), masks)
+    few = data.sample(500)
+    rows = list(few.regimes.values())
+    # The extremes are four rows at most; the small regime is there in full.
+    assert rows[1] == 40
+    assert all(230 <= n <= 234 for n in (rows[0], rows[2]))
+    np.testing.assert_array_equal(few.actions.min(axis=0), actions.min(axis=0))
+    np.testing.assert_array_equal(few.actions.max(axis=0), actions.max(axis=0))
+    np.testing.assert_array_equal(few.outcome, few.actions.sum(axis=1))
+    np.testing.assert_array_equal(few.actions, data.sample(500).actions)
+    assert data.sample(len(data)) is data
