@@ -185,7 +185,7 @@ def draw_ranks(rows: list[dict[str, str]], path: Path) -> None:
             trees[name] = xr.DataTree.from_dict({"prior_sbc": xr.Dataset(group)})
     for name, tree in trees.items():
         plots = az.plot_ecdf_pit(tree, backend="matplotlib", figure_kwargs={"figsize": (12, 3)})
-        figure = plots.get_viz("figure").item()
+        figure = plots.get_viz("figure")
         figure.suptitle(f"{name}: shares of posterior draws below the truth", fontsize=10)
         _save(figure, path.with_name(f"{path.name}_{name.replace(', ', '_').replace(' ', '_')}"))
 

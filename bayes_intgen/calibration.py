@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from numpyro.infer import Predictive
 
 from bayes_intgen.bases import Array
@@ -129,7 +129,7 @@ def _ranks_of(
         {
             "joint_effect": (
                 "point",
-                np.mean(effect < truth["coefficients"] @ design.T + terms.centre, axis=(0, 1)),
+                _share_below(effect < truth["coefficients"] @ design.T + terms.centre),
             ),
             "intercept": _share(draws["intercept"], truth["coefficients"][0] + terms.centre),
             "noise_sd": _share(draws["noise_sd"], truth["noise_sd"]),
@@ -146,8 +146,19 @@ def _ranks_of(
 
 
 def _share(draws: xr.DataArray, truth: Any) -> xr.DataArray:
-    share: xr.DataArray = (draws < truth).mean(("chain", "draw"))
-    return share
+    below = (draws < truth).transpose("chain", "draw", ...)
+    share: xr.DataArray = below[0, 0].copy(data=_share_below(below.to_numpy()))
+    return share.drop_vars(["chain", "draw"])
+
+
+def _share_below(below: NDArray[np.bool_]) -> Array:
+    """Share of the draws, shape (chain, draw, ...), that lie below: never none or all.
+
+    Among S draws and the truth itself each rank takes an interval of 1 / (S + 1); this is
+    its middle.
+    """
+    count = below.shape[0] * below.shape[1]
+    return np.asarray((below.sum(axis=(0, 1)) + 0.5) / (count + 1))
 
 
 def cover(

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 
+# Largest block of a matrix that is left to the library to factorise.
+LEAF = 32
+
 
 class Sums(NamedTuple):
     """Weighted sums over rows.
@@ -74,13 +77,31 @@ def _fit_terms_forward(
     xx: jax.Array, xy: jax.Array, log_sd: jax.Array
 ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]:
     sd = jnp.exp(log_sd)
-    factor = jnp.linalg.cholesky(xx * sd[:, None] * sd[None, :] + jnp.eye(len(sd)))
+    diagonal, inverse_factor = _inverse_factor(xx * sd[:, None] * sd[None, :] + jnp.eye(len(sd)))
     scaled = sd * xy
-    whitened = cho_solve((factor, True), scaled)
-    inverse_factor = solve_triangular(factor, jnp.eye(len(sd)), lower=True)
+    whitened = inverse_factor.T @ (inverse_factor @ scaled)
     inverse_diagonal = jnp.sum(inverse_factor**2, axis=0)
-    value = jnp.dot(whitened, scaled), 2 * jnp.sum(jnp.log(jnp.diag(factor)))
+    value = jnp.dot(whitened, scaled), 2 * jnp.sum(jnp.log(diagonal))
     return value, (whitened, inverse_diagonal, sd)
+
+
+def _inverse_factor(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The diagonal of the lower Cholesky factor, and the factor's inverse.
+
+    Block by block, so that nearly all of it is matrix products: a library's factorisation and
+    triangular solve of matrices of a few hundred rows take twice as long.
+    """
+    size = len(matrix)
+    if size <= LEAF:
+        factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
+        return jnp.diag(factor), solve_triangular(factor, jnp.eye(size), lower=True)
+    half = size // 2
+    first, upper = _inverse_factor(matrix[:half, :half])
+    below = matrix[half:, :half] @ upper.T
+    second, lower = _inverse_factor(matrix[half:, half:] - below @ below.T)
+    corner = -(lower @ below) @ upper
+    zeros = jnp.zeros((half, size - half))
+    return jnp.concatenate([first, second]), jnp.block([[upper, zeros], [corner, lower]])
 
 
 def _fit_terms_backward(
