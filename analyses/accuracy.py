@@ -9,8 +9,8 @@ divided by the limit
 
 which holds where all functional forms are known (s_r: residual standard deviation of the
 outcome given the actions in regime r, here from a large sample); and the share of joint
-test points that central bands cover. With --graph the fit is told the true graph. Saves as it goes, and a run that was stopped goes on
-where it was.
+test points that central bands cover. With --graph the fit is told the true graph. Saves as
+it goes, and a run that was stopped goes on where it was.
 """
 
 import math
