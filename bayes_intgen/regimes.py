@@ -3,17 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_intgen.certificates import Certificate, certify, regime_label
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import as_table, numeric_column
 from bayes_intgen.identification import Mask, is_identified
 from bayes_intgen.streams import generator
 
-OBSERVATIONAL = "observational"
+OBSERVATIONAL = regime_label(())
 SEPARATOR = "+"
 
 # An intercept, and a slope of the unconfounded contribution and of the confounding bias of
@@ -177,52 +179,32 @@ class RegimeData:
           observational  10
           do(x)          10
         """
-        if isinstance(actions, str):
-            raise DataError(f"actions must be a list of columns; write actions=[{actions!r}]")
-        names = tuple(actions)
-        if not all(isinstance(name, str) for name in names):
-            raise DataError("actions must be names of columns; rename columns that are numbers")
-        _check_names(names, len(names))
+        columns = Columns.of(actions, outcome, regime)
         table = as_table(frame)
         if table is None:
             raise DataError(
                 f"frame must be a pandas, Polars or Arrow table, not {type(frame).__name__}"
             )
-        present = list(table.columns)
-        missing = [c for c in (*names, outcome, regime) if c not in present]
-        if missing:
-            raise DataError(
-                f"the frame has no column {', '.join(map(repr, missing))}; "
-                f"it has {', '.join(map(repr, present))}"
-            )
-        if outcome in names or regime in (*names, outcome):
-            raise DataError("actions, outcome and regime must be different columns")
+        rows = columns.read(table)
         return cls.from_arrays(
-            np.stack([numeric_column(table, name, DataError) for name in names], axis=1),
-            numeric_column(table, outcome, DataError),
-            _masks_of_labels(
-                table[regime].to_list(), table[regime].is_null().to_list(), names, regime
-            ),
-            names,
+            rows.actions,
+            rows.outcome,
+            rows.intervened,
+            columns.actions,
             outcome_name=outcome,
             require_observational=require_observational,
         )
 
     def _check(self, require_observational: bool) -> None:
-        for column, name in [
-            *((self.actions[:, k], name) for k, name in enumerate(self.names)),
-            (self.outcome, self.outcome_name),
-        ]:
-            bad = np.flatnonzero(~np.isfinite(column))
-            if bad.size:
-                raise DataError(
-                    f"column {name!r} has {bad.size} cells that are NaN or infinite, the first in "
-                    f"row {bad[0]}; drop or fill those rows"
-                )
+        refuse_cells_that_are_not_finite(self)
+        self._check_enough(len(self), require_observational)
+
+    def _check_enough(self, rows: int, require_observational: bool) -> None:
+        """Refuse too few rows, and columns that never vary; ``rows`` may be more than are here."""
         needed = ROWS_PER_UNKNOWN * (2 * len(self.names) + 1)
-        if len(self) < needed:
+        if rows < needed:
             raise DataError(
-                f"{len(self)} rows are fewer than a fit can use: {len(self.names)} actions "
+                f"{rows} rows are fewer than a fit can use: {len(self.names)} actions "
                 f"need at least {needed}"
             )
         for k, name in enumerate(self.names):
@@ -262,17 +244,43 @@ class RegimeData:
 
     def label(self, mask: Sequence[bool]) -> str:
         """A mask in words: ``observational``, ``do(red)``, ``do(red, green)``."""
-        chosen = [name for name, was_set in zip(self.names, mask, strict=True) if was_set]
-        return f"do({', '.join(chosen)})" if chosen else OBSERVATIONAL
+        return regime_label([n for n, was_set in zip(self.names, mask, strict=True) if was_set])
 
     @property
     def regimes(self) -> dict[Mask, int]:
         """The masks that occur, each with its number of rows; fewest interventions first."""
         masks, counts = np.unique(self.intervened, axis=0, return_counts=True)
-        found = {tuple(map(bool, m)): int(n) for m, n in zip(masks, counts, strict=True)}
-        return dict(
-            sorted(found.items(), key=lambda item: (sum(item[0]), [not r for r in item[0]]))
-        )
+        return in_order({tuple(m): int(n) for m, n in zip(masks.tolist(), counts, strict=True)})
+
+    def identify(self, actions: Sequence[str]) -> Certificate:
+        """Whether these regimes determine the effect of setting some actions, and how.
+
+        Parameters
+        ----------
+        actions : sequence of str
+            The actions that are set in the question; the others are observed. An empty list
+            asks about the observational regime.
+
+        Returns
+        -------
+        Certificate
+            With exact weights of the regimes, or else with the experiments that are missing.
+            No graph over the actions would change it: see `bayes_intgen.certificates`.
+
+        Raises
+        ------
+        DataError
+            Where ``actions`` is a string, or has a name twice or one that is no action.
+
+        Examples
+        --------
+        >>> data.identify(["red", "green"])
+        do(red, green) is identified: do(red) + do(green) - observational.
+        >>> data.only([], ["red"]).identify(["green"])
+        do(green) is not identified: green was never set. One more experiment would do: \
+do(green) itself.
+        """
+        return certify(self.names, self.regimes, actions)
 
     def batches(self, rows: int) -> Iterator[Self]:
         """The same data in consecutive pieces of at most ``rows`` rows."""
@@ -287,15 +295,12 @@ class RegimeData:
         """
         if len(self) <= rows:
             return self
-        rng = generator(0, "sample")
+        keys = generator(0, "sample").random(len(self))
         masks, which = np.unique(self.intervened, axis=0, return_inverse=True)
         members = [np.flatnonzero(which.reshape(-1) == i) for i in range(len(masks))]
-        share, left = rows, len(members)
         keep = np.zeros(len(self), dtype=bool)
-        for own in sorted(members, key=len):
-            count = min(len(own), share // left)
-            keep[rng.choice(own, count, replace=False)] = True
-            share, left = share - count, left - 1
+        for own, count in zip(members, even_shares([len(m) for m in members], rows), strict=True):
+            keep[own[np.argsort(keys[own], kind="stable")[:count]]] = True
         keep[self.actions.argmin(axis=0)] = keep[self.actions.argmax(axis=0)] = True
         return self._rows(keep)
 
@@ -364,6 +369,76 @@ class RegimeData:
         return "\n".join([head, *(f"  {text:<{width}}  {n}" for text, n in labels.items())])
 
 
+class Columns(NamedTuple):
+    """Which columns of a table hold what."""
+
+    actions: tuple[str, ...]
+    outcome: str
+    regime: str
+
+    @classmethod
+    def of(cls, actions: Sequence[str], outcome: str, regime: str) -> Self:
+        """Checked names; raises DataError where they cannot be."""
+        if isinstance(actions, str):
+            raise DataError(f"actions must be a list of columns; write actions=[{actions!r}]")
+        names = tuple(actions)
+        if not all(isinstance(name, str) for name in names):
+            raise DataError("actions must be names of columns; rename columns that are numbers")
+        _check_names(names, len(names))
+        if outcome in names or regime in (*names, outcome):
+            raise DataError("actions, outcome and regime must be different columns")
+        return cls(names, outcome, regime)
+
+    def read(self, table: nw.DataFrame[Any], first_row: int = 0) -> RegimeData:
+        """The rows of a table, unchecked but for their labels; rows count from ``first_row``."""
+        present = list(table.columns)
+        missing = [c for c in (*self.actions, self.outcome, self.regime) if c not in present]
+        if missing:
+            raise DataError(
+                f"the frame has no column {', '.join(map(repr, missing))}; "
+                f"it has {', '.join(map(repr, present))}"
+            )
+        labels = table[self.regime]
+        return RegimeData(
+            self.actions,
+            self.outcome,
+            np.stack([numeric_column(table, name, DataError) for name in self.actions], axis=1),
+            numeric_column(table, self.outcome, DataError),
+            _masks_of_labels(
+                labels.to_list(), labels.is_null().to_list(), self.actions, self.regime, first_row
+            ),
+        )
+
+
+def refuse_cells_that_are_not_finite(rows: RegimeData, first_row: int = 0) -> None:
+    """Raise DataError on the first column with such a cell; rows count from ``first_row``."""
+    for column, name in [
+        *((rows.actions[:, k], name) for k, name in enumerate(rows.names)),
+        (rows.outcome, rows.outcome_name),
+    ]:
+        bad = np.flatnonzero(~np.isfinite(column))
+        if bad.size:
+            raise DataError(
+                f"column {name!r} has {bad.size} cells that are NaN or infinite, the first in "
+                f"row {first_row + bad[0]}; drop or fill those rows"
+            )
+
+
+def in_order(counts: Mapping[Mask, int]) -> dict[Mask, int]:
+    """Masks with their numbers of rows, fewest interventions first."""
+    return dict(sorted(counts.items(), key=lambda item: (sum(item[0]), [not r for r in item[0]])))
+
+
+def even_shares(counts: Sequence[int], rows: int) -> list[int]:
+    """How many rows of each regime make ``rows``, as even as there are rows of them."""
+    shares = [0] * len(counts)
+    left = len(counts)
+    for i in sorted(range(len(counts)), key=lambda i: counts[i]):
+        shares[i] = min(counts[i], rows // left)
+        rows, left = rows - shares[i], left - 1
+    return shares
+
+
 def _as_float(values: ArrayLike, what: str) -> NDArray[np.float64]:
     try:
         return np.asarray(values, dtype=np.float64)
@@ -385,7 +460,11 @@ def _check_names(names: tuple[str, ...], count: int) -> None:
 
 
 def _masks_of_labels(
-    cells: Sequence[Any], missing: Sequence[bool], names: tuple[str, ...], column: str
+    cells: Sequence[Any],
+    missing: Sequence[bool],
+    names: tuple[str, ...],
+    column: str,
+    first_row: int,
 ) -> NDArray[np.bool_]:
     position = {name: k for k, name in enumerate(names)}
     known: dict[Any, NDArray[np.bool_]] = {}
@@ -394,7 +473,7 @@ def _masks_of_labels(
         if is_missing or cell != cell:  # NaN, how pandas reads an empty column
             continue
         if cell not in known:
-            known[cell] = _mask_of_label(str(cell).strip(), position, row, column)
+            known[cell] = _mask_of_label(str(cell).strip(), position, first_row + row, column)
         masks[row] = known[cell]
     return masks
 
