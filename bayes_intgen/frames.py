@@ -12,7 +12,9 @@ from bayes_intgen.errors import BayesIntgenError, DataError
 def as_table(frame: Any) -> nw.DataFrame[Any] | None:
     """A pandas, Polars or Arrow table, lazy ones computed; None for anything else."""
     try:
-        table = nw.from_native(frame)
+        # Arrow's record batches are no tables of any library that narwhals knows.
+        batch = hasattr(frame, "__arrow_c_array__")
+        table = nw.from_arrow(frame, backend="pyarrow") if batch else nw.from_native(frame)
     except TypeError:
         return None
     except nw.exceptions.DuplicateError as error:

@@ -22,6 +22,7 @@ from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.sampling import Draws, nuts
+from bayes_intgen.streamed import Rows, StreamedData
 from bayes_intgen.streams import generator
 from bayes_intgen.targets import Target
 from bayes_intgen.tree import assemble
@@ -45,7 +46,7 @@ class Settings(NamedTuple):
 
 
 def fit(
-    data: RegimeData,
+    data: Rows,
     model: Model | None = None,
     *,
     seed: int = 0,
@@ -64,7 +65,9 @@ def fit(
 
     Parameters
     ----------
-    data : RegimeData
+    data : RegimeData or StreamedData
+        Of streamed rows a sample in memory says what scales, knots and structure are; one pass
+        over all of them follows.
     model : Model, optional
         By default ``additive()``: Gaussian processes, unknown graph.
     seed : int
@@ -115,7 +118,7 @@ def fit(
     2
     """
     model = additive() if model is None else model
-    if not isinstance(data, RegimeData):
+    if not isinstance(data, RegimeData | StreamedData):
         raise DataError(
             f"data must be a RegimeData, not {type(data).__name__}; RegimeData.from_frame makes one"
         )
@@ -143,7 +146,7 @@ def fit(
 
 
 def fit_decomposed(
-    data: RegimeData,
+    data: Rows,
     model: Model,
     terms: Decomposition,
     *,
@@ -171,6 +174,11 @@ def fit_decomposed(
         collapse = model.noise == "gaussian"
     elif collapse and model.noise != "gaussian":
         raise ModelError("coefficients integrate out under Gaussian noise only; leave collapse out")
+    if not collapse and data.held is not data:
+        raise ModelError(
+            "Student-t noise and collapse=False need every row in memory; read the rows with "
+            "RegimeData.from_frame, or leave noise and collapse out"
+        )
     settings = Settings(
         int(seed),
         int(chains),
@@ -294,7 +302,7 @@ class _Sampled(NamedTuple):
 
 
 def _sample_collapsed(
-    data: RegimeData, model: Model, terms: Decomposition, pilot: Pilot, settings: Settings
+    data: Rows, model: Model, terms: Decomposition, pilot: Pilot, settings: Settings
 ) -> _Sampled:
     """The hyperparameters by NUTS, then the coefficients exactly."""
     fixed: dict[str, float] = {}
@@ -335,9 +343,10 @@ def _sample_collapsed(
 
 
 def _sample_written_out(
-    data: RegimeData, model: Model, terms: Decomposition, pilot: Pilot, settings: Settings
+    data: Rows, model: Model, terms: Decomposition, pilot: Pilot, settings: Settings
 ) -> _Sampled:
     """The generative program itself, started from the Gaussian pilot."""
+    data = data.held
     rows = (
         terms.functions(data.actions),
         terms.gates(data.intervened),
@@ -374,7 +383,7 @@ def _sample_written_out(
     return _Sampled(terms, sites, coefficients, sampled.statistics, {})
 
 
-def _asked(data: RegimeData, model: Model) -> tuple[str, ...]:
+def _asked(data: Rows, model: Model) -> tuple[str, ...]:
     """The actions that are set in the effect to check: all, or what some rows answer."""
     seen = tuple(data.regimes)
     every = (True,) * len(data.names)
@@ -382,7 +391,8 @@ def _asked(data: RegimeData, model: Model) -> tuple[str, ...]:
     return tuple(name for name, was_set in zip(data.names, mask, strict=True) if was_set)
 
 
-def _probes(data: RegimeData) -> Array:
+def _probes(data: Rows) -> Array:
     """Points at which the joint effect is checked: rows of the data, evenly spaced."""
-    chosen = np.linspace(0, len(data) - 1, 20).astype(int)
-    return np.asarray(data.actions[chosen])
+    actions = data.held.actions
+    chosen = np.linspace(0, len(actions) - 1, 20).astype(int)
+    return np.asarray(actions[chosen])

@@ -11,11 +11,12 @@ from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.gram import Sums
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.regimes import RegimeData
+from bayes_intgen.streamed import Rows
 
 ROWS_PER_BATCH = 8192
 
 
-def batches(data: RegimeData, what: str, progress: bool) -> Iterator[RegimeData]:
+def batches(data: Rows, what: str, progress: bool) -> Iterator[RegimeData]:
     """The data in pieces, with a bar that counts rows."""
     with tqdm(
         total=len(data), desc=what, unit=" rows", unit_scale=True, leave=False, disable=not progress
@@ -26,7 +27,7 @@ def batches(data: RegimeData, what: str, progress: bool) -> Iterator[RegimeData]
 
 
 def sums_over(
-    data: RegimeData, terms: Decomposition, spread: Spread | ConstantSpread, progress: bool
+    data: Rows, terms: Decomposition, spread: Spread | ConstantSpread, progress: bool
 ) -> Sums:
     """Sums over all rows, each weighted by the inverse of its relative variance."""
 

@@ -13,11 +13,11 @@ from bayes_intgen.gram import Sums
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread, SpreadEstimate, estimate_spread, shape_of
 from bayes_intgen.passes import residuals, sums_over
-from bayes_intgen.regimes import RegimeData
 from bayes_intgen.screening import asked_for
+from bayes_intgen.streamed import HELD_ROWS, Rows
 
 # Rows from which the variance function and the structure of the mean are learned.
-PILOT_ROWS = 30_000
+PILOT_ROWS = HELD_ROWS
 # Noise below this share of the outcome's standard deviation is rounding, not noise.
 LEAST_NOISE = 1e-5
 
@@ -52,7 +52,7 @@ class Pilot(NamedTuple):
 
 
 def pilot_fit(
-    data: RegimeData,
+    data: Rows,
     model: Model,
     terms: Decomposition,
     candidates: Sequence[Term],

@@ -21,7 +21,7 @@ from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.pointwise import log_prior, rows_evaluated
 from bayes_intgen.prediction import Prediction
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.streamed import Rows
 from bayes_intgen.streams import generator
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Posterior:
         return self._along_points(out, values, names, "outcome")
 
     def with_log_likelihood(
-        self, data: RegimeData, *, rows: int | None = 2000, seed: int = 0
+        self, data: Rows, *, rows: int | None = 2000, seed: int = 0
     ) -> xr.DataTree:
         """The tree with what ArviZ needs to compare models and to check them.
 
@@ -181,7 +181,8 @@ class Posterior:
 
         Parameters
         ----------
-        data : RegimeData
+        data : RegimeData or StreamedData
+            Of streamed rows those are used that are held in memory.
             The data that were fitted.
         rows : int or None
             At most so many rows, drawn at random; None for all. To compare models, take the
@@ -212,6 +213,7 @@ class Posterior:
             )
         if rows is not None and rows < 1:
             raise DataError(f"rows must be positive, or None for all, not {rows}")
+        data = data.held
         chosen, log_density, drawn = rows_evaluated(self.prediction, data, rows, seed)
         fixed = self.tree["constant_data"]["fixed_scale_of"].to_numpy()
         hyperparameters = self.tree["posterior"].to_dataset()

@@ -8,11 +8,11 @@ from numpyro.infer import Predictive
 
 from bayes_intgen.models import Model, additive
 from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.streamed import Rows
 
 
 def prior_predictive(
-    data: RegimeData,
+    data: Rows,
     model: Model | None = None,
     *,
     draws: int = 500,
@@ -23,7 +23,7 @@ def prior_predictive(
 
     Parameters
     ----------
-    data : RegimeData
+    data : RegimeData or StreamedData
         Its actions, its masks and the outcome's mean and standard deviation are used.
     model : Model, optional
         By default ``additive()``.
@@ -45,6 +45,7 @@ def prior_predictive(
     ('chain', 'draw', 'row')
     """
     model = additive() if model is None else model
+    data = data.held
     terms = model.decompose(data)
     chosen = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
     actions, intervened = data.actions[chosen], data.intervened[chosen]

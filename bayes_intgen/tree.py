@@ -13,11 +13,11 @@ from bayes_intgen.bases import Array
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.streamed import Rows
 
 
 def assemble(
-    data: RegimeData,
+    data: Rows,
     model: Model,
     terms: Decomposition,
     spread: Spread | ConstantSpread,

@@ -1,0 +1,128 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen import streamed
+
+COLUMNS = (["x", "y"], "z", "regime")
+
+
+def table(rows: int = 3000, seed: int = 0) -> pd.DataFrame:
+    """Rows with heavy-tailed actions, x moving y, the regimes in no order."""
+    rng = np.random.default_rng(seed)
+    regime = rng.choice([None, "x", "y"], size=rows, p=[0.6, 0.3, 0.1])
+    cause = rng.normal(size=(rows, 2))
+    x = np.where(regime == "x", rng.normal(size=rows), cause[:, 0] + rng.standard_t(3, size=rows))
+    y = np.where(regime == "y", rng.normal(size=rows), 0.5 * x + cause[:, 1])
+    z = np.sin(x) + y + cause.sum(axis=1) + 0.3 * rng.normal(size=rows)
+    return pd.DataFrame({"x": x, "y": y, "z": z, "regime": regime, "other": "text"})
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parquet")
+    frame = table()
+    paths = [folder / "first.parquet", folder / "second.parquet"]
+    frame[:1700].to_parquet(paths[0])
+    frame[1700:].to_parquet(paths[1], row_group_size=123)
+    return frame, paths
+
+
+def test_rows_are_those_of_the_frame(files, monkeypatch) -> None:
+    frame, paths = files
+    monkeypatch.setattr(streamed, "ROWS_PER_READ", 500)
+    whole = bi.RegimeData.from_frame(frame, *COLUMNS)
+    stream = bi.RegimeData.from_parquet(paths, *COLUMNS, progress=False)
+    assert isinstance(stream, bi.StreamedData)
+    assert len(stream) == len(whole)
+    assert list(stream.regimes.items()) == list(whole.regimes.items())
+    for name in ("actions", "outcome", "intervened"):
+        read = np.concatenate([getattr(batch, name) for batch in stream.batches(200)])
+        np.testing.assert_array_equal(read, getattr(whole, name))
+        np.testing.assert_array_equal(getattr(stream.held, name), getattr(whole, name))
+    assert repr(stream) == repr(whole).replace("RegimeData", "StreamedData")
+
+
+@pytest.mark.parametrize("cut", [1, 7, 3000])
+def test_the_sample_is_the_same_whatever_batches_rows_come_in(monkeypatch, cut) -> None:
+    monkeypatch.setattr(streamed, "HELD_ROWS", 150)
+    frame = table()
+    pieces = np.array_split(np.arange(len(frame)), min(cut, 300))
+    stream = bi.StreamedData.from_batches([frame.iloc[p] for p in pieces], *COLUMNS, progress=False)
+    own = bi.RegimeData.from_frame(frame, *COLUMNS).sample(150)
+    assert 150 <= len(own) <= 154
+    for name in ("actions", "outcome", "intervened"):
+        np.testing.assert_array_equal(getattr(stream.sample(150), name), getattr(own, name))
+
+
+def test_a_fit_of_streamed_rows_is_that_of_the_same_rows_in_memory(monkeypatch) -> None:
+    for module in (bi.pilot, bi.inference):
+        monkeypatch.setattr(module, "PILOT_ROWS", 600)
+    monkeypatch.setattr(streamed, "HELD_ROWS", 600)
+    frame, settings = table(), {"draws": 30, "warmup": 30, "chains": 2, "progress": False}
+    stream = bi.StreamedData.from_batches([frame[:900], frame[900:]], *COLUMNS, progress=False)
+    whole = bi.RegimeData.from_frame(frame, *COLUMNS)
+    one, other = (
+        bi.fit(rows, bi.models.additive("spline"), **settings) for rows in (stream, whole)
+    )
+    points = [[0.3, -0.2], [1.0, 1.0]]
+    np.testing.assert_allclose(one.joint_effect(points), other.joint_effect(points), rtol=1e-6)
+    assert int(one.tree["constant_data"]["rows"].sum()) == 3000
+    assert one.with_log_likelihood(stream, rows=50)["log_likelihood"].sizes["row"] == 50
+    assert bi.prior_predictive(stream, draws=3)["prior_predictive"].sizes["draw"] == 3
+
+
+def test_batches_of_every_kind_are_read() -> None:
+    frame = table(300)
+    arrow = pa.Table.from_pandas(frame)
+    expected = bi.RegimeData.from_frame(frame, *COLUMNS)
+    for source in (
+        [pl.from_pandas(frame)],
+        arrow.to_batches(max_chunksize=40),
+        lambda: iter(arrow.to_batches(max_chunksize=40)),
+        lambda: arrow.to_reader(max_chunksize=64),
+    ):
+        stream = bi.StreamedData.from_batches(source, *COLUMNS, progress=False)
+        np.testing.assert_array_equal(stream.held.outcome, expected.outcome)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.assign(y=f["y"].where(f.index != 250)), "'y'.*first in row 250"),
+        (lambda f: f.assign(regime=f["regime"].where(f.index != 250, "w")), "row 250.*'w'"),
+        (lambda f: f.assign(x=1.0), "'x' never varies"),
+        (lambda f: f.assign(z=1.0), "'z' never varies"),
+        (lambda f: f.assign(regime="x"), "no observational rows"),
+        (lambda f: f[:4], "4 rows are fewer"),
+        (lambda f: f[:0], "no rows"),
+        (lambda f: f.drop(columns="y"), "no column 'y'"),
+    ],
+)
+def test_bad_rows_are_refused_by_their_number(change, message) -> None:
+    frame = change(table(300))
+    batches = [frame[:100], frame[100:]]
+    with pytest.raises(bi.DataError, match=message):
+        bi.StreamedData.from_batches(batches, *COLUMNS, progress=False)
+
+
+def test_what_cannot_be_read_twice_is_refused(files, tmp_path) -> None:
+    frame, _ = files
+    with pytest.raises(bi.DataError, match="once only"):
+        bi.StreamedData.from_batches(iter([frame]), *COLUMNS)
+    with pytest.raises(bi.DataError, match="not int"):
+        bi.StreamedData.from_batches([3], *COLUMNS, progress=False)
+    (tmp_path / "not.parquet").write_text("x,y,z")
+    for path in (tmp_path / "absent.parquet", tmp_path / "not.parquet"):
+        with pytest.raises(bi.DataError, match=r"\.parquet cannot be read"):
+            bi.RegimeData.from_parquet(path, *COLUMNS, progress=False)
+    grown = [frame]
+    stream = bi.StreamedData.from_batches(grown, *COLUMNS, progress=False)
+    grown.append(frame[:5])
+    with pytest.raises(bi.DataError, match="3000 rows when it was first read and 3005 now"):
+        list(stream.batches(1000))
+    with pytest.raises(bi.ModelError, match="every row in memory"):
+        bi.fit(stream, bi.models.additive(noise="student_t"), progress=False)
