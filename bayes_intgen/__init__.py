@@ -1,6 +1,7 @@
 """Bayesian joint effects of several interventions from data on one at a time."""
 
 from bayes_intgen import calibration, models, simulators
+from bayes_intgen.certificates import Certificate
 from bayes_intgen.errors import (
     BayesIntgenError,
     BayesIntgenWarning,
@@ -17,11 +18,13 @@ from bayes_intgen.posterior import Posterior
 from bayes_intgen.predictive import prior_predictive
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.storage import load
+from bayes_intgen.streamed import StreamedData
 
 __all__ = [
     "GP",
     "BayesIntgenError",
     "BayesIntgenWarning",
+    "Certificate",
     "DataError",
     "Linear",
     "LogNormal",
@@ -33,6 +36,7 @@ __all__ = [
     "SamplingWarning",
     "SavedFitError",
     "Spline",
+    "StreamedData",
     "SupportWarning",
     "calibration",
     "fit",

@@ -65,8 +65,8 @@ def regime_weights(masks: Sequence[Mask], target: Mask) -> tuple[Fraction, ...] 
 def is_identified(masks: Sequence[Mask], target: Mask) -> bool:
     """Whether the observed regimes determine the mean outcome under ``target``.
 
-    The test is sufficient always, and sharp when nothing is known of the confounding
-    biases; a known graph can identify more.
+    The test is sharp, and no graph over the actions identifies more: the module
+    :mod:`bayes_intgen.certificates` has the proof.
 
     Examples
     --------

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen import serialise
 from bayes_intgen.bases import Array
+from bayes_intgen.certificates import certify
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.errors import PACKAGE, DataError, ModelError, PointsError, SupportWarning
 from bayes_intgen.frames import as_table, numeric_column
@@ -233,12 +234,13 @@ class Posterior:
     def _asked(self, points: Any, intervened: Sequence[str]) -> tuple[Array, NDArray[np.bool_]]:
         """Checked points and mask, with a warning where the data do not answer."""
         values, chosen = self._points(points), self._mask(intervened)
-        seen = [tuple(row) for row in self.tree["constant_data"]["intervened"].to_numpy() > 0]
-        if not self.model.identifies(seen, tuple(chosen)):
+        constant = self.tree["constant_data"]
+        masks = [tuple(row) for row in (constant["intervened"].to_numpy() > 0).tolist()]
+        if not self.model.identifies(masks, tuple(chosen)):
+            rows = constant["rows"].to_numpy().tolist()
+            certificate = certify(self.actions, dict(zip(masks, rows, strict=True)), intervened)
             warnings.warn(
-                f"the regimes in the data do not identify the effect of setting "
-                f"{', '.join(intervened) or 'nothing'}, unless a known graph does: the answer "
-                "rests on the prior",
+                f"{certificate} The answer rests on the prior.",
                 SupportWarning,
                 skip_file_prefixes=(PACKAGE,),
             )

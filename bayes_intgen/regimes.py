@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, NamedTuple, Self
+from os import PathLike
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import narwhals as nw
 import numpy as np
@@ -14,6 +15,9 @@ from bayes_intgen.errors import DataError
 from bayes_intgen.frames import as_table, numeric_column
 from bayes_intgen.identification import Mask, is_identified
 from bayes_intgen.streams import generator
+
+if TYPE_CHECKING:
+    from bayes_intgen.streamed import StreamedData
 
 OBSERVATIONAL = regime_label(())
 SEPARATOR = "+"
@@ -195,6 +199,40 @@ class RegimeData:
             require_observational=require_observational,
         )
 
+    @classmethod
+    def from_parquet(
+        cls,
+        paths: str | PathLike[str] | Sequence[str | PathLike[str]],
+        actions: Sequence[str],
+        outcome: str,
+        regime: str,
+        **settings: bool,
+    ) -> "StreamedData":
+        """Rows of Parquet files, read in passes and never held all at once.
+
+        That is :meth:`StreamedData.from_parquet`, which says what the arguments are; any other
+        source of batches goes to :meth:`StreamedData.from_batches`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame(
+        ...     {"x": range(20), "y": range(20), "regime": [None, "x"] * 10}
+        ... )
+        >>> frame.to_parquet(folder / "rows.parquet")
+        >>> len(RegimeData.from_parquet(folder / "rows.parquet", ["x"], "y", "regime"))
+        20
+        """
+        # Streams are made of pieces that are RegimeData: their module needs this one.
+        from bayes_intgen.streamed import StreamedData
+
+        return StreamedData.from_parquet(paths, actions, outcome, regime, **settings)
+
+    @property
+    def held(self) -> Self:
+        """The rows in memory: all of them."""
+        return self
+
     def _check(self, require_observational: bool) -> None:
         refuse_cells_that_are_not_finite(self)
         self._check_enough(len(self), require_observational)
@@ -360,11 +398,15 @@ do(green) itself.
         return len(self.outcome)
 
     def __repr__(self) -> str:
+        return self.described("RegimeData", len(self), self.regimes)
+
+    def described(self, kind: str, rows: int, regimes: Mapping[Mask, int]) -> str:
+        """A table of regimes under a head line that says what they are."""
         head = (
-            f"RegimeData: {len(self)} rows, outcome {self.outcome_name!r}, "
+            f"{kind}: {rows} rows, outcome {self.outcome_name!r}, "
             f"actions {', '.join(map(repr, self.names))}"
         )
-        labels = {self.label(mask): rows for mask, rows in self.regimes.items()}
+        labels = {self.label(mask): count for mask, count in regimes.items()}
         width = max(map(len, labels))
         return "\n".join([head, *(f"  {text:<{width}}  {n}" for text, n in labels.items())])
 

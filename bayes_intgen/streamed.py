@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from tqdm.auto import tqdm
 
+from bayes_intgen.certificates import Certificate, certify
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import as_table
 from bayes_intgen.identification import Mask
@@ -219,6 +220,10 @@ class StreamedData:
                 f"the source held {self._count} rows when it was first read and {seen} now; "
                 "make the StreamedData again, or pass a function that opens the same rows anew"
             )
+
+    def identify(self, actions: Sequence[str]) -> Certificate:
+        """As :meth:`RegimeData.identify`."""
+        return certify(self.names, self.regimes, actions)
 
     def label(self, mask: Sequence[bool]) -> str:
         """A mask in words, as :meth:`RegimeData.label`."""

@@ -121,7 +121,7 @@ def test_effects_that_the_regimes_do_not_identify_say_so(data) -> None:
         data.actions[rows], data.outcome[rows], data.intervened[rows], data.names
     )
     fitted = bi.fit(fewer, bi.models.additive("linear"), draws=50, warmup=50, progress=False)
-    with pytest.warns(bi.SupportWarning, match="do not identify the effect of setting red, green"):
+    with pytest.warns(bi.SupportWarning, match=r"do\(red, green\) is not identified"):
         joint = fitted.joint_effect(POINTS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

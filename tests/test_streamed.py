@@ -126,3 +126,11 @@ def test_what_cannot_be_read_twice_is_refused(files, tmp_path) -> None:
         list(stream.batches(1000))
     with pytest.raises(bi.ModelError, match="every row in memory"):
         bi.fit(stream, bi.models.additive(noise="student_t"), progress=False)
+
+
+def test_a_stream_has_the_certificate_of_all_its_rows(files) -> None:
+    frame, _ = files
+    stream = bi.StreamedData.from_batches([frame], *COLUMNS, progress=False)
+    assert stream.identify(["x", "y"]) == bi.RegimeData.from_frame(frame, *COLUMNS).identify(
+        ["x", "y"]
+    )

@@ -69,7 +69,7 @@ def test_pooling_is_biased_unless_everything_was_set(rows) -> None:
 def test_separate_regressions_refuse_what_they_cannot_combine(rows) -> None:
     posterior = fit(rows.only([], ["red"]), bi.models.saturated("linear"))
     with (
-        pytest.warns(bi.SupportWarning, match="do not identify"),
+        pytest.warns(bi.SupportWarning, match="is not identified"),
         pytest.raises(bi.ModelError, match="no combination"),
     ):
         posterior.joint_effect(POINTS)

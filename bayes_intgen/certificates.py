@@ -1,0 +1,401 @@
+r"""Certificates: what the regimes in the data answer, with weights, and what would answer more.
+
+For fixed actions the mean outcome is affine in the mask R (R_k = 1 where action k was set),
+
+    m(a, R) = c + sum_k phi_k(a_k) + sum_k (1 - R_k) delta_k(a_k, a_pa(k)),
+
+so a target mask R* is answered when (1, R*) lies in the span of the masks (1, R) in the data:
+the rank test. The regimes are taken to share their support, as everywhere in the package.
+
+**The graph adds nothing to this.** The rank test is sharp for every graph over the actions: for
+whether a mask is identified it makes no difference that delta_k depends on few other actions, and
+therefore nothing here asks for the graph. (It does help a fit: fewer unknown functions, narrower
+bands.)
+
+*Proof.* Let (1, R*) lie outside the span. Some (c', d_1, ..., d_K) then has
+c' + sum_k (1 - R_k) d_k = 0 for every mask in the data, and not for R*. Add c' to c and the
+constant d_k to each delta_k. A constant is a function of (a_k, a_pa(k)) whatever the parents are,
+so the graph is respected; no mean in the data changes, and the target's does. This works at
+*every* phi and delta: there is no lucky exception.
+
+*The causal model does not rule those constants out*, though phi_k and phi_k + delta_k average the
+same f_k over one hidden cause C_k. Two constructions, each within the assumptions of the method
+(Y = sum_k f_k(A_k, C_k) + U with independent hidden causes):
+
+1. Actions with finitely many values: *any* tables phi_k, delta_k go with *any* law p(a_k | a_pa(k))
+   that leaves no action certain. Let C_k be the list of the values that action k would take, one
+   for each value x of its parents, drawn independently from p(. | x); let A_k = C_k(A_pa(k)) and
+   f_k(a, C) = phi_k(a) + sum_x delta_k(a, x) (1{C(x) = a} - p(a | x)) / (1 - p(a | x)).
+   Its mean is phi_k(a). Given A_k = a and parents x, the one term of x is known and is
+   delta_k(a, x); the other terms average to zero: the mean is phi_k(a) + delta_k(a, x).
+2. Continuous actions, and the whole law of the outcome: let C_k be uniform on a circle of length
+   1, A_k = C_k + Phi(d_k + Z_k) mod 1 with Z_k standard normal and Phi its distribution function,
+   f_k(a, C) = Phi^-1(a - C mod 1), U normal with mean c, and set actions uniformly. In every
+   regime the actions are independent and uniform, and Y given (a, R) is normal with mean
+   c + sum_k (1 - R_k) d_k and a variance that does not depend on d: all data that the regimes can
+   ever give agree for two such worlds, the effect under R* does not.
+
+*What does help* is knowledge of another kind. An action known to be unconfounded has
+delta_k = 0: its column leaves the rank test. Forms known to have no free level tie the level of
+delta_k down, and so can an action known to be monotone in one hidden disturbance, whose parents
+then serve as instruments. And a graph widens *where* an answer holds, not which masks are
+answered: if the regimes do not share their support, functions of few actions can be put together
+from rows elsewhere.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from math import comb, gcd
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen.errors import DataError
+from bayes_intgen.identification import Mask, regime_weights
+
+Experiment = tuple[str, ...]
+State = Literal["set alone", "only together", "never set"]
+Vector = list[int]
+
+MOST_SETS = 20
+# Sets of one size that are tried before the search settles for one that cannot be thinned.
+MOST_TRIED = 5000
+
+
+def regime_label(chosen: Sequence[str]) -> str:
+    """A regime in words, from the actions that it sets.
+
+    Examples
+    --------
+    >>> regime_label(["red", "green"]), regime_label([])
+    ('do(red, green)', 'observational')
+    """
+    return f"do({', '.join(chosen)})" if chosen else "observational"
+
+
+@dataclass(frozen=True, repr=False)
+class Certificate:
+    """Whether the regimes in the data answer a question, how, and what is missing if not.
+
+    Made by :meth:`RegimeData.identify`. It speaks of the mean outcome with the actions in
+    ``target`` set and the others observed, at values of the actions that every regime with a
+    weight reaches. The module's docstring has the proof that nothing weaker would do, whatever
+    the graph.
+
+    Attributes
+    ----------
+    target : tuple of str
+        The actions set in the question, in the order of the data; empty: observational.
+    identified : bool
+        Whether the regimes in the data determine the answer.
+    weights : mapping of str to Fraction
+        Exact weights, none of them zero, by the label of the regime: the mean under the target
+        is this combination of the regimes' means at the same actions. Empty where not
+        identified; the target alone where it is among the data.
+    missing : tuple of tuples of tuples of str
+        Sets of further experiments, each an experiment for what it sets, that would identify
+        the target: up to 20. Every single experiment that would do (one action set,
+        observational, or the target itself); where no experiment on one action would, also
+        smallest sets of such. These are all of the smallest size, unless there were over 5,000
+        sets of a size to try (never with up to 13 actions): then one set from which nothing can
+        be left out.
+    states : mapping of str to str
+        For each action ``"set alone"`` (some regime sets it and nothing else),
+        ``"only together"`` (with others only) or ``"never set"``.
+    rows : mapping of str to int
+        Rows of each regime in the data, by label.
+    regimes : mapping of str to tuple of str
+        What each regime in the data sets, by label.
+    reason : str
+        Why the target is not identified; empty where it is.
+    """
+
+    target: Experiment
+    identified: bool
+    weights: Mapping[str, Fraction]
+    missing: tuple[tuple[Experiment, ...], ...]
+    states: Mapping[str, State]
+    rows: Mapping[str, int]
+    regimes: Mapping[str, Experiment]
+    reason: str
+
+    def __str__(self) -> str:
+        label = regime_label(self.target)
+        if not self.identified:
+            return f"{label} is not identified: {self.reason}. {self._remedy()}"
+        if label in self.rows:
+            return f"{label} is identified: it is in the data, with {self.rows[label]} rows."
+        return f"{label} is identified: {_combination(self.weights)}."
+
+    __repr__ = __str__
+
+    def _remedy(self) -> str:
+        """The further experiments in a sentence or two."""
+        alone = [_phrase(s[0]) for s in self.missing if len(s) == 1 and s[0] != self.target]
+        shown = alone[:3] + [f"one of {len(alone) - 3} others"] * (len(alone) > 3)
+        itself = f"{regime_label(self.target)} itself" if self.target else _phrase(())
+        ways = f"{', '.join(shown)}, or {itself}" if shown else itself
+        sentence = f"One more experiment would do: {ways}."
+        sets = [s for s in self.missing if len(s) > 1]
+        if not sets:
+            return sentence
+        example = "for example " if len(sets) > 1 else ""
+        needed = _listed([_phrase(experiment) for experiment in sets[0]])
+        return f"{sentence} With one action set at a time it takes {example}{needed}."
+
+    def to_dataset(self) -> xr.Dataset:
+        """The certificate as labelled arrays.
+
+        Returns
+        -------
+        Dataset
+            ``weights`` (regime): float, NaN where the target is not identified; ``rows``
+            (regime): int; ``intervened`` (regime, action): bool; ``state`` (action): str. The
+            attributes are the target's label and the sentence that ``str`` gives.
+
+        Examples
+        --------
+        >>> data.identify(["red", "green"]).to_dataset().weights.sel(regime="do(red)").item()
+        1.0
+        """
+        nothing = 0.0 if self.identified else np.nan
+        return xr.Dataset(
+            {
+                "weights": (
+                    "regime",
+                    [float(self.weights.get(label, nothing)) for label in self.regimes],
+                ),
+                "rows": ("regime", [self.rows[label] for label in self.regimes]),
+                "intervened": (
+                    ("regime", "action"),
+                    [[name in chosen for name in self.states] for chosen in self.regimes.values()],
+                ),
+                "state": ("action", list(self.states.values())),
+            },
+            coords={"regime": list(self.regimes), "action": list(self.states)},
+            attrs={"target": regime_label(self.target), "summary": str(self)},
+        )
+
+
+def certify(
+    names: Sequence[str], regimes: Mapping[Mask, int], actions: Sequence[str]
+) -> Certificate:
+    """The certificate for setting ``actions``, from regimes with these masks and rows.
+
+    Parameters
+    ----------
+    names : sequence of str, length K
+        All actions.
+    regimes : mapping of tuple of bool to int
+        The masks in the data, at least one, each with its number of rows.
+    actions : sequence of str
+        The actions set in the question; none for the observational regime.
+
+    Raises
+    ------
+    DataError
+        Where ``actions`` is a string, or has a name twice or one that is no action.
+
+    Examples
+    --------
+    >>> certify(["red", "green"], {(False, False): 90, (True, False): 10}, ["red", "green"])
+    do(red, green) is not identified: green was never set. One more experiment would do: \
+do(green), or do(red, green) itself.
+    """
+    target = _target_mask(names, actions)
+    independent, blind = _blind_directions(regimes, len(names))
+    weights = _weights(regimes, independent, target)
+
+    def chosen(mask: Mask) -> Experiment:
+        return tuple(name for name, was_set in zip(names, mask, strict=True) if was_set)
+
+    missing = () if weights else _missing(independent, blind, target)
+    return Certificate(
+        target=chosen(target),
+        identified=bool(weights),
+        weights={regime_label(chosen(mask)): weight for mask, weight in weights.items()},
+        missing=tuple(tuple(chosen(mask) for mask in masks) for masks in missing),
+        states={name: _state(k, regimes) for k, name in enumerate(names)},
+        rows={regime_label(chosen(mask)): count for mask, count in regimes.items()},
+        regimes={regime_label(chosen(mask)): chosen(mask) for mask in regimes},
+        reason="" if weights else _reason(names, list(regimes), blind, target),
+    )
+
+
+def _target_mask(names: Sequence[str], actions: Sequence[str]) -> Mask:
+    if isinstance(actions, str):
+        raise DataError(f"actions must be a list of names; write [{actions!r}]")
+    chosen = list(actions)
+    unknown = list(dict.fromkeys(name for name in chosen if name not in names))
+    if unknown:
+        raise DataError(
+            f"{_listed([repr(name) for name in unknown])} "
+            f"{'is no action' if len(unknown) == 1 else 'are no actions'}; the actions are "
+            f"{', '.join(map(repr, names))}"
+        )
+    repeated = [name for name in names if chosen.count(name) > 1]
+    if repeated:
+        raise DataError(
+            f"action {', '.join(map(repr, repeated))} is named twice; name each action once"
+        )
+    return tuple(name in chosen for name in names)
+
+
+def _state(action: int, regimes: Mapping[Mask, int]) -> State:
+    sizes = [sum(mask) for mask in regimes if mask[action]]
+    if not sizes:
+        return "never set"
+    return "set alone" if min(sizes) == 1 else "only together"
+
+
+def _weights(
+    regimes: Mapping[Mask, int], independent: list[Mask], target: Mask
+) -> dict[Mask, Fraction]:
+    """Weights other than zero; none where the target is not identified."""
+    if target in regimes:  # its own rows, not a detour over others
+        return {target: Fraction(1)}
+    found = regime_weights(independent, target) or ()
+    return {mask: weight for mask, weight in zip(independent, found, strict=False) if weight}
+
+
+def _blind_directions(regimes: Mapping[Mask, int], count: int) -> tuple[list[Mask], list[Vector]]:
+    """Regimes that span all of them, and a basis of what none of them shows.
+
+    A direction (g, e_1, ..., e_K) is blind where ``g + sum_k R_k e_k`` is zero for every mask
+    R in the data: levels can move along it unseen. The directions start as the unit vectors,
+    and every regime that sees some of them uses one up, to clear the others. Each that is left
+    has an entry to itself, so that no blind direction involves only some of its actions.
+    """
+    blind = [[int(i == j) for j in range(count + 1)] for i in range(count + 1)]
+    independent = []
+    for mask in regimes:
+        seen = _seen(blind, mask)
+        used = next((i for i, value in enumerate(seen) if value), None)
+        if used is None:
+            continue
+        independent.append(mask)
+        blind = [
+            _scaled([seen[used] * x - seen[i] * y for x, y in zip(row, blind[used], strict=True)])
+            for i, row in enumerate(blind)
+            if i != used
+        ]
+    return independent, blind
+
+
+def _seen(blind: list[Vector], mask: Mask) -> Vector:
+    """What a regime sees of each blind direction: nothing but zeros where it is answered."""
+    counted = (True, *mask)
+    return [sum(x for x, counts in zip(row, counted, strict=True) if counts) for row in blind]
+
+
+def _scaled(row: Vector) -> Vector:
+    divisor = gcd(*row)
+    return [x // divisor for x in row]
+
+
+def _missing(
+    independent: list[Mask], blind: list[Vector], target: Mask
+) -> tuple[tuple[Mask, ...], ...]:
+    """Sets of experiments that would identify a target that is not identified."""
+    count = len(target)
+    # The actions of the target first, and observational rows after single actions.
+    order = sorted(range(count), key=lambda k: not target[k])
+    experiments = [tuple(j == k for j in range(count)) for k in order] + [(False,) * count]
+    # Modulo the data an experiment is what it sees of the blind directions.
+    gains = [(mask, _seen(blind, mask)) for mask in experiments]
+    gains = [(mask, gain) for mask, gain in gains if any(gain)]
+    simple = _smallest(gains, _seen(blind, target), independent, target)
+    if len(simple[0]) > 1:
+        return ((target,), *simple)[:MOST_SETS]
+    others = [group for group in simple if group != (target,)]
+    return (*others[: MOST_SETS - 1], (target,))
+
+
+def _smallest(
+    gains: list[tuple[Mask, Vector]], wanted: Vector, independent: list[Mask], target: Mask
+) -> list[tuple[Mask, ...]]:
+    """Smallest sets of experiments that, with the data, span the target."""
+    candidates = [mask for mask, _ in gains]
+    weights = regime_weights([*independent, *candidates], target)
+    assert weights is not None  # single experiments and observational rows span everything
+    new = weights[len(independent) :]
+    # Weights of this kind use experiments that are independent given the data, so each of them
+    # is needed. If all candidates are independent, no other set will do.
+    needed = tuple(mask for mask, weight in zip(candidates, new, strict=True) if weight)
+    if len(gains) == len(wanted):
+        return [needed]
+    for size in range(1, len(needed) + 1):
+        if comb(len(gains), size) > MOST_TRIED:
+            break
+        found = list(islice(_spanning(gains, wanted, size), MOST_SETS))
+        if found:
+            return found
+    return [needed]
+
+
+def _spanning(
+    gains: list[tuple[Mask, Vector]], wanted: Vector, size: int
+) -> Iterator[tuple[Mask, ...]]:
+    """Sets of ``size`` experiments whose gains span ``wanted``; no smaller set does."""
+    for i, (mask, gain) in enumerate(gains):
+        pivot = next((p for p, value in enumerate(gain) if value), None)
+        if pivot is None:
+            continue
+        left = _without(wanted, gain, pivot)
+        if size == 1:
+            if not any(left):
+                yield (mask,)
+            continue
+        later = [(other, _without(row, gain, pivot)) for other, row in gains[i + 1 :]]
+        yield from ((mask, *rest) for rest in _spanning(later, left, size - 1))
+
+
+def _without(row: Vector, gain: Vector, pivot: int) -> Vector:
+    """A multiple of ``row`` less a multiple of ``gain``, zero at the pivot."""
+    if row[pivot] == 0:
+        return row
+    return [gain[pivot] * x - row[pivot] * y for x, y in zip(row, gain, strict=True)]
+
+
+def _reason(names: Sequence[str], masks: list[Mask], blind: list[Vector], target: Mask) -> str:
+    """Why the target is not identified: each clause is reason enough."""
+    share = [sum(mask[k] for mask in masks) for k in range(len(names))]
+    never = [n for k, n in enumerate(names) if target[k] and share[k] == 0]
+    always = [n for k, n in enumerate(names) if not target[k] and share[k] == len(masks)]
+    clauses = [f"{_listed(never)} {_was(never)} never set"] if never else []
+    if always:
+        clauses.append(f"{_listed(always)} {_was(always)} set in every regime")
+    if clauses:
+        return ", and ".join(clauses)
+    # The direction with the fewest actions that moves the target and nothing in the data.
+    moving = [row for row, value in zip(blind, _seen(blind, target), strict=True) if value]
+    direction = min(moving, key=lambda row: sum(map(bool, row[1:])))
+    involved = _listed([n for n, e in zip(names, direction[1:], strict=True) if e])
+    # With all actions set no bias is left: what still moves is the common level.
+    tied = "from the level of the outcome" if sum(direction) else "apart"
+    return f"the regimes in the data do not tell the biases of {involved} {tied}"
+
+
+def _combination(weights: Mapping[str, Fraction]) -> str:
+    """Regimes with their weights, ``do(red) + do(green) - observational``; added ones first."""
+    ordered = sorted(weights.items(), key=lambda item: item[1] < 0)
+    terms = [
+        f"{'-' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight)} '}{label}"
+        for label, weight in ordered
+    ]
+    return " ".join(terms).removeprefix("+ ")
+
+
+def _phrase(experiment: Experiment) -> str:
+    return regime_label(experiment) if experiment else "observational rows"
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _was(names: list[str]) -> str:
+    return "was" if len(names) == 1 else "were"

@@ -1,0 +1,474 @@
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import chain, combinations, product
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+import bayes_intgen as bi
+from bayes_intgen.certificates import certify
+from bayes_intgen.identification import Mask, is_identified
+
+NAMES = ("red", "green", "blue")
+VALUES = range(3)
+# The parents of each action, all DAGs of two up to the names, and some of three.
+DAGS_OF_TWO = [((), ()), ((), (0,)), ((1,), ())]
+DAGS_OF_THREE = [((), (), ()), ((), (0,), (1,)), ((), (), (0, 1)), ((1, 2), (2,), ())]
+
+
+def mask(letters: str, names: Sequence[str] = NAMES) -> Mask:
+    """``mask("rb")`` sets red and blue."""
+    return tuple(name[0] in letters for name in names)
+
+
+def certificate(
+    regimes: Sequence[str], target: str, names: Sequence[str] = NAMES
+) -> bi.Certificate:
+    return certify(
+        names,
+        {mask(letters, names): 10 for letters in regimes},
+        [name for name in names if name[0] in target],
+    )
+
+
+def all_masks(count: int) -> list[Mask]:
+    return list(product((False, True), repeat=count))
+
+
+def nonempty_subsets(masks: Sequence[Mask]) -> Iterator[tuple[Mask, ...]]:
+    return chain.from_iterable(combinations(masks, size) for size in range(1, len(masks) + 1))
+
+
+def draw(rng: np.random.Generator, count: int, most: int) -> dict[Mask, int]:
+    masks = rng.integers(0, 2, (rng.integers(1, most + 1), count)).astype(bool)
+    return {tuple(row): 7 for row in masks.tolist()}
+
+
+# Weights and sentences
+
+
+@pytest.mark.parametrize(
+    ("regimes", "target", "sentence"),
+    [
+        (["", "r", "g"], "rg", "do(red, green) is identified: do(red) + do(green) - observational"),
+        (["", "r", "g", "b"], "rgb", "do(red) + do(green) + do(blue) - 2 observational"),
+        (["", "r", "gb"], "rgb", "do(red) + do(green, blue) - observational"),
+        (["", "r"], "r", "do(red) is identified: it is in the data, with 10 rows"),
+        # Observed itself, though the others would give it too.
+        (["", "r", "g", "rg"], "rg", "it is in the data"),
+        (
+            ["", "rg", "gb", "rb"],
+            "r",
+            "1/2 observational + 1/2 do(red, green) + 1/2 do(red, blue) - 1/2 do(green, blue)",
+        ),
+        (["r", "g", "rg"], "", "observational is identified: do(red) + do(green) - do(red, green)"),
+    ],
+)
+def test_identified(regimes: list[str], target: str, sentence: str) -> None:
+    found = certificate(regimes, target)
+    assert found.identified
+    assert found.missing == ()
+    assert found.reason == ""
+    assert sentence in str(found)
+    assert repr(found) == str(found)
+
+
+@pytest.mark.parametrize(
+    ("regimes", "target", "sentence"),
+    [
+        (
+            ["", "r"],
+            "rg",
+            "do(red, green) is not identified: green was never set. "
+            "One more experiment would do: do(green), or do(red, green) itself.",
+        ),
+        (
+            [""],
+            "rg",
+            "do(red, green) is not identified: red and green were never set. "
+            "One more experiment would do: do(red, green) itself. "
+            "With one action set at a time it takes do(red) and do(green).",
+        ),
+        (
+            ["", "rg"],
+            "r",
+            "do(red) is not identified: the regimes in the data do not tell the biases of red "
+            "and green apart. One more experiment would do: do(green), or do(red) itself.",
+        ),
+        (
+            ["r", "g"],
+            "rg",
+            "do(red, green) is not identified: the regimes in the data do not tell the biases of "
+            "red and green from the level of the outcome. "
+            "One more experiment would do: observational rows, or do(red, green) itself.",
+        ),
+        (
+            ["r", "rg"],
+            "",
+            "observational is not identified: red was set in every regime. "
+            "One more experiment would do: do(green), or observational rows.",
+        ),
+        (
+            ["rg"],
+            "b",
+            "do(blue) is not identified: blue was never set, and red and green were set in every "
+            "regime. One more experiment would do: do(blue) itself.",
+        ),
+    ],
+)
+def test_not_identified(regimes: list[str], target: str, sentence: str) -> None:
+    found = certificate(regimes, target)
+    assert not found.identified
+    assert found.weights == {}
+    assert str(found) == sentence
+
+
+def test_many_ways_are_counted_in_the_sentence() -> None:
+    names = [f"a{i}" for i in range(6)]
+    # These answer do(a5), and all of a0 to a4 but how they compare with nothing set.
+    regimes = [(True,) * 6] + [tuple(j != k for j in range(6)) for k in range(5)]
+    found = certify(names, dict.fromkeys(regimes, 3), [])
+    assert found.missing == (*(((name,),) for name in names[:5]), ((),))
+    assert str(found).endswith(
+        "would do: do(a0), do(a1), do(a2), one of 2 others, or observational rows."
+    )
+
+
+def test_several_smallest_sets_are_an_example() -> None:
+    found = certificate(["", "rgbx"], "rg", ("red", "green", "blue", "xenon"))
+    both, other = (("red",), ("green",)), (("blue",), ("xenon",))
+    assert found.missing == ((("red", "green"),), both, other)
+    assert str(found).endswith("it takes for example do(red) and do(green).")
+
+
+# The rank test and the weights, by two routes
+
+
+def additive_means(
+    rng: np.random.Generator, parents: Sequence[tuple[int, ...]], masks: Sequence[Mask]
+) -> dict[Mask, list[int]]:
+    """m(a, R) on the grid of all actions, from tables of random integers."""
+    level = int(rng.integers(-9, 9))
+    own = [rng.integers(-9, 9, 3).tolist() for _ in parents]
+    bias = [rng.integers(-9, 9, (3,) * (1 + len(pa))) for pa in parents]
+    grid = list(product(VALUES, repeat=len(parents)))
+    return {
+        r: [
+            level
+            + sum(own[k][a[k]] for k in range(len(a)))
+            + sum(
+                int(bias[k][(a[k], *(a[j] for j in pa))])
+                for k, pa in enumerate(parents)
+                if not r[k]
+            )
+            for a in grid
+        ]
+        for r in masks
+    }
+
+
+def test_weights_combine_masks_and_means_exactly() -> None:
+    rng = np.random.default_rng(0)
+    outcomes = set()
+    for _ in range(60):
+        regimes = draw(rng, 3, 6)
+        means = additive_means(rng, DAGS_OF_THREE[rng.integers(4)], all_masks(3))
+        for target in all_masks(3):
+            found = certify(NAMES, regimes, [n for n, r in zip(NAMES, target, strict=True) if r])
+            assert found.identified == is_identified(list(regimes), target)
+            outcomes.add(found.identified)
+            if not found.identified:
+                continue
+            weights = {r: found.weights.get(label(r), Fraction(0)) for r in regimes}
+            assert all(isinstance(w, Fraction) and w for w in found.weights.values())
+            assert len(found.weights) == sum(map(bool, weights.values()))
+            assert sum(weights.values()) == 1
+            for k in range(3):
+                assert sum(w for r, w in weights.items() if r[k]) == target[k]
+            combined = [
+                sum(w * means[r][i] for r, w in weights.items()) for i in range(len(means[target]))
+            ]
+            assert combined == means[target]
+    assert outcomes == {True, False}
+
+
+def label(chosen: Mask) -> str:
+    names = ", ".join(n for n, r in zip(NAMES, chosen, strict=False) if r)
+    return f"do({names})" if names else "observational"
+
+
+# The graph: it never identifies a mask that the rank test does not
+
+
+def design(
+    parents: Sequence[tuple[int, ...]], r: Mask, grid: Sequence[tuple[int, ...]]
+) -> NDArray[np.float64]:
+    """Rows m(a, R), one a point, over all entries of c, phi_k(a_k) and delta_k(a_k, a_pa(k))."""
+    blocks = [np.ones((len(grid), 1))]
+    for k, pa in enumerate(parents):
+        own = np.array([a[k] for a in grid])
+        cell = own * 1
+        for j in pa:
+            cell = cell * 3 + [a[j] for a in grid]
+        blocks += [np.eye(3)[own], (not r[k]) * np.eye(3 ** (1 + len(pa)))[cell]]
+    return np.hstack(blocks)
+
+
+def answered_points(
+    parents: Sequence[tuple[int, ...]], masks: Sequence[Mask]
+) -> dict[Mask, set[bool]]:
+    """Whether the means under ``masks``, at all points, determine those under each mask.
+
+    At some points and not at others if the set has two members.
+    """
+    count = len(parents)
+    grid = list(product(VALUES, repeat=count))
+    seen = np.vstack([design(parents, r, grid) for r in masks])
+    wanted = np.vstack([design(parents, r, grid) for r in all_masks(count)])
+    answered = in_row_space(seen, wanted).reshape(2**count, -1).tolist()
+    return {r: set(points) for r, points in zip(all_masks(count), answered, strict=True)}
+
+
+def in_row_space(seen: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.bool_]:
+    _, sizes, rows = np.linalg.svd(seen, full_matrices=False)
+    basis = rows[sizes > 1e-9 * sizes[0]]
+    return np.asarray(np.linalg.norm(wanted - wanted @ basis.T @ basis, axis=1) < 1e-8)
+
+
+@pytest.mark.parametrize("parents", DAGS_OF_TWO)
+def test_no_graph_of_two_actions_beats_the_rank_test(parents: tuple[tuple[int, ...], ...]) -> None:
+    outcomes = set()
+    for masks in nonempty_subsets(all_masks(2)):
+        for target, answered in answered_points(parents, masks).items():
+            found = certify(
+                NAMES[:2],
+                dict.fromkeys(masks, 1),
+                [n for n, r in zip(NAMES, target, strict=False) if r],
+            )
+            assert answered == {found.identified}
+            outcomes.add(found.identified)
+    assert outcomes == {True, False}
+
+
+@pytest.mark.parametrize("parents", DAGS_OF_THREE)
+def test_no_graph_of_three_actions_beats_the_rank_test(
+    parents: tuple[tuple[int, ...], ...],
+) -> None:
+    rng = np.random.default_rng(1)
+    outcomes = []
+    for _ in range(10):
+        masks = list(draw(rng, 3, 5))
+        for target, answered in answered_points(parents, masks).items():
+            expected = is_identified(masks, target)
+            assert answered == {expected}
+            outcomes.append(expected)
+    assert 0 < sum(outcomes) < len(outcomes)
+
+
+@pytest.mark.parametrize(("parents", "answered"), [(((), ()), True), (((), (0,)), False)])
+def test_a_graph_helps_where_regimes_do_not_share_their_support(
+    parents: tuple[tuple[int, ...], ...], answered: bool
+) -> None:
+    # Nowhere in the data are both actions at their last value.
+    grid = list(product(VALUES, repeat=2))
+    regimes = [mask(letters, NAMES[:2]) for letters in ("", "r", "g")]
+    seen = np.vstack([design(parents, r, grid[:-1]) for r in regimes])
+    wanted = design(parents, (False, True), grid[-1:])
+    # With green set, bias is left in red alone, which has no parents: known either way.
+    assert in_row_space(seen, wanted).all()
+    assert in_row_space(seen, design(parents, (False, False), grid[-1:])).all() == answered
+
+
+# The causal model allows all of it: the two constructions in the module's docstring
+
+
+def test_any_tables_and_any_law_of_an_action_have_a_causal_model() -> None:
+    rng = np.random.default_rng(2)
+    parents, values = range(2), range(3)
+    law = [[Fraction(int(n), 12) for n in row] for row in ([3, 4, 5], [1, 9, 2])]
+    own = [Fraction(int(n)) for n in rng.integers(-9, 9, 3)]
+    bias = [[Fraction(int(n)) for n in row] for row in rng.integers(-9, 9, (3, 2))]
+
+    def contribution(a: int, cause: tuple[int, ...]) -> Fraction:
+        return own[a] + sum(
+            bias[a][x] * ((cause[x] == a) - law[x][a]) / (1 - law[x][a]) for x in parents
+        )
+
+    causes = {c: law[0][c[0]] * law[1][c[1]] for c in product(values, repeat=2)}
+    for a in values:
+        assert sum(p * contribution(a, c) for c, p in causes.items()) == own[a]
+        for x in parents:
+            fitting = {c: p for c, p in causes.items() if c[x] == a}
+            assert sum(fitting.values()) == law[x][a]
+            mean = sum(p * contribution(a, c) for c, p in fitting.items()) / law[x][a]
+            assert mean == own[a] + bias[a][x]
+
+
+def circle(level: float, shifts: tuple[float, float], r: Mask, rows: int) -> NDArray[np.float64]:
+    """Actions and outcome of the second construction; columns red, green, outcome."""
+    rng = np.random.default_rng([3, *r])
+    cause = rng.random((rows, 2))
+    natural = (cause + norm.cdf(np.array(shifts) + rng.normal(size=(rows, 2)))) % 1
+    actions = np.where(r, rng.random((rows, 2)), natural)
+    outcome = level + norm.ppf((actions - cause) % 1).sum(axis=1)
+    return np.column_stack([actions, outcome])
+
+
+def test_two_worlds_agree_on_all_data_and_not_on_the_target() -> None:
+    # Without observational rows neither these nor the joint effect are identified.
+    rows = 20_000
+    expected = {"r": (1, 1), "g": (-1, -1), "": (0, 1), "rg": (0, -1)}
+    for letters, means in expected.items():
+        r = mask(letters, NAMES[:2])
+        one = circle(0, (-1, 1), r, rows)
+        other = circle(-1, (0, 2), r, rows)
+        for table, mean in zip((one, other), means, strict=True):
+            assert abs(table[:, 2].mean() - mean) < 5 * np.sqrt(2 / rows)
+            assert abs(table[:, 2].std() - np.sqrt(2)) < 0.05
+            assert np.abs(np.corrcoef(table.T)[np.triu_indices(3, 1)]).max() < 5 / np.sqrt(rows)
+    for letters in ("", "rg"):
+        assert not is_identified(
+            [mask("r", NAMES[:2]), mask("g", NAMES[:2])], mask(letters, NAMES[:2])
+        )
+
+
+# What is missing
+
+
+def brute_force(masks: Sequence[Mask], target: Mask) -> set[frozenset[Mask]]:
+    count = len(target)
+    simple = [m for m in all_masks(count) if sum(m) <= 1]
+    for size in range(1, count + 2):
+        sets = combinations(simple, size)
+        found = {frozenset(added) for added in sets if is_identified([*masks, *added], target)}
+        if found:
+            return found | {frozenset([target])}
+    raise AssertionError
+
+
+def as_masks(group: Sequence[Sequence[str]], names: Sequence[str]) -> frozenset[Mask]:
+    return frozenset(tuple(name in chosen for name in names) for chosen in group)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_missing_experiments_are_all_the_smallest_sets(count: int) -> None:
+    names, seen = NAMES[:count], set()
+    for masks in nonempty_subsets(all_masks(count)):
+        for target in all_masks(count):
+            chosen = tuple(n for n, r in zip(names, target, strict=True) if r)
+            found = certify(names, dict.fromkeys(masks, 1), chosen)
+            if found.identified:
+                continue
+            sets = [as_masks(group, names) for group in found.missing]
+            expected = brute_force(masks, target)
+            assert len(sets) == len(set(sets))
+            assert set(sets) == expected
+            assert (chosen,) in found.missing
+            seen.add(max(map(len, sets)))
+    assert seen == set(range(1, count + 1))
+
+
+def test_sets_are_smallest_with_more_actions() -> None:
+    rng = np.random.default_rng(4)
+    names = [f"a{i}" for i in range(6)]
+    sizes = set()
+    for _ in range(15):
+        masks = draw(rng, 6, 3)
+        found = certify(names, masks, names)
+        if found.identified:
+            continue
+        expected = brute_force(list(masks), (True,) * 6)
+        sets = {as_masks(group, names) for group in found.missing}
+        assert sets <= expected
+        assert len(found.missing) == len(sets) == min(20, len(expected))
+        sizes |= set(map(len, sets))
+    assert max(sizes) >= 3
+
+
+def test_thirty_actions_get_a_set_that_cannot_be_thinned() -> None:
+    rng = np.random.default_rng(5)
+    names = [f"a{i}" for i in range(30)]
+    masks = draw(rng, 30, 12)
+    assert len(masks) >= 3
+    found = certify(names, masks, names)
+    itself, simple = found.missing
+    assert itself == (tuple(names),)
+    added = list(as_masks(simple, names))
+    target = (True,) * 30
+    assert is_identified([*masks, *added], target)
+    for left_out in added:
+        assert not is_identified([*masks, *(m for m in added if m != left_out)], target)
+
+
+def test_thirty_actions_one_at_a_time() -> None:
+    names = [f"a{i}" for i in range(30)]
+    masks = {tuple(j == k for j in range(30)): 1 for k in range(-1, 30)}
+    assert certify(names, masks, names).weights["observational"] == -29
+    masks.pop(tuple(j == 4 for j in range(30)))
+    found = certify(names, masks, names)
+    assert found.missing == ((("a4",),), (tuple(names),))
+
+
+def test_at_most_twenty_sets_and_the_target_among_them() -> None:
+    names = [f"a{i}" for i in range(30)]
+    # All of rank but one: what is missing is told by any experiment on one action.
+    masks = [(True,) * 30] + [tuple(j != k for j in range(30)) for k in range(29)]
+    found = certify(names, dict.fromkeys(masks, 1), [])
+    assert len(found.missing) == 20
+    assert found.missing[-1] == ((),)
+
+
+# The record, and how it is made
+
+
+def test_of_data(data: bi.RegimeData) -> None:
+    found = data.identify(["green", "red"])
+    assert found == data.identify(("red", "green"))
+    assert found.target == ("red", "green")
+    assert found.weights == {"observational": -1, "do(red)": 1, "do(green)": 1}
+    assert found.rows == {"observational": 300, "do(red)": 300, "do(green)": 300}
+    assert found.regimes == {"observational": (), "do(red)": ("red",), "do(green)": ("green",)}
+    assert data.identify([]).weights == {"observational": 1}
+    with pytest.raises(AttributeError):
+        found.identified = False  # type: ignore[misc]
+
+
+def test_states() -> None:
+    found = certificate(["", "r", "rg"], "r")
+    assert found.states == {"red": "set alone", "green": "only together", "blue": "never set"}
+
+
+@pytest.mark.parametrize(("regimes", "weights"), [(["", "r", "gb"], [-1, 1, 1]), (["", "r"], None)])
+def test_as_a_dataset(regimes: list[str], weights: list[float] | None, tmp_path) -> None:
+    found = certificate(regimes, "rgb")
+    table = found.to_dataset()
+    assert dict(table.sizes) == {"regime": len(regimes), "action": 3}
+    assert table.rows.values.tolist() == [10] * len(regimes)
+    assert table.rows.dtype.kind == "i"
+    assert table.intervened.dtype == bool
+    assert table.intervened.sel(regime="do(red)").values.tolist() == [True, False, False]
+    assert table.state.sel(action="red").item() == "set alone"
+    if weights is None:
+        assert np.isnan(table.weights).all()
+    else:
+        assert table.weights.values.tolist() == weights
+    assert table.attrs == {"target": "do(red, green, blue)", "summary": str(found)}
+    table.to_netcdf(tmp_path / "certificate.nc", engine="h5netcdf")
+
+
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        ("red", r"must be a list of names; write \['red'\]"),
+        (["purple"], "'purple' is no action; the actions are 'red', 'green'"),
+        (["red", "pink", "purple"], "'pink' and 'purple' are no actions"),
+        (["red", "red"], "action 'red' is named twice; name each action once"),
+    ],
+)
+def test_questions_that_name_no_target(
+    data: bi.RegimeData, actions: list[str], message: str
+) -> None:
+    with pytest.raises(bi.DataError, match=message):
+        data.identify(actions)
