@@ -184,9 +184,18 @@ def draw_ranks(rows: list[dict[str, str]], path: Path) -> None:
             group = {q: (("chain", "draw"), v[None, :count]) for q, v in shares.items()}
             trees[name] = xr.DataTree.from_dict({"prior_sbc": xr.Dataset(group)})
     for name, tree in trees.items():
-        plots = az.plot_ecdf_pit(tree, backend="matplotlib", figure_kwargs={"figsize": (12, 3)})
+        plots = az.plot_ecdf_pit(
+            tree,
+            backend="matplotlib",
+            figure_kwargs={"figsize": (12, 3.4), "layout": "constrained"},
+        )
         figure = plots.get_viz("figure")
-        figure.suptitle(f"{name}: shares of posterior draws below the truth", fontsize=10)
+        figure.suptitle(
+            f"{name}: distribution of the shares of draws below the truth, less the uniform one",
+            fontsize=11,
+        )
+        for ax in figure.axes:
+            ax.set_xlabel("share of draws below the truth")
         _save(figure, path.with_name(f"{path.name}_{name.replace(', ', '_').replace(' ', '_')}"))
 
 

@@ -1,0 +1,57 @@
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyarrow import parquet
+
+from bayes_intgen.simulators import Polynomial
+
+import benchmark_speed
+
+
+def test_a_quick_run_times_the_library_beside_nuts_on_rows(tmp_path, monkeypatch, capsys) -> None:
+    argv = ["benchmark_speed.py", "--quick", "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", argv)
+    benchmark_speed.main()
+    table = pd.read_csv(tmp_path / "benchmark_speed.csv", comment="#")
+    ours = table[table["what"] == "this library"].iloc[0]
+    rows = table[table["what"] == "NumPyro"].iloc[0]
+    assert (ours["times"], rows["times"]) == ("measured", "extrapolated")
+    assert ours["rows"] == rows["rows"] == 1000
+    # A few draws of an unwarmed chain on rows are worth less than a fit's hundreds.
+    assert ours["ess effect"] > 2 * rows["ess effect"]
+    assert ours["time"] < rows["time"]
+    assert 0.05 < ours["error/limit"] < 5
+    assert 0.1 < ours["peak GB"] < 8
+    assert (tmp_path / "benchmark_speed.png").stat().st_size > 5000
+
+    def refuse(job):
+        raise AssertionError(f"run again: {job}")
+
+    monkeypatch.setattr(benchmark_speed, "in_own_process", refuse)
+    benchmark_speed.main()
+    assert "this library" in capsys.readouterr().out
+
+
+def test_rows_on_disk_are_those_of_every_regime(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(benchmark_speed, "PIECE", 30)
+    world = Polynomial.random(2, 3)
+    benchmark_speed.write_rows(tmp_path / "rows.parquet", world, 300)
+    table = parquet.read_table(tmp_path / "rows.parquet").to_pandas()
+    counts = table["regime"].fillna("").value_counts()
+    assert counts.to_dict() == dict.fromkeys(["", *world.names], 100)
+    set_rows = table.loc[table["regime"] == world.names[0], world.names[0]]
+    own, _ = world.sample((world.names[0],), 30, np.random.default_rng([7, 1]))
+    np.testing.assert_array_equal(set_rows.to_numpy()[:30], own[:, 0])
+
+
+@pytest.mark.parametrize(("rows", "actions"), [(10_000, 3), (10_000_000, 16)])
+def test_jobs_stay_where_they_can_end(rows, actions) -> None:
+    jobs = benchmark_speed.jobs_for(rows, actions, 60.0, quick=False)
+    assert max(job["rows"] for job in jobs) == max(rows, benchmark_speed.ROWS_AT)
+    for job in jobs:
+        if job["what"] == benchmark_speed.WRITTEN_OUT:
+            assert job["rows"] <= benchmark_speed.MOST_ROWS_WRITTEN_OUT
+        if job["actions"] > benchmark_speed.MOST_ACTIONS_UNKNOWN:
+            assert job["what"] == benchmark_speed.GRAPH
