@@ -8,7 +8,7 @@ from scipy.stats import lognorm, norm
 
 import bayes_intgen as bi
 
-from conftest import joint_truth
+from conftest import confounded_rows, joint_truth
 
 POINTS = np.array([[0.0, 0.0], [0.5, -0.5], [-0.5, 0.25]])
 
@@ -128,6 +128,19 @@ def test_effects_that_the_regimes_do_not_identify_say_so(data) -> None:
         alone = fitted.effect(POINTS, ["red"])
     # The answer falls back on the prior: it is far wider than what was seen.
     assert (joint.std(("chain", "draw")) > 3 * alone.std(("chain", "draw"))).all()
+
+
+def test_more_rows_narrow_only_what_the_regimes_identify() -> None:
+    joint, alone = [], []
+    for rows in (200, 3200):
+        fewer = confounded_rows(rows, seed=1).only([], ["red"])
+        fitted = bi.fit(fewer, bi.models.additive("linear"), draws=200, progress=False)
+        with pytest.warns(bi.SupportWarning, match="is not identified"):
+            joint.append(fitted.joint_effect(POINTS).std(("chain", "draw")))
+        alone.append(fitted.effect(POINTS, ["red"]).std(("chain", "draw")))
+    # Sixteen times the rows: a fourth of the width, and no change where the prior answers.
+    assert (alone[1] / alone[0] < 0.4).all()
+    assert (joint[1] / joint[0] > 0.7).all()
 
 
 def joint_outcomes(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
