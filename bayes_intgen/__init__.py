@@ -1,47 +1,7 @@
 """Bayesian joint effects of several interventions from data on one at a time."""
 
-from bayes_intgen import calibration, models, simulators
-from bayes_intgen.certificates import Certificate
-from bayes_intgen.errors import (
-    BayesIntgenError,
-    BayesIntgenWarning,
-    DataError,
-    ModelError,
-    PointsError,
-    SamplingWarning,
-    SavedFitError,
-    SupportWarning,
-)
-from bayes_intgen.inference import fit
-from bayes_intgen.mechanisms import GP, Linear, LogNormal, Polynomial, Spline
-from bayes_intgen.posterior import Posterior
-from bayes_intgen.predictive import prior_predictive
-from bayes_intgen.regimes import RegimeData
-from bayes_intgen.storage import load
-from bayes_intgen.streamed import StreamedData
+import lazy_loader
 
-__all__ = [
-    "GP",
-    "BayesIntgenError",
-    "BayesIntgenWarning",
-    "Certificate",
-    "DataError",
-    "Linear",
-    "LogNormal",
-    "ModelError",
-    "PointsError",
-    "Polynomial",
-    "Posterior",
-    "RegimeData",
-    "SamplingWarning",
-    "SavedFitError",
-    "Spline",
-    "StreamedData",
-    "SupportWarning",
-    "calibration",
-    "fit",
-    "load",
-    "models",
-    "prior_predictive",
-    "simulators",
-]
+# What the package offers stands in __init__.pyi; each name is imported when it is first used, so
+# that a program which only describes data does not wait for samplers and plots.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

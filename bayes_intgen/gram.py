@@ -56,6 +56,10 @@ class Sums(NamedTuple):
             log_weight = log_weight + float(np.log(weights).sum())
         return cls(float(rows), np.asarray(xx), np.asarray(xy), yy, log_weight)
 
+    def joined(self, other: Self) -> Self:
+        """Sums over these rows and others."""
+        return type(self)(*(np.add(one, more) for one, more in zip(self, other, strict=True)))
+
     def of_columns(self, columns: NDArray[np.int_]) -> "Sums":
         """Sums over some columns of the matrix alone."""
         xx, xy = np.asarray(self.xx), np.asarray(self.xy)

@@ -22,7 +22,7 @@ from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.sampling import Draws, nuts
-from bayes_intgen.streamed import Rows, StreamedData
+from bayes_intgen.streamed import ReadInPasses, Rows
 from bayes_intgen.streams import generator
 from bayes_intgen.targets import Target
 from bayes_intgen.tree import assemble
@@ -65,9 +65,9 @@ def fit(
 
     Parameters
     ----------
-    data : RegimeData or StreamedData
-        Of streamed rows a sample in memory says what scales, knots and structure are; one pass
-        over all of them follows.
+    data : RegimeData, StreamedData or DistributedData
+        Of rows that are not in memory a sample says what scales, knots and structure are; one
+        pass over all of them follows.
     model : Model, optional
         By default ``additive()``: Gaussian processes, unknown graph.
     seed : int
@@ -118,7 +118,7 @@ def fit(
     2
     """
     model = additive() if model is None else model
-    if not isinstance(data, RegimeData | StreamedData):
+    if not isinstance(data, RegimeData | ReadInPasses):
         raise DataError(
             f"data must be a RegimeData, not {type(data).__name__}; RegimeData.from_frame makes one"
         )

@@ -1,6 +1,7 @@
 """Passes over the rows, batch by batch: all that fitting needs of them."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -8,6 +9,7 @@ from tqdm.auto import tqdm
 from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.distributed import DistributedData
 from bayes_intgen.gram import Sums
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.regimes import RegimeData
@@ -30,16 +32,21 @@ def sums_over(
     data: Rows, terms: Decomposition, spread: Spread | ConstantSpread, progress: bool
 ) -> Sums:
     """Sums over all rows, each weighted by the inverse of its relative variance."""
+    what, of_batch = "Sums over rows", partial(weighted, terms, spread)
+    if isinstance(data, DistributedData):
+        return data.sums(of_batch, ROWS_PER_BATCH, what, progress)
+    return Sums.over(map(of_batch, batches(data, what, progress)))
 
-    def pieces() -> Iterator[tuple[Array, Array, Array]]:
-        for batch in batches(data, "Sums over rows", progress):
-            yield (
-                terms.matrix(batch.actions, batch.intervened),
-                batch.outcome - terms.centre,
-                1.0 / spread(batch.actions, batch.intervened),
-            )
 
-    return Sums.over(pieces())
+def weighted(
+    terms: Decomposition, spread: Spread | ConstantSpread, batch: RegimeData
+) -> tuple[Array, Array, Array]:
+    """The matrix of a batch, shape (n, P), its outcome and its weights, (n,) each."""
+    return (
+        terms.matrix(batch.actions, batch.intervened),
+        batch.outcome - terms.centre,
+        1.0 / spread(batch.actions, batch.intervened),
+    )
 
 
 def residuals(

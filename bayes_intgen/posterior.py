@@ -182,9 +182,8 @@ class Posterior:
 
         Parameters
         ----------
-        data : RegimeData or StreamedData
-            Of streamed rows those are used that are held in memory.
-            The data that were fitted.
+        data : RegimeData, StreamedData or DistributedData
+            The data that were fitted; of rows that are not in memory, the sample that is.
         rows : int or None
             At most so many rows, drawn at random; None for all. To compare models, take the
             same rows: the same seed draws the same ones.

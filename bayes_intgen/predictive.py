@@ -23,7 +23,7 @@ def prior_predictive(
 
     Parameters
     ----------
-    data : RegimeData or StreamedData
+    data : RegimeData, StreamedData or DistributedData
         Its actions, its masks and the outcome's mean and standard deviation are used.
     model : Model, optional
         By default ``additive()``.

@@ -4,13 +4,17 @@ The first pass counts rows, checks every cell and keeps a sample; fitting learns
 and the structure of the model from the sample, and makes one more pass for the sums.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import reduce
 from os import PathLike
-from typing import Any, Self
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from bayes_intgen.bases import Array
 from bayes_intgen.certificates import Certificate, certify
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import as_table
@@ -30,9 +34,86 @@ HELD_ROWS = 30_000
 ROWS_PER_READ = 65_536
 
 Tables = Callable[[], Iterable[Any]]
+Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
-class StreamedData:
+class ReadInPasses(ABC):
+    """Rows of which a first pass kept a sample, and that can be read again.
+
+    Takes the place of a :class:`RegimeData` in :func:`bayes_intgen.fit`.
+
+    Attributes
+    ----------
+    names : tuple of str, length K
+        The actions.
+    outcome_name : str
+    regimes : dict from mask to int
+        The masks that occur, each with its number of rows; fewest interventions first.
+
+    Raises
+    ------
+    DataError
+        Where the rows are too few, a column never varies, or there are no observational rows
+        though they are required.
+    """
+
+    def __init__(self, columns: Columns, kept: "Kept", require_observational: bool) -> None:
+        if not kept.counts:
+            raise DataError("the source holds no rows")
+        self.names = columns.actions
+        self.outcome_name = columns.outcome
+        self.regimes = kept.counts
+        self._columns, self._kept, self._count = columns, kept, sum(kept.counts.values())
+        self.held._check_enough(len(self), require_observational)
+
+    @abstractmethod
+    def _pieces(self) -> Iterator[RegimeData]:
+        """All rows in pieces of any size, read anew."""
+
+    @property
+    def held(self) -> RegimeData:
+        """The rows in memory: a sample of those of every regime."""
+        return self.sample(HELD_ROWS)
+
+    def sample(self, rows: int) -> RegimeData:
+        """The rows that :meth:`RegimeData.sample` would draw; at most as many as are held."""
+        return self._kept.sample(min(rows, HELD_ROWS), self._columns)
+
+    def batches(self, rows: int) -> Iterator[RegimeData]:
+        """All rows in consecutive pieces of at most ``rows`` rows, read anew.
+
+        Raises DataError where the source holds other rows than when it was first read.
+        """
+        seen = 0
+        for piece in self._pieces():
+            seen += len(piece)
+            yield from piece.batches(rows)
+        self._refuse_other_rows(seen)
+
+    def _refuse_other_rows(self, seen: int) -> None:
+        if seen != self._count:
+            raise DataError(
+                f"the source held {self._count} rows when it was first read and {seen} now; "
+                f"make the {type(self).__name__} again, from a source that gives the same rows "
+                "every time"
+            )
+
+    def identify(self, actions: Sequence[str]) -> Certificate:
+        """As :meth:`RegimeData.identify`."""
+        return certify(self.names, self.regimes, actions)
+
+    def label(self, mask: Sequence[bool]) -> str:
+        """A mask in words, as :meth:`RegimeData.label`."""
+        return self.held.label(mask)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __repr__(self) -> str:
+        return self.held.described(type(self).__name__, len(self), self.regimes)
+
+
+class StreamedData(ReadInPasses):
     """Rows behind a source that can be read again and again; build it with :meth:`from_parquet`.
 
     Takes the place of a :class:`RegimeData` in :func:`bayes_intgen.fit`; memory does not grow
@@ -48,21 +129,15 @@ class StreamedData:
     """
 
     def __init__(
-        self,
-        tables: Tables,
-        columns: Columns,
-        kept: "_Kept",
-        rows: int,
+        self, tables: Tables, columns: Columns, kept: "Kept", require_observational: bool
     ) -> None:
-        self.names = columns.actions
-        self.outcome_name = columns.outcome
-        self.regimes = kept.counts
-        self._tables, self._columns, self._kept, self._count = tables, columns, kept, rows
+        super().__init__(columns, kept, require_observational)
+        self._tables = tables
 
     @classmethod
     def from_parquet(
         cls,
-        paths: str | PathLike[str] | Sequence[str | PathLike[str]],
+        paths: Paths,
         actions: Sequence[str],
         outcome: str,
         regime: str,
@@ -99,27 +174,12 @@ class StreamedData:
           observational  10
           do(x)          10
         """
-        try:
-            import pyarrow as pa
-            from pyarrow import parquet
-        except ImportError as error:
-            raise DataError(
-                "reading Parquet files needs pyarrow: pip install 'bayes-intgen[parquet]'"
-            ) from error
-        files = [paths] if isinstance(paths, str | PathLike) else list(paths)
-        if not files:
-            raise DataError("no Parquet file was given")
+        files = listed(paths)
         wanted = [*actions, outcome, regime]
 
         def tables() -> Iterator[Any]:
             for path in files:
-                try:
-                    with parquet.ParquetFile(path) as file:
-                        present = [name for name in wanted if name in file.schema_arrow.names]
-                        for batch in file.iter_batches(ROWS_PER_READ, columns=present):
-                            yield pa.Table.from_batches([batch])
-                except (OSError, pa.ArrowException) as error:
-                    raise DataError(f"{path} cannot be read as Parquet ({error})") from error
+                yield from parquet_tables(path, wanted)
 
         return cls.from_batches(
             tables,
@@ -180,117 +240,154 @@ class StreamedData:
             def tables() -> Iterable[Any]:
                 return several
 
-        kept = _Kept(len(columns.actions))
-        keys = generator(0, "sample")
-        rows = 0
         with tqdm(
             desc="Reading", unit=" rows", unit_scale=True, leave=False, disable=not progress
         ) as bar:
-            for batch in _batches(tables, columns):
-                refuse_cells_that_are_not_finite(batch, rows)
-                kept.add(batch, keys.random(len(batch)), rows)
-                rows += len(batch)
-                bar.update(len(batch))
-        if not rows:
-            raise DataError("the batches hold no rows")
-        data = cls(tables, columns, kept, rows)
-        data.held._check_enough(rows, require_observational)
-        return data
 
-    @property
-    def held(self) -> RegimeData:
-        """The rows in memory: a sample of those of every regime."""
-        return self.sample(HELD_ROWS)
+            def reported() -> Iterator[RegimeData]:
+                for batch in read_batches(tables(), columns):
+                    yield batch
+                    bar.update(len(batch))
 
-    def sample(self, rows: int) -> RegimeData:
-        """The rows that :meth:`RegimeData.sample` would draw; at most as many as are held."""
-        return self._kept.sample(min(rows, HELD_ROWS), self._columns)
+            kept = Kept.over(reported())
+        return cls(tables, columns, kept, require_observational)
 
-    def batches(self, rows: int) -> Iterator[RegimeData]:
-        """All rows in consecutive pieces of at most ``rows`` rows, read anew.
-
-        Raises DataError where the source holds other rows than when it was first read.
-        """
-        seen = 0
-        for batch in _batches(self._tables, self._columns):
-            seen += len(batch)
-            yield from batch.batches(rows)
-        if seen != self._count:
-            raise DataError(
-                f"the source held {self._count} rows when it was first read and {seen} now; "
-                "make the StreamedData again, or pass a function that opens the same rows anew"
-            )
-
-    def identify(self, actions: Sequence[str]) -> Certificate:
-        """As :meth:`RegimeData.identify`."""
-        return certify(self.names, self.regimes, actions)
-
-    def label(self, mask: Sequence[bool]) -> str:
-        """A mask in words, as :meth:`RegimeData.label`."""
-        return self.held.label(mask)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __repr__(self) -> str:
-        return self.held.described("StreamedData", len(self), self.regimes)
+    def _pieces(self) -> Iterator[RegimeData]:
+        return read_batches(self._tables(), self._columns)
 
 
-def _batches(tables: Tables, columns: Columns) -> Iterator[RegimeData]:
-    row = 0
-    for native in tables():
+def listed(paths: Paths) -> list[str | PathLike[str]]:
+    """Paths as a list; raises DataError where there is none."""
+    files = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    if not files:
+        raise DataError("no Parquet file was given")
+    return files
+
+
+@contextmanager
+def parquet_file(path: str | PathLike[str]) -> Iterator[Any]:
+    """An open Parquet file; raises DataError where it cannot be read, here or within."""
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise DataError(
+            "reading Parquet files needs pyarrow: pip install 'bayes-intgen[parquet]'"
+        ) from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            yield file
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as Parquet ({error})") from error
+
+
+def parquet_tables(
+    path: str | PathLike[str], wanted: Sequence[str], groups: Sequence[int] | None = None
+) -> Iterator[Any]:
+    """Arrow record batches of a file, or of some of its row groups; those columns it has."""
+    with parquet_file(path) as file:
+        present = [name for name in wanted if name in file.schema_arrow.names]
+        yield from file.iter_batches(ROWS_PER_READ, row_groups=groups, columns=present)
+
+
+def read_batches(
+    tables: Iterable[Any], columns: Columns, first_row: int = 0
+) -> Iterator[RegimeData]:
+    """The rows of tables, empty ones left out; in errors rows count from ``first_row``."""
+    for native in tables:
         table = as_table(native)
         if table is None:
             raise DataError(
                 f"a batch must be a pandas, Polars or Arrow table, not {type(native).__name__}"
             )
         if len(table):
-            yield columns.read(table, row)
-            row += len(table)
+            yield columns.read(table, first_row)
+            first_row += len(table)
 
 
-class _Kept:
-    """What a pass keeps: counts, a sample of every regime, and the rows at the extremes.
+class Extreme(NamedTuple):
+    """A row at which an action is lowest, or highest.
 
-    Each row has a random key; those of the smallest keys are kept, whatever batches the rows
-    came in.
+    Attributes
+    ----------
+    value : float
+        The action, its sign turned where the highest is sought.
+    mask : mask
+        Of the row.
+    row : ndarray, shape (K + 3,)
+        As in :class:`Kept`.
     """
 
-    def __init__(self, actions: int) -> None:
-        self.counts: dict[Mask, int] = {}
-        # Columns: key, position, actions, outcome.
-        self._rows: dict[Mask, np.ndarray[Any, np.dtype[np.float64]]] = {}
-        self._lowest: list[tuple[float, Mask, Any]] = []
-        self._highest: list[tuple[float, Mask, Any]] = []
-        self._size = actions
+    value: float
+    mask: Mask
+    row: Array
 
-    def add(self, batch: RegimeData, keys: Any, first_row: int) -> None:
-        """Count the rows of a batch, and keep those that belong to the sample."""
+
+class Kept(NamedTuple):
+    """What a pass keeps: counts, a sample of every regime, and the rows at the extremes.
+
+    Each row has a random key that its position gives it; those of the smallest keys are kept,
+    whatever pieces the rows came in and whichever machine read them.
+
+    Attributes
+    ----------
+    counts : dict from mask to int
+        Rows of each regime; fewest interventions first.
+    rows : dict from mask to ndarray, shape (n, K + 3)
+        Columns: key, position, actions, outcome.
+    lowest, highest : tuple of Extreme, length K
+        Of each action; empty where there are no rows.
+    """
+
+    counts: dict[Mask, int]
+    rows: dict[Mask, Array]
+    lowest: tuple[Extreme, ...]
+    highest: tuple[Extreme, ...]
+
+    @classmethod
+    def over(cls, batches: Iterable[RegimeData], first_row: int = 0) -> Self:
+        """What is kept of consecutive batches, the first of which starts at row ``first_row``.
+
+        Raises DataError on the first batch with a cell that is not finite.
+        """
+
+        def each() -> Iterator[Self]:
+            row = first_row
+            for batch in batches:
+                refuse_cells_that_are_not_finite(batch, row)
+                yield cls.of(batch, row)
+                row += len(batch)
+
+        return reduce(lambda before, after: before.joined(after), each(), cls({}, {}, (), ()))
+
+    @classmethod
+    def of(cls, batch: RegimeData, first_row: int) -> Self:
+        """What is kept of one batch that is not empty."""
         position = np.arange(first_row, first_row + len(batch), dtype=np.float64)
+        keys = keys_of_rows(first_row, len(batch))
         rows = np.column_stack([keys, position, batch.actions, batch.outcome])
-        for mask, count in batch.regimes.items():
-            own = rows[(batch.intervened == mask).all(axis=1)]
-            self.counts[mask] = self.counts.get(mask, 0) + count
-            if mask in self._rows:
-                own = np.concatenate([self._rows[mask], own])
-            self._rows[mask] = own[np.argsort(own[:, 0], kind="stable")[:HELD_ROWS]]
-        self.counts = in_order(self.counts)
-        self._lowest = self._extremes(self._lowest, batch, rows, 1)
-        self._highest = self._extremes(self._highest, batch, rows, -1)
+        regimes = batch.regimes
+        return cls(
+            regimes,
+            {mask: _smallest(rows[(batch.intervened == mask).all(axis=1)]) for mask in regimes},
+            _extremes(batch, rows, 1),
+            _extremes(batch, rows, -1),
+        )
 
-    def _extremes(
-        self, known: list[tuple[float, Mask, Any]], batch: RegimeData, rows: Any, sign: int
-    ) -> list[tuple[float, Mask, Any]]:
-        """The first row with the lowest value of each action, times ``sign``."""
-        out = []
-        for k in range(self._size):
-            at = int(np.argmin(sign * batch.actions[:, k]))
-            value = sign * float(batch.actions[at, k])
-            if known and known[k][0] <= value:
-                out.append(known[k])
-            else:
-                out.append((value, tuple(batch.intervened[at].tolist()), rows[at]))
-        return out
+    def joined(self, other: Self) -> Self:
+        """What is kept of these rows and of others that come after them."""
+        masks = dict.fromkeys([*self.counts, *other.counts])
+        return type(self)(
+            in_order({m: self.counts.get(m, 0) + other.counts.get(m, 0) for m in masks}),
+            {
+                m: _smallest(
+                    np.concatenate([kept.rows[m] for kept in (self, other) if m in kept.rows])
+                )
+                for m in masks
+            },
+            _further(self.lowest, other.lowest),
+            _further(self.highest, other.highest),
+        )
 
     def sample(self, rows: int, columns: Columns) -> RegimeData:
         """Some of the rows, in the order in which they were read."""
@@ -300,10 +397,10 @@ class _Kept:
             if total <= rows
             else even_shares(list(self.counts.values()), rows)
         )
-        chosen: dict[float, tuple[Mask, Any]] = {}
+        chosen: dict[float, tuple[Mask, Array]] = {}
         for mask, share in zip(self.counts, shares, strict=True):
-            chosen.update({row[1]: (mask, row) for row in self._rows[mask][:share]})
-        chosen.update({row[1]: (mask, row) for _, mask, row in (*self._lowest, *self._highest)})
+            chosen.update({row[1]: (mask, row) for row in self.rows[mask][:share]})
+        chosen.update({row[1]: (mask, row) for _, mask, row in (*self.lowest, *self.highest)})
         ordered = [chosen[position] for position in sorted(chosen)]
         values = np.array([row for _, row in ordered])
         return RegimeData(
@@ -315,4 +412,37 @@ class _Kept:
         )
 
 
-Rows = RegimeData | StreamedData
+def keys_of_rows(first_row: int, rows: int) -> Array:
+    """The random keys of consecutive rows, shape (rows,): those that all rows at once get."""
+    keys = generator(0, "sample")
+    # A number drawn is one step of the generator, which is NumPy's default.
+    cast(np.random.PCG64, keys.bit_generator).advance(first_row)
+    return keys.random(rows)
+
+
+def _smallest(rows: Array) -> Array:
+    """The rows of the smallest keys, in their order."""
+    return rows[np.argsort(rows[:, 0], kind="stable")[:HELD_ROWS]]
+
+
+def _extremes(batch: RegimeData, rows: Array, sign: int) -> tuple[Extreme, ...]:
+    """The first row with the lowest value of each action, times ``sign``."""
+    found = []
+    for values in sign * batch.actions.T:
+        at = int(np.argmin(values))
+        found.append(
+            Extreme(float(values[at]), tuple(batch.intervened[at].tolist()), rows[at].copy())
+        )
+    return tuple(found)
+
+
+def _further(before: tuple[Extreme, ...], after: tuple[Extreme, ...]) -> tuple[Extreme, ...]:
+    """The lower of two rows for each action; the earlier one where they are equal."""
+    if not (before and after):
+        return before or after
+    return tuple(
+        one if one.value <= other.value else other for one, other in zip(before, after, strict=True)
+    )
+
+
+Rows = RegimeData | ReadInPasses

@@ -26,10 +26,18 @@ def test_importing_touches_nothing() -> None:
 
 
 def test_importing_leaves_plotting_and_arviz_for_later() -> None:
-    loaded = run("import sys, bayes_intgen; print(*sys.modules)").split()
+    loaded = run("import sys, bayes_intgen; bayes_intgen.fit; print(*sys.modules)").split()
     assert "numpyro" in loaded
     for heavy in ("matplotlib.pyplot", "arviz", "arviz_stats", "arviz_plots"):
         assert heavy not in loaded
+
+
+def test_names_are_imported_when_they_are_first_used() -> None:
+    loaded = run("import sys, bayes_intgen; print(*sys.modules)").split()
+    assert not {"jax", "numpyro", "xarray", "scipy"} & set(loaded)
+    assert "RegimeData" in run("import bayes_intgen; print(dir(bayes_intgen))")
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = bi.no_such_name
 
 
 @pytest.mark.parametrize("name", bi.__all__)

@@ -5,6 +5,8 @@ import pyarrow as pa
 import pytest
 
 import bayes_intgen as bi
+import bayes_intgen.inference
+import bayes_intgen.pilot
 from bayes_intgen import streamed
 
 COLUMNS = (["x", "y"], "z", "regime")
@@ -59,7 +61,7 @@ def test_the_sample_is_the_same_whatever_batches_rows_come_in(monkeypatch, cut) 
 
 
 def test_a_fit_of_streamed_rows_is_that_of_the_same_rows_in_memory(monkeypatch) -> None:
-    for module in (bi.pilot, bi.inference):
+    for module in (bayes_intgen.pilot, bayes_intgen.inference):
         monkeypatch.setattr(module, "PILOT_ROWS", 600)
     monkeypatch.setattr(streamed, "HELD_ROWS", 600)
     frame, settings = table(), {"draws": 30, "warmup": 30, "chains": 2, "progress": False}

@@ -1,0 +1,49 @@
+"""Bayesian joint effects of several interventions from data on one at a time."""
+
+from . import calibration, models, simulators
+from .certificates import Certificate
+from .distributed import DistributedData
+from .errors import (
+    BayesIntgenError,
+    BayesIntgenWarning,
+    DataError,
+    ModelError,
+    PointsError,
+    SamplingWarning,
+    SavedFitError,
+    SupportWarning,
+)
+from .inference import fit
+from .mechanisms import GP, Linear, LogNormal, Polynomial, Spline
+from .posterior import Posterior
+from .predictive import prior_predictive
+from .regimes import RegimeData
+from .storage import load
+from .streamed import StreamedData
+
+__all__ = [
+    "GP",
+    "BayesIntgenError",
+    "BayesIntgenWarning",
+    "Certificate",
+    "DataError",
+    "DistributedData",
+    "Linear",
+    "LogNormal",
+    "ModelError",
+    "PointsError",
+    "Polynomial",
+    "Posterior",
+    "RegimeData",
+    "SamplingWarning",
+    "SavedFitError",
+    "Spline",
+    "StreamedData",
+    "SupportWarning",
+    "calibration",
+    "fit",
+    "load",
+    "models",
+    "prior_predictive",
+    "simulators",
+]

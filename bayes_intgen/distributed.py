@@ -1,0 +1,391 @@
+"""Rows that a Dask cluster reads, a partition at a time, wherever its workers are.
+
+Every pass makes a small result of each partition and joins them in a tree. Where partitions
+begin, and the shape of the tree, follow from the source alone: the number of workers, and
+which of them fail, do not change a bit of the result.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import accumulate, batched
+from os import fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from bayes_intgen.bases import Array
+from bayes_intgen.errors import DataError
+from bayes_intgen.gram import Sums
+from bayes_intgen.regimes import Columns, RegimeData
+from bayes_intgen.streamed import (
+    Kept,
+    Paths,
+    ReadInPasses,
+    listed,
+    parquet_file,
+    parquet_tables,
+    read_batches,
+)
+
+if TYPE_CHECKING:
+    from dask.dataframe import DataFrame
+    from distributed import Client, Future
+
+# Row groups of a Parquet file are read together up to so many rows: a second or so of work.
+ROWS_PER_PARTITION = 262_144
+# Results that are joined by one task.
+JOINED_AT_ONCE = 8
+
+
+class DistributedData(ReadInPasses):
+    """Rows that the workers of a Dask cluster read; only a sample of them travels.
+
+    Takes the place of a :class:`RegimeData` in :func:`bayes_intgen.fit`, which then sums over
+    the rows on the cluster and samples on the machine that calls it. The workers need
+    `bayes_intgen` and, for Parquet files, the same paths.
+
+    Partitions of a worker that dies are read again by the others. On machines of one kind the
+    result is the same to the last bit for any number of workers.
+
+    Attributes
+    ----------
+    names : tuple of str, length K
+        The actions.
+    outcome_name : str
+    regimes : dict from mask to int
+        The masks that occur, each with its number of rows; fewest interventions first.
+    """
+
+    def __init__(
+        self,
+        client: "Client",
+        partitions: Sequence[Any],
+        rows: Sequence[int],
+        columns: Columns,
+        require_observational: bool,
+        progress: bool,
+    ) -> None:
+        self._client, self._partitions = client, partitions
+        self._first_rows = list(accumulate(rows, initial=0))[:-1]
+        leaves = self._over_partitions(_kept, self._first_rows, [columns] * len(partitions))
+        # Parquet files without a row group are no partition.
+        kept = _joined(client, leaves, "Reading", progress) if leaves else Kept.over([])
+        super().__init__(columns, kept, require_observational)
+        self._refuse_other_rows(sum(rows))
+
+    @classmethod
+    def from_parquet(
+        cls,
+        paths: Paths,
+        actions: Sequence[str],
+        outcome: str,
+        regime: str,
+        *,
+        client: "Client",
+        require_observational: bool = True,
+        progress: bool = True,
+    ) -> Self:
+        """Rows of Parquet files that every worker can open.
+
+        A partition is a run of row groups of one file, of some 260,000 rows where the groups
+        are smaller; write large files with small groups, so that there is enough to share out.
+
+        Parameters
+        ----------
+        paths : path or sequence of paths
+            Files, whose rows count in the order given.
+        actions, outcome, regime, require_observational
+            As in :meth:`RegimeData.from_frame`.
+        client : distributed.Client
+            Of the cluster; in use as long as the data are.
+        progress : bool
+            Whether to report on standard error how many partitions are done.
+
+        Raises
+        ------
+        DataError
+            Where a file cannot be read, ``client`` is none, Dask is missing, and as
+            :meth:`RegimeData.from_frame` does; rows count from the first row of the first file.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from distributed import Client
+        >>> frame = pd.DataFrame(
+        ...     {"x": range(20), "y": range(20), "regime": [None, "x"] * 10}
+        ... )
+        >>> frame.to_parquet(folder / "rows.parquet")
+        >>> client = Client(processes=False, n_workers=1, dashboard_address=None)
+        >>> DistributedData.from_parquet(
+        ...     folder / "rows.parquet", ["x"], "y", "regime", client=client, progress=False
+        ... )
+        DistributedData: 20 rows, outcome 'y', actions 'x'
+          observational  10
+          do(x)          10
+        >>> client.close()
+        """
+        _check_client(client)
+        columns = Columns.of(actions, outcome, regime)
+        # Workers may have been started in another folder.
+        files = [str(Path(fspath(path)).absolute()) for path in listed(paths)]
+        sizes = client.gather(client.map(partial(_attempted, _rows_of_groups), files, pure=False))
+        partitions, rows = [], []
+        for path, of_groups in zip(files, map(_result, sizes), strict=True):
+            for groups in _runs(of_groups, ROWS_PER_PARTITION):
+                partitions.append(ParquetGroups(path, tuple(groups)))
+                rows.append(sum(of_groups[group] for group in groups))
+        return cls(client, partitions, rows, columns, require_observational, progress)
+
+    @classmethod
+    def from_dask(
+        cls,
+        frame: "DataFrame",
+        actions: Sequence[str],
+        outcome: str,
+        regime: str,
+        *,
+        client: "Client",
+        require_observational: bool = True,
+        progress: bool = True,
+    ) -> Self:
+        """Rows of a Dask data frame, by its own partitions.
+
+        A frame that was not persisted is computed three times, a partition at a time: for the
+        lengths of the partitions, for the sample, and for the sums of a fit; it must give the
+        same rows each time.
+
+        Parameters
+        ----------
+        frame : dask.dataframe.DataFrame
+        actions, outcome, regime, require_observational
+            As in :meth:`RegimeData.from_frame`.
+        client : distributed.Client
+            Of the cluster; in use as long as the data are.
+        progress : bool
+            Whether to report on standard error how many partitions are done.
+
+        Raises
+        ------
+        DataError
+            Where ``frame`` is no such frame or gives other rows each time, ``client`` is none,
+            Dask is missing, and as :meth:`RegimeData.from_frame` does.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from dask.dataframe import from_pandas
+        >>> from distributed import Client
+        >>> frame = pd.DataFrame(
+        ...     {"x": range(20), "y": range(20), "regime": [None, "x"] * 10}
+        ... )
+        >>> client = Client(processes=False, n_workers=1, dashboard_address=None)
+        >>> rows = from_pandas(frame, npartitions=3)
+        >>> len(DistributedData.from_dask(rows, ["x"], "y", "regime", client=client))
+        20
+        >>> client.close()
+        """
+        _check_client(client)
+        columns = Columns.of(actions, outcome, regime)
+        from dask.dataframe import DataFrame
+
+        if not isinstance(frame, DataFrame):
+            raise DataError(f"frame must be a dask.dataframe.DataFrame, not {type(frame).__name__}")
+        wanted = [*columns.actions, outcome, regime]
+        partitions = frame[[name for name in wanted if name in frame.columns]].to_delayed()
+        rows = client.gather(client.map(len, client.compute(partitions), pure=False, priority=1))
+        return cls(client, partitions, rows, columns, require_observational, progress)
+
+    def sums(
+        self,
+        weighted: Callable[[RegimeData], tuple[Array, Array, Array]],
+        rows_per_batch: int,
+        what: str,
+        progress: bool,
+    ) -> Sums:
+        """Sums over all rows, computed where the rows are.
+
+        Parameters
+        ----------
+        weighted : callable
+            From a batch of n rows to its matrix (n, P), outcome (n,) and weights (n,), as
+            :meth:`Sums.over` takes them.
+        rows_per_batch : int
+            Rows of a partition that are in the matrix at one time.
+        what : str
+            Description of the progress bar.
+        progress : bool
+
+        Raises
+        ------
+        DataError
+            Where the source holds other rows than when it was first read.
+        """
+        count = len(self._partitions)
+        # Sent to the cluster once, as the result of a task: when a worker dies a task is run
+        # again, where scattered data would be lost.
+        sent = self._client.submit(_itself, weighted, pure=False)
+        leaves = self._over_partitions(
+            _sums,
+            self._first_rows,
+            [self._columns] * count,
+            [sent] * count,
+            [rows_per_batch] * count,
+        )
+        sums: Sums = _joined(self._client, leaves, what, progress)
+        self._refuse_other_rows(int(np.asarray(sums.rows)))
+        return sums
+
+    def _pieces(self) -> Iterator[RegimeData]:
+        for partition, first_row in zip(self._partitions, self._first_rows, strict=True):
+            there = self._client.compute(partition)
+            batches = self._client.submit(
+                partial(_attempted, _batches), there, first_row, self._columns, pure=False
+            )
+            yield from _result(batches.result())
+
+    def _over_partitions(
+        self, function: Callable[..., Any], *arguments: Sequence[Any]
+    ) -> "list[Future]":
+        """One task for each partition; results are as of :func:`_attempted`."""
+        # Partitions of a frame are computed by tasks of their own; files stay what they are.
+        there = self._client.compute(list(self._partitions))
+        # Summing what has been read comes before reading more.
+        return list(
+            self._client.map(
+                partial(_attempted, function), there, *arguments, pure=False, priority=1
+            )
+        )
+
+
+@dataclass(frozen=True)
+class ParquetGroups:
+    """Some row groups of a Parquet file.
+
+    Attributes
+    ----------
+    path : str
+    groups : tuple of int
+    """
+
+    path: str
+    groups: tuple[int, ...]
+
+
+def _check_client(client: Any) -> None:
+    try:
+        import dask.dataframe  # noqa: F401
+        from distributed import Client
+    except ImportError as error:
+        raise DataError("Dask is missing: pip install 'bayes-intgen[dask]'") from error
+    if not isinstance(client, Client) or client.asynchronous:
+        raise DataError(
+            f"client must be a distributed.Client that waits for results, not "
+            f"{type(client).__name__}; Client(address) makes one"
+        )
+
+
+def _runs(sizes: Sequence[int], limit: int) -> Iterator[list[int]]:
+    """Positions of consecutive sizes, together as long as they do not exceed the limit."""
+    run: list[int] = []
+    total = 0
+    for i, size in enumerate(sizes):
+        if run and total + size > limit:
+            yield run
+            run, total = [], 0
+        run.append(i)
+        total += size
+    if run:
+        yield run
+
+
+def _joined(client: "Client", leaves: "list[Future]", what: str, progress: bool) -> Any:
+    """The results of all leaves joined in their order; raises the first of their errors."""
+    from distributed import as_completed
+
+    level, height = leaves, 1
+    while len(level) > 1 or level is leaves:
+        height += 1
+        # What is nearly complete goes first, so that few results wait in memory.
+        level = [
+            client.submit(_join, *several, pure=False, priority=height)
+            for several in batched(level, JOINED_AT_ONCE)
+        ]
+    with tqdm(
+        total=len(leaves), desc=what, unit=" partitions", leave=False, disable=not progress
+    ) as bar:
+        for leaf in as_completed(leaves):
+            bar.update()
+            # The tree keeps it as long as it is needed.
+            leaf.release()
+        return _result(level[0].result())
+
+
+# What follows runs on the workers.
+
+
+def _attempted(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns, or the DataError that it raises.
+
+    Returned, not raised: the error of the first bad row must win, whichever worker is first.
+    """
+    try:
+        return function(*arguments)
+    except DataError as error:
+        return error
+
+
+def _result(attempt: Any) -> Any:
+    if isinstance(attempt, DataError):
+        raise attempt
+    return attempt
+
+
+def _join(*attempts: Any) -> Any:
+    """What all together give, in their order, or the first error among them."""
+    failed = [attempt for attempt in attempts if isinstance(attempt, DataError)]
+    return failed[0] if failed else reduce(lambda before, after: before.joined(after), attempts)
+
+
+def _itself[T](value: T) -> T:
+    return value
+
+
+def _rows_of_groups(path: str) -> list[int]:
+    with parquet_file(path) as file:
+        metadata = file.metadata
+        return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+
+
+def _read(partition: Any, first_row: int, columns: Columns) -> Iterator[RegimeData]:
+    tables: Iterable[Any] = [partition]
+    if isinstance(partition, ParquetGroups):
+        wanted = [*columns.actions, columns.outcome, columns.regime]
+        tables = parquet_tables(partition.path, wanted, partition.groups)
+    return read_batches(tables, columns, first_row)
+
+
+def _batches(partition: Any, first_row: int, columns: Columns) -> list[RegimeData]:
+    return list(_read(partition, first_row, columns))
+
+
+def _kept(partition: Any, first_row: int, columns: Columns) -> Kept:
+    return Kept.over(_read(partition, first_row, columns), first_row)
+
+
+def _sums(
+    partition: Any,
+    first_row: int,
+    columns: Columns,
+    weighted: Callable[[RegimeData], tuple[Array, Array, Array]],
+    rows_per_batch: int,
+) -> Sums:
+    pieces = _read(partition, first_row, columns)
+    # Results of BLAS depend on its threads. Workers that a nanny started have one in any case.
+    with threadpool_limits(1, "blas"):
+        return Sums.over(
+            weighted(batch) for piece in pieces for batch in piece.batches(rows_per_batch)
+        )

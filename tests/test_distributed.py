@@ -1,0 +1,244 @@
+import logging
+import os
+import runpy
+import signal
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from dask import dataframe as dd
+from distributed import Client, Event, LocalCluster, Queue
+from test_streamed import COLUMNS, table
+
+import bayes_intgen as bi
+from bayes_intgen import distributed
+from bayes_intgen.noise import KNOTS, Spread
+from bayes_intgen.passes import ROWS_PER_BATCH, sums_over, weighted
+
+ROWS = 70_000
+SETTINGS = {"draws": 10, "warmup": 10, "chains": 1, "progress": False}
+LOCAL = {
+    "threads_per_worker": 1,
+    "dashboard_address": "localhost:0",
+    "silence_logs": logging.CRITICAL,
+}
+
+
+@pytest.fixture(scope="module")
+def client():
+    with LocalCluster(n_workers=2, **LOCAL) as cluster, Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def one_worker():
+    """A worker within this process."""
+    with LocalCluster(n_workers=1, processes=False, **LOCAL) as cluster, Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    """Two files, the first of 20 row groups."""
+    folder = tmp_path_factory.mktemp("parquet")
+    frame = table(ROWS)
+    frame[:60_000].to_parquet(folder / "first.parquet", row_group_size=3000)
+    frame[60_000:].to_parquet(folder / "second.parquet")
+    return [folder / "first.parquet", folder / "second.parquet"]
+
+
+@pytest.fixture(autouse=True)
+def _many_partitions(monkeypatch) -> None:
+    # Where partitions begin is settled by the caller alone.
+    monkeypatch.setattr(distributed, "ROWS_PER_PARTITION", 7000)
+
+
+@pytest.fixture(scope="module")
+def how():
+    """Terms, and weights that differ from row to row."""
+    terms = bi.models.additive("spline").decompose(bi.RegimeData.from_frame(table(), *COLUMNS))
+    knots = np.tile(np.linspace(-2, 2, len(KNOTS)), (2, 1))
+    heights = np.linspace(0.5, 2, 1 + 2 * knots.size)
+    return terms, Spread(terms.coordinates, knots, heights)
+
+
+def of_files(paths, client: Client) -> bi.DistributedData:
+    return bi.DistributedData.from_parquet(paths, *COLUMNS, client=client, progress=False)
+
+
+def assert_same_rows(one: bi.RegimeData, other: bi.RegimeData) -> None:
+    for name in ("actions", "outcome", "intervened"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def assert_close(one, other) -> None:
+    for value, right in zip(one, other, strict=True):
+        # Terms of either sign may cancel in a sum.
+        np.testing.assert_allclose(value, right, rtol=1e-12, atol=1e-15 * np.abs(right).max())
+
+
+def assert_same_bits(one, other) -> None:
+    for value, same in zip(one, other, strict=True):
+        assert np.asarray(value).tobytes() == np.asarray(same).tobytes()
+
+
+def test_rows_and_sample_are_those_of_one_process(paths, client) -> None:
+    data = of_files([os.path.relpath(path) for path in paths], client)
+    assert len(data._partitions) == 11
+    whole = bi.RegimeData.from_frame(table(ROWS), *COLUMNS)
+    stream = bi.RegimeData.from_parquet(paths, *COLUMNS, progress=False)
+    assert len(data) == ROWS
+    assert list(data.regimes.items()) == list(whole.regimes.items())
+    assert repr(data) == repr(whole).replace("RegimeData", "DistributedData")
+    assert data.identify(["x", "y"]) == whole.identify(["x", "y"])
+    assert data.label((True, False)) == "do(x)"
+    assert_same_rows(data.held, stream.held)
+    for rows in (30_000, 500):
+        assert_same_rows(data.sample(rows), whole.sample(rows))
+    read = list(data.batches(5000))
+    assert max(map(len, read)) == 5000
+    np.testing.assert_array_equal(np.concatenate([b.actions for b in read]), whole.actions)
+
+
+@pytest.mark.parametrize("joined_at_once", [2, 8])
+def test_sums_are_those_of_one_process_for_any_number_of_workers(
+    paths, client, one_worker, how, monkeypatch, joined_at_once
+) -> None:
+    monkeypatch.setattr(distributed, "JOINED_AT_ONCE", joined_at_once)
+    whole = bi.RegimeData.from_frame(table(ROWS), *COLUMNS)
+    expected = sums_over(whole, *how, progress=False)
+    found = [sums_over(of_files(paths, of), *how, progress=False) for of in (client, one_worker)]
+    assert_same_bits(*found)
+    assert_close(found[0], expected)
+
+
+def test_a_dask_frame_gives_what_its_rows_give_in_files(paths, client, how) -> None:
+    frame = dd.from_pandas(table(ROWS), npartitions=9)
+    data = bi.DistributedData.from_dask(frame, *COLUMNS, client=client, progress=False)
+    files = of_files(paths, client)
+    assert len(data) == ROWS
+    assert_same_rows(data.held, files.held)
+    whole = bi.RegimeData.from_frame(table(ROWS), *COLUMNS)
+    read = np.concatenate([batch.outcome for batch in data.batches(10_000)])
+    np.testing.assert_array_equal(read, whole.outcome)
+    # From row group to row group, and through the reader of Dask.
+    again = dd.read_parquet(paths, split_row_groups=True)
+    for one in (data, bi.DistributedData.from_dask(again, *COLUMNS, client=client)):
+        sums, same = (sums_over(d, *how, progress=False) for d in (one, files))
+        assert_close(sums, same)
+
+
+def test_a_fit_is_that_of_streamed_rows(paths, client) -> None:
+    stream = bi.RegimeData.from_parquet(paths, *COLUMNS, progress=False)
+    data = of_files(paths, client)
+    model = bi.models.additive("linear", graph={"y": ["x"]}, spread="constant")
+    one, other = (bi.fit(rows, model, **SETTINGS) for rows in (data, stream))
+    points = [[0.3, -0.2], [1.0, 1.0]]
+    np.testing.assert_allclose(one.joint_effect(points), other.joint_effect(points), rtol=1e-6)
+    assert int(one.tree["constant_data"]["rows"].sum()) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        # Two bad rows: the first counts, though the workers may meet the other before it.
+        (lambda f: f.assign(y=f["y"].where(~f.index.isin([95, 250]))), "'y'.*first in row 95;"),
+        (lambda f: f.assign(regime=f["regime"].where(f.index != 250, "w")), "row 250.*'w'"),
+        (lambda f: f.assign(x=1.0), "'x' never varies"),
+        (lambda f: f.assign(regime="x"), "no observational rows"),
+        (lambda f: f[:0], "no rows"),
+        (lambda f: f.drop(columns="y"), "no column 'y'"),
+        (lambda f: f.assign(z="text"), "'z' holds"),
+    ],
+)
+def test_bad_rows_are_refused_by_their_number(
+    change, message, one_worker, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(distributed, "ROWS_PER_PARTITION", 50)
+    frame = change(table(300))
+    frame.to_parquet(tmp_path / "bad.parquet", row_group_size=30)
+    with pytest.raises(bi.DataError, match=message):
+        of_files(tmp_path / "bad.parquet", one_worker)
+    frame = dd.from_pandas(frame, npartitions=7)
+    with pytest.raises(bi.DataError, match=message):
+        bi.DistributedData.from_dask(frame, *COLUMNS, client=one_worker, progress=False)
+
+
+def test_an_error_of_another_process_is_the_same(client, tmp_path) -> None:
+    frame = table(300)
+    frame.assign(y=frame["y"].where(frame.index != 250)).to_parquet(tmp_path / "bad.parquet")
+    with pytest.raises(bi.DataError, match="'y'.*first in row 250"):
+        of_files(tmp_path / "bad.parquet", client)
+
+
+def test_empty_partitions_are_left_out(one_worker) -> None:
+    some = dd.from_pandas(table(300), npartitions=3)
+    none = some[some["x"] > 1e9]
+    frame = dd.concat([none, some, none])
+    data = bi.DistributedData.from_dask(frame, *COLUMNS, client=one_worker, progress=False)
+    assert len(data._partitions) == 9
+    assert_same_rows(data.held, bi.RegimeData.from_frame(table(300), *COLUMNS))
+
+
+def test_what_cannot_be_read_is_refused(one_worker, tmp_path, how) -> None:
+    (tmp_path / "not.parquet").write_text("x,y,z")
+    for path in (tmp_path / "absent.parquet", tmp_path / "not.parquet"):
+        with pytest.raises(bi.DataError, match=r"\.parquet cannot be read"):
+            of_files(path, one_worker)
+    table(300).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(bi.DataError, match=r"must be a distributed.Client.*not str"):
+        of_files(tmp_path / "rows.parquet", "localhost:8786")
+    with pytest.raises(bi.DataError, match="must be a dask.dataframe.DataFrame, not DataFrame"):
+        bi.DistributedData.from_dask(pd.DataFrame(), *COLUMNS, client=one_worker)
+    data = of_files(tmp_path / "rows.parquet", one_worker)
+    table(200).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(bi.DataError, match="300 rows when it was first read and 200 now"):
+        sums_over(data, *how, progress=False)
+
+
+def test_without_dask_the_remedy_is_named(one_worker, paths, monkeypatch) -> None:
+    for name in ("dask", "dask.dataframe", "distributed"):
+        monkeypatch.setitem(sys.modules, name, None)
+    module = runpy.run_path(distributed.__file__)
+    with pytest.raises(bi.DataError, match=r"pip install 'bayes-intgen\[dask\]'"):
+        module["DistributedData"].from_parquet(paths, *COLUMNS, client=one_worker)
+
+
+CALLS = Counter()
+
+
+def waiting(name: str, how, batch: bi.RegimeData):
+    """As `weighted`, but a process that has finished a partition waits to be killed."""
+    CALLS[name] += 1
+    killed = Event(f"{name} killed")
+    if CALLS[name] > 1 and not killed.is_set():
+        Queue(f"{name} waits").put(os.getpid())
+        killed.wait()
+    return weighted(*how, batch)
+
+
+@pytest.mark.parametrize("source", ["files", "frame"])
+def test_a_killed_worker_changes_nothing(paths, client, how, source) -> None:
+    if source == "files":
+        data = of_files(paths, client)
+    else:
+        frame = dd.from_pandas(table(20_000), npartitions=9)
+        data = bi.DistributedData.from_dask(frame, *COLUMNS, client=client, progress=False)
+    undisturbed = sums_over(data, *how, progress=False)
+    killed, queue = Event(f"{source} killed", client), Queue(f"{source} waits", client)
+    with ThreadPoolExecutor(1) as pool:
+        function = partial(waiting, source, how)
+        running = pool.submit(data.sums, function, ROWS_PER_BATCH, "Sums", False)
+        try:
+            victim = queue.get(timeout=60)
+            os.kill(victim, signal.SIGKILL)
+        finally:
+            # Whatever failed, nothing waits any more.
+            killed.set()
+        assert_same_bits(running.result(timeout=60), undisturbed)
+    client.wait_for_workers(2, timeout=60)
+    assert victim not in {nanny.pid for nanny in client.cluster.workers.values()}
