@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 
-# Largest block of a matrix that is left to the library to factorise.
-LEAF = 32
+# Largest block of a matrix that is left to the library to factorise, and how often larger ones
+# are halved on the way: more pieces take longer to compile.
+LEAF, HALVINGS = 48, 3
 
 
 class Sums(NamedTuple):
@@ -89,20 +90,20 @@ def _fit_terms_forward(
     return value, (whitened, inverse_diagonal, sd)
 
 
-def _inverse_factor(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _inverse_factor(matrix: jax.Array, halvings: int = HALVINGS) -> tuple[jax.Array, jax.Array]:
     """The diagonal of the lower Cholesky factor, and the factor's inverse.
 
     Block by block, so that nearly all of it is matrix products: a library's factorisation and
     triangular solve of matrices of a few hundred rows take twice as long.
     """
     size = len(matrix)
-    if size <= LEAF:
+    if size <= LEAF or not halvings:
         factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
         return jnp.diag(factor), solve_triangular(factor, jnp.eye(size), lower=True)
     half = size // 2
-    first, upper = _inverse_factor(matrix[:half, :half])
+    first, upper = _inverse_factor(matrix[:half, :half], halvings - 1)
     below = matrix[half:, :half] @ upper.T
-    second, lower = _inverse_factor(matrix[half:, half:] - below @ below.T)
+    second, lower = _inverse_factor(matrix[half:, half:] - below @ below.T, halvings - 1)
     corner = -(lower @ below) @ upper
     zeros = jnp.zeros((half, size - half))
     return jnp.concatenate([first, second]), jnp.block([[upper, zeros], [corner, lower]])

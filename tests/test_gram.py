@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients, log_marginal
+from bayes_intgen.gram import (
+    Sums,
+    _inverse_factor,
+    conditional_moments,
+    draw_coefficients,
+    log_marginal,
+)
 
 RNG = np.random.default_rng(0)
 N, P = 40, 6
@@ -55,6 +61,25 @@ def test_its_gradient_is_that_of_the_dense_density() -> None:
         assert float(towards_log_sd[p]) == pytest.approx(expected, rel=1e-5, abs=1e-6)
     expected = (dense(LOG_SD, NOISE + step) - dense(LOG_SD, NOISE - step)) / (2 * step)
     assert float(towards_noise) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 48, 49, 131, 464])
+def test_factors_by_blocks_are_those_of_the_library(size) -> None:
+    columns = RNG.normal(size=(2 * size, size)) * RNG.uniform(0.01, 10, size=size)
+    matrix = columns.T @ columns + np.eye(size)
+    diagonal, inverse = map(np.asarray, _inverse_factor(jnp.asarray(matrix)))
+    factor = np.linalg.cholesky(matrix)
+    np.testing.assert_allclose(diagonal, np.diag(factor), rtol=1e-10)
+    np.testing.assert_allclose(inverse @ factor, np.eye(size), atol=1e-9)
+
+
+def test_the_marginal_of_many_coefficients_is_the_dense_normal_density() -> None:
+    size = 130
+    x, log_sd = RNG.normal(size=(N, size)), RNG.normal(size=size)
+    value = float(log_marginal(Sums.over([(x, Y, W)]), np.zeros(size), jnp.asarray(log_sd), NOISE))
+    covariance = (x * np.exp(2 * log_sd)) @ x.T + np.diag(NOISE**2 / W)
+    expected = multivariate_normal.logpdf(Y, np.zeros(N), covariance)
+    assert value == pytest.approx(float(expected), rel=1e-9)
 
 
 def test_a_vanishing_scale_removes_its_column() -> None:
