@@ -18,7 +18,7 @@ def test_a_quick_run_times_the_library_beside_nuts_on_rows(tmp_path, monkeypatch
     ours = table[table["what"] == "this library"].iloc[0]
     rows = table[table["what"] == "NumPyro"].iloc[0]
     assert (ours["times"], rows["times"]) == ("measured", "extrapolated")
-    assert ours["rows"] == rows["rows"] == 1000
+    assert ours["rows"] == rows["rows"] == 300
     # A few draws of an unwarmed chain on rows are worth less than a fit's hundreds.
     assert ours["ess effect"] > 2 * rows["ess effect"]
     assert ours["time"] < rows["time"]
