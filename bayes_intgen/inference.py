@@ -193,8 +193,9 @@ def fit_decomposed(
     # too, as it does by default, makes everything wait for everything.
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
         adapts = settings.collapse and settings.simplify
-        candidates = model.candidates(data.sample(PILOT_ROWS)) if adapts else ()
-        pilot = pilot_fit(data, model, terms, candidates, settings.progress)
+        held = data.sample(PILOT_ROWS)
+        candidates = model.candidates(held) if adapts else ()
+        pilot = pilot_fit(data, held, model, terms, candidates, settings.progress)
         terms = pilot.posterior.terms
         sample = _sample_collapsed if collapse else _sample_written_out
         sampled = sample(data, model, terms, pilot, settings)

@@ -13,6 +13,7 @@ from bayes_intgen.gram import Sums
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread, SpreadEstimate, estimate_spread, shape_of
 from bayes_intgen.passes import residuals, sums_over
+from bayes_intgen.regimes import RegimeData
 from bayes_intgen.screening import asked_for
 from bayes_intgen.streamed import HELD_ROWS, Rows
 
@@ -53,6 +54,7 @@ class Pilot(NamedTuple):
 
 def pilot_fit(
     data: Rows,
+    held: RegimeData,
     model: Model,
     terms: Decomposition,
     candidates: Sequence[Term],
@@ -61,9 +63,9 @@ def pilot_fit(
     """Fit with one variance, estimate the variance function, and fit again with it.
 
     Candidates that the data ask for join the terms. Only the last fit sees more rows than
-    ``PILOT_ROWS``. Raises DataError where the actions determine the outcome all but exactly.
+    ``held``, a sample of at most ``PILOT_ROWS`` of them. Raises DataError where the actions
+    determine the outcome all but exactly.
     """
-    held = data.sample(PILOT_ROWS)
     constant = ConstantSpread()
     sums = sums_over(held, terms, constant, progress)
     first = Pilot.of(Collapsed(model, terms, sums), sums, constant, progress)
