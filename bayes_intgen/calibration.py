@@ -136,7 +136,7 @@ def _ranks_of(
         },
         coords={"point": np.arange(len(points)), "draw": seed},
     )
-    labels = {"scale": terms.scaled, "lengthscale": terms.stretched}
+    labels = {"scale": terms.scaled, "lengthscale": tuple(terms.lengthscales)}
     for name, every in labels.items():
         if name in draws and name in truth:
             values = xr.DataArray(truth[name], coords={f"{name}_of": list(every)})

@@ -41,8 +41,8 @@ class Collapsed:
         Those that have none there start at their prior medians.
         """
         start = self.target.start.copy()
-        labels = {"scale": terms.scaled, "lengthscale": terms.stretched}
-        own = {"scale": self.terms.scaled, "lengthscale": self.terms.stretched}
+        labels = {"scale": terms.scaled, "lengthscale": tuple(terms.lengthscales)}
+        own = {"scale": self.terms.scaled, "lengthscale": tuple(self.terms.lengthscales)}
         for name, index in self.target.positions.items():
             if name not in labels:
                 start[index] = np.log(sites[name])

@@ -127,9 +127,33 @@ class Decomposition:
         return tuple(term.name for term in self.terms if term.fixed_sd is None)
 
     @cached_property
-    def stretched(self) -> tuple[str, ...]:
-        """Terms whose lengthscale is a hyperparameter."""
-        return tuple(term.name for term in self.terms if term.part.lengthscale is not None)
+    def lengthscales(self) -> dict[str, LogNormal]:
+        """The lengthscales that are hyperparameters, with their priors."""
+        return {
+            self.lengthscale_of[term.name]: term.part.lengthscale
+            for term in self.terms
+            if term.part.lengthscale is not None
+        }
+
+    @cached_property
+    def lengthscale_of(self) -> dict[str, str]:
+        """The lengthscale that a term follows, by the term's name, where it follows one.
+
+        An action's contributions, confounded or not and in whatever regime, are averages of one
+        function f_k over its hidden cause: those with the same kernel and prior share a
+        lengthscale, called as the action. Others are called as their first term.
+        """
+        found: dict[tuple[int | None, str | None, LogNormal], str] = {}
+        labels = {}
+        for term in self.terms:
+            if term.part.lengthscale is None:
+                continue
+            key = (term.action, term.part.kernel, term.part.lengthscale)
+            if key not in found:
+                name = term.name if term.action is None else self.names[term.action]
+                found[key] = term.name if name in found.values() else name
+            labels[term.name] = found[key]
+        return labels
 
     def hyperpriors(self, noise_scale: LogNormal) -> Hyperpriors:
         """The priors of all hyperparameters and coefficients, in the outcome's units.
@@ -140,6 +164,7 @@ class Decomposition:
             Prior of the noise's standard deviation, in outcome standard deviations.
         """
         log_unit = np.log(self.unit)
+        stretched = list(self.lengthscales)
         kernels = tuple(sorted({t.part.kernel for t in self.terms if t.part.kernel is not None}))
         zeros = np.zeros(self.size)
         mean, fixed, frequency = zeros, zeros.copy(), zeros.copy()
@@ -152,14 +177,14 @@ class Decomposition:
                 fixed[columns] = np.log(term.fixed_sd) + log_unit
             if term.part.kernel is not None:
                 assert isinstance(term.part.basis, Sines)
-                lengthscale_of[columns] = self.stretched.index(term.name) + 1
+                lengthscale_of[columns] = stretched.index(self.lengthscale_of[term.name]) + 1
                 frequency[columns] = term.part.basis.frequencies
                 kernel_of[columns] = kernels.index(term.part.kernel)
         mean[self.columns["intercept"]] = self.intercept_mean - self.centre
         scales = _log_normals([t.part.scale for t in self.terms if t.name in self.scaled])
         return Hyperpriors(
             scales._replace(log_median=scales.log_median + log_unit),
-            _log_normals([t.part.lengthscale for t in self.terms if t.part.lengthscale]),
+            _log_normals(list(self.lengthscales.values())),
             LogNormals(
                 np.array(np.log(noise_scale.median) + log_unit), np.array(noise_scale.sigma)
             ),

@@ -62,7 +62,7 @@ def prior_predictive(
     lead = ("chain", "draw")
     coords = {"chain": [0], "draw": np.arange(draws)}
     prior = xr.Dataset(coords=coords)
-    for name, labels in (("scale", terms.scaled), ("lengthscale", terms.stretched)):
+    for name, labels in (("scale", terms.scaled), ("lengthscale", tuple(terms.lengthscales))):
         if name in values:
             prior = prior.assign_coords({f"{name}_of": list(labels)})
             prior[name] = ((*lead, f"{name}_of"), values[name])

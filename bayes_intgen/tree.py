@@ -55,7 +55,7 @@ def assemble(
     }
     lead = ("chain", "draw")
     sampled = terms.without(fixed_scales)
-    labels = {"scale": sampled.scaled, "lengthscale": sampled.stretched}
+    labels = {"scale": sampled.scaled, "lengthscale": tuple(sampled.lengthscales)}
     posterior = xr.Dataset(coords=coords)
     intercept = coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
     posterior["intercept"] = (lead, intercept)

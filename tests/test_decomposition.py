@@ -89,3 +89,13 @@ def test_a_parent_named_twice_counts_once(data) -> None:
 def test_models_that_do_not_fit_the_data_are_refused(data, model, message) -> None:
     with pytest.raises(bi.ModelError, match=message):
         decomposed(data, **model)
+
+
+def test_contributions_of_an_action_share_a_lengthscale_unless_their_priors_differ(data) -> None:
+    shared = decomposed(data)
+    assert list(shared.lengthscales) == ["red", "green"]
+    assert shared.lengthscale_of["phi(red)"] == shared.lengthscale_of["delta(red)"] == "red"
+    own = decomposed(data, bias={"red": bi.GP(kernel="matern32")})
+    assert list(own.lengthscales) == ["red", "green", "delta(red)"]
+    assert own.lengthscale_of["delta(red)"] == "delta(red)"
+    assert decomposed(data, prior="spline").lengthscales == {}

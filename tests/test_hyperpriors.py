@@ -20,7 +20,7 @@ def test_each_coefficient_follows_its_own_terms_hyperparameters(data, prior) -> 
     terms, priors = of(data, prior)
     rng = np.random.default_rng(0)
     scale = dict(zip(terms.scaled, rng.uniform(0.1, 2, len(terms.scaled)), strict=True))
-    length = dict(zip(terms.stretched, rng.uniform(0.5, 2, len(terms.stretched)), strict=True))
+    length = {label: rng.uniform(0.5, 2) for label in terms.lengthscales}
     with jax.enable_x64(True):
         log_sd = np.asarray(
             priors.log_sd(jnp.array(list(scale.values())), jnp.array(list(length.values())))
@@ -30,7 +30,7 @@ def test_each_coefficient_follows_its_own_terms_hyperparameters(data, prior) -> 
             if term.part.kernel is not None:
                 frequencies = term.part.basis.frequencies
                 expected = expected + np.asarray(
-                    log_spectral_sd(term.part.kernel, frequencies, length[term.name])
+                    log_spectral_sd(term.part.kernel, frequencies, length[terms.lengthscale_of[term.name]])
                 )
             found = log_sd[terms.columns[term.name]]
             np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=1e-12)

@@ -46,7 +46,7 @@ def test_integrating_the_written_out_density_gives_the_collapsed_one(prior) -> N
         rng = np.random.default_rng(0)
         theta = {
             "scale": jnp.asarray(rng.uniform(0.2, 1, len(terms.scaled))),
-            "lengthscale": jnp.asarray(rng.uniform(0.5, 2, len(terms.stretched))),
+            "lengthscale": jnp.asarray(rng.uniform(0.5, 2, len(terms.lengthscales))),
             "noise_sd": jnp.asarray(0.4),
         }
         priors = model.hyperpriors(terms)
