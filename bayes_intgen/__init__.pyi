@@ -14,6 +14,7 @@ from .errors import (
     SupportWarning,
 )
 from .inference import fit
+from .lift import LiftTest
 from .mechanisms import GP, Linear, LogNormal, Polynomial, Spline
 from .posterior import Posterior
 from .predictive import prior_predictive
@@ -28,6 +29,7 @@ __all__ = [
     "Certificate",
     "DataError",
     "DistributedData",
+    "LiftTest",
     "Linear",
     "LogNormal",
     "ModelError",

@@ -145,6 +145,12 @@ class Condensed(NamedTuple):
             Columns with a normal prior of mean zero.
         ratio : ndarray, shape (len(dropped),)
             Their prior standard deviations, in units of the noise's standard deviation.
+
+        Raises
+        ------
+        ValueError
+            Where known rows depend on a dropped column: what they say of it does not scale with
+            the noise, and no sums stand for it.
         """
         xx, xy = np.asarray(sums.xx), np.asarray(sums.xy)
         kept = np.setdiff1d(np.arange(len(xy)), dropped)
@@ -152,6 +158,8 @@ class Condensed(NamedTuple):
         factor, _ = cho_factor(block, lower=True)
         factor = np.tril(factor)
         cross, information = xx[np.ix_(dropped, kept)], xy[dropped]
+        if sums.known is not None and np.any(np.asarray(sums.known.matrix)[:, dropped]):
+            raise ValueError("known rows depend on a column that is to be dropped")
         solved = cho_solve((factor, True), cross)
         log_det = 2 * float(np.sum(np.log(np.diag(factor)) + np.log(ratio)))
         condensed = Sums(
@@ -161,6 +169,7 @@ class Condensed(NamedTuple):
             float(np.asarray(sums.yy))
             - float(information @ cho_solve((factor, True), information)),
             float(np.asarray(sums.log_weight)) - log_det,
+            sums.of_columns(kept).known,
         )
         return cls(condensed, kept, dropped, factor, cross, information)
 

@@ -23,6 +23,7 @@ from bayes_intgen.bases import Array, Constant, Coordinate, Evaluation, Sines
 from bayes_intgen.errors import ModelError
 from bayes_intgen.gates import Always, Gate, WhereNotSet
 from bayes_intgen.hyperpriors import Hyperpriors, LogNormals
+from bayes_intgen.lift import LiftTest
 from bayes_intgen.mechanisms import LogNormal, Mechanism, Part, paired, tripled
 from bayes_intgen.regimes import RegimeData
 
@@ -220,6 +221,27 @@ class Decomposition:
         for i, term in enumerate(self.terms):
             if not isinstance(term.gate, Always):
                 out[:, self.columns[term.name]] *= gates[:, [i]]
+        return out
+
+    def differences(self, tests: Sequence[LiftTest]) -> Array:
+        """What the effect of each lift test is made of, phi_k(x_to) - phi_k(x_from), (L, P).
+
+        Raises ModelError where no term is an action's own contribution.
+        """
+        out = np.zeros((len(tests), self.size))
+        own = {t.action for t in self.terms if t.role == "unconfounded"}
+        for row, test in zip(out, tests, strict=True):
+            k = self.names.index(test.action)
+            if k not in own:
+                raise ModelError(
+                    "lift tests are evidence of one action's own contribution, which only "
+                    "models.additive() has; leave them out of the data for other models"
+                )
+            ends = np.array([[test.x_from], [test.x_to]])
+            for term in self.terms:
+                if term.role == "unconfounded" and term.action == k:
+                    before, after = term.part.basis.matrix(ends)
+                    row[self.columns[term.name]] = after - before
         return out
 
 

@@ -6,7 +6,7 @@ out in closed form and, given the hyperparameters, are drawn exactly.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,25 @@ from bayes_intgen.bases import Array
 LEAF, HALVINGS = 48, 3
 
 
+class KnownRows(NamedTuple):
+    """Rows whose noise has a known standard deviation, in units of it.
+
+    Unlike other rows they do not scale with ``noise_sd``: what is known of a difference between
+    two means, with its standard error, is such a row.
+
+    Attributes
+    ----------
+    matrix : (L, P), outcome : (L,)
+        Divided by the noise's standard deviation.
+    log_sd : (L,)
+        The logarithm of that.
+    """
+
+    matrix: ArrayLike
+    outcome: ArrayLike
+    log_sd: ArrayLike
+
+
 class Sums(NamedTuple):
     """Weighted sums over rows.
 
@@ -33,6 +52,8 @@ class Sums(NamedTuple):
         X'WX, X'Wy and y'Wy.
     log_weight : float
         Sum of the logarithms of the weights.
+    known : KnownRows, optional
+        Further rows that are not in the sums.
     """
 
     rows: ArrayLike
@@ -40,6 +61,7 @@ class Sums(NamedTuple):
     xy: ArrayLike
     yy: ArrayLike
     log_weight: ArrayLike
+    known: KnownRows | None = None
 
     @classmethod
     def over(cls, batches: Iterable[tuple[Array, Array, Array]]) -> Self:
@@ -58,23 +80,32 @@ class Sums(NamedTuple):
         return cls(float(rows), np.asarray(xx), np.asarray(xy), yy, log_weight)
 
     def joined(self, other: Self) -> Self:
-        """Sums over these rows and others."""
-        return type(self)(*(np.add(one, more) for one, more in zip(self, other, strict=True)))
+        """Sums over these rows and others, before known rows join them."""
+        pairs = zip(self[:-1], other[:-1], strict=True)
+        added: tuple[Any, ...] = tuple(np.add(one, more) for one, more in pairs)
+        return type(self)(*added)
 
     def of_columns(self, columns: NDArray[np.int_]) -> "Sums":
         """Sums over some columns of the matrix alone."""
         xx, xy = np.asarray(self.xx), np.asarray(self.xy)
-        return self._replace(xx=xx[np.ix_(columns, columns)], xy=xy[columns])
+        known = self.known and self.known._replace(matrix=np.asarray(self.known.matrix)[:, columns])
+        return self._replace(xx=xx[np.ix_(columns, columns)], xy=xy[columns], known=known)
 
     def padded(self, size: int) -> "Sums":
         """The same with columns of zeros, ``size`` in all."""
         more = (0, size - len(np.asarray(self.xy)))
-        return self._replace(xx=np.pad(self.xx, (more, more)), xy=np.pad(self.xy, more))
+        known = self.known and self.known._replace(matrix=np.pad(self.known.matrix, ((0, 0), more)))
+        return self._replace(
+            xx=np.pad(self.xx, (more, more)), xy=np.pad(self.xy, more), known=known
+        )
 
 
 @jax.custom_vjp
 def _fit_terms(xx: jax.Array, xy: jax.Array, log_sd: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """B'S B^-1 S b and log det B, where B = I + S G S and S = diag(exp(log_sd))."""
+    """Quadratic form b'S B^-1 S b and log det B, where B = I + S G S and S = diag(exp(log_sd)).
+
+    Where b is a matrix, of shape (P, C), the first of them is one too, (C, C).
+    """
     return _fit_terms_forward(xx, xy, log_sd)[0]
 
 
@@ -83,10 +114,10 @@ def _fit_terms_forward(
 ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]:
     sd = jnp.exp(log_sd)
     diagonal, inverse_factor = _inverse_factor(xx * sd[:, None] * sd[None, :] + jnp.eye(len(sd)))
-    scaled = sd * xy
+    scaled = (sd * xy.T).T
     whitened = inverse_factor.T @ (inverse_factor @ scaled)
     inverse_diagonal = jnp.sum(inverse_factor**2, axis=0)
-    value = jnp.dot(whitened, scaled), 2 * jnp.sum(jnp.log(diagonal))
+    value = jnp.dot(whitened.T, scaled), 2 * jnp.sum(jnp.log(diagonal))
     return value, (whitened, inverse_diagonal, sd)
 
 
@@ -117,8 +148,12 @@ def _fit_terms_backward(
     #   d logdet / d log s_p = 2 (1 - B^-1_pp),  d quadratic / d log s_p = 2 (B^-1 S b)_p^2
     whitened, inverse_diagonal, sd = saved
     quadratic, log_det = cotangent
+    towards_determinant = 2 * log_det * (1 - inverse_diagonal)
+    if whitened.ndim == 2:
+        along = whitened @ (quadratic + quadratic.T)
+        return None, sd[:, None] * along, jnp.sum(along * whitened, axis=1) + towards_determinant
     towards_xy = 2 * quadratic * sd * whitened
-    towards_log_sd = 2 * quadratic * whitened**2 + 2 * log_det * (1 - inverse_diagonal)
+    towards_log_sd = 2 * quadratic * whitened**2 + towards_determinant
     return None, towards_xy, towards_log_sd
 
 
@@ -142,18 +177,39 @@ def log_marginal(sums: Sums, mean: ArrayLike, log_sd: jax.Array, noise_sd: Array
     Returns
     -------
     Array, shape ()
-        log N(y; X m, X diag(s^2) X' + noise_sd^2 W^-1).
+        log N(y; X m, X diag(s^2) X' + noise_sd^2 W^-1), and on top of it the log density of the
+        outcomes of known rows given y.
     """
-    xy, yy = _about(sums, jnp.asarray(mean))
+    prior_mean = jnp.asarray(mean)
+    xy, yy = _about(sums, prior_mean)
     log_noise = jnp.log(noise_sd)
+    if sums.known is not None:
+        known = jnp.asarray(sums.known.matrix)
+        xy = jnp.concatenate([xy[:, None], known.T], axis=1)
     # In units of the noise: beta / noise_sd has prior sd s / noise_sd.
     quadratic, log_det = _fit_terms(jnp.asarray(sums.xx), xy, log_sd - log_noise)
-    return -0.5 * (
-        (yy - quadratic) * jnp.exp(-2 * log_noise)
+    of_y = quadratic if sums.known is None else quadratic[0, 0]
+    log_density = -0.5 * (
+        (yy - of_y) * jnp.exp(-2 * log_noise)
         + log_det
         + sums.rows * (2 * log_noise + jnp.log(2 * jnp.pi))
         - sums.log_weight
     )
+    if sums.known is None:
+        return log_density
+    # Given y, beta is normal about m + S B^-1 S b with covariance noise_sd^2 S B^-1 S.
+    residual = jnp.asarray(sums.known.outcome) - known @ prior_mean - quadratic[0, 1:]
+    covariance = jnp.eye(len(known)) + jnp.exp(2 * log_noise) * quadratic[1:, 1:]
+    jacobian = jnp.sum(jnp.asarray(sums.known.log_sd))
+    return log_density + _log_normal(residual, covariance) - jacobian
+
+
+def _log_normal(residual: jax.Array, covariance: jax.Array) -> jax.Array:
+    """Log density of a normal vector of mean zero."""
+    factor = jnp.linalg.cholesky(covariance)
+    whitened = solve_triangular(factor, residual, lower=True)
+    log_det = 2 * jnp.sum(jnp.log(jnp.diag(factor)))
+    return -0.5 * (whitened @ whitened + log_det + len(residual) * jnp.log(2 * jnp.pi))
 
 
 def _about(sums: Sums, mean: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -188,9 +244,12 @@ def _conditional(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Mean of the coefficients, s / noise_sd, and the Cholesky factor of B."""
     prior_mean = jnp.asarray(mean)
-    xy, _ = _about(sums, prior_mean)
+    xx, (xy, _) = jnp.asarray(sums.xx), _about(sums, prior_mean)
+    if sums.known is not None:
+        # At one noise_sd known rows are rows of weight noise_sd^2 in units of their own noise.
+        known, variance = jnp.asarray(sums.known.matrix), jnp.asarray(noise_sd) ** 2
+        xx = xx + variance * (known.T @ known)
+        xy = xy + variance * (known.T @ (jnp.asarray(sums.known.outcome) - known @ prior_mean))
     sd = jnp.exp(log_sd - jnp.log(noise_sd))
-    factor = jnp.linalg.cholesky(
-        jnp.asarray(sums.xx) * sd[:, None] * sd[None, :] + jnp.eye(len(sd))
-    )
+    factor = jnp.linalg.cholesky(xx * sd[:, None] * sd[None, :] + jnp.eye(len(sd)))
     return prior_mean + sd * cho_solve((factor, True), sd * xy), sd, factor

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from bayes_intgen.bases import Array
@@ -18,6 +17,7 @@ from bayes_intgen.diagnostics import warn_of_problems
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.mechanisms import LogNormal
 from bayes_intgen.models import Model, additive
+from bayes_intgen.passes import known_rows
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
@@ -353,9 +353,10 @@ def _sample_written_out(
         terms.gates(data.intervened),
         np.sqrt(pilot.spread(data.actions, data.intervened)),
         data.outcome - terms.centre,
+        known_rows(data, terms),
     )
 
-    def program(*rows: ArrayLike) -> None:
+    def program(*rows: Any) -> None:
         model.written_out(terms, *rows)
 
     pilot_target = pilot.posterior.target

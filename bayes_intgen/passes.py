@@ -10,7 +10,7 @@ from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.distributed import DistributedData
-from bayes_intgen.gram import Sums
+from bayes_intgen.gram import KnownRows, Sums
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.streamed import Rows
@@ -31,11 +31,26 @@ def batches(data: Rows, what: str, progress: bool) -> Iterator[RegimeData]:
 def sums_over(
     data: Rows, terms: Decomposition, spread: Spread | ConstantSpread, progress: bool
 ) -> Sums:
-    """Sums over all rows, each weighted by the inverse of its relative variance."""
+    """Sums over all rows, each weighted by the inverse of its relative variance.
+
+    Beside them stand the lift tests, if there are any.
+    """
     what, of_batch = "Sums over rows", partial(weighted, terms, spread)
+    # Before a pass that may take long: it raises where the model has no place for lift tests.
+    known = known_rows(data, terms)
     if isinstance(data, DistributedData):
-        return data.sums(of_batch, ROWS_PER_BATCH, what, progress)
-    return Sums.over(map(of_batch, batches(data, what, progress)))
+        sums = data.sums(of_batch, ROWS_PER_BATCH, what, progress)
+    else:
+        sums = Sums.over(map(of_batch, batches(data, what, progress)))
+    return sums._replace(known=known)
+
+
+def known_rows(data: Rows, terms: Decomposition) -> KnownRows | None:
+    """The lift tests of the data as rows of known variance; None where there are none."""
+    if not data.lift_tests:
+        return None
+    effect, se = np.array([(test.effect, test.se) for test in data.lift_tests]).T
+    return KnownRows(terms.differences(data.lift_tests) / se[:, None], effect / se, np.log(se))
 
 
 def weighted(

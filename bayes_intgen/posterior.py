@@ -238,8 +238,9 @@ class Posterior:
         if not self.model.identifies(masks, tuple(chosen)):
             rows = constant["rows"].to_numpy().tolist()
             certificate = certify(self.actions, dict(zip(masks, rows, strict=True)), intervened)
+            tests = "; lift tests tell how it changes, not its level" * ("lift_of" in constant)
             warnings.warn(
-                f"{certificate} The answer rests on the prior.",
+                f"{certificate} The answer rests on the prior{tests}.",
                 SupportWarning,
                 skip_file_prefixes=(PACKAGE,),
             )

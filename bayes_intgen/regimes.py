@@ -1,7 +1,7 @@
 """Rows of data with the record of which actions were set from outside in each."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -14,6 +14,7 @@ from bayes_intgen.certificates import Certificate, certify, regime_label
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import as_table, numeric_column
 from bayes_intgen.identification import Mask, is_identified
+from bayes_intgen.lift import LiftTest, TakesLiftTests
 from bayes_intgen.streams import generator
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ ROWS_PER_UNKNOWN = 2
 
 
 @dataclass(frozen=True, eq=False)
-class RegimeData:
+class RegimeData(TakesLiftTests):
     """Actions, outcome and mask of every row.
 
     Build it with :meth:`from_frame` or :meth:`from_arrays`, which check the input.
@@ -45,6 +46,8 @@ class RegimeData:
         Values of the outcome, in the user's units.
     intervened : ndarray, shape (N, K), bool
         The mask R of each row: True where the action was set from outside.
+    lift_tests : tuple of LiftTest
+        Further experiments, of which only the summary is known: :meth:`add_lift_test`.
     """
 
     names: tuple[str, ...]
@@ -52,6 +55,7 @@ class RegimeData:
     actions: NDArray[np.float64]
     outcome: NDArray[np.float64]
     intervened: NDArray[np.bool_]
+    lift_tests: tuple[LiftTest, ...] = ()
 
     @classmethod
     def from_arrays(
@@ -349,7 +353,11 @@ do(green) itself.
             self.actions[chosen],
             self.outcome[chosen],
             self.intervened[chosen],
+            self.lift_tests,
         )
+
+    def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
+        return replace(self, lift_tests=tests)
 
     def only(self, *regimes: Sequence[str]) -> Self:
         """The rows of some regimes.
@@ -385,7 +393,7 @@ do(green) itself.
             keep |= (self.intervened == [name in regime for name in self.names]).all(axis=1)
         if not keep.any():
             raise DataError("no row is of any of these regimes; see data.regimes")
-        return self.from_arrays(
+        rows = self.from_arrays(
             self.actions[keep],
             self.outcome[keep],
             self.intervened[keep],
@@ -393,6 +401,9 @@ do(green) itself.
             outcome_name=self.outcome_name,
             require_observational=False,
         )
+        for test in self.lift_tests:
+            rows = rows.add_lift_test(**asdict(test))
+        return rows
 
     def __len__(self) -> int:
         return len(self.outcome)
@@ -401,14 +412,19 @@ do(green) itself.
         return self.described("RegimeData", len(self), self.regimes)
 
     def described(self, kind: str, rows: int, regimes: Mapping[Mask, int]) -> str:
-        """A table of regimes under a head line that says what they are."""
+        """A table of regimes under a head line that says what they are, and the lift tests."""
         head = (
             f"{kind}: {rows} rows, outcome {self.outcome_name!r}, "
             f"actions {', '.join(map(repr, self.names))}"
         )
         labels = {self.label(mask): count for mask, count in regimes.items()}
         width = max(map(len, labels))
-        return "\n".join([head, *(f"  {text:<{width}}  {n}" for text, n in labels.items())])
+        tests = [
+            f"  lift test of {test.action}: {test.effect:+g} (se {test.se:g}) "
+            f"from {test.x_from:g} to {test.x_to:g}"
+            for test in self.lift_tests
+        ]
+        return "\n".join([head, *(f"  {text:<{width}}  {n}" for text, n in labels.items()), *tests])
 
 
 class Columns(NamedTuple):

@@ -4,9 +4,11 @@ The first pass counts rows, checks every cell and keeps a sample; fitting learns
 and the structure of the model from the sample, and makes one more pass for the sums.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
 from functools import reduce
 from os import PathLike
 from typing import Any, NamedTuple, Self, cast
@@ -19,6 +21,7 @@ from bayes_intgen.certificates import Certificate, certify
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import as_table
 from bayes_intgen.identification import Mask
+from bayes_intgen.lift import LiftTest, TakesLiftTests
 from bayes_intgen.regimes import (
     Columns,
     RegimeData,
@@ -37,7 +40,7 @@ Tables = Callable[[], Iterable[Any]]
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
-class ReadInPasses(ABC):
+class ReadInPasses(TakesLiftTests):
     """Rows of which a first pass kept a sample, and that can be read again.
 
     Takes the place of a :class:`RegimeData` in :func:`bayes_intgen.fit`.
@@ -63,6 +66,7 @@ class ReadInPasses(ABC):
         self.names = columns.actions
         self.outcome_name = columns.outcome
         self.regimes = kept.counts
+        self.lift_tests = ()
         self._columns, self._kept, self._count = columns, kept, sum(kept.counts.values())
         self.held._check_enough(len(self), require_observational)
 
@@ -77,7 +81,13 @@ class ReadInPasses(ABC):
 
     def sample(self, rows: int) -> RegimeData:
         """The rows that :meth:`RegimeData.sample` would draw; at most as many as are held."""
-        return self._kept.sample(min(rows, HELD_ROWS), self._columns)
+        sample = self._kept.sample(min(rows, HELD_ROWS), self._columns)
+        return replace(sample, lift_tests=self.lift_tests)
+
+    def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
+        same = copy(self)
+        same.lift_tests = tests
+        return same
 
     def batches(self, rows: int) -> Iterator[RegimeData]:
         """All rows in consecutive pieces of at most ``rows`` rows, read anew.

@@ -1,6 +1,7 @@
 """The tree of a fit: draws in ArviZ's schema, and the model that they belong to."""
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from importlib.metadata import version
 from typing import Any
 
@@ -80,6 +81,14 @@ def assemble(
             "fixed_scale_of": np.array(list(fixed_scales), dtype=str),
         },
     )
+    if data.lift_tests:
+        tests = [astuple(test) for test in data.lift_tests]
+        columns = dict(
+            zip(("of", "from", "to", "effect", "se"), zip(*tests, strict=True), strict=True)
+        )
+        constant = constant.assign(
+            {f"lift_{name}": ("lift_test", np.array(values)) for name, values in columns.items()}
+        ).assign_coords(lift_test=np.arange(len(tests)))
     drawn = xr.Dataset(
         {"coefficients": ((*lead, "coefficient"), coefficients)},
         coords={

@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 
 from bayes_intgen.decomposition import Decomposition, Term
 from bayes_intgen.errors import ModelError
-from bayes_intgen.gram import Sums, log_marginal
+from bayes_intgen.gram import KnownRows, Sums, log_marginal
 from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.identification import Mask
 from bayes_intgen.mechanisms import GP, Linear, LogNormal, Polynomial, Spline
@@ -95,6 +95,7 @@ class Model(ABC):
         gates: ArrayLike,
         relative_sd: ArrayLike,
         outcome: ArrayLike | None = None,
+        known: KnownRows | None = None,
     ) -> None:
         """The generative program: coefficients and rows.
 
@@ -109,6 +110,8 @@ class Model(ABC):
             Standard deviation of each row's noise, relative to ``noise_sd``.
         outcome : array_like, shape (n,), optional
             Observed outcome less ``terms.centre``; left out, the program draws it.
+        known : KnownRows, optional
+            Further rows, observed with noise of known standard deviation.
         """
         priors = self.hyperpriors(terms)
         log_sd, noise_sd = hyperparameters(priors)
@@ -130,6 +133,14 @@ class Model(ABC):
             rows = dist.Normal(mean, sd)
         with numpyro.plate("row", len(mean)):
             numpyro.sample("outcome", rows, obs=outcome)
+        if known is not None:
+            # In the outcome's units, so that the density is that of `collapsed`.
+            unit = jnp.exp(jnp.asarray(known.log_sd))
+            known_mean = unit * (jnp.asarray(known.matrix) @ coefficients)
+            with numpyro.plate("known_row", len(unit)):
+                numpyro.sample(
+                    "known_outcome", dist.Normal(known_mean, unit), obs=unit * known.outcome
+                )
 
 
 def hyperparameters(priors: Hyperpriors) -> tuple[jax.Array, jax.Array]:

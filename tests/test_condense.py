@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal
 
 import bayes_intgen as bi
 from bayes_intgen.condense import GRID, Condensed, TermEvidence, TermLikelihood, typical_log_scale
-from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients, log_marginal
+from bayes_intgen.gram import KnownRows, Sums, conditional_moments, draw_coefficients, log_marginal
 
 from conftest import confounded_rows
 
@@ -39,6 +39,26 @@ def test_the_marginal_stays_the_same() -> None:
     whole = log_marginal(sums, MEAN, jnp.log(SD), NOISE)
     part = log_marginal(less.sums, MEAN[less.kept], jnp.log(SD[less.kept]), NOISE)
     assert float(part) == pytest.approx(float(whole), rel=1e-11)
+
+
+def test_known_rows_stay_beside_condensed_sums() -> None:
+    matrix = RNG.normal(size=(2, P))
+    sums = Sums.over([(X, Y, W)])._replace(known=KnownRows(matrix, np.ones(2), np.zeros(2)))
+    with pytest.raises(ValueError, match="depend on a column"):
+        Condensed.of(sums, DROPPED, SD[DROPPED] / NOISE)
+    # The arrays of a tuple may change.
+    matrix[:, DROPPED] = 0
+    less = Condensed.of(sums, DROPPED, SD[DROPPED] / NOISE)
+    whole = log_marginal(sums, MEAN, jnp.log(SD), NOISE)
+    part = log_marginal(less.sums, MEAN[less.kept], jnp.log(SD[less.kept]), NOISE)
+    assert float(part) == pytest.approx(float(whole), rel=1e-11)
+    for of_whole, of_part in zip(
+        conditional_moments(sums, MEAN, jnp.log(SD), NOISE),
+        conditional_moments(less.sums, MEAN[less.kept], jnp.log(SD[less.kept]), NOISE),
+        strict=True,
+    ):
+        kept = np.ix_(*[less.kept] * of_whole.ndim)
+        np.testing.assert_allclose(of_part, np.asarray(of_whole)[kept], rtol=1e-9, atol=1e-13)
 
 
 def test_without_dropped_columns_nothing_changes() -> None:

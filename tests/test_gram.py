@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from bayes_intgen.gram import (
+    KnownRows,
     Sums,
     _inverse_factor,
     conditional_moments,
@@ -39,7 +40,7 @@ def dense(log_sd: np.ndarray, noise: float) -> float:
 
 def test_batches_add_up() -> None:
     whole = Sums.over([(X, Y, W)])
-    for part, total in zip(sums(), whole, strict=True):
+    for part, total in zip(sums()[:-1], whole[:-1], strict=True):
         np.testing.assert_allclose(part, total, rtol=1e-13)
     np.testing.assert_allclose(whole.xx, X.T @ np.diag(W) @ X)
 
@@ -119,3 +120,63 @@ def test_draws_have_the_conditional_moments() -> None:
     # The standard error of a sample correlation is at most 1 / sqrt(n).
     assert (np.abs(np.corrcoef(draws.T) - correlation) < 4.5 / np.sqrt(count)).all()
     np.testing.assert_allclose(draws.std(axis=0), sd, rtol=4 / np.sqrt(2 * count))
+
+
+L = 3
+KNOWN_X, KNOWN_Y = RNG.normal(size=(L, P)), RNG.normal(size=L)
+KNOWN_SD = np.array([0.01, 0.5, 30.0])
+
+
+def with_known() -> Sums:
+    known = KnownRows(KNOWN_X / KNOWN_SD[:, None], KNOWN_Y / KNOWN_SD, np.log(KNOWN_SD))
+    return sums()._replace(known=known)
+
+
+def dense_with_known(log_sd: np.ndarray, noise: float) -> float:
+    x = np.concatenate([X, KNOWN_X])
+    variance = np.concatenate([noise**2 / W, KNOWN_SD**2])
+    covariance = (x * np.exp(2 * log_sd)) @ x.T + np.diag(variance)
+    return float(multivariate_normal.logpdf(np.concatenate([Y, KNOWN_Y]), x @ MEAN, covariance))
+
+
+def test_known_rows_do_not_scale_with_the_noise() -> None:
+    for noise in (0.07, NOISE, 7.0):
+        value = float(log_marginal(with_known(), MEAN, jnp.asarray(LOG_SD), noise))
+        assert value == pytest.approx(dense_with_known(LOG_SD, noise), rel=1e-9)
+    # Negative control: the same rows at the rows' noise.
+    mixed = Sums.over([(X, Y, W), (KNOWN_X, KNOWN_Y, NOISE**2 / KNOWN_SD**2)])
+    at_noise = float(log_marginal(mixed, MEAN, jnp.asarray(LOG_SD), NOISE))
+    assert at_noise == pytest.approx(dense_with_known(LOG_SD, NOISE), rel=1e-9)
+    at_other = float(log_marginal(mixed, MEAN, jnp.asarray(LOG_SD), 7.0))
+    assert abs(at_other - dense_with_known(LOG_SD, 7.0)) > 1
+
+
+def test_the_gradient_with_known_rows_is_that_of_the_dense_density() -> None:
+    gradient = jax.grad(lambda s, n: log_marginal(with_known(), MEAN, s, n), argnums=(0, 1))
+    towards_log_sd, towards_noise = gradient(jnp.asarray(LOG_SD), NOISE)
+    step = 1e-5
+    for p in range(P):
+        shift = step * np.eye(P)[p]
+        ends = dense_with_known(LOG_SD + shift, NOISE), dense_with_known(LOG_SD - shift, NOISE)
+        expected = (ends[0] - ends[1]) / (2 * step)
+        assert float(towards_log_sd[p]) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    ends = dense_with_known(LOG_SD, NOISE + step), dense_with_known(LOG_SD, NOISE - step)
+    assert float(towards_noise) == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-6)
+
+
+def test_moments_given_known_rows_are_those_of_bayesian_regression() -> None:
+    mean, covariance = conditional_moments(with_known(), MEAN, jnp.asarray(LOG_SD), NOISE)
+    x, y = np.concatenate([X, KNOWN_X]), np.concatenate([Y, KNOWN_Y])
+    weights = np.concatenate([W / NOISE**2, KNOWN_SD**-2.0])
+    expected = np.linalg.inv((x.T * weights) @ x + np.diag(np.exp(-2 * LOG_SD)))
+    information = x.T @ (weights * y) + np.exp(-2 * LOG_SD) * MEAN
+    np.testing.assert_allclose(covariance, expected, rtol=1e-7, atol=1e-13)
+    np.testing.assert_allclose(mean, expected @ information, rtol=1e-8)
+
+
+def test_known_rows_follow_columns() -> None:
+    wide = with_known().padded(P + 3)
+    padded = float(log_marginal(wide, np.pad(MEAN, (0, 3)), jnp.pad(LOG_SD, (0, 3)), NOISE))
+    assert padded == pytest.approx(dense_with_known(LOG_SD, NOISE), rel=1e-9)
+    back = wide.of_columns(np.arange(P))
+    np.testing.assert_array_equal(back.known.matrix, with_known().known.matrix)

@@ -8,6 +8,7 @@ from numpyro.infer.util import log_density
 import bayes_intgen as bi
 from bayes_intgen.gram import Sums
 from bayes_intgen.models.base import collapsed
+from bayes_intgen.passes import known_rows
 
 from conftest import confounded_rows
 
@@ -32,9 +33,13 @@ def test_the_written_out_mean_is_the_design_matrix_times_coefficients(prior) -> 
 
 
 @pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
-def test_integrating_the_written_out_density_gives_the_collapsed_one(prior) -> None:
+@pytest.mark.parametrize("lifted", [False, True])
+def test_integrating_the_written_out_density_gives_the_collapsed_one(prior, lifted) -> None:
     """Chib's identity: p(y | theta) = p(y, beta | theta) / p(beta | y, theta), any beta."""
     data = confounded_rows(20, seed=1)
+    if lifted:
+        data = data.add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.05)
+        data = data.add_lift_test("green", 0.2, -0.1, effect=-3.0, se=2.0)
     model = bi.models.additive(prior=prior, intercept=(1.5, 0.3))
     terms = model.decompose(data)
     outcome = data.outcome - terms.centre
@@ -42,7 +47,8 @@ def test_integrating_the_written_out_density_gives_the_collapsed_one(prior) -> N
     functions = terms.functions(data.actions)
     matrix = terms.matrix(data.actions, data.intervened)
     with jax.enable_x64(True):
-        sums = Sums.over([(matrix, outcome, 1 / relative_sd**2)])
+        known = known_rows(data, terms)
+        sums = Sums.over([(matrix, outcome, 1 / relative_sd**2)])._replace(known=known)
         rng = np.random.default_rng(0)
         theta = {
             "scale": jnp.asarray(rng.uniform(0.2, 1, len(terms.scaled))),
@@ -56,13 +62,16 @@ def test_integrating_the_written_out_density_gives_the_collapsed_one(prior) -> N
         weights = rng.normal(size=terms.size)
         full, _ = log_density(
             model.written_out,
-            (terms, functions, terms.gates(data.intervened), relative_sd, outcome),
+            (terms, functions, terms.gates(data.intervened), relative_sd, outcome, known),
             {},
             {**theta, "weights": jnp.asarray(weights)},
         )
     # Posterior of the standard normal weights: precision I + S X'WX S / noise^2.
     scaled = matrix * sd / (0.4 * relative_sd)[:, None]
     target = (outcome - matrix @ priors.mean) / (0.4 * relative_sd)
+    if known is not None:
+        scaled = np.concatenate([scaled, known.matrix * sd])
+        target = np.concatenate([target, known.outcome - known.matrix @ priors.mean])
     precision = np.eye(terms.size) + scaled.T @ scaled
     gap = weights - np.linalg.solve(precision, scaled.T @ target)
     log_conditional = 0.5 * (

@@ -1,0 +1,143 @@
+import warnings
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import bayes_intgen as bi
+from bayes_intgen.noise import ConstantSpread
+from bayes_intgen.passes import sums_over
+
+from conftest import confounded_rows
+
+POINTS = [[-1.0, 0.0], [1.0, 0.0]]
+LINEAR = bi.models.additive("linear", graph={"green": ["red"]})
+
+
+def without_red(rows: int = 200, seed: int = 3) -> bi.RegimeData:
+    """Rows in which red was never set; the joint effect is sin(red) + green / 2."""
+    return confounded_rows(rows, seed).only([], ["green"])
+
+
+def contrast(posterior: bi.Posterior) -> xr.DataArray:
+    """Draws of what the effect gains from red at -1 to red at 1."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SupportWarning)
+        effect = posterior.joint_effect(POINTS)
+    return effect[..., 1] - effect[..., 0]
+
+
+def fitted(data, model, **settings) -> bi.Posterior:
+    chosen = {"draws": 300, "warmup": 200, "progress": False, **settings}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+        return bi.fit(data, model, **chosen)
+
+
+def test_data_stay_as_they_were(data) -> None:
+    tested = data.add_lift_test("red", 0, 1, effect=0.8, se=0.1)
+    again = tested.add_lift_test("green", 1, 0, effect=-0.5, se=0.2)
+    assert [len(d.lift_tests) for d in (data, tested, again)] == [0, 1, 2]
+    assert again.actions is data.actions
+    assert again.only([], ["red"]).lift_tests == again.sample(100).lift_tests == again.lift_tests
+    assert next(again.batches(10)).lift_tests == again.lift_tests
+    assert repr(again).endswith(
+        "  lift test of red: +0.8 (se 0.1) from 0 to 1\n"
+        "  lift test of green: -0.5 (se 0.2) from 1 to 0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("blue", 0, 1, 1, 1), "'blue' is no action; the actions are 'red', 'green'"),
+        (("red", "low", 1, 1, 1), "must be numbers"),
+        (("red", 0, 1, None, 1), "must be numbers"),
+        (("red", 0, np.nan, 1, 1), "x_to must be finite"),
+        (("red", 0, 1, np.inf, 1), "effect must be finite"),
+        (("red", 0, 1e3, 1, 1), "x_to is 1000, and action 'red' is between"),
+        (("red", 1, 1, 1, 1), "both 1"),
+        (("red", 0, 1, 1, 0), "se must be positive"),
+        (("red", 0, 1, 1, -1), "se must be positive"),
+        (("red", 0, 1, 1, 1e-9), "se must be positive and above"),
+    ],
+)
+def test_senseless_tests_are_refused(data, arguments, message) -> None:
+    with pytest.raises(bi.DataError, match=message):
+        data.add_lift_test(*arguments)
+
+
+def test_rows_of_regimes_without_the_range_refuse_the_test(data) -> None:
+    low, high = data.only([]).actions[:, 0].min(), data.actions[:, 0].min()
+    assert high < low
+    tested = data.add_lift_test("red", float(high), 0.0, effect=0.8, se=0.1)
+    with pytest.raises(bi.DataError, match="x_from"):
+        tested.only([])
+
+
+def test_models_without_contributions_of_their_own_refuse_lift_tests(data) -> None:
+    tested = data.add_lift_test("red", 0, 1, effect=0.8, se=0.1)
+    for model in (bi.models.pooled("linear"), bi.models.saturated("linear")):
+        with pytest.raises(bi.ModelError, match="only models.additive"):
+            bi.fit(tested, model, progress=False)
+
+
+def test_the_band_is_as_narrow_as_the_standard_error() -> None:
+    data = without_red()
+    before = contrast(fitted(data, LINEAR))
+    effect, se = 1.6, 0.05
+    posterior = fitted(data.add_lift_test("red", -1, 1, effect, se), LINEAR)
+    after = contrast(posterior)
+    # What the prior says beside the test is little: a normal product of the two.
+    weight = float(before.var()) / (float(before.var()) + se**2)
+    expected = weight * effect + (1 - weight) * float(before.mean())
+    assert float(before.std()) > 4 * se
+    draws = after.size
+    assert float(after.std()) == pytest.approx(se * np.sqrt(weight), rel=6 / np.sqrt(2 * draws))
+    assert float(after.mean()) == pytest.approx(expected, abs=6 * se / np.sqrt(draws))
+    # Levels it does not determine, and the warning says so.
+    with pytest.warns(bi.SupportWarning, match="lift tests tell how it changes, not its level"):
+        level = posterior.joint_effect(POINTS)
+    assert float(level.std(("chain", "draw")).min()) > 2 * se
+    recorded = posterior.tree["constant_data"]
+    assert recorded["lift_of"].to_numpy().tolist() == ["red"]
+    assert [recorded[f"lift_{n}"].item() for n in ("from", "to", "effect", "se")] == [
+        -1, 1, effect, se,
+    ]  # fmt: skip
+
+
+def test_both_evaluations_of_the_model_agree() -> None:
+    data = without_red(60).add_lift_test("red", -1, 1, effect=2.5, se=0.3)
+    settings = {"draws": 500, "simplify": False}
+    collapsed = contrast(fitted(data, LINEAR, **settings))
+    written_out = contrast(fitted(data, LINEAR, collapse=False, target_accept=0.95, **settings))
+    for summary in (az.mcse, lambda draws, method="sd": az.mcse(draws, method=method)):
+        error = max(float(summary(draws)) for draws in (collapsed, written_out))
+        sd = summary is not az.mcse
+        one, other = (float(d.std() if sd else d.mean()) for d in (collapsed, written_out))
+        assert abs(one - other) < 4 * np.sqrt(2) * error
+    # Negative control: the test matters.
+    alone = contrast(fitted(without_red(60), LINEAR, **settings))
+    assert abs(float(alone.mean() - collapsed.mean())) > 10 * float(az.mcse(collapsed))
+
+
+def test_streams_and_workers_carry_lift_tests() -> None:
+    held = without_red(60)
+    frame = pd.DataFrame(held.actions, columns=list(held.names)).assign(
+        y=held.outcome, regime=[held.label(m)[3:-1] if any(m) else "" for m in held.intervened]
+    )
+    whole = bi.RegimeData.from_frame(frame, held.names, "y", "regime")
+    stream = bi.StreamedData.from_batches(
+        [frame[:50], frame[50:]], held.names, "y", "regime", progress=False
+    )
+    tested = [d.add_lift_test("red", -1, 1, effect=2.5, se=0.1) for d in (whole, stream)]
+    assert not stream.lift_tests
+    assert len(tested[1].lift_tests) == len(tested[1].held.lift_tests) == 1
+    assert "lift test of red" in repr(tested[1])
+    terms = LINEAR.decompose(whole)
+    one, other = (sums_over(d, terms, ConstantSpread(), False).known for d in tested)
+    for value, same in zip(one, other, strict=True):
+        np.testing.assert_array_equal(value, same)
+    assert sums_over(stream, terms, ConstantSpread(), False).known is None
