@@ -1,49 +1,58 @@
 """The posterior of the hyperparameters, coefficients integrated out, for given sums over rows."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import minimize
+from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
+from bayes_intgen.conditional import Conditional
 from bayes_intgen.decomposition import Decomposition
-from bayes_intgen.gram import Sums, conditional_moments, draw_coefficients
-from bayes_intgen.hyperpriors import Hyperpriors
+from bayes_intgen.gram import Sums
 from bayes_intgen.models import Model
 from bayes_intgen.models.base import collapsed
-from bayes_intgen.targets import Target
+from bayes_intgen.targets import Layout, Target
 
 
 class Collapsed:
     """The posterior of the hyperparameters under a decomposition, given sums over rows.
 
-    Padded to a multiple of 16 coefficients, so that fits of nearly equal size share what is
-    compiled.
+    Over their logarithms, laid flat: ``layout`` says how.
     """
 
     def __init__(self, model: Model, terms: Decomposition, sums: Sums) -> None:
-        self.terms = terms
-        size = -(-terms.size // 16) * 16
-        self.sums = sums.padded(size)
-        self.priors = model.hyperpriors(terms).padded(size)
-        self.target = Target(collapsed, (self.priors, self.sums), self.priors.start)
+        self.terms, self.sums = terms, sums
+        self.priors = model.hyperpriors(terms)
+        self.layout = Layout(self.priors.start)
+        self.start = self.layout.flat(self.priors.start)
+        self.prior_sd = self.layout.flat(self.priors.prior_sd)
 
-    @property
-    def prior_sd(self) -> Array:
-        """Prior standard deviations of the unconstrained hyperparameters, shape (D,)."""
-        return self.target.flat(self.priors.prior_sd)
+    @cached_property
+    def target(self) -> Target:
+        """The same as a NumPyro program, as NUTS takes it.
+
+        Padded to a multiple of 16 coefficients, so that fits of nearly equal size share what is
+        compiled.
+        """
+        size = -(-self.terms.size // 16) * 16
+        return Target(collapsed, (self.priors.padded(size), self.sums.padded(size)), self.layout)
+
+    def sites(self, flat: Array) -> dict[str, Array]:
+        """Hyperparameters by name, shape (..., D) to (..., *shape of the site)."""
+        return self.layout.sites(np.exp(flat))
 
     def point(self, sites: Mapping[str, Any], terms: Decomposition) -> Array:
         """Hyperparameters found for other terms, as a starting point of these, shape (D,).
 
         Those that have none there start at their prior medians.
         """
-        start = self.target.start.copy()
+        start = self.start.copy()
         labels = {"scale": terms.scaled, "lengthscale": tuple(terms.lengthscales)}
         own = {"scale": self.terms.scaled, "lengthscale": tuple(self.terms.lengthscales)}
-        for name, index in self.target.positions.items():
+        for name, index in self.layout.positions.items():
             if name not in labels:
                 start[index] = np.log(sites[name])
                 continue
@@ -52,32 +61,70 @@ class Collapsed:
                 start[i] = known.get(label, start[i])
         return start
 
-    def moments(self, sites: dict[str, Array]) -> tuple[Array, Array]:
+    def given(self, sites: Mapping[str, Any]) -> Conditional:
+        """The coefficients given the hyperparameters."""
+        log_sd = self.priors.log_sd_at(sites)
+        return Conditional.of(self.sums, self.priors.mean, log_sd, float(sites["noise_sd"]))
+
+    def moments(self, sites: Mapping[str, Any]) -> tuple[Array, Array]:
         """Mean and covariance of the coefficients given the hyperparameters."""
-        mean, covariance = _moments(self.priors, self.sums, sites)
-        size = self.terms.size
-        return np.asarray(mean)[:size], np.asarray(covariance)[:size, :size]
+        given = self.given(sites)
+        return given.mean, given.covariance
 
-    def draw(self, sites: Mapping[str, Any], keys: jax.Array) -> Array:
-        """Coefficients for draws of the hyperparameters, shape (draw, P)."""
-        drawn = _draw(self.priors, self.sums, dict(sites), keys)
-        return np.asarray(drawn)[:, : self.terms.size]
+    def energy(self, flat: Array) -> tuple[float, Array]:
+        """Minus the log density, and its gradient, shape (D,): the target's, in closed form."""
+        sites = self.sites(flat)
+        given = self.given(sites)
+        towards_log_sd, towards_noise = given.gradient()
+        towards = self.priors.towards_sites(sites, towards_log_sd)
+        towards["noise_sd"] = np.asarray(towards_noise)
+        deviation = (flat - self.start) / self.prior_sd
+        log_prior = -0.5 * deviation @ deviation - np.sum(
+            np.log(self.prior_sd) + 0.5 * np.log(2 * np.pi)
+        )
+        gradient = deviation / self.prior_sd - self.layout.flat(towards)
+        return -float(given.log_evidence + log_prior), gradient
 
+    def mode(self, start: Array, progress: bool) -> Array:
+        """The hyperparameters of highest density over their logarithms, shape (D,)."""
+        with tqdm(
+            desc="Search for the mode", unit=" steps", leave=False, disable=not progress
+        ) as bar:
 
-@jax.jit
-def _moments(
-    priors: Hyperpriors, sums: Sums, sites: dict[str, jax.Array]
-) -> tuple[jax.Array, jax.Array]:
-    return conditional_moments(sums, priors.mean, priors.log_sd_at(sites), sites["noise_sd"])
+            def energy(flat: Array) -> tuple[float, Array]:
+                bar.update()
+                return self.energy(flat)
 
+            # So far out the prior's density is nil; a search that strays there overflows.
+            reach = 10 * self.prior_sd
+            found = minimize(
+                energy,
+                start,
+                jac=True,
+                method="L-BFGS-B",
+                bounds=np.stack([self.start - reach, self.start + reach], axis=1),
+                options={"maxiter": 300, "maxcor": 40, "ftol": 1e-13, "gtol": 1e-2},
+            )
+        return np.asarray(found.x)
 
-@jax.jit
-def _draw(
-    priors: Hyperpriors, sums: Sums, sites: dict[str, jax.Array], keys: jax.Array
-) -> jax.Array:
-    def one(item: tuple[dict[str, jax.Array], jax.Array]) -> jax.Array:
-        sites, key = item
-        log_sd = priors.log_sd_at(sites)
-        return draw_coefficients(key, sums, priors.mean, log_sd, sites["noise_sd"])
+    def covariance(self, mode: Array) -> Array:
+        """Inverse curvature at the mode, never much wider than the prior, shape (D, D)."""
+        step = 1e-3 * self.prior_sd
+        rows = [
+            (self.energy(mode + shift)[1] - self.energy(mode - shift)[1]) / (2 * shift[i])
+            for i, shift in enumerate(np.diag(step))
+        ]
+        units = np.outer(self.prior_sd, self.prior_sd)
+        hessian = (np.array(rows) + np.array(rows).T) / 2 * units
+        values, vectors = np.linalg.eigh(hessian)
+        root = self.prior_sd[:, None] * vectors / np.sqrt(np.clip(values, 0.5, None))
+        return np.asarray(root @ root.T)
 
-    return jnp.asarray(jax.lax.map(one, (sites, keys)))
+    def draw(self, sites: Mapping[str, Array], rng: np.random.Generator) -> Array:
+        """A draw of the coefficients for each of the hyperparameters, shape (draw, P)."""
+        normal = rng.standard_normal((len(sites["noise_sd"]), self.terms.size))
+        drawn = np.empty_like(normal)
+        for i, row in enumerate(normal):
+            given = self.given({name: values[i] for name, values in sites.items()})
+            drawn[i] = given.draws(row[:, None])[:, 0]
+        return drawn

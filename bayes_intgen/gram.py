@@ -2,7 +2,7 @@
 
 With coefficients beta ~ N(m, diag(s^2)) and outcome y_i ~ N(x_i' beta, noise_sd^2 / w_i),
 the rows enter the posterior only through X'WX, X'Wy and y'Wy. The coefficients integrate
-out in closed form and, given the hyperparameters, are drawn exactly.
+out in closed form; :mod:`bayes_intgen.conditional` has their distribution.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import cho_solve, solve_triangular
+from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
@@ -217,39 +217,3 @@ def _about(sums: Sums, mean: jax.Array) -> tuple[jax.Array, jax.Array]:
     xy = jnp.asarray(sums.xy)
     shift = jnp.asarray(sums.xx) @ mean
     return xy - shift, jnp.asarray(sums.yy) - 2 * mean @ xy + mean @ shift
-
-
-def draw_coefficients(
-    key: jax.Array, sums: Sums, mean: ArrayLike, log_sd: jax.Array, noise_sd: ArrayLike
-) -> jax.Array:
-    """One exact draw of the coefficients given the hyperparameters, shape (P,)."""
-    centre, sd, factor = _conditional(sums, mean, log_sd, noise_sd)
-    normal = jax.random.normal(key, centre.shape)
-    step = jnp.asarray(noise_sd) * sd * solve_triangular(factor, normal, lower=True, trans="T")
-    return centre + step
-
-
-def conditional_moments(
-    sums: Sums, mean: ArrayLike, log_sd: jax.Array, noise_sd: ArrayLike
-) -> tuple[jax.Array, jax.Array]:
-    """Mean (P,) and covariance (P, P) of the coefficients given the hyperparameters."""
-    centre, sd, factor = _conditional(sums, mean, log_sd, noise_sd)
-    inverse_factor = solve_triangular(factor, jnp.eye(len(sd)), lower=True)
-    root = jnp.asarray(noise_sd) * sd[:, None] * inverse_factor.T
-    return centre, root @ root.T
-
-
-def _conditional(
-    sums: Sums, mean: ArrayLike, log_sd: jax.Array, noise_sd: ArrayLike
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Mean of the coefficients, s / noise_sd, and the Cholesky factor of B."""
-    prior_mean = jnp.asarray(mean)
-    xx, (xy, _) = jnp.asarray(sums.xx), _about(sums, prior_mean)
-    if sums.known is not None:
-        # At one noise_sd known rows are rows of weight noise_sd^2 in units of their own noise.
-        known, variance = jnp.asarray(sums.known.matrix), jnp.asarray(noise_sd) ** 2
-        xx = xx + variance * (known.T @ known)
-        xy = xy + variance * (known.T @ (jnp.asarray(sums.known.outcome) - known @ prior_mean))
-    sd = jnp.exp(log_sd - jnp.log(noise_sd))
-    factor = jnp.linalg.cholesky(xx * sd[:, None] * sd[None, :] + jnp.eye(len(sd)))
-    return prior_mean + sd * cho_solve((factor, True), sd * xy), sd, factor

@@ -6,15 +6,16 @@ and not again for every data set.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
+from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
-from bayes_intgen.mechanisms import KernelName, log_spectral_sd
+from bayes_intgen.mechanisms import KernelName, log_spectral_sd, spectral_slope
 
 
 class LogNormals(NamedTuple):
@@ -79,33 +80,65 @@ class Hyperpriors:
         }
         return {name: prior for name, prior in every.items() if np.size(prior.sigma)}
 
-    def log_sd(self, scale: ArrayLike, lengthscale: ArrayLike) -> jax.Array:
+    def log_sd(self, scale: Any, lengthscale: Any, xp: ModuleType = jnp) -> Any:
         """Log prior standard deviations of the coefficients, shape (P,).
 
         Parameters
         ----------
         scale : array_like, shape (S,)
         lengthscale : array_like, shape (L,)
+        xp : module
+            ``numpy`` or ``jax.numpy``.
         """
         # Position zero stands for the coefficients that follow no hyperparameter.
-        log_scale = jnp.concatenate([jnp.zeros(1), jnp.log(jnp.asarray(scale))])
-        lengths = jnp.concatenate([jnp.ones(1), jnp.asarray(lengthscale)])[self.lengthscale_of]
-        log_sd = jnp.asarray(self.fixed) + log_scale[self.scale_of]
+        log_scale = xp.concatenate([xp.zeros(1), xp.log(xp.asarray(scale))])
+        lengths = xp.concatenate([xp.ones(1), xp.asarray(lengthscale)])[self.lengthscale_of]
+        log_sd = xp.asarray(self.fixed) + log_scale[self.scale_of]
         for i, kernel in enumerate(self.kernels):
-            shaped = (self.lengthscale_of > 0) & (self.kernel_of == i)
-            log_sd += jnp.where(shaped, log_spectral_sd(kernel, self.frequency, lengths), 0.0)
+            spectral = log_spectral_sd(kernel, self.frequency, lengths, xp)
+            log_sd = log_sd + xp.where(self._shaped_by(i), spectral, 0.0)
         return log_sd
 
-    def log_sd_at(self, sites: Mapping[str, Any]) -> jax.Array:
-        """As :meth:`log_sd`, for sampled sites by name."""
-        none = jnp.zeros(0)
-        return self.log_sd(sites.get("scale", none), sites.get("lengthscale", none))
+    def log_sd_at(self, sites: Mapping[str, Any]) -> Array:
+        """As :meth:`log_sd` in NumPy, for sampled sites by name."""
+        none = np.zeros(0)
+        log_sd = self.log_sd(sites.get("scale", none), sites.get("lengthscale", none), np)
+        return np.asarray(log_sd)
+
+    def towards_sites(self, sites: Mapping[str, Any], towards_log_sd: Array) -> dict[str, Array]:
+        """Derivatives by the logarithms of scales and lengthscales, by the chain rule.
+
+        Parameters
+        ----------
+        sites : mapping
+        towards_log_sd : ndarray, shape (P,)
+            Derivatives of some number by the coefficients' log standard deviations.
+        """
+        found = {"scale": _gathered(towards_log_sd, self.scale_of, len(self.scale.sigma))}
+        if len(self.lengthscale.sigma):
+            lengths = np.concatenate([np.ones(1), sites["lengthscale"]])[self.lengthscale_of]
+            slope = np.zeros(len(towards_log_sd))
+            for i, kernel in enumerate(self.kernels):
+                shaped = self._shaped_by(i)
+                slope[shaped] = spectral_slope(kernel, self.frequency[shaped], lengths[shaped])
+            found["lengthscale"] = _gathered(
+                towards_log_sd * slope, self.lengthscale_of, len(self.lengthscale.sigma)
+            )
+        return found
+
+    def _shaped_by(self, kernel: int) -> Any:
+        return (self.lengthscale_of > 0) & (self.kernel_of == kernel)
 
     def padded(self, size: int) -> "Hyperpriors":
         """The same with coefficients that touch nothing, ``size`` in all."""
         more = (0, size - len(self.mean))
         pad = {name: np.pad(getattr(self, name), more) for name in _PER_COEFFICIENT}
         return Hyperpriors(self.scale, self.lengthscale, self.noise_sd, **pad, kernels=self.kernels)
+
+
+def _gathered(values: Array, owner: NDArray[Any], count: int) -> Array:
+    """Sums of coefficients' values by the hyperparameter that each follows."""
+    return np.asarray(np.bincount(owner, values, count + 1)[1:])
 
 
 _PER_COEFFICIENT = ("mean", "fixed", "scale_of", "lengthscale_of", "frequency", "kernel_of")

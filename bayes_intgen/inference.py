@@ -21,10 +21,10 @@ from bayes_intgen.passes import known_rows
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
-from bayes_intgen.sampling import Draws, nuts
+from bayes_intgen.sampling import Draws, Energy, nuts
 from bayes_intgen.streamed import ReadInPasses, Rows
 from bayes_intgen.streams import generator
-from bayes_intgen.targets import Target
+from bayes_intgen.targets import Layout, Target
 from bayes_intgen.tree import assemble
 
 # Log Bayes factor below which the data speak against a term. Zero is what a term has of which
@@ -52,7 +52,7 @@ def fit(
     seed: int = 0,
     chains: int = 4,
     draws: int = 500,
-    warmup: int = 300,
+    warmup: int = 150,
     target_accept: float = 0.8,
     collapse: bool | None = None,
     simplify: bool = True,
@@ -153,7 +153,7 @@ def fit_decomposed(
     seed: int = 0,
     chains: int = 4,
     draws: int = 500,
-    warmup: int = 300,
+    warmup: int = 150,
     target_accept: float = 0.8,
     collapse: bool | None = None,
     simplify: bool = True,
@@ -278,10 +278,13 @@ def _starts(mode: Array, covariance: Array, settings: Settings) -> Array:
     return np.asarray(mode + normal @ np.linalg.cholesky(covariance).T)
 
 
-def _nuts(target: Target, mode: Array, covariance: Array, settings: Settings) -> Draws:
+def _nuts(
+    target: Target, energy: Energy, mode: Array, covariance: Array, settings: Settings
+) -> Draws:
     return nuts(
         target.potential,
         target.arguments,
+        energy,
         _starts(mode, covariance, settings),
         covariance,
         warmup=settings.warmup,
@@ -320,21 +323,14 @@ def _sample_collapsed(
         np.concatenate([np.zeros(0), *ratio]) / pilot.sites["noise_sd"],
     )
     posterior = Collapsed(model, kept, condensed.sums)
-    target = posterior.target
-    start = posterior.point(pilot.sites, pilot.posterior.terms)
-    mode = target.mode(start, settings.progress)
-    sampled = _nuts(target, mode, target.covariance(mode, posterior.prior_sd), settings)
-    sites = target.constrain(sampled.flat)
-
-    # Splitting a key and folding small numbers into it can give the same keys: these must
-    # differ from those of the chains.
-    key_of_coefficients = jax.random.fold_in(jax.random.key(settings.seed), 2**32 - 1)
+    mode = posterior.mode(posterior.point(pilot.sites, pilot.posterior.terms), settings.progress)
+    covariance = posterior.covariance(mode)
+    sampled = _nuts(posterior.target, posterior.energy, mode, covariance, settings)
+    sites = posterior.sites(sampled.flat)
 
     def of_chain(chain: int) -> Array:
-        with jax.enable_x64(True):
-            key = jax.random.fold_in(key_of_coefficients, chain)
-            mine = {name: values[chain] for name, values in sites.items()}
-            return posterior.draw(mine, jax.random.split(key, settings.draws))
+        mine = {name: values[chain] for name, values in sites.items()}
+        return posterior.draw(mine, generator(settings.seed, "coefficients", chain))
 
     with ThreadPoolExecutor() as pool:
         drawn = np.stack(list(pool.map(of_chain, range(settings.chains))))
@@ -359,26 +355,23 @@ def _sample_written_out(
     def program(*rows: Any) -> None:
         model.written_out(terms, *rows)
 
-    pilot_target = pilot.posterior.target
-    hyper = {name: pilot.mode[index] for name, index in pilot_target.positions.items()}
+    pilot_layout = pilot.posterior.layout
     priors = model.hyperpriors(terms)
     centre, spread = pilot.posterior.moments(pilot.sites)
-    sd = np.exp(np.asarray(priors.log_sd_at(pilot.sites)))
-    start = {
-        **{name: values.reshape(np.shape(priors.start[name])) for name, values in hyper.items()},
-        "weights": (centre - priors.mean) / sd,
-    }
+    sd = np.exp(priors.log_sd_at(pilot.sites))
+    start = {**pilot_layout.sites(pilot.mode), "weights": (centre - priors.mean) / sd}
     if model.noise == "student_t":
         start["df"] = np.log(20.0)
-    target = Target(program, rows, start)
+    layout = Layout(start)
+    target = Target(program, rows, layout)
 
-    covariance = np.eye(len(target.start))
-    order = np.concatenate([target.positions[name] for name in pilot_target.positions])
-    covariance[np.ix_(order, order)] = pilot_target.covariance(pilot.mode, pilot.posterior.prior_sd)
-    weights = target.positions["weights"]
+    covariance = np.eye(layout.size)
+    order = np.concatenate([layout.positions[name] for name in pilot_layout.positions])
+    covariance[np.ix_(order, order)] = pilot.posterior.covariance(pilot.mode)
+    weights = layout.positions["weights"]
     covariance[np.ix_(weights, weights)] = spread / np.outer(sd, sd)
 
-    sampled = _nuts(target, target.start, covariance, settings)
+    sampled = _nuts(target, target.energy, layout.flat(start), covariance, settings)
     sites = target.constrain(sampled.flat)
     sites.pop("weights")
     coefficients = sites.pop("coefficients")

@@ -7,19 +7,13 @@ lengthscales in units of the squashed coordinate (robust standard deviations of 
 action, :class:`~bayes_intgen.bases.Coordinate`), so the defaults follow the data's units.
 """
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal, Protocol
+from types import ModuleType
+from typing import Any, Literal, Protocol
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from numpyro.contrib.hsgp.spectral_densities import (
-    spectral_density_matern,
-    spectral_density_squared_exponential,
-)
+from numpy.typing import ArrayLike
 
 from bayes_intgen.bases import (
     Array,
@@ -38,10 +32,11 @@ from bayes_intgen.errors import ModelError
 
 KernelName = Literal["squared_exponential", "matern32", "matern52"]
 
-_DENSITIES: dict[str, Callable[..., jax.Array]] = {
-    "squared_exponential": spectral_density_squared_exponential,
-    "matern32": partial(spectral_density_matern, nu=1.5),
-    "matern52": partial(spectral_density_matern, nu=2.5),
+# How often a process with the kernel can be differentiated: nu of the Matern family.
+_SMOOTHNESS: dict[str, float] = {
+    "squared_exponential": math.inf,
+    "matern32": 1.5,
+    "matern52": 2.5,
 }
 
 
@@ -92,16 +87,35 @@ class Part:
     lengthscale: LogNormal | None = None
 
 
-def log_spectral_sd(kernel: KernelName, frequency: ArrayLike, lengthscale: ArrayLike) -> jax.Array:
+def log_spectral_sd(
+    kernel: KernelName, frequency: Any, lengthscale: Any, xp: ModuleType = np
+) -> Any:
     """Log coefficient standard deviations of a unit-scale Hilbert-space GP, elementwise.
 
-    Solin and Särkkä (2020), eq. 20: half the log spectral density at the square root of
-    each eigenvalue.
+    Half the log spectral density at the square root of each eigenvalue (Solin and Särkkä 2020,
+    eq. 20; Rasmussen and Williams 2006, eqs. 4.11 and 4.15): a density may underflow where its
+    logarithm does not.
+
+    Parameters
+    ----------
+    kernel : str
+    frequency, lengthscale : array_like
+    xp : module
+        ``numpy`` or ``jax.numpy``.
     """
-    w, length = jnp.asarray(frequency)[..., None], jnp.asarray(lengthscale)[..., None]
-    density = _DENSITIES[kernel](dim=1, w=w, alpha=1.0, length=length)
-    # A density that underflows at a long lengthscale must not turn the gradient into NaN.
-    return 0.5 * jnp.log(density + 1e-280)
+    nu, square = _SMOOTHNESS[kernel], (frequency * lengthscale) ** 2
+    if nu == math.inf:
+        return 0.5 * (xp.log(lengthscale) + 0.5 * math.log(2 * math.pi)) - square / 4
+    constant = 0.5 * math.log(2 * math.pi / nu) + math.lgamma(nu + 0.5) - math.lgamma(nu)
+    decay = (nu + 0.5) * xp.log1p(square / (2 * nu))
+    return 0.5 * (xp.log(lengthscale) + constant - decay)
+
+
+def spectral_slope(kernel: KernelName, frequency: Array, lengthscale: ArrayLike) -> Array:
+    """Derivative of :func:`log_spectral_sd` by the logarithm of the lengthscale, elementwise."""
+    nu, square = _SMOOTHNESS[kernel], (frequency * np.asarray(lengthscale)) ** 2
+    falling = square if nu == math.inf else (2 * nu + 1) * square / (2 * nu + square)
+    return np.asarray(0.5 * (1 - falling))
 
 
 class Mechanism(Protocol):
@@ -209,9 +223,9 @@ class GP:
     triple_order = TRIPLE_ORDER
 
     def __post_init__(self) -> None:
-        if self.kernel not in _DENSITIES:
+        if self.kernel not in _SMOOTHNESS:
             raise ModelError(
-                f"kernel {self.kernel!r} is not known; choose from {', '.join(_DENSITIES)}"
+                f"kernel {self.kernel!r} is not known; choose from {', '.join(_SMOOTHNESS)}"
             )
         if self.size is not None and self.size < 2:
             raise ModelError(f"a GP needs at least 2 basis functions, not {self.size}")
@@ -225,9 +239,7 @@ class GP:
 
     def margin(self, actions: Array, coordinate: Coordinate) -> Basis:
         sines = Sines.of(actions, coordinate, 16)
-        with jax.enable_x64(True):
-            log_sd = log_spectral_sd(self.kernel, sines.frequencies, self.interaction_lengthscale)
-            sd = np.exp(np.asarray(log_sd))
+        sd = np.exp(log_spectral_sd(self.kernel, sines.frequencies, self.interaction_lengthscale))
         return Principal.of(actions, sines, sd, MARGIN_SIZE)
 
 

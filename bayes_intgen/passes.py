@@ -1,7 +1,10 @@
 """Passes over the rows, batch by batch: all that fitting needs of them."""
 
-from collections.abc import Iterator
-from functools import partial
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial, reduce
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -15,17 +18,42 @@ from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.streamed import Rows
 
-ROWS_PER_BATCH = 8192
+ROWS_PER_BATCH = 4096
 
 
-def batches(data: Rows, what: str, progress: bool) -> Iterator[RegimeData]:
-    """The data in pieces, with a bar that counts rows."""
-    with tqdm(
-        total=len(data), desc=what, unit=" rows", unit_scale=True, leave=False, disable=not progress
-    ) as bar:
+def of_batches[T](
+    data: Rows, what: Callable[[RegimeData], T], label: str, progress: bool
+) -> Iterator[T]:
+    """What a function gives of each batch of the data, in order, with a bar that counts rows.
+
+    On all cores, a few batches ahead of the order: NumPy lets other threads run.
+    """
+    workers = os.cpu_count() or 1
+    waiting: deque[tuple[int, Future[T]]] = deque()
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(
+            total=len(data),
+            desc=label,
+            unit=" rows",
+            unit_scale=True,
+            leave=False,
+            disable=not progress,
+        ) as bar,
+    ):
+
+        def first() -> T:
+            rows, future = waiting.popleft()
+            found = future.result()
+            bar.update(rows)
+            return found
+
         for batch in data.batches(ROWS_PER_BATCH):
-            yield batch
-            bar.update(len(batch))
+            waiting.append((len(batch), pool.submit(what, batch)))
+            if len(waiting) > workers:
+                yield first()
+        while waiting:
+            yield first()
 
 
 def sums_over(
@@ -35,13 +63,14 @@ def sums_over(
 
     Beside them stand the lift tests, if there are any.
     """
-    what, of_batch = "Sums over rows", partial(weighted, terms, spread)
+    label, of_batch = "Sums over rows", partial(weighted, terms, spread)
     # Before a pass that may take long: it raises where the model has no place for lift tests.
     known = known_rows(data, terms)
     if isinstance(data, DistributedData):
-        sums = data.sums(of_batch, ROWS_PER_BATCH, what, progress)
+        sums = data.sums(of_batch, ROWS_PER_BATCH, label, progress)
     else:
-        sums = Sums.over(map(of_batch, batches(data, what, progress)))
+        parts = of_batches(data, lambda batch: Sums.over([of_batch(batch)]), label, progress)
+        sums = reduce(Sums.joined, parts)
     return sums._replace(known=known)
 
 
@@ -75,10 +104,11 @@ def residuals(
     terms = posterior.terms
     mean, covariance = posterior.moments(sites)
     relative = covariance / float(sites["noise_sd"]) ** 2
-    pieces = []
-    for batch in batches(data, "Residuals", progress):
+
+    def of_batch(batch: RegimeData) -> Array:
         design = terms.matrix(batch.actions, batch.intervened)
         leverage = ((design @ relative) * design).sum(axis=1)
         residual = batch.outcome - terms.centre - design @ mean
-        pieces.append(residual / np.sqrt(np.clip(1 - leverage, 0.05, 1)))
-    return np.concatenate(pieces)
+        return np.asarray(residual / np.sqrt(np.clip(1 - leverage, 0.05, 1)))
+
+    return np.concatenate(list(of_batches(data, of_batch, "Residuals", progress)))

@@ -47,9 +47,8 @@ class Pilot(NamedTuple):
         progress: bool,
         start: Array | None = None,
     ) -> Self:
-        target = posterior.target
-        mode = target.mode(target.start if start is None else start, progress)
-        return cls(spread, sums, posterior, mode, target.constrain(mode), np.zeros(0))
+        mode = posterior.mode(posterior.start if start is None else start, progress)
+        return cls(spread, sums, posterior, mode, posterior.sites(mode), np.zeros(0))
 
 
 def pilot_fit(

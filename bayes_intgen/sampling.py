@@ -5,7 +5,9 @@ chain lets chains run in parallel without a choice of devices before JAX starts,
 reports progress without a callback from compiled code.
 """
 
+import math
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from threading import Event
@@ -23,6 +25,7 @@ from bayes_intgen.bases import Array
 from bayes_intgen.targets import Potential
 
 Collected = dict[str, NDArray[Any]]
+Energy = Callable[[Array], tuple[float, Array]]
 
 BLOCK = 25
 MAX_TREE_DEPTH = 10
@@ -46,6 +49,7 @@ class Draws(NamedTuple):
 def nuts(
     potential: Potential,
     data: Any,
+    energy: Energy,
     starts: Array,
     inverse_mass: Array,
     *,
@@ -62,6 +66,8 @@ def nuts(
     potential : Potential
     data : pytree of arrays
         Argument of ``potential``.
+    energy : callable
+        The same energy with its gradient, by whatever means: for the starts alone.
     starts : ndarray, shape (chain, D)
         Unconstrained starting points.
     inverse_mass : ndarray, shape (D, D)
@@ -69,7 +75,8 @@ def nuts(
     warmup, draws : int
         Iterations to adapt and to keep, per chain. In the first half of the warmup the
         step size adapts to the given covariance; what all chains saw then improves the
-        covariance, and in the second half the step size adapts to that.
+        covariance, and in the second half the step size adapts to that. All chains then take
+        the geometric mean of the steps that they have found.
     seed : int
     target_accept : float
     progress : bool
@@ -83,6 +90,7 @@ def nuts(
     workers = min(chains, os.cpu_count() or 1)
     keys = jax.random.split(jax.random.key(seed), chains)
     adapting = warmup // 2
+    block = _block(adapting, warmup - adapting, draws)
     stopped = Event()
     bar = tqdm(
         total=chains * (warmup + draws),
@@ -94,29 +102,33 @@ def nuts(
     kernel = _kernel(potential, adapting, target_accept)
     on_device = jax.tree.map(jnp.asarray, data)
 
-    def begin(start: Array, inverse_mass: Array, key: jax.Array) -> HMCState:
-        return kernel.begin(jnp.asarray(start), jnp.asarray(inverse_mass), key, on_device)
+    def begin(starts: Array, inverse_mass: Array, stage: int) -> list[HMCState]:
+        return [
+            kernel.begin(
+                ParamInfo(start, *energy(start)),
+                inverse_mass,
+                jax.random.fold_in(key, stage),
+                on_device,
+            )
+            for start, key in zip(starts, keys, strict=True)
+        ]
 
-    def run(state: HMCState, iterations: int) -> dict[str, NDArray[Any]]:
+    def run(state: HMCState, iterations: int) -> tuple[HMCState, Collected]:
         pieces = []
         # Settings of JAX are those of a thread.
         with jax.enable_x64(True):
-            for done in range(0, iterations, BLOCK):
+            for done in range(0, iterations, block):
                 if stopped.is_set():
                     break
-                count = min(BLOCK, iterations - done)
+                count = min(block, iterations - done)
                 state, piece = kernel.advance(state, on_device, count)
                 pieces.append(jax.tree.map(np.asarray, piece))
                 bar.update(count)
-        return {name: np.concatenate([p[name] for p in pieces]) for name in pieces[0]}
+        return state, {name: np.concatenate([p[name] for p in pieces]) for name in pieces[0]}
 
-    def run_all(starts: Array, inverse_mass: Array, stage: int, iterations: int) -> Collected:
-        states = [
-            begin(starts[chain], inverse_mass, jax.random.fold_in(keys[chain], stage))
-            for chain in range(chains)
-        ]
+    def run_all(states: list[HMCState], iterations: int) -> tuple[list[HMCState], Collected]:
         # NumPyro's kernel keeps what it traces in closures: it is traced by one thread alone.
-        for count in {min(BLOCK, iterations), iterations % BLOCK} - {0}:
+        for count in {min(block, iterations), iterations % block} - {0}:
             kernel.compile(states[0], on_device, count)
         with ThreadPoolExecutor(workers) as pool:
             try:
@@ -125,18 +137,39 @@ def nuts(
                 # An interrupt must not wait for chains to run to their end.
                 stopped.set()
                 raise
-        return {name: np.stack([result[name] for result in results]) for name in results[0]}
+        ended, collected = zip(*results, strict=True)
+        return list(ended), {name: np.stack([c[name] for c in collected]) for name in collected[0]}
 
     with bar:
-        first = run_all(starts, inverse_mass, 0, adapting)["flat"]
-        pooled = _pooled_covariance(first[:, adapting // 3 :], inverse_mass)
-        second = run_all(first[:, -1], pooled, 1, warmup - adapting + draws)
+        _, first = run_all(begin(starts, inverse_mass, 0), adapting)
+        flat = first["flat"]
+        pooled = _pooled_covariance(flat[:, adapting // 3 :], inverse_mass)
+        states, _ = run_all(begin(flat[:, -1], pooled, 1), warmup - adapting)
+        _, collected = run_all(_in_step(states), draws)
 
-    collected = {name: values[:, warmup - adapting :] for name, values in second.items()}
     flat = collected.pop("flat")
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)
     collected["reached_max_treedepth"] = collected["tree_depth"] >= MAX_TREE_DEPTH
     return Draws(flat, collected)
+
+
+def _block(*stages: int) -> int:
+    """Iterations that are run at once: such that all stages are made of whole blocks.
+
+    A block of another length would be compiled once more.
+    """
+    common = math.gcd(*stages)
+    whole = max(size for size in range(1, BLOCK + 1) if common % size == 0)
+    return whole if whole >= BLOCK // 5 else BLOCK
+
+
+def _in_step(states: list[HMCState]) -> list[HMCState]:
+    """The chains with one step size: each alone has found it from few iterations."""
+    step = np.exp(np.mean([np.log(state.adapt_state.step_size) for state in states]))
+    return [
+        state._replace(adapt_state=state.adapt_state._replace(step_size=jnp.asarray(step)))
+        for state in states
+    ]
 
 
 class _Kernel:
@@ -147,10 +180,9 @@ class _Kernel:
         self._compiled: dict[Any, Any] = {}
 
         @jax.jit
-        def begin(start: jax.Array, inverse_mass: jax.Array, key: jax.Array, data: Any) -> HMCState:
-            value, gradient = jax.value_and_grad(potential(data))(start)
+        def begin(start: ParamInfo, inverse_mass: jax.Array, key: jax.Array, data: Any) -> HMCState:
             state: HMCState = init(
-                ParamInfo(start, value, gradient),
+                start,
                 num_warmup=adapting,
                 inverse_mass_matrix=inverse_mass,
                 dense_mass=True,

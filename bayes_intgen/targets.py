@@ -1,4 +1,4 @@
-"""A NumPyro program as a density over a flat vector: its mode, its curvature, its sites.
+"""A NumPyro program as a density over a flat vector, as NUTS sees it.
 
 What is compiled belongs to the program and to the shapes of its arguments, not to a data
 set: a second fit of a program that takes all it needs as arguments compiles nothing.
@@ -12,8 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpyro.infer.util import constrain_fn, potential_energy
-from scipy.optimize import minimize
-from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
 
@@ -21,12 +19,48 @@ from bayes_intgen.bases import Array
 # sites, so that the data are arguments of the compiled program and not constants within it.
 Potential = Callable[[Any], Callable[[jax.Array], jax.Array]]
 Program = Callable[..., None]
-# Names and shapes of the unconstrained sites, in the order in which they are laid flat.
-Layout = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class Layout:
+    """How unconstrained sites are laid flat: one after the other, by name.
+
+    Parameters
+    ----------
+    sites : mapping from site to array
+        Of the shapes that they have.
+    """
+
+    def __init__(self, sites: Mapping[str, Any]) -> None:
+        self.shapes = tuple((name, np.shape(sites[name])) for name in sorted(sites))
+        self.size = sum(int(np.prod(shape)) for _, shape in self.shapes)
+
+    def flat(self, sites: Mapping[str, Any]) -> Array:
+        """Values of every site as one vector, shape (D,)."""
+        return np.concatenate([np.ravel(sites[name]) for name, _ in self.shapes])
+
+    def sites(self, flat: Any) -> dict[str, Any]:
+        """Sites of a flat vector, or of many with any leading shape (..., D)."""
+        found, begin = {}, 0
+        for name, shape in self.shapes:
+            end = begin + int(np.prod(shape))
+            found[name] = flat[..., begin:end].reshape((*flat.shape[:-1], *shape))
+            begin = end
+        return found
+
+    @property
+    def positions(self) -> dict[str, Array]:
+        """Where each site stands in a flat vector."""
+        return {name: np.ravel(index) for name, index in self.sites(np.arange(self.size)).items()}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layout) and self.shapes == other.shapes
+
+    def __hash__(self) -> int:
+        return hash(self.shapes)
 
 
 class Target:
-    """A program's density over unconstrained sites, as NUTS and the search for a mode see it.
+    """A program's density over unconstrained sites.
 
     Parameters
     ----------
@@ -34,66 +68,20 @@ class Target:
         A NumPyro program of arrays and pytrees of arrays.
     arguments : tuple
         What it is called with.
-    start : mapping from site to unconstrained values
+    layout : Layout
         Of every latent site.
     """
 
-    def __init__(
-        self, program: Program, arguments: tuple[Any, ...], start: Mapping[str, Array]
-    ) -> None:
+    def __init__(self, program: Program, arguments: tuple[Any, ...], layout: Layout) -> None:
         self.program = program
         self.arguments = jax.tree.map(jnp.asarray, arguments)
-        self.layout: Layout = tuple((name, np.shape(start[name])) for name in sorted(start))
-        self.start = self.flat(start)
-        self.potential = _potential(program, self.layout)
+        self.layout = layout
+        self.potential = _potential(program, layout)
 
-    def flat(self, sites: Mapping[str, Array]) -> Array:
-        """Unconstrained values of every site as one vector, shape (D,)."""
-        return np.concatenate([np.ravel(sites[name]) for name, _ in self.layout])
-
-    @property
-    def positions(self) -> dict[str, Array]:
-        """Where each site stands in a flat vector."""
-        return {
-            name: np.ravel(index)
-            for name, index in _unflatten(self.layout, np.arange(len(self.start))).items()
-        }
-
-    def gradient(self, flat: Array) -> tuple[float, Array]:
-        """Potential energy and its gradient."""
+    def energy(self, flat: Array) -> tuple[float, Array]:
+        """Potential energy and its gradient, shape (D,)."""
         value, gradient = _value_and_grad(self.potential, self.arguments, jnp.asarray(flat))
         return float(value), np.asarray(gradient)
-
-    def mode(self, start: Array, progress: bool) -> Array:
-        """The point of highest density over the unconstrained sites, shape (D,)."""
-        with tqdm(
-            desc="Search for the mode", unit=" steps", leave=False, disable=not progress
-        ) as bar:
-
-            def energy(flat: Array) -> tuple[float, Array]:
-                bar.update()
-                return self.gradient(flat)
-
-            found = minimize(
-                energy,
-                start,
-                jac=True,
-                method="L-BFGS-B",
-                options={"maxiter": 300, "maxcor": 40, "ftol": 1e-13, "gtol": 1e-2},
-            )
-        return np.asarray(found.x)
-
-    def covariance(self, mode: Array, prior_sd: Array) -> Array:
-        """Inverse curvature at the mode, never much wider than the prior, shape (D, D)."""
-        step = 1e-3 * prior_sd
-        rows = [
-            (self.gradient(mode + shift)[1] - self.gradient(mode - shift)[1]) / (2 * shift[i])
-            for i, shift in enumerate(np.diag(step))
-        ]
-        hessian = (np.array(rows) + np.array(rows).T) / 2 * np.outer(prior_sd, prior_sd)
-        values, vectors = np.linalg.eigh(hessian)
-        root = prior_sd[:, None] * vectors / np.sqrt(np.clip(values, 0.5, None))
-        return np.asarray(root @ root.T)
 
     def constrain(self, flat: Array) -> dict[str, Array]:
         """Sites in their own spaces for flat vectors of any leading shape (..., D)."""
@@ -103,22 +91,13 @@ class Target:
         return {name: np.asarray(v).reshape((*lead, *v.shape[1:])) for name, v in sites.items()}
 
 
-def _unflatten(layout: Layout, flat: Any) -> dict[str, Any]:
-    sites, begin = {}, 0
-    for name, shape in layout:
-        end = begin + int(np.prod(shape))
-        sites[name] = flat[begin:end].reshape(shape)
-        begin = end
-    return sites
-
-
 @lru_cache(maxsize=64)
 def _potential(program: Program, layout: Layout) -> Potential:
     """One function for each program and layout, by which what is compiled is found again."""
 
     def of_data(arguments: Any) -> Callable[[jax.Array], jax.Array]:
         return lambda flat: jnp.asarray(
-            potential_energy(program, arguments, {}, _unflatten(layout, flat))
+            potential_energy(program, arguments, {}, layout.sites(flat))
         )
 
     return of_data
@@ -134,7 +113,6 @@ def _value_and_grad(
 @partial(jax.jit, static_argnums=(0, 1))
 def _constrain(program: Program, layout: Layout, arguments: Any, flat: jax.Array) -> Any:
     def one(flat: jax.Array) -> Any:
-        sites = _unflatten(layout, flat)
-        return constrain_fn(program, arguments, {}, sites, return_deterministic=True)
+        return constrain_fn(program, arguments, {}, layout.sites(flat), return_deterministic=True)
 
     return jax.lax.map(one, flat)

@@ -8,7 +8,8 @@ from scipy.stats import multivariate_normal
 
 import bayes_intgen as bi
 from bayes_intgen.condense import GRID, Condensed, TermEvidence, TermLikelihood, typical_log_scale
-from bayes_intgen.gram import KnownRows, Sums, conditional_moments, draw_coefficients, log_marginal
+from bayes_intgen.conditional import Conditional
+from bayes_intgen.gram import KnownRows, Sums, log_marginal
 
 from conftest import confounded_rows
 
@@ -27,6 +28,11 @@ DROPPED = np.array([2, 3, 5])
 def _float64():
     with jax.enable_x64(True):
         yield
+
+
+def moments(sums: Sums, mean: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    given = Conditional.of(sums, mean, np.log(sd), NOISE)
+    return given.mean, given.covariance
 
 
 def condensed() -> tuple[Sums, Condensed]:
@@ -53,8 +59,8 @@ def test_known_rows_stay_beside_condensed_sums() -> None:
     part = log_marginal(less.sums, MEAN[less.kept], jnp.log(SD[less.kept]), NOISE)
     assert float(part) == pytest.approx(float(whole), rel=1e-11)
     for of_whole, of_part in zip(
-        conditional_moments(sums, MEAN, jnp.log(SD), NOISE),
-        conditional_moments(less.sums, MEAN[less.kept], jnp.log(SD[less.kept]), NOISE),
+        moments(sums, MEAN, SD),
+        moments(less.sums, MEAN[less.kept], SD[less.kept]),
         strict=True,
     ):
         kept = np.ix_(*[less.kept] * of_whole.ndim)
@@ -74,17 +80,11 @@ def test_without_dropped_columns_nothing_changes() -> None:
 def test_completed_draws_have_the_moments_of_all_coefficients() -> None:
     sums, less = condensed()
     count = 40_000
-    keys = jax.random.split(jax.random.key(0), count)
-    kept = np.asarray(
-        jax.vmap(
-            lambda key: draw_coefficients(
-                key, less.sums, MEAN[less.kept], jnp.log(SD[less.kept]), NOISE
-            )
-        )(keys)
-    )
+    given = Conditional.of(less.sums, MEAN[less.kept], np.log(SD[less.kept]), NOISE)
+    kept = given.draws(np.random.default_rng(0).standard_normal((len(less.kept), count))).T
     rng = np.random.default_rng(1)
     draws = less.complete(kept[None], np.full((1, count), NOISE), rng)[0]
-    mean, covariance = map(np.asarray, conditional_moments(sums, MEAN, jnp.log(SD), NOISE))
+    mean, covariance = moments(sums, MEAN, SD)
     sd = np.sqrt(np.diag(covariance))
     assert (np.abs(draws.mean(axis=0) - mean) < 4 * sd / np.sqrt(count)).all()
     expected = covariance / np.outer(sd, sd)
@@ -98,7 +98,7 @@ def test_the_evidence_of_a_term_is_that_of_the_dense_density() -> None:
     sd = SD.copy()
     sd[own] = scale
     sums = Sums.over([(X, Y, W)])
-    mean, covariance = map(np.asarray, conditional_moments(sums, MEAN, jnp.log(sd), NOISE))
+    mean, covariance = moments(sums, MEAN, sd)
     likelihood = TermLikelihood.of(mean[own], covariance[own, own], scale)
     found = TermEvidence.of(likelihood, log_median, sigma)
 
@@ -121,8 +121,8 @@ def test_the_evidence_of_a_term_is_that_of_the_dense_density() -> None:
     def weighed_variance(value: float) -> float:
         trial = sd.copy()
         trial[own] = value
-        _, total = conditional_moments(sums, MEAN, jnp.log(trial), NOISE)
-        return float(np.trace(precision @ np.asarray(total)[own, own]))
+        _, total = moments(sums, MEAN, trial)
+        return float(np.trace(precision @ total[own, own]))
 
     mixture = sum(w * weighed_variance(s) for w, s in zip(weight, scales, strict=True))
     assert weighed_variance(found.scale) == pytest.approx(mixture, rel=0.005)

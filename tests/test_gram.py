@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from bayes_intgen.gram import (
-    KnownRows,
-    Sums,
-    _inverse_factor,
-    conditional_moments,
-    draw_coefficients,
-    log_marginal,
-)
+from bayes_intgen.gram import KnownRows, Sums, _inverse_factor, log_marginal
 
 RNG = np.random.default_rng(0)
 N, P = 40, 6
@@ -96,32 +89,6 @@ def test_a_vanishing_scale_removes_its_column() -> None:
     assert np.isfinite(np.asarray(gradient)).all()
 
 
-def exact_moments() -> tuple[np.ndarray, np.ndarray]:
-    precision = X.T @ np.diag(W / NOISE**2) @ X + np.diag(np.exp(-2 * LOG_SD))
-    covariance = np.linalg.inv(precision)
-    mean = covariance @ (X.T @ (W / NOISE**2 * Y) + np.exp(-2 * LOG_SD) * MEAN)
-    return mean, covariance
-
-
-def test_conditional_moments_are_those_of_bayesian_regression() -> None:
-    mean, covariance = conditional_moments(sums(), MEAN, jnp.asarray(LOG_SD), NOISE)
-    np.testing.assert_allclose(mean, exact_moments()[0], rtol=1e-9)
-    np.testing.assert_allclose(covariance, exact_moments()[1], rtol=1e-9, atol=1e-14)
-
-
-def test_draws_have_the_conditional_moments() -> None:
-    count = 20_000
-    draw = jax.vmap(lambda key: draw_coefficients(key, sums(), MEAN, jnp.asarray(LOG_SD), NOISE))
-    draws = np.asarray(draw(jax.random.split(jax.random.key(0), count)))
-    mean, covariance = exact_moments()
-    sd = np.sqrt(np.diag(covariance))
-    assert (np.abs(draws.mean(axis=0) - mean) < 4 * sd / np.sqrt(count)).all()
-    correlation = covariance / np.outer(sd, sd)
-    # The standard error of a sample correlation is at most 1 / sqrt(n).
-    assert (np.abs(np.corrcoef(draws.T) - correlation) < 4.5 / np.sqrt(count)).all()
-    np.testing.assert_allclose(draws.std(axis=0), sd, rtol=4 / np.sqrt(2 * count))
-
-
 L = 3
 KNOWN_X, KNOWN_Y = RNG.normal(size=(L, P)), RNG.normal(size=L)
 KNOWN_SD = np.array([0.01, 0.5, 30.0])
@@ -162,16 +129,6 @@ def test_the_gradient_with_known_rows_is_that_of_the_dense_density() -> None:
         assert float(towards_log_sd[p]) == pytest.approx(expected, rel=1e-5, abs=1e-6)
     ends = dense_with_known(LOG_SD, NOISE + step), dense_with_known(LOG_SD, NOISE - step)
     assert float(towards_noise) == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-6)
-
-
-def test_moments_given_known_rows_are_those_of_bayesian_regression() -> None:
-    mean, covariance = conditional_moments(with_known(), MEAN, jnp.asarray(LOG_SD), NOISE)
-    x, y = np.concatenate([X, KNOWN_X]), np.concatenate([Y, KNOWN_Y])
-    weights = np.concatenate([W / NOISE**2, KNOWN_SD**-2.0])
-    expected = np.linalg.inv((x.T * weights) @ x + np.diag(np.exp(-2 * LOG_SD)))
-    information = x.T @ (weights * y) + np.exp(-2 * LOG_SD) * MEAN
-    np.testing.assert_allclose(covariance, expected, rtol=1e-7, atol=1e-13)
-    np.testing.assert_allclose(mean, expected @ information, rtol=1e-8)
 
 
 def test_known_rows_follow_columns() -> None:

@@ -1,10 +1,14 @@
 import jax
 import numpy as np
 import pytest
+from numpyro.contrib.hsgp.spectral_densities import (
+    spectral_density_matern,
+    spectral_density_squared_exponential,
+)
 
 import bayes_intgen as bi
 from bayes_intgen.bases import Coordinate, Sines
-from bayes_intgen.mechanisms import log_spectral_sd, paired
+from bayes_intgen.mechanisms import log_spectral_sd, paired, spectral_slope
 
 RNG = np.random.default_rng(0)
 ACTIONS = RNG.normal(size=(2000, 2)) * [1.0, 100.0]
@@ -27,8 +31,7 @@ def both(mechanism, actions, axes):
 def test_the_basis_reproduces_the_kernel(kernel) -> None:
     sines = Sines.of(ACTIONS[:, :1], AXES[0], size=120)
     lengthscale = 1.0
-    with jax.enable_x64(True):
-        sd = np.exp(np.asarray(log_spectral_sd(kernel, sines.frequencies, lengthscale)))
+    sd = np.exp(log_spectral_sd(kernel, sines.frequencies, lengthscale))
     low, high = AXES[0].ends
     # Differences from the middle of the range: centring cancels in them.
     at = np.linspace(low / 2, high / 2, 7)
@@ -39,13 +42,29 @@ def test_the_basis_reproduces_the_kernel(kernel) -> None:
     np.testing.assert_allclose(distance, expected, atol=0.02)
 
 
-def test_a_long_lengthscale_has_finite_gradients() -> None:
-    sines = Sines.of(ACTIONS[:, :1], AXES[0])
-    with jax.enable_x64(True):
-        slope = jax.jacobian(
-            lambda x: log_spectral_sd("squared_exponential", sines.frequencies, x)
-        )(60.0)
-    assert np.isfinite(np.asarray(slope)).all()
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_spectral_densities_are_the_librarys_and_their_slopes_theirs(kernel) -> None:
+    frequency, step = np.linspace(0.01, 5, 40), 1e-6
+    nu = {"matern32": 1.5, "matern52": 2.5}.get(kernel)
+    for lengthscale in (0.3, 1.0, 2.5):
+        with jax.enable_x64(True):
+            density = (
+                spectral_density_squared_exponential(1, frequency[:, None], 1.0, lengthscale)
+                if nu is None
+                else spectral_density_matern(1, nu, frequency[:, None], 1.0, lengthscale)
+            )
+        found = log_spectral_sd(kernel, frequency, lengthscale)
+        np.testing.assert_allclose(found, np.log(np.asarray(density)) / 2, rtol=1e-9, atol=1e-12)
+        ends = [log_spectral_sd(kernel, frequency, lengthscale * np.exp(s)) for s in (step, -step)]
+        slope = (ends[0] - ends[1]) / (2 * step)
+        np.testing.assert_allclose(
+            spectral_slope(kernel, frequency, lengthscale), slope, rtol=1e-6, atol=1e-8
+        )
+
+
+def test_a_density_that_underflows_has_a_logarithm() -> None:
+    found = log_spectral_sd("squared_exponential", np.array([50.0]), 60.0)
+    assert found[0] == pytest.approx(-((50 * 60) ** 2) / 4, rel=1e-5)
 
 
 @pytest.mark.parametrize(

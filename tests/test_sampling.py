@@ -1,8 +1,7 @@
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from bayes_intgen.sampling import nuts
+from bayes_intgen.sampling import _block, nuts
 
 CHAINS, DRAWS = 4, 400
 
@@ -12,12 +11,13 @@ def normal(precision):
 
 
 def sample(covariance: np.ndarray, guess: np.ndarray, seed: int = 0):
-    precision = jnp.asarray(np.linalg.inv(covariance))
+    precision = np.linalg.inv(covariance)
     size = len(covariance)
     with jax.enable_x64(True):
         return nuts(
             normal,
-            jnp.asarray(np.asarray(precision), dtype=jnp.float64),
+            precision,
+            lambda z: (float(0.5 * z @ precision @ z), precision @ z),
             np.random.default_rng(seed).normal(size=(CHAINS, size)),
             guess,
             warmup=200,
@@ -58,3 +58,15 @@ def test_the_seed_decides_the_draws() -> None:
     assert not np.isclose(one, other).any()
     # Chains differ from each other.
     assert len(np.unique(one[:, -1, 0])) == CHAINS
+
+
+def test_all_chains_take_the_same_step() -> None:
+    step = sample(np.diag([1.0, 4.0]), np.eye(2)).statistics["step_size"]
+    assert np.ptp(step) == 0
+
+
+def test_stages_are_made_of_whole_blocks_where_they_can_be() -> None:
+    assert _block(75, 75, 500) == 25
+    assert _block(10, 10, 20) == 10
+    assert _block(50, 50, 60) == 10
+    assert _block(75, 75, 499) == 25

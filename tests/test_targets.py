@@ -6,7 +6,7 @@ import numpyro.distributions as dist
 import pytest
 from scipy.stats import lognorm, norm
 
-from bayes_intgen.targets import Target
+from bayes_intgen.targets import Layout, Target
 
 
 def program(observed: jax.Array) -> None:
@@ -26,8 +26,11 @@ def _float64():
         yield
 
 
+LAYOUT = Layout({"sd": np.array(0.5), "centre": np.zeros(2)})
+
+
 def target() -> Target:
-    return Target(program, (OBSERVED,), {"sd": np.array(0.5), "centre": np.zeros(2)})
+    return Target(program, (OBSERVED,), LAYOUT)
 
 
 def test_the_density_is_the_programs_on_the_unconstrained_scale() -> None:
@@ -39,31 +42,31 @@ def test_the_density_is_the_programs_on_the_unconstrained_scale() -> None:
         + lognorm.logpdf(sd, 1.0, scale=np.exp(0.5))
         + at[2]
     )
-    value, gradient = target().gradient(at)
+    value, gradient = target().energy(at)
     assert -value == pytest.approx(expected, rel=1e-12)
     step = 1e-6
     slopes = [
-        (target().gradient(at + e)[0] - target().gradient(at - e)[0]) / (2 * step)
+        (target().energy(at + e)[0] - target().energy(at - e)[0]) / (2 * step)
         for e in step * np.eye(3)
     ]
     np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-6)
 
 
-def test_mode_curvature_and_sites() -> None:
-    found = target()
-    mode = found.mode(found.start, progress=False)
-    precision = 1 / 4 + 3
-    np.testing.assert_allclose(mode, [*OBSERVED.sum(axis=0) / precision, 0.5], atol=1e-3)
-    covariance = found.covariance(mode, np.array([2.0, 2.0, 1.0]))
-    np.testing.assert_allclose(covariance, np.diag([1 / precision, 1 / precision, 1]), rtol=1e-4)
-    sites = found.constrain(np.tile(mode, (4, 5, 1)))
+def test_sites_of_flat_vectors() -> None:
+    flat = np.tile([0.3, -0.7, 0.9], (4, 5, 1))
+    sites = target().constrain(flat)
     assert {name: v.shape for name, v in sites.items()} == {
         "centre": (4, 5, 2), "sd": (4, 5), "variance": (4, 5),
     }  # fmt: skip
-    np.testing.assert_allclose(sites["variance"], np.exp(2 * mode[2]))
-    assert {name: index.tolist() for name, index in found.positions.items()} == {
+    np.testing.assert_allclose(sites["variance"], np.exp(2 * 0.9))
+    assert {name: index.tolist() for name, index in LAYOUT.positions.items()} == {
         "centre": [0, 1], "sd": [2],
     }  # fmt: skip
+    unconstrained = LAYOUT.sites(flat)
+    np.testing.assert_array_equal(unconstrained["centre"], sites["centre"])
+    np.testing.assert_allclose(np.exp(unconstrained["sd"]), sites["sd"])
+    one = {name: values[1, 2] for name, values in unconstrained.items()}
+    np.testing.assert_array_equal(LAYOUT.flat(one), flat[1, 2])
 
 
 def test_the_same_shapes_compile_once() -> None:
@@ -73,13 +76,12 @@ def test_the_same_shapes_compile_once() -> None:
         calls.append(None)
         program(observed)
 
-    start = {"sd": np.array(0.5), "centre": np.zeros(2)}
-    first, again = (Target(counted, (OBSERVED + i,), start) for i in range(2))
-    one = first.gradient(first.start)[0]
+    first, again = (Target(counted, (OBSERVED + i,), LAYOUT) for i in range(2))
+    one = first.energy(np.zeros(3))[0]
     traced = len(calls)
-    assert again.gradient(again.start)[0] != one
+    assert again.energy(np.zeros(3))[0] != one
     assert len(calls) == traced > 0
-    other = Target(counted, (OBSERVED[:2],), start)
-    other.gradient(other.start)
+    other = Target(counted, (OBSERVED[:2],), LAYOUT)
+    other.energy(np.zeros(3))
     assert len(calls) > traced
     assert jnp.isfinite(one)

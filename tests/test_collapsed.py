@@ -1,0 +1,74 @@
+import jax
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.noise import ConstantSpread
+from bayes_intgen.passes import sums_over
+
+
+def collapsed(data: bi.RegimeData, **model: object) -> Collapsed:
+    chosen = bi.models.additive(intercept=(1.5, 0.3), **model)
+    terms = chosen.decompose(data)
+    return Collapsed(chosen, terms, sums_over(data, terms, ConstantSpread(), progress=False))
+
+
+MODELS = [
+    {},
+    {"prior": "spline"},
+    {"prior": bi.GP(kernel="matern32"), "bias": {"red": bi.GP(kernel="matern52")}},
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=["gp", "spline", "matern"])
+@pytest.mark.parametrize("lifted", [False, True])
+def test_the_energy_in_closed_form_is_that_of_the_program(data, model, lifted) -> None:
+    if lifted:
+        data = data.add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.05)
+    posterior = collapsed(data, **model)
+    rng = np.random.default_rng(0)
+    at = posterior.start + rng.normal(size=len(posterior.start)) * 0.7
+    value, gradient = posterior.energy(at)
+    with jax.enable_x64(True):
+        # The program's arrays are padded: that changes nothing.
+        expected, slopes = posterior.target.energy(at)
+    assert value == pytest.approx(expected, rel=1e-11)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-8)
+    # Negative control: the other point's.
+    assert value != pytest.approx(posterior.energy(posterior.start)[0], rel=1e-6)
+
+
+def test_the_mode_and_the_curvature_there(data) -> None:
+    posterior = collapsed(data, prior="linear")
+    mode = posterior.mode(posterior.start, progress=False)
+    lowest, gradient = posterior.energy(mode)
+    assert np.abs(gradient * posterior.prior_sd).max() < 0.05
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        assert posterior.energy(mode + 0.3 * rng.normal(size=len(mode)))[0] > lowest
+    precision = np.linalg.inv(posterior.covariance(mode))
+    step = 1e-4 * np.eye(len(mode))
+    second = [
+        (posterior.energy(mode + e)[0] + posterior.energy(mode - e)[0] - 2 * lowest) / 1e-8
+        for e in step
+    ]
+    # Directions that the data leave alone are as wide as the prior, up to the cut.
+    known = np.array(second) * posterior.prior_sd**2 > 0.8
+    assert known.sum() > 3
+    np.testing.assert_allclose(np.diag(precision)[known], np.array(second)[known], rtol=0.05)
+
+
+def test_a_point_of_other_terms_starts_where_they_ended(data) -> None:
+    posterior = collapsed(data)
+    fewer = Collapsed(
+        bi.models.additive(intercept=(1.5, 0.3)),
+        posterior.terms.without({"phi(red)"}),
+        posterior.sums,
+    )
+    sites = fewer.sites(fewer.start + 0.1)
+    found = posterior.point(sites, fewer.terms)
+    new = posterior.layout.positions["scale"][posterior.terms.scaled.index("phi(red)")]
+    expected = posterior.start + 0.1
+    expected[new] = posterior.start[new]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)

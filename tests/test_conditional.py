@@ -1,0 +1,86 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bayes_intgen.conditional import Conditional
+from bayes_intgen.gram import KnownRows, Sums, log_marginal
+
+RNG = np.random.default_rng(0)
+N, P, L = 40, 6, 3
+X, Y, W = RNG.normal(size=(N, P)), RNG.normal(size=N) + 2, RNG.uniform(0.5, 2, size=N)
+KNOWN_X, KNOWN_Y = RNG.normal(size=(L, P)), RNG.normal(size=L)
+KNOWN_SD = np.array([0.01, 0.5, 30.0])
+MEAN, LOG_SD, NOISE = RNG.normal(size=P), RNG.normal(size=P), 0.7
+
+both = pytest.mark.parametrize("known", [False, True], ids=["rows", "known rows too"])
+
+
+def sums(known: bool) -> Sums:
+    found = Sums.over([(X, Y, W)])
+    rows = KnownRows(KNOWN_X / KNOWN_SD[:, None], KNOWN_Y / KNOWN_SD, np.log(KNOWN_SD))
+    return found._replace(known=rows) if known else found
+
+
+def given(known: bool) -> Conditional:
+    return Conditional.of(sums(known), MEAN, LOG_SD, NOISE)
+
+
+def exact_moments(known: bool) -> tuple[np.ndarray, np.ndarray]:
+    x, y, weights = X, Y, W / NOISE**2
+    if known:
+        x, y = np.concatenate([X, KNOWN_X]), np.concatenate([Y, KNOWN_Y])
+        weights = np.concatenate([weights, KNOWN_SD**-2.0])
+    covariance = np.linalg.inv((x.T * weights) @ x + np.diag(np.exp(-2 * LOG_SD)))
+    return covariance @ (x.T @ (weights * y) + np.exp(-2 * LOG_SD) * MEAN), covariance
+
+
+@both
+def test_moments_are_those_of_bayesian_regression(known) -> None:
+    mean, covariance = exact_moments(known)
+    np.testing.assert_allclose(given(known).mean, mean, rtol=1e-8)
+    np.testing.assert_allclose(given(known).covariance, covariance, rtol=1e-7, atol=1e-13)
+
+
+@both
+def test_evidence_and_gradient_are_those_that_are_differentiated(known) -> None:
+    def density(log_sd: jax.Array, log_noise: jax.Array) -> jax.Array:
+        return log_marginal(sums(known), MEAN, log_sd, jnp.exp(log_noise))
+
+    with jax.enable_x64(True):
+        value, slopes = jax.value_and_grad(density, argnums=(0, 1))(
+            jnp.asarray(LOG_SD), jnp.log(NOISE)
+        )
+        # Negative control: another noise.
+        other = float(density(jnp.asarray(LOG_SD), jnp.log(NOISE) + 1e-4))
+    found = given(known)
+    assert found.log_evidence == pytest.approx(float(value), rel=1e-12)
+    assert found.log_evidence != pytest.approx(other, rel=1e-12)
+    towards_log_sd, towards_noise = found.gradient()
+    np.testing.assert_allclose(towards_log_sd, np.asarray(slopes[0]), rtol=1e-9, atol=1e-10)
+    assert towards_noise == pytest.approx(float(slopes[1]), rel=1e-9)
+
+
+@both
+def test_draws_have_the_moments(known) -> None:
+    count = 20_000
+    draws = given(known).draws(np.random.default_rng(1).standard_normal((P, count)))
+    mean, covariance = exact_moments(known)
+    sd = np.sqrt(np.diag(covariance))
+    assert (np.abs(draws.mean(axis=1) - mean) < 4 * sd / np.sqrt(count)).all()
+    correlation = covariance / np.outer(sd, sd)
+    # The standard error of a sample correlation is at most 1 / sqrt(n).
+    assert (np.abs(np.corrcoef(draws) - correlation) < 4.5 / np.sqrt(count)).all()
+    np.testing.assert_allclose(draws.std(axis=1), sd, rtol=4 / np.sqrt(2 * count))
+
+
+def test_a_vanishing_scale_removes_its_column() -> None:
+    vanished = LOG_SD.copy()
+    vanished[2] = -700
+    keep = np.arange(P) != 2
+    found = Conditional.of(sums(False), 0 * MEAN, vanished, NOISE)
+    less = Conditional.of(Sums.over([(X[:, keep], Y, W)]), np.zeros(P - 1), LOG_SD[keep], NOISE)
+    assert found.log_evidence == pytest.approx(less.log_evidence, rel=1e-12)
+    towards_log_sd, _ = found.gradient()
+    np.testing.assert_allclose(towards_log_sd[keep], less.gradient()[0], rtol=1e-9)
+    assert towards_log_sd[2] == 0
