@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
+from os import PathLike
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bayes_intgen.bases import Array
+from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.condense import Condensed, TermEvidence, TermLikelihood, typical_log_scale
 from bayes_intgen.decomposition import Decomposition
@@ -57,6 +59,7 @@ def fit(
     collapse: bool | None = None,
     simplify: bool = True,
     progress: bool = True,
+    checkpoint: str | PathLike[str] | None = None,
 ) -> Posterior:
     """Sample the posterior of a model with NUTS.
 
@@ -89,6 +92,9 @@ def fit(
         coefficients are integrated out.
     progress : bool
         Whether to report on standard error what is being done.
+    checkpoint : path, optional
+        A folder in which the chains are kept as they grow. Where a fit was stopped or killed, the
+        same call goes on from there, to the draws that it would have had.
 
     Returns
     -------
@@ -100,6 +106,8 @@ def fit(
         Where ``data`` is no RegimeData, or the actions determine the outcome exactly.
     ModelError
         Where the model does not fit the data, or a setting makes no sense.
+    SavedFitError
+        Where ``checkpoint`` holds another fit.
 
     Warns
     -----
@@ -139,6 +147,7 @@ def fit(
         collapse=collapse,
         simplify=simplify,
         progress=progress,
+        checkpoint=checkpoint,
     )
     effect = posterior.effect(_probes(data), _asked(data, model))
     warn_of_problems(posterior.tree, effect)
@@ -158,6 +167,7 @@ def fit_decomposed(
     collapse: bool | None = None,
     simplify: bool = True,
     progress: bool = True,
+    checkpoint: str | PathLike[str] | None = None,
 ) -> Posterior:
     """As :func:`fit`, for terms that were decomposed already, and without diagnostics."""
     for name, value, least in (
@@ -189,6 +199,10 @@ def fit_decomposed(
         bool(simplify),
         bool(progress),
     )
+    # Before what takes long: it raises where the folder holds another fit.
+    kept = (
+        None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings._asdict())
+    )
     # Chains share the cores; a BLAS that spreads each small factorisation over all of them
     # too, as it does by default, makes everything wait for everything.
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
@@ -198,7 +212,7 @@ def fit_decomposed(
         pilot = pilot_fit(data, held, model, terms, candidates, settings.progress)
         terms = pilot.posterior.terms
         sample = _sample_collapsed if collapse else _sample_written_out
-        sampled = sample(data, model, terms, pilot, settings)
+        sampled = sample(data, model, terms, pilot, settings, kept or None)
     return Posterior(
         assemble(
             data,
@@ -279,7 +293,12 @@ def _starts(mode: Array, covariance: Array, settings: Settings) -> Array:
 
 
 def _nuts(
-    target: Target, energy: Energy, mode: Array, covariance: Array, settings: Settings
+    target: Target,
+    energy: Energy,
+    mode: Array,
+    covariance: Array,
+    settings: Settings,
+    checkpoint: Checkpoint | None,
 ) -> Draws:
     return nuts(
         target.potential,
@@ -292,6 +311,7 @@ def _nuts(
         seed=settings.seed,
         target_accept=settings.target_accept,
         progress=settings.progress,
+        checkpoint=checkpoint,
     )
 
 
@@ -306,7 +326,12 @@ class _Sampled(NamedTuple):
 
 
 def _sample_collapsed(
-    data: Rows, model: Model, terms: Decomposition, pilot: Pilot, settings: Settings
+    data: Rows,
+    model: Model,
+    terms: Decomposition,
+    pilot: Pilot,
+    settings: Settings,
+    checkpoint: Checkpoint | None,
 ) -> _Sampled:
     """The hyperparameters by NUTS, then the coefficients exactly."""
     fixed: dict[str, float] = {}
@@ -325,7 +350,7 @@ def _sample_collapsed(
     posterior = Collapsed(model, kept, condensed.sums)
     mode = posterior.mode(posterior.point(pilot.sites, pilot.posterior.terms), settings.progress)
     covariance = posterior.covariance(mode)
-    sampled = _nuts(posterior.target, posterior.energy, mode, covariance, settings)
+    sampled = _nuts(posterior.target, posterior.energy, mode, covariance, settings, checkpoint)
     sites = posterior.sites(sampled.flat)
 
     def of_chain(chain: int) -> Array:
@@ -340,7 +365,12 @@ def _sample_collapsed(
 
 
 def _sample_written_out(
-    data: Rows, model: Model, terms: Decomposition, pilot: Pilot, settings: Settings
+    data: Rows,
+    model: Model,
+    terms: Decomposition,
+    pilot: Pilot,
+    settings: Settings,
+    checkpoint: Checkpoint | None,
 ) -> _Sampled:
     """The generative program itself, started from the Gaussian pilot."""
     data = data.held
@@ -371,7 +401,7 @@ def _sample_written_out(
     weights = layout.positions["weights"]
     covariance[np.ix_(weights, weights)] = spread / np.outer(sd, sd)
 
-    sampled = _nuts(target, target.energy, layout.flat(start), covariance, settings)
+    sampled = _nuts(target, target.energy, layout.flat(start), covariance, settings, checkpoint)
     sites = target.constrain(sampled.flat)
     sites.pop("weights")
     coefficients = sites.pop("coefficients")

@@ -22,9 +22,9 @@ from numpyro.infer.util import ParamInfo
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
+from bayes_intgen.checkpoint import Checkpoint, Collected
 from bayes_intgen.targets import Potential
 
-Collected = dict[str, NDArray[Any]]
 Energy = Callable[[Array], tuple[float, Array]]
 
 BLOCK = 25
@@ -58,6 +58,7 @@ def nuts(
     seed: int,
     target_accept: float,
     progress: bool,
+    checkpoint: Checkpoint | None = None,
 ) -> Draws:
     """Run one NUTS chain from each start; to be called in the caller's 64-bit scope.
 
@@ -81,6 +82,8 @@ def nuts(
     target_accept : float
     progress : bool
         Whether to show a progress bar.
+    checkpoint : Checkpoint, optional
+        Keeps every block of iterations that is done, and has those of an earlier run.
 
     Returns
     -------
@@ -113,26 +116,38 @@ def nuts(
             for start, key in zip(starts, keys, strict=True)
         ]
 
-    def run(state: HMCState, iterations: int) -> tuple[HMCState, Collected]:
-        pieces = []
+    def run(chain: int, stage: str, state: HMCState, iterations: int) -> tuple[HMCState, Collected]:
+        pieces: list[Collected] = []
         # Settings of JAX are those of a thread.
         with jax.enable_x64(True):
-            for done in range(0, iterations, block):
+            found = checkpoint and checkpoint.read(stage, chain, state)
+            if found:
+                state, earlier = found
+                pieces.append(earlier)
+                bar.update(len(earlier["flat"]))
+            begun = sum(len(piece["flat"]) for piece in pieces)
+            for done in range(begun, iterations, block):
                 if stopped.is_set():
                     break
                 count = min(block, iterations - done)
                 state, piece = kernel.advance(state, on_device, count)
                 pieces.append(jax.tree.map(np.asarray, piece))
+                if checkpoint is not None:
+                    pieces = [_concatenated(pieces)]
+                    checkpoint.write(stage, chain, state, pieces[0])
                 bar.update(count)
-        return state, {name: np.concatenate([p[name] for p in pieces]) for name in pieces[0]}
+        return state, _concatenated(pieces)
 
-    def run_all(states: list[HMCState], iterations: int) -> tuple[list[HMCState], Collected]:
+    def run_all(
+        stage: str, states: list[HMCState], iterations: int
+    ) -> tuple[list[HMCState], Collected]:
         # NumPyro's kernel keeps what it traces in closures: it is traced by one thread alone.
         for count in {min(block, iterations), iterations % block} - {0}:
             kernel.compile(states[0], on_device, count)
         with ThreadPoolExecutor(workers) as pool:
             try:
-                results = list(pool.map(run, states, [iterations] * chains))
+                every = range(chains), [stage] * chains, states, [iterations] * chains
+                results = list(pool.map(run, *every))
             except BaseException:
                 # An interrupt must not wait for chains to run to their end.
                 stopped.set()
@@ -141,16 +156,20 @@ def nuts(
         return list(ended), {name: np.stack([c[name] for c in collected]) for name in collected[0]}
 
     with bar:
-        _, first = run_all(begin(starts, inverse_mass, 0), adapting)
+        _, first = run_all("steps", begin(starts, inverse_mass, 0), adapting)
         flat = first["flat"]
         pooled = _pooled_covariance(flat[:, adapting // 3 :], inverse_mass)
-        states, _ = run_all(begin(flat[:, -1], pooled, 1), warmup - adapting)
-        _, collected = run_all(_in_step(states), draws)
+        states, _ = run_all("covariance", begin(flat[:, -1], pooled, 1), warmup - adapting)
+        _, collected = run_all("draws", _in_step(states), draws)
 
     flat = collected.pop("flat")
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)
     collected["reached_max_treedepth"] = collected["tree_depth"] >= MAX_TREE_DEPTH
     return Draws(flat, collected)
+
+
+def _concatenated(pieces: list[Collected]) -> Collected:
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
 def _block(*stages: int) -> int:

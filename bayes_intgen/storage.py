@@ -1,7 +1,6 @@
 """Saved fits: one netCDF file, written whole or not at all, read without executing it."""
 
 import os
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -10,6 +9,7 @@ import xarray as xr
 from packaging.version import InvalidVersion, Version
 
 from bayes_intgen.errors import SavedFitError
+from bayes_intgen.atomic import whole_file
 from bayes_intgen.posterior import Posterior
 
 _ENGINE: Literal["h5netcdf"] = "h5netcdf"
@@ -27,18 +27,8 @@ def save(posterior: Posterior, path: str | os.PathLike[str]) -> None:
     --------
     >>> save(posterior, folder / "fit.nc")
     """
-    target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    os.close(handle)
-    partial = Path(name)
-    try:
+    with whole_file(path) as partial:
         posterior.tree.to_netcdf(partial, engine=_ENGINE)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.chmod(0o666 & ~_umask())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load(path: str | os.PathLike[str]) -> Posterior:
@@ -107,9 +97,3 @@ def _check_origin(source: Path, tree: xr.DataTree) -> None:
         raise SavedFitError(
             f"{source} was written by bayes-intgen {written}; this is {here}: upgrade to read it"
         )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,0 +1,134 @@
+"""Chains of a fit that has not ended yet, in a folder: a killed fit goes on where it was.
+
+Each chain writes one file a stage, after every block of iterations: all that the stage has
+drawn so far, and the state of the sampler, whose random key is part of it. What is drawn after
+that is the same whether the process that drew it was killed in between or not. What comes before
+the chains is computed anew: it depends on the data, the model and the settings alone.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+from numpyro.infer.hmc import HMCState
+
+from bayes_intgen import serialise
+from bayes_intgen.errors import SavedFitError
+from bayes_intgen.atomic import whole_file
+from bayes_intgen.models import Model
+from bayes_intgen.streamed import Rows
+
+Collected = dict[str, NDArray[Any]]
+
+
+class Checkpoint:
+    """A folder with the chains of one fit; open it with :meth:`of`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @classmethod
+    def of(
+        cls,
+        folder: str | os.PathLike[str],
+        data: Rows,
+        model: Model,
+        settings: Mapping[str, Any],
+    ) -> Self:
+        """The folder of a fit, made where it is not there.
+
+        Raises
+        ------
+        SavedFitError
+            Where it holds the chains of another fit.
+        """
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        mine = _described(data, model, settings)
+        label = path / "fit.json"
+        if label.exists():
+            try:
+                theirs = json.loads(label.read_text())
+            except ValueError as error:
+                raise SavedFitError(f"{label} cannot be read; take another folder") from error
+            differ = sorted(key for key in mine if mine[key] != theirs.get(key))
+            if differ:
+                raise SavedFitError(
+                    f"{path} holds a fit with other {', '.join(differ)}; take another folder, or "
+                    "delete it to begin anew"
+                )
+        elif any(file.suffix != ".part" for file in path.iterdir()):
+            raise SavedFitError(f"{path} holds other files; take an empty folder")
+        else:
+            with whole_file(label) as partial:
+                partial.write_text(json.dumps(mine))
+        return cls(path)
+
+    def read(self, stage: str, chain: int, like: HMCState) -> tuple[HMCState, Collected] | None:
+        """State and draws of a chain's stage as they were last written; None where never.
+
+        ``like`` is a state of the same sampler: it gives the structure.
+
+        Raises
+        ------
+        SavedFitError
+            Where the file cannot be read.
+        """
+        path = self._path(stage, chain)
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = dict(stored)
+            leaves, structure = jax.tree.flatten(like)
+            states = [arrays.pop(f"state{i}") for i in range(len(leaves))]
+        except (ValueError, OSError, KeyError, EOFError) as error:
+            raise SavedFitError(
+                f"{path} cannot be read ({error}); delete it, and the chain's stage begins anew"
+            ) from error
+        restored = [
+            jax.random.wrap_key_data(value) if _is_key(leaf) else jnp.asarray(value)
+            for leaf, value in zip(leaves, states, strict=True)
+        ]
+        return jax.tree.unflatten(structure, restored), arrays
+
+    def write(self, stage: str, chain: int, state: HMCState, collected: Collected) -> None:
+        """Keep what a chain's stage has drawn so far, and the sampler's state."""
+        leaves = [
+            jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(state)
+        ]
+        arrays: dict[str, Any] = {f"state{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
+        with whole_file(self._path(stage, chain)) as partial, partial.open("wb") as file:
+            np.savez(file, **{**arrays, **collected})
+
+    def _path(self, stage: str, chain: int) -> Path:
+        return self._folder / f"{stage}-{chain}.npz"
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _described(data: Rows, model: Model, settings: Mapping[str, Any]) -> dict[str, str]:
+    """What makes a fit what it is: the same draws follow from the same of all these."""
+    held = data.held
+    digest = hashlib.sha256()
+    for array in (held.actions, held.outcome, held.intervened):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    rows = [data.names, data.outcome_name, len(data), *map(repr, data.lift_tests)]
+    digest.update(json.dumps([*rows, list(data.regimes.values())]).encode())
+    libraries = {name: version(name) for name in ("bayes-intgen", "numpyro", "jax", "numpy")}
+    return {
+        "data": digest.hexdigest(),
+        "model": serialise.dumps(model),
+        "settings": json.dumps({k: v for k, v in settings.items() if k != "progress"}),
+        "versions": json.dumps(libraries),
+    }

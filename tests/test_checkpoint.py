@@ -1,0 +1,154 @@
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+
+from conftest import confounded_rows
+
+SETTINGS = {"draws": 60, "warmup": 40, "chains": 2, "progress": False}
+POINTS = [[0.1, 0.2], [-0.4, 0.3]]
+
+
+def fitted(data, checkpoint=None, model=None, **settings) -> bi.Posterior:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        model = model or bi.models.additive("linear")
+        return bi.fit(data, model, checkpoint=checkpoint, **{**SETTINGS, **settings})
+
+
+def test_a_finished_fit_is_read_back_and_keeping_it_changes_nothing(data, tmp_path) -> None:
+    plain, kept = fitted(data), fitted(data, tmp_path / "run")
+    written = {file: file.stat().st_mtime_ns for file in (tmp_path / "run").iterdir()}
+    assert {file.name for file in written} == {
+        "fit.json", *(f"{s}-{c}.npz" for s in ("steps", "covariance", "draws") for c in (0, 1))
+    }  # fmt: skip
+    again = fitted(data, tmp_path / "run")
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "run").iterdir()} == written
+    for other in (kept, again):
+        np.testing.assert_array_equal(other.joint_effect(POINTS), plain.joint_effect(POINTS))
+        for name, values in plain.tree["sample_stats"].items():
+            np.testing.assert_array_equal(other.tree["sample_stats"][name], values)
+
+
+def test_chains_go_on_from_any_block(data, tmp_path) -> None:
+    folder = tmp_path / "run"
+    whole = fitted(data, folder).joint_effect(POINTS)
+    # As if killed while the first chain drew and the second adapted: its files are gone.
+    for name in ("draws-0.npz", "draws-1.npz", "covariance-1.npz"):
+        (folder / name).unlink()
+    np.testing.assert_array_equal(fitted(data, folder).joint_effect(POINTS), whole)
+    # Negative control: other random keys give other draws.
+    assert not np.isclose(fitted(data, seed=1).joint_effect(POINTS), whole).any()
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        ({"seed": 1}, "settings"),
+        ({"model": bi.models.additive("polynomial")}, "model"),
+        ({"data": confounded_rows(20, seed=9)}, "data"),
+    ],
+)
+def test_another_fit_is_refused_and_nothing_is_lost(data, tmp_path, other, what) -> None:
+    folder = tmp_path / "run"
+    fitted(data, folder)
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(bi.SavedFitError, match=f"a fit with other {what}"):
+        fitted(**{"data": data, "checkpoint": folder, **other})
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_files_that_are_no_checkpoint_are_refused(data, tmp_path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(bi.SavedFitError, match="holds other files"):
+        fitted(data, tmp_path)
+    folder = tmp_path / "run"
+    fitted(data, folder)
+    (folder / "draws-1.npz").write_bytes(b"PK half of a file")
+    with pytest.raises(bi.SavedFitError, match="draws-1.npz cannot be read"):
+        fitted(data, folder)
+
+
+# A process that has everything imported, and forks one that fits for every line it is sent.
+PROGRAM = """
+import os, sys, warnings
+import numpy as np
+import bayes_intgen as bi
+from conftest import confounded_rows
+bi.fit
+data, model = confounded_rows(150, seed=3), bi.models.additive("linear", noise="student_t")
+for line in sys.stdin:
+    folder, out = line.split()
+    child = os.fork()
+    if not child:
+        warnings.simplefilter("ignore")
+        posterior = bi.fit(
+            data, model, draws=200, warmup=100, chains=2, progress=False,
+            checkpoint=None if folder == "-" else folder,
+        )
+        posterior.save(out)
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_fits_that_are_killed_again_and_again_end_with_the_same_draws(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    # Compiled once, so that most of a fit is sampling.
+    compiled = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **compiled},
+    ) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+
+        def begin(folder: str, out: str) -> int:
+            parent.stdin.write(f"{folder} {out}\n")
+            parent.stdin.flush()
+            return int(parent.stdout.readline())
+
+        for _ in range(2):
+            began = time.perf_counter()
+            begin("-", str(tmp_path / "whole.nc"))
+            assert parent.stdout.readline() == "0\n"
+            takes = time.perf_counter() - began
+        whole = bi.load(tmp_path / "whole.nc").tree
+        kills = grown = 0
+        while kills < 20:
+            folder, out = tmp_path / f"run{kills}", tmp_path / f"run{kills}.nc"
+            ended = None
+            while ended != 0:
+                written = sum(file.stat().st_size for file in folder.glob("*.npz"))
+                child = begin(str(folder), str(out))
+                # At a random moment, unless it ends before.
+                ready, _, _ = select.select([parent.stdout], [], [], rng.uniform(0, takes))
+                if not ready:
+                    os.kill(child, signal.SIGKILL)
+                    kills += 1
+                ended = int(parent.stdout.readline())
+                assert ended in (0, -signal.SIGKILL)
+                grown += 0 < written < sum(file.stat().st_size for file in folder.glob("*.npz"))
+            found = bi.load(out).tree
+            for group in ("posterior", "sample_stats", "coefficients"):
+                for name, values in whole[group].items():
+                    np.testing.assert_array_equal(found[group][name], values)
+        parent.stdin.close()
+    # Some were killed while chains grew, and others went on from there.
+    assert grown > 5
