@@ -124,7 +124,7 @@ class Posterior:
         >>> posterior.effect([[0.1, 0.2]], intervened=["red"]).sizes["point"]
         1
         """
-        values, chosen = self._asked(points, intervened)
+        values, chosen = self.asked(points, intervened)
         out = self.prediction.mean(values, chosen)
         return self._along_points(out, values, intervened, "effect")
 
@@ -167,7 +167,7 @@ class Posterior:
         True
         """
         names = self.actions if intervened is None else intervened
-        values, chosen = self._asked(points, names)
+        values, chosen = self.asked(points, names)
         out = self.prediction.draw(values, chosen, generator(seed, "outcome"))
         return self._along_points(out, values, names, "outcome")
 
@@ -230,8 +230,16 @@ class Posterior:
         old = {node.path: node.to_dataset(inherit=False) for node in self.tree.subtree}
         return xr.DataTree.from_dict({**old, **more})
 
-    def _asked(self, points: Any, intervened: Sequence[str]) -> tuple[Array, NDArray[np.bool_]]:
-        """Checked points and mask, with a warning where the data do not answer."""
+    def asked(self, points: Any, intervened: Sequence[str]) -> tuple[Array, NDArray[np.bool_]]:
+        """Points and mask as arrays, shape (M, K), for :attr:`prediction`.
+
+        Checked as :meth:`effect` checks them, with its errors and warnings.
+
+        Examples
+        --------
+        >>> posterior.asked([[0.1, 0.2]], ["red"])[1]
+        array([[ True, False]])
+        """
         values, chosen = self._points(points), self._mask(intervened)
         constant = self.tree["constant_data"]
         masks = [tuple(row) for row in (constant["intervened"].to_numpy() > 0).tolist()]
@@ -253,7 +261,7 @@ class Posterior:
             dims=("chain", "draw", "point"),
             coords={**self._draw_coords(), **self._point_coords(values)},
             name=name,
-            attrs={"intervened": ", ".join(intervened), "outcome": self._outcome_name},
+            attrs={"intervened": ", ".join(intervened), "outcome": self.outcome_name},
         )
 
     def mechanisms(self, grid: Any) -> xr.Dataset:
@@ -382,7 +390,8 @@ class Posterior:
         return Prediction.of(self.tree, self.terms, self.spread)
 
     @property
-    def _outcome_name(self) -> str:
+    def outcome_name(self) -> str:
+        """Name of the outcome."""
         return str(self.tree.attrs["outcome"])
 
     def _draw_coords(self) -> dict[str, Any]:
@@ -448,7 +457,7 @@ class Posterior:
     def __repr__(self) -> str:
         sizes = self.tree["posterior"].sizes
         head = (
-            f"Posterior of {self._outcome_name!r} given {', '.join(map(repr, self.actions))}: "
+            f"Posterior of {self.outcome_name!r} given {', '.join(map(repr, self.actions))}: "
             f"{sizes['chain']} chains of {sizes['draw']} draws"
         )
         table = self.tree["constant_data"].dataset
