@@ -108,4 +108,3 @@ def effect_table(
             "level": level,
         },
     )
-

@@ -2,7 +2,7 @@
 
 import math
 
-MINUS = "\N{MINUS SIGN}"
+MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 # Beyond these a number is written with a power of ten.
 MOST_DECIMALS, LARGEST = 6, 1e9
 
@@ -34,7 +34,7 @@ def spell(value: float, places: int, *, sign: bool = False) -> str:
     Examples
     --------
     >>> spell(-1234.567, 1), spell(0.5, 2, sign=True), spell(2.5e-9, 10)
-    ('−1,234.6', '+0.50', '2.5×10⁻⁹')
+    ('\N{MINUS SIGN}1,234.6', '+0.50', '2.5\N{MULTIPLICATION SIGN}10⁻⁹')
     """
     if not math.isfinite(value):
         return str(value)
@@ -50,7 +50,7 @@ def _with_power(value: float, places: int, sign: bool) -> str:
     figures = min(max(order + places, 0), 12)
     mantissa, exponent = f"{value:{'+' if sign else ''}.{figures}e}".split("e")
     power = str(int(exponent)).translate(str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"))
-    return f"{mantissa}×10{power}".replace("-", MINUS)
+    return f"{mantissa}{TIMES}10{power}".replace("-", MINUS)
 
 
 def plain(value: float) -> str:
@@ -59,13 +59,13 @@ def plain(value: float) -> str:
     Examples
     --------
     >>> plain(0.1 + 0.2), plain(-1500.0), plain(2.5e-9)
-    ('0.3', '−1,500', '2.5×10⁻⁹')
+    ('0.3', '\N{MINUS SIGN}1,500', '2.5\N{MULTIPLICATION SIGN}10⁻⁹')
     """
     if value == 0 or not math.isfinite(value):
         return str(value) if value else "0"
     order = math.floor(math.log10(abs(value)))
     if not -5 < order < 9:
-        mantissa, *power = _with_power(value, 5 - order, False).partition("×")
+        mantissa, *power = _with_power(value, 5 - order, False).partition(TIMES)
         return mantissa.rstrip("0").rstrip(".") + "".join(power)
     text = f"{value:,.{max(5 - order, 0)}f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", MINUS)

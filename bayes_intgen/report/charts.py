@@ -128,9 +128,7 @@ def common_range(curves: Sequence[Curve]) -> tuple[float, float]:
     return min(lows), max(highs)
 
 
-def _scale(
-    low: float, high: float, start: float, end: float
-) -> Callable[[Any], Any]:
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[Any], Any]:
     return lambda values: start + (values - low) / (high - low) * (end - start)
 
 

@@ -16,7 +16,7 @@ from bayes_intgen.diagnostics import problems
 from bayes_intgen.effects import effect_table
 from bayes_intgen.errors import SupportWarning
 from bayes_intgen.models import AdditiveModel
-from bayes_intgen.numerals import decimals, spell
+from bayes_intgen.numerals import MINUS, decimals, spell
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _content_of(posterior: "Posterior", level: float) -> Content:
                 label,
                 certificate.rows[label],
                 100 * certificate.rows[label] / max(rows),
-                str(certificate.weights.get(label, "")).replace("-", "−"),
+                str(certificate.weights.get(label, "")).replace("-", MINUS),
             )
             for label in certificate.rows
         ],

@@ -52,7 +52,7 @@ def thinned(prediction: Prediction, most: int = MOST_DRAWS) -> Prediction:
     chosen = np.linspace(0, total - 1, min(most, total)).astype(int)
 
     def flat(draws: Array) -> Array:
-        return draws.reshape(total, *draws.shape[2:])[chosen][None]
+        return np.asarray(draws.reshape(total, *draws.shape[2:])[chosen][None])
 
     return replace(
         prediction,
@@ -88,15 +88,14 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
     prediction, terms = thinned(posterior.prediction), posterior.terms
     draws = prediction.coefficients[0]
     levels = [terms.columns[t.name] for t in terms.terms if t.role == "intercept"]
-    spread = prediction.spread
-    fitted = isinstance(spread, Spread) and prediction.deviations is not None
+    spread, deviations = prediction.spread, prediction.deviations
     noise: dict[str, Any] = {"sd": packed(prediction.sd[0])}
     if prediction.df is None:
         noise["quantiles"] = packed(prediction.quantiles)
     else:
         noise["df"] = packed(prediction.df[0])
-    if fitted:
-        noise |= spread_data(spread, prediction.deviations[0])
+    if isinstance(spread, Spread) and deviations is not None:
+        noise |= spread_data(spread, deviations[0])
     actions = []
     for k, name in enumerate(terms.names):
         grid = round_grid(terms.coordinates[k].low, terms.coordinates[k].high)
@@ -110,8 +109,8 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
             "functions": packed(functions),
             "coefficients": packed(draws[:, columns]),
         }
-        if fitted:
-            action |= part_data(spread, prediction.deviations[0], k, grid)
+        if isinstance(spread, Spread) and deviations is not None:
+            action |= part_data(spread, deviations[0], k, grid)
         actions.append(action)
     return {
         "outcome": posterior.outcome_name,
