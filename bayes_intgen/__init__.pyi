@@ -2,6 +2,7 @@
 
 from . import calibration, models, simulators
 from .certificates import Certificate
+from .checks import Check, check
 from .distributed import DistributedData
 from .errors import (
     BayesIntgenError,
@@ -26,6 +27,7 @@ __all__ = [
     "BayesIntgenError",
     "BayesIntgenWarning",
     "Certificate",
+    "Check",
     "DataError",
     "DistributedData",
     "Linear",
@@ -41,6 +43,7 @@ __all__ = [
     "StreamedData",
     "SupportWarning",
     "calibration",
+    "check",
     "fit",
     "load",
     "models",

@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Group, Parameter
@@ -283,15 +284,22 @@ def plot(
         sharey=True,
     )
     for ax, name in zip(axes.flat, along, strict=False):
-        others = {other: value for other, value in held.items() if other != name}
+        others = {**_medians(posterior), **held}
+        others.pop(name)
         posterior.plot_joint_effect(
             name, others, levels=sorted({0.5, level}), predictive=level, ax=ax
         )
+        ax.set_title("")
         if ax is not axes.flat[0]:
             ax.get_legend().remove()
             ax.set_ylabel("")
     for ax in axes.flat[len(along) :]:
         ax.remove()
+    where = {n: held.get(n, m) for n, m in _medians(posterior).items() if [n] != along}
+    if where:
+        spelled = ", ".join(f"{name} = {value:g}" for name, value in where.items())
+        title = fill(f"Actions that are not on the axis: {spelled}", 30 * across)
+        figure.suptitle(title, fontsize=9, x=0.01, ha="left")
     try:
         figure.savefig(output, dpi=150)
     except ValueError as error:
@@ -301,17 +309,69 @@ def plot(
 
 
 @app.command(sort_key=5)
-def report(fit: Fit, *, output: Output, level: Level = 0.9) -> int:
+def report(
+    fit: Fit,
+    *,
+    output: Output,
+    level: Level = 0.9,
+    data: Annotated[
+        Path | None,
+        Parameter(help="The data that were fitted: the report then checks the assumptions."),
+    ] = None,
+    regime: RegimeColumn = "regime",
+) -> int:
     """Write a report with an explorer of joint effects: one HTML file that needs nothing else."""
+    from bayes_intgen.checks import check as check_assumptions
     from bayes_intgen.report import write_report
 
     _refuse_missing_folder(output)
-    write_report(_load(fit), output, level=level)
+    posterior = _load(fit)
+    checks = None
+    if data is not None:
+        from bayes_intgen.files import rows_of_file
+
+        rows = rows_of_file(
+            data, posterior.actions, posterior.outcome_name, regime, progress=_progress()
+        )
+        checks = check_assumptions(rows, posterior.model, progress=_progress())
+    write_report(posterior, output, checks=checks, level=level)
     _say(f"written to {output}")
     return DONE
 
 
 @app.command(sort_key=6)
+def check(
+    data: Data,
+    *,
+    outcome: Outcome,
+    actions: Actions = None,
+    regime: RegimeColumn = "regime",
+    graph: Graph = None,
+    prior: Prior = "gp",
+    held_out: Annotated[
+        float,
+        Parameter(
+            help="Share of the rows on which the model is compared with a regression for each "
+            "regime; 0 leaves the comparison out, which takes most of the time."
+        ),
+    ] = 0.25,
+    seed: int = 0,
+    format: Annotated[Literal["table", "json"], Parameter(name="--format")] = "table",
+) -> int:
+    """Test the assumptions that the data can contradict; exit with 3 if they do.
+
+    A statement with its uncertainty, and what it cannot see.
+    """
+    import bayes_intgen as bi
+
+    chosen = bi.models.additive(prior, queries.parse_graph(graph or ()))
+    rows = _rows(data, actions, outcome, regime)
+    found = bi.check(rows, chosen, held_out=held_out, seed=seed, progress=_progress())
+    _print(tabulate.check(found) if format == "json" else str(found))
+    return DOUBTFUL if found.violated else DONE
+
+
+@app.command(sort_key=7)
 def demo(
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="Folder to write to.")] = Path(
@@ -320,7 +380,7 @@ def demo(
     rows: Annotated[int, Parameter(help="Rows of each regime.")] = 500,
     seed: int = 0,
 ) -> int:
-    """Simulate two years of advertising, fit it, and compare the answer with the truth.
+    """Simulate advertising and sales, fit them, and compare the answer with the truth.
 
     Writes data.csv, fit.nc and report.html, and says which commands would do the same.
     """
@@ -391,18 +451,23 @@ def _known(point: dict[str, float], posterior: "Posterior") -> dict[str, float]:
     return point
 
 
+def _medians(posterior: "Posterior") -> dict[str, float]:
+    """Medians of the actions, to a hundredth of their spread or so."""
+    from bayes_intgen.numerals import decimals
+
+    return {
+        name: round(c.centre, decimals(c.spread) + 1)
+        for name, c in zip(posterior.actions, posterior.terms.coordinates, strict=True)
+    }
+
+
 def _completed(
     asked: list[dict[str, float]], seen: dict[str, float], posterior: "Posterior"
 ) -> "np.ndarray":
     """Points with the medians of actions that they leave out, shape (M, K)."""
     import numpy as np
 
-    from bayes_intgen.numerals import decimals
-
-    centres = {
-        name: round(c.centre, decimals(c.spread) + 1)
-        for name, c in zip(posterior.actions, posterior.terms.coordinates, strict=True)
-    }
+    centres = _medians(posterior)
     left_out = {n for point in asked for n in posterior.actions if n not in {**point, **seen}}
     for name in (n for n in posterior.actions if n in left_out):
         _say(f"note: {name} is set to its median, {centres[name]:g}, where no value is given")

@@ -71,4 +71,5 @@ def demonstrate(
         for i, plan in enumerate(plans)
     ]
     head = [*world.names, "mean sales", "90% band", "truth"]
-    return aligned(head, lines, left=0)
+    title = "Mean sales with all three set; the truth is that of the simulation."
+    return f"{title}\n\n{aligned(head, lines, left=0)}"

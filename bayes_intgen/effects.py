@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from bayes_intgen.bases import Array
 from bayes_intgen.errors import PointsError
+from bayes_intgen.support import needs_of_terms
 
 if TYPE_CHECKING:
     from bayes_intgen.posterior import Posterior
@@ -37,10 +40,11 @@ def effect_table(
     -------
     Dataset, dims (point)
         ``mean``, ``low``, ``high``: of the mean outcome. ``outcome_low``, ``outcome_high``:
-        quantiles of an outcome itself, over noise and posterior. ``outside``: whether an action
-        lies outside its observed range. With a baseline also ``change``, ``change_low``,
-        ``change_high``, and ``above_zero``, the probability that the change is positive. In the
-        outcome's units. ``value`` and ``baseline``, dims (point, action), repeat the question.
+        quantiles of an outcome itself, over noise and posterior. ``supported``: whether rows
+        near enough to the point were seen, as ``posterior.support`` finds. With a baseline also
+        ``change``, ``change_low``, ``change_high``, and ``above_zero``, the probability that
+        the change is positive. In the outcome's units. ``value`` and ``baseline``, dims
+        (point, action), repeat the question.
 
     Raises
     ------
@@ -68,15 +72,13 @@ def effect_table(
     draws = prediction.mean(values, mask).reshape(-1, len(values))
     low, high = np.quantile(draws, tails, axis=0)
     outcome_low, outcome_high = prediction.outcome_quantiles(values, mask, tails)
-    coordinates = posterior.terms.coordinates
-    ends = np.array([(c.low, c.high) for c in coordinates]).T
     columns = {
         "mean": draws.mean(axis=0),
         "low": low,
         "high": high,
         "outcome_low": outcome_low,
         "outcome_high": outcome_high,
-        "outside": ((values < ends[0]) | (values > ends[1])).any(axis=1),
+        "supported": supported(posterior, values, names).all(axis=1),
     }
     both = ("point", "action")
     asked = {"value": (both, values)}
@@ -108,3 +110,23 @@ def effect_table(
             "level": level,
         },
     )
+
+
+def supported(
+    posterior: "Posterior", values: Array, intervened: Sequence[str]
+) -> NDArray[np.bool_]:
+    """Whether what an effect needs of each action was seen, shape (M, K), for points (M, K).
+
+    Of a fit that was saved without rows only observed ranges are known.
+
+    Examples
+    --------
+    >>> supported(posterior, np.array([[0.1, 99.0]]), ["red", "green"])
+    array([[ True, False]])
+    """
+    terms, seen = posterior.terms, posterior.seen
+    if seen is None:
+        low, high = np.array([(c.low, c.high) for c in terms.coordinates]).T
+        return np.asarray((values >= low) & (values <= high))
+    target = tuple(name in intervened for name in terms.names)
+    return seen.answers(values, needs_of_terms(terms, seen.masks, target))

@@ -1,17 +1,26 @@
 """Pictures of effects with Matplotlib."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bayes_intgen.bases import Array
+from bayes_intgen.bases import Array, Coordinate
 from bayes_intgen.errors import PointsError
+from bayes_intgen.questions import checked_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from bayes_intgen.posterior import Posterior
+    from bayes_intgen.regimes import RegimeData
+
+# Colours of actions that were set, and of those that were not.
+SET, OBSERVED = "C1", "C0"
+# Range of a squashed coordinate from which on a tail is drawn in.
+LONG = 12.0
 
 
 def plot_joint_effect(
@@ -71,6 +80,8 @@ def plot_joint_effect(
         for end in ends:
             ax.plot(along, end, color=color, linestyle=":", linewidth=1.2, label=label)
             label = "_"
+    if "supported" in effect.coords:
+        hatch_unsupported(ax, along, effect["supported"].to_numpy())
     ax.set_xlabel(action)
     ax.set_ylabel(f"E[{effect.attrs['outcome']} | do({', '.join(posterior.actions)})]")
     if held:
@@ -99,3 +110,84 @@ def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], 
             along, low, high, color=color, alpha=alpha, linewidth=0, label=f"{level:.0%} band"
         )
     ax.plot(along, draws.mean(axis=0), color=color, label="posterior mean")
+
+
+def hatch_unsupported(ax: "Axes", along: Array, supported: NDArray[np.bool_]) -> None:
+    """Hatch the stretches of an axis where the data hold no rows that are near enough.
+
+    Each runs to the middle between its last point and the first that is supported.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> _, ax = plt.subplots()
+    >>> hatch_unsupported(ax, np.arange(4.0), np.array([True, True, False, False]))
+    >>> ax.patches[0].get_label(), float(ax.patches[0].get_x())
+    ('beyond support', 1.5)
+    >>> plt.close()
+    """
+    edges = np.concatenate([along[:1], (along[1:] + along[:-1]) / 2, along[-1:]])
+    turns = np.flatnonzero(np.diff(np.concatenate([[True], supported, [True]])))
+    label = "beyond support"
+    for first, last in turns.reshape(-1, 2):
+        ax.axvspan(
+            edges[first], edges[last], facecolor="none", edgecolor="0.6", hatch="///",
+            linewidth=0, zorder=0, label=label,
+        )  # fmt: skip
+        label = "_"
+
+
+def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
+    """As ``RegimeData.plot_support``, of which this is the body.
+
+    Examples
+    --------
+    >>> [ax.get_xlabel() for ax in plot_support(data).axes]
+    ['red', 'green']
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
+
+    from bayes_intgen.support import coverage
+
+    asked = None if points is None else checked_points(points, data.names)
+    found = coverage(data)
+    labels, names = list(found["regime"].to_numpy()), list(data.names)
+    figure, panels = plt.subplots(
+        1, len(names), squeeze=False, sharey=True, layout="constrained",
+        figsize=(1.6 + 2.4 * len(names), 1.4 + 0.36 * len(labels)),
+    )  # fmt: skip
+    heights = np.arange(len(labels))[::-1]
+    for k, (ax, name) in enumerate(zip(panels[0], names, strict=True)):
+        coordinate = Coordinate.of(data.actions[:, k])
+        if coordinate.ends[1] - coordinate.ends[0] > LONG:
+            # Where a tail is long, the scale on which the action enters the model.
+            ax.set_xscale("function", functions=(coordinate.squashed, coordinate.unsquashed))
+            at = coordinate.unsquashed(np.linspace(*coordinate.ends, 5))
+            ax.set_xticks([float(f"{value:.1g}") for value in at], minor=False)
+            ax.xaxis.set_major_formatter("{x:g}")
+        for i, height in enumerate(heights):
+            low, inner_low, lower, middle, upper, inner_high, high = found["quantile"][i, k]
+            color = SET if found["was_set"][i, k] else OBSERVED
+            for left, right, width in (
+                (low, high, 1), (inner_low, inner_high, 4), (lower, upper, 9)
+            ):  # fmt: skip
+                ax.plot([left, right], [height] * 2, color=color, linewidth=width,
+                        solid_capstyle="butt")  # fmt: skip
+            ax.plot(middle, height, marker="|", color="white", markersize=9)
+        for value in () if asked is None else np.unique(asked[:, k]):
+            ax.axvline(value, color="k", linestyle=":", linewidth=1)
+        ax.set_xlabel(name)
+        ax.margins(y=0.12)
+    panels[0, 0].set_yticks(
+        heights, [f"{label}  ({n})" for label, n in zip(labels, found["rows"].values, strict=True)]
+    )
+    handles = [
+        Line2D([], [], color=SET, linewidth=6, label="set"),
+        Line2D([], [], color=OBSERVED, linewidth=6, label="observed"),
+    ]
+    if asked is not None:
+        handles.append(Line2D([], [], color="k", linestyle=":", label="asked"))
+    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False)
+    figure.suptitle("50, 90 and 99% of the rows of each regime", fontsize=10, x=0.01, ha="left")
+    return figure

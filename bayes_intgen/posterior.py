@@ -16,14 +16,15 @@ from bayes_intgen import serialise
 from bayes_intgen.bases import Array
 from bayes_intgen.certificates import certify
 from bayes_intgen.decomposition import Decomposition
-from bayes_intgen.errors import PACKAGE, DataError, ModelError, PointsError, SupportWarning
-from bayes_intgen.frames import as_table, numeric_column
+from bayes_intgen.errors import PACKAGE, DataError, ModelError, SavedFitError, SupportWarning
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.pointwise import log_prior, rows_evaluated
 from bayes_intgen.prediction import Prediction
+from bayes_intgen.questions import checked_mask, checked_points
 from bayes_intgen.streamed import Rows
 from bayes_intgen.streams import generator
+from bayes_intgen.support import Seen, needs_of_terms, parents_of_terms
 
 if TYPE_CHECKING:
     import os
@@ -46,7 +47,8 @@ class Posterior:
     ----------
     tree : DataTree
         Groups ``posterior`` (hyperparameters and intercept), ``sample_stats`` and
-        ``constant_data`` in ArviZ's schema, ``coefficients`` and ``noise``.
+        ``constant_data`` in ArviZ's schema, ``coefficients``, ``noise``, and ``support``: a few
+        rows of each regime.
     model : Model
     terms : Decomposition
     spread : Spread or ConstantSpread
@@ -75,7 +77,8 @@ class Posterior:
         Returns
         -------
         DataArray, dims (chain, draw, point)
-            In the outcome's units. Each action's values are coordinates along ``point``.
+            In the outcome's units. Each action's values are coordinates along ``point``, and
+            so is ``supported``: whether rows near enough to each point were seen.
 
         Raises
         ------
@@ -171,6 +174,33 @@ class Posterior:
         out = self.prediction.draw(values, chosen, generator(seed, "outcome"))
         return self._along_points(out, values, names, "outcome")
 
+    def support(self, points: Any, intervened: Sequence[str] | None = None) -> xr.Dataset:
+        """How far points lie from what each regime of the data saw.
+
+        That is :meth:`RegimeData.support`, with the parents that the model has, and from a
+        sample of the rows that the fit keeps.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`.
+        SavedFitError
+            Where the fit was saved by a version that kept no rows.
+
+        Examples
+        --------
+        >>> posterior.support([[0.1, 0.2]]).supported.item()
+        True
+        """
+        if self.seen is None:
+            raise SavedFitError(
+                "the fit was saved by a version that kept no rows of the data; use data.support"
+            )
+        values = checked_points(points, self.actions)
+        mask = checked_mask(self.actions if intervened is None else intervened, self.actions)
+        wanted = needs_of_terms(self.terms, self.seen.masks, tuple(mask.tolist()))
+        return self.seen.described(values, mask.tolist(), wanted, parents_of_terms(self.terms))
+
     def with_log_likelihood(
         self, data: Rows, *, rows: int | None = 2000, seed: int = 0
     ) -> xr.DataTree:
@@ -240,7 +270,7 @@ class Posterior:
         >>> posterior.asked([[0.1, 0.2]], ["red"])[1]
         array([[ True, False]])
         """
-        values, chosen = self._points(points), self._mask(intervened)
+        values, chosen = self._points(points), checked_mask(intervened, self.actions)
         constant = self.tree["constant_data"]
         masks = [tuple(row) for row in (constant["intervened"].to_numpy() > 0).tolist()]
         if not self.model.identifies(masks, tuple(chosen)):
@@ -259,7 +289,11 @@ class Posterior:
         return xr.DataArray(
             draws,
             dims=("chain", "draw", "point"),
-            coords={**self._draw_coords(), **self._point_coords(values)},
+            coords={
+                **self._draw_coords(),
+                **self._point_coords(values),
+                **self._supported(values, intervened),
+            },
             name=name,
             attrs={"intervened": ", ".join(intervened), "outcome": self.outcome_name},
         )
@@ -333,6 +367,8 @@ class Posterior:
     ) -> "Axes":
         """Draw the joint effect along one action as a line with credible bands.
 
+        Stretches that no rows are near enough to are hatched.
+
         Parameters
         ----------
         action : str
@@ -371,6 +407,38 @@ class Posterior:
             ax=ax,
         )
 
+    def report(
+        self, path: "str | os.PathLike[str]", *, checks: object = None, level: float = 0.9
+    ) -> None:
+        """Write one HTML file with effects, mechanisms, diagnostics, and an explorer.
+
+        The file needs nothing else, neither a network nor this package. In its explorer a
+        slider sets each action, and the page computes the joint effect and its bands from the
+        draws.
+
+        Parameters
+        ----------
+        path : path
+        checks : object, optional
+            What :func:`bayes_intgen.check` found; its ``str`` is shown.
+        level : float
+            Probability of bands.
+
+        Raises
+        ------
+        ModelError
+            Where the model is a regression: it has no mechanisms to report.
+        PointsError
+            Where ``level`` is no probability.
+
+        Examples
+        --------
+        >>> posterior.report(folder / "report.html")
+        """
+        from bayes_intgen.report import write_report
+
+        write_report(self, path, checks=checks, level=level)
+
     def save(self, path: "str | os.PathLike[str]") -> None:
         """Write everything needed to predict again to one netCDF file.
 
@@ -389,6 +457,13 @@ class Posterior:
         """The same in arrays, without checks or labels."""
         return Prediction.of(self.tree, self.terms, self.spread)
 
+    @cached_property
+    def seen(self) -> Seen | None:
+        """What each regime saw; None where the fit was saved without it."""
+        if "support" not in self.tree.children:
+            return None
+        return Seen.of_dataset(self.tree["support"].to_dataset(), self.terms.coordinates)
+
     @property
     def outcome_name(self) -> str:
         """Name of the outcome."""
@@ -399,7 +474,7 @@ class Posterior:
         return {"chain": data["chain"].to_numpy(), "draw": data["draw"].to_numpy()}
 
     def _point_coords(self, values: Array) -> dict[str, Any]:
-        taken = {"chain", "draw", "point"}
+        taken = {"chain", "draw", "point", "supported"}
         named = {
             name: ("point", values[:, k])
             for k, name in enumerate(self.actions)
@@ -407,42 +482,17 @@ class Posterior:
         }
         return {"point": np.arange(len(values)), **named}
 
-    def _mask(self, intervened: Sequence[str]) -> NDArray[np.bool_]:
-        if isinstance(intervened, str):
-            raise PointsError(f"intervened must be a list; write intervened=[{intervened!r}]")
-        for name in intervened:
-            if name not in self.actions:
-                raise PointsError(
-                    f"intervened names {name!r}, which is no action; the actions are "
-                    f"{', '.join(map(repr, self.actions))}"
-                )
-        return np.array([name in intervened for name in self.actions])
+    def _supported(self, values: Array, intervened: Sequence[str]) -> dict[str, Any]:
+        if self.seen is None:
+            return {}
+        target = tuple(name in intervened for name in self.actions)
+        wanted = needs_of_terms(self.terms, self.seen.masks, target)
+        return {"supported": ("point", self.seen.answers(values, wanted).all(axis=1))}
 
     def _points(self, points: Any) -> Array:
         """Checked points, shape (M, K), with a warning for what lies outside the data."""
-        table = as_table(points)
-        if table is None:
-            try:
-                values = np.asarray(points, dtype=np.float64)
-            except (TypeError, ValueError) as error:
-                raise PointsError(
-                    f"points must be numbers of shape (points, actions) ({error})"
-                ) from error
-        else:
-            missing = [name for name in self.actions if name not in table.columns]
-            if missing:
-                raise PointsError(f"points have no column {', '.join(map(repr, missing))}")
-            columns = [numeric_column(table, name, PointsError) for name in self.actions]
-            values = np.stack(columns, axis=1)
-        if values.ndim != 2 or values.shape[1] != len(self.actions):
-            raise PointsError(
-                f"points must have shape (points, {len(self.actions)}), a column for each of "
-                f"{', '.join(map(repr, self.actions))}, not {values.shape}"
-            )
+        values = checked_points(points, self.actions)
         for k, name in enumerate(self.actions):
-            bad = np.flatnonzero(~np.isfinite(values[:, k]))
-            if bad.size:
-                raise PointsError(f"points hold NaN or infinity for {name!r} in row {bad[0]}")
             seen = self.terms.coordinates[k]
             outside = int(((values[:, k] < seen.low) | (values[:, k] > seen.high)).sum())
             if outside:

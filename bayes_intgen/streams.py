@@ -8,7 +8,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
-Purpose = Literal["starts", "condensed", "noise", "outcome", "rows", "causes", "points", "sample"]
+Purpose = Literal[
+    "starts", "condensed", "noise", "outcome", "rows", "causes", "points", "sample",
+    "support", "prior", "check",
+]  # fmt: skip
 
 
 def generator(seed: int, purpose: Purpose, stream: int = 0) -> np.random.Generator:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from bayes_intgen.numerals import decimals, plain, spell
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from bayes_intgen.checks import Check
 
 
 def effects(table: "xr.Dataset", style: str) -> str:
@@ -22,6 +25,36 @@ def effects(table: "xr.Dataset", style: str) -> str:
         To read, with figures as their uncertainty allows; or for programs, with every digit.
     """
     return {"table": _read, "csv": _csv, "json": _json}[style](table)
+
+
+def check(found: "Check") -> str:
+    """What :func:`bayes_intgen.check` found, as JSON."""
+    table = found.table
+    tests = []
+    for i, name in enumerate(table["test"].to_numpy()):
+        entry: dict[str, Any] = {"test": str(name), "kind": str(table["kind"].to_numpy()[i])}
+        columns = ("p", "p_familywise", "log_bayes_factor", "weight", "size", "detectable")
+        entry |= {column: table[column].to_numpy()[i].item() for column in columns}
+        tests.append(entry)
+    whole = {
+        "violated": found.violated,
+        "p": found.p,
+        "level": found.level,
+        "likeliest": found.likeliest,
+        "statement": found.sentences(),
+        "held_out": {str(k): v.item() for k, v in found.held_out.data_vars.items()},
+        "tests": tests,
+    }
+    return json.dumps(_finite(whole), ensure_ascii=False, indent=2)
+
+
+def _finite(value: Any) -> Any:
+    """The same without what JSON has no word for: NaN and infinity become null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -68,7 +101,7 @@ def _read(table: "xr.Dataset") -> str:
     if changed:
         head += ["change", f"{level} band", "P(> 0)"]
     rows = []
-    marks = (" ", "*") if table["outside"].any() else ("", "")
+    marks = (" ", "*") if not table["supported"].all() else ("", "")
     for i in range(table.sizes["point"]):
         row = {str(name): table[name].to_numpy()[i] for name in table.data_vars}
         start = row.get("baseline", row["value"])
@@ -78,7 +111,7 @@ def _read(table: "xr.Dataset") -> str:
         ]
         fine = decimals(row["high"] - row["low"])
         cells += [
-            spell(float(row["mean"]), fine) + marks[bool(row["outside"])],
+            spell(float(row["mean"]), fine) + marks[not row["supported"]],
             _band(row["low"], row["high"]),
             _band(row["outcome_low"], row["outcome_high"]),
         ]
@@ -91,8 +124,8 @@ def _read(table: "xr.Dataset") -> str:
             ]
         rows.append(cells)
     said += ["", aligned(head, rows, left=0)]
-    if table["outside"].any():
-        said += ["", "* outside the observed range of an action: extrapolation"]
+    if not table["supported"].all():
+        said += ["", "* no rows near enough to this point: extrapolation"]
     return "\n".join(said)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 from bayes_intgen.numerals import plain
@@ -50,6 +51,8 @@ class Chart:
         Where zero lies, if it lies inside.
     usual : (float, float)
         Ends of the range in which the middle half of the rows lies, about.
+    beyond : tuple of (float, float)
+        Ends of stretches without rows that would answer.
     """
 
     left: int
@@ -58,6 +61,7 @@ class Chart:
     marks: tuple[Mark, ...]
     zero: float | None
     usual: tuple[float, float]
+    beyond: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,11 @@ class Curve:
 
 
 def draw(
-    along: Array, curves: Sequence[Curve], y_range: tuple[float, float], usual: tuple[float, float]
+    along: Array,
+    curves: Sequence[Curve],
+    y_range: tuple[float, float],
+    usual: tuple[float, float],
+    supported: NDArray[np.bool_],
 ) -> Chart:
     """Curves over the same values, shape (n,).
 
@@ -98,6 +106,8 @@ def draw(
         The same for charts that are compared.
     usual : (float, float)
         Ends of the usual range of the action.
+    supported : ndarray of bool, shape (n,)
+        Where rows would answer.
     """
     low, high = _with_ticks(y_range)
     labels = {v: plain(v) for v in _ticks(low, high, 5)}
@@ -119,7 +129,21 @@ def draw(
         tuple(marks),
         float(y(0.0)) if low < 0 < high else None,
         (float(x(usual[0])), float(x(usual[1]))),
+        tuple((float(x(a)), float(x(b))) for a, b in stretches(along, ~supported)),
     )
+
+
+def stretches(along: Array, chosen: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """Ends of the stretches of chosen values; each runs to halfway to the next that is not.
+
+    Examples
+    --------
+    >>> stretches(np.arange(4.0), np.array([False, False, True, True]))
+    [(1.5, 3.0)]
+    """
+    edges = np.concatenate([along[:1], (along[1:] + along[:-1]) / 2, along[-1:]])
+    turns = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]])))
+    return [(float(edges[a]), float(edges[b])) for a, b in turns.reshape(-1, 2)]
 
 
 def common_range(curves: Sequence[Curve]) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from bayes_intgen import serialise
 from bayes_intgen.bases import Array, Coordinate
 from bayes_intgen.certificates import Certificate, certify
 from bayes_intgen.diagnostics import problems
-from bayes_intgen.effects import effect_table
+from bayes_intgen.effects import effect_table, supported
 from bayes_intgen.errors import SupportWarning
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.numerals import MINUS, decimals, spell
@@ -188,6 +188,9 @@ def _actions(
                 Curve("set", set_.mean(axis=0), _bands(set_, (level,))),
             )
         )
+    within = [
+        supported(posterior, points, posterior.actions)[:, k] for k, points in enumerate(along)
+    ]
     joint_range = common_range(joint)
     mechanism_range = common_range([curve for pair in mechanism for curve in pair])
     return [
@@ -197,8 +200,8 @@ def _actions(
             median=_value(c.centre, c),
             low=_value(c.low, c),
             high=_value(c.high, c),
-            joint=draw(along[k][:, k], [joint[k]], joint_range, _usual(c)),
-            mechanism=draw(along[k][:, k], mechanism[k], mechanism_range, _usual(c)),
+            joint=draw(along[k][:, k], [joint[k]], joint_range, _usual(c), within[k]),
+            mechanism=draw(along[k][:, k], mechanism[k], mechanism_range, _usual(c), within[k]),
         )
         for k, (name, c) in enumerate(
             zip(posterior.actions, posterior.terms.coordinates, strict=True)

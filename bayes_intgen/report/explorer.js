@@ -16,7 +16,7 @@
   const fitted = "deviation" in noise;
   const actions = page.actions.map((given) => {
     const out = { name: given.name, start: given.start };
-    for (const name of ["values", "functions", "coefficients", "hats", "heights", "deviations"]) {
+    for (const name of ["values", "functions", "coefficients", "hats", "heights", "deviations", "supported"]) {
       if (name in given) out[name] = numbers(given[name]);
     }
     return out;
@@ -256,6 +256,9 @@
     for (const place of document.querySelectorAll("#explorer .level")) {
       place.textContent = `${Number((100 * probability).toFixed(4))}%`;
     }
+    const far = actions.filter((a, k) => !a.supported[steps[k]]).map((a) => a.name);
+    find("beyond").hidden = !far.length;
+    find("beyond").textContent = far.length ? `No experiment nearby, so this is extrapolation: ${far.join(", ")}.` : "";
     find("baseline").textContent = "Baseline: " + actions.map((a, k) => `${a.name} ${plain(a.values[baseline[k]])}`).join(", ") + ".";
     clearTimeout(soon);
     soon = setTimeout(() => {
@@ -322,6 +325,14 @@
     for (const v of ticks(action.values[0], action.values[last], W / 80)) {
       shape("line", { class: "tick", x1: x(v), x2: x(v), y1: H - bottom, y2: H - bottom + 4 }, svg);
       shape("text", { class: "x", x: x(v), y: H - bottom + 17 }, svg, plain(v));
+    }
+    // Hatched from halfway between steps to halfway: where no rows would answer.
+    const edge = (i) => x((action.values[Math.max(i - 1, 0)] + action.values[Math.min(i, last)]) / 2);
+    for (let i = 0; i <= last; i++) {
+      if (action.supported[i]) continue;
+      const first = i;
+      while (i < last && !action.supported[i + 1]) i++;
+      shape("rect", { class: "beyond", x: edge(first), y: top, width: edge(i + 1) - edge(first), height: H - top - bottom }, svg);
     }
     const short = (text) => [...text].length > W / 9 ? [...text].slice(0, Math.floor(W / 9) - 1).join("") + "…" : text;
     shape("text", { class: "x label", x: (left + W - right) / 2, y: H - 6 }, svg, short(action.name));

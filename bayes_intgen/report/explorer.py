@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
+from bayes_intgen.effects import supported
 from bayes_intgen.noise import Spread
 from bayes_intgen.prediction import Prediction
 
@@ -75,10 +76,11 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
     -------
     dict
         ``level_of_draws``: c, shape (draws,). For every action ``values`` (steps,), ``start``
-        (the step nearest the median), ``functions`` (steps, P_k) and ``coefficients``
-        (draws, P_k); where the spread is fitted ``hats`` (steps, 7), ``heights`` (7,) and
-        ``deviations`` (draws, 7), too. ``noise``: ``sd`` (draws,) and either ``quantiles`` or
-        ``df`` (draws,), and where the spread is fitted ``height`` and ``deviation`` (draws,).
+        (the step nearest the median), ``functions`` (steps, P_k), ``coefficients`` (draws, P_k)
+        and ``supported`` (steps,), 0 where no rows would answer; where the spread is fitted
+        ``hats`` (steps, 7), ``heights`` (7,) and ``deviations`` (draws, 7), too. ``noise``:
+        ``sd`` (draws,) and either ``quantiles`` or ``df`` (draws,), and where the spread is
+        fitted ``height`` and ``deviation`` (draws,).
 
     Examples
     --------
@@ -108,6 +110,7 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
             "start": int(np.abs(grid - terms.coordinates[k].centre).argmin()),
             "functions": packed(functions),
             "coefficients": packed(draws[:, columns]),
+            "supported": packed(_supported(posterior, k, grid)),
         }
         if isinstance(spread, Spread) and deviations is not None:
             action |= part_data(spread, deviations[0], k, grid)
@@ -119,6 +122,13 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
         "noise": noise,
         "actions": actions,
     }
+
+
+def _supported(posterior: "Posterior", action: int, grid: Array) -> NDArray[np.bool_]:
+    """Whether rows in which an action was set reach the steps of its slider."""
+    points = np.tile([c.centre for c in posterior.terms.coordinates], (len(grid), 1))
+    points[:, action] = grid
+    return supported(posterior, points, posterior.actions)[:, action]
 
 
 def spread_data(spread: Spread, deviations: Array) -> Mapping[str, Any]:
