@@ -273,12 +273,13 @@ def plot(
     posterior = _load(fit)
     held = _known(queries.parse_point(at), posterior) if at else {}
     along = queries.parse_names(action, posterior.actions) or list(posterior.actions)
+    _known(dict.fromkeys(along, 0.0), posterior)
     across = min(len(along), 3)
     down = -(-len(along) // across)
     figure, axes = plt.subplots(
         down,
         across,
-        figsize=(4.6 * across, 3.8 * down),
+        figsize=(max(4.4 * across, 6.4), 3.6 * down + 0.6),
         layout="constrained",
         squeeze=False,
         sharey=True,
@@ -290,15 +291,28 @@ def plot(
             name, others, levels=sorted({0.5, level}), predictive=level, ax=ax
         )
         ax.set_title("")
-        if ax is not axes.flat[0]:
-            ax.get_legend().remove()
-            ax.set_ylabel("")
+        ax.get_legend().remove()
+        ax.set_ylabel("")
     for ax in axes.flat[len(along) :]:
         ax.remove()
+    # Hatching occurs along some actions only.
+    handles = {
+        label: handle
+        for ax in figure.axes
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        handles.values(),
+        handles,
+        loc="outside lower left",
+        ncols=5 if across > 1 else 3,
+        frameon=False,
+    )
+    figure.supylabel(f"mean of {posterior.outcome_name}, all actions set", fontsize=10)
     where = {n: held.get(n, m) for n, m in _medians(posterior).items() if [n] != along}
     if where:
         spelled = ", ".join(f"{name} = {value:g}" for name, value in where.items())
-        title = fill(f"Actions that are not on the axis: {spelled}", 30 * across)
+        title = fill(f"Actions that are not on the axis: {spelled}", max(58 * across, 84))
         figure.suptitle(title, fontsize=9, x=0.01, ha="left")
     try:
         figure.savefig(output, dpi=150)

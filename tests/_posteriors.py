@@ -7,6 +7,7 @@ import numpy as np
 import bayes_intgen as bi
 from bayes_intgen.bases import Coordinate
 from bayes_intgen.inference import Settings
+from bayes_intgen.models import Model
 from bayes_intgen.noise import KNOTS, ConstantSpread, Spread
 from bayes_intgen.tree import assemble
 
@@ -20,8 +21,12 @@ def made_up(
     draws: int = 50,
     seed: int = 0,
     unit: float = 1.0,
+    model: Model | None = None,
 ) -> bi.Posterior:
-    """A posterior of an additive model with these actions; of unit ``unit`` in the outcome."""
+    """A posterior with these actions, additive unless ``model`` says otherwise.
+
+    The outcome is about a hundred ``unit``, with a standard deviation of one.
+    """
     rng = np.random.default_rng(seed)
     count, rows = len(names), 40
     masks = [np.zeros(count, bool), *np.eye(count, dtype=bool)][:regimes]
@@ -35,7 +40,7 @@ def made_up(
         names,
         outcome_name=outcome,
     )
-    model = bi.models.additive(graph={}, noise=noise)
+    model = model or bi.models.additive(graph={}, noise=noise)
     terms = model.decompose(data)
     shape = (2, draws)
     centre = rng.normal(size=terms.size) * 0.3 * unit / (1 + np.arange(terms.size) % 5)
