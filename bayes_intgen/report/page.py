@@ -37,7 +37,7 @@ def write_report(
     path : path
         An older file stays whole until the new one is.
     checks : object, optional
-        What a check of the assumptions found; its ``str`` is shown.
+        What :func:`bayes_intgen.check` found; its ``str`` is shown.
     level : float
         Probability of bands.
 
@@ -92,6 +92,7 @@ def page_of(posterior: "Posterior", *, checks: object = None, level: float = 0.9
     return environment.get_template("page.html.j2").render(
         content=content,
         checks=None if checks is None else str(checks),
+        violated=getattr(checks, "violated", None),
         style=_file("page.css"),
         script=_file("explorer.js"),
         data=_json({**explorer_data(posterior), "level": level}),
