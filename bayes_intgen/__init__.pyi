@@ -19,6 +19,7 @@ from .mechanisms import GP, Linear, LogNormal, Polynomial, Spline
 from .posterior import Posterior
 from .predictive import prior_predictive
 from .regimes import RegimeData
+from .report import Report, report_identification
 from .storage import load
 from .streamed import StreamedData
 
@@ -37,6 +38,7 @@ __all__ = [
     "Polynomial",
     "Posterior",
     "RegimeData",
+    "Report",
     "SamplingWarning",
     "SavedFitError",
     "Spline",
@@ -48,5 +50,6 @@ __all__ = [
     "load",
     "models",
     "prior_predictive",
+    "report_identification",
     "simulators",
 ]

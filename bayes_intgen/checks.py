@@ -62,6 +62,20 @@ class Check:
     held_out: xr.Dataset
     level: float
 
+    def to_datasets(self) -> dict[str, xr.Dataset]:
+        """The check as groups of a tree."""
+        return {
+            "/check": self.table.assign_attrs(level=self.level),
+            "/check/held_out": self.held_out,
+        }
+
+    @classmethod
+    def of_tree(cls, tree: xr.DataTree) -> "Check":
+        """From a tree with the groups of :meth:`to_datasets`."""
+        nodes = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
+        table, held_out = nodes["/check"], nodes["/check/held_out"]
+        return cls(table, held_out, float(table.attrs["level"]))
+
     @property
     def p(self) -> float:
         """The least familywise p value; one where nothing could be tested."""
