@@ -76,6 +76,9 @@ class Departure:
     gate : Gate
     scale : LogNormal
         Prior of the scale of all coefficients, in outcome standard deviations.
+    testable : bool
+        Whether the regimes tell it from what the model has: not where its gate is a
+        combination of those of the terms that take the same functions.
     """
 
     kind: Kind
@@ -84,6 +87,7 @@ class Departure:
     pieces: tuple[tuple[Basis, tuple[int, ...]], ...]
     gate: Gate
     scale: LogNormal
+    testable: bool
 
     def matrix(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Its columns, shape (n, size)."""
@@ -104,6 +108,15 @@ def departures(data: RegimeData, model: AdditiveModel) -> list[Departure]:
     def products(j: int, k: int) -> tuple[Basis, tuple[int, ...]]:
         return Products((margins[j], margins[k]), ORDER), (j, k)
 
+    regimes = tuple(data.regimes)
+    masks = np.array(regimes)
+    parents = parents_of(names, model.graph)
+    everywhere, unset = np.ones(len(masks)), [1.0 - masks[:, k] for k in range(count)]
+
+    def holding(*actions: int) -> list[Array]:
+        """Gates of the biases that may be functions of all these actions together."""
+        return [unset[k] for k in range(count) if set(actions) <= {k, *parents[k]}]
+
     found = [
         Departure(
             "interaction",
@@ -112,11 +125,11 @@ def departures(data: RegimeData, model: AdditiveModel) -> list[Departure]:
             (products(j, k),),
             Always(),
             mechanisms[j].interaction,
+            _tells(everywhere, holding(j, k)),
         )
         for j, k in combinations(range(count), 2)
     ]
     if model.graph is not None:
-        parents = parents_of(names, model.graph)
         found += [
             Departure(
                 "graph",
@@ -125,14 +138,13 @@ def departures(data: RegimeData, model: AdditiveModel) -> list[Departure]:
                 ((margins[k], (k,)), products(j, k)),
                 WhereNotSet(j),
                 mechanisms[j].borrowed,
+                _tells(unset[j], [everywhere, *holding(k)]) or _tells(unset[j], holding(j, k)),
             )
             for j in range(count)
             for k in range(count)
             if k != j and k not in parents[j]
         ]
-    regimes = tuple(data.regimes)
-    several = [i for i, mask in enumerate(regimes) if sum(mask) > 1]
-    for i in several:
+    for i in np.flatnonzero(masks.sum(axis=1) > 1).tolist():
         chosen = tuple(n for n, was_set in zip(names, regimes[i], strict=True) if was_set)
         single = [(_First(margin, SINGLE), (k,)) for k, margin in enumerate(margins)]
         found.append(
@@ -143,9 +155,19 @@ def departures(data: RegimeData, model: AdditiveModel) -> list[Departure]:
                 ((Constant(), ()), *single),
                 InRegime(regimes, i),
                 model.prior.borrowed,
+                _tells(np.eye(len(masks))[i], [everywhere, *unset]),
             )
         )
     return found
+
+
+def _tells(gate: Array, others: list[Array]) -> bool:
+    """Whether a gate, a number for each regime, is no combination of others."""
+    before = np.reshape(others, (-1, len(gate)))
+    after = np.vstack([before, gate])
+    return int(np.linalg.matrix_rank(after)) > (
+        int(np.linalg.matrix_rank(before)) if len(before) else 0
+    )
 
 
 @dataclass(frozen=True, eq=False)

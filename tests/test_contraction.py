@@ -19,7 +19,8 @@ def test_draws_from_the_prior_are_those_of_the_written_out_program(data) -> None
             jax.random.key(1), terms, jnp.asarray(terms.functions(data.actions[some])),
             jnp.asarray(terms.gates(data.intervened[some])), jnp.ones(5),
         )["coefficients"]  # fmt: skip
-    ours, theirs = (np.log(np.abs(x - x.mean(axis=0))) for x in (mine, np.asarray(drawn)))
+    # All but the intercept have prior mean zero.
+    ours, theirs = (np.log(np.abs(x[:, 1:])) for x in (mine, np.asarray(drawn)))
     # Medians of the logarithms, of about 2 in standard deviation, from 2,000 draws each.
     error = 1.25 * np.sqrt((ours.var(axis=0) + theirs.var(axis=0)) / PRIOR_DRAWS)
     gap = np.abs(np.median(ours, axis=0) - np.median(theirs, axis=0))
@@ -53,18 +54,18 @@ def test_a_width_is_a_normal_laws_standard_deviation() -> None:
     np.testing.assert_allclose(widths(draws), 3, rtol=0.03)
 
 
-def test_what_the_regimes_do_not_tell_keeps_the_priors_width(data) -> None:
+def test_what_the_regimes_do_not_tell_keeps_the_priors_width(data, posterior) -> None:
     fitted = bi.fit(data.only([], ["red"]), bi.models.additive("linear"), draws=200, progress=False)
     with pytest.warns(bi.SupportWarning, match="is not identified"):
-        joint = fitted.contraction([[0.0, 1.0]])
-    alone = fitted.contraction([[0.0, 1.0]], ["red"])
+        joint = fitted.contraction([[1.0, 1.0]])
+    alone = fitted.contraction([[1.0, 1.0]], ["red"])
     # Green was never set: what of it is bias and what is not is the prior's to say.
-    green = joint["contraction"].sel(mechanism="unconfounded", action="green")
-    red = joint["contraction"].sel(mechanism="unconfounded", action="red")
-    assert float(green[0]) > 0.3
-    assert float(green[0]) > 5 * float(joint["contraction"].sel(action="green")[1, 0])
+    of_green = {"mechanism": "unconfounded", "action": "green"}
+    known = posterior.contraction([[1.0, 1.0]])["contraction"].sel(of_green)
+    unknown = joint["contraction"].sel(of_green)
+    assert float(unknown[0]) > 0.3
+    assert float(unknown[0]) > 3 * float(known[0])
     assert float(joint["effect_contraction"][0]) > 5 * float(alone["effect_contraction"][0])
-    assert red.size == 1
 
 
 def test_the_picture_draws_prior_and_posterior_of_every_mechanism(posterior) -> None:

@@ -87,6 +87,8 @@ def test_what_can_go_wrong_follows_regimes_and_graph(data) -> None:
     assert [d.label for d in found] == [
         pair, "do(red, green) differs from what other regimes predict",
     ]  # fmt: skip
+    # With no other rows, the regime is whatever the contributions say, and so are the biases.
+    assert [d.testable for d in found] == [True, False]
     # It acts in its own regime alone: a level, and a function of each action.
     block = found[1].matrix(several.actions, several.intervened)
     assert block.shape == (200, 3)
