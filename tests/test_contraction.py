@@ -55,7 +55,9 @@ def test_a_width_is_a_normal_laws_standard_deviation() -> None:
 
 
 def test_what_the_regimes_do_not_tell_keeps_the_priors_width(data, posterior) -> None:
-    fitted = bi.fit(data.only([], ["red"]), bi.models.additive("linear"), draws=200, progress=False)
+    fitted = bi.fit(
+        data.only([], ["red"]), bi.models.additive("linear"), draws=400, chains=1, progress=False
+    )
     with pytest.warns(bi.SupportWarning, match="is not identified"):
         joint = fitted.contraction([[1.0, 1.0]])
     alone = fitted.contraction([[1.0, 1.0]], ["red"])

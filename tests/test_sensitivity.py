@@ -85,7 +85,7 @@ def test_unconfounded_actions_need_no_bound() -> None:
 def test_worlds_with_a_shared_cause_lie_within_and_not_where_rho_is_too_small() -> None:
     base = bi.simulators.DoseResponse.random(2, seed=1)
     world = bi.simulators.SharedConfounder(base, 0.5)
-    fitted = bi.fit(world.dataset(3000, seed=2), draws=100, warmup=150, chains=2, progress=False)
+    fitted = bi.fit(world.dataset(3000, seed=2), draws=200, warmup=150, chains=1, progress=False)
     points, _ = base.sample(base.names, 400, np.random.default_rng(3))
     points = points[fitted.joint_effect(points)["supported"].to_numpy()]
     truth = world.joint_effect(points)
