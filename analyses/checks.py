@@ -54,6 +54,7 @@ CASES = (
     ("interacting", EXPLAINED, "all", 500, False),
     ("interacting", EXPLAINED, "all", 1000, False),
     ("interacting", EXPLAINED, "two", 500, False),
+    ("interacting", EXPLAINED, "two", 1000, False),
     ("shared confounder", 0.3, "", 0, False),
     ("shared confounder", 0.3, "", 0, True),
     ("shared confounder", 0.3, "all", 500, False),
@@ -177,7 +178,7 @@ def draw_figure(lines: list[dict[str, Any]], head: str, path: Path) -> None:
     ax.set_yticks(range(len(cases)), [title(case) for case in reversed(cases)], fontsize=8)
     ax.set_xlim(-0.02, 1.02)
     ax.set_xlabel("share of models in which a violation is declared (dashed: 5% and 90%)")
-    ax.set_title(head, fontsize=10)
+    figure.suptitle(head, fontsize=9)
     ax.legend(frameon=False, fontsize=8, loc="lower right")
     figure.tight_layout()
     for suffix in (".png", ".svg"):

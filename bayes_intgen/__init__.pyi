@@ -21,6 +21,7 @@ from .predictive import prior_predictive
 from .regimes import RegimeData
 from .storage import load
 from .streamed import StreamedData
+from .summary import Report, report_identification
 
 __all__ = [
     "GP",
@@ -37,6 +38,7 @@ __all__ = [
     "Polynomial",
     "Posterior",
     "RegimeData",
+    "Report",
     "SamplingWarning",
     "SavedFitError",
     "Spline",
@@ -48,5 +50,6 @@ __all__ = [
     "load",
     "models",
     "prior_predictive",
+    "report_identification",
     "simulators",
 ]

@@ -18,14 +18,14 @@ is): `bayes_intgen.sensitivity` says how far they could move the answer.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from bayes_intgen.departures import departures, tested, weights
+from bayes_intgen.departures import Departure, departures, tested, weights
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.heldout import Difference, log_densities, split
 from bayes_intgen.models import AdditiveModel, Model, additive, saturated
@@ -36,6 +36,8 @@ from bayes_intgen.streamed import ReadInPasses, Rows
 # Chance that any of the tests raises a false alarm: half of the customary 5%, so that what a
 # normal approximation or an unusual noise adds stays within that.
 LEVEL = 0.025
+# Departures that cannot be tested and are named in the statement.
+SHOWN = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,6 +63,20 @@ class Check:
     table: xr.Dataset
     held_out: xr.Dataset
     level: float
+
+    def to_datasets(self) -> dict[str, xr.Dataset]:
+        """The check as groups of a tree."""
+        return {
+            "/check": self.table.assign_attrs(level=self.level),
+            "/check/held_out": self.held_out,
+        }
+
+    @classmethod
+    def of_tree(cls, tree: xr.DataTree) -> "Check":
+        """From a tree with the groups of :meth:`to_datasets`."""
+        nodes = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
+        table, held_out = nodes["/check"], nodes["/check/held_out"]
+        return cls(table, held_out, float(table.attrs["level"]))
 
     @property
     def p(self) -> float:
@@ -88,18 +104,18 @@ class Check:
 
     def sentences(self) -> list[str]:
         """The statement, a sentence a line."""
-        if self.likeliest is None:
-            return ["Nothing to test: these data hold no restriction of one action."]
         lines = [self._verdict()]
         if not self.violated:
             lines.append(self._reach())
-        lines.append(self._rows())
+        lines += [self._hidden(), self._rows()]
         if self.held_out.data_vars:
             lines.append(self._comparison())
-        return lines
+        return [line for line in lines if line]
 
     def _verdict(self) -> str:
         tests = self.table.sizes["test"]
+        if not tests:
+            return "Nothing could be tested: these regimes leave the model no restriction."
         p = f"p {'<' if self.p < 0.001 else '='} {max(self.p, 0.001):.3g} over {tests} " + (
             "tests" if tests > 1 else "test"
         )
@@ -122,22 +138,21 @@ class Check:
         )
 
     def _reach(self) -> str:
-        pairs = self.table.where(self.table["kind"] == "interaction", drop=True)
-        shares = pairs["detectable"] / self.table.attrs["outcome_sd"]
-        blind = [str(t) for t, s in zip(pairs["test"].values, shares.values, strict=True) if s > 1]
-        seen = shares.where(shares <= 1)
-        parts = []
-        if bool(seen.notnull().any()):
-            worst = float(seen.max())
-            which = "Any" if not blind else "Any other"
-            parts.append(
-                f"{which} smooth interaction of two actions with a standard deviation over "
-                f"{worst * self.table.attrs['outcome_sd']:.3g}, {worst:.0%} of the outcome's, "
-                "would have been found nine times in ten, unless the biases make up for it."
-            )
-        if blind:
-            parts.insert(0, f"These regimes cannot show an {', nor an '.join(blind)}.")
-        return " ".join(parts)
+        pairs = self.table["detectable"].to_numpy()[self.table["kind"].to_numpy() == "interaction"]
+        if not pairs.size:
+            return ""
+        worst, unit = float(pairs.max()), self.table.attrs["outcome_sd"]
+        which = "Any other" if self.table.sizes["hidden"] else "Any"
+        return (
+            f"{which} smooth interaction of two actions with a standard deviation over "
+            f"{worst:.3g}, {worst / unit:.0%} of the outcome's, would have been found nine times "
+            "in ten, unless the biases make up for it."
+        )
+
+    def _hidden(self) -> str:
+        labels = [str(label) for label in self.table["hidden"].to_numpy()]
+        shown = labels[:SHOWN] + ([f"{len(labels) - SHOWN} more"] if len(labels) > SHOWN else [])
+        return f"No row of these regimes could show: {'; '.join(shown)}." if labels else ""
 
     def _rows(self) -> str:
         several = int(self.table.attrs["rows_with_several_set"])
@@ -219,30 +234,36 @@ def check(
     if not 0 < level < 1 or not 0 <= held_out < 1:
         raise ModelError("level must lie between 0 and 1, and held_out from 0 to below 1")
     rows = data.sample(PILOT_ROWS)
-    chosen = departures(rows, model)
+    every = departures(rows, model)
+    chosen = [departure for departure in every if departure.testable]
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
         terms = model.decompose(rows)
         pilot = pilot_fit(rows, rows, model, terms, model.candidates(rows), progress)
         found = tested(rows, pilot, chosen, level, seed) if chosen else []
     labelled = {departure.label: one for departure, one in zip(chosen, found, strict=True)}
     share = weights(labelled)
-    columns: dict[str, Any] = {
-        name: ("test", np.array([getattr(one, name) for one in found], dtype=float))
+    columns = {
+        name: np.array([getattr(one, name) for one in found], dtype=float)
         for name in ("log_bayes_factor", "p", "p_familywise", "size", "detectable")
-    }
+    } | {"weight": np.array([share[name] for name in labelled], dtype=float)}
+
+    def between(some: list[Departure]) -> NDArray[np.bool_]:
+        named = [[name in departure.actions for name in rows.names] for departure in some]
+        return np.array(named, dtype=bool).reshape(len(some), len(rows.names))
+
+    hidden = [departure for departure in every if not departure.testable]
     table = xr.Dataset(
         {
             "kind": ("test", np.array([departure.kind for departure in chosen], dtype=str)),
-            **columns,
-            "weight": ("test", np.array([share[name] for name in labelled], dtype=float)),
-            "between": (
-                ("test", "action"),
-                np.array(
-                    [[name in d.actions for name in rows.names] for d in chosen], dtype=bool
-                ).reshape(len(chosen), len(rows.names)),
-            ),
+            **{name: ("test", values) for name, values in columns.items()},
+            "between": (("test", "action"), between(chosen)),
+            "hidden_between": (("hidden", "action"), between(hidden)),
         },
-        coords={"test": np.array(list(labelled), dtype=str), "action": list(rows.names)},
+        coords={
+            "test": np.array(list(labelled), dtype=str),
+            "action": list(rows.names),
+            "hidden": np.array([departure.label for departure in hidden], dtype=str),
+        },
         attrs={
             "outcome": rows.outcome_name,
             "outcome_sd": float(rows.outcome.std()),

@@ -30,13 +30,15 @@ tests together.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import logsumexp
-from scipy.stats import norm
+from scipy.stats import chi2, ncx2
 
 from bayes_intgen.bases import Array, Basis, Constant, Coordinate, Products
 from bayes_intgen.condense import GRID, TermEvidence, TermLikelihood
@@ -74,6 +76,9 @@ class Departure:
     gate : Gate
     scale : LogNormal
         Prior of the scale of all coefficients, in outcome standard deviations.
+    testable : bool
+        Whether the regimes tell it from what the model has: not where its gate is a
+        combination of those of the terms that take the same functions.
     """
 
     kind: Kind
@@ -82,6 +87,7 @@ class Departure:
     pieces: tuple[tuple[Basis, tuple[int, ...]], ...]
     gate: Gate
     scale: LogNormal
+    testable: bool
 
     def matrix(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Its columns, shape (n, size)."""
@@ -102,6 +108,15 @@ def departures(data: RegimeData, model: AdditiveModel) -> list[Departure]:
     def products(j: int, k: int) -> tuple[Basis, tuple[int, ...]]:
         return Products((margins[j], margins[k]), ORDER), (j, k)
 
+    regimes = tuple(data.regimes)
+    masks = np.array(regimes)
+    parents = parents_of(names, model.graph)
+    everywhere, unset = np.ones(len(masks)), [1.0 - masks[:, k] for k in range(count)]
+
+    def holding(*actions: int) -> list[Array]:
+        """Gates of the biases that may be functions of all these actions together."""
+        return [unset[k] for k in range(count) if set(actions) <= {k, *parents[k]}]
+
     found = [
         Departure(
             "interaction",
@@ -110,11 +125,11 @@ def departures(data: RegimeData, model: AdditiveModel) -> list[Departure]:
             (products(j, k),),
             Always(),
             mechanisms[j].interaction,
+            _tells(everywhere, holding(j, k)),
         )
         for j, k in combinations(range(count), 2)
     ]
     if model.graph is not None:
-        parents = parents_of(names, model.graph)
         found += [
             Departure(
                 "graph",
@@ -123,14 +138,13 @@ def departures(data: RegimeData, model: AdditiveModel) -> list[Departure]:
                 ((margins[k], (k,)), products(j, k)),
                 WhereNotSet(j),
                 mechanisms[j].borrowed,
+                _tells(unset[j], [everywhere, *holding(k)]) or _tells(unset[j], holding(j, k)),
             )
             for j in range(count)
             for k in range(count)
             if k != j and k not in parents[j]
         ]
-    regimes = tuple(data.regimes)
-    several = [i for i, mask in enumerate(regimes) if sum(mask) > 1]
-    for i in several:
+    for i in np.flatnonzero(masks.sum(axis=1) > 1).tolist():
         chosen = tuple(n for n, was_set in zip(names, regimes[i], strict=True) if was_set)
         single = [(_First(margin, SINGLE), (k,)) for k, margin in enumerate(margins)]
         found.append(
@@ -141,9 +155,19 @@ def departures(data: RegimeData, model: AdditiveModel) -> list[Departure]:
                 ((Constant(), ()), *single),
                 InRegime(regimes, i),
                 model.prior.borrowed,
+                _tells(np.eye(len(masks))[i], [everywhere, *unset]),
             )
         )
     return found
+
+
+def _tells(gate: Array, others: list[Array]) -> bool:
+    """Whether a gate, a number for each regime, is no combination of others."""
+    before = np.reshape(others, (-1, len(gate)))
+    after = np.vstack([before, gate])
+    return int(np.linalg.matrix_rank(after)) > (
+        int(np.linalg.matrix_rank(before)) if len(before) else 0
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +200,8 @@ class Found(NamedTuple):
         Standard deviation over the rows of the estimate, in the outcome's units.
     detectable : float
         The standard deviation that its smoothest function needs to be found in nine of ten
-        such data sets, to normal approximation.
+        such data sets: as a chi-squared test of all its columns would find it, where the biases
+        are free to take part of it for their own.
     """
 
     log_bayes_factor: float
@@ -203,7 +228,9 @@ def tested(
         Of the changes of signs.
     """
     blocks = [departure.matrix(data.actions, data.intervened) for departure in chosen]
-    scores = Scores.of(data, pilot, np.concatenate(blocks, axis=1))
+    columns = np.concatenate(blocks, axis=1)
+    scores = Scores.of(data, pilot, pilot.sites, columns)
+    freed = Scores.of(data, pilot, _freed(pilot), columns)
     drawn = np.vstack([scores.score, scores.resampled(generator(seed, "check"))])
     unit = pilot.posterior.terms.unit
     ends = np.cumsum([0, *(block.shape[1] for block in blocks)])
@@ -217,8 +244,6 @@ def tested(
     )
     p = _shares_as_large(statistics)
     least = p.min(axis=1)
-    # Half for each tail, and a share for each test.
-    asked = norm.isf(level / 2 / len(chosen)) + norm.ppf(POWER)
     found = []
     for i, (at, block, departure) in enumerate(zip(own, blocks, chosen, strict=True)):
         precision, score = scores.precision[at, at], scores.score[at]
@@ -226,7 +251,7 @@ def tested(
         log_median = np.log(departure.scale.median * unit)
         scale = TermEvidence.of(likelihood, log_median, departure.scale.sigma).scale
         estimate = np.linalg.solve(precision + np.eye(len(score)) / scale**2, score)
-        error = np.sqrt(scores.variance[at, at][0, 0]) / max(precision[0, 0], 1e-300)
+        error = np.sqrt(freed.variance[at, at][0, 0]) / max(freed.precision[at, at][0, 0], 1e-300)
         acting = block[block.any(axis=1)]
         found.append(
             Found(
@@ -235,10 +260,37 @@ def tested(
                 float((least <= p[0, i]).mean()),
                 float((acting @ estimate).std()) if departure.kind != "regime"
                 else float(np.sqrt(np.mean((acting @ estimate) ** 2))),
-                float(asked * error * np.sqrt(np.mean(acting[:, 0] ** 2))),
+                float(
+                    _asked(level / len(chosen), len(score))
+                    * error
+                    * np.sqrt(np.mean(acting[:, 0] ** 2))
+                ),
             )
         )  # fmt: skip
     return found
+
+
+@cache
+def _asked(level: float, size: int) -> float:
+    """Standard errors from zero at which a chi-squared test of so many columns has its power."""
+    critical = chi2.isf(level, size)
+    return float(np.sqrt(brentq(lambda x: ncx2.sf(critical, size, x) - POWER, 1e-6, 1e4)))
+
+
+def _freed(pilot: Pilot) -> dict[str, Array]:
+    """The mode, but with what biases owe to other actions one prior sd above its prior scale.
+
+    A departure large enough to be found raises these scales too, and much of it then passes for
+    bias; at the mode without it they are near zero.
+    """
+    terms = pilot.posterior.terms
+    scale = np.array(pilot.sites["scale"], dtype=float)
+    for term in terms.terms:
+        if term.borrowed and term.name in terms.scaled:
+            at = terms.scaled.index(term.name)
+            prior = term.part.scale
+            scale[at] = max(scale[at], prior.median * np.exp(prior.sigma) * terms.unit)
+    return {**pilot.sites, "scale": scale}
 
 
 class Scores(NamedTuple):
@@ -262,12 +314,15 @@ class Scores(NamedTuple):
     rows: Array
 
     @classmethod
-    def of(cls, data: RegimeData, pilot: Pilot, columns: Array) -> "Scores":
+    def of(
+        cls, data: RegimeData, pilot: Pilot, sites: dict[str, Array], columns: Array
+    ) -> "Scores":
+        """At given hyperparameters, inside ``jax.enable_x64``."""
         posterior = pilot.posterior
-        mean, covariance = posterior.moments(pilot.sites)
+        mean, covariance = posterior.moments(sites)
         design = posterior.terms.matrix(data.actions, data.intervened)
         relative = pilot.spread(data.actions, data.intervened)
-        weights = 1 / (relative * float(pilot.sites["noise_sd"]) ** 2)
+        weights = 1 / (relative * float(sites["noise_sd"]) ** 2)
         residual = data.outcome - posterior.terms.centre - design @ mean
         leverage = weights * ((design @ covariance) * design).sum(axis=1)
         weighted = columns * weights[:, None]

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     import os
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from bayes_intgen.checks import Check
+    from bayes_intgen.summary import Report
 
 
 class Posterior:
@@ -333,16 +337,7 @@ class Posterior:
                 "the outcome down into contributions"
             )
         values = self._points(grid)
-        draws = self.prediction.coefficients
-        shape = (*draws.shape[:2], len(self.actions), len(values))
-        unconfounded, bias = np.zeros(shape), np.zeros(shape)
-        for term in self.terms.terms:
-            if term.action is None:
-                continue
-            functions = term.part.basis.matrix(values[:, term.inputs])
-            contribution = draws[..., self.terms.columns[term.name]] @ functions.T
-            part = unconfounded if term.role == "unconfounded" else bias
-            part[:, :, term.action] += contribution
+        unconfounded, bias = self.prediction.contributions(values)
         dims = ("chain", "draw", "action", "point")
         return xr.Dataset(
             {"unconfounded": (dims, unconfounded), "confounded": (dims, unconfounded + bias)},
@@ -353,6 +348,152 @@ class Posterior:
                 "value": (("action", "point"), values.T),
             },
         )
+
+    def contraction(
+        self, points: Any, intervened: Sequence[str] | None = None, *, seed: int = 0
+    ) -> xr.Dataset:
+        """Widths of the posterior over those of the prior: what came from the data.
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), or data frame with a column an action
+        intervened : sequence of str, optional
+            The actions that are set in the effect; all of them where left out.
+        seed : int
+            Of the draws from the prior.
+
+        Returns
+        -------
+        Dataset
+            ``contraction`` (mechanism, action, point), for mechanisms ``unconfounded`` and
+            ``confounded``, and ``effect_contraction`` (point): posterior over prior width, one
+            where the data said nothing, near zero where they said all. ``prior``,
+            ``posterior``, ``effect_prior`` and ``effect_posterior`` are the widths, in the
+            outcome's units: half of the central 68% interval, a normal law's standard
+            deviation. A plain regression has no mechanisms, only effects.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`effect`.
+
+        Examples
+        --------
+        >>> bool((posterior.contraction([[0.1, 0.2]]).contraction < 0.5).all())
+        True
+        """
+        from bayes_intgen.contraction import contraction
+
+        names = self.actions if intervened is None else intervened
+        values, _ = self.asked(points, names)
+        return contraction(self, values, names, seed)
+
+    def sensitivity(
+        self, points: Any, rho: float | Sequence[float], *, level: float = 0.9
+    ) -> xr.Dataset:
+        """How far the joint effect could move if hidden causes were correlated.
+
+        `bayes_intgen.sensitivity` derives the bound, and says what it assumes.
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), or data frame with a column an action
+        rho : float or sequence of float
+            Correlations up to which any two hidden causes might go, from 0 to below 1.
+        level : float
+            Probability of the central band of the effect that is widened.
+
+        Returns
+        -------
+        Dataset
+            ``effect`` (point): the posterior mean. ``above`` and ``below`` (rho, point): how far
+            it may lie above the truth and below it, averaged over draws. ``low`` and ``high``
+            (rho, point): ends of the band, each draw moved by its bound; at rho = 0 the
+            credible band of the effect. In the outcome's units.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`, and where ``rho`` is no correlation.
+        ModelError
+            Where the model is a regression, not additive.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`effect`.
+
+        Examples
+        --------
+        >>> moved = posterior.sensitivity([[0.1, 0.2]], [0, 0.2, 0.4])
+        >>> bool((moved.high - moved.low).diff("rho").min() > 0)
+        True
+        """
+        from bayes_intgen.sensitivity import sensitivity
+
+        values, _ = self.asked(points, self.actions)
+        return sensitivity(self, values, rho, level)
+
+    def plot_contraction(self, at: Mapping[str, float] | None = None) -> "Figure":
+        """Draw prior and posterior of every mechanism along its action.
+
+        Parameters
+        ----------
+        at : mapping from action to value, optional
+            Where the other actions are held; at their medians where left out.
+
+        Returns
+        -------
+        matplotlib Figure
+            Unconfounded contributions above, confounded ones below, a column an action.
+
+        Raises
+        ------
+        PointsError
+            Where ``at`` names no action.
+        ModelError
+            Where the model is a regression, not additive.
+
+        Examples
+        --------
+        >>> len(posterior.plot_contraction().axes)
+        4
+        """
+        from bayes_intgen.plots import plot_contraction
+
+        return plot_contraction(self, at)
+
+    def plot_sensitivity(
+        self,
+        points: Any,
+        rho: Sequence[float] = tuple(np.linspace(0, 0.5, 26).tolist()),
+        *,
+        level: float = 0.9,
+    ) -> "Figure":
+        """Draw how far the joint effect could move against the correlation of hidden causes.
+
+        Parameters
+        ----------
+        points, rho, level
+            As of :meth:`sensitivity`; a panel a point.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Examples
+        --------
+        >>> posterior.plot_sensitivity([[0.1, 0.2]]).axes[0].get_title()
+        'red = 0.1, green = 0.2'
+        """
+        from bayes_intgen.plots import plot_sensitivity
+
+        return plot_sensitivity(self, points, rho, level=level)
 
     def plot_joint_effect(
         self,
@@ -504,14 +645,54 @@ class Posterior:
                 )
         return values
 
+    def with_check(self, check: "Check") -> "Posterior":
+        """The same posterior with the answer of :func:`bayes_intgen.check`, for its report.
+
+        Parameters
+        ----------
+        check : Check
+            Of the data that were fitted.
+
+        Returns
+        -------
+        Posterior
+            It prints the answer and saves it; predictions are the same.
+
+        Raises
+        ------
+        DataError
+            Where the check is of other actions or another outcome.
+
+        Examples
+        --------
+        >>> checked = posterior.with_check(bi.check(data, held_out=0, progress=False))
+        >>> checked.check.violated
+        False
+        """
+        names = tuple(map(str, check.table["action"].to_numpy()))
+        if (names, check.table.attrs["outcome"]) != (self.actions, self.outcome_name):
+            raise DataError(
+                f"the check is of {check.table.attrs['outcome']!r} given "
+                f"{', '.join(map(repr, names))}, not of the data that were fitted"
+            )
+        old = {node.path: node.to_dataset(inherit=False) for node in self.tree.subtree}
+        return Posterior(xr.DataTree.from_dict({**old, **check.to_datasets()}))
+
+    @property
+    def check(self) -> "Check | None":
+        """What :meth:`with_check` kept; None where nothing was."""
+        from bayes_intgen.checks import Check
+
+        return Check.of_tree(self.tree) if "check" in self.tree.children else None
+
+    @cached_property
+    def _report(self) -> "Report":
+        from bayes_intgen.summary import report_identification
+
+        return report_identification(self)
+
     def __repr__(self) -> str:
-        sizes = self.tree["posterior"].sizes
-        head = (
-            f"Posterior of {self.outcome_name!r} given {', '.join(map(repr, self.actions))}: "
-            f"{sizes['chain']} chains of {sizes['draw']} draws"
-        )
-        table = self.tree["constant_data"].dataset
-        labels, rows = table["regime"].to_numpy(), table["rows"].to_numpy()
-        width = max(map(len, map(str, labels)))
-        body = [f"  {label:<{width}}  {n} rows" for label, n in zip(labels, rows, strict=True)]
-        return "\n".join([head, *body])
+        return str(self._report)
+
+    def _repr_html_(self) -> str:
+        return self._report._repr_html_()

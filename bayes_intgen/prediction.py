@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
-from bayes_intgen.bases import Array
+from bayes_intgen.bases import Array, Evaluation
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.mixture import mixture_quantiles, student, tabulated
 from bayes_intgen.noise import ConstantSpread, Spread, draw_shape
@@ -60,6 +60,21 @@ class Prediction:
         """E[Y | a, R], shape (chain, draw, n), for actions and masks of shape (n, K)."""
         design = self.terms.matrix(actions, intervened)
         return np.asarray(self.coefficients @ design.T + self.terms.centre)
+
+    def contributions(self, actions: Array) -> tuple[Array, Array]:
+        """Unconfounded contributions and biases of every action, (chain, draw, K, n) each."""
+        shape = (*self.coefficients.shape[:2], len(self.terms.names), len(actions))
+        unconfounded, bias = np.zeros(shape), np.zeros(shape)
+        evaluated = Evaluation(actions)
+        for term in self.terms.terms:
+            if term.action is None:
+                continue
+            functions = evaluated(term.part.basis, term.inputs)
+            part = unconfounded if term.role == "unconfounded" else bias
+            part[:, :, term.action] += (
+                self.coefficients[..., self.terms.columns[term.name]] @ functions
+            )
+        return unconfounded, bias
 
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Standard deviation of Y given a and R, shape (chain, draw, n).

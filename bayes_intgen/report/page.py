@@ -37,7 +37,8 @@ def write_report(
     path : path
         An older file stays whole until the new one is.
     checks : object, optional
-        What :func:`bayes_intgen.check` found; its ``str`` is shown.
+        What :func:`bayes_intgen.check` found; its ``str`` is shown. What the posterior keeps
+        of a check where it is left out.
     level : float
         Probability of bands.
 
@@ -89,6 +90,7 @@ def page_of(posterior: "Posterior", *, checks: object = None, level: float = 0.9
         lstrip_blocks=True,
     )
     content = content_of(posterior, level)
+    checks = posterior.check if checks is None else checks
     return environment.get_template("page.html.j2").render(
         content=content,
         checks=None if checks is None else str(checks),
