@@ -2,6 +2,7 @@
 
 from . import calibration, models, simulators
 from .certificates import Certificate
+from .checks import Check, check
 from .distributed import DistributedData
 from .errors import (
     BayesIntgenError,
@@ -21,12 +22,14 @@ from .predictive import prior_predictive
 from .regimes import RegimeData
 from .storage import load
 from .streamed import StreamedData
+from .summary import Report, report_identification
 
 __all__ = [
     "GP",
     "BayesIntgenError",
     "BayesIntgenWarning",
     "Certificate",
+    "Check",
     "DataError",
     "DistributedData",
     "LiftTest",
@@ -37,15 +40,18 @@ __all__ = [
     "Polynomial",
     "Posterior",
     "RegimeData",
+    "Report",
     "SamplingWarning",
     "SavedFitError",
     "Spline",
     "StreamedData",
     "SupportWarning",
     "calibration",
+    "check",
     "fit",
     "load",
     "models",
     "prior_predictive",
+    "report_identification",
     "simulators",
 ]

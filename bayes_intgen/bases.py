@@ -74,8 +74,15 @@ class Coordinate:
 
     def __call__(self, values: Array) -> Array:
         """Squashed coordinate of ``values``, held at the observed range."""
-        held = np.clip(values, self.low, self.high)
-        return np.asarray(self.squash * np.arcsinh(self.standardise(held) / self.squash))
+        return self.squashed(np.clip(values, self.low, self.high))
+
+    def squashed(self, values: Array) -> Array:
+        """Squashed coordinate of ``values``, beyond the observed range too."""
+        return np.asarray(self.squash * np.arcsinh(self.standardise(values) / self.squash))
+
+    def unsquashed(self, z: Array) -> Array:
+        """The values whose squashed coordinate is ``z``."""
+        return np.asarray(self.centre + self.spread * self.squash * np.sinh(z / self.squash))
 
     @property
     def ends(self) -> tuple[float, float]:

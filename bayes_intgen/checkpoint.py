@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from numpyro.infer.hmc import HMCState
 
 from bayes_intgen import serialise
-from bayes_intgen.errors import SavedFitError
 from bayes_intgen.atomic import whole_file
+from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import Model
 from bayes_intgen.streamed import Rows
 

@@ -276,7 +276,7 @@ def decompose(
     ModelError
         Where the graph names something that is no action, or has a cycle.
     """
-    parents = _parents(data.names, graph)
+    parents = parents_of(data.names, graph)
     bases = _Bases.of(data)
     terms: list[Term] = []
     for k, name in enumerate(data.names):
@@ -303,7 +303,7 @@ def triples(
     data: RegimeData, bias: Mapping[str, Mechanism], graph: Graph | None
 ) -> tuple[Term, ...]:
     """What each bias may owe to two other actions only together; arguments of :func:`decompose`."""
-    parents = _parents(data.names, graph)
+    parents = parents_of(data.names, graph)
     bases = _Bases.of(data)
     terms = []
     for k, name in enumerate(data.names):
@@ -407,7 +407,7 @@ def _named(name: str, part: Part) -> str:
     return f"{name} {part.label}" if part.label else name
 
 
-def _parents(names: tuple[str, ...], graph: Graph | None) -> list[list[int]]:
+def parents_of(names: tuple[str, ...], graph: Graph | None) -> list[list[int]]:
     """Actions that the bias of each action may depend on besides its own."""
     if graph is None:
         return [[j for j in range(len(names)) if j != k] for k in range(len(names))]

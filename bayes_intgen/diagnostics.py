@@ -1,10 +1,12 @@
 """What is wrong with a set of draws, in words that name the quantity and the remedy."""
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from bayes_intgen.bases import Array
 from bayes_intgen.errors import PACKAGE, SamplingWarning
 
 RHAT_LIMIT = 1.01
@@ -25,8 +27,6 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
     -------
     list of str
     """
-    from arviz_stats import ess, rhat
-
     found = []
     statistics = tree["sample_stats"].dataset
     total = int(statistics["diverging"].size)
@@ -36,9 +36,7 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
             f"{diverging} of {total} draws ended in a divergence, so part of the posterior may be "
             "missing: rerun with target_accept=0.95 or more; if it stays, give tighter priors"
         )
-    # Values of the actions along the points are coordinates that could share a name.
-    bare = effect.drop_vars([name for name in effect.coords if name not in effect.dims])
-    quantities = tree["posterior"].dataset.assign(joint_effect=bare)
+    quantities = _quantities(tree, effect)
     broken = [
         f"draws of {name} are not all finite: do not use them; check the data for extreme values"
         for name, values in quantities.data_vars.items()
@@ -46,10 +44,7 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
     ]
     if broken:
         return broken + found
-    names, scale_reduction = _flatten(rhat(quantities))
-    _, bulk = _flatten(ess(quantities, method="bulk"))
-    _, tail = _flatten(ess(quantities, method="tail"))
-    smallest = np.minimum(bulk, tail)
+    names, scale_reduction, smallest = convergence(tree, effect)
     if effect.sizes["chain"] > 1 and (scale_reduction > RHAT_LIMIT).any():
         worst = int(np.nanargmax(scale_reduction))
         found.append(
@@ -74,6 +69,31 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
             "wrong; tighter priors help"
         )
     return found
+
+
+class Convergence(NamedTuple):
+    """R-hat and the smaller of bulk and tail effective sample size of every quantity."""
+
+    names: list[str]
+    rhat: Array
+    ess: Array
+
+
+def convergence(tree: xr.DataTree, effect: xr.DataArray) -> Convergence:
+    """How well chains agree, and how many independent draws they are worth; as :func:`problems`."""
+    from arviz_stats import ess, rhat
+
+    quantities = _quantities(tree, effect)
+    names, scale_reduction = _flatten(rhat(quantities))
+    _, bulk = _flatten(ess(quantities, method="bulk"))
+    _, tail = _flatten(ess(quantities, method="tail"))
+    return Convergence(names, scale_reduction, np.minimum(bulk, tail))
+
+
+def _quantities(tree: xr.DataTree, effect: xr.DataArray) -> xr.Dataset:
+    # Values of the actions along the points are coordinates that could share a name.
+    bare = effect.drop_vars([name for name in effect.coords if name not in effect.dims])
+    return tree["posterior"].dataset.assign(joint_effect=bare)
 
 
 def warn_of_problems(tree: xr.DataTree, effect: xr.DataArray) -> None:

@@ -64,6 +64,11 @@ class Spread:
             out[:, 1, k] = hats * (1 - was_set)
         return np.concatenate([np.ones((rows, 1)), out.reshape(rows, -1)], axis=1)
 
+    def columns_where_set(self, action: int) -> slice:
+        """Which features, and heights, are those of v_k: the part of an action that was set."""
+        start = 1 + action * len(KNOTS)
+        return slice(start, start + len(KNOTS))
+
     def __call__(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Relative variance, shape (n,)."""
         return np.asarray(self.features(actions, intervened) @ self.heights)

@@ -1,17 +1,26 @@
 """Pictures of effects with Matplotlib."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bayes_intgen.bases import Array
-from bayes_intgen.errors import PointsError
+from bayes_intgen.bases import Array, Coordinate
+from bayes_intgen.errors import ModelError, PointsError
+from bayes_intgen.questions import checked_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from bayes_intgen.posterior import Posterior
+    from bayes_intgen.regimes import RegimeData
+
+# Colours of actions that were set, and of those that were not.
+SET, OBSERVED = "C1", "C0"
+# Range of a squashed coordinate from which on a tail is drawn in.
+LONG = 12.0
 
 
 def plot_joint_effect(
@@ -35,25 +44,16 @@ def plot_joint_effect(
     import matplotlib.pyplot as plt
 
     at = dict(at or {})
-    for name in (action, *at):
-        if name not in posterior.actions:
-            raise PointsError(
-                f"{name!r} is no action; the actions are {', '.join(map(repr, posterior.actions))}"
-            )
+    _refuse_unknown((action, *at), posterior)
     if action in at:
         raise PointsError(f"{action!r} runs along the axis and cannot be held in at")
     given = [*levels, *([] if predictive is None else [predictive])]
     if not levels or not all(0 < level < 1 for level in given):
         raise PointsError("levels and predictive must be probabilities between 0 and 1")
 
-    coordinates = dict(zip(posterior.actions, posterior.terms.coordinates, strict=True))
-    others = [name for name in posterior.actions if name != action]
-    held = {name: float(at.get(name, coordinates[name].centre)) for name in others}
-    along = np.linspace(coordinates[action].low, coordinates[action].high, size)
-    points = np.stack(
-        [along if name == action else np.full(size, held[name]) for name in posterior.actions],
-        axis=1,
-    )
+    held = _held(posterior, at)
+    del held[action]
+    along, points = _along(posterior, action, held, size)
     effect = posterior.joint_effect(points)
     draws = effect.stack(sample=("chain", "draw")).transpose("sample", "point").to_numpy()
 
@@ -71,12 +71,38 @@ def plot_joint_effect(
         for end in ends:
             ax.plot(along, end, color=color, linestyle=":", linewidth=1.2, label=label)
             label = "_"
+    if "supported" in effect.coords:
+        hatch_unsupported(ax, along, effect["supported"].to_numpy())
     ax.set_xlabel(action)
     ax.set_ylabel(f"E[{effect.attrs['outcome']} | do({', '.join(posterior.actions)})]")
     if held:
         ax.set_title(", ".join(f"{name} = {value:.4g}" for name, value in held.items()))
     ax.legend(frameon=False)
     return ax
+
+
+def _refuse_unknown(names: Iterable[str], posterior: "Posterior") -> None:
+    for name in names:
+        if name not in posterior.actions:
+            raise PointsError(
+                f"{name!r} is no action; the actions are {', '.join(map(repr, posterior.actions))}"
+            )
+
+
+def _held(posterior: "Posterior", at: Mapping[str, float]) -> dict[str, float]:
+    """Where each action is held: its median unless ``at`` says otherwise."""
+    coordinates = zip(posterior.actions, posterior.terms.coordinates, strict=True)
+    return {name: float(at.get(name, coordinate.centre)) for name, coordinate in coordinates}
+
+
+def _along(
+    posterior: "Posterior", action: str, held: Mapping[str, float], size: int
+) -> tuple[Array, Array]:
+    """Values of an action over its observed range, and points, the others held."""
+    seen = posterior.terms.coordinates[posterior.actions.index(action)]
+    along = np.linspace(seen.low, seen.high, size)
+    columns = [along if n == action else np.full(size, held[n]) for n in posterior.actions]
+    return along, np.stack(columns, axis=1)
 
 
 def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], color: str) -> None:
@@ -99,3 +125,174 @@ def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], 
             along, low, high, color=color, alpha=alpha, linewidth=0, label=f"{level:.0%} band"
         )
     ax.plot(along, draws.mean(axis=0), color=color, label="posterior mean")
+
+
+def hatch_unsupported(ax: "Axes", along: Array, supported: NDArray[np.bool_]) -> None:
+    """Hatch the stretches of an axis where the data hold no rows that are near enough.
+
+    Each runs to the middle between its last point and the first that is supported.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> _, ax = plt.subplots()
+    >>> hatch_unsupported(ax, np.arange(4.0), np.array([True, True, False, False]))
+    >>> ax.patches[0].get_label(), float(ax.patches[0].get_x())
+    ('beyond support', 1.5)
+    >>> plt.close()
+    """
+    edges = np.concatenate([along[:1], (along[1:] + along[:-1]) / 2, along[-1:]])
+    turns = np.flatnonzero(np.diff(np.concatenate([[True], supported, [True]])))
+    label = "beyond support"
+    for first, last in turns.reshape(-1, 2):
+        ax.axvspan(
+            edges[first], edges[last], facecolor="none", edgecolor="0.6", hatch="///",
+            linewidth=0, zorder=0, label=label,
+        )  # fmt: skip
+        label = "_"
+
+
+def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
+    """As ``RegimeData.plot_support``, of which this is the body.
+
+    Examples
+    --------
+    >>> [ax.get_xlabel() for ax in plot_support(data).axes]
+    ['red', 'green']
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
+
+    from bayes_intgen.support import coverage
+
+    asked = None if points is None else checked_points(points, data.names)
+    found = coverage(data)
+    labels, names = list(found["regime"].to_numpy()), list(data.names)
+    figure, panels = plt.subplots(
+        1, len(names), squeeze=False, sharey=True, layout="constrained",
+        figsize=(1.6 + 2.4 * len(names), 1.4 + 0.36 * len(labels)),
+    )  # fmt: skip
+    heights = np.arange(len(labels))[::-1]
+    for k, (ax, name) in enumerate(zip(panels[0], names, strict=True)):
+        coordinate = Coordinate.of(data.actions[:, k])
+        if coordinate.ends[1] - coordinate.ends[0] > LONG:
+            # Where a tail is long, the scale on which the action enters the model.
+            ax.set_xscale("function", functions=(coordinate.squashed, coordinate.unsquashed))
+            at = coordinate.unsquashed(np.linspace(*coordinate.ends, 5))
+            ax.set_xticks([float(f"{value:.1g}") for value in at], minor=False)
+            ax.xaxis.set_major_formatter("{x:g}")
+        for i, height in enumerate(heights):
+            low, inner_low, lower, middle, upper, inner_high, high = found["quantile"][i, k]
+            color = SET if found["was_set"][i, k] else OBSERVED
+            for left, right, width in (
+                (low, high, 1), (inner_low, inner_high, 4), (lower, upper, 9)
+            ):  # fmt: skip
+                ax.plot([left, right], [height] * 2, color=color, linewidth=width,
+                        solid_capstyle="butt")  # fmt: skip
+            ax.plot(middle, height, marker="|", color="white", markersize=9)
+        for value in () if asked is None else np.unique(asked[:, k]):
+            ax.axvline(value, color="k", linestyle=":", linewidth=1)
+        ax.set_xlabel(name)
+        ax.margins(y=0.12)
+    panels[0, 0].set_yticks(
+        heights, [f"{label}  ({n})" for label, n in zip(labels, found["rows"].values, strict=True)]
+    )
+    handles = [
+        Line2D([], [], color=SET, linewidth=6, label="set"),
+        Line2D([], [], color=OBSERVED, linewidth=6, label="observed"),
+    ]
+    if asked is not None:
+        handles.append(Line2D([], [], color="k", linestyle=":", label="asked"))
+    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False)
+    figure.suptitle("50, 90 and 99% of the rows of each regime", fontsize=10, x=0.01, ha="left")
+    return figure
+
+
+def plot_contraction(posterior: "Posterior", at: Mapping[str, float] | None = None) -> "Figure":
+    """As ``Posterior.plot_contraction``, of which this is the body.
+
+    Examples
+    --------
+    >>> [ax.get_title() for ax in plot_contraction(posterior).axes[:2]]
+    ['red', 'green']
+    """
+    import matplotlib.pyplot as plt
+
+    from bayes_intgen.contraction import ENDS, KINDS, prior_prediction, widths
+
+    at = dict(at or {})
+    _refuse_unknown(at, posterior)
+    if any(term.role == "regression" for term in posterior.terms.terms):
+        raise ModelError("a plain regression has no mechanisms to draw; see plot_joint_effect")
+    prior, names = prior_prediction(posterior), posterior.actions
+    figure, panels = plt.subplots(
+        2, len(names), squeeze=False, sharex="col", layout="constrained",
+        figsize=(1.2 + 3 * len(names), 5.2),
+    )  # fmt: skip
+    for k, name in enumerate(names):
+        along, points = _along(posterior, name, _held(posterior, at), 80)
+        before, after = (p.contributions(points) for p in (prior, posterior.prediction))
+        for i, ax in enumerate(panels[:, k]):
+            # Confounded contributions have the bias too.
+            first, second = (part[0] + i * part[1] for part in (before, after))
+            first, second = first[:, :, k], second[:, :, k]
+            low, high = np.quantile(first, ENDS, axis=(0, 1))
+            ax.fill_between(along, low, high, color="0.85", linewidth=0, label="prior, 68%")
+            draw_bands(ax, along, second.reshape(-1, len(along)), (0.683, 0.95), "C0")
+            share = float(np.median(widths(second) / widths(first)))
+            ax.text(
+                0.03, 0.04, f"{share:.1%} of the prior's width", transform=ax.transAxes,
+                fontsize=8, color="0.3",
+            )  # fmt: skip
+            ax.margins(x=0)
+        panels[0, k].set_title(name)
+        panels[1, k].set_xlabel(name)
+    outcome = posterior.tree.attrs["outcome"]
+    for ax, kind in zip(panels[:, 0], KINDS, strict=True):
+        ax.set_ylabel(f"{kind} ({outcome})")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
+    return figure
+
+
+def plot_sensitivity(
+    posterior: "Posterior", points: Any, rho: Sequence[float], *, level: float = 0.9
+) -> "Figure":
+    """As ``Posterior.plot_sensitivity``, of which this is the body.
+
+    Examples
+    --------
+    >>> len(plot_sensitivity(posterior, [[0.1, 0.2], [0.3, 0.1]], [0, 0.1]).axes)
+    2
+    """
+    import matplotlib.pyplot as plt
+
+    moved = posterior.sensitivity(points, rho, level=level)
+    unmoved = posterior.sensitivity(points, 0.0, level=level)
+    count = moved.sizes["point"]
+    figure, panels = plt.subplots(
+        1, count, squeeze=False, sharey=True, layout="constrained", figsize=(1.4 + 3 * count, 3.6)
+    )
+    along = moved["rho"].to_numpy()
+    for point, ax in enumerate(panels[0]):
+        here, before = moved.isel(point=point), unmoved.isel(point=point, rho=0)
+        effect = float(here["effect"])
+        ax.fill_between(
+            along, here["low"], here["high"], color="C1", alpha=0.3, linewidth=0,
+            label=f"{level:.0%} band, moved by the bound",
+        )  # fmt: skip
+        ax.fill_between(
+            along, effect - here["above"], effect + here["below"], color="C1", alpha=0.45,
+            linewidth=0, label="posterior mean, moved by the bound",
+        )  # fmt: skip
+        for end in (float(before["low"]), float(before["high"])):
+            ax.axhline(end, color="C0", linewidth=1, linestyle=":")
+        ax.axhline(effect, color="C0", label="posterior mean and band, causes independent")
+        values = zip(posterior.actions, here["value"].to_numpy(), strict=True)
+        ax.set_title(", ".join(f"{name} = {value:.4g}" for name, value in values), fontsize=9)
+        ax.set_xlabel("correlation of any two hidden causes, up to")
+        ax.margins(x=0)
+    panels[0, 0].set_ylabel(f"E[{moved.attrs['outcome']} | do({', '.join(posterior.actions)})]")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8)
+    return figure

@@ -16,19 +16,24 @@ from bayes_intgen import serialise
 from bayes_intgen.bases import Array
 from bayes_intgen.certificates import certify
 from bayes_intgen.decomposition import Decomposition
-from bayes_intgen.errors import PACKAGE, DataError, ModelError, PointsError, SupportWarning
-from bayes_intgen.frames import as_table, numeric_column
+from bayes_intgen.errors import PACKAGE, DataError, ModelError, SavedFitError, SupportWarning
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.pointwise import log_prior, rows_evaluated
 from bayes_intgen.prediction import Prediction
+from bayes_intgen.questions import checked_mask, checked_points
 from bayes_intgen.streamed import Rows
 from bayes_intgen.streams import generator
+from bayes_intgen.support import Seen, needs_of_terms, parents_of_terms
 
 if TYPE_CHECKING:
     import os
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from bayes_intgen.checks import Check
+    from bayes_intgen.summary import Report
 
 
 class Posterior:
@@ -46,7 +51,8 @@ class Posterior:
     ----------
     tree : DataTree
         Groups ``posterior`` (hyperparameters and intercept), ``sample_stats`` and
-        ``constant_data`` in ArviZ's schema, ``coefficients`` and ``noise``.
+        ``constant_data`` in ArviZ's schema, ``coefficients``, ``noise``, and ``support``: a few
+        rows of each regime.
     model : Model
     terms : Decomposition
     spread : Spread or ConstantSpread
@@ -75,7 +81,8 @@ class Posterior:
         Returns
         -------
         DataArray, dims (chain, draw, point)
-            In the outcome's units. Each action's values are coordinates along ``point``.
+            In the outcome's units. Each action's values are coordinates along ``point``, and
+            so is ``supported``: whether rows near enough to each point were seen.
 
         Raises
         ------
@@ -124,7 +131,7 @@ class Posterior:
         >>> posterior.effect([[0.1, 0.2]], intervened=["red"]).sizes["point"]
         1
         """
-        values, chosen = self._asked(points, intervened)
+        values, chosen = self.asked(points, intervened)
         out = self.prediction.mean(values, chosen)
         return self._along_points(out, values, intervened, "effect")
 
@@ -167,9 +174,36 @@ class Posterior:
         True
         """
         names = self.actions if intervened is None else intervened
-        values, chosen = self._asked(points, names)
+        values, chosen = self.asked(points, names)
         out = self.prediction.draw(values, chosen, generator(seed, "outcome"))
         return self._along_points(out, values, names, "outcome")
+
+    def support(self, points: Any, intervened: Sequence[str] | None = None) -> xr.Dataset:
+        """How far points lie from what each regime of the data saw.
+
+        That is :meth:`RegimeData.support`, with the parents that the model has, and from a
+        sample of the rows that the fit keeps.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`.
+        SavedFitError
+            Where the fit was saved by a version that kept no rows.
+
+        Examples
+        --------
+        >>> posterior.support([[0.1, 0.2]]).supported.item()
+        True
+        """
+        if self.seen is None:
+            raise SavedFitError(
+                "the fit was saved by a version that kept no rows of the data; use data.support"
+            )
+        values = checked_points(points, self.actions)
+        mask = checked_mask(self.actions if intervened is None else intervened, self.actions)
+        wanted = needs_of_terms(self.terms, self.seen.masks, tuple(mask.tolist()))
+        return self.seen.described(values, mask.tolist(), wanted, parents_of_terms(self.terms))
 
     def with_log_likelihood(
         self, data: Rows, *, rows: int | None = 2000, seed: int = 0
@@ -230,9 +264,17 @@ class Posterior:
         old = {node.path: node.to_dataset(inherit=False) for node in self.tree.subtree}
         return xr.DataTree.from_dict({**old, **more})
 
-    def _asked(self, points: Any, intervened: Sequence[str]) -> tuple[Array, NDArray[np.bool_]]:
-        """Checked points and mask, with a warning where the data do not answer."""
-        values, chosen = self._points(points), self._mask(intervened)
+    def asked(self, points: Any, intervened: Sequence[str]) -> tuple[Array, NDArray[np.bool_]]:
+        """Points and mask as arrays, shape (M, K), for :attr:`prediction`.
+
+        Checked as :meth:`effect` checks them, with its errors and warnings.
+
+        Examples
+        --------
+        >>> posterior.asked([[0.1, 0.2]], ["red"])[1]
+        array([[ True, False]])
+        """
+        values, chosen = self._points(points), checked_mask(intervened, self.actions)
         constant = self.tree["constant_data"]
         masks = [tuple(row) for row in (constant["intervened"].to_numpy() > 0).tolist()]
         if not self.model.identifies(masks, tuple(chosen)):
@@ -252,9 +294,13 @@ class Posterior:
         return xr.DataArray(
             draws,
             dims=("chain", "draw", "point"),
-            coords={**self._draw_coords(), **self._point_coords(values)},
+            coords={
+                **self._draw_coords(),
+                **self._point_coords(values),
+                **self._supported(values, intervened),
+            },
             name=name,
-            attrs={"intervened": ", ".join(intervened), "outcome": self._outcome_name},
+            attrs={"intervened": ", ".join(intervened), "outcome": self.outcome_name},
         )
 
     def mechanisms(self, grid: Any) -> xr.Dataset:
@@ -292,16 +338,7 @@ class Posterior:
                 "the outcome down into contributions"
             )
         values = self._points(grid)
-        draws = self.prediction.coefficients
-        shape = (*draws.shape[:2], len(self.actions), len(values))
-        unconfounded, bias = np.zeros(shape), np.zeros(shape)
-        for term in self.terms.terms:
-            if term.action is None:
-                continue
-            functions = term.part.basis.matrix(values[:, term.inputs])
-            contribution = draws[..., self.terms.columns[term.name]] @ functions.T
-            part = unconfounded if term.role == "unconfounded" else bias
-            part[:, :, term.action] += contribution
+        unconfounded, bias = self.prediction.contributions(values)
         dims = ("chain", "draw", "action", "point")
         return xr.Dataset(
             {"unconfounded": (dims, unconfounded), "confounded": (dims, unconfounded + bias)},
@@ -312,6 +349,152 @@ class Posterior:
                 "value": (("action", "point"), values.T),
             },
         )
+
+    def contraction(
+        self, points: Any, intervened: Sequence[str] | None = None, *, seed: int = 0
+    ) -> xr.Dataset:
+        """Widths of the posterior over those of the prior: what came from the data.
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), or data frame with a column an action
+        intervened : sequence of str, optional
+            The actions that are set in the effect; all of them where left out.
+        seed : int
+            Of the draws from the prior.
+
+        Returns
+        -------
+        Dataset
+            ``contraction`` (mechanism, action, point), for mechanisms ``unconfounded`` and
+            ``confounded``, and ``effect_contraction`` (point): posterior over prior width, one
+            where the data said nothing, near zero where they said all. ``prior``,
+            ``posterior``, ``effect_prior`` and ``effect_posterior`` are the widths, in the
+            outcome's units: half of the central 68% interval, a normal law's standard
+            deviation. A plain regression has no mechanisms, only effects.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`effect`.
+
+        Examples
+        --------
+        >>> bool((posterior.contraction([[0.1, 0.2]]).contraction < 0.5).all())
+        True
+        """
+        from bayes_intgen.contraction import contraction
+
+        names = self.actions if intervened is None else intervened
+        values, _ = self.asked(points, names)
+        return contraction(self, values, names, seed)
+
+    def sensitivity(
+        self, points: Any, rho: float | Sequence[float], *, level: float = 0.9
+    ) -> xr.Dataset:
+        """How far the joint effect could move if hidden causes were correlated.
+
+        `bayes_intgen.sensitivity` derives the bound, and says what it assumes.
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), or data frame with a column an action
+        rho : float or sequence of float
+            Correlations up to which any two hidden causes might go, from 0 to below 1.
+        level : float
+            Probability of the central band of the effect that is widened.
+
+        Returns
+        -------
+        Dataset
+            ``effect`` (point): the posterior mean. ``above`` and ``below`` (rho, point): how far
+            it may lie above the truth and below it, averaged over draws. ``low`` and ``high``
+            (rho, point): ends of the band, each draw moved by its bound; at rho = 0 the
+            credible band of the effect. In the outcome's units.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`, and where ``rho`` is no correlation.
+        ModelError
+            Where the model is a regression, not additive.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`effect`.
+
+        Examples
+        --------
+        >>> moved = posterior.sensitivity([[0.1, 0.2]], [0, 0.2, 0.4])
+        >>> bool((moved.high - moved.low).diff("rho").min() > 0)
+        True
+        """
+        from bayes_intgen.sensitivity import sensitivity
+
+        values, _ = self.asked(points, self.actions)
+        return sensitivity(self, values, rho, level)
+
+    def plot_contraction(self, at: Mapping[str, float] | None = None) -> "Figure":
+        """Draw prior and posterior of every mechanism along its action.
+
+        Parameters
+        ----------
+        at : mapping from action to value, optional
+            Where the other actions are held; at their medians where left out.
+
+        Returns
+        -------
+        matplotlib Figure
+            Unconfounded contributions above, confounded ones below, a column an action.
+
+        Raises
+        ------
+        PointsError
+            Where ``at`` names no action.
+        ModelError
+            Where the model is a regression, not additive.
+
+        Examples
+        --------
+        >>> len(posterior.plot_contraction().axes)
+        4
+        """
+        from bayes_intgen.plots import plot_contraction
+
+        return plot_contraction(self, at)
+
+    def plot_sensitivity(
+        self,
+        points: Any,
+        rho: Sequence[float] = tuple(np.linspace(0, 0.5, 26).tolist()),
+        *,
+        level: float = 0.9,
+    ) -> "Figure":
+        """Draw how far the joint effect could move against the correlation of hidden causes.
+
+        Parameters
+        ----------
+        points, rho, level
+            As of :meth:`sensitivity`; a panel a point.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Examples
+        --------
+        >>> posterior.plot_sensitivity([[0.1, 0.2]]).axes[0].get_title()
+        'red = 0.1, green = 0.2'
+        """
+        from bayes_intgen.plots import plot_sensitivity
+
+        return plot_sensitivity(self, points, rho, level=level)
 
     def plot_joint_effect(
         self,
@@ -325,6 +508,8 @@ class Posterior:
         ax: "Axes | None" = None,
     ) -> "Axes":
         """Draw the joint effect along one action as a line with credible bands.
+
+        Stretches that no rows are near enough to are hatched.
 
         Parameters
         ----------
@@ -364,6 +549,38 @@ class Posterior:
             ax=ax,
         )
 
+    def report(
+        self, path: "str | os.PathLike[str]", *, checks: object = None, level: float = 0.9
+    ) -> None:
+        """Write one HTML file with effects, mechanisms, diagnostics, and an explorer.
+
+        The file needs nothing else, neither a network nor this package. In its explorer a
+        slider sets each action, and the page computes the joint effect and its bands from the
+        draws.
+
+        Parameters
+        ----------
+        path : path
+        checks : object, optional
+            What :func:`bayes_intgen.check` found; its ``str`` is shown.
+        level : float
+            Probability of bands.
+
+        Raises
+        ------
+        ModelError
+            Where the model is a regression: it has no mechanisms to report.
+        PointsError
+            Where ``level`` is no probability.
+
+        Examples
+        --------
+        >>> posterior.report(folder / "report.html")
+        """
+        from bayes_intgen.report import write_report
+
+        write_report(self, path, checks=checks, level=level)
+
     def save(self, path: "str | os.PathLike[str]") -> None:
         """Write everything needed to predict again to one netCDF file.
 
@@ -382,8 +599,16 @@ class Posterior:
         """The same in arrays, without checks or labels."""
         return Prediction.of(self.tree, self.terms, self.spread)
 
+    @cached_property
+    def seen(self) -> Seen | None:
+        """What each regime saw; None where the fit was saved without it."""
+        if "support" not in self.tree.children:
+            return None
+        return Seen.of_dataset(self.tree["support"].to_dataset(), self.terms.coordinates)
+
     @property
-    def _outcome_name(self) -> str:
+    def outcome_name(self) -> str:
+        """Name of the outcome."""
         return str(self.tree.attrs["outcome"])
 
     def _draw_coords(self) -> dict[str, Any]:
@@ -391,7 +616,7 @@ class Posterior:
         return {"chain": data["chain"].to_numpy(), "draw": data["draw"].to_numpy()}
 
     def _point_coords(self, values: Array) -> dict[str, Any]:
-        taken = {"chain", "draw", "point"}
+        taken = {"chain", "draw", "point", "supported"}
         named = {
             name: ("point", values[:, k])
             for k, name in enumerate(self.actions)
@@ -399,42 +624,17 @@ class Posterior:
         }
         return {"point": np.arange(len(values)), **named}
 
-    def _mask(self, intervened: Sequence[str]) -> NDArray[np.bool_]:
-        if isinstance(intervened, str):
-            raise PointsError(f"intervened must be a list; write intervened=[{intervened!r}]")
-        for name in intervened:
-            if name not in self.actions:
-                raise PointsError(
-                    f"intervened names {name!r}, which is no action; the actions are "
-                    f"{', '.join(map(repr, self.actions))}"
-                )
-        return np.array([name in intervened for name in self.actions])
+    def _supported(self, values: Array, intervened: Sequence[str]) -> dict[str, Any]:
+        if self.seen is None:
+            return {}
+        target = tuple(name in intervened for name in self.actions)
+        wanted = needs_of_terms(self.terms, self.seen.masks, target)
+        return {"supported": ("point", self.seen.answers(values, wanted).all(axis=1))}
 
     def _points(self, points: Any) -> Array:
         """Checked points, shape (M, K), with a warning for what lies outside the data."""
-        table = as_table(points)
-        if table is None:
-            try:
-                values = np.asarray(points, dtype=np.float64)
-            except (TypeError, ValueError) as error:
-                raise PointsError(
-                    f"points must be numbers of shape (points, actions) ({error})"
-                ) from error
-        else:
-            missing = [name for name in self.actions if name not in table.columns]
-            if missing:
-                raise PointsError(f"points have no column {', '.join(map(repr, missing))}")
-            columns = [numeric_column(table, name, PointsError) for name in self.actions]
-            values = np.stack(columns, axis=1)
-        if values.ndim != 2 or values.shape[1] != len(self.actions):
-            raise PointsError(
-                f"points must have shape (points, {len(self.actions)}), a column for each of "
-                f"{', '.join(map(repr, self.actions))}, not {values.shape}"
-            )
+        values = checked_points(points, self.actions)
         for k, name in enumerate(self.actions):
-            bad = np.flatnonzero(~np.isfinite(values[:, k]))
-            if bad.size:
-                raise PointsError(f"points hold NaN or infinity for {name!r} in row {bad[0]}")
             seen = self.terms.coordinates[k]
             outside = int(((values[:, k] < seen.low) | (values[:, k] > seen.high)).sum())
             if outside:
@@ -446,14 +646,54 @@ class Posterior:
                 )
         return values
 
+    def with_check(self, check: "Check") -> "Posterior":
+        """The same posterior with the answer of :func:`bayes_intgen.check`, for its report.
+
+        Parameters
+        ----------
+        check : Check
+            Of the data that were fitted.
+
+        Returns
+        -------
+        Posterior
+            It prints the answer and saves it; predictions are the same.
+
+        Raises
+        ------
+        DataError
+            Where the check is of other actions or another outcome.
+
+        Examples
+        --------
+        >>> checked = posterior.with_check(bi.check(data, held_out=0, progress=False))
+        >>> checked.check.violated
+        False
+        """
+        names = tuple(map(str, check.table["action"].to_numpy()))
+        if (names, check.table.attrs["outcome"]) != (self.actions, self.outcome_name):
+            raise DataError(
+                f"the check is of {check.table.attrs['outcome']!r} given "
+                f"{', '.join(map(repr, names))}, not of the data that were fitted"
+            )
+        old = {node.path: node.to_dataset(inherit=False) for node in self.tree.subtree}
+        return Posterior(xr.DataTree.from_dict({**old, **check.to_datasets()}))
+
+    @property
+    def check(self) -> "Check | None":
+        """What :meth:`with_check` kept; None where nothing was."""
+        from bayes_intgen.checks import Check
+
+        return Check.of_tree(self.tree) if "check" in self.tree.children else None
+
+    @cached_property
+    def _report(self) -> "Report":
+        from bayes_intgen.summary import report_identification
+
+        return report_identification(self)
+
     def __repr__(self) -> str:
-        sizes = self.tree["posterior"].sizes
-        head = (
-            f"Posterior of {self._outcome_name!r} given {', '.join(map(repr, self.actions))}: "
-            f"{sizes['chain']} chains of {sizes['draw']} draws"
-        )
-        table = self.tree["constant_data"].dataset
-        labels, rows = table["regime"].to_numpy(), table["rows"].to_numpy()
-        width = max(map(len, map(str, labels)))
-        body = [f"  {label:<{width}}  {n} rows" for label, n in zip(labels, rows, strict=True)]
-        return "\n".join([head, *body])
+        return str(self._report)
+
+    def _repr_html_(self) -> str:
+        return self._report._repr_html_()

@@ -1,5 +1,6 @@
 """Means, spreads and densities of outcomes for every draw: arrays in, arrays out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,8 +9,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
-from bayes_intgen.bases import Array
+from bayes_intgen.bases import Array, Evaluation
 from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.mixture import mixture_quantiles, student, tabulated
 from bayes_intgen.noise import ConstantSpread, Spread, draw_shape
 
 
@@ -59,6 +61,21 @@ class Prediction:
         design = self.terms.matrix(actions, intervened)
         return np.asarray(self.coefficients @ design.T + self.terms.centre)
 
+    def contributions(self, actions: Array) -> tuple[Array, Array]:
+        """Unconfounded contributions and biases of every action, (chain, draw, K, n) each."""
+        shape = (*self.coefficients.shape[:2], len(self.terms.names), len(actions))
+        unconfounded, bias = np.zeros(shape), np.zeros(shape)
+        evaluated = Evaluation(actions)
+        for term in self.terms.terms:
+            if term.action is None:
+                continue
+            functions = evaluated(term.part.basis, term.inputs)
+            part = unconfounded if term.role == "unconfounded" else bias
+            part[:, :, term.action] += (
+                self.coefficients[..., self.terms.columns[term.name]] @ functions
+            )
+        return unconfounded, bias
+
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Standard deviation of Y given a and R, shape (chain, draw, n).
 
@@ -76,6 +93,18 @@ class Prediction:
         mean = self.mean(actions, intervened)
         noise = self.standard_noise(mean.shape, rng)
         return np.asarray(mean + self.noise_sd(actions, intervened) * noise)
+
+    def outcome_quantiles(
+        self, actions: Array, intervened: NDArray[np.bool_], probabilities: Sequence[float]
+    ) -> Array:
+        """Quantiles of Y given a and R over noise and draws, shape (len(probabilities), n).
+
+        Exact, by the mixture's distribution function: no noise is drawn.
+        """
+        mean, sd = self.mean(actions, intervened), self.noise_sd(actions, intervened)
+        noise = tabulated(self.quantiles) if self.df is None else student(self.df.ravel())
+        flat = (-1, len(actions))
+        return mixture_quantiles(mean.reshape(flat), sd.reshape(flat), noise, probabilities)
 
     def standard_noise(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Draws of noise in units of :meth:`noise_sd`, of shape (chain, draw, ...)."""

@@ -18,6 +18,9 @@ from bayes_intgen.lift import LiftTest, TakesLiftTests
 from bayes_intgen.streams import generator
 
 if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
     from bayes_intgen.streamed import StreamedData
 
 OBSERVATIONAL = regime_label(())
@@ -323,6 +326,74 @@ class RegimeData(TakesLiftTests):
 do(green) itself.
         """
         return certify(self.names, self.regimes, actions)
+
+    def support(
+        self,
+        points: Any,
+        intervened: Sequence[str] | None = None,
+        graph: Mapping[str, Sequence[str]] | None = None,
+    ) -> "xr.Dataset":
+        """How far points lie from what each regime saw, and whether it suffices.
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), or data frame with a column an action
+        intervened : sequence of str, optional
+            The actions that are set in the question; all of them where left out.
+        graph : mapping from action to its parents, optional
+            As in ``models.additive``; None: unknown, an action may depend on every other.
+
+        Returns
+        -------
+        Dataset
+            ``distance`` (point, regime, action): in robust standard deviations of the action,
+            from the regime's rows; ``share`` (point, regime, action): of the regime's own rows
+            that lie as far out; ``joint_distance`` and ``joint_share``, the same for the
+            action together with its parents. ``needs_met`` (point, action): whether rows in
+            which the action's contribution acts as in the question were near; ``supported``
+            (point): whether those of all actions were. `bayes_intgen.support` says what is far.
+
+        Raises
+        ------
+        PointsError
+            On wrong shapes, missing columns, cells that are not finite, or where ``intervened``
+            names no action.
+        ModelError
+            Where the graph names no action, or has a cycle.
+
+        Examples
+        --------
+        >>> found = data.support([[0.1, 0.2], [0.1, 9.0]])
+        >>> found.supported.to_numpy()
+        array([ True, False])
+        >>> found.needs_met.sel(point=1, action="green").item()
+        False
+        """
+        # What is near is measured on the scale of a fit, which needs this module.
+        from bayes_intgen.support import support
+
+        return support(self, points, intervened, graph)
+
+    def plot_support(self, points: Any = None) -> "Figure":
+        """Draw what each regime saw of each action: a panel an action, a row a regime.
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), or data frame with a column an action, optional
+            Questions to mark as lines through the panels.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Examples
+        --------
+        >>> len(data.plot_support([[0.1, 0.2]]).axes)
+        2
+        """
+        from bayes_intgen.plots import plot_support
+
+        return plot_support(self, points)
 
     def batches(self, rows: int) -> Iterator[Self]:
         """The same data in consecutive pieces of at most ``rows`` rows."""

@@ -8,8 +8,8 @@ from typing import Literal
 import xarray as xr
 from packaging.version import InvalidVersion, Version
 
-from bayes_intgen.errors import SavedFitError
 from bayes_intgen.atomic import whole_file
+from bayes_intgen.errors import SavedFitError
 from bayes_intgen.posterior import Posterior
 
 _ENGINE: Literal["h5netcdf"] = "h5netcdf"

@@ -5,13 +5,13 @@ and the structure of the model from the sample, and makes one more pass for the 
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from functools import reduce
 from os import PathLike
-from typing import Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -30,6 +30,10 @@ from bayes_intgen.regimes import (
     refuse_cells_that_are_not_finite,
 )
 from bayes_intgen.streams import generator
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
 
 # Rows of each regime that are kept, and rows from which fits learn scales and structure.
 HELD_ROWS = 30_000
@@ -111,6 +115,19 @@ class ReadInPasses(TakesLiftTests):
     def identify(self, actions: Sequence[str]) -> Certificate:
         """As :meth:`RegimeData.identify`."""
         return certify(self.names, self.regimes, actions)
+
+    def support(
+        self,
+        points: Any,
+        intervened: Sequence[str] | None = None,
+        graph: Mapping[str, Sequence[str]] | None = None,
+    ) -> "xr.Dataset":
+        """As :meth:`RegimeData.support`, from the sample that is in memory."""
+        return self.held.support(points, intervened, graph)
+
+    def plot_support(self, points: Any = None) -> "Figure":
+        """As :meth:`RegimeData.plot_support`, from the sample that is in memory."""
+        return self.held.plot_support(points)
 
     def label(self, mask: Sequence[bool]) -> str:
         """A mask in words, as :meth:`RegimeData.label`."""

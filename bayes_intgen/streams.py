@@ -9,8 +9,9 @@ from typing import Literal, get_args
 import numpy as np
 
 Purpose = Literal[
-    "starts", "condensed", "noise", "outcome", "rows", "causes", "points", "sample", "coefficients"
-]
+    "starts", "condensed", "noise", "outcome", "rows", "causes", "points", "sample",
+    "coefficients", "support", "prior", "check",
+]  # fmt: skip
 
 
 def generator(seed: int, purpose: Purpose, stream: int = 0) -> np.random.Generator:

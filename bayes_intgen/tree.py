@@ -15,6 +15,7 @@ from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.streamed import Rows
+from bayes_intgen.support import Seen
 
 
 def assemble(
@@ -115,6 +116,7 @@ def assemble(
             "constant_data": constant,
             "coefficients": drawn,
             "noise": noises,
+            "support": Seen.of(data.held, terms.coordinates).to_dataset(),
         }
     )
     tree.attrs = {

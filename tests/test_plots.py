@@ -48,7 +48,7 @@ def test_labels_name_the_question(posterior) -> None:
     assert ax.get_ylabel() == "E[intensity | do(red, green)]"
     assert ax.get_title() == "green = 0.2"
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert texts == ["90% band", "50% band", "posterior mean"]
+    assert texts == ["90% band", "50% band", "posterior mean", "beyond support"]
 
 
 @pytest.mark.parametrize(

@@ -102,12 +102,13 @@ def test_points_outside_the_data_warn_by_name_and_range(data, posterior) -> None
 
 
 def test_it_prints_what_it_is(posterior) -> None:
-    assert repr(posterior).splitlines() == [
+    assert repr(posterior).splitlines()[:4] == [
         "Posterior of 'intensity' given 'red', 'green': 4 chains of 250 draws",
+        "Regimes",
         "  observational  300 rows",
-        "  do(red)        300 rows",
-        "  do(green)      300 rows",
+        "  do(red)        300 rows, red at -2.09 to 2.23",
     ]
+    assert repr(posterior) == str(bi.report_identification(posterior))
 
 
 def test_the_fit_that_everything_here_uses_has_no_divergences(posterior) -> None:

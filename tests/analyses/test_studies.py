@@ -147,3 +147,34 @@ def test_points_are_asked_about_in_the_range_of_the_unbroken_model(kind) -> None
             if violation == "shifted support":
                 asked = model.unshifted_points(50, np.random.default_rng(1))
                 np.testing.assert_array_equal(asked, points)
+
+
+def test_the_study_of_checks(tmp_path, monkeypatch, capsys) -> None:
+    lines, models = run("checks", tmp_path, monkeypatch)
+    assert (
+        models["violation"].tolist()
+        == ["none"] * 4 + ["interacting"] * 2 + ["shared confounder"] * 2
+    )
+    assert in_order(models["p"], 0, 1)
+    every = lines[lines["kind"] == "all"].set_index("violation")
+    assert every["models"].to_dict() == {"none": 4, "interacting": 2, "shared confounder": 2}
+    assert (every["low"] <= every["found"]).all()
+    assert (every["found"] <= every["high"]).all()
+    # 500 rows with both actions set show an interaction; sound worlds pass.
+    assert every["found"]["interacting"] == 1
+    assert every["right pair"]["interacting"] == 1
+    assert every["found"]["none"] == 0
+    assert "right pair" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["polynomial", "linear", "media mix", "dose response"])
+def test_an_interaction_explains_what_it_is_said_to(kind) -> None:
+    study = import_module("checks")
+    base = study.KINDS[kind].random(3, seed=0)
+    for regime in (base.names, base.names[:2]):
+        world = study.broken(base, "interacting", study.EXPLAINED, regime)
+        actions, outcome = world.sample(regime, 200_000, np.random.default_rng(5))
+        added = world.interaction(actions) - base.interaction(actions)
+        # Lognormal products have long tails, so that their variance is known to a third.
+        share = added.var() / outcome.var()
+        assert share == pytest.approx(study.EXPLAINED, rel=0.4)

@@ -1,0 +1,132 @@
+"""Effects as a table: means with bands, of the mean and of outcomes, and contrasts."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_intgen.bases import Array
+from bayes_intgen.errors import PointsError
+from bayes_intgen.support import needs_of_terms
+
+if TYPE_CHECKING:
+    from bayes_intgen.posterior import Posterior
+
+
+def effect_table(
+    posterior: "Posterior",
+    points: Any,
+    intervened: Sequence[str] | None = None,
+    *,
+    baseline: Any = None,
+    level: float = 0.9,
+) -> xr.Dataset:
+    """The effect at points, each with central bands, and its change from a baseline.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    points : array_like, shape (M, K), or data frame with a column an action
+    intervened : sequence of str, optional
+        The actions that are set; all of them where left out.
+    baseline : as ``points``, optional
+        One point for all, or one for each: the table then has the change from there.
+    level : float
+        Probability of the bands.
+
+    Returns
+    -------
+    Dataset, dims (point)
+        ``mean``, ``low``, ``high``: of the mean outcome. ``outcome_low``, ``outcome_high``:
+        quantiles of an outcome itself, over noise and posterior. ``supported``: whether rows
+        near enough to the point were seen, as ``posterior.support`` finds. With a baseline also
+        ``change``, ``change_low``, ``change_high``, and ``above_zero``, the probability that
+        the change is positive. In the outcome's units. ``value`` and ``baseline``, dims
+        (point, action), repeat the question.
+
+    Raises
+    ------
+    PointsError
+        As ``posterior.effect``, and where ``level`` is no probability or there are neither one
+        nor as many baselines as points.
+
+    Warns
+    -----
+    SupportWarning
+        As ``posterior.effect``.
+
+    Examples
+    --------
+    >>> table = effect_table(posterior, [[0.5, 0.5]], baseline=[[0.0, 0.0]])
+    >>> bool(table.low < table["mean"]) and bool(table.change_low > 0)
+    True
+    """
+    if not 0 < level < 1:
+        raise PointsError(f"level must be a probability between 0 and 1, not {level}")
+    names = posterior.actions if intervened is None else tuple(intervened)
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    values, mask = posterior.asked(points, names)
+    prediction = posterior.prediction
+    draws = prediction.mean(values, mask).reshape(-1, len(values))
+    low, high = np.quantile(draws, tails, axis=0)
+    outcome_low, outcome_high = prediction.outcome_quantiles(values, mask, tails)
+    columns = {
+        "mean": draws.mean(axis=0),
+        "low": low,
+        "high": high,
+        "outcome_low": outcome_low,
+        "outcome_high": outcome_high,
+        "supported": supported(posterior, values, names).all(axis=1),
+    }
+    both = ("point", "action")
+    asked = {"value": (both, values)}
+    if baseline is not None:
+        before, same_mask = posterior.asked(baseline, names)
+        if len(before) not in (1, len(values)):
+            raise PointsError(
+                f"there are {len(before)} baselines for {len(values)} points; give one, or one "
+                "for each"
+            )
+        # The difference of the designs is exactly zero where nothing changes.
+        terms = posterior.terms
+        step = terms.matrix(values, mask) - terms.matrix(before, same_mask)
+        change = (prediction.coefficients @ step.T).reshape(len(draws), -1)
+        change_low, change_high = np.quantile(change, tails, axis=0)
+        columns |= {
+            "change": change.mean(axis=0),
+            "change_low": change_low,
+            "change_high": change_high,
+            "above_zero": (change > 0).mean(axis=0),
+        }
+        asked["baseline"] = (both, np.broadcast_to(before, values.shape))
+    return xr.Dataset(
+        {**{name: ("point", column) for name, column in columns.items()}, **asked},
+        coords={"point": np.arange(len(values)), "action": list(posterior.actions)},
+        attrs={
+            "outcome": posterior.outcome_name,
+            "intervened": list(names),
+            "level": level,
+        },
+    )
+
+
+def supported(
+    posterior: "Posterior", values: Array, intervened: Sequence[str]
+) -> NDArray[np.bool_]:
+    """Whether what an effect needs of each action was seen, shape (M, K), for points (M, K).
+
+    Of a fit that was saved without rows only observed ranges are known.
+
+    Examples
+    --------
+    >>> supported(posterior, np.array([[0.1, 99.0]]), ["red", "green"])
+    array([[ True, False]])
+    """
+    terms, seen = posterior.terms, posterior.seen
+    if seen is None:
+        low, high = np.array([(c.low, c.high) for c in terms.coordinates]).T
+        return np.asarray((values >= low) & (values <= high))
+    target = tuple(name in intervened for name in terms.names)
+    return seen.answers(values, needs_of_terms(terms, seen.masks, target))

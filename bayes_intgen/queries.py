@@ -1,0 +1,102 @@
+"""Questions as they are typed: points, graphs and lists of columns from short texts."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from bayes_intgen.errors import ModelError, PointsError
+
+# The graph without edges.
+NO_EDGES = "none"
+
+
+def parse_point(text: str) -> dict[str, float]:
+    """A point from ``tv=2,radio=1``, or from JSON where names hold commas.
+
+    Raises
+    ------
+    PointsError
+        Where a part is no ``name=number``, or a name occurs twice.
+
+    Examples
+    --------
+    >>> parse_point("tv=2, radio=-1.5e3")
+    {'tv': 2.0, 'radio': -1500.0}
+    >>> parse_point('{"spend, online": 3}')
+    {'spend, online': 3.0}
+    """
+    if text.lstrip().startswith("{"):
+        try:
+            pairs = [(str(name), value) for name, value in json.loads(text).items()]
+        except ValueError as error:
+            raise PointsError(f"{text!r} starts like JSON and is none ({error})") from error
+    else:
+        pairs = []
+        for part in filter(str.strip, text.split(",")):
+            name, equals, value = part.rpartition("=")
+            if not equals or not name.strip():
+                raise PointsError(f"{part.strip()!r} is no name=number, such as tv=2")
+            pairs.append((name.strip(), value.strip()))
+    point: dict[str, float] = {}
+    for name, value in pairs:
+        if name in point:
+            raise PointsError(f"{name!r} has two values in {text!r}")
+        try:
+            point[name] = float(value)
+        except (TypeError, ValueError) as error:
+            raise PointsError(f"{name!r} is set to {value!r}, which is no number") from error
+    if not point:
+        raise PointsError(f"{text!r} sets nothing; write name=number, such as tv=2")
+    return point
+
+
+def parse_graph(texts: Sequence[str]) -> Mapping[str, tuple[str, ...]] | None:
+    """A graph from ``child=parent,parent``, one for each child; None from nothing.
+
+    ``none`` alone is the graph in which no action moves another.
+
+    Raises
+    ------
+    ModelError
+        Where a text is of another form, or a child occurs twice.
+
+    Examples
+    --------
+    >>> parse_graph(["green=red", "blue=red,green"])
+    {'green': ('red',), 'blue': ('red', 'green')}
+    >>> parse_graph(["none"]), parse_graph([])
+    ({}, None)
+    """
+    if not texts:
+        return None
+    graph: dict[str, tuple[str, ...]] = {}
+    if list(texts) == [NO_EDGES]:
+        return graph
+    for text in texts:
+        child, equals, parents = text.partition("=")
+        if not equals or not child.strip() or not parents.strip():
+            raise ModelError(
+                f"{text!r} is no child=parent,parent; write {NO_EDGES!r} if no action moves another"
+            )
+        if child.strip() in graph:
+            raise ModelError(f"the graph gives the parents of {child.strip()!r} twice")
+        graph[child.strip()] = tuple(p.strip() for p in parents.split(",") if p.strip())
+    return graph
+
+
+def parse_names(texts: Sequence[str] | None, known: Sequence[str] = ()) -> list[str] | None:
+    """Names from texts of one or several, separated by commas; a known name is kept whole.
+
+    Examples
+    --------
+    >>> parse_names(["tv,radio", "print"])
+    ['tv', 'radio', 'print']
+    >>> parse_names(["spend, online"], known=["spend, online"])
+    ['spend, online']
+    """
+    if not texts:
+        return None
+    names = []
+    for text in texts:
+        whole = text in known
+        names += [text] if whole else [part.strip() for part in text.split(",") if part.strip()]
+    return names

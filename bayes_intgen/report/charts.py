@@ -1,0 +1,175 @@
+"""Line charts with bands as coordinates, which a template draws as SVG.
+
+Nothing here is text of a user's: names and labels are written, and escaped, by the template.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from bayes_intgen.bases import Array
+from bayes_intgen.numerals import plain
+
+WIDTH, HEIGHT = 320, 200
+RIGHT, TOP, BOTTOM = 10, 8, 26
+# Pixels of a character of a label, and the least room for labels.
+CHARACTER, LEAST_LEFT = 6.8, 40
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A path of a chart, and the class that the style sheet knows it by."""
+
+    path: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A position along an axis, in pixels, and its label."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of 320 by 200 pixels.
+
+    Attributes
+    ----------
+    left : int
+        Where the vertical axis stands: charts of one range have the same.
+    x_ticks, y_ticks : tuple of Tick
+    marks : tuple of Mark
+        In the order in which they are drawn.
+    zero : float or None
+        Where zero lies, if it lies inside.
+    usual : (float, float)
+        Ends of the range in which the middle half of the rows lies, about.
+    beyond : tuple of (float, float)
+        Ends of stretches without rows that would answer.
+    """
+
+    left: int
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    marks: tuple[Mark, ...]
+    zero: float | None
+    usual: tuple[float, float]
+    beyond: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A curve with bands around it, widest first.
+
+    Attributes
+    ----------
+    kind : str
+        Class of the line; the bands have ``kind + "-band"``.
+    middle : ndarray, shape (n,)
+    bands : sequence of (low, high)
+        Each of shape (n,).
+    edges : sequence of ndarray, shape (n,)
+        Further lines, drawn dotted.
+    """
+
+    kind: str
+    middle: Array
+    bands: Sequence[tuple[Array, Array]]
+    edges: Sequence[Array] = ()
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """Lowest and highest value."""
+        every = [self.middle, *(end for band in self.bands for end in band), *self.edges]
+        return float(min(map(np.min, every))), float(max(map(np.max, every)))
+
+
+def draw(
+    along: Array,
+    curves: Sequence[Curve],
+    y_range: tuple[float, float],
+    usual: tuple[float, float],
+    supported: NDArray[np.bool_],
+) -> Chart:
+    """Curves over the same values, shape (n,).
+
+    Parameters
+    ----------
+    y_range : (float, float)
+        The same for charts that are compared.
+    usual : (float, float)
+        Ends of the usual range of the action.
+    supported : ndarray of bool, shape (n,)
+        Where rows would answer.
+    """
+    low, high = _with_ticks(y_range)
+    labels = {v: plain(v) for v in _ticks(low, high, 5)}
+    left = max(LEAST_LEFT, round(10 + CHARACTER * max(map(len, labels.values()))))
+    x = _scale(float(along[0]), float(along[-1]), left, WIDTH - RIGHT)
+    y = _scale(low, high, HEIGHT - BOTTOM, TOP)
+    marks = []
+    for curve in curves:
+        for lower, upper in curve.bands:
+            there, back = _points(x(along), y(lower)), _points(x(along)[::-1], y(upper)[::-1])
+            marks.append(Mark(f"M{there}L{back}Z", f"{curve.kind}-band"))
+    for curve in curves:
+        marks += [Mark(f"M{_points(x(along), y(edge))}", "outcome") for edge in curve.edges]
+        marks.append(Mark(f"M{_points(x(along), y(curve.middle))}", curve.kind))
+    return Chart(
+        left,
+        tuple(Tick(float(x(v)), plain(v)) for v in _ticks(along[0], along[-1], 4)),
+        tuple(Tick(float(y(v)), label) for v, label in labels.items()),
+        tuple(marks),
+        float(y(0.0)) if low < 0 < high else None,
+        (float(x(usual[0])), float(x(usual[1]))),
+        tuple((float(x(a)), float(x(b))) for a, b in stretches(along, ~supported)),
+    )
+
+
+def stretches(along: Array, chosen: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """Ends of the stretches of chosen values; each runs to halfway to the next that is not.
+
+    Examples
+    --------
+    >>> stretches(np.arange(4.0), np.array([False, False, True, True]))
+    [(1.5, 3.0)]
+    """
+    edges = np.concatenate([along[:1], (along[1:] + along[:-1]) / 2, along[-1:]])
+    turns = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]])))
+    return [(float(edges[a]), float(edges[b])) for a, b in turns.reshape(-1, 2)]
+
+
+def common_range(curves: Sequence[Curve]) -> tuple[float, float]:
+    """The range that holds all of some curves."""
+    lows, highs = zip(*(curve.extremes for curve in curves), strict=True)
+    return min(lows), max(highs)
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[Any], Any]:
+    return lambda values: start + (values - low) / (high - low) * (end - start)
+
+
+def _ticks(low: float, high: float, count: int) -> list[float]:
+    locator = MaxNLocator(count, steps=[1, 2, 2.5, 5, 10])
+    found = locator.tick_values(low, high)
+    return [float(v) for v in found if low - 1e-9 * (high - low) <= v <= high + 1e-9 * (high - low)]
+
+
+def _with_ticks(y_range: tuple[float, float]) -> tuple[float, float]:
+    """The range widened to the ticks about it."""
+    low, high = y_range
+    if not high > low:
+        low, high = low - (abs(low) or 1.0), high + (abs(high) or 1.0)
+    ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return min(low, float(ticks[0])), max(high, float(ticks[-1]))
+
+
+def _points(x: Array, y: Array) -> str:
+    return "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))

@@ -1,0 +1,357 @@
+"""What a report says, section by section, as words and numbers ready to be laid out."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen import serialise
+from bayes_intgen.bases import Array, Coordinate
+from bayes_intgen.certificates import Certificate, certify
+from bayes_intgen.diagnostics import problems
+from bayes_intgen.effects import effect_table, supported
+from bayes_intgen.errors import SupportWarning
+from bayes_intgen.models import AdditiveModel
+from bayes_intgen.numerals import MINUS, decimals, spell
+from bayes_intgen.report.charts import Chart, Curve, common_range, draw
+
+if TYPE_CHECKING:
+    from bayes_intgen.posterior import Posterior
+
+# Points along an action in a chart.
+SIZE = 101
+# Quartiles of a normal distribution, in standard deviations.
+QUARTILE = 0.6745
+
+
+@dataclass(frozen=True)
+class Regime:
+    """A regime in the data: its name, rows, share of the largest, weight in the joint effect."""
+
+    label: str
+    rows: int
+    share: float
+    weight: str
+
+
+@dataclass(frozen=True)
+class Action:
+    """An action: its name, how it was set, its median and range, and its charts."""
+
+    name: str
+    state: str
+    median: str
+    low: str
+    high: str
+    joint: Chart
+    mechanism: Chart
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A change of one action, or of all: what it does, in words and along a common axis."""
+
+    name: str
+    start: str
+    end: str
+    change: str
+    band: str
+    above_zero: str
+    # Percentages along the axis.
+    low: float
+    high: float
+    middle: float
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that a report says of a posterior."""
+
+    outcome: str
+    actions: list[Action]
+    regimes: list[Regime]
+    rows: int
+    level: str
+    certificate: Certificate
+    problems: list[str]
+    diagnostics: list[tuple[str, str]]
+    contrasts: list[Contrast]
+    zero: float
+    settings: list[tuple[str, str]]
+    versions: list[tuple[str, str]]
+    draws: int
+
+
+def content_of(posterior: "Posterior", level: float) -> Content:
+    """What a report says of a posterior.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        Of an additive model.
+    level : float
+        Probability of bands.
+    """
+    with warnings.catch_warnings():
+        # The page itself says what is not identified.
+        warnings.simplefilter("ignore", SupportWarning)
+        return _content_of(posterior, level)
+
+
+def _content_of(posterior: "Posterior", level: float) -> Content:
+    constant = posterior.tree["constant_data"]
+    masks = [tuple(row) for row in (constant["intervened"].to_numpy() > 0).tolist()]
+    rows = [int(n) for n in constant["rows"].to_numpy()]
+    certificate = certify(
+        posterior.actions, dict(zip(masks, rows, strict=True)), list(posterior.actions)
+    )
+    along = _lines(posterior)
+    contrasts, zero = _contrasts(posterior, level)
+    return Content(
+        outcome=posterior.outcome_name,
+        actions=_actions(posterior, along, certificate, level),
+        regimes=[
+            Regime(
+                label,
+                certificate.rows[label],
+                100 * certificate.rows[label] / max(rows),
+                str(certificate.weights.get(label, "")).replace("-", MINUS),
+            )
+            for label in certificate.rows
+        ],
+        rows=sum(rows),
+        level=f"{100 * level:g}%",
+        certificate=certificate,
+        problems=problems(posterior.tree, posterior.joint_effect(np.concatenate(along)[::25])),
+        diagnostics=_diagnostics(posterior, along),
+        contrasts=contrasts,
+        zero=zero,
+        settings=_settings(posterior),
+        versions=_versions(posterior),
+        draws=posterior.prediction.sd.size,
+    )
+
+
+def _usual(coordinate: Coordinate) -> tuple[float, float]:
+    """Where the middle half of the rows lies, about: quartiles as far from the median."""
+    reach = QUARTILE * coordinate.spread
+    return (
+        max(coordinate.low, coordinate.centre - reach),
+        min(coordinate.high, coordinate.centre + reach),
+    )
+
+
+def _lines(posterior: "Posterior") -> list[Array]:
+    """For every action points along its range, shape (SIZE, K), the others at their medians."""
+    coordinates = posterior.terms.coordinates
+    lines = []
+    for k, coordinate in enumerate(coordinates):
+        points = np.tile([c.centre for c in coordinates], (SIZE, 1))
+        points[:, k] = np.linspace(coordinate.low, coordinate.high, SIZE)
+        lines.append(points)
+    return lines
+
+
+def _bands(draws: Array, levels: Sequence[float]) -> list[tuple[Array, Array]]:
+    """Central bands of draws, shape (draws, n), widest first."""
+    return [
+        (low, high)
+        for level in sorted(levels, reverse=True)
+        for low, high in [np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)]
+    ]
+
+
+def _actions(
+    posterior: "Posterior", along: list[Array], certificate: Certificate, level: float
+) -> list[Action]:
+    joint, mechanism = [], []
+    for k, points in enumerate(along):
+        table = effect_table(posterior, points, level=level)
+        effect = posterior.joint_effect(points).to_numpy().reshape(-1, SIZE)
+        joint.append(
+            Curve(
+                "set",
+                effect.mean(axis=0),
+                _bands(effect, (0.5, level)),
+                (table["outcome_low"].to_numpy(), table["outcome_high"].to_numpy()),
+            )
+        )
+        parts = posterior.mechanisms(points).isel(action=k)
+        set_, seen = (parts[n].to_numpy().reshape(-1, SIZE) for n in ("unconfounded", "confounded"))
+        mechanism.append(
+            (
+                Curve("seen", seen.mean(axis=0), _bands(seen, (level,))),
+                Curve("set", set_.mean(axis=0), _bands(set_, (level,))),
+            )
+        )
+    within = [
+        supported(posterior, points, posterior.actions)[:, k] for k, points in enumerate(along)
+    ]
+    joint_range = common_range(joint)
+    mechanism_range = common_range([curve for pair in mechanism for curve in pair])
+    return [
+        Action(
+            name=name,
+            state=certificate.states[name],
+            median=_value(c.centre, c),
+            low=_value(c.low, c),
+            high=_value(c.high, c),
+            joint=draw(along[k][:, k], [joint[k]], joint_range, _usual(c), within[k]),
+            mechanism=draw(along[k][:, k], mechanism[k], mechanism_range, _usual(c), within[k]),
+        )
+        for k, (name, c) in enumerate(
+            zip(posterior.actions, posterior.terms.coordinates, strict=True)
+        )
+    ]
+
+
+def _rounded(value: float, coordinate: Coordinate) -> float:
+    """A value of an action to a hundredth of its spread or so."""
+    return float(round(value, decimals(coordinate.spread) + 1))
+
+
+def _value(value: float, coordinate: Coordinate) -> str:
+    """A value of an action, to the same decimals wherever it stands."""
+    return spell(value, decimals(coordinate.spread) + 1)
+
+
+def _contrasts(posterior: "Posterior", level: float) -> tuple[list[Contrast], float]:
+    """Each action, and all, over the middle half of its values; and zero along the axis."""
+    coordinates = posterior.terms.coordinates
+    count = len(coordinates)
+    low, high = np.array([[_rounded(end, c) for end in _usual(c)] for c in coordinates]).T
+    starts = np.tile([c.centre for c in coordinates], (count, 1))
+    ends = starts.copy()
+    np.fill_diagonal(starts, low)
+    np.fill_diagonal(ends, high)
+    table = effect_table(
+        posterior,
+        np.concatenate([ends, [high]]),
+        baseline=np.concatenate([starts, [low]]),
+        level=level,
+    )
+    change, lows, highs, above = (
+        table[name].to_numpy() for name in ("change", "change_low", "change_high", "above_zero")
+    )
+    left, right = min(0.0, lows.min()), max(0.0, highs.max())
+    reach = (right - left) or 1.0
+    places = decimals(float(np.median(highs - lows)))
+
+    def at(value: float) -> float:
+        return float(100 * (value - left) / reach)
+
+    return [
+        Contrast(
+            name=posterior.actions[k] if k < count else "all of them",
+            start=_value(low[k], coordinates[k]) if k < count else "each",
+            end=_value(high[k], coordinates[k]) if k < count else "as above",
+            change=spell(float(change[k]), places, sign=True),
+            band=f"{spell(float(lows[k]), places, sign=True)} to "
+            f"{spell(float(highs[k]), places, sign=True)}",
+            above_zero=_probability(float(above[k]), posterior.prediction.sd.size),
+            low=at(lows[k]),
+            high=at(highs[k]),
+            middle=at(change[k]),
+        )
+        for k in range(count + 1)
+    ], at(0.0)
+
+
+def _probability(share: float, draws: int) -> str:
+    """A share of draws, without a claim of certainty."""
+    if share in (0.0, 1.0):
+        return f"> {1 - 1 / draws:.4f}" if share else f"< {1 / draws:.4f}"
+    return f"{share:.2f}" if 0.005 <= share <= 0.995 else f"{share:.4f}"
+
+
+def _diagnostics(posterior: "Posterior", along: list[Array]) -> list[tuple[str, str]]:
+    from arviz_stats import ess, rhat
+
+    effect = posterior.joint_effect(np.concatenate(along)[::25])
+    bare = effect.drop_vars([name for name in effect.coords if name not in effect.dims])
+    statistics = posterior.tree["sample_stats"].dataset
+    total = int(statistics["diverging"].size)
+    chains, draws = effect.sizes["chain"], effect.sizes["draw"]
+    hyper = posterior.tree["posterior"].dataset
+    said = [("draws", f"{total:,} in {chains} {'chain' if chains == 1 else 'chains'}")]
+    if chains > 1 and draws > 3:
+        worst = max(float(_largest(rhat(bare))), float(_largest(rhat(hyper))))
+        said.append(("largest R-hat (1.00 is best; over 1.01 is trouble)", f"{worst:.3f}"))
+    if draws > 3:
+        for what, quantities in (("joint effect", bare), ("hyperparameters", hyper)):
+            least = min(
+                float(-_largest(-ess(quantities, method=method))) for method in ("bulk", "tail")
+            )
+            said.append((f"smallest effective sample, {what} (400 will do)", f"{least:,.0f}"))
+    diverging = int(statistics["diverging"].sum())
+    said.append(("draws that diverged", f"{diverging} of {total:,}"))
+    if "reached_max_treedepth" in statistics:
+        deepest = int(statistics["reached_max_treedepth"].sum())
+        said.append(("draws at the maximum tree depth", f"{deepest} of {total:,}"))
+    return said
+
+
+def _largest(values: Any) -> float:
+    if isinstance(values, xr.DataArray):
+        return float(values.max())
+    return max(float(v.max()) for v in values.data_vars.values())
+
+
+def _settings(posterior: "Posterior") -> list[tuple[str, str]]:
+    model = posterior.model
+    said = [("prior of every function", _words(model.prior))]
+    if isinstance(model, AdditiveModel):
+        said += [
+            (f"prior of phi({name})", _words(prior)) for name, prior in model.unconfounded.items()
+        ]
+        said += [(f"prior of delta({name})", _words(prior)) for name, prior in model.bias.items()]
+        if model.graph is None:
+            graph = "unknown: each bias may depend on every action"
+        else:
+            edges = [f"{' and '.join(p)} → {child}" for child, p in model.graph.items() if p]
+            graph = "; ".join(edges) or "no action moves another"
+        said.append(("graph over the actions", graph))
+    noise = {"gaussian": "Gaussian", "student_t": "Student-t"}[model.noise]
+    spread = {"fitted": "variance depends on regime and actions", "constant": "one variance"}
+    said.append(("noise", f"{noise}, {spread[model.spread]}"))
+    said.append(
+        (
+            "prior of the noise's sd",
+            f"log-normal, median {model.noise_scale.median:g} outcome sd, "
+            f"sigma {model.noise_scale.sigma:g}",
+        )
+    )
+    fixed = posterior.tree["constant_data"].sizes.get("fixed_scale_of", 0)
+    said.append(("terms", f"{len(posterior.terms.terms)}, of which {fixed} keep a small scale"))
+    settings = serialise.loads(posterior.tree.attrs["settings"])
+    said += [
+        (str(name).replace("_", " "), "yes" if value is True else "no" if value is False else value)
+        for name, value in settings.items()
+        if name != "progress"
+    ]
+    return [(name, str(value)) for name, value in said]
+
+
+def _words(prior: Any) -> str:
+    """A mechanism in words: its kind and its settings."""
+    own = [
+        f"{field.name} {value:g}" if isinstance(value, float) else f"{field.name} {value}"
+        for field in fields(prior)
+        for value in [getattr(prior, field.name)]
+        if isinstance(value, str | int | float)
+    ]
+    return ", ".join([type(prior).__name__, *own])
+
+
+def _versions(posterior: "Posterior") -> list[tuple[str, str]]:
+    attrs = posterior.tree.attrs
+    return [
+        ("bayes-intgen, which fitted", str(attrs["creation_library_version"])),
+        ("NumPyro, which sampled", str(attrs["inference_library_version"])),
+        ("bayes-intgen, which wrote this page", version("bayes-intgen")),
+        *((f"{name}, here", version(name)) for name in ("jax", "numpy", "arviz")),
+    ]

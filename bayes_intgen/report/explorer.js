@@ -1,0 +1,368 @@
+"use strict";
+// The joint effect at the sliders' positions, from every draw: see bayes_intgen/report/explorer.py.
+(() => {
+  const numbers = (text) => {
+    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+    const view = new DataView(bytes.buffer);
+    return Float64Array.from({ length: bytes.length / 8 }, (_, i) => view.getFloat64(8 * i, true));
+  };
+  const page = JSON.parse(document.getElementById("explorer-data").textContent);
+  const draws = page.draws;
+  const level = numbers(page.level_of_draws);
+  const noise = { sd: numbers(page.noise.sd) };
+  for (const name of ["quantiles", "df", "deviation"]) {
+    if (name in page.noise) noise[name] = numbers(page.noise[name]);
+  }
+  const fitted = "deviation" in noise;
+  const actions = page.actions.map((given) => {
+    const out = { name: given.name, start: given.start };
+    for (const name of ["values", "functions", "coefficients", "hats", "heights", "deviations", "supported"]) {
+      if (name in given) out[name] = numbers(given[name]);
+    }
+    return out;
+  });
+
+  // ---- the model ----
+
+  // Row `step` of a matrix times every row of draws: the values of one function in every draw.
+  const times = (matrix, step, ofDraws) => {
+    const size = ofDraws.length / draws, out = new Float64Array(draws);
+    for (let s = 0; s < draws; s++) {
+      let sum = 0;
+      for (let i = 0; i < size; i++) sum += matrix[step * size + i] * ofDraws[s * size + i];
+      out[s] = sum;
+    }
+    return out;
+  };
+  const part = (k, step) => {
+    const action = actions[k];
+    const out = { phi: times(action.functions, step, action.coefficients) };
+    if (fitted) {
+      out.deviation = times(action.hats, step, action.deviations);
+      out.estimate = 0;
+      const size = action.heights.length;
+      for (let i = 0; i < size; i++) out.estimate += action.hats[step * size + i] * action.heights[i];
+    }
+    return out;
+  };
+  // Mean and standard deviation of the outcome in every draw, from the parts of all actions.
+  const outcomeOf = (parts) => {
+    const mean = Float64Array.from(level), sd = Float64Array.from(noise.sd);
+    for (const { phi } of parts) for (let s = 0; s < draws; s++) mean[s] += phi[s];
+    if (fitted) {
+      let estimate = page.noise.height;
+      const deviation = Float64Array.from(noise.deviation);
+      for (const own of parts) {
+        estimate += own.estimate;
+        for (let s = 0; s < draws; s++) deviation[s] += own.deviation[s];
+      }
+      for (let s = 0; s < draws; s++) sd[s] *= Math.sqrt(estimate * Math.exp(deviation[s] / estimate));
+    }
+    return { mean, sd };
+  };
+
+  // ---- quantiles ----
+
+  const average = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
+  const quantile = (sorted, p) => {
+    const at = p * (sorted.length - 1), below = Math.floor(at);
+    const next = sorted[Math.min(below + 1, sorted.length - 1)];
+    return sorted[below] + (at - below) * (next - sorted[below]);
+  };
+  const band = (values, probability) => {
+    const sorted = Float64Array.from(values).sort();
+    return [quantile(sorted, (1 - probability) / 2), quantile(sorted, (1 + probability) / 2)];
+  };
+  // Logarithm of the gamma function, Lanczos.
+  const logGamma = (x) => {
+    const c = [0.99999999999980993, 676.5203681218851, -1259.1392167224028, 771.32342877765313,
+      -176.61502916214059, 12.507343278686905, -0.13857109526572012, 9.9843695780195716e-6,
+      1.5056327351493116e-7];
+    if (x < 0.5) return Math.log(Math.PI / Math.sin(Math.PI * x)) - logGamma(1 - x);
+    let sum = c[0];
+    for (let i = 1; i < 9; i++) sum += c[i] / (x - 1 + i);
+    const t = x + 6.5;
+    return 0.5 * Math.log(2 * Math.PI) + (x - 0.5) * Math.log(t) - t + Math.log(sum);
+  };
+  // Continued fraction of the incomplete beta function, by Lentz's method.
+  const fraction = (x, a, b) => {
+    const tiny = 1e-300;
+    let c = 1, d = 1 - (a + b) * x / (a + 1);
+    d = 1 / (Math.abs(d) < tiny ? tiny : d);
+    let out = d;
+    for (let m = 1; m < 500; m++) {
+      for (const term of [m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+        -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))]) {
+        d = 1 + term * d; d = 1 / (Math.abs(d) < tiny ? tiny : d);
+        c = 1 + term / c; if (Math.abs(c) < tiny) c = tiny;
+        out *= d * c;
+      }
+      if (Math.abs(d * c - 1) < 1e-16) break;
+    }
+    return out;
+  };
+  const beta = (x, a, b) => {
+    if (x <= 0) return 0;
+    if (x >= 1) return 1;
+    const front = Math.exp(logGamma(a + b) - logGamma(a) - logGamma(b) + a * Math.log(x) + b * Math.log1p(-x));
+    return x < (a + 1) / (a + b + 2) ? front * fraction(x, a, b) / a : 1 - front * fraction(1 - x, b, a) / b;
+  };
+  const studentBelow = (t, df) => {
+    const tail = 0.5 * beta(df / (df + t * t), df / 2, 0.5);
+    return t > 0 ? 1 - tail : tail;
+  };
+  // Distribution function of the standardised noise.
+  const noiseBelow = (x, s) => {
+    if (noise.df) return studentBelow(x, noise.df[s]);
+    const q = noise.quantiles, n = q.length;
+    if (x < q[0]) return 0;
+    if (x > q[n - 1]) return 1;
+    let low = 0, high = n - 1;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (q[middle] <= x) low = middle; else high = middle;
+    }
+    const slope = q[high] > q[low] ? (x - q[low]) / (q[high] - q[low]) : 1;
+    return (low + 0.5 + slope) / n;
+  };
+  // Where the mixture of all draws' outcomes has probability p below: bisection, with secants.
+  const mixtureQuantile = ({ mean, sd }, p, guess, precision) => {
+    const excess = (y) => {
+      let sum = 0;
+      for (let s = 0; s < draws; s++) sum += noiseBelow((y - mean[s]) / sd[s], s);
+      return sum / draws - p;
+    };
+    const unit = average(sd);
+    let reach = 0.05 * unit, a = guess - reach, b = guess + reach, fa = excess(a), fb = excess(b);
+    while (fa > 0) { reach *= 2; b = a; fb = fa; a -= reach; fa = excess(a); }
+    while (fb < 0) { reach *= 2; a = b; fa = fb; b += reach; fb = excess(b); }
+    for (let i = 0; i < 200 && b - a > precision * unit; i++) {
+      // The Illinois method's step, and every third time a bisection.
+      let y = i % 3 === 2 || fa === fb ? (a + b) / 2 : b - fb * (b - a) / (fb - fa);
+      if (!(y > a && y < b)) y = (a + b) / 2;
+      if (y === a || y === b) break;
+      const f = excess(y);
+      if (f === 0) return y;
+      if (f < 0) { a = y; fa = f; if (i % 3 !== 2) fb /= 2; } else { b = y; fb = f; if (i % 3 !== 2) fa /= 2; }
+    }
+    return (a + b) / 2;
+  };
+  const outcomeBand = (outcome, probability, guesses, precision) => {
+    const centre = average(outcome.mean), unit = average(outcome.sd);
+    return [0, 1].map((i) => mixtureQuantile(
+      outcome, (1 + (2 * i - 1) * probability) / 2,
+      guesses ? guesses[i] : centre + (2 * i - 1) * 1.6 * unit, precision));
+  };
+
+  // ---- words ----
+
+  const powers = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+  const places = (width) => width > 0 && isFinite(width) ? 1 - Math.floor(Math.log10(width)) : 3;
+  const spell = (value, decimals, sign) => {
+    let text;
+    if (decimals > 6 || Math.abs(value) >= 1e9) {
+      const order = value ? Math.floor(Math.log10(Math.abs(value))) : 0;
+      const [mantissa, power] = value.toExponential(Math.min(Math.max(order + decimals, 0), 12)).split("e");
+      text = mantissa + "×10" + [...String(Number(power))].map((c) => powers[c]).join("");
+    } else {
+      const shown = Math.max(decimals, 0);
+      text = value.toLocaleString("en-US", { minimumFractionDigits: shown, maximumFractionDigits: shown });
+      if (!/[1-9]/.test(text)) text = text.replace("-", "");
+    }
+    if (sign && value > 0 && /[1-9]/.test(text)) text = "+" + text;
+    return text.replace("-", "−");
+  };
+  const plain = (value) => {
+    const size = Math.abs(value);
+    if (size && (size < 1e-4 || size >= 1e9)) {
+      const [mantissa, power] = value.toExponential(5).split("e");
+      return String(Number(mantissa)).replace("-", "−") + "×10" + [...String(Number(power))].map((c) => powers[c]).join("");
+    }
+    return Number(value.toPrecision(6)).toLocaleString("en-US", { maximumFractionDigits: 10 }).replace("-", "−");
+  };
+
+  // ---- state ----
+
+  const medians = actions.map((action) => action.start);
+  let steps = [...medians], baseline = [...medians], along = 0, probability = page.level, soon = 0;
+  const parts = steps.map((step, k) => part(k, step));
+  let reference = parts.map((own) => own.phi);
+
+  const find = (id) => document.getElementById(id);
+  const make = (kind, properties, parent) => parent.appendChild(Object.assign(document.createElement(kind), properties));
+  const tell = (row, of, text, values) => {
+    const cell = document.querySelector(`#${row} [data-of=${of}]`);
+    cell.textContent = text;
+    // Every digit, for machines.
+    cell.dataset.value = values.map(String).join(" ");
+  };
+
+  const sliders = actions.map((action, k) => {
+    const box = make("div", { className: "slider" }, document.querySelector(".sliders"));
+    const top = make("div", { className: "top" }, box);
+    make("label", { htmlFor: `action-${k}`, textContent: action.name }, top);
+    const shown = make("output", { htmlFor: `action-${k}` }, top);
+    const last = action.values.length - 1;
+    const input = make("input", { type: "range", id: `action-${k}`, min: 0, max: last, step: 1, value: steps[k] }, box);
+    // Firefox keeps positions over a reload; the page starts from the medians.
+    input.autocomplete = "off";
+    input.value = steps[k];
+    const ends = make("div", { className: "ends" }, box);
+    make("span", { textContent: plain(action.values[0]) }, ends);
+    make("span", { textContent: plain(action.values[last]) }, ends);
+    input.addEventListener("input", () => {
+      steps[k] = Number(input.value);
+      parts[k] = part(k, steps[k]);
+      choose(k);
+      update();
+    });
+    input.addEventListener("focus", () => { if (along !== k) { choose(k); drawProfile(); } });
+    make("option", { value: k, textContent: action.name }, find("along"));
+    return { input, shown };
+  });
+  const choose = (k) => { along = k; find("along").value = String(k); };
+
+  const levels = [...new Set([0.5, 0.8, 0.9, 0.95, page.level])].sort();
+  for (const l of levels) make("option", { value: l, textContent: `${Number((100 * l).toFixed(4))}%` }, find("level"));
+  find("level").value = String(probability);
+
+  const update = () => {
+    sliders.forEach(({ input, shown }, k) => {
+      const text = plain(actions[k].values[steps[k]]);
+      input.value = steps[k];
+      input.setAttribute("aria-valuetext", text);
+      shown.textContent = text;
+    });
+    const outcome = outcomeOf(parts);
+    const mean = average(outcome.mean), ends = band(outcome.mean, probability);
+    const outer = outcomeBand(outcome, probability, null, 1e-13);
+    const digits = places(ends[1] - ends[0]), coarse = places(outer[1] - outer[0]);
+    tell("effect", "mean", spell(mean, digits), [mean]);
+    tell("effect", "band", `${spell(ends[0], digits)} to ${spell(ends[1], digits)}`, ends);
+    tell("outcome", "band", `${spell(outer[0], coarse)} to ${spell(outer[1], coarse)}`, outer);
+    const change = new Float64Array(draws);
+    parts.forEach((own, k) => {
+      if (steps[k] !== baseline[k]) for (let s = 0; s < draws; s++) change[s] += own.phi[s] - reference[k][s];
+    });
+    const moved = average(change), range = band(change, probability);
+    const fine = range[1] > range[0] ? places(range[1] - range[0]) : 0;
+    tell("change", "mean", spell(moved, fine, true), [moved]);
+    tell("change", "band", `${spell(range[0], fine, true)} to ${spell(range[1], fine, true)}`, range);
+    const share = change.reduce((sum, v) => sum + (v > 0), 0) / draws;
+    const same = steps.every((step, k) => step === baseline[k]);
+    find("above").textContent = same ? "–" : share === 1 ? `> ${(1 - 1 / draws).toFixed(4)}`
+      : share === 0 ? `< ${(1 / draws).toFixed(4)}` : share.toFixed(share > 0.995 || share < 0.005 ? 4 : 2);
+    find("above").dataset.value = String(share);
+    for (const place of document.querySelectorAll("#explorer .level")) {
+      place.textContent = `${Number((100 * probability).toFixed(4))}%`;
+    }
+    const far = actions.filter((a, k) => !a.supported[steps[k]]).map((a) => a.name);
+    find("beyond").hidden = !far.length;
+    find("beyond").textContent = far.length ? `No experiment nearby, so this is extrapolation: ${far.join(", ")}.` : "";
+    find("baseline").textContent = "Baseline: " + actions.map((a, k) => `${a.name} ${plain(a.values[baseline[k]])}`).join(", ") + ".";
+    clearTimeout(soon);
+    soon = setTimeout(() => {
+      find("spoken").textContent = `Mean ${spell(mean, digits)}, band ${spell(ends[0], digits)} to ${spell(ends[1], digits)}`;
+    }, 600);
+    drawProfile({ mean, outcome });
+  };
+
+  // ---- the picture ----
+
+  let W = 520;
+  const H = 300, right = 12, top = 22, bottom = 44;
+  const shape = (kind, attributes, parent, text) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    if (text !== undefined) made.textContent = text;
+    parent.appendChild(made);
+    return made;
+  };
+  const ticks = (low, high, count) => {
+    const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
+    const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((v) => v >= raw * (1 - 1e-9));
+    const out = [];
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * (high - low); i++) out.push(i * step);
+    return out;
+  };
+  // The range seen so far along each action: an axis that jumped about would hide what moves.
+  let axis = null;
+  const drawProfile = (now) => {
+    now ??= (() => { const outcome = outcomeOf(parts); return { outcome, mean: average(outcome.mean) }; })();
+    const action = actions[along], last = action.values.length - 1, count = Math.min(48, last);
+    const chosen = [...new Set(Array.from({ length: count + 1 }, (_, i) => Math.round(i * last / count)))];
+    const lines = { mean: [], wide: [], narrow: [], outer: [] };
+    const others = parts.filter((_, k) => k !== along);
+    let guesses = null;
+    for (const step of chosen) {
+      const outcome = outcomeOf([...others, part(along, step)]);
+      lines.mean.push(average(outcome.mean));
+      const sorted = Float64Array.from(outcome.mean).sort();
+      for (const [name, l] of [["wide", probability], ["narrow", 0.5]]) {
+        lines[name].push([quantile(sorted, (1 - l) / 2), quantile(sorted, (1 + l) / 2)]);
+      }
+      guesses = outcomeBand(outcome, probability, guesses, 1e-4);
+      lines.outer.push(guesses);
+    }
+    const lows = Math.min(...lines.outer.map((e) => e[0]), ...lines.wide.map((e) => e[0]));
+    const highs = Math.max(...lines.outer.map((e) => e[1]), ...lines.wide.map((e) => e[1]));
+    axis = axis ? [Math.min(axis[0], lows), Math.max(axis[1], highs)] : [lows, highs];
+    const marks = ticks(axis[0], axis[1], 5), gap = marks.length > 1 ? marks[1] - marks[0] : 1;
+    const low = Math.floor(axis[0] / gap + 1e-9) * gap, high = Math.ceil(axis[1] / gap - 1e-9) * gap;
+    const svg = find("profile");
+    // A pixel of the picture is one of the screen: text keeps its size.
+    W = Math.max(svg.parentElement.clientWidth, 240);
+    const left = Math.max(40, ...[low, high, low + gap].map((v) => 10 + 6.8 * plain(v).length));
+    const x = (v) => left + (v - action.values[0]) / (action.values[last] - action.values[0]) * (W - left - right);
+    const y = (v) => H - bottom - (v - low) / (high - low || 1) * (H - top - bottom);
+    svg.replaceChildren();
+    svg.setAttribute("viewBox", `0 0 ${W} ${H}`);
+    svg.setAttribute("aria-label", `Joint effect on ${page.outcome} along ${action.name}`);
+    for (const v of ticks(low, high, 6)) {
+      shape("line", { class: "grid", x1: left, x2: W - right, y1: y(v), y2: y(v) }, svg);
+      shape("text", { class: "y", x: left - 6, y: y(v) + 4 }, svg, plain(v));
+    }
+    for (const v of ticks(action.values[0], action.values[last], W / 80)) {
+      shape("line", { class: "tick", x1: x(v), x2: x(v), y1: H - bottom, y2: H - bottom + 4 }, svg);
+      shape("text", { class: "x", x: x(v), y: H - bottom + 17 }, svg, plain(v));
+    }
+    // Hatched from halfway between steps to halfway: where no rows would answer.
+    const edge = (i) => x((action.values[Math.max(i - 1, 0)] + action.values[Math.min(i, last)]) / 2);
+    for (let i = 0; i <= last; i++) {
+      if (action.supported[i]) continue;
+      const first = i;
+      while (i < last && !action.supported[i + 1]) i++;
+      shape("rect", { class: "beyond", x: edge(first), y: top, width: edge(i + 1) - edge(first), height: H - top - bottom }, svg);
+    }
+    const short = (text) => [...text].length > W / 9 ? [...text].slice(0, Math.floor(W / 9) - 1).join("") + "…" : text;
+    shape("text", { class: "x label", x: (left + W - right) / 2, y: H - 6 }, svg, short(action.name));
+    shape("text", { class: "label", x: 4, y: 12 }, svg, short(page.outcome));
+    const path = (values) => values.map((v, i) => `${i ? "L" : "M"}${x(action.values[chosen[i]]).toFixed(1)} ${y(v).toFixed(1)}`).join("");
+    const area = (ends) => path(ends.map((e) => e[0])) + chosen.map((step, i) => i).reverse()
+      .map((i) => `L${x(action.values[chosen[i]]).toFixed(1)} ${y(ends[i][1]).toFixed(1)}`).join("") + "Z";
+    shape("path", { class: "set-band", d: area(lines.wide) }, svg);
+    if (probability > 0.5) shape("path", { class: "set-band", d: area(lines.narrow) }, svg);
+    for (const i of [0, 1]) shape("path", { class: "outcome", d: path(lines.outer.map((e) => e[i])) }, svg);
+    shape("path", { class: "set", d: path(lines.mean) }, svg);
+    const here = x(action.values[steps[along]]);
+    shape("line", { class: "here", x1: here, x2: here, y1: top, y2: H - bottom, "stroke-dasharray": "2 3" }, svg);
+    shape("circle", { class: "spot", cx: here, cy: y(now.mean), r: 4.5 }, svg);
+  };
+
+  find("along").addEventListener("change", (event) => { choose(Number(event.target.value)); drawProfile(); });
+  find("level").addEventListener("change", (event) => { probability = Number(event.target.value); update(); });
+  find("rebase").addEventListener("click", () => {
+    baseline = [...steps];
+    reference = parts.map((own) => own.phi);
+    update();
+  });
+  find("reset").addEventListener("click", () => {
+    steps = [...medians];
+    steps.forEach((step, k) => { parts[k] = part(k, step); });
+    update();
+  });
+  let width = innerWidth;
+  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawProfile(); } });
+  document.querySelector(".explorer").hidden = false;
+  update();
+})();

@@ -1,0 +1,77 @@
+"""Posteriors that nobody sampled: random draws of coefficients, for tests of what is shown."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+import bayes_intgen as bi
+from bayes_intgen.bases import Coordinate
+from bayes_intgen.inference import Settings
+from bayes_intgen.models import Model
+from bayes_intgen.noise import KNOTS, ConstantSpread, Spread
+from bayes_intgen.tree import assemble
+
+
+def made_up(
+    names: Sequence[str],
+    *,
+    outcome: str = "outcome",
+    noise: str = "gaussian",
+    regimes: int | None = None,
+    draws: int = 50,
+    seed: int = 0,
+    unit: float = 1.0,
+    model: Model | None = None,
+) -> bi.Posterior:
+    """A posterior with these actions, additive unless ``model`` says otherwise.
+
+    The outcome is about a hundred ``unit``, with a standard deviation of one.
+    """
+    rng = np.random.default_rng(seed)
+    count, rows = len(names), 40
+    masks = [np.zeros(count, bool), *np.eye(count, dtype=bool)][:regimes]
+    intervened = np.repeat(masks, rows, axis=0)
+    scales = 10.0 ** rng.integers(-1, 3, count)
+    actions = rng.gamma(3.0, scales, size=(len(intervened), count))
+    data = bi.RegimeData.from_arrays(
+        actions,
+        100 * unit + unit * rng.normal(size=len(intervened)),
+        intervened,
+        names,
+        outcome_name=outcome,
+    )
+    model = model or bi.models.additive(graph={}, noise=noise)
+    terms = model.decompose(data)
+    shape = (2, draws)
+    centre = rng.normal(size=terms.size) * 0.3 * unit / (1 + np.arange(terms.size) % 5)
+    coefficients = centre + 0.03 * unit * rng.normal(size=(*shape, terms.size))
+    sites = {
+        "scale": rng.gamma(4.0, 0.1, size=(*shape, len(terms.scaled))),
+        "lengthscale": rng.gamma(4.0, 0.4, size=(*shape, len(terms.lengthscales))),
+        "noise_sd": unit * np.exp(0.05 * rng.normal(size=shape)),
+    }
+    noises = {"quantile": np.linspace(-1.7, 1.8, 1000) - 0.05}
+    spread: Spread | ConstantSpread = ConstantSpread()
+    if noise == "student_t":
+        sites["df"] = rng.gamma(3.0, 2.0, size=shape) + 1
+    else:
+        coordinates = tuple(Coordinate.of(column) for column in actions.T)
+        knots = np.array(
+            [np.quantile(c(a), KNOTS) for c, a in zip(coordinates, actions.T, strict=True)]
+        )
+        size = 1 + 2 * count * len(KNOTS)
+        spread = Spread(coordinates, knots, rng.gamma(3.0, 1 / (3 * (1 + count)), size))
+        noises["deviation"] = 0.1 * spread.heights * rng.normal(size=(*shape, size))
+    tree = assemble(
+        data,
+        model,
+        terms,
+        spread,
+        sites,
+        coefficients,
+        {"diverging": np.zeros(shape, bool), "reached_max_treedepth": np.zeros(shape, bool)},
+        noise=noises,
+        fixed_scales={},
+        settings=Settings(seed, 2, draws, 10, 0.8, True, True, False)._asdict(),
+    )
+    return bi.Posterior(tree)

@@ -1,0 +1,224 @@
+"""The command line as processes, or as functions where a process would prove nothing more."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen import cli
+from bayes_intgen.effects import effect_table
+
+COMMAND = [sys.executable, "-m", "bayes_intgen.cli"]
+
+
+def process(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory, data, posterior):
+    """A folder with data.csv and fit.nc."""
+    out = tmp_path_factory.mktemp("cli")
+    labels = ["+".join(np.array(data.names)[mask]) for mask in data.intervened]
+    frame = pd.DataFrame(data.actions, columns=list(data.names))
+    frame.assign(intensity=data.outcome, regime=labels).to_csv(out / "data.csv", index=False)
+    posterior.save(out / "fit.nc")
+    return out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom bayes_intgen import cli\n"
+        "cli.main(['--help']); cli.main(['fit', '--help'])\n"
+        "heavy = {'jax', 'numpyro', 'xarray', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        "print(heavy, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == "set()\n"
+    for word in ("describe", "effect", "Exit codes", "--graph", "--debug"):
+        assert word in done.stdout
+
+
+def test_fit_then_effect(folder, tmp_path) -> None:
+    quick = ["--prior", "linear", "--graph", "green=red", "--draws", 100, "--warmup", 100]
+    done = process("fit", folder / "data.csv", "-y", "intensity", "-a", "red,green", *quick,
+                   "-o", tmp_path / "fit.nc")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert "saved to" in done.stderr
+    saved = bi.load(tmp_path / "fit.nc")
+    assert saved.model.graph == {"green": ("red",)}
+    shown = process("effect", tmp_path / "fit.nc", "--set", "red=0.5", "--set", "red=0,green=1",
+                    "--from", "green=0", "--format", "json")  # fmt: skip
+    assert shown.returncode == 0
+    assert "green is set to its median" in shown.stderr
+    answer = json.loads(shown.stdout)
+    assert [point["from"]["red"] for point in answer["points"]] == [0.5, 0.0]
+    points = [[p["values"]["red"], p["values"]["green"]] for p in answer["points"]]
+    before = [[p["from"]["red"], p["from"]["green"]] for p in answer["points"]]
+    expected = effect_table(saved, points, baseline=before)
+    for name in ("mean", "low", "high", "outcome_low", "outcome_high", "change", "above_zero"):
+        np.testing.assert_allclose([p[name] for p in answer["points"]], expected[name])
+
+
+def test_the_formats_agree(folder, tmp_path, capsys) -> None:
+    pd.DataFrame({"green": [0.1, 0.2], "red": [0.3, 0.4]}).to_csv(tmp_path / "p.csv", index=False)
+    asked = ["effect", str(folder / "fit.nc"), "--points", str(tmp_path / "p.csv")]
+    assert cli.main([*asked, "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert cli.main([*asked, "--format", "json"]) == 0
+    points = json.loads(capsys.readouterr().out)["points"]
+    assert [row["red"] for row in rows] == ["0.3", "0.4"]
+    for row, point in zip(rows, points, strict=True):
+        assert float(row["mean"]) == point["mean"]
+    assert cli.main([*asked, "--from", "red=0"]) == 0
+    table = capsys.readouterr().out
+    assert "0 → 0.3" in table
+    assert f"{points[0]['mean']:.2f}" in table.replace("\N{MINUS SIGN}", "-")
+
+
+def test_observed_actions_are_not_set(folder, posterior, capsys) -> None:
+    asked = ["effect", str(folder / "fit.nc"), "-s", "red=0.5", "--observed", "green=0.2"]
+    assert cli.main([*asked, "--format", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    expected = posterior.effect([[0.5, 0.2]], ["red"]).mean().item()
+    assert answer["intervened"] == ["red"]
+    assert answer["points"][0]["mean"] == pytest.approx(expected)
+
+
+def test_describe_and_check(folder, capsys) -> None:
+    asked = [str(folder / "data.csv"), "--outcome", "intensity", "--format", "json"]
+    assert cli.main(["describe", *asked]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["regimes"] == {"observational": 300, "do(red)": 300, "do(green)": 300}
+    assert found["identified"] is True
+    assert cli.main(["check", *asked, "--held-out", "0", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["violated"] is False
+    assert found["tests"][0]["test"] == "interaction of red and green"
+
+
+def test_a_violation_is_an_exit_code(folder, tmp_path, capsys) -> None:
+    frame = pd.read_csv(folder / "data.csv", keep_default_na=False)
+    frame["intensity"] += 2 * frame["red"] * frame["green"]
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    asked = ["check", str(tmp_path / "data.csv"), "-y", "intensity", "--held-out", "0", "-q"]
+    assert cli.main(asked) == cli.DOUBTFUL
+    assert "Violated, most likely between red and green" in capsys.readouterr().out
+
+
+def test_plot_and_report_write_files(folder, tmp_path, capsys) -> None:
+    for name, start in (("effect.png", b"\x89PNG"), ("effect.svg", b"<?xml")):
+        made = tmp_path / name
+        assert cli.main(["plot", str(folder / "fit.nc"), "-o", str(made), "--at", "red=1"]) == 0
+        assert made.read_bytes().startswith(start)
+    assert cli.main(["report", str(folder / "fit.nc"), "-o", str(tmp_path / "r.html")]) == 0
+    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["effect", "FIT"], 1, "no point was given"),
+        (["effect", "FIT", "--set", "blue=1"], 1, "'blue' is no action"),
+        (["effect", "FIT", "--set", "red=1", "--observed", "red=1"], 1, "both set and observed"),
+        (["effect", "FIT", "--set", "red=1", "--level", "90"], 1, "level must be"),
+        (["effect", "DATA", "--set", "red=1"], 1, "cannot be read as a saved fit"),
+        (["effect", "nowhere.nc", "--set", "red=1"], 1, "there is no file nowhere.nc"),
+        (["effect", "FIT", "--set", "red=1", "--format", "xml"], 2, "xml"),
+        (["effect", "FIT", "--sett", "red=1"], 2, "--sett"),
+        (["nonsense"], 2, "nonsense"),
+        (["fit", "DATA", "-o", "x.nc"], 2, "--outcome"),
+        (["fit", "DATA", "-y", "intensity", "-o", "no/such/x.nc"], 1, "there is no folder"),
+        (["fit", "DATA", "-y", "red", "-a", "red", "-o", "x.nc"], 1, "different columns"),
+        (["fit", "DATA", "-y", "intensity", "--graph", "red", "-o", "x.nc"], 1, "child=parent"),
+        (["plot", "FIT", "-o", "x.nonsense"], 1, "cannot be drawn"),
+        (["plot", "FIT", "-o", "x.png", "-a", "blue"], 1, "'blue' is no action"),
+        (["demo", "--rows", "3"], 1, "rows must be"),
+    ],
+)
+def test_errors_are_one_line(folder, capsys, monkeypatch, arguments, code, message) -> None:
+    monkeypatch.chdir(folder)
+    known = {"FIT": "fit.nc", "DATA": "data.csv"}
+    assert cli.main([known.get(word, word) for word in arguments]) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    lines = shown.err.splitlines()
+    assert message in lines[-1]
+    assert lines[-1].startswith("error: ")
+    assert not any(line.startswith("Traceback") for line in lines)
+    assert all(line.startswith(("error: ", "note: ", "warning: ")) for line in lines)
+
+
+def test_debug_shows_where_an_error_comes_from(capsys) -> None:
+    assert cli.main(["effect", "nowhere.nc", "--set", "a=1", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_defect_is_told_from_an_error_of_input(monkeypatch, capsys) -> None:
+    def broken(path):
+        raise RuntimeError("the cat\nis out")
+
+    monkeypatch.setattr(cli, "_load", broken)
+    assert cli.main(["effect", "fit.nc", "--set", "a=1"]) == cli.DEFECT
+    assert "error: unexpected RuntimeError: the cat is out (--debug" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(folder) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*COMMAND, "effect", str(folder / "fit.nc"), "--set", "red=0,green=0"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (cli.PIPE, "")
+
+
+def test_interrupting_a_fit_ends_it_at_once(folder, tmp_path) -> None:
+    asked = ["fit", folder / "data.csv", "-y", "intensity", "-o", tmp_path / "fit.nc"]
+    with subprocess.Popen(
+        [*COMMAND, *map(str, asked), "--draws", "100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        # The first report of progress: it is at work.
+        first = running.stderr.read(1)
+        started = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    assert first
+    assert running.returncode == cli.INTERRUPTED
+    assert err.splitlines()[-1].endswith("interrupted")
+    assert "Traceback" not in err
+    assert out == ""
+    assert time.monotonic() - started < 20
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demonstration(tmp_path, monkeypatch, capsys) -> None:
+    from bayes_intgen import demonstration, models
+
+    # The linear prior and few draws are quick; what is tested is the way, not the answer.
+    quick = {"draws": 100, "warmup": 100}
+    fit = demonstration.fit
+    monkeypatch.setattr(
+        demonstration, "fit", lambda data, model, **known: fit(data, model, **known, **quick)
+    )
+    monkeypatch.setattr(demonstration, "additive", lambda: models.additive("linear", graph={}))
+    assert cli.main(["demo", "-o", str(tmp_path / "demo"), "--rows", "40", "--quiet"]) == 0
+    assert "truth" in capsys.readouterr().out
+    assert {p.name for p in (tmp_path / "demo").iterdir()} == {"data.csv", "fit.nc", "report.html"}

@@ -1,0 +1,96 @@
+import jax
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.condense import TermEvidence, TermLikelihood
+from bayes_intgen.decomposition import Term
+from bayes_intgen.departures import FLIPS, Scores, departures, log_bayes_factors
+from bayes_intgen.gates import Always
+from bayes_intgen.mechanisms import LogNormal, Part
+from bayes_intgen.passes import sums_over
+from bayes_intgen.pilot import pilot_fit
+from bayes_intgen.screening import left_over
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    model = bi.models.additive()
+    with jax.enable_x64(True):
+        pilot = pilot_fit(data, data, model, model.decompose(data), (), progress=False)
+    chosen = departures(data, model)
+    columns = np.concatenate([d.matrix(data.actions, data.intervened) for d in chosen], axis=1)
+    with jax.enable_x64(True):
+        return pilot, chosen, columns, Scores.of(data, pilot, pilot.sites, columns)
+
+
+def test_scores_against_what_the_screening_leaves_over(data, fitted) -> None:
+    pilot, chosen, _, scores = fitted
+    terms = pilot.posterior.terms
+    ((basis, inputs),) = chosen[0].pieces
+    part = Part("", basis, chosen[0].scale, inputs=(0, 1))
+    wider = terms.and_terms([Term("psi", "bias", 0, inputs, part, None, Always())])
+    with jax.enable_x64(True):
+        sums = sums_over(data, wider, pilot.spread, progress=False)
+        precision, information = left_over(pilot.posterior, pilot.sites, sums)
+    np.testing.assert_allclose(scores.score, information, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(scores.precision, precision, rtol=1e-6, atol=1e-6)
+
+
+def test_what_shrinkage_leaves_is_part_of_the_covariance(fitted) -> None:
+    _, _, _, scores = fitted
+    assert (np.linalg.eigvalsh(scores.shrinkage) > -1e-8).all()
+    assert (np.linalg.eigvalsh(scores.precision - scores.shrinkage) > -1e-8).all()
+    # The rows' own part is near the model's here, whose noise is normal.
+    of_rows = np.diag(scores.rows.T @ scores.rows)
+    of_model = np.diag(scores.precision - scores.shrinkage)
+    assert ((of_rows / of_model > 0.5) & (of_rows / of_model < 2)).all()
+
+
+def test_changes_of_signs_have_the_covariance_that_they_stand_for(fitted) -> None:
+    _, _, _, scores = fitted
+    drawn = scores.resampled(np.random.default_rng(0))
+    assert drawn.shape == (FLIPS, len(scores.score))
+    sd = np.sqrt(np.diag(scores.variance))
+    gap = (np.cov(drawn.T) - scores.variance) / np.outer(sd, sd)
+    assert np.abs(gap).max() < 5 * np.sqrt(2 / FLIPS)
+    assert (np.abs(drawn.mean(axis=0)) < 4.5 * sd / np.sqrt(FLIPS)).all()
+
+
+def test_log_bayes_factors_of_many_scores_are_those_of_one() -> None:
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(3, 3))
+    precision, scores = root @ root.T, rng.normal(size=(4, 3)) * 3
+    scale = LogNormal(0.2, 2.0)
+    found = log_bayes_factors(precision, scores, scale, unit=1.7)
+    for one, score in zip(found, scores, strict=True):
+        likelihood = TermLikelihood.of_information(precision, score)
+        expected = TermEvidence.of(likelihood, np.log(0.2 * 1.7), 2.0).log_bayes_factor
+        assert one == pytest.approx(expected)
+
+
+def test_what_can_go_wrong_follows_regimes_and_graph(data) -> None:
+    def labels(model, rows=data):
+        return [d.label for d in departures(rows, model)]
+
+    pair = "interaction of red and green"
+    assert labels(bi.models.additive()) == [pair]
+    assert labels(bi.models.additive(graph={"green": ["red"]})) == [
+        pair, "bias of red depends on green",
+    ]  # fmt: skip
+    together = np.repeat([[False, False], [True, True]], 100, axis=0)
+    rng = np.random.default_rng(0)
+    several = bi.RegimeData.from_arrays(
+        rng.normal(size=(200, 2)), rng.normal(size=200), together, data.names
+    )
+    found = departures(several, bi.models.additive("linear"))
+    assert [d.label for d in found] == [
+        pair, "do(red, green) differs from what other regimes predict",
+    ]  # fmt: skip
+    # With no other rows, the regime is whatever the contributions say, and so are the biases.
+    assert [d.testable for d in found] == [True, False]
+    # It acts in its own regime alone: a level, and a function of each action.
+    block = found[1].matrix(several.actions, several.intervened)
+    assert block.shape == (200, 3)
+    assert not block[:100].any()
+    assert (block[100:, 0] == 1).all()

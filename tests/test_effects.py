@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.effects import effect_table, supported
+
+POINTS = np.array([[0.2, 0.1], [0.5, -0.5]])
+
+
+def test_the_table_repeats_what_the_draws_say(posterior) -> None:
+    table = effect_table(posterior, POINTS, baseline=[[0.0, 0.0]], level=0.8)
+    draws = posterior.joint_effect(POINTS).to_numpy().reshape(-1, 2)
+    start = posterior.joint_effect([[0.0, 0.0]]).to_numpy().reshape(-1, 1)
+    np.testing.assert_allclose(table["mean"], draws.mean(axis=0))
+    for change, prefix in ((draws, ""), (draws - start, "change_")):
+        ends = np.quantile(change, [0.1, 0.9], axis=0)
+        np.testing.assert_allclose([table[prefix + "low"], table[prefix + "high"]], ends)
+    np.testing.assert_allclose(table["change"], (draws - start).mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(table["above_zero"], (draws > start).mean(axis=0))
+    assert (table["outcome_low"] < table["low"]).all()
+    assert (table["outcome_high"] > table["high"]).all()
+
+
+def test_nothing_changes_where_nothing_is_changed(posterior) -> None:
+    table = effect_table(posterior, POINTS, baseline=POINTS)
+    for name in ("change", "change_low", "change_high", "above_zero"):
+        assert (table[name] == 0).all()
+
+
+def test_some_actions_may_be_observed(posterior) -> None:
+    table = effect_table(posterior, POINTS, ["red"])
+    np.testing.assert_allclose(
+        table["mean"], posterior.effect(POINTS, ["red"]).mean(("chain", "draw"))
+    )
+    assert table.attrs["intervened"] == ["red"]
+
+
+def test_what_lies_beyond_the_data_is_marked(posterior) -> None:
+    with pytest.warns(bi.SupportWarning, match="'green' outside"):
+        table = effect_table(posterior, [[0.0, 0.0], [0.0, 99.0]])
+    assert table["supported"].to_numpy().tolist() == [True, False]
+    known = bi.Posterior(posterior.tree.copy())
+    del known.tree["support"]
+    assert supported(known, np.array([[0.0, 99.0]]), ["red", "green"]).tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"level": 1.0}, "level must be"), ({"baseline": np.zeros((3, 2))}, "3 baselines for 2")],
+)
+def test_senseless_questions_are_refused(posterior, arguments, message) -> None:
+    with pytest.raises(bi.PointsError, match=message):
+        effect_table(posterior, POINTS, **arguments)

@@ -1,0 +1,85 @@
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import feather, ipc
+
+import bayes_intgen as bi
+from bayes_intgen.files import rows_of_file
+
+ROWS = pd.DataFrame(
+    {
+        "x": np.arange(40.0) ** 2,
+        "NA": np.sin(np.arange(40.0)),
+        "y": np.cos(np.arange(40.0)),
+        "regime": ["", "x", "NA", "x+NA"] * 10,
+    }
+)
+
+
+def write(path: Path) -> None:
+    table = pa.Table.from_pandas(ROWS, preserve_index=False)
+    match path.suffixes[-1]:
+        case ".csv":
+            ROWS.to_csv(path, index=False)
+        case ".gz":
+            path.write_bytes(gzip.compress(ROWS.to_csv(index=False).encode()))
+        case ".tsv":
+            ROWS.to_csv(path, index=False, sep="\t")
+        case ".txt":
+            path.write_text("\ufeff" + ROWS.to_csv(index=False, sep=";", lineterminator="\r\n"))
+        case ".parquet":
+            ROWS.to_parquet(path)
+        case ".feather":
+            feather.write_feather(table, path)
+        case ".arrow":
+            with ipc.new_file(path, table.schema) as file:
+                file.write_table(table)
+        case ".arrows":
+            with ipc.new_stream(path, table.schema) as file:
+                file.write_table(table)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.csv", "a.csv.gz", "a.tsv", "a.txt", "a.parquet", "a.feather", "a.arrow", "a.arrows"],
+)
+@pytest.mark.parametrize("actions", [["x", "NA"], None])
+def test_every_kind_of_file_holds_the_same_rows(tmp_path, name, actions) -> None:
+    write(tmp_path / name)
+    data = rows_of_file(tmp_path / name, actions, "y", "regime", progress=False)
+    assert isinstance(data, bi.StreamedData) == (name == "a.parquet")
+    assert data.names == ("x", "NA")
+    # An action called NA is no missing label.
+    assert dict(data.regimes) == dict.fromkeys(
+        [(False, False), (True, False), (False, True), (True, True)], 10
+    )
+    np.testing.assert_array_equal(data.held.actions[:, 0], ROWS["x"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", None, "there is no file"),
+        ("a.xlsx", b"", "'.xlsx', which says not what it holds"),
+        ("a", b"", "'nothing'"),
+        ("a.csv", b"", "no header line"),
+        ("a.csv", b"x,y,regime\n\xff,2,\n", "not UTF-8"),
+        ("a.csv", b"x,x,regime\n1,2,\n", "two columns called 'x'"),
+        ("a.csv", b"x,y,regime\none,2,\n", "column 'x' holds String"),
+        ("a.csv", b'x,y,regime\n"1,2,\n', "cannot be read as a table"),
+        ("a.csv", b"x,z,regime\n1,2,\n", "no column 'y'"),
+        ("a.csv", b"x,y,regime\n1,NA,\n", "column 'y' has 1 cells that are NaN"),
+        ("a.csv.gz", b"x,y,regime\n1,2,\n", "cannot be read"),
+        ("a.parquet", b"x,y,regime\n", "cannot be read as Parquet"),
+        ("a.feather", b"x,y,regime\n", "cannot be read as Arrow"),
+    ],
+)
+def test_files_that_cannot_be_used_say_why(tmp_path, name, content, message) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(bi.DataError, match=message):
+        rows_of_file(tmp_path / name, ["x"], "y", "regime", progress=False)

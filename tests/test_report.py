@@ -1,0 +1,303 @@
+"""The report, read by a parser and used in a real browser."""
+
+import base64
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.effects import effect_table
+from bayes_intgen.report.explorer import MOST_DRAWS, explorer_data, round_grid, thinned
+from bayes_intgen.report.page import page_of
+
+from _posteriors import made_up
+
+HOSTILE = (
+    "<script>document.title='owned'</script>",
+    "</script><img src=x onerror=\"document.title='owned'\">",
+    "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft",
+    "検索連動型広告の支出額を千円単位で",
+    "إعلانات وسائل التواصل الاجتماعي",
+    "a \"quoted\" & 'odd' <name> {{ 7 * 7 }}",
+    *(f"a rather long name of action number {k}" for k in range(7, 13)),
+)
+
+
+def unpacked(text: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), dtype="<f8")
+
+
+class Page(HTMLParser):
+    """Elements, text and the data of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data) -> None:
+        self.text += data
+
+
+def test_the_page_needs_nothing_else(posterior) -> None:
+    page = Page(page_of(posterior))
+    links = [value for name, value in page.attributes if name in ("src", "href", "action")]
+    assert all(link.startswith(("#", "data:")) for link in links)
+    assert not re.search(r"https?://(?!www\.w3\.org)", page_of(posterior))
+
+
+@pytest.mark.parametrize(
+    ("regimes", "checks", "said"),
+    [
+        (None, None, ["Identified.", "No check was run", "2 problems: see"]),
+        (2, "No sign <b>of</b> violation", ["Not identified.", "No sign <b>of</b> violation"]),
+    ],
+)
+def test_the_page_says_what_holds(regimes, checks, said) -> None:
+    made = made_up(["one", "two"], regimes=regimes, draws=20)
+    text = Page(page_of(made, checks=checks)).text
+    for words in said:
+        assert words in text
+    for words in ("What each action does", "R-hat", "graph over the actions", "bayes-intgen"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("violated", "said"),
+    [(True, "The data contradict them"), (False, "No sign of a violation"), (None, "Checked")],
+)
+def test_the_verdict_on_the_assumptions_is_that_of_the_check(violated, said) -> None:
+    class Found:
+        def __str__(self) -> str:
+            return "what was found"
+
+    found = Found()
+    if violated is not None:
+        found.violated = violated
+    text = Page(page_of(made_up(["a"], draws=4), checks=found)).text
+    assert f"Assumptions. {said}: see" in text
+    assert "what was found" in text
+
+
+def test_names_are_text(posterior) -> None:
+    made = made_up(HOSTILE, outcome="</title><script>1</script>", draws=4)
+    page = Page(page_of(made))
+    plain = Page(page_of(made_up(["x"] + [f"y{k}" for k in range(11)], draws=4)))
+    for tag in ("script", "img", "title", "name"):
+        assert page.tags.count(tag) == plain.tags.count(tag)
+    for name in HOSTILE[:2]:
+        assert page.text.count(name) >= 4
+
+
+def test_a_regression_has_no_report(posterior) -> None:
+    pooled = made_up(["a", "b"], model=bi.models.pooled("linear"), draws=4)
+    with pytest.raises(bi.ModelError, match="no mechanisms to report"):
+        page_of(pooled)
+    with pytest.raises(bi.PointsError, match="level must be"):
+        page_of(posterior, level=90)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.013, 1.02), (-3e8, 5e8), (1e-9, 7e-9), (5, 543)])
+def test_sliders_stop_at_round_values_within_the_range(low, high) -> None:
+    grid = round_grid(low, high)
+    assert 100 <= len(grid) <= 251
+    assert low <= grid[0]
+    assert grid[-1] <= high
+    step = grid[1] - grid[0]
+    np.testing.assert_allclose(np.diff(grid), step, rtol=1e-6)
+    assert float(f"{step:.6e}"[:8]) in (1, 2, 5)
+    assert max(grid[0] - low, high - grid[-1]) < step
+
+
+def test_the_data_of_the_page_are_the_draws(posterior) -> None:
+    page = json.loads(json.dumps(explorer_data(posterior)))
+    total = unpacked(page["level_of_draws"])
+    point = []
+    for action in page["actions"]:
+        step = action["start"] + 3
+        values = unpacked(action["values"])
+        functions = unpacked(action["functions"]).reshape(len(values), -1)
+        coefficients = unpacked(action["coefficients"]).reshape(page["draws"], -1)
+        total = total + coefficients @ functions[step]
+        point.append(values[step])
+    expected = posterior.joint_effect([point]).to_numpy().ravel()
+    np.testing.assert_allclose(total, expected, rtol=1e-12)
+
+
+def test_many_draws_are_thinned() -> None:
+    made = made_up(["a"], draws=MOST_DRAWS)
+    few = thinned(made.prediction)
+    assert few.sd.shape == (1, MOST_DRAWS)
+    kept, all_ = few.coefficients[0], made.prediction.coefficients.reshape(2 * MOST_DRAWS, -1)
+    np.testing.assert_array_equal(kept[[0, -1]], all_[[0, -1]])
+    assert f"evenly chosen out of {2 * MOST_DRAWS:,}" in page_of(made)
+
+
+# ---- in a browser ----
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+OPTIONS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("no chromium with its driver: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    profile = tmp_path_factory.mktemp("profile")
+    for option in (*OPTIONS.split(), f"--user-data-dir={profile}"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def opened(browser, posterior, path, width=1200):
+    posterior.report(path)
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(path.as_uri())
+    return browser
+
+
+def slide(browser, steps) -> None:
+    """Move the sliders as a hand would: a position, then the event that tells of it."""
+    for k, step in enumerate(steps):
+        browser.execute_script(
+            "const s = document.getElementById(arguments[0]); s.value = arguments[1];"
+            "s.dispatchEvent(new Event('input', {bubbles: true}));",
+            f"action-{k}",
+            int(step),
+        )
+
+
+def shown(browser) -> dict[str, list[float]]:
+    """Every number of the explorer, with all of its digits."""
+    texts = browser.execute_script(
+        "return Object.fromEntries([...document.querySelectorAll('.readout [data-of]')].map("
+        "(c) => [c.parentElement.id + ' ' + c.dataset.of, c.dataset.value]))"
+    )
+    texts["above"] = browser.execute_script("return document.getElementById('above').dataset.value")
+    return {name: [float(number) for number in text.split()] for name, text in texts.items()}
+
+
+def assert_agrees(browser, posterior, steps, base, level=0.9) -> None:
+    grids = [unpacked(action["values"]) for action in explorer_data(posterior)["actions"]]
+    point, start = ([[g[s] for g, s in zip(grids, at, strict=True)]] for at in (steps, base))
+    table = effect_table(posterior, point, baseline=start, level=level)
+    found = shown(browser)
+    for place, names in (
+        ("effect mean", ["mean"]),
+        ("effect band", ["low", "high"]),
+        ("outcome band", ["outcome_low", "outcome_high"]),
+        ("change mean", ["change"]),
+        ("change band", ["change_low", "change_high"]),
+        ("above", ["above_zero"]),
+    ):
+        expected = [table[name].item() for name in names]
+        size = abs(table["outcome_high"].item() - table["outcome_low"].item())
+        np.testing.assert_allclose(found[place], expected, rtol=0, atol=1e-9 * size)
+
+
+@pytest.mark.parametrize("kind", ["fitted", "five", "student_t", "tiny"])
+def test_the_explorer_follows_its_sliders_and_agrees_with_python(
+    browser, posterior, tmp_path, kind
+) -> None:
+    made = {
+        "fitted": lambda: posterior,
+        "five": lambda: made_up(["tv", "radio", "search", "social", "print"], draws=100),
+        "student_t": lambda: made_up(["dose"], noise="student_t"),
+        "tiny": lambda: made_up(["a", "b"], unit=1e-9),
+    }[kind]()
+    page = opened(browser, made, tmp_path / "report.html")
+    data = explorer_data(made)["actions"]
+    base = [action["start"] for action in data]
+    last = [len(unpacked(action["values"])) - 1 for action in data]
+    assert_agrees(page, made, base, base)
+    before = shown(page)
+    picture = page.execute_script("return document.getElementById('profile').innerHTML")
+    rng = np.random.default_rng(0)
+    for steps in ([0] * len(base), last, *(rng.integers(0, last) for _ in range(3))):
+        slide(page, steps)
+        assert_agrees(page, made, steps, base)
+    assert shown(page) != before
+    assert page.execute_script("return document.getElementById('profile').innerHTML") != picture
+    # A new baseline, other bands, and back to the medians.
+    page.find_element("id", "rebase").click()
+    page.execute_script(
+        "const s = document.getElementById('level'); s.value = '0.5';"
+        "s.dispatchEvent(new Event('change'));"
+    )
+    page.find_element("id", "reset").click()
+    assert_agrees(page, made, base, steps, level=0.5)
+    # What is read is what is computed, to the digits shown.
+    text = page.find_element("css selector", "#effect [data-of=mean]").text
+    if kind != "tiny":
+        decimals = len(text.partition(".")[2])
+        number = float(text.replace("\N{MINUS SIGN}", "-").replace(",", ""))
+        assert number == pytest.approx(shown(page)["effect mean"][0], abs=0.51 * 10**-decimals)
+    assert page.get_log("browser") == []
+
+
+def test_the_keyboard_moves_a_slider(browser, posterior, tmp_path) -> None:
+    page = opened(browser, posterior, tmp_path / "report.html")
+    slider = page.find_element("id", "action-1")
+    assert page.find_element("css selector", "label[for=action-1]").text == "green"
+    step = int(slider.get_attribute("value"))
+    slider.send_keys("\ue014")  # the right arrow
+    assert int(slider.get_attribute("value")) == step + 1
+    base = [action["start"] for action in explorer_data(posterior)["actions"]]
+    assert_agrees(page, posterior, [base[0], step + 1], base)
+    assert slider.get_attribute("aria-valuetext") == page.find_element("css selector",
+        "output[for=action-1]").text  # fmt: skip
+    assert page.find_element("id", "along").get_property("value") == "1"
+
+
+def test_what_no_experiment_reached_is_said(browser, tmp_path) -> None:
+    for regimes, said in ((3, ""), (2, "No experiment nearby, so this is extrapolation: two.")):
+        made = made_up(["one", "two"], regimes=regimes)
+        page = opened(browser, made, tmp_path / "report.html")
+        note = page.find_element("id", "beyond")
+        assert (note.is_displayed(), note.text) == (bool(said), said)
+        page.find_element("id", "action-1").send_keys("\ue014")
+        hatched = page.find_elements("css selector", "#profile .beyond")
+        assert bool(hatched) == bool(said)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("names", [("tv",), HOSTILE])
+def test_a_phone_shows_everything_in_its_width(browser, tmp_path, scheme, names) -> None:
+    made = made_up(names, outcome="<b>Umsatz</b> je Filiale und Woche (T€)", draws=10, unit=1e-9)
+    chosen = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": chosen})
+    page = opened(browser, made, tmp_path / "report.html", width=360)
+    assert page.execute_script("return document.documentElement.scrollWidth") == 360
+    wide = page.execute_script(
+        "return [...document.querySelectorAll('body *')].filter((e) => !e.closest('.hidden') && "
+        "e.getBoundingClientRect().right > 360.5).map((e) => e.outerHTML.slice(0, 200))"
+    )
+    assert wide == []
+    assert page.title == "Joint effect on <b>Umsatz</b> je Filiale und Woche (T€)"
+    labels = [e.text for e in page.find_elements("css selector", ".slider label")]
+    assert labels == list(names)
+    light, dark = "rgb(255, 255, 255)", "rgb(20, 23, 27)"
+    background = page.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert background == {"light": light, "dark": dark}[scheme]
+    assert page.get_log("browser") == []

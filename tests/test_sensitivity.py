@@ -1,0 +1,138 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.sensitivity import bounds, inflation
+
+
+class Family:
+    """A random member of the family, and what a fit would see of it at one point.
+
+    Everything by the rules of conditioning, without the identities of the module.
+    """
+
+    def __init__(self, rng: np.random.Generator, extreme: bool) -> None:
+        count = int(rng.integers(2, 6))
+        self.rho = float(rng.uniform(0, 0.95))
+        share = rng.choice([-1, 1], count) if extreme else rng.uniform(-1, 1, count)
+        shared = share * np.sqrt(self.rho)
+        reliability = np.ones(count) if extreme else rng.uniform(0.05, 1, count)
+        effects = rng.normal(size=count)
+        causes = np.outer(shared, shared)
+        np.fill_diagonal(causes, 1.0)
+        signals = causes.copy()
+        np.fill_diagonal(signals, 1 / reliability + 1e-12)
+
+        def means(seen: list[int]) -> np.ndarray:
+            """b'E[C | s] as a linear function of all signals."""
+            out = np.zeros(count)
+            inside = signals[np.ix_(seen, seen)]
+            out[seen] = effects @ causes[:, seen] @ np.linalg.inv(inside)
+            return out
+
+        every = list(range(count))
+        observed = means(every)
+        alone = np.array([means([i for i in every if i != j]) for j in every])
+        at = np.linalg.cholesky(signals) @ rng.normal(size=count)
+        self.delta = (observed - alone) @ at
+        self.sd = np.sqrt(np.einsum("ij,jk,ik->i", observed - alone, signals, observed - alone))
+        self.error = alone.sum(axis=0) @ at - (count - 1) * observed @ at
+        scaled = signals / np.sqrt(np.outer(np.diag(signals), np.diag(signals)))
+        root = np.sqrt(np.diag(np.linalg.inv(scaled)))
+        sign = np.sign(observed)
+        matrix = root[:, None] * scaled * root - np.eye(count)
+        self.by_equation_one = (self.sd * sign) @ matrix @ (self.delta / self.sd * sign)
+
+
+def test_the_error_and_its_bound_over_the_whole_family() -> None:
+    rng, reached = np.random.default_rng(0), 0.0
+    for i in range(2000):
+        one = Family(rng, extreme=i % 2 == 0)
+        assert one.by_equation_one == pytest.approx(one.error, abs=1e-6 * np.abs(one.sd).sum())
+        above, below = (b[0, 0] for b in bounds(one.delta[:, None], one.sd, np.array([one.rho])))
+        assert -below - 1e-9 <= one.error <= above + 1e-9
+        reached = max(reached, one.error / above if one.error > 0 else -one.error / below)
+    # Two actions whose signals are their causes reach it.
+    assert reached > 0.999
+
+
+def test_a_correlation_below_the_true_one_does_not_bound_the_error() -> None:
+    rng, outside = np.random.default_rng(1), 0
+    for _ in range(400):
+        one = Family(rng, extreme=True)
+        above, below = bounds(one.delta[:, None], one.sd, np.array([one.rho / 5]))
+        outside += not -below[0, 0] <= one.error <= above[0, 0]
+    assert outside > 200
+
+
+def test_the_inflation_is_that_of_equally_correlated_signals() -> None:
+    for count in (2, 3, 6):
+        matrix = np.full((count, count), 0.4)
+        np.fill_diagonal(matrix, 1.0)
+        assert inflation(np.array(0.4), count) == pytest.approx(np.linalg.inv(matrix)[0, 0])
+    assert inflation(np.array(0.4), 1) == 1
+
+
+def test_unconfounded_actions_need_no_bound() -> None:
+    delta = np.array([[1.0, 2.0], [0.0, 0.0], [0.0, 0.0]])
+    above, below = bounds(delta, np.array([1.0, 0.0, 0.0]), np.array([0.3]))
+    np.testing.assert_allclose(below, 0)
+    np.testing.assert_allclose(above, (inflation(np.array(0.3), 3) - 1) * delta[:1])
+
+
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
+def test_worlds_with_a_shared_cause_lie_within_and_not_where_rho_is_too_small() -> None:
+    base = bi.simulators.DoseResponse.random(2, seed=1)
+    world = bi.simulators.SharedConfounder(base, 0.5)
+    fitted = bi.fit(world.dataset(3000, seed=2), draws=200, warmup=150, chains=1, progress=False)
+    points, _ = base.sample(base.names, 400, np.random.default_rng(3))
+    points = points[fitted.joint_effect(points)["supported"].to_numpy()]
+    truth = world.joint_effect(points)
+    moved = fitted.sensitivity(points, [0.0, 0.1, 0.5])
+    held = ((moved.low < truth) & (truth < moved.high)).mean("point").to_numpy()
+    assert held[2] > 0.95
+    assert held[0] < 0.6
+    assert held[0] <= held[1] < 0.9
+
+
+def test_without_correlation_it_is_the_credible_band(posterior) -> None:
+    points = np.array([[0.0, 0.0], [1.0, -0.5]])
+    found = posterior.sensitivity(points, [0.0, 0.2], level=0.8)
+    effect = posterior.joint_effect(points)
+    low, high = effect.quantile([0.1, 0.9], ("chain", "draw")).to_numpy()
+    np.testing.assert_allclose(found.low.sel(rho=0), low)
+    np.testing.assert_allclose(found.high.sel(rho=0), high)
+    np.testing.assert_allclose(found.effect, effect.mean(("chain", "draw")))
+    assert not found.above.sel(rho=0).any()
+    # One draw by hand.
+    mechanisms = posterior.mechanisms(points).isel(chain=0, draw=0)
+    rows = posterior.seen.rows[0]
+    along = posterior.mechanisms(rows).isel(chain=0, draw=0)
+    delta = (mechanisms.confounded - mechanisms.unconfounded).to_numpy()
+    sd = np.sqrt(((along.confounded - along.unconfounded) ** 2).mean("point")).to_numpy()
+    above, _ = bounds(delta, sd, np.array([0.2]))
+    # With two actions: v - 1 = rho^2 / (1 - rho^2), v rho = rho / (1 - rho^2).
+    pair = np.abs(sd[0] * delta[1] / sd[1] + sd[1] * delta[0] / sd[0])
+    expected = (0.04 * np.clip(delta, 0, None).sum(axis=0) + 0.2 * pair) / 0.96
+    np.testing.assert_allclose(above[0], expected)
+
+
+def test_senseless_correlations_are_refused(posterior) -> None:
+    for rho in (-0.1, [0.2, 1.0], [[0.1]], "much", np.nan):
+        with pytest.raises(bi.PointsError, match="rho must be correlations"):
+            posterior.sensitivity([[0, 0]], rho)
+    with pytest.raises(bi.PointsError, match="level must lie"):
+        posterior.sensitivity([[0, 0]], 0.1, level=90)
+
+
+def test_the_picture_shows_a_band_for_each_point(posterior) -> None:
+    figure = posterior.plot_sensitivity([[0.5, 0.2], [0.0, 0.1]], [0, 0.3])
+    found = posterior.sensitivity([[0.5, 0.2]], 0.3)
+    corners = figure.axes[0].collections[0].get_paths()[0].vertices
+    ends = corners[np.isclose(corners[:, 0], 0.3), 1]
+    assert (ends.min(), ends.max()) == pytest.approx((found.low.item(), found.high.item()))
+    assert [ax.get_title() for ax in figure.axes] == [
+        "red = 0.5, green = 0.2", "red = 0, green = 0.1",
+    ]  # fmt: skip
+    plt.close("all")

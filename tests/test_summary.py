@@ -1,0 +1,102 @@
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayes_intgen as bi
+from bayes_intgen.diagnostics import problems
+
+SECTIONS = ["Regimes", "Certificates", "Support", "Assumptions", "Sampling"]
+
+
+def test_one_screen_of_a_posterior(data, posterior) -> None:
+    report = bi.report_identification(posterior)
+    lines = str(report).splitlines()
+    assert [line for line in lines if not line.startswith(" ")][1:] == SECTIONS
+    assert len(lines) < 40
+    assert max(map(len, lines)) <= 100
+    assert "  do(red, green) is identified: do(red) + do(green) - observational." in lines
+    assert "  do(red), do(green) are identified: in the data." in lines
+    assert "Not tested yet: bi.check(data, model) does" in str(report)
+    # Arrays first.
+    questions = report.tree["questions"].to_dataset()
+    assert questions["identified"].all()
+    weights = questions["weights"].sel(question="do(red, green)")
+    assert weights.to_numpy().tolist() == [-1.0, 1.0, 1.0]
+    assert ((questions["supported"] > 0.9) & (questions["supported"] <= 1)).all()
+    regimes = report.tree["regimes"].to_dataset()
+    assert regimes["rows"].to_numpy().tolist() == [300, 300, 300]
+    own = data.actions[(data.intervened == [True, False]).all(axis=1), 0]
+    ends = [float(regimes[n].sel(regime="do(red)", action="red")) for n in ("low", "high")]
+    np.testing.assert_allclose(ends, np.quantile(own, [0.01, 0.99]))
+
+
+def test_the_words_on_sampling_are_those_of_the_diagnostics(posterior) -> None:
+    report = bi.report_identification(posterior)
+    sampling = report.tree["sampling"].to_dataset()
+    assert {"rhat", "ess"} == set(sampling.data_vars)
+    points = np.concatenate(posterior.seen.rows)
+    effect = posterior.joint_effect(points[np.linspace(0, len(points) - 1, 20).astype(int)])
+    said = problems(posterior.tree, effect)
+    body = report.sections["Sampling"]
+    if said:
+        assert list(body) == said
+    else:
+        worst = float(sampling["rhat"].max())
+        assert body[0].startswith(f"No divergences, R-hat at most {worst:.3f}")
+    # A divergence is named first.
+    broken = posterior.tree.copy()
+    diverging = broken["sample_stats"]["diverging"].copy(deep=True)
+    diverging[0, 0] = True
+    broken["sample_stats"]["diverging"] = diverging
+    assert (
+        "ended in a divergence"
+        in bi.report_identification(bi.Posterior(broken)).sections["Sampling"][0]
+    )
+
+
+def test_data_have_a_report_before_a_fit(data) -> None:
+    report = bi.report_identification(data.only([], ["red"]))
+    assert list(report.sections) == SECTIONS[:-1]
+    text = " ".join(str(report).split())
+    assert "do(red, green) is not identified: green was never set." in text
+    assert "do(red) is identified: in the data." in text
+    questions = report.tree["questions"].to_dataset()
+    assert questions["supported"].sel(question="do(green)") == 0
+    assert np.isnan(questions["weights"].sel(question="do(red, green)")).all()
+    with pytest.raises(bi.DataError, match="not of dict"):
+        bi.report_identification({})
+
+
+def test_names_are_escaped_in_notebooks(data) -> None:
+    names = ("<b>tv</b>", 'a"&b')
+    named = bi.RegimeData.from_arrays(
+        data.actions, data.outcome, data.intervened, names, outcome_name="<i>sales</i>"
+    )
+    html = bi.report_identification(named)._repr_html_()
+    assert "<b>tv" not in html
+    assert "<i>sales" not in html
+    assert "&lt;b&gt;tv&lt;/b&gt;" in html
+    assert "a&quot;&amp;b" in html
+    assert html.count("<table>") == html.count("</table>") == 1
+    assert html.count("<td") == 3 * 4
+    assert html.count("set, ") == 2
+
+
+def test_a_posterior_shows_itself(posterior) -> None:
+    html = posterior._repr_html_()
+    assert html == bi.report_identification(posterior)._repr_html_()
+    for title in SECTIONS:
+        assert f"<b>{title}</b>" in html
+
+
+def test_a_fit_from_before_rows_were_kept_still_prints(posterior) -> None:
+    groups = {n.path: n.to_dataset(inherit=False) for n in posterior.tree.subtree}
+    del groups["/support"]
+    old = bi.Posterior(xr.DataTree.from_dict(groups))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        text = str(old)
+    assert "Support" not in text
+    assert "do(red)        300 rows\n" in text

@@ -1,0 +1,180 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import bayes_intgen as bi
+from bayes_intgen.bases import Coordinate
+from bayes_intgen.support import NEAR, Need, Seen, needs, needs_of_terms
+
+NAMES = ("x", "y")
+
+
+def two_actions(rows: int, seed: int, levels: bool = False) -> bi.RegimeData:
+    """y follows x closely where nobody sets it; each is set at random, or at whole numbers."""
+    rng = np.random.default_rng(seed)
+    masks = np.repeat([[False, False], [True, False], [False, True]], rows, axis=0)
+    x = rng.normal(size=len(masks))
+    y = np.where(masks[:, 1], rng.normal(size=len(masks)), x + 0.1 * rng.normal(size=len(masks)))
+    if levels:
+        x = np.where(masks[:, 0], rng.integers(-2, 3, size=len(masks)), x)
+    return bi.RegimeData.from_arrays(np.stack([x, y], axis=1), x + y + rng.normal(size=len(x)),
+                                     masks, NAMES)  # fmt: skip
+
+
+def test_one_in_a_hundred_of_a_regimes_own_rows_is_flagged_and_not_those_of_another() -> None:
+    data, new = two_actions(2000, seed=0), two_actions(4000, seed=1)
+    for i, mask in enumerate(data.regimes):
+        own = new.actions[(new.intervened == mask).all(axis=1)]
+        found = data.support(own, ["x"]).isel(regime=i)
+        for name in ("share", "joint_share"):
+            # 500 reference rows know the quantile to sqrt(.01 * .99 / 500) = 0.0045.
+            flagged = (found[name] <= 0.01).mean("point")
+            assert (np.abs(flagged - 0.01) < 4 * 0.0048).all(), (name, mask)
+    # Where y was set it does not follow x: most such rows are no rows of the observational kind.
+    set_rows = new.actions[new.intervened[:, 1]]
+    shares = data.support(set_rows, []).joint_share
+    assert float((shares.sel(regime="observational") <= 0.01).mean()) > 0.5
+    assert float((shares.sel(regime="do(y)") <= 0.01).mean()) < 0.03
+
+
+def test_what_is_set_needs_its_own_value_and_what_is_observed_its_surroundings() -> None:
+    data = two_actions(500, seed=0)
+    points = [[1.0, 1.0], [1.0, -1.0]]
+    assert data.support(points).supported.to_numpy().tolist() == [True, True]
+    # x = 1 with y = -1 is seen where y was set, and where it was not only with y about 1.
+    found = {tuple(s): data.support(points, s).needs_met for s in ([], ["x"], ["y"])}
+    for chosen in ([], ["x"]):
+        assert found[tuple(chosen)].sel(action="y").to_numpy().tolist() == [True, False]
+    assert found["y",].to_numpy().tolist() == [[True, True], [True, True]]
+    # A graph that says that x does not follow y asks for less.
+    known = data.support(points, [], graph={"y": ["x"]})
+    assert known.needs_met.sel(action="x").to_numpy().tolist() == [True, True]
+    assert known.supported.to_numpy().tolist() == [True, False]
+    # Without rows in which y was set, its contribution is nowhere.
+    fewer = data.only([], ["x"])
+    assert fewer.support(points).needs_met.to_numpy().tolist() == [[True, False]] * 2
+
+
+def test_units_do_not_matter() -> None:
+    data = two_actions(300, seed=2)
+    points = np.random.default_rng(3).normal(size=(50, 2)) * 1.5
+    factor, shift = np.array([1e3, -1e-3]), np.array([5.0, 1e4])
+    other = bi.RegimeData.from_arrays(
+        data.actions * factor + shift, data.outcome, data.intervened, NAMES
+    )
+    for chosen in ([], ["x"], ["x", "y"]):
+        one, same = data.support(points, chosen), other.support(points * factor + shift, chosen)
+        np.testing.assert_allclose(one.joint_distance, same.joint_distance, atol=1e-6)
+        xr.testing.assert_equal(one.needs_met.drop_vars("value"), same.needs_met.drop_vars("value"))
+
+
+def test_distances_by_hand() -> None:
+    data = two_actions(200, seed=4)
+    points = np.array([[0.3, -0.2], [4.0, 0.0]])
+    scaled = [Coordinate.of(column) for column in data.actions.T]
+    placed = [np.stack([c.squashed(v) for c, v in zip(scaled, a.T, strict=True)], axis=1)
+              for a in (data.actions, points)]  # fmt: skip
+    own = placed[0][(data.intervened == [True, False]).all(axis=1)]
+    found = data.support(points).sel(regime="do(x)")
+    alone = np.sort(np.abs(placed[1][:, None, 0] - own[None, :, 0]), axis=1)[:, 2]
+    jointly = np.sort(np.linalg.norm(placed[1][:, None] - own[None], axis=2), axis=1)[:, 2]
+    np.testing.assert_allclose(found.distance.sel(action="x"), alone)
+    np.testing.assert_allclose(found.joint_distance.sel(action="x"), jointly)
+    # The second point lies outside the range of x altogether.
+    assert found.supported.to_numpy().tolist() == [True, False]
+
+
+def test_between_levels_that_are_close_is_no_hole() -> None:
+    data = two_actions(400, seed=5, levels=True)
+    spread = Coordinate.of(data.actions[:, 0]).spread
+    between = [[0.9 * NEAR * spread, 0.0], [0.5, 0.0], [1.0, 0.0]]
+    assert data.support(between).supported.to_numpy().tolist() == [True, False, True]
+
+
+def test_what_regressions_need(data) -> None:
+    masks = list(data.regimes)
+    seen = Seen.of(data)
+    for model, target, expected in (
+        (bi.models.pooled("linear"), (True, True), [Need(0, (0, 1), (0, 1, 2))]),
+        (bi.models.saturated("linear"), (True, False), [Need(0, (0, 1), (1,))]),
+        (bi.models.saturated("linear"), (True, True), [Need(0, (0, 1), (i,)) for i in range(3)]),
+        (bi.models.additive("linear"), (True, True), [Need(0, (0,), (1,))]),
+    ):
+        found = needs_of_terms(model.decompose(data), masks, target)
+        assert [need for need in found if need.action == 0] == expected
+    lost = needs_of_terms(bi.models.saturated("linear").decompose(data), masks[:2], (True, True))
+    assert not seen.answers(data.actions[:3], lost).any()
+    assert needs([[], [0]], masks, (False, False)) == [
+        Need(0, (0,), (0, 2)),
+        Need(1, (1, 0), (0, 1)),
+    ]
+
+
+def test_results_carry_it_and_saved_fits_keep_it(data, posterior, tmp_path) -> None:
+    points = np.array([[0.0, 0.0], [2.7, 0.0], [1.5, -1.8]])
+    for chosen in (["red", "green"], ["red"], []):
+        answer = posterior.effect(points, chosen)
+        expected = data.support(points, chosen).supported
+        np.testing.assert_array_equal(answer["supported"], expected)
+        np.testing.assert_array_equal(posterior.support(points, chosen).supported, expected)
+        np.testing.assert_array_equal(posterior.outcome(points, chosen)["supported"], expected)
+    assert posterior.joint_effect(points)["supported"].to_numpy().tolist() == [True, False, True]
+    assert not posterior.effect(points, [])["supported"].to_numpy()[2]
+    posterior.save(tmp_path / "fit.nc")
+    again = bi.load(tmp_path / "fit.nc")
+    xr.testing.assert_identical(again.support(points), posterior.support(points))
+    # A fit from before rows were kept predicts as it did, and says what is missing.
+    groups = {n.path: n.to_dataset(inherit=False) for n in posterior.tree.subtree}
+    del groups["/support"]
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs = posterior.tree.attrs
+    bi.Posterior(tree).save(tmp_path / "old.nc")
+    old = bi.load(tmp_path / "old.nc")
+    assert "supported" not in old.joint_effect(points).coords
+    np.testing.assert_array_equal(old.joint_effect(points), posterior.joint_effect(points))
+    assert not old.plot_joint_effect("red").patches
+    plt.close("all")
+    with pytest.raises(bi.SavedFitError, match="data.support"):
+        old.support(points)
+
+
+def test_rows_in_a_stream_give_the_support_of_what_is_held(data) -> None:
+    frame = pd.DataFrame(data.actions, columns=list(data.names))
+    frame = frame.assign(intensity=data.outcome, regime="")
+    for k, name in enumerate(data.names):
+        frame.loc[data.intervened[:, k], "regime"] = name
+    stream = bi.StreamedData.from_batches([frame], data.names, "intensity", "regime")
+    xr.testing.assert_identical(stream.support([[0.1, 0.2]]), data.support([[0.1, 0.2]]))
+    assert len(stream.plot_support().axes) == 2
+    plt.close("all")
+
+
+def test_the_picture_of_the_effect_hatches_what_is_beyond_support(posterior) -> None:
+    ax = posterior.plot_joint_effect("red", at={"green": 0.0}, size=41)
+    along = ax.lines[0].get_xdata()
+    supported = posterior.joint_effect(np.column_stack([along, np.zeros(41)]))["supported"]
+    hatched = np.zeros(41, dtype=bool)
+    for patch in ax.patches:
+        left, right = patch.get_x(), patch.get_x() + patch.get_width()
+        hatched |= (along >= left) & (along <= right)
+    np.testing.assert_array_equal(hatched, ~supported.to_numpy())
+    assert hatched.any()
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels.count("beyond support") == 1
+    plt.close("all")
+
+
+def test_the_picture_of_coverage_shows_quantiles_by_regime(data) -> None:
+    figure = data.plot_support([[0.5, 0.2]])
+    red = figure.axes[0]
+    values = data.actions[(data.intervened == [True, False]).all(axis=1), 0]
+    ends = [line.get_xdata() for line in red.lines if len(line.get_xdata()) == 2]
+    assert any(np.allclose(e, np.quantile(values, [0.005, 0.995])) for e in ends)
+    assert [text.get_text() for text in red.get_yticklabels()][1] == "do(red)  (300)"
+    assert any(np.allclose(e, 0.5) for e in ends)
+    # A long tail is drawn on the scale on which it enters a model.
+    tailed = bi.simulators.Linear.random(2, seed=1).dataset(400, seed=1)
+    assert {ax.get_xscale() for ax in tailed.plot_support().axes} == {"function"}
+    plt.close("all")
