@@ -147,3 +147,12 @@ def test_points_are_asked_about_in_the_range_of_the_unbroken_model(kind) -> None
             if violation == "shifted support":
                 asked = model.unshifted_points(50, np.random.default_rng(1))
                 np.testing.assert_array_equal(asked, points)
+
+
+def test_the_study_of_lift_tests(tmp_path, monkeypatch) -> None:
+    lines, models = run("lift_tests", tmp_path, monkeypatch)
+    assert len(models) == 2 * 3 * 2
+    tested = lines[lines["asked"] == "tested"].set_index("evidence")["median sd over se"]
+    # A test alone leaves its standard error; rows and prior can only narrow that.
+    assert 0.5 < tested["lift test"] < 1.15 < tested["rows alone"]
+    assert tested["lift test, se a quarter"] < 0.3

@@ -1,0 +1,84 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+sklearn = pytest.importorskip("sklearn")
+
+from sklearn.base import clone  # noqa: E402
+from sklearn.model_selection import cross_validate  # noqa: E402
+
+from bayes_intgen.sklearn import JointEffectRegressor  # noqa: E402
+
+QUICK = {"prior": "linear", "chains": 2, "draws": 50, "warmup": 60}
+POINTS = np.array([[0.3, -0.2], [-0.5, 0.8], [0.1, 0.1]])
+
+
+@pytest.fixture(scope="module")
+def fitted(data) -> JointEffectRegressor:
+    frame = pd.DataFrame(data.actions, columns=list(data.names))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        return JointEffectRegressor(**QUICK).fit(frame, data.outcome, intervened=data.intervened)
+
+
+def frame_of(points: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(points, columns=["red", "green"])
+
+
+def test_predictions_are_the_posteriors_means(fitted) -> None:
+    effect = fitted.posterior_.joint_effect(POINTS)
+    mean, std = fitted.predict(frame_of(POINTS), return_std=True)
+    np.testing.assert_allclose(mean, effect.mean(("chain", "draw")), rtol=1e-12)
+    np.testing.assert_allclose(std, effect.std(("chain", "draw")), rtol=1e-12)
+    np.testing.assert_array_equal(fitted.predict(frame_of(POINTS)), mean)
+
+
+def test_each_row_is_answered_under_its_own_mask(fitted) -> None:
+    masks = np.array([[True, False], [False, False], [True, False]])
+    found = fitted.predict(frame_of(POINTS), intervened=masks)
+    for point, mask, value in zip(POINTS, masks, found, strict=True):
+        names = [n for n, was_set in zip(["red", "green"], mask, strict=True) if was_set]
+        expected = float(fitted.posterior_.effect([point], names).mean())
+        assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_array_equal(
+        fitted.predict(frame_of(POINTS), intervened=[True, False])[[0, 2]], found[[0, 2]]
+    )
+    for mask, message in (([True] * 3, "must have shape"), ([[2, 0]], "must hold booleans")):
+        with pytest.raises(bi.DataError, match=message):
+            fitted.predict(frame_of(POINTS), intervened=mask)
+
+
+def test_parameters_are_set_and_cloned(fitted) -> None:
+    other = clone(fitted).set_params(prior="gp", draws=7)
+    assert (other.prior, other.draws, other.warmup) == ("gp", 7, 60)
+    assert not hasattr(other, "posterior_")
+    assert fitted.feature_names_in_.tolist() == list(fitted.posterior_.actions)
+
+
+def test_masks_are_routed_through_cross_validation(data) -> None:
+    few = data.sample(200)
+    with sklearn.config_context(enable_metadata_routing=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+        regressor = JointEffectRegressor(**QUICK)
+        regressor = regressor.set_fit_request(intervened=True).set_score_request(intervened=True)
+        found = cross_validate(
+            regressor,
+            few.actions,
+            few.outcome,
+            cv=2,
+            params={"intervened": few.intervened},
+            return_estimator=True,
+            error_score="raise",
+        )
+    assert (found["test_score"] > 0.3).all()
+    regimes = found["estimator"][0].posterior_.tree["constant_data"]["regime"]
+    assert "do(red)" in regimes.to_numpy()
+
+
+def test_a_seed_that_is_none_is_refused(data) -> None:
+    with pytest.raises(bi.DataError, match="random_state must be a whole number"):
+        JointEffectRegressor(random_state=np.random.default_rng(0)).fit(data.actions, data.outcome)
