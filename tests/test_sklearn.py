@@ -10,11 +10,43 @@ sklearn = pytest.importorskip("sklearn")
 
 from sklearn.base import clone  # noqa: E402
 from sklearn.model_selection import cross_validate  # noqa: E402
+from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
 
 from bayes_intgen.sklearn import JointEffectRegressor  # noqa: E402
 
 QUICK = {"prior": "linear", "chains": 2, "draws": 50, "warmup": 60}
 POINTS = np.array([[0.3, -0.2], [-0.5, 0.8], [0.1, 0.1]])
+
+
+FEW = "the check has fewer rows than a fit takes, two for each unknown of a straight line"
+EXPECTED_TO_FAIL = dict.fromkeys(
+    (
+        "check_n_features_in_after_fitting",
+        "check_estimators_dtypes",
+        "check_estimators_nan_inf",
+        "check_regressors_no_decision_function",
+    ),
+    FEW,
+)
+
+
+def test_scikit_learn_finds_an_estimator() -> None:
+    regressor = JointEffectRegressor("linear", chains=1, draws=4, warmup=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+        found = check_estimator(
+            regressor, expected_failed_checks=EXPECTED_TO_FAIL, on_skip=None, on_fail="raise"
+        )
+    by_status = {
+        status: {check["check_name"] for check in found if check["status"] == status}
+        for status in ("passed", "xfail", "failed")
+    }
+    assert len(by_status["passed"]) > 40
+    assert not by_status["failed"]
+    # One that begins to pass is no exception any more.
+    assert by_status["xfail"] == set(EXPECTED_TO_FAIL)
+    few = [check["exception"] for check in found if check["status"] == "xfail"]
+    assert all("rows are fewer than a fit can use" in str(error) for error in few)
 
 
 @pytest.fixture(scope="module")
