@@ -18,6 +18,10 @@ RESULTS = ROOT / "analyses" / "results"
 # What pymdownx.arithmatex leaves of $...$ and $$...$$.
 INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
 DISPLAY = re.compile(r'<div class="arithmatex">\\\[(.*?)\\\]</div>', re.DOTALL)
+# Roles of reStructuredText, as docstrings have them, once Markdown has seen them.
+ROLE = re.compile(r":(?:meth|class|func|mod|attr):<code>~?([\w.]+)</code>")
+# A single upright letter, which the converter takes for an operator with space about it.
+UPRIGHT = re.compile(r"<mo>([A-Za-z])</mo>")
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -30,10 +34,12 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Turn the mathematics of a page into MathML."""
+    """Turn the mathematics of a page into MathML, and roles of docstrings into plain code."""
+    content = ROLE.sub(lambda found: f"<code>{found[1].rpartition('.')[2]}</code>", content)
     content = DISPLAY.sub(lambda found: _mathml(found[1], "block"), content)
     return INLINE.sub(lambda found: _mathml(found[1], "inline"), content)
 
 
 def _mathml(tex: str, display: str) -> str:
-    return convert(html.unescape(tex).strip(), display=display)
+    tex = re.sub(r"\\mathrm\{([A-Za-z])\}", r"\\operatorname{\1}", html.unescape(tex).strip())
+    return UPRIGHT.sub(r'<mi mathvariant="normal">\1</mi>', convert(tex, display=display))
