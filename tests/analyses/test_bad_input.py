@@ -1,12 +1,13 @@
 from collections import Counter
 
-import bad_input
 import numpy as np
 import pandas as pd
 import pytest
-from bad_input import Case, fitted, frames, outcome_of, search, tried
 
 import bayes_intgen as bi
+
+import bad_input
+from bad_input import Case, fitted, frames, outcome_of, search, tried
 
 
 def failures(found: list[tuple[Case, str]]) -> str:
