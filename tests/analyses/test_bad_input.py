@@ -16,18 +16,18 @@ def failures(found: list[tuple[Case, str]]) -> str:
 
 def test_any_frame_gives_an_answer_or_one_error() -> None:
     """In units of any kind; the study tries thousands."""
-    found = search(250, tried, frames())
+    found = search(150, tried, frames())
     assert not failures(found)
     outcomes = Counter(outcome for _, outcome in found)
-    assert outcomes["answer"] > 40
-    assert outcomes["DataError"] > 40
+    assert outcomes["answer"] > 25
+    assert outcomes["DataError"] > 25
 
 
 def test_fits_follow_the_units() -> None:
     cases = frames(most_actions=2, clean=True).map(bad_input.cheap)
-    found = search(3, fitted, cases)
+    found = search(2, fitted, cases)
     assert not failures(found)
-    assert len(found) >= 3
+    assert len(found) == 2
 
 
 def test_a_wrong_answer_is_found(monkeypatch) -> None:
