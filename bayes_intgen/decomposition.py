@@ -30,6 +30,11 @@ from bayes_intgen.regimes import RegimeData
 Role = Literal["intercept", "unconfounded", "bias", "regression"]
 Graph = Mapping[str, tuple[str, ...]]
 
+# Coefficients above which a fit takes hours: each evaluation costs their cube.
+MOST_COEFFICIENTS = 3000
+# Columns of candidates above which their sums alone, the square, take gigabytes.
+MOST_CANDIDATE_COLUMNS = 6000
+
 # A level has no scale of its own: `fixed_sd` of its term says how wide it is.
 _LEVEL = Part("", Constant(), LogNormal(1.0, 1.0))
 
@@ -274,7 +279,8 @@ def decompose(
     Raises
     ------
     ModelError
-        Where the graph names something that is no action, or has a cycle.
+        Where the graph names something that is no action or has a cycle, or the coefficients are
+        more than a fit can take.
     """
     parents = parents_of(data.names, graph)
     bases = _Bases.of(data)
@@ -302,7 +308,11 @@ def decompose(
 def triples(
     data: RegimeData, bias: Mapping[str, Mechanism], graph: Graph | None
 ) -> tuple[Term, ...]:
-    """What each bias may owe to two other actions only together; arguments of :func:`decompose`."""
+    """What each bias may owe to two other actions only together; arguments of :func:`decompose`.
+
+    None at all where there would be too many to look at: beyond about eleven actions whose graph
+    is unknown.
+    """
     parents = parents_of(data.names, graph)
     bases = _Bases.of(data)
     terms = []
@@ -313,7 +323,8 @@ def triples(
                 Term(_named(label, part), "bias", k, (k, i, j), part, None, WhereNotSet(k))
                 for part in bases.tripled(bias[name], k, i, j)
             ]
-    return tuple(terms)
+    columns = sum(term.part.basis.size for term in terms)
+    return tuple(terms) if columns <= MOST_CANDIDATE_COLUMNS else ()
 
 
 def regressions(
@@ -400,7 +411,14 @@ def _assembled(
     if len(set(labels)) < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
         raise ModelError(f"two terms would be called {twice!r}; rename an action")
-    return Decomposition(data.names, coordinates, tuple(every), centre, unit, mean)
+    made = Decomposition(data.names, coordinates, tuple(every), centre, unit, mean)
+    if made.size > MOST_COEFFICIENTS:
+        raise ModelError(
+            f"{len(data.names)} actions make {made.size} coefficients, more than the "
+            f"{MOST_COEFFICIENTS} that a fit can take; give models.additive the graph, so that "
+            "each bias depends on few other actions, or the prior 'linear'"
+        )
+    return made
 
 
 def _named(name: str, part: Part) -> str:

@@ -1,6 +1,6 @@
 """Rows of data with the record of which actions were set from outside in each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from os import PathLike
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen.certificates import Certificate, certify, regime_label
 from bayes_intgen.errors import DataError
-from bayes_intgen.frames import as_table, numeric_column
+from bayes_intgen.frames import KINDS, as_table, numeric_column
 from bayes_intgen.identification import Mask, is_identified
 from bayes_intgen.lift import LiftTest, TakesLiftTests
 from bayes_intgen.streams import generator
@@ -29,6 +29,10 @@ SEPARATOR = "+"
 # An intercept, and a slope of the unconfounded contribution and of the confounding bias of
 # each action: with fewer than two rows for each, even a linear model is fitted to noise.
 ROWS_PER_UNKNOWN = 2
+# Cells beyond this, and spreads below its inverse, have squares that float64 cannot sum.
+LARGEST = 1e100
+# Values that differ by less than this share of their size differ by rounding.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,12 +161,13 @@ class RegimeData(TakesLiftTests):
         *,
         require_observational: bool = True,
     ) -> Self:
-        """Rows from a data frame (pandas, Polars, Arrow or anything narwhals reads).
+        """Rows from a table of any kind.
 
         Parameters
         ----------
-        frame : data frame
-            One row an observation; it is not changed.
+        frame : table
+            Of pandas, Polars, Arrow, DuckDB or anything else that narwhals reads, or an xarray
+            Dataset of one dimension; one row an observation. It is not changed.
         actions : sequence of str
             Columns of the actions.
         outcome : str
@@ -193,9 +198,7 @@ class RegimeData(TakesLiftTests):
         columns = Columns.of(actions, outcome, regime)
         table = as_table(frame)
         if table is None:
-            raise DataError(
-                f"frame must be a pandas, Polars or Arrow table, not {type(frame).__name__}"
-            )
+            raise DataError(f"frame must be {KINDS}, not {type(frame).__name__}")
         rows = columns.read(table)
         return cls.from_arrays(
             rows.actions,
@@ -258,10 +261,12 @@ class RegimeData(TakesLiftTests):
                     f"action {name!r} never varies: it is {self.actions[0, k]:g} in every row; "
                     "leave it out, or add rows in which it differs"
                 )
+            _refuse_lost_digits(self.actions[:, k], f"action {name!r}")
         if np.ptp(self.outcome) == 0:
             raise DataError(
                 f"outcome {self.outcome_name!r} never varies: it is {self.outcome[0]:g} everywhere"
             )
+        _refuse_lost_digits(self.outcome, f"outcome {self.outcome_name!r}")
         if require_observational and not any(not any(mask) for mask in self.regimes):
             raise DataError(
                 "there are no observational rows (rows in which nothing was set). "
@@ -510,12 +515,17 @@ class Columns(NamedTuple):
         """Checked names; raises DataError where they cannot be."""
         if isinstance(actions, str):
             raise DataError(f"actions must be a list of columns; write actions=[{actions!r}]")
+        if not isinstance(actions, Iterable):
+            raise DataError(f"actions must be a list of columns, not {type(actions).__name__}")
         names = tuple(actions)
         if not all(isinstance(name, str) for name in names):
             raise DataError("actions must be names of columns; rename columns that are numbers")
         _check_names(names, len(names))
+        if not (isinstance(outcome, str) and isinstance(regime, str)):
+            raise DataError("outcome and regime must be names of columns")
         if outcome in names or regime in (*names, outcome):
             raise DataError("actions, outcome and regime must be different columns")
+        _refuse_unwritable(outcome, "the outcome")
         return cls(names, outcome, regime)
 
     def read(self, table: nw.DataFrame[Any], first_row: int = 0) -> RegimeData:
@@ -528,6 +538,8 @@ class Columns(NamedTuple):
                 f"it has {', '.join(map(repr, present))}"
             )
         labels = table[self.regime]
+        if labels.dtype.is_nested():
+            raise DataError(f"column {self.regime!r} holds {labels.dtype}, not labels")
         return RegimeData(
             self.actions,
             self.outcome,
@@ -551,6 +563,12 @@ def refuse_cells_that_are_not_finite(rows: RegimeData, first_row: int = 0) -> No
                 f"column {name!r} has {bad.size} cells that are NaN or infinite, the first in "
                 f"row {first_row + bad[0]}; drop or fill those rows"
             )
+        far = np.flatnonzero(np.abs(column) > LARGEST)
+        if far.size:
+            raise DataError(
+                f"column {name!r} is {column[far[0]]:g} in row {first_row + far[0]}, too large to "
+                "take sums of squares; give it in larger units"
+            )
 
 
 def in_order(counts: Mapping[Mask, int]) -> dict[Mask, int]:
@@ -568,11 +586,28 @@ def even_shares(counts: Sequence[int], rows: int) -> list[int]:
     return shares
 
 
+def _refuse_lost_digits(values: NDArray[np.float64], what: str) -> None:
+    """Raise DataError on values that are finite and differ, but not by enough to compute with."""
+    spread, size = float(np.ptp(values)), float(np.abs(values).max())
+    if spread < ROUNDING * size:
+        raise DataError(
+            f"{what} never varies but for rounding: by {spread:.1g} about {values[0]:g}; subtract "
+            "its mean before it is rounded, or leave it out"
+        )
+    if spread < 1 / LARGEST:
+        raise DataError(f"{what} varies by no more than {spread:.1g}; give it in smaller units")
+
+
 def _as_float(values: ArrayLike, what: str) -> NDArray[np.float64]:
     try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        given = np.asarray(values)
+        # Casting would drop imaginary parts and masks, and count days since 1970.
+        if given.dtype.kind not in "biufO":
+            raise TypeError(f"they are {given.dtype}")
+        numbers = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{what} must be a rectangular array of numbers ({error})") from error
+    return np.where(np.ma.getmaskarray(values), np.nan, numbers)
 
 
 def _check_names(names: tuple[str, ...], count: int) -> None:
@@ -586,6 +621,23 @@ def _check_names(names: tuple[str, ...], count: int) -> None:
     for name in names:
         if name.strip() in ("", OBSERVATIONAL):
             raise DataError(f"an action cannot be called {name!r}: that labels observational rows")
+        _refuse_unwritable(name, "an action")
+        parts = [part.strip() for part in name.split(SEPARATOR)]
+        if len(parts) > 1 and all(part in names for part in parts):
+            raise DataError(
+                f"an action cannot be called {name!r} where {' and '.join(map(repr, parts))} are "
+                "actions too: that labels rows in which they were set together"
+            )
+
+
+def _refuse_unwritable(name: str, what: str) -> None:
+    """Raise DataError on a name that no file can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{what} cannot be called {name!r}: that is no valid text") from error
+    if "\0" in name:
+        raise DataError(f"{what} cannot be called {name!r}: it has a zero character")
 
 
 def _masks_of_labels(
@@ -596,14 +648,16 @@ def _masks_of_labels(
     first_row: int,
 ) -> NDArray[np.bool_]:
     position = {name: k for k, name in enumerate(names)}
-    known: dict[Any, NDArray[np.bool_]] = {}
+    known: dict[str, NDArray[np.bool_]] = {}
     masks = np.zeros((len(cells), len(names)), dtype=np.bool_)
     for row, (cell, is_missing) in enumerate(zip(cells, missing, strict=True)):
-        if is_missing or cell != cell:  # NaN, how pandas reads an empty column
+        # NaN is how pandas reads an empty column.
+        if is_missing or (isinstance(cell, float) and cell != cell):
             continue
-        if cell not in known:
-            known[cell] = _mask_of_label(str(cell).strip(), position, first_row + row, column)
-        masks[row] = known[cell]
+        label = cell if isinstance(cell, str) else str(cell)
+        if label not in known:
+            known[label] = _mask_of_label(label, position, first_row + row, column)
+        masks[row] = known[label]
     return masks
 
 
@@ -611,9 +665,10 @@ def _mask_of_label(
     label: str, position: Mapping[str, int], row: int, column: str
 ) -> NDArray[np.bool_]:
     mask = np.zeros(len(position), dtype=np.bool_)
-    if label in ("", OBSERVATIONAL):
+    whole = label if label in position else label.strip()
+    if whole in ("", OBSERVATIONAL):
         return mask
-    parts = [label] if label in position else [part.strip() for part in label.split(SEPARATOR)]
+    parts = [whole] if whole in position else [part.strip() for part in whole.split(SEPARATOR)]
     for part in parts:
         if part not in position:
             raise DataError(

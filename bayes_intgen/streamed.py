@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from bayes_intgen.bases import Array
 from bayes_intgen.certificates import Certificate, certify
 from bayes_intgen.errors import DataError
-from bayes_intgen.frames import as_table
+from bayes_intgen.frames import KINDS, as_table
 from bayes_intgen.identification import Mask
 from bayes_intgen.lift import LiftTest, TakesLiftTests
 from bayes_intgen.regimes import (
@@ -324,9 +324,7 @@ def read_batches(
     for native in tables:
         table = as_table(native)
         if table is None:
-            raise DataError(
-                f"a batch must be a pandas, Polars or Arrow table, not {type(native).__name__}"
-            )
+            raise DataError(f"a batch must be {KINDS}, not {type(native).__name__}")
         if len(table):
             yield columns.read(table, first_row)
             first_row += len(table)

@@ -1,9 +1,12 @@
 import warnings
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
+import xarray as xr
 from scipy.stats import lognorm, norm
 
 import bayes_intgen as bi
@@ -44,7 +47,15 @@ def test_mechanisms_add_up_to_every_effect(posterior) -> None:
 def test_frames_and_arrays_ask_the_same(posterior) -> None:
     frame = pd.DataFrame(POINTS, columns=["red", "green"]).assign(extra="x")
     expected = posterior.joint_effect(POINTS)
-    for points in (frame, frame[["green", "red"]], pl.from_pandas(frame), POINTS.tolist()):
+    for points in (
+        frame,
+        frame[["green", "red"]],
+        pl.from_pandas(frame),
+        pa.Table.from_pandas(frame),
+        duckdb.from_df(frame),
+        xr.Dataset.from_dataframe(frame),
+        POINTS.tolist(),
+    ):
         np.testing.assert_array_equal(posterior.joint_effect(points), expected)
 
 

@@ -1,8 +1,10 @@
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import xarray as xr
 
 import bayes_intgen as bi
 
@@ -40,8 +42,17 @@ def test_labels_become_masks() -> None:
 
 @pytest.mark.parametrize(
     "convert",
-    [pl.from_pandas, pa.Table.from_pandas, lambda f: pl.from_pandas(f).lazy(), lambda f: f],
-    ids=["polars", "arrow", "polars lazy", "pandas"],
+    [
+        pl.from_pandas,
+        lambda f: pl.from_pandas(f).lazy(),
+        pa.Table.from_pandas,
+        lambda f: pa.Table.from_pandas(f).to_batches()[0],
+        lambda f: pa.Table.from_pandas(f).to_reader(),
+        lambda f: duckdb.from_df(f).filter("true"),
+        xr.Dataset.from_dataframe,
+        lambda f: f,
+    ],
+    ids=["polars", "lazy", "arrow", "batch", "reader", "duckdb", "xarray", "pandas"],
 )
 def test_frames_of_every_kind_give_the_same_rows(convert) -> None:
     data, reference = read(convert(frame())), read(frame())
@@ -61,6 +72,23 @@ def test_an_action_may_have_the_separator_in_its_name() -> None:
     table["regime"] = ["a+b", None] * 15
     data = read(table, actions=["a+b", "green"])
     assert data.intervened[0].tolist() == [True, False]
+
+
+def test_labels_are_found_with_spaces_about_them_and_without() -> None:
+    table = frame().rename(columns={"red": " red"})
+    table["regime"] = [" red", "red ", " green", None, "", " observational "] * 5
+    with pytest.raises(bi.DataError, match="says 'red '"):
+        read(table, actions=[" red", "green"])
+    table["regime"] = [" red", " red", " green", None, "", " observational "] * 5
+    masks = read(table, actions=[" red", "green"]).intervened
+    np.testing.assert_array_equal(masks[:6].sum(axis=0), [2, 1])
+
+
+def test_integers_that_no_float_holds_are_rounded() -> None:
+    table = frame().assign(red=2**62 + np.arange(30) * 2**40 + 1)
+    reference = read(table).actions
+    for convert in (pl.from_pandas, pa.Table.from_pandas):
+        np.testing.assert_array_equal(read(convert(table)).actions, reference)
 
 
 def test_rows_are_copied_and_frozen() -> None:
@@ -108,7 +136,48 @@ BAD_FRAMES = {
         "two columns of the same name",
     ),
     "numbered columns": (frame(), {"actions": [0, 1]}, "must be names of columns"),
-    "no frame": ([1, 2, 3], {}, "pandas, Polars or Arrow table, not list"),
+    "number": (frame(), {"actions": 3}, "actions must be a list of columns, not int"),
+    "numbered outcome": (frame(), {"outcome": 1}, "outcome and regime must be names"),
+    "huge": (spoil("red", 1e120), {}, "'red' is 1e\\+120 in row 3, too large"),
+    "tiny": (frame().assign(red=lambda f: f["red"] * 1e-120), {}, "'red' varies by no more than"),
+    "rounding": (
+        frame().assign(green=lambda f: 1e6 + 1e-9 * f["green"]),
+        {},
+        "'green' never varies but for rounding",
+    ),
+    "nested labels": (
+        pl.from_pandas(frame()).with_columns(pl.concat_list("regime")),
+        {},
+        "'regime' holds List.*, not labels",
+    ),
+    "zero character": (
+        frame().rename(columns={"red": "r\0d"}),
+        {"actions": ["r\0d", "green"]},
+        "zero character",
+    ),
+    "no text": (
+        pl.from_pandas(frame()),
+        {"actions": ["\ud800", "green"]},
+        "no valid text",
+    ),
+    "both": (
+        frame()
+        .rename(columns={"intensity": "red+green", "red": "red"})
+        .assign(intensity=range(30)),
+        {"actions": ["red", "green", "red+green"]},
+        "'red' and 'green' are actions too",
+    ),
+    "grid": (
+        xr.Dataset({"red": (("x", "y"), np.ones((3, 3)))}),
+        {},
+        "one dimension, that of rows; this one has 'x', 'y'",
+    ),
+    "failing query": (
+        pl.from_pandas(frame()).lazy().with_columns(pl.col("blue")),
+        {},
+        "the LazyFrame cannot be read",
+    ),
+    "no frame": ([1, 2, 3], {}, "must be a table .*, not list"),
 }
 
 
@@ -155,6 +224,15 @@ BAD_ARRAYS = {
     "mask": ((np.ones((20, 2)), np.ones(20), np.ones(20)), r"intervened must .*\(20, 2\)"),
     "mask values": ((np.ones((20, 2)), np.ones(20), np.full((20, 2), 2)), "hold booleans"),
     "text": (([["a"]] * 20, np.ones(20), np.ones((20, 1))), "array of numbers"),
+    "complex": ((np.ones((20, 1)) + 1j, np.ones(20), np.ones((20, 1))), "array of numbers .*compl"),
+    "dates": (
+        (np.arange(20).astype("datetime64[D]")[:, None], np.ones(20), np.ones((20, 1))),
+        "array of numbers .*datetime",
+    ),
+    "masked": (
+        (np.ma.masked_equal(np.arange(20.0)[:, None], 3), np.arange(20.0), np.ones((20, 1))),
+        "'a1' has 1 cells that are NaN",
+    ),
 }
 
 

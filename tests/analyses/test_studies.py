@@ -178,3 +178,12 @@ def test_an_interaction_explains_what_it_is_said_to(kind) -> None:
         # Lognormal products have long tails, so that their variance is known to a third.
         share = added.var() / outcome.var()
         assert share == pytest.approx(study.EXPLAINED, rel=0.4)
+
+
+def test_the_study_of_lift_tests(tmp_path, monkeypatch) -> None:
+    lines, models = run("lift_tests", tmp_path, monkeypatch)
+    assert len(models) == 2 * 3 * 2
+    tested = lines[lines["asked"] == "tested"].set_index("evidence")["median sd over se"]
+    # A test alone leaves its standard error; rows and prior can only narrow that.
+    assert 0.5 < tested["lift test"] < 1.15 < tested["rows alone"]
+    assert tested["lift test, se a quarter"] < 0.3

@@ -1,0 +1,400 @@
+"""What becomes of frames that nobody would wish for: an answer, or one error of the package.
+
+    python analyses/bad_input.py [--examples 4000] [--modes 200] [--fits 40] [--quick]
+
+Frames are drawn by hypothesis: one to thirty actions under any names, regimes of no rows, one or
+many, in pandas, Polars, Arrow, DuckDB and xarray; columns of numbers of any type and scale from
+1e-9 to 1e9 (and some far beyond), repeated, constant, nearly constant, of integers that no float
+holds, with missing or infinite cells, of text, dates, categories, lists, complex numbers; labels
+of every kind. Each is read, decomposed under a random prior and summed; the density and the mean
+of the outcome are evaluated, and all is done that a fit does before it samples. What is neither an
+answer nor a `BayesIntgenError` is a failure, and so is an answer that is not finite, takes over a
+minute, or changes when actions and outcome come in other units. Clean frames at any scale are
+fitted whole, with few draws. Prints how many were tried and what became of them.
+"""
+
+import argparse
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import jax
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import xarray as xr
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import bayes_intgen as bi
+from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.gram import log_marginal
+from bayes_intgen.models import Model
+from bayes_intgen.noise import ConstantSpread
+from bayes_intgen.passes import sums_over
+from bayes_intgen.pilot import pilot_fit
+
+from _study import RESULTS
+from _tables import print_table, write_table
+
+LONGEST = 60.0
+OUTCOME, REGIME = "outcome", "regime"
+OUTCOMES = ("answer", "DataError", "ModelError", "FAILURE")
+UNITS = st.sampled_from([1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6, 1e9])
+QUICK_FIT = {"draws": 50, "warmup": 60, "chains": 2, "progress": False}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A frame with what is asked of it; ``spoilt`` says what was done to it, if anything."""
+
+    frame: pd.DataFrame
+    actions: list[str]
+    kind: str
+    spoilt: str
+    prior: str
+    seed: int
+
+    def native(self) -> Any:
+        """The frame in the library that it comes in."""
+        return CONTAINERS[self.kind](self.frame)
+
+    def read(self) -> bi.RegimeData:
+        return bi.RegimeData.from_frame(self.native(), self.actions, OUTCOME, REGIME)
+
+    def __repr__(self) -> str:
+        return (
+            f"Case({self.kind}, {self.spoilt}, {self.prior}, actions {self.actions!r}, "
+            f"{len(self.frame)} rows\n{self.frame.head(3)}\n{self.frame.dtypes})"
+        )
+
+
+CONTAINERS: dict[str, Callable[[pd.DataFrame], Any]] = {
+    "pandas": lambda frame: frame,
+    "polars": pl.from_pandas,
+    "polars lazy": lambda frame: pl.from_pandas(frame).lazy(),
+    "arrow": lambda frame: pa.Table.from_pandas(frame, preserve_index=False),
+    "duckdb": lambda frame: duckdb.from_arrow(pa.Table.from_pandas(frame, preserve_index=False)),
+    "xarray": xr.Dataset.from_dataframe,
+}
+
+names = st.one_of(
+    st.sampled_from(
+        ["tv", "radio", "a b", " lead", "a+b", "chain", "draw", "value", "point", "<b>"]
+    ),
+    st.text(min_size=1, max_size=6),
+)
+# How a column's numbers are spoilt, or otherwise unusual. Functions of the values.
+NUMBERS: dict[str, Callable[[np.ndarray, np.random.Generator], Any]] = {
+    "constant": lambda x, rng: np.full(len(x), 0.1),
+    "nearly constant": lambda x, rng: 1e6 + 1e-9 * x,
+    "two values": lambda x, rng: np.where(x > 0, 3.0, 7.0),
+    "one outlier": lambda x, rng: np.where(np.arange(len(x)) == 0, 1e8, x),
+    "all but one equal": lambda x, rng: (np.arange(len(x)) == len(x) // 2) * 1.0,
+    "heavy tails": lambda x, rng: np.sign(x) * np.exp(5 * np.abs(x)),
+    "offset": lambda x, rng: 1e9 + x,
+    "beyond float": lambda x, rng: x * 1e300,
+    "denormal": lambda x, rng: x * 1e-310,
+    "huge integers": lambda x, rng: (2**62 + (x * 2**40)).astype(np.int64),
+    "unsigned": lambda x, rng: np.uint64(2**63) + (np.abs(x) * 2**40).astype(np.uint64),
+    "python integers": lambda x, rng: pd.Series([10**25 + int(v * 1e24) for v in x], dtype=object),
+    "small integers": lambda x, rng: np.clip(x * 2, -3, 3).astype(np.int8),
+    "float32": lambda x, rng: x.astype(np.float32),
+    "booleans": lambda x, rng: x > 0,
+    "nullable": lambda x, rng: pd.Series(x).astype("Float64"),
+    "decimal": lambda x, rng: pd.Series([Decimal(f"{v:.4f}") for v in x], dtype=object),
+    "infinite cell": lambda x, rng: np.where(np.arange(len(x)) == 1, np.inf, x),
+    "missing cell": lambda x, rng: np.where(np.arange(len(x)) == 1, np.nan, x),
+    "missing cells": lambda x, rng: np.full(len(x), np.nan),
+    "null cell": lambda x, rng: pd.Series(x).astype("Float64").mask(np.arange(len(x)) == 1),
+    "text": lambda x, rng: [f"{v:.2f}" for v in x],
+    "some text": lambda x, rng: pd.Series([*x[:-1].tolist(), "n/a"], dtype=object),
+    "dates": lambda x, rng: pd.to_datetime(np.arange(len(x)), unit="D"),
+    "durations": lambda x, rng: pd.to_timedelta(np.arange(len(x)), unit="h"),
+    "date objects": lambda x, rng: [date(2020, 1, 1) + timedelta(days=i) for i in range(len(x))],
+    "categories": lambda x, rng: pd.Categorical(np.where(x > 0, "low", "high")),
+    "number categories": lambda x, rng: pd.Categorical(np.round(x)),
+    "lists": lambda x, rng: [[v, v] for v in x],
+    "structs": lambda x, rng: [{"a": v} for v in x],
+    "complex": lambda x, rng: x + 1j,
+    "bytes": lambda x, rng: [b"%d" % int(v) for v in x],
+}
+LABELS: dict[str, Callable[[list[str]], list[Any]]] = {
+    "missing as None": lambda labels: [label or None for label in labels],
+    "missing as NaN": lambda labels: [label or np.nan for label in labels],
+    "written out": lambda labels: [label or "observational" for label in labels],
+    "padded": lambda labels: [f" {label} " for label in labels],
+    "unknown label": lambda labels: [*labels[:-1], "nobody"],
+    "categories": lambda labels: pd.Categorical(labels),
+    "integers": lambda labels: list(range(len(labels))),
+    "all missing": lambda labels: [None] * len(labels),
+    "dates": lambda labels: list(pd.to_datetime(np.arange(len(labels)), unit="D")),
+    "lists": lambda labels: [[label] for label in labels],
+    "decimals": lambda labels: [Decimal(i) for i in range(len(labels))],
+    "no observational": lambda labels: [label or labels[-1] for label in labels],
+}
+
+
+@st.composite
+def frames(draw: st.DrawFn, most_actions: int = 4, clean: bool = False) -> Case:
+    """Cases; ``clean`` ones have nothing wrong but their scales, names and regimes."""
+    many = not clean and draw(st.integers(0, 40)) == 0
+    count = 30 if many else draw(st.integers(1, most_actions))
+    usually = draw(st.integers(0, 9)) > 0
+    chosen = draw(st.lists(names, min_size=count, max_size=count, unique=usually))
+    seed = draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    most = 12 if many else 40
+    rows = [draw(st.sampled_from([most, 0, 1, 2])) for _ in range(count)]
+    if clean:
+        rows = [max(n, most // 2) if draw(st.booleans()) else max(n, 1) for n in rows]
+    watched = 60 if clean else draw(st.sampled_from([60, 80, 30, 1, 0]))
+    labels = [""] * watched + [name for name, n in zip(chosen, rows, strict=True) for _ in range(n)]
+    total = len(labels)
+    confounder = rng.normal(size=total)
+    values = rng.normal(size=(total, count)) + 0.5 * confounder[:, None]
+    outcome = values.sum(axis=1) + confounder + rng.normal(scale=0.5, size=total)
+    units = [draw(UNITS) for _ in range(count + 1)]
+    columns: dict[str, Any] = {
+        name: column * unit for name, column, unit in zip(chosen, values.T, units, strict=False)
+    }
+    columns[OUTCOME] = outcome * units[-1]
+    columns[REGIME] = labels
+    done = []
+    for _ in range(0 if clean else draw(st.sampled_from([1, 1, 0, 2]))):
+        if total < 2:
+            break
+        target = draw(st.sampled_from([*chosen, OUTCOME]))
+        how = draw(st.sampled_from(["repeated", *NUMBERS]))
+        columns[target] = (
+            columns[draw(st.sampled_from([*chosen, OUTCOME]))]
+            if how == "repeated"
+            else NUMBERS[how](np.asarray(values[:, 0]), rng)
+        )
+        done.append(how)
+    if not clean and total and draw(st.integers(0, 3)) == 0:
+        how = draw(st.sampled_from(list(LABELS)))
+        columns[REGIME] = LABELS[how](labels)
+        done.append(f"labels: {how}")
+    frame = pd.DataFrame({str(name): column for name, column in columns.items()})
+    kind = draw(st.sampled_from(list(CONTAINERS)))
+    prior = draw(st.sampled_from(["linear", "polynomial", "spline", "gp"]))
+    return Case(frame, chosen, kind, ", ".join(done) or "nothing", prior, seed)
+
+
+def can_be_held(case: Case) -> bool:
+    """Whether the library that the frame is to come in takes it at all."""
+    try:
+        case.native()
+    except Exception:  # whatever it raises is not ours
+        return False
+    return True
+
+
+def evaluated(data: bi.RegimeData, model: Model) -> tuple[float, np.ndarray]:
+    """Log density of the rows at the prior medians, and means of the outcome there, shape (N,)."""
+    terms = model.decompose(data)
+    with jax.enable_x64(True):
+        sums = sums_over(data, terms, ConstantSpread(), False)
+        posterior = Collapsed(model, terms, sums)
+        sites = posterior.target.constrain(posterior.target.start)
+        log_sd, noise_sd = posterior.priors.log_sd_at(sites), sites["noise_sd"]
+        density = float(log_marginal(posterior.sums, posterior.priors.mean, log_sd, noise_sd))
+        mean, _ = posterior.moments(sites)
+    fitted = terms.matrix(data.actions, data.intervened) @ mean + terms.centre
+    assert np.isfinite(density), "a density that is not finite"
+    assert np.isfinite(fitted).all(), "means that are not finite"
+    return density, fitted
+
+
+def in_units(data: bi.RegimeData, factors: np.ndarray) -> bi.RegimeData:
+    """The same rows with actions and outcome in other units."""
+    return bi.RegimeData.from_arrays(
+        data.actions * factors[:-1],
+        data.outcome * factors[-1],
+        data.intervened,
+        data.names,
+        require_observational=False,
+    )
+
+
+def factors_of(case: Case, data: bi.RegimeData) -> np.ndarray:
+    """Other units for the actions and the outcome, shape (K + 1,)."""
+    return np.asarray(10.0 ** np.random.default_rng(case.seed).uniform(-9, 9, len(data.names) + 1))
+
+
+def lost_digits(data: bi.RegimeData) -> float:
+    """Size over spread, at worst: values are rounded to an epsilon of the one in every unit."""
+    columns = [*data.actions.T, data.outcome]
+    return max(float(np.abs(column).max() / np.ptp(column)) for column in columns)
+
+
+def tried(case: Case) -> str:
+    """Read, decompose, sum, evaluate: asserts that densities and means follow the units."""
+    data = case.read()
+    assert len(data) == len(case.frame)
+    for k, name in enumerate(case.actions):
+        given = pd.to_numeric(case.frame[name]).to_numpy(dtype=np.float64)
+        # Libraries round decimals in different ways.
+        np.testing.assert_allclose(data.actions[:, k], given, rtol=1e-15)
+    model = bi.models.additive(case.prior)
+    density, fitted = evaluated(data, model)
+    factors, lost = factors_of(case, data), lost_digits(data)
+    in_other, fitted_other = evaluated(in_units(data, factors), model)
+    moved = in_other + len(data) * np.log(factors[-1])
+    allowed = (1e-6 + 1e-13 * lost * len(data)) * (abs(density) + len(data))
+    assert abs(moved - density) <= allowed, f"densities {density} and {moved}"
+    gap = np.abs(fitted_other / factors[-1] - fitted).max() / data.outcome.std()
+    assert gap <= 1e-4 + 1e-10 * lost, f"means differ by {gap} standard deviations"
+    return "answer"
+
+
+def prepared(case: Case) -> str:
+    """All that a fit does before it samples: asserts that the noise found follows the units."""
+    data = case.read()
+    model = bi.models.additive(case.prior)
+    factors = factors_of(case, data)
+    noise = []
+    for rows in (data, in_units(data, factors)):
+        with jax.enable_x64(True):
+            terms, candidates = model.decompose(rows), model.candidates(rows)
+            pilot = pilot_fit(rows, rows, model, terms, candidates, False)
+        assert np.isfinite(pilot.mode).all(), "a mode that is not finite"
+        assert np.isfinite(pilot.shape).all(), "noise that is not finite"
+        noise.append(float(pilot.sites["noise_sd"]))
+    ratio = noise[1] / factors[-1] / noise[0]
+    # The search for the mode stops where it is flat enough.
+    assert abs(np.log(ratio)) < 0.05 + 1e-10 * lost_digits(data), f"noise {ratio} times as large"
+    return "answer"
+
+
+def fitted(case: Case) -> str:
+    """As :func:`tried`, through a whole fit."""
+    data = case.read()
+    model = bi.models.additive(case.prior)
+    points = data.actions[:: max(1, len(data) // 5)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+        draws = bi.fit(data, model, **QUICK_FIT).joint_effect(points)
+        assert np.isfinite(draws).all(), "draws that are not finite"
+        factors = factors_of(case, data)
+        other = in_units(data, factors)
+        again = bi.fit(other, model, **QUICK_FIT).joint_effect(points * factors[:-1])
+    over = ("chain", "draw")
+    gap = (again.mean(over) / factors[-1] - draws.mean(over)) / draws.std(over)
+    # A hundred draws, dependent ones, know a mean to a fraction of its standard deviation.
+    assert float(np.abs(gap).max()) < 1.5, f"means differ by {float(np.abs(gap).max()):.2f} sd"
+    return "answer"
+
+
+def outcome_of(case: Case, what: Callable[[Case], str]) -> str:
+    """The outcome of one case, failures with where they came from."""
+    # Of the processor: others may keep it busy.
+    began = time.process_time()
+    try:
+        found = what(case)
+    except bi.BayesIntgenError as error:
+        found = type(error).__name__
+    except Exception as error:  # the very thing that is sought
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        said = " ".join(str(error).split())[:100]
+        found = f"FAILURE {type(error).__name__} in {Path(frame.filename).name}: {said}"
+    took = time.process_time() - began
+    if took > LONGEST:
+        found = f"FAILURE: took {took:.0f} s ({found})"
+    return found
+
+
+def search(examples: int, what: Callable[[Case], str], cases: Any) -> list[tuple[Case, str]]:
+    """Outcomes of many cases."""
+    found: list[tuple[Case, str]] = []
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases)
+    def run(case: Case) -> None:
+        if can_be_held(case):
+            found.append((case, outcome_of(case, what)))
+
+    run()
+    return found
+
+
+def table_of(what: str, found: list[tuple[Case, str]]) -> list[dict[str, Any]]:
+    """What became of cases, a row for each way in which they were spoilt, and one for all."""
+    by_way: dict[str, list[tuple[Case, str]]] = {}
+    for case, outcome in found:
+        way = "several ways" if ", " in case.spoilt else case.spoilt
+        by_way.setdefault(way, []).append((case, outcome))
+    rows = []
+    for way, own in [*sorted(by_way.items()), ("all", found)]:
+        outcomes = Counter(outcome.split(" ")[0].rstrip(":") for _, outcome in own)
+        rows.append(
+            {
+                "what": what,
+                "spoilt": way,
+                "tried": len(own),
+                **{name: outcomes[name] for name in OUTCOMES},
+                "largest number of actions": max(len(case.actions) for case, _ in own),
+                "kinds of frame": len({case.kind for case, _ in own}),
+            }
+        )
+        assert sum(outcomes[name] for name in OUTCOMES) == len(own), outcomes
+    return rows
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--examples", type=int, default=4000, help="frames to read and evaluate")
+    parser.add_argument("--modes", type=int, default=200, help="frames to search for a mode of")
+    parser.add_argument("--fits", type=int, default=40, help="frames to fit")
+    parser.add_argument("--quick", action="store_true", help="a small run, for a test")
+    parser.add_argument("--output", type=Path, help="folder of the table")
+    chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.examples, chosen.modes, chosen.fits = 60, 5, 1
+    output = chosen.output or (Path("output/quick") if chosen.quick else RESULTS)
+    searches = {
+        "read and evaluate": (chosen.examples, tried, frames()),
+        "all before sampling": (chosen.modes, prepared, frames()),
+        "fit": (chosen.fits, fitted, frames(most_actions=2, clean=True).map(cheap)),
+    }
+    rows = []
+    for what, (examples, function, cases) in searches.items():
+        found = search(examples, function, cases)
+        for case, outcome in found:
+            if outcome.startswith("FAILURE"):
+                print(outcome, case, sep="\n", flush=True)
+        rows += table_of(what, found)
+    print_table(rows)
+    write_table(
+        output / "bad_input.csv",
+        rows,
+        f"python analyses/bad_input.py --examples {chosen.examples} "
+        f"--modes {chosen.modes} --fits {chosen.fits}",
+    )
+
+
+def cheap(case: Case) -> Case:
+    """The case with the prior that fits fastest."""
+    return replace(case, prior="linear")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+import bad_input
+from bad_input import Case, fitted, frames, outcome_of, search, tried
+
+
+def failures(found: list[tuple[Case, str]]) -> str:
+    return "\n".join(f"{o}: {case!r}" for case, o in found if o.startswith("FAILURE"))
+
+
+def test_any_frame_gives_an_answer_or_one_error() -> None:
+    """In units of any kind; the study tries thousands."""
+    found = search(150, tried, frames())
+    assert not failures(found)
+    outcomes = Counter(outcome for _, outcome in found)
+    assert outcomes["answer"] > 25
+    assert outcomes["DataError"] > 25
+
+
+def test_fits_follow_the_units() -> None:
+    cases = frames(most_actions=2, clean=True).map(bad_input.cheap)
+    found = search(2, fitted, cases)
+    assert not failures(found)
+    assert len(found) == 2
+
+
+def test_a_wrong_answer_is_found(monkeypatch) -> None:
+    """Negative control: units that are forgotten, and an error that is none of the package's."""
+    right = bad_input.in_units
+
+    def forgets(data: bi.RegimeData, factors: np.ndarray) -> bi.RegimeData:
+        return right(data, np.append(factors[:-1], 1.0))
+
+    monkeypatch.setattr(bad_input, "in_units", forgets)
+    found = search(20, tried, frames(clean=True).map(bad_input.cheap))
+    assert "densities" in failures(found)
+
+    def breaks(case: Case) -> str:
+        raise IndexError("from the depths")
+
+    case = found[0][0]
+    assert outcome_of(case, breaks).startswith("FAILURE IndexError in test_bad_input.py: from the")
+
+
+@pytest.mark.parametrize("prior", ["linear", "gp"])
+def test_thirty_actions(prior) -> None:
+    """A prior of few coefficients takes them; one of too many says what to do, at once."""
+    rng = np.random.default_rng(0)
+    count, rows = 30, 20
+    names = [f"lever {k}" for k in range(count)]
+    labels = np.repeat(["", *names], rows)
+    actions = rng.normal(size=(len(labels), count))
+    frame = pd.DataFrame(actions, columns=names).assign(
+        outcome=actions.sum(axis=1) + rng.normal(size=len(labels)), regime=labels
+    )
+    case = Case(frame, names, "pandas", "nothing", prior, 0)
+    assert outcome_of(case, tried) == ("answer" if prior == "linear" else "ModelError")
+    graph = {names[1]: [names[0]]}
+    assert bi.models.additive("gp", graph).decompose(case.read()).size < 1000

@@ -1,0 +1,134 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import bayes_intgen as bi
+
+sklearn = pytest.importorskip("sklearn")
+
+from sklearn.base import clone  # noqa: E402
+from sklearn.model_selection import cross_validate  # noqa: E402
+from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
+
+from bayes_intgen.sklearn import JointEffectRegressor  # noqa: E402
+
+QUICK = {"prior": "linear", "chains": 2, "draws": 50, "warmup": 60}
+POINTS = np.array([[0.3, -0.2], [-0.5, 0.8], [0.1, 0.1]])
+
+
+FEW = "the check has fewer rows than a fit takes, two for each unknown of a straight line"
+EXPECTED_TO_FAIL = dict.fromkeys(
+    (
+        "check_n_features_in_after_fitting",
+        "check_estimators_dtypes",
+        "check_estimators_nan_inf",
+        "check_regressors_no_decision_function",
+    ),
+    FEW,
+)
+
+
+class StraightLine:
+    """Stands in for a posterior where scikit-learn fits dozens of times: its checks are of the
+    interface."""
+
+    def __init__(self, data: bi.RegimeData, *_: object, **__: object) -> None:
+        self.actions, self.regimes = data.names, data.regimes
+        design = np.column_stack([np.ones(len(data)), data.actions])
+        self.coefficients = np.linalg.lstsq(design, data.outcome)[0]
+
+    def effect(self, values: np.ndarray, intervened: list[str]) -> xr.DataArray:
+        mean = self.coefficients[0] + values @ self.coefficients[1:]
+        return xr.DataArray(mean[None, None], dims=("chain", "draw", "point"))
+
+
+def test_scikit_learn_finds_an_estimator(monkeypatch) -> None:
+    monkeypatch.setattr("bayes_intgen.sklearn.fit", StraightLine)
+    found = check_estimator(
+        JointEffectRegressor("linear"),
+        expected_failed_checks=EXPECTED_TO_FAIL,
+        on_skip=None,
+        on_fail="raise",
+    )
+    by_status = {
+        status: {check["check_name"] for check in found if check["status"] == status}
+        for status in ("passed", "xfail", "failed")
+    }
+    assert len(by_status["passed"]) > 40
+    assert not by_status["failed"]
+    # One that begins to pass is no exception any more.
+    assert by_status["xfail"] == set(EXPECTED_TO_FAIL)
+    few = [check["exception"] for check in found if check["status"] == "xfail"]
+    assert all("rows are fewer than a fit can use" in str(error) for error in few)
+
+
+@pytest.fixture(scope="module")
+def fitted(data) -> JointEffectRegressor:
+    frame = pd.DataFrame(data.actions, columns=list(data.names))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        return JointEffectRegressor(**QUICK).fit(frame, data.outcome, intervened=data.intervened)
+
+
+def frame_of(points: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(points, columns=["red", "green"])
+
+
+def test_predictions_are_the_posteriors_means(fitted) -> None:
+    effect = fitted.posterior_.joint_effect(POINTS)
+    mean, std = fitted.predict(frame_of(POINTS), return_std=True)
+    np.testing.assert_allclose(mean, effect.mean(("chain", "draw")), rtol=1e-12)
+    np.testing.assert_allclose(std, effect.std(("chain", "draw")), rtol=1e-12)
+    np.testing.assert_array_equal(fitted.predict(frame_of(POINTS)), mean)
+
+
+def test_each_row_is_answered_under_its_own_mask(fitted) -> None:
+    masks = np.array([[True, False], [False, False], [True, False]])
+    found = fitted.predict(frame_of(POINTS), intervened=masks)
+    for point, mask, value in zip(POINTS, masks, found, strict=True):
+        names = [n for n, was_set in zip(["red", "green"], mask, strict=True) if was_set]
+        expected = float(fitted.posterior_.effect([point], names).mean())
+        assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_array_equal(
+        fitted.predict(frame_of(POINTS), intervened=[True, False])[[0, 2]], found[[0, 2]]
+    )
+    for mask, message in (([True] * 3, "must have shape"), ([[2, 0]], "must hold booleans")):
+        with pytest.raises(bi.DataError, match=message):
+            fitted.predict(frame_of(POINTS), intervened=mask)
+
+
+def test_parameters_are_set_and_cloned(fitted) -> None:
+    other = clone(fitted).set_params(prior="gp", draws=7)
+    assert (other.prior, other.draws, other.warmup) == ("gp", 7, 60)
+    assert not hasattr(other, "posterior_")
+    assert fitted.feature_names_in_.tolist() == list(fitted.posterior_.actions)
+
+
+def test_masks_are_routed_through_cross_validation(data, monkeypatch) -> None:
+    monkeypatch.setattr("bayes_intgen.sklearn.fit", StraightLine)
+    rows = np.random.default_rng(0).permutation(len(data))
+    with sklearn.config_context(enable_metadata_routing=True):
+        regressor = JointEffectRegressor(**QUICK)
+        regressor = regressor.set_fit_request(intervened=True).set_score_request(intervened=True)
+        found = cross_validate(
+            regressor,
+            data.actions[rows],
+            data.outcome[rows],
+            cv=3,
+            params={"intervened": data.intervened[rows]},
+            return_estimator=True,
+            error_score="raise",
+        )
+    assert (found["test_score"] > 0.3).all()
+    kept = [one.posterior_.regimes for one in found["estimator"]]
+    assert {mask: sum(each[mask] for each in kept) for mask in kept[0]} == {
+        mask: 2 * n for mask, n in data.regimes.items()
+    }
+
+
+def test_a_seed_that_is_none_is_refused(data) -> None:
+    with pytest.raises(bi.DataError, match="random_state must be a whole number"):
+        JointEffectRegressor(random_state=np.random.default_rng(0)).fit(data.actions, data.outcome)
