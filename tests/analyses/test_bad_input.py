@@ -63,3 +63,12 @@ def test_thirty_actions(prior) -> None:
     assert outcome_of(case, tried) == ("answer" if prior == "linear" else "ModelError")
     graph = {names[1]: [names[0]]}
     assert bi.models.additive("gp", graph).decompose(case.read()).size < 1000
+
+
+def test_an_outcome_that_is_an_action_with_an_outlier_is_refused() -> None:
+    """The outlier is all of the outcome's variance: the first fit takes the rest for noise."""
+    values = np.random.default_rng(0).normal(size=81)
+    values[0] = 1e8
+    frame = pd.DataFrame({"lever": values, "outcome": values, "regime": ["lever"] * 21 + [""] * 60})
+    case = Case(frame, ["lever"], "pandas", "repeated", "linear", 0)
+    assert outcome_of(case, bad_input.prepared) == "DataError"
