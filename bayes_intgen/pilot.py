@@ -68,13 +68,7 @@ def pilot_fit(
     constant = ConstantSpread()
     sums = sums_over(held, terms, constant, progress)
     first = Pilot.of(Collapsed(model, terms, sums), sums, constant, progress)
-    noise_sd = float(first.sites["noise_sd"])
-    if not noise_sd > LEAST_NOISE * terms.unit:
-        raise DataError(
-            f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
-            f"{noise_sd:.1g} where its standard deviation is {terms.unit:.3g}), so there is "
-            "nothing to infer; check that it was not computed from them"
-        )
+    _refuse_no_noise(data, first)
     found = residuals(held, first.posterior, first.sites, progress)
     spread: Spread | ConstantSpread = constant
     estimate = None
@@ -97,4 +91,17 @@ def pilot_fit(
     posterior = Collapsed(model, joined, sums)
     start = posterior.point(first.sites, terms)
     found_again = Pilot.of(posterior, sums, spread, progress, start)
+    # One outlier can hide from the first fit that every other row is explained.
+    _refuse_no_noise(data, found_again)
     return found_again._replace(shape=shape, estimate=estimate)
+
+
+def _refuse_no_noise(data: Rows, pilot: Pilot) -> None:
+    """Raise DataError where nothing is left of the outcome that the actions do not explain."""
+    noise_sd, unit = float(pilot.sites["noise_sd"]), pilot.posterior.terms.unit
+    if not noise_sd > LEAST_NOISE * unit:
+        raise DataError(
+            f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
+            f"{noise_sd:.1g} where its standard deviation is {unit:.3g}), so there is "
+            "nothing to infer; check that it was not computed from them"
+        )

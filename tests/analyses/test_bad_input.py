@@ -63,3 +63,13 @@ def test_thirty_actions(prior) -> None:
     assert outcome_of(case, tried) == ("answer" if prior == "linear" else "ModelError")
     graph = {names[1]: [names[0]]}
     assert bi.models.additive("gp", graph).decompose(case.read()).size < 1000
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_an_outcome_that_is_an_action_with_an_outlier_is_refused(seed) -> None:
+    """The outlier is all of the outcome's variance: the first fit may take the rest for noise."""
+    values = np.random.default_rng(seed).normal(size=81)
+    values[0] = 1e8
+    frame = pd.DataFrame({"a": values, "outcome": values, "regime": [""] * 80 + ["a"]})
+    case = Case(frame, ["a"], "pandas", "repeated", "linear", seed)
+    assert outcome_of(case, bad_input.prepared) == "DataError"
