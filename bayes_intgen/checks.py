@@ -24,11 +24,11 @@ import xarray as xr
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from bayes_intgen.departures import Departure, departures, tested, weights
+from bayes_intgen.departures import Departure, departures, judged, null_pilot, weights
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.heldout import Difference, log_densities, split
 from bayes_intgen.models import AdditiveModel, Model, additive, saturated
-from bayes_intgen.pilot import PILOT_ROWS, pilot_fit
+from bayes_intgen.pilot import PILOT_ROWS
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.streamed import ReadInPasses, Rows
 
@@ -236,9 +236,8 @@ def check(
     every = departures(rows, model)
     chosen = [departure for departure in every if departure.testable]
     with threadpool_limits(1, "blas"):
-        terms = model.decompose(rows)
-        pilot = pilot_fit(rows, rows, model, terms, model.candidates(rows), progress)
-        found = tested(rows, pilot, chosen, level, seed) if chosen else []
+        pilot = null_pilot(rows, model, chosen, progress)
+        found = judged(rows, pilot, chosen, level, seed) if chosen else []
     labelled = {departure.label: one for departure, one in zip(chosen, found, strict=True)}
     share = weights(labelled)
     columns = {

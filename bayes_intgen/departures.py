@@ -28,7 +28,7 @@ their p values is compared with its own law (Westfall and Young 1993): the level
 tests together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -42,12 +42,14 @@ from scipy.stats import chi2, ncx2
 
 from bayes_intgen.bases import Array, Basis, Constant, Coordinate, Products
 from bayes_intgen.condense import GRID, TermEvidence, TermLikelihood
-from bayes_intgen.decomposition import parents_of
+from bayes_intgen.decomposition import Term, parents_of
 from bayes_intgen.gates import Always, Gate, InRegime, WhereNotSet
-from bayes_intgen.mechanisms import LogNormal
+from bayes_intgen.mechanisms import LogNormal, Part
 from bayes_intgen.models import AdditiveModel
-from bayes_intgen.pilot import Pilot
+from bayes_intgen.passes import sums_over
+from bayes_intgen.pilot import Pilot, pilot_fit
 from bayes_intgen.regimes import RegimeData
+from bayes_intgen.screening import asked_for
 from bayes_intgen.streams import generator
 
 Kind = Literal["interaction", "graph", "regime"]
@@ -161,6 +163,40 @@ def departures(data: RegimeData, model: AdditiveModel) -> list[Departure]:
     return found
 
 
+def null_pilot(
+    data: RegimeData, model: AdditiveModel, chosen: Sequence[Departure], progress: bool
+) -> Pilot:
+    """The additive model at its mode, against which departures are held.
+
+    Functions of three actions in a bias join it where the data ask for them, as in a fit; but
+    an interaction would make them be asked for, and then pass for them. So interactions are
+    candidates too, and only what is asked for beside them joins.
+    """
+    terms = model.decompose(data)
+    pilot = pilot_fit(data, data, model, terms, (), progress)
+    triples = model.candidates(data)
+    rivals = [
+        Term(departure.label, "bias", None, *_single(departure), None, departure.gate)
+        for departure in chosen
+        if departure.kind == "interaction"
+    ]
+    if not triples:
+        return pilot
+    candidates = (*triples, *rivals)
+    sums = sums_over(data, terms.and_terms(candidates), pilot.spread, progress)
+    asked = asked_for(pilot.posterior, pilot.sites, sums, candidates)
+    joined = [term for term in asked if term not in rivals]
+    if not joined:
+        return pilot
+    return pilot_fit(data, data, model, terms.and_terms(joined), (), progress)
+
+
+def _single(departure: Departure) -> tuple[tuple[int, ...], Part]:
+    """Inputs and part of a departure that has one piece."""
+    ((basis, inputs),) = departure.pieces
+    return inputs, Part("", basis, departure.scale, inputs=(0, 1))
+
+
 def _tells(gate: Array, others: list[Array]) -> bool:
     """Whether a gate, a number for each regime, is no combination of others."""
     before = np.reshape(others, (-1, len(gate)))
@@ -211,7 +247,7 @@ class Found(NamedTuple):
     detectable: float
 
 
-def tested(
+def judged(
     data: RegimeData, pilot: Pilot, chosen: list[Departure], level: float, seed: int
 ) -> list[Found]:
     """Test the additive model against each departure, all of them together.
@@ -317,7 +353,7 @@ class Scores(NamedTuple):
     def of(
         cls, data: RegimeData, pilot: Pilot, sites: dict[str, Array], columns: Array
     ) -> "Scores":
-        """At given hyperparameters, inside ``jax.enable_x64``."""
+        """At given hyperparameters, of the pilot."""
         posterior = pilot.posterior
         mean, covariance = posterior.moments(sites)
         design = posterior.terms.matrix(data.actions, data.intervened)

@@ -5,7 +5,7 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.condense import TermEvidence, TermLikelihood
 from bayes_intgen.decomposition import Term
-from bayes_intgen.departures import FLIPS, Scores, departures, log_bayes_factors
+from bayes_intgen.departures import FLIPS, Scores, departures, log_bayes_factors, null_pilot
 from bayes_intgen.gates import Always
 from bayes_intgen.mechanisms import LogNormal, Part
 from bayes_intgen.passes import sums_over
@@ -94,3 +94,37 @@ def test_what_can_go_wrong_follows_regimes_and_graph(data) -> None:
     assert block.shape == (200, 3)
     assert not block[:100].any()
     assert (block[100:, 0] == 1).all()
+
+
+def three_actions(interaction: float, triple: float) -> bi.RegimeData:
+    """Each action alone 500 times, the first two together 300 times; two dials.
+
+    One adds the product of the first two actions to the outcome, the other to the third action,
+    whose bias is then a function of all three.
+    """
+    rng = np.random.default_rng(0)
+    masks = np.repeat(np.vstack([np.zeros(3), np.eye(3), [1, 1, 0]]) > 0, [500] * 4 + [300], axis=0)
+    causes = rng.normal(size=masks.shape)
+    actions = np.where(masks, rng.normal(size=masks.shape), causes + rng.normal(size=masks.shape))
+    product = actions[:, 0] * actions[:, 1]
+    actions[~masks[:, 2], 2] += triple * product[~masks[:, 2]]
+    outcome = np.tanh(actions).sum(axis=1) + causes.sum(axis=1) + interaction * product
+    outcome = outcome + 0.3 * rng.normal(size=len(outcome))
+    return bi.RegimeData.from_arrays(actions, outcome, masks, ("a1", "a2", "a3"))
+
+
+@pytest.mark.parametrize(("interaction", "triple"), [(0.4, 0.0), (0.0, 1.0)])
+def test_an_interaction_does_not_pass_for_a_bias_of_three_actions(interaction, triple) -> None:
+    data, model = three_actions(interaction, triple), bi.models.additive("polynomial")
+    with jax.enable_x64(True):
+        terms, candidates = model.decompose(data), model.candidates(data)
+        of_fit = pilot_fit(data, data, model, terms, candidates, progress=False)
+        of_check = null_pilot(data, model, departures(data, model), progress=False)
+    joined = [
+        {t.name for t in pilot.posterior.terms.terms if len(t.inputs) == 3}
+        for pilot in (of_fit, of_check)
+    ]
+    name = "delta(a3 | a1, a2) interaction"
+    assert name in joined[0]
+    assert (name in joined[1]) == (triple > 0)
+    assert bi.check(data, model, held_out=0, progress=False).violated == (interaction > 0)
