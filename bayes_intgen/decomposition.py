@@ -31,7 +31,7 @@ Role = Literal["intercept", "unconfounded", "bias", "regression"]
 Graph = Mapping[str, tuple[str, ...]]
 
 # Coefficients above which a fit takes hours: each evaluation costs their cube.
-MOST_COEFFICIENTS = 3000
+MOST_COEFFICIENTS = 5000
 # Columns of candidates above which their sums alone, the square, take gigabytes.
 MOST_CANDIDATE_COLUMNS = 6000
 

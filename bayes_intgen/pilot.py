@@ -65,10 +65,11 @@ def pilot_fit(
     ``held``, a sample of at most ``PILOT_ROWS`` of them. Raises DataError where the actions
     determine the outcome all but exactly.
     """
+    _refuse_straight_line(held)
     constant = ConstantSpread()
     sums = sums_over(held, terms, constant, progress)
     first = Pilot.of(Collapsed(model, terms, sums), sums, constant, progress)
-    _refuse_no_noise(data, first)
+    _refuse_no_noise(data, float(first.sites["noise_sd"]), terms.unit)
     found = residuals(held, first.posterior, first.sites, progress)
     spread: Spread | ConstantSpread = constant
     estimate = None
@@ -91,17 +92,31 @@ def pilot_fit(
     posterior = Collapsed(model, joined, sums)
     start = posterior.point(first.sites, terms)
     found_again = Pilot.of(posterior, sums, spread, progress, start)
-    # One outlier can hide from the first fit that every other row is explained.
-    _refuse_no_noise(data, found_again)
+    _refuse_no_noise(data, float(found_again.sites["noise_sd"]), terms.unit)
     return found_again._replace(shape=shape, estimate=estimate)
 
 
-def _refuse_no_noise(data: Rows, pilot: Pilot) -> None:
+def _refuse_no_noise(data: Rows, noise_sd: float, unit: float) -> None:
     """Raise DataError where nothing is left of the outcome that the actions do not explain."""
-    noise_sd, unit = float(pilot.sites["noise_sd"]), pilot.posterior.terms.unit
     if not noise_sd > LEAST_NOISE * unit:
         raise DataError(
             f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
             f"{noise_sd:.1g} where its standard deviation is {unit:.3g}), so there is "
             "nothing to infer; check that it was not computed from them"
         )
+
+
+def _refuse_straight_line(data: RegimeData) -> None:
+    """As :func:`_refuse_no_noise`, for a straight line in the actions.
+
+    Against the spread of most rows: one outlier can be all of a standard deviation, and hide
+    from a fit in squashed coordinates that every row is explained.
+    """
+    centred = data.actions - data.actions.mean(axis=0)
+    centred /= centred.std(axis=0)
+    outcome = data.outcome - data.outcome.mean()
+    slopes, *_ = np.linalg.lstsq(centred, outcome)
+    spread = np.subtract(*np.quantile(outcome, [0.75, 0.25]))
+    left = np.quantile(np.abs(outcome - centred @ slopes), 0.9)
+    if spread > 0:
+        _refuse_no_noise(data, float(left), float(spread))
