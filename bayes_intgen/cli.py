@@ -142,11 +142,19 @@ def fit(
     draws: Annotated[int, Parameter(help="Draws kept of each chain.", group=sampling)] = 500,
     warmup: Annotated[
         int, Parameter(help="Iterations that only adapt the sampler.", group=sampling)
-    ] = 300,
+    ] = 150,
     target_accept: Annotated[
         float,
         Parameter(help="Nearer to 1: smaller steps, which mends divergences.", group=sampling),
     ] = 0.8,
+    checkpoint: Annotated[
+        Path | None,
+        Parameter(
+            help="Folder in which chains are kept as they grow: the same command goes on from "
+            "there where a fit was stopped or killed.",
+            group=sampling,
+        ),
+    ] = None,
     strict: Annotated[
         bool,
         Parameter(
@@ -173,6 +181,7 @@ def fit(
             warmup=warmup,
             target_accept=target_accept,
             progress=_progress(),
+            checkpoint=checkpoint,
         )
     posterior.save(output)
     _say(f"{posterior!r}\nsaved to {output}")

@@ -1,6 +1,7 @@
 """The command line as processes, or as functions where a process would prove nothing more."""
 
 import csv
+import inspect
 import io
 import json
 import os
@@ -48,12 +49,20 @@ def test_help_loads_nothing_heavy() -> None:
         assert word in done.stdout
 
 
+def test_defaults_are_those_of_the_library() -> None:
+    # Written twice: reading them from the library would load it for every --help.
+    own, library = (inspect.signature(f).parameters for f in (cli.fit, bi.fit))
+    shared = ("seed", "chains", "draws", "warmup", "target_accept", "checkpoint")
+    assert [own[name].default for name in shared] == [library[name].default for name in shared]
+
+
 def test_fit_then_effect(folder, tmp_path) -> None:
     quick = ["--prior", "linear", "--graph", "green=red", "--draws", 100, "--warmup", 100]
     done = process("fit", folder / "data.csv", "-y", "intensity", "-a", "red,green", *quick,
-                   "-o", tmp_path / "fit.nc")  # fmt: skip
+                   "-o", tmp_path / "fit.nc", "--checkpoint", tmp_path / "run")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
+    assert (tmp_path / "run" / "draws-3.npz").exists()
     assert "saved to" in done.stderr
     saved = bi.load(tmp_path / "fit.nc")
     assert saved.model.graph == {"green": ("red",)}
