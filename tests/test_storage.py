@@ -1,6 +1,10 @@
 import json
+import os
+import select
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -109,3 +113,64 @@ def test_a_damaged_file_is_refused(saved, change) -> None:
     rewrite(saved, change)
     with pytest.raises(bi.SavedFitError):
         bi.load(saved)
+
+
+# Loading is left to the children: what HDF5 has open does not survive a fork.
+SAVING = """
+import os, sys
+import bayes_intgen as bi
+names = sys.argv[1:3]
+bi.load
+for _ in sys.stdin:
+    names.reverse()
+    child = os.fork()
+    if not child:
+        fits = [bi.load(name) for name in names]
+        # The first save of a process imports what it needs.
+        fits[0].save(sys.argv[3] + ".first")
+        print("saving", flush=True)
+        while True:
+            for fit in fits:
+                fit.save(sys.argv[3])
+    print(child, flush=True)
+    os.waitpid(child, 0)
+    print("ended", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_killed_as_it_saves_leaves_a_whole_file(posterior, tmp_path) -> None:
+    """At a random moment, twenty times: an old file or a new one, never half of either."""
+    one, other, path = (str(tmp_path / name) for name in ("one.nc", "other.nc", "fit.nc"))
+    posterior.save(one)
+    # As many draws, every one of them another.
+    tree = posterior.tree.copy()
+    coefficients = tree["coefficients"].to_dataset()
+    tree["coefficients"] = xr.DataTree(coefficients.isel(draw=slice(None, None, -1)))
+    bi.Posterior(tree).save(other)
+    began = time.perf_counter()
+    posterior.save(path)
+    takes = time.perf_counter() - began
+    whole = {bi.load(name).joint_effect(POINTS)[0, 0, 0].item() for name in (one, other)}
+    rng, seen = np.random.default_rng(0), set()
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", SAVING, one, other, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        for _ in range(20):
+            parent.stdin.write("go\n")
+            parent.stdin.flush()
+            words = {parent.stdout.readline(), parent.stdout.readline()}
+            child = int((words - {"saving\n"}).pop())
+            # Nothing more is written to standard output before the child is killed.
+            select.select([parent.stdout], [], [], rng.uniform(0, 3 * takes))
+            os.kill(child, signal.SIGKILL)
+            assert parent.stdout.readline() == "ended\n"
+            seen.add(bi.load(path).joint_effect(POINTS)[0, 0, 0].item())
+        parent.stdin.close()
+    assert seen == whole
+    assert len(whole) == 2
