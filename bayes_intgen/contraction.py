@@ -12,7 +12,6 @@ the others; the standard deviation in the strict sense tells of these alone.
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 import xarray as xr
 
@@ -50,16 +49,19 @@ def prior_prediction(posterior: "Posterior", seed: int = 0) -> Prediction:
 def prior_coefficients(model: Model, terms: Decomposition, seed: int) -> Array:
     """Coefficients drawn from the model's prior, shape (2000, P)."""
     rng = generator(seed, "prior")
-    with jax.enable_x64(True):
-        priors = model.hyperpriors(_as_specified(model, terms))
-        drawn = {
-            name: np.exp(
-                prior.log_median
-                + prior.sigma * rng.standard_normal((PRIOR_DRAWS, len(prior.sigma)))
-            )
-            for name, prior in (("scale", priors.scale), ("lengthscale", priors.lengthscale))
-        }
-        log_sd = np.asarray(jax.vmap(priors.log_sd)(drawn["scale"], drawn["lengthscale"]))
+    priors = model.hyperpriors(_as_specified(model, terms))
+    drawn = {
+        name: np.exp(
+            prior.log_median + prior.sigma * rng.standard_normal((PRIOR_DRAWS, len(prior.sigma)))
+        )
+        for name, prior in (("scale", priors.scale), ("lengthscale", priors.lengthscale))
+    }
+    log_sd = np.stack(
+        [
+            priors.log_sd_at({name: values[i] for name, values in drawn.items()})
+            for i in range(PRIOR_DRAWS)
+        ]
+    )
     return np.asarray(priors.mean + np.exp(log_sd) * rng.standard_normal(log_sd.shape))
 
 

@@ -353,7 +353,7 @@ class Scores(NamedTuple):
     def of(
         cls, data: RegimeData, pilot: Pilot, sites: dict[str, Array], columns: Array
     ) -> "Scores":
-        """At given hyperparameters, of the pilot."""
+        """From a pilot, at hyperparameters that need not be those of its mode."""
         posterior = pilot.posterior
         mean, covariance = posterior.moments(sites)
         design = posterior.terms.matrix(data.actions, data.intervened)

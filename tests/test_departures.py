@@ -16,12 +16,10 @@ from bayes_intgen.screening import left_over
 @pytest.fixture(scope="module")
 def fitted(data):
     model = bi.models.additive()
-    with jax.enable_x64(True):
-        pilot = pilot_fit(data, data, model, model.decompose(data), (), progress=False)
+    pilot = pilot_fit(data, data, model, model.decompose(data), (), progress=False)
     chosen = departures(data, model)
     columns = np.concatenate([d.matrix(data.actions, data.intervened) for d in chosen], axis=1)
-    with jax.enable_x64(True):
-        return pilot, chosen, columns, Scores.of(data, pilot, pilot.sites, columns)
+    return pilot, chosen, columns, Scores.of(data, pilot, pilot.sites, columns)
 
 
 def test_scores_against_what_the_screening_leaves_over(data, fitted) -> None:
@@ -30,9 +28,8 @@ def test_scores_against_what_the_screening_leaves_over(data, fitted) -> None:
     ((basis, inputs),) = chosen[0].pieces
     part = Part("", basis, chosen[0].scale, inputs=(0, 1))
     wider = terms.and_terms([Term("psi", "bias", 0, inputs, part, None, Always())])
-    with jax.enable_x64(True):
-        sums = sums_over(data, wider, pilot.spread, progress=False)
-        precision, information = left_over(pilot.posterior, pilot.sites, sums)
+    sums = sums_over(data, wider, pilot.spread, progress=False)
+    precision, information = left_over(pilot.posterior, pilot.sites, sums)
     np.testing.assert_allclose(scores.score, information, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(scores.precision, precision, rtol=1e-6, atol=1e-6)
 

@@ -2,13 +2,13 @@
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from bayes_intgen.atomic import whole_file
 from bayes_intgen.errors import ModelError
 from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import explorer_data
@@ -55,19 +55,9 @@ def write_report(
     >>> "<title>" in (folder / "report.html").read_text()
     True
     """
-    target = Path(path)
     text = page_of(posterior, checks=checks, level=level)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        partial.chmod(0o666 & ~mask)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def page_of(posterior: "Posterior", *, checks: object = None, level: float = 0.9) -> str:
