@@ -201,7 +201,7 @@ def can_be_held(case: Case) -> bool:
 def evaluated(data: bi.RegimeData, model: Model) -> tuple[float, np.ndarray]:
     """Log density of the rows at the prior medians, and means of the outcome there, shape (N,)."""
     terms = model.decompose(data)
-    posterior = Collapsed(model, terms, sums_over(data, terms, ConstantSpread(), False))
+    posterior = Collapsed.of(model, terms, sums_over(data, terms, ConstantSpread(), False))
     given = posterior.given(posterior.sites(posterior.start))
     fitted = terms.matrix(data.actions, data.intervened) @ given.mean + terms.centre
     assert np.isfinite(given.log_evidence), "a density that is not finite"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.optimize import minimize
@@ -12,6 +12,7 @@ from bayes_intgen.bases import Array
 from bayes_intgen.conditional import Conditional
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.gram import Sums
+from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.models import Model
 from bayes_intgen.models.base import collapsed
 from bayes_intgen.targets import Layout, Target
@@ -21,14 +22,31 @@ class Collapsed:
     """The posterior of the hyperparameters under a decomposition, given sums over rows.
 
     Over their logarithms, laid flat: ``layout`` says how.
+
+    Parameters
+    ----------
+    priors : Hyperpriors
+    sums : Sums
+        Over the columns that the priors are about.
+    terms : Decomposition
+        Whose hyperparameters these are.
     """
 
-    def __init__(self, model: Model, terms: Decomposition, sums: Sums) -> None:
-        self.terms, self.sums = terms, sums
-        self.priors = model.hyperpriors(terms)
+    def __init__(self, priors: Hyperpriors, sums: Sums, terms: Decomposition) -> None:
+        self.priors, self.sums, self.terms = priors, sums, terms
         self.layout = Layout(self.priors.start)
         self.start = self.layout.flat(self.priors.start)
         self.prior_sd = self.layout.flat(self.priors.prior_sd)
+
+    @classmethod
+    def of(cls, model: Model, terms: Decomposition, sums: Sums) -> Self:
+        """Under a model's priors."""
+        return cls(model.hyperpriors(terms), sums, terms)
+
+    @property
+    def size(self) -> int:
+        """Number of coefficients P."""
+        return len(self.priors.mean)
 
     @cached_property
     def target(self) -> Target:
@@ -37,7 +55,7 @@ class Collapsed:
         Padded to a multiple of 16 coefficients, so that fits of nearly equal size share what is
         compiled.
         """
-        size = -(-self.terms.size // 16) * 16
+        size = -(-self.size // 16) * 16
         return Target(collapsed, (self.priors.padded(size), self.sums.padded(size)), self.layout)
 
     def sites(self, flat: Array) -> dict[str, Array]:
@@ -130,7 +148,7 @@ class Collapsed:
 
     def draw(self, sites: Mapping[str, Array], rng: np.random.Generator) -> Array:
         """A draw of the coefficients for each of the hyperparameters, shape (draw, P)."""
-        normal = rng.standard_normal((len(sites["noise_sd"]), self.terms.size))
+        normal = rng.standard_normal((len(sites["noise_sd"]), self.size))
         drawn = np.empty_like(normal)
         for i, row in enumerate(normal):
             given = self.given({name: values[i] for name, values in sites.items()})

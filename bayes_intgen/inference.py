@@ -347,7 +347,7 @@ def _sample_collapsed(
         np.concatenate([np.zeros(0, dtype=int), *dropped]),
         np.concatenate([np.zeros(0), *ratio]) / pilot.sites["noise_sd"],
     )
-    posterior = Collapsed(model, kept, condensed.sums)
+    posterior = Collapsed.of(model, kept, condensed.sums)
     mode = posterior.mode(posterior.point(pilot.sites, pilot.posterior.terms), settings.progress)
     covariance = posterior.covariance(mode)
     sampled = _nuts(posterior.target, posterior.energy, mode, covariance, settings, checkpoint)

@@ -68,7 +68,7 @@ def pilot_fit(
     _refuse_straight_line(held)
     constant = ConstantSpread()
     sums = sums_over(held, terms, constant, progress)
-    first = Pilot.of(Collapsed(model, terms, sums), sums, constant, progress)
+    first = Pilot.of(Collapsed.of(model, terms, sums), sums, constant, progress)
     _refuse_no_noise(data, float(first.sites["noise_sd"]), terms.unit)
     found = residuals(held, first.posterior, first.sites, progress)
     spread: Spread | ConstantSpread = constant
@@ -81,7 +81,7 @@ def pilot_fit(
     wider = terms.and_terms(candidates)
     sums = sums_over(held, wider, spread, progress)
     weighted = sums.of_columns(np.arange(terms.size))
-    asked = asked_for(Collapsed(model, terms, weighted), first.sites, sums, candidates)
+    asked = asked_for(Collapsed.of(model, terms, weighted), first.sites, sums, candidates)
     joined = terms.and_terms(asked)
     if held is data:
         names = {term.name for term in joined.terms}
@@ -89,7 +89,7 @@ def pilot_fit(
         sums = sums.of_columns(np.concatenate(columns))
     else:
         sums = sums_over(data, joined, spread, progress)
-    posterior = Collapsed(model, joined, sums)
+    posterior = Collapsed.of(model, joined, sums)
     start = posterior.point(first.sites, terms)
     found_again = Pilot.of(posterior, sums, spread, progress, start)
     _refuse_no_noise(data, float(found_again.sites["noise_sd"]), terms.unit)

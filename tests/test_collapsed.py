@@ -11,7 +11,7 @@ from bayes_intgen.passes import sums_over
 def collapsed(data: bi.RegimeData, **model: object) -> Collapsed:
     chosen = bi.models.additive(intercept=(1.5, 0.3), **model)
     terms = chosen.decompose(data)
-    return Collapsed(chosen, terms, sums_over(data, terms, ConstantSpread(), progress=False))
+    return Collapsed.of(chosen, terms, sums_over(data, terms, ConstantSpread(), progress=False))
 
 
 MODELS = [
@@ -61,7 +61,7 @@ def test_the_mode_and_the_curvature_there(data) -> None:
 
 def test_a_point_of_other_terms_starts_where_they_ended(data) -> None:
     posterior = collapsed(data)
-    fewer = Collapsed(
+    fewer = Collapsed.of(
         bi.models.additive(intercept=(1.5, 0.3)),
         posterior.terms.without({"phi(red)"}),
         posterior.sums,

@@ -58,9 +58,9 @@ def test_what_is_left_is_the_likelihood_in_the_joint_posterior() -> None:
         chosen = model.candidates(data)[2:]
         wider = terms.and_terms(chosen)
         sums = sums_over(data, wider, ConstantSpread(), progress=False)
-        narrow = Collapsed(model, terms, sums.of_columns(np.arange(terms.size)))
+        narrow = Collapsed.of(model, terms, sums.of_columns(np.arange(terms.size)))
         sites = {name: np.exp(v) for name, v in narrow.priors.start.items()}
-        both = Collapsed(model, wider, sums)
+        both = Collapsed.of(model, wider, sums)
         every = {name: np.exp(v) for name, v in both.priors.start.items()}
         mean, covariance = both.moments(every)
         left = TermLikelihood.of_information(*left_over(narrow, sites, sums))
