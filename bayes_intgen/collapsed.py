@@ -89,6 +89,17 @@ class Collapsed:
         given = self.given(sites)
         return given.mean, given.covariance
 
+    def value(self, flat: Array) -> float:
+        """Minus the log density alone."""
+        return self._energy(flat, self.given(self.sites(flat)))
+
+    def _energy(self, flat: Array, given: Conditional) -> float:
+        deviation = (flat - self.start) / self.prior_sd
+        log_prior = -0.5 * deviation @ deviation - np.sum(
+            np.log(self.prior_sd) + 0.5 * np.log(2 * np.pi)
+        )
+        return -float(given.log_evidence + log_prior)
+
     def energy(self, flat: Array) -> tuple[float, Array]:
         """Minus the log density, and its gradient, shape (D,): the target's, in closed form."""
         sites = self.sites(flat)
@@ -96,12 +107,8 @@ class Collapsed:
         towards_log_sd, towards_noise = given.gradient()
         towards = self.priors.towards_sites(sites, towards_log_sd)
         towards["noise_sd"] = np.asarray(towards_noise)
-        deviation = (flat - self.start) / self.prior_sd
-        log_prior = -0.5 * deviation @ deviation - np.sum(
-            np.log(self.prior_sd) + 0.5 * np.log(2 * np.pi)
-        )
-        gradient = deviation / self.prior_sd - self.layout.flat(towards)
-        return -float(given.log_evidence + log_prior), gradient
+        gradient = (flat - self.start) / self.prior_sd**2 - self.layout.flat(towards)
+        return self._energy(flat, given), gradient
 
     def mode(self, start: Array, progress: bool) -> Array:
         """The hyperparameters of highest density over their logarithms, shape (D,)."""

@@ -82,6 +82,11 @@ class Conditional:
         """Posterior covariance, shape (P, P)."""
         return np.asarray(self._inverse * np.outer(self.sd, self.sd))
 
+    @property
+    def share(self) -> Array:
+        """Share of the prior variance that the data take from each coefficient, shape (P,)."""
+        return np.asarray(1 - np.diag(self._inverse))
+
     @cached_property
     def _inverse(self) -> Array:
         """A^-1."""

@@ -106,14 +106,22 @@ def _fit_terms(xx: jax.Array, xy: jax.Array, log_sd: jax.Array) -> tuple[jax.Arr
 
     Where b is a matrix, of shape (P, C), the first of them is one too, (C, C).
     """
-    return _fit_terms_forward(xx, xy, log_sd)[0]
+    sd = jnp.exp(log_sd)
+    factor = jnp.linalg.cholesky(_scaled(xx, sd), symmetrize_input=False)
+    half = solve_triangular(factor, (sd * xy.T).T, lower=True)
+    return jnp.dot(half.T, half), 2 * jnp.sum(jnp.log(jnp.diag(factor)))
+
+
+def _scaled(xx: jax.Array, sd: jax.Array) -> jax.Array:
+    """I + S G S."""
+    return xx * sd[:, None] * sd[None, :] + jnp.eye(len(sd))
 
 
 def _fit_terms_forward(
     xx: jax.Array, xy: jax.Array, log_sd: jax.Array
 ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]:
     sd = jnp.exp(log_sd)
-    diagonal, inverse_factor = _inverse_factor(xx * sd[:, None] * sd[None, :] + jnp.eye(len(sd)))
+    diagonal, inverse_factor = _inverse_factor(_scaled(xx, sd))
     scaled = (sd * xy.T).T
     whitened = inverse_factor.T @ (inverse_factor @ scaled)
     inverse_diagonal = jnp.sum(inverse_factor**2, axis=0)

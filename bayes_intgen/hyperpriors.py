@@ -4,8 +4,8 @@ All of it is arrays: programs that take them as arguments are compiled once for 
 and not again for every data set.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -132,8 +132,15 @@ class Hyperpriors:
     def padded(self, size: int) -> "Hyperpriors":
         """The same with coefficients that touch nothing, ``size`` in all."""
         more = (0, size - len(self.mean))
-        pad = {name: np.pad(getattr(self, name), more) for name in _PER_COEFFICIENT}
-        return Hyperpriors(self.scale, self.lengthscale, self.noise_sd, **pad, kernels=self.kernels)
+        return self._of_each(lambda values: np.pad(values, more))
+
+    def of_columns(self, columns: NDArray[np.int_]) -> "Hyperpriors":
+        """The same of some coefficients alone."""
+        return self._of_each(lambda values: values[columns])
+
+    def _of_each(self, change: Callable[[Array], Array]) -> "Hyperpriors":
+        changed: dict[str, Any] = {n: change(getattr(self, n)) for n in _PER_COEFFICIENT}
+        return replace(self, **changed)
 
 
 def _gathered(values: Array, owner: NDArray[Any], count: int) -> Array:

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from bayes_intgen.bases import Array
 from bayes_intgen.checkpoint import Checkpoint
+from bayes_intgen.coarse import coarse
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.condense import Condensed, TermEvidence, TermLikelihood, typical_log_scale
 from bayes_intgen.decomposition import Decomposition
@@ -299,6 +300,7 @@ def _nuts(
     covariance: Array,
     settings: Settings,
     checkpoint: Checkpoint | None,
+    exact: Target | None = None,
 ) -> Draws:
     return nuts(
         target.potential,
@@ -311,6 +313,7 @@ def _nuts(
         seed=settings.seed,
         target_accept=settings.target_accept,
         progress=settings.progress,
+        exact=None if exact is None else (exact.potential, exact.arguments),
         checkpoint=checkpoint,
     )
 
@@ -350,7 +353,16 @@ def _sample_collapsed(
     posterior = Collapsed.of(model, kept, condensed.sums)
     mode = posterior.mode(posterior.point(pilot.sites, pilot.posterior.terms), settings.progress)
     covariance = posterior.covariance(mode)
-    sampled = _nuts(posterior.target, posterior.energy, mode, covariance, settings, checkpoint)
+    walked = coarse(posterior, mode, covariance) or posterior
+    sampled = _nuts(
+        walked.target,
+        walked.energy,
+        mode,
+        covariance,
+        settings,
+        checkpoint,
+        None if walked is posterior else posterior.target,
+    )
     sites = posterior.sites(sampled.flat)
 
     def of_chain(chain: int) -> Array:

@@ -58,9 +58,15 @@ def nuts(
     seed: int,
     target_accept: float,
     progress: bool,
+    exact: tuple[Potential, Any] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Draws:
     """Run one NUTS chain from each start; to be called in the caller's 64-bit scope.
+
+    Where ``exact`` is given, NUTS walks an approximation of it, and every draw that it makes is
+    accepted or refused so that the chain is the exact one's: NUTS is reversible under the
+    density that it walks, so a Metropolis step with the ratio of both densities does (delayed
+    acceptance; Christen and Fox 2005, section 2).
 
     Parameters
     ----------
@@ -82,6 +88,8 @@ def nuts(
     target_accept : float
     progress : bool
         Whether to show a progress bar.
+    exact : (Potential, pytree of arrays), optional
+        The density that is meant, where ``potential`` is close to it but cheaper, and its data.
     checkpoint : Checkpoint, optional
         Keeps every block of iterations that is done, and has those of an earlier run.
 
@@ -102,8 +110,9 @@ def nuts(
         disable=not progress,
     )
 
-    kernel = _kernel(potential, adapting, target_accept)
-    on_device = jax.tree.map(jnp.asarray, data)
+    meant, known = exact or (None, None)
+    kernel = _kernel(potential, meant, adapting, target_accept)
+    on_device = jax.tree.map(jnp.asarray, (data, known))
 
     def begin(starts: Array, inverse_mass: Array, stage: int) -> list[HMCState]:
         return [
@@ -192,9 +201,14 @@ def _in_step(states: list[HMCState]) -> list[HMCState]:
 
 
 class _Kernel:
-    """NumPyro's NUTS kernel for one potential, compiled once for every shape of the data."""
+    """NumPyro's NUTS kernel for one potential, compiled once for every shape of the data.
 
-    def __init__(self, potential: Potential, adapting: int, target_accept: float) -> None:
+    The data are those of the potential and those of the exact one, if there is one.
+    """
+
+    def __init__(
+        self, potential: Potential, exact: Potential | None, adapting: int, target_accept: float
+    ) -> None:
         init, step = hmc(potential_fn_gen=potential, algo="NUTS")
         self._compiled: dict[Any, Any] = {}
 
@@ -210,7 +224,7 @@ class _Kernel:
                 step_size=0.5,
                 trajectory_length=None,
                 max_tree_depth=MAX_TREE_DEPTH,
-                model_args=(data,),
+                model_args=data[:1],
                 rng_key=key,
             )
             return state
@@ -218,19 +232,46 @@ class _Kernel:
         def advance(
             state: HMCState, data: Any, count: int
         ) -> tuple[HMCState, dict[str, jax.Array]]:
-            def one(state: HMCState, _: None) -> tuple[HMCState, dict[str, jax.Array]]:
-                state = step(state, (data,))
-                return state, {
-                    "flat": state.z,
-                    "diverging": state.diverging,
-                    "energy": state.energy,
-                    "lp": -state.potential_energy,
-                    "n_steps": state.num_steps,
-                    "acceptance_rate": state.accept_prob,
-                    "step_size": state.adapt_state.step_size,
+            def one(
+                carry: tuple[HMCState, jax.Array], _: None
+            ) -> tuple[tuple[HMCState, jax.Array], dict[str, jax.Array]]:
+                here, excess = carry
+                moved = step(here, data[:1])
+                moved, excess, accepted = correct(here, moved, excess)
+                return (moved, excess), {
+                    "flat": moved.z,
+                    "diverging": moved.diverging,
+                    "energy": moved.energy + excess,
+                    "lp": -(moved.potential_energy + excess),
+                    "n_steps": moved.num_steps,
+                    "acceptance_rate": moved.accept_prob,
+                    "step_size": moved.adapt_state.step_size,
+                    "accepted": accepted,
                 }
 
-            return jax.lax.scan(one, state, None, length=count)
+            def excess_of(state: HMCState) -> jax.Array:
+                """The exact potential less that which is walked."""
+                if exact is None:
+                    return jnp.zeros(())
+                return exact(data[1])(state.z) - state.potential_energy
+
+            def correct(
+                here: HMCState, moved: HMCState, excess: jax.Array
+            ) -> tuple[HMCState, jax.Array, jax.Array]:
+                if exact is None:
+                    return moved, excess, jnp.ones((), dtype=bool)
+                there = excess_of(moved)
+                chance = jax.random.uniform(jax.random.fold_in(moved.rng_key, 1))
+                accepted = jnp.log(chance) < excess - there
+                chosen = {
+                    name: jnp.where(accepted, getattr(moved, name), getattr(here, name))
+                    for name in ("z", "z_grad", "potential_energy", "energy")
+                }
+                moved = moved._replace(**chosen)
+                return moved, jnp.where(accepted, there, excess), accepted
+
+            (state, _), collected = jax.lax.scan(one, (state, excess_of(state)), None, length=count)
+            return state, collected
 
         self.begin = begin
         self._advance = jax.jit(advance, static_argnames="count")
@@ -257,8 +298,10 @@ class _Kernel:
 
 
 @lru_cache(maxsize=16)
-def _kernel(potential: Potential, adapting: int, target_accept: float) -> _Kernel:
-    return _Kernel(potential, adapting, target_accept)
+def _kernel(
+    potential: Potential, exact: Potential | None, adapting: int, target_accept: float
+) -> _Kernel:
+    return _Kernel(potential, exact, adapting, target_accept)
 
 
 def _pooled_covariance(flat: Array, first: Array) -> Array:
