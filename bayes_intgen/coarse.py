@@ -8,7 +8,7 @@ walks the smaller posterior, and accepts or refuses where it arrives by the exac
 acceptance (Christen and Fox, "Markov chain Monte Carlo using an approximation", JCGS 2005).
 """
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,10 @@ from bayes_intgen.condense import Condensed
 
 # Share of its prior variance that the data may take from a coefficient that is left out,
 # anywhere that was looked: with less the exact density accepts more than nine draws in ten.
-LEAST_SHARE = 0.1
-# With more than this share of the coefficients left, the second step costs what it saves.
+LEAST_SHARE = 0.07
+# With fewer coefficients than this, or more than this share of them left, the second step and its
+# compilation cost what they save.
+LEAST_SIZE = 100
 MOST_KEPT = 0.9
 # How far each hyperparameter is moved: until the energy has risen by at least the one, and, if
 # that overshoots, at most the other. A normal one rises by 2 at two standard deviations.
@@ -40,12 +42,24 @@ def coarse(posterior: Collapsed, mode: Array, covariance: Array) -> Collapsed | 
     Returns
     -------
     Collapsed or None
-        Over the same hyperparameters, with fewer coefficients.
+        Over the same hyperparameters, with fewer coefficients; None where it would not save time.
     """
+    if posterior.size < LEAST_SIZE:
+        return None
     at_mode = posterior.given(posterior.sites(mode))
-    share = at_mode.share
-    for point in _outskirts(posterior, mode, covariance):
-        share = np.maximum(share, posterior.given(posterior.sites(point)).share)
+    lowest = posterior.value(mode)
+
+    def largest_share(i: int) -> Array:
+        along = covariance[i] / covariance[i, i]
+        points = [
+            mode + _far_out(posterior, mode, lowest, side * along, np.sqrt(covariance[i, i]))
+            for side in (-1, 1)
+        ]
+        shares = [posterior.given(posterior.sites(point)).share for point in points]
+        return np.asarray(np.max(shares, axis=0))
+
+    with ThreadPoolExecutor() as pool:
+        share = np.max([at_mode.share, *pool.map(largest_share, range(len(mode)))], axis=0)
     dropped = np.flatnonzero((share < LEAST_SHARE) & ~_needed(posterior))
     if len(dropped) < (1 - MOST_KEPT) * posterior.size:
         return None
@@ -68,32 +82,28 @@ def without(posterior: Collapsed, dropped: NDArray[np.int_], ratio: Array) -> Co
     return Collapsed(priors, condensed.sums, posterior.terms)
 
 
-def _outskirts(posterior: Collapsed, mode: Array, covariance: Array) -> Iterator[Array]:
-    """Points at which one hyperparameter is far out, and the others as it has them.
+def _far_out(posterior: Collapsed, mode: Array, lowest: float, along: Array, sd: float) -> Array:
+    """How far it is from the mode to where one hyperparameter is far out, shape (D,).
 
-    The curvature at the mode knows nothing of long tails: each hyperparameter goes both ways,
-    the others following their conditional means, until the energy says that it is far out.
+    The curvature at the mode knows nothing of long tails: the hyperparameter goes on, the others
+    following their conditional means, until the energy says that it is far out.
     """
-    lowest = posterior.value(mode)
     enough, most = RISE
-    for along, sd in zip(
-        (covariance / np.diag(covariance)).T, np.sqrt(np.diag(covariance)), strict=True
-    ):
-        for distance in (-2 * sd, 2 * sd):
-            for _ in range(6):
-                rise = posterior.value(mode + distance * along) - lowest
-                if rise > enough:
-                    break
-                distance *= 1.5
-            while rise > most:
-                distance *= 0.8
-                rise = posterior.value(mode + distance * along) - lowest
-            yield mode + distance * along
+    distance = 2 * sd
+    for _ in range(6):
+        rise = posterior.value(mode + distance * along) - lowest
+        if rise > enough:
+            break
+        distance *= 1.5
+    while rise > most:
+        distance *= 0.8
+        rise = posterior.value(mode + distance * along) - lowest
+    return distance * along
 
 
 def _needed(posterior: Collapsed) -> NDArray[np.bool_]:
     """Coefficients that cannot be integrated out beforehand, shape (P,)."""
-    needed = np.asarray(posterior.priors.mean != 0)
+    needed: NDArray[np.bool_] = posterior.priors.mean != 0
     if posterior.sums.known is not None:
-        needed |= np.any(np.asarray(posterior.sums.known.matrix) != 0, axis=0)
+        needed = needed | np.any(np.asarray(posterior.sums.known.matrix) != 0, axis=0)
     return needed

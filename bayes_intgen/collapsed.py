@@ -1,6 +1,7 @@
 """The posterior of the hyperparameters, coefficients integrated out, for given sums over rows."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, Self
 
@@ -52,10 +53,10 @@ class Collapsed:
     def target(self) -> Target:
         """The same as a NumPyro program, as NUTS takes it.
 
-        Padded to a multiple of 16 coefficients, so that fits of nearly equal size share what is
+        Padded to a multiple of 8 coefficients, so that fits of nearly equal size share what is
         compiled.
         """
-        size = -(-self.size // 16) * 16
+        size = -(-self.size // 8) * 8
         return Target(collapsed, (self.priors.padded(size), self.sums.padded(size)), self.layout)
 
     def sites(self, flat: Array) -> dict[str, Array]:
@@ -143,10 +144,14 @@ class Collapsed:
     def covariance(self, mode: Array) -> Array:
         """Inverse curvature at the mode, never much wider than the prior, shape (D, D)."""
         step = 1e-3 * self.prior_sd
-        rows = [
-            (self.energy(mode + shift)[1] - self.energy(mode - shift)[1]) / (2 * shift[i])
-            for i, shift in enumerate(np.diag(step))
-        ]
+
+        def row(i: int) -> Array:
+            shift = step[i] * np.eye(len(mode))[i]
+            change = self.energy(mode + shift)[1] - self.energy(mode - shift)[1]
+            return np.asarray(change / (2 * step[i]))
+
+        with ThreadPoolExecutor() as pool:
+            rows = list(pool.map(row, range(len(mode))))
         units = np.outer(self.prior_sd, self.prior_sd)
         hessian = (np.array(rows) + np.array(rows).T) / 2 * units
         values, vectors = np.linalg.eigh(hessian)

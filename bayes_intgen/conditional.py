@@ -80,28 +80,36 @@ class Conditional:
     @cached_property
     def covariance(self) -> Array:
         """Posterior covariance, shape (P, P)."""
-        return np.asarray(self._inverse * np.outer(self.sd, self.sd))
+        inverse = self._lower_inverse + np.tril(self._lower_inverse, -1).T
+        return np.asarray(inverse * np.outer(self.sd, self.sd))
 
     @property
     def share(self) -> Array:
         """Share of the prior variance that the data take from each coefficient, shape (P,)."""
-        return np.asarray(1 - np.diag(self._inverse))
+        return np.asarray(1 - np.diag(self._lower_inverse))
 
     @cached_property
-    def _inverse(self) -> Array:
-        """A^-1."""
+    def _lower_inverse(self) -> Array:
+        """A^-1, the lower half of it: zeros elsewhere."""
         lower, _ = dpotri(self.factor, lower=True)
-        return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
+        return np.asarray(lower)
 
     def gradient(self) -> tuple[Array, float]:
         """Derivatives of the log evidence by the logarithms of s, shape (P,), and of noise_sd."""
-        towards_log_sd = self.step**2 + np.diag(self._inverse) - 1
+        towards_log_sd = self.step**2 - self.share
         xx, xy = np.asarray(self.sums.xx), np.asarray(self.sums.xy)
         mean = self.mean
         # The sum of squares that is expected of the residuals.
         expected = float(np.asarray(self.sums.yy)) - 2 * mean @ xy + mean @ xx @ mean
-        expected += np.sum(self.covariance * xx)
-        return towards_log_sd, float(expected / self.noise_sd**2 - np.asarray(self.sums.rows))
+        # What the uncertainty of the coefficients adds to it, in units of the noise's variance:
+        # the trace of A^-1 S X'X S / noise^2, which is A - I less what known rows add.
+        uncertain = float(np.sum(self.share))
+        if self.sums.known is not None:
+            scaled = self.sd[:, None] * np.asarray(self.sums.known.matrix).T
+            half, _ = dtrtrs(self.factor, scaled, lower=True)
+            uncertain -= float(np.sum(half**2))
+        expected_ratio = expected / self.noise_sd**2 + uncertain
+        return towards_log_sd, float(expected_ratio - np.asarray(self.sums.rows))
 
     def draws(self, normal: Array) -> Array:
         """Coefficients from standard normal numbers, both of shape (P, n)."""

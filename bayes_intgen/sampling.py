@@ -253,7 +253,7 @@ class _Kernel:
                 """The exact potential less that which is walked."""
                 if exact is None:
                     return jnp.zeros(())
-                return exact(data[1])(state.z) - state.potential_energy
+                return jnp.asarray(exact(data[1])(state.z) - state.potential_energy)
 
             def correct(
                 here: HMCState, moved: HMCState, excess: jax.Array

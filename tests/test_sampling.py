@@ -1,5 +1,9 @@
+import arviz as az
 import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
+from jax.scipy.stats import norm
 
 from bayes_intgen.sampling import _block, nuts
 
@@ -10,7 +14,7 @@ def normal(precision):
     return lambda z: 0.5 * z @ precision @ z
 
 
-def sample(covariance: np.ndarray, guess: np.ndarray, seed: int = 0):
+def sample(covariance: np.ndarray, guess: np.ndarray, seed: int = 0, exact=None):
     precision = np.linalg.inv(covariance)
     size = len(covariance)
     with jax.enable_x64(True):
@@ -25,6 +29,7 @@ def sample(covariance: np.ndarray, guess: np.ndarray, seed: int = 0):
             seed=seed,
             target_accept=0.8,
             progress=False,
+            exact=exact,
         )
 
 
@@ -44,12 +49,46 @@ def test_statistics_are_in_arvizs_schema() -> None:
     statistics = sample(np.eye(2), np.eye(2)).statistics
     assert {
         "diverging", "energy", "lp", "n_steps", "acceptance_rate", "step_size", "tree_depth",
-        "reached_max_treedepth",
+        "reached_max_treedepth", "accepted",
     } == set(statistics)  # fmt: skip
     for values in statistics.values():
         assert values.shape == (CHAINS, DRAWS)
     leaves, depth = statistics["n_steps"] + 1, statistics["tree_depth"]
     assert ((2.0 ** (depth - 1) < leaves) & (leaves <= 2.0**depth)).all()
+
+
+def skewed(shift):
+    """Minus the log of the first coordinate's normal density, times twice its distribution."""
+    return lambda z: 0.5 * z @ z - jnp.log(2.0) - norm.logcdf(shift * z[0])
+
+
+def test_a_walk_on_an_approximation_is_corrected_by_the_exact_density() -> None:
+    # Skew normal (Azzalini 1985) with shape 1: mean sqrt(1 / pi), variance 1 - 1 / pi.
+    shape, mean, variance = 1.0, np.sqrt(1 / np.pi), 1 - 1 / np.pi
+    corrected = sample(np.eye(2), np.eye(2), exact=(skewed, jnp.asarray(shape)))
+    walked = sample(np.eye(2), np.eye(2))
+    first = corrected.flat[..., 0]
+    ess = float(az.ess(first))
+    assert ess > 400
+    assert abs(first.mean() - mean) < 4 * np.sqrt(variance / ess)
+    assert first.var() == pytest.approx(variance, abs=4 * np.sqrt(2 / ess))
+    # The other coordinate is the same under both, and is not spoilt.
+    other = corrected.flat[..., 1]
+    assert abs(other.mean()) < 4 / np.sqrt(float(az.ess(other)))
+    # Negative control: what is walked has another mean.
+    assert abs(walked.flat[..., 0].mean() - mean) > 0.3
+    assert walked.statistics["accepted"].all()
+
+    statistics = corrected.statistics
+    accepted = statistics["accepted"]
+    assert 0.5 < accepted.mean() < 0.95
+    stays = (corrected.flat[:, 1:] == corrected.flat[:, :-1]).all(axis=-1)
+    assert stays[~accepted[:, 1:]].all()
+    assert stays[accepted[:, 1:]].mean() < 0.1
+    # The log density that is reported is the exact one.
+    z = corrected.flat[0, -1]
+    assert statistics["lp"][0, -1] == pytest.approx(-float(skewed(shape)(z)), rel=1e-5)
+    assert (statistics["energy"] >= -statistics["lp"] - 1e-9).all()
 
 
 def test_the_seed_decides_the_draws() -> None:
