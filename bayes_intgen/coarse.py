@@ -16,28 +16,28 @@ from numpy.typing import NDArray
 from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.condense import Condensed
+from bayes_intgen.conditional import Conditional
 
-# Share of its prior variance that the data may take from a coefficient that is left out,
-# anywhere that was looked: with less the exact density accepts more than nine draws in ten.
-LEAST_SHARE = 0.07
-# With fewer coefficients than this, or more than this share of them left, the second step and its
-# compilation cost what they save.
-LEAST_SIZE = 100
+# With fewer coefficients than this, or more than this share of them left, compiling for another
+# size and the second step cost what they save.
+LEAST_SIZE = 250
 MOST_KEPT = 0.9
-# How far each hyperparameter is moved: until the energy has risen by at least the one, and, if
-# that overshoots, at most the other. A normal one rises by 2 at two standard deviations.
-RISE = (2.0, 6.0)
+# Share of its prior variance that the data may take from a coefficient that is left out, at any
+# of the draws that are looked at: the boldest first.
+SHARES = (0.1, 0.05, 0.02)
+# Draws to choose by, and as many others to tell by whether the exact density would accept enough.
+DRAWS = 48
+LEAST_ACCEPTED = 0.9
 
 
-def coarse(posterior: Collapsed, mode: Array, covariance: Array) -> Collapsed | None:
+def coarse(posterior: Collapsed, draws: Array) -> Collapsed | None:
     """A smaller posterior that is close to the exact one, where there is one.
 
     Parameters
     ----------
     posterior : Collapsed
-    mode : ndarray, shape (D,)
-    covariance : ndarray, shape (D, D)
-        The posterior's, roughly.
+    draws : ndarray, shape (draw, D)
+        First draws of it.
 
     Returns
     -------
@@ -46,24 +46,32 @@ def coarse(posterior: Collapsed, mode: Array, covariance: Array) -> Collapsed | 
     """
     if posterior.size < LEAST_SIZE:
         return None
-    at_mode = posterior.given(posterior.sites(mode))
-    lowest = posterior.value(mode)
+    some = draws[np.linspace(0, len(draws) - 1, min(2 * DRAWS, len(draws))).astype(int)]
+    chosen_by, told_by = _at(posterior, some[::2]), some[1::2]
+    share = np.max([each.share for each in chosen_by], axis=0)
+    ratio = np.exp(np.mean([np.log(each.sd / each.noise_sd) for each in chosen_by], axis=0))
+    needed = _needed(posterior)
+    exact = _log_evidence(posterior, told_by)
+    for least in SHARES:
+        dropped = np.flatnonzero((share < least) & ~needed)
+        if posterior.size - len(dropped) > MOST_KEPT * posterior.size:
+            return None
+        smaller = without(posterior, dropped, ratio[dropped])
+        if expected_acceptance(exact - _log_evidence(smaller, told_by)) > LEAST_ACCEPTED:
+            return smaller
+    return None
 
-    def largest_share(i: int) -> Array:
-        along = covariance[i] / covariance[i, i]
-        points = [
-            mode + _far_out(posterior, mode, lowest, side * along, np.sqrt(covariance[i, i]))
-            for side in (-1, 1)
-        ]
-        shares = [posterior.given(posterior.sites(point)).share for point in points]
-        return np.asarray(np.max(shares, axis=0))
 
-    with ThreadPoolExecutor() as pool:
-        share = np.max([at_mode.share, *pool.map(largest_share, range(len(mode)))], axis=0)
-    dropped = np.flatnonzero((share < LEAST_SHARE) & ~_needed(posterior))
-    if len(dropped) < (1 - MOST_KEPT) * posterior.size:
-        return None
-    return without(posterior, dropped, at_mode.sd[dropped] / at_mode.noise_sd)
+def expected_acceptance(log_ratio: Array) -> float:
+    """How often a draw would be accepted whose density is known at others, on average.
+
+    Parameters
+    ----------
+    log_ratio : ndarray, shape (draw,)
+        Log of the exact density over the one that is walked, up to a constant.
+    """
+    change = np.subtract.outer(log_ratio, log_ratio)
+    return float(np.mean(np.exp(np.minimum(change, 0)), where=~np.eye(len(change), dtype=bool)))
 
 
 def without(posterior: Collapsed, dropped: NDArray[np.int_], ratio: Array) -> Collapsed:
@@ -82,23 +90,14 @@ def without(posterior: Collapsed, dropped: NDArray[np.int_], ratio: Array) -> Co
     return Collapsed(priors, condensed.sums, posterior.terms)
 
 
-def _far_out(posterior: Collapsed, mode: Array, lowest: float, along: Array, sd: float) -> Array:
-    """How far it is from the mode to where one hyperparameter is far out, shape (D,).
+def _at(posterior: Collapsed, draws: Array) -> list[Conditional]:
+    """The coefficients given each of several draws of the hyperparameters."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda draw: posterior.given(posterior.sites(draw)), draws))
 
-    The curvature at the mode knows nothing of long tails: the hyperparameter goes on, the others
-    following their conditional means, until the energy says that it is far out.
-    """
-    enough, most = RISE
-    distance = 2 * sd
-    for _ in range(6):
-        rise = posterior.value(mode + distance * along) - lowest
-        if rise > enough:
-            break
-        distance *= 1.5
-    while rise > most:
-        distance *= 0.8
-        rise = posterior.value(mode + distance * along) - lowest
-    return distance * along
+
+def _log_evidence(posterior: Collapsed, draws: Array) -> Array:
+    return np.array([each.log_evidence for each in _at(posterior, draws)])
 
 
 def _needed(posterior: Collapsed) -> NDArray[np.bool_]:

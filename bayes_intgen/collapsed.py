@@ -16,7 +16,7 @@ from bayes_intgen.gram import Sums
 from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.models import Model
 from bayes_intgen.models.base import collapsed
-from bayes_intgen.targets import Layout, Target
+from bayes_intgen.targets import Layout, Target, processor
 
 
 class Collapsed:
@@ -54,10 +54,11 @@ class Collapsed:
         """The same as a NumPyro program, as NUTS takes it.
 
         Padded to a multiple of 8 coefficients, so that fits of nearly equal size share what is
-        compiled.
+        compiled. On the processor: an accelerator would wait for the next step most of the time.
         """
         size = -(-self.size // 8) * 8
-        return Target(collapsed, (self.priors.padded(size), self.sums.padded(size)), self.layout)
+        arguments = self.priors.padded(size), self.sums.padded(size)
+        return Target(collapsed, arguments, self.layout, processor())
 
     def sites(self, flat: Array) -> dict[str, Array]:
         """Hyperparameters by name, shape (..., D) to (..., *shape of the site)."""

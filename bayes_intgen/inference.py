@@ -1,6 +1,6 @@
 """From data and a model to a posterior."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from os import PathLike
@@ -24,7 +24,7 @@ from bayes_intgen.passes import known_rows
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
-from bayes_intgen.sampling import Draws, Energy, nuts
+from bayes_intgen.sampling import Density, Draws, Energy, nuts
 from bayes_intgen.streamed import ReadInPasses, Rows
 from bayes_intgen.streams import generator
 from bayes_intgen.targets import Layout, Target
@@ -294,18 +294,15 @@ def _starts(mode: Array, covariance: Array, settings: Settings) -> Array:
 
 
 def _nuts(
-    target: Target,
-    energy: Energy,
+    density: Density,
     mode: Array,
     covariance: Array,
     settings: Settings,
     checkpoint: Checkpoint | None,
-    exact: Target | None = None,
+    cheaper: Callable[[Array], Density | None] | None = None,
 ) -> Draws:
     return nuts(
-        target.potential,
-        target.arguments,
-        energy,
+        density,
         _starts(mode, covariance, settings),
         covariance,
         warmup=settings.warmup,
@@ -313,9 +310,13 @@ def _nuts(
         seed=settings.seed,
         target_accept=settings.target_accept,
         progress=settings.progress,
-        exact=None if exact is None else (exact.potential, exact.arguments),
+        cheaper=cheaper,
         checkpoint=checkpoint,
     )
+
+
+def _density(target: Target, energy: Energy) -> Density:
+    return Density(target.potential, target.arguments, energy)
 
 
 class _Sampled(NamedTuple):
@@ -353,16 +354,13 @@ def _sample_collapsed(
     posterior = Collapsed.of(model, kept, condensed.sums)
     mode = posterior.mode(posterior.point(pilot.sites, pilot.posterior.terms), settings.progress)
     covariance = posterior.covariance(mode)
-    walked = coarse(posterior, mode, covariance) or posterior
-    sampled = _nuts(
-        walked.target,
-        walked.energy,
-        mode,
-        covariance,
-        settings,
-        checkpoint,
-        None if walked is posterior else posterior.target,
-    )
+
+    def cheaper(draws: Array) -> Density | None:
+        smaller = coarse(posterior, draws)
+        return None if smaller is None else _density(smaller.target, smaller.energy)
+
+    density = _density(posterior.target, posterior.energy)
+    sampled = _nuts(density, mode, covariance, settings, checkpoint, cheaper)
     sites = posterior.sites(sampled.flat)
 
     def of_chain(chain: int) -> Array:
@@ -413,7 +411,8 @@ def _sample_written_out(
     weights = layout.positions["weights"]
     covariance[np.ix_(weights, weights)] = spread / np.outer(sd, sd)
 
-    sampled = _nuts(target, target.energy, layout.flat(start), covariance, settings, checkpoint)
+    density = _density(target, target.energy)
+    sampled = _nuts(density, layout.flat(start), covariance, settings, checkpoint)
     sites = target.constrain(sampled.flat)
     sites.pop("weights")
     coefficients = sites.pop("coefficients")

@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -29,6 +29,26 @@ Energy = Callable[[Array], tuple[float, Array]]
 
 BLOCK = 25
 MAX_TREE_DEPTH = 10
+# With fewer draws accepted, an approximation costs more than it saves.
+LEAST_ACCEPTED = 0.8
+
+
+class Density(NamedTuple):
+    """A density over flat vectors of unconstrained sites.
+
+    Attributes
+    ----------
+    potential : Potential
+        Minus its logarithm, for NUTS to differentiate.
+    data : pytree of arrays
+        Argument of ``potential``.
+    energy : callable
+        The same with its gradient, by whatever means: for starting points alone.
+    """
+
+    potential: Potential
+    data: Any
+    energy: Energy
 
 
 class Draws(NamedTuple):
@@ -47,9 +67,7 @@ class Draws(NamedTuple):
 
 
 def nuts(
-    potential: Potential,
-    data: Any,
-    energy: Energy,
+    density: Density,
     starts: Array,
     inverse_mass: Array,
     *,
@@ -58,23 +76,19 @@ def nuts(
     seed: int,
     target_accept: float,
     progress: bool,
-    exact: tuple[Potential, Any] | None = None,
+    cheaper: Callable[[Array], Density | None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Draws:
     """Run one NUTS chain from each start; to be called in the caller's 64-bit scope.
 
-    Where ``exact`` is given, NUTS walks an approximation of it, and every draw that it makes is
-    accepted or refused so that the chain is the exact one's: NUTS is reversible under the
-    density that it walks, so a Metropolis step with the ratio of both densities does (delayed
-    acceptance; Christen and Fox 2005, section 2).
+    Where there is a cheaper density that is close to the one that is meant, NUTS walks that, and
+    every draw that it makes is accepted or refused so that the chain is the exact one's: NUTS is
+    reversible under the density that it walks, so a Metropolis step with the ratio of both
+    densities does (delayed acceptance; Christen and Fox 2005, section 2).
 
     Parameters
     ----------
-    potential : Potential
-    data : pytree of arrays
-        Argument of ``potential``.
-    energy : callable
-        The same energy with its gradient, by whatever means: for the starts alone.
+    density : Density
     starts : ndarray, shape (chain, D)
         Unconstrained starting points.
     inverse_mass : ndarray, shape (D, D)
@@ -88,8 +102,10 @@ def nuts(
     target_accept : float
     progress : bool
         Whether to show a progress bar.
-    exact : (Potential, pytree of arrays), optional
-        The density that is meant, where ``potential`` is close to it but cheaper, and its data.
+    cheaper : callable, optional
+        Gives a density to walk from the second half of the warmup on, or None, from draws of the
+        first half, shape (draw, D). If too few draws are accepted, the walk goes back to the
+        density that is meant after the warmup.
     checkpoint : Checkpoint, optional
         Keeps every block of iterations that is done, and has those of an earlier run.
 
@@ -110,22 +126,21 @@ def nuts(
         disable=not progress,
     )
 
-    meant, known = exact or (None, None)
-    kernel = _kernel(potential, meant, adapting, target_accept)
-    on_device = jax.tree.map(jnp.asarray, (data, known))
+    def walking(walked: Density) -> _Walk:
+        exact = None if walked is density else density
+        potential, data = (None, None) if exact is None else exact[:2]
+        kernel = _kernel(walked.potential, potential, adapting, target_accept)
+        return _Walk(kernel, walked, jax.tree.map(jnp.asarray, (walked.data, data)))
 
-    def begin(starts: Array, inverse_mass: Array, stage: int) -> list[HMCState]:
+    def begun(walk: _Walk, starts: Array, inverse_mass: Array, stage: int) -> list[HMCState]:
         return [
-            kernel.begin(
-                ParamInfo(start, *energy(start)),
-                inverse_mass,
-                jax.random.fold_in(key, stage),
-                on_device,
-            )
+            walk.begin(start, inverse_mass, jax.random.fold_in(key, stage))
             for start, key in zip(starts, keys, strict=True)
         ]
 
-    def run(chain: int, stage: str, state: HMCState, iterations: int) -> tuple[HMCState, Collected]:
+    def run(
+        walk: _Walk, stage: str, chain: int, state: HMCState, iterations: int
+    ) -> tuple[HMCState, Collected]:
         pieces: list[Collected] = []
         # Settings of JAX are those of a thread.
         with jax.enable_x64(True):
@@ -134,12 +149,12 @@ def nuts(
                 state, earlier = found
                 pieces.append(earlier)
                 bar.update(len(earlier["flat"]))
-            begun = sum(len(piece["flat"]) for piece in pieces)
-            for done in range(begun, iterations, block):
+            already = sum(len(piece["flat"]) for piece in pieces)
+            for done in range(already, iterations, block):
                 if stopped.is_set():
                     break
                 count = min(block, iterations - done)
-                state, piece = kernel.advance(state, on_device, count)
+                state, piece = walk.advance(state, count)
                 pieces.append(jax.tree.map(np.asarray, piece))
                 if checkpoint is not None:
                     pieces = [_concatenated(pieces)]
@@ -148,15 +163,15 @@ def nuts(
         return state, _concatenated(pieces)
 
     def run_all(
-        stage: str, states: list[HMCState], iterations: int
+        walk: _Walk, stage: str, states: list[HMCState], iterations: int
     ) -> tuple[list[HMCState], Collected]:
         # NumPyro's kernel keeps what it traces in closures: it is traced by one thread alone.
         for count in {min(block, iterations), iterations % block} - {0}:
-            kernel.compile(states[0], on_device, count)
+            walk.compile(states[0], count)
         with ThreadPoolExecutor(workers) as pool:
             try:
-                every = range(chains), [stage] * chains, states, [iterations] * chains
-                results = list(pool.map(run, *every))
+                every = range(chains), states, [iterations] * chains
+                results = list(pool.map(partial(run, walk, stage), *every))
             except BaseException:
                 # An interrupt must not wait for chains to run to their end.
                 stopped.set()
@@ -165,11 +180,19 @@ def nuts(
         return list(ended), {name: np.stack([c[name] for c in collected]) for name in collected[0]}
 
     with bar:
-        _, first = run_all("steps", begin(starts, inverse_mass, 0), adapting)
+        meant = walking(density)
+        _, first = run_all(meant, "steps", begun(meant, starts, inverse_mass, 0), adapting)
         flat = first["flat"]
-        pooled = _pooled_covariance(flat[:, adapting // 3 :], inverse_mass)
-        states, _ = run_all("covariance", begin(flat[:, -1], pooled, 1), warmup - adapting)
-        _, collected = run_all("draws", _in_step(states), draws)
+        learned = flat[:, adapting // 3 :].reshape(-1, flat.shape[-1])
+        found = None if cheaper is None else cheaper(learned)
+        walk = meant if found is None else walking(found)
+        pooled = _pooled_covariance(learned, inverse_mass)
+        states = begun(walk, flat[:, -1], pooled, 1)
+        states, second = run_all(walk, "covariance", states, warmup - adapting)
+        states = _in_step(states)
+        if second["accepted"].mean() < LEAST_ACCEPTED:
+            walk, states = meant, [meant.joined(state) for state in states]
+        _, collected = run_all(walk, "draws", states, draws)
 
     flat = collected.pop("flat")
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)
@@ -304,12 +327,35 @@ def _kernel(
     return _Kernel(potential, exact, adapting, target_accept)
 
 
-def _pooled_covariance(flat: Array, first: Array) -> Array:
-    """Covariance of draws (chain, draw, D), drawn towards a first estimate of it.
+class _Walk(NamedTuple):
+    """A kernel with the density that it walks, and the data of that and of the exact one."""
+
+    kernel: _Kernel
+    density: Density
+    data: Any
+
+    def begin(self, start: Array, inverse_mass: Array, key: jax.Array) -> HMCState:
+        at = ParamInfo(start, *self.density.energy(start))
+        state: HMCState = self.kernel.begin(at, inverse_mass, key, self.data)
+        return state
+
+    def joined(self, state: HMCState) -> HMCState:
+        """The state of a chain that walked another density, as one of this."""
+        value, gradient = self.density.energy(np.asarray(state.z))
+        return state._replace(potential_energy=jnp.asarray(value), z_grad=jnp.asarray(gradient))
+
+    def compile(self, state: HMCState, count: int) -> None:
+        self.kernel.compile(state, self.data, count)
+
+    def advance(self, state: HMCState, count: int) -> tuple[HMCState, dict[str, jax.Array]]:
+        return self.kernel.advance(state, self.data, count)
+
+
+def _pooled_covariance(draws: Array, first: Array) -> Array:
+    """Covariance of draws (draw, D), drawn towards a first estimate of it.
 
     The first estimate counts as much as two draws a dimension: as few draws as there are
     dimensions would otherwise give a covariance that is singular or nearly so.
     """
-    draws = flat.reshape(-1, flat.shape[-1])
     trust = len(draws) / (len(draws) + 2 * draws.shape[1])
     return np.asarray(trust * np.cov(draws, rowvar=False) + (1 - trust) * first)

@@ -70,11 +70,20 @@ class Target:
         What it is called with.
     layout : Layout
         Of every latent site.
+    device : jax.Device, optional
+        Where its arguments are kept, and all that is computed from them therefore runs; where JAX
+        runs by default if not given.
     """
 
-    def __init__(self, program: Program, arguments: tuple[Any, ...], layout: Layout) -> None:
+    def __init__(
+        self,
+        program: Program,
+        arguments: tuple[Any, ...],
+        layout: Layout,
+        device: jax.Device | None = None,
+    ) -> None:
         self.program = program
-        self.arguments = jax.tree.map(jnp.asarray, arguments)
+        self.arguments = jax.device_put(jax.tree.map(np.asarray, arguments), device)
         self.layout = layout
         self.potential = _potential(program, layout)
 
@@ -89,6 +98,14 @@ class Target:
         points = jnp.asarray(flat.reshape(-1, flat.shape[-1]))
         sites = _constrain(self.program, self.layout, self.arguments, points)
         return {name: np.asarray(v).reshape((*lead, *v.shape[1:])) for name, v in sites.items()}
+
+
+def processor() -> jax.Device | None:
+    """The first processor that JAX may use; None where it was told to use none."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return None
 
 
 @lru_cache(maxsize=64)

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -85,3 +89,40 @@ def test_the_same_shapes_compile_once() -> None:
     other.energy(np.zeros(3))
     assert len(calls) > traced
     assert jnp.isfinite(one)
+
+
+IN_ANOTHER_PROCESS = """
+import jax
+import numpy as np
+
+import bayes_intgen as bi
+from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.noise import ConstantSpread
+from bayes_intgen.passes import sums_over
+from bayes_intgen.simulators import Linear
+
+first, other = jax.devices()
+data = Linear.random(2, seed=0).dataset(60, seed=0)
+model = bi.models.additive("linear")
+settings = {"draws": 20, "warmup": 20, "chains": 2, "progress": False}
+
+
+def drawn():
+    return bi.fit(data, model, **settings).joint_effect([[0.1, 0.2]]).to_numpy()
+
+
+expected = drawn()
+with jax.default_device(other):
+    assert jax.numpy.zeros(1).devices() == {other}
+    terms = model.decompose(data)
+    posterior = Collapsed.of(model, terms, sums_over(data, terms, ConstantSpread(), False))
+    for leaf in jax.tree.leaves(posterior.target.arguments):
+        assert leaf.devices() == {first}, leaf
+    np.testing.assert_array_equal(drawn(), expected)
+"""
+
+
+def test_sampling_stays_on_the_processor_where_jax_prefers_another_device() -> None:
+    # Two devices made of one processor stand for a processor and an accelerator.
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    subprocess.run([sys.executable, "-c", IN_ANOTHER_PROCESS], check=True, env=os.environ | flags)
