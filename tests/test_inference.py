@@ -8,8 +8,10 @@ import xarray as xr
 from scipy.stats import norm
 
 import bayes_intgen as bi
+import bayes_intgen.coarse
 import bayes_intgen.inference
 import bayes_intgen.pilot
+import bayes_intgen.sampling
 
 from conftest import confounded_rows, confounding_bias, joint_truth
 
@@ -97,6 +99,29 @@ def test_both_evaluations_of_a_model_have_the_same_posterior(prior, graph) -> No
     assert distance(one, other) < limit
     # Negative control: another prior mean is seen.
     assert distance(one, quantities(elsewhere)) > limit
+
+
+@pytest.mark.slow
+def test_a_bold_approximation_that_is_walked_leaves_the_posterior_what_it_was(monkeypatch) -> None:
+    data = confounded_rows(100, seed=3)
+
+    def fitted(seed: int) -> bi.Posterior:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bi.SamplingWarning)
+            return bi.fit(data, draws=1500, warmup=400, seed=seed, progress=False)
+
+    exact = fitted(0)
+    assert exact.tree["sample_stats"]["accepted"].all()
+    monkeypatch.setattr(bayes_intgen.coarse, "LEAST_SIZE", 10)
+    monkeypatch.setattr(bayes_intgen.coarse, "SHARES", (0.5,))
+    monkeypatch.setattr(bayes_intgen.coarse, "LEAST_ACCEPTED", 0.0)
+    monkeypatch.setattr(bayes_intgen.sampling, "LEAST_ACCEPTED", 0.0)
+    walked = fitted(1)
+    # So bold that what is walked is another posterior.
+    assert 0.3 < walked.tree["sample_stats"]["accepted"].mean() < 0.95
+    one, other = quantities(exact), quantities(walked)
+    count = sum(2 * v.size // 6000 for v in one.data_vars.values())
+    assert distance(one, other) < float(-norm.ppf(0.0005 / count))
 
 
 def test_student_t_noise_shrugs_off_outliers() -> None:
