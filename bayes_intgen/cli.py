@@ -139,7 +139,10 @@ def fit(
     ] = "gaussian",
     seed: Annotated[int, Parameter(help="The same seed gives the same fit.", group=sampling)] = 0,
     chains: Annotated[int, Parameter(help="Number of chains.", group=sampling)] = 4,
-    draws: Annotated[int, Parameter(help="Draws kept of each chain.", group=sampling)] = 500,
+    draws: Annotated[
+        int | None,
+        Parameter(help="Draws kept of each chain; by default as many as it takes.", group=sampling),
+    ] = None,
     warmup: Annotated[
         int, Parameter(help="Iterations that only adapt the sampler.", group=sampling)
     ] = 150,

@@ -90,6 +90,28 @@ def convergence(tree: xr.DataTree, effect: xr.DataArray) -> Convergence:
     return Convergence(names, scale_reduction, np.minimum(bulk, tail))
 
 
+def shortage(draws: Array) -> float:
+    """How many times as many draws it takes until there are enough and the chains agree.
+
+    Going by these draws: one or less where there is no more to wait for, infinite where they
+    cannot tell.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (chain, draw, quantity)
+    """
+    from arviz_stats import ess, rhat
+
+    quantities = xr.Dataset({"draws": (("chain", "draw", "quantity"), draws)})
+    effective = [ess(quantities, method=method)["draws"] for method in ("bulk", "tail")]
+    short = ESS_LIMIT / float(np.min(effective))
+    if len(draws) > 1:
+        # What R-hat exceeds one by falls as the number of draws grows.
+        excess = float(np.max(rhat(quantities)["draws"].to_numpy())) - 1
+        short = max(short, excess / (RHAT_LIMIT - 1))
+    return short if np.isfinite(short) else np.inf
+
+
 def _quantities(tree: xr.DataTree, effect: xr.DataArray) -> xr.Dataset:
     # Values of the actions along the points are coordinates that could share a name.
     bare = effect.drop_vars([name for name in effect.coords if name not in effect.dims])

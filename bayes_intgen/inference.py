@@ -40,7 +40,7 @@ class Settings(NamedTuple):
 
     seed: int
     chains: int
-    draws: int
+    draws: int | None
     warmup: int
     target_accept: float
     collapse: bool
@@ -54,7 +54,7 @@ def fit(
     *,
     seed: int = 0,
     chains: int = 4,
-    draws: int = 500,
+    draws: int | None = None,
     warmup: int = 150,
     target_accept: float = 0.8,
     collapse: bool | None = None,
@@ -76,8 +76,14 @@ def fit(
         By default ``additive()``: Gaussian processes, unknown graph.
     seed : int
         The same seed gives the same draws.
-    chains, draws, warmup : int
-        Number of chains, and iterations of each that are kept and that only adapt.
+    chains : int
+        Number of chains.
+    draws : int, optional
+        Iterations of each chain that are kept. By default as many as it takes until every
+        hyperparameter has 400 effective draws, in the bulk and in the tails, and an R-hat of at
+        most 1.01: 200 to 2,000.
+    warmup : int
+        Iterations of each chain before those, which only adapt.
     target_accept : float
         Acceptance probability to which the step size adapts; nearer to one takes smaller
         steps, which mends divergences.
@@ -162,7 +168,7 @@ def fit_decomposed(
     *,
     seed: int = 0,
     chains: int = 4,
-    draws: int = 500,
+    draws: int | None = None,
     warmup: int = 150,
     target_accept: float = 0.8,
     collapse: bool | None = None,
@@ -177,6 +183,8 @@ def fit_decomposed(
         ("warmup", warmup, 10),
         ("seed", seed, 0),
     ):
+        if name == "draws" and value is None:
+            continue
         if not isinstance(value, Integral) or value < least:
             raise ModelError(f"{name} must be a whole number of at least {least}, not {value!r}")
     if not 0 < target_accept < 1:
@@ -193,7 +201,7 @@ def fit_decomposed(
     settings = Settings(
         int(seed),
         int(chains),
-        int(draws),
+        None if draws is None else int(draws),
         int(warmup),
         float(target_accept),
         bool(collapse),
@@ -214,6 +222,7 @@ def fit_decomposed(
         terms = pilot.posterior.terms
         sample = _sample_collapsed if collapse else _sample_written_out
         sampled = sample(data, model, terms, pilot, settings, kept or None)
+    count = sampled.coefficients.shape[1]
     return Posterior(
         assemble(
             data,
@@ -223,19 +232,19 @@ def fit_decomposed(
             sampled.sites,
             sampled.coefficients,
             sampled.statistics,
-            noise=_noise(pilot, settings),
+            noise=_noise(pilot, settings, count),
             fixed_scales=sampled.fixed,
-            settings=settings._asdict(),
+            settings=settings._replace(draws=count)._asdict(),
         )
     )
 
 
-def _noise(pilot: Pilot, settings: Settings) -> dict[str, Array]:
+def _noise(pilot: Pilot, settings: Settings, draws: int) -> dict[str, Array]:
     """Quantiles of the noise's shape, and draws of its variance function."""
     if pilot.estimate is None:
         return {"quantile": pilot.shape}
     rng = generator(settings.seed, "noise")
-    deviations = pilot.estimate.draw((settings.chains, settings.draws), rng)
+    deviations = pilot.estimate.draw((settings.chains, draws), rng)
     return {"quantile": pilot.shape, "deviation": deviations}
 
 

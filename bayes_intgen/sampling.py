@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
 from bayes_intgen.checkpoint import Checkpoint, Collected
+from bayes_intgen.diagnostics import shortage
 from bayes_intgen.targets import Potential
 
 Energy = Callable[[Array], tuple[float, Array]]
@@ -31,6 +32,8 @@ BLOCK = 25
 MAX_TREE_DEPTH = 10
 # With fewer draws accepted, an approximation costs more than it saves.
 LEAST_ACCEPTED = 0.8
+# Draws of each chain, where it is for them to say how many are enough.
+FEWEST_DRAWS, MOST_DRAWS = 200, 2000
 
 
 class Density(NamedTuple):
@@ -72,7 +75,7 @@ def nuts(
     inverse_mass: Array,
     *,
     warmup: int,
-    draws: int,
+    draws: int | None,
     seed: int,
     target_accept: float,
     progress: bool,
@@ -93,11 +96,14 @@ def nuts(
         Unconstrained starting points.
     inverse_mass : ndarray, shape (D, D)
         First estimate of the posterior covariance.
-    warmup, draws : int
-        Iterations to adapt and to keep, per chain. In the first half of the warmup the
-        step size adapts to the given covariance; what all chains saw then improves the
-        covariance, and in the second half the step size adapts to that. All chains then take
-        the geometric mean of the steps that they have found.
+    warmup : int
+        Iterations to adapt, per chain. In the first half of the warmup the step size adapts to
+        the given covariance; what all chains saw then improves the covariance, and in the second
+        half the step size adapts to that. All chains then take the geometric mean of the steps
+        that they have found.
+    draws : int or None
+        Iterations to keep, per chain. None for as many as it takes until the chains agree and
+        have enough effective draws of every site: ``FEWEST_DRAWS`` to ``MOST_DRAWS``.
     seed : int
     target_accept : float
     progress : bool
@@ -117,10 +123,11 @@ def nuts(
     workers = min(chains, os.cpu_count() or 1)
     keys = jax.random.split(jax.random.key(seed), chains)
     adapting = warmup // 2
-    block = _block(adapting, warmup - adapting, draws)
+    first_draws = FEWEST_DRAWS if draws is None else draws
+    block = _block(adapting, warmup - adapting, first_draws)
     stopped = Event()
     bar = tqdm(
-        total=chains * (warmup + draws),
+        total=chains * (warmup + first_draws),
         desc=f"NUTS, {chains} chains",
         unit="it",
         disable=not progress,
@@ -192,7 +199,12 @@ def nuts(
         states = _in_step(states)
         if second["accepted"].mean() < LEAST_ACCEPTED:
             walk, states = meant, [meant.joined(state) for state in states]
-        _, collected = run_all(walk, "draws", states, draws)
+        states, collected = run_all(walk, "draws", states, first_draws)
+        while draws is None and (more := _more(collected["flat"], block)):
+            bar.total += chains * more
+            done = collected["flat"].shape[1]
+            states, further = run_all(walk, f"draws{done}", states, more)
+            collected = _concatenated([collected, further], axis=1)
 
     flat = collected.pop("flat")
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)
@@ -200,8 +212,19 @@ def nuts(
     return Draws(flat, collected)
 
 
-def _concatenated(pieces: list[Collected]) -> Collected:
-    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+def _concatenated(pieces: list[Collected], axis: int = 0) -> Collected:
+    return {name: np.concatenate([piece[name] for piece in pieces], axis) for name in pieces[0]}
+
+
+def _more(flat: Array, block: int) -> int:
+    """How many more draws of each chain to make after these (chain, draw, D): whole blocks."""
+    done = flat.shape[1]
+    short = shortage(flat)
+    if short <= 1:
+        return 0
+    # Both are estimates: a little more than they say, but never so many that most may be in vain.
+    blocks = math.ceil((min(1.1 * short, 2) - 1) * done / block)
+    return int(max(min(blocks * block, MOST_DRAWS - done), 0))
 
 
 def _block(*stages: int) -> int:

@@ -38,6 +38,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
     model : Model, optional
         In place of ``additive(prior, graph)``.
     chains, draws, warmup : int
+        As of :func:`bayes_intgen.fit`.
     random_state : int or None
         The seed; None for 0, so that the same fit gives the same draws.
 
@@ -64,8 +65,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         *,
         model: Model | None = None,
         chains: int = 4,
-        draws: int = 500,
-        warmup: int = 300,
+        draws: int | None = None,
+        warmup: int = 150,
         random_state: int | None = None,
     ) -> None:
         self.prior = prior

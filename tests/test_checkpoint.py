@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.serialise import loads
 
 from conftest import confounded_rows
 
@@ -47,6 +48,19 @@ def test_chains_go_on_from_any_block(data, tmp_path) -> None:
     np.testing.assert_array_equal(fitted(data, folder).joint_effect(POINTS), whole)
     # Negative control: other random keys give other draws.
     assert not np.isclose(fitted(data, seed=1).joint_effect(POINTS), whole).any()
+
+
+def test_a_fit_that_is_long_enough_by_itself_goes_on_likewise(data, tmp_path) -> None:
+    folder = tmp_path / "run"
+    whole = fitted(data, folder, draws=None)
+    stages = sorted(file.name for file in folder.glob("draws*-0.npz"))
+    assert len(stages) > 1
+    (folder / stages[-1]).unlink()
+    again = fitted(data, folder, draws=None)
+    np.testing.assert_array_equal(again.joint_effect(POINTS), whole.joint_effect(POINTS))
+    assert (
+        again.tree["posterior"].sizes["draw"] == loads(again.tree.attrs["settings"])["draws"] > 200
+    )
 
 
 @pytest.mark.parametrize(

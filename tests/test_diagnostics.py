@@ -1,11 +1,12 @@
 import warnings
 
+import arviz as az
 import numpy as np
 import pytest
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.diagnostics import problems, warn_of_problems
+from bayes_intgen.diagnostics import ESS_LIMIT, problems, shortage, warn_of_problems
 
 CHAINS, DRAWS = 4, 500
 
@@ -80,3 +81,24 @@ def test_draws_that_are_not_finite_are_reported_first() -> None:
     tree, effect = fit_with(stuck=0.9)
     effect[0, 0, 0] = np.nan
     assert problems(tree, effect)[0].startswith("draws of joint_effect are not all finite")
+
+
+def test_the_shortage_of_draws_is_that_of_the_worst_quantity() -> None:
+    for fault in (
+        {},
+        {"stuck": 0.4},
+        {"stuck": 0.7},
+        {"stuck": 0.95},
+        {"shift": 0.1},
+        {"shift": 1.0},
+    ):
+        tree, effect = fit_with(**fault)
+        draws = tree["posterior"]["scale"].to_numpy()
+        assert (shortage(draws) <= 1) == (problems(tree, effect) == [])
+    scale = fit_with(stuck=0.8)[0]["posterior"]["scale"]
+    one, stuck = scale.isel(chain=[0]), scale.to_numpy()
+    ess = [float(az.ess(one, method=method).min()) for method in ("bulk", "tail")]
+    assert shortage(stuck[:1]) == pytest.approx(ESS_LIMIT / min(ess))
+    assert shortage(fit_with(shift=1.0)[0]["posterior"]["scale"].to_numpy()) > 5
+    stuck[0, 0, 0] = np.nan
+    assert shortage(stuck) == np.inf

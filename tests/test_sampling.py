@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from jax.scipy.stats import norm
 
-from bayes_intgen.sampling import Density, _block, nuts
+from bayes_intgen.diagnostics import shortage
+from bayes_intgen.sampling import FEWEST_DRAWS, MOST_DRAWS, Density, _block, _more, nuts
 
 CHAINS, DRAWS = 4, 400
 
@@ -19,7 +20,9 @@ def normal_density(covariance: np.ndarray) -> Density:
     return Density(normal, precision, lambda z: (float(0.5 * z @ precision @ z), precision @ z))
 
 
-def sample(density: np.ndarray | Density, guess: np.ndarray, seed: int = 0, cheaper=None):
+def sample(
+    density: np.ndarray | Density, guess: np.ndarray, seed: int = 0, draws=DRAWS, cheaper=None
+):
     size = len(guess)
     with jax.enable_x64(True):
         return nuts(
@@ -27,7 +30,7 @@ def sample(density: np.ndarray | Density, guess: np.ndarray, seed: int = 0, chea
             np.random.default_rng(seed).normal(size=(CHAINS, size)),
             guess,
             warmup=200,
-            draws=DRAWS,
+            draws=draws,
             seed=seed,
             target_accept=0.8,
             progress=False,
@@ -150,3 +153,40 @@ def test_stages_are_made_of_whole_blocks_where_they_can_be() -> None:
     assert _block(10, 10, 20) == 10
     assert _block(50, 50, 60) == 10
     assert _block(75, 75, 499) == 25
+
+
+# Heavy tails, which NUTS leaves seldom: its effective draws are a small share of its draws.
+def cauchy(degrees):
+    return lambda z: 0.5 * (degrees + 1) * jnp.sum(jnp.log1p(z**2 / degrees))
+
+
+HEAVY = Density(
+    cauchy,
+    jnp.asarray(2.0),
+    lambda z: tuple(map(np.asarray, jax.value_and_grad(cauchy(2.0))(jnp.asarray(z)))),
+)
+
+
+def test_by_default_there_are_as_many_draws_as_it_takes() -> None:
+    easy, hard = sample(np.eye(2), np.eye(2), draws=None), sample(HEAVY, np.eye(3), draws=None)
+    assert FEWEST_DRAWS <= easy.flat.shape[1] < hard.flat.shape[1] <= MOST_DRAWS
+    for draws in (easy, hard):
+        assert shortage(draws.flat) <= 1
+        assert all(len(v[0]) == draws.flat.shape[1] for v in draws.statistics.values())
+    # The first draws of the hard one are too few, and its last are those of a fixed number.
+    assert shortage(hard.flat[:, :FEWEST_DRAWS]) > 1
+    fixed = sample(HEAVY, np.eye(3), draws=hard.flat.shape[1])
+    np.testing.assert_allclose(hard.flat, fixed.flat, rtol=1e-12)
+    np.testing.assert_array_equal(hard.statistics["n_steps"], fixed.statistics["n_steps"])
+
+
+def test_more_draws_are_whole_blocks_and_come_to_an_end() -> None:
+    rng = np.random.default_rng(0)
+    assert _more(rng.normal(size=(CHAINS, 300, 2)), 25) == 0
+    few = rng.normal(size=(CHAINS, 80, 2))
+    # 320 independent draws are short of 400 effective ones.
+    assert _more(few, 20) in (20, 40, 60, 80)
+    apart = rng.normal(size=(CHAINS, MOST_DRAWS, 2)) + np.arange(CHAINS)[:, None, None]
+    assert _more(apart[:, :300], 25) == 300
+    assert _more(apart[:, : MOST_DRAWS - 10], 25) == 10
+    assert _more(apart, 25) == 0
