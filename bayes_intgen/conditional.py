@@ -12,7 +12,8 @@ from typing import Self
 
 import numpy as np
 from jax.typing import ArrayLike
-from scipy.linalg.lapack import dpotrf, dpotri, dtrtrs
+from numpy.typing import DTypeLike
+from scipy.linalg.lapack import dpotri, dtrtrs, get_lapack_funcs
 
 from bayes_intgen.bases import Array
 from bayes_intgen.gram import Sums
@@ -46,8 +47,19 @@ class Conditional:
     log_evidence: float
 
     @classmethod
-    def of(cls, sums: Sums, prior_mean: ArrayLike, log_sd: ArrayLike, noise_sd: float) -> Self:
-        """From sums over rows, the coefficients' prior and the noise's standard deviation."""
+    def of(
+        cls,
+        sums: Sums,
+        prior_mean: ArrayLike,
+        log_sd: ArrayLike,
+        noise_sd: float,
+        dtype: DTypeLike = np.float64,
+    ) -> Self:
+        """From sums over rows, the coefficients' prior and the noise's standard deviation.
+
+        A is factorised in ``dtype``: single precision is for comparison.
+        """
+        potrf, trtrs = get_lapack_funcs(("potrf", "trtrs"), dtype=dtype)
         mean, sd = np.asarray(prior_mean), np.exp(np.asarray(log_sd))
         xx, xy, yy = (np.asarray(part) for part in (sums.xx, sums.xy, sums.yy))
         shift = xx @ mean
@@ -65,11 +77,13 @@ class Conditional:
             squares += float(residual @ residual)
             log_scale += len(residual) * np.log(2 * np.pi) + 2 * float(np.sum(sums.known.log_sd))
         matrix[np.diag_indices_from(matrix)] += 1
-        factor, _ = dpotrf(matrix, lower=True, clean=True)
-        half, _ = dtrtrs(factor, sd * information, lower=True)
-        step, _ = dtrtrs(factor, half, lower=True, trans=1)
-        log_det = 2 * float(np.sum(np.log(np.diag(factor))))
-        log_evidence = -0.5 * (squares - float(half @ half) + log_det + log_scale)
+        factor, _ = potrf(matrix, lower=True, clean=True)
+        half, _ = trtrs(factor, sd * information, lower=True)
+        step, _ = trtrs(factor, half, lower=True, trans=1)
+        log_det = 2 * float(np.sum(np.log(np.diag(factor)), dtype=np.float64))
+        # An error of the step counts by its square alone.
+        explained = float(2 * step @ (sd * information) - step @ (matrix @ step))
+        log_evidence = -0.5 * (squares - explained + log_det + log_scale)
         return cls(sums, noise_sd, sd, mean, step, factor, log_evidence)
 
     @property

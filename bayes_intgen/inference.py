@@ -365,8 +365,8 @@ def _sample_collapsed(
     covariance = posterior.covariance(mode)
 
     def cheaper(draws: Array) -> Density | None:
-        smaller = coarse(posterior, draws)
-        return None if smaller is None else _density(smaller.target, smaller.energy)
+        found = coarse(posterior, draws)
+        return None if found is None else _density(found.target, found.posterior.energy)
 
     density = _density(posterior.target, posterior.energy)
     sampled = _nuts(density, mode, covariance, settings, checkpoint, cheaper)

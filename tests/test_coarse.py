@@ -1,9 +1,12 @@
+import warnings
+
+import jax
 import numpy as np
 import pytest
 
 import bayes_intgen as bi
 from bayes_intgen import coarse as module
-from bayes_intgen.coarse import coarse, expected_acceptance, without
+from bayes_intgen.coarse import Coarse, coarse, expected_acceptance, without
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.noise import ConstantSpread
 from bayes_intgen.passes import sums_over
@@ -45,8 +48,10 @@ def acceptance(exact: Collapsed, other: Collapsed, draws: np.ndarray) -> float:
 
 def test_the_exact_density_accepts_what_the_smaller_one_gives(found) -> None:
     posterior, draws = found
-    smaller = coarse(posterior, draws[:100])
-    assert smaller is not None
+    found = coarse(posterior, draws[:100])
+    assert found is not None
+    assert found.in_single
+    smaller = found.posterior
     assert smaller.size < 0.9 * posterior.size
     assert smaller.layout == posterior.layout
     assert acceptance(posterior, smaller, draws[100:]) > 0.85
@@ -65,7 +70,37 @@ def test_the_exact_density_accepts_what_the_smaller_one_gives(found) -> None:
 def test_where_the_exact_density_would_not_accept_nothing_is_left_out(found, monkeypatch) -> None:
     posterior, draws = found
     monkeypatch.setattr(module, "SHARES", (0.9,))
-    assert coarse(posterior, draws) is None
+    assert coarse(posterior, draws) == Coarse(posterior, in_single=True)
+
+
+def test_what_is_walked_is_close_to_the_exact_density_where_it_says_so(found) -> None:
+    posterior, draws = found
+    with jax.enable_x64(True):
+        exact, single = (
+            np.array([target.energy(draw) for draw in draws[:20]], dtype=object)
+            for target in (posterior.target, Coarse(posterior, in_single=True).target)
+        )
+    difference = (exact[:, 0] - single[:, 0]).astype(float)
+    # Not the same, and near enough that nearly every draw is accepted.
+    assert 0 < np.abs(difference).max() < 0.05
+    for one, other in zip(exact[:, 1], single[:, 1], strict=True):
+        np.testing.assert_allclose(other, one, atol=0.05)
+    given = [posterior.given(posterior.sites(draw), np.float32) for draw in draws[:20]]
+    rounded = np.array([g.log_evidence for g in given])
+    evidence = np.array([posterior.given(posterior.sites(d)).log_evidence for d in draws[:20]])
+    assert 0 < np.abs(rounded - evidence).max() < 0.05
+
+
+def test_single_precision_is_not_taken_where_it_fails(data, found) -> None:
+    # As of rows by the billion: what the data know exceeds what seven digits can hold.
+    posterior, draws = found
+    sums = posterior.sums
+    many = sums._replace(rows=1e9 * sums.rows, xx=1e9 * sums.xx, xy=1e9 * sums.xy, yy=1e9 * sums.yy)
+    precise = Collapsed(posterior.priors, many, posterior.terms)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        chosen = coarse(precise, draws)
+    assert chosen is None or not chosen.in_single
 
 
 def test_integrating_out_loses_nothing_where_the_scales_are_those(found) -> None:
@@ -87,10 +122,10 @@ def test_what_lift_tests_depend_on_stays(data, found) -> None:
     posterior, draws = found
     lifted = collapsed(data.add_lift_test("a1", -0.5, 0.4, effect=0.9, se=0.05))
     known = np.any(lifted.sums.known.matrix != 0, axis=0)
-    smaller = coarse(lifted, draws)
+    smaller = coarse(lifted, draws).posterior
     assert np.any(smaller.sums.known.matrix != 0, axis=0).sum() == known.sum() > 0
     # Without the test some of these coefficients are left out.
-    assert coarse(posterior, draws).size < smaller.size < lifted.size
+    assert coarse(posterior, draws).posterior.size < smaller.size < lifted.size
 
 
 def test_a_small_posterior_is_left_alone(found, monkeypatch) -> None:
