@@ -10,6 +10,7 @@ one: delayed acceptance (Christen and Fox, "Markov chain Monte Carlo using an ap
 2005).
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -71,27 +72,45 @@ def coarse(posterior: Collapsed, draws: Array) -> Coarse | None:
     if posterior.size < LEAST_SIZE:
         return None
     some = draws[np.linspace(0, len(draws) - 1, min(2 * DRAWS, len(draws))).astype(int)]
-    chosen_by, told_by = _at(posterior, some[::2]), some[1::2]
-    share = np.max([each.share for each in chosen_by], axis=0)
-    ratio = np.exp(np.mean([np.log(each.sd / each.noise_sd) for each in chosen_by], axis=0))
+    chosen_by, told_by = some[::2], some[1::2]
+    share = np.max(_of_each(posterior, chosen_by, lambda given: given.share), axis=0)
+    log_ratio = _of_each(posterior, chosen_by, lambda given: np.log(given.sd / given.noise_sd))
+    ratio = np.exp(np.mean(log_ratio, axis=0))
     needed = _needed(posterior)
     exact = _log_evidence(posterior, told_by, np.float64)
-
-    def is_close(found: Coarse) -> bool:
-        dtype = np.float32 if found.in_single else np.float64
-        close = _log_evidence(found.posterior, told_by, dtype)
-        return expected_acceptance(exact - close) > LEAST_ACCEPTED
-
     for least in SHARES:
         dropped = np.flatnonzero((share < least) & ~needed)
         if posterior.size - len(dropped) > MOST_KEPT * posterior.size:
             break
         smaller = without(posterior, dropped, ratio[dropped])
         for found in (Coarse(smaller, in_single=True), Coarse(smaller, in_single=False)):
-            if is_close(found):
+            if _is_close(found, told_by, exact):
                 return found
     same = Coarse(posterior, in_single=True)
-    return same if is_close(same) else None
+    return same if _is_close(same, told_by, exact) else None
+
+
+def rounded(posterior: Collapsed, points: Array) -> Coarse | None:
+    """The posterior in single precision, where that saves time and is close to the exact one.
+
+    Parameters
+    ----------
+    posterior : Collapsed
+    points : ndarray, shape (point, D)
+        Scattered as its draws are expected to be.
+    """
+    same = Coarse(posterior, in_single=True)
+    if posterior.size < LEAST_SIZE:
+        return None
+    exact = _log_evidence(posterior, points, np.float64)
+    return same if _is_close(same, points, exact) else None
+
+
+def _is_close(found: Coarse, draws: Array, exact: Array) -> bool:
+    """Whether the exact density, of which the logarithm is known, would accept most draws."""
+    dtype = np.float32 if found.in_single else np.float64
+    close = _log_evidence(found.posterior, draws, dtype)
+    return expected_acceptance(exact - close) > LEAST_ACCEPTED
 
 
 def expected_acceptance(log_ratio: Array) -> float:
@@ -122,21 +141,19 @@ def without(posterior: Collapsed, dropped: NDArray[np.int_], ratio: Array) -> Co
     return Collapsed(priors, condensed.sums, posterior.terms)
 
 
-def _at(posterior: Collapsed, draws: Array, dtype: DTypeLike = np.float64) -> list[Conditional]:
-    """The coefficients given each of several draws of the hyperparameters."""
-
-    def at(draw: Array) -> Conditional:
-        # A matrix of which single precision makes no factor is compared all the same: the
-        # density is no number then. Settings of NumPy are those of a thread.
-        with np.errstate(all="ignore" if dtype == np.float32 else None):
-            return posterior.given(posterior.sites(draw), dtype)
-
+def _of_each[T](
+    posterior: Collapsed,
+    draws: Array,
+    what: Callable[[Conditional], T],
+    dtype: DTypeLike = np.float64,
+) -> list[T]:
+    """Something of the coefficients given each of several draws of the hyperparameters."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(at, draws))
+        return list(pool.map(lambda at: what(posterior.given(posterior.sites(at), dtype)), draws))
 
 
 def _log_evidence(posterior: Collapsed, draws: Array, dtype: DTypeLike) -> Array:
-    return np.array([each.log_evidence for each in _at(posterior, draws, dtype)])
+    return np.array(_of_each(posterior, draws, lambda given: given.log_evidence, dtype))
 
 
 def _needed(posterior: Collapsed) -> NDArray[np.bool_]:

@@ -33,7 +33,7 @@ class Conditional:
     step : ndarray, shape (P,)
         How far the posterior mean is from the prior's, in units of s.
     factor : ndarray, shape (P, P)
-        Lower Cholesky factor of A.
+        Upper Cholesky factor U of A = U'U; no numbers where A has none in its precision.
     log_evidence : float
         Log density of all outcomes with the coefficients integrated out.
     """
@@ -59,12 +59,13 @@ class Conditional:
 
         A is factorised in ``dtype``: single precision is for comparison.
         """
-        potrf, trtrs = get_lapack_funcs(("potrf", "trtrs"), dtype=dtype)
+        (trtrs,) = get_lapack_funcs(("trtrs",), dtype=dtype)
         mean, sd = np.asarray(prior_mean), np.exp(np.asarray(log_sd))
         xx, xy, yy = (np.asarray(part) for part in (sums.xx, sums.xy, sums.yy))
         shift = xx @ mean
         precision = 1 / noise_sd**2
-        matrix = xx * np.outer(sd, sd * precision)
+        matrix = xx * (sd * precision)
+        matrix *= sd[:, None]
         information = (xy - shift) * precision
         squares = float(yy - 2 * mean @ xy + mean @ shift) * precision
         log_scale = float(np.asarray(sums.rows)) * np.log(2 * np.pi * noise_sd**2)
@@ -77,9 +78,9 @@ class Conditional:
             squares += float(residual @ residual)
             log_scale += len(residual) * np.log(2 * np.pi) + 2 * float(np.sum(sums.known.log_sd))
         matrix[np.diag_indices_from(matrix)] += 1
-        factor, _ = potrf(matrix, lower=True, clean=True)
-        half, _ = trtrs(factor, sd * information, lower=True)
-        step, _ = trtrs(factor, half, lower=True, trans=1)
+        factor = _upper_factor(matrix.astype(dtype, copy=False))
+        half, _ = trtrs(factor, sd * information, trans=1)
+        step, _ = trtrs(factor, half)
         log_det = 2 * float(np.sum(np.log(np.diag(factor)), dtype=np.float64))
         # An error of the step counts by its square alone.
         explained = float(2 * step @ (sd * information) - step @ (matrix @ step))
@@ -94,19 +95,19 @@ class Conditional:
     @cached_property
     def covariance(self) -> Array:
         """Posterior covariance, shape (P, P)."""
-        inverse = self._lower_inverse + np.tril(self._lower_inverse, -1).T
+        inverse = self._upper_inverse + np.triu(self._upper_inverse, 1).T
         return np.asarray(inverse * np.outer(self.sd, self.sd))
 
     @property
     def share(self) -> Array:
         """Share of the prior variance that the data take from each coefficient, shape (P,)."""
-        return np.asarray(1 - np.diag(self._lower_inverse))
+        return np.asarray(1 - np.diag(self._upper_inverse))
 
     @cached_property
-    def _lower_inverse(self) -> Array:
-        """A^-1, the lower half of it: zeros elsewhere."""
-        lower, _ = dpotri(self.factor, lower=True)
-        return np.asarray(lower)
+    def _upper_inverse(self) -> Array:
+        """A^-1, the upper half of it: zeros elsewhere."""
+        upper, _ = dpotri(self.factor)
+        return np.asarray(upper)
 
     def gradient(self) -> tuple[Array, float]:
         """Derivatives of the log evidence by the logarithms of s, shape (P,), and of noise_sd."""
@@ -120,12 +121,23 @@ class Conditional:
         uncertain = float(np.sum(self.share))
         if self.sums.known is not None:
             scaled = self.sd[:, None] * np.asarray(self.sums.known.matrix).T
-            half, _ = dtrtrs(self.factor, scaled, lower=True)
+            half, _ = dtrtrs(self.factor, scaled, trans=1)
             uncertain -= float(np.sum(half**2))
         expected_ratio = expected / self.noise_sd**2 + uncertain
         return towards_log_sd, float(expected_ratio - np.asarray(self.sums.rows))
 
     def draws(self, normal: Array) -> Array:
         """Coefficients from standard normal numbers, both of shape (P, n)."""
-        spread, _ = dtrtrs(self.factor, normal, lower=True, trans=1)
+        spread, _ = dtrtrs(self.factor, normal)
         return np.asarray(self.mean[:, None] + self.sd[:, None] * spread)
+
+
+def _upper_factor(matrix: Array) -> Array:
+    """Upper Cholesky factor, in LAPACK's order of memory; nan where there is none.
+
+    NumPy's factorisation lets other threads run meanwhile, which SciPy's does not.
+    """
+    try:
+        return np.asarray(np.linalg.cholesky(matrix).T)
+    except np.linalg.LinAlgError:
+        return np.full_like(matrix, np.nan, order="F")

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from bayes_intgen.bases import Array
 from bayes_intgen.checkpoint import Checkpoint
-from bayes_intgen.coarse import coarse
+from bayes_intgen.coarse import Coarse, coarse, rounded
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.condense import Condensed, TermEvidence, TermLikelihood, typical_log_scale
 from bayes_intgen.decomposition import Decomposition
@@ -26,13 +26,15 @@ from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.sampling import Density, Draws, Energy, nuts
 from bayes_intgen.streamed import ReadInPasses, Rows
-from bayes_intgen.streams import generator
+from bayes_intgen.streams import Purpose, generator
 from bayes_intgen.targets import Layout, Target
 from bayes_intgen.tree import assemble
 
 # Log Bayes factor below which the data speak against a term. Zero is what a term has of which
 # the data say nothing: its scale must go on following its prior.
 AGAINST = -0.01
+# Points at which single precision is compared with double.
+PROBES = 24
 
 
 class Settings(NamedTuple):
@@ -295,10 +297,11 @@ def _weak_terms(
     return weak
 
 
-def _starts(mode: Array, covariance: Array, settings: Settings) -> Array:
+def _about(
+    mode: Array, covariance: Array, count: int, settings: Settings, purpose: Purpose
+) -> Array:
     """Points scattered about the mode as widely as the posterior is expected to be."""
-    rng = generator(settings.seed, "starts")
-    normal = rng.standard_normal((settings.chains, len(mode)))
+    normal = generator(settings.seed, purpose).standard_normal((count, len(mode)))
     return np.asarray(mode + normal @ np.linalg.cholesky(covariance).T)
 
 
@@ -308,17 +311,19 @@ def _nuts(
     covariance: Array,
     settings: Settings,
     checkpoint: Checkpoint | None,
+    walked: Density | None = None,
     cheaper: Callable[[Array], Density | None] | None = None,
 ) -> Draws:
     return nuts(
         density,
-        _starts(mode, covariance, settings),
+        _about(mode, covariance, settings.chains, settings, "starts"),
         covariance,
         warmup=settings.warmup,
         draws=settings.draws,
         seed=settings.seed,
         target_accept=settings.target_accept,
         progress=settings.progress,
+        walked=walked,
         cheaper=cheaper,
         checkpoint=checkpoint,
     )
@@ -364,12 +369,16 @@ def _sample_collapsed(
     mode = posterior.mode(posterior.point(pilot.sites, pilot.posterior.terms), settings.progress)
     covariance = posterior.covariance(mode)
 
-    def cheaper(draws: Array) -> Density | None:
-        found = coarse(posterior, draws)
+    def walked(found: Coarse | None) -> Density | None:
         return None if found is None else _density(found.target, found.posterior.energy)
 
+    first = walked(rounded(posterior, _about(mode, covariance, PROBES, settings, "precision")))
+
+    def cheaper(draws: Array) -> Density | None:
+        return walked(coarse(posterior, draws))
+
     density = _density(posterior.target, posterior.energy)
-    sampled = _nuts(density, mode, covariance, settings, checkpoint, cheaper)
+    sampled = _nuts(density, mode, covariance, settings, checkpoint, first, cheaper)
     sites = posterior.sites(sampled.flat)
 
     def of_chain(chain: int) -> Array:

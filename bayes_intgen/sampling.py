@@ -79,6 +79,7 @@ def nuts(
     seed: int,
     target_accept: float,
     progress: bool,
+    walked: Density | None = None,
     cheaper: Callable[[Array], Density | None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Draws:
@@ -108,10 +109,12 @@ def nuts(
     target_accept : float
     progress : bool
         Whether to show a progress bar.
+    walked : Density, optional
+        A cheaper density to walk from the start.
     cheaper : callable, optional
         Gives a density to walk from the second half of the warmup on, or None, from draws of the
-        first half, shape (draw, D). If too few draws are accepted, the walk goes back to the
-        density that is meant after the warmup.
+        first half, shape (draw, D). Where too few draws are accepted in either half, the walk goes
+        back to the density that is meant.
     checkpoint : Checkpoint, optional
         Keeps every block of iterations that is done, and has those of an earlier run.
 
@@ -133,11 +136,11 @@ def nuts(
         disable=not progress,
     )
 
-    def walking(walked: Density) -> _Walk:
-        exact = None if walked is density else density
+    def walking(on: Density) -> _Walk:
+        exact = None if on is density else density
         potential, data = (None, None) if exact is None else exact[:2]
-        kernel = _kernel(walked.potential, potential, adapting, target_accept)
-        return _Walk(kernel, walked, jax.tree.map(jnp.asarray, (walked.data, data)))
+        kernel = _kernel(on.potential, potential, adapting, target_accept)
+        return _Walk(kernel, on, jax.tree.map(jnp.asarray, (on.data, data)))
 
     def begun(walk: _Walk, starts: Array, inverse_mass: Array, stage: int) -> list[HMCState]:
         return [
@@ -188,11 +191,15 @@ def nuts(
 
     with bar:
         meant = walking(density)
-        _, first = run_all(meant, "steps", begun(meant, starts, inverse_mass, 0), adapting)
+        walk = meant if walked is None else walking(walked)
+        _, first = run_all(walk, "steps", begun(walk, starts, inverse_mass, 0), adapting)
         flat = first["flat"]
         learned = flat[:, adapting // 3 :].reshape(-1, flat.shape[-1])
         found = None if cheaper is None else cheaper(learned)
-        walk = meant if found is None else walking(found)
+        if found is not None:
+            walk = walking(found)
+        elif first["accepted"].mean() < LEAST_ACCEPTED:
+            walk = meant
         pooled = _pooled_covariance(learned, inverse_mass)
         states = begun(walk, flat[:, -1], pooled, 1)
         states, second = run_all(walk, "covariance", states, warmup - adapting)
