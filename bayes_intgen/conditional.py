@@ -133,11 +133,19 @@ class Conditional:
 
 
 def _upper_factor(matrix: Array) -> Array:
-    """Upper Cholesky factor, in LAPACK's order of memory; nan where there is none.
+    """Upper Cholesky factor of I plus a matrix without negative eigenvalues, in LAPACK's order.
 
-    NumPy's factorisation lets other threads run meanwhile, which SciPy's does not.
+    Where rounding leaves no factor, far from where the data want the scales, that of a matrix
+    whose diagonal is larger by a little more than rounding: a search that strays there finds the
+    density low, and its way back. NumPy's factorisation lets other threads run meanwhile, which
+    SciPy's does not.
     """
     try:
         return np.asarray(np.linalg.cholesky(matrix).T)
+    except np.linalg.LinAlgError:
+        more = 10 * len(matrix) * np.finfo(matrix.dtype).eps
+        raised = matrix + np.diag(more * np.diag(matrix))
+    try:
+        return np.asarray(np.linalg.cholesky(raised).T)
     except np.linalg.LinAlgError:
         return np.full_like(matrix, np.nan, order="F")

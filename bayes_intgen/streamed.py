@@ -302,7 +302,8 @@ def parquet_file(path: str | PathLike[str]) -> Iterator[Any]:
             "reading Parquet files needs pyarrow: pip install 'bayes-intgen[parquet]'"
         ) from error
     try:
-        with parquet.ParquetFile(path) as file:
+        # A buffer of what is to come keeps all that has been read, too.
+        with parquet.ParquetFile(path, pre_buffer=False) as file:
             yield file
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet ({error})") from error

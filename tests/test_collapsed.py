@@ -6,6 +6,7 @@ import bayes_intgen as bi
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.noise import ConstantSpread
 from bayes_intgen.passes import sums_over
+from bayes_intgen.simulators import Polynomial
 
 
 def collapsed(data: bi.RegimeData, **model: object) -> Collapsed:
@@ -57,6 +58,20 @@ def test_the_mode_and_the_curvature_there(data) -> None:
     known = np.array(second) * posterior.prior_sd**2 > 0.8
     assert known.sum() > 3
     np.testing.assert_allclose(np.diag(precision)[known], np.array(second)[known], rtol=0.05)
+
+
+def test_a_search_that_strays_where_rounding_leaves_no_factor_finds_its_way_back() -> None:
+    # As of rows by the million million: steps of the search are as long as its slopes are steep.
+    world = Polynomial.random(4, seed=5)
+    few = collapsed(world.dataset(800, seed=0), graph=world.graph)
+    sums = few.sums
+    each = {name: 1e7 * getattr(sums, name) for name in ("rows", "xx", "xy", "yy")}
+    posterior = Collapsed(few.priors, sums._replace(**each), few.terms)
+    start = few.mode(few.start, progress=False)
+    mode = posterior.mode(start, progress=False)
+    (before, steep), (after, slope) = posterior.energy(start), posterior.energy(mode)
+    assert after < before
+    assert np.abs(slope).max() < 0.1 * np.abs(steep).max()
 
 
 def test_a_point_of_other_terms_starts_where_they_ended(data) -> None:

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_intgen.conditional import Conditional
+from bayes_intgen.conditional import Conditional, _upper_factor
 from bayes_intgen.gram import KnownRows, Sums, log_marginal
 
 RNG = np.random.default_rng(0)
@@ -84,3 +84,14 @@ def test_a_vanishing_scale_removes_its_column() -> None:
     towards_log_sd, _ = found.gradient()
     np.testing.assert_allclose(towards_log_sd[keep], less.gradient()[0], rtol=1e-9)
     assert towards_log_sd[2] == 0
+
+
+def test_rounding_beyond_repair_gives_no_numbers() -> None:
+    matrix = np.cov(RNG.normal(size=(5, 20)))
+    factor = _upper_factor(matrix)
+    np.testing.assert_allclose(factor.T @ factor, matrix, rtol=1e-12)
+    np.testing.assert_array_equal(factor, np.triu(factor))
+    # Rows of which one is another's double, rounded downwards.
+    twice = np.array([[1.0, 2.0], [2.0, 4.0 - 1e-15]])
+    np.testing.assert_allclose(_upper_factor(twice).T @ _upper_factor(twice), twice, rtol=1e-12)
+    assert np.isnan(_upper_factor(-matrix)).all()

@@ -48,6 +48,21 @@ def test_rows_are_those_of_the_frame(files, monkeypatch) -> None:
     assert repr(stream) == repr(whole).replace("RegimeData", "StreamedData")
 
 
+def test_memory_of_reading_does_not_grow_with_the_rows(tmp_path) -> None:
+    rows, columns = 1_000_000, {"x": "float64", "y": "float64", "z": "float64"}
+    rng = np.random.default_rng(0)
+    path = tmp_path / "long.parquet"
+    frame = pd.DataFrame({name: rng.normal(size=rows) for name in columns})
+    frame.to_parquet(path, row_group_size=rows // 20)
+    before = pa.total_allocated_bytes()
+    held = []
+    for batch in streamed.parquet_tables(path, list(columns)):
+        del batch
+        held.append(pa.total_allocated_bytes() - before)
+    # A batch and the row groups that it is made of.
+    assert max(held) < frame.memory_usage(index=False).sum() / 4
+
+
 @pytest.mark.parametrize("cut", [1, 7, 3000])
 def test_the_sample_is_the_same_whatever_batches_rows_come_in(monkeypatch, cut) -> None:
     monkeypatch.setattr(streamed, "HELD_ROWS", 150)
