@@ -53,7 +53,7 @@ def test_memory_of_reading_does_not_grow_with_the_rows(tmp_path) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / "long.parquet"
     frame = pd.DataFrame({name: rng.normal(size=rows) for name in columns})
-    frame.to_parquet(path, row_group_size=rows // 20)
+    frame.to_parquet(path, row_group_size=10_000)
     before = pa.total_allocated_bytes()
     held = []
     for batch in streamed.parquet_tables(path, list(columns)):
