@@ -171,10 +171,12 @@ def one(job: dict[str, Any]) -> dict[str, Any]:
     error = rms(draws.mean(axis=0) - world.joint_effect(points))
     each = job["rows"] // (job["actions"] + 1)
     whose = resource.RUSAGE_CHILDREN if job["what"] == MGCV else resource.RUSAGE_SELF
+    times = more.pop("times")
     return {
         "time": f"{took:.1f}",
-        "times": more.pop("times"),
-        "error/limit": f"{error / limit(world, each):.2f}",
+        "times": times,
+        # What has not left its warmup has no error to speak of.
+        "error/limit": "" if times == "at best" else f"{error / limit(world, each):.2f}",
         "peak GB": f"{resource.getrusage(whose).ru_maxrss / 2**20:.2f}",
         **more,
     }
@@ -239,10 +241,23 @@ def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
                 (int(r[name]), float(r["time"])) for r in rows if r["what"] == what and chosen(r)
             )
             if own:
-                note = " (extrapolated)" if what == WRITTEN_OUT else ""
+                note = {
+                    WRITTEN_OUT: " on rows, extrapolated (arrow: at least)",
+                    MGCV: ", a point fit",
+                }.get(what, "")
                 x, y = zip(*own, strict=True)
                 dashed = "--" if what == WRITTEN_OUT else "-"
-                ax.plot(x, y, dashed, marker=marker, label=f"{what}{note}")
+                (line,) = ax.plot(x, y, dashed, marker=marker, label=f"{what}{note}")
+                bound = [
+                    (int(r[name]), float(r["time"]))
+                    for r in rows
+                    if r["what"] == what and r["times"] == "at best" and chosen(r)
+                ]
+                if bound:
+                    x, y = zip(*bound, strict=True)
+                    up = 0.7 * np.array(y)
+                    style = {"fmt": "none", "lolims": True, "color": line.get_color()}
+                    ax.errorbar(x, y, yerr=up, **style)
         ax.set_yscale("log")
         if name == "rows":
             ax.set_xscale("log")
