@@ -25,7 +25,7 @@ from bayes_intgen.targets import Target
 
 # With fewer coefficients than this, or more than this share of them left, compiling for another
 # size and the second step cost what they save.
-LEAST_SIZE = 250
+LEAST_SIZE = 200
 MOST_KEPT = 0.9
 # Share of its prior variance that the data may take from a coefficient that is left out, at any
 # of the draws that are looked at: the boldest first.

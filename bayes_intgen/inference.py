@@ -311,6 +311,7 @@ def _nuts(
     covariance: Array,
     settings: Settings,
     checkpoint: Checkpoint | None,
+    reported: Callable[[Array], Array],
     walked: Density | None = None,
     cheaper: Callable[[Array], Density | None] | None = None,
 ) -> Draws:
@@ -323,6 +324,7 @@ def _nuts(
         seed=settings.seed,
         target_accept=settings.target_accept,
         progress=settings.progress,
+        reported=reported,
         walked=walked,
         cheaper=cheaper,
         checkpoint=checkpoint,
@@ -378,7 +380,7 @@ def _sample_collapsed(
         return walked(coarse(posterior, draws))
 
     density = _density(posterior.target, posterior.energy)
-    sampled = _nuts(density, mode, covariance, settings, checkpoint, first, cheaper)
+    sampled = _nuts(density, mode, covariance, settings, checkpoint, np.exp, first, cheaper)
     sites = posterior.sites(sampled.flat)
 
     def of_chain(chain: int) -> Array:
@@ -430,7 +432,13 @@ def _sample_written_out(
     covariance[np.ix_(weights, weights)] = spread / np.outer(sd, sd)
 
     density = _density(target, target.energy)
-    sampled = _nuts(density, layout.flat(start), covariance, settings, checkpoint)
+
+    is_weight = np.isin(np.arange(layout.size), weights)
+
+    def reported(flat: Array) -> Array:
+        return np.where(is_weight, flat, np.exp(np.where(is_weight, 0, flat)))
+
+    sampled = _nuts(density, layout.flat(start), covariance, settings, checkpoint, reported)
     sites = target.constrain(sampled.flat)
     sites.pop("weights")
     coefficients = sites.pop("coefficients")

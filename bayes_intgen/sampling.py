@@ -79,6 +79,7 @@ def nuts(
     seed: int,
     target_accept: float,
     progress: bool,
+    reported: Callable[[Array], Array] = np.asarray,
     walked: Density | None = None,
     cheaper: Callable[[Array], Density | None] | None = None,
     checkpoint: Checkpoint | None = None,
@@ -104,11 +105,13 @@ def nuts(
         that they have found.
     draws : int or None
         Iterations to keep, per chain. None for as many as it takes until the chains agree and
-        have enough effective draws of every site: ``FEWEST_DRAWS`` to ``MOST_DRAWS``.
+        have enough effective draws of every quantity: ``FEWEST_DRAWS`` to ``MOST_DRAWS``.
     seed : int
     target_accept : float
     progress : bool
         Whether to show a progress bar.
+    reported : callable
+        The quantities that are to have enough, of unconstrained sites (chain, draw, D).
     walked : Density, optional
         A cheaper density to walk from the start.
     cheaper : callable, optional
@@ -207,7 +210,7 @@ def nuts(
         if second["accepted"].mean() < LEAST_ACCEPTED:
             walk, states = meant, [meant.joined(state) for state in states]
         states, collected = run_all(walk, "draws", states, first_draws)
-        while draws is None and (more := _more(collected["flat"], block)):
+        while draws is None and (more := _more(reported(collected["flat"]), block)):
             bar.total += chains * more
             done = collected["flat"].shape[1]
             states, further = run_all(walk, f"draws{done}", states, more)
@@ -223,10 +226,10 @@ def _concatenated(pieces: list[Collected], axis: int = 0) -> Collected:
     return {name: np.concatenate([piece[name] for piece in pieces], axis) for name in pieces[0]}
 
 
-def _more(flat: Array, block: int) -> int:
-    """How many more draws of each chain to make after these (chain, draw, D): whole blocks."""
-    done = flat.shape[1]
-    short = shortage(flat)
+def _more(quantities: Array, block: int) -> int:
+    """How many more draws of each chain to make after these (chain, draw, Q): whole blocks."""
+    done = quantities.shape[1]
+    short = shortage(quantities)
     if short <= 1:
         return 0
     # Both are estimates: a little more than they say, but never so many that most may be in vain.

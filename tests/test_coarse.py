@@ -6,7 +6,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen import coarse as module
-from bayes_intgen.coarse import Coarse, coarse, expected_acceptance, without
+from bayes_intgen.coarse import Coarse, coarse, expected_acceptance, rounded, without
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.noise import ConstantSpread
 from bayes_intgen.passes import sums_over
@@ -91,6 +91,15 @@ def test_what_is_walked_is_close_to_the_exact_density_where_it_says_so(found) ->
     assert 0 < np.abs(rounded - evidence).max() < 0.05
 
 
+def test_the_same_posterior_is_walked_in_single_precision_before_there_are_draws(
+    found, monkeypatch
+) -> None:
+    posterior, draws = found
+    assert rounded(posterior, draws[:24]) == Coarse(posterior, in_single=True)
+    monkeypatch.setattr(module, "LEAST_SIZE", posterior.size + 1)
+    assert rounded(posterior, draws[:24]) is None
+
+
 def test_single_precision_is_not_taken_where_it_fails(data, found) -> None:
     # As of rows by the billion: what the data know exceeds what seven digits can hold.
     posterior, draws = found
@@ -101,6 +110,7 @@ def test_single_precision_is_not_taken_where_it_fails(data, found) -> None:
         warnings.simplefilter("error")
         chosen = coarse(precise, draws)
     assert chosen is None or not chosen.in_single
+    assert rounded(precise, draws) is None
 
 
 def test_integrating_out_loses_nothing_where_the_scales_are_those(found) -> None:

@@ -20,9 +20,7 @@ def normal_density(covariance: np.ndarray) -> Density:
     return Density(normal, precision, lambda z: (float(0.5 * z @ precision @ z), precision @ z))
 
 
-def sample(
-    density: np.ndarray | Density, guess: np.ndarray, seed: int = 0, draws=DRAWS, cheaper=None
-):
+def sample(density: np.ndarray | Density, guess: np.ndarray, seed: int = 0, draws=DRAWS, **more):
     size = len(guess)
     with jax.enable_x64(True):
         return nuts(
@@ -34,7 +32,7 @@ def sample(
             seed=seed,
             target_accept=0.8,
             progress=False,
-            cheaper=cheaper,
+            **more,
         )
 
 
@@ -178,6 +176,23 @@ def test_by_default_there_are_as_many_draws_as_it_takes() -> None:
     fixed = sample(HEAVY, np.eye(3), draws=hard.flat.shape[1])
     np.testing.assert_allclose(hard.flat, fixed.flat, rtol=1e-12)
     np.testing.assert_array_equal(hard.statistics["n_steps"], fixed.statistics["n_steps"])
+
+
+def test_what_is_reported_decides_whether_draws_are_enough() -> None:
+    # A random walk, of which no two chains agree.
+    draws = sample(np.eye(2), np.eye(2), draws=None, reported=lambda flat: flat.cumsum(axis=1))
+    assert draws.flat.shape[1] == MOST_DRAWS
+    assert abs(draws.flat.mean()) < 0.1
+
+
+def test_a_walk_that_is_approximate_from_the_start_is_corrected_or_given_up() -> None:
+    near = sample(SKEWED, np.eye(2), walked=normal_density(np.eye(2)))
+    far = sample(SKEWED, np.eye(2), walked=normal_density(np.diag([0.05, 1.0])))
+    for draws in (near, far):
+        first = draws.flat[..., 0]
+        assert abs(first.mean() - MEAN) < 4 * np.sqrt(VARIANCE / float(az.ess(first)))
+    assert not near.statistics["accepted"].all()
+    assert far.statistics["accepted"].all()
 
 
 def test_more_draws_are_whole_blocks_and_come_to_an_end() -> None:
