@@ -105,7 +105,7 @@ for line in sys.stdin:
     if not child:
         warnings.simplefilter("ignore")
         posterior = bi.fit(
-            data, model, draws=700, warmup=100, chains=2, progress=False,
+            data, model, draws=300, warmup=100, chains=2, progress=False,
             checkpoint=None if folder == "-" else folder,
         )
         posterior.save(out)
