@@ -182,7 +182,8 @@ def test_what_is_reported_decides_whether_draws_are_enough() -> None:
     # A random walk, of which no two chains agree.
     draws = sample(np.eye(2), np.eye(2), draws=None, reported=lambda flat: flat.cumsum(axis=1))
     assert draws.flat.shape[1] == MOST_DRAWS
-    assert abs(draws.flat.mean()) < 0.1
+    # Of 16,000 numbers a quarter at least are effective in so easy a target.
+    assert abs(draws.flat.mean()) < 4 / np.sqrt(4000)
 
 
 def test_a_walk_that_is_approximate_from_the_start_is_corrected_or_given_up() -> None:
