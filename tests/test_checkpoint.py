@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -105,7 +107,7 @@ for line in sys.stdin:
     if not child:
         warnings.simplefilter("ignore")
         posterior = bi.fit(
-            data, model, draws=300, warmup=100, chains=2, progress=False,
+            data, model, draws=500, warmup=100, chains=2, progress=False,
             checkpoint=None if folder == "-" else folder,
         )
         posterior.save(out)
@@ -113,6 +115,18 @@ for line in sys.stdin:
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+
+def _written(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*.npz"))
+
+
+def _ends(output: IO[str], takes: float, folder: Path, written: int) -> bool:
+    """Whether a process says that it ended before it has written more than this."""
+    while _written(folder) <= written:
+        if select.select([output], [], [], takes / 1000)[0]:
+            return True
+    return False
 
 
 @pytest.mark.slow
@@ -149,16 +163,18 @@ def test_fits_that_are_killed_again_and_again_end_with_the_same_draws(tmp_path) 
             folder, out = tmp_path / f"run{kills}", tmp_path / f"run{kills}.nc"
             ended = None
             while ended != 0:
-                written = sum(file.stat().st_size for file in folder.glob("*.npz"))
+                written = _written(folder)
                 child = begin(str(folder), str(out))
-                # At a random moment, unless it ends before.
-                ready, _, _ = select.select([parent.stdout], [], [], rng.uniform(0, takes))
-                if not ready:
+                # At a random moment of the whole fit, or soon after chains have grown.
+                growing = rng.random() < 0.7
+                moment = rng.uniform(0, takes / 4 if growing else takes)
+                ready = growing and _ends(parent.stdout, takes, folder, written)
+                if not ready and not select.select([parent.stdout], [], [], moment)[0]:
                     os.kill(child, signal.SIGKILL)
                     kills += 1
                 ended = int(parent.stdout.readline())
                 assert ended in (0, -signal.SIGKILL)
-                grown += 0 < written < sum(file.stat().st_size for file in folder.glob("*.npz"))
+                grown += 0 < written < _written(folder)
             found = bi.load(out).tree
             for group in ("posterior", "sample_stats", "coefficients"):
                 for name, values in whole[group].items():
