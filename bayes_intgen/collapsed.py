@@ -1,13 +1,13 @@
 """The posterior of the hyperparameters, coefficients integrated out, for given sums over rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
@@ -122,35 +122,48 @@ class Collapsed:
         gradient = (flat - self.start) / self.prior_sd**2 - self.layout.flat(towards)
         return self._energy(flat, given), gradient
 
-    def mode(self, start: Array, progress: bool) -> Array:
-        """The hyperparameters of highest density over their logarithms, shape (D,)."""
-        with tqdm(
-            desc="Search for the mode", unit=" steps", leave=False, disable=not progress
-        ) as bar:
-            # In units in which the curvature is of order one the search takes a quarter of the
-            # steps: prior sds, but for the noise, which N rows know to 1 / sqrt(2 N).
-            units = self.prior_sd.copy()
-            noise = self.layout.positions["noise_sd"]
-            units[noise] = np.minimum(
-                units[noise], 4 / np.sqrt(2 * float(np.asarray(self.sums.rows)))
-            )
+    def mode(self, start: Array, progress: bool, further: Sequence[Array] | Array = ()) -> Array:
+        """The hyperparameters of highest density over their logarithms, shape (D,).
 
-            def energy(scaled: Array) -> tuple[float, Array]:
-                bar.update()
-                value, gradient = self.energy(scaled * units)
-                return value, gradient * units
+        That is the highest of the modes that searches from ``start`` and from ``further`` points
+        end at.
+        """
+        with (
+            tqdm(
+                desc="Search for the mode", unit=" steps", leave=False, disable=not progress
+            ) as bar,
+            ThreadPoolExecutor() as pool,
+        ):
+            found = list(pool.map(lambda at: self._search(at, bar), [start, *further]))
+            best = min(found, key=lambda end: float(end.fun)).x
+            # With fresh curvature a search goes on where one from far away has come to a halt.
+            return np.asarray(self._search(best, bar).x if len(further) else best)
 
-            # So far out the prior's density is nil; a search that strays there overflows.
-            reach = 10 * self.prior_sd
-            found = minimize(
-                energy,
-                start / units,
-                jac=True,
-                method="L-BFGS-B",
-                bounds=np.stack([self.start - reach, self.start + reach], axis=1) / units[:, None],
-                options={"maxiter": 300, "maxcor": 40, "ftol": 1e-10, "gtol": 1e-2},
-            )
-        return np.asarray(found.x * units)
+    def _search(self, start: Array, bar: Any) -> OptimizeResult:
+        """A mode, and minus the log density there, by a search from one point."""
+        # In units in which the curvature is of order one the search takes a quarter of the
+        # steps: prior sds, but for the noise, which N rows know to 1 / sqrt(2 N).
+        units = self.prior_sd.copy()
+        noise = self.layout.positions["noise_sd"]
+        units[noise] = np.minimum(units[noise], 4 / np.sqrt(2 * float(np.asarray(self.sums.rows))))
+
+        def energy(scaled: Array) -> tuple[float, Array]:
+            bar.update()
+            value, gradient = self.energy(scaled * units)
+            return value, gradient * units
+
+        # So far out the prior's density is nil; a search that strays there overflows.
+        reach = 10 * self.prior_sd
+        found = minimize(
+            energy,
+            start / units,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=np.stack([self.start - reach, self.start + reach], axis=1) / units[:, None],
+            options={"maxiter": 300, "maxcor": 40, "ftol": 1e-10, "gtol": 1e-2},
+        )
+        found.x = found.x * units
+        return found
 
     def covariance(self, mode: Array) -> Array:
         """Inverse curvature at the mode, never much wider than the prior, shape (D, D)."""

@@ -35,6 +35,8 @@ from bayes_intgen.tree import assemble
 AGAINST = -0.01
 # Points at which single precision is compared with double.
 PROBES = 24
+# Further searches for the mode.
+SEARCHES = 16
 
 
 class Settings(NamedTuple):
@@ -305,6 +307,21 @@ def _about(
     return np.asarray(mode + normal @ np.linalg.cholesky(covariance).T)
 
 
+def _scattered(posterior: Collapsed, start: Array, settings: Settings) -> Array:
+    """Points to search from besides, over all that the prior allows, and beyond, shape (n, D).
+
+    The more rows, the sharper the density is and the higher the walls between its modes. One by
+    which few rows explain a function may be one by which many do not, and a search that starts
+    there ends there.
+    """
+    normal = generator(settings.seed, "search").standard_normal((SEARCHES, len(start)))
+    points = posterior.start + 2 * posterior.prior_sd * normal
+    # Rows alone say what this is, whatever is thought of the functions.
+    noise = posterior.layout.positions["noise_sd"]
+    points[:, noise] = start[noise]
+    return np.asarray(points)
+
+
 def _nuts(
     density: Density,
     mode: Array,
@@ -368,7 +385,9 @@ def _sample_collapsed(
         np.concatenate([np.zeros(0), *ratio]) / pilot.sites["noise_sd"],
     )
     posterior = Collapsed.of(model, kept, condensed.sums)
-    mode = posterior.mode(posterior.point(pilot.sites, pilot.posterior.terms), settings.progress)
+    start = posterior.point(pilot.sites, pilot.posterior.terms)
+    further = _scattered(posterior, start, settings) if len(data) > PILOT_ROWS else ()
+    mode = posterior.mode(start, settings.progress, further)
     covariance = posterior.covariance(mode)
 
     def walked(found: Coarse | None) -> Density | None:

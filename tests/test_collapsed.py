@@ -74,6 +74,23 @@ def test_a_search_that_strays_where_rounding_leaves_no_factor_finds_its_way_back
     assert np.abs(slope).max() < 0.1 * np.abs(steep).max()
 
 
+def test_of_several_modes_the_highest_is_found() -> None:
+    world = Polynomial.random(3, seed=1)
+    posterior = collapsed(world.dataset(2000, seed=0), graph=world.graph)
+    normal = np.random.default_rng(0).standard_normal((16, len(posterior.start)))
+    further = posterior.start + 2 * posterior.prior_sd * normal
+    first = posterior.mode(posterior.start, progress=False)
+    mode = posterior.mode(posterior.start, progress=False, further=further)
+    # Both are modes, many standard deviations from each other.
+    for each in (first, mode):
+        assert np.abs(posterior.energy(each)[1] * posterior.prior_sd).max() < 0.1
+    apart = np.abs(mode - first) / np.sqrt(np.diag(posterior.covariance(mode)))
+    assert apart.max() > 3
+    assert posterior.value(mode) < posterior.value(first) - 5
+    ends = [posterior.value(posterior.mode(at, progress=False)) for at in further]
+    assert posterior.value(mode) <= min(ends) + 1e-6
+
+
 def test_a_point_of_other_terms_starts_where_they_ended(data) -> None:
     posterior = collapsed(data)
     fewer = Collapsed.of(

@@ -1,4 +1,5 @@
 import warnings
+from functools import partial
 
 import arviz_stats
 import jax
@@ -12,6 +13,7 @@ import bayes_intgen.coarse
 import bayes_intgen.inference
 import bayes_intgen.pilot
 import bayes_intgen.sampling
+from bayes_intgen.collapsed import Collapsed
 
 from conftest import confounded_rows, confounding_bias, joint_truth
 
@@ -245,6 +247,26 @@ def test_an_interrupt_stops_the_chains(data, monkeypatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         bi.fit(data, bi.models.additive("linear"), draws=100_000)
     assert len(seen) <= 8
+
+
+def test_with_more_rows_than_the_sample_the_mode_is_sought_from_many_points(
+    data, monkeypatch
+) -> None:
+    searches: list[int] = []
+    search = Collapsed.mode
+
+    def mode(self, start, progress, further=()):
+        searches.append(len(further))
+        return search(self, start, progress, further)
+
+    monkeypatch.setattr(Collapsed, "mode", mode)
+    fit = partial(bi.fit, data, bi.models.additive("linear"), draws=8, warmup=10, progress=False)
+    fit()
+    assert searches == [0, 0, 0]
+    for module in (bayes_intgen.pilot, bayes_intgen.inference):
+        monkeypatch.setattr(module, "PILOT_ROWS", len(data) // 3)
+    fit()
+    assert searches[3:] == [0, 0, bayes_intgen.inference.SEARCHES]
 
 
 @pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
