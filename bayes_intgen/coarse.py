@@ -23,10 +23,12 @@ from bayes_intgen.condense import Condensed
 from bayes_intgen.conditional import Conditional
 from bayes_intgen.targets import Target
 
-# With fewer coefficients than this, or more than this share of them left, compiling for another
-# size and the second step cost what they save.
+# With fewer coefficients than this, compiling the second step costs what single precision saves.
 LEAST_SIZE = 200
-MOST_KEPT = 0.9
+# What has to be saved of a gradient for another size to be worth compiling, in cubes of
+# coefficients factorised in double precision; and what single precision takes of that.
+LEAST_SAVED = 200**3
+SINGLE = 2 / 3
 # Share of its prior variance that the data may take from a coefficient that is left out, at any
 # of the draws that are looked at: the boldest first.
 SHARES = (0.1, 0.05, 0.02)
@@ -54,6 +56,11 @@ class Coarse(NamedTuple):
         """What to walk."""
         return self.posterior.single if self.in_single else self.posterior.target
 
+    @property
+    def work(self) -> float:
+        """What a gradient takes, in cubes of coefficients factorised in double precision."""
+        return self.posterior.size**3 * (SINGLE if self.in_single else 1)
+
 
 def coarse(posterior: Collapsed, draws: Array) -> Coarse | None:
     """A cheaper posterior that is close to the exact one, where there is one.
@@ -78,16 +85,16 @@ def coarse(posterior: Collapsed, draws: Array) -> Coarse | None:
     ratio = np.exp(np.mean(log_ratio, axis=0))
     needed = _needed(posterior)
     exact = _log_evidence(posterior, told_by, np.float64)
+    same = Coarse(posterior, in_single=True)
+    best = same if _is_close(same, told_by, exact) else None
+    allowed = (posterior.size**3 if best is None else best.work) - LEAST_SAVED
     for least in SHARES:
         dropped = np.flatnonzero((share < least) & ~needed)
-        if posterior.size - len(dropped) > MOST_KEPT * posterior.size:
-            break
         smaller = without(posterior, dropped, ratio[dropped])
         for found in (Coarse(smaller, in_single=True), Coarse(smaller, in_single=False)):
-            if _is_close(found, told_by, exact):
+            if found.work < allowed and _is_close(found, told_by, exact):
                 return found
-    same = Coarse(posterior, in_single=True)
-    return same if _is_close(same, told_by, exact) else None
+    return best
 
 
 def rounded(posterior: Collapsed, points: Array) -> Coarse | None:

@@ -35,8 +35,10 @@ from bayes_intgen.tree import assemble
 AGAINST = -0.01
 # Points at which single precision is compared with double.
 PROBES = 24
-# Further searches for the mode.
+# Further searches for the mode, and rows from which on they are worth their time: with fewer, modes
+# are near enough to each other for chains to pass between them.
 SEARCHES = 16
+MANY_ROWS = 100_000
 
 
 class Settings(NamedTuple):
@@ -386,7 +388,7 @@ def _sample_collapsed(
     )
     posterior = Collapsed.of(model, kept, condensed.sums)
     start = posterior.point(pilot.sites, pilot.posterior.terms)
-    further = _scattered(posterior, start, settings) if len(data) > PILOT_ROWS else ()
+    further = _scattered(posterior, start, settings) if len(data) > MANY_ROWS else ()
     mode = posterior.mode(start, settings.progress, further)
     covariance = posterior.covariance(mode)
 

@@ -29,6 +29,7 @@ def data() -> bi.RegimeData:
 @pytest.fixture(autouse=True)
 def _any_size(monkeypatch) -> None:
     monkeypatch.setattr(module, "LEAST_SIZE", 50)
+    monkeypatch.setattr(module, "LEAST_SAVED", 50**3)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +137,14 @@ def test_what_lift_tests_depend_on_stays(data, found) -> None:
     assert np.any(smaller.sums.known.matrix != 0, axis=0).sum() == known.sum() > 0
     # Without the test some of these coefficients are left out.
     assert coarse(posterior, draws).posterior.size < smaller.size < lifted.size
+
+
+def test_another_size_is_compiled_where_it_saves_enough(found, monkeypatch) -> None:
+    posterior, draws = found
+    smaller = coarse(posterior, draws)
+    assert smaller.work < 2 / 3 * posterior.size**3 - module.LEAST_SAVED
+    monkeypatch.setattr(module, "LEAST_SAVED", 2 / 3 * posterior.size**3 - smaller.work + 1)
+    assert coarse(posterior, draws) == Coarse(posterior, in_single=True)
 
 
 def test_a_small_posterior_is_left_alone(found, monkeypatch) -> None:

@@ -115,6 +115,7 @@ def test_a_bold_approximation_that_is_walked_leaves_the_posterior_what_it_was(mo
     exact = fitted(0)
     assert exact.tree["sample_stats"]["accepted"].all()
     monkeypatch.setattr(bayes_intgen.coarse, "LEAST_SIZE", 10)
+    monkeypatch.setattr(bayes_intgen.coarse, "LEAST_SAVED", 0)
     monkeypatch.setattr(bayes_intgen.coarse, "SHARES", (0.5,))
     monkeypatch.setattr(bayes_intgen.coarse, "LEAST_ACCEPTED", 0.0)
     monkeypatch.setattr(bayes_intgen.sampling, "LEAST_ACCEPTED", 0.0)
@@ -249,9 +250,7 @@ def test_an_interrupt_stops_the_chains(data, monkeypatch) -> None:
     assert len(seen) <= 8
 
 
-def test_with_more_rows_than_the_sample_the_mode_is_sought_from_many_points(
-    data, monkeypatch
-) -> None:
+def test_with_many_rows_the_mode_is_sought_from_many_points(data, monkeypatch) -> None:
     searches: list[int] = []
     search = Collapsed.mode
 
@@ -263,8 +262,7 @@ def test_with_more_rows_than_the_sample_the_mode_is_sought_from_many_points(
     fit = partial(bi.fit, data, bi.models.additive("linear"), draws=8, warmup=10, progress=False)
     fit()
     assert searches == [0, 0, 0]
-    for module in (bayes_intgen.pilot, bayes_intgen.inference):
-        monkeypatch.setattr(module, "PILOT_ROWS", len(data) // 3)
+    monkeypatch.setattr(bayes_intgen.inference, "MANY_ROWS", len(data) - 1)
     fit()
     assert searches[3:] == [0, 0, bayes_intgen.inference.SEARCHES]
 
