@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import DTypeLike
 from scipy.optimize import OptimizeResult, minimize
 from tqdm.auto import tqdm
 
@@ -16,8 +15,8 @@ from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.gram import Sums
 from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.models import Model
-from bayes_intgen.models.base import collapsed, collapsed_in_single
-from bayes_intgen.targets import Layout, Program, Target, processor
+from bayes_intgen.models.base import collapsed
+from bayes_intgen.targets import Layout, Target, processor
 
 
 class Collapsed:
@@ -57,17 +56,9 @@ class Collapsed:
         Padded to a multiple of 8 coefficients, so that fits of nearly equal size share what is
         compiled. On the processor: an accelerator would wait for the next step most of the time.
         """
-        return self._target(collapsed)
-
-    @cached_property
-    def single(self) -> Target:
-        """As :attr:`target`, with what costs most done in single precision."""
-        return self._target(collapsed_in_single)
-
-    def _target(self, program: Program) -> Target:
         size = -(-self.size // 8) * 8
         arguments = self.priors.padded(size), self.sums.padded(size)
-        return Target(program, arguments, self.layout, processor())
+        return Target(collapsed, arguments, self.layout, processor())
 
     def sites(self, flat: Array) -> dict[str, Array]:
         """Hyperparameters by name, shape (..., D) to (..., *shape of the site)."""
@@ -90,11 +81,10 @@ class Collapsed:
                 start[i] = known.get(label, start[i])
         return start
 
-    def given(self, sites: Mapping[str, Any], dtype: DTypeLike = np.float64) -> Conditional:
-        """The coefficients given the hyperparameters, by a factorisation in ``dtype``."""
+    def given(self, sites: Mapping[str, Any]) -> Conditional:
+        """The coefficients given the hyperparameters."""
         log_sd = self.priors.log_sd_at(sites)
-        noise_sd = float(sites["noise_sd"])
-        return Conditional.of(self.sums, self.priors.mean, log_sd, noise_sd, dtype)
+        return Conditional.of(self.sums, self.priors.mean, log_sd, float(sites["noise_sd"]))
 
     def moments(self, sites: Mapping[str, Any]) -> tuple[Array, Array]:
         """Mean and covariance of the coefficients given the hyperparameters."""

@@ -12,8 +12,7 @@ from typing import Self
 
 import numpy as np
 from jax.typing import ArrayLike
-from numpy.typing import DTypeLike
-from scipy.linalg.lapack import dpotri, dtrtrs, get_lapack_funcs
+from scipy.linalg.lapack import dpotri, dtrtrs
 
 from bayes_intgen.bases import Array
 from bayes_intgen.gram import Sums
@@ -33,7 +32,7 @@ class Conditional:
     step : ndarray, shape (P,)
         How far the posterior mean is from the prior's, in units of s.
     factor : ndarray, shape (P, P)
-        Upper Cholesky factor U of A = U'U; no numbers where A has none in its precision.
+        Upper Cholesky factor U of A = U'U; no numbers where rounding leaves A none.
     log_evidence : float
         Log density of all outcomes with the coefficients integrated out.
     """
@@ -47,19 +46,8 @@ class Conditional:
     log_evidence: float
 
     @classmethod
-    def of(
-        cls,
-        sums: Sums,
-        prior_mean: ArrayLike,
-        log_sd: ArrayLike,
-        noise_sd: float,
-        dtype: DTypeLike = np.float64,
-    ) -> Self:
-        """From sums over rows, the coefficients' prior and the noise's standard deviation.
-
-        A is factorised in ``dtype``: single precision is for comparison.
-        """
-        (trtrs,) = get_lapack_funcs(("trtrs",), dtype=dtype)
+    def of(cls, sums: Sums, prior_mean: ArrayLike, log_sd: ArrayLike, noise_sd: float) -> Self:
+        """From sums over rows, the coefficients' prior and the noise's standard deviation."""
         mean, sd = np.asarray(prior_mean), np.exp(np.asarray(log_sd))
         xx, xy, yy = (np.asarray(part) for part in (sums.xx, sums.xy, sums.yy))
         shift = xx @ mean
@@ -78,13 +66,11 @@ class Conditional:
             squares += float(residual @ residual)
             log_scale += len(residual) * np.log(2 * np.pi) + 2 * float(np.sum(sums.known.log_sd))
         matrix[np.diag_indices_from(matrix)] += 1
-        factor = _upper_factor(matrix.astype(dtype, copy=False))
-        half, _ = trtrs(factor, sd * information, trans=1)
-        step, _ = trtrs(factor, half)
-        log_det = 2 * float(np.sum(np.log(np.diag(factor)), dtype=np.float64))
-        # An error of the step counts by its square alone.
-        explained = float(2 * step @ (sd * information) - step @ (matrix @ step))
-        log_evidence = -0.5 * (squares - explained + log_det + log_scale)
+        factor = _upper_factor(matrix)
+        half, _ = dtrtrs(factor, sd * information, trans=1)
+        step, _ = dtrtrs(factor, half)
+        log_det = 2 * float(np.sum(np.log(np.diag(factor))))
+        log_evidence = -0.5 * (squares - float(half @ half) + log_det + log_scale)
         return cls(sums, noise_sd, sd, mean, step, factor, log_evidence)
 
     @property

@@ -6,7 +6,6 @@ out in closed form; :mod:`bayes_intgen.conditional` has their distribution.
 """
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 
@@ -104,17 +103,12 @@ class Sums(NamedTuple):
         )
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _fit_terms(
-    xx: jax.Array, xy: jax.Array, log_sd: jax.Array, dtype: Any
-) -> tuple[jax.Array, jax.Array]:
+@jax.custom_vjp
+def _fit_terms(xx: jax.Array, xy: jax.Array, log_sd: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Quadratic form b'S B^-1 S b and log det B, where B = I + S G S and S = diag(exp(log_sd)).
 
-    Where b is a matrix, of shape (P, C), the first of them is one too, (C, C). B is factorised
-    in ``dtype``.
+    Where b is a matrix, of shape (P, C), the first of them is one too, (C, C).
     """
-    if dtype != np.float64:
-        return _fit_terms_forward(xx, xy, log_sd, dtype)[0]
     sd = jnp.exp(log_sd)
     factor = jnp.linalg.cholesky(_scaled(xx, sd), symmetrize_input=False)
     half = solve_triangular(factor, (sd * xy.T).T, lower=True)
@@ -123,23 +117,18 @@ def _fit_terms(
 
 def _scaled(xx: jax.Array, sd: jax.Array) -> jax.Array:
     """I + S G S."""
-    return xx * sd[:, None] * sd[None, :] + jnp.eye(len(sd), dtype=sd.dtype)
+    return xx * sd[:, None] * sd[None, :] + jnp.eye(len(sd))
 
 
 def _fit_terms_forward(
-    xx: jax.Array, xy: jax.Array, log_sd: jax.Array, dtype: Any
+    xx: jax.Array, xy: jax.Array, log_sd: jax.Array
 ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]:
     sd = jnp.exp(log_sd)
-    diagonal, inverse_factor = _inverse_factor(_scaled(xx.astype(dtype), sd.astype(dtype)))
+    diagonal, inverse_factor = _inverse_factor(_scaled(xx, sd))
     scaled = (sd * xy.T).T
-    whitened = (inverse_factor.T @ (inverse_factor @ scaled.astype(dtype))).astype(sd.dtype)
-    inverse_diagonal = jnp.sum(inverse_factor**2, axis=0).astype(sd.dtype)
-    # With w for B^-1 S b, w'Sb + b'Sw - w'Bw: in it an error of w counts by its square alone,
-    # so that a w of single precision will do.
-    product = whitened + (sd * (xx @ (sd * whitened.T).T).T).T
-    along = jnp.dot(whitened.T, scaled)
-    quadratic = along + along.T - jnp.dot(whitened.T, product)
-    value = quadratic, 2 * jnp.sum(jnp.log(diagonal.astype(sd.dtype)))
+    whitened = inverse_factor.T @ (inverse_factor @ scaled)
+    inverse_diagonal = jnp.sum(inverse_factor**2, axis=0)
+    value = jnp.dot(whitened.T, scaled), 2 * jnp.sum(jnp.log(diagonal))
     return value, (whitened, inverse_diagonal, sd)
 
 
@@ -152,9 +141,7 @@ def _inverse_factor(matrix: jax.Array, halvings: int = HALVINGS) -> tuple[jax.Ar
     size = len(matrix)
     if size <= LEAF or not halvings:
         factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
-        return jnp.diag(factor), solve_triangular(
-            factor, jnp.eye(size, dtype=factor.dtype), lower=True
-        )
+        return jnp.diag(factor), solve_triangular(factor, jnp.eye(size), lower=True)
     half = size // 2
     first, upper = _inverse_factor(matrix[:half, :half], halvings - 1)
     below = _right_transposed(matrix[half:, :half], upper)
@@ -165,8 +152,7 @@ def _inverse_factor(matrix: jax.Array, halvings: int = HALVINGS) -> tuple[jax.Ar
 
 
 def _lower_block(first: jax.Array, below: jax.Array, second: jax.Array) -> jax.Array:
-    above = jnp.zeros((len(first), len(second)), dtype=first.dtype)
-    return jnp.block([[first, above], [below, second]])
+    return jnp.block([[first, jnp.zeros((len(first), len(second)))], [below, second]])
 
 
 def _left(factor: jax.Array, matrix: jax.Array) -> jax.Array:
@@ -206,9 +192,7 @@ def _less_square(matrix: jax.Array, below: jax.Array) -> jax.Array:
 
 
 def _fit_terms_backward(
-    dtype: Any,
-    saved: tuple[jax.Array, jax.Array, jax.Array],
-    cotangent: tuple[jax.Array, jax.Array],
+    saved: tuple[jax.Array, jax.Array, jax.Array], cotangent: tuple[jax.Array, jax.Array]
 ) -> tuple[None, jax.Array, jax.Array]:
     # Both derivatives need the diagonal of B^-1 and one solve alone, a third of what
     # differentiating through the Cholesky factor costs:
@@ -227,13 +211,7 @@ def _fit_terms_backward(
 _fit_terms.defvjp(_fit_terms_forward, _fit_terms_backward)
 
 
-def log_marginal(
-    sums: Sums,
-    mean: ArrayLike,
-    log_sd: jax.Array,
-    noise_sd: ArrayLike,
-    dtype: DTypeLike = np.float64,
-) -> jax.Array:
+def log_marginal(sums: Sums, mean: ArrayLike, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
     """Log density of the outcome with the coefficients integrated out.
 
     Parameters
@@ -246,9 +224,6 @@ def log_marginal(
         Log prior standard deviations.
     noise_sd : float
         Standard deviation of the noise of a row of weight one.
-    dtype : dtype
-        In which a matrix of P by P is factorised, the bulk of the work: ``float32`` takes two
-        thirds of the time.
 
     Returns
     -------
@@ -263,7 +238,7 @@ def log_marginal(
         known = jnp.asarray(sums.known.matrix)
         xy = jnp.concatenate([xy[:, None], known.T], axis=1)
     # In units of the noise: beta / noise_sd has prior sd s / noise_sd.
-    quadratic, log_det = _fit_terms(jnp.asarray(sums.xx), xy, log_sd - log_noise, np.dtype(dtype))
+    quadratic, log_det = _fit_terms(jnp.asarray(sums.xx), xy, log_sd - log_noise)
     of_y = quadratic if sums.known is None else quadratic[0, 0]
     log_density = -0.5 * (
         (yy - of_y) * jnp.exp(-2 * log_noise)

@@ -12,12 +12,12 @@ from threadpoolctl import threadpool_limits
 
 from bayes_intgen.bases import Array
 from bayes_intgen.checkpoint import Checkpoint
-from bayes_intgen.coarse import Coarse, coarse, rounded
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.condense import Condensed, TermEvidence, TermLikelihood, typical_log_scale
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.diagnostics import warn_of_problems
 from bayes_intgen.errors import DataError, ModelError
+from bayes_intgen.groups import by_groups
 from bayes_intgen.mechanisms import LogNormal
 from bayes_intgen.models import Model, additive
 from bayes_intgen.passes import known_rows
@@ -33,7 +33,7 @@ from bayes_intgen.tree import assemble
 # Log Bayes factor below which the data speak against a term. Zero is what a term has of which
 # the data say nothing: its scale must go on following its prior.
 AGAINST = -0.01
-# Points at which single precision is compared with double.
+# Points at which the density that is walked is compared with the exact one.
 PROBES = 24
 # Further searches for the mode, and rows from which on they are worth their time: with fewer, modes
 # are near enough to each other for chains to pass between them.
@@ -332,7 +332,6 @@ def _nuts(
     checkpoint: Checkpoint | None,
     reported: Callable[[Array], Array],
     walked: Density | None = None,
-    cheaper: Callable[[Array], Density | None] | None = None,
 ) -> Draws:
     return nuts(
         density,
@@ -345,7 +344,6 @@ def _nuts(
         progress=settings.progress,
         reported=reported,
         walked=walked,
-        cheaper=cheaper,
         checkpoint=checkpoint,
     )
 
@@ -392,16 +390,11 @@ def _sample_collapsed(
     mode = posterior.mode(start, settings.progress, further)
     covariance = posterior.covariance(mode)
 
-    def walked(found: Coarse | None) -> Density | None:
-        return None if found is None else _density(found.target, found.posterior.energy)
-
-    first = walked(rounded(posterior, _about(mode, covariance, PROBES, settings, "precision")))
-
-    def cheaper(draws: Array) -> Density | None:
-        return walked(coarse(posterior, draws))
-
+    probes = _about(mode, covariance, PROBES, settings, "precision")
+    close = by_groups(posterior, mode, probes)
+    walked = None if close is None else _density(close, close.energy)
     density = _density(posterior.target, posterior.energy)
-    sampled = _nuts(density, mode, covariance, settings, checkpoint, np.exp, first, cheaper)
+    sampled = _nuts(density, mode, covariance, settings, checkpoint, np.exp, walked)
     sites = posterior.sites(sampled.flat)
 
     def of_chain(chain: int) -> Array:

@@ -31,7 +31,7 @@ Energy = Callable[[Array], tuple[float, Array]]
 BLOCK = 25
 MAX_TREE_DEPTH = 10
 # With fewer draws accepted, an approximation costs more than it saves.
-LEAST_ACCEPTED = 0.8
+LEAST_ACCEPTED = 0.5
 # Draws of each chain, where it is for them to say how many are enough.
 FEWEST_DRAWS, MOST_DRAWS = 200, 2000
 
@@ -81,7 +81,6 @@ def nuts(
     progress: bool,
     reported: Callable[[Array], Array] = np.asarray,
     walked: Density | None = None,
-    cheaper: Callable[[Array], Density | None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Draws:
     """Run one NUTS chain from each start; to be called in the caller's 64-bit scope.
@@ -113,11 +112,8 @@ def nuts(
     reported : callable
         The quantities that are to have enough, of unconstrained sites (chain, draw, D).
     walked : Density, optional
-        A cheaper density to walk from the start.
-    cheaper : callable, optional
-        Gives a density to walk from the second half of the warmup on, or None, from draws of the
-        first half, shape (draw, D). Where too few draws are accepted in either half, the walk goes
-        back to the density that is meant.
+        A cheaper density to walk. Where too few draws are accepted in either half of the warmup,
+        the walk goes back to the density that is meant.
     checkpoint : Checkpoint, optional
         Keeps every block of iterations that is done, and has those of an earlier run.
 
@@ -198,10 +194,7 @@ def nuts(
         _, first = run_all(walk, "steps", begun(walk, starts, inverse_mass, 0), adapting)
         flat = first["flat"]
         learned = flat[:, adapting // 3 :].reshape(-1, flat.shape[-1])
-        found = None if cheaper is None else cheaper(learned)
-        if found is not None:
-            walk = walking(found)
-        elif first["accepted"].mean() < LEAST_ACCEPTED:
+        if first["accepted"].mean() < LEAST_ACCEPTED:
             walk = meant
         pooled = _pooled_covariance(learned, inverse_mass)
         states = begun(walk, flat[:, -1], pooled, 1)

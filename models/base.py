@@ -177,12 +177,6 @@ def collapsed(priors: Hyperpriors, sums: Sums) -> None:
     numpyro.factor("outcome", log_marginal(sums, priors.mean, log_sd, noise_sd))
 
 
-def collapsed_in_single(priors: Hyperpriors, sums: Sums) -> None:
-    """Nearly the same as :func:`collapsed`: what costs most is done in single precision."""
-    log_sd, noise_sd = hyperparameters(priors)
-    numpyro.factor("outcome", log_marginal(sums, priors.mean, log_sd, noise_sd, np.float32))
-
-
 def as_mechanism(prior: Prior) -> GP | Spline | Polynomial | Linear:
     """The mechanism that a name stands for; raises ModelError where it stands for none."""
     if isinstance(prior, GP | Spline | Polynomial | Linear):

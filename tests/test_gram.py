@@ -137,31 +137,3 @@ def test_known_rows_follow_columns() -> None:
     assert padded == pytest.approx(dense_with_known(LOG_SD, NOISE), rel=1e-9)
     back = wide.of_columns(np.arange(P))
     np.testing.assert_array_equal(back.known.matrix, with_known().known.matrix)
-
-
-@pytest.mark.parametrize("known", [False, True])
-def test_single_precision_costs_little_and_leaves_the_gradient_three_digits(known) -> None:
-    rng = np.random.default_rng(3)
-    x, size = rng.normal(size=(4000, 130)) + 1, 130
-    log_sd = rng.normal(size=size)
-    many = Sums.over([(x, x @ np.exp(log_sd) + rng.normal(size=4000), np.ones(4000))])
-    if known:
-        many = many._replace(known=KnownRows(rng.normal(size=(2, size)), np.ones(2), np.zeros(2)))
-
-    def density(log_sd, dtype):
-        return log_marginal(many, np.zeros(size), log_sd, NOISE, dtype)
-
-    for at in (log_sd, log_sd + 2):
-        (exact, slope), (single, near) = (
-            jax.value_and_grad(density)(jnp.asarray(at), dtype)
-            for dtype in (np.float64, np.float32)
-        )
-        assert single.dtype == near.dtype == np.float64
-        # Seven digits of the quadratic form itself would leave an error of ten and more.
-        assert 0 < abs(float(single - exact)) < 2e-3
-        np.testing.assert_allclose(near, slope, rtol=1e-3, atol=1e-3)
-        assert not np.allclose(near, slope, rtol=1e-12, atol=0)
-        # Without a derivative it is the same number.
-        assert float(density(jnp.asarray(at), np.float32)) == pytest.approx(
-            float(single), rel=1e-12
-        )

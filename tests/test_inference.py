@@ -9,7 +9,7 @@ import xarray as xr
 from scipy.stats import norm
 
 import bayes_intgen as bi
-import bayes_intgen.coarse
+import bayes_intgen.groups
 import bayes_intgen.inference
 import bayes_intgen.pilot
 import bayes_intgen.sampling
@@ -114,10 +114,8 @@ def test_a_bold_approximation_that_is_walked_leaves_the_posterior_what_it_was(mo
 
     exact = fitted(0)
     assert exact.tree["sample_stats"]["accepted"].all()
-    monkeypatch.setattr(bayes_intgen.coarse, "LEAST_SIZE", 10)
-    monkeypatch.setattr(bayes_intgen.coarse, "LEAST_SAVED", 0)
-    monkeypatch.setattr(bayes_intgen.coarse, "SHARES", (0.5,))
-    monkeypatch.setattr(bayes_intgen.coarse, "LEAST_ACCEPTED", 0.0)
+    for name, value in {"LEAST_SIZE": 10, "MOST_TOGETHER": 8, "LEAST_ACCEPTED": 0.0}.items():
+        monkeypatch.setattr(bayes_intgen.groups, name, value)
     monkeypatch.setattr(bayes_intgen.sampling, "LEAST_ACCEPTED", 0.0)
     walked = fitted(1)
     # So bold that what is walked is another posterior.

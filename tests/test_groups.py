@@ -1,0 +1,190 @@
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen import groups as module
+from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.groups import (
+    by_groups,
+    expected_acceptance,
+    grouped,
+    groups_of,
+    log_marginal_by_groups,
+)
+from bayes_intgen.noise import ConstantSpread
+from bayes_intgen.passes import sums_over
+from bayes_intgen.simulators import Polynomial
+
+WORLD = Polynomial.random(4, seed=5)
+
+
+def collapsed(data: bi.RegimeData) -> Collapsed:
+    model = bi.models.additive(graph=WORLD.graph)
+    terms = model.decompose(data)
+    return Collapsed.of(model, terms, sums_over(data, terms, ConstantSpread(), progress=False))
+
+
+@pytest.fixture(scope="module")
+def data() -> bi.RegimeData:
+    return WORLD.dataset(800, seed=0)
+
+
+def at_mode(data: bi.RegimeData) -> tuple[Collapsed, np.ndarray, np.ndarray]:
+    """A posterior, its mode, and what stands for draws of it."""
+    posterior = collapsed(data)
+    mode = posterior.mode(posterior.start, progress=False)
+    rng = np.random.default_rng(0)
+    draws = rng.multivariate_normal(mode, posterior.covariance(mode), size=100)
+    return posterior, mode, draws
+
+
+@pytest.fixture(scope="module")
+def found(data) -> tuple[Collapsed, np.ndarray, np.ndarray]:
+    return at_mode(data)
+
+
+@pytest.fixture(autouse=True)
+def _any_size(monkeypatch) -> None:
+    monkeypatch.setattr(module, "LEAST_SIZE", 50)
+
+
+@pytest.fixture(autouse=True)
+def _double():
+    with jax.enable_x64(True):
+        yield
+
+
+def log_ratio(posterior: Collapsed, target, draws: np.ndarray) -> np.ndarray:
+    return np.array([target.energy(at)[0] - posterior.value(at) for at in draws])
+
+
+def test_value_and_gradient_are_the_exact_ones_at_the_reference_point(found) -> None:
+    posterior, mode, draws = found
+    for reference in (mode, draws[0]):
+        target = grouped(posterior, reference, groups_of(posterior))
+        value, gradient = target.energy(reference)
+        exact, slope = posterior.energy(reference)
+        # Up to single precision.
+        assert value == pytest.approx(exact, abs=0.01)
+        np.testing.assert_allclose(gradient, slope, atol=0.05)
+    # Negative control: elsewhere they are not.
+    assert np.abs(target.energy(draws[1])[1] - posterior.energy(draws[1])[1]).max() > 0.2
+
+
+def test_one_group_of_all_coefficients_is_exact_everywhere(found) -> None:
+    posterior, mode, draws = found
+    every = np.arange(posterior.size)
+    target = grouped(posterior, mode, [every])
+    for at in draws[:5]:
+        value, gradient = target.energy(at)
+        exact, slope = posterior.energy(at)
+        assert value == pytest.approx(exact, abs=0.05)
+        np.testing.assert_allclose(gradient, slope, atol=0.3)
+    # Negative control: two halves are not.
+    halves = grouped(posterior, mode, [every[::2], every[1::2]])
+    assert np.abs(log_ratio(posterior, halves, draws[:5])).max() > 0.5
+
+
+def test_the_gradient_is_that_of_the_value(found, monkeypatch) -> None:
+    posterior, mode, _ = found
+    _, groups = grouped(posterior, mode, groups_of(posterior)).arguments
+    # In single precision differences of values would say nothing.
+    monkeypatch.setattr(module, "_single", lambda values: values)
+    rng = np.random.default_rng(1)
+    reference = np.asarray(groups.log_reference)
+    log_sd = (reference + np.log(posterior.sites(mode)["noise_sd"])).ravel()
+    at = jnp.asarray(log_sd + 0.5 * rng.normal(size=reference.size))
+    log_noise = jnp.log(jnp.asarray(posterior.sites(mode)["noise_sd"]))
+
+    @jax.jit
+    def density(log_sd, log_noise):
+        return log_marginal_by_groups(groups, log_sd, jnp.exp(log_noise))
+
+    slopes, of_noise = jax.jit(jax.grad(density, argnums=(0, 1)))(at, log_noise)
+    for _ in range(5):
+        along = rng.normal(size=reference.size)
+        step = 1e-5 * jnp.asarray(along)
+        change = (density(at + step, log_noise) - density(at - step, log_noise)) / 2e-5
+        assert float(slopes @ along) == pytest.approx(float(change), rel=1e-5)
+    change = (density(at, log_noise + 1e-6) - density(at, log_noise - 1e-6)) / 2e-6
+    assert float(of_noise) == pytest.approx(float(change), rel=1e-4)
+
+
+def test_the_exact_density_accepts_most_of_what_the_groups_give(found) -> None:
+    posterior, mode, draws = found
+    target = by_groups(posterior, mode, draws[:24])
+    assert target is not None
+    assert target.layout == posterior.layout
+    accepted = expected_acceptance(log_ratio(posterior, target, draws[24:]))
+    assert accepted > 0.75
+    # Negative control: without what couples the groups.
+    priors, groups = target.arguments
+    target.arguments = priors, groups._replace(cross=0 * groups.cross)
+    assert expected_acceptance(log_ratio(posterior, target, draws[24:])) < accepted - 0.02
+
+
+def test_a_density_that_is_not_close_is_not_walked(found, monkeypatch) -> None:
+    posterior, mode, draws = found
+    target = grouped(posterior, mode, groups_of(posterior))
+    accepted = expected_acceptance(log_ratio(posterior, target, draws[:24]))
+    for least, walked in ((accepted - 1e-3, True), (accepted + 1e-3, False)):
+        monkeypatch.setattr(module, "LEAST_ACCEPTED", least)
+        assert (by_groups(posterior, mode, draws[:24]) is not None) == walked
+    monkeypatch.setattr(module, "LEAST_ACCEPTED", 0.1)
+    # As of rows by the million million: what the data know exceeds what seven digits can hold.
+    sums = posterior.sums
+    many = sums._replace(
+        rows=1e12 * sums.rows, **{n: 1e12 * getattr(sums, n) for n in ("xx", "xy", "yy")}
+    )
+    precise = Collapsed(posterior.priors, many, posterior.terms)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert by_groups(precise, mode, draws[:24]) is None
+    monkeypatch.setattr(module, "LEAST_SIZE", posterior.size + 1)
+    assert by_groups(posterior, mode, draws[:24]) is None
+
+
+def test_groups_are_of_whole_terms_of_one_action_and_hold_every_coefficient(
+    found, monkeypatch
+) -> None:
+    posterior, *_ = found
+    terms, columns = posterior.terms.terms, posterior.terms.columns
+
+    def owners(group: np.ndarray) -> list[int]:
+        inside = [
+            t for t in terms if np.isin(np.arange(posterior.size)[columns[t.name]], group).any()
+        ]
+        assert sum(t.part.basis.size for t in inside) == len(group)
+        return [t.action for t in inside if t.action is not None]
+
+    assert len(groups_of(posterior)) == 4
+    monkeypatch.setattr(module, "MOST_TOGETHER", 16)
+    split = groups_of(posterior)
+    assert len(split) > 4
+    np.testing.assert_array_equal(np.sort(np.concatenate(split)), np.arange(posterior.size))
+    assert all(len(set(owners(group))) == 1 for group in split)
+
+
+def test_what_lift_tests_say_is_within(data) -> None:
+    lifted = data.add_lift_test("a1", -0.5, 0.4, effect=0.9, se=0.05)
+    posterior, mode, draws = at_mode(lifted)
+    target = by_groups(posterior, mode, draws[:24])
+    assert target is not None
+    value, gradient = target.energy(mode)
+    exact, slope = posterior.energy(mode)
+    assert value == pytest.approx(exact, abs=0.05)
+    # The test counts as if the noise were as it is at the mode.
+    others = np.arange(len(mode)) != posterior.layout.positions["noise_sd"][0]
+    np.testing.assert_allclose(gradient[others], slope[others], atol=0.05)
+    # Negative control: without the test.
+    assert value != pytest.approx(collapsed(data).value(mode), abs=0.5)
+
+
+def test_the_expected_acceptance_is_that_of_a_metropolis_step() -> None:
+    assert expected_acceptance(np.full(10, 3.0)) == 1
+    assert expected_acceptance(np.array([0.0, -np.log(4)])) == pytest.approx((1 + 0.25) / 2)
+    assert expected_acceptance(np.array([0.0, 1000.0])) == pytest.approx(0.5)
