@@ -24,7 +24,8 @@ import numpy as np
 import numpyro
 from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+from scipy.linalg import cho_factor, cho_solve
 
 from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
@@ -96,10 +97,17 @@ def by_groups(posterior: Collapsed, reference: Array, points: Array) -> Target |
     groups = groups_of(posterior)
     if posterior.size < LEAST_SIZE or len(groups) < 2:
         return None
-    target = grouped(posterior, reference, groups)
-    with np.errstate(all="ignore"):
-        ratio = [target.energy(at)[0] - posterior.value(at) for at in points]
-    return target if expected_acceptance(np.array(ratio)) > LEAST_ACCEPTED else None
+    exact = [posterior.value(at) for at in points]
+    # With very many rows the data know more than seven digits hold.
+    for dtype in (np.float32, np.float64):
+        try:
+            target = grouped(posterior, reference, groups, dtype)
+        except np.linalg.LinAlgError:
+            return None
+        ratio = np.array([target.energy(at)[0] for at in points]) - exact
+        if expected_acceptance(ratio) > LEAST_ACCEPTED:
+            return target
+    return None
 
 
 def expected_acceptance(log_ratio: Array) -> float:
@@ -134,7 +142,12 @@ def groups_of(posterior: Collapsed) -> list[NDArray[np.int_]]:
     return [np.concatenate(group) for group in found]
 
 
-def grouped(posterior: Collapsed, reference: Array, groups: list[NDArray[np.int_]]) -> Target:
+def grouped(
+    posterior: Collapsed,
+    reference: Array,
+    groups: list[NDArray[np.int_]],
+    dtype: DTypeLike = np.float32,
+) -> Target:
     """The density by groups of coefficients, about a reference point.
 
     Parameters
@@ -143,6 +156,13 @@ def grouped(posterior: Collapsed, reference: Array, groups: list[NDArray[np.int_
     reference : ndarray, shape (D,)
     groups : list of ndarray of int
         The coefficients of each, every one in one of them.
+    dtype : dtype
+        In which their matrices are factorised.
+
+    Raises
+    ------
+    LinAlgError
+        Where rounding leaves the coefficients no joint distribution.
     """
     priors, sums = posterior.priors, posterior.sums
     sites = posterior.sites(reference)
@@ -155,26 +175,30 @@ def grouped(posterior: Collapsed, reference: Array, groups: list[NDArray[np.int_
     seen = np.diag(xx)
     floor = FLOOR / np.where(seen > 0, seen, prior_sd**-2.0)
     sd = np.sqrt(prior_sd**2 + floor)
-    covariance = np.linalg.inv(np.eye(len(sd)) + xx * np.outer(sd, sd))
-    mean = covariance @ (sd * information)
+    # With many rows the matrix is all but singular: what a group is told comes from solving for
+    # the others, and not from blocks of the inverse.
+    matrix = np.eye(len(sd)) + xx * np.outer(sd, sd)
+    told = sd * information
+    factor = cho_factor(matrix, lower=True)
+    mean = cho_solve(factor, told)
+    covariance = cho_solve(factor, np.eye(len(sd)))
+    log_det = whole = _log_det(factor)
 
     size = -(-max(len(group) for group in groups) // 8) * 8
     order = np.full((len(groups), size), len(sd))
-    precision = np.zeros((len(groups), size, size), dtype=np.float32)
-    told = np.zeros((len(groups), size))
-    squares -= float(information @ (sd * mean))
-    log_det = -float(np.linalg.slogdet(covariance)[1])
+    precision, own = np.zeros((len(groups), size, size)), np.zeros((len(groups), size))
     for i, group in enumerate(groups):
         count = len(group)
         order[i, :count] = group
-        own = np.linalg.inv(covariance[np.ix_(group, group)])
-        whitened = own @ mean[group]
-        log_det -= float(np.linalg.slogdet(own)[1])
-        precision[i, :count, :count] = own - np.eye(count)
-        told[i, :count] = whitened
-    cross = covariance.copy()
-    for group in groups:
-        cross[np.ix_(group, group)] = 0
+        others = np.setdiff1d(np.arange(len(sd)), group)
+        between = matrix[np.ix_(others, group)]
+        rest = cho_factor(matrix[np.ix_(others, others)], lower=True)
+        solved = cho_solve(rest, between)
+        left = matrix[np.ix_(group, group)] - between.T @ solved
+        log_det -= whole - _log_det(rest)
+        precision[i, :count, :count] = (left + left.T) / 2 - np.eye(count)
+        own[i, :count] = told[group] - solved.T @ told[others]
+        covariance[np.ix_(group, group)] = 0
     flat = order.ravel()
     constant = -0.5 * (log_det - float(np.asarray(sums.log_weight)))
     if sums.known is not None:
@@ -182,17 +206,21 @@ def grouped(posterior: Collapsed, reference: Array, groups: list[NDArray[np.int_
         constant -= 0.5 * len(np.asarray(sums.known.log_sd)) * np.log(2 * np.pi)
     arguments = Groups(
         float(np.asarray(sums.rows)),
-        squares,
+        squares - float(information @ (sd * mean)),
         constant,
-        precision,
-        told,
+        precision.astype(dtype),
+        own,
         np.append(mean, 0.0)[order],
-        np.pad(cross, (0, 1))[np.ix_(flat, flat)].astype(np.float32),
+        np.pad(covariance, (0, 1))[np.ix_(flat, flat)].astype(dtype),
         np.log(np.append(sd, 1.0))[order],
         np.append(floor / sd**2, 0.0)[order],
     )
     padded = priors.padded(len(sd) + 1).of_columns(flat)
     return Target(collapsed_by_groups, (padded, arguments), posterior.layout, processor())
+
+
+def _log_det(factor: tuple[Array, bool]) -> float:
+    return 2 * float(np.sum(np.log(np.diag(factor[0]))))
 
 
 def _whole(sums: Sums, noise_sd: float) -> tuple[Array, Array, float]:
@@ -243,23 +271,19 @@ def log_marginal_by_groups(groups: Groups, log_sd: jax.Array, noise_sd: ArrayLik
     own = _solved(inverse_factor, log_ratio, ratio * groups.information)
     # T m, by which each group pulls at itself and the others, and K T m, what the others get.
     pull = (1 / ratio - ratio) * own
-    pulled = (jnp.asarray(groups.cross) @ _single(pull).ravel()).reshape(pull.shape)
+    cross = jnp.asarray(groups.cross)
+    pulled = (cross @ pull.ravel().astype(cross.dtype)).reshape(pull.shape)
     squares = groups.squares + jnp.sum(pull * (groups.mean - pulled))
     per_row = 2 * log_noise + jnp.log(2 * jnp.pi)
     deviance = squares * jnp.exp(-2 * log_noise) + log_det + groups.rows * per_row
     return jnp.asarray(groups.constant - 0.5 * deviance)
 
 
-def _single(values: jax.Array) -> jax.Array:
-    return values.astype(jnp.float32)
-
-
 @jax.custom_vjp
 def _factorised(precision: jax.Array, log_sd: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Sum of log det B and inverse Cholesky factors of B = I + S G S, group by group.
 
-    The factors are no function to differentiate: :func:`_solved` knows how they change. In
-    single precision, in which they take half the time.
+    The factors are no function to differentiate: :func:`_solved` knows how they change.
     """
     return _factorised_forward(precision, log_sd)[0]
 
@@ -267,7 +291,7 @@ def _factorised(precision: jax.Array, log_sd: jax.Array) -> tuple[jax.Array, jax
 def _factorised_forward(
     precision: jax.Array, log_sd: jax.Array
 ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
-    sd = _single(jnp.exp(log_sd))
+    sd = jnp.exp(log_sd).astype(precision.dtype)
     one = jnp.eye(sd.shape[-1], dtype=sd.dtype)
     matrix = precision * sd[:, :, None] * sd[:, None, :] + one
     factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
@@ -293,7 +317,7 @@ def _solved(inverse_factor: jax.Array, log_sd: jax.Array, right: jax.Array) -> j
 
 
 def _twice(inverse_factor: jax.Array, right: jax.Array) -> jax.Array:
-    half = jnp.einsum("gij,gj->gi", inverse_factor, _single(right))
+    half = jnp.einsum("gij,gj->gi", inverse_factor, right.astype(inverse_factor.dtype))
     return jnp.einsum("gji,gj->gi", inverse_factor, half).astype(right.dtype)
 
 

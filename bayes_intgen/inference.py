@@ -390,7 +390,7 @@ def _sample_collapsed(
     mode = posterior.mode(start, settings.progress, further)
     covariance = posterior.covariance(mode)
 
-    probes = _about(mode, covariance, PROBES, settings, "precision")
+    probes = _about(mode, covariance, PROBES, settings, "probes")
     close = by_groups(posterior, mode, probes)
     walked = None if close is None else _density(close, close.energy)
     density = _density(posterior.target, posterior.energy)

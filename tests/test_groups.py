@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
 from bayes_intgen import groups as module
@@ -53,8 +54,8 @@ def _any_size(monkeypatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _double():
-    with jax.enable_x64(True):
+def _as_in_a_fit():
+    with jax.enable_x64(True), threadpool_limits(1, "blas"):
         yield
 
 
@@ -89,11 +90,10 @@ def test_one_group_of_all_coefficients_is_exact_everywhere(found) -> None:
     assert np.abs(log_ratio(posterior, halves, draws[:5])).max() > 0.5
 
 
-def test_the_gradient_is_that_of_the_value(found, monkeypatch) -> None:
+def test_the_gradient_is_that_of_the_value(found) -> None:
     posterior, mode, _ = found
-    _, groups = grouped(posterior, mode, groups_of(posterior)).arguments
     # In single precision differences of values would say nothing.
-    monkeypatch.setattr(module, "_single", lambda values: values)
+    _, groups = grouped(posterior, mode, groups_of(posterior), np.float64).arguments
     rng = np.random.default_rng(1)
     reference = np.asarray(groups.log_reference)
     log_sd = (reference + np.log(posterior.sites(mode)["noise_sd"])).ravel()
@@ -134,18 +134,27 @@ def test_a_density_that_is_not_close_is_not_walked(found, monkeypatch) -> None:
     for least, walked in ((accepted - 1e-3, True), (accepted + 1e-3, False)):
         monkeypatch.setattr(module, "LEAST_ACCEPTED", least)
         assert (by_groups(posterior, mode, draws[:24]) is not None) == walked
-    monkeypatch.setattr(module, "LEAST_ACCEPTED", 0.1)
-    # As of rows by the million million: what the data know exceeds what seven digits can hold.
-    sums = posterior.sums
-    many = sums._replace(
-        rows=1e12 * sums.rows, **{n: 1e12 * getattr(sums, n) for n in ("xx", "xy", "yy")}
-    )
-    precise = Collapsed(posterior.priors, many, posterior.terms)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert by_groups(precise, mode, draws[:24]) is None
     monkeypatch.setattr(module, "LEAST_SIZE", posterior.size + 1)
     assert by_groups(posterior, mode, draws[:24]) is None
+
+
+def test_where_seven_digits_are_too_few_groups_are_factorised_in_double_precision(found) -> None:
+    # As of several million rows.
+    sums = found[0].sums
+    more = {name: 1e3 * getattr(sums, name) for name in ("rows", "xx", "xy", "yy")}
+    posterior = Collapsed(found[0].priors, sums._replace(**more), found[0].terms)
+    mode = posterior.mode(found[1], progress=False)
+    covariance = posterior.covariance(mode)
+    draws = np.random.default_rng(0).multivariate_normal(mode, covariance, size=60)
+    groups = groups_of(posterior)
+    single = log_ratio(posterior, grouped(posterior, mode, groups), draws[:24])
+    assert not expected_acceptance(single) > 0.6
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        target = by_groups(posterior, mode, draws[:24])
+    assert target is not None
+    assert target.arguments[1].precision.dtype == np.float64
+    assert expected_acceptance(log_ratio(posterior, target, draws[24:])) > 0.75
 
 
 def test_groups_are_of_whole_terms_of_one_action_and_hold_every_coefficient(
