@@ -147,13 +147,19 @@ def test_where_seven_digits_are_too_few_groups_are_factorised_in_double_precisio
     covariance = posterior.covariance(mode)
     draws = np.random.default_rng(0).multivariate_normal(mode, covariance, size=60)
     groups = groups_of(posterior)
-    single = log_ratio(posterior, grouped(posterior, mode, groups), draws[:24])
-    assert not expected_acceptance(single) > 0.6
+    single = grouped(posterior, mode, groups, np.float32)
+    assert not expected_acceptance(log_ratio(posterior, single, draws[:24])) > 0.6
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         target = by_groups(posterior, mode, draws[:24])
     assert target is not None
     assert target.arguments[1].precision.dtype == np.float64
+    few = grouped(*found[:2], groups)
+    assert few.arguments[1].precision.dtype == np.float32
+    double = grouped(*found[:2], groups, np.float64)
+    for at in found[2][:5]:
+        np.testing.assert_allclose(few.energy(at)[1], double.energy(at)[1], atol=0.05)
+        assert np.abs(few.energy(at)[1] - double.energy(at)[1]).max() > 0
     assert expected_acceptance(log_ratio(posterior, target, draws[24:])) > 0.75
 
 
