@@ -93,24 +93,42 @@ class Collapsed:
 
     def value(self, flat: Array) -> float:
         """Minus the log density alone."""
-        return self._energy(flat, self.given(self.sites(flat)))
-
-    def _energy(self, flat: Array, given: Conditional) -> float:
-        deviation = (flat - self.start) / self.prior_sd
-        log_prior = -0.5 * deviation @ deviation - np.sum(
-            np.log(self.prior_sd) + 0.5 * np.log(2 * np.pi)
-        )
-        return -float(given.log_evidence + log_prior)
+        return -self.given(self.sites(flat)).log_evidence - self._log_prior(flat)
 
     def energy(self, flat: Array) -> tuple[float, Array]:
         """Minus the log density, and its gradient, shape (D,): the target's, in closed form."""
-        sites = self.sites(flat)
-        given = self.given(sites)
-        towards_log_sd, towards_noise = given.gradient()
-        towards = self.priors.towards_sites(sites, towards_log_sd)
+        given = self.given(self.sites(flat))
+        return self.with_prior(flat, self.priors, given.log_evidence, *given.gradient())
+
+    def with_prior(
+        self,
+        flat: Array,
+        priors: Hyperpriors,
+        log_evidence: float,
+        towards_log_sd: Array,
+        towards_noise: float,
+    ) -> tuple[float, Array]:
+        """Minus the log density, and its gradient, given what the rows say.
+
+        Parameters
+        ----------
+        flat : ndarray, shape (D,)
+        priors : Hyperpriors
+            Of the coefficients by whose prior standard deviations the derivatives are.
+        log_evidence : float
+        towards_log_sd : ndarray, shape (number of coefficients,)
+        towards_noise : float
+            Derivatives of ``log_evidence`` by logarithms.
+        """
+        towards = priors.towards_sites(self.sites(flat), towards_log_sd)
         towards["noise_sd"] = np.asarray(towards_noise)
         gradient = (flat - self.start) / self.prior_sd**2 - self.layout.flat(towards)
-        return self._energy(flat, given), gradient
+        return float(-log_evidence - self._log_prior(flat)), gradient
+
+    def _log_prior(self, flat: Array) -> float:
+        deviation = (flat - self.start) / self.prior_sd
+        constants = np.sum(np.log(self.prior_sd) + 0.5 * np.log(2 * np.pi))
+        return float(-0.5 * deviation @ deviation - constants)
 
     def mode(self, start: Array, progress: bool, further: Sequence[Array] | Array = ()) -> Array:
         """The hyperparameters of highest density over their logarithms, shape (D,).

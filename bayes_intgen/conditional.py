@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 from jax.typing import ArrayLike
-from scipy.linalg.lapack import dpotri, dtrtrs
+from scipy.linalg.lapack import dtrtri, dtrtrs
 
 from bayes_intgen.bases import Array
 from bayes_intgen.gram import Sums
@@ -78,22 +78,27 @@ class Conditional:
         """Posterior mean, shape (P,)."""
         return np.asarray(self.prior_mean + self.sd * self.step)
 
-    @cached_property
-    def covariance(self) -> Array:
-        """Posterior covariance, shape (P, P)."""
-        inverse = self._upper_inverse + np.triu(self._upper_inverse, 1).T
-        return np.asarray(inverse * np.outer(self.sd, self.sd))
+    @property
+    def root(self) -> Array:
+        """Upper triangular R of the posterior covariance R R', shape (P, P)."""
+        return np.asarray(self.sd[:, None] * self._inverse_factor)
 
     @property
-    def share(self) -> Array:
-        """Share of the prior variance that the data take from each coefficient, shape (P,)."""
-        return np.asarray(1 - np.diag(self._upper_inverse))
+    def covariance(self) -> Array:
+        """Posterior covariance, shape (P, P)."""
+        root = self.root
+        return np.asarray(root @ root.T)
 
     @cached_property
-    def _upper_inverse(self) -> Array:
-        """A^-1, the upper half of it: zeros elsewhere."""
-        upper, _ = dpotri(self.factor)
-        return np.asarray(upper)
+    def share(self) -> Array:
+        """Share of the prior variance that the data take from each coefficient, shape (P,)."""
+        return np.asarray(1 - np.einsum("pq,pq->p", self._inverse_factor, self._inverse_factor))
+
+    @cached_property
+    def _inverse_factor(self) -> Array:
+        """U^-1, of which A^-1 is the product with its transpose."""
+        inverse, _ = dtrtri(self.factor)
+        return np.asarray(inverse)
 
     def gradient(self) -> tuple[Array, float]:
         """Derivatives of the log evidence by the logarithms of s, shape (P,), and of noise_sd."""

@@ -7,15 +7,22 @@ others' priors as they are at one reference point of the hyperparameters; what t
 each other when they leave that point is expanded to first order in the posterior covariances
 between groups. At the reference point value and gradient are those of the exact density.
 
-With P the posterior precision of all coefficients at the reference point, m their mean there, and
-D by how much their prior precisions have grown since, the density needs log det(P + D) and a
-quadratic form: m' (D^-1 + C)^-1 m with C = P^-1. With C split into the blocks of groups and K, the
-rest, and T = (D^-1 + C_blocks)^-1, that is m' (T - T K T + ...) m; the determinant has no term of
-first order. A sampler walks this density, and accepts or refuses where it arrives by the exact one:
-delayed acceptance (Christen and Fox, "Markov chain Monte Carlo using an approximation", JCGS
-2005).
+With C the posterior covariance of all coefficients at the reference point, m their mean there, and
+D by how much their prior precisions have grown since, the density needs log det(I + C D) and a
+quadratic form: m' (D^-1 + C)^-1 m. With C split into the blocks of groups and K, the rest, and with
+T = (D^-1 + C_blocks)^-1, that is m' (T - T K T + ...) m; the determinant has no term of first
+order.
+
+The matrix to factorise is I + S G S: G says what the data know of a group in units of its prior at
+the reference point, S how much wider the prior has become. Single precision will do, however many
+the rows, where the largest eigenvalues of G are cut: what the data know a hundred thousand times
+better than the prior is as good as known. A sampler walks this density, and accepts or refuses
+where it arrives by the exact one: delayed acceptance (Christen and Fox, "Markov chain Monte Carlo
+using an approximation", JCGS 2005).
 """
 
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -40,9 +47,9 @@ LEAST_SIZE = 150
 MOST_TOGETHER = 64
 # How often the exact density would have to accept, at points scattered as draws will be.
 LEAST_ACCEPTED = 0.6
-# Largest error of a derivative by the logarithm of a prior standard deviation: rounding times the
-# largest eigenvalue that is factorised.
-LARGEST_ERROR = 0.05
+# Ratio of what the data know of a direction to what the prior does, from which on it is cut: what
+# is cut adds to derivatives of the density in the fifth digit, what rounding adds in the second.
+BEST_KNOWN = 1e5
 # Prior variances have a floor of this share of what the data alone leave of each coefficient:
 # of those below it the data say nothing, and ratios of them would overflow.
 FLOOR = 1e-4
@@ -60,7 +67,7 @@ class Groups(NamedTuple):
         point, their prior's part in it included.
     constant : ()
         What makes the density that of all outcomes.
-    precision : (G, p, p), information : (G, p)
+    precision : (G, p, p)
         Of each group by the data, the others integrated out.
     mean : (G, p)
         Posterior mean at the reference point.
@@ -75,14 +82,43 @@ class Groups(NamedTuple):
     squares: ArrayLike
     constant: ArrayLike
     precision: ArrayLike
-    information: ArrayLike
     mean: ArrayLike
     cross: ArrayLike
     log_reference: ArrayLike
     floor: ArrayLike
 
 
-def by_groups(posterior: Collapsed, reference: Array, points: Array) -> Target | None:
+class ByGroups:
+    """The density by groups of coefficients, about a reference point.
+
+    Parameters
+    ----------
+    posterior : Collapsed
+        That it is close to.
+    priors : Hyperpriors
+        Of the coefficients group by group, shape (G p,).
+    groups : Groups
+    """
+
+    def __init__(self, posterior: Collapsed, priors: Hyperpriors, groups: Groups) -> None:
+        self.posterior, self.priors, self.groups = posterior, priors, groups
+
+    @property
+    def target(self) -> Target:
+        """As a NumPyro program, for NUTS."""
+        arguments = self.priors, self.groups
+        return Target(collapsed_by_groups, arguments, self.posterior.layout, processor())
+
+    def energy(self, flat: Array) -> tuple[float, Array]:
+        """Minus the log density, and its gradient, shape (D,): the target's, with no program."""
+        sites = self.posterior.sites(flat)
+        log_noise = np.log(float(sites["noise_sd"]))
+        log_sd = self.priors.log_sd_at(sites)
+        slopes = _evaluated(self.groups, log_sd, log_noise, np, _factorised)
+        return self.posterior.with_prior(flat, self.priors, *slopes)
+
+
+def by_groups(posterior: Collapsed, reference: Array, points: Array) -> ByGroups | None:
     """A density that is cheaper than a posterior's, where there is one close to it.
 
     Parameters
@@ -95,18 +131,17 @@ def by_groups(posterior: Collapsed, reference: Array, points: Array) -> Target |
 
     Returns
     -------
-    Target or None
+    ByGroups or None
     """
     groups = groups_of(posterior)
     if posterior.size < LEAST_SIZE or len(groups) < 2:
         return None
-    exact = [posterior.value(at) for at in points]
     try:
-        target = grouped(posterior, reference, groups)
+        close = grouped(posterior, reference, groups)
+        ratio = np.array([close.energy(at)[0] - posterior.value(at) for at in points])
     except np.linalg.LinAlgError:
         return None
-    ratio = np.array([target.energy(at)[0] for at in points]) - exact
-    return target if expected_acceptance(ratio) > LEAST_ACCEPTED else None
+    return close if expected_acceptance(ratio) > LEAST_ACCEPTED else None
 
 
 def expected_acceptance(log_ratio: Array) -> float:
@@ -145,8 +180,8 @@ def grouped(
     posterior: Collapsed,
     reference: Array,
     groups: list[NDArray[np.int_]],
-    dtype: DTypeLike | None = None,
-) -> Target:
+    dtype: DTypeLike = np.float32,
+) -> ByGroups:
     """The density by groups of coefficients, about a reference point.
 
     Parameters
@@ -155,9 +190,8 @@ def grouped(
     reference : ndarray, shape (D,)
     groups : list of ndarray of int
         The coefficients of each, every one in one of them.
-    dtype : dtype, optional
-        In which their matrices are factorised; single precision, by default, where that leaves
-        the gradient what it is.
+    dtype : dtype
+        In which their matrices are factorised.
 
     Raises
     ------
@@ -175,51 +209,47 @@ def grouped(
     seen = np.diag(xx)
     floor = FLOOR / np.where(seen > 0, seen, prior_sd**-2.0)
     sd = np.sqrt(prior_sd**2 + floor)
-    # With many rows the matrix is all but singular: what a group is told comes from solving for
-    # the others, and not from blocks of the inverse.
     matrix = np.eye(len(sd)) + xx * np.outer(sd, sd)
-    told = sd * information
     factor = cho_factor(matrix, lower=True)
-    mean = cho_solve(factor, told)
+    mean = cho_solve(factor, sd * information)
     covariance = cho_solve(factor, np.eye(len(sd)))
-    log_det = whole = _log_det(factor)
 
+    log_det = _log_det(factor)
+    # A multiple of 8: groups of nearly equal size share what is compiled.
     size = -(-max(len(group) for group in groups) // 8) * 8
     order = np.full((len(groups), size), len(sd))
-    precision, own = np.zeros((len(groups), size, size)), np.zeros((len(groups), size))
+    precision = np.zeros((len(groups), size, size))
     for i, group in enumerate(groups):
         count = len(group)
         order[i, :count] = group
         others = np.setdiff1d(np.arange(len(sd)), group)
         between = matrix[np.ix_(others, group)]
+        # With many rows the matrix is all but singular: what a group is told comes from solving
+        # for the others, and not from blocks of the inverse.
         rest = cho_factor(matrix[np.ix_(others, others)], lower=True)
-        solved = cho_solve(rest, between)
-        left = matrix[np.ix_(group, group)] - between.T @ solved
-        log_det -= whole - _log_det(rest)
-        precision[i, :count, :count] = (left + left.T) / 2 - np.eye(count)
-        own[i, :count] = told[group] - solved.T @ told[others]
+        left = matrix[np.ix_(group, group)] - between.T @ cho_solve(rest, between)
+        known, vectors = np.linalg.eigh((left + left.T) / 2 - np.eye(count))
+        known = np.clip(known, 0, BEST_KNOWN)
+        precision[i, :count, :count] = (vectors * known) @ vectors.T
+        log_det -= float(np.sum(np.log1p(known)))
         covariance[np.ix_(group, group)] = 0
-    if dtype is None:
-        error = np.finfo(np.float32).eps * np.linalg.eigvalsh(precision).max()
-        dtype = np.float32 if error < LARGEST_ERROR else np.float64
     flat = order.ravel()
     constant = -0.5 * (log_det - float(np.asarray(sums.log_weight)))
     if sums.known is not None:
         constant -= float(np.sum(sums.known.log_sd))
         constant -= 0.5 * len(np.asarray(sums.known.log_sd)) * np.log(2 * np.pi)
-    arguments = Groups(
+    found = Groups(
         float(np.asarray(sums.rows)),
         squares - float(information @ (sd * mean)),
         constant,
         precision.astype(dtype),
-        own,
         np.append(mean, 0.0)[order],
         np.pad(covariance, (0, 1))[np.ix_(flat, flat)].astype(dtype),
         np.log(np.append(sd, 1.0))[order],
         np.append(floor / sd**2, 0.0)[order],
     )
     padded = priors.padded(len(sd) + 1).of_columns(flat)
-    return Target(collapsed_by_groups, (padded, arguments), posterior.layout, processor())
+    return ByGroups(posterior, padded, found)
 
 
 def _log_det(factor: tuple[Array, bool]) -> float:
@@ -247,10 +277,11 @@ def collapsed_by_groups(priors: Hyperpriors, groups: Groups) -> None:
     groups : Groups
     """
     log_sd, noise_sd = hyperparameters(priors)
-    numpyro.factor("outcome", log_marginal_by_groups(groups, log_sd, noise_sd))
+    numpyro.factor("outcome", log_marginal_by_groups(groups, log_sd, jnp.log(noise_sd)))
 
 
-def log_marginal_by_groups(groups: Groups, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
+@jax.custom_vjp
+def log_marginal_by_groups(groups: Groups, log_sd: jax.Array, log_noise: jax.Array) -> jax.Array:
     """Nearly :func:`bayes_intgen.gram.log_marginal`.
 
     Parameters
@@ -259,85 +290,82 @@ def log_marginal_by_groups(groups: Groups, log_sd: jax.Array, noise_sd: ArrayLik
         Treated as constants by differentiation.
     log_sd : Array, shape (G p,)
         Log prior standard deviations, group by group.
-    noise_sd : float
+    log_noise : Array, shape ()
 
     Returns
     -------
     Array, shape ()
     """
-    log_reference = jnp.asarray(groups.log_reference)
-    log_noise = jnp.log(noise_sd)
-    beyond = log_sd.reshape(log_reference.shape) - log_noise - log_reference
-    ratio = jnp.sqrt(jnp.exp(2 * beyond) + groups.floor)
-    log_ratio = jnp.log(ratio)
-    log_det, inverse_factor = _factorised(jnp.asarray(groups.precision), log_ratio)
-    own = _solved(inverse_factor, log_ratio, ratio * groups.information)
-    # T m, by which each group pulls at itself and the others, and K T m, what the others get.
-    pull = (1 / ratio - ratio) * own
-    cross = jnp.asarray(groups.cross)
-    pulled = (cross @ pull.ravel().astype(cross.dtype)).reshape(pull.shape)
-    squares = groups.squares + jnp.sum(pull * (groups.mean - pulled))
-    per_row = 2 * log_noise + jnp.log(2 * jnp.pi)
-    deviance = squares * jnp.exp(-2 * log_noise) + log_det + groups.rows * per_row
-    return jnp.asarray(groups.constant - 0.5 * deviance)
+    return jnp.asarray(_forward(groups, log_sd, log_noise)[0])
 
 
-@jax.custom_vjp
-def _factorised(precision: jax.Array, log_sd: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Sum of log det B and inverse Cholesky factors of B = I + S G S, group by group.
+def _forward(groups: Groups, log_sd: jax.Array, log_noise: jax.Array) -> tuple[Any, Any]:
+    value, *slopes = _evaluated(groups, log_sd, log_noise, jnp, _factorised_compiled)
+    return value, slopes
 
-    The factors are no function to differentiate: :func:`_solved` knows how they change.
+
+def _backward(slopes: Any, cotangent: jax.Array) -> tuple[None, jax.Array, jax.Array]:
+    towards_log_sd, towards_log_noise = slopes
+    return None, cotangent * towards_log_sd, cotangent * towards_log_noise
+
+
+log_marginal_by_groups.defvjp(_forward, _backward)
+
+
+def _evaluated(
+    groups: Any, log_sd: Any, log_noise: Any, xp: ModuleType, factorised: Callable[..., Any]
+) -> tuple[Any, Any, Any]:
+    """The log density, and its derivatives by ``log_sd``, shape (G p,), and ``log_noise``.
+
+    ``xp`` is ``numpy`` or ``jax.numpy``, and ``groups`` a :class:`Groups` of its arrays.
     """
-    return _factorised_forward(precision, log_sd)[0]
+    mean, dtype = groups.mean, groups.precision.dtype
+    above = xp.exp(2 * (log_sd.reshape(mean.shape) - log_noise - groups.log_reference))
+    ratio = xp.sqrt(above + groups.floor)
+    scale = ratio.astype(dtype)
+    log_det, lower = factorised(groups.precision * scale[:, :, None] * scale[:, None, :])
+
+    # With B = I + S G S = (W'W)^-1 and D = S^-2 - 1, the inverse of 1 + C D times x is S times
+    #   S^-1 x - B^-1 (S^-1 - S) x.
+    less = 1 / ratio - ratio
+
+    def updated(values: Any) -> Any:
+        half = xp.einsum("gij,gj->gi", lower, (less * values).astype(dtype))
+        return values / ratio - xp.einsum("gij,gi->gj", lower, half).astype(mean.dtype)
+
+    # T m, by which each group pulls at itself and the others; K T m, what the others get.
+    own = updated(mean)
+    pull = less * own
+    pulled = (groups.cross @ pull.reshape(-1).astype(dtype)).reshape(pull.shape).astype(mean.dtype)
+    precision = xp.exp(-2 * log_noise)
+    squares = (groups.squares + xp.sum(pull * (mean - pulled))) * precision
+    per_row = 2 * log_noise + np.log(2 * np.pi)
+    value = groups.constant - 0.5 * (squares + log_det + groups.rows * per_row)
+
+    # By the logarithms of S first.
+    share = 1 - xp.sum(lower**2, axis=1).astype(mean.dtype)
+    towards = precision * own * (own - 2 * updated(pulled)) - share
+    towards_log_sd = towards * above / ratio**2
+    towards_noise = squares - groups.rows - xp.sum(towards_log_sd)
+    return value, towards_log_sd.reshape(-1), towards_noise
 
 
-def _factorised_forward(
-    precision: jax.Array, log_sd: jax.Array
-) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
-    sd = jnp.exp(log_sd).astype(precision.dtype)
-    one = jnp.eye(sd.shape[-1], dtype=sd.dtype)
-    matrix = precision * sd[:, :, None] * sd[:, None, :] + one
-    factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
+def _factorised(matrix: Array) -> tuple[float, Array]:
+    """Sum of log det B and inverse Cholesky factors W of B = I + matrix, group by group.
+
+    No numbers where rounding leaves no factor, as in compiled programs.
+    """
+    try:
+        factor = np.linalg.cholesky(matrix + np.eye(matrix.shape[-1], dtype=matrix.dtype))
+    except np.linalg.LinAlgError:
+        return np.nan, np.full_like(matrix, np.nan)
+    diagonal = np.diagonal(factor, axis1=1, axis2=2).astype(float)
+    return 2 * float(np.sum(np.log(diagonal))), np.linalg.inv(factor)
+
+
+def _factorised_compiled(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
+    one = jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
+    factor = jnp.linalg.cholesky(matrix + one, symmetrize_input=False)
+    diagonal = jnp.diagonal(factor, axis1=1, axis2=2).astype(float)
     inverse = solve_triangular(factor, jnp.broadcast_to(one, factor.shape), lower=True)
-    diagonal = jnp.diagonal(factor, axis1=1, axis2=2).astype(log_sd.dtype)
-    inverse_diagonal = jnp.sum(inverse**2, axis=1).astype(log_sd.dtype)
-    return (2 * jnp.sum(jnp.log(diagonal)), inverse), inverse_diagonal
-
-
-def _factorised_backward(
-    inverse_diagonal: jax.Array, cotangent: tuple[jax.Array, jax.Array]
-) -> tuple[None, jax.Array]:
-    return None, 2 * cotangent[0] * (1 - inverse_diagonal)
-
-
-_factorised.defvjp(_factorised_forward, _factorised_backward)
-
-
-@jax.custom_vjp
-def _solved(inverse_factor: jax.Array, log_sd: jax.Array, right: jax.Array) -> jax.Array:
-    """B^-1 r, group by group; B depends on ``log_sd``, which stands here for its derivative."""
-    return _twice(inverse_factor, right)
-
-
-def _twice(inverse_factor: jax.Array, right: jax.Array) -> jax.Array:
-    half = jnp.einsum("gij,gj->gi", inverse_factor, right.astype(inverse_factor.dtype))
-    return jnp.einsum("gji,gj->gi", inverse_factor, half).astype(right.dtype)
-
-
-def _solved_forward(
-    inverse_factor: jax.Array, log_sd: jax.Array, right: jax.Array
-) -> tuple[jax.Array, Any]:
-    solved = _twice(inverse_factor, right)
-    return solved, (inverse_factor, right, solved)
-
-
-def _solved_backward(saved: Any, cotangent: jax.Array) -> tuple[None, jax.Array, jax.Array]:
-    # With S G S x = r - x, the derivative of x = B^-1 r by log s_p along a vector c is
-    #   -(B^-1 c)_p (r - x)_p - (c - B^-1 c)_p x_p.
-    inverse_factor, right, solved = saved
-    back = _twice(inverse_factor, cotangent)
-    towards_log_sd = -back * (right - solved) - (cotangent - back) * solved
-    return None, towards_log_sd, back
-
-
-_solved.defvjp(_solved_forward, _solved_backward)
+    return 2 * jnp.sum(jnp.log(diagonal)), inverse

@@ -392,7 +392,7 @@ def _sample_collapsed(
 
     probes = _about(mode, covariance, PROBES, settings, "probes")
     close = by_groups(posterior, mode, probes)
-    walked = None if close is None else _density(close, close.energy)
+    walked = None if close is None else _density(close.target, close.energy)
     density = _density(posterior.target, posterior.energy)
     sampled = _nuts(density, mode, covariance, settings, checkpoint, np.exp, walked)
     sites = posterior.sites(sampled.flat)

@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from bayes_intgen.bases import Array
 from bayes_intgen.checkpoint import Checkpoint, Collected
 from bayes_intgen.diagnostics import shortage
+from bayes_intgen.streams import generator
 from bayes_intgen.targets import Potential
 
 Energy = Callable[[Array], tuple[float, Array]]
@@ -123,7 +124,6 @@ def nuts(
     """
     chains = len(starts)
     workers = min(chains, os.cpu_count() or 1)
-    keys = jax.random.split(jax.random.key(seed), chains)
     adapting = warmup // 2
     first_draws = FEWEST_DRAWS if draws is None else draws
     block = _block(adapting, warmup - adapting, first_draws)
@@ -142,9 +142,10 @@ def nuts(
         return _Walk(kernel, on, jax.tree.map(jnp.asarray, (on.data, data)))
 
     def begun(walk: _Walk, starts: Array, inverse_mass: Array, stage: int) -> list[HMCState]:
+        # JAX would have to compile what makes keys of a seed.
+        words = generator(seed, "chains", stage).integers(2**32, size=(chains, 2), dtype=np.uint32)
         return [
-            walk.begin(start, inverse_mass, jax.random.fold_in(key, stage))
-            for start, key in zip(starts, keys, strict=True)
+            walk.begin(start, inverse_mass, key) for start, key in zip(starts, words, strict=True)
         ]
 
     def run(
@@ -262,7 +263,9 @@ class _Kernel:
         self._compiled: dict[Any, Any] = {}
 
         @jax.jit
-        def begin(start: ParamInfo, inverse_mass: jax.Array, key: jax.Array, data: Any) -> HMCState:
+        def begin(
+            start: ParamInfo, inverse_mass: jax.Array, words: jax.Array, data: Any
+        ) -> HMCState:
             state: HMCState = init(
                 start,
                 num_warmup=adapting,
@@ -274,7 +277,7 @@ class _Kernel:
                 trajectory_length=None,
                 max_tree_depth=MAX_TREE_DEPTH,
                 model_args=data[:1],
-                rng_key=key,
+                rng_key=jax.random.wrap_key_data(words, impl="threefry2x32"),
             )
             return state
 
@@ -360,9 +363,9 @@ class _Walk(NamedTuple):
     density: Density
     data: Any
 
-    def begin(self, start: Array, inverse_mass: Array, key: jax.Array) -> HMCState:
+    def begin(self, start: Array, inverse_mass: Array, words: NDArray[np.uint32]) -> HMCState:
         at = ParamInfo(start, *self.density.energy(start))
-        state: HMCState = self.kernel.begin(at, inverse_mass, key, self.data)
+        state: HMCState = self.kernel.begin(at, inverse_mass, words, self.data)
         return state
 
     def joined(self, state: HMCState) -> HMCState:
