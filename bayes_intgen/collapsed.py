@@ -130,11 +130,17 @@ class Collapsed:
         constants = np.sum(np.log(self.prior_sd) + 0.5 * np.log(2 * np.pi))
         return float(-0.5 * deviation @ deviation - constants)
 
-    def mode(self, start: Array, progress: bool, further: Sequence[Array] | Array = ()) -> Array:
+    def mode(
+        self,
+        start: Array,
+        progress: bool,
+        further: Sequence[Array] | Array = (),
+        tolerance: float = 1e-6,
+    ) -> Array:
         """The hyperparameters of highest density over their logarithms, shape (D,).
 
         That is the highest of the modes that searches from ``start`` and from ``further`` points
-        end at.
+        end at. A search ends where a step adds less than ``tolerance`` to the log density.
         """
         with (
             tqdm(
@@ -142,12 +148,12 @@ class Collapsed:
             ) as bar,
             ThreadPoolExecutor() as pool,
         ):
-            found = list(pool.map(lambda at: self._search(at, bar), [start, *further]))
+            found = list(pool.map(lambda at: self._search(at, bar, tolerance), [start, *further]))
             best = min(found, key=lambda end: float(end.fun)).x
             # With fresh curvature a search goes on where one from far away has come to a halt.
-            return np.asarray(self._search(best, bar).x if len(further) else best)
+            return np.asarray(self._search(best, bar, tolerance).x if len(further) else best)
 
-    def _search(self, start: Array, bar: Any) -> OptimizeResult:
+    def _search(self, start: Array, bar: Any, tolerance: float) -> OptimizeResult:
         """A mode, and minus the log density there, by a search from one point."""
         # In units in which the curvature is of order one the search takes a quarter of the
         # steps: prior sds, but for the noise, which N rows know to 1 / sqrt(2 N).
@@ -160,6 +166,8 @@ class Collapsed:
             value, gradient = self.energy(scaled * units)
             return value, gradient * units
 
+        # SciPy counts steps as shares of what is minimised.
+        relative = tolerance / max(abs(self.value(start)), 1.0)
         # So far out the prior's density is nil; a search that strays there overflows.
         reach = 10 * self.prior_sd
         found = minimize(
@@ -168,7 +176,7 @@ class Collapsed:
             jac=True,
             method="L-BFGS-B",
             bounds=np.stack([self.start - reach, self.start + reach], axis=1) / units[:, None],
-            options={"maxiter": 300, "maxcor": 40, "ftol": 1e-10, "gtol": 1e-2},
+            options={"maxiter": 300, "maxcor": 40, "ftol": relative, "gtol": 1e-2},
         )
         found.x = found.x * units
         return found

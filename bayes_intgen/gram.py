@@ -67,8 +67,11 @@ class Sums(NamedTuple):
     known: KnownRows | None = None
 
     @classmethod
-    def over(cls, batches: Iterable[tuple[Array, Array, Array]]) -> Self:
-        """Sums over batches of (matrix (n, P), outcome (n,), weights (n,)), in float64."""
+    def over(cls, batches: Iterable[tuple[Array, Array, Array]], exact: int | None = None) -> Self:
+        """Sums over batches of (matrix (n, P), outcome (n,), weights (n,)), in float64.
+
+        Products with columns from ``exact`` on are of single precision, where that is given.
+        """
         rows, yy, log_weight = 0, 0.0, 0.0
         xx: Array | float = 0.0
         xy: Array | float = 0.0
@@ -76,7 +79,7 @@ class Sums(NamedTuple):
             root = np.sqrt(weights)
             x, y = matrix * root[:, None], outcome * root
             rows += len(y)
-            xx = xx + x.T @ x
+            xx = xx + (x.T @ x if exact is None else _partly_exact(x, exact))
             xy = xy + x.T @ y
             yy = yy + float(y @ y)
             log_weight = log_weight + float(np.log(weights).sum())
@@ -101,6 +104,14 @@ class Sums(NamedTuple):
         return self._replace(
             xx=np.pad(self.xx, (more, more)), xy=np.pad(self.xy, more), known=known
         )
+
+
+def _partly_exact(x: Array, exact: int) -> Array:
+    """X'X of which only the columns before ``exact`` are multiplied in double precision."""
+    single = x.astype(np.float32)
+    before, rest = single[:, :exact], single[:, exact:]
+    cross = rest.T @ before
+    return np.asarray(np.block([[x[:, :exact].T @ x[:, :exact], cross.T], [cross, rest.T @ rest]]))
 
 
 @jax.custom_vjp

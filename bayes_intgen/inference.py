@@ -1,6 +1,6 @@
 """From data and a model to a posterior."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from os import PathLike
@@ -24,7 +24,7 @@ from bayes_intgen.passes import known_rows
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
-from bayes_intgen.sampling import Density, Draws, Energy, nuts
+from bayes_intgen.sampling import Density, Draws, Energy, NotTheModeError, nuts
 from bayes_intgen.streamed import ReadInPasses, Rows
 from bayes_intgen.streams import Purpose, generator
 from bayes_intgen.targets import Layout, Target
@@ -39,6 +39,8 @@ PROBES = 24
 # are near enough to each other for chains to pass between them.
 SEARCHES = 16
 MANY_ROWS = 100_000
+# How often chains may begin anew from a higher mode that one of them has found.
+MOST_RESTARTS = 3
 
 
 class Settings(NamedTuple):
@@ -331,7 +333,7 @@ def _nuts(
     settings: Settings,
     checkpoint: Checkpoint | None,
     reported: Callable[[Array], Array],
-    walked: Density | None = None,
+    **more: Any,
 ) -> Draws:
     return nuts(
         density,
@@ -343,8 +345,8 @@ def _nuts(
         target_accept=settings.target_accept,
         progress=settings.progress,
         reported=reported,
-        walked=walked,
         checkpoint=checkpoint,
+        **more,
     )
 
 
@@ -387,14 +389,7 @@ def _sample_collapsed(
     posterior = Collapsed.of(model, kept, condensed.sums)
     start = posterior.point(pilot.sites, pilot.posterior.terms)
     further = _scattered(posterior, start, settings) if len(data) > MANY_ROWS else ()
-    mode = posterior.mode(start, settings.progress, further)
-    covariance = posterior.covariance(mode)
-
-    probes = _about(mode, covariance, PROBES, settings, "probes")
-    close = by_groups(posterior, mode, probes)
-    walked = None if close is None else _density(close.target, close.energy)
-    density = _density(posterior.target, posterior.energy)
-    sampled = _nuts(density, mode, covariance, settings, checkpoint, np.exp, walked)
+    sampled = _hyperparameters(posterior, start, further, settings, checkpoint)
     sites = posterior.sites(sampled.flat)
 
     def of_chain(chain: int) -> Array:
@@ -406,6 +401,34 @@ def _sample_collapsed(
     rng = generator(settings.seed, "condensed")
     coefficients = condensed.complete(drawn, sites["noise_sd"], rng)
     return _Sampled(terms, sites, coefficients, sampled.statistics, fixed)
+
+
+def _hyperparameters(
+    posterior: Collapsed,
+    start: Array,
+    further: Sequence[Array] | Array,
+    settings: Settings,
+    checkpoint: Checkpoint | None,
+    restarts: int = 0,
+) -> Draws:
+    """Draws of the hyperparameters, by chains from about the highest mode that is found."""
+    mode = posterior.mode(start, settings.progress, further)
+    covariance = posterior.covariance(mode)
+    close = by_groups(posterior, mode, _about(mode, covariance, PROBES, settings, "probes"))
+    try:
+        return _nuts(
+            _density(posterior.target, posterior.energy),
+            mode,
+            covariance,
+            settings,
+            checkpoint,
+            np.exp,
+            walked=None if close is None else _density(close.target, close.energy),
+            least_energy=posterior.value(mode) if restarts < MOST_RESTARTS else -np.inf,
+            label=f"again{restarts}-" if restarts else "",
+        )
+    except NotTheModeError as found:
+        return _hyperparameters(posterior, found.point, [mode], settings, checkpoint, restarts + 1)
 
 
 def _sample_written_out(

@@ -19,6 +19,8 @@ from bayes_intgen.streamed import HELD_ROWS, Rows
 
 # Rows from which the variance function and the structure of the mean are learned.
 PILOT_ROWS = HELD_ROWS
+# Log density by which a pilot's mode may be improved a little by one more step.
+NEAR = 0.03
 # Noise below this share of the outcome's standard deviation is rounding, not noise.
 LEAST_NOISE = 1e-5
 
@@ -47,7 +49,8 @@ class Pilot(NamedTuple):
         progress: bool,
         start: Array | None = None,
     ) -> Self:
-        mode = posterior.mode(posterior.start if start is None else start, progress)
+        start = posterior.start if start is None else start
+        mode = posterior.mode(start, progress, tolerance=NEAR)
         return cls(spread, sums, posterior, mode, posterior.sites(mode), np.zeros(0))
 
 
@@ -78,17 +81,12 @@ def pilot_fit(
         spread = estimate.spread
     shape = shape_of(found, spread(held.actions, held.intervened))
 
-    wider = terms.and_terms(candidates)
-    sums = sums_over(held, wider, spread, progress)
+    # Of candidates a few digits will do; most of the time goes into their sums.
+    sums = sums_over(held, terms.and_terms(candidates), spread, progress, exact=terms.size)
     weighted = sums.of_columns(np.arange(terms.size))
     asked = asked_for(Collapsed.of(model, terms, weighted), first.sites, sums, candidates)
     joined = terms.and_terms(asked)
-    if held is data:
-        names = {term.name for term in joined.terms}
-        columns = [np.arange(wider.size)[at] for name, at in wider.columns.items() if name in names]
-        sums = sums.of_columns(np.concatenate(columns))
-    else:
-        sums = sums_over(data, joined, spread, progress)
+    sums = sums_over(data, joined, spread, progress) if asked or held is not data else weighted
     posterior = Collapsed.of(model, joined, sums)
     start = posterior.point(first.sites, terms)
     found_again = Pilot.of(posterior, sums, spread, progress, start)

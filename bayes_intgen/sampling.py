@@ -37,6 +37,25 @@ LEAST_ACCEPTED = 0.5
 FEWEST_DRAWS, MOST_DRAWS = 200, 2000
 
 
+# By how much the log density of a draw may exceed that of the mode: rounding, and a search that
+# ended a little early.
+HIGHER = 1.0
+
+
+class NotTheModeError(Exception):
+    """A chain came upon a density higher than that of what was taken for the mode.
+
+    Attributes
+    ----------
+    point : ndarray, shape (D,)
+        Where that was.
+    """
+
+    def __init__(self, point: Array) -> None:
+        super().__init__("there is a higher mode")
+        self.point = point
+
+
 class Density(NamedTuple):
     """A density over flat vectors of unconstrained sites.
 
@@ -82,7 +101,9 @@ def nuts(
     progress: bool,
     reported: Callable[[Array], Array] = np.asarray,
     walked: Density | None = None,
+    least_energy: float = -math.inf,
     checkpoint: Checkpoint | None = None,
+    label: str = "",
 ) -> Draws:
     """Run one NUTS chain from each start; to be called in the caller's 64-bit scope.
 
@@ -115,12 +136,22 @@ def nuts(
     walked : Density, optional
         A cheaper density to walk. Where too few draws are accepted in either half of the warmup,
         the walk goes back to the density that is meant.
+    least_energy : float
+        Minus the log density at the mode.
     checkpoint : Checkpoint, optional
         Keeps every block of iterations that is done, and has those of an earlier run.
+    label : str
+        What the checkpoint calls this run.
 
     Returns
     -------
     Draws
+
+    Raises
+    ------
+    NotTheModeError
+        Where the density was higher in the warmup than at the mode. Chains that start from a lower
+        mode seldom reach the highest one, and those that do bring what they learned of another.
     """
     chains = len(starts)
     workers = min(chains, os.cpu_count() or 1)
@@ -178,6 +209,7 @@ def nuts(
         # NumPyro's kernel keeps what it traces in closures: it is traced by one thread alone.
         for count in {min(block, iterations), iterations % block} - {0}:
             walk.compile(states[0], count)
+        stage = label + stage
         with ThreadPoolExecutor(workers) as pool:
             try:
                 every = range(chains), states, [iterations] * chains
@@ -193,6 +225,7 @@ def nuts(
         meant = walking(density)
         walk = meant if walked is None else walking(walked)
         _, first = run_all(walk, "steps", begun(walk, starts, inverse_mass, 0), adapting)
+        _refuse_higher(first, least_energy)
         flat = first["flat"]
         learned = flat[:, adapting // 3 :].reshape(-1, flat.shape[-1])
         if first["accepted"].mean() < LEAST_ACCEPTED:
@@ -200,6 +233,7 @@ def nuts(
         pooled = _pooled_covariance(learned, inverse_mass)
         states = begun(walk, flat[:, -1], pooled, 1)
         states, second = run_all(walk, "covariance", states, warmup - adapting)
+        _refuse_higher(second, least_energy)
         states = _in_step(states)
         if second["accepted"].mean() < LEAST_ACCEPTED:
             walk, states = meant, [meant.joined(state) for state in states]
@@ -214,6 +248,13 @@ def nuts(
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)
     collected["reached_max_treedepth"] = collected["tree_depth"] >= MAX_TREE_DEPTH
     return Draws(flat, collected)
+
+
+def _refuse_higher(collected: Collected, least_energy: float) -> None:
+    """Raise NotTheModeError where a draw's density is higher than the mode's."""
+    highest = np.unravel_index(np.argmax(collected["lp"]), collected["lp"].shape)
+    if collected["lp"][highest] > HIGHER - least_energy:
+        raise NotTheModeError(collected["flat"][highest])
 
 
 def _concatenated(pieces: list[Collected], axis: int = 0) -> Collected:

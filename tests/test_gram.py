@@ -38,6 +38,18 @@ def test_batches_add_up() -> None:
     np.testing.assert_allclose(whole.xx, X.T @ np.diag(W) @ X)
 
 
+def test_the_last_columns_may_be_multiplied_in_single_precision() -> None:
+    rng = np.random.default_rng(5)
+    x, y, weights = rng.normal(size=(500, 7)), rng.normal(size=500), rng.uniform(0.5, 2, size=500)
+    whole, found = Sums.over([(x, y, weights)]), Sums.over([(x, y, weights)], exact=4)
+    np.testing.assert_array_equal(found.xy, whole.xy)
+    np.testing.assert_allclose(found.xx[:4, :4], whole.xx[:4, :4], rtol=1e-13, atol=1e-11)
+    np.testing.assert_allclose(found.xx, whole.xx, atol=1e-3)
+    # Negative control: the others are not exact.
+    assert np.abs(found.xx - whole.xx)[:4, 4:].max() > 1e-9
+    np.testing.assert_array_equal(found.xx, found.xx.T)
+
+
 def test_the_marginal_is_the_dense_normal_density() -> None:
     value = float(log_marginal(sums(), MEAN, jnp.asarray(LOG_SD), NOISE))
     assert value == pytest.approx(dense(LOG_SD, NOISE), rel=1e-11)

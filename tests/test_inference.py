@@ -248,13 +248,52 @@ def test_an_interrupt_stops_the_chains(data, monkeypatch) -> None:
     assert len(seen) <= 8
 
 
+def test_chains_begin_anew_from_a_higher_mode_that_one_of_them_finds(
+    data, monkeypatch, tmp_path
+) -> None:
+    search, calls = Collapsed.mode, []
+
+    def halted(self, start, progress, further=(), tolerance=1e-6):
+        mode = search(self, start, progress, further, tolerance)
+        calls.append(self.value(mode))
+        # The third search is the chains'; the noise it ends at is far too large.
+        return mode + (len(calls) == 3) * (
+            np.arange(len(mode)) == self.layout.positions["noise_sd"]
+        )
+
+    monkeypatch.setattr(Collapsed, "mode", halted)
+    model = bi.models.additive(prior="linear")
+
+    def effect(**more) -> np.ndarray:
+        calls.clear()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bi.SamplingWarning)
+            posterior = bi.fit(data, model, draws=400, progress=False, **more)
+        return posterior.joint_effect(POINTS).to_numpy()
+
+    again = effect()
+    assert len(calls) == 4
+    assert calls[3] == pytest.approx(calls[2], abs=1e-3)
+    # A fit that is taken up from its checkpoint begins anew where that did.
+    for _ in range(2):
+        np.testing.assert_array_equal(effect(checkpoint=tmp_path / "chains"), again)
+    monkeypatch.setattr(Collapsed, "mode", search)
+    straight = effect()
+    assert not calls
+    difference = again.mean((0, 1)) - straight.mean((0, 1))
+    # Both from 1,600 draws, of which a quarter at least is effective.
+    error = np.sqrt(again.var((0, 1)) / 400 + straight.var((0, 1)) / 400)
+    assert (np.abs(difference) < 4 * error).all()
+    assert (difference != 0).any()
+
+
 def test_with_many_rows_the_mode_is_sought_from_many_points(data, monkeypatch) -> None:
     searches: list[int] = []
     search = Collapsed.mode
 
-    def mode(self, start, progress, further=()):
+    def mode(self, start, progress, further=(), **more):
         searches.append(len(further))
-        return search(self, start, progress, further)
+        return search(self, start, progress, further, **more)
 
     monkeypatch.setattr(Collapsed, "mode", mode)
     fit = partial(bi.fit, data, bi.models.additive("linear"), draws=8, warmup=10, progress=False)
