@@ -114,7 +114,9 @@ class ByGroups:
         sites = self.posterior.sites(flat)
         log_noise = np.log(float(sites["noise_sd"]))
         log_sd = self.priors.log_sd_at(sites)
-        slopes = _evaluated(self.groups, log_sd, log_noise, np, _factorised)
+        # Far away numbers overflow, as they do in the program: no draw is accepted there.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            slopes = _evaluated(self.groups, log_sd, log_noise, np, _factorised)
         return self.posterior.with_prior(flat, self.priors, *slopes)
 
 
