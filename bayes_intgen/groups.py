@@ -50,6 +50,8 @@ LEAST_ACCEPTED = 0.6
 # Ratio of what the data know of a direction to what the prior does, from which on it is cut: what
 # is cut adds to derivatives of the density in the fifth digit, what rounding adds in the second.
 BEST_KNOWN = 1e5
+# Ratio of prior standard deviations below which priors are narrow for what rounding does.
+NARROW = 0.3
 # Prior variances have a floor of this share of what the data alone leave of each coefficient:
 # of those below it the data say nothing, and ratios of them would overflow.
 FLOOR = 1e-4
@@ -328,12 +330,18 @@ def _evaluated(
     log_det, lower = factorised(groups.precision * scale[:, :, None] * scale[:, None, :])
 
     # With B = I + S G S = (W'W)^-1 and D = S^-2 - 1, the inverse of 1 + C D times x is S times
-    #   S^-1 x - B^-1 (S^-1 - S) x.
-    less = 1 / ratio - ratio
+    #   S^-1 x - B^-1 (S^-1 - S) x = S x + B^-1 S G (1 - S^2) x.
+    # Where priors have become narrow the first is a small difference of large numbers; where they
+    # are as they were, and the data know all, what the second solves for is.
+    less, narrow = 1 / ratio - ratio, ratio < NARROW
 
     def updated(values: Any) -> Any:
-        half = xp.einsum("gij,gj->gi", lower, (less * values).astype(dtype))
-        return values / ratio - xp.einsum("gij,gi->gj", lower, half).astype(mean.dtype)
+        known = xp.where(narrow, ratio * less * values, 0.0).astype(dtype)
+        known = xp.einsum("gij,gj->gi", groups.precision, known)
+        right = scale * known - xp.where(narrow, 0.0, less * values).astype(dtype)
+        half = xp.einsum("gij,gj->gi", lower, right)
+        alone = xp.where(narrow, ratio, 1 / ratio) * values
+        return alone + xp.einsum("gij,gi->gj", lower, half).astype(mean.dtype)
 
     # T m, by which each group pulls at itself and the others; K T m, what the others get.
     own = updated(mean)

@@ -188,6 +188,28 @@ def test_single_precision_will_do_however_many_the_rows(found, monkeypatch) -> N
     assert not expected_acceptance(log_ratio(posterior, single, draws[24:])) > 0.75
 
 
+def test_rounding_leaves_the_density_smooth_where_priors_have_become_narrow(
+    found, monkeypatch
+) -> None:
+    posterior, mode, _ = found
+    covariance = posterior.covariance(mode)
+    steps = np.random.default_rng(2).multivariate_normal(0 * mode, covariance, size=6) / 100
+    far = mode.copy()
+    far[posterior.layout.positions["lengthscale"]] += 1.5
+    far[posterior.layout.positions["scale"]] -= 3
+
+    def roughness() -> float:
+        close = grouped(posterior, mode, groups_of(posterior))
+        smooth = grouped(posterior, mode, groups_of(posterior), np.float64)
+        noise = [close.energy(far + by)[0] - smooth.energy(far + by)[0] for by in steps]
+        return float(np.std(noise))
+
+    assert roughness() < 0.02
+    # Negative control: everywhere the form that is for priors as they were.
+    monkeypatch.setattr(module, "NARROW", 0.0)
+    assert roughness() > 0.05
+
+
 def test_groups_are_of_whole_terms_of_one_action_and_hold_every_coefficient(
     found, monkeypatch
 ) -> None:
