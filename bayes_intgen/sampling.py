@@ -35,8 +35,6 @@ MAX_TREE_DEPTH = 10
 LEAST_ACCEPTED = 0.5
 # Draws of each chain, where it is for them to say how many are enough.
 FEWEST_DRAWS, MOST_DRAWS = 200, 2000
-
-
 # By how much the log density of a draw may exceed that of the mode: rounding, and a search that
 # ended a little early.
 HIGHER = 1.0

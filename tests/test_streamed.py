@@ -86,12 +86,12 @@ def test_a_fit_of_streamed_rows_is_that_of_the_same_rows_in_memory(monkeypatch) 
         bi.fit(rows, bi.models.additive("spline"), **settings) for rows in (stream, whole)
     )
     points = [[0.3, -0.2], [1.0, 1.0]]
-    # Effects are of order one, some draws near zero: sums in another order round differently, and
-    # what NUTS walks rounds to seven digits.
-    np.testing.assert_allclose(one.joint_effect(points), other.joint_effect(points), atol=1e-5)
+    # Sums in another order round differently, and chains carry that on; some effects are near zero.
+    close = {"rtol": 1e-6, "atol": 1e-6}
+    np.testing.assert_allclose(one.joint_effect(points), other.joint_effect(points), **close)
     # Negative control: another seed.
     seed = bi.fit(whole, bi.models.additive("spline"), seed=1, **settings)
-    assert not np.isclose(one.joint_effect(points), seed.joint_effect(points), atol=1e-5).any()
+    assert not np.isclose(one.joint_effect(points), seed.joint_effect(points), **close).any()
     assert int(one.tree["constant_data"]["rows"].sum()) == 3000
     assert one.with_log_likelihood(stream, rows=50)["log_likelihood"].sizes["row"] == 50
     assert bi.prior_predictive(stream, draws=3)["prior_predictive"].sizes["draw"] == 3

@@ -1,0 +1,24 @@
+import numpy as np
+
+import bayes_intgen as bi
+from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.noise import ConstantSpread
+from bayes_intgen.passes import residuals, sums_over
+
+from conftest import confounded_rows
+
+
+def test_residuals_are_as_wide_as_the_noise_whatever_their_leverage() -> None:
+    data, model = confounded_rows(30, seed=1), bi.models.additive("polynomial")
+    terms = model.decompose(data)
+    posterior = Collapsed.of(model, terms, sums_over(data, terms, ConstantSpread(), False))
+    sites = posterior.sites(posterior.start)
+    found = residuals(data, posterior, sites, progress=False)
+    mean, covariance = posterior.moments(sites)
+    design = terms.matrix(data.actions, data.intervened)
+    leverage = np.diag(design @ covariance @ design.T) / float(sites["noise_sd"]) ** 2
+    plain = data.outcome - terms.centre - design @ mean
+    np.testing.assert_allclose(found, plain / np.sqrt(1 - leverage), rtol=1e-4)
+    # Negative control: leverages differ, and matter.
+    assert not np.allclose(found, plain, rtol=1e-3)
+    assert 0 < leverage.min() < leverage.max() < 0.95
