@@ -333,7 +333,10 @@ def _nuts(
     settings: Settings,
     checkpoint: Checkpoint | None,
     reported: Callable[[Array], Array],
-    **more: Any,
+    *,
+    walked: Density | None = None,
+    least_energy: float = -np.inf,
+    label: str = "",
 ) -> Draws:
     return nuts(
         density,
@@ -346,7 +349,9 @@ def _nuts(
         progress=settings.progress,
         reported=reported,
         checkpoint=checkpoint,
-        **more,
+        walked=walked,
+        least_energy=least_energy,
+        label=label,
     )
 
 

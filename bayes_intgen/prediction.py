@@ -7,7 +7,6 @@ from typing import Self
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy import stats
 
 from bayes_intgen.bases import Array, Evaluation
 from bayes_intgen.decomposition import Decomposition
@@ -114,6 +113,9 @@ class Prediction:
 
     def log_density(self, actions: Array, intervened: NDArray[np.bool_], outcome: Array) -> Array:
         """Log density of outcomes, shape (n,), under the model's noise, (chain, draw, n)."""
+        # Half a second to import, that a fit need not wait for.
+        from scipy import stats
+
         mean, sd = self.mean(actions, intervened), self.noise_sd(actions, intervened)
         if self.df is None:
             return np.asarray(stats.norm.logpdf(outcome, mean, sd))
