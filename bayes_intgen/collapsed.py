@@ -1,6 +1,6 @@
 """The posterior of the hyperparameters, coefficients integrated out, for given sums over rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, Self
@@ -17,6 +17,12 @@ from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.models import Model
 from bayes_intgen.models.base import collapsed
 from bayes_intgen.targets import Layout, Target, processor
+
+# Log density by which a mode may be improved a little by one more step, where that will do.
+NEAR = 0.03
+# How far from where they are the scales or lengthscales of an action are set, to find another mode:
+# in prior standard deviations.
+FAR = 4
 
 
 class Collapsed:
@@ -130,28 +136,47 @@ class Collapsed:
         constants = np.sum(np.log(self.prior_sd) + 0.5 * np.log(2 * np.pi))
         return float(-0.5 * deviation @ deviation - constants)
 
-    def mode(
-        self,
-        start: Array,
-        progress: bool,
-        further: Sequence[Array] | Array = (),
-        tolerance: float = 1e-6,
-    ) -> Array:
+    def mode(self, start: Array, progress: bool, tolerance: float = 1e-6) -> Array:
         """The hyperparameters of highest density over their logarithms, shape (D,).
 
-        That is the highest of the modes that searches from ``start`` and from ``further`` points
-        end at. A search ends where a step adds less than ``tolerance`` to the log density.
+        That is where a search from ``start`` ends: where a step adds less than ``tolerance`` to
+        the log density.
         """
-        with (
-            tqdm(
-                desc="Search for the mode", unit=" steps", leave=False, disable=not progress
-            ) as bar,
-            ThreadPoolExecutor() as pool,
-        ):
-            found = list(pool.map(lambda at: self._search(at, bar, tolerance), [start, *further]))
-            best = min(found, key=lambda end: float(end.fun)).x
-            # With fresh curvature a search goes on where one from far away has come to a halt.
-            return np.asarray(self._search(best, bar, tolerance).x if len(further) else best)
+        with _bar(progress) as bar:
+            return np.asarray(self._search(start, bar, tolerance).x)
+
+    def highest_mode(self, start: Array, progress: bool) -> Array:
+        """As :meth:`mode`, the highest of several that may have walls between them, shape (D,).
+
+        Modes differ in how the functions of an action are explained: as small and rough, say, or
+        as large and smooth. So one action after the other, its scales are set far above and far
+        below where they are, and its lengthscales, and searches go on from there.
+        """
+        with _bar(progress) as bar, ThreadPoolExecutor() as pool:
+            best = self._search(start, bar, NEAR)
+            for one, other in self._of_actions():
+                moves = FAR * self.prior_sd * np.array([one, -one, other, -other])
+                ends = pool.map(lambda at: self._search(at, bar, NEAR), best.x + moves)
+                best = min([best, *ends], key=lambda end: float(end.fun))
+            return np.asarray(self._search(best.x, bar, 1e-6).x)
+
+    def _of_actions(self) -> list[tuple[Array, Array]]:
+        """Which positions are scales of each action's functions, and which their lengthscales."""
+        lengthscale_of = self.terms.lengthscale_of
+        labels = {"scale": self.terms.scaled, "lengthscale": tuple(self.terms.lengthscales)}
+
+        def marked(site: str, chosen: set[str | None]) -> Array:
+            sites = {name: np.zeros(shape) for name, shape in self.layout.shapes}
+            if site in sites:
+                sites[site] = np.array([float(label in chosen) for label in labels[site]])
+            return self.layout.flat(sites)
+
+        found = []
+        for action in sorted({term.action for term in self.terms.terms if term.action is not None}):
+            mine = {term.name for term in self.terms.terms if term.action == action}
+            stretched = {lengthscale_of.get(name) for name in mine}
+            found.append((marked("scale", {*mine}), marked("lengthscale", stretched)))
+        return found
 
     def _search(self, start: Array, bar: Any, tolerance: float) -> OptimizeResult:
         """A mode, and minus the log density there, by a search from one point."""
@@ -206,3 +231,7 @@ class Collapsed:
             given = self.given({name: values[i] for name, values in sites.items()})
             drawn[i] = given.draws(row[:, None])[:, 0]
         return drawn
+
+
+def _bar(progress: bool) -> Any:
+    return tqdm(desc="Search for the mode", unit=" steps", leave=False, disable=not progress)

@@ -1,6 +1,6 @@
 """From data and a model to a posterior."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from os import PathLike
@@ -35,9 +35,8 @@ from bayes_intgen.tree import assemble
 AGAINST = -0.01
 # Points at which the density that is walked is compared with the exact one.
 PROBES = 24
-# Further searches for the mode, and rows from which on they are worth their time: with fewer, modes
-# are near enough to each other for chains to pass between them.
-SEARCHES = 16
+# Rows from which on other modes are searched for: with fewer, they are near enough to each other
+# for chains to pass between them.
 MANY_ROWS = 100_000
 # How often chains may begin anew from a higher mode that one of them has found.
 MOST_RESTARTS = 3
@@ -311,21 +310,6 @@ def _about(
     return np.asarray(mode + normal @ np.linalg.cholesky(covariance).T)
 
 
-def _scattered(posterior: Collapsed, start: Array, settings: Settings) -> Array:
-    """Points to search from besides, over all that the prior allows, and beyond, shape (n, D).
-
-    The more rows, the sharper the density is and the higher the walls between its modes. One by
-    which few rows explain a function may be one by which many do not, and a search that starts
-    there ends there.
-    """
-    normal = generator(settings.seed, "search").standard_normal((SEARCHES, len(start)))
-    points = posterior.start + 2 * posterior.prior_sd * normal
-    # Rows alone say what this is, whatever is thought of the functions.
-    noise = posterior.layout.positions["noise_sd"]
-    points[:, noise] = start[noise]
-    return np.asarray(points)
-
-
 def _nuts(
     density: Density,
     mode: Array,
@@ -393,8 +377,8 @@ def _sample_collapsed(
     )
     posterior = Collapsed.of(model, kept, condensed.sums)
     start = posterior.point(pilot.sites, pilot.posterior.terms)
-    further = _scattered(posterior, start, settings) if len(data) > MANY_ROWS else ()
-    sampled = _hyperparameters(posterior, start, further, settings, checkpoint)
+    search = posterior.highest_mode if len(data) > MANY_ROWS else posterior.mode
+    sampled = _hyperparameters(posterior, search(start, settings.progress), settings, checkpoint)
     sites = posterior.sites(sampled.flat)
 
     def of_chain(chain: int) -> Array:
@@ -410,14 +394,12 @@ def _sample_collapsed(
 
 def _hyperparameters(
     posterior: Collapsed,
-    start: Array,
-    further: Sequence[Array] | Array,
+    mode: Array,
     settings: Settings,
     checkpoint: Checkpoint | None,
     restarts: int = 0,
 ) -> Draws:
-    """Draws of the hyperparameters, by chains from about the highest mode that is found."""
-    mode = posterior.mode(start, settings.progress, further)
+    """Draws of the hyperparameters, by chains from about a mode or the higher one they find."""
     covariance = posterior.covariance(mode)
     close = by_groups(posterior, mode, _about(mode, covariance, PROBES, settings, "probes"))
     try:
@@ -433,7 +415,8 @@ def _hyperparameters(
             label=f"again{restarts}-" if restarts else "",
         )
     except NotTheModeError as found:
-        return _hyperparameters(posterior, found.point, [mode], settings, checkpoint, restarts + 1)
+        higher = posterior.mode(found.point, settings.progress)
+        return _hyperparameters(posterior, higher, settings, checkpoint, restarts + 1)
 
 
 def _sample_written_out(

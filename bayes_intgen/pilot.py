@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from bayes_intgen.bases import Array
-from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.collapsed import NEAR, Collapsed
 from bayes_intgen.decomposition import Decomposition, Term
 from bayes_intgen.errors import DataError
 from bayes_intgen.gram import Sums
@@ -19,8 +19,6 @@ from bayes_intgen.streamed import HELD_ROWS, Rows
 
 # Rows from which the variance function and the structure of the mean are learned.
 PILOT_ROWS = HELD_ROWS
-# Log density by which a pilot's mode may be improved a little by one more step.
-NEAR = 0.03
 # Noise below this share of the outcome's standard deviation is rounding, not noise.
 LEAST_NOISE = 1e-5
 

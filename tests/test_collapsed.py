@@ -74,21 +74,23 @@ def test_a_search_that_strays_where_rounding_leaves_no_factor_finds_its_way_back
     assert np.abs(slope).max() < 0.1 * np.abs(steep).max()
 
 
-def test_of_several_modes_the_highest_is_found() -> None:
-    world = Polynomial.random(3, seed=1)
+@pytest.mark.parametrize("seed", [1, 8])
+def test_of_several_modes_the_highest_is_found(seed: int) -> None:
+    world = Polynomial.random(3, seed=seed)
     posterior = collapsed(world.dataset(2000, seed=0), graph=world.graph)
-    normal = np.random.default_rng(0).standard_normal((16, len(posterior.start)))
-    further = posterior.start + 2 * posterior.prior_sd * normal
     first = posterior.mode(posterior.start, progress=False)
-    mode = posterior.mode(posterior.start, progress=False, further=further)
-    # Both are modes, many standard deviations from each other.
+    mode = posterior.highest_mode(posterior.start, progress=False)
+    # Both are modes, standard deviations from each other.
     for each in (first, mode):
-        assert np.abs(posterior.energy(each)[1] * posterior.prior_sd).max() < 0.1
+        assert np.abs(posterior.energy(each)[1] * posterior.prior_sd).max() < 0.2
     apart = np.abs(mode - first) / np.sqrt(np.diag(posterior.covariance(mode)))
     assert apart.max() > 3
-    assert posterior.value(mode) < posterior.value(first) - 5
-    ends = [posterior.value(posterior.mode(at, progress=False)) for at in further]
-    assert posterior.value(mode) <= min(ends) + 1e-6
+    assert posterior.value(mode) < posterior.value(first) - 2
+    # Searches from anywhere find none that is higher, and some end at that one.
+    normal = np.random.default_rng(0).standard_normal((40, len(mode)))
+    anywhere = posterior.start + 2 * posterior.prior_sd * normal
+    ends = [posterior.value(posterior.mode(at, progress=False)) for at in anywhere]
+    assert posterior.value(mode) == pytest.approx(min(ends), abs=1e-3)
 
 
 def test_a_point_of_other_terms_starts_where_they_ended(data) -> None:
