@@ -154,8 +154,9 @@ class Collapsed:
         """
         with _bar(progress) as bar, ThreadPoolExecutor() as pool:
             best = self._search(start, bar, NEAR)
-            for one, other in self._of_actions():
-                moves = FAR * self.prior_sd * np.array([one, -one, other, -other])
+            for scales, lengthscales in self._of_actions():
+                ways = np.array([scales, -scales, lengthscales, -lengthscales])
+                moves = FAR * self.prior_sd * ways
                 ends = pool.map(lambda at: self._search(at, bar, NEAR), best.x + moves)
                 best = min([best, *ends], key=lambda end: float(end.fun))
             return np.asarray(self._search(best.x, bar, 1e-6).x)

@@ -124,9 +124,8 @@ def effective_draws(draws: Array) -> Array:
     halves = _halves(draws)
     below = [halves <= np.quantile(draws, share, axis=(0, 1)) for share in TAILS]
     scored = [_normal_scores(halves), *(tail.astype(float) for tail in below)]
-    with np.errstate(invalid="ignore"):
-        found = np.min([effective_sample_size(values) for values in scored], axis=0)
-    return np.where(np.ptp(draws, axis=(0, 1)) > 0, found, draws[..., 0].size)
+    found = np.min([_effective(values) for values in scored], axis=0)
+    return np.where(np.isfinite(draws).all(axis=(0, 1)), found, np.nan)
 
 
 def rhat(draws: Array) -> Array:
@@ -144,6 +143,17 @@ def rhat(draws: Array) -> Array:
     folded = np.abs(halves - np.median(halves, axis=(0, 1)))
     bulk, tails = (gelman_rubin(_normal_scores(values)) for values in (halves, folded))
     return np.asarray(np.maximum(bulk, tails))
+
+
+def _effective(values: Array) -> Array:
+    """Effective sample size of the mean of values (chain, draw, quantity)."""
+    count = values[..., 0].size
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = effective_sample_size(values)
+    # Draws that alternate are worth more than as many independent ones; how much more is noise.
+    most = count * np.log10(count)
+    found = np.where(found <= 0, most, np.minimum(found, most))
+    return np.where(np.ptp(values, axis=(0, 1)) > 0, found, count)
 
 
 def _halves(draws: Array) -> Array:

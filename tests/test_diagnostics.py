@@ -90,7 +90,7 @@ def test_draws_that_are_not_finite_are_reported_first() -> None:
     assert problems(tree, effect)[0].startswith("draws of joint_effect are not all finite")
 
 
-@pytest.mark.parametrize("stuck", [0.0, 0.4, 0.8])
+@pytest.mark.parametrize("stuck", [-0.9, -0.3, 0.0, 0.4, 0.8])
 def test_what_draws_are_worth_is_what_arviz_says(stuck: float) -> None:
     rng = np.random.default_rng(3)
     draws = rng.normal(size=(CHAINS, 801, 20))
@@ -112,11 +112,17 @@ def test_what_draws_are_worth_is_what_arviz_says(stuck: float) -> None:
     assert np.abs(effective_draws(draws) / other - 1).max() > 0.03
 
 
-def test_a_quantity_that_never_moves_holds_nothing_up() -> None:
-    draws = np.random.default_rng(4).normal(size=(CHAINS, DRAWS, 2))
-    draws[..., 1] = 1.0
-    assert effective_draws(draws)[1] == CHAINS * DRAWS
+def test_a_quantity_that_hardly_moves_holds_nothing_up() -> None:
+    draws = np.random.default_rng(4).normal(size=(CHAINS, DRAWS, 3))
+    draws[..., 1:] = 1.0
+    draws[0, 7, 2] = 2.0
+    dataset = xr.Dataset({"draws": (("chain", "draw", "quantity"), draws)})
+    for method in ("bulk", "tail"):
+        assert (az.ess(dataset, method=method)["draws"][1:] > 0.99 * CHAINS * DRAWS).all()
+    assert (effective_draws(draws)[1:] > 0.99 * CHAINS * DRAWS).all()
     assert shortage(draws) <= 1
+    draws[0, 0, 0] = np.nan
+    assert np.isnan(effective_draws(draws)).tolist() == [True, False, False]
 
 
 def test_the_shortage_of_draws_is_that_of_the_worst_quantity() -> None:
