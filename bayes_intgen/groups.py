@@ -15,8 +15,8 @@ order.
 
 The matrix to factorise is I + S G S: G says what the data know of a group in units of its prior at
 the reference point, S how much wider the prior has become. Single precision will do, however many
-the rows, where the largest eigenvalues of G are cut: what the data know a hundred thousand times
-better than the prior is as good as known. A sampler walks this density, and accepts or refuses
+the rows, where the largest eigenvalues of G are cut: what the data know ten thousand times better
+than the prior is as good as known. A sampler walks this density, and accepts or refuses
 where it arrives by the exact one: delayed acceptance (Christen and Fox, "Markov chain Monte Carlo
 using an approximation", JCGS 2005).
 """
@@ -48,8 +48,9 @@ MOST_TOGETHER = 64
 # How often the exact density would have to accept, at points scattered as draws will be.
 LEAST_ACCEPTED = 0.6
 # Ratio of what the data know of a direction to what the prior does, from which on it is cut: what
-# is cut adds to derivatives of the density in the fifth digit, what rounding adds in the second.
-BEST_KNOWN = 1e5
+# is cut adds to derivatives of the density in the fourth digit, what rounding adds in the third, and
+# in the first where priors have become thirty times as wide.
+BEST_KNOWN = 1e4
 # Ratio of prior standard deviations below which priors are narrow for what rounding does.
 NARROW = 0.3
 # Prior variances have a floor of this share of what the data alone leave of each coefficient:

@@ -188,6 +188,23 @@ def test_single_precision_will_do_however_many_the_rows(found, monkeypatch) -> N
     assert not expected_acceptance(log_ratio(posterior, single, draws[24:])) > 0.75
 
 
+def test_rounding_leaves_derivatives_where_priors_have_become_wide(found, monkeypatch) -> None:
+    posterior, mode = of_many_rows(found[0])
+    groups = groups_of(posterior)
+    wide = mode.copy()
+    wide[posterior.layout.positions["scale"]] += 2
+
+    def rounding() -> float:
+        single, double = (grouped(posterior, mode, groups, t) for t in (np.float32, np.float64))
+        return float(np.abs(single.energy(wide)[1] - double.energy(wide)[1]).max())
+
+    size = np.abs(posterior.energy(wide)[1]).max()
+    assert rounding() < 0.02 * size
+    # Negative control: with less of it cut.
+    monkeypatch.setattr(module, "BEST_KNOWN", 1e6)
+    assert rounding() > 0.1 * size
+
+
 def test_rounding_leaves_the_density_smooth_where_priors_have_become_narrow(
     found, monkeypatch
 ) -> None:
