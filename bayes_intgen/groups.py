@@ -48,7 +48,7 @@ MOST_TOGETHER = 64
 # How often the exact density would have to accept, at points scattered as draws will be.
 LEAST_ACCEPTED = 0.6
 # Ratio of what the data know of a direction to what the prior does, from which on it is cut: what
-# is cut adds to derivatives of the density in the fourth digit, what rounding adds in the third, and
+# is cut adds to derivatives of the density in the fourth digit, what rounding adds in the third, or
 # in the first where priors have become thirty times as wide.
 BEST_KNOWN = 1e4
 # Ratio of prior standard deviations below which priors are narrow for what rounding does.
