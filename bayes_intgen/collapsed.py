@@ -76,8 +76,7 @@ class Collapsed:
         Those that have none there start at their prior medians.
         """
         start = self.start.copy()
-        labels = {"scale": terms.scaled, "lengthscale": tuple(terms.lengthscales)}
-        own = {"scale": self.terms.scaled, "lengthscale": tuple(self.terms.lengthscales)}
+        labels, own = _labels(terms), _labels(self.terms)
         for name, index in self.layout.positions.items():
             if name not in labels:
                 start[index] = np.log(sites[name])
@@ -163,8 +162,7 @@ class Collapsed:
 
     def _of_actions(self) -> list[tuple[Array, Array]]:
         """Which positions are scales of each action's functions, and which their lengthscales."""
-        lengthscale_of = self.terms.lengthscale_of
-        labels = {"scale": self.terms.scaled, "lengthscale": tuple(self.terms.lengthscales)}
+        lengthscale_of, labels = self.terms.lengthscale_of, _labels(self.terms)
 
         def marked(site: str, chosen: set[str | None]) -> Array:
             sites = {name: np.zeros(shape) for name, shape in self.layout.shapes}
@@ -232,6 +230,11 @@ class Collapsed:
             given = self.given({name: values[i] for name, values in sites.items()})
             drawn[i] = given.draws(row[:, None])[:, 0]
         return drawn
+
+
+def _labels(terms: Decomposition) -> dict[str, tuple[str, ...]]:
+    """What each of the scales and lengthscales belongs to, by site."""
+    return {"scale": tuple(terms.scaled), "lengthscale": tuple(terms.lengthscales)}
 
 
 def _bar(progress: bool) -> Any:

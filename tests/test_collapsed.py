@@ -74,22 +74,24 @@ def test_a_search_that_strays_where_rounding_leaves_no_factor_finds_its_way_back
     assert np.abs(slope).max() < 0.1 * np.abs(steep).max()
 
 
-@pytest.mark.parametrize("seed", [1, 8])
-def test_of_several_modes_the_highest_is_found(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "higher"), [(1, 5), (8, 2)])
+def test_of_several_modes_the_highest_is_found(seed: int, higher: float) -> None:
     world = Polynomial.random(3, seed=seed)
     posterior = collapsed(world.dataset(2000, seed=0), graph=world.graph)
     first = posterior.mode(posterior.start, progress=False)
     mode = posterior.highest_mode(posterior.start, progress=False)
-    # Both are modes, standard deviations from each other.
+    # Both are modes, standard deviations from each other: a Newton step would add next to nothing.
     for each in (first, mode):
-        assert np.abs(posterior.energy(each)[1] * posterior.prior_sd).max() < 0.2
+        slope = posterior.energy(each)[1]
+        assert slope @ posterior.covariance(each) @ slope / 2 < 1e-4
     apart = np.abs(mode - first) / np.sqrt(np.diag(posterior.covariance(mode)))
     assert apart.max() > 3
-    assert posterior.value(mode) < posterior.value(first) - 2
+    assert posterior.value(mode) < posterior.value(first) - higher
     # Searches from anywhere find none that is higher, and some end at that one.
     normal = np.random.default_rng(0).standard_normal((40, len(mode)))
     anywhere = posterior.start + 2 * posterior.prior_sd * normal
     ends = [posterior.value(posterior.mode(at, progress=False)) for at in anywhere]
+    assert posterior.value(mode) <= min(ends) + 1e-6
     assert posterior.value(mode) == pytest.approx(min(ends), abs=1e-3)
 
 

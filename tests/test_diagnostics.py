@@ -140,6 +140,7 @@ def test_the_shortage_of_draws_is_that_of_the_worst_quantity() -> None:
     scale = fit_with(stuck=0.8)[0]["posterior"]["scale"]
     one, stuck = scale.isel(chain=[0]), scale.to_numpy()
     ess = [float(az.ess(one, method=method).min()) for method in ("bulk", "tail")]
+    assert shortage(stuck[:1]) == pytest.approx(ESS_LIMIT / effective_draws(stuck[:1]).min())
     assert shortage(stuck[:1]) == pytest.approx(ESS_LIMIT / min(ess), rel=0.03)
     assert shortage(fit_with(shift=1.0)[0]["posterior"]["scale"].to_numpy()) > 5
     stuck[0, 0, 0] = np.nan
