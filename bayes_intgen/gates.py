@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
-from bayes_intgen.identification import Mask, regime_weights
+from bayes_intgen.identification import Mask, masks_of, regime_weights
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,8 @@ class InRegime:
         ModelError
             Where no combination gives the regime.
         """
-        kinds, which = np.unique(np.asarray(intervened, dtype=bool), axis=0, return_inverse=True)
-        weights = np.array([self._weight(tuple(mask)) for mask in kinds.tolist()])
-        return np.asarray(weights[which.reshape(-1)])
+        masks, which = masks_of(np.asarray(intervened, dtype=bool))
+        return np.array([self._weight(mask) for mask in masks])[which]
 
     def _weight(self, mask: Mask) -> float:
         if mask in self.regimes:

@@ -9,7 +9,34 @@ regimes that were observed.
 from collections.abc import Sequence
 from fractions import Fraction
 
+import numpy as np
+from numpy.typing import NDArray
+
 Mask = tuple[bool, ...]
+
+
+def masks_of(intervened: NDArray[np.bool_]) -> tuple[list[Mask], NDArray[np.intp]]:
+    """The masks that occur among rows, and which of them each row has.
+
+    Parameters
+    ----------
+    intervened : ndarray of bool, shape (n, K)
+
+    Returns
+    -------
+    list of tuple of bool, in lexicographic order
+    ndarray of int, shape (n,)
+
+    Examples
+    --------
+    >>> masks_of(np.array([[True, False], [False, False], [True, False]]))
+    ([(False, False), (True, False)], array([1, 0, 1]))
+    """
+    # Sorted as bytes of eight actions each: row by row takes ten times as long.
+    packed = np.packbits(intervened, axis=1)
+    codes = packed.view(f"V{packed.shape[1]}")[:, 0]
+    _, first, which = np.unique(codes, return_index=True, return_inverse=True)
+    return [tuple(mask) for mask in intervened[first].tolist()], which
 
 
 def regime_weights(masks: Sequence[Mask], target: Mask) -> tuple[Fraction, ...] | None:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen.certificates import Certificate, certify, regime_label
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import KINDS, as_table, numeric_column
-from bayes_intgen.identification import Mask, is_identified
+from bayes_intgen.identification import Mask, is_identified, masks_of
 from bayes_intgen.lift import LiftTest, TakesLiftTests
 from bayes_intgen.streams import generator
 
@@ -299,8 +299,8 @@ class RegimeData(TakesLiftTests):
     @property
     def regimes(self) -> dict[Mask, int]:
         """The masks that occur, each with its number of rows; fewest interventions first."""
-        masks, counts = np.unique(self.intervened, axis=0, return_counts=True)
-        return in_order({tuple(m): int(n) for m, n in zip(masks.tolist(), counts, strict=True)})
+        masks, which = masks_of(self.intervened)
+        return in_order(dict(zip(masks, np.bincount(which).tolist(), strict=True)))
 
     def identify(self, actions: Sequence[str]) -> Certificate:
         """Whether these regimes determine the effect of setting some actions, and how.
@@ -414,8 +414,8 @@ do(green) itself.
         if len(self) <= rows:
             return self
         keys = generator(0, "sample").random(len(self))
-        masks, which = np.unique(self.intervened, axis=0, return_inverse=True)
-        members = [np.flatnonzero(which.reshape(-1) == i) for i in range(len(masks))]
+        masks, which = masks_of(self.intervened)
+        members = [np.flatnonzero(which == i) for i in range(len(masks))]
         keep = np.zeros(len(self), dtype=bool)
         for own, count in zip(members, even_shares([len(m) for m in members], rows), strict=True):
             keep[own[np.argsort(keys[own], kind="stable")[:count]]] = True

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import DataError
+from bayes_intgen.identification import masks_of
 from bayes_intgen.inference import fit
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.base import Prior
@@ -162,8 +163,9 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         values = validate_data(self, X, dtype=np.float64, reset=False)
         masks = self._masks(values, intervened)
         mean, std = np.empty(len(values)), np.empty(len(values))
-        for mask in np.unique(masks, axis=0):
-            own = (masks == mask).all(axis=1)
+        distinct, which = masks_of(masks)
+        for i, mask in enumerate(distinct):
+            own = which == i
             names = [n for n, was_set in zip(self.posterior_.actions, mask, strict=True) if was_set]
             draws = self.posterior_.effect(values[own], names)
             mean[own], std[own] = draws.mean(("chain", "draw")), draws.std(("chain", "draw"))

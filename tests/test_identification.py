@@ -4,7 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bayes_intgen.identification import is_identified, regime_weights
+from bayes_intgen.identification import is_identified, masks_of, regime_weights
 
 
 def single(count: int) -> list[tuple[bool, ...]]:
@@ -41,3 +41,15 @@ def test_the_rank_test_agrees_with_floating_point() -> None:
                 np.testing.assert_array_equal(np.array(weights, dtype=float) @ rows, wanted)
             seen.add(bool(expected))
     assert seen == {True, False}
+
+
+@pytest.mark.parametrize("count", [1, 5, 8, 9, 17])
+@pytest.mark.parametrize("rows", [0, 1, 300])
+def test_the_masks_of_rows_are_those_that_numpy_finds_row_by_row(count: int, rows: int) -> None:
+    rng = np.random.default_rng(count)
+    intervened = rng.random((rows, count)) < 0.1
+    masks, which = masks_of(intervened)
+    expected, inverse = np.unique(intervened, axis=0, return_inverse=True)
+    assert masks == [tuple(mask) for mask in expected.tolist()]
+    np.testing.assert_array_equal(which, inverse.reshape(-1))
+    assert len(masks) == len(set(masks)) <= rows
