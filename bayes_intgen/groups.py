@@ -1,11 +1,11 @@
 """A cheaper posterior of the same hyperparameters, for a sampler to walk: group by group.
 
-Integrating all coefficients out costs the cube of their number at every step. They come in groups,
-one an action, that know of each other but little: most of what couples them is in how the rows'
-actions happen to go together. Here the groups are integrated out one by one, exactly, each with the
-others' priors as they are at one reference point of the hyperparameters; what their priors do to
-each other when they leave that point is expanded to first order in the posterior covariances
-between groups. At the reference point value and gradient are those of the exact density.
+Integrating all coefficients out costs the cube of their number at every step. They come in groups
+that know little of each other (:mod:`bayes_intgen.partition`). Here the groups are integrated out
+one by one, exactly, each with the others' priors as they are at one reference point of the
+hyperparameters; what their priors do to each other when they leave that point is expanded to first
+order in the posterior covariances between groups. At the reference point value and gradient are
+those of the exact density.
 
 With C the posterior covariance of all coefficients at the reference point, m their mean there, and
 D by how much their prior precisions have grown since, the density needs log det(I + C D) and a
@@ -36,15 +36,13 @@ from scipy.linalg import cho_factor, cho_solve
 
 from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.gram import Sums
 from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.models.base import hyperparameters
+from bayes_intgen.partition import Reference, groups_of
 from bayes_intgen.targets import Target, processor
 
 # With fewer coefficients an exact gradient takes no longer.
 LEAST_SIZE = 150
-# Size above which the coefficients of an action are split into groups.
-MOST_TOGETHER = 64
 # How often the exact density would have to accept, at points scattered as draws will be.
 LEAST_ACCEPTED = 0.6
 # Ratio of what the data know of a direction to what the prior does, from which on it is cut: what
@@ -53,9 +51,6 @@ LEAST_ACCEPTED = 0.6
 BEST_KNOWN = 1e4
 # Ratio of prior standard deviations below which priors are narrow for what rounding does.
 NARROW = 0.3
-# Prior variances have a floor of this share of what the data alone leave of each coefficient:
-# of those below it the data say nothing, and ratios of them would overflow.
-FLOOR = 1e-4
 
 
 class Groups(NamedTuple):
@@ -138,11 +133,11 @@ def by_groups(posterior: Collapsed, reference: Array, points: Array) -> ByGroups
     -------
     ByGroups or None
     """
-    groups = groups_of(posterior)
-    if posterior.size < LEAST_SIZE or len(groups) < 2:
+    if posterior.size < LEAST_SIZE:
         return None
     try:
-        close = grouped(posterior, reference, groups)
+        about = Reference.of(posterior, reference)
+        close = grouped(about, groups_of(about, points))
         ratio = np.array([close.energy(at)[0] - posterior.value(at) for at in points])
     except np.linalg.LinAlgError:
         return None
@@ -161,38 +156,14 @@ def expected_acceptance(log_ratio: Array) -> float:
     return float(np.mean(np.exp(np.minimum(change, 0)), where=~np.eye(len(change), dtype=bool)))
 
 
-def groups_of(posterior: Collapsed) -> list[NDArray[np.int_]]:
-    """The coefficients of each action, in more than one group where they are many.
-
-    Whole terms stay together, those of one function first; coefficients of no action go with
-    the first one's.
-    """
-    terms, columns = posterior.terms.terms, posterior.terms.columns
-    found: list[list[NDArray[np.int_]]] = []
-    for action in sorted({term.action or 0 for term in terms}):
-        mine = [term for term in terms if (term.action or 0) == action]
-        sizes = [term.part.basis.size for term in mine]
-        parts = max(1, round(sum(sizes) / MOST_TOGETHER))
-        ends = np.cumsum(sizes)
-        which = np.minimum((ends - 1) * parts // ends[-1], parts - 1)
-        for part in np.unique(which):
-            chosen = [term for term, i in zip(mine, which, strict=True) if i == part]
-            found.append([np.arange(posterior.size)[columns[term.name]] for term in chosen])
-    return [np.concatenate(group) for group in found]
-
-
 def grouped(
-    posterior: Collapsed,
-    reference: Array,
-    groups: list[NDArray[np.int_]],
-    dtype: DTypeLike = np.float32,
+    reference: Reference, groups: list[NDArray[np.int_]], dtype: DTypeLike = np.float32
 ) -> ByGroups:
     """The density by groups of coefficients, about a reference point.
 
     Parameters
     ----------
-    posterior : Collapsed
-    reference : ndarray, shape (D,)
+    reference : Reference
     groups : list of ndarray of int
         The coefficients of each, every one in one of them.
     dtype : dtype
@@ -201,25 +172,10 @@ def grouped(
     Raises
     ------
     LinAlgError
-        Where rounding leaves the coefficients no joint distribution.
+        Where rounding leaves the coefficients of a group no distribution given the others.
     """
-    priors, sums = posterior.priors, posterior.sums
-    sites = posterior.sites(reference)
-    noise_sd = float(sites["noise_sd"])
-    xx, xy, yy = _whole(sums, noise_sd)
-    shift = xx @ priors.mean
-    information = xy - shift
-    squares = yy - 2 * priors.mean @ xy + priors.mean @ shift
-    prior_sd = np.exp(priors.log_sd_at(sites)) / noise_sd
-    seen = np.diag(xx)
-    floor = FLOOR / np.where(seen > 0, seen, prior_sd**-2.0)
-    sd = np.sqrt(prior_sd**2 + floor)
-    matrix = np.eye(len(sd)) + xx * np.outer(sd, sd)
-    factor = cho_factor(matrix, lower=True)
-    mean = cho_solve(factor, sd * information)
-    covariance = cho_solve(factor, np.eye(len(sd)))
-
-    log_det = _log_det(factor)
+    posterior, matrix, sd = reference.posterior, reference.matrix, reference.sd
+    covariance, log_det = reference.covariance.copy(), reference.log_det
     # A multiple of 8: groups of nearly equal size share what is compiled.
     size = -(-max(len(group) for group in groups) // 8) * 8
     order = np.full((len(groups), size), len(sd))
@@ -239,37 +195,23 @@ def grouped(
         log_det -= float(np.sum(np.log1p(known)))
         covariance[np.ix_(group, group)] = 0
     flat = order.ravel()
+    sums = posterior.sums
     constant = -0.5 * (log_det - float(np.asarray(sums.log_weight)))
     if sums.known is not None:
         constant -= float(np.sum(sums.known.log_sd))
         constant -= 0.5 * len(np.asarray(sums.known.log_sd)) * np.log(2 * np.pi)
     found = Groups(
         float(np.asarray(sums.rows)),
-        squares - float(information @ (sd * mean)),
+        reference.squares,
         constant,
         precision.astype(dtype),
-        np.append(mean, 0.0)[order],
+        np.append(reference.mean, 0.0)[order],
         np.pad(covariance, (0, 1))[np.ix_(flat, flat)].astype(dtype),
         np.log(np.append(sd, 1.0))[order],
-        np.append(floor / sd**2, 0.0)[order],
+        np.append(reference.floor / sd**2, 0.0)[order],
     )
-    padded = priors.padded(len(sd) + 1).of_columns(flat)
+    padded = posterior.priors.padded(len(sd) + 1).of_columns(flat)
     return ByGroups(posterior, padded, found)
-
-
-def _log_det(factor: tuple[Array, bool]) -> float:
-    return 2 * float(np.sum(np.log(np.diag(factor[0]))))
-
-
-def _whole(sums: Sums, noise_sd: float) -> tuple[Array, Array, float]:
-    """X'X, X'y and y'y with known rows, that count as if the noise had this standard deviation."""
-    xx, xy, yy = np.asarray(sums.xx), np.asarray(sums.xy), float(np.asarray(sums.yy))
-    if sums.known is not None:
-        known, outcome = np.asarray(sums.known.matrix), np.asarray(sums.known.outcome)
-        xx = xx + noise_sd**2 * known.T @ known
-        xy = xy + noise_sd**2 * known.T @ outcome
-        yy += noise_sd**2 * float(outcome @ outcome)
-    return xx, xy, yy
 
 
 def collapsed_by_groups(priors: Hyperpriors, groups: Groups) -> None:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numpy.typing import DTypeLike
 from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
@@ -14,10 +15,10 @@ from bayes_intgen.groups import (
     by_groups,
     expected_acceptance,
     grouped,
-    groups_of,
     log_marginal_by_groups,
 )
 from bayes_intgen.noise import ConstantSpread
+from bayes_intgen.partition import Reference, groups_of
 from bayes_intgen.passes import sums_over
 from bayes_intgen.simulators import Polynomial
 
@@ -60,6 +61,14 @@ def _as_in_a_fit():
         yield
 
 
+def about(posterior: Collapsed, at: np.ndarray, dtype: DTypeLike = np.float32) -> ByGroups:
+    """The density by groups about a point."""
+    reference = Reference.of(posterior, at)
+    rng = np.random.default_rng(3)
+    points = rng.multivariate_normal(at, posterior.covariance(at), size=24)
+    return grouped(reference, groups_of(reference, points), dtype)
+
+
 def log_ratio(posterior: Collapsed, close: ByGroups, draws: np.ndarray) -> np.ndarray:
     return np.array([close.energy(at)[0] - posterior.value(at) for at in draws])
 
@@ -76,7 +85,7 @@ def of_many_rows(posterior: Collapsed) -> tuple[Collapsed, np.ndarray]:
 def test_value_and_gradient_are_the_exact_ones_at_the_reference_point(found) -> None:
     posterior, mode, draws = found
     for reference in (mode, draws[0]):
-        close = grouped(posterior, reference, groups_of(posterior))
+        close = about(posterior, reference)
         value, gradient = close.energy(reference)
         exact, slope = posterior.energy(reference)
         # Up to single precision.
@@ -89,21 +98,22 @@ def test_value_and_gradient_are_the_exact_ones_at_the_reference_point(found) -> 
 def test_one_group_of_all_coefficients_is_exact_everywhere(found) -> None:
     posterior, mode, draws = found
     every = np.arange(posterior.size)
-    close = grouped(posterior, mode, [every])
+    reference = Reference.of(posterior, mode)
+    close = grouped(reference, [every])
     for at in draws[:5]:
         value, gradient = close.energy(at)
         exact, slope = posterior.energy(at)
         assert value == pytest.approx(exact, abs=0.05)
         np.testing.assert_allclose(gradient, slope, atol=0.3)
     # Negative control: two halves are not.
-    halves = grouped(posterior, mode, [every[::2], every[1::2]])
+    halves = grouped(reference, [every[::2], every[1::2]])
     assert np.abs(log_ratio(posterior, halves, draws[:5])).max() > 0.5
 
 
 def test_the_gradient_is_that_of_the_value(found) -> None:
     posterior, mode, _ = found
     # In single precision differences of values would say nothing.
-    groups = grouped(posterior, mode, groups_of(posterior), np.float64).groups
+    groups = about(posterior, mode, np.float64).groups
     rng = np.random.default_rng(1)
     reference = np.asarray(groups.log_reference)
     log_sd = (reference + np.log(posterior.sites(mode)["noise_sd"])).ravel()
@@ -138,7 +148,7 @@ def test_the_exact_density_accepts_most_of_what_the_groups_give(found) -> None:
 
 def test_a_density_that_is_not_close_is_not_walked(found, monkeypatch) -> None:
     posterior, mode, draws = found
-    close = grouped(posterior, mode, groups_of(posterior))
+    close = about(posterior, mode)
     accepted = expected_acceptance(log_ratio(posterior, close, draws[:24]))
     for least, walked in ((accepted - 1e-3, True), (accepted + 1e-3, False)):
         monkeypatch.setattr(module, "LEAST_ACCEPTED", least)
@@ -150,7 +160,7 @@ def test_a_density_that_is_not_close_is_not_walked(found, monkeypatch) -> None:
 def test_the_program_has_the_value_and_the_gradient_in_closed_form(found) -> None:
     posterior, mode, draws = found
     for dtype, digits in ((np.float64, 1e-8), (np.float32, 0.05)):
-        close = grouped(posterior, mode, groups_of(posterior), dtype)
+        close = about(posterior, mode, dtype)
         compiled = close.target
         for at in draws[:3]:
             value, gradient = close.energy(at)
@@ -175,27 +185,25 @@ def test_single_precision_will_do_however_many_the_rows(found, monkeypatch) -> N
     )
     assert expected_acceptance(log_ratio(posterior, close, draws[24:])) > 0.75
     # What is cut is not missed: in double precision the same is true without.
-    groups = groups_of(posterior)
-    some = grouped(posterior, mode, groups, np.float64)
+    some = about(posterior, mode, np.float64)
     monkeypatch.setattr(module, "BEST_KNOWN", np.inf)
-    every = grouped(posterior, mode, groups, np.float64)
+    every = about(posterior, mode, np.float64)
     assert np.linalg.eigvalsh(every.groups.precision).max() > 1e6
     for at in draws[:5]:
         assert some.energy(at)[0] == pytest.approx(every.energy(at)[0], abs=0.1)
         assert some.energy(at)[0] != every.energy(at)[0]
     # Negative control: single precision without the cut.
-    single = grouped(posterior, mode, groups)
+    single = about(posterior, mode)
     assert not expected_acceptance(log_ratio(posterior, single, draws[24:])) > 0.75
 
 
 def test_rounding_leaves_derivatives_where_priors_have_become_wide(found, monkeypatch) -> None:
     posterior, mode = of_many_rows(found[0])
-    groups = groups_of(posterior)
     wide = mode.copy()
     wide[posterior.layout.positions["scale"]] += 2
 
     def rounding() -> float:
-        single, double = (grouped(posterior, mode, groups, t) for t in (np.float32, np.float64))
+        single, double = (about(posterior, mode, t) for t in (np.float32, np.float64))
         return float(np.abs(single.energy(wide)[1] - double.energy(wide)[1]).max())
 
     size = np.abs(posterior.energy(wide)[1]).max()
@@ -216,8 +224,8 @@ def test_rounding_leaves_the_density_smooth_where_priors_have_become_narrow(
     far[posterior.layout.positions["scale"]] -= 3
 
     def roughness() -> float:
-        close = grouped(posterior, mode, groups_of(posterior))
-        smooth = grouped(posterior, mode, groups_of(posterior), np.float64)
+        close = about(posterior, mode)
+        smooth = about(posterior, mode, np.float64)
         noise = [close.energy(far + by)[0] - smooth.energy(far + by)[0] for by in steps]
         return float(np.std(noise))
 
@@ -225,27 +233,6 @@ def test_rounding_leaves_the_density_smooth_where_priors_have_become_narrow(
     # Negative control: everywhere the form that is for priors as they were.
     monkeypatch.setattr(module, "NARROW", 0.0)
     assert roughness() > 0.05
-
-
-def test_groups_are_of_whole_terms_of_one_action_and_hold_every_coefficient(
-    found, monkeypatch
-) -> None:
-    posterior, *_ = found
-    terms, columns = posterior.terms.terms, posterior.terms.columns
-
-    def owners(group: np.ndarray) -> list[int]:
-        inside = [
-            t for t in terms if np.isin(np.arange(posterior.size)[columns[t.name]], group).any()
-        ]
-        assert sum(t.part.basis.size for t in inside) == len(group)
-        return [t.action for t in inside if t.action is not None]
-
-    assert len(groups_of(posterior)) == 4
-    monkeypatch.setattr(module, "MOST_TOGETHER", 16)
-    split = groups_of(posterior)
-    assert len(split) > 4
-    np.testing.assert_array_equal(np.sort(np.concatenate(split)), np.arange(posterior.size))
-    assert all(len(set(owners(group))) == 1 for group in split)
 
 
 def test_what_lift_tests_say_is_within(data) -> None:

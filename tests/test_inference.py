@@ -11,6 +11,7 @@ from scipy.stats import norm
 import bayes_intgen as bi
 import bayes_intgen.groups
 import bayes_intgen.inference
+import bayes_intgen.partition
 import bayes_intgen.pilot
 import bayes_intgen.sampling
 from bayes_intgen.collapsed import Collapsed
@@ -114,8 +115,9 @@ def test_a_bold_approximation_that_is_walked_leaves_the_posterior_what_it_was(mo
 
     exact = fitted(0)
     assert exact.tree["sample_stats"]["accepted"].all()
-    for name, value in {"LEAST_SIZE": 10, "MOST_TOGETHER": 8, "LEAST_ACCEPTED": 0.0}.items():
+    for name, value in {"LEAST_SIZE": 10, "LEAST_ACCEPTED": 0.0}.items():
         monkeypatch.setattr(bayes_intgen.groups, name, value)
+    monkeypatch.setattr(bayes_intgen.partition, "SIZES", (8,))
     monkeypatch.setattr(bayes_intgen.sampling, "LEAST_ACCEPTED", 0.0)
     walked = fitted(1)
     # So bold that what is walked is another posterior.
