@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from numpyro.infer.hmc import HMCState, hmc
+from numpyro.infer.hmc_util import build_adaptation_schedule
 from numpyro.infer.util import ParamInfo
 from tqdm.auto import tqdm
 
@@ -299,6 +300,7 @@ class _Kernel:
         self, potential: Potential, exact: Potential | None, adapting: int, target_accept: float
     ) -> None:
         init, step = hmc(potential_fn_gen=potential, algo="NUTS")
+        last_window = jnp.asarray(len(build_adaptation_schedule(adapting)) - 1)
         self._compiled: dict[Any, Any] = {}
 
         @jax.jit
@@ -318,7 +320,9 @@ class _Kernel:
                 model_args=data[:1],
                 rng_key=jax.random.wrap_key_data(words, impl="threefry2x32"),
             )
-            return state
+            # At the end of a window NumPyro begins to adapt the step size anew, from ten times as
+            # large a one: for a mass matrix that has changed. Here none does: this is the last.
+            return state._replace(adapt_state=state.adapt_state._replace(window_idx=last_window))
 
         def advance(
             state: HMCState, data: Any, count: int

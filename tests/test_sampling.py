@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from jax.scipy.stats import norm
 
+from bayes_intgen import sampling
 from bayes_intgen.diagnostics import shortage
 from bayes_intgen.sampling import (
     FEWEST_DRAWS,
@@ -119,6 +120,22 @@ def test_a_bad_approximation_is_given_up() -> None:
     assert abs(first.mean() - MEAN) < 4 * np.sqrt(VARIANCE / float(az.ess(first)))
     last = draws.flat[0, -1]
     assert draws.statistics["lp"][0, -1] == pytest.approx(-float(skewed(SHAPE)(last)), rel=1e-5)
+
+
+def test_the_step_size_is_found_from_a_whole_half_of_the_warmup(monkeypatch) -> None:
+    def spread() -> float:
+        sampling._kernel.cache_clear()
+        runs = [sample(np.eye(10), np.eye(10), seed, draws=8) for seed in range(12)]
+        return float(np.std([np.log(run.statistics["step_size"][0, 0]) for run in runs]))
+
+    whole = spread()
+    # Negative control: where NumPyro begins anew, from the last ten of a hundred iterations.
+    monkeypatch.setattr(sampling, "build_adaptation_schedule", lambda steps: [None])
+    parts = spread()
+    sampling._kernel.cache_clear()
+    # A ratio of two variances of twelve each exceeds 2.8 once in twenty where they are the same.
+    assert parts**2 > 2.8 * whole**2
+    assert whole < 0.05
 
 
 def test_a_point_higher_than_the_mode_is_told_in_the_warmup() -> None:
