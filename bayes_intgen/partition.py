@@ -18,10 +18,12 @@ from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.gram import Sums
 
-# Sizes of groups, from small to large: the first that neglects little enough is taken.
+# Sizes of groups, from small to large: the first that keeps together what must be is taken.
 SIZES = (24, 32, 40, 48, 56, 64, 80, 96)
-# Log density that groups may neglect.
-NEGLECTED = 0.05
+# Log density that two terms may share and be in different groups: where it is three times as much,
+# what is neglected comes to several nats far from the reference point, and what is kept of it falls
+# without end, so that chains run away.
+MOST_SHARED = 0.01
 # Prior variances have a floor of this share of what the data alone leave of each coefficient:
 # of those below it the data say nothing, and ratios of them would overflow.
 FLOOR = 1e-4
@@ -110,8 +112,8 @@ def groups_of(reference: Reference, points: Array) -> list[NDArray[np.int_]]:
     Returns
     -------
     list of ndarray of int
-        No larger than the first of ``SIZES`` with which they neglect no more than ``NEGLECTED``;
-        the last where all neglect more.
+        No larger than the first of ``SIZES`` with which no two terms in different groups share
+        more than ``MOST_SHARED``; than the last where that is so with none.
     """
     terms, every = reference.posterior.terms, np.arange(reference.posterior.size)
     columns = [every[terms.columns[term.name]] for term in terms.terms]
@@ -119,8 +121,10 @@ def groups_of(reference: Reference, points: Array) -> list[NDArray[np.int_]]:
     shared = of_term.T @ reference.neglected(points) @ of_term
     for most in SIZES:
         chosen = partition(shared, of_term.sum(axis=0), most)
-        within = sum(float(shared[np.ix_(group, group)].sum()) for group in chosen)
-        if float(shared.sum()) - within <= NEGLECTED:
+        apart = shared + shared.T
+        for group in chosen:
+            apart[np.ix_(group, group)] = 0
+        if apart.max() <= MOST_SHARED:
             break
     return [np.concatenate([columns[i] for i in group]) for group in chosen]
 

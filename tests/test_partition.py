@@ -95,23 +95,40 @@ def test_what_is_said_to_be_neglected_is(found, monkeypatch, most) -> None:
     assert 0.5 * said < missing < 2 * said
 
 
-def test_groups_are_of_whole_terms_and_neglect_little(found, monkeypatch) -> None:
+def most_shared(reference: Reference, points: np.ndarray, groups: list) -> float:
+    """The most that two terms in different groups share."""
+    shared, terms = reference.neglected(points), reference.posterior.terms
+    where = [next(i for i, g in enumerate(groups) if own.start in g) for own in columns(terms)]
+    return max(
+        2 * float(shared[one, other].sum())
+        for i, one in enumerate(columns(terms))
+        for j, other in enumerate(columns(terms))
+        if where[i] != where[j]
+    )
+
+
+def columns(terms) -> list[slice]:
+    return [terms.columns[term.name] for term in terms.terms]
+
+
+def test_groups_are_of_whole_terms_that_share_little_with_others(found, monkeypatch) -> None:
     posterior, reference, points = found
-    shared, every = reference.neglected(points), np.arange(posterior.size)
+    every = np.arange(posterior.size)
     groups = groups_of(reference, points)
     np.testing.assert_array_equal(np.sort(np.concatenate(groups)), every)
     for group in groups:
-        inside = [np.isin(every[own], group).mean() for own in posterior.terms.columns.values()]
+        inside = [np.isin(every[own], group).mean() for own in columns(posterior.terms)]
         assert set(inside) <= {0, 1}
-    assert across(shared, groups) <= module.NEGLECTED
-    # The smallest that do: the next smaller size neglects more.
+    assert most_shared(reference, points, groups) <= module.MOST_SHARED
+    # The smallest with which that is so.
     size = next(size for size in module.SIZES if size >= max(map(len, groups)))
     smaller = module.SIZES[module.SIZES.index(size) - 1]
     monkeypatch.setattr(module, "SIZES", (smaller,))
-    assert across(shared, groups_of(reference, points)) > module.NEGLECTED
+    smaller_groups = groups_of(reference, points)
+    assert most_shared(reference, points, smaller_groups) > module.MOST_SHARED
 
 
-def test_where_every_size_neglects_more_the_largest_is_taken(found, monkeypatch) -> None:
+def test_where_no_size_keeps_together_what_must_be_the_largest_is_taken(found, monkeypatch) -> None:
     _, reference, points = found
-    monkeypatch.setattr(module, "NEGLECTED", 0.0)
+    monkeypatch.setattr(module, "MOST_SHARED", 0.0)
     assert max(map(len, groups_of(reference, points))) > module.SIZES[-2]
