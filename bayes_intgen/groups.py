@@ -38,7 +38,8 @@ from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.models.base import hyperparameters
-from bayes_intgen.partition import Reference, groups_of
+from bayes_intgen.partition import groups_of
+from bayes_intgen.reference import Reference
 from bayes_intgen.targets import Target, processor
 
 # With fewer coefficients an exact gradient takes no longer.
@@ -174,7 +175,7 @@ def grouped(
     LinAlgError
         Where rounding leaves the coefficients of a group no distribution given the others.
     """
-    posterior, matrix, sd = reference.posterior, reference.matrix, reference.sd
+    posterior, whole, sd = reference.posterior, reference.precision, reference.sd
     covariance, log_det = reference.covariance.copy(), reference.log_det
     # A multiple of 8: groups of nearly equal size share what is compiled.
     size = -(-max(len(group) for group in groups) // 8) * 8
@@ -184,11 +185,11 @@ def grouped(
         count = len(group)
         order[i, :count] = group
         others = np.setdiff1d(np.arange(len(sd)), group)
-        between = matrix[np.ix_(others, group)]
-        # With many rows the matrix is all but singular: what a group is told comes from solving
+        between = whole[np.ix_(others, group)]
+        # With many rows the covariance is all but singular: what a group is told comes from solving
         # for the others, and not from blocks of the inverse.
-        rest = cho_factor(matrix[np.ix_(others, others)], lower=True)
-        left = matrix[np.ix_(group, group)] - between.T @ cho_solve(rest, between)
+        rest = cho_factor(whole[np.ix_(others, others)], lower=True)
+        left = whole[np.ix_(group, group)] - between.T @ cho_solve(rest, between)
         known, vectors = np.linalg.eigh((left + left.T) / 2 - np.eye(count))
         known = np.clip(known, 0, BEST_KNOWN)
         precision[i, :count, :count] = (vectors * known) @ vectors.T

@@ -33,7 +33,7 @@ def masks_of(intervened: NDArray[np.bool_]) -> tuple[list[Mask], NDArray[np.intp
     ([(False, False), (True, False)], array([1, 0, 1]))
     """
     # Sorted as bytes of eight actions each: row by row takes ten times as long.
-    packed = np.packbits(intervened, axis=1)
+    packed = np.ascontiguousarray(np.packbits(intervened, axis=1))
     codes = packed.view(f"V{packed.shape[1]}")[:, 0]
     _, first, which = np.unique(codes, return_index=True, return_inverse=True)
     return [tuple(mask) for mask in intervened[first].tolist()], which

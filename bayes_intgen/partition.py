@@ -1,103 +1,23 @@
 """Which coefficients to integrate out together: groups of terms that know of each other.
 
 Integrating all coefficients out at once costs the cube of their number; in groups, the cube of the
-largest group's. :mod:`bayes_intgen.groups` neglects what posterior covariances between groups do
-in second order: in the log determinant that is tr(T K T K) / 4, K the covariances between groups
-at a reference point of the hyperparameters and T = (D^-1 + C)^-1, D by how much prior precisions
-have grown since and C the covariances within. So terms that share most of it belong together.
+largest group's. :mod:`bayes_intgen.groups` neglects what posterior covariances K between groups do
+in second order: with its T, and m the posterior mean, tr(T K T K) / 4 of the log determinant and
+m' T K T K T m / 2 of the quadratic form, in units of the noise. Terms that share most of that
+belong together.
 """
-
-from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from bayes_intgen.bases import Array
-from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.gram import Sums
+from bayes_intgen.reference import Reference
 
-# Sizes of groups, from small to large: the first that keeps together what must be is taken.
+# Sizes of groups, from small to large: the first that keeps together what should be is taken.
 SIZES = (24, 32, 40, 48, 56, 64, 80, 96)
-# Log density that two terms may share and be in different groups: where it is three times as much,
-# what is neglected comes to several nats far from the reference point, and what is kept of it falls
-# without end, so that chains run away.
-MOST_SHARED = 0.01
-# Prior variances have a floor of this share of what the data alone leave of each coefficient:
-# of those below it the data say nothing, and ratios of them would overflow.
-FLOOR = 1e-4
-
-
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """The coefficients at one point of the hyperparameters.
-
-    In units of their prior standard deviations there, themselves in units of the noise's.
-
-    Attributes
-    ----------
-    posterior : Collapsed
-    sd, floor : ndarray, shape (P,)
-        Those units, and least prior variances in units of the noise's.
-    matrix, covariance : ndarray, shape (P, P)
-        Precision and covariance of the coefficients.
-    mean : ndarray, shape (P,)
-    log_det : float
-        Of the precision.
-    squares : float
-        What the coefficients leave of the sum of squares, their prior's part in it included.
-    """
-
-    posterior: Collapsed
-    sd: Array
-    floor: Array
-    matrix: Array
-    covariance: Array
-    mean: Array
-    log_det: float
-    squares: float
-
-    @classmethod
-    def of(cls, posterior: Collapsed, flat: Array) -> Self:
-        """At hyperparameters ``flat``, shape (D,).
-
-        Raises LinAlgError where rounding leaves the coefficients no joint distribution.
-        """
-        priors = posterior.priors
-        noise_sd = float(posterior.sites(flat)["noise_sd"])
-        xx, xy, yy = _whole(posterior.sums, noise_sd)
-        shift = xx @ priors.mean
-        information = xy - shift
-        squares = yy - 2 * priors.mean @ xy + priors.mean @ shift
-        prior_sd = _prior_sd(posterior, flat)
-        seen = np.diag(xx)
-        floor = FLOOR / np.where(seen > 0, seen, prior_sd**-2.0)
-        sd = np.sqrt(prior_sd**2 + floor)
-        matrix = np.eye(len(sd)) + xx * np.outer(sd, sd)
-        factor = cho_factor(matrix, lower=True)
-        mean = cho_solve(factor, sd * information)
-        return cls(
-            posterior,
-            sd,
-            floor,
-            matrix,
-            cho_solve(factor, np.eye(len(sd))),
-            mean,
-            2 * float(np.sum(np.log(np.diag(factor[0])))),
-            float(squares - information @ (sd * mean)),
-        )
-
-    def neglected(self, points: Array) -> Array:
-        """What any two coefficients add to tr(T K T K) / 4 if in different groups, shape (P, P).
-
-        Its size on average over points of the hyperparameters, shape (point, D), as if each
-        coefficient were a group.
-        """
-        prior_sd = np.stack([_prior_sd(self.posterior, at) for at in points])
-        grown = self.sd**2 / (prior_sd**2 + self.floor) - 1
-        pull = np.abs(grown / (1 + grown * np.diag(self.covariance)))
-        return np.asarray(self.covariance**2 * (pull.T @ pull) / (4 * len(points)))
+# Log density that two terms may share and be in different groups. Where it was twice as much,
+# chains came, far from the reference point, to where the terms that are kept fall without end.
+MOST_SHARED = 0.025
 
 
 def groups_of(reference: Reference, points: Array) -> list[NDArray[np.int_]]:
@@ -113,15 +33,24 @@ def groups_of(reference: Reference, points: Array) -> list[NDArray[np.int_]]:
     -------
     list of ndarray of int
         No larger than the first of ``SIZES`` with which no two terms in different groups share
-        more than ``MOST_SHARED``; than the last where that is so with none.
+        more than ``MOST_SHARED``; than the last where that is so with none. A term that is larger
+        than that sets the size.
+
+    Raises
+    ------
+    LinAlgError
+        Where numbers overflow at one of the points.
     """
     terms, every = reference.posterior.terms, np.arange(reference.posterior.size)
     columns = [every[terms.columns[term.name]] for term in terms.terms]
     of_term = np.stack([np.isin(every, own) for own in columns], axis=1).astype(float)
     shared = of_term.T @ reference.neglected(points) @ of_term
+    if not np.isfinite(shared).all():
+        raise np.linalg.LinAlgError("what terms share cannot be told")
+    sizes = of_term.sum(axis=0)
     for most in SIZES:
-        chosen = partition(shared, of_term.sum(axis=0), most)
-        apart = shared + shared.T
+        chosen = partition(shared, sizes, max(most, int(sizes.max())))
+        apart = shared.copy()
         for group in chosen:
             apart[np.ix_(group, group)] = 0
         if apart.max() <= MOST_SHARED:
@@ -130,14 +59,15 @@ def groups_of(reference: Reference, points: Array) -> list[NDArray[np.int_]]:
 
 
 def partition(shared: Array, sizes: Array, most: int) -> list[list[int]]:
-    """Groups of bounded size that share little with each other.
+    """Groups of bounded size of which no two members share much with each other.
 
-    One after the other those two groups are joined that share most, of all that fit together.
+    One after the other those two groups are joined, of all that fit together, whose members share
+    most.
 
     Parameters
     ----------
     shared : ndarray, shape (n, n)
-        How much any two of n share: symmetric, not negative.
+        How much any two of n share: symmetric, finite, not negative.
     sizes : ndarray, shape (n,)
     most : int
         Largest sum of sizes in a group of more than one.
@@ -159,24 +89,8 @@ def partition(shared: Array, sizes: Array, most: int) -> list[list[int]]:
         groups[one] += groups[other]
         groups[other] = []
         sizes[one] += sizes[other]
-        left[one] += left[other]
+        left[one] = np.maximum(left[one], left[other])
         left[:, one] = left[one]
+        left[one, one] = -np.inf
         # What has been joined fits nowhere.
         sizes[other] = np.inf
-
-
-def _prior_sd(posterior: Collapsed, flat: Array) -> Array:
-    """Prior standard deviations of the coefficients, in units of the noise's, shape (P,)."""
-    sites = posterior.sites(flat)
-    return np.asarray(np.exp(posterior.priors.log_sd_at(sites)) / float(sites["noise_sd"]))
-
-
-def _whole(sums: Sums, noise_sd: float) -> tuple[Array, Array, float]:
-    """X'X, X'y and y'y with known rows, that count as if the noise had this standard deviation."""
-    xx, xy, yy = np.asarray(sums.xx), np.asarray(sums.xy), float(np.asarray(sums.yy))
-    if sums.known is not None:
-        known, outcome = np.asarray(sums.known.matrix), np.asarray(sums.known.outcome)
-        xx = xx + noise_sd**2 * known.T @ known
-        xy = xy + noise_sd**2 * known.T @ outcome
-        yy += noise_sd**2 * float(outcome @ outcome)
-    return xx, xy, yy

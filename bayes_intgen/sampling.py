@@ -300,7 +300,7 @@ class _Kernel:
         self, potential: Potential, exact: Potential | None, adapting: int, target_accept: float
     ) -> None:
         init, step = hmc(potential_fn_gen=potential, algo="NUTS")
-        last_window = jnp.asarray(len(build_adaptation_schedule(adapting)) - 1)
+        last_window = len(build_adaptation_schedule(adapting)) - 1
         self._compiled: dict[Any, Any] = {}
 
         @jax.jit
@@ -322,7 +322,9 @@ class _Kernel:
             )
             # At the end of a window NumPyro begins to adapt the step size anew, from ten times as
             # large a one: for a mass matrix that has changed. Here none does: this is the last.
-            return state._replace(adapt_state=state.adapt_state._replace(window_idx=last_window))
+            adapt = state.adapt_state
+            last = jnp.full_like(adapt.window_idx, last_window)
+            return state._replace(adapt_state=adapt._replace(window_idx=last))
 
         def advance(
             state: HMCState, data: Any, count: int

@@ -18,8 +18,9 @@ from bayes_intgen.groups import (
     log_marginal_by_groups,
 )
 from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.partition import Reference, groups_of
+from bayes_intgen.partition import groups_of
 from bayes_intgen.passes import sums_over
+from bayes_intgen.reference import Reference
 from bayes_intgen.simulators import Polynomial
 
 WORLD = Polynomial.random(4, seed=5)
@@ -55,7 +56,7 @@ def _any_size(monkeypatch) -> None:
     monkeypatch.setattr(module, "LEAST_SIZE", 50)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _as_in_a_fit():
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
         yield
@@ -150,7 +151,8 @@ def test_the_exact_density_accepts_most_of_what_the_groups_give(found) -> None:
 
 def test_a_density_that_is_not_close_is_not_walked(found, monkeypatch) -> None:
     posterior, mode, draws = found
-    close = about(posterior, mode)
+    reference = Reference.of(posterior, mode)
+    close = grouped(reference, groups_of(reference, draws[:24]))
     accepted = expected_acceptance(log_ratio(posterior, close, draws[:24]))
     for least, walked in ((accepted - 1e-3, True), (accepted + 1e-3, False)):
         monkeypatch.setattr(module, "LEAST_ACCEPTED", least)

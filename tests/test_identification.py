@@ -53,3 +53,5 @@ def test_the_masks_of_rows_are_those_that_numpy_finds_row_by_row(count: int, row
     assert masks == [tuple(mask) for mask in expected.tolist()]
     np.testing.assert_array_equal(which, inverse.reshape(-1))
     assert len(masks) == len(set(masks)) <= rows
+    # However they lie in memory: a data frame's are column by column.
+    assert masks_of(np.asfortranarray(intervened))[0] == masks

@@ -122,6 +122,14 @@ def test_a_bad_approximation_is_given_up() -> None:
     assert draws.statistics["lp"][0, -1] == pytest.approx(-float(skewed(SHAPE)(last)), rel=1e-5)
 
 
+@pytest.fixture
+def _own_kernels():
+    sampling._kernel.cache_clear()
+    yield
+    sampling._kernel.cache_clear()
+
+
+@pytest.mark.usefixtures("_own_kernels")
 def test_the_step_size_is_found_from_a_whole_half_of_the_warmup(monkeypatch) -> None:
     def spread() -> float:
         sampling._kernel.cache_clear()
@@ -132,7 +140,6 @@ def test_the_step_size_is_found_from_a_whole_half_of_the_warmup(monkeypatch) -> 
     # Negative control: where NumPyro begins anew, from the last ten of a hundred iterations.
     monkeypatch.setattr(sampling, "build_adaptation_schedule", lambda steps: [None])
     parts = spread()
-    sampling._kernel.cache_clear()
     # A ratio of two variances of twelve each exceeds 2.8 once in twenty where they are the same.
     assert parts**2 > 2.8 * whole**2
     assert whole < 0.05

@@ -1,0 +1,112 @@
+"""The coefficients at one point of the hyperparameters, in the units of their priors there."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from bayes_intgen.bases import Array
+from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.gram import Sums
+
+# Prior variances have a floor of this share of what the data alone leave of each coefficient:
+# of those below it the data say nothing, and ratios of them would overflow.
+FLOOR = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The coefficients at one point of the hyperparameters.
+
+    In units of their prior standard deviations there, themselves in units of the noise's.
+
+    Attributes
+    ----------
+    posterior : Collapsed
+    sd, floor : ndarray, shape (P,)
+        Those units, and least prior variances in units of the noise's.
+    precision, covariance : ndarray, shape (P, P)
+        Of the coefficients.
+    mean : ndarray, shape (P,)
+        How far the posterior mean is from the prior's.
+    log_det : float
+        Of the precision.
+    squares : float
+        What the coefficients leave of the sum of squares, their prior's part in it included.
+    """
+
+    posterior: Collapsed
+    sd: Array
+    floor: Array
+    precision: Array
+    covariance: Array
+    mean: Array
+    log_det: float
+    squares: float
+
+    @classmethod
+    def of(cls, posterior: Collapsed, flat: Array) -> Self:
+        """At hyperparameters ``flat``, shape (D,).
+
+        Raises LinAlgError where rounding leaves the coefficients no joint distribution.
+        """
+        priors = posterior.priors
+        prior_sd, noise_sd = _prior_sd(posterior, flat)
+        xx, xy, yy = _whole(posterior.sums, noise_sd)
+        shift = xx @ priors.mean
+        information = xy - shift
+        squares = yy - 2 * priors.mean @ xy + priors.mean @ shift
+        seen = np.diag(xx)
+        # Of a column of zeros any floor will do.
+        floor = FLOOR / np.where(seen > 0, seen, 1.0)
+        sd = np.sqrt(prior_sd**2 + floor)
+        precision = np.eye(len(sd)) + xx * np.outer(sd, sd)
+        factor = cho_factor(precision, lower=True)
+        mean = cho_solve(factor, sd * information)
+        return cls(
+            posterior,
+            sd,
+            floor,
+            precision,
+            cho_solve(factor, np.eye(len(sd))),
+            mean,
+            2 * float(np.sum(np.log(np.diag(factor[0])))),
+            float(squares - information @ (sd * mean)),
+        )
+
+    def neglected(self, points: Array) -> Array:
+        """Log density that is neglected where two coefficients are in different groups, (P, P).
+
+        Of second order in their covariance, on average over points of the hyperparameters, shape
+        (point, D): the size of what the determinant and the quadratic form have of it, each
+        coefficient taken alone (:mod:`bayes_intgen.partition`).
+        """
+        own = np.diag(self.covariance)
+        found = np.zeros_like(self.covariance)
+        for at in points:
+            prior_sd, noise_sd = _prior_sd(self.posterior, at)
+            grown = self.sd**2 / (prior_sd**2 + self.floor) - 1
+            pull = grown / (1 + grown * own)
+            size, square = np.abs(pull), (pull * self.mean / noise_sd) ** 2
+            with_mean = np.outer(size, square)
+            found += np.outer(size, size) + with_mean + with_mean.T
+        return np.asarray(self.covariance**2 * found / (2 * len(points)))
+
+
+def _prior_sd(posterior: Collapsed, flat: Array) -> tuple[Array, float]:
+    """Prior sds of the coefficients, shape (P,), in units of the noise's, and that."""
+    sites = posterior.sites(flat)
+    noise_sd = float(sites["noise_sd"])
+    return np.asarray(np.exp(posterior.priors.log_sd_at(sites)) / noise_sd), noise_sd
+
+
+def _whole(sums: Sums, noise_sd: float) -> tuple[Array, Array, float]:
+    """X'X, X'y and y'y with known rows, that count as if the noise had this standard deviation."""
+    xx, xy, yy = np.asarray(sums.xx), np.asarray(sums.xy), float(np.asarray(sums.yy))
+    if sums.known is not None:
+        known, outcome = np.asarray(sums.known.matrix), np.asarray(sums.known.outcome)
+        xx = xx + noise_sd**2 * known.T @ known
+        xy = xy + noise_sd**2 * known.T @ outcome
+        yy += noise_sd**2 * float(outcome @ outcome)
+    return xx, xy, yy
