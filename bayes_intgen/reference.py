@@ -82,15 +82,13 @@ class Reference:
         (point, D): the size of what the determinant and the quadratic form have of it, each
         coefficient taken alone (:mod:`bayes_intgen.partition`).
         """
-        own = np.diag(self.covariance)
-        found = np.zeros_like(self.covariance)
-        for at in points:
-            prior_sd, noise_sd = _prior_sd(self.posterior, at)
-            grown = self.sd**2 / (prior_sd**2 + self.floor) - 1
-            pull = grown / (1 + grown * own)
-            size, square = np.abs(pull), (pull * self.mean / noise_sd) ** 2
-            with_mean = np.outer(size, square)
-            found += np.outer(size, size) + with_mean + with_mean.T
+        priors = [_prior_sd(self.posterior, at) for at in points]
+        prior_sd, noise_sd = np.stack([sd for sd, _ in priors]), np.array([sd for _, sd in priors])
+        grown = self.sd**2 / (prior_sd**2 + self.floor) - 1
+        pull = grown / (1 + grown * np.diag(self.covariance))
+        size, square = np.abs(pull), (pull * self.mean / noise_sd[:, None]) ** 2
+        with_mean = size.T @ square
+        found = size.T @ size + with_mean + with_mean.T
         return np.asarray(self.covariance**2 * found / (2 * len(points)))
 
 
