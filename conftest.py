@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
 
@@ -69,3 +70,10 @@ def _in_examples(request: pytest.FixtureRequest) -> None:
     space.update(bi=bi, np=np, folder=folder)
     for name in ("data", "posterior"):
         space[name] = request.getfixturevalue(name)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Linear algebra as in a fit, where chains share the cores."""
+    with threadpool_limits(1, "blas"):
+        yield

@@ -54,4 +54,6 @@ def test_the_masks_of_rows_are_those_that_numpy_finds_row_by_row(count: int, row
     np.testing.assert_array_equal(which, inverse.reshape(-1))
     assert len(masks) == len(set(masks)) <= rows
     # However they lie in memory: a data frame's are column by column.
-    assert masks_of(np.asfortranarray(intervened))[0] == masks
+    again, where = masks_of(np.asfortranarray(intervened))
+    assert again == masks
+    np.testing.assert_array_equal(where, which)

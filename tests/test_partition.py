@@ -1,9 +1,7 @@
 from itertools import pairwise
 
-import jax
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
 from bayes_intgen import partition as module
@@ -13,29 +11,17 @@ from bayes_intgen.noise import ConstantSpread
 from bayes_intgen.partition import groups_of, partition
 from bayes_intgen.passes import sums_over
 from bayes_intgen.reference import Reference
-from bayes_intgen.simulators import Polynomial
 
-WORLD = Polynomial.random(4, seed=5)
+from _modes import WORLD, at_mode
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    # As in a fit.
-    with threadpool_limits(1, "blas"):
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def found() -> tuple[Collapsed, Reference, np.ndarray]:
     """A posterior, its coefficients at the mode, and points that stand for draws."""
-    data = WORLD.dataset(800, seed=0)
-    model = bi.models.additive(graph=WORLD.graph)
-    terms = model.decompose(data)
-    posterior = Collapsed.of(model, terms, sums_over(data, terms, ConstantSpread(), progress=False))
-    mode = posterior.mode(posterior.start, progress=False)
-    rng = np.random.default_rng(0)
-    points = rng.multivariate_normal(mode, posterior.covariance(mode), size=30)
-    return posterior, Reference.of(posterior, mode), points
+    posterior, mode, draws = at_mode(WORLD.dataset(800, seed=0))
+    return posterior, Reference.of(posterior, mode), draws[:30]
 
 
 def across(shared: np.ndarray, groups: list) -> float:
@@ -70,27 +56,6 @@ def test_groups_are_no_larger_than_they_may_be_and_no_two_of_them_would_fit_toge
         loads = sorted(float(sizes[group].sum()) for group in groups)
         assert all(sizes[g].sum() <= most for g in groups if len(g) > 1)
         assert len(groups) == 1 or loads[0] + loads[1] > most
-
-
-def test_the_coefficients_at_the_reference_are_those_of_the_posterior(found) -> None:
-    posterior, reference, points = found
-    mode = posterior.mode(posterior.start, progress=False)
-    sites = posterior.sites(mode)
-    mean, covariance = posterior.moments(sites)
-    noise = float(sites["noise_sd"])
-    np.testing.assert_allclose(
-        posterior.priors.mean + reference.sd * reference.mean, mean, atol=1e-3 * noise
-    )
-    unit = noise * reference.sd
-    # Up to the floor under their prior variances.
-    np.testing.assert_allclose(
-        reference.covariance * np.outer(unit, unit),
-        covariance,
-        atol=1e-3 * np.sqrt(np.outer(np.diag(covariance), np.diag(covariance))).max(),
-    )
-    # Negative control: elsewhere they differ.
-    elsewhere = posterior.moments(posterior.sites(points[0]))[0]
-    assert np.abs(elsewhere - mean).max() > 0.1 * noise
 
 
 def most_shared(reference: Reference, points: np.ndarray, groups: list) -> float:
@@ -145,40 +110,6 @@ def test_where_no_size_keeps_together_what_must_be_the_largest_is_taken(found, m
     assert list(map(list, found_last)) == list(map(list, groups_of(reference, points)))
     monkeypatch.setattr(module, "SIZES", (24,))
     assert len(found_last) < len(groups_of(reference, points))
-
-
-def second_order(reference: Reference, groups: list, at: np.ndarray) -> tuple[float, float]:
-    """What is neglected in second order: of the determinant, and of the quadratic form."""
-    own = np.zeros((reference.posterior.size,) * 2, dtype=bool)
-    for group in groups:
-        own[np.ix_(group, group)] = True
-    within = np.where(own, reference.covariance, 0)
-    between = np.where(own, 0, reference.covariance)
-    sites = reference.posterior.sites(at)
-    noise = float(sites["noise_sd"])
-    prior_sd = np.exp(reference.posterior.priors.log_sd_at(sites)) / noise
-    grown = np.diag(reference.sd**2 / (prior_sd**2 + reference.floor) - 1)
-    pull = grown @ np.linalg.inv(np.eye(len(grown)) + within @ grown)
-    mean = pull @ reference.mean / noise
-    twice = pull @ between
-    return np.trace(twice @ twice) / 4, -mean @ between @ pull @ between @ mean / 2
-
-
-def test_what_is_neglected_is_of_second_order_and_as_large_as_it_is_said_to_be(
-    found, monkeypatch
-) -> None:
-    posterior, reference, points = found
-    monkeypatch.setattr(module, "SIZES", (40,))
-    groups = groups_of(reference, points)
-    with jax.enable_x64(True):
-        close = grouped(reference, groups, np.float64)
-    missing = np.array([close.energy(at)[0] - posterior.value(at) for at in points])
-    parts = np.array([second_order(reference, groups, at) for at in points])
-    assert np.std(missing - parts.sum(axis=1)) < 0.2 * np.std(missing)
-    # Negative control: either part alone leaves more.
-    assert (np.std(missing[:, None] - parts, axis=0) > 0.3 * np.std(missing)).all()
-    said = across(reference.neglected(points), groups) / 2
-    assert 0.3 * said < np.abs(parts).sum(axis=1).mean() < 3 * said
 
 
 @pytest.mark.parametrize("gp", [bi.GP(size=40), bi.GP(lengthscale=bi.LogNormal(4.0, 0.5))])

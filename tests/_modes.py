@@ -1,0 +1,26 @@
+"""Posteriors of hyperparameters at their mode, as they are before sampling."""
+
+import numpy as np
+
+import bayes_intgen as bi
+from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.noise import ConstantSpread
+from bayes_intgen.passes import sums_over
+from bayes_intgen.simulators import Polynomial
+
+WORLD = Polynomial.random(4, seed=5)
+
+
+def collapsed(data: bi.RegimeData) -> Collapsed:
+    model = bi.models.additive(graph=WORLD.graph)
+    terms = model.decompose(data)
+    return Collapsed.of(model, terms, sums_over(data, terms, ConstantSpread(), progress=False))
+
+
+def at_mode(data: bi.RegimeData) -> tuple[Collapsed, np.ndarray, np.ndarray]:
+    """A posterior, its mode, and what stands for draws of it."""
+    posterior = collapsed(data)
+    mode = posterior.mode(posterior.start, progress=False)
+    rng = np.random.default_rng(0)
+    draws = rng.multivariate_normal(mode, posterior.covariance(mode), size=100)
+    return posterior, mode, draws
