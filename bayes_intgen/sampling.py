@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from numpyro.infer.hmc import HMCState, hmc
 from numpyro.infer.hmc_util import build_adaptation_schedule
 from numpyro.infer.util import ParamInfo
+from scipy.linalg import solve_triangular
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
@@ -32,10 +33,14 @@ Energy = Callable[[Array], tuple[float, Array]]
 
 BLOCK = 25
 MAX_TREE_DEPTH = 10
+# From which the step size adapts.
+FIRST_STEP = 0.5
 # With fewer draws accepted, an approximation costs more than it saves.
 LEAST_ACCEPTED = 0.5
 # Draws of each chain, where it is for them to say how many are enough.
 FEWEST_DRAWS, MOST_DRAWS = 200, 2000
+# By how much their number grows at most before they are looked at again.
+MOST_AT_ONCE = 1.25
 # By how much the log density of a draw may exceed that of the mode: rounding, and a search that
 # ended a little early.
 HIGHER = 1.0
@@ -91,7 +96,7 @@ class Draws(NamedTuple):
 def nuts(
     density: Density,
     starts: Array,
-    inverse_mass: Array,
+    covariance: Array,
     *,
     warmup: int,
     draws: int | None,
@@ -116,8 +121,8 @@ def nuts(
     density : Density
     starts : ndarray, shape (chain, D)
         Unconstrained starting points.
-    inverse_mass : ndarray, shape (D, D)
-        First estimate of the posterior covariance.
+    covariance : ndarray, shape (D, D)
+        First estimate of that of the posterior.
     warmup : int
         Iterations to adapt, per chain. In the first half of the warmup the step size adapts to
         the given covariance; what all chains saw then improves the covariance, and in the second
@@ -157,6 +162,7 @@ def nuts(
     adapting = warmup // 2
     first_draws = FEWEST_DRAWS if draws is None else draws
     block = _block(adapting, warmup - adapting, first_draws)
+    accepting = [generator(seed, "accepted", chain) for chain in range(chains)]
     stopped = Event()
     bar = tqdm(
         total=chains * (warmup + first_draws),
@@ -165,22 +171,21 @@ def nuts(
         disable=not progress,
     )
 
-    def walking(on: Density) -> _Walk:
+    def walking(on: Density, covariance: Array) -> _Walk:
         exact = None if on is density else density
         potential, data = (None, None) if exact is None else exact[:2]
         kernel = _kernel(on.potential, potential, adapting, target_accept)
-        return _Walk(kernel, on, jax.tree.map(jnp.asarray, (on.data, data)))
+        data = jax.tree.map(jnp.asarray, (on.data, data))
+        return _Walk(kernel, on, exact, data, np.linalg.cholesky(covariance))
 
-    def begun(walk: _Walk, starts: Array, inverse_mass: Array, stage: int) -> list[HMCState]:
+    def begun(walk: _Walk, starts: Array, stage: int) -> list[_Chain]:
         # JAX would have to compile what makes keys of a seed.
         words = generator(seed, "chains", stage).integers(2**32, size=(chains, 2), dtype=np.uint32)
-        return [
-            walk.begin(start, inverse_mass, key) for start, key in zip(starts, words, strict=True)
-        ]
+        return [walk.begin(start, key) for start, key in zip(starts, words, strict=True)]
 
     def run(
-        walk: _Walk, stage: str, chain: int, state: HMCState, iterations: int
-    ) -> tuple[HMCState, Collected]:
+        walk: _Walk, stage: str, chain: int, state: _Chain, iterations: int
+    ) -> tuple[_Chain, Collected]:
         pieces: list[Collected] = []
         # Settings of JAX are those of a thread.
         with jax.enable_x64(True):
@@ -190,12 +195,13 @@ def nuts(
                 pieces.append(earlier)
                 bar.update(len(earlier["flat"]))
             already = sum(len(piece["flat"]) for piece in pieces)
+            chances = accepting[chain].random(iterations)
             for done in range(already, iterations, block):
                 if stopped.is_set():
                     break
                 count = min(block, iterations - done)
-                state, piece = walk.advance(state, count)
-                pieces.append(jax.tree.map(np.asarray, piece))
+                state, piece = walk.advance(state, chances[done : done + count])
+                pieces.append(piece)
                 if checkpoint is not None:
                     pieces = [_concatenated(pieces)]
                     checkpoint.write(stage, chain, state, pieces[0])
@@ -203,11 +209,11 @@ def nuts(
         return state, _concatenated(pieces)
 
     def run_all(
-        walk: _Walk, stage: str, states: list[HMCState], iterations: int
-    ) -> tuple[list[HMCState], Collected]:
+        walk: _Walk, stage: str, states: list[_Chain], iterations: int
+    ) -> tuple[list[_Chain], Collected]:
         # NumPyro's kernel keeps what it traces in closures: it is traced by one thread alone.
         for count in {min(block, iterations), iterations % block} - {0}:
-            walk.compile(states[0], count)
+            walk.compile(states[0], np.zeros(count))
         stage = label + stage
         with ThreadPoolExecutor(workers) as pool:
             try:
@@ -221,21 +227,20 @@ def nuts(
         return list(ended), {name: np.stack([c[name] for c in collected]) for name in collected[0]}
 
     with bar:
-        meant = walking(density)
-        walk = meant if walked is None else walking(walked)
-        _, first = run_all(walk, "steps", begun(walk, starts, inverse_mass, 0), adapting)
+        walk = walking(density if walked is None else walked, covariance)
+        _, first = run_all(walk, "steps", begun(walk, starts, 0), adapting)
         _refuse_higher(first, least_energy)
         flat = first["flat"]
         learned = flat[:, adapting // 3 :].reshape(-1, flat.shape[-1])
-        if first["accepted"].mean() < LEAST_ACCEPTED:
-            walk = meant
-        pooled = _pooled_covariance(learned, inverse_mass)
-        states = begun(walk, flat[:, -1], pooled, 1)
-        states, second = run_all(walk, "covariance", states, warmup - adapting)
+        pooled = _pooled_covariance(learned, covariance)
+        good = walked is not None and first["accepted"].mean() >= LEAST_ACCEPTED
+        walk = walking(walked if walked is not None and good else density, pooled)
+        states, second = run_all(walk, "covariance", begun(walk, flat[:, -1], 1), warmup - adapting)
         _refuse_higher(second, least_energy)
         states = _in_step(states)
         if second["accepted"].mean() < LEAST_ACCEPTED:
-            walk, states = meant, [meant.joined(state) for state in states]
+            walk = walking(density, pooled)
+            states = [walk.joined(state) for state in states]
         states, collected = run_all(walk, "draws", states, first_draws)
         while draws is None and (more := _more(reported(collected["flat"]), block)):
             bar.total += chains * more
@@ -266,8 +271,8 @@ def _more(quantities: Array, block: int) -> int:
     short = shortage(quantities)
     if short <= 1:
         return 0
-    # Both are estimates: a little more than they say, but never so many that most may be in vain.
-    blocks = math.ceil((min(1.1 * short, 2) - 1) * done / block)
+    # Few draws exaggerate: one excursion of one chain may count as a hundred draws.
+    blocks = math.ceil((min(short, MOST_AT_ONCE) - 1) * done / block)
     return int(max(min(blocks * block, MOST_DRAWS - done), 0))
 
 
@@ -281,117 +286,154 @@ def _block(*stages: int) -> int:
     return whole if whole >= BLOCK // 5 else BLOCK
 
 
-def _in_step(states: list[HMCState]) -> list[HMCState]:
+class _Chain(NamedTuple):
+    """Where a chain is.
+
+    Attributes
+    ----------
+    state : HMCState
+        In coordinates in which the posterior's covariance is estimated to be the unit matrix.
+    excess : Array, shape ()
+        By how much the exact potential exceeds there the one that is walked.
+    """
+
+    state: HMCState
+    excess: jax.Array
+
+
+def _in_step(chains: list[_Chain]) -> list[_Chain]:
     """The chains with one step size: each alone has found it from few iterations."""
-    step = np.exp(np.mean([np.log(state.adapt_state.step_size) for state in states]))
-    return [
-        state._replace(adapt_state=state.adapt_state._replace(step_size=jnp.asarray(step)))
-        for state in states
-    ]
+    step = np.exp(np.mean([np.log(chain.state.adapt_state.step_size) for chain in chains]))
+
+    def with_step(state: HMCState) -> HMCState:
+        return state._replace(adapt_state=state.adapt_state._replace(step_size=jnp.asarray(step)))
+
+    return [chain._replace(state=with_step(chain.state)) for chain in chains]
 
 
 class _Kernel:
     """NumPyro's NUTS kernel for one potential, compiled once for every shape of the data.
 
-    The data are those of the potential and those of the exact one, if there is one.
+    The data are those of the potential, those of the exact one, if there is one, and the root of
+    the covariance: z is what NUTS sees of the flat vector ``root @ z``.
     """
 
     def __init__(
         self, potential: Potential, exact: Potential | None, adapting: int, target_accept: float
     ) -> None:
-        init, step = hmc(potential_fn_gen=potential, algo="NUTS")
-        last_window = len(build_adaptation_schedule(adapting)) - 1
-        self._compiled: dict[Any, Any] = {}
+        # Coordinates of unit covariance, where a mass matrix would do the same: less to compile.
+        def whitened(data: Any, root: jax.Array) -> Callable[[jax.Array], jax.Array]:
+            return lambda z: potential(data)(root @ z)
 
-        @jax.jit
-        def begin(
-            start: ParamInfo, inverse_mass: jax.Array, words: jax.Array, data: Any
-        ) -> HMCState:
+        init, step = hmc(potential_fn_gen=whitened, algo="NUTS")
+        self._compiled: dict[Any, Any] = {}
+        self._last_window = len(build_adaptation_schedule(adapting)) - 1
+
+        def initial(start: ParamInfo, key: jax.Array, data: Any, root: jax.Array) -> HMCState:
             state: HMCState = init(
                 start,
                 num_warmup=adapting,
-                inverse_mass_matrix=inverse_mass,
-                dense_mass=True,
                 adapt_mass_matrix=False,
                 target_accept_prob=target_accept,
-                step_size=0.5,
+                step_size=FIRST_STEP,
                 trajectory_length=None,
                 max_tree_depth=MAX_TREE_DEPTH,
-                model_args=data[:1],
-                rng_key=jax.random.wrap_key_data(words, impl="threefry2x32"),
+                model_args=(data[0], root),
+                rng_key=key,
             )
-            # At the end of a window NumPyro begins to adapt the step size anew, from ten times as
-            # large a one: for a mass matrix that has changed. Here none does: this is the last.
-            adapt = state.adapt_state
-            last = jnp.full_like(adapt.window_idx, last_window)
-            return state._replace(adapt_state=adapt._replace(window_idx=last))
+            return state
 
         def advance(
-            state: HMCState, data: Any, count: int
-        ) -> tuple[HMCState, dict[str, jax.Array]]:
-            def one(
-                carry: tuple[HMCState, jax.Array], _: None
-            ) -> tuple[tuple[HMCState, jax.Array], dict[str, jax.Array]]:
-                here, excess = carry
-                moved = step(here, data[:1])
-                moved, excess, accepted = correct(here, moved, excess)
-                return (moved, excess), {
-                    "flat": moved.z,
-                    "diverging": moved.diverging,
-                    "energy": moved.energy + excess,
-                    "lp": -(moved.potential_energy + excess),
-                    "n_steps": moved.num_steps,
-                    "acceptance_rate": moved.accept_prob,
-                    "step_size": moved.adapt_state.step_size,
+            chain: _Chain, data: Any, root: jax.Array, chances: jax.Array
+        ) -> tuple[_Chain, dict[str, jax.Array]]:
+            def one(here: _Chain, chance: jax.Array) -> tuple[_Chain, dict[str, jax.Array]]:
+                moved, accepted = correct(here, step(here.state, (data[0], root)), chance)
+                state, excess = moved
+                return moved, {
+                    "z": state.z,
+                    "diverging": state.diverging,
+                    "energy": state.energy + excess,
+                    "lp": -(state.potential_energy + excess),
+                    "n_steps": state.num_steps,
+                    "acceptance_rate": state.accept_prob,
+                    "step_size": state.adapt_state.step_size,
                     "accepted": accepted,
                 }
 
-            def excess_of(state: HMCState) -> jax.Array:
-                """The exact potential less that which is walked."""
-                if exact is None:
-                    return jnp.zeros(())
-                return jnp.asarray(exact(data[1])(state.z) - state.potential_energy)
-
             def correct(
-                here: HMCState, moved: HMCState, excess: jax.Array
-            ) -> tuple[HMCState, jax.Array, jax.Array]:
+                here: _Chain, moved: HMCState, chance: jax.Array
+            ) -> tuple[_Chain, jax.Array]:
                 if exact is None:
-                    return moved, excess, jnp.ones((), dtype=bool)
-                there = excess_of(moved)
-                chance = jax.random.uniform(jax.random.fold_in(moved.rng_key, 1))
-                accepted = jnp.log(chance) < excess - there
+                    return _Chain(moved, here.excess), jnp.ones((), dtype=bool)
+                there = exact(data[1])(root @ moved.z) - moved.potential_energy
+                accepted = jnp.log(chance) < here.excess - there
                 chosen = {
-                    name: jnp.where(accepted, getattr(moved, name), getattr(here, name))
+                    name: jnp.where(accepted, getattr(moved, name), getattr(here.state, name))
                     for name in ("z", "z_grad", "potential_energy", "energy")
                 }
-                moved = moved._replace(**chosen)
-                return moved, jnp.where(accepted, there, excess), accepted
+                excess = jnp.where(accepted, there, here.excess)
+                return _Chain(moved._replace(**chosen), excess), accepted
 
-            (state, _), collected = jax.lax.scan(one, (state, excess_of(state)), None, length=count)
-            return state, collected
+            return jax.lax.scan(one, chain, chances)
 
-        self.begin = begin
-        self._advance = jax.jit(advance, static_argnames="count")
+        self._initial = initial
+        self._advance = jax.jit(advance)
 
-    def compile(self, state: HMCState, data: Any, count: int) -> None:
+    def begin(
+        self, start: ParamInfo, words: NDArray[np.uint32], data: Any, root: Array
+    ) -> HMCState:
+        """The state of a chain that is to adapt its step size, its random key made of two words.
+
+        As NumPyro's, but in its last window: at the end of every other, NumPyro begins anew to
+        adapt the step size, from ten times as large a one, for a mass matrix that has changed.
+        """
+        key = jax.random.wrap_key_data(jnp.asarray(words), impl="threefry2x32")
+        like = jax.eval_shape(self._initial, start, key, data, root)
+        # By hand: to compile what NumPyro does here would take a quarter of a second.
+        without_keys = like._replace(
+            rng_key=None, adapt_state=like.adapt_state._replace(rng_key=None)
+        )
+        state: HMCState = jax.tree.map(lambda of: np.zeros(of.shape, of.dtype), without_keys)
+        unit = np.ones_like(state.z)
+        adapt = state.adapt_state._replace(
+            step_size=np.array(FIRST_STEP),
+            inverse_mass_matrix=unit,
+            mass_matrix_sqrt=unit,
+            mass_matrix_sqrt_inv=unit,
+            ss_state=(*state.adapt_state.ss_state[:-1], np.log(10 * FIRST_STEP)),
+            window_idx=np.full_like(state.adapt_state.window_idx, self._last_window),
+        )
+        value = np.array(start.potential_energy)
+        return state._replace(
+            z=start.z,
+            z_grad=start.z_grad,
+            potential_energy=value,
+            energy=value,
+            adapt_state=adapt,
+            rng_key=key,
+        )
+
+    def compile(self, chain: _Chain, data: Any, root: Array, chances: Array) -> None:
         """Make :meth:`advance` ready for arguments of these shapes."""
-        key = self._key(state, data, count)
+        key = self._key(data, root, chances)
         if key not in self._compiled:
-            self._compiled[key] = self._advance.lower(state, data, count=count).compile()
+            self._compiled[key] = self._advance.lower(chain, data, root, chances).compile()
 
     def advance(
-        self, state: HMCState, data: Any, count: int
-    ) -> tuple[HMCState, dict[str, jax.Array]]:
-        """Iterations of one chain, and what is reported of each."""
-        out: tuple[HMCState, dict[str, jax.Array]] = self._compiled[self._key(state, data, count)](
-            state, data
-        )
+        self, chain: _Chain, data: Any, root: Array, chances: Array
+    ) -> tuple[_Chain, dict[str, jax.Array]]:
+        """Iterations of one chain, and what is reported of each.
+
+        ``chances``, uniform numbers of shape (iterations,), decide which draws are accepted.
+        """
+        compiled = self._compiled[self._key(data, root, chances)]
+        out: tuple[_Chain, dict[str, jax.Array]] = compiled(chain, data, root, chances)
         return out
 
     @staticmethod
-    def _key(state: HMCState, data: Any, count: int) -> Any:
-        leaves, structure = jax.tree.flatten((state.z, data))
-        return structure, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves), count
+    def _key(*arguments: Any) -> Any:
+        leaves, structure = jax.tree.flatten(arguments)
+        return structure, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves)
 
 
 @lru_cache(maxsize=16)
@@ -402,27 +444,51 @@ def _kernel(
 
 
 class _Walk(NamedTuple):
-    """A kernel with the density that it walks, and the data of that and of the exact one."""
+    """A kernel with what it walks.
+
+    Attributes
+    ----------
+    kernel : _Kernel
+    density : Density
+        That is walked.
+    exact : Density, optional
+        By which what is walked is corrected, where that is another.
+    data : tuple
+        Those of both.
+    root : ndarray, shape (D, D)
+        Lower Cholesky factor of the covariance that is expected.
+    """
 
     kernel: _Kernel
     density: Density
+    exact: Density | None
     data: Any
+    root: Array
 
-    def begin(self, start: Array, inverse_mass: Array, words: NDArray[np.uint32]) -> HMCState:
-        at = ParamInfo(start, *self.density.energy(start))
-        state: HMCState = self.kernel.begin(at, inverse_mass, words, self.data)
-        return state
+    def begin(self, start: Array, words: NDArray[np.uint32]) -> _Chain:
+        """A chain at a flat vector, its random key made of two words."""
+        value, gradient = self.density.energy(start)
+        z = solve_triangular(self.root, start, lower=True)
+        at = ParamInfo(z, value, self.root.T @ gradient)
+        state = self.kernel.begin(at, words, self.data, self.root)
+        excess = 0.0 if self.exact is None else self.exact.energy(start)[0] - value
+        return _Chain(state, jnp.asarray(excess))
 
-    def joined(self, state: HMCState) -> HMCState:
-        """The state of a chain that walked another density, as one of this."""
-        value, gradient = self.density.energy(np.asarray(state.z))
-        return state._replace(potential_energy=jnp.asarray(value), z_grad=jnp.asarray(gradient))
+    def joined(self, chain: _Chain) -> _Chain:
+        """A chain that walked another density, as one of this."""
+        state = chain.state
+        value, gradient = self.density.energy(self.root @ np.asarray(state.z))
+        here = {"potential_energy": value, "z_grad": self.root.T @ gradient}
+        return _Chain(state._replace(**jax.tree.map(jnp.asarray, here)), jnp.zeros(()))
 
-    def compile(self, state: HMCState, count: int) -> None:
-        self.kernel.compile(state, self.data, count)
+    def compile(self, chain: _Chain, chances: Array) -> None:
+        self.kernel.compile(chain, self.data, self.root, chances)
 
-    def advance(self, state: HMCState, count: int) -> tuple[HMCState, dict[str, jax.Array]]:
-        return self.kernel.advance(state, self.data, count)
+    def advance(self, chain: _Chain, chances: Array) -> tuple[_Chain, Collected]:
+        """Iterations of a chain, and what is reported of each."""
+        chain, reported = self.kernel.advance(chain, self.data, self.root, chances)
+        collected = {name: np.asarray(values) for name, values in reported.items()}
+        return chain, {"flat": collected.pop("z") @ self.root.T, **collected}
 
 
 def _pooled_covariance(draws: Array, first: Array) -> Array:

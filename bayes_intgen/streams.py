@@ -10,7 +10,7 @@ import numpy as np
 
 Purpose = Literal[
     "starts", "condensed", "noise", "outcome", "rows", "causes", "points", "sample",
-    "coefficients", "support", "prior", "check", "probes", "chains",
+    "coefficients", "support", "prior", "check", "probes", "chains", "accepted",
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.scipy.stats import norm
+from numpyro.infer.hmc import hmc
 
 from bayes_intgen import sampling
 from bayes_intgen.diagnostics import shortage
@@ -102,7 +103,9 @@ def test_a_walk_on_an_approximation_is_corrected_by_the_exact_density() -> None:
 
     statistics = corrected.statistics
     accepted = statistics["accepted"]
-    assert 0.8 < accepted.mean() < 0.95
+    # Independent draws would be accepted with probability 0.795, and with this one draws that
+    # always go to the other side.
+    assert 1 - 2 * np.arctan(SHAPE) / np.pi < accepted.mean() < 0.95
     stays = (corrected.flat[:, 1:] == corrected.flat[:, :-1]).all(axis=-1)
     assert stays[~accepted[:, 1:]].all()
     assert stays[accepted[:, 1:]].mean() < 0.1
@@ -143,6 +146,42 @@ def test_the_step_size_is_found_from_a_whole_half_of_the_warmup(monkeypatch) -> 
     # A ratio of two variances of twelve each exceeds 2.8 once in twenty where they are the same.
     assert parts**2 > 2.8 * whole**2
     assert whole < 0.05
+
+
+def test_chains_begin_as_numpyro_would_have_them() -> None:
+    covariance = np.array([[4.0, 1.2], [1.2, 1.0]])
+    root, density = np.linalg.cholesky(covariance), normal_density(covariance)
+    with jax.enable_x64(True):
+        kernel = sampling._kernel(density.potential, None, 100, 0.7)
+        walk = sampling._Walk(kernel, density, None, (density.data, None), root)
+        flat, words = np.array([1.0, -2.0]), np.array([3, 4], dtype=np.uint32)
+        mine, excess = walk.begin(flat, words)
+        init, _ = hmc(lambda z: 0.5 * z @ z, algo="NUTS")
+        theirs = init(
+            jnp.asarray(np.linalg.solve(root, flat)),
+            num_warmup=100,
+            adapt_mass_matrix=False,
+            step_size=sampling.FIRST_STEP,
+            rng_key=jax.random.wrap_key_data(words, impl="threefry2x32"),
+        )
+
+    def rest(state):
+        """All but keys, and what differs: the window, and the energy of what is to come."""
+        of = state.adapt_state._replace(rng_key=None, window_idx=None)
+        left = state._replace(rng_key=None, energy=None, trajectory_length=None, adapt_state=of)
+        return jax.tree.map(np.asarray, left)
+
+    with jax.enable_x64(True):
+        assert excess == 0
+        assert mine.energy == pytest.approx(float(theirs.potential_energy))
+        assert jax.random.key_impl(mine.rng_key) == jax.random.key_impl(theirs.rng_key)
+        last = len(sampling.build_adaptation_schedule(100)) - 1
+        assert mine.adapt_state.window_idx == last > theirs.adapt_state.window_idx
+        mine, theirs = rest(mine), rest(theirs)
+    assert jax.tree.structure(mine) == jax.tree.structure(theirs)
+    for one, other in zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
 def test_a_point_higher_than_the_mode_is_told_in_the_warmup() -> None:
@@ -222,8 +261,8 @@ def test_more_draws_are_whole_blocks_and_come_to_an_end() -> None:
     assert _more(rng.normal(size=(CHAINS, 300, 2)), 25) == 0
     few = rng.normal(size=(CHAINS, 80, 2))
     # 320 independent draws are short of 400 effective ones.
-    assert _more(few, 20) in (20, 40, 60, 80)
+    assert _more(few, 20) == 20
     apart = rng.normal(size=(CHAINS, MOST_DRAWS, 2)) + np.arange(CHAINS)[:, None, None]
-    assert _more(apart[:, :300], 25) == 300
+    assert _more(apart[:, :300], 25) == 75
     assert _more(apart[:, : MOST_DRAWS - 10], 25) == 10
     assert _more(apart, 25) == 0
