@@ -145,7 +145,7 @@ def fit(
     ] = None,
     warmup: Annotated[
         int, Parameter(help="Iterations that only adapt the sampler.", group=sampling)
-    ] = 150,
+    ] = 100,
     target_accept: Annotated[
         float,
         Parameter(help="Nearer to 1: smaller steps, which mends divergences.", group=sampling),

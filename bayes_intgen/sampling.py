@@ -154,8 +154,9 @@ def nuts(
     Raises
     ------
     NotTheModeError
-        Where the density was higher in the warmup than at the mode. Chains that start from a lower
-        mode seldom reach the highest one, and those that do bring what they learned of another.
+        Where the density was higher, in the warmup or the first draws, than at the mode. Chains
+        that start from a lower mode seldom reach the highest one, and those that do bring what
+        they learned of another.
     """
     chains = len(starts)
     workers = min(chains, os.cpu_count() or 1)
@@ -242,6 +243,7 @@ def nuts(
             walk = walking(density, pooled)
             states = [walk.joined(state) for state in states]
         states, collected = run_all(walk, "draws", states, first_draws)
+        _refuse_higher(collected, least_energy)
         while draws is None and (more := _more(reported(collected["flat"]), block)):
             bar.total += chains * more
             done = collected["flat"].shape[1]

@@ -67,7 +67,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         model: Model | None = None,
         chains: int = 4,
         draws: int | None = None,
-        warmup: int = 150,
+        warmup: int = 100,
         random_state: int | None = None,
     ) -> None:
         self.prior = prior

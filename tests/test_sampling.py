@@ -184,13 +184,25 @@ def test_chains_begin_as_numpyro_would_have_them() -> None:
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
-def test_a_point_higher_than_the_mode_is_told_in_the_warmup() -> None:
+def test_a_point_higher_than_the_mode_is_told() -> None:
     # At its mode the energy is 0: a search that ended where it is 5 had not found it.
     with pytest.raises(NotTheModeError) as found:
         sample(np.eye(2), np.eye(2), least_energy=5.0)
     assert 0.5 * found.value.point @ found.value.point < 4
     # Negative control: no draw is higher than the mode.
     assert sample(np.eye(2), np.eye(2), least_energy=0.0).flat.shape == (CHAINS, DRAWS, 2)
+
+
+def test_the_first_draws_are_held_against_the_mode_too(monkeypatch) -> None:
+    told, refuse = [], sampling._refuse_higher
+
+    def recorded(collected, least_energy):
+        told.append(collected["lp"].shape)
+        return refuse(collected, least_energy)
+
+    monkeypatch.setattr(sampling, "_refuse_higher", recorded)
+    sample(np.eye(2), np.eye(2), draws=30, least_energy=0.0)
+    assert told == [(CHAINS, 100), (CHAINS, 100), (CHAINS, 30)]
 
 
 def test_the_seed_decides_the_draws() -> None:
