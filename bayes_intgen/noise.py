@@ -11,6 +11,7 @@ is sampled: that keeps the sums over rows, and hence the collapsed posterior, ex
 the whole function carry its uncertainty into what is predicted of outcomes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,10 +53,7 @@ class Spread:
         """The constant and every hat function times its gate, shape (n, H)."""
         rows = len(actions)
         out = np.zeros((rows, 2, len(self.coordinates), len(KNOTS)))
-        for k, (coordinate, knots) in enumerate(zip(self.coordinates, self.knots, strict=True)):
-            z = coordinate(actions[:, k])
-            # np.interp needs rising knots; equal ones (many equal values) share a height.
-            rising, owner = np.unique(knots, return_index=True)
+        for k, (z, rising, owner) in enumerate(self._along(actions)):
             hats = np.zeros((rows, len(KNOTS)))
             for i, knot in enumerate(owner):
                 hats[:, knot] = np.interp(z, rising, np.eye(len(rising))[i])
@@ -64,6 +62,12 @@ class Spread:
             out[:, 1, k] = hats * (1 - was_set)
         return np.concatenate([np.ones((rows, 1)), out.reshape(rows, -1)], axis=1)
 
+    def _along(self, actions: Array) -> Iterator[tuple[Array, Array, NDArray[np.int_]]]:
+        """Of each action its coordinates (n,), the knots in rising order, and which those are."""
+        for k, (coordinate, knots) in enumerate(zip(self.coordinates, self.knots, strict=True)):
+            # np.interp needs rising knots; equal ones (many equal values) share a height.
+            yield coordinate(actions[:, k]), *np.unique(knots, return_index=True)
+
     def columns_where_set(self, action: int) -> slice:
         """Which features, and heights, are those of v_k: the part of an action that was set."""
         start = 1 + action * len(KNOTS)
@@ -71,7 +75,13 @@ class Spread:
 
     def __call__(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Relative variance, shape (n,)."""
-        return np.asarray(self.features(actions, intervened) @ self.heights)
+        # What the features times their heights are, in a quarter of the time.
+        common, heights = self.heights[0], self.heights[1:].reshape(2, -1, len(KNOTS))
+        found = np.full(len(actions), common)
+        for k, (z, rising, owner) in enumerate(self._along(actions)):
+            set_, free = (np.interp(z, rising, of[k, owner]) for of in heights)
+            found += np.where(intervened[:, k], set_, free)
+        return found
 
     def drawn(self, actions: Array, intervened: NDArray[np.bool_], deviations: Array) -> Array:
         """Relative variance for draws of the heights' deviations, shape (..., H), (..., n).

@@ -54,6 +54,18 @@ def test_many_equal_values_share_a_height() -> None:
     assert np.isfinite(spread(actions, intervened)).all()
 
 
+def test_the_variance_is_that_of_its_features() -> None:
+    actions, intervened, residuals, _, _ = rows(500, 3, True)
+    actions[:300, 0] = 0.0
+    coordinates = tuple(Coordinate.of(actions[:, k]) for k in range(2))
+    spread = estimate_spread(actions, intervened, residuals, coordinates).spread
+    assert len(np.unique(spread.knots[0])) < len(KNOTS)
+    by_features = spread.features(actions, intervened) @ spread.heights
+    np.testing.assert_allclose(spread(actions, intervened), by_features, rtol=1e-13)
+    # Negative control: with the masks the other way round it is another.
+    assert not np.allclose(spread(actions, ~intervened), by_features)
+
+
 def test_draws_of_the_variance_are_as_wide_as_its_error() -> None:
     """Over repetitions, errors of the estimate in units of its own standard deviation."""
     points = np.array([[0.0, 0.0], [1.0, 50.0], [-1.0, 0.0]])
