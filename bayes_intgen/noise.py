@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array
 
 from bayes_intgen.bases import Array, Coordinate
 
@@ -51,16 +51,16 @@ class Spread:
 
     def features(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """The constant and every hat function times its gate, shape (n, H)."""
-        rows = len(actions)
-        out = np.zeros((rows, 2, len(self.coordinates), len(KNOTS)))
+        # Feature by feature: rows beside each other are written in a third of the time.
+        out = np.zeros((1 + 2 * len(self.coordinates) * len(KNOTS), len(actions)))
+        out[0] = 1
+        where_set, elsewhere = out[1:].reshape(2, len(self.coordinates), len(KNOTS), -1)
         for k, (z, rising, owner) in enumerate(self._along(actions)):
-            hats = np.zeros((rows, len(KNOTS)))
             for i, knot in enumerate(owner):
-                hats[:, knot] = np.interp(z, rising, np.eye(len(rising))[i])
-            was_set = intervened[:, k].astype(np.float64)[:, None]
-            out[:, 0, k] = hats * was_set
-            out[:, 1, k] = hats * (1 - was_set)
-        return np.concatenate([np.ones((rows, 1)), out.reshape(rows, -1)], axis=1)
+                hat = np.interp(z, rising, np.eye(len(rising))[i])
+                where_set[k, knot] = hat * intervened[:, k]
+                elsewhere[k, knot] = hat - where_set[k, knot]
+        return out.T
 
     def _along(self, actions: Array) -> Iterator[tuple[Array, Array, NDArray[np.int_]]]:
         """Of each action its coordinates (n,), the knots in rising order, and which those are."""
@@ -164,11 +164,11 @@ def estimate_spread(
         options={"maxiter": 100},
     )
     heights = np.exp(found.x)
-    variance = features @ heights
-    shares = features * heights / variance[:, None]
-    score = shares * ((squares / variance - 1) / 2)[:, None]
-    bread = np.linalg.inv(shares.T @ shares / 2 + precision)
-    of_logs = bread @ (score.T @ score + precision) @ bread
+    variance = sparse @ heights
+    shares = diags_array(1 / variance) @ sparse @ diags_array(heights)
+    score = diags_array((squares / variance - 1) / 2) @ shares
+    bread = np.linalg.inv((shares.T @ shares).toarray() / 2 + precision)
+    of_logs = bread @ ((score.T @ score).toarray() + precision) @ bread
     weights = features.mean(axis=0)
     heights = heights / (weights @ heights)
     # The common factor is the noise's own: what is left of a deviation averages zero over rows.
