@@ -228,14 +228,16 @@ def nuts(
         return list(ended), {name: np.stack([c[name] for c in collected]) for name in collected[0]}
 
     with bar:
-        walk = walking(density if walked is None else walked, covariance)
+        chosen = density if walked is None else walked
+        walk = walking(chosen, covariance)
         _, first = run_all(walk, "steps", begun(walk, starts, 0), adapting)
         _refuse_higher(first, least_energy)
         flat = first["flat"]
         learned = flat[:, adapting // 3 :].reshape(-1, flat.shape[-1])
         pooled = _pooled_covariance(learned, covariance)
-        good = walked is not None and first["accepted"].mean() >= LEAST_ACCEPTED
-        walk = walking(walked if walked is not None and good else density, pooled)
+        if first["accepted"].mean() < LEAST_ACCEPTED:
+            chosen = density
+        walk = walking(chosen, pooled)
         states, second = run_all(walk, "covariance", begun(walk, flat[:, -1], 1), warmup - adapting)
         _refuse_higher(second, least_energy)
         states = _in_step(states)
