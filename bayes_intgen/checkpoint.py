@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
-from numpyro.infer.hmc import HMCState
 
 from bayes_intgen import serialise
 from bayes_intgen.atomic import whole_file
@@ -72,10 +71,10 @@ class Checkpoint:
                 partial.write_text(json.dumps(mine))
         return cls(path)
 
-    def read(self, stage: str, chain: int, like: HMCState) -> tuple[HMCState, Collected] | None:
+    def read[State](self, stage: str, chain: int, like: State) -> tuple[State, Collected] | None:
         """State and draws of a chain's stage as they were last written; None where never.
 
-        ``like`` is a state of the same sampler: it gives the structure.
+        ``like`` is a state of the same sampler, a pytree of arrays: it gives the structure.
 
         Raises
         ------
@@ -100,7 +99,7 @@ class Checkpoint:
         ]
         return jax.tree.unflatten(structure, restored), arrays
 
-    def write(self, stage: str, chain: int, state: HMCState, collected: Collected) -> None:
+    def write(self, stage: str, chain: int, state: Any, collected: Collected) -> None:
         """Keep what a chain's stage has drawn so far, and the sampler's state."""
         leaves = [
             jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(state)

@@ -176,8 +176,8 @@ def nuts(
         exact = None if on is density else density
         potential, data = (None, None) if exact is None else exact[:2]
         kernel = _kernel(on.potential, potential, adapting, target_accept)
-        data = jax.tree.map(jnp.asarray, (on.data, data))
-        return _Walk(kernel, on, exact, data, np.linalg.cholesky(covariance))
+        both = jax.tree.map(jnp.asarray, (on.data, data))
+        return _Walk(kernel, on, exact, both, np.linalg.cholesky(covariance))
 
     def begun(walk: _Walk, starts: Array, stage: int) -> list[_Chain]:
         # JAX would have to compile what makes keys of a seed.
