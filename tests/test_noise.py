@@ -45,21 +45,15 @@ def test_it_is_positive_and_does_not_depend_on_units() -> None:
     np.testing.assert_allclose(one(far, masks), other(far * 1e-6, masks), rtol=1e-2)
 
 
-def test_many_equal_values_share_a_height() -> None:
-    actions, intervened, residuals, _, _ = rows(500, 2, False)
-    actions[:450, 0] = 0.0
+@pytest.mark.parametrize(("equal", "dependent"), [(450, False), (300, True)])
+def test_many_equal_values_share_a_height(equal: int, dependent: bool) -> None:
+    actions, intervened, residuals, _, _ = rows(500, 2, dependent)
+    actions[:equal, 0] = 0.0
     coordinates = tuple(Coordinate.of(actions[:, k]) for k in range(2))
     spread = estimate_spread(actions, intervened, residuals, coordinates).spread
     assert len(np.unique(spread.knots[0])) < len(KNOTS)
     assert np.isfinite(spread(actions, intervened)).all()
-
-
-def test_the_variance_is_that_of_its_features() -> None:
-    actions, intervened, residuals, _, _ = rows(500, 3, True)
-    actions[:300, 0] = 0.0
-    coordinates = tuple(Coordinate.of(actions[:, k]) for k in range(2))
-    spread = estimate_spread(actions, intervened, residuals, coordinates).spread
-    assert len(np.unique(spread.knots[0])) < len(KNOTS)
+    # Two routes to the variance.
     by_features = spread.features(actions, intervened) @ spread.heights
     np.testing.assert_allclose(spread(actions, intervened), by_features, rtol=1e-13)
     # Negative control: with the masks the other way round it is another.
