@@ -1,9 +1,9 @@
 """Chains of a fit that has not ended yet, in a folder: a killed fit goes on where it was.
 
 Each chain writes one file a stage, after every block of iterations: all that the stage has
-drawn so far, and the state of the sampler, whose random key is part of it. What is drawn after
-that is the same whether the process that drew it was killed in between or not. What comes before
-the chains is computed anew: it depends on the data, the model and the settings alone.
+drawn so far, and the state of the sampler. What is drawn after that is the same whether the process
+that drew it was killed in between or not. What comes before the chains, and the random numbers that
+they take, are computed anew: they depend on the data, the model and the settings alone.
 """
 
 import hashlib
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -93,27 +92,17 @@ class Checkpoint:
             raise SavedFitError(
                 f"{path} cannot be read ({error}); delete it, and the chain's stage begins anew"
             ) from error
-        restored = [
-            jax.random.wrap_key_data(value) if _is_key(leaf) else jnp.asarray(value)
-            for leaf, value in zip(leaves, states, strict=True)
-        ]
-        return jax.tree.unflatten(structure, restored), arrays
+        return jax.tree.unflatten(structure, states), arrays
 
     def write(self, stage: str, chain: int, state: Any, collected: Collected) -> None:
         """Keep what a chain's stage has drawn so far, and the sampler's state."""
-        leaves = [
-            jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(state)
-        ]
+        leaves = jax.tree.leaves(state)
         arrays: dict[str, Any] = {f"state{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
         with whole_file(self._path(stage, chain)) as partial, partial.open("wb") as file:
             np.savez(file, **{**arrays, **collected})
 
     def _path(self, stage: str, chain: int) -> Path:
         return self._folder / f"{stage}-{chain}.npz"
-
-
-def _is_key(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _described(data: Rows, model: Model, settings: Mapping[str, Any]) -> dict[str, str]:

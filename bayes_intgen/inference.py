@@ -24,11 +24,12 @@ from bayes_intgen.passes import known_rows
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
-from bayes_intgen.sampling import Density, Draws, Energy, NotTheModeError, nuts
+from bayes_intgen.sampling import Draws, NotTheModeError, nuts
 from bayes_intgen.streamed import ReadInPasses, Rows
 from bayes_intgen.streams import Purpose, generator
 from bayes_intgen.targets import Layout, Target
 from bayes_intgen.tree import assemble
+from bayes_intgen.walk import Density, Energy
 
 # Log Bayes factor below which the data speak against a term. Zero is what a term has of which
 # the data say nothing: its scale must go on following its prior.

@@ -1,40 +1,28 @@
-"""NumPyro's NUTS, driven in blocks: chains side by side, with progress and statistics.
+"""NUTS, driven in blocks: chains side by side, with progress and statistics.
 
-The kernel and its adaptation are NumPyro's. Driving it block by block from one thread a
-chain lets chains run in parallel without a choice of devices before JAX starts, and
-reports progress without a callback from compiled code.
+Driving chains block by block, each from a thread of its own, lets them run in parallel without a
+choice of devices before JAX starts, and reports progress without a callback from compiled code.
 """
 
 import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import partial
 from threading import Event
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
-from numpyro.infer.hmc import HMCState, hmc
-from numpyro.infer.hmc_util import build_adaptation_schedule
-from numpyro.infer.util import ParamInfo
-from scipy.linalg import solve_triangular
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
 from bayes_intgen.checkpoint import Checkpoint, Collected
 from bayes_intgen.diagnostics import shortage
-from bayes_intgen.streams import generator
-from bayes_intgen.targets import Potential
-
-Energy = Callable[[Array], tuple[float, Array]]
+from bayes_intgen.walk import MAX_TREE_DEPTH, Chain, Chance, Density, Walk
 
 BLOCK = 25
-MAX_TREE_DEPTH = 10
-# From which the step size adapts.
-FIRST_STEP = 0.5
 # With fewer draws accepted, an approximation costs more than it saves.
 LEAST_ACCEPTED = 0.5
 # Draws of each chain, where it is for them to say how many are enough.
@@ -58,24 +46,6 @@ class NotTheModeError(Exception):
     def __init__(self, point: Array) -> None:
         super().__init__("there is a higher mode")
         self.point = point
-
-
-class Density(NamedTuple):
-    """A density over flat vectors of unconstrained sites.
-
-    Attributes
-    ----------
-    potential : Potential
-        Minus its logarithm, for NUTS to differentiate.
-    data : pytree of arrays
-        Argument of ``potential``.
-    energy : callable
-        The same with its gradient, by whatever means: for starting points alone.
-    """
-
-    potential: Potential
-    data: Any
-    energy: Energy
 
 
 class Draws(NamedTuple):
@@ -158,12 +128,12 @@ def nuts(
         that start from a lower mode seldom reach the highest one, and those that do bring what
         they learned of another.
     """
-    chains = len(starts)
+    chains, size = starts.shape
     workers = min(chains, os.cpu_count() or 1)
     adapting = warmup // 2
     first_draws = FEWEST_DRAWS if draws is None else draws
     block = _block(adapting, warmup - adapting, first_draws)
-    accepting = [generator(seed, "accepted", chain) for chain in range(chains)]
+    chance = [Chance(seed, chain) for chain in range(chains)]
     stopped = Event()
     bar = tqdm(
         total=chains * (warmup + first_draws),
@@ -172,21 +142,12 @@ def nuts(
         disable=not progress,
     )
 
-    def walking(on: Density, covariance: Array) -> _Walk:
-        exact = None if on is density else density
-        potential, data = (None, None) if exact is None else exact[:2]
-        kernel = _kernel(on.potential, potential, adapting, target_accept)
-        both = jax.tree.map(jnp.asarray, (on.data, data))
-        return _Walk(kernel, on, exact, both, np.linalg.cholesky(covariance))
-
-    def begun(walk: _Walk, starts: Array, stage: int) -> list[_Chain]:
-        # JAX would have to compile what makes keys of a seed.
-        words = generator(seed, "chains", stage).integers(2**32, size=(chains, 2), dtype=np.uint32)
-        return [walk.begin(start, key) for start, key in zip(starts, words, strict=True)]
+    def walking(on: Density, root: Array) -> Walk:
+        return Walk(on, None if on is density else density, root, target_accept)
 
     def run(
-        walk: _Walk, stage: str, chain: int, state: _Chain, iterations: int
-    ) -> tuple[_Chain, Collected]:
+        walk: Walk, stage: str, iterations: int, step: float | None, chain: int, state: Chain
+    ) -> tuple[Chain, Collected]:
         pieces: list[Collected] = []
         # Settings of JAX are those of a thread.
         with jax.enable_x64(True):
@@ -196,12 +157,12 @@ def nuts(
                 pieces.append(earlier)
                 bar.update(len(earlier["flat"]))
             already = sum(len(piece["flat"]) for piece in pieces)
-            chances = accepting[chain].random(iterations)
+            chances = chance[chain].next(iterations, size)
             for done in range(already, iterations, block):
                 if stopped.is_set():
                     break
                 count = min(block, iterations - done)
-                state, piece = walk.advance(state, chances[done : done + count])
+                state, piece = walk.advance(state, chances.part(slice(done, done + count)), step)
                 pieces.append(piece)
                 if checkpoint is not None:
                     pieces = [_concatenated(pieces)]
@@ -210,16 +171,15 @@ def nuts(
         return state, _concatenated(pieces)
 
     def run_all(
-        walk: _Walk, stage: str, states: list[_Chain], iterations: int
-    ) -> tuple[list[_Chain], Collected]:
-        # NumPyro's kernel keeps what it traces in closures: it is traced by one thread alone.
+        walk: Walk, stage: str, states: list[Chain], iterations: int, step: float | None = None
+    ) -> tuple[list[Chain], Collected]:
+        # One thread alone compiles what all of them run.
         for count in {min(block, iterations), iterations % block} - {0}:
-            walk.compile(states[0], np.zeros(count))
-        stage = label + stage
+            walk.compile(states[0], count)
+        one = partial(run, walk, label + stage, iterations, step)
         with ThreadPoolExecutor(workers) as pool:
             try:
-                every = range(chains), states, [iterations] * chains
-                results = list(pool.map(partial(run, walk, stage), *every))
+                results = list(pool.map(one, range(chains), states))
             except BaseException:
                 # An interrupt must not wait for chains to run to their end.
                 stopped.set()
@@ -229,27 +189,29 @@ def nuts(
 
     with bar:
         chosen = density if walked is None else walked
-        walk = walking(chosen, covariance)
-        _, first = run_all(walk, "steps", begun(walk, starts, 0), adapting)
+        walk = walking(chosen, np.linalg.cholesky(covariance))
+        _, first = run_all(walk, "steps", [walk.begin(start) for start in starts], adapting)
         _refuse_higher(first, least_energy)
         flat = first["flat"]
-        learned = flat[:, adapting // 3 :].reshape(-1, flat.shape[-1])
-        pooled = _pooled_covariance(learned, covariance)
+        learned = flat[:, adapting // 3 :].reshape(-1, size)
+        root = np.linalg.cholesky(_pooled_covariance(learned, covariance))
         if first["accepted"].mean() < LEAST_ACCEPTED:
             chosen = density
-        walk = walking(chosen, pooled)
-        states, second = run_all(walk, "covariance", begun(walk, flat[:, -1], 1), warmup - adapting)
+        walk = walking(chosen, root)
+        begun = [walk.begin(last) for last in flat[:, -1]]
+        states, second = run_all(walk, "covariance", begun, warmup - adapting)
         _refuse_higher(second, least_energy)
-        states = _in_step(states)
+        # Each chain alone has found its step size from few iterations.
+        step = math.exp(sum(state.log_step for state in states) / chains)
         if second["accepted"].mean() < LEAST_ACCEPTED:
-            walk = walking(density, pooled)
-            states = [walk.joined(state) for state in states]
-        states, collected = run_all(walk, "draws", states, first_draws)
+            walk = walking(density, root)
+            states = [walk.begin(last) for last in second["flat"][:, -1]]
+        states, collected = run_all(walk, "draws", states, first_draws, step)
         _refuse_higher(collected, least_energy)
         while draws is None and (more := _more(reported(collected["flat"]), block)):
             bar.total += chains * more
             done = collected["flat"].shape[1]
-            states, further = run_all(walk, f"draws{done}", states, more)
+            states, further = run_all(walk, f"draws{done}", states, more, step)
             collected = _concatenated([collected, further], axis=1)
 
     flat = collected.pop("flat")
@@ -288,211 +250,6 @@ def _block(*stages: int) -> int:
     common = math.gcd(*stages)
     whole = max(size for size in range(1, BLOCK + 1) if common % size == 0)
     return whole if whole >= BLOCK // 5 else BLOCK
-
-
-class _Chain(NamedTuple):
-    """Where a chain is.
-
-    Attributes
-    ----------
-    state : HMCState
-        In coordinates in which the posterior's covariance is estimated to be the unit matrix.
-    excess : Array, shape ()
-        By how much the exact potential exceeds there the one that is walked.
-    """
-
-    state: HMCState
-    excess: jax.Array
-
-
-def _in_step(chains: list[_Chain]) -> list[_Chain]:
-    """The chains with one step size: each alone has found it from few iterations."""
-    step = np.exp(np.mean([np.log(chain.state.adapt_state.step_size) for chain in chains]))
-
-    def with_step(state: HMCState) -> HMCState:
-        return state._replace(adapt_state=state.adapt_state._replace(step_size=jnp.asarray(step)))
-
-    return [chain._replace(state=with_step(chain.state)) for chain in chains]
-
-
-class _Kernel:
-    """NumPyro's NUTS kernel for one potential, compiled once for every shape of the data.
-
-    The data are those of the potential, those of the exact one, if there is one, and the root of
-    the covariance: z is what NUTS sees of the flat vector ``root @ z``.
-    """
-
-    def __init__(
-        self, potential: Potential, exact: Potential | None, adapting: int, target_accept: float
-    ) -> None:
-        # Coordinates of unit covariance, where a mass matrix would do the same: less to compile.
-        def whitened(data: Any, root: jax.Array) -> Callable[[jax.Array], jax.Array]:
-            return lambda z: potential(data)(root @ z)
-
-        init, step = hmc(potential_fn_gen=whitened, algo="NUTS")
-        self._compiled: dict[Any, Any] = {}
-        self._last_window = len(build_adaptation_schedule(adapting)) - 1
-
-        def initial(start: ParamInfo, key: jax.Array, data: Any, root: jax.Array) -> HMCState:
-            state: HMCState = init(
-                start,
-                num_warmup=adapting,
-                adapt_mass_matrix=False,
-                target_accept_prob=target_accept,
-                step_size=FIRST_STEP,
-                trajectory_length=None,
-                max_tree_depth=MAX_TREE_DEPTH,
-                model_args=(data[0], root),
-                rng_key=key,
-            )
-            return state
-
-        def advance(
-            chain: _Chain, data: Any, root: jax.Array, chances: jax.Array
-        ) -> tuple[_Chain, dict[str, jax.Array]]:
-            def one(here: _Chain, chance: jax.Array) -> tuple[_Chain, dict[str, jax.Array]]:
-                moved, accepted = correct(here, step(here.state, (data[0], root)), chance)
-                state, excess = moved
-                return moved, {
-                    "z": state.z,
-                    "diverging": state.diverging,
-                    "energy": state.energy + excess,
-                    "lp": -(state.potential_energy + excess),
-                    "n_steps": state.num_steps,
-                    "acceptance_rate": state.accept_prob,
-                    "step_size": state.adapt_state.step_size,
-                    "accepted": accepted,
-                }
-
-            def correct(
-                here: _Chain, moved: HMCState, chance: jax.Array
-            ) -> tuple[_Chain, jax.Array]:
-                if exact is None:
-                    return _Chain(moved, here.excess), jnp.ones((), dtype=bool)
-                there = exact(data[1])(root @ moved.z) - moved.potential_energy
-                accepted = jnp.log(chance) < here.excess - there
-                chosen = {
-                    name: jnp.where(accepted, getattr(moved, name), getattr(here.state, name))
-                    for name in ("z", "z_grad", "potential_energy", "energy")
-                }
-                excess = jnp.where(accepted, there, here.excess)
-                return _Chain(moved._replace(**chosen), excess), accepted
-
-            return jax.lax.scan(one, chain, chances)
-
-        self._initial = initial
-        self._advance = jax.jit(advance)
-
-    def begin(
-        self, start: ParamInfo, words: NDArray[np.uint32], data: Any, root: Array
-    ) -> HMCState:
-        """The state of a chain that is to adapt its step size, its random key made of two words.
-
-        As NumPyro's, but in its last window: at the end of every other, NumPyro begins anew to
-        adapt the step size, from ten times as large a one, for a mass matrix that has changed.
-        """
-        key = jax.random.wrap_key_data(jnp.asarray(words), impl="threefry2x32")
-        like = jax.eval_shape(self._initial, start, key, data, root)
-        # By hand: to compile what NumPyro does here would take a quarter of a second.
-        without_keys = like._replace(
-            rng_key=None, adapt_state=like.adapt_state._replace(rng_key=None)
-        )
-        state: HMCState = jax.tree.map(lambda of: np.zeros(of.shape, of.dtype), without_keys)
-        unit = np.ones_like(state.z)
-        adapt = state.adapt_state._replace(
-            step_size=np.array(FIRST_STEP),
-            inverse_mass_matrix=unit,
-            mass_matrix_sqrt=unit,
-            mass_matrix_sqrt_inv=unit,
-            ss_state=(*state.adapt_state.ss_state[:-1], np.log(10 * FIRST_STEP)),
-            window_idx=np.full_like(state.adapt_state.window_idx, self._last_window),
-        )
-        value = np.array(start.potential_energy)
-        return state._replace(
-            z=start.z,
-            z_grad=start.z_grad,
-            potential_energy=value,
-            energy=value,
-            adapt_state=adapt,
-            rng_key=key,
-        )
-
-    def compile(self, chain: _Chain, data: Any, root: Array, chances: Array) -> None:
-        """Make :meth:`advance` ready for arguments of these shapes."""
-        key = self._key(data, root, chances)
-        if key not in self._compiled:
-            self._compiled[key] = self._advance.lower(chain, data, root, chances).compile()
-
-    def advance(
-        self, chain: _Chain, data: Any, root: Array, chances: Array
-    ) -> tuple[_Chain, dict[str, jax.Array]]:
-        """Iterations of one chain, and what is reported of each.
-
-        ``chances``, uniform numbers of shape (iterations,), decide which draws are accepted.
-        """
-        compiled = self._compiled[self._key(data, root, chances)]
-        out: tuple[_Chain, dict[str, jax.Array]] = compiled(chain, data, root, chances)
-        return out
-
-    @staticmethod
-    def _key(*arguments: Any) -> Any:
-        leaves, structure = jax.tree.flatten(arguments)
-        return structure, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves)
-
-
-@lru_cache(maxsize=16)
-def _kernel(
-    potential: Potential, exact: Potential | None, adapting: int, target_accept: float
-) -> _Kernel:
-    return _Kernel(potential, exact, adapting, target_accept)
-
-
-class _Walk(NamedTuple):
-    """A kernel with what it walks.
-
-    Attributes
-    ----------
-    kernel : _Kernel
-    density : Density
-        That is walked.
-    exact : Density, optional
-        By which what is walked is corrected, where that is another.
-    data : tuple
-        Those of both.
-    root : ndarray, shape (D, D)
-        Lower Cholesky factor of the covariance that is expected.
-    """
-
-    kernel: _Kernel
-    density: Density
-    exact: Density | None
-    data: Any
-    root: Array
-
-    def begin(self, start: Array, words: NDArray[np.uint32]) -> _Chain:
-        """A chain at a flat vector, its random key made of two words."""
-        value, gradient = self.density.energy(start)
-        z = solve_triangular(self.root, start, lower=True)
-        at = ParamInfo(z, value, self.root.T @ gradient)
-        state = self.kernel.begin(at, words, self.data, self.root)
-        excess = 0.0 if self.exact is None else self.exact.energy(start)[0] - value
-        return _Chain(state, jnp.asarray(excess))
-
-    def joined(self, chain: _Chain) -> _Chain:
-        """A chain that walked another density, as one of this."""
-        state = chain.state
-        value, gradient = self.density.energy(self.root @ np.asarray(state.z))
-        here = {"potential_energy": value, "z_grad": self.root.T @ gradient}
-        return _Chain(state._replace(**jax.tree.map(jnp.asarray, here)), jnp.zeros(()))
-
-    def compile(self, chain: _Chain, chances: Array) -> None:
-        self.kernel.compile(chain, self.data, self.root, chances)
-
-    def advance(self, chain: _Chain, chances: Array) -> tuple[_Chain, Collected]:
-        """Iterations of a chain, and what is reported of each."""
-        chain, reported = self.kernel.advance(chain, self.data, self.root, chances)
-        collected = {name: np.asarray(values) for name, values in reported.items()}
-        return chain, {"flat": collected.pop("z") @ self.root.T, **collected}
 
 
 def _pooled_covariance(draws: Array, first: Array) -> Array:

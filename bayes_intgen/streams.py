@@ -10,7 +10,8 @@ import numpy as np
 
 Purpose = Literal[
     "starts", "condensed", "noise", "outcome", "rows", "causes", "points", "sample",
-    "coefficients", "support", "prior", "check", "probes", "chains", "accepted",
+    "coefficients", "support", "prior", "check", "probes", "accepted",
+    "momenta", "trajectories",
 ]  # fmt: skip
 
 

@@ -4,19 +4,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.scipy.stats import norm
-from numpyro.infer.hmc import hmc
 
 from bayes_intgen import sampling
 from bayes_intgen.diagnostics import shortage
 from bayes_intgen.sampling import (
     FEWEST_DRAWS,
     MOST_DRAWS,
-    Density,
     NotTheModeError,
     _block,
     _more,
     nuts,
 )
+from bayes_intgen.walk import Density
 
 CHAINS, DRAWS = 4, 400
 
@@ -30,14 +29,21 @@ def normal_density(covariance: np.ndarray) -> Density:
     return Density(normal, precision, lambda z: (float(0.5 * z @ precision @ z), precision @ z))
 
 
-def sample(density: np.ndarray | Density, guess: np.ndarray, seed: int = 0, draws=DRAWS, **more):
+def sample(
+    density: np.ndarray | Density,
+    guess: np.ndarray,
+    seed: int = 0,
+    draws=DRAWS,
+    warmup: int = 200,
+    **more,
+):
     size = len(guess)
     with jax.enable_x64(True):
         return nuts(
             density if isinstance(density, Density) else normal_density(density),
             np.random.default_rng(seed).normal(size=(CHAINS, size)),
             guess,
-            warmup=200,
+            warmup=warmup,
             draws=draws,
             seed=seed,
             target_accept=0.8,
@@ -125,63 +131,18 @@ def test_a_bad_approximation_is_given_up() -> None:
     assert draws.statistics["lp"][0, -1] == pytest.approx(-float(skewed(SHAPE)(last)), rel=1e-5)
 
 
-@pytest.fixture
-def _own_kernels():
-    sampling._kernel.cache_clear()
-    yield
-    sampling._kernel.cache_clear()
+def test_the_step_size_is_found_from_a_whole_half_of_the_warmup() -> None:
+    def variance(warmup: int) -> float:
+        runs = [
+            sample(np.eye(10), np.eye(10), seed, draws=8, warmup=warmup).statistics["step_size"]
+            for seed in range(12)
+        ]
+        return float(np.var([np.log(steps[0, 0]) for steps in runs]))
 
-
-@pytest.mark.usefixtures("_own_kernels")
-def test_the_step_size_is_found_from_a_whole_half_of_the_warmup(monkeypatch) -> None:
-    def spread() -> float:
-        sampling._kernel.cache_clear()
-        runs = [sample(np.eye(10), np.eye(10), seed, draws=8) for seed in range(12)]
-        return float(np.std([np.log(run.statistics["step_size"][0, 0]) for run in runs]))
-
-    whole = spread()
-    # Negative control: where NumPyro begins anew, from the last ten of a hundred iterations.
-    monkeypatch.setattr(sampling, "build_adaptation_schedule", lambda steps: [None])
-    parts = spread()
     # A ratio of two variances of twelve each exceeds 2.8 once in twenty where they are the same.
-    assert parts**2 > 2.8 * whole**2
-    assert whole < 0.05
-
-
-def test_chains_begin_as_numpyro_would_have_them() -> None:
-    covariance = np.array([[4.0, 1.2], [1.2, 1.0]])
-    root, density = np.linalg.cholesky(covariance), normal_density(covariance)
-    with jax.enable_x64(True):
-        kernel = sampling._kernel(density.potential, None, 100, 0.7)
-        walk = sampling._Walk(kernel, density, None, (density.data, None), root)
-        flat, words = np.array([1.0, -2.0]), np.array([3, 4], dtype=np.uint32)
-        mine, excess = walk.begin(flat, words)
-        init, _ = hmc(lambda z: 0.5 * z @ z, algo="NUTS")
-        theirs = init(
-            jnp.asarray(np.linalg.solve(root, flat)),
-            num_warmup=100,
-            adapt_mass_matrix=False,
-            step_size=sampling.FIRST_STEP,
-            rng_key=jax.random.wrap_key_data(words, impl="threefry2x32"),
-        )
-
-    def rest(state):
-        """All but keys, and what differs: the window, and the energy of what is to come."""
-        of = state.adapt_state._replace(rng_key=None, window_idx=None)
-        left = state._replace(rng_key=None, energy=None, trajectory_length=None, adapt_state=of)
-        return jax.tree.map(np.asarray, left)
-
-    with jax.enable_x64(True):
-        assert excess == 0
-        assert mine.energy == pytest.approx(float(theirs.potential_energy))
-        assert jax.random.key_impl(mine.rng_key) == jax.random.key_impl(theirs.rng_key)
-        last = len(sampling.build_adaptation_schedule(100)) - 1
-        assert mine.adapt_state.window_idx == last > theirs.adapt_state.window_idx
-        mine, theirs = rest(mine), rest(theirs)
-    assert jax.tree.structure(mine) == jax.tree.structure(theirs)
-    for one, other in zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True):
-        assert one.dtype == other.dtype
-        np.testing.assert_allclose(one, other, rtol=1e-12)
+    whole, few = variance(200), variance(20)
+    assert few > 2.8 * whole
+    assert whole < 0.05**2
 
 
 def test_a_point_higher_than_the_mode_is_told() -> None:

@@ -1,0 +1,269 @@
+"""Chains of NUTS, compiled once for a program and the shapes of its data.
+
+Trajectories and the rule by which step sizes adapt are NumPyro's. What is random in them is drawn
+with NumPy: that leaves less to compile, and draws that do not depend on how they are cut in blocks.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro.infer.hmc_util import (
+    build_tree,
+    dual_averaging,
+    euclidean_kinetic_energy,
+    velocity_verlet,
+)
+from scipy.linalg import solve_triangular
+
+from bayes_intgen.bases import Array
+from bayes_intgen.checkpoint import Collected
+from bayes_intgen.streams import generator
+from bayes_intgen.targets import Potential
+
+Energy = Callable[[Array], tuple[float, Array]]
+
+MAX_TREE_DEPTH = 10
+# From which the step size adapts.
+FIRST_STEP = 0.5
+
+_, _adapted = dual_averaging()
+
+
+class Density(NamedTuple):
+    """A density over flat vectors of unconstrained sites.
+
+    Attributes
+    ----------
+    potential : Potential
+        Minus its logarithm, for NUTS to differentiate.
+    data : pytree of arrays
+        Argument of ``potential``.
+    energy : callable
+        The same with its gradient, by whatever means: for starting points alone.
+    """
+
+    potential: Potential
+    data: Any
+    energy: Energy
+
+
+class Chances(NamedTuple):
+    """What is random in n iterations of a chain.
+
+    Attributes
+    ----------
+    momentum : (n, D)
+        Standard normal.
+    words : (n, 2) of uint32
+        Keys of what is random within a trajectory.
+    accepting : (n,)
+        Uniform numbers that decide which draws are accepted.
+    """
+
+    momentum: Any
+    words: Any
+    accepting: Any
+
+    @classmethod
+    def none(cls, count: int, size: int) -> Self:
+        """Zeros, of the shapes of ``count`` iterations in ``size`` dimensions."""
+        words = np.zeros((count, 2), dtype=np.uint32)
+        return cls(np.zeros((count, size)), words, np.zeros(count))
+
+    def part(self, which: slice) -> Self:
+        """Of some of the iterations."""
+        return type(self)(*(values[which] for values in self))
+
+
+class Chance:
+    """All that is random in one chain: the same for a seed however many iterations come at once."""
+
+    def __init__(self, seed: int, chain: int) -> None:
+        self._momenta = generator(seed, "momenta", chain)
+        self._words = generator(seed, "trajectories", chain)
+        self._accepting = generator(seed, "accepted", chain)
+
+    def next(self, count: int, size: int) -> Chances:
+        """Of the next ``count`` iterations, in ``size`` dimensions."""
+        return Chances(
+            self._momenta.standard_normal((count, size)),
+            self._words.integers(2**32, size=(count, 2), dtype=np.uint32),
+            self._accepting.random(count),
+        )
+
+
+class Point(NamedTuple):
+    """Where a chain is, in coordinates in which the posterior's covariance is expected to be one.
+
+    Attributes
+    ----------
+    z, gradient : (D,)
+        Of the potential that is walked.
+    potential, energy : ()
+        That, and with the kinetic energy with which the chain came here.
+    excess : ()
+        By how much the exact potential exceeds it.
+    """
+
+    z: jax.Array
+    gradient: jax.Array
+    potential: jax.Array
+    energy: jax.Array
+    excess: jax.Array
+
+
+class Chain(NamedTuple):
+    """A chain: where it is, and what it has learned of its step size.
+
+    Attributes
+    ----------
+    point : Point
+    adaptation : tuple
+        NumPyro's, by dual averaging: the logarithm of the step comes first, its average second.
+    """
+
+    point: Point
+    adaptation: Any
+
+    @property
+    def log_step(self) -> float:
+        """Logarithm of the step size that was found."""
+        return float(self.adaptation[1])
+
+
+class Walk:
+    """A density for chains to walk, in coordinates that fit it.
+
+    Parameters
+    ----------
+    density : Density
+        That is walked.
+    exact : Density, optional
+        By which what is walked is corrected, where that is another.
+    root : ndarray, shape (D, D)
+        Lower Cholesky factor of the covariance that is expected: NUTS walks over z, where the flat
+        vector is ``root @ z``. A mass matrix would do the same, and take longer to compile.
+    target_accept : float
+    """
+
+    def __init__(
+        self, density: Density, exact: Density | None, root: Array, target_accept: float
+    ) -> None:
+        self.density, self.exact, self.root = density, exact, root
+        self.target_accept = target_accept
+        self._kernel = _kernel(density.potential, exact and exact.potential)
+
+    def begin(self, flat: Array) -> Chain:
+        """A chain at a flat vector, with a step size that is to adapt."""
+        value, gradient = self.density.energy(flat)
+        z = solve_triangular(self.root, flat, lower=True)
+        excess = 0.0 if self.exact is None else self.exact.energy(flat)[0] - value
+        # As NumPyro begins: drawn towards ten times the first step.
+        adaptation = np.log(FIRST_STEP), 0.0, 0.0, 0, np.log(10 * FIRST_STEP)
+        numbers = z, self.root.T @ gradient, value, value, excess
+        return Chain(Point(*map(jnp.asarray, numbers)), tuple(map(jnp.asarray, adaptation)))
+
+    def compile(self, chain: Chain, count: int) -> None:
+        """Make :meth:`advance` ready for so many iterations of such a chain."""
+        self._kernel.compile(self._arguments(chain, Chances.none(count, len(self.root)), None))
+
+    def advance(
+        self, chain: Chain, chances: Chances, step: float | None
+    ) -> tuple[Chain, Collected]:
+        """Iterations of a chain, and what is reported of each.
+
+        With a given step size, or one that adapts if that is None.
+        """
+        chain, reported = self._kernel(self._arguments(chain, chances, step))
+        collected = {name: np.asarray(values) for name, values in reported.items()}
+        return chain, {"flat": collected.pop("z") @ self.root.T, **collected}
+
+    def _arguments(self, chain: Chain, chances: Chances, step: float | None) -> tuple[Any, ...]:
+        data = self.density.data, self.exact and self.exact.data
+        pace = np.nan if step is None else step, self.target_accept
+        return chain, data, self.root, np.array(pace), chances
+
+
+class _Kernel:
+    """NUTS for one potential, compiled once for every shape of the data."""
+
+    def __init__(self, potential: Potential, exact: Potential | None) -> None:
+        self._advance = jax.jit(_program(potential, exact))
+        self._compiled: dict[Any, Any] = {}
+
+    def compile(self, arguments: tuple[Any, ...]) -> None:
+        """Make a call ready for arguments of these shapes."""
+        key = self._key(arguments)
+        if key not in self._compiled:
+            self._compiled[key] = self._advance.lower(*arguments).compile()
+
+    def __call__(self, arguments: tuple[Any, ...]) -> tuple[Chain, dict[str, jax.Array]]:
+        found: tuple[Chain, dict[str, jax.Array]] = self._compiled[self._key(arguments)](*arguments)
+        return found
+
+    @staticmethod
+    def _key(arguments: tuple[Any, ...]) -> Any:
+        leaves, structure = jax.tree.flatten(arguments)
+        return structure, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves)
+
+
+@lru_cache(maxsize=16)
+def _kernel(potential: Potential, exact: Potential | None) -> _Kernel:
+    return _Kernel(potential, exact)
+
+
+def _program(potential: Potential, exact: Potential | None) -> Callable[..., Any]:
+    """What is compiled: iterations of a chain, from its state to that and what is reported."""
+
+    def advance(
+        chain: Chain, data: Any, root: jax.Array, pace: jax.Array, chances: Chances
+    ) -> tuple[Chain, dict[str, jax.Array]]:
+        given, target_accept = pace
+        _, leapfrog = velocity_verlet(
+            lambda z: potential(data[0])(root @ z), euclidean_kinetic_energy
+        )
+
+        def one(chain: Chain, chance: Chances) -> tuple[Chain, dict[str, jax.Array]]:
+            here, adaptation = chain
+            step = jnp.where(jnp.isnan(given), jnp.exp(adaptation[0]), given)
+            tree = build_tree(
+                leapfrog,
+                euclidean_kinetic_energy,
+                (here.z, chance.momentum, here.potential, here.gradient),
+                jnp.ones(len(root)),
+                step,
+                jax.random.wrap_key_data(chance.words, impl="threefry2x32"),
+                max_tree_depth=MAX_TREE_DEPTH,
+            )
+            acceptance_rate = tree.sum_accept_probs / tree.num_proposals
+            excess = here.excess
+            if exact is not None:
+                excess = exact(data[1])(root @ tree.z_proposal) - tree.z_proposal_pe
+            there = Point(
+                tree.z_proposal,
+                tree.z_proposal_grad,
+                tree.z_proposal_pe,
+                tree.z_proposal_energy,
+                excess,
+            )
+            accepted = jnp.log(chance.accepting) < here.excess - there.excess
+            now: Point = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), there, here)
+            reported = {
+                "z": now.z,
+                "diverging": tree.diverging,
+                "energy": now.energy + now.excess,
+                "lp": -(now.potential + now.excess),
+                "n_steps": tree.num_proposals,
+                "acceptance_rate": acceptance_rate,
+                "step_size": step,
+                "accepted": accepted,
+            }
+            return Chain(now, _adapted(target_accept - acceptance_rate, adaptation)), reported
+
+        return jax.lax.scan(one, chain, chances)
+
+    return advance
