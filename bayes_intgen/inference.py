@@ -1,59 +1,27 @@
 """From data and a model to a posterior."""
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from os import PathLike
-from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bayes_intgen.bases import Array
+from bayes_intgen.chains import Settings
 from bayes_intgen.checkpoint import Checkpoint
-from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.condense import Condensed, TermEvidence, TermLikelihood, typical_log_scale
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.diagnostics import warn_of_problems
 from bayes_intgen.errors import DataError, ModelError
-from bayes_intgen.groups import by_groups
-from bayes_intgen.mechanisms import LogNormal
+from bayes_intgen.integrated_out import sample_integrated_out
 from bayes_intgen.models import Model, additive
-from bayes_intgen.passes import known_rows
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.regimes import RegimeData
-from bayes_intgen.sampling import Draws, NotTheModeError, nuts
 from bayes_intgen.streamed import ReadInPasses, Rows
-from bayes_intgen.streams import Purpose, generator
-from bayes_intgen.targets import Layout, Target
+from bayes_intgen.streams import generator
 from bayes_intgen.tree import assemble
-from bayes_intgen.walk import Density, Energy
-
-# Log Bayes factor below which the data speak against a term. Zero is what a term has of which
-# the data say nothing: its scale must go on following its prior.
-AGAINST = -0.01
-# Points at which the density that is walked is compared with the exact one.
-PROBES = 24
-# Rows from which on other modes are searched for: with fewer, they are near enough to each other
-# for chains to pass between them.
-MANY_ROWS = 100_000
-# How often chains may begin anew from a higher mode that one of them has found.
-MOST_RESTARTS = 3
-
-
-class Settings(NamedTuple):
-    """How long to sample, and from which seed."""
-
-    seed: int
-    chains: int
-    draws: int | None
-    warmup: int
-    target_accept: float
-    collapse: bool
-    simplify: bool
-    progress: bool
+from bayes_intgen.written_out import sample_written_out
 
 
 def fit(
@@ -228,7 +196,7 @@ def fit_decomposed(
         candidates = model.candidates(held) if adapts else ()
         pilot = pilot_fit(data, held, model, terms, candidates, settings.progress)
         terms = pilot.posterior.terms
-        sample = _sample_collapsed if collapse else _sample_written_out
+        sample = sample_integrated_out if collapse else sample_written_out
         sampled = sample(data, model, terms, pilot, settings, kept or None)
     count = sampled.coefficients.shape[1]
     return Posterior(
@@ -254,221 +222,6 @@ def _noise(pilot: Pilot, settings: Settings, draws: int) -> dict[str, Array]:
     rng = generator(settings.seed, "noise")
     deviations = pilot.estimate.draw((settings.chains, draws), rng)
     return {"quantile": pilot.shape, "deviation": deviations}
-
-
-def _likelihoods(terms: Decomposition, pilot: Pilot) -> dict[str, TermLikelihood]:
-    """What the data say of every borrowed term."""
-    mean, covariance = pilot.posterior.moments(pilot.sites)
-    found = {}
-    for term in terms.terms:
-        if term.borrowed:
-            columns = terms.columns[term.name]
-            scale = float(pilot.sites["scale"][terms.scaled.index(term.name)])
-            found[term.name] = TermLikelihood.of(mean[columns], covariance[columns, columns], scale)
-    return found
-
-
-def _adapted(terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]) -> Decomposition:
-    """The terms with priors about the scale that their kind typically has in these data."""
-    kinds: dict[tuple[LogNormal, str, int], list[str]] = {}
-    for term in terms.terms:
-        if term.name in likelihoods:
-            kind = (term.part.scale, term.part.label, len(term.inputs))
-            kinds.setdefault(kind, []).append(term.name)
-    scales = {}
-    for (prior, *_), names in kinds.items():
-        log_median = typical_log_scale(
-            [likelihoods[name] for name in names],
-            np.log(prior.median * terms.unit),
-            prior.sigma,
-        )
-        typical = LogNormal(float(np.exp(log_median)) / terms.unit, prior.sigma)
-        scales.update(dict.fromkeys(names, typical))
-    return terms.with_scales(scales)
-
-
-def _weak_terms(
-    terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]
-) -> dict[str, float]:
-    """Borrowed terms with evidence against them, each with the scale it keeps."""
-    weak = {}
-    for term in terms.terms:
-        if term.name in likelihoods:
-            prior = term.part.scale
-            evidence = TermEvidence.of(
-                likelihoods[term.name], np.log(prior.median * terms.unit), prior.sigma
-            )
-            if evidence.log_bayes_factor < AGAINST:
-                weak[term.name] = evidence.scale
-    return weak
-
-
-def _about(
-    mode: Array, covariance: Array, count: int, settings: Settings, purpose: Purpose
-) -> Array:
-    """Points scattered about the mode as widely as the posterior is expected to be."""
-    normal = generator(settings.seed, purpose).standard_normal((count, len(mode)))
-    return np.asarray(mode + normal @ np.linalg.cholesky(covariance).T)
-
-
-def _nuts(
-    density: Density,
-    mode: Array,
-    covariance: Array,
-    settings: Settings,
-    checkpoint: Checkpoint | None,
-    reported: Callable[[Array], Array],
-    *,
-    walked: Density | None = None,
-    least_energy: float = -np.inf,
-    label: str = "",
-) -> Draws:
-    return nuts(
-        density,
-        _about(mode, covariance, settings.chains, settings, "starts"),
-        covariance,
-        warmup=settings.warmup,
-        draws=settings.draws,
-        seed=settings.seed,
-        target_accept=settings.target_accept,
-        progress=settings.progress,
-        reported=reported,
-        checkpoint=checkpoint,
-        walked=walked,
-        least_energy=least_energy,
-        label=label,
-    )
-
-
-def _density(target: Target, energy: Energy) -> Density:
-    return Density(target.potential, target.arguments, energy)
-
-
-class _Sampled(NamedTuple):
-    """What sampling gives: sites and coefficients, each (chain, draw, ...), and statistics."""
-
-    terms: Decomposition
-    sites: dict[str, Array]
-    coefficients: Array
-    statistics: dict[str, Any]
-    fixed: dict[str, float]
-
-
-def _sample_collapsed(
-    data: Rows,
-    model: Model,
-    terms: Decomposition,
-    pilot: Pilot,
-    settings: Settings,
-    checkpoint: Checkpoint | None,
-) -> _Sampled:
-    """The hyperparameters by NUTS, then the coefficients exactly."""
-    fixed: dict[str, float] = {}
-    if settings.simplify:
-        likelihoods = _likelihoods(terms, pilot)
-        terms = _adapted(terms, likelihoods)
-        fixed = _weak_terms(terms, likelihoods)
-    kept = terms.without(fixed)
-    dropped = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
-    ratio = [np.full(len(d), s) for d, s in zip(dropped, fixed.values(), strict=True)]
-    condensed = Condensed.of(
-        pilot.sums,
-        np.concatenate([np.zeros(0, dtype=int), *dropped]),
-        np.concatenate([np.zeros(0), *ratio]) / pilot.sites["noise_sd"],
-    )
-    posterior = Collapsed.of(model, kept, condensed.sums)
-    start = posterior.point(pilot.sites, pilot.posterior.terms)
-    search = posterior.highest_mode if len(data) > MANY_ROWS else posterior.mode
-    sampled = _hyperparameters(posterior, search(start, settings.progress), settings, checkpoint)
-    sites = posterior.sites(sampled.flat)
-
-    def of_chain(chain: int) -> Array:
-        mine = {name: values[chain] for name, values in sites.items()}
-        return posterior.draw(mine, generator(settings.seed, "coefficients", chain))
-
-    with ThreadPoolExecutor() as pool:
-        drawn = np.stack(list(pool.map(of_chain, range(settings.chains))))
-    rng = generator(settings.seed, "condensed")
-    coefficients = condensed.complete(drawn, sites["noise_sd"], rng)
-    return _Sampled(terms, sites, coefficients, sampled.statistics, fixed)
-
-
-def _hyperparameters(
-    posterior: Collapsed,
-    mode: Array,
-    settings: Settings,
-    checkpoint: Checkpoint | None,
-    restarts: int = 0,
-) -> Draws:
-    """Draws of the hyperparameters, by chains from about a mode or the higher one they find."""
-    covariance = posterior.covariance(mode)
-    close = by_groups(posterior, mode, _about(mode, covariance, PROBES, settings, "probes"))
-    try:
-        return _nuts(
-            _density(posterior.target, posterior.energy),
-            mode,
-            covariance,
-            settings,
-            checkpoint,
-            np.exp,
-            walked=None if close is None else _density(close.target, close.energy),
-            least_energy=posterior.value(mode) if restarts < MOST_RESTARTS else -np.inf,
-            label=f"again{restarts}-" if restarts else "",
-        )
-    except NotTheModeError as found:
-        higher = posterior.mode(found.point, settings.progress)
-        return _hyperparameters(posterior, higher, settings, checkpoint, restarts + 1)
-
-
-def _sample_written_out(
-    data: Rows,
-    model: Model,
-    terms: Decomposition,
-    pilot: Pilot,
-    settings: Settings,
-    checkpoint: Checkpoint | None,
-) -> _Sampled:
-    """The generative program itself, started from the Gaussian pilot."""
-    data = data.held
-    rows = (
-        terms.functions(data.actions),
-        terms.gates(data.intervened),
-        np.sqrt(pilot.spread(data.actions, data.intervened)),
-        data.outcome - terms.centre,
-        known_rows(data, terms),
-    )
-
-    def program(*rows: Any) -> None:
-        model.written_out(terms, *rows)
-
-    pilot_layout = pilot.posterior.layout
-    priors = model.hyperpriors(terms)
-    centre, spread = pilot.posterior.moments(pilot.sites)
-    sd = np.exp(priors.log_sd_at(pilot.sites))
-    start = {**pilot_layout.sites(pilot.mode), "weights": (centre - priors.mean) / sd}
-    if model.noise == "student_t":
-        start["df"] = np.log(20.0)
-    layout = Layout(start)
-    target = Target(program, rows, layout)
-
-    covariance = np.eye(layout.size)
-    order = np.concatenate([layout.positions[name] for name in pilot_layout.positions])
-    covariance[np.ix_(order, order)] = pilot.posterior.covariance(pilot.mode)
-    weights = layout.positions["weights"]
-    covariance[np.ix_(weights, weights)] = spread / np.outer(sd, sd)
-
-    density = _density(target, target.energy)
-
-    is_weight = np.isin(np.arange(layout.size), weights)
-
-    def reported(flat: Array) -> Array:
-        return np.where(is_weight, flat, np.exp(np.where(is_weight, 0, flat)))
-
-    sampled = _nuts(density, layout.flat(start), covariance, settings, checkpoint, reported)
-    sites = target.constrain(sampled.flat)
-    sites.pop("weights")
-    coefficients = sites.pop("coefficients")
-    return _Sampled(terms, sites, coefficients, sampled.statistics, {})
 
 
 def _asked(data: Rows, model: Model) -> tuple[str, ...]:

@@ -301,7 +301,7 @@ def test_with_many_rows_other_modes_are_searched_for(data, monkeypatch) -> None:
     fit = partial(bi.fit, data, bi.models.additive("linear"), draws=8, warmup=10, progress=False)
     fit()
     assert not searches
-    monkeypatch.setattr(bayes_intgen.inference, "MANY_ROWS", len(data) - 1)
+    monkeypatch.setattr(bayes_intgen.integrated_out, "MANY_ROWS", len(data) - 1)
     fit()
     assert len(searches) == 1
 

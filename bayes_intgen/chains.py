@@ -1,0 +1,77 @@
+"""What both ways to sample a posterior share: settings, where chains start, what comes of them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayes_intgen.bases import Array
+from bayes_intgen.checkpoint import Checkpoint
+from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.sampling import Draws, nuts
+from bayes_intgen.streams import Purpose, generator
+from bayes_intgen.walk import Density
+
+# Points at which the density that is walked is compared with the exact one.
+PROBES = 24
+
+
+class Settings(NamedTuple):
+    """How long to sample, and from which seed."""
+
+    seed: int
+    chains: int
+    draws: int | None
+    warmup: int
+    target_accept: float
+    collapse: bool
+    simplify: bool
+    progress: bool
+
+
+class Sampled(NamedTuple):
+    """What sampling gives: sites and coefficients, each (chain, draw, ...), and statistics."""
+
+    terms: Decomposition
+    sites: dict[str, Array]
+    coefficients: Array
+    statistics: dict[str, Any]
+    fixed: dict[str, float]
+
+
+def scattered(
+    mode: Array, covariance: Array, count: int, settings: Settings, purpose: Purpose
+) -> Array:
+    """Points scattered about the mode as widely as the posterior is expected to be."""
+    normal = generator(settings.seed, purpose).standard_normal((count, len(mode)))
+    return np.asarray(mode + normal @ np.linalg.cholesky(covariance).T)
+
+
+def run_chains(
+    density: Density,
+    mode: Array,
+    covariance: Array,
+    settings: Settings,
+    checkpoint: Checkpoint | None,
+    reported: Callable[[Array], Array],
+    *,
+    walked: Density | None = None,
+    least_energy: float = -np.inf,
+    label: str = "",
+) -> Draws:
+    """NUTS from points scattered about a mode; as :func:`bayes_intgen.sampling.nuts`."""
+    return nuts(
+        density,
+        scattered(mode, covariance, settings.chains, settings, "starts"),
+        covariance,
+        warmup=settings.warmup,
+        draws=settings.draws,
+        seed=settings.seed,
+        target_accept=settings.target_accept,
+        progress=settings.progress,
+        reported=reported,
+        checkpoint=checkpoint,
+        walked=walked,
+        least_energy=least_energy,
+        label=label,
+    )
