@@ -12,7 +12,7 @@ from bayes_intgen.sampling import Draws, nuts
 from bayes_intgen.streams import Purpose, generator
 from bayes_intgen.walk import Density
 
-# Points at which the density that is walked is compared with the exact one.
+# Points at which approximations of a density are judged.
 PROBES = 24
 
 

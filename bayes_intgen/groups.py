@@ -97,10 +97,18 @@ class ByGroups:
     priors : Hyperpriors
         Of the coefficients group by group, shape (G p,).
     groups : Groups
+    order : ndarray of int, shape (G, p)
+        Which coefficient stands where; P where none does.
     """
 
-    def __init__(self, posterior: Collapsed, priors: Hyperpriors, groups: Groups) -> None:
-        self.posterior, self.priors, self.groups = posterior, priors, groups
+    def __init__(
+        self,
+        posterior: Collapsed,
+        priors: Hyperpriors,
+        groups: Groups,
+        order: NDArray[np.int_],
+    ) -> None:
+        self.posterior, self.priors, self.groups, self.order = posterior, priors, groups, order
 
     @property
     def target(self) -> Target:
@@ -212,7 +220,7 @@ def grouped(
         np.append(reference.floor / sd**2, 0.0)[order],
     )
     padded = posterior.priors.padded(len(sd) + 1).of_columns(flat)
-    return ByGroups(posterior, padded, found)
+    return ByGroups(posterior, padded, found, order)
 
 
 def collapsed_by_groups(priors: Hyperpriors, groups: Groups) -> None:

@@ -89,8 +89,7 @@ class Target:
 
     def energy(self, flat: Array) -> tuple[float, Array]:
         """Potential energy and its gradient, shape (D,)."""
-        value, gradient = _value_and_grad(self.potential, self.arguments, jnp.asarray(flat))
-        return float(value), np.asarray(gradient)
+        return energy_of(self.potential, self.arguments, flat)
 
     def constrain(self, flat: Array) -> dict[str, Array]:
         """Sites in their own spaces for flat vectors of any leading shape (..., D)."""
@@ -98,6 +97,12 @@ class Target:
         points = jnp.asarray(flat.reshape(-1, flat.shape[-1]))
         sites = _constrain(self.program, self.layout, self.arguments, points)
         return {name: np.asarray(v).reshape((*lead, *v.shape[1:])) for name, v in sites.items()}
+
+
+def energy_of(potential: Potential, data: Any, flat: Array) -> tuple[float, Array]:
+    """Value and gradient of a potential at one flat vector."""
+    value, gradient = _value_and_grad(potential, data, jnp.asarray(flat))
+    return float(value), np.asarray(gradient)
 
 
 def processor() -> jax.Device | None:

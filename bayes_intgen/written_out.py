@@ -1,19 +1,26 @@
 """Sampling of the generative program as it is written out, row by row."""
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bayes_intgen.bases import Array
-from bayes_intgen.chains import Sampled, Settings, run_chains
+from bayes_intgen.chains import PROBES, Sampled, Settings, run_chains, scattered
 from bayes_intgen.checkpoint import Checkpoint
+from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.models import Model
+from bayes_intgen.partition import groups_of
 from bayes_intgen.passes import known_rows
 from bayes_intgen.pilot import Pilot
+from bayes_intgen.reference import Reference
+from bayes_intgen.regimes import RegimeData
+from bayes_intgen.robust import robust_fit
 from bayes_intgen.streamed import Rows
-from bayes_intgen.targets import Layout, Target
+from bayes_intgen.targets import Layout, Target, energy_of
 from bayes_intgen.walk import Density
+from bayes_intgen.whitening import Whitening, coloured, whitened
 
 
 def sample_written_out(
@@ -24,44 +31,108 @@ def sample_written_out(
     settings: Settings,
     checkpoint: Checkpoint | None,
 ) -> Sampled:
-    """The generative program itself, started from the Gaussian pilot."""
-    data = data.held
+    """The generative program itself, in coordinates and from points of a Gaussian near it."""
+    held = data.held
+    relative_sd = np.sqrt(pilot.spread(held.actions, held.intervened))
     rows = (
-        terms.functions(data.actions),
-        terms.gates(data.intervened),
-        np.sqrt(pilot.spread(data.actions, data.intervened)),
-        data.outcome - terms.centre,
-        known_rows(data, terms),
+        terms.functions(held.actions),
+        terms.gates(held.intervened),
+        relative_sd,
+        held.outcome - terms.centre,
+        known_rows(held, terms),
     )
 
     def program(*rows: Any) -> None:
         model.written_out(terms, *rows)
 
-    pilot_layout = pilot.posterior.layout
-    priors = model.hyperpriors(terms)
-    centre, spread = pilot.posterior.moments(pilot.sites)
-    sd = np.exp(priors.log_sd_at(pilot.sites))
-    start = {**pilot_layout.sites(pilot.mode), "weights": (centre - priors.mean) / sd}
+    near = _Near.of_pilot(pilot)
     if model.noise == "student_t":
-        start["df"] = np.log(20.0)
+        near = _Near.of_student_t(pilot, held, relative_sd, settings.progress)
+    whitening, of_white = _whitening(near, settings)
+    start = {**near.sites, "weights": np.zeros(terms.size)}
     layout = Layout(start)
     target = Target(program, rows, layout)
+    white = layout.positions["weights"]
+    rest = np.concatenate([layout.positions[name] for name in Layout(near.sites).positions])
+    covariance = np.zeros((layout.size, layout.size))
+    covariance[np.ix_(rest, rest)] = near.covariance
+    covariance[np.ix_(white, white)] = of_white
+    potential, arguments = whitened(target.potential, layout), (target.arguments, whitening)
+    density = Density(potential, arguments, partial(energy_of, potential, arguments))
 
-    covariance = np.eye(layout.size)
-    order = np.concatenate([layout.positions[name] for name in pilot_layout.positions])
-    covariance[np.ix_(order, order)] = pilot.posterior.covariance(pilot.mode)
-    weights = layout.positions["weights"]
-    covariance[np.ix_(weights, weights)] = spread / np.outer(sd, sd)
+    def hyperparameters(flat: Array) -> Array:
+        return np.exp(flat[..., rest])
 
-    density = Density(target.potential, target.arguments, target.energy)
-
-    is_weight = np.isin(np.arange(layout.size), weights)
-
-    def reported(flat: Array) -> Array:
-        return np.where(is_weight, flat, np.exp(np.where(is_weight, 0, flat)))
-
-    sampled = run_chains(density, layout.flat(start), covariance, settings, checkpoint, reported)
-    sites = target.constrain(sampled.flat)
+    sampled = run_chains(
+        density, layout.flat(start), covariance, settings, checkpoint, hyperparameters
+    )
+    sites = target.constrain(coloured(layout, whitening, sampled.flat))
     sites.pop("weights")
     coefficients = sites.pop("coefficients")
     return Sampled(terms, sites, coefficients, sampled.statistics, {})
+
+
+class _Near(NamedTuple):
+    """A model of Gaussian noise whose posterior is near the program's.
+
+    Attributes
+    ----------
+    posterior : Collapsed
+        Of which the coefficients have about the distribution that they have under the program.
+    mode : ndarray, of_mode : ndarray
+        Its mode and the covariance there.
+    sites : dict
+        Logarithms of all hyperparameters of the program, near its mode.
+    covariance : ndarray, shape (d, d)
+        Of those, laid flat.
+    """
+
+    posterior: Collapsed
+    mode: Array
+    of_mode: Array
+    sites: dict[str, Array]
+    covariance: Array
+
+    @classmethod
+    def of_pilot(cls, pilot: Pilot) -> "_Near":
+        """The program's own, where its noise is Gaussian."""
+        posterior, mode = pilot.posterior, pilot.mode
+        covariance = posterior.covariance(mode)
+        return cls(posterior, mode, covariance, posterior.layout.sites(mode), covariance)
+
+    @classmethod
+    def of_student_t(
+        cls, pilot: Pilot, data: RegimeData, relative_sd: Array, progress: bool
+    ) -> "_Near":
+        """Where the noise is Student's t: rows have weights of their own."""
+        priors, terms = pilot.posterior.priors, pilot.posterior.terms
+        matrix = terms.matrix(data.actions, data.intervened)
+        outcome = data.outcome - terms.centre
+        noise = robust_fit(pilot.posterior, pilot.sites, matrix, relative_sd, outcome)
+        log_noise_sd, log_df = noise.log_mode
+        fitted = Collapsed(priors, noise.sums, terms)
+        start = {**fitted.layout.sites(pilot.mode), "noise_sd": log_noise_sd}
+        mode = fitted.mode(fitted.layout.flat(start), progress)
+        of_mode = fitted.covariance(mode)
+
+        sites = {**fitted.layout.sites(mode), "df": log_df}
+        at = Layout(sites).positions
+        order = np.concatenate([at[name] for name in fitted.layout.positions])
+        covariance = np.zeros((len(order) + 1, len(order) + 1))
+        covariance[np.ix_(order, order)] = of_mode
+        of_noise = np.concatenate([at["noise_sd"], at["df"]])
+        covariance[of_noise], covariance[:, of_noise] = 0, 0
+        covariance[np.ix_(of_noise, of_noise)] = noise.covariance
+        return cls(Collapsed(priors, noise.told, terms), mode, of_mode, sites, covariance)
+
+
+def _whitening(near: _Near, settings: Settings) -> tuple[Whitening, Array]:
+    """Coordinates for the weights, and the covariance that they are expected to have."""
+    probes = scattered(near.mode, near.of_mode, PROBES, settings, "probes")
+    try:
+        about = Reference.of(near.posterior, near.mode)
+        whitening = Whitening.of(about, groups_of(about, probes))
+        return whitening, whitening.covariance(about)
+    except np.linalg.LinAlgError:
+        # Numbers too far apart to tell: the weights as they are.
+        return Whitening.none(near.posterior.priors), np.eye(near.posterior.size)

@@ -112,7 +112,7 @@ def test_both_evaluations_of_the_model_agree() -> None:
     data = without_red(60).add_lift_test("red", -1, 1, effect=2.5, se=0.3)
     settings = {"draws": 500, "simplify": False}
     collapsed = contrast(fitted(data, LINEAR, **settings))
-    written_out = contrast(fitted(data, LINEAR, collapse=False, target_accept=0.95, **settings))
+    written_out = contrast(fitted(data, LINEAR, collapse=False, **settings))
     for summary in (az.mcse, lambda draws, method="sd": az.mcse(draws, method=method)):
         error = max(float(summary(draws)) for draws in (collapsed, written_out))
         sd = summary is not az.mcse

@@ -1,0 +1,103 @@
+"""Student-t noise as Gaussian noise of which every row has a weight of its own."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import gammaln
+
+from bayes_intgen.bases import Array
+from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.conditional import Conditional
+from bayes_intgen.gram import Sums
+
+# Rounds after which weights change no more than what they are for can tell.
+ROUNDS = 6
+
+
+class Robust(NamedTuple):
+    """A fit of Student-t noise to rows.
+
+    Attributes
+    ----------
+    log_mode : ndarray, shape (2,)
+        Logarithms of the noise's scale and degrees of freedom.
+    covariance : ndarray, shape (2, 2)
+        Of those.
+    sums : Sums
+        Over the rows as weighted: Gaussian noise of the same scale has the same mode with them.
+    """
+
+    log_mode: Array
+    covariance: Array
+    sums: Sums
+
+    @property
+    def told(self) -> Sums:
+        """The same with what the rows tell of the mean: less than their weights say.
+
+        The share of it is (df + 1) / (df + 3) (Lange, Little and Taylor 1989, section 3).
+        """
+        df = float(np.exp(self.log_mode[1]))
+        share = (df + 1) / (df + 3)
+        xx, xy = np.asarray(self.sums.xx), np.asarray(self.sums.xy)
+        return self.sums._replace(xx=share * xx, xy=share * xy)
+
+
+def robust_fit(
+    posterior: Collapsed,
+    sites: dict[str, Array],
+    matrix: Array,
+    relative_sd: Array,
+    outcome: Array,
+) -> Robust:
+    """Fit Student-t noise by reweighting rows, scales and lengthscales as they are.
+
+    By expectation-maximisation (Lange, Little and Taylor, "Robust statistical modeling using the t
+    distribution", JASA 1989): row i weighs (df + 1) / (df + r_i^2), r_i its residual in units of
+    the noise.
+
+    Parameters
+    ----------
+    posterior : Collapsed
+        Whose hyperparameters ``sites`` are.
+    matrix : ndarray, shape (N, P)
+    relative_sd, outcome : ndarray, shape (N,)
+        The standard deviation of each row's noise, relative to ``noise_sd``, and the outcomes.
+    """
+    log_sd, known = posterior.priors.log_sd_at(sites), posterior.sums.known
+    log_noise = np.array([np.log(float(sites["noise_sd"])), np.log(10.0)])
+    x, y = matrix / relative_sd[:, None], outcome / relative_sd
+    weights = np.ones(len(y))
+    for _ in range(ROUNDS):
+        sums = Sums.over([(x, y, weights)])._replace(known=known)
+        given = Conditional.of(sums, posterior.priors.mean, log_sd, float(np.exp(log_noise[0])))
+        residual = y - x @ given.mean
+        log_noise = minimize(_energy, log_noise, args=residual, method="Nelder-Mead").x
+        scale, df = np.exp(log_noise)
+        weights = (df + 1) / (df + (residual / scale) ** 2)
+    return Robust(log_noise, _inverse_curvature(log_noise, residual), sums)
+
+
+def _energy(log_noise: Array, residual: Array) -> float:
+    """Minus the log density of residuals, and of the model's prior of ``df``."""
+    scale, df = np.exp(log_noise)
+    constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df) - log_noise[0]
+    of_rows = 0.5 * (df + 1) * np.log1p((residual / scale) ** 2 / df) - constant
+    # A gamma distribution of shape 2 and rate 0.1.
+    return float(of_rows.sum() + df / 10 - 2 * log_noise[1])
+
+
+def _inverse_curvature(log_noise: Array, residual: Array) -> Array:
+    """Inverse curvature of :func:`_energy`, by differences."""
+    step = 0.02
+    shifts = step * np.array([[1, 0], [0, 1], [1, 1]])
+    here = _energy(log_noise, residual)
+    one, other, both = (
+        _energy(log_noise + shift, residual) + _energy(log_noise - shift, residual) - 2 * here
+        for shift in shifts
+    )
+    mixed = (both - one - other) / 2
+    values, vectors = np.linalg.eigh(np.array([[one, mixed], [mixed, other]]) / step**2)
+    # Of the degrees of freedom rows may say little.
+    return np.asarray(vectors / np.clip(values, 1.0, None) @ vectors.T)
