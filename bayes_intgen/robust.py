@@ -11,8 +11,8 @@ from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.conditional import Conditional
 from bayes_intgen.gram import Sums
 
-# Rounds after which weights change no more than what they are for can tell.
-ROUNDS = 6
+# Largest change of the noise's logarithms between rounds that ends them: a few digits will do.
+CLOSE, MOST_ROUNDS = 0.01, 50
 
 
 class Robust(NamedTuple):
@@ -69,13 +69,16 @@ def robust_fit(
     log_noise = np.array([np.log(float(sites["noise_sd"])), np.log(10.0)])
     x, y = matrix / relative_sd[:, None], outcome / relative_sd
     weights = np.ones(len(y))
-    for _ in range(ROUNDS):
+    for _ in range(MOST_ROUNDS):
         sums = Sums.over([(x, y, weights)])._replace(known=known)
         given = Conditional.of(sums, posterior.priors.mean, log_sd, float(np.exp(log_noise[0])))
         residual = y - x @ given.mean
-        log_noise = minimize(_energy, log_noise, args=residual, method="Nelder-Mead").x
+        before = log_noise
+        log_noise = minimize(_energy, before, args=residual, method="Nelder-Mead").x
         scale, df = np.exp(log_noise)
         weights = (df + 1) / (df + (residual / scale) ** 2)
+        if np.abs(log_noise - before).max() < CLOSE:
+            break
     return Robust(log_noise, _inverse_curvature(log_noise, residual), sums)
 
 
