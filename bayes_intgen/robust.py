@@ -1,5 +1,6 @@
 """Student-t noise as Gaussian noise of which every row has a weight of its own."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.conditional import Conditional
 from bayes_intgen.gram import Sums
+from bayes_intgen.passes import ROWS_PER_BATCH
 
 # Largest change of the noise's logarithms between rounds that ends them: a few digits will do.
 CLOSE, MOST_ROUNDS = 0.01, 50
@@ -36,7 +38,7 @@ class Robust(NamedTuple):
     def told(self) -> Sums:
         """The same with what the rows tell of the mean: less than their weights say.
 
-        The share of it is (df + 1) / (df + 3) (Lange, Little and Taylor 1989, section 3).
+        The share of it is (df + 1) / (df + 3) (Lange, Little and Taylor 1989).
         """
         df = float(np.exp(self.log_mode[1]))
         share = (df + 1) / (df + 3)
@@ -67,12 +69,12 @@ def robust_fit(
     """
     log_sd, known = posterior.priors.log_sd_at(sites), posterior.sums.known
     log_noise = np.array([np.log(float(sites["noise_sd"])), np.log(10.0)])
-    x, y = matrix / relative_sd[:, None], outcome / relative_sd
-    weights = np.ones(len(y))
+    weights = np.ones(len(outcome))
     for _ in range(MOST_ROUNDS):
-        sums = Sums.over([(x, y, weights)])._replace(known=known)
+        rows = _batches(matrix, outcome, weights / relative_sd**2)
+        sums = Sums.over(rows)._replace(known=known)
         given = Conditional.of(sums, posterior.priors.mean, log_sd, float(np.exp(log_noise[0])))
-        residual = y - x @ given.mean
+        residual = (outcome - matrix @ given.mean) / relative_sd
         before = log_noise
         log_noise = minimize(_energy, before, args=residual, method="Nelder-Mead").x
         scale, df = np.exp(log_noise)
@@ -80,6 +82,13 @@ def robust_fit(
         if np.abs(log_noise - before).max() < CLOSE:
             break
     return Robust(log_noise, _inverse_curvature(log_noise, residual), sums)
+
+
+def _batches(matrix: Array, outcome: Array, weights: Array) -> Iterator[tuple[Array, Array, Array]]:
+    """Not many rows at a time, so that no copy of the matrix is made."""
+    for begin in range(0, len(outcome), ROWS_PER_BATCH):
+        rows = slice(begin, begin + ROWS_PER_BATCH)
+        yield matrix[rows], outcome[rows], weights[rows]
 
 
 def _energy(log_noise: Array, residual: Array) -> float:
