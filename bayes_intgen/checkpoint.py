@@ -88,6 +88,8 @@ class Checkpoint:
                 arrays = dict(stored)
             leaves, structure = jax.tree.flatten(like)
             states = [arrays.pop(f"state{i}") for i in range(len(leaves))]
+            if any(map(_differ, states, leaves)) or f"state{len(leaves)}" in arrays:
+                raise ValueError("of another sampler")
         except (ValueError, OSError, KeyError, EOFError) as error:
             raise SavedFitError(
                 f"{path} cannot be read ({error}); delete it, and the chain's stage begins anew"
@@ -103,6 +105,10 @@ class Checkpoint:
 
     def _path(self, stage: str, chain: int) -> Path:
         return self._folder / f"{stage}-{chain}.npz"
+
+
+def _differ(one: NDArray[Any], other: Any) -> bool:
+    return bool(one.shape != other.shape or one.dtype != other.dtype)
 
 
 def _described(data: Rows, model: Model, settings: Mapping[str, Any]) -> dict[str, str]:

@@ -97,18 +97,10 @@ class ByGroups:
     priors : Hyperpriors
         Of the coefficients group by group, shape (G p,).
     groups : Groups
-    order : ndarray of int, shape (G, p)
-        Which coefficient stands where; P where none does.
     """
 
-    def __init__(
-        self,
-        posterior: Collapsed,
-        priors: Hyperpriors,
-        groups: Groups,
-        order: NDArray[np.int_],
-    ) -> None:
-        self.posterior, self.priors, self.groups, self.order = posterior, priors, groups, order
+    def __init__(self, posterior: Collapsed, priors: Hyperpriors, groups: Groups) -> None:
+        self.posterior, self.priors, self.groups = posterior, priors, groups
 
     @property
     def target(self) -> Target:
@@ -220,7 +212,7 @@ def grouped(
         np.append(reference.floor / sd**2, 0.0)[order],
     )
     padded = posterior.priors.padded(len(sd) + 1).of_columns(flat)
-    return ByGroups(posterior, padded, found, order)
+    return ByGroups(posterior, padded, found)
 
 
 def collapsed_by_groups(priors: Hyperpriors, groups: Groups) -> None:

@@ -93,6 +93,23 @@ def test_files_that_are_no_checkpoint_are_refused(data, tmp_path) -> None:
         fitted(data, folder)
 
 
+@pytest.mark.parametrize("change", ["another shape", "one more"])
+def test_states_of_another_sampler_are_refused(data, tmp_path, change: str) -> None:
+    folder = tmp_path / "run"
+    fitted(data, folder)
+    file = folder / "draws-1.npz"
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    states = [name for name in arrays if name.startswith("state")]
+    if change == "one more":
+        arrays[f"state{len(states)}"] = np.zeros(2)
+    else:
+        arrays["state0"] = arrays["state0"][:-1]
+    np.savez(file, **arrays)
+    with pytest.raises(bi.SavedFitError, match="draws-1.npz cannot be read .of another sampler"):
+        fitted(data, folder)
+
+
 # A process that has everything imported, and forks one that fits for every line it is sent.
 PROGRAM = """
 import os, sys, warnings
