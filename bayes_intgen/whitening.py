@@ -18,6 +18,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from bayes_intgen.bases import Array
 from bayes_intgen.groups import grouped
@@ -43,8 +44,6 @@ class Whitening(NamedTuple):
         Of each group by the data, the others integrated out: of a noise of unit variance.
     log_reference : (G, p)
         Logarithms of the prior standard deviations at the reference point, in units of the noise.
-    order : (G p,) of int
-        Which coefficient stands where; P where none does.
     place : (P,) of int
         Where each coefficient stands.
     """
@@ -53,7 +52,6 @@ class Whitening(NamedTuple):
     precision: ArrayLike
     information: ArrayLike
     log_reference: ArrayLike
-    order: ArrayLike
     place: ArrayLike
 
     @classmethod
@@ -68,26 +66,23 @@ class Whitening(NamedTuple):
         found = grouped(reference, groups, np.float64)
         precision, mean = np.asarray(found.groups.precision), np.asarray(found.groups.mean)
         information = mean + np.einsum("gij,gj->gi", precision, mean)
-        order = found.order.ravel()
-        place = np.argsort(order, kind="stable")[: len(reference.sd)]
-        log_reference = np.asarray(found.groups.log_reference)
-        return cls(found.priors, precision, information, log_reference, order, place)
+        place = np.empty(len(reference.sd), dtype=int)
+        for i, group in enumerate(groups):
+            place[group] = i * mean.shape[1] + np.arange(len(group))
+        return cls(found.priors, precision, information, found.groups.log_reference, place)
 
     @classmethod
     def none(cls, priors: Hyperpriors) -> Self:
         """Of nothing known: the white numbers are the weights."""
         size = len(priors.mean)
-        one_each, place = np.zeros((size, 1)), np.arange(size)
-        return cls(priors, one_each[..., None], one_each, one_each, place, place)
+        one_each = np.zeros((size, 1))
+        return cls(priors, one_each[..., None], one_each, one_each, np.arange(size))
 
     def covariance(self, reference: Reference) -> Array:
         """Of the white numbers at the reference point, shape (P, P)."""
-        size = len(reference.sd)
-        precision, order = np.asarray(self.precision), np.asarray(self.order)
-        root = np.zeros((size + 1, size + 1))
-        for group, own in zip(precision, order.reshape(len(precision), -1), strict=True):
-            root[np.ix_(own, own)] = np.linalg.cholesky(np.eye(len(own)) + group)
-        root = root[:size, :size]
+        precision, place = np.asarray(self.precision), np.asarray(self.place)
+        of_groups = block_diag(*np.linalg.cholesky(np.eye(precision.shape[1]) + precision))
+        root = of_groups[np.ix_(place, place)]
         values, vectors = np.linalg.eigh(root.T @ reference.covariance @ root)
         return np.asarray(vectors * np.clip(values, LEAST_VARIANCE, None) @ vectors.T)
 
@@ -108,7 +103,7 @@ class Whitening(NamedTuple):
         factor = jnp.linalg.cholesky(one + self.precision * wider[:, :, None] * wider[:, None, :])
         told = wider * self.information * jnp.exp(-sites["noise_sd"])
         half = solve_triangular(factor, told[..., None], lower=True)
-        white = jnp.append(sites["weights"], 0.0)[self.order].reshape(shape)
+        white = jnp.zeros(np.prod(shape)).at[self.place].set(sites["weights"]).reshape(shape)
         weights = solve_triangular(factor, half + white[..., None], lower=True, trans="T")
         log_det = jnp.sum(jnp.log(jnp.diagonal(factor, axis1=1, axis2=2)))
         return weights.reshape(-1)[self.place], log_det

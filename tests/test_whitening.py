@@ -15,7 +15,6 @@ from bayes_intgen.whitening import Whitening, coloured, whitened
 from conftest import confounded_rows
 
 DATA = confounded_rows(40, seed=3)
-# One that a lift test is known of beside, and one with coefficients that no hyperparameter moves.
 DATASETS = {"rows": DATA, "lift": DATA.add_lift_test("red", -1, 1, effect=2.5, se=0.3)}
 
 
