@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpyro.distributions import Gamma
 from scipy.optimize import minimize
 from scipy.special import gammaln
 
@@ -11,6 +12,7 @@ from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.conditional import Conditional
 from bayes_intgen.gram import Sums
+from bayes_intgen.models.base import degrees_of_freedom
 from bayes_intgen.passes import ROWS_PER_BATCH
 
 # Largest change of the noise's logarithms between rounds that ends them: a few digits will do.
@@ -69,19 +71,19 @@ def robust_fit(
     """
     log_sd, known = posterior.priors.log_sd_at(sites), posterior.sums.known
     log_noise = np.array([np.log(float(sites["noise_sd"])), np.log(10.0)])
-    weights = np.ones(len(outcome))
+    weights, prior = np.ones(len(outcome)), degrees_of_freedom()
     for _ in range(MOST_ROUNDS):
         rows = _batches(matrix, outcome, weights / relative_sd**2)
         sums = Sums.over(rows)._replace(known=known)
         given = Conditional.of(sums, posterior.priors.mean, log_sd, float(np.exp(log_noise[0])))
         residual = (outcome - matrix @ given.mean) / relative_sd
         before = log_noise
-        log_noise = minimize(_energy, before, args=residual, method="Nelder-Mead").x
+        log_noise = minimize(_energy, before, (residual, prior), method="Nelder-Mead").x
         scale, df = np.exp(log_noise)
         weights = (df + 1) / (df + (residual / scale) ** 2)
         if np.abs(log_noise - before).max() < CLOSE:
             break
-    return Robust(log_noise, _inverse_curvature(log_noise, residual), sums)
+    return Robust(log_noise, _inverse_curvature(log_noise, residual, prior), sums)
 
 
 def _batches(matrix: Array, outcome: Array, weights: Array) -> Iterator[tuple[Array, Array, Array]]:
@@ -91,22 +93,23 @@ def _batches(matrix: Array, outcome: Array, weights: Array) -> Iterator[tuple[Ar
         yield matrix[rows], outcome[rows], weights[rows]
 
 
-def _energy(log_noise: Array, residual: Array) -> float:
-    """Minus the log density of residuals, and of the model's prior of ``df``."""
+def _energy(log_noise: Array, residual: Array, prior: Gamma) -> float:
+    """Minus the log density of residuals, and of the model's prior of ``log df``."""
     scale, df = np.exp(log_noise)
     constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df) - log_noise[0]
     of_rows = 0.5 * (df + 1) * np.log1p((residual / scale) ** 2 / df) - constant
-    # A gamma distribution of shape 2 and rate 0.1.
-    return float(of_rows.sum() + df / 10 - 2 * log_noise[1])
+    return float(of_rows.sum() + prior.rate * df - prior.concentration * log_noise[1])
 
 
-def _inverse_curvature(log_noise: Array, residual: Array) -> Array:
+def _inverse_curvature(log_noise: Array, residual: Array, prior: Gamma) -> Array:
     """Inverse curvature of :func:`_energy`, by differences."""
     step = 0.02
     shifts = step * np.array([[1, 0], [0, 1], [1, 1]])
-    here = _energy(log_noise, residual)
+    here = _energy(log_noise, residual, prior)
     one, other, both = (
-        _energy(log_noise + shift, residual) + _energy(log_noise - shift, residual) - 2 * here
+        _energy(log_noise + shift, residual, prior)
+        + _energy(log_noise - shift, residual, prior)
+        - 2 * here
         for shift in shifts
     )
     mixed = (both - one - other) / 2

@@ -45,9 +45,10 @@ def sample_written_out(
     def program(*rows: Any) -> None:
         model.written_out(terms, *rows)
 
-    near = _Near.of_pilot(pilot)
     if model.noise == "student_t":
         near = _Near.of_student_t(pilot, held, relative_sd, settings.progress)
+    else:
+        near = _Near.of_pilot(pilot)
     whitening, of_white = _whitening(near, settings)
     start = {**near.sites, "weights": np.zeros(terms.size)}
     layout = Layout(start)

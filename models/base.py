@@ -41,7 +41,7 @@ _PRIORS: dict[str, type[GP] | type[Spline] | type[Polynomial] | type[Linear]] = 
 }
 
 
-def degrees_of_freedom() -> dist.Distribution:
+def degrees_of_freedom() -> dist.Gamma:
     """Prior of Student-t noise: heavy tails are likely, normal ones possible.
 
     Juárez and Steel (2010).
