@@ -10,7 +10,7 @@ from scipy.optimize import OptimizeResult, minimize
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
-from bayes_intgen.conditional import Conditional
+from bayes_intgen.conditional import Conditional, drawn
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.gram import Sums
 from bayes_intgen.hyperpriors import Hyperpriors
@@ -224,12 +224,15 @@ class Collapsed:
 
     def draw(self, sites: Mapping[str, Array], rng: np.random.Generator) -> Array:
         """A draw of the coefficients for each of the hyperparameters, shape (draw, P)."""
-        normal = rng.standard_normal((len(sites["noise_sd"]), self.size))
-        drawn = np.empty_like(normal)
-        for i, row in enumerate(normal):
-            given = self.given({name: values[i] for name, values in sites.items()})
-            drawn[i] = given.draws(row[:, None])[:, 0]
-        return drawn
+        count = len(sites["noise_sd"])
+        log_sd = np.stack(
+            [
+                self.priors.log_sd_at({name: values[i] for name, values in sites.items()})
+                for i in range(count)
+            ]
+        )
+        normal = rng.standard_normal((count, self.size))
+        return drawn(self.sums, self.priors.mean, log_sd, sites["noise_sd"], normal)
 
 
 def _labels(terms: Decomposition) -> dict[str, tuple[str, ...]]:

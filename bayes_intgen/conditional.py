@@ -117,10 +117,41 @@ class Conditional:
         expected_ratio = expected / self.noise_sd**2 + uncertain
         return towards_log_sd, float(expected_ratio - np.asarray(self.sums.rows))
 
-    def draws(self, normal: Array) -> Array:
-        """Coefficients from standard normal numbers, both of shape (P, n)."""
-        spread, _ = dtrtrs(self.factor, normal)
-        return np.asarray(self.mean[:, None] + self.sd[:, None] * spread)
+
+def drawn(
+    sums: Sums, prior_mean: ArrayLike, log_sd: Array, noise_sd: Array, normal: Array
+) -> Array:
+    """A draw of the coefficients at each of n points of the hyperparameters, shape (n, P).
+
+    Parameters
+    ----------
+    sums : Sums
+    prior_mean : array_like, shape (P,)
+    log_sd : ndarray, shape (n, P)
+        Log prior standard deviations.
+    noise_sd : ndarray, shape (n,)
+    normal : ndarray, shape (n, P)
+        Standard normal numbers.
+    """
+    mean, precision = np.asarray(prior_mean), 1 / noise_sd[:, None] ** 2
+    xx, known = np.asarray(sums.xx), sums.known
+    information = (np.asarray(sums.xy) - xx @ mean) * precision
+    if known is not None:
+        rows = np.asarray(known.matrix)
+        information = information + rows.T @ (np.asarray(known.outcome) - rows @ mean)
+    # As few calls as will do: threads that draw side by side wait for each other in between.
+    out, diagonal = np.empty_like(normal), np.diag_indices_from(xx)
+    for i, sd in enumerate(np.exp(log_sd)):
+        matrix = xx * (sd * precision[i])
+        matrix *= sd[:, None]
+        if known is not None:
+            matrix += (rows * sd).T @ (rows * sd)
+        matrix[diagonal] += 1
+        factor = _upper_factor(matrix)
+        half, _ = dtrtrs(factor, sd * information[i], trans=1)
+        step, _ = dtrtrs(factor, half + normal[i])
+        out[i] = mean + sd * step
+    return out
 
 
 def _upper_factor(matrix: Array) -> Array:

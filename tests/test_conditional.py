@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_intgen.conditional import Conditional, _upper_factor
+from bayes_intgen.conditional import Conditional, _upper_factor, drawn
 from bayes_intgen.gram import KnownRows, Sums, log_marginal
 
 RNG = np.random.default_rng(0)
@@ -64,7 +64,9 @@ def test_evidence_and_gradient_are_those_that_are_differentiated(known) -> None:
 @both
 def test_draws_have_the_moments(known) -> None:
     count = 20_000
-    draws = given(known).draws(np.random.default_rng(1).standard_normal((P, count)))
+    normal = np.random.default_rng(1).standard_normal((count, P))
+    log_sd = np.broadcast_to(LOG_SD, normal.shape)
+    draws = drawn(sums(known), MEAN, log_sd, np.full(count, NOISE), normal).T
     mean, covariance = exact_moments(known)
     sd = np.sqrt(np.diag(covariance))
     assert (np.abs(draws.mean(axis=1) - mean) < 4 * sd / np.sqrt(count)).all()
@@ -72,6 +74,20 @@ def test_draws_have_the_moments(known) -> None:
     # The standard error of a sample correlation is at most 1 / sqrt(n).
     assert (np.abs(np.corrcoef(draws) - correlation) < 4.5 / np.sqrt(count)).all()
     np.testing.assert_allclose(draws.std(axis=1), sd, rtol=4 / np.sqrt(2 * count))
+
+
+@both
+def test_each_draw_is_that_of_its_own_hyperparameters(known) -> None:
+    rng = np.random.default_rng(2)
+    log_sd, noise_sd = LOG_SD + 0.3 * rng.normal(size=(5, P)), NOISE * np.exp(rng.normal(size=5))
+    normal = rng.standard_normal((5, P))
+    draws = drawn(sums(known), MEAN, log_sd, noise_sd, normal)
+    for i, draw in enumerate(draws):
+        own = Conditional.of(sums(known), MEAN, log_sd[i], noise_sd[i])
+        np.testing.assert_allclose(draw, own.mean + own.root @ normal[i], rtol=1e-9, atol=1e-12)
+        # Negative control: the noise of another.
+        other = Conditional.of(sums(known), MEAN, log_sd[i], noise_sd[i - 1])
+        assert np.abs(draw - other.mean - other.root @ normal[i]).max() > 1e-3
 
 
 def test_a_vanishing_scale_removes_its_column() -> None:
