@@ -271,7 +271,7 @@ def _evaluated(
     above = xp.exp(2 * (log_sd.reshape(mean.shape) - log_noise - groups.log_reference))
     ratio = xp.sqrt(above + groups.floor)
     scale = ratio.astype(dtype)
-    log_det, lower = factorised(groups.precision * scale[:, :, None] * scale[:, None, :])
+    log_det, upper = factorised(groups.precision * scale[:, :, None] * scale[:, None, :])
 
     # With B = I + S G S = (W'W)^-1 and D = S^-2 - 1, the inverse of 1 + C D times x is S times
     #   S^-1 x - B^-1 (S^-1 - S) x = S x + B^-1 S G (1 - S^2) x.
@@ -283,9 +283,9 @@ def _evaluated(
         known = xp.where(narrow, ratio * less * values, 0.0).astype(dtype)
         known = xp.einsum("gij,gj->gi", groups.precision, known)
         right = scale * known - xp.where(narrow, 0.0, less * values).astype(dtype)
-        half = xp.einsum("gij,gj->gi", lower, right)
+        half = xp.einsum("gij,gi->gj", upper, right)
         alone = xp.where(narrow, ratio, 1 / ratio) * values
-        return alone + xp.einsum("gij,gi->gj", lower, half).astype(mean.dtype)
+        return alone + xp.einsum("gij,gj->gi", upper, half).astype(mean.dtype)
 
     # T m, by which each group pulls at itself and the others; K T m, what the others get.
     own = updated(mean)
@@ -297,7 +297,7 @@ def _evaluated(
     value = groups.constant - 0.5 * (squares + log_det + groups.rows * per_row)
 
     # By the logarithms of S first.
-    share = 1 - xp.sum(lower**2, axis=1).astype(mean.dtype)
+    share = 1 - xp.sum(upper**2, axis=2).astype(mean.dtype)
     towards = precision * own * (own - 2 * updated(pulled)) - share
     towards_log_sd = towards * above / ratio**2
     towards_noise = squares - groups.rows - xp.sum(towards_log_sd)
@@ -314,12 +314,12 @@ def _factorised(matrix: Array) -> tuple[float, Array]:
     except np.linalg.LinAlgError:
         return np.nan, np.full_like(matrix, np.nan)
     diagonal = np.diagonal(factor, axis1=1, axis2=2).astype(float)
-    return 2 * float(np.sum(np.log(diagonal))), np.linalg.inv(factor)
+    return 2 * float(np.sum(np.log(diagonal))), np.linalg.inv(factor).swapaxes(1, 2)
 
 
 def _factorised_compiled(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
     one = jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
     factor = jnp.linalg.cholesky(matrix + one, symmetrize_input=False)
     diagonal = jnp.diagonal(factor, axis1=1, axis2=2).astype(float)
-    inverse = solve_triangular(factor, jnp.broadcast_to(one, factor.shape), lower=True)
+    inverse = solve_triangular(factor, jnp.broadcast_to(one, factor.shape), trans=1, lower=True)
     return 2 * jnp.sum(jnp.log(diagonal)), inverse
