@@ -30,7 +30,7 @@ tests together.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import combinations
 from typing import Literal, NamedTuple
 
@@ -46,7 +46,7 @@ from bayes_intgen.decomposition import Term, parents_of
 from bayes_intgen.gates import Always, Gate, InRegime, WhereNotSet
 from bayes_intgen.mechanisms import LogNormal, Part
 from bayes_intgen.models import AdditiveModel
-from bayes_intgen.passes import sums_over
+from bayes_intgen.passes import candidate_sums, products
 from bayes_intgen.pilot import Pilot, pilot_fit
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.screening import asked_for
@@ -183,8 +183,9 @@ def null_pilot(
     if not triples:
         return pilot
     candidates = (*triples, *rivals)
-    sums = sums_over(data, terms.and_terms(candidates), pilot.spread, progress)
-    asked = asked_for(pilot.posterior, pilot.sites, sums, candidates)
+    found = candidate_sums(data, terms, candidates, pilot.spread, progress)
+    of_pairs = partial(products, data, terms, candidates, pilot.spread, progress)
+    asked = asked_for(pilot.posterior, pilot.sites, found, candidates, of_pairs)
     joined = [term for term in asked if term not in rivals]
     if not joined:
         return pilot

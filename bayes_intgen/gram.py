@@ -5,7 +5,7 @@ the rows enter the posterior only through X'WX, X'Wy and y'Wy. The coefficients 
 out in closed form; :mod:`bayes_intgen.conditional` has their distribution.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from bayes_intgen.bases import Array
 
@@ -67,11 +67,8 @@ class Sums(NamedTuple):
     known: KnownRows | None = None
 
     @classmethod
-    def over(cls, batches: Iterable[tuple[Array, Array, Array]], exact: int | None = None) -> Self:
-        """Sums over batches of (matrix (n, P), outcome (n,), weights (n,)), in float64.
-
-        Products with columns from ``exact`` on are of single precision, where that is given.
-        """
+    def over(cls, batches: Iterable[tuple[Array, Array, Array]]) -> Self:
+        """Sums over batches of (matrix (n, P), outcome (n,), weights (n,)), in float64."""
         rows, yy, log_weight = 0, 0.0, 0.0
         xx: Array | float = 0.0
         xy: Array | float = 0.0
@@ -79,7 +76,7 @@ class Sums(NamedTuple):
             root = np.sqrt(weights)
             x, y = matrix * root[:, None], outcome * root
             rows += len(y)
-            xx = xx + (x.T @ x if exact is None else _partly_exact(x, exact))
+            xx = xx + x.T @ x
             xy = xy + x.T @ y
             yy = yy + float(y @ y)
             log_weight = log_weight + float(np.log(weights).sum())
@@ -106,12 +103,63 @@ class Sums(NamedTuple):
         )
 
 
-def _partly_exact(x: Array, exact: int) -> Array:
-    """X'X of which only the columns before ``exact`` are multiplied in double precision."""
-    single = x.astype(np.float32)
-    before, rest = single[:, :exact], single[:, exact:]
-    cross = rest.T @ before
-    return np.asarray(np.block([[x[:, :exact].T @ x[:, :exact], cross.T], [cross, rest.T @ rest]]))
+class CandidateSums(NamedTuple):
+    """Weighted sums over rows of further columns Z, those of candidates, beside a model's X.
+
+    Of what candidates are multiplied with each other only each one's own part is there: all of it
+    would take time and memory as the square of their number.
+
+    Attributes
+    ----------
+    sums : Sums
+        Of X, y and the weights.
+    cross : (Q, P), xy : (Q,)
+        Z'WX and Z'Wy.
+    own : tuple of (q, q)
+        Z_i'WZ_i of each candidate.
+    """
+
+    sums: Sums
+    cross: Array
+    xy: Array
+    own: tuple[Array, ...]
+
+    @classmethod
+    def over(
+        cls,
+        matrix: Array,
+        outcome: Array,
+        weights: Array,
+        sizes: Sequence[int],
+        dtype: DTypeLike = np.float32,
+    ) -> Self:
+        """Sums over rows of (n, P + Q) columns, of which candidates of ``sizes`` are the last.
+
+        Those of X in float64, the others in ``dtype``.
+        """
+        first = matrix.shape[1] - sum(sizes)
+        root = np.sqrt(weights)[:, None]
+        rounded = (matrix * root).astype(dtype)
+        z, y = rounded[:, first:], outcome * root[:, 0]
+        ends = np.cumsum(sizes)
+        return cls(
+            Sums.over([(matrix[:, :first], outcome, weights)]),
+            (z.T @ rounded[:, :first]).astype(float),
+            (z.T @ y.astype(dtype)).astype(float),
+            tuple(
+                (z[:, end - size : end].T @ z[:, end - size : end]).astype(float)
+                for size, end in zip(sizes, ends, strict=True)
+            ),
+        )
+
+    def joined(self, other: Self) -> Self:
+        """Sums over these rows and others."""
+        return type(self)(
+            self.sums.joined(other.sums),
+            self.cross + other.cross,
+            self.xy + other.xy,
+            tuple(np.add(one, more) for one, more in zip(self.own, other.own, strict=True)),
+        )
 
 
 @jax.custom_vjp

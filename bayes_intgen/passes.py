@@ -2,18 +2,20 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial, reduce
 
 import numpy as np
+from numpy.typing import DTypeLike
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.decomposition import Decomposition, Term
 from bayes_intgen.distributed import DistributedData
-from bayes_intgen.gram import KnownRows, Sums
+from bayes_intgen.gram import CandidateSums, KnownRows, Sums
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.streamed import Rows
@@ -61,12 +63,10 @@ def sums_over(
     terms: Decomposition,
     spread: Spread | ConstantSpread,
     progress: bool,
-    exact: int | None = None,
 ) -> Sums:
     """Sums over all rows, each weighted by the inverse of its relative variance.
 
-    Beside them stand the lift tests, if there are any. Columns from ``exact`` on are multiplied in
-    single precision: in half the time, for rows in this process.
+    Beside them stand the lift tests, if there are any.
     """
     label, of_batch = "Sums over rows", partial(weighted, terms, spread)
     # Before a pass that may take long: it raises where the model has no place for lift tests.
@@ -74,9 +74,47 @@ def sums_over(
     if isinstance(data, DistributedData):
         sums = data.sums(of_batch, ROWS_PER_BATCH, label, progress)
     else:
-        parts = of_batches(data, lambda batch: Sums.over([of_batch(batch)], exact), label, progress)
+        parts = of_batches(data, lambda batch: Sums.over([of_batch(batch)]), label, progress)
         sums = reduce(Sums.joined, parts)
     return sums._replace(known=known)
+
+
+def candidate_sums(
+    data: RegimeData,
+    terms: Decomposition,
+    candidates: Sequence[Term],
+    spread: Spread | ConstantSpread,
+    progress: bool,
+    dtype: DTypeLike = np.float32,
+) -> CandidateSums:
+    """As :func:`sums_over`, and beside them what the rows say of candidates, in ``dtype``."""
+    wider, sizes = terms.and_terms(candidates), [term.part.basis.size for term in candidates]
+
+    def of_batch(batch: RegimeData) -> CandidateSums:
+        return CandidateSums.over(*weighted(wider, spread, batch), sizes, dtype)
+
+    parts = of_batches(data, of_batch, "Sums over rows", progress)
+    found = reduce(CandidateSums.joined, parts)
+    return found._replace(sums=found.sums._replace(known=known_rows(data, terms)))
+
+
+def products(
+    data: RegimeData,
+    terms: Decomposition,
+    candidates: Sequence[Term],
+    spread: Spread | ConstantSpread,
+    progress: bool,
+    which: int,
+) -> Array:
+    """Weighted sums of one candidate's columns times those of all, shape (q, Q)."""
+    every = replace(terms, terms=tuple(candidates))
+    own = every.columns[candidates[which].name]
+
+    def of_batch(batch: RegimeData) -> Array:
+        matrix, _, weights = weighted(every, spread, batch)
+        return (matrix[:, own].T * weights) @ matrix
+
+    return np.asarray(sum(of_batches(data, of_batch, "Sums over rows", progress)))
 
 
 def known_rows(data: Rows, terms: Decomposition) -> KnownRows | None:

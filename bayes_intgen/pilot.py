@@ -1,6 +1,7 @@
 """What is known before sampling: the mode, and how the noise's variance depends on rows."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from bayes_intgen.errors import DataError
 from bayes_intgen.gram import Sums
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread, SpreadEstimate, estimate_spread, shape_of
-from bayes_intgen.passes import residuals, sums_over
+from bayes_intgen.passes import candidate_sums, products, residuals, sums_over
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.screening import asked_for
 from bayes_intgen.streamed import HELD_ROWS, Rows
@@ -79,12 +80,12 @@ def pilot_fit(
         spread = estimate.spread
     shape = shape_of(found, spread(held.actions, held.intervened))
 
-    # Of candidates a few digits will do; most of the time goes into their sums.
-    sums = sums_over(held, terms.and_terms(candidates), spread, progress, exact=terms.size)
-    weighted = sums.of_columns(np.arange(terms.size))
-    asked = asked_for(Collapsed.of(model, terms, weighted), first.sites, sums, candidates)
+    seen = candidate_sums(held, terms, candidates, spread, progress)
+    of_pairs = partial(products, held, terms, candidates, spread, progress)
+    without = Collapsed.of(model, terms, seen.sums)
+    asked = asked_for(without, first.sites, seen, candidates, of_pairs)
     joined = terms.and_terms(asked)
-    sums = sums_over(data, joined, spread, progress) if asked or held is not data else weighted
+    sums = sums_over(data, joined, spread, progress) if asked or held is not data else seen.sums
     posterior = Collapsed.of(model, joined, sums)
     start = posterior.point(first.sites, terms)
     found_again = Pilot.of(posterior, sums, spread, progress, start)

@@ -5,7 +5,8 @@ the functions of three are too many to carry along: each candidate is held again
 fit without it leaves, and the one with the most evidence joins until none has enough.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.condense import TermEvidence, TermLikelihood
 from bayes_intgen.decomposition import Term
-from bayes_intgen.gram import Sums
+from bayes_intgen.gram import CandidateSums
 
 # Log Bayes factor that one candidate needs, before it is told that it is one of many:
 # strong evidence in the words of Kass and Raftery (1995).
@@ -21,7 +22,11 @@ ASKED = 3.0
 
 
 def asked_for(
-    posterior: Collapsed, sites: dict[str, Array], sums: Sums, candidates: Sequence[Term]
+    posterior: Collapsed,
+    sites: dict[str, Array],
+    found: CandidateSums,
+    candidates: Sequence[Term],
+    products: Callable[[int], Array],
 ) -> tuple[Term, ...]:
     """The candidates that the data ask for.
 
@@ -31,50 +36,71 @@ def asked_for(
         Without them.
     sites : dict
         Hyperparameters at which the other coefficients are integrated out.
-    sums : Sums
-        Over the columns of ``posterior.terms`` and then those of the candidates.
+    found : CandidateSums
+        Beside the columns of ``posterior.terms``, those of the candidates.
     candidates : sequence of Term
         With a scale of their own and prior mean zero.
+    products : callable
+        Of one of them its columns' weighted products with those of all, shape (q, Q). Called for
+        those that are asked for alone, which are few.
     """
-    precision, information = left_over(posterior, sites, sums)
-    ends = np.cumsum([0, *(term.part.basis.size for term in candidates)])
-    left = {i: slice(ends[i], ends[i + 1]) for i in range(len(candidates))}
+    noise_variance = float(sites["noise_sd"]) ** 2
+    half, precisions, information = left_over(posterior, sites, found)
+    ends = np.cumsum([0, *(len(own) for own in precisions)])
+    columns = [slice(begin, end) for begin, end in pairwise(ends)]
     enough = ASKED + np.log(max(len(candidates), 1))
-    chosen = []
+    left, chosen = [*range(len(candidates))], []
+    joined: list[tuple[Array, Array]] = []
     while left:
-        found = {
+        evidence = {
             i: TermEvidence.of(
-                TermLikelihood.of_information(precision[own, own], information[own]),
+                TermLikelihood.of_information(precisions[i], information[columns[i]]),
                 np.log(candidates[i].part.scale.median * posterior.terms.unit),
                 candidates[i].part.scale.sigma,
             )
-            for i, own in left.items()
+            for i in left
         }
-        best = max(found, key=lambda i: found[i].log_bayes_factor)
-        if found[best].log_bayes_factor < enough:
+        best = max(evidence, key=lambda i: evidence[i].log_bayes_factor)
+        if evidence[best].log_bayes_factor < enough:
             break
-        own = left.pop(best)
+        own = columns[best]
+        left.remove(best)
         chosen.append(best)
+        # What the rows say of it and the others together, less what those that joined explain.
+        precision = products(best) / noise_variance - half[own] @ half.T
+        for gain, of_other in joined:
+            precision -= gain[own] @ of_other
         # The others are held against what it leaves.
-        with_prior = precision[own, own] + np.eye(own.stop - own.start) / found[best].scale ** 2
-        gain = np.linalg.solve(with_prior, precision[own]).T
+        with_prior = precision[:, own] + np.eye(own.stop - own.start) / evidence[best].scale ** 2
+        gain = np.linalg.solve(with_prior, precision).T
+        joined.append((gain, precision))
         information = information - gain @ information[own]
-        precision = precision - gain @ precision[own]
+        precisions = [
+            one - gain[at] @ precision[:, at] for one, at in zip(precisions, columns, strict=True)
+        ]
     return tuple(candidates[i] for i in sorted(chosen))
 
 
-def left_over(posterior: Collapsed, sites: dict[str, Array], sums: Sums) -> tuple[Array, Array]:
-    """What the rows say of further coefficients with those of ``posterior`` integrated out.
+def left_over(
+    posterior: Collapsed, sites: dict[str, Array], found: CandidateSums
+) -> tuple[Array, list[Array], Array]:
+    """What the rows say of candidates with the coefficients of ``posterior`` integrated out.
 
     Returns
     -------
-    precision : ndarray, shape (Q, Q)
+    half : ndarray, shape (Q, P)
+        Whose rows' products are what that takes from the precision of the candidates' columns.
+    precisions : list of ndarray, shape (q, q)
     information : ndarray, shape (Q,)
-        Of the Gaussian likelihood of the Q columns of ``sums`` that ``posterior`` lacks.
+        Of the Gaussian likelihood of each candidate, and of all.
     """
-    size = posterior.terms.size
-    mean, covariance = posterior.moments(sites)
-    noise_variance = float(sites["noise_sd"]) ** 2
-    xx, xy = np.asarray(sums.xx) / noise_variance, np.asarray(sums.xy) / noise_variance
-    cross = xx[size:, :size]
-    return xx[size:, size:] - cross @ covariance @ cross.T, xy[size:] - cross @ mean
+    given = posterior.given(sites)
+    noise_variance = given.noise_sd**2
+    cross = found.cross / noise_variance
+    half = cross @ given.root
+    ends = np.cumsum([0, *(len(own) for own in found.own)])
+    precisions = [
+        own / noise_variance - half[begin:end] @ half[begin:end].T
+        for own, (begin, end) in zip(found.own, pairwise(ends), strict=True)
+    ]
+    return half, precisions, found.xy / noise_variance - cross @ given.mean

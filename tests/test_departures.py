@@ -8,7 +8,7 @@ from bayes_intgen.decomposition import Term
 from bayes_intgen.departures import FLIPS, Scores, departures, log_bayes_factors, null_pilot
 from bayes_intgen.gates import Always
 from bayes_intgen.mechanisms import LogNormal, Part
-from bayes_intgen.passes import sums_over
+from bayes_intgen.passes import candidate_sums
 from bayes_intgen.pilot import pilot_fit
 from bayes_intgen.screening import left_over
 
@@ -27,9 +27,9 @@ def test_scores_against_what_the_screening_leaves_over(data, fitted) -> None:
     terms = pilot.posterior.terms
     ((basis, inputs),) = chosen[0].pieces
     part = Part("", basis, chosen[0].scale, inputs=(0, 1))
-    wider = terms.and_terms([Term("psi", "bias", 0, inputs, part, None, Always())])
-    sums = sums_over(data, wider, pilot.spread, progress=False)
-    precision, information = left_over(pilot.posterior, pilot.sites, sums)
+    candidates = [Term("psi", "bias", 0, inputs, part, None, Always())]
+    found = candidate_sums(data, terms, candidates, pilot.spread, False, np.float64)
+    _, (precision,), information = left_over(pilot.posterior, pilot.sites, found)
     np.testing.assert_allclose(scores.score, information, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(scores.precision, precision, rtol=1e-6, atol=1e-6)
 

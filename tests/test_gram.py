@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from bayes_intgen.gram import KnownRows, Sums, _inverse_factor, log_marginal
+from bayes_intgen.gram import CandidateSums, KnownRows, Sums, _inverse_factor, log_marginal
 
 RNG = np.random.default_rng(0)
 N, P = 40, 6
@@ -38,16 +38,24 @@ def test_batches_add_up() -> None:
     np.testing.assert_allclose(whole.xx, X.T @ np.diag(W) @ X)
 
 
-def test_the_last_columns_may_be_multiplied_in_single_precision() -> None:
+def test_of_candidates_only_their_own_products_are_there_in_a_few_digits() -> None:
     rng = np.random.default_rng(5)
     x, y, weights = rng.normal(size=(500, 7)), rng.normal(size=500), rng.uniform(0.5, 2, size=500)
-    whole, found = Sums.over([(x, y, weights)]), Sums.over([(x, y, weights)], exact=4)
-    np.testing.assert_array_equal(found.xy, whole.xy)
-    np.testing.assert_allclose(found.xx[:4, :4], whole.xx[:4, :4], rtol=1e-13, atol=1e-11)
-    np.testing.assert_allclose(found.xx, whole.xx, atol=1e-3)
-    # Negative control: the others are not exact.
-    assert np.abs(found.xx - whole.xx)[:4, 4:].max() > 1e-9
-    np.testing.assert_array_equal(found.xx, found.xx.T)
+    whole = Sums.over([(x, y, weights)])
+    found = CandidateSums.over(x, y, weights, [1, 2])
+    of_model = whole.of_columns(np.arange(4))
+    for part, expected in zip(found.sums[:-1], of_model[:-1], strict=True):
+        np.testing.assert_allclose(part, expected, rtol=1e-12)
+    np.testing.assert_allclose(found.cross, whole.xx[4:, :4], atol=1e-3)
+    np.testing.assert_allclose(found.xy, whole.xy[4:], atol=1e-3)
+    for own, columns in zip(found.own, (slice(4, 5), slice(5, 7)), strict=True):
+        np.testing.assert_allclose(own, whole.xx[columns, columns], atol=1e-3)
+    # Negative control: a few digits only, and all of them where they are asked for.
+    assert np.abs(found.cross - whole.xx[4:, :4]).max() > 1e-9
+    exact = CandidateSums.over(x, y, weights, [1, 2], np.float64)
+    np.testing.assert_allclose(exact.cross, whole.xx[4:, :4], rtol=1e-11, atol=1e-11)
+    halves = [CandidateSums.over(x[i::2], y[i::2], weights[i::2], [1, 2]) for i in (0, 1)]
+    np.testing.assert_allclose(halves[0].joined(halves[1]).cross, found.cross, atol=1e-3)
 
 
 def test_the_marginal_is_the_dense_normal_density() -> None:

@@ -1,14 +1,17 @@
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen import screening
 from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.condense import TermLikelihood
+from bayes_intgen.condense import TermEvidence, TermLikelihood
 from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.passes import sums_over
+from bayes_intgen.passes import candidate_sums, products, sums_over
 from bayes_intgen.pilot import pilot_fit
-from bayes_intgen.screening import left_over
+from bayes_intgen.screening import ASKED, asked_for, left_over
 
 NAMES = ("a1", "a2", "a3")
 
@@ -58,17 +61,97 @@ def test_what_is_left_is_the_likelihood_in_the_joint_posterior() -> None:
         chosen = model.candidates(data)[2:]
         wider = terms.and_terms(chosen)
         sums = sums_over(data, wider, ConstantSpread(), progress=False)
-        narrow = Collapsed.of(model, terms, sums.of_columns(np.arange(terms.size)))
+        found = candidate_sums(data, terms, chosen, ConstantSpread(), False, np.float64)
+        narrow = Collapsed.of(model, terms, found.sums)
         sites = {name: np.exp(v) for name, v in narrow.priors.start.items()}
         both = Collapsed.of(model, wider, sums)
         every = {name: np.exp(v) for name, v in both.priors.start.items()}
         mean, covariance = both.moments(every)
-        left = TermLikelihood.of_information(*left_over(narrow, sites, sums))
+        _, (precision,), information = left_over(narrow, sites, found)
+        left = TermLikelihood.of_information(precision, information)
     own = wider.columns[chosen[0].name]
     scale = float(every["scale"][wider.scaled.index(chosen[0].name)])
     direct = TermLikelihood.of(mean[own], covariance[own, own], scale)
     grid = np.linspace(-6, 1, 8)
     np.testing.assert_allclose(left.log_ratio(grid), direct.log_ratio(grid), rtol=1e-6)
+
+
+def test_each_is_held_against_what_those_before_it_leave(monkeypatch) -> None:
+    """Against all candidates' likelihood together, from which those that joined are taken out."""
+    rng = np.random.default_rng(3)
+    masks = np.repeat(np.vstack([np.zeros((1, 4)), np.eye(4)]).astype(bool), 400, axis=0)
+    causes = rng.normal(size=masks.shape)
+    actions = np.where(masks, rng.normal(size=masks.shape), causes + rng.normal(size=masks.shape))
+    # Products of others are in the fourth action.
+    own = ~masks[:, 3]
+    pairs = actions[:, 1] * (actions[:, 0] + actions[:, 2]) + actions[:, 0] * actions[:, 2]
+    actions[own, 3] += pairs[own]
+    outcome = np.tanh(actions).sum(axis=1) + causes.sum(axis=1)
+    outcome = outcome + 0.3 * rng.normal(size=len(outcome))
+    data = bi.RegimeData.from_arrays(actions, outcome, masks, ("a1", "a2", "a3", "a4"))
+    model, spread = bi.models.additive("polynomial"), ConstantSpread()
+    with jax.enable_x64(True):
+        terms, candidates = model.decompose(data), model.candidates(data)
+        wider = terms.and_terms(candidates)
+        sums = sums_over(data, wider, spread, progress=False)
+        found = candidate_sums(data, terms, candidates, spread, False, np.float64)
+        posterior = Collapsed.of(model, terms, found.sums)
+        sites = posterior.sites(posterior.mode(posterior.start, progress=False))
+        mean, covariance = posterior.moments(sites)
+    variance = float(sites["noise_sd"]) ** 2
+    xx, xy = np.asarray(sums.xx) / variance, np.asarray(sums.xy) / variance
+    cross = xx[terms.size :, : terms.size]
+    precision = xx[terms.size :, terms.size :] - cross @ covariance @ cross.T
+    information = xy[terms.size :] - cross @ mean
+    columns = [
+        slice(wider.columns[t.name].start - terms.size, wider.columns[t.name].stop - terms.size)
+        for t in candidates
+    ]
+    evidences: list[float] = []
+
+    class Recorded:
+        """Evidence as it is, which is remembered."""
+
+        @staticmethod
+        def of(*arguments: Any) -> TermEvidence:
+            evidence = TermEvidence.of(*arguments)
+            evidences.append(evidence.log_bayes_factor)
+            return evidence
+
+    left, expected = list(range(len(candidates))), []
+    while left:
+        evidence = {
+            i: Recorded.of(
+                TermLikelihood.of_information(precision[at, at], information[at]),
+                np.log(candidates[i].part.scale.median * terms.unit),
+                candidates[i].part.scale.sigma,
+            )
+            for i, at in ((i, columns[i]) for i in left)
+        }
+        best = max(evidence, key=lambda i: evidence[i].log_bayes_factor)
+        if evidence[best].log_bayes_factor < ASKED + np.log(len(candidates)):
+            break
+        left.remove(best)
+        expected.append(best)
+        at = columns[best]
+        prior = np.eye(at.stop - at.start) / evidence[best].scale ** 2
+        gain = np.linalg.solve(precision[at, at] + prior, precision[at]).T
+        information = information - gain @ information[at]
+        precision = precision - gain @ precision[at]
+    together, asked = [*evidences], []
+    evidences.clear()
+    monkeypatch.setattr(screening, "TermEvidence", Recorded)
+
+    def of_pairs(which: int) -> np.ndarray:
+        asked.append(which)
+        return products(data, terms, candidates, spread, False, which)
+
+    chosen = asked_for(posterior, sites, found, candidates, of_pairs)
+    assert chosen == tuple(candidates[i] for i in sorted(expected))
+    # Rows are read again for those that join alone, one after the other.
+    assert asked == expected
+    np.testing.assert_allclose(evidences, together, rtol=1e-6, atol=1e-6)
+    assert len(expected) >= 2
 
 
 def test_the_bias_follows_a_product_of_two_parents() -> None:
