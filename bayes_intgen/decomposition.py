@@ -32,7 +32,7 @@ Graph = Mapping[str, tuple[str, ...]]
 
 # Coefficients above which a fit takes hours: each evaluation costs their cube.
 MOST_COEFFICIENTS = 5000
-# Columns of candidates above which their sums alone, the square, take gigabytes.
+# Columns of candidates above which a few batches of rows take gigabytes.
 MOST_CANDIDATE_COLUMNS = 6000
 
 # A level has no scale of its own: `fixed_sd` of its term says how wide it is.

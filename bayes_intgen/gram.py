@@ -6,6 +6,7 @@ out in closed form; :mod:`bayes_intgen.conditional` has their distribution.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -123,6 +124,12 @@ class CandidateSums(NamedTuple):
     cross: Array
     xy: Array
     own: tuple[Array, ...]
+
+    @property
+    def columns(self) -> list[slice]:
+        """Which of the Q columns are each candidate's."""
+        ends = np.cumsum([0, *(len(own) for own in self.own)])
+        return [slice(begin, end) for begin, end in pairwise(ends)]
 
     @classmethod
     def over(

@@ -6,7 +6,6 @@ fit without it leaves, and the one with the most evidence joins until none has e
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -46,8 +45,7 @@ def asked_for(
     """
     noise_variance = float(sites["noise_sd"]) ** 2
     half, precisions, information = left_over(posterior, sites, found)
-    ends = np.cumsum([0, *(len(own) for own in precisions)])
-    columns = [slice(begin, end) for begin, end in pairwise(ends)]
+    columns = found.columns
     enough = ASKED + np.log(max(len(candidates), 1))
     left, chosen = [*range(len(candidates))], []
     joined: list[tuple[Array, Array]] = []
@@ -98,9 +96,8 @@ def left_over(
     noise_variance = given.noise_sd**2
     cross = found.cross / noise_variance
     half = cross @ given.root
-    ends = np.cumsum([0, *(len(own) for own in found.own)])
     precisions = [
-        own / noise_variance - half[begin:end] @ half[begin:end].T
-        for own, (begin, end) in zip(found.own, pairwise(ends), strict=True)
+        own / noise_variance - half[at] @ half[at].T
+        for own, at in zip(found.own, found.columns, strict=True)
     ]
     return half, precisions, found.xy / noise_variance - cross @ given.mean
