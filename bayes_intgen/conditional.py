@@ -50,23 +50,17 @@ class Conditional:
         """From sums over rows, the coefficients' prior and the noise's standard deviation."""
         mean, sd = np.asarray(prior_mean), np.exp(np.asarray(log_sd))
         xx, xy, yy = (np.asarray(part) for part in (sums.xx, sums.xy, sums.yy))
-        shift = xx @ mean
         precision = 1 / noise_sd**2
-        matrix = xx * (sd * precision)
-        matrix *= sd[:, None]
-        information = (xy - shift) * precision
-        squares = float(yy - 2 * mean @ xy + mean @ shift) * precision
+        of_rows, of_known = _pulls(sums, mean)
+        information = of_rows * precision + of_known
+        squares = float(yy - 2 * mean @ xy + mean @ xx @ mean) * precision
         log_scale = float(np.asarray(sums.rows)) * np.log(2 * np.pi * noise_sd**2)
         log_scale -= float(np.asarray(sums.log_weight))
         if sums.known is not None:
-            known = np.asarray(sums.known.matrix)
-            residual = np.asarray(sums.known.outcome) - known @ mean
-            matrix += (known * sd).T @ (known * sd)
-            information = information + known.T @ residual
+            residual = np.asarray(sums.known.outcome) - np.asarray(sums.known.matrix) @ mean
             squares += float(residual @ residual)
             log_scale += len(residual) * np.log(2 * np.pi) + 2 * float(np.sum(sums.known.log_sd))
-        matrix[np.diag_indices_from(matrix)] += 1
-        factor = _upper_factor(matrix)
+        factor = _upper_factor(_scaled(sums, sd, precision))
         half, _ = dtrtrs(factor, sd * information, trans=1)
         step, _ = dtrtrs(factor, half)
         log_det = 2 * float(np.sum(np.log(np.diag(factor))))
@@ -133,25 +127,36 @@ def drawn(
     normal : ndarray, shape (n, P)
         Standard normal numbers.
     """
-    mean, precision = np.asarray(prior_mean), 1 / noise_sd[:, None] ** 2
-    xx, known = np.asarray(sums.xx), sums.known
-    information = (np.asarray(sums.xy) - xx @ mean) * precision
-    if known is not None:
-        rows = np.asarray(known.matrix)
-        information = information + rows.T @ (np.asarray(known.outcome) - rows @ mean)
+    mean, precision = np.asarray(prior_mean), 1 / noise_sd**2
+    of_rows, of_known = _pulls(sums, mean)
+    out = np.empty_like(normal)
     # As few calls as will do: threads that draw side by side wait for each other in between.
-    out, diagonal = np.empty_like(normal), np.diag_indices_from(xx)
     for i, sd in enumerate(np.exp(log_sd)):
-        matrix = xx * (sd * precision[i])
-        matrix *= sd[:, None]
-        if known is not None:
-            matrix += (rows * sd).T @ (rows * sd)
-        matrix[diagonal] += 1
-        factor = _upper_factor(matrix)
-        half, _ = dtrtrs(factor, sd * information[i], trans=1)
+        factor = _upper_factor(_scaled(sums, sd, precision[i]))
+        half, _ = dtrtrs(factor, sd * (of_rows * precision[i] + of_known), trans=1)
         step, _ = dtrtrs(factor, half + normal[i])
         out[i] = mean + sd * step
     return out
+
+
+def _pulls(sums: Sums, mean: Array) -> tuple[Array, Array | float]:
+    """What rows of unit noise, and known rows, say of coefficients about a mean: b, (P,) each."""
+    of_rows = np.asarray(sums.xy) - np.asarray(sums.xx) @ mean
+    if sums.known is None:
+        return of_rows, 0.0
+    known = np.asarray(sums.known.matrix)
+    return of_rows, known.T @ (np.asarray(sums.known.outcome) - known @ mean)
+
+
+def _scaled(sums: Sums, sd: Array, precision: float) -> Array:
+    """A = I + S H S, shape (P, P)."""
+    matrix = np.asarray(sums.xx) * (sd * precision)
+    matrix *= sd[:, None]
+    if sums.known is not None:
+        known = np.asarray(sums.known.matrix) * sd
+        matrix += known.T @ known
+    np.einsum("ii->i", matrix)[...] += 1
+    return matrix
 
 
 def _upper_factor(matrix: Array) -> Array:
