@@ -259,7 +259,7 @@ def prepared(case: Case) -> str:
     noise = []
     for rows in (data, in_units(data, factors)):
         terms, candidates = model.decompose(rows), model.candidates(rows)
-        pilot = pilot_fit(rows, rows, model, terms, candidates, False)
+        pilot = pilot_fit(rows, model, terms, candidates, False)
         assert np.isfinite(pilot.mode).all(), "a mode that is not finite"
         assert np.isfinite(pilot.shape).all(), "noise that is not finite"
         noise.append(float(pilot.sites["noise_sd"]))

@@ -173,7 +173,7 @@ def null_pilot(
     candidates too, and only what is asked for beside them joins.
     """
     terms = model.decompose(data)
-    pilot = pilot_fit(data, data, model, terms, (), progress)
+    pilot = pilot_fit(data, model, terms, (), progress)
     triples = model.candidates(data)
     rivals = [
         Term(departure.label, "bias", None, *_single(departure), None, departure.gate)
@@ -189,7 +189,7 @@ def null_pilot(
     joined = [term for term in asked if term not in rivals]
     if not joined:
         return pilot
-    return pilot_fit(data, data, model, terms.and_terms(joined), (), progress)
+    return pilot_fit(data, model, terms.and_terms(joined), (), progress)
 
 
 def _single(departure: Departure) -> tuple[tuple[int, ...], Part]:

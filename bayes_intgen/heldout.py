@@ -30,7 +30,7 @@ def log_densities(model: Model, seen: RegimeData, held_out: RegimeData, progress
     """
     with threadpool_limits(1, "blas"):
         terms = model.decompose(seen)
-        pilot = pilot_fit(seen, seen, model, terms, model.candidates(seen), progress)
+        pilot = pilot_fit(seen, model, terms, model.candidates(seen), progress)
         mean, covariance = pilot.posterior.moments(pilot.sites)
     terms = pilot.posterior.terms
     design = terms.matrix(held_out.actions, held_out.intervened)

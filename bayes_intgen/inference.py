@@ -192,9 +192,9 @@ def fit_decomposed(
     # too, as it does by default, makes everything wait for everything.
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
         adapts = settings.collapse and settings.simplify
-        held = data.sample(PILOT_ROWS)
+        held, others = data.parted(PILOT_ROWS)
         candidates = model.candidates(held) if adapts else ()
-        pilot = pilot_fit(data, held, model, terms, candidates, settings.progress)
+        pilot = pilot_fit(data, model, terms, candidates, settings.progress, held, others)
         terms = pilot.posterior.terms
         sample = sample_integrated_out if collapse else sample_written_out
         sampled = sample(data, model, terms, pilot, settings, kept or None)

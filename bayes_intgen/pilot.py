@@ -18,8 +18,10 @@ from bayes_intgen.regimes import RegimeData
 from bayes_intgen.screening import asked_for
 from bayes_intgen.streamed import HELD_ROWS, Rows
 
-# Rows from which the variance function and the structure of the mean are learned.
+# Rows from which the structure of the mean is learned.
 PILOT_ROWS = HELD_ROWS
+# Rows from which the variance function is learned: as weights, a few digits of it will do.
+SPREAD_ROWS = 10_000
 # Noise below this share of the outcome's standard deviation is rounding, not noise.
 LEAST_NOISE = 1e-5
 
@@ -55,37 +57,59 @@ class Pilot(NamedTuple):
 
 def pilot_fit(
     data: Rows,
-    held: RegimeData,
     model: Model,
     terms: Decomposition,
     candidates: Sequence[Term],
     progress: bool,
+    held: RegimeData | None = None,
+    others: RegimeData | None = None,
 ) -> Pilot:
     """Fit with one variance, estimate the variance function, and fit again with it.
 
-    Candidates that the data ask for join the terms. Only the last fit sees more rows than
-    ``held``, a sample of at most ``PILOT_ROWS`` of them. Raises DataError where the actions
-    determine the outcome all but exactly.
+    Candidates that the data ask for join the terms. Raises DataError where the actions determine
+    the outcome all but exactly.
+
+    Parameters
+    ----------
+    data : Rows
+        That the last fit sees.
+    model : Model
+    terms : Decomposition
+    candidates : sequence of Term
+    progress : bool
+    held : RegimeData, optional
+        A sample of them that says which candidates join; all of them if not given. The first fit,
+        and with it the variance function, is of at most ``SPREAD_ROWS`` of it.
+    others : RegimeData, optional
+        The rows that are not in it, where they need not be read again.
     """
+    held = data.held if held is None else held
     _refuse_straight_line(held)
-    constant = ConstantSpread()
-    sums = sums_over(held, terms, constant, progress)
+    constant, few = ConstantSpread(), held.sample(SPREAD_ROWS)
+    sums = sums_over(few, terms, constant, progress)
     first = Pilot.of(Collapsed.of(model, terms, sums), sums, constant, progress)
     _refuse_no_noise(data, float(first.sites["noise_sd"]), terms.unit)
-    found = residuals(held, first.posterior, first.sites, progress)
+    found = residuals(few, first.posterior, first.sites, progress)
     spread: Spread | ConstantSpread = constant
     estimate = None
     if model.spread == "fitted":
-        estimate = estimate_spread(held.actions, held.intervened, found, terms.coordinates)
+        estimate = estimate_spread(few.actions, few.intervened, found, terms.coordinates)
         spread = estimate.spread
-    shape = shape_of(found, spread(held.actions, held.intervened))
+    shape = shape_of(found, spread(few.actions, few.intervened))
 
     seen = candidate_sums(held, terms, candidates, spread, progress)
     of_pairs = partial(products, held, terms, candidates, spread, progress)
     without = Collapsed.of(model, terms, seen.sums)
     asked = asked_for(without, first.sites, seen, candidates, of_pairs)
     joined = terms.and_terms(asked)
-    sums = sums_over(data, joined, spread, progress) if asked or held is not data else seen.sums
+    if not asked and (held is data or others is not None):
+        # The rows that are held are summed already.
+        sums = seen.sums
+        if others is not None:
+            more = sums_over(others, joined, spread, progress)
+            sums = sums.joined(more)._replace(known=sums.known)
+    else:
+        sums = sums_over(data, joined, spread, progress)
     posterior = Collapsed.of(model, joined, sums)
     start = posterior.point(first.sites, terms)
     found_again = Pilot.of(posterior, sums, spread, progress, start)

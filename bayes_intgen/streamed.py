@@ -88,6 +88,10 @@ class ReadInPasses(TakesLiftTests):
         sample = self._kept.sample(min(rows, HELD_ROWS), self._columns)
         return replace(sample, lift_tests=self.lift_tests)
 
+    def parted(self, rows: int) -> tuple[RegimeData, None]:
+        """As :meth:`RegimeData.parted`, but that the others would have to be read again."""
+        return self.sample(rows), None
+
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
         same = copy(self)
         same.lift_tests = tests

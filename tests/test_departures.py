@@ -16,7 +16,7 @@ from bayes_intgen.screening import left_over
 @pytest.fixture(scope="module")
 def fitted(data):
     model = bi.models.additive()
-    pilot = pilot_fit(data, data, model, model.decompose(data), (), progress=False)
+    pilot = pilot_fit(data, model, model.decompose(data), (), progress=False)
     chosen = departures(data, model)
     columns = np.concatenate([d.matrix(data.actions, data.intervened) for d in chosen], axis=1)
     return pilot, chosen, columns, Scores.of(data, pilot, pilot.sites, columns)
@@ -115,7 +115,7 @@ def test_an_interaction_does_not_pass_for_a_bias_of_three_actions(interaction, t
     data, model = three_actions(interaction, triple), bi.models.additive("polynomial")
     with jax.enable_x64(True):
         terms, candidates = model.decompose(data), model.candidates(data)
-        of_fit = pilot_fit(data, data, model, terms, candidates, progress=False)
+        of_fit = pilot_fit(data, model, terms, candidates, progress=False)
         of_check = null_pilot(data, model, departures(data, model), progress=False)
     joined = [
         {t.name for t in pilot.posterior.terms.terms if len(t.inputs) == 3}

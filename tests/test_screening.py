@@ -32,7 +32,7 @@ def world(product: float, rows: int = 500, seed: int = 0):
 def found(data: bi.RegimeData, model: bi.models.AdditiveModel) -> list[str]:
     with jax.enable_x64(True):
         terms = model.decompose(data)
-        pilot = pilot_fit(data, data, model, terms, model.candidates(data), progress=False)
+        pilot = pilot_fit(data, model, terms, model.candidates(data), progress=False)
     return [t.name for t in pilot.posterior.terms.terms if len(t.inputs) == 3]
 
 
