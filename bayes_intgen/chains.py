@@ -10,7 +10,7 @@ from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.sampling import Draws, nuts
 from bayes_intgen.streams import Purpose, generator
-from bayes_intgen.walk import Density
+from bayes_intgen.targets import Density
 
 # Points at which approximations of a density are judged.
 PROBES = 24

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, Self
 
+import jax
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 from tqdm.auto import tqdm
@@ -12,11 +13,10 @@ from tqdm.auto import tqdm
 from bayes_intgen.bases import Array
 from bayes_intgen.conditional import Conditional, drawn
 from bayes_intgen.decomposition import Decomposition
-from bayes_intgen.gram import Sums
-from bayes_intgen.hyperpriors import Hyperpriors
+from bayes_intgen.gram import Sums, log_marginal
+from bayes_intgen.hyperpriors import Evidence, FlatPrior, Hyperpriors, potential_of
 from bayes_intgen.models import Model
-from bayes_intgen.models.base import collapsed
-from bayes_intgen.targets import Layout, Target, processor
+from bayes_intgen.targets import Density, Energy, Layout, processor
 
 # Log density by which a mode may be improved a little by one more step, where that will do.
 NEAR = 0.03
@@ -42,8 +42,8 @@ class Collapsed:
     def __init__(self, priors: Hyperpriors, sums: Sums, terms: Decomposition) -> None:
         self.priors, self.sums, self.terms = priors, sums, terms
         self.layout = Layout(self.priors.start)
-        self.start = self.layout.flat(self.priors.start)
-        self.prior_sd = self.layout.flat(self.priors.prior_sd)
+        self.prior = FlatPrior.of(priors, self.layout)
+        self.start, self.prior_sd = self.prior.mean, self.prior.sd
 
     @classmethod
     def of(cls, model: Model, terms: Decomposition, sums: Sums) -> Self:
@@ -56,15 +56,27 @@ class Collapsed:
         return len(self.priors.mean)
 
     @cached_property
-    def target(self) -> Target:
-        """The same as a NumPyro program, as NUTS takes it.
+    def density(self) -> Density:
+        """As NUTS takes it.
 
         Padded to a multiple of 8 coefficients, so that fits of nearly equal size share what is
-        compiled. On the processor: an accelerator would wait for the next step most of the time.
+        compiled.
         """
         size = -(-self.size // 8) * 8
-        arguments = self.priors.padded(size), self.sums.padded(size)
-        return Target(collapsed, arguments, self.layout, processor())
+        sums = self.sums.about(self.priors.mean).padded(size)
+        return self.density_of(log_marginal, self.priors.padded(size), sums, self.energy)
+
+    def density_of(
+        self, evidence: Evidence, priors: Hyperpriors, found: Any, energy: Energy
+    ) -> Density:
+        """The density with some evidence, of coefficients with such priors.
+
+        On the processor: an accelerator would wait for the next step most of the time.
+        """
+        data = jax.tree.map(np.asarray, (self.prior, priors, found))
+        return Density(
+            potential_of(evidence, self.layout), jax.device_put(data, processor()), energy
+        )
 
     def sites(self, flat: Array) -> dict[str, Array]:
         """Hyperparameters by name, shape (..., D) to (..., *shape of the site)."""
@@ -88,7 +100,7 @@ class Collapsed:
 
     def given(self, sites: Mapping[str, Any]) -> Conditional:
         """The coefficients given the hyperparameters."""
-        log_sd = self.priors.log_sd_at(sites)
+        log_sd = self.priors.log_sd(sites)
         return Conditional.of(self.sums, self.priors.mean, log_sd, float(sites["noise_sd"]))
 
     def moments(self, sites: Mapping[str, Any]) -> tuple[Array, Array]:
@@ -98,7 +110,7 @@ class Collapsed:
 
     def value(self, flat: Array) -> float:
         """Minus the log density alone."""
-        return -self.given(self.sites(flat)).log_evidence - self._log_prior(flat)
+        return -self.given(self.sites(flat)).log_evidence - float(self.prior.log_density(flat))
 
     def energy(self, flat: Array) -> tuple[float, Array]:
         """Minus the log density, and its gradient, shape (D,): the target's, in closed form."""
@@ -128,12 +140,7 @@ class Collapsed:
         towards = priors.towards_sites(self.sites(flat), towards_log_sd)
         towards["noise_sd"] = np.asarray(towards_noise)
         gradient = (flat - self.start) / self.prior_sd**2 - self.layout.flat(towards)
-        return float(-log_evidence - self._log_prior(flat)), gradient
-
-    def _log_prior(self, flat: Array) -> float:
-        deviation = (flat - self.start) / self.prior_sd
-        constants = np.sum(np.log(self.prior_sd) + 0.5 * np.log(2 * np.pi))
-        return float(-0.5 * deviation @ deviation - constants)
+        return float(-log_evidence - self.prior.log_density(flat)), gradient
 
     def mode(self, start: Array, progress: bool, tolerance: float = 1e-6) -> Array:
         """The hyperparameters of highest density over their logarithms, shape (D,).
@@ -227,7 +234,7 @@ class Collapsed:
         count = len(sites["noise_sd"])
         log_sd = np.stack(
             [
-                self.priors.log_sd_at({name: values[i] for name, values in sites.items()})
+                self.priors.log_sd({name: values[i] for name, values in sites.items()})
                 for i in range(count)
             ]
         )

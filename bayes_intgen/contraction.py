@@ -58,7 +58,7 @@ def prior_coefficients(model: Model, terms: Decomposition, seed: int) -> Array:
     }
     log_sd = np.stack(
         [
-            priors.log_sd_at({name: values[i] for name, values in drawn.items()})
+            priors.log_sd({name: values[i] for name, values in drawn.items()})
             for i in range(PRIOR_DRAWS)
         ]
     )

@@ -7,7 +7,7 @@ out in closed form; :mod:`bayes_intgen.conditional` has their distribution.
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import jax
 import jax.numpy as jnp
@@ -94,6 +94,15 @@ class Sums(NamedTuple):
         xx, xy = np.asarray(self.xx), np.asarray(self.xy)
         known = self.known and self.known._replace(matrix=np.asarray(self.known.matrix)[:, columns])
         return self._replace(xx=xx[np.ix_(columns, columns)], xy=xy[columns], known=known)
+
+    def about(self, mean: ArrayLike) -> "Sums":
+        """Sums of what coefficients of a mean, shape (P,), leave of the outcome; of JAX as well."""
+        xx, xy, known = cast(Any, self.xx), cast(Any, self.xy), self.known
+        shift = xx @ mean
+        if known is not None:
+            known = known._replace(outcome=known.outcome - cast(Any, known.matrix) @ mean)
+        squares = self.yy - 2 * mean @ xy + mean @ shift
+        return self._replace(xy=xy - shift, yy=squares, known=known)
 
     def padded(self, size: int) -> "Sums":
         """The same with columns of zeros, ``size`` in all."""
@@ -277,15 +286,13 @@ def _fit_terms_backward(
 _fit_terms.defvjp(_fit_terms_forward, _fit_terms_backward)
 
 
-def log_marginal(sums: Sums, mean: ArrayLike, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
+def log_marginal(sums: Sums, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
     """Log density of the outcome with the coefficients integrated out.
 
     Parameters
     ----------
     sums : Sums
-        Treated as constants by differentiation, as is ``mean``.
-    mean : array_like, shape (P,)
-        Prior mean m.
+        About the coefficients' prior mean m; treated as constants by differentiation.
     log_sd : Array, shape (P,)
         Log prior standard deviations.
     noise_sd : float
@@ -297,17 +304,14 @@ def log_marginal(sums: Sums, mean: ArrayLike, log_sd: jax.Array, noise_sd: Array
         log N(y; X m, X diag(s^2) X' + noise_sd^2 W^-1), and on top of it the log density of the
         outcomes of known rows given y.
     """
-    prior_mean = jnp.asarray(mean)
-    xy, yy = _about(sums, prior_mean)
-    log_noise = jnp.log(noise_sd)
+    xy, log_noise = jnp.asarray(sums.xy), jnp.log(noise_sd)
     if sums.known is not None:
-        known = jnp.asarray(sums.known.matrix)
-        xy = jnp.concatenate([xy[:, None], known.T], axis=1)
+        xy = jnp.concatenate([xy[:, None], jnp.asarray(sums.known.matrix).T], axis=1)
     # In units of the noise: beta / noise_sd has prior sd s / noise_sd.
     quadratic, log_det = _fit_terms(jnp.asarray(sums.xx), xy, log_sd - log_noise)
     of_y = quadratic if sums.known is None else quadratic[0, 0]
     log_density = -0.5 * (
-        (yy - of_y) * jnp.exp(-2 * log_noise)
+        (sums.yy - of_y) * jnp.exp(-2 * log_noise)
         + log_det
         + sums.rows * (2 * log_noise + jnp.log(2 * jnp.pi))
         - sums.log_weight
@@ -315,8 +319,8 @@ def log_marginal(sums: Sums, mean: ArrayLike, log_sd: jax.Array, noise_sd: Array
     if sums.known is None:
         return log_density
     # Given y, beta is normal about m + S B^-1 S b with covariance noise_sd^2 S B^-1 S.
-    residual = jnp.asarray(sums.known.outcome) - known @ prior_mean - quadratic[0, 1:]
-    covariance = jnp.eye(len(known)) + jnp.exp(2 * log_noise) * quadratic[1:, 1:]
+    residual = jnp.asarray(sums.known.outcome) - quadratic[0, 1:]
+    covariance = jnp.eye(len(residual)) + jnp.exp(2 * log_noise) * quadratic[1:, 1:]
     jacobian = jnp.sum(jnp.asarray(sums.known.log_sd))
     return log_density + _log_normal(residual, covariance) - jacobian
 
@@ -327,10 +331,3 @@ def _log_normal(residual: jax.Array, covariance: jax.Array) -> jax.Array:
     whitened = solve_triangular(factor, residual, lower=True)
     log_det = 2 * jnp.sum(jnp.log(jnp.diag(factor)))
     return -0.5 * (whitened @ whitened + log_det + len(residual) * jnp.log(2 * jnp.pi))
-
-
-def _about(sums: Sums, mean: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """X'W(y - Xm) and the weighted sum of squares of y - Xm."""
-    xy = jnp.asarray(sums.xy)
-    shift = jnp.asarray(sums.xx) @ mean
-    return xy - shift, jnp.asarray(sums.yy) - 2 * mean @ xy + mean @ shift

@@ -13,7 +13,7 @@ quadratic form: m' (D^-1 + C)^-1 m. With C split into the blocks of groups and K
 T = (D^-1 + C_blocks)^-1, that is m' (T - T K T + ...) m; the determinant has no term of first
 order.
 
-The matrix to factorise is I + S G S: G says what the data know of a group in units of its prior at
+The matrix to invert is I + S G S: G says what the data know of a group in units of its prior at
 the reference point, S how much wider the prior has become. Single precision will do, however many
 the rows, where the largest eigenvalues of G are cut: what the data know ten thousand times better
 than the prior is as good as known. A sampler walks this density, and accepts or refuses
@@ -28,8 +28,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
-from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
@@ -37,10 +35,10 @@ from scipy.linalg import cho_factor, cho_solve
 from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.hyperpriors import Hyperpriors
-from bayes_intgen.models.base import hyperparameters
 from bayes_intgen.partition import groups_of
 from bayes_intgen.reference import Reference
-from bayes_intgen.targets import Target, processor
+from bayes_intgen.sweep import inverse_and_log_det
+from bayes_intgen.targets import Density
 
 # With fewer coefficients an exact gradient takes no longer.
 LEAST_SIZE = 150
@@ -103,19 +101,20 @@ class ByGroups:
         self.posterior, self.priors, self.groups = posterior, priors, groups
 
     @property
-    def target(self) -> Target:
-        """As a NumPyro program, for NUTS."""
-        arguments = self.priors, self.groups
-        return Target(collapsed_by_groups, arguments, self.posterior.layout, processor())
+    def density(self) -> Density:
+        """As NUTS takes it."""
+        return self.posterior.density_of(
+            log_marginal_by_groups, self.priors, self.groups, self.energy
+        )
 
     def energy(self, flat: Array) -> tuple[float, Array]:
-        """Minus the log density, and its gradient, shape (D,): the target's, with no program."""
+        """Minus the log density, and its gradient, shape (D,), with nothing to compile."""
         sites = self.posterior.sites(flat)
         log_noise = np.log(float(sites["noise_sd"]))
-        log_sd = self.priors.log_sd_at(sites)
+        log_sd = self.priors.log_sd(sites)
         # Far away numbers overflow, as they do in the program: no draw is accepted there.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            slopes = _evaluated(self.groups, log_sd, log_noise, np, _factorised)
+            slopes = _evaluated(self.groups, log_sd, log_noise, np, _inverse_and_log_det)
         return self.posterior.with_prior(flat, self.priors, *slopes)
 
 
@@ -168,7 +167,7 @@ def grouped(
     groups : list of ndarray of int
         The coefficients of each, every one in one of them.
     dtype : dtype
-        In which their matrices are factorised.
+        In which their matrices are inverted.
 
     Raises
     ------
@@ -215,21 +214,7 @@ def grouped(
     return ByGroups(posterior, padded, found)
 
 
-def collapsed_by_groups(priors: Hyperpriors, groups: Groups) -> None:
-    """Nearly :func:`bayes_intgen.models.base.collapsed`, as a NumPyro program.
-
-    Parameters
-    ----------
-    priors : Hyperpriors
-        Of the coefficients group by group, shape (G p,).
-    groups : Groups
-    """
-    log_sd, noise_sd = hyperparameters(priors)
-    numpyro.factor("outcome", log_marginal_by_groups(groups, log_sd, jnp.log(noise_sd)))
-
-
-@jax.custom_vjp
-def log_marginal_by_groups(groups: Groups, log_sd: jax.Array, log_noise: jax.Array) -> jax.Array:
+def log_marginal_by_groups(groups: Groups, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
     """Nearly :func:`bayes_intgen.gram.log_marginal`.
 
     Parameters
@@ -238,17 +223,22 @@ def log_marginal_by_groups(groups: Groups, log_sd: jax.Array, log_noise: jax.Arr
         Treated as constants by differentiation.
     log_sd : Array, shape (G p,)
         Log prior standard deviations, group by group.
-    log_noise : Array, shape ()
+    noise_sd : float
 
     Returns
     -------
     Array, shape ()
     """
+    return _log_marginal(groups, log_sd, jnp.log(noise_sd))
+
+
+@jax.custom_vjp
+def _log_marginal(groups: Groups, log_sd: jax.Array, log_noise: jax.Array) -> jax.Array:
     return jnp.asarray(_forward(groups, log_sd, log_noise)[0])
 
 
 def _forward(groups: Groups, log_sd: jax.Array, log_noise: jax.Array) -> tuple[Any, Any]:
-    value, *slopes = _evaluated(groups, log_sd, log_noise, jnp, _factorised_compiled)
+    value, *slopes = _evaluated(groups, log_sd, log_noise, jnp, inverse_and_log_det)
     return value, slopes
 
 
@@ -257,11 +247,11 @@ def _backward(slopes: Any, cotangent: jax.Array) -> tuple[None, jax.Array, jax.A
     return None, cotangent * towards_log_sd, cotangent * towards_log_noise
 
 
-log_marginal_by_groups.defvjp(_forward, _backward)
+_log_marginal.defvjp(_forward, _backward)
 
 
 def _evaluated(
-    groups: Any, log_sd: Any, log_noise: Any, xp: ModuleType, factorised: Callable[..., Any]
+    groups: Any, log_sd: Any, log_noise: Any, xp: ModuleType, inverted: Callable[..., Any]
 ) -> tuple[Any, Any, Any]:
     """The log density, and its derivatives by ``log_sd``, shape (G p,), and ``log_noise``.
 
@@ -271,9 +261,10 @@ def _evaluated(
     above = xp.exp(2 * (log_sd.reshape(mean.shape) - log_noise - groups.log_reference))
     ratio = xp.sqrt(above + groups.floor)
     scale = ratio.astype(dtype)
-    log_det, upper = factorised(groups.precision * scale[:, :, None] * scale[:, None, :])
+    one = xp.eye(mean.shape[1], dtype=dtype)
+    inverse, log_det = inverted(one + groups.precision * scale[:, :, None] * scale[:, None, :])
 
-    # With B = I + S G S = (W'W)^-1 and D = S^-2 - 1, the inverse of 1 + C D times x is S times
+    # With B = I + S G S and D = S^-2 - 1, the inverse of 1 + C D times x is S times
     #   S^-1 x - B^-1 (S^-1 - S) x = S x + B^-1 S G (1 - S^2) x.
     # Where priors have become narrow the first is a small difference of large numbers; where they
     # are as they were, and the data know all, what the second solves for is.
@@ -283,9 +274,8 @@ def _evaluated(
         known = xp.where(narrow, ratio * less * values, 0.0).astype(dtype)
         known = xp.einsum("gij,gj->gi", groups.precision, known)
         right = scale * known - xp.where(narrow, 0.0, less * values).astype(dtype)
-        half = xp.einsum("gij,gi->gj", upper, right)
         alone = xp.where(narrow, ratio, 1 / ratio) * values
-        return alone + xp.einsum("gij,gj->gi", upper, half).astype(mean.dtype)
+        return alone + xp.einsum("gij,gj->gi", inverse, right).astype(mean.dtype)
 
     # T m, by which each group pulls at itself and the others; K T m, what the others get.
     own = updated(mean)
@@ -297,29 +287,22 @@ def _evaluated(
     value = groups.constant - 0.5 * (squares + log_det + groups.rows * per_row)
 
     # By the logarithms of S first.
-    share = 1 - xp.sum(upper**2, axis=2).astype(mean.dtype)
+    share = 1 - xp.diagonal(inverse, axis1=1, axis2=2).astype(mean.dtype)
     towards = precision * own * (own - 2 * updated(pulled)) - share
     towards_log_sd = towards * above / ratio**2
     towards_noise = squares - groups.rows - xp.sum(towards_log_sd)
     return value, towards_log_sd.reshape(-1), towards_noise
 
 
-def _factorised(matrix: Array) -> tuple[float, Array]:
-    """Sum of log det B and inverse Cholesky factors W of B = I + matrix, group by group.
+def _inverse_and_log_det(matrices: Array) -> tuple[Array, float]:
+    """As :func:`bayes_intgen.sweep.inverse_and_log_det`, by a library and with nothing to compile.
 
     No numbers where rounding leaves no factor, as in compiled programs.
     """
     try:
-        factor = np.linalg.cholesky(matrix + np.eye(matrix.shape[-1], dtype=matrix.dtype))
+        factor = np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:
-        return np.nan, np.full_like(matrix, np.nan)
+        return np.full_like(matrices, np.nan), np.nan
+    root = np.linalg.inv(factor)
     diagonal = np.diagonal(factor, axis1=1, axis2=2).astype(float)
-    return 2 * float(np.sum(np.log(diagonal))), np.linalg.inv(factor).swapaxes(1, 2)
-
-
-def _factorised_compiled(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
-    one = jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
-    factor = jnp.linalg.cholesky(matrix + one, symmetrize_input=False)
-    diagonal = jnp.diagonal(factor, axis1=1, axis2=2).astype(float)
-    inverse = solve_triangular(factor, jnp.broadcast_to(one, factor.shape), trans=1, lower=True)
-    return 2 * jnp.sum(jnp.log(diagonal)), inverse
+    return root.swapaxes(1, 2) @ root, 2 * float(np.sum(np.log(diagonal)))

@@ -6,8 +6,10 @@ and not again for every data set.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from operator import getitem
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,11 @@ from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 from bayes_intgen.mechanisms import KernelName, log_spectral_sd, spectral_slope
+from bayes_intgen.targets import Layout, Potential
+
+# Log density of the data at log prior standard deviations of the coefficients, shape (P,), and the
+# noise's standard deviation; first what it is computed from.
+Evidence = Callable[[Any, jax.Array, jax.Array], jax.Array]
 
 
 class LogNormals(NamedTuple):
@@ -80,30 +87,27 @@ class Hyperpriors:
         }
         return {name: prior for name, prior in every.items() if np.size(prior.sigma)}
 
-    def log_sd(self, scale: Any, lengthscale: Any, xp: ModuleType = jnp) -> Any:
+    def log_sd(self, sites: Mapping[str, Any], xp: ModuleType = np) -> Any:
         """Log prior standard deviations of the coefficients, shape (P,).
 
         Parameters
         ----------
-        scale : array_like, shape (S,)
-        lengthscale : array_like, shape (L,)
+        sites : mapping from site to array
+            Scales, shape (S,), and lengthscales, shape (L,), where there are any.
         xp : module
             ``numpy`` or ``jax.numpy``.
         """
+        followed: Callable[..., Any] = getitem if xp is np else _followed
+        none = xp.zeros(0)
         # Position zero stands for the coefficients that follow no hyperparameter.
-        log_scale = xp.concatenate([xp.zeros(1), xp.log(xp.asarray(scale))])
-        lengths = xp.concatenate([xp.ones(1), xp.asarray(lengthscale)])[self.lengthscale_of]
-        log_sd = xp.asarray(self.fixed) + log_scale[self.scale_of]
+        log_scale = xp.concatenate([xp.zeros(1), xp.log(sites.get("scale", none))])
+        lengthscale = xp.concatenate([xp.ones(1), sites.get("lengthscale", none)])
+        lengths = followed(lengthscale, self.lengthscale_of)
+        log_sd = xp.asarray(self.fixed) + followed(log_scale, self.scale_of)
         for i, kernel in enumerate(self.kernels):
             spectral = log_spectral_sd(kernel, self.frequency, lengths, xp)
             log_sd = log_sd + xp.where(self._shaped_by(i), spectral, 0.0)
         return log_sd
-
-    def log_sd_at(self, sites: Mapping[str, Any]) -> Array:
-        """As :meth:`log_sd` in NumPy, for sampled sites by name."""
-        none = np.zeros(0)
-        log_sd = self.log_sd(sites.get("scale", none), sites.get("lengthscale", none), np)
-        return np.asarray(log_sd)
 
     def towards_sites(self, sites: Mapping[str, Any], towards_log_sd: Array) -> dict[str, Array]:
         """Derivatives by the logarithms of scales and lengthscales, by the chain rule.
@@ -143,6 +147,31 @@ class Hyperpriors:
         return replace(self, **changed)
 
 
+@jax.custom_vjp
+def _followed(values: jax.Array, owner: jax.Array) -> jax.Array:
+    """The values of which coefficients follow one each.
+
+    Differentiated as a product of matrices: adding up one by one is slower where it is compiled.
+    """
+    return values[owner]
+
+
+def _followed_forward(
+    values: jax.Array, owner: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return values[owner], (owner, jnp.arange(len(values)))
+
+
+def _followed_backward(
+    saved: tuple[jax.Array, jax.Array], cotangent: jax.Array
+) -> tuple[jax.Array, None]:
+    owner, every = saved
+    return cotangent @ (owner[:, None] == every).astype(cotangent.dtype), None
+
+
+_followed.defvjp(_followed_forward, _followed_backward)
+
+
 def _gathered(values: Array, owner: NDArray[Any], count: int) -> Array:
     """Sums of coefficients' values by the hyperparameter that each follows."""
     return np.asarray(np.bincount(owner, values, count + 1)[1:])
@@ -155,3 +184,51 @@ jax.tree_util.register_dataclass(
     data_fields=["scale", "lengthscale", "noise_sd", *_PER_COEFFICIENT],
     meta_fields=["kernels"],
 )
+
+
+class FlatPrior(NamedTuple):
+    """The prior of all hyperparameters' logarithms, laid flat: independent and normal.
+
+    Attributes
+    ----------
+    mean, sd : (D,)
+    constant : ()
+        What makes it a density.
+    """
+
+    mean: Array
+    sd: Array
+    constant: Array
+
+    @classmethod
+    def of(cls, priors: Hyperpriors, layout: Layout) -> Self:
+        """Of hyperparameters that are laid flat so."""
+        mean, sd = layout.flat(priors.start), layout.flat(priors.prior_sd)
+        return cls(mean, sd, np.asarray(-np.sum(np.log(sd) + 0.5 * np.log(2 * np.pi))))
+
+    def log_density(self, flat: Any) -> Any:
+        """At a vector of NumPy or JAX, shape (D,)."""
+        return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum()
+
+
+@lru_cache(maxsize=64)
+def potential_of(evidence: Evidence, layout: Layout) -> Potential:
+    """Minus the log density of the hyperparameters' logarithms, of (prior, priors, found).
+
+    Those are a :class:`FlatPrior`, the :class:`Hyperpriors` and the first argument of
+    ``evidence``. The density is that of :func:`bayes_intgen.models.base.collapsed`, with nothing to
+    transform: there is less to compile. One function for each evidence and layout, by which what is
+    compiled is found again.
+    """
+
+    def of_data(data: tuple[FlatPrior, Hyperpriors, Any]) -> Callable[[jax.Array], jax.Array]:
+        prior, priors, found = data
+
+        def potential(flat: jax.Array) -> jax.Array:
+            sites = layout.sites(jnp.exp(flat))
+            log_evidence = evidence(found, priors.log_sd(sites, jnp), sites["noise_sd"])
+            return jnp.asarray(-prior.log_density(flat) - log_evidence)
+
+        return potential
+
+    return of_data

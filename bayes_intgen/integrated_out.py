@@ -18,8 +18,6 @@ from bayes_intgen.pilot import Pilot
 from bayes_intgen.sampling import Draws, NotTheModeError
 from bayes_intgen.streamed import Rows
 from bayes_intgen.streams import generator
-from bayes_intgen.targets import Target
-from bayes_intgen.walk import Density, Energy
 
 # Log Bayes factor below which the data speak against a term. Zero is what a term has of which
 # the data say nothing: its scale must go on following its prior.
@@ -82,13 +80,13 @@ def _hyperparameters(
     close = by_groups(posterior, mode, scattered(mode, covariance, PROBES, settings, "probes"))
     try:
         return run_chains(
-            _density(posterior.target, posterior.energy),
+            posterior.density,
             mode,
             covariance,
             settings,
             checkpoint,
             np.exp,
-            walked=None if close is None else _density(close.target, close.energy),
+            walked=None if close is None else close.density,
             least_energy=posterior.value(mode) if restarts < MOST_RESTARTS else -np.inf,
             label=f"again{restarts}-" if restarts else "",
         )
@@ -142,7 +140,3 @@ def _weak_terms(
             if evidence.log_bayes_factor < AGAINST:
                 weak[term.name] = evidence.scale
     return weak
-
-
-def _density(target: Target, energy: Energy) -> Density:
-    return Density(target.potential, target.arguments, energy)

@@ -96,7 +96,7 @@ def _prior_sd(posterior: Collapsed, flat: Array) -> tuple[Array, float]:
     """Prior sds of the coefficients, shape (P,), in units of the noise's, and that."""
     sites = posterior.sites(flat)
     noise_sd = float(sites["noise_sd"])
-    return np.asarray(np.exp(posterior.priors.log_sd_at(sites)) / noise_sd), noise_sd
+    return np.asarray(np.exp(posterior.priors.log_sd(sites)) / noise_sd), noise_sd
 
 
 def _whole(sums: Sums, noise_sd: float) -> tuple[Array, Array, float]:

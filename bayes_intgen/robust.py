@@ -69,7 +69,7 @@ def robust_fit(
     relative_sd, outcome : ndarray, shape (N,)
         The standard deviation of each row's noise, relative to ``noise_sd``, and the outcomes.
     """
-    log_sd, known = posterior.priors.log_sd_at(sites), posterior.sums.known
+    log_sd, known = posterior.priors.log_sd(sites), posterior.sums.known
     log_noise = np.array([np.log(float(sites["noise_sd"])), np.log(10.0)])
     weights, prior = np.ones(len(outcome)), degrees_of_freedom()
     for _ in range(MOST_ROUNDS):

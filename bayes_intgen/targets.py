@@ -1,4 +1,4 @@
-"""A NumPyro program as a density over a flat vector, as NUTS sees it.
+"""Densities over flat vectors, as NUTS sees them, and a NumPyro program as one.
 
 What is compiled belongs to the program and to the shapes of its arguments, not to a data
 set: a second fit of a program that takes all it needs as arguments compiles nothing.
@@ -6,7 +6,7 @@ set: a second fit of a program that takes all it needs as arguments compiles not
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,26 @@ from bayes_intgen.bases import Array
 # A potential is a function of the data that gives a function of the flat unconstrained
 # sites, so that the data are arguments of the compiled program and not constants within it.
 Potential = Callable[[Any], Callable[[jax.Array], jax.Array]]
+Energy = Callable[[Array], tuple[float, Array]]
 Program = Callable[..., None]
+
+
+class Density(NamedTuple):
+    """A density over flat vectors of unconstrained sites.
+
+    Attributes
+    ----------
+    potential : Potential
+        Minus its logarithm, for NUTS to differentiate.
+    data : pytree of arrays
+        Argument of ``potential``.
+    energy : callable
+        The same with its gradient, by whatever means: for starting points alone.
+    """
+
+    potential: Potential
+    data: Any
+    energy: Energy
 
 
 class Layout:

@@ -22,33 +22,24 @@ from scipy.linalg import solve_triangular
 from bayes_intgen.bases import Array
 from bayes_intgen.checkpoint import Collected
 from bayes_intgen.streams import generator
-from bayes_intgen.targets import Potential
-
-Energy = Callable[[Array], tuple[float, Array]]
+from bayes_intgen.targets import Density, Potential
 
 MAX_TREE_DEPTH = 10
 # From which the step size adapts.
 FIRST_STEP = 0.5
 
+# Numbers that are reported of every iteration, in their order, and what they are.
+REPORTED = {
+    "diverging": bool,
+    "energy": float,
+    "lp": float,
+    "n_steps": int,
+    "acceptance_rate": float,
+    "step_size": float,
+    "accepted": bool,
+}
+
 _, _adapted = dual_averaging()
-
-
-class Density(NamedTuple):
-    """A density over flat vectors of unconstrained sites.
-
-    Attributes
-    ----------
-    potential : Potential
-        Minus its logarithm, for NUTS to differentiate.
-    data : pytree of arrays
-        Argument of ``potential``.
-    energy : callable
-        The same with its gradient, by whatever means: for starting points alone.
-    """
-
-    potential: Potential
-    data: Any
-    energy: Energy
 
 
 class Chances(NamedTuple):
@@ -179,8 +170,10 @@ class Walk:
         With a given step size, or one that adapts if that is None.
         """
         chain, reported = self._kernel(self._arguments(chain, chances, step))
-        collected = {name: np.asarray(values) for name, values in reported.items()}
-        return chain, {"flat": collected.pop("z") @ self.root.T, **collected}
+        z, numbers = np.split(np.asarray(reported), [len(self.root)], axis=1)
+        collected = zip(REPORTED.items(), numbers.T, strict=True)
+        statistics = {name: values.astype(dtype) for (name, dtype), values in collected}
+        return chain, {"flat": z @ self.root.T, **statistics}
 
     def _arguments(self, chain: Chain, chances: Chances, step: float | None) -> tuple[Any, ...]:
         data = self.density.data, self.exact and self.exact.data
@@ -201,8 +194,8 @@ class _Kernel:
         if key not in self._compiled:
             self._compiled[key] = self._advance.lower(*arguments).compile()
 
-    def __call__(self, arguments: tuple[Any, ...]) -> tuple[Chain, dict[str, jax.Array]]:
-        found: tuple[Chain, dict[str, jax.Array]] = self._compiled[self._key(arguments)](*arguments)
+    def __call__(self, arguments: tuple[Any, ...]) -> tuple[Chain, jax.Array]:
+        found: tuple[Chain, jax.Array] = self._compiled[self._key(arguments)](*arguments)
         return found
 
     @staticmethod
@@ -221,13 +214,13 @@ def _program(potential: Potential, exact: Potential | None) -> Callable[..., Any
 
     def advance(
         chain: Chain, data: Any, root: jax.Array, pace: jax.Array, chances: Chances
-    ) -> tuple[Chain, dict[str, jax.Array]]:
+    ) -> tuple[Chain, jax.Array]:
         given, target_accept = pace
         _, leapfrog = velocity_verlet(
             lambda z: potential(data[0])(root @ z), euclidean_kinetic_energy
         )
 
-        def one(chain: Chain, chance: Chances) -> tuple[Chain, dict[str, jax.Array]]:
+        def one(chain: Chain, chance: Chances) -> tuple[Chain, jax.Array]:
             here, adaptation = chain
             step = jnp.where(jnp.isnan(given), jnp.exp(adaptation[0]), given)
             tree = build_tree(
@@ -252,17 +245,19 @@ def _program(potential: Potential, exact: Potential | None) -> Callable[..., Any
             )
             accepted = jnp.log(chance.accepting) < here.excess - there.excess
             now: Point = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), there, here)
-            reported = {
-                "z": now.z,
-                "diverging": tree.diverging,
-                "energy": now.energy + now.excess,
-                "lp": -(now.potential + now.excess),
-                "n_steps": tree.num_proposals,
-                "acceptance_rate": acceptance_rate,
-                "step_size": step,
-                "accepted": accepted,
-            }
-            return Chain(now, _adapted(target_accept - acceptance_rate, adaptation)), reported
+            reported = (
+                tree.diverging,
+                now.energy + now.excess,
+                -(now.potential + now.excess),
+                tree.num_proposals,
+                acceptance_rate,
+                step,
+                accepted,
+            )
+            # As one array: each that is stacked over iterations is compiled by itself.
+            numbers = jnp.stack([jnp.asarray(number, here.z.dtype) for number in reported])
+            adapted = _adapted(target_accept - acceptance_rate, adaptation)
+            return Chain(now, adapted), jnp.concatenate([now.z, numbers])
 
         return jax.lax.scan(one, chain, chances)
 

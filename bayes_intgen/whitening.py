@@ -94,10 +94,9 @@ class Whitening(NamedTuple):
         sites : mapping
             Logarithms of the hyperparameters, and white numbers where the weights would be.
         """
-        none = jnp.zeros(0)
-        scale, lengthscale = (jnp.exp(sites.get(name, none)) for name in ("scale", "lengthscale"))
         shape = np.shape(self.log_reference)
-        log_sd = self.priors.log_sd(scale, lengthscale).reshape(shape)
+        priors = {name: jnp.exp(sites[name]) for name in self.priors.sites}
+        log_sd = self.priors.log_sd(priors, jnp).reshape(shape)
         wider = jnp.exp(log_sd - sites["noise_sd"] - self.log_reference)
         one = jnp.eye(shape[1])
         factor = jnp.linalg.cholesky(one + self.precision * wider[:, :, None] * wider[:, None, :])

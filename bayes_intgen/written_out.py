@@ -18,8 +18,7 @@ from bayes_intgen.reference import Reference
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.robust import robust_fit
 from bayes_intgen.streamed import Rows
-from bayes_intgen.targets import Layout, Target, energy_of
-from bayes_intgen.walk import Density
+from bayes_intgen.targets import Density, Layout, Target, energy_of
 from bayes_intgen.whitening import Whitening, coloured, whitened
 
 

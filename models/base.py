@@ -158,9 +158,7 @@ def hyperparameters(priors: Hyperpriors) -> tuple[jax.Array, jax.Array]:
         )
         for name, prior in priors.sites.items()
     }
-    none = jnp.zeros(0)
-    log_sd = priors.log_sd(sampled.get("scale", none), sampled.get("lengthscale", none))
-    return log_sd, sampled["noise_sd"]
+    return priors.log_sd(sampled, jnp), sampled["noise_sd"]
 
 
 def collapsed(priors: Hyperpriors, sums: Sums) -> None:
@@ -174,7 +172,7 @@ def collapsed(priors: Hyperpriors, sums: Sums) -> None:
         Over the rows' ``(matrix, outcome less terms.centre, 1 / relative_sd**2)``.
     """
     log_sd, noise_sd = hyperparameters(priors)
-    numpyro.factor("outcome", log_marginal(sums, priors.mean, log_sd, noise_sd))
+    numpyro.factor("outcome", log_marginal(sums.about(priors.mean), log_sd, noise_sd))
 
 
 def as_mechanism(prior: Prior) -> GP | Spline | Polynomial | Linear:

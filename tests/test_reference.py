@@ -48,7 +48,7 @@ def second_order(reference: Reference, groups: list, at: np.ndarray) -> tuple[fl
     between = np.where(own, 0, reference.covariance)
     sites = reference.posterior.sites(at)
     noise = float(sites["noise_sd"])
-    prior_sd = np.exp(reference.posterior.priors.log_sd_at(sites)) / noise
+    prior_sd = np.exp(reference.posterior.priors.log_sd(sites)) / noise
     grown = np.diag(reference.sd**2 / (prior_sd**2 + reference.floor) - 1)
     pull = grown @ np.linalg.inv(np.eye(len(grown)) + within @ grown)
     mean = pull @ reference.mean / noise

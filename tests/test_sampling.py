@@ -15,7 +15,7 @@ from bayes_intgen.sampling import (
     _more,
     nuts,
 )
-from bayes_intgen.walk import Density
+from bayes_intgen.targets import Density
 
 CHAINS, DRAWS = 4, 400
 
