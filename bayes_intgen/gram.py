@@ -304,14 +304,14 @@ def log_marginal(sums: Sums, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Arra
         log N(y; X m, X diag(s^2) X' + noise_sd^2 W^-1), and on top of it the log density of the
         outcomes of known rows given y.
     """
-    xy, log_noise = jnp.asarray(sums.xy), jnp.log(noise_sd)
+    xy, yy, log_noise = jnp.asarray(sums.xy), jnp.asarray(sums.yy), jnp.log(noise_sd)
     if sums.known is not None:
         xy = jnp.concatenate([xy[:, None], jnp.asarray(sums.known.matrix).T], axis=1)
     # In units of the noise: beta / noise_sd has prior sd s / noise_sd.
     quadratic, log_det = _fit_terms(jnp.asarray(sums.xx), xy, log_sd - log_noise)
     of_y = quadratic if sums.known is None else quadratic[0, 0]
     log_density = -0.5 * (
-        (sums.yy - of_y) * jnp.exp(-2 * log_noise)
+        (yy - of_y) * jnp.exp(-2 * log_noise)
         + log_det
         + sums.rows * (2 * log_noise + jnp.log(2 * jnp.pi))
         - sums.log_weight

@@ -5,9 +5,15 @@ does: of matrices as small as those of groups of coefficients, a library's facto
 longer than they take.
 """
 
+from collections.abc import Callable
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+# An array that is computed as one of its own, and not anew wherever it is used.
+_kept = cast(Callable[[jax.Array], jax.Array], lax.optimization_barrier)
 
 
 def inverse_and_log_det(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -33,11 +39,11 @@ def inverse_and_log_det(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
 
     def swept_by(k: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         matrix, log_det = state
-        # As an array of its own: read in the loop over the matrix, it would not be read in order.
-        row = lax.optimization_barrier(lax.dynamic_index_in_dim(matrix, k, 1, keepdims=False))
+        # Read in the loop over the matrix, it would not be read in order.
+        row = _kept(lax.dynamic_index_in_dim(matrix, k, 1, keepdims=False))
         pivot = lax.dynamic_index_in_dim(row, k, 1)
         share = row / pivot
-        matrix = lax.optimization_barrier(matrix - share[:, :, None] * row[:, None, :])
+        matrix = _kept(matrix - share[:, :, None] * row[:, None, :])
         matrix = lax.dynamic_update_index_in_dim(matrix, share, k, 1)
         matrix = lax.dynamic_update_index_in_dim(matrix, share, k, 2)
         matrix = lax.dynamic_update_slice(matrix, -1 / pivot[:, None], (0, k, k, 0))

@@ -4,9 +4,11 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.models.base import collapsed as program
 from bayes_intgen.noise import ConstantSpread
 from bayes_intgen.passes import sums_over
 from bayes_intgen.simulators import Polynomial
+from bayes_intgen.targets import Target, energy_of
 
 
 def collapsed(data: bi.RegimeData, **model: object) -> Collapsed:
@@ -24,7 +26,7 @@ MODELS = [
 
 @pytest.mark.parametrize("model", MODELS, ids=["gp", "spline", "matern"])
 @pytest.mark.parametrize("lifted", [False, True])
-def test_the_energy_in_closed_form_is_that_of_the_program(data, model, lifted) -> None:
+def test_what_is_walked_and_its_closed_form_are_the_program(data, model, lifted) -> None:
     if lifted:
         data = data.add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.05)
     posterior = collapsed(data, **model)
@@ -32,10 +34,15 @@ def test_the_energy_in_closed_form_is_that_of_the_program(data, model, lifted) -
     at = posterior.start + rng.normal(size=len(posterior.start)) * 0.7
     value, gradient = posterior.energy(at)
     with jax.enable_x64(True):
-        # The program's arrays are padded: that changes nothing.
-        expected, slopes = posterior.target.energy(at)
+        arguments = posterior.priors, posterior.sums
+        expected, slopes = Target(program, arguments, posterior.layout).energy(at)
+        density = posterior.density
+        value_walked, slopes_walked = energy_of(density.potential, density.data, at)
     assert value == pytest.approx(expected, rel=1e-11)
     np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-8)
+    # What is walked has padded arrays: that changes nothing.
+    assert value_walked == pytest.approx(expected, rel=1e-11)
+    np.testing.assert_allclose(slopes_walked, slopes, rtol=1e-8, atol=1e-8)
     # Negative control: the other point's.
     assert value != pytest.approx(posterior.energy(posterior.start)[0], rel=1e-6)
 

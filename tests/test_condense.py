@@ -42,8 +42,8 @@ def condensed() -> tuple[Sums, Condensed]:
 
 def test_the_marginal_stays_the_same() -> None:
     sums, less = condensed()
-    whole = log_marginal(sums, MEAN, jnp.log(SD), NOISE)
-    part = log_marginal(less.sums, MEAN[less.kept], jnp.log(SD[less.kept]), NOISE)
+    whole = log_marginal(sums.about(MEAN), jnp.log(SD), NOISE)
+    part = log_marginal(less.sums.about(MEAN[less.kept]), jnp.log(SD[less.kept]), NOISE)
     assert float(part) == pytest.approx(float(whole), rel=1e-11)
 
 
@@ -55,8 +55,8 @@ def test_known_rows_stay_beside_condensed_sums() -> None:
     # The arrays of a tuple may change.
     matrix[:, DROPPED] = 0
     less = Condensed.of(sums, DROPPED, SD[DROPPED] / NOISE)
-    whole = log_marginal(sums, MEAN, jnp.log(SD), NOISE)
-    part = log_marginal(less.sums, MEAN[less.kept], jnp.log(SD[less.kept]), NOISE)
+    whole = log_marginal(sums.about(MEAN), jnp.log(SD), NOISE)
+    part = log_marginal(less.sums.about(MEAN[less.kept]), jnp.log(SD[less.kept]), NOISE)
     assert float(part) == pytest.approx(float(whole), rel=1e-11)
     for of_whole, of_part in zip(
         moments(sums, MEAN, SD),

@@ -45,7 +45,7 @@ def test_moments_are_those_of_bayesian_regression(known) -> None:
 @both
 def test_evidence_and_gradient_are_those_that_are_differentiated(known) -> None:
     def density(log_sd: jax.Array, log_noise: jax.Array) -> jax.Array:
-        return log_marginal(sums(known), MEAN, log_sd, jnp.exp(log_noise))
+        return log_marginal(sums(known).about(MEAN), log_sd, jnp.exp(log_noise))
 
     with jax.enable_x64(True):
         value, slopes = jax.value_and_grad(density, argnums=(0, 1))(

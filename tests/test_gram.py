@@ -59,14 +59,14 @@ def test_of_candidates_only_their_own_products_are_there_in_a_few_digits() -> No
 
 
 def test_the_marginal_is_the_dense_normal_density() -> None:
-    value = float(log_marginal(sums(), MEAN, jnp.asarray(LOG_SD), NOISE))
+    value = float(log_marginal(sums().about(MEAN), jnp.asarray(LOG_SD), NOISE))
     assert value == pytest.approx(dense(LOG_SD, NOISE), rel=1e-11)
     # Negative control: the prior mean matters.
-    assert abs(float(log_marginal(sums(), 0 * MEAN, jnp.asarray(LOG_SD), NOISE)) - value) > 0.1
+    assert abs(float(log_marginal(sums(), jnp.asarray(LOG_SD), NOISE)) - value) > 0.1
 
 
 def test_its_gradient_is_that_of_the_dense_density() -> None:
-    gradient = jax.grad(lambda s, n: log_marginal(sums(), MEAN, s, n), argnums=(0, 1))
+    gradient = jax.grad(lambda s, n: log_marginal(sums().about(MEAN), s, n), argnums=(0, 1))
     towards_log_sd, towards_noise = gradient(jnp.asarray(LOG_SD), NOISE)
     step = 1e-5
     for p in range(P):
@@ -90,7 +90,7 @@ def test_factors_by_blocks_are_those_of_the_library(size) -> None:
 def test_the_marginal_of_many_coefficients_is_the_dense_normal_density() -> None:
     size = 130
     x, log_sd = RNG.normal(size=(N, size)), RNG.normal(size=size)
-    value = float(log_marginal(Sums.over([(x, Y, W)]), np.zeros(size), jnp.asarray(log_sd), NOISE))
+    value = float(log_marginal(Sums.over([(x, Y, W)]), jnp.asarray(log_sd), NOISE))
     covariance = (x * np.exp(2 * log_sd)) @ x.T + np.diag(NOISE**2 / W)
     expected = multivariate_normal.logpdf(Y, np.zeros(N), covariance)
     assert value == pytest.approx(float(expected), rel=1e-9)
@@ -99,12 +99,12 @@ def test_the_marginal_of_many_coefficients_is_the_dense_normal_density() -> None
 def test_a_vanishing_scale_removes_its_column() -> None:
     vanished = LOG_SD.copy()
     vanished[2] = -700
-    value, gradient = jax.value_and_grad(lambda s: log_marginal(sums(), 0 * MEAN, s, NOISE))(
+    value, gradient = jax.value_and_grad(lambda s: log_marginal(sums(), s, NOISE))(
         jnp.asarray(vanished)
     )
     keep = np.arange(P) != 2
     without = Sums.over([(X[:, keep], Y, W)])
-    expected = log_marginal(without, np.zeros(P - 1), jnp.asarray(LOG_SD[keep]), NOISE)
+    expected = log_marginal(without, jnp.asarray(LOG_SD[keep]), NOISE)
     assert float(value) == pytest.approx(float(expected), rel=1e-12)
     assert np.isfinite(np.asarray(gradient)).all()
 
@@ -128,18 +128,18 @@ def dense_with_known(log_sd: np.ndarray, noise: float) -> float:
 
 def test_known_rows_do_not_scale_with_the_noise() -> None:
     for noise in (0.07, NOISE, 7.0):
-        value = float(log_marginal(with_known(), MEAN, jnp.asarray(LOG_SD), noise))
+        value = float(log_marginal(with_known().about(MEAN), jnp.asarray(LOG_SD), noise))
         assert value == pytest.approx(dense_with_known(LOG_SD, noise), rel=1e-9)
     # Negative control: the same rows at the rows' noise.
     mixed = Sums.over([(X, Y, W), (KNOWN_X, KNOWN_Y, NOISE**2 / KNOWN_SD**2)])
-    at_noise = float(log_marginal(mixed, MEAN, jnp.asarray(LOG_SD), NOISE))
+    at_noise = float(log_marginal(mixed.about(MEAN), jnp.asarray(LOG_SD), NOISE))
     assert at_noise == pytest.approx(dense_with_known(LOG_SD, NOISE), rel=1e-9)
-    at_other = float(log_marginal(mixed, MEAN, jnp.asarray(LOG_SD), 7.0))
+    at_other = float(log_marginal(mixed.about(MEAN), jnp.asarray(LOG_SD), 7.0))
     assert abs(at_other - dense_with_known(LOG_SD, 7.0)) > 1
 
 
 def test_the_gradient_with_known_rows_is_that_of_the_dense_density() -> None:
-    gradient = jax.grad(lambda s, n: log_marginal(with_known(), MEAN, s, n), argnums=(0, 1))
+    gradient = jax.grad(lambda s, n: log_marginal(with_known().about(MEAN), s, n), argnums=(0, 1))
     towards_log_sd, towards_noise = gradient(jnp.asarray(LOG_SD), NOISE)
     step = 1e-5
     for p in range(P):
@@ -153,7 +153,7 @@ def test_the_gradient_with_known_rows_is_that_of_the_dense_density() -> None:
 
 def test_known_rows_follow_columns() -> None:
     wide = with_known().padded(P + 3)
-    padded = float(log_marginal(wide, np.pad(MEAN, (0, 3)), jnp.pad(LOG_SD, (0, 3)), NOISE))
+    padded = float(log_marginal(wide.about(np.pad(MEAN, (0, 3))), jnp.pad(LOG_SD, (0, 3)), NOISE))
     assert padded == pytest.approx(dense_with_known(LOG_SD, NOISE), rel=1e-9)
     back = wide.of_columns(np.arange(P))
     np.testing.assert_array_equal(back.known.matrix, with_known().known.matrix)

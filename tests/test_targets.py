@@ -116,7 +116,7 @@ with jax.default_device(other):
     assert jax.numpy.zeros(1).devices() == {other}
     terms = model.decompose(data)
     posterior = Collapsed.of(model, terms, sums_over(data, terms, ConstantSpread(), False))
-    for leaf in jax.tree.leaves(posterior.target.arguments):
+    for leaf in jax.tree.leaves(posterior.density.data):
         assert leaf.devices() == {first}, leaf
     np.testing.assert_array_equal(drawn(), expected)
 """

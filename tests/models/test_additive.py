@@ -57,7 +57,7 @@ def test_integrating_the_written_out_density_gives_the_collapsed_one(prior, lift
         }
         priors = model.hyperpriors(terms)
         by_sums, _ = log_density(collapsed, (priors, sums), {}, theta)
-        log_sd = priors.log_sd(theta["scale"], theta["lengthscale"])
+        log_sd = priors.log_sd(theta, jnp)
         sd = np.exp(np.asarray(log_sd))
         weights = rng.normal(size=terms.size)
         full, _ = log_density(
