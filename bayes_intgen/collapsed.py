@@ -11,10 +11,10 @@ from scipy.optimize import OptimizeResult, minimize
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
-from bayes_intgen.conditional import Conditional, drawn
+from bayes_intgen.conditional import Conditional
 from bayes_intgen.decomposition import Decomposition
-from bayes_intgen.gram import Sums, log_marginal
-from bayes_intgen.hyperpriors import Evidence, FlatPrior, Hyperpriors, potential_of
+from bayes_intgen.gram import Sums, log_marginal, log_marginal_and_draw
+from bayes_intgen.hyperpriors import Evidence, FlatPrior, Hyperpriors, given_of, potential_of
 from bayes_intgen.models import Model
 from bayes_intgen.targets import Density, Energy, Layout, processor
 
@@ -64,7 +64,8 @@ class Collapsed:
         """
         size = -(-self.size // 8) * 8
         sums = self.sums.about(self.priors.mean).padded(size)
-        return self.density_of(log_marginal, self.priors.padded(size), sums, self.energy)
+        density = self.density_of(log_marginal, self.priors.padded(size), sums, self.energy)
+        return density._replace(given=given_of(log_marginal_and_draw, self.layout), given_size=size)
 
     def density_of(
         self, evidence: Evidence, priors: Hyperpriors, found: Any, energy: Energy
@@ -228,18 +229,6 @@ class Collapsed:
         values, vectors = np.linalg.eigh(hessian)
         root = self.prior_sd[:, None] * vectors / np.sqrt(np.clip(values, 0.5, None))
         return np.asarray(root @ root.T)
-
-    def draw(self, sites: Mapping[str, Array], rng: np.random.Generator) -> Array:
-        """A draw of the coefficients for each of the hyperparameters, shape (draw, P)."""
-        count = len(sites["noise_sd"])
-        log_sd = np.stack(
-            [
-                self.priors.log_sd({name: values[i] for name, values in sites.items()})
-                for i in range(count)
-            ]
-        )
-        normal = rng.standard_normal((count, self.size))
-        return drawn(self.sums, self.priors.mean, log_sd, sites["noise_sd"], normal)
 
 
 def _labels(terms: Decomposition) -> dict[str, tuple[str, ...]]:

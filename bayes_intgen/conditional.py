@@ -112,33 +112,6 @@ class Conditional:
         return towards_log_sd, float(expected_ratio - np.asarray(self.sums.rows))
 
 
-def drawn(
-    sums: Sums, prior_mean: ArrayLike, log_sd: Array, noise_sd: Array, normal: Array
-) -> Array:
-    """A draw of the coefficients at each of n points of the hyperparameters, shape (n, P).
-
-    Parameters
-    ----------
-    sums : Sums
-    prior_mean : array_like, shape (P,)
-    log_sd : ndarray, shape (n, P)
-        Log prior standard deviations.
-    noise_sd : ndarray, shape (n,)
-    normal : ndarray, shape (n, P)
-        Standard normal numbers.
-    """
-    mean, precision = np.asarray(prior_mean), 1 / noise_sd**2
-    of_rows, of_known = _pulls(sums, mean)
-    out = np.empty_like(normal)
-    # As few calls as will do: threads that draw side by side wait for each other in between.
-    for i, sd in enumerate(np.exp(log_sd)):
-        factor = _upper_factor(_scaled(sums, sd, precision[i]))
-        half, _ = dtrtrs(factor, sd * (of_rows * precision[i] + of_known), trans=1)
-        step, _ = dtrtrs(factor, half + normal[i])
-        out[i] = mean + sd * step
-    return out
-
-
 def _pulls(sums: Sums, mean: Array) -> tuple[Array, Array | float]:
     """What rows of unit noise, and known rows, say of coefficients about a mean: b, (P,) each."""
     of_rows = np.asarray(sums.xy) - np.asarray(sums.xx) @ mean

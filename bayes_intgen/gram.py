@@ -325,6 +325,43 @@ def log_marginal(sums: Sums, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Arra
     return log_density + _log_normal(residual, covariance) - jacobian
 
 
+def log_marginal_and_draw(
+    sums: Sums, log_sd: jax.Array, noise_sd: jax.Array, normal: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """:func:`log_marginal`, and with the same factor a draw of the coefficients given the outcome.
+
+    Parameters
+    ----------
+    sums, log_sd, noise_sd
+        As there.
+    normal : Array, shape (P,)
+        Standard normal numbers.
+
+    Returns
+    -------
+    log_density : Array, shape ()
+    draw : Array, shape (P,)
+        About the prior mean.
+    """
+    ratio = jnp.exp(log_sd - jnp.log(noise_sd))
+    matrix = _scaled(jnp.asarray(sums.xx), ratio)
+    information = ratio * sums.xy / noise_sd
+    squares = jnp.asarray(sums.yy) / noise_sd**2
+    log_scale = jnp.asarray(sums.rows) * jnp.log(2 * jnp.pi * noise_sd**2)
+    if sums.known is not None:
+        outcome = jnp.asarray(sums.known.outcome)
+        known = jnp.asarray(sums.known.matrix) * jnp.exp(log_sd)
+        matrix, information = matrix + known.T @ known, information + known.T @ outcome
+        squares += jnp.sum(outcome**2)
+        log_scale += jnp.sum(jnp.log(2 * jnp.pi) + 2 * jnp.asarray(sums.known.log_sd))
+    factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
+    half = solve_triangular(factor, information, lower=True)
+    step = solve_triangular(factor, half + normal, lower=True, trans="T")
+    log_det = 2 * jnp.sum(jnp.log(jnp.diag(factor)))
+    squares -= jnp.sum(half**2)
+    return -0.5 * (squares + log_det + log_scale - sums.log_weight), jnp.exp(log_sd) * step
+
+
 def _log_normal(residual: jax.Array, covariance: jax.Array) -> jax.Array:
     """Log density of a normal vector of mean zero."""
     factor = jnp.linalg.cholesky(covariance)

@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 from bayes_intgen.mechanisms import KernelName, log_spectral_sd, spectral_slope
-from bayes_intgen.targets import Layout, Potential
+from bayes_intgen.targets import Given, Layout, Potential
 
 # Log density of the data at log prior standard deviations of the coefficients, shape (P,), and the
 # noise's standard deviation; first what it is computed from.
 Evidence = Callable[[Any, jax.Array, jax.Array], jax.Array]
+# That, and with it a draw of the coefficients about their prior means, of standard normal numbers.
+EvidenceAndDraw = Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 class LogNormals(NamedTuple):
@@ -211,6 +213,9 @@ class FlatPrior(NamedTuple):
         return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum()
 
 
+HyperData = tuple[FlatPrior, Hyperpriors, Any]
+
+
 @lru_cache(maxsize=64)
 def potential_of(evidence: Evidence, layout: Layout) -> Potential:
     """Minus the log density of the hyperparameters' logarithms, of (prior, priors, found).
@@ -221,7 +226,7 @@ def potential_of(evidence: Evidence, layout: Layout) -> Potential:
     compiled is found again.
     """
 
-    def of_data(data: tuple[FlatPrior, Hyperpriors, Any]) -> Callable[[jax.Array], jax.Array]:
+    def of_data(data: HyperData) -> Callable[[jax.Array], jax.Array]:
         prior, priors, found = data
 
         def potential(flat: jax.Array) -> jax.Array:
@@ -230,5 +235,23 @@ def potential_of(evidence: Evidence, layout: Layout) -> Potential:
             return jnp.asarray(-prior.log_density(flat) - log_evidence)
 
         return potential
+
+    return of_data
+
+
+@lru_cache(maxsize=64)
+def given_of(evidence_and_draw: EvidenceAndDraw, layout: Layout) -> Given:
+    """As :func:`potential_of`, with a draw of the coefficients."""
+
+    def of_data(data: HyperData) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+        prior, priors, found = data
+
+        def given(flat: jax.Array, normal: jax.Array) -> tuple[jax.Array, jax.Array]:
+            sites = layout.sites(jnp.exp(flat))
+            log_sd = priors.log_sd(sites, jnp)
+            log_evidence, draw = evidence_and_draw(found, log_sd, sites["noise_sd"], normal)
+            return -prior.log_density(flat) - log_evidence, jnp.asarray(priors.mean) + draw
+
+        return given
 
     return of_data

@@ -1,7 +1,6 @@
 """Sampling with the coefficients integrated out: NUTS over the hyperparameters alone."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -37,7 +36,7 @@ def sample_integrated_out(
     settings: Settings,
     checkpoint: Checkpoint | None,
 ) -> Sampled:
-    """The hyperparameters by NUTS, then the coefficients exactly."""
+    """The hyperparameters by NUTS, and with each the coefficients exactly."""
     fixed: dict[str, float] = {}
     if settings.simplify:
         likelihoods = _likelihoods(terms, pilot)
@@ -56,14 +55,8 @@ def sample_integrated_out(
     search = posterior.highest_mode if len(data) > MANY_ROWS else posterior.mode
     sampled = _hyperparameters(posterior, search(start, settings.progress), settings, checkpoint)
     sites = posterior.sites(sampled.flat)
-
-    def of_chain(chain: int) -> Array:
-        mine = {name: values[chain] for name, values in sites.items()}
-        return posterior.draw(mine, generator(settings.seed, "coefficients", chain))
-
-    with ThreadPoolExecutor() as pool:
-        drawn = np.stack(list(pool.map(of_chain, range(settings.chains))))
     rng = generator(settings.seed, "condensed")
+    drawn = sampled.given[..., : posterior.size]
     coefficients = condensed.complete(drawn, sites["noise_sd"], rng)
     return Sampled(terms, sites, coefficients, sampled.statistics, fixed)
 

@@ -56,11 +56,14 @@ class Draws(NamedTuple):
     ----------
     flat : ndarray, shape (chain, draw, D)
         Unconstrained sites.
+    given : ndarray, shape (chain, draw, P)
+        What was drawn with them of what the density has integrated out.
     statistics : dict of ndarray, each (chain, draw)
         Named as in ArviZ's schema.
     """
 
     flat: Array
+    given: Array
     statistics: dict[str, NDArray[Any]]
 
 
@@ -134,7 +137,7 @@ def nuts(
     adapting = warmup // 2
     first_draws = FEWEST_DRAWS if draws is None else draws
     block = _block(adapting, warmup - adapting, first_draws)
-    chance = [Chance(seed, chain) for chain in range(chains)]
+    chance = [Chance(seed, chain, size, density.given_size) for chain in range(chains)]
     stopped = Event()
     bar = tqdm(
         total=chains * (warmup + first_draws),
@@ -144,7 +147,8 @@ def nuts(
     )
 
     def walking(on: Density, root: Array) -> Walk:
-        return Walk(on, None if on is density else density, root, target_accept)
+        corrected = on is not density or density.given is not None
+        return Walk(on, density if corrected else None, root, target_accept)
 
     def run(
         walk: Walk, stage: str, iterations: int, step: float | None, chain: int, state: Chain
@@ -158,7 +162,7 @@ def nuts(
                 pieces.append(earlier)
                 bar.update(len(earlier["flat"]))
             already = sum(len(piece["flat"]) for piece in pieces)
-            chances = chance[chain].next(iterations, size)
+            chances = chance[chain].next(iterations)
             for done in range(already, iterations, block):
                 if stopped.is_set():
                     break
@@ -215,10 +219,10 @@ def nuts(
             states, further = run_all(walk, f"draws{done}", states, more, step)
             collected = _concatenated([collected, further], axis=1)
 
-    flat = collected.pop("flat")
+    flat, given = collected.pop("flat"), collected.pop("given")
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)
     collected["reached_max_treedepth"] = collected["tree_depth"] >= MAX_TREE_DEPTH
-    return Draws(flat, collected)
+    return Draws(flat, given, collected)
 
 
 def _refuse_higher(collected: Collected, least_energy: float) -> None:

@@ -19,6 +19,8 @@ from bayes_intgen.bases import Array
 # sites, so that the data are arguments of the compiled program and not constants within it.
 Potential = Callable[[Any], Callable[[jax.Array], jax.Array]]
 Energy = Callable[[Array], tuple[float, Array]]
+# Of the data, a function of flat sites and standard normal numbers.
+Given = Callable[[Any], Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]]
 Program = Callable[..., None]
 
 
@@ -33,11 +35,18 @@ class Density(NamedTuple):
         Argument of ``potential``.
     energy : callable
         The same with its gradient, by whatever means: for starting points alone.
+    given : Given, optional
+        ``potential``, and with it a draw of what is integrated out, given the sites: shape (P,),
+        as the normal numbers are.
+    given_size : int
+        How many numbers P that is.
     """
 
     potential: Potential
     data: Any
     energy: Energy
+    given: Given | None = None
+    given_size: int = 0
 
 
 class Layout:

@@ -22,7 +22,7 @@ from scipy.linalg import solve_triangular
 from bayes_intgen.bases import Array
 from bayes_intgen.checkpoint import Collected
 from bayes_intgen.streams import generator
-from bayes_intgen.targets import Density, Potential
+from bayes_intgen.targets import Density, Given, Potential
 
 MAX_TREE_DEPTH = 10
 # From which the step size adapts.
@@ -53,17 +53,20 @@ class Chances(NamedTuple):
         Keys of what is random within a trajectory.
     accepting : (n,)
         Uniform numbers that decide which draws are accepted.
+    normal : (n, P)
+        Standard normal, for what is drawn given the sites.
     """
 
     momentum: Any
     words: Any
     accepting: Any
+    normal: Any
 
     @classmethod
-    def none(cls, count: int, size: int) -> Self:
-        """Zeros, of the shapes of ``count`` iterations in ``size`` dimensions."""
+    def none(cls, count: int, size: int, given: int) -> Self:
+        """Zeros, of the shapes of ``count`` iterations in ``size`` dimensions, with P given."""
         words = np.zeros((count, 2), dtype=np.uint32)
-        return cls(np.zeros((count, size)), words, np.zeros(count))
+        return cls(np.zeros((count, size)), words, np.zeros(count), np.zeros((count, given)))
 
     def part(self, which: slice) -> Self:
         """Of some of the iterations."""
@@ -73,17 +76,20 @@ class Chances(NamedTuple):
 class Chance:
     """All that is random in one chain: the same for a seed however many iterations come at once."""
 
-    def __init__(self, seed: int, chain: int) -> None:
+    def __init__(self, seed: int, chain: int, size: int, given: int = 0) -> None:
+        self._size, self._count = size, given
         self._momenta = generator(seed, "momenta", chain)
+        self._given = generator(seed, "coefficients", chain)
         self._words = generator(seed, "trajectories", chain)
         self._accepting = generator(seed, "accepted", chain)
 
-    def next(self, count: int, size: int) -> Chances:
-        """Of the next ``count`` iterations, in ``size`` dimensions."""
+    def next(self, count: int) -> Chances:
+        """Of the next ``count`` iterations."""
         return Chances(
-            self._momenta.standard_normal((count, size)),
+            self._momenta.standard_normal((count, self._size)),
             self._words.integers(2**32, size=(count, 2), dtype=np.uint32),
             self._accepting.random(count),
+            self._given.standard_normal((count, self._count)),
         )
 
 
@@ -98,6 +104,8 @@ class Point(NamedTuple):
         That, and with the kinetic energy with which the chain came here.
     excess : ()
         By how much the exact potential exceeds it.
+    given : (P,)
+        What was drawn here of what the exact density has integrated out; zeros where it begins.
     """
 
     z: jax.Array
@@ -105,6 +113,7 @@ class Point(NamedTuple):
     potential: jax.Array
     energy: jax.Array
     excess: jax.Array
+    given: jax.Array
 
 
 class Chain(NamedTuple):
@@ -146,7 +155,8 @@ class Walk:
     ) -> None:
         self.density, self.exact, self.root = density, exact, root
         self.target_accept = target_accept
-        self._kernel = _kernel(density.potential, exact and exact.potential)
+        self._count = 0 if exact is None else exact.given_size
+        self._kernel = _kernel(density.potential, exact and _evaluated(exact))
 
     def begin(self, flat: Array) -> Chain:
         """A chain at a flat vector, with a step size that is to adapt."""
@@ -155,12 +165,14 @@ class Walk:
         excess = 0.0 if self.exact is None else self.exact.energy(flat)[0] - value
         # As NumPyro begins: drawn towards ten times the first step.
         adaptation = np.log(FIRST_STEP), 0.0, 0.0, 0, np.log(10 * FIRST_STEP)
-        numbers = z, self.root.T @ gradient, value, value, excess
+        given = np.zeros(self._count)
+        numbers = z, self.root.T @ gradient, value, value, excess, given
         return Chain(Point(*map(jnp.asarray, numbers)), tuple(map(jnp.asarray, adaptation)))
 
     def compile(self, chain: Chain, count: int) -> None:
         """Make :meth:`advance` ready for so many iterations of such a chain."""
-        self._kernel.compile(self._arguments(chain, Chances.none(count, len(self.root)), None))
+        chances = Chances.none(count, len(self.root), self._count)
+        self._kernel.compile(self._arguments(chain, chances, None))
 
     def advance(
         self, chain: Chain, chances: Chances, step: float | None
@@ -170,10 +182,11 @@ class Walk:
         With a given step size, or one that adapts if that is None.
         """
         chain, reported = self._kernel(self._arguments(chain, chances, step))
-        z, numbers = np.split(np.asarray(reported), [len(self.root)], axis=1)
+        size = len(self.root)
+        z, numbers, given = np.split(np.asarray(reported), [size, size + len(REPORTED)], axis=1)
         collected = zip(REPORTED.items(), numbers.T, strict=True)
         statistics = {name: values.astype(dtype) for (name, dtype), values in collected}
-        return chain, {"flat": z @ self.root.T, **statistics}
+        return chain, {"flat": z @ self.root.T, "given": given, **statistics}
 
     def _arguments(self, chain: Chain, chances: Chances, step: float | None) -> tuple[Any, ...]:
         data = self.density.data, self.exact and self.exact.data
@@ -184,7 +197,7 @@ class Walk:
 class _Kernel:
     """NUTS for one potential, compiled once for every shape of the data."""
 
-    def __init__(self, potential: Potential, exact: Potential | None) -> None:
+    def __init__(self, potential: Potential, exact: Given | None) -> None:
         self._advance = jax.jit(_program(potential, exact))
         self._compiled: dict[Any, Any] = {}
 
@@ -205,24 +218,33 @@ class _Kernel:
 
 
 @lru_cache(maxsize=16)
-def _kernel(potential: Potential, exact: Potential | None) -> _Kernel:
+def _kernel(potential: Potential, exact: Given | None) -> _Kernel:
     return _Kernel(potential, exact)
 
 
-def _program(potential: Potential, exact: Potential | None) -> Callable[..., Any]:
+def _evaluated(exact: Density) -> Given:
+    return _without_draws(exact.potential) if exact.given is None else exact.given
+
+
+@lru_cache(maxsize=16)
+def _without_draws(potential: Potential) -> Given:
+    return lambda data: lambda flat, normal: (potential(data)(flat), normal)
+
+
+def _program(potential: Potential, exact: Given | None) -> Callable[..., Any]:
     """What is compiled: iterations of a chain, from its state to that and what is reported."""
 
     def advance(
         chain: Chain, data: Any, root: jax.Array, pace: jax.Array, chances: Chances
     ) -> tuple[Chain, jax.Array]:
-        given, target_accept = pace
+        fixed, target_accept = pace
         _, leapfrog = velocity_verlet(
             lambda z: potential(data[0])(root @ z), euclidean_kinetic_energy
         )
 
         def one(chain: Chain, chance: Chances) -> tuple[Chain, jax.Array]:
             here, adaptation = chain
-            step = jnp.where(jnp.isnan(given), jnp.exp(adaptation[0]), given)
+            step = jnp.where(jnp.isnan(fixed), jnp.exp(adaptation[0]), fixed)
             tree = build_tree(
                 leapfrog,
                 euclidean_kinetic_energy,
@@ -233,15 +255,17 @@ def _program(potential: Potential, exact: Potential | None) -> Callable[..., Any
                 max_tree_depth=MAX_TREE_DEPTH,
             )
             acceptance_rate = tree.sum_accept_probs / tree.num_proposals
-            excess = here.excess
+            excess, given = here.excess, here.given
             if exact is not None:
-                excess = exact(data[1])(root @ tree.z_proposal) - tree.z_proposal_pe
+                value, given = exact(data[1])(root @ tree.z_proposal, chance.normal)
+                excess = value - tree.z_proposal_pe
             there = Point(
                 tree.z_proposal,
                 tree.z_proposal_grad,
                 tree.z_proposal_pe,
                 tree.z_proposal_energy,
                 excess,
+                given,
             )
             accepted = jnp.log(chance.accepting) < here.excess - there.excess
             now: Point = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), there, here)
@@ -257,7 +281,7 @@ def _program(potential: Potential, exact: Potential | None) -> Callable[..., Any
             # As one array: each that is stacked over iterations is compiled by itself.
             numbers = jnp.stack([jnp.asarray(number, here.z.dtype) for number in reported])
             adapted = _adapted(target_accept - acceptance_rate, adaptation)
-            return Chain(now, adapted), jnp.concatenate([now.z, numbers])
+            return Chain(now, adapted), jnp.concatenate([now.z, numbers, now.given])
 
         return jax.lax.scan(one, chain, chances)
 

@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal
 
 import bayes_intgen as bi
 from bayes_intgen.condense import GRID, Condensed, TermEvidence, TermLikelihood, typical_log_scale
-from bayes_intgen.conditional import Conditional, drawn
+from bayes_intgen.conditional import Conditional
 from bayes_intgen.gram import KnownRows, Sums, log_marginal
 
 from conftest import confounded_rows
@@ -80,9 +80,9 @@ def test_without_dropped_columns_nothing_changes() -> None:
 def test_completed_draws_have_the_moments_of_all_coefficients() -> None:
     sums, less = condensed()
     count = 40_000
-    log_sd = np.broadcast_to(np.log(SD[less.kept]), (count, len(less.kept)))
-    normal = np.random.default_rng(0).standard_normal(log_sd.shape)
-    kept = drawn(less.sums, MEAN[less.kept], log_sd, np.full(count, NOISE), normal)
+    given = Conditional.of(less.sums, MEAN[less.kept], np.log(SD[less.kept]), NOISE)
+    normal = np.random.default_rng(0).standard_normal((count, len(less.kept)))
+    kept = given.mean + normal @ given.root.T
     rng = np.random.default_rng(1)
     draws = less.complete(kept[None], np.full((1, count), NOISE), rng)[0]
     mean, covariance = moments(sums, MEAN, SD)

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_intgen.conditional import Conditional, _upper_factor, drawn
-from bayes_intgen.gram import KnownRows, Sums, log_marginal
+from bayes_intgen.conditional import Conditional, _upper_factor
+from bayes_intgen.gram import KnownRows, Sums, log_marginal, log_marginal_and_draw
 
 RNG = np.random.default_rng(0)
 N, P, L = 40, 6, 3
@@ -62,11 +62,13 @@ def test_evidence_and_gradient_are_those_that_are_differentiated(known) -> None:
 
 
 @both
-def test_draws_have_the_moments(known) -> None:
+def test_draws_with_the_evidence_have_the_moments(known) -> None:
     count = 20_000
     normal = np.random.default_rng(1).standard_normal((count, P))
-    log_sd = np.broadcast_to(LOG_SD, normal.shape)
-    draws = drawn(sums(known), MEAN, log_sd, np.full(count, NOISE), normal).T
+    with jax.enable_x64(True):
+        about, log_sd = sums(known).about(MEAN), jnp.asarray(LOG_SD)
+        draw = jax.vmap(lambda normal: log_marginal_and_draw(about, log_sd, NOISE, normal)[1])
+        draws = MEAN[:, None] + np.asarray(draw(jnp.asarray(normal))).T
     mean, covariance = exact_moments(known)
     sd = np.sqrt(np.diag(covariance))
     assert (np.abs(draws.mean(axis=1) - mean) < 4 * sd / np.sqrt(count)).all()
@@ -77,17 +79,25 @@ def test_draws_have_the_moments(known) -> None:
 
 
 @both
-def test_each_draw_is_that_of_its_own_hyperparameters(known) -> None:
+def test_each_draw_and_evidence_are_those_of_their_own_hyperparameters(known) -> None:
     rng = np.random.default_rng(2)
     log_sd, noise_sd = LOG_SD + 0.3 * rng.normal(size=(5, P)), NOISE * np.exp(rng.normal(size=5))
     normal = rng.standard_normal((5, P))
-    draws = drawn(sums(known), MEAN, log_sd, noise_sd, normal)
-    for i, draw in enumerate(draws):
+    with jax.enable_x64(True):
+        about = sums(known).about(MEAN)
+        found = [
+            log_marginal_and_draw(about, *map(jnp.asarray, given))
+            for given in zip(log_sd, noise_sd, normal, strict=True)
+        ]
+    for i, (log_density, draw) in enumerate(found):
         own = Conditional.of(sums(known), MEAN, log_sd[i], noise_sd[i])
-        np.testing.assert_allclose(draw, own.mean + own.root @ normal[i], rtol=1e-9, atol=1e-12)
+        assert float(log_density) == pytest.approx(own.log_evidence, rel=1e-12)
+        expected = own.mean - MEAN + own.root @ normal[i]
+        np.testing.assert_allclose(draw, expected, rtol=1e-9, atol=1e-12)
         # Negative control: the noise of another.
         other = Conditional.of(sums(known), MEAN, log_sd[i], noise_sd[i - 1])
-        assert np.abs(draw - other.mean - other.root @ normal[i]).max() > 1e-3
+        assert float(log_density) != pytest.approx(other.log_evidence, rel=1e-6)
+        assert np.abs(draw - other.mean + MEAN - other.root @ normal[i]).max() > 1e-3
 
 
 def test_a_vanishing_scale_removes_its_column() -> None:

@@ -290,3 +290,15 @@ def test_a_sample_is_even_over_regimes_and_holds_the_extremes() -> None:
     np.testing.assert_array_equal(few.outcome, few.actions.sum(axis=1))
     np.testing.assert_array_equal(few.actions, data.sample(500).actions)
     assert data.sample(len(data)) is data
+
+
+def test_a_sample_and_the_other_rows_are_all_rows(data) -> None:
+    sample, others = data.parted(300)
+    assert others is not None
+    np.testing.assert_array_equal(sample.actions, data.sample(300).actions)
+    both = np.concatenate([sample.actions, others.actions])
+    np.testing.assert_array_equal(
+        both[np.lexsort(both.T)], data.actions[np.lexsort(data.actions.T)]
+    )
+    assert others.lift_tests == data.lift_tests
+    assert data.parted(len(data)) == (data, None)

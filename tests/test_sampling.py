@@ -121,6 +121,36 @@ def test_a_walk_on_an_approximation_is_corrected_by_the_exact_density() -> None:
     assert (statistics["energy"] >= -statistics["lp"] - 1e-9).all()
 
 
+def with_draws(density: Density) -> Density:
+    """The same, with three normal numbers about the first coordinate given it."""
+
+    def given(data):
+        return lambda z, normal: (density.potential(data)(z), z[0] + normal)
+
+    return density._replace(given=given, given_size=3)
+
+
+@pytest.mark.parametrize("walked", [None, normal_density(np.eye(2))])
+def test_what_is_integrated_out_is_drawn_with_each_draw(walked) -> None:
+    draws = sample(with_draws(SKEWED), np.eye(2), walked=walked)
+    assert draws.given.shape == (CHAINS, DRAWS, 3)
+    # What is left when what was given is subtracted is standard normal, and independent of it.
+    accepted = draws.statistics["accepted"]
+    left = (draws.given - draws.flat[..., :1])[accepted]
+    assert (np.abs(left.mean(axis=0)) < 4 / np.sqrt(len(left))).all()
+    np.testing.assert_allclose(left.std(axis=0), 1, atol=4 / np.sqrt(2 * len(left)))
+    correlation = np.corrcoef(left.T, draws.flat[..., 0][accepted])
+    assert np.abs(correlation - np.eye(4)).max() < 4 / np.sqrt(len(left))
+    # Where a draw is refused, so is what was drawn with it.
+    stays = (draws.given[:, 1:] == draws.given[:, :-1]).all(axis=-1)
+    np.testing.assert_array_equal(stays, ~accepted[:, 1:])
+    assert accepted.all() == (walked is None)
+    # The draws are those without.
+    without = sample(SKEWED, np.eye(2), walked=walked)
+    np.testing.assert_allclose(draws.flat, without.flat, rtol=1e-9)
+    assert without.given.shape == (CHAINS, DRAWS, 0)
+
+
 def test_a_bad_approximation_is_given_up() -> None:
     draws = sample(SKEWED, np.eye(2), walked=normal_density(np.diag([1e-3, 1.0])))
     # After the warmup the walk is on the density that is meant, and starts where it was.

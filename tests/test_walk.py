@@ -27,7 +27,7 @@ def iterations(walk: Walk, count: int, step: float | None, seed: int = 0):
     with jax.enable_x64(True):
         chain = walk.begin(np.array([1.0, -2.0]))
         walk.compile(chain, count)
-        return walk.advance(chain, Chance(seed, 0).next(count, 2), step)
+        return walk.advance(chain, Chance(seed, 0, 2).next(count), step)
 
 
 def test_trajectories_are_those_of_numpyros_nuts() -> None:
@@ -97,13 +97,13 @@ def test_a_chain_begins_where_it_is_told_to() -> None:
 
 @pytest.mark.parametrize("blocks", [[12], [5, 7], [1] * 12])
 def test_random_numbers_do_not_depend_on_how_iterations_are_cut(blocks: list[int]) -> None:
-    whole = Chance(3, 1).next(12, 4)
-    chance = Chance(3, 1)
-    parts = [chance.next(count, 4) for count in blocks]
+    whole = Chance(3, 1, 4).next(12)
+    chance = Chance(3, 1, 4)
+    parts = [chance.next(count) for count in blocks]
     for one, others in zip(whole, zip(*parts, strict=True), strict=True):
         np.testing.assert_array_equal(one, np.concatenate(others))
     # Other chains and other seeds have others.
-    for other in (Chance(3, 2).next(12, 4), Chance(4, 1).next(12, 4)):
+    for other in (Chance(3, 2, 4).next(12), Chance(4, 1, 4).next(12)):
         assert not any((a == b).any() for a, b in zip(whole, other, strict=True))
 
 
@@ -111,7 +111,7 @@ def test_blocks_of_a_chain_are_those_of_one_long_one() -> None:
     walk = Walk(normal_density(COVARIANCE), normal_density(1.1 * COVARIANCE), np.eye(2), 0.8)
     _, whole = iterations(walk, 20, STEP)
     with jax.enable_x64(True):
-        chain, chances, found = walk.begin(np.array([1.0, -2.0])), Chance(0, 0).next(20, 2), []
+        chain, chances, found = walk.begin(np.array([1.0, -2.0])), Chance(0, 0, 2).next(20), []
         walk.compile(chain, 10)
         for begin in (0, 10):
             chain, piece = walk.advance(chain, chances.part(slice(begin, begin + 10)), STEP)
