@@ -21,7 +21,7 @@ from bayes_intgen.streamed import HELD_ROWS, Rows
 # Rows from which the structure of the mean is learned.
 PILOT_ROWS = HELD_ROWS
 # Rows from which the variance function is learned: as weights, a few digits of it will do.
-SPREAD_ROWS = 10_000
+SPREAD_ROWS = 20_000
 # Noise below this share of the outcome's standard deviation is rounding, not noise.
 LEAST_NOISE = 1e-5
 
