@@ -93,6 +93,7 @@ def nuts(
     Parameters
     ----------
     density : Density
+        Where it integrates something out, that is drawn with every draw that is accepted.
     starts : ndarray, shape (chain, D)
         Unconstrained starting points.
     covariance : ndarray, shape (D, D)
