@@ -49,18 +49,21 @@ class Conditional:
     def of(cls, sums: Sums, prior_mean: ArrayLike, log_sd: ArrayLike, noise_sd: float) -> Self:
         """From sums over rows, the coefficients' prior and the noise's standard deviation."""
         mean, sd = np.asarray(prior_mean), np.exp(np.asarray(log_sd))
-        xx, xy, yy = (np.asarray(part) for part in (sums.xx, sums.xy, sums.yy))
-        precision = 1 / noise_sd**2
-        of_rows, of_known = _pulls(sums, mean)
-        information = of_rows * precision + of_known
-        squares = float(yy - 2 * mean @ xy + mean @ xx @ mean) * precision
+        about, precision = sums.about(mean), 1 / noise_sd**2
+        matrix = np.asarray(sums.xx) * (sd * precision)
+        matrix *= sd[:, None]
+        information = np.asarray(about.xy) * precision
+        squares = float(np.asarray(about.yy)) * precision
         log_scale = float(np.asarray(sums.rows)) * np.log(2 * np.pi * noise_sd**2)
         log_scale -= float(np.asarray(sums.log_weight))
-        if sums.known is not None:
-            residual = np.asarray(sums.known.outcome) - np.asarray(sums.known.matrix) @ mean
+        if about.known is not None:
+            known, residual = np.asarray(about.known.matrix), np.asarray(about.known.outcome)
+            matrix += (known * sd).T @ (known * sd)
+            information = information + known.T @ residual
             squares += float(residual @ residual)
-            log_scale += len(residual) * np.log(2 * np.pi) + 2 * float(np.sum(sums.known.log_sd))
-        factor = _upper_factor(_scaled(sums, sd, precision))
+            log_scale += len(residual) * np.log(2 * np.pi) + 2 * float(np.sum(about.known.log_sd))
+        matrix[np.diag_indices_from(matrix)] += 1
+        factor = _upper_factor(matrix)
         half, _ = dtrtrs(factor, sd * information, trans=1)
         step, _ = dtrtrs(factor, half)
         log_det = 2 * float(np.sum(np.log(np.diag(factor))))
@@ -110,26 +113,6 @@ class Conditional:
             uncertain -= float(np.sum(half**2))
         expected_ratio = expected / self.noise_sd**2 + uncertain
         return towards_log_sd, float(expected_ratio - np.asarray(self.sums.rows))
-
-
-def _pulls(sums: Sums, mean: Array) -> tuple[Array, Array | float]:
-    """What rows of unit noise, and known rows, say of coefficients about a mean: b, (P,) each."""
-    of_rows = np.asarray(sums.xy) - np.asarray(sums.xx) @ mean
-    if sums.known is None:
-        return of_rows, 0.0
-    known = np.asarray(sums.known.matrix)
-    return of_rows, known.T @ (np.asarray(sums.known.outcome) - known @ mean)
-
-
-def _scaled(sums: Sums, sd: Array, precision: float) -> Array:
-    """A = I + S H S, shape (P, P)."""
-    matrix = np.asarray(sums.xx) * (sd * precision)
-    matrix *= sd[:, None]
-    if sums.known is not None:
-        known = np.asarray(sums.known.matrix) * sd
-        matrix += known.T @ known
-    np.einsum("ii->i", matrix)[...] += 1
-    return matrix
 
 
 def _upper_factor(matrix: Array) -> Array:

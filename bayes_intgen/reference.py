@@ -51,12 +51,9 @@ class Reference:
 
         Raises LinAlgError where rounding leaves the coefficients no joint distribution.
         """
-        priors = posterior.priors
         prior_sd, noise_sd = _prior_sd(posterior, flat)
-        xx, xy, yy = _whole(posterior.sums, noise_sd)
-        shift = xx @ priors.mean
-        information = xy - shift
-        squares = yy - 2 * priors.mean @ xy + priors.mean @ shift
+        about = posterior.sums.about(posterior.priors.mean)
+        xx, information, squares = _whole(about, noise_sd)
         seen = np.diag(xx)
         # Of a column of zeros any floor will do.
         floor = FLOOR / np.where(seen > 0, seen, 1.0)
