@@ -86,7 +86,7 @@ def test_each_draw_and_evidence_are_those_of_their_own_hyperparameters(known) ->
     with jax.enable_x64(True):
         about = sums(known).about(MEAN)
         found = [
-            log_marginal_and_draw(about, *map(jnp.asarray, given))
+            [*map(np.asarray, log_marginal_and_draw(about, *map(jnp.asarray, given)))]
             for given in zip(log_sd, noise_sd, normal, strict=True)
         ]
     for i, (log_density, draw) in enumerate(found):

@@ -97,13 +97,13 @@ def test_a_chain_begins_where_it_is_told_to() -> None:
 
 @pytest.mark.parametrize("blocks", [[12], [5, 7], [1] * 12])
 def test_random_numbers_do_not_depend_on_how_iterations_are_cut(blocks: list[int]) -> None:
-    whole = Chance(3, 1, 4).next(12)
-    chance = Chance(3, 1, 4)
+    whole = Chance(3, 1, 4, 2).next(12)
+    chance = Chance(3, 1, 4, 2)
     parts = [chance.next(count) for count in blocks]
     for one, others in zip(whole, zip(*parts, strict=True), strict=True):
         np.testing.assert_array_equal(one, np.concatenate(others))
     # Other chains and other seeds have others.
-    for other in (Chance(3, 2, 4).next(12), Chance(4, 1, 4).next(12)):
+    for other in (Chance(3, 2, 4, 2).next(12), Chance(4, 1, 4, 2).next(12)):
         assert not any((a == b).any() for a, b in zip(whole, other, strict=True))
 
 
