@@ -14,7 +14,8 @@ from bayes_intgen.bases import Array
 from bayes_intgen.conditional import Conditional
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.gram import Sums, log_marginal, log_marginal_and_draw
-from bayes_intgen.hyperpriors import Evidence, FlatPrior, Hyperpriors, given_of, potential_of
+from bayes_intgen.hyperposterior import Evidence, FlatPrior, given_of, potential_of
+from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.models import Model
 from bayes_intgen.targets import Density, Energy, Layout, processor
 
@@ -114,7 +115,7 @@ class Collapsed:
         return -self.given(self.sites(flat)).log_evidence - float(self.prior.log_density(flat))
 
     def energy(self, flat: Array) -> tuple[float, Array]:
-        """Minus the log density, and its gradient, shape (D,): the target's, in closed form."""
+        """Minus the log density, and its gradient, shape (D,), with nothing to compile."""
         given = self.given(self.sites(flat))
         return self.with_prior(flat, self.priors, given.log_evidence, *given.gradient())
 

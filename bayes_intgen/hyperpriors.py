@@ -6,10 +6,9 @@ and not again for every data set.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from operator import getitem
 from types import ModuleType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,13 +17,6 @@ from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 from bayes_intgen.mechanisms import KernelName, log_spectral_sd, spectral_slope
-from bayes_intgen.targets import Given, Layout, Potential
-
-# Log density of the data at log prior standard deviations of the coefficients, shape (P,), and the
-# noise's standard deviation; first what it is computed from.
-Evidence = Callable[[Any, jax.Array, jax.Array], jax.Array]
-# That, and with it a draw of the coefficients about their prior means, of standard normal numbers.
-EvidenceAndDraw = Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 class LogNormals(NamedTuple):
@@ -186,72 +178,3 @@ jax.tree_util.register_dataclass(
     data_fields=["scale", "lengthscale", "noise_sd", *_PER_COEFFICIENT],
     meta_fields=["kernels"],
 )
-
-
-class FlatPrior(NamedTuple):
-    """The prior of all hyperparameters' logarithms, laid flat: independent and normal.
-
-    Attributes
-    ----------
-    mean, sd : (D,)
-    constant : ()
-        What makes it a density.
-    """
-
-    mean: Array
-    sd: Array
-    constant: Array
-
-    @classmethod
-    def of(cls, priors: Hyperpriors, layout: Layout) -> Self:
-        """Of hyperparameters that are laid flat so."""
-        mean, sd = layout.flat(priors.start), layout.flat(priors.prior_sd)
-        return cls(mean, sd, np.asarray(-np.sum(np.log(sd) + 0.5 * np.log(2 * np.pi))))
-
-    def log_density(self, flat: Any) -> Any:
-        """At a vector of NumPy or JAX, shape (D,)."""
-        return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum()
-
-
-HyperData = tuple[FlatPrior, Hyperpriors, Any]
-
-
-@lru_cache(maxsize=64)
-def potential_of(evidence: Evidence, layout: Layout) -> Potential:
-    """Minus the log density of the hyperparameters' logarithms, of (prior, priors, found).
-
-    Those are a :class:`FlatPrior`, the :class:`Hyperpriors` and the first argument of
-    ``evidence``. The density is that of :func:`bayes_intgen.models.base.collapsed`, with nothing to
-    transform: there is less to compile. One function for each evidence and layout, by which what is
-    compiled is found again.
-    """
-
-    def of_data(data: HyperData) -> Callable[[jax.Array], jax.Array]:
-        prior, priors, found = data
-
-        def potential(flat: jax.Array) -> jax.Array:
-            sites = layout.sites(jnp.exp(flat))
-            log_evidence = evidence(found, priors.log_sd(sites, jnp), sites["noise_sd"])
-            return jnp.asarray(-prior.log_density(flat) - log_evidence)
-
-        return potential
-
-    return of_data
-
-
-@lru_cache(maxsize=64)
-def given_of(evidence_and_draw: EvidenceAndDraw, layout: Layout) -> Given:
-    """As :func:`potential_of`, with a draw of the coefficients."""
-
-    def of_data(data: HyperData) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
-        prior, priors, found = data
-
-        def given(flat: jax.Array, normal: jax.Array) -> tuple[jax.Array, jax.Array]:
-            sites = layout.sites(jnp.exp(flat))
-            log_sd = priors.log_sd(sites, jnp)
-            log_evidence, draw = evidence_and_draw(found, log_sd, sites["noise_sd"], normal)
-            return -prior.log_density(flat) - log_evidence, jnp.asarray(priors.mean) + draw
-
-        return given
-
-    return of_data
