@@ -42,8 +42,8 @@ from bayes_intgen.targets import Density
 
 # With fewer coefficients an exact gradient takes no longer.
 LEAST_SIZE = 150
-# How often the exact density would have to accept, at points scattered as draws will be.
-LEAST_ACCEPTED = 0.6
+# How often the exact density would have to accept, and at how many points both are compared.
+LEAST_ACCEPTED, COMPARED = 0.6, 24
 # Ratio of what the data know of a direction to what the prior does, from which on it is cut: what
 # is cut adds to derivatives of the density in the fourth digit, what rounding adds in the third, or
 # in the first where priors have become thirty times as wide.
@@ -127,7 +127,8 @@ def by_groups(posterior: Collapsed, reference: Array, points: Array) -> ByGroups
     reference : ndarray, shape (D,)
         Hyperparameters near the mode.
     points : ndarray, shape (point, D)
-        Scattered about it as draws are expected to be: here both densities are compared.
+        Scattered about it as draws are expected to be: they say which coefficients belong together,
+        and at ``COMPARED`` of them both densities are compared.
 
     Returns
     -------
@@ -138,10 +139,10 @@ def by_groups(posterior: Collapsed, reference: Array, points: Array) -> ByGroups
     try:
         about = Reference.of(posterior, reference)
         close = grouped(about, groups_of(about, points))
-        ratio = np.array([close.energy(at)[0] - posterior.value(at) for at in points])
+        ratio = [close.energy(at)[0] - posterior.value(at) for at in points[:COMPARED]]
     except np.linalg.LinAlgError:
         return None
-    return close if expected_acceptance(ratio) > LEAST_ACCEPTED else None
+    return close if expected_acceptance(np.array(ratio)) > LEAST_ACCEPTED else None
 
 
 def expected_acceptance(log_ratio: Array) -> float:

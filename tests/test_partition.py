@@ -5,6 +5,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen import partition as module
+from bayes_intgen.chains import PROBES
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.groups import grouped
 from bayes_intgen.noise import ConstantSpread
@@ -133,6 +134,21 @@ def test_columns_of_which_the_data_say_nothing_are_in_some_group(gp) -> None:
     groups = groups_of(reference, posterior.start + scattered)
     np.testing.assert_array_equal(np.sort(np.concatenate(groups)), np.arange(posterior.size))
     assert np.isfinite(grouped(reference, groups).energy(posterior.start)[0])
+
+
+def test_how_large_groups_are_does_not_depend_on_which_points_are_drawn(found) -> None:
+    posterior, reference, _ = found
+    mode = posterior.mode(posterior.start, progress=False)
+    covariance = posterior.covariance(mode)
+    rng = np.random.default_rng(3)
+
+    def largest(count: int) -> set[int]:
+        drawn = [rng.multivariate_normal(mode, covariance, size=count) for _ in range(8)]
+        return {max(map(len, groups_of(reference, points))) for points in drawn}
+
+    assert len(largest(PROBES)) <= 2
+    # Negative control: a few points.
+    assert len(largest(6)) > 2
 
 
 def test_what_cannot_be_told_is_no_partition(found) -> None:
