@@ -9,7 +9,8 @@ and the least of any hyperparameter, peak memory of the process, error relative 
 - this library: default settings, the rows streamed from the file; also with the true graph;
 - NumPyro: its own NUTS on the same model written out row by row, one chain, for --seconds after
   it was compiled. Its time to 400 effective draws of the joint effect is extrapolated from those
-  that it had by then, or, where it had none to speak of, is that of 400 iterations: "at best";
+  that it had by then, its warmup left out, or, where it had none to speak of, is that of 400
+  iterations: "at best";
 - mgcv: bam(discrete=TRUE) of the same decomposition as by= smooths, where Rscript and mgcv are
   installed.
 
@@ -183,9 +184,17 @@ def one(job: dict[str, Any]) -> dict[str, Any]:
 
 
 COLUMNS = (
-    "what", "actions", "rows", "time", "times", "error/limit", "peak GB", "ess effect", "ess least",
-    "max R-hat", "divergences", "seconds reading",
+    "what", "actions", "rows", "time", "times", "error/limit", "peak GB", "ess/s", "ess effect",
+    "ess least", "max R-hat", "divergences", "seconds reading",
 )  # fmt: skip
+
+
+def per_second(row: dict[str, str]) -> str:
+    """Effective draws of the joint effect in each second of the time."""
+    if row["what"] == MGCV:
+        return ""
+    draws = ENOUGH if row["what"] == WRITTEN_OUT else float(row["ess effect"])
+    return ("< " if row["times"] == "at best" else "") + f"{draws / float(row['time']):.3g}"
 
 
 def in_own_process(job: dict[str, Any]) -> dict[str, str]:
@@ -198,7 +207,8 @@ def in_own_process(job: dict[str, Any]) -> dict[str, str]:
             [sys.executable, __file__, "--one", request], check=True, stdout=subprocess.PIPE
         )
     found = {**job, **json.loads(done.stdout.decode().splitlines()[-1])}
-    return {name: str(found.get(name, "")) for name in COLUMNS}
+    row = {name: str(found.get(name, "")) for name in COLUMNS}
+    return {**row, "ess/s": per_second(row)}
 
 
 def jobs_for(rows: int, actions: int, seconds: float, quick: bool) -> list[dict[str, Any]]:

@@ -10,6 +10,18 @@ from bayes_intgen.simulators import Polynomial
 import benchmark_speed
 
 
+def test_what_has_not_left_its_warmup_has_fewer_draws_a_second() -> None:
+    row = {
+        "what": benchmark_speed.WRITTEN_OUT,
+        "time": "800.0",
+        "ess effect": "",
+        "times": "at best",
+    }
+    assert benchmark_speed.per_second(row) == "< 0.5"
+    assert benchmark_speed.per_second({**row, "times": "extrapolated"}) == "0.5"
+    assert benchmark_speed.per_second({**row, "what": benchmark_speed.MGCV}) == ""
+
+
 def test_a_quick_run_times_the_library_beside_nuts_on_rows(tmp_path, monkeypatch, capsys) -> None:
     argv = ["benchmark_speed.py", "--quick", "--output", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", argv)
@@ -21,6 +33,8 @@ def test_a_quick_run_times_the_library_beside_nuts_on_rows(tmp_path, monkeypatch
     assert ours["rows"] == rows["rows"] == 300
     # Its time to 400 effective draws follows from those that it had in less than five seconds.
     assert 0 < rows["time"] <= 1.1 * 5 * 400 / rows["ess effect"]
+    assert float(rows["ess/s"]) >= rows["ess effect"] / (1.1 * 5)
+    assert float(ours["ess/s"]) == pytest.approx(ours["ess effect"] / ours["time"], rel=0.01)
     assert 0.05 < ours["error/limit"] < 5
     assert 0.1 < ours["peak GB"] < 8
     assert (tmp_path / "benchmark_speed.png").stat().st_size > 5000
