@@ -1,3 +1,6 @@
+import os
+import stat
+
 import pytest
 
 from bayes_intgen.atomic import whole_file
@@ -26,3 +29,17 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path) -> None:
         fail()
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_a_file_has_the_rights_of_any_new_one(tmp_path) -> None:
+    plain, whole = tmp_path / "plain.txt", tmp_path / "whole.txt"
+    mask = os.umask(0o027)
+    try:
+        plain.write_text("")
+        with whole_file(whole) as partial:
+            partial.write_text("")
+        # It does not touch those of the process.
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(whole.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode) == 0o640
