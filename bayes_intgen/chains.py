@@ -1,6 +1,5 @@
 """What both ways to sample a posterior share: settings, where chains start, what comes of them."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,12 +7,13 @@ import numpy as np
 from bayes_intgen.bases import Array
 from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.decomposition import Decomposition
-from bayes_intgen.sampling import Draws, nuts
+from bayes_intgen.sampling import Draws, Reported, nuts
 from bayes_intgen.streams import Purpose, generator
 from bayes_intgen.targets import Density
 
-# Points at which approximations of a density are judged.
-PROBES = 24
+# Points that say what approximations of a density must be good for. With a few dozen, which of them
+# are far out says how large groups of coefficients are.
+PROBES = 400
 
 
 class Settings(NamedTuple):
@@ -53,7 +53,7 @@ def run_chains(
     covariance: Array,
     settings: Settings,
     checkpoint: Checkpoint | None,
-    reported: Callable[[Array], Array],
+    reported: Reported,
     *,
     walked: Density | None = None,
     least_energy: float = -np.inf,

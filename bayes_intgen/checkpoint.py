@@ -9,6 +9,7 @@ they take, are computed anew: they depend on the data, the model and the setting
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, Self
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen import serialise
 from bayes_intgen.atomic import whole_file
@@ -25,6 +26,11 @@ from bayes_intgen.models import Model
 from bayes_intgen.streamed import Rows
 
 Collected = dict[str, NDArray[Any]]
+
+# What NumPy raises where a file is not, or not all of, what it wrote.
+UNREADABLE = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile)
+# Sums over the same rows differ by rounding, where they are read in other pieces.
+SAME = 1e-9
 
 
 class Checkpoint:
@@ -90,7 +96,7 @@ class Checkpoint:
             states = [arrays.pop(f"state{i}") for i in range(len(leaves))]
             if any(map(_differ, states, leaves)) or f"state{len(leaves)}" in arrays:
                 raise ValueError("of another sampler")
-        except (ValueError, OSError, KeyError, EOFError) as error:
+        except UNREADABLE as error:
             raise SavedFitError(
                 f"{path} cannot be read ({error}); delete it, and the chain's stage begins anew"
             ) from error
@@ -103,8 +109,40 @@ class Checkpoint:
         with whole_file(self._path(stage, chain)) as partial, partial.open("wb") as file:
             np.savez(file, **{**arrays, **collected})
 
+    def refuse_other_sums(self, xy: ArrayLike, yy: ArrayLike) -> None:
+        """Keep X'Wy and y'Wy over all rows, or compare them with those that are kept.
+
+        Of rows that are not in memory the folder's label knows a sample alone.
+
+        Raises
+        ------
+        SavedFitError
+            Where they are others, or their file cannot be read.
+        """
+        sums: dict[str, Any] = {"xy": np.asarray(xy), "yy": np.asarray(yy)}
+        path = self._folder / "sums.npz"
+        if not path.exists():
+            with whole_file(path) as partial, partial.open("wb") as file:
+                np.savez(file, **sums)
+            return
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                same = all(_same(stored[name], values) for name, values in sums.items())
+        except UNREADABLE as error:
+            raise SavedFitError(f"{path} cannot be read ({error}); take another folder") from error
+        if not same:
+            raise SavedFitError(
+                f"{self._folder} holds a fit to other rows; take another folder, or delete it to "
+                "begin anew"
+            )
+
     def _path(self, stage: str, chain: int) -> Path:
         return self._folder / f"{stage}-{chain}.npz"
+
+
+def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    size = float(np.abs(other).max(initial=0.0))
+    return one.shape == np.shape(other) and np.allclose(one, other, rtol=SAME, atol=SAME * size)
 
 
 def _differ(one: NDArray[Any], other: Any) -> bool:
@@ -119,7 +157,9 @@ def _described(data: Rows, model: Model, settings: Mapping[str, Any]) -> dict[st
         digest.update(np.ascontiguousarray(array).tobytes())
     rows = [data.names, data.outcome_name, len(data), *map(repr, data.lift_tests)]
     digest.update(json.dumps([*rows, list(data.regimes.values())]).encode())
-    libraries = {name: version(name) for name in ("bayes-intgen", "numpyro", "jax", "numpy")}
+    libraries = {
+        name: version(name) for name in ("bayes-intgen", "numpyro", "jax", "numpy", "scipy")
+    }
     return {
         "data": digest.hexdigest(),
         "model": serialise.dumps(model),

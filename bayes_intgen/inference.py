@@ -1,10 +1,10 @@
 """From data and a model to a posterior."""
 
+from itertools import compress
 from numbers import Integral
 from os import PathLike
 
 import jax
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bayes_intgen.bases import Array
@@ -17,6 +17,7 @@ from bayes_intgen.integrated_out import sample_integrated_out
 from bayes_intgen.models import Model, additive
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
+from bayes_intgen.probes import Probes
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.streamed import ReadInPasses, Rows
 from bayes_intgen.streams import generator
@@ -56,8 +57,8 @@ def fit(
         Number of chains.
     draws : int, optional
         Iterations of each chain that are kept. By default as many as it takes until every
-        hyperparameter has 400 effective draws, in the bulk and in the tails, and an R-hat of at
-        most 1.01: 200 to 2,000.
+        hyperparameter, and the joint effect at rows of the data, has 400 effective draws, in the
+        bulk and in the tails, and an R-hat of at most 1.01: 200 to 2,000.
     warmup : int
         Iterations of each chain before those, which only adapt.
     target_accept : float
@@ -121,7 +122,6 @@ def fit(
     posterior = fit_decomposed(
         data,
         model,
-        model.decompose(data.sample(PILOT_ROWS)),
         seed=seed,
         chains=chains,
         draws=draws,
@@ -132,7 +132,8 @@ def fit(
         progress=progress,
         checkpoint=checkpoint,
     )
-    effect = posterior.effect(_probes(data), _asked(data, model))
+    probes = Probes.of(data, model)
+    effect = posterior.effect(probes.points, [*compress(data.names, probes.mask)])
     warn_of_problems(posterior.tree, effect)
     return posterior
 
@@ -140,7 +141,7 @@ def fit(
 def fit_decomposed(
     data: Rows,
     model: Model,
-    terms: Decomposition,
+    terms: Decomposition | None = None,
     *,
     seed: int = 0,
     chains: int = 4,
@@ -152,7 +153,7 @@ def fit_decomposed(
     progress: bool = True,
     checkpoint: str | PathLike[str] | None = None,
 ) -> Posterior:
-    """As :func:`fit`, for terms that were decomposed already, and without diagnostics."""
+    """As :func:`fit` without diagnostics, for terms that were decomposed already where given."""
     for name, value, least in (
         ("chains", chains, 1),
         ("draws", draws, 4),
@@ -184,6 +185,8 @@ def fit_decomposed(
         bool(simplify),
         bool(progress),
     )
+    held, others = data.parted(PILOT_ROWS)
+    terms = model.decompose(held) if terms is None else terms
     # Before what takes long: it raises where the folder holds another fit.
     kept = (
         None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings._asdict())
@@ -192,12 +195,13 @@ def fit_decomposed(
     # too, as it does by default, makes everything wait for everything.
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
         adapts = settings.collapse and settings.simplify
-        held, others = data.parted(PILOT_ROWS)
         candidates = model.candidates(held) if adapts else ()
         pilot = pilot_fit(data, model, terms, candidates, settings.progress, held, others)
+        if kept is not None:
+            kept.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)
         terms = pilot.posterior.terms
         sample = sample_integrated_out if collapse else sample_written_out
-        sampled = sample(data, model, terms, pilot, settings, kept or None)
+        sampled = sample(data, model, terms, pilot, settings, kept)
     count = sampled.coefficients.shape[1]
     return Posterior(
         assemble(
@@ -222,18 +226,3 @@ def _noise(pilot: Pilot, settings: Settings, draws: int) -> dict[str, Array]:
     rng = generator(settings.seed, "noise")
     deviations = pilot.estimate.draw((settings.chains, draws), rng)
     return {"quantile": pilot.shape, "deviation": deviations}
-
-
-def _asked(data: Rows, model: Model) -> tuple[str, ...]:
-    """The actions that are set in the effect to check: all, or what some rows answer."""
-    seen = tuple(data.regimes)
-    every = (True,) * len(data.names)
-    mask = every if model.identifies(seen, every) else seen[0]
-    return tuple(name for name, was_set in zip(data.names, mask, strict=True) if was_set)
-
-
-def _probes(data: Rows) -> Array:
-    """Points at which the joint effect is checked: rows of the data, evenly spaced."""
-    actions = data.held.actions
-    chosen = np.linspace(0, len(actions) - 1, 20).astype(int)
-    return np.asarray(actions[chosen])

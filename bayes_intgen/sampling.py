@@ -7,7 +7,7 @@ choice of devices before JAX starts, and reports progress without a callback fro
 import math
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from threading import Event
 from typing import Any, NamedTuple
@@ -33,6 +33,10 @@ MOST_AT_ONCE = 1.25
 # By how much the log density of a draw may exceed that of the mode: rounding, and a search that
 # ended a little early.
 HIGHER = 1.0
+
+# Quantities (chain, draw, Q), of unconstrained sites (chain, draw, D) and of what was drawn with
+# them (chain, draw, P).
+Reported = Callable[[Array, Array], Array]
 
 
 class NotTheModeError(Exception):
@@ -77,7 +81,7 @@ def nuts(
     seed: int,
     target_accept: float,
     progress: bool,
-    reported: Callable[[Array], Array] = np.asarray,
+    reported: Reported = lambda flat, given: flat,
     walked: Density | None = None,
     least_energy: float = -math.inf,
     checkpoint: Checkpoint | None = None,
@@ -111,10 +115,10 @@ def nuts(
     progress : bool
         Whether to show a progress bar.
     reported : callable
-        The quantities that are to have enough, of unconstrained sites (chain, draw, D).
+        The quantities that are to have enough.
     walked : Density, optional
-        A cheaper density to walk. Where too few draws are accepted in either half of the warmup,
-        the walk goes back to the density that is meant.
+        A cheaper density to walk. Where too few draws of a chain are accepted in either half of the
+        warmup, the walk goes back to the density that is meant.
     least_energy : float
         Minus the log density at the mode.
     checkpoint : Checkpoint, optional
@@ -163,12 +167,12 @@ def nuts(
                 pieces.append(earlier)
                 bar.update(len(earlier["flat"]))
             already = sum(len(piece["flat"]) for piece in pieces)
-            chances = chance[chain].next(iterations)
+            chance[chain].next(already)
             for done in range(already, iterations, block):
                 if stopped.is_set():
                     break
                 count = min(block, iterations - done)
-                state, piece = walk.advance(state, chances.part(slice(done, done + count)), step)
+                state, piece = walk.advance(state, chance[chain].next(count), step)
                 pieces.append(piece)
                 if checkpoint is not None:
                     pieces = [_concatenated(pieces)]
@@ -184,14 +188,17 @@ def nuts(
             walk.compile(states[0], count)
         one = partial(run, walk, label + stage, iterations, step)
         with ThreadPoolExecutor(workers) as pool:
+            running = [pool.submit(one, chain, state) for chain, state in enumerate(states)]
             try:
-                results = list(pool.map(one, range(chains), states))
+                for ended in as_completed(running):
+                    ended.result()
             except BaseException:
-                # An interrupt must not wait for chains to run to their end.
+                # Neither an interrupt nor one chain's failure must wait for chains to run to their
+                # end.
                 stopped.set()
                 raise
-        ended, collected = zip(*results, strict=True)
-        return list(ended), {name: np.stack([c[name] for c in collected]) for name in collected[0]}
+        last, collected = zip(*(chain.result() for chain in running), strict=True)
+        return list(last), {name: np.stack([c[name] for c in collected]) for name in collected[0]}
 
     with bar:
         chosen = density if walked is None else walked
@@ -201,7 +208,7 @@ def nuts(
         flat = first["flat"]
         learned = flat[:, adapting // 3 :].reshape(-1, size)
         root = np.linalg.cholesky(_pooled_covariance(learned, covariance))
-        if first["accepted"].mean() < LEAST_ACCEPTED:
+        if _least_accepted(first) < LEAST_ACCEPTED:
             chosen = density
         walk = walking(chosen, root)
         begun = [walk.begin(last) for last in flat[:, -1]]
@@ -209,12 +216,14 @@ def nuts(
         _refuse_higher(second, least_energy)
         # Each chain alone has found its step size from few iterations.
         step = math.exp(sum(state.log_step for state in states) / chains)
-        if second["accepted"].mean() < LEAST_ACCEPTED:
+        if _least_accepted(second) < LEAST_ACCEPTED:
             walk = walking(density, root)
             states = [walk.begin(last) for last in second["flat"][:, -1]]
         states, collected = run_all(walk, "draws", states, first_draws, step)
         _refuse_higher(collected, least_energy)
-        while draws is None and (more := _more(reported(collected["flat"]), block)):
+        while draws is None and (
+            more := _more(reported(collected["flat"], collected["given"]), block)
+        ):
             bar.total += chains * more
             done = collected["flat"].shape[1]
             states, further = run_all(walk, f"draws{done}", states, more, step)
@@ -226,10 +235,16 @@ def nuts(
     return Draws(flat, given, collected)
 
 
+def _least_accepted(collected: Collected) -> float:
+    """Share of accepted draws, of the chain that has fewest."""
+    return float(collected["accepted"].mean(axis=1).min())
+
+
 def _refuse_higher(collected: Collected, least_energy: float) -> None:
     """Raise NotTheModeError where a draw's density is higher than the mode's."""
-    highest = np.unravel_index(np.argmax(collected["lp"]), collected["lp"].shape)
-    if collected["lp"][highest] > HIGHER - least_energy:
+    log_density = np.nan_to_num(collected["lp"], nan=-np.inf)
+    highest = np.unravel_index(np.argmax(log_density), log_density.shape)
+    if log_density[highest] > HIGHER - least_energy:
         raise NotTheModeError(collected["flat"][highest])
 
 

@@ -34,7 +34,7 @@ class Density(NamedTuple):
     data : pytree of arrays
         Argument of ``potential``.
     energy : callable
-        The same with its gradient, by whatever means: for starting points alone.
+        The same with its gradient, by whatever means: for single points.
     given : Given, optional
         ``potential``, and with it a draw of what is integrated out, given the sites: shape (P,),
         as the normal numbers are.

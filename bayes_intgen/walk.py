@@ -68,10 +68,6 @@ class Chances(NamedTuple):
         words = np.zeros((count, 2), dtype=np.uint32)
         return cls(np.zeros((count, size)), words, np.zeros(count), np.zeros((count, given)))
 
-    def part(self, which: slice) -> Self:
-        """Of some of the iterations."""
-        return type(self)(*(values[which] for values in self))
-
 
 class Chance:
     """All that is random in one chain: the same for a seed however many iterations come at once."""
@@ -103,7 +99,8 @@ class Point(NamedTuple):
     potential, energy : ()
         That, and with the kinetic energy with which the chain came here.
     excess : ()
-        By how much the exact potential exceeds it.
+        By how much the exact potential exceeds it. Infinite where a chain begins, so that wherever
+        it goes first is accepted: what is given is drawn there.
     given : (P,)
         What was drawn here of what the exact density has integrated out; zeros where it begins.
     """
@@ -162,7 +159,7 @@ class Walk:
         """A chain at a flat vector, with a step size that is to adapt."""
         value, gradient = self.density.energy(flat)
         z = solve_triangular(self.root, flat, lower=True)
-        excess = 0.0 if self.exact is None else self.exact.energy(flat)[0] - value
+        excess = 0.0 if self.exact is None else np.inf
         # As NumPyro begins: drawn towards ten times the first step.
         adaptation = np.log(FIRST_STEP), 0.0, 0.0, 0, np.log(10 * FIRST_STEP)
         given = np.zeros(self._count)

@@ -60,7 +60,7 @@ def sample_written_out(
     potential, arguments = whitened(target.potential, layout), (target.arguments, whitening)
     density = Density(potential, arguments, partial(energy_of, potential, arguments))
 
-    def hyperparameters(flat: Array) -> Array:
+    def hyperparameters(flat: Array, _: Array) -> Array:
         return np.exp(flat[..., rest])
 
     sampled = run_chains(

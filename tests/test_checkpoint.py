@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen import groups, streamed
+from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.serialise import loads
 
 from conftest import confounded_rows
@@ -31,7 +34,8 @@ def test_a_finished_fit_is_read_back_and_keeping_it_changes_nothing(data, tmp_pa
     plain, kept = fitted(data), fitted(data, tmp_path / "run")
     written = {file: file.stat().st_mtime_ns for file in (tmp_path / "run").iterdir()}
     assert {file.name for file in written} == {
-        "fit.json", *(f"{s}-{c}.npz" for s in ("steps", "covariance", "draws") for c in (0, 1))
+        "fit.json", "sums.npz",
+        *(f"{s}-{c}.npz" for s in ("steps", "covariance", "draws") for c in (0, 1)),
     }  # fmt: skip
     again = fitted(data, tmp_path / "run")
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "run").iterdir()} == written
@@ -50,6 +54,42 @@ def test_chains_go_on_from_any_block(data, tmp_path) -> None:
     np.testing.assert_array_equal(fitted(data, folder).joint_effect(POINTS), whole)
     # Negative control: other random keys give other draws.
     assert not np.isclose(fitted(data, seed=1).joint_effect(POINTS), whole).any()
+
+
+@pytest.mark.parametrize(("stage", "after"), [("steps", 1), ("covariance", 1), ("draws", 2)])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_chains_go_on_from_within_a_stage(
+    data, tmp_path, monkeypatch, stage: str, after: int, grouped: bool
+) -> None:
+    if grouped:
+        # Groups are walked, and the exact density corrects them.
+        monkeypatch.setattr(groups, "LEAST_SIZE", 2)
+        monkeypatch.setattr(groups, "LEAST_ACCEPTED", 0.0)
+    whole, write, done = fitted(data, warmup=60), Checkpoint.write, []
+
+    def killed(self, where, chain, state, collected):
+        write(self, where, chain, state, collected)
+        done.append((where, chain))
+        if done.count((stage, chain)) == after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoint, "write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(data, tmp_path / "run", warmup=60)
+    grown = []
+    # The other chain may not have written anything.
+    for file in (tmp_path / "run").glob(f"{stage}-*.npz"):
+        with np.load(file) as stored:
+            grown.append(len(stored["flat"]))
+    assert 0 < min(grown) < (60 if stage == "draws" else 30)
+    monkeypatch.setattr(Checkpoint, "write", write)
+    again = fitted(data, tmp_path / "run", warmup=60)
+    np.testing.assert_array_equal(again.joint_effect(POINTS), whole.joint_effect(POINTS))
+    np.testing.assert_array_equal(
+        again.tree["sample_stats"]["accepted"], whole.tree["sample_stats"]["accepted"]
+    )
+    # Negative control: draws differ from each other, and none could stand for another.
+    assert len(np.unique(whole.joint_effect(POINTS)[..., 0])) > 60
 
 
 def test_a_fit_that_is_long_enough_by_itself_goes_on_likewise(data, tmp_path) -> None:
@@ -88,9 +128,39 @@ def test_files_that_are_no_checkpoint_are_refused(data, tmp_path) -> None:
         fitted(data, tmp_path)
     folder = tmp_path / "run"
     fitted(data, folder)
-    (folder / "draws-1.npz").write_bytes(b"PK half of a file")
-    with pytest.raises(bi.SavedFitError, match="draws-1.npz cannot be read"):
-        fitted(data, folder)
+    for name in ("draws-1.npz", "sums.npz"):
+        file = folder / name
+        whole = file.read_bytes()
+        for broken in (whole[: len(whole) // 2], b"no archive", b""):
+            file.write_bytes(broken)
+            with pytest.raises(bi.SavedFitError, match=f"{name} cannot be read"):
+                fitted(data, folder)
+        file.write_bytes(whole)
+    fitted(data, folder)
+
+
+def test_rows_that_are_not_in_memory_are_known_by_their_sums(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(streamed, "HELD_ROWS", 60)
+    rows = confounded_rows(200, seed=4)
+    frame = pd.DataFrame(rows.actions, columns=rows.names).assign(
+        intensity=rows.outcome,
+        regime=[rows.label(mask).removeprefix("do(").rstrip(")") for mask in rows.intervened],
+    )
+
+    def stream(frame: pd.DataFrame) -> bi.StreamedData:
+        columns = (list(rows.names), "intensity", "regime")
+        return bi.StreamedData.from_batches([frame], *columns, progress=False)
+
+    data, folder = stream(frame), tmp_path / "run"
+    before = fitted(data, folder).joint_effect(POINTS)
+    other = frame.copy()
+    changed = ~frame["intensity"].isin(data.held.outcome)
+    other.loc[changed.idxmax(), "intensity"] += 0.1
+    np.testing.assert_array_equal(stream(other).held.outcome, data.held.outcome)
+    with pytest.raises(bi.SavedFitError, match="holds a fit to other rows"):
+        fitted(stream(other), folder)
+    # Negative control: the same rows again.
+    np.testing.assert_array_equal(fitted(stream(frame), folder).joint_effect(POINTS), before)
 
 
 @pytest.mark.parametrize("change", ["another shape", "one more"])

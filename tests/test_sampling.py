@@ -1,3 +1,6 @@
+import os
+from threading import Event
+
 import arviz as az
 import jax
 import jax.numpy as jnp
@@ -8,11 +11,15 @@ from jax.scipy.stats import norm
 from bayes_intgen import sampling
 from bayes_intgen.diagnostics import shortage
 from bayes_intgen.sampling import (
+    BLOCK,
     FEWEST_DRAWS,
+    LEAST_ACCEPTED,
     MOST_DRAWS,
     NotTheModeError,
     _block,
+    _least_accepted,
     _more,
+    _refuse_higher,
     nuts,
 )
 from bayes_intgen.targets import Density
@@ -243,7 +250,7 @@ def test_by_default_there_are_as_many_draws_as_it_takes() -> None:
 
 def test_what_is_reported_decides_whether_draws_are_enough() -> None:
     # A random walk, of which no two chains agree.
-    draws = sample(np.eye(2), np.eye(2), draws=None, reported=lambda flat: flat.cumsum(axis=1))
+    draws = sample(np.eye(2), np.eye(2), draws=None, reported=lambda flat, _: flat.cumsum(axis=1))
     assert draws.flat.shape[1] == MOST_DRAWS
     # Of 16,000 numbers a quarter at least are effective in so easy a target.
     assert abs(draws.flat.mean()) < 4 / np.sqrt(4000)
@@ -257,6 +264,59 @@ def test_a_walk_that_is_approximate_from_the_start_is_corrected_or_given_up() ->
         assert abs(first.mean() - MEAN) < 4 * np.sqrt(VARIANCE / float(az.ess(first)))
     assert not near.statistics["accepted"].all()
     assert far.statistics["accepted"].all()
+
+
+def test_what_is_drawn_with_the_sites_counts_too() -> None:
+    # Of what is given, running sums never agree; the sites themselves are independent.
+    run = {"draws": None, "reported": lambda flat, given: given.cumsum(axis=1)}
+    assert sample(with_draws(SKEWED), np.eye(2), **run).flat.shape[1] == MOST_DRAWS
+
+
+def test_one_chain_that_is_stuck_is_enough_to_give_an_approximation_up() -> None:
+    accepted = np.ones((4, 50))
+    assert _least_accepted({"accepted": accepted}) == 1
+    accepted[2, 1:] = 0
+    assert 0 < _least_accepted({"accepted": accepted}) < LEAST_ACCEPTED
+    assert accepted.mean() > LEAST_ACCEPTED
+
+
+def test_a_density_that_is_no_number_hides_no_higher_one() -> None:
+    collected = {
+        "lp": np.array([[np.nan, -9.0], [3.0, 1.0]]),
+        "flat": np.arange(8.0).reshape(2, 2, 2),
+    }
+    with pytest.raises(NotTheModeError) as found:
+        _refuse_higher(collected, least_energy=0.0)
+    np.testing.assert_array_equal(found.value.point, collected["flat"][1, 0])
+    _refuse_higher(collected, least_energy=-3.0)
+
+
+class Failing:
+    """A checkpoint whose disk is full for one chain; it counts the blocks of the first one."""
+
+    def __init__(self) -> None:
+        self.full, self.blocks = Event(), 0
+
+    def read(self, *_) -> None:
+        return None
+
+    def write(self, stage: str, chain: int, *_) -> None:
+        if stage != "draws":
+            return
+        if chain == 1:
+            self.full.set()
+            raise OSError("the disk is full")
+        # What came first has failed by then.
+        assert self.full.wait(timeout=60)
+        self.blocks += chain == 0
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="chains one after the other")
+def test_a_chain_that_fails_is_heard_of_before_the_others_end() -> None:
+    checkpoint = Failing()
+    with pytest.raises(OSError, match="full"):
+        sample(np.eye(2), np.eye(2), draws=MOST_DRAWS, checkpoint=checkpoint)
+    assert checkpoint.blocks < MOST_DRAWS / BLOCK / 2
 
 
 def test_more_draws_are_whole_blocks_and_come_to_an_end() -> None:

@@ -92,7 +92,29 @@ def test_a_chain_begins_where_it_is_told_to() -> None:
         value, gradient = jax.value_and_grad(lambda z: 0.5 * jnp.sum((walk.root @ z) ** 2))(point.z)
     assert point.potential == pytest.approx(float(value))
     np.testing.assert_allclose(point.gradient, gradient)
-    assert point.excess == pytest.approx(exact.energy(flat)[0] - walked.energy(flat)[0])
+    assert np.isposinf(point.excess)
+
+
+def test_where_a_chain_goes_first_is_accepted_so_that_what_is_given_was_drawn() -> None:
+    # What is walked is far too wide: next to no point that it leads to is accepted.
+    narrow = normal_density(1e-4 * np.eye(2))
+
+    def given(data):
+        return lambda z, normal: (narrow.potential(data)(z), z[0] + normal)
+
+    exact = narrow._replace(given=given, given_size=1)
+    with jax.enable_x64(True):
+        walk = Walk(normal_density(np.eye(2)), exact, np.eye(2), 0.8)
+        chain = walk.begin(np.zeros(2))
+        walk.compile(chain, 20)
+        _, found = walk.advance(chain, Chance(0, 0, 2, 1).next(20), STEP)
+    assert found["accepted"][0]
+    assert found["accepted"].mean() < 0.5
+    assert (found["given"] != 0).all()
+    # From then on the exact density decides: points that are accepted come ever nearer to its mode.
+    distance = np.linalg.norm(found["flat"], axis=1)
+    assert (np.diff(distance) <= 0.05).all()
+    np.testing.assert_allclose(found["lp"], -0.5e4 * distance**2, rtol=1e-9)
 
 
 @pytest.mark.parametrize("blocks", [[12], [5, 7], [1] * 12])
@@ -111,10 +133,10 @@ def test_blocks_of_a_chain_are_those_of_one_long_one() -> None:
     walk = Walk(normal_density(COVARIANCE), normal_density(1.1 * COVARIANCE), np.eye(2), 0.8)
     _, whole = iterations(walk, 20, STEP)
     with jax.enable_x64(True):
-        chain, chances, found = walk.begin(np.array([1.0, -2.0])), Chance(0, 0, 2).next(20), []
+        chain, chance, found = walk.begin(np.array([1.0, -2.0])), Chance(0, 0, 2), []
         walk.compile(chain, 10)
-        for begin in (0, 10):
-            chain, piece = walk.advance(chain, chances.part(slice(begin, begin + 10)), STEP)
+        for _ in range(2):
+            chain, piece = walk.advance(chain, chance.next(10), STEP)
             found.append(piece)
     for name, values in whole.items():
         np.testing.assert_allclose(np.concatenate([piece[name] for piece in found]), values)

@@ -1,0 +1,42 @@
+"""The effect by which draws are judged: some rows of the data, and what is set there."""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen.bases import Array
+from bayes_intgen.models import Model
+from bayes_intgen.streamed import Rows
+
+COUNT = 20
+
+
+class Probes(NamedTuple):
+    """Rows of the data at which an effect is looked at.
+
+    Attributes
+    ----------
+    points : ndarray, shape (COUNT, K)
+        Rows that are held, evenly spaced.
+    mask : ndarray of bool, shape (K,)
+        The actions that are set: all, or what some rows answer.
+    """
+
+    points: Array
+    mask: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, data: Rows, model: Model) -> Self:
+        """Of a fit of this model to these data."""
+        actions = data.held.actions
+        chosen = np.linspace(0, len(actions) - 1, COUNT).astype(int)
+        seen = tuple(data.regimes)
+        every = (True,) * len(data.names)
+        mask = every if model.identifies(seen, every) else seen[0]
+        return cls(np.asarray(actions[chosen]), np.array(mask, dtype=bool))
+
+    @property
+    def masks(self) -> NDArray[np.bool_]:
+        """The mask of each point, shape (COUNT, K)."""
+        return np.broadcast_to(self.mask, self.points.shape)
