@@ -103,7 +103,6 @@ def _ranks_of(
     """Shares of posterior draws below the truth in one simulation."""
     with jax.enable_x64(True):
         drawn = Predictive(model.written_out, num_samples=1)(
-            # The fit's own keys come from the seed: the truth's must be others.
             jax.random.fold_in(jax.random.key(seed), 2**32 - 2),
             terms,
             jnp.asarray(terms.functions(data.actions)),

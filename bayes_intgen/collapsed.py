@@ -199,8 +199,14 @@ class Collapsed:
             value, gradient = self.energy(scaled * units)
             return value, gradient * units
 
-        # SciPy counts steps as shares of what is minimised.
-        relative = tolerance / max(abs(self.value(start)), 1.0)
+        # SciPy would count steps as shares of what is minimised, which may be near zero.
+        values = [self.value(start)]
+
+        def end(intermediate_result: OptimizeResult) -> None:
+            values.append(float(intermediate_result.fun))
+            if values[-2] - values[-1] < tolerance:
+                raise StopIteration
+
         # So far out the prior's density is nil; a search that strays there overflows.
         reach = 10 * self.prior_sd
         found = minimize(
@@ -209,7 +215,8 @@ class Collapsed:
             jac=True,
             method="L-BFGS-B",
             bounds=np.stack([self.start - reach, self.start + reach], axis=1) / units[:, None],
-            options={"maxiter": 300, "maxcor": 40, "ftol": relative, "gtol": 1e-2},
+            callback=end,
+            options={"maxiter": 300, "maxcor": 40, "ftol": 0.0, "gtol": 1e-2},
         )
         found.x = found.x * units
         return found

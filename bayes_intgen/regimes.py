@@ -411,12 +411,18 @@ do(green) itself.
         Drawn at random, always the same ones; the rows at the extremes of each action, which
         say where its range ends, are among them. All rows where there are no more.
         """
-        return self.parted(rows)[0]
+        drawn = self._drawn(rows)
+        return self if drawn is None else self._rows(drawn)
 
     def parted(self, rows: int) -> tuple[Self, Self | None]:
         """The rows that :meth:`sample` draws, and the others, if there are any."""
+        drawn = self._drawn(rows)
+        return (self, None) if drawn is None else (self._rows(drawn), self._rows(~drawn))
+
+    def _drawn(self, rows: int) -> NDArray[np.bool_] | None:
+        """Which rows :meth:`sample` draws; None for all."""
         if len(self) <= rows:
-            return self, None
+            return None
         keys = generator(0, "sample").random(len(self))
         masks, which = masks_of(self.intervened)
         members = [np.flatnonzero(which == i) for i in range(len(masks))]
@@ -424,9 +430,7 @@ do(green) itself.
         for own, count in zip(members, even_shares([len(m) for m in members], rows), strict=True):
             keep[own[np.argsort(keys[own], kind="stable")[:count]]] = True
         keep[self.actions.argmin(axis=0)] = keep[self.actions.argmax(axis=0)] = True
-        if keep.all():
-            return self, None
-        return self._rows(keep), self._rows(~keep)
+        return None if keep.all() else keep
 
     def _rows(self, chosen: slice | NDArray[np.bool_]) -> Self:
         return type(self)(

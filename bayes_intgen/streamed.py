@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
-from functools import reduce
+from functools import cached_property, reduce
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
@@ -17,7 +17,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
-from bayes_intgen.certificates import Certificate, certify
+from bayes_intgen.certificates import Certificate, certify, regime_label
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import KINDS, as_table
 from bayes_intgen.identification import Mask
@@ -78,15 +78,17 @@ class ReadInPasses(TakesLiftTests):
     def _pieces(self) -> Iterator[RegimeData]:
         """All rows in pieces of any size, read anew."""
 
-    @property
+    @cached_property
     def held(self) -> RegimeData:
         """The rows in memory: a sample of those of every regime."""
-        return self.sample(HELD_ROWS)
+        return self._sampled(HELD_ROWS)
 
     def sample(self, rows: int) -> RegimeData:
         """The rows that :meth:`RegimeData.sample` would draw; at most as many as are held."""
-        sample = self._kept.sample(min(rows, HELD_ROWS), self._columns)
-        return replace(sample, lift_tests=self.lift_tests)
+        return self.held if rows >= HELD_ROWS else self._sampled(rows)
+
+    def _sampled(self, rows: int) -> RegimeData:
+        return replace(self._kept.sample(rows, self._columns), lift_tests=self.lift_tests)
 
     def parted(self, rows: int) -> tuple[RegimeData, None]:
         """As :meth:`RegimeData.parted`, but that the others would have to be read again."""
@@ -95,6 +97,8 @@ class ReadInPasses(TakesLiftTests):
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
         same = copy(self)
         same.lift_tests = tests
+        # What was held had other tests.
+        same.__dict__.pop("held", None)
         return same
 
     def batches(self, rows: int) -> Iterator[RegimeData]:
@@ -135,7 +139,7 @@ class ReadInPasses(TakesLiftTests):
 
     def label(self, mask: Sequence[bool]) -> str:
         """A mask in words, as :meth:`RegimeData.label`."""
-        return self.held.label(mask)
+        return regime_label([n for n, was_set in zip(self.names, mask, strict=True) if was_set])
 
     def __len__(self) -> int:
         return self._count

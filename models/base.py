@@ -1,11 +1,12 @@
-"""What every model has: the priors of its hyperparameters, its noise, its two evaluations.
+"""What every model has: the priors of its hyperparameters, its noise, its two programs.
 
 A model says which terms make up its mean (``decompose``); its hyperpriors and its noise it
 states once. From that follow
 
 - `Model.written_out`, the generative program with coefficients and rows,
 - `collapsed`, the same posterior over the hyperparameters alone, with the coefficients
-  integrated out and sums in place of rows.
+  integrated out and sums in place of rows: what :mod:`bayes_intgen.hyperposterior` writes in closed
+  form is held against it.
 """
 
 from abc import ABC, abstractmethod

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.collapsed import NEAR, Collapsed
 from bayes_intgen.models.base import collapsed as program
 from bayes_intgen.noise import ConstantSpread
 from bayes_intgen.passes import sums_over
@@ -65,6 +67,32 @@ def test_the_mode_and_the_curvature_there(data) -> None:
     known = np.array(second) * posterior.prior_sd**2 > 0.8
     assert known.sum() > 3
     np.testing.assert_allclose(np.diag(precision)[known], np.array(second)[known], rtol=0.05)
+
+
+def test_a_search_ends_as_near_to_the_mode_in_any_unit_of_the_outcome(data) -> None:
+    # Less noise than is expected: the search has a long way to go.
+    noise = 0.02 * np.random.default_rng(0).normal(size=len(data))
+    outcome = np.sin(data.actions).sum(axis=1) + noise
+    model = bi.models.additive()
+
+    def of_unit(unit: float) -> Collapsed:
+        scaled = replace(data, outcome=unit * outcome)
+        terms = model.decompose(scaled)
+        return Collapsed.of(model, terms, sums_over(scaled, terms, ConstantSpread(), False))
+
+    plain = of_unit(1.0)
+    # The unit in which the log density is zero where the search starts.
+    zero = np.exp(-plain.value(plain.start) / len(data))
+    for unit in (1.0, zero, 1e6):
+        posterior = of_unit(unit)
+        change = posterior.value(posterior.start) - plain.value(plain.start)
+        assert change == pytest.approx(len(data) * np.log(unit), abs=1e-6)
+        near, best = (
+            posterior.value(posterior.mode(posterior.start, False, tolerance))
+            for tolerance in (NEAR, 1e-6)
+        )
+        assert best <= near < best + 3 * NEAR
+        assert posterior.value(posterior.start) > best + 500
 
 
 def test_a_search_that_strays_where_rounding_leaves_no_factor_finds_its_way_back() -> None:
