@@ -41,7 +41,7 @@ def sample_integrated_out(
     effect = posterior.terms.matrix(probes.points, probes.masks)
 
     def quantities(flat: Array, given: Array) -> Array:
-        # Of what is kept: the rest is independent of it and small.
+        # Of what is kept: what the rest adds is small.
         effects = given[..., : posterior.size] @ effect.T
         return np.concatenate([np.exp(flat), effects], axis=-1)
 
