@@ -104,9 +104,11 @@ def test_a_search_that_strays_where_rounding_leaves_no_factor_finds_its_way_back
     posterior = Collapsed(few.priors, sums._replace(**each), few.terms)
     start = few.mode(few.start, progress=False)
     mode = posterior.mode(start, progress=False)
-    (before, steep), (after, slope) = posterior.energy(start), posterior.energy(mode)
-    assert after < before
-    assert np.abs(slope).max() < 0.1 * np.abs(steep).max()
+    # Rounding decides where it ends; another search from there has next to nothing to add.
+    again = posterior.mode(mode, progress=False)
+    before, after, last = (posterior.value(at) for at in (start, mode, again))
+    assert before - after > 1e8
+    assert after - last < 0.01 * (before - after)
 
 
 @pytest.mark.parametrize(("seed", "higher"), [(1, 5), (8, 2)])
