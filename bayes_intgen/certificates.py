@@ -76,6 +76,17 @@ def regime_label(chosen: Sequence[str]) -> str:
     return f"do({', '.join(chosen)})" if chosen else "observational"
 
 
+def mask_label(names: Sequence[str], mask: Sequence[bool]) -> str:
+    """A regime in words, from a mask of all actions.
+
+    Examples
+    --------
+    >>> mask_label(["red", "green"], [False, True])
+    'do(green)'
+    """
+    return regime_label([name for name, was_set in zip(names, mask, strict=True) if was_set])
+
+
 @dataclass(frozen=True, repr=False)
 class Certificate:
     """Whether the regimes in the data answer a question, how, and what is missing if not.

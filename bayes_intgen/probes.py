@@ -12,6 +12,11 @@ from bayes_intgen.streamed import Rows
 COUNT = 20
 
 
+def spaced(rows: Array) -> Array:
+    """``COUNT`` of the rows, shape (COUNT, K), evenly spaced from the first to the last."""
+    return np.asarray(rows[np.linspace(0, len(rows) - 1, COUNT).astype(int)])
+
+
 class Probes(NamedTuple):
     """Rows of the data at which an effect is looked at.
 
@@ -29,12 +34,10 @@ class Probes(NamedTuple):
     @classmethod
     def of(cls, data: Rows, model: Model) -> Self:
         """Of a fit of this model to these data."""
-        actions = data.held.actions
-        chosen = np.linspace(0, len(actions) - 1, COUNT).astype(int)
         seen = tuple(data.regimes)
         every = (True,) * len(data.names)
         mask = every if model.identifies(seen, every) else seen[0]
-        return cls(np.asarray(actions[chosen]), np.array(mask, dtype=bool))
+        return cls(spaced(data.held.actions), np.array(mask, dtype=bool))
 
     @property
     def masks(self) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_intgen.certificates import Certificate, certify, regime_label
+from bayes_intgen.certificates import Certificate, certify, mask_label, regime_label
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import KINDS, as_table, numeric_column
 from bayes_intgen.identification import Mask, is_identified, masks_of
@@ -294,7 +294,7 @@ class RegimeData(TakesLiftTests):
 
     def label(self, mask: Sequence[bool]) -> str:
         """A mask in words: ``observational``, ``do(red)``, ``do(red, green)``."""
-        return regime_label([n for n, was_set in zip(self.names, mask, strict=True) if was_set])
+        return mask_label(self.names, mask)
 
     @property
     def regimes(self) -> dict[Mask, int]:

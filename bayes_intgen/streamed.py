@@ -17,7 +17,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
-from bayes_intgen.certificates import Certificate, certify, regime_label
+from bayes_intgen.certificates import Certificate, certify, mask_label
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import KINDS, as_table
 from bayes_intgen.identification import Mask
@@ -139,7 +139,7 @@ class ReadInPasses(TakesLiftTests):
 
     def label(self, mask: Sequence[bool]) -> str:
         """A mask in words, as :meth:`RegimeData.label`."""
-        return regime_label([n for n, was_set in zip(self.names, mask, strict=True) if was_set])
+        return mask_label(self.names, mask)
 
     def __len__(self) -> int:
         return self._count

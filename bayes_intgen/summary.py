@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from bayes_intgen.certificates import certify, regime_label
+from bayes_intgen.certificates import certify, mask_label
 from bayes_intgen.checks import Check
 from bayes_intgen.diagnostics import convergence, problems
 from bayes_intgen.errors import BayesIntgenWarning, DataError
 from bayes_intgen.identification import Mask
+from bayes_intgen.probes import spaced
 from bayes_intgen.streamed import ReadInPasses, Rows
 from bayes_intgen.support import Need, Seen, needs, needs_of_terms
 
 if TYPE_CHECKING:
     from bayes_intgen.posterior import Posterior
 
-# Points at which the effect's draws are diagnosed.
-PROBES = 20
 # Characters in a line of the printed screen.
 WIDTH = 100
 # Ends of the range of an action in a regime: 98% of its rows.
@@ -185,7 +184,7 @@ def _regimes(names: Sequence[str], regimes: Mapping[Mask, int], seen: Seen | Non
             "low": (dims, low),
             "high": (dims, high),
         },
-        coords={"regime": [_label(names, mask) for mask in regimes], "action": list(names)},
+        coords={"regime": [mask_label(names, mask) for mask in regimes], "action": list(names)},
     )
 
 
@@ -207,7 +206,7 @@ def _questions(
     if seen is not None:
         points = np.concatenate(seen.rows)
         supported = np.array([seen.answers(points, wanted(m)).all(axis=1).mean() for m in masks])
-    labels = [_label(names, mask) for mask in regimes]
+    labels = [mask_label(names, mask) for mask in regimes]
     return xr.Dataset(
         {
             "identified": ("question", [c.identified for c in certificates]),
@@ -222,7 +221,7 @@ def _questions(
             "certificate": ("question", [str(c) for c in certificates]),
             "supported": ("question", supported),
         },
-        coords={"question": [_label(names, mask) for mask in masks], "regime": labels},
+        coords={"question": [mask_label(names, mask) for mask in masks], "regime": labels},
     )
 
 
@@ -230,8 +229,7 @@ def _sampling(
     posterior: "Posterior", questions: xr.Dataset, seen: Seen
 ) -> tuple[xr.Dataset, list[str]]:
     """R-hat and effective draws of every quantity, and what is wrong in words."""
-    points = np.concatenate(seen.rows)
-    points = points[np.linspace(0, len(points) - 1, PROBES).astype(int)]
+    points = spaced(np.concatenate(seen.rows))
     asked = posterior.actions if bool(questions["identified"][0]) else ()
     with warnings.catch_warnings():
         # Whatever a regime shows or does not show stands in the report already.
@@ -321,7 +319,3 @@ def _words_of_sampling(sampling: xr.Dataset) -> str:
         f"No divergences, {agree}at least {float(sampling['ess'].min()):.0f} effective draws: "
         "fit for use."
     )
-
-
-def _label(names: Sequence[str], mask: Mask) -> str:
-    return regime_label([name for name, was_set in zip(names, mask, strict=True) if was_set])

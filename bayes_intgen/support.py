@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from bayes_intgen.bases import Array, Coordinate, Sines
-from bayes_intgen.certificates import regime_label
+from bayes_intgen.certificates import mask_label
 from bayes_intgen.decomposition import Decomposition, parents_of
 from bayes_intgen.gates import InRegime
 from bayes_intgen.identification import Mask, regime_weights
@@ -184,10 +184,7 @@ class Seen:
     @property
     def labels(self) -> tuple[str, ...]:
         """The regimes in words."""
-        return tuple(
-            regime_label([n for n, was_set in zip(self.names, mask, strict=True) if was_set])
-            for mask in self.masks
-        )
+        return tuple(mask_label(self.names, mask) for mask in self.masks)
 
     def distances(self, points: Array, inputs: Sequence[int]) -> tuple[Array, Array]:
         """How far points are from each regime in some of the actions.
@@ -274,9 +271,7 @@ class Seen:
                 "asked_set": ("action", np.array(target, dtype=bool)),
             },
             attrs={
-                "question": regime_label(
-                    [n for n, was_set in zip(self.names, target, strict=True) if was_set]
-                ),
+                "question": mask_label(self.names, target),
                 "cut": f"each function flags at most {FLAGGED:.0%} of a regime's own held-out rows",
             },
         )
