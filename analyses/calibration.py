@@ -284,7 +284,7 @@ def draw_coverage(lines: list[dict[str, Any]], path: Path) -> None:
                 color=colour,
                 label=f"{level:.0%} intervals",
             )
-        ax.set_xlim(0, 1)
+        ax.set_xlim(-0.02, 1.02)
         ax.set_title(title, fontsize=10)
         ax.grid(axis="x", alpha=0.25)
     axes[0].set_yticks(range(len(kinds)), ["all kinds" if k == "all" else k for k in kinds])

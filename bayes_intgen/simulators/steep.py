@@ -20,11 +20,7 @@ class Steep(ZeroInflated):
     dose. In half of the random worlds 15 to 35% of the doses are exactly zero, in the
     others none.
 
-    Attributes
-    ----------
-    names, graph, hidden, budget, pause, switch, chance, gamma, set_pause, set_sd, size, half, \
-steepness
-        As in :class:`ZeroInflated`; ``set_sd`` is not used.
+    Attributes are those of :class:`ZeroInflated`; ``set_sd`` is not used.
     """
 
     @classmethod
