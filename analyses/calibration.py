@@ -68,7 +68,6 @@ WORLDS: dict[str, Callable[[int, int], StructuralCausalModel]] = {
     "rare binary": partial(Binary.random, share=(0.05, 0.1)),
     "3 levels": partial(Ordered.random, levels=3),
     "5 levels": partial(Ordered.random, levels=5),
-    "5 unordered levels": partial(Ordered.random, levels=5, monotone=False),
     "counts": Counts.random,
     "uniform": UniformDesign.random,
     "two points": partial(FewDoses.random, doses=2),
@@ -84,9 +83,10 @@ WORLDS: dict[str, Callable[[int, int], StructuralCausalModel]] = {
     "sigmoid": partial(Stepped.random, shape="sigmoid"),
     "sine 1": partial(Stepped.random, shape="sine 1"),
     "sine 2": partial(Stepped.random, shape="sine 2"),
+    "5 unordered levels": partial(Ordered.random, levels=5, monotone=False),
 }
 # Rougher than the default model can follow: a fit should say so.
-ROUGH = ("steps", "sigmoid", "sine 1", "sine 2")
+ROUGH = ("steps", "sigmoid", "sine 1", "sine 2", "5 unordered levels")
 QUICK_KINDS = ("binary", "dose response", "steps")
 OF = ("effect", "change", "outcome")
 EXACT: dict[str, Any] = {"spread": "constant"}
