@@ -7,8 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen.categories import ColumnLevels, as_label
 from bayes_intgen.errors import BayesIntgenError, DataError
+from bayes_intgen.observed_levels import ColumnLevels, as_label
 
 # What a message says that a table may be.
 KINDS = "a table (pandas, Polars, Arrow, DuckDB, or an xarray Dataset of one dimension)"

@@ -123,7 +123,7 @@ BAD_FRAMES = {
     "constant outcome": (frame().assign(intensity=1), {}, "'intensity' never varies"),
     "unknown label": (spoil("regime", "rad"), {}, "row 3 .* says 'rad'.*no action.*'red', 'green'"),
     "unknown half": (spoil("regime", "red+blue"), {}, "'blue' is no action"),
-    "text": (frame().assign(red="high"), {}, "'red' holds String, not numbers"),
+    "text": (frame().assign(red="high"), {}, "'red' never varies: it is 'high' in"),
     "few rows": (frame().head(6), {}, "6 rows are fewer .* at least 10"),
     "one string": (frame(), {"actions": "red"}, r"actions=\['red'\]"),
     "no actions": (frame(), {"actions": []}, "at least one action"),
@@ -223,7 +223,8 @@ BAD_ARRAYS = {
     "outcome": ((np.ones((20, 2)), np.ones(19), np.ones((20, 2))), r"outcome must .*\(20,\)"),
     "mask": ((np.ones((20, 2)), np.ones(20), np.ones(20)), r"intervened must .*\(20, 2\)"),
     "mask values": ((np.ones((20, 2)), np.ones(20), np.full((20, 2), 2)), "hold booleans"),
-    "text": (([["a"]] * 20, np.ones(20), np.ones((20, 1))), "array of numbers"),
+    "text": (([["a"]] * 20, np.ones(20), np.ones((20, 1))), "'a1' never varies: it is 'a'"),
+    "ragged": (([["a"], []] * 10, np.ones(20), np.ones((20, 1))), "array of numbers"),
     "complex": ((np.ones((20, 1)) + 1j, np.ones(20), np.ones((20, 1))), "array of numbers .*compl"),
     "dates": (
         (np.arange(20).astype("datetime64[D]")[:, None], np.ones(20), np.ones((20, 1))),
