@@ -116,6 +116,7 @@ def _ranks_of(
         data.actions,
         truth["outcome"] + terms.centre,
         data.intervened,
+        categories=data.categories,
     )
     posterior = fit_decomposed(
         simulated, fitted, refitted, seed=seed, **{"progress": False, **settings}

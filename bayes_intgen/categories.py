@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import compress
 from typing import Any, Self
 
 import numpy as np
@@ -170,6 +171,21 @@ class Categories:
         """
         return np.isin(values, self.codes)
 
+    def subset(self, values: Array) -> "Categories":
+        """The levels that occur among some values.
+
+        Examples
+        --------
+        >>> Categories.of_labels(["low", "mid", "high"], True).subset(np.array([2.0, 0.0])).labels
+        ('low', 'high')
+        """
+        occurring = np.isin(self.codes, values).tolist()
+        return Categories(
+            tuple(compress(self.labels, occurring)),
+            tuple(compress(self.codes, occurring)),
+            self.ordered,
+        )
+
     def spelled(self) -> str:
         """The labels in a list for messages.
 
@@ -210,7 +226,8 @@ class Categories:
 
     def _refusal(self, cell: Any, name: str, row: int) -> str:
         cell = cell.item() if isinstance(cell, np.generic) else cell
-        close = get_close_matches(str(cell), [str(label) for label in self.labels], n=1)
+        names = [label for label in self.labels if isinstance(label, str)]
+        close = get_close_matches(cell, names, n=1) if isinstance(cell, str) else []
         hint = f"did you mean {close[0]!r}? The" if close else "the"
         return (
             f"{name!r} has no level {spelled_label(cell)} (row {row}); {hint} levels are "

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array, Constant, Coordinate, Evaluation, Sines
+from bayes_intgen.categories import Categories
 from bayes_intgen.errors import ModelError
 from bayes_intgen.gates import Always, Gate, WhereNotSet
 from bayes_intgen.hyperpriors import Hyperpriors, LogNormals
@@ -89,6 +90,8 @@ class Decomposition:
         multiples of ``unit``, and the intercept counts from ``centre``.
     intercept_mean : float
         Prior mean of the intercept, in the outcome's units.
+    categories : tuple of Categories or None, length K
+        Levels of the actions that have some; None for the others.
     """
 
     names: tuple[str, ...]
@@ -97,6 +100,12 @@ class Decomposition:
     centre: float
     unit: float
     intercept_mean: float
+    categories: tuple[Categories | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Fits that were saved before actions had levels.
+        if not self.categories:
+            object.__setattr__(self, "categories", (None,) * len(self.names))
 
     def without(self, names: Collection[str]) -> "Decomposition":
         """The same decomposition less some of its terms."""
@@ -411,7 +420,7 @@ def _assembled(
     if len(set(labels)) < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
         raise ModelError(f"two terms would be called {twice!r}; rename an action")
-    made = Decomposition(data.names, coordinates, tuple(every), centre, unit, mean)
+    made = Decomposition(data.names, coordinates, tuple(every), centre, unit, mean, data.categories)
     if made.size > MOST_COEFFICIENTS:
         raise ModelError(
             f"{len(data.names)} actions make {made.size} coefficients, more than the "

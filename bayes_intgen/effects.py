@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
+from bayes_intgen.categories import decoded_table
 from bayes_intgen.errors import PointsError
 from bayes_intgen.support import needs_of_terms
 
@@ -44,7 +45,7 @@ def effect_table(
         near enough to the point were seen, as ``posterior.support`` finds. With a baseline also
         ``change``, ``change_low``, ``change_high``, and ``above_zero``, the probability that
         the change is positive. In the outcome's units. ``value`` and ``baseline``, dims
-        (point, action), repeat the question.
+        (point, action), repeat the question, levels by their names.
 
     Raises
     ------
@@ -81,7 +82,8 @@ def effect_table(
         "supported": supported(posterior, values, names).all(axis=1),
     }
     both = ("point", "action")
-    asked = {"value": (both, values)}
+    categories = posterior.categories
+    asked = {"value": (both, decoded_table(values, categories))}
     if baseline is not None:
         before, same_mask = posterior.asked(baseline, names)
         if len(before) not in (1, len(values)):
@@ -100,7 +102,8 @@ def effect_table(
             "change_high": change_high,
             "above_zero": (change > 0).mean(axis=0),
         }
-        asked["baseline"] = (both, np.broadcast_to(before, values.shape))
+        start = np.broadcast_to(before, values.shape)
+        asked["baseline"] = (both, decoded_table(start, categories))
     return xr.Dataset(
         {**{name: ("point", column) for name, column in columns.items()}, **asked},
         coords={"point": np.arange(len(values)), "action": list(posterior.actions)},
@@ -127,6 +130,10 @@ def supported(
     terms, seen = posterior.terms, posterior.seen
     if seen is None:
         low, high = np.array([(c.low, c.high) for c in terms.coordinates]).T
-        return np.asarray((values >= low) & (values <= high))
+        within = (values >= low) & (values <= high)
+        for k, levels in enumerate(terms.categories):
+            if levels is not None:
+                within[:, k] &= levels.holds(values[:, k])
+        return np.asarray(within)
     target = tuple(name in intervened for name in terms.names)
     return seen.answers(values, needs_of_terms(terms, seen.masks, target))

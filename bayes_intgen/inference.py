@@ -18,6 +18,7 @@ from bayes_intgen.models import Model, additive
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.probes import Probes
+from bayes_intgen.questions import named_points
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.streamed import ReadInPasses, Rows
 from bayes_intgen.streams import generator
@@ -133,7 +134,8 @@ def fit(
         checkpoint=checkpoint,
     )
     probes = Probes.of(data, model)
-    effect = posterior.effect(probes.points, [*compress(data.names, probes.mask)])
+    points = named_points(probes.points, data.names, posterior.categories)
+    effect = posterior.effect(points, [*compress(data.names, probes.mask)])
     warn_of_problems(posterior.tree, effect)
     return posterior
 

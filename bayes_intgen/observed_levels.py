@@ -92,7 +92,7 @@ class ActionLevels:
     Attributes
     ----------
     levels : mapping from action to ColumnLevels or None
-        None for numeric columns.
+        None for numeric columns. Empty where there are no rows.
     """
 
     levels: Mapping[str, ColumnLevels | None]
@@ -105,6 +105,8 @@ class ActionLevels:
         DataError
             Where a column is numeric in one part only, or the orders contradict each other.
         """
+        if not (self.levels and other.levels):
+            return self if self.levels else other
         joined: dict[str, ColumnLevels | None] = {}
         for name, one in self.levels.items():
             two = other.levels[name]

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array, Coordinate
+from bayes_intgen.categories import Categories, Label, centres, decoded_table
 from bayes_intgen.errors import ModelError, PointsError
-from bayes_intgen.questions import checked_points
+from bayes_intgen.questions import checked_points, checked_value, named_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ LONG = 12.0
 def plot_joint_effect(
     posterior: "Posterior",
     action: str,
-    at: Mapping[str, float] | None = None,
+    at: Mapping[str, Label] | None = None,
     *,
     levels: Sequence[float] = (0.5, 0.9),
     predictive: float | None = None,
@@ -54,7 +55,7 @@ def plot_joint_effect(
     held = _held(posterior, at)
     del held[action]
     along, points = _along(posterior, action, held, size)
-    effect = posterior.joint_effect(points)
+    effect = posterior.joint_effect(named_points(points, posterior.actions, posterior.categories))
     draws = effect.stack(sample=("chain", "draw")).transpose("sample", "point").to_numpy()
 
     if ax is None:
@@ -73,10 +74,13 @@ def plot_joint_effect(
             label = "_"
     if "supported" in effect.coords:
         hatch_unsupported(ax, along, effect["supported"].to_numpy())
+    name_levels(ax, posterior.categories[posterior.actions.index(action)])
     ax.set_xlabel(action)
     ax.set_ylabel(f"E[{effect.attrs['outcome']} | do({', '.join(posterior.actions)})]")
     if held:
-        ax.set_title(", ".join(f"{name} = {value:.4g}" for name, value in held.items()))
+        first = decoded_table(points[:1], posterior.categories).tolist()[0]
+        values = dict(zip(posterior.actions, first, strict=True))
+        ax.set_title(", ".join(f"{name} = {short_label(values[name])}" for name in held))
     ax.legend(frameon=False)
     return ax
 
@@ -89,20 +93,53 @@ def _refuse_unknown(names: Iterable[str], posterior: "Posterior") -> None:
             )
 
 
-def _held(posterior: "Posterior", at: Mapping[str, float]) -> dict[str, float]:
-    """Where each action is held: its median unless ``at`` says otherwise."""
-    coordinates = zip(posterior.actions, posterior.terms.coordinates, strict=True)
-    return {name: float(at.get(name, coordinate.centre)) for name, coordinate in coordinates}
+def _held(posterior: "Posterior", at: Mapping[str, Label]) -> dict[str, float]:
+    """Where each action is held: its median, or the level nearest to it, unless ``at`` says."""
+    medians = centres([c.centre for c in posterior.terms.coordinates], posterior.categories)
+    columns = zip(posterior.actions, posterior.categories, medians, strict=True)
+    return {
+        name: checked_value(at[name], name, levels) if name in at else median
+        for name, levels, median in columns
+    }
 
 
 def _along(
     posterior: "Posterior", action: str, held: Mapping[str, float], size: int
 ) -> tuple[Array, Array]:
-    """Values of an action over its observed range, and points, the others held."""
-    seen = posterior.terms.coordinates[posterior.actions.index(action)]
-    along = np.linspace(seen.low, seen.high, size)
-    columns = [along if n == action else np.full(size, held[n]) for n in posterior.actions]
+    """Values of an action over its observed range, or its levels, and points, the others held."""
+    k = posterior.actions.index(action)
+    seen, levels = posterior.terms.coordinates[k], posterior.categories[k]
+    along = np.linspace(seen.low, seen.high, size) if levels is None else np.array(levels.codes)
+    columns = [along if n == action else np.full(len(along), held[n]) for n in posterior.actions]
     return along, np.stack(columns, axis=1)
+
+
+def name_levels(ax: "Axes", levels: Categories | None) -> None:
+    """Put ticks at the levels of the action along the horizontal axis, where it has some.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> _, ax = plt.subplots()
+    >>> name_levels(ax, Categories.of_labels(["off", "on"], ordered=True))
+    >>> [text.get_text() for text in ax.get_xticklabels()]
+    ['off', 'on']
+    >>> plt.close()
+    """
+    if levels is not None:
+        names = [short_label(label) for label in levels.labels]
+        ax.set_xticks(levels.codes, names)
+
+
+def short_label(label: Any) -> str:
+    """A value or level as it is written in a picture: text as it is, numbers to four figures.
+
+    Examples
+    --------
+    >>> short_label("on"), short_label(1.23456), short_label(True)
+    ('on', '1.235', 'True')
+    """
+    return str(label) if isinstance(label, str | bool) else f"{label:.4g}"
 
 
 def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], color: str) -> None:
@@ -165,7 +202,7 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
 
     from bayes_intgen.support import coverage
 
-    asked = None if points is None else checked_points(points, data.names)
+    asked = None if points is None else checked_points(points, data.names, data.categories)
     found = coverage(data)
     labels, names = list(found["regime"].to_numpy()), list(data.names)
     figure, panels = plt.subplots(
@@ -192,6 +229,7 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
             ax.plot(middle, height, marker="|", color="white", markersize=9)
         for value in () if asked is None else np.unique(asked[:, k]):
             ax.axvline(value, color="k", linestyle=":", linewidth=1)
+        name_levels(ax, data.categories[k])
         ax.set_xlabel(name)
         ax.margins(y=0.12)
     panels[0, 0].set_yticks(
@@ -208,7 +246,7 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
     return figure
 
 
-def plot_contraction(posterior: "Posterior", at: Mapping[str, float] | None = None) -> "Figure":
+def plot_contraction(posterior: "Posterior", at: Mapping[str, Label] | None = None) -> "Figure":
     """As ``Posterior.plot_contraction``, of which this is the body.
 
     Examples
@@ -246,6 +284,7 @@ def plot_contraction(posterior: "Posterior", at: Mapping[str, float] | None = No
             )  # fmt: skip
             ax.margins(x=0)
         panels[0, k].set_title(name)
+        name_levels(panels[1, k], posterior.categories[k])
         panels[1, k].set_xlabel(name)
     outcome = posterior.tree.attrs["outcome"]
     for ax, kind in zip(panels[:, 0], KINDS, strict=True):
@@ -288,8 +327,9 @@ def plot_sensitivity(
         for end in (float(before["low"]), float(before["high"])):
             ax.axhline(end, color="C0", linewidth=1, linestyle=":")
         ax.axhline(effect, color="C0", label="posterior mean and band, causes independent")
-        values = zip(posterior.actions, here["value"].to_numpy(), strict=True)
-        ax.set_title(", ".join(f"{name} = {value:.4g}" for name, value in values), fontsize=9)
+        values = zip(posterior.actions, here["value"].to_numpy().tolist(), strict=True)
+        title = ", ".join(f"{name} = {short_label(value)}" for name, value in values)
+        ax.set_title(title, fontsize=9)
         ax.set_xlabel("correlation of any two hidden causes, up to")
         ax.margins(x=0)
     panels[0, 0].set_ylabel(f"E[{moved.attrs['outcome']} | do({', '.join(posterior.actions)})]")

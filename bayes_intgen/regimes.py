@@ -1,7 +1,7 @@
 """Rows of data with the record of which actions were set from outside in each."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -155,7 +155,7 @@ class RegimeData(TakesLiftTests):
         labels = _numbered(count) if names is None else tuple(str(name) for name in names)
         _check_names(labels, count)
         data = cls(labels, str(outcome_name), a, y, mask, categories=categories)
-        return data._checked(require_observational)
+        return data._with_two_valued()._checked(require_observational)
 
     @classmethod
     def from_frame(
@@ -207,7 +207,7 @@ class RegimeData(TakesLiftTests):
         if table is None:
             raise DataError(f"frame must be {KINDS}, not {type(frame).__name__}")
         rows = columns.with_levels([table]).read(table)
-        return cls(**vars(rows))._checked(require_observational)
+        return cls(**vars(rows))._with_two_valued()._checked(require_observational)
 
     @classmethod
     def from_parquet(
@@ -244,22 +244,24 @@ class RegimeData(TakesLiftTests):
         return self
 
     def _checked(self, require_observational: bool) -> Self:
-        """The same rows in arrays of their own that nobody can change, with all levels."""
+        """The same rows, checked, in arrays of their own that nobody can change."""
         refuse_cells_that_are_not_finite(self)
         actions = np.array(self.actions, dtype=np.float64, order="C")
         outcome = np.array(self.outcome, dtype=np.float64)
         intervened = np.array(self.intervened, dtype=np.bool_, order="C")
-        categories = tuple(
-            two_valued(column) if known is None else known
-            for column, known in zip(self.actions.T, self.categories, strict=True)
-        )
-        data = replace(
-            self, actions=actions, outcome=outcome, intervened=intervened, categories=categories
-        )
+        data = replace(self, actions=actions, outcome=outcome, intervened=intervened)
         data._check_enough(len(self), require_observational)
         for array in (actions, outcome, intervened):
             array.flags.writeable = False
         return data
+
+    def _with_two_valued(self) -> Self:
+        """The same rows, with levels of numeric actions that have two distinct values."""
+        categories = tuple(
+            two_valued(column) if known is None else known
+            for column, known in zip(self.actions.T, self.categories, strict=True)
+        )
+        return replace(self, categories=categories)
 
     def _check_enough(self, rows: int, require_observational: bool) -> None:
         """Refuse too few rows, and columns that never vary; ``rows`` may be more than are here."""
@@ -501,16 +503,9 @@ do(green) itself.
             keep |= (self.intervened == [name in regime for name in self.names]).all(axis=1)
         if not keep.any():
             raise DataError("no row is of any of these regimes; see data.regimes")
-        rows = self.from_arrays(
-            self.actions[keep],
-            self.outcome[keep],
-            self.intervened[keep],
-            self.names,
-            outcome_name=self.outcome_name,
-            require_observational=False,
-        )
+        rows = replace(self._rows(keep), lift_tests=())._checked(require_observational=False)
         for test in self.lift_tests:
-            rows = rows.add_lift_test(**asdict(test))
+            rows = rows._with_test(test)
         return rows
 
     def __len__(self) -> int:
@@ -527,11 +522,15 @@ do(green) itself.
         )
         labels = {self.label(mask): count for mask, count in regimes.items()}
         width = max(map(len, labels))
-        tests = [
-            f"  lift test of {test.action}: {test.effect:+g} (se {test.se:g}) "
-            f"from {test.x_from:g} to {test.x_to:g}"
-            for test in self.lift_tests
-        ]
+        tests = []
+        for test in self.lift_tests:
+            levels = self.categories[self.names.index(test.action)]
+            ends = np.array([test.x_from, test.x_to])
+            start, end = map(spelled_label, (levels.decode(ends) if levels else ends).tolist())
+            tests.append(
+                f"  lift test of {test.action}: {test.effect:+g} (se {test.se:g}) "
+                f"from {start} to {end}"
+            )
         return "\n".join([head, *(f"  {text:<{width}}  {n}" for text, n in labels.items()), *tests])
 
 
@@ -581,7 +580,35 @@ class Columns(NamedTuple):
             As :func:`levels_of_column` and :meth:`ColumnLevels.categories`.
         """
         found = self.levels_of(tables)
-        return self if found is None else self._replace(categories=found.categories())
+        return self if found is None else self.with_known_levels(found)
+
+    def with_known_levels(self, found: ActionLevels) -> Self:
+        """The same columns with levels that were collected already, checked."""
+        return self._replace(categories=found.categories())
+
+    def has_levels(self, frame: Any) -> bool:
+        """Whether some action has a column of levels in a table, which may be empty.
+
+        Columns that the table lacks count as numeric.
+        """
+        table = as_table(frame)
+        return table is not None and any(
+            has_levels(table, name) for name in self.actions if name in table.columns
+        )
+
+    def with_two_valued(self, values: Sequence[tuple[float, ...]]) -> Self:
+        """The same columns, with levels of numeric ones of which all rows have two values.
+
+        Parameters
+        ----------
+        values : sequence of tuples, length K
+            The distinct values of each action, at most three of them.
+        """
+        categories = tuple(
+            Categories.of_numbers(found) if known is None and len(found) == 2 else known
+            for known, found in zip(self._known, values, strict=True)
+        )
+        return self._replace(categories=categories)
 
     def levels_of(
         self, tables: Iterable[nw.DataFrame[Any]], first_row: int = 0

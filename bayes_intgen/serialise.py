@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bayes_intgen import bases, decomposition, gates, mechanisms, noise
+from bayes_intgen import bases, categories, decomposition, gates, mechanisms, noise
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import AdditiveModel, PooledModel, SaturatedModel
 
@@ -27,6 +27,7 @@ _KINDS: dict[str, type[Any]] = {
         bases.Principal,
         bases.Joined,
         bases.Products,
+        categories.Categories,
         mechanisms.LogNormal,
         mechanisms.Part,
         mechanisms.GP,

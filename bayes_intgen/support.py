@@ -21,6 +21,9 @@ about (with fewer than 100 rows, one in their number plus one). Two exceptions: 
 0.25 of three rows is never far (a third of the shortest lengthscale that a basis resolves: a
 gap between two set levels is no hole), and what lies outside the observed range of an action
 always is.
+
+**Levels.** A value that is none of an action's levels is far from every row, and unordered levels
+are infinitely far from each other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,6 +37,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from bayes_intgen.bases import Array, Coordinate, Sines
+from bayes_intgen.categories import Categories, decoded_table
 from bayes_intgen.certificates import mask_label
 from bayes_intgen.decomposition import Decomposition, parents_of
 from bayes_intgen.gates import InRegime
@@ -50,6 +54,9 @@ NEAREST = 3
 # Share of a regime's own rows that one function flags.
 FLAGGED = 0.01
 NEAR = Sines.RESOLUTION / 3
+# Stands for an infinite distance, that between unordered levels: of infinities there is no
+# difference.
+INFINITE = 1e9
 # Probabilities of the quantiles that the picture of coverage is drawn from.
 COVERAGE = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 
@@ -131,12 +138,14 @@ class Seen:
     masks : tuple of masks
     rows : tuple of ndarray, shape (at most 500, K)
         Actions of rows drawn at random from each regime, in their own units.
+    categories : tuple of Categories or None, length K
     """
 
     names: tuple[str, ...]
     coordinates: tuple[Coordinate, ...]
     masks: tuple[Mask, ...]
     rows: tuple[Array, ...]
+    categories: tuple[Categories | None, ...]
 
     @classmethod
     def of(cls, data: "RegimeData", coordinates: tuple[Coordinate, ...] | None = None) -> Self:
@@ -151,10 +160,15 @@ class Seen:
             if len(own) > REFERENCE_ROWS:
                 own = np.sort(rng.choice(own, REFERENCE_ROWS, replace=False))
             rows.append(data.actions[own])
-        return cls(data.names, coordinates, masks, tuple(rows))
+        return cls(data.names, coordinates, masks, tuple(rows), data.categories)
 
     @classmethod
-    def of_dataset(cls, stored: xr.Dataset, coordinates: tuple[Coordinate, ...]) -> Self:
+    def of_dataset(
+        cls,
+        stored: xr.Dataset,
+        coordinates: tuple[Coordinate, ...],
+        categories: tuple[Categories | None, ...],
+    ) -> Self:
         """From what :meth:`to_dataset` gave."""
         masks = stored["intervened"].to_numpy() > 0
         which, rows = stored["regime_of"].to_numpy(), stored["reference"].to_numpy()
@@ -163,6 +177,7 @@ class Seen:
             coordinates,
             tuple(tuple(mask) for mask in masks.tolist()),
             tuple(rows[which == i] for i in range(len(masks))),
+            categories,
         )
 
     def to_dataset(self) -> xr.Dataset:
@@ -212,7 +227,7 @@ class Seen:
             apart = np.sort(tree.query(own, k=[min(NEAREST + 1, len(own))])[0][:, 0])
             as_far = len(own) - np.searchsorted(apart, distance[:, i], side="left")
             share[:, i] = (1 + as_far) / (1 + len(own))
-        return distance, share
+        return np.where(distance < INFINITE / 2, distance, np.inf), share
 
     def holds(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
         """Whether points lie within what each regime saw, shape (M, regimes)."""
@@ -223,6 +238,9 @@ class Seen:
         for k in inputs:
             seen = self.coordinates[k]
             within &= ((points[:, k] >= seen.low) & (points[:, k] <= seen.high))[:, None]
+            levels = self.categories[k]
+            if levels is not None:
+                within &= levels.holds(points[:, k])[:, None]
         return np.asarray(within)
 
     def answers(self, points: Array, wanted: Sequence[Need]) -> NDArray[np.bool_]:
@@ -267,7 +285,7 @@ class Seen:
                 "point": np.arange(len(points)),
                 "regime": list(self.labels),
                 "action": list(self.names),
-                "value": (("point", "action"), points),
+                "value": (("point", "action"), decoded_table(points, self.categories)),
                 "asked_set": ("action", np.array(target, dtype=bool)),
             },
             attrs={
@@ -281,8 +299,15 @@ class Seen:
         return tuple(self._placed(rows) for rows in self.rows)
 
     def _placed(self, points: Array) -> Array:
-        columns = zip(self.coordinates, points.T, strict=True)
-        return np.stack([coordinate.squashed(values) for coordinate, values in columns], axis=1)
+        columns = zip(self.coordinates, self.categories, points.T, strict=True)
+        return np.stack([_placed(*column) for column in columns], axis=1)
+
+
+def _placed(coordinate: Coordinate, levels: Categories | None, values: Array) -> Array:
+    """Where the values of one action lie on the axis along which distances are measured."""
+    if levels is None or levels.ordered:
+        return coordinate.squashed(values)
+    return np.asarray(INFINITE * np.searchsorted(levels.codes, values))
 
 
 _MEASURES = ("distance", "share", "joint_distance", "joint_share")
@@ -302,7 +327,7 @@ def support(
     array([ True, False])
     """
     target = checked_mask(data.names if intervened is None else intervened, data.names)
-    values = checked_points(points, data.names)
+    values = checked_points(points, data.names, data.categories)
     seen = Seen.of(data)
     known = None if graph is None else {child: tuple(found) for child, found in graph.items()}
     parents = parents_of(data.names, known)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
+from bayes_intgen.categories import centres
 from bayes_intgen.effects import supported
 from bayes_intgen.noise import Spread
 from bayes_intgen.prediction import Prediction
@@ -100,7 +101,12 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
         noise |= spread_data(spread, deviations[0])
     actions = []
     for k, name in enumerate(terms.names):
-        grid = round_grid(terms.coordinates[k].low, terms.coordinates[k].high)
+        levels = terms.categories[k]
+        grid = (
+            round_grid(terms.coordinates[k].low, terms.coordinates[k].high)
+            if levels is None
+            else np.array(levels.codes)
+        )
         own = [t for t in terms.terms if t.role == "unconfounded" and t.action == k]
         columns = np.concatenate([np.arange(terms.size)[terms.columns[t.name]] for t in own])
         functions = np.concatenate([t.part.basis.matrix(grid[:, None]) for t in own], axis=1)
@@ -126,7 +132,8 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
 
 def _supported(posterior: "Posterior", action: int, grid: Array) -> NDArray[np.bool_]:
     """Whether rows in which an action was set reach the steps of its slider."""
-    points = np.tile([c.centre for c in posterior.terms.coordinates], (len(grid), 1))
+    medians = [c.centre for c in posterior.terms.coordinates]
+    points = np.tile(centres(medians, posterior.categories), (len(grid), 1))
     points[:, action] = grid
     return supported(posterior, points, posterior.actions)[:, action]
 
