@@ -247,6 +247,17 @@ def spelled_label(cell: Any) -> str:
     return f"{cell:g}" if is_number else repr(cell)
 
 
+def short_label(label: Any) -> str:
+    """A value or level in pictures and tables: text as it is, numbers to four figures.
+
+    Examples
+    --------
+    >>> short_label("on"), short_label(1.23456), short_label(True)
+    ('on', '1.235', 'True')
+    """
+    return str(label) if isinstance(label, str | bool) else f"{label:.4g}"
+
+
 def two_valued(values: Array) -> Categories | None:
     """The levels of a numeric column with exactly two distinct values; None of any other.
 

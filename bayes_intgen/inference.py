@@ -1,5 +1,6 @@
 """From data and a model to a posterior."""
 
+import warnings
 from itertools import compress
 from numbers import Integral
 from os import PathLike
@@ -7,12 +8,13 @@ from os import PathLike
 import jax
 from threadpoolctl import threadpool_limits
 
+from bayes_intgen.advice import advice_on_levels, few_valued
 from bayes_intgen.bases import Array
 from bayes_intgen.chains import Settings
 from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.diagnostics import warn_of_problems
-from bayes_intgen.errors import DataError, ModelError
+from bayes_intgen.errors import PACKAGE, DataError, DataWarning, ModelError
 from bayes_intgen.integrated_out import sample_integrated_out
 from bayes_intgen.models import Model, additive
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
@@ -96,6 +98,8 @@ def fit(
 
     Warns
     -----
+    DataWarning
+        Where a numeric action has three to six distinct values and a smooth prior.
     SamplingWarning
         Where the draws are not yet fit for use, with what to do about it.
 
@@ -120,6 +124,9 @@ def fit(
             f"model must come from bayes_intgen.models, not be {type(model).__name__}; "
             "models.additive(prior=...) makes one"
         )
+    few = few_valued(data, model)
+    if few:
+        warnings.warn(advice_on_levels(few), DataWarning, skip_file_prefixes=(PACKAGE,))
     posterior = fit_decomposed(
         data,
         model,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array, Coordinate
-from bayes_intgen.categories import Categories, Label, centres, decoded_table
+from bayes_intgen.categories import Categories, Label, centres, decoded_table, short_label
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.questions import checked_points, checked_value, named_points
 
@@ -129,17 +129,6 @@ def name_levels(ax: "Axes", levels: Categories | None) -> None:
     if levels is not None:
         names = [short_label(label) for label in levels.labels]
         ax.set_xticks(levels.codes, names)
-
-
-def short_label(label: Any) -> str:
-    """A value or level as it is written in a picture: text as it is, numbers to four figures.
-
-    Examples
-    --------
-    >>> short_label("on"), short_label(1.23456), short_label(True)
-    ('on', '1.235', 'True')
-    """
-    return str(label) if isinstance(label, str | bool) else f"{label:.4g}"
 
 
 def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], color: str) -> None:

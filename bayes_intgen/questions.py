@@ -53,8 +53,10 @@ def checked_points(points: Any, names: Sequence[str], categories: Levels = ()) -
     elif isinstance(points, Mapping):
         values = _of_dict(points, names, known)
     elif _is_list_of_dicts(points):
-        rows = [_of_dict(point, names, known, row) for row, point in enumerate(points)]
-        values = np.concatenate(rows)
+        for row, point in enumerate(points):
+            _refuse_other_names(point, names, f" (row {row})")
+        columns = {name: [point[name] for point in points] for name in names}
+        values = _of_dict(columns, names, known)
     else:
         values = _of_array(points, names, known)
     for k, name in enumerate(names):
@@ -72,7 +74,10 @@ def checked_value(value: Any, name: str, levels: Categories | None) -> float:
     >>> checked_value("2.5", "dose", None)
     2.5
     """
-    return float(_codes([value], name, levels, 0)[0])
+    code = float(_codes([value], name, levels)[0])
+    if not np.isfinite(code):
+        raise PointsError(f"{name!r} is set to {value!r}, which is no finite number")
+    return code
 
 
 def named_points(values: Array, names: Sequence[str], categories: Levels) -> Any:
@@ -119,29 +124,35 @@ def _of_table(table: nw.DataFrame[Any], names: Sequence[str], categories: Levels
             columns.append(numeric_column(table, name, PointsError))
         elif has_levels(table, name):
             cells = label_cells(table, name, PointsError)
-            columns.append(_codes(cells, name, levels, 0))
+            columns.append(_codes(cells, name, levels))
         else:
-            columns.append(_codes(numeric_column(table, name, PointsError), name, levels, 0))
+            columns.append(_codes(numeric_column(table, name, PointsError), name, levels))
     return np.stack(columns, axis=1)
 
 
-def _of_dict(
-    point: Mapping[Any, Any], names: Sequence[str], categories: Levels, row: int = 0
-) -> Array:
+def _refuse_other_names(point: Mapping[Any, Any], names: Sequence[str], where: str = "") -> None:
+    """Raise PointsError where a point does not have exactly one entry for each action."""
     for name in point:
         if name not in names:
             close = get_close_matches(str(name), names, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = f"did you mean {close[0]!r}? The" if close else "the"
             raise PointsError(
-                f"points set {name!r}, which is no action{hint}; the actions are "
+                f"points set {name!r}{where}, which is no action; {hint} actions are "
                 f"{', '.join(map(repr, names))}"
             )
     missing = [name for name in names if name not in point]
     if missing:
         raise PointsError(
-            f"points have no value of {', '.join(map(repr, missing))}; give one for every action"
+            f"points have no value of {', '.join(map(repr, missing))}{where}; give one for every "
+            "action"
         )
-    columns = [[point[name]] if np.ndim(point[name]) == 0 else list(point[name]) for name in names]
+
+
+def _of_dict(points: Mapping[Any, Any], names: Sequence[str], categories: Levels) -> Array:
+    _refuse_other_names(points, names)
+    columns = [
+        list(points[name]) if _is_sequence(points[name]) else [points[name]] for name in names
+    ]
     counts = [len(column) for column in columns]
     most = max(counts)
     if any(count not in (1, most) for count in counts):
@@ -150,7 +161,7 @@ def _of_dict(
     filled = [column * most if len(column) == 1 else column for column in columns]
     return np.stack(
         [
-            _codes(cells, name, levels, row)
+            _codes(cells, name, levels)
             for cells, name, levels in zip(filled, names, categories, strict=True)
         ],
         axis=1,
@@ -173,26 +184,30 @@ def _of_array(points: Any, names: Sequence[str], categories: Levels) -> Array:
         return np.asarray(values, dtype=np.float64)
     return np.stack(
         [
-            _codes(values[:, k], name, levels, 0)
+            _codes(values[:, k], name, levels)
             for k, (name, levels) in enumerate(zip(names, categories, strict=True))
         ],
         axis=1,
     )
 
 
-def _codes(cells: Any, name: str, levels: Categories | None, first_row: int) -> Array:
+def _codes(cells: Any, name: str, levels: Categories | None) -> Array:
     """One column of points as numbers; levels may be named, and ordered numbers lie between."""
     if levels is not None:
-        return levels.encode(cells, name, PointsError, first_row=first_row, between=True)
+        return levels.encode(cells, name, PointsError, between=True)
     out = np.empty(len(cells))
     for row, cell in enumerate(cells):
         try:
             out[row] = np.nan if cell is None else float(cell)
         except (TypeError, ValueError, OverflowError) as error:
             raise PointsError(
-                f"points set {name!r} to {cell!r} (row {first_row + row}), which is no number"
+                f"points set {name!r} to {cell!r} (row {row}), which is no number"
             ) from error
     return out
+
+
+def _is_sequence(value: Any) -> bool:
+    return not isinstance(value, str) and np.ndim(value) > 0
 
 
 def _is_list_of_dicts(points: Any) -> bool:

@@ -178,3 +178,22 @@ def test_the_picture_of_coverage_shows_quantiles_by_regime(data) -> None:
     tailed = bi.simulators.Linear.random(2, seed=1).dataset(400, seed=1)
     assert {ax.get_xscale() for ax in tailed.plot_support().axes} == {"function"}
     plt.close("all")
+
+
+def test_unordered_levels_are_infinitely_far_from_each_other() -> None:
+    rng = np.random.default_rng(0)
+    masks = np.repeat([[False], [True]], 60, axis=0)
+    shop = np.where(masks[:, 0], rng.choice(["a", "b"], 120), rng.choice(["a", "b", "c"], 120))
+    outcome = rng.normal(size=120)
+    for ordered in (False, True):
+        kind = pd.CategoricalDtype(["a", "b", "c"], ordered=ordered)
+        frame = pd.DataFrame({"shop": pd.Series(shop, dtype=kind), "y": outcome})
+        frame["regime"] = np.where(masks[:, 0], "shop", "")
+        data = bi.RegimeData.from_frame(frame, ["shop"], "y", "regime")
+        found = data.support({"shop": ["a", "b", "c"]})
+        distance = found["distance"].sel(regime="do(shop)", action="shop").to_numpy()
+        assert distance[:2].tolist() == [0, 0]
+        assert np.isinf(distance[2]) != ordered
+        assert found["supported"].to_numpy().tolist() == [True, True, False]
+        assert (found["distance"].sel(regime="observational") == 0).all()
+        assert found["value"].to_numpy()[:, 0].tolist() == ["a", "b", "c"]

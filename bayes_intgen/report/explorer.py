@@ -101,11 +101,11 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
         noise |= spread_data(spread, deviations[0])
     actions = []
     for k, name in enumerate(terms.names):
-        levels = terms.categories[k]
+        own_levels = terms.categories[k]
         grid = (
             round_grid(terms.coordinates[k].low, terms.coordinates[k].high)
-            if levels is None
-            else np.array(levels.codes)
+            if own_levels is None
+            else np.array(own_levels.codes)
         )
         own = [t for t in terms.terms if t.role == "unconfounded" and t.action == k]
         columns = np.concatenate([np.arange(terms.size)[terms.columns[t.name]] for t in own])
