@@ -518,9 +518,9 @@ def _completed(
     left_out = {n for point in asked for n in posterior.actions if n not in {**point, **seen}}
     for k, name in enumerate(posterior.actions):
         if name in left_out:
-            kind = "its median" if posterior.categories[k] is None else "the level"
+            kind = "its median, " if posterior.categories[k] is None else "the level "
             value = spelled_label(middle[name])
-            _say(f"note: {name} is set to {kind}, {value}, where no value is given")
+            _say(f"note: {name} is set to {kind}{value}, where no value is given")
     return [{**middle, **seen, **point} for point in asked]
 
 

@@ -304,7 +304,7 @@ def _probability(share: float, draws: int) -> str:
 def _diagnostics(posterior: "Posterior", along: list[Array]) -> list[tuple[str, str]]:
     from arviz_stats import ess, rhat
 
-    effect = posterior.joint_effect(np.concatenate(along)[::25])
+    effect = posterior.joint_effect(_named(posterior, np.concatenate(along)[::25]))
     bare = effect.drop_vars([name for name in effect.coords if name not in effect.dims])
     statistics = posterior.tree["sample_stats"].dataset
     total = int(statistics["diverging"].size)
