@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 SET, OBSERVED = "C1", "C0"
 # Range of a squashed coordinate from which on a tail is drawn in.
 LONG = 12.0
+# Area in points of a dot that stands for all rows of a regime.
+LARGEST_DOT = 160.0
+# Half the width of a level's stretch, as a share of the gap to the next level, and its points.
+HALF_WIDTH, STEP = 0.3, 3
 
 
 def plot_joint_effect(
@@ -56,25 +60,30 @@ def plot_joint_effect(
     del held[action]
     along, points = _along(posterior, action, held, size)
     effect = posterior.joint_effect(named_points(points, posterior.actions, posterior.categories))
-    draws = effect.stack(sample=("chain", "draw")).transpose("sample", "point").to_numpy()
+    own_levels = posterior.categories[posterior.actions.index(action)]
+    draws = effect.transpose("chain", "draw", "point").to_numpy()
+    sd = posterior.prediction.noise_sd(points, np.ones(points.shape, dtype=bool))
+    supported = effect["supported"].to_numpy() if "supported" in effect.coords else None
+    if own_levels is not None:
+        along, draws, sd = stepped(along, draws, sd)
+        supported = None if supported is None else np.repeat(supported, STEP)
 
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
-    draw_bands(ax, along, draws, levels, color)
+    draw_bands(ax, along, draws.reshape(-1, len(along)), levels, color)
     if predictive is not None:
         # One noise for all points: the lines then show the bands and not the draws' chance.
-        prediction, everything = posterior.prediction, np.ones(points.shape, dtype=bool)
-        noise = prediction.standard_noise((*effect.shape[:2], 1), np.random.default_rng(0))
-        outcomes = effect.to_numpy() + prediction.noise_sd(points, everything) * noise
+        noise = posterior.prediction.standard_noise((*draws.shape[:2], 1), np.random.default_rng(0))
+        outcomes = draws + sd * noise
         tails = [(1 - predictive) / 2, (1 + predictive) / 2]
         ends = np.quantile(outcomes, tails, axis=(0, 1))
         label = f"{predictive:.0%} of outcomes"
         for end in ends:
             ax.plot(along, end, color=color, linestyle=":", linewidth=1.2, label=label)
             label = "_"
-    if "supported" in effect.coords:
-        hatch_unsupported(ax, along, effect["supported"].to_numpy())
-    name_levels(ax, posterior.categories[posterior.actions.index(action)])
+    if supported is not None:
+        hatch_unsupported(ax, along, supported)
+    name_levels(ax, own_levels)
     ax.set_xlabel(action)
     ax.set_ylabel(f"E[{effect.attrs['outcome']} | do({', '.join(posterior.actions)})]")
     if held:
@@ -112,6 +121,27 @@ def _along(
     along = np.linspace(seen.low, seen.high, size) if levels is None else np.array(levels.codes)
     columns = [along if n == action else np.full(len(along), held[n]) for n in posterior.actions]
     return along, np.stack(columns, axis=1)
+
+
+def stepped(along: Array, *columns: Array) -> tuple[Array, ...]:
+    """Levels and values at them, shape (..., n), as short stretches with gaps between.
+
+    Each level becomes three points: the ends of its stretch, and NaN, which breaks a line.
+
+    Examples
+    --------
+    >>> along, values = stepped(np.array([0.0, 1.0]), np.array([5.0, 7.0]))
+    >>> along.round(2).tolist()
+    [-0.3, 0.3, 0.5, 0.7, 1.3, 1.5]
+    >>> values.tolist()
+    [5.0, 5.0, nan, 7.0, 7.0, nan]
+    """
+    gap = float(np.diff(along).min()) if len(along) > 1 else 1.0
+    steps = gap * np.array([-HALF_WIDTH, HALF_WIDTH, 0.5])
+    broken = [np.repeat(column, STEP, axis=-1).astype(float) for column in columns]
+    for column in broken:
+        column[..., STEP - 1 :: STEP] = np.nan
+    return (along[:, None] + steps).ravel(), *broken
 
 
 def name_levels(ax: "Axes", levels: Categories | None) -> None:
@@ -200,16 +230,22 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
     )  # fmt: skip
     heights = np.arange(len(labels))[::-1]
     for k, (ax, name) in enumerate(zip(panels[0], names, strict=True)):
-        coordinate = Coordinate.of(data.actions[:, k])
-        if coordinate.ends[1] - coordinate.ends[0] > LONG:
+        coordinate, known = Coordinate.of(data.actions[:, k]), data.categories[k]
+        if known is None and coordinate.ends[1] - coordinate.ends[0] > LONG:
             # Where a tail is long, the scale on which the action enters the model.
             ax.set_xscale("function", functions=(coordinate.squashed, coordinate.unsquashed))
             at = coordinate.unsquashed(np.linspace(*coordinate.ends, 5))
             ax.set_xticks([float(f"{value:.1g}") for value in at], minor=False)
             ax.xaxis.set_major_formatter("{x:g}")
-        for i, height in enumerate(heights):
+        for i, (mask, height) in enumerate(zip(data.regimes, heights, strict=True)):
+            color = SET if mask[k] else OBSERVED
+            if known is not None:
+                own = data.actions[(data.intervened == mask).all(axis=1), k]
+                shares = np.array([(own == code).mean() for code in known.codes])
+                ax.scatter(known.codes, np.full(len(shares), height), LARGEST_DOT * shares,
+                           color=color, linewidth=0)  # fmt: skip
+                continue
             low, inner_low, lower, middle, upper, inner_high, high = found["quantile"][i, k]
-            color = SET if found["was_set"][i, k] else OBSERVED
             for left, right, width in (
                 (low, high, 1), (inner_low, inner_high, 4), (lower, upper, 9)
             ):  # fmt: skip
@@ -218,9 +254,9 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
             ax.plot(middle, height, marker="|", color="white", markersize=9)
         for value in () if asked is None else np.unique(asked[:, k]):
             ax.axvline(value, color="k", linestyle=":", linewidth=1)
-        name_levels(ax, data.categories[k])
+        name_levels(ax, known)
         ax.set_xlabel(name)
-        ax.margins(y=0.12)
+        ax.margins(0.05 if known is None else 0.15, 0.12)
     panels[0, 0].set_yticks(
         heights, [f"{label}  ({n})" for label, n in zip(labels, found["rows"].values, strict=True)]
     )
@@ -231,7 +267,10 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
     if asked is not None:
         handles.append(Line2D([], [], color="k", linestyle=":", label="asked"))
     figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False)
-    figure.suptitle("50, 90 and 99% of the rows of each regime", fontsize=10, x=0.01, ha="left")
+    title = "50, 90 and 99% of the rows of each regime"
+    if any(data.categories):
+        title += "; at levels, area is the share of rows"
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     return figure
 
 
@@ -263,10 +302,13 @@ def plot_contraction(posterior: "Posterior", at: Mapping[str, Label] | None = No
             # Confounded contributions have the bias too.
             first, second = (part[0] + i * part[1] for part in (before, after))
             first, second = first[:, :, k], second[:, :, k]
-            low, high = np.quantile(first, ENDS, axis=(0, 1))
-            ax.fill_between(along, low, high, color="0.85", linewidth=0, label="prior, 68%")
-            draw_bands(ax, along, second.reshape(-1, len(along)), (0.683, 0.95), "C0")
             share = float(np.median(widths(second) / widths(first)))
+            at_points = along
+            if posterior.categories[k] is not None:
+                at_points, first, second = stepped(along, first, second)
+            low, high = np.quantile(first, ENDS, axis=(0, 1))
+            ax.fill_between(at_points, low, high, color="0.85", linewidth=0, label="prior, 68%")
+            draw_bands(ax, at_points, second.reshape(-1, len(at_points)), (0.683, 0.95), "C0")
             ax.text(
                 0.03, 0.04, f"{share:.1%} of the prior's width", transform=ax.transAxes,
                 fontsize=8, color="0.3",

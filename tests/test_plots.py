@@ -73,7 +73,17 @@ def test_levels_are_ticks_and_held_by_their_names() -> None:
     ax = posterior.plot_joint_effect("size", at={"drug": "b", "promo": True})
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["small", "medium", "large"]
     line = next(line for line in ax.lines if line.get_label() == "posterior mean")
-    assert line.get_xdata().tolist() == [0, 1, 2]
+    # A stretch at each level, and nothing between them.
+    drawn = line.get_xdata()[np.isfinite(line.get_ydata())]
+    assert np.abs(drawn - np.repeat([0, 1, 2], 2)).max() < 0.5
+    heights = posterior.joint_effect(
+        [
+            {**dict(zip(posterior.actions, ["b", size, True, 1, 2.0], strict=True))}
+            for size in ("small", "medium", "large")
+        ]
+    )
+    rise = np.diff(heights.mean(("chain", "draw")))
+    np.testing.assert_allclose(np.diff(line.get_ydata()[::3]), rise)
     assert ax.get_title().startswith("drug = b, promo = True, coin = ")
     with pytest.raises(bi.PointsError, match="'drug' has no level 'c'"):
         posterior.plot_joint_effect("size", at={"drug": "c"})
