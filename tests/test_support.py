@@ -197,3 +197,16 @@ def test_unordered_levels_are_infinitely_far_from_each_other() -> None:
         assert found["supported"].to_numpy().tolist() == [True, True, False]
         assert (found["distance"].sel(regime="observational") == 0).all()
         assert found["value"].to_numpy()[:, 0].tolist() == ["a", "b", "c"]
+
+
+def test_a_value_between_ordered_levels_is_near_no_row() -> None:
+    rng = np.random.default_rng(0)
+    dose = rng.integers(0, 30, size=600)
+    frame = pd.DataFrame({"dose": dose, "y": rng.normal(size=600), "regime": ["", "dose"] * 300})
+    levels = frame.assign(dose=pd.Categorical(dose, ordered=True))
+    found = {}
+    for name, table in (("numbers", frame), ("levels", levels)):
+        data = bi.RegimeData.from_frame(table, ["dose"], "y", "regime")
+        found[name] = data.support([[12], [12.5]])["supported"].to_numpy().tolist()
+    # The gap between two numbers is no hole; between two levels there is nothing.
+    assert found == {"numbers": [True, True], "levels": [True, False]}
