@@ -17,7 +17,7 @@ from .errors import (
 )
 from .inference import fit
 from .lift import LiftTest
-from .mechanisms import GP, Linear, LogNormal, Polynomial, Spline
+from .mechanisms import GP, Levels, Linear, LogNormal, Polynomial, Spline
 from .posterior import Posterior
 from .predictive import prior_predictive
 from .regimes import RegimeData
@@ -34,6 +34,7 @@ __all__ = [
     "DataError",
     "DataWarning",
     "DistributedData",
+    "Levels",
     "LiftTest",
     "Linear",
     "LogNormal",

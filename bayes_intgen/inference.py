@@ -195,7 +195,7 @@ def fit_decomposed(
         bool(progress),
     )
     held, others = data.parted(PILOT_ROWS)
-    terms = model.decompose(held) if terms is None else terms
+    terms = model.decompose(held, len(data)) if terms is None else terms
     # Before what takes long: it raises where the folder holds another fit.
     kept = (
         None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings._asdict())
@@ -204,7 +204,7 @@ def fit_decomposed(
     # too, as it does by default, makes everything wait for everything.
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
         adapts = settings.collapse and settings.simplify
-        candidates = model.candidates(held) if adapts else ()
+        candidates = model.candidates(held, len(data)) if adapts else ()
         pilot = pilot_fit(data, model, terms, candidates, settings.progress, held, others)
         if kept is not None:
             kept.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)

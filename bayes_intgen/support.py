@@ -36,7 +36,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from bayes_intgen.bases import Array, Coordinate, Sines
+from bayes_intgen.bases import Array, Coordinate
 from bayes_intgen.categories import Categories, decoded_table
 from bayes_intgen.certificates import mask_label
 from bayes_intgen.decomposition import Decomposition, parents_of
@@ -53,7 +53,7 @@ REFERENCE_ROWS = 500
 NEAREST = 3
 # Share of a regime's own rows that one function flags.
 FLAGGED = 0.01
-NEAR = Sines.RESOLUTION / 3
+NEAR = 0.25
 # Stands for an infinite distance, that between unordered levels: of infinities there is no
 # difference.
 INFINITE = 1e9
