@@ -236,7 +236,8 @@ def grown(order: int, rows: int) -> int:
     >>> [grown(4, rows) for rows in (1_000, 100_000, 1_000_000)]
     [4, 4, 6]
     """
-    return max(order, round(order * float(rows / MANY_ROWS) ** 0.2))
+    growth = (rows / MANY_ROWS) ** (1 / 5)
+    return max(order, round(order * float(growth)))
 
 
 def margin_size(rows: int) -> int:
