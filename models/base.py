@@ -85,6 +85,10 @@ class Model(ABC):
         """Terms that join those of :meth:`decompose` where the data ask for them."""
         return ()
 
+    def fit_tests(self, data: RegimeData, more: int = 1) -> tuple[Term, ...]:
+        """Finer functions of each action, against which a fit is tested."""
+        return ()
+
     def mechanisms(
         self, data: RegimeData, priors: Mapping[str, AnyMechanism] | None = None
     ) -> dict[str, Mechanism]:
