@@ -13,9 +13,9 @@ from bayes_intgen.gram import Sums
 # Prior variances have a floor: this share of the variance that the data alone leave a coefficient.
 # A prior below it hides the coefficient from the data, and ratios of such priors would overflow.
 FLOOR = 1e-4
-# Least precision of a coefficient by the data that the floor is taken from, in units of the noise's:
-# that of one row in which its function is one. The functions that the rows see are of that size; a
-# column that is zero but for rounding has a precision whose inverse overflows.
+# Least precision, in units of the noise's, from which the floor is taken: what one row says of a
+# coefficient whose function is one there. Functions are of about that size; where a column is zero
+# but for rounding, the inverse of the precision overflows.
 LEAST_KNOWN = 1.0
 
 
