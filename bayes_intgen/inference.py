@@ -214,6 +214,7 @@ def fit_decomposed(
             sampled.statistics,
             noise=_noise(pilot, settings, count),
             fixed_scales=sampled.fixed,
+            pilot_noise_sd=float(pilot.sites["noise_sd"]),
             settings=settings._replace(draws=count)._asdict(),
         )
     )
