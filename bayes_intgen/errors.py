@@ -30,6 +30,10 @@ class BayesIntgenWarning(UserWarning):
     """Base of every warning issued by `bayes_intgen`."""
 
 
+class DataWarning(BayesIntgenWarning):
+    """The rows can be used, but answers from them are doubtful for a reason that is named."""
+
+
 class SupportWarning(BayesIntgenWarning):
     """A query lies outside what the data saw, or its effect is not identified."""
 

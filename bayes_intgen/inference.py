@@ -19,6 +19,7 @@ from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.probes import Probes
 from bayes_intgen.regimes import RegimeData
+from bayes_intgen.replicates import warn_of_copies
 from bayes_intgen.streamed import ReadInPasses, Rows
 from bayes_intgen.streams import generator
 from bayes_intgen.tree import assemble
@@ -87,7 +88,8 @@ def fit(
     Raises
     ------
     DataError
-        Where ``data`` is no RegimeData, or the actions determine the outcome exactly.
+        Where ``data`` is no RegimeData, or the actions determine the outcome exactly, as they do
+        where replicates never vary.
     ModelError
         Where the model does not fit the data, or a setting makes no sense.
     SavedFitError
@@ -95,6 +97,8 @@ def fit(
 
     Warns
     -----
+    DataWarning
+        Where a tenth of the rows or more are exact copies of others.
     SamplingWarning
         Where the draws are not yet fit for use, with what to do about it.
 
@@ -132,6 +136,7 @@ def fit(
         progress=progress,
         checkpoint=checkpoint,
     )
+    warn_of_copies(data.held)
     probes = Probes.of(data, model)
     effect = posterior.effect(probes.points, [*compress(data.names, probes.mask)])
     warn_of_problems(posterior.tree, effect)

@@ -19,13 +19,13 @@ from bayes_intgen.collapsed import NEAR, REACH, Collapsed, labels_of, progress_b
 from bayes_intgen.minimise import minimise
 
 # How far the scales or lengthscales of an action are moved, in prior standard deviations.
-FAR = 4
+FAR = 3
 # Log density by which a mode is refined further at most, where it is one to start from.
 EXACT = 1e-6
 # Squared distance from a known mode below which a search may have come back to it, in units of the
 # posterior covariance; and how far its log density may be from the mode's quadratic approximation,
 # as a share of that and beyond it.
-BACK, UNLIKE, UNLIKE_AT_LEAST = 6.0, 0.5, 0.1
+BACK, UNLIKE, UNLIKE_AT_LEAST = 9.0, 0.5, 0.1
 # Squared distance between two ends of searches that are one mode, and between two modes of which
 # chains need to start from one alone: draws are farther from their mode than that.
 SAME, CLOSE = 1.0, 9.0
