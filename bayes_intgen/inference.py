@@ -22,6 +22,7 @@ from bayes_intgen.posterior import Posterior
 from bayes_intgen.probes import Probes
 from bayes_intgen.questions import named_points
 from bayes_intgen.regimes import RegimeData
+from bayes_intgen.replicates import warn_of_copies
 from bayes_intgen.streamed import ReadInPasses, Rows
 from bayes_intgen.streams import generator
 from bayes_intgen.tree import assemble
@@ -90,7 +91,8 @@ def fit(
     Raises
     ------
     DataError
-        Where ``data`` is no RegimeData, or the actions determine the outcome exactly.
+        Where ``data`` is no RegimeData, or the actions determine the outcome exactly, as they do
+        where replicates never vary.
     ModelError
         Where the model does not fit the data, or a setting makes no sense.
     SavedFitError
@@ -99,7 +101,8 @@ def fit(
     Warns
     -----
     DataWarning
-        Where a numeric action has three to six distinct values and a smooth prior.
+        Where a tenth of the rows or more are exact copies of others, an action has three to six
+        distinct numbers and a smooth prior, or cells lie far from all others.
     SamplingWarning
         Where the draws are not yet fit for use, with what to do about it.
 
@@ -140,6 +143,7 @@ def fit(
         progress=progress,
         checkpoint=checkpoint,
     )
+    warn_of_copies(data.held)
     probes = Probes.of(data, model)
     points = named_points(probes.points, data.names, posterior.categories)
     effect = posterior.effect(points, [*compress(data.names, probes.mask)])
@@ -223,6 +227,7 @@ def fit_decomposed(
             sampled.statistics,
             noise=_noise(pilot, settings, count),
             fixed_scales=sampled.fixed,
+            pilot_noise_sd=float(pilot.sites["noise_sd"]),
             settings=settings._replace(draws=count)._asdict(),
         )
     )

@@ -15,6 +15,7 @@ from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread, SpreadEstimate, estimate_spread, shape_of
 from bayes_intgen.passes import candidate_sums, products, residuals, sums_over
 from bayes_intgen.regimes import RegimeData
+from bayes_intgen.replicates import refuse_exact_replicates
 from bayes_intgen.screening import asked_for
 from bayes_intgen.streamed import HELD_ROWS, Rows
 
@@ -88,7 +89,10 @@ def pilot_fit(
     constant, few = ConstantSpread(), held.sample(SPREAD_ROWS)
     sums = sums_over(few, terms, constant, progress)
     first = Pilot.of(Collapsed.of(model, terms, sums), sums, constant, progress)
-    _refuse_no_noise(data, float(first.sites["noise_sd"]), terms.unit)
+    noise_sd = float(first.sites["noise_sd"])
+    _refuse_no_noise(data, noise_sd, terms.unit)
+    freedom = float(np.sum(first.posterior.given(first.sites).share))
+    refuse_exact_replicates(few, freedom, noise_sd / terms.unit)
     found = residuals(few, first.posterior, first.sites, progress)
     spread: Spread | ConstantSpread = constant
     estimate = None
