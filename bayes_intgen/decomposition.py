@@ -349,9 +349,10 @@ def finer_terms(
     bases = _Bases.of(data, [bias[name] for name in data.names], None)
     terms = []
     for k, name in enumerate(data.names):
-        of_phi = f"phi({name})", "unconfounded", unconfounded[name], Always()
-        of_delta = f"delta({name})", "bias", bias[name], WhereNotSet(k)
-        kinds: tuple[tuple[str, Role, Mechanism, Gate], ...] = (of_phi, of_delta)
+        kinds: list[tuple[str, Role, Mechanism, Gate]] = [
+            (f"phi({name})", "unconfounded", unconfounded[name], Always()),
+            (f"delta({name})", "bias", bias[name], WhereNotSet(k)),
+        ]
         for label, role, mechanism, gate in kinds:
             part = bases.finer(mechanism, k, more)
             if part is not None and (mechanism.refines or not joining):

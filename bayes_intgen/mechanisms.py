@@ -293,7 +293,7 @@ def finer_walk(actions: Array, more: int = 1) -> Part:
         inner = balanced_quantiles(distinct, counts, shares.tolist())
         distinct = np.unique([distinct[0], *inner, distinct[-1]])
     walk = PiecewiseLinear.random_walk(actions, tuple(distinct.tolist()))
-    return Part("finer", walk, FINER_SCALE)
+    return Part("finer" if more == 1 else f"finer by {more}", walk, FINER_SCALE)
 
 
 @dataclass(frozen=True)
