@@ -183,18 +183,6 @@ def paired(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[P
     return tuple(parts)
 
 
-def paired_finer(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[Part, ...]:
-    """Products of functions of two actions that are rougher than those of :func:`paired`.
-
-    Candidates, with margins of more functions; arguments as of :func:`paired`.
-    """
-    order = mechanism.pair_order(rows)
-    products = Products((own, other), order + MORE_ORDERS, least=order)
-    if not order or not products.size:
-        return ()
-    return (Part("finer interaction", products, mechanism.interaction, inputs=(0, 1)),)
-
-
 def tripled(mechanism: Mechanism, own: Basis, one: Basis, other: Basis) -> tuple[Part, ...]:
     """What two other actions add to a function of the first only together.
 
@@ -217,17 +205,15 @@ INTERACTION_SCALE = LogNormal(median=0.2, sigma=2.0)
 # total order of products of two and of three. From MANY_ROWS rows on the first two grow.
 MARGIN_SIZE, PAIR_ORDER, TRIPLE_ORDER = 5, 4, 3
 MANY_ROWS = 100_000
-# Orders of products that are candidates beyond those of the model.
-MORE_ORDERS = 2
 # Prior standard deviations of a line and of an atom's indicator in a margin, beside functions
 # whose marginal standard deviation is one.
 MARGIN_SLOPE, MARGIN_ATOM = 0.5, 1.0
 # Shortest lengthscale, in the squashed coordinate, that the functions of a process resolve.
-RESOLUTION = 1.0
+RESOLUTION = 1.25
 # Intervals between the knots of a spline.
 INTERVALS = 12
 # Knots of finer functions: their number for a thousand rows, and at most.
-FINER_KNOTS, MAX_FINER_KNOTS = 20, 64
+FINER_KNOTS, MAX_FINER_KNOTS = 20, 32
 FINER_SCALE = LogNormal(median=0.2, sigma=2.0)
 MAX_LEVELS = 50
 

@@ -7,7 +7,7 @@ from textwrap import fill
 
 import numpy as np
 
-from bayes_intgen.advice import advice_on_levels, few_valued
+from bayes_intgen.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, centres, short_label, spelled_label
 from bayes_intgen.numerals import plain
@@ -180,6 +180,7 @@ def _problems(held: RegimeData, regimes: dict[str, int]) -> Iterator[str]:
     few = few_valued(held)
     if few:
         yield advice_on_levels(few)
+    yield from advice_on_far_cells(held)
     for k, name in enumerate(held.names):
         values, was_set, levels = held.actions[:, k], held.intervened[:, k], held.categories[k]
         for here, there, where in ((was_set, ~was_set, "set"), (~was_set, was_set, "not set")):
