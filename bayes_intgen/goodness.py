@@ -25,7 +25,7 @@ from bayes_intgen.screening import left_over
 # Chance that any test of a fit raises a false alarm.
 LEVEL = 0.01
 # P value below which mean residuals are a reason to make a test.
-SUSPICIOUS = 0.2
+SUSPICIOUS = 0.05
 # Directions of which the rows say less than this share of the best-known one are left out: sums
 # in single precision do not determine them.
 LEAST_SHARE = 1e-4
@@ -166,28 +166,27 @@ def tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Dataset:
     )
 
 
-def fit_problems(tree: xr.DataTree, level: float = LEVEL) -> list[str]:
+def fit_problems(kept: xr.Dataset, level: float = LEVEL) -> list[str]:
     """Actions whose functions do not follow the rows, a sentence each; empty where there are none.
 
     Parameters
     ----------
-    tree : DataTree
-        Of a fit, with the group ``constant_data``.
+    kept : Dataset
+        As :func:`tests_dataset` gives it, with the actions' names as coordinate ``action``.
     level : float
         Chance of a false alarm by any test.
 
     Examples
     --------
-    >>> fit_problems(posterior.tree)
+    >>> fit_problems(posterior.tree["constant_data"].dataset)
     []
     """
-    constant = tree["constant_data"].dataset
-    if "fit_p" not in constant:
+    if "fit_p" not in kept:
         # Fits that were saved before they were tested.
         return []
-    columns = (constant[f"fit_{name}"].to_numpy().tolist() for name in ("action", "role", "p"))
+    columns = (kept[f"fit_{name}"].to_numpy().tolist() for name in ("action", "role", "p"))
     failed = lacking([FitTest(*row) for row in zip(*columns, strict=True)], level)
-    names = constant["action"].to_numpy()
+    names = kept["action"].to_numpy()
     sentences = []
     for action in dict.fromkeys(test.action for test in failed):
         own = [test for test in failed if test.action == action]

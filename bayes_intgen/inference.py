@@ -152,7 +152,7 @@ def fit(
     points = named_points(probes.points, data.names, posterior.categories)
     effect = posterior.effect(points, [*compress(data.names, probes.mask)])
     warn_of_problems(posterior.tree, effect)
-    for problem in fit_problems(posterior.tree):
+    for problem in fit_problems(posterior.tree["constant_data"].dataset):
         warnings.warn(problem, LackOfFitWarning, skip_file_prefixes=(PACKAGE,))
     return posterior
 

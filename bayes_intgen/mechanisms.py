@@ -214,6 +214,7 @@ RESOLUTION = 1.25
 INTERVALS = 12
 # Knots of finer functions: their number for a thousand rows, and at most.
 FINER_KNOTS, MAX_FINER_KNOTS = 20, 32
+WALK_ROWS = 4_000
 FINER_SCALE = LogNormal(median=0.2, sigma=2.0)
 MAX_LEVELS = 50
 
@@ -272,6 +273,8 @@ def at_atom(actions: Array, scale: LogNormal) -> tuple[Part, ...]:
 
 def finer_walk(actions: Array, more: int = 1) -> Part:
     """A random walk along quantiles of one action, for steps and rapid oscillations."""
+    # Enough rows for quantiles, however many there are.
+    actions = actions[:: max(len(actions) // WALK_ROWS, 1)]
     distinct, counts = np.unique(actions[:, 0], return_counts=True)
     count = more * min(round(FINER_KNOTS * (len(actions) / 1000) ** (1 / 3)), MAX_FINER_KNOTS)
     if len(distinct) > count:

@@ -133,7 +133,7 @@ def pilot_fit(
     _refuse_no_noise(data, float(found_again.sites["noise_sd"]), terms.unit)
     if asked:
         tests = _beyond(finer, model.fit_tests(held, 2), joined)
-        seen = candidate_sums(held, joined, tests, spread, progress)
+        seen = candidate_sums(held, joined, tests, spread, progress, whole=False)
     else:
         chosen = [i for i, term in enumerate(beside) if term.name in named]
         tests, seen = [beside[i] for i in chosen], seen.of_candidates(chosen)

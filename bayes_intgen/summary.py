@@ -251,7 +251,10 @@ def _sampling(
         coords={"quantity": measured.names},
         attrs={"divergences": int(posterior.tree["sample_stats"]["diverging"].sum())},
     )
-    return found, [*problems(posterior.tree, effect), *fit_problems(posterior.tree)]
+    return found, [
+        *problems(posterior.tree, effect),
+        *fit_problems(posterior.tree["constant_data"].dataset),
+    ]
 
 
 def _report(
