@@ -133,7 +133,13 @@ def fit(
         checkpoint=checkpoint,
     )
     probes = Probes.of(data, model)
-    effect = posterior.effect(probes.points, [*compress(data.names, probes.mask)])
+    # Rows at the edge of their regime may be unsupported: nobody asked about them.
+    effect = posterior.along_points(
+        posterior.prediction.mean(probes.points, probes.masks),
+        probes.points,
+        [*compress(data.names, probes.mask)],
+        "effect",
+    )
     warn_of_problems(posterior.tree, effect)
     return posterior
 

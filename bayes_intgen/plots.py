@@ -1,5 +1,6 @@
 """Pictures of effects with Matplotlib."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array, Coordinate
-from bayes_intgen.errors import ModelError, PointsError
+from bayes_intgen.errors import ModelError, PointsError, SupportWarning
 from bayes_intgen.questions import checked_points
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ def plot_joint_effect(
     held = _held(posterior, at)
     del held[action]
     along, points = _along(posterior, action, held, size)
-    effect = posterior.joint_effect(points)
+    # Without a warning: unsupported stretches are hatched.
+    everything = np.ones(points.shape, dtype=bool)
+    mean = posterior.prediction.mean(points, everything)
+    effect = posterior.along_points(mean, points, posterior.actions, "effect")
     draws = effect.stack(sample=("chain", "draw")).transpose("sample", "point").to_numpy()
 
     if ax is None:
@@ -62,7 +66,7 @@ def plot_joint_effect(
     draw_bands(ax, along, draws, levels, color)
     if predictive is not None:
         # One noise for all points: the lines then show the bands and not the draws' chance.
-        prediction, everything = posterior.prediction, np.ones(points.shape, dtype=bool)
+        prediction = posterior.prediction
         noise = prediction.standard_noise((*effect.shape[:2], 1), np.random.default_rng(0))
         outcomes = effect.to_numpy() + prediction.noise_sd(points, everything) * noise
         tails = [(1 - predictive) / 2, (1 + predictive) / 2]
@@ -128,7 +132,7 @@ def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], 
 
 
 def hatch_unsupported(ax: "Axes", along: Array, supported: NDArray[np.bool_]) -> None:
-    """Hatch the stretches of an axis where the data hold no rows that are near enough.
+    """Hatch the stretches of an axis where rows do not identify the answer.
 
     Each runs to the middle between its last point and the first that is supported.
 
@@ -268,7 +272,10 @@ def plot_sensitivity(
     import matplotlib.pyplot as plt
 
     moved = posterior.sensitivity(points, rho, level=level)
-    unmoved = posterior.sensitivity(points, 0.0, level=level)
+    with warnings.catch_warnings():
+        # Said once already.
+        warnings.simplefilter("ignore", SupportWarning)
+        unmoved = posterior.sensitivity(points, 0.0, level=level)
     count = moved.sizes["point"]
     figure, panels = plt.subplots(
         1, count, squeeze=False, sharey=True, layout="constrained", figsize=(1.4 + 3 * count, 3.6)

@@ -15,16 +15,23 @@ from numpy.typing import NDArray
 from bayes_intgen import serialise
 from bayes_intgen.bases import Array
 from bayes_intgen.certificates import certify
-from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.decomposition import Decomposition, parents_of
 from bayes_intgen.errors import PACKAGE, DataError, ModelError, SavedFitError, SupportWarning
-from bayes_intgen.models import Model
+from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.pointwise import log_prior, rows_evaluated
 from bayes_intgen.prediction import Prediction
 from bayes_intgen.questions import checked_mask, checked_points
 from bayes_intgen.streamed import Rows
 from bayes_intgen.streams import generator
-from bayes_intgen.support import Seen, needs_of_terms, parents_of_terms
+from bayes_intgen.support import (
+    Seen,
+    Verdict,
+    needs,
+    needs_of_terms,
+    parents_of_terms,
+    words_of_verdict,
+)
 
 if TYPE_CHECKING:
     import os
@@ -82,7 +89,7 @@ class Posterior:
         -------
         DataArray, dims (chain, draw, point)
             In the outcome's units. Each action's values are coordinates along ``point``, and
-            so is ``supported``: whether rows near enough to each point were seen.
+            so is ``supported``: whether rows near each point identify the answer there.
 
         Raises
         ------
@@ -92,7 +99,7 @@ class Posterior:
         Warns
         -----
         SupportWarning
-            Where points lie outside an action's observed range.
+            Where points are not supported; it says how many, which actions, and why.
 
         Examples
         --------
@@ -133,7 +140,7 @@ class Posterior:
         """
         values, chosen = self.asked(points, intervened)
         out = self.prediction.mean(values, chosen)
-        return self._along_points(out, values, intervened, "effect")
+        return self.along_points(out, values, intervened, "effect")
 
     def outcome(
         self, points: Any, intervened: Sequence[str] | None = None, *, seed: int = 0
@@ -176,13 +183,13 @@ class Posterior:
         names = self.actions if intervened is None else intervened
         values, chosen = self.asked(points, names)
         out = self.prediction.draw(values, chosen, generator(seed, "outcome"))
-        return self._along_points(out, values, names, "outcome")
+        return self.along_points(out, values, names, "outcome")
 
     def support(self, points: Any, intervened: Sequence[str] | None = None) -> xr.Dataset:
-        """How far points lie from what each regime of the data saw.
+        """Whether rows near points identify the effect there, and how far from them they lie.
 
-        That is :meth:`RegimeData.support`, with the parents that the model has, and from a
-        sample of the rows that the fit keeps.
+        The same as :meth:`RegimeData.support`, with the graph of the model, from a sample of
+        the rows that the fit keeps.
 
         Raises
         ------
@@ -202,8 +209,52 @@ class Posterior:
             )
         values = checked_points(points, self.actions)
         mask = checked_mask(self.actions if intervened is None else intervened, self.actions)
-        wanted = needs_of_terms(self.terms, self.seen.masks, tuple(mask.tolist()))
-        return self.seen.described(values, mask.tolist(), wanted, parents_of_terms(self.terms))
+        verdict = self.verdict(values, mask)
+        assert verdict is not None  # it is None only without rows
+        parents = self._parents or parents_of_terms(self.terms)
+        return self.seen.described(values, tuple(mask.tolist()), parents, verdict)
+
+    def verdict(self, values: Array, mask: NDArray[np.bool_]) -> Verdict | None:
+        """The conditions of support at checked points, shape (M, K); None without rows.
+
+        Examples
+        --------
+        >>> posterior.verdict(np.array([[0.1, 0.2]]), np.array([True, True])).supported
+        array([ True])
+        """
+        if self.seen is None:
+            return None
+        target, parents = tuple(mask.tolist()), self._parents
+        wanted = (
+            needs_of_terms(self.terms, self.seen.masks, target)
+            if parents is None
+            else needs(parents, self.seen.masks, target)
+        )
+        return self.seen.verdict(values, target, wanted, parents)
+
+    def linked(self, values: Array, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Whether the regimes reach the values of all actions together, shape (M,).
+
+        True of a regression, and of a fit that was saved without rows.
+
+        Examples
+        --------
+        >>> posterior.linked(np.array([[0.1, 0.2]]), np.array([True, True]))
+        array([ True])
+        """
+        if self.seen is None or self._parents is None:
+            return np.ones(len(values), dtype=bool)
+        return self.seen.linked(values, tuple(mask.tolist()), self._parents)
+
+    @cached_property
+    def _parents(self) -> list[list[int]] | None:
+        """Actions on which each bias may depend; None for a regression."""
+        if isinstance(self.model, AdditiveModel):
+            # Terms that a fit left out are no evidence that an action moves no other.
+            return parents_of(self.actions, self.model.graph)
+        if any(term.role == "regression" for term in self.terms.terms):
+            return None
+        return parents_of_terms(self.terms)
 
     def with_log_likelihood(
         self, data: Rows, *, rows: int | None = 2000, seed: int = 0
@@ -274,23 +325,44 @@ class Posterior:
         >>> posterior.asked([[0.1, 0.2]], ["red"])[1]
         array([[ True, False]])
         """
-        values, chosen = self._points(points), checked_mask(intervened, self.actions)
-        constant = self.tree["constant_data"]
-        masks = [tuple(row) for row in (constant["intervened"].to_numpy() > 0).tolist()]
-        if not self.model.identifies(masks, tuple(chosen)):
-            rows = constant["rows"].to_numpy().tolist()
-            certificate = certify(self.actions, dict(zip(masks, rows, strict=True)), intervened)
-            tests = "; lift tests tell how it changes, not its level" * ("lift_of" in constant)
-            warnings.warn(
-                f"{certificate} The answer rests on the prior{tests}.",
-                SupportWarning,
-                skip_file_prefixes=(PACKAGE,),
-            )
+        values = checked_points(points, self.actions)
+        chosen = checked_mask(intervened, self.actions)
+        self._warn_of_support(values, chosen)
         return values, np.broadcast_to(chosen, values.shape)
 
-    def _along_points(
+    def _warn_of_support(self, values: Array, mask: NDArray[np.bool_]) -> None:
+        """One warning of what is not identified: everywhere, or at some of the points."""
+        constant = self.tree["constant_data"]
+        masks = [tuple(row) for row in (constant["intervened"].to_numpy() > 0).tolist()]
+        target = tuple(mask.tolist())
+        if not self.model.identifies(masks, target):
+            rows = constant["rows"].to_numpy().tolist()
+            intervened = [
+                name for name, was_set in zip(self.actions, target, strict=True) if was_set
+            ]
+            certificate = certify(self.actions, dict(zip(masks, rows, strict=True)), intervened)
+            tests = "; lift tests tell how it changes, not its level" * ("lift_of" in constant)
+            message = f"{certificate} The answer rests on the prior{tests}."
+        else:
+            verdict = self.verdict(values, mask)
+            if verdict is None:
+                self._warn_of_range(values)
+                return
+            said = words_of_verdict(self.actions, self.terms.coordinates, values, target, verdict)
+            message = f"{said}; posterior.support(points) has the details" if said else ""
+        if message:
+            warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
+
+    def along_points(
         self, draws: Array, values: Array, intervened: Sequence[str], name: str
     ) -> xr.DataArray:
+        """Label draws, shape (chains, draws, M), at checked points, shape (M, K).
+
+        Examples
+        --------
+        >>> posterior.along_points(np.zeros((4, 250, 1)), np.zeros((1, 2)), ["red"], "effect").dims
+        ('chain', 'draw', 'point')
+        """
         return xr.DataArray(
             draws,
             dims=("chain", "draw", "point"),
@@ -625,15 +697,16 @@ class Posterior:
         return {"point": np.arange(len(values)), **named}
 
     def _supported(self, values: Array, intervened: Sequence[str]) -> dict[str, Any]:
-        if self.seen is None:
-            return {}
-        target = tuple(name in intervened for name in self.actions)
-        wanted = needs_of_terms(self.terms, self.seen.masks, target)
-        return {"supported": ("point", self.seen.answers(values, wanted).all(axis=1))}
+        verdict = self.verdict(values, checked_mask(intervened, self.actions))
+        return {} if verdict is None else {"supported": ("point", verdict.supported)}
 
     def _points(self, points: Any) -> Array:
         """Checked points, shape (M, K), with a warning for what lies outside the data."""
         values = checked_points(points, self.actions)
+        self._warn_of_range(values)
+        return values
+
+    def _warn_of_range(self, values: Array) -> None:
         for k, name in enumerate(self.actions):
             seen = self.terms.coordinates[k]
             outside = int(((values[:, k] < seen.low) | (values[:, k] > seen.high)).sum())
@@ -644,7 +717,6 @@ class Posterior:
                     SupportWarning,
                     skip_file_prefixes=(PACKAGE,),
                 )
-        return values
 
     def with_check(self, check: "Check") -> "Posterior":
         """The same posterior with the answer of :func:`bayes_intgen.check`, for its report.

@@ -10,7 +10,13 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_intgen.certificates import Certificate, certify, mask_label, regime_label
+from bayes_intgen.certificates import (
+    Certificate,
+    certify,
+    mask_label,
+    regime_label,
+    settings_of,
+)
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import KINDS, as_table, numeric_column
 from bayes_intgen.identification import Mask, is_identified, masks_of
@@ -330,7 +336,8 @@ class RegimeData(TakesLiftTests):
         do(green) is not identified: green was never set. One more experiment would do: \
 do(green) itself.
         """
-        return certify(self.names, self.regimes, actions)
+        settings = settings_of(self.names, self.actions, self.intervened)
+        return certify(self.names, self.regimes, actions, settings)
 
     def support(
         self,

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
-from bayes_intgen.certificates import Certificate, certify, mask_label
+from bayes_intgen.certificates import Certificate, certify, mask_label, settings_of
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import KINDS, as_table
 from bayes_intgen.identification import Mask
@@ -122,7 +122,8 @@ class ReadInPasses(TakesLiftTests):
 
     def identify(self, actions: Sequence[str]) -> Certificate:
         """As :meth:`RegimeData.identify`."""
-        return certify(self.names, self.regimes, actions)
+        settings = settings_of(self.names, self.held.actions, self.held.intervened)
+        return certify(self.names, self.regimes, actions, settings)
 
     def support(
         self,

@@ -107,7 +107,10 @@ def _content_of(posterior: "Posterior", level: float) -> Content:
     masks = [tuple(row) for row in (constant["intervened"].to_numpy() > 0).tolist()]
     rows = [int(n) for n in constant["rows"].to_numpy()]
     certificate = certify(
-        posterior.actions, dict(zip(masks, rows, strict=True)), list(posterior.actions)
+        posterior.actions,
+        dict(zip(masks, rows, strict=True)),
+        list(posterior.actions),
+        None if posterior.seen is None else posterior.seen.settings(),
     )
     along = _lines(posterior)
     contrasts, zero = _contrasts(posterior, level)

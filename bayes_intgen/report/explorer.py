@@ -125,10 +125,22 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
 
 
 def _supported(posterior: "Posterior", action: int, grid: Array) -> NDArray[np.bool_]:
-    """Whether rows in which an action was set reach the steps of its slider."""
-    points = np.tile([c.centre for c in posterior.terms.coordinates], (len(grid), 1))
+    """Whether the joint effect is supported along an action, the others at their medians.
+
+    Contributions add up, so that any positions of the sliders are supported where each of them
+    is in this sense; that the medians are linked themselves is part of it.
+    """
+    middle = np.array([[c.centre for c in posterior.terms.coordinates]])
+    points = np.tile(middle, (len(grid), 1))
     points[:, action] = grid
-    return supported(posterior, points, posterior.actions)[:, action]
+    everything = np.ones(len(posterior.actions), dtype=bool)
+    verdict = posterior.verdict(points, everything)
+    own = supported(posterior, points, posterior.actions)[:, action]
+    if verdict is None:
+        return own
+    near = verdict.close[:, action] & verdict.separated[:, action]
+    linked = posterior.linked(np.concatenate([points, middle]), everything)
+    return near & linked[:-1] & linked[-1]
 
 
 def spread_data(spread: Spread, deviations: Array) -> Mapping[str, Any]:
