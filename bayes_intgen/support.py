@@ -531,7 +531,7 @@ def words_of_verdict(
         near = (
             f"no experiment sets {name!r} near its value"
             if target[k]
-            else f"no rows observe {name!r} near its value and those of the actions that may move it"
+            else f"no rows observe {name!r} near its value with the others near theirs"
         )
         for reason, applies in (
             (f"{name!r} is outside its observed range, {seen.low:g} to {seen.high:g},", beyond),

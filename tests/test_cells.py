@@ -59,9 +59,7 @@ def random_graph(rng: np.random.Generator, count: int) -> list[list[int]] | None
     return [sorted(others) for others in parents]
 
 
-def random_design(
-    rng: np.random.Generator, count: int, product: bool
-) -> list[tuple[Cell, Mask]]:
+def random_design(rng: np.random.Generator, count: int, product: bool) -> list[tuple[Cell, Mask]]:
     """Cells with rows: values that each regime reaches of each action, or any cells."""
     masks = [(False,) * count, *(tuple(j == k for j in range(count)) for k in range(count))]
     masks = [mask for mask in masks if rng.random() < 0.9]

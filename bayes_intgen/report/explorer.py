@@ -140,7 +140,7 @@ def _supported(posterior: "Posterior", action: int, grid: Array) -> NDArray[np.b
         return own
     near = verdict.close[:, action] & verdict.separated[:, action]
     linked = posterior.linked(np.concatenate([points, middle]), everything)
-    return near & linked[:-1] & linked[-1]
+    return np.asarray(near & linked[:-1] & linked[-1])
 
 
 def spread_data(spread: Spread, deviations: Array) -> Mapping[str, Any]:
