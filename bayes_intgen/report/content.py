@@ -191,9 +191,7 @@ def _actions(
                 Curve("set", set_.mean(axis=0), _bands(set_, (level,))),
             )
         )
-    within = [
-        supported(posterior, points, posterior.actions)[:, k] for k, points in enumerate(along)
-    ]
+    within = [supported(posterior, points, posterior.actions) for points in along]
     joint_range = common_range(joint)
     mechanism_range = common_range([curve for pair in mechanism for curve in pair])
     return [
@@ -203,8 +201,10 @@ def _actions(
             median=_value(c.centre, c),
             low=_value(c.low, c),
             high=_value(c.high, c),
-            joint=draw(along[k][:, k], [joint[k]], joint_range, _usual(c), within[k]),
-            mechanism=draw(along[k][:, k], mechanism[k], mechanism_range, _usual(c), within[k]),
+            joint=draw(along[k][:, k], [joint[k]], joint_range, _usual(c), within[k].all(axis=1)),
+            mechanism=draw(
+                along[k][:, k], mechanism[k], mechanism_range, _usual(c), within[k][:, k]
+            ),
         )
         for k, (name, c) in enumerate(
             zip(posterior.actions, posterior.terms.coordinates, strict=True)

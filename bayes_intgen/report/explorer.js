@@ -258,7 +258,7 @@
     }
     const far = actions.filter((a, k) => !a.supported[steps[k]]).map((a) => a.name);
     find("beyond").hidden = !far.length;
-    find("beyond").textContent = far.length ? `No experiment nearby, so this is extrapolation: ${far.join(", ")}.` : "";
+    find("beyond").textContent = far.length ? `No rows nearby identify the effect, so it rests on the prior: ${far.join(", ")}.` : "";
     find("baseline").textContent = "Baseline: " + actions.map((a, k) => `${a.name} ${plain(a.values[baseline[k]])}`).join(", ") + ".";
     clearTimeout(soon);
     soon = setTimeout(() => {
