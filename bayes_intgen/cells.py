@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
-from bayes_intgen.identification import Mask
+from bayes_intgen.identification import Mask, is_identified
 
 Codes = NDArray[np.intp]
 # Entry of a table: whether the action is set, the action, and the classes of its inputs.
@@ -149,14 +149,25 @@ class Cells:
             Regimes that have rows at the points themselves, in all actions jointly.
         target : mask
         """
-        asked = np.concatenate([codes, reached], axis=1)
+        patterns, which = np.unique(reached, axis=0, return_inverse=True)
+        # Mostly the regimes at the point itself are enough: the rank test on their masks.
+        here = [
+            bool(pattern.any())
+            and is_identified([m for m, there in zip(self.masks, pattern, strict=True) if there],
+                              target)
+            for pattern in patterns
+        ]  # fmt: skip
+        out = np.array(here, dtype=bool)[which.reshape(-1)]
+        rest = ~out
+        asked = np.concatenate([codes, reached], axis=1)[rest]
         different, which = np.unique(asked, axis=0, return_inverse=True)
         count = codes.shape[1]
         answers = [
             self._determines(tuple(row[:count].tolist()), row[count:] > 0, target)
             for row in different
         ]
-        return np.array(answers, dtype=bool)[which.reshape(-1)]
+        out[rest] = np.array(answers, dtype=bool)[which.reshape(-1)]
+        return out
 
     def _determines(self, code: tuple[int, ...], reached: NDArray[np.bool_], target: Mask) -> bool:
         wanted = _entries(self.parents, code, target)

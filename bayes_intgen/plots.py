@@ -58,7 +58,8 @@ def plot_joint_effect(
     # Without a warning: unsupported stretches are hatched.
     everything = np.ones(points.shape, dtype=bool)
     mean = posterior.prediction.mean(points, everything)
-    effect = posterior.along_points(mean, points, posterior.actions, "effect")
+    verdict = posterior.verdict(points, everything[0])
+    effect = posterior.along_points(mean, points, posterior.actions, "effect", verdict)
     draws = effect.stack(sample=("chain", "draw")).transpose("sample", "point").to_numpy()
 
     if ax is None:

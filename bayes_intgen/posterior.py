@@ -138,9 +138,9 @@ class Posterior:
         >>> posterior.effect([[0.1, 0.2]], intervened=["red"]).sizes["point"]
         1
         """
-        values, chosen = self.asked(points, intervened)
+        values, chosen, verdict = self._question(points, intervened)
         out = self.prediction.mean(values, chosen)
-        return self.along_points(out, values, intervened, "effect")
+        return self.along_points(out, values, intervened, "effect", verdict)
 
     def outcome(
         self, points: Any, intervened: Sequence[str] | None = None, *, seed: int = 0
@@ -181,9 +181,9 @@ class Posterior:
         True
         """
         names = self.actions if intervened is None else intervened
-        values, chosen = self.asked(points, names)
+        values, chosen, verdict = self._question(points, names)
         out = self.prediction.draw(values, chosen, generator(seed, "outcome"))
-        return self.along_points(out, values, names, "outcome")
+        return self.along_points(out, values, names, "outcome", verdict)
 
     def support(self, points: Any, intervened: Sequence[str] | None = None) -> xr.Dataset:
         """Whether rows near points identify the effect there, and how far from them they lie.
@@ -325,12 +325,22 @@ class Posterior:
         >>> posterior.asked([[0.1, 0.2]], ["red"])[1]
         array([[ True, False]])
         """
-        values = checked_points(points, self.actions)
-        chosen = checked_mask(intervened, self.actions)
-        self._warn_of_support(values, chosen)
-        return values, np.broadcast_to(chosen, values.shape)
+        values, chosen, _ = self._question(points, intervened)
+        return values, chosen
 
-    def _warn_of_support(self, values: Array, mask: NDArray[np.bool_]) -> None:
+    def _question(
+        self, points: Any, intervened: Sequence[str]
+    ) -> tuple[Array, NDArray[np.bool_], Verdict | None]:
+        """Checked points, their mask, shape (M, K), and the conditions of support there."""
+        values = checked_points(points, self.actions)
+        mask = checked_mask(intervened, self.actions)
+        verdict = self.verdict(values, mask)
+        self._warn_of_support(values, mask, verdict)
+        return values, np.broadcast_to(mask, values.shape), verdict
+
+    def _warn_of_support(
+        self, values: Array, mask: NDArray[np.bool_], verdict: Verdict | None
+    ) -> None:
         """One warning of what is not identified: everywhere, or at some of the points."""
         constant = self.tree["constant_data"]
         masks = [tuple(row) for row in (constant["intervened"].to_numpy() > 0).tolist()]
@@ -343,20 +353,26 @@ class Posterior:
             certificate = certify(self.actions, dict(zip(masks, rows, strict=True)), intervened)
             tests = "; lift tests tell how it changes, not its level" * ("lift_of" in constant)
             message = f"{certificate} The answer rests on the prior{tests}."
+        elif verdict is None:
+            self._warn_of_range(values)
+            return
         else:
-            verdict = self.verdict(values, mask)
-            if verdict is None:
-                self._warn_of_range(values)
-                return
             said = words_of_verdict(self.actions, self.terms.coordinates, values, target, verdict)
             message = f"{said}; posterior.support(points) has the details" if said else ""
         if message:
             warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
 
     def along_points(
-        self, draws: Array, values: Array, intervened: Sequence[str], name: str
+        self,
+        draws: Array,
+        values: Array,
+        intervened: Sequence[str],
+        name: str,
+        verdict: Verdict | None = None,
     ) -> xr.DataArray:
         """Label draws, shape (chains, draws, M), at checked points, shape (M, K).
+
+        With a verdict, the coordinate ``supported`` is among the labels.
 
         Examples
         --------
@@ -369,7 +385,7 @@ class Posterior:
             coords={
                 **self._draw_coords(),
                 **self._point_coords(values),
-                **self._supported(values, intervened),
+                **({} if verdict is None else {"supported": ("point", verdict.supported)}),
             },
             name=name,
             attrs={"intervened": ", ".join(intervened), "outcome": self.outcome_name},
@@ -695,10 +711,6 @@ class Posterior:
             if name not in taken
         }
         return {"point": np.arange(len(values)), **named}
-
-    def _supported(self, values: Array, intervened: Sequence[str]) -> dict[str, Any]:
-        verdict = self.verdict(values, checked_mask(intervened, self.actions))
-        return {} if verdict is None else {"supported": ("point", verdict.supported)}
 
     def _points(self, points: Any) -> Array:
         """Checked points, shape (M, K), with a warning for what lies outside the data."""
