@@ -14,8 +14,9 @@ supported under a target mask where three conditions hold:
   that it moves there, so their sum with phi_k is known and phi_k is not.
 - **Linkage.** These regimes must reach the value together with the same values of the other
   actions, and such places must be linked to each other. `bayes_intgen.cells` tests this exactly
-  for functions that are free tables over classes of values (each of at most 30 values, or else
-  twelfths of the rows), at up to 300 places taken from the rows and at the point itself.
+  for functions that are free tables over classes of values, at up to 300 places taken from the
+  rows and at the point itself. Each of at most 30 values is a class; otherwise these are twelfths
+  of the rows, cut where the rows of a regime end or leave a gap.
 
 The conditions are conservative: they take no function to be smooth beyond the cut below.
 
@@ -328,18 +329,19 @@ class Seen:
         tested = (close & separated).all(axis=1)
         if tested.any():
             at = points[tested]
-            linked[tested] = self._cells(parents).determine(
-                self._codes(at), self.holds(at, range(len(self.names))), target
-            )
+            linked[tested] = self.linked(at, target, parents)
         return Verdict(close, separated, linked, without_setting)
 
     def linked(
         self, points: Array, target: Mask, parents: Sequence[Sequence[int]]
     ) -> NDArray[np.bool_]:
         """The condition of linkage alone, shape (M,)."""
-        return self._cells(parents).determine(
-            self._codes(points), self.holds(points, range(len(self.names))), target
-        )
+        count = len(self.names)
+        reached = self.holds(points, range(count))
+        # In many dimensions what is near jointly may lie beyond the ends of one action.
+        for k in range(count):
+            reached &= self.holds(points, (k,))
+        return self._cells(parents).determine(self._codes(points), reached, target)
 
     def settings(self) -> dict[str, tuple[float, ...]]:
         """As :func:`bayes_intgen.certificates.settings_of`, for these rows."""
@@ -351,6 +353,10 @@ class Seen:
         if key not in self._known_cells:
             places, own = self._places
             reached = self.holds(places, range(len(self.names)))
+            # Regimes that nearly touch are not linked: what is near a point need not be.
+            for i, seen in enumerate(self.rows):
+                inside = (places >= seen.min(axis=0)) & (places <= seen.max(axis=0))
+                reached[:, i] &= inside.all(axis=1)
             rows = own >= 0
             reached[rows, own[rows]] = True
             self._known_cells[key] = Cells.of(parents, self.masks, self._codes(places), reached)
@@ -400,7 +406,22 @@ class Seen:
 
     @cached_property
     def _edges(self) -> list[Array]:
-        return [classes(column, MOST_LEVELS, BINS) for column in np.concatenate(self._squashed).T]
+        """Edges between classes of each action's values, none of which straddles a border.
+
+        A border is where the rows of a regime end, or where they leave a gap.
+        """
+        out = []
+        for k, values in enumerate(np.concatenate(self._squashed).T):
+            edges = classes(values, MOST_LEVELS, BINS)
+            borders = [np.empty(0)]
+            for rows in self._squashed:
+                own = np.sort(rows[:, k])
+                wide = np.diff(own) > 2 * NEAR
+                borders += [own[:1], own[:-1][wide], own[1:][wide], own[-1:]]
+            if len(np.unique(values)) > MOST_LEVELS:
+                edges = np.union1d(edges, _apart(np.unique(np.concatenate(borders)), NEAR / 2))
+            out.append(edges)
+        return out
 
     @cached_property
     def _known_trees(self) -> dict[tuple[int, ...], list[tuple[KDTree, Array]]]:
@@ -457,6 +478,15 @@ class Seen:
     def _placed(self, points: Array) -> Array:
         columns = zip(self.coordinates, points.T, strict=True)
         return np.stack([placed(coordinate, values) for coordinate, values in columns], axis=1)
+
+
+def _apart(values: Array, gap: float) -> Array:
+    """Sorted values without those that follow another one closely."""
+    kept: list[float] = []
+    for value in values.tolist():
+        if not kept or value - kept[-1] > gap:
+            kept.append(value)
+    return np.array(kept)
 
 
 def placed(coordinate: Coordinate, values: Array) -> Array:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.bases import Coordinate
 from bayes_intgen.cells import Cells, classes
 from bayes_intgen.identification import Mask
 from bayes_intgen.support import Seen, needs
@@ -159,3 +160,60 @@ def test_many_values_fall_into_bins_of_equal_size() -> None:
     counts = np.bincount(np.searchsorted(classes(values, 30, 12), values))
     assert len(counts) == 12
     assert (np.abs(counts - 100) <= 1).all()
+
+
+def test_over_ranges_no_point_is_supported_that_is_not_identified() -> None:
+    """Each regime ranges over a box of its own; functions are free wherever boxes overlap alike."""
+    rng = np.random.default_rng(5)
+    wrong = supported = identified = points = 0
+    for _ in range(100):
+        count = int(rng.integers(2, 4))
+        masks = [(False,) * count, *(tuple(j == k for j in range(count)) for k in range(count))]
+        masks += [m for m in all_masks(count) if m not in masks and rng.random() < 0.15]
+        low = rng.uniform(0, 3, (len(masks), count))
+        high = low + rng.uniform(1.5, 5, low.shape)
+        actions = rng.uniform(low[:, None], high[:, None], (len(masks), 300, count))
+        actions = actions.reshape(-1, count)
+        names = tuple("abc"[:count])
+        data = bi.RegimeData.from_arrays(
+            actions, rng.normal(size=len(actions)), np.repeat(masks, 300, axis=0), names
+        )
+        parents = random_graph(rng, count)
+        graph = None
+        if parents is not None:
+            graph = {names[k]: [names[j] for j in parents[k]] for k in range(count)}
+        known = parents or [[j for j in range(count) if j != k] for k in range(count)]
+        ends = [np.unique([low[:, k], high[:, k]]) for k in range(count)]
+        asked = rng.uniform(actions.min(axis=0), actions.max(axis=0), (200, count))
+        # What counts as near reaches over the ends of boxes; no test of identification can.
+        clear = np.ones(len(asked), dtype=bool)
+        for k, column in enumerate(asked.T):
+            gap = np.abs(column[:, None] - ends[k]).min(axis=1)
+            clear &= gap > 0.3 * Coordinate.of(actions[:, k]).spread
+        asked = asked[clear]
+        if not len(asked):
+            continue
+        codes = np.stack(
+            [np.searchsorted(e, column) - 1 for e, column in zip(ends, asked.T, strict=True)],
+            axis=1,
+        )
+        seen = [
+            (cell, mask)
+            for i, mask in enumerate(masks)
+            for cell in itertools.product(
+                *(
+                    np.flatnonzero((e[:-1] >= low[i, k]) & (e[1:] <= high[i, k])).tolist()
+                    for k, e in enumerate(ends)
+                )
+            )
+        ]
+        for target in ((True,) * count, all_masks(count)[rng.integers(2**count)]):
+            chosen = [name for name, was_set in zip(names, target, strict=True) if was_set]
+            found = data.support(asked, chosen, graph).supported.to_numpy()
+            truth = oracle(known, seen, [tuple(c) for c in codes.tolist()], target)
+            wrong += (found & ~truth).sum()
+            supported, identified = supported + found.sum(), identified + truth.sum()
+            points += len(truth)
+    assert wrong == 0
+    assert supported > 0.95 * identified
+    assert 0.2 * points < identified < 0.8 * points
