@@ -210,14 +210,19 @@ def evaluated(data: bi.RegimeData, model: Model) -> tuple[float, np.ndarray]:
 
 
 def in_units(data: bi.RegimeData, factors: np.ndarray) -> bi.RegimeData:
-    """The same rows with actions and outcome in other units."""
-    return bi.RegimeData.from_arrays(
+    """The same rows with actions and outcome in other units, and levels with other codes."""
+    same = bi.RegimeData.from_arrays(
         data.actions * factors[:-1],
         data.outcome * factors[-1],
         data.intervened,
         data.names,
         require_observational=False,
     )
+    categories = tuple(
+        levels and replace(levels, codes=tuple((np.array(levels.codes) * factor).tolist()))
+        for levels, factor in zip(data.categories, factors[:-1], strict=True)
+    )
+    return replace(same, categories=categories)
 
 
 def factors_of(case: Case, data: bi.RegimeData) -> np.ndarray:
@@ -235,7 +240,10 @@ def tried(case: Case) -> str:
     """Read, decompose, sum, evaluate: asserts that densities and means follow the units."""
     data = case.read()
     assert len(data) == len(case.frame)
-    for k, name in enumerate(case.actions):
+    for k, (name, levels) in enumerate(zip(case.actions, data.categories, strict=True)):
+        if levels is not None:
+            assert levels.decode(data.actions[:, k]).tolist() == case.frame[name].tolist()
+            continue
         given = pd.to_numeric(case.frame[name]).to_numpy(dtype=np.float64)
         # Libraries round decimals in different ways.
         np.testing.assert_allclose(data.actions[:, k], given, rtol=1e-15)

@@ -1,17 +1,25 @@
-"""Do the bands mean what they say? Cover over known worlds, and simulation-based calibration.
+"""Do the bands mean what they say? Coverage in known worlds, and simulation-based calibration.
 
-    python analyses/calibration.py [--models 200] [--actions 3] [--rows 1000]
-        [--simulations 200]
+    python analyses/calibration.py [--models 40] [--actions 3] [--rows 1000]
+        [--kinds "rare binary" zeros ...] [--points 1000] [--simulations 200]
 
-Cover: random models of all four simulators that satisfy the assumptions, default settings,
-graph unknown; the share of joint points at which bands hold the true effect, and outcomes.
+Coverage: random worlds of every kind that satisfies the assumptions, ``--models`` of each,
+default settings, graph unknown; the share of joint points at which credible intervals contain
+the true effect, its change from the lowest value of all actions, and outcomes. Worlds whose
+effects are rougher than the default model can follow are tabulated apart, with the share of
+fits that report lack of fit.
 Ranks: outcomes drawn from the prior of the GP and of the spline model at fixed actions, fitted
 again under the same prior; where sampling is right the ranks of the truths are uniform. Beside
 them, for a quarter of the simulations, the default fit, which takes the variance function and
-typical scales from the data, and as a negative control a wrong prior of the noise. Saves as
-it goes, and a run that was stopped goes on where it was.
+typical scales from the data, and as a negative control a wrong prior of the noise;
+``--simulations 0`` leaves them out. Saves as it goes, and a run that was stopped goes on where
+it was.
 """
 
+import shlex
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +29,66 @@ import numpy as np
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.simulators import DoseResponse, Linear, MediaMix, Polynomial
+from bayes_intgen.simulators import (
+    Binary,
+    Counts,
+    DoseResponse,
+    FewDoses,
+    Linear,
+    MediaMix,
+    Mistyped,
+    Ordered,
+    Polynomial,
+    Steep,
+    Stepped,
+    StructuralCausalModel,
+    UniformDesign,
+    ZeroInflated,
+)
 
 from _scores import QUICK, mean_and_error
 from _study import Row, arguments, run_study
 from _tables import print_table, write_table
 
-WORLDS = {
-    "polynomial": Polynomial,
-    "linear": Linear,
-    "media mix": MediaMix,
-    "dose response": DoseResponse,
+SMOOTH = (Polynomial, Linear, MediaMix, DoseResponse)
+
+
+def mistyped(actions: int, seed: int, strength: float) -> Mistyped:
+    """A smooth world, whose kind depends on the seed, with one cell far away."""
+    return Mistyped(SMOOTH[seed % len(SMOOTH)].random(actions, seed), strength)
+
+
+# Random worlds of a kind, from a number of actions and a seed.
+WORLDS: dict[str, Callable[[int, int], StructuralCausalModel]] = {
+    "polynomial": Polynomial.random,
+    "linear": Linear.random,
+    "media mix": MediaMix.random,
+    "dose response": DoseResponse.random,
+    "binary": Binary.random,
+    "rare binary": partial(Binary.random, share=(0.05, 0.1)),
+    "3 levels": partial(Ordered.random, levels=3),
+    "5 levels": partial(Ordered.random, levels=5),
+    "counts": Counts.random,
+    "uniform": UniformDesign.random,
+    "two points": partial(FewDoses.random, doses=2),
+    "doses": partial(FewDoses.random, doses=4),
+    "zeros": ZeroInflated.random,
+    "emax": Steep.random,
+    "hill": partial(Steep.random, hill=True),
+    "hinge": partial(Stepped.random, shape="hinge"),
+    "u shape": partial(Stepped.random, shape="u"),
+    "outlier 1e4": partial(mistyped, strength=1e4),
+    "outlier 1e6": partial(mistyped, strength=1e6),
+    "steps": partial(Stepped.random, shape="step"),
+    "sigmoid": partial(Stepped.random, shape="sigmoid"),
+    "sine 1": partial(Stepped.random, shape="sine 1"),
+    "sine 2": partial(Stepped.random, shape="sine 2"),
+    "5 unordered levels": partial(Ordered.random, levels=5, monotone=False),
 }
+# Rougher than the default model can follow: a fit should say so.
+ROUGH = ("steps", "sigmoid", "sine 1", "sine 2", "5 unordered levels")
+QUICK_KINDS = ("binary", "dose response", "steps")
+OF = ("effect", "change", "outcome")
 EXACT: dict[str, Any] = {"spread": "constant"}
 # As the outcomes are simulated: one variance, every scale under its prior. Beside it the default
 # fit, which estimates a variance function and typical scales from the same rows, and a wrong one.
@@ -50,23 +106,53 @@ CONTROLS = ("gp, default fit", "gp, wrong noise")
 ALPHA = 0.01
 
 
-def score_cover(seed: int, kind: str, actions: int, rows: int, quick: bool) -> list[Row]:
-    """Cover and width of all bands in one world."""
-    world = WORLDS[kind].random(actions, seed)
-    found = bi.calibration.cover(world, rows=rows, seed=seed + 10_000, **(QUICK if quick else {}))
-    job = {"seed": seed, "kind": kind, "actions": actions, "rows": rows, "quick": quick}
+def score_coverage(
+    seed: int, kind: str, actions: int, rows: int, points: int, quick: bool
+) -> list[Row]:
+    """Coverage, width and errors of all intervals in one world, and what the fit warned of."""
+    job = {
+        "seed": seed,
+        "kind": kind,
+        "actions": actions,
+        "rows": rows,
+        "points": points,
+        "quick": quick,
+    }
+    table, failure = None, ""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            table = bi.calibration.coverage(
+                WORLDS[kind](actions, seed),
+                rows=rows,
+                points=points,
+                seed=seed + 10_000,
+                **(QUICK if quick else {}),
+            )
+        except Exception as error:
+            # One world that cannot be fitted must not end a study; the table counts it.
+            failure = f"{type(error).__name__}: {error}"
+    outcome = {
+        "divergences": 0 if table is None else int(table["divergences"]),
+        "warnings": " ".join(sorted(warning.category.__name__ for warning in caught)),
+        "failure": failure,
+    }
+    if table is None:
+        empty = dict.fromkeys(("of", "level", "coverage", "width", "rms z", "error"), "")
+        return [{**job, **empty, **outcome}]
     return [
         {
             **job,
             "of": of,
             "level": float(level),
-            "cover": f"{float(found['cover'].sel(of=of, level=level)):.4f}",
-            "width": f"{float(found['width'].sel(of=of, level=level)):.5f}",
-            "error": f"{float(found['error']):.6f}",
-            "divergences": int(found["divergences"]),
+            "coverage": f"{float(table['coverage'].sel(of=of, level=level)):.4f}",
+            "width": f"{float(table['width'].sel(of=of, level=level)):.5f}",
+            "rms z": f"{float(table['z_rms'].sel(of=of)):.4f}",
+            "error": f"{float(table['error']):.6f}",
+            **outcome,
         }
-        for of in ("effect", "outcome")
-        for level in found["level"].to_numpy()
+        for of in OF
+        for level in table["level"].to_numpy()
     ]
 
 
@@ -92,33 +178,59 @@ def score_ranks(seed: int, name: str, quick: bool) -> list[Row]:
     return rows
 
 
-def cover_lines(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Means over worlds with standard errors, for every kind and for all."""
+def coverage_lines(rows: list[dict[str, str]], kinds: Sequence[str]) -> list[dict[str, Any]]:
+    """Means over worlds with standard errors, for all of these kinds together and for each."""
     lines = []
-    for of in ("effect", "outcome"):
-        for kind in ("all", *WORLDS):
+    for of in OF:
+        for kind in ("all", *kinds):
             for level in bi.calibration.LEVELS:
                 own = [
                     row
                     for row in rows
                     if row["of"] == of
                     and float(row["level"]) == level
-                    and kind in ("all", row["kind"])
+                    and row["kind"] in (kinds if kind == "all" else (kind,))
                 ]
                 if len(own) < 2:
                     continue
-                mean, error = mean_and_error([float(row["cover"]) for row in own])
+                mean, error = mean_and_error([float(row["coverage"]) for row in own])
+                z = np.array([float(row["rms z"]) for row in own])
                 lines.append(
                     {
-                        "bands of": of,
+                        "intervals of": of,
                         "kind": kind,
                         "worlds": len(own),
                         "level": level,
-                        "cover": f"{mean:.4f}",
+                        "coverage": f"{mean:.4f}",
                         "standard error": f"{error:.4f}",
                         "mean width": f"{np.mean([float(row['width']) for row in own]):.3f}",
+                        "rms z": f"{np.sqrt(np.mean(z**2)):.3f}",
                     }
                 )
+    return lines
+
+
+def fit_lines(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """How the fits went, for each kind of world: failures, divergences, warnings."""
+    lines = []
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        # One row per world.
+        own = list({row["seed"]: row for row in rows if row["kind"] == kind}.values())
+        caught = [row["warnings"].split() for row in own]
+        divergences = [int(row["divergences"]) for row in own]
+        reported = np.mean(["LackOfFitWarning" in names for names in caught])
+        lines.append(
+            {
+                "kind": kind,
+                "worlds": len(own),
+                "failures": sum(bool(row["failure"]) for row in own),
+                "worlds with divergences": sum(number > 0 for number in divergences),
+                "divergences": sum(divergences),
+                "worlds with warnings": sum(bool(names) for names in caught),
+                "warnings": sum(map(len, caught)),
+                "lack of fit reported": f"{reported:.3f}",
+            }
+        )
     return lines
 
 
@@ -149,27 +261,36 @@ def _shares(rows: list[dict[str, str]], name: str, quantity: str) -> np.ndarray:
     )
 
 
-def draw_cover(lines: list[dict[str, Any]], path: Path) -> None:
-    """Cover less nominal level, with two standard errors, for effects and outcomes."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharex=True, layout="constrained")
-    for ax, of in zip(axes, ("effect", "outcome"), strict=True):
-        ax.axhline(0, color="k", linewidth=1)
-        for i, kind in enumerate(("all", *WORLDS)):
-            own = [line for line in lines if line["bands of"] == of and line["kind"] == kind]
-            at = np.arange(len(own)) + (i - 2) * 0.13
-            gap = [100 * (float(line["cover"]) - line["level"]) for line in own]
-            bars = [200 * float(line["standard error"]) for line in own]
-            colour, size = ("k", 7) if kind == "all" else (f"C{i - 1}", 4)
-            ax.errorbar(at, gap, bars, fmt="o", markersize=size, color=colour, label=kind)
-        ax.set_xticks(
-            range(len(bi.calibration.LEVELS)), [f"{v:.0%}" for v in bi.calibration.LEVELS]
-        )
-        ax.set_xlabel("nominal level of the band")
-        what = "true joint effect" if of == "effect" else "joint outcomes"
-        ax.set_title(f"bands of {'the ' if of == 'effect' else ''}{what}", fontsize=10)
-        ax.grid(axis="y", alpha=0.25)
-    axes[0].set_ylabel("cover less nominal level\n(points, +- 2 standard errors)")
-    axes[1].legend(frameon=False, fontsize=8)
+def draw_coverage(lines: list[dict[str, Any]], path: Path) -> None:
+    """Coverage of 50% and 90% intervals by kind, with two standard errors."""
+    kinds = list(dict.fromkeys(line["kind"] for line in lines))
+    height = 1.2 + 0.24 * len(kinds)
+    figure, axes = plt.subplots(1, 3, figsize=(11, height), sharey=True, layout="constrained")
+    titles = {
+        "effect": "true joint effect",
+        "change": "its change from the lowest values",
+        "outcome": "joint outcomes",
+    }
+    for ax, (of, title) in zip(axes, titles.items(), strict=True):
+        for level, colour in ((0.5, "C1"), (0.9, "C0")):
+            ax.axvline(level, color=colour, linewidth=1)
+            own = [x for x in lines if x["intervals of"] == of and float(x["level"]) == level]
+            ax.errorbar(
+                [float(line["coverage"]) for line in own],
+                [kinds.index(line["kind"]) for line in own],
+                xerr=[2 * float(line["standard error"]) for line in own],
+                fmt="o",
+                markersize=4,
+                color=colour,
+                label=f"{level:.0%} intervals",
+            )
+        ax.set_xlim(-0.02, 1.02)
+        ax.set_title(title, fontsize=10)
+        ax.grid(axis="x", alpha=0.25)
+    axes[0].set_yticks(range(len(kinds)), ["all kinds" if k == "all" else k for k in kinds])
+    axes[0].set_ylim(len(kinds) - 0.5, -0.5)
+    axes[1].set_xlabel("coverage, +- 2 standard errors over worlds; lines: nominal")
+    axes[2].legend(frameon=False, fontsize=8, loc="lower left")
     _save(figure, path)
 
 
@@ -207,32 +328,60 @@ def _save(figure: Any, path: Path) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    parser = arguments(__doc__, models=200, actions=3, rows=1000, simulations=200)
+    parser = arguments(__doc__, models=40, actions=3, rows=1000, points=1000, simulations=200)
+    parser.add_argument("--kinds", nargs="+", choices=WORLDS, help="kinds of worlds, default all")
     chosen = parser.parse_args()
     if chosen.quick:
-        chosen.models, chosen.actions, chosen.rows, chosen.simulations = 4, 2, 60, 1
+        chosen.models, chosen.actions, chosen.rows, chosen.points = 2, 2, 60, 100
+        chosen.simulations = min(chosen.simulations, 1)
+    kinds = chosen.kinds or (QUICK_KINDS if chosen.quick else list(WORLDS))
     command = (
         f"python analyses/calibration.py --models {chosen.models} --actions {chosen.actions} "
-        f"--rows {chosen.rows} --simulations {chosen.simulations}"
+        f"--rows {chosen.rows} --points {chosen.points} --simulations {chosen.simulations}"
+        + (f" --kinds {shlex.join(kinds)}" if chosen.kinds else "")
     )
-    kinds = list(WORLDS)
+    score_worlds(chosen, kinds, command)
+    if chosen.simulations:
+        score_simulations(chosen, command)
+
+
+def score_worlds(chosen: Any, kinds: Sequence[str], command: str) -> None:
+    """Fit random worlds of these kinds; write tables and figures of coverage."""
+    # World by world, so that a run that is stopped has some of every kind.
     jobs = [
         {
-            "seed": 1000 + i // len(kinds),
-            "kind": kinds[i % len(kinds)],
+            "seed": 1000 + i,
+            "kind": kind,
             "actions": chosen.actions,
             "rows": chosen.rows,
+            "points": chosen.points,
             "quick": chosen.quick,
         }
         for i in range(chosen.models)
+        for kind in kinds
     ]
     path = chosen.output / "calibration_worlds.csv"
-    lines = cover_lines(run_study(score_cover, jobs, path, command, chosen.processes))
-    if lines:
-        print_table([line for line in lines if line["kind"] == "all"])
-        write_table(chosen.output / "calibration_cover.csv", lines, command)
-        draw_cover(lines, chosen.output / "calibration_cover")
+    rows = run_study(score_coverage, jobs, path, command, chosen.processes)
+    fits = fit_lines(rows)
+    print_table(fits)
+    write_table(chosen.output / "calibration_fits.csv", fits, command)
+    reported = {line["kind"]: line["lack of fit reported"] for line in fits}
+    for name, group in (
+        ("calibration_coverage", [kind for kind in kinds if kind not in ROUGH]),
+        ("calibration_lack_of_fit", [kind for kind in kinds if kind in ROUGH]),
+    ):
+        lines = coverage_lines(rows, group)
+        if lines:
+            lines = [
+                {**line, "lack of fit reported": reported.get(line["kind"], "")} for line in lines
+            ]
+            print_table([line for line in lines if line["level"] in (0.5, 0.9)])
+            write_table(chosen.output / f"{name}.csv", lines, command)
+            draw_coverage(lines, chosen.output / name)
 
+
+def score_simulations(chosen: Any, command: str) -> None:
+    """Fit outcomes drawn from the prior; write tables and figures of ranks."""
     jobs = [
         {"seed": seed, "name": name, "quick": chosen.quick}
         for name in MODELS

@@ -8,6 +8,7 @@ from .errors import (
     BayesIntgenError,
     BayesIntgenWarning,
     DataError,
+    DataWarning,
     ModelError,
     PointsError,
     SamplingWarning,
@@ -16,7 +17,7 @@ from .errors import (
 )
 from .inference import fit
 from .lift import LiftTest
-from .mechanisms import GP, Linear, LogNormal, Polynomial, Spline
+from .mechanisms import GP, Levels, Linear, LogNormal, Polynomial, Spline
 from .posterior import Posterior
 from .predictive import prior_predictive
 from .regimes import RegimeData
@@ -31,7 +32,9 @@ __all__ = [
     "Certificate",
     "Check",
     "DataError",
+    "DataWarning",
     "DistributedData",
+    "Levels",
     "LiftTest",
     "Linear",
     "LogNormal",

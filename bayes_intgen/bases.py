@@ -14,12 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from bayes_intgen.coordinate import MIN_DISTINCT
+from bayes_intgen.coordinate import Array as Array
+from bayes_intgen.coordinate import Coordinate as Coordinate
 from bayes_intgen.errors import ModelError
-
-Array = NDArray[np.float64]
+from bayes_intgen.piecewise import PiecewiseLinear
 
 # As a share of the range.
 CLOSEST_KNOTS = 1e-3
+# Least share of the rows at a value, and of those elsewhere, for a coefficient of its own, and
+# how often another value may repeat, as a share of that.
+MIN_ATOM, MAX_REPEATED = 0.05, 0.25
 
 
 class Basis(Protocol):
@@ -33,62 +38,6 @@ class Basis(Protocol):
     def matrix(self, actions: Array) -> Array:
         """Values at ``actions``, shape (n, inputs), as a matrix of shape (n, size)."""
         ...
-
-
-@dataclass(frozen=True)
-class Coordinate:
-    """The scale on which an action enters: standardised, with long tails drawn in.
-
-    ``z = squash * arcsinh((a - centre) / (spread * squash))`` is the robustly standardised
-    action for values within a few spreads and grows like a logarithm beyond, so that a
-    basis does not spend itself on a tail of twenty standard deviations.
-
-    Attributes
-    ----------
-    centre, spread : float
-        Median and normal-consistent interquartile range of the action over all rows,
-        in its own units.
-    low, high : float
-        The observed range, in the action's own units; values outside are held at it.
-    squash : float
-        Distance from the centre, in spreads, at which squashing sets in.
-    """
-
-    centre: float
-    spread: float
-    low: float
-    high: float
-    squash: float = 4.0
-
-    @classmethod
-    def of(cls, values: Array) -> Self:
-        """The coordinate of an action with the given values, shape (n,)."""
-        lower, centre, upper = np.quantile(values, [0.25, 0.5, 0.75])
-        # Many equal values (a budget that is mostly zero) leave no interquartile range.
-        spread = max((upper - lower) / 1.349, 0.1 * float(np.std(values)))
-        return cls(float(centre), float(spread), float(values.min()), float(values.max()))
-
-    def standardise(self, values: Array) -> Array:
-        """Robustly standardised values, neither squashed nor held at the range."""
-        return (values - self.centre) / self.spread
-
-    def __call__(self, values: Array) -> Array:
-        """Squashed coordinate of ``values``, held at the observed range."""
-        return self.squashed(np.clip(values, self.low, self.high))
-
-    def squashed(self, values: Array) -> Array:
-        """Squashed coordinate of ``values``, beyond the observed range too."""
-        return np.asarray(self.squash * np.arcsinh(self.standardise(values) / self.squash))
-
-    def unsquashed(self, z: Array) -> Array:
-        """The values whose squashed coordinate is ``z``."""
-        return np.asarray(self.centre + self.spread * self.squash * np.sinh(z / self.squash))
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """The observed range in the squashed coordinate."""
-        low, high = self(np.array([self.low, self.high]))
-        return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -146,6 +95,64 @@ class Slope:
 
 
 @dataclass(frozen=True, eq=False)
+class Line:
+    """The action itself, standardised and held at the observed range, centred over the data.
+
+    Attributes
+    ----------
+    coordinate : Coordinate
+    centre : float
+        Mean over the data.
+    """
+
+    coordinate: Coordinate
+    centre: float
+    size: int = 1
+
+    @classmethod
+    def of(cls, actions: Array, coordinate: Coordinate) -> Self:
+        return cls(coordinate, float(cls(coordinate, 0.0).matrix(actions).mean()))
+
+    def matrix(self, actions: Array) -> Array:
+        held = np.clip(actions[:, :1], self.coordinate.low, self.coordinate.high)
+        return np.asarray(self.coordinate.standardise(held) - self.centre)
+
+
+@dataclass(frozen=True, eq=False)
+class Atom:
+    """Indicator of one value, centred over the data.
+
+    Attributes
+    ----------
+    value : float
+        In the action's own units.
+    centre : float
+        Share of the rows with that value.
+    """
+
+    value: float
+    centre: float
+    size: int = 1
+
+    @classmethod
+    def of(cls, actions: Array) -> Self | None:
+        """Indicator of the value that many rows share while the others hardly repeat.
+
+        None where there is no such value.
+        """
+        distinct, counts = np.unique(actions[:, 0], return_counts=True)
+        most, share = int(counts.argmax()), counts.max() / len(actions)
+        if len(distinct) < MIN_DISTINCT or not MIN_ATOM <= share <= 1 - MIN_ATOM:
+            return None
+        if np.delete(counts, most).max() > MAX_REPEATED * counts[most]:
+            return None
+        return cls(float(distinct[most]), float(share))
+
+    def matrix(self, actions: Array) -> Array:
+        return np.asarray((actions[:, :1] == self.value) - self.centre)
+
+
+@dataclass(frozen=True, eq=False)
 class Sines:
     """Eigenfunctions of the Laplacian on a box around the data (Hilbert-space GP).
 
@@ -165,20 +172,28 @@ class Sines:
     box: float
     centres: tuple[float, ...]
 
-    # The box exceeds the data by this factor, so that its pinned edges stay out of sight.
-    MARGIN = 1.3
-    # Shortest lengthscale, in the squashed coordinate, that the functions must resolve.
-    RESOLUTION = 0.75
-
     @classmethod
-    def of(cls, actions: Array, coordinate: Coordinate, size: int | None = None) -> Self:
+    def of(
+        cls,
+        actions: Array,
+        coordinate: Coordinate,
+        longest: float,
+        shortest: float,
+        size: int | None = None,
+    ) -> Self:
+        """Box and number of functions for lengthscales from ``shortest`` to ``longest``.
+
+        Riutort-Mayol et al. (2023, section 4.2), the rules for the squared exponential: the
+        half width is 3.2 times the longest lengthscale or more, and the number of functions
+        1.75 half widths over the shortest. The box also exceeds the data by 1.5 times the
+        longest, so that its edges, at which functions are zero, stay out of reach.
+        """
         low, high = coordinate.ends
-        half = (high - low) / 2
+        box = max(3.2 * longest, (high - low) / 2 + 1.5 * longest)
         if size is None:
-            # Riutort-Mayol et al. (2023), the rule for the squared exponential.
-            size = int(np.clip(np.ceil(1.75 * cls.MARGIN * half / cls.RESOLUTION), 8, 20))
-        raw = cls(coordinate, cls.MARGIN * half, (0.0,) * size).matrix(actions)
-        return cls(coordinate, cls.MARGIN * half, tuple(raw.mean(axis=0).tolist()))
+            size = int(np.clip(np.ceil(1.75 * box / shortest), 8, 24))
+        raw = cls(coordinate, box, (0.0,) * size).matrix(actions)
+        return cls(coordinate, box, tuple(raw.mean(axis=0).tolist()))
 
     @property
     def size(self) -> int:
@@ -341,22 +356,28 @@ class Products:
 
     Function i of the first factor times function j of the second, and so on, for
     ``i + j + ... < order`` (counted from zero): the smooth products before the rough ones.
+    Functions that are all alike, such as levels, count as zero each.
 
     Attributes
     ----------
     factors : tuple of Basis
         One for each input, with functions from smooth to rough.
     order : int
+    least : int
+        Least sum of the counts: products below it are left out.
     """
 
     factors: tuple[Basis, ...]
     order: int
+    least: int = 0
 
     @cached_property
     def kept(self) -> NDArray[np.int_]:
         """Which function of each factor enters each product, shape (factors, size)."""
         indices = np.indices([factor.size for factor in self.factors])
-        return indices[:, indices.sum(axis=0) < self.order]
+        degrees = [degrees_of(factor) for factor in self.factors]
+        total = np.sum([d[i] for d, i in zip(degrees, indices, strict=True)], axis=0)
+        return indices[:, (total >= self.least) & (total < self.order)]
 
     @property
     def size(self) -> int:
@@ -372,6 +393,16 @@ class Products:
     def matrix(self, actions: Array) -> Array:
         values = [f.matrix(actions[:, [i]]).T for i, f in enumerate(self.factors)]
         return self.multiplied(values).T
+
+
+def degrees_of(basis: Basis) -> NDArray[np.int_]:
+    """How rough each function of a basis is, counted from zero, shape (size,)."""
+    if isinstance(basis, PiecewiseLinear):
+        return basis.degrees
+    if isinstance(basis, Joined):
+        first = degrees_of(basis.first)
+        return np.concatenate([first, first.max() + 1 + degrees_of(basis.second)])
+    return np.arange(basis.size)
 
 
 class Evaluation:

@@ -1,4 +1,4 @@
-"""Do the bands mean what they say? Ranks of simulated truths, and cover of known ones."""
+"""Do the bands mean what they say? Ranks of simulated truths, and coverage of known ones."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -116,6 +116,7 @@ def _ranks_of(
         data.actions,
         truth["outcome"] + terms.centre,
         data.intervened,
+        categories=data.categories,
     )
     posterior = fit_decomposed(
         simulated, fitted, refitted, seed=seed, **{"progress": False, **settings}
@@ -160,7 +161,7 @@ def _share_below(below: NDArray[np.bool_]) -> Array:
     return np.asarray((below.sum(axis=(0, 1)) + 0.5) / (count + 1))
 
 
-def cover(
+def coverage(
     world: StructuralCausalModel,
     *,
     rows: int,
@@ -170,7 +171,7 @@ def cover(
     levels: Sequence[float] = LEVELS,
     **settings: Any,
 ) -> xr.Dataset:
-    """How often bands hold the truth in one simulated world.
+    """Coverage of credible intervals in one simulated world.
 
     Parameters
     ----------
@@ -184,23 +185,27 @@ def cover(
     points : int
         Joint interventions, drawn as the world's own.
     levels : sequence of float
-        Probabilities of the central bands.
+        Probabilities of the central intervals.
     **settings
         Of :func:`bayes_intgen.fit`.
 
     Returns
     -------
-    Dataset, dims (of, level)
-        ``cover``: the share of points at which the band holds the true joint effect
-        (``of="effect"``) or an outcome (``of="outcome"``); ``width``: the mean width of the
-        bands, relative to the outcome's standard deviation under joint interventions. Scalars
-        ``error``, the root mean square error of the posterior mean, and ``divergences``.
+    Dataset, dims (of, level) or (of,)
+        ``coverage``: the share of points at which the interval contains the true joint
+        effect (``of="effect"``), its change from all actions at the lowest value to which
+        the data set them (``of="change"``), or an outcome (``of="outcome"``); ``width``: the
+        mean width of the intervals, relative to the outcome's standard deviation under joint
+        interventions; ``z_rms``, without levels: the root mean square of (posterior mean -
+        truth) / (posterior standard deviation), one where errors are as large as the
+        posterior says. Scalars ``error``, the root mean square error of the posterior mean
+        of the joint effect, and ``divergences``.
 
     Examples
     --------
     >>> world = bi.simulators.Linear.random(2, seed=0)
-    >>> table = cover(world, rows=50, seed=0, draws=20, warmup=20, chains=2)
-    >>> table["cover"].dims
+    >>> table = coverage(world, rows=50, seed=0, draws=20, warmup=20, chains=2)
+    >>> table["coverage"].dims
     ('of', 'level')
     """
     data = world.dataset(rows, seed=seed)
@@ -210,27 +215,50 @@ def cover(
     mask = np.ones(actions.shape, dtype=bool)
     effect = posterior.prediction.mean(actions, mask)
     predicted = posterior.prediction.draw(actions, mask, generator(seed, "outcome"))
-    covers, widths = [], []
-    for draws, target in ((effect, truth), (predicted, outcome)):
-        tails = np.array([[(1 - level) / 2, (1 + level) / 2] for level in levels])
-        ends = np.quantile(draws, tails.ravel(), axis=(0, 1)).reshape(*tails.shape, -1)
-        low, high = ends[:, 0], ends[:, 1]
-        covers.append(np.mean((low < target) & (target < high), axis=1))
-        widths.append(np.mean(high - low, axis=1) / outcome.std())
+    lowest = _lowest_set(data)
+    change = effect - posterior.prediction.mean(lowest, mask[:1])
+    # With few levels, points may be the lowest themselves: no change, and no error.
+    moved = (actions != lowest).any(axis=1)
+    targets = {
+        "effect": (effect, truth),
+        "change": (change[..., moved], (truth - world.joint_effect(lowest))[moved]),
+        "outcome": (predicted, outcome),
+    }
+    scores = [_scores(draws, target, levels) for draws, target in targets.values()]
+    shares, widths, z_rms = zip(*scores, strict=True)
     dims = ("of", "level")
     return xr.Dataset(
         {
-            "cover": (dims, np.array(covers)),
-            "width": (dims, np.array(widths)),
+            "coverage": (dims, np.array(shares)),
+            "width": (dims, np.array(widths) / outcome.std()),
+            "z_rms": ("of", np.array(z_rms)),
             "error": np.sqrt(np.mean((effect.mean(axis=(0, 1)) - truth) ** 2)),
             "divergences": int(posterior.tree["sample_stats"]["diverging"].sum()),
         },
-        coords={"of": ["effect", "outcome"], "level": list(levels)},
+        coords={"of": list(targets), "level": list(levels)},
     )
 
 
-def cover_table(worlds: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Mean cover and width over worlds, with standard errors.
+def _lowest_set(data: RegimeData) -> Array:
+    """The lowest value to which each action was set, shape (1, K).
+
+    Lower ones may have been observed, but there no experiment tells what the action does.
+    """
+    return np.asarray(np.where(data.intervened, data.actions, np.inf).min(axis=0, keepdims=True))
+
+
+def _scores(draws: Array, target: Array, levels: Sequence[float]) -> tuple[Array, Array, float]:
+    """Coverage and mean width at each level, and root mean square z, over points."""
+    tails = np.array([[(1 - level) / 2, (1 + level) / 2] for level in levels])
+    ends = np.quantile(draws, tails.ravel(), axis=(0, 1)).reshape(*tails.shape, -1)
+    low, high = ends[:, 0], ends[:, 1]
+    z = (draws.mean(axis=(0, 1)) - target) / draws.std(axis=(0, 1))
+    inside = (low < target) & (target < high)
+    return inside.mean(axis=1), (high - low).mean(axis=1), float(np.sqrt(np.mean(z**2)))
+
+
+def coverage_table(worlds: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Mean coverage and width over worlds, with standard errors.
 
     The error of one world moves all of its points together: the standard error is that of a
     mean over worlds, not over points.
@@ -238,26 +266,36 @@ def cover_table(worlds: Sequence[xr.Dataset]) -> xr.Dataset:
     Parameters
     ----------
     worlds : sequence of Dataset
-        Of :func:`cover`, two or more.
+        Of :func:`coverage`, two or more.
 
     Returns
     -------
-    Dataset, dims (of, level)
-        ``cover``, its standard error ``cover_error``, and ``width``.
+    Dataset, dims (of, level) or (of,)
+        ``coverage``, its standard error ``coverage_error``, ``width``, and the root mean
+        square ``z_rms``.
+
+    Raises
+    ------
+    ModelError
+        For fewer than two worlds.
 
     Examples
     --------
-    >>> one = xr.Dataset({"cover": ("level", [0.8]), "width": ("level", [1.0])}, {"level": [0.9]})
-    >>> cover_table([one, one + 0.1])["cover_error"].round(3).item()
+    >>> one = xr.Dataset(
+    ...     {"coverage": ("level", [0.8]), "width": ("level", [1.0]), "z_rms": 1.0},
+    ...     {"level": [0.9]},
+    ... )
+    >>> coverage_table([one, one + 0.1])["coverage_error"].round(3).item()
     0.05
     """
     if len(worlds) < 2:
-        raise ModelError("a table of cover needs at least two worlds to know its standard error")
-    every = xr.concat([world[["cover", "width"]] for world in worlds], "world")
+        raise ModelError("a table of coverage needs at least two worlds for its standard error")
+    every = xr.concat([world[["coverage", "width", "z_rms"]] for world in worlds], "world")
     return xr.Dataset(
         {
-            "cover": every["cover"].mean("world"),
-            "cover_error": every["cover"].std("world", ddof=1) / np.sqrt(len(worlds)),
+            "coverage": every["coverage"].mean("world"),
+            "coverage_error": every["coverage"].std("world", ddof=1) / np.sqrt(len(worlds)),
             "width": every["width"].mean("world"),
+            "z_rms": np.sqrt((every["z_rms"] ** 2).mean("world")),
         }
     )

@@ -55,6 +55,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen.categories import Categories, Label
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification import Mask, regime_weights
 from bayes_intgen.numerals import plain
@@ -127,9 +128,9 @@ class Certificate:
         What each regime in the data sets, by label.
     reason : str
         Why the target is not identified; empty where it is.
-    only_at : mapping of str to tuple of float
-        Actions of the target whose experiments have few values, with these values: the
-        certificate holds there only. Empty where the values are not known.
+    only_at : mapping of str to tuple of str, bool or float
+        Actions of the target whose experiments have few values, with these values, levels by
+        their names: the certificate holds there only. Empty where the values are not known.
     """
 
     target: Experiment
@@ -140,7 +141,7 @@ class Certificate:
     rows: Mapping[str, int]
     regimes: Mapping[str, Experiment]
     reason: str
-    only_at: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    only_at: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         label = regime_label(self.target)
@@ -159,7 +160,8 @@ class Certificate:
         if not self.only_at:
             return ""
         places = [
-            f"{name} = {' or '.join(map(plain, values))}" for name, values in self.only_at.items()
+            f"{name} = {' or '.join(map(_spelled, values))}"
+            for name, values in self.only_at.items()
         ]
         return f"; at {_listed(places)} only"
 
@@ -212,8 +214,11 @@ class Certificate:
 
 
 def settings_of(
-    names: Sequence[str], actions: NDArray[np.float64], intervened: NDArray[np.bool_]
-) -> dict[str, tuple[float, ...]]:
+    names: Sequence[str],
+    actions: NDArray[np.float64],
+    intervened: NDArray[np.bool_],
+    categories: Sequence[Categories | None],
+) -> dict[str, tuple[Label, ...]]:
     """Values of actions whose experiments have few of them, though the action takes others.
 
     Parameters
@@ -221,17 +226,18 @@ def settings_of(
     names : sequence of str, length K
     actions : ndarray, shape (n, K)
     intervened : ndarray of bool, shape (n, K)
+    categories : sequence of Categories or None, length K
 
     Returns
     -------
-    dict of str to tuple of float
+    dict of str to tuple of str, bool or float
         For each action with at most three distinct values where it is set, and a further one
-        where it is not, the values where it is set.
+        where it is not, the values where it is set, levels by their names.
 
     Examples
     --------
     >>> actions, intervened = np.array([[0.2], [0.7], [1.0]]), np.array([[0], [0], [1]]) > 0
-    >>> settings_of(["red"], actions, intervened)
+    >>> settings_of(["red"], actions, intervened, [None])
     {'red': (1.0,)}
     """
     few = {}
@@ -239,7 +245,8 @@ def settings_of(
         was_set = intervened[:, k]
         values = np.unique(actions[was_set, k])
         if 0 < len(values) <= FEW_SETTINGS and not np.isin(actions[~was_set, k], values).all():
-            few[name] = tuple(values.tolist())
+            levels = categories[k]
+            few[name] = tuple((values if levels is None else levels.decode(values)).tolist())
     return few
 
 
@@ -247,7 +254,7 @@ def certify(
     names: Sequence[str],
     regimes: Mapping[Mask, int],
     actions: Sequence[str],
-    settings: Mapping[str, tuple[float, ...]] | None = None,
+    settings: Mapping[str, tuple[Label, ...]] | None = None,
 ) -> Certificate:
     """The certificate for setting ``actions``, from regimes with these masks and rows.
 
@@ -259,7 +266,7 @@ def certify(
         The masks in the data, at least one, each with its number of rows.
     actions : sequence of str
         The actions set in the question; none for the observational regime.
-    settings : mapping of str to tuple of float, optional
+    settings : mapping of str to tuple of str, bool or float, optional
         From :func:`settings_of`: values to which actions were set, where they are few.
 
     Raises
@@ -460,6 +467,10 @@ def _combination(weights: Mapping[str, Fraction]) -> str:
         for label, weight in ordered
     ]
     return " ".join(terms).removeprefix("+ ")
+
+
+def _spelled(value: Label) -> str:
+    return str(value) if isinstance(value, str | bool) else plain(value)
 
 
 def _phrase(experiment: Experiment) -> str:

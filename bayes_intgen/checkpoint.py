@@ -156,6 +156,7 @@ def _described(data: Rows, model: Model, settings: Mapping[str, Any]) -> dict[st
     for array in (held.actions, held.outcome, held.intervened):
         digest.update(np.ascontiguousarray(array).tobytes())
     rows = [data.names, data.outcome_name, len(data), *map(repr, data.lift_tests)]
+    rows += map(repr, data.categories)
     digest.update(json.dumps([*rows, list(data.regimes.values())]).encode())
     libraries = {
         name: version(name) for name in ("bayes-intgen", "numpyro", "jax", "numpy", "scipy")

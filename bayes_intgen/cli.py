@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -29,8 +29,7 @@ from bayes_intgen.errors import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from bayes_intgen.categories import Categories, Label
     from bayes_intgen.posterior import Posterior
     from bayes_intgen.streamed import Rows
 
@@ -71,7 +70,7 @@ Actions = Annotated[
     Parameter(
         name=["--actions", "-a"],
         help="Columns of the actions, separated by commas; all other columns of numbers if left "
-        "out.",
+        "out. Text, booleans and categories are levels.",
         group=columns,
         negative=(),
     ),
@@ -199,8 +198,8 @@ def effect(
         list[str] | None,
         Parameter(
             name=["--set", "-s"],
-            help="Values to set, as tv=2,radio=1; repeat it for further points. Actions left out "
-            "are set to their medians.",
+            help="Values or levels to set, as tv=2,drug=on; repeat it for further points. Actions "
+            "left out are set to their medians, or the levels nearest to these.",
             negative=(),
         ),
     ] = None,
@@ -226,8 +225,6 @@ def effect(
 
     Bands of the mean say how well it is known; those of outcomes hold single outcomes.
     """
-    import numpy as np
-
     from bayes_intgen.effects import effect_table
 
     posterior = _load(fit)
@@ -239,16 +236,16 @@ def effect(
                 raise PointsError(f"{name!r} is both set and observed; leave it out of one")
     values = _completed(asked, seen, posterior)
     if points is not None:
-        values = np.concatenate([values, _points_of_file(points, posterior)])
-    if not len(values):
+        values += _points_of_file(points, posterior)
+    if not values:
         raise PointsError("no point was given; write --set tv=2,radio=1, or --points FILE")
     baseline = None
     if from_ is not None:
-        baseline = values.copy()
-        for name, value in _known(queries.parse_point(from_), posterior).items():
+        start = _known(queries.parse_point(from_), posterior)
+        for name in start:
             if name in seen:
                 raise PointsError(f"{name!r} is observed, and --from would change it")
-            baseline[:, posterior.actions.index(name)] = value
+        baseline = [{**point, **start} for point in values]
     intervened = [name for name in posterior.actions if name not in seen]
     table = effect_table(posterior, values, intervened, baseline=baseline, level=level)
     _print(tabulate.effects(table, format))
@@ -281,11 +278,13 @@ def plot(
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
+    from bayes_intgen.categories import short_label
+
     _refuse_missing_folder(output)
     posterior = _load(fit)
     held = _known(queries.parse_point(at), posterior) if at else {}
     along = queries.parse_names(action, posterior.actions) or list(posterior.actions)
-    _known(dict.fromkeys(along, 0.0), posterior)
+    _refuse_unknown(along, posterior)
     across = min(len(along), 3)
     down = -(-len(along) // across)
     figure, axes = plt.subplots(
@@ -323,7 +322,7 @@ def plot(
     figure.supylabel(f"mean of {posterior.outcome_name}, all actions set", fontsize=10)
     where = {n: held.get(n, m) for n, m in _medians(posterior).items() if [n] != along}
     if where:
-        spelled = ", ".join(f"{name} = {value:g}" for name, value in where.items())
+        spelled = ", ".join(f"{name} = {short_label(value)}" for name, value in where.items())
         title = fill(f"Actions that are not on the axis: {spelled}", max(58 * across, 84))
         figure.suptitle(title, fontsize=9, x=0.01, ha="left")
     try:
@@ -468,52 +467,77 @@ def _refuse_missing_folder(output: Path) -> None:
         raise DataError(f"{output} is a folder; name a file to write")
 
 
-def _known(point: dict[str, float], posterior: "Posterior") -> dict[str, float]:
-    for name in point:
+def _refuse_unknown(names: Iterable[str], posterior: "Posterior") -> None:
+    for name in names:
         if name not in posterior.actions:
             raise PointsError(
                 f"{name!r} is no action; the actions are {', '.join(map(repr, posterior.actions))}"
             )
-    return point
 
 
-def _medians(posterior: "Posterior") -> dict[str, float]:
-    """Medians of the actions, to a hundredth of their spread or so."""
+def _known(point: dict[str, Any], posterior: "Posterior") -> dict[str, "Label"]:
+    """A point as it was typed, its values checked; levels by their names."""
+    from bayes_intgen.questions import checked_value
+
+    _refuse_unknown(point, posterior)
+    levels = dict(zip(posterior.actions, posterior.categories, strict=True))
+    return {
+        name: _named(checked_value(value, name, levels[name]), levels[name])
+        for name, value in point.items()
+    }
+
+
+def _named(value: float, levels: "Categories | None") -> "Label":
+    import numpy as np
+
+    label: Label = value if levels is None else levels.decode(np.array([value])).tolist()[0]
+    return label
+
+
+def _medians(posterior: "Posterior") -> dict[str, "Label"]:
+    """Medians of the actions, to a hundredth of their spread or so, or the nearest levels."""
+    from bayes_intgen.categories import centres
     from bayes_intgen.numerals import decimals
 
+    terms = posterior.terms
+    middle = centres([c.centre for c in terms.coordinates], terms.categories)
+    columns = zip(terms.names, middle, terms.coordinates, terms.categories, strict=True)
     return {
-        name: round(c.centre, decimals(c.spread) + 1)
-        for name, c in zip(posterior.actions, posterior.terms.coordinates, strict=True)
+        name: round(value, decimals(c.spread) + 1) if levels is None else _named(value, levels)
+        for name, value, c, levels in columns
     }
 
 
 def _completed(
-    asked: list[dict[str, float]], seen: dict[str, float], posterior: "Posterior"
-) -> "np.ndarray":
-    """Points with the medians of actions that they leave out, shape (M, K)."""
-    import numpy as np
+    asked: list[dict[str, "Label"]], seen: dict[str, "Label"], posterior: "Posterior"
+) -> list[dict[str, "Label"]]:
+    """Points with the medians of actions that they leave out."""
+    from bayes_intgen.categories import spelled_label
 
-    centres = _medians(posterior)
+    middle = _medians(posterior)
     left_out = {n for point in asked for n in posterior.actions if n not in {**point, **seen}}
-    for name in (n for n in posterior.actions if n in left_out):
-        _say(f"note: {name} is set to its median, {centres[name]:g}, where no value is given")
-    full = [{**centres, **seen, **point} for point in asked]
-    values = [[point[name] for name in posterior.actions] for point in full]
-    return np.array(values, dtype=float).reshape(-1, len(posterior.actions))
+    for k, name in enumerate(posterior.actions):
+        if name in left_out:
+            kind = "its median, " if posterior.categories[k] is None else "the level "
+            value = spelled_label(middle[name])
+            _say(f"note: {name} is set to {kind}{value}, where no value is given")
+    return [{**middle, **seen, **point} for point in asked]
 
 
-def _points_of_file(path: Path, posterior: "Posterior") -> "np.ndarray":
-    import numpy as np
-
+def _points_of_file(path: Path, posterior: "Posterior") -> list[dict[str, "Label"]]:
+    from bayes_intgen.categories import decoded_table
     from bayes_intgen.files import read_table
-    from bayes_intgen.frames import as_table, numeric_column
+    from bayes_intgen.frames import as_table
+    from bayes_intgen.questions import checked_points
 
     table = as_table(read_table(path))
     assert table is not None
     missing = [name for name in posterior.actions if name not in table.columns]
     if missing:
         raise PointsError(f"{path} has no column {', '.join(map(repr, missing))}")
-    return np.stack([numeric_column(table, n, PointsError) for n in posterior.actions], axis=1)
+    values = checked_points(table, posterior.actions, posterior.categories)
+    rows = decoded_table(values, posterior.categories).tolist()
+    return [dict(zip(posterior.actions, row, strict=True)) for row in rows]
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen.bases import Array
+from bayes_intgen.categories import decoded_table
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.prediction import Prediction
@@ -101,7 +102,7 @@ def contraction(
         coords={
             "point": np.arange(len(values)),
             "action": list(posterior.actions),
-            "value": (("action", "point"), values.T),
+            "value": (("action", "point"), decoded_table(values, posterior.categories).T),
         },
         attrs={"intervened": ", ".join(intervened), "outcome": posterior.tree.attrs["outcome"]},
     )

@@ -19,12 +19,24 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen.bases import Array, Constant, Coordinate, Evaluation, Sines
+from bayes_intgen.bases import Array, Basis, Constant, Evaluation, Sines
+from bayes_intgen.categories import Categories
+from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.errors import ModelError
 from bayes_intgen.gates import Always, Gate, WhereNotSet
 from bayes_intgen.hyperpriors import Hyperpriors, LogNormals
 from bayes_intgen.lift import LiftTest
-from bayes_intgen.mechanisms import LogNormal, Mechanism, Part, paired, tripled
+from bayes_intgen.mechanisms import (
+    MORE_ORDERS,
+    Levels,
+    LogNormal,
+    Mechanism,
+    Part,
+    margin_size,
+    paired,
+    paired_finer,
+    tripled,
+)
 from bayes_intgen.regimes import RegimeData
 
 Role = Literal["intercept", "unconfounded", "bias", "regression"]
@@ -89,6 +101,8 @@ class Decomposition:
         multiples of ``unit``, and the intercept counts from ``centre``.
     intercept_mean : float
         Prior mean of the intercept, in the outcome's units.
+    categories : tuple of Categories or None, length K
+        Levels of the actions that have some; None for the others.
     """
 
     names: tuple[str, ...]
@@ -97,6 +111,12 @@ class Decomposition:
     centre: float
     unit: float
     intercept_mean: float
+    categories: tuple[Categories | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Fits that were saved before actions had levels.
+        if not self.categories:
+            object.__setattr__(self, "categories", (None,) * len(self.names))
 
     def without(self, names: Collection[str]) -> "Decomposition":
         """The same decomposition less some of its terms."""
@@ -263,6 +283,7 @@ def decompose(
     bias: Mapping[str, Mechanism],
     graph: Graph | None,
     intercept: tuple[float, float] | None = None,
+    rows: int | None = None,
 ) -> Decomposition:
     """Break a model down into terms for the given data.
 
@@ -275,6 +296,8 @@ def decompose(
     intercept : (mean, sd), optional
         Prior of the intercept in the outcome's units; by default the outcome's mean and
         five of its standard deviations.
+    rows : int, optional
+        Number of rows of which ``data`` is a sample; its own where left out.
 
     Raises
     ------
@@ -283,7 +306,7 @@ def decompose(
         more than a fit can take.
     """
     parents = parents_of(data.names, graph)
-    bases = _Bases.of(data)
+    bases = _Bases.of(data, [bias[name] for name in data.names], rows)
     terms: list[Term] = []
     for k, name in enumerate(data.names):
         terms += [
@@ -305,52 +328,76 @@ def decompose(
     return _assembled(data, terms, bases.coordinates, intercept)
 
 
-def triples(
-    data: RegimeData, bias: Mapping[str, Mechanism], graph: Graph | None
+def candidates(
+    data: RegimeData,
+    unconfounded: Mapping[str, Mechanism],
+    bias: Mapping[str, Mechanism],
+    graph: Graph | None,
+    rows: int | None = None,
 ) -> tuple[Term, ...]:
-    """What each bias may owe to two other actions only together; arguments of :func:`decompose`.
+    """Terms that join those of :func:`decompose` where the data ask for them.
 
-    None at all where there would be too many to look at: beyond about eleven actions whose graph
-    is unknown.
+    Finer functions of each contribution and bias, rougher products of two actions in a bias, and
+    products of three. Arguments as of :func:`decompose`. Products are left out, those of three
+    actions first, where there would be too many to look at: with an unknown graph beyond about
+    eleven actions.
     """
-    parents = parents_of(data.names, graph)
-    bases = _Bases.of(data)
-    terms = []
+    bases = _Bases.of(data, [bias[name] for name in data.names], rows)
+    finer = []
     for k, name in enumerate(data.names):
-        for i, j in combinations(parents[k], 2):
+        own, of_bias = (bases.finer(m[name], k) for m in (unconfounded, bias))
+        if own is not None:
+            label = _named(f"phi({name})", own)
+            finer.append(Term(label, "unconfounded", k, (k,), own, None, Always()))
+        if of_bias is not None:
+            label = _named(f"delta({name})", of_bias)
+            finer.append(Term(label, "bias", k, (k,), of_bias, None, WhereNotSet(k)))
+    pairs, triples = [], []
+    for k, its_parents in enumerate(parents_of(data.names, graph)):
+        name, gate = data.names[k], WhereNotSet(k)
+        for j in its_parents:
+            label = f"delta({name} | {data.names[j]})"
+            pairs += [
+                Term(_named(label, part), "bias", k, (k, j), part, None, gate)
+                for part in bases.paired_finer(bias[name], k, j)
+            ]
+        for i, j in combinations(its_parents, 2):
             label = f"delta({name} | {data.names[i]}, {data.names[j]})"
-            terms += [
-                Term(_named(label, part), "bias", k, (k, i, j), part, None, WhereNotSet(k))
+            triples += [
+                Term(_named(label, part), "bias", k, (k, i, j), part, None, gate)
                 for part in bases.tripled(bias[name], k, i, j)
             ]
-    columns = sum(term.part.basis.size for term in terms)
-    return tuple(terms) if columns <= MOST_CANDIDATE_COLUMNS else ()
+    for more in (finer + pairs + triples, finer + pairs):
+        if sum(term.part.basis.size for term in more) <= MOST_CANDIDATE_COLUMNS:
+            return tuple(more)
+    return tuple(finer)
 
 
 def regressions(
     data: RegimeData,
-    mechanism: Mechanism,
+    mechanisms: Mapping[str, Mechanism],
     gates: Mapping[str, Gate],
     intercept: tuple[float, float] | None = None,
+    rows: int | None = None,
 ) -> Decomposition:
     """Regressions on all actions and on their products two by two, one for each gate.
 
     Parameters
     ----------
     data : RegimeData
-    mechanism : Mechanism
-        Prior of every function.
+    mechanisms : mapping from each action to its Mechanism
     gates : mapping from the regression's label to its gate
-    intercept : (mean, sd), optional
+    intercept, rows
         As in :func:`decompose`.
     """
-    bases = _Bases.of(data)
+    own = [mechanisms[name] for name in data.names]
+    bases = _Bases.of(data, own, rows)
     count = len(data.names)
-    alone = [bases.alone(mechanism, k) for k in range(count)]
+    alone = [bases.alone(own[k], k) for k in range(count)]
     products = {
         (k, j): [
             part
-            for part in bases.paired(mechanism, k, j)
+            for part in bases.paired(own[k], k, j)
             # What the other action adds by itself is its own term.
             if part.inputs == (0, 1)
         ]
@@ -378,23 +425,49 @@ def regressions(
 
 
 class _Bases:
-    """Parts of mechanisms for given data; terms that use the same functions share them."""
+    """Parts of mechanisms for given data; terms that use the same functions share them.
 
-    def __init__(self, actions: Array, coordinates: tuple[Coordinate, ...]) -> None:
-        self.coordinates = coordinates
-        self.alone = cache(lambda mechanism, k: mechanism.alone(actions[:, [k]], coordinates[k]))
-        self.margin = cache(lambda mechanism, k: mechanism.margin(actions[:, [k]], coordinates[k]))
+    The margin of an action is that of the mechanism that borrows it, or its own where either
+    of them is of levels.
+    """
+
+    def __init__(
+        self,
+        actions: Array,
+        coordinates: tuple[Coordinate, ...],
+        own: Sequence[Mechanism],
+        rows: int,
+    ) -> None:
+        self.coordinates, self.rows = coordinates, rows
+
+        def margin(mechanism: Mechanism, k: int, size: int) -> Basis:
+            with_levels = isinstance(own[k], Levels) or isinstance(mechanism, Levels)
+            chosen = own[k] if with_levels else mechanism
+            return chosen.margin(actions[:, [k]], coordinates[k], size)
+
+        self.alone = cache(lambda m, k: m.alone(actions[:, [k]], coordinates[k], rows))
+        self.finer = cache(lambda m, k: m.finer(actions[:, [k]], coordinates[k]))
+        self.margin = cache(margin)
 
     @classmethod
-    def of(cls, data: RegimeData) -> Self:
+    def of(cls, data: RegimeData, own: Sequence[Mechanism], rows: int | None) -> Self:
         actions = data.actions
-        return cls(actions, tuple(Coordinate.of(column) for column in actions.T))
+        coordinates = tuple(Coordinate.of(column) for column in actions.T)
+        return cls(actions, coordinates, own, len(data) if rows is None else rows)
 
     def paired(self, mechanism: Mechanism, k: int, j: int) -> tuple[Part, ...]:
-        return paired(mechanism, self.margin(mechanism, k), self.margin(mechanism, j))
+        size = margin_size(self.rows)
+        own, other = (self.margin(mechanism, at, size) for at in (k, j))
+        return paired(mechanism, own, other, self.rows)
+
+    def paired_finer(self, mechanism: Mechanism, k: int, j: int) -> tuple[Part, ...]:
+        size = margin_size(self.rows) + MORE_ORDERS
+        own, other = (self.margin(mechanism, at, size) for at in (k, j))
+        return paired_finer(mechanism, own, other, self.rows)
 
     def tripled(self, mechanism: Mechanism, k: int, i: int, j: int) -> tuple[Part, ...]:
-        own, one, other = (self.margin(mechanism, at) for at in (k, i, j))
+        size = margin_size(self.rows)
+        own, one, other = (self.margin(mechanism, at, size) for at in (k, i, j))
         return tripled(mechanism, own, one, other)
 
 
@@ -411,7 +484,7 @@ def _assembled(
     if len(set(labels)) < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
         raise ModelError(f"two terms would be called {twice!r}; rename an action")
-    made = Decomposition(data.names, coordinates, tuple(every), centre, unit, mean)
+    made = Decomposition(data.names, coordinates, tuple(every), centre, unit, mean, data.categories)
     if made.size > MOST_COEFFICIENTS:
         raise ModelError(
             f"{len(data.names)} actions make {made.size} coefficients, more than the "

@@ -44,7 +44,7 @@ from bayes_intgen.bases import Array, Basis, Constant, Coordinate, Products
 from bayes_intgen.condense import GRID, TermEvidence, TermLikelihood
 from bayes_intgen.decomposition import Term, parents_of
 from bayes_intgen.gates import Always, Gate, InRegime, WhereNotSet
-from bayes_intgen.mechanisms import LogNormal, Part
+from bayes_intgen.mechanisms import MARGIN_SIZE, LogNormal, Part
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.passes import candidate_sums, products
 from bayes_intgen.pilot import Pilot, pilot_fit
@@ -100,10 +100,11 @@ class Departure:
 def departures(data: RegimeData, model: AdditiveModel) -> list[Departure]:
     """All ways that the data could show, for the graph that the model has."""
     names, count = data.names, len(data.names)
-    mechanisms = [model.bias.get(name, model.prior) for name in names]
+    every = model.mechanisms(data, model.bias)
+    mechanisms = [every[name] for name in names]
     coordinates = [Coordinate.of(column) for column in data.actions.T]
     margins = [
-        mechanism.margin(data.actions[:, [k]], coordinates[k])
+        mechanism.margin(data.actions[:, [k]], coordinates[k], MARGIN_SIZE)
         for k, mechanism in enumerate(mechanisms)
     ]
 

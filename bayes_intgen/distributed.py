@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import DataError
 from bayes_intgen.gram import Sums
+from bayes_intgen.observed_levels import ActionLevels
 from bayes_intgen.regimes import Columns, RegimeData
 from bayes_intgen.streamed import (
     Kept,
@@ -29,6 +30,7 @@ from bayes_intgen.streamed import (
     parquet_file,
     parquet_tables,
     read_batches,
+    tables_of,
 )
 
 if TYPE_CHECKING:
@@ -68,9 +70,14 @@ class DistributedData(ReadInPasses):
         columns: Columns,
         require_observational: bool,
         progress: bool,
+        *,
+        with_levels: bool,
     ) -> None:
         self._client, self._partitions = client, partitions
         self._first_rows = list(accumulate(rows, initial=0))[:-1]
+        if with_levels and partitions:
+            found = self._over_partitions(_levels, self._first_rows, [columns] * len(partitions))
+            columns = columns.with_known_levels(_joined(client, found, "Levels", progress))
         leaves = self._over_partitions(_kept, self._first_rows, [columns] * len(partitions))
         # Parquet files without a row group are no partition.
         kept = _joined(client, leaves, "Reading", progress) if leaves else Kept.over([])
@@ -132,13 +139,23 @@ class DistributedData(ReadInPasses):
         columns = Columns.of(actions, outcome, regime)
         # Workers may have been started in another folder.
         files = [str(Path(fspath(path)).absolute()) for path in listed(paths)]
+        heads = client.gather(client.map(partial(_attempted, _head), files[:1], pure=False))
+        with_levels = columns.has_levels(_result(heads[0]))
         sizes = client.gather(client.map(partial(_attempted, _rows_of_groups), files, pure=False))
         partitions, rows = [], []
         for path, of_groups in zip(files, map(_result, sizes), strict=True):
             for groups in _runs(of_groups, ROWS_PER_PARTITION):
                 partitions.append(ParquetGroups(path, tuple(groups)))
                 rows.append(sum(of_groups[group] for group in groups))
-        return cls(client, partitions, rows, columns, require_observational, progress)
+        return cls(
+            client,
+            partitions,
+            rows,
+            columns,
+            require_observational,
+            progress,
+            with_levels=with_levels,
+        )
 
     @classmethod
     def from_dask(
@@ -197,7 +214,15 @@ class DistributedData(ReadInPasses):
         wanted = [*columns.actions, outcome, regime]
         partitions = frame[[name for name in wanted if name in frame.columns]].to_delayed()
         rows = client.gather(client.map(len, client.compute(partitions), pure=False, priority=1))
-        return cls(client, partitions, rows, columns, require_observational, progress)
+        return cls(
+            client,
+            partitions,
+            rows,
+            columns,
+            require_observational,
+            progress,
+            with_levels=columns.has_levels(_empty(frame)),
+        )
 
     def sums(
         self,
@@ -288,6 +313,13 @@ def _check_client(client: Any) -> None:
         )
 
 
+def _empty(frame: "DataFrame") -> Any:
+    """A pandas frame with the columns of a Dask frame, of which nothing is computed."""
+    import pandas as pd
+
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in frame.dtypes.items()})
+
+
 def _runs(sizes: Sequence[int], limit: int) -> Iterator[list[int]]:
     """Positions of consecutive sizes, together as long as they do not exceed the limit."""
     run: list[int] = []
@@ -360,16 +392,29 @@ def _rows_of_groups(path: str) -> list[int]:
         return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
 
 
+def _tables(partition: Any, columns: Columns) -> Iterable[Any]:
+    if not isinstance(partition, ParquetGroups):
+        return [partition]
+    wanted = [*columns.actions, columns.outcome, columns.regime]
+    return parquet_tables(partition.path, wanted, partition.groups)
+
+
 def _read(partition: Any, first_row: int, columns: Columns) -> Iterator[RegimeData]:
-    tables: Iterable[Any] = [partition]
-    if isinstance(partition, ParquetGroups):
-        wanted = [*columns.actions, columns.outcome, columns.regime]
-        tables = parquet_tables(partition.path, wanted, partition.groups)
-    return read_batches(tables, columns, first_row)
+    return read_batches(_tables(partition, columns), columns, first_row)
 
 
 def _batches(partition: Any, first_row: int, columns: Columns) -> list[RegimeData]:
     return list(_read(partition, first_row, columns))
+
+
+def _head(path: str) -> Any:
+    with parquet_file(path) as file:
+        return file.schema_arrow.empty_table()
+
+
+def _levels(partition: Any, first_row: int, columns: Columns) -> ActionLevels:
+    tables: Iterable[Any] = tables_of(_tables(partition, columns))
+    return columns.levels_of(tables, first_row) or ActionLevels({})
 
 
 def _kept(partition: Any, first_row: int, columns: Columns) -> Kept:

@@ -8,8 +8,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
+from bayes_intgen.categories import decoded_table
 from bayes_intgen.errors import PointsError
-from bayes_intgen.questions import checked_points
+from bayes_intgen.questions import checked_points, named_points
 
 if TYPE_CHECKING:
     from bayes_intgen.posterior import Posterior
@@ -44,7 +45,7 @@ def effect_table(
         near the point identify the effect, as in ``posterior.support``. With a baseline also
         ``change``, ``change_low``, ``change_high``, and ``above_zero``, the probability that
         the change is positive. In the outcome's units. ``value`` and ``baseline``, dims
-        (point, action), repeat the question.
+        (point, action), repeat the question, levels by their names.
 
     Raises
     ------
@@ -67,15 +68,17 @@ def effect_table(
         raise PointsError(f"level must be a probability between 0 and 1, not {level}")
     names = posterior.actions if intervened is None else tuple(intervened)
     tails = [(1 - level) / 2, (1 + level) / 2]
-    values = checked_points(points, posterior.actions)
-    before = None if baseline is None else checked_points(baseline, posterior.actions)
+    names_of, categories = posterior.actions, posterior.categories
+    values = checked_points(points, names_of, categories)
+    before = None if baseline is None else checked_points(baseline, names_of, categories)
     if before is not None and len(before) not in (1, len(values)):
         raise PointsError(
             f"there are {len(before)} baselines for {len(values)} points; give one, or one for each"
         )
     # Asked together, so that one warning speaks of both.
     everything = values if before is None else np.concatenate([values, before])
-    mask = posterior.asked(everything, names)[1][: len(values)]
+    asked_of = named_points(everything, names_of, categories)
+    mask = posterior.asked(asked_of, names)[1][: len(values)]
     prediction = posterior.prediction
     draws = prediction.mean(values, mask).reshape(-1, len(values))
     low, high = np.quantile(draws, tails, axis=0)
@@ -89,7 +92,7 @@ def effect_table(
         "supported": supported(posterior, values, names).all(axis=1),
     }
     both = ("point", "action")
-    asked = {"value": (both, values)}
+    asked = {"value": (both, decoded_table(values, categories))}
     if before is not None:
         # The difference of the designs is exactly zero where nothing changes.
         terms = posterior.terms
@@ -102,7 +105,8 @@ def effect_table(
             "change_high": change_high,
             "above_zero": (change > 0).mean(axis=0),
         }
-        asked["baseline"] = (both, np.broadcast_to(before, values.shape))
+        start = np.broadcast_to(before, values.shape)
+        asked["baseline"] = (both, decoded_table(start, categories))
     return xr.Dataset(
         {**{name: ("point", column) for name, column in columns.items()}, **asked},
         coords={"point": np.arange(len(values)), "action": list(posterior.actions)},
@@ -129,5 +133,10 @@ def supported(
     verdict = posterior.verdict(values, np.isin(posterior.actions, list(intervened)))
     if verdict is not None:
         return verdict.needs_met
-    low, high = np.array([(c.low, c.high) for c in posterior.terms.coordinates]).T
-    return np.asarray((values >= low) & (values <= high))
+    terms = posterior.terms
+    low, high = np.array([(c.low, c.high) for c in terms.coordinates]).T
+    within = (values >= low) & (values <= high)
+    for k, levels in enumerate(terms.categories):
+        if levels is not None:
+            within[:, k] &= levels.holds(values[:, k])
+    return np.asarray(within)

@@ -30,6 +30,10 @@ class BayesIntgenWarning(UserWarning):
     """Base of every warning issued by `bayes_intgen`."""
 
 
+class DataWarning(BayesIntgenWarning):
+    """The rows can be used, but another form of them or another model may suit them better."""
+
+
 class SupportWarning(BayesIntgenWarning):
     """Rows near a query do not identify its answer, or no rows at all could."""
 

@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen.errors import BayesIntgenError, DataError
+from bayes_intgen.observed_levels import ColumnLevels, as_label
 
 # What a message says that a table may be.
 KINDS = "a table (pandas, Polars, Arrow, DuckDB, or an xarray Dataset of one dimension)"
@@ -83,3 +84,75 @@ def numeric_column(
         except (TypeError, ValueError, OverflowError):
             raise error(f"column {name!r} cannot be read as numbers ({refusal})") from refusal
     return np.asarray(cells, dtype=np.float64)
+
+
+def has_levels(table: nw.DataFrame[Any], name: str) -> bool:
+    """Whether a column holds text, booleans or categories, not numbers."""
+    series = table[name]
+    if series.dtype in (nw.String, nw.Boolean, nw.Categorical, nw.Enum):
+        return True
+    # How pandas holds text or booleans of which some are missing.
+    return series.dtype == nw.Object and all(
+        isinstance(cell, str | bool) for cell in series.drop_nulls().to_list()
+    )
+
+
+def label_cells(
+    table: nw.DataFrame[Any], name: str, error: type[BayesIntgenError], first_row: int = 0
+) -> list[Any]:
+    """Cells of a column of levels; raises ``error`` where one is missing."""
+    series = table[name]
+    missing = np.flatnonzero(series.is_null().to_numpy())
+    if missing.size:
+        raise error(
+            f"column {name!r} has {missing.size} missing cells, the first in row "
+            f"{first_row + missing[0]}; drop those rows, or give the cells a level of their own"
+        )
+    return series.to_list()
+
+
+def levels_of_column(table: nw.DataFrame[Any], name: str, first_row: int = 0) -> ColumnLevels:
+    """Levels of a column for which :func:`has_levels` is true.
+
+    Raises
+    ------
+    DataError
+        Where a cell is missing, or a level is neither text, a boolean nor a number.
+    """
+    series = table[name]
+    if series.dtype == nw.Boolean:
+        # A level that does not occur in a batch may do so in the next.
+        return ColumnLevels((False, True), frozenset([False, True]), True, True)
+    distinct = dict.fromkeys(label_cells(table, name, DataError, first_row))
+    declared = _declared(series)
+    order, ordered = (list(distinct), False) if declared is None else declared
+    labels = {cell: as_label(cell) for cell in [*order, *distinct]}
+    for cell, label in labels.items():
+        if label is None:
+            raise DataError(
+                f"column {name!r} has the level {cell!r}; levels must be text, booleans or numbers"
+            )
+    known = {cell: label for cell, label in labels.items() if label is not None}
+    return ColumnLevels(
+        tuple(dict.fromkeys(known[cell] for cell in order)),
+        frozenset(known[cell] for cell in distinct),
+        ordered,
+        declared is not None,
+    )
+
+
+def _declared(series: nw.Series[Any]) -> tuple[list[Any], bool] | None:
+    """Categories of a column in their order, and whether that means something; None of text."""
+    native = series.to_native()
+    if nw.dependencies.is_pandas_like_series(native) and hasattr(native, "cat"):
+        return list(native.cat.categories), bool(native.cat.ordered)
+    if isinstance(series.dtype, nw.Enum):
+        return list(series.dtype.categories), True
+    if series.dtype != nw.Categorical:
+        return None
+    if nw.dependencies.is_pyarrow_chunked_array(native):
+        chunks = native.unify_dictionaries().chunks
+        known = chunks[0].dictionary.to_pylist() if chunks else []
+        return known, bool(native.type.ordered)
+    # Polars numbers categories in the order in which the process met them.
+    return sorted(dict.fromkeys(series.drop_nulls().to_list())), False

@@ -1,5 +1,6 @@
 """From data and a model to a posterior."""
 
+import warnings
 from itertools import compress
 from numbers import Integral
 from os import PathLike
@@ -7,12 +8,13 @@ from os import PathLike
 import jax
 from threadpoolctl import threadpool_limits
 
+from bayes_intgen.advice import advice_on_levels, few_valued
 from bayes_intgen.bases import Array
 from bayes_intgen.chains import Settings
 from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.diagnostics import warn_of_problems
-from bayes_intgen.errors import DataError, ModelError
+from bayes_intgen.errors import PACKAGE, DataError, DataWarning, ModelError
 from bayes_intgen.integrated_out import sample_integrated_out
 from bayes_intgen.models import Model, additive
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
@@ -95,6 +97,8 @@ def fit(
 
     Warns
     -----
+    DataWarning
+        Where a numeric action has three to six distinct values and a smooth prior.
     SamplingWarning
         Where the draws are not yet fit for use, with what to do about it.
 
@@ -119,6 +123,9 @@ def fit(
             f"model must come from bayes_intgen.models, not be {type(model).__name__}; "
             "models.additive(prior=...) makes one"
         )
+    few = few_valued(data, model)
+    if few:
+        warnings.warn(advice_on_levels(few), DataWarning, skip_file_prefixes=(PACKAGE,))
     posterior = fit_decomposed(
         data,
         model,
@@ -192,7 +199,7 @@ def fit_decomposed(
         bool(progress),
     )
     held, others = data.parted(PILOT_ROWS)
-    terms = model.decompose(held) if terms is None else terms
+    terms = model.decompose(held, len(data)) if terms is None else terms
     # Before what takes long: it raises where the folder holds another fit.
     kept = (
         None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings._asdict())
@@ -201,7 +208,7 @@ def fit_decomposed(
     # too, as it does by default, makes everything wait for everything.
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
         adapts = settings.collapse and settings.simplify
-        candidates = model.candidates(held) if adapts else ()
+        candidates = model.candidates(held, len(data)) if adapts else ()
         pilot = pilot_fit(data, model, terms, candidates, settings.progress, held, others)
         if kept is not None:
             kept.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from bayes_intgen.categories import Label
 from bayes_intgen.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class LiftTest:
     ----------
     action : str
     x_from, x_to : float
-        In the action's units.
+        In the action's units; codes of levels.
     effect, se : float
         The change and its standard error, in the outcome's units.
     """
@@ -56,7 +57,7 @@ class TakesLiftTests(ABC):
         """The same rows beside other lift tests."""
 
     def add_lift_test(
-        self, action: str, x_from: float, x_to: float, effect: float, se: float
+        self, action: str, x_from: Label, x_to: Label, effect: float, se: float
     ) -> Self:
         """The same data and an experiment of which only the summary is known.
 
@@ -88,8 +89,9 @@ class TakesLiftTests(ABC):
         Parameters
         ----------
         action : str
-        x_from, x_to : float
-            Within the range of the action in the rows, beyond which no mechanism is learned.
+        x_from, x_to : float, str or bool
+            Within the range of the action in the rows, beyond which no mechanism is learned;
+            levels by their names.
         effect : float
             Change of the mean outcome a row, in the outcome's units, from the one to the other.
         se : float
@@ -117,6 +119,11 @@ class TakesLiftTests(ABC):
             raise DataError(
                 f"{action!r} is no action; the actions are {', '.join(map(repr, self.names))}"
             )
+        k = self.names.index(action)
+        levels = self.held.categories[k]
+        if levels is not None:
+            codes = levels.encode([x_from, x_to], action, between=True)
+            x_from, x_to = codes.tolist()
         numbers = {"x_from": x_from, "x_to": x_to, "effect": effect, "se": se}
         try:
             test = LiftTest(action, **{name: float(value) for name, value in numbers.items()})
@@ -125,13 +132,18 @@ class TakesLiftTests(ABC):
         for name in numbers:
             if not np.isfinite(getattr(test, name)):
                 raise DataError(f"{name} must be finite, not {getattr(test, name)}")
+        return self._with_test(test)
+
+    def _with_test(self, test: LiftTest) -> Self:
+        """The same rows beside one more test, which is checked against them."""
         held = self.held
-        values = held.actions[:, self.names.index(action)]
+        values = held.actions[:, self.names.index(test.action)]
         for name, value in (("x_from", test.x_from), ("x_to", test.x_to)):
             if not values.min() <= value <= values.max():
                 raise DataError(
-                    f"{name} is {value:g}, and action {action!r} is between {values.min():g} and "
-                    f"{values.max():g} in the rows; a fit says nothing of it beyond"
+                    f"{name} is {value:g}, and action {test.action!r} is between "
+                    f"{values.min():g} and {values.max():g} in the rows; a fit says nothing of it "
+                    "beyond"
                 )
         if test.x_from == test.x_to:
             raise DataError(f"x_from and x_to are both {test.x_to:g}: no effect to speak of")

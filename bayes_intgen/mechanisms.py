@@ -17,10 +17,12 @@ from numpy.typing import ArrayLike
 
 from bayes_intgen.bases import (
     Array,
+    Atom,
     Basis,
     Constant,
     Coordinate,
     Joined,
+    Line,
     PenalisedSpline,
     Powers,
     Principal,
@@ -28,7 +30,9 @@ from bayes_intgen.bases import (
     Sines,
     Slope,
 )
+from bayes_intgen.coordinate import balanced_quantiles
 from bayes_intgen.errors import ModelError
+from bayes_intgen.piecewise import PiecewiseLinear
 
 KernelName = Literal["squared_exponential", "matern32", "matern52"]
 
@@ -125,8 +129,8 @@ class Mechanism(Protocol):
     ----------
     borrowed, interaction : LogNormal
         Scales of what another action adds to a mechanism, by itself and in products.
-    pair_order, triple_order : int
-        Up to which total order functions of two, and of three, actions are multiplied.
+    triple_order : int
+        Up to which total order functions of three actions are multiplied.
     """
 
     def __hash__(self) -> int: ...
@@ -135,33 +139,56 @@ class Mechanism(Protocol):
     @property
     def interaction(self) -> LogNormal: ...
     @property
-    def pair_order(self) -> int: ...
-    @property
     def triple_order(self) -> int: ...
 
-    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
-        """A function of one action; ``actions`` has shape (n, 1)."""
+    def alone(self, actions: Array, coordinate: Coordinate, rows: int) -> tuple[Part, ...]:
+        """A function of one action; ``actions`` has shape (n, 1), a sample of ``rows`` rows."""
         ...
 
-    def margin(self, actions: Array, coordinate: Coordinate) -> Basis:
-        """Few functions of one action, smooth to rough, as another mechanism borrows them."""
+    def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
+        """At most ``size`` functions of one action, smooth to rough, for other mechanisms."""
+        ...
+
+    def pair_order(self, rows: int) -> int:
+        """Total order up to which functions of two actions are multiplied."""
+        ...
+
+    def finer(self, actions: Array, coordinate: Coordinate) -> Part | None:
+        """Functions of one action that are finer than those of :meth:`alone`.
+
+        They join a fit where the data ask for them. None where nothing is finer.
+        """
         ...
 
 
-def paired(mechanism: Mechanism, own: Basis, other: Basis) -> tuple[Part, ...]:
-    """What a second action adds to a function of the first: a function of its own, and products.
+def paired(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[Part, ...]:
+    """Parts that a second action adds to a function of the first: its own, and products.
 
     Parameters
     ----------
     mechanism : Mechanism
     own, other : Basis
-        Its margins of the two actions.
+        Margins of the two actions.
+    rows : int
     """
     parts = [Part("", other, mechanism.borrowed, inputs=(1,))]
-    if mechanism.pair_order:
-        products = Products((own, other), mechanism.pair_order)
+    order = mechanism.pair_order(rows)
+    if order:
+        products = Products((own, other), order)
         parts.append(Part("interaction", products, mechanism.interaction, inputs=(0, 1)))
     return tuple(parts)
+
+
+def paired_finer(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[Part, ...]:
+    """Products of functions of two actions that are rougher than those of :func:`paired`.
+
+    Candidates, with margins of more functions; arguments as of :func:`paired`.
+    """
+    order = mechanism.pair_order(rows)
+    products = Products((own, other), order + MORE_ORDERS, least=order)
+    if not order or not products.size:
+        return ()
+    return (Part("finer interaction", products, mechanism.interaction, inputs=(0, 1)),)
 
 
 def tripled(mechanism: Mechanism, own: Basis, one: Basis, other: Basis) -> tuple[Part, ...]:
@@ -177,12 +204,92 @@ def tripled(mechanism: Mechanism, own: Basis, one: Basis, other: Basis) -> tuple
 
 
 SCALE = LogNormal(median=0.4, sigma=1.5)
+LENGTHSCALE = LogNormal(median=1.5, sigma=0.5)
 # What another action adds to a bias, by itself and in products: usually little or nothing, in
 # some worlds a tenth of the outcome's standard deviation. Fits learn the medians (`condense`).
 BORROWED_SCALE = LogNormal(median=0.2, sigma=2.0)
 INTERACTION_SCALE = LogNormal(median=0.2, sigma=2.0)
-# How finely what other actions add is resolved.
+# How finely contributions of other actions are resolved: number of functions of one action, and
+# total order of products of two and of three. From MANY_ROWS rows on the first two grow.
 MARGIN_SIZE, PAIR_ORDER, TRIPLE_ORDER = 5, 4, 3
+MANY_ROWS = 100_000
+# Orders of products that are candidates beyond those of the model.
+MORE_ORDERS = 2
+# Prior standard deviations of a line and of an atom's indicator in a margin, beside functions
+# whose marginal standard deviation is one.
+MARGIN_SLOPE, MARGIN_ATOM = 0.5, 1.0
+# Shortest lengthscale, in the squashed coordinate, that the functions of a process resolve.
+RESOLUTION = 1.0
+# Intervals between the knots of a spline.
+INTERVALS = 12
+# Knots of finer functions: their number for a thousand rows, and at most.
+FINER_KNOTS, MAX_FINER_KNOTS = 20, 64
+FINER_SCALE = LogNormal(median=0.2, sigma=2.0)
+MAX_LEVELS = 50
+
+
+def grown(order: int, rows: int) -> int:
+    """An order of resolution, which from ``MANY_ROWS`` rows on grows as their fifth root.
+
+    Examples
+    --------
+    >>> [grown(4, rows) for rows in (1_000, 100_000, 1_000_000)]
+    [4, 4, 6]
+    """
+    growth = (rows / MANY_ROWS) ** (1 / 5)
+    return max(order, round(order * float(growth)))
+
+
+def margin_size(rows: int) -> int:
+    """Number of functions of one action in a margin."""
+    return grown(PAIR_ORDER, rows) + MARGIN_SIZE - PAIR_ORDER
+
+
+def slopes(actions: Array, coordinate: Coordinate) -> Basis:
+    """Straight lines of one action: in its squashed coordinate and, from an edge on, in itself."""
+    line = Slope.of(actions, coordinate)
+    return Joined(line, Line.of(actions, coordinate)) if coordinate.edge else line
+
+
+def smooth_margin(
+    actions: Array, coordinate: Coordinate, basis: Basis, sd: Array, slope: float, size: int
+) -> Basis:
+    """Leading functions of a random function, of a line, and of an atom where there is one.
+
+    Parameters
+    ----------
+    basis : Basis
+        Of the random function.
+    sd : ndarray, shape (basis.size,)
+        Prior standard deviations of its coefficients.
+    slope : float
+        That of a line in the squashed coordinate.
+    size : int
+    """
+    basis = Joined(Slope.of(actions, coordinate), basis)
+    sd = np.concatenate([[slope], sd])
+    atom = Atom.of(actions)
+    if atom is not None:
+        basis, sd = Joined(atom, basis), np.concatenate([[MARGIN_ATOM], sd])
+    return Principal.of(actions, basis, sd, size)
+
+
+def at_atom(actions: Array, scale: LogNormal) -> tuple[Part, ...]:
+    """A coefficient of its own for a value that many rows share, such as no spend at all."""
+    atom = Atom.of(actions)
+    return () if atom is None else (Part("atom", atom, scale),)
+
+
+def finer_walk(actions: Array) -> Part:
+    """A random walk along quantiles of one action, for steps and rapid oscillations."""
+    distinct, counts = np.unique(actions[:, 0], return_counts=True)
+    count = min(round(FINER_KNOTS * (len(actions) / 1000) ** (1 / 3)), MAX_FINER_KNOTS)
+    if len(distinct) > count:
+        shares = (np.arange(count) + 0.5) / count
+        inner = balanced_quantiles(distinct, counts, shares.tolist())
+        distinct = np.unique([distinct[0], *inner, distinct[-1]])
+    walk = PiecewiseLinear.random_walk(actions, tuple(distinct.tolist()))
+    return Part("finer", walk, FINER_SCALE)
 
 
 @dataclass(frozen=True)
@@ -213,13 +320,12 @@ class GP:
     kernel: KernelName = "squared_exponential"
     scale: LogNormal = SCALE
     slope: LogNormal = SCALE
-    lengthscale: LogNormal = LogNormal(median=1.5, sigma=0.5)
+    lengthscale: LogNormal = LENGTHSCALE
     borrowed: LogNormal = BORROWED_SCALE
     interaction: LogNormal = INTERACTION_SCALE
     interaction_lengthscale: float = 2.0
     size: int | None = None
 
-    pair_order = PAIR_ORDER
     triple_order = TRIPLE_ORDER
 
     def __post_init__(self) -> None:
@@ -230,17 +336,29 @@ class GP:
         if self.size is not None and self.size < 2:
             raise ModelError(f"a GP needs at least 2 basis functions, not {self.size}")
 
-    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
-        sines = Sines.of(actions, coordinate, self.size)
+    def alone(self, actions: Array, coordinate: Coordinate, rows: int) -> tuple[Part, ...]:
+        prior = self.lengthscale
+        # The upper quartile: longer ones are all but straight lines.
+        longest = prior.median * math.exp(0.6745 * prior.sigma)
+        shortest = RESOLUTION * prior.median / LENGTHSCALE.median
+        sines = Sines.of(actions, coordinate, longest, shortest, self.size)
         return (
-            Part("slope", Slope.of(actions, coordinate), self.slope),
-            Part("", sines, self.scale, kernel=self.kernel, lengthscale=self.lengthscale),
+            Part("slope", slopes(actions, coordinate), self.slope),
+            Part("", sines, self.scale, kernel=self.kernel, lengthscale=prior),
+            *at_atom(actions, self.scale),
         )
 
-    def margin(self, actions: Array, coordinate: Coordinate) -> Basis:
-        sines = Sines.of(actions, coordinate, 16)
-        sd = np.exp(log_spectral_sd(self.kernel, sines.frequencies, self.interaction_lengthscale))
-        return Principal.of(actions, sines, sd, MARGIN_SIZE)
+    def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
+        length = self.interaction_lengthscale
+        sines = Sines.of(actions, coordinate, length, length / 2)
+        sd = np.exp(log_spectral_sd(self.kernel, sines.frequencies, length))
+        return smooth_margin(actions, coordinate, sines, sd, MARGIN_SLOPE, size)
+
+    def pair_order(self, rows: int) -> int:
+        return grown(PAIR_ORDER, rows)
+
+    def finer(self, actions: Array, coordinate: Coordinate) -> Part | None:
+        return finer_walk(actions)
 
 
 @dataclass(frozen=True)
@@ -249,8 +367,8 @@ class Spline:
 
     Attributes
     ----------
-    intervals : int
-        Number of intervals between knots.
+    intervals : int or None
+        Number of intervals between knots; None for 12, and more from 100,000 rows on.
     degree : int
         Degree of the pieces.
     scale, slope : LogNormal
@@ -265,33 +383,40 @@ class Spline:
     3
     """
 
-    intervals: int = 12
+    intervals: int | None = None
     degree: int = 3
     scale: LogNormal = SCALE
     slope: LogNormal = SCALE
     borrowed: LogNormal = BORROWED_SCALE
     interaction: LogNormal = INTERACTION_SCALE
 
-    pair_order = PAIR_ORDER
     triple_order = TRIPLE_ORDER
 
     def __post_init__(self) -> None:
-        if self.intervals < 2 or self.degree < 1:
+        if (self.intervals is not None and self.intervals < 2) or self.degree < 1:
             raise ModelError("a spline needs at least 2 intervals and degree 1")
 
-    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
-        spline = PenalisedSpline.of(actions, coordinate, self.intervals, self.degree)
+    def alone(self, actions: Array, coordinate: Coordinate, rows: int) -> tuple[Part, ...]:
+        intervals = self.intervals or grown(INTERVALS, rows)
+        spline = PenalisedSpline.of(actions, coordinate, intervals, self.degree)
         return (
-            Part("slope", Slope.of(actions, coordinate), self.slope),
+            Part("slope", slopes(actions, coordinate), self.slope),
             Part("", spline, self.scale),
+            *at_atom(actions, self.scale),
         )
 
-    def margin(self, actions: Array, coordinate: Coordinate) -> Basis:
-        slope = Slope.of(actions, coordinate)
-        spline = PenalisedSpline.of(actions, coordinate, self.intervals, self.degree)
+    def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
+        intervals = self.intervals or INTERVALS
+        spline = PenalisedSpline.of(actions, coordinate, intervals, self.degree)
         # A line and a curve of unit variance each, the line twice as large.
-        sd = np.concatenate([[1 / slope.matrix(actions).std()], np.full(spline.size, 0.5)])
-        return Principal.of(actions, Joined(slope, spline), sd, MARGIN_SIZE)
+        line = 1 / float(Slope.of(actions, coordinate).matrix(actions).std())
+        return smooth_margin(actions, coordinate, spline, np.full(spline.size, 0.5), line, size)
+
+    def pair_order(self, rows: int) -> int:
+        return grown(PAIR_ORDER, rows)
+
+    def finer(self, actions: Array, coordinate: Coordinate) -> Part | None:
+        return finer_walk(actions)
 
 
 @dataclass(frozen=True)
@@ -323,18 +448,20 @@ class Polynomial:
             raise ModelError(f"a polynomial needs degree 1 or more, not {self.degree}")
 
     @property
-    def pair_order(self) -> int:
-        return self.degree - 1
-
-    @property
     def triple_order(self) -> int:
         return self.degree - 1
 
-    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
-        return (Part("", self.margin(actions, coordinate), self.scale),)
+    def pair_order(self, rows: int) -> int:
+        return self.degree - 1
 
-    def margin(self, actions: Array, coordinate: Coordinate) -> Basis:
+    def alone(self, actions: Array, coordinate: Coordinate, rows: int) -> tuple[Part, ...]:
+        return (Part("", self.margin(actions, coordinate, self.degree), self.scale),)
+
+    def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         return Powers.of(actions, coordinate, self.degree)
+
+    def finer(self, actions: Array, coordinate: Coordinate) -> Part | None:
+        return None
 
 
 @dataclass(frozen=True)
@@ -360,10 +487,71 @@ class Linear:
 
     # No products, hence none with a scale either.
     interaction = INTERACTION_SCALE
-    pair_order = triple_order = 0
+    triple_order = 0
 
-    def alone(self, actions: Array, coordinate: Coordinate) -> tuple[Part, ...]:
-        return (Part("", self.margin(actions, coordinate), self.scale),)
+    def pair_order(self, rows: int) -> int:
+        return 0
 
-    def margin(self, actions: Array, coordinate: Coordinate) -> Basis:
+    def alone(self, actions: Array, coordinate: Coordinate, rows: int) -> tuple[Part, ...]:
+        return (Part("", self.margin(actions, coordinate, 1), self.scale),)
+
+    def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         return Powers.of(actions, coordinate, 1)
+
+    def finer(self, actions: Array, coordinate: Coordinate) -> Part | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Levels:
+    """One value for each level of an action, in place of a smooth function.
+
+    The default for actions with two values and for columns of text, booleans or categories.
+
+    Attributes
+    ----------
+    ordered : bool
+        Whether neighbouring levels are alike: their values are a random walk. Otherwise all
+        levels are exchangeable.
+    scale : LogNormal
+        Standard deviation of the values, in units of the outcome's standard deviation.
+    borrowed, interaction : LogNormal
+        Scales of what another action adds, by itself and in products.
+
+    Examples
+    --------
+    >>> Levels(ordered=False).scale.median
+    0.4
+    """
+
+    ordered: bool = True
+    scale: LogNormal = SCALE
+    borrowed: LogNormal = BORROWED_SCALE
+    interaction: LogNormal = INTERACTION_SCALE
+
+    triple_order = TRIPLE_ORDER
+
+    def pair_order(self, rows: int) -> int:
+        return grown(PAIR_ORDER, rows)
+
+    def alone(self, actions: Array, coordinate: Coordinate, rows: int) -> tuple[Part, ...]:
+        return (Part("", self._basis(actions), self.scale),)
+
+    def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
+        basis = self._basis(actions)
+        if not self.ordered or basis.size <= size:
+            return basis
+        return Principal.of(actions, basis, np.ones(basis.size), size)
+
+    def finer(self, actions: Array, coordinate: Coordinate) -> Part | None:
+        return None
+
+    def _basis(self, actions: Array) -> PiecewiseLinear:
+        levels = tuple(np.unique(actions).tolist())
+        if len(levels) > MAX_LEVELS:
+            raise ModelError(
+                f"Levels() is for actions with at most {MAX_LEVELS} distinct values, and one has "
+                f"{len(levels)}; give that action the prior 'gp' or 'spline'"
+            )
+        make = PiecewiseLinear.random_walk if self.ordered else PiecewiseLinear.exchangeable
+        return make(actions, levels)

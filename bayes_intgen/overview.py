@@ -6,15 +6,21 @@ from dataclasses import asdict, dataclass
 from textwrap import fill
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bayes_intgen.advice import advice_on_levels, few_valued
+from bayes_intgen.bases import Array
+from bayes_intgen.categories import Categories, centres, short_label, spelled_label
 from bayes_intgen.numerals import plain
 from bayes_intgen.regimes import ROWS_PER_UNKNOWN, RegimeData
 from bayes_intgen.streamed import Rows
 from bayes_intgen.support import Seen, separates
 from bayes_intgen.tabulate import aligned
 
-# Fewer distinct values than this are levels, not a scale.
+# An outcome with fewer distinct values than this is no scale.
 FEWEST_VALUES = 6
+# Levels that a cell of the table lists.
+SHOWN = 6
 # Actions more alike than this cannot be told apart.
 MOST_ALIKE = 0.999
 # Share of the values to which an action was set that must support the joint effect, and of the
@@ -29,6 +35,15 @@ class ActionOverview:
     """An action: whether it was set, and its values where it was and where it was not.
 
     Ranges are those of the rows in memory; None where there are no rows.
+
+    Attributes
+    ----------
+    name, state : str
+    median : float
+        Of levels the code nearest to it.
+    set_range, observed_range : (low, high) or None
+    set_levels, observed_levels : dict from level to number of rows, or None
+        Of the rows in memory; None where the action has no levels.
     """
 
     name: str
@@ -36,6 +51,8 @@ class ActionOverview:
     median: float
     set_range: tuple[float, float] | None
     observed_range: tuple[float, float] | None
+    set_levels: dict[str, int] | None = None
+    observed_levels: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +90,13 @@ class Overview:
         actions = aligned(
             ["action", "experiments", "median", "where set", "elsewhere"],
             [
-                [a.name, a.state, _short(a.median), _range(a.set_range), _range(a.observed_range)]
+                [
+                    a.name,
+                    a.state,
+                    _short(a.median) if a.set_levels is None else "levels",
+                    _range(a.set_range, a.set_levels),
+                    _range(a.observed_range, a.observed_levels),
+                ]
                 for a in self.actions
             ],
             left=2,
@@ -126,18 +149,30 @@ def overview(data: Rows) -> Overview:
         dict(certificate.rows),
         certificate.identified,
         str(certificate),
-        [
-            ActionOverview(
-                name,
-                certificate.states[name],
-                float(np.median(held.actions[:, k])),
-                _ends(held.actions[held.intervened[:, k], k]),
-                _ends(held.actions[~held.intervened[:, k], k]),
-            )
-            for k, name in enumerate(data.names)
-        ],
+        [_of_action(name, certificate.states[name], held, k) for k, name in enumerate(data.names)],
         [*problems, *_problems(held, dict(certificate.rows), certificate.identified)],
     )
+
+
+def _of_action(name: str, state: str, held: RegimeData, k: int) -> ActionOverview:
+    values, was_set, levels = held.actions[:, k], held.intervened[:, k], held.categories[k]
+    parts = (values[was_set], values[~was_set])
+    return ActionOverview(
+        name,
+        state,
+        centres([float(np.median(values))], [levels])[0],
+        _ends(parts[0]),
+        _ends(parts[1]),
+        None if levels is None else _counts(parts[0], levels),
+        None if levels is None else _counts(parts[1], levels),
+    )
+
+
+def _counts(values: Array, levels: Categories) -> dict[str, int]:
+    return {
+        str(label): int((values == code).sum())
+        for label, code in zip(map(short_label, levels.labels), levels.codes, strict=True)
+    }
 
 
 def _problems(held: RegimeData, regimes: dict[str, int], identified: bool) -> Iterator[str]:
@@ -146,20 +181,13 @@ def _problems(held: RegimeData, regimes: dict[str, int], identified: bool) -> It
     for label, rows in regimes.items():
         if rows < needed:
             yield f"{label} has {rows} rows only: fewer than {needed} say little of so many actions"
+    few = few_valued(held)
+    if few:
+        yield advice_on_levels(few)
     for k, name in enumerate(held.names):
-        values, was_set = held.actions[:, k], held.intervened[:, k]
-        distinct = len(np.unique(values))
-        if distinct < FEWEST_VALUES:
-            yield f"{name} has {distinct} distinct values: between them answers are guesses"
+        values, was_set, levels = held.actions[:, k], held.intervened[:, k], held.categories[k]
         if was_set.any() and not was_set.all():
-            low, high = values[was_set].min(), values[was_set].max()
-            covered = float(((values[~was_set] >= low) & (values[~was_set] <= high)).mean())
-            if covered < LEAST_COVERED:
-                yield (
-                    f"{name}: {1 - covered:.0%} of the rows in which it was not set lie "
-                    f"outside the range of its experiments, {_short(low)} to {_short(high)}: "
-                    "answers there rest on the model"
-                )
+            yield from _outside(name, values, was_set, levels)
         if identified and was_set.any():
             supported = float(_supported(seen, k, values[was_set]).mean())
             if supported < LEAST_COVERED:
@@ -175,6 +203,30 @@ def _problems(held: RegimeData, regimes: dict[str, int], identified: bool) -> It
     different = len(np.unique(held.outcome))
     if different < FEWEST_VALUES:
         yield f"the outcome has {different} distinct values: the model holds it to be continuous"
+
+
+def _outside(
+    name: str, values: Array, was_set: NDArray[np.bool_], levels: Categories | None
+) -> Iterator[str]:
+    """Values at which an action was set only, or not set only."""
+    if levels is None:
+        low, high = values[was_set].min(), values[was_set].max()
+        covered = float(((values[~was_set] >= low) & (values[~was_set] <= high)).mean())
+        if covered < LEAST_COVERED:
+            yield (
+                f"{name}: {1 - covered:.0%} of the rows in which it was not set lie "
+                f"outside the range of its experiments, {_short(low)} to {_short(high)}: "
+                "answers there rest on the model"
+            )
+        return
+    for here, where in ((was_set, "set"), (~was_set, "not set")):
+        only = np.setdiff1d(values[here], values[~here])
+        if len(only):
+            labels = ", ".join(map(spelled_label, levels.decode(only).tolist()))
+            yield (
+                f"{name}: rows in which it was {where} are at {labels}, where no others "
+                "are: answers there rest on the model"
+            )
 
 
 def _supported(seen: Seen, action: int, values: np.ndarray) -> np.ndarray:
@@ -195,5 +247,8 @@ def _short(value: float) -> str:
     return plain(float(f"{value:.4g}"))
 
 
-def _range(ends: tuple[float, float] | None) -> str:
+def _range(ends: tuple[float, float] | None, levels: dict[str, int] | None) -> str:
+    if levels is not None and ends is not None:
+        shown = [f"{name} {rows:,}" for name, rows in list(levels.items())[:SHOWN]]
+        return ", ".join(shown) + ", ..." * (len(levels) > SHOWN)
     return f"{_short(ends[0])} to {_short(ends[1])}" if ends else "no rows"

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array, Coordinate
+from bayes_intgen.categories import Categories, Label, centres, decoded_table, short_label
 from bayes_intgen.errors import ModelError, PointsError, SupportWarning
-from bayes_intgen.questions import checked_points
+from bayes_intgen.questions import checked_points, checked_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,14 +21,18 @@ if TYPE_CHECKING:
 
 # Colours of actions that were set, and of those that were not.
 SET, OBSERVED = "C1", "C0"
-# Range of a squashed coordinate from which on a tail is drawn in.
-LONG = 12.0
+# Range of an action in robust standard deviations from which on its tail is drawn in.
+LONG = 15.0
+# Area in points of a dot that stands for all rows of a regime.
+LARGEST_DOT = 160.0
+# Half the width of a level's stretch, as a share of the gap to the next level, and its points.
+HALF_WIDTH, STEP = 0.3, 3
 
 
 def plot_joint_effect(
     posterior: "Posterior",
     action: str,
-    at: Mapping[str, float] | None = None,
+    at: Mapping[str, Label] | None = None,
     *,
     levels: Sequence[float] = (0.5, 0.9),
     predictive: float | None = None,
@@ -57,31 +62,37 @@ def plot_joint_effect(
     along, points = _along(posterior, action, held, size)
     # Without a warning: unsupported stretches are hatched.
     everything = np.ones(points.shape, dtype=bool)
-    mean = posterior.prediction.mean(points, everything)
+    prediction = posterior.prediction
+    draws, sd = prediction.mean(points, everything), prediction.noise_sd(points, everything)
     verdict = posterior.verdict(points, everything[0])
-    effect = posterior.along_points(mean, points, posterior.actions, "effect", verdict)
-    draws = effect.stack(sample=("chain", "draw")).transpose("sample", "point").to_numpy()
+    supported = None if verdict is None else verdict.supported
+    own_levels = posterior.categories[posterior.actions.index(action)]
+    if own_levels is not None:
+        along, draws, sd = stepped(along, draws, sd)
+        supported = None if supported is None else np.repeat(supported, STEP)
 
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
-    draw_bands(ax, along, draws, levels, color)
+    draw_bands(ax, along, draws.reshape(-1, len(along)), levels, color)
     if predictive is not None:
         # One noise for all points: the lines then show the bands and not the draws' chance.
-        prediction = posterior.prediction
-        noise = prediction.standard_noise((*effect.shape[:2], 1), np.random.default_rng(0))
-        outcomes = effect.to_numpy() + prediction.noise_sd(points, everything) * noise
+        noise = prediction.standard_noise((*draws.shape[:2], 1), np.random.default_rng(0))
+        outcomes = draws + sd * noise
         tails = [(1 - predictive) / 2, (1 + predictive) / 2]
         ends = np.quantile(outcomes, tails, axis=(0, 1))
         label = f"{predictive:.0%} of outcomes"
         for end in ends:
             ax.plot(along, end, color=color, linestyle=":", linewidth=1.2, label=label)
             label = "_"
-    if "supported" in effect.coords:
-        hatch_unsupported(ax, along, effect["supported"].to_numpy())
+    if supported is not None:
+        hatch_unsupported(ax, along, supported)
+    name_levels(ax, own_levels)
     ax.set_xlabel(action)
-    ax.set_ylabel(f"E[{effect.attrs['outcome']} | do({', '.join(posterior.actions)})]")
+    ax.set_ylabel(f"E[{posterior.outcome_name} | do({', '.join(posterior.actions)})]")
     if held:
-        ax.set_title(", ".join(f"{name} = {value:.4g}" for name, value in held.items()))
+        first = decoded_table(points[:1], posterior.categories).tolist()[0]
+        values = dict(zip(posterior.actions, first, strict=True))
+        ax.set_title(", ".join(f"{name} = {short_label(values[name])}" for name in held))
     ax.legend(frameon=False)
     return ax
 
@@ -94,20 +105,63 @@ def _refuse_unknown(names: Iterable[str], posterior: "Posterior") -> None:
             )
 
 
-def _held(posterior: "Posterior", at: Mapping[str, float]) -> dict[str, float]:
-    """Where each action is held: its median unless ``at`` says otherwise."""
-    coordinates = zip(posterior.actions, posterior.terms.coordinates, strict=True)
-    return {name: float(at.get(name, coordinate.centre)) for name, coordinate in coordinates}
+def _held(posterior: "Posterior", at: Mapping[str, Label]) -> dict[str, float]:
+    """Where each action is held: its median, or the level nearest to it, unless ``at`` says."""
+    medians = centres([c.centre for c in posterior.terms.coordinates], posterior.categories)
+    columns = zip(posterior.actions, posterior.categories, medians, strict=True)
+    return {
+        name: checked_value(at[name], name, levels) if name in at else median
+        for name, levels, median in columns
+    }
 
 
 def _along(
     posterior: "Posterior", action: str, held: Mapping[str, float], size: int
 ) -> tuple[Array, Array]:
-    """Values of an action over its observed range, and points, the others held."""
-    seen = posterior.terms.coordinates[posterior.actions.index(action)]
-    along = np.linspace(seen.low, seen.high, size)
-    columns = [along if n == action else np.full(size, held[n]) for n in posterior.actions]
+    """Values of an action over its observed range, or its levels, and points, the others held."""
+    k = posterior.actions.index(action)
+    seen, levels = posterior.terms.coordinates[k], posterior.categories[k]
+    along = np.linspace(seen.low, seen.high, size) if levels is None else np.array(levels.codes)
+    columns = [along if n == action else np.full(len(along), held[n]) for n in posterior.actions]
     return along, np.stack(columns, axis=1)
+
+
+def stepped(along: Array, *columns: Array) -> tuple[Array, ...]:
+    """Levels and values at them, shape (..., n), as short stretches with gaps between.
+
+    Each level becomes three points: the ends of its stretch, and NaN, which breaks a line.
+
+    Examples
+    --------
+    >>> along, values = stepped(np.array([0.0, 1.0]), np.array([5.0, 7.0]))
+    >>> along.round(2).tolist()
+    [-0.3, 0.3, 0.5, 0.7, 1.3, 1.5]
+    >>> values.tolist()
+    [5.0, 5.0, nan, 7.0, 7.0, nan]
+    """
+    gap = float(np.diff(along).min()) if len(along) > 1 else 1.0
+    steps = gap * np.array([-HALF_WIDTH, HALF_WIDTH, 0.5])
+    broken = [np.repeat(column, STEP, axis=-1).astype(float) for column in columns]
+    for column in broken:
+        column[..., STEP - 1 :: STEP] = np.nan
+    return (along[:, None] + steps).ravel(), *broken
+
+
+def name_levels(ax: "Axes", levels: Categories | None) -> None:
+    """Put ticks at the levels of the action along the horizontal axis, where it has some.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> _, ax = plt.subplots()
+    >>> name_levels(ax, Categories.of_labels(["off", "on"], ordered=True))
+    >>> [text.get_text() for text in ax.get_xticklabels()]
+    ['off', 'on']
+    >>> plt.close()
+    """
+    if levels is not None:
+        names = [short_label(label) for label in levels.labels]
+        ax.set_xticks(levels.codes, names)
 
 
 def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], color: str) -> None:
@@ -170,7 +224,7 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
 
     from bayes_intgen.support import coverage
 
-    asked = None if points is None else checked_points(points, data.names)
+    asked = None if points is None else checked_points(points, data.names, data.categories)
     found = coverage(data)
     labels, names = list(found["regime"].to_numpy()), list(data.names)
     figure, panels = plt.subplots(
@@ -179,16 +233,22 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
     )  # fmt: skip
     heights = np.arange(len(labels))[::-1]
     for k, (ax, name) in enumerate(zip(panels[0], names, strict=True)):
-        coordinate = Coordinate.of(data.actions[:, k])
-        if coordinate.ends[1] - coordinate.ends[0] > LONG:
+        coordinate, known = Coordinate.of(data.actions[:, k]), data.categories[k]
+        if known is None and coordinate.high - coordinate.low > LONG * coordinate.spread:
             # Where a tail is long, the scale on which the action enters the model.
             ax.set_xscale("function", functions=(coordinate.squashed, coordinate.unsquashed))
             at = coordinate.unsquashed(np.linspace(*coordinate.ends, 5))
             ax.set_xticks([float(f"{value:.1g}") for value in at], minor=False)
             ax.xaxis.set_major_formatter("{x:g}")
-        for i, height in enumerate(heights):
+        for i, (mask, height) in enumerate(zip(data.regimes, heights, strict=True)):
+            color = SET if mask[k] else OBSERVED
+            if known is not None:
+                own = data.actions[(data.intervened == mask).all(axis=1), k]
+                shares = np.array([(own == code).mean() for code in known.codes])
+                ax.scatter(known.codes, np.full(len(shares), height), LARGEST_DOT * shares,
+                           color=color, linewidth=0)  # fmt: skip
+                continue
             low, inner_low, lower, middle, upper, inner_high, high = found["quantile"][i, k]
-            color = SET if found["was_set"][i, k] else OBSERVED
             for left, right, width in (
                 (low, high, 1), (inner_low, inner_high, 4), (lower, upper, 9)
             ):  # fmt: skip
@@ -197,8 +257,9 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
             ax.plot(middle, height, marker="|", color="white", markersize=9)
         for value in () if asked is None else np.unique(asked[:, k]):
             ax.axvline(value, color="k", linestyle=":", linewidth=1)
+        name_levels(ax, known)
         ax.set_xlabel(name)
-        ax.margins(y=0.12)
+        ax.margins(0.05 if known is None else 0.15, 0.12)
     panels[0, 0].set_yticks(
         heights, [f"{label}  ({n})" for label, n in zip(labels, found["rows"].values, strict=True)]
     )
@@ -209,11 +270,14 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
     if asked is not None:
         handles.append(Line2D([], [], color="k", linestyle=":", label="asked"))
     figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False)
-    figure.suptitle("50, 90 and 99% of the rows of each regime", fontsize=10, x=0.01, ha="left")
+    title = "50, 90 and 99% of the rows of each regime"
+    if any(data.categories):
+        title += "; at levels, area is the share of rows"
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     return figure
 
 
-def plot_contraction(posterior: "Posterior", at: Mapping[str, float] | None = None) -> "Figure":
+def plot_contraction(posterior: "Posterior", at: Mapping[str, Label] | None = None) -> "Figure":
     """As ``Posterior.plot_contraction``, of which this is the body.
 
     Examples
@@ -241,16 +305,20 @@ def plot_contraction(posterior: "Posterior", at: Mapping[str, float] | None = No
             # Confounded contributions have the bias too.
             first, second = (part[0] + i * part[1] for part in (before, after))
             first, second = first[:, :, k], second[:, :, k]
-            low, high = np.quantile(first, ENDS, axis=(0, 1))
-            ax.fill_between(along, low, high, color="0.85", linewidth=0, label="prior, 68%")
-            draw_bands(ax, along, second.reshape(-1, len(along)), (0.683, 0.95), "C0")
             share = float(np.median(widths(second) / widths(first)))
+            at_points = along
+            if posterior.categories[k] is not None:
+                at_points, first, second = stepped(along, first, second)
+            low, high = np.quantile(first, ENDS, axis=(0, 1))
+            ax.fill_between(at_points, low, high, color="0.85", linewidth=0, label="prior, 68%")
+            draw_bands(ax, at_points, second.reshape(-1, len(at_points)), (0.683, 0.95), "C0")
             ax.text(
                 0.03, 0.04, f"{share:.1%} of the prior's width", transform=ax.transAxes,
                 fontsize=8, color="0.3",
             )  # fmt: skip
             ax.margins(x=0)
         panels[0, k].set_title(name)
+        name_levels(panels[1, k], posterior.categories[k])
         panels[1, k].set_xlabel(name)
     outcome = posterior.tree.attrs["outcome"]
     for ax, kind in zip(panels[:, 0], KINDS, strict=True):
@@ -296,8 +364,9 @@ def plot_sensitivity(
         for end in (float(before["low"]), float(before["high"])):
             ax.axhline(end, color="C0", linewidth=1, linestyle=":")
         ax.axhline(effect, color="C0", label="posterior mean and band, causes independent")
-        values = zip(posterior.actions, here["value"].to_numpy(), strict=True)
-        ax.set_title(", ".join(f"{name} = {value:.4g}" for name, value in values), fontsize=9)
+        values = zip(posterior.actions, here["value"].to_numpy().tolist(), strict=True)
+        title = ", ".join(f"{name} = {short_label(value)}" for name, value in values)
+        ax.set_title(title, fontsize=9)
         ax.set_xlabel("correlation of any two hidden causes, up to")
         ax.margins(x=0)
     panels[0, 0].set_ylabel(f"E[{moved.attrs['outcome']} | do({', '.join(posterior.actions)})]")

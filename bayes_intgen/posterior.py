@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen import serialise
 from bayes_intgen.bases import Array
+from bayes_intgen.categories import Categories, Label, decoded_table
 from bayes_intgen.certificates import certify
 from bayes_intgen.decomposition import Decomposition, parents_of
 from bayes_intgen.errors import PACKAGE, DataError, ModelError, SavedFitError, SupportWarning
@@ -21,7 +22,7 @@ from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.pointwise import log_prior, rows_evaluated
 from bayes_intgen.prediction import Prediction
-from bayes_intgen.questions import checked_mask, checked_points
+from bayes_intgen.questions import checked_mask, checked_points, named_points
 from bayes_intgen.streamed import Rows
 from bayes_intgen.streams import generator
 from bayes_intgen.support import (
@@ -77,24 +78,31 @@ class Posterior:
         """Names of the actions."""
         return self.terms.names
 
+    @property
+    def categories(self) -> tuple[Categories | None, ...]:
+        """Levels of each action; None for those that have none."""
+        return self.terms.categories
+
     def joint_effect(self, points: Any) -> xr.DataArray:
         """Draws of the mean outcome with all actions set, E[Y | do(points)].
 
         Parameters
         ----------
-        points : array_like, shape (M, K), or data frame with a column an action
-            In the actions' own units.
+        points : array_like, shape (M, K), table, dict or list of dicts
+            In the actions' own units, levels by their names: a table with a column for each
+            action, or ``{"dose": 3, "drug": "on"}`` with a value for each, or several of these.
 
         Returns
         -------
         DataArray, dims (chain, draw, point)
-            In the outcome's units. Each action's values are coordinates along ``point``, and
-            so is ``supported``: whether rows near each point identify the answer there.
+            In the outcome's units. Each action's values, or the names of its levels, are
+            coordinates along ``point``, and so is ``supported``: whether rows near each point
+            identify the answer there.
 
         Raises
         ------
         PointsError
-            On wrong shapes, missing columns, or cells that are not finite.
+            On wrong shapes, missing columns, unknown levels, or cells that are not finite.
 
         Warns
         -----
@@ -207,7 +215,7 @@ class Posterior:
             raise SavedFitError(
                 "the fit was saved by a version that kept no rows of the data; use data.support"
             )
-        values = checked_points(points, self.actions)
+        values = checked_points(points, self.actions, self.categories)
         mask = checked_mask(self.actions if intervened is None else intervened, self.actions)
         verdict = self.verdict(values, mask)
         assert verdict is not None  # it is None only without rows
@@ -332,7 +340,7 @@ class Posterior:
         self, points: Any, intervened: Sequence[str]
     ) -> tuple[Array, NDArray[np.bool_], Verdict | None]:
         """Checked points, their mask, shape (M, K), and the conditions of support there."""
-        values = checked_points(points, self.actions)
+        values = checked_points(points, self.actions, self.categories)
         mask = checked_mask(intervened, self.actions)
         verdict = self.verdict(values, mask)
         self._warn_of_support(values, mask, verdict)
@@ -357,7 +365,9 @@ class Posterior:
             self._warn_of_range(values)
             return
         else:
-            said = words_of_verdict(self.actions, self.terms.coordinates, values, target, verdict)
+            said = words_of_verdict(
+                self.actions, self.terms.coordinates, self.categories, values, target, verdict
+            )
             message = f"{said}; posterior.support(points) has the details" if said else ""
         if message:
             warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
@@ -434,7 +444,7 @@ class Posterior:
                 **self._draw_coords(),
                 "action": list(self.actions),
                 "point": np.arange(len(values)),
-                "value": (("action", "point"), values.T),
+                "value": (("action", "point"), decoded_table(values, self.categories).T),
             },
         )
 
@@ -528,13 +538,14 @@ class Posterior:
         values, _ = self.asked(points, self.actions)
         return sensitivity(self, values, rho, level)
 
-    def plot_contraction(self, at: Mapping[str, float] | None = None) -> "Figure":
+    def plot_contraction(self, at: Mapping[str, Label] | None = None) -> "Figure":
         """Draw prior and posterior of every mechanism along its action.
 
         Parameters
         ----------
         at : mapping from action to value, optional
-            Where the other actions are held; at their medians where left out.
+            Where the other actions are held; at their medians, or the levels nearest to these,
+            where left out.
 
         Returns
         -------
@@ -587,7 +598,7 @@ class Posterior:
     def plot_joint_effect(
         self,
         action: str,
-        at: Mapping[str, float] | None = None,
+        at: Mapping[str, Label] | None = None,
         *,
         levels: Sequence[float] = (0.5, 0.9),
         predictive: float | None = None,
@@ -602,9 +613,10 @@ class Posterior:
         Parameters
         ----------
         action : str
-            Runs over its observed range.
+            Runs over its observed range, or over its levels.
         at : mapping from action to value, optional
-            Where the other actions are held; at their medians where left out.
+            Where the other actions are held; at their medians, or the levels nearest to these,
+            where left out.
         levels : sequence of float
             Probabilities of the central bands.
         predictive : float, optional
@@ -692,7 +704,9 @@ class Posterior:
         """What each regime saw; None where the fit was saved without it."""
         if "support" not in self.tree.children:
             return None
-        return Seen.of_dataset(self.tree["support"].to_dataset(), self.terms.coordinates)
+        return Seen.of_dataset(
+            self.tree["support"].to_dataset(), self.terms.coordinates, self.categories
+        )
 
     @property
     def outcome_name(self) -> str:
@@ -706,15 +720,15 @@ class Posterior:
     def _point_coords(self, values: Array) -> dict[str, Any]:
         taken = {"chain", "draw", "point", "supported"}
         named = {
-            name: ("point", values[:, k])
-            for k, name in enumerate(self.actions)
+            name: ("point", column)
+            for name, column in named_points(values, self.actions, self.categories).items()
             if name not in taken
         }
         return {"point": np.arange(len(values)), **named}
 
     def _points(self, points: Any) -> Array:
         """Checked points, shape (M, K), with a warning for what lies outside the data."""
-        values = checked_points(points, self.actions)
+        values = checked_points(points, self.actions, self.categories)
         self._warn_of_range(values)
         return values
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bayes_intgen.errors import ModelError, PointsError
 
@@ -9,20 +10,22 @@ from bayes_intgen.errors import ModelError, PointsError
 NO_EDGES = "none"
 
 
-def parse_point(text: str) -> dict[str, float]:
-    """A point from ``tv=2,radio=1``, or from JSON where names hold commas.
+def parse_point(text: str) -> dict[str, Any]:
+    """A point from ``tv=2,drug=on``, or from JSON where names or levels hold commas.
+
+    Values stay as they are written; what they mean depends on the action.
 
     Raises
     ------
     PointsError
-        Where a part is no ``name=number``, or a name occurs twice.
+        Where a part is no ``name=value``, or a name occurs twice.
 
     Examples
     --------
-    >>> parse_point("tv=2, radio=-1.5e3")
-    {'tv': 2.0, 'radio': -1500.0}
+    >>> parse_point("tv=2, drug=on")
+    {'tv': '2', 'drug': 'on'}
     >>> parse_point('{"spend, online": 3}')
-    {'spend, online': 3.0}
+    {'spend, online': 3}
     """
     if text.lstrip().startswith("{"):
         try:
@@ -34,18 +37,17 @@ def parse_point(text: str) -> dict[str, float]:
         for part in filter(str.strip, text.split(",")):
             name, equals, value = part.rpartition("=")
             if not equals or not name.strip():
-                raise PointsError(f"{part.strip()!r} is no name=number, such as tv=2")
+                raise PointsError(f"{part.strip()!r} is no name=value, such as tv=2")
             pairs.append((name.strip(), value.strip()))
-    point: dict[str, float] = {}
+    point: dict[str, Any] = {}
     for name, value in pairs:
         if name in point:
             raise PointsError(f"{name!r} has two values in {text!r}")
-        try:
-            point[name] = float(value)
-        except (TypeError, ValueError) as error:
-            raise PointsError(f"{name!r} is set to {value!r}, which is no number") from error
+        if not isinstance(value, str | int | float):
+            raise PointsError(f"{name!r} is set to {value!r}, which is no number and no level")
+        point[name] = value
     if not point:
-        raise PointsError(f"{text!r} sets nothing; write name=number, such as tv=2")
+        raise PointsError(f"{text!r} sets nothing; write name=value, such as tv=2")
     return point
 
 

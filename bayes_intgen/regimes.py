@@ -1,7 +1,7 @@
 """Rows of data with the record of which actions were set from outside in each."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -10,6 +10,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_intgen.categories import Categories, spelled_label, two_valued
 from bayes_intgen.certificates import (
     Certificate,
     certify,
@@ -18,9 +19,17 @@ from bayes_intgen.certificates import (
     settings_of,
 )
 from bayes_intgen.errors import DataError
-from bayes_intgen.frames import KINDS, as_table, numeric_column
+from bayes_intgen.frames import (
+    KINDS,
+    as_table,
+    has_levels,
+    label_cells,
+    levels_of_column,
+    numeric_column,
+)
 from bayes_intgen.identification import Mask, is_identified, masks_of
 from bayes_intgen.lift import LiftTest, TakesLiftTests
+from bayes_intgen.observed_levels import ActionLevels, ColumnLevels
 from bayes_intgen.streams import generator
 
 if TYPE_CHECKING:
@@ -54,13 +63,16 @@ class RegimeData(TakesLiftTests):
     outcome_name : str
         The outcome.
     actions : ndarray, shape (N, K), float64
-        Values of the actions, in the user's units.
+        Values of the actions, in the user's units; codes of levels.
     outcome : ndarray, shape (N,), float64
         Values of the outcome, in the user's units.
     intervened : ndarray, shape (N, K), bool
         The mask R of each row: True where the action was set from outside.
     lift_tests : tuple of LiftTest
         Further experiments, of which only the summary is known: :meth:`add_lift_test`.
+    categories : tuple of Categories or None, length K
+        Levels of each action that has text, booleans, categories or two distinct numbers as
+        values; None for the others.
     """
 
     names: tuple[str, ...]
@@ -69,6 +81,11 @@ class RegimeData(TakesLiftTests):
     outcome: NDArray[np.float64]
     intervened: NDArray[np.bool_]
     lift_tests: tuple[LiftTest, ...] = ()
+    categories: tuple[Categories | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.categories:
+            object.__setattr__(self, "categories", (None,) * len(self.names))
 
     @classmethod
     def from_arrays(
@@ -86,7 +103,9 @@ class RegimeData(TakesLiftTests):
         Parameters
         ----------
         actions : array_like, shape (N, K)
-            Values of the actions.
+            Values of the actions: numbers, or booleans or text, which are levels. An array of
+            objects may hold numbers in some columns and levels in others. A column with two
+            distinct numbers has levels, too.
         outcome : array_like, shape (N,)
             Values of the outcome.
         intervened : array_like of bool, shape (N, K)
@@ -116,7 +135,7 @@ class RegimeData(TakesLiftTests):
           do(a1)         10
           do(a2)         10
         """
-        a = _as_float(actions, "actions")
+        a, categories = _encoded(actions, names)
         if a.ndim != 2 or 0 in a.shape:
             raise DataError(
                 f"actions must have shape (rows, actions) with at least one of each, not {a.shape}"
@@ -139,23 +158,10 @@ class RegimeData(TakesLiftTests):
                     "intervened must hold booleans: True where the action was set from outside"
                 )
             mask = mask.astype(np.bool_)
-        labels = (
-            tuple(f"a{k + 1}" for k in range(count))
-            if names is None
-            else tuple(str(name) for name in names)
-        )
+        labels = _numbered(count) if names is None else tuple(str(name) for name in names)
         _check_names(labels, count)
-        data = cls(
-            labels,
-            str(outcome_name),
-            np.array(a, order="C"),
-            np.array(y),
-            np.array(mask, order="C"),
-        )
-        data._check(require_observational)
-        for array in (data.actions, data.outcome, data.intervened):
-            array.flags.writeable = False
-        return data
+        data = cls(labels, str(outcome_name), a, y, mask, categories=categories)
+        return data._with_two_valued()._checked(require_observational)
 
     @classmethod
     def from_frame(
@@ -175,7 +181,8 @@ class RegimeData(TakesLiftTests):
             Of pandas, Polars, Arrow, DuckDB or anything else that narwhals reads, or an xarray
             Dataset of one dimension; one row an observation. It is not changed.
         actions : sequence of str
-            Columns of the actions.
+            Columns of the actions. Text, booleans and categories are levels, which keep their
+            names; so are two distinct numbers.
         outcome : str
             Column of the outcome.
         regime : str
@@ -205,15 +212,8 @@ class RegimeData(TakesLiftTests):
         table = as_table(frame)
         if table is None:
             raise DataError(f"frame must be {KINDS}, not {type(frame).__name__}")
-        rows = columns.read(table)
-        return cls.from_arrays(
-            rows.actions,
-            rows.outcome,
-            rows.intervened,
-            columns.actions,
-            outcome_name=outcome,
-            require_observational=require_observational,
-        )
+        rows = columns.with_levels([table]).read(table)
+        return cls(**vars(rows))._with_two_valued()._checked(require_observational)
 
     @classmethod
     def from_parquet(
@@ -249,9 +249,25 @@ class RegimeData(TakesLiftTests):
         """The rows in memory: all of them."""
         return self
 
-    def _check(self, require_observational: bool) -> None:
+    def _checked(self, require_observational: bool) -> Self:
+        """The same rows, checked, in arrays of their own that nobody can change."""
         refuse_cells_that_are_not_finite(self)
-        self._check_enough(len(self), require_observational)
+        actions = np.array(self.actions, dtype=np.float64, order="C")
+        outcome = np.array(self.outcome, dtype=np.float64)
+        intervened = np.array(self.intervened, dtype=np.bool_, order="C")
+        data = replace(self, actions=actions, outcome=outcome, intervened=intervened)
+        data._check_enough(len(self), require_observational)
+        for array in (actions, outcome, intervened):
+            array.flags.writeable = False
+        return data
+
+    def _with_two_valued(self) -> Self:
+        """The same rows, with levels of numeric actions that have two distinct values."""
+        categories = tuple(
+            two_valued(column) if known is None else known
+            for column, known in zip(self.actions.T, self.categories, strict=True)
+        )
+        return replace(self, categories=categories)
 
     def _check_enough(self, rows: int, require_observational: bool) -> None:
         """Refuse too few rows, and columns that never vary; ``rows`` may be more than are here."""
@@ -263,8 +279,10 @@ class RegimeData(TakesLiftTests):
             )
         for k, name in enumerate(self.names):
             if np.ptp(self.actions[:, k]) == 0:
+                levels, column = self.categories[k], self.actions[:1, k]
+                only = (column if levels is None else levels.decode(column)).tolist()[0]
                 raise DataError(
-                    f"action {name!r} never varies: it is {self.actions[0, k]:g} in every row; "
+                    f"action {name!r} never varies: it is {spelled_label(only)} in every row; "
                     "leave it out, or add rows in which it differs"
                 )
             _refuse_lost_digits(self.actions[:, k], f"action {name!r}")
@@ -337,7 +355,7 @@ class RegimeData(TakesLiftTests):
         do(green) is not identified: green was never set. One more experiment would do: \
 do(green) itself.
         """
-        settings = settings_of(self.names, self.actions, self.intervened)
+        settings = settings_of(self.names, self.actions, self.intervened, self.categories)
         return certify(self.names, self.regimes, actions, settings)
 
     def support(
@@ -417,7 +435,8 @@ do(green) itself.
         """At most about ``rows`` rows, as even over the regimes as there are rows of them.
 
         Drawn at random, always the same ones; the rows at the extremes of each action, which
-        say where its range ends, are among them. All rows where there are no more.
+        say where its range ends, and a row at each level are among them. All rows where there are
+        no more.
         """
         drawn = self._drawn(rows)
         return self if drawn is None else self._rows(drawn)
@@ -438,6 +457,10 @@ do(green) itself.
         for own, count in zip(members, even_shares([len(m) for m in members], rows), strict=True):
             keep[own[np.argsort(keys[own], kind="stable")[:count]]] = True
         keep[self.actions.argmin(axis=0)] = keep[self.actions.argmax(axis=0)] = True
+        for column, levels in zip(self.actions.T, self.categories, strict=True):
+            if levels is not None:
+                codes, first = np.unique(column, return_index=True)
+                keep[first[levels.holds(codes)]] = True
         return None if keep.all() else keep
 
     def _rows(self, chosen: slice | NDArray[np.bool_]) -> Self:
@@ -448,6 +471,7 @@ do(green) itself.
             self.outcome[chosen],
             self.intervened[chosen],
             self.lift_tests,
+            self.categories,
         )
 
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
@@ -487,16 +511,9 @@ do(green) itself.
             keep |= (self.intervened == [name in regime for name in self.names]).all(axis=1)
         if not keep.any():
             raise DataError("no row is of any of these regimes; see data.regimes")
-        rows = self.from_arrays(
-            self.actions[keep],
-            self.outcome[keep],
-            self.intervened[keep],
-            self.names,
-            outcome_name=self.outcome_name,
-            require_observational=False,
-        )
+        rows = replace(self._rows(keep), lift_tests=())._checked(require_observational=False)
         for test in self.lift_tests:
-            rows = rows.add_lift_test(**asdict(test))
+            rows = rows._with_test(test)
         return rows
 
     def __len__(self) -> int:
@@ -513,20 +530,33 @@ do(green) itself.
         )
         labels = {self.label(mask): count for mask, count in regimes.items()}
         width = max(map(len, labels))
-        tests = [
-            f"  lift test of {test.action}: {test.effect:+g} (se {test.se:g}) "
-            f"from {test.x_from:g} to {test.x_to:g}"
-            for test in self.lift_tests
-        ]
+        tests = []
+        for test in self.lift_tests:
+            levels = self.categories[self.names.index(test.action)]
+            ends = np.array([test.x_from, test.x_to])
+            start, end = map(spelled_label, (levels.decode(ends) if levels else ends).tolist())
+            tests.append(
+                f"  lift test of {test.action}: {test.effect:+g} (se {test.se:g}) "
+                f"from {start} to {end}"
+            )
         return "\n".join([head, *(f"  {text:<{width}}  {n}" for text, n in labels.items()), *tests])
 
 
 class Columns(NamedTuple):
-    """Which columns of a table hold what."""
+    """Which columns of a table hold what.
+
+    Attributes
+    ----------
+    actions : tuple of str, length K
+    outcome, regime : str
+    categories : tuple of Categories or None, length K
+        Levels of the actions that have some; empty where they are not known yet.
+    """
 
     actions: tuple[str, ...]
     outcome: str
     regime: str
+    categories: tuple[Categories | None, ...] = ()
 
     @classmethod
     def of(cls, actions: Sequence[str], outcome: str, regime: str) -> Self:
@@ -546,8 +576,71 @@ class Columns(NamedTuple):
         _refuse_unwritable(outcome, "the outcome")
         return cls(names, outcome, regime)
 
-    def read(self, table: nw.DataFrame[Any], first_row: int = 0) -> RegimeData:
-        """The rows of a table, unchecked but for their labels; rows count from ``first_row``."""
+    def with_levels(self, tables: Iterable[nw.DataFrame[Any]]) -> Self:
+        """The same columns with the levels that occur in tables, read one after the other.
+
+        Numeric columns have none. Where the first table has no column of levels the others are
+        not read.
+
+        Raises
+        ------
+        DataError
+            As :func:`levels_of_column` and :meth:`ColumnLevels.categories`.
+        """
+        found = self.levels_of(tables)
+        return self if found is None else self.with_known_levels(found)
+
+    def with_known_levels(self, found: ActionLevels) -> Self:
+        """The same columns with levels that were collected already, checked."""
+        return self._replace(categories=found.categories())
+
+    def has_levels(self, frame: Any) -> bool:
+        """Whether some action has a column of levels in a table, which may be empty.
+
+        Columns that the table lacks count as numeric.
+        """
+        table = as_table(frame)
+        return table is not None and any(
+            has_levels(table, name) for name in self.actions if name in table.columns
+        )
+
+    def with_two_valued(self, values: Sequence[tuple[float, ...]]) -> Self:
+        """The same columns, with levels of numeric ones of which all rows have two values.
+
+        Parameters
+        ----------
+        values : sequence of tuples, length K
+            The distinct values of each action, at most three of them.
+        """
+        categories = tuple(
+            Categories.of_numbers(found) if known is None and len(found) == 2 else known
+            for known, found in zip(self._known, values, strict=True)
+        )
+        return self._replace(categories=categories)
+
+    def levels_of(
+        self, tables: Iterable[nw.DataFrame[Any]], first_row: int = 0
+    ) -> ActionLevels | None:
+        """Levels that occur in tables; None where there are no tables."""
+        found: ActionLevels | None = None
+        for table in tables:
+            self.refuse_missing(table)
+            here = ActionLevels(
+                {
+                    name: levels_of_column(table, name, first_row)
+                    if has_levels(table, name)
+                    else None
+                    for name in self.actions
+                }
+            )
+            found = here if found is None else found.joined(here)
+            if not any(found.levels.values()):
+                break
+            first_row += len(table)
+        return found
+
+    def refuse_missing(self, table: nw.DataFrame[Any]) -> None:
+        """Raise DataError where a table lacks one of the columns."""
         present = list(table.columns)
         missing = [c for c in (*self.actions, self.outcome, self.regime) if c not in present]
         if missing:
@@ -555,18 +648,49 @@ class Columns(NamedTuple):
                 f"the frame has no column {', '.join(map(repr, missing))}; "
                 f"it has {', '.join(map(repr, present))}"
             )
+
+    def read(self, table: nw.DataFrame[Any], first_row: int = 0) -> RegimeData:
+        """The rows of a table, unchecked but for their labels; rows count from ``first_row``."""
+        self.refuse_missing(table)
         labels = table[self.regime]
         if labels.dtype.is_nested():
             raise DataError(f"column {self.regime!r} holds {labels.dtype}, not labels")
         return RegimeData(
             self.actions,
             self.outcome,
-            np.stack([numeric_column(table, name, DataError) for name in self.actions], axis=1),
+            np.stack(
+                [
+                    _codes(table, name, levels, first_row)
+                    for name, levels in zip(self.actions, self._known, strict=True)
+                ],
+                axis=1,
+            ),
             numeric_column(table, self.outcome, DataError),
             _masks_of_labels(
                 labels.to_list(), labels.is_null().to_list(), self.actions, self.regime, first_row
             ),
+            categories=self._known,
         )
+
+    @property
+    def _known(self) -> tuple[Categories | None, ...]:
+        return self.categories or (None,) * len(self.actions)
+
+
+def _codes(
+    table: nw.DataFrame[Any], name: str, levels: Categories | None, first_row: int
+) -> NDArray[np.float64]:
+    """An action's column as numbers; raises DataError on a level that is not known."""
+    if has_levels(table, name) and levels is not None:
+        return levels.encode(
+            label_cells(table, name, DataError, first_row), name, first_row=first_row
+        )
+    values = numeric_column(table, name, DataError)
+    # Cells that are not finite are refused elsewhere, all at once.
+    finite = np.isfinite(values)
+    if levels is not None and not levels.holds(values[finite]).all():
+        levels.encode(np.where(finite, values, levels.codes[0]), name, first_row=first_row)
+    return values
 
 
 def refuse_cells_that_are_not_finite(rows: RegimeData, first_row: int = 0) -> None:
@@ -626,6 +750,42 @@ def _as_float(values: ArrayLike, what: str) -> NDArray[np.float64]:
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{what} must be a rectangular array of numbers ({error})") from error
     return np.where(np.ma.getmaskarray(values), np.nan, numbers)
+
+
+def _encoded(
+    values: ArrayLike, names: Sequence[str] | None
+) -> tuple[NDArray[np.float64], tuple[Categories | None, ...]]:
+    """Actions as numbers, and the levels of each column that holds text or booleans."""
+    try:
+        given = np.ma.asanyarray(values)
+    except (TypeError, ValueError):  # rows of different lengths
+        return _as_float(values, "actions"), ()
+    if given.ndim != 2 or 0 in given.shape or given.dtype.kind not in "bUTO":
+        return _as_float(values, "actions"), ()
+    count = given.shape[1]
+    known = names if names is not None and len(names) == count else _numbered(count)
+    columns, categories = zip(
+        *(_encoded_column(given[:, k], str(name)) for k, name in enumerate(known)), strict=True
+    )
+    return np.stack(columns, axis=1), categories
+
+
+def _encoded_column(
+    column: NDArray[Any], name: str
+) -> tuple[NDArray[np.float64], Categories | None]:
+    cells = column.tolist()
+    if not all(isinstance(cell, str | bool) for cell in cells):
+        return _as_float(column, f"column {name!r}"), None
+    labels: dict[str | bool, None] = dict.fromkeys(cells)
+    booleans = all(isinstance(label, bool) for label in labels)
+    order = (False, True) if booleans else tuple(labels)
+    levels = ColumnLevels(order, frozenset(order), booleans, booleans).categories(name)
+    return levels.encode(cells, name), levels
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    """Names of actions that have none."""
+    return tuple(f"a{k + 1}" for k in range(count))
 
 
 def _check_names(names: tuple[str, ...], count: int) -> None:

@@ -61,6 +61,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen.bases import Array
+from bayes_intgen.categories import decoded_table
 from bayes_intgen.errors import ModelError, PointsError, SavedFitError
 from bayes_intgen.models import AdditiveModel
 
@@ -154,7 +155,7 @@ def sensitivity(
             "rho": steps,
             "point": np.arange(len(values)),
             "action": list(posterior.actions),
-            "value": (("action", "point"), values.T),
+            "value": (("action", "point"), decoded_table(values, posterior.categories).T),
         },
         attrs={"level": level, "outcome": str(posterior.tree.attrs["outcome"])},
     )

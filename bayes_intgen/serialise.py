@@ -11,28 +11,42 @@ from typing import Any
 
 import numpy as np
 
-from bayes_intgen import bases, decomposition, gates, mechanisms, noise
+from bayes_intgen import (
+    bases,
+    categories,
+    coordinate,
+    decomposition,
+    gates,
+    mechanisms,
+    noise,
+    piecewise,
+)
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import AdditiveModel, PooledModel, SaturatedModel
 
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        bases.Coordinate,
+        coordinate.Coordinate,
         bases.Constant,
         bases.Powers,
         bases.Slope,
         bases.Sines,
+        bases.Line,
+        bases.Atom,
+        piecewise.PiecewiseLinear,
         bases.PenalisedSpline,
         bases.Principal,
         bases.Joined,
         bases.Products,
+        categories.Categories,
         mechanisms.LogNormal,
         mechanisms.Part,
         mechanisms.GP,
         mechanisms.Spline,
         mechanisms.Polynomial,
         mechanisms.Linear,
+        mechanisms.Levels,
         decomposition.Term,
         decomposition.Decomposition,
         noise.Spread,

@@ -13,10 +13,12 @@ from functools import cached_property, reduce
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
+import narwhals as nw
 import numpy as np
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
+from bayes_intgen.categories import Categories, at_most_three
 from bayes_intgen.certificates import Certificate, certify, mask_label, settings_of
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import KINDS, as_table
@@ -56,6 +58,8 @@ class ReadInPasses(TakesLiftTests):
     outcome_name : str
     regimes : dict from mask to int
         The masks that occur, each with its number of rows; fewest interventions first.
+    categories : tuple of Categories or None, length K
+        As of :class:`RegimeData`, from all rows.
 
     Raises
     ------
@@ -71,8 +75,14 @@ class ReadInPasses(TakesLiftTests):
         self.outcome_name = columns.outcome
         self.regimes = kept.counts
         self.lift_tests = ()
-        self._columns, self._kept, self._count = columns, kept, sum(kept.counts.values())
+        self._columns, self._kept = columns.with_two_valued(kept.values), kept
+        self._count = sum(kept.counts.values())
         self.held._check_enough(len(self), require_observational)
+
+    @property
+    def categories(self) -> tuple[Categories | None, ...]:
+        """Levels of each action; None for those that have none."""
+        return self._columns.categories
 
     @abstractmethod
     def _pieces(self) -> Iterator[RegimeData]:
@@ -122,7 +132,8 @@ class ReadInPasses(TakesLiftTests):
 
     def identify(self, actions: Sequence[str]) -> Certificate:
         """As :meth:`RegimeData.identify`."""
-        settings = settings_of(self.names, self.held.actions, self.held.intervened)
+        held = self.held
+        settings = settings_of(self.names, held.actions, held.intervened, held.categories)
         return certify(self.names, self.regimes, actions, settings)
 
     def support(
@@ -182,6 +193,9 @@ class StreamedData(ReadInPasses):
         progress: bool = True,
     ) -> Self:
         """Rows of Parquet files, which are read once here and once by every fit.
+
+        Where an action has text, booleans or categories as values, the rows are read once more
+        before, for its levels.
 
         Parameters
         ----------
@@ -285,6 +299,7 @@ class StreamedData(ReadInPasses):
                     yield batch
                     bar.update(len(batch))
 
+            columns = columns.with_levels(tables_of(tables()))
             kept = Kept.over(reported())
         return cls(tables, columns, kept, require_observational)
 
@@ -331,13 +346,19 @@ def read_batches(
     tables: Iterable[Any], columns: Columns, first_row: int = 0
 ) -> Iterator[RegimeData]:
     """The rows of tables, empty ones left out; in errors rows count from ``first_row``."""
-    for native in tables:
+    for table in tables_of(tables):
+        yield columns.read(table, first_row)
+        first_row += len(table)
+
+
+def tables_of(batches: Iterable[Any]) -> Iterator[nw.DataFrame[Any]]:
+    """Batches as tables, empty ones left out; raises DataError on anything else."""
+    for native in batches:
         table = as_table(native)
         if table is None:
             raise DataError(f"a batch must be {KINDS}, not {type(native).__name__}")
         if len(table):
-            yield columns.read(table, first_row)
-            first_row += len(table)
+            yield table
 
 
 class Extreme(NamedTuple):
@@ -372,12 +393,15 @@ class Kept(NamedTuple):
         Columns: key, position, actions, outcome.
     lowest, highest : tuple of Extreme, length K
         Of each action; empty where there are no rows.
+    values : tuple of tuples of float, length K
+        The distinct values of each action, at most three of them.
     """
 
     counts: dict[Mask, int]
     rows: dict[Mask, Array]
     lowest: tuple[Extreme, ...]
     highest: tuple[Extreme, ...]
+    values: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
     def over(cls, batches: Iterable[RegimeData], first_row: int = 0) -> Self:
@@ -407,6 +431,7 @@ class Kept(NamedTuple):
             {mask: _smallest(rows[(batch.intervened == mask).all(axis=1)]) for mask in regimes},
             _extremes(batch, rows, 1),
             _extremes(batch, rows, -1),
+            tuple(map(at_most_three, batch.actions.T)),
         )
 
     def joined(self, other: Self) -> Self:
@@ -422,6 +447,7 @@ class Kept(NamedTuple):
             },
             _further(self.lowest, other.lowest),
             _further(self.highest, other.highest),
+            _joined_values(self.values, other.values),
         )
 
     def sample(self, rows: int, columns: Columns) -> RegimeData:
@@ -444,6 +470,7 @@ class Kept(NamedTuple):
             np.ascontiguousarray(values[:, 2:-1]),
             np.ascontiguousarray(values[:, -1]),
             np.array([mask for mask, _ in ordered], dtype=bool),
+            categories=columns.categories,
         )
 
 
@@ -477,6 +504,17 @@ def _further(before: tuple[Extreme, ...], after: tuple[Extreme, ...]) -> tuple[E
         return before or after
     return tuple(
         one if one.value <= other.value else other for one, other in zip(before, after, strict=True)
+    )
+
+
+def _joined_values(
+    before: tuple[tuple[float, ...], ...], after: tuple[tuple[float, ...], ...]
+) -> tuple[tuple[float, ...], ...]:
+    """At most three distinct values of each action in two parts of the rows."""
+    if not (before and after):
+        return before or after
+    return tuple(
+        tuple(sorted({*one, *other})[:3]) for one, other in zip(before, after, strict=True)
     )
 
 

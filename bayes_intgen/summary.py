@@ -14,12 +14,14 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen.bases import Array
+from bayes_intgen.categories import Label
 from bayes_intgen.certificates import certify, mask_label, settings_of
 from bayes_intgen.checks import Check
 from bayes_intgen.diagnostics import convergence, problems
 from bayes_intgen.errors import BayesIntgenWarning, DataError
 from bayes_intgen.identification import Mask
 from bayes_intgen.probes import spaced
+from bayes_intgen.questions import named_points
 from bayes_intgen.streamed import ReadInPasses, Rows
 from bayes_intgen.support import Seen, Verdict, needs
 
@@ -42,7 +44,8 @@ class Report:
         What it is a report of.
     tree : DataTree
         Group ``regimes``: ``rows`` (regime), ``was_set`` (regime, action), and ``low`` and
-        ``high`` (regime, action), between which 98% of the rows lie. Group ``questions``: for
+        ``high`` (regime, action), between which 98% of the rows lie; ``levels`` (regime, action),
+        those that occur, as text. Group ``questions``: for
         the joint effect and each action set alone, ``identified``, ``weights`` (question,
         regime; NaN where not identified), ``certificate``, the sentence, and ``supported``, the
         share of the rows' own values of the actions at which the question lies within support.
@@ -89,7 +92,8 @@ class Report:
             cells = [escape(str(label)), str(int(own["rows"]))]
             for name in regimes["action"].to_numpy():
                 low, high = (float(own[end].sel(action=name)) for end in ("low", "high"))
-                text = f"{low:.3g} to {high:.3g}"
+                levels = str(own["levels"].sel(action=name).item())
+                text = escape(levels) if levels else f"{low:.3g} to {high:.3g}"
                 is_set = bool(own["was_set"].sel(action=name))
                 cells.append(f"<b>set, {text}</b>" if is_set else text)
             rows.append("".join(f"<td {cell}>{text}</td>" for text in cells))
@@ -136,7 +140,7 @@ def report_identification(of: "Rows | Posterior") -> Report:
             "questions": _questions(
                 of.names,
                 of.regimes,
-                settings_of(of.names, of.held.actions, of.held.intervened),
+                settings_of(of.names, of.held.actions, of.held.intervened, of.held.categories),
                 seen,
                 lambda points, mask: seen.verdict(
                     points, mask, needs(parents, seen.masks, mask), parents
@@ -183,10 +187,14 @@ def _of_posterior(posterior: "Posterior") -> Report:
 def _regimes(names: Sequence[str], regimes: Mapping[Mask, int], seen: Seen | None) -> xr.Dataset:
     shape = (len(regimes), len(names))
     low, high = np.full((2, *shape), np.nan)
+    levels = np.full(shape, "", dtype=object)
     if seen is not None:
         for i, mask in enumerate(regimes):
             rows = seen.rows[seen.masks.index(mask)]
             low[i], high[i] = np.quantile(rows, RANGE, axis=0)
+            for k, known in enumerate(seen.categories):
+                if known is not None:
+                    levels[i, k] = known.subset(rows[:, k]).spelled()
     dims = ("regime", "action")
     return xr.Dataset(
         {
@@ -194,6 +202,7 @@ def _regimes(names: Sequence[str], regimes: Mapping[Mask, int], seen: Seen | Non
             "was_set": (dims, np.array(list(regimes), dtype=bool)),
             "low": (dims, low),
             "high": (dims, high),
+            "levels": (dims, levels.astype(str)),
         },
         coords={"regime": [mask_label(names, mask) for mask in regimes], "action": list(names)},
     )
@@ -202,7 +211,7 @@ def _regimes(names: Sequence[str], regimes: Mapping[Mask, int], seen: Seen | Non
 def _questions(
     names: Sequence[str],
     regimes: Mapping[Mask, int],
-    settings: Mapping[str, tuple[float, ...]],
+    settings: Mapping[str, tuple[Label, ...]],
     seen: Seen | None,
     judge: Callable[[Array, Mask], Verdict | None],
 ) -> xr.Dataset:
@@ -247,7 +256,8 @@ def _sampling(
     posterior: "Posterior", questions: xr.Dataset, seen: Seen
 ) -> tuple[xr.Dataset, list[str]]:
     """R-hat and effective draws of every quantity, and what is wrong in words."""
-    points = spaced(np.concatenate(seen.rows))
+    rows = spaced(np.concatenate(seen.rows))
+    points = named_points(rows, posterior.actions, posterior.categories)
     asked = posterior.actions if bool(questions["identified"][0]) else ()
     with warnings.catch_warnings():
         # Whatever a regime shows or does not show stands in the report already.
@@ -294,12 +304,13 @@ def _words_of_regimes(regimes: xr.Dataset) -> tuple[str, ...]:
         own = regimes.isel(regime=i)
         line = f"{label:<{width}}  {int(own['rows'])} rows"
         ranges = [
-            f"{name} at {float(low):.3g} to {float(high):.3g}"
-            for name, was_set, low, high in zip(
+            f"{name} at {levels or f'{float(low):.3g} to {float(high):.3g}'}"
+            for name, was_set, low, high, levels in zip(
                 regimes["action"].to_numpy(),
                 own["was_set"].to_numpy(),
                 own["low"].to_numpy(),
                 own["high"].to_numpy(),
+                own["levels"].to_numpy().tolist(),
                 strict=True,
             )
             if was_set and np.isfinite(low)

@@ -34,6 +34,9 @@ about (with fewer than 100 rows, one in their number plus one). Two exceptions: 
 0.25 of three rows is never far (a third of the shortest lengthscale that a basis resolves: a
 gap between two set levels is no hole), and what lies outside the observed range of an action
 always is.
+
+**Levels.** A level is near rows at this very level only, and each level is a class of its own.
+Unordered levels are infinitely far from each other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +49,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from bayes_intgen.bases import Array, Coordinate, Sines
+from bayes_intgen.bases import Array, Coordinate
+from bayes_intgen.categories import Categories, Label, decoded_table
 from bayes_intgen.cells import Cells, classes
 from bayes_intgen.certificates import mask_label, settings_of
 from bayes_intgen.decomposition import Decomposition, parents_of
@@ -63,7 +67,10 @@ REFERENCE_ROWS = 500
 NEAREST = 3
 # Share of a regime's own rows that one function flags.
 FLAGGED = 0.01
-NEAR = Sines.RESOLUTION / 3
+NEAR = 0.25
+# Stands for an infinite distance, that between unordered levels: of infinities there is no
+# difference.
+INFINITE = 1e9
 # Places, taken from the rows, at which regimes are compared.
 PLACES = 300
 # Actions with at most this many values keep them apart; others are cut into quantile bins.
@@ -181,12 +188,14 @@ class Seen:
     masks : tuple of masks
     rows : tuple of ndarray, shape (at most 500, K)
         Actions of rows drawn at random from each regime, in their own units.
+    categories : tuple of Categories or None, length K
     """
 
     names: tuple[str, ...]
     coordinates: tuple[Coordinate, ...]
     masks: tuple[Mask, ...]
     rows: tuple[Array, ...]
+    categories: tuple[Categories | None, ...]
 
     @classmethod
     def of(cls, data: "RegimeData", coordinates: tuple[Coordinate, ...] | None = None) -> Self:
@@ -201,10 +210,15 @@ class Seen:
             if len(own) > REFERENCE_ROWS:
                 own = np.sort(rng.choice(own, REFERENCE_ROWS, replace=False))
             rows.append(data.actions[own])
-        return cls(data.names, coordinates, masks, tuple(rows))
+        return cls(data.names, coordinates, masks, tuple(rows), data.categories)
 
     @classmethod
-    def of_dataset(cls, stored: xr.Dataset, coordinates: tuple[Coordinate, ...]) -> Self:
+    def of_dataset(
+        cls,
+        stored: xr.Dataset,
+        coordinates: tuple[Coordinate, ...],
+        categories: tuple[Categories | None, ...],
+    ) -> Self:
         """From what :meth:`to_dataset` gave."""
         masks = stored["intervened"].to_numpy() > 0
         which, rows = stored["regime_of"].to_numpy(), stored["reference"].to_numpy()
@@ -213,6 +227,7 @@ class Seen:
             coordinates,
             tuple(tuple(mask) for mask in masks.tolist()),
             tuple(rows[which == i] for i in range(len(masks))),
+            categories,
         )
 
     def to_dataset(self) -> xr.Dataset:
@@ -258,7 +273,7 @@ class Seen:
             distance[:, i] = tree.query(at, k=[nearest])[0][:, 0]
             as_far = len(apart) - np.searchsorted(apart, distance[:, i], side="left")
             share[:, i] = (1 + as_far) / (1 + len(apart))
-        return distance, share
+        return np.where(distance < INFINITE / 2, distance, np.inf), share
 
     def _trees(self, inputs: tuple[int, ...]) -> list[tuple[KDTree, Array]]:
         """The rows of each regime in some actions, and how far each is from the others."""
@@ -282,7 +297,10 @@ class Seen:
         for k in inputs:
             seen = self.coordinates[k]
             within &= ((points[:, k] >= seen.low) & (points[:, k] <= seen.high))[:, None]
-        return np.asarray(within)
+            if self.categories[k] is not None:
+                # No level stands for another, however close the two are.
+                within &= np.stack([np.isin(points[:, k], rows[:, k]) for rows in self.rows], 1)
+        return np.asarray(within & np.isfinite(distance))
 
     def answers(self, points: Array, wanted: Sequence[Need]) -> NDArray[np.bool_]:
         """Whether what a question needs of each action is supported, shape (M, K)."""
@@ -343,10 +361,10 @@ class Seen:
             reached &= self.holds(points, (k,))
         return self._cells(parents).determine(self._codes(points), reached, target)
 
-    def settings(self) -> dict[str, tuple[float, ...]]:
+    def settings(self) -> dict[str, tuple[Label, ...]]:
         """As :func:`bayes_intgen.certificates.settings_of`, for these rows."""
         masks = np.repeat(np.array(self.masks), [len(rows) for rows in self.rows], axis=0)
-        return settings_of(self.names, np.concatenate(self.rows), masks)
+        return settings_of(self.names, np.concatenate(self.rows), masks, self.categories)
 
     def _cells(self, parents: Sequence[Sequence[int]]) -> Cells:
         key = tuple(map(tuple, parents))
@@ -382,10 +400,8 @@ class Seen:
             values = np.unique(np.concatenate(was_set)) if was_set else np.empty(0)
             # Rows are rarely at the settings of several experiments by themselves.
             if 0 < len(values) <= MOST_LEVELS:
-                gaps = np.abs(
-                    placed(self.coordinates[k], moved[:, k])[:, None]
-                    - placed(self.coordinates[k], values)
-                )
+                column = (self.coordinates[k], self.categories[k])
+                gaps = np.abs(placed(*column, moved[:, k])[:, None] - placed(*column, values))
                 moved[:, k] = values[gaps.argmin(axis=1)]
         changed = moved[(moved != rows).any(axis=1)]
         return (
@@ -408,10 +424,16 @@ class Seen:
     def _edges(self) -> list[Array]:
         """Edges between classes of each action's values, none of which straddles a border.
 
-        A border is where the rows of a regime end, or where they leave a gap.
+        A border is where the rows of a regime end, or where they leave a gap. Each level of an
+        action that has some is a class of its own.
         """
         out = []
         for k, values in enumerate(np.concatenate(self._squashed).T):
+            levels = self.categories[k]
+            if levels is not None:
+                at = np.sort(placed(self.coordinates[k], levels, np.array(levels.codes)))
+                out.append((at[1:] + at[:-1]) / 2)
+                continue
             edges = classes(values, MOST_LEVELS, BINS)
             borders = [np.empty(0)]
             for rows in self._squashed:
@@ -462,7 +484,7 @@ class Seen:
                 "point": np.arange(len(points)),
                 "regime": list(self.labels),
                 "action": list(self.names),
-                "value": (("point", "action"), points),
+                "value": (("point", "action"), decoded_table(points, self.categories)),
                 "asked_set": ("action", np.array(target, dtype=bool)),
             },
             attrs={
@@ -476,8 +498,8 @@ class Seen:
         return tuple(self._placed(rows) for rows in self.rows)
 
     def _placed(self, points: Array) -> Array:
-        columns = zip(self.coordinates, points.T, strict=True)
-        return np.stack([placed(coordinate, values) for coordinate, values in columns], axis=1)
+        columns = zip(self.coordinates, self.categories, points.T, strict=True)
+        return np.stack([placed(*column) for column in columns], axis=1)
 
 
 def _apart(values: Array, gap: float) -> Array:
@@ -489,13 +511,15 @@ def _apart(values: Array, gap: float) -> Array:
     return np.array(kept)
 
 
-def placed(coordinate: Coordinate, values: Array) -> Array:
+def placed(coordinate: Coordinate, levels: Categories | None, values: Array) -> Array:
     """Positions of an action's values on a line; their differences are distances between values.
 
-    Distances of one action are defined here and nowhere else. Levels without an order have
-    to be placed so far apart that none is near another.
+    Distances of one action are defined here and nowhere else. Levels without an order are so far
+    apart that none is near another.
     """
-    return coordinate.squashed(values)
+    if levels is None or levels.ordered:
+        return coordinate.squashed(values)
+    return np.asarray(INFINITE * np.searchsorted(levels.codes, values))
 
 
 def separates(
@@ -542,6 +566,7 @@ def separates(
 def words_of_verdict(
     names: Sequence[str],
     coordinates: Sequence[Coordinate],
+    categories: Sequence[Categories | None],
     points: Array,
     target: Mask,
     verdict: Verdict,
@@ -554,9 +579,11 @@ def words_of_verdict(
     if not missing:
         return ""
     reasons: dict[str, int] = {}
-    for k, (name, seen) in enumerate(zip(names, coordinates, strict=True)):
+    columns = zip(names, coordinates, categories, strict=True)
+    for k, (name, seen, levels) in enumerate(columns):
         failed = ~(verdict.close[:, k] & verdict.separated[:, k])
         beyond = (points[:, k] < seen.low) | (points[:, k] > seen.high)
+        between = np.zeros(len(points), bool) if levels is None else ~levels.holds(points[:, k])
         alone = ~verdict.without_setting[:, k]
         near = (
             f"no experiment sets {name!r} near its value"
@@ -565,6 +592,7 @@ def words_of_verdict(
         )
         for reason, applies in (
             (f"{name!r} is outside its observed range, {seen.low:g} to {seen.high:g},", beyond),
+            (f"{name!r} is between its levels", between),
             (near, ~verdict.close[:, k]),
             (f"{name!r} was never observed at its value without being set", alone),
             (f"too few regimes reach the value of {name!r}", failed),
@@ -600,7 +628,7 @@ def support(
     array([ True, False])
     """
     target = checked_mask(data.names if intervened is None else intervened, data.names)
-    values = checked_points(points, data.names)
+    values = checked_points(points, data.names, data.categories)
     seen = Seen.of(data)
     known = None if graph is None else {child: tuple(found) for child, found in graph.items()}
     parents = parents_of(data.names, known)

@@ -106,7 +106,7 @@ def _read(table: "xr.Dataset") -> str:
         row = {str(name): table[name].to_numpy()[i] for name in table.data_vars}
         start = row.get("baseline", row["value"])
         cells = [
-            plain(float(b)) if a == b else f"{plain(float(a))} → {plain(float(b))}"
+            _spelled(b) if a == b else f"{_spelled(a)} → {_spelled(b)}"
             for a, b in zip(start, row["value"], strict=True)
         ]
         fine = decimals(row["high"] - row["low"])
@@ -127,6 +127,11 @@ def _read(table: "xr.Dataset") -> str:
     if not table["supported"].all():
         said += ["", "* no rows near this point identify its effect: the answer rests on the prior"]
     return "\n".join(said)
+
+
+def _spelled(value: Any) -> str:
+    """A value of an action, or the name of a level."""
+    return str(value) if isinstance(value, str | bool) else plain(float(value))
 
 
 def _band(low: float, high: float, *, sign: bool = False) -> str:
@@ -162,7 +167,7 @@ def _csv(table: "xr.Dataset") -> str:
 def _json(table: "xr.Dataset") -> str:
     names = [str(name) for name in table["action"].to_numpy()]
 
-    def point(values: Any) -> dict[str, float]:
+    def point(values: Any) -> dict[str, Any]:
         return dict(zip(names, values.tolist(), strict=True))
 
     points = []

@@ -90,6 +90,17 @@ def assemble(
         constant = constant.assign(
             {f"lift_{name}": ("lift_test", np.array(values)) for name, values in columns.items()}
         ).assign_coords(lift_test=np.arange(len(tests)))
+    named = [
+        (name, str(label), code)
+        for name, levels in zip(data.names, data.categories, strict=True)
+        if levels is not None
+        for label, code in zip(levels.labels, levels.codes, strict=True)
+    ]
+    if named:
+        of, labels_of_levels, codes = zip(*named, strict=True)
+        constant = constant.assign(
+            {"level_code": ("level", np.array(codes)), "level_of": ("level", np.array(of))}
+        ).assign_coords(level=np.array(labels_of_levels))
     drawn = xr.Dataset(
         {"coefficients": ((*lead, "coefficient"), coefficients)},
         coords={

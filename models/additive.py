@@ -12,12 +12,13 @@ here).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bayes_intgen.decomposition import Decomposition, Term, decompose, triples
+from bayes_intgen.decomposition import Decomposition, Term, candidates, decompose
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification import Mask, is_identified
-from bayes_intgen.mechanisms import GP, Linear, LogNormal, Mechanism, Polynomial, Spline
+from bayes_intgen.mechanisms import LogNormal, Mechanism
 from bayes_intgen.models.base import (
     NOISE_SCALE,
+    AnyMechanism,
     Model,
     Noise,
     Prior,
@@ -39,11 +40,11 @@ class AdditiveModel(Model):
     graph : mapping from action to its parents, or None
     """
 
-    unconfounded: Mapping[str, GP | Spline | Polynomial | Linear]
-    bias: Mapping[str, GP | Spline | Polynomial | Linear]
+    unconfounded: Mapping[str, AnyMechanism]
+    bias: Mapping[str, AnyMechanism]
     graph: Mapping[str, tuple[str, ...]] | None
 
-    def decompose(self, data: RegimeData) -> Decomposition:
+    def decompose(self, data: RegimeData, rows: int | None = None) -> Decomposition:
         for kind, priors in (("unconfounded", self.unconfounded), ("bias", self.bias)):
             for name in priors:
                 if name not in data.names:
@@ -51,17 +52,14 @@ class AdditiveModel(Model):
                         f"{kind} gives a prior for {name!r}, which is no action; the actions are "
                         f"{', '.join(map(repr, data.names))}"
                     )
+        return decompose(data, *self._mechanisms(data), self.graph, self.intercept, rows)
 
-        unconfounded, bias = (self._filled(p, data.names) for p in (self.unconfounded, self.bias))
-        return decompose(data, unconfounded, bias, self.graph, self.intercept)
+    def candidates(self, data: RegimeData, rows: int | None = None) -> tuple[Term, ...]:
+        return candidates(data, *self._mechanisms(data), self.graph, rows)
 
-    def candidates(self, data: RegimeData) -> tuple[Term, ...]:
-        return triples(data, self._filled(self.bias, data.names), self.graph)
-
-    def _filled(
-        self, priors: Mapping[str, Mechanism], names: Sequence[str]
-    ) -> dict[str, Mechanism]:
-        return {name: priors.get(name, self.prior) for name in names}
+    def _mechanisms(self, data: RegimeData) -> tuple[dict[str, Mechanism], dict[str, Mechanism]]:
+        """Priors of unconfounded contributions and of biases."""
+        return self.mechanisms(data, self.unconfounded), self.mechanisms(data, self.bias)
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         return is_identified(regimes, target)
@@ -84,7 +82,9 @@ def additive(
     ----------
     prior : {"gp", "spline", "polynomial", "linear"} or a mechanism
         Prior of every unconfounded contribution and confounding bias: a name, or a
-        ``GP``, ``Spline``, ``Polynomial`` or ``Linear`` with settings of its own.
+        ``GP``, ``Spline``, ``Polynomial``, ``Linear`` or ``Levels`` with settings of its own.
+        Actions with two values, and columns of text, booleans or categories, have ``Levels``
+        unless they are given another prior by name.
     graph : mapping from action to its parents, optional
         ``{"green": ["red"]}`` says that red moves green and nothing else moves anything.
         None: unknown, so the bias of an action may depend on every other action, alone and
@@ -118,7 +118,7 @@ def additive(
     >>> model = additive(prior="spline", graph={"green": ["red"]})
     >>> model.graph
     {'green': ('red',)}
-    >>> additive(prior=GP(kernel="matern32"), bias={"red": "linear"}).bias["red"].scale.median
+    >>> additive(prior=bi.GP(kernel="matern32"), bias={"red": "linear"}).bias["red"].scale.median
     0.4
     """
     noise, spread, intercept = checked_noise(noise, spread, intercept)

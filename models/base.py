@@ -10,7 +10,7 @@ states once. From that follow
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,11 +26,12 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.gram import KnownRows, Sums, log_marginal
 from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.identification import Mask
-from bayes_intgen.mechanisms import GP, Linear, LogNormal, Polynomial, Spline
+from bayes_intgen.mechanisms import GP, Levels, Linear, LogNormal, Mechanism, Polynomial, Spline
 from bayes_intgen.regimes import RegimeData
 
 PriorName = Literal["gp", "spline", "polynomial", "linear"]
-Prior = PriorName | GP | Spline | Polynomial | Linear
+AnyMechanism = GP | Spline | Polynomial | Linear | Levels
+Prior = PriorName | AnyMechanism
 Noise = Literal["gaussian", "student_t"]
 SpreadName = Literal["fitted", "constant"]
 
@@ -67,19 +68,47 @@ class Model(ABC):
         Normal prior of the intercept, in the outcome's units.
     """
 
-    prior: GP | Spline | Polynomial | Linear
+    prior: AnyMechanism
     noise: Noise
     spread: SpreadName
     noise_scale: LogNormal
     intercept: tuple[float, float] | None
 
     @abstractmethod
-    def decompose(self, data: RegimeData) -> Decomposition:
-        """The terms of the mean for ``data``; raises ModelError where they do not fit."""
+    def decompose(self, data: RegimeData, rows: int | None = None) -> Decomposition:
+        """Terms of the mean for ``data``, a sample of ``rows`` rows where that is given.
 
-    def candidates(self, data: RegimeData) -> tuple[Term, ...]:
+        Raises ModelError where they do not fit.
+        """
+
+    def candidates(self, data: RegimeData, rows: int | None = None) -> tuple[Term, ...]:
         """Terms that join those of :meth:`decompose` where the data ask for them."""
         return ()
+
+    def mechanisms(
+        self, data: RegimeData, priors: Mapping[str, AnyMechanism] | None = None
+    ) -> dict[str, Mechanism]:
+        """Prior of each action's functions: its own, levels where it has some, or the model's.
+
+        Raises ModelError where an action whose levels are names is given a function of numbers.
+        """
+        chosen: dict[str, Mechanism] = {}
+        for name, categories in zip(data.names, data.categories, strict=True):
+            mechanism = (priors or {}).get(name)
+            if categories is None:
+                chosen[name] = mechanism or self.prior
+            elif mechanism is None:
+                straight = categories.numeric and isinstance(self.prior, Linear)
+                chosen[name] = self.prior if straight else Levels(categories.ordered)
+            elif isinstance(mechanism, Levels) or categories.numeric:
+                chosen[name] = mechanism
+            else:
+                raise ModelError(
+                    f"action {name!r} has levels with names ({categories.spelled()}), and "
+                    f"{type(mechanism).__name__}() is for numbers; give it bi.Levels(), or leave "
+                    "its prior out"
+                )
+        return chosen
 
     @abstractmethod
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
@@ -176,9 +205,9 @@ def collapsed(priors: Hyperpriors, sums: Sums) -> None:
     numpyro.factor("outcome", log_marginal(sums.about(priors.mean), log_sd, noise_sd))
 
 
-def as_mechanism(prior: Prior) -> GP | Spline | Polynomial | Linear:
+def as_mechanism(prior: Prior) -> AnyMechanism:
     """The mechanism that a name stands for; raises ModelError where it stands for none."""
-    if isinstance(prior, GP | Spline | Polynomial | Linear):
+    if isinstance(prior, AnyMechanism):
         return prior
     if prior not in _PRIORS:
         raise ModelError(

@@ -29,8 +29,8 @@ from bayes_intgen.regimes import RegimeData
 class PooledModel(Model):
     """One regression for all rows; build it with :func:`pooled`."""
 
-    def decompose(self, data: RegimeData) -> Decomposition:
-        return regressions(data, self.prior, {"f": Always()}, self.intercept)
+    def decompose(self, data: RegimeData, rows: int | None = None) -> Decomposition:
+        return regressions(data, self.mechanisms(data), {"f": Always()}, self.intercept, rows)
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         return True
@@ -40,12 +40,12 @@ class PooledModel(Model):
 class SaturatedModel(Model):
     """A regression for each regime; build it with :func:`saturated`."""
 
-    def decompose(self, data: RegimeData) -> Decomposition:
+    def decompose(self, data: RegimeData, rows: int | None = None) -> Decomposition:
         regimes = tuple(data.regimes)
         gates: dict[str, Gate] = {
             data.label(mask): InRegime(regimes, i) for i, mask in enumerate(regimes)
         }
-        return regressions(data, self.prior, gates, self.intercept)
+        return regressions(data, self.mechanisms(data), gates, self.intercept, rows)
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         return is_identified(regimes, target)

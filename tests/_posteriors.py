@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 import bayes_intgen as bi
 from bayes_intgen.bases import Coordinate
@@ -10,6 +11,38 @@ from bayes_intgen.chains import Settings
 from bayes_intgen.models import Model
 from bayes_intgen.noise import KNOTS, ConstantSpread, Spread
 from bayes_intgen.tree import assemble
+
+
+def frame_with_levels(rows: int = 160) -> pd.DataFrame:
+    """A table of text, an ordered category, a boolean, zeros and ones, and numbers."""
+    rng = np.random.default_rng(0)
+    sizes = pd.Categorical(
+        rng.choice(["small", "large", "medium"], size=rows),
+        categories=["none", "small", "medium", "large"],
+        ordered=True,
+    )
+    names = ["drug", "size", "promo", "coin", "spend"]
+    return pd.DataFrame(
+        {
+            "drug": rng.choice(["placebo", "a", "b"], size=rows),
+            "size": sizes,
+            "promo": rng.random(rows) < 0.5,
+            "coin": rng.integers(0, 2, size=rows),
+            "spend": rng.gamma(3.0, size=rows),
+            "sales": 100 + rng.normal(size=rows),
+            "regime": [["", *names][i % 6] for i in range(rows)],
+        }
+    )
+
+
+def data_with_levels() -> bi.RegimeData:
+    frame = frame_with_levels()
+    return bi.RegimeData.from_frame(frame, list(frame.columns[:5]), "sales", "regime")
+
+
+def made_up_with_levels() -> bi.Posterior:
+    data = data_with_levels()
+    return made_up(data.names, outcome="sales", data=data)
 
 
 def made_up(
@@ -22,8 +55,9 @@ def made_up(
     seed: int = 0,
     unit: float = 1.0,
     model: Model | None = None,
+    data: bi.RegimeData | None = None,
 ) -> bi.Posterior:
-    """A posterior with these actions, additive unless ``model`` says otherwise.
+    """A posterior with these actions, additive unless ``model`` says otherwise, of made-up rows.
 
     The outcome is about a hundred ``unit``, with a standard deviation of one.
     """
@@ -33,13 +67,14 @@ def made_up(
     intervened = np.repeat(masks, rows, axis=0)
     scales = 10.0 ** rng.integers(-1, 3, count)
     actions = rng.gamma(3.0, scales, size=(len(intervened), count))
-    data = bi.RegimeData.from_arrays(
-        actions,
-        100 * unit + unit * rng.normal(size=len(intervened)),
-        intervened,
-        names,
-        outcome_name=outcome,
-    )
+    if data is None:
+        data = bi.RegimeData.from_arrays(
+            actions,
+            100 * unit + unit * rng.normal(size=len(intervened)),
+            intervened,
+            names,
+            outcome_name=outcome,
+        )
     model = model or bi.models.additive(graph={}, noise=noise)
     terms = model.decompose(data)
     shape = (2, draws)
@@ -55,9 +90,9 @@ def made_up(
     if noise == "student_t":
         sites["df"] = rng.gamma(3.0, 2.0, size=shape) + 1
     else:
-        coordinates = tuple(Coordinate.of(column) for column in actions.T)
+        coordinates = tuple(Coordinate.of(column) for column in data.actions.T)
         knots = np.array(
-            [np.quantile(c(a), KNOTS) for c, a in zip(coordinates, actions.T, strict=True)]
+            [np.quantile(c(a), KNOTS) for c, a in zip(coordinates, data.actions.T, strict=True)]
         )
         size = 1 + 2 * count * len(KNOTS)
         spread = Spread(coordinates, knots, rng.gamma(3.0, 1 / (3 * (1 + count)), size))

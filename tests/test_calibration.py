@@ -6,6 +6,7 @@ import xarray as xr
 from scipy.stats import kstest
 
 import bayes_intgen as bi
+from bayes_intgen.streams import generator
 
 from conftest import confounded_rows
 
@@ -68,29 +69,55 @@ def test_parts_of_a_study_are_the_study(found) -> None:
     np.testing.assert_array_equal(part["intercept"], whole["intercept"].sel(draw=[7]))
 
 
-def test_cover_of_one_world() -> None:
+def test_coverage_in_one_world() -> None:
     world = bi.simulators.DoseResponse.random(2, seed=3)
-    table = bi.calibration.cover(world, rows=150, seed=1, points=400, draws=150, warmup=150)
-    effect, outcome = (table["cover"].sel(of=of).to_numpy() for of in ("effect", "outcome"))
-    assert (np.diff(effect) >= 0).all()
+    table = bi.calibration.coverage(world, rows=150, seed=1, points=400, draws=150, warmup=150)
+    assert list(table["of"].values) == ["effect", "change", "outcome"]
+    for of in ("effect", "change"):
+        assert (np.diff(table["coverage"].sel(of=of)) >= 0).all()
     assert (np.diff(table["width"].to_numpy(), axis=1) > 0).all()
-    # 400 outcomes, and bands from 150 rows a regime: about 2 points each.
+    # 400 outcomes, and intervals from 150 rows a regime: about 2 points each.
+    outcome = table["coverage"].sel(of="outcome")
     np.testing.assert_allclose(outcome, bi.calibration.LEVELS, atol=0.1)
     assert (table["width"].sel(of="effect") < table["width"].sel(of="outcome")).all()
+    # 400 nearly independent standard normal errors: the standard error is 1 / sqrt(800).
+    assert float(table["z_rms"].sel(of="outcome")) == pytest.approx(1, abs=0.15)
     assert float(table["error"]) > 0
 
 
+def test_changes_are_from_the_lowest_setting_and_leave_it_out() -> None:
+    """Against one's own arithmetic on the draws of the same fit."""
+    world = bi.simulators.Binary.random(2, seed=1)
+    settings = {"draws": 100, "warmup": 100, "chains": 2}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+        table = bi.calibration.coverage(world, rows=200, seed=4, points=300, **settings)
+        posterior = bi.fit(world.dataset(200, seed=4), seed=4, progress=False, **settings)
+    cells = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    draws = posterior.prediction.mean(cells, np.ones((4, 2), dtype=bool))
+    change = draws[..., 1:] - draws[..., :1]
+    truth = world.joint_effect(cells)
+    z = (change.mean(axis=(0, 1)) - (truth[1:] - truth[0])) / change.std(axis=(0, 1))
+    points, _ = world.sample(world.names, 300, generator(4, "points"))
+    cell = (points @ [2, 1]).astype(int)
+    expected = np.sqrt(np.mean(z[cell[cell > 0] - 1] ** 2))
+    assert float(table["z_rms"].sel(of="change")) == pytest.approx(expected, rel=1e-6)
+    assert np.isfinite(table).all().to_array().all()
+
+
 def test_the_standard_error_is_that_of_worlds() -> None:
-    def world(cover: float) -> xr.Dataset:
+    def world(coverage: float, z_rms: float) -> xr.Dataset:
         return xr.Dataset(
-            {"cover": ("level", [cover]), "width": ("level", [1.0])}, {"level": [0.9]}
+            {"coverage": ("level", [coverage]), "width": ("level", [1.0]), "z_rms": z_rms},
+            {"level": [0.9]},
         )
 
-    table = bi.calibration.cover_table([world(c) for c in (0.8, 0.9, 1.0)])
-    assert table["cover"].item() == pytest.approx(0.9)
-    assert table["cover_error"].item() == pytest.approx(0.1 / np.sqrt(3))
+    table = bi.calibration.coverage_table([world(0.8, 3.0), world(0.9, 0.0), world(1.0, 0.0)])
+    assert table["coverage"].item() == pytest.approx(0.9)
+    assert table["coverage_error"].item() == pytest.approx(0.1 / np.sqrt(3))
+    assert table["z_rms"].item() == pytest.approx(np.sqrt(3))
     with pytest.raises(bi.ModelError, match="at least two worlds"):
-        bi.calibration.cover_table([world(0.9)])
+        bi.calibration.coverage_table([world(0.9, 1.0)])
 
 
 def test_only_gaussian_noise_has_ranks() -> None:

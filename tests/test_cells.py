@@ -188,8 +188,8 @@ def test_over_ranges_no_point_is_supported_that_is_not_identified() -> None:
         # What counts as near reaches over the ends of boxes; no test of identification can.
         clear = np.ones(len(asked), dtype=bool)
         for k, column in enumerate(asked.T):
-            gap = np.abs(column[:, None] - ends[k]).min(axis=1)
-            clear &= gap > 0.3 * Coordinate.of(actions[:, k]).spread
+            place = Coordinate.of(actions[:, k]).squashed
+            clear &= np.abs(place(column)[:, None] - place(ends[k])).min(axis=1) > 0.3
         asked = asked[clear]
         if not len(asked):
             continue

@@ -506,4 +506,4 @@ def test_experiments_at_few_values_identify_these_only() -> None:
 def test_settings_are_few_where_the_action_varies_otherwise(was_set, elsewhere, expected) -> None:
     actions = np.array([*was_set, *elsewhere])[:, None]
     intervened = np.arange(len(actions))[:, None] < len(was_set)
-    assert settings_of(["red"], actions, intervened) == expected
+    assert settings_of(["red"], actions, intervened, [None]) == expected

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import select
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen import groups, streamed
+from bayes_intgen.categories import Categories
 from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.serialise import loads
 
@@ -120,6 +122,13 @@ def test_another_fit_is_refused_and_nothing_is_lost(data, tmp_path, other, what)
     with pytest.raises(bi.SavedFitError, match=f"a fit with other {what}"):
         fitted(**{"data": data, "checkpoint": folder, **other})
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_levels_are_part_of_the_data(data, tmp_path) -> None:
+    fitted(data, tmp_path / "run")
+    renamed = dataclasses.replace(data, categories=(None, Categories.of_numbers([0, 1])))
+    with pytest.raises(bi.SavedFitError, match="other data"):
+        fitted(renamed, tmp_path / "run")
 
 
 def test_files_that_are_no_checkpoint_are_refused(data, tmp_path) -> None:

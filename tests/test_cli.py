@@ -18,6 +18,8 @@ import bayes_intgen as bi
 from bayes_intgen import cli
 from bayes_intgen.effects import effect_table
 
+from _posteriors import frame_with_levels, made_up_with_levels
+
 COMMAND = [sys.executable, "-m", "bayes_intgen.cli"]
 
 
@@ -167,6 +169,52 @@ def test_errors_are_one_line(folder, capsys, monkeypatch, arguments, code, messa
     assert lines[-1].startswith("error: ")
     assert not any(line.startswith("Traceback") for line in lines)
     assert all(line.startswith(("error: ", "note: ", "warning: ")) for line in lines)
+
+
+def test_levels_are_named_on_the_command_line(tmp_path, capsys) -> None:
+    posterior = made_up_with_levels()
+    posterior.save(tmp_path / "fit.nc")
+    asked = ["effect", str(tmp_path / "fit.nc"), "--format", "json"]
+    point = "drug=b,size=large,promo=true,spend=2"
+    assert cli.main([*asked, "--set", point, "--from", "drug=placebo"]) == 0
+    shown = capsys.readouterr()
+    assert "note: coin is set to the level " in shown.err
+    (answer,) = json.loads(shown.out)["points"]
+    values = answer["values"]
+    assert values == {"drug": "b", "size": "large", "promo": True, "coin": values["coin"],
+                      "spend": 2.0}  # fmt: skip
+    assert answer["from"] == {**values, "drug": "placebo"}
+    expected = effect_table(posterior, values, baseline=answer["from"])
+    assert answer["change"] == pytest.approx(expected["change"].item())
+    # A file of points gives the same.
+    pd.DataFrame([values]).to_csv(tmp_path / "points.csv", index=False)
+    assert cli.main([*asked, "--points", str(tmp_path / "points.csv")]) == 0
+    assert json.loads(capsys.readouterr().out)["points"][0]["mean"] == answer["mean"]
+    drawn = ["plot", str(tmp_path / "fit.nc"), "-o", str(tmp_path / "x.png"), "--at", "drug=a"]
+    assert cli.main(drawn) == 0
+    capsys.readouterr()
+    for typed, message in (("drug=c", "'drug' has no level 'c'"), ("spend=x", "no number")):
+        assert cli.main([*asked, "--set", typed]) == cli.UNUSABLE
+        assert message in capsys.readouterr().err
+
+
+def test_columns_of_levels_are_read_where_they_are_named(tmp_path, capsys) -> None:
+    frame_with_levels().to_csv(tmp_path / "data.csv", index=False)
+    frame_with_levels().to_parquet(tmp_path / "data.parquet")
+    for name in ("data.csv", "data.parquet"):
+        asked = ["describe", str(tmp_path / name), "-y", "sales", "--format", "json", "-q"]
+        assert cli.main([*asked, "-a", "drug,size,promo,coin,spend"]) == 0
+        drug, size, promo, coin, spend = json.loads(capsys.readouterr().out)["actions"]
+        assert list(drug["set_levels"]) == ["a", "b", "placebo"]
+        # Text in a CSV file has no order of its own.
+        order = ["large", "medium", "small"] if name == "data.csv" else ["small", "medium", "large"]
+        assert list(size["set_levels"]) == order
+        assert list(promo["set_levels"]) == ["False", "True"]
+        assert list(coin["set_levels"]) == ["0", "1"]
+        assert spend["set_levels"] is None
+        # Left out, all columns of numbers are actions; text must be named.
+        assert cli.main(asked) == cli.UNUSABLE
+        assert "'drug' is no action" in capsys.readouterr().err
 
 
 def test_debug_shows_where_an_error_comes_from(capsys) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from dask import dataframe as dd
 from distributed import Client, Event, LocalCluster, Queue
-from test_streamed import COLUMNS, table
+from test_streamed import COLUMNS, table, with_levels
 
 import bayes_intgen as bi
 from bayes_intgen import distributed
@@ -182,6 +182,28 @@ def test_empty_partitions_are_left_out(one_worker) -> None:
     data = bi.DistributedData.from_dask(frame, *COLUMNS, client=one_worker, progress=False)
     assert len(data._partitions) == 9
     assert_same_rows(data.held, bi.RegimeData.from_frame(table(300), *COLUMNS))
+
+
+def test_levels_are_collected_on_the_cluster(one_worker, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(distributed, "ROWS_PER_PARTITION", 200)
+    frame = with_levels()
+    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=100)
+    whole = bi.RegimeData.from_frame(frame, *COLUMNS)
+    with pytest.raises(bi.DataError, match="'x' has no level"):
+        # Negative control: what one partition alone would tell.
+        bi.RegimeData.from_frame(frame[:800], *COLUMNS).categories[0].encode(frame["x"], "x")
+    for rows in (
+        bi.DistributedData.from_parquet(
+            tmp_path / "rows.parquet", *COLUMNS, client=one_worker, progress=False
+        ),
+        bi.DistributedData.from_dask(
+            dd.from_pandas(frame, npartitions=5), *COLUMNS, client=one_worker, progress=False
+        ),
+    ):
+        assert rows.categories == whole.categories
+        read = np.concatenate([piece.actions for piece in rows.batches(70)])
+        np.testing.assert_array_equal(read, whole.actions)
+        np.testing.assert_array_equal(rows.held.actions, whole.actions)
 
 
 def test_what_cannot_be_read_is_refused(one_worker, tmp_path, how) -> None:

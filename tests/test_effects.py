@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen import tabulate
 from bayes_intgen.effects import effect_table, supported
+
+from _posteriors import made_up_with_levels
 
 POINTS = np.array([[0.2, 0.1], [0.5, -0.5]])
 
@@ -51,3 +54,16 @@ def test_what_lies_beyond_the_data_is_marked(posterior) -> None:
 def test_senseless_questions_are_refused(posterior, arguments, message) -> None:
     with pytest.raises(bi.PointsError, match=message):
         effect_table(posterior, POINTS, **arguments)
+
+
+def test_tables_name_levels() -> None:
+    point = {"drug": "b", "size": "small", "promo": True, "coin": 1, "spend": 2.5}
+    start = {**point, "drug": "placebo", "promo": False}
+    table = effect_table(made_up_with_levels(), point, baseline=start)
+    assert table["value"].to_numpy()[0].tolist() == list(point.values())
+    assert table["baseline"].to_numpy()[0].tolist() == list(start.values())
+    shown = " ".join(tabulate.effects(table, "table").split())
+    assert "placebo → b small False → True 1 2.5" in shown
+    cells = tabulate.effects(table, "csv").splitlines()[1]
+    assert cells.startswith("b,small,True,1.0,2.5,placebo")
+    assert '"promo": true' in tabulate.effects(table, "json")

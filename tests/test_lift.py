@@ -10,6 +10,7 @@ import bayes_intgen as bi
 from bayes_intgen.noise import ConstantSpread
 from bayes_intgen.passes import sums_over
 
+from _posteriors import data_with_levels
 from conftest import confounded_rows
 
 POINTS = [[-1.0, 0.0], [1.0, 0.0]]
@@ -141,3 +142,13 @@ def test_streams_and_workers_carry_lift_tests() -> None:
     for value, same in zip(one, other, strict=True):
         np.testing.assert_array_equal(value, same)
     assert sums_over(stream, terms, ConstantSpread(), False).known is None
+
+
+def test_lift_tests_of_levels_name_them() -> None:
+    data = data_with_levels().add_lift_test("drug", "placebo", "b", effect=1.0, se=0.2)
+    (test,) = data.lift_tests
+    assert (test.x_from, test.x_to) == (2.0, 1.0)
+    assert "from 'placebo' to 'b'" in repr(data)
+    assert data.only([], ["drug"]).lift_tests == data.lift_tests
+    with pytest.raises(bi.DataError, match="'drug' has no level 'c'"):
+        data.add_lift_test("drug", "placebo", "c", effect=1.0, se=0.2)

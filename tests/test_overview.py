@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 
 import bayes_intgen as bi
 from bayes_intgen.overview import overview
@@ -25,9 +26,9 @@ def test_problems_are_found() -> None:
     data = bi.RegimeData.from_arrays(actions, rng.normal(size=125), intervened, ["wide", "coin"])
     text = "\n".join(overview(data).problems)
     assert "do(coin) has 5 rows only" in text
-    # The observed coin is seen wherever it was set.
+    # The observed coin takes both of its levels wherever it was set.
     assert "coin: " not in text
-    assert "coin has 2 distinct values" in text
+    assert "coin has" not in text
     assert "wide: 100% of the values to which it was set do not support the joint effect" in text
     same = np.stack([wide, wide * 2], axis=1)
     data = bi.RegimeData.from_arrays(same, rng.normal(size=125), intervened, ["one", "two"])
@@ -39,3 +40,30 @@ def test_an_experiment_at_one_value_is_said_to_hold_there_only(data) -> None:
     actions = np.stack([red, data.actions[:, 1]], axis=1)
     fixed = bi.RegimeData.from_arrays(actions, data.outcome, data.intervened, data.names)
     assert "at red = 0.5 only" in overview(fixed).certificate
+
+
+def test_levels_are_counted_and_few_numbers_are_advised_to_be_levels() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "drug": rng.choice(["off", "low", "high"], size=90),
+            "dose": rng.choice([1.0, 2.0, 5.0], size=90),
+            "y": rng.normal(size=90),
+            "regime": ["", "drug", "dose"] * 30,
+        }
+    )
+    frame.loc[frame["regime"] != "drug", "drug"] = "off"
+    frame.loc[0, "drug"] = "low"
+    found = overview(bi.RegimeData.from_frame(frame, ["drug", "dose"], "y", "regime"))
+    drug, dose = found.actions
+    was_set = frame.loc[frame["regime"] == "drug", "drug"].value_counts()
+    assert drug.set_levels == {name: was_set[name] for name in ("high", "low", "off")}
+    assert drug.observed_levels == {"high": 0, "low": 1, "off": 59}
+    assert dose.set_levels is None
+    assert "high 0, low 1, off 59" in str(found)
+    assert json.loads(found.to_json())["actions"][0]["observed_levels"]["off"] == 59
+    text = "\n".join(found.problems)
+    assert "dose has 3 distinct values" in text
+    assert 'bias={"dose": bi.Levels(ordered=True)}' in text
+    assert "drug has" not in text
+    assert "drug: rows in which it was set are at 'high', where no others are" in text

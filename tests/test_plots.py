@@ -4,6 +4,8 @@ import pytest
 
 import bayes_intgen as bi
 
+from _posteriors import data_with_levels, made_up_with_levels
+
 
 @pytest.fixture(autouse=True)
 def _close():
@@ -66,3 +68,33 @@ def test_senseless_pictures_are_refused(posterior, arguments, message) -> None:
     with pytest.raises(bi.PointsError, match=message):
         posterior.plot_joint_effect(**arguments)
     assert not plt.get_fignums()
+
+
+def test_levels_are_ticks_and_held_by_their_names() -> None:
+    posterior = made_up_with_levels()
+    ax = posterior.plot_joint_effect("size", at={"drug": "b", "promo": True})
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["small", "medium", "large"]
+    line = next(line for line in ax.lines if line.get_label() == "posterior mean")
+    # A stretch at each level, and nothing between them.
+    drawn = line.get_xdata()[np.isfinite(line.get_ydata())]
+    assert np.abs(drawn - np.repeat([0, 1, 2], 2)).max() < 0.5
+    heights = posterior.joint_effect(
+        [
+            {**dict(zip(posterior.actions, ["b", size, True, 1, 2.0], strict=True))}
+            for size in ("small", "medium", "large")
+        ]
+    )
+    rise = np.diff(heights.mean(("chain", "draw")))
+    np.testing.assert_allclose(np.diff(line.get_ydata()[::3]), rise)
+    assert ax.get_title().startswith("drug = b, promo = True, coin = ")
+    with pytest.raises(bi.PointsError, match="'drug' has no level 'c'"):
+        posterior.plot_joint_effect("size", at={"drug": "c"})
+    figure = posterior.plot_contraction(at={"drug": "b"})
+    assert [t.get_text() for t in figure.axes[5].get_xticklabels()] == ["a", "b", "placebo"]
+    figure = data_with_levels().plot_support({"drug": "b", "size": "small", "promo": True,
+                                              "coin": 0, "spend": 1.0})  # fmt: skip
+    assert [t.get_text() for t in figure.axes[2].get_xticklabels()] == ["False", "True"]
+    figure = posterior.plot_sensitivity({"drug": "b", "size": "small", "promo": True,
+                                         "coin": 0, "spend": 1.0}, [0, 0.1])  # fmt: skip
+    assert figure.axes[0].get_title() == "drug = b, size = small, promo = True, coin = 0, spend = 1"
+    plt.close("all")

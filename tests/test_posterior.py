@@ -11,6 +11,7 @@ from scipy.stats import lognorm, norm
 
 import bayes_intgen as bi
 
+from _posteriors import data_with_levels, made_up_with_levels
 from conftest import confounded_rows, joint_truth
 
 POINTS = np.array([[0.0, 0.0], [0.5, -0.5], [-0.5, 0.25]])
@@ -257,3 +258,106 @@ def test_other_data_have_no_likelihood_here(posterior) -> None:
     )
     with pytest.raises(bi.DataError, match="give the data that were fitted"):
         posterior.with_log_likelihood(other)
+
+
+LEVELS = {"drug": "a", "size": "medium", "promo": True, "coin": 1, "spend": 2.5}
+
+
+@pytest.fixture(scope="module")
+def levelled() -> bi.Posterior:
+    return made_up_with_levels()
+
+
+def test_levels_may_be_named_in_every_kind_of_points(levelled) -> None:
+    row = list(LEVELS.values())
+    expected = levelled.joint_effect([row, row])
+    frame = pd.DataFrame([LEVELS, LEVELS])
+    for points in (
+        [LEVELS, LEVELS],
+        {**LEVELS, "spend": [2.5, 2.5]},
+        np.array([row, row], dtype=object),
+        frame,
+        frame.astype({"drug": "category", "size": "category", "coin": bool}),
+        frame.assign(promo=1, coin=1.0)[["spend", "coin", "promo", "size", "drug"]],
+        pl.from_pandas(frame),
+        pl.from_pandas(frame).with_columns(pl.col("size").cast(pl.Enum(["medium", "large"]))),
+        pa.Table.from_pandas(frame),
+        xr.Dataset.from_dataframe(frame),
+    ):
+        np.testing.assert_array_equal(levelled.joint_effect(points), expected)
+    other = levelled.joint_effect({**LEVELS, "drug": "b"})
+    assert not np.allclose(other, expected[..., :1])
+    for name, label in LEVELS.items():
+        assert expected[name].to_numpy().tolist() == [label] * 2
+    assert levelled.mechanisms(LEVELS)["value"].to_numpy()[:, 0].tolist() == row
+    assert levelled.contraction(LEVELS)["value"].to_numpy()[:, 0].tolist() == row
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"drug": "placbo"}, r"'drug' has no level 'placbo' \(row 0\); did you mean 'placebo'"),
+        ({"drug": 1}, "'drug' has no level 1 .*the levels are 'a', 'b', 'placebo'"),
+        ({"size": "none"}, "'size' has no level 'none' .*'small', 'medium', 'large'"),
+        ({"promo": 0.5}, "'promo' has no level 0.5 .*False, True"),
+        ({"coin": "heads"}, "'coin' has no level 'heads' .*0, 1"),
+        ({"coin": np.nan}, "'coin' has no level nan"),
+        ({"spend": "much"}, "'spend' to 'much' .*no number"),
+        ({"spend": None}, "NaN or infinity for 'spend'"),
+        ({"spend": [1.0, 2.0], "coin": [0, 1, 1]}, "different numbers of values: 1 of 'drug'"),
+        ({"speed": 1}, "'speed'.* is no action; did you mean 'spend'.*'coin'"),
+    ],
+)
+def test_points_at_no_level_are_refused(levelled, changed, message) -> None:
+    point = {**LEVELS, **changed}
+    with pytest.raises(bi.PointsError, match=message):
+        levelled.joint_effect(point)
+    if not any(isinstance(value, list) for value in point.values()):
+        with pytest.raises(bi.PointsError, match=message):
+            levelled.joint_effect([point])
+
+
+def test_a_point_without_an_action_is_refused(levelled) -> None:
+    with pytest.raises(bi.PointsError, match=r"no value of 'coin', 'spend' \(row 1\)"):
+        levelled.joint_effect([LEVELS, {n: LEVELS[n] for n in ("drug", "size", "promo")}])
+
+
+def test_numbers_between_two_levels_are_answered_and_not_supported(levelled) -> None:
+    points = {**LEVELS, "coin": [0, 0.5, 1]}
+    said = "1 of 3 points are not supported .* 'coin' is between its levels at 1"
+    with pytest.warns(bi.SupportWarning, match=said):
+        effect = levelled.joint_effect(points)
+    assert effect["supported"].to_numpy().tolist() == [True, False, True]
+    assert effect["coin"].to_numpy().tolist() == [0, 0.5, 1]
+    needs = levelled.support(points)["needs_met"]
+    assert needs.sel(action="coin").to_numpy().tolist() == [True, False, True]
+    assert needs.sel(action="spend").all()
+
+
+def test_levels_are_saved_with_the_fit(levelled, tmp_path) -> None:
+    levelled.save(tmp_path / "fit.nc")
+    read = bi.load(tmp_path / "fit.nc")
+    assert read.categories == levelled.categories == data_with_levels().categories
+    assert [type(label) for label in read.categories[2].labels] == [bool, bool]
+    np.testing.assert_array_equal(read.joint_effect(LEVELS), levelled.joint_effect(LEVELS))
+    constant = read.tree["constant_data"]
+    assert constant["level"].to_numpy().tolist() == [
+        *("a", "b", "placebo"), *("small", "medium", "large"), "False", "True", "0.0", "1.0"
+    ]  # fmt: skip
+    assert constant["level_of"].to_numpy().tolist()[:4] == ["drug"] * 3 + ["size"]
+
+
+def test_a_fit_saved_before_actions_had_levels_loads(posterior, tmp_path) -> None:
+    old = bi.Posterior(posterior.tree.copy())
+    terms = old.tree.attrs["terms"]
+    old.tree.attrs["terms"] = terms.replace(', "categories": [null, null]', "")
+    assert old.tree.attrs["terms"] != terms
+    old.save(tmp_path / "fit.nc")
+    read = bi.load(tmp_path / "fit.nc")
+    assert read.categories == (None, None)
+    np.testing.assert_array_equal(read.joint_effect(POINTS), posterior.joint_effect(POINTS))
+
+
+def test_the_screen_names_levels(levelled) -> None:
+    assert "drug at 'a', 'b', 'placebo'" in str(levelled)
+    assert "promo at False, True" in str(levelled)

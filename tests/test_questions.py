@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.questions import checked_mask, checked_points
+from bayes_intgen.categories import Categories
+from bayes_intgen.questions import checked_mask, checked_points, checked_value, named_points
 
 
 def test_a_question_is_read_by_the_names_of_actions() -> None:
@@ -12,3 +13,23 @@ def test_a_question_is_read_by_the_names_of_actions() -> None:
         checked_mask(["c"], ["a", "b"])
     with pytest.raises(bi.PointsError, match=r"shape \(points, 1\)"):
         checked_points([[1, 2]], ["a"])
+
+
+def test_named_points_are_read_back() -> None:
+    drug = Categories.of_labels(["off", "low", "high"], ordered=True)
+    coin = Categories.of_numbers([0, 1])
+    codes = np.array([[2.0, 0.0, 1.5], [0.0, 0.5, 2.5]])
+    known = (["drug", "coin", "dose"], [drug, coin, None])
+    named = named_points(codes, *known)
+    assert named["drug"].tolist() == ["high", "off"]
+    np.testing.assert_array_equal(checked_points(named, *known), codes)
+    with pytest.raises(bi.PointsError, match="no level 2"):
+        checked_points(codes, *known)
+
+
+def test_a_single_value_may_come_as_text() -> None:
+    assert checked_value("1e3", "dose", None) == 1000.0
+    assert checked_value("on", "drug", Categories.of_labels(["off", "on"], True)) == 1.0
+    for value in ("much", "nan", None, [1]):
+        with pytest.raises(bi.PointsError, match="'dose'"):
+            checked_value(value, "dose", None)

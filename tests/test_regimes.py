@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
+from bayes_intgen.categories import Categories
 
 
 def frame(rows: int = 30) -> pd.DataFrame:
@@ -123,7 +124,7 @@ BAD_FRAMES = {
     "constant outcome": (frame().assign(intensity=1), {}, "'intensity' never varies"),
     "unknown label": (spoil("regime", "rad"), {}, "row 3 .* says 'rad'.*no action.*'red', 'green'"),
     "unknown half": (spoil("regime", "red+blue"), {}, "'blue' is no action"),
-    "text": (frame().assign(red="high"), {}, "'red' holds String, not numbers"),
+    "text": (frame().assign(red="high"), {}, "'red' never varies: it is 'high' in"),
     "few rows": (frame().head(6), {}, "6 rows are fewer .* at least 10"),
     "one string": (frame(), {"actions": "red"}, r"actions=\['red'\]"),
     "no actions": (frame(), {"actions": []}, "at least one action"),
@@ -223,7 +224,8 @@ BAD_ARRAYS = {
     "outcome": ((np.ones((20, 2)), np.ones(19), np.ones((20, 2))), r"outcome must .*\(20,\)"),
     "mask": ((np.ones((20, 2)), np.ones(20), np.ones(20)), r"intervened must .*\(20, 2\)"),
     "mask values": ((np.ones((20, 2)), np.ones(20), np.full((20, 2), 2)), "hold booleans"),
-    "text": (([["a"]] * 20, np.ones(20), np.ones((20, 1))), "array of numbers"),
+    "text": (([["a"]] * 20, np.ones(20), np.ones((20, 1))), "'a1' never varies: it is 'a'"),
+    "ragged": (([["a"], []] * 10, np.ones(20), np.ones((20, 1))), "array of numbers"),
     "complex": ((np.ones((20, 1)) + 1j, np.ones(20), np.ones((20, 1))), "array of numbers .*compl"),
     "dates": (
         (np.arange(20).astype("datetime64[D]")[:, None], np.ones(20), np.ones((20, 1))),
@@ -302,3 +304,114 @@ def test_a_sample_and_the_other_rows_are_all_rows(data) -> None:
     )
     assert others.lift_tests == data.lift_tests
     assert data.parted(len(data)) == (data, None)
+
+
+def kinds(values: list[str]) -> dict[str, object]:
+    """Columns of every kind that hold the same text."""
+    order = ["z", "low", "mid", "high"]
+    return {
+        "text": pd.Series(values),
+        "string": pd.Series(values, dtype="string"),
+        "categorical": pd.Series(pd.Categorical(values, categories=order)),
+        "ordered": pd.Series(pd.Categorical(values, categories=order, ordered=True)),
+        "enum": pl.Series(values, dtype=pl.Enum(order)),
+        "polars": pl.Series(values, dtype=pl.Categorical),
+        "dictionary": pa.array(values).dictionary_encode(),
+        "ordered dictionary": pa.DictionaryArray.from_arrays(
+            pa.array([order.index(value) for value in values]), pa.array(order), ordered=True
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", kinds(["low"]))
+def test_columns_of_text_and_categories_are_levels(kind) -> None:
+    values = np.random.default_rng(1).choice(["low", "mid", "high"], size=30).tolist()
+    column = kinds(values)[kind]
+    table = frame()
+    if isinstance(column, pa.Array):
+        table = pa.Table.from_pandas(table.drop(columns="red")).append_column("red", column)
+    elif isinstance(column, pl.Series):
+        table = pl.from_pandas(table).with_columns(column.alias("red"))
+    else:
+        table = table.assign(red=column)
+    data = read(table)
+    levels = data.categories[0]
+    assert data.categories[1] is None
+    assert levels.ordered == (kind in ("ordered", "enum", "ordered dictionary"))
+    if levels.ordered or kind == "categorical":
+        assert levels.labels == ("low", "mid", "high")
+    assert sorted(levels.labels) == ["high", "low", "mid"]
+    assert levels.decode(data.actions[:, 0]).tolist() == values
+    # Parts of the rows have the levels of all rows.
+    first = next(data.batches(3))
+    assert first.categories == data.sample(12).categories == data.categories
+    assert data.only([]).categories == data.categories
+
+
+def test_booleans_and_two_numbers_are_levels() -> None:
+    rng = np.random.default_rng(1)
+    table = frame().assign(red=rng.random(30) < 0.5, green=rng.choice([0.5, 3.0], 30))
+    data = read(table)
+    assert data.categories[0] == Categories((False, True), (0.0, 1.0), True)
+    assert data.categories[1] == Categories((0.5, 3.0), (0.5, 3.0), True)
+    np.testing.assert_array_equal(data.actions, table[["red", "green"]].astype(float))
+    assert read(frame()).categories == (None, None)
+    arrays = (table[["red", "green"]].to_numpy(dtype=object), data.outcome, data.intervened)
+    assert bi.RegimeData.from_arrays(*arrays).categories == data.categories
+    switches = bi.RegimeData.from_arrays(table[["red"]].to_numpy(), *[a[:30] for a in arrays[1:2]],
+                                         data.intervened[:, :1])  # fmt: skip
+    assert switches.categories == data.categories[:1]
+
+
+def test_arrays_may_hold_text_and_numbers_side_by_side() -> None:
+    rng = np.random.default_rng(1)
+    drug = rng.choice(["off", "on", "both"], 30)
+    actions = np.empty((30, 2), dtype=object)
+    actions[:, 0], actions[:, 1] = drug, rng.normal(size=30)
+    masks = np.zeros((30, 2), dtype=bool)
+    data = bi.RegimeData.from_arrays(actions, rng.normal(size=30), masks, ["drug", "dose"])
+    assert data.categories[0].labels == ("both", "off", "on")
+    assert data.categories[0].decode(data.actions[:, 0]).tolist() == drug.tolist()
+    np.testing.assert_array_equal(data.actions[:, 1], actions[:, 1].astype(float))
+    with pytest.raises(bi.DataError, match="column 'dose' holds numbers written as text"):
+        bi.RegimeData.from_arrays(actions.astype(str), rng.normal(size=30), masks, ["drug", "dose"])
+
+
+def test_two_values_in_a_part_of_the_rows_are_no_levels() -> None:
+    table = frame()
+    table["regime"] = [None, "red"] * 15
+    table.loc[table["regime"] == "red", "red"] = [1.0, 2.0, 1.0, 2.0, 2.0] * 3
+    data = read(table)
+    part = data.only(["red"])
+    assert len(np.unique(part.actions[:, 0])) == 2
+    assert part.categories == (None, None)
+
+
+def test_a_sample_has_a_row_at_every_level() -> None:
+    rng = np.random.default_rng(0)
+    shop = np.array(["a"] * 5000, dtype=object)
+    shop[[70, 2000, 3000]] = ["b", "c", "d"]
+    table = pd.DataFrame({"shop": shop, "y": rng.normal(size=5000), "regime": ""})
+    few = bi.RegimeData.from_frame(table, ["shop"], "y", "regime").sample(100)
+    assert set(few.actions[:, 0]) == {0.0, 1.0, 2.0, 3.0}
+    assert len(few) <= 104
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (["on", None] * 15, "'red' has 15 missing cells, the first in row 1; drop"),
+        (
+            pd.Categorical(["on", None, "off"] * 10),
+            "'red' has 10 missing cells, the first in row 1",
+        ),
+        (np.arange(30.0).astype(str), "'red' holds numbers written as text, such as '0.0'"),
+        (["on", "on "] * 15, "differ by spaces only"),
+        (pd.Categorical(pd.date_range("2020-01-01", periods=30)), "must be text, booleans or"),
+        (["on", 1] * 15, "'red' holds Object, not numbers"),
+        (pd.array([True, None] * 15, dtype="boolean"), "'red' has 15 missing cells"),
+    ],
+)
+def test_columns_that_are_neither_numbers_nor_levels_are_refused(column, message) -> None:
+    with pytest.raises(bi.DataError, match=message):
+        read(frame().assign(red=column))

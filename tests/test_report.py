@@ -14,7 +14,7 @@ from bayes_intgen.effects import effect_table
 from bayes_intgen.report.explorer import MOST_DRAWS, explorer_data, round_grid, thinned
 from bayes_intgen.report.page import page_of
 
-from _posteriors import made_up
+from _posteriors import made_up, made_up_with_levels
 
 HOSTILE = (
     "<script>document.title='owned'</script>",
@@ -133,6 +133,18 @@ def test_the_data_of_the_page_are_the_draws(posterior) -> None:
     expected = posterior.joint_effect([point]).to_numpy().ravel()
     # Sums of a few numbers of order one, which may cancel.
     np.testing.assert_allclose(total, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_actions_with_levels_stop_at_these() -> None:
+    posterior = made_up_with_levels()
+    page = Page(page_of(posterior))
+    for name in ("placebo", "small", "large"):
+        assert name in page.text
+    steps = [unpacked(action["values"]).tolist() for action in explorer_data(posterior)["actions"]]
+    assert steps[:4] == [[0, 1, 2], [0, 1, 2], [0, 1], [0, 1]]
+    assert len(steps[4]) > 50
+    for action in explorer_data(posterior)["actions"][:4]:
+        assert unpacked(action["supported"]).all()
 
 
 def test_many_draws_are_thinned() -> None:

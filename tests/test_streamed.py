@@ -156,3 +156,55 @@ def test_a_stream_has_the_certificate_of_all_its_rows(files) -> None:
     assert stream.identify(["x", "y"]) == bi.RegimeData.from_frame(frame, *COLUMNS).identify(
         ["x", "y"]
     )
+
+
+def with_levels(rows: int = 900) -> pd.DataFrame:
+    """The same with x as text, of which the last rows have a level of their own, and y as 0/1."""
+    frame = table(rows).sort_values("z").reset_index(drop=True)
+    names = np.where(frame["x"] > 0, "on", "off").astype(object)
+    names[-50:] = "boost"
+    return frame.assign(x=names, y=(frame["y"] > 0).astype(int))
+
+
+def test_levels_are_collected_over_all_batches(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(streamed, "ROWS_PER_READ", 100)
+    frame = with_levels()
+    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=100)
+    whole = bi.RegimeData.from_frame(frame, *COLUMNS)
+    stream = bi.RegimeData.from_parquet(tmp_path / "rows.parquet", *COLUMNS, progress=False)
+    assert stream.categories == whole.categories == stream.held.categories
+    assert [levels.labels for levels in whole.categories] == [("boost", "off", "on"), (0.0, 1.0)]
+    pieces = list(stream.batches(70))
+    assert all(piece.categories == whole.categories for piece in pieces)
+    read = np.concatenate([piece.actions for piece in pieces])
+    np.testing.assert_array_equal(read, whole.actions)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("x", "onn", r"'x' has no level 'onn' \(row 402\); did you mean 'on'"),
+        ("y", 3, r"'y' has no level 3 \(row 402\); the levels are 0, 1"),
+        ("x", None, "column 'x' has 1 missing cells, the first in row 402"),
+    ],
+)
+def test_a_level_that_first_occurs_in_a_later_pass_is_an_error(column, value, message) -> None:
+    frame = with_levels()
+    changed = frame.copy()
+    changed.loc[402, column] = value
+    source = [frame]
+    stream = bi.StreamedData.from_batches(
+        lambda: (source[0][i : i + 300] for i in range(0, 900, 300)), *COLUMNS, progress=False
+    )
+    assert sum(map(len, stream.batches(200))) == 900
+    source[0] = changed
+    with pytest.raises(bi.DataError, match=message):
+        list(stream.batches(200))
+
+
+def test_a_column_of_numbers_and_text_in_turn_is_refused() -> None:
+    frame = with_levels()
+    numbers = frame.assign(x=1.0)
+    for batches in ([frame, numbers], [numbers, frame]):
+        with pytest.raises(bi.DataError, match="column 'x' holds"):
+            bi.StreamedData.from_batches(batches, *COLUMNS, progress=False)

@@ -205,7 +205,7 @@ def test_a_value_that_is_only_ever_set_is_said_to_be_so() -> None:
     points, target, parents = np.array([[4.0, 4.0]]), (True, True), [[1], [0]]
     seen = Seen.of(data)
     verdict = seen.verdict(points, target, needs(parents, seen.masks, target), parents)
-    said = words_of_verdict(data.names, seen.coordinates, points, target, verdict)
+    said = words_of_verdict(data.names, seen.coordinates, seen.categories, points, target, verdict)
     assert "'x' was never observed at its value without being set at 1" in said
 
 
@@ -281,3 +281,35 @@ def test_the_picture_of_coverage_shows_quantiles_by_regime(data) -> None:
     tailed = bi.simulators.Linear.random(2, seed=1).dataset(400, seed=1)
     assert {ax.get_xscale() for ax in tailed.plot_support().axes} == {"function"}
     plt.close("all")
+
+
+def test_unordered_levels_are_infinitely_far_from_each_other() -> None:
+    rng = np.random.default_rng(0)
+    masks = np.repeat([[False], [True]], 60, axis=0)
+    shop = np.where(masks[:, 0], rng.choice(["a", "b"], 120), rng.choice(["a", "b", "c"], 120))
+    outcome = rng.normal(size=120)
+    for ordered in (False, True):
+        kind = pd.CategoricalDtype(["a", "b", "c"], ordered=ordered)
+        frame = pd.DataFrame({"shop": pd.Series(shop, dtype=kind), "y": outcome})
+        frame["regime"] = np.where(masks[:, 0], "shop", "")
+        data = bi.RegimeData.from_frame(frame, ["shop"], "y", "regime")
+        found = data.support({"shop": ["a", "b", "c"]})
+        distance = found["distance"].sel(regime="do(shop)", action="shop").to_numpy()
+        assert distance[:2].tolist() == [0, 0]
+        assert np.isinf(distance[2]) != ordered
+        assert found["supported"].to_numpy().tolist() == [True, True, False]
+        assert (found["distance"].sel(regime="observational") == 0).all()
+        assert found["value"].to_numpy()[:, 0].tolist() == ["a", "b", "c"]
+
+
+def test_a_value_between_ordered_levels_is_near_no_row() -> None:
+    rng = np.random.default_rng(0)
+    dose = rng.integers(0, 30, size=600)
+    frame = pd.DataFrame({"dose": dose, "y": rng.normal(size=600), "regime": ["", "dose"] * 300})
+    levels = frame.assign(dose=pd.Categorical(dose, ordered=True))
+    found = {}
+    for name, table in (("numbers", frame), ("levels", levels)):
+        data = bi.RegimeData.from_frame(table, ["dose"], "y", "regime")
+        found[name] = data.support([[12], [12.5]])["supported"].to_numpy().tolist()
+    # The gap between two numbers is no hole; between two levels there is nothing.
+    assert found == {"numbers": [True, True], "levels": [True, False]}

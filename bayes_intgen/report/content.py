@@ -11,12 +11,14 @@ import xarray as xr
 
 from bayes_intgen import serialise
 from bayes_intgen.bases import Array, Coordinate
+from bayes_intgen.categories import Categories, centres
 from bayes_intgen.certificates import Certificate, certify
 from bayes_intgen.diagnostics import problems
 from bayes_intgen.effects import effect_table, supported
 from bayes_intgen.errors import SupportWarning
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.numerals import MINUS, decimals, spell
+from bayes_intgen.questions import named_points
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw
 
 if TYPE_CHECKING:
@@ -129,7 +131,10 @@ def _content_of(posterior: "Posterior", level: float) -> Content:
         rows=sum(rows),
         level=f"{100 * level:g}%",
         certificate=certificate,
-        problems=problems(posterior.tree, posterior.joint_effect(np.concatenate(along)[::25])),
+        problems=problems(
+            posterior.tree,
+            posterior.joint_effect(_named(posterior, np.concatenate(along)[::25])),
+        ),
         diagnostics=_diagnostics(posterior, along),
         contrasts=contrasts,
         zero=zero,
@@ -149,14 +154,21 @@ def _usual(coordinate: Coordinate) -> tuple[float, float]:
 
 
 def _lines(posterior: "Posterior") -> list[Array]:
-    """For every action points along its range, shape (SIZE, K), the others at their medians."""
-    coordinates = posterior.terms.coordinates
+    """For every action points along its range or its levels, the others at their medians."""
+    coordinates, categories = posterior.terms.coordinates, posterior.categories
+    middle = centres([c.centre for c in coordinates], categories)
     lines = []
-    for k, coordinate in enumerate(coordinates):
-        points = np.tile([c.centre for c in coordinates], (SIZE, 1))
-        points[:, k] = np.linspace(coordinate.low, coordinate.high, SIZE)
+    for k, (c, levels) in enumerate(zip(coordinates, categories, strict=True)):
+        along = np.linspace(c.low, c.high, SIZE) if levels is None else np.array(levels.codes)
+        points = np.tile(middle, (len(along), 1))
+        points[:, k] = along
         lines.append(points)
     return lines
+
+
+def _named(posterior: "Posterior", values: Array) -> Any:
+    """Points with the names of levels, as questions are put."""
+    return named_points(values, posterior.actions, posterior.categories)
 
 
 def _bands(draws: Array, levels: Sequence[float]) -> list[tuple[Array, Array]]:
@@ -173,8 +185,9 @@ def _actions(
 ) -> list[Action]:
     joint, mechanism = [], []
     for k, points in enumerate(along):
-        table = effect_table(posterior, points, level=level)
-        effect = posterior.joint_effect(points).to_numpy().reshape(-1, SIZE)
+        named = _named(posterior, points)
+        table = effect_table(posterior, named, level=level)
+        effect = posterior.joint_effect(named).to_numpy().reshape(-1, len(points))
         joint.append(
             Curve(
                 "set",
@@ -183,8 +196,10 @@ def _actions(
                 (table["outcome_low"].to_numpy(), table["outcome_high"].to_numpy()),
             )
         )
-        parts = posterior.mechanisms(points).isel(action=k)
-        set_, seen = (parts[n].to_numpy().reshape(-1, SIZE) for n in ("unconfounded", "confounded"))
+        parts = posterior.mechanisms(named).isel(action=k)
+        set_, seen = (
+            parts[n].to_numpy().reshape(-1, len(points)) for n in ("unconfounded", "confounded")
+        )
         mechanism.append(
             (
                 Curve("seen", seen.mean(axis=0), _bands(seen, (level,))),
@@ -198,16 +213,22 @@ def _actions(
         Action(
             name=name,
             state=certificate.states[name],
-            median=_value(c.centre, c),
-            low=_value(c.low, c),
-            high=_value(c.high, c),
+            median=_value(middle, c, levels),
+            low=_value(c.low, c, levels),
+            high=_value(c.high, c, levels),
             joint=draw(along[k][:, k], [joint[k]], joint_range, _usual(c), within[k].all(axis=1)),
             mechanism=draw(
                 along[k][:, k], mechanism[k], mechanism_range, _usual(c), within[k][:, k]
             ),
         )
-        for k, (name, c) in enumerate(
-            zip(posterior.actions, posterior.terms.coordinates, strict=True)
+        for k, (name, c, levels, middle) in enumerate(
+            zip(
+                posterior.actions,
+                posterior.terms.coordinates,
+                posterior.categories,
+                centres([c.centre for c in posterior.terms.coordinates], posterior.categories),
+                strict=True,
+            )
         )
     ]
 
@@ -217,24 +238,36 @@ def _rounded(value: float, coordinate: Coordinate) -> float:
     return float(round(value, decimals(coordinate.spread) + 1))
 
 
-def _value(value: float, coordinate: Coordinate) -> str:
-    """A value of an action, to the same decimals wherever it stands."""
+def _value(value: float, coordinate: Coordinate, levels: Categories | None) -> str:
+    """A value of an action, to the same decimals wherever it stands; the name of a level."""
+    if levels is not None and not levels.numeric:
+        return str(levels.decode(np.array([value])).tolist()[0])
     return spell(value, decimals(coordinate.spread) + 1)
 
 
 def _contrasts(posterior: "Posterior", level: float) -> tuple[list[Contrast], float]:
-    """Each action, and all, over the middle half of its values; and zero along the axis."""
-    coordinates = posterior.terms.coordinates
+    """Each action, and all, over the middle half of its values; and zero along the axis.
+
+    Actions with levels go from the first to the last.
+    """
+    coordinates, categories = posterior.terms.coordinates, posterior.categories
     count = len(coordinates)
-    low, high = np.array([[_rounded(end, c) for end in _usual(c)] for c in coordinates]).T
-    starts = np.tile([c.centre for c in coordinates], (count, 1))
+    low, high = np.array(
+        [
+            [_rounded(end, c) for end in _usual(c)]
+            if levels is None
+            else [levels.codes[0], levels.codes[-1]]
+            for c, levels in zip(coordinates, categories, strict=True)
+        ]
+    ).T
+    starts = np.tile(centres([c.centre for c in coordinates], categories), (count, 1))
     ends = starts.copy()
     np.fill_diagonal(starts, low)
     np.fill_diagonal(ends, high)
     table = effect_table(
         posterior,
-        np.concatenate([ends, [high]]),
-        baseline=np.concatenate([starts, [low]]),
+        _named(posterior, np.concatenate([ends, [high]])),
+        baseline=_named(posterior, np.concatenate([starts, [low]])),
         level=level,
     )
     change, lows, highs, above = (
@@ -250,8 +283,8 @@ def _contrasts(posterior: "Posterior", level: float) -> tuple[list[Contrast], fl
     return [
         Contrast(
             name=posterior.actions[k] if k < count else "all of them",
-            start=_value(low[k], coordinates[k]) if k < count else "each",
-            end=_value(high[k], coordinates[k]) if k < count else "as above",
+            start=_value(low[k], coordinates[k], categories[k]) if k < count else "each",
+            end=_value(high[k], coordinates[k], categories[k]) if k < count else "as above",
             change=spell(float(change[k]), places, sign=True),
             band=f"{spell(float(lows[k]), places, sign=True)} to "
             f"{spell(float(highs[k]), places, sign=True)}",
@@ -274,7 +307,7 @@ def _probability(share: float, draws: int) -> str:
 def _diagnostics(posterior: "Posterior", along: list[Array]) -> list[tuple[str, str]]:
     from arviz_stats import ess, rhat
 
-    effect = posterior.joint_effect(np.concatenate(along)[::25])
+    effect = posterior.joint_effect(_named(posterior, np.concatenate(along)[::25]))
     bare = effect.drop_vars([name for name in effect.coords if name not in effect.dims])
     statistics = posterior.tree["sample_stats"].dataset
     total = int(statistics["diverging"].size)

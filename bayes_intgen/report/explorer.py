@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
+from bayes_intgen.categories import centres
 from bayes_intgen.effects import supported
 from bayes_intgen.noise import Spread
 from bayes_intgen.prediction import Prediction
@@ -100,7 +101,12 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
         noise |= spread_data(spread, deviations[0])
     actions = []
     for k, name in enumerate(terms.names):
-        grid = round_grid(terms.coordinates[k].low, terms.coordinates[k].high)
+        own_levels = terms.categories[k]
+        grid = (
+            round_grid(terms.coordinates[k].low, terms.coordinates[k].high)
+            if own_levels is None
+            else np.array(own_levels.codes)
+        )
         own = [t for t in terms.terms if t.role == "unconfounded" and t.action == k]
         columns = np.concatenate([np.arange(terms.size)[terms.columns[t.name]] for t in own])
         functions = np.concatenate([t.part.basis.matrix(grid[:, None]) for t in own], axis=1)
@@ -130,7 +136,8 @@ def _supported(posterior: "Posterior", action: int, grid: Array) -> NDArray[np.b
     Contributions add up, so that any positions of the sliders are supported where each of them
     is in this sense; that the medians are linked themselves is part of it.
     """
-    middle = np.array([[c.centre for c in posterior.terms.coordinates]])
+    medians = [c.centre for c in posterior.terms.coordinates]
+    middle = np.array([centres(medians, posterior.categories)])
     points = np.tile(middle, (len(grid), 1))
     points[:, action] = grid
     everything = np.ones(len(posterior.actions), dtype=bool)

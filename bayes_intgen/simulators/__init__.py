@@ -1,20 +1,38 @@
 """Structural causal models with known truth, one a file."""
 
 from bayes_intgen.simulators.base import Estimate, StructuralCausalModel
+from bayes_intgen.simulators.binary import Binary
+from bayes_intgen.simulators.counts import Counts
 from bayes_intgen.simulators.dose_response import DoseResponse
+from bayes_intgen.simulators.few_doses import FewDoses
 from bayes_intgen.simulators.linear import Linear
 from bayes_intgen.simulators.media_mix import MediaMix
+from bayes_intgen.simulators.mistyped import Mistyped
+from bayes_intgen.simulators.ordered import Ordered
 from bayes_intgen.simulators.polynomial import Polynomial
+from bayes_intgen.simulators.steep import Steep
+from bayes_intgen.simulators.stepped import Stepped
+from bayes_intgen.simulators.uniform_design import UniformDesign
 from bayes_intgen.simulators.violations import Interacting, SharedConfounder, ShiftedSupport
+from bayes_intgen.simulators.zero_inflated import ZeroInflated
 
 __all__ = [
+    "Binary",
+    "Counts",
     "DoseResponse",
     "Estimate",
+    "FewDoses",
     "Interacting",
     "Linear",
     "MediaMix",
+    "Mistyped",
+    "Ordered",
     "Polynomial",
     "SharedConfounder",
     "ShiftedSupport",
+    "Steep",
+    "Stepped",
     "StructuralCausalModel",
+    "UniformDesign",
+    "ZeroInflated",
 ]

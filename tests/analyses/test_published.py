@@ -1,7 +1,9 @@
 import sys
+import warnings
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayes_intgen as bi
 
@@ -46,18 +48,27 @@ def test_the_main_experiment_scores_every_estimator(tmp_path, monkeypatch, capsy
     assert (tmp_path / "published_main_models.csv").read_text() == before
 
 
-def test_cover_and_ranks_are_tabled(tmp_path, monkeypatch, capsys) -> None:
+def test_coverage_and_ranks_are_tabled(tmp_path, monkeypatch, capsys) -> None:
     run(calibration, tmp_path, monkeypatch)
-    lines = read_table(tmp_path / "calibration_cover.csv")
+    lines = read_table(tmp_path / "calibration_coverage.csv")
     every = [line for line in lines if line["kind"] == "all"]
-    assert [(line["bands of"], float(line["level"])) for line in every] == [
-        (of, level) for of in ("effect", "outcome") for level in bi.calibration.LEVELS
+    assert [(line["intervals of"], float(line["level"])) for line in every] == [
+        (of, level) for of in calibration.OF for level in bi.calibration.LEVELS
     ]
-    # Wider bands hold whatever narrower ones do.
-    for first in range(0, len(lines), len(bi.calibration.LEVELS)):
-        covers = [float(x["cover"]) for x in lines[first : first + len(bi.calibration.LEVELS)]]
-        assert covers == sorted(covers)
-        assert covers[0] < covers[-1] <= 1
+    rough = read_table(tmp_path / "calibration_lack_of_fit.csv")
+    assert {line["kind"] for line in lines} == {"all", "binary", "dose response"}
+    assert {line["kind"] for line in rough} == {"all", "steps"}
+    # Wider intervals contain whatever narrower ones do.
+    for table in (lines, rough):
+        for first in range(0, len(table), len(bi.calibration.LEVELS)):
+            own = table[first : first + len(bi.calibration.LEVELS)]
+            shares = [float(line["coverage"]) for line in own]
+            assert shares == sorted(shares)
+            assert shares[0] < shares[-1] <= 1
+    fits = {line["kind"]: line for line in read_table(tmp_path / "calibration_fits.csv")}
+    assert set(fits) == set(calibration.QUICK_KINDS)
+    # Fifty draws in two chains cannot be called converged.
+    assert all(line["worlds"] == line["worlds with warnings"] == "2" for line in fits.values())
     rows = read_table(tmp_path / "calibration_simulations.csv")
     assert {row["name"] for row in rows} == {"gp", "spline"}
     assert {"intercept", "noise_sd", "joint_effect[0]"} <= {row["quantity"] for row in rows}
@@ -65,7 +76,73 @@ def test_cover_and_ranks_are_tabled(tmp_path, monkeypatch, capsys) -> None:
     counts = np.array([121 * float(row["share"]) - 0.5 for row in rows])
     np.testing.assert_allclose(counts, counts.round(), atol=1e-9)
     assert ((counts >= 0) & (counts <= 120)).all()
-    assert (tmp_path / "calibration_cover.png").stat().st_size > 1000
+    for name in ("calibration_coverage", "calibration_lack_of_fit"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 1000
+
+
+def test_every_kind_of_world_is_random_and_can_be_asked_for(tmp_path, monkeypatch) -> None:
+    for kind, random in calibration.WORLDS.items():
+        first, second = random(2, 1), random(2, 2)
+        points = first.sample(first.names, 4, np.random.default_rng(0))[0]
+        assert np.isfinite(first.joint_effect(points)).all(), kind
+        assert not np.array_equal(first.dataset(50, 0).outcome, second.dataset(50, 0).outcome), kind
+    jobs = []
+
+    def no_study(work, wanted, path, command, processes):
+        jobs.extend(wanted)
+        raise KeyboardInterrupt(command)
+
+    monkeypatch.setattr(calibration, "run_study", no_study)
+    argv = ["calibration.py", "--models", "3", "--kinds", "rare binary", "zeros"]
+    monkeypatch.setattr(sys, "argv", [*argv, "--output", str(tmp_path)])
+    with pytest.raises(KeyboardInterrupt, match="--kinds 'rare binary' zeros"):
+        calibration.main()
+    assert [(job["seed"], job["kind"]) for job in jobs[:3]] == [
+        (1000, "rare binary"), (1000, "zeros"), (1001, "rare binary"),
+    ]  # fmt: skip
+    assert len(jobs) == 6
+
+
+def test_worlds_that_cannot_be_fitted_and_reports_of_lack_of_fit_are_counted(monkeypatch) -> None:
+    class LackOfFitWarning(bi.BayesIntgenWarning):
+        pass
+
+    def fits(world, *, seed, **settings):
+        if seed == 10_000:
+            raise ValueError("array must not contain infs or NaNs")
+        if seed == 10_001:
+            warnings.warn("a2 is a step", LackOfFitWarning, stacklevel=2)
+        of = {"of": list(calibration.OF)}
+        shares = (("of", "level"), np.full((3, 4), 0.1 * (seed - 10_000)))
+        return xr.Dataset(
+            {
+                "coverage": shares,
+                "width": shares,
+                "z_rms": ("of", np.full(3, seed - 10_000.0)),
+                "error": 0.1,
+                "divergences": 3 if seed == 10_002 else 0,
+            },
+            {**of, "level": list(bi.calibration.LEVELS)},
+        )
+
+    monkeypatch.setattr(bi.calibration, "coverage", fits)
+    rows = [
+        {name: str(value) for name, value in row.items()}
+        for seed in range(4)
+        for row in calibration.score_coverage(seed, "steps", 2, 10, 10, True)
+    ]
+    (line,) = calibration.fit_lines(rows)
+    assert line == {
+        "kind": "steps", "worlds": 4, "failures": 1, "worlds with divergences": 1,
+        "divergences": 3, "worlds with warnings": 1, "warnings": 1,
+        "lack of fit reported": "0.250",
+    }  # fmt: skip
+    assert "ValueError: array must not contain infs or NaNs" in rows[0]["failure"]
+    lines = calibration.coverage_lines(rows, ["steps"])
+    assert {line["worlds"] for line in lines} == {3}
+    assert lines[0]["coverage"] == "0.2000"
+    assert lines[0]["standard error"] == f"{0.1 / np.sqrt(3):.4f}"
+    assert lines[0]["rms z"] == f"{np.sqrt(14 / 3):.3f}"
 
 
 def test_uniform_ranks_pass_and_others_do_not() -> None:

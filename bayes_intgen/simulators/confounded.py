@@ -1,0 +1,148 @@
+"""Shared half of several simulators: normal causes that change actions, effects and outcome."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy.special import logit
+
+from bayes_intgen.bases import Array
+from bayes_intgen.simulators.base import StructuralCausalModel, random_weights
+
+EDGE_PROBABILITY = 0.5
+# In half of the random worlds edges have this multiple of their usual strength.
+STRONG = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Confounding:
+    """Coefficients of hidden causes and parents.
+
+    Attributes
+    ----------
+    pull : ndarray, shape (K,)
+        Change of an action's lean per standard deviation of its cause.
+    between : ndarray, shape (K, K)
+        b_kj: change of the lean of A_k per unit of its parent A_j.
+    boost : ndarray, shape (K,)
+        Relative change of an effect per standard deviation of the cause.
+    burden : ndarray, shape (K,)
+        Change of the outcome per standard deviation of the cause, whatever the action.
+    level : float
+        Mean of the outcome noise.
+    noise_sd : float
+    """
+
+    pull: Array
+    between: Array
+    boost: Array
+    burden: Array
+    level: float
+    noise_sd: float
+
+    @classmethod
+    def random(
+        cls,
+        names: Sequence[str],
+        graph: Mapping[str, tuple[str, ...]],
+        rng: np.random.Generator,
+        *,
+        pull: tuple[float, float],
+        edge: tuple[float, float],
+    ) -> Self:
+        """Random coefficients; ``pull`` and ``edge`` are the ranges of their absolute values.
+
+        In half of the worlds all edges are three times as strong.
+        """
+        count = len(names)
+        strength = STRONG if rng.random() < 0.5 else 1.0
+        size = random_weights(names, graph, *edge, rng)
+        return cls(
+            pull=rng.uniform(*pull, count),
+            between=strength * size * rng.choice([-1.0, 1.0], (count, count)),
+            boost=signed(0.1, 0.4, count, rng),
+            burden=signed(0.5, 1.0, count, rng),
+            level=float(rng.uniform(-1, 1)),
+            noise_sd=float(rng.uniform(0.3, 0.7)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Confounded(StructuralCausalModel):
+    """Standard normal causes that change the action, its effect and the outcome.
+
+        lean_k = pull_k C_k + sum_j b_kj s_j(A_j)
+        f_k(a, c) = effect_k(a) (1 + boost_k c) + burden_k c
+
+    A subclass says how an action follows its lean, how parents are measured (s_j), and
+    effect_k. Because of boost_k, the confounding bias depends on the action's value.
+
+    Attributes
+    ----------
+    names, graph
+        As in :class:`StructuralCausalModel`.
+    hidden : Confounding
+    """
+
+    names: tuple[str, ...]
+    graph: Mapping[str, tuple[str, ...]]
+    hidden: Confounding
+
+    @abstractmethod
+    def effect_of(self, action: int, values: Array) -> Array:
+        """effect_k(a) = E[f_k(a, C_k)], elementwise."""
+
+    def standardised(self, action: int, values: Array) -> Array:
+        """s_j(A_j): an action as its children see it, elementwise."""
+        return values
+
+    def lean(self, action: int, causes: Array, actions: Array) -> Array:
+        """How far cause and parents move A_k, shape (n,)."""
+        lean = self.hidden.pull[action] * causes[:, action]
+        for j in self.parents(action):
+            lean = lean + self.hidden.between[action, j] * self.standardised(j, actions[:, j])
+        return np.asarray(lean)
+
+    def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
+        return rng.normal(size=(rows, len(self.names)))
+
+    def contribution(self, action: int, values: Array, causes: Array) -> Array:
+        boosted = self.effect_of(action, values) * (1 + self.hidden.boost[action] * causes)
+        return np.asarray(boosted + self.hidden.burden[action] * causes)
+
+    def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
+        return rng.normal(self.hidden.level, self.hidden.noise_sd, size=rows)
+
+    def unconfounded(self, action: int, values: Array) -> Array:
+        return self.effect_of(action, values)
+
+    def unconfounded_variance(self, action: int, values: Array) -> Array:
+        boosted = self.hidden.boost[action] * self.effect_of(action, values)
+        return np.asarray((boosted + self.hidden.burden[action]) ** 2)
+
+    @property
+    def cause_moments(self) -> tuple[Array, Array]:
+        return np.zeros(len(self.names)), np.ones(len(self.names))
+
+    @property
+    def noise_mean(self) -> float:
+        return self.hidden.level
+
+    @property
+    def noise_variance(self) -> float:
+        return self.hidden.noise_sd**2
+
+
+def signed(low: float, high: float, count: int, rng: np.random.Generator) -> Array:
+    """Numbers whose absolute values are uniform on (low, high), of either sign."""
+    return np.asarray(rng.uniform(low, high, count) * rng.choice([-1.0, 1.0], count))
+
+
+def log_odds_for(share: Array, sd: Array) -> Array:
+    """Level m at which E[expit(m + sd Z)] is about ``share``, Z standard normal.
+
+    MacKay's approximation of the integral (Neural Computation 4, 1992).
+    """
+    return np.asarray(logit(share) * np.sqrt(1 + np.pi * sd**2 / 8))

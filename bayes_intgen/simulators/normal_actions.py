@@ -1,0 +1,53 @@
+"""Shared half of simulators whose actions are normal where nobody sets them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayes_intgen.bases import Array
+from bayes_intgen.simulators.base import normal_density
+from bayes_intgen.simulators.confounded import Confounded, Confounding
+
+
+@dataclass(frozen=True, eq=False)
+class NormalActions(Confounded):
+    """A_k = lean_k + chance, normal with mean zero and variance one.
+
+    Attributes
+    ----------
+    names, graph, hidden
+        As in :class:`Confounded`.
+    action_sd : ndarray, shape (K,)
+        Standard deviation of chance.
+    """
+
+    action_sd: Array
+
+    def draw_action(
+        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
+    ) -> Array:
+        chance = rng.normal(size=len(causes)) * self.action_sd[action]
+        return np.asarray(self.lean(action, causes, actions) + chance)
+
+    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
+        sd = self.action_sd[action]
+        return np.asarray(normal_density((values - self.lean(action, causes, actions)) / sd) / sd)
+
+
+def standard_actions(
+    names: Sequence[str], graph: Mapping[str, tuple[str, ...]], rng: np.random.Generator
+) -> tuple[Confounding, Array]:
+    """Random coefficients under which each action has variance one, and the sd of chance."""
+    hidden = Confounding.random(names, graph, rng, pull=(0.6, 1), edge=(0.3, 0.5))
+    count = len(names)
+    pull, between, sd = hidden.pull.copy(), hidden.between.copy(), rng.uniform(0.5, 0.8, count)
+    # Each action as a combination of all causes and all chances, parents first.
+    loadings = np.zeros((count, 2 * count))
+    for k in range(count):
+        row = between[k] @ loadings
+        row[[k, count + k]] += pull[k], sd[k]
+        size = np.linalg.norm(row)
+        loadings[k] = row / size
+        pull[k], between[k], sd[k] = pull[k] / size, between[k] / size, sd[k] / size
+    return replace(hidden, pull=pull, between=between), sd

@@ -1,0 +1,100 @@
+"""Shares and settings of a dial: bounded actions, set uniformly over their interval."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit, ndtr
+
+from bayes_intgen.bases import Array
+from bayes_intgen.simulators.base import random_graph
+from bayes_intgen.simulators.confounded import EDGE_PROBABILITY, signed
+from bayes_intgen.simulators.normal_actions import NormalActions, standard_actions
+
+# Log odds, and reciprocal share of the interval, per unit of the normal action behind.
+SQUASH, SPREAD = 1.5, 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class UniformDesign(NormalActions):
+    """Actions in [0, 1] that follow a normal latent, and are uniform under do.
+
+        A_k = expit(1.5 latent_k), or latent_k / 4 + 1/2 clipped to [0, 1]
+        effect_k(a) = size_k tanh(slope_k (a - middle_k))
+
+    Clipped actions are exactly 0 or 1 in a few percent of the rows. Parents enter as
+    sqrt(12) (A_j - 1/2).
+
+    Attributes
+    ----------
+    names, graph, hidden, action_sd
+        As in :class:`NormalActions`, of the latent.
+    clipped : ndarray of bool, shape (K,)
+        Whether the latent is clipped rather than squashed.
+    size, slope, middle : ndarray, shape (K,)
+        Half of the whole change, its steepness, and the value in its middle.
+    """
+
+    clipped: NDArray[np.bool_]
+    size: Array
+    slope: Array
+    middle: Array
+
+    @classmethod
+    def random(cls, count: int, seed: int) -> Self:
+        """A random model with ``count`` actions, of which some are clipped.
+
+        Examples
+        --------
+        >>> world = bi.simulators.UniformDesign.random(2, seed=0)
+        >>> actions = world.dataset(50, seed=1).actions
+        >>> bool(((actions >= 0) & (actions <= 1)).all())
+        True
+        """
+        rng = np.random.default_rng(seed)
+        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
+        hidden, action_sd = standard_actions(names, graph, rng)
+        return cls(
+            names,
+            graph,
+            hidden,
+            action_sd,
+            clipped=rng.random(count) < 0.3,
+            size=signed(0.7, 1.5, count, rng),
+            slope=rng.uniform(1.5, 4, count),
+            middle=rng.uniform(0.3, 0.7, count),
+        )
+
+    def standardised(self, action: int, values: Array) -> Array:
+        return np.asarray(np.sqrt(12) * (values - 0.5))
+
+    def draw_action(
+        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
+    ) -> Array:
+        latent = super().draw_action(action, causes, actions, rng)
+        return np.asarray(
+            np.clip(latent / SPREAD + 0.5, 0, 1) if self.clipped[action] else expit(SQUASH * latent)
+        )
+
+    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
+        """Density inside (0, 1), shape (n,); probability at the ends, of clipped actions."""
+        inside = (values > 0) & (values < 1)
+        share = np.where(inside, values, 0.5)
+        if self.clipped[action]:
+            latent, slope = SPREAD * (share - 0.5), np.full_like(share, 1 / SPREAD)
+        else:
+            latent, slope = logit(share) / SQUASH, SQUASH * share * (1 - share)
+        density = super().action_density(action, latent, causes, actions) / slope
+        if not self.clipped[action]:
+            return np.where(inside, density, 0.0)
+        lean = self.lean(action, causes, actions)
+        tails = [ndtr((-SPREAD / 2 + sign * lean) / self.action_sd[action]) for sign in (-1.0, 1.0)]
+        return np.select([inside, values == 0, values == 1], [density, *tails], 0.0)
+
+    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+        return rng.random(rows)
+
+    def effect_of(self, action: int, values: Array) -> Array:
+        shape = np.tanh(self.slope[action] * (values - self.middle[action]))
+        return np.asarray(self.size[action] * shape)

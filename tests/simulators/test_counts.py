@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+
+from bayes_intgen.simulators import Counts
+
+
+def test_actions_are_counts_and_spread_more_where_nobody_sets_them() -> None:
+    for seed in range(5):
+        model = Counts.random(3, seed=seed)
+        rng = np.random.default_rng(0)
+        seen, _ = model.sample((), 20_000, rng)
+        was_set, _ = model.sample(model.names, 20_000, rng)
+        for actions in (seen, was_set):
+            np.testing.assert_array_equal(actions, np.maximum(actions.round(), 0))
+        # Poisson: variance over mean is one; causes add to it.
+        assert (seen.var(axis=0) / seen.mean(axis=0) > 1.2).all()
+        np.testing.assert_allclose(was_set.var(axis=0) / was_set.mean(axis=0), 1, atol=0.06)
+
+
+def test_masses_add_up_to_one() -> None:
+    model = Counts.random(1, seed=0)
+    number = np.arange(200.0)
+    mass = model.action_density(0, number, np.full((200, 1), 0.7), np.zeros((200, 1)))
+    assert mass.sum() == pytest.approx(1)
+    half = model.action_density(0, number + 0.5, np.zeros((200, 1)), np.zeros((200, 1)))
+    np.testing.assert_array_equal(half, 0)

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from bayes_intgen.simulators import Ordered
+
+
+@pytest.mark.parametrize("levels", [2, 3, 5, 7])
+def test_every_level_occurs_and_settings_are_uniform(levels: int) -> None:
+    model = Ordered.random(3, seed=0, levels=levels)
+    rng = np.random.default_rng(0)
+    seen, _ = model.sample((), 20_000, rng)
+    was_set, _ = model.sample(model.names, 20_000, rng)
+    for k in range(3):
+        found, counts = np.unique(seen[:, k], return_counts=True)
+        np.testing.assert_array_equal(found, np.arange(levels))
+        assert counts.min() > 20_000 / levels / 10
+        counts = np.bincount(was_set[:, k].astype(int), minlength=levels)
+        share = 1 / levels
+        assert (np.abs(counts / 20_000 - share) < 4.5 * np.sqrt(share * (1 - share) / 20_000)).all()
+
+
+def test_effects_are_monotone_or_free() -> None:
+    for seed in range(10):
+        steps = np.diff(Ordered.random(3, seed, levels=5).effects, axis=1)
+        assert (np.sign(steps) == np.sign(steps[:, :1])).all()
+        assert (np.ptp(np.abs(steps), axis=1) > 0.05).all()
+        free = np.diff(Ordered.random(3, seed, levels=5, monotone=False).effects, axis=1)
+        assert ((free > 0).any() and (free < 0).any()).all()
+
+
+def test_between_levels_nothing_is_possible() -> None:
+    model = Ordered.random(2, seed=0)
+    mass = model.action_density(0, np.array([0.0, 0.5, 3.0, -1.0]), *np.zeros((2, 4, 2)))
+    np.testing.assert_array_equal(mass > 0, [True, False, False, False])

@@ -1,0 +1,40 @@
+import numpy as np
+
+from bayes_intgen.simulators import UniformDesign
+
+
+def test_actions_stay_in_the_interval_and_clipped_ones_reach_its_ends() -> None:
+    clipped = 0
+    for seed in range(8):
+        model = UniformDesign.random(3, seed=seed)
+        rng = np.random.default_rng(0)
+        seen, _ = model.sample((), 20_000, rng)
+        was_set, _ = model.sample(model.names, 20_000, rng)
+        assert ((seen >= 0) & (seen <= 1)).all()
+        at_ends = ((seen == 0) | (seen == 1)).mean(axis=0)
+        assert (at_ends[~model.clipped] == 0).all()
+        # Four of the latent's standard deviations span the interval; parents are not exactly
+        # standard.
+        assert ((at_ends > 0.01) & (at_ends < 0.15))[model.clipped].all()
+        clipped += model.clipped.sum()
+        # Uniform: the largest distance of 20,000 draws from their ranks (Kolmogorov).
+        ranks = (np.arange(20_000) + 0.5)[:, None] / 20_000
+        assert (np.abs(np.sort(was_set, axis=0) - ranks).max(axis=0) < 2.0 / np.sqrt(20_000)).all()
+    assert 0 < clipped < 24
+
+
+def test_clipped_ends_have_the_mass_that_draws_have() -> None:
+    model = UniformDesign.random(3, seed=3)
+    k = int(np.flatnonzero(model.clipped)[0])
+    rows, rng = 40_000, np.random.default_rng(0)
+    actions = np.full((rows, 3), 0.5)
+    for cause in (-2.0, 2.0):
+        causes = np.full((rows, 3), cause)
+        draws = model.draw_action(k, causes, actions, rng)
+        masses = []
+        for end in (0.0, 1.0):
+            mass = model.action_density(k, np.array([end]), causes[:1], actions[:1])[0]
+            error = np.sqrt(max(mass * (1 - mass), 1e-6) / rows)
+            assert abs((draws == end).mean() - mass) < 4.5 * error
+            masses.append(mass)
+        assert max(masses) > 0.05

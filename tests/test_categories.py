@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.categories import Categories, two_valued
+
+DOSE = Categories.of_labels(["low", "mid", "high"], ordered=True)
+
+
+def test_labels_survive_a_round_trip() -> None:
+    for categories, cells in (
+        (DOSE, ["high", "low", "mid", "low"]),
+        (Categories.of_labels([False, True], ordered=False), [True, False, True]),
+        (Categories.of_numbers([10.0, 2.5]), [2.5, 10.0]),
+        (Categories.of_labels([3.0, 1.0, 2.0], ordered=True), [2.0, 3.0, 1.0]),
+        (Categories.of_labels(["a", 1.0], ordered=False), [1.0, "a"]),
+    ):
+        codes = categories.encode(cells, "x")
+        assert categories.holds(codes).all()
+        assert categories.decode(codes).tolist() == cells
+
+
+def test_codes_rise_and_numbers_stand_for_themselves() -> None:
+    assert DOSE.codes == (0.0, 1.0, 2.0)
+    assert Categories.of_labels([1.0, 5.0, 20.0], ordered=True).codes == (1.0, 5.0, 20.0)
+    # The order of these means something, and it is not that of the numbers.
+    assert Categories.of_labels([3.0, 1.0, 2.0], ordered=True).codes == (0.0, 1.0, 2.0)
+    assert Categories.of_labels([7.0, 3.0, 5.0], ordered=False).labels == (3.0, 5.0, 7.0)
+    assert Categories.of_labels(["b", "a"], ordered=False).ordered
+    assert not Categories.of_labels(["b", "a", "c"], ordered=False).ordered
+
+
+def test_an_unknown_level_is_named_with_its_row_and_the_known_ones() -> None:
+    with pytest.raises(
+        bi.DataError,
+        match=r"'dose' has no level 'hihg' \(row 11\); did you mean 'high'\? The levels are 'low'",
+    ):
+        DOSE.encode(["low", "hihg"], "dose", first_row=10)
+    with pytest.raises(bi.PointsError, match=r"no level 1 \(row 0\); the levels are 'low', 'mid'"):
+        DOSE.encode(np.array([1.0]), "dose", bi.PointsError)
+    with pytest.raises(bi.DataError, match="no level nan"):
+        Categories.of_numbers([0, 1]).encode(np.array([0.0, np.nan]), "x")
+
+
+def test_numbers_between_levels_pass_only_where_they_mean_something() -> None:
+    ordered = Categories.of_labels([1.0, 2.0, 4.0], ordered=True)
+    assert ordered.encode([3.0], "x", between=True).tolist() == [3.0]
+    assert not ordered.holds(np.array([3.0])).any()
+    for categories in (
+        Categories.of_labels([1.0, 2.0, 4.0], ordered=False),
+        Categories.of_labels([False, True], ordered=True),
+        Categories.of_labels([4.0, 1.0, 2.0], ordered=True),
+        DOSE,
+    ):
+        with pytest.raises(bi.DataError, match="no level"):
+            categories.encode([3.0], "x", between=True)
+    with pytest.raises(bi.DataError, match="no level"):
+        ordered.encode([3.0], "x")
+    with pytest.raises(bi.DataError, match="no level"):
+        ordered.encode([np.inf], "x", between=True)
+
+
+def test_booleans_and_numbers_may_be_typed() -> None:
+    switch = Categories.of_labels([False, True], ordered=True)
+    assert switch.encode(["true", "False", 1, 0.0, np.True_], "x").tolist() == [1, 0, 1, 0, 1]
+    assert Categories.of_numbers([0, 10]).encode(["10", "0.0"], "x").tolist() == [10, 0]
+    # Text is a level by its name only.
+    assert Categories.of_labels(["1", "x"], ordered=True).encode(["1"], "x").tolist() == [0]
+
+
+def test_only_two_finite_values_make_a_numeric_column_levels() -> None:
+    assert two_valued(np.array([3.0, 1.0, 3.0])) == Categories((1.0, 3.0), (1.0, 3.0), True)
+    for values in ([1.0, 1.0], [1.0, 2.0, 3.0], [1.0, np.nan], [1.0, np.inf], []):
+        assert two_valued(np.array(values)) is None
