@@ -7,6 +7,7 @@ import numpy as np
 from bayes_intgen.bases import Array
 from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.modes import Mode, chains_of_modes
 from bayes_intgen.sampling import Draws, Reported, nuts
 from bayes_intgen.streams import Purpose, generator
 from bayes_intgen.targets import Density
@@ -47,9 +48,20 @@ def scattered(
     return np.asarray(mode + normal @ np.linalg.cholesky(covariance).T)
 
 
+def dispersed(modes: list[Mode], settings: Settings) -> Array:
+    """Where each chain starts, shape (chain, D): about the modes, each with its own covariance."""
+    size = len(modes[0].point)
+    normal = generator(settings.seed, "starts").standard_normal((settings.chains, size))
+    roots = [np.linalg.cholesky(mode.covariance) for mode in modes]
+    chosen = chains_of_modes(modes, settings.chains)
+    return np.stack(
+        [modes[i].point + roots[i] @ one for i, one in zip(chosen, normal, strict=True)]
+    )
+
+
 def run_chains(
     density: Density,
-    mode: Array,
+    starts: Array,
     covariance: Array,
     settings: Settings,
     checkpoint: Checkpoint | None,
@@ -59,10 +71,10 @@ def run_chains(
     least_energy: float = -np.inf,
     label: str = "",
 ) -> Draws:
-    """NUTS from points scattered about a mode; as :func:`bayes_intgen.sampling.nuts`."""
+    """NUTS from given points, shape (chain, D); as :func:`bayes_intgen.sampling.nuts`."""
     return nuts(
         density,
-        scattered(mode, covariance, settings.chains, settings, "starts"),
+        starts,
         covariance,
         warmup=settings.warmup,
         draws=settings.draws,

@@ -29,6 +29,8 @@ Collected = dict[str, NDArray[Any]]
 
 # What NumPy raises where a file is not, or not all of, what it wrote.
 UNREADABLE = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile)
+# Counts changes of what a sampler's state and its draws mean: chains of another one cannot go on.
+SAMPLER = 2
 # Sums over the same rows differ by rounding, where they are read in other pieces.
 SAME = 1e-9
 
@@ -166,4 +168,5 @@ def _described(data: Rows, model: Model, settings: Mapping[str, Any]) -> dict[st
         "model": serialise.dumps(model),
         "settings": json.dumps({k: v for k, v in settings.items() if k != "progress"}),
         "versions": json.dumps(libraries),
+        "sampler": str(SAMPLER),
     }

@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import jax
 import numpy as np
-from scipy.optimize import OptimizeResult, minimize
 from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
@@ -16,14 +15,15 @@ from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.gram import Sums, log_marginal, log_marginal_and_draw
 from bayes_intgen.hyperposterior import Evidence, FlatPrior, given_of, potential_of
 from bayes_intgen.hyperpriors import Hyperpriors
+from bayes_intgen.minimise import minimise
 from bayes_intgen.models import Model
 from bayes_intgen.targets import Density, Energy, Layout, processor
 
 # Log density by which a mode may be improved a little by one more step, where that will do.
 NEAR = 0.03
-# How far from where they are the scales or lengthscales of an action are set, to find another mode:
-# in prior standard deviations.
-FAR = 4
+# How far from the prior median a search may stray, in prior standard deviations: farther out the
+# prior's density is nil, and numbers overflow.
+REACH = 10
 
 
 class Collapsed:
@@ -66,7 +66,25 @@ class Collapsed:
         size = -(-self.size // 8) * 8
         sums = self.sums.about(self.priors.mean).padded(size)
         density = self.density_of(log_marginal, self.priors.padded(size), sums, self.energy)
-        return density._replace(given=given_of(log_marginal_and_draw, self.layout), given_size=size)
+        given = given_of(log_marginal_and_draw, self.layout)
+        return density._replace(given=given, given_size=size, draw=self.draw)
+
+    def draw(self, flat: Array, normal: Array) -> Array:
+        """A draw of the coefficients given the hyperparameters, with nothing to compile.
+
+        Parameters
+        ----------
+        flat : ndarray, shape (D,)
+        normal : ndarray, shape (P + padding,)
+            Standard normal numbers; those beyond P stand for coefficients that touch nothing.
+
+        Returns
+        -------
+        ndarray, shape (P + padding,)
+        """
+        given = self.given(self.sites(flat))
+        drawn = given.mean + given.root @ normal[: self.size]
+        return np.concatenate([drawn, normal[self.size :]])
 
     def density_of(
         self, evidence: Evidence, priors: Hyperpriors, found: Any, energy: Energy
@@ -90,7 +108,7 @@ class Collapsed:
         Those that have none there start at their prior medians.
         """
         start = self.start.copy()
-        labels, own = _labels(terms), _labels(self.terms)
+        labels, own = labels_of(terms), labels_of(self.terms)
         for name, index in self.layout.positions.items():
             if name not in labels:
                 start[index] = np.log(sites[name])
@@ -150,99 +168,47 @@ class Collapsed:
         That is where a search from ``start`` ends: where a step adds less than ``tolerance`` to
         the log density.
         """
-        with _bar(progress) as bar:
-            return np.asarray(self._search(start, bar, tolerance).x)
-
-    def highest_mode(self, start: Array, progress: bool) -> Array:
-        """As :meth:`mode`, the highest of several that may have walls between them, shape (D,).
-
-        Modes differ in how the functions of an action are explained: as small and rough, say, or
-        as large and smooth. So one action after the other, its scales are set far above and far
-        below where they are, and its lengthscales, and searches go on from there.
-        """
-        with _bar(progress) as bar, ThreadPoolExecutor() as pool:
-            best = self._search(start, bar, NEAR)
-            for scales, lengthscales in self._of_actions():
-                ways = np.array([scales, -scales, lengthscales, -lengthscales])
-                moves = FAR * self.prior_sd * ways
-                ends = pool.map(lambda at: self._search(at, bar, NEAR), best.x + moves)
-                best = min([best, *ends], key=lambda end: float(end.fun))
-            return np.asarray(self._search(best.x, bar, 1e-6).x)
-
-    def _of_actions(self) -> list[tuple[Array, Array]]:
-        """Which positions are scales of each action's functions, and which their lengthscales."""
-        lengthscale_of, labels = self.terms.lengthscale_of, _labels(self.terms)
-
-        def marked(site: str, chosen: set[str | None]) -> Array:
-            sites = {name: np.zeros(shape) for name, shape in self.layout.shapes}
-            if site in sites:
-                sites[site] = np.array([float(label in chosen) for label in labels[site]])
-            return self.layout.flat(sites)
-
-        found = []
-        for action in sorted({term.action for term in self.terms.terms if term.action is not None}):
-            mine = {term.name for term in self.terms.terms if term.action == action}
-            stretched = {lengthscale_of.get(name) for name in mine}
-            found.append((marked("scale", {*mine}), marked("lengthscale", stretched)))
-        return found
-
-    def _search(self, start: Array, bar: Any, tolerance: float) -> OptimizeResult:
-        """A mode, and minus the log density there, by a search from one point."""
         # In units in which the curvature is of order one the search takes a quarter of the
         # steps: prior sds, but for the noise, which N rows know to 1 / sqrt(2 N).
         units = self.prior_sd.copy()
         noise = self.layout.positions["noise_sd"]
         units[noise] = np.minimum(units[noise], 4 / np.sqrt(2 * float(np.asarray(self.sums.rows))))
+        reach = REACH * self.prior_sd
+        bounds = np.stack([self.start - reach, self.start + reach], axis=1) / units[:, None]
+        with progress_bar(progress) as bar:
 
-        def energy(scaled: Array) -> tuple[float, Array]:
-            bar.update()
-            value, gradient = self.energy(scaled * units)
-            return value, gradient * units
+            def energy(scaled: Array) -> tuple[float, Array]:
+                bar.update()
+                value, gradient = self.energy(scaled * units)
+                return value, gradient * units
 
-        # SciPy would count steps as shares of what is minimised, which may be near zero.
-        values = [self.value(start)]
-
-        def end(intermediate_result: OptimizeResult) -> None:
-            values.append(float(intermediate_result.fun))
-            if values[-2] - values[-1] < tolerance:
-                raise StopIteration
-
-        # So far out the prior's density is nil; a search that strays there overflows.
-        reach = 10 * self.prior_sd
-        found = minimize(
-            energy,
-            start / units,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=np.stack([self.start - reach, self.start + reach], axis=1) / units[:, None],
-            callback=end,
-            options={"maxiter": 300, "maxcor": 40, "ftol": 0.0, "gtol": 1e-2},
-        )
-        found.x = found.x * units
-        return found
+            return minimise(energy, start / units, tolerance, bounds)[0] * units
 
     def covariance(self, mode: Array) -> Array:
-        """Inverse curvature at the mode, never much wider than the prior, shape (D, D)."""
+        """Inverse curvature at the mode, never much wider than the prior, shape (D, D).
+
+        By forward differences of the gradient: an estimate that sampling starts from.
+        """
         step = 1e-3 * self.prior_sd
 
-        def row(i: int) -> Array:
-            shift = step[i] * np.eye(len(mode))[i]
-            change = self.energy(mode + shift)[1] - self.energy(mode - shift)[1]
-            return np.asarray(change / (2 * step[i]))
+        def gradient(at: Array) -> Array:
+            return self.energy(at)[1]
 
         with ThreadPoolExecutor() as pool:
-            rows = list(pool.map(row, range(len(mode))))
+            at_mode, *moved = pool.map(gradient, [mode, *(mode + np.diag(step))])
+        rows = (np.array(moved) - at_mode) / step[:, None]
         units = np.outer(self.prior_sd, self.prior_sd)
-        hessian = (np.array(rows) + np.array(rows).T) / 2 * units
+        hessian = (rows + rows.T) / 2 * units
         values, vectors = np.linalg.eigh(hessian)
         root = self.prior_sd[:, None] * vectors / np.sqrt(np.clip(values, 0.5, None))
         return np.asarray(root @ root.T)
 
 
-def _labels(terms: Decomposition) -> dict[str, tuple[str, ...]]:
-    """What each of the scales and lengthscales belongs to, by site."""
+def labels_of(terms: Decomposition) -> dict[str, tuple[str, ...]]:
+    """The terms of the scales and the labels of the lengthscales, by site."""
     return {"scale": tuple(terms.scaled), "lengthscale": tuple(terms.lengthscales)}
 
 
-def _bar(progress: bool) -> Any:
+def progress_bar(progress: bool) -> Any:
+    """A bar that counts the steps of a search."""
     return tqdm(desc="Search for the mode", unit=" steps", leave=False, disable=not progress)

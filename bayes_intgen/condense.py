@@ -125,11 +125,19 @@ class Condensed(NamedTuple):
         all, up to rounding.
     kept, dropped : ndarray of int
         Columns of the full design.
+    ratio : ndarray, shape (len(dropped),)
+        Prior standard deviations of the dropped coefficients, in units of the noise's.
+    factor : ndarray
+        Lower Cholesky factor of the posterior precision of the dropped coefficients, both in units
+        of their priors: a ratio may be as small as it likes.
+    cross, information : ndarray
+        Rows of X'WX and X'Wy for the dropped columns, in the same units.
     """
 
     sums: Sums
     kept: NDArray[np.int_]
     dropped: NDArray[np.int_]
+    ratio: Array
     factor: Array
     cross: Array
     information: Array
@@ -154,14 +162,14 @@ class Condensed(NamedTuple):
         """
         xx, xy = np.asarray(sums.xx), np.asarray(sums.xy)
         kept = np.setdiff1d(np.arange(len(xy)), dropped)
-        block = xx[np.ix_(dropped, dropped)] + np.diag(ratio**-2.0)
+        block = np.eye(len(dropped)) + xx[np.ix_(dropped, dropped)] * np.outer(ratio, ratio)
         factor, _ = cho_factor(block, lower=True)
         factor = np.tril(factor)
-        cross, information = xx[np.ix_(dropped, kept)], xy[dropped]
+        cross, information = ratio[:, None] * xx[np.ix_(dropped, kept)], ratio * xy[dropped]
         if sums.known is not None and np.any(np.asarray(sums.known.matrix)[:, dropped]):
             raise ValueError("known rows depend on a column that is to be dropped")
         solved = cho_solve((factor, True), cross)
-        log_det = 2 * float(np.sum(np.log(np.diag(factor)) + np.log(ratio)))
+        log_det = 2 * float(np.sum(np.log(np.diag(factor))))
         condensed = Sums(
             sums.rows,
             xx[np.ix_(kept, kept)] - cross.T @ solved,
@@ -171,7 +179,7 @@ class Condensed(NamedTuple):
             float(np.asarray(sums.log_weight)) - log_det,
             sums.of_columns(kept).known,
         )
-        return cls(condensed, kept, dropped, factor, cross, information)
+        return cls(condensed, kept, dropped, np.asarray(ratio), factor, cross, information)
 
     def complete(self, drawn: Array, noise_sd: Array, rng: np.random.Generator) -> Array:
         """Draws of all coefficients from draws of the kept ones.
@@ -193,5 +201,5 @@ class Condensed(NamedTuple):
         normal = rng.standard_normal(mean.shape) * noise_sd.reshape(-1)
         rest = mean + solve_triangular(self.factor, normal, lower=True, trans="T")
         out = np.empty((len(flat), len(self.kept) + len(self.dropped)))
-        out[:, self.kept], out[:, self.dropped] = flat, rest.T
+        out[:, self.kept], out[:, self.dropped] = flat, (self.ratio[:, None] * rest).T
         return out.reshape(*lead, -1)

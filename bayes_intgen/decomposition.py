@@ -328,6 +328,38 @@ def decompose(
     return _assembled(data, terms, bases.coordinates, intercept)
 
 
+def finer_terms(
+    data: RegimeData,
+    unconfounded: Mapping[str, Mechanism],
+    bias: Mapping[str, Mechanism],
+    more: int = 1,
+    joining: bool = False,
+) -> tuple[Term, ...]:
+    """Functions of each contribution and bias that are finer than those of :func:`decompose`.
+
+    Parameters
+    ----------
+    data, unconfounded, bias
+        As of :func:`decompose`.
+    more : int
+        Multiplies their number.
+    joining : bool
+        Whether to leave out those that never join a fit, and that it is only tested against.
+    """
+    bases = _Bases.of(data, [bias[name] for name in data.names], None)
+    terms = []
+    for k, name in enumerate(data.names):
+        kinds: list[tuple[str, Role, Mechanism, Gate]] = [
+            (f"phi({name})", "unconfounded", unconfounded[name], Always()),
+            (f"delta({name})", "bias", bias[name], WhereNotSet(k)),
+        ]
+        for label, role, mechanism, gate in kinds:
+            part = bases.finer(mechanism, k, more)
+            if part is not None and (mechanism.refines or not joining):
+                terms.append(Term(_named(label, part), role, k, (k,), part, None, gate))
+    return tuple(terms)
+
+
 def candidates(
     data: RegimeData,
     unconfounded: Mapping[str, Mechanism],
@@ -337,21 +369,13 @@ def candidates(
 ) -> tuple[Term, ...]:
     """Terms that join those of :func:`decompose` where the data ask for them.
 
-    Finer functions of each contribution and bias, rougher products of two actions in a bias, and
-    products of three. Arguments as of :func:`decompose`. Products are left out, those of three
-    actions first, where there would be too many to look at: with an unknown graph beyond about
-    eleven actions.
+    Finer functions of the contributions and biases that are smooth, rougher products of two
+    actions in a bias, and products of three. Arguments as of :func:`decompose`. Products are left
+    out, those of three actions first, where there would be too many to look at: with an unknown
+    graph beyond about eleven actions.
     """
     bases = _Bases.of(data, [bias[name] for name in data.names], rows)
-    finer = []
-    for k, name in enumerate(data.names):
-        own, of_bias = (bases.finer(m[name], k) for m in (unconfounded, bias))
-        if own is not None:
-            label = _named(f"phi({name})", own)
-            finer.append(Term(label, "unconfounded", k, (k,), own, None, Always()))
-        if of_bias is not None:
-            label = _named(f"delta({name})", of_bias)
-            finer.append(Term(label, "bias", k, (k,), of_bias, None, WhereNotSet(k)))
+    finer = [*finer_terms(data, unconfounded, bias, joining=True)]
     pairs, triples = [], []
     for k, its_parents in enumerate(parents_of(data.names, graph)):
         name, gate = data.names[k], WhereNotSet(k)
@@ -446,7 +470,7 @@ class _Bases:
             return chosen.margin(actions[:, [k]], coordinates[k], size)
 
         self.alone = cache(lambda m, k: m.alone(actions[:, [k]], coordinates[k], rows))
-        self.finer = cache(lambda m, k: m.finer(actions[:, [k]], coordinates[k]))
+        self.finer = cache(lambda m, k, more: m.finer(actions[:, [k]], more))
         self.margin = cache(margin)
 
     @classmethod

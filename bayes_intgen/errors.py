@@ -31,7 +31,11 @@ class BayesIntgenWarning(UserWarning):
 
 
 class DataWarning(BayesIntgenWarning):
-    """The rows can be used, but another form of them or another model may suit them better."""
+    """The rows can be used, but answers from them may be wrong for a reason that is named."""
+
+
+class LackOfFitWarning(BayesIntgenWarning):
+    """The rows show structure that the model does not follow; answers may be wrong there."""
 
 
 class SupportWarning(BayesIntgenWarning):

@@ -168,6 +168,13 @@ class CandidateSums(NamedTuple):
             ),
         )
 
+    def of_candidates(self, chosen: Sequence[int]) -> "CandidateSums":
+        """Sums of some of the candidates alone, in the given order."""
+        ranges = [np.arange(len(self.xy))[self.columns[i]] for i in chosen]
+        at = np.concatenate([np.zeros(0, dtype=int), *ranges])
+        own = tuple(self.own[i] for i in chosen)
+        return CandidateSums(self.sums, self.cross[at], self.xy[at], own)
+
     def joined(self, other: Self) -> Self:
         """Sums over these rows and others."""
         return type(self)(

@@ -21,6 +21,7 @@ from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.probes import Probes
 from bayes_intgen.regimes import RegimeData
+from bayes_intgen.replicates import warn_of_copies
 from bayes_intgen.streamed import ReadInPasses, Rows
 from bayes_intgen.streams import generator
 from bayes_intgen.tree import assemble
@@ -89,7 +90,8 @@ def fit(
     Raises
     ------
     DataError
-        Where ``data`` is no RegimeData, or the actions determine the outcome exactly.
+        Where ``data`` is no RegimeData, or the actions determine the outcome exactly, as they do
+        where replicates never vary.
     ModelError
         Where the model does not fit the data, or a setting makes no sense.
     SavedFitError
@@ -98,7 +100,8 @@ def fit(
     Warns
     -----
     DataWarning
-        Where a numeric action has three to six distinct values and a smooth prior.
+        Where a tenth of the rows or more are exact copies of others, an action has three to six
+        distinct numbers and a smooth prior, or cells lie far from all others.
     SamplingWarning
         Where the draws are not yet fit for use, with what to do about it.
 
@@ -139,6 +142,7 @@ def fit(
         progress=progress,
         checkpoint=checkpoint,
     )
+    warn_of_copies(data.held)
     probes = Probes.of(data, model)
     # Rows at the edge of their regime may be unsupported: nobody asked about them.
     effect = posterior.along_points(
@@ -227,6 +231,7 @@ def fit_decomposed(
             sampled.statistics,
             noise=_noise(pilot, settings, count),
             fixed_scales=sampled.fixed,
+            pilot_noise_sd=float(pilot.sites["noise_sd"]),
             settings=settings._replace(draws=count)._asdict(),
         )
     )

@@ -3,12 +3,13 @@
 import numpy as np
 
 from bayes_intgen.bases import Array
-from bayes_intgen.chains import PROBES, Sampled, Settings, run_chains, scattered
+from bayes_intgen.chains import PROBES, Sampled, Settings, dispersed, run_chains, scattered
 from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.groups import by_groups
 from bayes_intgen.models import Model
+from bayes_intgen.modes import find_modes
 from bayes_intgen.pilot import Pilot
 from bayes_intgen.probes import Probes
 from bayes_intgen.sampling import Draws, NotTheModeError, Reported
@@ -16,9 +17,6 @@ from bayes_intgen.simplify import Simplified
 from bayes_intgen.streamed import Rows
 from bayes_intgen.streams import generator
 
-# Rows from which on other modes are searched for: with fewer, they are near enough to each other
-# for chains to pass between them.
-MANY_ROWS = 100_000
 # How often chains may begin anew from a higher mode that one of them has found.
 MOST_RESTARTS = 3
 
@@ -35,8 +33,6 @@ def sample_integrated_out(
     simplified = Simplified.of(model, terms, pilot, settings.simplify)
     posterior = simplified.posterior
     start = posterior.point(pilot.sites, pilot.posterior.terms)
-    search = posterior.highest_mode if len(data) > MANY_ROWS else posterior.mode
-    mode = search(start, settings.progress)
     probes = Probes.of(data, model)
     effect = posterior.terms.matrix(probes.points, probes.masks)
 
@@ -45,7 +41,7 @@ def sample_integrated_out(
         effects = given[..., : posterior.size] @ effect.T
         return np.concatenate([np.exp(flat), effects], axis=-1)
 
-    sampled = _hyperparameters(posterior, mode, settings, checkpoint, quantities)
+    sampled = _hyperparameters(posterior, start, settings, checkpoint, quantities)
     sites = posterior.sites(sampled.flat)
     rng = generator(settings.seed, "condensed")
     drawn = sampled.given[..., : posterior.size]
@@ -55,27 +51,35 @@ def sample_integrated_out(
 
 def _hyperparameters(
     posterior: Collapsed,
-    mode: Array,
+    start: Array,
     settings: Settings,
     checkpoint: Checkpoint | None,
     quantities: Reported,
     restarts: int = 0,
 ) -> Draws:
-    """Draws of the hyperparameters, by chains from about a mode or the higher one they find."""
-    covariance = posterior.covariance(mode)
-    close = by_groups(posterior, mode, scattered(mode, covariance, PROBES, settings, "probes"))
+    """Draws of the hyperparameters, by chains from about the modes or a higher one they find."""
+    modes = find_modes(posterior, start, settings.chains, settings.progress)
+    first = modes[0]
+    probes = scattered(first.point, first.covariance, PROBES, settings, "probes")
+    close = by_groups(posterior, first.point, probes)
+    starts = dispersed(modes, settings)
+    # Rounding may leave a point far out no density; a chain could not leave it.
+    lost = [not np.isfinite(posterior.value(at)) for at in starts]
+    starts[lost] = first.point
+    highest = min(mode.energy for mode in modes)
     try:
         return run_chains(
             posterior.density,
-            mode,
-            covariance,
+            starts,
+            first.covariance,
             settings,
             checkpoint,
             quantities,
             walked=None if close is None else close.density,
-            least_energy=posterior.value(mode) if restarts < MOST_RESTARTS else -np.inf,
+            least_energy=highest if restarts < MOST_RESTARTS else -np.inf,
             label=f"again{restarts}-" if restarts else "",
         )
     except NotTheModeError as found:
-        higher = posterior.mode(found.point, settings.progress)
-        return _hyperparameters(posterior, higher, settings, checkpoint, quantities, restarts + 1)
+        return _hyperparameters(
+            posterior, found.point, settings, checkpoint, quantities, restarts + 1
+        )

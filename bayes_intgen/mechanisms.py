@@ -131,6 +131,8 @@ class Mechanism(Protocol):
         Scales of what another action adds to a mechanism, by itself and in products.
     triple_order : int
         Up to which total order functions of three actions are multiplied.
+    refines : bool
+        Whether the functions of :meth:`finer` join a fit where the data ask for them.
     """
 
     def __hash__(self) -> int: ...
@@ -140,6 +142,8 @@ class Mechanism(Protocol):
     def interaction(self) -> LogNormal: ...
     @property
     def triple_order(self) -> int: ...
+    @property
+    def refines(self) -> bool: ...
 
     def alone(self, actions: Array, coordinate: Coordinate, rows: int) -> tuple[Part, ...]:
         """A function of one action; ``actions`` has shape (n, 1), a sample of ``rows`` rows."""
@@ -153,10 +157,10 @@ class Mechanism(Protocol):
         """Total order up to which functions of two actions are multiplied."""
         ...
 
-    def finer(self, actions: Array, coordinate: Coordinate) -> Part | None:
+    def finer(self, actions: Array, more: int = 1) -> Part | None:
         """Functions of one action that are finer than those of :meth:`alone`.
 
-        They join a fit where the data ask for them. None where nothing is finer.
+        None where nothing is finer. ``more`` multiplies their number.
         """
         ...
 
@@ -280,16 +284,16 @@ def at_atom(actions: Array, scale: LogNormal) -> tuple[Part, ...]:
     return () if atom is None else (Part("atom", atom, scale),)
 
 
-def finer_walk(actions: Array) -> Part:
+def finer_walk(actions: Array, more: int = 1) -> Part:
     """A random walk along quantiles of one action, for steps and rapid oscillations."""
     distinct, counts = np.unique(actions[:, 0], return_counts=True)
-    count = min(round(FINER_KNOTS * (len(actions) / 1000) ** (1 / 3)), MAX_FINER_KNOTS)
+    count = more * min(round(FINER_KNOTS * (len(actions) / 1000) ** (1 / 3)), MAX_FINER_KNOTS)
     if len(distinct) > count:
         shares = (np.arange(count) + 0.5) / count
         inner = balanced_quantiles(distinct, counts, shares.tolist())
         distinct = np.unique([distinct[0], *inner, distinct[-1]])
     walk = PiecewiseLinear.random_walk(actions, tuple(distinct.tolist()))
-    return Part("finer", walk, FINER_SCALE)
+    return Part("finer" if more == 1 else f"finer by {more}", walk, FINER_SCALE)
 
 
 @dataclass(frozen=True)
@@ -327,6 +331,7 @@ class GP:
     size: int | None = None
 
     triple_order = TRIPLE_ORDER
+    refines = True
 
     def __post_init__(self) -> None:
         if self.kernel not in _SMOOTHNESS:
@@ -357,8 +362,8 @@ class GP:
     def pair_order(self, rows: int) -> int:
         return grown(PAIR_ORDER, rows)
 
-    def finer(self, actions: Array, coordinate: Coordinate) -> Part | None:
-        return finer_walk(actions)
+    def finer(self, actions: Array, more: int = 1) -> Part | None:
+        return finer_walk(actions, more)
 
 
 @dataclass(frozen=True)
@@ -391,6 +396,7 @@ class Spline:
     interaction: LogNormal = INTERACTION_SCALE
 
     triple_order = TRIPLE_ORDER
+    refines = True
 
     def __post_init__(self) -> None:
         if (self.intervals is not None and self.intervals < 2) or self.degree < 1:
@@ -415,8 +421,8 @@ class Spline:
     def pair_order(self, rows: int) -> int:
         return grown(PAIR_ORDER, rows)
 
-    def finer(self, actions: Array, coordinate: Coordinate) -> Part | None:
-        return finer_walk(actions)
+    def finer(self, actions: Array, more: int = 1) -> Part | None:
+        return finer_walk(actions, more)
 
 
 @dataclass(frozen=True)
@@ -443,6 +449,8 @@ class Polynomial:
     borrowed: LogNormal = BORROWED_SCALE
     interaction: LogNormal = INTERACTION_SCALE
 
+    refines = False
+
     def __post_init__(self) -> None:
         if self.degree < 1:
             raise ModelError(f"a polynomial needs degree 1 or more, not {self.degree}")
@@ -460,8 +468,8 @@ class Polynomial:
     def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         return Powers.of(actions, coordinate, self.degree)
 
-    def finer(self, actions: Array, coordinate: Coordinate) -> Part | None:
-        return None
+    def finer(self, actions: Array, more: int = 1) -> Part | None:
+        return finer_walk(actions, more)
 
 
 @dataclass(frozen=True)
@@ -488,6 +496,7 @@ class Linear:
     # No products, hence none with a scale either.
     interaction = INTERACTION_SCALE
     triple_order = 0
+    refines = False
 
     def pair_order(self, rows: int) -> int:
         return 0
@@ -498,8 +507,8 @@ class Linear:
     def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         return Powers.of(actions, coordinate, 1)
 
-    def finer(self, actions: Array, coordinate: Coordinate) -> Part | None:
-        return None
+    def finer(self, actions: Array, more: int = 1) -> Part | None:
+        return finer_walk(actions, more)
 
 
 @dataclass(frozen=True)
@@ -530,6 +539,7 @@ class Levels:
     interaction: LogNormal = INTERACTION_SCALE
 
     triple_order = TRIPLE_ORDER
+    refines = False
 
     def pair_order(self, rows: int) -> int:
         return grown(PAIR_ORDER, rows)
@@ -543,7 +553,7 @@ class Levels:
             return basis
         return Principal.of(actions, basis, np.ones(basis.size), size)
 
-    def finer(self, actions: Array, coordinate: Coordinate) -> Part | None:
+    def finer(self, actions: Array, more: int = 1) -> Part | None:
         return None
 
     def _basis(self, actions: Array) -> PiecewiseLinear:

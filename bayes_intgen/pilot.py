@@ -10,11 +10,13 @@ from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import NEAR, Collapsed
 from bayes_intgen.decomposition import Decomposition, Term
 from bayes_intgen.errors import DataError
+from bayes_intgen.goodness import FitTest, score_tests
 from bayes_intgen.gram import Sums
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread, SpreadEstimate, estimate_spread, shape_of
 from bayes_intgen.passes import candidate_sums, products, residuals, sums_over
 from bayes_intgen.regimes import RegimeData
+from bayes_intgen.replicates import refuse_exact_replicates
 from bayes_intgen.screening import asked_for
 from bayes_intgen.streamed import HELD_ROWS, Rows
 
@@ -29,8 +31,9 @@ LEAST_NOISE = 1e-5
 class Pilot(NamedTuple):
     """What is known before sampling: the noise's spread, the posterior it gives, its mode.
 
-    ``shape`` holds quantiles of the standardised noise, and ``estimate`` the spread with its
-    uncertainty where it is not constant.
+    ``shape`` holds quantiles of the standardised noise, ``estimate`` the spread with its
+    uncertainty where it is not constant, and ``fit_tests`` whether each action's functions follow
+    the rows.
     """
 
     spread: Spread | ConstantSpread
@@ -40,6 +43,7 @@ class Pilot(NamedTuple):
     sites: dict[str, Array]
     shape: Array
     estimate: SpreadEstimate | None = None
+    fit_tests: tuple[FitTest, ...] = ()
 
     @classmethod
     def of(
@@ -88,7 +92,10 @@ def pilot_fit(
     constant, few = ConstantSpread(), held.sample(SPREAD_ROWS)
     sums = sums_over(few, terms, constant, progress)
     first = Pilot.of(Collapsed.of(model, terms, sums), sums, constant, progress)
-    _refuse_no_noise(data, float(first.sites["noise_sd"]), terms.unit)
+    noise_sd = float(first.sites["noise_sd"])
+    _refuse_no_noise(data, noise_sd, terms.unit)
+    freedom = float(np.sum(first.posterior.given(first.sites).share))
+    refuse_exact_replicates(few, freedom, noise_sd / terms.unit)
     found = residuals(few, first.posterior, first.sites, progress)
     spread: Spread | ConstantSpread = constant
     estimate = None
@@ -97,10 +104,16 @@ def pilot_fit(
         spread = estimate.spread
     shape = shape_of(found, spread(few.actions, few.intervened))
 
-    seen = candidate_sums(held, terms, candidates, spread, progress)
+    # Finer functions that are candidates are among those that the fit is tested against.
+    finer = model.fit_tests(held)
+    named = {term.name for term in finer}
+    joining = {term.name for term in candidates}
+    beside = (*candidates, *(term for term in finer if term.name not in joining))
+    seen = candidate_sums(held, terms, beside, spread, progress)
     of_pairs = partial(products, held, terms, candidates, spread, progress)
     without = Collapsed.of(model, terms, seen.sums)
-    asked = asked_for(without, first.sites, seen, candidates, of_pairs)
+    every = seen.of_candidates(range(len(candidates)))
+    asked = asked_for(without, first.sites, every, candidates, of_pairs)
     joined = terms.and_terms(asked)
     if not asked and (held is data or others is not None):
         # The rows that are held are summed already.
@@ -114,7 +127,23 @@ def pilot_fit(
     start = posterior.point(first.sites, terms)
     found_again = Pilot.of(posterior, sums, spread, progress, start)
     _refuse_no_noise(data, float(found_again.sites["noise_sd"]), terms.unit)
-    return found_again._replace(shape=shape, estimate=estimate)
+    if asked:
+        tests = _beyond(finer, model.fit_tests(held, 2), joined)
+        seen = candidate_sums(held, joined, tests, spread, progress)
+    else:
+        chosen = [i for i, term in enumerate(beside) if term.name in named]
+        tests, seen = [beside[i] for i in chosen], seen.of_candidates(chosen)
+    fit_tests = score_tests(posterior, found_again.sites, seen, tests)
+    return found_again._replace(shape=shape, estimate=estimate, fit_tests=fit_tests)
+
+
+def _beyond(finer: Sequence[Term], finest: Sequence[Term], terms: Decomposition) -> list[Term]:
+    """Functions of each action that are finer than those of terms, some of which may have joined."""
+    present = {term.name for term in terms.terms}
+    return [
+        rougher if term.name in present else term
+        for term, rougher in zip(finer, finest, strict=True)
+    ]
 
 
 def _refuse_no_noise(data: Rows, noise_sd: float, unit: float) -> None:

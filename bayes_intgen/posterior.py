@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bayes_intgen.checks import Check
+    from bayes_intgen.program import Program
     from bayes_intgen.summary import Report
 
 
@@ -299,11 +300,7 @@ class Posterior:
         >>> bool(az.loo(posterior.with_log_likelihood(data, rows=200)).elpd < 0)
         True
         """
-        if data.names != self.actions:
-            raise DataError(
-                f"the data have actions {', '.join(map(repr, data.names))}, the posterior has "
-                f"{', '.join(map(repr, self.actions))}; give the data that were fitted"
-            )
+        self._refuse_other_actions(data)
         if rows is not None and rows < 1:
             raise DataError(f"rows must be positive, or None for all, not {rows}")
         data = data.held
@@ -322,6 +319,68 @@ class Posterior:
         }
         old = {node.path: node.to_dataset(inherit=False) for node in self.tree.subtree}
         return xr.DataTree.from_dict({**old, **more})
+
+    def program(self, data: Rows) -> "Program":
+        """The generative NumPyro program whose posterior was sampled.
+
+        It has the terms of this fit (those that joined included), the scales that were fixed in
+        units of ``noise_sd``, the variance function, and the prior medians that the data moved.
+        Called without arguments it is conditioned on the data's outcome, for MCMC; called with
+        ``outcome=None`` it draws outcomes, with a normal (or Student-t) law.
+
+        Parameters
+        ----------
+        data : RegimeData
+            The data that were fitted.
+
+        Returns
+        -------
+        Program
+
+        Raises
+        ------
+        DataError
+            Where the data have other actions, or their rows are not all in memory.
+        SavedFitError
+            Where the fit was saved by a version that did not keep the units of fixed scales.
+
+        Notes
+        -----
+        The density of the hyperparameters, with the coefficients integrated out, is that of the
+        fit up to a constant; run it under ``jax.enable_x64(True)`` for more than six digits.
+
+        Examples
+        --------
+        >>> import jax
+        >>> from numpyro.infer import Predictive
+        >>> drawn = Predictive(posterior.program(data), num_samples=3)(jax.random.key(0), None)
+        >>> drawn["outcome"].shape == (3, len(data))
+        True
+        """
+        from bayes_intgen.program import Program
+
+        self._refuse_other_actions(data)
+        rows = data.held
+        if rows is not data:
+            raise DataError(
+                "a program needs every row in memory; read the rows with RegimeData.from_frame"
+            )
+        constant = self.tree["constant_data"]
+        scales = constant["fixed_scale"].to_series().to_dict()
+        if scales and "pilot_noise_sd" not in constant:
+            raise SavedFitError(
+                "the fit was saved by a version that did not keep the units of fixed scales; "
+                "fit again"
+            )
+        fixed = {name: scale / float(constant["pilot_noise_sd"]) for name, scale in scales.items()}
+        return Program.of(self.model, self.terms, fixed, self.spread, rows)
+
+    def _refuse_other_actions(self, data: Rows) -> None:
+        if data.names != self.actions:
+            raise DataError(
+                f"the data have actions {', '.join(map(repr, data.names))}, the posterior has "
+                f"{', '.join(map(repr, self.actions))}; give the data that were fitted"
+            )
 
     def asked(self, points: Any, intervened: Sequence[str]) -> tuple[Array, NDArray[np.bool_]]:
         """Points and mask as arrays, shape (M, K), for :attr:`prediction`.

@@ -10,9 +10,13 @@ from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.gram import Sums
 
-# Prior variances have a floor of this share of what the data alone leave of each coefficient:
-# of those below it the data say nothing, and ratios of them would overflow.
+# Prior variances have a floor: this share of the variance that the data alone leave a coefficient.
+# A prior below it hides the coefficient from the data, and ratios of such priors would overflow.
 FLOOR = 1e-4
+# Least precision, in units of the noise's, from which the floor is taken: what one row says of a
+# coefficient whose function is one there. Functions are of about that size; where a column is zero
+# but for rounding, the inverse of the precision overflows.
+LEAST_KNOWN = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +53,17 @@ class Reference:
     def of(cls, posterior: Collapsed, flat: Array) -> Self:
         """At hyperparameters ``flat``, shape (D,).
 
-        Raises LinAlgError where rounding leaves the coefficients no joint distribution.
+        Raises LinAlgError where rounding leaves the coefficients no joint distribution, or numbers
+        overflow.
         """
         prior_sd, noise_sd = _prior_sd(posterior, flat)
         about = posterior.sums.about(posterior.priors.mean)
         xx, information, squares = _whole(about, noise_sd)
-        seen = np.diag(xx)
-        # Of a column of zeros any floor will do.
-        floor = FLOOR / np.where(seen > 0, seen, 1.0)
+        floor = FLOOR / np.maximum(np.diag(xx), LEAST_KNOWN)
         sd = np.sqrt(prior_sd**2 + floor)
         precision = np.eye(len(sd)) + xx * np.outer(sd, sd)
+        if not np.isfinite(precision).all():
+            raise np.linalg.LinAlgError("the precision of the coefficients overflows")
         factor = cho_factor(precision, lower=True)
         mean = cho_solve(factor, sd * information)
         return cls(

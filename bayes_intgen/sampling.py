@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from bayes_intgen.bases import Array
 from bayes_intgen.checkpoint import Checkpoint, Collected
 from bayes_intgen.diagnostics import shortage
+from bayes_intgen.streams import generator
 from bayes_intgen.targets import Density
 from bayes_intgen.walk import MAX_TREE_DEPTH, Chain, Chance, Walk
 
@@ -97,9 +98,10 @@ def nuts(
     Parameters
     ----------
     density : Density
-        Where it integrates something out, that is drawn with every draw that is accepted.
+        Where it integrates something out, that is drawn where a chain starts, and with every draw
+        that is accepted.
     starts : ndarray, shape (chain, D)
-        Unconstrained starting points.
+        Unconstrained starting points, of finite density.
     covariance : ndarray, shape (D, D)
         First estimate of that of the posterior.
     warmup : int
@@ -203,7 +205,8 @@ def nuts(
     with bar:
         chosen = density if walked is None else walked
         walk = walking(chosen, np.linalg.cholesky(covariance))
-        _, first = run_all(walk, "steps", [walk.begin(start) for start in starts], adapting)
+        begun = list(map(walk.begin, starts, _drawn_at(density, starts, seed)))
+        _, first = run_all(walk, "steps", begun, adapting)
         _refuse_higher(first, least_energy)
         flat = first["flat"]
         learned = flat[:, adapting // 3 :].reshape(-1, size)
@@ -211,14 +214,14 @@ def nuts(
         if _least_accepted(first) < LEAST_ACCEPTED:
             chosen = density
         walk = walking(chosen, root)
-        begun = [walk.begin(last) for last in flat[:, -1]]
+        begun = list(map(walk.begin, flat[:, -1], first["given"][:, -1]))
         states, second = run_all(walk, "covariance", begun, warmup - adapting)
         _refuse_higher(second, least_energy)
         # Each chain alone has found its step size from few iterations.
         step = math.exp(sum(state.log_step for state in states) / chains)
         if _least_accepted(second) < LEAST_ACCEPTED:
             walk = walking(density, root)
-            states = [walk.begin(last) for last in second["flat"][:, -1]]
+            states = list(map(walk.begin, second["flat"][:, -1], second["given"][:, -1]))
         states, collected = run_all(walk, "draws", states, first_draws, step)
         _refuse_higher(collected, least_energy)
         while draws is None and (
@@ -233,6 +236,19 @@ def nuts(
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)
     collected["reached_max_treedepth"] = collected["tree_depth"] >= MAX_TREE_DEPTH
     return Draws(flat, given, collected)
+
+
+def _drawn_at(density: Density, starts: Array, seed: int) -> list[Array]:
+    """What the density has integrated out, drawn where each chain starts."""
+    if density.given is None:
+        return [np.zeros(0)] * len(starts)
+    if density.draw is None:
+        raise ValueError("a density that integrates numbers out must say how to draw them")
+    normal = [
+        generator(seed, "initial", chain).standard_normal(density.given_size)
+        for chain in range(len(starts))
+    ]
+    return list(map(density.draw, starts, normal))
 
 
 def _least_accepted(collected: Collected) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 Purpose = Literal[
     "starts", "condensed", "noise", "outcome", "rows", "causes", "points", "sample",
     "coefficients", "support", "prior", "check", "probes", "accepted",
-    "momenta", "trajectories",
+    "momenta", "trajectories", "initial",
 ]  # fmt: skip
 
 

@@ -40,6 +40,9 @@ class Density(NamedTuple):
         as the normal numbers are.
     given_size : int
         How many numbers P that is.
+    draw : callable, optional
+        A draw of what is integrated out at one flat vector, from standard normal numbers (P,), with
+        nothing to compile; there wherever ``given`` is.
     """
 
     potential: Potential
@@ -47,6 +50,7 @@ class Density(NamedTuple):
     energy: Energy
     given: Given | None = None
     given_size: int = 0
+    draw: Callable[[Array, Array], Array] | None = None
 
 
 class Layout:

@@ -29,6 +29,7 @@ def assemble(
     *,
     noise: Mapping[str, Array],
     fixed_scales: Mapping[str, float],
+    pilot_noise_sd: float,
     settings: Mapping[str, Any],
 ) -> xr.DataTree:
     """The tree of a fit in ArviZ's schema, with the model as JSON in its attributes.
@@ -44,6 +45,8 @@ def assemble(
         (chain, draw, H).
     fixed_scales : mapping from term to scale
         Terms whose scale was not sampled; in the outcome's units, at the noise of the pilot fit.
+    pilot_noise_sd : float
+        That noise's standard deviation: the scales are fixed in units of it.
     settings : mapping
         How the draws were made.
 
@@ -75,6 +78,7 @@ def assemble(
             "rows": ("regime", np.array(list(regimes.values()))),
             "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
             "fixed_scale": ("fixed_scale_of", np.array(list(fixed_scales.values()), dtype=float)),
+            "pilot_noise_sd": pilot_noise_sd,
         },
         coords={
             "regime": [data.label(mask) for mask in regimes],

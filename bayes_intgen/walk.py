@@ -99,10 +99,9 @@ class Point(NamedTuple):
     potential, energy : ()
         That, and with the kinetic energy with which the chain came here.
     excess : ()
-        By how much the exact potential exceeds it. Infinite where a chain begins, so that wherever
-        it goes first is accepted: what is given is drawn there.
+        By how much the exact potential exceeds it.
     given : (P,)
-        What was drawn here of what the exact density has integrated out; zeros where it begins.
+        What was drawn here of what the exact density has integrated out.
     """
 
     z: jax.Array
@@ -155,14 +154,26 @@ class Walk:
         self._count = 0 if exact is None else exact.given_size
         self._kernel = _kernel(density.potential, exact and _evaluated(exact))
 
-    def begin(self, flat: Array) -> Chain:
-        """A chain at a flat vector, with a step size that is to adapt."""
+    def begin(self, flat: Array, given: Array | None = None) -> Chain:
+        """A chain at a flat vector, with a step size that is to adapt.
+
+        Parameters
+        ----------
+        flat : ndarray, shape (D,)
+        given : ndarray, shape (P,), optional
+            A draw at that vector of what the exact density has integrated out. The chain repeats it
+            for as long as every proposal is refused.
+        """
         value, gradient = self.density.energy(flat)
         z = solve_triangular(self.root, flat, lower=True)
-        excess = 0.0 if self.exact is None else np.inf
+        excess = 0.0
+        if self.exact is not None and self.exact is not self.density:
+            excess = self.exact.energy(flat)[0] - value
+        given = np.zeros(0) if given is None else given
+        if len(given) != self._count:
+            raise ValueError(f"a chain begins with {self._count} drawn numbers, not {len(given)}")
         # As NumPyro begins: drawn towards ten times the first step.
         adaptation = np.log(FIRST_STEP), 0.0, 0.0, 0, np.log(10 * FIRST_STEP)
-        given = np.zeros(self._count)
         numbers = z, self.root.T @ gradient, value, value, excess, given
         return Chain(Point(*map(jnp.asarray, numbers)), tuple(map(jnp.asarray, adaptation)))
 

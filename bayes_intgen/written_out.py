@@ -63,9 +63,8 @@ def sample_written_out(
     def hyperparameters(flat: Array, _: Array) -> Array:
         return np.exp(flat[..., rest])
 
-    sampled = run_chains(
-        density, layout.flat(start), covariance, settings, checkpoint, hyperparameters
-    )
+    starts = scattered(layout.flat(start), covariance, settings.chains, settings, "starts")
+    sampled = run_chains(density, starts, covariance, settings, checkpoint, hyperparameters)
     sites = target.constrain(coloured(layout, whitening, sampled.flat))
     sites.pop("weights")
     coefficients = sites.pop("coefficients")

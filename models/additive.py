@@ -12,7 +12,13 @@ here).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bayes_intgen.decomposition import Decomposition, Term, candidates, decompose
+from bayes_intgen.decomposition import (
+    Decomposition,
+    Term,
+    candidates,
+    decompose,
+    finer_terms,
+)
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification import Mask, is_identified
 from bayes_intgen.mechanisms import LogNormal, Mechanism
@@ -56,6 +62,9 @@ class AdditiveModel(Model):
 
     def candidates(self, data: RegimeData, rows: int | None = None) -> tuple[Term, ...]:
         return candidates(data, *self._mechanisms(data), self.graph, rows)
+
+    def fit_tests(self, data: RegimeData, more: int = 1) -> tuple[Term, ...]:
+        return finer_terms(data, *self._mechanisms(data), more)
 
     def _mechanisms(self, data: RegimeData) -> tuple[dict[str, Mechanism], dict[str, Mechanism]]:
         """Priors of unconfounded contributions and of biases."""

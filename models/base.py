@@ -7,6 +7,22 @@ states once. From that follow
 - `collapsed`, the same posterior over the hyperparameters alone, with the coefficients
   integrated out and sums in place of rows: what :mod:`bayes_intgen.hyperposterior` writes in closed
   form is held against it.
+
+A default fit learns parts of the model from the data before it samples, so its posterior is not
+that of the bare program. It differs in
+
+- the terms: three-way terms join where the data ask for them; terms that other actions add, and
+  that the data speak against, keep a prior standard deviation that is a multiple of ``noise_sd``;
+- the prior medians of the scales of such terms, which are the typical ones in these data;
+- the variance function, an argument of the program that has no prior there: an estimate, fixed but
+  for its common factor ``noise_sd``. Its uncertainty enters the outcomes that are predicted, and
+  not the coefficients.
+
+``fit(..., simplify=False)`` leaves out the first two, ``spread="constant"`` the third.
+:meth:`bayes_intgen.Posterior.program` returns the program with all three as the fit had them: its
+posterior is the one that was sampled. One difference remains: the program's outcomes are normal (or
+Student-t), whereas :meth:`bayes_intgen.Posterior.outcome` draws noise in the shape of the
+standardised residuals, and the variance function too.
 """
 
 from abc import ABC, abstractmethod
@@ -85,6 +101,10 @@ class Model(ABC):
         """Terms that join those of :meth:`decompose` where the data ask for them."""
         return ()
 
+    def fit_tests(self, data: RegimeData, more: int = 1) -> tuple[Term, ...]:
+        """Finer functions of each action, against which a fit is tested."""
+        return ()
+
     def mechanisms(
         self, data: RegimeData, priors: Mapping[str, AnyMechanism] | None = None
     ) -> dict[str, Mechanism]:
@@ -126,6 +146,9 @@ class Model(ABC):
         relative_sd: ArrayLike,
         outcome: ArrayLike | None = None,
         known: KnownRows | None = None,
+        *,
+        fixed: Mapping[str, float] | None = None,
+        centre: float = 0.0,
     ) -> None:
         """The generative program: coefficients and rows.
 
@@ -139,19 +162,25 @@ class Model(ABC):
         relative_sd : array_like, shape (n,)
             Standard deviation of each row's noise, relative to ``noise_sd``.
         outcome : array_like, shape (n,), optional
-            Observed outcome less ``terms.centre``; left out, the program draws it.
+            Observed outcome, less ``terms.centre`` unless that is ``centre``; left out, the
+            program draws it.
         known : KnownRows, optional
             Further rows, observed with noise of known standard deviation.
+        fixed : mapping from term to float, optional
+            Prior standard deviations of the coefficients of some terms, in units of ``noise_sd``,
+            in place of scales that are sampled.
+        centre : float
+            What the outcome counts from: zero, or ``terms.centre`` for the outcome's own units.
         """
-        priors = self.hyperpriors(terms)
+        fixed = fixed or {}
+        priors = self.hyperpriors(terms.without(fixed))
         log_sd, noise_sd = hyperparameters(priors)
+        mean, log_sd = _with_fixed(terms, fixed, priors.mean, log_sd, jnp.log(noise_sd))
         # Non-centred: weights are standard normal whatever the scales are.
         weights = numpyro.sample("weights", dist.Normal(0, 1).expand((terms.size,)).to_event(1))
-        coefficients = numpyro.deterministic(
-            "coefficients", priors.mean + jnp.exp(log_sd) * weights
-        )
+        coefficients = numpyro.deterministic("coefficients", mean + jnp.exp(log_sd) * weights)
         functions, gates = jnp.asarray(functions), jnp.asarray(gates)
-        mean = jnp.zeros(len(functions))
+        mean = jnp.full(len(functions), centre)
         for i, term in enumerate(terms.terms):
             columns = terms.columns[term.name]
             mean += gates[:, i] * (functions[:, columns] @ coefficients[columns])
@@ -171,6 +200,24 @@ class Model(ABC):
                 numpyro.sample(
                     "known_outcome", dist.Normal(known_mean, unit), obs=unit * known.outcome
                 )
+
+
+def _with_fixed(
+    terms: Decomposition,
+    fixed: Mapping[str, float],
+    mean: ArrayLike,
+    log_sd: jax.Array,
+    log_noise: jax.Array,
+) -> tuple[ArrayLike, jax.Array]:
+    """Prior means and log sds of all coefficients, from those of terms whose scale is sampled."""
+    if not fixed:
+        return mean, log_sd
+    log_ratio = np.full(terms.size, np.nan)
+    for name, ratio in fixed.items():
+        log_ratio[terms.columns[name]] = np.log(ratio)
+    sampled = np.isnan(log_ratio)
+    every = (jnp.asarray(log_ratio) + log_noise).at[sampled].set(log_sd)
+    return jnp.zeros(terms.size).at[sampled].set(mean), every
 
 
 def hyperparameters(priors: Hyperpriors) -> tuple[jax.Array, jax.Array]:

@@ -107,6 +107,7 @@ def made_up(
         {"diverging": np.zeros(shape, bool), "reached_max_treedepth": np.zeros(shape, bool)},
         noise=noises,
         fixed_scales={},
+        pilot_noise_sd=unit,
         settings=Settings(seed, 2, draws, 10, 0.8, True, True, False)._asdict(),
     )
     return bi.Posterior(tree)

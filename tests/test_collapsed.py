@@ -111,25 +111,20 @@ def test_a_search_that_strays_where_rounding_leaves_no_factor_finds_its_way_back
     assert after - last < 0.01 * (before - after)
 
 
-@pytest.mark.parametrize(("seed", "higher"), [(1, 5), (8, 2)])
-def test_of_several_modes_the_highest_is_found(seed: int, higher: float) -> None:
-    world = Polynomial.random(3, seed=seed)
-    posterior = collapsed(world.dataset(2000, seed=0), graph=world.graph)
-    first = posterior.mode(posterior.start, progress=False)
-    mode = posterior.highest_mode(posterior.start, progress=False)
-    # Both are modes, standard deviations from each other: a Newton step would add next to nothing.
-    for each in (first, mode):
-        slope = posterior.energy(each)[1]
-        assert slope @ posterior.covariance(each) @ slope / 2 < 1e-4
-    apart = np.abs(mode - first) / np.sqrt(np.diag(posterior.covariance(mode)))
-    assert apart.max() > 3
-    assert posterior.value(mode) < posterior.value(first) - higher
-    # Searches from anywhere find none that is higher, and some end at that one.
-    normal = np.random.default_rng(0).standard_normal((40, len(mode)))
-    anywhere = posterior.start + 2 * posterior.prior_sd * normal
-    ends = [posterior.value(posterior.mode(at, progress=False)) for at in anywhere]
-    assert posterior.value(mode) <= min(ends) + 1e-6
-    assert posterior.value(mode) == pytest.approx(min(ends), abs=1e-3)
+def test_a_draw_with_nothing_to_compile_has_the_moments_of_the_coefficients(data) -> None:
+    posterior = collapsed(data, prior="linear")
+    flat = posterior.mode(posterior.start, progress=False)
+    count = 4000
+    normal = np.random.default_rng(0).standard_normal((count, posterior.density.given_size))
+    draws = np.stack([posterior.draw(flat, numbers) for numbers in normal])
+    mean, covariance = posterior.moments(posterior.sites(flat))
+    own, padding = np.split(draws, [posterior.size], axis=1)
+    np.testing.assert_array_equal(padding, normal[:, posterior.size :])
+    sd = np.sqrt(np.diag(covariance))
+    assert (np.abs(own.mean(axis=0) - mean) < 4 * sd / np.sqrt(count)).all()
+    correlation = covariance / np.outer(sd, sd)
+    assert (np.abs(np.corrcoef(own.T) - correlation) < 4.5 / np.sqrt(count)).all()
+    np.testing.assert_allclose(own.std(axis=0), sd, rtol=4 / np.sqrt(2 * count))
 
 
 def test_a_point_of_other_terms_starts_where_they_ended(data) -> None:

@@ -179,3 +179,17 @@ def test_the_typical_scale_is_learned_from_all_terms() -> None:
     # Without terms the prior stays, and where nothing is there the scale goes below it.
     assert typical_log_scale([], log_median, sigma) == pytest.approx(log_median)
     assert typical_log_scale(terms(200, 1e-6), log_median, sigma) < log_median - 1.5
+
+
+def test_coefficients_with_next_to_no_prior_variance_are_dropped_as_if_they_were_zero() -> None:
+    sums = Sums.over([(X, Y, W)])
+    for ratio in (1e-200, 0.0):
+        less = Condensed.of(sums, DROPPED, np.full(len(DROPPED), ratio))
+        for one, other in zip(less.sums[:-1], sums.of_columns(less.kept)[:-1], strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+        drawn = RNG.normal(size=(2, 3, len(less.kept)))
+        every = less.complete(drawn, np.ones((2, 3)), RNG)
+        np.testing.assert_array_equal(every[..., less.kept], drawn)
+        assert (np.abs(every[..., DROPPED]) < 1e-190).all()
+    # Negative control: with the usual prior variances the sums change.
+    assert not np.allclose(condensed()[1].sums.xx, sums.of_columns(less.kept).xx)

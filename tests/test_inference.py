@@ -1,5 +1,4 @@
 import warnings
-from functools import partial
 
 import arviz_stats
 import jax
@@ -280,23 +279,6 @@ def test_chains_begin_anew_from_a_higher_mode_that_one_of_them_finds(
     error = np.sqrt(again.var((0, 1)) / 400 + straight.var((0, 1)) / 400)
     assert (np.abs(difference) < 4 * error).all()
     assert (difference != 0).any()
-
-
-def test_with_many_rows_other_modes_are_searched_for(data, monkeypatch) -> None:
-    searches: list[int] = []
-    search = Collapsed.highest_mode
-
-    def highest_mode(self, start, progress):
-        searches.append(self.size)
-        return search(self, start, progress)
-
-    monkeypatch.setattr(Collapsed, "highest_mode", highest_mode)
-    fit = partial(bi.fit, data, bi.models.additive("linear"), draws=8, warmup=10, progress=False)
-    fit()
-    assert not searches
-    monkeypatch.setattr(bayes_intgen.integrated_out, "MANY_ROWS", len(data) - 1)
-    fit()
-    assert len(searches) == 1
 
 
 # So few rows leave a level without experiments.

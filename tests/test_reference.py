@@ -75,3 +75,23 @@ def test_what_is_neglected_is_of_second_order_and_as_large_as_it_is_said_to_be(
     owner = np.repeat(np.arange(len(groups)), [len(group) for group in groups])[owner]
     said = float(reference.neglected(points)[owner[:, None] < owner].sum())
     assert 0.3 * said < np.abs(parts).sum(axis=1).mean() < 3 * said
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-158, 1e-9], ids=["zero", "tiny", "small"])
+def test_columns_that_hardly_vary_do_no_harm(found, size: float) -> None:
+    posterior, mode, draws = found
+    factor = np.ones(posterior.size)
+    factor[3::7] = size
+    sums = posterior.sums._replace(
+        xx=posterior.sums.xx * np.outer(factor, factor), xy=posterior.sums.xy * factor
+    )
+    hardly = Collapsed(posterior.priors, sums, posterior.terms)
+    at = hardly.mode(mode, progress=False)
+    points = draws[:24] - mode + at
+    reference = Reference.of(hardly, at)
+    with jax.enable_x64(True):
+        close = grouped(reference, groups_of(reference, points))
+    log_ratio = np.array([close.energy(point)[0] - hardly.value(point) for point in points])
+    assert np.std(log_ratio) < 0.3
+    # Negative control: the density itself varies a great deal over these points.
+    assert np.std([hardly.value(point) for point in points]) > 1

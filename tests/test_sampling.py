@@ -134,7 +134,7 @@ def with_draws(density: Density) -> Density:
     def given(data):
         return lambda z, normal: (density.potential(data)(z), z[0] + normal)
 
-    return density._replace(given=given, given_size=3)
+    return density._replace(given=given, given_size=3, draw=lambda z, normal: z[0] + normal)
 
 
 @pytest.mark.parametrize("walked", [None, normal_density(np.eye(2))])
@@ -156,6 +156,24 @@ def test_what_is_integrated_out_is_drawn_with_each_draw(walked) -> None:
     without = sample(SKEWED, np.eye(2), walked=walked)
     np.testing.assert_allclose(draws.flat, without.flat, rtol=1e-9)
     assert without.given.shape == (CHAINS, DRAWS, 0)
+
+
+def test_draws_that_were_never_made_are_never_recorded() -> None:
+    """Not even where no proposal has a density: the draw at the start is repeated."""
+
+    def nowhere(data):
+        return lambda z, normal: (jnp.nan * z[0], z[0] + normal)
+
+    stuck = with_draws(SKEWED)._replace(given=nowhere)
+    draws = sample(stuck, np.eye(2), walked=normal_density(np.eye(2)), draws=20, warmup=20)
+    assert not draws.statistics["accepted"].any()
+    assert (draws.given == draws.given[:, :1]).all()
+    # Those of the start, and of each chain its own.
+    about = (draws.given - draws.flat[..., :1])[:, 0]
+    assert len(np.unique(about)) == about.size
+    assert (np.abs(about) < 4).all()
+    with pytest.raises(ValueError, match="must say how to draw them"):
+        sample(stuck._replace(draw=None), np.eye(2))
 
 
 def test_a_bad_approximation_is_given_up() -> None:

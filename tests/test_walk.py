@@ -92,29 +92,67 @@ def test_a_chain_begins_where_it_is_told_to() -> None:
         value, gradient = jax.value_and_grad(lambda z: 0.5 * jnp.sum((walk.root @ z) ** 2))(point.z)
     assert point.potential == pytest.approx(float(value))
     np.testing.assert_allclose(point.gradient, gradient)
-    assert np.isposinf(point.excess)
+    expected = exact.energy(flat)[0] - walked.energy(flat)[0]
+    assert point.excess == pytest.approx(expected)
+    assert expected > 0.5
 
 
-def test_where_a_chain_goes_first_is_accepted_so_that_what_is_given_was_drawn() -> None:
-    # What is walked is far too wide: next to no point that it leads to is accepted.
-    narrow = normal_density(1e-4 * np.eye(2))
+def given_about(exact: Density) -> Density:
+    """A density with one number integrated out, which is normal about the first coordinate."""
 
     def given(data):
-        return lambda z, normal: (narrow.potential(data)(z), z[0] + normal)
+        return lambda z, normal: (exact.potential(data)(z), z[0] + normal)
 
-    exact = narrow._replace(given=given, given_size=1)
+    return exact._replace(given=given, given_size=1, draw=lambda flat, normal: flat[0] + normal)
+
+
+def test_a_first_move_may_be_refused_and_then_the_draw_that_the_chain_began_with_stays() -> None:
+    # The surrogate is far too wide: hardly any point that it leads to is accepted.
+    exact = given_about(normal_density(1e-4 * np.eye(2)))
+    first = np.array([0.7])
     with jax.enable_x64(True):
         walk = Walk(normal_density(np.eye(2)), exact, np.eye(2), 0.8)
-        chain = walk.begin(np.zeros(2))
+        chain = walk.begin(np.zeros(2), first)
         walk.compile(chain, 20)
-        _, found = walk.advance(chain, Chance(0, 0, 2, 1).next(20), STEP)
-    assert found["accepted"][0]
-    assert found["accepted"].mean() < 0.5
-    assert (found["given"] != 0).all()
-    # From then on the exact density decides: points that are accepted come ever nearer to its mode.
-    distance = np.linalg.norm(found["flat"], axis=1)
-    assert (np.diff(distance) <= 0.05).all()
-    np.testing.assert_allclose(found["lp"], -0.5e4 * distance**2, rtol=1e-9)
+        _, draws = walk.advance(chain, Chance(0, 0, 2, 1).next(20), STEP)
+    # The exact density decides from the first iteration on.
+    assert not draws["accepted"][0]
+    np.testing.assert_array_equal(draws["flat"][0], np.zeros(2))
+    assert draws["given"][0] == first
+    assert draws["lp"][0] == pytest.approx(0.0)
+    moved = np.cumsum(draws["accepted"]) > 0
+    assert (draws["given"][~moved] == first).all()
+    assert (draws["given"][moved] != first).all()
+    with pytest.raises(ValueError, match="begins with 1 drawn numbers, not 0"):
+        walk.begin(np.zeros(2))
+
+
+@pytest.mark.parametrize("surrogate", [False, True])
+def test_a_density_that_is_no_number_is_never_moved_to(surrogate: bool) -> None:
+    # From the point (1, -2), all but some of the proposals have no density.
+    def partly(precision):
+        def potential(z):
+            return jnp.where(z[0] > 1.2, jnp.nan, 0.5 * z @ precision @ z)
+
+        return potential
+
+    plain = normal_density(np.eye(2))
+    exact = given_about(plain._replace(potential=partly))
+    start, first = np.array([1.0, -2.0]), np.array([0.7])
+    with jax.enable_x64(True):
+        walk = Walk(plain if surrogate else exact, exact, np.eye(2), 0.8)
+        chain = walk.begin(start, first)
+        walk.compile(chain, 200)
+        _, draws = walk.advance(chain, Chance(0, 0, 2, 1).next(200), STEP)
+    assert (draws["flat"][:, 0] <= 1.2).all()
+    assert np.isfinite(draws["lp"]).all()
+    # Every recorded number was drawn about the point that it belongs to.
+    about = draws["given"][:, 0] - draws["flat"][:, 0]
+    assert (np.abs(about) < 4.5).all()
+    assert about[draws["accepted"]].std() == pytest.approx(1, abs=0.25)
+    # Some proposals were refused, and moves were made.
+    assert draws["accepted"].mean() > 0.3
+    assert draws["accepted"].all() != surrogate
 
 
 @pytest.mark.parametrize("blocks", [[12], [5, 7], [1] * 12])

@@ -1,0 +1,173 @@
+import warnings
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen import integrated_out
+from bayes_intgen.chains import Settings, dispersed
+from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.modes import LEAST_LOG_SHARE, Mode, chains_of_modes, find_modes
+from bayes_intgen.noise import ConstantSpread
+from bayes_intgen.passes import sums_over
+from bayes_intgen.simulators import Polynomial
+
+SETTINGS = Settings(0, 4, 10, 10, 0.8, True, True, False)
+
+
+def collapsed(data: bi.RegimeData, **model: object) -> Collapsed:
+    chosen = bi.models.additive(intercept=(1.5, 0.3), **model)
+    terms = chosen.decompose(data)
+    return Collapsed.of(chosen, terms, sums_over(data, terms, ConstantSpread(), progress=False))
+
+
+def with_modes(
+    posterior: Collapsed, other: np.ndarray, heights: tuple[float, float], widths=(0.3, 0.3)
+) -> Collapsed:
+    """The same with a density of two normal modes: at the start, and moved from there.
+
+    ``heights`` are their log densities.
+    """
+    centres = np.stack([posterior.start, posterior.start + other])
+    sd = np.stack([width * posterior.prior_sd for width in widths])
+
+    def energy(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        z = (flat - centres) / sd
+        log_density = np.array(heights) - 0.5 * (z**2).sum(axis=1)
+        top = log_density.max()
+        share = np.exp(log_density - top)
+        value = -(top + np.log(share.sum()))
+        return float(value), (share / share.sum()) @ (z / sd)
+
+    posterior.energy = energy
+    posterior.value = lambda flat: energy(flat)[0]
+    return posterior
+
+
+@pytest.fixture
+def posterior(data) -> Collapsed:
+    return collapsed(data, prior="linear")
+
+
+def other_scales(posterior: Collapsed, by: float) -> np.ndarray:
+    """The scales of the first action's functions, moved by so many prior standard deviations."""
+    move = np.zeros(posterior.layout.size)
+    scales = posterior.layout.positions["scale"]
+    of_first = [
+        i
+        for i, name in enumerate(posterior.terms.scaled)
+        if next(t for t in posterior.terms.terms if t.name == name).action == 0
+    ]
+    move[scales[of_first]] = by
+    return move * posterior.prior_sd
+
+
+@pytest.mark.parametrize(("seed", "higher"), [(1, 5), (8, 2)])
+def test_of_several_modes_the_highest_is_found(seed: int, higher: float) -> None:
+    world = Polynomial.random(3, seed=seed)
+    posterior = collapsed(world.dataset(2000, seed=0), graph=world.graph)
+    first = posterior.mode(posterior.start, progress=False)
+    modes = find_modes(posterior, posterior.start, 4, progress=False)
+    highest = min(modes, key=lambda mode: mode.energy)
+    mode = highest.point
+    # Both are modes, standard deviations from each other: a Newton step would add next to nothing.
+    for each in (first, mode):
+        slope = posterior.energy(each)[1]
+        assert slope @ posterior.covariance(each) @ slope / 2 < 1e-4
+    apart = np.abs(mode - first) / np.sqrt(np.diag(posterior.covariance(mode)))
+    assert apart.max() > 3
+    assert posterior.value(mode) == highest.energy < posterior.value(first) - higher
+    # Searches from anywhere find none that is higher, and some end at that one.
+    normal = np.random.default_rng(0).standard_normal((40, len(mode)))
+    anywhere = posterior.start + 2 * posterior.prior_sd * normal
+    ends = [posterior.value(posterior.mode(at, progress=False)) for at in anywhere]
+    assert highest.energy <= min(ends) + 1e-3
+    assert highest.energy == pytest.approx(min(ends), abs=1e-3)
+
+
+def test_both_modes_are_found_with_their_shares_and_their_own_covariances(posterior) -> None:
+    other = other_scales(posterior, 3.0)
+    # The other mode is higher by one, and narrower.
+    bimodal = with_modes(posterior, other, (0.0, 1.0), (0.3, 0.2))
+    modes = find_modes(bimodal, bimodal.start, 4, progress=False)
+    size = bimodal.layout.size
+    assert len(modes) == 2
+    by_energy = sorted(modes, key=lambda mode: mode.energy)
+    for mode, centre, width in zip(by_energy, (other, 0 * other), (0.2, 0.3), strict=True):
+        np.testing.assert_allclose(
+            (mode.point - bimodal.start - centre) / bimodal.prior_sd, 0, atol=1e-2 * width
+        )
+        sd = np.sqrt(np.diag(mode.covariance)) / bimodal.prior_sd
+        np.testing.assert_allclose(sd, width, rtol=1e-2)
+    # In so many dimensions the wider mode has the larger share though it is lower.
+    assert by_energy[0] is modes[1]
+    expected = size * np.log(0.3 / 0.2) - 1.0
+    assert modes[0].log_mass - modes[1].log_mass == pytest.approx(expected, abs=0.1)
+    # Negative control: one search finds the nearest alone.
+    alone = bimodal.mode(bimodal.start, progress=False)
+    assert np.abs(alone - bimodal.start).max() < 1e-2
+
+
+def test_a_mode_too_small_to_matter_gets_no_chain(posterior) -> None:
+    other = other_scales(posterior, 3.0)
+    for height, count in ((LEAST_LOG_SHARE + 1, 2), (LEAST_LOG_SHARE - 1, 1)):
+        bimodal = with_modes(posterior, other, (0.0, height))
+        assert len(find_modes(bimodal, bimodal.start, 4, progress=False)) == count
+    # One chain starts from the larger mode.
+    bimodal = with_modes(posterior, other, (0.0, 2.0))
+    (only,) = find_modes(bimodal, bimodal.start, 1, progress=False)
+    np.testing.assert_allclose(only.point, bimodal.start + other, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("heights", "chains", "expected"),
+    [
+        ([0.0], 3, [0, 0, 0]),
+        ([0.0, 0.0], 4, [0, 0, 1, 1]),
+        ([0.0, -5.0], 4, [0, 0, 0, 1]),
+        ([0.0, -0.1, -5.0], 2, [0, 1]),
+        ([0.0, np.log(0.5), np.log(0.25)], 7, [0, 0, 0, 0, 1, 1, 2]),
+    ],
+)
+def test_chains_go_to_modes_by_their_shares(heights, chains, expected) -> None:
+    modes = [Mode(np.zeros(1), -height, np.eye(1)) for height in heights]
+    assert chains_of_modes(modes, chains) == expected
+
+
+def test_chains_are_dispersed_as_widely_as_their_mode() -> None:
+    wide, narrow = Mode(np.zeros(3), 0.0, np.eye(3)), Mode(np.full(3, 50.0), -14.0, np.eye(3) / 1e4)
+    starts = dispersed([wide, narrow], SETTINGS._replace(chains=400))
+    near = np.linalg.norm(starts - 50, axis=1) < 1
+    counts = near.sum(), (~near).sum()
+    assert min(counts) > 100
+    for mode, chosen in ((wide, ~near), (narrow, near)):
+        sd = np.sqrt(mode.covariance[0, 0])
+        count = 3 * chosen.sum()
+        np.testing.assert_allclose(
+            np.std(starts[chosen] - mode.point) / sd, 1, atol=4 / np.sqrt(2 * count)
+        )
+
+
+def test_a_fit_starts_its_chains_from_the_modes_that_are_found(monkeypatch) -> None:
+    world = Polynomial.random(3, seed=4)
+    data, started = world.dataset(1000, seed=0), []
+
+    def recorded(modes: list[Mode], settings: Settings) -> np.ndarray:
+        starts = dispersed(modes, settings)
+        started.append((modes, starts))
+        return starts
+
+    monkeypatch.setattr(integrated_out, "dispersed", recorded)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        bi.fit(data, bi.models.additive(graph=world.graph), draws=8, warmup=20, progress=False)
+    modes, starts = started[0]
+    assert len(modes) == 2
+    inverse = np.linalg.inv([mode.covariance for mode in modes])
+    change = starts[:, None] - np.stack([mode.point for mode in modes])
+    distance = np.einsum("cmi,mij,cmj->cm", change, inverse, change)
+    # Squared distances from a chain's own mode are chi-squared.
+    size = len(modes[0].point)
+    own = distance.min(axis=1)
+    assert own.mean() == pytest.approx(size, abs=4 * np.sqrt(2 * size / len(own)))
+    assert sorted(distance.argmin(axis=1)) == chains_of_modes(modes, 4) == [0, 0, 1, 1]

@@ -1,0 +1,121 @@
+import warnings
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.replicates import MANY_COPIES, refuse_exact_replicates, warn_of_copies
+
+from conftest import confounded_rows
+
+
+def design(doses: int, replicates: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Controls and doses of one action at a time: actions, mean outcome, masks."""
+    levels = np.linspace(1, 4, doses)
+    actions = np.zeros((1 + 2 * doses, 2))
+    actions[1 : 1 + doses, 0] = actions[1 + doses :, 1] = levels
+    actions = np.repeat(actions, replicates, axis=0)
+    return actions, 3 * np.sqrt(actions).sum(axis=1) + actions[:, 1] ** 1.3, actions > 0
+
+
+def table(outcome: np.ndarray, actions: np.ndarray, intervened: np.ndarray) -> bi.RegimeData:
+    return bi.RegimeData.from_arrays(actions, outcome, intervened)
+
+
+# Degrees of freedom and noise of a fit that passes through every cell.
+THROUGH_ALL = {"freedom": 1e9, "noise": 0.0}
+
+
+@pytest.mark.parametrize("doses", [3, 4, 20])
+def test_replicates_that_never_vary_are_refused(doses: int) -> None:
+    actions, mean, intervened = design(doses, replicates=4)
+    data = table(mean, actions, intervened)
+    count = 4 * (1 + 2 * doses)
+    with pytest.raises(
+        bi.DataError, match=f"exactly wherever.*{count * 3 // 4} of {count} rows.*drop the dup"
+    ):
+        bi.fit(data, progress=False)
+
+
+def test_a_few_rows_that_do_not_repeat_change_nothing() -> None:
+    actions, mean, intervened = design(doses=4, replicates=4)
+    rng = np.random.default_rng(0)
+    more = rng.uniform(1, 4, size=(6, 2))
+    joint = table(
+        np.append(mean, more.sum(axis=1) + rng.normal(size=6)),
+        np.concatenate([actions, more]),
+        np.concatenate([intervened, np.zeros((6, 2), dtype=bool)]),
+    )
+    with pytest.raises(bi.DataError, match="drop the duplicates"):
+        refuse_exact_replicates(joint, **THROUGH_ALL)
+
+
+def test_repeated_averages_with_noise_between_cells_are_a_warning() -> None:
+    actions, mean, intervened = design(doses=10, replicates=3)
+    average = mean[::3] + np.random.default_rng(0).normal(size=21)
+    data = table(np.repeat(average, 3), actions, intervened)
+    with pytest.warns(bi.DataWarning, match="42 of 63 rows are exact copies") as caught:
+        bi.fit(data, bi.models.additive("linear"), draws=4, warmup=10, progress=False)
+    assert caught[0].filename == __file__
+
+
+def legitimate() -> dict[str, bi.RegimeData]:
+    rng = np.random.default_rng(1)
+    actions, mean, intervened = design(doses=4, replicates=8)
+    noisy = mean + rng.normal(size=len(mean))
+    two_valued, _, sets = design(doses=1, replicates=200)
+    linear = two_valued @ [1.0, -2.0]
+    partly = noisy.copy()
+    # The controls and one dose are constant, as where a baseline was subtracted.
+    partly[:8], partly[8:16] = 0.0, 1.5
+    survivors = np.where(rng.random(len(mean)) < 1 / (1 + np.exp(mean - 5)), 1.0, 0.0)
+    plain = confounded_rows(100, seed=0)
+    zero = plain.actions.copy()
+    zero[:100] = 0
+    inflated = np.where((zero == 0).all(axis=1), 0.0, plain.outcome)
+    few, few_mean, few_sets = design(doses=3, replicates=2)
+    return {
+        "replicates with noise": table(noisy, actions, intervened),
+        "two-valued actions": table(linear + rng.normal(size=600), two_valued, sets),
+        "rounded outcomes": table(np.round(linear + rng.normal(size=600), 1), two_valued, sets),
+        "counts": table(rng.poisson(mean).astype(float), actions, intervened),
+        "binary outcomes": table(survivors, actions, intervened),
+        "binary outcomes that agree": table((few_mean > 4).astype(float), few, few_sets),
+        "ratings that agree": table(np.clip(np.round(few_mean / 4), 1, 3), few, few_sets),
+        "constant cells in part of a table": table(partly, actions, intervened),
+        "one baseline without noise": table(inflated, zero, plain.intervened),
+        "no repeats": plain,
+    }
+
+
+@pytest.mark.parametrize("name", legitimate())
+def test_legitimate_tables_are_neither_refused_nor_warned_of(name: str) -> None:
+    data = legitimate()[name]
+    refuse_exact_replicates(data, **THROUGH_ALL)
+    with warnings.catch_warnings():
+        # A constant baseline is many copies: a warning is right there.
+        warnings.simplefilter("ignore" if "baseline" in name or "part" in name else "error")
+        warn_of_copies(data)
+
+
+def copied(count: int, noise: float = 0.0) -> bi.RegimeData:
+    """300 rows, and copies of some of them."""
+    plain = confounded_rows(100, seed=0)
+    chosen = np.random.default_rng(0).permutation(len(plain))[:count]
+    rows = np.concatenate([np.arange(len(plain)), chosen])
+    extra = noise * np.random.default_rng(1).normal(size=len(rows))
+    return table(plain.outcome[rows] + extra, plain.actions[rows], plain.intervened[rows])
+
+
+@pytest.mark.parametrize("count", [120, 300])
+def test_many_exact_copies_are_counted_in_a_warning(count: int) -> None:
+    with pytest.warns(bi.DataWarning, match=f"{count} of {300 + count} rows are exact copies"):
+        bi.fit(copied(count), bi.models.additive("linear"), draws=4, warmup=10, progress=False)
+
+
+def test_a_few_copies_and_repeated_measurements_are_passed_over() -> None:
+    few = int(MANY_COPIES * 300) - 2
+    for data in (copied(few), copied(120, noise=0.01)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warn_of_copies(data)
