@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array, Coordinate
-from bayes_intgen.categories import Categories, Label, centres, decoded_table, short_label
+from bayes_intgen.categories import Categories, Label, decoded_table, short_label
+from bayes_intgen.defaults import levels_of
 from bayes_intgen.errors import ModelError, PointsError, SupportWarning
 from bayes_intgen.questions import checked_points, checked_value
 
@@ -66,7 +67,7 @@ def plot_joint_effect(
     draws, sd = prediction.mean(points, everything), prediction.noise_sd(points, everything)
     verdict = posterior.verdict(points, everything[0])
     supported = None if verdict is None else verdict.supported
-    own_levels = posterior.categories[posterior.actions.index(action)]
+    own_levels = levels_of(posterior)[posterior.actions.index(action)]
     if own_levels is not None:
         along, draws, sd = stepped(along, draws, sd)
         supported = None if supported is None else np.repeat(supported, STEP)
@@ -106,12 +107,12 @@ def _refuse_unknown(names: Iterable[str], posterior: "Posterior") -> None:
 
 
 def _held(posterior: "Posterior", at: Mapping[str, Label]) -> dict[str, float]:
-    """Where each action is held: its median, or the level nearest to it, unless ``at`` says."""
-    medians = centres([c.centre for c in posterior.terms.coordinates], posterior.categories)
-    columns = zip(posterior.actions, posterior.categories, medians, strict=True)
+    """Where each action is held: at the default point, unless ``at`` says."""
+    default = posterior.default_point.tolist()
+    columns = zip(posterior.actions, posterior.categories, default, strict=True)
     return {
-        name: checked_value(at[name], name, levels) if name in at else median
-        for name, levels, median in columns
+        name: checked_value(at[name], name, levels) if name in at else value
+        for name, levels, value in columns
     }
 
 
@@ -120,7 +121,7 @@ def _along(
 ) -> tuple[Array, Array]:
     """Values of an action over its observed range, or its levels, and points, the others held."""
     k = posterior.actions.index(action)
-    seen, levels = posterior.terms.coordinates[k], posterior.categories[k]
+    seen, levels = posterior.terms.coordinates[k], levels_of(posterior)[k]
     along = np.linspace(seen.low, seen.high, size) if levels is None else np.array(levels.codes)
     columns = [along if n == action else np.full(len(along), held[n]) for n in posterior.actions]
     return along, np.stack(columns, axis=1)
@@ -298,7 +299,7 @@ def plot_contraction(posterior: "Posterior", at: Mapping[str, Label] | None = No
         2, len(names), squeeze=False, sharex="col", layout="constrained",
         figsize=(1.2 + 3 * len(names), 5.2),
     )  # fmt: skip
-    for k, name in enumerate(names):
+    for k, (name, own_levels) in enumerate(zip(names, levels_of(posterior), strict=True)):
         along, points = _along(posterior, name, _held(posterior, at), 80)
         before, after = (p.contributions(points) for p in (prior, posterior.prediction))
         for i, ax in enumerate(panels[:, k]):
@@ -307,7 +308,7 @@ def plot_contraction(posterior: "Posterior", at: Mapping[str, Label] | None = No
             first, second = first[:, :, k], second[:, :, k]
             share = float(np.median(widths(second) / widths(first)))
             at_points = along
-            if posterior.categories[k] is not None:
+            if own_levels is not None:
                 at_points, first, second = stepped(along, first, second)
             low, high = np.quantile(first, ENDS, axis=(0, 1))
             ax.fill_between(at_points, low, high, color="0.85", linewidth=0, label="prior, 68%")
@@ -318,7 +319,7 @@ def plot_contraction(posterior: "Posterior", at: Mapping[str, Label] | None = No
             )  # fmt: skip
             ax.margins(x=0)
         panels[0, k].set_title(name)
-        name_levels(panels[1, k], posterior.categories[k])
+        name_levels(panels[1, k], own_levels)
         panels[1, k].set_xlabel(name)
     outcome = posterior.tree.attrs["outcome"]
     for ax, kind in zip(panels[:, 0], KINDS, strict=True):

@@ -84,6 +84,23 @@ class Posterior:
         """Levels of each action; None for those that have none."""
         return self.terms.categories
 
+    @cached_property
+    def default_point(self) -> Array:
+        """Values of all actions at which pictures hold those that they do not vary, shape (K,).
+
+        The medians, or the levels nearest to these, where the joint effect is supported there;
+        else the nearest row of the data where it is. The medians where no row supports it.
+        Levels by their codes.
+
+        Examples
+        --------
+        >>> posterior.default_point.shape
+        (2,)
+        """
+        from bayes_intgen.defaults import default_point
+
+        return default_point(self)
+
     def joint_effect(self, points: Any) -> xr.DataArray:
         """Draws of the mean outcome with all actions set, E[Y | do(points)].
 
@@ -603,8 +620,7 @@ class Posterior:
         Parameters
         ----------
         at : mapping from action to value, optional
-            Where the other actions are held; at their medians, or the levels nearest to these,
-            where left out.
+            Where the other actions are held; at :attr:`default_point` where left out.
 
         Returns
         -------
@@ -674,8 +690,7 @@ class Posterior:
         action : str
             Runs over its observed range, or over its levels.
         at : mapping from action to value, optional
-            Where the other actions are held; at their medians, or the levels nearest to these,
-            where left out.
+            Where the other actions are held; at :attr:`default_point` where left out.
         levels : sequence of float
             Probabilities of the central bands.
         predictive : float, optional

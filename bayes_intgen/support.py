@@ -266,7 +266,7 @@ class Seen:
         share : ndarray, shape (M, regimes)
             Of the regime's own rows that lie at least as far from the others.
         """
-        at = self._placed(points)[:, list(inputs)]
+        at = self.placed(points)[:, list(inputs)]
         distance, share = np.full((2, len(points), len(self.masks)), np.nan)
         for i, (tree, apart) in enumerate(self._trees(tuple(inputs))):
             nearest = min(NEAREST, len(apart))
@@ -411,7 +411,7 @@ class Seen:
 
     def _codes(self, points: Array) -> NDArray[np.intp]:
         """The class of each action's value, shape (M, K)."""
-        at = self._placed(points)
+        at = self.placed(points)
         return np.stack(
             [
                 np.searchsorted(edges, column)
@@ -495,9 +495,10 @@ class Seen:
 
     @cached_property
     def _squashed(self) -> tuple[Array, ...]:
-        return tuple(self._placed(rows) for rows in self.rows)
+        return tuple(self.placed(rows) for rows in self.rows)
 
-    def _placed(self, points: Array) -> Array:
+    def placed(self, points: Array) -> Array:
+        """Positions of points, shape (M, K), on the line of each action; see :func:`placed`."""
         columns = zip(self.coordinates, self.categories, points.T, strict=True)
         return np.stack([placed(*column) for column in columns], axis=1)
 
