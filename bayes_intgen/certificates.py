@@ -5,7 +5,8 @@ For fixed actions the mean outcome is affine in the mask R (R_k = 1 where action
     m(a, R) = c + sum_k phi_k(a_k) + sum_k (1 - R_k) delta_k(a_k, a_pa(k)),
 
 so a target mask R* is answered when (1, R*) lies in the span of the masks (1, R) in the data:
-the rank test. The regimes are taken to share their support, as everywhere in the package.
+the rank test. It holds at values that the regimes share; `bayes_intgen.support` tests the same at
+single points.
 
 **The graph adds nothing to this.** The rank test is sharp for every graph over the actions: for
 whether a mask is identified it makes no difference that delta_k depends on few other actions, and
@@ -44,7 +45,7 @@ from rows elsewhere.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from math import comb, gcd
@@ -52,14 +53,19 @@ from typing import Literal
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from bayes_intgen.categories import Categories, Label
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification import Mask, regime_weights
+from bayes_intgen.numerals import plain
 
 Experiment = tuple[str, ...]
 State = Literal["set alone", "only together", "never set"]
 Vector = list[int]
 
+# Experiments with at most this many distinct values identify these values and no range.
+FEW_SETTINGS = 3
 MOST_SETS = 20
 # Sets of one size that are tried before the search settles for one that cannot be thinned.
 MOST_TRIED = 5000
@@ -122,6 +128,9 @@ class Certificate:
         What each regime in the data sets, by label.
     reason : str
         Why the target is not identified; empty where it is.
+    only_at : mapping of str to tuple of str, bool or float
+        Actions of the target whose experiments have few values, with these values, levels by
+        their names: the certificate holds there only. Empty where the values are not known.
     """
 
     target: Experiment
@@ -132,16 +141,29 @@ class Certificate:
     rows: Mapping[str, int]
     regimes: Mapping[str, Experiment]
     reason: str
+    only_at: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         label = regime_label(self.target)
         if not self.identified:
             return f"{label} is not identified: {self.reason}. {self._remedy()}"
         if label in self.rows:
-            return f"{label} is identified: it is in the data, with {self.rows[label]} rows."
-        return f"{label} is identified: {_combination(self.weights)}."
+            how = f"it is in the data, with {self.rows[label]} rows"
+        else:
+            how = _combination(self.weights)
+        return f"{label} is identified: {how}{self._where()}."
 
     __repr__ = __str__
+
+    def _where(self) -> str:
+        """The only values of the set actions at which the certificate holds, if they are few."""
+        if not self.only_at:
+            return ""
+        places = [
+            f"{name} = {' or '.join(map(_spelled, values))}"
+            for name, values in self.only_at.items()
+        ]
+        return f"; at {_listed(places)} only"
 
     def _remedy(self) -> str:
         """The further experiments in a sentence or two."""
@@ -191,8 +213,48 @@ class Certificate:
         )
 
 
+def settings_of(
+    names: Sequence[str],
+    actions: NDArray[np.float64],
+    intervened: NDArray[np.bool_],
+    categories: Sequence[Categories | None],
+) -> dict[str, tuple[Label, ...]]:
+    """Values of actions whose experiments have few of them, though the action takes others.
+
+    Parameters
+    ----------
+    names : sequence of str, length K
+    actions : ndarray, shape (n, K)
+    intervened : ndarray of bool, shape (n, K)
+    categories : sequence of Categories or None, length K
+
+    Returns
+    -------
+    dict of str to tuple of str, bool or float
+        For each action with at most three distinct values where it is set, and a further one
+        where it is not, the values where it is set, levels by their names.
+
+    Examples
+    --------
+    >>> actions, intervened = np.array([[0.2], [0.7], [1.0]]), np.array([[0], [0], [1]]) > 0
+    >>> settings_of(["red"], actions, intervened, [None])
+    {'red': (1.0,)}
+    """
+    few = {}
+    for k, name in enumerate(names):
+        was_set = intervened[:, k]
+        values = np.unique(actions[was_set, k])
+        if 0 < len(values) <= FEW_SETTINGS and not np.isin(actions[~was_set, k], values).all():
+            levels = categories[k]
+            few[name] = tuple((values if levels is None else levels.decode(values)).tolist())
+    return few
+
+
 def certify(
-    names: Sequence[str], regimes: Mapping[Mask, int], actions: Sequence[str]
+    names: Sequence[str],
+    regimes: Mapping[Mask, int],
+    actions: Sequence[str],
+    settings: Mapping[str, tuple[Label, ...]] | None = None,
 ) -> Certificate:
     """The certificate for setting ``actions``, from regimes with these masks and rows.
 
@@ -204,6 +266,8 @@ def certify(
         The masks in the data, at least one, each with its number of rows.
     actions : sequence of str
         The actions set in the question; none for the observational regime.
+    settings : mapping of str to tuple of str, bool or float, optional
+        From :func:`settings_of`: values to which actions were set, where they are few.
 
     Raises
     ------
@@ -233,6 +297,11 @@ do(green), or do(red, green) itself.
         rows={regime_label(chosen(mask)): count for mask, count in regimes.items()},
         regimes={regime_label(chosen(mask)): chosen(mask) for mask in regimes},
         reason="" if weights else _reason(names, list(regimes), blind, target),
+        only_at={
+            name: (settings or {})[name]
+            for name in (chosen(target) if weights else ())
+            if name in (settings or {})
+        },
     )
 
 
@@ -398,6 +467,10 @@ def _combination(weights: Mapping[str, Fraction]) -> str:
         for label, weight in ordered
     ]
     return " ".join(terms).removeprefix("+ ")
+
+
+def _spelled(value: Label) -> str:
+    return str(value) if isinstance(value, str | bool) else plain(value)
 
 
 def _phrase(experiment: Experiment) -> str:

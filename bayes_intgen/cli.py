@@ -199,7 +199,7 @@ def effect(
         Parameter(
             name=["--set", "-s"],
             help="Values or levels to set, as tv=2,drug=on; repeat it for further points. Actions "
-            "left out are set to their medians, or the levels nearest to these.",
+            "left out are set to a supported point near their medians.",
             negative=(),
         ),
     ] = None,
@@ -265,7 +265,10 @@ def plot(
     ] = None,
     at: Annotated[
         str | None,
-        Parameter(help="Where the others are held, as radio=1; at their medians if left out."),
+        Parameter(
+            help="Where the others are held, as radio=1; at a supported point near their medians "
+            "if left out."
+        ),
     ] = None,
     level: Level = 0.9,
 ) -> int:
@@ -296,7 +299,7 @@ def plot(
         sharey=True,
     )
     for ax, name in zip(axes.flat, along, strict=False):
-        others = {**_medians(posterior), **held}
+        others = {**_default_point(posterior), **held}
         others.pop(name)
         posterior.plot_joint_effect(
             name, others, levels=sorted({0.5, level}), predictive=level, ax=ax
@@ -320,7 +323,7 @@ def plot(
         frameon=False,
     )
     figure.supylabel(f"mean of {posterior.outcome_name}, all actions set", fontsize=10)
-    where = {n: held.get(n, m) for n, m in _medians(posterior).items() if [n] != along}
+    where = {n: held.get(n, m) for n, m in _default_point(posterior).items() if [n] != along}
     if where:
         spelled = ", ".join(f"{name} = {short_label(value)}" for name, value in where.items())
         title = fill(f"Actions that are not on the axis: {spelled}", max(58 * across, 84))
@@ -494,14 +497,14 @@ def _named(value: float, levels: "Categories | None") -> "Label":
     return label
 
 
-def _medians(posterior: "Posterior") -> dict[str, "Label"]:
-    """Medians of the actions, to a hundredth of their spread or so, or the nearest levels."""
-    from bayes_intgen.categories import centres
+def _default_point(posterior: "Posterior") -> dict[str, "Label"]:
+    """The fit's default point, numbers to a hundredth of their spread or so."""
+    from bayes_intgen.defaults import levels_of
     from bayes_intgen.numerals import decimals
 
     terms = posterior.terms
-    middle = centres([c.centre for c in terms.coordinates], terms.categories)
-    columns = zip(terms.names, middle, terms.coordinates, terms.categories, strict=True)
+    values = posterior.default_point.tolist()
+    columns = zip(terms.names, values, terms.coordinates, levels_of(posterior), strict=True)
     return {
         name: round(value, decimals(c.spread) + 1) if levels is None else _named(value, levels)
         for name, value, c, levels in columns
@@ -511,17 +514,21 @@ def _medians(posterior: "Posterior") -> dict[str, "Label"]:
 def _completed(
     asked: list[dict[str, "Label"]], seen: dict[str, "Label"], posterior: "Posterior"
 ) -> list[dict[str, "Label"]]:
-    """Points with the medians of actions that they leave out."""
+    """Points with the default values of actions that they leave out."""
     from bayes_intgen.categories import spelled_label
+    from bayes_intgen.defaults import medians
 
-    middle = _medians(posterior)
+    at_median = posterior.default_point == medians(posterior)
+    default = _default_point(posterior)
     left_out = {n for point in asked for n in posterior.actions if n not in {**point, **seen}}
     for k, name in enumerate(posterior.actions):
         if name in left_out:
-            kind = "its median, " if posterior.categories[k] is None else "the level "
-            value = spelled_label(middle[name])
+            kind = "its median, " if at_median[k] else "a supported value, "
+            if posterior.categories[k] is not None:
+                kind = "the level "
+            value = spelled_label(default[name])
             _say(f"note: {name} is set to {kind}{value}, where no value is given")
-    return [{**middle, **seen, **point} for point in asked]
+    return [{**default, **seen, **point} for point in asked]
 
 
 def _points_of_file(path: Path, posterior: "Posterior") -> list[dict[str, "Label"]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import decoded_table
 from bayes_intgen.errors import PointsError
-from bayes_intgen.support import needs_of_terms
+from bayes_intgen.questions import checked_points, named_points
 
 if TYPE_CHECKING:
     from bayes_intgen.posterior import Posterior
@@ -42,7 +42,7 @@ def effect_table(
     Dataset, dims (point)
         ``mean``, ``low``, ``high``: of the mean outcome. ``outcome_low``, ``outcome_high``:
         quantiles of an outcome itself, over noise and posterior. ``supported``: whether rows
-        near enough to the point were seen, as ``posterior.support`` finds. With a baseline also
+        near the point identify the effect, as in ``posterior.support``. With a baseline also
         ``change``, ``change_low``, ``change_high``, and ``above_zero``, the probability that
         the change is positive. In the outcome's units. ``value`` and ``baseline``, dims
         (point, action), repeat the question, levels by their names.
@@ -68,7 +68,17 @@ def effect_table(
         raise PointsError(f"level must be a probability between 0 and 1, not {level}")
     names = posterior.actions if intervened is None else tuple(intervened)
     tails = [(1 - level) / 2, (1 + level) / 2]
-    values, mask = posterior.asked(points, names)
+    names_of, categories = posterior.actions, posterior.categories
+    values = checked_points(points, names_of, categories)
+    before = None if baseline is None else checked_points(baseline, names_of, categories)
+    if before is not None and len(before) not in (1, len(values)):
+        raise PointsError(
+            f"there are {len(before)} baselines for {len(values)} points; give one, or one for each"
+        )
+    # Asked together, so that one warning speaks of both.
+    everything = values if before is None else np.concatenate([values, before])
+    asked_of = named_points(everything, names_of, categories)
+    mask = posterior.asked(asked_of, names)[1][: len(values)]
     prediction = posterior.prediction
     draws = prediction.mean(values, mask).reshape(-1, len(values))
     low, high = np.quantile(draws, tails, axis=0)
@@ -82,18 +92,11 @@ def effect_table(
         "supported": supported(posterior, values, names).all(axis=1),
     }
     both = ("point", "action")
-    categories = posterior.categories
     asked = {"value": (both, decoded_table(values, categories))}
-    if baseline is not None:
-        before, same_mask = posterior.asked(baseline, names)
-        if len(before) not in (1, len(values)):
-            raise PointsError(
-                f"there are {len(before)} baselines for {len(values)} points; give one, or one "
-                "for each"
-            )
+    if before is not None:
         # The difference of the designs is exactly zero where nothing changes.
         terms = posterior.terms
-        step = terms.matrix(values, mask) - terms.matrix(before, same_mask)
+        step = terms.matrix(values, mask) - terms.matrix(before, mask[: len(before)])
         change = (prediction.coefficients @ step.T).reshape(len(draws), -1)
         change_low, change_high = np.quantile(change, tails, axis=0)
         columns |= {
@@ -118,7 +121,7 @@ def effect_table(
 def supported(
     posterior: "Posterior", values: Array, intervened: Sequence[str]
 ) -> NDArray[np.bool_]:
-    """Whether what an effect needs of each action was seen, shape (M, K), for points (M, K).
+    """Whether the contribution of each action is supported, shape (M, K), at points (M, K).
 
     Of a fit that was saved without rows only observed ranges are known.
 
@@ -127,13 +130,13 @@ def supported(
     >>> supported(posterior, np.array([[0.1, 99.0]]), ["red", "green"])
     array([[ True, False]])
     """
-    terms, seen = posterior.terms, posterior.seen
-    if seen is None:
-        low, high = np.array([(c.low, c.high) for c in terms.coordinates]).T
-        within = (values >= low) & (values <= high)
-        for k, levels in enumerate(terms.categories):
-            if levels is not None:
-                within[:, k] &= levels.holds(values[:, k])
-        return np.asarray(within)
-    target = tuple(name in intervened for name in terms.names)
-    return seen.answers(values, needs_of_terms(terms, seen.masks, target))
+    verdict = posterior.verdict(values, np.isin(posterior.actions, list(intervened)))
+    if verdict is not None:
+        return verdict.needs_met
+    terms = posterior.terms
+    low, high = np.array([(c.low, c.high) for c in terms.coordinates]).T
+    within = (values >= low) & (values <= high)
+    for k, levels in enumerate(terms.categories):
+        if levels is not None:
+            within[:, k] &= levels.holds(values[:, k])
+    return np.asarray(within)

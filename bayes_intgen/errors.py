@@ -39,7 +39,7 @@ class LackOfFitWarning(BayesIntgenWarning):
 
 
 class SupportWarning(BayesIntgenWarning):
-    """A query lies outside what the data saw, or its effect is not identified."""
+    """Rows near a query do not identify its answer, or no rows at all could."""
 
 
 class SamplingWarning(BayesIntgenWarning):

@@ -21,7 +21,6 @@ from bayes_intgen.models import Model, additive
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.probes import Probes
-from bayes_intgen.questions import named_points
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.replicates import warn_of_copies
 from bayes_intgen.streamed import ReadInPasses, Rows
@@ -149,8 +148,13 @@ def fit(
     )
     warn_of_copies(data.held)
     probes = Probes.of(data, model)
-    points = named_points(probes.points, data.names, posterior.categories)
-    effect = posterior.effect(points, [*compress(data.names, probes.mask)])
+    # Rows at the edge of their regime may be unsupported: nobody asked about them.
+    effect = posterior.along_points(
+        posterior.prediction.mean(probes.points, probes.masks),
+        probes.points,
+        [*compress(data.names, probes.mask)],
+        "effect",
+    )
     warn_of_problems(posterior.tree, effect)
     for problem in fit_problems(posterior.tree["constant_data"].dataset):
         warnings.warn(problem, LackOfFitWarning, skip_file_prefixes=(PACKAGE,))

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from textwrap import fill
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayes_intgen.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.bases import Array
@@ -13,6 +14,7 @@ from bayes_intgen.categories import Categories, centres, short_label, spelled_la
 from bayes_intgen.numerals import plain
 from bayes_intgen.regimes import ROWS_PER_UNKNOWN, RegimeData
 from bayes_intgen.streamed import Rows
+from bayes_intgen.support import Seen, separates
 from bayes_intgen.tabulate import aligned
 
 # An outcome with fewer distinct values than this is no scale.
@@ -21,7 +23,8 @@ FEWEST_VALUES = 6
 SHOWN = 6
 # Actions more alike than this cannot be told apart.
 MOST_ALIKE = 0.999
-# Share of the rows in which an action was set that must lie where it is seen elsewhere.
+# Share of the values to which an action was set that must support the joint effect, and of the
+# others that must lie in the range of its experiments.
 LEAST_COVERED = 0.9
 # Columns of text.
 WIDTH = 88
@@ -147,7 +150,7 @@ def overview(data: Rows) -> Overview:
         certificate.identified,
         str(certificate),
         [_of_action(name, certificate.states[name], held, k) for k, name in enumerate(data.names)],
-        [*problems, *_problems(held, dict(certificate.rows))],
+        [*problems, *_problems(held, dict(certificate.rows), certificate.identified)],
     )
 
 
@@ -172,7 +175,8 @@ def _counts(values: Array, levels: Categories) -> dict[str, int]:
     }
 
 
-def _problems(held: RegimeData, regimes: dict[str, int]) -> Iterator[str]:
+def _problems(held: RegimeData, regimes: dict[str, int], identified: bool) -> Iterator[str]:
+    seen = Seen.of(held)
     needed = ROWS_PER_UNKNOWN * (2 * len(held.names) + 1)
     for label, rows in regimes.items():
         if rows < needed:
@@ -183,25 +187,16 @@ def _problems(held: RegimeData, regimes: dict[str, int]) -> Iterator[str]:
     yield from advice_on_far_cells(held)
     for k, name in enumerate(held.names):
         values, was_set, levels = held.actions[:, k], held.intervened[:, k], held.categories[k]
-        for here, there, where in ((was_set, ~was_set, "set"), (~was_set, was_set, "not set")):
-            if here.any() and there.any() and levels is not None:
-                elsewhere = set(np.unique(values[there]).tolist())
-                only = [code for code in np.unique(values[here]).tolist() if code not in elsewhere]
-                if only:
-                    labels = ", ".join(map(spelled_label, levels.decode(np.array(only)).tolist()))
-                    yield (
-                        f"{name}: rows in which it was {where} are at {labels}, where no others "
-                        "are: answers there rest on the model"
-                    )
-            elif here.any() and there.any():
-                low, high = values[there].min(), values[there].max()
-                covered = float(((values[here] >= low) & (values[here] <= high)).mean())
-                if covered < LEAST_COVERED:
-                    yield (
-                        f"{name}: {1 - covered:.0%} of the rows in which it was {where} lie "
-                        f"outside its range elsewhere, {_short(low)} to {_short(high)}: answers "
-                        "there rest on the model"
-                    )
+        if was_set.any() and not was_set.all():
+            yield from _outside(name, values, was_set, levels)
+        if identified and was_set.any():
+            supported = float(_supported(seen, k, values[was_set]).mean())
+            if supported < LEAST_COVERED:
+                yield (
+                    f"{name}: {1 - supported:.0%} of the values to which it was set do not support "
+                    "the joint effect: too few regimes reach them. Observe the action there "
+                    "without setting it, or say by a graph that it moves no other action"
+                )
         for j in range(k):
             alike = np.corrcoef(held.actions[:, j], values)[0, 1]
             if abs(alike) > MOST_ALIKE:
@@ -209,6 +204,40 @@ def _problems(held: RegimeData, regimes: dict[str, int]) -> Iterator[str]:
     different = len(np.unique(held.outcome))
     if different < FEWEST_VALUES:
         yield f"the outcome has {different} distinct values: the model holds it to be continuous"
+
+
+def _outside(
+    name: str, values: Array, was_set: NDArray[np.bool_], levels: Categories | None
+) -> Iterator[str]:
+    """Values at which an action was set only, or not set only."""
+    if levels is None:
+        low, high = values[was_set].min(), values[was_set].max()
+        covered = float(((values[~was_set] >= low) & (values[~was_set] <= high)).mean())
+        if covered < LEAST_COVERED:
+            yield (
+                f"{name}: {1 - covered:.0%} of the rows in which it was not set lie "
+                f"outside the range of its experiments, {_short(low)} to {_short(high)}: "
+                "answers there rest on the model"
+            )
+        return
+    for here, where in ((was_set, "set"), (~was_set, "not set")):
+        only = np.setdiff1d(values[here], values[~here])
+        if len(only):
+            labels = ", ".join(map(spelled_label, levels.decode(only).tolist()))
+            yield (
+                f"{name}: rows in which it was {where} are at {labels}, where no others "
+                "are: answers there rest on the model"
+            )
+
+
+def _supported(seen: Seen, action: int, values: np.ndarray) -> np.ndarray:
+    """Whether values of an action can support the joint effect, with an unknown graph."""
+    count = len(seen.names)
+    points = np.zeros((len(values), count))
+    points[:, action] = values
+    parents = [[j for j in range(count) if j != k] for k in range(count)]
+    reached = seen.holds(points, (action,))
+    return separates(seen.masks, reached, (True,) * count, action, parents)
 
 
 def _ends(values: np.ndarray) -> tuple[float, float] | None:

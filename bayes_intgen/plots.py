@@ -1,5 +1,6 @@
 """Pictures of effects with Matplotlib."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -7,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array, Coordinate
-from bayes_intgen.categories import Categories, Label, centres, decoded_table, short_label
-from bayes_intgen.errors import ModelError, PointsError
-from bayes_intgen.questions import checked_points, checked_value, named_points
+from bayes_intgen.categories import Categories, Label, decoded_table, short_label
+from bayes_intgen.defaults import levels_of
+from bayes_intgen.errors import ModelError, PointsError, SupportWarning
+from bayes_intgen.questions import checked_points, checked_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 # Colours of actions that were set, and of those that were not.
 SET, OBSERVED = "C1", "C0"
-# Range of a squashed coordinate from which on a tail is drawn in.
-LONG = 12.0
+# Range of an action in robust standard deviations from which on its tail is drawn in.
+LONG = 15.0
 # Area in points of a dot that stands for all rows of a regime.
 LARGEST_DOT = 160.0
 # Half the width of a level's stretch, as a share of the gap to the next level, and its points.
@@ -59,11 +61,13 @@ def plot_joint_effect(
     held = _held(posterior, at)
     del held[action]
     along, points = _along(posterior, action, held, size)
-    effect = posterior.joint_effect(named_points(points, posterior.actions, posterior.categories))
-    own_levels = posterior.categories[posterior.actions.index(action)]
-    draws = effect.transpose("chain", "draw", "point").to_numpy()
-    sd = posterior.prediction.noise_sd(points, np.ones(points.shape, dtype=bool))
-    supported = effect["supported"].to_numpy() if "supported" in effect.coords else None
+    # Without a warning: unsupported stretches are hatched.
+    everything = np.ones(points.shape, dtype=bool)
+    prediction = posterior.prediction
+    draws, sd = prediction.mean(points, everything), prediction.noise_sd(points, everything)
+    verdict = posterior.verdict(points, everything[0])
+    supported = None if verdict is None else verdict.supported
+    own_levels = levels_of(posterior)[posterior.actions.index(action)]
     if own_levels is not None:
         along, draws, sd = stepped(along, draws, sd)
         supported = None if supported is None else np.repeat(supported, STEP)
@@ -73,7 +77,7 @@ def plot_joint_effect(
     draw_bands(ax, along, draws.reshape(-1, len(along)), levels, color)
     if predictive is not None:
         # One noise for all points: the lines then show the bands and not the draws' chance.
-        noise = posterior.prediction.standard_noise((*draws.shape[:2], 1), np.random.default_rng(0))
+        noise = prediction.standard_noise((*draws.shape[:2], 1), np.random.default_rng(0))
         outcomes = draws + sd * noise
         tails = [(1 - predictive) / 2, (1 + predictive) / 2]
         ends = np.quantile(outcomes, tails, axis=(0, 1))
@@ -85,7 +89,7 @@ def plot_joint_effect(
         hatch_unsupported(ax, along, supported)
     name_levels(ax, own_levels)
     ax.set_xlabel(action)
-    ax.set_ylabel(f"E[{effect.attrs['outcome']} | do({', '.join(posterior.actions)})]")
+    ax.set_ylabel(f"E[{posterior.outcome_name} | do({', '.join(posterior.actions)})]")
     if held:
         first = decoded_table(points[:1], posterior.categories).tolist()[0]
         values = dict(zip(posterior.actions, first, strict=True))
@@ -103,12 +107,12 @@ def _refuse_unknown(names: Iterable[str], posterior: "Posterior") -> None:
 
 
 def _held(posterior: "Posterior", at: Mapping[str, Label]) -> dict[str, float]:
-    """Where each action is held: its median, or the level nearest to it, unless ``at`` says."""
-    medians = centres([c.centre for c in posterior.terms.coordinates], posterior.categories)
-    columns = zip(posterior.actions, posterior.categories, medians, strict=True)
+    """Where each action is held: at the default point, unless ``at`` says."""
+    default = posterior.default_point.tolist()
+    columns = zip(posterior.actions, posterior.categories, default, strict=True)
     return {
-        name: checked_value(at[name], name, levels) if name in at else median
-        for name, levels, median in columns
+        name: checked_value(at[name], name, levels) if name in at else value
+        for name, levels, value in columns
     }
 
 
@@ -117,7 +121,7 @@ def _along(
 ) -> tuple[Array, Array]:
     """Values of an action over its observed range, or its levels, and points, the others held."""
     k = posterior.actions.index(action)
-    seen, levels = posterior.terms.coordinates[k], posterior.categories[k]
+    seen, levels = posterior.terms.coordinates[k], levels_of(posterior)[k]
     along = np.linspace(seen.low, seen.high, size) if levels is None else np.array(levels.codes)
     columns = [along if n == action else np.full(len(along), held[n]) for n in posterior.actions]
     return along, np.stack(columns, axis=1)
@@ -184,7 +188,7 @@ def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], 
 
 
 def hatch_unsupported(ax: "Axes", along: Array, supported: NDArray[np.bool_]) -> None:
-    """Hatch the stretches of an axis where the data hold no rows that are near enough.
+    """Hatch the stretches of an axis where rows do not identify the answer.
 
     Each runs to the middle between its last point and the first that is supported.
 
@@ -231,7 +235,7 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
     heights = np.arange(len(labels))[::-1]
     for k, (ax, name) in enumerate(zip(panels[0], names, strict=True)):
         coordinate, known = Coordinate.of(data.actions[:, k]), data.categories[k]
-        if known is None and coordinate.ends[1] - coordinate.ends[0] > LONG:
+        if known is None and coordinate.high - coordinate.low > LONG * coordinate.spread:
             # Where a tail is long, the scale on which the action enters the model.
             ax.set_xscale("function", functions=(coordinate.squashed, coordinate.unsquashed))
             at = coordinate.unsquashed(np.linspace(*coordinate.ends, 5))
@@ -295,7 +299,7 @@ def plot_contraction(posterior: "Posterior", at: Mapping[str, Label] | None = No
         2, len(names), squeeze=False, sharex="col", layout="constrained",
         figsize=(1.2 + 3 * len(names), 5.2),
     )  # fmt: skip
-    for k, name in enumerate(names):
+    for k, (name, own_levels) in enumerate(zip(names, levels_of(posterior), strict=True)):
         along, points = _along(posterior, name, _held(posterior, at), 80)
         before, after = (p.contributions(points) for p in (prior, posterior.prediction))
         for i, ax in enumerate(panels[:, k]):
@@ -304,7 +308,7 @@ def plot_contraction(posterior: "Posterior", at: Mapping[str, Label] | None = No
             first, second = first[:, :, k], second[:, :, k]
             share = float(np.median(widths(second) / widths(first)))
             at_points = along
-            if posterior.categories[k] is not None:
+            if own_levels is not None:
                 at_points, first, second = stepped(along, first, second)
             low, high = np.quantile(first, ENDS, axis=(0, 1))
             ax.fill_between(at_points, low, high, color="0.85", linewidth=0, label="prior, 68%")
@@ -315,7 +319,7 @@ def plot_contraction(posterior: "Posterior", at: Mapping[str, Label] | None = No
             )  # fmt: skip
             ax.margins(x=0)
         panels[0, k].set_title(name)
-        name_levels(panels[1, k], posterior.categories[k])
+        name_levels(panels[1, k], own_levels)
         panels[1, k].set_xlabel(name)
     outcome = posterior.tree.attrs["outcome"]
     for ax, kind in zip(panels[:, 0], KINDS, strict=True):
@@ -338,7 +342,10 @@ def plot_sensitivity(
     import matplotlib.pyplot as plt
 
     moved = posterior.sensitivity(points, rho, level=level)
-    unmoved = posterior.sensitivity(points, 0.0, level=level)
+    with warnings.catch_warnings():
+        # Said once already.
+        warnings.simplefilter("ignore", SupportWarning)
+        unmoved = posterior.sensitivity(points, 0.0, level=level)
     count = moved.sizes["point"]
     figure, panels = plt.subplots(
         1, count, squeeze=False, sharey=True, layout="constrained", figsize=(1.4 + 3 * count, 3.6)

@@ -16,16 +16,23 @@ from bayes_intgen import serialise
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, Label, decoded_table
 from bayes_intgen.certificates import certify
-from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.decomposition import Decomposition, parents_of
 from bayes_intgen.errors import PACKAGE, DataError, ModelError, SavedFitError, SupportWarning
-from bayes_intgen.models import Model
+from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.pointwise import log_prior, rows_evaluated
 from bayes_intgen.prediction import Prediction
 from bayes_intgen.questions import checked_mask, checked_points, named_points
 from bayes_intgen.streamed import Rows
 from bayes_intgen.streams import generator
-from bayes_intgen.support import Seen, needs_of_terms, parents_of_terms
+from bayes_intgen.support import (
+    Seen,
+    Verdict,
+    needs,
+    needs_of_terms,
+    parents_of_terms,
+    words_of_verdict,
+)
 
 if TYPE_CHECKING:
     import os
@@ -77,6 +84,23 @@ class Posterior:
         """Levels of each action; None for those that have none."""
         return self.terms.categories
 
+    @cached_property
+    def default_point(self) -> Array:
+        """Values of all actions at which pictures hold those that they do not vary, shape (K,).
+
+        The medians, or the levels nearest to these, where the joint effect is supported there;
+        else the nearest row of the data where it is. The medians where no row supports it.
+        Levels by their codes.
+
+        Examples
+        --------
+        >>> posterior.default_point.shape
+        (2,)
+        """
+        from bayes_intgen.defaults import default_point
+
+        return default_point(self)
+
     def joint_effect(self, points: Any) -> xr.DataArray:
         """Draws of the mean outcome with all actions set, E[Y | do(points)].
 
@@ -90,8 +114,8 @@ class Posterior:
         -------
         DataArray, dims (chain, draw, point)
             In the outcome's units. Each action's values, or the names of its levels, are
-            coordinates along ``point``, and so is ``supported``: whether rows near enough to each
-            point were seen.
+            coordinates along ``point``, and so is ``supported``: whether rows near each point
+            identify the answer there.
 
         Raises
         ------
@@ -101,7 +125,7 @@ class Posterior:
         Warns
         -----
         SupportWarning
-            Where points lie outside an action's observed range.
+            Where points are not supported; it says how many, which actions, and why.
 
         Examples
         --------
@@ -140,9 +164,9 @@ class Posterior:
         >>> posterior.effect([[0.1, 0.2]], intervened=["red"]).sizes["point"]
         1
         """
-        values, chosen = self.asked(points, intervened)
+        values, chosen, verdict = self._question(points, intervened)
         out = self.prediction.mean(values, chosen)
-        return self._along_points(out, values, intervened, "effect")
+        return self.along_points(out, values, intervened, "effect", verdict)
 
     def outcome(
         self, points: Any, intervened: Sequence[str] | None = None, *, seed: int = 0
@@ -183,15 +207,15 @@ class Posterior:
         True
         """
         names = self.actions if intervened is None else intervened
-        values, chosen = self.asked(points, names)
+        values, chosen, verdict = self._question(points, names)
         out = self.prediction.draw(values, chosen, generator(seed, "outcome"))
-        return self._along_points(out, values, names, "outcome")
+        return self.along_points(out, values, names, "outcome", verdict)
 
     def support(self, points: Any, intervened: Sequence[str] | None = None) -> xr.Dataset:
-        """How far points lie from what each regime of the data saw.
+        """Whether rows near points identify the effect there, and how far from them they lie.
 
-        That is :meth:`RegimeData.support`, with the parents that the model has, and from a
-        sample of the rows that the fit keeps.
+        The same as :meth:`RegimeData.support`, with the graph of the model, from a sample of
+        the rows that the fit keeps.
 
         Raises
         ------
@@ -211,8 +235,52 @@ class Posterior:
             )
         values = checked_points(points, self.actions, self.categories)
         mask = checked_mask(self.actions if intervened is None else intervened, self.actions)
-        wanted = needs_of_terms(self.terms, self.seen.masks, tuple(mask.tolist()))
-        return self.seen.described(values, mask.tolist(), wanted, parents_of_terms(self.terms))
+        verdict = self.verdict(values, mask)
+        assert verdict is not None  # it is None only without rows
+        parents = self._parents or parents_of_terms(self.terms)
+        return self.seen.described(values, tuple(mask.tolist()), parents, verdict)
+
+    def verdict(self, values: Array, mask: NDArray[np.bool_]) -> Verdict | None:
+        """The conditions of support at checked points, shape (M, K); None without rows.
+
+        Examples
+        --------
+        >>> posterior.verdict(np.array([[0.1, 0.2]]), np.array([True, True])).supported
+        array([ True])
+        """
+        if self.seen is None:
+            return None
+        target, parents = tuple(mask.tolist()), self._parents
+        wanted = (
+            needs_of_terms(self.terms, self.seen.masks, target)
+            if parents is None
+            else needs(parents, self.seen.masks, target)
+        )
+        return self.seen.verdict(values, target, wanted, parents)
+
+    def linked(self, values: Array, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Whether the regimes reach the values of all actions together, shape (M,).
+
+        True of a regression, and of a fit that was saved without rows.
+
+        Examples
+        --------
+        >>> posterior.linked(np.array([[0.1, 0.2]]), np.array([True, True]))
+        array([ True])
+        """
+        if self.seen is None or self._parents is None:
+            return np.ones(len(values), dtype=bool)
+        return self.seen.linked(values, tuple(mask.tolist()), self._parents)
+
+    @cached_property
+    def _parents(self) -> list[list[int]] | None:
+        """Actions on which each bias may depend; None for a regression."""
+        if isinstance(self.model, AdditiveModel):
+            # Terms that a fit left out are no evidence that an action moves no other.
+            return parents_of(self.actions, self.model.graph)
+        if any(term.role == "regression" for term in self.terms.terms):
+            return None
+        return parents_of_terms(self.terms)
 
     def with_log_likelihood(
         self, data: Rows, *, rows: int | None = 2000, seed: int = 0
@@ -341,30 +409,69 @@ class Posterior:
         >>> posterior.asked([[0.1, 0.2]], ["red"])[1]
         array([[ True, False]])
         """
-        values, chosen = self._points(points), checked_mask(intervened, self.actions)
+        values, chosen, _ = self._question(points, intervened)
+        return values, chosen
+
+    def _question(
+        self, points: Any, intervened: Sequence[str]
+    ) -> tuple[Array, NDArray[np.bool_], Verdict | None]:
+        """Checked points, their mask, shape (M, K), and the conditions of support there."""
+        values = checked_points(points, self.actions, self.categories)
+        mask = checked_mask(intervened, self.actions)
+        verdict = self.verdict(values, mask)
+        self._warn_of_support(values, mask, verdict)
+        return values, np.broadcast_to(mask, values.shape), verdict
+
+    def _warn_of_support(
+        self, values: Array, mask: NDArray[np.bool_], verdict: Verdict | None
+    ) -> None:
+        """One warning of what is not identified: everywhere, or at some of the points."""
         constant = self.tree["constant_data"]
         masks = [tuple(row) for row in (constant["intervened"].to_numpy() > 0).tolist()]
-        if not self.model.identifies(masks, tuple(chosen)):
+        target = tuple(mask.tolist())
+        if not self.model.identifies(masks, target):
             rows = constant["rows"].to_numpy().tolist()
+            intervened = [
+                name for name, was_set in zip(self.actions, target, strict=True) if was_set
+            ]
             certificate = certify(self.actions, dict(zip(masks, rows, strict=True)), intervened)
             tests = "; lift tests tell how it changes, not its level" * ("lift_of" in constant)
-            warnings.warn(
-                f"{certificate} The answer rests on the prior{tests}.",
-                SupportWarning,
-                skip_file_prefixes=(PACKAGE,),
+            message = f"{certificate} The answer rests on the prior{tests}."
+        elif verdict is None:
+            self._warn_of_range(values)
+            return
+        else:
+            said = words_of_verdict(
+                self.actions, self.terms.coordinates, self.categories, values, target, verdict
             )
-        return values, np.broadcast_to(chosen, values.shape)
+            message = f"{said}; posterior.support(points) has the details" if said else ""
+        if message:
+            warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
 
-    def _along_points(
-        self, draws: Array, values: Array, intervened: Sequence[str], name: str
+    def along_points(
+        self,
+        draws: Array,
+        values: Array,
+        intervened: Sequence[str],
+        name: str,
+        verdict: Verdict | None = None,
     ) -> xr.DataArray:
+        """Label draws, shape (chains, draws, M), at checked points, shape (M, K).
+
+        With a verdict, the coordinate ``supported`` is among the labels.
+
+        Examples
+        --------
+        >>> posterior.along_points(np.zeros((4, 250, 1)), np.zeros((1, 2)), ["red"], "effect").dims
+        ('chain', 'draw', 'point')
+        """
         return xr.DataArray(
             draws,
             dims=("chain", "draw", "point"),
             coords={
                 **self._draw_coords(),
                 **self._point_coords(values),
-                **self._supported(values, intervened),
+                **({} if verdict is None else {"supported": ("point", verdict.supported)}),
             },
             name=name,
             attrs={"intervened": ", ".join(intervened), "outcome": self.outcome_name},
@@ -513,8 +620,7 @@ class Posterior:
         Parameters
         ----------
         at : mapping from action to value, optional
-            Where the other actions are held; at their medians, or the levels nearest to these,
-            where left out.
+            Where the other actions are held; at :attr:`default_point` where left out.
 
         Returns
         -------
@@ -584,8 +690,7 @@ class Posterior:
         action : str
             Runs over its observed range, or over its levels.
         at : mapping from action to value, optional
-            Where the other actions are held; at their medians, or the levels nearest to these,
-            where left out.
+            Where the other actions are held; at :attr:`default_point` where left out.
         levels : sequence of float
             Probabilities of the central bands.
         predictive : float, optional
@@ -695,16 +800,13 @@ class Posterior:
         }
         return {"point": np.arange(len(values)), **named}
 
-    def _supported(self, values: Array, intervened: Sequence[str]) -> dict[str, Any]:
-        if self.seen is None:
-            return {}
-        target = tuple(name in intervened for name in self.actions)
-        wanted = needs_of_terms(self.terms, self.seen.masks, target)
-        return {"supported": ("point", self.seen.answers(values, wanted).all(axis=1))}
-
     def _points(self, points: Any) -> Array:
         """Checked points, shape (M, K), with a warning for what lies outside the data."""
         values = checked_points(points, self.actions, self.categories)
+        self._warn_of_range(values)
+        return values
+
+    def _warn_of_range(self, values: Array) -> None:
         for k, name in enumerate(self.actions):
             seen = self.terms.coordinates[k]
             outside = int(((values[:, k] < seen.low) | (values[:, k] > seen.high)).sum())
@@ -715,7 +817,6 @@ class Posterior:
                     SupportWarning,
                     skip_file_prefixes=(PACKAGE,),
                 )
-        return values
 
     def with_check(self, check: "Check") -> "Posterior":
         """The same posterior with the answer of :func:`bayes_intgen.check`, for its report.

@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen.categories import Categories, spelled_label, two_valued
-from bayes_intgen.certificates import Certificate, certify, mask_label, regime_label
+from bayes_intgen.certificates import (
+    Certificate,
+    certify,
+    mask_label,
+    regime_label,
+    settings_of,
+)
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import (
     KINDS,
@@ -333,6 +339,7 @@ class RegimeData(TakesLiftTests):
         -------
         Certificate
             With exact weights of the regimes, or else with the experiments that are missing.
+            It says so where experiments on an action have at most three values.
             No graph over the actions would change it: see `bayes_intgen.certificates`.
 
         Raises
@@ -348,7 +355,8 @@ class RegimeData(TakesLiftTests):
         do(green) is not identified: green was never set. One more experiment would do: \
 do(green) itself.
         """
-        return certify(self.names, self.regimes, actions)
+        settings = settings_of(self.names, self.actions, self.intervened, self.categories)
+        return certify(self.names, self.regimes, actions, settings)
 
     def support(
         self,
@@ -356,7 +364,7 @@ do(green) itself.
         intervened: Sequence[str] | None = None,
         graph: Mapping[str, Sequence[str]] | None = None,
     ) -> "xr.Dataset":
-        """How far points lie from what each regime saw, and whether it suffices.
+        """Whether rows near points identify the effect there, and how far from them they lie.
 
         Parameters
         ----------
@@ -372,9 +380,9 @@ do(green) itself.
             ``distance`` (point, regime, action): in robust standard deviations of the action,
             from the regime's rows; ``share`` (point, regime, action): of the regime's own rows
             that lie as far out; ``joint_distance`` and ``joint_share``, the same for the
-            action together with its parents. ``needs_met`` (point, action): whether rows in
-            which the action's contribution acts as in the question were near; ``supported``
-            (point): whether those of all actions were. `bayes_intgen.support` says what is far.
+            action together with its parents. ``needs_met`` (point, action): whether rows near
+            the point identify the action's contribution; ``supported`` (point): whether they
+            do for all actions. `bayes_intgen.support` states the conditions, and the cut.
 
         Raises
         ------

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, at_most_three
-from bayes_intgen.certificates import Certificate, certify, mask_label
+from bayes_intgen.certificates import Certificate, certify, mask_label, settings_of
 from bayes_intgen.errors import DataError
 from bayes_intgen.frames import KINDS, as_table
 from bayes_intgen.identification import Mask
@@ -132,7 +132,9 @@ class ReadInPasses(TakesLiftTests):
 
     def identify(self, actions: Sequence[str]) -> Certificate:
         """As :meth:`RegimeData.identify`."""
-        return certify(self.names, self.regimes, actions)
+        held = self.held
+        settings = settings_of(self.names, held.actions, held.intervened, held.categories)
+        return certify(self.names, self.regimes, actions, settings)
 
     def support(
         self,

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from bayes_intgen.certificates import certify, mask_label
+from bayes_intgen.bases import Array
+from bayes_intgen.categories import Label
+from bayes_intgen.certificates import certify, mask_label, settings_of
 from bayes_intgen.checks import Check
 from bayes_intgen.diagnostics import convergence, problems
 from bayes_intgen.errors import BayesIntgenWarning, DataError
@@ -22,7 +24,7 @@ from bayes_intgen.identification import Mask
 from bayes_intgen.probes import spaced
 from bayes_intgen.questions import named_points
 from bayes_intgen.streamed import ReadInPasses, Rows
-from bayes_intgen.support import Need, Seen, needs, needs_of_terms
+from bayes_intgen.support import Seen, Verdict, needs
 
 if TYPE_CHECKING:
     from bayes_intgen.posterior import Posterior
@@ -137,7 +139,13 @@ def report_identification(of: "Rows | Posterior") -> Report:
         groups = {
             "regimes": _regimes(of.names, of.regimes, seen),
             "questions": _questions(
-                of.names, of.regimes, seen, lambda mask: needs(parents, seen.masks, mask)
+                of.names,
+                of.regimes,
+                settings_of(of.names, of.held.actions, of.held.intervened, of.held.categories),
+                seen,
+                lambda points, mask: seen.verdict(
+                    points, mask, needs(parents, seen.masks, mask), parents
+                ),
             ),
         }
         head = f"{type(of).__name__} of {of.outcome_name!r}: {len(of)} rows"
@@ -156,7 +164,11 @@ def _of_posterior(posterior: "Posterior") -> Report:
     groups = {
         "regimes": _regimes(names, regimes, seen),
         "questions": _questions(
-            names, regimes, seen, lambda mask: needs_of_terms(posterior.terms, masks, mask)
+            names,
+            regimes,
+            {} if seen is None else seen.settings(),
+            seen,
+            lambda points, mask: posterior.verdict(points, np.array(mask)),
         ),
     }
     problems: list[str] | None = None
@@ -200,21 +212,28 @@ def _regimes(names: Sequence[str], regimes: Mapping[Mask, int], seen: Seen | Non
 def _questions(
     names: Sequence[str],
     regimes: Mapping[Mask, int],
+    settings: Mapping[str, tuple[Label, ...]],
     seen: Seen | None,
-    wanted: Callable[[Mask], list[Need]],
+    judge: Callable[[Array, Mask], Verdict | None],
 ) -> xr.Dataset:
     """Certificates of the joint effect and of each action alone, and how much is supported."""
     count = len(names)
     alone = [tuple(j == k for j in range(count)) for k in range(count)]
     masks = list(dict.fromkeys([(True,) * count, *alone]))
     certificates = [
-        certify(names, regimes, [n for n, was_set in zip(names, mask, strict=True) if was_set])
+        certify(
+            names,
+            regimes,
+            [n for n, was_set in zip(names, mask, strict=True) if was_set],
+            settings,
+        )
         for mask in masks
     ]
     supported = np.full(len(masks), np.nan)
     if seen is not None:
         points = np.concatenate(seen.rows)
-        supported = np.array([seen.answers(points, wanted(m)).all(axis=1).mean() for m in masks])
+        verdicts = [judge(points, mask) for mask in masks]
+        supported = np.array([np.nan if v is None else v.supported.mean() for v in verdicts])
     labels = [mask_label(names, mask) for mask in regimes]
     return xr.Dataset(
         {

@@ -1,11 +1,24 @@
-"""Support: how far a question lies from the rows that would have to answer it.
+"""Support: whether rows near a question identify its answer, and how far from it they lie.
 
-The mean outcome is a sum of functions of few actions (`bayes_intgen.decomposition`), and a
-function is known where rows in which it acts have been:
+The mean outcome is a sum of functions of few actions (`bayes_intgen.decomposition`). A point is
+supported under a target mask where three conditions hold:
 
-- where action k is set in the question, phi_k needs a_k near values that rows have with k set;
-- where it is observed, phi_k + delta_k needs (a_k, a_pa(k)) near rows with k not set, jointly;
-  with an unknown graph that is all actions.
+- **Closeness.** An action that is set has its value near rows in which it was set. For an action
+  that is observed, (a_k, a_pa(k)) is jointly near rows in which it was not set; with an unknown
+  graph these are all actions.
+- **Separation.** At a value of action k, phi_k and the biases that depend on it, delta_k and
+  delta_j of every j that k may move, enter a regime with coefficients 1, 1 - R_k and 1 - R_j. The
+  regimes with rows near the value must span the target's coefficients: the rank test of
+  `bayes_intgen.identification`, restricted to the regimes that reach the value. For example,
+  setting k to a value that it never takes by itself says nothing about the biases of the actions
+  that it moves there, so their sum with phi_k is known and phi_k is not.
+- **Linkage.** These regimes must reach the value together with the same values of the other
+  actions, and such places must be linked to each other. `bayes_intgen.cells` tests this exactly
+  for functions that are free tables over classes of values, at up to 300 places taken from the
+  rows and at the point itself. Each of at most 30 values is a class; otherwise these are twelfths
+  of the rows, cut where the rows of a regime end or leave a gap.
+
+The conditions are conservative: they take no function to be smooth beyond the cut below.
 
 **Distance.** Each action is measured in its squashed coordinate (:class:`Coordinate`: robust
 standard deviations of the action, long tails drawn in), so that units do not matter. The
@@ -22,8 +35,8 @@ about (with fewer than 100 rows, one in their number plus one). Two exceptions: 
 gap between two set levels is no hole), and what lies outside the observed range of an action
 always is.
 
-**Levels.** A value that is none of an action's levels is far from every row, and unordered levels
-are infinitely far from each other.
+**Levels.** A level is near rows at this very level only, and each level is a class of its own.
+Unordered levels are infinitely far from each other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,11 +50,12 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from bayes_intgen.bases import Array, Coordinate
-from bayes_intgen.categories import Categories, decoded_table
-from bayes_intgen.certificates import mask_label
+from bayes_intgen.categories import Categories, Label, decoded_table
+from bayes_intgen.cells import Cells, classes
+from bayes_intgen.certificates import mask_label, settings_of
 from bayes_intgen.decomposition import Decomposition, parents_of
 from bayes_intgen.gates import InRegime
-from bayes_intgen.identification import Mask, regime_weights
+from bayes_intgen.identification import Mask, is_identified, regime_weights
 from bayes_intgen.questions import checked_mask, checked_points
 from bayes_intgen.streams import generator
 
@@ -57,6 +71,11 @@ NEAR = 0.25
 # Stands for an infinite distance, that between unordered levels: of infinities there is no
 # difference.
 INFINITE = 1e9
+# Places, taken from the rows, at which regimes are compared.
+PLACES = 300
+# Actions with at most this many values keep them apart; others are cut into quantile bins.
+MOST_LEVELS = 30
+BINS = 12
 # Probabilities of the quantiles that the picture of coverage is drawn from.
 COVERAGE = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 
@@ -76,6 +95,37 @@ class Need(NamedTuple):
     action: int
     inputs: tuple[int, ...]
     regimes: tuple[int, ...]
+
+
+class Verdict(NamedTuple):
+    """Which of the conditions of support hold at points.
+
+    Attributes
+    ----------
+    close : ndarray of bool, shape (M, K)
+        Rows in which the action's contribution acts as in the question are near.
+    separated : ndarray of bool, shape (M, K)
+        Regimes that reach the action's value tell its functions apart.
+    linked : ndarray of bool, shape (M,)
+        The regimes reach the values at common values of the other actions.
+    without_setting : ndarray of bool, shape (M, K)
+        Some regime that does not set the action reaches its value.
+    """
+
+    close: NDArray[np.bool_]
+    separated: NDArray[np.bool_]
+    linked: NDArray[np.bool_]
+    without_setting: NDArray[np.bool_]
+
+    @property
+    def needs_met(self) -> NDArray[np.bool_]:
+        """Whether each action's contribution is supported, shape (M, K)."""
+        return self.close & self.separated & self.linked[:, None]
+
+    @property
+    def supported(self) -> NDArray[np.bool_]:
+        """Whether the question is supported, shape (M,)."""
+        return np.asarray(self.needs_met.all(axis=1))
 
 
 def needs(parents: Sequence[Sequence[int]], masks: Sequence[Mask], target: Mask) -> list[Need]:
@@ -216,18 +266,27 @@ class Seen:
         share : ndarray, shape (M, regimes)
             Of the regime's own rows that lie at least as far from the others.
         """
-        at = self._placed(points)[:, list(inputs)]
+        at = self.placed(points)[:, list(inputs)]
         distance, share = np.full((2, len(points), len(self.masks)), np.nan)
-        for i, rows in enumerate(self._squashed):
-            own = rows[:, list(inputs)]
-            tree = KDTree(own)
-            nearest = min(NEAREST, len(own))
+        for i, (tree, apart) in enumerate(self._trees(tuple(inputs))):
+            nearest = min(NEAREST, len(apart))
             distance[:, i] = tree.query(at, k=[nearest])[0][:, 0]
-            # The nearest of a row's neighbours is the row itself.
-            apart = np.sort(tree.query(own, k=[min(NEAREST + 1, len(own))])[0][:, 0])
-            as_far = len(own) - np.searchsorted(apart, distance[:, i], side="left")
-            share[:, i] = (1 + as_far) / (1 + len(own))
+            as_far = len(apart) - np.searchsorted(apart, distance[:, i], side="left")
+            share[:, i] = (1 + as_far) / (1 + len(apart))
         return np.where(distance < INFINITE / 2, distance, np.inf), share
+
+    def _trees(self, inputs: tuple[int, ...]) -> list[tuple[KDTree, Array]]:
+        """The rows of each regime in some actions, and how far each is from the others."""
+        if inputs not in self._known_trees:
+            trees = []
+            for rows in self._squashed:
+                own = rows[:, list(inputs)]
+                tree = KDTree(own)
+                # The nearest of a row's neighbours is the row itself.
+                apart = tree.query(own, k=[min(NEAREST + 1, len(own))])[0][:, 0]
+                trees.append((tree, np.sort(apart)))
+            self._known_trees[inputs] = trees
+        return self._known_trees[inputs]
 
     def holds(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
         """Whether points lie within what each regime saw, shape (M, regimes)."""
@@ -238,10 +297,10 @@ class Seen:
         for k in inputs:
             seen = self.coordinates[k]
             within &= ((points[:, k] >= seen.low) & (points[:, k] <= seen.high))[:, None]
-            levels = self.categories[k]
-            if levels is not None:
-                within &= levels.holds(points[:, k])[:, None]
-        return np.asarray(within)
+            if self.categories[k] is not None:
+                # No level stands for another, however close the two are.
+                within &= np.stack([np.isin(points[:, k], rows[:, k]) for rows in self.rows], 1)
+        return np.asarray(within & np.isfinite(distance))
 
     def answers(self, points: Array, wanted: Sequence[Need]) -> NDArray[np.bool_]:
         """Whether what a question needs of each action is supported, shape (M, K)."""
@@ -254,12 +313,152 @@ class Seen:
             out[:, need.action] &= found[inputs][:, list(need.regimes)].any(axis=1)
         return out
 
+    def verdict(
+        self,
+        points: Array,
+        target: Mask,
+        wanted: Sequence[Need],
+        parents: Sequence[Sequence[int]] | None,
+    ) -> Verdict:
+        """Test the conditions of support at points.
+
+        Parameters
+        ----------
+        points : ndarray, shape (M, K)
+        target : mask
+        wanted : sequence of Need
+            The rows that have to be close.
+        parents : sequence of sequences of int, or None
+            Actions on which each bias may depend; None for a regression, of which closeness
+            is all that is asked.
+        """
+        close = self.answers(points, wanted)
+        separated = np.ones(points.shape, dtype=bool)
+        without_setting = np.ones(points.shape, dtype=bool)
+        linked = np.ones(len(points), dtype=bool)
+        if parents is None or not len(points):
+            return Verdict(close, separated, linked, without_setting)
+        observed = ~np.array(self.masks)
+        for k in range(len(self.names)):
+            reached = self.holds(points, (k,))
+            separated[:, k] = separates(self.masks, reached, target, k, parents)
+            without_setting[:, k] = (reached & observed[:, k]).any(axis=1)
+        # A point that fails elsewhere keeps the blame there.
+        tested = (close & separated).all(axis=1)
+        if tested.any():
+            at = points[tested]
+            linked[tested] = self.linked(at, target, parents)
+        return Verdict(close, separated, linked, without_setting)
+
+    def linked(
+        self, points: Array, target: Mask, parents: Sequence[Sequence[int]]
+    ) -> NDArray[np.bool_]:
+        """The condition of linkage alone, shape (M,)."""
+        count = len(self.names)
+        reached = self.holds(points, range(count))
+        # In many dimensions what is near jointly may lie beyond the ends of one action.
+        for k in range(count):
+            reached &= self.holds(points, (k,))
+        return self._cells(parents).determine(self._codes(points), reached, target)
+
+    def settings(self) -> dict[str, tuple[Label, ...]]:
+        """As :func:`bayes_intgen.certificates.settings_of`, for these rows."""
+        masks = np.repeat(np.array(self.masks), [len(rows) for rows in self.rows], axis=0)
+        return settings_of(self.names, np.concatenate(self.rows), masks, self.categories)
+
+    def _cells(self, parents: Sequence[Sequence[int]]) -> Cells:
+        key = tuple(map(tuple, parents))
+        if key not in self._known_cells:
+            places, own = self._places
+            reached = self.holds(places, range(len(self.names)))
+            # Regimes that nearly touch are not linked: what is near a point need not be.
+            for i, seen in enumerate(self.rows):
+                inside = (places >= seen.min(axis=0)) & (places <= seen.max(axis=0))
+                reached[:, i] &= inside.all(axis=1)
+            rows = own >= 0
+            reached[rows, own[rows]] = True
+            self._known_cells[key] = Cells.of(parents, self.masks, self._codes(places), reached)
+        return self._known_cells[key]
+
+    @cached_property
+    def _places(self) -> tuple[Array, NDArray[np.intp]]:
+        """Places at which regimes are compared, and the regime of which each is a row, or -1."""
+        each = max(1, PLACES // len(self.masks))
+        places, own = [], []
+        for i, rows in enumerate(self.rows):
+            different = np.unique(rows, axis=0)
+            chosen = different[
+                np.unique(np.linspace(0, len(different) - 1, each).round().astype(int))
+            ]
+            places.append(chosen)
+            own.append(np.full(len(chosen), i))
+        rows, which = np.concatenate(places)[:PLACES], np.concatenate(own)[:PLACES]
+        moved = rows.copy()
+        for k in range(len(self.names)):
+            was_set = [rows[:, k] for rows, mask in zip(self.rows, self.masks, strict=True)
+                       if mask[k]]  # fmt: skip
+            values = np.unique(np.concatenate(was_set)) if was_set else np.empty(0)
+            # Rows are rarely at the settings of several experiments by themselves.
+            if 0 < len(values) <= MOST_LEVELS:
+                column = (self.coordinates[k], self.categories[k])
+                gaps = np.abs(placed(*column, moved[:, k])[:, None] - placed(*column, values))
+                moved[:, k] = values[gaps.argmin(axis=1)]
+        changed = moved[(moved != rows).any(axis=1)]
+        return (
+            np.concatenate([rows, changed]),
+            np.concatenate([which, np.full(len(changed), -1)]),
+        )
+
+    def _codes(self, points: Array) -> NDArray[np.intp]:
+        """The class of each action's value, shape (M, K)."""
+        at = self.placed(points)
+        return np.stack(
+            [
+                np.searchsorted(edges, column)
+                for edges, column in zip(self._edges, at.T, strict=True)
+            ],
+            axis=1,
+        )
+
+    @cached_property
+    def _edges(self) -> list[Array]:
+        """Edges between classes of each action's values, none of which straddles a border.
+
+        A border is where the rows of a regime end, or where they leave a gap. Each level of an
+        action that has some is a class of its own.
+        """
+        out = []
+        for k, values in enumerate(np.concatenate(self._squashed).T):
+            levels = self.categories[k]
+            if levels is not None:
+                at = np.sort(placed(self.coordinates[k], levels, np.array(levels.codes)))
+                out.append((at[1:] + at[:-1]) / 2)
+                continue
+            edges = classes(values, MOST_LEVELS, BINS)
+            borders = [np.empty(0)]
+            for rows in self._squashed:
+                own = np.sort(rows[:, k])
+                wide = np.diff(own) > 2 * NEAR
+                borders += [own[:1], own[:-1][wide], own[1:][wide], own[-1:]]
+            if len(np.unique(values)) > MOST_LEVELS:
+                edges = np.union1d(edges, _apart(np.unique(np.concatenate(borders)), NEAR / 2))
+            out.append(edges)
+        return out
+
+    @cached_property
+    def _known_trees(self) -> dict[tuple[int, ...], list[tuple[KDTree, Array]]]:
+        return {}
+
+    @cached_property
+    def _known_cells(self) -> dict[tuple[tuple[int, ...], ...], Cells]:
+        return {}
+
     def described(
         self,
         points: Array,
-        target: Sequence[bool],
-        wanted: Sequence[Need],
+        target: Mask,
         parents: Sequence[Sequence[int]],
+        verdict: Verdict,
     ) -> xr.Dataset:
         """What ``RegimeData.support`` returns."""
         shape = (len(points), len(self.masks), len(self.names))
@@ -272,13 +471,13 @@ class Seen:
                     known[inputs] = self.distances(points, inputs)
                 for name, values in zip(("distance", "share"), known[inputs], strict=True):
                     parts[before + name][..., k] = values
-        held = self.answers(points, wanted)
+        held = verdict.needs_met
         dims = ("point", "regime", "action")
         return xr.Dataset(
             {
                 **{name: (dims, values) for name, values in parts.items()},
                 "needs_met": (("point", "action"), held),
-                "supported": ("point", held.all(axis=1)),
+                "supported": ("point", verdict.supported),
                 "was_set": (("regime", "action"), np.array(self.masks)),
             },
             coords={
@@ -296,18 +495,121 @@ class Seen:
 
     @cached_property
     def _squashed(self) -> tuple[Array, ...]:
-        return tuple(self._placed(rows) for rows in self.rows)
+        return tuple(self.placed(rows) for rows in self.rows)
 
-    def _placed(self, points: Array) -> Array:
+    def placed(self, points: Array) -> Array:
+        """Positions of points, shape (M, K), on the line of each action; see :func:`placed`."""
         columns = zip(self.coordinates, self.categories, points.T, strict=True)
-        return np.stack([_placed(*column) for column in columns], axis=1)
+        return np.stack([placed(*column) for column in columns], axis=1)
 
 
-def _placed(coordinate: Coordinate, levels: Categories | None, values: Array) -> Array:
-    """Where the values of one action lie on the axis along which distances are measured."""
+def _apart(values: Array, gap: float) -> Array:
+    """Sorted values without those that follow another one closely."""
+    kept: list[float] = []
+    for value in values.tolist():
+        if not kept or value - kept[-1] > gap:
+            kept.append(value)
+    return np.array(kept)
+
+
+def placed(coordinate: Coordinate, levels: Categories | None, values: Array) -> Array:
+    """Positions of an action's values on a line; their differences are distances between values.
+
+    Distances of one action are defined here and nowhere else. Levels without an order are so far
+    apart that none is near another.
+    """
     if levels is None or levels.ordered:
         return coordinate.squashed(values)
     return np.asarray(INFINITE * np.searchsorted(levels.codes, values))
+
+
+def separates(
+    masks: Sequence[Mask],
+    reached: NDArray[np.bool_],
+    target: Mask,
+    action: int,
+    parents: Sequence[Sequence[int]],
+) -> NDArray[np.bool_]:
+    """Whether regimes that reach a value of an action tell its functions apart, shape (M,).
+
+    Parameters
+    ----------
+    masks : sequence of masks
+    reached : ndarray of bool, shape (M, regimes)
+        Which regimes have rows near the value.
+    target : mask
+    action : int
+    parents : sequence of sequences of int
+
+    Examples
+    --------
+    >>> masks = [(False, False), (True, False), (False, True)]
+    >>> reached = np.array([[True, True, True], [False, True, False]])
+    >>> separates(masks, reached, (True, True), 0, [[], [0]])
+    array([ True, False])
+    >>> separates(masks, reached, (True, True), 0, [[], []])
+    array([ True,  True])
+    """
+    involved = [action, *(j for j, others in enumerate(parents) if action in others)]
+    patterns, which = np.unique(reached, axis=0, return_inverse=True)
+    wanted = tuple(target[j] for j in involved)
+    answers = []
+    for pattern in patterns:
+        present = {
+            tuple(mask[j] for j in involved)
+            for mask, there in zip(masks, pattern, strict=True)
+            if there
+        }
+        answers.append(bool(present) and is_identified(sorted(present), wanted))
+    return np.array(answers, dtype=bool)[which.reshape(-1)]
+
+
+def words_of_verdict(
+    names: Sequence[str],
+    coordinates: Sequence[Coordinate],
+    categories: Sequence[Categories | None],
+    points: Array,
+    target: Mask,
+    verdict: Verdict,
+) -> str:
+    """A sentence on points that are not supported; empty where all are.
+
+    Each action is named with the first reason that applies to it at a point.
+    """
+    missing = int((~verdict.supported).sum())
+    if not missing:
+        return ""
+    reasons: dict[str, int] = {}
+    columns = zip(names, coordinates, categories, strict=True)
+    for k, (name, seen, levels) in enumerate(columns):
+        failed = ~(verdict.close[:, k] & verdict.separated[:, k])
+        beyond = (points[:, k] < seen.low) | (points[:, k] > seen.high)
+        between = np.zeros(len(points), bool) if levels is None else ~levels.holds(points[:, k])
+        alone = ~verdict.without_setting[:, k]
+        near = (
+            f"no experiment sets {name!r} near its value"
+            if target[k]
+            else f"no rows observe {name!r} near its value with the others near theirs"
+        )
+        for reason, applies in (
+            (f"{name!r} is outside its observed range, {seen.low:g} to {seen.high:g},", beyond),
+            (f"{name!r} is between its levels", between),
+            (near, ~verdict.close[:, k]),
+            (f"{name!r} was never observed at its value without being set", alone),
+            (f"too few regimes reach the value of {name!r}", failed),
+        ):
+            count = int((failed & applies).sum())
+            failed &= ~applies
+            if count:
+                reasons[reason] = count
+    apart = int((~verdict.linked).sum())
+    if apart:
+        reasons["the regimes do not reach these values together"] = apart
+    said = "; ".join(f"{reason} at {count}" for reason, count in reasons.items())
+    return (
+        f"{missing} of {len(points)} points are not supported by the data, and answers there "
+        f"rest on the model and its prior: {said}"
+    )
 
 
 _MEASURES = ("distance", "share", "joint_distance", "joint_share")
@@ -332,7 +634,8 @@ def support(
     known = None if graph is None else {child: tuple(found) for child, found in graph.items()}
     parents = parents_of(data.names, known)
     asked = tuple(target.tolist())
-    return seen.described(values, asked, needs(parents, seen.masks, asked), parents)
+    verdict = seen.verdict(values, asked, needs(parents, seen.masks, asked), parents)
+    return seen.described(values, asked, parents, verdict)
 
 
 def coverage(data: "RegimeData") -> xr.Dataset:

@@ -125,7 +125,7 @@ def _read(table: "xr.Dataset") -> str:
         rows.append(cells)
     said += ["", aligned(head, rows, left=0)]
     if not table["supported"].all():
-        said += ["", "* no rows near enough to this point: extrapolation"]
+        said += ["", "* no rows near this point identify its effect: the answer rests on the prior"]
     return "\n".join(said)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 import bayes_intgen as bi
-from bayes_intgen.certificates import certify
+from bayes_intgen.certificates import certify, settings_of
 from bayes_intgen.identification import Mask, is_identified
 
 NAMES = ("red", "green", "blue")
@@ -472,3 +472,38 @@ def test_questions_that_name_no_target(
 ) -> None:
     with pytest.raises(bi.DataError, match=message):
         data.identify(actions)
+
+
+# Experiments at few values
+
+
+def test_experiments_at_few_values_identify_these_only() -> None:
+    regimes = {mask(letters): 10 for letters in ("", "r", "g", "b")}
+    settings = {"red": (1.0,), "green": (0.0, 2.5)}
+    found = certify(NAMES, regimes, ["red", "green", "blue"], settings)
+    assert str(found).endswith("- 2 observational; at red = 1 and green = 0 or 2.5 only.")
+    assert found.only_at == settings
+    # Only actions that the question sets matter, and only where it has an answer.
+    assert certify(NAMES, regimes, ["blue"], settings).only_at == {}
+    del regimes[mask("b")]
+    assert "only" not in str(certify(NAMES, regimes, ["red", "blue"], settings)).split(":")[0]
+    assert certify(NAMES, regimes, ["red", "blue"], settings).only_at == {}
+
+
+@pytest.mark.parametrize(
+    ("was_set", "elsewhere", "expected"),
+    [
+        ([1.0, 1.0], [0.0, 1.0], {"red": (1.0,)}),
+        ([2.0, 0.0, 2.0], [0.3, -1.0], {"red": (0.0, 2.0)}),
+        # A binary action that was set to both values, and experiments over a range.
+        ([0.0, 1.0], [0.0, 1.0, 1.0], {}),
+        ([0.0, 1.0, 2.0, 3.0], [0.5], {}),
+        # Nothing to compare with.
+        ([], [0.5], {}),
+        ([1.0], [], {}),
+    ],
+)
+def test_settings_are_few_where_the_action_varies_otherwise(was_set, elsewhere, expected) -> None:
+    actions = np.array([*was_set, *elsewhere])[:, None]
+    intervened = np.arange(len(actions))[:, None] < len(was_set)
+    assert settings_of(["red"], actions, intervened, [None]) == expected

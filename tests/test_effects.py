@@ -39,7 +39,7 @@ def test_some_actions_may_be_observed(posterior) -> None:
 
 
 def test_what_lies_beyond_the_data_is_marked(posterior) -> None:
-    with pytest.warns(bi.SupportWarning, match="'green' outside"):
+    with pytest.warns(bi.SupportWarning, match="'green' is outside"):
         table = effect_table(posterior, [[0.0, 0.0], [0.0, 99.0]])
     assert table["supported"].to_numpy().tolist() == [True, False]
     known = bi.Posterior(posterior.tree.copy())

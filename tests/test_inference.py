@@ -32,6 +32,8 @@ def test_bands_hold_the_joint_effect_and_observation_alone_does_not(posterior) -
     assert (np.abs(mean - joint_truth(POINTS)) > 5 * sd)[1:].all()
 
 
+# A row in a hundred is at the edge of its regime.
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 def test_one_set_action_gives_the_regime_that_was_seen(data, posterior) -> None:
     rows = data.intervened[:, 0]
     fitted = posterior.effect(data.actions[rows], intervened=["red"]).mean(("chain", "draw"))
@@ -279,6 +281,8 @@ def test_chains_begin_anew_from_a_higher_mode_that_one_of_them_finds(
     assert (difference != 0).any()
 
 
+# So few rows leave a level without experiments.
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 @pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
 def test_actions_that_are_lumpy_and_few_rows_fit(prior) -> None:
     rng = np.random.default_rng(8)

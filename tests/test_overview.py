@@ -26,11 +26,20 @@ def test_problems_are_found() -> None:
     data = bi.RegimeData.from_arrays(actions, rng.normal(size=125), intervened, ["wide", "coin"])
     text = "\n".join(overview(data).problems)
     assert "do(coin) has 5 rows only" in text
+    # The observed coin takes both of its levels wherever it was set.
+    assert "coin: " not in text
     assert "coin has" not in text
-    assert "wide: 100% of the rows in which it was set lie outside" in text
+    assert "wide: 100% of the values to which it was set do not support the joint effect" in text
     same = np.stack([wide, wide * 2], axis=1)
     data = bi.RegimeData.from_arrays(same, rng.normal(size=125), intervened, ["one", "two"])
     assert any("one and two all but coincide" in problem for problem in overview(data).problems)
+
+
+def test_an_experiment_at_one_value_is_said_to_hold_there_only(data) -> None:
+    red = np.where(data.intervened[:, 0], 0.5, data.actions[:, 0])
+    actions = np.stack([red, data.actions[:, 1]], axis=1)
+    fixed = bi.RegimeData.from_arrays(actions, data.outcome, data.intervened, data.names)
+    assert "at red = 0.5 only" in overview(fixed).certificate
 
 
 def test_levels_are_counted_and_few_numbers_are_advised_to_be_levels() -> None:

@@ -13,6 +13,7 @@ def _close():
     plt.close("all")
 
 
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 def test_the_band_holds_the_draws_it_stands_for(posterior) -> None:
     ax = posterior.plot_joint_effect("red", at={"green": 0.2}, levels=[0.8], size=7)
     along, mean = ax.lines[0].get_data()
@@ -27,6 +28,7 @@ def test_the_band_holds_the_draws_it_stands_for(posterior) -> None:
         assert (heights.min(), heights.max()) == pytest.approx((bottom, top))
 
 
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 def test_lines_of_outcomes_are_their_quantiles(posterior) -> None:
     ax = posterior.plot_joint_effect("red", at={"green": 0.2}, predictive=0.8, size=5)
     low, high = (line.get_ydata() for line in ax.lines[1:3])

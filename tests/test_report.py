@@ -269,6 +269,21 @@ def test_the_explorer_follows_its_sliders_and_agrees_with_python(
     assert page.get_log("browser") == []
 
 
+def test_sliders_are_supported_where_the_joint_effect_is(posterior) -> None:
+    actions = explorer_data(posterior)["actions"]
+    middle = np.array([c.centre for c in posterior.terms.coordinates])
+    for k, action in enumerate(actions):
+        points = np.tile(middle, (len(unpacked(action["values"])), 1))
+        points[:, k] = unpacked(action["values"])
+        found = unpacked(action["supported"]) > 0
+        np.testing.assert_array_equal(found, posterior.support(points).supported)
+        assert 0 < found.mean() < 1
+    # Without experiments on green nothing tells its bias apart from what red adds.
+    fewer = made_up(["one", "two"], regimes=2)
+    for action in explorer_data(fewer)["actions"]:
+        assert not unpacked(action["supported"]).any()
+
+
 def test_the_keyboard_moves_a_slider(browser, posterior, tmp_path) -> None:
     page = opened(browser, posterior, tmp_path / "report.html")
     slider = page.find_element("id", "action-1")
@@ -284,7 +299,8 @@ def test_the_keyboard_moves_a_slider(browser, posterior, tmp_path) -> None:
 
 
 def test_what_no_experiment_reached_is_said(browser, tmp_path) -> None:
-    for regimes, said in ((3, ""), (2, "No experiment nearby, so this is extrapolation: two.")):
+    missing = "No rows nearby identify the effect, so it rests on the prior: one, two."
+    for regimes, said in ((3, ""), (2, missing)):
         made = made_up(["one", "two"], regimes=regimes)
         page = opened(browser, made, tmp_path / "report.html")
         note = page.find_element("id", "beyond")

@@ -154,6 +154,7 @@ def test_each_is_held_against_what_those_before_it_leave(monkeypatch) -> None:
     assert len(expected) >= 2
 
 
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 def test_the_bias_follows_a_product_of_two_parents() -> None:
     data = world(1.0, rows=1000)
     points = np.random.default_rng(9).normal(size=(300, 3))

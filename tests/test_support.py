@@ -1,3 +1,5 @@
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -6,7 +8,7 @@ import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen.bases import Coordinate
-from bayes_intgen.support import NEAR, Need, Seen, needs, needs_of_terms
+from bayes_intgen.support import NEAR, Need, Seen, needs, needs_of_terms, words_of_verdict
 
 NAMES = ("x", "y")
 
@@ -52,9 +54,12 @@ def test_what_is_set_needs_its_own_value_and_what_is_observed_its_surroundings()
     known = data.support(points, [], graph={"y": ["x"]})
     assert known.needs_met.sel(action="x").to_numpy().tolist() == [True, True]
     assert known.supported.to_numpy().tolist() == [True, False]
-    # Without rows in which y was set, its contribution is nowhere.
+    # Without rows in which y was set, its contribution is nowhere, and its bias, which may
+    # depend on x, is not told apart from what x adds unless the graph says that x moves nothing.
     fewer = data.only([], ["x"])
-    assert fewer.support(points).needs_met.to_numpy().tolist() == [[True, False]] * 2
+    assert fewer.support(points).needs_met.to_numpy().tolist() == [[False, False]] * 2
+    unmoved = fewer.support(points, graph={"x": ["y"]})
+    assert unmoved.needs_met.to_numpy().tolist() == [[True, False]] * 2
 
 
 def test_units_do_not_matter() -> None:
@@ -112,16 +117,114 @@ def test_what_regressions_need(data) -> None:
     ]
 
 
+def beyond_history(seed: int, edges: bool = True, common: bool = False) -> bi.RegimeData:
+    """x moves y; experiments set both to about 4, which observations never reach.
+
+    With ``common`` observations range over the experiments' values as well.
+    """
+    rng, rows = np.random.default_rng(seed), 400
+    masks = np.repeat([[False, False], [True, False], [False, True]], rows, axis=0)
+    cause, noise = rng.normal(size=(2, len(masks), 2))
+    x = np.where(masks[:, 0], rng.normal(4, 0.5, len(masks)), (4 if common else 1) * cause[:, 0])
+    y = 0.9 * edges * x + 0.8 * cause[:, 1] + 0.6 * noise[:, 1] * (4 if common else 1)
+    y = np.where(masks[:, 1], rng.normal(4, 0.5, len(masks)), y)
+    outcome = np.tanh(x) + y / 2 + cause.sum(axis=1) + 0.4 * noise[:, 0]
+    return bi.RegimeData.from_arrays(np.stack([x, y], axis=1), outcome, masks, NAMES)
+
+
+def test_experiments_beyond_history_are_supported_only_where_no_action_moves_another() -> None:
+    point = [[4.0, 4.0]]
+    for seed in range(3):
+        beyond = beyond_history(seed)
+        assert not beyond.support(point).supported.item()
+        # The graph is right, and the bias of y at x = 4 was not seen without setting x.
+        assert not beyond.support(point, graph={"y": ["x"]}).supported.item()
+        # Closeness alone would have it otherwise.
+        seen = Seen.of(beyond)
+        close = seen.answers(np.array(point), needs([[1], [0]], seen.masks, (True, True)))
+        assert close.all()
+        alone = beyond_history(seed, edges=False)
+        assert alone.support(point, graph={}).supported.item()
+        assert not alone.support(point).supported.item()
+        assert beyond_history(seed, common=True).support(point).supported.item()
+
+
+def test_an_experiment_at_one_value_supports_that_value_only() -> None:
+    data = two_actions(400, seed=6)
+    x = np.where(data.intervened[:, 0], 1.0, data.actions[:, 0])
+    fixed = bi.RegimeData.from_arrays(
+        np.stack([x, data.actions[:, 1]], axis=1), data.outcome, data.intervened, NAMES
+    )
+    found = fixed.support([[1.0, 0.5], [0.0, 0.5], [-1.0, 0.5]])
+    assert found.supported.to_numpy().tolist() == [True, False, False]
+    assert found.needs_met.sel(action="y").to_numpy().tolist() == [True, True, True]
+    assert str(fixed.identify(["x", "y"])).endswith("; at x = 1 only.")
+    assert "only" not in str(data.identify(["x", "y"]))
+
+
+def test_marginal_overlap_is_not_enough_where_the_regimes_lie_elsewhere_jointly() -> None:
+    """y follows x, but its experiments are at low values: high x with low y is in do(y) alone."""
+    rng, rows = np.random.default_rng(7), 500
+    masks = np.repeat([[False, False], [True, False], [False, True]], rows, axis=0)
+    x = rng.uniform(0, 10, len(masks))
+    y = np.where(masks[:, 1], rng.normal(0, 0.1, len(masks)), x + rng.normal(0, 0.1, len(masks)))
+    data = bi.RegimeData.from_arrays(np.stack([x, y], axis=1), y + x, masks, NAMES)
+    points = [[8.0, 0.0], [0.1, 0.1]]
+    found = data.support(points)
+    assert found.supported.to_numpy().tolist() == [False, True]
+    # The bias of x is a function of x alone where the graph says so.
+    assert data.support(points, graph={"y": ["x"]}).needs_met.sel(action="y").all()
+
+
+def test_a_warning_counts_the_points_and_says_why_for_each_action(posterior) -> None:
+    points = np.array([[0.0, 0.0], [2.7, 0.0], [99.0, 0.0]])
+    for ask in (
+        posterior.joint_effect,
+        posterior.outcome,
+        posterior.contraction,
+        lambda at: posterior.sensitivity(at, 0.1),
+    ):
+        with pytest.warns(bi.SupportWarning) as caught:
+            ask(points)
+        said = [str(warning.message) for warning in caught]
+        assert len(said) == 1
+        assert said[0].startswith("2 of 3 points are not supported by the data")
+        assert "'red' is outside its observed range, -2.65495 to 2.80323, at 1" in said[0]
+        assert "no experiment sets 'red' near its value at 1" in said[0]
+        assert "green" not in said[0]
+        assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        posterior.joint_effect(points[:1])
+        posterior.plot_joint_effect("red")
+    plt.close("all")
+
+
+def test_a_value_that_is_only_ever_set_is_said_to_be_so() -> None:
+    data = beyond_history(0)
+    points, target, parents = np.array([[4.0, 4.0]]), (True, True), [[1], [0]]
+    seen = Seen.of(data)
+    verdict = seen.verdict(points, target, needs(parents, seen.masks, target), parents)
+    said = words_of_verdict(data.names, seen.coordinates, seen.categories, points, target, verdict)
+    assert "'x' was never observed at its value without being set at 1" in said
+
+
 def test_results_carry_it_and_saved_fits_keep_it(data, posterior, tmp_path) -> None:
     points = np.array([[0.0, 0.0], [2.7, 0.0], [1.5, -1.8]])
     for chosen in (["red", "green"], ["red"], []):
-        answer = posterior.effect(points, chosen)
+        with pytest.warns(bi.SupportWarning, match="of 3 points are not supported"):
+            answer = posterior.effect(points, chosen)
         expected = data.support(points, chosen).supported
         np.testing.assert_array_equal(answer["supported"], expected)
         np.testing.assert_array_equal(posterior.support(points, chosen).supported, expected)
-        np.testing.assert_array_equal(posterior.outcome(points, chosen)["supported"], expected)
-    assert posterior.joint_effect(points)["supported"].to_numpy().tolist() == [True, False, True]
-    assert not posterior.effect(points, [])["supported"].to_numpy()[2]
+        with pytest.warns(bi.SupportWarning, match="of 3 points are not supported"):
+            outcome = posterior.outcome(points, chosen)
+        np.testing.assert_array_equal(outcome["supported"], expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SupportWarning)
+        joint, seen = posterior.joint_effect(points), posterior.effect(points, [])
+    assert joint["supported"].to_numpy().tolist() == [True, False, True]
+    assert not seen["supported"].to_numpy()[2]
     posterior.save(tmp_path / "fit.nc")
     again = bi.load(tmp_path / "fit.nc")
     xr.testing.assert_identical(again.support(points), posterior.support(points))
@@ -133,7 +236,7 @@ def test_results_carry_it_and_saved_fits_keep_it(data, posterior, tmp_path) -> N
     bi.Posterior(tree).save(tmp_path / "old.nc")
     old = bi.load(tmp_path / "old.nc")
     assert "supported" not in old.joint_effect(points).coords
-    np.testing.assert_array_equal(old.joint_effect(points), posterior.joint_effect(points))
+    np.testing.assert_array_equal(old.joint_effect(points), joint)
     assert not old.plot_joint_effect("red").patches
     plt.close("all")
     with pytest.raises(bi.SavedFitError, match="data.support"):
@@ -154,7 +257,7 @@ def test_rows_in_a_stream_give_the_support_of_what_is_held(data) -> None:
 def test_the_picture_of_the_effect_hatches_what_is_beyond_support(posterior) -> None:
     ax = posterior.plot_joint_effect("red", at={"green": 0.0}, size=41)
     along = ax.lines[0].get_xdata()
-    supported = posterior.joint_effect(np.column_stack([along, np.zeros(41)]))["supported"]
+    supported = posterior.support(np.column_stack([along, np.zeros(41)])).supported
     hatched = np.zeros(41, dtype=bool)
     for patch in ax.patches:
         left, right = patch.get_x(), patch.get_x() + patch.get_width()

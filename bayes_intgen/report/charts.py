@@ -18,6 +18,9 @@ WIDTH, HEIGHT = 320, 200
 RIGHT, TOP, BOTTOM = 10, 8, 26
 # Pixels of a character of a label, and the least room for labels.
 CHARACTER, LEAST_LEFT = 6.8, 40
+# Half the distance of two curves at a level, as a share of the room that it has, and the most
+# pixels of it.
+HALF_GAP, MOST_GAP = 0.14, 9.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Tick:
 
     at: float
     label: str
+    # Where the label is shortened, the whole of it.
+    whole: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,8 @@ class Chart:
         In the order in which they are drawn.
     zero : float or None
         Where zero lies, if it lies inside.
-    usual : (float, float)
-        Ends of the range in which the middle half of the rows lies, about.
+    usual : (float, float) or None
+        Ends of the range in which the middle half of the rows lies, about; None of levels.
     beyond : tuple of (float, float)
         Ends of stretches without rows that would answer.
     """
@@ -60,7 +65,7 @@ class Chart:
     y_ticks: tuple[Tick, ...]
     marks: tuple[Mark, ...]
     zero: float | None
-    usual: tuple[float, float]
+    usual: tuple[float, float] | None
     beyond: tuple[tuple[float, float], ...]
 
 
@@ -109,9 +114,7 @@ def draw(
     supported : ndarray of bool, shape (n,)
         Where rows would answer.
     """
-    low, high = _with_ticks(y_range)
-    labels = {v: plain(v) for v in _ticks(low, high, 5)}
-    left = max(LEAST_LEFT, round(10 + CHARACTER * max(map(len, labels.values()))))
+    low, high, labels, left = _vertical(y_range)
     x = _scale(float(along[0]), float(along[-1]), left, WIDTH - RIGHT)
     y = _scale(low, high, HEIGHT - BOTTOM, TOP)
     marks = []
@@ -133,6 +136,63 @@ def draw(
     )
 
 
+def draw_levels(
+    names: Sequence[str],
+    curves: Sequence[Curve],
+    y_range: tuple[float, float],
+    supported: NDArray[np.bool_],
+) -> Chart:
+    """Points with vertical intervals at evenly spaced levels, curves side by side.
+
+    Parameters
+    ----------
+    names : sequence of str, length n
+    curves : sequence of Curve
+        Values at the levels, shape (n,).
+    y_range : (float, float)
+        The same for charts that are compared.
+    supported : ndarray of bool, shape (n,)
+
+    Examples
+    --------
+    >>> curve = Curve("set", np.array([1.0, 2.0]), [(np.zeros(2), np.full(2, 3.0))])
+    >>> chart = draw_levels(["off", "on"], [curve], (0.0, 3.0), np.array([True, False]))
+    >>> [tick.label for tick in chart.x_ticks], len(chart.beyond)
+    (['off', 'on'], 1)
+    """
+    low, high, labels, left = _vertical(y_range)
+    room = (WIDTH - RIGHT - left) / len(names)
+    at: Array = left + room * (np.arange(len(names), dtype=np.float64) + 0.5)
+    y = _scale(low, high, HEIGHT - BOTTOM, TOP)
+    gap = min(HALF_GAP * room, MOST_GAP)
+    marks = []
+    for i, curve in enumerate(curves):
+        x = np.asarray(at + gap * (2 * i - len(curves) + 1), dtype=np.float64)
+        if curve.edges:
+            marks.append(Mark(_intervals(x, *map(y, curve.edges)), "outcome"))
+        for j, (lower, upper) in enumerate(curve.bands):
+            kind = f"{curve.kind}-{'inner' if j else 'range'}"
+            marks.append(Mark(_intervals(x, y(lower), y(upper)), kind))
+        dots = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(x, y(curve.middle), strict=True))
+        marks.append(Mark(dots, f"{curve.kind}-dot"))
+    most = max(int(room / CHARACTER), 2)
+    return Chart(
+        left,
+        tuple(
+            Tick(float(x), _shortened(name, most), name) for x, name in zip(at, names, strict=True)
+        ),
+        tuple(Tick(float(y(v)), label) for v, label in labels.items()),
+        tuple(marks),
+        float(y(0.0)) if low < 0 < high else None,
+        None,
+        tuple(
+            (float(x - room / 2), float(x + room / 2))
+            for x, within in zip(at, supported, strict=True)
+            if not within
+        ),
+    )
+
+
 def stretches(along: Array, chosen: NDArray[np.bool_]) -> list[tuple[float, float]]:
     """Ends of the stretches of chosen values; each runs to halfway to the next that is not.
 
@@ -150,6 +210,22 @@ def common_range(curves: Sequence[Curve]) -> tuple[float, float]:
     """The range that holds all of some curves."""
     lows, highs = zip(*(curve.extremes for curve in curves), strict=True)
     return min(lows), max(highs)
+
+
+def _vertical(y_range: tuple[float, float]) -> tuple[float, float, dict[float, str], int]:
+    """Ends of the vertical axis, its ticks with labels, and where it stands, in pixels."""
+    low, high = _with_ticks(y_range)
+    labels = {v: plain(v) for v in _ticks(low, high, 5)}
+    left = max(LEAST_LEFT, round(10 + CHARACTER * max(map(len, labels.values()))))
+    return low, high, labels, left
+
+
+def _intervals(x: Array, lower: Array, upper: Array) -> str:
+    return "".join(f"M{a:.1f} {b:.1f}V{c:.1f}" for a, b, c in zip(x, lower, upper, strict=True))
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _scale(low: float, high: float, start: float, end: float) -> Callable[[Any], Any]:

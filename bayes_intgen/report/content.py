@@ -8,26 +8,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayes_intgen import serialise
 from bayes_intgen.bases import Array, Coordinate
-from bayes_intgen.categories import Categories, centres
+from bayes_intgen.categories import Categories, short_label
 from bayes_intgen.certificates import Certificate, certify
+from bayes_intgen.defaults import (
+    default_changes,
+    levels_of,
+    medians,
+    share_supported,
+    usual_range,
+)
 from bayes_intgen.diagnostics import problems
 from bayes_intgen.effects import effect_table, supported
 from bayes_intgen.errors import SupportWarning
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.numerals import MINUS, decimals, spell
 from bayes_intgen.questions import named_points
-from bayes_intgen.report.charts import Chart, Curve, common_range, draw
+from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
 
 if TYPE_CHECKING:
     from bayes_intgen.posterior import Posterior
 
 # Points along an action in a chart.
 SIZE = 101
-# Quartiles of a normal distribution, in standard deviations.
-QUARTILE = 0.6745
+# Shares of supported points from which on support is no worry, and below which it is a grave one.
+GOOD_SUPPORT, LEAST_SUPPORT = 0.9, 0.5
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ class Contrast:
     change: str
     band: str
     above_zero: str
+    supported: bool
     # Percentages along the axis.
     low: float
     high: float
@@ -79,6 +88,11 @@ class Content:
     rows: int
     level: str
     certificate: Certificate
+    support: str
+    support_tone: str
+    reference: str
+    has_levels: bool
+    has_numbers: bool
     problems: list[str]
     diagnostics: list[tuple[str, str]]
     contrasts: list[Contrast]
@@ -109,9 +123,14 @@ def _content_of(posterior: "Posterior", level: float) -> Content:
     masks = [tuple(row) for row in (constant["intervened"].to_numpy() > 0).tolist()]
     rows = [int(n) for n in constant["rows"].to_numpy()]
     certificate = certify(
-        posterior.actions, dict(zip(masks, rows, strict=True)), list(posterior.actions)
+        posterior.actions,
+        dict(zip(masks, rows, strict=True)),
+        list(posterior.actions),
+        None if posterior.seen is None else posterior.seen.settings(),
     )
     along = _lines(posterior)
+    levels = levels_of(posterior)
+    support, tone = _words_of_support(posterior)
     contrasts, zero = _contrasts(posterior, level)
     return Content(
         outcome=posterior.outcome_name,
@@ -128,6 +147,11 @@ def _content_of(posterior: "Posterior", level: float) -> Content:
         rows=sum(rows),
         level=f"{100 * level:g}%",
         certificate=certificate,
+        support=support,
+        support_tone=tone,
+        reference=_reference(posterior),
+        has_levels=any(known is not None for known in levels),
+        has_numbers=any(known is None for known in levels),
         problems=problems(
             posterior.tree,
             posterior.joint_effect(_named(posterior, np.concatenate(along)[::25])),
@@ -141,23 +165,39 @@ def _content_of(posterior: "Posterior", level: float) -> Content:
     )
 
 
-def _usual(coordinate: Coordinate) -> tuple[float, float]:
-    """Where the middle half of the rows lies, about: quartiles as far from the median."""
-    reach = QUARTILE * coordinate.spread
-    return (
-        max(coordinate.low, coordinate.centre - reach),
-        min(coordinate.high, coordinate.centre + reach),
+def _words_of_support(posterior: "Posterior") -> tuple[str, str]:
+    """How much of the experiments' range is supported, and the tone in which to say it."""
+    share = share_supported(posterior)
+    if share is None:
+        return "Not known: the fit was saved by a version that kept no rows.", "open"
+    if not share:
+        return (
+            "None of the joint points drawn from the experiments is supported: every answer "
+            "on this page rests on the model and its prior."
+        ), "bad"
+    tone = "good" if share >= GOOD_SUPPORT else "open" if share >= LEAST_SUPPORT else "bad"
+    return f"{share:.0%} of the joint points drawn from the experiments are supported.", tone
+
+
+def _reference(posterior: "Posterior") -> str:
+    """Where charts and changes hold the other actions, in words."""
+    point = posterior.default_point
+    columns = zip(
+        posterior.actions, point, posterior.terms.coordinates, levels_of(posterior), strict=True
     )
+    values = ", ".join(f"{name} = {_value(v, c, known)}" for name, v, c, known in columns)
+    if (point == medians(posterior)).all():
+        return f"their medians ({values})"
+    return f"the supported row nearest to their medians ({values})"
 
 
 def _lines(posterior: "Posterior") -> list[Array]:
-    """For every action points along its range or its levels, the others at their medians."""
-    coordinates, categories = posterior.terms.coordinates, posterior.categories
-    middle = centres([c.centre for c in coordinates], categories)
+    """For every action points along its range or its levels, the others at the default point."""
     lines = []
-    for k, (c, levels) in enumerate(zip(coordinates, categories, strict=True)):
+    columns = zip(posterior.terms.coordinates, levels_of(posterior), strict=True)
+    for k, (c, levels) in enumerate(columns):
         along = np.linspace(c.low, c.high, SIZE) if levels is None else np.array(levels.codes)
-        points = np.tile(middle, (len(along), 1))
+        points = np.tile(posterior.default_point, (len(along), 1))
         points[:, k] = along
         lines.append(points)
     return lines
@@ -203,9 +243,7 @@ def _actions(
                 Curve("set", set_.mean(axis=0), _bands(set_, (level,))),
             )
         )
-    within = [
-        supported(posterior, points, posterior.actions)[:, k] for k, points in enumerate(along)
-    ]
+    within = [supported(posterior, points, posterior.actions) for points in along]
     joint_range = common_range(joint)
     mechanism_range = common_range([curve for pair in mechanism for curve in pair])
     return [
@@ -215,58 +253,60 @@ def _actions(
             median=_value(middle, c, levels),
             low=_value(c.low, c, levels),
             high=_value(c.high, c, levels),
-            joint=draw(along[k][:, k], [joint[k]], joint_range, _usual(c), within[k]),
-            mechanism=draw(along[k][:, k], mechanism[k], mechanism_range, _usual(c), within[k]),
+            joint=_chart(along[k][:, k], [joint[k]], joint_range, c, levels, within[k].all(axis=1)),
+            mechanism=_chart(
+                along[k][:, k], mechanism[k], mechanism_range, c, levels, within[k][:, k]
+            ),
         )
         for k, (name, c, levels, middle) in enumerate(
             zip(
                 posterior.actions,
                 posterior.terms.coordinates,
-                posterior.categories,
-                centres([c.centre for c in posterior.terms.coordinates], posterior.categories),
+                levels_of(posterior),
+                medians(posterior).tolist(),
                 strict=True,
             )
         )
     ]
 
 
-def _rounded(value: float, coordinate: Coordinate) -> float:
-    """A value of an action to a hundredth of its spread or so."""
-    return float(round(value, decimals(coordinate.spread) + 1))
+def _chart(
+    along: Array,
+    curves: Sequence[Curve],
+    y_range: tuple[float, float],
+    coordinate: Coordinate,
+    levels: Categories | None,
+    supported: NDArray[np.bool_],
+) -> Chart:
+    """Lines over numbers, intervals at levels."""
+    if levels is None:
+        return draw(along, curves, y_range, usual_range(coordinate), supported)
+    return draw_levels([short_label(label) for label in levels.labels], curves, y_range, supported)
 
 
 def _value(value: float, coordinate: Coordinate, levels: Categories | None) -> str:
     """A value of an action, to the same decimals wherever it stands; the name of a level."""
-    if levels is not None and not levels.numeric:
-        return str(levels.decode(np.array([value])).tolist()[0])
+    if levels is not None:
+        return short_label(levels.decode(np.array([value])).tolist()[0])
     return spell(value, decimals(coordinate.spread) + 1)
 
 
 def _contrasts(posterior: "Posterior", level: float) -> tuple[list[Contrast], float]:
-    """Each action, and all, over the middle half of its values; and zero along the axis.
-
-    Actions with levels go from the first to the last.
-    """
-    coordinates, categories = posterior.terms.coordinates, posterior.categories
+    """The default change of each action, and of all together; and zero along the axis."""
+    coordinates, categories = posterior.terms.coordinates, levels_of(posterior)
     count = len(coordinates)
-    low, high = np.array(
-        [
-            [_rounded(end, c) for end in _usual(c)]
-            if levels is None
-            else [levels.codes[0], levels.codes[-1]]
-            for c, levels in zip(coordinates, categories, strict=True)
-        ]
-    ).T
-    starts = np.tile(centres([c.centre for c in coordinates], categories), (count, 1))
+    low, high = default_changes(posterior)
+    starts = np.tile(posterior.default_point, (count, 1))
     ends = starts.copy()
     np.fill_diagonal(starts, low)
     np.fill_diagonal(ends, high)
+    starts, ends = np.concatenate([starts, [low]]), np.concatenate([ends, [high]])
     table = effect_table(
-        posterior,
-        _named(posterior, np.concatenate([ends, [high]])),
-        baseline=_named(posterior, np.concatenate([starts, [low]])),
-        level=level,
+        posterior, _named(posterior, ends), baseline=_named(posterior, starts), level=level
     )
+    within = [
+        supported(posterior, points, posterior.actions).all(axis=1) for points in (starts, ends)
+    ]
     change, lows, highs, above = (
         table[name].to_numpy() for name in ("change", "change_low", "change_high", "above_zero")
     )
@@ -286,6 +326,7 @@ def _contrasts(posterior: "Posterior", level: float) -> tuple[list[Contrast], fl
             band=f"{spell(float(lows[k]), places, sign=True)} to "
             f"{spell(float(highs[k]), places, sign=True)}",
             above_zero=_probability(float(above[k]), posterior.prediction.sd.size),
+            supported=bool(within[0][k] and within[1][k]),
             low=at(lows[k]),
             high=at(highs[k]),
             middle=at(change[k]),

@@ -15,10 +15,11 @@
   }
   const fitted = "deviation" in noise;
   const actions = page.actions.map((given) => {
-    const out = { name: given.name, start: given.start };
-    for (const name of ["values", "functions", "coefficients", "hats", "heights", "deviations", "supported"]) {
+    const out = { name: given.name, start: given.start, labels: given.labels };
+    for (const name of ["values", "functions", "coefficients", "hats", "heights", "deviations", "reasons"]) {
       if (name in given) out[name] = numbers(given[name]);
     }
+    out.supported = out.reasons.map((reason) => reason === 0);
     return out;
   });
 
@@ -181,10 +182,17 @@
     return Number(value.toPrecision(6)).toLocaleString("en-US", { maximumFractionDigits: 10 }).replace("-", "−");
   };
 
+  const shortened = (text, most) => {
+    const letters = [...text];
+    return letters.length > most ? letters.slice(0, Math.max(most - 1, 1)).join("") + "…" : text;
+  };
+  // The value of an action at a step of its slider: a level by its name.
+  const named = (action, step) => action.labels ? action.labels[step] : plain(action.values[step]);
+
   // ---- state ----
 
-  const medians = actions.map((action) => action.start);
-  let steps = [...medians], baseline = [...medians], along = 0, probability = page.level, soon = 0;
+  const starts = actions.map((action) => action.start);
+  let steps = [...starts], baseline = [...starts], along = 0, probability = page.level, soon = 0;
   const parts = steps.map((step, k) => part(k, step));
   let reference = parts.map((own) => own.phi);
 
@@ -204,12 +212,12 @@
     const shown = make("output", { htmlFor: `action-${k}` }, top);
     const last = action.values.length - 1;
     const input = make("input", { type: "range", id: `action-${k}`, min: 0, max: last, step: 1, value: steps[k] }, box);
-    // Firefox keeps positions over a reload; the page starts from the medians.
+    // Firefox keeps positions over a reload; the page starts from the default point.
     input.autocomplete = "off";
     input.value = steps[k];
     const ends = make("div", { className: "ends" }, box);
-    make("span", { textContent: plain(action.values[0]) }, ends);
-    make("span", { textContent: plain(action.values[last]) }, ends);
+    const written = action.labels && last < 5 ? action.labels.map((_, step) => step) : [0, last];
+    for (const step of written) make("span", { textContent: named(action, step) }, ends);
     input.addEventListener("input", () => {
       steps[k] = Number(input.value);
       parts[k] = part(k, steps[k]);
@@ -228,7 +236,7 @@
 
   const update = () => {
     sliders.forEach(({ input, shown }, k) => {
-      const text = plain(actions[k].values[steps[k]]);
+      const text = named(actions[k], steps[k]);
       input.value = steps[k];
       input.setAttribute("aria-valuetext", text);
       shown.textContent = text;
@@ -256,10 +264,13 @@
     for (const place of document.querySelectorAll("#explorer .level")) {
       place.textContent = `${Number((100 * probability).toFixed(4))}%`;
     }
-    const far = actions.filter((a, k) => !a.supported[steps[k]]).map((a) => a.name);
+    const far = actions.flatMap((a, k) => {
+      const reason = page.reasons[a.reasons[steps[k]]];
+      return reason ? [`${a.name} (${reason})`] : [];
+    });
     find("beyond").hidden = !far.length;
-    find("beyond").textContent = far.length ? `No experiment nearby, so this is extrapolation: ${far.join(", ")}.` : "";
-    find("baseline").textContent = "Baseline: " + actions.map((a, k) => `${a.name} ${plain(a.values[baseline[k]])}`).join(", ") + ".";
+    find("beyond").textContent = far.length ? `Not supported, so the answer rests on the model and its prior: ${far.join("; ")}.` : "";
+    find("baseline").textContent = "Baseline: " + actions.map((a, k) => `${a.name} ${named(a, baseline[k])}`).join(", ") + ".";
     clearTimeout(soon);
     soon = setTimeout(() => {
       find("spoken").textContent = `Mean ${spell(mean, digits)}, band ${spell(ends[0], digits)} to ${spell(ends[1], digits)}`;
@@ -313,6 +324,10 @@
     // A pixel of the picture is one of the screen: text keeps its size.
     W = Math.max(svg.parentElement.clientWidth, 240);
     const left = Math.max(40, ...[low, high, low + gap].map((v) => 10 + 6.8 * plain(v).length));
+    // Levels are evenly spaced, whatever numbers stand for them.
+    const room = (W - left - right) / (last + 1);
+    const xAt = (step) => action.labels ? left + room * (step + 0.5)
+      : left + (action.values[step] - action.values[0]) / (action.values[last] - action.values[0]) * (W - left - right);
     const x = (v) => left + (v - action.values[0]) / (action.values[last] - action.values[0]) * (W - left - right);
     const y = (v) => H - bottom - (v - low) / (high - low || 1) * (H - top - bottom);
     svg.replaceChildren();
@@ -322,29 +337,39 @@
       shape("line", { class: "grid", x1: left, x2: W - right, y1: y(v), y2: y(v) }, svg);
       shape("text", { class: "y", x: left - 6, y: y(v) + 4 }, svg, plain(v));
     }
-    for (const v of ticks(action.values[0], action.values[last], W / 80)) {
-      shape("line", { class: "tick", x1: x(v), x2: x(v), y1: H - bottom, y2: H - bottom + 4 }, svg);
-      shape("text", { class: "x", x: x(v), y: H - bottom + 17 }, svg, plain(v));
+    const marked = action.labels ? action.labels.map((label, step) => [xAt(step), shortened(label, room / 7)])
+      : ticks(action.values[0], action.values[last], W / 80).map((v) => [x(v), plain(v)]);
+    for (const [at, label] of marked) {
+      shape("line", { class: "tick", x1: at, x2: at, y1: H - bottom, y2: H - bottom + 4 }, svg);
+      shape("text", { class: "x", x: at, y: H - bottom + 17 }, svg, label);
     }
-    // Hatched from halfway between steps to halfway: where no rows would answer.
-    const edge = (i) => x((action.values[Math.max(i - 1, 0)] + action.values[Math.min(i, last)]) / 2);
+    // Hatched from halfway between steps to halfway: where the data do not support the effect.
+    const edge = (i) => action.labels ? left + room * i : x((action.values[Math.max(i - 1, 0)] + action.values[Math.min(i, last)]) / 2);
     for (let i = 0; i <= last; i++) {
       if (action.supported[i]) continue;
       const first = i;
       while (i < last && !action.supported[i + 1]) i++;
       shape("rect", { class: "beyond", x: edge(first), y: top, width: edge(i + 1) - edge(first), height: H - top - bottom }, svg);
     }
-    const short = (text) => [...text].length > W / 9 ? [...text].slice(0, Math.floor(W / 9) - 1).join("") + "…" : text;
+    const short = (text) => shortened(text, Math.floor(W / 9));
     shape("text", { class: "x label", x: (left + W - right) / 2, y: H - 6 }, svg, short(action.name));
     shape("text", { class: "label", x: 4, y: 12 }, svg, short(page.outcome));
     const path = (values) => values.map((v, i) => `${i ? "L" : "M"}${x(action.values[chosen[i]]).toFixed(1)} ${y(v).toFixed(1)}`).join("");
     const area = (ends) => path(ends.map((e) => e[0])) + chosen.map((step, i) => i).reverse()
       .map((i) => `L${x(action.values[chosen[i]]).toFixed(1)} ${y(ends[i][1]).toFixed(1)}`).join("") + "Z";
-    shape("path", { class: "set-band", d: area(lines.wide) }, svg);
-    if (probability > 0.5) shape("path", { class: "set-band", d: area(lines.narrow) }, svg);
-    for (const i of [0, 1]) shape("path", { class: "outcome", d: path(lines.outer.map((e) => e[i])) }, svg);
-    shape("path", { class: "set", d: path(lines.mean) }, svg);
-    const here = x(action.values[steps[along]]);
+    const intervals = (ends) => ends.map((e, i) => `M${xAt(chosen[i]).toFixed(1)} ${y(e[0]).toFixed(1)}V${y(e[1]).toFixed(1)}`).join("");
+    if (action.labels) {
+      shape("path", { class: "outcome", d: intervals(lines.outer) }, svg);
+      shape("path", { class: "set-range", d: intervals(lines.wide) }, svg);
+      if (probability > 0.5) shape("path", { class: "set-inner", d: intervals(lines.narrow) }, svg);
+      shape("path", { class: "set-dot", d: lines.mean.map((v, i) => `M${xAt(chosen[i]).toFixed(1)} ${y(v).toFixed(1)}h0`).join("") }, svg);
+    } else {
+      shape("path", { class: "set-band", d: area(lines.wide) }, svg);
+      if (probability > 0.5) shape("path", { class: "set-band", d: area(lines.narrow) }, svg);
+      for (const i of [0, 1]) shape("path", { class: "outcome", d: path(lines.outer.map((e) => e[i])) }, svg);
+      shape("path", { class: "set", d: path(lines.mean) }, svg);
+    }
+    const here = xAt(steps[along]);
     shape("line", { class: "here", x1: here, x2: here, y1: top, y2: H - bottom, "stroke-dasharray": "2 3" }, svg);
     shape("circle", { class: "spot", cx: here, cy: y(now.mean), r: 4.5 }, svg);
   };
@@ -357,7 +382,7 @@
     update();
   });
   find("reset").addEventListener("click", () => {
-    steps = [...medians];
+    steps = [...starts];
     steps.forEach((step, k) => { parts[k] = part(k, step); });
     update();
   });

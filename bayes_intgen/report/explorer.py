@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
-from bayes_intgen.categories import centres
+from bayes_intgen.categories import short_label
+from bayes_intgen.defaults import levels_of
 from bayes_intgen.effects import supported
 from bayes_intgen.noise import Spread
 from bayes_intgen.prediction import Prediction
@@ -29,6 +30,17 @@ if TYPE_CHECKING:
 MOST_DRAWS = 2000
 # Steps of a slider, at most.
 STEPS = 250
+# Why a position is not supported: the first that applies to it.
+REASONS = (
+    "",
+    "never set in an experiment",
+    "no experiment sets this level",
+    "outside the range of its experiments",
+    "between the values of its experiments",
+    "not observed there without being set",
+    "too few regimes reach this value",
+    "the regimes do not reach this value together",
+)
 
 
 def round_grid(low: float, high: float) -> Array:
@@ -77,8 +89,9 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
     -------
     dict
         ``level_of_draws``: c, shape (draws,). For every action ``values`` (steps,), ``start``
-        (the step nearest the median), ``functions`` (steps, P_k), ``coefficients`` (draws, P_k)
-        and ``supported`` (steps,), 0 where no rows would answer; where the spread is fitted
+        (the step nearest the default point, supported if any is), ``functions`` (steps, P_k),
+        ``coefficients`` (draws, P_k), ``reasons`` (steps,), positions in the list of the same
+        name, 0 where the step is supported, and for levels ``labels``; where the spread is fitted
         ``hats`` (steps, 7), ``heights`` (7,) and ``deviations`` (draws, 7), too. ``noise``:
         ``sd`` (draws,) and either ``quantiles`` or ``df`` (draws,), and where the spread is
         fitted ``height`` and ``deviation`` (draws,).
@@ -100,8 +113,7 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
     if isinstance(spread, Spread) and deviations is not None:
         noise |= spread_data(spread, deviations[0])
     actions = []
-    for k, name in enumerate(terms.names):
-        own_levels = terms.categories[k]
+    for k, (name, own_levels) in enumerate(zip(terms.names, levels_of(posterior), strict=True)):
         grid = (
             round_grid(terms.coordinates[k].low, terms.coordinates[k].high)
             if own_levels is None
@@ -110,14 +122,17 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
         own = [t for t in terms.terms if t.role == "unconfounded" and t.action == k]
         columns = np.concatenate([np.arange(terms.size)[terms.columns[t.name]] for t in own])
         functions = np.concatenate([t.part.basis.matrix(grid[:, None]) for t in own], axis=1)
+        reasons = _reasons(posterior, k, grid)
         action = {
             "name": name,
             "values": packed(grid),
-            "start": int(np.abs(grid - terms.coordinates[k].centre).argmin()),
+            "start": _start(grid, posterior.default_point[k], reasons == 0),
             "functions": packed(functions),
             "coefficients": packed(draws[:, columns]),
-            "supported": packed(_supported(posterior, k, grid)),
+            "reasons": packed(reasons),
         }
+        if own_levels is not None:
+            action["labels"] = [short_label(label) for label in own_levels.labels]
         if isinstance(spread, Spread) and deviations is not None:
             action |= part_data(spread, deviations[0], k, grid)
         actions.append(action)
@@ -126,16 +141,52 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
         "draws": len(draws),
         "level_of_draws": packed(draws[:, levels[0]][:, 0] + terms.centre),
         "noise": noise,
+        "reasons": list(REASONS),
         "actions": actions,
     }
 
 
-def _supported(posterior: "Posterior", action: int, grid: Array) -> NDArray[np.bool_]:
-    """Whether rows in which an action was set reach the steps of its slider."""
-    medians = [c.centre for c in posterior.terms.coordinates]
-    points = np.tile(centres(medians, posterior.categories), (len(grid), 1))
+def _start(grid: Array, value: float, within: NDArray[np.bool_]) -> int:
+    """The step nearest to a value, among supported ones if there are any."""
+    gaps = np.abs(grid - value)
+    return int(np.where(within, gaps, np.inf).argmin() if within.any() else gaps.argmin())
+
+
+def _reasons(posterior: "Posterior", action: int, grid: Array) -> NDArray[np.int_]:
+    """Why the joint effect is not supported along an action, the others at the default point.
+
+    Contributions add up, so that any positions of the sliders are supported where each of them
+    is in this sense; that the default point is linked itself is part of it.
+
+    Returns
+    -------
+    ndarray of int, shape (steps,)
+        Positions in :data:`REASONS`; 0 where it is supported.
+    """
+    default = posterior.default_point[None]
+    points = np.tile(default, (len(grid), 1))
     points[:, action] = grid
-    return supported(posterior, points, posterior.actions)[:, action]
+    everything = np.ones(len(posterior.actions), dtype=bool)
+    seen, verdict = posterior.seen, posterior.verdict(points, everything)
+    if seen is None or verdict is None:
+        own = supported(posterior, points, posterior.actions)[:, action]
+        return np.where(own, 0, REASONS.index("outside the range of its experiments"))
+    was_set = [
+        rows[:, action] for rows, mask in zip(seen.rows, seen.masks, strict=True) if mask[action]
+    ]
+    values = np.concatenate(was_set) if was_set else np.array([np.inf, -np.inf])
+    outside = (grid < values.min()) | (grid > values.max())
+    linked = posterior.linked(np.concatenate([points, default]), everything)
+    failed = (
+        np.full(len(grid), not was_set),
+        ~verdict.close[:, action] & (levels_of(posterior)[action] is not None),
+        ~verdict.close[:, action] & outside,
+        ~verdict.close[:, action],
+        ~verdict.separated[:, action] & ~verdict.without_setting[:, action],
+        ~verdict.separated[:, action],
+        ~(linked[:-1] & linked[-1]),
+    )
+    return np.select(failed, range(1, len(REASONS)), 0)
 
 
 def spread_data(spread: Spread, deviations: Array) -> Mapping[str, Any]:
