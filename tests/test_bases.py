@@ -6,10 +6,11 @@ from scipy.interpolate import BSpline
 
 import bayes_intgen as bi
 from bayes_intgen.bases import (
+    Atom,
     Constant,
-    Coordinate,
     Evaluation,
     Joined,
+    Line,
     PenalisedSpline,
     Powers,
     Principal,
@@ -17,6 +18,8 @@ from bayes_intgen.bases import (
     Sines,
     Slope,
 )
+from bayes_intgen.coordinate import Coordinate
+from bayes_intgen.piecewise import PiecewiseLinear
 
 RNG = np.random.default_rng(0)
 HEAVY = RNG.standard_t(2, size=(4000, 1)) * 3 + 7
@@ -27,31 +30,14 @@ def coordinate(values: np.ndarray = HEAVY) -> Coordinate:
     return Coordinate.of(values[:, 0])
 
 
-def test_a_coordinate_is_standard_in_the_middle_and_drawn_in_at_the_tails() -> None:
-    scale = coordinate()
-    near = scale.centre + np.array([-0.5, 0.0, 0.5]) * scale.spread
-    np.testing.assert_allclose(scale(near), [-0.5, 0, 0.5], rtol=0.01)
-    far = Coordinate(0.0, 1.0, -100.0, 100.0)
-    assert far(np.array([20.0]))[0] == pytest.approx(4 * np.arcsinh(5))
-    assert far(np.array([1e6]))[0] == far(np.array([100.0]))[0]
-
-
-@pytest.mark.parametrize("factor", [1e-9, 1e9])
-def test_a_coordinate_does_not_depend_on_units(factor: float) -> None:
-    np.testing.assert_allclose(
-        coordinate(HEAVY * factor)(HEAVY[:, 0] * factor), coordinate()(HEAVY[:, 0]), rtol=1e-9
-    )
-
-
-def test_a_budget_that_is_mostly_zero_has_a_spread() -> None:
-    values = np.where(np.arange(100) < 90, 0.0, 10.0)
-    assert Coordinate.of(values).spread == pytest.approx(0.1 * values.std())
+def sines(values: np.ndarray = HEAVY) -> Sines:
+    return Sines.of(values, coordinate(values), longest=2.0, shortest=1.0)
 
 
 @pytest.mark.parametrize(
     "basis",
     [
-        Sines.of(HEAVY, coordinate()),
+        sines(),
         Slope.of(HEAVY, coordinate()),
         PenalisedSpline.of(HEAVY, coordinate()),
         Powers.of(HEAVY, coordinate(), 3),
@@ -66,7 +52,7 @@ def test_functions_average_zero_over_the_data(basis) -> None:
 
 
 def test_sines_are_numpyros_eigenfunctions() -> None:
-    basis = Sines.of(HEAVY, coordinate())
+    basis = sines()
     low, high = coordinate().ends
     z = coordinate()(HEAVY[:, 0]) - (low + high) / 2
     with jax.enable_x64(True):
@@ -101,7 +87,7 @@ def test_the_prior_of_a_spline_is_the_second_difference_penalty() -> None:
 
 
 def test_principal_functions_reproduce_the_prior_variance() -> None:
-    basis = Sines.of(HEAVY, coordinate())
+    basis = sines()
     sd = np.exp(-np.arange(basis.size) / 3)
     whole = ((basis.matrix(HEAVY) * sd) ** 2).sum(axis=1).mean()
     full = Principal.of(HEAVY, basis, sd, basis.size)
@@ -117,11 +103,11 @@ def test_principal_functions_reproduce_the_prior_variance() -> None:
 def test_products_keep_the_smooth_ones_and_use_each_input() -> None:
     first = Principal.of(
         HEAVY,
-        Sines.of(HEAVY, coordinate()),
-        np.ones(8 + 12)[: Sines.of(HEAVY, coordinate()).size],
+        sines(),
+        np.ones(sines().size),
         4,
     )
-    own = Sines.of(OTHER, coordinate(OTHER))
+    own = sines(OTHER)
     second = Principal.of(OTHER, own, np.ones(own.size), 4)
     products = Products((first, second), order=4)
     both = np.concatenate([HEAVY, OTHER], axis=1)
@@ -132,10 +118,10 @@ def test_products_keep_the_smooth_ones_and_use_each_input() -> None:
 
 
 def test_joined_bases_stand_side_by_side() -> None:
-    slope, sines = Slope.of(HEAVY, coordinate()), Sines.of(HEAVY, coordinate())
-    joined = Joined(slope, sines)
-    np.testing.assert_array_equal(joined.matrix(HEAVY)[:, 1:], sines.matrix(HEAVY))
-    assert joined.size == 1 + sines.size
+    slope, process = Slope.of(HEAVY, coordinate()), sines()
+    joined = Joined(slope, process)
+    np.testing.assert_array_equal(joined.matrix(HEAVY)[:, 1:], process.matrix(HEAVY))
+    assert joined.size == 1 + process.size
 
 
 def test_knots_that_all_but_coincide_become_one() -> None:
@@ -154,12 +140,12 @@ def test_a_spline_needs_values_to_bend_between() -> None:
 
 def test_functions_evaluated_once_are_those_of_each_basis() -> None:
     both = np.concatenate([HEAVY, OTHER], axis=1)
-    sines, slope = Sines.of(HEAVY, coordinate()), Slope.of(OTHER, coordinate(OTHER))
-    few = Principal.of(HEAVY, sines, np.ones(sines.size), 3)
+    process, slope = sines(), Slope.of(OTHER, coordinate(OTHER))
+    few = Principal.of(HEAVY, process, np.ones(process.size), 3)
     evaluated = Evaluation(both)
     for basis, inputs in [
         (Constant(), ()),
-        (sines, (0,)),
+        (process, (0,)),
         (slope, (1,)),
         (few, (0,)),
         (Joined(slope, slope), (1,)),
@@ -178,3 +164,46 @@ def test_products_of_three_keep_the_smooth_ones() -> None:
     powers = own.matrix(OTHER)
     expected = np.stack([powers[:, 0] * x * x, powers[:, 1] * x * x], axis=1)
     np.testing.assert_allclose(products.matrix(OTHER[:, [0, 0, 0]]), expected, rtol=1e-12)
+
+
+def test_the_box_holds_the_longest_lengthscale_on_any_range() -> None:
+    for reach in (0.5, 1.5, 4.0, 9.0):
+        values = np.linspace(-reach, reach, 501)[:, None]
+        at = Coordinate(0.0, 1.0, -reach, reach)
+        half = (at.ends[1] - at.ends[0]) / 2
+        basis = Sines.of(values, at, longest=2.0, shortest=1.0)
+        # Riutort-Mayol et al. (2023): 3.2 lengthscales, and 1.75 functions per shortest one.
+        assert basis.box >= 3.2 * 2.0
+        assert basis.box >= half + 3.0
+        assert basis.size == min(24, int(np.ceil(1.75 * basis.box)))
+
+
+def test_a_line_is_the_action_itself_within_its_range() -> None:
+    at = Coordinate(10.0, 2.0, 8.0, 20.0)
+    values = np.array([[0.0], [8.0], [10.0], [20.0], [1e6]])
+    moved = Line(at, 0.5).matrix(values)[:, 0]
+    np.testing.assert_allclose(moved, np.array([-1.0, -1.0, 0.0, 5.0, 5.0]) - 0.5)
+    assert Line.of(OTHER, coordinate(OTHER)).matrix(OTHER).mean() == pytest.approx(0, abs=1e-12)
+
+
+def test_an_atom_is_one_value_among_many_that_hardly_repeat() -> None:
+    spend = np.where(np.arange(1000) % 3 == 0, 0.0, np.exp(RNG.normal(size=1000)))[:, None]
+    atom = Atom.of(spend)
+    assert atom is not None
+    assert atom.value == 0.0
+    columns = atom.matrix(spend)
+    assert columns.mean() == pytest.approx(0, abs=1e-12)
+    assert np.ptp(columns[spend[:, 0] == 0]) == 0
+    assert columns[0, 0] - columns[1, 0] == pytest.approx(1)
+    # Neither counts, nor values of which one occurs a little more often, have an atom.
+    assert Atom.of(RNG.poisson(1.5, size=(1000, 1)).astype(float)) is None
+    assert Atom.of(np.where(np.arange(1000) < 30, 0.0, RNG.normal(size=1000))[:, None]) is None
+
+
+def test_products_of_levels_are_all_alike() -> None:
+    levels = PiecewiseLinear.exchangeable(np.arange(5.0)[:, None], tuple(np.arange(5.0)))
+    smooth = PiecewiseLinear.random_walk(np.arange(5.0)[:, None], tuple(np.arange(5.0)))
+    assert Products((levels, levels), order=2).size == 16
+    assert Products((smooth, smooth), order=2).size == 3
+    assert Products((levels, smooth), order=2).size == 8
+    assert Products((smooth, smooth), order=3, least=2).size == 3

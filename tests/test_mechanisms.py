@@ -7,8 +7,16 @@ from numpyro.contrib.hsgp.spectral_densities import (
 )
 
 import bayes_intgen as bi
-from bayes_intgen.bases import Coordinate, Sines
-from bayes_intgen.mechanisms import log_spectral_sd, paired, spectral_slope
+from bayes_intgen.bases import Principal, Sines
+from bayes_intgen.coordinate import Coordinate
+from bayes_intgen.mechanisms import (
+    MARGIN_SIZE,
+    finer_walk,
+    grown,
+    log_spectral_sd,
+    paired,
+    spectral_slope,
+)
 
 RNG = np.random.default_rng(0)
 ACTIONS = RNG.normal(size=(2000, 2)) * [1.0, 100.0]
@@ -23,13 +31,13 @@ KERNELS = {
 
 def both(mechanism, actions, axes):
     """What the second action adds to a function of the first."""
-    own, other = (mechanism.margin(actions[:, [k]], axes[k]) for k in range(2))
-    return paired(mechanism, own, other)
+    own, other = (mechanism.margin(actions[:, [k]], axes[k], MARGIN_SIZE) for k in range(2))
+    return paired(mechanism, own, other, len(actions))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_basis_reproduces_the_kernel(kernel) -> None:
-    sines = Sines.of(ACTIONS[:, :1], AXES[0], size=120)
+    sines = Sines.of(ACTIONS[:, :1], AXES[0], longest=1.0, shortest=0.1, size=120)
     lengthscale = 1.0
     sd = np.exp(log_spectral_sd(kernel, sines.frequencies, lengthscale))
     low, high = AXES[0].ends
@@ -111,3 +119,64 @@ def test_nothing_depends_on_units() -> None:
 def test_senseless_settings_are_refused(build, message) -> None:
     with pytest.raises(bi.ModelError, match=message):
         build()
+
+
+SHORT_RANGES = {
+    "binary": RNG.integers(0, 2, 1500).astype(float),
+    "rare binary": (RNG.random(1500) < 0.05).astype(float),
+    "three levels": RNG.integers(0, 3, 1500).astype(float),
+    "uniform": RNG.random(1500),
+    "clipped": np.clip(RNG.normal(size=1500), -1, 1),
+    "normal": RNG.normal(size=1500),
+    "counts": RNG.poisson(2.0, 1500).astype(float),
+    "spend": np.where(RNG.random(1500) < 0.5, 0.0, np.exp(RNG.normal(size=1500))),
+}
+
+
+@pytest.mark.parametrize("mechanism", [bi.GP(), bi.Spline()], ids=["gp", "spline"])
+@pytest.mark.parametrize("values", SHORT_RANGES.values(), ids=list(SHORT_RANGES))
+def test_a_margin_represents_a_slope_on_any_range(mechanism, values) -> None:
+    """In a box that is short for the lengthscale, odd functions would have no prior variance."""
+    column = values[:, None]
+    margin = mechanism.margin(column, Coordinate.of(values), MARGIN_SIZE)
+    matrix = margin.matrix(column)
+    line = Coordinate.of(values)(values)
+    line = (line - line.mean()) / line.std()
+    # Standard deviation of the prior of what the margin says of a straight line.
+    along = np.sqrt(np.sum((line @ matrix / len(values)) ** 2))
+    assert 0.1 < along < 3
+    assert matrix.std(axis=0).max() < 3
+
+
+def test_resolution_grows_with_the_rows() -> None:
+    few, many = 10_000, 1_000_000
+    assert bi.GP().pair_order(many) > bi.GP().pair_order(few) == 4
+    assert grown(12, many) > grown(12, few) == 12
+    column = ACTIONS[:, :1]
+    sizes = [bi.Spline().alone(column, AXES[0], rows)[1].basis.size for rows in (few, many)]
+    assert sizes[1] > sizes[0]
+    assert bi.Spline(intervals=12).alone(column, AXES[0], many)[1].basis.size == sizes[0]
+
+
+def test_a_finer_walk_follows_a_step() -> None:
+    column = np.sort(RNG.normal(size=2000))[:, None]
+    step = (column[:, 0] > 0.3).astype(float)
+    design = np.column_stack([np.ones(2000), finer_walk(column).basis.matrix(column)])
+    left = step - design @ np.linalg.lstsq(design, step)[0]
+    assert left.std() / step.std() < 0.15
+    smooth = np.column_stack([np.ones(2000), bi.GP().margin(column, AXES[0], 5).matrix(column)])
+    left = step - smooth @ np.linalg.lstsq(smooth, step)[0]
+    assert left.std() / step.std() > 0.2, "a step that smooth functions follow tests nothing"
+
+
+def test_levels_have_one_value_each() -> None:
+    column = RNG.integers(0, 4, 300).astype(float)[:, None]
+    (part,) = bi.Levels(ordered=False).alone(column, Coordinate.of(column[:, 0]), 300)
+    at = part.basis.matrix(np.arange(4.0)[:, None])
+    assert np.linalg.matrix_rank(np.column_stack([np.ones(4), at])) == 4
+    assert bi.Levels().finer(column) is None
+    few = bi.Levels().margin(RNG.integers(0, 9, 300).astype(float)[:, None], AXES[0], 5)
+    assert isinstance(few, Principal)
+    assert few.size == 5
+    with pytest.raises(bi.ModelError, match="at most 50 distinct values"):
+        bi.Levels().alone(ACTIONS[:, :1], AXES[0], 2000)

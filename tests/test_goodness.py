@@ -1,0 +1,120 @@
+import warnings
+
+import jax
+import numpy as np
+import pytest
+from scipy import stats
+
+import bayes_intgen as bi
+from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.goodness import FitTest, fit_problems, lacking, score_tests, suspects
+from bayes_intgen.noise import ConstantSpread
+from bayes_intgen.passes import candidate_sums
+from bayes_intgen.pilot import Pilot, pilot_fit
+
+
+def world(curve, rows: int = 700, seed: int = 0) -> bi.RegimeData:
+    """Two actions, the first with a given effect; hidden causes that add to the outcome."""
+    rng = np.random.default_rng(seed)
+    masks = np.repeat([[False, False], [True, False], [False, True]], rows, axis=0)
+    causes = rng.normal(size=masks.shape)
+    actions = np.where(masks, rng.normal(size=masks.shape), causes + rng.normal(size=masks.shape))
+    outcome = curve(actions[:, 0]) + 0.5 * actions[:, 1] + 0.7 * causes.sum(axis=1)
+    return bi.RegimeData.from_arrays(actions, outcome + 0.5 * rng.normal(size=len(masks)), masks)
+
+
+def pilot(data: bi.RegimeData, model: bi.models.AdditiveModel) -> Pilot:
+    with jax.enable_x64(True):
+        terms, candidates = model.decompose(data), model.candidates(data)
+        return pilot_fit(data, model, terms, candidates, progress=False)
+
+
+def test_scores_are_those_of_all_rows_together() -> None:
+    """Against the covariance of all rows, of noise and of every coefficient of the model."""
+    data, model = world(np.sin, rows=120), bi.models.additive("polynomial")
+    with jax.enable_x64(True):
+        terms, tests = model.decompose(data), model.fit_tests(data)
+        sums = candidate_sums(data, terms, tests, ConstantSpread(), False, np.float64)
+        posterior = Collapsed.of(model, terms, sums.sums)
+        sites = {name: np.exp(value) for name, value in posterior.priors.start.items()}
+        found = score_tests(posterior, sites, sums, tests)
+        log_sd = posterior.priors.log_sd(sites)
+    design = terms.matrix(data.actions, data.intervened)
+    covariance = (design * np.exp(2 * log_sd)) @ design.T
+    covariance += float(sites["noise_sd"]) ** 2 * np.eye(len(data))
+    residual = data.outcome - terms.centre - design @ posterior.priors.mean
+    for test, term in zip(found, tests, strict=True):
+        columns = term.part.basis.matrix(data.actions[:, list(term.inputs)])
+        columns = columns * term.gate(data.intervened)[:, None]
+        weighted = np.linalg.solve(covariance, columns)
+        score, precision = weighted.T @ residual, columns.T @ weighted
+        statistic = score @ np.linalg.solve(precision, score)
+        expected = stats.chi2.sf(statistic, len(score))
+        assert test.p == pytest.approx(expected, rel=0.05, abs=1e-6)
+
+
+def test_smooth_worlds_raise_few_alarms_and_a_wave_that_lines_cannot_follow_does() -> None:
+    smooth, wavy = bi.models.additive(), bi.models.additive("linear")
+    alarms = [bool(lacking(pilot(world(np.tanh, seed=i), smooth).fit_tests)) for i in range(40)]
+    # Binomial with a chance of 1%: more than three of 40 have one of 0.0006.
+    assert sum(alarms) <= 3
+    for seed in range(3):
+        failed = lacking(pilot(world(lambda a: np.sin(2 * a), seed=seed), wavy).fit_tests)
+        assert {test.action for test in failed} == {0}
+
+
+def test_a_step_joins_the_model_and_leaves_nothing_to_report() -> None:
+    found = pilot(world(lambda a: 1.5 * (a > 0.3)), bi.models.additive())
+    joined = {term.name for term in found.posterior.terms.terms if term.part.label == "finer"}
+    assert "phi(a1) finer" in joined
+    assert not any("a2" in name for name in joined)
+    smooth = pilot(world(np.tanh), bi.models.additive())
+    assert not any(term.part.label == "finer" for term in smooth.posterior.terms.terms)
+
+
+def test_a_fit_that_does_not_follow_an_action_says_so_and_keeps_saying_it(tmp_path) -> None:
+    data = world(lambda a: np.sin(2 * a), rows=200)
+    with pytest.warns(bi.LackOfFitWarning, match="does not follow the contribution .*'a1'"):
+        posterior = bi.fit(data, bi.models.additive("linear"), draws=50, progress=False)
+    posterior.save(tmp_path / "fit.nc")
+    again = bi.load(tmp_path / "fit.nc")
+    (sentence,) = fit_problems(again.tree["constant_data"].dataset)
+    assert "'a1'" in sentence
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", bi.LackOfFitWarning)
+        bi.fit(data, bi.models.additive(), draws=50, progress=False)
+
+
+def test_check_names_the_action_that_is_not_followed() -> None:
+    data = world(lambda a: np.sin(2 * a), rows=200)
+    lines = bi.check(data, bi.models.additive("linear"), held_out=0, progress=False)
+    assert any("'a1'" in line and "does not follow" in line for line in lines.sentences())
+    sound = bi.check(data, held_out=0, progress=False)
+    assert not any("does not follow" in line for line in sound.sentences())
+
+
+def test_residuals_say_which_tests_are_worth_making() -> None:
+    data = world(np.tanh, rows=500)
+    tests = bi.models.additive().fit_tests(data)
+    noise = np.random.default_rng(1).normal(size=len(data))
+    chosen = [
+        len(
+            suspects(
+                tests, data.actions, data.intervened, np.random.default_rng(i).normal(size=1500)
+            )
+        )
+        for i in range(50)
+    ]
+    # Four tests, each with a chance of 5%: 200 of them, with a standard deviation of three.
+    assert 1 <= sum(chosen) <= 22
+    wave = noise + np.sin(8 * data.actions[:, 1])
+    names = [term.name for term in suspects(tests, data.actions, data.intervened, wave)]
+    assert "phi(a2) finer" in names
+    assert "delta(a2) finer" in names
+
+
+def test_many_tests_together_keep_the_level() -> None:
+    tests = [FitTest(i, "bias", p) for i, p in enumerate([0.004, 0.0001, 0.5, 0.6])]
+    # Holm: 0.0001 against 0.01 / 4, then 0.004 against 0.01 / 3.
+    assert [test.action for test in lacking(tests, 0.01)] == [1]
+    assert [test.action for test in lacking(tests, 0.02)] == [1, 0]
