@@ -2,12 +2,15 @@
 
 import numpy as np
 
+from bayes_intgen.coordinate import Coordinate, far_cells
 from bayes_intgen.mechanisms import GP, Spline
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.streamed import Rows
 
 # A numeric action with at most so many distinct values is better modelled as levels.
 MAX_DISTINCT = 6
+# Distance from the median, in spreads, beyond which cells are named.
+MAX_SPREADS = 200.0
 # Rows that tell most columns of many values from those of few.
 FIRST_ROWS = 1_000
 
@@ -53,6 +56,52 @@ bias={"dose": bi.Levels(ordered=True)})
         f"{counts} distinct values, too few for a smooth function: treat them as levels, with "
         f"bi.models.additive(unconfounded={{{priors}}}, bias={{{priors}}})"
     )
+
+
+def advice_on_far_cells(data: Rows) -> list[str]:
+    """Name cells that lie hundreds of spreads from the others, a sentence per action.
+
+    Of rows that are not in memory the sample that is.
+
+    Examples
+    --------
+    >>> advice_on_far_cells(data)
+    []
+    """
+    held = data.held
+
+    def place(row: int) -> str:
+        # Rows of a sample have other numbers than in the table.
+        return f" in row {row}" if held is data else ""
+
+    sentences = []
+    for name, levels, values in zip(data.names, data.categories, held.actions.T, strict=True):
+        if levels is not None:
+            continue
+        coordinate = Coordinate.of(values)
+        lone = far_cells(values, coordinate)
+        distance = np.abs(coordinate.standardise(values))
+        far = np.flatnonzero(distance > MAX_SPREADS)
+        if lone.size:
+            row = lone[np.argmax(distance[lone])]
+            sentences.append(
+                f"action {name!r} is {values[row]:g}{place(row)}, {distance[row]:,.0f} spreads "
+                f"from its median{_and_others(lone.size)}, with nothing near: it counts as "
+                f"{coordinate.high if values[row] > coordinate.high else coordinate.low:g} here. "
+                "Correct such cells, or drop the rows, if they are errors"
+            )
+        elif far.size:
+            row = far[np.argmax(distance[far])]
+            sentences.append(
+                f"action {name!r} is {values[row]:g}{place(row)}, {distance[row]:,.0f} spreads "
+                f"from its median{_and_others(far.size)}: correct such cells if they are errors, "
+                "or give its logarithm if its tail is that long"
+            )
+    return sentences
+
+
+def _and_others(count: int) -> str:
+    return "" if count == 1 else f" (and {count - 1} more such cells)"
 
 
 def _is_smooth(name: str, model: Model | None) -> bool:

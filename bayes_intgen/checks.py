@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from bayes_intgen.departures import Departure, departures, judged, null_pilot, weights
 from bayes_intgen.errors import DataError, ModelError
+from bayes_intgen.goodness import fit_problems, tests_dataset
 from bayes_intgen.heldout import Difference, log_densities, split
 from bayes_intgen.models import AdditiveModel, Model, additive, saturated
 from bayes_intgen.pilot import PILOT_ROWS
@@ -50,7 +51,8 @@ class Check:
         ``p_familywise`` (over all tests), ``weight`` (probability of each departure if one of
         them is there), ``size`` and ``detectable`` (in the outcome's units: the estimate's
         standard deviation, or root mean square in a regime, and what would be found nine times
-        in ten), and ``between`` (test, action), the actions concerned.
+        in ten), and ``between`` (test, action), the actions concerned. ``fit_p`` (fit_test): p
+        values of tests of whether each action's functions follow the rows.
     held_out : Dataset
         ``difference`` and ``error``: log predictive density of held-out rows under the additive
         model less that under a regression for each regime, and its standard error; ``rows``.
@@ -88,6 +90,14 @@ class Check:
         return self.p <= self.level
 
     @property
+    def lack_of_fit(self) -> list[str]:
+        """Actions whose functions the model does not follow, a sentence each.
+
+        That is no violation of the assumptions, but of the prior's smoothness.
+        """
+        return [f"{line[0].upper()}{line[1:]}." for line in fit_problems(self.table)]
+
+    @property
     def likeliest(self) -> str | None:
         """The departure that the data speak for most; None where nothing could be tested."""
         if not self.table.sizes["test"]:
@@ -106,7 +116,7 @@ class Check:
         lines = [self._verdict()]
         if not self.violated:
             lines.append(self._reach())
-        lines += [self._hidden(), self._rows()]
+        lines += [self._hidden(), self._rows(), *self.lack_of_fit]
         if self.held_out.data_vars:
             lines.append(self._comparison())
         return [line for line in lines if line]
@@ -268,6 +278,7 @@ def check(
             "rows_with_several_set": sum(n for m, n in data.regimes.items() if sum(m) > 1),
         },
     )
+    table = table.merge(tests_dataset(pilot.fit_tests, rows.names), combine_attrs="override")
     comparison = xr.Dataset()
     if held_out:
         seen, new = split(rows, held_out, seed)

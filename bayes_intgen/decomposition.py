@@ -27,14 +27,12 @@ from bayes_intgen.gates import Always, Gate, WhereNotSet
 from bayes_intgen.hyperpriors import Hyperpriors, LogNormals
 from bayes_intgen.lift import LiftTest
 from bayes_intgen.mechanisms import (
-    MORE_ORDERS,
     Levels,
     LogNormal,
     Mechanism,
     Part,
     margin_size,
     paired,
-    paired_finer,
     tripled,
 )
 from bayes_intgen.regimes import RegimeData
@@ -369,32 +367,23 @@ def candidates(
 ) -> tuple[Term, ...]:
     """Terms that join those of :func:`decompose` where the data ask for them.
 
-    Finer functions of the contributions and biases that are smooth, rougher products of two
-    actions in a bias, and products of three. Arguments as of :func:`decompose`. Products are left
-    out, those of three actions first, where there would be too many to look at: with an unknown
-    graph beyond about eleven actions.
+    Finer functions of the contributions and biases that are smooth, and products of three actions
+    in a bias. Arguments as of :func:`decompose`. Products are left out where there would be too
+    many to look at: with an unknown graph beyond about eleven actions.
     """
     bases = _Bases.of(data, [bias[name] for name in data.names], rows)
-    finer = [*finer_terms(data, unconfounded, bias, joining=True)]
-    pairs, triples = [], []
+    finer = finer_terms(data, unconfounded, bias, joining=True)
+    triples = []
     for k, its_parents in enumerate(parents_of(data.names, graph)):
         name, gate = data.names[k], WhereNotSet(k)
-        for j in its_parents:
-            label = f"delta({name} | {data.names[j]})"
-            pairs += [
-                Term(_named(label, part), "bias", k, (k, j), part, None, gate)
-                for part in bases.paired_finer(bias[name], k, j)
-            ]
         for i, j in combinations(its_parents, 2):
             label = f"delta({name} | {data.names[i]}, {data.names[j]})"
             triples += [
                 Term(_named(label, part), "bias", k, (k, i, j), part, None, gate)
                 for part in bases.tripled(bias[name], k, i, j)
             ]
-    for more in (finer + pairs + triples, finer + pairs):
-        if sum(term.part.basis.size for term in more) <= MOST_CANDIDATE_COLUMNS:
-            return tuple(more)
-    return tuple(finer)
+    columns = sum(term.part.basis.size for term in triples)
+    return (*finer, *triples) if columns <= MOST_CANDIDATE_COLUMNS else finer
 
 
 def regressions(
@@ -483,11 +472,6 @@ class _Bases:
         size = margin_size(self.rows)
         own, other = (self.margin(mechanism, at, size) for at in (k, j))
         return paired(mechanism, own, other, self.rows)
-
-    def paired_finer(self, mechanism: Mechanism, k: int, j: int) -> tuple[Part, ...]:
-        size = margin_size(self.rows) + MORE_ORDERS
-        own, other = (self.margin(mechanism, at, size) for at in (k, j))
-        return paired_finer(mechanism, own, other, self.rows)
 
     def tripled(self, mechanism: Mechanism, k: int, i: int, j: int) -> tuple[Part, ...]:
         size = margin_size(self.rows)

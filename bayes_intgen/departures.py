@@ -44,6 +44,7 @@ from bayes_intgen.bases import Array, Basis, Constant, Coordinate, Products
 from bayes_intgen.condense import GRID, TermEvidence, TermLikelihood
 from bayes_intgen.decomposition import Term, parents_of
 from bayes_intgen.gates import Always, Gate, InRegime, WhereNotSet
+from bayes_intgen.goodness import FitTest
 from bayes_intgen.mechanisms import MARGIN_SIZE, LogNormal, Part
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.passes import candidate_sums, products
@@ -169,25 +170,29 @@ def null_pilot(
 ) -> Pilot:
     """The additive model at its mode, against which departures are held.
 
-    Functions of three actions in a bias join it where the data ask for them, as in a fit; but
-    an interaction would make them be asked for, and then pass for them. So interactions are
-    candidates too, and only what is asked for beside them joins.
+    Finer functions of an action and products of three in a bias join it where the data ask for
+    them, as in a fit; but an interaction would make products be asked for, and then pass for them.
+    So interactions are candidates too, and only terms that are asked for beside them join.
     """
     terms = model.decompose(data)
     pilot = pilot_fit(data, model, terms, (), progress)
-    triples = model.candidates(data)
+    passed = {
+        term.name for term in model.fit_tests(data) if FitTest.passed(term) in pilot.fit_tests
+    }
+    more = [term for term in model.candidates(data) if term.name not in passed]
     rivals = [
         Term(departure.label, "bias", None, *_single(departure), None, departure.gate)
         for departure in chosen
         if departure.kind == "interaction"
     ]
-    if not triples:
+    if not more:
         return pilot
-    candidates = (*triples, *rivals)
+    candidates = (*more, *rivals)
     found = candidate_sums(data, terms, candidates, pilot.spread, progress)
     of_pairs = partial(products, data, terms, candidates, pilot.spread, progress)
     asked = asked_for(pilot.posterior, pilot.sites, found, candidates, of_pairs)
-    joined = [term for term in asked if term not in rivals]
+    labels = {rival.name for rival in rivals}
+    joined = [term for term in asked if term.name not in labels]
     if not joined:
         return pilot
     return pilot_fit(data, model, terms.and_terms(joined), (), progress)

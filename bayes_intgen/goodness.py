@@ -8,19 +8,24 @@ are needed.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.decomposition import Term
 from bayes_intgen.gram import CandidateSums
+from bayes_intgen.piecewise import PiecewiseLinear
 from bayes_intgen.screening import left_over
 
 # Chance that any test of a fit raises a false alarm.
 LEVEL = 0.01
+# P value below which mean residuals are a reason to make a test.
+SUSPICIOUS = 0.05
 # Directions of which the rows say less than this share of the best-known one are left out: sums
 # in single precision do not determine them.
 LEAST_SHARE = 1e-4
@@ -41,6 +46,17 @@ class FitTest(NamedTuple):
     action: int
     role: str
     p: float
+
+    @classmethod
+    def of(cls, term: Term, p: float) -> Self:
+        """Test against finer functions of one action."""
+        assert term.action is not None
+        return cls(term.action, term.role, p)
+
+    @classmethod
+    def passed(cls, term: Term) -> Self:
+        """A test that residuals give no reason to make: it counts among all tests."""
+        return cls.of(term, 1.0)
 
 
 def score_tests(
@@ -65,10 +81,41 @@ def score_tests(
     _, precisions, scores = left_over(posterior, sites, statistics)
     results = []
     for term, precision, columns in zip(tests, precisions, statistics.columns, strict=True):
-        assert term.action is not None
-        p = _chi_squared(precision, scores[columns])
-        results.append(FitTest(term.action, term.role, p))
+        results.append(FitTest.of(term, _chi_squared(precision, scores[columns])))
     return tuple(results)
+
+
+def suspects(
+    tests: Sequence[Term],
+    actions: Array,
+    intervened: NDArray[np.bool_],
+    residuals: Array,
+) -> tuple[Term, ...]:
+    """Tests that residuals give any reason to make.
+
+    A cheap screen: mean residuals between the knots of each test, against their standard errors.
+
+    Parameters
+    ----------
+    tests : sequence of Term
+        Finer functions, each piecewise linear in one action.
+    actions, intervened : ndarray, shape (n, K)
+    residuals : ndarray, shape (n,)
+        Standardised.
+    """
+    chosen = []
+    for term in tests:
+        basis = term.part.basis
+        assert isinstance(basis, PiecewiseLinear)
+        acting = term.gate(intervened) > 0
+        values, own = actions[acting, term.inputs[0]], residuals[acting]
+        interval = np.searchsorted(basis.knots, values, side="right")
+        counts = np.bincount(interval)
+        sums = np.bincount(interval, own)[counts > 0]
+        counts = counts[counts > 0]
+        if chdtrc(len(counts), np.sum(sums**2 / counts)) < SUSPICIOUS:
+            chosen.append(term)
+    return tuple(chosen)
 
 
 def lacking(tests: Sequence[FitTest], level: float = LEVEL) -> tuple[FitTest, ...]:
@@ -89,6 +136,72 @@ def lacking(tests: Sequence[FitTest], level: float = LEVEL) -> tuple[FitTest, ..
             break
         rejected.append(test)
     return tuple(rejected)
+
+
+def tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Dataset:
+    """Tests as labelled arrays, to be kept with a fit.
+
+    Returns
+    -------
+    Dataset, dim fit_test
+        ``fit_p``, ``fit_action`` and ``fit_role``.
+
+    Examples
+    --------
+    >>> tests_dataset([FitTest(0, "bias", 0.3)], ["red"]).fit_test.item()
+    'delta(red)'
+    """
+    symbols = {"unconfounded": "phi", "bias": "delta"}
+    return xr.Dataset(
+        {
+            "fit_p": ("fit_test", np.array([test.p for test in tests], dtype=float)),
+            "fit_action": ("fit_test", np.array([test.action for test in tests], dtype=np.int64)),
+            "fit_role": ("fit_test", np.array([test.role for test in tests], dtype=str)),
+        },
+        coords={
+            "fit_test": np.array(
+                [f"{symbols[test.role]}({names[test.action]})" for test in tests], dtype=str
+            )
+        },
+    )
+
+
+def fit_problems(kept: xr.Dataset, level: float = LEVEL) -> list[str]:
+    """Actions whose functions do not follow the rows, a sentence each; empty where there are none.
+
+    Parameters
+    ----------
+    kept : Dataset
+        As :func:`tests_dataset` gives it, with the actions' names as coordinate ``action``.
+    level : float
+        Chance of a false alarm by any test.
+
+    Examples
+    --------
+    >>> fit_problems(posterior.tree["constant_data"].dataset)
+    []
+    """
+    if "fit_p" not in kept:
+        # Fits that were saved before they were tested.
+        return []
+    columns = (kept[f"fit_{name}"].to_numpy().tolist() for name in ("action", "role", "p"))
+    failed = lacking([FitTest(*row) for row in zip(*columns, strict=True)], level)
+    names = kept["action"].to_numpy()
+    sentences = []
+    for action in dict.fromkeys(test.action for test in failed):
+        own = [test for test in failed if test.action == action]
+        which = " and ".join(
+            {"unconfounded": "contribution", "bias": "confounding bias"}[test.role] for test in own
+        )
+        p = max(min(test.p for test in own), 1e-4)
+        sentences.append(
+            f"the fit does not follow the {which} of {str(names[action])!r} "
+            f"(p {'<' if p == 1e-4 else '='} {p:.1g}): it changes faster than the model's "
+            "functions, or its shape is another one than they allow. Answers may be wrong where it "
+            "does, and intervals too narrow; plot the outcome against it, and give it bi.Levels(), "
+            "a transformed scale or bi.Spline(intervals=...)"
+        )
+    return sentences
 
 
 def _chi_squared(precision: Array, score: Array) -> float:

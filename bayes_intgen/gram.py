@@ -148,10 +148,12 @@ class CandidateSums(NamedTuple):
         weights: Array,
         sizes: Sequence[int],
         dtype: DTypeLike = np.float32,
+        whole: bool = True,
     ) -> Self:
         """Sums over rows of (n, P + Q) columns, of which candidates of ``sizes`` are the last.
 
-        Those of X in float64, the others in ``dtype``.
+        Those of X in float64, the others in ``dtype``. Those of X alone are left out, as nothing,
+        unless the sums are to be ``whole``.
         """
         first = matrix.shape[1] - sum(sizes)
         root = np.sqrt(weights)[:, None]
@@ -159,7 +161,7 @@ class CandidateSums(NamedTuple):
         z, y = rounded[:, first:], outcome * root[:, 0]
         ends = np.cumsum(sizes)
         return cls(
-            Sums.over([(matrix[:, :first], outcome, weights)]),
+            Sums.over([(matrix[:, : first * whole], outcome, weights)]),
             (z.T @ rounded[:, :first]).astype(float),
             (z.T @ y.astype(dtype)).astype(float),
             tuple(

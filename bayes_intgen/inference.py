@@ -8,13 +8,14 @@ from os import PathLike
 import jax
 from threadpoolctl import threadpool_limits
 
-from bayes_intgen.advice import advice_on_levels, few_valued
+from bayes_intgen.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.bases import Array
 from bayes_intgen.chains import Settings
 from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.diagnostics import warn_of_problems
-from bayes_intgen.errors import PACKAGE, DataError, DataWarning, ModelError
+from bayes_intgen.errors import PACKAGE, DataError, DataWarning, LackOfFitWarning, ModelError
+from bayes_intgen.goodness import fit_problems
 from bayes_intgen.integrated_out import sample_integrated_out
 from bayes_intgen.models import Model, additive
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
@@ -74,9 +75,9 @@ def fit(
         Whether what other actions might add to a mechanism follows the data. What one adds
         takes its typical scale from them, and where they speak against it keeps a small one,
         fixed in units of the noise, instead of one that is sampled: nearly the same effects in
-        a fraction of the time; the tree's ``constant_data`` lists such terms. What two add
-        only together joins the model where the data ask for it. Applies where the
-        coefficients are integrated out.
+        a fraction of the time; the tree's ``constant_data`` lists such terms. Finer functions of
+        an action, and products of three actions in a bias, join the model where the data ask
+        for them. Applies where the coefficients are integrated out.
     progress : bool
         Whether to report on standard error what is being done.
     checkpoint : path, optional
@@ -104,6 +105,8 @@ def fit(
         distinct numbers and a smooth prior, or cells lie far from all others.
     SamplingWarning
         Where the draws are not yet fit for use, with what to do about it.
+    LackOfFitWarning
+        Where the rows show structure of an action that the model does not follow.
 
     Examples
     --------
@@ -127,8 +130,9 @@ def fit(
             "models.additive(prior=...) makes one"
         )
     few = few_valued(data, model)
-    if few:
-        warnings.warn(advice_on_levels(few), DataWarning, skip_file_prefixes=(PACKAGE,))
+    advice = [advice_on_levels(few)] if few else []
+    for sentence in (*advice, *advice_on_far_cells(data)):
+        warnings.warn(sentence, DataWarning, skip_file_prefixes=(PACKAGE,))
     posterior = fit_decomposed(
         data,
         model,
@@ -152,6 +156,8 @@ def fit(
         "effect",
     )
     warn_of_problems(posterior.tree, effect)
+    for problem in fit_problems(posterior.tree["constant_data"].dataset):
+        warnings.warn(problem, LackOfFitWarning, skip_file_prefixes=(PACKAGE,))
     return posterior
 
 
@@ -231,6 +237,7 @@ def fit_decomposed(
             sampled.statistics,
             noise=_noise(pilot, settings, count),
             fixed_scales=sampled.fixed,
+            fit_tests=pilot.fit_tests,
             pilot_noise_sd=float(pilot.sites["noise_sd"]),
             settings=settings._replace(draws=count)._asdict(),
         )

@@ -183,18 +183,6 @@ def paired(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[P
     return tuple(parts)
 
 
-def paired_finer(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[Part, ...]:
-    """Products of functions of two actions that are rougher than those of :func:`paired`.
-
-    Candidates, with margins of more functions; arguments as of :func:`paired`.
-    """
-    order = mechanism.pair_order(rows)
-    products = Products((own, other), order + MORE_ORDERS, least=order)
-    if not order or not products.size:
-        return ()
-    return (Part("finer interaction", products, mechanism.interaction, inputs=(0, 1)),)
-
-
 def tripled(mechanism: Mechanism, own: Basis, one: Basis, other: Basis) -> tuple[Part, ...]:
     """What two other actions add to a function of the first only together.
 
@@ -217,17 +205,16 @@ INTERACTION_SCALE = LogNormal(median=0.2, sigma=2.0)
 # total order of products of two and of three. From MANY_ROWS rows on the first two grow.
 MARGIN_SIZE, PAIR_ORDER, TRIPLE_ORDER = 5, 4, 3
 MANY_ROWS = 100_000
-# Orders of products that are candidates beyond those of the model.
-MORE_ORDERS = 2
 # Prior standard deviations of a line and of an atom's indicator in a margin, beside functions
 # whose marginal standard deviation is one.
 MARGIN_SLOPE, MARGIN_ATOM = 0.5, 1.0
 # Shortest lengthscale, in the squashed coordinate, that the functions of a process resolve.
-RESOLUTION = 1.0
+RESOLUTION = 1.25
 # Intervals between the knots of a spline.
 INTERVALS = 12
 # Knots of finer functions: their number for a thousand rows, and at most.
-FINER_KNOTS, MAX_FINER_KNOTS = 20, 64
+FINER_KNOTS, MAX_FINER_KNOTS = 20, 32
+WALK_ROWS = 4_000
 FINER_SCALE = LogNormal(median=0.2, sigma=2.0)
 MAX_LEVELS = 50
 
@@ -286,6 +273,8 @@ def at_atom(actions: Array, scale: LogNormal) -> tuple[Part, ...]:
 
 def finer_walk(actions: Array, more: int = 1) -> Part:
     """A random walk along quantiles of one action, for steps and rapid oscillations."""
+    # Enough rows for quantiles, however many there are.
+    actions = actions[:: max(len(actions) // WALK_ROWS, 1)]
     distinct, counts = np.unique(actions[:, 0], return_counts=True)
     count = more * min(round(FINER_KNOTS * (len(actions) / 1000) ** (1 / 3)), MAX_FINER_KNOTS)
     if len(distinct) > count:

@@ -8,7 +8,7 @@ from textwrap import fill
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen.advice import advice_on_levels, few_valued
+from bayes_intgen.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, centres, short_label, spelled_label
 from bayes_intgen.numerals import plain
@@ -184,6 +184,7 @@ def _problems(held: RegimeData, regimes: dict[str, int], identified: bool) -> It
     few = few_valued(held)
     if few:
         yield advice_on_levels(few)
+    yield from advice_on_far_cells(held)
     for k, name in enumerate(held.names):
         values, was_set, levels = held.actions[:, k], held.intervened[:, k], held.categories[k]
         if was_set.any() and not was_set.all():

@@ -86,12 +86,16 @@ def candidate_sums(
     spread: Spread | ConstantSpread,
     progress: bool,
     dtype: DTypeLike = np.float32,
+    whole: bool = True,
 ) -> CandidateSums:
-    """As :func:`sums_over`, and beside them what the rows say of candidates, in ``dtype``."""
+    """As :func:`sums_over`, and beside them what the rows say of candidates, in ``dtype``.
+
+    Without the sums that are of the terms alone, unless they are to be ``whole``.
+    """
     wider, sizes = terms.and_terms(candidates), [term.part.basis.size for term in candidates]
 
     def of_batch(batch: RegimeData) -> CandidateSums:
-        return CandidateSums.over(*weighted(wider, spread, batch), sizes, dtype)
+        return CandidateSums.over(*weighted(wider, spread, batch), sizes, dtype, whole)
 
     parts = of_batches(data, of_batch, "Sums over rows", progress)
     found = reduce(CandidateSums.joined, parts)
@@ -105,9 +109,10 @@ def products(
     spread: Spread | ConstantSpread,
     progress: bool,
     which: int,
+    others: Sequence[int],
 ) -> Array:
-    """Weighted sums of one candidate's columns times those of all, shape (q, Q)."""
-    every = replace(terms, terms=tuple(candidates))
+    """Weighted sums of one candidate's columns times those of others, in their order, (q, Q)."""
+    every = replace(terms, terms=tuple(candidates[i] for i in others))
     own = every.columns[candidates[which].name]
 
     def of_batch(batch: RegimeData) -> Array:

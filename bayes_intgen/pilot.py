@@ -10,7 +10,7 @@ from bayes_intgen.bases import Array
 from bayes_intgen.collapsed import NEAR, Collapsed
 from bayes_intgen.decomposition import Decomposition, Term
 from bayes_intgen.errors import DataError
-from bayes_intgen.goodness import FitTest, score_tests
+from bayes_intgen.goodness import FitTest, score_tests, suspects
 from bayes_intgen.gram import Sums
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread, SpreadEstimate, estimate_spread, shape_of
@@ -104,16 +104,20 @@ def pilot_fit(
         spread = estimate.spread
     shape = shape_of(found, spread(few.actions, few.intervened))
 
-    # Finer functions that are candidates are among those that the fit is tested against.
-    finer = model.fit_tests(held)
+    # Functions of which mean residuals show nothing need no further look.
+    standardised = found / np.sqrt(np.mean(found**2) * spread(few.actions, few.intervened))
+    every_test = model.fit_tests(held)
+    finer = suspects(every_test, few.actions, few.intervened, standardised)
     named = {term.name for term in finer}
+    harmless = {term.name for term in every_test} - named
+    candidates = [term for term in candidates if term.name not in harmless]
     joining = {term.name for term in candidates}
     beside = (*candidates, *(term for term in finer if term.name not in joining))
     seen = candidate_sums(held, terms, beside, spread, progress)
     of_pairs = partial(products, held, terms, candidates, spread, progress)
     without = Collapsed.of(model, terms, seen.sums)
-    every = seen.of_candidates(range(len(candidates)))
-    asked = asked_for(without, first.sites, every, candidates, of_pairs)
+    of_candidates = seen.of_candidates(range(len(candidates)))
+    asked = asked_for(without, first.sites, of_candidates, candidates, of_pairs)
     joined = terms.and_terms(asked)
     if not asked and (held is data or others is not None):
         # The rows that are held are summed already.
@@ -129,21 +133,20 @@ def pilot_fit(
     _refuse_no_noise(data, float(found_again.sites["noise_sd"]), terms.unit)
     if asked:
         tests = _beyond(finer, model.fit_tests(held, 2), joined)
-        seen = candidate_sums(held, joined, tests, spread, progress)
+        seen = candidate_sums(held, joined, tests, spread, progress, whole=False)
     else:
         chosen = [i for i, term in enumerate(beside) if term.name in named]
         tests, seen = [beside[i] for i in chosen], seen.of_candidates(chosen)
-    fit_tests = score_tests(posterior, found_again.sites, seen, tests)
+    passed = tuple(FitTest.passed(term) for term in every_test if term.name in harmless)
+    fit_tests = (*score_tests(posterior, found_again.sites, seen, tests), *passed)
     return found_again._replace(shape=shape, estimate=estimate, fit_tests=fit_tests)
 
 
 def _beyond(finer: Sequence[Term], finest: Sequence[Term], terms: Decomposition) -> list[Term]:
-    """Functions of each action that are finer than those of terms, some of which may have joined."""
+    """Functions of each action that are finer than its own, some of which may have joined."""
     present = {term.name for term in terms.terms}
-    return [
-        rougher if term.name in present else term
-        for term, rougher in zip(finer, finest, strict=True)
-    ]
+    rougher = {(term.role, term.action): term for term in finest}
+    return [rougher[term.role, term.action] if term.name in present else term for term in finer]
 
 
 def _refuse_no_noise(data: Rows, noise_sd: float, unit: float) -> None:

@@ -1,15 +1,17 @@
-"""Terms that join the model where the data ask for them: products of three actions in a bias.
+"""Forward selection of terms that join the model where the data ask for them.
 
-A bias may depend on any number of actions together. Most worlds need no more than two, and
-the functions of three are too many to carry along: each candidate is held against what the
-fit without it leaves, and the one with the most evidence joins until none has enough.
+A bias may depend on any number of actions together, and any contribution may be rougher than
+usual. Most worlds need neither, and the functions are too many to carry along: each candidate is
+held against what the fit without it leaves, and the one with the most evidence joins until none has
+enough.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from bayes_intgen.bases import Array
+from bayes_intgen.bases import Array, Principal
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.condense import TermEvidence, TermLikelihood
 from bayes_intgen.decomposition import Term
@@ -18,6 +20,9 @@ from bayes_intgen.gram import CandidateSums
 # Log Bayes factor that one candidate needs, before it is told that it is one of many:
 # strong evidence in the words of Kass and Raftery (1995).
 ASKED = 3.0
+# Ratio of the likelihood's precision to the prior's below which a direction of a term that joins is
+# left out: it would take up less than a twentieth of a degree of freedom.
+LEAST_KNOWN = 0.05
 
 
 def asked_for(
@@ -25,9 +30,9 @@ def asked_for(
     sites: dict[str, Array],
     found: CandidateSums,
     candidates: Sequence[Term],
-    products: Callable[[int], Array],
+    products: Callable[[int, Sequence[int]], Array],
 ) -> tuple[Term, ...]:
-    """The candidates that the data ask for.
+    """The candidates that the data ask for, less the directions of which they say next to nothing.
 
     Parameters
     ----------
@@ -40,43 +45,63 @@ def asked_for(
     candidates : sequence of Term
         With a scale of their own and prior mean zero.
     products : callable
-        Of one of them its columns' weighted products with those of all, shape (q, Q). Called for
-        those that are asked for alone, which are few.
+        Of one of them its columns' weighted products with those of others, shape (q, Q). Called for
+        those that are asked for, which are few, and others with some evidence for them.
     """
     noise_variance = float(sites["noise_sd"]) ** 2
     half, precisions, information = left_over(posterior, sites, found)
-    columns = found.columns
     enough = ASKED + np.log(max(len(candidates), 1))
-    left, chosen = [*range(len(candidates))], []
+
+    def judged(i: int, precision: Array, of: Array) -> TermEvidence:
+        scale = candidates[i].part.scale
+        likelihood = TermLikelihood.of_information(precision, of)
+        return TermEvidence.of(likelihood, np.log(scale.median * posterior.terms.unit), scale.sigma)
+
+    # Of those that the data speak against from the first nothing more is asked.
+    at = found.columns
+    evidence = {i: judged(i, precisions[i], information[at[i]]) for i in range(len(candidates))}
+    left = [i for i in evidence if evidence[i].log_bayes_factor > 0]
+    rows = np.concatenate([np.zeros(0, dtype=int), *(np.arange(len(half))[at[i]] for i in left)])
+    half, information = half[rows], information[rows]
+    within = dict(zip(left, found.of_candidates(left).columns, strict=True))
+    others, chosen = tuple(left), {}
     joined: list[tuple[Array, Array]] = []
     while left:
-        evidence = {
-            i: TermEvidence.of(
-                TermLikelihood.of_information(precisions[i], information[columns[i]]),
-                np.log(candidates[i].part.scale.median * posterior.terms.unit),
-                candidates[i].part.scale.sigma,
-            )
-            for i in left
-        }
+        evidence = {i: judged(i, precisions[i], information[within[i]]) for i in left}
         best = max(evidence, key=lambda i: evidence[i].log_bayes_factor)
         if evidence[best].log_bayes_factor < enough:
             break
-        own = columns[best]
+        own, scale = within[best], evidence[best].scale
         left.remove(best)
-        chosen.append(best)
-        # What the rows say of it and the others together, less what those that joined explain.
-        precision = products(best) / noise_variance - half[own] @ half.T
+        chosen[best] = _told_of(candidates[best], precisions[best], scale)
+        if not left:
+            break
+        # The rows' precision of it and the others together, less what those that joined explain.
+        precision = products(best, others) / noise_variance - half[own] @ half.T
         for gain, of_other in joined:
             precision -= gain[own] @ of_other
         # The others are held against what it leaves.
-        with_prior = precision[:, own] + np.eye(own.stop - own.start) / evidence[best].scale ** 2
+        with_prior = precision[:, own] + np.eye(own.stop - own.start) / scale**2
         gain = np.linalg.solve(with_prior, precision).T
         joined.append((gain, precision))
         information = information - gain @ information[own]
-        precisions = [
-            one - gain[at] @ precision[:, at] for one, at in zip(precisions, columns, strict=True)
-        ]
-    return tuple(candidates[i] for i in sorted(chosen))
+        for i in left:
+            precisions[i] = precisions[i] - gain[within[i]] @ precision[:, within[i]]
+    return tuple(chosen[i] for i in sorted(chosen))
+
+
+def _told_of(term: Term, precision: Array, scale: float) -> Term:
+    """A term less the directions of its coefficients of which the data say next to nothing.
+
+    Coefficients that are independent and equally wide are so in any rotation; along the
+    eigenvectors of the likelihood they stay independent in the posterior.
+    """
+    values, vectors = np.linalg.eigh((precision + precision.T) / 2)
+    known = values * scale**2 > LEAST_KNOWN
+    if known.all() or not known.any():
+        return term
+    basis = Principal(term.part.basis, vectors[:, known][:, ::-1].copy())
+    return replace(term, part=replace(term.part, basis=basis))
 
 
 def left_over(

@@ -19,6 +19,7 @@ from bayes_intgen.certificates import certify, mask_label, settings_of
 from bayes_intgen.checks import Check
 from bayes_intgen.diagnostics import convergence, problems
 from bayes_intgen.errors import BayesIntgenWarning, DataError
+from bayes_intgen.goodness import fit_problems
 from bayes_intgen.identification import Mask
 from bayes_intgen.probes import spaced
 from bayes_intgen.questions import named_points
@@ -269,7 +270,10 @@ def _sampling(
         coords={"quantity": measured.names},
         attrs={"divergences": int(posterior.tree["sample_stats"]["diverging"].sum())},
     )
-    return found, problems(posterior.tree, effect)
+    return found, [
+        *problems(posterior.tree, effect),
+        *fit_problems(posterior.tree["constant_data"].dataset),
+    ]
 
 
 def _report(

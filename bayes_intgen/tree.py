@@ -1,6 +1,6 @@
 """The tree of a fit: draws in ArviZ's schema, and the model that they belong to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from importlib.metadata import version
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bayes_intgen import serialise
 from bayes_intgen.bases import Array
 from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.goodness import FitTest, tests_dataset
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.streamed import Rows
@@ -30,6 +31,7 @@ def assemble(
     noise: Mapping[str, Array],
     fixed_scales: Mapping[str, float],
     pilot_noise_sd: float,
+    fit_tests: Sequence[FitTest],
     settings: Mapping[str, Any],
 ) -> xr.DataTree:
     """The tree of a fit in ArviZ's schema, with the model as JSON in its attributes.
@@ -47,6 +49,7 @@ def assemble(
         Terms whose scale was not sampled; in the outcome's units, at the noise of the pilot fit.
     pilot_noise_sd : float
         That noise's standard deviation: the scales are fixed in units of it.
+    fit_tests : sequence of FitTest
     settings : mapping
         How the draws were made.
 
@@ -86,6 +89,7 @@ def assemble(
             "fixed_scale_of": np.array(list(fixed_scales), dtype=str),
         },
     )
+    constant = constant.merge(tests_dataset(fit_tests, data.names))
     if data.lift_tests:
         tests = [astuple(test) for test in data.lift_tests]
         columns = dict(
