@@ -134,6 +134,7 @@ def made_up(
         noise=noises,
         fixed_scales={},
         pilot_noise_sd=unit,
+        fit_tests=(),
         settings=Settings(seed, 2, draws, 10, 0.8, True, True, False)._asdict(),
     )
     return bi.Posterior(tree)
