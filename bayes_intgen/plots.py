@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen.advice import MAX_DISTINCT
 from bayes_intgen.bases import Array, Coordinate
 from bayes_intgen.categories import Categories, Label, decoded_table, short_label
 from bayes_intgen.defaults import levels_of
 from bayes_intgen.errors import ModelError, PointsError, SupportWarning
-from bayes_intgen.questions import checked_points, checked_value
+from bayes_intgen.questions import checked_points, checked_value, named_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +95,8 @@ def plot_joint_effect(
         first = decoded_table(points[:1], posterior.categories).tolist()[0]
         values = dict(zip(posterior.actions, first, strict=True))
         ax.set_title(", ".join(f"{name} = {short_label(values[name])}" for name in held))
-    ax.legend(frameon=False)
+    # Readable over hatching.
+    ax.legend(framealpha=0.85, edgecolor="none")
     return ax
 
 
@@ -233,6 +235,7 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
         figsize=(1.6 + 2.4 * len(names), 1.4 + 0.36 * len(labels)),
     )  # fmt: skip
     heights = np.arange(len(labels))[::-1]
+    few = False
     for k, (ax, name) in enumerate(zip(panels[0], names, strict=True)):
         coordinate, known = Coordinate.of(data.actions[:, k]), data.categories[k]
         if known is None and coordinate.high - coordinate.low > LONG * coordinate.spread:
@@ -243,11 +246,12 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
             ax.xaxis.set_major_formatter("{x:g}")
         for i, (mask, height) in enumerate(zip(data.regimes, heights, strict=True)):
             color = SET if mask[k] else OBSERVED
-            if known is not None:
-                own = data.actions[(data.intervened == mask).all(axis=1), k]
-                shares = np.array([(own == code).mean() for code in known.codes])
-                ax.scatter(known.codes, np.full(len(shares), height), LARGEST_DOT * shares,
+            own = data.actions[(data.intervened == mask).all(axis=1), k]
+            values, counts = np.unique(own, return_counts=True)
+            if known is not None or len(values) <= MAX_DISTINCT:
+                ax.scatter(values, np.full(len(values), height), LARGEST_DOT * counts / len(own),
                            color=color, linewidth=0)  # fmt: skip
+                few = True
                 continue
             low, inner_low, lower, middle, upper, inner_high, high = found["quantile"][i, k]
             for left, right, width in (
@@ -272,8 +276,8 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
         handles.append(Line2D([], [], color="k", linestyle=":", label="asked"))
     figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False)
     title = "50, 90 and 99% of the rows of each regime"
-    if any(data.categories):
-        title += "; at levels, area is the share of rows"
+    if few:
+        title += ";\nof levels and few values, area is the share of rows"
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     return figure
 
@@ -316,8 +320,9 @@ def plot_contraction(posterior: "Posterior", at: Mapping[str, Label] | None = No
             ax.text(
                 0.03, 0.04, f"{share:.1%} of the prior's width", transform=ax.transAxes,
                 fontsize=8, color="0.3",
+                bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
             )  # fmt: skip
-            ax.margins(x=0)
+            ax.margins(x=0 if own_levels is None else 0.05)
         panels[0, k].set_title(name)
         name_levels(panels[1, k], own_levels)
         panels[1, k].set_xlabel(name)
@@ -341,6 +346,9 @@ def plot_sensitivity(
     """
     import matplotlib.pyplot as plt
 
+    if points is None:
+        default = posterior.default_point[None]
+        points = named_points(default, posterior.actions, posterior.categories)
     moved = posterior.sensitivity(points, rho, level=level)
     with warnings.catch_warnings():
         # Said once already.

@@ -645,7 +645,7 @@ class Posterior:
 
     def plot_sensitivity(
         self,
-        points: Any,
+        points: Any = None,
         rho: Sequence[float] = tuple(np.linspace(0, 0.5, 26).tolist()),
         *,
         level: float = 0.9,
@@ -655,7 +655,8 @@ class Posterior:
         Parameters
         ----------
         points, rho, level
-            As of :meth:`sensitivity`; a panel a point.
+            As of :meth:`sensitivity`; a panel a point. At :attr:`default_point` where no points
+            are given.
 
         Returns
         -------

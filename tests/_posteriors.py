@@ -45,6 +45,32 @@ def made_up_with_levels() -> bi.Posterior:
     return made_up(data.names, outcome="sales", data=data)
 
 
+def half_supported(regimes: Sequence[str] = ("", "promo", "channel", "spend")) -> bi.Posterior:
+    """A posterior of two levels, three without an order, of which one is never set, and numbers.
+
+    Experiments set the numbers to 3 and 14 only; their median lies between.
+    """
+    rng = np.random.default_rng(0)
+    rows = 100
+    tables = [
+        pd.DataFrame(
+            {
+                "promo": rng.choice(["off", "on"], rows),
+                "channel": rng.choice(["a", "b"] if regime == "channel" else ["a", "b", "c"], rows),
+                "spend": rng.choice([3.0, 14.0], rows)
+                if regime == "spend"
+                else rng.gamma(4.0, 2.0, rows),
+                "sales": 100 + rng.normal(size=rows),
+                "regime": regime,
+            }
+        )
+        for regime in regimes
+    ]
+    names = ["promo", "channel", "spend"]
+    data = bi.RegimeData.from_frame(pd.concat(tables), names, "sales", "regime")
+    return made_up(names, outcome="sales", data=data, model=bi.models.additive())
+
+
 def made_up(
     names: Sequence[str],
     *,
@@ -108,6 +134,7 @@ def made_up(
         noise=noises,
         fixed_scales={},
         pilot_noise_sd=unit,
+        fit_tests=(),
         settings=Settings(seed, 2, draws, 10, 0.8, True, True, False)._asdict(),
     )
     return bi.Posterior(tree)

@@ -4,7 +4,7 @@ import pytest
 
 import bayes_intgen as bi
 
-from _posteriors import data_with_levels, made_up_with_levels
+from _posteriors import data_with_levels, half_supported, made_up_with_levels
 
 
 @pytest.fixture(autouse=True)
@@ -98,3 +98,29 @@ def test_levels_are_ticks_and_held_by_their_names() -> None:
                                          "coin": 0, "spend": 1.0}, [0, 0.1])  # fmt: skip
     assert figure.axes[0].get_title() == "drug = b, size = small, promo = True, coin = 0, spend = 1"
     plt.close("all")
+
+
+def test_pictures_hold_the_other_actions_at_a_supported_point() -> None:
+    made = half_supported()
+    ax = made.plot_joint_effect("promo")
+    assert ax.get_title() == f"channel = b, spend = {made.default_point[2]:.4g}"
+    assert not ax.patches
+    figure = made.plot_sensitivity(rho=[0, 0.1])
+    assert figure.axes[0].get_title().startswith("promo = ")
+    # Negative control: at the medians every level is hatched.
+    middle = float(made.terms.coordinates[2].centre)
+    assert made.plot_joint_effect("promo", at={"spend": middle}).patches
+
+
+def test_the_picture_of_support_shows_few_settings_as_points() -> None:
+    rng = np.random.default_rng(0)
+    actions = rng.normal(size=(90, 2))
+    intervened = np.repeat([[False, False], [True, False], [False, True]], 30, axis=0)
+    actions[intervened[:, 0], 0] = rng.choice([-1.0, 1.0], 30)
+    data = bi.RegimeData.from_arrays(actions, rng.normal(size=90), intervened, ["one", "two"])
+    dots = [
+        collection.get_offsets()[:, 0].tolist()
+        for ax in data.plot_support().axes
+        for collection in ax.collections
+    ]
+    assert dots == [[-1, 1]]

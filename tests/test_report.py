@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import shutil
+import warnings
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,10 +12,11 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.effects import effect_table
+from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import MOST_DRAWS, explorer_data, round_grid, thinned
 from bayes_intgen.report.page import page_of
 
-from _posteriors import made_up, made_up_with_levels
+from _posteriors import half_supported, made_up, made_up_with_levels
 
 HOSTILE = (
     "<script>document.title='owned'</script>",
@@ -144,7 +146,65 @@ def test_actions_with_levels_stop_at_these() -> None:
     assert steps[:4] == [[0, 1, 2], [0, 1, 2], [0, 1], [0, 1]]
     assert len(steps[4]) > 50
     for action in explorer_data(posterior)["actions"][:4]:
-        assert unpacked(action["supported"]).all()
+        assert not unpacked(action["reasons"]).any()
+    labels = [action.get("labels") for action in explorer_data(posterior)["actions"]]
+    assert labels[:3] == [["a", "b", "placebo"], ["small", "medium", "large"], ["False", "True"]]
+    assert labels[3:] == [["0", "1"], None]
+
+
+def test_the_banner_says_how_much_is_supported() -> None:
+    for made, said, tone in (
+        (made_up_with_levels(), "100% of the joint points", "good"),
+        (made_up(["one", "two"], regimes=2, draws=20), "None of the joint points", "bad"),
+    ):
+        assert f'<li class="{tone}"><b>Support:</b> {said}' in page_of(made)
+
+
+def test_changes_and_charts_keep_to_supported_levels() -> None:
+    made = half_supported()
+    content = content_of(made, 0.9)
+    assert [(c.start, c.end) for c in content.contrasts[:3]] == [
+        ("off", "on"),
+        ("a", "b"),
+        ("3.00", "14.00"),
+    ]
+    assert all(contrast.supported for contrast in content.contrasts)
+    assert [tick.label for tick in content.actions[1].joint.x_ticks] == ["a", "b", "c"]
+    # The third level is hatched, the others are not; a level has no line through it.
+    ((left, right),) = content.actions[1].joint.beyond
+    assert left < content.actions[1].joint.x_ticks[2].at < right
+    kinds = [mark.kind for mark in content.actions[1].joint.marks]
+    assert kinds == ["outcome", "set-range", "set-inner", "set-dot"]
+    assert "set" in [mark.kind for mark in content.actions[2].joint.marks]
+    data = explorer_data(made)
+    channel = data["actions"][1]
+    reasons = [data["reasons"][int(i)] for i in unpacked(channel["reasons"])]
+    assert reasons == ["", "", "no experiment sets this level"]
+    spend = data["actions"][2]
+    reasons = [data["reasons"][int(i)] for i in unpacked(spend["reasons"])]
+    assert {"between the values of its experiments", "outside the range of its experiments"} <= {
+        *reasons
+    }
+    assert all(unpacked(a["reasons"])[a["start"]] == 0 for a in data["actions"])
+    # Negative control: without the experiment on promo nothing is supported, and the page says so.
+    fewer = content_of(half_supported(("", "channel", "spend")), 0.9)
+    assert not any(contrast.supported for contrast in fewer.contrasts)
+    assert "not supported" in Page(page_of(half_supported(("", "channel", "spend")))).text
+
+
+def test_levels_are_named_in_the_explorer(browser, tmp_path) -> None:
+    page = opened(browser, half_supported(), tmp_path / "report.html")
+    slide(page, [1, 2])
+    outputs = [page.find_element("css selector", f"output[for=action-{k}]").text for k in (0, 1)]
+    assert outputs == ["on", "c"]
+    assert page.find_element("id", "action-1").get_attribute("max") == "2"
+    assert page.find_element("id", "action-1").get_attribute("aria-valuetext") == "c"
+    assert "channel (no experiment sets this level)" in page.find_element("id", "beyond").text
+    ticks = page.find_elements("css selector", "#profile text.x:not(.label)")
+    assert [tick.text for tick in ticks] == ["a", "b", "c"]
+    assert page.find_elements("css selector", "#profile .set-dot")
+    assert not page.find_elements("css selector", "#profile .set")
+    assert page.get_log("browser") == []
 
 
 def test_many_draws_are_thinned() -> None:
@@ -214,7 +274,10 @@ def shown(browser) -> dict[str, list[float]]:
 def assert_agrees(browser, posterior, steps, base, level=0.9) -> None:
     grids = [unpacked(action["values"]) for action in explorer_data(posterior)["actions"]]
     point, start = ([[g[s] for g, s in zip(grids, at, strict=True)]] for at in (steps, base))
-    table = effect_table(posterior, point, baseline=start, level=level)
+    with warnings.catch_warnings():
+        # The ends of sliders may be unsupported.
+        warnings.simplefilter("ignore", bi.SupportWarning)
+        table = effect_table(posterior, point, baseline=start, level=level)
     found = shown(browser)
     for place, names in (
         ("effect mean", ["mean"]),
@@ -271,17 +334,17 @@ def test_the_explorer_follows_its_sliders_and_agrees_with_python(
 
 def test_sliders_are_supported_where_the_joint_effect_is(posterior) -> None:
     actions = explorer_data(posterior)["actions"]
-    middle = np.array([c.centre for c in posterior.terms.coordinates])
+    middle = posterior.default_point
     for k, action in enumerate(actions):
         points = np.tile(middle, (len(unpacked(action["values"])), 1))
         points[:, k] = unpacked(action["values"])
-        found = unpacked(action["supported"]) > 0
+        found = unpacked(action["reasons"]) == 0
         np.testing.assert_array_equal(found, posterior.support(points).supported)
         assert 0 < found.mean() < 1
     # Without experiments on green nothing tells its bias apart from what red adds.
     fewer = made_up(["one", "two"], regimes=2)
     for action in explorer_data(fewer)["actions"]:
-        assert not unpacked(action["supported"]).any()
+        assert unpacked(action["reasons"]).all()
 
 
 def test_the_keyboard_moves_a_slider(browser, posterior, tmp_path) -> None:
@@ -299,15 +362,21 @@ def test_the_keyboard_moves_a_slider(browser, posterior, tmp_path) -> None:
 
 
 def test_what_no_experiment_reached_is_said(browser, tmp_path) -> None:
-    missing = "No rows nearby identify the effect, so it rests on the prior: one, two."
+    missing = (
+        "Not supported, so the answer rests on the model and its prior: one (no regimes reach "
+        "it together with the other values); two (never set in an experiment)."
+    )
+    hatched = []
     for regimes, said in ((3, ""), (2, missing)):
         made = made_up(["one", "two"], regimes=regimes)
         page = opened(browser, made, tmp_path / "report.html")
         note = page.find_element("id", "beyond")
         assert (note.is_displayed(), note.text) == (bool(said), said)
         page.find_element("id", "action-1").send_keys("\ue014")
-        hatched = page.find_elements("css selector", "#profile .beyond")
-        assert bool(hatched) == bool(said)
+        stretches = page.find_elements("css selector", "#profile .beyond")
+        hatched.append(sum(float(stretch.get_attribute("width")) for stretch in stretches))
+    # The ends of the range with all experiments, the whole of it without one.
+    assert hatched[0] < 0.7 * hatched[1]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -39,7 +39,7 @@ REASONS = (
     "between the values of its experiments",
     "not observed there without being set",
     "too few regimes reach this value",
-    "the regimes do not reach this value together",
+    "no regimes reach it together with the other values",
 )
 
 

@@ -1,0 +1,67 @@
+import numpy as np
+
+import bayes_intgen as bi
+from bayes_intgen.defaults import default_changes, levels_of, medians, share_supported
+
+from _posteriors import half_supported, made_up, made_up_with_levels
+
+
+def is_supported(posterior: bi.Posterior, points: np.ndarray) -> np.ndarray:
+    return posterior.verdict(points, np.ones(points.shape[1], dtype=bool)).supported
+
+
+def test_the_default_point_is_the_medians_where_these_are_supported(posterior) -> None:
+    np.testing.assert_array_equal(posterior.default_point, medians(posterior))
+    assert is_supported(posterior, posterior.default_point[None]).all()
+
+
+def test_the_default_point_is_a_supported_row_where_the_medians_are_not_supported() -> None:
+    made = half_supported()
+    assert not is_supported(made, medians(made)[None])
+    assert is_supported(made, made.default_point[None])
+    rows = np.concatenate(made.seen.rows)
+    assert (rows == made.default_point).all(axis=1).any()
+    # No supported row is nearer.
+    gaps = made.seen.placed(rows) - made.seen.placed(medians(made)[None])
+    own = made.seen.placed(made.default_point[None]) - made.seen.placed(medians(made)[None])
+    distance = (np.minimum(np.abs(gaps), 10) ** 2).sum(axis=1)[is_supported(made, rows)]
+    assert (np.minimum(np.abs(own), 10) ** 2).sum() <= distance.min() + 1e-9
+
+
+def test_the_medians_stand_in_where_no_row_is_supported() -> None:
+    made = made_up(["one", "two"], regimes=2)
+    np.testing.assert_array_equal(made.default_point, medians(made))
+    assert share_supported(made) == 0
+
+
+def test_default_changes_end_at_supported_values() -> None:
+    made = half_supported()
+    low, high = default_changes(made)
+    assert low.tolist() == [0, 0, 3]
+    # The third level is never set.
+    assert high.tolist() == [1, 1, 14]
+    assert is_supported(made, np.stack([low, high])).all()
+    # Negative control: the last level is not supported.
+    assert not is_supported(made, np.array([[1.0, 2.0, 14.0]])).any()
+
+
+def test_numbers_with_few_distinct_values_have_levels() -> None:
+    rng = np.random.default_rng(0)
+    doses, spend = rng.choice([0.0, 1.0, 5.0], 120), rng.gamma(3.0, size=120)
+    intervened = np.repeat([[False, False], [True, False], [False, True]], 40, axis=0)
+    data = bi.RegimeData.from_arrays(
+        np.stack([doses, spend], axis=1), rng.normal(size=120), intervened, ["dose", "spend"]
+    )
+    made = made_up(data.names, data=data)
+    assert made.categories == (None, None)
+    dose, other = levels_of(made)
+    assert dose.labels == (0, 1, 5)
+    assert other is None
+    low, high = default_changes(made)
+    assert (low[0], high[0]) == (0, 5)
+
+
+def test_the_share_of_supported_points_is_that_of_points_drawn_from_experiments() -> None:
+    assert share_supported(made_up_with_levels()) > 0.95
+    # Points that no experiment sets do not count.
+    assert share_supported(half_supported()) > 0.95
