@@ -95,6 +95,8 @@ def refuse_exact_replicates(data: RegimeData, freedom: float, noise: float) -> N
     ------
     DataError
     """
+    if _hardly_repeats(data):
+        return
     rows = Replicates.of(data)
     passes_through = freedom > MOST_FREEDOM * len(rows.sizes) or noise < LEAST_NOISE
     if rows.exact and passes_through and len(np.unique(data.outcome)) > 2:
@@ -114,6 +116,8 @@ def warn_of_copies(data: RegimeData) -> None:
     DataWarning
         Where a tenth of the rows or more are copies.
     """
+    if _hardly_repeats(data):
+        return
     copies = Replicates.of(data).copies
     if copies >= MANY_COPIES * len(data) and not is_discrete(data.outcome):
         warnings.warn(
@@ -123,6 +127,11 @@ def warn_of_copies(data: RegimeData) -> None:
             DataWarning,
             skip_file_prefixes=(PACKAGE,),
         )
+
+
+def _hardly_repeats(data: RegimeData) -> bool:
+    """Whether too few outcomes are equal for many rows to be: a look at one column will do."""
+    return len(np.unique(data.outcome)) > (1 - MANY_COPIES) * len(data)
 
 
 def is_discrete(values: Array) -> bool:
