@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.advice import advice_on_levels, few_valued
+from bayes_intgen.advice import advice_on_far_cells, advice_on_levels, few_valued
+from bayes_intgen.overview import overview
 
 
 def doses(values: list[float], rows: int = 60) -> bi.RegimeData:
@@ -47,3 +48,44 @@ def test_a_fit_warns_with_the_line_that_helps() -> None:
     assert text == advice_on_levels({"dose": 3})
     # A warning would be an error here.
     bi.fit(doses([1, 2]), **quick)
+
+
+def smooth(rows: int = 600) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    masks = np.repeat([[False, False], [True, False], [False, True]], rows // 3, axis=0)
+    actions = rng.normal(size=(rows, 2))
+    return actions, actions.sum(axis=1) + rng.normal(size=rows), masks
+
+
+@pytest.mark.parametrize("error", [1e4, -1e6])
+def test_a_typing_error_is_named_with_its_row_and_its_value(error: float) -> None:
+    actions, outcome, masks = smooth()
+    assert advice_on_far_cells(bi.RegimeData.from_arrays(actions, outcome, masks)) == []
+    actions[17, 1] = error
+    data = bi.RegimeData.from_arrays(actions, outcome, masks, ["tv", "radio"])
+    (sentence,) = advice_on_far_cells(data)
+    assert f"action 'radio' is {error:g} in row 17" in sentence
+    assert "Correct such cells" in sentence
+    assert any("in row 17" in problem for problem in overview(data).problems)
+
+
+def test_a_tail_of_hundreds_of_spreads_is_named_too() -> None:
+    actions, outcome, masks = smooth()
+    actions[:, 0] = np.exp(3 * actions[:, 0])
+    (sentence,) = advice_on_far_cells(bi.RegimeData.from_arrays(actions, outcome, masks))
+    assert "logarithm" in sentence
+
+
+def test_a_fit_warns_of_a_typing_error_and_is_not_moved_by_it() -> None:
+    actions, outcome, masks = smooth()
+    clean = bi.fit(
+        bi.RegimeData.from_arrays(actions, outcome, masks), draws=100, progress=False
+    ).prediction
+    actions[17, 1] = 1e6
+    with pytest.warns(bi.DataWarning, match="in row 17"):
+        wrong = bi.fit(
+            bi.RegimeData.from_arrays(actions, outcome, masks), draws=100, progress=False
+        ).prediction
+    points, mask = np.array([[0.5, -0.5], [-1.0, 1.0]]), np.ones((2, 2), dtype=bool)
+    means = [p.mean(points, mask).mean(axis=(0, 1)) for p in (clean, wrong)]
+    np.testing.assert_allclose(*means, atol=0.05)

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from numpyro.handlers import seed, substitute, trace
 from numpyro.infer.util import log_density
@@ -9,6 +10,7 @@ import bayes_intgen as bi
 from bayes_intgen.gram import Sums
 from bayes_intgen.models.base import collapsed
 from bayes_intgen.passes import known_rows
+from bayes_intgen.piecewise import PiecewiseLinear
 
 from conftest import confounded_rows
 
@@ -106,3 +108,55 @@ def test_a_given_outcome_conditions_and_a_missing_one_is_drawn() -> None:
 def test_senseless_models_are_refused(arguments, message) -> None:
     with pytest.raises(bi.ModelError, match=message):
         bi.models.additive(**arguments)
+
+
+def with_levels() -> bi.RegimeData:
+    """An action with two values, one with names, and one with numbers."""
+    rng = np.random.default_rng(0)
+    masks = np.repeat(np.vstack([np.zeros((1, 3)), np.eye(3)]).astype(bool), 40, axis=0)
+    frame = {
+        "promo": rng.integers(0, 2, 160),
+        "channel": rng.choice(["mail", "none", "web"], 160),
+        "spend": rng.normal(size=160),
+    }
+    labels = np.array([None, "promo", "channel", "spend"], dtype=object)
+    frame["regime"] = labels[np.where(masks.any(axis=1), masks.argmax(axis=1) + 1, 0)]
+    frame["sales"] = rng.normal(size=160)
+    return bi.RegimeData.from_frame(
+        pd.DataFrame(frame), ["promo", "channel", "spend"], "sales", "regime"
+    )
+
+
+@pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
+def test_actions_with_levels_have_one_value_each_whatever_the_prior(prior) -> None:
+    terms = bi.models.additive(prior).decompose(with_levels())
+    bases = {term.name: term.part.basis for term in terms.terms}
+    assert isinstance(bases["phi(channel)"], PiecewiseLinear)
+    assert bases["phi(channel)"].size == 2
+    assert bases["phi(promo)"].size == 1
+    # Wherever another action's bias depends on them, too.
+    assert isinstance(bases["delta(spend | channel)"], PiecewiseLinear)
+    assert not isinstance(bases["delta(channel | spend)"], PiecewiseLinear)
+
+
+def test_names_of_levels_are_no_numbers() -> None:
+    with pytest.raises(bi.ModelError, match="'channel' has levels with names .*bi.Levels"):
+        bi.models.additive(unconfounded={"channel": "gp"}).decompose(with_levels())
+    chosen = bi.models.additive(
+        unconfounded={"channel": bi.Levels(ordered=True), "promo": "linear"}
+    ).decompose(with_levels())
+    kinds = {term.name: type(term.part.basis).__name__ for term in chosen.terms}
+    assert kinds["phi(promo)"] == "Powers"
+    assert kinds["phi(channel)"] == "PiecewiseLinear"
+
+
+def test_numbers_may_be_given_levels() -> None:
+    rng = np.random.default_rng(0)
+    masks = np.repeat([[False, False], [True, False], [False, True]], 30, axis=0)
+    doses = np.stack([rng.choice([0.0, 10.0, 50.0], 90), rng.normal(size=90)], axis=1)
+    data = bi.RegimeData.from_arrays(doses, rng.normal(size=90), masks, ["dose", "other"])
+    levels = {"dose": bi.Levels()}
+    terms = bi.models.additive(unconfounded=levels, bias=levels).decompose(data)
+    bases = {term.name: term.part.basis for term in terms.terms}
+    assert bases["phi(dose)"].knots == (0.0, 10.0, 50.0)
+    assert bases["delta(other | dose)"].knots == (0.0, 10.0, 50.0)
