@@ -11,7 +11,7 @@ from bayes_intgen.condense import TermEvidence, TermLikelihood
 from bayes_intgen.noise import ConstantSpread
 from bayes_intgen.passes import candidate_sums, products, sums_over
 from bayes_intgen.pilot import pilot_fit
-from bayes_intgen.screening import ASKED, asked_for, left_over
+from bayes_intgen.screening import MIN_LOG_BAYES_FACTOR, asked_for, left_over
 
 NAMES = ("a1", "a2", "a3")
 
@@ -129,7 +129,7 @@ def test_each_is_held_against_what_those_before_it_leave(monkeypatch) -> None:
             for i, at in ((i, columns[i]) for i in left)
         }
         best = max(evidence, key=lambda i: evidence[i].log_bayes_factor)
-        if evidence[best].log_bayes_factor < ASKED + np.log(len(candidates)):
+        if evidence[best].log_bayes_factor < MIN_LOG_BAYES_FACTOR + np.log(len(candidates)):
             break
         left.remove(best)
         expected.append(best)
