@@ -1,4 +1,4 @@
-"""The scale on which an action enters: standardised, with long tails drawn in."""
+"""The scale on which an action enters: robustly standardised, with long tails drawn in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# Cells this far from all others, in the squashed coordinate, and at most so many at one end,
-# are outliers: a basis does not stretch to hold them.
+# Cells beyond a gap this wide, in the squashed coordinate, are outliers where there are at most so
+# many of them at one end: a basis does not stretch to reach them.
 FAR_GAP, MAX_FAR_CELLS = 6.0, 3
-# An action that is never negative enters as the logarithm of its value plus this share of its
-# spread: curves such as dose responses rise steeply from zero and are smooth on that scale.
+# An action that starts at zero enters as the logarithm of its value plus this share of its spread:
+# curves such as dose responses rise steeply from zero and are smooth on that scale.
 EDGE = 0.15
-# Numbers with fewer distinct values keep a linear scale, on which levels stay evenly spaced.
+# Actions with fewer distinct values have a linear scale, on which levels stay evenly spaced.
 MIN_DISTINCT = 7
 
 
@@ -30,8 +30,8 @@ class Coordinate:
         Median and normal-consistent interquartile range of the action over all rows, in its
         own units, where no value counts for more than all others together.
     low, high : float
-        The observed range less outliers, in the action's own units; values outside are held
-        at it.
+        The observed range without outliers, in the action's own units. Values outside are
+        clipped to it.
     squash : float
         Distance from the centre, in spreads, at which squashing sets in.
     edge : float
@@ -42,9 +42,9 @@ class Coordinate:
     -----
     Without an edge ``z = squash * arcsinh((a - centre) / (spread * squash))``: the robustly
     standardised action for values within a few spreads, growing like a logarithm beyond, so
-    that a basis does not spend itself on a tail of twenty standard deviations. With one,
-    ``z = log((low + edge + (a - low)) / edge)``, centred, and in units of its change over one
-    spread about the centre.
+    that a basis does not spend itself on a tail of twenty standard deviations. With an edge
+    ``z = log(1 + (a - low) / edge)``, centred at ``centre`` and in units of its change over one
+    spread about it.
 
     Examples
     --------
@@ -72,11 +72,11 @@ class Coordinate:
         return replace(whole, low=low, high=high, edge=EDGE * spread * starts_at_zero)
 
     def standardise(self, values: Array) -> Array:
-        """Robustly standardised values, neither squashed nor held at the range."""
+        """Robustly standardised values, neither squashed nor clipped to the range."""
         return (values - self.centre) / self.spread
 
     def __call__(self, values: Array) -> Array:
-        """Squashed coordinate of ``values``, held at the observed range."""
+        """Squashed coordinate of ``values``, clipped to the observed range."""
         return self.squashed(np.clip(values, self.low, self.high))
 
     def squashed(self, values: Array) -> Array:
@@ -113,7 +113,7 @@ class Coordinate:
 def balanced_quantiles(
     distinct: Array, counts: NDArray[np.int_], shares: Sequence[float]
 ) -> tuple[float, ...]:
-    """Quantiles of values of which none counts for more than all others together.
+    """Quantiles in which no value counts for more than all others together.
 
     An atom, such as a budget that is mostly zero, neither takes the interquartile range away
     nor lets it jump: quantiles are continuous in the counts.
@@ -129,12 +129,12 @@ def balanced_quantiles(
 
 
 def far_cells(values: Array, coordinate: Coordinate) -> NDArray[np.int_]:
-    """Rows whose value lies beyond the range of a coordinate made of these values."""
+    """Rows whose value lies beyond the range of a coordinate, which was made from these values."""
     return np.flatnonzero((values < coordinate.low) | (values > coordinate.high))
 
 
 def _without_far_cells(z: Array, counts: NDArray[np.int_]) -> tuple[int, int]:
-    """Positions of the first and the last distinct value that are no outliers."""
+    """Positions of the first and the last distinct value that are not outliers."""
     first, last = 0, len(z) - 1
     below, above = np.cumsum(counts), np.cumsum(counts[::-1])[::-1]
     most = min(MAX_FAR_CELLS, counts.sum() / 100)

@@ -1,10 +1,9 @@
 """Goodness of fit: score tests of whether each action's functions follow the rows.
 
-Each test asks whether functions that are finer than those of the fit (a random walk along
-quantiles of the action) would explain more than chance does. With the fit's coefficients
-integrated out, the score of further columns Z is normal with mean zero and covariance P where the
-fit holds, so that S'P^-1 S has a chi-squared distribution (Rao's score test). Only sums over rows
-are needed.
+Each test compares a fit with functions that are finer than its own (a random walk along quantiles
+of the action). With the fit's coefficients integrated out, the score S of further columns is
+normal with mean zero and covariance P if the fit is right, so that S'P^-1 S has a chi-squared
+distribution (Rao's score test). Only sums over rows are needed.
 """
 
 from collections.abc import Sequence
@@ -22,13 +21,13 @@ from bayes_intgen.gram import CandidateSums
 from bayes_intgen.piecewise import PiecewiseLinear
 from bayes_intgen.screening import left_over
 
-# Chance that any test of a fit raises a false alarm.
+# Probability that any test of a fit raises a false alarm.
 LEVEL = 0.01
-# P value below which mean residuals are a reason to make a test.
+# P value of mean residuals below which a test is made.
 SUSPICIOUS = 0.05
-# Directions of which the rows say less than this share of the best-known one are left out: sums
-# in single precision do not determine them.
-LEAST_SHARE = 1e-4
+# Directions with less than this share of the largest precision are left out: sums in single
+# precision do not determine them.
+MIN_PRECISION_SHARE = 1e-4
 
 
 class FitTest(NamedTuple):
@@ -38,9 +37,9 @@ class FitTest(NamedTuple):
     ----------
     action : int
     role : {"unconfounded", "bias"}
-        Which of its functions.
+        Its contribution or its confounding bias.
     p : float
-        Probability of a score as large where the fit holds.
+        Probability of a score at least as large if the fit is right.
     """
 
     action: int
@@ -55,7 +54,7 @@ class FitTest(NamedTuple):
 
     @classmethod
     def passed(cls, term: Term) -> Self:
-        """A test that residuals give no reason to make: it counts among all tests."""
+        """Test that residuals give no reason to make; it counts in the correction for many."""
         return cls.of(term, 1.0)
 
 
@@ -77,6 +76,11 @@ def score_tests(
         Beside the columns of the fit, those of the tests.
     tests : sequence of Term
         Finer functions, each of one action.
+
+    Returns
+    -------
+    tuple of FitTest
+        In the order of ``tests``.
     """
     _, precisions, scores = left_over(posterior, sites, statistics)
     results = []
@@ -91,7 +95,7 @@ def suspects(
     intervened: NDArray[np.bool_],
     residuals: Array,
 ) -> tuple[Term, ...]:
-    """Tests that residuals give any reason to make.
+    """Select the tests that residuals give any reason to make.
 
     A cheap screen: mean residuals between the knots of each test, against their standard errors.
 
@@ -119,9 +123,9 @@ def suspects(
 
 
 def lacking(tests: Sequence[FitTest], level: float = LEVEL) -> tuple[FitTest, ...]:
-    """Tests that fail when all of them together raise a false alarm with probability ``level``.
+    """Select the tests that fail, with probability ``level`` of any false alarm among them all.
 
-    Holm (1979), a simple sequentially rejective multiple test procedure.
+    Holm's procedure (1979), *A simple sequentially rejective multiple test procedure*.
 
     Examples
     --------
@@ -139,7 +143,7 @@ def lacking(tests: Sequence[FitTest], level: float = LEVEL) -> tuple[FitTest, ..
 
 
 def tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Dataset:
-    """Tests as labelled arrays, to be kept with a fit.
+    """Tests as labelled arrays, to be saved with a fit.
 
     Returns
     -------
@@ -166,27 +170,27 @@ def tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Dataset:
     )
 
 
-def fit_problems(kept: xr.Dataset, level: float = LEVEL) -> list[str]:
-    """Actions whose functions do not follow the rows, a sentence each; empty where there are none.
+def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
+    """Name the actions whose functions do not follow the rows, a sentence each.
 
     Parameters
     ----------
-    kept : Dataset
-        As :func:`tests_dataset` gives it, with the actions' names as coordinate ``action``.
+    tests : Dataset
+        As :func:`tests_dataset` returns it, with the actions' names as coordinate ``action``.
     level : float
-        Chance of a false alarm by any test.
+        Probability of a false alarm by any test.
 
     Examples
     --------
     >>> fit_problems(posterior.tree["constant_data"].dataset)
     []
     """
-    if "fit_p" not in kept:
-        # Fits that were saved before they were tested.
+    if "fit_p" not in tests:
+        # The fit was saved by a version without these tests.
         return []
-    columns = (kept[f"fit_{name}"].to_numpy().tolist() for name in ("action", "role", "p"))
+    columns = (tests[f"fit_{name}"].to_numpy().tolist() for name in ("action", "role", "p"))
     failed = lacking([FitTest(*row) for row in zip(*columns, strict=True)], level)
-    names = kept["action"].to_numpy()
+    names = tests["action"].to_numpy()
     sentences = []
     for action in dict.fromkeys(test.action for test in failed):
         own = [test for test in failed if test.action == action]
@@ -197,15 +201,15 @@ def fit_problems(kept: xr.Dataset, level: float = LEVEL) -> list[str]:
         sentences.append(
             f"the fit does not follow the {which} of {str(names[action])!r} "
             f"(p {'<' if p == 1e-4 else '='} {p:.1g}): it changes faster than the model's "
-            "functions, or its shape is another one than they allow. Answers may be wrong where it "
-            "does, and intervals too narrow; plot the outcome against it, and give it bi.Levels(), "
-            "a transformed scale or bi.Spline(intervals=...)"
+            "functions can, or has a shape that they cannot take. Answers may be wrong there, and "
+            "intervals too narrow; plot the outcome against this action, and give the action "
+            "bi.Levels(), a transformed scale or bi.Spline(intervals=...)"
         )
     return sentences
 
 
 def _chi_squared(precision: Array, score: Array) -> float:
     values, vectors = np.linalg.eigh((precision + precision.T) / 2)
-    known = values > LEAST_SHARE * values[-1]
+    known = values > MIN_PRECISION_SHARE * values[-1]
     statistic = np.sum((vectors[:, known].T @ score) ** 2 / values[known])
     return float(chdtrc(int(known.sum()), statistic))

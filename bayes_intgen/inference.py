@@ -72,10 +72,10 @@ def fit(
         Whether to integrate the coefficients out; by default wherever the noise allows.
         False samples the written-out program, slowly, to check one against the other.
     simplify : bool
-        Whether what other actions might add to a mechanism follows the data. What one adds
-        takes its typical scale from them, and where they speak against it keeps a small one,
-        fixed in units of the noise, instead of one that is sampled: nearly the same effects in
-        a fraction of the time; the tree's ``constant_data`` lists such terms. Finer functions of
+        Whether the data select terms. Terms that another action adds to a bias take their typical
+        scale from the data. Where the data speak against such a term it has a small scale, fixed
+        in units of the noise, instead of one that is sampled: nearly the same effects in a
+        fraction of the time; the tree's ``constant_data`` lists these terms. Finer functions of
         an action, and products of three actions in a bias, join the model where the data ask
         for them. Applies where the coefficients are integrated out.
     progress : bool
@@ -104,9 +104,10 @@ def fit(
         Where a tenth of the rows or more are exact copies of others, an action has three to six
         distinct numbers and a smooth prior, or cells lie far from all others.
     SamplingWarning
-        Where the draws are not yet fit for use, with what to do about it.
+        Where the draws are not yet fit for use, with the remedy.
     LackOfFitWarning
-        Where the rows show structure of an action that the model does not follow.
+        Where the rows show structure of an action that the model does not follow: one warning per
+        action, by tests with a joint false-alarm probability of 1%.
 
     Examples
     --------

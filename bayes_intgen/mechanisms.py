@@ -1,10 +1,10 @@
-"""Priors over one mechanism: a random function of an action, or of an action and another.
+"""Priors over one mechanism: a random function of an action, or of several.
 
-A mechanism here is a specification. Given data it is broken into parts, each a frozen
-basis whose coefficients are normal with mean zero, and standard deviations that the
-part's hyperparameters give. Scales are in units of the outcome's standard deviation and
-lengthscales in units of the squashed coordinate (robust standard deviations of the
-action, :class:`~bayes_intgen.bases.Coordinate`), so the defaults follow the data's units.
+A mechanism here is a specification. For given data it consists of parts. Each part is a frozen
+basis whose coefficients are normal with mean zero and with standard deviations that follow from
+the part's hyperparameters. Scales are in units of the outcome's standard deviation, lengthscales
+in units of the squashed coordinate (robust standard deviations of the action,
+:class:`~bayes_intgen.coordinate.Coordinate`), so that the defaults follow the data's units.
 """
 
 import math
@@ -72,15 +72,15 @@ class Part:
     Attributes
     ----------
     label : str
-        What the part adds, ``""`` for the body of the mechanism.
+        The part's name, ``""`` for the body of the mechanism.
     basis : Basis
     scale : LogNormal
         In units of the outcome's standard deviation.
     inputs : tuple of int
-        Which of the mechanism's arguments the basis takes: 0 its own action, 1 and 2 others.
+        Arguments of the mechanism that the basis takes: 0 its own action, 1 and 2 others.
     kernel : str or None
     lengthscale : LogNormal or None
-        In units of the squashed coordinate; given exactly when ``kernel`` is.
+        In units of the squashed coordinate; None exactly where ``kernel`` is None.
     """
 
     label: str
@@ -123,16 +123,16 @@ def spectral_slope(kernel: KernelName, frequency: Array, lengthscale: ArrayLike)
 
 
 class Mechanism(Protocol):
-    """What a prior over a mechanism has to offer.
+    """Interface of a prior over a mechanism.
 
     Attributes
     ----------
     borrowed, interaction : LogNormal
         Scales of what another action adds to a mechanism, by itself and in products.
     triple_order : int
-        Up to which total order functions of three actions are multiplied.
+        Total order up to which functions of three actions are multiplied.
     refines : bool
-        Whether the functions of :meth:`finer` join a fit where the data ask for them.
+        Whether the functions of :meth:`finer` may join a fit by forward selection.
     """
 
     def __hash__(self) -> int: ...
@@ -150,7 +150,7 @@ class Mechanism(Protocol):
         ...
 
     def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
-        """At most ``size`` functions of one action, smooth to rough, for other mechanisms."""
+        """At most ``size`` functions of one action, smooth to rough, for use in products."""
         ...
 
     def pair_order(self, rows: int) -> int:
@@ -160,13 +160,13 @@ class Mechanism(Protocol):
     def finer(self, actions: Array, more: int = 1) -> Part | None:
         """Functions of one action that are finer than those of :meth:`alone`.
 
-        None where nothing is finer. ``more`` multiplies their number.
+        None for levels, which nothing refines. ``more`` multiplies the number of functions.
         """
         ...
 
 
 def paired(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[Part, ...]:
-    """Parts that a second action adds to a function of the first: its own, and products.
+    """Parts that a second action adds to a function of the first, by itself and in products.
 
     Parameters
     ----------
@@ -184,9 +184,9 @@ def paired(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[P
 
 
 def tripled(mechanism: Mechanism, own: Basis, one: Basis, other: Basis) -> tuple[Part, ...]:
-    """What two other actions add to a function of the first only together.
+    """Parts that two other actions add to a function of the first only together.
 
-    Products of functions of the two, by themselves and with functions of the first; arguments
+    Products of functions of the two, by themselves and with functions of the first. Arguments
     as of :func:`paired`.
     """
     if not mechanism.triple_order:
@@ -197,12 +197,12 @@ def tripled(mechanism: Mechanism, own: Basis, one: Basis, other: Basis) -> tuple
 
 SCALE = LogNormal(median=0.4, sigma=1.5)
 LENGTHSCALE = LogNormal(median=1.5, sigma=0.5)
-# What another action adds to a bias, by itself and in products: usually little or nothing, in
-# some worlds a tenth of the outcome's standard deviation. Fits learn the medians (`condense`).
+# Another action usually adds little or nothing to a bias, in some worlds a tenth of the outcome's
+# standard deviation. Fits learn the medians (`condense`).
 BORROWED_SCALE = LogNormal(median=0.2, sigma=2.0)
 INTERACTION_SCALE = LogNormal(median=0.2, sigma=2.0)
-# How finely contributions of other actions are resolved: number of functions of one action, and
-# total order of products of two and of three. From MANY_ROWS rows on the first two grow.
+# Resolution of what other actions add: number of functions of one action, and total order of
+# products of two and of three. From MANY_ROWS rows on the first two grow.
 MARGIN_SIZE, PAIR_ORDER, TRIPLE_ORDER = 5, 4, 3
 MANY_ROWS = 100_000
 # Prior standard deviations of a line and of an atom's indicator in a margin, beside functions
@@ -212,15 +212,16 @@ MARGIN_SLOPE, MARGIN_ATOM = 0.5, 1.0
 RESOLUTION = 1.25
 # Intervals between the knots of a spline.
 INTERVALS = 12
-# Knots of finer functions: their number for a thousand rows, and at most.
+# Knots of finer functions: their number at a thousand rows, and the largest one.
 FINER_KNOTS, MAX_FINER_KNOTS = 20, 32
+# Rows from which the knots and the centring of finer functions come, up to twice as many.
 WALK_ROWS = 4_000
 FINER_SCALE = LogNormal(median=0.2, sigma=2.0)
 MAX_LEVELS = 50
 
 
 def grown(order: int, rows: int) -> int:
-    """An order of resolution, which from ``MANY_ROWS`` rows on grows as their fifth root.
+    """Order of resolution, which grows as the fifth root of rows from ``MANY_ROWS`` on.
 
     Examples
     --------
@@ -237,7 +238,7 @@ def margin_size(rows: int) -> int:
 
 
 def slopes(actions: Array, coordinate: Coordinate) -> Basis:
-    """Straight lines of one action: in its squashed coordinate and, from an edge on, in itself."""
+    """Straight lines of one action: in its squashed coordinate and, with an edge, in itself."""
     line = Slope.of(actions, coordinate)
     return Joined(line, Line.of(actions, coordinate)) if coordinate.edge else line
 
@@ -245,7 +246,7 @@ def slopes(actions: Array, coordinate: Coordinate) -> Basis:
 def smooth_margin(
     actions: Array, coordinate: Coordinate, basis: Basis, sd: Array, slope: float, size: int
 ) -> Basis:
-    """Leading functions of a random function, of a line, and of an atom where there is one.
+    """Leading functions of the sum of a random function, a line and any atom.
 
     Parameters
     ----------
@@ -254,7 +255,7 @@ def smooth_margin(
     sd : ndarray, shape (basis.size,)
         Prior standard deviations of its coefficients.
     slope : float
-        That of a line in the squashed coordinate.
+        Prior standard deviation of the slope of a line in the squashed coordinate.
     size : int
     """
     basis = Joined(Slope.of(actions, coordinate), basis)
@@ -266,14 +267,14 @@ def smooth_margin(
 
 
 def at_atom(actions: Array, scale: LogNormal) -> tuple[Part, ...]:
-    """A coefficient of its own for a value that many rows share, such as no spend at all."""
+    """Separate coefficient for a value that many rows share, such as no spend at all."""
     atom = Atom.of(actions)
     return () if atom is None else (Part("atom", atom, scale),)
 
 
 def finer_walk(actions: Array, more: int = 1) -> Part:
-    """A random walk along quantiles of one action, for steps and rapid oscillations."""
-    # Enough rows for quantiles, however many there are.
+    """Random walk along quantiles of one action, for steps and rapid oscillations."""
+    # Some thousand rows determine the quantiles, however many there are.
     actions = actions[:: max(len(actions) // WALK_ROWS, 1)]
     distinct, counts = np.unique(actions[:, 0], return_counts=True)
     count = more * min(round(FINER_KNOTS * (len(actions) / 1000) ** (1 / 3)), MAX_FINER_KNOTS)
@@ -289,6 +290,11 @@ def finer_walk(actions: Array, more: int = 1) -> Part:
 class GP:
     """Gaussian process in its Hilbert-space form, on top of a straight line.
 
+    An action that starts at zero enters the process on a logarithmic scale, and there are two
+    lines, one on that scale and one in the action itself. A value that many rows share has a
+    coefficient of its own. Functions finer than the process join a fit where the data ask for
+    them.
+
     Attributes
     ----------
     kernel : {"squared_exponential", "matern32", "matern52"}
@@ -302,7 +308,8 @@ class GP:
     interaction_lengthscale : float
         Fixed lengthscale of what another action adds.
     size : int or None
-        Number of basis functions; None lets the data's range decide.
+        Number of basis functions; None chooses it from the data's range and the prior of the
+        lengthscale.
 
     Examples
     --------
@@ -359,10 +366,13 @@ class GP:
 class Spline:
     """Penalised cubic B-spline with knots at quantiles, on top of a straight line.
 
+    Actions that start at zero, values that many rows share and finer functions are treated as
+    in :class:`GP`.
+
     Attributes
     ----------
     intervals : int or None
-        Number of intervals between knots; None for 12, and more from 100,000 rows on.
+        Number of intervals between knots; None for 12, and more from some 100,000 rows on.
     degree : int
         Degree of the pieces.
     scale, slope : LogNormal
@@ -505,12 +515,13 @@ class Levels:
     """One value for each level of an action, in place of a smooth function.
 
     The default for actions with two values and for columns of text, booleans or categories.
+    Raises ModelError for an action with more than 50 distinct values.
 
     Attributes
     ----------
     ordered : bool
-        Whether neighbouring levels are alike: their values are a random walk. Otherwise all
-        levels are exchangeable.
+        True for a random walk from each level to the next, so that neighbours are alike. False
+        for exchangeable levels.
     scale : LogNormal
         Standard deviation of the values, in units of the outcome's standard deviation.
     borrowed, interaction : LogNormal

@@ -12,18 +12,18 @@ from bayes_intgen.coordinate import Array
 
 @dataclass(frozen=True, eq=False)
 class PiecewiseLinear:
-    """Values at knots, interpolated, as independent functions centred over the data.
+    """Linear interpolation between knots, by independent functions centred over the data.
 
     Attributes
     ----------
     knots : tuple of float
         Rising, in the action's own units.
     rotation : ndarray, shape (knots, size)
-        Values of each function at the knots.
+        Values of each function at the knots, before centring.
     centres : tuple of float
         Mean of each function over the data.
     graded : bool
-        Whether the functions go from smooth to rough; otherwise they are all alike.
+        Whether the functions go from smooth to rough; otherwise all are equally rough.
 
     Examples
     --------
@@ -39,9 +39,9 @@ class PiecewiseLinear:
 
     @classmethod
     def exchangeable(cls, actions: Array, knots: tuple[float, ...]) -> Self:
-        """Contrasts under which equal variances make the values at the knots exchangeable."""
+        """Helmert contrasts: coefficients of equal variance make all knots exchangeable."""
         count = len(knots)
-        # Helmert contrasts: an orthonormal basis of all that sums to zero over the knots.
+        # An orthonormal basis of the functions that sum to zero over the knots.
         upper = np.triu(np.ones((count, count - 1)))
         steps = np.arange(1, count)
         upper[steps, steps - 1] = -steps
@@ -51,8 +51,8 @@ class PiecewiseLinear:
     def random_walk(cls, actions: Array, knots: tuple[float, ...]) -> Self:
         """Principal components of a random walk from knot to knot, largest first.
 
-        With coefficients of unit variance, the values at the knots have unit sample variance
-        on average, as exchangeable ones have.
+        Coefficients of unit variance give the values at the knots unit sample variance on
+        average, as they do with :meth:`exchangeable`.
         """
         count = len(knots)
         walk = np.tril(np.ones((count, count - 1)), -1)

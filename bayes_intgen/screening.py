@@ -1,9 +1,9 @@
-"""Forward selection of terms that join the model where the data ask for them.
+"""Forward selection of terms, by their evidence.
 
-A bias may depend on any number of actions together, and any contribution may be rougher than
-usual. Most worlds need neither, and the functions are too many to carry along: each candidate is
-held against what the fit without it leaves, and the one with the most evidence joins until none has
-enough.
+A bias may depend on several other actions together, and any contribution may be rougher than
+usual. Most worlds need neither, and there are too many such functions to sample them all. So each
+candidate is compared with what the fit without it leaves unexplained. The candidate with the most
+evidence joins the model, and the comparison is repeated until none has enough.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,70 +17,78 @@ from bayes_intgen.condense import TermEvidence, TermLikelihood
 from bayes_intgen.decomposition import Term
 from bayes_intgen.gram import CandidateSums
 
-# Log Bayes factor that one candidate needs, before it is told that it is one of many:
-# strong evidence in the words of Kass and Raftery (1995).
-ASKED = 3.0
+# Log Bayes factor at which a single candidate joins, strong evidence in the words of Kass and
+# Raftery (1995). The logarithm of the number of candidates is added to it.
+MIN_LOG_BAYES_FACTOR = 3.0
 # Ratio of the likelihood's precision to the prior's below which a direction of a term that joins is
 # left out: it would take up less than a twentieth of a degree of freedom.
-LEAST_KNOWN = 0.05
+MIN_PRECISION_RATIO = 0.05
 
 
 def asked_for(
     posterior: Collapsed,
     sites: dict[str, Array],
-    found: CandidateSums,
+    statistics: CandidateSums,
     candidates: Sequence[Term],
     products: Callable[[int, Sequence[int]], Array],
 ) -> tuple[Term, ...]:
-    """The candidates that the data ask for, less the directions of which they say next to nothing.
+    """Select the candidates that join the model, without the directions that rows barely inform.
 
     Parameters
     ----------
     posterior : Collapsed
-        Without them.
+        Of the fit without candidates.
     sites : dict
         Hyperparameters at which the other coefficients are integrated out.
-    found : CandidateSums
+    statistics : CandidateSums
         Beside the columns of ``posterior.terms``, those of the candidates.
     candidates : sequence of Term
         With a scale of their own and prior mean zero.
     products : callable
-        Of one of them its columns' weighted products with those of others, shape (q, Q). Called for
-        those that are asked for, which are few, and others with some evidence for them.
+        Takes the position of one candidate and those of others, and returns the weighted products
+        of their columns, shape (q, Q). It is called for the few candidates that join, with the
+        others that have any evidence.
+
+    Returns
+    -------
+    tuple of Term
+        In the order of ``candidates``.
     """
     noise_variance = float(sites["noise_sd"]) ** 2
-    half, precisions, information = left_over(posterior, sites, found)
-    enough = ASKED + np.log(max(len(candidates), 1))
+    half, precisions, information = left_over(posterior, sites, statistics)
+    enough = MIN_LOG_BAYES_FACTOR + np.log(max(len(candidates), 1))
 
-    def judged(i: int, precision: Array, of: Array) -> TermEvidence:
+    def evidence_of(i: int, precision: Array, own_information: Array) -> TermEvidence:
         scale = candidates[i].part.scale
-        likelihood = TermLikelihood.of_information(precision, of)
+        likelihood = TermLikelihood.of_information(precision, own_information)
         return TermEvidence.of(likelihood, np.log(scale.median * posterior.terms.unit), scale.sigma)
 
-    # Of those that the data speak against from the first nothing more is asked.
-    at = found.columns
-    evidence = {i: judged(i, precisions[i], information[at[i]]) for i in range(len(candidates))}
+    # Candidates that the data speak against from the start are not considered again.
+    at = statistics.columns
+    evidence = {
+        i: evidence_of(i, precisions[i], information[at[i]]) for i in range(len(candidates))
+    }
     left = [i for i in evidence if evidence[i].log_bayes_factor > 0]
     rows = np.concatenate([np.zeros(0, dtype=int), *(np.arange(len(half))[at[i]] for i in left)])
     half, information = half[rows], information[rows]
-    within = dict(zip(left, found.of_candidates(left).columns, strict=True))
+    within = dict(zip(left, statistics.of_candidates(left).columns, strict=True))
     others, chosen = tuple(left), {}
     joined: list[tuple[Array, Array]] = []
     while left:
-        evidence = {i: judged(i, precisions[i], information[within[i]]) for i in left}
+        evidence = {i: evidence_of(i, precisions[i], information[within[i]]) for i in left}
         best = max(evidence, key=lambda i: evidence[i].log_bayes_factor)
         if evidence[best].log_bayes_factor < enough:
             break
         own, scale = within[best], evidence[best].scale
         left.remove(best)
-        chosen[best] = _told_of(candidates[best], precisions[best], scale)
+        chosen[best] = _informed(candidates[best], precisions[best], scale)
         if not left:
             break
-        # The rows' precision of it and the others together, less what those that joined explain.
+        # Precision of this term and the others together, less what earlier terms explain.
         precision = products(best, others) / noise_variance - half[own] @ half.T
         for gain, of_other in joined:
             precision -= gain[own] @ of_other
-        # The others are held against what it leaves.
+        # The others are compared with what this term leaves unexplained.
         with_prior = precision[:, own] + np.eye(own.stop - own.start) / scale**2
         gain = np.linalg.solve(with_prior, precision).T
         joined.append((gain, precision))
@@ -90,14 +98,14 @@ def asked_for(
     return tuple(chosen[i] for i in sorted(chosen))
 
 
-def _told_of(term: Term, precision: Array, scale: float) -> Term:
-    """A term less the directions of its coefficients of which the data say next to nothing.
+def _informed(term: Term, precision: Array, scale: float) -> Term:
+    """Term without the directions of its coefficients that the data barely inform.
 
-    Coefficients that are independent and equally wide are so in any rotation; along the
-    eigenvectors of the likelihood they stay independent in the posterior.
+    Independent coefficients of equal variance are so in any rotation. Along the eigenvectors of
+    the likelihood they stay independent in the posterior.
     """
     values, vectors = np.linalg.eigh((precision + precision.T) / 2)
-    known = values * scale**2 > LEAST_KNOWN
+    known = values * scale**2 > MIN_PRECISION_RATIO
     if known.all() or not known.any():
         return term
     basis = Principal(term.part.basis, vectors[:, known][:, ::-1].copy())
@@ -105,24 +113,33 @@ def _told_of(term: Term, precision: Array, scale: float) -> Term:
 
 
 def left_over(
-    posterior: Collapsed, sites: dict[str, Array], found: CandidateSums
+    posterior: Collapsed, sites: dict[str, Array], statistics: CandidateSums
 ) -> tuple[Array, list[Array], Array]:
-    """What the rows say of candidates with the coefficients of ``posterior`` integrated out.
+    """Gaussian likelihood of candidates, the coefficients of ``posterior`` integrated out.
+
+    Parameters
+    ----------
+    posterior : Collapsed
+    sites : dict
+        Hyperparameters at which its coefficients are integrated out.
+    statistics : CandidateSums
+        Beside the columns of ``posterior.terms``, those of the candidates.
 
     Returns
     -------
     half : ndarray, shape (Q, P)
-        Whose rows' products are what that takes from the precision of the candidates' columns.
+        ``half @ half.T`` is the precision that the integration takes from the candidates' columns.
     precisions : list of ndarray, shape (q, q)
+        Precision of each candidate's likelihood.
     information : ndarray, shape (Q,)
-        Of the Gaussian likelihood of each candidate, and of all.
+        Information vectors of all candidates, one after the other.
     """
     given = posterior.given(sites)
     noise_variance = given.noise_sd**2
-    cross = found.cross / noise_variance
+    cross = statistics.cross / noise_variance
     half = cross @ given.root
     precisions = [
         own / noise_variance - half[at] @ half[at].T
-        for own, at in zip(found.own, found.columns, strict=True)
+        for own, at in zip(statistics.own, statistics.columns, strict=True)
     ]
-    return half, precisions, found.xy / noise_variance - cross @ given.mean
+    return half, precisions, statistics.xy / noise_variance - cross @ given.mean

@@ -87,18 +87,22 @@ def additive(
 ) -> AdditiveModel:
     """An additive model with the given priors.
 
+    Functions of a single action that are finer than those of its prior join a default fit where
+    the data ask for them, if the prior is a ``GP`` or a ``Spline``.
+
     Parameters
     ----------
     prior : {"gp", "spline", "polynomial", "linear"} or a mechanism
         Prior of every unconfounded contribution and confounding bias: a name, or a
         ``GP``, ``Spline``, ``Polynomial``, ``Linear`` or ``Levels`` with settings of its own.
         Actions with two values, and columns of text, booleans or categories, have ``Levels``
-        unless they are given another prior by name.
+        unless ``unconfounded`` or ``bias`` names another prior; under ``Linear``, two numbers
+        have a straight line.
     graph : mapping from action to its parents, optional
         ``{"green": ["red"]}`` says that red moves green and nothing else moves anything.
-        None: unknown, so the bias of an action may depend on every other action, alone and
-        in products with its own, under priors that shrink what the data do not support;
-        on two others together where the data ask for it.
+        None: unknown, so the bias of an action may depend on every other action, by itself and
+        in products with the action, under priors that shrink what the data do not support. It
+        depends on two others together where the data ask for it.
     unconfounded, bias : mapping from action to prior, optional
         Priors of single mechanisms in place of ``prior``.
     noise : {"gaussian", "student_t"}

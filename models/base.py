@@ -11,8 +11,9 @@ states once. From that follow
 A default fit learns parts of the model from the data before it samples, so its posterior is not
 that of the bare program. It differs in
 
-- the terms: three-way terms join where the data ask for them; terms that other actions add, and
-  that the data speak against, keep a prior standard deviation that is a multiple of ``noise_sd``;
+- the terms: finer functions of an action and three-way terms join where the data ask for them;
+  terms that other actions add, and that the data speak against, keep a prior standard deviation
+  that is a multiple of ``noise_sd``;
 - the prior medians of the scales of such terms, which are the typical ones in these data;
 - the variance function, an argument of the program that has no prior there: an estimate, fixed but
   for its common factor ``noise_sd``. Its uncertainty enters the outcomes that are predicted, and
