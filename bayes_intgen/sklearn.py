@@ -53,7 +53,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
 
     Examples
     --------
-    >>> regressor = JointEffectRegressor(prior="linear", draws=50)
+    >>> regressor = JointEffectRegressor(draws=50)
     >>> regressor = regressor.fit(data.actions, data.outcome, intervened=data.intervened)
     >>> regressor.predict([[0.1, 0.2]]).shape
     (1,)

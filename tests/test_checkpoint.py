@@ -21,6 +21,9 @@ from bayes_intgen.serialise import loads
 
 from conftest import confounded_rows
 
+# Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
+pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
+
 SETTINGS = {"draws": 60, "warmup": 40, "chains": 2, "progress": False}
 POINTS = [[0.1, 0.2], [-0.4, 0.3]]
 

@@ -8,6 +8,9 @@ from numpyro.infer import Predictive
 import bayes_intgen as bi
 from bayes_intgen.contraction import PRIOR_DRAWS, prior_coefficients, widths
 
+# Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
+pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
+
 
 def test_draws_from_the_prior_are_those_of_the_written_out_program(data) -> None:
     model = bi.models.additive(bias={"red": "linear"})

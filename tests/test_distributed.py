@@ -19,6 +19,9 @@ from bayes_intgen import distributed
 from bayes_intgen.noise import KNOTS, Spread
 from bayes_intgen.passes import ROWS_PER_BATCH, sums_over, weighted
 
+# Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
+pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
+
 ROWS = 70_000
 SETTINGS = {"draws": 10, "warmup": 10, "chains": 1, "progress": False}
 LOCAL = {

@@ -243,6 +243,7 @@ def test_an_interrupt_stops_the_chains(data, monkeypatch) -> None:
     assert len(seen) <= 8
 
 
+@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 def test_chains_begin_anew_from_a_higher_mode_that_one_of_them_finds(
     data, monkeypatch, tmp_path
 ) -> None:

@@ -130,6 +130,7 @@ def test_the_fit_that_everything_here_uses_has_no_divergences(posterior) -> None
     assert (posterior.tree["sample_stats"]["tree_depth"] < 10).all()
 
 
+@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 def test_effects_that_the_regimes_do_not_identify_say_so(data) -> None:
     rows = ~data.intervened[:, 1]
     fewer = bi.RegimeData.from_arrays(
@@ -145,6 +146,7 @@ def test_effects_that_the_regimes_do_not_identify_say_so(data) -> None:
     assert (joint.std(("chain", "draw")) > 3 * alone.std(("chain", "draw"))).all()
 
 
+@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 def test_more_rows_narrow_only_what_the_regimes_identify() -> None:
     joint, alone = [], []
     for rows in (200, 3200):

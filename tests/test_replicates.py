@@ -26,6 +26,7 @@ def table(outcome: np.ndarray, actions: np.ndarray, intervened: np.ndarray) -> b
 THROUGH_ALL = {"freedom": 1e9, "noise": 0.0}
 
 
+@pytest.mark.filterwarnings("ignore:.*too few for a smooth function")
 @pytest.mark.parametrize("doses", [3, 4, 20])
 def test_replicates_that_never_vary_are_refused(doses: int) -> None:
     actions, mean, intervened = design(doses, replicates=4)
@@ -50,6 +51,7 @@ def test_a_few_rows_that_do_not_repeat_change_nothing() -> None:
         refuse_exact_replicates(joint, **THROUGH_ALL)
 
 
+@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 def test_repeated_averages_with_noise_between_cells_are_a_warning() -> None:
     actions, mean, intervened = design(doses=10, replicates=3)
     average = mean[::3] + np.random.default_rng(0).normal(size=21)
@@ -107,6 +109,7 @@ def copied(count: int, noise: float = 0.0) -> bi.RegimeData:
     return table(plain.outcome[rows] + extra, plain.actions[rows], plain.intervened[rows])
 
 
+@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 @pytest.mark.parametrize("count", [120, 300])
 def test_many_exact_copies_are_counted_in_a_warning(count: int) -> None:
     with pytest.warns(bi.DataWarning, match=f"{count} of {300 + count} rows are exact copies"):
