@@ -58,6 +58,8 @@ def test_changes_are_taken_within_draws() -> None:
     np.testing.assert_array_equal(media_mix.changes(draws), [[[2.0, 1.0]], [[2.0, 1.0]]])
 
 
+# A corner of the square lies beyond the rows of a quick run.
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 def test_two_worlds_with_one_data_set(tmp_path, monkeypatch) -> None:
     import non_identifiable
 
