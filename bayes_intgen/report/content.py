@@ -24,6 +24,7 @@ from bayes_intgen.defaults import (
 from bayes_intgen.diagnostics import problems
 from bayes_intgen.effects import effect_table, supported
 from bayes_intgen.errors import SupportWarning
+from bayes_intgen.goodness import fit_problems
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.numerals import MINUS, decimals, spell
 from bayes_intgen.questions import named_points
@@ -94,6 +95,7 @@ class Content:
     has_levels: bool
     has_numbers: bool
     problems: list[str]
+    lack_of_fit: list[str]
     diagnostics: list[tuple[str, str]]
     contrasts: list[Contrast]
     zero: float
@@ -156,6 +158,7 @@ def _content_of(posterior: "Posterior", level: float) -> Content:
             posterior.tree,
             posterior.joint_effect(_named(posterior, np.concatenate(along)[::25])),
         ),
+        lack_of_fit=fit_problems(posterior.tree["constant_data"].dataset),
         diagnostics=_diagnostics(posterior, along),
         contrasts=contrasts,
         zero=zero,
