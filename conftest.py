@@ -73,14 +73,6 @@ def _in_examples(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="module")
-def small_models_too():
-    """Fix the scales of weak terms however few coefficients there are."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bayes_intgen.simplify.MIN_SIZE", 0)
-        yield
-
-
-@pytest.fixture(scope="module")
 def one_thread():
     """Linear algebra as in a fit, where chains share the cores."""
     with threadpool_limits(1, "blas"):

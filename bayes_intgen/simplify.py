@@ -15,9 +15,6 @@ from bayes_intgen.pilot import Pilot
 # Log Bayes factor below which the data speak against a term. Zero is what a term has of which
 # the data say nothing: its scale must go on following its prior.
 AGAINST = -0.01
-# Coefficients from which on it pays to fix scales. With fewer every scale is sampled: that costs
-# next to nothing, and intervals are some 5% wider, as they should be.
-MIN_SIZE = 250
 
 
 class Simplified(NamedTuple):
@@ -47,8 +44,7 @@ class Simplified(NamedTuple):
         if simplify:
             likelihoods = _likelihoods(terms, pilot)
             terms = _adapted(terms, likelihoods)
-            if terms.size >= MIN_SIZE:
-                fixed = _weak_terms(terms, likelihoods)
+            fixed = _weak_terms(terms, likelihoods)
         dropped = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
         ratio = [np.full(len(d), s) for d, s in zip(dropped, fixed.values(), strict=True)]
         condensed = Condensed.of(

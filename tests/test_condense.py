@@ -138,7 +138,6 @@ def test_a_term_of_which_the_data_say_nothing_has_no_evidence() -> None:
     assert found.log_bayes_factor == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.usefixtures("small_models_too")
 def test_terms_that_are_there_are_sampled_and_effects_stay_the_same() -> None:
     data = confounded_rows(400, seed=7)
     points = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])

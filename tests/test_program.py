@@ -24,14 +24,6 @@ def _float64():
         yield
 
 
-@pytest.fixture(scope="module")
-def posterior(data: bi.RegimeData, small_models_too: None) -> bi.Posterior:
-    """A fit with scales that are fixed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SamplingWarning)
-        return bi.fit(data, draws=50, warmup=50, progress=False)
-
-
 def hyperparameters(posterior: bi.Posterior, count: int) -> list[dict[str, np.ndarray]]:
     """Some draws of them, spread over chains and iterations."""
     group = posterior.tree["posterior"]

@@ -8,8 +8,6 @@ from bayes_intgen.simplify import Simplified
 
 from conftest import confounded_rows
 
-pytestmark = pytest.mark.usefixtures("small_models_too")
-
 MODEL = bi.models.additive("spline")
 
 
@@ -77,11 +75,3 @@ def test_what_is_fixed_leaves_the_coefficients_where_they_were(pilot: Pilot) -> 
     before = np.exp(kept.priors.log_sd(sites))
     assert not np.allclose(before, sd, rtol=0.2, atol=0.05 * sd.max())
     assert not np.allclose(kept.priors.mean, whole_mean[columns], atol=0.3 * sd.max())
-
-
-def test_with_few_coefficients_every_scale_is_sampled(pilot: Pilot, monkeypatch) -> None:
-    size = pilot.posterior.size
-    monkeypatch.setattr("bayes_intgen.simplify.MIN_SIZE", size + 1)
-    assert of(pilot, simplify=True).fixed == {}
-    monkeypatch.setattr("bayes_intgen.simplify.MIN_SIZE", size)
-    assert of(pilot, simplify=True).fixed
