@@ -459,7 +459,7 @@ class _Bases:
             return chosen.margin(actions[:, [k]], coordinates[k], size)
 
         self.alone = cache(lambda m, k: m.alone(actions[:, [k]], coordinates[k], rows))
-        self.finer = cache(lambda m, k, more: m.finer(actions[:, [k]], more))
+        self.finer = cache(lambda m, k, more: m.finer(actions[:, [k]], coordinates[k], more))
         self.margin = cache(margin)
 
     @classmethod

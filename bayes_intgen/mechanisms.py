@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayes_intgen.bases import (
+    CLOSEST_KNOTS,
     Array,
     Atom,
     Basis,
@@ -157,7 +158,7 @@ class Mechanism(Protocol):
         """Total order up to which functions of two actions are multiplied."""
         ...
 
-    def finer(self, actions: Array, more: int = 1) -> Part | None:
+    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Part | None:
         """Functions of one action that are finer than those of :meth:`alone`.
 
         None for levels, which nothing refines. ``more`` multiplies the number of functions.
@@ -213,7 +214,7 @@ RESOLUTION = 1.25
 # Intervals between the knots of a spline.
 INTERVALS = 12
 # Knots of finer functions: their number at a thousand rows, and the largest one.
-FINER_KNOTS, MAX_FINER_KNOTS = 20, 32
+FINER_KNOTS, MAX_FINER_KNOTS = 30, 48
 # Rows from which the knots and the centring of finer functions come, up to twice as many.
 WALK_ROWS = 4_000
 FINER_SCALE = LogNormal(median=0.2, sigma=2.0)
@@ -272,16 +273,23 @@ def at_atom(actions: Array, scale: LogNormal) -> tuple[Part, ...]:
     return () if atom is None else (Part("atom", atom, scale),)
 
 
-def finer_walk(actions: Array, more: int = 1) -> Part:
-    """Random walk along quantiles of one action, for steps and rapid oscillations."""
+def finer_walk(actions: Array, coordinate: Coordinate, more: int = 1) -> Part:
+    """Random walk along one action, for steps and rapid oscillations.
+
+    Most of its knots are quantiles, the others evenly spaced in the squashed coordinate: rows are
+    many where the first lie close, and functions may oscillate where they are few.
+    """
     # Some thousand rows determine the quantiles, however many there are.
     actions = actions[:: max(len(actions) // WALK_ROWS, 1)]
     distinct, counts = np.unique(actions[:, 0], return_counts=True)
     count = more * min(round(FINER_KNOTS * (len(actions) / 1000) ** (1 / 3)), MAX_FINER_KNOTS)
     if len(distinct) > count:
-        shares = (np.arange(count) + 0.5) / count
-        inner = balanced_quantiles(distinct, counts, shares.tolist())
-        distinct = np.unique([distinct[0], *inner, distinct[-1]])
+        most = round(0.6 * count)
+        quantiles = balanced_quantiles(distinct, counts, ((np.arange(most) + 0.5) / most).tolist())
+        even = np.linspace(*coordinate.ends, count - most)
+        knots = np.sort(np.concatenate([coordinate(np.array(quantiles)), even]))
+        gap = CLOSEST_KNOTS * (knots[-1] - knots[0])
+        distinct = coordinate.unsquashed(knots[np.diff(knots, prepend=-np.inf) > gap])
     walk = PiecewiseLinear.random_walk(actions, tuple(distinct.tolist()))
     return Part("finer" if more == 1 else f"finer by {more}", walk, FINER_SCALE)
 
@@ -358,8 +366,8 @@ class GP:
     def pair_order(self, rows: int) -> int:
         return grown(PAIR_ORDER, rows)
 
-    def finer(self, actions: Array, more: int = 1) -> Part | None:
-        return finer_walk(actions, more)
+    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Part | None:
+        return finer_walk(actions, coordinate, more)
 
 
 @dataclass(frozen=True)
@@ -420,8 +428,8 @@ class Spline:
     def pair_order(self, rows: int) -> int:
         return grown(PAIR_ORDER, rows)
 
-    def finer(self, actions: Array, more: int = 1) -> Part | None:
-        return finer_walk(actions, more)
+    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Part | None:
+        return finer_walk(actions, coordinate, more)
 
 
 @dataclass(frozen=True)
@@ -467,8 +475,8 @@ class Polynomial:
     def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         return Powers.of(actions, coordinate, self.degree)
 
-    def finer(self, actions: Array, more: int = 1) -> Part | None:
-        return finer_walk(actions, more)
+    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Part | None:
+        return finer_walk(actions, coordinate, more)
 
 
 @dataclass(frozen=True)
@@ -506,8 +514,8 @@ class Linear:
     def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         return Powers.of(actions, coordinate, 1)
 
-    def finer(self, actions: Array, more: int = 1) -> Part | None:
-        return finer_walk(actions, more)
+    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Part | None:
+        return finer_walk(actions, coordinate, more)
 
 
 @dataclass(frozen=True)
@@ -553,7 +561,7 @@ class Levels:
             return basis
         return Principal.of(actions, basis, np.ones(basis.size), size)
 
-    def finer(self, actions: Array, more: int = 1) -> Part | None:
+    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Part | None:
         return None
 
     def _basis(self, actions: Array) -> PiecewiseLinear:

@@ -24,6 +24,8 @@ from bayes_intgen.streamed import HELD_ROWS, Rows
 PILOT_ROWS = HELD_ROWS
 # Rows from which the variance function is learned: as weights, a few digits of it will do.
 SPREAD_ROWS = 20_000
+# Rows by which a fit is tested that terms have joined.
+TEST_ROWS = 8_000
 # Noise below this share of the outcome's standard deviation is rounding, not noise.
 LEAST_NOISE = 1e-5
 
@@ -132,13 +134,15 @@ def pilot_fit(
     found_again = Pilot.of(posterior, sums, spread, progress, start)
     _refuse_no_noise(data, float(found_again.sites["noise_sd"]), terms.unit)
     if asked:
-        tests = _beyond(finer, model.fit_tests(held, 2), joined)
-        seen = candidate_sums(held, joined, tests, spread, progress, whole=False)
+        # A sample shows whether what has joined suffices.
+        rows = few.sample(TEST_ROWS)
+        tests = _beyond(finer, model.fit_tests(rows, 2), joined)
+        beside_fit = candidate_sums(rows, joined, tests, spread, progress, whole=False)
     else:
         chosen = [i for i, term in enumerate(beside) if term.name in named]
-        tests, seen = [beside[i] for i in chosen], seen.of_candidates(chosen)
+        tests, beside_fit = [beside[i] for i in chosen], seen.of_candidates(chosen)
     passed = tuple(FitTest.passed(term) for term in every_test if term.name in harmless)
-    fit_tests = (*score_tests(posterior, found_again.sites, seen, tests), *passed)
+    fit_tests = (*score_tests(posterior, found_again.sites, beside_fit, tests), *passed)
     return found_again._replace(shape=shape, estimate=estimate, fit_tests=fit_tests)
 
 

@@ -21,8 +21,8 @@ from bayes_intgen.gram import CandidateSums
 # Raftery (1995). The logarithm of the number of candidates is added to it.
 MIN_LOG_BAYES_FACTOR = 3.0
 # Ratio of the likelihood's precision to the prior's below which a direction of a term that joins is
-# left out: it would take up less than a twentieth of a degree of freedom.
-MIN_PRECISION_RATIO = 0.05
+# left out: it would take up less than a sixth of a degree of freedom.
+MIN_PRECISION_RATIO = 0.2
 
 
 def asked_for(
