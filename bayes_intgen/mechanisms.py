@@ -208,7 +208,7 @@ MARGIN_SIZE, PAIR_ORDER, TRIPLE_ORDER = 5, 4, 3
 MANY_ROWS = 100_000
 # Prior standard deviations of a line and of an atom's indicator in a margin, beside functions
 # whose marginal standard deviation is one.
-MARGIN_SLOPE, MARGIN_ATOM = 0.5, 1.0
+MARGIN_SLOPE, MARGIN_ATOM = 0.3, 1.0
 # Shortest lengthscale, in the squashed coordinate, that the functions of a process resolve.
 RESOLUTION = 1.25
 # Intervals between the knots of a spline.
