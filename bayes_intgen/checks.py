@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from bayes_intgen.departures import Departure, departures, judged, null_pilot, weights
 from bayes_intgen.errors import DataError, ModelError
-from bayes_intgen.goodness import fit_problems, tests_dataset
+from bayes_intgen.goodness import fit_problems, fit_tests_dataset
 from bayes_intgen.heldout import Difference, log_densities, split
 from bayes_intgen.models import AdditiveModel, Model, additive, saturated
 from bayes_intgen.pilot import PILOT_ROWS
@@ -278,7 +278,7 @@ def check(
             "rows_with_several_set": sum(n for m, n in data.regimes.items() if sum(m) > 1),
         },
     )
-    table = table.merge(tests_dataset(pilot.fit_tests, rows.names), combine_attrs="override")
+    table = table.merge(fit_tests_dataset(pilot.fit_tests, rows.names), combine_attrs="override")
     comparison = xr.Dataset()
     if held_out:
         seen, new = split(rows, held_out, seed)

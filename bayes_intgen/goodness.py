@@ -142,7 +142,7 @@ def lacking(tests: Sequence[FitTest], level: float = LEVEL) -> tuple[FitTest, ..
     return tuple(rejected)
 
 
-def tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Dataset:
+def fit_tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Dataset:
     """Tests as labelled arrays, to be saved with a fit.
 
     Returns
@@ -152,7 +152,7 @@ def tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Dataset:
 
     Examples
     --------
-    >>> tests_dataset([FitTest(0, "bias", 0.3)], ["red"]).fit_test.item()
+    >>> fit_tests_dataset([FitTest(0, "bias", 0.3)], ["red"]).fit_test.item()
     'delta(red)'
     """
     symbols = {"unconfounded": "phi", "bias": "delta"}
@@ -176,7 +176,7 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     Parameters
     ----------
     tests : Dataset
-        As :func:`tests_dataset` returns it, with the actions' names as coordinate ``action``.
+        As :func:`fit_tests_dataset` returns it, with the actions' names as coordinate ``action``.
     level : float
         Probability of a false alarm by any test.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bayes_intgen import serialise
 from bayes_intgen.bases import Array
 from bayes_intgen.decomposition import Decomposition
-from bayes_intgen.goodness import FitTest, tests_dataset
+from bayes_intgen.goodness import FitTest, fit_tests_dataset
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.streamed import Rows
@@ -89,7 +89,7 @@ def assemble(
             "fixed_scale_of": np.array(list(fixed_scales), dtype=str),
         },
     )
-    constant = constant.merge(tests_dataset(fit_tests, data.names))
+    constant = constant.merge(fit_tests_dataset(fit_tests, data.names))
     if data.lift_tests:
         tests = [astuple(test) for test in data.lift_tests]
         columns = dict(

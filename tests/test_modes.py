@@ -62,7 +62,7 @@ def other_scales(posterior: Collapsed, by: float) -> np.ndarray:
     return move * posterior.prior_sd
 
 
-@pytest.mark.parametrize(("seed", "higher"), [(6, 40), (13, 1)])
+@pytest.mark.parametrize(("seed", "higher"), [(6, 40)])
 def test_of_several_modes_the_highest_is_found(seed: int, higher: float) -> None:
     world = Polynomial.random(3, seed=seed)
     posterior = collapsed(world.dataset(6000, seed=0), graph=world.graph)

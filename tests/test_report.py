@@ -12,7 +12,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.effects import effect_table
-from bayes_intgen.goodness import FitTest, tests_dataset
+from bayes_intgen.goodness import FitTest, fit_tests_dataset
 from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import MOST_DRAWS, explorer_data, round_grid, thinned
 from bayes_intgen.report.page import page_of
@@ -157,7 +157,7 @@ def test_a_lack_of_fit_is_in_the_banner_and_in_words() -> None:
     made = made_up(["one", "two"], draws=20)
     assert "does not follow" not in Page(page_of(made)).text
     tree = made.tree.copy()
-    tests = tests_dataset([FitTest(1, "unconfounded", 1e-6)], made.actions)
+    tests = fit_tests_dataset([FitTest(1, "unconfounded", 1e-6)], made.actions)
     tree["constant_data"] = tree["constant_data"].to_dataset().drop_dims("fit_test").merge(tests)
     text = Page(page_of(bi.Posterior(tree))).text
     assert "does not follow 1 action" in text
