@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
-from bayes_intgen.coordinate import MIN_DISTINCT
+from bayes_intgen.coordinate import MIN_DISTINCT, Coordinate
 from bayes_intgen.coordinate import Array as Array
-from bayes_intgen.coordinate import Coordinate as Coordinate
 from bayes_intgen.errors import ModelError
 from bayes_intgen.piecewise import PiecewiseLinear
 
@@ -363,13 +362,10 @@ class Products:
     factors : tuple of Basis
         One for each input, with functions from smooth to rough.
     order : int
-    least : int
-        Least sum of the counts: products below it are left out.
     """
 
     factors: tuple[Basis, ...]
     order: int
-    least: int = 0
 
     @cached_property
     def kept(self) -> NDArray[np.int_]:
@@ -377,7 +373,7 @@ class Products:
         indices = np.indices([factor.size for factor in self.factors])
         degrees = [degrees_of(factor) for factor in self.factors]
         total = np.sum([d[i] for d, i in zip(degrees, indices, strict=True)], axis=0)
-        return indices[:, (total >= self.least) & (total < self.order)]
+        return indices[:, total < self.order]
 
     @property
     def size(self) -> int:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.advice import MAX_DISTINCT
-from bayes_intgen.bases import Array, Coordinate
+from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, centres
+from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.numerals import decimals
 from bayes_intgen.streams import generator
 from bayes_intgen.support import Seen

@@ -40,8 +40,9 @@ from scipy.optimize import brentq
 from scipy.special import logsumexp
 from scipy.stats import chi2, ncx2
 
-from bayes_intgen.bases import Array, Basis, Constant, Coordinate, Products
+from bayes_intgen.bases import Array, Basis, Constant, Products
 from bayes_intgen.condense import GRID, TermEvidence, TermLikelihood
+from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.decomposition import Term, parents_of
 from bayes_intgen.gates import Always, Gate, InRegime, WhereNotSet
 from bayes_intgen.goodness import FitTest

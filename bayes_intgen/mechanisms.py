@@ -21,7 +21,6 @@ from bayes_intgen.bases import (
     Atom,
     Basis,
     Constant,
-    Coordinate,
     Joined,
     Line,
     PenalisedSpline,
@@ -31,7 +30,7 @@ from bayes_intgen.bases import (
     Sines,
     Slope,
 )
-from bayes_intgen.coordinate import balanced_quantiles
+from bayes_intgen.coordinate import Coordinate, balanced_quantiles
 from bayes_intgen.errors import ModelError
 from bayes_intgen.piecewise import PiecewiseLinear
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import csr_array, diags_array
 
-from bayes_intgen.bases import Array, Coordinate
+from bayes_intgen.bases import Array
+from bayes_intgen.coordinate import Coordinate
 
 # Knots of the piecewise linear parts: close enough to the ends to follow a tail, never so
 # close that a handful of rows decides a knot.

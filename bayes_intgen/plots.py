@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.advice import MAX_DISTINCT
-from bayes_intgen.bases import Array, Coordinate
+from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, Label, decoded_table, short_label
+from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.defaults import levels_of
 from bayes_intgen.errors import ModelError, PointsError, SupportWarning
 from bayes_intgen.questions import checked_points, checked_value, named_points

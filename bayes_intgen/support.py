@@ -49,10 +49,11 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from bayes_intgen.bases import Array, Coordinate
+from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, Label, decoded_table
 from bayes_intgen.cells import Cells, classes
 from bayes_intgen.certificates import mask_label, settings_of
+from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.decomposition import Decomposition, parents_of
 from bayes_intgen.gates import InRegime
 from bayes_intgen.identification import Mask, is_identified, regime_weights

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 import bayes_intgen as bi
-from bayes_intgen.bases import Coordinate
 from bayes_intgen.chains import Settings
+from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.models import Model
 from bayes_intgen.noise import KNOTS, ConstantSpread, Spread
 from bayes_intgen.tree import assemble

@@ -206,4 +206,3 @@ def test_products_of_levels_are_all_alike() -> None:
     assert Products((levels, levels), order=2).size == 16
     assert Products((smooth, smooth), order=2).size == 3
     assert Products((levels, smooth), order=2).size == 8
-    assert Products((smooth, smooth), order=3, least=2).size == 3

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.bases import Coordinate
 from bayes_intgen.cells import Cells, classes
+from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.identification import Mask
 from bayes_intgen.support import Seen, needs
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bayes_intgen.bases import Coordinate
+from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.noise import KNOTS, draw_shape, estimate_spread, shape_of
 
 

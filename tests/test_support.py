@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.bases import Coordinate
+from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.support import NEAR, Need, Seen, needs, needs_of_terms, words_of_verdict
 
 NAMES = ("x", "y")

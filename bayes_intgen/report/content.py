@@ -11,9 +11,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen import serialise
-from bayes_intgen.bases import Array, Coordinate
+from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, short_label
 from bayes_intgen.certificates import Certificate, certify
+from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.defaults import (
     default_changes,
     levels_of,
