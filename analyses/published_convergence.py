@@ -1,6 +1,7 @@
 """How errors fall with the number of rows.
 
     python analyses/published_convergence.py [--models 4] [--actions 5] [--largest 1000000]
+        [--bases gp spline]
 
 For each random polynomial model and total number of rows, from 1,000 up to the largest: the
 root mean square distance of the joint effect from the truth at 1000 joint points, for this
@@ -37,7 +38,8 @@ from published_main import joint_rows
 TOTALS = (1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 QUICK_TOTALS = (300, 600)
 POINTS = 1000
-LABELS = ("this library", "published (ridge a regime)", "topline (ridge on joint rows)")
+OURS = {"gp": "this library", "spline": "this library, splines"}
+LABELS = (*OURS.values(), "published (ridge a regime)", "topline (ridge on joint rows)")
 
 
 @cache
@@ -46,13 +48,13 @@ def limit_of_one_row(actions: int, seed: int) -> float:
     return limit(Polynomial.random(actions, seed), 1)
 
 
-def score(total: int, seed: int, actions: int, quick: bool) -> list[Row]:
-    """Every estimator on one random model and number of rows."""
-    model = Polynomial.random(actions, seed)
+def score(total: int, seed: int, actions: int, basis: str, quick: bool) -> list[Row]:
+    """Score the library with one basis and, beside the first, all other estimators."""
+    world = Polynomial.random(actions, seed)
     rows = total // (actions + 1)
-    points, _ = model.sample(model.names, POINTS, np.random.default_rng(seed + 20_000))
-    truth = model.joint_effect(points)
-    job = {"total": total, "seed": seed, "actions": actions, "quick": quick}
+    points, _ = world.sample(world.names, POINTS, np.random.default_rng(seed + 20_000))
+    truth = world.joint_effect(points)
+    job = {"total": total, "seed": seed, "actions": actions, "basis": basis, "quick": quick}
     least = f"{limit_of_one_row(actions, seed) / np.sqrt(rows):.6f}"
     found: list[Row] = []
 
@@ -63,18 +65,21 @@ def score(total: int, seed: int, actions: int, quick: bool) -> list[Row]:
         row["seconds"] = f"{time.perf_counter() - began:.1f}"
         found.append(row)
 
-    data = model.dataset(rows, seed=seed + 10_000)
+    data = world.dataset(rows, seed=seed + 10_000)
     began = time.perf_counter()
     settings = QUICK if quick else STUDY
-    posterior = bi.fit(data, seed=seed, progress=False, **settings)
+    model = bi.models.additive(basis)
+    posterior = bi.fit(data, model, seed=seed, progress=False, **settings)
     draws = posterior.joint_effect(points).to_numpy()
-    note("this library", began, draws.mean(axis=(0, 1)), cover(draws, truth, 0.9))
+    note(OURS[basis], began, draws.mean(axis=(0, 1)), cover(draws, truth, 0.9))
+    if basis != "gp":
+        return found
     began = time.perf_counter()
     note("published (ridge a regime)", began, _ridge.Separate(data).published(points))
     # A million rows of cubic terms take half a gigabyte in every copy that a ridge makes.
     del data, posterior, draws
     rng = np.random.default_rng(seed + 30_000)
-    joint = joint_rows(model, (actions + 1) * rows, rng)
+    joint = joint_rows(world, (actions + 1) * rows, rng)
     began = time.perf_counter()
     note("topline (ridge on joint rows)", began, _ridge.pooled(joint)(points))
     return found
@@ -102,8 +107,10 @@ def summary(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
 def draw_figure(rows: list[dict[str, str]], lines: list[dict[str, Any]], path: Path) -> None:
     """Errors and the limit against the number of rows."""
     figure, ax = plt.subplots(figsize=(7.5, 4.8))
-    for label, colour, marker in zip(LABELS, ("C0", "0.45", "C2"), "osD", strict=True):
+    for label, colour, marker in zip(LABELS, ("C0", "C1", "0.45", "C2"), "o^sD", strict=True):
         own = [line for line in lines if line["estimator"] == label]
+        if not own:
+            continue
         mean, error = (
             np.array([float(line[name]) for line in own]) for name in ("mean", "standard error")
         )
@@ -140,18 +147,27 @@ def draw_figure(rows: list[dict[str, str]], lines: list[dict[str, Any]], path: P
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=4, actions=5, largest=TOTALS[-1])
+    parser.add_argument("--bases", nargs="+", choices=OURS, default=list(OURS))
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.models, chosen.actions, chosen.largest = 2, 2, QUICK_TOTALS[-1]
     command = (
         f"python analyses/published_convergence.py --models {chosen.models} "
-        f"--actions {chosen.actions} --largest {chosen.largest}"
+        f"--actions {chosen.actions} --largest {chosen.largest} "
+        f"--bases {' '.join(chosen.bases)}"
     )
     # Small ones first: a run that is stopped has most of the curve.
     jobs = [
-        {"total": total, "seed": seed, "actions": chosen.actions, "quick": chosen.quick}
+        {
+            "total": total,
+            "seed": seed,
+            "actions": chosen.actions,
+            "basis": basis,
+            "quick": chosen.quick,
+        }
         for total in (QUICK_TOTALS if chosen.quick else TOTALS)
         for seed in range(chosen.models)
+        for basis in chosen.bases
         if total <= chosen.largest
     ]
     path = chosen.output / "published_convergence_models.csv"
@@ -163,6 +179,8 @@ def main() -> None:
     print("\nFrom the smallest to the largest number of rows, errors fall as rows to the power of")
     for label in LABELS:
         own = [line for line in lines if line["estimator"] == label]
+        if not own:
+            continue
         fall = np.log(float(own[-1]["mean"]) / float(own[0]["mean"]))
         print(f"  {label}: {fall / np.log(own[-1]['total'] / own[0]['total']):.2f}")
     print(f"\nTables and figure are in {chosen.output}")

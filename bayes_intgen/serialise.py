@@ -1,6 +1,6 @@
 """Frozen values as JSON and back, without executing anything that a file says.
 
-Only the dataclasses listed here are ever built, from numbers, strings and each other.
+Only the dataclasses with a tag are ever built, from numbers, strings and each other.
 Python writes floats so that they read back to the last bit.
 """
 
@@ -24,41 +24,41 @@ from bayes_intgen import (
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import AdditiveModel, PooledModel, SaturatedModel
 
-_KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind
-    for kind in (
-        coordinate.Coordinate,
-        bases.Constant,
-        bases.Powers,
-        bases.Slope,
-        bases.Sines,
-        bases.Line,
-        bases.Atom,
-        piecewise.PiecewiseLinear,
-        bases.PenalisedSpline,
-        bases.Principal,
-        bases.Joined,
-        bases.Products,
-        categories.Categories,
-        mechanisms.LogNormal,
-        mechanisms.Part,
-        mechanisms.GP,
-        mechanisms.Spline,
-        mechanisms.Polynomial,
-        mechanisms.Linear,
-        mechanisms.Levels,
-        decomposition.Term,
-        decomposition.Decomposition,
-        noise.Spread,
-        noise.ConstantSpread,
-        gates.Always,
-        gates.WhereNotSet,
-        gates.InRegime,
-        AdditiveModel,
-        PooledModel,
-        SaturatedModel,
-    )
+# The tag of each class in saved fits. A tag never changes, whatever happens to the class: files
+# that bear it must keep loading.
+TAGS: dict[str, type[Any]] = {
+    "Coordinate": coordinate.Coordinate,
+    "Constant": bases.Constant,
+    "Powers": bases.Powers,
+    "Slope": bases.Slope,
+    "Sines": bases.Sines,
+    "Line": bases.Line,
+    "Atom": bases.Atom,
+    "PiecewiseLinear": piecewise.PiecewiseLinear,
+    "PenalisedSpline": bases.PenalisedSpline,
+    "Principal": bases.Principal,
+    "Joined": bases.Joined,
+    "Products": bases.Products,
+    "Categories": categories.Categories,
+    "LogNormal": mechanisms.LogNormal,
+    "Part": mechanisms.Part,
+    "GP": mechanisms.GP,
+    "Spline": mechanisms.Spline,
+    "Polynomial": mechanisms.Polynomial,
+    "Linear": mechanisms.Linear,
+    "Levels": mechanisms.Levels,
+    "Term": decomposition.Term,
+    "Decomposition": decomposition.Decomposition,
+    "Spread": noise.Spread,
+    "ConstantSpread": noise.ConstantSpread,
+    "Always": gates.Always,
+    "WhereNotSet": gates.WhereNotSet,
+    "InRegime": gates.InRegime,
+    "AdditiveModel": AdditiveModel,
+    "PooledModel": PooledModel,
+    "SaturatedModel": SaturatedModel,
 }
+_TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 
 
 def dumps(value: Any) -> str:
@@ -97,9 +97,9 @@ def _encode(value: Any) -> Any:
         return {"kind": "mapping", "items": {key: _encode(item) for key, item in value.items()}}
     if isinstance(value, tuple | list):
         return [_encode(item) for item in value]
-    if type(value).__name__ in _KINDS:
+    if type(value) in _TAG_OF:
         own = {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
-        return {"kind": type(value).__name__, **own}
+        return {"kind": _TAG_OF[type(value)], **own}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{type(value).__name__} cannot be saved")
@@ -115,6 +115,6 @@ def _decode(value: Any) -> Any:
         return np.array(value["values"], dtype=np.float64).reshape(value["shape"])
     if kind == "mapping":
         return {key: _decode(item) for key, item in value["items"].items()}
-    if kind not in _KINDS:
+    if kind not in TAGS:
         raise SavedFitError(f"the saved model holds a {kind!r}, which this version does not know")
-    return _KINDS[kind](**{key: _decode(item) for key, item in value.items() if key != "kind"})
+    return TAGS[kind](**{key: _decode(item) for key, item in value.items() if key != "kind"})

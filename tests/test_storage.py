@@ -1,16 +1,19 @@
 import json
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import bayes_intgen as bi
+from bayes_intgen.serialise import TAGS
 
 POINTS = [[0.1, 0.2], [-0.4, 0.3]]
 
@@ -174,3 +177,27 @@ def test_a_process_killed_as_it_saves_leaves_a_whole_file(posterior, tmp_path) -
         parent.stdin.close()
     assert seen == whole
     assert len(whole) == 2
+
+
+# Fits saved by earlier versions, named after the commit, and what these predicted.
+EARLIER = Path(__file__).parent / "saved_fits"
+PREDICTIONS = json.loads((EARLIER / "predictions.json").read_text())
+
+
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
+@pytest.mark.parametrize("name", PREDICTIONS)
+def test_earlier_fits_load_and_predict_the_same(name, tmp_path) -> None:
+    expected = PREDICTIONS[name]
+    posterior = bi.load(EARLIER / f"{name}.nc")
+    effect = (
+        posterior.joint_effect(expected["points"]).to_numpy().reshape(-1, len(expected["points"]))
+    )
+    np.testing.assert_allclose(effect, expected["joint_effect"], rtol=1e-9)
+    posterior.save(tmp_path / "again.nc")
+    again = bi.load(tmp_path / "again.nc")
+    assert again.tree.attrs == posterior.tree.attrs
+
+
+def test_earlier_fits_hold_every_kind_of_stored_value() -> None:
+    attributes = [str(bi.load(EARLIER / f"{name}.nc").tree.attrs) for name in PREDICTIONS]
+    assert set(re.findall(r'"kind": "([A-Z]\w+)"', "".join(attributes))) == set(TAGS)
