@@ -26,7 +26,7 @@ import pandas as pd
 from causalchamber.simulators import lt
 
 import bayes_intgen as bi
-from bayes_intgen.plots import draw_bands as band
+from bayes_intgen.plots.bands import draw_bands as band
 
 from _tables import print_table, write_table
 

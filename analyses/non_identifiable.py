@@ -27,7 +27,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import bayes_intgen as bi
-from bayes_intgen.plots import draw_bands
+from bayes_intgen.plots.bands import draw_bands
 
 from _scores import cover, rms, timed
 from _tables import print_table, write_table

@@ -18,11 +18,11 @@ from .errors import (
 )
 from .inference import fit
 from .lift import LiftTest
+from .loading import load
 from .mechanisms import GP, Levels, Linear, LogNormal, Polynomial, Spline
 from .posterior import Posterior
 from .predictive import prior_predictive
 from .regimes import RegimeData
-from .storage import load
 from .streamed import StreamedData
 from .summary import Report, report_identification
 

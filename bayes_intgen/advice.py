@@ -2,13 +2,12 @@
 
 import numpy as np
 
+from bayes_intgen.categories import MAX_DISTINCT
 from bayes_intgen.coordinate import Coordinate, far_cells
 from bayes_intgen.mechanisms import GP, Spline
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.streamed import Rows
 
-# A numeric action with at most so many distinct values is better modelled as levels.
-MAX_DISTINCT = 6
 # Distance from the median, in spreads, beyond which cells are named.
 MAX_SPREADS = 200.0
 # Rows that tell most columns of many values from those of few.

@@ -12,6 +12,7 @@ from numpyro.infer import Predictive
 
 from bayes_intgen.bases import Array
 from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.draws import prediction_of
 from bayes_intgen.errors import ModelError
 from bayes_intgen.inference import fit, fit_decomposed
 from bayes_intgen.models import Model, additive
@@ -124,7 +125,7 @@ def _ranks_of(
     draws = posterior.tree["posterior"].to_dataset()
     mask = np.ones(points.shape, dtype=bool)
     design = terms.matrix(points, mask)
-    effect = posterior.prediction.mean(points, mask)
+    effect = prediction_of(posterior).mean(points, mask)
     out = xr.Dataset(
         {
             "joint_effect": (
@@ -213,10 +214,10 @@ def coverage(
     actions, outcome = world.sample(world.names, points, generator(seed, "points"))
     truth = world.joint_effect(actions)
     mask = np.ones(actions.shape, dtype=bool)
-    effect = posterior.prediction.mean(actions, mask)
-    predicted = posterior.prediction.draw(actions, mask, generator(seed, "outcome"))
+    effect = prediction_of(posterior).mean(actions, mask)
+    predicted = prediction_of(posterior).draw(actions, mask, generator(seed, "outcome"))
     lowest = _lowest_set(data)
-    change = effect - posterior.prediction.mean(lowest, mask[:1])
+    change = effect - prediction_of(posterior).mean(lowest, mask[:1])
     # With few levels, points may be the lowest themselves: no change, and no error.
     moved = (actions != lowest).any(axis=1)
     targets = {

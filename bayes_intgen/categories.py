@@ -14,8 +14,10 @@ from bayes_intgen.errors import BayesIntgenError, DataError
 Array = NDArray[np.float64]
 Label = str | bool | float
 
-# Levels that a message lists.
+# Number of levels that a message lists.
 SHOWN = 8
+# Number of distinct values up to which a numeric action is better modelled as levels.
+MAX_DISTINCT = 6
 
 
 @dataclass(frozen=True)

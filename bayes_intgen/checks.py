@@ -73,8 +73,10 @@ class Check:
         }
 
     @classmethod
-    def of_tree(cls, tree: xr.DataTree) -> "Check":
-        """From a tree with the groups of :meth:`to_datasets`."""
+    def of_tree(cls, tree: xr.DataTree) -> "Check | None":
+        """From a tree with the groups of :meth:`to_datasets`; None from any other."""
+        if "check" not in tree.children:
+            return None
         nodes = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
         table, held_out = nodes["/check"], nodes["/check/held_out"]
         return cls(table, held_out, float(table.attrs["level"]))

@@ -350,19 +350,18 @@ def report(
 ) -> int:
     """Write a report with an explorer of joint effects: one HTML file that needs nothing else."""
     from bayes_intgen.checks import check as check_assumptions
-    from bayes_intgen.report import write_report
 
     _refuse_missing_folder(output)
     posterior = _load(fit)
-    checks = None
     if data is not None:
         from bayes_intgen.files import rows_of_file
 
         rows = rows_of_file(
             data, posterior.actions, posterior.outcome_name, regime, progress=_progress()
         )
-        checks = check_assumptions(rows, posterior.model, progress=_progress())
-    write_report(posterior, output, checks=checks, level=level)
+        found = check_assumptions(rows, posterior.model, progress=_progress())
+        posterior = posterior.with_check(found)
+    posterior.report(output, level=level)
     _say(f"written to {output}")
     return DONE
 
@@ -457,7 +456,7 @@ def _rows(
 
 
 def _load(path: Path) -> "Posterior":
-    from bayes_intgen.storage import load
+    from bayes_intgen.loading import load
 
     return load(path)
 

@@ -1,16 +1,17 @@
-"""What came from the data: widths of the posterior relative to those of the prior.
+"""Contraction: widths of the posterior relative to those of the prior.
 
-Hyperparameters are drawn from the model's hyperpriors, coefficients given them, and the same
-functions follow from either set of coefficients. Scales that a fit learned from all terms of a
-kind together (`bayes_intgen.condense`) count as what the data said: the prior is the model's own.
+Hyperparameters are drawn from the model's hyperpriors, and coefficients conditional on them; the
+same functions follow from prior and posterior coefficients. The prior is the model's own: scales
+estimated by empirical Bayes from all terms of a kind (`bayes_intgen.condense`) count as
+information from the data.
 
-A width is half the length of the central 68.3% interval: the standard deviation of a normal
-law. Scales are log-normal, so that a few draws from the prior are a hundred times larger than
-the others; the standard deviation in the strict sense tells of these alone.
+A width is half the length of the central 68.3% interval, the standard deviation of a normal
+distribution. Scales are log-normal, so a few prior draws are a hundred times larger than the
+others and would dominate a standard deviation.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -18,14 +19,10 @@ import xarray as xr
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import decoded_table
 from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.draws import PosteriorDraws, prediction_of
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.prediction import Prediction
 from bayes_intgen.streams import generator
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bayes_intgen.posterior import Posterior
 
 PRIOR_DRAWS = 2000
 # Probabilities at one standard deviation on either side of a normal law's mean.
@@ -33,10 +30,8 @@ ENDS = (0.15865525393145707, 0.8413447460685429)
 KINDS = ("unconfounded", "confounded")
 
 
-def prior_prediction(posterior: "Posterior", seed: int = 0) -> Prediction:
-    """What the model predicts before it has seen the outcome, from 2000 draws.
-
-    Only means make sense of it: the noise is that of the posterior.
+def prior_prediction(posterior: PosteriorDraws, seed: int = 0) -> Prediction:
+    """Prior predictions of the mean, from 2000 draws; the noise is that of the posterior.
 
     Examples
     --------
@@ -44,7 +39,7 @@ def prior_prediction(posterior: "Posterior", seed: int = 0) -> Prediction:
     (1, 2000)
     """
     coefficients = prior_coefficients(posterior.model, posterior.terms, seed)
-    return replace(posterior.prediction, coefficients=coefficients[None])
+    return replace(prediction_of(posterior), coefficients=coefficients[None])
 
 
 def prior_coefficients(model: Model, terms: Decomposition, seed: int) -> Array:
@@ -93,12 +88,12 @@ def widths(draws: Array) -> Array:
 
 
 def contraction(
-    posterior: "Posterior", values: Array, intervened: "Sequence[str]", seed: int
+    posterior: PosteriorDraws, values: Array, intervened: Sequence[str], seed: int
 ) -> xr.Dataset:
-    """As ``Posterior.contraction``, of which this is the body, for checked points."""
-    both = {"prior": prior_prediction(posterior, seed), "posterior": posterior.prediction}
+    """Widths of posterior and prior, and their ratios, at validated points, shape (M, K)."""
+    both = {"prior": prior_prediction(posterior, seed), "posterior": prediction_of(posterior)}
     mask = np.broadcast_to([name in intervened for name in posterior.actions], values.shape)
-    found = xr.Dataset(
+    table = xr.Dataset(
         coords={
             "point": np.arange(len(values)),
             "action": list(posterior.actions),
@@ -110,11 +105,11 @@ def contraction(
     for name, prediction in both.items():
         if additive:
             unconfounded, bias = prediction.contributions(values)
-            of_mechanisms = [widths(unconfounded), widths(unconfounded + bias)]
-            found[name] = (("mechanism", "action", "point"), np.array(of_mechanisms))
-        found[f"effect_{name}"] = ("point", widths(prediction.mean(values, mask)))
+            both_kinds = [widths(unconfounded), widths(unconfounded + bias)]
+            table[name] = (("mechanism", "action", "point"), np.array(both_kinds))
+        table[f"effect_{name}"] = ("point", widths(prediction.mean(values, mask)))
     if additive:
-        found = found.assign_coords(mechanism=list(KINDS))
-        found["contraction"] = found["posterior"] / found["prior"]
-    found["effect_contraction"] = found["effect_posterior"] / found["effect_prior"]
-    return found
+        table = table.assign_coords(mechanism=list(KINDS))
+        table["contraction"] = table["posterior"] / table["prior"]
+    table["effect_contraction"] = table["effect_posterior"] / table["effect_prior"]
+    return table

@@ -1,21 +1,17 @@
 """Default questions: levels of actions, a supported point, and supported changes."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen.advice import MAX_DISTINCT
 from bayes_intgen.bases import Array
-from bayes_intgen.categories import Categories, centres
+from bayes_intgen.categories import MAX_DISTINCT, Categories, centres
 from bayes_intgen.coordinate import Coordinate
+from bayes_intgen.draws import PosteriorDraws, support_of
 from bayes_intgen.numerals import decimals
 from bayes_intgen.streams import generator
 from bayes_intgen.support import Seen
-
-if TYPE_CHECKING:
-    from bayes_intgen.posterior import Posterior
 
 # Quartiles of a normal distribution, in standard deviations.
 QUARTILE = 0.6745
@@ -29,7 +25,7 @@ LARGEST_GAP = 10.0
 DRAWN_POINTS = 500
 
 
-def levels_of(posterior: "Posterior") -> tuple[Categories | None, ...]:
+def levels_of(posterior: PosteriorDraws) -> tuple[Categories | None, ...]:
     """Levels of each action, those of numeric actions with few distinct values included.
 
     Returns
@@ -42,9 +38,10 @@ def levels_of(posterior: "Posterior") -> tuple[Categories | None, ...]:
     >>> levels_of(posterior)
     (None, None)
     """
-    if posterior.seen is None:
+    reference = support_of(posterior).reference
+    if reference is None:
         return posterior.categories
-    rows = np.concatenate(posterior.seen.rows)
+    rows = np.concatenate(reference.rows)
     out: list[Categories | None] = []
     for levels, column in zip(posterior.categories, rows.T, strict=True):
         values = np.unique(column)
@@ -53,7 +50,7 @@ def levels_of(posterior: "Posterior") -> tuple[Categories | None, ...]:
     return tuple(out)
 
 
-def medians(posterior: "Posterior") -> Array:
+def medians(posterior: PosteriorDraws) -> Array:
     """Median of each action, or the level nearest to it, shape (K,).
 
     Examples
@@ -65,25 +62,28 @@ def medians(posterior: "Posterior") -> Array:
     return np.array(centres(middle, levels_of(posterior)))
 
 
-def default_point(posterior: "Posterior") -> Array:
-    """As ``Posterior.default_point``, of which this is the body.
+def default_point(posterior: PosteriorDraws) -> Array:
+    """Values at which pictures fix the actions that they do not vary, shape (K,).
+
+    The medians, or the nearest levels, where the joint effect is supported there; else the
+    nearest supported reference row; the medians where no row is supported. Levels by their codes.
 
     Examples
     --------
     >>> bool((default_point(posterior) == medians(posterior)).all())
     True
     """
-    middle = medians(posterior)
-    if posterior.seen is None or _supported(posterior, middle[None])[0]:
+    middle, reference = medians(posterior), support_of(posterior).reference
+    if reference is None or _supported(posterior, middle[None])[0]:
         return middle
-    for rows in _rows_by_distance(posterior.seen, middle):
+    for rows in _rows_by_distance(reference, middle):
         answers = _supported(posterior, rows)
         if answers.any():
             return np.asarray(rows[answers.argmax()])
     return middle
 
 
-def default_changes(posterior: "Posterior") -> tuple[Array, Array]:
+def default_changes(posterior: PosteriorDraws, point: Array) -> tuple[Array, Array]:
     """Two values of each action to compare, supported where two such values exist.
 
     An action with levels goes from the first to the last supported one. An action that was set
@@ -91,17 +91,23 @@ def default_changes(posterior: "Posterior") -> tuple[Array, Array]:
     its values, as far as it is supported. Where fewer than two values are supported, the change
     is the same one without regard to support.
 
+    Parameters
+    ----------
+    posterior : PosteriorDraws
+    point : ndarray, shape (K,)
+        Values at which the other actions are fixed.
+
     Returns
     -------
     low, high : ndarray, shape (K,)
 
     Examples
     --------
-    >>> low, high = default_changes(posterior)
+    >>> low, high = default_changes(posterior, default_point(posterior))
     >>> bool((low < high).all())
     True
     """
-    ends = [_ends(posterior, k, levels) for k, levels in enumerate(levels_of(posterior))]
+    ends = [_ends(posterior, point, k, levels) for k, levels in enumerate(levels_of(posterior))]
     low, high = np.array(ends).T
     return low, high
 
@@ -122,7 +128,7 @@ def usual_range(coordinate: Coordinate) -> tuple[float, float]:
     )
 
 
-def share_supported(posterior: "Posterior") -> float | None:
+def share_supported(posterior: PosteriorDraws) -> float | None:
     """Share of joint points that are supported, each action drawn from its own experiments.
 
     Actions are drawn independently of each other from the rows in which they were set, or from
@@ -133,40 +139,42 @@ def share_supported(posterior: "Posterior") -> float | None:
     >>> 0.5 < share_supported(posterior) <= 1
     True
     """
-    seen = posterior.seen
-    if seen is None:
+    reference = support_of(posterior).reference
+    if reference is None:
         return None
     rng = generator(0, "support")
-    masks = np.repeat(np.array(seen.masks), [len(rows) for rows in seen.rows], axis=0)
+    masks = np.repeat(np.array(reference.masks), [len(rows) for rows in reference.rows], axis=0)
     columns = []
-    for values, was_set in zip(np.concatenate(seen.rows).T, masks.T, strict=True):
+    for values, was_set in zip(np.concatenate(reference.rows).T, masks.T, strict=True):
         columns.append(rng.choice(values[was_set] if was_set.any() else values, DRAWN_POINTS))
     return float(_supported(posterior, np.stack(columns, axis=1)).mean())
 
 
-def _supported(posterior: "Posterior", points: Array) -> NDArray[np.bool_]:
+def _supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
     """Whether the joint effect is supported at points, shape (M,); True without rows."""
-    verdict = posterior.verdict(points, np.ones(points.shape[1], dtype=bool))
+    verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
     return np.ones(len(points), dtype=bool) if verdict is None else verdict.supported
 
 
-def _rows_by_distance(seen: Seen, point: Array) -> Iterator[Array]:
-    """Different rows, some at a time, the nearest to a point first."""
-    rows = np.unique(np.concatenate(seen.rows), axis=0)
-    gaps = np.minimum(np.abs(seen.placed(rows) - seen.placed(point[None])), LARGEST_GAP)
+def _rows_by_distance(reference: Seen, point: Array) -> Iterator[Array]:
+    """Yield distinct rows in chunks, the nearest to a point first."""
+    rows = np.unique(np.concatenate(reference.rows), axis=0)
+    gaps = np.minimum(np.abs(reference.placed(rows) - reference.placed(point[None])), LARGEST_GAP)
     order = np.argsort((gaps**2).sum(axis=1), kind="stable")
     for start in range(0, len(rows), CHUNK):
         yield rows[order[start : start + CHUNK]]
 
 
-def _ends(posterior: "Posterior", k: int, levels: Categories | None) -> tuple[float, float]:
-    """The two values of one action to compare, the others at the default point."""
+def _ends(
+    posterior: PosteriorDraws, point: Array, k: int, levels: Categories | None
+) -> tuple[float, float]:
+    """Two values of one action to compare, the others fixed at a point."""
     coordinate = posterior.terms.coordinates[k]
     candidates = [_candidates(posterior, k, levels)]
     if levels is None:
         candidates.append(_rounded(coordinate, (coordinate.low, coordinate.high)))
     for values in candidates:
-        points = np.tile(posterior.default_point, (len(values), 1))
+        points = np.tile(point, (len(values), 1))
         points[:, k] = values
         supported = values[_supported(posterior, points)]
         if len(supported) > 1:
@@ -174,13 +182,14 @@ def _ends(posterior: "Posterior", k: int, levels: Categories | None) -> tuple[fl
     return float(candidates[0][0]), float(candidates[0][-1])
 
 
-def _candidates(posterior: "Posterior", k: int, levels: Categories | None) -> Array:
+def _candidates(posterior: PosteriorDraws, k: int, levels: Categories | None) -> Array:
     """Values of one action that its change may begin and end at, rising."""
     if levels is not None:
         return np.array(levels.codes)
-    seen = posterior.seen
-    if seen is not None:
-        own = [rows[:, k] for rows, mask in zip(seen.rows, seen.masks, strict=True) if mask[k]]
+    reference = support_of(posterior).reference
+    if reference is not None:
+        regimes = zip(reference.rows, reference.masks, strict=True)
+        own = [rows[:, k] for rows, mask in regimes if mask[k]]
         values = np.unique(np.concatenate(own)) if own else np.empty(0)
         if 1 < len(values) <= MAX_DISTINCT:
             return values

@@ -1,7 +1,7 @@
 """Effects as a table: means with bands, of the mean and of outcomes, and contrasts."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import decoded_table
+from bayes_intgen.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.errors import PointsError
 from bayes_intgen.questions import checked_points, named_points
 
-if TYPE_CHECKING:
-    from bayes_intgen.posterior import Posterior
-
 
 def effect_table(
-    posterior: "Posterior",
+    posterior: PosteriorDraws,
     points: Any,
     intervened: Sequence[str] | None = None,
     *,
@@ -28,7 +26,7 @@ def effect_table(
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorDraws
     points : array_like, shape (M, K), or data frame with a column an action
     intervened : sequence of str, optional
         The actions that are set; all of them where left out.
@@ -75,11 +73,11 @@ def effect_table(
         raise PointsError(
             f"there are {len(before)} baselines for {len(values)} points; give one, or one for each"
         )
-    # Asked together, so that one warning speaks of both.
+    # One query, so that one warning is about points and baselines.
     everything = values if before is None else np.concatenate([values, before])
-    asked_of = named_points(everything, names_of, categories)
-    mask = posterior.asked(asked_of, names)[1][: len(values)]
-    prediction = posterior.prediction
+    query = support_of(posterior).query(named_points(everything, names_of, categories), names)
+    mask = query.mask[: len(values)]
+    prediction = prediction_of(posterior)
     draws = prediction.mean(values, mask).reshape(-1, len(values))
     low, high = np.quantile(draws, tails, axis=0)
     outcome_low, outcome_high = prediction.outcome_quantiles(values, mask, tails)
@@ -119,7 +117,7 @@ def effect_table(
 
 
 def supported(
-    posterior: "Posterior", values: Array, intervened: Sequence[str]
+    posterior: PosteriorDraws, values: Array, intervened: Sequence[str]
 ) -> NDArray[np.bool_]:
     """Whether the contribution of each action is supported, shape (M, K), at points (M, K).
 
@@ -130,7 +128,8 @@ def supported(
     >>> supported(posterior, np.array([[0.1, 99.0]]), ["red", "green"])
     array([[ True, False]])
     """
-    verdict = posterior.verdict(values, np.isin(posterior.actions, list(intervened)))
+    mask = np.isin(posterior.actions, list(intervened))
+    verdict = support_of(posterior).verdict(values, mask)
     if verdict is not None:
         return verdict.needs_met
     terms = posterior.terms

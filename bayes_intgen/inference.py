@@ -1,7 +1,6 @@
 """From data and a model to a posterior."""
 
 import warnings
-from itertools import compress
 from numbers import Integral
 from os import PathLike
 
@@ -14,13 +13,14 @@ from bayes_intgen.chains import Settings
 from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.diagnostics import warn_of_problems
+from bayes_intgen.draws import prediction_of
 from bayes_intgen.errors import PACKAGE, DataError, DataWarning, LackOfFitWarning, ModelError
 from bayes_intgen.goodness import fit_problems
 from bayes_intgen.integrated_out import sample_integrated_out
 from bayes_intgen.models import Model, additive
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
-from bayes_intgen.probes import Probes
+from bayes_intgen.probes import Probes, probed_effect
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.replicates import warn_of_copies
 from bayes_intgen.streamed import ReadInPasses, Rows
@@ -149,13 +149,7 @@ def fit(
     )
     warn_of_copies(data.held)
     probes = Probes.of(data, model)
-    # Rows at the edge of their regime may be unsupported: nobody asked about them.
-    effect = posterior.along_points(
-        posterior.prediction.mean(probes.points, probes.masks),
-        probes.points,
-        [*compress(data.names, probes.mask)],
-        "effect",
-    )
+    effect = probed_effect(prediction_of(posterior), probes.points, probes.masks)
     warn_of_problems(posterior.tree, effect)
     for problem in fit_problems(posterior.tree["constant_data"].dataset):
         warnings.warn(problem, LackOfFitWarning, skip_file_prefixes=(PACKAGE,))

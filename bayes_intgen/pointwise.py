@@ -1,5 +1,7 @@
 """What ArviZ compares models by: densities of rows and of hyperparameters, draw by draw."""
 
+from collections.abc import Mapping
+
 import jax
 import numpy as np
 import numpyro.distributions as dist
@@ -18,26 +20,44 @@ from bayes_intgen.streams import generator
 CHUNK = 4_000_000
 
 
-def rows_evaluated(
-    prediction: Prediction, data: RegimeData, rows: int | None, seed: int
-) -> tuple[NDArray[np.int_], Array, Array]:
-    """Some rows of the data, with log densities and predictive draws of their outcomes.
+def row_groups(
+    prediction: Prediction,
+    data: RegimeData,
+    rows: int | None,
+    seed: int,
+    coords: Mapping[str, NDArray[np.int_]],
+) -> dict[str, xr.Dataset]:
+    """Log densities and predictive draws of the outcomes of some rows, as groups of a tree.
 
-    Returns
-    -------
-    chosen : ndarray of int, shape (n,)
-    log_density, drawn : ndarray, shape (chain, draw, n)
+    Parameters
+    ----------
+    prediction : Prediction
+    data : RegimeData
+    rows : int or None
+        Number of rows, drawn at random; None for all.
+    seed : int
+    coords : mapping
+        Coordinates of the dims ``chain`` and ``draw``.
     """
     chosen = np.arange(len(data))
     if rows is not None and rows < len(data):
         chosen = np.sort(generator(seed, "rows").choice(len(data), rows, replace=False))
     rng = generator(seed, "outcome", 1)
-    log_density, drawn = [], []
+    log_density, outcome = [], []
     for part in np.array_split(chosen, -(-prediction.sd.size * len(chosen) // CHUNK)):
         actions, intervened = data.actions[part], data.intervened[part]
         log_density.append(prediction.log_density(actions, intervened, data.outcome[part]))
-        drawn.append(prediction.draw(actions, intervened, rng))
-    return chosen, np.concatenate(log_density, axis=-1), np.concatenate(drawn, axis=-1)
+        outcome.append(prediction.draw(actions, intervened, rng))
+
+    def labelled(draws: list[Array]) -> xr.Dataset:
+        values = (("chain", "draw", "row"), np.concatenate(draws, axis=-1))
+        return xr.Dataset({"outcome": values}, {**coords, "row": chosen})
+
+    return {
+        "/log_likelihood": labelled(log_density),
+        "/posterior_predictive": labelled(outcome),
+        "/observed_data": xr.Dataset({"outcome": ("row", data.outcome[chosen])}, {"row": chosen}),
+    }
 
 
 def log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Dataset:

@@ -3,10 +3,12 @@
 from typing import NamedTuple, Self
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 from bayes_intgen.models import Model
+from bayes_intgen.prediction import Prediction
 from bayes_intgen.streamed import Rows
 
 COUNT = 20
@@ -15,6 +17,16 @@ COUNT = 20
 def spaced(rows: Array) -> Array:
     """``COUNT`` of the rows, shape (COUNT, K), evenly spaced from the first to the last."""
     return np.asarray(rows[np.linspace(0, len(rows) - 1, COUNT).astype(int)])
+
+
+def probed_effect(prediction: Prediction, points: Array, masks: NDArray[np.bool_]) -> xr.DataArray:
+    """Draws of the mean outcome at points and masks of shape (M, K), for diagnostics.
+
+    Rows at the edge of their regime may lie beyond support, which no warning mentions here.
+    """
+    effect = prediction.mean(points, masks)
+    coords = {"point": np.arange(len(points))}
+    return xr.DataArray(effect, coords, ("chain", "draw", "point"))
 
 
 class Probes(NamedTuple):

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
+import xarray as xr
 from jax.typing import ArrayLike
 
 from bayes_intgen.bases import Array
 from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.errors import SavedFitError
 from bayes_intgen.gram import KnownRows
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
@@ -94,3 +96,19 @@ class Program:
             fixed=self.fixed,
             centre=self.terms.centre,
         )
+
+
+def fixed_in_noise_units(constant: xr.Dataset) -> dict[str, float]:
+    """Scales that a fit did not sample, in units of ``noise_sd``, by term.
+
+    Raises
+    ------
+    SavedFitError
+        Where the fit was saved by a version that did not keep these units.
+    """
+    scales = constant["fixed_scale"].to_series().to_dict()
+    if scales and "pilot_noise_sd" not in constant:
+        raise SavedFitError(
+            "the fit was saved by a version that did not keep the units of fixed scales; fit again"
+        )
+    return {name: scale / float(constant["pilot_noise_sd"]) for name, scale in scales.items()}

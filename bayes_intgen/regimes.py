@@ -422,9 +422,12 @@ do(green) itself.
         >>> len(data.plot_support([[0.1, 0.2]]).axes)
         2
         """
-        from bayes_intgen.plots import plot_support
+        from bayes_intgen.plots.overlap import plot_overlap
+        from bayes_intgen.questions import checked_points
+        from bayes_intgen.support import coverage
 
-        return plot_support(self, points)
+        marked = None if points is None else checked_points(points, self.names, self.categories)
+        return plot_overlap(coverage(self), self.actions, self.intervened, self.categories, marked)
 
     def batches(self, rows: int) -> Iterator[Self]:
         """The same data in consecutive pieces of at most ``rows`` rows."""

@@ -55,18 +55,15 @@ linear in the causes, or signals far from normal, are outside the family.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import decoded_table
+from bayes_intgen.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.errors import ModelError, PointsError, SavedFitError
 from bayes_intgen.models import AdditiveModel
-
-if TYPE_CHECKING:
-    from bayes_intgen.posterior import Posterior
 
 
 def inflation(rho: Array, count: int) -> Array:
@@ -117,9 +114,9 @@ def bounds(delta: Array, sd: Array, rho: Array) -> tuple[Array, Array]:
 
 
 def sensitivity(
-    posterior: "Posterior", values: Array, rho: float | Sequence[float], level: float
+    posterior: PosteriorDraws, values: Array, rho: float | Sequence[float], level: float
 ) -> xr.Dataset:
-    """As ``Posterior.sensitivity``, of which this is the body, for checked points."""
+    """Posterior of the joint effect moved by its bounds, at validated points, shape (M, K)."""
     if not isinstance(posterior.model, AdditiveModel):
         raise ModelError("only models.additive() has biases that correlated causes could change")
     try:
@@ -130,12 +127,13 @@ def sensitivity(
         raise PointsError("rho must be correlations from 0 to below 1: 0.2, or a list of them")
     if not 0 < level < 1:
         raise PointsError(f"level must lie between 0 and 1, not {level}")
-    seen = posterior.seen
-    if seen is None:
+    reference = support_of(posterior).reference
+    if reference is None:
         raise SavedFitError("the fit was saved by a version that kept no rows; fit again")
-    watched = [rows for rows, mask in zip(seen.rows, seen.masks, strict=True) if not any(mask)]
-    observed = watched[0] if watched else np.concatenate(seen.rows)
-    prediction = posterior.prediction
+    by_mask = dict(zip(reference.masks, reference.rows, strict=True))
+    observational = (False,) * len(posterior.actions)
+    observed = by_mask.get(observational, np.concatenate(reference.rows))
+    prediction = prediction_of(posterior)
     _, over_rows = prediction.contributions(observed)
     sd = np.sqrt((over_rows**2).mean(axis=-1))
     _, delta = prediction.contributions(values)

@@ -8,40 +8,26 @@ from typing import Literal
 import xarray as xr
 from packaging.version import InvalidVersion, Version
 
+from bayes_intgen import serialise
 from bayes_intgen.atomic import whole_file
 from bayes_intgen.errors import SavedFitError
-from bayes_intgen.posterior import Posterior
 
 _ENGINE: Literal["h5netcdf"] = "h5netcdf"
 
 
-def save(posterior: Posterior, path: str | os.PathLike[str]) -> None:
-    """Write a posterior to ``path``; an older file stays whole until the new one is.
-
-    Parameters
-    ----------
-    posterior : Posterior
-    path : path
+def save_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
+    """Write the tree of a fit to ``path``; an older file stays whole until the new one is.
 
     Examples
     --------
-    >>> save(posterior, folder / "fit.nc")
+    >>> save_tree(posterior.tree, folder / "fit.nc")
     """
     with whole_file(path) as partial:
-        posterior.tree.to_netcdf(partial, engine=_ENGINE)
+        tree.to_netcdf(partial, engine=_ENGINE)
 
 
-def load(path: str | os.PathLike[str]) -> Posterior:
-    """Read a posterior that :func:`save` or ``Posterior.save`` wrote.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    Posterior
-        Its predictions equal those of the one that was saved, to the last bit.
+def load_tree(path: str | os.PathLike[str]) -> xr.DataTree:
+    """Read the tree of a fit into memory.
 
     Raises
     ------
@@ -52,8 +38,8 @@ def load(path: str | os.PathLike[str]) -> Posterior:
 
     Examples
     --------
-    >>> posterior.save(folder / "fit.nc")
-    >>> load(folder / "fit.nc").actions == posterior.actions
+    >>> save_tree(posterior.tree, folder / "fit.nc")
+    >>> load_tree(folder / "fit.nc").attrs == posterior.tree.attrs
     True
     """
     source = Path(path)
@@ -71,18 +57,23 @@ def load(path: str | os.PathLike[str]) -> Posterior:
             f"{source} cannot be read as a saved fit: it is truncated or not netCDF ({error})"
         ) from error
     _check_origin(source, tree)
+    _check_content(source, tree)
+    return tree
+
+
+def _check_content(source: Path, tree: xr.DataTree) -> None:
+    """Refuse a tree that lacks parts of a fit, or whose model and draws differ in size."""
     try:
-        posterior = Posterior(tree)
+        for attribute in ("model", "spread"):
+            serialise.loads(tree.attrs[attribute])
+        size = serialise.loads(tree.attrs["terms"]).size
         for group in ("posterior", "sample_stats", "constant_data", "noise"):
             tree[group]
-        found = tree["coefficients"]["coefficients"].sizes["coefficient"]
+        stored = tree["coefficients"]["coefficients"].sizes["coefficient"]
     except (KeyError, AttributeError) as error:
         raise SavedFitError(f"{source} is a saved fit of which {error} is missing") from error
-    if found != posterior.terms.size:
-        raise SavedFitError(
-            f"{source} holds {found} coefficients where its model has {posterior.terms.size}"
-        )
-    return posterior
+    if stored != size:
+        raise SavedFitError(f"{source} holds {stored} coefficients where its model has {size}")
 
 
 def _check_origin(source: Path, tree: xr.DataTree) -> None:

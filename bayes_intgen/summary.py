@@ -3,12 +3,10 @@
 Arrays first; the words are made from them, and both forms of the screen from the words.
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from textwrap import wrap
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -18,16 +16,14 @@ from bayes_intgen.categories import Label
 from bayes_intgen.certificates import certify, mask_label, settings_of
 from bayes_intgen.checks import Check
 from bayes_intgen.diagnostics import convergence, problems
-from bayes_intgen.errors import BayesIntgenWarning, DataError
+from bayes_intgen.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.errors import DataError
 from bayes_intgen.goodness import fit_problems
 from bayes_intgen.identification import Mask
-from bayes_intgen.probes import spaced
-from bayes_intgen.questions import named_points
+from bayes_intgen.probes import probed_effect, spaced
+from bayes_intgen.regimes import RegimeData
 from bayes_intgen.streamed import ReadInPasses, Rows
 from bayes_intgen.support import Seen, Verdict, needs
-
-if TYPE_CHECKING:
-    from bayes_intgen.posterior import Posterior
 
 # Characters in a line of the printed screen.
 WIDTH = 100
@@ -101,7 +97,7 @@ class Report:
         return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
-def report_identification(of: "Rows | Posterior") -> Report:
+def report_identification(of: Rows | PosteriorDraws) -> Report:
     """What data can tell before a fit, or what a fit tells and how far to trust it.
 
     Parameters
@@ -127,10 +123,7 @@ def report_identification(of: "Rows | Posterior") -> Report:
     >>> report.tree["questions"].identified.to_numpy()
     array([ True,  True,  True])
     """
-    from bayes_intgen.posterior import Posterior
-    from bayes_intgen.regimes import RegimeData
-
-    if isinstance(of, Posterior):
+    if isinstance(of, PosteriorDraws):
         return _of_posterior(of)
     if isinstance(of, RegimeData | ReadInPasses):
         seen, count = Seen.of(of.held), len(of.names)
@@ -156,33 +149,26 @@ def report_identification(of: "Rows | Posterior") -> Report:
     )
 
 
-def _of_posterior(posterior: "Posterior") -> Report:
-    constant = posterior.tree["constant_data"].to_dataset()
-    masks = [tuple(row) for row in (constant["intervened"].to_numpy() > 0).tolist()]
-    regimes: dict[Mask, int] = dict(zip(masks, constant["rows"].to_numpy().tolist(), strict=True))
-    names, seen = posterior.actions, posterior.seen
+def _of_posterior(posterior: PosteriorDraws) -> Report:
+    support = support_of(posterior)
+    names, regimes, reference = posterior.actions, support.regimes, support.reference
     groups = {
-        "regimes": _regimes(names, regimes, seen),
+        "regimes": _regimes(names, regimes, reference),
         "questions": _questions(
             names,
             regimes,
-            {} if seen is None else seen.settings(),
-            seen,
-            lambda points, mask: posterior.verdict(points, np.array(mask)),
+            {} if reference is None else reference.settings(),
+            reference,
+            lambda points, mask: support.verdict(points, np.array(mask)),
         ),
     }
     problems: list[str] | None = None
-    if seen is not None:
-        groups["sampling"], problems = _sampling(posterior, groups["questions"], seen)
-    check = posterior.check
+    if reference is not None:
+        groups["sampling"], problems = _sampling(posterior, groups["questions"], reference)
+    check = Check.of_tree(posterior.tree)
     if check is not None:
         groups["check"] = check.table
-    sizes = posterior.tree["posterior"].sizes
-    head = (
-        f"Posterior of {posterior.tree.attrs['outcome']!r} given {', '.join(map(repr, names))}: "
-        f"{sizes['chain']} chains of {sizes['draw']} draws"
-    )
-    return _report(head, groups, check, problems, fitted=True)
+    return _report(repr(posterior), groups, check, problems, fitted=True)
 
 
 def _regimes(names: Sequence[str], regimes: Mapping[Mask, int], seen: Seen | None) -> xr.Dataset:
@@ -254,16 +240,13 @@ def _questions(
 
 
 def _sampling(
-    posterior: "Posterior", questions: xr.Dataset, seen: Seen
+    posterior: PosteriorDraws, questions: xr.Dataset, reference: Seen
 ) -> tuple[xr.Dataset, list[str]]:
-    """R-hat and effective draws of every quantity, and what is wrong in words."""
-    rows = spaced(np.concatenate(seen.rows))
-    points = named_points(rows, posterior.actions, posterior.categories)
-    asked = posterior.actions if bool(questions["identified"][0]) else ()
-    with warnings.catch_warnings():
-        # Whatever a regime shows or does not show stands in the report already.
-        warnings.simplefilter("ignore", BayesIntgenWarning)
-        effect = posterior.effect(points, asked)
+    """R-hat and effective draws of every quantity, and problems of the sampler in words."""
+    rows = spaced(np.concatenate(reference.rows))
+    # The mean without interventions where the joint effect is not identified.
+    masks = np.full(rows.shape, bool(questions["identified"][0]))
+    effect = probed_effect(prediction_of(posterior), rows, masks)
     measured = convergence(posterior.tree, effect)
     found = xr.Dataset(
         {"rhat": ("quantity", measured.rhat), "ess": ("quantity", measured.ess)},

@@ -150,3 +150,9 @@ def assemble(
         "spread": serialise.dumps(spread),
     }
     return tree
+
+
+def with_groups(tree: xr.DataTree, groups: Mapping[str, xr.Dataset]) -> xr.DataTree:
+    """Copy a tree with some groups, named by their paths, added or replaced."""
+    own = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
+    return xr.DataTree.from_dict({**own, **groups})

@@ -3,6 +3,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.advice import advice_on_far_cells, advice_on_levels, few_valued
+from bayes_intgen.draws import prediction_of
 from bayes_intgen.overview import overview
 
 
@@ -78,14 +79,12 @@ def test_a_tail_of_hundreds_of_spreads_is_named_too() -> None:
 
 def test_a_fit_warns_of_a_typing_error_and_is_not_moved_by_it() -> None:
     actions, outcome, masks = smooth()
-    clean = bi.fit(
-        bi.RegimeData.from_arrays(actions, outcome, masks), draws=100, progress=False
-    ).prediction
+    clean = bi.fit(bi.RegimeData.from_arrays(actions, outcome, masks), draws=100, progress=False)
     actions[17, 1] = 1e6
     with pytest.warns(bi.DataWarning, match="in row 17"):
         wrong = bi.fit(
             bi.RegimeData.from_arrays(actions, outcome, masks), draws=100, progress=False
-        ).prediction
+        )
     points, mask = np.array([[0.5, -0.5], [-1.0, 1.0]]), np.ones((2, 2), dtype=bool)
-    means = [p.mean(points, mask).mean(axis=(0, 1)) for p in (clean, wrong)]
+    means = [prediction_of(p).mean(points, mask).mean(axis=(0, 1)) for p in (clean, wrong)]
     np.testing.assert_allclose(*means, atol=0.05)

@@ -6,6 +6,7 @@ import xarray as xr
 from scipy.stats import kstest
 
 import bayes_intgen as bi
+from bayes_intgen.draws import prediction_of
 from bayes_intgen.streams import generator
 
 from conftest import confounded_rows
@@ -94,7 +95,7 @@ def test_changes_are_from_the_lowest_setting_and_leave_it_out() -> None:
         table = bi.calibration.coverage(world, rows=200, seed=4, points=300, **settings)
         posterior = bi.fit(world.dataset(200, seed=4), seed=4, progress=False, **settings)
     cells = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    draws = posterior.prediction.mean(cells, np.ones((4, 2), dtype=bool))
+    draws = prediction_of(posterior).mean(cells, np.ones((4, 2), dtype=bool))
     change = draws[..., 1:] - draws[..., :1]
     truth = world.joint_effect(cells)
     z = (change.mean(axis=(0, 1)) - (truth[1:] - truth[0])) / change.std(axis=(0, 1))

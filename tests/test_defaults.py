@@ -2,12 +2,13 @@ import numpy as np
 
 import bayes_intgen as bi
 from bayes_intgen.defaults import default_changes, levels_of, medians, share_supported
+from bayes_intgen.draws import support_of
 
 from _posteriors import half_supported, made_up, made_up_with_levels
 
 
 def is_supported(posterior: bi.Posterior, points: np.ndarray) -> np.ndarray:
-    return posterior.verdict(points, np.ones(points.shape[1], dtype=bool)).supported
+    return support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool)).supported
 
 
 def test_the_default_point_is_the_medians_where_these_are_supported(posterior) -> None:
@@ -19,11 +20,15 @@ def test_the_default_point_is_a_supported_row_where_the_medians_are_not_supporte
     made = half_supported()
     assert not is_supported(made, medians(made)[None])
     assert is_supported(made, made.default_point[None])
-    rows = np.concatenate(made.seen.rows)
+    rows = np.concatenate(support_of(made).reference.rows)
     assert (rows == made.default_point).all(axis=1).any()
     # No supported row is nearer.
-    gaps = made.seen.placed(rows) - made.seen.placed(medians(made)[None])
-    own = made.seen.placed(made.default_point[None]) - made.seen.placed(medians(made)[None])
+    gaps = support_of(made).reference.placed(rows) - support_of(made).reference.placed(
+        medians(made)[None]
+    )
+    own = support_of(made).reference.placed(made.default_point[None]) - support_of(
+        made
+    ).reference.placed(medians(made)[None])
     distance = (np.minimum(np.abs(gaps), 10) ** 2).sum(axis=1)[is_supported(made, rows)]
     assert (np.minimum(np.abs(own), 10) ** 2).sum() <= distance.min() + 1e-9
 
@@ -36,7 +41,7 @@ def test_the_medians_stand_in_where_no_row_is_supported() -> None:
 
 def test_default_changes_end_at_supported_values() -> None:
     made = half_supported()
-    low, high = default_changes(made)
+    low, high = default_changes(made, made.default_point)
     assert low.tolist() == [0, 0, 3]
     # The third level is never set.
     assert high.tolist() == [1, 1, 14]
@@ -57,7 +62,7 @@ def test_numbers_with_few_distinct_values_have_levels() -> None:
     dose, other = levels_of(made)
     assert dose.labels == (0, 1, 5)
     assert other is None
-    low, high = default_changes(made)
+    low, high = default_changes(made, made.default_point)
     assert (low[0], high[0]) == (0, 5)
 
 

@@ -3,6 +3,7 @@ import pytest
 from scipy import stats
 
 import bayes_intgen as bi
+from bayes_intgen.draws import prediction_of
 from bayes_intgen.mixture import mixture_quantiles, student, tabulated
 
 from _posteriors import made_up
@@ -29,7 +30,9 @@ def test_quantiles_are_where_the_mixture_has_their_probability() -> None:
 
 def test_simulated_outcomes_tend_to_the_exact_quantiles(posterior) -> None:
     points = np.array([[0.2, 0.1], [1.0, -1.0]])
-    low, high = posterior.prediction.outcome_quantiles(points, np.ones((2, 2), bool), [0.1, 0.9])
+    low, high = prediction_of(posterior).outcome_quantiles(
+        points, np.ones((2, 2), bool), [0.1, 0.9]
+    )
     many = np.concatenate([posterior.outcome(points, seed=i).to_numpy() for i in range(20)])
     below = [(many < end).mean(axis=(0, 1)) for end in (low, high)]
     # 20,000 draws, a thousand of them independent in the mean: four standard errors of 0.0021.
@@ -43,7 +46,7 @@ def test_quantiles_scale_with_the_outcome(unit) -> None:
     other = made_up(["a"], unit=unit, noise="student_t")
     assert isinstance(other, bi.Posterior)
     bands = [
-        p.prediction.outcome_quantiles(np.array([[3.0]]), np.ones((1, 1), bool), [0.05, 0.95])
+        prediction_of(p).outcome_quantiles(np.array([[3.0]]), np.ones((1, 1), bool), [0.05, 0.95])
         for p in (one, other)
     ]
     np.testing.assert_allclose(bands[1], bands[0] * unit, rtol=1e-8)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.draws import prediction_of
 from bayes_intgen.effects import effect_table
 from bayes_intgen.goodness import FitTest, fit_tests_dataset
 from bayes_intgen.report.content import content_of
@@ -221,9 +222,9 @@ def test_levels_are_named_in_the_explorer(browser, tmp_path) -> None:
 
 def test_many_draws_are_thinned() -> None:
     made = made_up(["a"], draws=MOST_DRAWS)
-    few = thinned(made.prediction)
+    few = thinned(prediction_of(made))
     assert few.sd.shape == (1, MOST_DRAWS)
-    kept, all_ = few.coefficients[0], made.prediction.coefficients.reshape(2 * MOST_DRAWS, -1)
+    kept, all_ = few.coefficients[0], prediction_of(made).coefficients.reshape(2 * MOST_DRAWS, -1)
     np.testing.assert_array_equal(kept[[0, -1]], all_[[0, -1]])
     assert f"evenly chosen out of {2 * MOST_DRAWS:,}" in page_of(made)
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.draws import support_of
 from bayes_intgen.sensitivity import bounds, inflation
 
 
@@ -107,7 +108,7 @@ def test_without_correlation_it_is_the_credible_band(posterior) -> None:
     assert not found.above.sel(rho=0).any()
     # One draw by hand.
     mechanisms = posterior.mechanisms(points).isel(chain=0, draw=0)
-    rows = posterior.seen.rows[0]
+    rows = support_of(posterior).reference.rows[0]
     along = posterior.mechanisms(rows).isel(chain=0, draw=0)
     delta = (mechanisms.confounded - mechanisms.unconfounded).to_numpy()
     sd = np.sqrt(((along.confounded - along.unconfounded) ** 2).mean("point")).to_numpy()

@@ -6,6 +6,7 @@ import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen.diagnostics import problems
+from bayes_intgen.draws import support_of
 
 SECTIONS = ["Regimes", "Certificates", "Support", "Assumptions", "Sampling"]
 
@@ -36,7 +37,7 @@ def test_the_words_on_sampling_are_those_of_the_diagnostics(posterior) -> None:
     report = bi.report_identification(posterior)
     sampling = report.tree["sampling"].to_dataset()
     assert {"rhat", "ess"} == set(sampling.data_vars)
-    points = np.concatenate(posterior.seen.rows)
+    points = np.concatenate(support_of(posterior).reference.rows)
     effect = posterior.joint_effect(points[np.linspace(0, len(points) - 1, 20).astype(int)])
     said = problems(posterior.tree, effect)
     body = report.sections["Sampling"]

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,14 +15,17 @@ from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, short_label
 from bayes_intgen.certificates import Certificate, certify
 from bayes_intgen.coordinate import Coordinate
+from bayes_intgen.curves import points_along
 from bayes_intgen.defaults import (
     default_changes,
+    default_point,
     levels_of,
     medians,
     share_supported,
     usual_range,
 )
 from bayes_intgen.diagnostics import problems
+from bayes_intgen.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.effects import effect_table, supported
 from bayes_intgen.errors import SupportWarning
 from bayes_intgen.goodness import fit_problems
@@ -30,9 +33,6 @@ from bayes_intgen.models import AdditiveModel
 from bayes_intgen.numerals import MINUS, decimals, spell
 from bayes_intgen.questions import named_points
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
-
-if TYPE_CHECKING:
-    from bayes_intgen.posterior import Posterior
 
 # Points along an action in a chart.
 SIZE = 101
@@ -105,12 +105,12 @@ class Content:
     draws: int
 
 
-def content_of(posterior: "Posterior", level: float) -> Content:
+def content_of(posterior: PosteriorDraws, level: float) -> Content:
     """What a report says of a posterior.
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorDraws
         Of an additive model.
     level : float
         Probability of bands.
@@ -121,20 +121,18 @@ def content_of(posterior: "Posterior", level: float) -> Content:
         return _content_of(posterior, level)
 
 
-def _content_of(posterior: "Posterior", level: float) -> Content:
-    constant = posterior.tree["constant_data"]
-    masks = [tuple(row) for row in (constant["intervened"].to_numpy() > 0).tolist()]
-    rows = [int(n) for n in constant["rows"].to_numpy()]
+def _content_of(posterior: PosteriorDraws, level: float) -> Content:
+    data, default = support_of(posterior), default_point(posterior)
     certificate = certify(
         posterior.actions,
-        dict(zip(masks, rows, strict=True)),
-        list(posterior.actions),
-        None if posterior.seen is None else posterior.seen.settings(),
+        data.regimes,
+        posterior.actions,
+        None if data.reference is None else data.reference.settings(),
     )
-    along = _lines(posterior)
+    along = [points_along(posterior, k, default, SIZE) for k in range(len(posterior.actions))]
     levels = levels_of(posterior)
     support, tone = _words_of_support(posterior)
-    contrasts, zero = _contrasts(posterior, level)
+    contrasts, zero = _contrasts(posterior, default, level)
     return Content(
         outcome=posterior.outcome_name,
         actions=_actions(posterior, along, certificate, level),
@@ -142,17 +140,17 @@ def _content_of(posterior: "Posterior", level: float) -> Content:
             Regime(
                 label,
                 certificate.rows[label],
-                100 * certificate.rows[label] / max(rows),
+                100 * certificate.rows[label] / max(data.regimes.values()),
                 str(certificate.weights.get(label, "")).replace("-", MINUS),
             )
             for label in certificate.rows
         ],
-        rows=sum(rows),
+        rows=sum(data.regimes.values()),
         level=f"{100 * level:g}%",
         certificate=certificate,
         support=support,
         support_tone=tone,
-        reference=_reference(posterior),
+        reference=_reference(posterior, default),
         has_levels=any(known is not None for known in levels),
         has_numbers=any(known is None for known in levels),
         problems=problems(
@@ -165,11 +163,11 @@ def _content_of(posterior: "Posterior", level: float) -> Content:
         zero=zero,
         settings=_settings(posterior),
         versions=_versions(posterior),
-        draws=posterior.prediction.sd.size,
+        draws=prediction_of(posterior).sd.size,
     )
 
 
-def _words_of_support(posterior: "Posterior") -> tuple[str, str]:
+def _words_of_support(posterior: PosteriorDraws) -> tuple[str, str]:
     """How much of the experiments' range is supported, and the tone in which to say it."""
     share = share_supported(posterior)
     if share is None:
@@ -183,9 +181,8 @@ def _words_of_support(posterior: "Posterior") -> tuple[str, str]:
     return f"{share:.0%} of the joint points drawn from the experiments are supported.", tone
 
 
-def _reference(posterior: "Posterior") -> str:
-    """Where charts and changes hold the other actions, in words."""
-    point = posterior.default_point
+def _reference(posterior: PosteriorDraws, point: Array) -> str:
+    """Values of the other actions in charts and changes, in words."""
     columns = zip(
         posterior.actions, point, posterior.terms.coordinates, levels_of(posterior), strict=True
     )
@@ -195,19 +192,7 @@ def _reference(posterior: "Posterior") -> str:
     return f"the supported row nearest to their medians ({values})"
 
 
-def _lines(posterior: "Posterior") -> list[Array]:
-    """For every action points along its range or its levels, the others at the default point."""
-    lines = []
-    columns = zip(posterior.terms.coordinates, levels_of(posterior), strict=True)
-    for k, (c, levels) in enumerate(columns):
-        along = np.linspace(c.low, c.high, SIZE) if levels is None else np.array(levels.codes)
-        points = np.tile(posterior.default_point, (len(along), 1))
-        points[:, k] = along
-        lines.append(points)
-    return lines
-
-
-def _named(posterior: "Posterior", values: Array) -> Any:
+def _named(posterior: PosteriorDraws, values: Array) -> Any:
     """Points with the names of levels, as questions are put."""
     return named_points(values, posterior.actions, posterior.categories)
 
@@ -222,7 +207,7 @@ def _bands(draws: Array, levels: Sequence[float]) -> list[tuple[Array, Array]]:
 
 
 def _actions(
-    posterior: "Posterior", along: list[Array], certificate: Certificate, level: float
+    posterior: PosteriorDraws, along: list[Array], certificate: Certificate, level: float
 ) -> list[Action]:
     joint, mechanism = [], []
     for k, points in enumerate(along):
@@ -295,12 +280,14 @@ def _value(value: float, coordinate: Coordinate, levels: Categories | None) -> s
     return spell(value, decimals(coordinate.spread) + 1)
 
 
-def _contrasts(posterior: "Posterior", level: float) -> tuple[list[Contrast], float]:
+def _contrasts(
+    posterior: PosteriorDraws, default: Array, level: float
+) -> tuple[list[Contrast], float]:
     """The default change of each action, and of all together; and zero along the axis."""
     coordinates, categories = posterior.terms.coordinates, levels_of(posterior)
     count = len(coordinates)
-    low, high = default_changes(posterior)
-    starts = np.tile(posterior.default_point, (count, 1))
+    low, high = default_changes(posterior, default)
+    starts = np.tile(default, (count, 1))
     ends = starts.copy()
     np.fill_diagonal(starts, low)
     np.fill_diagonal(ends, high)
@@ -329,7 +316,7 @@ def _contrasts(posterior: "Posterior", level: float) -> tuple[list[Contrast], fl
             change=spell(float(change[k]), places, sign=True),
             band=f"{spell(float(lows[k]), places, sign=True)} to "
             f"{spell(float(highs[k]), places, sign=True)}",
-            above_zero=_probability(float(above[k]), posterior.prediction.sd.size),
+            above_zero=_probability(float(above[k]), prediction_of(posterior).sd.size),
             supported=bool(within[0][k] and within[1][k]),
             low=at(lows[k]),
             high=at(highs[k]),
@@ -346,7 +333,7 @@ def _probability(share: float, draws: int) -> str:
     return f"{share:.2f}" if 0.005 <= share <= 0.995 else f"{share:.4f}"
 
 
-def _diagnostics(posterior: "Posterior", along: list[Array]) -> list[tuple[str, str]]:
+def _diagnostics(posterior: PosteriorDraws, along: list[Array]) -> list[tuple[str, str]]:
     from arviz_stats import ess, rhat
 
     effect = posterior.joint_effect(_named(posterior, np.concatenate(along)[::25]))
@@ -379,7 +366,7 @@ def _largest(values: Any) -> float:
     return max(float(v.max()) for v in values.data_vars.values())
 
 
-def _settings(posterior: "Posterior") -> list[tuple[str, str]]:
+def _settings(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     model = posterior.model
     said = [("prior of every function", _words(model.prior))]
     if isinstance(model, AdditiveModel):
@@ -425,7 +412,7 @@ def _words(prior: Any) -> str:
     return ", ".join([type(prior).__name__, *own])
 
 
-def _versions(posterior: "Posterior") -> list[tuple[str, str]]:
+def _versions(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     attrs = posterior.tree.attrs
     return [
         ("bayes-intgen, which fitted", str(attrs["creation_library_version"])),

@@ -11,20 +11,18 @@ import base64
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import short_label
-from bayes_intgen.defaults import levels_of
+from bayes_intgen.defaults import default_point, levels_of
+from bayes_intgen.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.effects import supported
 from bayes_intgen.noise import Spread
 from bayes_intgen.prediction import Prediction
-
-if TYPE_CHECKING:
-    from bayes_intgen.posterior import Posterior
 
 # A page with more draws would take long to load, and gain less than their Monte Carlo error.
 MOST_DRAWS = 2000
@@ -77,12 +75,12 @@ def thinned(prediction: Prediction, most: int = MOST_DRAWS) -> Prediction:
     )
 
 
-def explorer_data(posterior: "Posterior") -> dict[str, Any]:
+def explorer_data(posterior: PosteriorDraws) -> dict[str, Any]:
     """Grids, functions and draws, ready for JSON: arrays as base64 of little-endian float64.
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorDraws
         Of an additive model.
 
     Returns
@@ -101,7 +99,7 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
     >>> [action["name"] for action in explorer_data(posterior)["actions"]]
     ['red', 'green']
     """
-    prediction, terms = thinned(posterior.prediction), posterior.terms
+    prediction, terms = thinned(prediction_of(posterior)), posterior.terms
     draws = prediction.coefficients[0]
     levels = [terms.columns[t.name] for t in terms.terms if t.role == "intercept"]
     spread, deviations = prediction.spread, prediction.deviations
@@ -112,7 +110,7 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
         noise["df"] = packed(prediction.df[0])
     if isinstance(spread, Spread) and deviations is not None:
         noise |= spread_data(spread, deviations[0])
-    actions = []
+    actions, default = [], default_point(posterior)
     for k, (name, own_levels) in enumerate(zip(terms.names, levels_of(posterior), strict=True)):
         grid = (
             round_grid(terms.coordinates[k].low, terms.coordinates[k].high)
@@ -122,11 +120,11 @@ def explorer_data(posterior: "Posterior") -> dict[str, Any]:
         own = [t for t in terms.terms if t.role == "unconfounded" and t.action == k]
         columns = np.concatenate([np.arange(terms.size)[terms.columns[t.name]] for t in own])
         functions = np.concatenate([t.part.basis.matrix(grid[:, None]) for t in own], axis=1)
-        reasons = _reasons(posterior, k, grid)
+        reasons = _reasons(posterior, default, k, grid)
         action = {
             "name": name,
             "values": packed(grid),
-            "start": _start(grid, posterior.default_point[k], reasons == 0),
+            "start": _start(grid, default[k], reasons == 0),
             "functions": packed(functions),
             "coefficients": packed(draws[:, columns]),
             "reasons": packed(reasons),
@@ -152,7 +150,9 @@ def _start(grid: Array, value: float, within: NDArray[np.bool_]) -> int:
     return int(np.where(within, gaps, np.inf).argmin() if within.any() else gaps.argmin())
 
 
-def _reasons(posterior: "Posterior", action: int, grid: Array) -> NDArray[np.int_]:
+def _reasons(
+    posterior: PosteriorDraws, default: Array, action: int, grid: Array
+) -> NDArray[np.int_]:
     """Why the joint effect is not supported along an action, the others at the default point.
 
     Contributions add up, so that any positions of the sliders are supported where each of them
@@ -163,20 +163,19 @@ def _reasons(posterior: "Posterior", action: int, grid: Array) -> NDArray[np.int
     ndarray of int, shape (steps,)
         Positions in :data:`REASONS`; 0 where it is supported.
     """
-    default = posterior.default_point[None]
     points = np.tile(default, (len(grid), 1))
     points[:, action] = grid
-    everything = np.ones(len(posterior.actions), dtype=bool)
-    seen, verdict = posterior.seen, posterior.verdict(points, everything)
-    if seen is None or verdict is None:
+    all_set = np.ones(len(posterior.actions), dtype=bool)
+    support = support_of(posterior)
+    reference, verdict = support.reference, support.verdict(points, all_set)
+    if reference is None or verdict is None:
         own = supported(posterior, points, posterior.actions)[:, action]
         return np.where(own, 0, REASONS.index("outside the range of its experiments"))
-    was_set = [
-        rows[:, action] for rows, mask in zip(seen.rows, seen.masks, strict=True) if mask[action]
-    ]
+    regimes = zip(reference.rows, reference.masks, strict=True)
+    was_set = [rows[:, action] for rows, mask in regimes if mask[action]]
     values = np.concatenate(was_set) if was_set else np.array([np.inf, -np.inf])
     outside = (grid < values.min()) | (grid > values.max())
-    linked = posterior.linked(np.concatenate([points, default]), everything)
+    linked = support.linked(np.concatenate([points, default[None]]), all_set)
     failed = (
         np.full(len(grid), not was_set),
         ~verdict.close[:, action] & (levels_of(posterior)[action] is not None),

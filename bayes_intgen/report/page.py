@@ -3,18 +3,17 @@
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from bayes_intgen.atomic import whole_file
+from bayes_intgen.checks import Check
+from bayes_intgen.draws import PosteriorDraws
 from bayes_intgen.errors import ModelError
 from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import explorer_data
-
-if TYPE_CHECKING:
-    from bayes_intgen.posterior import Posterior
 
 FOLDER = Path(__file__).parent
 # What would end a script element, or begin a comment in one, within JSON.
@@ -22,32 +21,25 @@ _UNSAFE = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"})
 
 
 def write_report(
-    posterior: "Posterior",
-    path: str | os.PathLike[str],
-    *,
-    checks: object = None,
-    level: float = 0.9,
+    posterior: PosteriorDraws, path: str | os.PathLike[str], *, level: float = 0.9
 ) -> None:
-    """Write the report of a posterior to one file; as ``Posterior.report``.
+    """Write the report of a posterior, with its check if it has one, to one file.
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : PosteriorDraws
         Of an additive model.
     path : path
         An older file stays whole until the new one is.
-    checks : object, optional
-        What :func:`bayes_intgen.check` found; its ``str`` is shown. What the posterior keeps
-        of a check where it is left out.
     level : float
         Probability of bands.
 
     Raises
     ------
     ModelError
-        Where the model is a regression: it has no mechanisms to report.
+        Where the model is a regression, which has no mechanisms.
     PointsError
-        Where ``level`` is no probability.
+        Where ``level`` is not a probability.
 
     Examples
     --------
@@ -55,12 +47,12 @@ def write_report(
     >>> "<title>" in (folder / "report.html").read_text()
     True
     """
-    text = page_of(posterior, checks=checks, level=level)
+    text = page_of(posterior, level=level)
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
-def page_of(posterior: "Posterior", *, checks: object = None, level: float = 0.9) -> str:
+def page_of(posterior: PosteriorDraws, *, level: float = 0.9) -> str:
     """The report as HTML.
 
     Examples
@@ -80,11 +72,9 @@ def page_of(posterior: "Posterior", *, checks: object = None, level: float = 0.9
         lstrip_blocks=True,
     )
     content = content_of(posterior, level)
-    checks = posterior.check if checks is None else checks
     return environment.get_template("page.html.j2").render(
         content=content,
-        checks=None if checks is None else str(checks),
-        violated=getattr(checks, "violated", None),
+        check=Check.of_tree(posterior.tree),
         style=_file("page.css"),
         script=_file("explorer.js"),
         data=_json({**explorer_data(posterior), "level": level}),

@@ -1,0 +1,127 @@
+"""Elements of pictures: bands of draws, stretches at levels, and hatching beyond support."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_intgen.bases import Array
+from bayes_intgen.categories import short_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Half the width of the stretch of a level, as a share of the gap to the next level.
+HALF_WIDTH = 0.3
+# Points in the stretch of a level.
+STEP = 3
+
+
+def stepped(along: Array, *columns: Array) -> tuple[Array, ...]:
+    """Turn levels and columns there, shape (..., n), into short stretches with gaps between.
+
+    Each level becomes three points: the ends of its stretch, and NaN, which breaks a line.
+
+    Examples
+    --------
+    >>> along, values = stepped(np.array([0.0, 1.0]), np.array([5.0, 7.0]))
+    >>> along.round(2).tolist()
+    [-0.3, 0.3, 0.5, 0.7, 1.3, 1.5]
+    >>> values.tolist()
+    [5.0, 5.0, nan, 7.0, 7.0, nan]
+    """
+    gap = float(np.diff(along).min()) if len(along) > 1 else 1.0
+    steps = gap * np.array([-HALF_WIDTH, HALF_WIDTH, 0.5])
+    broken = [np.repeat(column, STEP, axis=-1).astype(float) for column in columns]
+    for column in broken:
+        column[..., STEP - 1 :: STEP] = np.nan
+    return (along[:, None] + steps).ravel(), *broken
+
+
+def on_axis(curve: xr.Dataset, *columns: Array) -> tuple[Array, ...]:
+    """Positions along the axis and columns there: stretches where the curve is over levels.
+
+    Parameters
+    ----------
+    curve : Dataset, dim point
+        Coordinate ``along`` (point), and ``label`` (point) where the action has levels.
+    *columns : ndarray, shape (..., n)
+
+    Examples
+    --------
+    >>> curve = xr.Dataset(coords={"along": ("point", [0.0, 1.0])})
+    >>> [column.tolist() for column in on_axis(curve, np.array([5.0, 7.0]))]
+    [[0.0, 1.0], [5.0, 7.0]]
+    """
+    along = curve["along"].to_numpy()
+    return stepped(along, *columns) if "label" in curve.coords else (along, *columns)
+
+
+def name_levels(ax: "Axes", codes: Sequence[float], labels: Sequence[Any]) -> None:
+    """Put ticks with the names of levels on the horizontal axis.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> _, ax = plt.subplots()
+    >>> name_levels(ax, [0, 1], ["off", "on"])
+    >>> [text.get_text() for text in ax.get_xticklabels()]
+    ['off', 'on']
+    >>> plt.close()
+    """
+    ax.set_xticks(codes, [short_label(label) for label in labels])
+
+
+def name_levels_of(ax: "Axes", curve: xr.Dataset) -> None:
+    """Put ticks at the levels of a curve, where it is over levels."""
+    if "label" in curve.coords:
+        name_levels(ax, curve["along"].to_numpy().tolist(), curve["label"].to_numpy().tolist())
+
+
+def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], color: str) -> None:
+    """Draw the mean of draws, shape (sample, point), as a line, with central bands.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> _, ax = plt.subplots()
+    >>> draw_bands(ax, np.arange(3.0), np.zeros((10, 3)), [0.5, 0.9], "C0")
+    >>> [text.get_label() for text in ax.collections]
+    ['90% band', '50% band']
+    >>> plt.close()
+    """
+    for i, level in enumerate(sorted(levels, reverse=True)):
+        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        # Inner bands are darker, in the legend too.
+        alpha = 0.2 + 0.25 * i / max(len(levels) - 1, 1)
+        ax.fill_between(
+            along, low, high, color=color, alpha=alpha, linewidth=0, label=f"{level:.0%} band"
+        )
+    ax.plot(along, draws.mean(axis=0), color=color, label="posterior mean")
+
+
+def hatch_unsupported(ax: "Axes", along: Array, supported: NDArray[np.bool_]) -> None:
+    """Hatch the stretches of an axis where rows do not identify the effect.
+
+    Each ends halfway between its last point and the next supported one.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> _, ax = plt.subplots()
+    >>> hatch_unsupported(ax, np.arange(4.0), np.array([True, True, False, False]))
+    >>> ax.patches[0].get_label(), float(ax.patches[0].get_x())
+    ('beyond support', 1.5)
+    >>> plt.close()
+    """
+    edges = np.concatenate([along[:1], (along[1:] + along[:-1]) / 2, along[-1:]])
+    turns = np.flatnonzero(np.diff(np.concatenate([[True], supported, [True]])))
+    label = "beyond support"
+    for first, last in turns.reshape(-1, 2):
+        ax.axvspan(
+            edges[first], edges[last], facecolor="none", edgecolor="0.6", hatch="///",
+            linewidth=0, zorder=0, label=label,
+        )  # fmt: skip
+        label = "_"

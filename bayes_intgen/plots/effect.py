@@ -1,0 +1,73 @@
+"""Picture of the joint effect along one action."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen.categories import short_label
+from bayes_intgen.errors import PointsError
+from bayes_intgen.plots.bands import draw_bands, hatch_unsupported, name_levels_of, on_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_effect(
+    curve: xr.Dataset,
+    *,
+    levels: Sequence[float] = (0.5, 0.9),
+    color: str = "C0",
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draw an effect along one action as a line with credible bands.
+
+    Parameters
+    ----------
+    curve : Dataset
+        As :func:`bayes_intgen.curves.effect_along` makes it.
+    levels : sequence of float
+        Probabilities of the central bands.
+    color : str
+    ax : matplotlib Axes, optional
+        By default those of a new figure.
+
+    Examples
+    --------
+    >>> from bayes_intgen.curves import effect_along
+    >>> curve = effect_along(posterior, "red", posterior.default_point)
+    >>> plot_effect(curve, levels=[0.9]).get_ylabel()
+    'E[intensity | do(red, green)]'
+    """
+    import matplotlib.pyplot as plt
+
+    if not levels or not all(0 < level < 1 for level in levels):
+        raise PointsError("levels must be probabilities between 0 and 1")
+    draws = curve["effect"].to_numpy().reshape(-1, curve.sizes["point"])
+    along, draws = on_axis(curve, draws)
+    if ax is None:
+        _, ax = plt.subplots(layout="constrained")
+    draw_bands(ax, along, draws, levels, color)
+    if "outcome" in curve:
+        _, ends = on_axis(curve, curve["outcome"].to_numpy())
+        label = f"{curve.attrs['predictive']:.0%} of outcomes"
+        lines = ax.plot(along, ends.T, color=color, linestyle=":", linewidth=1.2, label="_")
+        lines[0].set_label(label)
+    if "supported" in curve:
+        supported = curve["supported"].to_numpy()
+        hatch_unsupported(ax, along, np.repeat(supported, len(along) // len(supported)))
+    _label_axes(ax, curve)
+    return ax
+
+
+def _label_axes(ax: "Axes", curve: xr.Dataset) -> None:
+    """Name the action, the effect, and the values of the other actions."""
+    actions, name = curve["action"].to_numpy().tolist(), curve.attrs["along"]
+    name_levels_of(ax, curve)
+    ax.set_xlabel(name)
+    ax.set_ylabel(f"E[{curve.attrs['outcome']} | do({', '.join(actions)})]")
+    values = zip(actions, curve["value"].to_numpy()[:, 0].tolist(), strict=True)
+    ax.set_title(", ".join(f"{n} = {short_label(value)}" for n, value in values if n != name))
+    # Readable over hatching.
+    ax.legend(framealpha=0.85, edgecolor="none")

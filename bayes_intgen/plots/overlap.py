@@ -1,0 +1,125 @@
+"""Picture of the values of each action in each regime."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_intgen.bases import Array
+from bayes_intgen.categories import MAX_DISTINCT, Categories
+from bayes_intgen.coordinate import Coordinate
+from bayes_intgen.plots.bands import name_levels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Colours of actions that were set, and of those that were not.
+SET, OBSERVED = "C1", "C0"
+# Range of an action, in robust standard deviations, above which its axis is nonlinear.
+MAX_LINEAR_RANGE = 15.0
+# Area in points of a dot that stands for all rows of a regime.
+LARGEST_DOT = 160.0
+# Line widths of the outer, middle and inner intervals.
+WIDTHS = (1, 4, 9)
+
+
+def plot_overlap(
+    quantiles: xr.Dataset,
+    actions: Array,
+    intervened: NDArray[np.bool_],
+    categories: Sequence[Categories | None],
+    points: Array | None = None,
+) -> "Figure":
+    """Draw the values of each action in each regime: a panel per action, a line per regime.
+
+    Parameters
+    ----------
+    quantiles : Dataset
+        As :func:`bayes_intgen.support.coverage` makes it.
+    actions, intervened : ndarray, shape (N, K)
+        Actions of all rows, and whether they were set.
+    categories : sequence of Categories or None, length K
+    points : ndarray, shape (M, K), optional
+        Points to mark as lines through the panels.
+
+    Examples
+    --------
+    >>> from bayes_intgen.support import coverage
+    >>> figure = plot_overlap(coverage(data), data.actions, data.intervened, data.categories)
+    >>> [ax.get_xlabel() for ax in figure.axes]
+    ['red', 'green']
+    """
+    import matplotlib.pyplot as plt
+
+    names = quantiles["action"].to_numpy().tolist()
+    regimes = quantiles["regime"].to_numpy()
+    figure, panels = plt.subplots(
+        1, len(names), squeeze=False, sharey=True, layout="constrained",
+        figsize=(1.6 + 2.4 * len(names), 1.4 + 0.36 * len(regimes)),
+    )  # fmt: skip
+    heights = np.arange(len(regimes))[::-1]
+    members = [(intervened == mask).all(axis=1) for mask in quantiles["was_set"].to_numpy()]
+    has_dots = False
+    for k, (ax, name, known) in enumerate(zip(panels[0], names, categories, strict=True)):
+        if known is None:
+            _scale_axis(ax, Coordinate.of(actions[:, k]))
+        for i, (rows, height) in enumerate(zip(members, heights, strict=True)):
+            own = quantiles.isel(regime=i, action=k)
+            has_dots |= _draw_regime(ax, own, actions[rows, k], height, dots=known is not None)
+        for value in () if points is None else np.unique(points[:, k]):
+            ax.axvline(value, color="k", linestyle=":", linewidth=1)
+        if known is not None:
+            name_levels(ax, known.codes, known.labels)
+        ax.set_xlabel(name)
+        ax.margins(0.05 if known is None else 0.15, 0.12)
+    counts = zip(regimes, quantiles["rows"].to_numpy(), strict=True)
+    panels[0, 0].set_yticks(heights, [f"{label}  ({n})" for label, n in counts])
+    _add_legend(figure, has_dots=has_dots, has_points=points is not None)
+    return figure
+
+
+def _scale_axis(ax: "Axes", coordinate: Coordinate) -> None:
+    """Use the scale on which the action enters the model where its tail is long."""
+    if coordinate.high - coordinate.low > MAX_LINEAR_RANGE * coordinate.spread:
+        ax.set_xscale("function", functions=(coordinate.squashed, coordinate.unsquashed))
+        at = coordinate.unsquashed(np.linspace(*coordinate.ends, 5))
+        ax.set_xticks([float(f"{value:.1g}") for value in at], minor=False)
+        ax.xaxis.set_major_formatter("{x:g}")
+
+
+def _draw_regime(ax: "Axes", own: xr.Dataset, values: Array, height: float, *, dots: bool) -> bool:
+    """Draw one action in one regime: a dot per distinct value if they are few, else intervals.
+
+    Returns whether it drew dots.
+    """
+    color = SET if own["was_set"] else OBSERVED
+    distinct, counts = np.unique(values, return_counts=True)
+    if dots or len(distinct) <= MAX_DISTINCT:
+        area = LARGEST_DOT * counts / len(values)
+        ax.scatter(distinct, np.full(len(distinct), height), area, color=color, linewidth=0)
+        return True
+    quantile = own["quantile"].to_numpy()
+    middle = len(quantile) // 2
+    for low, high, width in zip(quantile[:middle], quantile[:middle:-1], WIDTHS, strict=True):
+        ax.plot([low, high], [height] * 2, color=color, linewidth=width, solid_capstyle="butt")
+    ax.plot(quantile[middle], height, marker="|", color="white", markersize=9)
+    return False
+
+
+def _add_legend(figure: "Figure", *, has_dots: bool, has_points: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=SET, linewidth=6, label="set"),
+        Line2D([], [], color=OBSERVED, linewidth=6, label="observed"),
+    ]
+    if has_points:
+        handles.append(Line2D([], [], color="k", linestyle=":", label="points"))
+    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False)
+    title = "50, 90 and 99% of the rows of each regime"
+    if has_dots:
+        title += ";\nof levels and few values, area is the share of rows"
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
