@@ -21,18 +21,7 @@ SIZE = 80
 def points_along(posterior: PosteriorDraws, k: int, fixed: Array, size: int) -> Array:
     """Points over the observed range of action ``k``, or its levels, the other actions fixed.
 
-    Parameters
-    ----------
-    posterior : PosteriorDraws
-    k : int
-    fixed : ndarray, shape (K,)
-        Values of all actions, of which that of action ``k`` is ignored.
-    size : int
-        Number of points over a range.
-
-    Returns
-    -------
-    ndarray, shape (n, K)
+    ``size`` points over a range; the result has shape (n, K).
 
     Examples
     --------
@@ -61,18 +50,8 @@ def effect_along(
 ) -> xr.Dataset:
     """Draws of the joint effect along one action.
 
-    Parameters
-    ----------
-    posterior : PosteriorDraws
-    action : str
-    default : ndarray, shape (K,)
-        Values of the actions that ``at`` leaves out.
-    at : mapping from action to value, optional
-        Values at which the other actions are fixed.
-    size : int
-        Number of points over a range.
-    predictive : float, optional
-        Probability of a central band of the outcome itself.
+    Parameters are those of ``Posterior.plot_joint_effect``; ``default``, shape (K,), has the
+    values of actions that ``at`` leaves out.
 
     Returns
     -------
@@ -81,12 +60,6 @@ def effect_along(
         ``outcome`` (bound, point), the ends of the predictive band. Coordinates: ``along``
         (point), the action's values; ``label`` (point) if it has levels; ``value`` (action,
         point), of all actions.
-
-    Raises
-    ------
-    PointsError
-        On unknown actions, a value of ``action`` in ``at``, or where ``predictive`` is no
-        probability.
 
     Examples
     --------
@@ -124,25 +97,12 @@ def mechanism_curves(
 ) -> list[xr.Dataset]:
     """Prior and posterior of the mechanisms of each action, along the action.
 
-    Parameters
-    ----------
-    posterior : PosteriorDraws
-    default, at
-        As of :func:`effect_along`.
-
     Returns
     -------
     list of Dataset, length K
         ``posterior`` (mechanism, chain, draw, point); ``prior_low`` and ``prior_high``
         (mechanism, point), the central 68% interval; ``share`` (mechanism), the median ratio of
         the widths of posterior and prior. Coordinates as of :func:`effect_along`.
-
-    Raises
-    ------
-    PointsError
-        On unknown actions in ``at``.
-    ModelError
-        Where the model is a regression, not additive.
 
     Examples
     --------

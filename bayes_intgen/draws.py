@@ -32,19 +32,8 @@ if TYPE_CHECKING:
 class PosteriorDraws:
     """Posterior draws of a model, with everything needed to predict from them.
 
-    Numeric core of :class:`bayes_intgen.Posterior`; the tree is its only state.
-
-    Attributes
-    ----------
-    tree : DataTree
-        As :func:`bayes_intgen.tree.assemble` makes it: groups ``posterior`` (hyperparameters and
-        intercept), ``sample_stats`` and ``constant_data`` in ArviZ's schema, ``coefficients``,
-        ``noise``, and ``support``: reference rows of each regime.
-    model : Model
-    terms : Decomposition
-    spread : Spread or ConstantSpread
-        Estimate of the variance function of the noise, relative to its mean; group ``noise`` has
-        draws of it.
+    Numeric core of :class:`bayes_intgen.Posterior`, which documents its attributes. The tree,
+    made by :func:`bayes_intgen.tree.assemble`, is its only state.
     """
 
     def __init__(self, tree: xr.DataTree) -> None:
@@ -381,13 +370,7 @@ class PosteriorDraws:
 
 
 def prediction_of(posterior: PosteriorDraws) -> Prediction:
-    """Predictions of a posterior as plain arrays, without validation or labels.
-
-    Examples
-    --------
-    >>> prediction_of(posterior).mean(np.zeros((3, 2)), np.ones((3, 2), dtype=bool)).shape
-    (4, 250, 3)
-    """
+    """Predictions of a posterior as plain arrays, without validation or labels."""
     return posterior._prediction
 
 

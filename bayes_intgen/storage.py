@@ -27,14 +27,7 @@ def save_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
 
 
 def load_tree(path: str | os.PathLike[str]) -> xr.DataTree:
-    """Read the tree of a fit into memory.
-
-    Raises
-    ------
-    SavedFitError
-        Where the file is truncated, is no saved fit, or was written by a newer version.
-    FileNotFoundError
-        Where there is no such file.
+    """Read the tree of a fit into memory; the errors are those of :func:`bayes_intgen.load`.
 
     Examples
     --------

@@ -134,7 +134,15 @@ def test_plot_and_report_write_files(folder, tmp_path, capsys) -> None:
         assert made.read_bytes().startswith(start)
     assert cli.main(["report", str(folder / "fit.nc"), "-o", str(tmp_path / "r.html")]) == 0
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
+    assert "No check was run" in (tmp_path / "r.html").read_text()
     assert capsys.readouterr().out == ""
+
+
+def test_a_report_with_data_has_their_check(folder, tmp_path) -> None:
+    page = tmp_path / "r.html"
+    files = [str(folder / name) for name in ("fit.nc", "data.csv")]
+    assert cli.main(["report", files[0], "-o", str(page), "--data", files[1], "-q"]) == 0
+    assert "No sign of violation (p = " in page.read_text()
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,14 @@ def test_the_default_point_is_a_supported_row_where_the_medians_are_not_supporte
     made = half_supported()
     assert not is_supported(made, medians(made)[None])
     assert is_supported(made, made.default_point[None])
-    rows = np.concatenate(support_of(made).reference.rows)
+    reference = support_of(made).reference
+    rows = np.concatenate(reference.rows)
     assert (rows == made.default_point).all(axis=1).any()
     # No supported row is nearer.
-    gaps = support_of(made).reference.placed(rows) - support_of(made).reference.placed(
-        medians(made)[None]
+    gaps, own = (
+        reference.placed(points) - reference.placed(medians(made)[None])
+        for points in (rows, made.default_point[None])
     )
-    own = support_of(made).reference.placed(made.default_point[None]) - support_of(
-        made
-    ).reference.placed(medians(made)[None])
     distance = (np.minimum(np.abs(gaps), 10) ** 2).sum(axis=1)[is_supported(made, rows)]
     assert (np.minimum(np.abs(own), 10) ** 2).sum() <= distance.min() + 1e-9
 

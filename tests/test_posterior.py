@@ -115,14 +115,29 @@ def test_points_outside_the_data_warn_by_name_and_range(data, posterior) -> None
         posterior.joint_effect([[0.0, 0.0], [0.5, -0.5]])
 
 
-def test_it_prints_what_it_is(posterior) -> None:
-    assert repr(posterior).splitlines()[:4] == [
-        "Posterior of 'intensity' given 'red', 'green': 4 chains of 250 draws",
+SIZE = "Posterior of 'intensity' given 'red', 'green': 4 chains of 250 draws"
+
+
+def test_printing_shows_the_screen(posterior) -> None:
+    lines = str(posterior).splitlines()
+    assert lines[:4] == [
+        SIZE,
         "Regimes",
         "  observational  300 rows",
         "  do(red)        300 rows, red at -2.09 to 2.23",
     ]
-    assert repr(posterior) == str(bi.report_identification(posterior))
+    titles = [line for line in lines[1:] if not line.startswith(" ")]
+    assert titles == ["Regimes", "Certificates", "Support", "Assumptions", "Sampling"]
+
+
+def test_repr_computes_nothing(posterior) -> None:
+    assert repr(posterior) == SIZE
+    # Without draws of coefficients there is no effect that it could compute.
+    bare = bi.Posterior(posterior.tree.copy())
+    del bare.tree["coefficients"]
+    assert repr(bare) == SIZE
+    with pytest.raises(KeyError, match="coefficients"):
+        str(bare)
 
 
 def test_the_fit_that_everything_here_uses_has_no_divergences(posterior) -> None:

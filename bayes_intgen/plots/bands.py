@@ -43,11 +43,7 @@ def stepped(along: Array, *columns: Array) -> tuple[Array, ...]:
 def on_axis(curve: xr.Dataset, *columns: Array) -> tuple[Array, ...]:
     """Positions along the axis and columns there: stretches where the curve is over levels.
 
-    Parameters
-    ----------
-    curve : Dataset, dim point
-        Coordinate ``along`` (point), and ``label`` (point) where the action has levels.
-    *columns : ndarray, shape (..., n)
+    The curve has coordinates ``along`` and, over levels, ``label``; columns have shape (..., n).
 
     Examples
     --------
@@ -60,17 +56,7 @@ def on_axis(curve: xr.Dataset, *columns: Array) -> tuple[Array, ...]:
 
 
 def name_levels(ax: "Axes", codes: Sequence[float], labels: Sequence[Any]) -> None:
-    """Put ticks with the names of levels on the horizontal axis.
-
-    Examples
-    --------
-    >>> import matplotlib.pyplot as plt
-    >>> _, ax = plt.subplots()
-    >>> name_levels(ax, [0, 1], ["off", "on"])
-    >>> [text.get_text() for text in ax.get_xticklabels()]
-    ['off', 'on']
-    >>> plt.close()
-    """
+    """Put ticks with the names of levels on the horizontal axis."""
     ax.set_xticks(codes, [short_label(label) for label in labels])
 
 

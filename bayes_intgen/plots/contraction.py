@@ -15,11 +15,8 @@ if TYPE_CHECKING:
 def plot_contraction(curves: Sequence[xr.Dataset]) -> "Figure":
     """Draw prior and posterior of mechanisms along their actions.
 
-    Parameters
-    ----------
-    curves : sequence of Dataset
-        As :func:`bayes_intgen.curves.mechanism_curves` makes them: a column per action, a row
-        per kind of mechanism.
+    The curves are those of :func:`bayes_intgen.curves.mechanism_curves`: a column of panels each,
+    a row per kind of mechanism.
 
     Examples
     --------

@@ -23,15 +23,8 @@ def plot_effect(
 ) -> "Axes":
     """Draw an effect along one action as a line with credible bands.
 
-    Parameters
-    ----------
-    curve : Dataset
-        As :func:`bayes_intgen.curves.effect_along` makes it.
-    levels : sequence of float
-        Probabilities of the central bands.
-    color : str
-    ax : matplotlib Axes, optional
-        By default those of a new figure.
+    The curve is that of :func:`bayes_intgen.curves.effect_along`, the levels are probabilities
+    of central bands.
 
     Examples
     --------

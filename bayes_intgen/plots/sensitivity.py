@@ -14,12 +14,8 @@ if TYPE_CHECKING:
 def plot_sensitivity(moved: xr.Dataset, independent: xr.Dataset) -> "Figure":
     """Draw bounds on the joint effect against the correlation of hidden causes.
 
-    Parameters
-    ----------
-    moved : Dataset
-        As :func:`bayes_intgen.sensitivity.sensitivity` makes it; a panel per point.
-    independent : Dataset
-        The same at ``rho = 0`` alone.
+    Both are of :func:`bayes_intgen.sensitivity.sensitivity`, a panel per point; ``independent``
+    has the same points at ``rho = 0`` alone.
 
     Examples
     --------
