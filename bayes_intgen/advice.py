@@ -5,7 +5,7 @@ import numpy as np
 from bayes_intgen.coordinate import Coordinate, far_cells
 from bayes_intgen.mechanisms import GP, Spline
 from bayes_intgen.models import AdditiveModel, Model
-from bayes_intgen.streamed import Rows
+from bayes_intgen.rows import Rows
 
 # A numeric action with at most so many distinct values is better modelled as levels.
 MAX_DISTINCT = 6
@@ -20,7 +20,7 @@ def few_valued(data: Rows, model: Model | None = None) -> dict[str, int]:
 
     Parameters
     ----------
-    data : RegimeData, StreamedData or DistributedData
+    data : Observations, StreamedData or DistributedData
         Of rows that are not in memory the sample that is.
     model : Model, optional
         Actions to which it gives another prior than a smooth function are left out.

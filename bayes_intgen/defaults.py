@@ -12,7 +12,7 @@ from bayes_intgen.categories import Categories, centres
 from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.numerals import decimals
 from bayes_intgen.streams import generator
-from bayes_intgen.support import Seen
+from bayes_intgen.support import ReferenceRows
 
 if TYPE_CHECKING:
     from bayes_intgen.posterior import Posterior
@@ -150,7 +150,7 @@ def _supported(posterior: "Posterior", points: Array) -> NDArray[np.bool_]:
     return np.ones(len(points), dtype=bool) if verdict is None else verdict.supported
 
 
-def _rows_by_distance(seen: Seen, point: Array) -> Iterator[Array]:
+def _rows_by_distance(seen: ReferenceRows, point: Array) -> Iterator[Array]:
     """Different rows, some at a time, the nearest to a point first."""
     rows = np.unique(np.concatenate(seen.rows), axis=0)
     gaps = np.minimum(np.abs(seen.placed(rows) - seen.placed(point[None])), LARGEST_GAP)

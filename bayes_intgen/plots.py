@@ -14,13 +14,13 @@ from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.defaults import levels_of
 from bayes_intgen.errors import ModelError, PointsError, SupportWarning
 from bayes_intgen.questions import checked_points, checked_value, named_points
+from bayes_intgen.rows import Observations
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from bayes_intgen.posterior import Posterior
-    from bayes_intgen.regimes import RegimeData
 
 # Colours of actions that were set, and of those that were not.
 SET, OBSERVED = "C1", "C0"
@@ -215,7 +215,7 @@ def hatch_unsupported(ax: "Axes", along: Array, supported: NDArray[np.bool_]) ->
         label = "_"
 
 
-def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
+def plot_support(data: Observations, points: Any = None) -> "Figure":
     """As ``RegimeData.plot_support``, of which this is the body.
 
     Examples
@@ -226,10 +226,10 @@ def plot_support(data: "RegimeData", points: Any = None) -> "Figure":
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
 
-    from bayes_intgen.support import coverage
+    from bayes_intgen.support import regime_quantiles
 
     asked = None if points is None else checked_points(points, data.names, data.categories)
-    found = coverage(data)
+    found = regime_quantiles(data.names, data.actions, data.intervened, list(data.regimes))
     labels, names = list(found["regime"].to_numpy()), list(data.names)
     figure, panels = plt.subplots(
         1, len(names), squeeze=False, sharey=True, layout="constrained",

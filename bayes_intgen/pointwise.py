@@ -11,7 +11,7 @@ from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.models import Model
 from bayes_intgen.models.base import degrees_of_freedom
 from bayes_intgen.prediction import Prediction
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.rows import Observations
 from bayes_intgen.streams import generator
 
 # Numbers that are in memory at once: draws times rows.
@@ -19,7 +19,7 @@ CHUNK = 4_000_000
 
 
 def rows_evaluated(
-    prediction: Prediction, data: RegimeData, rows: int | None, seed: int
+    prediction: Prediction, data: Observations, rows: int | None, seed: int
 ) -> tuple[NDArray[np.int_], Array, Array]:
     """Some rows of the data, with log densities and predictive draws of their outcomes.
 

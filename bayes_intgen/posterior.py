@@ -16,23 +16,18 @@ from bayes_intgen import serialise
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, Label, decoded_table
 from bayes_intgen.certificates import certify
-from bayes_intgen.decomposition import Decomposition, parents_of
+from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.errors import PACKAGE, DataError, ModelError, SavedFitError, SupportWarning
+from bayes_intgen.graph import parents_of
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.pointwise import log_prior, rows_evaluated
 from bayes_intgen.prediction import Prediction
 from bayes_intgen.questions import checked_mask, checked_points, named_points
-from bayes_intgen.streamed import Rows
+from bayes_intgen.rows import Rows
 from bayes_intgen.streams import generator
-from bayes_intgen.support import (
-    Seen,
-    Verdict,
-    needs,
-    needs_of_terms,
-    parents_of_terms,
-    words_of_verdict,
-)
+from bayes_intgen.support import ReferenceRows, Verdict, needs, words_of_verdict
+from bayes_intgen.term_requirements import needs_of_terms, parents_of_terms
 
 if TYPE_CHECKING:
     import os
@@ -293,7 +288,7 @@ class Posterior:
 
         Parameters
         ----------
-        data : RegimeData, StreamedData or DistributedData
+        data : Observations, StreamedData or DistributedData
             The data that were fitted; of rows that are not in memory, the sample that is.
         rows : int or None
             At most so many rows, drawn at random; None for all. To compare models, take the
@@ -347,7 +342,7 @@ class Posterior:
 
         Parameters
         ----------
-        data : RegimeData
+        data : Observations
             The data that were fitted.
 
         Returns
@@ -775,11 +770,11 @@ class Posterior:
         return Prediction.of(self.tree, self.terms, self.spread)
 
     @cached_property
-    def seen(self) -> Seen | None:
+    def seen(self) -> ReferenceRows | None:
         """What each regime saw; None where the fit was saved without it."""
         if "support" not in self.tree.children:
             return None
-        return Seen.of_dataset(
+        return ReferenceRows.of_dataset(
             self.tree["support"].to_dataset(), self.terms.coordinates, self.categories
         )
 

@@ -23,8 +23,8 @@ from bayes_intgen.goodness import fit_problems
 from bayes_intgen.identification import Mask
 from bayes_intgen.probes import spaced
 from bayes_intgen.questions import named_points
-from bayes_intgen.streamed import ReadInPasses, Rows
-from bayes_intgen.support import Seen, Verdict, needs
+from bayes_intgen.rows import Rows
+from bayes_intgen.support import ReferenceRows, Verdict, needs
 
 if TYPE_CHECKING:
     from bayes_intgen.posterior import Posterior
@@ -106,7 +106,7 @@ def report_identification(of: "Rows | Posterior") -> Report:
 
     Parameters
     ----------
-    of : RegimeData, StreamedData, DistributedData or Posterior
+    of : Observations, StreamedData, DistributedData or Posterior
         Of a posterior saved by a version that kept no rows, support is left out.
 
     Returns
@@ -128,12 +128,11 @@ def report_identification(of: "Rows | Posterior") -> Report:
     array([ True,  True,  True])
     """
     from bayes_intgen.posterior import Posterior
-    from bayes_intgen.regimes import RegimeData
 
     if isinstance(of, Posterior):
         return _of_posterior(of)
-    if isinstance(of, RegimeData | ReadInPasses):
-        seen, count = Seen.of(of.held), len(of.names)
+    if isinstance(of, Rows):
+        seen, count = of.held.reference_rows(), len(of.names)
         # Nothing is known of a graph: an action may depend on every other.
         parents = [[j for j in range(count) if j != k] for k in range(count)]
         groups = {
@@ -185,7 +184,9 @@ def _of_posterior(posterior: "Posterior") -> Report:
     return _report(head, groups, check, problems, fitted=True)
 
 
-def _regimes(names: Sequence[str], regimes: Mapping[Mask, int], seen: Seen | None) -> xr.Dataset:
+def _regimes(
+    names: Sequence[str], regimes: Mapping[Mask, int], seen: ReferenceRows | None
+) -> xr.Dataset:
     shape = (len(regimes), len(names))
     low, high = np.full((2, *shape), np.nan)
     levels = np.full(shape, "", dtype=object)
@@ -213,7 +214,7 @@ def _questions(
     names: Sequence[str],
     regimes: Mapping[Mask, int],
     settings: Mapping[str, tuple[Label, ...]],
-    seen: Seen | None,
+    seen: ReferenceRows | None,
     judge: Callable[[Array, Mask], Verdict | None],
 ) -> xr.Dataset:
     """Certificates of the joint effect and of each action alone, and how much is supported."""
@@ -254,7 +255,7 @@ def _questions(
 
 
 def _sampling(
-    posterior: "Posterior", questions: xr.Dataset, seen: Seen
+    posterior: "Posterior", questions: xr.Dataset, seen: ReferenceRows
 ) -> tuple[xr.Dataset, list[str]]:
     """R-hat and effective draws of every quantity, and what is wrong in words."""
     rows = spaced(np.concatenate(seen.rows))

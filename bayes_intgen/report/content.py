@@ -15,13 +15,7 @@ from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, short_label
 from bayes_intgen.certificates import Certificate, certify
 from bayes_intgen.coordinate import Coordinate
-from bayes_intgen.defaults import (
-    default_changes,
-    levels_of,
-    medians,
-    share_supported,
-    usual_range,
-)
+from bayes_intgen.defaults import default_changes, levels_of, medians, share_supported, usual_range
 from bayes_intgen.diagnostics import problems
 from bayes_intgen.effects import effect_table, supported
 from bayes_intgen.errors import SupportWarning
