@@ -6,7 +6,7 @@ from bayes_intgen.categories import MAX_DISTINCT
 from bayes_intgen.coordinate import Coordinate, far_cells
 from bayes_intgen.mechanisms import GP, Spline
 from bayes_intgen.models import AdditiveModel, Model
-from bayes_intgen.streamed import Rows
+from bayes_intgen.rows import Rows
 
 # Distance from the median, in spreads, beyond which cells are named.
 MAX_SPREADS = 200.0
@@ -19,7 +19,7 @@ def few_valued(data: Rows, model: Model | None = None) -> dict[str, int]:
 
     Parameters
     ----------
-    data : RegimeData, StreamedData or DistributedData
+    data : Observations, StreamedData or DistributedData
         Of rows that are not in memory the sample that is.
     model : Model, optional
         Actions to which it gives another prior than a smooth function are left out.

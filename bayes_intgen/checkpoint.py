@@ -23,7 +23,7 @@ from bayes_intgen import serialise
 from bayes_intgen.atomic import whole_file
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import Model
-from bayes_intgen.streamed import Rows
+from bayes_intgen.rows import Rows
 
 Collected = dict[str, NDArray[Any]]
 

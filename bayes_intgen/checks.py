@@ -30,8 +30,7 @@ from bayes_intgen.goodness import fit_problems, fit_tests_dataset
 from bayes_intgen.heldout import Difference, log_densities, split
 from bayes_intgen.models import AdditiveModel, Model, additive, saturated
 from bayes_intgen.pilot import PILOT_ROWS
-from bayes_intgen.regimes import RegimeData
-from bayes_intgen.streamed import ReadInPasses, Rows
+from bayes_intgen.rows import Rows
 
 # Chance that any of the tests raises a false alarm: half of the customary 5%, so that what a
 # normal approximation or an unusual noise adds stays within that.
@@ -200,7 +199,7 @@ def check(
 
     Parameters
     ----------
-    data : RegimeData, StreamedData or DistributedData
+    data : Observations, StreamedData or DistributedData
         At most 30,000 rows of it are used.
     model : Model, optional
         By default ``additive()``. A graph adds restrictions that are tested too.
@@ -234,7 +233,7 @@ def check(
     ['interaction of red and green']
     """
     model = additive() if model is None else model
-    if not isinstance(data, RegimeData | ReadInPasses):
+    if not isinstance(data, Rows):
         raise DataError(
             f"data must be a RegimeData, not {type(data).__name__}; RegimeData.from_frame makes one"
         )

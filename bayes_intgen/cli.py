@@ -31,7 +31,7 @@ from bayes_intgen.errors import (
 if TYPE_CHECKING:
     from bayes_intgen.categories import Categories, Label
     from bayes_intgen.posterior import Posterior
-    from bayes_intgen.streamed import Rows
+    from bayes_intgen.rows import Rows
 
 DONE, UNUSABLE, USAGE, DOUBTFUL, DEFECT, PIPE, INTERRUPTED = 0, 1, 2, 3, 70, 141, 130
 

@@ -24,21 +24,13 @@ from bayes_intgen.categories import Categories
 from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.errors import ModelError
 from bayes_intgen.gates import Always, Gate, WhereNotSet
+from bayes_intgen.graph import Graph, parents_of
 from bayes_intgen.hyperpriors import Hyperpriors, LogNormals
 from bayes_intgen.lift import LiftTest
-from bayes_intgen.mechanisms import (
-    Levels,
-    LogNormal,
-    Mechanism,
-    Part,
-    margin_size,
-    paired,
-    tripled,
-)
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.mechanisms import Levels, LogNormal, Mechanism, Part, margin_size, paired, tripled
+from bayes_intgen.rows import Observations
 
 Role = Literal["intercept", "unconfounded", "bias", "regression"]
-Graph = Mapping[str, tuple[str, ...]]
 
 # Coefficients above which a fit takes hours: each evaluation costs their cube.
 MOST_COEFFICIENTS = 5000
@@ -276,7 +268,7 @@ def _log_normals(priors: list[LogNormal]) -> LogNormals:
 
 
 def decompose(
-    data: RegimeData,
+    data: Observations,
     unconfounded: Mapping[str, Mechanism],
     bias: Mapping[str, Mechanism],
     graph: Graph | None,
@@ -287,7 +279,7 @@ def decompose(
 
     Parameters
     ----------
-    data : RegimeData
+    data : Observations
     unconfounded, bias : mapping from each action to its Mechanism
     graph : mapping from each action to its parents, or None
         None: the graph is unknown, and the bias of an action may depend on every other.
@@ -327,7 +319,7 @@ def decompose(
 
 
 def finer_terms(
-    data: RegimeData,
+    data: Observations,
     unconfounded: Mapping[str, Mechanism],
     bias: Mapping[str, Mechanism],
     more: int = 1,
@@ -359,7 +351,7 @@ def finer_terms(
 
 
 def candidates(
-    data: RegimeData,
+    data: Observations,
     unconfounded: Mapping[str, Mechanism],
     bias: Mapping[str, Mechanism],
     graph: Graph | None,
@@ -387,7 +379,7 @@ def candidates(
 
 
 def regressions(
-    data: RegimeData,
+    data: Observations,
     mechanisms: Mapping[str, Mechanism],
     gates: Mapping[str, Gate],
     intercept: tuple[float, float] | None = None,
@@ -397,7 +389,7 @@ def regressions(
 
     Parameters
     ----------
-    data : RegimeData
+    data : Observations
     mechanisms : mapping from each action to its Mechanism
     gates : mapping from the regression's label to its gate
     intercept, rows
@@ -463,7 +455,7 @@ class _Bases:
         self.margin = cache(margin)
 
     @classmethod
-    def of(cls, data: RegimeData, own: Sequence[Mechanism], rows: int | None) -> Self:
+    def of(cls, data: Observations, own: Sequence[Mechanism], rows: int | None) -> Self:
         actions = data.actions
         coordinates = tuple(Coordinate.of(column) for column in actions.T)
         return cls(actions, coordinates, own, len(data) if rows is None else rows)
@@ -480,7 +472,7 @@ class _Bases:
 
 
 def _assembled(
-    data: RegimeData,
+    data: Observations,
     terms: list[Term],
     coordinates: tuple[Coordinate, ...],
     intercept: tuple[float, float] | None,
@@ -504,26 +496,3 @@ def _assembled(
 
 def _named(name: str, part: Part) -> str:
     return f"{name} {part.label}" if part.label else name
-
-
-def parents_of(names: tuple[str, ...], graph: Graph | None) -> list[list[int]]:
-    """Actions that the bias of each action may depend on besides its own."""
-    if graph is None:
-        return [[j for j in range(len(names)) if j != k] for k in range(len(names))]
-    position = {name: k for k, name in enumerate(names)}
-    for child, its_parents in graph.items():
-        for name in (child, *its_parents):
-            if name not in position:
-                raise ModelError(
-                    f"the graph names {name!r}, which is no action; the actions are "
-                    f"{', '.join(map(repr, names))}"
-                )
-    parents = [sorted({position[p] for p in graph.get(name, ())}) for name in names]
-    placed: set[int] = set()
-    while len(placed) < len(names):
-        ready = {k for k in range(len(names)) if k not in placed and placed.issuperset(parents[k])}
-        if not ready:
-            cycle = ", ".join(repr(names[k]) for k in range(len(names)) if k not in placed)
-            raise ModelError(f"the graph has a cycle among {cycle}; it must be acyclic")
-        placed |= ready
-    return parents

@@ -11,7 +11,7 @@ from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.draws import PosteriorDraws, support_of
 from bayes_intgen.numerals import decimals
 from bayes_intgen.streams import generator
-from bayes_intgen.support import Seen
+from bayes_intgen.support import ReferenceRows
 
 # Quartiles of a normal distribution, in standard deviations.
 QUARTILE = 0.6745
@@ -156,7 +156,7 @@ def _supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
     return np.ones(len(points), dtype=bool) if verdict is None else verdict.supported
 
 
-def _rows_by_distance(reference: Seen, point: Array) -> Iterator[Array]:
+def _rows_by_distance(reference: ReferenceRows, point: Array) -> Iterator[Array]:
     """Yield distinct rows in chunks, the nearest to a point first."""
     rows = np.unique(np.concatenate(reference.rows), axis=0)
     gaps = np.minimum(np.abs(reference.placed(rows) - reference.placed(point[None])), LARGEST_GAP)

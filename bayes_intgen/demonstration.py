@@ -9,9 +9,10 @@ from bayes_intgen.effects import effect_table
 from bayes_intgen.inference import fit
 from bayes_intgen.models import additive
 from bayes_intgen.numerals import plain, spell
-from bayes_intgen.regimes import OBSERVATIONAL, SEPARATOR, RegimeData
+from bayes_intgen.regimes import RegimeData
 from bayes_intgen.simulators import MediaMix
 from bayes_intgen.tabulate import aligned
+from bayes_intgen.validation import OBSERVATIONAL, SEPARATOR
 
 CHANNELS = 3
 # Plans for spending, as multiples of the usual budgets.

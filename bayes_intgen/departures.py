@@ -43,14 +43,15 @@ from scipy.stats import chi2, ncx2
 from bayes_intgen.bases import Array, Basis, Constant, Products
 from bayes_intgen.condense import GRID, TermEvidence, TermLikelihood
 from bayes_intgen.coordinate import Coordinate
-from bayes_intgen.decomposition import Term, parents_of
+from bayes_intgen.decomposition import Term
 from bayes_intgen.gates import Always, Gate, InRegime, WhereNotSet
 from bayes_intgen.goodness import FitTest
+from bayes_intgen.graph import parents_of
 from bayes_intgen.mechanisms import MARGIN_SIZE, LogNormal, Part
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.passes import candidate_sums, products
 from bayes_intgen.pilot import Pilot, pilot_fit
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.rows import Observations
 from bayes_intgen.screening import asked_for
 from bayes_intgen.streams import generator
 
@@ -99,7 +100,7 @@ class Departure:
         return np.asarray(np.concatenate(pieces, axis=1) * self.gate(intervened)[:, None])
 
 
-def departures(data: RegimeData, model: AdditiveModel) -> list[Departure]:
+def departures(data: Observations, model: AdditiveModel) -> list[Departure]:
     """All ways that the data could show, for the graph that the model has."""
     names, count = data.names, len(data.names)
     every = model.mechanisms(data, model.bias)
@@ -167,7 +168,7 @@ def departures(data: RegimeData, model: AdditiveModel) -> list[Departure]:
 
 
 def null_pilot(
-    data: RegimeData, model: AdditiveModel, chosen: Sequence[Departure], progress: bool
+    data: Observations, model: AdditiveModel, chosen: Sequence[Departure], progress: bool
 ) -> Pilot:
     """The additive model at its mode, against which departures are held.
 
@@ -256,13 +257,13 @@ class Found(NamedTuple):
 
 
 def judged(
-    data: RegimeData, pilot: Pilot, chosen: list[Departure], level: float, seed: int
+    data: Observations, pilot: Pilot, chosen: list[Departure], level: float, seed: int
 ) -> list[Found]:
     """Test the additive model against each departure, all of them together.
 
     Parameters
     ----------
-    data : RegimeData
+    data : Observations
     pilot : Pilot
         The additive model at its mode, fitted to these rows.
     chosen : list of Departure
@@ -359,7 +360,7 @@ class Scores(NamedTuple):
 
     @classmethod
     def of(
-        cls, data: RegimeData, pilot: Pilot, sites: dict[str, Array], columns: Array
+        cls, data: Observations, pilot: Pilot, sites: dict[str, Array], columns: Array
     ) -> "Scores":
         """From a pilot, at hyperparameters that need not be those of its mode."""
         posterior = pilot.posterior

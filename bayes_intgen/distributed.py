@@ -11,27 +11,19 @@ from functools import partial, reduce
 from itertools import accumulate, batched
 from os import fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from bayes_intgen.bases import Array
+from bayes_intgen.batches import ROWS_PER_BATCH
+from bayes_intgen.columns import Columns, read_batches, tables_of
 from bayes_intgen.errors import DataError
-from bayes_intgen.gram import Sums
 from bayes_intgen.observed_levels import ActionLevels
-from bayes_intgen.regimes import Columns, RegimeData
-from bayes_intgen.streamed import (
-    Kept,
-    Paths,
-    ReadInPasses,
-    listed,
-    parquet_file,
-    parquet_tables,
-    read_batches,
-    tables_of,
-)
+from bayes_intgen.out_of_core import OutOfCoreRows
+from bayes_intgen.parquet import Paths, listed, parquet_file, parquet_tables
+from bayes_intgen.reservoir import Kept
+from bayes_intgen.rows import Observations
 
 if TYPE_CHECKING:
     from dask.dataframe import DataFrame
@@ -43,7 +35,7 @@ ROWS_PER_PARTITION = 262_144
 JOINED_AT_ONCE = 8
 
 
-class DistributedData(ReadInPasses):
+class DistributedData(OutOfCoreRows):
     """Rows that the workers of a Dask cluster read; only a sample of them travels.
 
     Takes the place of a :class:`RegimeData` in :func:`bayes_intgen.fit`, which then sums over
@@ -77,10 +69,16 @@ class DistributedData(ReadInPasses):
         self._first_rows = list(accumulate(rows, initial=0))[:-1]
         if with_levels and partitions:
             found = self._over_partitions(_levels, self._first_rows, [columns] * len(partitions))
-            columns = columns.with_known_levels(_joined(client, found, "Levels", progress))
+            columns = columns.with_known_levels(
+                _tree_reduce(client, found, ActionLevels.joined, "Levels", progress)
+            )
         leaves = self._over_partitions(_kept, self._first_rows, [columns] * len(partitions))
         # Parquet files without a row group are no partition.
-        kept = _joined(client, leaves, "Reading", progress) if leaves else Kept.over([])
+        kept = (
+            _tree_reduce(client, leaves, Kept.joined, "Reading", progress)
+            if leaves
+            else Kept.over([])
+        )
         super().__init__(columns, kept, require_observational)
         self._refuse_other_rows(sum(rows))
 
@@ -224,47 +222,27 @@ class DistributedData(ReadInPasses):
             with_levels=columns.has_levels(_empty(frame)),
         )
 
-    def sums(
+    def map_reduce[T](
         self,
-        weighted: Callable[[RegimeData], tuple[Array, Array, Array]],
-        rows_per_batch: int,
-        what: str,
+        function: Callable[[Observations], T],
+        combine: Callable[[T, T], T],
+        label: str,
         progress: bool,
-    ) -> Sums:
-        """Sums over all rows, computed where the rows are.
-
-        Parameters
-        ----------
-        weighted : callable
-            From a batch of n rows to its matrix (n, P), outcome (n,) and weights (n,), as
-            :meth:`Sums.over` takes them.
-        rows_per_batch : int
-            Rows of a partition that are in the matrix at one time.
-        what : str
-            Description of the progress bar.
-        progress : bool
-
-        Raises
-        ------
-        DataError
-            Where the source holds other rows than when it was first read.
-        """
-        count = len(self._partitions)
+    ) -> T:
+        """As :meth:`Rows.map_reduce`, where the rows are."""
         # Sent to the cluster once, as the result of a task: when a worker dies a task is run
         # again, where scattered data would be lost.
-        sent = self._client.submit(_itself, weighted, pure=False)
+        both = self._client.submit(_itself, (function, combine), pure=False)
+        count = len(self._partitions)
         leaves = self._over_partitions(
-            _sums,
-            self._first_rows,
-            [self._columns] * count,
-            [sent] * count,
-            [rows_per_batch] * count,
+            _reduced, self._first_rows, [self._columns] * count, [both] * count
         )
-        sums: Sums = _joined(self._client, leaves, what, progress)
-        self._refuse_other_rows(int(np.asarray(sums.rows)))
-        return sums
+        counted = partial(_combine_counted, combine)
+        rows, result = _tree_reduce(self._client, leaves, counted, label, progress)
+        self._refuse_other_rows(rows)
+        return cast(T, result)
 
-    def _pieces(self) -> Iterator[RegimeData]:
+    def _pieces(self) -> Iterator[Observations]:
         for partition, first_row in zip(self._partitions, self._first_rows, strict=True):
             there = self._client.compute(partition)
             batches = self._client.submit(
@@ -334,20 +312,26 @@ def _runs(sizes: Sequence[int], limit: int) -> Iterator[list[int]]:
         yield run
 
 
-def _joined(client: "Client", leaves: "list[Future]", what: str, progress: bool) -> Any:
-    """The results of all leaves joined in their order; raises the first of their errors."""
+def _tree_reduce(
+    client: "Client",
+    leaves: "list[Future]",
+    combine: Callable[[Any, Any], Any],
+    label: str,
+    progress: bool,
+) -> Any:
+    """Combine the results of all leaves in their order; raise the first of their errors."""
     from distributed import as_completed
 
     level, height = leaves, 1
     while len(level) > 1 or level is leaves:
         height += 1
-        # What is nearly complete goes first, so that few results wait in memory.
+        # Nearly complete nodes go first, so that few results wait in memory.
         level = [
-            client.submit(_join, *several, pure=False, priority=height)
+            client.submit(_combined, combine, *several, pure=False, priority=height)
             for several in batched(level, JOINED_AT_ONCE)
         ]
     with tqdm(
-        total=len(leaves), desc=what, unit=" partitions", leave=False, disable=not progress
+        total=len(leaves), desc=label, unit=" partitions", leave=False, disable=not progress
     ) as bar:
         for leaf in as_completed(leaves):
             bar.update()
@@ -376,10 +360,17 @@ def _result(attempt: Any) -> Any:
     return attempt
 
 
-def _join(*attempts: Any) -> Any:
-    """What all together give, in their order, or the first error among them."""
-    failed = [attempt for attempt in attempts if isinstance(attempt, DataError)]
-    return failed[0] if failed else reduce(lambda before, after: before.joined(after), attempts)
+def _combined(combine: Callable[[Any, Any], Any], *attempts: Any) -> Any:
+    """Combine results in their order, or return the first error among them."""
+    errors = [attempt for attempt in attempts if isinstance(attempt, DataError)]
+    return errors[0] if errors else reduce(combine, attempts)
+
+
+def _combine_counted[T](
+    combine: Callable[[T, T], T], before: tuple[int, T], after: tuple[int, T]
+) -> tuple[int, T]:
+    """Combine results that come with their numbers of rows."""
+    return before[0] + after[0], combine(before[1], after[1])
 
 
 def _itself[T](value: T) -> T:
@@ -399,11 +390,11 @@ def _tables(partition: Any, columns: Columns) -> Iterable[Any]:
     return parquet_tables(partition.path, wanted, partition.groups)
 
 
-def _read(partition: Any, first_row: int, columns: Columns) -> Iterator[RegimeData]:
+def _read(partition: Any, first_row: int, columns: Columns) -> Iterator[Observations]:
     return read_batches(_tables(partition, columns), columns, first_row)
 
 
-def _batches(partition: Any, first_row: int, columns: Columns) -> list[RegimeData]:
+def _batches(partition: Any, first_row: int, columns: Columns) -> list[Observations]:
     return list(_read(partition, first_row, columns))
 
 
@@ -421,16 +412,19 @@ def _kept(partition: Any, first_row: int, columns: Columns) -> Kept:
     return Kept.over(_read(partition, first_row, columns), first_row)
 
 
-def _sums(
+def _reduced(
     partition: Any,
     first_row: int,
     columns: Columns,
-    weighted: Callable[[RegimeData], tuple[Array, Array, Array]],
-    rows_per_batch: int,
-) -> Sums:
-    pieces = _read(partition, first_row, columns)
+    both: tuple[Callable[[Observations], Any], Callable[[Any, Any], Any]],
+) -> tuple[int, Any]:
+    """Rows of a partition, and the combined results of a function of its batches."""
+    function, combine = both
+    batches = [
+        batch
+        for piece in _read(partition, first_row, columns)
+        for batch in piece.batches(ROWS_PER_BATCH)
+    ]
     # Results of BLAS depend on its threads. Workers that a nanny started have one in any case.
     with threadpool_limits(1, "blas"):
-        return Sums.over(
-            weighted(batch) for piece in pieces for batch in piece.batches(rows_per_batch)
-        )
+        return sum(map(len, batches)), reduce(combine, map(function, batches))

@@ -21,7 +21,7 @@ from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.pointwise import log_prior, row_groups
 from bayes_intgen.prediction import Prediction
 from bayes_intgen.questions import checked_points, named_points
-from bayes_intgen.streamed import Rows
+from bayes_intgen.rows import Rows
 from bayes_intgen.streams import generator
 from bayes_intgen.tree import with_groups
 

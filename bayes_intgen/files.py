@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayes_intgen.errors import DataError
+from bayes_intgen.parquet import parquet_file
+from bayes_intgen.regimes import RegimeData
+from bayes_intgen.rows import Rows
+from bayes_intgen.streamed import StreamedData
 
 if TYPE_CHECKING:
     import os
 
-    from bayes_intgen.streamed import Rows
 
 TEXT = (".csv", ".tsv", ".txt")
 PARQUET = (".parquet", ".pq")
@@ -32,7 +35,7 @@ def rows_of_file(
     in_memory: bool = False,
     require_observational: bool = True,
     progress: bool = True,
-) -> "Rows":
+) -> Rows:
     r"""The rows of a file, which its ending says how to read.
 
     Parameters
@@ -66,13 +69,11 @@ def rows_of_file(
       observational  10
       do(x)          10
     """
-    from bayes_intgen.regimes import RegimeData
-
     source = Path(path)
     kind = kind_of(source)
     chosen = list(actions) if actions is not None else _columns_of_numbers(source, outcome, regime)
     if kind == "parquet" and not in_memory:
-        return RegimeData.from_parquet(
+        return StreamedData.from_parquet(
             source,
             chosen,
             outcome,
@@ -168,8 +169,6 @@ def _head(source: Path, regime: str | None) -> Any:
     """A table with the columns of a file, of Parquet without its rows."""
     if kind_of(source) != "parquet":
         return read_table(source, regime)
-    from bayes_intgen.streamed import parquet_file
-
     with parquet_file(source) as file:
         return file.schema_arrow.empty_table()
 

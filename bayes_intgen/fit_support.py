@@ -12,19 +12,14 @@ from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 from bayes_intgen.certificates import certify
-from bayes_intgen.decomposition import Decomposition, parents_of
+from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.errors import PACKAGE, SavedFitError, SupportWarning
+from bayes_intgen.graph import parents_of
 from bayes_intgen.identification import Mask
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.questions import checked_mask, checked_points
-from bayes_intgen.support import (
-    Seen,
-    Verdict,
-    needs,
-    needs_of_terms,
-    parents_of_terms,
-    words_of_verdict,
-)
+from bayes_intgen.support import ReferenceRows, Verdict, needs, words_of_verdict
+from bayes_intgen.term_requirements import needs_of_terms, parents_of_terms
 
 
 class Query(NamedTuple):
@@ -45,7 +40,7 @@ class FitSupport:
     terms : Decomposition
     regimes : mapping from mask to int
         Rows of each regime in the data.
-    reference : Seen or None
+    reference : ReferenceRows or None
         Reference rows of each regime; None for a fit that was saved without them.
     has_lift_tests : bool
     """
@@ -53,7 +48,7 @@ class FitSupport:
     model: Model
     terms: Decomposition
     regimes: Mapping[Mask, int]
-    reference: Seen | None
+    reference: ReferenceRows | None
     has_lift_tests: bool
 
     @classmethod
@@ -61,7 +56,7 @@ class FitSupport:
         """Read the regimes and the reference rows from the tree of a fit."""
         constant, reference = tree["constant_data"], None
         if "support" in tree.children:
-            reference = Seen.of_dataset(
+            reference = ReferenceRows.of_dataset(
                 tree["support"].to_dataset(), terms.coordinates, terms.categories
             )
         masks = map(tuple, (constant["intervened"].to_numpy() > 0).tolist())

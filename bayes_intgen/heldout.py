@@ -9,11 +9,11 @@ from threadpoolctl import threadpool_limits
 from bayes_intgen.bases import Array
 from bayes_intgen.models import Model
 from bayes_intgen.pilot import pilot_fit
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.rows import Observations
 from bayes_intgen.streams import generator
 
 
-def split(data: RegimeData, share: float, seed: int) -> tuple[RegimeData, RegimeData]:
+def split(data: Observations, share: float, seed: int) -> tuple[Observations, Observations]:
     """Rows to fit and rows to hold out: a share of those of every regime, drawn at random."""
     rng = generator(seed, "check", 1)
     out = np.zeros(len(data), dtype=bool)
@@ -23,7 +23,9 @@ def split(data: RegimeData, share: float, seed: int) -> tuple[RegimeData, Regime
     return data._rows(~out), data._rows(out)
 
 
-def log_densities(model: Model, seen: RegimeData, held_out: RegimeData, progress: bool) -> Array:
+def log_densities(
+    model: Model, seen: Observations, held_out: Observations, progress: bool
+) -> Array:
     """Log predictive density of each held-out row, shape (n,).
 
     Hyperparameters at their mode and the noise normal; the coefficients are integrated out.

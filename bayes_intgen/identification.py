@@ -39,6 +39,11 @@ def masks_of(intervened: NDArray[np.bool_]) -> tuple[list[Mask], NDArray[np.intp
     return [tuple(mask) for mask in intervened[first].tolist()], which
 
 
+def regime_order(mask: Mask) -> tuple[int, list[bool]]:
+    """Sort key of regimes: fewest interventions first, then in the order of the actions."""
+    return sum(mask), [not was_set for was_set in mask]
+
+
 def regime_weights(masks: Sequence[Mask], target: Mask) -> tuple[Fraction, ...] | None:
     """Exact weights that combine observed regimes into the target regime.
 

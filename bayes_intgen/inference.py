@@ -21,9 +21,8 @@ from bayes_intgen.models import Model, additive
 from bayes_intgen.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.posterior import Posterior
 from bayes_intgen.probes import Probes, probed_effect
-from bayes_intgen.regimes import RegimeData
 from bayes_intgen.replicates import warn_of_copies
-from bayes_intgen.streamed import ReadInPasses, Rows
+from bayes_intgen.rows import Rows
 from bayes_intgen.streams import generator
 from bayes_intgen.tree import assemble
 from bayes_intgen.written_out import sample_written_out
@@ -50,7 +49,7 @@ def fit(
 
     Parameters
     ----------
-    data : RegimeData, StreamedData or DistributedData
+    data : Observations, StreamedData or DistributedData
         Of rows that are not in memory a sample says what scales, knots and structure are; one
         pass over all of them follows.
     model : Model, optional
@@ -121,7 +120,7 @@ def fit(
     2
     """
     model = additive() if model is None else model
-    if not isinstance(data, RegimeData | ReadInPasses):
+    if not isinstance(data, Rows):
         raise DataError(
             f"data must be a RegimeData, not {type(data).__name__}; RegimeData.from_frame makes one"
         )

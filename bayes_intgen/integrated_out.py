@@ -12,9 +12,9 @@ from bayes_intgen.models import Model
 from bayes_intgen.modes import find_modes
 from bayes_intgen.pilot import Pilot
 from bayes_intgen.probes import Probes
+from bayes_intgen.rows import Rows
 from bayes_intgen.sampling import Draws, NotTheModeError, Reported
 from bayes_intgen.simplify import Simplified
-from bayes_intgen.streamed import Rows
 from bayes_intgen.streams import generator
 
 # How often chains may begin anew from a higher mode that one of them has found.

@@ -12,10 +12,10 @@ from bayes_intgen.advice import advice_on_far_cells, advice_on_levels, few_value
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, centres, short_label, spelled_label
 from bayes_intgen.numerals import plain
-from bayes_intgen.regimes import ROWS_PER_UNKNOWN, RegimeData
-from bayes_intgen.streamed import Rows
-from bayes_intgen.support import Seen, separates
+from bayes_intgen.rows import Observations, Rows
+from bayes_intgen.support import ReferenceRows, separates
 from bayes_intgen.tabulate import aligned
+from bayes_intgen.validation import ROWS_PER_UNKNOWN
 
 # An outcome with fewer distinct values than this is no scale.
 FEWEST_VALUES = 6
@@ -125,7 +125,7 @@ def overview(data: Rows) -> Overview:
 
     Parameters
     ----------
-    data : RegimeData, StreamedData or DistributedData
+    data : Observations, StreamedData or DistributedData
 
     Returns
     -------
@@ -154,7 +154,7 @@ def overview(data: Rows) -> Overview:
     )
 
 
-def _of_action(name: str, state: str, held: RegimeData, k: int) -> ActionOverview:
+def _of_action(name: str, state: str, held: Observations, k: int) -> ActionOverview:
     values, was_set, levels = held.actions[:, k], held.intervened[:, k], held.categories[k]
     parts = (values[was_set], values[~was_set])
     return ActionOverview(
@@ -175,8 +175,8 @@ def _counts(values: Array, levels: Categories) -> dict[str, int]:
     }
 
 
-def _problems(held: RegimeData, regimes: dict[str, int], identified: bool) -> Iterator[str]:
-    seen = Seen.of(held)
+def _problems(held: Observations, regimes: dict[str, int], identified: bool) -> Iterator[str]:
+    seen = held.reference_rows()
     needed = ROWS_PER_UNKNOWN * (2 * len(held.names) + 1)
     for label, rows in regimes.items():
         if rows < needed:
@@ -230,7 +230,7 @@ def _outside(
             )
 
 
-def _supported(seen: Seen, action: int, values: np.ndarray) -> np.ndarray:
+def _supported(seen: ReferenceRows, action: int, values: np.ndarray) -> np.ndarray:
     """Whether values of an action can support the joint effect, with an unknown graph."""
     count = len(seen.names)
     points = np.zeros((len(values), count))

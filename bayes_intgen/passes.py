@@ -1,61 +1,19 @@
 """Passes over the rows, batch by batch: all that fitting needs of them."""
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial, reduce
+from functools import partial
 
 import numpy as np
 from numpy.typing import DTypeLike
-from tqdm.auto import tqdm
 
 from bayes_intgen.bases import Array
+from bayes_intgen.batches import map_batches, map_reduce
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.decomposition import Decomposition, Term
-from bayes_intgen.distributed import DistributedData
 from bayes_intgen.gram import CandidateSums, KnownRows, Sums
 from bayes_intgen.noise import ConstantSpread, Spread
-from bayes_intgen.regimes import RegimeData
-from bayes_intgen.streamed import Rows
-
-ROWS_PER_BATCH = 4096
-
-
-def of_batches[T](
-    data: Rows, what: Callable[[RegimeData], T], label: str, progress: bool
-) -> Iterator[T]:
-    """What a function gives of each batch of the data, in order, with a bar that counts rows.
-
-    On all cores, a few batches ahead of the order: NumPy lets other threads run.
-    """
-    workers = os.cpu_count() or 1
-    waiting: deque[tuple[int, Future[T]]] = deque()
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        tqdm(
-            total=len(data),
-            desc=label,
-            unit=" rows",
-            unit_scale=True,
-            leave=False,
-            disable=not progress,
-        ) as bar,
-    ):
-
-        def first() -> T:
-            rows, future = waiting.popleft()
-            found = future.result()
-            bar.update(rows)
-            return found
-
-        for batch in data.batches(ROWS_PER_BATCH):
-            waiting.append((len(batch), pool.submit(what, batch)))
-            if len(waiting) > workers:
-                yield first()
-        while waiting:
-            yield first()
+from bayes_intgen.rows import Observations, Rows
 
 
 def sums_over(
@@ -68,19 +26,21 @@ def sums_over(
 
     Beside them stand the lift tests, if there are any.
     """
-    label, of_batch = "Sums over rows", partial(weighted, terms, spread)
+    of_batch = partial(weighted, terms, spread)
     # Before a pass that may take long: it raises where the model has no place for lift tests.
     known = known_rows(data, terms)
-    if isinstance(data, DistributedData):
-        sums = data.sums(of_batch, ROWS_PER_BATCH, label, progress)
-    else:
-        parts = of_batches(data, lambda batch: Sums.over([of_batch(batch)]), label, progress)
-        sums = reduce(Sums.joined, parts)
+    sums = data.map_reduce(partial(_batch_sums, of_batch), Sums.joined, "Sums over rows", progress)
     return sums._replace(known=known)
 
 
+def _batch_sums(
+    of_batch: Callable[[Observations], tuple[Array, Array, Array]], batch: Observations
+) -> Sums:
+    return Sums.over([of_batch(batch)])
+
+
 def candidate_sums(
-    data: RegimeData,
+    data: Observations,
     terms: Decomposition,
     candidates: Sequence[Term],
     spread: Spread | ConstantSpread,
@@ -94,16 +54,15 @@ def candidate_sums(
     """
     wider, sizes = terms.and_terms(candidates), [term.part.basis.size for term in candidates]
 
-    def of_batch(batch: RegimeData) -> CandidateSums:
+    def of_batch(batch: Observations) -> CandidateSums:
         return CandidateSums.over(*weighted(wider, spread, batch), sizes, dtype, whole)
 
-    parts = of_batches(data, of_batch, "Sums over rows", progress)
-    found = reduce(CandidateSums.joined, parts)
+    found = map_reduce(data, of_batch, CandidateSums.joined, "Sums over rows", progress)
     return found._replace(sums=found.sums._replace(known=known_rows(data, terms)))
 
 
 def products(
-    data: RegimeData,
+    data: Observations,
     terms: Decomposition,
     candidates: Sequence[Term],
     spread: Spread | ConstantSpread,
@@ -115,11 +74,11 @@ def products(
     every = replace(terms, terms=tuple(candidates[i] for i in others))
     own = every.columns[candidates[which].name]
 
-    def of_batch(batch: RegimeData) -> Array:
+    def of_batch(batch: Observations) -> Array:
         matrix, _, weights = weighted(every, spread, batch)
         return (matrix[:, own].T * weights) @ matrix
 
-    return np.asarray(sum(of_batches(data, of_batch, "Sums over rows", progress)))
+    return np.asarray(sum(map_batches(data, of_batch, "Sums over rows", progress)))
 
 
 def known_rows(data: Rows, terms: Decomposition) -> KnownRows | None:
@@ -131,7 +90,7 @@ def known_rows(data: Rows, terms: Decomposition) -> KnownRows | None:
 
 
 def weighted(
-    terms: Decomposition, spread: Spread | ConstantSpread, batch: RegimeData
+    terms: Decomposition, spread: Spread | ConstantSpread, batch: Observations
 ) -> tuple[Array, Array, Array]:
     """The matrix of a batch, shape (n, P), its outcome and its weights, (n,) each."""
     return (
@@ -142,7 +101,7 @@ def weighted(
 
 
 def residuals(
-    data: RegimeData, posterior: Collapsed, sites: dict[str, Array], progress: bool
+    data: Observations, posterior: Collapsed, sites: dict[str, Array], progress: bool
 ) -> Array:
     """Residuals of a fit with constant spread, as wide as the noise is, shape (N,).
 
@@ -154,10 +113,10 @@ def residuals(
     # Of leverages a few digits will do, in half the time.
     root = (given.root / given.noise_sd).astype(np.float32)
 
-    def of_batch(batch: RegimeData) -> Array:
+    def of_batch(batch: Observations) -> Array:
         design = terms.matrix(batch.actions, batch.intervened)
         leverage = np.sum((design.astype(np.float32) @ root) ** 2, axis=1)
         residual = batch.outcome - terms.centre - design @ given.mean
         return np.asarray(residual / np.sqrt(np.clip(1 - leverage, 0.05, 1)))
 
-    return np.concatenate(list(of_batches(data, of_batch, "Residuals", progress)))
+    return np.concatenate(list(map_batches(data, of_batch, "Residuals", progress)))

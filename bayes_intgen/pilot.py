@@ -15,13 +15,13 @@ from bayes_intgen.gram import Sums
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread, SpreadEstimate, estimate_spread, shape_of
 from bayes_intgen.passes import candidate_sums, products, residuals, sums_over
-from bayes_intgen.regimes import RegimeData
 from bayes_intgen.replicates import refuse_exact_replicates
+from bayes_intgen.reservoir import SAMPLE_ROWS
+from bayes_intgen.rows import Observations, Rows
 from bayes_intgen.screening import asked_for
-from bayes_intgen.streamed import HELD_ROWS, Rows
 
 # Rows from which the structure of the mean is learned.
-PILOT_ROWS = HELD_ROWS
+PILOT_ROWS = SAMPLE_ROWS
 # Rows from which the variance function is learned: as weights, a few digits of it will do.
 SPREAD_ROWS = 20_000
 # Rows by which a fit is tested that terms have joined.
@@ -67,8 +67,8 @@ def pilot_fit(
     terms: Decomposition,
     candidates: Sequence[Term],
     progress: bool,
-    held: RegimeData | None = None,
-    others: RegimeData | None = None,
+    held: Observations | None = None,
+    others: Observations | None = None,
 ) -> Pilot:
     """Fit with one variance, estimate the variance function, and fit again with it.
 
@@ -83,10 +83,10 @@ def pilot_fit(
     terms : Decomposition
     candidates : sequence of Term
     progress : bool
-    held : RegimeData, optional
+    held : Observations, optional
         A sample of them that says which candidates join; all of them if not given. The first fit,
         and with it the variance function, is of at most ``SPREAD_ROWS`` of it.
-    others : RegimeData, optional
+    others : Observations, optional
         The rows that are not in it, where they need not be read again.
     """
     held = data.held if held is None else held
@@ -163,7 +163,7 @@ def _refuse_no_noise(data: Rows, noise_sd: float, unit: float) -> None:
         )
 
 
-def _refuse_straight_line(data: RegimeData) -> None:
+def _refuse_straight_line(data: Observations) -> None:
     """As :func:`_refuse_no_noise`, for a straight line in the actions.
 
     Against the spread of most rows: one outlier can be all of a standard deviation, and hide

@@ -13,7 +13,7 @@ from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.models import Model
 from bayes_intgen.models.base import degrees_of_freedom
 from bayes_intgen.prediction import Prediction
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.rows import Observations
 from bayes_intgen.streams import generator
 
 # Numbers that are in memory at once: draws times rows.
@@ -22,7 +22,7 @@ CHUNK = 4_000_000
 
 def row_groups(
     prediction: Prediction,
-    data: RegimeData,
+    data: Observations,
     rows: int | None,
     seed: int,
     coords: Mapping[str, NDArray[np.int_]],
@@ -32,7 +32,7 @@ def row_groups(
     Parameters
     ----------
     prediction : Prediction
-    data : RegimeData
+    data : Observations
     rows : int or None
         Number of rows, drawn at random; None for all.
     seed : int

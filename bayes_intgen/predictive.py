@@ -8,7 +8,7 @@ from numpyro.infer import Predictive
 
 from bayes_intgen.models import Model, additive
 from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.streamed import Rows
+from bayes_intgen.rows import Rows
 
 
 def prior_predictive(
@@ -23,7 +23,7 @@ def prior_predictive(
 
     Parameters
     ----------
-    data : RegimeData, StreamedData or DistributedData
+    data : Observations, StreamedData or DistributedData
         Its actions, its masks and the outcome's mean and standard deviation are used.
     model : Model, optional
         By default ``additive()``.

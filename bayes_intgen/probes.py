@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bayes_intgen.bases import Array
 from bayes_intgen.models import Model
 from bayes_intgen.prediction import Prediction
-from bayes_intgen.streamed import Rows
+from bayes_intgen.rows import Rows
 
 COUNT = 20
 

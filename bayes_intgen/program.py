@@ -15,7 +15,7 @@ from bayes_intgen.gram import KnownRows
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.passes import known_rows
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.rows import Observations
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Program:
         terms: Decomposition,
         fixed: Mapping[str, float],
         spread: Spread | ConstantSpread,
-        data: RegimeData,
+        data: Observations,
     ) -> Self:
         """The program at the rows of ``data``."""
         return cls(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import PACKAGE, DataError, DataWarning
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.rows import Observations
 
 # Share of rows, those of the largest cell left out, beyond which cells without variation are the
 # table and not a part of it.
@@ -50,7 +50,7 @@ class Replicates(NamedTuple):
     copies: int
 
     @classmethod
-    def of(cls, data: RegimeData) -> Self:
+    def of(cls, data: Observations) -> Self:
         """Of the rows of a table."""
         settings = np.column_stack([data.actions, data.intervened])
         cell = _ranks(settings)
@@ -80,12 +80,12 @@ class Replicates(NamedTuple):
         return bool(rows.sum() > MOST_ROWS * others.sum() > 0)
 
 
-def refuse_exact_replicates(data: RegimeData, freedom: float, noise: float) -> None:
+def refuse_exact_replicates(data: Observations, freedom: float, noise: float) -> None:
     """Refuse tables whose replicates never vary, where a fit finds no noise between cells either.
 
     Parameters
     ----------
-    data : RegimeData
+    data : Observations
     freedom : float
         Effective degrees of freedom of a fit to them.
     noise : float
@@ -108,7 +108,7 @@ def refuse_exact_replicates(data: RegimeData, freedom: float, noise: float) -> N
         )
 
 
-def warn_of_copies(data: RegimeData) -> None:
+def warn_of_copies(data: Observations) -> None:
     """Warn of many exact copies of rows.
 
     Warns
@@ -129,7 +129,7 @@ def warn_of_copies(data: RegimeData) -> None:
         )
 
 
-def _hardly_repeats(data: RegimeData) -> bool:
+def _hardly_repeats(data: Observations) -> bool:
     """Whether too few outcomes are equal for many rows to be: a look at one column will do."""
     return len(np.unique(data.outcome)) > (1 - MANY_COPIES) * len(data)
 

@@ -9,11 +9,11 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 
 from bayes_intgen.bases import Array
+from bayes_intgen.batches import ROWS_PER_BATCH
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.conditional import Conditional
 from bayes_intgen.gram import Sums
 from bayes_intgen.models.base import degrees_of_freedom
-from bayes_intgen.passes import ROWS_PER_BATCH
 
 # Largest change of the noise's logarithms between rounds that ends them: a few digits will do.
 CLOSE, MOST_ROUNDS = 0.01, 50

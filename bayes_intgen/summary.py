@@ -21,9 +21,8 @@ from bayes_intgen.errors import DataError
 from bayes_intgen.goodness import fit_problems
 from bayes_intgen.identification import Mask
 from bayes_intgen.probes import probed_effect, spaced
-from bayes_intgen.regimes import RegimeData
-from bayes_intgen.streamed import ReadInPasses, Rows
-from bayes_intgen.support import Seen, Verdict, needs
+from bayes_intgen.rows import Rows
+from bayes_intgen.support import ReferenceRows, Verdict, needs
 
 # Characters in a line of the printed screen.
 WIDTH = 100
@@ -102,7 +101,7 @@ def report_identification(of: Rows | PosteriorDraws) -> Report:
 
     Parameters
     ----------
-    of : RegimeData, StreamedData, DistributedData or Posterior
+    of : Observations, StreamedData, DistributedData or Posterior
         Of a posterior saved by a version that kept no rows, support is left out.
 
     Returns
@@ -125,8 +124,8 @@ def report_identification(of: Rows | PosteriorDraws) -> Report:
     """
     if isinstance(of, PosteriorDraws):
         return _of_posterior(of)
-    if isinstance(of, RegimeData | ReadInPasses):
-        seen, count = Seen.of(of.held), len(of.names)
+    if isinstance(of, Rows):
+        seen, count = of.held.reference_rows(), len(of.names)
         # Nothing is known of a graph: an action may depend on every other.
         parents = [[j for j in range(count) if j != k] for k in range(count)]
         groups = {
@@ -171,7 +170,9 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     return _report(repr(posterior), groups, check, problems, fitted=True)
 
 
-def _regimes(names: Sequence[str], regimes: Mapping[Mask, int], seen: Seen | None) -> xr.Dataset:
+def _regimes(
+    names: Sequence[str], regimes: Mapping[Mask, int], seen: ReferenceRows | None
+) -> xr.Dataset:
     shape = (len(regimes), len(names))
     low, high = np.full((2, *shape), np.nan)
     levels = np.full(shape, "", dtype=object)
@@ -199,7 +200,7 @@ def _questions(
     names: Sequence[str],
     regimes: Mapping[Mask, int],
     settings: Mapping[str, tuple[Label, ...]],
-    seen: Seen | None,
+    seen: ReferenceRows | None,
     judge: Callable[[Array, Mask], Verdict | None],
 ) -> xr.Dataset:
     """Certificates of the joint effect and of each action alone, and how much is supported."""
@@ -240,7 +241,7 @@ def _questions(
 
 
 def _sampling(
-    posterior: PosteriorDraws, questions: xr.Dataset, reference: Seen
+    posterior: PosteriorDraws, questions: xr.Dataset, reference: ReferenceRows
 ) -> tuple[xr.Dataset, list[str]]:
     """R-hat and effective draws of every quantity, and problems of the sampler in words."""
     rows = spaced(np.concatenate(reference.rows))

@@ -39,10 +39,10 @@ always is.
 Unordered levels are infinitely far from each other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import xarray as xr
@@ -54,14 +54,8 @@ from bayes_intgen.categories import Categories, Label, decoded_table
 from bayes_intgen.cells import Cells, classes
 from bayes_intgen.certificates import mask_label, settings_of
 from bayes_intgen.coordinate import Coordinate
-from bayes_intgen.decomposition import Decomposition, parents_of
-from bayes_intgen.gates import InRegime
-from bayes_intgen.identification import Mask, is_identified, regime_weights
-from bayes_intgen.questions import checked_mask, checked_points
+from bayes_intgen.identification import Mask, is_identified, masks_of, regime_order
 from bayes_intgen.streams import generator
-
-if TYPE_CHECKING:
-    from bayes_intgen.regimes import RegimeData
 
 # Rows of each regime that stand for all of its rows.
 REFERENCE_ROWS = 500
@@ -77,8 +71,8 @@ PLACES = 300
 # Actions with at most this many values keep them apart; others are cut into quantile bins.
 MOST_LEVELS = 30
 BINS = 12
-# Probabilities of the quantiles that the picture of coverage is drawn from.
-COVERAGE = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
+# Probabilities of the quantiles of an action per regime.
+PROBABILITIES = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 
 
 class Need(NamedTuple):
@@ -148,38 +142,8 @@ def needs(parents: Sequence[Sequence[int]], masks: Sequence[Mask], target: Mask)
     ]
 
 
-def needs_of_terms(terms: Decomposition, masks: Sequence[Mask], target: Mask) -> list[Need]:
-    """As :func:`needs`, for the terms of a fit: what its functions take says what they need.
-
-    A regression on all actions needs all of them jointly: in any regime where it is one for
-    all, in every regime with a weight where each has its own.
-    """
-    if any(term.role == "regression" for term in terms.terms):
-        every = tuple(range(len(terms.names)))
-        wanted = [tuple(range(len(masks)))]
-        if any(isinstance(term.gate, InRegime) for term in terms.terms):
-            used = [target] if target in masks else list(masks)
-            weights = regime_weights(used, target)
-            wanted = [
-                (masks.index(mask),)
-                for mask, weight in zip(used, weights or (), strict=False)
-                if weight
-            ] or [()]
-        return [Need(k, every, regimes) for regimes in wanted for k in every]
-    return needs(parents_of_terms(terms), masks, target)
-
-
-def parents_of_terms(terms: Decomposition) -> list[list[int]]:
-    """Actions that the contribution of each action takes besides its own."""
-    found: list[set[int]] = [set() for _ in terms.names]
-    for term in terms.terms:
-        if term.action is not None:
-            found[term.action] |= set(term.inputs) - {term.action}
-    return [sorted(others) for others in found]
-
-
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ReferenceRows:
     """A few rows of each regime, which stand for what it saw.
 
     Attributes
@@ -199,19 +163,30 @@ class Seen:
     categories: tuple[Categories | None, ...]
 
     @classmethod
-    def of(cls, data: "RegimeData", coordinates: tuple[Coordinate, ...] | None = None) -> Self:
-        """From rows in memory; coordinates are those of the rows where they are left out."""
+    def of(
+        cls,
+        names: tuple[str, ...],
+        actions: Array,
+        intervened: NDArray[np.bool_],
+        categories: tuple[Categories | None, ...],
+        coordinates: tuple[Coordinate, ...] | None = None,
+    ) -> Self:
+        """Draw reference rows from rows with these actions and masks.
+
+        Coordinates are those of the rows where they are left out.
+        """
         if coordinates is None:
-            coordinates = tuple(Coordinate.of(column) for column in data.actions.T)
+            coordinates = tuple(Coordinate.of(column) for column in actions.T)
         rng = generator(0, "support")
-        masks = tuple(data.regimes)
+        masks, which = masks_of(intervened)
+        order = sorted(range(len(masks)), key=lambda i: regime_order(masks[i]))
         rows = []
-        for mask in masks:
-            own = np.flatnonzero((data.intervened == mask).all(axis=1))
+        for i in order:
+            own = np.flatnonzero(which == i)
             if len(own) > REFERENCE_ROWS:
                 own = np.sort(rng.choice(own, REFERENCE_ROWS, replace=False))
-            rows.append(data.actions[own])
-        return cls(data.names, coordinates, masks, tuple(rows), data.categories)
+            rows.append(actions[own])
+        return cls(names, coordinates, tuple(masks[i] for i in order), tuple(rows), categories)
 
     @classmethod
     def of_dataset(
@@ -616,31 +591,17 @@ def words_of_verdict(
 _MEASURES = ("distance", "share", "joint_distance", "joint_share")
 
 
-def support(
-    data: "RegimeData",
-    points: Any,
-    intervened: Sequence[str] | None = None,
-    graph: Mapping[str, Sequence[str]] | None = None,
+def regime_quantiles(
+    names: Sequence[str], actions: Array, intervened: NDArray[np.bool_], masks: Sequence[Mask]
 ) -> xr.Dataset:
-    """As ``RegimeData.support``, of which this is the body.
+    """Compute quantiles of each action in each regime.
 
-    Examples
-    --------
-    >>> support(data, [[0.1, 0.2], [0.1, 9.0]]).supported.to_numpy()
-    array([ True, False])
-    """
-    target = checked_mask(data.names if intervened is None else intervened, data.names)
-    values = checked_points(points, data.names, data.categories)
-    seen = Seen.of(data)
-    known = None if graph is None else {child: tuple(found) for child, found in graph.items()}
-    parents = parents_of(data.names, known)
-    asked = tuple(target.tolist())
-    verdict = seen.verdict(values, asked, needs(parents, seen.masks, asked), parents)
-    return seen.described(values, asked, parents, verdict)
-
-
-def coverage(data: "RegimeData") -> xr.Dataset:
-    """Quantiles of each action in each regime: what the picture of coverage draws.
+    Parameters
+    ----------
+    names : sequence of str, length K
+    actions, intervened : ndarray, shape (n, K)
+    masks : sequence of masks
+        The regimes, in the order of the result.
 
     Returns
     -------
@@ -650,23 +611,22 @@ def coverage(data: "RegimeData") -> xr.Dataset:
 
     Examples
     --------
-    >>> dict(coverage(data).sizes)
-    {'regime': 3, 'action': 2, 'probability': 7}
+    >>> masks = [(False,), (True,)]
+    >>> actions, intervened = np.arange(8.0)[:, None], np.arange(8)[:, None] > 3
+    >>> dict(regime_quantiles(["red"], actions, intervened, masks).sizes)
+    {'regime': 2, 'action': 1, 'probability': 7}
     """
-    masks = list(data.regimes)
-    quantiles = [
-        np.quantile(data.actions[(data.intervened == mask).all(axis=1)], COVERAGE, axis=0).T
-        for mask in masks
-    ]
+    members = [(intervened == mask).all(axis=1) for mask in masks]
+    quantiles = [np.quantile(actions[rows], PROBABILITIES, axis=0).T for rows in members]
     return xr.Dataset(
         {
             "quantile": (("regime", "action", "probability"), np.array(quantiles)),
-            "rows": ("regime", list(data.regimes.values())),
+            "rows": ("regime", [int(rows.sum()) for rows in members]),
             "was_set": (("regime", "action"), np.array(masks)),
         },
         coords={
-            "regime": [data.label(mask) for mask in masks],
-            "action": list(data.names),
-            "probability": list(COVERAGE),
+            "regime": [mask_label(names, mask) for mask in masks],
+            "action": list(names),
+            "probability": list(PROBABILITIES),
         },
     )

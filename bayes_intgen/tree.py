@@ -15,8 +15,7 @@ from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.goodness import FitTest, fit_tests_dataset
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
-from bayes_intgen.streamed import Rows
-from bayes_intgen.support import Seen
+from bayes_intgen.rows import Rows
 
 
 def assemble(
@@ -135,7 +134,7 @@ def assemble(
             "constant_data": constant,
             "coefficients": drawn,
             "noise": noises,
-            "support": Seen.of(data.held, terms.coordinates).to_dataset(),
+            "support": data.held.reference_rows(terms.coordinates).to_dataset(),
         }
     )
     tree.attrs = {

@@ -15,9 +15,8 @@ from bayes_intgen.partition import groups_of
 from bayes_intgen.passes import known_rows
 from bayes_intgen.pilot import Pilot
 from bayes_intgen.reference import Reference
-from bayes_intgen.regimes import RegimeData
 from bayes_intgen.robust import robust_fit
-from bayes_intgen.streamed import Rows
+from bayes_intgen.rows import Observations, Rows
 from bayes_intgen.targets import Density, Layout, Target, energy_of
 from bayes_intgen.whitening import Whitening, coloured, whitened
 
@@ -101,7 +100,7 @@ class _Near(NamedTuple):
 
     @classmethod
     def of_student_t(
-        cls, pilot: Pilot, data: RegimeData, relative_sd: Array, progress: bool
+        cls, pilot: Pilot, data: Observations, relative_sd: Array, progress: bool
     ) -> "_Near":
         """Where the noise is Student's t: rows have weights of their own."""
         priors, terms = pilot.posterior.priors, pilot.posterior.terms

@@ -12,13 +12,7 @@ here).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bayes_intgen.decomposition import (
-    Decomposition,
-    Term,
-    candidates,
-    decompose,
-    finer_terms,
-)
+from bayes_intgen.decomposition import Decomposition, Term, candidates, decompose, finer_terms
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification import Mask, is_identified
 from bayes_intgen.mechanisms import LogNormal, Mechanism
@@ -32,7 +26,7 @@ from bayes_intgen.models.base import (
     as_mechanism,
     checked_noise,
 )
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.rows import Observations
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ class AdditiveModel(Model):
     bias: Mapping[str, AnyMechanism]
     graph: Mapping[str, tuple[str, ...]] | None
 
-    def decompose(self, data: RegimeData, rows: int | None = None) -> Decomposition:
+    def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         for kind, priors in (("unconfounded", self.unconfounded), ("bias", self.bias)):
             for name in priors:
                 if name not in data.names:
@@ -60,13 +54,13 @@ class AdditiveModel(Model):
                     )
         return decompose(data, *self._mechanisms(data), self.graph, self.intercept, rows)
 
-    def candidates(self, data: RegimeData, rows: int | None = None) -> tuple[Term, ...]:
+    def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
         return candidates(data, *self._mechanisms(data), self.graph, rows)
 
-    def fit_tests(self, data: RegimeData, more: int = 1) -> tuple[Term, ...]:
+    def fit_tests(self, data: Observations, more: int = 1) -> tuple[Term, ...]:
         return finer_terms(data, *self._mechanisms(data), more)
 
-    def _mechanisms(self, data: RegimeData) -> tuple[dict[str, Mechanism], dict[str, Mechanism]]:
+    def _mechanisms(self, data: Observations) -> tuple[dict[str, Mechanism], dict[str, Mechanism]]:
         """Priors of unconfounded contributions and of biases."""
         return self.mechanisms(data, self.unconfounded), self.mechanisms(data, self.bias)
 

@@ -44,7 +44,7 @@ from bayes_intgen.gram import KnownRows, Sums, log_marginal
 from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.identification import Mask
 from bayes_intgen.mechanisms import GP, Levels, Linear, LogNormal, Mechanism, Polynomial, Spline
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.rows import Observations
 
 PriorName = Literal["gp", "spline", "polynomial", "linear"]
 AnyMechanism = GP | Spline | Polynomial | Linear | Levels
@@ -92,22 +92,22 @@ class Model(ABC):
     intercept: tuple[float, float] | None
 
     @abstractmethod
-    def decompose(self, data: RegimeData, rows: int | None = None) -> Decomposition:
+    def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         """Terms of the mean for ``data``, a sample of ``rows`` rows where that is given.
 
         Raises ModelError where they do not fit.
         """
 
-    def candidates(self, data: RegimeData, rows: int | None = None) -> tuple[Term, ...]:
+    def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
         """Terms that join those of :meth:`decompose` where the data ask for them."""
         return ()
 
-    def fit_tests(self, data: RegimeData, more: int = 1) -> tuple[Term, ...]:
+    def fit_tests(self, data: Observations, more: int = 1) -> tuple[Term, ...]:
         """Finer functions of each action, against which a fit is tested."""
         return ()
 
     def mechanisms(
-        self, data: RegimeData, priors: Mapping[str, AnyMechanism] | None = None
+        self, data: Observations, priors: Mapping[str, AnyMechanism] | None = None
     ) -> dict[str, Mechanism]:
         """Prior of each action's functions: its own, levels where it has some, or the model's.
 

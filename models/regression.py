@@ -22,14 +22,14 @@ from bayes_intgen.models.base import (
     as_mechanism,
     checked_noise,
 )
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.rows import Observations
 
 
 @dataclass(frozen=True)
 class PooledModel(Model):
     """One regression for all rows; build it with :func:`pooled`."""
 
-    def decompose(self, data: RegimeData, rows: int | None = None) -> Decomposition:
+    def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         return regressions(data, self.mechanisms(data), {"f": Always()}, self.intercept, rows)
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
@@ -40,7 +40,7 @@ class PooledModel(Model):
 class SaturatedModel(Model):
     """A regression for each regime; build it with :func:`saturated`."""
 
-    def decompose(self, data: RegimeData, rows: int | None = None) -> Decomposition:
+    def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         regimes = tuple(data.regimes)
         gates: dict[str, Gate] = {
             data.label(mask): InRegime(regimes, i) for i, mask in enumerate(regimes)

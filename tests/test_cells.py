@@ -7,7 +7,7 @@ import bayes_intgen as bi
 from bayes_intgen.cells import Cells, classes
 from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.identification import Mask
-from bayes_intgen.support import Seen, needs
+from bayes_intgen.support import needs
 
 VALUES = 3
 Cell = tuple[int, ...]
@@ -115,7 +115,7 @@ def test_no_point_is_supported_where_two_models_agree_on_all_rows_and_differ_the
             chosen = [name for name, was_set in zip(data.names, target, strict=True) if was_set]
             found = data.support(np.array(questions, dtype=float), chosen, graph)
             known = every if parents is None else parents
-            rows = Seen.of(data)
+            rows = data.reference_rows()
             verdict = rows.verdict(
                 np.array(questions, dtype=float), target, needs(known, rows.masks, target), known
             )

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen import groups, streamed
+from bayes_intgen import groups, reservoir
 from bayes_intgen.categories import Categories
 from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.serialise import loads
@@ -152,7 +152,7 @@ def test_files_that_are_no_checkpoint_are_refused(data, tmp_path) -> None:
 
 
 def test_rows_that_are_not_in_memory_are_known_by_their_sums(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(streamed, "HELD_ROWS", 60)
+    monkeypatch.setattr(reservoir, "SAMPLE_ROWS", 60)
     rows = confounded_rows(200, seed=4)
     frame = pd.DataFrame(rows.actions, columns=rows.names).assign(
         intensity=rows.outcome,

@@ -16,8 +16,9 @@ from test_streamed import COLUMNS, table, with_levels
 
 import bayes_intgen as bi
 from bayes_intgen import distributed
+from bayes_intgen.batches import ROWS_PER_BATCH
 from bayes_intgen.noise import KNOTS, Spread
-from bayes_intgen.passes import ROWS_PER_BATCH, sums_over, weighted
+from bayes_intgen.passes import sums_over, weighted
 
 # Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")

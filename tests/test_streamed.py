@@ -7,7 +7,7 @@ import pytest
 import bayes_intgen as bi
 import bayes_intgen.inference
 import bayes_intgen.pilot
-from bayes_intgen import streamed
+from bayes_intgen import parquet, reservoir
 
 COLUMNS = (["x", "y"], "z", "regime")
 
@@ -35,7 +35,7 @@ def files(tmp_path_factory):
 
 def test_rows_are_those_of_the_frame(files, monkeypatch) -> None:
     frame, paths = files
-    monkeypatch.setattr(streamed, "ROWS_PER_READ", 500)
+    monkeypatch.setattr(parquet, "ROWS_PER_READ", 500)
     whole = bi.RegimeData.from_frame(frame, *COLUMNS)
     stream = bi.RegimeData.from_parquet(paths, *COLUMNS, progress=False)
     assert isinstance(stream, bi.StreamedData)
@@ -56,7 +56,7 @@ def test_memory_of_reading_does_not_grow_with_the_rows(tmp_path) -> None:
     frame.to_parquet(path, row_group_size=10_000)
     before = pa.total_allocated_bytes()
     held = []
-    for batch in streamed.parquet_tables(path, list(columns)):
+    for batch in parquet.parquet_tables(path, list(columns)):
         del batch
         held.append(pa.total_allocated_bytes() - before)
     # A batch and the row groups that it is made of.
@@ -65,7 +65,7 @@ def test_memory_of_reading_does_not_grow_with_the_rows(tmp_path) -> None:
 
 @pytest.mark.parametrize("cut", [1, 7, 3000])
 def test_the_sample_is_the_same_whatever_batches_rows_come_in(monkeypatch, cut) -> None:
-    monkeypatch.setattr(streamed, "HELD_ROWS", 150)
+    monkeypatch.setattr(reservoir, "SAMPLE_ROWS", 150)
     frame = table()
     pieces = np.array_split(np.arange(len(frame)), min(cut, 300))
     stream = bi.StreamedData.from_batches([frame.iloc[p] for p in pieces], *COLUMNS, progress=False)
@@ -78,7 +78,7 @@ def test_the_sample_is_the_same_whatever_batches_rows_come_in(monkeypatch, cut) 
 def test_a_fit_of_streamed_rows_is_that_of_the_same_rows_in_memory(monkeypatch) -> None:
     for module in (bayes_intgen.pilot, bayes_intgen.inference):
         monkeypatch.setattr(module, "PILOT_ROWS", 600)
-    monkeypatch.setattr(streamed, "HELD_ROWS", 600)
+    monkeypatch.setattr(reservoir, "SAMPLE_ROWS", 600)
     frame, settings = table(), {"draws": 30, "warmup": 30, "chains": 2, "progress": False}
     stream = bi.StreamedData.from_batches([frame[:900], frame[900:]], *COLUMNS, progress=False)
     whole = bi.RegimeData.from_frame(frame, *COLUMNS)
@@ -167,7 +167,7 @@ def with_levels(rows: int = 900) -> pd.DataFrame:
 
 
 def test_levels_are_collected_over_all_batches(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(streamed, "ROWS_PER_READ", 100)
+    monkeypatch.setattr(parquet, "ROWS_PER_READ", 100)
     frame = with_levels()
     frame.to_parquet(tmp_path / "rows.parquet", row_group_size=100)
     whole = bi.RegimeData.from_frame(frame, *COLUMNS)

@@ -8,7 +8,8 @@ import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen.coordinate import Coordinate
-from bayes_intgen.support import NEAR, Need, Seen, needs, needs_of_terms, words_of_verdict
+from bayes_intgen.support import NEAR, Need, needs, words_of_verdict
+from bayes_intgen.term_requirements import needs_of_terms
 
 NAMES = ("x", "y")
 
@@ -100,7 +101,7 @@ def test_between_levels_that_are_close_is_no_hole() -> None:
 
 def test_what_regressions_need(data) -> None:
     masks = list(data.regimes)
-    seen = Seen.of(data)
+    seen = data.reference_rows()
     for model, target, expected in (
         (bi.models.pooled("linear"), (True, True), [Need(0, (0, 1), (0, 1, 2))]),
         (bi.models.saturated("linear"), (True, False), [Need(0, (0, 1), (1,))]),
@@ -140,7 +141,7 @@ def test_experiments_beyond_history_are_supported_only_where_no_action_moves_ano
         # The graph is right, and the bias of y at x = 4 was not seen without setting x.
         assert not beyond.support(point, graph={"y": ["x"]}).supported.item()
         # Closeness alone would have it otherwise.
-        seen = Seen.of(beyond)
+        seen = beyond.reference_rows()
         close = seen.answers(np.array(point), needs([[1], [0]], seen.masks, (True, True)))
         assert close.all()
         alone = beyond_history(seed, edges=False)
@@ -203,7 +204,7 @@ def test_a_warning_counts_the_points_and_says_why_for_each_action(posterior) -> 
 def test_a_value_that_is_only_ever_set_is_said_to_be_so() -> None:
     data = beyond_history(0)
     points, target, parents = np.array([[4.0, 4.0]]), (True, True), [[1], [0]]
-    seen = Seen.of(data)
+    seen = data.reference_rows()
     verdict = seen.verdict(points, target, needs(parents, seen.masks, target), parents)
     said = words_of_verdict(data.names, seen.coordinates, seen.categories, points, target, verdict)
     assert "'x' was never observed at its value without being set at 1" in said

@@ -38,7 +38,7 @@ def plot_overlap(
     Parameters
     ----------
     quantiles : Dataset
-        As :func:`bayes_intgen.support.coverage` makes it.
+        As :func:`bayes_intgen.support.regime_quantiles` makes it.
     actions, intervened : ndarray, shape (N, K)
         Actions of all rows, and whether they were set.
     categories : sequence of Categories or None, length K
@@ -47,8 +47,11 @@ def plot_overlap(
 
     Examples
     --------
-    >>> from bayes_intgen.support import coverage
-    >>> figure = plot_overlap(coverage(data), data.actions, data.intervened, data.categories)
+    >>> from bayes_intgen.support import regime_quantiles
+    >>> quantiles = regime_quantiles(
+    ...     data.names, data.actions, data.intervened, list(data.regimes)
+    ... )
+    >>> figure = plot_overlap(quantiles, data.actions, data.intervened, data.categories)
     >>> [ax.get_xlabel() for ax in figure.axes]
     ['red', 'green']
     """

@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
-from bayes_intgen.regimes import OBSERVATIONAL, RegimeData
+from bayes_intgen.regimes import RegimeData
 from bayes_intgen.streams import generator
+from bayes_intgen.validation import OBSERVATIONAL
 
 Regime = Sequence[str]
 

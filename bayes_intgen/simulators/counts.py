@@ -8,12 +8,7 @@ from scipy.special import gammaln
 
 from bayes_intgen.bases import Array
 from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import (
-    EDGE_PROBABILITY,
-    Confounded,
-    Confounding,
-    signed,
-)
+from bayes_intgen.simulators.confounded import EDGE_PROBABILITY, Confounded, Confounding, signed
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,68 @@
+"""Passes over rows, batch by batch, on all cores."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import reduce
+from typing import Protocol
+
+from tqdm.auto import tqdm
+
+ROWS_PER_BATCH = 4096
+
+
+class Batched[Batch: Sized](Protocol):
+    """Rows that come in batches."""
+
+    def batches(self, rows: int) -> Iterator[Batch]:
+        """All rows in consecutive batches of at most ``rows`` rows."""
+
+    def __len__(self) -> int: ...
+
+
+def map_batches[Batch: Sized, T](
+    data: Batched[Batch], function: Callable[[Batch], T], label: str, progress: bool
+) -> Iterator[T]:
+    """Apply a function to each batch and yield the results in order.
+
+    A progress bar with this label counts rows. Threads suffice: NumPy releases the lock of the
+    interpreter.
+    """
+    workers = os.cpu_count() or 1
+    waiting: deque[tuple[int, Future[T]]] = deque()
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(
+            total=len(data),
+            desc=label,
+            unit=" rows",
+            unit_scale=True,
+            leave=False,
+            disable=not progress,
+        ) as bar,
+    ):
+
+        def first() -> T:
+            rows, future = waiting.popleft()
+            result = future.result()
+            bar.update(rows)
+            return result
+
+        for batch in data.batches(ROWS_PER_BATCH):
+            waiting.append((len(batch), pool.submit(function, batch)))
+            if len(waiting) > workers:
+                yield first()
+        while waiting:
+            yield first()
+
+
+def map_reduce[Batch: Sized, T](
+    data: Batched[Batch],
+    function: Callable[[Batch], T],
+    combine: Callable[[T, T], T],
+    label: str,
+    progress: bool,
+) -> T:
+    """Apply a function to each batch and combine the results from the first to the last."""
+    return reduce(combine, map_batches(data, function, label, progress))
