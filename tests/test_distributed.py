@@ -94,7 +94,7 @@ def test_rows_and_sample_are_those_of_one_process(paths, client) -> None:
     data = of_files([os.path.relpath(path) for path in paths], client)
     assert len(data._partitions) == 11
     whole = bi.RegimeData.from_frame(table(ROWS), *COLUMNS)
-    stream = bi.RegimeData.from_parquet(paths, *COLUMNS, progress=False)
+    stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
     assert len(data) == ROWS
     assert list(data.regimes.items()) == list(whole.regimes.items())
     assert repr(data) == repr(whole).replace("RegimeData", "DistributedData")
@@ -137,7 +137,7 @@ def test_a_dask_frame_gives_what_its_rows_give_in_files(paths, client, how) -> N
 
 
 def test_a_fit_is_that_of_streamed_rows(paths, client) -> None:
-    stream = bi.RegimeData.from_parquet(paths, *COLUMNS, progress=False)
+    stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
     data = of_files(paths, client)
     model = bi.models.additive("linear", graph={"y": ["x"]}, spread="constant")
     one, other = (bi.fit(rows, model, **SETTINGS) for rows in (data, stream))
