@@ -16,7 +16,7 @@ from test_streamed import COLUMNS, table, with_levels
 
 import bayes_intgen as bi
 from bayes_intgen import distributed
-from bayes_intgen.batches import ROWS_PER_BATCH
+from bayes_intgen.gram import Sums
 from bayes_intgen.noise import KNOTS, Spread
 from bayes_intgen.passes import sums_over, weighted
 
@@ -247,6 +247,10 @@ def waiting(name: str, how, batch: bi.RegimeData):
     return weighted(*how, batch)
 
 
+def summed(weighted_batch, batch: bi.RegimeData) -> Sums:
+    return Sums.over([weighted_batch(batch)])
+
+
 @pytest.mark.parametrize("source", ["files", "frame"])
 def test_a_killed_worker_changes_nothing(paths, client, how, source) -> None:
     if source == "files":
@@ -258,7 +262,8 @@ def test_a_killed_worker_changes_nothing(paths, client, how, source) -> None:
     killed, queue = Event(f"{source} killed", client), Queue(f"{source} waits", client)
     with ThreadPoolExecutor(1) as pool:
         function = partial(waiting, source, how)
-        running = pool.submit(data.sums, function, ROWS_PER_BATCH, "Sums", False)
+        batch_sums = partial(summed, function)
+        running = pool.submit(data.map_reduce, batch_sums, Sums.joined, "Sums", False)
         try:
             victim = queue.get(timeout=60)
             os.kill(victim, signal.SIGKILL)
