@@ -91,7 +91,7 @@ def measured(world: Polynomial, path: Path, what: str, seconds: float, quick: bo
         data = bi.RegimeData.from_frame(parquet.read_table(path), *columns)
         draws, took, more = _written_out(data, points, seconds)
         return took, draws, more
-    stream = bi.RegimeData.from_parquet(path, *columns, progress=False)
+    stream = bi.StreamedData.from_parquet(path, *columns, progress=False)
     read = time.perf_counter() - began
     model = bi.models.additive(graph=world.graph if what == GRAPH else None)
     began = time.perf_counter()

@@ -16,7 +16,7 @@ from test_streamed import COLUMNS, table, with_levels
 
 import bayes_intgen as bi
 from bayes_intgen import distributed
-from bayes_intgen.batches import ROWS_PER_BATCH
+from bayes_intgen.gram import Sums
 from bayes_intgen.noise import KNOTS, Spread
 from bayes_intgen.passes import sums_over, weighted
 
@@ -94,7 +94,7 @@ def test_rows_and_sample_are_those_of_one_process(paths, client) -> None:
     data = of_files([os.path.relpath(path) for path in paths], client)
     assert len(data._partitions) == 11
     whole = bi.RegimeData.from_frame(table(ROWS), *COLUMNS)
-    stream = bi.RegimeData.from_parquet(paths, *COLUMNS, progress=False)
+    stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
     assert len(data) == ROWS
     assert list(data.regimes.items()) == list(whole.regimes.items())
     assert repr(data) == repr(whole).replace("RegimeData", "DistributedData")
@@ -137,7 +137,7 @@ def test_a_dask_frame_gives_what_its_rows_give_in_files(paths, client, how) -> N
 
 
 def test_a_fit_is_that_of_streamed_rows(paths, client) -> None:
-    stream = bi.RegimeData.from_parquet(paths, *COLUMNS, progress=False)
+    stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
     data = of_files(paths, client)
     model = bi.models.additive("linear", graph={"y": ["x"]}, spread="constant")
     one, other = (bi.fit(rows, model, **SETTINGS) for rows in (data, stream))
@@ -247,6 +247,10 @@ def waiting(name: str, how, batch: bi.RegimeData):
     return weighted(*how, batch)
 
 
+def summed(weighted_batch, batch: bi.RegimeData) -> Sums:
+    return Sums.over([weighted_batch(batch)])
+
+
 @pytest.mark.parametrize("source", ["files", "frame"])
 def test_a_killed_worker_changes_nothing(paths, client, how, source) -> None:
     if source == "files":
@@ -258,7 +262,8 @@ def test_a_killed_worker_changes_nothing(paths, client, how, source) -> None:
     killed, queue = Event(f"{source} killed", client), Queue(f"{source} waits", client)
     with ThreadPoolExecutor(1) as pool:
         function = partial(waiting, source, how)
-        running = pool.submit(data.sums, function, ROWS_PER_BATCH, "Sums", False)
+        batch_sums = partial(summed, function)
+        running = pool.submit(data.map_reduce, batch_sums, Sums.joined, "Sums", False)
         try:
             victim = queue.get(timeout=60)
             os.kill(victim, signal.SIGKILL)

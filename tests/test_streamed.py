@@ -37,7 +37,7 @@ def test_rows_are_those_of_the_frame(files, monkeypatch) -> None:
     frame, paths = files
     monkeypatch.setattr(parquet, "ROWS_PER_READ", 500)
     whole = bi.RegimeData.from_frame(frame, *COLUMNS)
-    stream = bi.RegimeData.from_parquet(paths, *COLUMNS, progress=False)
+    stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
     assert isinstance(stream, bi.StreamedData)
     assert len(stream) == len(whole)
     assert list(stream.regimes.items()) == list(whole.regimes.items())
@@ -140,7 +140,7 @@ def test_what_cannot_be_read_twice_is_refused(files, tmp_path) -> None:
     (tmp_path / "not.parquet").write_text("x,y,z")
     for path in (tmp_path / "absent.parquet", tmp_path / "not.parquet"):
         with pytest.raises(bi.DataError, match=r"\.parquet cannot be read"):
-            bi.RegimeData.from_parquet(path, *COLUMNS, progress=False)
+            bi.StreamedData.from_parquet(path, *COLUMNS, progress=False)
     grown = [frame]
     stream = bi.StreamedData.from_batches(grown, *COLUMNS, progress=False)
     grown.append(frame[:5])
@@ -171,7 +171,7 @@ def test_levels_are_collected_over_all_batches(tmp_path, monkeypatch) -> None:
     frame = with_levels()
     frame.to_parquet(tmp_path / "rows.parquet", row_group_size=100)
     whole = bi.RegimeData.from_frame(frame, *COLUMNS)
-    stream = bi.RegimeData.from_parquet(tmp_path / "rows.parquet", *COLUMNS, progress=False)
+    stream = bi.StreamedData.from_parquet(tmp_path / "rows.parquet", *COLUMNS, progress=False)
     assert stream.categories == whole.categories == stream.held.categories
     assert [levels.labels for levels in whole.categories] == [("boost", "off", "on"), (0.0, 1.0)]
     pieces = list(stream.batches(70))
