@@ -8,14 +8,7 @@ from scipy.special import expit
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import (
-    EDGE_PROBABILITY,
-    Confounded,
-    Confounding,
-    log_odds_for,
-    signed,
-)
+from bayes_intgen.simulators.confounded import Confounded, log_odds_for, random_confounding, signed
 from bayes_intgen.simulators.ordered import as_level
 
 
@@ -73,8 +66,7 @@ class Binary(Confounded):
         if not 0 < low <= high < 1:
             raise ModelError(f"share must be a range within (0, 1), low before high, not {share!r}")
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden = Confounding.random(names, graph, rng, pull=(1, 2), edge=(0.7, 1.2))
+        names, graph, hidden = random_confounding(count, rng, pull=(1, 2), edge=(0.7, 1.2))
         shares = rng.uniform(low, high, count)
         sd = np.sqrt(hidden.pull**2 + hidden.between**2 @ (shares * (1 - shares)))
         return cls(

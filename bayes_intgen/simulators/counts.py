@@ -7,13 +7,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import (
-    EDGE_PROBABILITY,
-    Confounded,
-    Confounding,
-    signed,
-)
+from bayes_intgen.simulators.confounded import Confounded, random_confounding, signed
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +47,7 @@ class Counts(Confounded):
         True
         """
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden = Confounding.random(names, graph, rng, pull=(0.4, 0.7), edge=(0.1, 0.25))
+        names, graph, hidden = random_confounding(count, rng, pull=(0.4, 0.7), edge=(0.1, 0.25))
         usual = np.exp(rng.uniform(np.log(2), np.log(8), count))
         return cls(
             names,

@@ -8,18 +8,15 @@ import numpy as np
 from scipy.special import expit, logit
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import (
-    StructuralCausalModel,
-    normal_density,
-    random_graph,
-    random_weights,
-)
+from bayes_intgen.simulators.densities import normal_density
+from bayes_intgen.simulators.effect_modification import EffectModification
+from bayes_intgen.simulators.random_graph import random_graph, random_weights
 
 EDGE_PROBABILITY = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class DoseResponse(StructuralCausalModel):
+class DoseResponse(EffectModification):
     """Daily doses in mg, and a score that is worse when higher.
 
     The hidden cause of a dose is the severity of the symptom that the drug treats,
@@ -102,9 +99,6 @@ class DoseResponse(StructuralCausalModel):
             noise_sd=float(rng.uniform(2, 4)),
         )
 
-    def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
-        return rng.normal(size=(rows, len(self.names)))
-
     def draw_action(
         self, action: int, causes: Array, actions: Array, rng: np.random.Generator
     ) -> Array:
@@ -141,24 +135,13 @@ class DoseResponse(StructuralCausalModel):
         benefit = self.benefit[action] * (1 + self.boost[action] * causes)
         return np.asarray(self.burden[action] * causes - benefit * self.relief(action, values))
 
-    def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
-        return rng.normal(self.level, self.noise_sd, size=rows)
-
     def unconfounded(self, action: int, values: Array) -> Array:
         return np.asarray(-self.benefit[action] * self.relief(action, values))
 
-    def unconfounded_variance(self, action: int, values: Array) -> Array:
-        boosted = self.boost[action] * self.unconfounded(action, values)
-        return np.asarray((boosted + self.burden[action]) ** 2)
+    @property
+    def modification(self) -> tuple[Array, Array]:
+        return self.boost, self.burden
 
     @property
-    def cause_moments(self) -> tuple[Array, Array]:
-        return np.zeros(len(self.names)), np.ones(len(self.names))
-
-    @property
-    def noise_mean(self) -> float:
-        return self.level
-
-    @property
-    def noise_variance(self) -> float:
-        return self.noise_sd**2
+    def noise(self) -> tuple[float, float]:
+        return self.level, self.noise_sd

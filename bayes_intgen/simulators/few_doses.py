@@ -7,8 +7,7 @@ import numpy as np
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import EDGE_PROBABILITY, signed
+from bayes_intgen.simulators.confounded import signed
 from bayes_intgen.simulators.normal_actions import NormalActions, standard_actions
 
 
@@ -60,8 +59,7 @@ class FewDoses(NormalActions):
         if doses < 2:
             raise ModelError(f"doses must be at least 2, not {doses}")
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden, action_sd = standard_actions(names, graph, rng)
+        names, graph, hidden, action_sd = standard_actions(count, rng)
         # Jitter of under half a step keeps the doses in order.
         jitter = rng.uniform(-1, 1, (count, doses)) / (doses - 1)
         return cls(

@@ -7,19 +7,16 @@ from typing import Self
 import numpy as np
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import (
-    StructuralCausalModel,
-    normal_density,
-    random_graph,
-    random_weights,
-)
+from bayes_intgen.simulators.densities import lognormal_density
+from bayes_intgen.simulators.effect_modification import EffectModification
+from bayes_intgen.simulators.random_graph import random_graph, random_weights
 
 CHANNELS = ("tv", "radio", "search", "social", "print", "outdoor", "video", "email")
 EDGE_PROBABILITY = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class MediaMix(StructuralCausalModel):
+class MediaMix(EffectModification):
     """Weekly spend in each channel, and sales, both in thousands of money.
 
     The hidden cause of a channel is the demand in the segment that it serves, a seasonal
@@ -119,16 +116,13 @@ class MediaMix(StructuralCausalModel):
         self, action: int, causes: Array, actions: Array, rng: np.random.Generator
     ) -> Array:
         chance = rng.normal(size=len(causes)) * self.action_sd[action]
-        return np.asarray(np.exp(self._usual(action, causes, actions) + chance))
+        return np.asarray(np.exp(self._log_median(action, causes, actions) + chance))
 
     def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        possible = values > 0
-        spend = np.where(possible, values, 1.0)
-        sd = self.action_sd[action]
-        scaled = (np.log(spend) - self._usual(action, causes, actions)) / sd
-        return np.where(possible, normal_density(scaled) / (sd * spend), 0.0)
+        log_median = self._log_median(action, causes, actions)
+        return lognormal_density(values, log_median, self.action_sd[action])
 
-    def _usual(self, action: int, causes: Array, actions: Array) -> Array:
+    def _log_median(self, action: int, causes: Array, actions: Array) -> Array:
         """Median of log A_k given its cause and its parents."""
         level = np.log(self.budget[action]) + self.pull[action] * causes[:, action]
         for j in self.parents(action):
@@ -151,24 +145,13 @@ class MediaMix(StructuralCausalModel):
         gain = self.gain[action] * (1 + self.boost[action] * causes)
         return np.asarray(gain * self.saturation(action, values) + self.demand[action] * causes)
 
-    def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
-        return rng.normal(self.base, self.noise_sd, size=rows)
-
     def unconfounded(self, action: int, values: Array) -> Array:
         return np.asarray(self.gain[action] * self.saturation(action, values))
 
-    def unconfounded_variance(self, action: int, values: Array) -> Array:
-        boosted = self.boost[action] * self.unconfounded(action, values)
-        return np.asarray((boosted + self.demand[action]) ** 2)
+    @property
+    def modification(self) -> tuple[Array, Array]:
+        return self.boost, self.demand
 
     @property
-    def cause_moments(self) -> tuple[Array, Array]:
-        return np.zeros(len(self.names)), np.ones(len(self.names))
-
-    @property
-    def noise_mean(self) -> float:
-        return self.base
-
-    @property
-    def noise_variance(self) -> float:
-        return self.noise_sd**2
+    def noise(self) -> tuple[float, float]:
+        return self.base, self.noise_sd

@@ -1,10 +1,10 @@
 """A table in which one cell is a typing error."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bayes_intgen.regimes import RegimeData
-from bayes_intgen.simulators.base import Regime
+from bayes_intgen.simulators.base import Regime, RowCounts
 from bayes_intgen.simulators.violations import Violation
 from bayes_intgen.streams import generator
 
@@ -30,10 +30,7 @@ class Mistyped(Violation):
     """
 
     def dataset(
-        self,
-        rows: int | Mapping[tuple[str, ...], int],
-        seed: int,
-        regimes: Iterable[Regime] | None = None,
+        self, rows: RowCounts, seed: int, regimes: Iterable[Regime] | None = None
     ) -> RegimeData:
         data = self.base.dataset(rows, seed, regimes)
         # Other rows are drawn from the seed itself and by fits; this stream is its own.

@@ -1,13 +1,12 @@
 """Shared half of simulators whose actions are normal where nobody sets them."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import normal_density
-from bayes_intgen.simulators.confounded import Confounded, Confounding
+from bayes_intgen.simulators.confounded import Confounded, Confounding, random_confounding
+from bayes_intgen.simulators.densities import normal_density
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +35,10 @@ class NormalActions(Confounded):
 
 
 def standard_actions(
-    names: Sequence[str], graph: Mapping[str, tuple[str, ...]], rng: np.random.Generator
-) -> tuple[Confounding, Array]:
-    """Random coefficients under which each action has variance one, and the sd of chance."""
-    hidden = Confounding.random(names, graph, rng, pull=(0.6, 1), edge=(0.3, 0.5))
-    count = len(names)
+    count: int, rng: np.random.Generator
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]], Confounding, Array]:
+    """Names, graph, coefficients and chance's sd of a model whose actions have variance one."""
+    names, graph, hidden = random_confounding(count, rng, pull=(0.6, 1), edge=(0.3, 0.5))
     pull, between, sd = hidden.pull.copy(), hidden.between.copy(), rng.uniform(0.5, 0.8, count)
     # Each action as a combination of all causes and all chances, parents first.
     loadings = np.zeros((count, 2 * count))
@@ -50,4 +48,4 @@ def standard_actions(
         size = np.linalg.norm(row)
         loadings[k] = row / size
         pull[k], between[k], sd[k] = pull[k] / size, between[k] / size, sd[k] / size
-    return replace(hidden, pull=pull, between=between), sd
+    return names, graph, replace(hidden, pull=pull, between=between), sd

@@ -9,14 +9,7 @@ from scipy.special import expit
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import (
-    EDGE_PROBABILITY,
-    Confounded,
-    Confounding,
-    log_odds_for,
-    signed,
-)
+from bayes_intgen.simulators.confounded import Confounded, log_odds_for, random_confounding, signed
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +62,7 @@ class Ordered(Confounded):
         if levels < 2:
             raise ModelError(f"levels must be at least 2, not {levels}")
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden = Confounding.random(names, graph, rng, pull=(1, 2), edge=(0.7, 1.2))
+        names, graph, hidden = random_confounding(count, rng, pull=(1, 2), edge=(0.7, 1.2))
         # The variance of a standardised parent is a guess: nothing here needs exact shares.
         sd = np.sqrt(hidden.pull**2 + (hidden.between**2).sum(axis=1) / 8)
         shares = rng.dirichlet(np.full(levels, 10.0), count)

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import StructuralCausalModel, normal_density, random_graph
+from bayes_intgen.simulators.base import StructuralCausalModel
+from bayes_intgen.simulators.densities import normal_density
+from bayes_intgen.simulators.random_graph import random_graph
 
 Law = Literal["gaussian", "uniform", "logistic"]
 LAWS: tuple[Law, ...] = ("gaussian", "uniform", "logistic")

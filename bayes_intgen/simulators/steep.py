@@ -6,8 +6,7 @@ from typing import Self
 import numpy as np
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import EDGE_PROBABILITY, Confounding, signed
+from bayes_intgen.simulators.confounded import random_confounding, signed
 from bayes_intgen.simulators.zero_inflated import ZeroInflated, pauses
 
 
@@ -42,8 +41,7 @@ class Steep(ZeroInflated):
         True
         """
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden = Confounding.random(names, graph, rng, pull=(0.3, 0.5), edge=(0.1, 0.25))
+        names, graph, hidden = random_confounding(count, rng, pull=(0.3, 0.5), edge=(0.1, 0.25))
         budget = np.exp(rng.uniform(np.log(10), np.log(100), count))
         switch = rng.uniform(2, 4, count)
         pauses_at_all = rng.random() < 0.5

@@ -8,8 +8,7 @@ from scipy.special import expit
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import EDGE_PROBABILITY, signed
+from bayes_intgen.simulators.confounded import signed
 from bayes_intgen.simulators.normal_actions import NormalActions, standard_actions
 
 Shape = Literal["step", "sigmoid", "sine 1", "sine 2", "hinge", "u"]
@@ -68,8 +67,7 @@ class Stepped(NormalActions):
                 f"unknown shape {shape!r}; choose one of {', '.join(map(repr, SHAPES))}"
             )
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden, action_sd = standard_actions(names, graph, rng)
+        names, graph, hidden, action_sd = standard_actions(count, rng)
         return cls(
             names,
             graph,

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import EDGE_PROBABILITY, signed
+from bayes_intgen.simulators.confounded import signed
 from bayes_intgen.simulators.normal_actions import NormalActions, standard_actions
 
 # Log odds, and reciprocal share of the interval, per unit of the normal action behind.
@@ -53,8 +52,7 @@ class UniformDesign(NormalActions):
         True
         """
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden, action_sd = standard_actions(names, graph, rng)
+        names, graph, hidden, action_sd = standard_actions(count, rng)
         return cls(
             names,
             graph,

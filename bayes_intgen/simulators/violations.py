@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
-from bayes_intgen.simulators.base import Estimate, Regime, StructuralCausalModel
+from bayes_intgen.simulators.base import Regime, StructuralCausalModel
+from bayes_intgen.simulators.importance import Estimate
 
 # Rows, and their seed, from which the scale of settings is taken once.
 SCALE_ROWS, SCALE_SEED = 100_000, 0
@@ -158,7 +159,7 @@ class Interacting(Violation):
         self, points: ArrayLike, intervened: Regime, draws: int = 20_000, seed: int = 0
     ) -> Estimate:
         found = self.base.effect(points, intervened, draws, seed)
-        return Estimate(found.value + self._product(self.checked(points)), found.error)
+        return Estimate(found.value + self._product(self.check_points(points)), found.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,7 +237,7 @@ class SharedConfounder(Violation):
     def outcome_variance(self, points: ArrayLike) -> Array:
         if self.strength == 0:
             return self.base.outcome_variance(points)
-        values = self.checked(points)
+        values = self.check_points(points)
         total = np.full(len(values), self.noise_variance)
         slopes, bends = np.zeros_like(values), np.zeros_like(values)
         for k in range(len(self.names)):
@@ -262,11 +263,12 @@ class SharedConfounder(Violation):
         unset = [int(k) for k in np.flatnonzero(~self.mask(intervened))]
         if self.strength == 0 or not unset:
             return super().effect(points, intervened, draws, seed)
-        values = self.checked(points)
-        causes = self.draws_of_causes(draws, seed, stream=len(self.names))
+        values = self.check_points(points)
+        causes = self.sample_causes(draws, seed, stream=len(self.names))
         # What is seen of one action says something of the cause of every other.
-        found = self.weighted(values, causes, unset, range(len(self.names)))
-        return Estimate(found.value + self.noise_mean + self.interaction(values), found.error)
+        estimate = self.conditional_mean(values, causes, unset, range(len(self.names)))
+        shift = self.noise_mean + self.interaction(values)
+        return Estimate(estimate.value + shift, estimate.error)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from scipy.special import expit, gammaln
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import normal_density, random_graph
 from bayes_intgen.simulators.confounded import (
-    EDGE_PROBABILITY,
     Confounded,
     Confounding,
     log_odds_for,
+    random_confounding,
     signed,
 )
+from bayes_intgen.simulators.densities import normal_density
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +69,7 @@ class ZeroInflated(Confounded):
         True
         """
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden = Confounding.random(names, graph, rng, pull=(0.3, 0.5), edge=(0.1, 0.25))
+        names, graph, hidden = random_confounding(count, rng, pull=(0.3, 0.5), edge=(0.1, 0.25))
         budget = np.exp(rng.uniform(np.log(10), np.log(100), count))
         switch = rng.uniform(2, 4, count)
         return cls(
