@@ -1,4 +1,4 @@
-"""Structural causal models with known truth, one a file."""
+"""Structural causal models with known true effects, one per file."""
 
 from bayes_intgen.simulators.base import StructuralCausalModel
 from bayes_intgen.simulators.binary import Binary

@@ -80,7 +80,7 @@ class StructuralCausalModel(ABC):
         """Means and standard deviations of the causes, each of shape (K,)."""
 
     def interaction(self, actions: Array) -> Array:
-        """Non-additive part of the mean outcome, shape (n,); zero unless a model breaks additivity."""
+        """Non-additive part of the mean outcome, shape (n,); zero by default."""
         return np.zeros(len(actions))
 
     @property

@@ -1,4 +1,4 @@
-"""Shared half of several simulators: normal causes that change actions, effects and outcome."""
+"""Base of simulators with standard normal causes of actions, effects and outcome."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from bayes_intgen.simulators.effect_modification import EffectModification
 from bayes_intgen.simulators.random_graph import random_graph, random_weights
 
 EDGE_PROBABILITY = 0.5
-# In half of the random worlds edges have this multiple of their usual strength.
+# Multiple of the usual strength of edges, in half of the random models.
 STRONG = 3.0
 
 
@@ -23,13 +23,13 @@ class Confounding:
     Attributes
     ----------
     pull : ndarray, shape (K,)
-        Change of an action's lean per standard deviation of its cause.
+        Change of an action's linear predictor per standard deviation of its cause.
     between : ndarray, shape (K, K)
-        b_kj: change of the lean of A_k per unit of its parent A_j.
+        b_kj: change of the linear predictor of A_k per unit of its parent A_j.
     boost : ndarray, shape (K,)
         Relative change of an effect per standard deviation of the cause.
     burden : ndarray, shape (K,)
-        Change of the outcome per standard deviation of the cause, whatever the action.
+        Change of the outcome per standard deviation of the cause, at any action.
     level : float
         Mean of the outcome noise.
     noise_sd : float
@@ -47,11 +47,10 @@ class Confounding:
 class Confounded(EffectModification):
     """Standard normal causes that change the action, its effect and the outcome.
 
-        lean_k = pull_k C_k + sum_j b_kj s_j(A_j)
+        eta_k = pull_k C_k + sum_j b_kj s_j(A_j)
         f_k(a, c) = effect_k(a) (1 + boost_k c) + burden_k c
 
-    A subclass says how an action follows its lean, how parents are measured (s_j), and
-    effect_k. Because of boost_k, the confounding bias depends on the action's value.
+    A subclass defines the law of an action given eta_k, the scale of parents s_j, and effect_k.
 
     Attributes
     ----------
@@ -66,18 +65,18 @@ class Confounded(EffectModification):
 
     @abstractmethod
     def effect_of(self, action: int, values: Array) -> Array:
-        """effect_k(a) = E[f_k(a, C_k)], elementwise."""
+        """Mean contribution effect_k(a) = E[f_k(a, C_k)], elementwise."""
 
     def standardised(self, action: int, values: Array) -> Array:
-        """s_j(A_j): an action as its children see it, elementwise."""
+        """Rescaled action s_j(A_j) in the linear predictors of its children, elementwise."""
         return values
 
-    def lean(self, action: int, causes: Array, actions: Array) -> Array:
-        """How far cause and parents move A_k, shape (n,)."""
-        lean = self.hidden.pull[action] * causes[:, action]
+    def linear_predictor(self, action: int, causes: Array, actions: Array) -> Array:
+        """Linear predictor eta_k from cause and parents, shape (n,)."""
+        eta = self.hidden.pull[action] * causes[:, action]
         for j in self.parents(action):
-            lean = lean + self.hidden.between[action, j] * self.standardised(j, actions[:, j])
-        return np.asarray(lean)
+            eta = eta + self.hidden.between[action, j] * self.standardised(j, actions[:, j])
+        return np.asarray(eta)
 
     def contribution(self, action: int, values: Array, causes: Array) -> Array:
         boosted = self.effect_of(action, values) * (1 + self.hidden.boost[action] * causes)
@@ -122,7 +121,7 @@ def random_confounding(
 
 
 def signed(low: float, high: float, count: int, rng: np.random.Generator) -> Array:
-    """Numbers whose absolute values are uniform on (low, high), of either sign."""
+    """Draw absolute values uniformly on (low, high), with random signs."""
     return np.asarray(rng.uniform(low, high, count) * rng.choice([-1.0, 1.0], count))
 
 

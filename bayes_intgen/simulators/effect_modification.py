@@ -1,4 +1,4 @@
-"""Shared half of simulators in which standardised causes scale effects and shift the outcome."""
+"""Base of simulators whose standardised causes scale effects and shift the outcome."""
 
 from abc import abstractmethod
 
@@ -19,7 +19,7 @@ class EffectModification(StructuralCausalModel):
     @property
     @abstractmethod
     def modification(self) -> tuple[Array, Array]:
-        """boost and burden, each of shape (K,)."""
+        """Coefficients boost and burden, each of shape (K,)."""
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Experiments at two points or a handful of doses, of actions that otherwise vary freely."""
+"""Experiments at two or a few doses, for actions that are continuous in observational rows."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,7 +13,7 @@ from bayes_intgen.simulators.normal_actions import NormalActions, standard_actio
 
 @dataclass(frozen=True, eq=False)
 class FewDoses(NormalActions):
-    """Normal actions, set at a few values only.
+    """Normal actions with a few values under do.
 
         effect_k(a) = size_k tanh(slope_k (a - middle_k))
 
@@ -24,7 +24,7 @@ class FewDoses(NormalActions):
     doses : ndarray, shape (K, D)
         Values under do, equally likely.
     size, slope, middle : ndarray, shape (K,)
-        Half of the whole change, its steepness, and the value in its middle.
+        Half of the total change, its steepness, and the value at its midpoint.
     """
 
     doses: Array
@@ -41,8 +41,8 @@ class FewDoses(NormalActions):
         count : int
         seed : int
         doses : int
-            Values under do, two at least: about evenly spread over 1.5 standard deviations
-            to either side of the mean.
+            Values under do, at least two, about evenly spread over the mean +- 1.5 standard
+            deviations.
 
         Raises
         ------

@@ -17,11 +17,11 @@ EDGE_PROBABILITY = 0.3
 
 @dataclass(frozen=True, eq=False)
 class MediaMix(EffectModification):
-    """Weekly spend in each channel, and sales, both in thousands of money.
+    """Weekly spend per channel, and sales, both in thousands of a currency.
 
-    The hidden cause of a channel is the demand in the segment that it serves, a seasonal
-    swing and chance: C = sqrt(2 share) sin(U) + sqrt(1 - share) Z, U uniform on (0, 2 pi),
-    of mean zero and variance one. Managers spend more where demand is high:
+    The hidden cause of a channel is the demand in its segment, a seasonal swing and chance:
+    C = sqrt(2 share) sin(U) + sqrt(1 - share) Z, U uniform on (0, 2 pi), with mean zero and
+    variance one. Managers spend more at high demand:
 
         log A_k = log budget_k + pull_k C_k + sum_j b_kj (log A_j - log budget_j) + chance
         f_k(a, c) = gain_k (1 + boost_k c) hill_k(a) + demand_k c
@@ -40,14 +40,14 @@ class MediaMix(EffectModification):
     pull : ndarray, shape (K,)
         Change of log spend for one standard deviation of demand.
     between : ndarray, shape (K, K)
-        b_kj: how much of a relative change in spend channel k takes over from channel j.
+        b_kj: elasticity of the spend in channel k with respect to channel j.
     action_sd : ndarray, shape (K,)
-        Standard deviation of log spend left to chance.
+        Residual standard deviation of log spend.
     test_level, setting_sd : ndarray, shape (K,)
         Median of spend under do, as a multiple of the budget, and the standard deviation
         of its logarithm.
     gain, boost, demand : ndarray, shape (K,)
-        Sales at saturation, their relative change with demand, and sales from demand alone.
+        Sales at saturation, their relative change with demand, and change of sales with demand.
     half_spend, steepness : ndarray, shape (K,)
         Spend at half saturation, and the exponent h.
     base : float
@@ -123,10 +123,10 @@ class MediaMix(EffectModification):
         return lognormal_density(values, log_median, self.action_sd[action])
 
     def _log_median(self, action: int, causes: Array, actions: Array) -> Array:
-        """Median of log A_k given its cause and its parents."""
+        """Conditional median of log A_k."""
         level = np.log(self.budget[action]) + self.pull[action] * causes[:, action]
         for j in self.parents(action):
-            # Nothing spent on a parent has a logarithm of minus infinity, which is meant.
+            # A parent without spend has a logarithm of minus infinity, as intended.
             with np.errstate(divide="ignore"):
                 excess = np.log(np.maximum(actions[:, j], 0.0) / self.budget[j])
             level = level + self.between[action, j] * excess

@@ -1,4 +1,4 @@
-"""Shared half of simulators whose actions are normal where nobody sets them."""
+"""Base of simulators whose actions are normal in observational rows."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ from bayes_intgen.simulators.densities import normal_density
 
 @dataclass(frozen=True, eq=False)
 class NormalActions(Confounded):
-    """A_k = lean_k + chance, normal with mean zero and variance one.
+    """A_k = eta_k + chance, normal with mean zero and variance one.
 
     Attributes
     ----------
@@ -27,11 +27,13 @@ class NormalActions(Confounded):
         self, action: int, causes: Array, actions: Array, rng: np.random.Generator
     ) -> Array:
         chance = rng.normal(size=len(causes)) * self.action_sd[action]
-        return np.asarray(self.lean(action, causes, actions) + chance)
+        return np.asarray(self.linear_predictor(action, causes, actions) + chance)
 
     def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
         sd = self.action_sd[action]
-        return np.asarray(normal_density((values - self.lean(action, causes, actions)) / sd) / sd)
+        return np.asarray(
+            normal_density((values - self.linear_predictor(action, causes, actions)) / sd) / sd
+        )
 
 
 def standard_actions(
@@ -40,7 +42,7 @@ def standard_actions(
     """Names, graph, coefficients and chance's sd of a model whose actions have variance one."""
     names, graph, hidden = random_confounding(count, rng, pull=(0.6, 1), edge=(0.3, 0.5))
     pull, between, sd = hidden.pull.copy(), hidden.between.copy(), rng.uniform(0.5, 0.8, count)
-    # Each action as a combination of all causes and all chances, parents first.
+    # Each action as a linear combination of all causes and all chances, parents first.
     loadings = np.zeros((count, 2 * count))
     for k in range(count):
         row = between[k] @ loadings

@@ -143,7 +143,7 @@ def test_bad_input_says_what_is_wrong() -> None:
         (lambda: model.dataset({("tv",): 1.5}, seed=0), r"do\(tv\) cannot have 1.5 rows"),
         (lambda: model.dataset({(): 30}, 0, [(), ("tv",)]), r"do\(tv\) 0 times"),
         (lambda: model.dataset({("tv", "radio"): 9, ("radio", "tv"): 9}, 0), "2 times"),
-        (lambda: model.dataset({("x",): 9}, 0), "'x', which is no action"),
+        (lambda: model.dataset({("x",): 9}, 0), "unknown action 'x'"),
         (lambda: model.dataset(30, 0, []), "no regimes"),
         (lambda: model.effect(point, "tv"), r"write \['tv'\]"),
         (lambda: model.effect(point, ["x"]), "the actions are 'tv', 'radio'"),
@@ -151,7 +151,7 @@ def test_bad_input_says_what_is_wrong() -> None:
         (lambda: model.joint_effect([[1.0, 2.0, 3.0]]), r"shape \(points, 2\)"),
         (lambda: model.joint_effect([[1.0], [1.0, 2.0]]), "rectangular"),
         (lambda: model.effect([[1.0, np.nan]], []), "NaN"),
-        (lambda: model.confounding_bias(2, point), "no action 2"),
+        (lambda: model.confounding_bias(2, point), "unknown action 2"),
         (lambda: model.effect(point, [], draws=0), "at least 1, not 0"),
         (lambda: MediaMix.random(0, seed=0), "at least one action"),
     ]:

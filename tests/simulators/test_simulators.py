@@ -84,7 +84,7 @@ def test_datasets_hold_the_regimes_asked_for() -> None:
     }
     pair = model.dataset(20, seed=0, regimes=[(), ("a1", "a3")])
     assert pair.regimes == {(False, False, False): 20, (True, False, True): 20}
-    with pytest.raises(bi.ModelError, match="'b', which is no action"):
+    with pytest.raises(bi.ModelError, match="unknown action 'b'"):
         model.sample(["b"], 5, np.random.default_rng(0))
 
 
