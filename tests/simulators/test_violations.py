@@ -180,7 +180,7 @@ def test_bad_input_says_what_is_wrong() -> None:
         (lambda: SharedConfounder(Interacting(shared, 1.0), 0.1), "shared already"),
         (lambda: SharedConfounder(Cubed.random(2, seed=0), 0.1), "not quadratic in its cause"),
         (lambda: shared.confounding_bias(0, point), r"use effect\(points, intervened\)"),
-        (lambda: shared.effect(point, ["x"]), "no action"),
+        (lambda: shared.effect(point, ["x"]), "unknown action 'x'"),
     ]:
         with pytest.raises(bi.ModelError, match=message):
             call()
