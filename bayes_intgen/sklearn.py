@@ -1,6 +1,7 @@
 """Scikit-learn regressor around the default fit; needs the extra ``sklearn``."""
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from numbers import Integral
 from typing import Self
 
@@ -166,7 +167,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         distinct, which = masks_of(masks)
         for i, mask in enumerate(distinct):
             rows = which == i
-            names = np.array(self.posterior_.actions)[mask].tolist()
+            names = list(compress(self.posterior_.actions, mask))
             draws = self.posterior_.effect(values[rows], names)
             mean[rows], std[rows] = draws.mean(("chain", "draw")), draws.std(("chain", "draw"))
         return (mean, std) if return_std else mean
