@@ -12,7 +12,7 @@ import benchmark_speed
 
 def test_what_has_not_left_its_warmup_has_fewer_draws_a_second() -> None:
     row = {
-        "what": benchmark_speed.WRITTEN_OUT,
+        "what": benchmark_speed.NUTS_ON_ROWS,
         "time": "800.0",
         "ess effect": "",
         "times": "at best",
@@ -48,7 +48,7 @@ def test_a_quick_run_times_the_library_beside_nuts_on_rows(tmp_path, monkeypatch
 
 
 def test_rows_on_disk_are_those_of_every_regime(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(benchmark_speed, "PIECE", 30)
+    monkeypatch.setattr(benchmark_speed, "BATCH", 30)
     world = Polynomial.random(2, 3)
     benchmark_speed.write_rows(tmp_path / "rows.parquet", world, 300)
     table = parquet.read_table(tmp_path / "rows.parquet").to_pandas()
@@ -64,7 +64,7 @@ def test_jobs_stay_where_they_can_end(rows, actions) -> None:
     jobs = benchmark_speed.jobs_for(rows, actions, 60.0, quick=False)
     assert max(job["rows"] for job in jobs) == max(rows, benchmark_speed.ROWS_AT)
     for job in jobs:
-        if job["what"] == benchmark_speed.WRITTEN_OUT:
-            assert job["rows"] <= benchmark_speed.MOST_ROWS_WRITTEN_OUT
-        if job["actions"] > benchmark_speed.MOST_ACTIONS_UNKNOWN:
+        if job["what"] == benchmark_speed.NUTS_ON_ROWS:
+            assert job["rows"] <= benchmark_speed.MAX_ROWS_OF_NUTS
+        if job["actions"] > benchmark_speed.MAX_ACTIONS_WITHOUT_GRAPH:
             assert job["what"] == benchmark_speed.GRAPH

@@ -72,9 +72,9 @@ def test_two_worlds_with_one_data_set(tmp_path, monkeypatch) -> None:
     # The truth of one data set lies outside a 90% band once in ten; here, within 3.3 deviations.
     assert abs(additive - (low + high) / 2) < high - low
     assert interacting - high > 2 * (high - low)
-    cover = [float(value[w, "cover of 90% bands over the square"]) for w in worlds()]
-    assert cover[0] > 0.6
-    assert cover[1] < 0.4
+    coverage = [float(value[w, "coverage of 90% bands over the square"]) for w in worlds()]
+    assert coverage[0] > 0.6
+    assert coverage[1] < 0.4
     # Rows with one action set say nothing against additivity, in either world.
     gain = float(value["both", "elpd of saturated less additive, training rows"])
     assert gain < 2 * float(value["both", "its standard error"])
