@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 import bayes_intgen as bi
 
-from _tables import provenance, read_table, write_table
+from _tables import provenance, publish_table, read_table, write_table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -66,6 +66,22 @@ def run_study(
     # Rows of other jobs stay in the table for later runs.
     own = [row for row in saved if _key(row, jobs[0]) in place]
     return sorted(own, key=lambda row: place[_key(row, jobs[0])])
+
+
+def publish_study(
+    name: str,
+    chosen: argparse.Namespace,
+    work: Callable[..., list[Row]],
+    jobs: Sequence[Job],
+    command: str,
+    summary: Callable[[list[dict[str, str]]], list[Row]],
+) -> tuple[list[dict[str, str]], list[Row]]:
+    """Run a study and publish the table of its summary; return its rows and the summary."""
+    path = chosen.output / f"{name}_models.csv"
+    rows = run_study(work, jobs, path, command, chosen.processes)
+    lines = summary(rows)
+    publish_table(chosen.output / f"{name}.csv", lines, command)
+    return rows, lines
 
 
 def _saved(path: Path, job: Job) -> list[dict[str, str]]:

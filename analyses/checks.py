@@ -31,8 +31,7 @@ from bayes_intgen.simulators import (
 )
 
 from _figures import legend, save_figure
-from _study import Row, arguments, command_of, options, run_study
-from _tables import publish_table
+from _study import Row, arguments, command_of, options, publish_study
 
 KINDS = {
     "polynomial": Polynomial,
@@ -201,10 +200,7 @@ def main() -> None:
         for kind in (QUICK_KINDS if chosen.quick else KINDS)
         if (violation, several, graph) == (NONE, 0, False) or seed < max(chosen.models // 2, 1)
     ]  # fmt: skip
-    path = chosen.output / "checks_models.csv"
-    rows = run_study(score, jobs, path, command, chosen.processes)
-    lines = summary(rows)
-    publish_table(chosen.output / "checks.csv", lines, command)
+    _, lines = publish_study("checks", chosen, score, jobs, command, summary)
     head = (
         f"{chosen.models} models of each kind, half as many under violations or with joint rows; "
         f"{chosen.actions} actions, {chosen.rows} rows per regime"

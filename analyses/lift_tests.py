@@ -22,8 +22,7 @@ from bayes_intgen.simulators import Polynomial
 
 from _figures import column, legend, save_figure
 from _scores import QUICK, STUDY, coverage, mean_and_error, rms
-from _study import Row, arguments, command_of, options, run_study
-from _tables import publish_table
+from _study import Row, arguments, command_of, options, publish_study
 
 EVIDENCE = ("rows alone", "lift test", "lift test, se a quarter")
 CONTRASTS = {"tested": (0.1, 0.9), "between": (0.25, 0.75)}
@@ -125,10 +124,7 @@ def main() -> None:
     command = command_of("lift_tests", chosen, "models", "actions", "rows")
     common = options(chosen, "actions", "rows", "quick")
     jobs = [{"seed": seed, **common} for seed in range(chosen.models)]
-    path = chosen.output / "lift_tests_models.csv"
-    rows = run_study(score, jobs, path, command, chosen.processes)
-    lines = summary(rows)
-    publish_table(chosen.output / "lift_tests.csv", lines, command)
+    rows, _ = publish_study("lift_tests", chosen, score, jobs, command, summary)
     draw_figure(rows, chosen.output / "lift_tests")
     print(f"\nTables and figure are in {chosen.output}")
 

@@ -209,6 +209,14 @@ def main() -> None:
 
     today = frame.loc[frame["experiment"] == "", CHANNELS].median().to_numpy()
     rows = compare(posterior, naive, firm, today)
+    print_plans(rows, today)
+    write_table(chosen.output / "media_mix_plans.csv", rows, "python analyses/media_mix.py")
+    draw_figure(posterior, firm, today, rows, chosen.output / "media_mix")
+    print(f"\nFigure and table are in {chosen.output}")
+
+
+def print_plans(rows: list[dict[str, str | float]], today: np.ndarray) -> None:
+    """Print today's budgets and the effects of the plans."""
     usual = ", ".join(f"{name} {spend:.1f}" for name, spend in zip(CHANNELS, today, strict=True))
     print(f"\nWeekly budgets of a region today, in thousands: {usual}")
     print("Change of its weekly sales when all budgets are set, never seen together in the data:")
@@ -228,9 +236,6 @@ def main() -> None:
             for row in rows
         ]
     )
-    write_table(chosen.output / "media_mix_plans.csv", rows, "python analyses/media_mix.py")
-    draw_figure(posterior, firm, today, rows, chosen.output / "media_mix")
-    print(f"\nFigure and table are in {chosen.output}")
 
 
 if __name__ == "__main__":

@@ -29,8 +29,7 @@ from bayes_intgen.simulators import Polynomial
 import _ridge
 from _figures import column, error_bars, legend, log_scale, save_figure
 from _scores import QUICK, STUDY, coverage, mean_and_error, mean_coverage, rms
-from _study import Row, arguments, command_of, options, run_study
-from _tables import publish_table
+from _study import Row, arguments, command_of, options, publish_study
 from accuracy import limit
 from published_main import joint_rows
 
@@ -148,10 +147,7 @@ def main() -> None:
         for basis in chosen.bases
         if total <= chosen.largest
     ]
-    path = chosen.output / "published_convergence_models.csv"
-    rows = run_study(score, jobs, path, command, chosen.processes)
-    lines = summary(rows)
-    publish_table(chosen.output / "published_convergence.csv", lines, command)
+    rows, lines = publish_study("published_convergence", chosen, score, jobs, command, summary)
     draw_figure(rows, lines, chosen.output / "published_convergence")
     print("\nFrom the smallest to the largest number of rows, errors fall as rows to the power of")
     for label in LABELS:

@@ -22,8 +22,7 @@ from bayes_intgen.simulators import Polynomial
 import _ridge
 from _figures import column, legend, log_scale, save_figure
 from _scores import QUICK, STUDY, coverage, mean_and_error, mean_coverage, rms
-from _study import Row, arguments, command_of, options, run_study
-from _tables import publish_table
+from _study import Row, arguments, command_of, options, publish_study
 
 # Means of the published code's own run, each about +- 0.01: arXiv 2506.04945.
 PUBLISHED = {
@@ -163,10 +162,7 @@ def main() -> None:
         {"seed": seed, "bayesian": seed < chosen.bayesian, **common}
         for seed in range(chosen.models)
     ]
-    path = chosen.output / "published_main_models.csv"
-    rows = run_study(score, jobs, path, command, chosen.processes)
-    lines = summary(rows)
-    publish_table(chosen.output / "published_main.csv", lines, command)
+    rows, _ = publish_study("published_main", chosen, score, jobs, command, summary)
     draw_figure(rows, chosen.output / "published_main")
     print(f"\nTables and figure are in {chosen.output}")
 

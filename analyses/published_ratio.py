@@ -33,8 +33,7 @@ from bayes_intgen.simulators import Polynomial
 import _ridge
 from _figures import column, error_bars, legend, log_scale, save_figure
 from _scores import QUICK, STUDY, coverage, mean_and_error, mean_coverage, rms, timed
-from _study import Row, arguments, command_of, options, run_study
-from _tables import publish_table
+from _study import Row, arguments, command_of, options, publish_study
 from accuracy import residual_variances
 
 RATIOS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -193,10 +192,7 @@ def main() -> None:
     command = command_of("published_ratio", chosen, "models", "actions", "average")
     common = options(chosen, "actions", "average", "quick")
     jobs = [{"seed": seed, **common} for seed in range(chosen.models)]
-    path = chosen.output / "published_ratio_models.csv"
-    rows = run_study(score, jobs, path, command, chosen.processes)
-    lines = summary(rows)
-    publish_table(chosen.output / "published_ratio.csv", lines, command)
+    rows, lines = publish_study("published_ratio", chosen, score, jobs, command, summary)
     draw_figure(rows, lines, chosen.output / "published_ratio")
     for label in LABELS:
         own = [line for line in lines if line["estimator"] == label]

@@ -29,8 +29,7 @@ from bayes_intgen.simulators import (
 
 from _figures import error_bars, legend, log_scale, save_figure
 from _scores import QUICK, STUDY, coverage, mean_and_error, rms
-from _study import Row, arguments, command_of, options, run_study
-from _tables import publish_table
+from _study import Row, arguments, command_of, options, publish_study
 
 KINDS = {"polynomial": Polynomial, "media mix": MediaMix, "dose response": DoseResponse}
 VIOLATIONS = {
@@ -144,10 +143,7 @@ def main() -> None:
         for kind in (QUICK_KINDS if chosen.quick else KINDS)
         for violation, strength in violations
     ]
-    path = chosen.output / "violations_models.csv"
-    rows = run_study(score, jobs, path, command, chosen.processes)
-    lines = summary(rows)
-    publish_table(chosen.output / "violations.csv", lines, command)
+    rows, lines = publish_study("violations", chosen, score, jobs, command, summary)
     draw_figure(rows, lines, chosen.output / "violations")
     print("\nErrors in standard deviations of the base model's joint effect.")
     print(f"Tables and figure are in {chosen.output}")

@@ -47,7 +47,7 @@ def test_ranks_are_uniform_where_the_model_is_right(found) -> None:
     assert p_values(found["wrong"])["noise_sd"] < 1e-6
 
 
-def test_ranks_are_what_arviz_draws(found) -> None:
+def test_ranks_have_the_layout_of_arviz(found) -> None:
     import arviz as az
     import matplotlib.pyplot as plt
 
@@ -59,7 +59,7 @@ def test_ranks_are_what_arviz_draws(found) -> None:
     plt.close("all")
 
 
-def test_parts_of_a_study_are_the_study(found) -> None:
+def test_simulations_can_run_separately(found) -> None:
     data = confounded_rows(15, seed=0)
     model = bi.models.additive("linear", spread="constant", graph={})
     with warnings.catch_warnings():
@@ -85,7 +85,7 @@ def test_coverage_in_one_world() -> None:
     assert float(table["error"]) > 0
 
 
-def test_changes_are_from_the_lowest_setting_and_leave_it_out() -> None:
+def test_changes_are_relative_to_the_lowest_setting() -> None:
     """Against one's own arithmetic on the draws of the same fit."""
     world = bi.simulators.Binary.random(2, seed=1)
     settings = {"draws": 100, "warmup": 100, "chains": 2}
@@ -105,7 +105,7 @@ def test_changes_are_from_the_lowest_setting_and_leave_it_out() -> None:
     assert np.isfinite(table).all().to_array().all()
 
 
-def test_the_standard_error_is_that_of_worlds() -> None:
+def test_standard_errors_are_over_worlds() -> None:
     def world(coverage: float, z_rms: float) -> xr.Dataset:
         return xr.Dataset(
             {"coverage": ("level", [coverage]), "width": ("level", [1.0]), "z_rms": z_rms},

@@ -42,7 +42,7 @@ def test_the_media_plan_from_parquet_to_figure(tmp_path, monkeypatch, capsys) ->
     assert "never seen together" in capsys.readouterr().out
 
 
-def test_the_data_file_may_lie_elsewhere(tmp_path) -> None:
+def test_data_file_in_a_new_folder(tmp_path) -> None:
     import media_mix
 
     firm = bi.simulators.MediaMix.random(3, seed=media_mix.FIRM)
@@ -119,7 +119,7 @@ def test_the_joint_truth_is_the_mean_of_joint_rows(b) -> None:
         assert abs((left * weights).mean()) < 4 * error
 
 
-def test_the_number_of_rows_needed_holds_from_there_on() -> None:
+def test_rows_needed_is_the_start_of_sustained_rejection() -> None:
     import non_identifiable
 
     rejected = np.array([[1, 0, 0, 1, 1, 1]] * 10, dtype=bool)

@@ -135,7 +135,7 @@ def test_the_study_of_violations(tmp_path, monkeypatch, capsys) -> None:
 
 
 @pytest.mark.parametrize("kind", ["polynomial", "media mix", "dose response"])
-def test_points_are_asked_about_in_the_range_of_the_unbroken_model(kind) -> None:
+def test_query_points_lie_in_the_range_of_the_base_model(kind) -> None:
     study = import_module("violations")
     base = study.KINDS[kind].random(3, seed=0)
     points, _ = base.sample(base.names, 50, np.random.default_rng(1))
@@ -168,7 +168,7 @@ def test_the_study_of_checks(tmp_path, monkeypatch, capsys) -> None:
 
 
 @pytest.mark.parametrize("kind", ["polynomial", "linear", "media mix", "dose response"])
-def test_an_interaction_explains_what_it_is_said_to(kind) -> None:
+def test_interactions_explain_the_stated_share_of_variance(kind) -> None:
     study = import_module("checks")
     base = study.KINDS[kind].random(3, seed=0)
     for regime in (base.names, base.names[:2]):
