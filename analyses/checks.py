@@ -202,7 +202,7 @@ def main() -> None:
     ]  # fmt: skip
     _, lines = publish_study("checks", chosen, score, jobs, command, summary)
     head = (
-        f"{chosen.models} models of each kind, half as many under violations or with joint rows; "
+        f"{chosen.models} models of each kind in the first case, half as many in the others; "
         f"{chosen.actions} actions, {chosen.rows} rows per regime"
     )
     draw_figure(lines, head, chosen.output / "checks")
