@@ -92,9 +92,9 @@ def test_the_limit_at_each_ratio_against_its_closed_form() -> None:
 def test_the_study_of_convergence(tmp_path, monkeypatch, capsys) -> None:
     pytest.importorskip("sklearn")
     lines, models = run("published_convergence", tmp_path, monkeypatch)
-    assert lines["total"].tolist() == [300] * 3 + [600] * 3
+    assert lines["total"].tolist() == [300] * 4 + [600] * 4
     assert set(models["rows"]) == {100, 200}
-    assert len(models) == 2 * 2 * 3
+    assert len(models) == 2 * 2 * 4
     assert in_order(models["error"], 1e-4, 10)
     assert in_order(lines[["mean", "limit", "seconds"]].stack(), 0, 600)
     ours = models[models["estimator"] == "this library"]
