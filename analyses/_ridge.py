@@ -1,9 +1,8 @@
-"""The published estimator and its relatives: point estimates by ridge regression.
+"""Published estimator and its baselines: point estimates by ridge regression.
 
-As with arXiv 2506.04945: polynomials of total degree 3 in all actions, standardised, ridge
-penalties 1e-8 to 1e-1 chosen by 3-fold cross-validation, one regression for each regime;
-the joint effect is the sum of the single-intervention regressions less K - 1 times the
-observational one.
+As in arXiv 2506.04945: polynomials of total degree 3 in all actions, standardised, ridge
+penalties from 1e-8 to 1e-1 by 3-fold cross-validation, one regression per regime; the joint
+effect is the sum of the single-intervention regressions less K - 1 times the observational one.
 """
 
 from collections.abc import Callable
@@ -21,29 +20,29 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def ridge(actions: np.ndarray, outcome: np.ndarray) -> Predict:
-    """One cubic ridge regression."""
+    """Fit one cubic ridge regression."""
     cubic = make_pipeline(PolynomialFeatures(degree=3), StandardScaler(), Ridge())
     search = GridSearchCV(cubic, {"ridge__alpha": PENALTIES}, cv=3)
     return search.fit(actions, outcome).predict
 
 
 class Separate:
-    """A regression for each regime, and what is made of them."""
+    """One regression per regime, and estimates of the joint effect from them."""
 
     def __init__(self, data: bi.RegimeData) -> None:
         self.observational = pooled(data.only([]))
         self.set_alone = [pooled(data.only([name])) for name in data.names]
 
     def published(self, points: np.ndarray) -> np.ndarray:
-        """The published estimate of the joint effect."""
+        """Published estimate of the joint effect."""
         total = sum(one(points) for one in self.set_alone)
         return total - (len(self.set_alone) - 1) * self.observational(points)
 
     def averaged(self, points: np.ndarray) -> np.ndarray:
-        """The pooled baseline of the published code: the mean of all regressions."""
+        """Pooled baseline of the published code: the mean of all regressions."""
         return np.mean([one(points) for one in (self.observational, *self.set_alone)], axis=0)
 
 
 def pooled(data: bi.RegimeData) -> Predict:
-    """One regression on all rows of the data."""
+    """Fit one regression to all rows of the data."""
     return ridge(data.actions, data.outcome)

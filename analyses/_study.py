@@ -1,4 +1,4 @@
-"""Long studies: many jobs side by side, saved as they end, resumed where they stopped."""
+"""Long studies: parallel jobs whose results are saved one by one, so that runs can resume."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 import bayes_intgen as bi
 
-from _tables import provenance, read_table, write_table
+from _tables import provenance, publish_table, read_table, write_table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -25,37 +25,37 @@ Row = dict[str, Any]
 def run_study(
     work: Callable[..., list[Row]], jobs: Sequence[Job], path: Path, command: str, processes: int
 ) -> list[dict[str, str]]:
-    """Rows of all jobs, each worked off by ``work(**job)`` in one of several processes.
+    """Run ``work(**job)`` for all jobs in several processes and collect the rows.
 
     Parameters
     ----------
     work : callable
-        Gives rows; every row must hold the job's own items, by which it is found again.
+        Returns rows; every row must include the items of its job, as a key for resuming.
     jobs : sequence of mappings
     path : Path
-        The table. Jobs whose rows it holds already are not run again.
+        The table. Jobs with rows in it are not run again.
     command : str
-        The command that makes the table, written above it.
+        The command that reproduces the table, written above it.
     processes : int
 
     Returns
     -------
     list of dict
-        As read back from the table, in the order of the jobs.
+        As read from the table, in the order of the jobs.
     """
     saved: list[Any] = _saved(path, jobs[0])
     done = {_key(row, jobs[0]) for row in saved}
-    left = [job for job in jobs if _key(job, job) not in done]
+    remaining = [job for job in jobs if _key(job, job) not in done]
     place = {_key(job, job): i for i, job in enumerate(jobs)}
-    if left:
+    if remaining:
         # A process that has started JAX cannot be forked.
         context = get_context("spawn")
         with (
             ProcessPoolExecutor(processes, mp_context=context, initializer=_quiet) as pool,
-            tqdm(total=len(jobs), initial=len(jobs) - len(left), desc=path.stem) as bar,
+            tqdm(total=len(jobs), initial=len(jobs) - len(remaining), desc=path.stem) as bar,
         ):
             try:
-                for future in as_completed([pool.submit(work, **job) for job in left]):
+                for future in as_completed([pool.submit(work, **job) for job in remaining]):
                     saved += [{name: str(v) for name, v in row.items()} for row in future.result()]
                     saved.sort(key=lambda row: place.get(_key(row, jobs[0]), len(jobs)))
                     write_table(path, saved, command)
@@ -63,13 +63,29 @@ def run_study(
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-    # Rows of other jobs stay in the table, for when they are asked for again.
-    mine = [row for row in saved if _key(row, jobs[0]) in place]
-    return sorted(mine, key=lambda row: place[_key(row, jobs[0])])
+    # Rows of other jobs stay in the table for later runs.
+    own = [row for row in saved if _key(row, jobs[0]) in place]
+    return sorted(own, key=lambda row: place[_key(row, jobs[0])])
+
+
+def publish_study(
+    name: str,
+    chosen: argparse.Namespace,
+    work: Callable[..., list[Row]],
+    jobs: Sequence[Job],
+    command: str,
+    summary: Callable[[list[dict[str, str]]], list[Row]],
+) -> tuple[list[dict[str, str]], list[Row]]:
+    """Run a study and publish the table of its summary; return its rows and the summary."""
+    path = chosen.output / f"{name}_models.csv"
+    rows = run_study(work, jobs, path, command, chosen.processes)
+    lines = summary(rows)
+    publish_table(chosen.output / f"{name}.csv", lines, command)
+    return rows, lines
 
 
 def _saved(path: Path, job: Job) -> list[dict[str, str]]:
-    """Rows of an earlier run; those of other versions are put aside, not mixed in."""
+    """Rows of an earlier run; a table of other versions is moved aside."""
     if not path.exists():
         return []
     rows = read_table(path)
@@ -94,7 +110,7 @@ def _quiet() -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Sends what a quick run finds elsewhere than the results of long runs."""
+    """Parser whose quick runs write to another folder than long runs by default."""
 
     def parse_args(self, *args: Any, **more: Any) -> Any:
         chosen = super().parse_args(*args, **more)
@@ -104,7 +120,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def arguments(doc: str, *, models: int, **more: Any) -> argparse.ArgumentParser:
-    """The options that every study has: how many models, where to, how many processes."""
+    """Parser of the options that all studies share: models, processes, output folder."""
     parser = _Parser(description=doc.splitlines()[0])
     parser.add_argument("--models", type=int, default=models, help="random models to run")
     for name, default in more.items():
@@ -113,3 +129,23 @@ def arguments(doc: str, *, models: int, **more: Any) -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a small run, for a test")
     parser.add_argument("--output", type=Path, help="folder of tables and figures")
     return parser
+
+
+def story_arguments(doc: str, name: str) -> argparse.ArgumentParser:
+    """Parser of the options of an analysis of one data set."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few rows and draws, for a test")
+    parser.add_argument("--output", type=Path, default=Path("output") / name)
+    parser.add_argument("--seed", type=int, default=1)
+    return parser
+
+
+def options(chosen: argparse.Namespace, *names: str) -> Row:
+    """Values of these command-line options, as items of a job."""
+    return {name: getattr(chosen, name) for name in names}
+
+
+def command_of(script: str, chosen: argparse.Namespace, *names: str) -> str:
+    """Command line that runs a script with the values of these options."""
+    values = options(chosen, *names).items()
+    return " ".join([f"python analyses/{script}.py", *(f"--{name} {x}" for name, x in values)])

@@ -1,16 +1,15 @@
-"""Errors and cover of the default fit over freshly drawn polynomial models.
+"""Errors and coverage of the default fit over random polynomial models.
 
     python analyses/accuracy.py [--models 40] [--actions 5] [--rows 2000] [--graph] [--quick]
 
-For each random model: the root mean square error of the joint effect against the truth,
-divided by the limit
+For each model: the root mean square error of the joint effect, divided by the limit
 
     limit^2 = [ sum_j s_j^2 (1 + d) + (K - 1)^2 s_0^2 ] / N,    d = 2,
 
-which holds where all functional forms are known (s_r: residual standard deviation of the
-outcome given the actions in regime r, here from a large sample); and the share of joint
-test points that central bands cover. With --graph the fit is told the true graph. Saves as
-it goes, and a run that was stopped goes on where it was.
+for known functional forms (s_r: residual standard deviation of the outcome given the actions in
+regime r, here from a large sample), and the coverage of central credible intervals at joint test
+points. With --graph the fit uses the true graph. Results are saved one by one; an interrupted run
+resumes.
 """
 
 import math
@@ -20,12 +19,12 @@ import numpy as np
 import bayes_intgen as bi
 from bayes_intgen.simulators import Polynomial
 
-from _scores import LEVELS, QUICK, cover, mean_and_error, rms, timed
-from _study import Row, arguments, run_study
+from _scores import LEVELS, QUICK, coverage, mean_and_error, rms, timed
+from _study import Row, arguments, command_of, options, run_study
 
 
 def residual_variance(model: Polynomial, regime: tuple[str, ...], seed: int) -> float:
-    """Mean variance of the outcome given the actions, from a rich fit to a large sample."""
+    """Mean variance of the outcome given the actions, from a rich regression on a large sample."""
     actions, outcome = model.sample(regime, 50_000, np.random.default_rng(seed))
     z = np.arcsinh((actions - np.median(actions, axis=0)) / actions.std(axis=0))
     z = z / z.std(axis=0)
@@ -44,16 +43,21 @@ def residual_variance(model: Polynomial, regime: tuple[str, ...], seed: int) -> 
     return float(residual @ residual / (len(outcome) - design.shape[1]))
 
 
+def residual_variances(model: Polynomial) -> tuple[float, float]:
+    """Residual variance of the observational regime, and the sum over single interventions."""
+    interventional = sum(residual_variance(model, (name,), seed=2) for name in model.names)
+    return residual_variance(model, (), seed=1), interventional
+
+
 def limit(model: Polynomial, rows: int) -> float:
-    """The least standard error of the joint effect, all functional forms known."""
+    """Smallest standard error of the joint effect for known functional forms."""
     count = len(model.names)
-    observed = residual_variance(model, (), seed=1)
-    was_set = sum(residual_variance(model, (name,), seed=2) for name in model.names)
-    return math.sqrt((was_set * 3 + (count - 1) ** 2 * observed) / rows)
+    observational, interventional = residual_variances(model)
+    return math.sqrt((interventional * 3 + (count - 1) ** 2 * observational) / rows)
 
 
 def score(seed: int, actions: int, rows: int, graph: bool, quick: bool) -> list[Row]:
-    """Fit one random model and compare with its truth."""
+    """Fit one random model and compare with the true effect."""
     model = Polynomial.random(actions, seed)
     data = model.dataset(rows, seed=seed + 10_000)
     posterior, seconds = timed(
@@ -73,7 +77,7 @@ def score(seed: int, actions: int, rows: int, graph: bool, quick: bool) -> list[
     row["error"] = f"{error:.5f}"
     row["error/limit"] = f"{error / limit(model, rows):.3f}"
     for level in LEVELS:
-        row[f"cover{level * 100:.0f}"] = f"{cover(draws, truth, level):.3f}"
+        row[f"coverage{level * 100:.0f}"] = f"{coverage(draws, truth, level):.3f}"
     row["divergences"] = int(posterior.tree["sample_stats"]["diverging"].sum())
     row["seconds"] = f"{seconds:.1f}"
     return [row]
@@ -82,35 +86,25 @@ def score(seed: int, actions: int, rows: int, graph: bool, quick: bool) -> list[
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=40, actions=5, rows=2000)
-    parser.add_argument("--graph", action="store_true", help="give the fit the true graph")
+    parser.add_argument("--graph", action="store_true", help="use the true graph in the fit")
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.models, chosen.actions, chosen.rows = 2, 2, 100
-    command = (
-        f"python analyses/accuracy.py --models {chosen.models} --actions {chosen.actions} "
-        f"--rows {chosen.rows}{' --graph' if chosen.graph else ''}"
-    )
-    jobs = [
-        {
-            "seed": seed,
-            "actions": chosen.actions,
-            "rows": chosen.rows,
-            "graph": chosen.graph,
-            "quick": chosen.quick,
-        }
-        for seed in range(chosen.models)
-    ]
+    command = command_of("accuracy", chosen, "models", "actions", "rows")
+    command += " --graph" if chosen.graph else ""
+    common = options(chosen, "actions", "rows", "graph", "quick")
+    jobs = [{"seed": seed, **common} for seed in range(chosen.models)]
     graph = "_graph" if chosen.graph else ""
     path = chosen.output / f"accuracy_K{chosen.actions}_N{chosen.rows}{graph}.csv"
     rows = run_study(score, jobs, path, command, chosen.processes)
     print()
     ratios = np.array([float(row["error/limit"]) for row in rows])
-    print(f"{len(rows)} models of {chosen.actions} actions, {chosen.rows} rows a regime")
+    print(f"{len(rows)} models of {chosen.actions} actions, {chosen.rows} rows per regime")
     print(f"root mean square of error/limit: {math.sqrt(np.mean(ratios**2)):.3f}")
     for level in LEVELS:
-        mean, error = mean_and_error([float(row[f"cover{level * 100:.0f}"]) for row in rows])
-        print(f"{level:.0%} bands cover {mean:.3f} +- {error:.3f}")
-    print(f"median seconds a fit: {np.median([float(row['seconds']) for row in rows]):.1f}")
+        mean, error = mean_and_error([float(row[f"coverage{level * 100:.0f}"]) for row in rows])
+        print(f"coverage of {level:.0%} intervals: {mean:.3f} +- {error:.3f}")
+    print(f"median seconds per fit: {np.median([float(row['seconds']) for row in rows]):.1f}")
     print(f"divergences: {sum(int(row['divergences']) for row in rows)}")
 
 

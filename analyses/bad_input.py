@@ -1,16 +1,16 @@
-"""What becomes of frames that nobody would wish for: an answer, or one error of the package.
+"""Robustness to bad input: every frame gives valid results or one error of the package.
 
     python analyses/bad_input.py [--examples 4000] [--modes 200] [--fits 40] [--quick]
 
-Frames are drawn by hypothesis: one to thirty actions under any names, regimes of no rows, one or
-many, in pandas, Polars, Arrow, DuckDB and xarray; columns of numbers of any type and scale from
-1e-9 to 1e9 (and some far beyond), repeated, constant, nearly constant, of integers that no float
-holds, with missing or infinite cells, of text, dates, categories, lists, complex numbers; labels
-of every kind. Each is read, decomposed under a random prior and summed; the density and the mean
-of the outcome are evaluated, and all is done that a fit does before it samples. What is neither an
-answer nor a `BayesIntgenError` is a failure, and so is an answer that is not finite, takes over a
-minute, or changes when actions and outcome come in other units. Clean frames at any scale are
-fitted whole, with few draws. Prints how many were tried and what became of them.
+Property-based testing with hypothesis: frames of one to thirty actions under any names, regimes of
+no, one or many rows, in pandas, Polars, Arrow, DuckDB and xarray; columns of numbers of any type
+and scale from 1e-9 to 1e9 (and some far beyond), repeated, constant, nearly constant, of integers
+beyond floats, with missing or infinite cells, of text, dates, categories, lists, complex numbers;
+labels of every kind. Each frame is read and decomposed under a random prior; the density and the
+mean of the outcome are evaluated, and all steps of a fit before sampling run. Any other exception
+than a `BayesIntgenError` is a failure, and so are results that are not finite, take over a minute,
+or change with the units of actions and outcome. Clean frames at any scale are fitted completely,
+with few draws. Prints the outcomes.
 """
 
 import argparse
@@ -41,10 +41,10 @@ from bayes_intgen.noise import ConstantSpread
 from bayes_intgen.passes import sums_over
 from bayes_intgen.pilot import pilot_fit
 
-from _study import RESULTS
-from _tables import print_table, write_table
+from _study import RESULTS, command_of
+from _tables import publish_table
 
-LONGEST = 60.0
+MAX_SECONDS = 60.0
 OUTCOME, REGIME = "outcome", "regime"
 OUTCOMES = ("answer", "DataError", "ModelError", "FAILURE")
 UNITS = st.sampled_from([1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6, 1e9])
@@ -53,7 +53,7 @@ QUICK_FIT = {"draws": 50, "warmup": 60, "chains": 2, "progress": False}
 
 @dataclass(frozen=True)
 class Case:
-    """A frame with what is asked of it; ``spoilt`` says what was done to it, if anything."""
+    """A frame with its options; ``spoilt`` describes its defects."""
 
     frame: pd.DataFrame
     actions: list[str]
@@ -63,7 +63,7 @@ class Case:
     seed: int
 
     def native(self) -> Any:
-        """The frame in the library that it comes in."""
+        """The frame in its library."""
         return CONTAINERS[self.kind](self.frame)
 
     def read(self) -> bi.RegimeData:
@@ -91,7 +91,7 @@ names = st.one_of(
     ),
     st.text(min_size=1, max_size=6),
 )
-# How a column's numbers are spoilt, or otherwise unusual. Functions of the values.
+# Defects and unusual types of numeric columns, as functions of the values.
 NUMBERS: dict[str, Callable[[np.ndarray, np.random.Generator], Any]] = {
     "constant": lambda x, rng: np.full(len(x), 0.1),
     "nearly constant": lambda x, rng: 1e6 + 1e-9 * x,
@@ -144,7 +144,7 @@ LABELS: dict[str, Callable[[list[str]], list[Any]]] = {
 
 @st.composite
 def frames(draw: st.DrawFn, most_actions: int = 4, clean: bool = False) -> Case:
-    """Cases; ``clean`` ones have nothing wrong but their scales, names and regimes."""
+    """Generate cases; ``clean`` ones are unusual only in scales, names and regimes."""
     many = not clean and draw(st.integers(0, 40)) == 0
     count = 30 if many else draw(st.integers(1, most_actions))
     usually = draw(st.integers(0, 9)) > 0
@@ -155,8 +155,10 @@ def frames(draw: st.DrawFn, most_actions: int = 4, clean: bool = False) -> Case:
     rows = [draw(st.sampled_from([most, 0, 1, 2])) for _ in range(count)]
     if clean:
         rows = [max(n, most // 2) if draw(st.booleans()) else max(n, 1) for n in rows]
-    watched = 60 if clean else draw(st.sampled_from([60, 80, 30, 1, 0]))
-    labels = [""] * watched + [name for name, n in zip(chosen, rows, strict=True) for _ in range(n)]
+    baseline = 60 if clean else draw(st.sampled_from([60, 80, 30, 1, 0]))
+    labels = [""] * baseline + [
+        name for name, n in zip(chosen, rows, strict=True) for _ in range(n)
+    ]
     total = len(labels)
     confounder = rng.normal(size=total)
     values = rng.normal(size=(total, count)) + 0.5 * confounder[:, None]
@@ -190,10 +192,10 @@ def frames(draw: st.DrawFn, most_actions: int = 4, clean: bool = False) -> Case:
 
 
 def can_be_held(case: Case) -> bool:
-    """Whether the library that the frame is to come in takes it at all."""
+    """Whether the frame can be built in its library at all."""
     try:
         case.native()
-    except Exception:  # whatever it raises is not ours
+    except Exception:  # errors of the library are not failures of the package
         return False
     return True
 
@@ -210,7 +212,7 @@ def evaluated(data: bi.RegimeData, model: Model) -> tuple[float, np.ndarray]:
 
 
 def in_units(data: bi.RegimeData, factors: np.ndarray) -> bi.RegimeData:
-    """The same rows with actions and outcome in other units, and levels with other codes."""
+    """Rescale actions and outcome, and recode levels."""
     same = bi.RegimeData.from_arrays(
         data.actions * factors[:-1],
         data.outcome * factors[-1],
@@ -226,27 +228,27 @@ def in_units(data: bi.RegimeData, factors: np.ndarray) -> bi.RegimeData:
 
 
 def factors_of(case: Case, data: bi.RegimeData) -> np.ndarray:
-    """Other units for the actions and the outcome, shape (K + 1,)."""
+    """Random units for the actions and the outcome, shape (K + 1,)."""
     return np.asarray(10.0 ** np.random.default_rng(case.seed).uniform(-9, 9, len(data.names) + 1))
 
 
 def lost_digits(data: bi.RegimeData) -> float:
-    """Size over spread, at worst: values are rounded to an epsilon of the one in every unit."""
+    """Largest ratio of magnitude to range over columns, by which rounding errors grow."""
     columns = [*data.actions.T, data.outcome]
     return max(float(np.abs(column).max() / np.ptp(column)) for column in columns)
 
 
 def tried(case: Case) -> str:
-    """Read, decompose, sum, evaluate: asserts that densities and means follow the units."""
+    """Read, decompose and evaluate; assert that densities and means follow the units."""
     data = case.read()
     assert len(data) == len(case.frame)
     for k, (name, levels) in enumerate(zip(case.actions, data.categories, strict=True)):
         if levels is not None:
             assert levels.decode(data.actions[:, k]).tolist() == case.frame[name].tolist()
             continue
-        given = pd.to_numeric(case.frame[name]).to_numpy(dtype=np.float64)
+        expected = pd.to_numeric(case.frame[name]).to_numpy(dtype=np.float64)
         # Libraries round decimals in different ways.
-        np.testing.assert_allclose(data.actions[:, k], given, rtol=1e-15)
+        np.testing.assert_allclose(data.actions[:, k], expected, rtol=1e-15)
     model = bi.models.additive(case.prior)
     density, fitted = evaluated(data, model)
     factors, lost = factors_of(case, data), lost_digits(data)
@@ -260,7 +262,7 @@ def tried(case: Case) -> str:
 
 
 def prepared(case: Case) -> str:
-    """All that a fit does before it samples: asserts that the noise found follows the units."""
+    """Run a fit up to sampling; assert that the estimated noise follows the units."""
     data = case.read()
     model = bi.models.additive(case.prior)
     factors = factors_of(case, data)
@@ -272,13 +274,13 @@ def prepared(case: Case) -> str:
         assert np.isfinite(pilot.shape).all(), "noise that is not finite"
         noise.append(float(pilot.sites["noise_sd"]))
     ratio = noise[1] / factors[-1] / noise[0]
-    # The search for the mode stops where it is flat enough.
+    # The mode is determined up to the optimiser's tolerance.
     assert abs(np.log(ratio)) < 0.05 + 1e-10 * lost_digits(data), f"noise {ratio} times as large"
     return "answer"
 
 
 def fitted(case: Case) -> str:
-    """As :func:`tried`, through a whole fit."""
+    """Run a complete fit; assert that joint effects follow the units."""
     data = case.read()
     model = bi.models.additive(case.prior)
     points = data.actions[:: max(1, len(data) // 5)]
@@ -291,32 +293,32 @@ def fitted(case: Case) -> str:
         again = bi.fit(other, model, **QUICK_FIT).joint_effect(points * factors[:-1])
     over = ("chain", "draw")
     gap = (again.mean(over) / factors[-1] - draws.mean(over)) / draws.std(over)
-    # A hundred draws, dependent ones, know a mean to a fraction of its standard deviation.
+    # The Monte Carlo error of a hundred dependent draws is a fraction of their sd.
     assert float(np.abs(gap).max()) < 1.5, f"means differ by {float(np.abs(gap).max()):.2f} sd"
     return "answer"
 
 
 def outcome_of(case: Case, what: Callable[[Case], str]) -> str:
-    """The outcome of one case, failures with where they came from."""
-    # Of the processor: others may keep it busy.
+    """Outcome of one case; failures with their origin."""
+    # Processor time is independent of other processes.
     began = time.process_time()
     try:
-        found = what(case)
+        outcome = what(case)
     except bi.BayesIntgenError as error:
-        found = type(error).__name__
-    except Exception as error:  # the very thing that is sought
+        outcome = type(error).__name__
+    except Exception as error:  # the failures that the search is for
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        said = " ".join(str(error).split())[:100]
-        found = f"FAILURE {type(error).__name__} in {Path(frame.filename).name}: {said}"
+        message = " ".join(str(error).split())[:100]
+        outcome = f"FAILURE {type(error).__name__} in {Path(frame.filename).name}: {message}"
     took = time.process_time() - began
-    if took > LONGEST:
-        found = f"FAILURE: took {took:.0f} s ({found})"
-    return found
+    if took > MAX_SECONDS:
+        outcome = f"FAILURE: took {took:.0f} s ({outcome})"
+    return outcome
 
 
 def search(examples: int, what: Callable[[Case], str], cases: Any) -> list[tuple[Case, str]]:
     """Outcomes of many cases."""
-    found: list[tuple[Case, str]] = []
+    outcomes: list[tuple[Case, str]] = []
 
     @settings(
         max_examples=examples,
@@ -329,25 +331,25 @@ def search(examples: int, what: Callable[[Case], str], cases: Any) -> list[tuple
     @given(cases)
     def run(case: Case) -> None:
         if can_be_held(case):
-            found.append((case, outcome_of(case, what)))
+            outcomes.append((case, outcome_of(case, what)))
 
     run()
-    return found
+    return outcomes
 
 
-def table_of(what: str, found: list[tuple[Case, str]]) -> list[dict[str, Any]]:
-    """What became of cases, a row for each way in which they were spoilt, and one for all."""
-    by_way: dict[str, list[tuple[Case, str]]] = {}
-    for case, outcome in found:
-        way = "several ways" if ", " in case.spoilt else case.spoilt
-        by_way.setdefault(way, []).append((case, outcome))
+def table_of(what: str, results: list[tuple[Case, str]]) -> list[dict[str, Any]]:
+    """Counts of outcomes, per defect and over all cases."""
+    by_defect: dict[str, list[tuple[Case, str]]] = {}
+    for case, outcome in results:
+        defect = "several ways" if ", " in case.spoilt else case.spoilt
+        by_defect.setdefault(defect, []).append((case, outcome))
     rows = []
-    for way, own in [*sorted(by_way.items()), ("all", found)]:
+    for defect, own in [*sorted(by_defect.items()), ("all", results)]:
         outcomes = Counter(outcome.split(" ")[0].rstrip(":") for _, outcome in own)
         rows.append(
             {
                 "what": what,
-                "spoilt": way,
+                "spoilt": defect,
                 "tried": len(own),
                 **{name: outcomes[name] for name in OUTCOMES},
                 "largest number of actions": max(len(case.actions) for case, _ in own),
@@ -377,22 +379,17 @@ def main() -> None:
     }
     rows = []
     for what, (examples, function, cases) in searches.items():
-        found = search(examples, function, cases)
-        for case, outcome in found:
+        results = search(examples, function, cases)
+        for case, outcome in results:
             if outcome.startswith("FAILURE"):
                 print(outcome, case, sep="\n", flush=True)
-        rows += table_of(what, found)
-    print_table(rows)
-    write_table(
-        output / "bad_input.csv",
-        rows,
-        f"python analyses/bad_input.py --examples {chosen.examples} "
-        f"--modes {chosen.modes} --fits {chosen.fits}",
-    )
+        rows += table_of(what, results)
+    command = command_of("bad_input", chosen, "examples", "modes", "fits")
+    publish_table(output / "bad_input.csv", rows, command)
 
 
 def cheap(case: Case) -> Case:
-    """The case with the prior that fits fastest."""
+    """Replace the prior by the one with the fastest fits."""
     return replace(case, prior="linear")
 
 

@@ -1,16 +1,14 @@
-"""Score the default fit on benchmark cases with known truth.
+"""Scores of the default fit on benchmark cases with known true effects.
 
     python analyses/benchmark_cases.py CASES [--only PATTERN] [--quick]
 
-CASES is a folder of .npz files (actions, outcome, regime, points, effect) and a
-scores.json with the limit of each case and other estimators' errors. Prints a table and
-writes it to results/benchmark_cases.csv, case by case.
+CASES is a folder of .npz files (actions, outcome, regime, points, effect) and a scores.json
+with the limit of each case and the errors of other estimators. The table is printed and written
+to results/benchmark_cases.csv, case by case.
 """
 
 import argparse
 import json
-import math
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,24 +18,23 @@ import numpy as np
 
 import bayes_intgen as bi
 
+from _scores import coverage, rms, timed
+from _study import RESULTS
 from _tables import print_table, write_table
-
-HERE = Path(__file__).parent
 
 
 def score(path: Path, known: dict[str, Any], quick: bool) -> dict[str, Any]:
-    """Fit one case with default settings and compare with the truth."""
+    """Fit one case with default settings and compare with the true effect."""
     case = np.load(path)
     regime, count = case["regime"], case["actions"].shape[1]
     intervened = regime[:, None] == np.arange(count)
     data = bi.RegimeData.from_arrays(case["actions"], case["outcome"], intervened)
-    began = time.perf_counter()
-    posterior = bi.fit(data, **({"draws": 100, "warmup": 100} if quick else {}))
-    seconds = time.perf_counter() - began
+    settings = {"draws": 100, "warmup": 100} if quick else {}
+    posterior, seconds = timed(lambda: bi.fit(data, **settings))
     effect = posterior.joint_effect(case["points"])
-    low, high = effect.quantile([0.05, 0.95], ("chain", "draw")).to_numpy()
+    draws = effect.to_numpy()
     truth, limit = case["effect"], known["limit"]
-    error = math.sqrt(np.mean((effect.mean(("chain", "draw")).to_numpy() - truth) ** 2))
+    error = rms(draws.mean(axis=(0, 1)) - truth)
     statistics = posterior.tree["sample_stats"]
     return {
         "case": path.stem,
@@ -46,8 +43,8 @@ def score(path: Path, known: dict[str, Any], quick: bool) -> dict[str, Any]:
         "error/topline": f"{error / known['joint_topline']:.2f}",
         "mgcv/limit": f"{known['mgcv']['error'] / limit:.2f}",
         "published/limit": f"{known['published'] / limit:.1f}",
-        "cover90": f"{np.mean((low < truth) & (truth < high)):.2f}",
-        "mgcv cover90": f"{known['mgcv']['cover90']:.2f}",
+        "coverage90": f"{coverage(draws, truth, 0.9):.2f}",
+        "mgcv coverage90": f"{known['mgcv']['cover90']:.2f}",
         "seconds": f"{seconds:.0f}",
         "min ESS effect": f"{float(az.ess(effect.isel(point=slice(None, None, 40))).min()):.0f}",
         "max R-hat": f"{_largest(az.rhat(posterior.tree['posterior'].dataset)):.3f}",
@@ -65,7 +62,7 @@ def main() -> None:
     parser.add_argument("cases", type=Path)
     parser.add_argument("--only", default="*", help="pattern of case names")
     parser.add_argument("--quick", action="store_true", help="few draws, for a test")
-    parser.add_argument("--output", type=Path, default=HERE / "results")
+    parser.add_argument("--output", type=Path, default=RESULTS)
     chosen = parser.parse_args()
 
     known = json.loads((chosen.cases / "scores.json").read_text())
@@ -84,8 +81,7 @@ def main() -> None:
     for row in rows:
         groups.setdefault(row["case"].rsplit("_", 1)[0], []).append(float(row["error/limit"]))
     for name, ratios in groups.items():
-        rms = math.sqrt(np.mean(np.square(ratios)))
-        print(f"{name}: root mean square of error/limit {rms:.2f} over {len(ratios)} cases")
+        print(f"{name}: root mean square of error/limit {rms(ratios):.2f} over {len(ratios)} cases")
 
 
 if __name__ == "__main__":

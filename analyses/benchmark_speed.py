@@ -1,21 +1,20 @@
-"""Time to a posterior against rows and actions, beside NUTS on rows and mgcv.
+"""Time to a posterior against rows and actions, beside NUTS on all rows and mgcv.
 
     python analyses/benchmark_speed.py [--rows 10000000] [--actions 16] [--seconds 120]
 
-Every measurement is a process of its own, compilation included, from a Parquet file of random
-polynomial data: seconds from calling the fit to its end, effective draws of the joint effect
-and the least of any hyperparameter, peak memory of the process, error relative to the limit.
+Every measurement runs in a separate process, compilation included, from a Parquet file of random
+polynomial data: seconds of the fit, effective sample sizes of the joint effect and the smallest of
+any hyperparameter, peak memory of the process, error relative to the limit.
 
-- this library: default settings, the rows streamed from the file; also with the true graph;
-- NumPyro: its own NUTS on the same model written out row by row, one chain, for --seconds after
-  it was compiled. Its time to 400 effective draws of the joint effect is extrapolated from those
-  that it had by then, its warmup left out, or, where it had none to speak of, is that of 400
-  iterations: "at best";
-- mgcv: bam(discrete=TRUE) of the same decomposition as by= smooths, where Rscript and mgcv are
+- this library: default settings, rows streamed from the file; also with the true graph;
+- NumPyro: its NUTS on the full (joint) model over all rows, one chain, for --seconds after
+  compilation. Its time to 400 effective draws of the joint effect is extrapolated from the draws
+  after warmup or, with too few of them, is the time of 400 iterations ("at best");
+- mgcv: bam(discrete=TRUE) of the same decomposition as by= smooths, if Rscript and mgcv are
   installed.
 
---rows and --actions are the largest that are run. Saves as it goes, and a run that was
-stopped goes on where it was.
+--rows and --actions are the largest values. Results are saved one by one; an interrupted run
+resumes.
 """
 
 import json
@@ -34,40 +33,42 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import pyarrow as pa
+from matplotlib.axes import Axes
 from numpyro.infer import NUTS
 from pyarrow import parquet
 
 import bayes_intgen as bi
 from bayes_intgen.simulators import Polynomial
 
+from _figures import column, legend, save_figure
 from _scores import QUICK, rms
-from _study import arguments
+from _study import arguments, command_of
 from _tables import print_table, read_table, write_table
 from accuracy import limit
 
 ROWS = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 ACTIONS = (2, 3, 5, 8, 16)
-# Rows in all where actions vary, and actions where rows vary.
+# Total rows while actions vary, and actions while rows vary.
 ROWS_AT, ACTIONS_AT = 20_000, 5
-# Beyond these, rows one by one and unknown graphs are hopeless.
-MOST_ROWS_WRITTEN_OUT, MOST_ACTIONS_UNKNOWN = 100_000, 8
-PIECE = 100_000
-# Of NumPyro: iterations of warmup (few flatter it), effective draws that are asked for, and draws
-# from which their number can be told.
-WARMUP, ENOUGH, FEWEST_DRAWS = 50, 400, 8
-LIBRARY, GRAPH, WRITTEN_OUT, MGCV = "this library", "this library, graph given", "NumPyro", "mgcv"
+# Limits of feasibility of NUTS on all rows, and of unknown graphs.
+MAX_ROWS_OF_NUTS, MAX_ACTIONS_WITHOUT_GRAPH = 100_000, 8
+BATCH = 100_000
+# For NumPyro: warmup iterations (few favour it), the target of effective draws, and the smallest
+# number of draws with a meaningful effective sample size.
+WARMUP, ENOUGH, MIN_DRAWS = 50, 400, 8
+LIBRARY, GRAPH, NUTS_ON_ROWS, MGCV = "this library", "this library, graph given", "NumPyro", "mgcv"
 REGIME = "regime"
 
 
 def write_rows(path: Path, world: Polynomial, rows: int) -> None:
-    """Training rows of all regimes, evenly, a piece at a time."""
+    """Write equally many training rows of all regimes, in batches."""
     regimes = [(), *((name,) for name in world.names)]
     each = rows // len(regimes)
     writer = None
     for i, regime in enumerate(regimes):
         rng = np.random.default_rng([7, i])
-        for start in range(0, each, PIECE):
-            actions, outcome = world.sample(regime, min(PIECE, each - start), rng)
+        for start in range(0, each, BATCH):
+            actions, outcome = world.sample(regime, min(BATCH, each - start), rng)
             columns = dict(zip(world.names, actions.T, strict=True))
             label = [regime[0] if regime else None] * len(outcome)
             table = pa.table(
@@ -80,16 +81,16 @@ def write_rows(path: Path, world: Polynomial, rows: int) -> None:
 
 
 def measured(world: Polynomial, path: Path, what: str, seconds: float, quick: bool) -> Any:
-    """One estimator on one file: seconds, draws of the effect (draw, point) and more."""
+    """Run one estimator on one file: seconds, draws of the effect (draw, point) and diagnostics."""
     points, _ = world.sample(world.names, 500, np.random.default_rng(8))
     if what == MGCV:
-        found = _mgcv(world, path, points)
-        return found["seconds"], np.array(found["effect"])[None], {"times": "measured"}
+        fit = _mgcv(world, path, points)
+        return fit["seconds"], np.array(fit["effect"])[None], {"times": "measured"}
     columns = (list(world.names), "outcome", REGIME)
     began = time.perf_counter()
-    if what == WRITTEN_OUT:
+    if what == NUTS_ON_ROWS:
         data = bi.RegimeData.from_frame(parquet.read_table(path), *columns)
-        draws, took, more = _written_out(data, points, seconds)
+        draws, took, more = _nuts_on_rows(data, points, seconds)
         return took, draws, more
     stream = bi.StreamedData.from_parquet(path, *columns, progress=False)
     read = time.perf_counter() - began
@@ -112,10 +113,10 @@ def measured(world: Polynomial, path: Path, what: str, seconds: float, quick: bo
     return took, effect.to_numpy().reshape(-1, len(points)), more
 
 
-def _written_out(
+def _nuts_on_rows(
     data: bi.RegimeData, points: np.ndarray, seconds: float
 ) -> tuple[np.ndarray, float, dict[str, str]]:
-    """Draws of the joint effect by NUTS on rows, its time to enough of them, and what that is."""
+    """Draws of the joint effect by NUTS on rows, its time to enough of them, and diagnostics."""
     model = bi.models.additive()
     with jax.enable_x64(True):
         terms = model.decompose(data)
@@ -133,23 +134,23 @@ def _written_out(
         sites = jax.jit(kernel.postprocess_fn((terms, *rows), {}))
         draws: list[np.ndarray] = []
         times = [time.perf_counter()]
-        # An iteration at a time, so that it ends in time.
+        # Single iterations, to stop in time.
         while times[-1] - times[0] < seconds:
             state = step(state)
             draws.append(np.asarray(sites(state.z)["coefficients"]))
             times.append(time.perf_counter())
     effect = np.array(draws) @ at.T + terms.centre
-    kept = effect[WARMUP:]
-    if len(kept) < FEWEST_DRAWS:
-        # As if every iteration were an independent draw, which none of them is.
+    sampled = effect[WARMUP:]
+    if len(sampled) < MIN_DRAWS:
+        # A lower bound, as if all iterations were independent draws.
         return effect, ENOUGH * (times[-1] - times[0]) / len(draws), {"times": "at best"}
-    ess = min(float(az.ess(kept[None, :, i])) for i in range(0, len(points), 10))
+    ess = min(float(az.ess(sampled[None, :, i])) for i in range(0, len(points), 10))
     took = (times[-1] - times[WARMUP]) / ess * ENOUGH
-    return kept, took, {"times": "extrapolated", "ess effect": f"{ess:.1f}"}
+    return sampled, took, {"times": "extrapolated", "ess effect": f"{ess:.1f}"}
 
 
 def _mgcv(world: Polynomial, path: Path, points: np.ndarray) -> dict[str, Any]:
-    """Fit and prediction of mgcv, by the script beside this one."""
+    """Fit and predict with mgcv, by ``benchmark_speed.R``."""
     folder = path.parent
     table = parquet.read_table(path).to_pandas()
     for name in world.names:
@@ -158,8 +159,8 @@ def _mgcv(world: Polynomial, path: Path, points: np.ndarray) -> dict[str, Any]:
     np.savetxt(folder / "points.csv", points, delimiter=",", header=",".join(world.names))
     script = Path(__file__).with_name("benchmark_speed.R")
     subprocess.run(["Rscript", str(script), str(folder), *world.names], check=True)
-    found: dict[str, Any] = json.loads((folder / "mgcv.json").read_text())
-    return found
+    fit: dict[str, Any] = json.loads((folder / "mgcv.json").read_text())
+    return fit
 
 
 def one(job: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +177,7 @@ def one(job: dict[str, Any]) -> dict[str, Any]:
     return {
         "time": f"{took:.1f}",
         "times": times,
-        # What has not left its warmup has no error to speak of.
+        # Draws of the warmup have no meaningful error.
         "error/limit": "" if times == "at best" else f"{error / limit(world, each):.2f}",
         "peak GB": f"{resource.getrusage(whose).ru_maxrss / 2**20:.2f}",
         **more,
@@ -190,15 +191,15 @@ COLUMNS = (
 
 
 def per_second(row: dict[str, str]) -> str:
-    """Effective draws of the joint effect in each second of the time."""
+    """Effective draws of the joint effect per second."""
     if row["what"] == MGCV:
         return ""
-    draws = ENOUGH if row["what"] == WRITTEN_OUT else float(row["ess effect"])
+    draws = ENOUGH if row["what"] == NUTS_ON_ROWS else float(row["ess effect"])
     return ("< " if row["times"] == "at best" else "") + f"{draws / float(row['time']):.3g}"
 
 
 def in_own_process(job: dict[str, Any]) -> dict[str, str]:
-    """The row of a job, run in a fresh process."""
+    """Run a job in a fresh process and return its row of the table."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         write_rows(path, Polynomial.random(job["actions"], job["seed"]), job["rows"])
@@ -206,13 +207,13 @@ def in_own_process(job: dict[str, Any]) -> dict[str, str]:
         done = subprocess.run(
             [sys.executable, __file__, "--one", request], check=True, stdout=subprocess.PIPE
         )
-    found = {**job, **json.loads(done.stdout.decode().splitlines()[-1])}
-    row = {name: str(found.get(name, "")) for name in COLUMNS}
+    result = {**job, **json.loads(done.stdout.decode().splitlines()[-1])}
+    row = {name: str(result.get(name, "")) for name in COLUMNS}
     return {**row, "ess/s": per_second(row)}
 
 
 def jobs_for(rows: int, actions: int, seconds: float, quick: bool) -> list[dict[str, Any]]:
-    """What to run: rows at five actions, then actions at 20,000 rows."""
+    """Jobs: varying rows at five actions, then varying actions at 20,000 rows."""
     grid = [(ACTIONS_AT, r) for r in ROWS if r <= rows]
     grid += [(k, ROWS_AT) for k in ACTIONS if k <= actions]
     if quick:
@@ -221,63 +222,60 @@ def jobs_for(rows: int, actions: int, seconds: float, quick: bool) -> list[dict[
     jobs = []
     for k, r in dict.fromkeys(grid):
         whats = [] if quick else [GRAPH]
-        if k <= MOST_ACTIONS_UNKNOWN:
+        if k <= MAX_ACTIONS_WITHOUT_GRAPH:
             whats.insert(0, LIBRARY)
-            if r <= MOST_ROWS_WRITTEN_OUT:
-                whats.append(WRITTEN_OUT)
+            if r <= MAX_ROWS_OF_NUTS:
+                whats.append(NUTS_ON_ROWS)
             if has_mgcv and r <= 1_000_000:
                 whats.append(MGCV)
         common = {"actions": k, "rows": r, "seed": 3, "seconds": seconds, "quick": quick}
         jobs += [{"what": what, **common} for what in whats]
-    # What takes longest, and is least interesting, last.
-    jobs.sort(key=lambda job: job["what"] == WRITTEN_OUT)
+    # The longest and least interesting jobs last.
+    jobs.sort(key=lambda job: job["what"] == NUTS_ON_ROWS)
     if not has_mgcv:
         print("Rscript is not installed: no rows of mgcv", file=sys.stderr)
     return jobs
 
 
-def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
-    """Seconds against rows, and against actions."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
-    several = {row["actions"] for row in rows}
-    at = min(several, key=lambda k: abs(int(k) - ACTIONS_AT))
-    kinds = (
-        ("rows", lambda r: r["actions"] == at, f"rows in all ({at} actions)"),
-        ("actions", lambda r: int(r["rows"]) == ROWS_AT, f"actions ({ROWS_AT:,} rows)"),
+def draw_estimator(ax: Axes, rows: list[dict[str, str]], x: str, what: str, marker: str) -> None:
+    """Plot the seconds of one estimator; arrows mark lower bounds."""
+    rows = sorted((row for row in rows if row["what"] == what), key=lambda row: int(row[x]))
+    if not rows:
+        return
+    note = {
+        NUTS_ON_ROWS: " on rows, extrapolated (arrow: at least)",
+        MGCV: ", a point fit",
+    }.get(what, "")
+    style = "--" if what == NUTS_ON_ROWS else "-"
+    (line,) = ax.plot(
+        column(rows, x), column(rows, "time"), style, marker=marker, label=f"{what}{note}"
     )
-    for ax, (name, chosen, label) in zip(axes, kinds, strict=True):
-        for what, marker in ((LIBRARY, "o"), (GRAPH, "s"), (WRITTEN_OUT, "^"), (MGCV, "D")):
-            own = sorted(
-                (int(r[name]), float(r["time"])) for r in rows if r["what"] == what and chosen(r)
-            )
-            if own:
-                note = {
-                    WRITTEN_OUT: " on rows, extrapolated (arrow: at least)",
-                    MGCV: ", a point fit",
-                }.get(what, "")
-                x, y = zip(*own, strict=True)
-                dashed = "--" if what == WRITTEN_OUT else "-"
-                (line,) = ax.plot(x, y, dashed, marker=marker, label=f"{what}{note}")
-                bound = [
-                    (int(r[name]), float(r["time"]))
-                    for r in rows
-                    if r["what"] == what and r["times"] == "at best" and chosen(r)
-                ]
-                if bound:
-                    x, y = zip(*bound, strict=True)
-                    up = 0.7 * np.array(y)
-                    style = {"fmt": "none", "lolims": True, "color": line.get_color()}
-                    ax.errorbar(x, y, yerr=up, **style)
+    bounds = [row for row in rows if row["times"] == "at best"]
+    if bounds:
+        seconds = column(bounds, "time")
+        arrows = {"fmt": "none", "lolims": True, "color": line.get_color()}
+        ax.errorbar(column(bounds, x), seconds, yerr=0.7 * seconds, **arrows)
+
+
+def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
+    """Plot seconds against rows and against actions."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+    at = min({row["actions"] for row in rows}, key=lambda k: abs(int(k) - ACTIONS_AT))
+    panels = (
+        ("rows", [r for r in rows if r["actions"] == at], f"rows in all ({at} actions)"),
+        ("actions", [r for r in rows if int(r["rows"]) == ROWS_AT], f"actions ({ROWS_AT:,} rows)"),
+    )
+    for ax, (x, own, label) in zip(axes, panels, strict=True):
+        for what, marker in ((LIBRARY, "o"), (GRAPH, "s"), (NUTS_ON_ROWS, "^"), (MGCV, "D")):
+            draw_estimator(ax, own, x, what, marker)
         ax.set_yscale("log")
-        if name == "rows":
+        if x == "rows":
             ax.set_xscale("log")
         ax.set_xlabel(label)
         ax.grid(alpha=0.25)
     axes[0].set_ylabel("seconds to the posterior")
-    axes[0].legend(frameon=False, fontsize=8)
-    for suffix in (".png", ".svg"):
-        figure.savefig(path.with_suffix(suffix), dpi=150)
-    plt.close(figure)
+    legend(axes[0])
+    save_figure(figure, path)
 
 
 def main() -> None:
@@ -289,10 +287,8 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.rows, chosen.seconds = 300, 5.0
-    command = (
-        f"python analyses/benchmark_speed.py --rows {chosen.rows} --actions {chosen.actions} "
-        f"--seconds {chosen.seconds:g}"
-    )
+    command = command_of("benchmark_speed", chosen, "rows", "actions")
+    command += f" --seconds {chosen.seconds:g}"
     path = chosen.output / "benchmark_speed.csv"
     rows = read_table(path) if path.exists() else []
     known = {(row["what"], row["actions"], row["rows"]) for row in rows}

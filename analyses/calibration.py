@@ -1,20 +1,20 @@
-"""Do the bands mean what they say? Coverage in known worlds, and simulation-based calibration.
+"""Calibration of credible intervals: coverage in simulated worlds, and simulated ranks.
 
     python analyses/calibration.py [--models 40] [--actions 3] [--rows 1000]
         [--kinds "rare binary" zeros ...] [--points 1000] [--simulations 200] [--seed 20000]
 
-Coverage: random worlds of every kind that satisfies the assumptions, ``--models`` of each,
-default settings, graph unknown; the share of joint points at which credible intervals contain
-the true effect, its change from the lowest value of all actions, and outcomes. Worlds whose
-effects are rougher than the default model can follow are tabulated apart, with the share of
-fits that report lack of fit. Defaults were chosen on worlds with seeds from 1000, so the seeds
-of this table start elsewhere (``--seed``).
-Ranks: outcomes drawn from the prior of the GP and of the spline model at fixed actions, fitted
-again under the same prior; where sampling is right the ranks of the truths are uniform. Beside
-them, for a quarter of the simulations, the default fit, which takes the variance function and
-typical scales from the data, and as a negative control a wrong prior of the noise;
-``--simulations 0`` leaves them out. Saves as it goes, and a run that was stopped goes on where
-it was.
+Coverage: ``--models`` random worlds of every kind that satisfies the assumptions, default
+settings, unknown graph; the share of joint points whose credible intervals contain the true
+effect, its change from the lowest value of all actions, and outcomes. Worlds with effects too
+rough for the default model have a separate table, with the share of fits that report lack of fit.
+Defaults were chosen on worlds with seeds from 1000, so the seeds of this table start elsewhere
+(``--seed``).
+
+Ranks: simulation-based calibration of the GP and the spline model at fixed actions; if sampling is
+correct, the ranks of the true values are uniform. Beside them, for a quarter of the simulations,
+the default fit, which estimates the variance function and typical scales from the data, and a
+wrong noise prior as a negative control; ``--simulations 0`` omits them. Results are saved one by
+one; an interrupted run resumes.
 """
 
 import shlex
@@ -47,19 +47,20 @@ from bayes_intgen.simulators import (
     ZeroInflated,
 )
 
-from _scores import QUICK, mean_and_error
-from _study import Row, arguments, run_study
-from _tables import print_table, write_table
+from _figures import column, legend, save_figure
+from _scores import QUICK, mean_and_error, rms
+from _study import Row, arguments, command_of, options, run_study
+from _tables import print_table, publish_table, write_table
 
 SMOOTH = (Polynomial, Linear, MediaMix, DoseResponse)
 
 
 def mistyped(actions: int, seed: int, strength: float) -> Mistyped:
-    """A smooth world, whose kind depends on the seed, with one cell far away."""
+    """Smooth world, of a kind that depends on the seed, with an outlier in one cell."""
     return Mistyped(SMOOTH[seed % len(SMOOTH)].random(actions, seed), strength)
 
 
-# Random worlds of a kind, from a number of actions and a seed.
+# Constructors of random worlds, from a number of actions and a seed.
 WORLDS: dict[str, Callable[[int, int], StructuralCausalModel]] = {
     "polynomial": Polynomial.random,
     "linear": Linear.random,
@@ -86,13 +87,12 @@ WORLDS: dict[str, Callable[[int, int], StructuralCausalModel]] = {
     "sine 2": partial(Stepped.random, shape="sine 2"),
     "5 unordered levels": partial(Ordered.random, levels=5, monotone=False),
 }
-# Rougher than the default model can follow: a fit should say so.
+# Too rough for the default model: fits should report it.
 ROUGH = ("steps", "sigmoid", "sine 1", "sine 2", "5 unordered levels")
 QUICK_KINDS = ("binary", "dose response", "steps")
 OF = ("effect", "change", "outcome")
 EXACT: dict[str, Any] = {"spread": "constant"}
-# As the outcomes are simulated: one variance, every scale under its prior. Beside it the default
-# fit, which estimates a variance function and typical scales from the same rows, and a wrong one.
+# Exact models match the simulation: one variance, and every scale under its prior.
 MODELS: dict[str, dict[str, Any]] = {
     "gp": {"model": bi.models.additive("gp", **EXACT), "simplify": False},
     "spline": {"model": bi.models.additive("spline", **EXACT), "simplify": False},
@@ -103,22 +103,16 @@ MODELS: dict[str, dict[str, Any]] = {
     },
 }
 CONTROLS = ("gp, default fit", "gp, wrong noise")
-# Of the smallest p value of a model, times their number (Bonferroni).
+# Level of the smallest p value of a model after Bonferroni's correction.
 ALPHA = 0.01
 
 
 def score_coverage(
     seed: int, kind: str, actions: int, rows: int, points: int, quick: bool
 ) -> list[Row]:
-    """Coverage, width and errors of all intervals in one world, and what the fit warned of."""
-    job = {
-        "seed": seed,
-        "kind": kind,
-        "actions": actions,
-        "rows": rows,
-        "points": points,
-        "quick": quick,
-    }
+    """Coverage, width and errors of all intervals in one world, with the fit's warnings."""
+    job: Row = {"seed": seed, "kind": kind, "actions": actions, "rows": rows, "points": points}
+    job["quick"] = quick
     table, failure = None, ""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -131,7 +125,7 @@ def score_coverage(
                 **(QUICK if quick else {}),
             )
         except Exception as error:
-            # One world that cannot be fitted must not end a study; the table counts it.
+            # A failed fit must not end the study; the table counts it.
             failure = f"{type(error).__name__}: {error}"
     outcome = {
         "divergences": 0 if table is None else int(table["divergences"]),
@@ -158,13 +152,13 @@ def score_coverage(
 
 
 def design(quick: bool) -> bi.RegimeData:
-    """Actions and masks at which outcomes are simulated, on the scale of these outcomes."""
+    """Actions and masks at which outcomes are simulated, and the scale of the outcomes."""
     world = DoseResponse.random(2, seed=5)
     return world.dataset(30 if quick else 60, seed=5)
 
 
 def score_ranks(seed: int, name: str, quick: bool) -> list[Row]:
-    """Ranks of one simulation's truths."""
+    """Ranks of the true values in one simulation."""
     settings = {"draws": 60, "warmup": 60, "chains": 2} if quick else {}
     tree = bi.calibration.ranks(design(quick), simulations=[seed], **MODELS[name], **settings)
     job = {"seed": seed, "name": name, "quick": quick}
@@ -180,7 +174,7 @@ def score_ranks(seed: int, name: str, quick: bool) -> list[Row]:
 
 
 def coverage_lines(rows: list[dict[str, str]], kinds: Sequence[str]) -> list[dict[str, Any]]:
-    """Means over worlds with standard errors, for all of these kinds together and for each."""
+    """Means over worlds with standard errors, over all kinds and for each kind."""
     lines = []
     for of in OF:
         for kind in ("all", *kinds):
@@ -194,8 +188,7 @@ def coverage_lines(rows: list[dict[str, str]], kinds: Sequence[str]) -> list[dic
                 ]
                 if len(own) < 2:
                     continue
-                mean, error = mean_and_error([float(row["coverage"]) for row in own])
-                z = np.array([float(row["rms z"]) for row in own])
+                mean, error = mean_and_error(column(own, "coverage"))
                 lines.append(
                     {
                         "intervals of": of,
@@ -204,15 +197,15 @@ def coverage_lines(rows: list[dict[str, str]], kinds: Sequence[str]) -> list[dic
                         "level": level,
                         "coverage": f"{mean:.4f}",
                         "standard error": f"{error:.4f}",
-                        "mean width": f"{np.mean([float(row['width']) for row in own]):.3f}",
-                        "rms z": f"{np.sqrt(np.mean(z**2)):.3f}",
+                        "mean width": f"{column(own, 'width').mean():.3f}",
+                        "rms z": f"{rms(column(own, 'rms z')):.3f}",
                     }
                 )
     return lines
 
 
 def fit_lines(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """How the fits went, for each kind of world: failures, divergences, warnings."""
+    """Failures, divergences and warnings of the fits, per kind of world."""
     lines = []
     for kind in dict.fromkeys(row["kind"] for row in rows):
         # One row per world.
@@ -236,7 +229,7 @@ def fit_lines(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
 
 
 def rank_lines(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """P values of uniformity for every quantity of every model."""
+    """P values of uniform ranks for every quantity of every model."""
     lines = []
     for name in MODELS:
         for quantity in dict.fromkeys(row["quantity"] for row in rows if row["name"] == name):
@@ -257,13 +250,12 @@ def rank_lines(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
 
 
 def _shares(rows: list[dict[str, str]], name: str, quantity: str) -> np.ndarray:
-    return np.array(
-        [float(r["share"]) for r in rows if r["name"] == name and r["quantity"] == quantity]
-    )
+    own = [row for row in rows if row["name"] == name and row["quantity"] == quantity]
+    return column(own, "share")
 
 
 def draw_coverage(lines: list[dict[str, Any]], path: Path) -> None:
-    """Coverage of 50% and 90% intervals by kind, with two standard errors."""
+    """Plot the coverage of 50% and 90% intervals by kind, with two standard errors."""
     kinds = list(dict.fromkeys(line["kind"] for line in lines))
     height = 1.2 + 0.24 * len(kinds)
     figure, axes = plt.subplots(1, 3, figsize=(11, height), sharey=True, layout="constrained")
@@ -277,9 +269,9 @@ def draw_coverage(lines: list[dict[str, Any]], path: Path) -> None:
             ax.axvline(level, color=colour, linewidth=1)
             own = [x for x in lines if x["intervals of"] == of and float(x["level"]) == level]
             ax.errorbar(
-                [float(line["coverage"]) for line in own],
+                column(own, "coverage"),
                 [kinds.index(line["kind"]) for line in own],
-                xerr=[2 * float(line["standard error"]) for line in own],
+                xerr=2 * column(own, "standard error"),
                 fmt="o",
                 markersize=4,
                 color=colour,
@@ -291,12 +283,12 @@ def draw_coverage(lines: list[dict[str, Any]], path: Path) -> None:
     axes[0].set_yticks(range(len(kinds)), ["all kinds" if k == "all" else k for k in kinds])
     axes[0].set_ylim(len(kinds) - 0.5, -0.5)
     axes[1].set_xlabel("coverage, +- 2 standard errors over worlds; lines: nominal")
-    axes[2].legend(frameon=False, fontsize=8, loc="lower left")
-    _save(figure, path)
+    legend(axes[2], loc="lower left")
+    save_figure(figure, path)
 
 
 def draw_ranks(rows: list[dict[str, str]], path: Path) -> None:
-    """ArviZ's picture of the ranks of the quantities that matter, a row a model."""
+    """Plot the ranks of the main quantities with ArviZ, one figure per model."""
     chosen = ("joint_effect[0]", "joint_effect[1]", "intercept", "noise_sd")
     trees = {}
     for name in MODELS:
@@ -318,30 +310,23 @@ def draw_ranks(rows: list[dict[str, str]], path: Path) -> None:
         )
         for ax in figure.axes:
             ax.set_xlabel("share of draws below the truth")
-        _save(figure, path.with_name(f"{path.name}_{name.replace(', ', '_').replace(' ', '_')}"))
-
-
-def _save(figure: Any, path: Path) -> None:
-    for suffix in (".png", ".svg"):
-        figure.savefig(path.parent / f"{path.name}{suffix}", dpi=150)
-    plt.close(figure)
+        suffix = name.replace(", ", "_").replace(" ", "_")
+        save_figure(figure, path.with_name(f"{path.name}_{suffix}"))
 
 
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=40, actions=3, rows=1000, points=1000, simulations=200)
     parser.add_argument("--kinds", nargs="+", choices=WORLDS, help="kinds of worlds, default all")
-    parser.add_argument("--seed", type=int, default=20_000, help="of the first world of each kind")
+    parser.add_argument("--seed", type=int, default=20_000, help="of the first world of a kind")
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.models, chosen.actions, chosen.rows, chosen.points = 2, 2, 60, 100
         chosen.simulations = min(chosen.simulations, 1)
     kinds = chosen.kinds or (QUICK_KINDS if chosen.quick else list(WORLDS))
-    command = (
-        f"python analyses/calibration.py --models {chosen.models} --actions {chosen.actions} "
-        f"--rows {chosen.rows} --points {chosen.points} --simulations {chosen.simulations} "
-        f"--seed {chosen.seed}" + (f" --kinds {shlex.join(kinds)}" if chosen.kinds else "")
-    )
+    names = ("models", "actions", "rows", "points", "simulations", "seed")
+    command = command_of("calibration", chosen, *names)
+    command += f" --kinds {shlex.join(kinds)}" if chosen.kinds else ""
     score_worlds(chosen, kinds, command)
     if chosen.simulations:
         score_simulations(chosen, command)
@@ -349,24 +334,17 @@ def main() -> None:
 
 def score_worlds(chosen: Any, kinds: Sequence[str], command: str) -> None:
     """Fit random worlds of these kinds; write tables and figures of coverage."""
-    # World by world, so that a run that is stopped has some of every kind.
+    common = options(chosen, "actions", "rows", "points", "quick")
+    # World by world, so that an interrupted run has some of every kind.
     jobs = [
-        {
-            "seed": chosen.seed + i,
-            "kind": kind,
-            "actions": chosen.actions,
-            "rows": chosen.rows,
-            "points": chosen.points,
-            "quick": chosen.quick,
-        }
+        {"seed": chosen.seed + i, "kind": kind, **common}
         for i in range(chosen.models)
         for kind in kinds
     ]
     path = chosen.output / "calibration_worlds.csv"
     rows = run_study(score_coverage, jobs, path, command, chosen.processes)
     fits = fit_lines(rows)
-    print_table(fits)
-    write_table(chosen.output / "calibration_fits.csv", fits, command)
+    publish_table(chosen.output / "calibration_fits.csv", fits, command)
     reported = {line["kind"]: line["lack of fit reported"] for line in fits}
     for name, group in (
         ("calibration_coverage", [kind for kind in kinds if kind not in ROUGH]),
@@ -383,7 +361,7 @@ def score_worlds(chosen: Any, kinds: Sequence[str], command: str) -> None:
 
 
 def score_simulations(chosen: Any, command: str) -> None:
-    """Fit outcomes drawn from the prior; write tables and figures of ranks."""
+    """Fit outcomes simulated from the prior; write tables and figures of ranks."""
     jobs = [
         {"seed": seed, "name": name, "quick": chosen.quick}
         for name in MODELS
@@ -393,8 +371,7 @@ def score_simulations(chosen: Any, command: str) -> None:
     rows = run_study(score_ranks, jobs, path, command, chosen.processes)
     lines = rank_lines(rows)
     if lines:
-        print_table(lines)
-        write_table(chosen.output / "calibration_ranks.csv", lines, command)
+        publish_table(chosen.output / "calibration_ranks.csv", lines, command)
         draw_ranks(rows, chosen.output / "calibration_ranks")
         for name in MODELS:
             own = [float(line["p of uniformity"]) for line in lines if line["model"] == name]

@@ -1,15 +1,14 @@
-"""How often `bi.check` raises a false alarm, and which violations it finds.
+"""False alarms and power of `bi.check`.
 
     python analyses/checks.py [--models 50] [--actions 3] [--rows 1000] [--quick]
 
-Random models of all four simulators, a regime for each action and the observational one, with
-or without further rows in which two or all actions are set. Models that satisfy the
-assumptions give the rate of false alarms. The others break one assumption: two actions interact
-in the outcome (as much as 5% of its variance where they are set together), the hidden causes of
-all actions are correlated, or the experiments were made in another range (which breaks no
-restriction, and should pass). Those are half as many models. The graph is unknown unless the
-table says that it is given. Intervals of rates are 95% (Wilson). Saves as it goes, and a run
-that was stopped goes on where it was.
+Random models of four simulators with observational rows and single interventions, with or without
+rows under joint interventions on two or all actions. Models that satisfy the assumptions measure
+false alarms. Half as many models violate one assumption: two actions interact in the outcome
+(explaining 5% of its variance under their joint intervention), the hidden causes of all actions
+are correlated, or experiments lie in another range (which violates no testable restriction and
+should pass). The graph is unknown unless noted. Intervals of rates are 95% (Wilson). Results are
+saved one by one; an interrupted run resumes.
 """
 
 from collections.abc import Mapping
@@ -31,8 +30,8 @@ from bayes_intgen.simulators import (
     ShiftedSupport,
 )
 
-from _study import Row, arguments, run_study
-from _tables import print_table, write_table
+from _figures import legend, save_figure
+from _study import Row, arguments, command_of, options, publish_study
 
 KINDS = {
     "polynomial": Polynomial,
@@ -41,7 +40,7 @@ KINDS = {
     "dose response": DoseResponse,
 }
 NONE = "none"
-# Share of the variance of outcomes, where both actions are set, that an interaction explains.
+# Share of the outcome's variance under the joint intervention that an interaction explains.
 EXPLAINED = 0.05
 SCALE_ROWS = 50_000
 # Violation, its strength, rows with several actions set ("all" or "two", and how many), graph.
@@ -69,7 +68,7 @@ QUICK_KINDS = ("media mix", "dose response")
 
 
 def broken(base: Any, violation: str, strength: float, regime: tuple[str, ...]) -> Any:
-    """The model, broken; an interaction by the share of variance it explains in the regime."""
+    """Violate an assumption; interactions by the share of variance explained in the regime."""
     if violation == NONE:
         return base
     if violation == "interacting":
@@ -86,7 +85,7 @@ def score(
     kind: str, seed: int, violation: str, strength: float, together: str, several: int,
     graph: bool, actions: int, rows: int,
 ) -> list[Row]:  # fmt: skip
-    """The check of one random model, broken so far."""
+    """Check one random model under one violation."""
     job = {
         "kind": kind, "seed": seed, "violation": violation, "strength": strength,
         "together": together, "several": several, "graph": graph, "actions": actions,
@@ -100,14 +99,14 @@ def score(
         counts[tuple(regime)] = several
     data = world.dataset(counts, seed=seed + 10_000)
     model = bi.models.additive(graph=world.graph if graph else None)
-    found = bi.check(data, model, held_out=0, seed=seed, progress=False)
-    likeliest = found.table.sel(test=found.likeliest)
+    check = bi.check(data, model, held_out=0, seed=seed, progress=False)
+    likeliest = check.table.sel(test=check.likeliest)
     pair = set(likeliest["action"].to_numpy()[likeliest["between"].to_numpy()])
     return [
         {
             **job,
-            "p": f"{found.p:.4f}",
-            "found": int(found.violated),
+            "p": f"{check.p:.4f}",
+            "found": int(check.violated),
             "test": str(likeliest["kind"].item()),
             "right pair": int(pair == set(base.names[:2])) if violation == "interacting" else "",
         }
@@ -115,7 +114,7 @@ def score(
 
 
 def summary(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """A row a case, for all kinds together and each alone: the rate of violations found."""
+    """Detection rates per case, over all kinds and for each kind."""
     lines = []
     for violation, strength, together, several, graph in CASES:
         case = {
@@ -131,7 +130,7 @@ def summary(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
 
 
 def rate(rows: list[dict[str, str]]) -> dict[str, Any]:
-    """Models, share of them in which a violation was found, its interval, right pairs."""
+    """Number of models, share with a detected violation and its interval, correct pairs."""
     hits = [row for row in rows if row["found"] == "1"]
     interval = binomtest(len(hits), len(rows)).proportion_ci(method="wilson")
     named = [row["right pair"] for row in hits if row["right pair"]]
@@ -145,7 +144,7 @@ def rate(rows: list[dict[str, str]]) -> dict[str, Any]:
 
 
 def title(line: Mapping[str, Any]) -> str:
-    """A case in words."""
+    """Description of a case for the figure."""
     names = {
         NONE: "assumptions hold",
         "interacting": "interaction, 5% of variance",
@@ -158,13 +157,13 @@ def title(line: Mapping[str, Any]) -> str:
 
 
 def draw_figure(lines: list[dict[str, Any]], head: str, path: Path) -> None:
-    """A line a case: rates of each kind of model, and of all with their interval."""
+    """Plot one line per case: rates per kind of model, and over all kinds with intervals."""
     cases = [line for line in lines if line["kind"] == "all"]
     figure, ax = plt.subplots(figsize=(8.2, 1.6 + 0.46 * len(cases)))
     for height, case in enumerate(reversed(cases)):
-        low, rate_, high = (float(case[name]) for name in ("low", "found", "high"))
+        low, share, high = (float(case[name]) for name in ("low", "found", "high"))
         ax.plot([low, high], [height] * 2, color="k", linewidth=1.5)
-        ax.plot(rate_, height, "ko", markersize=6, label="all, 95% interval" if not height else "_")
+        ax.plot(share, height, "ko", markersize=6, label="all, 95% interval" if not height else "_")
         same = [x for x in lines if x["kind"] != "all" and title(x) == title(case)]
         for i, kind in enumerate(KINDS):
             for line in same:
@@ -179,11 +178,9 @@ def draw_figure(lines: list[dict[str, Any]], head: str, path: Path) -> None:
     ax.set_xlim(-0.02, 1.02)
     ax.set_xlabel("share of models in which a violation is declared (dashed: 5% and 90%)")
     figure.suptitle(head, fontsize=9)
-    ax.legend(frameon=False, fontsize=8, loc="lower right")
+    legend(ax, loc="lower right")
     figure.tight_layout()
-    for suffix in (".png", ".svg"):
-        figure.savefig(path.with_suffix(suffix), dpi=150)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 def main() -> None:
@@ -191,29 +188,22 @@ def main() -> None:
     chosen = arguments(__doc__, models=50, actions=3, rows=1000).parse_args()
     if chosen.quick:
         chosen.models, chosen.actions, chosen.rows = 2, 2, 150
-    command = (
-        f"python analyses/checks.py --models {chosen.models} --actions {chosen.actions} "
-        f"--rows {chosen.rows}"
-    )
+    command = command_of("checks", chosen, "models", "actions", "rows")
+    common = options(chosen, "actions", "rows")
     jobs = [
         {
             "kind": kind, "seed": seed, "violation": violation, "strength": strength,
-            "together": together, "several": several, "graph": graph,
-            "actions": chosen.actions, "rows": chosen.rows,
+            "together": together, "several": several, "graph": graph, **common,
         }
         for violation, strength, together, several, graph in (QUICK if chosen.quick else CASES)
         for seed in range(chosen.models)
         for kind in (QUICK_KINDS if chosen.quick else KINDS)
         if (violation, several, graph) == (NONE, 0, False) or seed < max(chosen.models // 2, 1)
     ]  # fmt: skip
-    path = chosen.output / "checks_models.csv"
-    rows = run_study(score, jobs, path, command, chosen.processes)
-    lines = summary(rows)
-    print_table(lines)
-    write_table(chosen.output / "checks.csv", lines, command)
+    _, lines = publish_study("checks", chosen, score, jobs, command, summary)
     head = (
-        f"{chosen.models} models of each kind, half as many where something is added; "
-        f"{chosen.actions} actions, {chosen.rows} rows a regime"
+        f"{chosen.models} models of each kind in the first case, half as many in the others; "
+        f"{chosen.actions} actions, {chosen.rows} rows per regime"
     )
     draw_figure(lines, head, chosen.output / "checks")
     print(f"\nTables and figure are in {chosen.output}")

@@ -1,24 +1,19 @@
-"""The main job, end to end: from a data file of a light tunnel to joint effects with bands.
+"""Main workflow, end to end: from a data file of a light tunnel to joint effects.
 
     python analyses/light_tunnel.py [--quick] [--output FOLDER]
 
-A tunnel holds a light source with red, green and blue LEDs and an infrared sensor. The
-package ``causalchamber`` simulates the sensor with parameters fitted to the real device.
-In each colour some daylight leaks in; nobody measures it. An operator who sees a bright
-tunnel turns the LEDs of that colour down, and turns green up a little with red. The leaked
-light reaches the sensor too, so brightness and reading share a hidden cause in each colour.
+A tunnel contains a light source with red, green and blue LEDs and an infrared sensor. The package
+``causalchamber`` simulates the sensor with parameters fitted to the real device. Unmeasured
+daylight leaks in, in each colour. An operator who sees a bright tunnel turns the LEDs of that
+colour down, and turns green up a little with red. The leaked light reaches the sensor too, so
+brightness and reading share a hidden cause in each colour.
 
-The file holds rows in which the operator ran the lights and rows in which an experimenter
-set one colour at random. The question is what the sensor reads when all three are set.
+The file has rows under the operator and rows in which an experimenter set one colour at random.
+The estimand is the mean reading under joint interventions on all three colours.
 """
 
-import argparse
 import time
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,14 +23,16 @@ from causalchamber.simulators import lt
 import bayes_intgen as bi
 from bayes_intgen.plots.bands import draw_bands as band
 
-from _tables import print_table, write_table
+from _figures import legend, save_figure
+from _study import story_arguments
+from _tables import publish_table
 
 COLOURS = ["red", "green", "blue"]
 LEAK_MEAN, LEAK_SD = 40.0, 15.0  # leaked light, in LED brightness units
 READING_SD = 30.0
 
-# Fitted to the device by the authors of causalchamber, as given in the tutorial of the
-# simulator ``lt.Deterministic`` that version 0.2.8 of the package contains.
+# Fitted to the device by the authors of causalchamber, from the tutorial of the simulator
+# ``lt.Deterministic`` in version 0.2.8 of the package.
 DEVICE = {
     "S": np.array([[4.34165202, 2.8594438, 1.91565691], [0.89410569, 1.58679242, 2.68477163]]),
     "d1": 0.1,
@@ -53,7 +50,7 @@ DEVICE = {
 
 
 def infrared(light: np.ndarray) -> np.ndarray:
-    """The simulator's infrared reading for light of three colours, shape (n, 3)."""
+    """Infrared reading of the simulator for light of three colours, shape (n, 3)."""
     inputs = pd.DataFrame(light, columns=COLOURS)
     for name in lt.Deterministic.inputs_names:
         if name not in COLOURS:
@@ -62,7 +59,7 @@ def infrared(light: np.ndarray) -> np.ndarray:
 
 
 def run_tunnel(rows: int, colour: str | None, rng: np.random.Generator) -> pd.DataFrame:
-    """Rows of one regime: the operator runs the lights, or ``colour`` is set at random."""
+    """Sample rows of one regime: under the operator, or with ``colour`` set at random."""
     leak = rng.normal(LEAK_MEAN, LEAK_SD, size=(rows, 3)).clip(0)
     level = np.empty((rows, 3))
     for k, name in enumerate(COLOURS):
@@ -79,20 +76,44 @@ def run_tunnel(rows: int, colour: str | None, rng: np.random.Generator) -> pd.Da
 
 
 def write_data(path: Path, rows: int, seed: int) -> None:
-    """Write the data file: twice as many observational rows as rows of each experiment."""
+    """Write the data file, with twice as many observational rows as rows per experiment."""
     rng = np.random.default_rng(seed)
     pieces = [run_tunnel(2 * rows, None, rng), *(run_tunnel(rows, c, rng) for c in COLOURS)]
     pd.concat(pieces).sample(frac=1, random_state=seed).to_csv(path, index=False)
 
 
 def truth(points: np.ndarray) -> np.ndarray:
-    """The simulator's own answer: it is linear in light, so mean leakage gives the mean."""
+    """True joint effect: the simulator is linear in light, so mean leakage gives the mean."""
     leak = np.random.default_rng(0).normal(LEAK_MEAN, LEAK_SD, size=1_000_000).clip(0).mean()
     return infrared(points + leak)
 
 
+def effects(posterior: bi.Posterior) -> list[dict[str, str]]:
+    """Joint effects with intervals, beside the simulator and the observational means."""
+    settings = np.array(
+        [[40, 40, 40], [40, 40, 215], [40, 215, 40], [215, 40, 40], [215, 215, 40],
+         [215, 40, 215], [40, 215, 215], [215, 215, 215]],
+        dtype=float,
+    )  # fmt: skip
+    effect = posterior.joint_effect(settings)
+    mean = effect.mean(("chain", "draw")).to_numpy()
+    low, high = effect.quantile([0.05, 0.95], ("chain", "draw")).to_numpy()
+    observational = posterior.effect(settings, intervened=[]).mean(("chain", "draw")).to_numpy()
+    simulated = truth(settings)
+    return [
+        {
+            **{name: f"{value:.0f}" for name, value in zip(COLOURS, point, strict=True)},
+            "joint effect": f"{mean[i]:.1f}",
+            "90% band": f"{low[i]:.1f} to {high[i]:.1f}",
+            "simulator": f"{simulated[i]:.1f}",
+            "only observed": f"{observational[i]:.1f}",
+        }
+        for i, point in enumerate(settings)
+    ]
+
+
 def draw_figure(posterior: bi.Posterior, path: Path) -> None:
-    """A column a colour: the joint effect with bands, and its distance from the truth."""
+    """Plot the joint effect with bands (top) and its error (bottom), one column per colour."""
     figure, axes = plt.subplots(
         2,
         3,
@@ -108,14 +129,14 @@ def draw_figure(posterior: bi.Posterior, path: Path) -> None:
         posterior.plot_joint_effect(colour, at=at, color=shade, ax=top)
         along = np.asarray(top.lines[0].get_xdata(), dtype=float)
         points = np.stack([along if n == colour else np.full(100, 128.0) for n in COLOURS], axis=1)
-        answer = truth(points)
-        seen = posterior.effect(points, intervened=[]).mean(("chain", "draw"))
-        top.plot(along, answer, "k--", linewidth=1.2, label="simulator's answer")
-        top.plot(along, seen, color="0.45", linestyle=":", label="mean when only observed")
+        true_effect = truth(points)
+        observational = posterior.effect(points, intervened=[]).mean(("chain", "draw"))
+        top.plot(along, true_effect, "k--", linewidth=1.2, label="simulator")
+        top.plot(along, observational, color="0.45", linestyle=":", label="observational mean")
         top.set_xlabel("")
-        top.legend(frameon=False, fontsize=8, loc="upper left")
+        legend(top, loc="upper left")
         draws = posterior.joint_effect(points).to_numpy().reshape(-1, 100)
-        band(bottom, along, draws - answer, (0.5, 0.9), shade)
+        band(bottom, along, draws - true_effect, (0.5, 0.9), shade)
         bottom.axhline(0, color="k", linestyle="--", linewidth=1.2)
         bottom.set_xlabel(f"{colour} brightness (0 to 255)")
         if colour == "red":
@@ -123,18 +144,12 @@ def draw_figure(posterior: bi.Posterior, path: Path) -> None:
             bottom.set_ylabel("estimate less simulator")
         else:
             top.set_ylabel("")
-    figure.savefig(path.with_suffix(".png"), dpi=150)
-    figure.savefig(path.with_suffix(".svg"))
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few rows and draws, for a test")
-    parser.add_argument("--output", type=Path, default=Path("output/light_tunnel"))
-    parser.add_argument("--seed", type=int, default=1)
-    chosen = parser.parse_args()
+    chosen = story_arguments(__doc__, "light_tunnel").parse_args()
     chosen.output.mkdir(parents=True, exist_ok=True)
 
     file = chosen.output / "light_tunnel.csv"
@@ -149,31 +164,11 @@ def main() -> None:
     )
     print(f"Fitted in {time.perf_counter() - began:.0f} s")
 
-    settings = np.array(
-        [[40, 40, 40], [40, 40, 215], [40, 215, 40], [215, 40, 40], [215, 215, 40],
-         [215, 40, 215], [40, 215, 215], [215, 215, 215]],
-        dtype=float,
-    )  # fmt: skip
-    effect = posterior.joint_effect(settings)
-    mean = effect.mean(("chain", "draw")).to_numpy()
-    low, high = effect.quantile([0.05, 0.95], ("chain", "draw")).to_numpy()
-    seen = posterior.effect(settings, intervened=[]).mean(("chain", "draw")).to_numpy()
-    rows = [
-        {
-            **{name: f"{value:.0f}" for name, value in zip(COLOURS, point, strict=True)},
-            "joint effect": f"{mean[i]:.1f}",
-            "90% band": f"{low[i]:.1f} to {high[i]:.1f}",
-            "simulator": f"{truth(settings)[i]:.1f}",
-            "only observed": f"{seen[i]:.1f}",
-        }
-        for i, point in enumerate(settings)
-    ]
     print("\nInfrared reading when all three colours are set, never seen together in the data:")
-    print_table(rows)
-
+    table = chosen.output / "light_tunnel_effects.csv"
+    publish_table(table, effects(posterior), "python analyses/light_tunnel.py")
     posterior.save(chosen.output / "light_tunnel.nc")
     draw_figure(posterior, chosen.output / "light_tunnel")
-    write_table(chosen.output / "light_tunnel_effects.csv", rows, "python analyses/light_tunnel.py")
     print(f"\nPosterior, figure and table are in {chosen.output}")
 
 

@@ -1,24 +1,18 @@
-"""A user's story: from a Parquet file of spend and sales to what a new media plan would do.
+"""Media mix example: from a Parquet file of spend and sales to the effect of a new media plan.
 
     python analyses/media_mix.py [--quick] [--output FOLDER] [--data FILE]
 
-A firm buys tv, radio and search advertising, a different amount in each of its 30 regions in
-each week. Managers spend more where and when demand is high, so spend and sales share hidden
-causes. The file holds a year in which nobody experimented (30 regions times 52 weeks) and a
-lift test for each channel: weeks in which the spend in that channel was drawn at random and
-the others were left to the managers.
+A firm buys tv, radio and search advertising in varying amounts per region and week. Managers spend
+more at high demand, so spend and sales share hidden causes. The file has a year of observational
+rows (30 regions times 52 weeks) and a lift test per channel: weeks with random spend in that
+channel while managers set the others.
 
-The plan is to cut tv by 30% and to raise radio by half and search by a fifth, all at once. No
-row of the file has all three budgets set. The question is what the plan does to sales, beside
-what the simulator says and what a regression on the history alone would promise.
+The plan cuts tv by 30% and raises radio by half and search by a fifth, all at once. No row of the
+file has all three budgets set. The estimand is the plan's effect on sales, beside the simulator's
+true effect and a regression on the history alone.
 """
 
-import argparse
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,7 +22,9 @@ from matplotlib.axes import Axes
 import bayes_intgen as bi
 from bayes_intgen.simulators import MediaMix
 
+from _figures import headroom, legend, save_figure
 from _scores import timed
+from _study import story_arguments
 from _tables import print_table, write_table
 
 CHANNELS = ["tv", "radio", "search"]
@@ -40,13 +36,13 @@ PLANS = {
     "all three": (0.7, 1.5, 1.2),
 }
 HISTORY_ROWS, LIFT_ROWS = 30 * 52, 400
-# Which random firm: one in which tv moves radio, and both move search.
+# Seed of the random firm: one in which tv affects radio, and both affect search.
 FIRM = 2
 SAMPLES = ("chain", "draw")
 
 
 def write_data(path: Path, firm: MediaMix, history: int, lift: int, seed: int) -> None:
-    """Write the data file: the history, and a lift test for each channel."""
+    """Write the data file: the history, and a lift test per channel."""
     rng = np.random.default_rng(seed)
     pieces = []
     for channel in (None, *CHANNELS):
@@ -59,23 +55,23 @@ def write_data(path: Path, firm: MediaMix, history: int, lift: int, seed: int) -
 
 
 def changes(draws_at: np.ndarray) -> np.ndarray:
-    """Effect of each plan, draw by draw: the first point is today, along the last axis."""
-    # What all points share, above all the level, cancels within a draw and only there.
+    """Effect of each plan within draws: points on the last axis, today's spend first."""
+    # Shared terms, above all the level, cancel only within a draw.
     return draws_at[..., 1:] - draws_at[..., :1]
 
 
 def compare(
     posterior: bi.Posterior, naive: bi.Posterior, firm: MediaMix, today: np.ndarray
 ) -> list[dict[str, str | float]]:
-    """A row a plan: its effect with bands, the truth, and what the history alone says."""
+    """Effects of the plans with intervals, the true effects, and estimates from history alone."""
     points = np.vstack([today, [today * factors for factors in PLANS.values()]])
     effect = changes(posterior.joint_effect(points).to_numpy())
-    seen = changes(naive.joint_effect(points).to_numpy())
+    history = changes(naive.joint_effect(points).to_numpy())
     truth = changes(firm.joint_effect(points))
     week = posterior.outcome(points).quantile([0.05, 0.95], SAMPLES).to_numpy()[:, 1:]
     rows: list[dict[str, str | float]] = []
     for i, plan in enumerate(PLANS):
-        bands = np.quantile(effect[..., i], [0.05, 0.25, 0.75, 0.95])
+        ends = np.quantile(effect[..., i], [0.05, 0.25, 0.75, 0.95])
         rows.append(
             {
                 "plan": plan,
@@ -83,13 +79,13 @@ def compare(
                 "change of sales": round(float(effect[..., i].mean()), 2),
                 **{
                     name: round(float(end), 2)
-                    for name, end in zip(("5%", "25%", "75%", "95%"), bands, strict=True)
+                    for name, end in zip(("5%", "25%", "75%", "95%"), ends, strict=True)
                 },
                 "chance of a gain": round(float((effect[..., i] > 0).mean()), 3),
                 "simulator": round(float(truth[i]), 2),
-                "history alone": round(float(seen[..., i].mean()), 2),
-                "history 5%": round(float(np.quantile(seen[..., i], 0.05)), 2),
-                "history 95%": round(float(np.quantile(seen[..., i], 0.95)), 2),
+                "history alone": round(float(history[..., i].mean()), 2),
+                "history 5%": round(float(np.quantile(history[..., i], 0.05)), 2),
+                "history 95%": round(float(np.quantile(history[..., i], 0.95)), 2),
                 "sales 5%": round(float(week[0, i]), 1),
                 "sales 95%": round(float(week[1, i]), 1),
             }
@@ -98,7 +94,7 @@ def compare(
 
 
 def draw_plans(ax: Axes, rows: list[dict[str, str | float]]) -> None:
-    """A forest: a line a plan, with bands, the truth and the naive answer."""
+    """Forest plot: one line per plan with bands, the true effect and the naive estimate."""
     for place, row in enumerate(reversed(rows)):
         first = place == 0
         for low, high, width, name in (("5%", "95%", 2, "90% band"), ("25%", "75%", 6, "50% band")):
@@ -131,14 +127,14 @@ def draw_plans(ax: Axes, rows: list[dict[str, str | float]]) -> None:
             markerfacecolor="white",
             label="regression on the history, 90% band" if first else "_",
         )
-    # The ticks themselves would stand over the legend's lines.
-    ax.plot([], [], "|", color="k", markersize=9, markeredgewidth=2, label="simulator's answer")
+    # Markers of full size would overlap in the legend.
+    ax.plot([], [], "|", color="k", markersize=9, markeredgewidth=2, label="simulator")
     ax.axvline(0, ymax=0.8, color="0.6", linewidth=0.8, zorder=0)
     ax.set_yticks(range(len(rows)), [str(row["plan"]) for row in reversed(rows)])
     ax.set_ylim(-0.6, len(rows) + 0.75)
     ax.set_xlabel("change of weekly sales in a region (thousands)")
-    ax.set_title("What each plan does, all budgets set")
-    ax.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
+    ax.set_title("Effect of each plan, all budgets set")
+    legend(ax, loc="upper left", ncols=2)
 
 
 def draw_figure(
@@ -148,50 +144,49 @@ def draw_figure(
     rows: list[dict[str, str | float]],
     path: Path,
 ) -> None:
-    """Left the plans, right the response to radio with the other budgets as planned."""
+    """Plot the plans (left) and the response to radio at the planned other budgets (right)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
     draw_plans(left, rows)
     plan = dict(zip(CHANNELS, today * PLANS["all three"], strict=True))
+    draw_response(right, posterior, firm, plan, today[1])
+    save_figure(figure, path)
+
+
+def draw_response(
+    ax: Axes, posterior: bi.Posterior, firm: MediaMix, plan: dict[str, float], today: float
+) -> None:
+    """Plot sales against radio spend, with today's spend and the plan marked."""
     at = {name: plan[name] for name in CHANNELS if name != "radio"}
-    posterior.plot_joint_effect("radio", at=at, predictive=0.9, ax=right)
-    along = np.asarray(right.lines[0].get_xdata(), dtype=float)
+    posterior.plot_joint_effect("radio", at=at, predictive=0.9, ax=ax)
+    along = np.asarray(ax.lines[0].get_xdata(), dtype=float)
     points = np.stack(
         [along if n == "radio" else np.full(len(along), plan[n]) for n in CHANNELS], axis=1
     )
-    right.plot(along, firm.joint_effect(points), "k--", linewidth=1.2, label="simulator's answer")
-    for value, name, place in ((today[1], "today", "right"), (plan["radio"], "plan", "left")):
-        right.axvline(value, ymax=0.8, color="0.6", linewidth=0.8, zorder=0)
-        right.text(
+    ax.plot(along, firm.joint_effect(points), "k--", linewidth=1.2, label="simulator")
+    for value, name, place in ((today, "today", "right"), (plan["radio"], "plan", "left")):
+        ax.axvline(value, ymax=0.8, color="0.6", linewidth=0.8, zorder=0)
+        ax.text(
             value,
             0.02,
             f" {name} ",
-            transform=right.get_xaxis_transform(),
+            transform=ax.get_xaxis_transform(),
             ha=place,
             color="0.35",
             fontsize=8,
         )
-    # Few rows lie beyond: the long tail of spend would squeeze the rest of the curve.
-    right.set_xlim(0, 5 * today[1])
-    right.set_xlabel("radio spend in a region and week (thousands)")
-    right.set_ylabel("weekly sales, all budgets set (thousands)")
-    right.set_title("Response to radio, tv and search as planned")
-    right.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
-    low, high = right.get_ylim()
-    right.set_ylim(low, high + 0.25 * (high - low))
-    figure.savefig(path.with_suffix(".png"), dpi=150)
-    figure.savefig(path.with_suffix(".svg"))
-    plt.close(figure)
+    # Few rows lie beyond, and the long tail of spend would compress the curve.
+    ax.set_xlim(0, 5 * today)
+    ax.set_xlabel("radio spend in a region and week (thousands)")
+    ax.set_ylabel("weekly sales, all budgets set (thousands)")
+    ax.set_title("Response to radio, tv and search as planned")
+    legend(ax, loc="upper left", ncols=2)
+    headroom(ax, 0.25)
 
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few rows and draws, for a test")
-    parser.add_argument("--output", type=Path, default=Path("output/media_mix"))
-    parser.add_argument(
-        "--data", type=Path, help="where the data file goes; by default the output folder"
-    )
-    parser.add_argument("--seed", type=int, default=1)
+    parser = story_arguments(__doc__, "media_mix")
+    parser.add_argument("--data", type=Path, help="the data file; by default in the output folder")
     chosen = parser.parse_args()
     chosen.output.mkdir(parents=True, exist_ok=True)
     file = chosen.data or chosen.output / "media_mix.parquet"
@@ -200,7 +195,7 @@ def main() -> None:
     write_data(file, firm, int(share * HISTORY_ROWS), int(share * LIFT_ROWS), chosen.seed)
     print(f"Data written to {file}")
 
-    # From here on it is the analyst's work; the simulator is asked for its answer only.
+    # The analyst's work; from here on the simulator supplies true effects only.
     frame = pd.read_parquet(file)
     data = bi.RegimeData.from_frame(frame, CHANNELS, outcome="sales", regime="experiment")
     print(data)
@@ -214,6 +209,14 @@ def main() -> None:
 
     today = frame.loc[frame["experiment"] == "", CHANNELS].median().to_numpy()
     rows = compare(posterior, naive, firm, today)
+    print_plans(rows, today)
+    write_table(chosen.output / "media_mix_plans.csv", rows, "python analyses/media_mix.py")
+    draw_figure(posterior, firm, today, rows, chosen.output / "media_mix")
+    print(f"\nFigure and table are in {chosen.output}")
+
+
+def print_plans(rows: list[dict[str, str | float]], today: np.ndarray) -> None:
+    """Print today's budgets and the effects of the plans."""
     usual = ", ".join(f"{name} {spend:.1f}" for name, spend in zip(CHANNELS, today, strict=True))
     print(f"\nWeekly budgets of a region today, in thousands: {usual}")
     print("Change of its weekly sales when all budgets are set, never seen together in the data:")
@@ -233,9 +236,6 @@ def main() -> None:
             for row in rows
         ]
     )
-    write_table(chosen.output / "media_mix_plans.csv", rows, "python analyses/media_mix.py")
-    draw_figure(posterior, firm, today, rows, chosen.output / "media_mix")
-    print(f"\nFigure and table are in {chosen.output}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The main experiment of arXiv 2506.04945: all estimators on 100 random polynomial models.
+"""Main experiment of arXiv 2506.04945: all estimators on 100 random polynomial models.
 
     python analyses/published_main.py [--models 100] [--actions 5] [--rows 10000] [--bayesian 8]
 
-As published: K actions, 80% of the rows of each regime to train, 20% of as many joint rows to
-test, estimates scored by the root mean square distance from noisy joint outcomes. Beside it,
-what the noise hides: the distance from the true effect. Three baselines are also fitted as
-Bayesian models of this library, for the first models only (they take as long as everything
-else). Saves as it goes, and a run that was stopped goes on where it was.
+As published: K actions, 80% of the rows of each regime for training, 20% of as many joint rows for
+testing, estimates scored by their root mean square distance from noisy joint outcomes. The error
+against the true effect, free of that noise, is reported beside it. Baselines are also fitted as
+Bayesian models of this library, for the first models only (they take as long as everything else).
+Results are saved one by one; an interrupted run resumes.
 """
 
 import time
@@ -15,15 +15,14 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import LogLocator, NullFormatter
 
 import bayes_intgen as bi
 from bayes_intgen.simulators import Polynomial
 
 import _ridge
-from _scores import QUICK, STUDY, cover, mean_and_error, rms
-from _study import Row, arguments, run_study
-from _tables import print_table, write_table
+from _figures import column, legend, log_scale, save_figure
+from _scores import QUICK, STUDY, coverage, mean_and_error, mean_coverage, rms
+from _study import Row, arguments, command_of, options, publish_study
 
 # Means of the published code's own run, each about +- 0.01: arXiv 2506.04945.
 PUBLISHED = {
@@ -47,7 +46,7 @@ LABELS = (
 
 
 def joint_rows(model: Polynomial, rows: int, rng: np.random.Generator) -> bi.RegimeData:
-    """Rows in which every action was set."""
+    """Sample rows under joint interventions on all actions."""
     actions, outcome = model.sample(model.names, rows, rng)
     everything = np.ones(actions.shape, dtype=bool)
     return bi.RegimeData.from_arrays(
@@ -56,7 +55,7 @@ def joint_rows(model: Polynomial, rows: int, rng: np.random.Generator) -> bi.Reg
 
 
 def score(seed: int, actions: int, rows: int, bayesian: bool, quick: bool) -> list[Row]:
-    """Every estimator on one random model."""
+    """Score every estimator on one random model."""
     model = Polynomial.random(actions, seed)
     train = round(0.8 * rows)
     data = model.dataset(train, seed=seed + 10_000)
@@ -65,22 +64,22 @@ def score(seed: int, actions: int, rows: int, bayesian: bool, quick: bool) -> li
     points, noisy = model.sample(model.names, rows - train, rng)
     truth = model.joint_effect(points)
     job = {"seed": seed, "actions": actions, "rows": rows, "bayesian": bayesian, "quick": quick}
-    found: list[Row] = []
+    lines: list[Row] = []
 
     def note(label: str, began: float, estimate: np.ndarray, covered: float | None = None) -> None:
         row = {**job, "estimator": label}
         row["rmse against noisy outcomes"] = f"{rms(estimate - noisy):.5f}"
         row["error against the true effect"] = f"{rms(estimate - truth):.5f}"
-        row["cover90"] = "" if covered is None else f"{covered:.4f}"
+        row["coverage90"] = "" if covered is None else f"{covered:.4f}"
         row["seconds"] = f"{time.perf_counter() - began:.1f}"
-        found.append(row)
+        lines.append(row)
 
     def bayes(label: str, data: bi.RegimeData, model: bi.models.Model) -> None:
         began = time.perf_counter()
         settings = QUICK if quick else STUDY
         posterior = bi.fit(data, model, seed=seed, progress=False, **settings)
         draws = posterior.joint_effect(points).to_numpy()
-        note(label, began, draws.mean(axis=(0, 1)), cover(draws, truth, 0.9))
+        note(label, began, draws.mean(axis=(0, 1)), coverage(draws, truth, 0.9))
 
     bayes("this library", data, bi.models.additive())
     began = time.perf_counter()
@@ -97,11 +96,11 @@ def score(seed: int, actions: int, rows: int, bayesian: bool, quick: bool) -> li
         bayes("a regression a regime (Bayesian)", data, bi.models.saturated("polynomial"))
         bayes("pooled (Bayesian)", data, bi.models.pooled())
         bayes("observational (Bayesian)", data.only([]), bi.models.pooled())
-    return found
+    return lines
 
 
 def summary(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """A row an estimator: means over models with their standard errors."""
+    """Means over models with standard errors, per estimator."""
     lines = []
     for label in LABELS:
         own = [row for row in rows if row["estimator"] == label]
@@ -109,18 +108,17 @@ def summary(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
             continue
         line: dict[str, Any] = {"estimator": label, "models": len(own)}
         for name in ("rmse against noisy outcomes", "error against the true effect"):
-            mean, error = mean_and_error([float(row[name]) for row in own])
+            mean, error = mean_and_error(column(own, name))
             line[name] = f"{mean:.4f} +- {error:.4f}"
         line["published code"] = PUBLISHED.get(label, "")
-        covers = [float(row["cover90"]) for row in own if row["cover90"]]
-        line["cover90"] = "{:.3f} +- {:.3f}".format(*mean_and_error(covers)) if covers else ""
-        line["seconds"] = f"{np.mean([float(row['seconds']) for row in own]):.1f}"
+        line["coverage90"] = mean_coverage(own)
+        line["seconds"] = f"{column(own, 'seconds').mean():.1f}"
         lines.append(line)
     return lines
 
 
 def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
-    """Both measures, a dot a model and a bar at the mean, an estimator a line."""
+    """Plot both measures: one line per estimator, one dot per model, bars at the means."""
     labels = [label for label in LABELS if any(row["estimator"] == label for row in rows)]
     figure, axes = plt.subplots(1, 2, figsize=(11, 0.42 * len(labels) + 1.4), sharey=True)
     rng = np.random.default_rng(0)
@@ -128,7 +126,7 @@ def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
         axes, ("rmse against noisy outcomes", "error against the true effect"), strict=True
     ):
         for i, label in enumerate(labels):
-            values = np.array([float(row[name]) for row in rows if row["estimator"] == label])
+            values = column([row for row in rows if row["estimator"] == label], name)
             colour = "C0" if label == "this library" else "0.45"
             at = i + rng.uniform(-0.22, 0.22, size=len(values))
             ax.scatter(values, at, s=9, alpha=0.35, color=colour, linewidths=0)
@@ -136,25 +134,20 @@ def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
             if name.startswith("rmse") and label in PUBLISHED:
                 mark = "mean, published code" if label == "published (ridge a regime)" else None
                 ax.plot(PUBLISHED[label], i, "D", color="C3", markersize=5, label=mark)
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        log_scale(ax, "x")
         ax.set_xlabel(f"{name} (units of the outcome)")
         ax.grid(axis="x", alpha=0.25)
     axes[0].set_yticks(range(len(labels)), labels)
     axes[0].invert_yaxis()
-    axes[0].legend(frameon=False, fontsize=8)
+    legend(axes[0])
     models = len({row["seed"] for row in rows})
     figure.suptitle(
         f"{models} random polynomial models, {rows[0]['actions']} actions, "
-        f"{rows[0]['rows']} rows a regime: a dot a model, a bar the mean",
+        f"{rows[0]['rows']} rows per regime: dots are models, bars means",
         fontsize=10,
     )
     figure.tight_layout()
-    for suffix in (".png", ".svg"):
-        figure.savefig(path.with_suffix(suffix), dpi=150)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 def main() -> None:
@@ -163,25 +156,13 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.models, chosen.actions, chosen.rows, chosen.bayesian = 2, 2, 200, 1
-    command = (
-        f"python analyses/published_main.py --models {chosen.models} --actions {chosen.actions} "
-        f"--rows {chosen.rows} --bayesian {chosen.bayesian}"
-    )
+    command = command_of("published_main", chosen, "models", "actions", "rows", "bayesian")
+    common = options(chosen, "actions", "rows", "quick")
     jobs = [
-        {
-            "seed": seed,
-            "actions": chosen.actions,
-            "rows": chosen.rows,
-            "bayesian": seed < chosen.bayesian,
-            "quick": chosen.quick,
-        }
+        {"seed": seed, "bayesian": seed < chosen.bayesian, **common}
         for seed in range(chosen.models)
     ]
-    path = chosen.output / "published_main_models.csv"
-    rows = run_study(score, jobs, path, command, chosen.processes)
-    lines = summary(rows)
-    print_table(lines)
-    write_table(chosen.output / "published_main.csv", lines, command)
+    rows, _ = publish_study("published_main", chosen, score, jobs, command, summary)
     draw_figure(rows, chosen.output / "published_main")
     print(f"\nTables and figure are in {chosen.output}")
 

@@ -1,6 +1,9 @@
-"""Do the bands mean what they say? Ranks of simulated truths, and coverage of known ones."""
+"""Calibration of the posterior: simulation-based calibration, and coverage in simulated worlds."""
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import jax
@@ -13,7 +16,7 @@ from numpyro.infer import Predictive
 from bayes_intgen.bases import Array
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.draws import prediction_of
-from bayes_intgen.errors import ModelError
+from bayes_intgen.errors import PACKAGE, ModelError
 from bayes_intgen.inference import fit, fit_decomposed
 from bayes_intgen.models import Model, additive
 from bayes_intgen.regimes import RegimeData
@@ -32,41 +35,45 @@ def ranks(
     fitted: Model | None = None,
     **settings: Any,
 ) -> xr.DataTree:
-    """Simulation-based calibration of a model (Talts et al. 2018, arXiv 1804.06788).
+    """Ranks of simulation-based calibration (Talts et al. 2018, arXiv 1804.06788).
 
-    Each simulation draws hyperparameters and coefficients from the prior and outcomes from
-    them, at the actions and masks of the data, and fits them. Where sampling is right, the
-    share of posterior draws below the true value is uniform for every quantity. That is exact
-    for ``spread="constant"``, which is how outcomes are drawn, and ``simplify=False``; by
-    default the variance function and typical scales come from the same rows.
+    Each simulation draws hyperparameters, coefficients and outcomes from the prior predictive,
+    at the actions and masks of the data, and fits the outcomes. If sampling is correct, the
+    share of posterior draws below the true value is uniform for every quantity. This is exact
+    for ``spread="constant"``, under which outcomes are simulated, and ``simplify=False``; the
+    default fit estimates the variance function and typical scales from the same rows.
 
     Parameters
     ----------
     data : RegimeData
-        Its actions and masks are used, and its outcome's mean and standard deviation, which
-        the priors are relative to.
+        Supplies actions, masks, and the mean and standard deviation of the outcome, to which
+        the priors are relative.
     model : Model, optional
         By default ``additive()``.
     simulations : iterable of int
-        A seed each; parts of a study may run elsewhere and be concatenated along ``draw``.
+        Seeds; parts of a study may run separately and be concatenated along ``draw``.
     points : array_like, shape (M, K), optional
-        Where the joint effect is ranked; at three rows of the data where left out.
+        Query points of the joint effect; by default three rows of the data.
     fitted : Model, optional
-        Another model to fit the simulations with: a negative control.
+        Another model for fitting the simulations, as a negative control.
     **settings
-        Of :func:`bayes_intgen.fit`.
+        Passed to :func:`bayes_intgen.fit`.
 
     Returns
     -------
     DataTree
-        Group ``prior_sbc``, which ``az.plot_ecdf_pit`` draws: the shares, dims (chain, draw,
-        ...) with a draw a simulation, of the intercept, the noise's standard deviation, the
-        joint effect and those hyperparameters that every fit has sampled.
+        Group ``prior_sbc``, as expected by ``az.plot_ecdf_pit``: shares with dims (chain, draw,
+        ...), one draw per simulation, of the intercept, the noise's standard deviation, the
+        joint effect and the hyperparameters common to all fits.
 
     Raises
     ------
     ModelError
-        Where the noise is not Gaussian.
+        For noise that is not Gaussian.
+
+    See Also
+    --------
+    simuk : the same for models of PyMC, Bambi and NumPyro.
 
     Examples
     --------
@@ -79,71 +86,88 @@ def ranks(
     fitted = model if fitted is None else fitted
     if model.noise != "gaussian":
         raise ModelError("ranks are for Gaussian noise: leave noise out of the model")
-    terms = model.decompose(data)
-    refitted = fitted.decompose(data)
-    where = data.actions[:: max(len(data) // 3, 1)][:3] if points is None else np.asarray(points)
-    found = [
-        _ranks_of(data, model, terms, fitted, refitted, where, seed, settings)
-        for seed in simulations
-    ]
-    # Terms that a fit has simplified away have no draws.
-    together = xr.concat(found, "draw", join="inner", data_vars="all", coords="minimal")
+    if points is None:
+        points = data.actions[:: max(len(data) // 3, 1)][:3]
+    study = _RankStudy(
+        data=data,
+        model=model,
+        terms=model.decompose(data),
+        fitted=fitted,
+        fitted_terms=fitted.decompose(data),
+        points=np.asarray(points),
+        settings=settings,
+    )
+    shares = [study.ranks(seed) for seed in simulations]
+    # Terms that a fit has pruned have no draws.
+    together = xr.concat(shares, "draw", join="inner", data_vars="all", coords="minimal")
     return xr.DataTree.from_dict({"prior_sbc": together.expand_dims(chain=[0])})
 
 
-def _ranks_of(
-    data: RegimeData,
-    model: Model,
-    terms: Decomposition,
-    fitted: Model,
-    refitted: Decomposition,
-    points: Array,
-    seed: int,
-    settings: dict[str, Any],
-) -> xr.Dataset:
-    """Shares of posterior draws below the truth in one simulation."""
-    with jax.enable_x64(True):
-        drawn = Predictive(model.written_out, num_samples=1)(
-            jax.random.fold_in(jax.random.key(seed), 2**32 - 2),
-            terms,
-            jnp.asarray(terms.functions(data.actions)),
-            jnp.asarray(terms.gates(data.intervened)),
-            jnp.ones(len(data)),
+@dataclass(frozen=True, eq=False)
+class _RankStudy:
+    """Design, model and fit settings that all simulations of a study share."""
+
+    data: RegimeData
+    model: Model
+    terms: Decomposition
+    fitted: Model
+    fitted_terms: Decomposition
+    points: Array
+    settings: dict[str, Any]
+
+    def ranks(self, seed: int) -> xr.Dataset:
+        """Shares of posterior draws below the true values in one simulation."""
+        truth = self._prior_draw(seed)
+        posterior = fit_decomposed(
+            self._simulated(truth["outcome"]),
+            self.fitted,
+            self.fitted_terms,
+            seed=seed,
+            **{"progress": False, **self.settings},
         )
-        truth = {name: np.asarray(value)[0] for name, value in drawn.items()}
-    simulated = RegimeData(
-        data.names,
-        data.outcome_name,
-        data.actions,
-        truth["outcome"] + terms.centre,
-        data.intervened,
-        categories=data.categories,
-    )
-    posterior = fit_decomposed(
-        simulated, fitted, refitted, seed=seed, **{"progress": False, **settings}
-    )
-    draws = posterior.tree["posterior"].to_dataset()
-    mask = np.ones(points.shape, dtype=bool)
-    design = terms.matrix(points, mask)
-    effect = prediction_of(posterior).mean(points, mask)
-    out = xr.Dataset(
-        {
-            "joint_effect": (
-                "point",
-                _share_below(effect < truth["coefficients"] @ design.T + terms.centre),
-            ),
-            "intercept": _share(draws["intercept"], truth["coefficients"][0] + terms.centre),
-            "noise_sd": _share(draws["noise_sd"], truth["noise_sd"]),
-        },
-        coords={"point": np.arange(len(points)), "draw": seed},
-    )
-    labels = {"scale": terms.scaled, "lengthscale": tuple(terms.lengthscales)}
-    for name, every in labels.items():
-        if name in draws and name in truth:
-            values = xr.DataArray(truth[name], coords={f"{name}_of": list(every)})
-            # A fit may lack terms, simplified away, or with another model have more.
-            out[name] = _share(*xr.align(draws[name], values, join="inner"))
-    return out
+        mask = np.ones(self.points.shape, dtype=bool)
+        centre = self.terms.centre
+        true_effect = truth["coefficients"] @ self.terms.matrix(self.points, mask).T + centre
+        below = prediction_of(posterior).mean(self.points, mask) < true_effect
+        draws = posterior.tree["posterior"].to_dataset()
+        shares = xr.Dataset(
+            {
+                "joint_effect": ("point", _share_below(below)),
+                "intercept": _share(draws["intercept"], truth["coefficients"][0] + centre),
+                "noise_sd": _share(draws["noise_sd"], truth["noise_sd"]),
+            },
+            coords={"point": np.arange(len(self.points)), "draw": seed},
+        )
+        labels = {"scale": self.terms.scaled, "lengthscale": tuple(self.terms.lengthscales)}
+        for name, names in labels.items():
+            if name in draws and name in truth:
+                values = xr.DataArray(truth[name], coords={f"{name}_of": list(names)})
+                # A fit may lack pruned terms or, with another model, have additional ones.
+                shares[name] = _share(*xr.align(draws[name], values, join="inner"))
+        return shares
+
+    def _prior_draw(self, seed: int) -> dict[str, Array]:
+        """One draw of all sites of the generative program from the prior."""
+        with jax.enable_x64(True):
+            sites = Predictive(self.model.written_out, num_samples=1)(
+                jax.random.fold_in(jax.random.key(seed), 2**32 - 2),
+                self.terms,
+                jnp.asarray(self.terms.functions(self.data.actions)),
+                jnp.asarray(self.terms.gates(self.data.intervened)),
+                jnp.ones(len(self.data)),
+            )
+            return {name: np.asarray(value)[0] for name, value in sites.items()}
+
+    def _simulated(self, outcome: Array) -> RegimeData:
+        data = self.data
+        return RegimeData(
+            data.names,
+            data.outcome_name,
+            data.actions,
+            outcome + self.terms.centre,
+            data.intervened,
+            categories=data.categories,
+        )
 
 
 def _share(draws: xr.DataArray, truth: Any) -> xr.DataArray:
@@ -153,10 +177,10 @@ def _share(draws: xr.DataArray, truth: Any) -> xr.DataArray:
 
 
 def _share_below(below: NDArray[np.bool_]) -> Array:
-    """Share of the draws, shape (chain, draw, ...), that lie below: never none or all.
+    """Normalised rank of the truth among draws of shape (chain, draw, ...), within (0, 1).
 
-    Among S draws and the truth itself each rank takes an interval of 1 / (S + 1); this is
-    its middle.
+    Among S draws and the truth itself each rank has an interval of 1 / (S + 1); this is its
+    midpoint.
     """
     count = below.shape[0] * below.shape[1]
     return np.asarray((below.sum(axis=(0, 1)) + 0.5) / (count + 1))
@@ -178,29 +202,29 @@ def coverage(
     ----------
     world : StructuralCausalModel
     rows : int
-        In each regime: nothing set, and each action set alone.
+        Per regime: the observational one and each single intervention.
     seed : int
-        Of the rows, the fit and the joint points.
+        Seed of the rows, the fit and the joint points.
     model : Model, optional
         By default ``additive()``.
     points : int
-        Joint interventions, drawn as the world's own.
+        Number of joint interventions, sampled from the world.
     levels : sequence of float
         Probabilities of the central intervals.
     **settings
-        Of :func:`bayes_intgen.fit`.
+        Passed to :func:`bayes_intgen.fit`.
 
     Returns
     -------
     Dataset, dims (of, level) or (of,)
-        ``coverage``: the share of points at which the interval contains the true joint
-        effect (``of="effect"``), its change from all actions at the lowest value to which
-        the data set them (``of="change"``), or an outcome (``of="outcome"``); ``width``: the
-        mean width of the intervals, relative to the outcome's standard deviation under joint
-        interventions; ``z_rms``, without levels: the root mean square of (posterior mean -
-        truth) / (posterior standard deviation), one where errors are as large as the
-        posterior says. Scalars ``error``, the root mean square error of the posterior mean
-        of the joint effect, and ``divergences``.
+        ``coverage``, the share of points whose interval contains the true joint effect
+        (``of="effect"``), its change from all actions at their lowest setting in the data
+        (``of="change"``), or an outcome (``of="outcome"``); ``width``, the mean width of the
+        intervals relative to the outcome's standard deviation under joint interventions;
+        ``z_rms``, without levels, the root mean square of (posterior mean - truth) /
+        (posterior standard deviation), which is one for calibrated errors. Scalars ``error``,
+        the root mean square error of the posterior mean of the joint effect, and
+        ``divergences``.
 
     Examples
     --------
@@ -215,18 +239,20 @@ def coverage(
     truth = world.joint_effect(actions)
     mask = np.ones(actions.shape, dtype=bool)
     effect = prediction_of(posterior).mean(actions, mask)
-    predicted = prediction_of(posterior).draw(actions, mask, generator(seed, "outcome"))
     lowest = _lowest_set(data)
     change = effect - prediction_of(posterior).mean(lowest, mask[:1])
     # With few levels, points may be the lowest themselves: no change, and no error.
     moved = (actions != lowest).any(axis=1)
-    targets = {
-        "effect": (effect, truth),
-        "change": (change[..., moved], (truth - world.joint_effect(lowest))[moved]),
-        "outcome": (predicted, outcome),
+    scores = {
+        "effect": _scores(effect, truth, levels),
+        "change": _scores(change[..., moved], (truth - world.joint_effect(lowest))[moved], levels),
+        "outcome": _scores(
+            prediction_of(posterior).draw(actions, mask, generator(seed, "outcome")),
+            outcome,
+            levels,
+        ),
     }
-    scores = [_scores(draws, target, levels) for draws, target in targets.values()]
-    shares, widths, z_rms = zip(*scores, strict=True)
+    shares, widths, z_rms = zip(*scores.values(), strict=True)
     dims = ("of", "level")
     return xr.Dataset(
         {
@@ -236,14 +262,14 @@ def coverage(
             "error": np.sqrt(np.mean((effect.mean(axis=(0, 1)) - truth) ** 2)),
             "divergences": int(posterior.tree["sample_stats"]["diverging"].sum()),
         },
-        coords={"of": list(targets), "level": list(levels)},
+        coords={"of": list(scores), "level": list(levels)},
     )
 
 
 def _lowest_set(data: RegimeData) -> Array:
-    """The lowest value to which each action was set, shape (1, K).
+    """Lowest setting of each action in the data, shape (1, K).
 
-    Lower ones may have been observed, but there no experiment tells what the action does.
+    Lower values may have been observed, but without any experiment there.
     """
     return np.asarray(np.where(data.intervened, data.actions, np.inf).min(axis=0, keepdims=True))
 
@@ -261,13 +287,13 @@ def _scores(draws: Array, target: Array, levels: Sequence[float]) -> tuple[Array
 def coverage_table(worlds: Sequence[xr.Dataset]) -> xr.Dataset:
     """Mean coverage and width over worlds, with standard errors.
 
-    The error of one world moves all of its points together: the standard error is that of a
-    mean over worlds, not over points.
+    Errors within one world are correlated: the standard error is that of a mean over worlds,
+    not over points.
 
     Parameters
     ----------
     worlds : sequence of Dataset
-        Of :func:`coverage`, two or more.
+        At least two results of :func:`coverage`.
 
     Returns
     -------
@@ -291,12 +317,31 @@ def coverage_table(worlds: Sequence[xr.Dataset]) -> xr.Dataset:
     """
     if len(worlds) < 2:
         raise ModelError("a table of coverage needs at least two worlds for its standard error")
-    every = xr.concat([world[["coverage", "width", "z_rms"]] for world in worlds], "world")
+    scores = xr.concat([world[["coverage", "width", "z_rms"]] for world in worlds], "world")
     return xr.Dataset(
         {
-            "coverage": every["coverage"].mean("world"),
-            "coverage_error": every["coverage"].std("world", ddof=1) / np.sqrt(len(worlds)),
-            "width": every["width"].mean("world"),
-            "z_rms": np.sqrt((every["z_rms"] ** 2).mean("world")),
+            "coverage": scores["coverage"].mean("world"),
+            "coverage_error": scores["coverage"].std("world", ddof=1) / np.sqrt(len(worlds)),
+            "width": scores["width"].mean("world"),
+            "z_rms": np.sqrt((scores["z_rms"] ** 2).mean("world")),
         }
     )
+
+
+def _renamed[**P, T](old: str, function: Callable[P, T]) -> Callable[P, T]:
+    """Alias of a renamed function that works for one release, with a warning."""
+    new = function.__name__
+
+    @wraps(function)
+    def alias(*args: P.args, **kwargs: P.kwargs) -> T:
+        message = f"bi.calibration.{old} is now {new}; the old name goes with the next release"
+        warnings.warn(message, FutureWarning, skip_file_prefixes=(PACKAGE,))
+        return function(*args, **kwargs)
+
+    alias.__name__ = alias.__qualname__ = old
+    alias.__doc__ = f"Old name of :func:`{new}`."
+    return alias
+
+
+cover = _renamed("cover", coverage)
+cover_table = _renamed("cover_table", coverage_table)

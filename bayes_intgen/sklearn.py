@@ -1,6 +1,7 @@
-"""The default fit as a scikit-learn regressor: needs the extra ``sklearn``."""
+"""Scikit-learn regressor around the default fit; needs the extra ``sklearn``."""
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from numbers import Integral
 from typing import Self
 
@@ -24,32 +25,32 @@ except ImportError as error:
 
 
 class JointEffectRegressor(RegressorMixin, BaseEstimator):
-    """Posterior means of the outcome, with actions set or observed, behind ``fit`` and ``predict``.
+    """Regressor of the outcome on intervened or observed actions, by posterior means.
 
-    X holds the actions, a column each. Which of them were set in a row is no property of X but of
-    how the row came about: ``intervened``, a mask of the shape of X, is metadata, which pipelines
-    and searches pass on where routing is enabled and ``set_fit_request(intervened=True)``,
-    ``set_predict_request`` and ``set_score_request`` ask for it.
+    X has one column per action. Which actions were intervened on in each row is metadata: the mask
+    ``intervened``, of the shape of X. Pipelines and searches pass it on if metadata routing is
+    enabled and requested by ``set_fit_request(intervened=True)``, ``set_predict_request`` and
+    ``set_score_request``.
 
     Parameters
     ----------
     prior : {"gp", "spline", "polynomial", "linear"} or a mechanism
     graph : mapping from action to its parents, optional
-        Actions go by the names of X's columns, or ``a1``, ``a2``, ... where it has none.
+        Action names are the column names of X, by default ``a1``, ``a2``, ...
     model : Model, optional
-        In place of ``additive(prior, graph)``.
+        Replaces ``additive(prior, graph)``.
     chains, draws, warmup : int
-        As of :func:`bayes_intgen.fit`.
+        As in :func:`bayes_intgen.fit`.
     random_state : int or None
-        The seed; None for 0, so that the same fit gives the same draws.
+        Seed; None means 0, so that repeated fits give the same draws.
 
     Attributes
     ----------
     posterior_ : Posterior
-        Everything else: draws, mechanisms, bands, diagnostics.
+        The fit, with draws, mechanisms, intervals and diagnostics.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Where X had names.
+        Defined only if X has column names.
 
     Examples
     --------
@@ -86,23 +87,23 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         X : array_like or data frame, shape (N, K)
             Values of the actions.
         y : array_like, shape (N,)
-            The outcome.
+            Outcomes.
         intervened : array_like of bool, shape (N, K), optional
-            True where an action was set. Left out, nothing was: this is then a plain regression,
-            and effects of setting actions are not identified.
+            True for an intervened action. By default all rows are observational: a plain
+            regression, under which effects of interventions are not identified.
 
         Raises
         ------
         DataError, ModelError
-            As :func:`bayes_intgen.fit`; ValueError as scikit-learn's validation.
+            As in :func:`bayes_intgen.fit`; ValueError from scikit-learn's validation.
         """
         values, outcome = validate_data(
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
         if self.random_state is not None and not isinstance(self.random_state, Integral):
             raise DataError(
-                f"random_state must be a whole number or None, not {self.random_state!r}: draws "
-                "follow from it alone"
+                f"random_state must be a whole number or None, not {self.random_state!r}, "
+                "because it determines the draws"
             )
         masks = np.zeros(values.shape, dtype=bool) if intervened is None else intervened
         data = RegimeData.from_arrays(
@@ -121,8 +122,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
             warmup=self.warmup,
             progress=False,
         )
-        # What a prediction asks for where it does not say.
-        self._asks_joint = bool(data.intervened.any())
+        # Predictions without a mask are joint effects if any row of the fit was intervened on.
+        self._predicts_joint = bool(data.intervened.any())
         return self
 
     def predict(
@@ -131,17 +132,17 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         intervened: ArrayLike | None = None,
         return_std: bool = False,
     ) -> Array | tuple[Array, Array]:
-        """Posterior means of E[Y | a, R].
+        """Predict by the posterior mean of E[Y | a, R].
 
         Parameters
         ----------
         X : array_like or data frame, shape (M, K)
-            Values of all actions, whether set or observed.
+            Values of all actions, intervened or observed.
         intervened : array_like of bool, shape (M, K) or (K,), optional
-            The mask R: which of them are set, row by row or in all rows. Left out, all are: the
-            joint effect; or none, where no row of the fit had one set.
+            The mask R, per row or for all rows. By default all actions are intervened (the joint
+            effect), or none if the fit had observational rows only.
         return_std : bool
-            Whether to give standard deviations of the posterior of the mean too.
+            Whether to return posterior standard deviations of the mean too.
 
         Returns
         -------
@@ -152,12 +153,12 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         DataError
-            Where the mask has another shape.
+            For a mask of another shape.
 
         Warns
         -----
         SupportWarning
-            Where the regimes of the fit do not identify what is asked, or X is out of their range.
+            Where the regimes of the fit do not identify the prediction, or X is out of their range.
         """
         check_is_fitted(self)
         values = validate_data(self, X, dtype=np.float64, reset=False)
@@ -165,10 +166,10 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         mean, std = np.empty(len(values)), np.empty(len(values))
         distinct, which = masks_of(masks)
         for i, mask in enumerate(distinct):
-            own = which == i
-            names = [n for n, was_set in zip(self.posterior_.actions, mask, strict=True) if was_set]
-            draws = self.posterior_.effect(values[own], names)
-            mean[own], std[own] = draws.mean(("chain", "draw")), draws.std(("chain", "draw"))
+            rows = which == i
+            names = list(compress(self.posterior_.actions, mask))
+            draws = self.posterior_.effect(values[rows], names)
+            mean[rows], std[rows] = draws.mean(("chain", "draw")), draws.std(("chain", "draw"))
         return (mean, std) if return_std else mean
 
     def score(
@@ -178,14 +179,14 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         intervened: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """R^2 of outcomes against their means, with what was set in each row."""
+        """R^2 of the predictions under each row's mask."""
         predicted = self.predict(X, intervened)
         return float(r2_score(y, predicted, sample_weight=sample_weight))
 
     def _masks(self, values: Array, intervened: ArrayLike | None) -> NDArray[np.bool_]:
-        masks = np.asarray(self._asks_joint if intervened is None else intervened)
+        masks = np.asarray(self._predicts_joint if intervened is None else intervened)
         if masks.dtype != np.bool_ and not np.isin(masks, (0, 1)).all():
-            raise DataError("intervened must hold booleans: True where an action is set")
+            raise DataError("intervened must hold booleans: True for an intervened action")
         try:
             return np.broadcast_to(masks.astype(np.bool_), values.shape)
         except ValueError as error:

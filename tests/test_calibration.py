@@ -48,7 +48,7 @@ def test_ranks_are_uniform_where_the_model_is_right(found) -> None:
     assert p_values(found["wrong"])["noise_sd"] < 1e-6
 
 
-def test_ranks_are_what_arviz_draws(found) -> None:
+def test_ranks_have_the_layout_of_arviz(found) -> None:
     import arviz as az
     import matplotlib.pyplot as plt
 
@@ -60,7 +60,7 @@ def test_ranks_are_what_arviz_draws(found) -> None:
     plt.close("all")
 
 
-def test_parts_of_a_study_are_the_study(found) -> None:
+def test_simulations_can_run_separately(found) -> None:
     data = confounded_rows(15, seed=0)
     model = bi.models.additive("linear", spread="constant", graph={})
     with warnings.catch_warnings():
@@ -86,7 +86,7 @@ def test_coverage_in_one_world() -> None:
     assert float(table["error"]) > 0
 
 
-def test_changes_are_from_the_lowest_setting_and_leave_it_out() -> None:
+def test_changes_are_relative_to_the_lowest_setting() -> None:
     """Against one's own arithmetic on the draws of the same fit."""
     world = bi.simulators.Binary.random(2, seed=1)
     settings = {"draws": 100, "warmup": 100, "chains": 2}
@@ -106,7 +106,7 @@ def test_changes_are_from_the_lowest_setting_and_leave_it_out() -> None:
     assert np.isfinite(table).all().to_array().all()
 
 
-def test_the_standard_error_is_that_of_worlds() -> None:
+def test_standard_errors_are_over_worlds() -> None:
     def world(coverage: float, z_rms: float) -> xr.Dataset:
         return xr.Dataset(
             {"coverage": ("level", [coverage]), "width": ("level", [1.0]), "z_rms": z_rms},
@@ -119,6 +119,21 @@ def test_the_standard_error_is_that_of_worlds() -> None:
     assert table["z_rms"].item() == pytest.approx(np.sqrt(3))
     with pytest.raises(bi.ModelError, match="at least two worlds"):
         bi.calibration.coverage_table([world(0.9, 1.0)])
+
+
+def test_old_names_work_with_a_warning() -> None:
+    one = xr.Dataset(
+        {"coverage": ("level", [0.8]), "width": ("level", [1.0]), "z_rms": 1.0}, {"level": [0.9]}
+    )
+    with pytest.warns(FutureWarning, match="cover_table is now coverage_table") as caught:
+        table = bi.calibration.cover_table([one, one + 0.1])
+    assert caught[0].filename == __file__
+    xr.testing.assert_identical(table, bi.calibration.coverage_table([one, one + 0.1]))
+    world = bi.simulators.Linear.random(2, seed=0)
+    short = {"rows": 50, "seed": 0, "draws": 20, "warmup": 20, "chains": 2}
+    with pytest.warns(FutureWarning, match="cover is now coverage"):
+        table = bi.calibration.cover(world, **short)
+    xr.testing.assert_identical(table, bi.calibration.coverage(world, **short))
 
 
 def test_only_gaussian_noise_has_ranks() -> None:

@@ -48,7 +48,7 @@ class StraightLine:
         return xr.DataArray(mean[None, None], dims=("chain", "draw", "point"))
 
 
-def test_scikit_learn_finds_an_estimator(monkeypatch) -> None:
+def test_scikit_learn_estimator_checks(monkeypatch) -> None:
     monkeypatch.setattr("bayes_intgen.sklearn.fit", StraightLine)
     found = check_estimator(
         JointEffectRegressor("linear"),
@@ -88,7 +88,7 @@ def test_predictions_are_the_posteriors_means(fitted) -> None:
     np.testing.assert_array_equal(fitted.predict(frame_of(POINTS)), mean)
 
 
-def test_each_row_is_answered_under_its_own_mask(fitted) -> None:
+def test_predictions_use_each_rows_mask(fitted) -> None:
     masks = np.array([[True, False], [False, False], [True, False]])
     found = fitted.predict(frame_of(POINTS), intervened=masks)
     for point, mask, value in zip(POINTS, masks, found, strict=True):

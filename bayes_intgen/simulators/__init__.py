@@ -1,10 +1,11 @@
-"""Structural causal models with known truth, one a file."""
+"""Structural causal models with known true effects, one per file."""
 
-from bayes_intgen.simulators.base import Estimate, StructuralCausalModel
+from bayes_intgen.simulators.base import StructuralCausalModel
 from bayes_intgen.simulators.binary import Binary
 from bayes_intgen.simulators.counts import Counts
 from bayes_intgen.simulators.dose_response import DoseResponse
 from bayes_intgen.simulators.few_doses import FewDoses
+from bayes_intgen.simulators.importance import Estimate
 from bayes_intgen.simulators.linear import Linear
 from bayes_intgen.simulators.media_mix import MediaMix
 from bayes_intgen.simulators.mistyped import Mistyped

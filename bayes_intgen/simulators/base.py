@@ -1,14 +1,12 @@
-"""What every structural causal model here offers: rows in any regime, and the truth.
+"""Base of all simulators: sample rows in any regime and compute the true effects.
 
     C_k := W_k,   A_k := g_k(C_k, A_pa(k), V_k),   Y := f_1(A_1, C_1) + ... + f_K(A_K, C_K) + U
 
-A model is a value: sampling takes a random generator and changes nothing, and how an action
-is set under do(.) belongs to the model, not to an earlier call.
+A model is an immutable value: sampling takes a random generator and changes no state.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,35 +14,19 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
 from bayes_intgen.regimes import RegimeData
+from bayes_intgen.simulators.importance import Estimate, weighted_means
 from bayes_intgen.streams import generator
 from bayes_intgen.validation import OBSERVATIONAL
 
 Regime = Sequence[str]
+RowCounts = int | Mapping[tuple[str, ...], int]
 
-# Floats in the largest array that weighting builds: what fits a cache takes a quarter of the time.
-CHUNK = 100_000
-# With fewer effective draws a ratio of means is not near normal, nor its error known.
-FEWEST_EFFECTIVE = 10
-
-
-class Estimate(NamedTuple):
-    """A number known by Monte Carlo, with its standard error.
-
-    Attributes
-    ----------
-    value : ndarray, shape (M,)
-        NaN at points that the model cannot produce.
-    error : ndarray, shape (M,)
-        Standard error; infinite where under ten draws (effectively) agree with the point.
-        Points that are evaluated together share their draws, and so may err together.
-    """
-
-    value: Array
-    error: Array
+# Floats in the largest array of importance sampling: one that fits a cache is four times as fast.
+MAX_ARRAY_FLOATS = 100_000
 
 
 class StructuralCausalModel(ABC):
-    """Actions, their graph, a hidden cause of each, and an additive outcome.
+    """Actions with a graph, one hidden cause per action, and an additive outcome.
 
     Attributes
     ----------
@@ -58,25 +40,24 @@ class StructuralCausalModel(ABC):
 
     @abstractmethod
     def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
-        """Hidden causes C, shape (rows, K)."""
+        """Draw the hidden causes C, shape (rows, K)."""
 
     @abstractmethod
     def draw_action(
         self, action: int, causes: Array, actions: Array, rng: np.random.Generator
     ) -> Array:
-        """A_k where nobody sets it, shape (rows,), from causes and the actions before it."""
+        """Draw an observed A_k, shape (rows,), from causes and preceding actions."""
 
     @abstractmethod
     def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        """Density of A_k at ``values``, shape (n,), where nobody sets it, elementwise.
+        """Conditional density of an observed A_k at ``values``, shape (n,), elementwise.
 
-        It is given the causes and the actions, shapes (n, K), of which its own and its
-        parents count.
+        Causes and actions have shapes (n, K); only its own cause and its parents matter.
         """
 
     @abstractmethod
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
-        """A_k under do(A_k), shape (rows,)."""
+        """Draw A_k under do(A_k), shape (rows,)."""
 
     @abstractmethod
     def contribution(self, action: int, values: Array, causes: Array) -> Array:
@@ -84,15 +65,15 @@ class StructuralCausalModel(ABC):
 
     @abstractmethod
     def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
-        """Outcome noise U, shape (rows,)."""
+        """Draw the outcome noise U, shape (rows,)."""
 
     @abstractmethod
     def unconfounded(self, action: int, values: Array) -> Array:
-        """E[f_k(a_k, C_k)], C_k following its own law, elementwise."""
+        """E[f_k(a_k, C_k)] over the marginal law of C_k, elementwise."""
 
     @abstractmethod
     def unconfounded_variance(self, action: int, values: Array) -> Array:
-        """Var f_k(a_k, C_k), C_k following its own law, elementwise."""
+        """Var f_k(a_k, C_k) over the marginal law of C_k, elementwise."""
 
     @property
     @abstractmethod
@@ -100,10 +81,7 @@ class StructuralCausalModel(ABC):
         """Means and standard deviations of the causes, each of shape (K,)."""
 
     def interaction(self, actions: Array) -> Array:
-        """What the outcome has beyond the sum of contributions, shape (n,).
-
-        Zero unless the model is there to break the assumption.
-        """
+        """Non-additive part of the mean outcome, shape (n,); zero by default."""
         return np.zeros(len(actions))
 
     @property
@@ -117,12 +95,12 @@ class StructuralCausalModel(ABC):
         """Var U."""
 
     def sample(self, regime: Regime, rows: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Rows of one regime.
+        """Sample rows of one regime.
 
         Parameters
         ----------
         regime : sequence of str
-            The actions that are set from outside; empty for none.
+            The intervened actions; empty for observational rows.
         rows : int
         rng : Generator
 
@@ -134,7 +112,7 @@ class StructuralCausalModel(ABC):
         Raises
         ------
         ModelError
-            Where the regime names no action.
+            Where the regime names an unknown action.
 
         Examples
         --------
@@ -158,25 +136,25 @@ class StructuralCausalModel(ABC):
 
     def dataset(
         self,
-        rows: int | Mapping[tuple[str, ...], int],
+        rows: RowCounts,
         seed: int,
         regimes: Iterable[Regime] | None = None,
     ) -> RegimeData:
-        """Data with given numbers of rows in each regime.
+        """Sample a data set with rows of several regimes.
 
         Parameters
         ----------
         rows : int, or mapping from regime to int
-            Rows in each regime: one number for all, or a number for each.
+            Rows per regime: one number for all, or a number for each.
         seed : int
         regimes : iterable of regimes, optional
-            By default the regimes that ``rows`` names; where it is one number, nothing
-            set, and each action set alone.
+            By default the keys of ``rows``; where it is one number, the observational regime
+            and the single interventions.
 
         Raises
         ------
         ModelError
-            Where a regime names no action, has no number of rows or fewer than one.
+            Where a regime names an unknown action or has no positive number of rows.
 
         Examples
         --------
@@ -190,43 +168,45 @@ class StructuralCausalModel(ABC):
           observational  20
           do(a1, a2)     5
         """
-        chosen = self._regimes(rows) if regimes is None else list(regimes)
-        counts = [self._rows_of(regime, rows) for regime in chosen]
-        if not chosen:
-            raise ModelError("there are no regimes; name one at least, () for nothing set")
+        regimes = self._default_regimes(rows) if regimes is None else list(regimes)
+        counts = [self._row_count(regime, rows) for regime in regimes]
+        if not regimes:
+            raise ModelError("there are no regimes; give at least one, () for observational rows")
         rng = np.random.default_rng(seed)
-        pieces = [self.sample(r, n, rng) for r, n in zip(chosen, counts, strict=True)]
+        pieces = [self.sample(r, n, rng) for r, n in zip(regimes, counts, strict=True)]
         return RegimeData.from_arrays(
             np.concatenate([actions for actions, _ in pieces]),
             np.concatenate([outcome for _, outcome in pieces]),
-            np.repeat([self.mask(regime) for regime in chosen], counts, axis=0),
+            np.repeat([self.mask(regime) for regime in regimes], counts, axis=0),
             self.names,
             require_observational=False,
         )
 
     def joint_effect(self, points: ArrayLike) -> Array:
-        """E[Y | do(points)], shape (M,), for points of shape (M, K).
+        """Joint effect E[Y | do(points)], shape (M,), for points of shape (M, K).
 
         Examples
         --------
         >>> bi.simulators.Linear.random(2, seed=0).joint_effect([[0.0, 1.0]]).shape
         (1,)
         """
-        values = self.checked(points)
+        values = self.check_points(points)
         parts = [self.unconfounded(k, values[:, k]) for k in range(len(self.names))]
         return np.asarray(sum(parts) + self.noise_mean + self.interaction(values))
 
     def confounding_bias(
         self, action: int, points: ArrayLike, draws: int = 20_000, seed: int = 0
     ) -> Estimate:
-        """E[f_k(a_k, C_k) | a_k, a_pa(k)] - E[f_k(a_k, C_k)], by weighted draws of C_k.
+        """Confounding bias E[f_k(a_k, C_k) | a_k, a_pa(k)] - E[f_k(a_k, C_k)].
+
+        Estimated by self-normalised importance sampling of C_k.
 
         Parameters
         ----------
         action : int
             Position k of the action.
         points : array_like, shape (M, K)
-            Values of all actions, of which a_k and its parents count.
+            Values of all actions; only a_k and its parents matter.
         draws : int
             Draws of C_k, the same for all points.
         seed : int
@@ -238,7 +218,7 @@ class StructuralCausalModel(ABC):
         Raises
         ------
         ModelError
-            On points of another shape, and where there is no such action.
+            For points of another shape or an unknown action.
 
         Examples
         --------
@@ -249,38 +229,38 @@ class StructuralCausalModel(ABC):
         """
         if not 0 <= action < len(self.names):
             raise ModelError(
-                f"there is no action {action}; positions run from 0 to {len(self.names) - 1}"
+                f"unknown action {action}; positions run from 0 to {len(self.names) - 1}"
             )
-        values = self.checked(points)
-        # A stream of its own for each action keeps the errors of their sum independent.
-        causes = self.draws_of_causes(draws, seed, stream=action)
-        found = self.weighted(values, causes, [action], [action])
-        return Estimate(found.value - self.unconfounded(action, values[:, action]), found.error)
+        values = self.check_points(points)
+        # Independent generators per action keep the errors of their sum independent.
+        causes = self.sample_causes(draws, seed, stream=action)
+        mean, error = self.conditional_mean(values, causes, [action], [action])
+        return Estimate(mean - self.unconfounded(action, values[:, action]), error)
 
     def effect(
         self, points: ArrayLike, intervened: Regime, draws: int = 20_000, seed: int = 0
     ) -> Estimate:
-        """E[Y | do(a_S), the other actions as given], S the ``intervened`` actions.
+        """Mean outcome E[Y | do(a_S), a_rest], S the ``intervened`` actions, the rest observed.
 
         Parameters
         ----------
         points : array_like, shape (M, K)
-            Values of all actions, set or not.
+            Values of all actions, intervened or observed.
         intervened : sequence of str
-            The actions that are set; empty for none.
+            Empty for none.
         draws : int
-            Draws of the cause of each action that is not set.
+            Draws of the cause of each observed action.
         seed : int
 
         Returns
         -------
         Estimate
-            Exact, with errors of zero, where all actions are set.
+            Exact, with errors of zero, where all actions are intervened.
 
         Raises
         ------
         ModelError
-            On points of another shape, and where ``intervened`` names no action.
+            For points of another shape or an unknown action.
 
         Examples
         --------
@@ -291,8 +271,8 @@ class StructuralCausalModel(ABC):
         >>> model.effect(actions, ["a1", "a2"]).error
         array([0., 0., 0.])
         """
-        unset = np.flatnonzero(~self.mask(intervened))
-        biases = [self.confounding_bias(int(k), points, draws, seed) for k in unset]
+        observed = np.flatnonzero(~self.mask(intervened))
+        biases = [self.confounding_bias(int(k), points, draws, seed) for k in observed]
         value = self.joint_effect(points)
         return Estimate(
             np.asarray(value + sum(bias.value for bias in biases)),
@@ -307,18 +287,18 @@ class StructuralCausalModel(ABC):
         >>> bool((bi.simulators.Linear.random(2, seed=0).outcome_variance([[0.0, 1.0]]) > 0).all())
         True
         """
-        values = self.checked(points)
+        values = self.check_points(points)
         parts = [self.unconfounded_variance(k, values[:, k]) for k in range(len(self.names))]
         return np.asarray(sum(parts) + self.noise_variance)
 
     def mask(self, regime: Regime) -> NDArray[np.bool_]:
-        """The mask R of a regime, shape (K,)."""
+        """Intervention mask R of a regime, shape (K,)."""
         if isinstance(regime, str):
             raise ModelError(f"a regime is a sequence of actions; write [{regime!r}]")
         for name in regime:
             if name not in self.names:
                 raise ModelError(
-                    f"the regime names {name!r}, which is no action; "
+                    f"the regime names the unknown action {name!r}; "
                     f"the actions are {', '.join(map(repr, self.names))}"
                 )
         return np.array([name in regime for name in self.names])
@@ -327,8 +307,8 @@ class StructuralCausalModel(ABC):
         """Positions of the parents of A_k."""
         return [self.names.index(name) for name in self.graph[self.names[action]]]
 
-    def checked(self, points: ArrayLike) -> Array:
-        """Points as an array of shape (M, K); ModelError where they are not."""
+    def check_points(self, points: ArrayLike) -> Array:
+        """Convert points to a finite array of shape (M, K), or raise ModelError."""
         try:
             values = np.asarray(points, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -342,104 +322,54 @@ class StructuralCausalModel(ABC):
             raise ModelError("points hold NaN or infinite cells; drop or fill those rows")
         return values
 
-    def draws_of_causes(self, draws: int, seed: int, stream: int) -> Array:
-        """Causes for weighting, shape (draws, K), the same for the same seed and stream."""
+    def sample_causes(self, draws: int, seed: int, stream: int) -> Array:
+        """Causes for importance sampling, shape (draws, K), fixed by seed and stream."""
         if draws < 1:
             raise ModelError(f"draws must be at least 1, not {draws}; the default is 20_000")
         return self.draw_causes(draws, generator(seed, "causes", stream))
 
-    def weighted(
-        self, points: Array, causes: Array, seen: Sequence[int], wanted: Sequence[int]
+    def conditional_mean(
+        self, points: Array, causes: Array, observed: Sequence[int], summed: Sequence[int]
     ) -> Estimate:
-        """Mean of the sum of the ``wanted`` contributions given the ``seen`` actions.
+        """Mean of the sum of the ``summed`` contributions, conditional on the ``observed`` actions.
 
-        Draws of the causes, shape (draws, K), are weighted by the density of the seen
-        actions and the weights normalised; the error is that of a ratio of means.
+        Draws of the causes, shape (draws, K), are weighted by the density of the observed actions.
         """
         draws, count = causes.shape
         value, error = np.zeros(len(points)), np.zeros(len(points))
-        step = max(1, CHUNK // (draws * count))
+        step = max(1, MAX_ARRAY_FLOATS // (draws * count))
         for start in range(0, len(points), step):
-            piece = points[start : start + step]
-            actions = np.repeat(piece, draws, axis=0)
-            tiled = np.tile(causes, (len(piece), 1))
+            batch = slice(start, start + step)
+            actions = np.repeat(points[batch], draws, axis=0)
+            tiled = np.tile(causes, (len(points[batch]), 1))
             weights, total = np.ones(len(actions)), np.zeros(len(actions))
-            for k in seen:
+            for k in observed:
                 weights = weights * self.action_density(k, actions[:, k], tiled, actions)
-            for k in wanted:
+            for k in summed:
                 total = total + self.contribution(k, actions[:, k], tiled[:, k])
-            inside = slice(start, start + len(piece))
-            value[inside], error[inside] = _ratio(
+            value[batch], error[batch] = weighted_means(
                 weights.reshape(-1, draws), total.reshape(-1, draws)
             )
         return Estimate(value, error)
 
-    def _regimes(self, rows: int | Mapping[tuple[str, ...], int]) -> list[Regime]:
+    def _default_regimes(self, rows: RowCounts) -> list[Regime]:
         if isinstance(rows, Mapping):
             return list(rows)
         return [(), *((name,) for name in self.names)]
 
-    def _rows_of(self, regime: Regime, rows: int | Mapping[tuple[str, ...], int]) -> int:
-        wanted = self.mask(regime)
-        label = f"do({', '.join(regime)})" if wanted.any() else OBSERVATIONAL
+    def _row_count(self, regime: Regime, rows: RowCounts) -> int:
+        mask = self.mask(regime)
+        label = f"do({', '.join(regime)})" if mask.any() else OBSERVATIONAL
         if isinstance(rows, Mapping):
-            found = [n for key, n in rows.items() if np.array_equal(self.mask(key), wanted)]
-            if len(found) != 1:
-                raise ModelError(f"rows names the regime {label} {len(found)} times; name it once")
-            number = found[0]
+            counts = [n for key, n in rows.items() if np.array_equal(self.mask(key), mask)]
+            if len(counts) != 1:
+                raise ModelError(f"rows names the regime {label} {len(counts)} times; name it once")
+            count = counts[0]
         else:
-            number = rows
-        if not isinstance(number, int | np.integer) or number < 1:
+            count = rows
+        if not isinstance(count, int | np.integer) or count < 1:
             raise ModelError(
-                f"the regime {label} cannot have {number!r} rows; give a whole number of at "
+                f"the regime {label} cannot have {count!r} rows; give a whole number of at "
                 "least one, or leave the regime out"
             )
-        return int(number)
-
-
-def _ratio(weights: Array, values: Array) -> tuple[Array, Array]:
-    """Weighted means of the rows of ``values``, and their standard errors."""
-    total = weights.sum(axis=1)
-    # A weight can only be infinite on a set of measure zero; NaN then says so.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = weights / total[:, None]
-        mean = (shares * values).sum(axis=1)
-        error = np.sqrt((shares**2 * (values - mean[:, None]) ** 2).sum(axis=1))
-        effective = 1 / (shares**2).sum(axis=1)
-    # One draw with all the weight would pass for an error of zero.
-    return mean, np.where(effective >= FEWEST_EFFECTIVE, error, np.inf)
-
-
-def random_graph(
-    count: int,
-    probability: float,
-    rng: np.random.Generator,
-    names: Sequence[str] | None = None,
-) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
-    """Names, by default ``a1``, ``a2``, ..., and each edge A_j -> A_k, j < k, at random."""
-    if count < 1:
-        raise ModelError(f"a model needs at least one action, not {count}")
-    labels = tuple(names or (f"a{k + 1}" for k in range(count)))
-    edges = np.tril(rng.random((count, count)) < probability, -1)
-    parents = {labels[k]: tuple(labels[j] for j in np.flatnonzero(edges[k])) for k in range(count)}
-    return labels, parents
-
-
-def normal_density(values: Array) -> Array:
-    """Density of a standard normal."""
-    return np.asarray(np.exp(-0.5 * values**2) / np.sqrt(2 * np.pi))
-
-
-def random_weights(
-    names: Sequence[str],
-    graph: Mapping[str, tuple[str, ...]],
-    low: float,
-    high: float,
-    rng: np.random.Generator,
-) -> Array:
-    """b_kj uniform on (low, high) where A_j is a parent of A_k, else zero; shape (K, K)."""
-    between = np.zeros((len(names), len(names)))
-    for k, name in enumerate(names):
-        for parent in graph[name]:
-            between[k, names.index(parent)] = rng.uniform(low, high)
-    return between
+        return int(count)

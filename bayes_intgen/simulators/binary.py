@@ -8,14 +8,7 @@ from scipy.special import expit
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import (
-    EDGE_PROBABILITY,
-    Confounded,
-    Confounding,
-    log_odds_for,
-    signed,
-)
+from bayes_intgen.simulators.confounded import Confounded, log_odds_for, random_confounding, signed
 from bayes_intgen.simulators.ordered import as_level
 
 
@@ -23,18 +16,18 @@ from bayes_intgen.simulators.ordered import as_level
 class Binary(Confounded):
     """Actions 0 and 1.
 
-        P(A_k = 1) = expit(usual_k + lean_k),  effect_k(a) = size_k a
+        P(A_k = 1) = expit(usual_k + eta_k),  effect_k(a) = size_k a
 
-    Parents enter as A_j less their usual share of ones.
+    Parents enter as A_j less their observational share of ones.
 
     Attributes
     ----------
     names, graph, hidden
         As in :class:`Confounded`.
     share : ndarray, shape (K,)
-        About the observational share of ones.
+        Approximate observational share of ones.
     usual : ndarray, shape (K,)
-        Log odds where nothing leans.
+        Log odds at a linear predictor of zero.
     set_share : ndarray, shape (K,)
         Probability of a one under do.
     size : ndarray, shape (K,)
@@ -55,13 +48,13 @@ class Binary(Confounded):
         count : int
         seed : int
         share : tuple of two floats
-            Range of the share of ones, both where nobody sets the action (there in
-            approximation) and under do; (0.05, 0.1) makes ones rare.
+            Range of the share of ones, in observational rows (approximately) and under do;
+            (0.05, 0.1) makes ones rare.
 
         Raises
         ------
         ModelError
-            Where ``share`` is no range within (0, 1).
+            For a range that does not lie within (0, 1).
 
         Examples
         --------
@@ -73,8 +66,7 @@ class Binary(Confounded):
         if not 0 < low <= high < 1:
             raise ModelError(f"share must be a range within (0, 1), low before high, not {share!r}")
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden = Confounding.random(names, graph, rng, pull=(1, 2), edge=(0.7, 1.2))
+        names, graph, hidden = random_confounding(count, rng, pull=(1, 2), edge=(0.7, 1.2))
         shares = rng.uniform(low, high, count)
         sd = np.sqrt(hidden.pull**2 + hidden.between**2 @ (shares * (1 - shares)))
         return cls(
@@ -93,12 +85,12 @@ class Binary(Confounded):
     def draw_action(
         self, action: int, causes: Array, actions: Array, rng: np.random.Generator
     ) -> Array:
-        chance = expit(self.usual[action] + self.lean(action, causes, actions))
+        chance = expit(self.usual[action] + self.linear_predictor(action, causes, actions))
         return np.asarray(rng.random(len(causes)) < chance, dtype=np.float64)
 
     def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
         """Probability of a zero or a one, shape (n,); zero elsewhere."""
-        chance = expit(self.usual[action] + self.lean(action, causes, actions))
+        chance = expit(self.usual[action] + self.linear_predictor(action, causes, actions))
         return np.where(values == 1, chance, np.where(values == 0, 1 - chance, 0.0))
 
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:

@@ -1,18 +1,18 @@
-"""Shared half of several simulators: normal causes that change actions, effects and outcome."""
+"""Base of simulators with standard normal causes of actions, effects and outcome."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from scipy.special import logit
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import StructuralCausalModel, random_weights
+from bayes_intgen.simulators.effect_modification import EffectModification
+from bayes_intgen.simulators.random_graph import random_graph, random_weights
 
 EDGE_PROBABILITY = 0.5
-# In half of the random worlds edges have this multiple of their usual strength.
+# Multiple of the usual strength of edges, in half of the random models.
 STRONG = 3.0
 
 
@@ -23,13 +23,13 @@ class Confounding:
     Attributes
     ----------
     pull : ndarray, shape (K,)
-        Change of an action's lean per standard deviation of its cause.
+        Change of an action's linear predictor per standard deviation of its cause.
     between : ndarray, shape (K, K)
-        b_kj: change of the lean of A_k per unit of its parent A_j.
+        b_kj: change of the linear predictor of A_k per unit of its parent A_j.
     boost : ndarray, shape (K,)
         Relative change of an effect per standard deviation of the cause.
     burden : ndarray, shape (K,)
-        Change of the outcome per standard deviation of the cause, whatever the action.
+        Change of the outcome per standard deviation of the cause, at any action.
     level : float
         Mean of the outcome noise.
     noise_sd : float
@@ -42,42 +42,15 @@ class Confounding:
     level: float
     noise_sd: float
 
-    @classmethod
-    def random(
-        cls,
-        names: Sequence[str],
-        graph: Mapping[str, tuple[str, ...]],
-        rng: np.random.Generator,
-        *,
-        pull: tuple[float, float],
-        edge: tuple[float, float],
-    ) -> Self:
-        """Random coefficients; ``pull`` and ``edge`` are the ranges of their absolute values.
-
-        In half of the worlds all edges are three times as strong.
-        """
-        count = len(names)
-        strength = STRONG if rng.random() < 0.5 else 1.0
-        size = random_weights(names, graph, *edge, rng)
-        return cls(
-            pull=rng.uniform(*pull, count),
-            between=strength * size * rng.choice([-1.0, 1.0], (count, count)),
-            boost=signed(0.1, 0.4, count, rng),
-            burden=signed(0.5, 1.0, count, rng),
-            level=float(rng.uniform(-1, 1)),
-            noise_sd=float(rng.uniform(0.3, 0.7)),
-        )
-
 
 @dataclass(frozen=True, eq=False)
-class Confounded(StructuralCausalModel):
+class Confounded(EffectModification):
     """Standard normal causes that change the action, its effect and the outcome.
 
-        lean_k = pull_k C_k + sum_j b_kj s_j(A_j)
+        eta_k = pull_k C_k + sum_j b_kj s_j(A_j)
         f_k(a, c) = effect_k(a) (1 + boost_k c) + burden_k c
 
-    A subclass says how an action follows its lean, how parents are measured (s_j), and
-    effect_k. Because of boost_k, the confounding bias depends on the action's value.
+    A subclass defines the law of an action given eta_k, the scale of parents s_j, and effect_k.
 
     Attributes
     ----------
@@ -92,51 +65,63 @@ class Confounded(StructuralCausalModel):
 
     @abstractmethod
     def effect_of(self, action: int, values: Array) -> Array:
-        """effect_k(a) = E[f_k(a, C_k)], elementwise."""
+        """Mean contribution effect_k(a) = E[f_k(a, C_k)], elementwise."""
 
     def standardised(self, action: int, values: Array) -> Array:
-        """s_j(A_j): an action as its children see it, elementwise."""
+        """Rescaled action s_j(A_j) in the linear predictors of its children, elementwise."""
         return values
 
-    def lean(self, action: int, causes: Array, actions: Array) -> Array:
-        """How far cause and parents move A_k, shape (n,)."""
-        lean = self.hidden.pull[action] * causes[:, action]
+    def linear_predictor(self, action: int, causes: Array, actions: Array) -> Array:
+        """Linear predictor eta_k from cause and parents, shape (n,)."""
+        eta = self.hidden.pull[action] * causes[:, action]
         for j in self.parents(action):
-            lean = lean + self.hidden.between[action, j] * self.standardised(j, actions[:, j])
-        return np.asarray(lean)
-
-    def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
-        return rng.normal(size=(rows, len(self.names)))
+            eta = eta + self.hidden.between[action, j] * self.standardised(j, actions[:, j])
+        return np.asarray(eta)
 
     def contribution(self, action: int, values: Array, causes: Array) -> Array:
         boosted = self.effect_of(action, values) * (1 + self.hidden.boost[action] * causes)
         return np.asarray(boosted + self.hidden.burden[action] * causes)
 
-    def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
-        return rng.normal(self.hidden.level, self.hidden.noise_sd, size=rows)
-
     def unconfounded(self, action: int, values: Array) -> Array:
         return self.effect_of(action, values)
 
-    def unconfounded_variance(self, action: int, values: Array) -> Array:
-        boosted = self.hidden.boost[action] * self.effect_of(action, values)
-        return np.asarray((boosted + self.hidden.burden[action]) ** 2)
+    @property
+    def modification(self) -> tuple[Array, Array]:
+        return self.hidden.boost, self.hidden.burden
 
     @property
-    def cause_moments(self) -> tuple[Array, Array]:
-        return np.zeros(len(self.names)), np.ones(len(self.names))
+    def noise(self) -> tuple[float, float]:
+        return self.hidden.level, self.hidden.noise_sd
 
-    @property
-    def noise_mean(self) -> float:
-        return self.hidden.level
 
-    @property
-    def noise_variance(self) -> float:
-        return self.hidden.noise_sd**2
+def random_confounding(
+    count: int,
+    rng: np.random.Generator,
+    *,
+    pull: tuple[float, float],
+    edge: tuple[float, float],
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]], Confounding]:
+    """Names, graph and random coefficients of a model with ``count`` actions.
+
+    ``pull`` and ``edge`` are the ranges of the coefficients' absolute values. In half of the
+    models all edges are three times as strong.
+    """
+    names, graph = random_graph(count, EDGE_PROBABILITY, rng)
+    strength = STRONG if rng.random() < 0.5 else 1.0
+    size = random_weights(names, graph, *edge, rng)
+    hidden = Confounding(
+        pull=rng.uniform(*pull, count),
+        between=strength * size * rng.choice([-1.0, 1.0], (count, count)),
+        boost=signed(0.1, 0.4, count, rng),
+        burden=signed(0.5, 1.0, count, rng),
+        level=float(rng.uniform(-1, 1)),
+        noise_sd=float(rng.uniform(0.3, 0.7)),
+    )
+    return names, graph, hidden
 
 
 def signed(low: float, high: float, count: int, rng: np.random.Generator) -> Array:
-    """Numbers whose absolute values are uniform on (low, high), of either sign."""
+    """Draw absolute values uniformly on (low, high), with random signs."""
     return np.asarray(rng.uniform(low, high, count) * rng.choice([-1.0, 1.0], count))
 
 

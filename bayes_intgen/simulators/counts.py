@@ -7,15 +7,14 @@ import numpy as np
 from scipy.special import gammaln
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import EDGE_PROBABILITY, Confounded, Confounding, signed
+from bayes_intgen.simulators.confounded import Confounded, random_confounding, signed
 
 
 @dataclass(frozen=True, eq=False)
 class Counts(Confounded):
     """Poisson counts whose effects saturate.
 
-        A_k ~ Poisson(usual_k exp(lean_k)),  effect_k(a) = size_k (1 - exp(-a / reach_k))
+        A_k ~ Poisson(usual_k exp(eta_k)),  effect_k(a) = size_k (1 - exp(-a / reach_k))
 
     Parents enter as log((1 + A_j) / (1 + usual_j)).
 
@@ -24,11 +23,11 @@ class Counts(Confounded):
     names, graph, hidden
         As in :class:`Confounded`.
     usual : ndarray, shape (K,)
-        Mean count where nothing leans.
+        Mean count at a linear predictor of zero.
     set_mean : ndarray, shape (K,)
         Mean count under do, Poisson as well.
     size, reach : ndarray, shape (K,)
-        Effect of very many, and the count that brings 63% of it.
+        Effect at saturation, and the count with 63% of it.
     """
 
     usual: Array
@@ -48,8 +47,7 @@ class Counts(Confounded):
         True
         """
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden = Confounding.random(names, graph, rng, pull=(0.4, 0.7), edge=(0.1, 0.25))
+        names, graph, hidden = random_confounding(count, rng, pull=(0.4, 0.7), edge=(0.1, 0.25))
         usual = np.exp(rng.uniform(np.log(2), np.log(8), count))
         return cls(
             names,
@@ -67,14 +65,14 @@ class Counts(Confounded):
     def draw_action(
         self, action: int, causes: Array, actions: Array, rng: np.random.Generator
     ) -> Array:
-        mean = self.usual[action] * np.exp(self.lean(action, causes, actions))
+        mean = self.usual[action] * np.exp(self.linear_predictor(action, causes, actions))
         return np.asarray(rng.poisson(mean), dtype=np.float64)
 
     def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        """Probability of the count, shape (n,); zero for what is no count."""
+        """Probability of the count, shape (n,); zero for other values."""
         possible = (values >= 0) & (values == np.round(values))
         number = np.where(possible, values, 0.0)
-        log_mean = np.log(self.usual[action]) + self.lean(action, causes, actions)
+        log_mean = np.log(self.usual[action]) + self.linear_predictor(action, causes, actions)
         log_mass = number * log_mean - np.exp(log_mean) - gammaln(number + 1)
         return np.where(possible, np.exp(log_mass), 0.0)
 

@@ -8,29 +8,26 @@ import numpy as np
 from scipy.special import expit, logit
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import (
-    StructuralCausalModel,
-    normal_density,
-    random_graph,
-    random_weights,
-)
+from bayes_intgen.simulators.densities import normal_density
+from bayes_intgen.simulators.effect_modification import EffectModification
+from bayes_intgen.simulators.random_graph import random_graph, random_weights
 
 EDGE_PROBABILITY = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class DoseResponse(StructuralCausalModel):
-    """Daily doses in mg, and a score that is worse when higher.
+class DoseResponse(EffectModification):
+    """Daily doses in mg, and a clinical score; higher is worse.
 
-    The hidden cause of a dose is the severity of the symptom that the drug treats,
-    standard normal. Sicker patients get more and do worse, so that in observational data
-    the drugs look less useful than they are:
+    The hidden cause of a dose is the standard normal severity of the symptom that the drug
+    treats. Sicker patients get more and do worse, so that observational data understate the
+    drugs' benefits:
 
         A_k = highest_k expit(usual_k + pull_k C_k + sum_j b_kj (A_j / highest_j - 1/2) + chance)
         f_k(a, c) = -benefit_k (1 + boost_k c) relief_k(a) + burden_k c
 
-    with relief(a) = expit((a - ed50) / width) - expit(-ed50 / width), which is zero without
-    the drug. In an experiment doses spread over (0, highest).
+    with relief(a) = expit((a - ed50) / width) - expit(-ed50 / width), which is zero at
+    dose zero. In an experiment doses spread over (0, highest).
 
     Attributes
     ----------
@@ -42,12 +39,12 @@ class DoseResponse(StructuralCausalModel):
         Level, change with severity and standard deviation of chance, in log odds of the
         share of the highest dose.
     between : ndarray, shape (K, K)
-        b_kj: how a dose depends on those given before.
+        b_kj: dependence of a dose on preceding doses.
     setting_sd : ndarray, shape (K,)
         Standard deviation of the log odds under do.
     benefit, boost, burden : ndarray, shape (K,)
-        Points of the score that the drug takes off, their relative change with severity,
-        and the points that severity adds.
+        Reduction of the score by the drug, its relative change with severity, and the
+        increase of the score with severity.
     ed50, width : ndarray, shape (K,)
         Dose in the middle of the response, and the width of its rise.
     level : float
@@ -102,9 +99,6 @@ class DoseResponse(StructuralCausalModel):
             noise_sd=float(rng.uniform(2, 4)),
         )
 
-    def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
-        return rng.normal(size=(rows, len(self.names)))
-
     def draw_action(
         self, action: int, causes: Array, actions: Array, rng: np.random.Generator
     ) -> Array:
@@ -122,7 +116,7 @@ class DoseResponse(StructuralCausalModel):
         return np.where(possible, normal_density(scaled) / slope, 0.0)
 
     def _log_odds(self, action: int, causes: Array, actions: Array) -> Array:
-        """Mean log odds of A_k as a share of the highest dose, given cause and parents."""
+        """Conditional mean log odds of A_k as a share of the highest dose."""
         odds = self.usual[action] + self.pull[action] * causes[:, action]
         for j in self.parents(action):
             odds = odds + self.between[action, j] * (actions[:, j] / self.highest[j] - 0.5)
@@ -133,7 +127,7 @@ class DoseResponse(StructuralCausalModel):
         return np.asarray(self.highest[action] * expit(odds))
 
     def relief(self, action: int, values: Array) -> Array:
-        """Share of the benefit that a dose brings."""
+        """Share of the benefit at each dose."""
         ed50, width = self.ed50[action], self.width[action]
         return np.asarray(expit((values - ed50) / width) - expit(-ed50 / width))
 
@@ -141,24 +135,13 @@ class DoseResponse(StructuralCausalModel):
         benefit = self.benefit[action] * (1 + self.boost[action] * causes)
         return np.asarray(self.burden[action] * causes - benefit * self.relief(action, values))
 
-    def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
-        return rng.normal(self.level, self.noise_sd, size=rows)
-
     def unconfounded(self, action: int, values: Array) -> Array:
         return np.asarray(-self.benefit[action] * self.relief(action, values))
 
-    def unconfounded_variance(self, action: int, values: Array) -> Array:
-        boosted = self.boost[action] * self.unconfounded(action, values)
-        return np.asarray((boosted + self.burden[action]) ** 2)
+    @property
+    def modification(self) -> tuple[Array, Array]:
+        return self.boost, self.burden
 
     @property
-    def cause_moments(self) -> tuple[Array, Array]:
-        return np.zeros(len(self.names)), np.ones(len(self.names))
-
-    @property
-    def noise_mean(self) -> float:
-        return self.level
-
-    @property
-    def noise_variance(self) -> float:
-        return self.noise_sd**2
+    def noise(self) -> tuple[float, float]:
+        return self.level, self.noise_sd

@@ -1,4 +1,4 @@
-"""Experiments at two points or a handful of doses, of actions that otherwise vary freely."""
+"""Experiments at two or a few doses, for actions that are continuous in observational rows."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -7,14 +7,13 @@ import numpy as np
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import EDGE_PROBABILITY, signed
+from bayes_intgen.simulators.confounded import signed
 from bayes_intgen.simulators.normal_actions import NormalActions, standard_actions
 
 
 @dataclass(frozen=True, eq=False)
 class FewDoses(NormalActions):
-    """Normal actions, set at a few values only.
+    """Normal actions with a few values under do.
 
         effect_k(a) = size_k tanh(slope_k (a - middle_k))
 
@@ -25,7 +24,7 @@ class FewDoses(NormalActions):
     doses : ndarray, shape (K, D)
         Values under do, equally likely.
     size, slope, middle : ndarray, shape (K,)
-        Half of the whole change, its steepness, and the value in its middle.
+        Half of the total change, its steepness, and the value at its midpoint.
     """
 
     doses: Array
@@ -42,8 +41,8 @@ class FewDoses(NormalActions):
         count : int
         seed : int
         doses : int
-            Values under do, two at least: about evenly spread over 1.5 standard deviations
-            to either side of the mean.
+            Values under do, at least two, about evenly spread over the mean +- 1.5 standard
+            deviations.
 
         Raises
         ------
@@ -60,8 +59,7 @@ class FewDoses(NormalActions):
         if doses < 2:
             raise ModelError(f"doses must be at least 2, not {doses}")
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden, action_sd = standard_actions(names, graph, rng)
+        names, graph, hidden, action_sd = standard_actions(count, rng)
         # Jitter of under half a step keeps the doses in order.
         jitter = rng.uniform(-1, 1, (count, doses)) / (doses - 1)
         return cls(

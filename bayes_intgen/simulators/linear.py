@@ -7,12 +7,9 @@ from typing import Self
 import numpy as np
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import (
-    StructuralCausalModel,
-    normal_density,
-    random_graph,
-    random_weights,
-)
+from bayes_intgen.simulators.base import StructuralCausalModel
+from bayes_intgen.simulators.densities import lognormal_density
+from bayes_intgen.simulators.random_graph import random_graph, random_weights
 
 EDGE_PROBABILITY = 0.5
 
@@ -81,10 +78,7 @@ class Linear(StructuralCausalModel):
 
     def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
         own = values - self.gamma[action] * causes[:, action] - actions @ self.between[action]
-        possible = own > 0
-        own = np.where(possible, own, 1.0)
-        sd = self.action_sd[action]
-        return np.where(possible, normal_density(np.log(own) / sd) / (sd * own), 0.0)
+        return lognormal_density(own, 0.0, self.action_sd[action])
 
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         return np.asarray(np.exp(rng.normal(size=rows) * self.setting_sd[action]))

@@ -7,24 +7,21 @@ from typing import Self
 import numpy as np
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import (
-    StructuralCausalModel,
-    normal_density,
-    random_graph,
-    random_weights,
-)
+from bayes_intgen.simulators.densities import lognormal_density
+from bayes_intgen.simulators.effect_modification import EffectModification
+from bayes_intgen.simulators.random_graph import random_graph, random_weights
 
 CHANNELS = ("tv", "radio", "search", "social", "print", "outdoor", "video", "email")
 EDGE_PROBABILITY = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class MediaMix(StructuralCausalModel):
-    """Weekly spend in each channel, and sales, both in thousands of money.
+class MediaMix(EffectModification):
+    """Weekly spend per channel, and sales, both in thousands of a currency.
 
-    The hidden cause of a channel is the demand in the segment that it serves, a seasonal
-    swing and chance: C = sqrt(2 share) sin(U) + sqrt(1 - share) Z, U uniform on (0, 2 pi),
-    of mean zero and variance one. Managers spend more where demand is high:
+    The hidden cause of a channel is the demand in its segment, a seasonal swing and chance:
+    C = sqrt(2 share) sin(U) + sqrt(1 - share) Z, U uniform on (0, 2 pi), with mean zero and
+    variance one. Managers spend more at high demand:
 
         log A_k = log budget_k + pull_k C_k + sum_j b_kj (log A_j - log budget_j) + chance
         f_k(a, c) = gain_k (1 + boost_k c) hill_k(a) + demand_k c
@@ -43,14 +40,14 @@ class MediaMix(StructuralCausalModel):
     pull : ndarray, shape (K,)
         Change of log spend for one standard deviation of demand.
     between : ndarray, shape (K, K)
-        b_kj: how much of a relative change in spend channel k takes over from channel j.
+        b_kj: elasticity of the spend in channel k with respect to channel j.
     action_sd : ndarray, shape (K,)
-        Standard deviation of log spend left to chance.
+        Residual standard deviation of log spend.
     test_level, setting_sd : ndarray, shape (K,)
         Median of spend under do, as a multiple of the budget, and the standard deviation
         of its logarithm.
     gain, boost, demand : ndarray, shape (K,)
-        Sales at saturation, their relative change with demand, and sales from demand alone.
+        Sales at saturation, their relative change with demand, and change of sales with demand.
     half_spend, steepness : ndarray, shape (K,)
         Spend at half saturation, and the exponent h.
     base : float
@@ -119,20 +116,17 @@ class MediaMix(StructuralCausalModel):
         self, action: int, causes: Array, actions: Array, rng: np.random.Generator
     ) -> Array:
         chance = rng.normal(size=len(causes)) * self.action_sd[action]
-        return np.asarray(np.exp(self._usual(action, causes, actions) + chance))
+        return np.asarray(np.exp(self._log_median(action, causes, actions) + chance))
 
     def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        possible = values > 0
-        spend = np.where(possible, values, 1.0)
-        sd = self.action_sd[action]
-        scaled = (np.log(spend) - self._usual(action, causes, actions)) / sd
-        return np.where(possible, normal_density(scaled) / (sd * spend), 0.0)
+        log_median = self._log_median(action, causes, actions)
+        return lognormal_density(values, log_median, self.action_sd[action])
 
-    def _usual(self, action: int, causes: Array, actions: Array) -> Array:
-        """Median of log A_k given its cause and its parents."""
+    def _log_median(self, action: int, causes: Array, actions: Array) -> Array:
+        """Conditional median of log A_k."""
         level = np.log(self.budget[action]) + self.pull[action] * causes[:, action]
         for j in self.parents(action):
-            # Nothing spent on a parent has a logarithm of minus infinity, which is meant.
+            # A parent without spend has a logarithm of minus infinity, as intended.
             with np.errstate(divide="ignore"):
                 excess = np.log(np.maximum(actions[:, j], 0.0) / self.budget[j])
             level = level + self.between[action, j] * excess
@@ -151,24 +145,13 @@ class MediaMix(StructuralCausalModel):
         gain = self.gain[action] * (1 + self.boost[action] * causes)
         return np.asarray(gain * self.saturation(action, values) + self.demand[action] * causes)
 
-    def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
-        return rng.normal(self.base, self.noise_sd, size=rows)
-
     def unconfounded(self, action: int, values: Array) -> Array:
         return np.asarray(self.gain[action] * self.saturation(action, values))
 
-    def unconfounded_variance(self, action: int, values: Array) -> Array:
-        boosted = self.boost[action] * self.unconfounded(action, values)
-        return np.asarray((boosted + self.demand[action]) ** 2)
+    @property
+    def modification(self) -> tuple[Array, Array]:
+        return self.boost, self.demand
 
     @property
-    def cause_moments(self) -> tuple[Array, Array]:
-        return np.zeros(len(self.names)), np.ones(len(self.names))
-
-    @property
-    def noise_mean(self) -> float:
-        return self.base
-
-    @property
-    def noise_variance(self) -> float:
-        return self.noise_sd**2
+    def noise(self) -> tuple[float, float]:
+        return self.base, self.noise_sd

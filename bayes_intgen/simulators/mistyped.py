@@ -1,20 +1,20 @@
-"""A table in which one cell is a typing error."""
+"""Data sets with a typing error in one cell."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bayes_intgen.regimes import RegimeData
-from bayes_intgen.simulators.base import Regime
+from bayes_intgen.simulators.base import Regime, RowCounts
 from bayes_intgen.simulators.violations import Violation
 from bayes_intgen.streams import generator
 
 
 @dataclass(frozen=True, eq=False)
 class Mistyped(Violation):
-    """One cell of an action is far away in every dataset; the truth is unchanged.
+    """Outlier in one cell of an action per data set; the true effects are unchanged.
 
-    The cell, drawn from the dataset's seed, is ``strength`` times the standard deviation of
-    its action above what it should be. The outcome is that of the value before the error.
+    The cell, random given the data set's seed, is ``strength`` standard deviations of its action
+    too high. The outcome follows from the value before the error.
 
     Attributes
     ----------
@@ -30,13 +30,10 @@ class Mistyped(Violation):
     """
 
     def dataset(
-        self,
-        rows: int | Mapping[tuple[str, ...], int],
-        seed: int,
-        regimes: Iterable[Regime] | None = None,
+        self, rows: RowCounts, seed: int, regimes: Iterable[Regime] | None = None
     ) -> RegimeData:
         data = self.base.dataset(rows, seed, regimes)
-        # Other rows are drawn from the seed itself and by fits; this stream is its own.
+        # Rows come from the seed itself and fits from other streams.
         rng = generator(seed, "rows", stream=1)
         actions = data.actions.copy()
         row, action = rng.integers(len(actions)), rng.integers(len(self.names))

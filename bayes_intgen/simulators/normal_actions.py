@@ -1,18 +1,17 @@
-"""Shared half of simulators whose actions are normal where nobody sets them."""
+"""Base of simulators whose actions are normal in observational rows."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import normal_density
-from bayes_intgen.simulators.confounded import Confounded, Confounding
+from bayes_intgen.simulators.confounded import Confounded, Confounding, random_confounding
+from bayes_intgen.simulators.densities import normal_density
 
 
 @dataclass(frozen=True, eq=False)
 class NormalActions(Confounded):
-    """A_k = lean_k + chance, normal with mean zero and variance one.
+    """A_k = eta_k + chance, normal with mean zero and variance one.
 
     Attributes
     ----------
@@ -28,21 +27,22 @@ class NormalActions(Confounded):
         self, action: int, causes: Array, actions: Array, rng: np.random.Generator
     ) -> Array:
         chance = rng.normal(size=len(causes)) * self.action_sd[action]
-        return np.asarray(self.lean(action, causes, actions) + chance)
+        return np.asarray(self.linear_predictor(action, causes, actions) + chance)
 
     def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
         sd = self.action_sd[action]
-        return np.asarray(normal_density((values - self.lean(action, causes, actions)) / sd) / sd)
+        return np.asarray(
+            normal_density((values - self.linear_predictor(action, causes, actions)) / sd) / sd
+        )
 
 
 def standard_actions(
-    names: Sequence[str], graph: Mapping[str, tuple[str, ...]], rng: np.random.Generator
-) -> tuple[Confounding, Array]:
-    """Random coefficients under which each action has variance one, and the sd of chance."""
-    hidden = Confounding.random(names, graph, rng, pull=(0.6, 1), edge=(0.3, 0.5))
-    count = len(names)
+    count: int, rng: np.random.Generator
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]], Confounding, Array]:
+    """Names, graph, coefficients and chance's sd of a model whose actions have variance one."""
+    names, graph, hidden = random_confounding(count, rng, pull=(0.6, 1), edge=(0.3, 0.5))
     pull, between, sd = hidden.pull.copy(), hidden.between.copy(), rng.uniform(0.5, 0.8, count)
-    # Each action as a combination of all causes and all chances, parents first.
+    # Each action as a linear combination of all causes and all chances, parents first.
     loadings = np.zeros((count, 2 * count))
     for k in range(count):
         row = between[k] @ loadings
@@ -50,4 +50,4 @@ def standard_actions(
         size = np.linalg.norm(row)
         loadings[k] = row / size
         pull[k], between[k], sd[k] = pull[k] / size, between[k] / size, sd[k] / size
-    return replace(hidden, pull=pull, between=between), sd
+    return names, graph, replace(hidden, pull=pull, between=between), sd

@@ -9,21 +9,14 @@ from scipy.special import expit
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import (
-    EDGE_PROBABILITY,
-    Confounded,
-    Confounding,
-    log_odds_for,
-    signed,
-)
+from bayes_intgen.simulators.confounded import Confounded, log_odds_for, random_confounding, signed
 
 
 @dataclass(frozen=True, eq=False)
 class Ordered(Confounded):
     """Levels 0, 1, ..., L - 1, cut from a latent scale.
 
-        A_k = number of cuts of k below lean_k + chance
+        A_k = number of cuts of k below eta_k + chance
 
     with logistic chance. Parents enter as A_j / (L - 1) - 1/2. Under do all levels are
     equally likely.
@@ -33,7 +26,7 @@ class Ordered(Confounded):
     names, graph, hidden
         As in :class:`Confounded`.
     cuts : ndarray, shape (K, L - 1)
-        Rising.
+        Increasing.
     effects : ndarray, shape (K, L)
         Effect of each level, zero at level 0.
     """
@@ -52,8 +45,8 @@ class Ordered(Confounded):
         levels : int
             Levels per action, at least two.
         monotone : bool
-            Whether effects rise or fall throughout, in uneven steps; otherwise each level
-            has an effect of its own.
+            Whether effects are monotone in the level, in uneven steps; otherwise they are
+            independent.
 
         Raises
         ------
@@ -69,9 +62,8 @@ class Ordered(Confounded):
         if levels < 2:
             raise ModelError(f"levels must be at least 2, not {levels}")
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden = Confounding.random(names, graph, rng, pull=(1, 2), edge=(0.7, 1.2))
-        # The variance of a standardised parent is a guess: nothing here needs exact shares.
+        names, graph, hidden = random_confounding(count, rng, pull=(1, 2), edge=(0.7, 1.2))
+        # A rough variance of standardised parents is enough: shares need not be exact.
         sd = np.sqrt(hidden.pull**2 + (hidden.between**2).sum(axis=1) / 8)
         shares = rng.dirichlet(np.full(levels, 10.0), count)
         steps = rng.dirichlet(np.full(levels - 1, 1.5), count)
@@ -91,7 +83,7 @@ class Ordered(Confounded):
     def draw_action(
         self, action: int, causes: Array, actions: Array, rng: np.random.Generator
     ) -> Array:
-        latent = self.lean(action, causes, actions) + rng.logistic(size=len(causes))
+        latent = self.linear_predictor(action, causes, actions) + rng.logistic(size=len(causes))
         return np.asarray(np.searchsorted(self.cuts[action], latent), dtype=np.float64)
 
     def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
@@ -99,8 +91,8 @@ class Ordered(Confounded):
         ends = np.concatenate([[-np.inf], self.cuts[action], [np.inf]])
         possible = np.isin(values, np.arange(self.effects.shape[1]))
         level = np.where(possible, values, 0).astype(int)
-        lean = self.lean(action, causes, actions)
-        mass = expit(ends[level + 1] - lean) - expit(ends[level] - lean)
+        eta = self.linear_predictor(action, causes, actions)
+        mass = expit(ends[level + 1] - eta) - expit(ends[level] - eta)
         return np.where(possible, mass, 0.0)
 
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
@@ -112,11 +104,11 @@ class Ordered(Confounded):
 
 
 def as_level(name: str, values: Array, count: int) -> NDArray[np.intp]:
-    """Values as integer levels 0..count - 1; ModelError where one is not a level."""
+    """Convert values to integer levels 0..count - 1, or raise ModelError."""
     unknown = ~np.isin(values, np.arange(count))
     if unknown.any():
         raise ModelError(
             f"action {name!r} has the levels 0 to {count - 1}, not {values[unknown][0]:g}; "
-            "ask about levels only"
+            "pass levels only"
         )
     return values.astype(np.intp)

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import StructuralCausalModel, normal_density, random_graph
+from bayes_intgen.simulators.base import StructuralCausalModel
+from bayes_intgen.simulators.densities import normal_density
+from bayes_intgen.simulators.random_graph import random_graph
 
 Law = Literal["gaussian", "uniform", "logistic"]
 LAWS: tuple[Law, ...] = ("gaussian", "uniform", "logistic")
@@ -19,7 +21,7 @@ KURTOSIS = {"gaussian": 3.0, "uniform": 1.8, "logistic": 4.2}
 
 
 def draw(law: Law, sd: float, rows: int, rng: np.random.Generator) -> Array:
-    """Draws of mean zero and the given standard deviation, shape (rows,)."""
+    """Draw from a law of mean zero with standard deviation ``sd``, shape (rows,)."""
     if law == "gaussian":
         return rng.normal(scale=sd, size=rows)
     if law == "uniform":
@@ -28,7 +30,7 @@ def draw(law: Law, sd: float, rows: int, rng: np.random.Generator) -> Array:
 
 
 def density(law: Law, sd: float, values: Array) -> Array:
-    """Density of the draws that :func:`draw` gives."""
+    """Density of the law that :func:`draw` samples."""
     scaled = values / sd
     if law == "gaussian":
         return normal_density(scaled) / sd
@@ -40,14 +42,14 @@ def density(law: Law, sd: float, values: Array) -> Array:
 
 
 def quadratic(coefficients: Array, variables: list[Array]) -> Array:
-    """A polynomial of order two: constant, linear terms, then products in order."""
+    """Polynomial of order two: constant, linear terms, then products in order."""
     columns = [np.ones_like(variables[0]), *variables]
     columns += [x * y for x, y in combinations_with_replacement(variables, 2)]
     return np.asarray(np.stack(columns, axis=-1) @ coefficients)
 
 
 def in_last(coefficients: Array, others: list[Array]) -> tuple[Array, Array, float]:
-    """The polynomial of :func:`quadratic` as x + y v + z v^2 in its last variable v."""
+    """Coefficients x, y, z of :func:`quadratic` as x + y v + z v^2 in its last variable v."""
     count = len(others)
     products = dict(
         zip(
@@ -107,8 +109,8 @@ class Polynomial(StructuralCausalModel):
         count : int
         seed : int
         moment_rows : int
-            Rows from which the observational means and standard deviations, which the
-            interventions take over, are estimated.
+            Rows for estimating the observational means and standard deviations, which the
+            interventions share.
 
         Examples
         --------
@@ -151,14 +153,14 @@ class Polynomial(StructuralCausalModel):
         return quadratic(self.action_coefficients[action], variables)
 
     def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        # A_k is quadratic in v: gap + slope v + curvature v^2 = 0 at the values asked about.
-        given = [*(actions[:, j] for j in self.parents(action)), causes[:, action]]
-        at_zero, slope, curvature = in_last(self.action_coefficients[action], given)
+        # A_k is quadratic in v: gap + slope v + curvature v^2 = 0 at ``values``.
+        inputs = [*(actions[:, j] for j in self.parents(action)), causes[:, action]]
+        at_zero, slope, curvature = in_last(self.action_coefficients[action], inputs)
         gap = at_zero - values
         discriminant = slope**2 - 4 * curvature * gap
         # The square root is |dA/dv| at either root.
         root = np.sqrt(np.where(discriminant > 0, discriminant, 1.0))
-        # Of two formulas for a root, the one in which nothing cancels.
+        # The formula for a root without cancellation.
         larger = -(slope + np.copysign(root, slope)) / 2
         with np.errstate(divide="ignore", over="ignore"):
             roots = (larger / curvature, gap / larger)

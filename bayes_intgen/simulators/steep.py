@@ -1,4 +1,4 @@
-"""Doses whose effect is nearly whole after a little: Emax and Hill curves from zero."""
+"""Doses with early saturation: Emax and Hill curves that rise steeply from zero."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -6,8 +6,7 @@ from typing import Self
 import numpy as np
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import EDGE_PROBABILITY, Confounding, signed
+from bayes_intgen.simulators.confounded import random_confounding, signed
 from bayes_intgen.simulators.zero_inflated import ZeroInflated, pauses
 
 
@@ -15,12 +14,11 @@ from bayes_intgen.simulators.zero_inflated import ZeroInflated, pauses
 class Steep(ZeroInflated):
     """Non-negative actions with effects that rise steeply from zero.
 
-    Half of an effect comes with 5 to 20% of the usual dose. Where nobody sets it, a dose is
-    gamma distributed with mass close to zero; under do it is uniform over twice the usual
-    dose. In half of the random worlds 15 to 35% of the doses are exactly zero, in the
-    others none.
+    Half of an effect is reached at 5 to 20% of the usual dose. Observational doses are gamma
+    distributed with mass close to zero; under do they are uniform up to twice the usual dose.
+    In half of the random models 15 to 35% of the doses are exactly zero, in the others none.
 
-    Attributes are those of :class:`ZeroInflated`; ``set_sd`` is not used.
+    Attributes as in :class:`ZeroInflated`; ``set_sd`` is unused.
     """
 
     @classmethod
@@ -42,22 +40,21 @@ class Steep(ZeroInflated):
         True
         """
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden = Confounding.random(names, graph, rng, pull=(0.3, 0.5), edge=(0.1, 0.25))
+        names, graph, hidden = random_confounding(count, rng, pull=(0.3, 0.5), edge=(0.1, 0.25))
         budget = np.exp(rng.uniform(np.log(10), np.log(100), count))
         switch = rng.uniform(2, 4, count)
-        pauses_at_all = rng.random() < 0.5
+        has_zeros = rng.random() < 0.5
         share = rng.uniform(0.15, 0.35, count)
         return cls(
             names,
             graph,
             hidden,
             budget=budget,
-            pause=pauses(share, switch, hidden) if pauses_at_all else np.full(count, -np.inf),
+            pause=pauses(share, switch, hidden) if has_zeros else np.full(count, -np.inf),
             switch=switch,
             chance=rng.uniform(0.7, 1, count),
             gamma=np.ones(count, dtype=bool),
-            set_pause=share if pauses_at_all else np.zeros(count),
+            set_pause=share if has_zeros else np.zeros(count),
             set_sd=np.zeros(count),
             size=signed(1, 2, count, rng),
             half=budget * rng.uniform(0.05, 0.2, count),

@@ -8,19 +8,18 @@ from scipy.special import expit
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import EDGE_PROBABILITY, signed
+from bayes_intgen.simulators.confounded import signed
 from bayes_intgen.simulators.normal_actions import NormalActions, standard_actions
 
 Shape = Literal["step", "sigmoid", "sine 1", "sine 2", "hinge", "u"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
-# Per standard deviation of an action.
-SLOPE = 12.0
+# Slope of the sigmoid per standard deviation of an action.
+SIGMOID_SLOPE = 12.0
 
 
 @dataclass(frozen=True, eq=False)
 class Stepped(NormalActions):
-    """Normal actions with effects of one given shape.
+    """Normal actions whose effects share one shape.
 
     With z = a - turn_k, in standard deviations of the action, effect_k is size_k times
 
@@ -28,7 +27,7 @@ class Stepped(NormalActions):
     - ``sigmoid``: expit(12 z);
     - ``sine 1``, ``sine 2``: sin(2 pi z / period) / 2, with a period of 1 or 2;
     - ``hinge``: max(z, 0), one bend;
-    - ``u``: z^2 / 2, least at its turn.
+    - ``u``: z^2 / 2, with its minimum at the turn.
 
     Under do an action is normal with mean zero and standard deviation set_sd_k.
 
@@ -38,7 +37,7 @@ class Stepped(NormalActions):
         As in :class:`NormalActions`.
     shape : str
     size, turn : ndarray, shape (K,)
-        Size of the effect, and the value at which it steps, turns or bends.
+        Size of the effect, and the value of its step, turn or bend.
     set_sd : ndarray, shape (K,)
     """
 
@@ -54,7 +53,7 @@ class Stepped(NormalActions):
         Raises
         ------
         ModelError
-            For a shape that is not in the list above.
+            For an unknown shape.
 
         Examples
         --------
@@ -68,8 +67,7 @@ class Stepped(NormalActions):
                 f"unknown shape {shape!r}; choose one of {', '.join(map(repr, SHAPES))}"
             )
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden, action_sd = standard_actions(names, graph, rng)
+        names, graph, hidden, action_sd = standard_actions(count, rng)
         return cls(
             names,
             graph,
@@ -89,7 +87,7 @@ class Stepped(NormalActions):
         if self.shape == "step":
             curve = np.where(z > 0, 1.0, 0.0)
         elif self.shape == "sigmoid":
-            curve = expit(SLOPE * z)
+            curve = expit(SIGMOID_SLOPE * z)
         elif self.shape == "hinge":
             curve = np.maximum(z, 0.0)
         elif self.shape == "u":

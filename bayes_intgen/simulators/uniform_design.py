@@ -1,4 +1,4 @@
-"""Shares and settings of a dial: bounded actions, set uniformly over their interval."""
+"""Bounded actions, such as shares, with uniform settings under do."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,17 +8,16 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import random_graph
-from bayes_intgen.simulators.confounded import EDGE_PROBABILITY, signed
+from bayes_intgen.simulators.confounded import signed
 from bayes_intgen.simulators.normal_actions import NormalActions, standard_actions
 
-# Log odds, and reciprocal share of the interval, per unit of the normal action behind.
+# Log odds, and reciprocal share of the interval, per unit of the latent variable.
 SQUASH, SPREAD = 1.5, 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class UniformDesign(NormalActions):
-    """Actions in [0, 1] that follow a normal latent, and are uniform under do.
+    """Actions in [0, 1]: a transformed normal latent variable, uniform under do.
 
         A_k = expit(1.5 latent_k), or latent_k / 4 + 1/2 clipped to [0, 1]
         effect_k(a) = size_k tanh(slope_k (a - middle_k))
@@ -29,11 +28,11 @@ class UniformDesign(NormalActions):
     Attributes
     ----------
     names, graph, hidden, action_sd
-        As in :class:`NormalActions`, of the latent.
+        As in :class:`NormalActions`, for the latent variable.
     clipped : ndarray of bool, shape (K,)
         Whether the latent is clipped rather than squashed.
     size, slope, middle : ndarray, shape (K,)
-        Half of the whole change, its steepness, and the value in its middle.
+        Half of the total change, its steepness, and the value at its midpoint.
     """
 
     clipped: NDArray[np.bool_]
@@ -43,7 +42,7 @@ class UniformDesign(NormalActions):
 
     @classmethod
     def random(cls, count: int, seed: int) -> Self:
-        """A random model with ``count`` actions, of which some are clipped.
+        """A random model with ``count`` actions, some of them clipped.
 
         Examples
         --------
@@ -53,8 +52,7 @@ class UniformDesign(NormalActions):
         True
         """
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden, action_sd = standard_actions(names, graph, rng)
+        names, graph, hidden, action_sd = standard_actions(count, rng)
         return cls(
             names,
             graph,
@@ -78,7 +76,7 @@ class UniformDesign(NormalActions):
         )
 
     def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        """Density inside (0, 1), shape (n,); probability at the ends, of clipped actions."""
+        """Density inside (0, 1) and, for clipped actions, probability at the ends; shape (n,)."""
         inside = (values > 0) & (values < 1)
         share = np.where(inside, values, 0.5)
         if self.clipped[action]:
@@ -88,8 +86,8 @@ class UniformDesign(NormalActions):
         density = super().action_density(action, latent, causes, actions) / slope
         if not self.clipped[action]:
             return np.where(inside, density, 0.0)
-        lean = self.lean(action, causes, actions)
-        tails = [ndtr((-SPREAD / 2 + sign * lean) / self.action_sd[action]) for sign in (-1.0, 1.0)]
+        eta = self.linear_predictor(action, causes, actions)
+        tails = [ndtr((-SPREAD / 2 + sign * eta) / self.action_sd[action]) for sign in (-1.0, 1.0)]
         return np.select([inside, values == 0, values == 1], [density, *tails], 0.0)
 
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:

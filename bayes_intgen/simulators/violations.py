@@ -1,6 +1,6 @@
-"""Models that break one assumption each, by a dial; at zero they are the model they wrap.
+"""Models that violate one assumption each, with adjustable strength.
 
-At strength zero the same generator gives the same rows, and the truths are the same.
+At strength zero, rows and true effects equal those of the wrapped model.
 """
 
 from dataclasses import dataclass, field
@@ -11,21 +11,22 @@ from numpy.typing import ArrayLike
 
 from bayes_intgen.bases import Array
 from bayes_intgen.errors import ModelError
-from bayes_intgen.simulators.base import Estimate, Regime, StructuralCausalModel
+from bayes_intgen.simulators.base import Regime, StructuralCausalModel
+from bayes_intgen.simulators.importance import Estimate
 
-# Rows, and their seed, from which the scale of settings is taken once.
+# Rows, and their seed, for estimating the scale of settings.
 SCALE_ROWS, SCALE_SEED = 100_000, 0
 
 
 @dataclass(frozen=True, eq=False)
 class Violation(StructuralCausalModel):
-    """A model that is ``base`` but for what a subclass changes.
+    """Wrapper of a model; subclasses change one part of it.
 
     Attributes
     ----------
     base : StructuralCausalModel
     strength : float
-        The dial; zero for none.
+        Strength of the violation; zero for none.
     """
 
     base: StructuralCausalModel
@@ -41,7 +42,7 @@ class Violation(StructuralCausalModel):
 
     @cached_property
     def joint_points(self) -> Array:
-        """A fixed sample of the actions under do(all) in the base, for its scale."""
+        """Fixed sample of the base's actions under do(all), for estimating their scale."""
         actions, _ = self.base.sample(self.names, SCALE_ROWS, np.random.default_rng(SCALE_SEED))
         return actions
 
@@ -86,7 +87,7 @@ class Violation(StructuralCausalModel):
     def noise_variance(self) -> float:
         return self.base.noise_variance
 
-    # The truths are those of the base, which may break an assumption of its own.
+    # Delegated, not inherited: the base may violate an assumption itself.
     def outcome_variance(self, points: ArrayLike) -> Array:
         return self.base.outcome_variance(points)
 
@@ -103,12 +104,12 @@ class Violation(StructuralCausalModel):
 
 @dataclass(frozen=True, eq=False)
 class Interacting(Violation):
-    """Two actions interact: the outcome is not additive.
+    """Interaction of two actions: the outcome is not additive.
 
-    A multiple of z_i z_j is added to the outcome, z the actions less their mean and over
-    their standard deviation under do. ``strength`` is the standard deviation of what is
-    added, under do(all), as a share of the standard deviation of the base's joint effect
-    there: at 1 the product moves the outcome as much as all contributions together.
+    A multiple of z_i z_j is added to the outcome, z the actions standardised by their mean and
+    standard deviation under do. ``strength`` is the standard deviation of this product under
+    do(all), relative to that of the base's joint effect: at 1 the product moves the outcome as
+    much as all contributions together.
 
     Attributes
     ----------
@@ -143,8 +144,8 @@ class Interacting(Violation):
     @cached_property
     def _scale(self) -> tuple[Array, Array, float]:
         points = self.joint_points
-        acting = points[:, self._positions]
-        return acting.mean(axis=0), acting.std(axis=0), float(self.base.joint_effect(points).std())
+        pair = points[:, self._positions]
+        return pair.mean(axis=0), pair.std(axis=0), float(self.base.joint_effect(points).std())
 
     def _product(self, actions: Array) -> Array:
         location, scale, unit = self._scale
@@ -157,24 +158,24 @@ class Interacting(Violation):
     def effect(
         self, points: ArrayLike, intervened: Regime, draws: int = 20_000, seed: int = 0
     ) -> Estimate:
-        found = self.base.effect(points, intervened, draws, seed)
-        return Estimate(found.value + self._product(self.checked(points)), found.error)
+        value, error = self.base.effect(points, intervened, draws, seed)
+        return Estimate(value + self._product(self.check_points(points)), error)
 
 
 @dataclass(frozen=True, eq=False)
 class SharedConfounder(Violation):
-    """The hidden causes of all actions have a part in common.
+    """Shared component of the hidden causes of all actions.
 
     C_k becomes m_k + sqrt(1 - rho) (C_k - m_k) + sqrt(rho) s_k Z, with m_k and s_k the
     mean and standard deviation of C_k, and one standard normal Z for all. ``strength``,
-    from 0 to below 1, is rho: the correlation of any two causes. Mean and variance of
-    each cause stay, and with them the joint effect, because the f_k are quadratic in the
-    cause (which is checked).
+    from 0 to below 1, is rho: the correlation of any two causes. The mean and
+    variance of each cause are unchanged, and with them the joint effect, because the f_k are
+    quadratic in the cause (checked on construction).
 
     Notes
     -----
-    The variance of the outcome takes the causes to have no skew wherever f_k has a
-    squared term in the cause, as in all models here.
+    The outcome variance assumes causes without skew where f_k has a squared term in the
+    cause, as in all models here.
 
     Examples
     --------
@@ -214,7 +215,7 @@ class SharedConfounder(Violation):
         return np.asarray(mean + np.sqrt(1 - self.strength) * own + np.sqrt(self.strength) * shared)
 
     def _in_cause(self, action: int, values: Array) -> tuple[Array, Array, Array]:
-        """f_k(a, m + s x) as level + slope x + bend x^2."""
+        """Coefficients of f_k(a, m + s x) = level + slope x + bend x^2."""
         mean, sd = (moment[action] for moment in self.cause_moments)
         below, level, above = (
             self.contribution(action, values, np.full(len(values), mean + step * sd))
@@ -228,7 +229,7 @@ class SharedConfounder(Violation):
             return before
         _, slope, bend = self._in_cause(action, values)
         rho, squares = self.strength, bend**2
-        # Fourth moment of the cause times bend^2, before and after a normal part joins it.
+        # Fourth moment of the cause times bend^2, before and after adding the shared normal.
         fourth = before - slope**2 + squares
         fourth = (1 - rho) ** 2 * fourth + (6 * rho - 3 * rho**2) * squares
         return np.asarray(slope**2 + fourth - squares)
@@ -236,7 +237,7 @@ class SharedConfounder(Violation):
     def outcome_variance(self, points: ArrayLike) -> Array:
         if self.strength == 0:
             return self.base.outcome_variance(points)
-        values = self.checked(points)
+        values = self.check_points(points)
         total = np.full(len(values), self.noise_variance)
         slopes, bends = np.zeros_like(values), np.zeros_like(values)
         for k in range(len(self.names)):
@@ -252,37 +253,39 @@ class SharedConfounder(Violation):
         if self.strength == 0:
             return self.base.confounding_bias(action, points, draws, seed)
         raise ModelError(
-            "with shared causes the bias of an action is not its own: it depends on all actions "
-            "and on which of them were set; ask for effect(points, intervened)"
+            "with shared causes the bias of an action depends on all actions and on which of them "
+            "are intervened; use effect(points, intervened)"
         )
 
     def effect(
         self, points: ArrayLike, intervened: Regime, draws: int = 20_000, seed: int = 0
     ) -> Estimate:
-        unset = [int(k) for k in np.flatnonzero(~self.mask(intervened))]
-        if self.strength == 0 or not unset:
+        observed = [int(k) for k in np.flatnonzero(~self.mask(intervened))]
+        if self.strength == 0 or not observed:
             return super().effect(points, intervened, draws, seed)
-        values = self.checked(points)
-        causes = self.draws_of_causes(draws, seed, stream=len(self.names))
-        # What is seen of one action says something of the cause of every other.
-        found = self.weighted(values, causes, unset, range(len(self.names)))
-        return Estimate(found.value + self.noise_mean + self.interaction(values), found.error)
+        values = self.check_points(points)
+        causes = self.sample_causes(draws, seed, stream=len(self.names))
+        # Each observed action is informative about the cause of every other.
+        estimate = self.conditional_mean(values, causes, observed, range(len(self.names)))
+        shift = self.noise_mean + self.interaction(values)
+        return Estimate(estimate.value + shift, estimate.error)
 
 
 @dataclass(frozen=True, eq=False)
 class ShiftedSupport(Violation):
-    """Experiments in another range than the one that is asked about.
+    """Experiments outside the range of the query points.
 
     Under do, each action is shifted upwards by ``strength`` standard deviations of its
-    settings. The truths stay; :meth:`unshifted_points` gives points in the old range.
+    settings. The true effects are unchanged; :meth:`unshifted_points` samples the
+    original range.
 
     Examples
     --------
     >>> base = bi.simulators.MediaMix.random(2, seed=0)
     >>> model = ShiftedSupport(base, strength=3)
     >>> shifted, _ = model.sample(["tv", "radio"], 100, np.random.default_rng(0))
-    >>> asked = model.unshifted_points(100, np.random.default_rng(0))
-    >>> bool((shifted > asked).all())
+    >>> original = model.unshifted_points(100, np.random.default_rng(0))
+    >>> bool((shifted > original).all())
     True
     """
 
@@ -294,7 +297,7 @@ class ShiftedSupport(Violation):
         return np.asarray(self.base.draw_setting(action, rows, rng) + self._steps[action])
 
     def unshifted_points(self, rows: int, rng: np.random.Generator) -> Array:
-        """Actions as the base sets them under do(all), shape (rows, K).
+        """Sample actions under do(all) in the base, shape (rows, K).
 
         Examples
         --------

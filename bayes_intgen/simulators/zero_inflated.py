@@ -1,4 +1,4 @@
-"""Spend that is often exactly zero: campaigns that run in some weeks only."""
+"""Zero-inflated spend: campaigns that run in some weeks only."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,22 +8,22 @@ from numpy.typing import NDArray
 from scipy.special import expit, gammaln
 
 from bayes_intgen.bases import Array
-from bayes_intgen.simulators.base import normal_density, random_graph
 from bayes_intgen.simulators.confounded import (
-    EDGE_PROBABILITY,
     Confounded,
     Confounding,
     log_odds_for,
+    random_confounding,
     signed,
 )
+from bayes_intgen.simulators.densities import normal_density
 
 
 @dataclass(frozen=True, eq=False)
 class ZeroInflated(Confounded):
-    """Non-negative actions with many exact zeros, whose effects rise from zero as Hill curves.
+    """Non-negative actions with many exact zeros, and Hill curves as effects.
 
-        P(A_k = 0) = expit(pause_k - switch_k lean_k), otherwise
-        A_k = budget_k exp(lean_k) V_k,  V_k lognormal, or gamma with mean one
+        P(A_k = 0) = expit(pause_k - switch_k eta_k), otherwise
+        A_k = budget_k exp(eta_k) V_k,  V_k lognormal, or gamma with mean one
         effect_k(a) = size_k a^h / (half_k^h + a^h)
 
     Parents enter as log(1 + A_j / budget_j) - 0.4. Under do an action is zero with
@@ -34,9 +34,9 @@ class ZeroInflated(Confounded):
     names, graph, hidden
         As in :class:`Confounded`.
     budget : ndarray, shape (K,)
-        Usual spend where there is any.
+        Usual spend in rows without a zero.
     pause, switch : ndarray, shape (K,)
-        Log odds of a zero where nothing leans, and their fall per unit of lean.
+        Log odds of a zero at a linear predictor of zero, and their decrease per unit of it.
     chance : ndarray, shape (K,)
         Standard deviation of log V_k, or of V_k where it is gamma.
     gamma : ndarray of bool, shape (K,)
@@ -60,7 +60,7 @@ class ZeroInflated(Confounded):
 
     @classmethod
     def random(cls, count: int, seed: int) -> Self:
-        """A random model with ``count`` actions, 30 to 60% of them zero where nobody sets them.
+        """A random model with ``count`` actions, with 30 to 60% zeros in observational rows.
 
         Examples
         --------
@@ -69,8 +69,7 @@ class ZeroInflated(Confounded):
         True
         """
         rng = np.random.default_rng(seed)
-        names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        hidden = Confounding.random(names, graph, rng, pull=(0.3, 0.5), edge=(0.1, 0.25))
+        names, graph, hidden = random_confounding(count, rng, pull=(0.3, 0.5), edge=(0.1, 0.25))
         budget = np.exp(rng.uniform(np.log(10), np.log(100), count))
         switch = rng.uniform(2, 4, count)
         return cls(
@@ -95,19 +94,19 @@ class ZeroInflated(Confounded):
     def draw_action(
         self, action: int, causes: Array, actions: Array, rng: np.random.Generator
     ) -> Array:
-        lean, sd = self.lean(action, causes, actions), self.chance[action]
-        spends = rng.random(len(causes)) >= self._zero_share(action, lean)
+        eta, sd = self.linear_predictor(action, causes, actions), self.chance[action]
+        spends = rng.random(len(causes)) >= self._zero_share(action, eta)
         if self.gamma[action]:
             share = rng.gamma(1 / sd**2, sd**2, len(causes))
         else:
             share = np.exp(rng.normal(size=len(causes)) * sd)
-        return np.where(spends, self.budget[action] * np.exp(lean) * share, 0.0)
+        return np.where(spends, self.budget[action] * np.exp(eta) * share, 0.0)
 
     def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        """Density of positive spend, probability of none, shape (n,)."""
-        lean, sd = self.lean(action, causes, actions), self.chance[action]
-        zero = self._zero_share(action, lean)
-        usual = self.budget[action] * np.exp(lean)
+        """Density of positive spend and probability of zero, shape (n,)."""
+        eta, sd = self.linear_predictor(action, causes, actions), self.chance[action]
+        zero = self._zero_share(action, eta)
+        usual = self.budget[action] * np.exp(eta)
         share = np.where(values > 0, values, usual) / usual
         if self.gamma[action]:
             shape = 1 / sd**2
@@ -118,15 +117,15 @@ class ZeroInflated(Confounded):
             density = normal_density(np.log(share) / sd) / (sd * share)
         return np.select([values > 0, values == 0], [(1 - zero) * density / usual, zero], 0.0)
 
-    def _zero_share(self, action: int, lean: Array) -> Array:
-        return np.asarray(expit(self.pause[action] - self.switch[action] * lean))
+    def _zero_share(self, action: int, eta: Array) -> Array:
+        return np.asarray(expit(self.pause[action] - self.switch[action] * eta))
 
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         spends = rng.random(rows) >= self.set_pause[action]
         return np.where(spends, self.draw_set_amount(action, rows, rng), 0.0)
 
     def draw_set_amount(self, action: int, rows: int, rng: np.random.Generator) -> Array:
-        """Spend under do where it is not zero, shape (rows,)."""
+        """Draw non-zero spend under do, shape (rows,)."""
         return np.asarray(self.budget[action] * np.exp(rng.normal(size=rows) * self.set_sd[action]))
 
     def effect_of(self, action: int, values: Array) -> Array:
@@ -135,7 +134,7 @@ class ZeroInflated(Confounded):
 
 
 def pauses(share: Array, switch: Array, hidden: Confounding) -> Array:
-    """Log odds of a zero under which about this share of the rows is zero."""
+    """Log odds of a zero that give approximately this share of zeros."""
     # Standardised parents have a variance of about 0.15.
-    lean_sd = np.sqrt(hidden.pull**2 + 0.15 * (hidden.between**2).sum(axis=1))
-    return log_odds_for(share, switch * lean_sd)
+    eta_sd = np.sqrt(hidden.pull**2 + 0.15 * (hidden.between**2).sum(axis=1))
+    return log_odds_for(share, switch * eta_sd)

@@ -58,7 +58,7 @@ def test_the_benchmark_table(tmp_path, monkeypatch, capsys) -> None:
     assert "polynomial_K3_N2000_seed21" in out
 
 
-def test_the_accuracy_study_saves_as_it_goes_and_resumes(tmp_path, monkeypatch, capsys) -> None:
+def test_accuracy_study_saves_each_model_and_resumes(tmp_path, monkeypatch, capsys) -> None:
     import accuracy
 
     monkeypatch.setattr(sys, "argv", ["accuracy.py", "--quick", "--output", str(tmp_path)])

@@ -14,7 +14,7 @@ def failures(found: list[tuple[Case, str]]) -> str:
     return "\n".join(f"{o}: {case!r}" for case, o in found if o.startswith("FAILURE"))
 
 
-def test_any_frame_gives_an_answer_or_one_error() -> None:
+def test_every_frame_gives_results_or_a_package_error() -> None:
     """In units of any kind; the study tries thousands."""
     found = search(150, tried, frames())
     assert not failures(found)
@@ -23,14 +23,14 @@ def test_any_frame_gives_an_answer_or_one_error() -> None:
     assert outcomes["DataError"] > 25
 
 
-def test_fits_follow_the_units() -> None:
+def test_fits_are_equivariant_to_units() -> None:
     cases = frames(most_actions=2, clean=True).map(bad_input.cheap)
     found = search(2, fitted, cases)
     assert not failures(found)
     assert len(found) == 2
 
 
-def test_a_wrong_answer_is_found(monkeypatch) -> None:
+def test_wrong_units_and_foreign_errors_are_failures(monkeypatch) -> None:
     """Negative control: units that are forgotten, and an error that is none of the package's."""
     right = bad_input.in_units
 

@@ -10,9 +10,9 @@ from bayes_intgen.simulators import Polynomial
 import benchmark_speed
 
 
-def test_what_has_not_left_its_warmup_has_fewer_draws_a_second() -> None:
+def test_draws_per_second_are_an_upper_bound_without_enough_draws() -> None:
     row = {
-        "what": benchmark_speed.WRITTEN_OUT,
+        "what": benchmark_speed.NUTS_ON_ROWS,
         "time": "800.0",
         "ess effect": "",
         "times": "at best",
@@ -47,8 +47,8 @@ def test_a_quick_run_times_the_library_beside_nuts_on_rows(tmp_path, monkeypatch
     assert "this library" in capsys.readouterr().out
 
 
-def test_rows_on_disk_are_those_of_every_regime(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(benchmark_speed, "PIECE", 30)
+def test_rows_on_disk_cover_every_regime(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(benchmark_speed, "BATCH", 30)
     world = Polynomial.random(2, 3)
     benchmark_speed.write_rows(tmp_path / "rows.parquet", world, 300)
     table = parquet.read_table(tmp_path / "rows.parquet").to_pandas()
@@ -60,11 +60,11 @@ def test_rows_on_disk_are_those_of_every_regime(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(("rows", "actions"), [(10_000, 3), (10_000_000, 16)])
-def test_jobs_stay_where_they_can_end(rows, actions) -> None:
+def test_jobs_are_limited_to_feasible_sizes(rows, actions) -> None:
     jobs = benchmark_speed.jobs_for(rows, actions, 60.0, quick=False)
     assert max(job["rows"] for job in jobs) == max(rows, benchmark_speed.ROWS_AT)
     for job in jobs:
-        if job["what"] == benchmark_speed.WRITTEN_OUT:
-            assert job["rows"] <= benchmark_speed.MOST_ROWS_WRITTEN_OUT
-        if job["actions"] > benchmark_speed.MOST_ACTIONS_UNKNOWN:
+        if job["what"] == benchmark_speed.NUTS_ON_ROWS:
+            assert job["rows"] <= benchmark_speed.MAX_ROWS_OF_NUTS
+        if job["actions"] > benchmark_speed.MAX_ACTIONS_WITHOUT_GRAPH:
             assert job["what"] == benchmark_speed.GRAPH

@@ -42,7 +42,7 @@ def test_the_media_plan_from_parquet_to_figure(tmp_path, monkeypatch, capsys) ->
     assert "never seen together" in capsys.readouterr().out
 
 
-def test_the_data_file_may_lie_elsewhere(tmp_path) -> None:
+def test_data_file_in_a_new_folder(tmp_path) -> None:
     import media_mix
 
     firm = bi.simulators.MediaMix.random(3, seed=media_mix.FIRM)
@@ -72,9 +72,9 @@ def test_two_worlds_with_one_data_set(tmp_path, monkeypatch) -> None:
     # The truth of one data set lies outside a 90% band once in ten; here, within 3.3 deviations.
     assert abs(additive - (low + high) / 2) < high - low
     assert interacting - high > 2 * (high - low)
-    cover = [float(value[w, "cover of 90% bands over the square"]) for w in worlds()]
-    assert cover[0] > 0.6
-    assert cover[1] < 0.4
+    coverage = [float(value[w, "coverage of 90% bands over the square"]) for w in worlds()]
+    assert coverage[0] > 0.6
+    assert coverage[1] < 0.4
     # Rows with one action set say nothing against additivity, in either world.
     gain = float(value["both", "elpd of saturated less additive, training rows"])
     assert gain < 2 * float(value["both", "its standard error"])
@@ -119,7 +119,7 @@ def test_the_joint_truth_is_the_mean_of_joint_rows(b) -> None:
         assert abs((left * weights).mean()) < 4 * error
 
 
-def test_the_number_of_rows_needed_holds_from_there_on() -> None:
+def test_rows_needed_is_the_start_of_sustained_rejection() -> None:
     import non_identifiable
 
     rejected = np.array([[1, 0, 0, 1, 1, 1]] * 10, dtype=bool)

@@ -44,7 +44,7 @@ def test_the_study_of_ratios(tmp_path, monkeypatch, capsys) -> None:
     assert len(models) == 2 * 4
     ours = models[models["estimator"] == "this library"]
     assert in_order(models["error"], 1e-3, 10)
-    assert in_order(ours["cover90"], 0, 1)
+    assert in_order(ours["coverage90"], 0, 1)
     # Errors of the library are of the size of the limit, which is that of data like these.
     assert in_order(lines[lines["estimator"] == "this library"]["mean"], 0.1, 5)
     assert in_order(ours["limit"] / ours["limit at the equal split"], 0.5, 2)
@@ -55,7 +55,7 @@ def test_the_study_of_ratios(tmp_path, monkeypatch, capsys) -> None:
         .mean(),
         atol=6e-4,
     )
-    assert "least error at ratio" in capsys.readouterr().out
+    assert "smallest error at ratio" in capsys.readouterr().out
 
 
 def test_a_split_keeps_the_number_of_rows_and_the_ratio() -> None:
@@ -92,13 +92,13 @@ def test_the_limit_at_each_ratio_against_its_closed_form() -> None:
 def test_the_study_of_convergence(tmp_path, monkeypatch, capsys) -> None:
     pytest.importorskip("sklearn")
     lines, models = run("published_convergence", tmp_path, monkeypatch)
-    assert lines["total"].tolist() == [300] * 3 + [600] * 3
+    assert lines["total"].tolist() == [300] * 4 + [600] * 4
     assert set(models["rows"]) == {100, 200}
-    assert len(models) == 2 * 2 * 3
+    assert len(models) == 2 * 2 * 4
     assert in_order(models["error"], 1e-4, 10)
     assert in_order(lines[["mean", "limit", "seconds"]].stack(), 0, 600)
     ours = models[models["estimator"] == "this library"]
-    assert in_order(ours["cover90"], 0, 1)
+    assert in_order(ours["coverage90"], 0, 1)
     assert in_order(ours["error"] / ours["limit"], 0.05, 5)
     # The limit falls as the root of the rows, exactly.
     least = lines[lines["estimator"] == "this library"]["limit"].to_numpy()
@@ -125,21 +125,21 @@ def test_the_study_of_violations(tmp_path, monkeypatch, capsys) -> None:
         "none": 2, "interacting": 2, "shared confounder": 2, "shifted support": 2,
     }  # fmt: skip
     assert in_order(models["error"], 1e-3, 10)
-    assert in_order(models["cover90"], 0, 1)
+    assert in_order(models["coverage90"], 0, 1)
     assert lines[lines["strength"] == 0]["error"].nunique() == 1
     error = lines.set_index(["violation", "strength"])["error"]
     # A product of independent actions is no sum of theirs: the error holds all of it.
     assert error["interacting", 0.8] > 0.6
     assert error["shifted support", 3.0] > 2 * error["shifted support", 0.0]
-    assert "before the model was broken" in capsys.readouterr().out
+    assert "base model's joint effect" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["polynomial", "media mix", "dose response"])
-def test_points_are_asked_about_in_the_range_of_the_unbroken_model(kind) -> None:
+def test_query_points_lie_in_the_range_of_the_base_model(kind) -> None:
     study = import_module("violations")
     base = study.KINDS[kind].random(3, seed=0)
     points, _ = base.sample(base.names, 50, np.random.default_rng(1))
-    for violation, strengths in study.DIALS.items():
+    for violation, strengths in study.STRENGTHS.items():
         assert all(0 < low < high for low, high in pairwise(strengths))
         for strength in strengths:
             model = study.VIOLATIONS[violation](base, strength)
@@ -168,7 +168,7 @@ def test_the_study_of_checks(tmp_path, monkeypatch, capsys) -> None:
 
 
 @pytest.mark.parametrize("kind", ["polynomial", "linear", "media mix", "dose response"])
-def test_an_interaction_explains_what_it_is_said_to(kind) -> None:
+def test_interactions_explain_the_stated_share_of_variance(kind) -> None:
     study = import_module("checks")
     base = study.KINDS[kind].random(3, seed=0)
     for regime in (base.names, base.names[:2]):

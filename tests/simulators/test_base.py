@@ -35,7 +35,9 @@ def test_the_effect_is_the_mean_given_the_actions(model: StructuralCausalModel) 
 
 
 @each_model
-def test_all_set_is_exact_and_one_unset_adds_its_bias(model: StructuralCausalModel) -> None:
+def test_joint_interventions_are_exact_and_an_observed_action_adds_its_bias(
+    model: StructuralCausalModel,
+) -> None:
     points, _ = model.sample((), 20, np.random.default_rng(0))
     exact = model.effect(points, model.names, draws=2)
     np.testing.assert_array_equal(exact.value, model.joint_effect(points))
@@ -47,7 +49,7 @@ def test_all_set_is_exact_and_one_unset_adds_its_bias(model: StructuralCausalMod
 
 
 @each_model
-def test_the_stated_error_is_that_of_repetitions(model: StructuralCausalModel) -> None:
+def test_standard_errors_match_repetitions(model: StructuralCausalModel) -> None:
     points, _ = model.sample((), 20, np.random.default_rng(4))
     # A seed for each point and run: points of one call share their draws.
     runs = [
@@ -93,7 +95,7 @@ def test_cause_moments(model: StructuralCausalModel) -> None:
 
 
 @each_model
-def test_only_own_cause_and_parents_count(model: StructuralCausalModel) -> None:
+def test_densities_depend_on_own_cause_and_parents_only(model: StructuralCausalModel) -> None:
     rng = np.random.default_rng(0)
     causes = model.draw_causes(50, rng)
     actions, _ = model.sample((), 50, rng)
@@ -111,7 +113,7 @@ def test_only_own_cause_and_parents_count(model: StructuralCausalModel) -> None:
         )
 
 
-def test_impossible_points_and_single_draws_are_not_called_known() -> None:
+def test_impossible_points_and_single_draws_have_infinite_errors() -> None:
     model = MediaMix.random(2, seed=0)
     never = model.confounding_bias(0, [[-1.0, 5.0]])
     assert np.isnan(never.value).all()
@@ -135,7 +137,7 @@ def test_rows_may_differ_by_regime() -> None:
     np.testing.assert_array_equal(same.outcome, model.dataset(10, seed=4).outcome)
 
 
-def test_bad_input_says_what_is_wrong() -> None:
+def test_bad_input_raises_informative_errors() -> None:
     model = MediaMix.random(2, seed=0)
     point = [[1.0, 2.0]]
     for call, message in [
@@ -143,7 +145,7 @@ def test_bad_input_says_what_is_wrong() -> None:
         (lambda: model.dataset({("tv",): 1.5}, seed=0), r"do\(tv\) cannot have 1.5 rows"),
         (lambda: model.dataset({(): 30}, 0, [(), ("tv",)]), r"do\(tv\) 0 times"),
         (lambda: model.dataset({("tv", "radio"): 9, ("radio", "tv"): 9}, 0), "2 times"),
-        (lambda: model.dataset({("x",): 9}, 0), "'x', which is no action"),
+        (lambda: model.dataset({("x",): 9}, 0), "unknown action 'x'"),
         (lambda: model.dataset(30, 0, []), "no regimes"),
         (lambda: model.effect(point, "tv"), r"write \['tv'\]"),
         (lambda: model.effect(point, ["x"]), "the actions are 'tv', 'radio'"),
@@ -151,7 +153,7 @@ def test_bad_input_says_what_is_wrong() -> None:
         (lambda: model.joint_effect([[1.0, 2.0, 3.0]]), r"shape \(points, 2\)"),
         (lambda: model.joint_effect([[1.0], [1.0, 2.0]]), "rectangular"),
         (lambda: model.effect([[1.0, np.nan]], []), "NaN"),
-        (lambda: model.confounding_bias(2, point), "no action 2"),
+        (lambda: model.confounding_bias(2, point), "unknown action 2"),
         (lambda: model.effect(point, [], draws=0), "at least 1, not 0"),
         (lambda: MediaMix.random(0, seed=0), "at least one action"),
     ]:

@@ -34,7 +34,7 @@ def test_cell_means_of_observed_rows_are_not_the_joint_effect() -> None:
     assert scores(model.names).max() < 4
 
 
-def test_parents_may_decide_most_of_a_child() -> None:
+def test_parents_can_determine_most_of_a_child() -> None:
     """With a strong edge the share of ones differs by 40 points between values of the parent."""
     differences = []
     for seed in range(40):

@@ -131,7 +131,7 @@ def test_log_odds_give_about_the_share() -> None:
             assert mean == pytest.approx(share, abs=0.02)
 
 
-def test_bad_options_say_what_is_wrong() -> None:
+def test_bad_options_raise_informative_errors() -> None:
     binary, ordered = MODELS["binary"], MODELS["3 levels"]
     for call, message in [
         (lambda: Binary.random(2, 0, share=(0.5, 0.2)), "share must be a range"),

@@ -4,7 +4,7 @@ import pytest
 from bayes_intgen.simulators import Counts
 
 
-def test_actions_are_counts_and_spread_more_where_nobody_sets_them() -> None:
+def test_actions_are_counts_overdispersed_in_observational_rows() -> None:
     for seed in range(5):
         model = Counts.random(3, seed=seed)
         rng = np.random.default_rng(0)

@@ -30,7 +30,7 @@ def test_doses_follow_their_parents() -> None:
         np.testing.assert_allclose(found[1:], model.between[k, parents], atol=0.2)
 
 
-def test_drugs_help_and_look_less_useful_than_they_are() -> None:
+def test_confounding_understates_the_benefit_of_drugs() -> None:
     for seed in range(5):
         model = DoseResponse.random(4, seed=seed)
         none, full = model.joint_effect(np.stack([np.zeros(4), model.highest]))

@@ -14,7 +14,7 @@ def test_demand_is_standardised_and_seasonal() -> None:
     np.testing.assert_allclose(stats.kurtosis(causes, fisher=False), wanted, rtol=0.02)
 
 
-def test_experiments_cover_what_is_seen_and_observing_misleads() -> None:
+def test_experiments_cover_the_observed_range_and_observational_means_are_biased() -> None:
     for seed in range(5):
         model = MediaMix.random(4, seed=seed)
         rng = np.random.default_rng(0)

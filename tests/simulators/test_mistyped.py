@@ -4,7 +4,7 @@ import pytest
 from bayes_intgen.simulators import Linear, Mistyped
 
 
-def test_one_cell_is_far_away_and_all_else_is_as_it_was() -> None:
+def test_exactly_one_cell_is_an_outlier() -> None:
     base = Linear.random(3, seed=0)
     scale = base.sample(base.names, 100_000, np.random.default_rng(0))[0].std(axis=0)
     cells = set()

@@ -39,7 +39,9 @@ def test_the_truth_is_what_sampling_gives(model: StructuralCausalModel) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: type(m).__name__)
-def test_only_confounding_separates_observing_from_setting(model: StructuralCausalModel) -> None:
+def test_only_confounding_separates_observational_and_interventional_means(
+    model: StructuralCausalModel,
+) -> None:
     rng = np.random.default_rng(0)
     rows = 100_000
     actions, outcome = model.sample(model.names, rows, rng)
@@ -54,7 +56,7 @@ def test_only_confounding_separates_observing_from_setting(model: StructuralCaus
     assert max(correlation) > 10 / np.sqrt(rows)
 
 
-def test_sampling_changes_nothing_and_the_generator_decides() -> None:
+def test_sampling_is_determined_by_the_generator() -> None:
     model = Polynomial.random(3, seed=5)
     first = model.sample(["a1"], 10, np.random.default_rng(3))
     model.sample((), 1000, np.random.default_rng(4))
@@ -73,7 +75,7 @@ def test_interventions_have_the_observational_moments() -> None:
     np.testing.assert_allclose(was_set.std(axis=0) / scale, 1, atol=0.05)
 
 
-def test_datasets_hold_the_regimes_asked_for() -> None:
+def test_datasets_have_the_requested_regimes() -> None:
     model = Polynomial.random(3, seed=7)
     data = model.dataset(20, seed=0)
     assert data.regimes == {
@@ -84,7 +86,7 @@ def test_datasets_hold_the_regimes_asked_for() -> None:
     }
     pair = model.dataset(20, seed=0, regimes=[(), ("a1", "a3")])
     assert pair.regimes == {(False, False, False): 20, (True, False, True): 20}
-    with pytest.raises(bi.ModelError, match="'b', which is no action"):
+    with pytest.raises(bi.ModelError, match="unknown action 'b'"):
         model.sample(["b"], 5, np.random.default_rng(0))
 
 

@@ -3,7 +3,7 @@ import numpy as np
 from bayes_intgen.simulators import Steep
 
 
-def test_a_fifth_of_the_usual_dose_brings_half_of_the_effect() -> None:
+def test_half_of_the_effect_is_reached_by_a_fifth_of_the_usual_dose() -> None:
     for hill in (False, True):
         for seed in range(8):
             model = Steep.random(3, seed=seed, hill=hill)

@@ -23,7 +23,7 @@ def test_actions_stay_in_the_interval_and_clipped_ones_reach_its_ends() -> None:
     assert 0 < clipped < 24
 
 
-def test_clipped_ends_have_the_mass_that_draws_have() -> None:
+def test_probability_of_clipped_ends_matches_draws() -> None:
     model = UniformDesign.random(3, seed=3)
     k = int(np.flatnonzero(model.clipped)[0])
     rows, rng = 40_000, np.random.default_rng(0)

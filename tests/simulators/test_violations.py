@@ -26,7 +26,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 @each_kind
 @pytest.mark.parametrize("base", BASES, ids=lambda m: type(m).__name__)
-def test_a_dial_at_zero_is_the_base(
+def test_strength_zero_equals_the_base(
     kind: Callable[..., StructuralCausalModel], base: StructuralCausalModel
 ) -> None:
     model = kind(base, 0.0)
@@ -77,7 +77,7 @@ def test_the_effect_is_the_mean_given_the_actions(model: StructuralCausalModel) 
         assert misfit(model, regime) < 4.5
 
 
-def test_truths_of_the_base_fail_where_a_dial_is_up() -> None:
+def test_base_effects_are_wrong_at_positive_strength() -> None:
     base = MEDIA
 
     def of_base(regime: tuple[str, ...]) -> Callable[[Array], Array]:
@@ -128,7 +128,7 @@ def test_strength_of_an_interaction_is_its_share_of_the_effect() -> None:
     np.testing.assert_allclose(model.joint_effect(changed) - MEDIA.joint_effect(changed), added)
 
 
-def test_violations_add_up() -> None:
+def test_violations_compose() -> None:
     points, _ = MEDIA.sample((), 20, np.random.default_rng(2))
     inner = Interacting(MEDIA, 0.5)
     outer = Interacting(inner, 0.5, pair=("radio", "search"))
@@ -167,7 +167,7 @@ class Cubed(MediaMix):
         return super().contribution(action, values, causes**3)
 
 
-def test_bad_input_says_what_is_wrong() -> None:
+def test_bad_input_raises_informative_errors() -> None:
     shared = SharedConfounder(MEDIA, 0.5)
     point = np.ones((1, 3))
     for call, message in [
@@ -179,8 +179,8 @@ def test_bad_input_says_what_is_wrong() -> None:
         (lambda: SharedConfounder(MEDIA, 1.0), "below 1"),
         (lambda: SharedConfounder(Interacting(shared, 1.0), 0.1), "shared already"),
         (lambda: SharedConfounder(Cubed.random(2, seed=0), 0.1), "not quadratic in its cause"),
-        (lambda: shared.confounding_bias(0, point), r"ask for effect\(points, intervened\)"),
-        (lambda: shared.effect(point, ["x"]), "no action"),
+        (lambda: shared.confounding_bias(0, point), r"use effect\(points, intervened\)"),
+        (lambda: shared.effect(point, ["x"]), "unknown action 'x'"),
     ]:
         with pytest.raises(bi.ModelError, match=message):
             call()

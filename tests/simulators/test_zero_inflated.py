@@ -16,7 +16,7 @@ def test_a_third_to_two_thirds_of_observed_spend_is_exactly_zero() -> None:
         assert (seen >= 0).all()
 
 
-def test_effects_rise_from_nothing_at_zero_to_half_at_half() -> None:
+def test_effects_are_zero_at_zero_and_half_at_half_spend() -> None:
     model = ZeroInflated.random(3, seed=0)
     points = np.stack([np.zeros(3), model.half])
     none, half = model.joint_effect(points) - model.noise_mean
