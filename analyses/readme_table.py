@@ -166,7 +166,7 @@ def summary() -> list[list[str]]:
         [
             "seconds to a posterior, 5 actions, 10,000 rows",
             speed(OURS, 5, 10_000),
-            f"mgcv: {speed('mgcv', 5, 10_000)}; NumPyro's NUTS on all rows: "
+            f"mgcv: {speed('mgcv', 5, 10_000)}; NumPyro's NUTS row by row (extrapolated): "
             f"{speed('NumPyro', 5, 10_000)}",
             source("benchmark_speed"),
         ],
