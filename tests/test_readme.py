@@ -71,6 +71,12 @@ def test_a_changed_measurement_is_noticed() -> None:
     assert number in stale
 
 
+def test_every_table_of_measurements_is_on_one_page() -> None:
+    pages = "".join(page.read_text() for page in readme_table.PAGES)
+    assert sorted(re.findall("<!-- table: (.*) -->", pages)) == sorted(readme_table.TABLES)
+    assert pages.count("<!-- end of table -->") == len(readme_table.TABLES)
+
+
 @pytest.mark.parametrize("page", readme_table.PAGES, ids=lambda page: page.stem)
 def test_every_table_of_numbers_has_a_source(page) -> None:
     elsewhere = readme_table.BLOCK.sub("", page.read_text())
