@@ -1,4 +1,4 @@
-"""What the pages of the documentation say is run, page by page."""
+"""Examples, settings and file names in the documentation, page by page."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def code_of(page: Path) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_examples_run(page, request, tmp_path, monkeypatch) -> None:
-    """The tutorial makes its own data; the other pages have those of the session, and its fit."""
+    """The tutorial makes its own data; the other pages use the fixtures `data` and `posterior`."""
     monkeypatch.chdir(tmp_path)
     space: dict[str, object] = {"bi": bi, "np": np, "pd": pd}
     if page.stem == "tutorial":
@@ -45,8 +45,8 @@ def test_examples_run(page, request, tmp_path, monkeypatch) -> None:
         assert str(space["data"].identify(["tv", "radio"])) in (DOCS / "tutorial.md").read_text()
 
 
-def test_settings_are_those_of_the_code() -> None:
-    """Numbers that the page on priors gives."""
+def test_documented_defaults_are_those_of_the_code() -> None:
+    """The default priors in the table of the page on priors."""
     page = (DOCS / "priors.md").read_text()
     gp = bi.GP()
     assert (gp.scale, gp.slope) == (bi.LogNormal(0.4, 1.5),) * 2
@@ -60,7 +60,7 @@ def test_settings_are_those_of_the_code() -> None:
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.stem)
-def test_files_that_pages_name_are_there(page) -> None:
+def test_files_named_in_pages_exist(page) -> None:
     root = DOCS.parent
     text = page.read_text()
     for name in re.findall(r"`(?:python )?(analyses/[\w./]+)", text):

@@ -1,36 +1,111 @@
-"""What the README says is run, in the order in which it is written."""
+"""The README's commands, figures and links."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+import readme_table
 
 README = Path(__file__).parents[1] / "README.md"
+ANALYSES = README.parent / "analyses"
 
 
-def test_the_quick_start_runs(tmp_path, monkeypatch, capsys) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 1
+def test_the_quick_start_prints_the_output_below_it(tmp_path, monkeypatch, capsys) -> None:
+    text = README.read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (shown,) = re.findall(r"```text\n(.*?)```", text, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    space: dict[str, object] = {}
-    exec(blocks[0].replace("fit(data, seed=0)", "fit(data, seed=0, progress=False)"), space)
-    mean, low, high = map(float, re.findall(r"[-\d.]+", capsys.readouterr().out))
+    exec(code.replace("fit(data, seed=0)", "fit(data, seed=0, progress=False)"), {})
+    printed = capsys.readouterr().out
+    number = r"-?\d+\.\d\d"
+    mean, low, high = map(float, re.findall(number, printed))
     truth = 0.4621 + 0.25  # tanh(0.5) + 0.5 * 0.5; the stray light averages zero
+    # A 90% interval is 3.3 standard deviations wide.
+    sd = (high - low) / 3.3
     assert low < mean < high
-    # A 90% band is 3.3 standard deviations wide.
-    assert abs(mean - truth) < 4 * (high - low) / 3.3
+    assert abs(mean - truth) < 4 * sd
     assert high - low < 0.5
+    # The same words; numbers up to rounding and the Monte Carlo error of 400 effective draws.
+    assert re.sub(number, "", printed) == re.sub(number, "", shown)
+    assert list(map(float, re.findall(number, shown))) == pytest.approx(
+        [mean, low, high], abs=sd / 3
+    )
     assert (tmp_path / "fit.nc").stat().st_size > 0
     plt.close("all")
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """Markdown tables as rows of cells, the line under the head left out."""
+    blocks = re.findall(r"(?:^\|.*\|$\n?)+", text, flags=re.MULTILINE)
+    cells = [
+        [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()] for table in blocks
+    ]
+    return [[[cell.strip() for cell in row] for row in (table[0], *table[2:])] for table in cells]
+
+
+def stale_cells(text: str) -> Iterator[str]:
+    """Cells of a page's tables of measurements that differ from the committed results."""
+    for shown, computed in zip(tables(text), tables(readme_table.updated(text)), strict=True):
+        if len(shown) != len(computed):
+            yield f"{shown[0]}: {len(shown) - 1} rows, the results have {len(computed) - 1}"
+        for ours, results in zip(shown, computed, strict=False):
+            for column, cell, result in zip(computed[0], ours, results, strict=True):
+                if cell != result:
+                    yield f"{ours[0]}, {column}: {cell!r}, the results say {result!r}"
+
+
+@pytest.mark.parametrize("page", readme_table.PAGES, ids=lambda page: page.stem)
+def test_measurements_are_those_of_the_committed_results(page) -> None:
+    stale = list(stale_cells(page.read_text()))
+    remedy = "run `python analyses/readme_table.py --write`"
+    assert not stale, "\n".join([f"{page.name}: {remedy}", *stale])
+
+
+def test_a_changed_measurement_is_noticed() -> None:
+    text = README.read_text()
+    (number,) = re.findall(r"\| ([\d.]+) \| all functional forms known", text)[:1]
+    (stale,) = stale_cells(text.replace(f"| {number} |", "| 0.01 |", 1))
+    assert "'0.01'" in stale
+    assert number in stale
+
+
+def test_every_table_of_measurements_is_on_one_page() -> None:
+    pages = "".join(page.read_text() for page in readme_table.PAGES)
+    assert sorted(re.findall("<!-- table: (.*) -->", pages)) == sorted(readme_table.TABLES)
+    assert pages.count("<!-- end of table -->") == len(readme_table.TABLES)
+
+
+@pytest.mark.parametrize("page", readme_table.PAGES, ids=lambda page: page.stem)
+def test_every_table_of_numbers_has_a_source(page) -> None:
+    elsewhere = readme_table.BLOCK.sub("", page.read_text())
+    for table in tables(elsewhere):
+        for row in table:
+            # Code may have digits.
+            assert not re.search(r"\d", re.sub("`.*?`", "", " ".join(row))), row
+
+
+def test_the_table_shows_cells_of_the_results() -> None:
+    """The same figures, read without the code that makes the table."""
+    (summary,) = (table for table in tables(README.read_text()) if table[0][0] == "measure")
+    cells = {row[0]: row[1:] for row in summary}
+    coverage = (ANALYSES / "results" / "calibration_coverage.csv").read_text()
+    mean, error = map(
+        float, re.findall(r"^effect,all,\d+,0.9,([\d.]+),([\d.]+)", coverage, re.M)[0]
+    )
+    (shown,) = (row for name, row in cells.items() if "credible intervals" in name)
+    assert list(map(float, shown[0].split(" ± "))) == pytest.approx([mean, error], abs=0.0006)
+    accuracy = (ANALYSES / "results" / "accuracy_K5_N2000.csv").read_text()
+    ratios = [float(line.split(",")[6]) for line in accuracy.splitlines()[3:]]
+    (shown,) = (row for name, row in cells.items() if "graph unknown" in name)
+    mean_square = sum(ratio**2 for ratio in ratios) / len(ratios)
+    assert float(shown[0]) == pytest.approx(mean_square**0.5, abs=0.006)
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(((?!http)[^)]+)\)", README.read_text()))
 def test_links_lead_somewhere(target: str) -> None:
     assert (README.parent / target).exists()
-
-
-ANALYSES = README.parent / "analyses"
 
 
 @pytest.mark.parametrize(

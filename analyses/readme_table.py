@@ -1,0 +1,396 @@
+"""Tables of measurements in README.md and docs, computed from results/*.csv.
+
+    python analyses/readme_table.py [--write]
+
+Prints the tables. With --write it replaces them in those files, between the comments
+`<!-- table: NAME -->` and `<!-- end of table -->`; nothing else in the files changes.
+"""
+
+import argparse
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from _tables import read_table
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "analyses" / "results"
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("performance", "gallery")))
+BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
+
+Row = dict[str, str]
+OURS, OURS_GRAPH = "this library", "this library, graph given"
+PUBLISHED, TOPLINE = "published (ridge a regime)", "topline (ridge on joint rows)"
+LEVELS = ("0.5", "0.8", "0.9", "0.95")
+INTERVALS = {
+    "effect": "joint effect",
+    "change": "its change from the lowest values set",
+    "outcome": "joint outcomes",
+}
+
+
+def rows_of(name: str, **where: str) -> list[Row]:
+    """Rows of results/NAME.csv whose cells equal those of `where`."""
+    rows = read_table(RESULTS / f"{name}.csv")
+    return [row for row in rows if all(row[key] == value for key, value in where.items())]
+
+
+def row_of(name: str, **where: str) -> Row:
+    """The only such row."""
+    (row,) = rows_of(name, **where)
+    return row
+
+
+def number(value: float | str, digits: int = 2) -> str:
+    """Decimal number with thousands separators, halves rounded up."""
+    scale = 10**digits
+    return f"{math.floor(float(value) * scale + 0.5) / scale:,.{digits}f}"
+
+
+def seconds(value: float | str) -> str:
+    """Seconds without decimals, or with one below a second."""
+    return number(value, 0 if float(value) >= 1 else 1)
+
+
+def with_error(mean: str, error: str, digits: int = 3) -> str:
+    """Mean and standard error."""
+    return f"{number(mean, digits)} ± {number(error, digits)}"
+
+
+def mean(rows: Sequence[Row], column: str) -> float:
+    """Mean of a column."""
+    return math.fsum(float(row[column]) for row in rows) / len(rows)
+
+
+def root_mean_square(rows: Sequence[Row], column: str) -> float:
+    """Root mean square of a column."""
+    return math.sqrt(math.fsum(float(row[column]) ** 2 for row in rows) / len(rows))
+
+
+def main_error(estimator: str, column: str = "error against the true effect") -> str:
+    """Mean error in the published experiment, with its standard error."""
+    return with_error(*row_of("published_main", estimator=estimator)[column].split(" +- "))
+
+
+def cases(prefix: str) -> list[Row]:
+    """Rows of the benchmark whose case begins with `prefix`."""
+    return [row for row in rows_of("benchmark_cases") if row["case"].startswith(prefix)]
+
+
+def coverage(of: str, level: str, kind: str = "all", table: str = "calibration_coverage") -> str:
+    """Coverage of intervals with its standard error over worlds."""
+    row = row_of(table, **{"intervals of": of, "kind": kind, "level": level})
+    return with_error(row["coverage"], row["standard error"])
+
+
+def kinds(table: str) -> list[str]:
+    """Kinds of worlds in a table of coverage."""
+    every = [row["kind"] for row in rows_of(table, **{"intervals of": "effect", "level": "0.9"})]
+    return [kind for kind in every if kind != "all"]
+
+
+def speed(what: str, actions: int, rows: int, column: str = "time") -> str:
+    """Seconds, or another column, of one measurement; empty where there is none."""
+    every = rows_of("benchmark_speed", what=what, actions=str(actions), rows=str(rows))
+    if not every or not every[0][column]:
+        return ""
+    (row,) = every
+    if column != "time":
+        return number(row[column])
+    return ("> " if row["times"] == "at best" else "") + seconds(row[column])
+
+
+def source(name: str) -> str:
+    """Link from the README to a table of results."""
+    return f"[{name}](analyses/results/{name}.csv)"
+
+
+def summary() -> list[list[str]]:
+    """The table of the README."""
+    many, four = rows_of("accuracy_K5_N2000"), cases("polynomial_K5_N10000")
+    known = rows_of("accuracy_K5_N2000_graph")
+    models = row_of("published_main", estimator=OURS)["models"]
+    worlds = row_of(
+        "calibration_coverage", **{"intervals of": "effect", "kind": "all", "level": "0.9"}
+    )
+    sound = {"violation": "none", "together": "", "graph": "False"}
+    alarms = row_of("checks", kind="all", **sound)
+    return [
+        ["measure", "this library", "for comparison", "source"],
+        [
+            f"error of the joint effect, {models} models of the published simulator",
+            main_error(OURS),
+            f"published estimator: {main_error(PUBLISHED)}; "
+            f"ridge on rows with all actions set: {main_error(TOPLINE)}",
+            source("published_main"),
+        ],
+        [
+            f"error / attainable error, {len(many)} models, graph unknown",
+            number(root_mean_square(many, "error/limit")),
+            "all functional forms known: 1",
+            source("accuracy_K5_N2000"),
+        ],
+        [
+            f"the same, {len(known)} models, graph known",
+            number(root_mean_square(known, "error/limit")),
+            "all functional forms known: 1",
+            source("accuracy_K5_N2000_graph"),
+        ],
+        [
+            f"error / attainable error, {len(four)} models with 10,000 rows per regime",
+            number(root_mean_square(four, "error/limit")),
+            f"mgcv: {number(root_mean_square(four, 'mgcv/limit'))}; "
+            f"published estimator: {number(root_mean_square(four, 'published/limit'), 1)}",
+            source("benchmark_cases"),
+        ],
+        [
+            f"coverage of 90% credible intervals of the joint effect, {worlds['worlds']} worlds "
+            f"of {len(kinds('calibration_coverage'))} kinds",
+            coverage("effect", "0.9"),
+            "nominal: 0.9",
+            source("calibration_coverage"),
+        ],
+        [
+            "coverage of 90% prediction intervals of joint outcomes, same worlds",
+            coverage("outcome", "0.9"),
+            "nominal: 0.9",
+            source("calibration_coverage"),
+        ],
+        [
+            f"false alarms of `bi.check`, {alarms['models']} models",
+            number(alarms["found"], 3),
+            f"upper 95% confidence limit: {number(alarms['high'], 3)}",
+            source("checks"),
+        ],
+        [
+            "seconds to a posterior, 5 actions, 10,000 rows",
+            speed(OURS, 5, 10_000),
+            f"mgcv: {speed('mgcv', 5, 10_000)}; NumPyro's NUTS row by row (extrapolated): "
+            f"{speed('NumPyro', 5, 10_000)}",
+            source("benchmark_speed"),
+        ],
+        [
+            "seconds to a posterior, 5 actions, 10,000,000 rows",
+            speed(OURS, 5, 10_000_000),
+            "",
+            source("benchmark_speed"),
+        ],
+    ]
+
+
+def published() -> list[list[str]]:
+    """Errors of all estimators in the published experiment."""
+    names = {
+        OURS: OURS,
+        TOPLINE: "ridge on as many joint rows, where one has them",
+        PUBLISHED: "published: one ridge per regime, combined",
+        "pooled (ridge)": "one ridge on all rows",
+        "observational (ridge)": "ridge on the observational rows",
+    }
+    noisy = "rmse against noisy outcomes"
+    return [
+        ["estimator", "error against noisy outcomes", "error against the true effect"],
+        *([text, main_error(name, noisy), main_error(name)] for name, text in names.items()),
+    ]
+
+
+def convergence() -> list[list[str]]:
+    """Error against the number of rows."""
+    head = ["rows in all", OURS, "published estimator", "ridge on joint rows", "attainable"]
+    lines = [head]
+    for total in dict.fromkeys(row["total"] for row in rows_of("published_convergence")):
+        line = [
+            row_of("published_convergence", total=total, estimator=name)
+            for name in (OURS, PUBLISHED, TOPLINE)
+        ]
+        errors = [with_error(row["mean"], row["standard error"], 4) for row in line]
+        lines.append([number(total, 0), *errors, number(line[0]["limit"], 4)])
+    return lines
+
+
+def attainable() -> list[list[str]]:
+    """Errors relative to the attainable one, beside mgcv and the published estimator."""
+    groups = {row["case"].rpartition("_seed")[0] for row in rows_of("benchmark_cases")}
+    lines = [
+        [
+            "cases",
+            "actions",
+            "rows per regime",
+            "error/limit",
+            "mgcv",
+            "published",
+            "coverage of 90% intervals",
+            "mgcv's coverage",
+            "seconds",
+        ]
+    ]
+    for group in sorted(groups, key=lambda name: [int(size) for size in re.findall(r"\d+", name)]):
+        own = cases(f"{group}_")
+        actions, rows = re.findall(r"_[KN](\d+)", group)
+        lines.append(
+            [
+                str(len(own)),
+                actions,
+                number(rows, 0),
+                number(root_mean_square(own, "error/limit")),
+                number(root_mean_square(own, "mgcv/limit")),
+                number(root_mean_square(own, "published/limit"), 1),
+                number(mean(own, "cover90")),
+                number(mean(own, "mgcv cover90")),
+                seconds(mean(own, "seconds")),
+            ]
+        )
+    return lines
+
+
+def accuracy() -> list[list[str]]:
+    """Errors relative to the attainable one over many models."""
+    lines = [["graph", "models", "error/limit"]]
+    for graph, name in (("unknown", "accuracy_K5_N2000"), ("known", "accuracy_K5_N2000_graph")):
+        rows = rows_of(name)
+        lines.append([graph, str(len(rows)), number(root_mean_square(rows, "error/limit"))])
+    return lines
+
+
+def times() -> list[list[str]]:
+    """Time, memory and error against rows and actions."""
+    measured = {(int(r["actions"]), int(r["rows"])) for r in rows_of("benchmark_speed")}
+    varying_rows = sorted(pair for pair in measured if pair[0] == 5 and pair[1] != 20_000)
+    varying_actions = sorted(pair for pair in measured if pair[1] == 20_000)
+    lines = [
+        [
+            "actions",
+            "rows",
+            "graph unknown",
+            "graph known",
+            "mgcv",
+            "NumPyro",
+            "GB, graph unknown",
+            "GB, graph known",
+            "error/limit, graph unknown",
+            "error/limit, mgcv",
+        ]
+    ]
+    for actions, rows in (*varying_rows, *varying_actions):
+        lines.append(
+            [
+                str(actions),
+                number(rows, 0),
+                *(speed(what, actions, rows) for what in (OURS, OURS_GRAPH, "mgcv", "NumPyro")),
+                *(speed(what, actions, rows, "peak GB") for what in (OURS, OURS_GRAPH)),
+                *(speed(what, actions, rows, "error/limit") for what in (OURS, "mgcv")),
+            ]
+        )
+    return lines
+
+
+def intervals() -> list[list[str]]:
+    """Coverage over all worlds."""
+    lines = [["coverage of intervals of", "50%", "80%", "90%", "95%"]]
+    for of, text in INTERVALS.items():
+        lines.append([text, *(coverage(of, level) for level in LEVELS)])
+    return lines
+
+
+def by_kind() -> list[list[str]]:
+    """Coverage of 90% intervals for each kind of world."""
+    every = kinds("calibration_coverage")
+    lines = [[kind, *(coverage(of, "0.9", kind) for of in INTERVALS)] for kind in every]
+    return [["kind of world", *INTERVALS.values()], *lines]
+
+
+def rough() -> list[list[str]]:
+    """Coverage of 90% intervals in worlds rougher than the default model can follow."""
+    table = "calibration_lack_of_fit"
+    lines = [["kind of world", *INTERVALS.values(), "fits with a warning"]]
+    for kind in kinds(table):
+        row = row_of(table, **{"intervals of": "effect", "kind": kind, "level": "0.9"})
+        shares = [coverage(of, "0.9", kind, table) for of in INTERVALS]
+        lines.append([kind, *shares, number(row["lack of fit reported"])])
+    return lines
+
+
+def violations() -> list[list[str]]:
+    """How often `bi.check` declares a violation."""
+    lines = [["violation", "graph", "rows with several actions set", "models", "share declared"]]
+    names = {
+        "none": "none",
+        "interacting": "interaction, 5% of the outcome's variance",
+        "shared confounder": "correlated hidden causes of all actions",
+    }
+    for row in rows_of("checks", kind="all"):
+        if row["violation"] in names and row["together"] != "two":
+            strength = f", strength {row['strength']}" if row["violation"][0] == "s" else ""
+            lines.append(
+                [
+                    names[row["violation"]] + strength,
+                    "known" if row["graph"] == "True" else "unknown",
+                    number(row["several"], 0),
+                    row["models"],
+                    f"{number(row['found'])} ({number(row['low'], 3)} to {number(row['high'], 3)})",
+                ]
+            )
+    return lines
+
+
+def bad_input() -> list[list[str]]:
+    """Outcomes of reading and fitting malformed frames."""
+    heads = {
+        "what": "stage",
+        "tried": "frames",
+        "answer": "answer",
+        "DataError": "`DataError`",
+        "ModelError": "`ModelError`",
+        "FAILURE": "failure",
+    }
+    rows = rows_of("bad_input", spoilt="all")
+    return [[*heads.values()], *([row[column] for column in heads] for row in rows)]
+
+
+TABLES: dict[str, Callable[[], list[list[str]]]] = {
+    table.__name__: table
+    for table in (
+        summary,
+        published,
+        convergence,
+        attainable,
+        accuracy,
+        times,
+        intervals,
+        by_kind,
+        rough,
+        violations,
+        bad_input,
+    )
+}
+
+
+def markdown(lines: Iterable[Sequence[str]]) -> str:
+    """The lines as a Markdown table, the first as its head."""
+    head, *body = lines
+    every = [head, ["---"] * len(head), *body]
+    return "\n".join(
+        "|" + "".join(f" {cell} |".replace("  ", " ") for cell in line) for line in every
+    )
+
+
+def updated(text: str) -> str:
+    """The text with its tables computed anew."""
+    return BLOCK.sub(lambda match: f"{match[1]}\n{markdown(TABLES[match[2]]())}\n{match[3]}", text)
+
+
+def main() -> None:
+    """Print the tables or update the pages."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--write", action="store_true", help="update README.md and the docs")
+    if parser.parse_args().write:
+        for page in PAGES:
+            page.write_text(updated(page.read_text()))
+    else:
+        for name, table in TABLES.items():
+            print(f"{name}\n\n{markdown(table())}\n")
+
+
+if __name__ == "__main__":
+    main()
