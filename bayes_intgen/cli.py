@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
-from bayes_intgen import queries, tabulate
+from bayes_intgen import queries, tables
 from bayes_intgen.errors import (
     BayesIntgenError,
     BayesIntgenWarning,
@@ -248,7 +248,7 @@ def effect(
         baseline = [{**point, **start} for point in values]
     intervened = [name for name in posterior.actions if name not in seen]
     table = effect_table(posterior, values, intervened, baseline=baseline, level=level)
-    _print(tabulate.effects(table, format))
+    _print(tables.format_effects(table, format))
     return DONE
 
 
@@ -395,7 +395,7 @@ def check(
     chosen = bi.models.additive(prior, queries.parse_graph(graph or ()))
     rows = _rows(data, actions, outcome, regime)
     found = bi.check(rows, chosen, held_out=held_out, seed=seed, progress=_progress())
-    _print(tabulate.check(found) if format == "json" else str(found))
+    _print(tables.check_to_json(found) if format == "json" else str(found))
     return DOUBTFUL if found.violated else DONE
 
 
@@ -500,13 +500,13 @@ def _named(value: float, levels: "Categories | None") -> "Label":
 def _default_point(posterior: "Posterior") -> dict[str, "Label"]:
     """The fit's default point, numbers to a hundredth of their spread or so."""
     from bayes_intgen.defaults import levels_of
-    from bayes_intgen.numerals import decimals
+    from bayes_intgen.number_format import decimals_for
 
     terms = posterior.terms
     values = posterior.default_point.tolist()
     columns = zip(terms.names, values, terms.coordinates, levels_of(posterior), strict=True)
     return {
-        name: round(value, decimals(c.spread) + 1) if levels is None else _named(value, levels)
+        name: round(value, decimals_for(c.spread) + 1) if levels is None else _named(value, levels)
         for name, value, c, levels in columns
     }
 

@@ -8,10 +8,10 @@ import numpy as np
 from bayes_intgen.effects import effect_table
 from bayes_intgen.inference import fit
 from bayes_intgen.models import additive
-from bayes_intgen.numerals import plain, spell
+from bayes_intgen.number_format import format_number, format_to_uncertainty
 from bayes_intgen.regimes import OBSERVATIONAL, SEPARATOR, RegimeData
 from bayes_intgen.simulators import MediaMix
-from bayes_intgen.tabulate import aligned
+from bayes_intgen.tables import align_columns
 
 CHANNELS = 3
 # Plans for spending, as multiples of the usual budgets.
@@ -62,14 +62,14 @@ def demonstrate(
     truth = world.joint_effect(plans)
     lines = [
         [
-            *(plain(value) for value in plan),
-            spell(table["mean"].to_numpy()[i].item(), 1),
-            f"{spell(table['low'].to_numpy()[i].item(), 1)} to "
-            f"{spell(table['high'].to_numpy()[i].item(), 1)}",
-            spell(float(truth[i]), 1),
+            *(format_number(value) for value in plan),
+            format_to_uncertainty(table["mean"].to_numpy()[i].item(), 1),
+            f"{format_to_uncertainty(table['low'].to_numpy()[i].item(), 1)} to "
+            f"{format_to_uncertainty(table['high'].to_numpy()[i].item(), 1)}",
+            format_to_uncertainty(float(truth[i]), 1),
         ]
         for i, plan in enumerate(plans)
     ]
     head = [*world.names, "mean sales", "90% band", "truth"]
     title = "Mean sales with all three set; the truth is that of the simulation."
-    return f"{title}\n\n{aligned(head, lines, left=0)}"
+    return f"{title}\n\n{align_columns(head, lines, left=0)}"

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from bayes_intgen.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, centres, short_label, spelled_label
-from bayes_intgen.numerals import plain
+from bayes_intgen.number_format import format_number
 from bayes_intgen.regimes import ROWS_PER_UNKNOWN, RegimeData
 from bayes_intgen.streamed import Rows
 from bayes_intgen.support import Seen, separates
-from bayes_intgen.tabulate import aligned
+from bayes_intgen.tables import align_columns
 
 # An outcome with fewer distinct values than this is no scale.
 FEWEST_VALUES = 6
@@ -86,8 +86,10 @@ class Overview:
         return json.dumps(asdict(self), ensure_ascii=False, indent=2)
 
     def __str__(self) -> str:
-        regimes = aligned(["regime", "rows"], [[k, f"{n:,}"] for k, n in self.regimes.items()])
-        actions = aligned(
+        regimes = align_columns(
+            ["regime", "rows"], [[k, f"{n:,}"] for k, n in self.regimes.items()]
+        )
+        actions = align_columns(
             ["action", "experiments", "median", "where set", "elsewhere"],
             [
                 [
@@ -245,7 +247,7 @@ def _ends(values: np.ndarray) -> tuple[float, float] | None:
 
 
 def _short(value: float) -> str:
-    return plain(float(f"{value:.4g}"))
+    return format_number(float(f"{value:.4g}"))
 
 
 def _range(ends: tuple[float, float] | None, levels: dict[str, int] | None) -> str:

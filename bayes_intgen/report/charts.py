@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
-from bayes_intgen.numerals import plain
+from bayes_intgen.number_format import format_number
 
 WIDTH, HEIGHT = 320, 200
 RIGHT, TOP, BOTTOM = 10, 8, 26
@@ -127,7 +127,7 @@ def draw(
         marks.append(Mark(f"M{_points(x(along), y(curve.middle))}", curve.kind))
     return Chart(
         left,
-        tuple(Tick(float(x(v)), plain(v)) for v in _ticks(along[0], along[-1], 4)),
+        tuple(Tick(float(x(v)), format_number(v)) for v in _ticks(along[0], along[-1], 4)),
         tuple(Tick(float(y(v)), label) for v, label in labels.items()),
         tuple(marks),
         float(y(0.0)) if low < 0 < high else None,
@@ -215,7 +215,7 @@ def common_range(curves: Sequence[Curve]) -> tuple[float, float]:
 def _vertical(y_range: tuple[float, float]) -> tuple[float, float, dict[float, str], int]:
     """Ends of the vertical axis, its ticks with labels, and where it stands, in pixels."""
     low, high = _with_ticks(y_range)
-    labels = {v: plain(v) for v in _ticks(low, high, 5)}
+    labels = {v: format_number(v) for v in _ticks(low, high, 5)}
     left = max(LEAST_LEFT, round(10 + CHARACTER * max(map(len, labels.values()))))
     return low, high, labels, left
 

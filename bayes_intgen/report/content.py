@@ -27,7 +27,7 @@ from bayes_intgen.effects import effect_table, supported
 from bayes_intgen.errors import SupportWarning
 from bayes_intgen.goodness import fit_problems
 from bayes_intgen.models import AdditiveModel
-from bayes_intgen.numerals import MINUS, decimals, spell
+from bayes_intgen.number_format import MINUS, decimals_for, format_to_uncertainty
 from bayes_intgen.questions import named_points
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
 
@@ -292,7 +292,7 @@ def _value(value: float, coordinate: Coordinate, levels: Categories | None) -> s
     """A value of an action, to the same decimals wherever it stands; the name of a level."""
     if levels is not None:
         return short_label(levels.decode(np.array([value])).tolist()[0])
-    return spell(value, decimals(coordinate.spread) + 1)
+    return format_to_uncertainty(value, decimals_for(coordinate.spread) + 1)
 
 
 def _contrasts(posterior: "Posterior", level: float) -> tuple[list[Contrast], float]:
@@ -316,7 +316,7 @@ def _contrasts(posterior: "Posterior", level: float) -> tuple[list[Contrast], fl
     )
     left, right = min(0.0, lows.min()), max(0.0, highs.max())
     reach = (right - left) or 1.0
-    places = decimals(float(np.median(highs - lows)))
+    places = decimals_for(float(np.median(highs - lows)))
 
     def at(value: float) -> float:
         return float(100 * (value - left) / reach)
@@ -326,9 +326,9 @@ def _contrasts(posterior: "Posterior", level: float) -> tuple[list[Contrast], fl
             name=posterior.actions[k] if k < count else "all of them",
             start=_value(low[k], coordinates[k], categories[k]) if k < count else "each",
             end=_value(high[k], coordinates[k], categories[k]) if k < count else "as above",
-            change=spell(float(change[k]), places, sign=True),
-            band=f"{spell(float(lows[k]), places, sign=True)} to "
-            f"{spell(float(highs[k]), places, sign=True)}",
+            change=format_to_uncertainty(float(change[k]), places, sign=True),
+            band=f"{format_to_uncertainty(float(lows[k]), places, sign=True)} to "
+            f"{format_to_uncertainty(float(highs[k]), places, sign=True)}",
             above_zero=_probability(float(above[k]), posterior.prediction.sd.size),
             supported=bool(within[0][k] and within[1][k]),
             low=at(lows[k]),
