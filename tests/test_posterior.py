@@ -120,7 +120,7 @@ def test_it_prints_what_it_is(posterior) -> None:
         "Posterior of 'intensity' given 'red', 'green': 4 chains of 250 draws",
         "Regimes",
         "  observational  300 rows",
-        "  do(red)        300 rows, red at -2.09 to 2.23",
+        "  do(red)        300 rows, red at \N{MINUS SIGN}2.09 to 2.23",
     ]
     assert repr(posterior) == str(bi.report_identification(posterior))
 
