@@ -10,7 +10,7 @@ Notes
 The tests detect deviations of the regimes in the data from one additive mean. With one action set
 at a time they detect an interaction that is the same in all regimes, because
 sum_j m_j - (K - 1) m_0 is then no sum of functions of one action each. They cannot detect one
-that the biases compensate: add psi(a_1, a_2) to the joint effect of two actions and subtract it
+that the biases offset: add psi(a_1, a_2) to the joint effect of two actions and subtract it
 from the biases as it would arise if the hidden causes interacted too, so that
 do(1) + do(2) - observational stays the same. Two such worlds agree on every row with at most one
 action set (``analyses/non_identifiable.py`` draws a pair of them), so that no test of such rows
@@ -36,6 +36,7 @@ from bayes_intgen.pilot import PILOT_ROWS
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.score_tests import TestResult, null_fit, posterior_weights, score_tests
 from bayes_intgen.streamed import ReadInPasses, Rows
+from bayes_intgen.tables import to_json
 
 # Probability that any of the tests raises a false alarm: half of the customary 5%, to leave room
 # for the error of a normal approximation or unusual noise.
@@ -115,6 +116,26 @@ class Check:
 
     __repr__ = __str__
 
+    def to_json(self) -> str:
+        """Convert the statement and the tests to JSON."""
+        columns = ("p", "p_familywise", "log_bayes_factor", "weight", "size", "detectable")
+        tests = [
+            {"test": str(name), "kind": str(self.table["kind"].to_numpy()[i])}
+            | {column: self.table[column].to_numpy()[i].item() for column in columns}
+            for i, name in enumerate(self.table["test"].to_numpy())
+        ]
+        return to_json(
+            {
+                "violated": self.violated,
+                "p": self.p,
+                "level": self.level,
+                "likeliest": self.likeliest,
+                "statement": self.sentences(),
+                "held_out": {str(k): v.item() for k, v in self.held_out.data_vars.items()},
+                "tests": tests,
+            }
+        )
+
     def sentences(self) -> list[str]:
         """List the sentences of the statement."""
         lines = [self._verdict()]
@@ -163,7 +184,7 @@ class Check:
         return (
             f"{which} smooth interaction of two actions with a standard deviation over "
             f"{worst:.3g}, {worst / unit:.0%} of the outcome's, would have been detected nine "
-            "times in ten, unless the biases compensate it."
+            "times in ten, unless the biases offset it."
         )
 
     def _hidden(self) -> str:
@@ -178,7 +199,7 @@ class Check:
         if several:
             return f"{several} rows have several actions set: the strongest test possible."
         return (
-            "No row has several actions set: an interaction that the biases compensate in every "
+            "No row has several actions set: an interaction that the biases offset in every "
             "regime cannot be detected, only rows with several actions set would show it."
         )
 

@@ -3,9 +3,8 @@
 Labelled arrays come first; sentences are made from them, and text and HTML from the sentences.
 """
 
-import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from itertools import compress
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from bayes_intgen.action_summary import ActionSummary, shorter_number, table_of_actions
+from bayes_intgen.action_summary import ActionSummary, table_of_actions
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import Label
 from bayes_intgen.certificates import certify, mask_label, settings_of
@@ -28,7 +27,15 @@ from bayes_intgen.identification import Mask
 from bayes_intgen.probes import spaced
 from bayes_intgen.questions import named_points
 from bayes_intgen.streamed import ReadInPasses, Rows
+from bayes_intgen.summary_text import (
+    certificate_lines,
+    regime_lines,
+    rows_of_regimes,
+    sampling_line,
+    support_lines,
+)
 from bayes_intgen.support import Seen, Verdict, needs
+from bayes_intgen.tables import to_json
 
 if TYPE_CHECKING:
     from bayes_intgen.posterior import Posterior
@@ -76,16 +83,17 @@ class Report:
         """Convert regimes, the joint effect's certificate, actions and problems to JSON."""
         regimes, joint = self.tree["regimes"], self.tree["questions"].isel(question=0)
         rows = regimes["rows"].to_numpy().tolist()
-        document = {
-            "outcome": regimes.attrs["outcome"],
-            "rows": sum(rows),
-            "regimes": dict(zip(regimes["regime"].to_numpy().tolist(), rows, strict=True)),
-            "identified": bool(joint["identified"]),
-            "certificate": str(joint["certificate"].item()),
-            "actions": [asdict(action) for action in self.actions],
-            "problems": self.problems,
-        }
-        return json.dumps(document, ensure_ascii=False, indent=2)
+        return to_json(
+            {
+                "outcome": regimes.attrs["outcome"],
+                "rows": sum(rows),
+                "regimes": dict(zip(regimes["regime"].to_numpy().tolist(), rows, strict=True)),
+                "identified": bool(joint["identified"]),
+                "certificate": str(joint["certificate"].item()),
+                "actions": [asdict(action) for action in self.actions],
+                "problems": list(self.problems),
+            }
+        )
 
     def __str__(self) -> str:
         lines = [self.head]
@@ -121,7 +129,7 @@ class Report:
         cell = 'style="text-align:right;padding:0.15em 0.8em;white-space:nowrap"'
         heads = ["regime", "rows", *map(str, regimes["action"].to_numpy())]
         rows = ["".join(f"<th {cell}>{escape(head)}</th>" for head in heads)]
-        for label, count, was_set, ranges in _rows_of_regimes(regimes):
+        for label, count, was_set, ranges in rows_of_regimes(regimes):
             cells = [
                 f"<b>set, {escape(text)}</b>" if is_set else escape(text)
                 for is_set, text in zip(was_set, ranges, strict=True)
@@ -183,7 +191,7 @@ def summarise_data(data: Rows, *, support: bool = True) -> Report:
     # Without a graph an action may depend on every other.
     parents = [[j for j in range(len(names)) if j != k] for k in range(len(names))]
     groups = {
-        "regimes": _regimes(names, data.regimes, seen).assign_attrs(outcome=data.outcome_name),
+        "regimes": _regimes(names, data.regimes, seen, data.outcome_name),
         "questions": _questions(
             names,
             data.regimes,
@@ -209,9 +217,7 @@ def _of_posterior(posterior: "Posterior") -> Report:
     regimes: dict[Mask, int] = dict(zip(masks, constant["rows"].to_numpy().tolist(), strict=True))
     names, seen = posterior.actions, posterior.seen
     groups = {
-        "regimes": _regimes(names, regimes, seen).assign_attrs(
-            outcome=posterior.tree.attrs["outcome"]
-        ),
+        "regimes": _regimes(names, regimes, seen, posterior.tree.attrs["outcome"]),
         "questions": _questions(
             names,
             regimes,
@@ -234,7 +240,9 @@ def _of_posterior(posterior: "Posterior") -> Report:
     return _report(head, groups, check, problems)
 
 
-def _regimes(names: Sequence[str], regimes: Mapping[Mask, int], seen: Seen | None) -> xr.Dataset:
+def _regimes(
+    names: Sequence[str], regimes: Mapping[Mask, int], seen: Seen | None, outcome: str
+) -> xr.Dataset:
     shape = (len(regimes), len(names))
     low, high = np.full((2, *shape), np.nan)
     levels = np.full(shape, "", dtype=object)
@@ -255,6 +263,7 @@ def _regimes(names: Sequence[str], regimes: Mapping[Mask, int], seen: Seen | Non
             "levels": (dims, levels.astype(str)),
         },
         coords={"regime": [mask_label(names, mask) for mask in regimes], "action": list(names)},
+        attrs={"outcome": outcome},
     )
 
 
@@ -326,12 +335,12 @@ def _report(
     problems: Sequence[str] | None = None,
     actions: Sequence[ActionSummary] = (),
 ) -> Report:
-    sections = {"Regimes": _words_of_regimes(groups["regimes"])}
+    sections = {"Regimes": regime_lines(groups["regimes"])}
     if actions:
         sections["Actions"] = table_of_actions(actions)
-    sections["Certificates"] = _words_of_questions(groups["questions"])
+    sections["Certificates"] = certificate_lines(groups["questions"])
     if groups["questions"]["supported"].notnull().all():
-        sections["Support"] = _words_of_support(groups["questions"])
+        sections["Support"] = support_lines(groups["questions"])
     if check is not None:
         sections["Assumptions"] = tuple(check.sentences())
     else:
@@ -340,60 +349,6 @@ def _report(
     if actions:
         sections["Problems"] = tuple(problems or ()) or ("None found.",)
     elif problems is not None:
-        sections["Sampling"] = tuple(problems) or (_words_of_sampling(groups["sampling"]),)
+        sections["Sampling"] = tuple(problems) or (sampling_line(groups["sampling"]),)
     tree = xr.DataTree.from_dict(dict(groups))
     return Report(head, tree, sections, tuple(actions), tuple(problems or ()))
-
-
-def _rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool], list[str]]]:
-    """Label and rows of each regime, actions set, and levels or range of each if known."""
-    for i, label in enumerate(regimes["regime"].to_numpy()):
-        own = regimes.isel(regime=i)
-        ranges = [
-            levels
-            or ("" if np.isnan(low) else " to ".join(shorter_number(end, 3) for end in (low, high)))
-            for low, high, levels in zip(
-                *(own[n].to_numpy().tolist() for n in ("low", "high", "levels")), strict=True
-            )
-        ]
-        yield str(label), int(own["rows"]), own["was_set"].to_numpy().tolist(), ranges
-
-
-def _words_of_regimes(regimes: xr.Dataset) -> tuple[str, ...]:
-    names = regimes["action"].to_numpy()
-    width = max(len(str(label)) for label in regimes["regime"].to_numpy())
-    digits = len(f"{int(regimes['rows'].max()):,}")
-    lines = []
-    for label, rows, was_set, ranges in _rows_of_regimes(regimes):
-        columns = zip(names, was_set, ranges, strict=True)
-        set_to = "".join(f", {name} at {text}" for name, is_set, text in columns if is_set and text)
-        lines.append(f"{label:<{width}}  {rows:>{digits},} rows{set_to}")
-    return tuple(lines)
-
-
-def _words_of_questions(questions: xr.Dataset) -> tuple[str, ...]:
-    """The joint effect, then single actions: those in the data in one line."""
-    lines = [str(questions["certificate"][0].item())]
-    rest = questions.isel(question=slice(1, None))
-    simple = rest["in_data"].to_numpy()
-    labels = rest["question"].to_numpy()[simple]
-    if len(labels):
-        verb = "is" if len(labels) == 1 else "are"
-        lines.append(f"{', '.join(labels)} {verb} identified: in the data.")
-    lines += [str(text) for text in rest["certificate"].to_numpy()[~simple]]
-    return tuple(lines)
-
-
-def _words_of_support(questions: xr.Dataset) -> tuple[str, ...]:
-    labels, shares = (questions[name].to_numpy() for name in ("question", "supported"))
-    text = ", ".join(f"{label} {share:.0%}" for label, share in zip(labels, shares, strict=True))
-    return (f"Share of the rows' values at which a question is supported: {text}.",)
-
-
-def _words_of_sampling(sampling: xr.Dataset) -> str:
-    worst = float(sampling["rhat"].max())
-    agree = f"R-hat at most {worst:.3f}, " if np.isfinite(worst) else ""
-    return (
-        f"No divergences, {agree}at least {float(sampling['ess'].min()):.0f} effective draws: "
-        "fit for use."
-    )

@@ -17,8 +17,6 @@ from bayes_intgen.number_format import (
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayes_intgen.checks import Check
-
 
 def format_effects(table: "xr.Dataset", style: str) -> str:
     """Format the result of :func:`bayes_intgen.effects.effect_table`.
@@ -34,29 +32,20 @@ def format_effects(table: "xr.Dataset", style: str) -> str:
     )
 
 
-def check_to_json(check: "Check") -> str:
-    """Convert the result of :func:`bayes_intgen.check` to JSON."""
-    table = check.table
-    columns = ("p", "p_familywise", "log_bayes_factor", "weight", "size", "detectable")
-    tests = [
-        {"test": str(name), "kind": str(table["kind"].to_numpy()[i])}
-        | {column: table[column].to_numpy()[i].item() for column in columns}
-        for i, name in enumerate(table["test"].to_numpy())
-    ]
-    document = {
-        "violated": check.violated,
-        "p": check.p,
-        "level": check.level,
-        "likeliest": check.likeliest,
-        "statement": check.sentences(),
-        "held_out": {str(k): v.item() for k, v in check.held_out.data_vars.items()},
-        "tests": tests,
+def to_json(document: Any) -> str:
+    """Encode a document as JSON, with null for NaN and infinity, which JSON lacks.
+
+    Examples
+    --------
+    >>> print(to_json({"p": float("nan")}))
+    {
+      "p": null
     }
+    """
     return json.dumps(_without_nonfinite(document), ensure_ascii=False, indent=2)
 
 
 def _without_nonfinite(value: Any) -> Any:
-    """Replace NaN and infinity, which JSON lacks, by None."""
     if isinstance(value, dict):
         return {key: _without_nonfinite(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -199,5 +188,4 @@ def _effects_as_json(table: "xr.Dataset") -> str:
             entry["from"] = point(table["baseline"].to_numpy()[i])
         entry |= {name: table[name].to_numpy()[i].item() for name in _numbers(table)}
         points.append(entry)
-    document = {**table.attrs, "points": points}
-    return json.dumps(document, ensure_ascii=False, indent=2)
+    return to_json({**table.attrs, "points": points})

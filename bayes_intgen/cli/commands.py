@@ -137,7 +137,7 @@ def fit(
             checkpoint=checkpoint,
         )
     posterior.save(output)
-    log(f"{posterior!r}\nsaved to {output}")
+    log(f"{posterior}\nsaved to {output}")
     return DOUBTFUL if strict and problems else DONE
 
 
@@ -300,12 +300,11 @@ def check(
     The statement includes its uncertainty, and which violations the data could not show.
     """
     import bayes_intgen as bi
-    from bayes_intgen import tables
 
     model = bi.models.additive(prior, parsing.parse_graph(graph or ()))
     rows = _rows(data, actions, outcome, regime)
     result = bi.check(rows, model, held_out=held_out, seed=seed, progress=show_progress())
-    write(tables.check_to_json(result) if format == "json" else str(result))
+    write(result.to_json() if format == "json" else str(result))
     return DOUBTFUL if result.violated else DONE
 
 
