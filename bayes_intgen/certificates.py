@@ -58,7 +58,7 @@ from numpy.typing import NDArray
 from bayes_intgen.categories import Categories, Label
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification import Mask, regime_weights
-from bayes_intgen.numerals import plain
+from bayes_intgen.number_format import format_number
 
 Experiment = tuple[str, ...]
 State = Literal["set alone", "only together", "never set"]
@@ -470,7 +470,7 @@ def _combination(weights: Mapping[str, Fraction]) -> str:
 
 
 def _spelled(value: Label) -> str:
-    return str(value) if isinstance(value, str | bool) else plain(value)
+    return str(value) if isinstance(value, str | bool) else format_number(value)
 
 
 def _phrase(experiment: Experiment) -> str:

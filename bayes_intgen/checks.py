@@ -1,22 +1,25 @@
-"""Do the data contradict the assumptions? A statement with its uncertainty.
+"""Tests of the assumptions that the data can contradict.
 
-`check` holds the additive model against every way in which it can be wrong that the regimes in
-the data could show (`bayes_intgen.departures`), and against a regression for each regime on
-rows that neither has seen. Where rows have several actions set at once they are what the
-additive model predicts from the others, and the strongest test.
+`check` compares the additive model with every alternative that the regimes in the data could
+show (`bayes_intgen.alternatives`), and with a regression per regime on held-out rows. Rows with
+several actions set are compared with the prediction of the additive model from the other rows,
+which is the strongest test.
 
-What cannot be seen. The tests see departures of the regimes in the data from one additive mean.
-With one action set at a time they see an interaction that is the same in all regimes, because
-sum_j m_j - (K - 1) m_0 is then no sum of functions of one action each. They cannot see one that
-the biases make up for: add psi(a_1, a_2) to the joint effect of two actions and take it from
-the biases' side as it would arise if the hidden causes interacted too, so that do(1) + do(2) -
-observational stays what it was. Two such worlds agree on every row with at most one action set
-(``analyses/non_identifiable.py`` draws a pair of them), so no test of such rows can tell which
-it is; rows with both actions set do. The same holds for hidden causes that several actions
-share, as long as their effect on the regimes is additive (in linear Gaussian worlds it always
-is): `bayes_intgen.sensitivity` says how far they could move the answer.
+Notes
+-----
+The tests detect deviations of the regimes in the data from one additive mean. With one action set
+at a time they detect an interaction that is the same in all regimes, because
+sum_j m_j - (K - 1) m_0 is then no sum of functions of one action each. They cannot detect one
+that the biases offset: add psi(a_1, a_2) to the joint effect of two actions and subtract it
+from the biases as it would arise if the hidden causes interacted too, so that
+do(1) + do(2) - observational stays the same. Two such worlds agree on every row with at most one
+action set (``analyses/non_identifiable.py`` draws a pair of them), so that no test of such rows
+can distinguish them; rows with both actions set do. The same holds for hidden causes that several
+actions share, as long as their effect on the regimes is additive (always in linear Gaussian
+worlds): `bayes_intgen.sensitivity` bounds how far they could move the answer.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,34 +27,36 @@ import xarray as xr
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from bayes_intgen.departures import Departure, departures, judged, null_pilot, weights
+from bayes_intgen.alternatives import Alternative, alternatives
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.goodness import fit_problems, fit_tests_dataset
-from bayes_intgen.heldout import Difference, log_densities, split
-from bayes_intgen.models import AdditiveModel, Model, additive, saturated
+from bayes_intgen.heldout import log_density_difference
+from bayes_intgen.models import AdditiveModel, Model, additive
 from bayes_intgen.pilot import PILOT_ROWS
 from bayes_intgen.rows import Rows
+from bayes_intgen.score_tests import TestResult, null_fit, posterior_weights, score_tests
+from bayes_intgen.tables import to_json
 
-# Chance that any of the tests raises a false alarm: half of the customary 5%, so that what a
-# normal approximation or an unusual noise adds stays within that.
+# Probability that any of the tests raises a false alarm: half of the customary 5%, to leave room
+# for the error of a normal approximation or unusual noise.
 LEVEL = 0.025
-# Departures that cannot be tested and are named in the statement.
-SHOWN = 3
+# Untestable alternatives that the statement names.
+MAX_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Check:
-    """What the data say against the assumptions. Made by :func:`check`; prints as a statement.
+    """Evidence of the data against the assumptions, from :func:`check`; prints as a statement.
 
     Attributes
     ----------
     table : Dataset, dim test
         ``kind`` ("interaction", "graph" or "regime"), ``log_bayes_factor``, ``p``,
-        ``p_familywise`` (over all tests), ``weight`` (probability of each departure if one of
-        them is there), ``size`` and ``detectable`` (in the outcome's units: the estimate's
-        standard deviation, or root mean square in a regime, and what would be found nine times
-        in ten), and ``between`` (test, action), the actions concerned. ``fit_p`` (fit_test): p
-        values of tests of whether each action's functions follow the rows.
+        ``p_familywise`` (over all tests), ``weight`` (probability of each alternative if one of
+        them holds), ``size`` and ``detectable`` (in the outcome's units: the estimate's standard
+        deviation, or root mean square in a regime, and the size detected with probability 0.9),
+        and ``between`` (test, action), the actions concerned. ``fit_p`` (fit_test): p values of
+        tests of whether each action's functions follow the rows.
     held_out : Dataset
         ``difference`` and ``error``: log predictive density of held-out rows under the additive
         model less that under a regression for each regime, and its standard error; ``rows``.
@@ -65,7 +70,7 @@ class Check:
     level: float
 
     def to_datasets(self) -> dict[str, xr.Dataset]:
-        """The check as groups of a tree."""
+        """Convert the check to groups of a tree."""
         return {
             "/check": self.table.assign_attrs(level=self.level),
             "/check/held_out": self.held_out,
@@ -82,7 +87,7 @@ class Check:
 
     @property
     def p(self) -> float:
-        """The least familywise p value; one where nothing could be tested."""
+        """Smallest familywise p value; one if nothing could be tested."""
         return float(self.table["p_familywise"].min()) if self.table.sizes["test"] else 1.0
 
     @property
@@ -94,13 +99,13 @@ class Check:
     def lack_of_fit(self) -> list[str]:
         """Actions whose functions the model does not follow, a sentence each.
 
-        That is no violation of the assumptions, but of the prior's smoothness.
+        This contradicts the smoothness of the prior, not the assumptions.
         """
         return [f"{line[0].upper()}{line[1:]}." for line in fit_problems(self.table)]
 
     @property
     def likeliest(self) -> str | None:
-        """The departure that the data speak for most; None where nothing could be tested."""
+        """The alternative with the strongest evidence; None if nothing could be tested."""
         if not self.table.sizes["test"]:
             return None
         p, evidence = (self.table[name].to_numpy() for name in ("p", "log_bayes_factor"))
@@ -112,8 +117,28 @@ class Check:
 
     __repr__ = __str__
 
+    def to_json(self) -> str:
+        """Convert the statement and the tests to JSON."""
+        columns = ("p", "p_familywise", "log_bayes_factor", "weight", "size", "detectable")
+        tests = [
+            {"test": str(name), "kind": str(self.table["kind"].to_numpy()[i])}
+            | {column: self.table[column].to_numpy()[i].item() for column in columns}
+            for i, name in enumerate(self.table["test"].to_numpy())
+        ]
+        return to_json(
+            {
+                "violated": self.violated,
+                "p": self.p,
+                "level": self.level,
+                "likeliest": self.likeliest,
+                "statement": self.sentences(),
+                "held_out": {str(k): v.item() for k, v in self.held_out.data_vars.items()},
+                "tests": tests,
+            }
+        )
+
     def sentences(self) -> list[str]:
-        """The statement, a sentence a line."""
+        """List the sentences of the statement."""
         lines = [self._verdict()]
         if not self.violated:
             lines.append(self._reach())
@@ -133,19 +158,23 @@ class Check:
             return f"No sign of violation ({p}; under {self.level:g} would be one)."
         row = self.table.sel(test=self.likeliest)
         between = [str(n) for n in self.table["action"].to_numpy()[row["between"].to_numpy()]]
-        unit = float(row["size"]) / self.table.attrs["outcome_sd"]
-        what = {
-            "interaction": f"an interaction with a standard deviation of {float(row['size']):.3g}, "
-            f"{unit:.0%} of the outcome's",
-            "graph": f"{self.likeliest}, which the graph does not allow",
-            "regime": f"{self.likeliest}, by {float(row['size']):.3g} or {unit:.0%} of the "
-            "outcome's standard deviation",
-        }[str(row["kind"].item())]
         where = " and ".join([", ".join(between[:-1]), between[-1]])
         return (
             f"Violated, most likely between {where} ({p}; probability {float(row['weight']):.2f} "
-            f"if one of the tested departures is there): {what}."
+            f"if one of the tested alternatives holds): {self._violation(row)}."
         )
+
+    def _violation(self, row: xr.Dataset) -> str:
+        """Describe the alternative of one test."""
+        size = float(row["size"])
+        share = f"{size / self.table.attrs['outcome_sd']:.0%}"
+        return {
+            "interaction": f"an interaction with a standard deviation of {size:.3g}, {share} of "
+            "the outcome's",
+            "graph": f"{self.likeliest}, which the graph does not allow",
+            "regime": f"{self.likeliest}, by {size:.3g} or {share} of the outcome's standard "
+            "deviation",
+        }[str(row["kind"].item())]
 
     def _reach(self) -> str:
         pairs = self.table["detectable"].to_numpy()[self.table["kind"].to_numpy() == "interaction"]
@@ -155,22 +184,24 @@ class Check:
         which = "Any other" if self.table.sizes["hidden"] else "Any"
         return (
             f"{which} smooth interaction of two actions with a standard deviation over "
-            f"{worst:.3g}, {worst / unit:.0%} of the outcome's, would have been found nine times "
-            "in ten, unless the biases make up for it."
+            f"{worst:.3g}, {worst / unit:.0%} of the outcome's, would have been detected nine "
+            "times in ten, unless the biases offset it."
         )
 
     def _hidden(self) -> str:
         labels = [str(label) for label in self.table["hidden"].to_numpy()]
-        shown = labels[:SHOWN] + ([f"{len(labels) - SHOWN} more"] if len(labels) > SHOWN else [])
+        shown = labels[:MAX_NAMED] + (
+            [f"{len(labels) - MAX_NAMED} more"] if len(labels) > MAX_NAMED else []
+        )
         return f"No row of these regimes could show: {'; '.join(shown)}." if labels else ""
 
     def _rows(self) -> str:
         several = int(self.table.attrs["rows_with_several_set"])
         if several:
-            return f"{several} rows have several actions set: the strongest test there is."
+            return f"{several} rows have several actions set: the strongest test possible."
         return (
-            "No row has several actions set: an interaction that the biases make up for in every "
-            "regime cannot be seen, only rows with several actions set would show it."
+            "No row has several actions set: an interaction that the biases offset in every "
+            "regime cannot be detected, only rows with several actions set would show it."
         )
 
     def _comparison(self) -> str:
@@ -202,12 +233,12 @@ def check(
     data : Observations, StreamedData or DistributedData
         At most 30,000 rows of it are used.
     model : Model, optional
-        By default ``additive()``. A graph adds restrictions that are tested too.
+        By default ``additive()``. A graph adds restrictions, which are tested too.
     level : float
-        Probability that any of the tests raises a false alarm where the assumptions hold.
+        Probability that any of the tests raises a false alarm if the assumptions hold.
     held_out : float
-        Share of the rows of every regime on which the model is compared with a regression for
-        each regime; 0 leaves the comparison out, which takes most of the time.
+        Share of the rows of every regime on which the model is compared with a regression per
+        regime; 0 skips the comparison, which takes most of the time.
     seed : int
         The same seed gives the same answer.
     progress : bool
@@ -219,20 +250,42 @@ def check(
     Raises
     ------
     DataError
-        Where ``data`` is no RegimeData, or the actions determine the outcome exactly.
+        If ``data`` is of no such class, or the actions determine the outcome exactly.
     ModelError
-        Where the model is not additive, does not fit the data, or ``level`` or ``held_out`` is
-        no probability.
+        If the model is not additive or does not fit the data, or ``level`` or ``held_out`` is
+        not a probability.
 
     Examples
     --------
-    >>> found = check(data, held_out=0, progress=False)
-    >>> found.violated
+    >>> result = check(data, held_out=0, progress=False)
+    >>> result.violated
     False
-    >>> found.table.test.to_numpy().tolist()
+    >>> result.table.test.to_numpy().tolist()
     ['interaction of red and green']
     """
     model = additive() if model is None else model
+    _require_checkable(data, model, level, held_out)
+    assert isinstance(model, AdditiveModel)
+    rows = data.sample(PILOT_ROWS)
+    candidates = alternatives(rows, model)
+    testable = [each for each in candidates if each.testable]
+    with threadpool_limits(1, "blas"):
+        fit = null_fit(rows, model, testable, progress)
+        results = score_tests(rows, fit, testable, level, seed)
+    table = _table(rows.names, testable, results, [a for a in candidates if not a.testable])
+    table = table.assign_attrs(
+        outcome=rows.outcome_name,
+        outcome_sd=float(rows.outcome.std()),
+        rows_with_several_set=sum(n for m, n in data.regimes.items() if sum(m) > 1),
+    ).merge(fit_tests_dataset(fit.fit_tests, rows.names), combine_attrs="override")
+    comparison = xr.Dataset()
+    if held_out:
+        difference = log_density_difference(rows, model, held_out, seed, progress)
+        comparison = xr.Dataset(difference._asdict())
+    return Check(table, comparison, level)
+
+
+def _require_checkable(data: Rows, model: Model, level: float, held_out: float) -> None:
     if not isinstance(data, Rows):
         raise DataError(
             f"data must be a RegimeData, not {type(data).__name__}; RegimeData.from_frame makes one"
@@ -243,50 +296,34 @@ def check(
         )
     if not 0 < level < 1 or not 0 <= held_out < 1:
         raise ModelError("level must lie between 0 and 1, and held_out from 0 to below 1")
-    rows = data.sample(PILOT_ROWS)
-    every = departures(rows, model)
-    chosen = [departure for departure in every if departure.testable]
-    with threadpool_limits(1, "blas"):
-        pilot = null_pilot(rows, model, chosen, progress)
-        found = judged(rows, pilot, chosen, level, seed) if chosen else []
-    labelled = {departure.label: one for departure, one in zip(chosen, found, strict=True)}
-    share = weights(labelled)
-    columns = {
-        name: np.array([getattr(one, name) for one in found], dtype=float)
-        for name in ("log_bayes_factor", "p", "p_familywise", "size", "detectable")
-    } | {"weight": np.array([share[name] for name in labelled], dtype=float)}
 
-    def between(some: list[Departure]) -> NDArray[np.bool_]:
-        named = [[name in departure.actions for name in rows.names] for departure in some]
-        return np.array(named, dtype=bool).reshape(len(some), len(rows.names))
 
-    hidden = [departure for departure in every if not departure.testable]
-    table = xr.Dataset(
+def _table(
+    names: Sequence[str],
+    testable: Sequence[Alternative],
+    results: Sequence[TestResult],
+    hidden: Sequence[Alternative],
+) -> xr.Dataset:
+    """Results of the tests, and the alternatives that cannot be tested, as labelled arrays."""
+    labels = [alternative.label for alternative in testable]
+    weights = posterior_weights(dict(zip(labels, results, strict=True)))
+    columns = np.array(results, dtype=float).reshape(-1, len(TestResult._fields)).T
+
+    def between(some: Sequence[Alternative]) -> NDArray[np.bool_]:
+        actions = [[name in each.actions for name in names] for each in some]
+        return np.array(actions, dtype=bool).reshape(len(some), len(names))
+
+    return xr.Dataset(
         {
-            "kind": ("test", np.array([departure.kind for departure in chosen], dtype=str)),
-            **{name: ("test", values) for name, values in columns.items()},
-            "between": (("test", "action"), between(chosen)),
+            "kind": ("test", np.array([each.kind for each in testable], dtype=str)),
+            **{n: ("test", c) for n, c in zip(TestResult._fields, columns, strict=True)},
+            "weight": ("test", np.array([weights[label] for label in labels], dtype=float)),
+            "between": (("test", "action"), between(testable)),
             "hidden_between": (("hidden", "action"), between(hidden)),
         },
         coords={
-            "test": np.array(list(labelled), dtype=str),
-            "action": list(rows.names),
-            "hidden": np.array([departure.label for departure in hidden], dtype=str),
-        },
-        attrs={
-            "outcome": rows.outcome_name,
-            "outcome_sd": float(rows.outcome.std()),
-            "rows_with_several_set": sum(n for m, n in data.regimes.items() if sum(m) > 1),
+            "test": np.array(labels, dtype=str),
+            "action": list(names),
+            "hidden": np.array([each.label for each in hidden], dtype=str),
         },
     )
-    table = table.merge(fit_tests_dataset(pilot.fit_tests, rows.names), combine_attrs="override")
-    comparison = xr.Dataset()
-    if held_out:
-        seen, new = split(rows, held_out, seed)
-        both = (model, saturated(model.prior, noise_scale=model.noise_scale, spread=model.spread))
-        first, second = (log_densities(one, seen, new, progress) for one in both)
-        difference = Difference.of(first, second)
-        comparison = xr.Dataset(
-            {"difference": difference.value, "error": difference.error, "rows": difference.rows}
-        )
-    return Check(table, comparison, level)

@@ -9,7 +9,7 @@ from bayes_intgen.bases import Array
 from bayes_intgen.categories import MAX_DISTINCT, Categories, centres
 from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.draws import PosteriorDraws, support_of
-from bayes_intgen.numerals import decimals
+from bayes_intgen.number_format import decimals_for
 from bayes_intgen.streams import generator
 from bayes_intgen.support import ReferenceRows
 
@@ -199,5 +199,5 @@ def _candidates(posterior: PosteriorDraws, k: int, levels: Categories | None) ->
 
 def _rounded(coordinate: Coordinate, ends: tuple[float, float]) -> Array:
     """Values between two ends, to a hundredth of the action's spread or so."""
-    values = np.linspace(*ends, VALUES).round(decimals(coordinate.spread) + 1)
+    values = np.linspace(*ends, VALUES).round(decimals_for(coordinate.spread) + 1)
     return np.unique(np.clip(values, coordinate.low, coordinate.high))

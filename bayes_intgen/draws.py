@@ -249,7 +249,7 @@ class PosteriorDraws:
 
         Parameters
         ----------
-        data : RegimeData, StreamedData or DistributedData
+        data : Observations, StreamedData or DistributedData
             The data that were fitted; of rows that are not in memory, their sample is used.
         rows : int or None
             Maximum number of rows, drawn at random; None for all. The same seed draws the same
@@ -296,7 +296,7 @@ class PosteriorDraws:
 
         Parameters
         ----------
-        data : RegimeData
+        data : Observations
             The data that were fitted.
 
         Returns

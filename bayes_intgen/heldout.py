@@ -1,4 +1,4 @@
-"""Rows that a model has not seen, predicted at its mode."""
+"""Log predictive density of held-out rows under models at their modes."""
 
 from typing import NamedTuple, Self
 
@@ -7,14 +7,14 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from bayes_intgen.bases import Array
-from bayes_intgen.models import Model
+from bayes_intgen.models import AdditiveModel, Model, saturated
 from bayes_intgen.pilot import pilot_fit
 from bayes_intgen.rows import Observations
 from bayes_intgen.streams import generator
 
 
 def split(data: Observations, share: float, seed: int) -> tuple[Observations, Observations]:
-    """Rows to fit and rows to hold out: a share of those of every regime, drawn at random."""
+    """Split rows at random into training and held-out rows, a share of every regime."""
     rng = generator(seed, "check", 1)
     out = np.zeros(len(data), dtype=bool)
     for mask in data.regimes:
@@ -24,15 +24,15 @@ def split(data: Observations, share: float, seed: int) -> tuple[Observations, Ob
 
 
 def log_densities(
-    model: Model, seen: Observations, held_out: Observations, progress: bool
+    model: Model, train: Observations, held_out: Observations, progress: bool
 ) -> Array:
-    """Log predictive density of each held-out row, shape (n,).
+    """Compute the log predictive density of each held-out row, shape (n,).
 
-    Hyperparameters at their mode and the noise normal; the coefficients are integrated out.
+    Hyperparameters are at their mode, coefficients are integrated out, and the noise is normal.
     """
     with threadpool_limits(1, "blas"):
-        terms = model.decompose(seen)
-        pilot = pilot_fit(seen, model, terms, model.candidates(seen), progress)
+        terms = model.decompose(train)
+        pilot = pilot_fit(train, model, terms, model.candidates(train), progress)
         mean, covariance = pilot.posterior.moments(pilot.sites)
     terms = pilot.posterior.terms
     design = terms.matrix(held_out.actions, held_out.intervened)
@@ -44,26 +44,36 @@ def log_densities(
 
 
 class Difference(NamedTuple):
-    """Log predictive density of one model less that of another, summed over held-out rows.
+    """Log predictive density of one model minus that of another, summed over held-out rows.
 
     Attributes
     ----------
-    value : float
+    difference : float
     error : float
-        Standard error, from how the difference varies over the rows.
+        Standard error, from the variance of the difference over the rows.
     rows : int
     """
 
-    value: float
+    difference: float
     error: float
     rows: int
 
     @classmethod
     def of(cls, first: Array, second: Array) -> Self:
-        """From the log density of each row under either model."""
+        """Compare the log densities of each row under two models."""
         each = first - second
         return cls(
             float(each.sum()),
             float(np.sqrt(len(each)) * each.std(ddof=1)) if len(each) > 1 else float("nan"),
             len(each),
         )
+
+
+def log_density_difference(
+    data: Observations, model: AdditiveModel, share: float, seed: int, progress: bool
+) -> Difference:
+    """Compare the additive model with a regression per regime on a held-out share of the rows."""
+    train, held_out = split(data, share, seed)
+    per_regime = saturated(model.prior, noise_scale=model.noise_scale, spread=model.spread)
+    first, second = (log_densities(m, train, held_out, progress) for m in (model, per_regime))
+    return Difference.of(first, second)

@@ -1,20 +1,23 @@
-"""One screen on what data and a fit can tell: regimes, certificates, support, checks, sampling.
+"""One-screen summary of data or a fit: regimes, certificates, support, checks, sampling, problems.
 
-Arrays first; the words are made from them, and both forms of the screen from the words.
+Labelled arrays come first; sentences are made from them, and text and HTML from the sentences.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
+from itertools import compress
 from textwrap import wrap
 
 import numpy as np
 import xarray as xr
 
+from bayes_intgen.action_summary import ActionSummary, table_of_actions
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import Label
 from bayes_intgen.certificates import certify, mask_label, settings_of
 from bayes_intgen.checks import Check
+from bayes_intgen.data_problems import data_problems
 from bayes_intgen.diagnostics import convergence, problems
 from bayes_intgen.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.errors import DataError
@@ -22,56 +25,94 @@ from bayes_intgen.goodness import fit_problems
 from bayes_intgen.identification import Mask
 from bayes_intgen.probes import probed_effect, spaced
 from bayes_intgen.rows import Rows
+from bayes_intgen.summary_text import (
+    certificate_lines,
+    regime_lines,
+    rows_of_regimes,
+    sampling_line,
+    support_lines,
+)
 from bayes_intgen.support import ReferenceRows, Verdict, needs
+from bayes_intgen.tables import to_json
 
 # Characters in a line of the printed screen.
 WIDTH = 100
 # Ends of the range of an action in a regime: 98% of its rows.
 RANGE = (0.01, 0.99)
+# Sections that are tables: their lines are not wrapped.
+TABLES = ("Actions",)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Report:
-    """What data and a fit can tell, on one screen. Made by :func:`report_identification`.
+    """One-screen summary of data or a fit, made by :func:`report_identification`.
 
     Attributes
     ----------
     head : str
-        What it is a report of.
+        The rows or draws that it summarises.
     tree : DataTree
         Group ``regimes``: ``rows`` (regime), ``was_set`` (regime, action), and ``low`` and
         ``high`` (regime, action), between which 98% of the rows lie; ``levels`` (regime, action),
-        those that occur, as text. Group ``questions``: for
-        the joint effect and each action set alone, ``identified``, ``weights`` (question,
-        regime; NaN where not identified), ``certificate``, the sentence, and ``supported``, the
-        share of the rows' own values of the actions at which the question lies within support.
-        Of a fit also group ``sampling``: ``rhat`` and ``ess`` by quantity, with the number of
-        ``divergences``; and ``check`` where one was kept.
+        those that occur, as text. Group ``questions``: for the joint effect and each action set
+        alone, ``identified``, ``weights`` (question, regime; NaN where not identified),
+        ``certificate``, the sentence, and ``supported``, the share of the rows' own values of the
+        actions at which the question lies within support. For a fit also group ``sampling``:
+        ``rhat`` and ``ess`` by quantity, with the number of ``divergences``; and ``check`` where
+        one was kept.
     sections : mapping from title to lines
         The same in words.
+    actions : tuple of ActionSummary
+        Experiments and values of each action; empty for a fit.
+    problems : tuple of str
+        Reasons for wide or wrong answers; empty where none are known.
     """
 
     head: str
     tree: xr.DataTree
     sections: Mapping[str, tuple[str, ...]]
+    actions: tuple[ActionSummary, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """Convert regimes, the joint effect's certificate, actions and problems to JSON."""
+        regimes, joint = self.tree["regimes"], self.tree["questions"].isel(question=0)
+        rows = regimes["rows"].to_numpy().tolist()
+        return to_json(
+            {
+                "outcome": regimes.attrs["outcome"],
+                "rows": sum(rows),
+                "regimes": dict(zip(regimes["regime"].to_numpy().tolist(), rows, strict=True)),
+                "identified": bool(joint["identified"]),
+                "certificate": str(joint["certificate"].item()),
+                "actions": [asdict(action) for action in self.actions],
+                "problems": list(self.problems),
+            }
+        )
 
     def __str__(self) -> str:
         lines = [self.head]
         for title, body in self.sections.items():
             lines.append(title)
             for line in body:
-                lines += wrap(line, WIDTH, initial_indent="  ", subsequent_indent="    ")
+                lines += (
+                    [f"  {line}"]
+                    if title in TABLES
+                    else wrap(line, WIDTH, initial_indent="  ", subsequent_indent="    ")
+                )
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """The screen in a notebook: every name escaped."""
+        """Represent the report in a notebook, with every name escaped."""
         parts = [f"<div><b>{escape(self.head)}</b>"]
         for title, body in self.sections.items():
             parts.append(f'<div style="margin-top:0.6em"><b>{escape(title)}</b></div>')
             if title == "Regimes":
                 parts.append(self._table())
+            elif title in TABLES:
+                parts.append(f"<pre>{escape(chr(10).join(body))}</pre>")
             else:
                 items = "".join(f"<li>{escape(line)}</li>" for line in body)
                 parts.append(f'<ul style="margin:0.2em 0 0 0">{items}</ul>')
@@ -83,21 +124,18 @@ class Report:
         cell = 'style="text-align:right;padding:0.15em 0.8em;white-space:nowrap"'
         heads = ["regime", "rows", *map(str, regimes["action"].to_numpy())]
         rows = ["".join(f"<th {cell}>{escape(head)}</th>" for head in heads)]
-        for label in regimes["regime"].to_numpy():
-            own = regimes.sel(regime=label)
-            cells = [escape(str(label)), str(int(own["rows"]))]
-            for name in regimes["action"].to_numpy():
-                low, high = (float(own[end].sel(action=name)) for end in ("low", "high"))
-                levels = str(own["levels"].sel(action=name).item())
-                text = escape(levels) if levels else f"{low:.3g} to {high:.3g}"
-                is_set = bool(own["was_set"].sel(action=name))
-                cells.append(f"<b>set, {text}</b>" if is_set else text)
+        for label, count, was_set, ranges in rows_of_regimes(regimes):
+            cells = [
+                f"<b>set, {escape(text)}</b>" if is_set else escape(text)
+                for is_set, text in zip(was_set, ranges, strict=True)
+            ]
+            cells = [escape(label), str(count), *cells]
             rows.append("".join(f"<td {cell}>{text}</td>" for text in cells))
         return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
 def report_identification(of: Rows | PosteriorDraws) -> Report:
-    """What data can tell before a fit, or what a fit tells and how far to trust it.
+    """Summarise what data can tell before a fit, or what a fit tells and how far to trust it.
 
     Parameters
     ----------
@@ -112,7 +150,7 @@ def report_identification(of: Rows | PosteriorDraws) -> Report:
     Raises
     ------
     DataError
-        Where it is given anything else.
+        If ``of`` is anything else.
 
     Examples
     --------
@@ -125,26 +163,43 @@ def report_identification(of: Rows | PosteriorDraws) -> Report:
     if isinstance(of, PosteriorDraws):
         return _of_posterior(of)
     if isinstance(of, Rows):
-        seen, count = of.held.reference_rows(), len(of.names)
-        # Nothing is known of a graph: an action may depend on every other.
-        parents = [[j for j in range(count) if j != k] for k in range(count)]
-        groups = {
-            "regimes": _regimes(of.names, of.regimes, seen),
-            "questions": _questions(
-                of.names,
-                of.regimes,
-                settings_of(of.names, of.held.actions, of.held.intervened, of.held.categories),
-                seen,
-                lambda points, mask: seen.verdict(
-                    points, mask, needs(parents, seen.masks, mask), parents
-                ),
-            ),
-        }
-        head = f"{type(of).__name__} of {of.outcome_name!r}: {len(of)} rows"
-        return _report(head, groups, None)
+        return summarise_data(of)
     raise DataError(
         f"a report is of RegimeData or of a Posterior, not of {type(of).__name__}; "
         "RegimeData.from_frame and fit make them"
+    )
+
+
+def summarise_data(data: Rows, *, support: bool = True) -> Report:
+    """Summarise data before a fit, without the slow section on support if ``support`` is false.
+
+    Examples
+    --------
+    >>> summarise_data(data).problems
+    ()
+    """
+    names, sample = data.names, data.held
+    seen, states = sample.reference_rows(), data.identify(list(names)).states
+    # Without a graph an action may depend on every other.
+    parents = [[j for j in range(len(names)) if j != k] for k in range(len(names))]
+    groups = {
+        "regimes": _regimes(names, data.regimes, seen, data.outcome_name),
+        "questions": _questions(
+            names,
+            data.regimes,
+            settings_of(names, sample.actions, sample.intervened, sample.categories),
+            seen if support else None,
+            lambda points, mask: seen.verdict(
+                points, mask, needs(parents, seen.masks, mask), parents
+            ),
+        ),
+    }
+    return _report(
+        f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {', '.join(map(repr, names))}",
+        groups,
+        None,
+        data_problems(data, seen),
+        [ActionSummary.of(sample, k, states[name]) for k, name in enumerate(names)],
     )
 
 
@@ -152,7 +207,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     support = support_of(posterior)
     names, regimes, reference = posterior.actions, support.regimes, support.reference
     groups = {
-        "regimes": _regimes(names, regimes, reference),
+        "regimes": _regimes(names, regimes, reference, posterior.outcome_name),
         "questions": _questions(
             names,
             regimes,
@@ -167,11 +222,16 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     check = Check.of_tree(posterior.tree)
     if check is not None:
         groups["check"] = check.table
-    return _report(repr(posterior), groups, check, problems, fitted=True)
+    sizes = posterior.tree["posterior"].sizes
+    head = (
+        f"Posterior of {posterior.tree.attrs['outcome']!r} given {', '.join(map(repr, names))}: "
+        f"{sizes['chain']} chains of {sizes['draw']} draws"
+    )
+    return _report(head, groups, check, problems)
 
 
 def _regimes(
-    names: Sequence[str], regimes: Mapping[Mask, int], seen: ReferenceRows | None
+    names: Sequence[str], regimes: Mapping[Mask, int], seen: ReferenceRows | None, outcome: str
 ) -> xr.Dataset:
     shape = (len(regimes), len(names))
     low, high = np.full((2, *shape), np.nan)
@@ -193,6 +253,7 @@ def _regimes(
             "levels": (dims, levels.astype(str)),
         },
         coords={"regime": [mask_label(names, mask) for mask in regimes], "action": list(names)},
+        attrs={"outcome": outcome},
     )
 
 
@@ -208,13 +269,7 @@ def _questions(
     alone = [tuple(j == k for j in range(count)) for k in range(count)]
     masks = list(dict.fromkeys([(True,) * count, *alone]))
     certificates = [
-        certify(
-            names,
-            regimes,
-            [n for n, was_set in zip(names, mask, strict=True) if was_set],
-            settings,
-        )
-        for mask in masks
+        certify(names, regimes, list(compress(names, mask)), settings) for mask in masks
     ]
     supported = np.full(len(masks), np.nan)
     if seen is not None:
@@ -264,75 +319,23 @@ def _report(
     head: str,
     groups: Mapping[str, xr.Dataset],
     check: Check | None,
-    wrong: list[str] | None = None,
-    *,
-    fitted: bool = False,
+    problems: Sequence[str] | None = None,
+    actions: Sequence[ActionSummary] = (),
 ) -> Report:
-    sections = {
-        "Regimes": _words_of_regimes(groups["regimes"]),
-        "Certificates": _words_of_questions(groups["questions"]),
-    }
+    sections = {"Regimes": regime_lines(groups["regimes"])}
+    if actions:
+        sections["Actions"] = table_of_actions(actions)
+    sections["Certificates"] = certificate_lines(groups["questions"])
     if groups["questions"]["supported"].notnull().all():
-        sections["Support"] = _words_of_support(groups["questions"])
+        sections["Support"] = support_lines(groups["questions"])
     if check is not None:
         sections["Assumptions"] = tuple(check.sentences())
     else:
-        keep = "; posterior.with_check keeps the answer" if fitted else ""
+        keep = "" if actions else "; posterior.with_check keeps the answer"
         sections["Assumptions"] = (f"Not tested yet: bi.check(data, model) does{keep}.",)
-    if wrong is not None:
-        sections["Sampling"] = tuple(wrong) or (_words_of_sampling(groups["sampling"]),)
-    return Report(head, xr.DataTree.from_dict(dict(groups)), sections)
-
-
-def _words_of_regimes(regimes: xr.Dataset) -> tuple[str, ...]:
-    labels = [str(label) for label in regimes["regime"].to_numpy()]
-    width = max(map(len, labels))
-    lines = []
-    for i, label in enumerate(labels):
-        own = regimes.isel(regime=i)
-        line = f"{label:<{width}}  {int(own['rows'])} rows"
-        ranges = [
-            f"{name} at {levels or f'{float(low):.3g} to {float(high):.3g}'}"
-            for name, was_set, low, high, levels in zip(
-                regimes["action"].to_numpy(),
-                own["was_set"].to_numpy(),
-                own["low"].to_numpy(),
-                own["high"].to_numpy(),
-                own["levels"].to_numpy().tolist(),
-                strict=True,
-            )
-            if was_set and np.isfinite(low)
-        ]
-        lines.append(", ".join([line, *ranges]))
-    return tuple(lines)
-
-
-def _words_of_questions(questions: xr.Dataset) -> tuple[str, ...]:
-    """The joint effect, then single actions: those in the data in one line."""
-    lines = [str(questions["certificate"][0].item())]
-    rest = questions.isel(question=slice(1, None))
-    simple = rest["in_data"].to_numpy()
-    labels = rest["question"].to_numpy()[simple]
-    if len(labels):
-        verb = "is" if len(labels) == 1 else "are"
-        lines.append(f"{', '.join(labels)} {verb} identified: in the data.")
-    lines += [str(text) for text in rest["certificate"].to_numpy()[~simple]]
-    return tuple(lines)
-
-
-def _words_of_support(questions: xr.Dataset) -> tuple[str, ...]:
-    labels = [str(label) for label in questions["question"].to_numpy()]
-    shares = [
-        f"{label} {share:.0%}"
-        for label, share in zip(labels, questions["supported"].to_numpy().tolist(), strict=True)
-    ]
-    return (f"Share of the rows' values at which a question is supported: {', '.join(shares)}.",)
-
-
-def _words_of_sampling(sampling: xr.Dataset) -> str:
-    worst = float(sampling["rhat"].max())
-    agree = f"R-hat at most {worst:.3f}, " if np.isfinite(worst) else ""
-    return (
-        f"No divergences, {agree}at least {float(sampling['ess'].min()):.0f} effective draws: "
-        "fit for use."
-    )
+    if actions:
+        sections["Problems"] = tuple(problems or ()) or ("None found.",)
+    elif problems is not None:
+        sections["Sampling"] = tuple(problems) or (sampling_line(groups["sampling"]),)
+    tree = xr.DataTree.from_dict(dict(groups))
+    return Report(head, tree, sections, tuple(actions), tuple(problems or ()))

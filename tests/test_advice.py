@@ -4,7 +4,7 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.draws import prediction_of
-from bayes_intgen.overview import overview
+from bayes_intgen.summary import summarise_data
 
 
 def doses(values: list[float], rows: int = 60) -> bi.RegimeData:
@@ -67,7 +67,7 @@ def test_a_typing_error_is_named_with_its_row_and_its_value(error: float) -> Non
     (sentence,) = advice_on_far_cells(data)
     assert f"action 'radio' is {error:g} in row 17" in sentence
     assert "Correct such cells" in sentence
-    assert any("in row 17" in problem for problem in overview(data).problems)
+    assert any("in row 17" in problem for problem in summarise_data(data).problems)
 
 
 def test_a_tail_of_hundreds_of_spreads_is_named_too() -> None:

@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.departures import departures
+from bayes_intgen.alternatives import alternatives
 
 from conftest import confounded_rows, joint_truth
 
@@ -31,8 +31,8 @@ def test_no_false_alarms_under_heavy_tails_and_what_is_detectable_is_detected() 
         data = world_of(seed)
         before = checked(data)
         alarms.append(before.violated)
-        (departure,) = departures(data, bi.models.additive())
-        smoothest = departure.matrix(data.actions, data.intervened)[:, 0]
+        (alternative,) = alternatives(data, bi.models.additive())
+        smoothest = alternative.matrix(data.actions, data.intervened)[:, 0]
         size = float(before.table["detectable"][0])
         after = checked(with_outcome(data, size * smoothest / np.sqrt(np.mean(smoothest**2))))
         found.append(after.violated)

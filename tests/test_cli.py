@@ -16,6 +16,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen import cli
+from bayes_intgen.cli import commands, console
 from bayes_intgen.effects import effect_table
 
 from _posteriors import frame_with_levels, made_up_with_levels
@@ -53,7 +54,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_defaults_are_those_of_the_library() -> None:
     # Written twice: reading them from the library would load it for every --help.
-    own, library = (inspect.signature(f).parameters for f in (cli.fit, bi.fit))
+    own, library = (inspect.signature(f).parameters for f in (commands.fit, bi.fit))
     shared = ("seed", "chains", "draws", "warmup", "target_accept", "checkpoint")
     assert [own[name].default for name in shared] == [library[name].default for name in shared]
 
@@ -123,7 +124,7 @@ def test_a_violation_is_an_exit_code(folder, tmp_path, capsys) -> None:
     frame["intensity"] += 2 * frame["red"] * frame["green"]
     frame.to_csv(tmp_path / "data.csv", index=False)
     asked = ["check", str(tmp_path / "data.csv"), "-y", "intensity", "--held-out", "0", "-q"]
-    assert cli.main(asked) == cli.DOUBTFUL
+    assert cli.main(asked) == console.DOUBTFUL
     assert "Violated, most likely between red and green" in capsys.readouterr().out
 
 
@@ -149,7 +150,7 @@ def test_a_report_with_data_has_their_check(folder, tmp_path) -> None:
     ("arguments", "code", "message"),
     [
         (["effect", "FIT"], 1, "no point was given"),
-        (["effect", "FIT", "--set", "blue=1"], 1, "'blue' is no action"),
+        (["effect", "FIT", "--set", "blue=1"], 1, "unknown action 'blue'"),
         (["effect", "FIT", "--set", "red=1", "--observed", "red=1"], 1, "both set and observed"),
         (["effect", "FIT", "--set", "red=1", "--level", "90"], 1, "level must be"),
         (["effect", "DATA", "--set", "red=1"], 1, "cannot be read as a saved fit"),
@@ -162,7 +163,7 @@ def test_a_report_with_data_has_their_check(folder, tmp_path) -> None:
         (["fit", "DATA", "-y", "red", "-a", "red", "-o", "x.nc"], 1, "different columns"),
         (["fit", "DATA", "-y", "intensity", "--graph", "red", "-o", "x.nc"], 1, "child=parent"),
         (["plot", "FIT", "-o", "x.nonsense"], 1, "cannot be drawn"),
-        (["plot", "FIT", "-o", "x.png", "-a", "blue"], 1, "'blue' is no action"),
+        (["plot", "FIT", "-o", "x.png", "-a", "blue"], 1, "unknown action 'blue'"),
         (["demo", "--rows", "3"], 1, "rows must be"),
     ],
 )
@@ -202,7 +203,7 @@ def test_levels_are_named_on_the_command_line(tmp_path, capsys) -> None:
     assert cli.main(drawn) == 0
     capsys.readouterr()
     for typed, message in (("drug=c", "'drug' has no level 'c'"), ("spend=x", "no number")):
-        assert cli.main([*asked, "--set", typed]) == cli.UNUSABLE
+        assert cli.main([*asked, "--set", typed]) == console.UNUSABLE
         assert message in capsys.readouterr().err
 
 
@@ -221,7 +222,7 @@ def test_columns_of_levels_are_read_where_they_are_named(tmp_path, capsys) -> No
         assert list(coin["set_levels"]) == ["0", "1"]
         assert spend["set_levels"] is None
         # Left out, all columns of numbers are actions; text must be named.
-        assert cli.main(asked) == cli.UNUSABLE
+        assert cli.main(asked) == console.UNUSABLE
         assert "'drug' is no action" in capsys.readouterr().err
 
 
@@ -230,12 +231,12 @@ def test_debug_shows_where_an_error_comes_from(capsys) -> None:
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_a_defect_is_told_from_an_error_of_input(monkeypatch, capsys) -> None:
+def test_defects_have_their_own_exit_code(monkeypatch, capsys) -> None:
     def broken(path):
         raise RuntimeError("the cat\nis out")
 
-    monkeypatch.setattr(cli, "_load", broken)
-    assert cli.main(["effect", "fit.nc", "--set", "a=1"]) == cli.DEFECT
+    monkeypatch.setattr("bayes_intgen.storage.load", broken)
+    assert cli.main(["effect", "fit.nc", "--set", "a=1"]) == console.DEFECT
     assert "error: unexpected RuntimeError: the cat is out (--debug" in capsys.readouterr().err
 
 
@@ -249,7 +250,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(folder) -> None:
         text=True,
     )
     os.close(write)
-    assert (done.returncode, done.stderr) == (cli.PIPE, "")
+    assert (done.returncode, done.stderr) == (console.PIPE, "")
 
 
 def test_interrupting_a_fit_ends_it_at_once(folder, tmp_path) -> None:
@@ -266,7 +267,7 @@ def test_interrupting_a_fit_ends_it_at_once(folder, tmp_path) -> None:
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=60)
     assert first
-    assert running.returncode == cli.INTERRUPTED
+    assert running.returncode == console.INTERRUPTED
     assert err.splitlines()[-1].endswith("interrupted")
     assert "Traceback" not in err
     assert out == ""
@@ -275,7 +276,8 @@ def test_interrupting_a_fit_ends_it_at_once(folder, tmp_path) -> None:
 
 
 def test_the_demonstration(tmp_path, monkeypatch, capsys) -> None:
-    from bayes_intgen import demonstration, models
+    from bayes_intgen import models
+    from bayes_intgen.cli import demonstration
 
     # The linear prior and few draws are quick; what is tested is the way, not the answer.
     quick = {"draws": 100, "warmup": 100}

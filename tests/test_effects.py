@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen import tabulate
+from bayes_intgen import tables
 from bayes_intgen.effects import effect_table, supported
 
 from _posteriors import made_up_with_levels
@@ -62,8 +62,8 @@ def test_tables_name_levels() -> None:
     table = effect_table(made_up_with_levels(), point, baseline=start)
     assert table["value"].to_numpy()[0].tolist() == list(point.values())
     assert table["baseline"].to_numpy()[0].tolist() == list(start.values())
-    shown = " ".join(tabulate.effects(table, "table").split())
+    shown = " ".join(tables.format_effects(table, "table").split())
     assert "placebo → b small False → True 1 2.5" in shown
-    cells = tabulate.effects(table, "csv").splitlines()[1]
+    cells = tables.format_effects(table, "csv").splitlines()[1]
     assert cells.startswith("b,small,True,1.0,2.5,placebo")
-    assert '"promo": true' in tabulate.effects(table, "json")
+    assert '"promo": true' in tables.format_effects(table, "json")

@@ -29,7 +29,7 @@ def test_densities_are_those_of_new_rows_and_not_of_the_fitted(data) -> None:
     seen, new = split(confounded_rows(1000, seed=11), 0.25, seed=0)
     models = (bi.models.additive(), bi.models.pooled())
     gap = Difference.of(*(log_densities(m, seen, new, progress=False) for m in models))
-    assert gap.value > 2 * gap.error
+    assert gap.difference > 2 * gap.error
 
 
 def test_the_error_of_a_sum() -> None:
@@ -37,5 +37,5 @@ def test_the_error_of_a_sum() -> None:
     first, second = rng.normal(size=(2, 500))
     found = Difference.of(first, second)
     assert found.rows == 500
-    assert found.value == pytest.approx(first.sum() - second.sum())
+    assert found.difference == pytest.approx(first.sum() - second.sum())
     assert found.error == pytest.approx(np.sqrt(2 * 500), rel=0.15)

@@ -124,7 +124,7 @@ def test_printing_shows_the_screen(posterior) -> None:
         SIZE,
         "Regimes",
         "  observational  300 rows",
-        "  do(red)        300 rows, red at -2.09 to 2.23",
+        "  do(red)        300 rows, red at \N{MINUS SIGN}2.09 to 2.23",
     ]
     titles = [line for line in lines[1:] if not line.startswith(" ")]
     assert titles == ["Regimes", "Certificates", "Support", "Assumptions", "Sampling"]

@@ -1,6 +1,6 @@
-"""Line charts with bands as coordinates, which a template draws as SVG.
+"""Coordinates of line charts with bands, which a template draws as SVG.
 
-Nothing here is text of a user's: names and labels are written, and escaped, by the template.
+The template writes and escapes all names and labels of users.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,20 +12,19 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bayes_intgen.bases import Array
-from bayes_intgen.numerals import plain
+from bayes_intgen.number_format import format_number
 
 WIDTH, HEIGHT = 320, 200
 RIGHT, TOP, BOTTOM = 10, 8, 26
-# Pixels of a character of a label, and the least room for labels.
-CHARACTER, LEAST_LEFT = 6.8, 40
-# Half the distance of two curves at a level, as a share of the room that it has, and the most
-# pixels of it.
-HALF_GAP, MOST_GAP = 0.14, 9.0
+# Width of a character of a label, and minimum width of labels, in pixels.
+CHARACTER_WIDTH, MIN_LEFT = 6.8, 40
+# Half the distance of two curves at a level: share of the level's width, and maximum in pixels.
+HALF_GAP, MAX_GAP = 0.14, 9.0
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A path of a chart, and the class that the style sheet knows it by."""
+    """A path of a chart, and its class in the style sheet."""
 
     path: str
     kind: str
@@ -37,7 +36,7 @@ class Tick:
 
     at: float
     label: str
-    # Where the label is shortened, the whole of it.
+    # The full label, if it is shortened.
     whole: str = ""
 
 
@@ -48,16 +47,16 @@ class Chart:
     Attributes
     ----------
     left : int
-        Where the vertical axis stands: charts of one range have the same.
+        Position of the vertical axis, the same for charts of the same range.
     x_ticks, y_ticks : tuple of Tick
     marks : tuple of Mark
-        In the order in which they are drawn.
+        From back to front.
     zero : float or None
-        Where zero lies, if it lies inside.
+        Position of zero, if it lies inside.
     usual : (float, float) or None
-        Ends of the range in which the middle half of the rows lies, about; None of levels.
+        Ends of the range of about the middle half of the rows; None for levels.
     beyond : tuple of (float, float)
-        Ends of stretches without rows that would answer.
+        Ends of the stretches that are not supported.
     """
 
     left: int
@@ -103,7 +102,7 @@ def draw(
     usual: tuple[float, float],
     supported: NDArray[np.bool_],
 ) -> Chart:
-    """Curves over the same values, shape (n,).
+    """Draw curves over the same values, shape (n,).
 
     Parameters
     ----------
@@ -112,7 +111,7 @@ def draw(
     usual : (float, float)
         Ends of the usual range of the action.
     supported : ndarray of bool, shape (n,)
-        Where rows would answer.
+        Whether rows identify the answer.
     """
     low, high, labels, left = _vertical(y_range)
     x = _scale(float(along[0]), float(along[-1]), left, WIDTH - RIGHT)
@@ -127,7 +126,7 @@ def draw(
         marks.append(Mark(f"M{_points(x(along), y(curve.middle))}", curve.kind))
     return Chart(
         left,
-        tuple(Tick(float(x(v)), plain(v)) for v in _ticks(along[0], along[-1], 4)),
+        tuple(Tick(float(x(v)), format_number(v)) for v in _ticks(along[0], along[-1], 4)),
         tuple(Tick(float(y(v)), label) for v, label in labels.items()),
         tuple(marks),
         float(y(0.0)) if low < 0 < high else None,
@@ -142,7 +141,7 @@ def draw_levels(
     y_range: tuple[float, float],
     supported: NDArray[np.bool_],
 ) -> Chart:
-    """Points with vertical intervals at evenly spaced levels, curves side by side.
+    """Draw points with vertical intervals at evenly spaced levels, curves side by side.
 
     Parameters
     ----------
@@ -161,10 +160,10 @@ def draw_levels(
     (['off', 'on'], 1)
     """
     low, high, labels, left = _vertical(y_range)
-    room = (WIDTH - RIGHT - left) / len(names)
-    at: Array = left + room * (np.arange(len(names), dtype=np.float64) + 0.5)
+    width = (WIDTH - RIGHT - left) / len(names)
+    at: Array = left + width * (np.arange(len(names), dtype=np.float64) + 0.5)
     y = _scale(low, high, HEIGHT - BOTTOM, TOP)
-    gap = min(HALF_GAP * room, MOST_GAP)
+    gap = min(HALF_GAP * width, MAX_GAP)
     marks = []
     for i, curve in enumerate(curves):
         x = np.asarray(at + gap * (2 * i - len(curves) + 1), dtype=np.float64)
@@ -175,26 +174,27 @@ def draw_levels(
             marks.append(Mark(_intervals(x, y(lower), y(upper)), kind))
         dots = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(x, y(curve.middle), strict=True))
         marks.append(Mark(dots, f"{curve.kind}-dot"))
-    most = max(int(room / CHARACTER), 2)
+    max_length = max(int(width / CHARACTER_WIDTH), 2)
     return Chart(
         left,
         tuple(
-            Tick(float(x), _shortened(name, most), name) for x, name in zip(at, names, strict=True)
+            Tick(float(x), _shortened(name, max_length), name)
+            for x, name in zip(at, names, strict=True)
         ),
         tuple(Tick(float(y(v)), label) for v, label in labels.items()),
         tuple(marks),
         float(y(0.0)) if low < 0 < high else None,
         None,
         tuple(
-            (float(x - room / 2), float(x + room / 2))
+            (float(x - width / 2), float(x + width / 2))
             for x, within in zip(at, supported, strict=True)
             if not within
         ),
     )
 
 
-def stretches(along: Array, chosen: NDArray[np.bool_]) -> list[tuple[float, float]]:
-    """Ends of the stretches of chosen values; each runs to halfway to the next that is not.
+def stretches(along: Array, selected: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """Find the ends of stretches of selected values, halfway to their neighbours.
 
     Examples
     --------
@@ -202,21 +202,21 @@ def stretches(along: Array, chosen: NDArray[np.bool_]) -> list[tuple[float, floa
     [(1.5, 3.0)]
     """
     edges = np.concatenate([along[:1], (along[1:] + along[:-1]) / 2, along[-1:]])
-    turns = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]])))
+    turns = np.flatnonzero(np.diff(np.concatenate([[False], selected, [False]])))
     return [(float(edges[a]), float(edges[b])) for a, b in turns.reshape(-1, 2)]
 
 
 def common_range(curves: Sequence[Curve]) -> tuple[float, float]:
-    """The range that holds all of some curves."""
+    """Compute the smallest range that contains all of some curves."""
     lows, highs = zip(*(curve.extremes for curve in curves), strict=True)
     return min(lows), max(highs)
 
 
 def _vertical(y_range: tuple[float, float]) -> tuple[float, float, dict[float, str], int]:
-    """Ends of the vertical axis, its ticks with labels, and where it stands, in pixels."""
+    """Ends of the vertical axis, labels of its ticks, and its position in pixels."""
     low, high = _with_ticks(y_range)
-    labels = {v: plain(v) for v in _ticks(low, high, 5)}
-    left = max(LEAST_LEFT, round(10 + CHARACTER * max(map(len, labels.values()))))
+    labels = {v: format_number(v) for v in _ticks(low, high, 5)}
+    left = max(MIN_LEFT, round(10 + CHARACTER_WIDTH * max(map(len, labels.values()))))
     return low, high, labels, left
 
 
@@ -224,8 +224,8 @@ def _intervals(x: Array, lower: Array, upper: Array) -> str:
     return "".join(f"M{a:.1f} {b:.1f}V{c:.1f}" for a, b, c in zip(x, lower, upper, strict=True))
 
 
-def _shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _shortened(text: str, max_length: int) -> str:
+    return text if len(text) <= max_length else text[: max_length - 1] + "…"
 
 
 def _scale(low: float, high: float, start: float, end: float) -> Callable[[Any], Any]:
@@ -234,12 +234,12 @@ def _scale(low: float, high: float, start: float, end: float) -> Callable[[Any],
 
 def _ticks(low: float, high: float, count: int) -> list[float]:
     locator = MaxNLocator(count, steps=[1, 2, 2.5, 5, 10])
-    found = locator.tick_values(low, high)
-    return [float(v) for v in found if low - 1e-9 * (high - low) <= v <= high + 1e-9 * (high - low)]
+    slack = 1e-9 * (high - low)
+    return [float(v) for v in locator.tick_values(low, high) if low - slack <= v <= high + slack]
 
 
 def _with_ticks(y_range: tuple[float, float]) -> tuple[float, float]:
-    """The range widened to the ticks about it."""
+    """Widen a range to the next ticks."""
     low, high = y_range
     if not high > low:
         low, high = low - (abs(low) or 1.0), high + (abs(high) or 1.0)

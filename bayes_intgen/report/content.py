@@ -1,16 +1,14 @@
-"""What a report says, section by section, as words and numbers ready to be laid out."""
+"""Content of a report: words, numbers and charts, ready for the template."""
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from importlib.metadata import version
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen import serialise
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, short_label
 from bayes_intgen.certificates import Certificate, certify
@@ -24,25 +22,25 @@ from bayes_intgen.defaults import (
     share_supported,
     usual_range,
 )
-from bayes_intgen.diagnostics import problems
+from bayes_intgen.diagnostics import convergence, problems
 from bayes_intgen.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.effects import effect_table, supported
 from bayes_intgen.errors import SupportWarning
 from bayes_intgen.goodness import fit_problems
-from bayes_intgen.models import AdditiveModel
-from bayes_intgen.numerals import MINUS, decimals, spell
+from bayes_intgen.number_format import MINUS, decimals_for, format_interval, format_to_uncertainty
 from bayes_intgen.questions import named_points
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
+from bayes_intgen.report.provenance import settings_of_fit, versions_of_fit
 
-# Points along an action in a chart.
-SIZE = 101
-# Shares of supported points from which on support is no worry, and below which it is a grave one.
-GOOD_SUPPORT, LEAST_SUPPORT = 0.9, 0.5
+# Points along an action in a chart, and the step between those that diagnostics use.
+N_POINTS, DIAGNOSTIC_STEP = 101, 25
+# Shares of supported points above which support is good, and below which it is bad.
+GOOD_SUPPORT, BAD_SUPPORT = 0.9, 0.5
 
 
 @dataclass(frozen=True)
 class Regime:
-    """A regime in the data: its name, rows, share of the largest, weight in the joint effect."""
+    """A regime: name, rows, share of the largest regime, weight in the joint effect."""
 
     label: str
     rows: int
@@ -52,7 +50,7 @@ class Regime:
 
 @dataclass(frozen=True)
 class Action:
-    """An action: its name, how it was set, its median and range, and its charts."""
+    """An action: name, how it was set, median and range, and charts."""
 
     name: str
     state: str
@@ -65,7 +63,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A change of one action, or of all: what it does, in words and along a common axis."""
+    """Effect of a change of one action, or of all, in words and along a common axis."""
 
     name: str
     start: str
@@ -82,7 +80,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Content:
-    """All that a report says of a posterior."""
+    """Everything that a report shows of a posterior."""
 
     outcome: str
     actions: list[Action]
@@ -106,7 +104,7 @@ class Content:
 
 
 def content_of(posterior: PosteriorDraws, level: float) -> Content:
-    """What a report says of a posterior.
+    """Collect the content of a report.
 
     Parameters
     ----------
@@ -116,7 +114,7 @@ def content_of(posterior: PosteriorDraws, level: float) -> Content:
         Probability of bands.
     """
     with warnings.catch_warnings():
-        # The page itself says what is not identified.
+        # The page itself has a sentence on what is not identified.
         warnings.simplefilter("ignore", SupportWarning)
         return _content_of(posterior, level)
 
@@ -129,22 +127,16 @@ def _content_of(posterior: PosteriorDraws, level: float) -> Content:
         posterior.actions,
         None if data.reference is None else data.reference.settings(),
     )
-    along = [points_along(posterior, k, default, SIZE) for k in range(len(posterior.actions))]
+    along = [points_along(posterior, k, default, N_POINTS) for k in range(len(posterior.actions))]
+    typical = np.concatenate(along)[::DIAGNOSTIC_STEP]
+    effect = posterior.joint_effect(_named(posterior, typical))
     levels = levels_of(posterior)
     support, tone = _words_of_support(posterior)
     contrasts, zero = _contrasts(posterior, default, level)
     return Content(
         outcome=posterior.outcome_name,
         actions=_actions(posterior, along, certificate, level),
-        regimes=[
-            Regime(
-                label,
-                certificate.rows[label],
-                100 * certificate.rows[label] / max(data.regimes.values()),
-                str(certificate.weights.get(label, "")).replace("-", MINUS),
-            )
-            for label in certificate.rows
-        ],
+        regimes=_regimes(certificate),
         rows=sum(data.regimes.values()),
         level=f"{100 * level:g}%",
         certificate=certificate,
@@ -153,22 +145,32 @@ def _content_of(posterior: PosteriorDraws, level: float) -> Content:
         reference=_reference(posterior, default),
         has_levels=any(known is not None for known in levels),
         has_numbers=any(known is None for known in levels),
-        problems=problems(
-            posterior.tree,
-            posterior.joint_effect(_named(posterior, np.concatenate(along)[::25])),
-        ),
+        problems=problems(posterior.tree, effect),
         lack_of_fit=fit_problems(posterior.tree["constant_data"].dataset),
-        diagnostics=_diagnostics(posterior, along),
+        diagnostics=_diagnostics(posterior.tree, effect),
         contrasts=contrasts,
         zero=zero,
-        settings=_settings(posterior),
-        versions=_versions(posterior),
+        settings=settings_of_fit(posterior),
+        versions=versions_of_fit(posterior),
         draws=prediction_of(posterior).sd.size,
     )
 
 
+def _regimes(certificate: Certificate) -> list[Regime]:
+    largest = max(certificate.rows.values())
+    return [
+        Regime(
+            label,
+            rows,
+            100 * rows / largest,
+            str(certificate.weights.get(label, "")).replace("-", MINUS),
+        )
+        for label, rows in certificate.rows.items()
+    ]
+
+
 def _words_of_support(posterior: PosteriorDraws) -> tuple[str, str]:
-    """How much of the experiments' range is supported, and the tone in which to say it."""
+    """Share of the experiments' range that is supported, in words, and its rating."""
     share = share_supported(posterior)
     if share is None:
         return "Not known: the fit was saved by a version that kept no rows.", "open"
@@ -177,7 +179,7 @@ def _words_of_support(posterior: PosteriorDraws) -> tuple[str, str]:
             "None of the joint points drawn from the experiments is supported: every answer "
             "on this page rests on the model and its prior."
         ), "bad"
-    tone = "good" if share >= GOOD_SUPPORT else "open" if share >= LEAST_SUPPORT else "bad"
+    tone = "good" if share >= GOOD_SUPPORT else "open" if share >= BAD_SUPPORT else "bad"
     return f"{share:.0%} of the joint points drawn from the experiments are supported.", tone
 
 
@@ -193,12 +195,12 @@ def _reference(posterior: PosteriorDraws, point: Array) -> str:
 
 
 def _named(posterior: PosteriorDraws, values: Array) -> Any:
-    """Points with the names of levels, as questions are put."""
+    """Replace the codes of levels by their names."""
     return named_points(values, posterior.actions, posterior.categories)
 
 
 def _bands(draws: Array, levels: Sequence[float]) -> list[tuple[Array, Array]]:
-    """Central bands of draws, shape (draws, n), widest first."""
+    """Compute central bands of draws, shape (draws, n), widest first."""
     return [
         (low, high)
         for level in sorted(levels, reverse=True)
@@ -209,29 +211,8 @@ def _bands(draws: Array, levels: Sequence[float]) -> list[tuple[Array, Array]]:
 def _actions(
     posterior: PosteriorDraws, along: list[Array], certificate: Certificate, level: float
 ) -> list[Action]:
-    joint, mechanism = [], []
-    for k, points in enumerate(along):
-        named = _named(posterior, points)
-        table = effect_table(posterior, named, level=level)
-        effect = posterior.joint_effect(named).to_numpy().reshape(-1, len(points))
-        joint.append(
-            Curve(
-                "set",
-                effect.mean(axis=0),
-                _bands(effect, (0.5, level)),
-                (table["outcome_low"].to_numpy(), table["outcome_high"].to_numpy()),
-            )
-        )
-        parts = posterior.mechanisms(named).isel(action=k)
-        set_, seen = (
-            parts[n].to_numpy().reshape(-1, len(points)) for n in ("unconfounded", "confounded")
-        )
-        mechanism.append(
-            (
-                Curve("seen", seen.mean(axis=0), _bands(seen, (level,))),
-                Curve("set", set_.mean(axis=0), _bands(set_, (level,))),
-            )
-        )
+    joint = [_joint_curve(posterior, points, level) for points in along]
+    mechanism = [_mechanism_curves(posterior, k, points, level) for k, points in enumerate(along)]
     within = [supported(posterior, points, posterior.actions) for points in along]
     joint_range = common_range(joint)
     mechanism_range = common_range([curve for pair in mechanism for curve in pair])
@@ -259,6 +240,29 @@ def _actions(
     ]
 
 
+def _joint_curve(posterior: PosteriorDraws, points: Array, level: float) -> Curve:
+    named = _named(posterior, points)
+    table = effect_table(posterior, named, level=level)
+    draws = posterior.joint_effect(named).to_numpy().reshape(-1, len(points))
+    outcomes = (table["outcome_low"].to_numpy(), table["outcome_high"].to_numpy())
+    return Curve("set", draws.mean(axis=0), _bands(draws, (0.5, level)), outcomes)
+
+
+def _mechanism_curves(
+    posterior: PosteriorDraws, k: int, points: Array, level: float
+) -> tuple[Curve, Curve]:
+    """Contribution of an action where it is observed, and where it is set."""
+    mechanisms = posterior.mechanisms(_named(posterior, points)).isel(action=k)
+    observed, was_set = (
+        mechanisms[name].to_numpy().reshape(-1, len(points))
+        for name in ("confounded", "unconfounded")
+    )
+    return (
+        Curve("seen", observed.mean(axis=0), _bands(observed, (level,))),
+        Curve("set", was_set.mean(axis=0), _bands(was_set, (level,))),
+    )
+
+
 def _chart(
     along: Array,
     curves: Sequence[Curve],
@@ -267,27 +271,25 @@ def _chart(
     levels: Categories | None,
     supported: NDArray[np.bool_],
 ) -> Chart:
-    """Lines over numbers, intervals at levels."""
+    """Draw lines over numbers, or intervals at levels."""
     if levels is None:
         return draw(along, curves, y_range, usual_range(coordinate), supported)
     return draw_levels([short_label(label) for label in levels.labels], curves, y_range, supported)
 
 
 def _value(value: float, coordinate: Coordinate, levels: Categories | None) -> str:
-    """A value of an action, to the same decimals wherever it stands; the name of a level."""
+    """Format a value of an action with the decimals of its coordinate, or name a level."""
     if levels is not None:
         return short_label(levels.decode(np.array([value])).tolist()[0])
-    return spell(value, decimals(coordinate.spread) + 1)
+    return format_to_uncertainty(value, decimals_for(coordinate.spread) + 1)
 
 
 def _contrasts(
     posterior: PosteriorDraws, default: Array, level: float
 ) -> tuple[list[Contrast], float]:
-    """The default change of each action, and of all together; and zero along the axis."""
-    coordinates, categories = posterior.terms.coordinates, levels_of(posterior)
-    count = len(coordinates)
+    """Effects of the default change of each action and of all together; and zero on the axis."""
     low, high = default_changes(posterior, default)
-    starts = np.tile(default, (count, 1))
+    starts = np.tile(default, (len(low), 1))
     ends = starts.copy()
     np.fill_diagonal(starts, low)
     np.fill_diagonal(ends, high)
@@ -298,125 +300,73 @@ def _contrasts(
     within = [
         supported(posterior, points, posterior.actions).all(axis=1) for points in (starts, ends)
     ]
+    labels = [*_changes(posterior, low, high), ("all of them", "each", "as above")]
+    return _contrasts_of(table, labels, within[0] & within[1], prediction_of(posterior).sd.size)
+
+
+def _changes(posterior: PosteriorDraws, low: Array, high: Array) -> list[tuple[str, str, str]]:
+    """Name, start and end of the change of each action."""
+    columns = zip(
+        posterior.actions, posterior.terms.coordinates, levels_of(posterior), low, high, strict=True
+    )
+    return [(name, _value(a, c, known), _value(b, c, known)) for name, c, known, a, b in columns]
+
+
+def _contrasts_of(
+    table: xr.Dataset, labels: list[tuple[str, str, str]], supported: NDArray[np.bool_], draws: int
+) -> tuple[list[Contrast], float]:
     change, lows, highs, above = (
         table[name].to_numpy() for name in ("change", "change_low", "change_high", "above_zero")
     )
     left, right = min(0.0, lows.min()), max(0.0, highs.max())
-    reach = (right - left) or 1.0
-    places = decimals(float(np.median(highs - lows)))
+    length = (right - left) or 1.0
+    decimals = decimals_for(float(np.median(highs - lows)))
 
-    def at(value: float) -> float:
-        return float(100 * (value - left) / reach)
+    def percentage(value: float) -> float:
+        return float(100 * (value - left) / length)
 
     return [
         Contrast(
-            name=posterior.actions[k] if k < count else "all of them",
-            start=_value(low[k], coordinates[k], categories[k]) if k < count else "each",
-            end=_value(high[k], coordinates[k], categories[k]) if k < count else "as above",
-            change=spell(float(change[k]), places, sign=True),
-            band=f"{spell(float(lows[k]), places, sign=True)} to "
-            f"{spell(float(highs[k]), places, sign=True)}",
-            above_zero=_probability(float(above[k]), prediction_of(posterior).sd.size),
-            supported=bool(within[0][k] and within[1][k]),
-            low=at(lows[k]),
-            high=at(highs[k]),
-            middle=at(change[k]),
+            name=name,
+            start=start,
+            end=end,
+            change=format_to_uncertainty(float(change[k]), decimals, sign=True),
+            band=format_interval(lows[k], highs[k], decimals, sign=True),
+            above_zero=_probability(float(above[k]), draws),
+            supported=bool(supported[k]),
+            low=percentage(lows[k]),
+            high=percentage(highs[k]),
+            middle=percentage(change[k]),
         )
-        for k in range(count + 1)
-    ], at(0.0)
+        for k, (name, start, end) in enumerate(labels)
+    ], percentage(0.0)
 
 
 def _probability(share: float, draws: int) -> str:
-    """A share of draws, without a claim of certainty."""
+    """Format a share of draws without a claim of certainty."""
     if share in (0.0, 1.0):
         return f"> {1 - 1 / draws:.4f}" if share else f"< {1 / draws:.4f}"
     return f"{share:.2f}" if 0.005 <= share <= 0.995 else f"{share:.4f}"
 
 
-def _diagnostics(posterior: PosteriorDraws, along: list[Array]) -> list[tuple[str, str]]:
-    from arviz_stats import ess, rhat
-
-    effect = posterior.joint_effect(_named(posterior, np.concatenate(along)[::25]))
-    bare = effect.drop_vars([name for name in effect.coords if name not in effect.dims])
-    statistics = posterior.tree["sample_stats"].dataset
+def _diagnostics(tree: xr.DataTree, effect: xr.DataArray) -> list[tuple[str, str]]:
+    """Name and value of each diagnostic of the sampler."""
+    statistics = tree["sample_stats"].dataset
     total = int(statistics["diverging"].size)
     chains, draws = effect.sizes["chain"], effect.sizes["draw"]
-    hyper = posterior.tree["posterior"].dataset
-    said = [("draws", f"{total:,} in {chains} {'chain' if chains == 1 else 'chains'}")]
-    if chains > 1 and draws > 3:
-        worst = max(float(_largest(rhat(bare))), float(_largest(rhat(hyper))))
-        said.append(("largest R-hat (1.00 is best; over 1.01 is trouble)", f"{worst:.3f}"))
+    rows = [("draws", f"{total:,} in {chains} {'chain' if chains == 1 else 'chains'}")]
     if draws > 3:
-        for what, quantities in (("joint effect", bare), ("hyperparameters", hyper)):
-            least = min(
-                float(-_largest(-ess(quantities, method=method))) for method in ("bulk", "tail")
-            )
-            said.append((f"smallest effective sample, {what} (400 will do)", f"{least:,.0f}"))
+        names, rhat, ess = convergence(tree, effect)
+        if chains > 1:
+            largest = f"{np.nanmax(rhat):.3f}"
+            rows.append(("largest R-hat (1.00 is best; over 1.01 is trouble)", largest))
+        of_effect = np.array([name.startswith("joint_effect") for name in names])
+        for kind, which in (("joint effect", of_effect), ("hyperparameters", ~of_effect)):
+            label = f"smallest effective sample, {kind} (400 is enough)"
+            rows.append((label, f"{np.nanmin(ess[which]):,.0f}"))
     diverging = int(statistics["diverging"].sum())
-    said.append(("draws that diverged", f"{diverging} of {total:,}"))
+    rows.append(("draws that diverged", f"{diverging} of {total:,}"))
     if "reached_max_treedepth" in statistics:
         deepest = int(statistics["reached_max_treedepth"].sum())
-        said.append(("draws at the maximum tree depth", f"{deepest} of {total:,}"))
-    return said
-
-
-def _largest(values: Any) -> float:
-    if isinstance(values, xr.DataArray):
-        return float(values.max())
-    return max(float(v.max()) for v in values.data_vars.values())
-
-
-def _settings(posterior: PosteriorDraws) -> list[tuple[str, str]]:
-    model = posterior.model
-    said = [("prior of every function", _words(model.prior))]
-    if isinstance(model, AdditiveModel):
-        said += [
-            (f"prior of phi({name})", _words(prior)) for name, prior in model.unconfounded.items()
-        ]
-        said += [(f"prior of delta({name})", _words(prior)) for name, prior in model.bias.items()]
-        if model.graph is None:
-            graph = "unknown: each bias may depend on every action"
-        else:
-            edges = [f"{' and '.join(p)} → {child}" for child, p in model.graph.items() if p]
-            graph = "; ".join(edges) or "no action moves another"
-        said.append(("graph over the actions", graph))
-    noise = {"gaussian": "Gaussian", "student_t": "Student-t"}[model.noise]
-    spread = {"fitted": "variance depends on regime and actions", "constant": "one variance"}
-    said.append(("noise", f"{noise}, {spread[model.spread]}"))
-    said.append(
-        (
-            "prior of the noise's sd",
-            f"log-normal, median {model.noise_scale.median:g} outcome sd, "
-            f"sigma {model.noise_scale.sigma:g}",
-        )
-    )
-    fixed = posterior.tree["constant_data"].sizes.get("fixed_scale_of", 0)
-    said.append(("terms", f"{len(posterior.terms.terms)}, of which {fixed} keep a small scale"))
-    settings = serialise.loads(posterior.tree.attrs["settings"])
-    said += [
-        (str(name).replace("_", " "), "yes" if value is True else "no" if value is False else value)
-        for name, value in settings.items()
-        if name != "progress"
-    ]
-    return [(name, str(value)) for name, value in said]
-
-
-def _words(prior: Any) -> str:
-    """A mechanism in words: its kind and its settings."""
-    own = [
-        f"{field.name} {value:g}" if isinstance(value, float) else f"{field.name} {value}"
-        for field in fields(prior)
-        for value in [getattr(prior, field.name)]
-        if isinstance(value, str | int | float)
-    ]
-    return ", ".join([type(prior).__name__, *own])
-
-
-def _versions(posterior: PosteriorDraws) -> list[tuple[str, str]]:
-    attrs = posterior.tree.attrs
-    return [
-        ("bayes-intgen, which fitted", str(attrs["creation_library_version"])),
-        ("NumPyro, which sampled", str(attrs["inference_library_version"])),
-        ("bayes-intgen, which wrote this page", version("bayes-intgen")),
-        *((f"{name}, here", version(name)) for name in ("jax", "numpy", "arviz")),
-    ]
+        rows.append(("draws at the maximum tree depth", f"{deepest} of {total:,}"))
+    return rows

@@ -4,27 +4,35 @@ import numpy as np
 import pandas as pd
 
 import bayes_intgen as bi
-from bayes_intgen.overview import overview
+from bayes_intgen.summary import summarise_data
 
 
-def test_an_overview_says_what_is_there(data) -> None:
-    found = overview(data)
-    assert found.regimes == {"observational": 300, "do(red)": 300, "do(green)": 300}
-    assert found.identified
-    assert found.problems == []
-    assert json.loads(found.to_json())["actions"][0]["state"] == "set alone"
-    assert "do(red) + do(green) - observational" in str(found)
-    assert overview(data.only([], ["red"])).problems[0].startswith("the joint effect is not")
+def test_summary_of_data_as_text_and_json(data) -> None:
+    report = summarise_data(data, support=False)
+    document = json.loads(report.to_json())
+    assert document["regimes"] == {"observational": 300, "do(red)": 300, "do(green)": 300}
+    assert document["rows"] == 900
+    assert document["identified"] is True
+    assert document["problems"] == []
+    assert document["actions"][0]["state"] == "set alone"
+    red = data.actions[data.intervened[:, 0], 0]
+    assert document["actions"][0]["set_range"] == [red.min(), red.max()]
+    assert "do(red) + do(green) - observational" in str(report)
+    assert "Support" not in report.sections
+    assert report.sections["Problems"] == ("None found.",)
+    unidentified = summarise_data(data.only([], ["red"]), support=False)
+    assert unidentified.problems[0].startswith("the joint effect is not")
+    assert json.loads(unidentified.to_json())["identified"] is False
 
 
-def test_problems_are_found() -> None:
+def test_problems_of_regimes_and_ranges_are_listed() -> None:
     rng = np.random.default_rng(0)
     intervened = np.repeat([[False, False], [True, False], [False, True]], [60, 60, 5], axis=0)
     coin = rng.integers(0, 2, size=125).astype(float)
     wide = rng.normal(size=125) + 20 * intervened[:, 0]
     actions = np.stack([wide, coin], axis=1)
     data = bi.RegimeData.from_arrays(actions, rng.normal(size=125), intervened, ["wide", "coin"])
-    text = "\n".join(overview(data).problems)
+    text = "\n".join(summarise_data(data, support=False).problems)
     assert "do(coin) has 5 rows only" in text
     # The observed coin takes both of its levels wherever it was set.
     assert "coin: " not in text
@@ -32,14 +40,17 @@ def test_problems_are_found() -> None:
     assert "wide: 100% of the values to which it was set do not support the joint effect" in text
     same = np.stack([wide, wide * 2], axis=1)
     data = bi.RegimeData.from_arrays(same, rng.normal(size=125), intervened, ["one", "two"])
-    assert any("one and two all but coincide" in problem for problem in overview(data).problems)
+    assert any(
+        "one and two all but coincide" in problem
+        for problem in summarise_data(data, support=False).problems
+    )
 
 
-def test_an_experiment_at_one_value_is_said_to_hold_there_only(data) -> None:
+def test_certificate_of_an_experiment_at_one_value_names_the_value(data) -> None:
     red = np.where(data.intervened[:, 0], 0.5, data.actions[:, 0])
     actions = np.stack([red, data.actions[:, 1]], axis=1)
     fixed = bi.RegimeData.from_arrays(actions, data.outcome, data.intervened, data.names)
-    assert "at red = 0.5 only" in overview(fixed).certificate
+    assert "at red = 0.5 only" in str(summarise_data(fixed, support=False))
 
 
 def test_levels_are_counted_and_few_numbers_are_advised_to_be_levels() -> None:
@@ -54,15 +65,16 @@ def test_levels_are_counted_and_few_numbers_are_advised_to_be_levels() -> None:
     )
     frame.loc[frame["regime"] != "drug", "drug"] = "off"
     frame.loc[0, "drug"] = "low"
-    found = overview(bi.RegimeData.from_frame(frame, ["drug", "dose"], "y", "regime"))
-    drug, dose = found.actions
+    rows = bi.RegimeData.from_frame(frame, ["drug", "dose"], "y", "regime")
+    report = summarise_data(rows, support=False)
+    drug, dose = report.actions
     was_set = frame.loc[frame["regime"] == "drug", "drug"].value_counts()
     assert drug.set_levels == {name: was_set[name] for name in ("high", "low", "off")}
     assert drug.observed_levels == {"high": 0, "low": 1, "off": 59}
     assert dose.set_levels is None
-    assert "high 0, low 1, off 59" in str(found)
-    assert json.loads(found.to_json())["actions"][0]["observed_levels"]["off"] == 59
-    text = "\n".join(found.problems)
+    assert "high 0, low 1, off 59" in str(report)
+    assert json.loads(report.to_json())["actions"][0]["observed_levels"]["off"] == 59
+    text = "\n".join(report.problems)
     assert "dose has 3 distinct values" in text
     assert 'bias={"dose": bi.Levels(ordered=True)}' in text
     assert "drug has" not in text

@@ -1,4 +1,4 @@
-"""Questions as they are typed: points, graphs and lists of columns from short texts."""
+"""Parsers of the texts of options: points, graphs and lists of columns."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ NO_EDGES = "none"
 
 
 def parse_point(text: str) -> dict[str, Any]:
-    """A point from ``tv=2,drug=on``, or from JSON where names or levels hold commas.
+    """Parse a point from ``tv=2,drug=on``, or from JSON if names or levels contain commas.
 
-    Values stay as they are written; what they mean depends on the action.
+    Values stay as they are written; their meaning depends on the action.
 
     Raises
     ------
     PointsError
-        Where a part is no ``name=value``, or a name occurs twice.
+        If a part is not ``name=value``, or a name occurs twice.
 
     Examples
     --------
@@ -31,20 +31,22 @@ def parse_point(text: str) -> dict[str, Any]:
         try:
             pairs = [(str(name), value) for name, value in json.loads(text).items()]
         except ValueError as error:
-            raise PointsError(f"{text!r} starts like JSON and is none ({error})") from error
+            raise PointsError(f"{text!r} starts like JSON but is not ({error})") from error
     else:
         pairs = []
         for part in filter(str.strip, text.split(",")):
             name, equals, value = part.rpartition("=")
             if not equals or not name.strip():
-                raise PointsError(f"{part.strip()!r} is no name=value, such as tv=2")
+                raise PointsError(f"{part.strip()!r} is not name=value, such as tv=2")
             pairs.append((name.strip(), value.strip()))
     point: dict[str, Any] = {}
     for name, value in pairs:
         if name in point:
             raise PointsError(f"{name!r} has two values in {text!r}")
         if not isinstance(value, str | int | float):
-            raise PointsError(f"{name!r} is set to {value!r}, which is no number and no level")
+            raise PointsError(
+                f"{name!r} is set to {value!r}, which is neither a number nor a level"
+            )
         point[name] = value
     if not point:
         raise PointsError(f"{text!r} sets nothing; write name=value, such as tv=2")
@@ -52,14 +54,14 @@ def parse_point(text: str) -> dict[str, Any]:
 
 
 def parse_graph(texts: Sequence[str]) -> Mapping[str, tuple[str, ...]] | None:
-    """A graph from ``child=parent,parent``, one for each child; None from nothing.
+    """Parse a graph from ``child=parent,parent`` per child; None from no text.
 
-    ``none`` alone is the graph in which no action moves another.
+    ``none`` alone is the graph in which no action affects another.
 
     Raises
     ------
     ModelError
-        Where a text is of another form, or a child occurs twice.
+        If a text has another form, or a child occurs twice.
 
     Examples
     --------
@@ -77,7 +79,8 @@ def parse_graph(texts: Sequence[str]) -> Mapping[str, tuple[str, ...]] | None:
         child, equals, parents = text.partition("=")
         if not equals or not child.strip() or not parents.strip():
             raise ModelError(
-                f"{text!r} is no child=parent,parent; write {NO_EDGES!r} if no action moves another"
+                f"{text!r} is not child=parent,parent; write {NO_EDGES!r} if no action affects "
+                "another"
             )
         if child.strip() in graph:
             raise ModelError(f"the graph gives the parents of {child.strip()!r} twice")
@@ -86,7 +89,7 @@ def parse_graph(texts: Sequence[str]) -> Mapping[str, tuple[str, ...]] | None:
 
 
 def parse_names(texts: Sequence[str] | None, known: Sequence[str] = ()) -> list[str] | None:
-    """Names from texts of one or several, separated by commas; a known name is kept whole.
+    """Split texts at commas into names; a known name stays whole.
 
     Examples
     --------
@@ -99,6 +102,6 @@ def parse_names(texts: Sequence[str] | None, known: Sequence[str] = ()) -> list[
         return None
     names = []
     for text in texts:
-        whole = text in known
-        names += [text] if whole else [part.strip() for part in text.split(",") if part.strip()]
+        parts = [text] if text in known else map(str.strip, text.split(","))
+        names += [part for part in parts if part]
     return names

@@ -3,13 +3,14 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.alternatives import alternatives
 from bayes_intgen.condense import TermEvidence, TermLikelihood
 from bayes_intgen.decomposition import Term
-from bayes_intgen.departures import FLIPS, Scores, departures, log_bayes_factors, null_pilot
 from bayes_intgen.gates import Always
 from bayes_intgen.mechanisms import LogNormal, Part
 from bayes_intgen.passes import candidate_sums
 from bayes_intgen.pilot import pilot_fit
+from bayes_intgen.score_tests import N_BOOTSTRAP, ScoreStatistics, log_bayes_factors, null_fit
 from bayes_intgen.screening import left_over
 
 
@@ -17,16 +18,16 @@ from bayes_intgen.screening import left_over
 def fitted(data):
     model = bi.models.additive()
     pilot = pilot_fit(data, model, model.decompose(data), (), progress=False)
-    chosen = departures(data, model)
-    columns = np.concatenate([d.matrix(data.actions, data.intervened) for d in chosen], axis=1)
-    return pilot, chosen, columns, Scores.of(data, pilot, pilot.sites, columns)
+    testable = alternatives(data, model)
+    columns = np.concatenate([d.matrix(data.actions, data.intervened) for d in testable], axis=1)
+    return pilot, testable, columns, ScoreStatistics.of(data, pilot, pilot.sites, columns)
 
 
-def test_scores_against_what_the_screening_leaves_over(data, fitted) -> None:
-    pilot, chosen, _, scores = fitted
+def test_scores_equal_those_of_forward_selection(data, fitted) -> None:
+    pilot, testable, _, scores = fitted
     terms = pilot.posterior.terms
-    ((basis, inputs),) = chosen[0].pieces
-    part = Part("", basis, chosen[0].scale, inputs=(0, 1))
+    ((basis, inputs),) = testable[0].pieces
+    part = Part("", basis, testable[0].scale, inputs=(0, 1))
     candidates = [Term("psi", "bias", 0, inputs, part, None, Always())]
     found = candidate_sums(data, terms, candidates, pilot.spread, False, np.float64)
     _, (precision,), information = left_over(pilot.posterior, pilot.sites, found)
@@ -34,7 +35,7 @@ def test_scores_against_what_the_screening_leaves_over(data, fitted) -> None:
     np.testing.assert_allclose(scores.precision, precision, rtol=1e-6, atol=1e-6)
 
 
-def test_what_shrinkage_leaves_is_part_of_the_covariance(fitted) -> None:
+def test_shrinkage_is_part_of_the_covariance(fitted) -> None:
     _, _, _, scores = fitted
     assert (np.linalg.eigvalsh(scores.shrinkage) > -1e-8).all()
     assert (np.linalg.eigvalsh(scores.precision - scores.shrinkage) > -1e-8).all()
@@ -44,17 +45,17 @@ def test_what_shrinkage_leaves_is_part_of_the_covariance(fitted) -> None:
     assert ((of_rows / of_model > 0.5) & (of_rows / of_model < 2)).all()
 
 
-def test_changes_of_signs_have_the_covariance_that_they_stand_for(fitted) -> None:
+def test_bootstrap_samples_have_the_covariance_of_the_score(fitted) -> None:
     _, _, _, scores = fitted
-    drawn = scores.resampled(np.random.default_rng(0))
-    assert drawn.shape == (FLIPS, len(scores.score))
+    samples = scores.bootstrap(np.random.default_rng(0))
+    assert samples.shape == (N_BOOTSTRAP, len(scores.score))
     sd = np.sqrt(np.diag(scores.variance))
-    gap = (np.cov(drawn.T) - scores.variance) / np.outer(sd, sd)
-    assert np.abs(gap).max() < 5 * np.sqrt(2 / FLIPS)
-    assert (np.abs(drawn.mean(axis=0)) < 4.5 * sd / np.sqrt(FLIPS)).all()
+    gap = (np.cov(samples.T) - scores.variance) / np.outer(sd, sd)
+    assert np.abs(gap).max() < 5 * np.sqrt(2 / N_BOOTSTRAP)
+    assert (np.abs(samples.mean(axis=0)) < 4.5 * sd / np.sqrt(N_BOOTSTRAP)).all()
 
 
-def test_log_bayes_factors_of_many_scores_are_those_of_one() -> None:
+def test_log_bayes_factors_of_many_scores_equal_those_of_single_scores() -> None:
     rng = np.random.default_rng(0)
     root = rng.normal(size=(3, 3))
     precision, scores = root @ root.T, rng.normal(size=(4, 3)) * 3
@@ -66,9 +67,9 @@ def test_log_bayes_factors_of_many_scores_are_those_of_one() -> None:
         assert one == pytest.approx(expected)
 
 
-def test_what_can_go_wrong_follows_regimes_and_graph(data) -> None:
+def test_alternatives_follow_from_regimes_and_graph(data) -> None:
     def labels(model, rows=data):
-        return [d.label for d in departures(rows, model)]
+        return [d.label for d in alternatives(rows, model)]
 
     pair = "interaction of red and green"
     assert labels(bi.models.additive()) == [pair]
@@ -80,7 +81,7 @@ def test_what_can_go_wrong_follows_regimes_and_graph(data) -> None:
     several = bi.RegimeData.from_arrays(
         rng.normal(size=(200, 2)), rng.normal(size=200), together, data.names
     )
-    found = departures(several, bi.models.additive("linear"))
+    found = alternatives(several, bi.models.additive("linear"))
     assert [d.label for d in found] == [
         pair, "do(red, green) differs from what other regimes predict",
     ]  # fmt: skip
@@ -116,7 +117,7 @@ def test_an_interaction_does_not_pass_for_a_bias_of_three_actions(interaction, t
     with jax.enable_x64(True):
         terms, candidates = model.decompose(data), model.candidates(data)
         of_fit = pilot_fit(data, model, terms, candidates, progress=False)
-        of_check = null_pilot(data, model, departures(data, model), progress=False)
+        of_check = null_fit(data, model, alternatives(data, model), progress=False)
     joined = [
         {t.name for t in pilot.posterior.terms.terms if len(t.inputs) == 3}
         for pilot in (of_fit, of_check)

@@ -8,10 +8,10 @@ import numpy as np
 from bayes_intgen.effects import effect_table
 from bayes_intgen.inference import fit
 from bayes_intgen.models import additive
-from bayes_intgen.numerals import plain, spell
+from bayes_intgen.number_format import format_interval, format_number, format_to_uncertainty
 from bayes_intgen.regimes import RegimeData
 from bayes_intgen.simulators import MediaMix
-from bayes_intgen.tabulate import aligned
+from bayes_intgen.tables import align_columns
 from bayes_intgen.validation import OBSERVATIONAL, SEPARATOR
 
 CHANNELS = 3
@@ -20,20 +20,20 @@ PLANS = (0.8, 1.0, 1.5, 2.0)
 
 
 def demonstrate(
-    folder: Path, rows: int, seed: int, *, progress: bool, say: Callable[[str], None]
+    folder: Path, rows: int, seed: int, *, progress: bool, log: Callable[[str], None]
 ) -> str:
-    """Write data, fit and report to a folder, and return a table of estimates and truth.
+    """Write data, fit and report to a folder, and tabulate estimates beside the truth.
 
     Parameters
     ----------
     folder : path
-        Made where it is missing.
+        Created if missing.
     rows : int
-        Of each regime.
+        Rows per regime.
     seed : int
     progress : bool
-    say : callable
-        Takes lines that say what is being done.
+    log : callable
+        Called with messages on progress.
     """
     import pandas as pd
 
@@ -49,28 +49,28 @@ def demonstrate(
     frame = frame.assign(sales=simulated.outcome, regime=labels)
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_csv(folder / "data.csv", index=False)
-    say(
+    log(
         f"{len(frame):,} rows of {', '.join(world.names)} and sales: {folder / 'data.csv'}\n"
         f"bayes-intgen fit {folder / 'data.csv'} --outcome sales --output {folder / 'fit.nc'}"
     )
     data = RegimeData.from_frame(frame, world.names, "sales", "regime")
     posterior = fit(data, additive(), seed=seed, progress=progress)
     posterior.save(folder / "fit.nc")
-    say(f"bayes-intgen report {folder / 'fit.nc'} --output {folder / 'report.html'}")
+    log(f"bayes-intgen report {folder / 'fit.nc'} --output {folder / 'report.html'}")
     write_report(posterior, folder / "report.html")
     plans = np.array([[float(f"{share * b:.3g}") for b in world.budget] for share in PLANS])
     table = effect_table(posterior, plans)
     truth = world.joint_effect(plans)
-    lines = [
+    mean, low, high = (table[name].to_numpy() for name in ("mean", "low", "high"))
+    rows_of_table = [
         [
-            *(plain(value) for value in plan),
-            spell(table["mean"].to_numpy()[i].item(), 1),
-            f"{spell(table['low'].to_numpy()[i].item(), 1)} to "
-            f"{spell(table['high'].to_numpy()[i].item(), 1)}",
-            spell(float(truth[i]), 1),
+            *map(format_number, plan),
+            format_to_uncertainty(mean[i].item(), 1),
+            format_interval(low[i], high[i], 1),
+            format_to_uncertainty(float(truth[i]), 1),
         ]
-        for i, plan in enumerate(plans)
+        for i, plan in enumerate(plans.tolist())
     ]
     head = [*world.names, "mean sales", "90% band", "truth"]
     title = "Mean sales with all three set; the truth is that of the simulation."
-    return f"{title}\n\n{aligned(head, lines, left=0)}"
+    return f"{title}\n\n{align_columns(head, rows_of_table, left=0)}"

@@ -1,0 +1,352 @@
+"""Commands of ``bayes-intgen``.
+
+Exit codes: 0 done; 1 the input cannot be used; 2 the command line is wrong; 3 done, but the result
+is not reliable (``--strict``, ``check``); 70 a defect of the program; 130 interrupted.
+"""
+
+# Heavy modules are imported inside the commands, so that help appears at once.
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from bayes_intgen.cli import options, parsing
+from bayes_intgen.cli.console import DONE, DOUBTFUL, log, recorded, show_progress, write
+from bayes_intgen.cli.points import (
+    Point,
+    checked_point,
+    completed,
+    default_point,
+    points_of_file,
+    require_actions,
+)
+from bayes_intgen.errors import DataError, PointsError, SamplingWarning
+
+if TYPE_CHECKING:
+    from bayes_intgen.rows import Rows
+
+HELP = """Estimate joint effects of several actions from data in which one was set at a time.
+
+A data file has a column for each action, one for the outcome, and one that says what was set
+from outside in each row: nothing (empty, or observational), one action (red), or several
+(red+green).
+"""
+EPILOGUE = """Everywhere: --quiet (-q) shows warnings and errors only, --debug shows where an error
+comes from. Results go to standard output, progress and warnings to standard error.
+Exit codes: 0 done, 1 the input cannot be used, 2 wrong command line, 3 done but not reliable
+(--strict, check), 70 a defect of the program, 130 interrupted."""
+
+app = App(
+    name="bayes-intgen",
+    help=HELP,
+    help_epilogue=EPILOGUE,
+    version_flags=["--version"],
+    result_action="return_value",
+)
+
+
+@app.command(sort_key=1)
+def describe(
+    data: options.Data,
+    *,
+    outcome: options.Outcome,
+    actions: options.Actions = None,
+    regime: options.Regime = "regime",
+    format: options.TableOrJson = "table",
+) -> int:
+    """Summarise a file: regimes, what they identify, ranges, and problems.
+
+    Nothing is fitted.
+    """
+    from bayes_intgen.summary import summarise_data
+
+    rows = _rows(data, actions, outcome, regime, require_observational=False)
+    report = summarise_data(rows, support=False)
+    write(report.to_json() if format == "json" else str(report))
+    return DONE
+
+
+@app.command(sort_key=2)
+def fit(
+    data: options.Data,
+    *,
+    outcome: options.Outcome,
+    output: options.Output,
+    actions: options.Actions = None,
+    regime: options.Regime = "regime",
+    graph: options.Graph = None,
+    prior: options.Prior = "gp",
+    noise: Annotated[
+        Literal["gaussian", "student_t"],
+        Parameter(help="Student-t is robust to outliers, and slow.", group=options.model),
+    ] = "gaussian",
+    seed: Annotated[
+        int, Parameter(help="The same seed gives the same fit.", group=options.sampling)
+    ] = 0,
+    chains: Annotated[int, Parameter(help="Number of chains.", group=options.sampling)] = 4,
+    draws: Annotated[
+        int | None,
+        Parameter(
+            help="Draws per chain; by default as many as convergence takes.", group=options.sampling
+        ),
+    ] = None,
+    warmup: Annotated[
+        int, Parameter(help="Iterations that only adapt the sampler.", group=options.sampling)
+    ] = 100,
+    target_accept: Annotated[
+        float,
+        Parameter(
+            help="Nearer to 1: smaller steps, which remove divergences.", group=options.sampling
+        ),
+    ] = 0.8,
+    checkpoint: Annotated[
+        Path | None,
+        Parameter(
+            help="Folder for the chains so far: the same command resumes a fit that was "
+            "interrupted or killed.",
+            group=options.sampling,
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        Parameter(
+            help="Exit with 3 if the draws are not reliable.", group=options.sampling, negative=()
+        ),
+    ] = False,
+) -> int:
+    """Fit a file, and save the posterior.
+
+    A Parquet file is read in passes and never as a whole (with Gaussian noise).
+    """
+    import bayes_intgen as bi
+
+    _require_writable(output)
+    model = bi.models.additive(prior, parsing.parse_graph(graph or ()), noise=noise)
+    rows = _rows(data, actions, outcome, regime, in_memory=noise == "student_t")
+    with recorded(SamplingWarning) as problems:
+        posterior = bi.fit(
+            rows,
+            model,
+            seed=seed,
+            chains=chains,
+            draws=draws,
+            warmup=warmup,
+            target_accept=target_accept,
+            progress=show_progress(),
+            checkpoint=checkpoint,
+        )
+    posterior.save(output)
+    log(f"{posterior}\nsaved to {output}")
+    return DOUBTFUL if strict and problems else DONE
+
+
+@app.command(sort_key=3)
+def effect(
+    fit: options.Fit,
+    *,
+    set: Annotated[
+        list[str] | None,
+        Parameter(
+            name=["--set", "-s"],
+            help="Values or levels to set, as tv=2,drug=on; repeat it for further points. Other "
+            "actions are set to a supported point near their medians.",
+            negative=(),
+        ),
+    ] = None,
+    points: Annotated[
+        Path | None,
+        Parameter(help="File of points to set: CSV, Parquet or Arrow, a column per action."),
+    ] = None,
+    from_: Annotated[
+        str | None,
+        Parameter(
+            name=["--from", "-f"],
+            help="Also give the change from here, as tv=1. Other actions stay as in --set.",
+        ),
+    ] = None,
+    observed: Annotated[
+        str | None,
+        Parameter(help="Values of actions that are observed and not set, as print=3."),
+    ] = None,
+    level: options.Level = 0.9,
+    format: options.Format = "table",
+) -> int:
+    """Estimate the mean outcome with actions set to values, and the change from another point.
+
+    Bands of the mean show its uncertainty; those of outcomes contain single outcomes.
+    """
+    from bayes_intgen import tables
+    from bayes_intgen.effects import effect_table
+    from bayes_intgen.loading import load
+
+    posterior = load(fit)
+    observed_point = checked_point(observed, posterior)
+    points_to_set = [checked_point(text, posterior) for text in set or ()]
+    _require_unobserved(points_to_set, observed_point, "{name!r} is both set and observed")
+    values = completed(points_to_set, observed_point, posterior)
+    if points is not None:
+        values += points_of_file(points, posterior)
+    if not values:
+        raise PointsError("no point was given; write --set tv=2,radio=1, or --points FILE")
+    baseline = None
+    if from_ is not None:
+        start = checked_point(from_, posterior)
+        _require_unobserved([start], observed_point, "--from would change {name!r}")
+        baseline = [{**point, **start} for point in values]
+    intervened = [name for name in posterior.actions if name not in observed_point]
+    table = effect_table(posterior, values, intervened, baseline=baseline, level=level)
+    write(tables.format_effects(table, format))
+    return DONE
+
+
+@app.command(sort_key=4)
+def plot(
+    fit: options.Fit,
+    *,
+    output: options.Output,
+    action: Annotated[
+        list[str] | None,
+        Parameter(
+            name=["--action", "-a"], help="Actions to plot along; all by default.", negative=()
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        Parameter(
+            help="Values of the other actions, as radio=1; by default a supported point near "
+            "their medians."
+        ),
+    ] = None,
+    level: options.Level = 0.9,
+) -> int:
+    """Plot the joint effect along actions: mean, bands, and a band of outcomes (dotted).
+
+    The suffix of the output file determines its format: png, svg, pdf.
+    """
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from bayes_intgen.loading import load
+    from bayes_intgen.plot_grid import plot_effect_grid
+
+    _require_writable(output)
+    posterior = load(fit)
+    point = {**default_point(posterior), **checked_point(at, posterior)}
+    names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
+    require_actions(names, posterior)
+    figure = plot_effect_grid(posterior, names, point, level=level)
+    try:
+        figure.savefig(output, dpi=150)
+    except ValueError as error:
+        raise PointsError(f"{output} cannot be drawn: {error}") from error
+    log(f"drawn to {output}")
+    return DONE
+
+
+@app.command(sort_key=5)
+def report(
+    fit: options.Fit,
+    *,
+    output: options.Output,
+    level: options.Level = 0.9,
+    data: Annotated[
+        Path | None,
+        Parameter(help="The data of the fit: the report then checks the assumptions."),
+    ] = None,
+    regime: options.Regime = "regime",
+) -> int:
+    """Write a report with an explorer of joint effects, as one self-contained HTML file."""
+    from bayes_intgen.checks import check as check_assumptions
+    from bayes_intgen.loading import load
+
+    _require_writable(output)
+    posterior = load(fit)
+    if data is not None:
+        from bayes_intgen.files import rows_of_file
+
+        rows = rows_of_file(
+            data, posterior.actions, posterior.outcome_name, regime, progress=show_progress()
+        )
+        assumptions = check_assumptions(rows, posterior.model, progress=show_progress())
+        posterior = posterior.with_check(assumptions)
+    posterior.report(output, level=level)
+    log(f"written to {output}")
+    return DONE
+
+
+@app.command(sort_key=6)
+def check(
+    data: options.Data,
+    *,
+    outcome: options.Outcome,
+    actions: options.Actions = None,
+    regime: options.Regime = "regime",
+    graph: options.Graph = None,
+    prior: options.Prior = "gp",
+    held_out: Annotated[
+        float,
+        Parameter(
+            help="Share of the rows on which the model is compared with a regression per regime; "
+            "0 skips the comparison, which takes most of the time."
+        ),
+    ] = 0.25,
+    seed: int = 0,
+    format: options.TableOrJson = "table",
+) -> int:
+    """Test the assumptions that the data can contradict; exit with 3 if they do.
+
+    The statement includes its uncertainty, and which violations the data could not show.
+    """
+    import bayes_intgen as bi
+
+    model = bi.models.additive(prior, parsing.parse_graph(graph or ()))
+    rows = _rows(data, actions, outcome, regime)
+    result = bi.check(rows, model, held_out=held_out, seed=seed, progress=show_progress())
+    write(result.to_json() if format == "json" else str(result))
+    return DOUBTFUL if result.violated else DONE
+
+
+@app.command(sort_key=7)
+def demo(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="Folder to write to.")] = Path(
+        "bayes-intgen-demo"
+    ),
+    rows: Annotated[int, Parameter(help="Rows per regime.")] = 500,
+    seed: int = 0,
+) -> int:
+    """Simulate advertising and sales, fit them, and compare the estimates with the truth.
+
+    Writes data.csv, fit.nc and report.html, and prints the commands that would do the same.
+    """
+    from bayes_intgen.cli.demonstration import demonstrate
+
+    if rows < 20:
+        raise DataError(f"rows must be at least 20, not {rows}")
+    with recorded(SamplingWarning):
+        write(demonstrate(output, rows, seed, progress=show_progress(), log=log))
+    return DONE
+
+
+def _rows(
+    data: Path, actions: Sequence[str] | None, outcome: str, regime: str, **settings: bool
+) -> "Rows":
+    from bayes_intgen.files import columns_of_file, rows_of_file
+
+    names = parsing.parse_names(actions, columns_of_file(data) if actions else ())
+    return rows_of_file(data, names, outcome, regime, progress=show_progress(), **settings)
+
+
+def _require_writable(output: Path) -> None:
+    """Refuse an output that cannot be written, before hours of sampling rather than after."""
+    if not output.absolute().parent.is_dir():
+        raise DataError(f"there is no folder {output.absolute().parent} to write {output.name} to")
+    if output.is_dir():
+        raise DataError(f"{output} is a folder; name a file to write")
+
+
+def _require_unobserved(points: Sequence[Point], observed: Point, message: str) -> None:
+    for name in (name for point in points for name in point):
+        if name in observed:
+            raise PointsError(f"{message.format(name=name)}; leave it out of one of the options")

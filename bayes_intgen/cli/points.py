@@ -1,0 +1,93 @@
+"""Points of actions from the command line, checked against a posterior."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayes_intgen.cli.console import log
+from bayes_intgen.cli.parsing import parse_point
+from bayes_intgen.errors import PointsError
+
+if TYPE_CHECKING:
+    from bayes_intgen.categories import Categories, Label
+    from bayes_intgen.posterior import Posterior
+
+Point = dict[str, "Label"]
+
+
+def require_actions(names: Iterable[str], posterior: "Posterior") -> None:
+    """Refuse names that are not actions of the posterior."""
+    for name in names:
+        if name not in posterior.actions:
+            raise PointsError(
+                f"unknown action {name!r}; the actions are "
+                f"{', '.join(map(repr, posterior.actions))}"
+            )
+
+
+def checked_point(text: str | None, posterior: "Posterior") -> Point:
+    """Parse a point and check its values; levels by their names. Empty without a text."""
+    from bayes_intgen.questions import checked_value
+
+    point = parse_point(text) if text is not None else {}
+    require_actions(point, posterior)
+    levels = dict(zip(posterior.actions, posterior.categories, strict=True))
+    return {
+        name: _label(checked_value(value, name, levels[name]), levels[name])
+        for name, value in point.items()
+    }
+
+
+def default_point(posterior: "Posterior") -> Point:
+    """The posterior's default point, with numbers rounded to about a hundredth of their spread."""
+    from bayes_intgen.defaults import levels_of
+    from bayes_intgen.number_format import decimals_for
+
+    terms = posterior.terms
+    values = posterior.default_point.tolist()
+    columns = zip(terms.names, values, terms.coordinates, levels_of(posterior), strict=True)
+    return {
+        name: round(value, decimals_for(c.spread) + 1) if levels is None else _label(value, levels)
+        for name, value, c, levels in columns
+    }
+
+
+def completed(points: list[Point], observed: Point, posterior: "Posterior") -> list[Point]:
+    """Complete points by observed values, and by default values, which are logged."""
+    from bayes_intgen.categories import spelled_label
+    from bayes_intgen.defaults import medians
+
+    at_median = posterior.default_point == medians(posterior)
+    default = default_point(posterior)
+    missing = {n for point in points for n in posterior.actions if n not in {**point, **observed}}
+    for k, name in enumerate(posterior.actions):
+        if name in missing:
+            kind = "its median, " if at_median[k] else "a supported value, "
+            if posterior.categories[k] is not None:
+                kind = "the level "
+            log(f"note: {name} is set to {kind}{spelled_label(default[name])}, by default")
+    return [{**default, **observed, **point} for point in points]
+
+
+def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
+    """Read points from a table with a column per action."""
+    from bayes_intgen.categories import decoded_table
+    from bayes_intgen.files import read_table
+    from bayes_intgen.frames import as_table
+    from bayes_intgen.questions import checked_points
+
+    table = as_table(read_table(path))
+    assert table is not None
+    missing = [name for name in posterior.actions if name not in table.columns]
+    if missing:
+        raise PointsError(f"{path} has no column {', '.join(map(repr, missing))}")
+    values = checked_points(table, posterior.actions, posterior.categories)
+    rows = decoded_table(values, posterior.categories).tolist()
+    return [dict(zip(posterior.actions, row, strict=True)) for row in rows]
+
+
+def _label(value: float, levels: "Categories | None") -> "Label":
+    import numpy as np
+
+    label: Label = value if levels is None else levels.decode(np.array([value])).tolist()[0]
+    return label

@@ -1,0 +1,70 @@
+"""Settings and versions behind a fit, as rows of tables."""
+
+from dataclasses import fields
+from importlib.metadata import version
+from typing import Any
+
+from bayes_intgen import serialise
+from bayes_intgen.draws import PosteriorDraws
+from bayes_intgen.models import AdditiveModel, Model
+
+NOISE = {"gaussian": "Gaussian", "student_t": "Student-t"}
+YES_NO = {"True": "yes", "False": "no"}
+VARIANCE = {"fitted": "variance depends on regime and actions", "constant": "one variance"}
+
+
+def settings_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
+    """List priors, graph, noise, terms and sampler settings of a fit."""
+    model = posterior.model
+    n_fixed = posterior.tree["constant_data"].sizes.get("fixed_scale_of", 0)
+    sampler = serialise.loads(posterior.tree.attrs["settings"])
+    return [
+        *_mechanisms(model),
+        ("noise", f"{NOISE[model.noise]}, {VARIANCE[model.spread]}"),
+        (
+            "prior of the noise's sd",
+            f"log-normal, median {model.noise_scale.median:g} outcome sd, "
+            f"sigma {model.noise_scale.sigma:g}",
+        ),
+        ("terms", f"{len(posterior.terms.terms)}, {n_fixed} with a small fixed scale"),
+        *(
+            (str(name).replace("_", " "), YES_NO.get(str(value), str(value)))
+            for name, value in sampler.items()
+            if name != "progress"
+        ),
+    ]
+
+
+def versions_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
+    """List the versions of the libraries that fitted, sampled and wrote the report."""
+    attrs = posterior.tree.attrs
+    return [
+        ("bayes-intgen, which fitted", str(attrs["creation_library_version"])),
+        ("NumPyro, which sampled", str(attrs["inference_library_version"])),
+        ("bayes-intgen, which wrote this page", version("bayes-intgen")),
+        *((f"{name}, here", version(name)) for name in ("jax", "numpy", "arviz")),
+    ]
+
+
+def _mechanisms(model: Model) -> list[tuple[str, str]]:
+    rows = [("prior of every function", _prior(model.prior))]
+    if isinstance(model, AdditiveModel):
+        for symbol, priors in (("phi", model.unconfounded), ("delta", model.bias)):
+            rows += [(f"prior of {symbol}({name})", _prior(p)) for name, p in priors.items()]
+        graph = "unknown: each bias may depend on every action"
+        if model.graph is not None:
+            edges = [f"{' and '.join(p)} → {child}" for child, p in model.graph.items() if p]
+            graph = "; ".join(edges) or "no action moves another"
+        rows.append(("graph over the actions", graph))
+    return rows
+
+
+def _prior(prior: Any) -> str:
+    """Name the kind of a prior and its settings."""
+    settings = [
+        f"{field.name} {value:g}" if isinstance(value, float) else f"{field.name} {value}"
+        for field in fields(prior)
+        for value in [getattr(prior, field.name)]
+        if isinstance(value, str | int | float)
+    ]
+    return ", ".join([type(prior).__name__, *settings])

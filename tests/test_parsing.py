@@ -1,0 +1,32 @@
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.cli import parsing
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tv", "not name=value"),
+        ("=2", "not name=value"),
+        ("tv=1,tv=2", "two values"),
+        (" ", "sets nothing"),
+        ("{tv: 1}", "starts like JSON"),
+        ('{"tv": [1]}', "neither a number nor a level"),
+        ('{"tv": null}', "neither a number nor a level"),
+    ],
+)
+def test_mistyped_points_are_refused(text, message) -> None:
+    with pytest.raises(bi.PointsError, match=message):
+        parsing.parse_point(text)
+
+
+def test_names_may_contain_separators() -> None:
+    assert parsing.parse_point("a=b=2") == {"a=b": "2"}
+    assert parsing.parse_names(["a,b", "c, d"], known=["c, d"]) == ["a", "b", "c, d"]
+
+
+@pytest.mark.parametrize("texts", [["red"], ["=red"], ["green=red", "green=blue"], ["none", "a"]])
+def test_mistyped_graphs_are_refused(texts) -> None:
+    with pytest.raises(bi.ModelError):
+        parsing.parse_graph(texts)
