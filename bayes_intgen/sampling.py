@@ -20,9 +20,10 @@ from tqdm.auto import tqdm
 from bayes_intgen.bases import Array
 from bayes_intgen.checkpoint import Checkpoint, Collected
 from bayes_intgen.diagnostics import shortage
+from bayes_intgen.numpyro_adapter import MAX_TREE_DEPTH
 from bayes_intgen.streams import generator
 from bayes_intgen.targets import Density
-from bayes_intgen.walk import MAX_TREE_DEPTH, Chain, Chance, Walk
+from bayes_intgen.walk import Chain, Chance, Walk
 
 BLOCK = 25
 # With fewer draws accepted, an approximation costs more than it saves.
