@@ -16,6 +16,7 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.inference import fit, fit_decomposed
 from bayes_intgen.models import Model, additive
 from bayes_intgen.regimes import RegimeData
+from bayes_intgen.settings import SamplerSettings
 from bayes_intgen.simulators import StructuralCausalModel
 from bayes_intgen.streams import generator
 
@@ -118,9 +119,8 @@ def _ranks_of(
         data.intervened,
         categories=data.categories,
     )
-    posterior = fit_decomposed(
-        simulated, fitted, refitted, seed=seed, **{"progress": False, **settings}
-    )
+    sampler = SamplerSettings(seed=seed, **{"progress": False, **settings})
+    posterior = fit_decomposed(simulated, fitted, sampler, refitted)
     draws = posterior.tree["posterior"].to_dataset()
     mask = np.ones(points.shape, dtype=bool)
     design = terms.matrix(points, mask)

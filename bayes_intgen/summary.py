@@ -17,7 +17,8 @@ from bayes_intgen.bases import Array
 from bayes_intgen.categories import Label
 from bayes_intgen.certificates import certify, mask_label, settings_of
 from bayes_intgen.checks import Check
-from bayes_intgen.diagnostics import convergence, problems
+from bayes_intgen.convergence import convergence, convergence_quantities
+from bayes_intgen.diagnostics import problems
 from bayes_intgen.errors import BayesIntgenWarning, DataError
 from bayes_intgen.goodness import fit_problems
 from bayes_intgen.identification import Mask
@@ -264,7 +265,7 @@ def _sampling(
         # Whatever a regime shows or does not show stands in the report already.
         warnings.simplefilter("ignore", BayesIntgenWarning)
         effect = posterior.effect(points, asked)
-    measured = convergence(posterior.tree, effect)
+    measured = convergence(convergence_quantities(posterior.tree, effect))
     found = xr.Dataset(
         {"rhat": ("quantity", measured.rhat), "ess": ("quantity", measured.ess)},
         coords={"quantity": measured.names},
