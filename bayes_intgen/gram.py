@@ -21,9 +21,6 @@ from bayes_intgen.bases import Array
 # Largest block of a matrix that is left to the library to factorise, and how often larger ones
 # are halved on the way: more pieces take longer to compile.
 LEAF, HALVINGS = 48, 3
-# Smallest triangular factor of a product whose zeros are left out of it: smaller ones are
-# multiplied sooner than taken apart.
-TRIANGULAR = 128
 
 
 class KnownRows(NamedTuple):
@@ -228,51 +225,10 @@ def _inverse_factor(matrix: jax.Array, halvings: int = HALVINGS) -> tuple[jax.Ar
         return jnp.diag(factor), solve_triangular(factor, jnp.eye(size), lower=True)
     half = size // 2
     first, upper = _inverse_factor(matrix[:half, :half], halvings - 1)
-    below = _right_transposed(matrix[half:, :half], upper)
-    rest = _less_square(matrix[half:, half:], below)
-    second, lower = _inverse_factor(rest, halvings - 1)
-    corner = -_right(_left(lower, below), upper)
-    return jnp.concatenate([first, second]), _lower_block(upper, corner, lower)
-
-
-def _lower_block(first: jax.Array, below: jax.Array, second: jax.Array) -> jax.Array:
-    return jnp.block([[first, jnp.zeros((len(first), len(second)))], [below, second]])
-
-
-def _left(factor: jax.Array, matrix: jax.Array) -> jax.Array:
-    """A lower triangular factor times a matrix, less some of the products with zeros."""
-    if len(factor) < TRIANGULAR:
-        return factor @ matrix
-    half = len(factor) // 2
-    first = _left(factor[:half, :half], matrix[:half])
-    second = factor[half:, :half] @ matrix[:half] + _left(factor[half:, half:], matrix[half:])
-    return jnp.concatenate([first, second])
-
-
-def _right(matrix: jax.Array, factor: jax.Array) -> jax.Array:
-    """A matrix times a lower triangular factor."""
-    if len(factor) < TRIANGULAR:
-        return matrix @ factor
-    half = len(factor) // 2
-    first = _right(matrix[:, :half], factor[:half, :half]) + matrix[:, half:] @ factor[half:, :half]
-    return jnp.concatenate([first, _right(matrix[:, half:], factor[half:, half:])], axis=1)
-
-
-def _right_transposed(matrix: jax.Array, factor: jax.Array) -> jax.Array:
-    """A matrix times the transpose of a lower triangular factor."""
-    return _left(factor, matrix.T).T
-
-
-def _less_square(matrix: jax.Array, below: jax.Array) -> jax.Array:
-    """The lower half of a symmetric matrix less B B'."""
-    if len(matrix) < TRIANGULAR:
-        return matrix - below @ below.T
-    half = len(matrix) // 2
-    return _lower_block(
-        _less_square(matrix[:half, :half], below[:half]),
-        matrix[half:, :half] - below[half:] @ below[:half].T,
-        _less_square(matrix[half:, half:], below[half:]),
-    )
+    below = matrix[half:, :half] @ upper.T
+    second, lower = _inverse_factor(matrix[half:, half:] - below @ below.T, halvings - 1)
+    inverse = jnp.block([[upper, jnp.zeros(below.T.shape)], [-lower @ below @ upper, lower]])
+    return jnp.concatenate([first, second]), inverse
 
 
 def _fit_terms_backward(
