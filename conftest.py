@@ -10,7 +10,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
-from bayes_intgen.gram import Sums, log_marginal
+from bayes_intgen.evidence import log_marginal
+from bayes_intgen.gram import Sums
 from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.models.base import hyperparameters
 

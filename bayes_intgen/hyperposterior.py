@@ -1,7 +1,8 @@
 """The posterior of the hyperparameters' logarithms, laid flat, for NUTS to differentiate.
 
 The density is that of :meth:`bayes_intgen.models.Model.written_out` with the coefficients
-integrated out. Functions are cached by evidence and layout, so that JAX finds what it has compiled before.
+integrated out. Functions are cached by evidence and layout, so that JAX finds what it has compiled
+before.
 """
 
 from collections.abc import Callable
