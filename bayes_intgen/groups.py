@@ -1,4 +1,4 @@
-"""A cheaper posterior of the same hyperparameters, for a sampler to walk: group by group.
+"""Block-diagonal approximation of the marginal posterior: the surrogate in delayed acceptance.
 
 Integrating all coefficients out costs the cube of their number at every step. They come in groups
 that know little of each other (:mod:`bayes_intgen.partition`). Here the groups are integrated out
