@@ -5,10 +5,15 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import numpyro
 import pytest
 from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
+from bayes_intgen.evidence import log_marginal
+from bayes_intgen.gram import Sums
+from bayes_intgen.hyperpriors import Hyperpriors
+from bayes_intgen.models.base import hyperparameters
 
 matplotlib.use("agg")
 
@@ -46,6 +51,12 @@ def confounding_bias(points: np.ndarray) -> np.ndarray:
     """The sum of both biases in :func:`confounded_rows`: E[c_red + c_green | red, green]."""
     red, green = points.T
     return red * 0.25 / (0.25 + 0.64) + (green - 0.5 * red) * 0.25 / (0.25 + 0.25)
+
+
+def marginal_program(priors: Hyperpriors, sums: Sums) -> None:
+    """NumPyro program over the hyperparameters alone; the noise must be Gaussian."""
+    log_sd, noise_sd = hyperparameters(priors)
+    numpyro.factor("outcome", log_marginal(sums.about(priors.mean), log_sd, noise_sd))
 
 
 @pytest.fixture(scope="session")

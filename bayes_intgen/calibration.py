@@ -20,6 +20,7 @@ from bayes_intgen.errors import PACKAGE, ModelError
 from bayes_intgen.inference import fit, fit_decomposed
 from bayes_intgen.models import Model, additive
 from bayes_intgen.regimes import RegimeData
+from bayes_intgen.settings import SamplerSettings
 from bayes_intgen.simulators import StructuralCausalModel
 from bayes_intgen.streams import generator
 
@@ -121,9 +122,8 @@ class _RankStudy:
         posterior = fit_decomposed(
             self._simulated(truth["outcome"]),
             self.fitted,
+            SamplerSettings(seed=seed, **{"progress": False, **self.settings}),
             self.fitted_terms,
-            seed=seed,
-            **{"progress": False, **self.settings},
         )
         mask = np.ones(self.points.shape, dtype=bool)
         centre = self.terms.centre

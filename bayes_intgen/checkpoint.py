@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,7 @@ from bayes_intgen.atomic import whole_file
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import Model
 from bayes_intgen.rows import Rows
+from bayes_intgen.settings import SamplerSettings
 
 Collected = dict[str, NDArray[Any]]
 
@@ -47,7 +48,7 @@ class Checkpoint:
         folder: str | os.PathLike[str],
         data: Rows,
         model: Model,
-        settings: Mapping[str, Any],
+        settings: SamplerSettings,
     ) -> Self:
         """The folder of a fit, made where it is not there.
 
@@ -151,7 +152,7 @@ def _differ(one: NDArray[Any], other: Any) -> bool:
     return bool(one.shape != other.shape or one.dtype != other.dtype)
 
 
-def _described(data: Rows, model: Model, settings: Mapping[str, Any]) -> dict[str, str]:
+def _described(data: Rows, model: Model, settings: SamplerSettings) -> dict[str, str]:
     """What makes a fit what it is: the same draws follow from the same of all these."""
     held = data.held
     digest = hashlib.sha256()
@@ -166,7 +167,7 @@ def _described(data: Rows, model: Model, settings: Mapping[str, Any]) -> dict[st
     return {
         "data": digest.hexdigest(),
         "model": serialise.dumps(model),
-        "settings": json.dumps({k: v for k, v in settings.items() if k != "progress"}),
+        "settings": json.dumps({k: v for k, v in asdict(settings).items() if k != "progress"}),
         "versions": json.dumps(libraries),
         "sampler": str(SAMPLER),
     }

@@ -12,7 +12,8 @@ from tqdm.auto import tqdm
 from bayes_intgen.bases import Array
 from bayes_intgen.conditional import Conditional
 from bayes_intgen.decomposition import Decomposition
-from bayes_intgen.gram import Sums, log_marginal, log_marginal_and_draw
+from bayes_intgen.evidence import log_marginal, log_marginal_and_draw
+from bayes_intgen.gram import Sums
 from bayes_intgen.hyperposterior import Evidence, FlatPrior, given_of, potential_of
 from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.minimise import minimise

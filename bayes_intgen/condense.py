@@ -121,7 +121,7 @@ class Condensed(NamedTuple):
     Attributes
     ----------
     sums : Sums
-        Over the kept coefficients: :func:`bayes_intgen.gram.log_marginal` of them is that of
+        Over the kept coefficients: :func:`bayes_intgen.evidence.log_marginal` of them is that of
         all, up to rounding.
     kept, dropped : ndarray of int
         Columns of the full design.

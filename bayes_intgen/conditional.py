@@ -1,9 +1,9 @@
-"""The coefficients given the hyperparameters: a normal distribution, and the evidence.
+"""Conditional distribution of the coefficients given the hyperparameters, and the evidence.
 
-With coefficients beta ~ N(m, S^2), S diagonal, and rows that say exp(b'(beta - m) - (beta - m)' H
-(beta - m) / 2) of them, everything follows from one Cholesky factor of A = I + S H S. Here one
-point at a time, with a gradient in closed form and nothing to compile;
-:func:`bayes_intgen.gram.log_marginal` is the same density for a sampler to differentiate.
+The formulas are those of :mod:`bayes_intgen.evidence`, evaluated with NumPy and LAPACK: a search
+for modes needs hundreds of evaluations, which take less time than compiling one. With 281
+coefficients on one core, value and gradient take 1.3 ms here; with JAX 3.5 s to compile, and then
+1.1 ms.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from scipy.linalg.lapack import dtrtri, dtrtrs
 
 from bayes_intgen.bases import Array
+from bayes_intgen.evidence import PosteriorSystem
 from bayes_intgen.gram import Sums
 
 
@@ -24,11 +25,13 @@ class Conditional:
 
     Attributes
     ----------
-    sums : Sums
     noise_sd : float
     sd : ndarray, shape (P,)
         Prior standard deviations s.
     prior_mean : ndarray, shape (P,)
+    system : PosteriorSystem
+    half : ndarray, shape (P,)
+        Inverse of U', times the information of ``system``.
     step : ndarray, shape (P,)
         How far the posterior mean is from the prior's, in units of s.
     factor : ndarray, shape (P, P)
@@ -37,10 +40,11 @@ class Conditional:
         Log density of all outcomes with the coefficients integrated out.
     """
 
-    sums: Sums
     noise_sd: float
     sd: Array
     prior_mean: Array
+    system: PosteriorSystem
+    half: Array
     step: Array
     factor: Array
     log_evidence: float
@@ -49,26 +53,13 @@ class Conditional:
     def of(cls, sums: Sums, prior_mean: ArrayLike, log_sd: ArrayLike, noise_sd: float) -> Self:
         """From sums over rows, the coefficients' prior and the noise's standard deviation."""
         mean, sd = np.asarray(prior_mean), np.exp(np.asarray(log_sd))
-        about, precision = sums.about(mean), 1 / noise_sd**2
-        matrix = np.asarray(sums.xx) * (sd * precision)
-        matrix *= sd[:, None]
-        information = np.asarray(about.xy) * precision
-        squares = float(np.asarray(about.yy)) * precision
-        log_scale = float(np.asarray(sums.rows)) * np.log(2 * np.pi * noise_sd**2)
-        log_scale -= float(np.asarray(sums.log_weight))
-        if about.known is not None:
-            known, residual = np.asarray(about.known.matrix), np.asarray(about.known.outcome)
-            matrix += (known * sd).T @ (known * sd)
-            information = information + known.T @ residual
-            squares += float(residual @ residual)
-            log_scale += len(residual) * np.log(2 * np.pi) + 2 * float(np.sum(about.known.log_sd))
-        matrix[np.diag_indices_from(matrix)] += 1
-        factor = _upper_factor(matrix)
-        half, _ = dtrtrs(factor, sd * information, trans=1)
+        system = PosteriorSystem.of(sums.about(mean), sd, noise_sd, np)
+        factor = _upper_factor(system.precision)
+        half, _ = dtrtrs(factor, system.information, trans=1)
         step, _ = dtrtrs(factor, half)
         log_det = 2 * float(np.sum(np.log(np.diag(factor))))
-        log_evidence = -0.5 * (squares - float(half @ half) + log_det + log_scale)
-        return cls(sums, noise_sd, sd, mean, step, factor, log_evidence)
+        log_evidence = float(system.log_evidence(half, log_det))
+        return cls(noise_sd, sd, mean, system, half, step, factor, log_evidence)
 
     @property
     def mean(self) -> Array:
@@ -99,20 +90,12 @@ class Conditional:
 
     def gradient(self) -> tuple[Array, float]:
         """Derivatives of the log evidence by the logarithms of s, shape (P,), and of noise_sd."""
-        towards_log_sd = self.step**2 - self.share
-        xx, xy = np.asarray(self.sums.xx), np.asarray(self.sums.xy)
-        mean = self.mean
-        # The sum of squares that is expected of the residuals.
-        expected = float(np.asarray(self.sums.yy)) - 2 * mean @ xy + mean @ xx @ mean
-        # What the uncertainty of the coefficients adds to it, in units of the noise's variance:
-        # the trace of A^-1 S X'X S / noise^2, which is A - I less what known rows add.
-        uncertain = float(np.sum(self.share))
-        if self.sums.known is not None:
-            scaled = self.sd[:, None] * np.asarray(self.sums.known.matrix).T
-            half, _ = dtrtrs(self.factor, scaled, trans=1)
-            uncertain -= float(np.sum(half**2))
-        expected_ratio = expected / self.noise_sd**2 + uncertain
-        return towards_log_sd, float(expected_ratio - np.asarray(self.sums.rows))
+        known = self.system.known
+        known_half = None if known is None else dtrtrs(self.factor, known, trans=1)[0]
+        towards_log_sd, towards_noise = self.system.gradient(
+            self.half, self.step, self.share, known_half
+        )
+        return towards_log_sd, float(towards_noise)
 
 
 def _upper_factor(matrix: Array) -> Array:

@@ -1,29 +1,18 @@
-"""Sums over rows, and the Gaussian posterior that they determine.
+"""Sufficient statistics: sums over rows.
 
-With coefficients beta ~ N(m, diag(s^2)) and outcome y_i ~ N(x_i' beta, noise_sd^2 / w_i),
-the rows enter the posterior only through X'WX, X'Wy and y'Wy. The coefficients integrate
-out in closed form; :mod:`bayes_intgen.conditional` has their distribution.
+With coefficients beta ~ N(m, diag(s^2)) and outcome y_i ~ N(x_i' beta, noise_sd^2 / w_i), the rows
+enter the posterior only through X'WX, X'Wy and y'Wy (:mod:`bayes_intgen.evidence`).
 """
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, Self, cast
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 from numpy.typing import DTypeLike, NDArray
 
 from bayes_intgen.bases import Array
-
-# Largest block of a matrix that is left to the library to factorise, and how often larger ones
-# are halved on the way: more pieces take longer to compile.
-LEAF, HALVINGS = 48, 3
-# Smallest triangular factor of a product whose zeros are left out of it: smaller ones are
-# multiplied sooner than taken apart.
-TRIANGULAR = 128
 
 
 class KnownRows(NamedTuple):
@@ -185,195 +174,3 @@ class CandidateSums(NamedTuple):
             self.xy + other.xy,
             tuple(np.add(one, more) for one, more in zip(self.own, other.own, strict=True)),
         )
-
-
-@jax.custom_vjp
-def _fit_terms(xx: jax.Array, xy: jax.Array, log_sd: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Quadratic form b'S B^-1 S b and log det B, where B = I + S G S and S = diag(exp(log_sd)).
-
-    Where b is a matrix, of shape (P, C), the first of them is one too, (C, C).
-    """
-    sd = jnp.exp(log_sd)
-    factor = jnp.linalg.cholesky(_scaled(xx, sd), symmetrize_input=False)
-    half = solve_triangular(factor, (sd * xy.T).T, lower=True)
-    return jnp.dot(half.T, half), 2 * jnp.sum(jnp.log(jnp.diag(factor)))
-
-
-def _scaled(xx: jax.Array, sd: jax.Array) -> jax.Array:
-    """I + S G S."""
-    return xx * sd[:, None] * sd[None, :] + jnp.eye(len(sd))
-
-
-def _fit_terms_forward(
-    xx: jax.Array, xy: jax.Array, log_sd: jax.Array
-) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]:
-    sd = jnp.exp(log_sd)
-    diagonal, inverse_factor = _inverse_factor(_scaled(xx, sd))
-    scaled = (sd * xy.T).T
-    whitened = inverse_factor.T @ (inverse_factor @ scaled)
-    inverse_diagonal = jnp.sum(inverse_factor**2, axis=0)
-    value = jnp.dot(whitened.T, scaled), 2 * jnp.sum(jnp.log(diagonal))
-    return value, (whitened, inverse_diagonal, sd)
-
-
-def _inverse_factor(matrix: jax.Array, halvings: int = HALVINGS) -> tuple[jax.Array, jax.Array]:
-    """The diagonal of the lower Cholesky factor, and the factor's inverse.
-
-    Block by block, so that nearly all of it is matrix products: a library's factorisation and
-    triangular solve of matrices of a few hundred rows take twice as long.
-    """
-    size = len(matrix)
-    if size <= LEAF or not halvings:
-        factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
-        return jnp.diag(factor), solve_triangular(factor, jnp.eye(size), lower=True)
-    half = size // 2
-    first, upper = _inverse_factor(matrix[:half, :half], halvings - 1)
-    below = _right_transposed(matrix[half:, :half], upper)
-    rest = _less_square(matrix[half:, half:], below)
-    second, lower = _inverse_factor(rest, halvings - 1)
-    corner = -_right(_left(lower, below), upper)
-    return jnp.concatenate([first, second]), _lower_block(upper, corner, lower)
-
-
-def _lower_block(first: jax.Array, below: jax.Array, second: jax.Array) -> jax.Array:
-    return jnp.block([[first, jnp.zeros((len(first), len(second)))], [below, second]])
-
-
-def _left(factor: jax.Array, matrix: jax.Array) -> jax.Array:
-    """A lower triangular factor times a matrix, less some of the products with zeros."""
-    if len(factor) < TRIANGULAR:
-        return factor @ matrix
-    half = len(factor) // 2
-    first = _left(factor[:half, :half], matrix[:half])
-    second = factor[half:, :half] @ matrix[:half] + _left(factor[half:, half:], matrix[half:])
-    return jnp.concatenate([first, second])
-
-
-def _right(matrix: jax.Array, factor: jax.Array) -> jax.Array:
-    """A matrix times a lower triangular factor."""
-    if len(factor) < TRIANGULAR:
-        return matrix @ factor
-    half = len(factor) // 2
-    first = _right(matrix[:, :half], factor[:half, :half]) + matrix[:, half:] @ factor[half:, :half]
-    return jnp.concatenate([first, _right(matrix[:, half:], factor[half:, half:])], axis=1)
-
-
-def _right_transposed(matrix: jax.Array, factor: jax.Array) -> jax.Array:
-    """A matrix times the transpose of a lower triangular factor."""
-    return _left(factor, matrix.T).T
-
-
-def _less_square(matrix: jax.Array, below: jax.Array) -> jax.Array:
-    """The lower half of a symmetric matrix less B B'."""
-    if len(matrix) < TRIANGULAR:
-        return matrix - below @ below.T
-    half = len(matrix) // 2
-    return _lower_block(
-        _less_square(matrix[:half, :half], below[:half]),
-        matrix[half:, :half] - below[half:] @ below[:half].T,
-        _less_square(matrix[half:, half:], below[half:]),
-    )
-
-
-def _fit_terms_backward(
-    saved: tuple[jax.Array, jax.Array, jax.Array], cotangent: tuple[jax.Array, jax.Array]
-) -> tuple[None, jax.Array, jax.Array]:
-    # Both derivatives need the diagonal of B^-1 and one solve alone, a third of what
-    # differentiating through the Cholesky factor costs:
-    #   d logdet / d log s_p = 2 (1 - B^-1_pp),  d quadratic / d log s_p = 2 (B^-1 S b)_p^2
-    whitened, inverse_diagonal, sd = saved
-    quadratic, log_det = cotangent
-    towards_determinant = 2 * log_det * (1 - inverse_diagonal)
-    if whitened.ndim == 2:
-        along = whitened @ (quadratic + quadratic.T)
-        return None, sd[:, None] * along, jnp.sum(along * whitened, axis=1) + towards_determinant
-    towards_xy = 2 * quadratic * sd * whitened
-    towards_log_sd = 2 * quadratic * whitened**2 + towards_determinant
-    return None, towards_xy, towards_log_sd
-
-
-_fit_terms.defvjp(_fit_terms_forward, _fit_terms_backward)
-
-
-def log_marginal(sums: Sums, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
-    """Log density of the outcome with the coefficients integrated out.
-
-    Parameters
-    ----------
-    sums : Sums
-        About the coefficients' prior mean m; treated as constants by differentiation.
-    log_sd : Array, shape (P,)
-        Log prior standard deviations.
-    noise_sd : float
-        Standard deviation of the noise of a row of weight one.
-
-    Returns
-    -------
-    Array, shape ()
-        log N(y; X m, X diag(s^2) X' + noise_sd^2 W^-1), and on top of it the log density of the
-        outcomes of known rows given y.
-    """
-    xy, yy, log_noise = jnp.asarray(sums.xy), jnp.asarray(sums.yy), jnp.log(noise_sd)
-    if sums.known is not None:
-        xy = jnp.concatenate([xy[:, None], jnp.asarray(sums.known.matrix).T], axis=1)
-    # In units of the noise: beta / noise_sd has prior sd s / noise_sd.
-    quadratic, log_det = _fit_terms(jnp.asarray(sums.xx), xy, log_sd - log_noise)
-    of_y = quadratic if sums.known is None else quadratic[0, 0]
-    log_density = -0.5 * (
-        (yy - of_y) * jnp.exp(-2 * log_noise)
-        + log_det
-        + sums.rows * (2 * log_noise + jnp.log(2 * jnp.pi))
-        - sums.log_weight
-    )
-    if sums.known is None:
-        return log_density
-    # Given y, beta is normal about m + S B^-1 S b with covariance noise_sd^2 S B^-1 S.
-    residual = jnp.asarray(sums.known.outcome) - quadratic[0, 1:]
-    covariance = jnp.eye(len(residual)) + jnp.exp(2 * log_noise) * quadratic[1:, 1:]
-    jacobian = jnp.sum(jnp.asarray(sums.known.log_sd))
-    return log_density + _log_normal(residual, covariance) - jacobian
-
-
-def log_marginal_and_draw(
-    sums: Sums, log_sd: jax.Array, noise_sd: jax.Array, normal: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """:func:`log_marginal`, and with the same factor a draw of the coefficients given the outcome.
-
-    Parameters
-    ----------
-    sums, log_sd, noise_sd
-        As there.
-    normal : Array, shape (P,)
-        Standard normal numbers.
-
-    Returns
-    -------
-    log_density : Array, shape ()
-    draw : Array, shape (P,)
-        About the prior mean.
-    """
-    ratio = jnp.exp(log_sd - jnp.log(noise_sd))
-    matrix = _scaled(jnp.asarray(sums.xx), ratio)
-    information = ratio * sums.xy / noise_sd
-    squares = jnp.asarray(sums.yy) / noise_sd**2
-    log_scale = jnp.asarray(sums.rows) * jnp.log(2 * jnp.pi * noise_sd**2)
-    if sums.known is not None:
-        outcome = jnp.asarray(sums.known.outcome)
-        known = jnp.asarray(sums.known.matrix) * jnp.exp(log_sd)
-        matrix, information = matrix + known.T @ known, information + known.T @ outcome
-        squares += jnp.sum(outcome**2)
-        log_scale += jnp.sum(jnp.log(2 * jnp.pi) + 2 * jnp.asarray(sums.known.log_sd))
-    factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
-    half = solve_triangular(factor, information, lower=True)
-    step = solve_triangular(factor, half + normal, lower=True, trans="T")
-    log_det = 2 * jnp.sum(jnp.log(jnp.diag(factor)))
-    squares -= jnp.sum(half**2)
-    return -0.5 * (squares + log_det + log_scale - sums.log_weight), jnp.exp(log_sd) * step
-
-
-def _log_normal(residual: jax.Array, covariance: jax.Array) -> jax.Array:
-    """Log density of a normal vector of mean zero."""
-    factor = jnp.linalg.cholesky(covariance)
-    whitened = solve_triangular(factor, residual, lower=True)
-    log_det = 2 * jnp.sum(jnp.log(jnp.diag(factor)))
-    return -0.5 * (whitened @ whitened + log_det + len(residual) * jnp.log(2 * jnp.pi))

@@ -1,8 +1,8 @@
 """The posterior of the hyperparameters' logarithms, laid flat, for NUTS to differentiate.
 
-The density is that of :func:`bayes_intgen.models.base.collapsed`, with nothing to transform: there
-is less to compile. Functions are one for each evidence and layout, by which what is compiled is
-found again.
+The density is that of :meth:`bayes_intgen.models.Model.written_out` with the coefficients
+integrated out. Functions are cached by evidence and layout, so that JAX finds what it has compiled
+before.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """From data and a model to a posterior."""
 
 import warnings
-from numbers import Integral
+from dataclasses import replace
 from os import PathLike
 
 import jax
@@ -9,7 +9,6 @@ from threadpoolctl import threadpool_limits
 
 from bayes_intgen.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.bases import Array
-from bayes_intgen.chains import Settings
 from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.diagnostics import warn_of_problems
@@ -23,6 +22,7 @@ from bayes_intgen.posterior import Posterior
 from bayes_intgen.probes import Probes, probed_effect
 from bayes_intgen.replicates import warn_of_copies
 from bayes_intgen.rows import Rows
+from bayes_intgen.settings import SamplerSettings
 from bayes_intgen.streams import generator
 from bayes_intgen.tree import assemble
 from bayes_intgen.written_out import sample_written_out
@@ -129,116 +129,82 @@ def fit(
             f"model must come from bayes_intgen.models, not be {type(model).__name__}; "
             "models.additive(prior=...) makes one"
         )
+    settings = SamplerSettings(
+        seed, chains, draws, warmup, target_accept, collapse, simplify, progress
+    )
     few = few_valued(data, model)
     advice = [advice_on_levels(few)] if few else []
     for sentence in (*advice, *advice_on_far_cells(data)):
         warnings.warn(sentence, DataWarning, skip_file_prefixes=(PACKAGE,))
-    posterior = fit_decomposed(
-        data,
-        model,
-        seed=seed,
-        chains=chains,
-        draws=draws,
-        warmup=warmup,
-        target_accept=target_accept,
-        collapse=collapse,
-        simplify=simplify,
-        progress=progress,
-        checkpoint=checkpoint,
-    )
+    posterior = fit_decomposed(data, model, settings, checkpoint=checkpoint)
     warn_of_copies(data.held)
-    probes = Probes.of(data, model)
-    effect = probed_effect(prediction_of(posterior), probes.points, probes.masks)
-    warn_of_problems(posterior.tree, effect)
-    for problem in fit_problems(posterior.tree["constant_data"].dataset):
-        warnings.warn(problem, LackOfFitWarning, skip_file_prefixes=(PACKAGE,))
+    _warn_of_draws_and_fit(posterior, Probes.of(data, model))
     return posterior
 
 
 def fit_decomposed(
     data: Rows,
     model: Model,
+    settings: SamplerSettings,
     terms: Decomposition | None = None,
-    *,
-    seed: int = 0,
-    chains: int = 4,
-    draws: int | None = None,
-    warmup: int = 100,
-    target_accept: float = 0.8,
-    collapse: bool | None = None,
-    simplify: bool = True,
-    progress: bool = True,
     checkpoint: str | PathLike[str] | None = None,
 ) -> Posterior:
-    """As :func:`fit` without diagnostics, for terms that were decomposed already where given."""
-    for name, value, least in (
-        ("chains", chains, 1),
-        ("draws", draws, 4),
-        ("warmup", warmup, 10),
-        ("seed", seed, 0),
-    ):
-        if name == "draws" and value is None:
-            continue
-        if not isinstance(value, Integral) or value < least:
-            raise ModelError(f"{name} must be a whole number of at least {least}, not {value!r}")
-    if not 0 < target_accept < 1:
-        raise ModelError(f"target_accept must lie between 0 and 1, not {target_accept}")
-    if collapse is None:
-        collapse = model.noise == "gaussian"
-    elif collapse and model.noise != "gaussian":
+    """Fit as :func:`fit`, without diagnostics, and with a given decomposition if there is one."""
+    settings = _with_sampler(settings, data, model)
+    held, others = data.parted(PILOT_ROWS)
+    terms = model.decompose(held, len(data)) if terms is None else terms
+    # Before the pilot fit, which takes long: it raises if the folder belongs to another fit.
+    folder = None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings)
+    # Chains share the cores. A BLAS that spreads every small factorisation over all of them, as
+    # it does by default, makes all chains wait.
+    with jax.enable_x64(True), threadpool_limits(1, "blas"):
+        adapts = settings.collapse and settings.simplify
+        candidates = model.candidates(held, len(data)) if adapts else ()
+        pilot = pilot_fit(data, model, terms, candidates, settings.progress, held, others)
+        if folder is not None:
+            folder.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)
+        sample = sample_integrated_out if settings.collapse else sample_written_out
+        sampled = sample(data, model, pilot.posterior.terms, pilot, settings, folder)
+    draws = sampled.coefficients.shape[1]
+    return Posterior(
+        assemble(
+            data,
+            model,
+            sampled,
+            pilot.spread,
+            noise=_noise(pilot, settings, draws),
+            pilot_noise_sd=float(pilot.sites["noise_sd"]),
+            fit_tests=pilot.fit_tests,
+            settings=replace(settings, draws=draws),
+        )
+    )
+
+
+def _with_sampler(settings: SamplerSettings, data: Rows, model: Model) -> SamplerSettings:
+    """Decide whether the coefficients are integrated out; raise ModelError if that cannot be."""
+    gaussian = model.noise == "gaussian"
+    collapse = gaussian if settings.collapse is None else bool(settings.collapse)
+    if collapse and not gaussian:
         raise ModelError("coefficients integrate out under Gaussian noise only; leave collapse out")
     if not collapse and data.held is not data:
         raise ModelError(
             "Student-t noise and collapse=False need every row in memory; read the rows with "
             "RegimeData.from_frame, or leave noise and collapse out"
         )
-    settings = Settings(
-        int(seed),
-        int(chains),
-        None if draws is None else int(draws),
-        int(warmup),
-        float(target_accept),
-        bool(collapse),
-        bool(simplify),
-        bool(progress),
-    )
-    held, others = data.parted(PILOT_ROWS)
-    terms = model.decompose(held, len(data)) if terms is None else terms
-    # Before what takes long: it raises where the folder holds another fit.
-    kept = (
-        None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings._asdict())
-    )
-    # Chains share the cores; a BLAS that spreads each small factorisation over all of them
-    # too, as it does by default, makes everything wait for everything.
-    with jax.enable_x64(True), threadpool_limits(1, "blas"):
-        adapts = settings.collapse and settings.simplify
-        candidates = model.candidates(held, len(data)) if adapts else ()
-        pilot = pilot_fit(data, model, terms, candidates, settings.progress, held, others)
-        if kept is not None:
-            kept.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)
-        terms = pilot.posterior.terms
-        sample = sample_integrated_out if collapse else sample_written_out
-        sampled = sample(data, model, terms, pilot, settings, kept)
-    count = sampled.coefficients.shape[1]
-    return Posterior(
-        assemble(
-            data,
-            model,
-            sampled.terms,
-            pilot.spread,
-            sampled.sites,
-            sampled.coefficients,
-            sampled.statistics,
-            noise=_noise(pilot, settings, count),
-            fixed_scales=sampled.fixed,
-            fit_tests=pilot.fit_tests,
-            pilot_noise_sd=float(pilot.sites["noise_sd"]),
-            settings=settings._replace(draws=count)._asdict(),
-        )
-    )
+    return replace(settings, collapse=collapse)
 
 
-def _noise(pilot: Pilot, settings: Settings, draws: int) -> dict[str, Array]:
+def _warn_of_draws_and_fit(posterior: Posterior, probes: Probes) -> None:
+    """Issue a SamplingWarning for each problem of the draws, and a LackOfFitWarning of the fit."""
+    # Not `posterior.effect`: it would warn of rows that are unsupported, at the edge of their
+    # regime.
+    effect = probed_effect(prediction_of(posterior), probes.points, probes.masks)
+    warn_of_problems(posterior.tree, effect)
+    for problem in fit_problems(posterior.tree["constant_data"].dataset):
+        warnings.warn(problem, LackOfFitWarning, skip_file_prefixes=(PACKAGE,))
+
+
+def _noise(pilot: Pilot, settings: SamplerSettings, draws: int) -> dict[str, Array]:
     """Quantiles of the noise's shape, and draws of its variance function."""
     if pilot.estimate is None:
         return {"quantile": pilot.shape}

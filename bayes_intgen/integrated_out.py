@@ -3,7 +3,6 @@
 import numpy as np
 
 from bayes_intgen.bases import Array
-from bayes_intgen.chains import PROBES, Sampled, Settings, dispersed, run_chains, scattered
 from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.decomposition import Decomposition
@@ -13,12 +12,16 @@ from bayes_intgen.modes import find_modes
 from bayes_intgen.pilot import Pilot
 from bayes_intgen.probes import Probes
 from bayes_intgen.rows import Rows
-from bayes_intgen.sampling import Draws, NotTheModeError, Reported
+from bayes_intgen.sampled_model import SampledModel
+from bayes_intgen.sampling import Draws, Quantities, nuts
+from bayes_intgen.settings import SamplerSettings
 from bayes_intgen.simplify import Simplified
+from bayes_intgen.starting_points import N_TEST_POINTS, chain_starts, dispersed_points
 from bayes_intgen.streams import generator
+from bayes_intgen.warmup import HigherModeError
 
-# How often chains may begin anew from a higher mode that one of them has found.
-MOST_RESTARTS = 3
+# How often chains may start again from a higher mode that one of them reached.
+MAX_RESTARTS = 3
 
 
 def sample_integrated_out(
@@ -26,60 +29,63 @@ def sample_integrated_out(
     model: Model,
     terms: Decomposition,
     pilot: Pilot,
-    settings: Settings,
+    settings: SamplerSettings,
     checkpoint: Checkpoint | None,
-) -> Sampled:
-    """The hyperparameters by NUTS, and with each the coefficients exactly."""
+) -> SampledModel:
+    """Sample the hyperparameters by NUTS, and draw the coefficients exactly given each."""
     simplified = Simplified.of(model, terms, pilot, settings.simplify)
     posterior = simplified.posterior
     start = posterior.point(pilot.sites, pilot.posterior.terms)
     probes = Probes.of(data, model)
     effect = posterior.terms.matrix(probes.points, probes.masks)
 
-    def quantities(flat: Array, given: Array) -> Array:
-        # Of what is kept: what the rest adds is small.
-        effects = given[..., : posterior.size] @ effect.T
+    def quantities(flat: Array, coefficients: Array) -> Array:
+        # Of the coefficients that are not eliminated: the others add little.
+        effects = coefficients[..., : posterior.size] @ effect.T
         return np.concatenate([np.exp(flat), effects], axis=-1)
 
-    sampled = _hyperparameters(posterior, start, settings, checkpoint, quantities)
-    sites = posterior.sites(sampled.flat)
-    rng = generator(settings.seed, "condensed")
-    drawn = sampled.given[..., : posterior.size]
-    coefficients = simplified.condensed.complete(drawn, sites["noise_sd"], rng)
-    return Sampled(simplified.terms, sites, coefficients, sampled.statistics, simplified.fixed)
+    draws = _sample_hyperparameters(posterior, start, settings, checkpoint, quantities)
+    sites = posterior.sites(draws.flat)
+    coefficients = simplified.condensed.complete(
+        draws.given[..., : posterior.size],
+        sites["noise_sd"],
+        generator(settings.seed, "condensed"),
+    )
+    return SampledModel(simplified.terms, sites, coefficients, draws.statistics, simplified.fixed)
 
 
-def _hyperparameters(
+def _sample_hyperparameters(
     posterior: Collapsed,
     start: Array,
-    settings: Settings,
+    settings: SamplerSettings,
     checkpoint: Checkpoint | None,
-    quantities: Reported,
+    quantities: Quantities,
     restarts: int = 0,
 ) -> Draws:
-    """Draws of the hyperparameters, by chains from about the modes or a higher one they find."""
+    """Run chains from the modes near ``start``, or from a higher one that a chain reaches."""
     modes = find_modes(posterior, start, settings.chains, settings.progress)
     first = modes[0]
-    probes = scattered(first.point, first.covariance, PROBES, settings, "probes")
-    close = by_groups(posterior, first.point, probes)
-    starts = dispersed(modes, settings)
-    # Rounding may leave a point far out no density; a chain could not leave it.
-    lost = [not np.isfinite(posterior.value(at)) for at in starts]
-    starts[lost] = first.point
-    highest = min(mode.energy for mode in modes)
+    points = dispersed_points(first.point, first.covariance, N_TEST_POINTS, settings.seed, "probes")
+    surrogate = by_groups(posterior, first.point, points)
+    starts = chain_starts(modes, settings)
+    # A chain could not leave a point at which rounding leaves no density.
+    without_density = [not np.isfinite(posterior.value(at)) for at in starts]
+    starts[without_density] = first.point
     try:
-        return run_chains(
+        return nuts(
             posterior.density,
             starts,
             first.covariance,
             settings,
-            checkpoint,
-            quantities,
-            walked=None if close is None else close.density,
-            least_energy=highest if restarts < MOST_RESTARTS else -np.inf,
+            quantities=quantities,
+            surrogate=None if surrogate is None else surrogate.density,
+            mode_energy=(
+                min(mode.energy for mode in modes) if restarts < MAX_RESTARTS else -np.inf
+            ),
+            checkpoint=checkpoint,
             label=f"again{restarts}-" if restarts else "",
         )
-    except NotTheModeError as found:
-        return _hyperparameters(
-            posterior, found.point, settings, checkpoint, quantities, restarts + 1
+    except HigherModeError as higher:
+        return _sample_hyperparameters(
+            posterior, higher.point, settings, checkpoint, quantities, restarts + 1
         )

@@ -17,8 +17,9 @@ from bayes_intgen.bases import Array
 from bayes_intgen.categories import Label
 from bayes_intgen.certificates import certify, mask_label, settings_of
 from bayes_intgen.checks import Check
+from bayes_intgen.convergence import convergence, convergence_quantities
 from bayes_intgen.data_problems import data_problems
-from bayes_intgen.diagnostics import convergence, problems
+from bayes_intgen.diagnostics import problems
 from bayes_intgen.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.errors import DataError
 from bayes_intgen.goodness import fit_problems
@@ -303,7 +304,7 @@ def _sampling(
     # The mean without interventions where the joint effect is not identified.
     masks = np.full(rows.shape, bool(questions["identified"][0]))
     effect = probed_effect(prediction_of(posterior), rows, masks)
-    measured = convergence(posterior.tree, effect)
+    measured = convergence(convergence_quantities(posterior.tree, effect))
     found = xr.Dataset(
         {"rhat": ("quantity", measured.rhat), "ess": ("quantity", measured.ess)},
         coords={"quantity": measured.names},

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro.infer.util import constrain_fn, potential_energy
 
 from bayes_intgen.bases import Array
+from bayes_intgen.numpyro_adapter import constrained_sites, potential_energy
 
 # A potential is a function of the data that gives a function of the flat unconstrained
 # sites, so that the data are arguments of the compiled program and not constants within it.
@@ -150,9 +150,7 @@ def _potential(program: Program, layout: Layout) -> Potential:
     """One function for each program and layout, by which what is compiled is found again."""
 
     def of_data(arguments: Any) -> Callable[[jax.Array], jax.Array]:
-        return lambda flat: jnp.asarray(
-            potential_energy(program, arguments, {}, layout.sites(flat))
-        )
+        return lambda flat: potential_energy(program, arguments, layout.sites(flat))
 
     return of_data
 
@@ -167,6 +165,6 @@ def _value_and_grad(
 @partial(jax.jit, static_argnums=(0, 1))
 def _constrain(program: Program, layout: Layout, arguments: Any, flat: jax.Array) -> Any:
     def one(flat: jax.Array) -> Any:
-        return constrain_fn(program, arguments, {}, layout.sites(flat), return_deterministic=True)
+        return constrained_sites(program, arguments, layout.sites(flat))
 
     return jax.lax.map(one, flat)

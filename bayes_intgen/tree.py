@@ -1,7 +1,7 @@
-"""The tree of a fit: draws in ArviZ's schema, and the model that they belong to."""
+"""Schema of a fit's DataTree: draws in ArviZ's schema, and the model that they belong to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from importlib.metadata import version
 from typing import Any
 
@@ -11,130 +11,57 @@ from numpy.typing import NDArray
 
 from bayes_intgen import serialise
 from bayes_intgen.bases import Array
-from bayes_intgen.decomposition import Decomposition
 from bayes_intgen.goodness import FitTest, fit_tests_dataset
 from bayes_intgen.models import Model
 from bayes_intgen.noise import ConstantSpread, Spread
 from bayes_intgen.rows import Rows
+from bayes_intgen.sampled_model import SampledModel
+from bayes_intgen.settings import SamplerSettings
+
+_LEAD = ("chain", "draw")
 
 
 def assemble(
     data: Rows,
     model: Model,
-    terms: Decomposition,
+    sampled: SampledModel,
     spread: Spread | ConstantSpread,
-    sites: Mapping[str, Array],
-    coefficients: Array,
-    statistics: Mapping[str, NDArray[Any]],
     *,
     noise: Mapping[str, Array],
-    fixed_scales: Mapping[str, float],
     pilot_noise_sd: float,
     fit_tests: Sequence[FitTest],
-    settings: Mapping[str, Any],
+    settings: SamplerSettings,
 ) -> xr.DataTree:
-    """The tree of a fit in ArviZ's schema, with the model as JSON in its attributes.
+    """Assemble the DataTree of a fit, with the model as JSON in its attributes.
 
     Parameters
     ----------
-    sites : mapping from hyperparameter to draws, shape (chain, draw, ...)
-    coefficients : ndarray, shape (chain, draw, P)
-    statistics : mapping from sample statistic to values, shape (chain, draw)
+    data : Rows
+    model : Model
+    sampled : SampledModel
+    spread : Spread or ConstantSpread
     noise : mapping
-        ``quantile``: of the standardised noise, at evenly spaced probabilities; ``deviation``,
-        where the spread is fitted: draws of how far its heights are from their estimates, shape
-        (chain, draw, H).
-    fixed_scales : mapping from term to scale
-        Terms whose scale was not sampled; in the outcome's units, at the noise of the pilot fit.
+        ``quantile``: of the standardised noise, at evenly spaced probabilities; ``deviation``, if
+        the variance function is estimated: draws of the deviations of its knot values from their
+        estimates, shape (chain, draw, H).
     pilot_noise_sd : float
-        That noise's standard deviation: the scales are fixed in units of it.
+        Standard deviation of the noise in the pilot fit: fixed scales are multiples of it.
     fit_tests : sequence of FitTest
-    settings : mapping
-        How the draws were made.
+    settings : SamplerSettings
 
     Returns
     -------
     DataTree
     """
-    coords: dict[str, Any] = {
-        "chain": np.arange(coefficients.shape[0]),
-        "draw": np.arange(coefficients.shape[1]),
-    }
-    lead = ("chain", "draw")
-    sampled = terms.without(fixed_scales)
-    labels = {"scale": sampled.scaled, "lengthscale": tuple(sampled.lengthscales)}
-    posterior = xr.Dataset(coords=coords)
-    intercept = coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
-    posterior["intercept"] = (lead, intercept)
-    for name, values in sites.items():
-        if name in labels:
-            dim = f"{name}_of"
-            posterior = posterior.assign_coords({dim: list(labels[name])})
-            posterior[name] = ((*lead, dim), values)
-        else:
-            posterior[name] = (lead, values)
-
-    regimes = data.regimes
-    constant = xr.Dataset(
-        {
-            "rows": ("regime", np.array(list(regimes.values()))),
-            "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
-            "fixed_scale": ("fixed_scale_of", np.array(list(fixed_scales.values()), dtype=float)),
-            "pilot_noise_sd": pilot_noise_sd,
-        },
-        coords={
-            "regime": [data.label(mask) for mask in regimes],
-            "action": list(data.names),
-            "fixed_scale_of": np.array(list(fixed_scales), dtype=str),
-        },
-    )
-    constant = constant.merge(fit_tests_dataset(fit_tests, data.names))
-    if data.lift_tests:
-        tests = [astuple(test) for test in data.lift_tests]
-        columns = dict(
-            zip(("of", "from", "to", "effect", "se"), zip(*tests, strict=True), strict=True)
-        )
-        constant = constant.assign(
-            {f"lift_{name}": ("lift_test", np.array(values)) for name, values in columns.items()}
-        ).assign_coords(lift_test=np.arange(len(tests)))
-    named = [
-        (name, str(label), code)
-        for name, levels in zip(data.names, data.categories, strict=True)
-        if levels is not None
-        for label, code in zip(levels.labels, levels.codes, strict=True)
-    ]
-    if named:
-        of, labels_of_levels, codes = zip(*named, strict=True)
-        constant = constant.assign(
-            {"level_code": ("level", np.array(codes)), "level_of": ("level", np.array(of))}
-        ).assign_coords(level=np.array(labels_of_levels))
-    drawn = xr.Dataset(
-        {"coefficients": ((*lead, "coefficient"), coefficients)},
-        coords={
-            **coords,
-            "coefficient": [
-                f"{term.name}[{i}]" for term in terms.terms for i in range(term.part.basis.size)
-            ],
-        },
-    )
-    probabilities = (np.arange(len(noise["quantile"])) + 0.5) / len(noise["quantile"])
-    noises = xr.Dataset(
-        {"quantile": ("probability", noise["quantile"])}, coords={"probability": probabilities}
-    )
-    if "deviation" in noise:
-        noises = noises.assign_coords(coords).assign(
-            {"deviation": ((*lead, "height"), noise["deviation"])}
-        )
-        noises = noises.assign_coords(height=np.arange(noise["deviation"].shape[-1]))
-    stats = xr.Dataset({name: (lead, v) for name, v in statistics.items()}, coords=coords)
+    terms = sampled.terms
     tree = xr.DataTree.from_dict(
         {
-            "posterior": posterior,
-            "sample_stats": stats,
-            "constant_data": constant,
-            "coefficients": drawn,
-            "noise": noises,
-            "support": data.held.reference_rows(terms.coordinates).to_dataset(),
+            "posterior": _posterior(sampled),
+            "sample_stats": _sample_stats(sampled),
+            "constant_data": _constant_data(data, sampled, pilot_noise_sd, fit_tests),
+            "coefficients": _coefficients(sampled),
+            "noise": _noise(noise, _draw_coords(sampled)),
+            "support": data.held.reference_rows(sampled.terms.coordinates).to_dataset(),
         }
     )
     tree.attrs = {
@@ -143,7 +70,7 @@ def assemble(
         "inference_library": "numpyro",
         "inference_library_version": version("numpyro"),
         "outcome": data.outcome_name,
-        "settings": serialise.dumps(dict(settings)),
+        "settings": serialise.dumps(asdict(settings)),
         "model": serialise.dumps(model),
         "terms": serialise.dumps(terms),
         "spread": serialise.dumps(spread),
@@ -155,3 +82,105 @@ def with_groups(tree: xr.DataTree, groups: Mapping[str, xr.Dataset]) -> xr.DataT
     """Copy a tree with some groups, named by their paths, added or replaced."""
     own = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
     return xr.DataTree.from_dict({**own, **groups})
+
+
+def _draw_coords(sampled: SampledModel) -> dict[str, NDArray[np.int_]]:
+    return dict(zip(_LEAD, map(np.arange, sampled.coefficients.shape[:2]), strict=True))
+
+
+def _posterior(sampled: SampledModel) -> xr.Dataset:
+    """Intercept and hyperparameters."""
+    terms = sampled.terms
+    free = terms.without(sampled.fixed_scales)
+    labels = {"scale": free.scaled, "lengthscale": tuple(free.lengthscales)}
+    intercept = sampled.coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
+    dataset = xr.Dataset({"intercept": (_LEAD, intercept)}, coords=_draw_coords(sampled))
+    for name, values in sampled.sites.items():
+        if name in labels:
+            dim = f"{name}_of"
+            dataset = dataset.assign_coords({dim: list(labels[name])})
+            dataset[name] = ((*_LEAD, dim), values)
+        else:
+            dataset[name] = (_LEAD, values)
+    return dataset
+
+
+def _sample_stats(sampled: SampledModel) -> xr.Dataset:
+    statistics = {name: (_LEAD, values) for name, values in sampled.statistics.items()}
+    return xr.Dataset(statistics, coords=_draw_coords(sampled))
+
+
+def _coefficients(sampled: SampledModel) -> xr.Dataset:
+    names = [
+        f"{term.name}[{i}]" for term in sampled.terms.terms for i in range(term.part.basis.size)
+    ]
+    return xr.Dataset(
+        {"coefficients": ((*_LEAD, "coefficient"), sampled.coefficients)},
+        coords={**_draw_coords(sampled), "coefficient": names},
+    )
+
+
+def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
+    """Shape of the noise, and draws of its variance function."""
+    size = len(noise["quantile"])
+    dataset = xr.Dataset(
+        {"quantile": ("probability", noise["quantile"])},
+        coords={"probability": (np.arange(size) + 0.5) / size},
+    )
+    if "deviation" in noise:
+        heights = np.arange(noise["deviation"].shape[-1])
+        dataset = dataset.assign_coords(coords)
+        dataset = dataset.assign(deviation=((*_LEAD, "height"), noise["deviation"]))
+        dataset = dataset.assign_coords(height=heights)
+    return dataset
+
+
+def _constant_data(
+    data: Rows, sampled: SampledModel, pilot_noise_sd: float, fit_tests: Sequence[FitTest]
+) -> xr.Dataset:
+    """Regimes, fixed scales and score tests; lift tests and levels, if there are any."""
+    regimes, fixed = data.regimes, sampled.fixed_scales
+    dataset = xr.Dataset(
+        {
+            "rows": ("regime", np.array(list(regimes.values()))),
+            "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
+            "fixed_scale": ("fixed_scale_of", np.array(list(fixed.values()), dtype=float)),
+            "pilot_noise_sd": pilot_noise_sd,
+        },
+        coords={
+            "regime": [data.label(mask) for mask in regimes],
+            "action": list(data.names),
+            "fixed_scale_of": np.array(list(fixed), dtype=str),
+        },
+    )
+    dataset = dataset.merge(fit_tests_dataset(fit_tests, data.names))
+    return dataset.merge(_lift_tests(data)).merge(_levels(data))
+
+
+def _lift_tests(data: Rows) -> xr.Dataset:
+    if not data.lift_tests:
+        return xr.Dataset()
+    columns = zip(*map(astuple, data.lift_tests), strict=True)
+    return xr.Dataset(
+        {
+            f"lift_{name}": ("lift_test", np.array(values))
+            for name, values in zip(("of", "from", "to", "effect", "se"), columns, strict=True)
+        },
+        coords={"lift_test": np.arange(len(data.lift_tests))},
+    )
+
+
+def _levels(data: Rows) -> xr.Dataset:
+    """Codes of the levels of all actions that have levels."""
+    rows = [
+        (name, str(label), code)
+        for name, levels in zip(data.names, data.categories, strict=True)
+        if levels is not None
+        for label, code in zip(levels.labels, levels.codes, strict=True)
+    ]
+    if not rows:
+        return xr.Dataset()
+    actions, labels, codes = map(np.array, zip(*rows, strict=True))
+    return xr.Dataset(
+        {"level_code": ("level", codes), "level_of": ("level", actions)}, coords={"level": labels}
+    )

@@ -11,20 +11,18 @@ from typing import Any, NamedTuple, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro.infer.hmc_util import (
-    build_tree,
-    dual_averaging,
-    euclidean_kinetic_energy,
-    velocity_verlet,
-)
 from scipy.linalg import solve_triangular
 
 from bayes_intgen.bases import Array
 from bayes_intgen.checkpoint import Collected
+from bayes_intgen.numpyro_adapter import (
+    adapted_step_size,
+    initial_step_size,
+    nuts_trajectory,
+)
 from bayes_intgen.streams import generator
 from bayes_intgen.targets import Density, Given, Potential
 
-MAX_TREE_DEPTH = 10
 # From which the step size adapts.
 FIRST_STEP = 0.5
 
@@ -38,8 +36,6 @@ REPORTED = {
     "step_size": float,
     "accepted": bool,
 }
-
-_, _adapted = dual_averaging()
 
 
 class Chances(NamedTuple):
@@ -172,10 +168,9 @@ class Walk:
         given = np.zeros(0) if given is None else given
         if len(given) != self._count:
             raise ValueError(f"a chain begins with {self._count} drawn numbers, not {len(given)}")
-        # As NumPyro begins: drawn towards ten times the first step.
-        adaptation = np.log(FIRST_STEP), 0.0, 0.0, 0, np.log(10 * FIRST_STEP)
         numbers = z, self.root.T @ gradient, value, value, excess, given
-        return Chain(Point(*map(jnp.asarray, numbers)), tuple(map(jnp.asarray, adaptation)))
+        adaptation = tuple(map(jnp.asarray, initial_step_size(FIRST_STEP)))
+        return Chain(Point(*map(jnp.asarray, numbers)), adaptation)
 
     def compile(self, chain: Chain, count: int) -> None:
         """Make :meth:`advance` ready for so many iterations of such a chain."""
@@ -246,49 +241,35 @@ def _program(potential: Potential, exact: Given | None) -> Callable[..., Any]:
         chain: Chain, data: Any, root: jax.Array, pace: jax.Array, chances: Chances
     ) -> tuple[Chain, jax.Array]:
         fixed, target_accept = pace
-        _, leapfrog = velocity_verlet(
-            lambda z: potential(data[0])(root @ z), euclidean_kinetic_energy
-        )
 
         def one(chain: Chain, chance: Chances) -> tuple[Chain, jax.Array]:
             here, adaptation = chain
             step = jnp.where(jnp.isnan(fixed), jnp.exp(adaptation[0]), fixed)
-            tree = build_tree(
-                leapfrog,
-                euclidean_kinetic_energy,
+            proposal = nuts_trajectory(
+                lambda z: potential(data[0])(root @ z),
                 (here.z, chance.momentum, here.potential, here.gradient),
-                jnp.ones(len(root)),
                 step,
-                jax.random.wrap_key_data(chance.words, impl="threefry2x32"),
-                max_tree_depth=MAX_TREE_DEPTH,
+                chance.words,
             )
-            acceptance_rate = tree.sum_accept_probs / tree.num_proposals
             excess, given = here.excess, here.given
             if exact is not None:
-                value, given = exact(data[1])(root @ tree.z_proposal, chance.normal)
-                excess = value - tree.z_proposal_pe
-            there = Point(
-                tree.z_proposal,
-                tree.z_proposal_grad,
-                tree.z_proposal_pe,
-                tree.z_proposal_energy,
-                excess,
-                given,
-            )
+                value, given = exact(data[1])(root @ proposal.position, chance.normal)
+                excess = value - proposal.potential
+            there = Point(*proposal[:4], excess, given)
             accepted = jnp.log(chance.accepting) < here.excess - there.excess
             now: Point = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), there, here)
             reported = (
-                tree.diverging,
+                proposal.diverging,
                 now.energy + now.excess,
                 -(now.potential + now.excess),
-                tree.num_proposals,
-                acceptance_rate,
+                proposal.n_steps,
+                proposal.acceptance_rate,
                 step,
                 accepted,
             )
             # As one array: each that is stacked over iterations is compiled by itself.
             numbers = jnp.stack([jnp.asarray(number, here.z.dtype) for number in reported])
-            adapted = _adapted(target_accept - acceptance_rate, adaptation)
+            adapted = adapted_step_size(target_accept - proposal.acceptance_rate, adaptation)
             return Chain(now, adapted), jnp.concatenate([now.z, numbers, now.given])
 
         return jax.lax.scan(one, chain, chances)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayes_intgen.bases import Array
-from bayes_intgen.chains import PROBES, Sampled, Settings, run_chains, scattered
 from bayes_intgen.checkpoint import Checkpoint
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.decomposition import Decomposition
@@ -17,6 +16,10 @@ from bayes_intgen.pilot import Pilot
 from bayes_intgen.reference import Reference
 from bayes_intgen.robust import robust_fit
 from bayes_intgen.rows import Observations, Rows
+from bayes_intgen.sampled_model import SampledModel
+from bayes_intgen.sampling import nuts
+from bayes_intgen.settings import SamplerSettings
+from bayes_intgen.starting_points import N_TEST_POINTS, dispersed_points
 from bayes_intgen.targets import Density, Layout, Target, energy_of
 from bayes_intgen.whitening import Whitening, coloured, whitened
 
@@ -26,48 +29,62 @@ def sample_written_out(
     model: Model,
     terms: Decomposition,
     pilot: Pilot,
-    settings: Settings,
+    settings: SamplerSettings,
     checkpoint: Checkpoint | None,
-) -> Sampled:
-    """The generative program itself, in coordinates and from points of a Gaussian near it."""
+) -> SampledModel:
+    """Sample the generative program, in coordinates whitened by a Gaussian approximation of it."""
     held = data.held
     relative_sd = np.sqrt(pilot.spread(held.actions, held.intervened))
-    rows = (
-        terms.functions(held.actions),
-        terms.gates(held.intervened),
-        relative_sd,
-        held.outcome - terms.centre,
-        known_rows(held, terms),
-    )
-
-    def program(*rows: Any) -> None:
-        model.written_out(terms, *rows)
-
     if model.noise == "student_t":
         near = _Near.of_student_t(pilot, held, relative_sd, settings.progress)
     else:
         near = _Near.of_pilot(pilot)
-    whitening, of_white = _whitening(near, settings)
+    whitening, weight_covariance = _whitening(near, settings)
     start = {**near.sites, "weights": np.zeros(terms.size)}
-    layout = Layout(start)
-    target = Target(program, rows, layout)
-    white = layout.positions["weights"]
-    rest = np.concatenate([layout.positions[name] for name in Layout(near.sites).positions])
-    covariance = np.zeros((layout.size, layout.size))
-    covariance[np.ix_(rest, rest)] = near.covariance
-    covariance[np.ix_(white, white)] = of_white
+    target = _target(held, model, terms, relative_sd, Layout(start))
+    layout = target.layout
     potential, arguments = whitened(target.potential, layout), (target.arguments, whitening)
     density = Density(potential, arguments, partial(energy_of, potential, arguments))
 
-    def hyperparameters(flat: Array, _: Array) -> Array:
-        return np.exp(flat[..., rest])
+    weights = layout.positions["weights"]
+    rest = np.concatenate([layout.positions[name] for name in Layout(near.sites).positions])
+    covariance = np.zeros((layout.size, layout.size))
+    covariance[np.ix_(rest, rest)] = near.covariance
+    covariance[np.ix_(weights, weights)] = weight_covariance
 
-    starts = scattered(layout.flat(start), covariance, settings.chains, settings, "starts")
-    sampled = run_chains(density, starts, covariance, settings, checkpoint, hyperparameters)
-    sites = target.constrain(coloured(layout, whitening, sampled.flat))
+    starts = dispersed_points(
+        layout.flat(start), covariance, settings.chains, settings.seed, "starts"
+    )
+    draws = nuts(
+        density,
+        starts,
+        covariance,
+        settings,
+        quantities=lambda flat, _: np.exp(flat[..., rest]),
+        checkpoint=checkpoint,
+    )
+    sites = target.constrain(coloured(layout, whitening, draws.flat))
     sites.pop("weights")
     coefficients = sites.pop("coefficients")
-    return Sampled(terms, sites, coefficients, sampled.statistics, {})
+    return SampledModel(terms, sites, coefficients, draws.statistics, {})
+
+
+def _target(
+    data: Observations, model: Model, terms: Decomposition, relative_sd: Array, layout: Layout
+) -> Target:
+    """Density of the generative program with these rows."""
+
+    def program(*rows: Any) -> None:
+        model.written_out(terms, *rows)
+
+    rows = (
+        terms.functions(data.actions),
+        terms.gates(data.intervened),
+        relative_sd,
+        data.outcome - terms.centre,
+        known_rows(data, terms),
+    )
+    return Target(program, rows, layout)
 
 
 class _Near(NamedTuple):
@@ -124,12 +141,12 @@ class _Near(NamedTuple):
         return cls(Collapsed(priors, noise.told, terms), mode, of_mode, sites, covariance)
 
 
-def _whitening(near: _Near, settings: Settings) -> tuple[Whitening, Array]:
+def _whitening(near: _Near, settings: SamplerSettings) -> tuple[Whitening, Array]:
     """Coordinates for the weights, and the covariance that they are expected to have."""
-    probes = scattered(near.mode, near.of_mode, PROBES, settings, "probes")
+    points = dispersed_points(near.mode, near.of_mode, N_TEST_POINTS, settings.seed, "probes")
     try:
         about = Reference.of(near.posterior, near.mode)
-        whitening = Whitening.of(about, groups_of(about, probes))
+        whitening = Whitening.of(about, groups_of(about, points))
         return whitening, whitening.covariance(about)
     except np.linalg.LinAlgError:
         # Numbers too far apart to tell: the weights as they are.

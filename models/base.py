@@ -1,12 +1,8 @@
-"""What every model has: the priors of its hyperparameters, its noise, its two programs.
+"""Base of all models: the priors of the hyperparameters, the noise, and the generative program.
 
-A model says which terms make up its mean (``decompose``); its hyperpriors and its noise it
-states once. From that follow
-
-- `Model.written_out`, the generative program with coefficients and rows,
-- `collapsed`, the same posterior over the hyperparameters alone, with the coefficients
-  integrated out and sums in place of rows: what :mod:`bayes_intgen.hyperposterior` writes in closed
-  form is held against it.
+A model says which terms make up its mean (``decompose``); hyperpriors and noise are stated here
+once. :mod:`bayes_intgen.hyperposterior` has the same posterior with the coefficients integrated
+out.
 
 A default fit learns parts of the model from the data before it samples, so its posterior is not
 that of the bare program. It differs in
@@ -40,7 +36,7 @@ from jax.typing import ArrayLike
 
 from bayes_intgen.decomposition import Decomposition, Term
 from bayes_intgen.errors import ModelError
-from bayes_intgen.gram import KnownRows, Sums, log_marginal
+from bayes_intgen.gram import KnownRows
 from bayes_intgen.hyperpriors import Hyperpriors
 from bayes_intgen.identification import Mask
 from bayes_intgen.mechanisms import GP, Levels, Linear, LogNormal, Mechanism, Polynomial, Spline
@@ -194,7 +190,7 @@ class Model(ABC):
         with numpyro.plate("row", len(mean)):
             numpyro.sample("outcome", rows, obs=outcome)
         if known is not None:
-            # In the outcome's units, so that the density is that of `collapsed`.
+            # In the outcome's units, so that the density is the marginal one, constant included.
             unit = jnp.exp(jnp.asarray(known.log_sd))
             known_mean = unit * (jnp.asarray(known.matrix) @ coefficients)
             with numpyro.plate("known_row", len(unit)):
@@ -237,20 +233,6 @@ def hyperparameters(priors: Hyperpriors) -> tuple[jax.Array, jax.Array]:
         for name, prior in priors.sites.items()
     }
     return priors.log_sd(sampled, jnp), sampled["noise_sd"]
-
-
-def collapsed(priors: Hyperpriors, sums: Sums) -> None:
-    """The program over hyperparameters alone; the noise must be Gaussian.
-
-    Parameters
-    ----------
-    priors : Hyperpriors
-        ``model.hyperpriors(terms)``.
-    sums : Sums
-        Over the rows' ``(matrix, outcome less terms.centre, 1 / relative_sd**2)``.
-    """
-    log_sd, noise_sd = hyperparameters(priors)
-    numpyro.factor("outcome", log_marginal(sums.about(priors.mean), log_sd, noise_sd))
 
 
 def as_mechanism(prior: Prior) -> AnyMechanism:

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 import bayes_intgen as bi
-from bayes_intgen.chains import Settings
 from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.models import Model
 from bayes_intgen.noise import KNOTS, ConstantSpread, Spread
+from bayes_intgen.sampled_model import SampledModel
+from bayes_intgen.settings import SamplerSettings
 from bayes_intgen.tree import assemble
 
 
@@ -123,18 +124,15 @@ def made_up(
         size = 1 + 2 * count * len(KNOTS)
         spread = Spread(coordinates, knots, rng.gamma(3.0, 1 / (3 * (1 + count)), size))
         noises["deviation"] = 0.1 * spread.heights * rng.normal(size=(*shape, size))
+    statistics = {name: np.zeros(shape, bool) for name in ("diverging", "reached_max_treedepth")}
     tree = assemble(
         data,
         model,
-        terms,
+        SampledModel(terms, sites, coefficients, statistics, {}),
         spread,
-        sites,
-        coefficients,
-        {"diverging": np.zeros(shape, bool), "reached_max_treedepth": np.zeros(shape, bool)},
         noise=noises,
-        fixed_scales={},
         pilot_noise_sd=unit,
         fit_tests=(),
-        settings=Settings(seed, 2, draws, 10, 0.8, True, True, False)._asdict(),
+        settings=SamplerSettings(seed, 2, draws, 10, 0.8, True, True, False),
     )
     return bi.Posterior(tree)

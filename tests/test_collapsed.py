@@ -6,11 +6,12 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.collapsed import NEAR, Collapsed
-from bayes_intgen.models.base import collapsed as program
 from bayes_intgen.noise import ConstantSpread
 from bayes_intgen.passes import sums_over
 from bayes_intgen.simulators import Polynomial
 from bayes_intgen.targets import Target, energy_of
+
+from conftest import marginal_program
 
 
 def collapsed(data: bi.RegimeData, **model: object) -> Collapsed:
@@ -37,7 +38,7 @@ def test_what_is_walked_and_its_closed_form_are_the_program(data, model, lifted)
     value, gradient = posterior.energy(at)
     with jax.enable_x64(True):
         arguments = posterior.priors, posterior.sums
-        expected, slopes = Target(program, arguments, posterior.layout).energy(at)
+        expected, slopes = Target(marginal_program, arguments, posterior.layout).energy(at)
         density = posterior.density
         value_walked, slopes_walked = energy_of(density.potential, density.data, at)
     assert value == pytest.approx(expected, rel=1e-11)

@@ -9,7 +9,8 @@ from scipy.stats import multivariate_normal
 import bayes_intgen as bi
 from bayes_intgen.condense import GRID, Condensed, TermEvidence, TermLikelihood, typical_log_scale
 from bayes_intgen.conditional import Conditional
-from bayes_intgen.gram import KnownRows, Sums, log_marginal
+from bayes_intgen.evidence import log_marginal
+from bayes_intgen.gram import KnownRows, Sums
 
 from conftest import confounded_rows
 

@@ -6,14 +6,9 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.diagnostics import (
-    ESS_LIMIT,
-    effective_draws,
-    problems,
-    rhat,
-    shortage,
-    warn_of_problems,
-)
+from bayes_intgen.convergence import ESS_LIMIT, effective_draws, effective_sample_sizes, rhat
+from bayes_intgen.diagnostics import problems, warn_of_problems
+from bayes_intgen.stopping import shortfall
 
 CHAINS, DRAWS = 4, 500
 
@@ -105,9 +100,11 @@ def test_what_draws_are_worth_is_what_arviz_says(stuck: float) -> None:
     draws **= 5
     dataset = xr.Dataset({"draws": (("chain", "draw", "quantity"), draws)})
     np.testing.assert_allclose(rhat(draws), az.rhat(dataset)["draws"], rtol=1e-12)
-    least = np.minimum(*(az.ess(dataset, method=method)["draws"] for method in ("bulk", "tail")))
+    of_arviz = [az.ess(dataset, method=method)["draws"] for method in ("bulk", "tail")]
     # Where Geyer's sequence ends ArviZ adds half of one more pair.
-    np.testing.assert_allclose(effective_draws(draws), least, rtol=0.03)
+    for one, other in zip(effective_sample_sizes(draws), of_arviz, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0.03)
+    np.testing.assert_allclose(effective_draws(draws), np.minimum(*of_arviz), rtol=0.03)
     other = az.ess(dataset, method="mean")["draws"]
     assert np.abs(effective_draws(draws) / other - 1).max() > 0.03
 
@@ -120,12 +117,12 @@ def test_a_quantity_that_hardly_moves_holds_nothing_up() -> None:
     for method in ("bulk", "tail"):
         assert (az.ess(dataset, method=method)["draws"][1:] > 0.99 * CHAINS * DRAWS).all()
     assert (effective_draws(draws)[1:] > 0.99 * CHAINS * DRAWS).all()
-    assert shortage(draws) <= 1
+    assert shortfall(draws) <= 1
     draws[0, 0, 0] = np.nan
     assert np.isnan(effective_draws(draws)).tolist() == [True, False, False]
 
 
-def test_the_shortage_of_draws_is_that_of_the_worst_quantity() -> None:
+def test_the_shortfall_of_draws_is_that_of_the_worst_quantity() -> None:
     for fault in (
         {},
         {"stuck": 0.4},
@@ -136,12 +133,12 @@ def test_the_shortage_of_draws_is_that_of_the_worst_quantity() -> None:
     ):
         tree, effect = fit_with(**fault)
         draws = tree["posterior"]["scale"].to_numpy()
-        assert (shortage(draws) <= 1) == (problems(tree, effect) == [])
+        assert (shortfall(draws) <= 1) == (problems(tree, effect) == [])
     scale = fit_with(stuck=0.8)[0]["posterior"]["scale"]
     one, stuck = scale.isel(chain=[0]), scale.to_numpy()
     ess = [float(az.ess(one, method=method).min()) for method in ("bulk", "tail")]
-    assert shortage(stuck[:1]) == pytest.approx(ESS_LIMIT / effective_draws(stuck[:1]).min())
-    assert shortage(stuck[:1]) == pytest.approx(ESS_LIMIT / min(ess), rel=0.03)
-    assert shortage(fit_with(shift=1.0)[0]["posterior"]["scale"].to_numpy()) > 5
+    assert shortfall(stuck[:1]) == pytest.approx(ESS_LIMIT / effective_draws(stuck[:1]).min())
+    assert shortfall(stuck[:1]) == pytest.approx(ESS_LIMIT / min(ess), rel=0.03)
+    assert shortfall(fit_with(shift=1.0)[0]["posterior"]["scale"].to_numpy()) > 5
     stuck[0, 0, 0] = np.nan
-    assert shortage(stuck) == np.inf
+    assert shortfall(stuck) == np.inf

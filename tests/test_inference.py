@@ -111,7 +111,7 @@ def test_a_bold_approximation_that_is_walked_leaves_the_posterior_what_it_was(mo
     for name, value in {"LEAST_SIZE": 10, "LEAST_ACCEPTED": 0.0}.items():
         monkeypatch.setattr(bayes_intgen.groups, name, value)
     monkeypatch.setattr(bayes_intgen.partition, "SIZES", (8,))
-    monkeypatch.setattr(bayes_intgen.sampling, "LEAST_ACCEPTED", 0.0)
+    monkeypatch.setattr(bayes_intgen.warmup, "MIN_ACCEPTANCE_RATE", 0.0)
     walked = fitted(1)
     # So bold that what is walked is another posterior.
     assert 0.3 < walked.tree["sample_stats"]["accepted"].mean() < 0.95

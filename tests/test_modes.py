@@ -1,3 +1,4 @@
+import dataclasses
 import warnings
 
 import numpy as np
@@ -5,14 +6,15 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen import integrated_out
-from bayes_intgen.chains import Settings, dispersed
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.modes import LEAST_LOG_SHARE, Mode, chains_of_modes, find_modes
 from bayes_intgen.noise import ConstantSpread
 from bayes_intgen.passes import sums_over
+from bayes_intgen.settings import SamplerSettings
 from bayes_intgen.simulators import Polynomial
+from bayes_intgen.starting_points import chain_starts
 
-SETTINGS = Settings(0, 4, 10, 10, 0.8, True, True, False)
+SETTINGS = SamplerSettings(0, 4, 10, 10, 0.8, True, True, False)
 
 
 def collapsed(data: bi.RegimeData, **model: object) -> Collapsed:
@@ -136,7 +138,7 @@ def test_chains_go_to_modes_by_their_shares(heights, chains, expected) -> None:
 
 def test_chains_are_dispersed_as_widely_as_their_mode() -> None:
     wide, narrow = Mode(np.zeros(3), 0.0, np.eye(3)), Mode(np.full(3, 50.0), -14.0, np.eye(3) / 1e4)
-    starts = dispersed([wide, narrow], SETTINGS._replace(chains=400))
+    starts = chain_starts([wide, narrow], dataclasses.replace(SETTINGS, chains=400))
     near = np.linalg.norm(starts - 50, axis=1) < 1
     counts = near.sum(), (~near).sum()
     assert min(counts) > 100
@@ -152,12 +154,12 @@ def test_a_fit_starts_its_chains_from_the_modes_that_are_found(monkeypatch) -> N
     world = Polynomial.random(3, seed=14)
     data, started = world.dataset(2000, seed=0), []
 
-    def recorded(modes: list[Mode], settings: Settings) -> np.ndarray:
-        starts = dispersed(modes, settings)
+    def recorded(modes: list[Mode], settings: SamplerSettings) -> np.ndarray:
+        starts = chain_starts(modes, settings)
         started.append((modes, starts))
         return starts
 
-    monkeypatch.setattr(integrated_out, "dispersed", recorded)
+    monkeypatch.setattr(integrated_out, "chain_starts", recorded)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.SamplingWarning)
         bi.fit(data, bi.models.additive(graph=world.graph), draws=8, warmup=20, progress=False)

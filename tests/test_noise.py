@@ -45,7 +45,7 @@ def test_it_is_positive_and_does_not_depend_on_units() -> None:
     np.testing.assert_allclose(one(far, masks), other(far * 1e-6, masks), rtol=1e-2)
 
 
-@pytest.mark.parametrize(("equal", "dependent"), [(450, False), (300, True)])
+@pytest.mark.parametrize(("equal", "dependent"), [(450, False), (300, True), (499, False)])
 def test_many_equal_values_share_a_height(equal: int, dependent: bool) -> None:
     actions, intervened, residuals, _, _ = rows(500, 2, dependent)
     actions[:equal, 0] = 0.0

@@ -5,7 +5,6 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen import partition as module
-from bayes_intgen.chains import PROBES
 from bayes_intgen.collapsed import Collapsed
 from bayes_intgen.groups import grouped
 from bayes_intgen.noise import ConstantSpread
@@ -13,6 +12,7 @@ from bayes_intgen.partition import groups_of, partition
 from bayes_intgen.passes import sums_over
 from bayes_intgen.reference import Reference
 from bayes_intgen.simulators import Polynomial
+from bayes_intgen.starting_points import N_TEST_POINTS
 
 from _modes import WORLD, at_mode
 
@@ -148,7 +148,7 @@ def test_how_large_groups_are_hardly_depends_on_which_points_are_drawn(seed: int
         drawn = [rng.multivariate_normal(mode, covariance, size=count) for _ in range(8)]
         return {max(map(len, groups_of(reference, points))) for points in drawn}
 
-    assert len(largest(PROBES)) <= 2
+    assert len(largest(N_TEST_POINTS)) <= 2
     # Negative control: a few points.
     assert len(largest(6)) > 2
 

@@ -8,21 +8,18 @@ import numpy as np
 import pytest
 from jax.scipy.stats import norm
 
-from bayes_intgen import sampling
-from bayes_intgen.diagnostics import shortage
-from bayes_intgen.sampling import (
-    BLOCK,
-    FEWEST_DRAWS,
-    LEAST_ACCEPTED,
-    MOST_DRAWS,
-    NotTheModeError,
-    _block,
-    _least_accepted,
-    _more,
-    _refuse_higher,
-    nuts,
-)
+from bayes_intgen.chain_runner import MAX_BLOCK_SIZE, common_block_size
+from bayes_intgen.sampling import nuts
+from bayes_intgen.settings import SamplerSettings
+from bayes_intgen.stopping import MAX_DRAWS, MIN_DRAWS, additional_draws, shortfall
 from bayes_intgen.targets import Density
+from bayes_intgen.warmup import (
+    MIN_ACCEPTANCE_RATE,
+    MODE_TOLERANCE,
+    HigherModeError,
+    min_acceptance_rate,
+    refuse_higher_mode,
+)
 
 CHAINS, DRAWS = 4, 400
 
@@ -50,11 +47,7 @@ def sample(
             density if isinstance(density, Density) else normal_density(density),
             np.random.default_rng(seed).normal(size=(CHAINS, size)),
             guess,
-            warmup=warmup,
-            draws=draws,
-            seed=seed,
-            target_accept=0.8,
-            progress=False,
+            SamplerSettings(seed, CHAINS, draws, warmup, progress=False),
             **more,
         )
 
@@ -100,7 +93,7 @@ VARIANCE = 1 - MEAN**2
 
 
 def test_a_walk_on_an_approximation_is_corrected_by_the_exact_density() -> None:
-    corrected = sample(SKEWED, np.eye(2), walked=normal_density(np.eye(2)))
+    corrected = sample(SKEWED, np.eye(2), surrogate=normal_density(np.eye(2)))
     walked = sample(np.eye(2), np.eye(2))
     first = corrected.flat[..., 0]
     ess = float(az.ess(first))
@@ -137,9 +130,9 @@ def with_draws(density: Density) -> Density:
     return density._replace(given=given, given_size=3, draw=lambda z, normal: z[0] + normal)
 
 
-@pytest.mark.parametrize("walked", [None, normal_density(np.eye(2))])
-def test_what_is_integrated_out_is_drawn_with_each_draw(walked) -> None:
-    draws = sample(with_draws(SKEWED), np.eye(2), walked=walked)
+@pytest.mark.parametrize("surrogate", [None, normal_density(np.eye(2))])
+def test_what_is_integrated_out_is_drawn_with_each_draw(surrogate) -> None:
+    draws = sample(with_draws(SKEWED), np.eye(2), surrogate=surrogate)
     assert draws.given.shape == (CHAINS, DRAWS, 3)
     # What is left when what was given is subtracted is standard normal, and independent of it.
     accepted = draws.statistics["accepted"]
@@ -151,9 +144,9 @@ def test_what_is_integrated_out_is_drawn_with_each_draw(walked) -> None:
     # Where a draw is refused, so is what was drawn with it.
     stays = (draws.given[:, 1:] == draws.given[:, :-1]).all(axis=-1)
     np.testing.assert_array_equal(stays, ~accepted[:, 1:])
-    assert accepted.all() == (walked is None)
+    assert accepted.all() == (surrogate is None)
     # The draws are those without.
-    without = sample(SKEWED, np.eye(2), walked=walked)
+    without = sample(SKEWED, np.eye(2), surrogate=surrogate)
     np.testing.assert_allclose(draws.flat, without.flat, rtol=1e-9)
     assert without.given.shape == (CHAINS, DRAWS, 0)
 
@@ -165,7 +158,7 @@ def test_draws_that_were_never_made_are_never_recorded() -> None:
         return lambda z, normal: (jnp.nan * z[0], z[0] + normal)
 
     stuck = with_draws(SKEWED)._replace(given=nowhere)
-    draws = sample(stuck, np.eye(2), walked=normal_density(np.eye(2)), draws=20, warmup=20)
+    draws = sample(stuck, np.eye(2), surrogate=normal_density(np.eye(2)), draws=20, warmup=20)
     assert not draws.statistics["accepted"].any()
     assert (draws.given == draws.given[:, :1]).all()
     # Those of the start, and of each chain its own.
@@ -177,7 +170,7 @@ def test_draws_that_were_never_made_are_never_recorded() -> None:
 
 
 def test_a_bad_approximation_is_given_up() -> None:
-    draws = sample(SKEWED, np.eye(2), walked=normal_density(np.diag([1e-3, 1.0])))
+    draws = sample(SKEWED, np.eye(2), surrogate=normal_density(np.diag([1e-3, 1.0])))
     # After the warmup the walk is on the density that is meant, and starts where it was.
     assert draws.statistics["accepted"].all()
     first = draws.flat[..., 0]
@@ -202,23 +195,38 @@ def test_the_step_size_is_found_from_a_whole_half_of_the_warmup() -> None:
 
 def test_a_point_higher_than_the_mode_is_told() -> None:
     # At its mode the energy is 0: a search that ended where it is 5 had not found it.
-    with pytest.raises(NotTheModeError) as found:
-        sample(np.eye(2), np.eye(2), least_energy=5.0)
+    with pytest.raises(HigherModeError) as found:
+        sample(np.eye(2), np.eye(2), mode_energy=5.0)
     assert 0.5 * found.value.point @ found.value.point < 4
     # Negative control: no draw is higher than the mode.
-    assert sample(np.eye(2), np.eye(2), least_energy=0.0).flat.shape == (CHAINS, DRAWS, 2)
+    assert sample(np.eye(2), np.eye(2), mode_energy=0.0).flat.shape == (CHAINS, DRAWS, 2)
 
 
-def test_the_first_draws_are_held_against_the_mode_too(monkeypatch) -> None:
-    told, refuse = [], sampling._refuse_higher
+class Recorder:
+    """A checkpoint that remembers the highest log density of every stage and chain."""
 
-    def recorded(collected, least_energy):
-        told.append(collected["lp"].shape)
-        return refuse(collected, least_energy)
+    def __init__(self) -> None:
+        self.highest: dict[tuple[str, int], float] = {}
 
-    monkeypatch.setattr(sampling, "_refuse_higher", recorded)
-    sample(np.eye(2), np.eye(2), draws=30, least_energy=0.0)
-    assert told == [(CHAINS, 100), (CHAINS, 100), (CHAINS, 30)]
+    def read(self, *_) -> None:
+        return None
+
+    def write(self, stage: str, chain: int, state, collected) -> None:
+        self.highest[stage, chain] = float(collected["lp"].max())
+
+
+def test_the_first_draws_are_compared_with_the_mode_too() -> None:
+    recorder = Recorder()
+    run = {"guess": np.eye(2), "warmup": 20}
+    sample(np.eye(2), **run, checkpoint=recorder)
+    in_draws, in_warmup = (
+        max(lp for (stage, _), lp in recorder.highest.items() if (stage == "draws") == drawn)
+        for drawn in (True, False)
+    )
+    assert in_draws > in_warmup
+    with pytest.raises(HigherModeError) as higher:
+        sample(np.eye(2), **run, mode_energy=MODE_TOLERANCE - (in_draws + in_warmup) / 2)
+    assert -0.5 * higher.value.point @ higher.value.point == pytest.approx(in_draws)
 
 
 def test_the_seed_decides_the_draws() -> None:
@@ -235,10 +243,10 @@ def test_all_chains_take_the_same_step() -> None:
 
 
 def test_stages_are_made_of_whole_blocks_where_they_can_be() -> None:
-    assert _block(75, 75, 500) == 25
-    assert _block(10, 10, 20) == 10
-    assert _block(50, 50, 60) == 10
-    assert _block(75, 75, 499) == 25
+    assert common_block_size(75, 75, 500) == 25
+    assert common_block_size(10, 10, 20) == 10
+    assert common_block_size(50, 50, 60) == 10
+    assert common_block_size(75, 75, 499) == 25
 
 
 # Heavy tails, which NUTS leaves seldom: its effective draws are a small share of its draws.
@@ -255,12 +263,12 @@ HEAVY = Density(
 
 def test_by_default_there_are_as_many_draws_as_it_takes() -> None:
     easy, hard = sample(np.eye(2), np.eye(2), draws=None), sample(HEAVY, np.eye(3), draws=None)
-    assert FEWEST_DRAWS <= easy.flat.shape[1] < hard.flat.shape[1] <= MOST_DRAWS
+    assert MIN_DRAWS <= easy.flat.shape[1] < hard.flat.shape[1] <= MAX_DRAWS
     for draws in (easy, hard):
-        assert shortage(draws.flat) <= 1
+        assert shortfall(draws.flat) <= 1
         assert all(len(v[0]) == draws.flat.shape[1] for v in draws.statistics.values())
     # The first draws of the hard one are too few, and its last are those of a fixed number.
-    assert shortage(hard.flat[:, :FEWEST_DRAWS]) > 1
+    assert shortfall(hard.flat[:, :MIN_DRAWS]) > 1
     fixed = sample(HEAVY, np.eye(3), draws=hard.flat.shape[1])
     np.testing.assert_allclose(hard.flat, fixed.flat, rtol=1e-12)
     np.testing.assert_array_equal(hard.statistics["n_steps"], fixed.statistics["n_steps"])
@@ -268,15 +276,15 @@ def test_by_default_there_are_as_many_draws_as_it_takes() -> None:
 
 def test_what_is_reported_decides_whether_draws_are_enough() -> None:
     # A random walk, of which no two chains agree.
-    draws = sample(np.eye(2), np.eye(2), draws=None, reported=lambda flat, _: flat.cumsum(axis=1))
-    assert draws.flat.shape[1] == MOST_DRAWS
+    draws = sample(np.eye(2), np.eye(2), draws=None, quantities=lambda flat, _: flat.cumsum(axis=1))
+    assert draws.flat.shape[1] == MAX_DRAWS
     # Of 16,000 numbers a quarter at least are effective in so easy a target.
     assert abs(draws.flat.mean()) < 4 / np.sqrt(4000)
 
 
 def test_a_walk_that_is_approximate_from_the_start_is_corrected_or_given_up() -> None:
-    near = sample(SKEWED, np.eye(2), walked=normal_density(np.eye(2)))
-    far = sample(SKEWED, np.eye(2), walked=normal_density(np.diag([0.01, 1.0])))
+    near = sample(SKEWED, np.eye(2), surrogate=normal_density(np.eye(2)))
+    far = sample(SKEWED, np.eye(2), surrogate=normal_density(np.diag([0.01, 1.0])))
     for draws in (near, far):
         first = draws.flat[..., 0]
         assert abs(first.mean() - MEAN) < 4 * np.sqrt(VARIANCE / float(az.ess(first)))
@@ -286,16 +294,16 @@ def test_a_walk_that_is_approximate_from_the_start_is_corrected_or_given_up() ->
 
 def test_what_is_drawn_with_the_sites_counts_too() -> None:
     # Of what is given, running sums never agree; the sites themselves are independent.
-    run = {"draws": None, "reported": lambda flat, given: given.cumsum(axis=1)}
-    assert sample(with_draws(SKEWED), np.eye(2), **run).flat.shape[1] == MOST_DRAWS
+    run = {"draws": None, "quantities": lambda flat, given: given.cumsum(axis=1)}
+    assert sample(with_draws(SKEWED), np.eye(2), **run).flat.shape[1] == MAX_DRAWS
 
 
 def test_one_chain_that_is_stuck_is_enough_to_give_an_approximation_up() -> None:
     accepted = np.ones((4, 50))
-    assert _least_accepted({"accepted": accepted}) == 1
+    assert min_acceptance_rate({"accepted": accepted}) == 1
     accepted[2, 1:] = 0
-    assert 0 < _least_accepted({"accepted": accepted}) < LEAST_ACCEPTED
-    assert accepted.mean() > LEAST_ACCEPTED
+    assert 0 < min_acceptance_rate({"accepted": accepted}) < MIN_ACCEPTANCE_RATE
+    assert accepted.mean() > MIN_ACCEPTANCE_RATE
 
 
 def test_a_density_that_is_no_number_hides_no_higher_one() -> None:
@@ -303,10 +311,10 @@ def test_a_density_that_is_no_number_hides_no_higher_one() -> None:
         "lp": np.array([[np.nan, -9.0], [3.0, 1.0]]),
         "flat": np.arange(8.0).reshape(2, 2, 2),
     }
-    with pytest.raises(NotTheModeError) as found:
-        _refuse_higher(collected, least_energy=0.0)
+    with pytest.raises(HigherModeError) as found:
+        refuse_higher_mode(collected, mode_energy=0.0)
     np.testing.assert_array_equal(found.value.point, collected["flat"][1, 0])
-    _refuse_higher(collected, least_energy=-3.0)
+    refuse_higher_mode(collected, mode_energy=-3.0)
 
 
 class Failing:
@@ -333,17 +341,17 @@ class Failing:
 def test_a_chain_that_fails_is_heard_of_before_the_others_end() -> None:
     checkpoint = Failing()
     with pytest.raises(OSError, match="full"):
-        sample(np.eye(2), np.eye(2), draws=MOST_DRAWS, checkpoint=checkpoint)
-    assert checkpoint.blocks < MOST_DRAWS / BLOCK / 2
+        sample(np.eye(2), np.eye(2), draws=MAX_DRAWS, checkpoint=checkpoint)
+    assert checkpoint.blocks < MAX_DRAWS / MAX_BLOCK_SIZE / 2
 
 
 def test_more_draws_are_whole_blocks_and_come_to_an_end() -> None:
     rng = np.random.default_rng(0)
-    assert _more(rng.normal(size=(CHAINS, 300, 2)), 25) == 0
+    assert additional_draws(rng.normal(size=(CHAINS, 300, 2)), 25) == 0
     few = rng.normal(size=(CHAINS, 80, 2))
     # 320 independent draws are short of 400 effective ones.
-    assert _more(few, 20) == 20
-    apart = rng.normal(size=(CHAINS, MOST_DRAWS, 2)) + np.arange(CHAINS)[:, None, None]
-    assert _more(apart[:, :300], 25) == 75
-    assert _more(apart[:, : MOST_DRAWS - 10], 25) == 10
-    assert _more(apart, 25) == 0
+    assert additional_draws(few, 20) == 20
+    apart = rng.normal(size=(CHAINS, MAX_DRAWS, 2)) + np.arange(CHAINS)[:, None, None]
+    assert additional_draws(apart[:, :300], 25) == 75
+    assert additional_draws(apart[:, : MAX_DRAWS - 10], 25) == 10
+    assert additional_draws(apart, 25) == 0

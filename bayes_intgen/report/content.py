@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bayes_intgen.bases import Array
 from bayes_intgen.categories import Categories, short_label
 from bayes_intgen.certificates import Certificate, certify
+from bayes_intgen.convergence import convergence, convergence_quantities
 from bayes_intgen.coordinate import Coordinate
 from bayes_intgen.curves import points_along
 from bayes_intgen.defaults import (
@@ -22,7 +23,7 @@ from bayes_intgen.defaults import (
     share_supported,
     usual_range,
 )
-from bayes_intgen.diagnostics import convergence, problems
+from bayes_intgen.diagnostics import problems
 from bayes_intgen.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.effects import effect_table, supported
 from bayes_intgen.errors import SupportWarning
@@ -356,14 +357,14 @@ def _diagnostics(tree: xr.DataTree, effect: xr.DataArray) -> list[tuple[str, str
     chains, draws = effect.sizes["chain"], effect.sizes["draw"]
     rows = [("draws", f"{total:,} in {chains} {'chain' if chains == 1 else 'chains'}")]
     if draws > 3:
-        names, rhat, ess = convergence(tree, effect)
+        measured = convergence(convergence_quantities(tree, effect))
         if chains > 1:
-            largest = f"{np.nanmax(rhat):.3f}"
+            largest = f"{np.nanmax(measured.rhat):.3f}"
             rows.append(("largest R-hat (1.00 is best; over 1.01 is trouble)", largest))
-        of_effect = np.array([name.startswith("joint_effect") for name in names])
+        of_effect = np.array([name.startswith("joint_effect") for name in measured.names])
         for kind, which in (("joint effect", of_effect), ("hyperparameters", ~of_effect)):
             label = f"smallest effective sample, {kind} (400 is enough)"
-            rows.append((label, f"{np.nanmin(ess[which]):,.0f}"))
+            rows.append((label, f"{np.nanmin(measured.ess[which]):,.0f}"))
     diverging = int(statistics["diverging"].sum())
     rows.append(("draws that diverged", f"{diverging} of {total:,}"))
     if "reached_max_treedepth" in statistics:

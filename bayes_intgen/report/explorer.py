@@ -198,7 +198,7 @@ def part_data(spread: Spread, deviations: Array, action: int, grid: Array) -> Ma
     points = np.tile([c.centre for c in spread.coordinates], (len(grid), 1))
     points[:, action] = grid
     columns = spread.columns_where_set(action)
-    features = spread.features(points, np.ones(points.shape, dtype=bool))
+    features = spread.features(points, np.ones(points.shape, dtype=bool)).toarray()
     return {
         "hats": packed(features[:, columns]),
         "heights": packed(spread.heights[columns]),

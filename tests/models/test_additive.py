@@ -8,11 +8,10 @@ from numpyro.infer.util import log_density
 
 import bayes_intgen as bi
 from bayes_intgen.gram import Sums
-from bayes_intgen.models.base import collapsed
 from bayes_intgen.passes import known_rows
 from bayes_intgen.piecewise import PiecewiseLinear
 
-from conftest import confounded_rows
+from conftest import confounded_rows, marginal_program
 
 
 @pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
@@ -58,7 +57,7 @@ def test_integrating_the_written_out_density_gives_the_collapsed_one(prior, lift
             "noise_sd": jnp.asarray(0.4),
         }
         priors = model.hyperpriors(terms)
-        by_sums, _ = log_density(collapsed, (priors, sums), {}, theta)
+        by_sums, _ = log_density(marginal_program, (priors, sums), {}, theta)
         log_sd = priors.log_sd(theta, jnp)
         sd = np.exp(np.asarray(log_sd))
         weights = rng.normal(size=terms.size)

@@ -1,0 +1,115 @@
+"""The parts of NumPyro that may change between releases, behind functions of our own.
+
+``pyproject.toml`` bounds NumPyro's version from above for their sake.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro.infer.hmc_util import (
+    build_tree,
+    dual_averaging,
+    euclidean_kinetic_energy,
+    velocity_verlet,
+)
+from numpyro.infer.util import constrain_fn
+from numpyro.infer.util import potential_energy as _potential_energy
+
+MAX_TREE_DEPTH = 10
+
+# Dual averaging: the logarithm of the step size, its average, then what the scheme remembers.
+StepSizeState = tuple[Any, ...]
+
+_, _update_step_size = dual_averaging()
+
+
+class Trajectory(NamedTuple):
+    """End of one NUTS trajectory, and how it went.
+
+    Attributes
+    ----------
+    position, gradient : (D,)
+        Of the proposal; ``gradient`` is that of the potential.
+    potential, energy : ()
+        Of the proposal; ``energy`` includes the kinetic energy.
+    diverging : ()
+    n_steps : ()
+        Number of leapfrog steps.
+    acceptance_rate : ()
+        Mean acceptance probability along the trajectory.
+    """
+
+    position: jax.Array
+    gradient: jax.Array
+    potential: jax.Array
+    energy: jax.Array
+    diverging: jax.Array
+    n_steps: jax.Array
+    acceptance_rate: jax.Array
+
+
+def nuts_trajectory(
+    potential: Callable[[jax.Array], jax.Array],
+    start: tuple[jax.Array, jax.Array, jax.Array, jax.Array],
+    step_size: jax.Array,
+    key_data: jax.Array,
+) -> Trajectory:
+    """Run one trajectory of the No-U-Turn Sampler with a unit mass matrix.
+
+    Parameters
+    ----------
+    potential : callable
+        Minus the log density.
+    start : tuple
+        Position, momentum, potential and its gradient.
+    step_size : Array, shape ()
+    key_data : Array of uint32, shape (2,)
+        Of a Threefry key.
+    """
+    _, leapfrog = velocity_verlet(potential, euclidean_kinetic_energy)
+    tree = build_tree(
+        leapfrog,
+        euclidean_kinetic_energy,
+        start,
+        jnp.ones(len(start[0])),
+        step_size,
+        jax.random.wrap_key_data(key_data, impl="threefry2x32"),
+        max_tree_depth=MAX_TREE_DEPTH,
+    )
+    return Trajectory(
+        tree.z_proposal,
+        tree.z_proposal_grad,
+        tree.z_proposal_pe,
+        tree.z_proposal_energy,
+        tree.diverging,
+        tree.num_proposals,
+        tree.sum_accept_probs / tree.num_proposals,
+    )
+
+
+def initial_step_size(step_size: float) -> StepSizeState:
+    """Begin to adapt a step size, which the scheme pulls towards ten times its first value."""
+    return np.log(step_size), 0.0, 0.0, 0, np.log(10 * step_size)
+
+
+def adapted_step_size(error: jax.Array, state: StepSizeState) -> StepSizeState:
+    """Update a step size by the target acceptance probability less the observed one."""
+    updated: StepSizeState = _update_step_size(error, state)
+    return updated
+
+
+def potential_energy(
+    program: Callable[..., None], arguments: tuple[Any, ...], sites: Mapping[str, Any]
+) -> jax.Array:
+    """Minus the log density of a NumPyro program at unconstrained sites."""
+    return jnp.asarray(_potential_energy(program, arguments, {}, sites))
+
+
+def constrained_sites(
+    program: Callable[..., None], arguments: tuple[Any, ...], sites: Mapping[str, Any]
+) -> Any:
+    """Sites of a NumPyro program, deterministic ones included, from unconstrained ones."""
+    return constrain_fn(program, arguments, {}, sites, return_deterministic=True)

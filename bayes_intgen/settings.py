@@ -1,0 +1,45 @@
+"""Settings of the sampler, validated in one place."""
+
+from dataclasses import dataclass
+from numbers import Integral
+
+from bayes_intgen.errors import ModelError
+
+_MINIMUM = {"chains": 1, "draws": 4, "warmup": 10, "seed": 0}
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """How to sample a posterior; :func:`bayes_intgen.fit` describes each field.
+
+    Raises
+    ------
+    ModelError
+        If a setting makes no sense.
+    """
+
+    seed: int = 0
+    chains: int = 4
+    draws: int | None = None
+    warmup: int = 100
+    target_accept: float = 0.8
+    collapse: bool | None = None
+    simplify: bool = True
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name, minimum in _MINIMUM.items():
+            value = getattr(self, name)
+            if name == "draws" and value is None:
+                continue
+            if not isinstance(value, Integral) or value < minimum:
+                raise ModelError(
+                    f"{name} must be a whole number of at least {minimum}, not {value!r}"
+                )
+            # Settings are stored as JSON, which takes no integers of NumPy.
+            object.__setattr__(self, name, int(value))
+        if not 0 < self.target_accept < 1:
+            raise ModelError(f"target_accept must lie between 0 and 1, not {self.target_accept}")
+        object.__setattr__(self, "target_accept", float(self.target_accept))
+        for name in ("simplify", "progress"):
+            object.__setattr__(self, name, bool(getattr(self, name)))
