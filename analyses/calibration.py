@@ -1,7 +1,7 @@
 """Calibration of credible intervals: coverage in simulated worlds, and simulated ranks.
 
     python analyses/calibration.py [--models 40] [--actions 3] [--rows 1000]
-        [--kinds "rare binary" zeros ...] [--points 1000] [--simulations 200] [--seed 20000]
+        [--kinds "rare binary" zeros ...] [--points 1000] [--simulations 200] [--seed 40000]
 
 Coverage: ``--models`` random worlds of every kind that satisfies the assumptions, default
 settings, unknown graph; the share of joint points whose credible intervals contain the true
@@ -318,7 +318,7 @@ def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=40, actions=3, rows=1000, points=1000, simulations=200)
     parser.add_argument("--kinds", nargs="+", choices=WORLDS, help="kinds of worlds, default all")
-    parser.add_argument("--seed", type=int, default=20_000, help="of the first world of a kind")
+    parser.add_argument("--seed", type=int, default=40_000, help="of the first world of a kind")
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.models, chosen.actions, chosen.rows, chosen.points = 2, 2, 60, 100
