@@ -98,7 +98,7 @@ def test_every_kind_of_world_is_random_and_selectable(tmp_path, monkeypatch) -> 
     with pytest.raises(KeyboardInterrupt, match="--kinds 'rare binary' zeros"):
         calibration.main()
     assert [(job["seed"], job["kind"]) for job in jobs[:3]] == [
-        (20_000, "rare binary"), (20_000, "zeros"), (20_001, "rare binary"),
+        (40_000, "rare binary"), (40_000, "zeros"), (40_001, "rare binary"),
     ]  # fmt: skip
     assert len(jobs) == 6
 
