@@ -10,10 +10,10 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
-from bayes_intgen.evidence import log_marginal
-from bayes_intgen.gram import Sums
-from bayes_intgen.hyperpriors import Hyperpriors
+from bayes_intgen.inference.gaussian.evidence import log_marginal
+from bayes_intgen.inference.gaussian.sufficient_statistics import Sums
 from bayes_intgen.models.base import hyperparameters
+from bayes_intgen.models.hyperpriors import Hyperpriors
 
 matplotlib.use("agg")
 

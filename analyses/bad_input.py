@@ -35,11 +35,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import bayes_intgen as bi
-from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.inference.pilot.pilot import pilot_fit
 from bayes_intgen.models import Model
-from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.passes import sums_over
-from bayes_intgen.pilot import pilot_fit
+from bayes_intgen.models.variance_function import ConstantSpread
 
 from _study import RESULTS, command_of
 from _tables import publish_table

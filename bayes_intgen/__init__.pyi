@@ -1,9 +1,16 @@
 """Bayesian joint effects of several interventions from data on one at a time."""
 
 from . import calibration, models, simulators
-from .certificates import Certificate
-from .checks import Check, check
-from .distributed import DistributedData
+from .api.fitting import fit
+from .api.loading import load
+from .api.posterior import Posterior
+from .assess.checks import Check, check
+from .assess.summary import Report, report_identification
+from .data.distributed import DistributedData
+from .data.lift_tests import LiftTest
+from .data.regime_data import RegimeData
+from .data.rows import Rows
+from .data.streamed import StreamedData
 from .errors import (
     BayesIntgenError,
     BayesIntgenWarning,
@@ -16,15 +23,13 @@ from .errors import (
     SavedFitError,
     SupportWarning,
 )
-from .inference import fit
-from .lift import LiftTest
-from .loading import load
-from .mechanisms import GP, Levels, Linear, LogNormal, Polynomial, Spline
-from .posterior import Posterior
-from .predictive import prior_predictive
-from .regimes import RegimeData
-from .streamed import StreamedData
-from .summary import Report, report_identification
+from .identification.certificates import Certificate
+from .models.mechanisms.gp import GP
+from .models.mechanisms.levels import Levels
+from .models.mechanisms.mechanism import LogNormal
+from .models.mechanisms.polynomial import Linear, Polynomial
+from .models.mechanisms.spline import Spline
+from .models.prior_predictive import prior_predictive
 
 __all__ = [
     "GP",
@@ -46,6 +51,7 @@ __all__ = [
     "Posterior",
     "RegimeData",
     "Report",
+    "Rows",
     "SamplingWarning",
     "SavedFitError",
     "Spline",

@@ -13,16 +13,16 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from numpyro.infer import Predictive
 
-from bayes_intgen.bases import Array
-from bayes_intgen.decomposition import Decomposition
-from bayes_intgen.draws import prediction_of
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
+from bayes_intgen.api.fitting import fit, fit_decomposed
+from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import PACKAGE, ModelError
-from bayes_intgen.inference import fit, fit_decomposed
+from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, additive
-from bayes_intgen.regimes import RegimeData
-from bayes_intgen.settings import SamplerSettings
+from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.posterior.draws import prediction_of
 from bayes_intgen.simulators import StructuralCausalModel
-from bayes_intgen.streams import generator
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 

@@ -8,13 +8,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
+from bayes_intgen.api.fitting import fit
+from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification import masks_of
-from bayes_intgen.inference import fit
+from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.base import Prior
-from bayes_intgen.regimes import RegimeData
 
 try:
     from sklearn.base import BaseEstimator, RegressorMixin

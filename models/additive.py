@@ -12,10 +12,9 @@ here).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bayes_intgen.decomposition import Decomposition, Term, candidates, decompose, finer_terms
+from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
-from bayes_intgen.identification import Mask, is_identified
-from bayes_intgen.mechanisms import LogNormal, Mechanism
+from bayes_intgen.identification.masks import Mask, is_identified
 from bayes_intgen.models.base import (
     NOISE_SCALE,
     AnyMechanism,
@@ -26,7 +25,9 @@ from bayes_intgen.models.base import (
     as_mechanism,
     checked_noise,
 )
-from bayes_intgen.rows import Observations
+from bayes_intgen.models.decomposition import candidates, decompose, finer_terms
+from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
+from bayes_intgen.models.terms import Decomposition, Term
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Base of all models: the priors of the hyperparameters, the noise, and the generative program.
 
 A model says which terms make up its mean (``decompose``); hyperpriors and noise are stated here
-once. :mod:`bayes_intgen.hyperposterior` has the same posterior with the coefficients integrated
+once. `flat_hyperprior` has the same posterior with the coefficients integrated
 out.
 
 A default fit learns parts of the model from the data before it samples, so its posterior is not
@@ -34,13 +34,17 @@ import numpyro
 import numpyro.distributions as dist
 from jax.typing import ArrayLike
 
-from bayes_intgen.decomposition import Decomposition, Term
+from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
-from bayes_intgen.gram import KnownRows
-from bayes_intgen.hyperpriors import Hyperpriors
-from bayes_intgen.identification import Mask
-from bayes_intgen.mechanisms import GP, Levels, Linear, LogNormal, Mechanism, Polynomial, Spline
-from bayes_intgen.rows import Observations
+from bayes_intgen.identification.masks import Mask
+from bayes_intgen.inference.gaussian.sufficient_statistics import KnownRows
+from bayes_intgen.models.hyperpriors import Hyperpriors
+from bayes_intgen.models.mechanisms.gp import GP
+from bayes_intgen.models.mechanisms.levels import Levels
+from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
+from bayes_intgen.models.mechanisms.polynomial import Linear, Polynomial
+from bayes_intgen.models.mechanisms.spline import Spline
+from bayes_intgen.models.terms import Decomposition, Term
 
 PriorName = Literal["gp", "spline", "polynomial", "linear"]
 AnyMechanism = GP | Spline | Polynomial | Linear | Levels

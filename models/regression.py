@@ -9,10 +9,8 @@ but imprecise.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bayes_intgen.decomposition import Decomposition, regressions
-from bayes_intgen.gates import Always, Gate, InRegime
-from bayes_intgen.identification import Mask, is_identified
-from bayes_intgen.mechanisms import LogNormal
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.identification.masks import Mask, is_identified
 from bayes_intgen.models.base import (
     NOISE_SCALE,
     Model,
@@ -22,7 +20,10 @@ from bayes_intgen.models.base import (
     as_mechanism,
     checked_noise,
 )
-from bayes_intgen.rows import Observations
+from bayes_intgen.models.decomposition import regressions
+from bayes_intgen.models.gates import Always, Gate, InRegime
+from bayes_intgen.models.mechanisms.mechanism import LogNormal
+from bayes_intgen.models.terms import Decomposition
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import numpy as np
 
 import bayes_intgen as bi
-from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.passes import sums_over
+from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.models.variance_function import ConstantSpread
 from bayes_intgen.simulators import Polynomial
 
 WORLD = Polynomial.random(4, seed=5)

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 import bayes_intgen as bi
-from bayes_intgen.coordinate import Coordinate
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.inference.sampled_model import SampledModel
+from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
-from bayes_intgen.noise import KNOTS, ConstantSpread, Spread
-from bayes_intgen.sampled_model import SampledModel
-from bayes_intgen.settings import SamplerSettings
-from bayes_intgen.tree import assemble
+from bayes_intgen.models.variance_function import KNOTS, ConstantSpread, Spread
+from bayes_intgen.posterior.schema import assemble
 
 
 def frame_with_levels(rows: int = 160) -> pd.DataFrame:

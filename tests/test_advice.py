@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.advice import advice_on_far_cells, advice_on_levels, few_valued
-from bayes_intgen.draws import prediction_of
-from bayes_intgen.summary import summarise_data
+from bayes_intgen.assess.summary import summarise_data
+from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
+from bayes_intgen.posterior.draws import prediction_of
 
 
 def doses(values: list[float], rows: int = 60) -> bi.RegimeData:

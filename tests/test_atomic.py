@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from bayes_intgen.atomic import whole_file
+from bayes_intgen._atomic import whole_file
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path) -> None:

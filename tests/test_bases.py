@@ -5,21 +5,15 @@ from numpyro.contrib.hsgp.laplacian import eigenfunctions
 from scipy.interpolate import BSpline
 
 import bayes_intgen as bi
-from bayes_intgen.bases import (
-    Atom,
-    Constant,
-    Evaluation,
-    Joined,
-    Line,
-    PenalisedSpline,
-    Powers,
-    Principal,
-    Products,
-    Sines,
-    Slope,
-)
-from bayes_intgen.coordinate import Coordinate
-from bayes_intgen.piecewise import PiecewiseLinear
+from bayes_intgen.basis.basis import Constant
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.evaluation import Evaluation
+from bayes_intgen.basis.hsgp import Sines
+from bayes_intgen.basis.karhunen_loeve import Principal
+from bayes_intgen.basis.monomials import Atom, Line, Powers, Slope
+from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
+from bayes_intgen.basis.spline import PenalisedSpline
+from bayes_intgen.basis.tensor_product import Joined, Products
 
 RNG = np.random.default_rng(0)
 HEAVY = RNG.standard_t(2, size=(4000, 1)) * 3 + 7

@@ -6,8 +6,8 @@ import xarray as xr
 from scipy.stats import kstest
 
 import bayes_intgen as bi
-from bayes_intgen.draws import prediction_of
-from bayes_intgen.streams import generator
+from bayes_intgen._random import generator
+from bayes_intgen.posterior.draws import prediction_of
 
 from conftest import confounded_rows
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.categories import Categories, two_valued
+from bayes_intgen.basis.categories import Categories, two_valued
 
 DOSE = Categories.of_labels(["low", "mid", "high"], ordered=True)
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.cells import Cells, classes
-from bayes_intgen.coordinate import Coordinate
-from bayes_intgen.identification import Mask
-from bayes_intgen.support import needs
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.identification.linkage import Cells, classes
+from bayes_intgen.identification.masks import Mask
+from bayes_intgen.identification.requirements import needs
 
 VALUES = 3
 Cell = tuple[int, ...]

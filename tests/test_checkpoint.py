@@ -14,10 +14,11 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen import groups, reservoir
-from bayes_intgen.categories import Categories
-from bayes_intgen.checkpoint import Checkpoint
-from bayes_intgen.serialise import loads
+from bayes_intgen.basis.categories import Categories
+from bayes_intgen.data import reservoir
+from bayes_intgen.inference.density import blocks as groups
+from bayes_intgen.inference.sampling.checkpoint import Checkpoint
+from bayes_intgen.models.codec import loads
 
 from conftest import confounded_rows
 

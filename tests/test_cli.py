@@ -17,7 +17,7 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen import cli
 from bayes_intgen.cli import commands, console
-from bayes_intgen.effects import effect_table
+from bayes_intgen.posterior.effects import effect_table
 
 from _posteriors import frame_with_levels, made_up_with_levels
 
@@ -235,7 +235,7 @@ def test_defects_have_their_own_exit_code(monkeypatch, capsys) -> None:
     def broken(path):
         raise RuntimeError("the cat\nis out")
 
-    monkeypatch.setattr("bayes_intgen.storage.load", broken)
+    monkeypatch.setattr("bayes_intgen.posterior.storage.load", broken)
     assert cli.main(["effect", "fit.nc", "--set", "a=1"]) == console.DEFECT
     assert "error: unexpected RuntimeError: the cat is out (--debug" in capsys.readouterr().err
 

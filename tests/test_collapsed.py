@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.collapsed import NEAR, Collapsed
-from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.passes import sums_over
+from bayes_intgen.inference.density.log_density import Target, energy_of
+from bayes_intgen.inference.density.marginal_posterior import NEAR, Collapsed
+from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.models.variance_function import ConstantSpread
 from bayes_intgen.simulators import Polynomial
-from bayes_intgen.targets import Target, energy_of
 
 from conftest import marginal_program
 

@@ -7,10 +7,16 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import bayes_intgen as bi
-from bayes_intgen.condense import GRID, Condensed, TermEvidence, TermLikelihood, typical_log_scale
-from bayes_intgen.conditional import Conditional
-from bayes_intgen.evidence import log_marginal
-from bayes_intgen.gram import KnownRows, Sums
+from bayes_intgen.inference.gaussian.conditional import Conditional
+from bayes_intgen.inference.gaussian.elimination import (
+    GRID,
+    Condensed,
+    TermEvidence,
+    TermLikelihood,
+    typical_log_scale,
+)
+from bayes_intgen.inference.gaussian.evidence import log_marginal
+from bayes_intgen.inference.gaussian.sufficient_statistics import KnownRows, Sums
 
 from conftest import confounded_rows
 

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_intgen.conditional import Conditional, _upper_factor
-from bayes_intgen.evidence import log_marginal, log_marginal_and_draw
-from bayes_intgen.gram import KnownRows, Sums
+from bayes_intgen.inference.gaussian.conditional import Conditional, _upper_factor
+from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
+from bayes_intgen.inference.gaussian.sufficient_statistics import KnownRows, Sums
 
 RNG = np.random.default_rng(0)
 N, P, L = 40, 6, 3

@@ -6,7 +6,7 @@ import pytest
 from numpyro.infer import Predictive
 
 import bayes_intgen as bi
-from bayes_intgen.contraction import PRIOR_DRAWS, prior_coefficients, widths
+from bayes_intgen.assess.contraction import PRIOR_DRAWS, prior_coefficients, widths
 
 # Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")

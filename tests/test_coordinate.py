@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bayes_intgen.coordinate import Coordinate, balanced_quantiles, far_cells
+from bayes_intgen.basis.coordinate import Coordinate, balanced_quantiles, far_cells
 
 RNG = np.random.default_rng(0)
 HEAVY = RNG.standard_t(2, size=4000) * 3 + 7

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 import bayes_intgen as bi
-from bayes_intgen.summary import summarise_data
+from bayes_intgen.assess.summary import summarise_data
 
 
 def test_summary_of_data_as_text_and_json(data) -> None:

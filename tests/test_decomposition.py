@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.decomposition import Decomposition
+from bayes_intgen.models.terms import Decomposition
 
 PRIORS = ["gp", "spline", "polynomial", "linear"]
 

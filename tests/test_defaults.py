@@ -1,8 +1,8 @@
 import numpy as np
 
 import bayes_intgen as bi
-from bayes_intgen.defaults import default_changes, levels_of, medians, share_supported
-from bayes_intgen.draws import support_of
+from bayes_intgen.posterior.defaults import default_changes, levels_of, medians, share_supported
+from bayes_intgen.posterior.draws import support_of
 
 from _posteriors import half_supported, made_up, made_up_with_levels
 

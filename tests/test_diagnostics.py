@@ -6,9 +6,14 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.convergence import ESS_LIMIT, effective_draws, effective_sample_sizes, rhat
-from bayes_intgen.diagnostics import problems, warn_of_problems
-from bayes_intgen.stopping import shortfall
+from bayes_intgen.assess.diagnostics import problems, warn_of_problems
+from bayes_intgen.inference.sampling.convergence import (
+    ESS_LIMIT,
+    effective_draws,
+    effective_sample_sizes,
+    rhat,
+)
+from bayes_intgen.inference.sampling.stopping import shortfall
 
 CHAINS, DRAWS = 4, 500
 

@@ -15,10 +15,10 @@ from distributed import Client, Event, LocalCluster, Queue
 from test_streamed import COLUMNS, table, with_levels
 
 import bayes_intgen as bi
-from bayes_intgen import distributed
-from bayes_intgen.gram import Sums
-from bayes_intgen.noise import KNOTS, Spread
-from bayes_intgen.passes import sums_over, weighted
+from bayes_intgen.data import distributed, partitions
+from bayes_intgen.inference.gaussian.passes import sums_over, weighted
+from bayes_intgen.inference.gaussian.sufficient_statistics import Sums
+from bayes_intgen.models.variance_function import KNOTS, Spread
 
 # Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
@@ -112,7 +112,7 @@ def test_rows_and_sample_are_those_of_one_process(paths, client) -> None:
 def test_sums_are_those_of_one_process_for_any_number_of_workers(
     paths, client, one_worker, how, monkeypatch, joined_at_once
 ) -> None:
-    monkeypatch.setattr(distributed, "JOINED_AT_ONCE", joined_at_once)
+    monkeypatch.setattr(partitions, "JOINED_AT_ONCE", joined_at_once)
     whole = bi.RegimeData.from_frame(table(ROWS), *COLUMNS)
     expected = sums_over(whole, *how, progress=False)
     found = [sums_over(of_files(paths, of), *how, progress=False) for of in (client, one_worker)]

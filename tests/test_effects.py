@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen import tables
-from bayes_intgen.effects import effect_table, supported
+from bayes_intgen.posterior.effects import effect_table, supported
+from bayes_intgen.text import tables
 
 from _posteriors import made_up_with_levels
 

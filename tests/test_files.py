@@ -8,7 +8,7 @@ import pytest
 from pyarrow import feather, ipc
 
 import bayes_intgen as bi
-from bayes_intgen.files import rows_of_file
+from bayes_intgen.data.files import rows_of_file
 
 ROWS = pd.DataFrame(
     {

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.gates import Always, InRegime, WhereNotSet
+from bayes_intgen.models.gates import Always, InRegime, WhereNotSet
 
 MASKS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], dtype=bool)
 REGIMES = ((False, False), (True, False), (False, True))

@@ -6,11 +6,17 @@ import pytest
 from scipy import stats
 
 import bayes_intgen as bi
-from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.goodness import FitTest, fit_problems, lacking, score_tests, suspects
-from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.passes import candidate_sums
-from bayes_intgen.pilot import Pilot, pilot_fit
+from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.gaussian.passes import candidate_sums
+from bayes_intgen.inference.pilot.lack_of_fit import (
+    FitTest,
+    fit_problems,
+    lacking,
+    score_tests,
+    suspects,
+)
+from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
+from bayes_intgen.models.variance_function import ConstantSpread
 
 
 def world(curve, rows: int = 700, seed: int = 0) -> bi.RegimeData:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from bayes_intgen.blocked_cholesky import inverse_cholesky
-from bayes_intgen.evidence import log_marginal
-from bayes_intgen.gram import CandidateSums, KnownRows, Sums
+from bayes_intgen.inference.gaussian.blocked_cholesky import inverse_cholesky
+from bayes_intgen.inference.gaussian.evidence import log_marginal
+from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateSums, KnownRows, Sums
 
 RNG = np.random.default_rng(0)
 N, P = 40, 6

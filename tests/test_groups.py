@@ -8,18 +8,18 @@ from numpy.typing import DTypeLike
 from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
-from bayes_intgen import groups as module
-from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.groups import (
+from bayes_intgen.inference.density import blocks as module
+from bayes_intgen.inference.density.blocks import (
     ByGroups,
     by_groups,
     expected_acceptance,
     grouped,
     log_marginal_by_groups,
 )
-from bayes_intgen.partition import groups_of
-from bayes_intgen.reference import Reference
-from bayes_intgen.targets import energy_of
+from bayes_intgen.inference.density.expansion_point import Reference
+from bayes_intgen.inference.density.log_density import energy_of
+from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.partition import groups_of
 
 from _modes import WORLD, at_mode, collapsed
 

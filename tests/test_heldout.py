@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.heldout import Difference, log_densities, split
+from bayes_intgen.assess.held_out import Difference, log_densities, split
 
 from conftest import confounded_rows
 

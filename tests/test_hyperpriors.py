@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.mechanisms import log_spectral_sd
+from bayes_intgen.models.mechanisms.kernels import log_spectral_sd
 
 
 def of(data, prior):

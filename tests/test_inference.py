@@ -1,6 +1,10 @@
 import warnings
 
 import arviz_stats
+import bayes_intgen.groups
+import bayes_intgen.partition
+import bayes_intgen.pilot
+import bayes_intgen.sampling
 import jax
 import numpy as np
 import pytest
@@ -8,13 +12,9 @@ import xarray as xr
 from scipy.stats import norm
 
 import bayes_intgen as bi
-import bayes_intgen.groups
 import bayes_intgen.inference
-import bayes_intgen.partition
-import bayes_intgen.pilot
-import bayes_intgen.sampling
-from bayes_intgen import integrated_out
-from bayes_intgen.modes import Mode
+from bayes_intgen.inference.density.modes import Mode
+from bayes_intgen.inference.sampling import marginalised as integrated_out
 
 from conftest import confounded_rows, confounding_bias, joint_truth
 
@@ -109,9 +109,9 @@ def test_a_bold_approximation_that_is_walked_leaves_the_posterior_what_it_was(mo
     exact = fitted(0)
     assert exact.tree["sample_stats"]["accepted"].all()
     for name, value in {"LEAST_SIZE": 10, "LEAST_ACCEPTED": 0.0}.items():
-        monkeypatch.setattr(bayes_intgen.groups, name, value)
-    monkeypatch.setattr(bayes_intgen.partition, "SIZES", (8,))
-    monkeypatch.setattr(bayes_intgen.warmup, "MIN_ACCEPTANCE_RATE", 0.0)
+        monkeypatch.setattr(bayes_intgen.inference.density.blocks, name, value)
+    monkeypatch.setattr(bayes_intgen.inference.density.partition, "SIZES", (8,))
+    monkeypatch.setattr(bayes_intgen.inference.sampling.warmup, "MIN_ACCEPTANCE_RATE", 0.0)
     walked = fitted(1)
     # So bold that what is walked is another posterior.
     assert 0.3 < walked.tree["sample_stats"]["accepted"].mean() < 0.95
@@ -219,7 +219,7 @@ def test_names_and_numbers_of_every_kind_fit(data) -> None:
 
 
 def test_an_interrupt_stops_the_chains(data, monkeypatch) -> None:
-    from bayes_intgen import sampling
+    from bayes_intgen.inference.sampling import nuts as sampling
 
     seen = []
 
@@ -302,7 +302,7 @@ def test_structure_from_a_sample_of_rows_gives_the_effects_of_all_rows(data, mon
     """Coordinates, knots and the variance function from a third of the rows, sums from all."""
     settings = {"draws": 200, "progress": False, "seed": 0}
     whole = bi.fit(data, **settings)
-    for module in (bayes_intgen.pilot, bayes_intgen.inference):
+    for module in (bayes_intgen.inference.pilot.pilot, bayes_intgen.api.fitting):
         monkeypatch.setattr(module, "PILOT_ROWS", len(data) // 3)
     part = bi.fit(data, **settings)
     assert float(part.tree["constant_data"]["rows"].sum()) == len(data)

@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.passes import sums_over
+from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.models.variance_function import ConstantSpread
 
 from _posteriors import data_with_levels
 from conftest import confounded_rows

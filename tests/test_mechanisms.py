@@ -7,16 +7,12 @@ from numpyro.contrib.hsgp.spectral_densities import (
 )
 
 import bayes_intgen as bi
-from bayes_intgen.bases import Principal, Sines
-from bayes_intgen.coordinate import Coordinate
-from bayes_intgen.mechanisms import (
-    MARGIN_SIZE,
-    finer_walk,
-    grown,
-    log_spectral_sd,
-    paired,
-    spectral_slope,
-)
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.hsgp import Sines
+from bayes_intgen.basis.karhunen_loeve import Principal
+from bayes_intgen.models.mechanisms.components import MARGIN_SIZE, finer_walk, grown
+from bayes_intgen.models.mechanisms.kernels import log_spectral_sd, spectral_slope
+from bayes_intgen.models.mechanisms.mechanism import paired
 
 RNG = np.random.default_rng(0)
 ACTIONS = RNG.normal(size=(2000, 2)) * [1.0, 100.0]

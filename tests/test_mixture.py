@@ -3,8 +3,8 @@ import pytest
 from scipy import stats
 
 import bayes_intgen as bi
-from bayes_intgen.draws import prediction_of
-from bayes_intgen.mixture import mixture_quantiles, student, tabulated
+from bayes_intgen.models.mixture import mixture_quantiles, student, tabulated
+from bayes_intgen.posterior.draws import prediction_of
 
 from _posteriors import made_up
 

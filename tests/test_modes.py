@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen import integrated_out
-from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.modes import LEAST_LOG_SHARE, Mode, chains_of_modes, find_modes
-from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.passes import sums_over
-from bayes_intgen.settings import SamplerSettings
+from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.modes import LEAST_LOG_SHARE, Mode, chains_of_modes, find_modes
+from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.inference.sampling import marginalised as integrated_out
+from bayes_intgen.inference.sampling.starting_points import chain_starts
+from bayes_intgen.inference.settings import SamplerSettings
+from bayes_intgen.models.variance_function import ConstantSpread
 from bayes_intgen.simulators import Polynomial
-from bayes_intgen.starting_points import chain_starts
 
 SETTINGS = SamplerSettings(0, 4, 10, 10, 0.8, True, True, False)
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bayes_intgen.coordinate import Coordinate
-from bayes_intgen.noise import KNOTS, draw_shape, estimate_spread, shape_of
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.models.variance_function import KNOTS, draw_shape, estimate_spread, shape_of
 
 
 def variance_of(actions, intervened):

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen import partition as module
-from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.groups import grouped
-from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.partition import groups_of, partition
-from bayes_intgen.passes import sums_over
-from bayes_intgen.reference import Reference
+from bayes_intgen.inference.density import partition as module
+from bayes_intgen.inference.density.blocks import grouped
+from bayes_intgen.inference.density.expansion_point import Reference
+from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.partition import groups_of, partition
+from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.inference.sampling.starting_points import N_TEST_POINTS
+from bayes_intgen.models.variance_function import ConstantSpread
 from bayes_intgen.simulators import Polynomial
-from bayes_intgen.starting_points import N_TEST_POINTS
 
 from _modes import WORLD, at_mode
 

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen import pilot as module
-from bayes_intgen.collapsed import NEAR
-from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.passes import sums_over
-from bayes_intgen.pilot import Pilot, pilot_fit
+from bayes_intgen.inference.density.marginal_posterior import NEAR
+from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.inference.pilot import pilot as module
+from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
+from bayes_intgen.models.variance_function import ConstantSpread
 
 
 def piloted(data, held=None, others=None) -> Pilot:

@@ -1,7 +1,7 @@
 import numpy as np
 
 import bayes_intgen as bi
-from bayes_intgen.probes import COUNT, Probes
+from bayes_intgen.inference.sampling.monitored_effect import COUNT, Probes
 
 
 def test_probes_are_rows_of_the_data_with_every_action_set(data) -> None:

@@ -10,7 +10,7 @@ from numpyro.infer import MCMC, NUTS, Predictive
 from numpyro.infer.util import log_density
 
 import bayes_intgen as bi
-from bayes_intgen.program import Program
+from bayes_intgen.posterior.program import Program
 
 from conftest import confounded_rows
 

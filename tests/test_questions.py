@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.categories import Categories
-from bayes_intgen.questions import checked_mask, checked_points, checked_value, named_points
+from bayes_intgen.basis.categories import Categories
+from bayes_intgen.data.queries import checked_mask, checked_points, checked_value, named_points
 
 
 def test_a_question_is_read_by_the_names_of_actions() -> None:

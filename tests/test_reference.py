@@ -2,11 +2,11 @@ import jax
 import numpy as np
 import pytest
 
-from bayes_intgen import partition
-from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.groups import grouped
-from bayes_intgen.partition import groups_of
-from bayes_intgen.reference import Reference
+from bayes_intgen.inference.density import partition
+from bayes_intgen.inference.density.blocks import grouped
+from bayes_intgen.inference.density.expansion_point import Reference
+from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.partition import groups_of
 
 from _modes import WORLD, at_mode
 

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.categories import Categories
+from bayes_intgen.basis.categories import Categories
 
 
 def frame(rows: int = 30) -> pd.DataFrame:

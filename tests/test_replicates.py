@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.replicates import MANY_COPIES, refuse_exact_replicates, warn_of_copies
+from bayes_intgen.data.replicates import MANY_COPIES, refuse_exact_replicates, warn_of_copies
 
 from conftest import confounded_rows
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.draws import prediction_of
-from bayes_intgen.effects import effect_table
-from bayes_intgen.goodness import FitTest, fit_tests_dataset
+from bayes_intgen.inference.pilot.lack_of_fit import FitTest, fit_tests_dataset
+from bayes_intgen.posterior.draws import prediction_of
+from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import MOST_DRAWS, explorer_data, round_grid, thinned
 from bayes_intgen.report.page import page_of

@@ -3,10 +3,10 @@ import pytest
 from scipy.stats import t as student_t
 
 import bayes_intgen as bi
-from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.passes import sums_over
-from bayes_intgen.robust import Robust, robust_fit
+from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.inference.pilot.student_t import Robust, robust_fit
+from bayes_intgen.models.variance_function import ConstantSpread
 
 from conftest import confounded_rows
 

@@ -8,18 +8,23 @@ import numpy as np
 import pytest
 from jax.scipy.stats import norm
 
-from bayes_intgen.chain_runner import MAX_BLOCK_SIZE, common_block_size
-from bayes_intgen.sampling import nuts
-from bayes_intgen.settings import SamplerSettings
-from bayes_intgen.stopping import MAX_DRAWS, MIN_DRAWS, additional_draws, shortfall
-from bayes_intgen.targets import Density
-from bayes_intgen.warmup import (
+from bayes_intgen.inference.density.log_density import Density
+from bayes_intgen.inference.sampling.chain_runner import MAX_BLOCK_SIZE, common_block_size
+from bayes_intgen.inference.sampling.nuts import nuts
+from bayes_intgen.inference.sampling.stopping import (
+    MAX_DRAWS,
+    MIN_DRAWS,
+    additional_draws,
+    shortfall,
+)
+from bayes_intgen.inference.sampling.warmup import (
     MIN_ACCEPTANCE_RATE,
     MODE_TOLERANCE,
     HigherModeError,
     min_acceptance_rate,
     refuse_higher_mode,
 )
+from bayes_intgen.inference.settings import SamplerSettings
 
 CHAINS, DRAWS = 4, 400
 

@@ -3,15 +3,20 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.alternatives import alternatives
-from bayes_intgen.condense import TermEvidence, TermLikelihood
-from bayes_intgen.decomposition import Term
-from bayes_intgen.gates import Always
-from bayes_intgen.mechanisms import LogNormal, Part
-from bayes_intgen.passes import candidate_sums
-from bayes_intgen.pilot import pilot_fit
-from bayes_intgen.score_tests import N_BOOTSTRAP, ScoreStatistics, log_bayes_factors, null_fit
-from bayes_intgen.screening import left_over
+from bayes_intgen.assess.alternatives import alternatives
+from bayes_intgen.assess.score_tests import (
+    N_BOOTSTRAP,
+    ScoreStatistics,
+    log_bayes_factors,
+    null_fit,
+)
+from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
+from bayes_intgen.inference.gaussian.passes import candidate_sums
+from bayes_intgen.inference.pilot.forward_selection import left_over
+from bayes_intgen.inference.pilot.pilot import pilot_fit
+from bayes_intgen.models.gates import Always
+from bayes_intgen.models.mechanisms.mechanism import LogNormal, Part
+from bayes_intgen.models.terms import Term
 
 
 @pytest.fixture(scope="module")

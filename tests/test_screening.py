@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen import screening
-from bayes_intgen.collapsed import Collapsed
-from bayes_intgen.condense import TermEvidence, TermLikelihood
-from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.passes import candidate_sums, products, sums_over
-from bayes_intgen.pilot import pilot_fit
-from bayes_intgen.screening import MIN_LOG_BAYES_FACTOR, asked_for, left_over
+from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
+from bayes_intgen.inference.gaussian.passes import candidate_sums, products, sums_over
+from bayes_intgen.inference.pilot import forward_selection as screening
+from bayes_intgen.inference.pilot.forward_selection import (
+    MIN_LOG_BAYES_FACTOR,
+    asked_for,
+    left_over,
+)
+from bayes_intgen.inference.pilot.pilot import pilot_fit
+from bayes_intgen.models.variance_function import ConstantSpread
 
 NAMES = ("a1", "a2", "a3")
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.draws import support_of
-from bayes_intgen.sensitivity import bounds, inflation
+from bayes_intgen.assess.sensitivity import bounds, inflation
+from bayes_intgen.posterior.draws import support_of
 
 
 class Family:

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.pilot import Pilot, pilot_fit
-from bayes_intgen.simplify import Simplified
+from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
+from bayes_intgen.inference.pilot.pruning import Simplified
 
 from conftest import confounded_rows
 

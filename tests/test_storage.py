@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.serialise import TAGS
+from bayes_intgen.models.codec import TAGS
 
 POINTS = [[0.1, 0.2], [-0.4, 0.3]]
 

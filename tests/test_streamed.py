@@ -1,3 +1,4 @@
+import bayes_intgen.pilot
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -6,8 +7,7 @@ import pytest
 
 import bayes_intgen as bi
 import bayes_intgen.inference
-import bayes_intgen.pilot
-from bayes_intgen import parquet, reservoir
+from bayes_intgen.data import parquet, reservoir
 
 COLUMNS = (["x", "y"], "z", "regime")
 
@@ -76,7 +76,7 @@ def test_the_sample_is_the_same_whatever_batches_rows_come_in(monkeypatch, cut) 
 
 
 def test_a_fit_of_streamed_rows_is_that_of_the_same_rows_in_memory(monkeypatch) -> None:
-    for module in (bayes_intgen.pilot, bayes_intgen.inference):
+    for module in (bayes_intgen.inference.pilot.pilot, bayes_intgen.api.fitting):
         monkeypatch.setattr(module, "PILOT_ROWS", 600)
     monkeypatch.setattr(reservoir, "SAMPLE_ROWS", 600)
     frame, settings = table(), {"draws": 30, "warmup": 30, "chains": 2, "progress": False}

@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.diagnostics import problems
-from bayes_intgen.draws import support_of
+from bayes_intgen.assess.diagnostics import problems
+from bayes_intgen.posterior.draws import support_of
 
 SECTIONS = ["Regimes", "Certificates", "Support", "Assumptions", "Sampling"]
 

@@ -7,9 +7,11 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.coordinate import Coordinate
-from bayes_intgen.support import NEAR, Need, needs, words_of_verdict
-from bayes_intgen.term_requirements import needs_of_terms
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.identification.overlap import NEAR
+from bayes_intgen.identification.requirements import Need, needs
+from bayes_intgen.identification.verdict import words_of_verdict
+from bayes_intgen.models.requirements import needs_of_terms
 
 NAMES = ("x", "y")
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_intgen.sweep import inverse_and_log_det
+from bayes_intgen.inference.gaussian.sweep import inverse_and_log_det
 
 
 def matrices(count: int, size: int, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpyro.distributions as dist
 import pytest
 from scipy.stats import lognorm, norm
 
-from bayes_intgen.targets import Layout, Target
+from bayes_intgen.inference.density.log_density import Layout, Target
 
 
 def program(observed: jax.Array) -> None:

@@ -5,8 +5,8 @@ import pytest
 from numpyro.infer.hmc import hmc
 from numpyro.infer.hmc_util import dual_averaging
 
-from bayes_intgen.targets import Density
-from bayes_intgen.walk import FIRST_STEP, Chance, Walk
+from bayes_intgen.inference.density.log_density import Density
+from bayes_intgen.inference.sampling.kernel import FIRST_STEP, Chance, Walk
 
 COVARIANCE = np.array([[4.0, 1.2], [1.2, 1.0]])
 STEP, COUNT = 0.7, 2000

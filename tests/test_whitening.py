@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.collapsed import Collapsed
+from bayes_intgen.inference.density.expansion_point import Reference
+from bayes_intgen.inference.density.log_density import Layout, Target
+from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.whitening import Whitening, coloured, whitened
+from bayes_intgen.inference.gaussian.passes import known_rows, sums_over
 from bayes_intgen.models.base import Model
-from bayes_intgen.noise import ConstantSpread
-from bayes_intgen.passes import known_rows, sums_over
-from bayes_intgen.reference import Reference
-from bayes_intgen.targets import Layout, Target
-from bayes_intgen.whitening import Whitening, coloured, whitened
+from bayes_intgen.models.variance_function import ConstantSpread
 
 from conftest import confounded_rows
 
@@ -76,7 +76,7 @@ def by_parts(case: Case) -> list[np.ndarray]:
 def test_of_gaussian_noise_weights_and_hyperparameters_come_apart(case: Case, monkeypatch) -> None:
     """The density is that of the hyperparameters alone, times that of white noise."""
     # Without cutting what the data know best.
-    monkeypatch.setattr("bayes_intgen.groups.BEST_KNOWN", np.inf)
+    monkeypatch.setattr("bayes_intgen.inference.density.blocks.BEST_KNOWN", np.inf)
 
     def rest(whitening: Whitening) -> np.ndarray:
         data = case.target.arguments, whitening

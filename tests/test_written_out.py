@@ -1,12 +1,12 @@
 import warnings
 
+import bayes_intgen.written_out
 import numpy as np
 import pytest
 from numpyro.diagnostics import effective_sample_size
 
 import bayes_intgen as bi
-import bayes_intgen.written_out
-from bayes_intgen.whitening import Whitening
+from bayes_intgen.inference.density.whitening import Whitening
 
 from conftest import confounded_rows
 
@@ -35,7 +35,7 @@ def test_white_coordinates_leave_the_posterior_what_it_was(monkeypatch) -> None:
     """In the coordinates of the program, with steps so small that they do not diverge."""
     data, settings = heavy_tailed(30), {"draws": 1000}
     white = fitted(data, **settings)
-    monkeypatch.setattr(bayes_intgen.written_out, "groups_of", unwhitened)
+    monkeypatch.setattr(bayes_intgen.inference.sampling.full, "groups_of", unwhitened)
     plain = fitted(data, target_accept=0.99, warmup=400, **settings)
     of_effects = [p.joint_effect(POINTS).transpose("chain", "draw", ...) for p in (white, plain)]
     of_df = [p.tree["posterior"].dataset[["df", "noise_sd"]].to_dataarray() for p in (white, plain)]
@@ -72,7 +72,7 @@ def test_numbers_too_far_apart_to_tell_leave_the_weights_as_they_are(monkeypatch
 
     of_nothing = Whitening.none
     monkeypatch.setattr(Whitening, "none", none)
-    monkeypatch.setattr(bayes_intgen.written_out, "groups_of", unwhitened)
+    monkeypatch.setattr(bayes_intgen.inference.sampling.full, "groups_of", unwhitened)
     posterior = fitted(heavy_tailed(30), draws=20, warmup=20)
     assert len(told) == 1
     assert np.isfinite(posterior.joint_effect(POINTS)).all()

@@ -24,7 +24,7 @@ from bayes_intgen.cli.points import (
 from bayes_intgen.errors import DataError, PointsError, SamplingWarning
 
 if TYPE_CHECKING:
-    from bayes_intgen.rows import Rows
+    from bayes_intgen.data.rows import Rows
 
 HELP = """Estimate joint effects of several actions from data in which one was set at a time.
 
@@ -59,7 +59,7 @@ def describe(
 
     Nothing is fitted.
     """
-    from bayes_intgen.summary import summarise_data
+    from bayes_intgen.assess.summary import summarise_data
 
     rows = _rows(data, actions, outcome, regime, require_observational=False)
     report = summarise_data(rows, support=False)
@@ -176,9 +176,9 @@ def effect(
 
     Bands of the mean show its uncertainty; those of outcomes contain single outcomes.
     """
-    from bayes_intgen import tables
-    from bayes_intgen.effects import effect_table
-    from bayes_intgen.loading import load
+    from bayes_intgen.api.loading import load
+    from bayes_intgen.posterior.effects import effect_table
+    from bayes_intgen.text import tables
 
     posterior = load(fit)
     observed_point = checked_point(observed, posterior)
@@ -227,8 +227,8 @@ def plot(
     import matplotlib as mpl
 
     mpl.use("agg")
-    from bayes_intgen.loading import load
-    from bayes_intgen.plot_grid import plot_effect_grid
+    from bayes_intgen.api.loading import load
+    from bayes_intgen.cli.effect_grid import plot_effect_grid
 
     _require_writable(output)
     posterior = load(fit)
@@ -257,13 +257,13 @@ def report(
     regime: options.Regime = "regime",
 ) -> int:
     """Write a report with an explorer of joint effects, as one self-contained HTML file."""
-    from bayes_intgen.checks import check as check_assumptions
-    from bayes_intgen.loading import load
+    from bayes_intgen.api.loading import load
+    from bayes_intgen.assess.checks import check as check_assumptions
 
     _require_writable(output)
     posterior = load(fit)
     if data is not None:
-        from bayes_intgen.files import rows_of_file
+        from bayes_intgen.data.files import rows_of_file
 
         rows = rows_of_file(
             data, posterior.actions, posterior.outcome_name, regime, progress=show_progress()
@@ -332,7 +332,7 @@ def demo(
 def _rows(
     data: Path, actions: Sequence[str] | None, outcome: str, regime: str, **settings: bool
 ) -> "Rows":
-    from bayes_intgen.files import columns_of_file, rows_of_file
+    from bayes_intgen.data.files import columns_of_file, rows_of_file
 
     names = parsing.parse_names(actions, columns_of_file(data) if actions else ())
     return rows_of_file(data, names, outcome, regime, progress=show_progress(), **settings)

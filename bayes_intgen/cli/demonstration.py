@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bayes_intgen.effects import effect_table
-from bayes_intgen.inference import fit
+from bayes_intgen.api.fitting import fit
+from bayes_intgen.data.regime_data import RegimeData
+from bayes_intgen.data.validation import OBSERVATIONAL, SEPARATOR
 from bayes_intgen.models import additive
-from bayes_intgen.number_format import format_interval, format_number, format_to_uncertainty
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.simulators import MediaMix
-from bayes_intgen.tables import align_columns
-from bayes_intgen.validation import OBSERVATIONAL, SEPARATOR
+from bayes_intgen.text.number_format import format_interval, format_number, format_to_uncertainty
+from bayes_intgen.text.tables import align_columns
 
 CHANNELS = 3
 # Plans for spending, as multiples of the usual budgets.

@@ -9,8 +9,8 @@ from bayes_intgen.cli.parsing import parse_point
 from bayes_intgen.errors import PointsError
 
 if TYPE_CHECKING:
-    from bayes_intgen.categories import Categories, Label
-    from bayes_intgen.posterior import Posterior
+    from bayes_intgen.api.posterior import Posterior
+    from bayes_intgen.basis.categories import Categories, Label
 
 Point = dict[str, "Label"]
 
@@ -27,7 +27,7 @@ def require_actions(names: Iterable[str], posterior: "Posterior") -> None:
 
 def checked_point(text: str | None, posterior: "Posterior") -> Point:
     """Parse a point and check its values; levels by their names. Empty without a text."""
-    from bayes_intgen.questions import checked_value
+    from bayes_intgen.data.queries import checked_value
 
     point = parse_point(text) if text is not None else {}
     require_actions(point, posterior)
@@ -40,8 +40,8 @@ def checked_point(text: str | None, posterior: "Posterior") -> Point:
 
 def default_point(posterior: "Posterior") -> Point:
     """The posterior's default point, with numbers rounded to about a hundredth of their spread."""
-    from bayes_intgen.defaults import levels_of
-    from bayes_intgen.number_format import decimals_for
+    from bayes_intgen.posterior.defaults import levels_of
+    from bayes_intgen.text.number_format import decimals_for
 
     terms = posterior.terms
     values = posterior.default_point.tolist()
@@ -54,8 +54,8 @@ def default_point(posterior: "Posterior") -> Point:
 
 def completed(points: list[Point], observed: Point, posterior: "Posterior") -> list[Point]:
     """Complete points by observed values, and by default values, which are logged."""
-    from bayes_intgen.categories import spelled_label
-    from bayes_intgen.defaults import medians
+    from bayes_intgen.basis.categories import spelled_label
+    from bayes_intgen.posterior.defaults import medians
 
     at_median = posterior.default_point == medians(posterior)
     default = default_point(posterior)
@@ -71,10 +71,10 @@ def completed(points: list[Point], observed: Point, posterior: "Posterior") -> l
 
 def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
     """Read points from a table with a column per action."""
-    from bayes_intgen.categories import decoded_table
-    from bayes_intgen.files import read_table
-    from bayes_intgen.frames import as_table
-    from bayes_intgen.questions import checked_points
+    from bayes_intgen.basis.categories import decoded_table
+    from bayes_intgen.data.files import read_table
+    from bayes_intgen.data.queries import checked_points
+    from bayes_intgen.data.tables import as_table
 
     table = as_table(read_table(path))
     assert table is not None

@@ -7,8 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen.bases import Array
-from bayes_intgen.categories import short_label
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import short_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from bayes_intgen.categories import short_label
+from bayes_intgen.basis.categories import short_label
 from bayes_intgen.errors import PointsError
 from bayes_intgen.plots.bands import draw_bands, hatch_unsupported, name_levels_of, on_axis
 
@@ -23,7 +23,7 @@ def plot_effect(
 ) -> "Axes":
     """Draw an effect along one action as a line with credible bands.
 
-    The curve is that of :func:`bayes_intgen.curves.effect_along`, the levels are probabilities
+    The curve is that of :func:`bayes_intgen.posterior.curves.effect_along`, the levels are probabilities
     of central bands.
 
     Examples

@@ -7,9 +7,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen.bases import Array
-from bayes_intgen.categories import MAX_DISTINCT, Categories
-from bayes_intgen.coordinate import Coordinate
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import MAX_DISTINCT, Categories
+from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.plots.bands import name_levels
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def plot_overlap(
     Parameters
     ----------
     quantiles : Dataset
-        As :func:`bayes_intgen.support.regime_quantiles` makes it.
+        As :func:`bayes_intgen.identification.quantiles.regime_quantiles` makes it.
     actions, intervened : ndarray, shape (N, K)
         Actions of all rows, and whether they were set.
     categories : sequence of Categories or None, length K

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from bayes_intgen.categories import short_label
+from bayes_intgen.basis.categories import short_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def plot_sensitivity(moved: xr.Dataset, independent: xr.Dataset) -> "Figure":
     """Draw bounds on the joint effect against the correlation of hidden causes.
 
-    Both are of :func:`bayes_intgen.sensitivity.sensitivity`, a panel per point; ``independent``
+    Both are of `sensitivity`, a panel per point; ``independent``
     has the same points at ``rho = 0`` alone.
 
     Examples

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from bayes_intgen.bases import Array
-from bayes_intgen.number_format import format_number
+from bayes_intgen._typing import Array
+from bayes_intgen.text.number_format import format_number
 
 WIDTH, HEIGHT = 320, 200
 RIGHT, TOP, BOTTOM = 10, 8, 26

@@ -9,13 +9,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen.bases import Array
-from bayes_intgen.categories import Categories, short_label
-from bayes_intgen.certificates import Certificate, certify
-from bayes_intgen.convergence import convergence, convergence_quantities
-from bayes_intgen.coordinate import Coordinate
-from bayes_intgen.curves import points_along
-from bayes_intgen.defaults import (
+from bayes_intgen._typing import Array
+from bayes_intgen.assess.diagnostics import problems
+from bayes_intgen.basis.categories import Categories, short_label
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.data.queries import named_points
+from bayes_intgen.errors import SupportWarning
+from bayes_intgen.identification.certificates import Certificate, certify
+from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
+from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
+from bayes_intgen.posterior.curves import points_along
+from bayes_intgen.posterior.defaults import (
     default_changes,
     default_point,
     levels_of,
@@ -23,15 +27,16 @@ from bayes_intgen.defaults import (
     share_supported,
     usual_range,
 )
-from bayes_intgen.diagnostics import problems
-from bayes_intgen.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.effects import effect_table, supported
-from bayes_intgen.errors import SupportWarning
-from bayes_intgen.goodness import fit_problems
-from bayes_intgen.number_format import MINUS, decimals_for, format_interval, format_to_uncertainty
-from bayes_intgen.questions import named_points
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.effects import effect_table, supported
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
 from bayes_intgen.report.provenance import settings_of_fit, versions_of_fit
+from bayes_intgen.text.number_format import (
+    MINUS,
+    decimals_for,
+    format_interval,
+    format_to_uncertainty,
+)
 
 # Points along an action in a chart, and the step between those that diagnostics use.
 N_POINTS, DIAGNOSTIC_STEP = 101, 25

@@ -2,7 +2,7 @@
 
 In every draw the joint effect is ``c + sum_k phi_k(a_k)``, and the relative variance under it
 ``e(a) exp(d(a) / e(a))`` with ``e = e_0 + sum_k e_k(a_k)`` and ``d = d_0 + sum_k d_k(a_k)``
-(:meth:`bayes_intgen.noise.Spread.drawn`). A slider stops at the steps of a grid, on which the
+(`drawn`). A slider stops at the steps of a grid, on which the
 functions of one action are a small matrix times the draws of their coefficients: with both the
 page computes what Python does, up to rounding, from every draw.
 """
@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen.bases import Array
-from bayes_intgen.categories import short_label
-from bayes_intgen.defaults import default_point, levels_of
-from bayes_intgen.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.effects import supported
-from bayes_intgen.noise import Spread
-from bayes_intgen.prediction import Prediction
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import short_label
+from bayes_intgen.models.prediction import Prediction
+from bayes_intgen.models.variance_function import Spread
+from bayes_intgen.posterior.defaults import default_point, levels_of
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.effects import supported
 
 # A page with more draws would take long to load, and gain less than their Monte Carlo error.
 MOST_DRAWS = 2000

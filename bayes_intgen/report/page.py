@@ -8,10 +8,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from bayes_intgen.atomic import whole_file
-from bayes_intgen.checks import Check
-from bayes_intgen.draws import PosteriorDraws
+from bayes_intgen._atomic import whole_file
+from bayes_intgen.assess.checks import Check
 from bayes_intgen.errors import ModelError
+from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import explorer_data
 

@@ -4,9 +4,9 @@ from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
-from bayes_intgen import serialise
-from bayes_intgen.draws import PosteriorDraws
 from bayes_intgen.models import AdditiveModel, Model
+from bayes_intgen.models import codec as serialise
+from bayes_intgen.posterior.draws import PosteriorDraws
 
 NOISE = {"gaussian": "Gaussian", "student_t": "Student-t"}
 YES_NO = {"True": "yes", "False": "no"}

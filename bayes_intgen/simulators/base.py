@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_intgen.bases import Array
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
+from bayes_intgen.data.regime_data import RegimeData
+from bayes_intgen.data.validation import OBSERVATIONAL
 from bayes_intgen.errors import ModelError
-from bayes_intgen.regimes import RegimeData
 from bayes_intgen.simulators.importance import Estimate, weighted_means
-from bayes_intgen.streams import generator
-from bayes_intgen.validation import OBSERVATIONAL
 
 Regime = Sequence[str]
 RowCounts = int | Mapping[tuple[str, ...], int]

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from scipy.special import expit
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.confounded import Confounded, log_odds_for, random_confounding, signed
 from bayes_intgen.simulators.ordered import as_level

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.simulators.effect_modification import EffectModification
 from bayes_intgen.simulators.random_graph import random_graph, random_weights
 

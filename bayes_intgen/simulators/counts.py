@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from scipy.special import gammaln
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.simulators.confounded import Confounded, random_confounding, signed
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 
 
 def normal_density(values: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from scipy.special import expit, logit
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.simulators.densities import normal_density
 from bayes_intgen.simulators.effect_modification import EffectModification
 from bayes_intgen.simulators.random_graph import random_graph, random_weights

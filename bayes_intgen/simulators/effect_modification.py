@@ -4,7 +4,7 @@ from abc import abstractmethod
 
 import numpy as np
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import StructuralCausalModel
 
 

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.confounded import signed
 from bayes_intgen.simulators.normal_actions import NormalActions, standard_actions

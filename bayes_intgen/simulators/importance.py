@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 
 # With fewer effective draws a ratio of means is not near normal, nor its error known.
 MIN_EFFECTIVE_DRAWS = 10

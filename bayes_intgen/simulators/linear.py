@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import StructuralCausalModel
 from bayes_intgen.simulators.densities import lognormal_density
 from bayes_intgen.simulators.random_graph import random_graph, random_weights

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from bayes_intgen.regimes import RegimeData
+from bayes_intgen._random import generator
+from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.simulators.base import Regime, RowCounts
 from bayes_intgen.simulators.violations import Violation
-from bayes_intgen.streams import generator
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.simulators.confounded import Confounded, Confounding, random_confounding
 from bayes_intgen.simulators.densities import normal_density
 

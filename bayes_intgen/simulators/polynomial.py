@@ -8,7 +8,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import StructuralCausalModel
 from bayes_intgen.simulators.densities import normal_density
 from bayes_intgen.simulators.random_graph import random_graph

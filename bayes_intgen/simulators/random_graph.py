@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
 
 

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.simulators.confounded import random_confounding, signed
 from bayes_intgen.simulators.zero_inflated import ZeroInflated, pauses
 

@@ -6,7 +6,7 @@ from typing import Literal, Self, get_args
 import numpy as np
 from scipy.special import expit
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.confounded import signed
 from bayes_intgen.simulators.normal_actions import NormalActions, standard_actions

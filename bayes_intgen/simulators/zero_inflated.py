@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, gammaln
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.simulators.confounded import (
     Confounded,
     Confounding,

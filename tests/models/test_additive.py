@@ -7,9 +7,9 @@ from numpyro.handlers import seed, substitute, trace
 from numpyro.infer.util import log_density
 
 import bayes_intgen as bi
-from bayes_intgen.gram import Sums
-from bayes_intgen.passes import known_rows
-from bayes_intgen.piecewise import PiecewiseLinear
+from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
+from bayes_intgen.inference.gaussian.passes import known_rows
+from bayes_intgen.inference.gaussian.sufficient_statistics import Sums
 
 from conftest import confounded_rows, marginal_program
 

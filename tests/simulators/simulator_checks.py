@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 import numpy as np
 from scipy.stats import rankdata
 
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.simulators import StructuralCausalModel
 from bayes_intgen.simulators.violations import Violation
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.bases import Array
+from bayes_intgen._typing import Array
 from bayes_intgen.simulators import (
     DoseResponse,
     Interacting,

@@ -1,0 +1,341 @@
+"""The posterior that users hold: results, pictures, reports and files of a fit."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen._typing import Array
+from bayes_intgen.assess.contraction import contraction
+from bayes_intgen.assess.mechanism_curves import mechanism_curves
+from bayes_intgen.assess.sensitivity import sensitivity
+from bayes_intgen.basis.categories import Label
+from bayes_intgen.data.queries import named_points
+from bayes_intgen.errors import DataError
+from bayes_intgen.plots.contraction import plot_contraction
+from bayes_intgen.plots.effect import plot_effect
+from bayes_intgen.plots.sensitivity import plot_sensitivity
+from bayes_intgen.posterior.curves import effect_along
+from bayes_intgen.posterior.defaults import default_point
+from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+from bayes_intgen.posterior.schema import with_groups
+from bayes_intgen.posterior.storage import save_tree
+
+if TYPE_CHECKING:
+    import os
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from bayes_intgen.assess.checks import Check
+    from bayes_intgen.assess.summary import Report
+
+
+class Posterior(PosteriorDraws):
+    """Posterior of a fit: effects, mechanisms, pictures, reports.
+
+    Made by :func:`bayes_intgen.fit` and :func:`bayes_intgen.load`. ``print`` shows regimes,
+    certificates, support, checks and sampling on one screen.
+
+    Attributes
+    ----------
+    tree : DataTree
+        Everything that the posterior consists of: groups ``posterior`` (hyperparameters and
+        intercept), ``sample_stats`` and ``constant_data`` in ArviZ's schema, ``coefficients``,
+        ``noise``, and ``support``: reference rows of each regime.
+    model : Model
+    terms : Decomposition
+    spread : Spread or ConstantSpread
+        Estimate of the variance function of the noise; group ``noise`` has draws of it.
+    """
+
+    def __str__(self) -> str:
+        return str(self._report)
+
+    def _repr_html_(self) -> str:
+        return self._report._repr_html_()
+
+    @cached_property
+    def default_point(self) -> Array:
+        """Values at which pictures fix the actions that they do not vary, shape (K,).
+
+        The medians, or the nearest levels, where the joint effect is supported there; else the
+        nearest supported reference row; the medians where no row is supported. Levels by their
+        codes.
+
+        Examples
+        --------
+        >>> posterior.default_point.shape
+        (2,)
+        """
+        return default_point(self)
+
+    def contraction(
+        self, points: Any, intervened: Sequence[str] | None = None, *, seed: int = 0
+    ) -> xr.Dataset:
+        """Widths of the posterior relative to those of the prior.
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), or data frame with a column per action
+        intervened : sequence of str, optional
+            The actions that are set in the effect; all by default.
+        seed : int
+            Seed of the draws from the prior.
+
+        Returns
+        -------
+        Dataset
+            ``contraction`` (mechanism, action, point), for mechanisms ``unconfounded`` and
+            ``confounded``, and ``effect_contraction`` (point): posterior width over prior width,
+            one where the data are uninformative. ``prior``, ``posterior``, ``effect_prior`` and
+            ``effect_posterior`` are the widths, in the outcome's units: half of the central 68%
+            interval, the standard deviation of a normal distribution. A plain regression has
+            effects only.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`effect`.
+
+        Examples
+        --------
+        >>> bool((posterior.contraction([[0.1, 0.2]]).contraction < 0.5).all())
+        True
+        """
+        names = self.actions if intervened is None else intervened
+        return contraction(self, support_of(self).query(points, names).values, names, seed)
+
+    def sensitivity(
+        self, points: Any, rho: float | Sequence[float], *, level: float = 0.9
+    ) -> xr.Dataset:
+        """Bounds on the change of the joint effect if hidden causes were correlated.
+
+        `bayes_intgen.assess.sensitivity` derives the bound and states its assumptions.
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), or data frame with a column per action
+        rho : float or sequence of float
+            Largest correlations of any two hidden causes, from 0 to below 1.
+        level : float
+            Probability of the central band of the effect.
+
+        Returns
+        -------
+        Dataset
+            ``effect`` (point): the posterior mean. ``above`` and ``below`` (rho, point): bounds
+            on its distance above and below the truth, averaged over draws. ``low`` and ``high``
+            (rho, point): ends of the band, each draw moved by its bound; at rho = 0 the
+            credible band of the effect. In the outcome's units.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`, and where ``rho`` is not a correlation.
+        ModelError
+            Where the model is a regression, not additive.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`effect`.
+
+        Examples
+        --------
+        >>> moved = posterior.sensitivity([[0.1, 0.2]], [0, 0.2, 0.4])
+        >>> bool((moved.high - moved.low).diff("rho").min() > 0)
+        True
+        """
+        return sensitivity(self, support_of(self).query(points, self.actions).values, rho, level)
+
+    def plot_joint_effect(
+        self,
+        action: str,
+        at: Mapping[str, Label] | None = None,
+        *,
+        levels: Sequence[float] = (0.5, 0.9),
+        predictive: float | None = None,
+        size: int = 100,
+        color: str = "C0",
+        ax: "Axes | None" = None,
+    ) -> "Axes":
+        """Draw the joint effect along one action as a line with credible bands.
+
+        Stretches without support are hatched.
+
+        Parameters
+        ----------
+        action : str
+            The horizontal axis: its observed range, or its levels.
+        at : mapping from action to value, optional
+            Values of other actions; those of :attr:`default_point` by default.
+        levels : sequence of float
+            Probabilities of the central bands.
+        predictive : float, optional
+            Probability of a central band of the outcome itself, drawn as dotted lines.
+        size : int
+            Number of points along the line.
+        color : str
+        ax : matplotlib Axes, optional
+            By default those of a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Examples
+        --------
+        >>> posterior.plot_joint_effect("red", at={"green": 0.2}).get_xlabel()
+        'red'
+        """
+        curve = effect_along(self, action, self.default_point, at, size=size, predictive=predictive)
+        return plot_effect(curve, levels=levels, color=color, ax=ax)
+
+    def plot_contraction(self, at: Mapping[str, Label] | None = None) -> "Figure":
+        """Draw prior and posterior of every mechanism along its action.
+
+        Parameters
+        ----------
+        at : mapping from action to value, optional
+            Values of other actions; those of :attr:`default_point` by default.
+
+        Returns
+        -------
+        matplotlib Figure
+            Unconfounded contributions above, confounded ones below, a column per action.
+
+        Raises
+        ------
+        PointsError
+            On unknown actions in ``at``.
+        ModelError
+            Where the model is a regression, not additive.
+
+        Examples
+        --------
+        >>> len(posterior.plot_contraction().axes)
+        4
+        """
+        return plot_contraction(mechanism_curves(self, self.default_point, at))
+
+    def plot_sensitivity(
+        self,
+        points: Any = None,
+        rho: Sequence[float] = tuple(np.linspace(0, 0.5, 26).tolist()),
+        *,
+        level: float = 0.9,
+    ) -> "Figure":
+        """Draw bounds on the joint effect against the correlation of hidden causes.
+
+        Parameters
+        ----------
+        points, rho, level
+            As of :meth:`sensitivity`; a panel per point, by default :attr:`default_point`.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Examples
+        --------
+        >>> posterior.plot_sensitivity([[0.1, 0.2]]).axes[0].get_title()
+        'red = 0.1, green = 0.2'
+        """
+        if points is None:
+            points = named_points(self.default_point[None], self.actions, self.categories)
+        values = support_of(self).query(points, self.actions).values
+        moved, independent = (sensitivity(self, values, steps, level) for steps in (rho, 0.0))
+        return plot_sensitivity(moved, independent)
+
+    def report(self, path: "str | os.PathLike[str]", *, level: float = 0.9) -> None:
+        """Write one HTML file with effects, mechanisms, diagnostics, and an explorer.
+
+        The file needs neither a network nor this package. Its explorer has a slider per action,
+        and computes the joint effect and its bands from the draws. It shows the check that
+        :meth:`with_check` added.
+
+        Parameters
+        ----------
+        path : path
+        level : float
+            Probability of bands.
+
+        Raises
+        ------
+        ModelError
+            Where the model is a regression, which has no mechanisms.
+        PointsError
+            Where ``level`` is not a probability.
+
+        Examples
+        --------
+        >>> posterior.report(folder / "report.html")
+        """
+        from bayes_intgen.report import write_report
+
+        write_report(self, path, level=level)
+
+    def save(self, path: "str | os.PathLike[str]") -> None:
+        """Write everything needed to predict again to one netCDF file.
+
+        The file appears whole or not at all; :func:`bayes_intgen.load` reads it.
+
+        Examples
+        --------
+        >>> posterior.save(folder / "fit.nc")
+        """
+        save_tree(self.tree, path)
+
+    def with_check(self, check: "Check") -> "Posterior":
+        """The same posterior with the result of :func:`bayes_intgen.check`.
+
+        Printing, :meth:`report` and :meth:`save` include the check; predictions are the same.
+
+        Parameters
+        ----------
+        check : Check
+            Of the data that were fitted.
+
+        Returns
+        -------
+        Posterior
+
+        Raises
+        ------
+        DataError
+            Where the check is of other actions or another outcome.
+
+        Examples
+        --------
+        >>> checked = posterior.with_check(bi.check(data, held_out=0, progress=False))
+        >>> checked.check.violated
+        False
+        """
+        names = tuple(map(str, check.table["action"].to_numpy()))
+        if (names, check.table.attrs["outcome"]) != (self.actions, self.outcome_name):
+            raise DataError(
+                f"the check is of {check.table.attrs['outcome']!r} given "
+                f"{', '.join(map(repr, names))}, not of the data that were fitted"
+            )
+        return Posterior(with_groups(self.tree, check.to_datasets()))
+
+    @property
+    def check(self) -> "Check | None":
+        """The check that :meth:`with_check` added, or None."""
+        from bayes_intgen.assess.checks import Check
+
+        return Check.of_tree(self.tree)
+
+    @cached_property
+    def _report(self) -> "Report":
+        from bayes_intgen.assess.summary import report_identification
+
+        return report_identification(self)

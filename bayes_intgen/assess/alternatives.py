@@ -1,0 +1,173 @@
+"""Alternatives to the additive mean, as columns beside those of the model.
+
+The additive model is overidentified. Its mean, E[Y | a, R] = c + sum_k phi_k(a_k)
++ sum_k (1 - R_k) delta_k(a), has no room for
+
+- an *interaction* psi(a_j, a_k) in all regimes: the combination of regime means that gives the
+  joint effect, as sum_j m_j - (K - 1) m_0, must be a sum of functions of one action each.
+  With an unknown graph and one action set at a time this is all that can be tested;
+- a dependence of the bias delta_j on an action that a known *graph* does not make its parent:
+  m_j - m_0 = -delta_j;
+- a *regime* with several actions set whose mean differs, in level or in the effects of single
+  actions, from the prediction of the other regimes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.basis import Basis, Constant
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.tensor_product import Products
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.identification.graph import parents_of
+from bayes_intgen.models import AdditiveModel
+from bayes_intgen.models.gates import Always, Gate, InRegime, WhereNotSet
+from bayes_intgen.models.mechanisms.components import MARGIN_SIZE
+from bayes_intgen.models.mechanisms.mechanism import LogNormal
+
+Kind = Literal["interaction", "graph", "regime"]
+Piece = tuple[Basis, tuple[int, ...]]
+
+# Highest total order of products of two actions, and number of functions of single actions: the
+# smoothest ones.
+PAIR_ORDER, N_SINGLE = 3, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Alternative:
+    """An alternative to the additive mean.
+
+    Attributes
+    ----------
+    kind : {"interaction", "graph", "regime"}
+    actions : tuple of str
+        The actions that interact; for a graph, the action with the bias and the one on which it
+        depends; for a regime, the actions that it sets.
+    label : str
+    pieces : tuple of (Basis, tuple of int)
+        Functions, each with its inputs.
+    gate : Gate
+    scale : LogNormal
+        Prior of the scale of all coefficients, in outcome standard deviations.
+    testable : bool
+        Whether the regimes distinguish it from the model: not if its gate is a linear combination
+        of the gates of terms with the same functions.
+    """
+
+    kind: Kind
+    actions: tuple[str, ...]
+    label: str
+    pieces: tuple[Piece, ...]
+    gate: Gate
+    scale: LogNormal
+    testable: bool
+
+    def matrix(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Compute its columns, shape (n, size)."""
+        pieces = [basis.matrix(actions[:, list(inputs)]) for basis, inputs in self.pieces]
+        return np.asarray(np.concatenate(pieces, axis=1) * self.gate(intervened)[:, None])
+
+
+def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
+    """List the alternatives to a model and its graph, testable with these regimes or not."""
+    builder = _Builder(data, model)
+    return [*builder.interactions(), *builder.graph(), *builder.regimes()]
+
+
+class _Builder:
+    """Builder of alternatives, with the bases and gates that they share."""
+
+    def __init__(self, data: Observations, model: AdditiveModel) -> None:
+        self.data, self.model, self.names = data, model, data.names
+        mechanisms = model.mechanisms(data, model.bias)
+        self.mechanisms = [mechanisms[name] for name in self.names]
+        self.margins = [
+            mechanism.margin(data.actions[:, [k]], Coordinate.of(data.actions[:, k]), MARGIN_SIZE)
+            for k, mechanism in enumerate(self.mechanisms)
+        ]
+        self.masks = np.array(tuple(data.regimes))
+        self.parents = parents_of(self.names, model.graph)
+        self.everywhere = np.ones(len(self.masks))
+        self.unset = list(1.0 - self.masks.T)
+
+    def interactions(self) -> Iterator[Alternative]:
+        for j, k in combinations(range(len(self.names)), 2):
+            yield Alternative(
+                "interaction",
+                (self.names[j], self.names[k]),
+                f"interaction of {self.names[j]} and {self.names[k]}",
+                (self._products(j, k),),
+                Always(),
+                self.mechanisms[j].interaction,
+                _is_independent(self.everywhere, self._bias_gates(j, k)),
+            )
+
+    def graph(self) -> Iterator[Alternative]:
+        if self.model.graph is None:
+            return
+        for j, k in permutations(range(len(self.names)), 2):
+            if k not in self.parents[j]:
+                gate = self.unset[j]
+                yield Alternative(
+                    "graph",
+                    (self.names[j], self.names[k]),
+                    f"bias of {self.names[j]} depends on {self.names[k]}",
+                    ((self.margins[k], (k,)), self._products(j, k)),
+                    WhereNotSet(j),
+                    self.mechanisms[j].borrowed,
+                    _is_independent(gate, [self.everywhere, *self._bias_gates(k)])
+                    or _is_independent(gate, self._bias_gates(j, k)),
+                )
+
+    def regimes(self) -> Iterator[Alternative]:
+        regimes = tuple(self.data.regimes)
+        single = [(_FirstFunctions(m, N_SINGLE), (k,)) for k, m in enumerate(self.margins)]
+        for i in np.flatnonzero(self.masks.sum(axis=1) > 1).tolist():
+            yield Alternative(
+                "regime",
+                tuple(n for n, was_set in zip(self.names, regimes[i], strict=True) if was_set),
+                f"{self.data.label(regimes[i])} differs from what other regimes predict",
+                ((Constant(), ()), *single),
+                InRegime(regimes, i),
+                self.model.prior.borrowed,
+                _is_independent(np.eye(len(regimes))[i], [self.everywhere, *self.unset]),
+            )
+
+    def _products(self, j: int, k: int) -> Piece:
+        return Products((self.margins[j], self.margins[k]), PAIR_ORDER), (j, k)
+
+    def _bias_gates(self, *actions: int) -> list[Array]:
+        """Gates of the biases that may be functions of all these actions together."""
+        return [
+            self.unset[k] for k in range(len(self.names)) if set(actions) <= {k, *self.parents[k]}
+        ]
+
+
+def _is_independent(gate: Array, others: Sequence[Array]) -> bool:
+    """Whether a gate, a number per regime, is linearly independent of others."""
+    before = np.reshape(others, (-1, len(gate)))
+    after = np.vstack([before, gate])
+    return int(np.linalg.matrix_rank(after)) > (
+        int(np.linalg.matrix_rank(before)) if len(before) else 0
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _FirstFunctions:
+    """The first few functions of a basis."""
+
+    basis: Basis
+    max_size: int
+
+    @property
+    def size(self) -> int:
+        return min(self.max_size, self.basis.size)
+
+    def matrix(self, actions: Array) -> Array:
+        return self.basis.matrix(actions)[:, : self.size]

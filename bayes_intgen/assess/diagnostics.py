@@ -1,0 +1,100 @@
+"""Problems with a set of draws, in words that name the quantity and the remedy."""
+
+import warnings
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen.errors import PACKAGE, SamplingWarning
+from bayes_intgen.inference.sampling.convergence import (
+    ESS_LIMIT,
+    RHAT_LIMIT,
+    Convergence,
+    convergence,
+    convergence_quantities,
+)
+
+
+def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
+    """Reasons to distrust the draws, worst first; empty if there are none.
+
+    Parameters
+    ----------
+    tree : DataTree
+        With groups ``posterior`` and ``sample_stats`` in ArviZ's schema.
+    effect : DataArray, dims (chain, draw, point)
+        The joint effect at points typical of the data.
+
+    Returns
+    -------
+    list of str
+    """
+    statistics = tree["sample_stats"].dataset
+    divergences = _divergences(statistics)
+    quantities = convergence_quantities(tree, effect)
+    broken = [
+        f"draws of {name} are not all finite: do not use them; check the data for extreme values"
+        for name, values in quantities.data_vars.items()
+        if not np.isfinite(values).all()
+    ]
+    if broken:
+        return broken + divergences
+    of_each = convergence(quantities)
+    return [
+        *divergences,
+        *(_disagreement(of_each) if effect.sizes["chain"] > 1 else []),
+        *_few_effective_draws(of_each, effect.sizes["draw"]),
+        *_deep_trees(statistics),
+    ]
+
+
+def warn_of_problems(tree: xr.DataTree, effect: xr.DataArray) -> None:
+    """Issue a SamplingWarning for each of :func:`problems`."""
+    for problem in problems(tree, effect):
+        warnings.warn(problem, SamplingWarning, skip_file_prefixes=(PACKAGE,))
+
+
+def _divergences(statistics: xr.Dataset) -> list[str]:
+    diverging, total = int(statistics["diverging"].sum()), int(statistics["diverging"].size)
+    if not diverging:
+        return []
+    return [
+        f"{diverging} of {total} draws ended in a divergence, so part of the posterior may be "
+        "missing: rerun with target_accept=0.95 or more; if it stays, give tighter priors"
+    ]
+
+
+def _disagreement(of_each: Convergence) -> list[str]:
+    above = of_each.rhat > RHAT_LIMIT
+    if not above.any():
+        return []
+    worst = int(np.nanargmax(of_each.rhat))
+    return [
+        f"R-hat is {of_each.rhat[worst]:.3f} for {of_each.names[worst]} "
+        f"(and above {RHAT_LIMIT} for {int(above.sum())} quantities): "
+        "the chains disagree; raise warmup and draws"
+    ]
+
+
+def _few_effective_draws(of_each: Convergence, draws: int) -> list[str]:
+    below = of_each.ess < ESS_LIMIT
+    if not below.any():
+        return []
+    worst = int(np.nanargmin(of_each.ess))
+    smallest = of_each.ess[worst]
+    enough = int(np.ceil(ESS_LIMIT / max(smallest, 1) * draws / 100) * 100)
+    return [
+        f"the effective sample size is {smallest:.0f} for {of_each.names[worst]} "
+        f"(and below {ESS_LIMIT} for {int(below.sum())} quantities): "
+        f"its bands are noisy; rerun with draws={enough} or so"
+    ]
+
+
+def _deep_trees(statistics: xr.Dataset) -> list[str]:
+    deepest = int(statistics["reached_max_treedepth"].sum())
+    if not deepest:
+        return []
+    return [
+        f"{deepest} of {statistics['diverging'].size} draws reached the maximum tree depth: "
+        "sampling is slow but not wrong; tighter priors help"
+    ]

@@ -1,0 +1,79 @@
+"""Log predictive density of held-out rows under models at their modes."""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from scipy import stats
+from threadpoolctl import threadpool_limits
+
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.inference.pilot.pilot import pilot_fit
+from bayes_intgen.models import AdditiveModel, Model, saturated
+
+
+def split(data: Observations, share: float, seed: int) -> tuple[Observations, Observations]:
+    """Split rows at random into training and held-out rows, a share of every regime."""
+    rng = generator(seed, "check", 1)
+    out = np.zeros(len(data), dtype=bool)
+    for mask in data.regimes:
+        own = np.flatnonzero((data.intervened == mask).all(axis=1))
+        out[rng.permutation(own)[: int(share * len(own))]] = True
+    return data._rows(~out), data._rows(out)
+
+
+def log_densities(
+    model: Model, train: Observations, held_out: Observations, progress: bool
+) -> Array:
+    """Compute the log predictive density of each held-out row, shape (n,).
+
+    Hyperparameters are at their mode, coefficients are integrated out, and the noise is normal.
+    """
+    with threadpool_limits(1, "blas"):
+        terms = model.decompose(train)
+        pilot = pilot_fit(train, model, terms, model.candidates(train), progress)
+        mean, covariance = pilot.posterior.moments(pilot.sites)
+    terms = pilot.posterior.terms
+    design = terms.matrix(held_out.actions, held_out.intervened)
+    noise = pilot.spread(held_out.actions, held_out.intervened)
+    variance = noise * float(pilot.sites["noise_sd"]) ** 2
+    variance = variance + ((design @ covariance) * design).sum(axis=1)
+    predicted = design @ mean + terms.centre
+    return np.asarray(stats.norm.logpdf(held_out.outcome, predicted, np.sqrt(variance)))
+
+
+class Difference(NamedTuple):
+    """Log predictive density of one model minus that of another, summed over held-out rows.
+
+    Attributes
+    ----------
+    difference : float
+    error : float
+        Standard error, from the variance of the difference over the rows.
+    rows : int
+    """
+
+    difference: float
+    error: float
+    rows: int
+
+    @classmethod
+    def of(cls, first: Array, second: Array) -> Self:
+        """Compare the log densities of each row under two models."""
+        each = first - second
+        return cls(
+            float(each.sum()),
+            float(np.sqrt(len(each)) * each.std(ddof=1)) if len(each) > 1 else float("nan"),
+            len(each),
+        )
+
+
+def log_density_difference(
+    data: Observations, model: AdditiveModel, share: float, seed: int, progress: bool
+) -> Difference:
+    """Compare the additive model with a regression per regime on a held-out share of the rows."""
+    train, held_out = split(data, share, seed)
+    per_regime = saturated(model.prior, noise_scale=model.noise_scale, spread=model.spread)
+    first, second = (log_densities(m, train, held_out, progress) for m in (model, per_regime))
+    return Difference.of(first, second)

@@ -1,0 +1,67 @@
+"""Prior and posterior of mechanisms along one action."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen._typing import Array
+from bayes_intgen.assess.contraction import ENDS, KINDS, prior_prediction, widths
+from bayes_intgen.basis.categories import Label
+from bayes_intgen.errors import ModelError
+from bayes_intgen.models.prediction import Prediction
+from bayes_intgen.posterior.curves import fixed_values, labelled_points, points_along
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
+
+# Points along an action in a picture of mechanisms.
+N_POINTS = 80
+
+
+def mechanism_curves(
+    posterior: PosteriorDraws, default: Array, at: Mapping[str, Label] | None = None
+) -> list[xr.Dataset]:
+    """Prior and posterior of the mechanisms of each action, along the action.
+
+    Returns
+    -------
+    list of Dataset, length K
+        ``posterior`` (mechanism, chain, draw, point); ``prior_low`` and ``prior_high``
+        (mechanism, point), the central 68% interval; ``share`` (mechanism), the median ratio of
+        the widths of posterior and prior. Coordinates as of :func:`effect_along`.
+
+    Examples
+    --------
+    >>> red, green = mechanism_curves(posterior, posterior.default_point)
+    >>> bool((red.share < 1).all())
+    True
+    """
+    fixed = fixed_values(posterior, default, at or {})
+    if any(term.role == "regression" for term in posterior.terms.terms):
+        raise ModelError("a plain regression has no mechanisms to draw; see plot_joint_effect")
+    prior = prior_prediction(posterior)
+    return [_mechanism_curve(posterior, prior, k, fixed) for k in range(len(posterior.actions))]
+
+
+def _mechanism_curve(
+    posterior: PosteriorDraws, prior: Prediction, k: int, fixed: Array
+) -> xr.Dataset:
+    points = points_along(posterior, k, fixed, N_POINTS)
+    before, after = (
+        np.stack([unconfounded[:, :, k], (unconfounded + bias)[:, :, k]])
+        for unconfounded, bias in (
+            prediction.contributions(points) for prediction in (prior, prediction_of(posterior))
+        )
+    )
+    low, high = np.quantile(before, ENDS, axis=(1, 2))
+    share = [np.median(widths(b) / widths(a)) for a, b in zip(before, after, strict=True)]
+    dims = ("mechanism", "point")
+    return (
+        labelled_points(posterior, k, points)
+        .assign_coords(mechanism=list(KINDS))
+        .assign(
+            posterior=(("mechanism", "chain", "draw", "point"), after),
+            prior_low=(dims, low),
+            prior_high=(dims, high),
+            share=("mechanism", share),
+        )
+    )

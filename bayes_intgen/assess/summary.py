@@ -1,0 +1,345 @@
+"""One-screen summary of data or a fit: regimes, certificates, support, checks, sampling, problems.
+
+Labelled arrays come first; sentences are made from them, and text and HTML from the sentences.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from itertools import compress
+from textwrap import wrap
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen._typing import Array
+from bayes_intgen.assess.action_summary import ActionSummary, table_of_actions
+from bayes_intgen.assess.checks import Check
+from bayes_intgen.assess.data_problems import data_problems
+from bayes_intgen.assess.diagnostics import problems
+from bayes_intgen.assess.summary_text import (
+    certificate_lines,
+    regime_lines,
+    rows_of_regimes,
+    sampling_line,
+    support_lines,
+)
+from bayes_intgen.basis.categories import Label
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.errors import DataError
+from bayes_intgen.identification.certificates import certify, settings_of
+from bayes_intgen.identification.labels import mask_label
+from bayes_intgen.identification.masks import Mask
+from bayes_intgen.identification.overlap import ReferenceRows
+from bayes_intgen.identification.requirements import needs
+from bayes_intgen.identification.verdict import Verdict
+from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
+from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
+from bayes_intgen.inference.sampling.monitored_effect import probed_effect, spaced
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.text.tables import to_json
+
+# Characters in a line of the printed screen.
+WIDTH = 100
+# Ends of the range of an action in a regime: 98% of its rows.
+RANGE = (0.01, 0.99)
+# Sections that are tables: their lines are not wrapped.
+TABLES = ("Actions",)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Report:
+    """One-screen summary of data or a fit, made by :func:`report_identification`.
+
+    Attributes
+    ----------
+    head : str
+        The rows or draws that it summarises.
+    tree : DataTree
+        Group ``regimes``: ``rows`` (regime), ``was_set`` (regime, action), and ``low`` and
+        ``high`` (regime, action), between which 98% of the rows lie; ``levels`` (regime, action),
+        those that occur, as text. Group ``questions``: for the joint effect and each action set
+        alone, ``identified``, ``weights`` (question, regime; NaN where not identified),
+        ``certificate``, the sentence, and ``supported``, the share of the rows' own values of the
+        actions at which the question lies within support. For a fit also group ``sampling``:
+        ``rhat`` and ``ess`` by quantity, with the number of ``divergences``; and ``check`` where
+        one was kept.
+    sections : mapping from title to lines
+        The same in words.
+    actions : tuple of ActionSummary
+        Experiments and values of each action; empty for a fit.
+    problems : tuple of str
+        Reasons for wide or wrong answers; empty where none are known.
+    """
+
+    head: str
+    tree: xr.DataTree
+    sections: Mapping[str, tuple[str, ...]]
+    actions: tuple[ActionSummary, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """Convert regimes, the joint effect's certificate, actions and problems to JSON."""
+        regimes, joint = self.tree["regimes"], self.tree["questions"].isel(question=0)
+        rows = regimes["rows"].to_numpy().tolist()
+        return to_json(
+            {
+                "outcome": regimes.attrs["outcome"],
+                "rows": sum(rows),
+                "regimes": dict(zip(regimes["regime"].to_numpy().tolist(), rows, strict=True)),
+                "identified": bool(joint["identified"]),
+                "certificate": str(joint["certificate"].item()),
+                "actions": [asdict(action) for action in self.actions],
+                "problems": list(self.problems),
+            }
+        )
+
+    def __str__(self) -> str:
+        lines = [self.head]
+        for title, body in self.sections.items():
+            lines.append(title)
+            for line in body:
+                lines += (
+                    [f"  {line}"]
+                    if title in TABLES
+                    else wrap(line, WIDTH, initial_indent="  ", subsequent_indent="    ")
+                )
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Represent the report in a notebook, with every name escaped."""
+        parts = [f"<div><b>{escape(self.head)}</b>"]
+        for title, body in self.sections.items():
+            parts.append(f'<div style="margin-top:0.6em"><b>{escape(title)}</b></div>')
+            if title == "Regimes":
+                parts.append(self._table())
+            elif title in TABLES:
+                parts.append(f"<pre>{escape(chr(10).join(body))}</pre>")
+            else:
+                items = "".join(f"<li>{escape(line)}</li>" for line in body)
+                parts.append(f'<ul style="margin:0.2em 0 0 0">{items}</ul>')
+        return "".join([*parts, "</div>"])
+
+    def _table(self) -> str:
+        """Regimes by actions, with the range of each and what was set in bold."""
+        regimes = self.tree["regimes"].to_dataset()
+        cell = 'style="text-align:right;padding:0.15em 0.8em;white-space:nowrap"'
+        heads = ["regime", "rows", *map(str, regimes["action"].to_numpy())]
+        rows = ["".join(f"<th {cell}>{escape(head)}</th>" for head in heads)]
+        for label, count, was_set, ranges in rows_of_regimes(regimes):
+            cells = [
+                f"<b>set, {escape(text)}</b>" if is_set else escape(text)
+                for is_set, text in zip(was_set, ranges, strict=True)
+            ]
+            cells = [escape(label), str(count), *cells]
+            rows.append("".join(f"<td {cell}>{text}</td>" for text in cells))
+        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
+def report_identification(of: Rows | PosteriorDraws) -> Report:
+    """Summarise what data can tell before a fit, or what a fit tells and how far to trust it.
+
+    Parameters
+    ----------
+    of : Observations, StreamedData, DistributedData or Posterior
+        Of a posterior saved by a version that kept no rows, support is left out.
+
+    Returns
+    -------
+    Report
+        Prints as one screen; ``tree`` has the numbers. ``print(posterior)`` shows it too.
+
+    Raises
+    ------
+    DataError
+        If ``of`` is anything else.
+
+    Examples
+    --------
+    >>> report = report_identification(data)
+    >>> report.sections["Certificates"][0]
+    'do(red, green) is identified: do(red) + do(green) - observational.'
+    >>> report.tree["questions"].identified.to_numpy()
+    array([ True,  True,  True])
+    """
+    if isinstance(of, PosteriorDraws):
+        return _of_posterior(of)
+    if isinstance(of, Rows):
+        return summarise_data(of)
+    raise DataError(
+        f"a report is of RegimeData or of a Posterior, not of {type(of).__name__}; "
+        "RegimeData.from_frame and fit make them"
+    )
+
+
+def summarise_data(data: Rows, *, support: bool = True) -> Report:
+    """Summarise data before a fit, without the slow section on support if ``support`` is false.
+
+    Examples
+    --------
+    >>> summarise_data(data).problems
+    ()
+    """
+    names, sample = data.names, data.held
+    seen, states = sample.reference_rows(), data.identify(list(names)).states
+    # Without a graph an action may depend on every other.
+    parents = [[j for j in range(len(names)) if j != k] for k in range(len(names))]
+    groups = {
+        "regimes": _regimes(names, data.regimes, seen, data.outcome_name),
+        "questions": _questions(
+            names,
+            data.regimes,
+            settings_of(names, sample.actions, sample.intervened, sample.categories),
+            seen if support else None,
+            lambda points, mask: seen.verdict(
+                points, mask, needs(parents, seen.masks, mask), parents
+            ),
+        ),
+    }
+    return _report(
+        f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {', '.join(map(repr, names))}",
+        groups,
+        None,
+        data_problems(data, seen),
+        [ActionSummary.of(sample, k, states[name]) for k, name in enumerate(names)],
+    )
+
+
+def _of_posterior(posterior: PosteriorDraws) -> Report:
+    support = support_of(posterior)
+    names, regimes, reference = posterior.actions, support.regimes, support.reference
+    groups = {
+        "regimes": _regimes(names, regimes, reference, posterior.outcome_name),
+        "questions": _questions(
+            names,
+            regimes,
+            {} if reference is None else reference.settings(),
+            reference,
+            lambda points, mask: support.verdict(points, np.array(mask)),
+        ),
+    }
+    problems: list[str] | None = None
+    if reference is not None:
+        groups["sampling"], problems = _sampling(posterior, groups["questions"], reference)
+    check = Check.of_tree(posterior.tree)
+    if check is not None:
+        groups["check"] = check.table
+    sizes = posterior.tree["posterior"].sizes
+    head = (
+        f"Posterior of {posterior.tree.attrs['outcome']!r} given {', '.join(map(repr, names))}: "
+        f"{sizes['chain']} chains of {sizes['draw']} draws"
+    )
+    return _report(head, groups, check, problems)
+
+
+def _regimes(
+    names: Sequence[str], regimes: Mapping[Mask, int], seen: ReferenceRows | None, outcome: str
+) -> xr.Dataset:
+    shape = (len(regimes), len(names))
+    low, high = np.full((2, *shape), np.nan)
+    levels = np.full(shape, "", dtype=object)
+    if seen is not None:
+        for i, mask in enumerate(regimes):
+            rows = seen.rows[seen.masks.index(mask)]
+            low[i], high[i] = np.quantile(rows, RANGE, axis=0)
+            for k, known in enumerate(seen.categories):
+                if known is not None:
+                    levels[i, k] = known.subset(rows[:, k]).spelled()
+    dims = ("regime", "action")
+    return xr.Dataset(
+        {
+            "rows": ("regime", list(regimes.values())),
+            "was_set": (dims, np.array(list(regimes), dtype=bool)),
+            "low": (dims, low),
+            "high": (dims, high),
+            "levels": (dims, levels.astype(str)),
+        },
+        coords={"regime": [mask_label(names, mask) for mask in regimes], "action": list(names)},
+        attrs={"outcome": outcome},
+    )
+
+
+def _questions(
+    names: Sequence[str],
+    regimes: Mapping[Mask, int],
+    settings: Mapping[str, tuple[Label, ...]],
+    seen: ReferenceRows | None,
+    judge: Callable[[Array, Mask], Verdict | None],
+) -> xr.Dataset:
+    """Certificates of the joint effect and of each action alone, and how much is supported."""
+    count = len(names)
+    alone = [tuple(j == k for j in range(count)) for k in range(count)]
+    masks = list(dict.fromkeys([(True,) * count, *alone]))
+    certificates = [
+        certify(names, regimes, list(compress(names, mask)), settings) for mask in masks
+    ]
+    supported = np.full(len(masks), np.nan)
+    if seen is not None:
+        points = np.concatenate(seen.rows)
+        verdicts = [judge(points, mask) for mask in masks]
+        supported = np.array([np.nan if v is None else v.supported.mean() for v in verdicts])
+    labels = [mask_label(names, mask) for mask in regimes]
+    return xr.Dataset(
+        {
+            "identified": ("question", [c.identified for c in certificates]),
+            "weights": (
+                ("question", "regime"),
+                [
+                    [float(c.weights.get(label, 0)) if c.identified else np.nan for label in labels]
+                    for c in certificates
+                ],
+            ),
+            "in_data": ("question", [mask in regimes for mask in masks]),
+            "certificate": ("question", [str(c) for c in certificates]),
+            "supported": ("question", supported),
+        },
+        coords={"question": [mask_label(names, mask) for mask in masks], "regime": labels},
+    )
+
+
+def _sampling(
+    posterior: PosteriorDraws, questions: xr.Dataset, reference: ReferenceRows
+) -> tuple[xr.Dataset, list[str]]:
+    """R-hat and effective draws of every quantity, and problems of the sampler in words."""
+    rows = spaced(np.concatenate(reference.rows))
+    # The mean without interventions where the joint effect is not identified.
+    masks = np.full(rows.shape, bool(questions["identified"][0]))
+    effect = probed_effect(prediction_of(posterior), rows, masks)
+    measured = convergence(convergence_quantities(posterior.tree, effect))
+    found = xr.Dataset(
+        {"rhat": ("quantity", measured.rhat), "ess": ("quantity", measured.ess)},
+        coords={"quantity": measured.names},
+        attrs={"divergences": int(posterior.tree["sample_stats"]["diverging"].sum())},
+    )
+    return found, [
+        *problems(posterior.tree, effect),
+        *fit_problems(posterior.tree["constant_data"].dataset),
+    ]
+
+
+def _report(
+    head: str,
+    groups: Mapping[str, xr.Dataset],
+    check: Check | None,
+    problems: Sequence[str] | None = None,
+    actions: Sequence[ActionSummary] = (),
+) -> Report:
+    sections = {"Regimes": regime_lines(groups["regimes"])}
+    if actions:
+        sections["Actions"] = table_of_actions(actions)
+    sections["Certificates"] = certificate_lines(groups["questions"])
+    if groups["questions"]["supported"].notnull().all():
+        sections["Support"] = support_lines(groups["questions"])
+    if check is not None:
+        sections["Assumptions"] = tuple(check.sentences())
+    else:
+        keep = "" if actions else "; posterior.with_check keeps the answer"
+        sections["Assumptions"] = (f"Not tested yet: bi.check(data, model) does{keep}.",)
+    if actions:
+        sections["Problems"] = tuple(problems or ()) or ("None found.",)
+    elif problems is not None:
+        sections["Sampling"] = tuple(problems) or (sampling_line(groups["sampling"]),)
+    tree = xr.DataTree.from_dict(dict(groups))
+    return Report(head, tree, sections, tuple(actions), tuple(problems or ()))

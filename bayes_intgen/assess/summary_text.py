@@ -1,0 +1,65 @@
+"""Sentences of a summary, from its labelled arrays."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen.assess.action_summary import shorter_number
+
+
+def rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool], list[str]]]:
+    """Label and rows of each regime, actions set, and levels or range of each if known."""
+    for i, label in enumerate(regimes["regime"].to_numpy()):
+        own = regimes.isel(regime=i)
+        ranges = [
+            levels
+            or ("" if np.isnan(low) else " to ".join(shorter_number(end, 3) for end in (low, high)))
+            for low, high, levels in zip(
+                *(own[n].to_numpy().tolist() for n in ("low", "high", "levels")), strict=True
+            )
+        ]
+        yield str(label), int(own["rows"]), own["was_set"].to_numpy().tolist(), ranges
+
+
+def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:
+    """Rows of each regime, with the values of the actions that it sets."""
+    names = regimes["action"].to_numpy()
+    width = max(len(str(label)) for label in regimes["regime"].to_numpy())
+    digits = len(f"{int(regimes['rows'].max()):,}")
+    lines = []
+    for label, rows, was_set, ranges in rows_of_regimes(regimes):
+        columns = zip(names, was_set, ranges, strict=True)
+        set_to = "".join(f", {name} at {text}" for name, is_set, text in columns if is_set and text)
+        lines.append(f"{label:<{width}}  {rows:>{digits},} rows{set_to}")
+    return tuple(lines)
+
+
+def certificate_lines(questions: xr.Dataset) -> tuple[str, ...]:
+    """Certificates of the joint effect and of single actions: those in the data in one line."""
+    lines = [str(questions["certificate"][0].item())]
+    rest = questions.isel(question=slice(1, None))
+    simple = rest["in_data"].to_numpy()
+    labels = rest["question"].to_numpy()[simple]
+    if len(labels):
+        verb = "is" if len(labels) == 1 else "are"
+        lines.append(f"{', '.join(labels)} {verb} identified: in the data.")
+    lines += [str(text) for text in rest["certificate"].to_numpy()[~simple]]
+    return tuple(lines)
+
+
+def support_lines(questions: xr.Dataset) -> tuple[str, ...]:
+    """Supported shares of the joint effect and of each action alone."""
+    labels, shares = (questions[name].to_numpy() for name in ("question", "supported"))
+    text = ", ".join(f"{label} {share:.0%}" for label, share in zip(labels, shares, strict=True))
+    return (f"Share of the rows' values at which a question is supported: {text}.",)
+
+
+def sampling_line(sampling: xr.Dataset) -> str:
+    """Convergence of the draws of a fit without problems."""
+    worst = float(sampling["rhat"].max())
+    agree = f"R-hat at most {worst:.3f}, " if np.isfinite(worst) else ""
+    return (
+        f"No divergences, {agree}at least {float(sampling['ess'].min()):.0f} effective draws: "
+        "fit for use."
+    )

@@ -1,0 +1,1 @@
+"""Rows of every kind behind one abstract class, and how they are read."""

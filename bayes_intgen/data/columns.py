@@ -1,0 +1,232 @@
+"""Reading of tables: which column holds what, codes of levels, masks of regime labels."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen.basis.categories import Categories
+from bayes_intgen.data.observed_levels import ActionLevels
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.tables import (
+    KINDS,
+    as_table,
+    has_levels,
+    label_cells,
+    levels_of_column,
+    numeric_column,
+)
+from bayes_intgen.data.validation import OBSERVATIONAL, SEPARATOR, check_names, refuse_unwritable
+from bayes_intgen.errors import DataError
+
+
+class Columns(NamedTuple):
+    """Which columns of a table hold what.
+
+    Attributes
+    ----------
+    actions : tuple of str, length K
+    outcome, regime : str
+    categories : tuple of Categories or None, length K
+        Levels of the actions that have some; empty where they are not known yet.
+    """
+
+    actions: tuple[str, ...]
+    outcome: str
+    regime: str
+    categories: tuple[Categories | None, ...] = ()
+
+    @classmethod
+    def of(cls, actions: Sequence[str], outcome: str, regime: str) -> Self:
+        """Checked names; raises DataError where they cannot be."""
+        if isinstance(actions, str):
+            raise DataError(f"actions must be a list of columns; write actions=[{actions!r}]")
+        if not isinstance(actions, Iterable):
+            raise DataError(f"actions must be a list of columns, not {type(actions).__name__}")
+        names = tuple(actions)
+        if not all(isinstance(name, str) for name in names):
+            raise DataError("actions must be names of columns; rename columns that are numbers")
+        check_names(names, len(names))
+        if not (isinstance(outcome, str) and isinstance(regime, str)):
+            raise DataError("outcome and regime must be names of columns")
+        if outcome in names or regime in (*names, outcome):
+            raise DataError("actions, outcome and regime must be different columns")
+        refuse_unwritable(outcome, "the outcome")
+        return cls(names, outcome, regime)
+
+    def with_levels(self, tables: Iterable[nw.DataFrame[Any]]) -> Self:
+        """The same columns with the levels that occur in tables, read one after the other.
+
+        Numeric columns have none. Where the first table has no column of levels the others are
+        not read.
+
+        Raises
+        ------
+        DataError
+            As :func:`levels_of_column` and :meth:`ColumnLevels.categories`.
+        """
+        found = self.levels_of(tables)
+        return self if found is None else self.with_known_levels(found)
+
+    def with_known_levels(self, found: ActionLevels) -> Self:
+        """The same columns with levels that were collected already, checked."""
+        return self._replace(categories=found.categories())
+
+    def has_levels(self, frame: Any) -> bool:
+        """Whether some action has a column of levels in a table, which may be empty.
+
+        Columns that the table lacks count as numeric.
+        """
+        table = as_table(frame)
+        return table is not None and any(
+            has_levels(table, name) for name in self.actions if name in table.columns
+        )
+
+    def with_two_valued(self, values: Sequence[tuple[float, ...]]) -> Self:
+        """The same columns, with levels of numeric ones of which all rows have two values.
+
+        Parameters
+        ----------
+        values : sequence of tuples, length K
+            The distinct values of each action, at most three of them.
+        """
+        categories = tuple(
+            Categories.of_numbers(found) if known is None and len(found) == 2 else known
+            for known, found in zip(self._known, values, strict=True)
+        )
+        return self._replace(categories=categories)
+
+    def levels_of(
+        self, tables: Iterable[nw.DataFrame[Any]], first_row: int = 0
+    ) -> ActionLevels | None:
+        """Levels that occur in tables; None where there are no tables."""
+        found: ActionLevels | None = None
+        for table in tables:
+            self.refuse_missing(table)
+            here = ActionLevels(
+                {
+                    name: levels_of_column(table, name, first_row)
+                    if has_levels(table, name)
+                    else None
+                    for name in self.actions
+                }
+            )
+            found = here if found is None else found.joined(here)
+            if not any(found.levels.values()):
+                break
+            first_row += len(table)
+        return found
+
+    def refuse_missing(self, table: nw.DataFrame[Any]) -> None:
+        """Raise DataError where a table lacks one of the columns."""
+        present = list(table.columns)
+        missing = [c for c in (*self.actions, self.outcome, self.regime) if c not in present]
+        if missing:
+            raise DataError(
+                f"the frame has no column {', '.join(map(repr, missing))}; "
+                f"it has {', '.join(map(repr, present))}"
+            )
+
+    def read(self, table: nw.DataFrame[Any], first_row: int = 0) -> Observations:
+        """The rows of a table, unchecked but for their labels; rows count from ``first_row``."""
+        self.refuse_missing(table)
+        labels = table[self.regime]
+        if labels.dtype.is_nested():
+            raise DataError(f"column {self.regime!r} holds {labels.dtype}, not labels")
+        return Observations(
+            self.actions,
+            self.outcome,
+            np.stack(
+                [
+                    _codes(table, name, levels, first_row)
+                    for name, levels in zip(self.actions, self._known, strict=True)
+                ],
+                axis=1,
+            ),
+            numeric_column(table, self.outcome, DataError),
+            _masks_of_labels(
+                labels.to_list(), labels.is_null().to_list(), self.actions, self.regime, first_row
+            ),
+            categories=self._known,
+        )
+
+    @property
+    def _known(self) -> tuple[Categories | None, ...]:
+        return self.categories or (None,) * len(self.actions)
+
+
+def _codes(
+    table: nw.DataFrame[Any], name: str, levels: Categories | None, first_row: int
+) -> NDArray[np.float64]:
+    """An action's column as numbers; raises DataError on a level that is not known."""
+    if has_levels(table, name) and levels is not None:
+        return levels.encode(
+            label_cells(table, name, DataError, first_row), name, first_row=first_row
+        )
+    values = numeric_column(table, name, DataError)
+    # Cells that are not finite are refused elsewhere, all at once.
+    finite = np.isfinite(values)
+    if levels is not None and not levels.holds(values[finite]).all():
+        levels.encode(np.where(finite, values, levels.codes[0]), name, first_row=first_row)
+    return values
+
+
+def _masks_of_labels(
+    cells: Sequence[Any],
+    missing: Sequence[bool],
+    names: tuple[str, ...],
+    column: str,
+    first_row: int,
+) -> NDArray[np.bool_]:
+    position = {name: k for k, name in enumerate(names)}
+    known: dict[str, NDArray[np.bool_]] = {}
+    masks = np.zeros((len(cells), len(names)), dtype=np.bool_)
+    for row, (cell, is_missing) in enumerate(zip(cells, missing, strict=True)):
+        # NaN is how pandas reads an empty column.
+        if is_missing or (isinstance(cell, float) and cell != cell):
+            continue
+        label = cell if isinstance(cell, str) else str(cell)
+        if label not in known:
+            known[label] = _mask_of_label(label, position, first_row + row, column)
+        masks[row] = known[label]
+    return masks
+
+
+def _mask_of_label(
+    label: str, position: Mapping[str, int], row: int, column: str
+) -> NDArray[np.bool_]:
+    mask = np.zeros(len(position), dtype=np.bool_)
+    whole = label if label in position else label.strip()
+    if whole in ("", OBSERVATIONAL):
+        return mask
+    parts = [whole] if whole in position else [part.strip() for part in whole.split(SEPARATOR)]
+    for part in parts:
+        if part not in position:
+            raise DataError(
+                f"row {row} of column {column!r} says {label!r}, and {part!r} is no action; "
+                f"the actions are {', '.join(map(repr, position))}; rows in which nothing was set "
+                f"are empty or say {OBSERVATIONAL!r}"
+            )
+        mask[position[part]] = True
+    return mask
+
+
+def read_batches(
+    tables: Iterable[Any], columns: Columns, first_row: int = 0
+) -> Iterator[Observations]:
+    """The rows of tables, empty ones left out; in errors rows count from ``first_row``."""
+    for table in tables_of(tables):
+        yield columns.read(table, first_row)
+        first_row += len(table)
+
+
+def tables_of(batches: Iterable[Any]) -> Iterator[nw.DataFrame[Any]]:
+    """Batches as tables, empty ones left out; raises DataError on anything else."""
+    for native in batches:
+        table = as_table(native)
+        if table is None:
+            raise DataError(f"a batch must be {KINDS}, not {type(native).__name__}")
+        if len(table):
+            yield table

@@ -1,0 +1,153 @@
+"""Tasks on the partitions of distributed rows, and their tree reduction."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from bayes_intgen.data.batches import ROWS_PER_BATCH
+from bayes_intgen.data.columns import Columns, read_batches, tables_of
+from bayes_intgen.data.observed_levels import ActionLevels
+from bayes_intgen.data.parquet import parquet_file, parquet_tables
+from bayes_intgen.data.reservoir import Kept
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.errors import DataError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+# Results that are joined by one task.
+JOINED_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class ParquetGroups:
+    """Some row groups of a Parquet file.
+
+    Attributes
+    ----------
+    path : str
+    groups : tuple of int
+    """
+
+    path: str
+    groups: tuple[int, ...]
+
+
+def tree_reduce(
+    client: "Client",
+    leaves: "list[Future]",
+    combine: Callable[[Any, Any], Any],
+    label: str,
+    progress: bool,
+) -> Any:
+    """Combine the results of all leaves in their order; raise the first of their errors."""
+    from distributed import as_completed
+
+    level, height = leaves, 1
+    while len(level) > 1 or level is leaves:
+        height += 1
+        # Nearly complete nodes go first, so that few results wait in memory.
+        level = [
+            client.submit(combine_attempts, combine, *several, pure=False, priority=height)
+            for several in batched(level, JOINED_AT_ONCE)
+        ]
+    with tqdm(
+        total=len(leaves), desc=label, unit=" partitions", leave=False, disable=not progress
+    ) as bar:
+        for leaf in as_completed(leaves):
+            bar.update()
+            # The tree keeps it as long as it is needed.
+            leaf.release()
+        return result_of(level[0].result())
+
+
+def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns, or the DataError that it raises.
+
+    Returned, not raised: the error of the first bad row must win, whichever worker is first.
+    """
+    try:
+        return function(*arguments)
+    except DataError as error:
+        return error
+
+
+def result_of(attempt: Any) -> Any:
+    if isinstance(attempt, DataError):
+        raise attempt
+    return attempt
+
+
+def combine_attempts(combine: Callable[[Any, Any], Any], *attempts: Any) -> Any:
+    """Combine results in their order, or return the first error among them."""
+    errors = [attempt for attempt in attempts if isinstance(attempt, DataError)]
+    return errors[0] if errors else reduce(combine, attempts)
+
+
+def combine_counted[T](
+    combine: Callable[[T, T], T], before: tuple[int, T], after: tuple[int, T]
+) -> tuple[int, T]:
+    """Combine results that come with their numbers of rows."""
+    return before[0] + after[0], combine(before[1], after[1])
+
+
+def identity[T](value: T) -> T:
+    return value
+
+
+def row_group_sizes(path: str) -> list[int]:
+    with parquet_file(path) as file:
+        metadata = file.metadata
+        return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+
+
+def _tables(partition: Any, columns: Columns) -> Iterable[Any]:
+    if not isinstance(partition, ParquetGroups):
+        return [partition]
+    wanted = [*columns.actions, columns.outcome, columns.regime]
+    return parquet_tables(partition.path, wanted, partition.groups)
+
+
+def _read(partition: Any, first_row: int, columns: Columns) -> Iterator[Observations]:
+    return read_batches(_tables(partition, columns), columns, first_row)
+
+
+def read_rows(partition: Any, first_row: int, columns: Columns) -> list[Observations]:
+    return list(_read(partition, first_row, columns))
+
+
+def read_head(path: str) -> Any:
+    with parquet_file(path) as file:
+        return file.schema_arrow.empty_table()
+
+
+def read_levels(partition: Any, first_row: int, columns: Columns) -> ActionLevels:
+    tables: Iterable[Any] = tables_of(_tables(partition, columns))
+    return columns.levels_of(tables, first_row) or ActionLevels({})
+
+
+def read_reservoir(partition: Any, first_row: int, columns: Columns) -> Kept:
+    return Kept.over(_read(partition, first_row, columns), first_row)
+
+
+def reduce_rows(
+    partition: Any,
+    first_row: int,
+    columns: Columns,
+    both: tuple[Callable[[Observations], Any], Callable[[Any, Any], Any]],
+) -> tuple[int, Any]:
+    """Rows of a partition, and the combined results of a function of its batches."""
+    function, combine = both
+    batches = [
+        batch
+        for piece in _read(partition, first_row, columns)
+        for batch in piece.batches(ROWS_PER_BATCH)
+    ]
+    # Results of BLAS depend on its threads. Workers that a nanny started have one in any case.
+    with threadpool_limits(1, "blas"):
+        return sum(map(len, batches)), reduce(combine, map(function, batches))

@@ -1,0 +1,218 @@
+"""Questions put to data and fits, checked: points, and which actions are set at them."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import Categories
+from bayes_intgen.data.tables import as_table, has_levels, label_cells, numeric_column
+from bayes_intgen.errors import PointsError
+
+Levels = Sequence[Categories | None]
+
+
+def checked_points(points: Any, names: Sequence[str], categories: Levels = ()) -> Array:
+    """Points as an array of shape (M, K), a column for each of the named actions.
+
+    Parameters
+    ----------
+    points : array_like, shape (M, K), table, dict or list of dicts
+        A table has a column for each action. A dict maps each action to its value at one point,
+        or to its values at several; a list of dicts has one for each point.
+    names : sequence of str, length K
+    categories : sequence of Categories or None, length K
+        Levels of the actions: points name them as the data did. None have some where left out.
+
+    Returns
+    -------
+    ndarray, shape (M, K)
+        Levels by their codes.
+
+    Raises
+    ------
+    PointsError
+        On wrong shapes, missing columns, unknown levels, or cells that are not finite.
+
+    Examples
+    --------
+    >>> checked_points([[1, 2]], ["red", "green"])
+    array([[1., 2.]])
+    >>> drug = Categories.of_labels(["off", "on"], ordered=True)
+    >>> checked_points([{"dose": 3, "drug": "on"}], ["drug", "dose"], [drug, None])
+    array([[1., 3.]])
+    """
+    known = categories or [None] * len(names)
+    table = as_table(points)
+    if table is not None:
+        values = _of_table(table, names, known)
+    elif isinstance(points, Mapping):
+        values = _of_dict(points, names, known)
+    elif _is_list_of_dicts(points):
+        for row, point in enumerate(points):
+            _refuse_other_names(point, names, f" (row {row})")
+        columns = {name: [point[name] for point in points] for name in names}
+        values = _of_dict(columns, names, known)
+    else:
+        values = _of_array(points, names, known)
+    for k, name in enumerate(names):
+        bad = np.flatnonzero(~np.isfinite(values[:, k]))
+        if bad.size:
+            raise PointsError(f"points hold NaN or infinity for {name!r} in row {bad[0]}")
+    return values
+
+
+def checked_value(value: Any, name: str, levels: Categories | None) -> float:
+    """One value of an action as a number, a level as its code; PointsError where it is none.
+
+    Examples
+    --------
+    >>> checked_value("2.5", "dose", None)
+    2.5
+    """
+    code = float(_codes([value], name, levels)[0])
+    if not np.isfinite(code):
+        raise PointsError(f"{name!r} is set to {value!r}, which is no finite number")
+    return code
+
+
+def named_points(values: Array, names: Sequence[str], categories: Levels) -> Any:
+    """Points as :func:`checked_points` takes them, from the array that it returns.
+
+    Examples
+    --------
+    >>> drug = Categories.of_labels(["off", "on"], ordered=True)
+    >>> named_points(np.array([[1.0], [0.0]]), ["drug"], [drug])
+    {'drug': array(['on', 'off'], dtype='<U3')}
+    """
+    return {
+        name: column if levels is None else levels.decode(column)
+        for name, levels, column in zip(names, categories, values.T, strict=True)
+    }
+
+
+def checked_mask(intervened: Sequence[str], names: Sequence[str]) -> NDArray[np.bool_]:
+    """The mask of the actions that are set, shape (K,); PointsError where one is no action.
+
+    Examples
+    --------
+    >>> checked_mask(["green"], ["red", "green"])
+    array([False,  True])
+    """
+    if isinstance(intervened, str):
+        raise PointsError(f"intervened must be a list; write intervened=[{intervened!r}]")
+    for name in intervened:
+        if name not in names:
+            raise PointsError(
+                f"intervened names {name!r}, which is no action; the actions are "
+                f"{', '.join(map(repr, names))}"
+            )
+    return np.array([name in intervened for name in names])
+
+
+def _of_table(table: nw.DataFrame[Any], names: Sequence[str], categories: Levels) -> Array:
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        raise PointsError(f"points have no column {', '.join(map(repr, missing))}")
+    columns = []
+    for name, levels in zip(names, categories, strict=True):
+        if levels is None:
+            columns.append(numeric_column(table, name, PointsError))
+        elif has_levels(table, name):
+            cells = label_cells(table, name, PointsError)
+            columns.append(_codes(cells, name, levels))
+        else:
+            columns.append(_codes(numeric_column(table, name, PointsError), name, levels))
+    return np.stack(columns, axis=1)
+
+
+def _refuse_other_names(point: Mapping[Any, Any], names: Sequence[str], where: str = "") -> None:
+    """Raise PointsError where a point does not have exactly one entry for each action."""
+    for name in point:
+        if name not in names:
+            close = get_close_matches(str(name), names, n=1)
+            hint = f"did you mean {close[0]!r}? The" if close else "the"
+            raise PointsError(
+                f"points set {name!r}{where}, which is no action; {hint} actions are "
+                f"{', '.join(map(repr, names))}"
+            )
+    missing = [name for name in names if name not in point]
+    if missing:
+        raise PointsError(
+            f"points have no value of {', '.join(map(repr, missing))}{where}; give one for every "
+            "action"
+        )
+
+
+def _of_dict(points: Mapping[Any, Any], names: Sequence[str], categories: Levels) -> Array:
+    _refuse_other_names(points, names)
+    columns = [
+        list(points[name]) if _is_sequence(points[name]) else [points[name]] for name in names
+    ]
+    counts = [len(column) for column in columns]
+    most = max(counts)
+    if any(count not in (1, most) for count in counts):
+        each = ", ".join(f"{n} of {name!r}" for name, n in zip(names, counts, strict=True))
+        raise PointsError(f"points have different numbers of values: {each}")
+    filled = [column * most if len(column) == 1 else column for column in columns]
+    return np.stack(
+        [
+            _codes(cells, name, levels)
+            for cells, name, levels in zip(filled, names, categories, strict=True)
+        ],
+        axis=1,
+    )
+
+
+def _of_array(points: Any, names: Sequence[str], categories: Levels) -> Array:
+    numeric = all(levels is None for levels in categories)
+    try:
+        # Text and numbers side by side would all become text.
+        values = np.asarray(points, dtype=np.float64 if numeric else object)
+    except (TypeError, ValueError) as error:
+        raise PointsError(f"points must be numbers of shape (points, actions) ({error})") from error
+    if values.ndim != 2 or values.shape[1] != len(names):
+        raise PointsError(
+            f"points must have shape (points, {len(names)}), a column for each of "
+            f"{', '.join(map(repr, names))}, not {values.shape}"
+        )
+    if numeric or not len(values):
+        return np.asarray(values, dtype=np.float64)
+    return np.stack(
+        [
+            _codes(values[:, k], name, levels)
+            for k, (name, levels) in enumerate(zip(names, categories, strict=True))
+        ],
+        axis=1,
+    )
+
+
+def _codes(cells: Any, name: str, levels: Categories | None) -> Array:
+    """One column of points as numbers; levels may be named, and ordered numbers lie between."""
+    if levels is not None:
+        return levels.encode(cells, name, PointsError, between=True)
+    out = np.empty(len(cells))
+    for row, cell in enumerate(cells):
+        try:
+            out[row] = np.nan if cell is None else float(cell)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise PointsError(
+                f"points set {name!r} to {cell!r} (row {row}), which is no number"
+            ) from error
+    return out
+
+
+def _is_sequence(value: Any) -> bool:
+    return not isinstance(value, str) and np.ndim(value) > 0
+
+
+def _is_list_of_dicts(points: Any) -> bool:
+    return (
+        isinstance(points, list | tuple)
+        and bool(points)
+        and all(isinstance(point, Mapping) for point in points)
+    )

@@ -1,0 +1,137 @@
+"""Checks of rows before a fit: finite cells, enough rows, columns that vary, usable names."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen.basis.categories import spelled_label
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.errors import DataError
+from bayes_intgen.identification.labels import mask_label, regime_label
+from bayes_intgen.identification.masks import Mask, is_identified
+
+OBSERVATIONAL = regime_label(())
+SEPARATOR = "+"
+
+# An intercept, and a slope of the unconfounded contribution and of the confounding bias of
+# each action: with fewer than two rows for each, even a linear model is fitted to noise.
+ROWS_PER_UNKNOWN = 2
+# Cells beyond this, and spreads below its inverse, have squares that float64 cannot sum.
+LARGEST = 1e100
+# Values that differ by less than this share of their size differ by rounding.
+ROUNDING = 1e-12
+
+
+def check_enough_rows(sample: Observations, rows: int, require_observational: bool) -> None:
+    """Refuse too few rows, and columns that never vary; ``sample`` may be a part of the rows."""
+    needed = ROWS_PER_UNKNOWN * (2 * len(sample.names) + 1)
+    if rows < needed:
+        raise DataError(
+            f"{rows} rows are fewer than a fit can use: {len(sample.names)} actions "
+            f"need at least {needed}"
+        )
+    for k, name in enumerate(sample.names):
+        column = sample.actions[:, k]
+        if np.ptp(column) == 0:
+            levels = sample.categories[k]
+            only = (column[:1] if levels is None else levels.decode(column[:1])).tolist()[0]
+            raise DataError(
+                f"action {name!r} never varies: it is {spelled_label(only)} in every row; "
+                "leave it out, or add rows in which it differs"
+            )
+        _refuse_lost_digits(column, f"action {name!r}")
+    if np.ptp(sample.outcome) == 0:
+        raise DataError(
+            f"outcome {sample.outcome_name!r} never varies: it is {sample.outcome[0]:g} everywhere"
+        )
+    _refuse_lost_digits(sample.outcome, f"outcome {sample.outcome_name!r}")
+    if require_observational and not any(not any(mask) for mask in sample.regimes):
+        raise DataError(
+            "there are no observational rows (rows in which nothing was set). "
+            f"{_identified_targets(sample.names, list(sample.regimes))} Add such rows, or pass "
+            "require_observational=False to go on"
+        )
+
+
+def _identified_targets(names: Sequence[str], masks: Sequence[Mask]) -> str:
+    """Name targets that the masks identify, and targets that they do not, in a sentence."""
+    targets = [
+        tuple(k in subset for k in range(len(names)))
+        for size in (0, 1, 2)
+        for subset in combinations(range(len(names)), size)
+    ]
+    targets.append((True,) * len(names))
+    identified = dict.fromkeys(t for t in targets if is_identified(masks, t))
+    others = dict.fromkeys(t for t in targets if t not in identified)
+
+    def in_words(group: Mapping[Mask, None]) -> str:
+        shown = [mask_label(names, mask) for mask in list(group)[:6]]
+        return ", ".join(shown) + (", ..." if len(group) > 6 else "") if shown else "nothing"
+
+    sentence = f"From the regimes present, {in_words(identified)} can be answered"
+    return f"{sentence}; {in_words(others)} cannot." if others else f"{sentence}."
+
+
+def refuse_cells_that_are_not_finite(rows: Observations, first_row: int = 0) -> None:
+    """Raise DataError on the first column with such a cell; rows count from ``first_row``."""
+    for column, name in [
+        *((rows.actions[:, k], name) for k, name in enumerate(rows.names)),
+        (rows.outcome, rows.outcome_name),
+    ]:
+        bad = np.flatnonzero(~np.isfinite(column))
+        if bad.size:
+            raise DataError(
+                f"column {name!r} has {bad.size} cells that are NaN or infinite, the first in "
+                f"row {first_row + bad[0]}; drop or fill those rows"
+            )
+        far = np.flatnonzero(np.abs(column) > LARGEST)
+        if far.size:
+            raise DataError(
+                f"column {name!r} is {column[far[0]]:g} in row {first_row + far[0]}, too large to "
+                "take sums of squares; give it in larger units"
+            )
+
+
+def _refuse_lost_digits(values: NDArray[np.float64], what: str) -> None:
+    """Raise DataError on values that are finite and differ, but not by enough to compute with."""
+    spread, size = float(np.ptp(values)), float(np.abs(values).max())
+    if spread < ROUNDING * size:
+        raise DataError(
+            f"{what} never varies but for rounding: by {spread:.1g} about {values[0]:g}; subtract "
+            "its mean before it is rounded, or leave it out"
+        )
+    if spread < 1 / LARGEST:
+        raise DataError(f"{what} varies by no more than {spread:.1g}; give it in smaller units")
+
+
+def check_names(names: tuple[str, ...], count: int) -> None:
+    """Refuse names of ``count`` actions that labels of regimes or files cannot bear."""
+    if not names:
+        raise DataError("at least one action is needed")
+    if len(names) != count:
+        raise DataError(f"{len(names)} names were given for {count} actions")
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise DataError(f"action {', '.join(map(repr, sorted(repeated)))} is named twice")
+    for name in names:
+        if name.strip() in ("", OBSERVATIONAL):
+            raise DataError(f"an action cannot be called {name!r}: that labels observational rows")
+        refuse_unwritable(name, "an action")
+        parts = [part.strip() for part in name.split(SEPARATOR)]
+        if len(parts) > 1 and all(part in names for part in parts):
+            raise DataError(
+                f"an action cannot be called {name!r} where {' and '.join(map(repr, parts))} are "
+                "actions too: that labels rows in which they were set together"
+            )
+
+
+def refuse_unwritable(name: str, what: str) -> None:
+    """Raise DataError on a name that no file can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{what} cannot be called {name!r}: that is no valid text") from error
+    if "\0" in name:
+        raise DataError(f"{what} cannot be called {name!r}: it has a zero character")

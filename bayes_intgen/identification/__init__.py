@@ -1,0 +1,1 @@
+"""Answers that regimes and rows can give: masks, certificates, overlap."""

@@ -1,0 +1,132 @@
+"""Conditions of support at points, and the verdict in words."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import Categories
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.identification.masks import Mask, is_identified
+
+
+class Verdict(NamedTuple):
+    """Which of the conditions of support hold at points.
+
+    Attributes
+    ----------
+    close : ndarray of bool, shape (M, K)
+        Rows in which the action's contribution acts as in the question are near.
+    separated : ndarray of bool, shape (M, K)
+        Regimes that reach the action's value tell its functions apart.
+    linked : ndarray of bool, shape (M,)
+        The regimes reach the values at common values of the other actions.
+    without_setting : ndarray of bool, shape (M, K)
+        Some regime that does not set the action reaches its value.
+    """
+
+    close: NDArray[np.bool_]
+    separated: NDArray[np.bool_]
+    linked: NDArray[np.bool_]
+    without_setting: NDArray[np.bool_]
+
+    @property
+    def needs_met(self) -> NDArray[np.bool_]:
+        """Whether each action's contribution is supported, shape (M, K)."""
+        return self.close & self.separated & self.linked[:, None]
+
+    @property
+    def supported(self) -> NDArray[np.bool_]:
+        """Whether the question is supported, shape (M,)."""
+        return np.asarray(self.needs_met.all(axis=1))
+
+
+def separates(
+    masks: Sequence[Mask],
+    reached: NDArray[np.bool_],
+    target: Mask,
+    action: int,
+    parents: Sequence[Sequence[int]],
+) -> NDArray[np.bool_]:
+    """Whether regimes that reach a value of an action tell its functions apart, shape (M,).
+
+    Parameters
+    ----------
+    masks : sequence of masks
+    reached : ndarray of bool, shape (M, regimes)
+        Which regimes have rows near the value.
+    target : mask
+    action : int
+    parents : sequence of sequences of int
+
+    Examples
+    --------
+    >>> masks = [(False, False), (True, False), (False, True)]
+    >>> reached = np.array([[True, True, True], [False, True, False]])
+    >>> separates(masks, reached, (True, True), 0, [[], [0]])
+    array([ True, False])
+    >>> separates(masks, reached, (True, True), 0, [[], []])
+    array([ True,  True])
+    """
+    involved = [action, *(j for j, others in enumerate(parents) if action in others)]
+    patterns, which = np.unique(reached, axis=0, return_inverse=True)
+    wanted = tuple(target[j] for j in involved)
+    answers = []
+    for pattern in patterns:
+        present = {
+            tuple(mask[j] for j in involved)
+            for mask, there in zip(masks, pattern, strict=True)
+            if there
+        }
+        answers.append(bool(present) and is_identified(sorted(present), wanted))
+    return np.array(answers, dtype=bool)[which.reshape(-1)]
+
+
+def words_of_verdict(
+    names: Sequence[str],
+    coordinates: Sequence[Coordinate],
+    categories: Sequence[Categories | None],
+    points: Array,
+    target: Mask,
+    verdict: Verdict,
+) -> str:
+    """A sentence on points that are not supported; empty where all are.
+
+    Each action is named with the first reason that applies to it at a point.
+    """
+    missing = int((~verdict.supported).sum())
+    if not missing:
+        return ""
+    reasons: dict[str, int] = {}
+    columns = zip(names, coordinates, categories, strict=True)
+    for k, (name, seen, levels) in enumerate(columns):
+        failed = ~(verdict.close[:, k] & verdict.separated[:, k])
+        beyond = (points[:, k] < seen.low) | (points[:, k] > seen.high)
+        between = np.zeros(len(points), bool) if levels is None else ~levels.holds(points[:, k])
+        alone = ~verdict.without_setting[:, k]
+        near = (
+            f"no experiment sets {name!r} near its value"
+            if target[k]
+            else f"no rows observe {name!r} near its value with the others near theirs"
+        )
+        for reason, applies in (
+            (f"{name!r} is outside its observed range, {seen.low:g} to {seen.high:g},", beyond),
+            (f"{name!r} is between its levels", between),
+            (near, ~verdict.close[:, k]),
+            (f"{name!r} was never observed at its value without being set", alone),
+            (f"too few regimes reach the value of {name!r}", failed),
+        ):
+            count = int((failed & applies).sum())
+            failed &= ~applies
+            if count:
+                reasons[reason] = count
+    apart = int((~verdict.linked).sum())
+    if apart:
+        reasons["the regimes do not reach these values together"] = apart
+    said = "; ".join(f"{reason} at {count}" for reason, count in reasons.items())
+    return (
+        f"{missing} of {len(points)} points are not supported by the data, and answers there "
+        f"rest on the model and its prior: {said}"
+    )

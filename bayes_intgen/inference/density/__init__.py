@@ -1,0 +1,1 @@
+"""Log posterior of the hyperparameters, its modes and its surrogate."""

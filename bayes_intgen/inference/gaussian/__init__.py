@@ -1,0 +1,1 @@
+"""Conjugate algebra of normal coefficients."""

@@ -1,0 +1,1 @@
+"""NUTS with delayed acceptance: kernel, chains, checkpoints, stopping rule."""

@@ -1,0 +1,134 @@
+"""Chains of NUTS side by side, in blocks of iterations.
+
+A thread per chain runs them in parallel without a choice of devices before JAX starts. A block at
+a time reports progress, and writes checkpoints, without callbacks from compiled code.
+"""
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
+from threading import Event
+from typing import Any
+
+import jax
+import numpy as np
+
+from bayes_intgen.inference.sampling.checkpoint import Checkpoint, Collected
+from bayes_intgen.inference.sampling.kernel import Chain, Chance, Walk
+
+MAX_BLOCK_SIZE = 25
+
+
+class ChainRunner:
+    """Runner of all chains through one stage of sampling after another.
+
+    Parameters
+    ----------
+    randomness : list of Chance
+        Of each chain.
+    block_size : int
+        Number of iterations that are compiled, run and written to the checkpoint at once.
+    bar : tqdm
+        Progress bar to update.
+    checkpoint : Checkpoint, optional
+        Receives every block of iterations, and supplies those of an earlier run.
+    label : str
+        Prefix of the stages' names in the checkpoint.
+    """
+
+    def __init__(
+        self,
+        randomness: list[Chance],
+        block_size: int,
+        bar: Any,
+        checkpoint: Checkpoint | None = None,
+        label: str = "",
+    ) -> None:
+        self.randomness, self.block_size, self.bar = randomness, block_size, bar
+        self.checkpoint, self.label = checkpoint, label
+        self._stopped = Event()
+
+    def run(
+        self,
+        walk: Walk,
+        stage: str,
+        states: list[Chain],
+        iterations: int,
+        step_size: float | None = None,
+    ) -> tuple[list[Chain], Collected]:
+        """Run every chain through a stage; the step size adapts unless one is given.
+
+        Returns
+        -------
+        states : list of Chain
+        collected : dict of ndarray, each (chain, iteration, ...)
+        """
+        # Compile here: several threads would all compile the same.
+        for count in {min(self.block_size, iterations), iterations % self.block_size} - {0}:
+            walk.compile(states[0], count)
+        run_chain = partial(self._run_chain, walk, self.label + stage, iterations, step_size)
+        with ThreadPoolExecutor(min(len(states), os.cpu_count() or 1)) as pool:
+            running = [pool.submit(run_chain, chain, state) for chain, state in enumerate(states)]
+            try:
+                for ended in as_completed(running):
+                    ended.result()
+            except BaseException:
+                # Neither an interrupt nor one chain's failure may wait for the other chains.
+                self._stopped.set()
+                raise
+        last, collected = zip(*(chain.result() for chain in running), strict=True)
+        return list(last), {name: np.stack([c[name] for c in collected]) for name in collected[0]}
+
+    def _run_chain(
+        self,
+        walk: Walk,
+        stage: str,
+        iterations: int,
+        step_size: float | None,
+        chain: int,
+        state: Chain,
+    ) -> tuple[Chain, Collected]:
+        """Run one chain through a stage, from where an earlier run left it."""
+        pieces: list[Collected] = []
+        randomness = self.randomness[chain]
+        done = 0
+        # JAX's settings belong to a thread.
+        with jax.enable_x64(True):
+            earlier = self.checkpoint and self.checkpoint.read(stage, chain, state)
+            if earlier:
+                state, pieces = earlier[0], [earlier[1]]
+                done = len(pieces[0]["flat"])
+                self.bar.update(done)
+            randomness.next(done)
+            for begin in range(done, iterations, self.block_size):
+                if self._stopped.is_set():
+                    break
+                count = min(self.block_size, iterations - begin)
+                state, piece = walk.advance(state, randomness.next(count), step_size)
+                pieces.append(piece)
+                if self.checkpoint is not None:
+                    pieces = [concatenated(pieces)]
+                    self.checkpoint.write(stage, chain, state, pieces[0])
+                self.bar.update(count)
+        return state, concatenated(pieces)
+
+
+def concatenated(pieces: list[Collected], axis: int = 0) -> Collected:
+    """Concatenate what several runs of iterations collected."""
+    return {name: np.concatenate([piece[name] for piece in pieces], axis) for name in pieces[0]}
+
+
+def common_block_size(*stages: int) -> int:
+    """Choose a number of iterations per block that divides the length of every stage.
+
+    A block of another length would be compiled once more.
+
+    Examples
+    --------
+    >>> common_block_size(50, 50, 60)
+    10
+    """
+    common = math.gcd(*stages)
+    largest = max(size for size in range(1, MAX_BLOCK_SIZE + 1) if common % size == 0)
+    return largest if largest >= MAX_BLOCK_SIZE // 5 else MAX_BLOCK_SIZE

@@ -1,0 +1,131 @@
+"""Convergence of Markov chains: R-hat and effective sample sizes.
+
+The one implementation behind the stopping rule, the warnings, the summary and the report. It
+agrees with ArviZ's, which takes a second to import (Vehtari et al., "Rank-normalization, folding,
+and localization", Bayesian Analysis 2021).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpyro.diagnostics import effective_sample_size, gelman_rubin
+from scipy.special import ndtri
+
+from bayes_intgen._typing import Array
+
+RHAT_LIMIT = 1.01
+ESS_LIMIT = 400
+# Probabilities of the quantiles at which the tails begin, as in ArviZ.
+TAIL_PROBABILITIES = (0.11, 0.89)
+
+
+class Convergence(NamedTuple):
+    """R-hat and effective sample sizes of every quantity, each shape (quantity,)."""
+
+    names: list[str]
+    rhat: Array
+    ess_bulk: Array
+    ess_tail: Array
+
+    @property
+    def ess(self) -> Array:
+        """Smaller of the effective sample sizes in the bulk and in the tails."""
+        return np.minimum(self.ess_bulk, self.ess_tail)
+
+
+def convergence(quantities: xr.Dataset) -> Convergence:
+    """Assess the convergence of every quantity in a Dataset of draws, dims (chain, draw, ...)."""
+    ordered = quantities.transpose("chain", "draw", ...)
+    names = [name for each in ordered.data_vars.values() for name in _names(each)]
+    flat = [each.to_numpy().reshape(*each.shape[:2], -1) for each in ordered.data_vars.values()]
+    draws = np.concatenate(flat, axis=2)
+    return Convergence(names, rhat(draws), *effective_sample_sizes(draws))
+
+
+def convergence_quantities(tree: xr.DataTree, effect: xr.DataArray) -> xr.Dataset:
+    """Quantities by which draws are judged: all hyperparameters, and the joint effect.
+
+    Parameters
+    ----------
+    tree : DataTree
+        With group ``posterior`` in ArviZ's schema.
+    effect : DataArray, dims (chain, draw, point)
+        The joint effect at points typical of the data.
+    """
+    # Coordinates with the actions' values along the points could share a name with a variable.
+    bare = effect.drop_vars([name for name in effect.coords if name not in effect.dims])
+    return tree["posterior"].dataset.assign(joint_effect=bare)
+
+
+def effective_draws(draws: Array) -> Array:
+    """Smaller of the effective sample sizes in the bulk and in the tails, shape (quantity,)."""
+    return np.asarray(np.minimum(*effective_sample_sizes(draws)))
+
+
+def effective_sample_sizes(draws: Array) -> tuple[Array, Array]:
+    """Effective sample sizes in the bulk and in the tails, each shape (quantity,).
+
+    Parameters
+    ----------
+    draws : ndarray, shape (chain, draw, quantity)
+    """
+    halves = _halves(draws)
+    finite = np.isfinite(draws).all(axis=(0, 1))
+    below = [halves <= np.quantile(draws, p, axis=(0, 1)) for p in TAIL_PROBABILITIES]
+    tail = np.minimum(*(_ess_of_mean(values.astype(float)) for values in below))
+    bulk = _ess_of_mean(_normal_scores(halves))
+    return np.where(finite, bulk, np.nan), np.where(finite, tail, np.nan)
+
+
+def rhat(draws: Array) -> Array:
+    """R-hat of the ranks, or of distances from the median if that is larger, shape (quantity,).
+
+    Of halves of chains; not a number for one chain.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (chain, draw, quantity)
+    """
+    if len(draws) == 1:
+        return np.full(draws.shape[2], np.nan)
+    halves = _halves(draws)
+    folded = np.abs(halves - np.median(halves, axis=(0, 1)))
+    bulk, tails = (gelman_rubin(_normal_scores(values)) for values in (halves, folded))
+    return np.asarray(np.maximum(bulk, tails))
+
+
+def _ess_of_mean(values: Array) -> Array:
+    """Effective sample size for the mean of values (chain, draw, quantity)."""
+    count = values[..., 0].size
+    with np.errstate(invalid="ignore", divide="ignore"):
+        size = effective_sample_size(values)
+    # Draws that alternate are worth more than independent ones; how much more is noise.
+    largest = count * np.log10(count)
+    size = np.where(size <= 0, largest, np.minimum(size, largest))
+    return np.where(np.ptp(values, axis=(0, 1)) > 0, size, count)
+
+
+def _halves(draws: Array) -> Array:
+    """Split every chain in two."""
+    half = draws.shape[1] // 2
+    return np.concatenate([draws[:, :half], draws[:, -half:]])
+
+
+def _normal_scores(draws: Array) -> Array:
+    """Standard normal quantiles at the ranks of every quantity's draws; ties share theirs."""
+    flat = draws.reshape(-1, draws.shape[2])
+    ranks = np.empty(flat.shape)
+    for column, values in enumerate(flat.T):
+        _, where, count = np.unique(values, return_inverse=True, return_counts=True)
+        ranks[:, column] = (np.cumsum(count) - (count - 1) / 2)[where]
+    return np.asarray(ndtri((ranks - 3 / 8) / (len(flat) + 1 / 4)).reshape(draws.shape))
+
+
+def _names(draws: xr.DataArray) -> list[str]:
+    """Names of all elements of a variable (chain, draw, ...), such as ``scale[phi(red)]``."""
+    rest = draws.dims[2:]
+    if not rest:
+        return [str(draws.name)]
+    labels = draws.isel(chain=0, draw=0).stack(where=rest)["where"].to_numpy()
+    return [f"{draws.name}[{', '.join(map(str, label))}]" for label in labels]

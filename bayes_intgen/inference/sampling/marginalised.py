@@ -1,0 +1,95 @@
+"""Sampling with the coefficients integrated out: NUTS over the hyperparameters alone."""
+
+import numpy as np
+
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.inference.density.blocks import by_groups
+from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.modes import find_modes
+from bayes_intgen.inference.pilot.pilot import Pilot
+from bayes_intgen.inference.pilot.pruning import Simplified
+from bayes_intgen.inference.sampled_model import SampledModel
+from bayes_intgen.inference.sampling.checkpoint import Checkpoint
+from bayes_intgen.inference.sampling.monitored_effect import Probes
+from bayes_intgen.inference.sampling.nuts import Draws, Quantities, nuts
+from bayes_intgen.inference.sampling.starting_points import (
+    N_TEST_POINTS,
+    chain_starts,
+    dispersed_points,
+)
+from bayes_intgen.inference.sampling.warmup import HigherModeError
+from bayes_intgen.inference.settings import SamplerSettings
+from bayes_intgen.models import Model
+from bayes_intgen.models.terms import Decomposition
+
+# How often chains may start again from a higher mode that one of them reached.
+MAX_RESTARTS = 3
+
+
+def sample_integrated_out(
+    data: Rows,
+    model: Model,
+    terms: Decomposition,
+    pilot: Pilot,
+    settings: SamplerSettings,
+    checkpoint: Checkpoint | None,
+) -> SampledModel:
+    """Sample the hyperparameters by NUTS, and draw the coefficients exactly given each."""
+    simplified = Simplified.of(model, terms, pilot, settings.simplify)
+    posterior = simplified.posterior
+    start = posterior.point(pilot.sites, pilot.posterior.terms)
+    probes = Probes.of(data, model)
+    effect = posterior.terms.matrix(probes.points, probes.masks)
+
+    def quantities(flat: Array, coefficients: Array) -> Array:
+        # Of the coefficients that are not eliminated: the others add little.
+        effects = coefficients[..., : posterior.size] @ effect.T
+        return np.concatenate([np.exp(flat), effects], axis=-1)
+
+    draws = _sample_hyperparameters(posterior, start, settings, checkpoint, quantities)
+    sites = posterior.sites(draws.flat)
+    coefficients = simplified.condensed.complete(
+        draws.given[..., : posterior.size],
+        sites["noise_sd"],
+        generator(settings.seed, "condensed"),
+    )
+    return SampledModel(simplified.terms, sites, coefficients, draws.statistics, simplified.fixed)
+
+
+def _sample_hyperparameters(
+    posterior: Collapsed,
+    start: Array,
+    settings: SamplerSettings,
+    checkpoint: Checkpoint | None,
+    quantities: Quantities,
+    restarts: int = 0,
+) -> Draws:
+    """Run chains from the modes near ``start``, or from a higher one that a chain reaches."""
+    modes = find_modes(posterior, start, settings.chains, settings.progress)
+    first = modes[0]
+    points = dispersed_points(first.point, first.covariance, N_TEST_POINTS, settings.seed, "probes")
+    surrogate = by_groups(posterior, first.point, points)
+    starts = chain_starts(modes, settings)
+    # A chain could not leave a point at which rounding leaves no density.
+    without_density = [not np.isfinite(posterior.value(at)) for at in starts]
+    starts[without_density] = first.point
+    try:
+        return nuts(
+            posterior.density,
+            starts,
+            first.covariance,
+            settings,
+            quantities=quantities,
+            surrogate=None if surrogate is None else surrogate.density,
+            mode_energy=(
+                min(mode.energy for mode in modes) if restarts < MAX_RESTARTS else -np.inf
+            ),
+            checkpoint=checkpoint,
+            label=f"again{restarts}-" if restarts else "",
+        )
+    except HigherModeError as higher:
+        return _sample_hyperparameters(
+            posterior, higher.point, settings, checkpoint, quantities, restarts + 1
+        )

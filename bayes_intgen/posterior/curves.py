@@ -1,0 +1,123 @@
+"""Effects along one action, the other actions fixed."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import Label, decoded_table
+from bayes_intgen.data.queries import checked_value
+from bayes_intgen.errors import PointsError
+from bayes_intgen.posterior.defaults import levels_of
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+
+
+def points_along(posterior: PosteriorDraws, k: int, fixed: Array, size: int) -> Array:
+    """Points over the observed range of action ``k``, or its levels, the other actions fixed.
+
+    ``size`` points over a range; the result has shape (n, K).
+
+    Examples
+    --------
+    >>> points_along(posterior, 0, np.zeros(2), 5).shape
+    (5, 2)
+    """
+    coordinate, levels = posterior.terms.coordinates[k], levels_of(posterior)[k]
+    along = (
+        np.linspace(coordinate.low, coordinate.high, size)
+        if levels is None
+        else np.array(levels.codes)
+    )
+    points = np.tile(fixed, (len(along), 1))
+    points[:, k] = along
+    return points
+
+
+def effect_along(
+    posterior: PosteriorDraws,
+    action: str,
+    default: Array,
+    at: Mapping[str, Label] | None = None,
+    *,
+    size: int = 100,
+    predictive: float | None = None,
+) -> xr.Dataset:
+    """Draws of the joint effect along one action.
+
+    Parameters are those of ``Posterior.plot_joint_effect``; ``default``, shape (K,), has the
+    values of actions that ``at`` leaves out.
+
+    Returns
+    -------
+    Dataset
+        ``effect`` (chain, draw, point); ``supported`` (point), where the fit has reference rows;
+        ``outcome`` (bound, point), the ends of the predictive band. Coordinates: ``along``
+        (point), the action's values; ``label`` (point) if it has levels; ``value`` (action,
+        point), of all actions.
+
+    Examples
+    --------
+    >>> effect_along(posterior, "red", posterior.default_point, size=5).sizes["point"]
+    5
+    """
+    _refuse_unknown([action], posterior)
+    fixed = fixed_values(posterior, default, at or {})
+    if action in (at or {}):
+        raise PointsError(f"{action!r} runs along the axis and cannot be held in at")
+    if predictive is not None and not 0 < predictive < 1:
+        raise PointsError("predictive must be a probability between 0 and 1")
+    k = posterior.actions.index(action)
+    points = points_along(posterior, k, fixed, size)
+    all_set = np.ones(points.shape, dtype=bool)
+    prediction = prediction_of(posterior)
+    effect = prediction.mean(points, all_set)
+    curve = labelled_points(posterior, k, points).assign(
+        effect=(("chain", "draw", "point"), effect)
+    )
+    # No warning: pictures hatch points that are not supported.
+    verdict = support_of(posterior).verdict(points, all_set[0])
+    if verdict is not None:
+        curve["supported"] = ("point", verdict.supported)
+    if predictive is not None:
+        # One noise per draw for all points, so that the lines are as smooth as the bands.
+        noise = prediction.standard_noise((*effect.shape[:2], 1), np.random.default_rng(0))
+        outcome = effect + prediction.noise_sd(points, all_set) * noise
+        tails = [(1 - predictive) / 2, (1 + predictive) / 2]
+        curve["outcome"] = (("bound", "point"), np.quantile(outcome, tails, axis=(0, 1)))
+        curve.attrs["predictive"] = predictive
+    return curve
+
+
+def labelled_points(posterior: PosteriorDraws, k: int, points: Array) -> xr.Dataset:
+    """Coordinates of points along an action."""
+    levels, actions = levels_of(posterior)[k], list(posterior.actions)
+    values = decoded_table(points, posterior.categories)
+    coords = {
+        "action": actions,
+        "along": ("point", points[:, k]),
+        "value": (("action", "point"), values.T),
+    }
+    if levels is not None:
+        coords["label"] = ("point", np.array(levels.labels, dtype=object))
+    return xr.Dataset(coords=coords, attrs={"along": actions[k], "outcome": posterior.outcome_name})
+
+
+def _refuse_unknown(names: Iterable[str], posterior: PosteriorDraws) -> None:
+    for name in names:
+        if name not in posterior.actions:
+            raise PointsError(
+                f"{name!r} is no action; the actions are {', '.join(map(repr, posterior.actions))}"
+            )
+
+
+def fixed_values(posterior: PosteriorDraws, default: Array, at: Mapping[str, Label]) -> Array:
+    """Values of all actions, shape (K,): those in ``at``, the default ones elsewhere."""
+    _refuse_unknown(at, posterior)
+    columns = zip(posterior.actions, posterior.categories, default.tolist(), strict=True)
+    return np.array(
+        [
+            checked_value(at[name], name, levels) if name in at else value
+            for name, levels, value in columns
+        ]
+    )

@@ -1,0 +1,203 @@
+"""Default questions: levels of actions, a supported point, and supported changes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import MAX_DISTINCT, Categories, centres
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.identification.overlap import ReferenceRows
+from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+from bayes_intgen.text.number_format import decimals_for
+
+# Quartiles of a normal distribution, in standard deviations.
+QUARTILE = 0.6745
+# Values of an action among which the ends of its change are chosen.
+VALUES = 41
+# Rows judged at a time in the search for a supported point.
+CHUNK = 200
+# No action counts for more than this in the distance from the medians, in its coordinate.
+LARGEST_GAP = 10.0
+# Points drawn to measure how much of the experiments' range is supported.
+DRAWN_POINTS = 500
+
+
+def levels_of(posterior: PosteriorDraws) -> tuple[Categories | None, ...]:
+    """Levels of each action, those of numeric actions with few distinct values included.
+
+    Returns
+    -------
+    tuple of Categories or None, length K
+        None for an action with more than six distinct values.
+
+    Examples
+    --------
+    >>> levels_of(posterior)
+    (None, None)
+    """
+    reference = support_of(posterior).reference
+    if reference is None:
+        return posterior.categories
+    rows = np.concatenate(reference.rows)
+    out: list[Categories | None] = []
+    for levels, column in zip(posterior.categories, rows.T, strict=True):
+        values = np.unique(column)
+        few = levels is None and len(values) <= MAX_DISTINCT
+        out.append(Categories.of_numbers(values.tolist()) if few else levels)
+    return tuple(out)
+
+
+def medians(posterior: PosteriorDraws) -> Array:
+    """Median of each action, or the level nearest to it, shape (K,).
+
+    Examples
+    --------
+    >>> medians(posterior).shape
+    (2,)
+    """
+    middle = [c.centre for c in posterior.terms.coordinates]
+    return np.array(centres(middle, levels_of(posterior)))
+
+
+def default_point(posterior: PosteriorDraws) -> Array:
+    """Values at which pictures fix the actions that they do not vary, shape (K,).
+
+    The medians, or the nearest levels, where the joint effect is supported there; else the
+    nearest supported reference row; the medians where no row is supported. Levels by their codes.
+
+    Examples
+    --------
+    >>> bool((default_point(posterior) == medians(posterior)).all())
+    True
+    """
+    middle, reference = medians(posterior), support_of(posterior).reference
+    if reference is None or _supported(posterior, middle[None])[0]:
+        return middle
+    for rows in _rows_by_distance(reference, middle):
+        answers = _supported(posterior, rows)
+        if answers.any():
+            return np.asarray(rows[answers.argmax()])
+    return middle
+
+
+def default_changes(posterior: PosteriorDraws, point: Array) -> tuple[Array, Array]:
+    """Two values of each action to compare, supported where two such values exist.
+
+    An action with levels goes from the first to the last supported one. An action that was set
+    to few values goes from the lowest to the highest of them; any other over the middle half of
+    its values, as far as it is supported. Where fewer than two values are supported, the change
+    is the same one without regard to support.
+
+    Parameters
+    ----------
+    posterior : PosteriorDraws
+    point : ndarray, shape (K,)
+        Values at which the other actions are fixed.
+
+    Returns
+    -------
+    low, high : ndarray, shape (K,)
+
+    Examples
+    --------
+    >>> low, high = default_changes(posterior, default_point(posterior))
+    >>> bool((low < high).all())
+    True
+    """
+    ends = [_ends(posterior, point, k, levels) for k, levels in enumerate(levels_of(posterior))]
+    low, high = np.array(ends).T
+    return low, high
+
+
+def usual_range(coordinate: Coordinate) -> tuple[float, float]:
+    """Range of about the middle half of the rows: quartiles as far from the median.
+
+    Examples
+    --------
+    >>> low, high = usual_range(posterior.terms.coordinates[0])
+    >>> low < posterior.terms.coordinates[0].centre < high
+    True
+    """
+    reach = QUARTILE * coordinate.spread
+    return (
+        max(coordinate.low, coordinate.centre - reach),
+        min(coordinate.high, coordinate.centre + reach),
+    )
+
+
+def share_supported(posterior: PosteriorDraws) -> float | None:
+    """Share of joint points that are supported, each action drawn from its own experiments.
+
+    Actions are drawn independently of each other from the rows in which they were set, or from
+    all rows where they never were. None for a fit that was saved without rows.
+
+    Examples
+    --------
+    >>> 0.5 < share_supported(posterior) <= 1
+    True
+    """
+    reference = support_of(posterior).reference
+    if reference is None:
+        return None
+    rng = generator(0, "support")
+    masks = np.repeat(np.array(reference.masks), [len(rows) for rows in reference.rows], axis=0)
+    columns = []
+    for values, was_set in zip(np.concatenate(reference.rows).T, masks.T, strict=True):
+        columns.append(rng.choice(values[was_set] if was_set.any() else values, DRAWN_POINTS))
+    return float(_supported(posterior, np.stack(columns, axis=1)).mean())
+
+
+def _supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
+    """Whether the joint effect is supported at points, shape (M,); True without rows."""
+    verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
+    return np.ones(len(points), dtype=bool) if verdict is None else verdict.supported
+
+
+def _rows_by_distance(reference: ReferenceRows, point: Array) -> Iterator[Array]:
+    """Yield distinct rows in chunks, the nearest to a point first."""
+    rows = np.unique(np.concatenate(reference.rows), axis=0)
+    gaps = np.minimum(np.abs(reference.placed(rows) - reference.placed(point[None])), LARGEST_GAP)
+    order = np.argsort((gaps**2).sum(axis=1), kind="stable")
+    for start in range(0, len(rows), CHUNK):
+        yield rows[order[start : start + CHUNK]]
+
+
+def _ends(
+    posterior: PosteriorDraws, point: Array, k: int, levels: Categories | None
+) -> tuple[float, float]:
+    """Two values of one action to compare, the others fixed at a point."""
+    coordinate = posterior.terms.coordinates[k]
+    candidates = [_candidates(posterior, k, levels)]
+    if levels is None:
+        candidates.append(_rounded(coordinate, (coordinate.low, coordinate.high)))
+    for values in candidates:
+        points = np.tile(point, (len(values), 1))
+        points[:, k] = values
+        supported = values[_supported(posterior, points)]
+        if len(supported) > 1:
+            return float(supported[0]), float(supported[-1])
+    return float(candidates[0][0]), float(candidates[0][-1])
+
+
+def _candidates(posterior: PosteriorDraws, k: int, levels: Categories | None) -> Array:
+    """Values of one action that its change may begin and end at, rising."""
+    if levels is not None:
+        return np.array(levels.codes)
+    reference = support_of(posterior).reference
+    if reference is not None:
+        regimes = zip(reference.rows, reference.masks, strict=True)
+        own = [rows[:, k] for rows, mask in regimes if mask[k]]
+        values = np.unique(np.concatenate(own)) if own else np.empty(0)
+        if 1 < len(values) <= MAX_DISTINCT:
+            return values
+    coordinate = posterior.terms.coordinates[k]
+    return _rounded(coordinate, usual_range(coordinate))
+
+
+def _rounded(coordinate: Coordinate, ends: tuple[float, float]) -> Array:
+    """Values between two ends, to a hundredth of the action's spread or so."""
+    values = np.linspace(*ends, VALUES).round(decimals_for(coordinate.spread) + 1)
+    return np.unique(np.clip(values, coordinate.low, coordinate.high))

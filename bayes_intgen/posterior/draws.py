@@ -1,0 +1,385 @@
+"""Posterior draws of a fit: effects, outcomes and mechanisms, in labelled arrays.
+
+Every result has dims (chain, draw, ...), the quantity's own dims last.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import Categories, decoded_table
+from bayes_intgen.data.queries import checked_points, named_points
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.errors import DataError, ModelError
+from bayes_intgen.models import Model
+from bayes_intgen.models import codec as serialise
+from bayes_intgen.models.prediction import Prediction
+from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.variance_function import ConstantSpread, Spread
+from bayes_intgen.posterior.fit_support import FitSupport, Query
+from bayes_intgen.posterior.log_likelihood import log_prior, row_groups
+from bayes_intgen.posterior.schema import with_groups
+
+if TYPE_CHECKING:
+    from bayes_intgen.posterior.program import Program
+
+
+class PosteriorDraws:
+    """Posterior draws of a model, with everything needed to predict from them.
+
+    Numeric core of :class:`bayes_intgen.Posterior`, which documents its attributes. The tree,
+    made by :func:`bayes_intgen.posterior.schema.assemble`, is its only state.
+    """
+
+    def __init__(self, tree: xr.DataTree) -> None:
+        self.tree = tree
+        self.model: Model = serialise.loads(tree.attrs["model"])
+        self.terms: Decomposition = serialise.loads(tree.attrs["terms"])
+        self.spread: Spread | ConstantSpread = serialise.loads(tree.attrs["spread"])
+
+    def __repr__(self) -> str:
+        sizes, names = self.tree["posterior"].sizes, ", ".join(map(repr, self.actions))
+        size = f"{sizes['chain']} chains of {sizes['draw']} draws"
+        return f"{type(self).__name__} of {self.outcome_name!r} given {names}: {size}"
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the actions."""
+        return self.terms.names
+
+    @property
+    def categories(self) -> tuple[Categories | None, ...]:
+        """Levels of each action; None for an action without levels."""
+        return self.terms.categories
+
+    @property
+    def outcome_name(self) -> str:
+        """Name of the outcome."""
+        return str(self.tree.attrs["outcome"])
+
+    def joint_effect(self, points: Any) -> xr.DataArray:
+        """Draws of the mean outcome with all actions set, E[Y | do(points)].
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), table, dict or list of dicts
+            In the actions' own units, levels by their names: a table with a column for each
+            action, or ``{"dose": 3, "drug": "on"}`` with a value for each, or several of these.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, point)
+            In the outcome's units. Coordinates along ``point``: the values, or names of levels,
+            of each action, and ``supported``, whether rows near the point identify the effect.
+
+        Raises
+        ------
+        PointsError
+            On wrong shapes, missing columns, unknown levels, or cells that are not finite.
+
+        Warns
+        -----
+        SupportWarning
+            Where points are not supported: how many, because of which actions, and why.
+
+        Examples
+        --------
+        >>> posterior.joint_effect([[0.1, 0.2]]).dims
+        ('chain', 'draw', 'point')
+        """
+        return self.effect(points, self.actions)
+
+    def effect(self, points: Any, intervened: Sequence[str]) -> xr.DataArray:
+        """Draws of E[Y | do(a_S), a_rest]: some actions set, the others observed.
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), or data frame with a column per action
+            Values of all actions, whether set or observed.
+        intervened : sequence of str
+            The set S of actions that are set; empty for none.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, point)
+
+        Raises
+        ------
+        PointsError
+            As :meth:`joint_effect`, and where ``intervened`` names no action.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`joint_effect`, and where the regimes do not identify the effect.
+
+        Examples
+        --------
+        >>> posterior.effect([[0.1, 0.2]], intervened=["red"]).sizes["point"]
+        1
+        """
+        query = self._support.query(points, intervened)
+        mean = self._prediction.mean(query.values, query.mask)
+        return self._labelled("effect", mean, query, intervened)
+
+    def outcome(
+        self, points: Any, intervened: Sequence[str] | None = None, *, seed: int = 0
+    ) -> xr.DataArray:
+        """Draws of the outcome itself, Y given do(a_S) and a_rest.
+
+        The mean is that of :meth:`effect`. The variance is affine in the mask, hence identified
+        where the mean is; each draw has its own variance function. The noise is distributed as
+        the standardised residuals, or Student-t where the model says so.
+
+        Parameters
+        ----------
+        points : array_like, shape (M, K), or data frame with a column per action
+        intervened : sequence of str, optional
+            The set S of actions that are set; all by default.
+        seed : int
+            The same seed gives the same draws.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, point)
+            In the outcome's units; its quantiles over chain and draw are predictive.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`effect`.
+
+        Examples
+        --------
+        >>> wide = posterior.outcome([[0.1, 0.2]]).std()
+        >>> bool(wide > posterior.joint_effect([[0.1, 0.2]]).std())
+        True
+        """
+        names = self.actions if intervened is None else intervened
+        query = self._support.query(points, names)
+        outcome = self._prediction.draw(query.values, query.mask, generator(seed, "outcome"))
+        return self._labelled("outcome", outcome, query, names)
+
+    def support(self, points: Any, intervened: Sequence[str] | None = None) -> xr.Dataset:
+        """Whether rows near points identify the effect there, and the distances to these rows.
+
+        As :meth:`RegimeData.support`, with the graph of the model and the reference rows of the
+        fit.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`.
+        SavedFitError
+            Where the fit was saved by a version that kept no reference rows.
+
+        Examples
+        --------
+        >>> posterior.support([[0.1, 0.2]]).supported.item()
+        True
+        """
+        return self._support.described(points, self.actions if intervened is None else intervened)
+
+    def mechanisms(self, grid: Any) -> xr.Dataset:
+        """Draws of the contribution of each action along a grid.
+
+        Parameters
+        ----------
+        grid : array_like, shape (M, K), or data frame with a column per action
+            The contribution of each action is evaluated along its own column. The confounded
+            contribution also depends on the columns of the action's parents, or of all actions
+            where the graph is unknown.
+
+        Returns
+        -------
+        Dataset, dims (chain, draw, action, point)
+            ``unconfounded``: phi_k(a_k), with mean zero over the data's rows.
+            ``confounded``: phi_k + delta_k, the contribution where the action was not set.
+            In the outcome's units; coordinate ``value`` (action, point) is the grid.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`joint_effect`.
+        ModelError
+            Where the model is a regression, not additive.
+
+        Examples
+        --------
+        >>> sorted(posterior.mechanisms([[0.1, 0.2]]).data_vars)
+        ['confounded', 'unconfounded']
+        """
+        if any(term.role == "regression" for term in self.terms.terms):
+            raise ModelError(
+                f"{type(self.model).__name__} has no mechanisms: only models.additive() breaks "
+                "the outcome down into contributions"
+            )
+        values = checked_points(grid, self.actions, self.categories)
+        self._support.warn_of_range(values)
+        unconfounded, bias = self._prediction.contributions(values)
+        dims = ("chain", "draw", "action", "point")
+        return xr.Dataset(
+            {"unconfounded": (dims, unconfounded), "confounded": (dims, unconfounded + bias)},
+            coords={
+                **self._draw_coords(),
+                "action": list(self.actions),
+                "point": np.arange(len(values)),
+                "value": (("action", "point"), decoded_table(values, self.categories).T),
+            },
+        )
+
+    def with_log_likelihood(
+        self, data: Rows, *, rows: int | None = 2000, seed: int = 0
+    ) -> xr.DataTree:
+        """Tree with the groups by which ArviZ compares and checks models.
+
+        ``az.loo``, ``az.compare`` and ``az.plot_loo_pit`` use the log densities and predictive
+        draws of rows; ``az.psense_summary`` also uses the prior density of the hyperparameters,
+        with the coefficients integrated out.
+
+        Parameters
+        ----------
+        data : Observations, StreamedData or DistributedData
+            The data that were fitted; of rows that are not in memory, their sample is used.
+        rows : int or None
+            Maximum number of rows, drawn at random; None for all. The same seed draws the same
+            rows, as comparisons of models need.
+        seed : int
+
+        Returns
+        -------
+        DataTree
+            The tree of the fit with groups ``log_likelihood``, ``log_prior``,
+            ``posterior_predictive`` and ``observed_data``.
+
+        Raises
+        ------
+        DataError
+            Where the data have other actions, or ``rows`` is not positive.
+
+        Examples
+        --------
+        >>> import arviz as az
+        >>> bool(az.loo(posterior.with_log_likelihood(data, rows=200)).elpd < 0)
+        True
+        """
+        self._refuse_other_actions(data)
+        if rows is not None and rows < 1:
+            raise DataError(f"rows must be positive, or None for all, not {rows}")
+        hyperparameters = self.tree["posterior"].to_dataset()
+        sampled = self.terms.without(self.tree["constant_data"]["fixed_scale_of"].to_numpy())
+        return with_groups(
+            self.tree,
+            {
+                **row_groups(self._prediction, data.held, rows, seed, self._draw_coords()),
+                "/log_prior": log_prior(self.model, sampled, hyperparameters),
+            },
+        )
+
+    def program(self, data: Rows) -> "Program":
+        """Generative NumPyro program whose posterior was sampled.
+
+        It contains the terms of this fit (selected ones included), the scales that were fixed in
+        units of ``noise_sd``, the variance function, and the prior medians estimated from the
+        data. Called without arguments it is conditioned on the data's outcome, for MCMC; called
+        with ``outcome=None`` it draws normal (or Student-t) outcomes.
+
+        Parameters
+        ----------
+        data : Observations
+            The data that were fitted.
+
+        Returns
+        -------
+        Program
+
+        Raises
+        ------
+        DataError
+            Where the data have other actions, or their rows are not all in memory.
+        SavedFitError
+            Where the fit was saved by a version that did not keep the units of fixed scales.
+
+        Notes
+        -----
+        With the coefficients integrated out, its density of the hyperparameters equals that of
+        the fit up to a constant. Run it under ``jax.enable_x64(True)`` for more than six digits.
+
+        Examples
+        --------
+        >>> import jax
+        >>> from numpyro.infer import Predictive
+        >>> drawn = Predictive(posterior.program(data), num_samples=3)(jax.random.key(0), None)
+        >>> drawn["outcome"].shape == (3, len(data))
+        True
+        """
+        from bayes_intgen.posterior.program import Program, fixed_in_noise_units
+
+        self._refuse_other_actions(data)
+        if data.held is not data:
+            raise DataError(
+                "a program needs every row in memory; read the rows with RegimeData.from_frame"
+            )
+        fixed = fixed_in_noise_units(self.tree["constant_data"].to_dataset())
+        return Program.of(self.model, self.terms, fixed, self.spread, data.held)
+
+    def _refuse_other_actions(self, data: Rows) -> None:
+        if data.names != self.actions:
+            raise DataError(
+                f"the data have actions {', '.join(map(repr, data.names))}, the posterior has "
+                f"{', '.join(map(repr, self.actions))}; give the data that were fitted"
+            )
+
+    @cached_property
+    def _prediction(self) -> Prediction:
+        return Prediction.of(self.tree, self.terms, self.spread)
+
+    @cached_property
+    def _support(self) -> FitSupport:
+        return FitSupport.of(self.tree, self.model, self.terms)
+
+    def _labelled(
+        self, name: str, draws: Array, query: Query, intervened: Sequence[str]
+    ) -> xr.DataArray:
+        """Label draws, shape (chain, draw, M), at the points of a query."""
+        reserved = {"chain", "draw", "point", "supported"}
+        columns = named_points(query.values, self.actions, self.categories)
+        coords = {
+            **self._draw_coords(),
+            "point": np.arange(len(query.values)),
+            **{key: ("point", values) for key, values in columns.items() if key not in reserved},
+        }
+        if query.verdict is not None:
+            coords["supported"] = ("point", query.verdict.supported)
+        attrs = {"intervened": ", ".join(intervened), "outcome": self.outcome_name}
+        return xr.DataArray(draws, coords, ("chain", "draw", "point"), name, attrs)
+
+    def _draw_coords(self) -> dict[str, Any]:
+        draws = self.tree["posterior"].dataset
+        return {dim: draws[dim].to_numpy() for dim in ("chain", "draw")}
+
+
+def prediction_of(posterior: PosteriorDraws) -> Prediction:
+    """Predictions of a posterior as plain arrays, without validation or labels."""
+    return posterior._prediction
+
+
+def support_of(posterior: PosteriorDraws) -> FitSupport:
+    """Support of effects under a posterior, with its reference rows.
+
+    Examples
+    --------
+    >>> support_of(posterior).verdict(np.array([[0.1, 0.2]]), np.array([True, True])).supported
+    array([ True])
+    """
+    return posterior._support

@@ -1,0 +1,84 @@
+"""What ArviZ compares models by: densities of rows and of hyperparameters, draw by draw."""
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+import numpyro.distributions as dist
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.models import Model
+from bayes_intgen.models.base import degrees_of_freedom
+from bayes_intgen.models.prediction import Prediction
+from bayes_intgen.models.terms import Decomposition
+
+# Numbers that are in memory at once: draws times rows.
+CHUNK = 4_000_000
+
+
+def row_groups(
+    prediction: Prediction,
+    data: Observations,
+    rows: int | None,
+    seed: int,
+    coords: Mapping[str, NDArray[np.int_]],
+) -> dict[str, xr.Dataset]:
+    """Log densities and predictive draws of the outcomes of some rows, as groups of a tree.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    data : Observations
+    rows : int or None
+        Number of rows, drawn at random; None for all.
+    seed : int
+    coords : mapping
+        Coordinates of the dims ``chain`` and ``draw``.
+    """
+    chosen = np.arange(len(data))
+    if rows is not None and rows < len(data):
+        chosen = np.sort(generator(seed, "rows").choice(len(data), rows, replace=False))
+    rng = generator(seed, "outcome", 1)
+    log_density, outcome = [], []
+    for part in np.array_split(chosen, -(-prediction.sd.size * len(chosen) // CHUNK)):
+        actions, intervened = data.actions[part], data.intervened[part]
+        log_density.append(prediction.log_density(actions, intervened, data.outcome[part]))
+        outcome.append(prediction.draw(actions, intervened, rng))
+
+    def labelled(draws: list[Array]) -> xr.Dataset:
+        values = (("chain", "draw", "row"), np.concatenate(draws, axis=-1))
+        return xr.Dataset({"outcome": values}, {**coords, "row": chosen})
+
+    return {
+        "/log_likelihood": labelled(log_density),
+        "/posterior_predictive": labelled(outcome),
+        "/observed_data": xr.Dataset({"outcome": ("row", data.outcome[chosen])}, {"row": chosen}),
+    }
+
+
+def log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Dataset:
+    """Log prior densities of drawn hyperparameters, named and shaped as they are.
+
+    Parameters
+    ----------
+    model : Model
+    terms : Decomposition
+        Less the terms whose scale was not sampled.
+    draws : Dataset
+        Group ``posterior`` of a fit.
+    """
+    found = xr.Dataset(coords=draws.coords)
+    with jax.enable_x64(True):
+        densities: dict[str, dist.Distribution] = {
+            name: dist.LogNormal(prior.log_median, prior.sigma)
+            for name, prior in model.hyperpriors(terms).sites.items()
+        }
+        if "df" in draws:
+            densities["df"] = degrees_of_freedom()
+        for name, density in densities.items():
+            found[name] = draws[name].dims, np.asarray(density.log_prob(draws[name].to_numpy()))
+    return found

@@ -1,0 +1,114 @@
+"""The generative NumPyro program of one fit, as its posterior was sampled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+import xarray as xr
+from jax.typing import ArrayLike
+
+from bayes_intgen._typing import Array
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.errors import SavedFitError
+from bayes_intgen.inference.gaussian.passes import known_rows
+from bayes_intgen.inference.gaussian.sufficient_statistics import KnownRows
+from bayes_intgen.models import Model
+from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.variance_function import ConstantSpread, Spread
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A NumPyro program over hyperparameters, coefficients and rows.
+
+    :meth:`bayes_intgen.Posterior.program` makes it. Its sites are ``scale``, ``lengthscale`` and
+    ``noise_sd`` (those that the fit sampled), ``df`` where the noise is Student-t, ``weights``
+    (the coefficients in units of their priors), ``coefficients``, and ``outcome``, in the
+    outcome's units.
+
+    Attributes
+    ----------
+    model : Model
+    terms : Decomposition
+        With the terms that joined, and with the prior medians that the data have moved.
+    fixed : mapping from term to float
+        Prior standard deviations that were not sampled, in units of ``noise_sd``.
+    functions : ndarray, shape (n, P)
+        Basis functions of every term in every row.
+    gates : ndarray, shape (n, number of terms)
+        How far each term acts in each row.
+    relative_sd : ndarray, shape (n,)
+        Standard deviation of each row's noise in units of ``noise_sd``, by the variance function.
+    observed : ndarray, shape (n,)
+        The data's outcome.
+    known : KnownRows, optional
+        The data's lift tests. The program is conditioned on them in any case.
+    """
+
+    model: Model
+    terms: Decomposition
+    fixed: Mapping[str, float]
+    functions: Array
+    gates: Array
+    relative_sd: Array
+    observed: Array
+    known: KnownRows | None
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        terms: Decomposition,
+        fixed: Mapping[str, float],
+        spread: Spread | ConstantSpread,
+        data: Observations,
+    ) -> Self:
+        """The program at the rows of ``data``."""
+        return cls(
+            model,
+            terms,
+            dict(fixed),
+            terms.functions(data.actions),
+            terms.gates(data.intervened),
+            np.sqrt(spread(data.actions, data.intervened)),
+            data.outcome,
+            known_rows(data, terms),
+        )
+
+    def __call__(self, outcome: ArrayLike | Literal["observed"] | None = "observed") -> None:
+        """Run the program, inside a NumPyro handler.
+
+        Parameters
+        ----------
+        outcome : "observed", None or array_like, shape (n,)
+            By default the program is conditioned on the data's outcome; with None it draws one;
+            otherwise it is conditioned on these values, in the outcome's units.
+        """
+        given = self.observed if isinstance(outcome, str) else outcome
+        self.model.written_out(
+            self.terms,
+            self.functions,
+            self.gates,
+            self.relative_sd,
+            given,
+            self.known,
+            fixed=self.fixed,
+            centre=self.terms.centre,
+        )
+
+
+def fixed_in_noise_units(constant: xr.Dataset) -> dict[str, float]:
+    """Scales that a fit did not sample, in units of ``noise_sd``, by term.
+
+    Raises
+    ------
+    SavedFitError
+        Where the fit was saved by a version that did not keep these units.
+    """
+    scales = constant["fixed_scale"].to_series().to_dict()
+    if scales and "pilot_noise_sd" not in constant:
+        raise SavedFitError(
+            "the fit was saved by a version that did not keep the units of fixed scales; fit again"
+        )
+    return {name: scale / float(constant["pilot_noise_sd"]) for name, scale in scales.items()}

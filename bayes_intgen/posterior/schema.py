@@ -1,0 +1,186 @@
+"""Schema of a fit's DataTree: draws in ArviZ's schema, and the model that they belong to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_intgen._typing import Array
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.inference.pilot.lack_of_fit import FitTest, fit_tests_dataset
+from bayes_intgen.inference.sampled_model import SampledModel
+from bayes_intgen.inference.settings import SamplerSettings
+from bayes_intgen.models import Model
+from bayes_intgen.models import codec as serialise
+from bayes_intgen.models.variance_function import ConstantSpread, Spread
+
+_LEAD = ("chain", "draw")
+
+
+def assemble(
+    data: Rows,
+    model: Model,
+    sampled: SampledModel,
+    spread: Spread | ConstantSpread,
+    *,
+    noise: Mapping[str, Array],
+    pilot_noise_sd: float,
+    fit_tests: Sequence[FitTest],
+    settings: SamplerSettings,
+) -> xr.DataTree:
+    """Assemble the DataTree of a fit, with the model as JSON in its attributes.
+
+    Parameters
+    ----------
+    data : Rows
+    model : Model
+    sampled : SampledModel
+    spread : Spread or ConstantSpread
+    noise : mapping
+        ``quantile``: of the standardised noise, at evenly spaced probabilities; ``deviation``, if
+        the variance function is estimated: draws of the deviations of its knot values from their
+        estimates, shape (chain, draw, H).
+    pilot_noise_sd : float
+        Standard deviation of the noise in the pilot fit: fixed scales are multiples of it.
+    fit_tests : sequence of FitTest
+    settings : SamplerSettings
+
+    Returns
+    -------
+    DataTree
+    """
+    terms = sampled.terms
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": _posterior(sampled),
+            "sample_stats": _sample_stats(sampled),
+            "constant_data": _constant_data(data, sampled, pilot_noise_sd, fit_tests),
+            "coefficients": _coefficients(sampled),
+            "noise": _noise(noise, _draw_coords(sampled)),
+            "support": data.held.reference_rows(sampled.terms.coordinates).to_dataset(),
+        }
+    )
+    tree.attrs = {
+        "creation_library": "bayes-intgen",
+        "creation_library_version": version("bayes-intgen"),
+        "inference_library": "numpyro",
+        "inference_library_version": version("numpyro"),
+        "outcome": data.outcome_name,
+        "settings": serialise.dumps(asdict(settings)),
+        "model": serialise.dumps(model),
+        "terms": serialise.dumps(terms),
+        "spread": serialise.dumps(spread),
+    }
+    return tree
+
+
+def with_groups(tree: xr.DataTree, groups: Mapping[str, xr.Dataset]) -> xr.DataTree:
+    """Copy a tree with some groups, named by their paths, added or replaced."""
+    own = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
+    return xr.DataTree.from_dict({**own, **groups})
+
+
+def _draw_coords(sampled: SampledModel) -> dict[str, NDArray[np.int_]]:
+    return dict(zip(_LEAD, map(np.arange, sampled.coefficients.shape[:2]), strict=True))
+
+
+def _posterior(sampled: SampledModel) -> xr.Dataset:
+    """Intercept and hyperparameters."""
+    terms = sampled.terms
+    free = terms.without(sampled.fixed_scales)
+    labels = {"scale": free.scaled, "lengthscale": tuple(free.lengthscales)}
+    intercept = sampled.coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
+    dataset = xr.Dataset({"intercept": (_LEAD, intercept)}, coords=_draw_coords(sampled))
+    for name, values in sampled.sites.items():
+        if name in labels:
+            dim = f"{name}_of"
+            dataset = dataset.assign_coords({dim: list(labels[name])})
+            dataset[name] = ((*_LEAD, dim), values)
+        else:
+            dataset[name] = (_LEAD, values)
+    return dataset
+
+
+def _sample_stats(sampled: SampledModel) -> xr.Dataset:
+    statistics = {name: (_LEAD, values) for name, values in sampled.statistics.items()}
+    return xr.Dataset(statistics, coords=_draw_coords(sampled))
+
+
+def _coefficients(sampled: SampledModel) -> xr.Dataset:
+    names = [
+        f"{term.name}[{i}]" for term in sampled.terms.terms for i in range(term.part.basis.size)
+    ]
+    return xr.Dataset(
+        {"coefficients": ((*_LEAD, "coefficient"), sampled.coefficients)},
+        coords={**_draw_coords(sampled), "coefficient": names},
+    )
+
+
+def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
+    """Shape of the noise, and draws of its variance function."""
+    size = len(noise["quantile"])
+    dataset = xr.Dataset(
+        {"quantile": ("probability", noise["quantile"])},
+        coords={"probability": (np.arange(size) + 0.5) / size},
+    )
+    if "deviation" in noise:
+        heights = np.arange(noise["deviation"].shape[-1])
+        dataset = dataset.assign_coords(coords)
+        dataset = dataset.assign(deviation=((*_LEAD, "height"), noise["deviation"]))
+        dataset = dataset.assign_coords(height=heights)
+    return dataset
+
+
+def _constant_data(
+    data: Rows, sampled: SampledModel, pilot_noise_sd: float, fit_tests: Sequence[FitTest]
+) -> xr.Dataset:
+    """Regimes, fixed scales and score tests; lift tests and levels, if there are any."""
+    regimes, fixed = data.regimes, sampled.fixed_scales
+    dataset = xr.Dataset(
+        {
+            "rows": ("regime", np.array(list(regimes.values()))),
+            "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
+            "fixed_scale": ("fixed_scale_of", np.array(list(fixed.values()), dtype=float)),
+            "pilot_noise_sd": pilot_noise_sd,
+        },
+        coords={
+            "regime": [data.label(mask) for mask in regimes],
+            "action": list(data.names),
+            "fixed_scale_of": np.array(list(fixed), dtype=str),
+        },
+    )
+    dataset = dataset.merge(fit_tests_dataset(fit_tests, data.names))
+    return dataset.merge(_lift_tests(data)).merge(_levels(data))
+
+
+def _lift_tests(data: Rows) -> xr.Dataset:
+    if not data.lift_tests:
+        return xr.Dataset()
+    columns = zip(*map(astuple, data.lift_tests), strict=True)
+    return xr.Dataset(
+        {
+            f"lift_{name}": ("lift_test", np.array(values))
+            for name, values in zip(("of", "from", "to", "effect", "se"), columns, strict=True)
+        },
+        coords={"lift_test": np.arange(len(data.lift_tests))},
+    )
+
+
+def _levels(data: Rows) -> xr.Dataset:
+    """Codes of the levels of all actions that have levels."""
+    rows = [
+        (name, str(label), code)
+        for name, levels in zip(data.names, data.categories, strict=True)
+        if levels is not None
+        for label, code in zip(levels.labels, levels.codes, strict=True)
+    ]
+    if not rows:
+        return xr.Dataset()
+    actions, labels, codes = map(np.array, zip(*rows, strict=True))
+    return xr.Dataset(
+        {"level_code": ("level", codes), "level_of": ("level", actions)}, coords={"level": labels}
+    )

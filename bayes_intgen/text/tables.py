@@ -1,0 +1,191 @@
+"""Results as text: aligned tables, CSV and JSON."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bayes_intgen.text.number_format import (
+    decimals_for,
+    format_interval,
+    format_number,
+    format_to_uncertainty,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def format_effects(table: "xr.Dataset", style: str) -> str:
+    """Format the result of :func:`bayes_intgen.posterior.effects.effect_table`.
+
+    Parameters
+    ----------
+    table : Dataset
+    style : {"table", "csv", "json"}
+        "table" rounds numbers to their uncertainty; the others write every digit.
+    """
+    return {"table": _effects_as_table, "csv": _effects_as_csv, "json": _effects_as_json}[style](
+        table
+    )
+
+
+def to_json(document: Any) -> str:
+    """Encode a document as JSON, with null for NaN and infinity, which JSON lacks.
+
+    Examples
+    --------
+    >>> print(to_json({"p": float("nan")}))
+    {
+      "p": null
+    }
+    """
+    return json.dumps(_without_nonfinite(document), ensure_ascii=False, indent=2)
+
+
+def _without_nonfinite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nonfinite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nonfinite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def align_columns(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Align cells in columns: the first ``left`` columns flush left, the others flush right.
+
+    Examples
+    --------
+    >>> print(align_columns(["regime", "rows"], [["do(a)", "5"], ["do(b)", "1,000"]]))
+    regime   rows
+    do(a)       5
+    do(b)   1,000
+    """
+    lines = [list(head), *map(list, rows)]
+    widths = [max(map(_terminal_width, column)) for column in zip(*lines, strict=True)]
+
+    def padded(cell: str, column: int) -> str:
+        padding = " " * (widths[column] - _terminal_width(cell))
+        return cell + padding if column < left else padding + cell
+
+    return "\n".join(
+        "  ".join(padded(cell, column) for column, cell in enumerate(line)).rstrip()
+        for line in lines
+    )
+
+
+def _terminal_width(text: str) -> int:
+    """Count the terminal columns of a text."""
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _effects_as_table(table: "xr.Dataset") -> str:
+    level = f"{100 * table.attrs['level']:g}%"
+    names = [str(name) for name in table["action"].to_numpy()]
+    intervened = table.attrs["intervened"]
+    condition = ", ".join(
+        [f"do({', '.join(intervened)})", *(name for name in names if name not in intervened)]
+    )
+    head = [*names, "mean", f"{level} band", "outcomes"]
+    if "change" in table:
+        head += ["change", f"{level} band", "P(> 0)"]
+    all_supported = bool(table["supported"].all())
+    rows = [
+        _effect_cells(
+            {str(name): column[i] for name, column in table.data_vars.items()}, all_supported
+        )
+        for i in range(table.sizes["point"])
+    ]
+    lines = [
+        f"Mean of {table.attrs['outcome']} given {condition}; band: where the mean lies with "
+        f"probability {level};",
+        "outcomes: where a single outcome does.",
+        "",
+        align_columns(head, rows, left=0),
+    ]
+    if not all_supported:
+        lines += [
+            "",
+            "* no rows near this point identify its effect: the answer rests on the prior",
+        ]
+    return "\n".join(lines)
+
+
+def _effect_cells(point: "dict[str, xr.DataArray]", all_supported: bool) -> list[str]:
+    """Cells of one point: values set, mean, intervals, and the change where there is one."""
+    values = point["value"].to_numpy()
+    before = point["baseline"].to_numpy() if "baseline" in point else values
+    number = {name: column.item() for name, column in point.items() if not column.ndim}
+    mean = format_to_uncertainty(number["mean"], decimals_for(number["high"] - number["low"]))
+    mark = "" if all_supported else " " if number["supported"] else "*"
+    cells = [
+        _value(b) if a == b else f"{_value(a)} → {_value(b)}"
+        for a, b in zip(before, values, strict=True)
+    ]
+    cells += [
+        mean + mark,
+        _interval(number["low"], number["high"]),
+        _interval(number["outcome_low"], number["outcome_high"]),
+    ]
+    if "change" in number:
+        low, high = number["change_low"], number["change_high"]
+        cells += [
+            format_to_uncertainty(number["change"], decimals_for(high - low), sign=True),
+            _interval(low, high, sign=True),
+            _probability(number["above_zero"]),
+        ]
+    return cells
+
+
+def _value(value: Any) -> str:
+    """A value of an action, or the name of a level."""
+    return str(value) if isinstance(value, str | bool) else format_number(float(value))
+
+
+def _interval(low: float, high: float, *, sign: bool = False) -> str:
+    return format_interval(low, high, decimals_for(high - low), sign=sign)
+
+
+def _probability(share: float) -> str:
+    """A share of draws, without a claim of certainty."""
+    return "> 0.99" if share > 0.995 else "< 0.01" if share < 0.005 else f"{share:.2f}"
+
+
+def _numbers(table: "xr.Dataset") -> list[str]:
+    """Columns with one number per point."""
+    return [str(name) for name in table.data_vars if table[name].dims == ("point",)]
+
+
+def _effects_as_csv(table: "xr.Dataset") -> str:
+    names = [str(name) for name in table["action"].to_numpy()]
+    columns = _numbers(table)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    before = [f"{name} (from)" for name in names] if "baseline" in table else []
+    writer.writerow([*names, *before, *columns])
+    for i in range(table.sizes["point"]):
+        values = [*table["value"].to_numpy()[i].tolist()]
+        if before:
+            values += table["baseline"].to_numpy()[i].tolist()
+        writer.writerow([*values, *(table[name].to_numpy()[i].item() for name in columns)])
+    return text.getvalue()
+
+
+def _effects_as_json(table: "xr.Dataset") -> str:
+    names = [str(name) for name in table["action"].to_numpy()]
+
+    def point(values: Any) -> dict[str, Any]:
+        return dict(zip(names, values.tolist(), strict=True))
+
+    points = []
+    for i in range(table.sizes["point"]):
+        entry: dict[str, Any] = {"values": point(table["value"].to_numpy()[i])}
+        if "baseline" in table:
+            entry["from"] = point(table["baseline"].to_numpy()[i])
+        entry |= {name: table[name].to_numpy()[i].item() for name in _numbers(table)}
+        points.append(entry)
+    return to_json({**table.attrs, "points": points})

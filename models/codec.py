@@ -1,0 +1,127 @@
+"""Frozen values as JSON and back, without executing anything that a file says.
+
+Only the dataclasses with a tag are ever built, from numbers, strings and each other.
+Python writes floats so that they read back to the last bit.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from bayes_intgen.basis.basis import Constant
+from bayes_intgen.basis.categories import Categories
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.hsgp import Sines
+from bayes_intgen.basis.karhunen_loeve import Principal
+from bayes_intgen.basis.monomials import Atom, Line, Powers, Slope
+from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
+from bayes_intgen.basis.spline import PenalisedSpline
+from bayes_intgen.basis.tensor_product import Joined, Products
+from bayes_intgen.errors import SavedFitError
+from bayes_intgen.models import AdditiveModel, PooledModel, SaturatedModel
+from bayes_intgen.models.gates import Always, InRegime, WhereNotSet
+from bayes_intgen.models.mechanisms.gp import GP
+from bayes_intgen.models.mechanisms.levels import Levels
+from bayes_intgen.models.mechanisms.mechanism import LogNormal, Part
+from bayes_intgen.models.mechanisms.polynomial import Linear, Polynomial
+from bayes_intgen.models.mechanisms.spline import Spline
+from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.variance_function import ConstantSpread, Spread
+
+# The tag of each class in saved fits. A tag never changes, whatever happens to the class: files
+# that bear it must keep loading.
+TAGS: dict[str, type[Any]] = {
+    "Coordinate": Coordinate,
+    "Constant": Constant,
+    "Powers": Powers,
+    "Slope": Slope,
+    "Sines": Sines,
+    "Line": Line,
+    "Atom": Atom,
+    "PiecewiseLinear": PiecewiseLinear,
+    "PenalisedSpline": PenalisedSpline,
+    "Principal": Principal,
+    "Joined": Joined,
+    "Products": Products,
+    "Categories": Categories,
+    "LogNormal": LogNormal,
+    "Part": Part,
+    "GP": GP,
+    "Spline": Spline,
+    "Polynomial": Polynomial,
+    "Linear": Linear,
+    "Levels": Levels,
+    "Term": Term,
+    "Decomposition": Decomposition,
+    "Spread": Spread,
+    "ConstantSpread": ConstantSpread,
+    "Always": Always,
+    "WhereNotSet": WhereNotSet,
+    "InRegime": InRegime,
+    "AdditiveModel": AdditiveModel,
+    "PooledModel": PooledModel,
+    "SaturatedModel": SaturatedModel,
+}
+_TAG_OF = {kind: tag for tag, kind in TAGS.items()}
+
+
+def dumps(value: Any) -> str:
+    """A frozen value as a JSON string.
+
+    Examples
+    --------
+    >>> dumps(LogNormal(0.4, 1.5))
+    '{"kind": "LogNormal", "median": 0.4, "sigma": 1.5}'
+    """
+    return json.dumps(_encode(value))
+
+
+def loads(text: str) -> Any:
+    """The value that :func:`dumps` wrote; raises SavedFitError on anything else.
+
+    Examples
+    --------
+    >>> loads('{"kind": "LogNormal", "median": 0.4, "sigma": 1.5}')
+    LogNormal(median=0.4, sigma=1.5)
+    """
+    try:
+        return _decode(json.loads(text))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, SavedFitError):
+            raise
+        raise SavedFitError(f"the saved model cannot be read ({error})") from error
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return {"kind": "array", "shape": list(value.shape), "values": value.ravel().tolist()}
+    if isinstance(value, Mapping):
+        return {"kind": "mapping", "items": {key: _encode(item) for key, item in value.items()}}
+    if isinstance(value, tuple | list):
+        return [_encode(item) for item in value]
+    if type(value) in _TAG_OF:
+        own = {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+        return {"kind": _TAG_OF[type(value)], **own}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{type(value).__name__} cannot be saved")
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_decode(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    kind = value["kind"]
+    if kind == "array":
+        return np.array(value["values"], dtype=np.float64).reshape(value["shape"])
+    if kind == "mapping":
+        return {key: _decode(item) for key, item in value["items"].items()}
+    if kind not in TAGS:
+        raise SavedFitError(f"the saved model holds a {kind!r}, which this version does not know")
+    return TAGS[kind](**{key: _decode(item) for key, item in value.items() if key != "kind"})

@@ -1,0 +1,76 @@
+"""Draws from a model before it has seen the outcome."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from numpyro.infer import Predictive
+
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.models import Model, additive
+from bayes_intgen.models.variance_function import ConstantSpread
+
+
+def prior_predictive(
+    data: Rows,
+    model: Model | None = None,
+    *,
+    draws: int = 500,
+    rows: int = 500,
+    seed: int = 0,
+) -> xr.DataTree:
+    """Draw hyperparameters and outcomes from the prior, at actions of the data.
+
+    Parameters
+    ----------
+    data : Observations, StreamedData or DistributedData
+        Its actions, its masks and the outcome's mean and standard deviation are used.
+    model : Model, optional
+        By default ``additive()``.
+    draws : int
+    rows : int
+        At most so many rows of the data, evenly spaced.
+    seed : int
+
+    Returns
+    -------
+    DataTree
+        Groups ``prior`` and ``prior_predictive`` in ArviZ's schema: ``outcome`` has dims
+        (chain, draw, row), in the outcome's units, with one constant noise variance.
+
+    Examples
+    --------
+    >>> tree = prior_predictive(data, draws=20)
+    >>> tree["prior_predictive"]["outcome"].dims
+    ('chain', 'draw', 'row')
+    """
+    model = additive() if model is None else model
+    data = data.held
+    terms = model.decompose(data)
+    chosen = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
+    actions, intervened = data.actions[chosen], data.intervened[chosen]
+    with jax.enable_x64(True):
+        sites = Predictive(model.written_out, num_samples=draws)(
+            jax.random.key(seed),
+            terms,
+            jnp.asarray(terms.functions(actions)),
+            jnp.asarray(terms.gates(intervened)),
+            jnp.asarray(np.sqrt(ConstantSpread()(actions, intervened))),
+        )
+        values = {name: np.asarray(site)[None] for name, site in sites.items()}
+
+    lead = ("chain", "draw")
+    coords = {"chain": [0], "draw": np.arange(draws)}
+    prior = xr.Dataset(coords=coords)
+    for name, labels in (("scale", terms.scaled), ("lengthscale", tuple(terms.lengthscales))):
+        if name in values:
+            prior = prior.assign_coords({f"{name}_of": list(labels)})
+            prior[name] = ((*lead, f"{name}_of"), values[name])
+    for name in ("noise_sd", "df"):
+        if name in values:
+            prior[name] = (lead, values[name])
+    outcome = xr.Dataset(
+        {"outcome": ((*lead, "row"), values["outcome"] + terms.centre)},
+        coords={**coords, "row": chosen},
+    )
+    return xr.DataTree.from_dict({"prior": prior, "prior_predictive": outcome})
