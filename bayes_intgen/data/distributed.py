@@ -75,6 +75,7 @@ class DistributedData(OutOfCoreRows):
         self._client, self._partitions = client, partitions
         self._first_rows = list(accumulate(rows, initial=0))[:-1]
         if with_levels and partitions:
+            each = [columns] * len(partitions)
             found = self._over_partitions(
                 read_levels, self._first_rows, [columns] * len(partitions)
             )

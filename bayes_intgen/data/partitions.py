@@ -78,6 +78,7 @@ def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def result_of(attempt: Any) -> Any:
+    """Return the result of an attempt, or raise its error."""
     if isinstance(attempt, DataError):
         raise attempt
     return attempt
@@ -97,10 +98,12 @@ def combine_counted[T](
 
 
 def identity[T](value: T) -> T:
+    """Return the value: the task of a value that workers may have to make again."""
     return value
 
 
 def row_group_sizes(path: str) -> list[int]:
+    """Numbers of rows of the row groups of a Parquet file."""
     with parquet_file(path) as file:
         metadata = file.metadata
         return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
@@ -118,20 +121,24 @@ def _read(partition: Any, first_row: int, columns: Columns) -> Iterator[Observat
 
 
 def read_rows(partition: Any, first_row: int, columns: Columns) -> list[Observations]:
+    """Read the rows of a partition, which starts at row ``first_row``."""
     return list(_read(partition, first_row, columns))
 
 
 def read_head(path: str) -> Any:
+    """Read the columns of a Parquet file as a table without rows."""
     with parquet_file(path) as file:
         return file.schema_arrow.empty_table()
 
 
 def read_levels(partition: Any, first_row: int, columns: Columns) -> ActionLevels:
+    """Collect the levels in a partition."""
     tables: Iterable[Any] = tables_of(_tables(partition, columns))
     return columns.levels_of(tables, first_row) or ActionLevels({})
 
 
 def read_reservoir(partition: Any, first_row: int, columns: Columns) -> Kept:
+    """Sample the rows of a partition."""
     return Kept.over(_read(partition, first_row, columns), first_row)
 
 

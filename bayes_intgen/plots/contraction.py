@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def plot_contraction(curves: Sequence[xr.Dataset]) -> "Figure":
     """Draw prior and posterior of mechanisms along their actions.
 
-    The curves are those of :func:`bayes_intgen.assess.mechanism_curves.mechanism_curves`: a column of panels each,
+    The curves are those of `mechanism_curves`: a column of panels each,
     a row per kind of mechanism.
 
     Examples

@@ -23,7 +23,7 @@ def plot_effect(
 ) -> "Axes":
     """Draw an effect along one action as a line with credible bands.
 
-    The curve is that of :func:`bayes_intgen.posterior.curves.effect_along`, the levels are probabilities
+    The curve is that of `effect_along`, the levels are probabilities
     of central bands.
 
     Examples
