@@ -66,6 +66,9 @@ TAGS: dict[str, type[Any]] = {
     "SaturatedModel": SaturatedModel,
 }
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
+# Names in files of fields that have other names by now.
+_STORED_NAMES = {"component": "part", "knot_values": "heights"}
+_FIELD_NAMES = {stored: name for name, stored in _STORED_NAMES.items()}
 
 
 def dumps(value: Any) -> str:
@@ -105,7 +108,10 @@ def _encode(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_encode(item) for item in value]
     if type(value) in _TAG_OF:
-        own = {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+        own = {
+            _STORED_NAMES.get(field.name, field.name): _encode(getattr(value, field.name))
+            for field in fields(value)
+        }
         return {"kind": _TAG_OF[type(value)], **own}
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -124,4 +130,10 @@ def _decode(value: Any) -> Any:
         return {key: _decode(item) for key, item in value["items"].items()}
     if kind not in TAGS:
         raise SavedFitError(f"the saved model holds a {kind!r}, which this version does not know")
-    return TAGS[kind](**{key: _decode(item) for key, item in value.items() if key != "kind"})
+    return TAGS[kind](
+        **{
+            _FIELD_NAMES.get(key, key): _decode(item)
+            for key, item in value.items()
+            if key != "kind"
+        }
+    )

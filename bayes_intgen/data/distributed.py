@@ -75,12 +75,11 @@ class DistributedData(OutOfCoreRows):
         self._client, self._partitions = client, partitions
         self._first_rows = list(accumulate(rows, initial=0))[:-1]
         if with_levels and partitions:
-            each = [columns] * len(partitions)
-            found = self._over_partitions(
+            leaves = self._over_partitions(
                 read_levels, self._first_rows, [columns] * len(partitions)
             )
             columns = columns.with_known_levels(
-                tree_reduce(client, found, ActionLevels.joined, "Levels", progress)
+                tree_reduce(client, leaves, ActionLevels.joined, "Levels", progress)
             )
         leaves = self._over_partitions(
             read_reservoir, self._first_rows, [columns] * len(partitions)
