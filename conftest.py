@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
 from bayes_intgen.inference.gaussian.evidence import log_marginal
-from bayes_intgen.inference.gaussian.sufficient_statistics import Sums
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.base import hyperparameters
 from bayes_intgen.models.hyperpriors import Hyperpriors
 
@@ -53,10 +53,10 @@ def confounding_bias(points: np.ndarray) -> np.ndarray:
     return red * 0.25 / (0.25 + 0.64) + (green - 0.5 * red) * 0.25 / (0.25 + 0.25)
 
 
-def marginal_program(priors: Hyperpriors, sums: Sums) -> None:
+def marginal_program(priors: Hyperpriors, sums: SufficientStatistics) -> None:
     """NumPyro program over the hyperparameters alone; the noise must be Gaussian."""
     log_sd, noise_sd = hyperparameters(priors)
-    numpyro.factor("outcome", log_marginal(sums.about(priors.mean), log_sd, noise_sd))
+    numpyro.factor("outcome", log_marginal(sums.centred_at(priors.mean), log_sd, noise_sd))
 
 
 @pytest.fixture(scope="session")

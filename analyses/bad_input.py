@@ -35,11 +35,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
-from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.pilot import pilot_fit
 from bayes_intgen.models import Model
-from bayes_intgen.models.variance_function import ConstantSpread
+from bayes_intgen.models.variance_function import Homoscedastic
 
 from _study import RESULTS, command_of
 from _tables import publish_table
@@ -203,7 +203,9 @@ def can_be_held(case: Case) -> bool:
 def evaluated(data: bi.RegimeData, model: Model) -> tuple[float, np.ndarray]:
     """Log density of the rows at the prior medians, and means of the outcome there, shape (N,)."""
     terms = model.decompose(data)
-    posterior = Collapsed.of(model, terms, sums_over(data, terms, ConstantSpread(), False))
+    posterior = MarginalPosterior.of(
+        model, terms, sufficient_statistics(data, terms, Homoscedastic(), False)
+    )
     given = posterior.given(posterior.sites(posterior.start))
     fitted = terms.matrix(data.actions, data.intervened) @ given.mean + terms.centre
     assert np.isfinite(given.log_evidence), "a density that is not finite"

@@ -127,7 +127,7 @@ def _nuts_on_rows(
             data.outcome - terms.centre,
         )
         at = terms.matrix(points, np.ones(points.shape, dtype=bool))
-        kernel = NUTS(model.written_out)
+        kernel = NUTS(model.program)
         state = kernel.init(jax.random.key(0), WARMUP, None, (terms, *rows), {})
         step = jax.jit(lambda state: kernel.sample(state, (terms, *rows), {}))
         step.lower(state).compile()

@@ -8,15 +8,15 @@ from uuid import uuid4
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A file to write that takes the place of ``path`` once it is written.
 
     An older file stays whole until then, and where writing fails or the process ends; what a
-    process that was killed had written stays beside it, hidden, ending in ``.part``.
+    process that was killed had written stays beside it, hidden, ending in ``.component``.
 
     Examples
     --------
-    >>> with whole_file(folder / "note.txt") as partial:
+    >>> with atomic_write(folder / "note.txt") as partial:
     ...     _ = partial.write_text("whole")
     >>> (folder / "note.txt").read_text()
     'whole'

@@ -149,7 +149,7 @@ class _RankStudy:
     def _prior_draw(self, seed: int) -> dict[str, Array]:
         """One draw of all sites of the generative program from the prior."""
         with jax.enable_x64(True):
-            sites = Predictive(self.model.written_out, num_samples=1)(
+            sites = Predictive(self.model.program, num_samples=1)(
                 jax.random.fold_in(jax.random.key(seed), 2**32 - 2),
                 self.terms,
                 jnp.asarray(self.terms.functions(self.data.actions)),

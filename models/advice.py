@@ -30,7 +30,7 @@ def few_valued(data: Rows, model: Model | None = None) -> dict[str, int]:
     >>> few_valued(data)
     {}
     """
-    held = data.held
+    held = data.in_memory
     found = {}
     for name, levels, column in zip(data.names, data.categories, held.actions.T, strict=True):
         if levels is None and len(np.unique(column[:FIRST_ROWS])) <= MAX_DISTINCT:
@@ -68,7 +68,7 @@ def advice_on_far_cells(data: Rows) -> list[str]:
     >>> advice_on_far_cells(data)
     []
     """
-    held = data.held
+    held = data.in_memory
 
     def place(row: int) -> str:
         # Rows of a sample have other numbers than in the table.

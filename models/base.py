@@ -37,7 +37,7 @@ from jax.typing import ArrayLike
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.masks import Mask
-from bayes_intgen.inference.gaussian.sufficient_statistics import KnownRows
+from bayes_intgen.inference.gaussian.sufficient_statistics import PseudoObservations
 from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.mechanisms.gp import GP
 from bayes_intgen.models.mechanisms.levels import Levels
@@ -139,14 +139,14 @@ class Model(ABC):
         """The priors of all hyperparameters and coefficients, in the outcome's units."""
         return terms.hyperpriors(self.noise_scale)
 
-    def written_out(
+    def program(
         self,
         terms: Decomposition,
         functions: ArrayLike,
         gates: ArrayLike,
         relative_sd: ArrayLike,
         outcome: ArrayLike | None = None,
-        known: KnownRows | None = None,
+        known: PseudoObservations | None = None,
         *,
         fixed: Mapping[str, float] | None = None,
         centre: float = 0.0,
@@ -165,7 +165,7 @@ class Model(ABC):
         outcome : array_like, shape (n,), optional
             Observed outcome, less ``terms.centre`` unless that is ``centre``; left out, the
             program draws it.
-        known : KnownRows, optional
+        known : PseudoObservations, optional
             Further rows, observed with noise of known standard deviation.
         fixed : mapping from term to float, optional
             Prior standard deviations of the coefficients of some terms, in units of ``noise_sd``,

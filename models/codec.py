@@ -14,41 +14,41 @@ import numpy as np
 from bayes_intgen.basis.basis import Constant
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.hsgp import Sines
-from bayes_intgen.basis.karhunen_loeve import Principal
-from bayes_intgen.basis.monomials import Atom, Line, Powers, Slope
+from bayes_intgen.basis.hsgp import HSGPBasis
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
+from bayes_intgen.basis.monomials import Atom, Line, LinearBasis, MonomialBasis
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.basis.spline import PenalisedSpline
-from bayes_intgen.basis.tensor_product import Joined, Products
+from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import AdditiveModel, PooledModel, SaturatedModel
 from bayes_intgen.models.gates import Always, InRegime, WhereNotSet
 from bayes_intgen.models.mechanisms.gp import GP
 from bayes_intgen.models.mechanisms.levels import Levels
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Part
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.mechanisms.polynomial import Linear, Polynomial
 from bayes_intgen.models.mechanisms.spline import Spline
 from bayes_intgen.models.terms import Decomposition, Term
-from bayes_intgen.models.variance_function import ConstantSpread, Spread
+from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 
 # The tag of each class in saved fits. A tag never changes, whatever happens to the class: files
 # that bear it must keep loading.
 TAGS: dict[str, type[Any]] = {
     "Coordinate": Coordinate,
     "Constant": Constant,
-    "Powers": Powers,
-    "Slope": Slope,
-    "Sines": Sines,
+    "Powers": MonomialBasis,
+    "Slope": LinearBasis,
+    "Sines": HSGPBasis,
     "Line": Line,
     "Atom": Atom,
     "PiecewiseLinear": PiecewiseLinear,
     "PenalisedSpline": PenalisedSpline,
-    "Principal": Principal,
-    "Joined": Joined,
-    "Products": Products,
+    "Principal": KarhunenLoeveBasis,
+    "Joined": ConcatenatedBasis,
+    "Products": TensorProductBasis,
     "Categories": Categories,
     "LogNormal": LogNormal,
-    "Part": Part,
+    "Part": Component,
     "GP": GP,
     "Spline": Spline,
     "Polynomial": Polynomial,
@@ -56,8 +56,8 @@ TAGS: dict[str, type[Any]] = {
     "Levels": Levels,
     "Term": Term,
     "Decomposition": Decomposition,
-    "Spread": Spread,
-    "ConstantSpread": ConstantSpread,
+    "Spread": VarianceFunction,
+    "ConstantSpread": Homoscedastic,
     "Always": Always,
     "WhereNotSet": WhereNotSet,
     "InRegime": InRegime,
@@ -130,10 +130,9 @@ def _decode(value: Any) -> Any:
         return {key: _decode(item) for key, item in value["items"].items()}
     if kind not in TAGS:
         raise SavedFitError(f"the saved model holds a {kind!r}, which this version does not know")
-    return TAGS[kind](
-        **{
-            _FIELD_NAMES.get(key, key): _decode(item)
-            for key, item in value.items()
-            if key != "kind"
-        }
-    )
+    own = {
+        str(_FIELD_NAMES.get(key, key)): _decode(item)
+        for key, item in value.items()
+        if key != "kind"
+    }
+    return TAGS[kind](**own)

@@ -12,17 +12,23 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import Graph, parents_of
 from bayes_intgen.models.gates import Always, Gate, WhereNotSet
-from bayes_intgen.models.mechanisms.components import margin_size
+from bayes_intgen.models.mechanisms.components import marginal_basis_size
 from bayes_intgen.models.mechanisms.levels import Levels
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism, Part, paired, tripled
+from bayes_intgen.models.mechanisms.mechanism import (
+    Component,
+    LogNormal,
+    Mechanism,
+    pairwise,
+    three_way,
+)
 from bayes_intgen.models.terms import Decomposition, Role, Term
 
 # Coefficients above which a fit takes hours: each evaluation costs their cube.
-MOST_COEFFICIENTS = 5000
+MAX_COEFFICIENTS = 5000
 # Columns of candidates above which a few batches of rows take gigabytes.
-MOST_CANDIDATE_COLUMNS = 6000
+MAX_CANDIDATE_COLUMNS = 6000
 # A level has no scale of its own: `fixed_sd` of its term says how wide it is.
-_LEVEL = Part("", Constant(), LogNormal(1.0, 1.0))
+_LEVEL = Component("", Constant(), LogNormal(1.0, 1.0))
 
 
 def decompose(
@@ -59,17 +65,17 @@ def decompose(
     for k, name in enumerate(data.names):
         terms += [
             Term(_named(f"phi({name})", part), "unconfounded", k, (k,), part, None, Always())
-            for part in bases.alone(unconfounded[name], k)
+            for part in bases.main_effect(unconfounded[name], k)
         ]
     for k, name in enumerate(data.names):
         gate = WhereNotSet(k)
         terms.append(Term(f"delta({name}) level", "bias", k, (), _LEVEL, 1.0, gate))
         terms += [
             Term(_named(f"delta({name})", part), "bias", k, (k,), part, None, gate)
-            for part in bases.alone(bias[name], k)
+            for part in bases.main_effect(bias[name], k)
         ]
         for j in parents[k]:
-            for part in bases.paired(bias[name], k, j):
+            for part in bases.pairwise(bias[name], k, j):
                 label = _named(f"delta({name} | {data.names[j]})", part)
                 inputs = tuple((k, j)[i] for i in part.inputs)
                 terms.append(Term(label, "bias", k, inputs, part, None, gate))
@@ -130,10 +136,10 @@ def candidates(
             label = f"delta({name} | {data.names[i]}, {data.names[j]})"
             triples += [
                 Term(_named(label, part), "bias", k, (k, i, j), part, None, gate)
-                for part in bases.tripled(bias[name], k, i, j)
+                for part in bases.three_way(bias[name], k, i, j)
             ]
-    columns = sum(term.part.basis.size for term in triples)
-    return (*finer, *triples) if columns <= MOST_CANDIDATE_COLUMNS else finer
+    columns = sum(term.component.basis.size for term in triples)
+    return (*finer, *triples) if columns <= MAX_CANDIDATE_COLUMNS else finer
 
 
 def regressions(
@@ -156,11 +162,11 @@ def regressions(
     own = [mechanisms[name] for name in data.names]
     bases = _Bases.of(data, own, rows)
     count = len(data.names)
-    alone = [bases.alone(own[k], k) for k in range(count)]
+    main_effect = [bases.main_effect(own[k], k) for k in range(count)]
     products = {
         (k, j): [
             part
-            for part in bases.paired(own[k], k, j)
+            for part in bases.pairwise(own[k], k, j)
             # What the other action adds by itself is its own term.
             if part.inputs == (0, 1)
         ]
@@ -170,7 +176,7 @@ def regressions(
     terms: list[Term] = []
     for label, gate in gates.items():
 
-        def add(what: str, part: Part, inputs: tuple[int, ...], gate: Gate = gate) -> None:
+        def add(what: str, part: Component, inputs: tuple[int, ...], gate: Gate = gate) -> None:
             terms.append(
                 Term(_named(what, part), "regression", inputs[0], inputs, part, None, gate)
             )
@@ -179,7 +185,7 @@ def regressions(
             level = Term(f"{label} level", "regression", None, (), _LEVEL, 1.0, gate)
             terms.append(level)
         for k, name in enumerate(data.names):
-            for part in alone[k]:
+            for part in main_effect[k]:
                 add(f"{label}({name})", part, (k,))
         for (k, j), parts in products.items():
             for part in parts:
@@ -203,14 +209,14 @@ class _Bases:
     ) -> None:
         self.coordinates, self.rows = coordinates, rows
 
-        def margin(mechanism: Mechanism, k: int, size: int) -> Basis:
+        def marginal_basis(mechanism: Mechanism, k: int, size: int) -> Basis:
             with_levels = isinstance(own[k], Levels) or isinstance(mechanism, Levels)
             chosen = own[k] if with_levels else mechanism
-            return chosen.margin(actions[:, [k]], coordinates[k], size)
+            return chosen.marginal_basis(actions[:, [k]], coordinates[k], size)
 
-        self.alone = cache(lambda m, k: m.alone(actions[:, [k]], coordinates[k], rows))
+        self.main_effect = cache(lambda m, k: m.main_effect(actions[:, [k]], coordinates[k], rows))
         self.finer = cache(lambda m, k, more: m.finer(actions[:, [k]], coordinates[k], more))
-        self.margin = cache(margin)
+        self.marginal_basis = cache(marginal_basis)
 
     @classmethod
     def of(cls, data: Observations, own: Sequence[Mechanism], rows: int | None) -> Self:
@@ -218,15 +224,15 @@ class _Bases:
         coordinates = tuple(Coordinate.of(column) for column in actions.T)
         return cls(actions, coordinates, own, len(data) if rows is None else rows)
 
-    def paired(self, mechanism: Mechanism, k: int, j: int) -> tuple[Part, ...]:
-        size = margin_size(self.rows)
-        own, other = (self.margin(mechanism, at, size) for at in (k, j))
-        return paired(mechanism, own, other, self.rows)
+    def pairwise(self, mechanism: Mechanism, k: int, j: int) -> tuple[Component, ...]:
+        size = marginal_basis_size(self.rows)
+        own, other = (self.marginal_basis(mechanism, at, size) for at in (k, j))
+        return pairwise(mechanism, own, other, self.rows)
 
-    def tripled(self, mechanism: Mechanism, k: int, i: int, j: int) -> tuple[Part, ...]:
-        size = margin_size(self.rows)
-        own, one, other = (self.margin(mechanism, at, size) for at in (k, i, j))
-        return tripled(mechanism, own, one, other)
+    def three_way(self, mechanism: Mechanism, k: int, i: int, j: int) -> tuple[Component, ...]:
+        size = marginal_basis_size(self.rows)
+        own, one, other = (self.marginal_basis(mechanism, at, size) for at in (k, i, j))
+        return three_way(mechanism, own, one, other)
 
 
 def _assembled(
@@ -243,14 +249,14 @@ def _assembled(
         twice = next(label for label in labels if labels.count(label) > 1)
         raise ModelError(f"two terms would be called {twice!r}; rename an action")
     made = Decomposition(data.names, coordinates, tuple(every), centre, unit, mean, data.categories)
-    if made.size > MOST_COEFFICIENTS:
+    if made.size > MAX_COEFFICIENTS:
         raise ModelError(
             f"{len(data.names)} actions make {made.size} coefficients, more than the "
-            f"{MOST_COEFFICIENTS} that a fit can take; give models.additive the graph, so that "
+            f"{MAX_COEFFICIENTS} that a fit can take; give models.additive the graph, so that "
             "each bias depends on few other actions, or the prior 'linear'"
         )
     return made
 
 
-def _named(name: str, part: Part) -> str:
+def _named(name: str, part: Component) -> str:
     return f"{name} {part.label}" if part.label else name

@@ -132,7 +132,7 @@ class Hyperpriors:
         more = (0, size - len(self.mean))
         return self._of_each(lambda values: np.pad(values, more))
 
-    def of_columns(self, columns: NDArray[np.int_]) -> "Hyperpriors":
+    def select(self, columns: NDArray[np.int_]) -> "Hyperpriors":
         """The same of some coefficients alone."""
         return self._of_each(lambda values: values[columns])
 

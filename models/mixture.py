@@ -21,7 +21,7 @@ Distribution = Callable[[Array], Array]
 
 
 def tabulated(quantiles: Array) -> Distribution:
-    """Noise drawn by `draw_shape` from quantiles, shape (q,).
+    """Noise drawn by `draw_noise` from quantiles, shape (q,).
 
     Examples
     --------

@@ -12,7 +12,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.models.mixture import mixture_quantiles, student, tabulated
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import ConstantSpread, Spread, draw_shape
+from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction, draw_noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Prediction:
     Attributes
     ----------
     terms : Decomposition
-    spread : Spread or ConstantSpread
+    spread : VarianceFunction or Homoscedastic
     coefficients : ndarray, shape (chain, draw, P)
     sd : ndarray, shape (chain, draw)
         Standard deviation of the noise where the relative variance is one.
@@ -35,7 +35,7 @@ class Prediction:
     """
 
     terms: Decomposition
-    spread: Spread | ConstantSpread
+    spread: VarianceFunction | Homoscedastic
     coefficients: Array
     sd: Array
     deviations: Array | None
@@ -43,7 +43,9 @@ class Prediction:
     df: Array | None
 
     @classmethod
-    def of(cls, tree: xr.DataTree, terms: Decomposition, spread: Spread | ConstantSpread) -> Self:
+    def of(
+        cls, tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction | Homoscedastic
+    ) -> Self:
         """From the tree of a fit."""
         hyperparameters, noise = tree["posterior"], tree["noise"]
         return cls(
@@ -69,7 +71,7 @@ class Prediction:
         for term in self.terms.terms:
             if term.action is None:
                 continue
-            functions = evaluated(term.part.basis, term.inputs)
+            functions = evaluated(term.component.basis, term.inputs)
             part = unconfounded if term.role == "unconfounded" else bias
             part[:, :, term.action] += (
                 self.coefficients[..., self.terms.columns[term.name]] @ functions
@@ -81,7 +83,7 @@ class Prediction:
 
         The scale of Student-t noise, which is less than its standard deviation.
         """
-        if self.deviations is None or isinstance(self.spread, ConstantSpread):
+        if self.deviations is None or isinstance(self.spread, Homoscedastic):
             return np.asarray(self.sd[..., None] * np.ones(len(actions)))
         variance = self.spread.drawn(actions, intervened, self.deviations)
         return np.asarray(self.sd[..., None] * np.sqrt(variance))
@@ -109,7 +111,7 @@ class Prediction:
     def standard_noise(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Draws of noise in units of :meth:`noise_sd`, of shape (chain, draw, ...)."""
         if self.df is None:
-            return draw_shape(self.quantiles, shape, rng)
+            return draw_noise(self.quantiles, shape, rng)
         return np.asarray(rng.standard_t(self.df[..., None], size=shape))
 
     def log_density(self, actions: Array, intervened: NDArray[np.bool_], outcome: Array) -> Array:

@@ -8,7 +8,7 @@ from numpyro.infer import Predictive
 
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.models import Model, additive
-from bayes_intgen.models.variance_function import ConstantSpread
+from bayes_intgen.models.variance_function import Homoscedastic
 
 
 def prior_predictive(
@@ -45,17 +45,17 @@ def prior_predictive(
     ('chain', 'draw', 'row')
     """
     model = additive() if model is None else model
-    data = data.held
+    data = data.in_memory
     terms = model.decompose(data)
     chosen = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
     actions, intervened = data.actions[chosen], data.intervened[chosen]
     with jax.enable_x64(True):
-        sites = Predictive(model.written_out, num_samples=draws)(
+        sites = Predictive(model.program, num_samples=draws)(
             jax.random.key(seed),
             terms,
             jnp.asarray(terms.functions(actions)),
             jnp.asarray(terms.gates(intervened)),
-            jnp.asarray(np.sqrt(ConstantSpread()(actions, intervened))),
+            jnp.asarray(np.sqrt(Homoscedastic()(actions, intervened))),
         )
         values = {name: np.asarray(site)[None] for name, site in sites.items()}
 

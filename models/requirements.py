@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 from bayes_intgen.identification.masks import Mask, regime_weights
-from bayes_intgen.identification.requirements import Need, needs
+from bayes_intgen.identification.requirements import Requirement, requirements
 from bayes_intgen.models.gates import InRegime
 from bayes_intgen.models.terms import Decomposition
 
 
-def needs_of_terms(terms: Decomposition, masks: Sequence[Mask], target: Mask) -> list[Need]:
-    """As :func:`needs`, for the terms of a fit: what its functions take says what they need.
+def requirements_of_terms(
+    terms: Decomposition, masks: Sequence[Mask], target: Mask
+) -> list[Requirement]:
+    """As :func:`requirements`, for the terms of a fit: what its functions take says what they need.
 
     A regression on all actions needs all of them jointly: in any regime where it is one for
     all, in every regime with a weight where each has its own.
@@ -25,8 +27,8 @@ def needs_of_terms(terms: Decomposition, masks: Sequence[Mask], target: Mask) ->
                 for mask, weight in zip(used, weights or (), strict=False)
                 if weight
             ] or [()]
-        return [Need(k, every, regimes) for regimes in wanted for k in every]
-    return needs(parents_of_terms(terms), masks, target)
+        return [Requirement(k, every, regimes) for regimes in wanted for k in every]
+    return requirements(parents_of_terms(terms), masks, target)
 
 
 def parents_of_terms(terms: Decomposition) -> list[list[int]]:

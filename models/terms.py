@@ -22,12 +22,12 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
-from bayes_intgen.basis.hsgp import Sines
+from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.gates import Always, Gate
 from bayes_intgen.models.hyperpriors import Hyperpriors, LogNormals
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Part
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 
 Role = Literal["intercept", "unconfounded", "bias", "regression"]
 
@@ -45,7 +45,7 @@ class Term:
         The action whose mechanism the term belongs to.
     inputs : tuple of int
         Actions that the basis takes.
-    part : Part
+    part : Component
         Basis and prior. ``fixed_sd`` overrides its scale.
     fixed_sd : float or None
         Prior standard deviation in outcome standard deviations, where the scale is not
@@ -58,12 +58,12 @@ class Term:
     role: Role
     action: int | None
     inputs: tuple[int, ...]
-    part: Part
+    component: Component
     fixed_sd: float | None
     gate: Gate
 
     @property
-    def borrowed(self) -> bool:
+    def cross_action(self) -> bool:
         """Whether the term lets a mechanism depend on another action than its own."""
         return any(k != self.action for k in self.inputs)
 
@@ -110,7 +110,12 @@ class Decomposition:
     def with_scales(self, scales: Mapping[str, LogNormal]) -> "Decomposition":
         """The same decomposition with other priors of the scales of some terms."""
         terms = tuple(
-            replace(term, part=replace(term.part, scale=scales.get(term.name, term.part.scale)))
+            replace(
+                term,
+                component=replace(
+                    term.component, scale=scales.get(term.name, term.component.scale)
+                ),
+            )
             for term in self.terms
         )
         return replace(self, terms=terms)
@@ -118,7 +123,7 @@ class Decomposition:
     @cached_property
     def columns(self) -> dict[str, slice]:
         """The columns of each term in the design matrix."""
-        ends = np.cumsum([0, *(term.part.basis.size for term in self.terms)])
+        ends = np.cumsum([0, *(term.component.basis.size for term in self.terms)])
         return {
             term.name: slice(int(ends[i]), int(ends[i + 1])) for i, term in enumerate(self.terms)
         }
@@ -126,7 +131,7 @@ class Decomposition:
     @cached_property
     def size(self) -> int:
         """Number of coefficients P."""
-        return sum(term.part.basis.size for term in self.terms)
+        return sum(term.component.basis.size for term in self.terms)
 
     @cached_property
     def scaled(self) -> tuple[str, ...]:
@@ -137,9 +142,9 @@ class Decomposition:
     def lengthscales(self) -> dict[str, LogNormal]:
         """The lengthscales that are hyperparameters, with their priors."""
         return {
-            self.lengthscale_of[term.name]: term.part.lengthscale
+            self.lengthscale_of[term.name]: term.component.lengthscale
             for term in self.terms
-            if term.part.lengthscale is not None
+            if term.component.lengthscale is not None
         }
 
     @cached_property
@@ -153,9 +158,9 @@ class Decomposition:
         found: dict[tuple[int | None, str | None, LogNormal], str] = {}
         labels = {}
         for term in self.terms:
-            if term.part.lengthscale is None:
+            if term.component.lengthscale is None:
                 continue
-            key = (term.action, term.part.kernel, term.part.lengthscale)
+            key = (term.action, term.component.kernel, term.component.lengthscale)
             if key not in found:
                 name = term.name if term.action is None else self.names[term.action]
                 found[key] = term.name if name in found.values() else name
@@ -172,7 +177,9 @@ class Decomposition:
         """
         log_unit = np.log(self.unit)
         stretched = list(self.lengthscales)
-        kernels = tuple(sorted({t.part.kernel for t in self.terms if t.part.kernel is not None}))
+        kernels = tuple(
+            sorted({t.component.kernel for t in self.terms if t.component.kernel is not None})
+        )
         zeros = np.zeros(self.size)
         mean, fixed, frequency = zeros, zeros.copy(), zeros.copy()
         scale_of, lengthscale_of, kernel_of = (np.zeros(self.size, dtype=int) for _ in range(3))
@@ -182,13 +189,13 @@ class Decomposition:
                 scale_of[columns] = self.scaled.index(term.name) + 1
             else:
                 fixed[columns] = np.log(term.fixed_sd) + log_unit
-            if term.part.kernel is not None:
-                assert isinstance(term.part.basis, Sines)
+            if term.component.kernel is not None:
+                assert isinstance(term.component.basis, HSGPBasis)
                 lengthscale_of[columns] = stretched.index(self.lengthscale_of[term.name]) + 1
-                frequency[columns] = term.part.basis.frequencies
-                kernel_of[columns] = kernels.index(term.part.kernel)
+                frequency[columns] = term.component.basis.frequencies
+                kernel_of[columns] = kernels.index(term.component.kernel)
         mean[self.columns["intercept"]] = self.intercept_mean - self.centre
-        scales = _log_normals([t.part.scale for t in self.terms if t.name in self.scaled])
+        scales = _log_normals([t.component.scale for t in self.terms if t.name in self.scaled])
         return Hyperpriors(
             scales._replace(log_median=scales.log_median + log_unit),
             _log_normals(list(self.lengthscales.values())),
@@ -210,7 +217,7 @@ class Decomposition:
         out = np.empty((self.size, len(actions)))
         evaluated = Evaluation(actions)
         for term in self.terms:
-            out[self.columns[term.name]] = evaluated(term.part.basis, term.inputs)
+            out[self.columns[term.name]] = evaluated(term.component.basis, term.inputs)
         return out.T
 
     def gates(self, intervened: NDArray[np.bool_]) -> Array:
@@ -246,7 +253,7 @@ class Decomposition:
             ends = np.array([[test.x_from], [test.x_to]])
             for term in self.terms:
                 if term.role == "unconfounded" and term.action == k:
-                    before, after = term.part.basis.matrix(ends)
+                    before, after = term.component.basis.matrix(ends)
                     row[self.columns[term.name]] = after - before
         return out
 

@@ -35,7 +35,7 @@ SHAPE_SIZE = 1000
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
+class VarianceFunction:
     """Relative variance of the noise as a function of actions and mask.
 
     Attributes
@@ -49,7 +49,7 @@ class Spread:
 
     coordinates: tuple[Coordinate, ...]
     knots: Array
-    heights: Array
+    knot_values: Array
 
     def features(self, actions: Array, intervened: NDArray[np.bool_]) -> csr_array:
         """The constant, and every hat function times its gate: sparse, shape (n, H)."""
@@ -66,7 +66,7 @@ class Spread:
             columns[:, own] = first[hats.indices].reshape(-1, 2) + 1 + len(KNOTS) * part[:, None]
         pointers = np.arange(rows + 1) * (1 + 2 * count)
         return csr_array(
-            (values.ravel(), columns.ravel(), pointers), shape=(rows, len(self.heights))
+            (values.ravel(), columns.ravel(), pointers), shape=(rows, len(self.knot_values))
         )
 
     def _along(self, actions: Array) -> Iterator[tuple[Array, Array, NDArray[np.int_]]]:
@@ -87,10 +87,10 @@ class Spread:
     def __call__(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Relative variance, shape (n,)."""
         # The product of features and heights takes twice as long.
-        common, heights = self.heights[0], self.heights[1:].reshape(2, -1, len(KNOTS))
+        common, knot_values = self.knot_values[0], self.knot_values[1:].reshape(2, -1, len(KNOTS))
         variance = np.full(len(actions), common)
         for k, (z, rising, first) in enumerate(self._along(actions)):
-            where_set, elsewhere = (np.interp(z, rising, of[k, first]) for of in heights)
+            where_set, elsewhere = (np.interp(z, rising, of[k, first]) for of in knot_values)
             variance += np.where(intervened[:, k], where_set, elsewhere)
         return variance
 
@@ -101,12 +101,12 @@ class Spread:
         be normal, not theirs.
         """
         features = self.features(actions, intervened).toarray()
-        estimate = features @ self.heights
+        estimate = features @ self.knot_values
         return np.asarray(estimate * np.exp(deviations @ (features / estimate[:, None]).T))
 
 
 @dataclass(frozen=True)
-class ConstantSpread:
+class Homoscedastic:
     """One variance everywhere."""
 
     def __call__(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
@@ -114,17 +114,17 @@ class ConstantSpread:
         return np.ones(len(actions))
 
 
-class SpreadEstimate(NamedTuple):
+class VarianceFunctionEstimate(NamedTuple):
     """A spread with its uncertainty.
 
     Attributes
     ----------
-    spread : Spread
+    spread : VarianceFunction
     covariance : ndarray, shape (H, H)
         Of the heights, to first order.
     """
 
-    spread: Spread
+    spread: VarianceFunction
     covariance: Array
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
@@ -134,12 +134,12 @@ class SpreadEstimate(NamedTuple):
         return np.asarray(rng.standard_normal((*shape, len(root))) @ root.T)
 
 
-def estimate_spread(
+def estimate_variance_function(
     actions: Array,
     intervened: NDArray[np.bool_],
     residuals: Array,
     coordinates: tuple[Coordinate, ...],
-) -> SpreadEstimate:
+) -> VarianceFunctionEstimate:
     """Penalised maximum likelihood from residuals, shape (N,).
 
     Normalised so that the relative variance averages one over the rows. The covariance is the
@@ -151,7 +151,7 @@ def estimate_spread(
     )
     count = len(coordinates)
     size = 1 + 2 * count * len(KNOTS)
-    features = Spread(coordinates, knots, np.ones(size)).features(actions, intervened)
+    features = VarianceFunction(coordinates, knots, np.ones(size)).features(actions, intervened)
     squares = residuals**2 / np.mean(residuals**2)
     expected = -np.log(1 + count)
     precision = _prior_precision(count)
@@ -165,17 +165,19 @@ def estimate_spread(
         return float(value), np.asarray(slope * np.exp(log_heights) + precision @ gap)
 
     start, options = np.full(size, expected), {"maxiter": 100}
-    heights = np.exp(minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x)
-    variance = features @ heights
-    shares = diags_array(1 / variance) @ features @ diags_array(heights)
+    knot_values = np.exp(minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x)
+    variance = features @ knot_values
+    shares = diags_array(1 / variance) @ features @ diags_array(knot_values)
     score = diags_array((squares / variance - 1) / 2) @ shares
     bread = np.linalg.inv((shares.T @ shares).toarray() / 2 + precision)
     of_logs = bread @ ((score.T @ score).toarray() + precision) @ bread
     weights = features.mean(axis=0)
-    heights = heights / (weights @ heights)
+    knot_values = knot_values / (weights @ knot_values)
     # The common factor is the noise's own: what is left of a deviation averages zero over rows.
-    root = np.diag(heights) - np.outer(heights, weights * heights)
-    return SpreadEstimate(Spread(coordinates, knots, heights), root @ of_logs @ root.T)
+    root = np.diag(knot_values) - np.outer(knot_values, weights * knot_values)
+    return VarianceFunctionEstimate(
+        VarianceFunction(coordinates, knots, knot_values), root @ of_logs @ root.T
+    )
 
 
 def _prior_precision(count: int) -> Array:
@@ -186,7 +188,7 @@ def _prior_precision(count: int) -> Array:
     return np.asarray(out)
 
 
-def shape_of(residuals: Array, relative_variance: Array) -> Array:
+def residual_quantiles(residuals: Array, relative_variance: Array) -> Array:
     """Quantiles of standardised residuals at evenly spaced probabilities, mean 0, variance 1.
 
     The model holds the noise to be Gaussian, which its mean and variance need not be true for;
@@ -198,8 +200,8 @@ def shape_of(residuals: Array, relative_variance: Array) -> Array:
     return np.asarray((quantiles - quantiles.mean()) / quantiles.std())
 
 
-def draw_shape(quantiles: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Draws of standardised noise from the quantiles that :func:`shape_of` gives.
+def draw_noise(quantiles: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Draws of standardised noise from the quantiles that :func:`residual_quantiles` gives.
 
     None lies beyond the outermost of them: there is no tail past one row in two thousand.
     """

@@ -10,8 +10,8 @@ from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
-from bayes_intgen.models.variance_function import KNOTS, ConstantSpread, Spread
-from bayes_intgen.posterior.schema import assemble
+from bayes_intgen.models.variance_function import KNOTS, Homoscedastic, VarianceFunction
+from bayes_intgen.posterior.schema import build_tree
 
 
 def frame_with_levels(rows: int = 160) -> pd.DataFrame:
@@ -113,7 +113,7 @@ def made_up(
         "noise_sd": unit * np.exp(0.05 * rng.normal(size=shape)),
     }
     noises = {"quantile": np.linspace(-1.7, 1.8, 1000) - 0.05}
-    spread: Spread | ConstantSpread = ConstantSpread()
+    spread: VarianceFunction | Homoscedastic = Homoscedastic()
     if noise == "student_t":
         sites["df"] = rng.gamma(3.0, 2.0, size=shape) + 1
     else:
@@ -122,10 +122,10 @@ def made_up(
             [np.quantile(c(a), KNOTS) for c, a in zip(coordinates, data.actions.T, strict=True)]
         )
         size = 1 + 2 * count * len(KNOTS)
-        spread = Spread(coordinates, knots, rng.gamma(3.0, 1 / (3 * (1 + count)), size))
-        noises["deviation"] = 0.1 * spread.heights * rng.normal(size=(*shape, size))
+        spread = VarianceFunction(coordinates, knots, rng.gamma(3.0, 1 / (3 * (1 + count)), size))
+        noises["deviation"] = 0.1 * spread.knot_values * rng.normal(size=(*shape, size))
     statistics = {name: np.zeros(shape, bool) for name in ("diverging", "reached_max_treedepth")}
-    tree = assemble(
+    tree = build_tree(
         data,
         model,
         SampledModel(terms, sites, coefficients, statistics, {}),

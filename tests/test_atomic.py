@@ -3,13 +3,13 @@ import stat
 
 import pytest
 
-from bayes_intgen._atomic import whole_file
+from bayes_intgen._atomic import atomic_write
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path) -> None:
     path = tmp_path / "note.txt"
     path.write_text("old")
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -21,7 +21,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path) -> None:
     path.write_text("old")
 
     def fail() -> None:
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text("half of the ne")
             raise OSError("the disk is full")
 
@@ -36,7 +36,7 @@ def test_a_file_has_the_rights_of_any_new_one(tmp_path) -> None:
     mask = os.umask(0o027)
     try:
         plain.write_text("")
-        with whole_file(whole) as partial:
+        with atomic_write(whole) as partial:
             partial.write_text("")
         # It does not touch those of the process.
         assert os.umask(0o027) == 0o027

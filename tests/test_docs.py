@@ -51,7 +51,7 @@ def test_documented_defaults_are_those_of_the_code() -> None:
     gp = bi.GP()
     assert (gp.scale, gp.slope) == (bi.LogNormal(0.4, 1.5),) * 2
     assert "| standard deviations of the outcome | 0.4, sigma 1.5 |" in page
-    assert (gp.borrowed, gp.interaction) == (bi.LogNormal(0.2, 2.0),) * 2
+    assert (gp.cross_action, gp.interaction) == (bi.LogNormal(0.2, 2.0),) * 2
     assert "| the same | 0.2, sigma 2 |" in page
     assert gp.lengthscale == bi.LogNormal(1.5, 0.5)
     assert "| robust standard deviations of the action | 1.5, sigma 0.5 |" in page

@@ -17,15 +17,15 @@ from bayes_intgen.errors import PACKAGE, DataError, DataWarning, LackOfFitWarnin
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
-from bayes_intgen.inference.sampling.full import sample_written_out
-from bayes_intgen.inference.sampling.marginalised import sample_integrated_out
-from bayes_intgen.inference.sampling.monitored_effect import Probes, probed_effect
+from bayes_intgen.inference.sampling.full import sample_full
+from bayes_intgen.inference.sampling.marginalised import sample_marginal
+from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect, monitored_effect
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.draws import prediction_of
-from bayes_intgen.posterior.schema import assemble
+from bayes_intgen.posterior.schema import build_tree
 
 
 def fit(
@@ -137,8 +137,8 @@ def fit(
     for sentence in (*advice, *advice_on_far_cells(data)):
         warnings.warn(sentence, DataWarning, skip_file_prefixes=(PACKAGE,))
     posterior = fit_decomposed(data, model, settings, checkpoint=checkpoint)
-    warn_of_copies(data.held)
-    _warn_of_draws_and_fit(posterior, Probes.of(data, model))
+    warn_of_copies(data.in_memory)
+    _warn_of_draws_and_fit(posterior, MonitoredEffect.of(data, model))
     return posterior
 
 
@@ -151,7 +151,7 @@ def fit_decomposed(
 ) -> Posterior:
     """Fit as :func:`fit`, without diagnostics, and with a given decomposition if there is one."""
     settings = _with_sampler(settings, data, model)
-    held, others = data.parted(PILOT_ROWS)
+    held, others = data.split(PILOT_ROWS)
     terms = model.decompose(held, len(data)) if terms is None else terms
     # Before the pilot fit, which takes long: it raises if the folder belongs to another fit.
     folder = None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings)
@@ -163,11 +163,11 @@ def fit_decomposed(
         pilot = pilot_fit(data, model, terms, candidates, settings.progress, held, others)
         if folder is not None:
             folder.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)
-        sample = sample_integrated_out if settings.collapse else sample_written_out
+        sample = sample_marginal if settings.collapse else sample_full
         sampled = sample(data, model, pilot.posterior.terms, pilot, settings, folder)
     draws = sampled.coefficients.shape[1]
     return Posterior(
-        assemble(
+        build_tree(
             data,
             model,
             sampled,
@@ -186,7 +186,7 @@ def _with_sampler(settings: SamplerSettings, data: Rows, model: Model) -> Sample
     collapse = gaussian if settings.collapse is None else bool(settings.collapse)
     if collapse and not gaussian:
         raise ModelError("coefficients integrate out under Gaussian noise only; leave collapse out")
-    if not collapse and data.held is not data:
+    if not collapse and data.in_memory is not data:
         raise ModelError(
             "Student-t noise and collapse=False need every row in memory; read the rows with "
             "RegimeData.from_frame, or leave noise and collapse out"
@@ -194,11 +194,11 @@ def _with_sampler(settings: SamplerSettings, data: Rows, model: Model) -> Sample
     return replace(settings, collapse=collapse)
 
 
-def _warn_of_draws_and_fit(posterior: Posterior, probes: Probes) -> None:
+def _warn_of_draws_and_fit(posterior: Posterior, probes: MonitoredEffect) -> None:
     """Issue a SamplingWarning for each problem of the draws, and a LackOfFitWarning of the fit."""
     # Not `posterior.effect`: it would warn of rows that are unsupported, at the edge of their
     # regime.
-    effect = probed_effect(prediction_of(posterior), probes.points, probes.masks)
+    effect = monitored_effect(prediction_of(posterior), probes.points, probes.masks)
     warn_of_problems(posterior.tree, effect)
     for problem in fit_problems(posterior.tree["constant_data"].dataset):
         warnings.warn(problem, LackOfFitWarning, skip_file_prefixes=(PACKAGE,))

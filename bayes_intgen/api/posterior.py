@@ -47,7 +47,7 @@ class Posterior(PosteriorDraws):
         ``noise``, and ``support``: reference rows of each regime.
     model : Model
     terms : Decomposition
-    spread : Spread or ConstantSpread
+    spread : VarianceFunction or Homoscedastic
         Estimate of the variance function of the noise; group ``noise`` has draws of it.
     """
 

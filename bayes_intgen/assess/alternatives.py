@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.tensor_product import Products
+from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.models import AdditiveModel
@@ -88,7 +88,9 @@ class _Builder:
         mechanisms = model.mechanisms(data, model.bias)
         self.mechanisms = [mechanisms[name] for name in self.names]
         self.margins = [
-            mechanism.margin(data.actions[:, [k]], Coordinate.of(data.actions[:, k]), MARGIN_SIZE)
+            mechanism.marginal_basis(
+                data.actions[:, [k]], Coordinate.of(data.actions[:, k]), MARGIN_SIZE
+            )
             for k, mechanism in enumerate(self.mechanisms)
         ]
         self.masks = np.array(tuple(data.regimes))
@@ -120,7 +122,7 @@ class _Builder:
                     f"bias of {self.names[j]} depends on {self.names[k]}",
                     ((self.margins[k], (k,)), self._products(j, k)),
                     WhereNotSet(j),
-                    self.mechanisms[j].borrowed,
+                    self.mechanisms[j].cross_action,
                     _is_independent(gate, [self.everywhere, *self._bias_gates(k)])
                     or _is_independent(gate, self._bias_gates(j, k)),
                 )
@@ -135,12 +137,12 @@ class _Builder:
                 f"{self.data.label(regimes[i])} differs from what other regimes predict",
                 ((Constant(), ()), *single),
                 InRegime(regimes, i),
-                self.model.prior.borrowed,
+                self.model.prior.cross_action,
                 _is_independent(np.eye(len(regimes))[i], [self.everywhere, *self.unset]),
             )
 
     def _products(self, j: int, k: int) -> Piece:
-        return Products((self.margins[j], self.margins[k]), PAIR_ORDER), (j, k)
+        return TensorProductBasis((self.margins[j], self.margins[k]), PAIR_ORDER), (j, k)
 
     def _bias_gates(self, *actions: int) -> list[Array]:
         """Gates of the biases that may be functions of all these actions together."""

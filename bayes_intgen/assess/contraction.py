@@ -65,12 +65,12 @@ def _as_specified(model: Model, terms: Decomposition) -> Decomposition:
     """The terms with the scales that the model gives them, before a fit learned their medians."""
     scales = {}
     for term in terms.terms:
-        if term.borrowed and term.action is not None:
+        if term.cross_action and term.action is not None:
             mechanism = model.prior
             if isinstance(model, AdditiveModel):
                 mechanism = model.bias.get(terms.names[term.action], model.prior)
-            together = term.part.label == "interaction"
-            scales[term.name] = mechanism.interaction if together else mechanism.borrowed
+            together = term.component.label == "interaction"
+            scales[term.name] = mechanism.interaction if together else mechanism.cross_action
     return terms.with_scales(scales)
 
 

@@ -31,7 +31,7 @@ def data_problems(data: Rows, reference: ReferenceRows) -> list[str]:
     >>> data_problems(data, data.reference_rows())
     []
     """
-    sample, certificate = data.held, data.identify(list(data.names))
+    sample, certificate = data.in_memory, data.identify(list(data.names))
     problems = []
     if not certificate.identified:
         problems.append(f"the joint effect is not identified: {certificate.reason}")
@@ -102,7 +102,7 @@ def _unsupported(sample: Observations, reference: ReferenceRows, k: int) -> Iter
     points[:, k] = values
     # Without a graph an action may depend on every other.
     parents = [[j for j in range(count) if j != i] for i in range(count)]
-    reached = reference.holds(points, (k,))
+    reached = reference.covers(points, (k,))
     supported = separates(reference.masks, reached, (True,) * count, k, parents).mean()
     if supported < MIN_COVERED:
         yield (

@@ -31,12 +31,12 @@ from bayes_intgen._typing import Array
 from bayes_intgen.assess.alternatives import Alternative
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.gaussian.elimination import GRID, TermEvidence, TermLikelihood
-from bayes_intgen.inference.gaussian.passes import candidate_sums, products
-from bayes_intgen.inference.pilot.forward_selection import asked_for
+from bayes_intgen.inference.gaussian.passes import candidate_statistics, products
+from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
 from bayes_intgen.models import AdditiveModel
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Part
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.terms import Term
 
 N_BOOTSTRAP = 1999
@@ -68,9 +68,9 @@ def null_fit(
         return pilot
     rivals = [_as_term(each) for each in testable if each.kind == "interaction"]
     candidates = (*finer, *rivals)
-    statistics = candidate_sums(data, terms, candidates, pilot.spread, progress)
+    statistics = candidate_statistics(data, terms, candidates, pilot.spread, progress)
     of_pairs = partial(products, data, terms, candidates, pilot.spread, progress)
-    selected = asked_for(pilot.posterior, pilot.sites, statistics, candidates, of_pairs)
+    selected = select_terms(pilot.posterior, pilot.sites, statistics, candidates, of_pairs)
     labels = {rival.name for rival in rivals}
     joining = [term for term in selected if term.name not in labels]
     if not joining:
@@ -81,7 +81,7 @@ def null_fit(
 def _as_term(alternative: Alternative) -> Term:
     """An alternative of one piece as a candidate term."""
     ((basis, inputs),) = alternative.pieces
-    part = Part("", basis, alternative.scale, inputs=(0, 1))
+    part = Component("", basis, alternative.scale, inputs=(0, 1))
     return Term(alternative.label, "bias", None, inputs, part, None, alternative.gate)
 
 
@@ -190,9 +190,9 @@ def _relaxed_sites(fit: Pilot) -> dict[str, Array]:
     terms = fit.posterior.terms
     scale = np.array(fit.sites["scale"], dtype=float)
     for term in terms.terms:
-        if term.borrowed and term.name in terms.scaled:
+        if term.cross_action and term.name in terms.scaled:
             at = terms.scaled.index(term.name)
-            prior = term.part.scale
+            prior = term.component.scale
             scale[at] = max(scale[at], prior.median * np.exp(prior.sigma) * terms.unit)
     return {**fit.sites, "scale": scale}
 

@@ -31,11 +31,11 @@ from bayes_intgen.identification.certificates import certify, settings_of
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask
 from bayes_intgen.identification.overlap import ReferenceRows
-from bayes_intgen.identification.requirements import needs
+from bayes_intgen.identification.requirements import requirements
 from bayes_intgen.identification.verdict import Verdict
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
-from bayes_intgen.inference.sampling.monitored_effect import probed_effect, spaced
+from bayes_intgen.inference.sampling.monitored_effect import every_nth, monitored_effect
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.text.tables import to_json
 
@@ -182,7 +182,7 @@ def summarise_data(data: Rows, *, support: bool = True) -> Report:
     >>> summarise_data(data).problems
     ()
     """
-    names, sample = data.names, data.held
+    names, sample = data.names, data.in_memory
     seen, states = sample.reference_rows(), data.identify(list(names)).states
     # Without a graph an action may depend on every other.
     parents = [[j for j in range(len(names)) if j != k] for k in range(len(names))]
@@ -194,7 +194,7 @@ def summarise_data(data: Rows, *, support: bool = True) -> Report:
             settings_of(names, sample.actions, sample.intervened, sample.categories),
             seen if support else None,
             lambda points, mask: seen.verdict(
-                points, mask, needs(parents, seen.masks, mask), parents
+                points, mask, requirements(parents, seen.masks, mask), parents
             ),
         ),
     }
@@ -270,8 +270,8 @@ def _questions(
 ) -> xr.Dataset:
     """Certificates of the joint effect and of each action alone, and how much is supported."""
     count = len(names)
-    alone = [tuple(j == k for j in range(count)) for k in range(count)]
-    masks = list(dict.fromkeys([(True,) * count, *alone]))
+    single = [tuple(j == k for j in range(count)) for k in range(count)]
+    masks = list(dict.fromkeys([(True,) * count, *single]))
     certificates = [
         certify(names, regimes, list(compress(names, mask)), settings) for mask in masks
     ]
@@ -303,10 +303,10 @@ def _sampling(
     posterior: PosteriorDraws, questions: xr.Dataset, reference: ReferenceRows
 ) -> tuple[xr.Dataset, list[str]]:
     """R-hat and effective draws of every quantity, and problems of the sampler in words."""
-    rows = spaced(np.concatenate(reference.rows))
+    rows = every_nth(np.concatenate(reference.rows))
     # The mean without interventions where the joint effect is not identified.
     masks = np.full(rows.shape, bool(questions["identified"][0]))
-    effect = probed_effect(prediction_of(posterior), rows, masks)
+    effect = monitored_effect(prediction_of(posterior), rows, masks)
     measured = convergence(convergence_quantities(posterior.tree, effect))
     found = xr.Dataset(
         {"rhat": ("quantity", measured.rhat), "ess": ("quantity", measured.ess)},

@@ -110,7 +110,7 @@ class Categories:
         """
         if self.numeric and isinstance(cells, np.ndarray) and cells.dtype.kind in "iuf":
             numbers = np.asarray(cells, dtype=np.float64)
-            if self.holds(numbers).all():
+            if self.covers(numbers).all():
                 return numbers
         known = dict(zip(self.labels, self.codes, strict=True))
         found: dict[Any, float] = {}
@@ -146,8 +146,8 @@ class Categories:
         values = np.asarray(codes, dtype=np.float64)
         if self.numeric:
             return values
-        if not self.holds(values).all():
-            strange = values[~self.holds(values)][0]
+        if not self.covers(values).all():
+            strange = values[~self.covers(values)][0]
             raise DataError(f"{strange:g} stands for no level; the levels are {self.spelled()}")
         return np.asarray(self._label_array()[np.searchsorted(self.codes, values)])
 
@@ -163,12 +163,12 @@ class Categories:
         gaps = np.abs(np.asarray(values, dtype=np.float64)[..., None] - codes)
         return np.asarray(codes[gaps.argmin(axis=-1)])
 
-    def holds(self, values: Array) -> NDArray[np.bool_]:
+    def covers(self, values: Array) -> NDArray[np.bool_]:
         """Whether each value is exactly the code of a level.
 
         Examples
         --------
-        >>> Categories.of_numbers([0, 1]).holds(np.array([0.0, 0.5]))
+        >>> Categories.of_numbers([0, 1]).covers(np.array([0.0, 0.5]))
         array([ True, False])
         """
         return np.isin(values, self.codes)

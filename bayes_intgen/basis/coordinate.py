@@ -68,7 +68,7 @@ class Coordinate:
         lower, centre, upper = balanced_quantiles(distinct, counts, (0.25, 0.5, 0.75))
         spread = (upper - lower) / 1.349
         whole = cls(centre, spread, float(distinct[0]), float(distinct[-1]))
-        first, last = _without_far_cells(whole.squashed(distinct), counts)
+        first, last = _without_far_cells(whole.transform(distinct), counts)
         low, high = float(distinct[first]), float(distinct[last])
         starts_at_zero = 0 <= low < spread / 2 and len(distinct) >= MIN_DISTINCT
         return replace(whole, low=low, high=high, edge=EDGE * spread * starts_at_zero)
@@ -79,16 +79,16 @@ class Coordinate:
 
     def __call__(self, values: Array) -> Array:
         """Squashed coordinate of ``values``, clipped to the observed range."""
-        return self.squashed(np.clip(values, self.low, self.high))
+        return self.transform(np.clip(values, self.low, self.high))
 
-    def squashed(self, values: Array) -> Array:
+    def transform(self, values: Array) -> Array:
         """Squashed coordinate of ``values``, beyond the observed range too."""
         if self.edge:
             middle, unit = self._along_edge
             return np.asarray((self._log(values) - middle) / unit)
         return np.asarray(self.squash * np.arcsinh(self.standardise(values) / self.squash))
 
-    def unsquashed(self, z: Array) -> Array:
+    def inverse_transform(self, z: Array) -> Array:
         """Values whose squashed coordinate is ``z``."""
         if self.edge:
             middle, unit = self._along_edge

@@ -4,8 +4,8 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
-from bayes_intgen.basis.karhunen_loeve import Principal
-from bayes_intgen.basis.tensor_product import Joined, Products
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
+from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 
 
 class Evaluation:
@@ -29,15 +29,15 @@ class Evaluation:
             self._known[key] = self._evaluated(basis, inputs)
         return self._known[key]
 
-    def products(self, basis: Products, inputs: tuple[int, ...]) -> Array:
+    def products(self, basis: TensorProductBasis, inputs: tuple[int, ...]) -> Array:
         """As a call, but not kept: no two terms share their products."""
         return basis.multiplied([self(f, (k,)) for f, k in zip(basis.factors, inputs, strict=True)])
 
     def _evaluated(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
-        if isinstance(basis, Principal):
+        if isinstance(basis, KarhunenLoeveBasis):
             return np.asarray(basis.weights.T @ self(basis.basis, inputs))
-        if isinstance(basis, Joined):
+        if isinstance(basis, ConcatenatedBasis):
             return np.concatenate([self(basis.first, inputs), self(basis.second, inputs)])
-        if isinstance(basis, Products):
+        if isinstance(basis, TensorProductBasis):
             return self.products(basis, inputs)
         return basis.matrix(self._actions[:, inputs]).T

@@ -10,7 +10,7 @@ from bayes_intgen.basis.coordinate import Coordinate
 
 
 @dataclass(frozen=True, eq=False)
-class Sines:
+class HSGPBasis:
     """Eigenfunctions of the Laplacian on a box around the data (Hilbert-space GP).
 
     Solin and Särkkä (2020), eq. 56, centred over the data so that a level is left to

@@ -10,7 +10,7 @@ from bayes_intgen.basis.basis import Basis
 
 
 @dataclass(frozen=True, eq=False)
-class Principal:
+class KarhunenLoeveBasis:
     """The leading functions of a random function, in the metric of the data.
 
     Given a basis and prior standard deviations of its coefficients, the prior covariance

@@ -14,7 +14,7 @@ MIN_ATOM, MAX_REPEATED = 0.05, 0.25
 
 
 @dataclass(frozen=True, eq=False)
-class Powers:
+class MonomialBasis:
     """Powers of a standardised action from the first on, each centred over the data.
 
     Attributes
@@ -42,7 +42,7 @@ class Powers:
 
 
 @dataclass(frozen=True, eq=False)
-class Slope:
+class LinearBasis:
     """The squashed coordinate itself, centred over the data."""
 
     coordinate: Coordinate

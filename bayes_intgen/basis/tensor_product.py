@@ -13,7 +13,7 @@ from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
+class ConcatenatedBasis:
     """Two bases of the same action side by side."""
 
     first: Basis
@@ -28,7 +28,7 @@ class Joined:
 
 
 @dataclass(frozen=True, eq=False)
-class Products:
+class TensorProductBasis:
     """Products of functions of several actions, up to a total order.
 
     Function i of the first factor times function j of the second, and so on, for
@@ -73,7 +73,7 @@ def degrees_of(basis: Basis) -> NDArray[np.int_]:
     """How rough each function of a basis is, counted from zero, shape (size,)."""
     if isinstance(basis, PiecewiseLinear):
         return basis.degrees
-    if isinstance(basis, Joined):
+    if isinstance(basis, ConcatenatedBasis):
         first = degrees_of(basis.first)
         return np.concatenate([first, first.max() + 1 + degrees_of(basis.second)])
     return np.arange(basis.size)

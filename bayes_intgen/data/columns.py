@@ -113,7 +113,7 @@ class Columns(NamedTuple):
                     for name in self.actions
                 }
             )
-            found = here if found is None else found.joined(here)
+            found = here if found is None else found.merge(here)
             if not any(found.levels.values()):
                 break
             first_row += len(table)
@@ -168,7 +168,7 @@ def _codes(
     values = numeric_column(table, name, DataError)
     # Cells that are not finite are refused elsewhere, all at once.
     finite = np.isfinite(values)
-    if levels is not None and not levels.holds(values[finite]).all():
+    if levels is not None and not levels.covers(values[finite]).all():
         levels.encode(np.where(finite, values, levels.codes[0]), name, first_row=first_row)
     return values
 

@@ -16,7 +16,7 @@ from bayes_intgen.data.columns import Columns
 from bayes_intgen.data.observed_levels import ActionLevels
 from bayes_intgen.data.out_of_core import OutOfCoreRows
 from bayes_intgen.data.parquet import Paths, listed
-from bayes_intgen.data.reservoir import Kept
+from bayes_intgen.data.reservoir import Reservoir
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import DataError
 
@@ -79,16 +79,16 @@ class DistributedData(OutOfCoreRows):
                 read_levels, self._first_rows, [columns] * len(partitions)
             )
             columns = columns.with_known_levels(
-                tree_reduce(client, leaves, ActionLevels.joined, "Levels", progress)
+                tree_reduce(client, leaves, ActionLevels.merge, "Levels", progress)
             )
         leaves = self._over_partitions(
             read_reservoir, self._first_rows, [columns] * len(partitions)
         )
         # Parquet files without a row group are no partition.
         kept = (
-            tree_reduce(client, leaves, Kept.joined, "Reading", progress)
+            tree_reduce(client, leaves, Reservoir.merge, "Reading", progress)
             if leaves
-            else Kept.over([])
+            else Reservoir.over([])
         )
         super().__init__(columns, kept, require_observational)
         self._refuse_other_rows(sum(rows))

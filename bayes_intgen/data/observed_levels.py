@@ -38,13 +38,13 @@ class ColumnLevels:
     ordered: bool = False
     declared: bool = False
 
-    def joined(self, other: "ColumnLevels", name: str) -> "ColumnLevels":
+    def merge(self, other: "ColumnLevels", name: str) -> "ColumnLevels":
         """Levels of two parts of one column; raises DataError where their orders contradict.
 
         Examples
         --------
         >>> first, second = (ColumnLevels((x,), frozenset([x])) for x in ("on", "off"))
-        >>> first.joined(second, "drug").categories("drug").labels
+        >>> first.merge(second, "drug").categories("drug").labels
         ('off', 'on')
         """
         ordered = self.ordered and other.ordered
@@ -97,7 +97,7 @@ class ActionLevels:
 
     levels: Mapping[str, ColumnLevels | None]
 
-    def joined(self, other: Self) -> Self:
+    def merge(self, other: Self) -> Self:
         """Levels of these rows and of others.
 
         Raises
@@ -111,7 +111,7 @@ class ActionLevels:
         for name, one in self.levels.items():
             two = other.levels[name]
             if one is not None and two is not None:
-                joined[name] = one.joined(two, name)
+                joined[name] = one.merge(two, name)
             elif one is two:
                 joined[name] = None
             else:

@@ -15,7 +15,7 @@ from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data import reservoir
 from bayes_intgen.data.columns import Columns
 from bayes_intgen.data.lift_tests import LiftTest
-from bayes_intgen.data.reservoir import Kept
+from bayes_intgen.data.reservoir import Reservoir
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import check_enough_rows
 from bayes_intgen.errors import DataError
@@ -42,7 +42,7 @@ class OutOfCoreRows(Rows):
         though they are required.
     """
 
-    def __init__(self, columns: Columns, kept: Kept, require_observational: bool) -> None:
+    def __init__(self, columns: Columns, kept: Reservoir, require_observational: bool) -> None:
         if not kept.counts:
             raise DataError("the source holds no rows")
         self.names = columns.actions
@@ -51,7 +51,7 @@ class OutOfCoreRows(Rows):
         self.lift_tests = ()
         self._columns, self._kept = columns.with_two_valued(kept.values), kept
         self._count = sum(kept.counts.values())
-        check_enough_rows(self.held, len(self), require_observational)
+        check_enough_rows(self.in_memory, len(self), require_observational)
 
     @property
     def regimes(self) -> dict[Mask, int]:
@@ -67,19 +67,19 @@ class OutOfCoreRows(Rows):
         """All rows in pieces of any size, read anew."""
 
     @cached_property
-    def held(self) -> Observations:
+    def in_memory(self) -> Observations:
         """The rows in memory: a sample of those of every regime."""
         return self._sampled(reservoir.SAMPLE_ROWS)
 
     def sample(self, rows: int) -> Observations:
         """The rows that :meth:`RegimeData.sample` would draw; at most as many as are held."""
-        return self.held if rows >= reservoir.SAMPLE_ROWS else self._sampled(rows)
+        return self.in_memory if rows >= reservoir.SAMPLE_ROWS else self._sampled(rows)
 
     def _sampled(self, rows: int) -> Observations:
         return replace(self._kept.sample(rows, self._columns), lift_tests=self.lift_tests)
 
-    def parted(self, rows: int) -> tuple[Observations, None]:
-        """As :meth:`RegimeData.parted`, but that the others would have to be read again."""
+    def split(self, rows: int) -> tuple[Observations, None]:
+        """As :meth:`RegimeData.split`, but that the others would have to be read again."""
         return self.sample(rows), None
 
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:

@@ -13,7 +13,7 @@ from bayes_intgen.data.batches import ROWS_PER_BATCH
 from bayes_intgen.data.columns import Columns, read_batches, tables_of
 from bayes_intgen.data.observed_levels import ActionLevels
 from bayes_intgen.data.parquet import parquet_file, parquet_tables
-from bayes_intgen.data.reservoir import Kept
+from bayes_intgen.data.reservoir import Reservoir
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import DataError
 
@@ -137,9 +137,9 @@ def read_levels(partition: Any, first_row: int, columns: Columns) -> ActionLevel
     return columns.levels_of(tables, first_row) or ActionLevels({})
 
 
-def read_reservoir(partition: Any, first_row: int, columns: Columns) -> Kept:
+def read_reservoir(partition: Any, first_row: int, columns: Columns) -> Reservoir:
     """Sample the rows of a partition."""
-    return Kept.over(_read(partition, first_row, columns), first_row)
+    return Reservoir.over(_read(partition, first_row, columns), first_row)
 
 
 def reduce_rows(

@@ -17,10 +17,10 @@ from bayes_intgen.errors import PACKAGE, DataError, DataWarning
 
 # Share of rows, those of the largest cell left out, beyond which cells without variation are the
 # table and not a part of it.
-MOST_ROWS = 0.5
+MAX_ROWS_SHARE = 0.5
 # Degrees of freedom per cell beyond which a fit passes through cells without variation, and the
 # noise, in standard deviations of the outcome, below which it has done so with fewer.
-MOST_FREEDOM, LEAST_NOISE = 2 / 3, 1e-3
+MAX_FREEDOM, MIN_NOISE = 2 / 3, 1e-3
 # Share of rows that are copies from which on they are spoken of.
 MANY_COPIES = 0.1
 
@@ -77,7 +77,7 @@ class Replicates(NamedTuple):
             return False
         others = self.cell != self.sizes.argmax()
         rows = others & replicated[self.cell] & ~self.shared
-        return bool(rows.sum() > MOST_ROWS * others.sum() > 0)
+        return bool(rows.sum() > MAX_ROWS_SHARE * others.sum() > 0)
 
 
 def refuse_exact_replicates(data: Observations, freedom: float, noise: float) -> None:
@@ -98,7 +98,7 @@ def refuse_exact_replicates(data: Observations, freedom: float, noise: float) ->
     if _hardly_repeats(data):
         return
     rows = Replicates.of(data)
-    passes_through = freedom > MOST_FREEDOM * len(rows.sizes) or noise < LEAST_NOISE
+    passes_through = freedom > MAX_FREEDOM * len(rows.sizes) or noise < MIN_NOISE
     if rows.exact and passes_through and len(np.unique(data.outcome)) > 2:
         raise DataError(
             f"the actions determine outcome {data.outcome_name!r} exactly wherever a combination "

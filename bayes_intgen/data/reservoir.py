@@ -23,7 +23,7 @@ from bayes_intgen.identification.masks import Mask
 SAMPLE_ROWS = 30_000
 
 
-class Extreme(NamedTuple):
+class ExtremeRow(NamedTuple):
     """A row at which an action is lowest, or highest.
 
     Attributes
@@ -33,7 +33,7 @@ class Extreme(NamedTuple):
     mask : mask
         Of the row.
     row : ndarray, shape (K + 3,)
-        As in :class:`Kept`.
+        As in :class:`Reservoir`.
     """
 
     value: float
@@ -41,7 +41,7 @@ class Extreme(NamedTuple):
     row: Array
 
 
-class Kept(NamedTuple):
+class Reservoir(NamedTuple):
     """What a pass keeps: counts, a sample of every regime, and the rows at the extremes.
 
     Each row has a random key that its position gives it; those of the smallest keys are kept,
@@ -53,7 +53,7 @@ class Kept(NamedTuple):
         Rows of each regime; fewest interventions first.
     rows : dict from mask to ndarray, shape (n, K + 3)
         Columns: key, position, actions, outcome.
-    lowest, highest : tuple of Extreme, length K
+    lowest, highest : tuple of ExtremeRow, length K
         Of each action; empty where there are no rows.
     values : tuple of tuples of float, length K
         The distinct values of each action, at most three of them.
@@ -61,8 +61,8 @@ class Kept(NamedTuple):
 
     counts: dict[Mask, int]
     rows: dict[Mask, Array]
-    lowest: tuple[Extreme, ...]
-    highest: tuple[Extreme, ...]
+    lowest: tuple[ExtremeRow, ...]
+    highest: tuple[ExtremeRow, ...]
     values: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
@@ -79,13 +79,13 @@ class Kept(NamedTuple):
                 yield cls.of(batch, row)
                 row += len(batch)
 
-        return reduce(lambda before, after: before.joined(after), each(), cls({}, {}, (), ()))
+        return reduce(lambda before, after: before.merge(after), each(), cls({}, {}, (), ()))
 
     @classmethod
     def of(cls, batch: Observations, first_row: int) -> Self:
         """What is kept of one batch that is not empty."""
         position = np.arange(first_row, first_row + len(batch), dtype=np.float64)
-        keys = keys_of_rows(first_row, len(batch))
+        keys = priorities(first_row, len(batch))
         rows = np.column_stack([keys, position, batch.actions, batch.outcome])
         regimes = batch.regimes
         return cls(
@@ -96,7 +96,7 @@ class Kept(NamedTuple):
             tuple(map(at_most_three, batch.actions.T)),
         )
 
-    def joined(self, other: Self) -> Self:
+    def merge(self, other: Self) -> Self:
         """What is kept of these rows and of others that come after them."""
         masks = dict.fromkeys([*self.counts, *other.counts])
         return type(self)(
@@ -109,7 +109,7 @@ class Kept(NamedTuple):
             },
             _further(self.lowest, other.lowest),
             _further(self.highest, other.highest),
-            _joined_values(self.values, other.values),
+            _merged_values(self.values, other.values),
         )
 
     def sample(self, rows: int, columns: Columns) -> Observations:
@@ -136,7 +136,7 @@ class Kept(NamedTuple):
         )
 
 
-def keys_of_rows(first_row: int, rows: int) -> Array:
+def priorities(first_row: int, rows: int) -> Array:
     """The random keys of consecutive rows, shape (rows,): those that all rows at once get."""
     keys = generator(0, "sample")
     # A number drawn is one step of the generator, which is NumPy's default.
@@ -149,18 +149,20 @@ def _smallest(rows: Array) -> Array:
     return rows[np.argsort(rows[:, 0], kind="stable")[:SAMPLE_ROWS]]
 
 
-def _extremes(batch: Observations, rows: Array, sign: int) -> tuple[Extreme, ...]:
+def _extremes(batch: Observations, rows: Array, sign: int) -> tuple[ExtremeRow, ...]:
     """The first row with the lowest value of each action, times ``sign``."""
     found = []
     for values in sign * batch.actions.T:
         at = int(np.argmin(values))
         found.append(
-            Extreme(float(values[at]), tuple(batch.intervened[at].tolist()), rows[at].copy())
+            ExtremeRow(float(values[at]), tuple(batch.intervened[at].tolist()), rows[at].copy())
         )
     return tuple(found)
 
 
-def _further(before: tuple[Extreme, ...], after: tuple[Extreme, ...]) -> tuple[Extreme, ...]:
+def _further(
+    before: tuple[ExtremeRow, ...], after: tuple[ExtremeRow, ...]
+) -> tuple[ExtremeRow, ...]:
     """The lower of two rows for each action; the earlier one where they are equal."""
     if not (before and after):
         return before or after
@@ -169,7 +171,7 @@ def _further(before: tuple[Extreme, ...], after: tuple[Extreme, ...]) -> tuple[E
     )
 
 
-def _joined_values(
+def _merged_values(
     before: tuple[tuple[float, ...], ...], after: tuple[tuple[float, ...], ...]
 ) -> tuple[tuple[float, ...], ...]:
     """At most three distinct values of each action in two parts of the rows."""

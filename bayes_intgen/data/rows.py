@@ -22,7 +22,7 @@ from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask, masks_of, regime_order
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.quantiles import regime_quantiles
-from bayes_intgen.identification.requirements import needs
+from bayes_intgen.identification.requirements import requirements
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,7 +58,7 @@ class Rows(ABC):
 
     @property
     @abstractmethod
-    def held(self) -> "Observations":
+    def in_memory(self) -> "Observations":
         """The rows in memory: all, or a sample of those of every regime."""
 
     @abstractmethod
@@ -66,7 +66,7 @@ class Rows(ABC):
         """Draw at most about ``rows`` rows, balanced over the regimes; always the same ones."""
 
     @abstractmethod
-    def parted(self, rows: int) -> "tuple[Observations, Observations | None]":
+    def split(self, rows: int) -> "tuple[Observations, Observations | None]":
         """Split the rows into those that :meth:`sample` draws and the others, if in memory."""
 
     @abstractmethod
@@ -138,7 +138,7 @@ class Rows(ABC):
         do(green) is not identified: green was never set. One more experiment would do: \
 do(green) itself.
         """
-        rows = self.held
+        rows = self.in_memory
         settings = settings_of(self.names, rows.actions, rows.intervened, self.categories)
         return certify(self.names, self.regimes, actions, settings)
 
@@ -186,12 +186,12 @@ do(green) itself.
         """
         target = checked_mask(self.names if intervened is None else intervened, self.names)
         values = checked_points(points, self.names, self.categories)
-        reference = self.held.reference_rows()
+        reference = self.in_memory.reference_rows()
         known = None if graph is None else {child: tuple(own) for child, own in graph.items()}
         parents = parents_of(self.names, known)
         mask = tuple(target.tolist())
-        requirements = needs(parents, reference.masks, mask)
-        verdict = reference.verdict(values, mask, requirements, parents)
+        needs = requirements(parents, reference.masks, mask)
+        verdict = reference.verdict(values, mask, needs, parents)
         return reference.described(values, mask, parents, verdict)
 
     def plot_support(self, points: Any = None) -> "Figure":
@@ -214,7 +214,7 @@ do(green) itself.
         from bayes_intgen.plots.overlap import plot_overlap
 
         marked = None if points is None else checked_points(points, self.names, self.categories)
-        held = self.held
+        held = self.in_memory
         quantiles = regime_quantiles(held.names, held.actions, held.intervened, list(held.regimes))
         return plot_overlap(quantiles, held.actions, held.intervened, held.categories, marked)
 
@@ -266,7 +266,7 @@ do(green) itself.
 
     def _with_test(self, test: LiftTest) -> Self:
         """Add a lift test, checked against the rows."""
-        rows = self.held
+        rows = self.in_memory
         test.check(rows.actions[:, self.names.index(test.action)], float(rows.outcome.std()))
         return self._with_lift_tests((*self.lift_tests, test))
 
@@ -347,7 +347,7 @@ class Observations(Rows):
         drawn = self._drawn(rows)
         return self if drawn is None else self._rows(drawn)
 
-    def parted(self, rows: int) -> tuple[Self, Self | None]:
+    def split(self, rows: int) -> tuple[Self, Self | None]:
         """The rows that :meth:`sample` draws, and the others, if there are any."""
         drawn = self._drawn(rows)
         return (self, None) if drawn is None else (self._rows(drawn), self._rows(~drawn))
@@ -366,7 +366,7 @@ class Observations(Rows):
         for column, levels in zip(self.actions.T, self.categories, strict=True):
             if levels is not None:
                 codes, first = np.unique(column, return_index=True)
-                keep[first[levels.holds(codes)]] = True
+                keep[first[levels.covers(codes)]] = True
         return None if keep.all() else keep
 
     def _rows(self, chosen: slice | NDArray[np.bool_]) -> Self:
@@ -384,7 +384,7 @@ class Observations(Rows):
         return len(self.outcome)
 
     @property
-    def held(self) -> Self:
+    def in_memory(self) -> Self:
         """The rows in memory: all of them."""
         return self
 

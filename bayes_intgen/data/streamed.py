@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 from bayes_intgen.data.columns import Columns, read_batches, tables_of
 from bayes_intgen.data.out_of_core import OutOfCoreRows
 from bayes_intgen.data.parquet import Paths, listed, parquet_tables
-from bayes_intgen.data.reservoir import Kept
+from bayes_intgen.data.reservoir import Reservoir
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import DataError
 
@@ -31,7 +31,7 @@ class StreamedData(OutOfCoreRows):
     """
 
     def __init__(
-        self, tables: Tables, columns: Columns, kept: Kept, require_observational: bool
+        self, tables: Tables, columns: Columns, kept: Reservoir, require_observational: bool
     ) -> None:
         super().__init__(columns, kept, require_observational)
         self._tables = tables
@@ -155,7 +155,7 @@ class StreamedData(OutOfCoreRows):
                     bar.update(len(batch))
 
             columns = columns.with_levels(tables_of(tables()))
-            kept = Kept.over(reported())
+            kept = Reservoir.over(reported())
         return cls(tables, columns, kept, require_observational)
 
     def _pieces(self) -> Iterator[Observations]:

@@ -145,8 +145,8 @@ class Certificate:
 
     def _remedy(self) -> str:
         """The further experiments in a sentence or two."""
-        alone = [_phrase(s[0]) for s in self.missing if len(s) == 1 and s[0] != self.target]
-        shown = alone[:3] + [f"one of {len(alone) - 3} others"] * (len(alone) > 3)
+        single = [_phrase(s[0]) for s in self.missing if len(s) == 1 and s[0] != self.target]
+        shown = single[:3] + [f"one of {len(single) - 3} others"] * (len(single) > 3)
         itself = f"{regime_label(self.target)} itself" if self.target else _phrase(())
         ways = f"{', '.join(shown)}, or {itself}" if shown else itself
         sentence = f"One more experiment would do: {ways}."

@@ -31,7 +31,7 @@ Entry = tuple[bool, int, tuple[int, ...]]
 # Singular values below this share of the largest one are zero but for rounding.
 RANK_TOLERANCE = 1e-7
 # Entries that cells may share: their number cubed decides how long the reduction takes.
-MOST_SHARED = 1500
+MAX_SHARED = 1500
 
 
 class Cells:
@@ -106,7 +106,7 @@ class Cells:
             for entry, times in cells_of.items()
             if times > 1 or len(entry[2]) <= min(2, count - 1) or entry[0]
         ]
-        if len(shared) > MOST_SHARED:
+        if len(shared) > MAX_SHARED:
             # Entries that are taken to differ between cells only make the answer conservative.
             shared = [entry for entry in shared if len(entry[2]) == 1]
         position = {entry: i for i, entry in enumerate(shared)}

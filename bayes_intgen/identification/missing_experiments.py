@@ -7,9 +7,9 @@ from math import comb, gcd
 from bayes_intgen.identification.masks import Mask, regime_weights
 
 Vector = list[int]
-MOST_SETS = 20
+MAX_SETS = 20
 # Sets of one size that are tried before the search settles for one that cannot be thinned.
-MOST_TRIED = 5000
+MAX_SETS_TRIED = 5000
 
 
 def null_space_of_regimes(
@@ -62,9 +62,9 @@ def missing_experiments(
     gains = [(mask, gain) for mask, gain in gains if any(gain)]
     simple = _smallest(gains, project(blind, target), independent, target)
     if len(simple[0]) > 1:
-        return ((target,), *simple)[:MOST_SETS]
+        return ((target,), *simple)[:MAX_SETS]
     others = [group for group in simple if group != (target,)]
-    return (*others[: MOST_SETS - 1], (target,))
+    return (*others[: MAX_SETS - 1], (target,))
 
 
 def _smallest(
@@ -81,9 +81,9 @@ def _smallest(
     if len(gains) == len(wanted):
         return [needed]
     for size in range(1, len(needed) + 1):
-        if comb(len(gains), size) > MOST_TRIED:
+        if comb(len(gains), size) > MAX_SETS_TRIED:
             break
-        found = list(islice(_spanning(gains, wanted, size), MOST_SETS))
+        found = list(islice(_spanning(gains, wanted, size), MAX_SETS))
         if found:
             return found
     return [needed]

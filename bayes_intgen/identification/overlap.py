@@ -57,7 +57,7 @@ from bayes_intgen.identification.certificates import settings_of
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.linkage import Cells, classes
 from bayes_intgen.identification.masks import Mask, masks_of, regime_order
-from bayes_intgen.identification.requirements import Need
+from bayes_intgen.identification.requirements import Requirement
 from bayes_intgen.identification.verdict import Verdict, separates
 
 # Rows of each regime that stand for all of its rows.
@@ -72,7 +72,7 @@ INFINITE = 1e9
 # Places, taken from the rows, at which regimes are compared.
 PLACES = 300
 # Actions with at most this many values keep them apart; others are cut into quantile bins.
-MOST_LEVELS = 30
+MAX_LEVELS_APART = 30
 BINS = 12
 
 
@@ -198,7 +198,7 @@ class ReferenceRows:
             self._known_trees[inputs] = trees
         return self._known_trees[inputs]
 
-    def holds(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
+    def covers(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
         """Whether points lie within what each regime saw, shape (M, regimes)."""
         distance, share = self.distances(points, inputs)
         cut = np.array([max(FLAGGED, 1 / (1 + len(rows))) for rows in self.rows])
@@ -212,14 +212,14 @@ class ReferenceRows:
                 within &= np.stack([np.isin(points[:, k], rows[:, k]) for rows in self.rows], 1)
         return np.asarray(within & np.isfinite(distance))
 
-    def answers(self, points: Array, wanted: Sequence[Need]) -> NDArray[np.bool_]:
+    def meets(self, points: Array, wanted: Sequence[Requirement]) -> NDArray[np.bool_]:
         """Whether what a question needs of each action is supported, shape (M, K)."""
         found: dict[tuple[int, ...], NDArray[np.bool_]] = {}
         out = np.ones(points.shape, dtype=bool)
         for need in wanted:
             inputs = tuple(sorted(need.inputs))
             if inputs not in found:
-                found[inputs] = self.holds(points, inputs)
+                found[inputs] = self.covers(points, inputs)
             out[:, need.action] &= found[inputs][:, list(need.regimes)].any(axis=1)
         return out
 
@@ -227,7 +227,7 @@ class ReferenceRows:
         self,
         points: Array,
         target: Mask,
-        wanted: Sequence[Need],
+        wanted: Sequence[Requirement],
         parents: Sequence[Sequence[int]] | None,
     ) -> Verdict:
         """Test the conditions of support at points.
@@ -236,13 +236,13 @@ class ReferenceRows:
         ----------
         points : ndarray, shape (M, K)
         target : mask
-        wanted : sequence of Need
+        wanted : sequence of Requirement
             The rows that have to be close.
         parents : sequence of sequences of int, or None
             Actions on which each bias may depend; None for a regression, of which closeness
             is all that is asked.
         """
-        close = self.answers(points, wanted)
+        close = self.meets(points, wanted)
         separated = np.ones(points.shape, dtype=bool)
         without_setting = np.ones(points.shape, dtype=bool)
         linked = np.ones(len(points), dtype=bool)
@@ -250,7 +250,7 @@ class ReferenceRows:
             return Verdict(close, separated, linked, without_setting)
         observed = ~np.array(self.masks)
         for k in range(len(self.names)):
-            reached = self.holds(points, (k,))
+            reached = self.covers(points, (k,))
             separated[:, k] = separates(self.masks, reached, target, k, parents)
             without_setting[:, k] = (reached & observed[:, k]).any(axis=1)
         # A point that fails elsewhere keeps the blame there.
@@ -265,10 +265,10 @@ class ReferenceRows:
     ) -> NDArray[np.bool_]:
         """The condition of linkage alone, shape (M,)."""
         count = len(self.names)
-        reached = self.holds(points, range(count))
+        reached = self.covers(points, range(count))
         # In many dimensions what is near jointly may lie beyond the ends of one action.
         for k in range(count):
-            reached &= self.holds(points, (k,))
+            reached &= self.covers(points, (k,))
         return self._cells(parents).determine(self._codes(points), reached, target)
 
     def settings(self) -> dict[str, tuple[Label, ...]]:
@@ -280,7 +280,7 @@ class ReferenceRows:
         key = tuple(map(tuple, parents))
         if key not in self._known_cells:
             places, own = self._places
-            reached = self.holds(places, range(len(self.names)))
+            reached = self.covers(places, range(len(self.names)))
             # Regimes that nearly touch are not linked: what is near a point need not be.
             for i, seen in enumerate(self.rows):
                 inside = (places >= seen.min(axis=0)) & (places <= seen.max(axis=0))
@@ -309,7 +309,7 @@ class ReferenceRows:
                        if mask[k]]  # fmt: skip
             values = np.unique(np.concatenate(was_set)) if was_set else np.empty(0)
             # Rows are rarely at the settings of several experiments by themselves.
-            if 0 < len(values) <= MOST_LEVELS:
+            if 0 < len(values) <= MAX_LEVELS_APART:
                 column = (self.coordinates[k], self.categories[k])
                 gaps = np.abs(placed(*column, moved[:, k])[:, None] - placed(*column, values))
                 moved[:, k] = values[gaps.argmin(axis=1)]
@@ -344,13 +344,13 @@ class ReferenceRows:
                 at = np.sort(placed(self.coordinates[k], levels, np.array(levels.codes)))
                 out.append((at[1:] + at[:-1]) / 2)
                 continue
-            edges = classes(values, MOST_LEVELS, BINS)
+            edges = classes(values, MAX_LEVELS_APART, BINS)
             borders = [np.empty(0)]
             for rows in self._squashed:
                 own = np.sort(rows[:, k])
                 wide = np.diff(own) > 2 * NEAR
                 borders += [own[:1], own[:-1][wide], own[1:][wide], own[-1:]]
-            if len(np.unique(values)) > MOST_LEVELS:
+            if len(np.unique(values)) > MAX_LEVELS_APART:
                 edges = np.union1d(edges, _apart(np.unique(np.concatenate(borders)), NEAR / 2))
             out.append(edges)
         return out
@@ -429,7 +429,7 @@ def placed(coordinate: Coordinate, levels: Categories | None, values: Array) -> 
     apart that none is near another.
     """
     if levels is None or levels.ordered:
-        return coordinate.squashed(values)
+        return coordinate.transform(values)
     return np.asarray(INFINITE * np.searchsorted(levels.codes, values))
 
 

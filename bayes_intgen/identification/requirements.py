@@ -6,7 +6,7 @@ from typing import NamedTuple
 from bayes_intgen.identification.masks import Mask
 
 
-class Need(NamedTuple):
+class Requirement(NamedTuple):
     """A function that a question asks about: of which actions, and which regimes show it.
 
     Attributes
@@ -23,17 +23,19 @@ class Need(NamedTuple):
     regimes: tuple[int, ...]
 
 
-def needs(parents: Sequence[Sequence[int]], masks: Sequence[Mask], target: Mask) -> list[Need]:
+def requirements(
+    parents: Sequence[Sequence[int]], masks: Sequence[Mask], target: Mask
+) -> list[Requirement]:
     """What the additive model asks of the regimes about a target regime.
 
     Examples
     --------
     >>> masks = [(False, False), (True, False), (False, True)]
-    >>> needs([[], [0]], masks, (True, False))
+    >>> requirements([[], [0]], masks, (True, False))
     [Need(action=0, inputs=(0,), regimes=(1,)), Need(action=1, inputs=(1, 0), regimes=(0, 1))]
     """
     return [
-        Need(
+        Requirement(
             k,
             (k,) if was_set else (k, *parents[k]),
             tuple(i for i, mask in enumerate(masks) if mask[k] == was_set),

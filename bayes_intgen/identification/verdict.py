@@ -104,8 +104,8 @@ def words_of_verdict(
     for k, (name, seen, levels) in enumerate(columns):
         failed = ~(verdict.close[:, k] & verdict.separated[:, k])
         beyond = (points[:, k] < seen.low) | (points[:, k] > seen.high)
-        between = np.zeros(len(points), bool) if levels is None else ~levels.holds(points[:, k])
-        alone = ~verdict.without_setting[:, k]
+        between = np.zeros(len(points), bool) if levels is None else ~levels.covers(points[:, k])
+        unseen = ~verdict.without_setting[:, k]
         near = (
             f"no experiment sets {name!r} near its value"
             if target[k]
@@ -115,7 +115,7 @@ def words_of_verdict(
             (f"{name!r} is outside its observed range, {seen.low:g} to {seen.high:g},", beyond),
             (f"{name!r} is between its levels", between),
             (near, ~verdict.close[:, k]),
-            (f"{name!r} was never observed at its value without being set", alone),
+            (f"{name!r} was never observed at its value without being set", unseen),
             (f"too few regimes reach the value of {name!r}", failed),
         ):
             count = int((failed & applies).sum())

@@ -87,8 +87,8 @@ def plot_overlap(
 def _scale_axis(ax: "Axes", coordinate: Coordinate) -> None:
     """Use the scale on which the action enters the model where its tail is long."""
     if coordinate.high - coordinate.low > MAX_LINEAR_RANGE * coordinate.spread:
-        ax.set_xscale("function", functions=(coordinate.squashed, coordinate.unsquashed))
-        at = coordinate.unsquashed(np.linspace(*coordinate.ends, 5))
+        ax.set_xscale("function", functions=(coordinate.transform, coordinate.inverse_transform))
+        at = coordinate.inverse_transform(np.linspace(*coordinate.ends, 5))
         ax.set_xticks([float(f"{value:.1g}") for value in at], minor=False)
         ax.xaxis.set_major_formatter("{x:g}")
 

@@ -20,7 +20,7 @@ from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import ConstantSpread, Spread
+from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 from bayes_intgen.posterior.fit_support import FitSupport, Query
 from bayes_intgen.posterior.log_likelihood import log_prior, row_groups
 from bayes_intgen.posterior.schema import with_groups
@@ -33,14 +33,14 @@ class PosteriorDraws:
     """Posterior draws of a model, with everything needed to predict from them.
 
     Numeric core of :class:`bayes_intgen.Posterior`, which documents its attributes. The tree,
-    made by :func:`bayes_intgen.posterior.schema.assemble`, is its only state.
+    made by :func:`bayes_intgen.posterior.schema.build_tree`, is its only state.
     """
 
     def __init__(self, tree: xr.DataTree) -> None:
         self.tree = tree
         self.model: Model = serialise.loads(tree.attrs["model"])
         self.terms: Decomposition = serialise.loads(tree.attrs["terms"])
-        self.spread: Spread | ConstantSpread = serialise.loads(tree.attrs["spread"])
+        self.spread: VarianceFunction | Homoscedastic = serialise.loads(tree.attrs["spread"])
 
     def __repr__(self) -> str:
         sizes, names = self.tree["posterior"].sizes, ", ".join(map(repr, self.actions))
@@ -281,7 +281,7 @@ class PosteriorDraws:
         return with_groups(
             self.tree,
             {
-                **row_groups(self._prediction, data.held, rows, seed, self._draw_coords()),
+                **row_groups(self._prediction, data.in_memory, rows, seed, self._draw_coords()),
                 "/log_prior": log_prior(self.model, sampled, hyperparameters),
             },
         )
@@ -326,12 +326,12 @@ class PosteriorDraws:
         from bayes_intgen.posterior.program import Program, fixed_in_noise_units
 
         self._refuse_other_actions(data)
-        if data.held is not data:
+        if data.in_memory is not data:
             raise DataError(
                 "a program needs every row in memory; read the rows with RegimeData.from_frame"
             )
         fixed = fixed_in_noise_units(self.tree["constant_data"].to_dataset())
-        return Program.of(self.model, self.terms, fixed, self.spread, data.held)
+        return Program.of(self.model, self.terms, fixed, self.spread, data.in_memory)
 
     def _refuse_other_actions(self, data: Rows) -> None:
         if data.names != self.actions:

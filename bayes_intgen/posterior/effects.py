@@ -137,5 +137,5 @@ def supported(
     within = (values >= low) & (values <= high)
     for k, levels in enumerate(terms.categories):
         if levels is not None:
-            within[:, k] &= levels.holds(values[:, k])
+            within[:, k] &= levels.covers(values[:, k])
     return np.asarray(within)

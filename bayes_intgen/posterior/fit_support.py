@@ -17,10 +17,10 @@ from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.masks import Mask
 from bayes_intgen.identification.overlap import ReferenceRows
-from bayes_intgen.identification.requirements import needs
+from bayes_intgen.identification.requirements import requirements
 from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
-from bayes_intgen.models.requirements import needs_of_terms, parents_of_terms
+from bayes_intgen.models.requirements import parents_of_terms, requirements_of_terms
 from bayes_intgen.models.terms import Decomposition
 
 
@@ -85,9 +85,9 @@ class FitSupport:
             return None
         target, parents = tuple(mask.tolist()), self._parents
         wanted = (
-            needs_of_terms(self.terms, self.reference.masks, target)
+            requirements_of_terms(self.terms, self.reference.masks, target)
             if parents is None
-            else needs(parents, self.reference.masks, target)
+            else requirements(parents, self.reference.masks, target)
         )
         return self.reference.verdict(values, target, wanted, parents)
 

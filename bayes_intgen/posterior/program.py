@@ -11,11 +11,11 @@ from jax.typing import ArrayLike
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import SavedFitError
-from bayes_intgen.inference.gaussian.passes import known_rows
-from bayes_intgen.inference.gaussian.sufficient_statistics import KnownRows
+from bayes_intgen.inference.gaussian.passes import pseudo_observations
+from bayes_intgen.inference.gaussian.sufficient_statistics import PseudoObservations
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import ConstantSpread, Spread
+from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Program:
         Standard deviation of each row's noise in units of ``noise_sd``, by the variance function.
     observed : ndarray, shape (n,)
         The data's outcome.
-    known : KnownRows, optional
+    known : PseudoObservations, optional
         The data's lift tests. The program is conditioned on them in any case.
     """
 
@@ -53,7 +53,7 @@ class Program:
     gates: Array
     relative_sd: Array
     observed: Array
-    known: KnownRows | None
+    known: PseudoObservations | None
 
     @classmethod
     def of(
@@ -61,7 +61,7 @@ class Program:
         model: Model,
         terms: Decomposition,
         fixed: Mapping[str, float],
-        spread: Spread | ConstantSpread,
+        spread: VarianceFunction | Homoscedastic,
         data: Observations,
     ) -> Self:
         """The program at the rows of ``data``."""
@@ -73,7 +73,7 @@ class Program:
             terms.gates(data.intervened),
             np.sqrt(spread(data.actions, data.intervened)),
             data.outcome,
-            known_rows(data, terms),
+            pseudo_observations(data, terms),
         )
 
     def __call__(self, outcome: ArrayLike | Literal["observed"] | None = "observed") -> None:
@@ -86,7 +86,7 @@ class Program:
             otherwise it is conditioned on these values, in the outcome's units.
         """
         given = self.observed if isinstance(outcome, str) else outcome
-        self.model.written_out(
+        self.model.program(
             self.terms,
             self.functions,
             self.gates,

@@ -16,16 +16,16 @@ from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
-from bayes_intgen.models.variance_function import ConstantSpread, Spread
+from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 
 _LEAD = ("chain", "draw")
 
 
-def assemble(
+def build_tree(
     data: Rows,
     model: Model,
     sampled: SampledModel,
-    spread: Spread | ConstantSpread,
+    spread: VarianceFunction | Homoscedastic,
     *,
     noise: Mapping[str, Array],
     pilot_noise_sd: float,
@@ -39,7 +39,7 @@ def assemble(
     data : Rows
     model : Model
     sampled : SampledModel
-    spread : Spread or ConstantSpread
+    spread : VarianceFunction or Homoscedastic
     noise : mapping
         ``quantile``: of the standardised noise, at evenly spaced probabilities; ``deviation``, if
         the variance function is estimated: draws of the deviations of its knot values from their
@@ -61,7 +61,7 @@ def assemble(
             "constant_data": _constant_data(data, sampled, pilot_noise_sd, fit_tests),
             "coefficients": _coefficients(sampled),
             "noise": _noise(noise, _draw_coords(sampled)),
-            "support": data.held.reference_rows(sampled.terms.coordinates).to_dataset(),
+            "support": data.in_memory.reference_rows(sampled.terms.coordinates).to_dataset(),
         }
     )
     tree.attrs = {
@@ -112,7 +112,9 @@ def _sample_stats(sampled: SampledModel) -> xr.Dataset:
 
 def _coefficients(sampled: SampledModel) -> xr.Dataset:
     names = [
-        f"{term.name}[{i}]" for term in sampled.terms.terms for i in range(term.part.basis.size)
+        f"{term.name}[{i}]"
+        for term in sampled.terms.terms
+        for i in range(term.component.basis.size)
     ]
     return xr.Dataset(
         {"coefficients": ((*_LEAD, "coefficient"), sampled.coefficients)},
@@ -128,10 +130,10 @@ def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
         coords={"probability": (np.arange(size) + 0.5) / size},
     )
     if "deviation" in noise:
-        heights = np.arange(noise["deviation"].shape[-1])
+        knot_values = np.arange(noise["deviation"].shape[-1])
         dataset = dataset.assign_coords(coords)
         dataset = dataset.assign(deviation=((*_LEAD, "height"), noise["deviation"]))
-        dataset = dataset.assign_coords(height=heights)
+        dataset = dataset.assign_coords(height=knot_values)
     return dataset
 
 

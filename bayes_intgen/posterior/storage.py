@@ -8,7 +8,7 @@ from typing import Literal
 import xarray as xr
 from packaging.version import InvalidVersion, Version
 
-from bayes_intgen._atomic import whole_file
+from bayes_intgen._atomic import atomic_write
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import codec as serialise
 
@@ -22,7 +22,7 @@ def save_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
     --------
     >>> save_tree(posterior.tree, folder / "fit.nc")
     """
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         tree.to_netcdf(partial, engine=_ENGINE)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import short_label
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.models.variance_function import Spread
+from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.defaults import default_point, levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import supported
@@ -90,7 +90,7 @@ def explorer_data(posterior: PosteriorDraws) -> dict[str, Any]:
         (the step nearest the default point, supported if any is), ``functions`` (steps, P_k),
         ``coefficients`` (draws, P_k), ``reasons`` (steps,), positions in the list of the same
         name, 0 where the step is supported, and for levels ``labels``; where the spread is fitted
-        ``hats`` (steps, 7), ``heights`` (7,) and ``deviations`` (draws, 7), too. ``noise``:
+        ``hats`` (steps, 7), ``knot_values`` (7,) and ``deviations`` (draws, 7), too. ``noise``:
         ``sd`` (draws,) and either ``quantiles`` or ``df`` (draws,), and where the spread is
         fitted ``height`` and ``deviation`` (draws,).
 
@@ -108,7 +108,7 @@ def explorer_data(posterior: PosteriorDraws) -> dict[str, Any]:
         noise["quantiles"] = packed(prediction.quantiles)
     else:
         noise["df"] = packed(prediction.df[0])
-    if isinstance(spread, Spread) and deviations is not None:
+    if isinstance(spread, VarianceFunction) and deviations is not None:
         noise |= spread_data(spread, deviations[0])
     actions, default = [], default_point(posterior)
     for k, (name, own_levels) in enumerate(zip(terms.names, levels_of(posterior), strict=True)):
@@ -119,7 +119,7 @@ def explorer_data(posterior: PosteriorDraws) -> dict[str, Any]:
         )
         own = [t for t in terms.terms if t.role == "unconfounded" and t.action == k]
         columns = np.concatenate([np.arange(terms.size)[terms.columns[t.name]] for t in own])
-        functions = np.concatenate([t.part.basis.matrix(grid[:, None]) for t in own], axis=1)
+        functions = np.concatenate([t.component.basis.matrix(grid[:, None]) for t in own], axis=1)
         reasons = _reasons(posterior, default, k, grid)
         action = {
             "name": name,
@@ -131,7 +131,7 @@ def explorer_data(posterior: PosteriorDraws) -> dict[str, Any]:
         }
         if own_levels is not None:
             action["labels"] = [short_label(label) for label in own_levels.labels]
-        if isinstance(spread, Spread) and deviations is not None:
+        if isinstance(spread, VarianceFunction) and deviations is not None:
             action |= part_data(spread, deviations[0], k, grid)
         actions.append(action)
     return {
@@ -188,12 +188,14 @@ def _reasons(
     return np.select(failed, range(1, len(REASONS)), 0)
 
 
-def spread_data(spread: Spread, deviations: Array) -> Mapping[str, Any]:
+def spread_data(spread: VarianceFunction, deviations: Array) -> Mapping[str, Any]:
     """What all actions share of the relative variance."""
-    return {"height": float(spread.heights[0]), "deviation": packed(deviations[:, 0])}
+    return {"height": float(spread.knot_values[0]), "deviation": packed(deviations[:, 0])}
 
 
-def part_data(spread: Spread, deviations: Array, action: int, grid: Array) -> Mapping[str, Any]:
+def part_data(
+    spread: VarianceFunction, deviations: Array, action: int, grid: Array
+) -> Mapping[str, Any]:
     """One action's part of the relative variance along its grid."""
     points = np.tile([c.centre for c in spread.coordinates], (len(grid), 1))
     points[:, action] = grid
@@ -201,7 +203,7 @@ def part_data(spread: Spread, deviations: Array, action: int, grid: Array) -> Ma
     features = spread.features(points, np.ones(points.shape, dtype=bool)).toarray()
     return {
         "hats": packed(features[:, columns]),
-        "heights": packed(spread.heights[columns]),
+        "heights": packed(spread.knot_values[columns]),
         "deviations": packed(deviations[:, columns]),
     }
 

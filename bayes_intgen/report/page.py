@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from bayes_intgen._atomic import whole_file
+from bayes_intgen._atomic import atomic_write
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.draws import PosteriorDraws
@@ -48,7 +48,7 @@ def write_report(
     True
     """
     text = page_of(posterior, level=level)
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 

@@ -5,18 +5,18 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.coordinate import Coordinate, balanced_quantiles
-from bayes_intgen.basis.karhunen_loeve import Principal
-from bayes_intgen.basis.monomials import Atom, Line, Slope
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
+from bayes_intgen.basis.monomials import Atom, Line, LinearBasis
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.basis.spline import CLOSEST_KNOTS
-from bayes_intgen.basis.tensor_product import Joined
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Part
+from bayes_intgen.basis.tensor_product import ConcatenatedBasis
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 
 SCALE = LogNormal(median=0.4, sigma=1.5)
 LENGTHSCALE = LogNormal(median=1.5, sigma=0.5)
 # Another action usually adds little or nothing to a bias, in some worlds a tenth of the outcome's
 # standard deviation. Fits learn the medians (`condense`).
-BORROWED_SCALE = LogNormal(median=0.2, sigma=2.0)
+CROSS_ACTION_SCALE = LogNormal(median=0.2, sigma=2.0)
 INTERACTION_SCALE = LogNormal(median=0.2, sigma=2.0)
 # Resolution of what other actions add: number of functions of one action, and total order of
 # products of two and of three. From MANY_ROWS rows on the first two grow.
@@ -44,18 +44,18 @@ def grown(order: int, rows: int) -> int:
     return max(order, round(order * float(growth)))
 
 
-def margin_size(rows: int) -> int:
+def marginal_basis_size(rows: int) -> int:
     """Number of functions of one action in a margin."""
     return grown(PAIR_ORDER, rows) + MARGIN_SIZE - PAIR_ORDER
 
 
-def slopes(actions: Array, coordinate: Coordinate) -> Basis:
+def line_basis(actions: Array, coordinate: Coordinate) -> Basis:
     """Straight lines of one action: in its squashed coordinate and, with an edge, in itself."""
-    line = Slope.of(actions, coordinate)
-    return Joined(line, Line.of(actions, coordinate)) if coordinate.edge else line
+    line = LinearBasis.of(actions, coordinate)
+    return ConcatenatedBasis(line, Line.of(actions, coordinate)) if coordinate.edge else line
 
 
-def smooth_margin(
+def smooth_marginal_basis(
     actions: Array, coordinate: Coordinate, basis: Basis, sd: Array, slope: float, size: int
 ) -> Basis:
     """Leading functions of the sum of a random function, a line and any atom.
@@ -70,21 +70,21 @@ def smooth_margin(
         Prior standard deviation of the slope of a line in the squashed coordinate.
     size : int
     """
-    basis = Joined(Slope.of(actions, coordinate), basis)
+    basis = ConcatenatedBasis(LinearBasis.of(actions, coordinate), basis)
     sd = np.concatenate([[slope], sd])
     atom = Atom.of(actions)
     if atom is not None:
-        basis, sd = Joined(atom, basis), np.concatenate([[MARGIN_ATOM], sd])
-    return Principal.of(actions, basis, sd, size)
+        basis, sd = ConcatenatedBasis(atom, basis), np.concatenate([[MARGIN_ATOM], sd])
+    return KarhunenLoeveBasis.of(actions, basis, sd, size)
 
 
-def at_atom(actions: Array, scale: LogNormal) -> tuple[Part, ...]:
+def atom_component(actions: Array, scale: LogNormal) -> tuple[Component, ...]:
     """Separate coefficient for a value that many rows share, such as no spend at all."""
     atom = Atom.of(actions)
-    return () if atom is None else (Part("atom", atom, scale),)
+    return () if atom is None else (Component("atom", atom, scale),)
 
 
-def finer_walk(actions: Array, coordinate: Coordinate, more: int = 1) -> Part:
+def random_walk_component(actions: Array, coordinate: Coordinate, more: int = 1) -> Component:
     """Random walk along one action, for steps and rapid oscillations.
 
     Most of its knots are quantiles, the others evenly spaced in the squashed coordinate: rows are
@@ -100,6 +100,6 @@ def finer_walk(actions: Array, coordinate: Coordinate, more: int = 1) -> Part:
         even = np.linspace(*coordinate.ends, count - most)
         knots = np.sort(np.concatenate([coordinate(np.array(quantiles)), even]))
         gap = CLOSEST_KNOTS * (knots[-1] - knots[0])
-        distinct = coordinate.unsquashed(knots[np.diff(knots, prepend=-np.inf) > gap])
+        distinct = coordinate.inverse_transform(knots[np.diff(knots, prepend=-np.inf) > gap])
     walk = PiecewiseLinear.random_walk(actions, tuple(distinct.tolist()))
-    return Part("finer" if more == 1 else f"finer by {more}", walk, FINER_SCALE)
+    return Component("finer" if more == 1 else f"finer by {more}", walk, FINER_SCALE)

@@ -8,24 +8,24 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.hsgp import Sines
+from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.components import (
-    BORROWED_SCALE,
+    CROSS_ACTION_SCALE,
     INTERACTION_SCALE,
     LENGTHSCALE,
     MARGIN_SLOPE,
     PAIR_ORDER,
     SCALE,
     TRIPLE_ORDER,
-    at_atom,
-    finer_walk,
+    atom_component,
     grown,
-    slopes,
-    smooth_margin,
+    line_basis,
+    random_walk_component,
+    smooth_marginal_basis,
 )
 from bayes_intgen.models.mechanisms.kernels import SMOOTHNESS, KernelName, log_spectral_sd
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Part
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 
 # Shortest lengthscale, in the squashed coordinate, that the functions of a process resolve.
 RESOLUTION = 1.25
@@ -66,7 +66,7 @@ class GP:
     scale: LogNormal = SCALE
     slope: LogNormal = SCALE
     lengthscale: LogNormal = LENGTHSCALE
-    borrowed: LogNormal = BORROWED_SCALE
+    cross_action: LogNormal = CROSS_ACTION_SCALE
     interaction: LogNormal = INTERACTION_SCALE
     interaction_lengthscale: float = 2.0
     size: int | None = None
@@ -82,26 +82,28 @@ class GP:
         if self.size is not None and self.size < 2:
             raise ModelError(f"a GP needs at least 2 basis functions, not {self.size}")
 
-    def alone(self, actions: Array, coordinate: Coordinate, rows: int) -> tuple[Part, ...]:
+    def main_effect(
+        self, actions: Array, coordinate: Coordinate, rows: int
+    ) -> tuple[Component, ...]:
         prior = self.lengthscale
         # The upper quartile: longer ones are all but straight lines.
         longest = prior.median * math.exp(0.6745 * prior.sigma)
         shortest = RESOLUTION * prior.median / LENGTHSCALE.median
-        sines = Sines.of(actions, coordinate, longest, shortest, self.size)
+        sines = HSGPBasis.of(actions, coordinate, longest, shortest, self.size)
         return (
-            Part("slope", slopes(actions, coordinate), self.slope),
-            Part("", sines, self.scale, kernel=self.kernel, lengthscale=prior),
-            *at_atom(actions, self.scale),
+            Component("slope", line_basis(actions, coordinate), self.slope),
+            Component("", sines, self.scale, kernel=self.kernel, lengthscale=prior),
+            *atom_component(actions, self.scale),
         )
 
-    def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
+    def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         length = self.interaction_lengthscale
-        sines = Sines.of(actions, coordinate, length, length / 2)
+        sines = HSGPBasis.of(actions, coordinate, length, length / 2)
         sd = np.exp(log_spectral_sd(self.kernel, sines.frequencies, length))
-        return smooth_margin(actions, coordinate, sines, sd, MARGIN_SLOPE, size)
+        return smooth_marginal_basis(actions, coordinate, sines, sd, MARGIN_SLOPE, size)
 
     def pair_order(self, rows: int) -> int:
         return grown(PAIR_ORDER, rows)
 
-    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Part | None:
-        return finer_walk(actions, coordinate, more)
+    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Component | None:
+        return random_walk_component(actions, coordinate, more)

@@ -7,18 +7,18 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.karhunen_loeve import Principal
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.components import (
-    BORROWED_SCALE,
+    CROSS_ACTION_SCALE,
     INTERACTION_SCALE,
     PAIR_ORDER,
     SCALE,
     TRIPLE_ORDER,
     grown,
 )
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Part
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 
 MAX_LEVELS = 50
 
@@ -48,7 +48,7 @@ class Levels:
 
     ordered: bool = True
     scale: LogNormal = SCALE
-    borrowed: LogNormal = BORROWED_SCALE
+    cross_action: LogNormal = CROSS_ACTION_SCALE
     interaction: LogNormal = INTERACTION_SCALE
 
     triple_order = TRIPLE_ORDER
@@ -57,16 +57,18 @@ class Levels:
     def pair_order(self, rows: int) -> int:
         return grown(PAIR_ORDER, rows)
 
-    def alone(self, actions: Array, coordinate: Coordinate, rows: int) -> tuple[Part, ...]:
-        return (Part("", self._basis(actions), self.scale),)
+    def main_effect(
+        self, actions: Array, coordinate: Coordinate, rows: int
+    ) -> tuple[Component, ...]:
+        return (Component("", self._basis(actions), self.scale),)
 
-    def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
+    def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         basis = self._basis(actions)
         if not self.ordered or basis.size <= size:
             return basis
-        return Principal.of(actions, basis, np.ones(basis.size), size)
+        return KarhunenLoeveBasis.of(actions, basis, np.ones(basis.size), size)
 
-    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Part | None:
+    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Component | None:
         return None
 
     def _basis(self, actions: Array) -> PiecewiseLinear:

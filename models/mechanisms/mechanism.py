@@ -15,7 +15,7 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.tensor_product import Joined, Products
+from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.kernels import KernelName
 
@@ -39,7 +39,7 @@ class LogNormal:
 
 
 @dataclass(frozen=True)
-class Part:
+class Component:
     """A basis with the prior of its coefficients.
 
     The coefficients' standard deviations are ``scale * shape``: one shape for all where
@@ -82,7 +82,7 @@ class Mechanism(Protocol):
 
     def __hash__(self) -> int: ...
     @property
-    def borrowed(self) -> LogNormal: ...
+    def cross_action(self) -> LogNormal: ...
     @property
     def interaction(self) -> LogNormal: ...
     @property
@@ -90,11 +90,13 @@ class Mechanism(Protocol):
     @property
     def refines(self) -> bool: ...
 
-    def alone(self, actions: Array, coordinate: Coordinate, rows: int) -> tuple[Part, ...]:
+    def main_effect(
+        self, actions: Array, coordinate: Coordinate, rows: int
+    ) -> tuple[Component, ...]:
         """A function of one action; ``actions`` has shape (n, 1), a sample of ``rows`` rows."""
         ...
 
-    def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
+    def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         """At most ``size`` functions of one action, smooth to rough, for use in products."""
         ...
 
@@ -102,15 +104,15 @@ class Mechanism(Protocol):
         """Total order up to which functions of two actions are multiplied."""
         ...
 
-    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Part | None:
-        """Functions of one action that are finer than those of :meth:`alone`.
+    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Component | None:
+        """Functions of one action that are finer than those of :meth:`main_effect`.
 
         None for levels, which nothing refines. ``more`` multiplies the number of functions.
         """
         ...
 
 
-def paired(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[Part, ...]:
+def pairwise(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[Component, ...]:
     """Parts that a second action adds to a function of the first, by itself and in products.
 
     Parameters
@@ -120,21 +122,23 @@ def paired(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[P
         Margins of the two actions.
     rows : int
     """
-    parts = [Part("", other, mechanism.borrowed, inputs=(1,))]
+    parts = [Component("", other, mechanism.cross_action, inputs=(1,))]
     order = mechanism.pair_order(rows)
     if order:
-        products = Products((own, other), order)
-        parts.append(Part("interaction", products, mechanism.interaction, inputs=(0, 1)))
+        products = TensorProductBasis((own, other), order)
+        parts.append(Component("interaction", products, mechanism.interaction, inputs=(0, 1)))
     return tuple(parts)
 
 
-def tripled(mechanism: Mechanism, own: Basis, one: Basis, other: Basis) -> tuple[Part, ...]:
+def three_way(mechanism: Mechanism, own: Basis, one: Basis, other: Basis) -> tuple[Component, ...]:
     """Parts that two other actions add to a function of the first only together.
 
     Products of functions of the two, by themselves and with functions of the first. Arguments
-    as of :func:`paired`.
+    as of :func:`pairwise`.
     """
     if not mechanism.triple_order:
         return ()
-    products = Products((Joined(Constant(), own), one, other), mechanism.triple_order)
-    return (Part("interaction", products, mechanism.interaction, inputs=(0, 1, 2)),)
+    products = TensorProductBasis(
+        (ConcatenatedBasis(Constant(), own), one, other), mechanism.triple_order
+    )
+    return (Component("interaction", products, mechanism.interaction, inputs=(0, 1, 2)),)

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.monomials import Powers
+from bayes_intgen.basis.monomials import MonomialBasis
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.components import (
-    BORROWED_SCALE,
+    CROSS_ACTION_SCALE,
     INTERACTION_SCALE,
     SCALE,
-    finer_walk,
+    random_walk_component,
 )
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Part
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Polynomial:
 
     degree: int = 3
     scale: LogNormal = SCALE
-    borrowed: LogNormal = BORROWED_SCALE
+    cross_action: LogNormal = CROSS_ACTION_SCALE
     interaction: LogNormal = INTERACTION_SCALE
 
     refines = False
@@ -53,14 +53,16 @@ class Polynomial:
     def pair_order(self, rows: int) -> int:
         return self.degree - 1
 
-    def alone(self, actions: Array, coordinate: Coordinate, rows: int) -> tuple[Part, ...]:
-        return (Part("", self.margin(actions, coordinate, self.degree), self.scale),)
+    def main_effect(
+        self, actions: Array, coordinate: Coordinate, rows: int
+    ) -> tuple[Component, ...]:
+        return (Component("", self.marginal_basis(actions, coordinate, self.degree), self.scale),)
 
-    def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
-        return Powers.of(actions, coordinate, self.degree)
+    def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
+        return MonomialBasis.of(actions, coordinate, self.degree)
 
-    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Part | None:
-        return finer_walk(actions, coordinate, more)
+    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Component | None:
+        return random_walk_component(actions, coordinate, more)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Linear:
     """
 
     scale: LogNormal = SCALE
-    borrowed: LogNormal = BORROWED_SCALE
+    cross_action: LogNormal = CROSS_ACTION_SCALE
 
     # No products, hence none with a scale either.
     interaction = INTERACTION_SCALE
@@ -92,11 +94,13 @@ class Linear:
     def pair_order(self, rows: int) -> int:
         return 0
 
-    def alone(self, actions: Array, coordinate: Coordinate, rows: int) -> tuple[Part, ...]:
-        return (Part("", self.margin(actions, coordinate, 1), self.scale),)
+    def main_effect(
+        self, actions: Array, coordinate: Coordinate, rows: int
+    ) -> tuple[Component, ...]:
+        return (Component("", self.marginal_basis(actions, coordinate, 1), self.scale),)
 
-    def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
-        return Powers.of(actions, coordinate, 1)
+    def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
+        return MonomialBasis.of(actions, coordinate, 1)
 
-    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Part | None:
-        return finer_walk(actions, coordinate, more)
+    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Component | None:
+        return random_walk_component(actions, coordinate, more)

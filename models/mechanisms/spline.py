@@ -7,22 +7,22 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.monomials import Slope
+from bayes_intgen.basis.monomials import LinearBasis
 from bayes_intgen.basis.spline import PenalisedSpline
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.components import (
-    BORROWED_SCALE,
+    CROSS_ACTION_SCALE,
     INTERACTION_SCALE,
     PAIR_ORDER,
     SCALE,
     TRIPLE_ORDER,
-    at_atom,
-    finer_walk,
+    atom_component,
     grown,
-    slopes,
-    smooth_margin,
+    line_basis,
+    random_walk_component,
+    smooth_marginal_basis,
 )
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Part
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 
 # Intervals between the knots of a spline.
 INTERVALS = 12
@@ -57,7 +57,7 @@ class Spline:
     degree: int = 3
     scale: LogNormal = SCALE
     slope: LogNormal = SCALE
-    borrowed: LogNormal = BORROWED_SCALE
+    cross_action: LogNormal = CROSS_ACTION_SCALE
     interaction: LogNormal = INTERACTION_SCALE
 
     triple_order = TRIPLE_ORDER
@@ -67,24 +67,28 @@ class Spline:
         if (self.intervals is not None and self.intervals < 2) or self.degree < 1:
             raise ModelError("a spline needs at least 2 intervals and degree 1")
 
-    def alone(self, actions: Array, coordinate: Coordinate, rows: int) -> tuple[Part, ...]:
+    def main_effect(
+        self, actions: Array, coordinate: Coordinate, rows: int
+    ) -> tuple[Component, ...]:
         intervals = self.intervals or grown(INTERVALS, rows)
         spline = PenalisedSpline.of(actions, coordinate, intervals, self.degree)
         return (
-            Part("slope", slopes(actions, coordinate), self.slope),
-            Part("", spline, self.scale),
-            *at_atom(actions, self.scale),
+            Component("slope", line_basis(actions, coordinate), self.slope),
+            Component("", spline, self.scale),
+            *atom_component(actions, self.scale),
         )
 
-    def margin(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
+    def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         intervals = self.intervals or INTERVALS
         spline = PenalisedSpline.of(actions, coordinate, intervals, self.degree)
         # A line and a curve of unit variance each, the line twice as large.
-        line = 1 / float(Slope.of(actions, coordinate).matrix(actions).std())
-        return smooth_margin(actions, coordinate, spline, np.full(spline.size, 0.5), line, size)
+        line = 1 / float(LinearBasis.of(actions, coordinate).matrix(actions).std())
+        return smooth_marginal_basis(
+            actions, coordinate, spline, np.full(spline.size, 0.5), line, size
+        )
 
     def pair_order(self, rows: int) -> int:
         return grown(PAIR_ORDER, rows)
 
-    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Part | None:
-        return finer_walk(actions, coordinate, more)
+    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Component | None:
+        return random_walk_component(actions, coordinate, more)

@@ -346,9 +346,9 @@ def test_numbers_between_two_levels_are_answered_and_not_supported(levelled) -> 
         effect = levelled.joint_effect(points)
     assert effect["supported"].to_numpy().tolist() == [True, False, True]
     assert effect["coin"].to_numpy().tolist() == [0, 0.5, 1]
-    needs = levelled.support(points)["needs_met"]
-    assert needs.sel(action="coin").to_numpy().tolist() == [True, False, True]
-    assert needs.sel(action="spend").all()
+    requirements = levelled.support(points)["needs_met"]
+    assert requirements.sel(action="coin").to_numpy().tolist() == [True, False, True]
+    assert requirements.sel(action="spend").all()
 
 
 def test_levels_are_saved_with_the_fit(levelled, tmp_path) -> None:

@@ -18,7 +18,7 @@ def test_draws_from_the_prior_are_those_of_the_written_out_program(data) -> None
     mine = prior_coefficients(model, terms, seed=0)
     some = slice(0, 5)
     with jax.enable_x64(True):
-        drawn = Predictive(model.written_out, num_samples=PRIOR_DRAWS)(
+        drawn = Predictive(model.program, num_samples=PRIOR_DRAWS)(
             jax.random.key(1), terms, jnp.asarray(terms.functions(data.actions[some])),
             jnp.asarray(terms.gates(data.intervened[some])), jnp.ones(5),
         )["coefficients"]  # fmt: skip
@@ -30,7 +30,7 @@ def test_draws_from_the_prior_are_those_of_the_written_out_program(data) -> None
     assert (gap < 4.5 * error).all()
     # Scales that a fit learned are no part of the prior.
     learned = terms.with_scales(
-        {t.name: bi.LogNormal(1e-6, 0.1) for t in terms.terms if t.borrowed}
+        {t.name: bi.LogNormal(1e-6, 0.1) for t in terms.terms if t.cross_action}
     )
     np.testing.assert_array_equal(prior_coefficients(model, learned, seed=0), mine)
 

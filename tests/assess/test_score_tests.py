@@ -11,11 +11,11 @@ from bayes_intgen.assess.score_tests import (
     null_fit,
 )
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
-from bayes_intgen.inference.gaussian.passes import candidate_sums
+from bayes_intgen.inference.gaussian.passes import candidate_statistics
 from bayes_intgen.inference.pilot.forward_selection import left_over
 from bayes_intgen.inference.pilot.pilot import pilot_fit
 from bayes_intgen.models.gates import Always
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Part
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.terms import Term
 
 
@@ -32,9 +32,9 @@ def test_scores_equal_those_of_forward_selection(data, fitted) -> None:
     pilot, testable, _, scores = fitted
     terms = pilot.posterior.terms
     ((basis, inputs),) = testable[0].pieces
-    part = Part("", basis, testable[0].scale, inputs=(0, 1))
+    part = Component("", basis, testable[0].scale, inputs=(0, 1))
     candidates = [Term("psi", "bias", 0, inputs, part, None, Always())]
-    found = candidate_sums(data, terms, candidates, pilot.spread, False, np.float64)
+    found = candidate_statistics(data, terms, candidates, pilot.spread, False, np.float64)
     _, (precision,), information = left_over(pilot.posterior, pilot.sites, found)
     np.testing.assert_allclose(scores.score, information, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(scores.precision, precision, rtol=1e-6, atol=1e-6)

@@ -8,12 +8,12 @@ import bayes_intgen as bi
 from bayes_intgen.basis.basis import Constant
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
-from bayes_intgen.basis.hsgp import Sines
-from bayes_intgen.basis.karhunen_loeve import Principal
-from bayes_intgen.basis.monomials import Atom, Line, Powers, Slope
+from bayes_intgen.basis.hsgp import HSGPBasis
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
+from bayes_intgen.basis.monomials import Atom, Line, LinearBasis, MonomialBasis
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.basis.spline import PenalisedSpline
-from bayes_intgen.basis.tensor_product import Joined, Products
+from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 
 RNG = np.random.default_rng(0)
 HEAVY = RNG.standard_t(2, size=(4000, 1)) * 3 + 7
@@ -24,17 +24,17 @@ def coordinate(values: np.ndarray = HEAVY) -> Coordinate:
     return Coordinate.of(values[:, 0])
 
 
-def sines(values: np.ndarray = HEAVY) -> Sines:
-    return Sines.of(values, coordinate(values), longest=2.0, shortest=1.0)
+def sines(values: np.ndarray = HEAVY) -> HSGPBasis:
+    return HSGPBasis.of(values, coordinate(values), longest=2.0, shortest=1.0)
 
 
 @pytest.mark.parametrize(
     "basis",
     [
         sines(),
-        Slope.of(HEAVY, coordinate()),
+        LinearBasis.of(HEAVY, coordinate()),
         PenalisedSpline.of(HEAVY, coordinate()),
-        Powers.of(HEAVY, coordinate(), 3),
+        MonomialBasis.of(HEAVY, coordinate(), 3),
     ],
     ids=lambda b: type(b).__name__,
 )
@@ -84,8 +84,8 @@ def test_principal_functions_reproduce_the_prior_variance() -> None:
     basis = sines()
     sd = np.exp(-np.arange(basis.size) / 3)
     whole = ((basis.matrix(HEAVY) * sd) ** 2).sum(axis=1).mean()
-    full = Principal.of(HEAVY, basis, sd, basis.size)
-    few = Principal.of(HEAVY, basis, sd, 4)
+    full = KarhunenLoeveBasis.of(HEAVY, basis, sd, basis.size)
+    few = KarhunenLoeveBasis.of(HEAVY, basis, sd, 4)
     assert (full.matrix(HEAVY) ** 2).sum(axis=1).mean() == pytest.approx(whole)
     sizes = (few.matrix(HEAVY) ** 2).mean(axis=0)
     assert (np.diff(sizes) < 0).all()
@@ -95,15 +95,15 @@ def test_principal_functions_reproduce_the_prior_variance() -> None:
 
 
 def test_products_keep_the_smooth_ones_and_use_each_input() -> None:
-    first = Principal.of(
+    first = KarhunenLoeveBasis.of(
         HEAVY,
         sines(),
         np.ones(sines().size),
         4,
     )
     own = sines(OTHER)
-    second = Principal.of(OTHER, own, np.ones(own.size), 4)
-    products = Products((first, second), order=4)
+    second = KarhunenLoeveBasis.of(OTHER, own, np.ones(own.size), 4)
+    products = TensorProductBasis((first, second), order=4)
     both = np.concatenate([HEAVY, OTHER], axis=1)
     left, right = first.matrix(HEAVY), second.matrix(OTHER)
     expected = [left[:, i] * right[:, j] for i in range(4) for j in range(4) if i + j < 4]
@@ -112,8 +112,8 @@ def test_products_keep_the_smooth_ones_and_use_each_input() -> None:
 
 
 def test_joined_bases_stand_side_by_side() -> None:
-    slope, process = Slope.of(HEAVY, coordinate()), sines()
-    joined = Joined(slope, process)
+    slope, process = LinearBasis.of(HEAVY, coordinate()), sines()
+    joined = ConcatenatedBasis(slope, process)
     np.testing.assert_array_equal(joined.matrix(HEAVY)[:, 1:], process.matrix(HEAVY))
     assert joined.size == 1 + process.size
 
@@ -134,26 +134,26 @@ def test_a_spline_needs_values_to_bend_between() -> None:
 
 def test_functions_evaluated_once_are_those_of_each_basis() -> None:
     both = np.concatenate([HEAVY, OTHER], axis=1)
-    process, slope = sines(), Slope.of(OTHER, coordinate(OTHER))
-    few = Principal.of(HEAVY, process, np.ones(process.size), 3)
+    process, slope = sines(), LinearBasis.of(OTHER, coordinate(OTHER))
+    few = KarhunenLoeveBasis.of(HEAVY, process, np.ones(process.size), 3)
     evaluated = Evaluation(both)
     for basis, inputs in [
         (Constant(), ()),
         (process, (0,)),
         (slope, (1,)),
         (few, (0,)),
-        (Joined(slope, slope), (1,)),
-        (Products((Joined(Constant(), few), slope), 3), (0, 1)),
-        (Products((slope, few), 3), (1, 0)),
+        (ConcatenatedBasis(slope, slope), (1,)),
+        (TensorProductBasis((ConcatenatedBasis(Constant(), few), slope), 3), (0, 1)),
+        (TensorProductBasis((slope, few), 3), (1, 0)),
     ]:
         expected = basis.matrix(both[:, inputs])
         np.testing.assert_allclose(evaluated(basis, inputs).T, expected, atol=1e-12)
 
 
 def test_products_of_three_keep_the_smooth_ones() -> None:
-    slope = Slope.of(OTHER, coordinate(OTHER))
-    own = Joined(Constant(), Powers.of(OTHER, coordinate(OTHER), 2))
-    products = Products((own, slope, slope), 2)
+    slope = LinearBasis.of(OTHER, coordinate(OTHER))
+    own = ConcatenatedBasis(Constant(), MonomialBasis.of(OTHER, coordinate(OTHER), 2))
+    products = TensorProductBasis((own, slope, slope), 2)
     x = slope.matrix(OTHER)[:, 0]
     powers = own.matrix(OTHER)
     expected = np.stack([powers[:, 0] * x * x, powers[:, 1] * x * x], axis=1)
@@ -165,7 +165,7 @@ def test_the_box_holds_the_longest_lengthscale_on_any_range() -> None:
         values = np.linspace(-reach, reach, 501)[:, None]
         at = Coordinate(0.0, 1.0, -reach, reach)
         half = (at.ends[1] - at.ends[0]) / 2
-        basis = Sines.of(values, at, longest=2.0, shortest=1.0)
+        basis = HSGPBasis.of(values, at, longest=2.0, shortest=1.0)
         # Riutort-Mayol et al. (2023): 3.2 lengthscales, and 1.75 functions per shortest one.
         assert basis.box >= 3.2 * 2.0
         assert basis.box >= half + 3.0
@@ -197,6 +197,6 @@ def test_an_atom_is_one_value_among_many_that_hardly_repeat() -> None:
 def test_products_of_levels_are_all_alike() -> None:
     levels = PiecewiseLinear.exchangeable(np.arange(5.0)[:, None], tuple(np.arange(5.0)))
     smooth = PiecewiseLinear.random_walk(np.arange(5.0)[:, None], tuple(np.arange(5.0)))
-    assert Products((levels, levels), order=2).size == 16
-    assert Products((smooth, smooth), order=2).size == 3
-    assert Products((levels, smooth), order=2).size == 8
+    assert TensorProductBasis((levels, levels), order=2).size == 16
+    assert TensorProductBasis((smooth, smooth), order=2).size == 3
+    assert TensorProductBasis((levels, smooth), order=2).size == 8

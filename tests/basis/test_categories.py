@@ -16,7 +16,7 @@ def test_labels_survive_a_round_trip() -> None:
         (Categories.of_labels(["a", 1.0], ordered=False), [1.0, "a"]),
     ):
         codes = categories.encode(cells, "x")
-        assert categories.holds(codes).all()
+        assert categories.covers(codes).all()
         assert categories.decode(codes).tolist() == cells
 
 
@@ -45,7 +45,7 @@ def test_an_unknown_level_is_named_with_its_row_and_the_known_ones() -> None:
 def test_numbers_between_levels_pass_only_where_they_mean_something() -> None:
     ordered = Categories.of_labels([1.0, 2.0, 4.0], ordered=True)
     assert ordered.encode([3.0], "x", between=True).tolist() == [3.0]
-    assert not ordered.holds(np.array([3.0])).any()
+    assert not ordered.covers(np.array([3.0])).any()
     for categories in (
         Categories.of_labels([1.0, 2.0, 4.0], ordered=False),
         Categories.of_labels([False, True], ordered=True),

@@ -16,9 +16,9 @@ from test_streamed import COLUMNS, table, with_levels
 
 import bayes_intgen as bi
 from bayes_intgen.data import distributed, partitions
-from bayes_intgen.inference.gaussian.passes import sums_over, weighted
-from bayes_intgen.inference.gaussian.sufficient_statistics import Sums
-from bayes_intgen.models.variance_function import KNOTS, Spread
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics, weighted_design
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
+from bayes_intgen.models.variance_function import KNOTS, VarianceFunction
 
 # Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
@@ -67,7 +67,7 @@ def how():
     terms = bi.models.additive("spline").decompose(bi.RegimeData.from_frame(table(), *COLUMNS))
     knots = np.tile(np.linspace(-2, 2, len(KNOTS)), (2, 1))
     heights = np.linspace(0.5, 2, 1 + 2 * knots.size)
-    return terms, Spread(terms.coordinates, knots, heights)
+    return terms, VarianceFunction(terms.coordinates, knots, heights)
 
 
 def of_files(paths, client: Client) -> bi.DistributedData:
@@ -100,7 +100,7 @@ def test_rows_and_sample_are_those_of_one_process(paths, client) -> None:
     assert repr(data) == repr(whole).replace("RegimeData", "DistributedData")
     assert data.identify(["x", "y"]) == whole.identify(["x", "y"])
     assert data.label((True, False)) == "do(x)"
-    assert_same_rows(data.held, stream.held)
+    assert_same_rows(data.in_memory, stream.in_memory)
     for rows in (30_000, 500):
         assert_same_rows(data.sample(rows), whole.sample(rows))
     read = list(data.batches(5000))
@@ -114,8 +114,11 @@ def test_sums_are_those_of_one_process_for_any_number_of_workers(
 ) -> None:
     monkeypatch.setattr(partitions, "JOINED_AT_ONCE", joined_at_once)
     whole = bi.RegimeData.from_frame(table(ROWS), *COLUMNS)
-    expected = sums_over(whole, *how, progress=False)
-    found = [sums_over(of_files(paths, of), *how, progress=False) for of in (client, one_worker)]
+    expected = sufficient_statistics(whole, *how, progress=False)
+    found = [
+        sufficient_statistics(of_files(paths, of), *how, progress=False)
+        for of in (client, one_worker)
+    ]
     assert_same_bits(*found)
     assert_close(found[0], expected)
 
@@ -125,14 +128,14 @@ def test_a_dask_frame_gives_what_its_rows_give_in_files(paths, client, how) -> N
     data = bi.DistributedData.from_dask(frame, *COLUMNS, client=client, progress=False)
     files = of_files(paths, client)
     assert len(data) == ROWS
-    assert_same_rows(data.held, files.held)
+    assert_same_rows(data.in_memory, files.in_memory)
     whole = bi.RegimeData.from_frame(table(ROWS), *COLUMNS)
     read = np.concatenate([batch.outcome for batch in data.batches(10_000)])
     np.testing.assert_array_equal(read, whole.outcome)
     # From row group to row group, and through the reader of Dask.
     again = dd.read_parquet(paths, split_row_groups=True)
     for one in (data, bi.DistributedData.from_dask(again, *COLUMNS, client=client)):
-        sums, same = (sums_over(d, *how, progress=False) for d in (one, files))
+        sums, same = (sufficient_statistics(d, *how, progress=False) for d in (one, files))
         assert_close(sums, same)
 
 
@@ -185,7 +188,7 @@ def test_empty_partitions_are_left_out(one_worker) -> None:
     frame = dd.concat([none, some, none])
     data = bi.DistributedData.from_dask(frame, *COLUMNS, client=one_worker, progress=False)
     assert len(data._partitions) == 9
-    assert_same_rows(data.held, bi.RegimeData.from_frame(table(300), *COLUMNS))
+    assert_same_rows(data.in_memory, bi.RegimeData.from_frame(table(300), *COLUMNS))
 
 
 def test_levels_are_collected_on_the_cluster(one_worker, tmp_path, monkeypatch) -> None:
@@ -207,7 +210,7 @@ def test_levels_are_collected_on_the_cluster(one_worker, tmp_path, monkeypatch) 
         assert rows.categories == whole.categories
         read = np.concatenate([piece.actions for piece in rows.batches(70)])
         np.testing.assert_array_equal(read, whole.actions)
-        np.testing.assert_array_equal(rows.held.actions, whole.actions)
+        np.testing.assert_array_equal(rows.in_memory.actions, whole.actions)
 
 
 def test_what_cannot_be_read_is_refused(one_worker, tmp_path, how) -> None:
@@ -223,7 +226,7 @@ def test_what_cannot_be_read_is_refused(one_worker, tmp_path, how) -> None:
     data = of_files(tmp_path / "rows.parquet", one_worker)
     table(200).to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(bi.DataError, match="300 rows when it was first read and 200 now"):
-        sums_over(data, *how, progress=False)
+        sufficient_statistics(data, *how, progress=False)
 
 
 def test_without_dask_the_remedy_is_named(one_worker, paths, monkeypatch) -> None:
@@ -238,17 +241,17 @@ CALLS = Counter()
 
 
 def waiting(name: str, how, batch: bi.RegimeData):
-    """As `weighted`, but a process that has finished a partition waits to be killed."""
+    """As `weighted_design`, but a process that has finished a partition waits to be killed."""
     CALLS[name] += 1
     killed = Event(f"{name} killed")
     if CALLS[name] > 1 and not killed.is_set():
         Queue(f"{name} waits").put(os.getpid())
         killed.wait()
-    return weighted(*how, batch)
+    return weighted_design(*how, batch)
 
 
-def summed(weighted_batch, batch: bi.RegimeData) -> Sums:
-    return Sums.over([weighted_batch(batch)])
+def summed(weighted_batch, batch: bi.RegimeData) -> SufficientStatistics:
+    return SufficientStatistics.over([weighted_batch(batch)])
 
 
 @pytest.mark.parametrize("source", ["files", "frame"])
@@ -258,12 +261,14 @@ def test_a_killed_worker_changes_nothing(paths, client, how, source) -> None:
     else:
         frame = dd.from_pandas(table(20_000), npartitions=9)
         data = bi.DistributedData.from_dask(frame, *COLUMNS, client=client, progress=False)
-    undisturbed = sums_over(data, *how, progress=False)
+    undisturbed = sufficient_statistics(data, *how, progress=False)
     killed, queue = Event(f"{source} killed", client), Queue(f"{source} waits", client)
     with ThreadPoolExecutor(1) as pool:
         function = partial(waiting, source, how)
         batch_sums = partial(summed, function)
-        running = pool.submit(data.map_reduce, batch_sums, Sums.joined, "Sums", False)
+        running = pool.submit(
+            data.map_reduce, batch_sums, SufficientStatistics.merge, "Sums", False
+        )
         try:
             victim = queue.get(timeout=60)
             os.kill(victim, signal.SIGKILL)

@@ -57,7 +57,7 @@ def test_every_kind_of_file_holds_the_same_rows(tmp_path, name, actions) -> None
     assert dict(data.regimes) == dict.fromkeys(
         [(False, False), (True, False), (False, True), (True, True)], 10
     )
-    np.testing.assert_array_equal(data.held.actions[:, 0], ROWS["x"])
+    np.testing.assert_array_equal(data.in_memory.actions[:, 0], ROWS["x"])
 
 
 @pytest.mark.parametrize(

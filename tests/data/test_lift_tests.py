@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.inference.gaussian.passes import sums_over
-from bayes_intgen.models.variance_function import ConstantSpread
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.models.variance_function import Homoscedastic
 
 from _posteriors import data_with_levels
 from conftest import confounded_rows
@@ -135,13 +135,13 @@ def test_streams_and_workers_carry_lift_tests() -> None:
     )
     tested = [d.add_lift_test("red", -1, 1, effect=2.5, se=0.1) for d in (whole, stream)]
     assert not stream.lift_tests
-    assert len(tested[1].lift_tests) == len(tested[1].held.lift_tests) == 1
+    assert len(tested[1].lift_tests) == len(tested[1].in_memory.lift_tests) == 1
     assert "lift test of red" in repr(tested[1])
     terms = LINEAR.decompose(whole)
-    one, other = (sums_over(d, terms, ConstantSpread(), False).known for d in tested)
+    one, other = (sufficient_statistics(d, terms, Homoscedastic(), False).known for d in tested)
     for value, same in zip(one, other, strict=True):
         np.testing.assert_array_equal(value, same)
-    assert sums_over(stream, terms, ConstantSpread(), False).known is None
+    assert sufficient_statistics(stream, terms, Homoscedastic(), False).known is None
 
 
 def test_lift_tests_of_levels_name_them() -> None:

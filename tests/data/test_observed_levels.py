@@ -18,14 +18,14 @@ def test_text_is_sorted_as_people_count() -> None:
 
 def test_levels_of_batches_are_joined() -> None:
     one, other = levels("b", "c"), levels("a", "b")
-    assert one.joined(other, "x").categories("x").labels == ("a", "b", "c")
+    assert one.merge(other, "x").categories("x").labels == ("a", "b", "c")
     low = ColumnLevels(("low", "mid", "high"), frozenset(["low"]), ordered=True, declared=True)
     high = ColumnLevels(("low", "high"), frozenset(["high"]), ordered=True, declared=True)
-    joined = high.joined(low, "x").categories("x")
+    joined = high.merge(low, "x").categories("x")
     assert joined == Categories(("low", "high"), (0.0, 1.0), True)
     back = ColumnLevels(("high", "low"), frozenset(["high"]), ordered=True, declared=True)
     with pytest.raises(bi.DataError, match="'x' orders its levels differently"):
-        low.joined(back, "x")
+        low.merge(back, "x")
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,7 @@ def test_a_sample_is_even_over_regimes_and_holds_the_extremes() -> None:
 
 
 def test_a_sample_and_the_other_rows_are_all_rows(data) -> None:
-    sample, others = data.parted(300)
+    sample, others = data.split(300)
     assert others is not None
     np.testing.assert_array_equal(sample.actions, data.sample(300).actions)
     both = np.concatenate([sample.actions, others.actions])
@@ -303,7 +303,7 @@ def test_a_sample_and_the_other_rows_are_all_rows(data) -> None:
         both[np.lexsort(both.T)], data.actions[np.lexsort(data.actions.T)]
     )
     assert others.lift_tests == data.lift_tests
-    assert data.parted(len(data)) == (data, None)
+    assert data.split(len(data)) == (data, None)
 
 
 def kinds(values: list[str]) -> dict[str, object]:

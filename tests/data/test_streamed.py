@@ -44,7 +44,7 @@ def test_rows_are_those_of_the_frame(files, monkeypatch) -> None:
     for name in ("actions", "outcome", "intervened"):
         read = np.concatenate([getattr(batch, name) for batch in stream.batches(200)])
         np.testing.assert_array_equal(read, getattr(whole, name))
-        np.testing.assert_array_equal(getattr(stream.held, name), getattr(whole, name))
+        np.testing.assert_array_equal(getattr(stream.in_memory, name), getattr(whole, name))
     assert repr(stream) == repr(whole).replace("RegimeData", "StreamedData")
 
 
@@ -108,7 +108,7 @@ def test_batches_of_every_kind_are_read() -> None:
         lambda: arrow.to_reader(max_chunksize=64),
     ):
         stream = bi.StreamedData.from_batches(source, *COLUMNS, progress=False)
-        np.testing.assert_array_equal(stream.held.outcome, expected.outcome)
+        np.testing.assert_array_equal(stream.in_memory.outcome, expected.outcome)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_levels_are_collected_over_all_batches(tmp_path, monkeypatch) -> None:
     frame.to_parquet(tmp_path / "rows.parquet", row_group_size=100)
     whole = bi.RegimeData.from_frame(frame, *COLUMNS)
     stream = bi.StreamedData.from_parquet(tmp_path / "rows.parquet", *COLUMNS, progress=False)
-    assert stream.categories == whole.categories == stream.held.categories
+    assert stream.categories == whole.categories == stream.in_memory.categories
     assert [levels.labels for levels in whole.categories] == [("boost", "off", "on"), (0.0, 1.0)]
     pieces = list(stream.batches(70))
     assert all(piece.categories == whole.categories for piece in pieces)

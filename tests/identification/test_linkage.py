@@ -7,7 +7,7 @@ import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.linkage import Cells, classes
 from bayes_intgen.identification.masks import Mask
-from bayes_intgen.identification.requirements import needs
+from bayes_intgen.identification.requirements import requirements
 
 VALUES = 3
 Cell = tuple[int, ...]
@@ -117,7 +117,10 @@ def test_no_point_is_supported_where_two_models_agree_on_all_rows_and_differ_the
             known = every if parents is None else parents
             rows = data.reference_rows()
             verdict = rows.verdict(
-                np.array(questions, dtype=float), target, needs(known, rows.masks, target), known
+                np.array(questions, dtype=float),
+                target,
+                requirements(known, rows.masks, target),
+                known,
             )
             truth = oracle(known, seen, questions, target)
             flagged = found.supported.to_numpy()
@@ -188,7 +191,7 @@ def test_over_ranges_no_point_is_supported_that_is_not_identified() -> None:
         # What counts as near reaches over the ends of boxes; no test of identification can.
         clear = np.ones(len(asked), dtype=bool)
         for k, column in enumerate(asked.T):
-            place = Coordinate.of(actions[:, k]).squashed
+            place = Coordinate.of(actions[:, k]).transform
             clear &= np.abs(place(column)[:, None] - place(ends[k])).min(axis=1) > 0.3
         asked = asked[clear]
         if not len(asked):

@@ -9,9 +9,9 @@ import xarray as xr
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.overlap import NEAR
-from bayes_intgen.identification.requirements import Need, needs
+from bayes_intgen.identification.requirements import Requirement, requirements
 from bayes_intgen.identification.verdict import words_of_verdict
-from bayes_intgen.models.requirements import needs_of_terms
+from bayes_intgen.models.requirements import requirements_of_terms
 
 NAMES = ("x", "y")
 
@@ -82,7 +82,7 @@ def test_distances_by_hand() -> None:
     data = two_actions(200, seed=4)
     points = np.array([[0.3, -0.2], [4.0, 0.0]])
     scaled = [Coordinate.of(column) for column in data.actions.T]
-    placed = [np.stack([c.squashed(v) for c, v in zip(scaled, a.T, strict=True)], axis=1)
+    placed = [np.stack([c.transform(v) for c, v in zip(scaled, a.T, strict=True)], axis=1)
               for a in (data.actions, points)]  # fmt: skip
     own = placed[0][(data.intervened == [True, False]).all(axis=1)]
     found = data.support(points).sel(regime="do(x)")
@@ -105,18 +105,24 @@ def test_what_regressions_need(data) -> None:
     masks = list(data.regimes)
     seen = data.reference_rows()
     for model, target, expected in (
-        (bi.models.pooled("linear"), (True, True), [Need(0, (0, 1), (0, 1, 2))]),
-        (bi.models.saturated("linear"), (True, False), [Need(0, (0, 1), (1,))]),
-        (bi.models.saturated("linear"), (True, True), [Need(0, (0, 1), (i,)) for i in range(3)]),
-        (bi.models.additive("linear"), (True, True), [Need(0, (0,), (1,))]),
+        (bi.models.pooled("linear"), (True, True), [Requirement(0, (0, 1), (0, 1, 2))]),
+        (bi.models.saturated("linear"), (True, False), [Requirement(0, (0, 1), (1,))]),
+        (
+            bi.models.saturated("linear"),
+            (True, True),
+            [Requirement(0, (0, 1), (i,)) for i in range(3)],
+        ),
+        (bi.models.additive("linear"), (True, True), [Requirement(0, (0,), (1,))]),
     ):
-        found = needs_of_terms(model.decompose(data), masks, target)
+        found = requirements_of_terms(model.decompose(data), masks, target)
         assert [need for need in found if need.action == 0] == expected
-    lost = needs_of_terms(bi.models.saturated("linear").decompose(data), masks[:2], (True, True))
-    assert not seen.answers(data.actions[:3], lost).any()
-    assert needs([[], [0]], masks, (False, False)) == [
-        Need(0, (0,), (0, 2)),
-        Need(1, (1, 0), (0, 1)),
+    lost = requirements_of_terms(
+        bi.models.saturated("linear").decompose(data), masks[:2], (True, True)
+    )
+    assert not seen.meets(data.actions[:3], lost).any()
+    assert requirements([[], [0]], masks, (False, False)) == [
+        Requirement(0, (0,), (0, 2)),
+        Requirement(1, (1, 0), (0, 1)),
     ]
 
 
@@ -144,7 +150,7 @@ def test_experiments_beyond_history_are_supported_only_where_no_action_moves_ano
         assert not beyond.support(point, graph={"y": ["x"]}).supported.item()
         # Closeness alone would have it otherwise.
         seen = beyond.reference_rows()
-        close = seen.answers(np.array(point), needs([[1], [0]], seen.masks, (True, True)))
+        close = seen.meets(np.array(point), requirements([[1], [0]], seen.masks, (True, True)))
         assert close.all()
         alone = beyond_history(seed, edges=False)
         assert alone.support(point, graph={}).supported.item()
@@ -207,7 +213,7 @@ def test_a_value_that_is_only_ever_set_is_said_to_be_so() -> None:
     data = beyond_history(0)
     points, target, parents = np.array([[4.0, 4.0]]), (True, True), [[1], [0]]
     seen = data.reference_rows()
-    verdict = seen.verdict(points, target, needs(parents, seen.masks, target), parents)
+    verdict = seen.verdict(points, target, requirements(parents, seen.masks, target), parents)
     said = words_of_verdict(data.names, seen.coordinates, seen.categories, points, target, verdict)
     assert "'x' was never observed at its value without being set at 1" in said
 

@@ -8,8 +8,8 @@ from numpyro.infer.util import log_density
 
 import bayes_intgen as bi
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
-from bayes_intgen.inference.gaussian.passes import known_rows
-from bayes_intgen.inference.gaussian.sufficient_statistics import Sums
+from bayes_intgen.inference.gaussian.passes import pseudo_observations
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 
 from conftest import confounded_rows, marginal_program
 
@@ -20,7 +20,7 @@ def test_the_written_out_mean_is_the_design_matrix_times_coefficients(prior) -> 
     model = bi.models.additive(prior=prior)
     terms = model.decompose(data)
     with jax.enable_x64(True):
-        program = seed(model.written_out, jax.random.key(0))
+        program = seed(model.program, jax.random.key(0))
         rows = terms.functions(data.actions), terms.gates(data.intervened), np.ones(len(data))
         sites = trace(program).get_trace(terms, *rows)
         coefficients = np.asarray(sites["coefficients"]["value"])
@@ -48,8 +48,10 @@ def test_integrating_the_written_out_density_gives_the_collapsed_one(prior, lift
     functions = terms.functions(data.actions)
     matrix = terms.matrix(data.actions, data.intervened)
     with jax.enable_x64(True):
-        known = known_rows(data, terms)
-        sums = Sums.over([(matrix, outcome, 1 / relative_sd**2)])._replace(known=known)
+        known = pseudo_observations(data, terms)
+        sums = SufficientStatistics.over([(matrix, outcome, 1 / relative_sd**2)])._replace(
+            known=known
+        )
         rng = np.random.default_rng(0)
         theta = {
             "scale": jnp.asarray(rng.uniform(0.2, 1, len(terms.scaled))),
@@ -62,7 +64,7 @@ def test_integrating_the_written_out_density_gives_the_collapsed_one(prior, lift
         sd = np.exp(np.asarray(log_sd))
         weights = rng.normal(size=terms.size)
         full, _ = log_density(
-            model.written_out,
+            model.program,
             (terms, functions, terms.gates(data.intervened), relative_sd, outcome, known),
             {},
             {**theta, "weights": jnp.asarray(weights)},
@@ -86,7 +88,7 @@ def test_a_given_outcome_conditions_and_a_missing_one_is_drawn() -> None:
     model = bi.models.additive(prior="linear")
     terms = model.decompose(data)
     rows = terms.functions(data.actions), terms.gates(data.intervened), np.ones(len(data))
-    program = substitute(seed(model.written_out, jax.random.key(0)), {})
+    program = substitute(seed(model.program, jax.random.key(0)), {})
     assert not trace(program).get_trace(terms, *rows)["outcome"]["is_observed"]
     given = trace(program).get_trace(terms, *rows, data.outcome)["outcome"]
     assert given["is_observed"]
@@ -129,7 +131,7 @@ def with_levels() -> bi.RegimeData:
 @pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
 def test_actions_with_levels_have_one_value_each_whatever_the_prior(prior) -> None:
     terms = bi.models.additive(prior).decompose(with_levels())
-    bases = {term.name: term.part.basis for term in terms.terms}
+    bases = {term.name: term.component.basis for term in terms.terms}
     assert isinstance(bases["phi(channel)"], PiecewiseLinear)
     assert bases["phi(channel)"].size == 2
     assert bases["phi(promo)"].size == 1
@@ -144,7 +146,7 @@ def test_names_of_levels_are_no_numbers() -> None:
     chosen = bi.models.additive(
         unconfounded={"channel": bi.Levels(ordered=True), "promo": "linear"}
     ).decompose(with_levels())
-    kinds = {term.name: type(term.part.basis).__name__ for term in chosen.terms}
+    kinds = {term.name: type(term.component.basis).__name__ for term in chosen.terms}
     assert kinds["phi(promo)"] == "Powers"
     assert kinds["phi(channel)"] == "PiecewiseLinear"
 
@@ -156,6 +158,6 @@ def test_numbers_may_be_given_levels() -> None:
     data = bi.RegimeData.from_arrays(doses, rng.normal(size=90), masks, ["dose", "other"])
     levels = {"dose": bi.Levels()}
     terms = bi.models.additive(unconfounded=levels, bias=levels).decompose(data)
-    bases = {term.name: term.part.basis for term in terms.terms}
+    bases = {term.name: term.component.basis for term in terms.terms}
     assert bases["phi(dose)"].knots == (0.0, 10.0, 50.0)
     assert bases["delta(other | dose)"].knots == (0.0, 10.0, 50.0)

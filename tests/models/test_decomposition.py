@@ -66,7 +66,7 @@ def test_prior_scales_follow_the_outcomes_units(data) -> None:
 
 def test_priors_of_single_mechanisms(data) -> None:
     terms = decomposed(data, prior="gp", unconfounded={"red": "linear"}, bias={"green": "spline"})
-    kinds = {t.name: type(t.part.basis).__name__ for t in terms.terms}
+    kinds = {t.name: type(t.component.basis).__name__ for t in terms.terms}
     assert kinds["phi(red)"] == "Powers"
     assert kinds["phi(green)"] == kinds["delta(red)"] == "Sines"
     assert kinds["delta(green)"] == "PenalisedSpline"

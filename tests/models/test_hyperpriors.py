@@ -28,11 +28,11 @@ def test_each_coefficient_follows_its_own_terms_hyperparameters(data, prior) -> 
         np.testing.assert_allclose(priors.log_sd(sites), log_sd, rtol=1e-12)
         for term in terms.terms:
             expected = np.log(scale.get(term.name, (term.fixed_sd or 0) * terms.unit))
-            if term.part.kernel is not None:
-                frequencies = term.part.basis.frequencies
+            if term.component.kernel is not None:
+                frequencies = term.component.basis.frequencies
                 label = terms.lengthscale_of[term.name]
                 expected = expected + np.asarray(
-                    log_spectral_sd(term.part.kernel, frequencies, length[label])
+                    log_spectral_sd(term.component.kernel, frequencies, length[label])
                 )
             found = log_sd[terms.columns[term.name]]
             np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=1e-12)

@@ -8,11 +8,11 @@ from numpyro.contrib.hsgp.spectral_densities import (
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.hsgp import Sines
-from bayes_intgen.basis.karhunen_loeve import Principal
-from bayes_intgen.models.mechanisms.components import MARGIN_SIZE, finer_walk, grown
+from bayes_intgen.basis.hsgp import HSGPBasis
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
+from bayes_intgen.models.mechanisms.components import MARGIN_SIZE, grown, random_walk_component
 from bayes_intgen.models.mechanisms.kernels import log_spectral_sd, spectral_slope
-from bayes_intgen.models.mechanisms.mechanism import paired
+from bayes_intgen.models.mechanisms.mechanism import pairwise
 
 RNG = np.random.default_rng(0)
 ACTIONS = RNG.normal(size=(2000, 2)) * [1.0, 100.0]
@@ -27,13 +27,13 @@ KERNELS = {
 
 def both(mechanism, actions, axes):
     """What the second action adds to a function of the first."""
-    own, other = (mechanism.margin(actions[:, [k]], axes[k], MARGIN_SIZE) for k in range(2))
-    return paired(mechanism, own, other, len(actions))
+    own, other = (mechanism.marginal_basis(actions[:, [k]], axes[k], MARGIN_SIZE) for k in range(2))
+    return pairwise(mechanism, own, other, len(actions))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_basis_reproduces_the_kernel(kernel) -> None:
-    sines = Sines.of(ACTIONS[:, :1], AXES[0], longest=1.0, shortest=0.1, size=120)
+    sines = HSGPBasis.of(ACTIONS[:, :1], AXES[0], longest=1.0, shortest=0.1, size=120)
     lengthscale = 1.0
     sd = np.exp(log_spectral_sd(kernel, sines.frequencies, lengthscale))
     low, high = AXES[0].ends
@@ -134,7 +134,7 @@ SHORT_RANGES = {
 def test_a_margin_represents_a_slope_on_any_range(mechanism, values) -> None:
     """In a box that is short for the lengthscale, odd functions would have no prior variance."""
     column = values[:, None]
-    margin = mechanism.margin(column, Coordinate.of(values), MARGIN_SIZE)
+    margin = mechanism.marginal_basis(column, Coordinate.of(values), MARGIN_SIZE)
     matrix = margin.matrix(column)
     line = Coordinate.of(values)(values)
     line = (line - line.mean()) / line.std()
@@ -149,30 +149,34 @@ def test_resolution_grows_with_the_rows() -> None:
     assert bi.GP().pair_order(many) > bi.GP().pair_order(few) == 4
     assert grown(12, many) > grown(12, few) == 12
     column = ACTIONS[:, :1]
-    sizes = [bi.Spline().alone(column, AXES[0], rows)[1].basis.size for rows in (few, many)]
+    sizes = [bi.Spline().main_effect(column, AXES[0], rows)[1].basis.size for rows in (few, many)]
     assert sizes[1] > sizes[0]
-    assert bi.Spline(intervals=12).alone(column, AXES[0], many)[1].basis.size == sizes[0]
+    assert bi.Spline(intervals=12).main_effect(column, AXES[0], many)[1].basis.size == sizes[0]
 
 
 def test_a_finer_walk_follows_a_step() -> None:
     column = np.sort(RNG.normal(size=2000))[:, None]
     step = (column[:, 0] > 0.3).astype(float)
-    design = np.column_stack([np.ones(2000), finer_walk(column, AXES[0]).basis.matrix(column)])
+    design = np.column_stack(
+        [np.ones(2000), random_walk_component(column, AXES[0]).basis.matrix(column)]
+    )
     left = step - design @ np.linalg.lstsq(design, step)[0]
     rough = left.std()
-    smooth = np.column_stack([np.ones(2000), bi.GP().margin(column, AXES[0], 5).matrix(column)])
+    smooth = np.column_stack(
+        [np.ones(2000), bi.GP().marginal_basis(column, AXES[0], 5).matrix(column)]
+    )
     left = step - smooth @ np.linalg.lstsq(smooth, step)[0]
     assert rough < 0.6 * left.std()
 
 
 def test_levels_have_one_value_each() -> None:
     column = RNG.integers(0, 4, 300).astype(float)[:, None]
-    (part,) = bi.Levels(ordered=False).alone(column, Coordinate.of(column[:, 0]), 300)
+    (part,) = bi.Levels(ordered=False).main_effect(column, Coordinate.of(column[:, 0]), 300)
     at = part.basis.matrix(np.arange(4.0)[:, None])
     assert np.linalg.matrix_rank(np.column_stack([np.ones(4), at])) == 4
     assert bi.Levels().finer(column, Coordinate.of(column[:, 0])) is None
-    few = bi.Levels().margin(RNG.integers(0, 9, 300).astype(float)[:, None], AXES[0], 5)
-    assert isinstance(few, Principal)
+    few = bi.Levels().marginal_basis(RNG.integers(0, 9, 300).astype(float)[:, None], AXES[0], 5)
+    assert isinstance(few, KarhunenLoeveBasis)
     assert few.size == 5
     with pytest.raises(bi.ModelError, match="at most 50 distinct values"):
-        bi.Levels().alone(ACTIONS[:, :1], AXES[0], 2000)
+        bi.Levels().main_effect(ACTIONS[:, :1], AXES[0], 2000)

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.models.variance_function import KNOTS, draw_shape, estimate_spread, shape_of
+from bayes_intgen.models.variance_function import (
+    KNOTS,
+    draw_noise,
+    estimate_variance_function,
+    residual_quantiles,
+)
 
 
 def variance_of(actions, intervened):
@@ -22,7 +27,7 @@ def rows(n: int, seed: int, dependent: bool):
 @pytest.mark.parametrize("dependent", [True, False])
 def test_the_variance_function_is_recovered(dependent: bool) -> None:
     actions, intervened, residuals, variance, coordinates = rows(20_000, 0, dependent)
-    spread = estimate_spread(actions, intervened, residuals, coordinates).spread
+    spread = estimate_variance_function(actions, intervened, residuals, coordinates).spread
     estimate = spread(actions, intervened)
     assert estimate.mean() == pytest.approx(1)
     ratio = estimate * residuals.var() / variance
@@ -35,9 +40,9 @@ def test_the_variance_function_is_recovered(dependent: bool) -> None:
 
 def test_it_is_positive_and_does_not_depend_on_units() -> None:
     actions, intervened, residuals, _, coordinates = rows(300, 1, True)
-    one = estimate_spread(actions, intervened, residuals, coordinates).spread
+    one = estimate_variance_function(actions, intervened, residuals, coordinates).spread
     scaled = tuple(Coordinate.of(actions[:, k] * 1e-6) for k in range(2))
-    other = estimate_spread(actions * 1e-6, intervened, residuals * 1e5, scaled).spread
+    other = estimate_variance_function(actions * 1e-6, intervened, residuals * 1e5, scaled).spread
     far = np.array([[1e3, -1e6], [0.0, 0.0]])
     masks = np.array([[True, False], [False, True]])
     assert (one(far, masks) > 0).all()
@@ -50,11 +55,11 @@ def test_many_equal_values_share_a_height(equal: int, dependent: bool) -> None:
     actions, intervened, residuals, _, _ = rows(500, 2, dependent)
     actions[:equal, 0] = 0.0
     coordinates = tuple(Coordinate.of(actions[:, k]) for k in range(2))
-    spread = estimate_spread(actions, intervened, residuals, coordinates).spread
+    spread = estimate_variance_function(actions, intervened, residuals, coordinates).spread
     assert len(np.unique(spread.knots[0])) < len(KNOTS)
     assert np.isfinite(spread(actions, intervened)).all()
     # Two routes to the variance.
-    by_features = spread.features(actions, intervened) @ spread.heights
+    by_features = spread.features(actions, intervened) @ spread.knot_values
     np.testing.assert_allclose(spread(actions, intervened), by_features, rtol=1e-13)
     # Negative control: with the masks the other way round it is another.
     assert not np.allclose(spread(actions, ~intervened), by_features)
@@ -68,7 +73,7 @@ def test_draws_of_the_variance_are_as_wide_as_its_error() -> None:
     ratios = []
     for seed in range(40):
         actions, intervened, residuals, _, coordinates = rows(2000, seed, True)
-        found = estimate_spread(actions, intervened, residuals, coordinates)
+        found = estimate_variance_function(actions, intervened, residuals, coordinates)
         deviations = found.draw((400,), np.random.default_rng(seed))
         draws = np.log(found.spread.drawn(points, masks, deviations))
         np.testing.assert_allclose(
@@ -86,10 +91,10 @@ def test_the_shape_is_that_of_the_standardised_residuals() -> None:
     rng = np.random.default_rng(0)
     variance = rng.uniform(0.5, 3, size=50_000)
     skewed = (rng.gamma(2.0, size=50_000) - 2) / np.sqrt(2)
-    shape = shape_of(5.0 * skewed * np.sqrt(variance), variance)
+    shape = residual_quantiles(5.0 * skewed * np.sqrt(variance), variance)
     assert shape.mean() == pytest.approx(0, abs=1e-12)
     assert shape.std() == pytest.approx(1)
-    drawn = draw_shape(shape, (200, 500), rng)
+    drawn = draw_noise(shape, (200, 500), rng)
     at = [0.05, 0.5, 0.95]
     # A sample quantile's error is about 1 / (density * sqrt(n)): under 0.02 here.
     np.testing.assert_allclose(np.quantile(drawn, at), np.quantile(skewed, at), atol=0.04)

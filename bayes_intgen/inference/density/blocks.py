@@ -36,9 +36,9 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.expansion_point import Reference
-from bayes_intgen.inference.density.log_density import Density
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.expansion_point import ExpansionPoint
+from bayes_intgen.inference.density.log_density import LogDensity
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.partition import groups_of
 from bayes_intgen.inference.gaussian.sweep import inverse_and_log_det
 from bayes_intgen.models.hyperpriors import Hyperpriors
@@ -55,7 +55,7 @@ BEST_KNOWN = 1e4
 NARROW = 0.3
 
 
-class Groups(NamedTuple):
+class BlockStatistics(NamedTuple):
     """What the groups of coefficients say, each of p coefficients or zeros in their place.
 
     Coefficients are in units of their prior standard deviations at the reference point.
@@ -88,23 +88,25 @@ class Groups(NamedTuple):
     floor: ArrayLike
 
 
-class ByGroups:
+class BlockApproximation:
     """The density by groups of coefficients, about a reference point.
 
     Parameters
     ----------
-    posterior : Collapsed
+    posterior : MarginalPosterior
         That it is close to.
     priors : Hyperpriors
         Of the coefficients group by group, shape (G p,).
-    groups : Groups
+    groups : BlockStatistics
     """
 
-    def __init__(self, posterior: Collapsed, priors: Hyperpriors, groups: Groups) -> None:
+    def __init__(
+        self, posterior: MarginalPosterior, priors: Hyperpriors, groups: BlockStatistics
+    ) -> None:
         self.posterior, self.priors, self.groups = posterior, priors, groups
 
     @property
-    def density(self) -> Density:
+    def density(self) -> LogDensity:
         """As NUTS takes it."""
         return self.posterior.density_of(
             log_marginal_by_groups, self.priors, self.groups, self.energy
@@ -121,12 +123,14 @@ class ByGroups:
         return self.posterior.with_prior(flat, self.priors, *slopes)
 
 
-def by_groups(posterior: Collapsed, reference: Array, points: Array) -> ByGroups | None:
+def block_approximation(
+    posterior: MarginalPosterior, reference: Array, points: Array
+) -> BlockApproximation | None:
     """A density that is cheaper than a posterior's, where there is one close to it.
 
     Parameters
     ----------
-    posterior : Collapsed
+    posterior : MarginalPosterior
     reference : ndarray, shape (D,)
         Hyperparameters near the mode.
     points : ndarray, shape (point, D)
@@ -140,8 +144,8 @@ def by_groups(posterior: Collapsed, reference: Array, points: Array) -> ByGroups
     if posterior.size < LEAST_SIZE:
         return None
     try:
-        about = Reference.of(posterior, reference)
-        close = grouped(about, groups_of(about, points))
+        about = ExpansionPoint.of(posterior, reference)
+        close = block_statistics(about, groups_of(about, points))
         ratio = [close.energy(at)[0] - posterior.value(at) for at in points[:COMPARED]]
     except np.linalg.LinAlgError:
         return None
@@ -160,14 +164,14 @@ def expected_acceptance(log_ratio: Array) -> float:
     return float(np.mean(np.exp(np.minimum(change, 0)), where=~np.eye(len(change), dtype=bool)))
 
 
-def grouped(
-    reference: Reference, groups: list[NDArray[np.int_]], dtype: DTypeLike = np.float32
-) -> ByGroups:
+def block_statistics(
+    reference: ExpansionPoint, groups: list[NDArray[np.int_]], dtype: DTypeLike = np.float32
+) -> BlockApproximation:
     """The density by groups of coefficients, about a reference point.
 
     Parameters
     ----------
-    reference : Reference
+    reference : ExpansionPoint
     groups : list of ndarray of int
         The coefficients of each, every one in one of them.
     dtype : dtype
@@ -204,7 +208,7 @@ def grouped(
     if sums.known is not None:
         constant -= float(np.sum(sums.known.log_sd))
         constant -= 0.5 * len(np.asarray(sums.known.log_sd)) * np.log(2 * np.pi)
-    found = Groups(
+    found = BlockStatistics(
         float(np.asarray(sums.rows)),
         reference.squares,
         constant,
@@ -214,16 +218,18 @@ def grouped(
         np.log(np.append(sd, 1.0))[order],
         np.append(reference.floor / sd**2, 0.0)[order],
     )
-    padded = posterior.priors.padded(len(sd) + 1).of_columns(flat)
-    return ByGroups(posterior, padded, found)
+    padded = posterior.priors.padded(len(sd) + 1).select(flat)
+    return BlockApproximation(posterior, padded, found)
 
 
-def log_marginal_by_groups(groups: Groups, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
+def log_marginal_by_groups(
+    groups: BlockStatistics, log_sd: jax.Array, noise_sd: ArrayLike
+) -> jax.Array:
     """Nearly :func:`bayes_intgen.inference.gaussian.evidence.log_marginal`.
 
     Parameters
     ----------
-    groups : Groups
+    groups : BlockStatistics
         Treated as constants by differentiation.
     log_sd : Array, shape (G p,)
         Log prior standard deviations, group by group.
@@ -237,11 +243,11 @@ def log_marginal_by_groups(groups: Groups, log_sd: jax.Array, noise_sd: ArrayLik
 
 
 @jax.custom_vjp
-def _log_marginal(groups: Groups, log_sd: jax.Array, log_noise: jax.Array) -> jax.Array:
+def _log_marginal(groups: BlockStatistics, log_sd: jax.Array, log_noise: jax.Array) -> jax.Array:
     return jnp.asarray(_forward(groups, log_sd, log_noise)[0])
 
 
-def _forward(groups: Groups, log_sd: jax.Array, log_noise: jax.Array) -> tuple[Any, Any]:
+def _forward(groups: BlockStatistics, log_sd: jax.Array, log_noise: jax.Array) -> tuple[Any, Any]:
     value, *slopes = _evaluated(groups, log_sd, log_noise, jnp, inverse_and_log_det)
     return value, slopes
 
@@ -278,8 +284,8 @@ def _evaluated(
         known = xp.where(narrow, ratio * less * values, 0.0).astype(dtype)
         known = xp.einsum("gij,gj->gi", groups.precision, known)
         right = scale * known - xp.where(narrow, 0.0, less * values).astype(dtype)
-        alone = xp.where(narrow, ratio, 1 / ratio) * values
-        return alone + xp.einsum("gij,gj->gi", inverse, right).astype(mean.dtype)
+        separate = xp.where(narrow, ratio, 1 / ratio) * values
+        return separate + xp.einsum("gij,gj->gi", inverse, right).astype(mean.dtype)
 
     # T m, by which each group pulls at itself and the others; K T m, what the others get.
     own = updated(mean)

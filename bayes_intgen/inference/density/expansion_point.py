@@ -7,8 +7,8 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
-from bayes_intgen.inference.gaussian.sufficient_statistics import Sums
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 
 # Prior variances have a floor: this share of the variance that the data alone leave a coefficient.
 # A prior below it hides the coefficient from the data, and ratios of such priors would overflow.
@@ -20,14 +20,14 @@ LEAST_KNOWN = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class ExpansionPoint:
     """The coefficients at one point of the hyperparameters.
 
     In units of their prior standard deviations there, themselves in units of the noise's.
 
     Attributes
     ----------
-    posterior : Collapsed
+    posterior : MarginalPosterior
     sd, floor : ndarray, shape (P,)
         Those units, and least prior variances in units of the noise's.
     precision, covariance : ndarray, shape (P, P)
@@ -40,7 +40,7 @@ class Reference:
         What the coefficients leave of the sum of squares, their prior's part in it included.
     """
 
-    posterior: Collapsed
+    posterior: MarginalPosterior
     sd: Array
     floor: Array
     precision: Array
@@ -50,14 +50,14 @@ class Reference:
     squares: float
 
     @classmethod
-    def of(cls, posterior: Collapsed, flat: Array) -> Self:
+    def of(cls, posterior: MarginalPosterior, flat: Array) -> Self:
         """At hyperparameters ``flat``, shape (D,).
 
         Raises LinAlgError where rounding leaves the coefficients no joint distribution, or numbers
         overflow.
         """
         prior_sd, noise_sd = _prior_sd(posterior, flat)
-        about = posterior.sums.about(posterior.priors.mean)
+        about = posterior.sums.centred_at(posterior.priors.mean)
         xx, information, squares = _whole(about, noise_sd)
         floor = FLOOR / np.maximum(np.diag(xx), LEAST_KNOWN)
         sd = np.sqrt(prior_sd**2 + floor)
@@ -77,7 +77,7 @@ class Reference:
             float(squares - information @ (sd * mean)),
         )
 
-    def neglected(self, points: Array) -> Array:
+    def second_order_remainder(self, points: Array) -> Array:
         """Log density that is neglected where two coefficients are in different groups, (P, P).
 
         Of second order in their covariance, on average over points of the hyperparameters, shape
@@ -94,14 +94,14 @@ class Reference:
         return np.asarray(self.covariance**2 * found / (2 * len(points)))
 
 
-def _prior_sd(posterior: Collapsed, flat: Array) -> tuple[Array, float]:
+def _prior_sd(posterior: MarginalPosterior, flat: Array) -> tuple[Array, float]:
     """Prior sds of the coefficients, shape (P,), in units of the noise's, and that."""
     sites = posterior.sites(flat)
     noise_sd = float(sites["noise_sd"])
     return np.asarray(np.exp(posterior.priors.log_sd(sites)) / noise_sd), noise_sd
 
 
-def _whole(sums: Sums, noise_sd: float) -> tuple[Array, Array, float]:
+def _whole(sums: SufficientStatistics, noise_sd: float) -> tuple[Array, Array, float]:
     """X'X, X'y and y'y with known rows, that count as if the noise had this standard deviation."""
     xx, xy, yy = np.asarray(sums.xx), np.asarray(sums.xy), float(np.asarray(sums.yy))
     if sums.known is not None:

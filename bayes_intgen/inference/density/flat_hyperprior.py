@@ -1,6 +1,6 @@
 """The posterior of the hyperparameters' logarithms, laid flat, for NUTS to differentiate.
 
-The density is that of :meth:`bayes_intgen.models.Model.written_out` with the coefficients
+The density is that of :meth:`bayes_intgen.models.Model.program` with the coefficients
 integrated out. Functions are cached by evidence and layout, so that JAX finds what it has compiled
 before.
 """
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.log_density import Given, Layout, Potential
+from bayes_intgen.inference.density.log_density import FlatLayout, Given, Potential
 from bayes_intgen.models.hyperpriors import Hyperpriors
 
 # Log density of the data at log prior standard deviations of the coefficients, shape (P,), and the
@@ -39,7 +39,7 @@ class FlatPrior(NamedTuple):
     constant: Array
 
     @classmethod
-    def of(cls, priors: Hyperpriors, layout: Layout) -> Self:
+    def of(cls, priors: Hyperpriors, layout: FlatLayout) -> Self:
         """Of hyperparameters that are laid flat so."""
         mean, sd = layout.flat(priors.start), layout.flat(priors.prior_sd)
         return cls(mean, sd, np.asarray(-np.sum(np.log(sd) + 0.5 * np.log(2 * np.pi))))
@@ -54,7 +54,7 @@ Data = tuple[FlatPrior, Hyperpriors, Any]
 
 
 @lru_cache(maxsize=64)
-def potential_of(evidence: Evidence, layout: Layout) -> Potential:
+def potential_of(evidence: Evidence, layout: FlatLayout) -> Potential:
     """Minus the log density."""
 
     def of_data(data: Data) -> Callable[[jax.Array], jax.Array]:
@@ -70,7 +70,7 @@ def potential_of(evidence: Evidence, layout: Layout) -> Potential:
 
 
 @lru_cache(maxsize=64)
-def given_of(evidence_and_draw: EvidenceAndDraw, layout: Layout) -> Given:
+def given_of(evidence_and_draw: EvidenceAndDraw, layout: FlatLayout) -> Given:
     """As :func:`potential_of`, with a draw of the coefficients."""
 
     def of_data(data: Data) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
@@ -85,7 +85,7 @@ def given_of(evidence_and_draw: EvidenceAndDraw, layout: Layout) -> Given:
     return of_data
 
 
-def _sds(data: Data, layout: Layout, flat: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _sds(data: Data, layout: FlatLayout, flat: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Log prior standard deviations of the coefficients, shape (P,), and ``noise_sd``, shape ()."""
     sites = layout.sites(jnp.exp(flat))
     return data[1].log_sd(sites, jnp), sites["noise_sd"]

@@ -24,7 +24,7 @@ Given = Callable[[Any], Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Ar
 Program = Callable[..., None]
 
 
-class Density(NamedTuple):
+class LogDensity(NamedTuple):
     """A density over flat vectors of unconstrained sites.
 
     Attributes
@@ -53,7 +53,7 @@ class Density(NamedTuple):
     draw: Callable[[Array, Array], Array] | None = None
 
 
-class Layout:
+class FlatLayout:
     """How unconstrained sites are laid flat: one after the other, by name.
 
     Parameters
@@ -85,13 +85,13 @@ class Layout:
         return {name: np.ravel(index) for name, index in self.sites(np.arange(self.size)).items()}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Layout) and self.shapes == other.shapes
+        return isinstance(other, FlatLayout) and self.shapes == other.shapes
 
     def __hash__(self) -> int:
         return hash(self.shapes)
 
 
-class Target:
+class ProgramDensity:
     """A program's density over unconstrained sites.
 
     Parameters
@@ -100,7 +100,7 @@ class Target:
         A NumPyro program of arrays and pytrees of arrays.
     arguments : tuple
         What it is called with.
-    layout : Layout
+    layout : FlatLayout
         Of every latent site.
     device : jax.Device, optional
         Where its arguments are kept, and all that is computed from them therefore runs; where JAX
@@ -111,7 +111,7 @@ class Target:
         self,
         program: Program,
         arguments: tuple[Any, ...],
-        layout: Layout,
+        layout: FlatLayout,
         device: jax.Device | None = None,
     ) -> None:
         self.program = program
@@ -146,7 +146,7 @@ def processor() -> jax.Device | None:
 
 
 @lru_cache(maxsize=64)
-def _potential(program: Program, layout: Layout) -> Potential:
+def _potential(program: Program, layout: FlatLayout) -> Potential:
     """One function for each program and layout, by which what is compiled is found again."""
 
     def of_data(arguments: Any) -> Callable[[jax.Array], jax.Array]:
@@ -163,7 +163,7 @@ def _value_and_grad(
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _constrain(program: Program, layout: Layout, arguments: Any, flat: jax.Array) -> Any:
+def _constrain(program: Program, layout: FlatLayout, arguments: Any, flat: jax.Array) -> Any:
     def one(flat: jax.Array) -> Any:
         return constrained_sites(program, arguments, layout.sites(flat))
 

@@ -16,11 +16,11 @@ from bayes_intgen.inference.density.flat_hyperprior import (
     given_of,
     potential_of,
 )
-from bayes_intgen.inference.density.log_density import Density, Energy, Layout, processor
+from bayes_intgen.inference.density.log_density import Energy, FlatLayout, LogDensity, processor
 from bayes_intgen.inference.density.minimise import minimise
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
-from bayes_intgen.inference.gaussian.sufficient_statistics import Sums
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models import Model
 from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.terms import Decomposition
@@ -32,7 +32,7 @@ NEAR = 0.03
 REACH = 10
 
 
-class Collapsed:
+class MarginalPosterior:
     """The posterior of the hyperparameters under a decomposition, given sums over rows.
 
     Over their logarithms, laid flat: ``layout`` says how.
@@ -40,20 +40,22 @@ class Collapsed:
     Parameters
     ----------
     priors : Hyperpriors
-    sums : Sums
+    sums : SufficientStatistics
         Over the columns that the priors are about.
     terms : Decomposition
         Whose hyperparameters these are.
     """
 
-    def __init__(self, priors: Hyperpriors, sums: Sums, terms: Decomposition) -> None:
+    def __init__(
+        self, priors: Hyperpriors, sums: SufficientStatistics, terms: Decomposition
+    ) -> None:
         self.priors, self.sums, self.terms = priors, sums, terms
-        self.layout = Layout(self.priors.start)
+        self.layout = FlatLayout(self.priors.start)
         self.prior = FlatPrior.of(priors, self.layout)
         self.start, self.prior_sd = self.prior.mean, self.prior.sd
 
     @classmethod
-    def of(cls, model: Model, terms: Decomposition, sums: Sums) -> Self:
+    def of(cls, model: Model, terms: Decomposition, sums: SufficientStatistics) -> Self:
         """Under a model's priors."""
         return cls(model.hyperpriors(terms), sums, terms)
 
@@ -63,14 +65,14 @@ class Collapsed:
         return len(self.priors.mean)
 
     @cached_property
-    def density(self) -> Density:
+    def density(self) -> LogDensity:
         """As NUTS takes it.
 
         Padded to a multiple of 8 coefficients, so that fits of nearly equal size share what is
         compiled.
         """
         size = -(-self.size // 8) * 8
-        sums = self.sums.about(self.priors.mean).padded(size)
+        sums = self.sums.centred_at(self.priors.mean).padded(size)
         density = self.density_of(log_marginal, self.priors.padded(size), sums, self.energy)
         given = given_of(log_marginal_and_draw, self.layout)
         return density._replace(given=given, given_size=size, draw=self.draw)
@@ -94,13 +96,13 @@ class Collapsed:
 
     def density_of(
         self, evidence: Evidence, priors: Hyperpriors, found: Any, energy: Energy
-    ) -> Density:
+    ) -> LogDensity:
         """The density with some evidence, of coefficients with such priors.
 
         On the processor: an accelerator would wait for the next step most of the time.
         """
         data = jax.tree.map(np.asarray, (self.prior, priors, found))
-        return Density(
+        return LogDensity(
             potential_of(evidence, self.layout), jax.device_put(data, processor()), energy
         )
 

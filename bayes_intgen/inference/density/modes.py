@@ -18,7 +18,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.marginal_posterior import (
     NEAR,
     REACH,
-    Collapsed,
+    MarginalPosterior,
     labels_of,
     progress_bar,
 )
@@ -59,7 +59,7 @@ class Mode(NamedTuple):
     covariance: Array
 
     @classmethod
-    def at(cls, posterior: Collapsed, point: Array, energy: float | None = None) -> "Mode":
+    def at(cls, posterior: MarginalPosterior, point: Array, energy: float | None = None) -> "Mode":
         """With its Laplace approximation."""
         value = posterior.value(point) if energy is None else energy
         return cls(point, value, posterior.covariance(point))
@@ -70,12 +70,12 @@ class Mode(NamedTuple):
         return 0.5 * float(np.linalg.slogdet(self.covariance)[1]) - self.energy
 
 
-def find_modes(posterior: Collapsed, start: Array, most: int, progress: bool) -> list[Mode]:
+def find_modes(posterior: MarginalPosterior, start: Array, most: int, progress: bool) -> list[Mode]:
     """Modes to start chains from, the one with the largest share of the posterior first.
 
     Parameters
     ----------
-    posterior : Collapsed
+    posterior : MarginalPosterior
     start : ndarray, shape (D,)
         Where the first search starts.
     most : int
@@ -144,7 +144,7 @@ class _Around:
     In those a search takes half the steps that it takes in units of the prior.
     """
 
-    def __init__(self, posterior: Collapsed, mode: Mode, bar: Any) -> None:
+    def __init__(self, posterior: MarginalPosterior, mode: Mode, bar: Any) -> None:
         self.posterior, self.centre, self.bar = posterior, mode.point, bar
         self.root = np.linalg.cholesky(mode.covariance)
 
@@ -196,7 +196,7 @@ def _distinct(ends: list[_End], known: list[_End], apart: float) -> list[_End]:
     return new
 
 
-def _moves(posterior: Collapsed) -> Iterator[list[Array]]:
+def _moves(posterior: MarginalPosterior) -> Iterator[list[Array]]:
     """Per action, the changes from which searches for other modes start."""
     terms, labels = posterior.terms, labels_of(posterior.terms)
 

@@ -11,21 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.expansion_point import Reference
+from bayes_intgen.inference.density.expansion_point import ExpansionPoint
 
 # Sizes of groups, from small to large: the first that keeps together what should be is taken.
 SIZES = (24, 32, 40, 48, 56, 64, 80, 96)
 # Log density that two terms may share and be in different groups. Where it was twice as much,
 # chains came, far from the reference point, to where the terms that are kept fall without end.
-MOST_SHARED = 0.025
+MAX_SHARED = 0.025
 
 
-def groups_of(reference: Reference, points: Array) -> list[NDArray[np.int_]]:
+def groups_of(reference: ExpansionPoint, points: Array) -> list[NDArray[np.int_]]:
     """Coefficients that are integrated out together: whole terms, every one in one group.
 
     Parameters
     ----------
-    reference : Reference
+    reference : ExpansionPoint
     points : ndarray, shape (point, D)
         Hyperparameters, scattered as draws of them are expected to be.
 
@@ -33,7 +33,7 @@ def groups_of(reference: Reference, points: Array) -> list[NDArray[np.int_]]:
     -------
     list of ndarray of int
         No larger than the first of ``SIZES`` with which no two terms in different groups share
-        more than ``MOST_SHARED``; than the last where that is so with none. A term that is larger
+        more than ``MAX_SHARED``; than the last where that is so with none. A term that is larger
         than that sets the size.
 
     Raises
@@ -44,7 +44,7 @@ def groups_of(reference: Reference, points: Array) -> list[NDArray[np.int_]]:
     terms, every = reference.posterior.terms, np.arange(reference.posterior.size)
     columns = [every[terms.columns[term.name]] for term in terms.terms]
     of_term = np.stack([np.isin(every, own) for own in columns], axis=1).astype(float)
-    shared = of_term.T @ reference.neglected(points) @ of_term
+    shared = of_term.T @ reference.second_order_remainder(points) @ of_term
     if not np.isfinite(shared).all():
         raise np.linalg.LinAlgError("what terms share cannot be told")
     sizes = of_term.sum(axis=0)
@@ -53,7 +53,7 @@ def groups_of(reference: Reference, points: Array) -> list[NDArray[np.int_]]:
         apart = shared.copy()
         for group in chosen:
             apart[np.ix_(group, group)] = 0
-        if apart.max() <= MOST_SHARED:
+        if apart.max() <= MAX_SHARED:
             break
     return [np.concatenate([columns[i] for i in group]) for group in chosen]
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.blocks import grouped
-from bayes_intgen.inference.density.expansion_point import Reference
-from bayes_intgen.inference.density.log_density import Layout, Potential
+from bayes_intgen.inference.density.blocks import block_statistics
+from bayes_intgen.inference.density.expansion_point import ExpansionPoint
+from bayes_intgen.inference.density.log_density import FlatLayout, Potential
 from bayes_intgen.models.hyperpriors import Hyperpriors
 
 # Rounding leaves smaller variances of white numbers none.
@@ -55,7 +55,7 @@ class Whitening(NamedTuple):
     place: ArrayLike
 
     @classmethod
-    def of(cls, reference: Reference, groups: list[NDArray[np.int_]]) -> Self:
+    def of(cls, reference: ExpansionPoint, groups: list[NDArray[np.int_]]) -> Self:
         """From the coefficients at one point of the hyperparameters, and groups of them.
 
         Raises
@@ -63,7 +63,7 @@ class Whitening(NamedTuple):
         LinAlgError
             Where rounding leaves a group no distribution given the others.
         """
-        found = grouped(reference, groups, np.float64)
+        found = block_statistics(reference, groups, np.float64)
         precision, mean = np.asarray(found.groups.precision), np.asarray(found.groups.mean)
         information = mean + np.einsum("gij,gj->gi", precision, mean)
         place = np.empty(len(reference.sd), dtype=int)
@@ -78,7 +78,7 @@ class Whitening(NamedTuple):
         one_each = np.zeros((size, 1))
         return cls(priors, one_each[..., None], one_each, one_each, np.arange(size))
 
-    def covariance(self, reference: Reference) -> Array:
+    def covariance(self, reference: ExpansionPoint) -> Array:
         """Of the white numbers at the reference point, shape (P, P)."""
         precision, place = np.asarray(self.precision), np.asarray(self.place)
         of_groups = block_diag(*np.linalg.cholesky(np.eye(precision.shape[1]) + precision))
@@ -109,7 +109,7 @@ class Whitening(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def whitened(potential: Potential, layout: Layout) -> Potential:
+def whitened(potential: Potential, layout: FlatLayout) -> Potential:
     """A potential over flat vectors with white numbers in the place of the weights.
 
     Its data are those of ``potential`` and a :class:`Whitening`.
@@ -127,19 +127,19 @@ def whitened(potential: Potential, layout: Layout) -> Potential:
     return of_data
 
 
-def coloured(layout: Layout, whitening: Whitening, flat: Array) -> Array:
+def coloured(layout: FlatLayout, whitening: Whitening, flat: Array) -> Array:
     """Flat vectors (..., D) with the weights in the place of white numbers."""
     points = jnp.asarray(flat.reshape(-1, flat.shape[-1]))
     return np.asarray(_coloured(layout, whitening, points)).reshape(flat.shape)
 
 
 @partial(jax.jit, static_argnums=0)
-def _coloured(layout: Layout, whitening: Whitening, points: jax.Array) -> jax.Array:
+def _coloured(layout: FlatLayout, whitening: Whitening, points: jax.Array) -> jax.Array:
     def one(flat: jax.Array) -> jax.Array:
         return _placed(layout, flat, whitening.weights(layout.sites(flat))[0])
 
     return jnp.asarray(jax.lax.map(one, points))
 
 
-def _placed(layout: Layout, flat: jax.Array, weights: jax.Array) -> jax.Array:
+def _placed(layout: FlatLayout, flat: jax.Array, weights: jax.Array) -> jax.Array:
     return flat.at[layout.positions["weights"]].set(weights)

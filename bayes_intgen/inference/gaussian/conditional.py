@@ -16,7 +16,7 @@ from scipy.linalg.lapack import dtrtri, dtrtrs
 
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.gaussian.evidence import PosteriorSystem
-from bayes_intgen.inference.gaussian.sufficient_statistics import Sums
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +50,12 @@ class Conditional:
     log_evidence: float
 
     @classmethod
-    def of(cls, sums: Sums, prior_mean: ArrayLike, log_sd: ArrayLike, noise_sd: float) -> Self:
+    def of(
+        cls, sums: SufficientStatistics, prior_mean: ArrayLike, log_sd: ArrayLike, noise_sd: float
+    ) -> Self:
         """From sums over rows, the coefficients' prior and the noise's standard deviation."""
         mean, sd = np.asarray(prior_mean), np.exp(np.asarray(log_sd))
-        system = PosteriorSystem.of(sums.about(mean), sd, noise_sd, np)
+        system = PosteriorSystem.of(sums.centred_at(mean), sd, noise_sd, np)
         factor = _upper_factor(system.precision)
         half, _ = dtrtrs(factor, system.information, trans=1)
         step, _ = dtrtrs(factor, half)

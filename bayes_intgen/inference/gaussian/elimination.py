@@ -18,7 +18,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import logsumexp
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.gaussian.sufficient_statistics import Sums
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 
 # Logarithms of scales at which a term's evidence is evaluated, in prior sds from the median.
 GRID = np.linspace(-4, 4, 81)
@@ -97,7 +97,7 @@ class TermEvidence(NamedTuple):
         )
 
 
-def typical_log_scale(
+def empirical_bayes_log_scale(
     likelihoods: Sequence[TermLikelihood], log_median: float, sigma: float
 ) -> float:
     """The log median that the scales of similar terms have, learned from all of them.
@@ -115,12 +115,12 @@ def typical_log_scale(
     return float(np.exp(log_posterior - logsumexp(log_posterior)) @ medians)
 
 
-class Condensed(NamedTuple):
+class ReducedStatistics(NamedTuple):
     """Sums without some coefficients, and how to draw those given the others.
 
     Attributes
     ----------
-    sums : Sums
+    sums : SufficientStatistics
         Over the kept coefficients: `log_marginal` of them is that of
         all, up to rounding.
     kept, dropped : ndarray of int
@@ -134,7 +134,7 @@ class Condensed(NamedTuple):
         Rows of X'WX and X'Wy for the dropped columns, in the same units.
     """
 
-    sums: Sums
+    sums: SufficientStatistics
     kept: NDArray[np.int_]
     dropped: NDArray[np.int_]
     ratio: Array
@@ -143,12 +143,12 @@ class Condensed(NamedTuple):
     information: Array
 
     @classmethod
-    def of(cls, sums: Sums, dropped: NDArray[np.int_], ratio: Array) -> Self:
+    def of(cls, sums: SufficientStatistics, dropped: NDArray[np.int_], ratio: Array) -> Self:
         """Integrate coefficients out of sums.
 
         Parameters
         ----------
-        sums : Sums
+        sums : SufficientStatistics
         dropped : ndarray of int
             Columns with a normal prior of mean zero.
         ratio : ndarray, shape (len(dropped),)
@@ -170,14 +170,14 @@ class Condensed(NamedTuple):
             raise ValueError("known rows depend on a column that is to be dropped")
         solved = cho_solve((factor, True), cross)
         log_det = 2 * float(np.sum(np.log(np.diag(factor))))
-        condensed = Sums(
+        condensed = SufficientStatistics(
             sums.rows,
             xx[np.ix_(kept, kept)] - cross.T @ solved,
             xy[kept] - solved.T @ information,
             float(np.asarray(sums.yy))
             - float(information @ cho_solve((factor, True), information)),
             float(np.asarray(sums.log_weight)) - log_det,
-            sums.of_columns(kept).known,
+            sums.select(kept).known,
         )
         return cls(condensed, kept, dropped, np.asarray(ratio), factor, cross, information)
 

@@ -15,7 +15,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 
 from bayes_intgen.inference.gaussian.blocked_cholesky import inverse_cholesky
-from bayes_intgen.inference.gaussian.sufficient_statistics import Sums
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 
 
 class PosteriorSystem(NamedTuple):
@@ -44,7 +44,9 @@ class PosteriorSystem(NamedTuple):
     known_outcome: Any
 
     @classmethod
-    def of(cls, sums: Sums, sd: Any, noise_sd: Any, xp: ModuleType) -> "PosteriorSystem":
+    def of(
+        cls, sums: SufficientStatistics, sd: Any, noise_sd: Any, xp: ModuleType
+    ) -> "PosteriorSystem":
         """From sums about the prior mean, prior sds (P,) and ``noise_sd``; ``xp`` is an array API.
 
         ``xp`` is ``numpy`` or ``jax.numpy``.
@@ -106,12 +108,12 @@ class PosteriorSystem(NamedTuple):
 
 
 @jax.custom_vjp
-def log_marginal(sums: Sums, log_sd: jax.Array, noise_sd: jax.Array) -> jax.Array:
+def log_marginal(sums: SufficientStatistics, log_sd: jax.Array, noise_sd: jax.Array) -> jax.Array:
     """Log density of the outcome with the coefficients integrated out, for NUTS to differentiate.
 
     Parameters
     ----------
-    sums : Sums
+    sums : SufficientStatistics
         About the coefficients' prior mean m; treated as constants by differentiation.
     log_sd : Array, shape (P,)
         Log prior standard deviations.
@@ -128,7 +130,7 @@ def log_marginal(sums: Sums, log_sd: jax.Array, noise_sd: jax.Array) -> jax.Arra
 
 
 def log_marginal_and_draw(
-    sums: Sums, log_sd: jax.Array, noise_sd: jax.Array, normal: jax.Array
+    sums: SufficientStatistics, log_sd: jax.Array, noise_sd: jax.Array, normal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """:func:`log_marginal`, and with the same factor a conditional draw of the coefficients.
 
@@ -154,7 +156,9 @@ def log_marginal_and_draw(
     return jnp.asarray(system.log_evidence(half, log_det)), sd * step
 
 
-def _forward(sums: Sums, log_sd: jax.Array, noise_sd: jax.Array) -> tuple[jax.Array, Any]:
+def _forward(
+    sums: SufficientStatistics, log_sd: jax.Array, noise_sd: jax.Array
+) -> tuple[jax.Array, Any]:
     sd = jnp.exp(log_sd)
     system = PosteriorSystem.of(sums, sd, noise_sd, jnp)
     diagonal, inverse = inverse_cholesky(system.precision)

@@ -10,61 +10,67 @@ from numpy.typing import DTypeLike
 from bayes_intgen._typing import Array
 from bayes_intgen.data.batches import map_batches, map_reduce
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateSums, KnownRows, Sums
+from bayes_intgen.inference.gaussian.sufficient_statistics import (
+    CandidateStatistics,
+    PseudoObservations,
+    SufficientStatistics,
+)
 from bayes_intgen.models.terms import Decomposition, Term
-from bayes_intgen.models.variance_function import ConstantSpread, Spread
+from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 
 
-def sums_over(
+def sufficient_statistics(
     data: Rows,
     terms: Decomposition,
-    spread: Spread | ConstantSpread,
+    spread: VarianceFunction | Homoscedastic,
     progress: bool,
-) -> Sums:
+) -> SufficientStatistics:
     """Sums over all rows, each weighted by the inverse of its relative variance.
 
     Beside them stand the lift tests, if there are any.
     """
-    of_batch = partial(weighted, terms, spread)
+    of_batch = partial(weighted_design, terms, spread)
     # Before a pass that may take long: it raises where the model has no place for lift tests.
-    known = known_rows(data, terms)
-    sums = data.map_reduce(partial(_batch_sums, of_batch), Sums.joined, "Sums over rows", progress)
+    known = pseudo_observations(data, terms)
+    sums = data.map_reduce(
+        partial(_batch_sums, of_batch), SufficientStatistics.merge, "Sums over rows", progress
+    )
     return sums._replace(known=known)
 
 
 def _batch_sums(
     of_batch: Callable[[Observations], tuple[Array, Array, Array]], batch: Observations
-) -> Sums:
-    return Sums.over([of_batch(batch)])
+) -> SufficientStatistics:
+    return SufficientStatistics.over([of_batch(batch)])
 
 
-def candidate_sums(
+def candidate_statistics(
     data: Observations,
     terms: Decomposition,
     candidates: Sequence[Term],
-    spread: Spread | ConstantSpread,
+    spread: VarianceFunction | Homoscedastic,
     progress: bool,
     dtype: DTypeLike = np.float32,
     whole: bool = True,
-) -> CandidateSums:
-    """As :func:`sums_over`, and beside them what the rows say of candidates, in ``dtype``.
+) -> CandidateStatistics:
+    """Sum as :func:`sufficient_statistics`, with the cross products of candidates in ``dtype``.
 
-    Without the sums that are of the terms alone, unless they are to be ``whole``.
+    The sums of the terms alone are left out unless ``whole``.
     """
-    wider, sizes = terms.and_terms(candidates), [term.part.basis.size for term in candidates]
+    wider, sizes = terms.and_terms(candidates), [term.component.basis.size for term in candidates]
 
-    def of_batch(batch: Observations) -> CandidateSums:
-        return CandidateSums.over(*weighted(wider, spread, batch), sizes, dtype, whole)
+    def of_batch(batch: Observations) -> CandidateStatistics:
+        return CandidateStatistics.over(*weighted_design(wider, spread, batch), sizes, dtype, whole)
 
-    found = map_reduce(data, of_batch, CandidateSums.joined, "Sums over rows", progress)
-    return found._replace(sums=found.sums._replace(known=known_rows(data, terms)))
+    found = map_reduce(data, of_batch, CandidateStatistics.merge, "Sums over rows", progress)
+    return found._replace(sums=found.sums._replace(known=pseudo_observations(data, terms)))
 
 
 def products(
     data: Observations,
     terms: Decomposition,
     candidates: Sequence[Term],
-    spread: Spread | ConstantSpread,
+    spread: VarianceFunction | Homoscedastic,
     progress: bool,
     which: int,
     others: Sequence[int],
@@ -74,22 +80,24 @@ def products(
     own = every.columns[candidates[which].name]
 
     def of_batch(batch: Observations) -> Array:
-        matrix, _, weights = weighted(every, spread, batch)
+        matrix, _, weights = weighted_design(every, spread, batch)
         return (matrix[:, own].T * weights) @ matrix
 
     return np.asarray(sum(map_batches(data, of_batch, "Sums over rows", progress)))
 
 
-def known_rows(data: Rows, terms: Decomposition) -> KnownRows | None:
+def pseudo_observations(data: Rows, terms: Decomposition) -> PseudoObservations | None:
     """The lift tests of the data as rows of known variance; None where there are none."""
     if not data.lift_tests:
         return None
     effect, se = np.array([(test.effect, test.se) for test in data.lift_tests]).T
-    return KnownRows(terms.differences(data.lift_tests) / se[:, None], effect / se, np.log(se))
+    return PseudoObservations(
+        terms.differences(data.lift_tests) / se[:, None], effect / se, np.log(se)
+    )
 
 
-def weighted(
-    terms: Decomposition, spread: Spread | ConstantSpread, batch: Observations
+def weighted_design(
+    terms: Decomposition, spread: VarianceFunction | Homoscedastic, batch: Observations
 ) -> tuple[Array, Array, Array]:
     """The matrix of a batch, shape (n, P), its outcome and its weights, (n,) each."""
     return (

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from bayes_intgen._typing import Array
 
 
-class KnownRows(NamedTuple):
+class PseudoObservations(NamedTuple):
     """Rows whose noise has a known standard deviation, in units of it.
 
     Unlike other rows they do not scale with ``noise_sd``: what is known of a difference between
@@ -34,7 +34,7 @@ class KnownRows(NamedTuple):
     log_sd: ArrayLike
 
 
-class Sums(NamedTuple):
+class SufficientStatistics(NamedTuple):
     """Weighted sums over rows.
 
     Attributes
@@ -45,7 +45,7 @@ class Sums(NamedTuple):
         X'WX, X'Wy and y'Wy.
     log_weight : float
         Sum of the logarithms of the weights.
-    known : KnownRows, optional
+    known : PseudoObservations, optional
         Further rows that are not in the sums.
     """
 
@@ -54,7 +54,7 @@ class Sums(NamedTuple):
     xy: ArrayLike
     yy: ArrayLike
     log_weight: ArrayLike
-    known: KnownRows | None = None
+    known: PseudoObservations | None = None
 
     @classmethod
     def over(cls, batches: Iterable[tuple[Array, Array, Array]]) -> Self:
@@ -72,19 +72,19 @@ class Sums(NamedTuple):
             log_weight = log_weight + float(np.log(weights).sum())
         return cls(float(rows), np.asarray(xx), np.asarray(xy), yy, log_weight)
 
-    def joined(self, other: Self) -> Self:
+    def merge(self, other: Self) -> Self:
         """Sums over these rows and others, before known rows join them."""
         pairs = zip(self[:-1], other[:-1], strict=True)
         added: tuple[Any, ...] = tuple(np.add(one, more) for one, more in pairs)
         return type(self)(*added)
 
-    def of_columns(self, columns: NDArray[np.int_]) -> "Sums":
+    def select(self, columns: NDArray[np.int_]) -> "SufficientStatistics":
         """Sums over some columns of the matrix alone."""
         xx, xy = np.asarray(self.xx), np.asarray(self.xy)
         known = self.known and self.known._replace(matrix=np.asarray(self.known.matrix)[:, columns])
         return self._replace(xx=xx[np.ix_(columns, columns)], xy=xy[columns], known=known)
 
-    def about(self, mean: ArrayLike) -> "Sums":
+    def centred_at(self, mean: ArrayLike) -> "SufficientStatistics":
         """Sums of what coefficients of a mean, shape (P,), leave of the outcome; of JAX as well."""
         xx, xy, known = cast(Any, self.xx), cast(Any, self.xy), self.known
         shift = xx @ mean
@@ -93,7 +93,7 @@ class Sums(NamedTuple):
         squares = self.yy - 2 * mean @ xy + mean @ shift
         return self._replace(xy=xy - shift, yy=squares, known=known)
 
-    def padded(self, size: int) -> "Sums":
+    def padded(self, size: int) -> "SufficientStatistics":
         """The same with columns of zeros, ``size`` in all."""
         more = (0, size - len(np.asarray(self.xy)))
         known = self.known and self.known._replace(matrix=np.pad(self.known.matrix, ((0, 0), more)))
@@ -102,7 +102,7 @@ class Sums(NamedTuple):
         )
 
 
-class CandidateSums(NamedTuple):
+class CandidateStatistics(NamedTuple):
     """Weighted sums over rows of further columns Z, those of candidates, beside a model's X.
 
     Of what candidates are multiplied with each other only each one's own part is there: all of it
@@ -110,7 +110,7 @@ class CandidateSums(NamedTuple):
 
     Attributes
     ----------
-    sums : Sums
+    sums : SufficientStatistics
         Of X, y and the weights.
     cross : (Q, P), xy : (Q,)
         Z'WX and Z'Wy.
@@ -118,7 +118,7 @@ class CandidateSums(NamedTuple):
         Z_i'WZ_i of each candidate.
     """
 
-    sums: Sums
+    sums: SufficientStatistics
     cross: Array
     xy: Array
     own: tuple[Array, ...]
@@ -150,7 +150,7 @@ class CandidateSums(NamedTuple):
         z, y = rounded[:, first:], outcome * root[:, 0]
         ends = np.cumsum(sizes)
         return cls(
-            Sums.over([(matrix[:, : first * whole], outcome, weights)]),
+            SufficientStatistics.over([(matrix[:, : first * whole], outcome, weights)]),
             (z.T @ rounded[:, :first]).astype(float),
             (z.T @ y.astype(dtype)).astype(float),
             tuple(
@@ -159,17 +159,17 @@ class CandidateSums(NamedTuple):
             ),
         )
 
-    def of_candidates(self, chosen: Sequence[int]) -> "CandidateSums":
+    def of_candidates(self, chosen: Sequence[int]) -> "CandidateStatistics":
         """Sums of some of the candidates alone, in the given order."""
         ranges = [np.arange(len(self.xy))[self.columns[i]] for i in chosen]
         at = np.concatenate([np.zeros(0, dtype=int), *ranges])
         own = tuple(self.own[i] for i in chosen)
-        return CandidateSums(self.sums, self.cross[at], self.xy[at], own)
+        return CandidateStatistics(self.sums, self.cross[at], self.xy[at], own)
 
-    def joined(self, other: Self) -> Self:
+    def merge(self, other: Self) -> Self:
         """Sums over these rows and others."""
         return type(self)(
-            self.sums.joined(other.sums),
+            self.sums.merge(other.sums),
             self.cross + other.cross,
             self.xy + other.xy,
             tuple(np.add(one, more) for one, more in zip(self.own, other.own, strict=True)),

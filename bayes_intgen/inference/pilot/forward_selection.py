@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.karhunen_loeve import Principal
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
-from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateSums
+from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.models.terms import Term
 
 # Log Bayes factor at which a single candidate joins, strong evidence in the words of Kass and
@@ -26,10 +26,10 @@ MIN_LOG_BAYES_FACTOR = 3.0
 MIN_PRECISION_RATIO = 0.2
 
 
-def asked_for(
-    posterior: Collapsed,
+def select_terms(
+    posterior: MarginalPosterior,
     sites: dict[str, Array],
-    statistics: CandidateSums,
+    statistics: CandidateStatistics,
     candidates: Sequence[Term],
     products: Callable[[int, Sequence[int]], Array],
 ) -> tuple[Term, ...]:
@@ -37,11 +37,11 @@ def asked_for(
 
     Parameters
     ----------
-    posterior : Collapsed
+    posterior : MarginalPosterior
         Of the fit without candidates.
     sites : dict
         Hyperparameters at which the other coefficients are integrated out.
-    statistics : CandidateSums
+    statistics : CandidateStatistics
         Beside the columns of ``posterior.terms``, those of the candidates.
     candidates : sequence of Term
         With a scale of their own and prior mean zero.
@@ -60,7 +60,7 @@ def asked_for(
     enough = MIN_LOG_BAYES_FACTOR + np.log(max(len(candidates), 1))
 
     def evidence_of(i: int, precision: Array, own_information: Array) -> TermEvidence:
-        scale = candidates[i].part.scale
+        scale = candidates[i].component.scale
         likelihood = TermLikelihood.of_information(precision, own_information)
         return TermEvidence.of(likelihood, np.log(scale.median * posterior.terms.unit), scale.sigma)
 
@@ -109,21 +109,21 @@ def _informed(term: Term, precision: Array, scale: float) -> Term:
     known = values * scale**2 > MIN_PRECISION_RATIO
     if known.all() or not known.any():
         return term
-    basis = Principal(term.part.basis, vectors[:, known][:, ::-1].copy())
-    return replace(term, part=replace(term.part, basis=basis))
+    basis = KarhunenLoeveBasis(term.component.basis, vectors[:, known][:, ::-1].copy())
+    return replace(term, component=replace(term.component, basis=basis))
 
 
 def left_over(
-    posterior: Collapsed, sites: dict[str, Array], statistics: CandidateSums
+    posterior: MarginalPosterior, sites: dict[str, Array], statistics: CandidateStatistics
 ) -> tuple[Array, list[Array], Array]:
     """Gaussian likelihood of candidates, the coefficients of ``posterior`` integrated out.
 
     Parameters
     ----------
-    posterior : Collapsed
+    posterior : MarginalPosterior
     sites : dict
         Hyperparameters at which its coefficients are integrated out.
-    statistics : CandidateSums
+    statistics : CandidateStatistics
         Beside the columns of ``posterior.terms``, those of the candidates.
 
     Returns

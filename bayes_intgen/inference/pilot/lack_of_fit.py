@@ -16,8 +16,8 @@ from scipy.special import chdtrc
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
-from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateSums
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.inference.pilot.forward_selection import left_over
 from bayes_intgen.models.terms import Term
 
@@ -59,20 +59,20 @@ class FitTest(NamedTuple):
 
 
 def score_tests(
-    posterior: Collapsed,
+    posterior: MarginalPosterior,
     sites: dict[str, Array],
-    statistics: CandidateSums,
+    statistics: CandidateStatistics,
     tests: Sequence[Term],
 ) -> tuple[FitTest, ...]:
     """Test a fit against finer functions of each action.
 
     Parameters
     ----------
-    posterior : Collapsed
+    posterior : MarginalPosterior
         Of the fit.
     sites : dict
         Hyperparameters at which its coefficients are integrated out.
-    statistics : CandidateSums
+    statistics : CandidateStatistics
         Beside the columns of the fit, those of the tests.
     tests : sequence of Term
         Finer functions, each of one action.
@@ -109,7 +109,7 @@ def suspects(
     """
     chosen = []
     for term in tests:
-        basis = term.part.basis
+        basis = term.component.basis
         assert isinstance(basis, PiecewiseLinear)
         acting = term.gate(intervened) > 0
         values, own = actions[acting, term.inputs[0]], residuals[acting]

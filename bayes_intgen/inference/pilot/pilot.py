@@ -11,20 +11,27 @@ from bayes_intgen.data.replicates import refuse_exact_replicates
 from bayes_intgen.data.reservoir import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError
-from bayes_intgen.inference.density.marginal_posterior import NEAR, Collapsed
-from bayes_intgen.inference.gaussian.passes import candidate_sums, products, sums_over
-from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateSums, Sums
-from bayes_intgen.inference.pilot.forward_selection import asked_for
+from bayes_intgen.inference.density.marginal_posterior import NEAR, MarginalPosterior
+from bayes_intgen.inference.gaussian.passes import (
+    candidate_statistics,
+    products,
+    sufficient_statistics,
+)
+from bayes_intgen.inference.gaussian.sufficient_statistics import (
+    CandidateStatistics,
+    SufficientStatistics,
+)
+from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspects
 from bayes_intgen.inference.pilot.residuals import residuals
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
-    ConstantSpread,
-    Spread,
-    SpreadEstimate,
-    estimate_spread,
-    shape_of,
+    Homoscedastic,
+    VarianceFunction,
+    VarianceFunctionEstimate,
+    estimate_variance_function,
+    residual_quantiles,
 )
 
 # Rows from which terms are selected.
@@ -34,7 +41,7 @@ SPREAD_ROWS = 20_000
 # Rows of the score tests, if terms have joined.
 TEST_ROWS = 8_000
 # Share of the outcome's standard deviation below which noise is rounding.
-LEAST_NOISE = 1e-5
+MIN_NOISE = 1e-5
 
 
 class Pilot(NamedTuple):
@@ -42,38 +49,38 @@ class Pilot(NamedTuple):
 
     Attributes
     ----------
-    spread : Spread or ConstantSpread
+    spread : VarianceFunction or Homoscedastic
         Variance function of the noise.
-    sums : Sums
+    sums : SufficientStatistics
         Over all rows, weighted by the inverse of the variance function.
-    posterior : Collapsed
+    posterior : MarginalPosterior
         Of the hyperparameters, given these sums.
     mode : ndarray, shape (D,)
     sites : dict
         Hyperparameters at the mode.
     shape : ndarray
         Quantiles of the standardised noise.
-    estimate : SpreadEstimate, optional
+    estimate : VarianceFunctionEstimate, optional
         The variance function with its uncertainty, unless it is constant.
     fit_tests : tuple of FitTest
         Score tests of whether each action's functions follow the rows.
     """
 
-    spread: Spread | ConstantSpread
-    sums: Sums
-    posterior: Collapsed
+    spread: VarianceFunction | Homoscedastic
+    sums: SufficientStatistics
+    posterior: MarginalPosterior
     mode: Array
     sites: dict[str, Array]
     shape: Array
-    estimate: SpreadEstimate | None = None
+    estimate: VarianceFunctionEstimate | None = None
     fit_tests: tuple[FitTest, ...] = ()
 
     @classmethod
     def of(
         cls,
-        posterior: Collapsed,
-        sums: Sums,
-        spread: Spread | ConstantSpread,
+        posterior: MarginalPosterior,
+        sums: SufficientStatistics,
+        spread: VarianceFunction | Homoscedastic,
         progress: bool,
         start: Array | None = None,
     ) -> Self:
@@ -114,14 +121,14 @@ def pilot_fit(
     DataError
         If the actions determine the outcome all but exactly.
     """
-    held = data.held if held is None else held
+    held = data.in_memory if held is None else held
     _refuse_straight_line(held)
     rows = held.sample(SPREAD_ROWS)
     first = _first_fit(data, rows, model, terms, progress)
     noise = _noise_fit(first, rows, model, progress)
     selection = _select_terms(held, rows, model, first, noise, candidates, progress)
     sums = _final_sums(data, held, others, selection, noise.spread, progress)
-    posterior = Collapsed.of(model, selection.terms, sums)
+    posterior = MarginalPosterior.of(model, selection.terms, sums)
     start = posterior.point(first.sites, terms)
     final = Pilot.of(posterior, sums, noise.spread, progress, start)
     _refuse_no_noise(data, float(final.sites["noise_sd"]), terms.unit)
@@ -132,8 +139,8 @@ def pilot_fit(
 class _NoiseFit(NamedTuple):
     """Noise of the first fit: its variance function, its shape, and the standardised residuals."""
 
-    spread: Spread | ConstantSpread
-    estimate: SpreadEstimate | None
+    spread: VarianceFunction | Homoscedastic
+    estimate: VarianceFunctionEstimate | None
     shape: Array
     standardised: Array
 
@@ -145,7 +152,7 @@ class _Selection(NamedTuple):
     ----------
     terms : Decomposition
     joined : tuple of Term
-    statistics : CandidateSums
+    statistics : CandidateStatistics
         Of the sample, beside the terms of the first fit those in ``beside``.
     beside : tuple of Term
     suspects, harmless : tuple of Term
@@ -154,7 +161,7 @@ class _Selection(NamedTuple):
 
     terms: Decomposition
     joined: tuple[Term, ...]
-    statistics: CandidateSums
+    statistics: CandidateStatistics
     beside: tuple[Term, ...]
     suspects: tuple[Term, ...]
     harmless: tuple[Term, ...]
@@ -164,9 +171,9 @@ def _first_fit(
     data: Rows, rows: Observations, model: Model, terms: Decomposition, progress: bool
 ) -> Pilot:
     """Fit some of the rows with constant variance."""
-    constant = ConstantSpread()
-    sums = sums_over(rows, terms, constant, progress)
-    first = Pilot.of(Collapsed.of(model, terms, sums), sums, constant, progress)
+    constant = Homoscedastic()
+    sums = sufficient_statistics(rows, terms, constant, progress)
+    first = Pilot.of(MarginalPosterior.of(model, terms, sums), sums, constant, progress)
     noise_sd = float(first.sites["noise_sd"])
     _refuse_no_noise(data, noise_sd, terms.unit)
     degrees_of_freedom = float(np.sum(first.posterior.given(first.sites).share))
@@ -177,15 +184,15 @@ def _first_fit(
 def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -> _NoiseFit:
     """Estimate the variance function and the shape of the noise from residuals."""
     of_rows = residuals(rows, first.posterior, first.sites, progress)
-    spread: Spread | ConstantSpread = ConstantSpread()
+    spread: VarianceFunction | Homoscedastic = Homoscedastic()
     estimate = None
     if model.spread == "fitted":
         coordinates = first.posterior.terms.coordinates
-        estimate = estimate_spread(rows.actions, rows.intervened, of_rows, coordinates)
+        estimate = estimate_variance_function(rows.actions, rows.intervened, of_rows, coordinates)
         spread = estimate.spread
     variance = spread(rows.actions, rows.intervened)
     standardised = of_rows / np.sqrt(np.mean(of_rows**2) * variance)
-    return _NoiseFit(spread, estimate, shape_of(of_rows, variance), standardised)
+    return _NoiseFit(spread, estimate, residual_quantiles(of_rows, variance), standardised)
 
 
 def _select_terms(
@@ -207,9 +214,9 @@ def _select_terms(
     candidates = [term for term in candidates if term.name not in without]
     joining = {term.name for term in candidates}
     beside = (*candidates, *(term for term in suspected if term.name not in joining))
-    statistics = candidate_sums(held, terms, beside, noise.spread, progress)
-    joined = asked_for(
-        Collapsed.of(model, terms, statistics.sums),
+    statistics = candidate_statistics(held, terms, beside, noise.spread, progress)
+    joined = select_terms(
+        MarginalPosterior.of(model, terms, statistics.sums),
         first.sites,
         statistics.of_candidates(range(len(candidates))),
         candidates,
@@ -223,17 +230,17 @@ def _final_sums(
     held: Observations,
     others: Observations | None,
     selection: _Selection,
-    spread: Spread | ConstantSpread,
+    spread: VarianceFunction | Homoscedastic,
     progress: bool,
-) -> Sums:
+) -> SufficientStatistics:
     """Sums over all rows for the selected terms, reusing those of the sample if possible."""
     if selection.joined or (held is not data and others is None):
-        return sums_over(data, selection.terms, spread, progress)
+        return sufficient_statistics(data, selection.terms, spread, progress)
     sums = selection.statistics.sums
     if others is None:
         return sums
-    rest = sums_over(others, selection.terms, spread, progress)
-    return sums.joined(rest)._replace(known=sums.known)
+    rest = sufficient_statistics(others, selection.terms, spread, progress)
+    return sums.merge(rest)._replace(known=sums.known)
 
 
 def _test_fit(
@@ -244,7 +251,7 @@ def _test_fit(
         # A sample shows whether the terms that joined suffice.
         few = rows.sample(TEST_ROWS)
         tests = _beyond(selection.suspects, model.fit_tests(few, 2), selection.terms)
-        statistics = candidate_sums(
+        statistics = candidate_statistics(
             few, selection.terms, tests, final.spread, progress, whole=False
         )
     else:
@@ -265,7 +272,7 @@ def _beyond(finer: Sequence[Term], finest: Sequence[Term], terms: Decomposition)
 
 def _refuse_no_noise(data: Rows, noise_sd: float, unit: float) -> None:
     """Raise DataError if the actions explain the outcome completely."""
-    if not noise_sd > LEAST_NOISE * unit:
+    if not noise_sd > MIN_NOISE * unit:
         raise DataError(
             f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
             f"{noise_sd:.1g} where its standard deviation is {unit:.3g}), so there is "

@@ -5,12 +5,12 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.elimination import (
-    Condensed,
+    ReducedStatistics,
     TermEvidence,
     TermLikelihood,
-    typical_log_scale,
+    empirical_bayes_log_scale,
 )
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.models import Model
@@ -22,7 +22,7 @@ from bayes_intgen.models.terms import Decomposition
 AGAINST = -0.01
 
 
-class Simplified(NamedTuple):
+class PrunedModel(NamedTuple):
     """A model in which some scales are fixed, and their coefficients integrated out.
 
     Attributes
@@ -31,16 +31,16 @@ class Simplified(NamedTuple):
         All, with priors about the scales that their kinds typically have in these data.
     fixed : dict from term to float
         The scales that are fixed.
-    condensed : Condensed
+    condensed : ReducedStatistics
         The sums without the coefficients of those terms.
-    posterior : Collapsed
+    posterior : MarginalPosterior
         Of the hyperparameters that are left.
     """
 
     terms: Decomposition
     fixed: dict[str, float]
-    condensed: Condensed
-    posterior: Collapsed
+    condensed: ReducedStatistics
+    posterior: MarginalPosterior
 
     @classmethod
     def of(cls, model: Model, terms: Decomposition, pilot: Pilot, simplify: bool) -> Self:
@@ -52,13 +52,16 @@ class Simplified(NamedTuple):
             fixed = _weak_terms(terms, likelihoods)
         dropped = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
         ratio = [np.full(len(d), s) for d, s in zip(dropped, fixed.values(), strict=True)]
-        condensed = Condensed.of(
+        condensed = ReducedStatistics.of(
             pilot.sums,
             np.concatenate([np.zeros(0, dtype=int), *dropped]),
             np.concatenate([np.zeros(0), *ratio]) / pilot.sites["noise_sd"],
         )
         return cls(
-            terms, fixed, condensed, Collapsed.of(model, terms.without(fixed), condensed.sums)
+            terms,
+            fixed,
+            condensed,
+            MarginalPosterior.of(model, terms.without(fixed), condensed.sums),
         )
 
 
@@ -67,7 +70,7 @@ def _likelihoods(terms: Decomposition, pilot: Pilot) -> dict[str, TermLikelihood
     mean, covariance = pilot.posterior.moments(pilot.sites)
     found = {}
     for term in terms.terms:
-        if term.borrowed:
+        if term.cross_action:
             columns = terms.columns[term.name]
             scale = float(pilot.sites["scale"][terms.scaled.index(term.name)])
             found[term.name] = TermLikelihood.of(mean[columns], covariance[columns, columns], scale)
@@ -79,11 +82,11 @@ def _adapted(terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]) ->
     kinds: dict[tuple[LogNormal, str, int], list[str]] = {}
     for term in terms.terms:
         if term.name in likelihoods:
-            kind = (term.part.scale, term.part.label, len(term.inputs))
+            kind = (term.component.scale, term.component.label, len(term.inputs))
             kinds.setdefault(kind, []).append(term.name)
     scales = {}
     for (prior, *_), names in kinds.items():
-        log_median = typical_log_scale(
+        log_median = empirical_bayes_log_scale(
             [likelihoods[name] for name in names],
             np.log(prior.median * terms.unit),
             prior.sigma,
@@ -100,7 +103,7 @@ def _weak_terms(
     weak = {}
     for term in terms.terms:
         if term.name in likelihoods:
-            prior = term.part.scale
+            prior = term.component.scale
             evidence = TermEvidence.of(
                 likelihoods[term.name], np.log(prior.median * terms.unit), prior.sigma
             )

@@ -5,11 +5,11 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.data.batches import map_batches
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 
 
 def residuals(
-    data: Observations, posterior: Collapsed, sites: dict[str, Array], progress: bool
+    data: Observations, posterior: MarginalPosterior, sites: dict[str, Array], progress: bool
 ) -> Array:
     """Residuals of a fit with constant spread, as wide as the noise is, shape (N,).
 

@@ -10,9 +10,9 @@ from scipy.special import gammaln
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.batches import ROWS_PER_BATCH
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
-from bayes_intgen.inference.gaussian.sufficient_statistics import Sums
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.base import degrees_of_freedom
 
 # Largest change of the noise's logarithms between rounds that ends them: a few digits will do.
@@ -28,16 +28,16 @@ class Robust(NamedTuple):
         Logarithms of the noise's scale and degrees of freedom.
     covariance : ndarray, shape (2, 2)
         Of those.
-    sums : Sums
+    sums : SufficientStatistics
         Over the rows as weighted: Gaussian noise of the same scale has the same mode with them.
     """
 
     log_mode: Array
     covariance: Array
-    sums: Sums
+    sums: SufficientStatistics
 
     @property
-    def told(self) -> Sums:
+    def told(self) -> SufficientStatistics:
         """The same with what the rows tell of the mean: less than their weights say.
 
         The share of it is (df + 1) / (df + 3) (Lange, Little and Taylor 1989).
@@ -49,7 +49,7 @@ class Robust(NamedTuple):
 
 
 def robust_fit(
-    posterior: Collapsed,
+    posterior: MarginalPosterior,
     sites: dict[str, Array],
     matrix: Array,
     relative_sd: Array,
@@ -63,7 +63,7 @@ def robust_fit(
 
     Parameters
     ----------
-    posterior : Collapsed
+    posterior : MarginalPosterior
         Whose hyperparameters ``sites`` are.
     matrix : ndarray, shape (N, P)
     relative_sd, outcome : ndarray, shape (N,)
@@ -74,7 +74,7 @@ def robust_fit(
     weights, prior = np.ones(len(outcome)), degrees_of_freedom()
     for _ in range(MOST_ROUNDS):
         rows = _batches(matrix, outcome, weights / relative_sd**2)
-        sums = Sums.over(rows)._replace(known=known)
+        sums = SufficientStatistics.over(rows)._replace(known=known)
         given = Conditional.of(sums, posterior.priors.mean, log_sd, float(np.exp(log_noise[0])))
         residual = (outcome - matrix @ given.mean) / relative_sd
         before = log_noise

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint, Collected
-from bayes_intgen.inference.sampling.kernel import Chain, Chance, Walk
+from bayes_intgen.inference.sampling.kernel import ChainRandomness, ChainState, NUTSKernel
 
 MAX_BLOCK_SIZE = 25
 
@@ -25,7 +25,7 @@ class ChainRunner:
 
     Parameters
     ----------
-    randomness : list of Chance
+    randomness : list of ChainRandomness
         Of each chain.
     block_size : int
         Number of iterations that are compiled, run and written to the checkpoint at once.
@@ -39,7 +39,7 @@ class ChainRunner:
 
     def __init__(
         self,
-        randomness: list[Chance],
+        randomness: list[ChainRandomness],
         block_size: int,
         bar: Any,
         checkpoint: Checkpoint | None = None,
@@ -51,17 +51,17 @@ class ChainRunner:
 
     def run(
         self,
-        walk: Walk,
+        walk: NUTSKernel,
         stage: str,
-        states: list[Chain],
+        states: list[ChainState],
         iterations: int,
         step_size: float | None = None,
-    ) -> tuple[list[Chain], Collected]:
+    ) -> tuple[list[ChainState], Collected]:
         """Run every chain through a stage; the step size adapts unless one is given.
 
         Returns
         -------
-        states : list of Chain
+        states : list of ChainState
         collected : dict of ndarray, each (chain, iteration, ...)
         """
         # Compile here: several threads would all compile the same.
@@ -82,13 +82,13 @@ class ChainRunner:
 
     def _run_chain(
         self,
-        walk: Walk,
+        walk: NUTSKernel,
         stage: str,
         iterations: int,
         step_size: float | None,
         chain: int,
-        state: Chain,
-    ) -> tuple[Chain, Collected]:
+        state: ChainState,
+    ) -> tuple[ChainState, Collected]:
         """Run one chain through a stage, from where an earlier run left it."""
         pieces: list[Collected] = []
         randomness = self.randomness[chain]

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_intgen._atomic import whole_file
+from bayes_intgen._atomic import atomic_write
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.inference.settings import SamplerSettings
@@ -75,7 +75,7 @@ class Checkpoint:
         elif any(file.suffix != ".part" for file in path.iterdir()):
             raise SavedFitError(f"{path} holds other files; take an empty folder")
         else:
-            with whole_file(label) as partial:
+            with atomic_write(label) as partial:
                 partial.write_text(json.dumps(mine))
         return cls(path)
 
@@ -109,7 +109,7 @@ class Checkpoint:
         """Keep what a chain's stage has drawn so far, and the sampler's state."""
         leaves = jax.tree.leaves(state)
         arrays: dict[str, Any] = {f"state{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
-        with whole_file(self._path(stage, chain)) as partial, partial.open("wb") as file:
+        with atomic_write(self._path(stage, chain)) as partial, partial.open("wb") as file:
             np.savez(file, **{**arrays, **collected})
 
     def refuse_other_sums(self, xy: ArrayLike, yy: ArrayLike) -> None:
@@ -125,7 +125,7 @@ class Checkpoint:
         sums: dict[str, Any] = {"xy": np.asarray(xy), "yy": np.asarray(yy)}
         path = self._folder / "sums.npz"
         if not path.exists():
-            with whole_file(path) as partial, partial.open("wb") as file:
+            with atomic_write(path) as partial, partial.open("wb") as file:
                 np.savez(file, **sums)
             return
         try:
@@ -154,7 +154,7 @@ def _differ(one: NDArray[Any], other: Any) -> bool:
 
 def _described(data: Rows, model: Model, settings: SamplerSettings) -> dict[str, str]:
     """What makes a fit what it is: the same draws follow from the same of all these."""
-    held = data.held
+    held = data.in_memory
     digest = hashlib.sha256()
     for array in (held.actions, held.outcome, held.intervened):
         digest.update(np.ascontiguousarray(array).tobytes())

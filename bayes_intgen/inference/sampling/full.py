@@ -7,12 +7,17 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.inference.density.expansion_point import Reference
-from bayes_intgen.inference.density.log_density import Density, Layout, Target, energy_of
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.expansion_point import ExpansionPoint
+from bayes_intgen.inference.density.log_density import (
+    FlatLayout,
+    LogDensity,
+    ProgramDensity,
+    energy_of,
+)
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.partition import groups_of
 from bayes_intgen.inference.density.whitening import Whitening, coloured, whitened
-from bayes_intgen.inference.gaussian.passes import known_rows
+from bayes_intgen.inference.gaussian.passes import pseudo_observations
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.student_t import robust_fit
 from bayes_intgen.inference.sampled_model import SampledModel
@@ -24,7 +29,7 @@ from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
 
 
-def sample_written_out(
+def sample_full(
     data: Rows,
     model: Model,
     terms: Decomposition,
@@ -33,7 +38,7 @@ def sample_written_out(
     checkpoint: Checkpoint | None,
 ) -> SampledModel:
     """Sample the generative program, in coordinates whitened by a Gaussian approximation of it."""
-    held = data.held
+    held = data.in_memory
     relative_sd = np.sqrt(pilot.spread(held.actions, held.intervened))
     if model.noise == "student_t":
         near = _Near.of_student_t(pilot, held, relative_sd, settings.progress)
@@ -41,13 +46,13 @@ def sample_written_out(
         near = _Near.of_pilot(pilot)
     whitening, weight_covariance = _whitening(near, settings)
     start = {**near.sites, "weights": np.zeros(terms.size)}
-    target = _target(held, model, terms, relative_sd, Layout(start))
+    target = _target(held, model, terms, relative_sd, FlatLayout(start))
     layout = target.layout
     potential, arguments = whitened(target.potential, layout), (target.arguments, whitening)
-    density = Density(potential, arguments, partial(energy_of, potential, arguments))
+    density = LogDensity(potential, arguments, partial(energy_of, potential, arguments))
 
     weights = layout.positions["weights"]
-    rest = np.concatenate([layout.positions[name] for name in Layout(near.sites).positions])
+    rest = np.concatenate([layout.positions[name] for name in FlatLayout(near.sites).positions])
     covariance = np.zeros((layout.size, layout.size))
     covariance[np.ix_(rest, rest)] = near.covariance
     covariance[np.ix_(weights, weights)] = weight_covariance
@@ -70,21 +75,21 @@ def sample_written_out(
 
 
 def _target(
-    data: Observations, model: Model, terms: Decomposition, relative_sd: Array, layout: Layout
-) -> Target:
+    data: Observations, model: Model, terms: Decomposition, relative_sd: Array, layout: FlatLayout
+) -> ProgramDensity:
     """Density of the generative program with these rows."""
 
     def program(*rows: Any) -> None:
-        model.written_out(terms, *rows)
+        model.program(terms, *rows)
 
     rows = (
         terms.functions(data.actions),
         terms.gates(data.intervened),
         relative_sd,
         data.outcome - terms.centre,
-        known_rows(data, terms),
+        pseudo_observations(data, terms),
     )
-    return Target(program, rows, layout)
+    return ProgramDensity(program, rows, layout)
 
 
 class _Near(NamedTuple):
@@ -92,7 +97,7 @@ class _Near(NamedTuple):
 
     Attributes
     ----------
-    posterior : Collapsed
+    posterior : MarginalPosterior
         Of which the coefficients have about the distribution that they have under the program.
     mode : ndarray, of_mode : ndarray
         Its mode and the covariance there.
@@ -102,7 +107,7 @@ class _Near(NamedTuple):
         Of those, laid flat.
     """
 
-    posterior: Collapsed
+    posterior: MarginalPosterior
     mode: Array
     of_mode: Array
     sites: dict[str, Array]
@@ -125,27 +130,27 @@ class _Near(NamedTuple):
         outcome = data.outcome - terms.centre
         noise = robust_fit(pilot.posterior, pilot.sites, matrix, relative_sd, outcome)
         log_noise_sd, log_df = noise.log_mode
-        fitted = Collapsed(priors, noise.sums, terms)
+        fitted = MarginalPosterior(priors, noise.sums, terms)
         start = {**fitted.layout.sites(pilot.mode), "noise_sd": log_noise_sd}
         mode = fitted.mode(fitted.layout.flat(start), progress)
         of_mode = fitted.covariance(mode)
 
         sites = {**fitted.layout.sites(mode), "df": log_df}
-        at = Layout(sites).positions
+        at = FlatLayout(sites).positions
         order = np.concatenate([at[name] for name in fitted.layout.positions])
         covariance = np.zeros((len(order) + 1, len(order) + 1))
         covariance[np.ix_(order, order)] = of_mode
         of_noise = np.concatenate([at["noise_sd"], at["df"]])
         covariance[of_noise], covariance[:, of_noise] = 0, 0
         covariance[np.ix_(of_noise, of_noise)] = noise.covariance
-        return cls(Collapsed(priors, noise.told, terms), mode, of_mode, sites, covariance)
+        return cls(MarginalPosterior(priors, noise.told, terms), mode, of_mode, sites, covariance)
 
 
 def _whitening(near: _Near, settings: SamplerSettings) -> tuple[Whitening, Array]:
     """Coordinates for the weights, and the covariance that they are expected to have."""
     points = dispersed_points(near.mode, near.of_mode, N_TEST_POINTS, settings.seed, "probes")
     try:
-        about = Reference.of(near.posterior, near.mode)
+        about = ExpansionPoint.of(near.posterior, near.mode)
         whitening = Whitening.of(about, groups_of(about, points))
         return whitening, whitening.covariance(about)
     except np.linalg.LinAlgError:

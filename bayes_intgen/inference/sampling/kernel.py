@@ -15,7 +15,7 @@ from scipy.linalg import solve_triangular
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.log_density import Density, Given, Potential
+from bayes_intgen.inference.density.log_density import Given, LogDensity, Potential
 from bayes_intgen.inference.density.numpyro_adapter import (
     adapted_step_size,
     initial_step_size,
@@ -38,7 +38,7 @@ REPORTED = {
 }
 
 
-class Chances(NamedTuple):
+class Innovations(NamedTuple):
     """What is random in n iterations of a chain.
 
     Attributes
@@ -65,7 +65,7 @@ class Chances(NamedTuple):
         return cls(np.zeros((count, size)), words, np.zeros(count), np.zeros((count, given)))
 
 
-class Chance:
+class ChainRandomness:
     """All that is random in one chain: the same for a seed however many iterations come at once."""
 
     def __init__(self, seed: int, chain: int, size: int, given: int = 0) -> None:
@@ -75,9 +75,9 @@ class Chance:
         self._words = generator(seed, "trajectories", chain)
         self._accepting = generator(seed, "accepted", chain)
 
-    def next(self, count: int) -> Chances:
+    def next(self, count: int) -> Innovations:
         """Of the next ``count`` iterations."""
-        return Chances(
+        return Innovations(
             self._momenta.standard_normal((count, self._size)),
             self._words.integers(2**32, size=(count, 2), dtype=np.uint32),
             self._accepting.random(count),
@@ -85,7 +85,7 @@ class Chance:
         )
 
 
-class Point(NamedTuple):
+class KernelState(NamedTuple):
     """Where a chain is, in coordinates in which the posterior's covariance is expected to be one.
 
     Attributes
@@ -108,17 +108,17 @@ class Point(NamedTuple):
     given: jax.Array
 
 
-class Chain(NamedTuple):
+class ChainState(NamedTuple):
     """A chain: where it is, and what it has learned of its step size.
 
     Attributes
     ----------
-    point : Point
+    point : KernelState
     adaptation : tuple
         NumPyro's, by dual averaging: the logarithm of the step comes first, its average second.
     """
 
-    point: Point
+    point: KernelState
     adaptation: Any
 
     @property
@@ -127,14 +127,14 @@ class Chain(NamedTuple):
         return float(self.adaptation[1])
 
 
-class Walk:
+class NUTSKernel:
     """A density for chains to walk, in coordinates that fit it.
 
     Parameters
     ----------
-    density : Density
+    density : LogDensity
         That is walked.
-    exact : Density, optional
+    exact : LogDensity, optional
         By which what is walked is corrected, where that is another.
     root : ndarray, shape (D, D)
         Lower Cholesky factor of the covariance that is expected: NUTS walks over z, where the flat
@@ -143,14 +143,14 @@ class Walk:
     """
 
     def __init__(
-        self, density: Density, exact: Density | None, root: Array, target_accept: float
+        self, density: LogDensity, exact: LogDensity | None, root: Array, target_accept: float
     ) -> None:
         self.density, self.exact, self.root = density, exact, root
         self.target_accept = target_accept
         self._count = 0 if exact is None else exact.given_size
         self._kernel = _kernel(density.potential, exact and _evaluated(exact))
 
-    def begin(self, flat: Array, given: Array | None = None) -> Chain:
+    def begin(self, flat: Array, given: Array | None = None) -> ChainState:
         """A chain at a flat vector, with a step size that is to adapt.
 
         Parameters
@@ -170,16 +170,16 @@ class Walk:
             raise ValueError(f"a chain begins with {self._count} drawn numbers, not {len(given)}")
         numbers = z, self.root.T @ gradient, value, value, excess, given
         adaptation = tuple(map(jnp.asarray, initial_step_size(FIRST_STEP)))
-        return Chain(Point(*map(jnp.asarray, numbers)), adaptation)
+        return ChainState(KernelState(*map(jnp.asarray, numbers)), adaptation)
 
-    def compile(self, chain: Chain, count: int) -> None:
+    def compile(self, chain: ChainState, count: int) -> None:
         """Make :meth:`advance` ready for so many iterations of such a chain."""
-        chances = Chances.none(count, len(self.root), self._count)
+        chances = Innovations.none(count, len(self.root), self._count)
         self._kernel.compile(self._arguments(chain, chances, None))
 
     def advance(
-        self, chain: Chain, chances: Chances, step: float | None
-    ) -> tuple[Chain, Collected]:
+        self, chain: ChainState, chances: Innovations, step: float | None
+    ) -> tuple[ChainState, Collected]:
         """Iterations of a chain, and what is reported of each.
 
         With a given step size, or one that adapts if that is None.
@@ -191,7 +191,9 @@ class Walk:
         statistics = {name: values.astype(dtype) for (name, dtype), values in collected}
         return chain, {"flat": z @ self.root.T, "given": given, **statistics}
 
-    def _arguments(self, chain: Chain, chances: Chances, step: float | None) -> tuple[Any, ...]:
+    def _arguments(
+        self, chain: ChainState, chances: Innovations, step: float | None
+    ) -> tuple[Any, ...]:
         data = self.density.data, self.exact and self.exact.data
         pace = np.nan if step is None else step, self.target_accept
         return chain, data, self.root, np.array(pace), chances
@@ -210,8 +212,8 @@ class _Kernel:
         if key not in self._compiled:
             self._compiled[key] = self._advance.lower(*arguments).compile()
 
-    def __call__(self, arguments: tuple[Any, ...]) -> tuple[Chain, jax.Array]:
-        found: tuple[Chain, jax.Array] = self._compiled[self._key(arguments)](*arguments)
+    def __call__(self, arguments: tuple[Any, ...]) -> tuple[ChainState, jax.Array]:
+        found: tuple[ChainState, jax.Array] = self._compiled[self._key(arguments)](*arguments)
         return found
 
     @staticmethod
@@ -225,7 +227,7 @@ def _kernel(potential: Potential, exact: Given | None) -> _Kernel:
     return _Kernel(potential, exact)
 
 
-def _evaluated(exact: Density) -> Given:
+def _evaluated(exact: LogDensity) -> Given:
     return _without_draws(exact.potential) if exact.given is None else exact.given
 
 
@@ -238,11 +240,11 @@ def _program(potential: Potential, exact: Given | None) -> Callable[..., Any]:
     """What is compiled: iterations of a chain, from its state to that and what is reported."""
 
     def advance(
-        chain: Chain, data: Any, root: jax.Array, pace: jax.Array, chances: Chances
-    ) -> tuple[Chain, jax.Array]:
+        chain: ChainState, data: Any, root: jax.Array, pace: jax.Array, chances: Innovations
+    ) -> tuple[ChainState, jax.Array]:
         fixed, target_accept = pace
 
-        def one(chain: Chain, chance: Chances) -> tuple[Chain, jax.Array]:
+        def one(chain: ChainState, chance: Innovations) -> tuple[ChainState, jax.Array]:
             here, adaptation = chain
             step = jnp.where(jnp.isnan(fixed), jnp.exp(adaptation[0]), fixed)
             proposal = nuts_trajectory(
@@ -255,9 +257,11 @@ def _program(potential: Potential, exact: Given | None) -> Callable[..., Any]:
             if exact is not None:
                 value, given = exact(data[1])(root @ proposal.position, chance.normal)
                 excess = value - proposal.potential
-            there = Point(*proposal[:4], excess, given)
+            there = KernelState(*proposal[:4], excess, given)
             accepted = jnp.log(chance.accepting) < here.excess - there.excess
-            now: Point = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), there, here)
+            now: KernelState = jax.tree.map(
+                lambda new, old: jnp.where(accepted, new, old), there, here
+            )
             reported = (
                 proposal.diverging,
                 now.energy + now.excess,
@@ -270,7 +274,7 @@ def _program(potential: Potential, exact: Given | None) -> Callable[..., Any]:
             # As one array: each that is stacked over iterations is compiled by itself.
             numbers = jnp.stack([jnp.asarray(number, here.z.dtype) for number in reported])
             adapted = adapted_step_size(target_accept - proposal.acceptance_rate, adaptation)
-            return Chain(now, adapted), jnp.concatenate([now.z, numbers, now.given])
+            return ChainState(now, adapted), jnp.concatenate([now.z, numbers, now.given])
 
         return jax.lax.scan(one, chain, chances)
 

@@ -5,14 +5,14 @@ import numpy as np
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
-from bayes_intgen.inference.density.blocks import by_groups
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.blocks import block_approximation
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.modes import find_modes
 from bayes_intgen.inference.pilot.pilot import Pilot
-from bayes_intgen.inference.pilot.pruning import Simplified
+from bayes_intgen.inference.pilot.pruning import PrunedModel
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
-from bayes_intgen.inference.sampling.monitored_effect import Probes
+from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect
 from bayes_intgen.inference.sampling.nuts import Draws, Quantities, nuts
 from bayes_intgen.inference.sampling.starting_points import (
     N_TEST_POINTS,
@@ -28,7 +28,7 @@ from bayes_intgen.models.terms import Decomposition
 MAX_RESTARTS = 3
 
 
-def sample_integrated_out(
+def sample_marginal(
     data: Rows,
     model: Model,
     terms: Decomposition,
@@ -37,10 +37,10 @@ def sample_integrated_out(
     checkpoint: Checkpoint | None,
 ) -> SampledModel:
     """Sample the hyperparameters by NUTS, and draw the coefficients exactly given each."""
-    simplified = Simplified.of(model, terms, pilot, settings.simplify)
+    simplified = PrunedModel.of(model, terms, pilot, settings.simplify)
     posterior = simplified.posterior
     start = posterior.point(pilot.sites, pilot.posterior.terms)
-    probes = Probes.of(data, model)
+    probes = MonitoredEffect.of(data, model)
     effect = posterior.terms.matrix(probes.points, probes.masks)
 
     def quantities(flat: Array, coefficients: Array) -> Array:
@@ -59,7 +59,7 @@ def sample_integrated_out(
 
 
 def _sample_hyperparameters(
-    posterior: Collapsed,
+    posterior: MarginalPosterior,
     start: Array,
     settings: SamplerSettings,
     checkpoint: Checkpoint | None,
@@ -70,7 +70,7 @@ def _sample_hyperparameters(
     modes = find_modes(posterior, start, settings.chains, settings.progress)
     first = modes[0]
     points = dispersed_points(first.point, first.covariance, N_TEST_POINTS, settings.seed, "probes")
-    surrogate = by_groups(posterior, first.point, points)
+    surrogate = block_approximation(posterior, first.point, points)
     starts = chain_starts(modes, settings)
     # A chain could not leave a point at which rounding leaves no density.
     without_density = [not np.isfinite(posterior.value(at)) for at in starts]

@@ -14,12 +14,14 @@ from bayes_intgen.models.prediction import Prediction
 COUNT = 20
 
 
-def spaced(rows: Array) -> Array:
+def every_nth(rows: Array) -> Array:
     """``COUNT`` of the rows, shape (COUNT, K), evenly spaced from the first to the last."""
     return np.asarray(rows[np.linspace(0, len(rows) - 1, COUNT).astype(int)])
 
 
-def probed_effect(prediction: Prediction, points: Array, masks: NDArray[np.bool_]) -> xr.DataArray:
+def monitored_effect(
+    prediction: Prediction, points: Array, masks: NDArray[np.bool_]
+) -> xr.DataArray:
     """Draws of the mean outcome at points and masks of shape (M, K), for diagnostics.
 
     Rows at the edge of their regime may lie beyond support, which no warning mentions here.
@@ -29,7 +31,7 @@ def probed_effect(prediction: Prediction, points: Array, masks: NDArray[np.bool_
     return xr.DataArray(effect, coords, ("chain", "draw", "point"))
 
 
-class Probes(NamedTuple):
+class MonitoredEffect(NamedTuple):
     """Rows of the data at which an effect is looked at.
 
     Attributes
@@ -49,7 +51,7 @@ class Probes(NamedTuple):
         seen = tuple(data.regimes)
         every = (True,) * len(data.names)
         mask = every if model.identifies(seen, every) else seen[0]
-        return cls(spaced(data.held.actions), np.array(mask, dtype=bool))
+        return cls(every_nth(data.in_memory.actions), np.array(mask, dtype=bool))
 
     @property
     def masks(self) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.log_density import Density
+from bayes_intgen.inference.density.log_density import LogDensity
 from bayes_intgen.inference.density.numpyro_adapter import MAX_TREE_DEPTH
 from bayes_intgen.inference.sampling.chain_runner import (
     ChainRunner,
@@ -17,7 +17,7 @@ from bayes_intgen.inference.sampling.chain_runner import (
     concatenated,
 )
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
-from bayes_intgen.inference.sampling.kernel import Chance
+from bayes_intgen.inference.sampling.kernel import ChainRandomness
 from bayes_intgen.inference.sampling.stopping import MIN_DRAWS, additional_draws
 from bayes_intgen.inference.sampling.warmup import refuse_higher_mode, warm_up
 from bayes_intgen.inference.settings import SamplerSettings
@@ -46,13 +46,13 @@ class Draws(NamedTuple):
 
 
 def nuts(
-    density: Density,
+    density: LogDensity,
     starts: Array,
     covariance: Array,
     settings: SamplerSettings,
     *,
     quantities: Quantities = lambda flat, given: flat,
-    surrogate: Density | None = None,
+    surrogate: LogDensity | None = None,
     mode_energy: float = -math.inf,
     checkpoint: Checkpoint | None = None,
     label: str = "",
@@ -65,7 +65,7 @@ def nuts(
 
     Parameters
     ----------
-    density : Density
+    density : LogDensity
         If it integrates coefficients out, they are drawn at each start, and with every accepted
         draw.
     starts : ndarray, shape (chain, D)
@@ -77,7 +77,7 @@ def nuts(
         ``MIN_DRAWS`` to ``MAX_DRAWS`` iterations.
     quantities : callable
         Quantities that must have converged.
-    surrogate : Density, optional
+    surrogate : LogDensity, optional
         Cheaper density. If few draws of a chain are accepted in either half of the warmup, it is
         dropped.
     mode_energy : float
@@ -98,7 +98,9 @@ def nuts(
     half = settings.warmup // 2
     count = MIN_DRAWS if settings.draws is None else settings.draws
     block_size = common_block_size(half, settings.warmup - half, count)
-    randomness = [Chance(settings.seed, i, size, density.given_size) for i in range(chains)]
+    randomness = [
+        ChainRandomness(settings.seed, i, size, density.given_size) for i in range(chains)
+    ]
     with tqdm(
         total=chains * (settings.warmup + count),
         desc=f"NUTS, {chains} chains",

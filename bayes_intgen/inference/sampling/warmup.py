@@ -7,10 +7,10 @@ import numpy as np
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.log_density import Density
+from bayes_intgen.inference.density.log_density import LogDensity
 from bayes_intgen.inference.sampling.chain_runner import ChainRunner
 from bayes_intgen.inference.sampling.checkpoint import Collected
-from bayes_intgen.inference.sampling.kernel import Chain, Walk
+from bayes_intgen.inference.sampling.kernel import ChainState, NUTSKernel
 from bayes_intgen.inference.settings import SamplerSettings
 
 # Acceptance rate of delayed acceptance below which a surrogate costs more than it saves.
@@ -36,15 +36,15 @@ class HigherModeError(Exception):
 class Warmup(NamedTuple):
     """Result of a warmup: the kernel, the state of each chain, and the step size of all."""
 
-    walk: Walk
-    states: list[Chain]
+    walk: NUTSKernel
+    states: list[ChainState]
     step_size: float
 
 
 def warm_up(
     runner: ChainRunner,
-    density: Density,
-    surrogate: Density | None,
+    density: LogDensity,
+    surrogate: LogDensity | None,
     starts: Array,
     covariance: Array,
     settings: SamplerSettings,
@@ -61,9 +61,9 @@ def warm_up(
     half = settings.warmup // 2
     sampled = density if surrogate is None else surrogate
 
-    def kernel(root: Array) -> Walk:
+    def kernel(root: Array) -> NUTSKernel:
         corrected = sampled is not density or density.given is not None
-        return Walk(sampled, density if corrected else None, root, settings.target_accept)
+        return NUTSKernel(sampled, density if corrected else None, root, settings.target_accept)
 
     walk = kernel(np.linalg.cholesky(covariance))
     initial = _initial_draws(density, starts, settings.seed)
@@ -85,7 +85,7 @@ def warm_up(
     return Warmup(walk, states, step_size)
 
 
-def _initial_draws(density: Density, starts: Array, seed: int) -> list[Array]:
+def _initial_draws(density: LogDensity, starts: Array, seed: int) -> list[Array]:
     """Draw what the density has integrated out, at the start of each chain."""
     if density.given is None:
         return [np.zeros(0)] * len(starts)
@@ -98,7 +98,7 @@ def _initial_draws(density: Density, starts: Array, seed: int) -> list[Array]:
     return list(map(density.draw, starts, normal))
 
 
-def _restarted(walk: Walk, collected: Collected) -> list[Chain]:
+def _restarted(walk: NUTSKernel, collected: Collected) -> list[ChainState]:
     """Start every chain of a kernel at its last draw of another one."""
     return list(map(walk.begin, collected["flat"][:, -1], collected["given"][:, -1]))
 

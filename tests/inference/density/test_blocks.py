@@ -10,15 +10,15 @@ from threadpoolctl import threadpool_limits
 import bayes_intgen as bi
 from bayes_intgen.inference.density import blocks as module
 from bayes_intgen.inference.density.blocks import (
-    ByGroups,
-    by_groups,
+    BlockApproximation,
+    block_approximation,
+    block_statistics,
     expected_acceptance,
-    grouped,
     log_marginal_by_groups,
 )
-from bayes_intgen.inference.density.expansion_point import Reference
+from bayes_intgen.inference.density.expansion_point import ExpansionPoint
 from bayes_intgen.inference.density.log_density import energy_of
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.partition import groups_of
 
 from _modes import WORLD, at_mode, collapsed
@@ -30,7 +30,7 @@ def data() -> bi.RegimeData:
 
 
 @pytest.fixture(scope="module")
-def found(data) -> tuple[Collapsed, np.ndarray, np.ndarray]:
+def found(data) -> tuple[MarginalPosterior, np.ndarray, np.ndarray]:
     return at_mode(data)
 
 
@@ -45,23 +45,27 @@ def _as_in_a_fit():
         yield
 
 
-def about(posterior: Collapsed, at: np.ndarray, dtype: DTypeLike = np.float32) -> ByGroups:
+def about(
+    posterior: MarginalPosterior, at: np.ndarray, dtype: DTypeLike = np.float32
+) -> BlockApproximation:
     """The density by groups about a point."""
-    reference = Reference.of(posterior, at)
+    reference = ExpansionPoint.of(posterior, at)
     rng = np.random.default_rng(3)
     points = rng.multivariate_normal(at, posterior.covariance(at), size=24)
-    return grouped(reference, groups_of(reference, points), dtype)
+    return block_statistics(reference, groups_of(reference, points), dtype)
 
 
-def log_ratio(posterior: Collapsed, close: ByGroups, draws: np.ndarray) -> np.ndarray:
+def log_ratio(
+    posterior: MarginalPosterior, close: BlockApproximation, draws: np.ndarray
+) -> np.ndarray:
     return np.array([close.energy(at)[0] - posterior.value(at) for at in draws])
 
 
-def of_many_rows(posterior: Collapsed) -> tuple[Collapsed, np.ndarray]:
+def of_many_rows(posterior: MarginalPosterior) -> tuple[MarginalPosterior, np.ndarray]:
     """The same, and a mode of it, as of several million rows."""
     sums = posterior.sums
     more = {name: 1e3 * getattr(sums, name) for name in ("rows", "xx", "xy", "yy")}
-    many = Collapsed(posterior.priors, sums._replace(**more), posterior.terms)
+    many = MarginalPosterior(posterior.priors, sums._replace(**more), posterior.terms)
     # One search from so far away comes to a halt before it is there.
     return many, many.mode(many.mode(many.start, progress=False), progress=False)
 
@@ -71,7 +75,7 @@ def test_value_and_gradient_are_the_exact_ones_at_the_reference_point(found) -> 
     every = np.arange(posterior.size)
     for reference in (mode, draws[0]):
         # Groups that know much of each other.
-        close = grouped(Reference.of(posterior, reference), [every[::2], every[1::2]])
+        close = block_statistics(ExpansionPoint.of(posterior, reference), [every[::2], every[1::2]])
         value, gradient = close.energy(reference)
         exact, slope = posterior.energy(reference)
         # Up to single precision.
@@ -84,15 +88,15 @@ def test_value_and_gradient_are_the_exact_ones_at_the_reference_point(found) -> 
 def test_one_group_of_all_coefficients_is_exact_everywhere(found) -> None:
     posterior, mode, draws = found
     every = np.arange(posterior.size)
-    reference = Reference.of(posterior, mode)
-    close = grouped(reference, [every])
+    reference = ExpansionPoint.of(posterior, mode)
+    close = block_statistics(reference, [every])
     for at in draws[:5]:
         value, gradient = close.energy(at)
         exact, slope = posterior.energy(at)
         assert value == pytest.approx(exact, abs=0.05)
         np.testing.assert_allclose(gradient, slope, atol=0.3)
     # Negative control: two halves are not.
-    halves = grouped(reference, [every[::2], every[1::2]])
+    halves = block_statistics(reference, [every[::2], every[1::2]])
     assert np.abs(log_ratio(posterior, halves, draws[:5])).max() > 0.5
 
 
@@ -122,7 +126,7 @@ def test_the_gradient_is_that_of_the_value(found) -> None:
 
 def test_the_exact_density_accepts_most_of_what_the_groups_give(found) -> None:
     posterior, mode, draws = found
-    close = by_groups(posterior, mode, draws[:24])
+    close = block_approximation(posterior, mode, draws[:24])
     assert close is not None
     accepted = expected_acceptance(log_ratio(posterior, close, draws[24:]))
     assert accepted > 0.75
@@ -133,14 +137,14 @@ def test_the_exact_density_accepts_most_of_what_the_groups_give(found) -> None:
 
 def test_a_density_that_is_not_close_is_not_walked(found, monkeypatch) -> None:
     posterior, mode, draws = found
-    reference = Reference.of(posterior, mode)
-    close = grouped(reference, groups_of(reference, draws[:24]))
+    reference = ExpansionPoint.of(posterior, mode)
+    close = block_statistics(reference, groups_of(reference, draws[:24]))
     accepted = expected_acceptance(log_ratio(posterior, close, draws[:24]))
     for least, walked in ((accepted - 1e-3, True), (accepted + 1e-3, False)):
         monkeypatch.setattr(module, "LEAST_ACCEPTED", least)
-        assert (by_groups(posterior, mode, draws[:24]) is not None) == walked
+        assert (block_approximation(posterior, mode, draws[:24]) is not None) == walked
     monkeypatch.setattr(module, "LEAST_SIZE", posterior.size + 1)
-    assert by_groups(posterior, mode, draws[:24]) is None
+    assert block_approximation(posterior, mode, draws[:24]) is None
 
 
 def test_what_is_compiled_has_the_value_and_the_gradient_in_closed_form(found) -> None:
@@ -163,7 +167,7 @@ def test_single_precision_will_do_however_many_the_rows(found, monkeypatch) -> N
     draws = np.random.default_rng(0).multivariate_normal(mode, covariance, size=60)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        close = by_groups(posterior, mode, draws[:24])
+        close = block_approximation(posterior, mode, draws[:24])
     assert close is not None
     assert close.groups.precision.dtype == np.float32
     compiled = close.density
@@ -224,7 +228,7 @@ def test_rounding_leaves_the_density_smooth_where_priors_have_become_narrow(
 def test_what_lift_tests_say_is_within(data) -> None:
     lifted = data.add_lift_test("a1", -0.5, 0.4, effect=0.9, se=0.05)
     posterior, mode, draws = at_mode(lifted)
-    close = by_groups(posterior, mode, draws[:24])
+    close = block_approximation(posterior, mode, draws[:24])
     assert close is not None
     value, gradient = close.energy(mode)
     exact, slope = posterior.energy(mode)

@@ -10,7 +10,7 @@ import numpyro.distributions as dist
 import pytest
 from scipy.stats import lognorm, norm
 
-from bayes_intgen.inference.density.log_density import Layout, Target
+from bayes_intgen.inference.density.log_density import FlatLayout, ProgramDensity
 
 
 def program(observed: jax.Array) -> None:
@@ -30,11 +30,11 @@ def _float64():
         yield
 
 
-LAYOUT = Layout({"sd": np.array(0.5), "centre": np.zeros(2)})
+LAYOUT = FlatLayout({"sd": np.array(0.5), "centre": np.zeros(2)})
 
 
-def target() -> Target:
-    return Target(program, (OBSERVED,), LAYOUT)
+def target() -> ProgramDensity:
+    return ProgramDensity(program, (OBSERVED,), LAYOUT)
 
 
 def test_the_density_is_the_programs_on_the_unconstrained_scale() -> None:
@@ -80,12 +80,12 @@ def test_the_same_shapes_compile_once() -> None:
         calls.append(None)
         program(observed)
 
-    first, again = (Target(counted, (OBSERVED + i,), LAYOUT) for i in range(2))
+    first, again = (ProgramDensity(counted, (OBSERVED + i,), LAYOUT) for i in range(2))
     one = first.energy(np.zeros(3))[0]
     traced = len(calls)
     assert again.energy(np.zeros(3))[0] != one
     assert len(calls) == traced > 0
-    other = Target(counted, (OBSERVED[:2],), LAYOUT)
+    other = ProgramDensity(counted, (OBSERVED[:2],), LAYOUT)
     other.energy(np.zeros(3))
     assert len(calls) > traced
     assert jnp.isfinite(one)

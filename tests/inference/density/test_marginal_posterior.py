@@ -5,19 +5,21 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.log_density import Target, energy_of
-from bayes_intgen.inference.density.marginal_posterior import NEAR, Collapsed
-from bayes_intgen.inference.gaussian.passes import sums_over
-from bayes_intgen.models.variance_function import ConstantSpread
+from bayes_intgen.inference.density.log_density import ProgramDensity, energy_of
+from bayes_intgen.inference.density.marginal_posterior import NEAR, MarginalPosterior
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.models.variance_function import Homoscedastic
 from bayes_intgen.simulators import Polynomial
 
 from conftest import marginal_program
 
 
-def collapsed(data: bi.RegimeData, **model: object) -> Collapsed:
+def collapsed(data: bi.RegimeData, **model: object) -> MarginalPosterior:
     chosen = bi.models.additive(intercept=(1.5, 0.3), **model)
     terms = chosen.decompose(data)
-    return Collapsed.of(chosen, terms, sums_over(data, terms, ConstantSpread(), progress=False))
+    return MarginalPosterior.of(
+        chosen, terms, sufficient_statistics(data, terms, Homoscedastic(), progress=False)
+    )
 
 
 MODELS = [
@@ -38,7 +40,7 @@ def test_what_is_walked_and_its_closed_form_are_the_program(data, model, lifted)
     value, gradient = posterior.energy(at)
     with jax.enable_x64(True):
         arguments = posterior.priors, posterior.sums
-        expected, slopes = Target(marginal_program, arguments, posterior.layout).energy(at)
+        expected, slopes = ProgramDensity(marginal_program, arguments, posterior.layout).energy(at)
         density = posterior.density
         value_walked, slopes_walked = energy_of(density.potential, density.data, at)
     assert value == pytest.approx(expected, rel=1e-11)
@@ -76,10 +78,12 @@ def test_a_search_ends_as_near_to_the_mode_in_any_unit_of_the_outcome(data) -> N
     outcome = np.sin(data.actions).sum(axis=1) + noise
     model = bi.models.additive()
 
-    def of_unit(unit: float) -> Collapsed:
+    def of_unit(unit: float) -> MarginalPosterior:
         scaled = replace(data, outcome=unit * outcome)
         terms = model.decompose(scaled)
-        return Collapsed.of(model, terms, sums_over(scaled, terms, ConstantSpread(), False))
+        return MarginalPosterior.of(
+            model, terms, sufficient_statistics(scaled, terms, Homoscedastic(), False)
+        )
 
     plain = of_unit(1.0)
     # The unit in which the log density is zero where the search starts.
@@ -102,7 +106,7 @@ def test_a_search_that_strays_where_rounding_leaves_no_factor_finds_its_way_back
     few = collapsed(world.dataset(800, seed=0), graph=world.graph)
     sums = few.sums
     each = {name: 1e7 * getattr(sums, name) for name in ("rows", "xx", "xy", "yy")}
-    posterior = Collapsed(few.priors, sums._replace(**each), few.terms)
+    posterior = MarginalPosterior(few.priors, sums._replace(**each), few.terms)
     start = few.mode(few.start, progress=False)
     mode = posterior.mode(start, progress=False)
     # Rounding decides where it ends; another search from there has next to nothing to add.
@@ -130,7 +134,7 @@ def test_a_draw_with_nothing_to_compile_has_the_moments_of_the_coefficients(data
 
 def test_a_point_of_other_terms_starts_where_they_ended(data) -> None:
     posterior = collapsed(data)
-    fewer = Collapsed.of(
+    fewer = MarginalPosterior.of(
         bi.models.additive(intercept=(1.5, 0.3)),
         posterior.terms.without({"phi(red)"}),
         posterior.sums,

@@ -5,27 +5,32 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.modes import LEAST_LOG_SHARE, Mode, chains_of_modes, find_modes
-from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.sampling import marginalised as integrated_out
 from bayes_intgen.inference.sampling.starting_points import chain_starts
 from bayes_intgen.inference.settings import SamplerSettings
-from bayes_intgen.models.variance_function import ConstantSpread
+from bayes_intgen.models.variance_function import Homoscedastic
 from bayes_intgen.simulators import Polynomial
 
 SETTINGS = SamplerSettings(0, 4, 10, 10, 0.8, True, True, False)
 
 
-def collapsed(data: bi.RegimeData, **model: object) -> Collapsed:
+def collapsed(data: bi.RegimeData, **model: object) -> MarginalPosterior:
     chosen = bi.models.additive(intercept=(1.5, 0.3), **model)
     terms = chosen.decompose(data)
-    return Collapsed.of(chosen, terms, sums_over(data, terms, ConstantSpread(), progress=False))
+    return MarginalPosterior.of(
+        chosen, terms, sufficient_statistics(data, terms, Homoscedastic(), progress=False)
+    )
 
 
 def with_modes(
-    posterior: Collapsed, other: np.ndarray, heights: tuple[float, float], widths=(0.3, 0.3)
-) -> Collapsed:
+    posterior: MarginalPosterior,
+    other: np.ndarray,
+    heights: tuple[float, float],
+    widths=(0.3, 0.3),
+) -> MarginalPosterior:
     """The same with a density of two normal modes: at the start, and moved from there.
 
     ``heights`` are their log densities.
@@ -47,11 +52,11 @@ def with_modes(
 
 
 @pytest.fixture
-def posterior(data) -> Collapsed:
+def posterior(data) -> MarginalPosterior:
     return collapsed(data, prior="linear")
 
 
-def other_scales(posterior: Collapsed, by: float) -> np.ndarray:
+def other_scales(posterior: MarginalPosterior, by: float) -> np.ndarray:
     """The scales of the first action's functions, moved by so many prior standard deviations."""
     move = np.zeros(posterior.layout.size)
     scales = posterior.layout.positions["scale"]

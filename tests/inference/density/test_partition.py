@@ -5,13 +5,13 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.inference.density import partition as module
-from bayes_intgen.inference.density.blocks import grouped
-from bayes_intgen.inference.density.expansion_point import Reference
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.blocks import block_statistics
+from bayes_intgen.inference.density.expansion_point import ExpansionPoint
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.partition import groups_of, partition
-from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.sampling.starting_points import N_TEST_POINTS
-from bayes_intgen.models.variance_function import ConstantSpread
+from bayes_intgen.models.variance_function import Homoscedastic
 from bayes_intgen.simulators import Polynomial
 
 from _modes import WORLD, at_mode
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def found() -> tuple[Collapsed, Reference, np.ndarray]:
+def found() -> tuple[MarginalPosterior, ExpansionPoint, np.ndarray]:
     """A posterior, its coefficients at the mode, and points that stand for draws."""
     posterior, mode, draws = at_mode(WORLD.dataset(800, seed=0))
-    return posterior, Reference.of(posterior, mode), draws[:30]
+    return posterior, ExpansionPoint.of(posterior, mode), draws[:30]
 
 
 def across(shared: np.ndarray, groups: list) -> float:
@@ -60,9 +60,9 @@ def test_groups_are_no_larger_than_they_may_be_and_no_two_of_them_would_fit_toge
         assert len(groups) == 1 or loads[0] + loads[1] > most
 
 
-def most_shared(reference: Reference, points: np.ndarray, groups: list) -> float:
+def most_shared(reference: ExpansionPoint, points: np.ndarray, groups: list) -> float:
     """The most that two terms in different groups share."""
-    shared, terms = reference.neglected(points), reference.posterior.terms
+    shared, terms = reference.second_order_remainder(points), reference.posterior.terms
     where = [next(i for i, g in enumerate(groups) if own.start in g) for own in columns(terms)]
     return max(
         float(shared[one, other].sum())
@@ -84,11 +84,11 @@ def test_groups_are_of_whole_terms_that_share_little_with_others(found, monkeypa
     for group in groups:
         inside = [np.isin(every[own], group).mean() for own in columns(posterior.terms)]
         assert set(inside) <= {0, 1}
-    assert most_shared(reference, points, groups) <= module.MOST_SHARED
+    assert most_shared(reference, points, groups) <= module.MAX_SHARED
     # Negative control: the smallest size does not keep together what should be.
     monkeypatch.setattr(module, "SIZES", module.SIZES[:1])
     smallest = groups_of(reference, points)
-    assert most_shared(reference, points, smallest) > module.MOST_SHARED
+    assert most_shared(reference, points, smallest) > module.MAX_SHARED
     # Larger groups never have more of it between them.
     for size, more in pairwise((24, 32, 48, 64, 96)):
         monkeypatch.setattr(module, "SIZES", (size,))
@@ -128,20 +128,22 @@ def test_columns_of_which_the_data_say_nothing_are_in_some_group(gp) -> None:
     )  # fmt: skip
     model = bi.models.additive(gp)
     terms = model.decompose(data)
-    posterior = Collapsed.of(model, terms, sums_over(data, terms, ConstantSpread(), progress=False))
+    posterior = MarginalPosterior.of(
+        model, terms, sufficient_statistics(data, terms, Homoscedastic(), progress=False)
+    )
     assert (np.diag(posterior.sums.xx) == 0).any()
-    reference = Reference.of(posterior, posterior.start)
+    reference = ExpansionPoint.of(posterior, posterior.start)
     scattered = rng.normal(size=(24, len(posterior.start))) * posterior.prior_sd
     groups = groups_of(reference, posterior.start + scattered)
     np.testing.assert_array_equal(np.sort(np.concatenate(groups)), np.arange(posterior.size))
-    assert np.isfinite(grouped(reference, groups).energy(posterior.start)[0])
+    assert np.isfinite(block_statistics(reference, groups).energy(posterior.start)[0])
 
 
 @pytest.mark.parametrize("seed", [3, 7, 8])
 def test_how_large_groups_are_hardly_depends_on_which_points_are_drawn(seed: int) -> None:
     world = Polynomial.random(4, seed=seed)
     posterior, mode, _ = at_mode(world.dataset(800, seed=0), world)
-    reference, covariance = Reference.of(posterior, mode), posterior.covariance(mode)
+    reference, covariance = ExpansionPoint.of(posterior, mode), posterior.covariance(mode)
     rng = np.random.default_rng(3)
 
     def largest(count: int) -> set[int]:

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.expansion_point import Reference
-from bayes_intgen.inference.density.log_density import Layout, Target
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.expansion_point import ExpansionPoint
+from bayes_intgen.inference.density.log_density import FlatLayout, ProgramDensity
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.whitening import Whitening, coloured, whitened
-from bayes_intgen.inference.gaussian.passes import known_rows, sums_over
+from bayes_intgen.inference.gaussian.passes import pseudo_observations, sufficient_statistics
 from bayes_intgen.models.base import Model
-from bayes_intgen.models.variance_function import ConstantSpread
+from bayes_intgen.models.variance_function import Homoscedastic
 
 from conftest import confounded_rows
 
@@ -30,23 +30,25 @@ class Case:
     def __init__(self, data: bi.RegimeData) -> None:
         model: Model = bi.models.additive(prior=bi.GP(size=5), spread="constant")
         terms = model.decompose(data)
-        self.posterior = Collapsed.of(model, terms, sums_over(data, terms, ConstantSpread(), False))
+        self.posterior = MarginalPosterior.of(
+            model, terms, sufficient_statistics(data, terms, Homoscedastic(), False)
+        )
         self.mode = self.posterior.mode(self.posterior.start, progress=False)
         rows = (
             terms.functions(data.actions),
             terms.gates(data.intervened),
             np.ones(len(data)),
             data.outcome - terms.centre,
-            known_rows(data, terms),
+            pseudo_observations(data, terms),
         )
-        self.layout = Layout(self.sites(self.mode, np.zeros(terms.size)))
-        self.target = Target(lambda *rows: model.written_out(terms, *rows), rows, self.layout)
+        self.layout = FlatLayout(self.sites(self.mode, np.zeros(terms.size)))
+        self.target = ProgramDensity(lambda *rows: model.program(terms, *rows), rows, self.layout)
 
     def sites(self, at: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
         return {**self.posterior.layout.sites(at), "weights": weights}
 
-    def whitening(self, groups) -> tuple[Whitening, Reference]:
-        about = Reference.of(self.posterior, self.mode)
+    def whitening(self, groups) -> tuple[Whitening, ExpansionPoint]:
+        about = ExpansionPoint.of(self.posterior, self.mode)
         return Whitening.of(about, groups), about
 
     def points(self, count: int) -> list[tuple[np.ndarray, np.ndarray]]:

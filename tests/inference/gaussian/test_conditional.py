@@ -5,7 +5,10 @@ import pytest
 
 from bayes_intgen.inference.gaussian.conditional import Conditional, _upper_factor
 from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
-from bayes_intgen.inference.gaussian.sufficient_statistics import KnownRows, Sums
+from bayes_intgen.inference.gaussian.sufficient_statistics import (
+    PseudoObservations,
+    SufficientStatistics,
+)
 
 RNG = np.random.default_rng(0)
 N, P, L = 40, 6, 3
@@ -17,9 +20,9 @@ MEAN, LOG_SD, NOISE = RNG.normal(size=P), RNG.normal(size=P), 0.7
 both = pytest.mark.parametrize("known", [False, True], ids=["rows", "known rows too"])
 
 
-def sums(known: bool) -> Sums:
-    found = Sums.over([(X, Y, W)])
-    rows = KnownRows(KNOWN_X / KNOWN_SD[:, None], KNOWN_Y / KNOWN_SD, np.log(KNOWN_SD))
+def sums(known: bool) -> SufficientStatistics:
+    found = SufficientStatistics.over([(X, Y, W)])
+    rows = PseudoObservations(KNOWN_X / KNOWN_SD[:, None], KNOWN_Y / KNOWN_SD, np.log(KNOWN_SD))
     return found._replace(known=rows) if known else found
 
 
@@ -46,7 +49,7 @@ def test_moments_are_those_of_bayesian_regression(known) -> None:
 @both
 def test_evidence_and_gradient_are_those_that_are_differentiated(known) -> None:
     def density(log_sd: jax.Array, log_noise: jax.Array) -> jax.Array:
-        return log_marginal(sums(known).about(MEAN), log_sd, jnp.exp(log_noise))
+        return log_marginal(sums(known).centred_at(MEAN), log_sd, jnp.exp(log_noise))
 
     with jax.enable_x64(True):
         value, slopes = jax.value_and_grad(density, argnums=(0, 1))(
@@ -67,7 +70,7 @@ def test_draws_with_the_evidence_have_the_moments(known) -> None:
     count = 20_000
     normal = np.random.default_rng(1).standard_normal((count, P))
     with jax.enable_x64(True):
-        about, log_sd = sums(known).about(MEAN), jnp.asarray(LOG_SD)
+        about, log_sd = sums(known).centred_at(MEAN), jnp.asarray(LOG_SD)
         draw = jax.vmap(lambda normal: log_marginal_and_draw(about, log_sd, NOISE, normal)[1])
         draws = MEAN[:, None] + np.asarray(draw(jnp.asarray(normal))).T
     mean, covariance = exact_moments(known)
@@ -85,7 +88,7 @@ def test_each_draw_and_evidence_are_those_of_their_own_hyperparameters(known) ->
     log_sd, noise_sd = LOG_SD + 0.3 * rng.normal(size=(5, P)), NOISE * np.exp(rng.normal(size=5))
     normal = rng.standard_normal((5, P))
     with jax.enable_x64(True):
-        about = sums(known).about(MEAN)
+        about = sums(known).centred_at(MEAN)
         found = [
             [*map(np.asarray, log_marginal_and_draw(about, *map(jnp.asarray, given)))]
             for given in zip(log_sd, noise_sd, normal, strict=True)
@@ -106,7 +109,9 @@ def test_a_vanishing_scale_removes_its_column() -> None:
     vanished[2] = -700
     keep = np.arange(P) != 2
     found = Conditional.of(sums(False), 0 * MEAN, vanished, NOISE)
-    less = Conditional.of(Sums.over([(X[:, keep], Y, W)]), np.zeros(P - 1), LOG_SD[keep], NOISE)
+    less = Conditional.of(
+        SufficientStatistics.over([(X[:, keep], Y, W)]), np.zeros(P - 1), LOG_SD[keep], NOISE
+    )
     assert found.log_evidence == pytest.approx(less.log_evidence, rel=1e-12)
     towards_log_sd, _ = found.gradient()
     np.testing.assert_allclose(towards_log_sd[keep], less.gradient()[0], rtol=1e-9)

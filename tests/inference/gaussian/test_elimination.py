@@ -10,13 +10,16 @@ import bayes_intgen as bi
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.elimination import (
     GRID,
-    Condensed,
+    ReducedStatistics,
     TermEvidence,
     TermLikelihood,
-    typical_log_scale,
+    empirical_bayes_log_scale,
 )
 from bayes_intgen.inference.gaussian.evidence import log_marginal
-from bayes_intgen.inference.gaussian.sufficient_statistics import KnownRows, Sums
+from bayes_intgen.inference.gaussian.sufficient_statistics import (
+    PseudoObservations,
+    SufficientStatistics,
+)
 
 from conftest import confounded_rows
 
@@ -37,33 +40,37 @@ def _float64():
         yield
 
 
-def moments(sums: Sums, mean: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def moments(
+    sums: SufficientStatistics, mean: np.ndarray, sd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     given = Conditional.of(sums, mean, np.log(sd), NOISE)
     return given.mean, given.covariance
 
 
-def condensed() -> tuple[Sums, Condensed]:
-    sums = Sums.over([(X, Y, W)])
-    return sums, Condensed.of(sums, DROPPED, SD[DROPPED] / NOISE)
+def condensed() -> tuple[SufficientStatistics, ReducedStatistics]:
+    sums = SufficientStatistics.over([(X, Y, W)])
+    return sums, ReducedStatistics.of(sums, DROPPED, SD[DROPPED] / NOISE)
 
 
 def test_the_marginal_stays_the_same() -> None:
     sums, less = condensed()
-    whole = log_marginal(sums.about(MEAN), jnp.log(SD), NOISE)
-    part = log_marginal(less.sums.about(MEAN[less.kept]), jnp.log(SD[less.kept]), NOISE)
+    whole = log_marginal(sums.centred_at(MEAN), jnp.log(SD), NOISE)
+    part = log_marginal(less.sums.centred_at(MEAN[less.kept]), jnp.log(SD[less.kept]), NOISE)
     assert float(part) == pytest.approx(float(whole), rel=1e-11)
 
 
 def test_known_rows_stay_beside_condensed_sums() -> None:
     matrix = RNG.normal(size=(2, P))
-    sums = Sums.over([(X, Y, W)])._replace(known=KnownRows(matrix, np.ones(2), np.zeros(2)))
+    sums = SufficientStatistics.over([(X, Y, W)])._replace(
+        known=PseudoObservations(matrix, np.ones(2), np.zeros(2))
+    )
     with pytest.raises(ValueError, match="depend on a column"):
-        Condensed.of(sums, DROPPED, SD[DROPPED] / NOISE)
+        ReducedStatistics.of(sums, DROPPED, SD[DROPPED] / NOISE)
     # The arrays of a tuple may change.
     matrix[:, DROPPED] = 0
-    less = Condensed.of(sums, DROPPED, SD[DROPPED] / NOISE)
-    whole = log_marginal(sums.about(MEAN), jnp.log(SD), NOISE)
-    part = log_marginal(less.sums.about(MEAN[less.kept]), jnp.log(SD[less.kept]), NOISE)
+    less = ReducedStatistics.of(sums, DROPPED, SD[DROPPED] / NOISE)
+    whole = log_marginal(sums.centred_at(MEAN), jnp.log(SD), NOISE)
+    part = log_marginal(less.sums.centred_at(MEAN[less.kept]), jnp.log(SD[less.kept]), NOISE)
     assert float(part) == pytest.approx(float(whole), rel=1e-11)
     for of_whole, of_part in zip(
         moments(sums, MEAN, SD),
@@ -75,9 +82,9 @@ def test_known_rows_stay_beside_condensed_sums() -> None:
 
 
 def test_without_dropped_columns_nothing_changes() -> None:
-    sums = Sums.over([(X, Y, W)])
+    sums = SufficientStatistics.over([(X, Y, W)])
     none = np.zeros(0, dtype=int)
-    less = Condensed.of(sums, none, np.zeros(0))
+    less = ReducedStatistics.of(sums, none, np.zeros(0))
     for before, after in zip(sums, less.sums, strict=True):
         np.testing.assert_array_equal(before, after)
     drawn = RNG.normal(size=(2, 3, P))
@@ -105,7 +112,7 @@ def test_the_evidence_of_a_term_is_that_of_the_dense_density() -> None:
     own, scale, log_median, sigma = slice(2, 5), 0.3, np.log(0.1), 1.5
     sd = SD.copy()
     sd[own] = scale
-    sums = Sums.over([(X, Y, W)])
+    sums = SufficientStatistics.over([(X, Y, W)])
     mean, covariance = moments(sums, MEAN, sd)
     likelihood = TermLikelihood.of(mean[own], covariance[own, own], scale)
     found = TermEvidence.of(likelihood, log_median, sigma)
@@ -181,22 +188,22 @@ def test_the_typical_scale_is_learned_from_all_terms() -> None:
 
     # 200 terms determine it: the error of a mean of 200 logarithms, each known to about sigma.
     for median in (0.03, 0.15):
-        found = typical_log_scale(terms(200, median), log_median, sigma)
+        found = empirical_bayes_log_scale(terms(200, median), log_median, sigma)
         assert found == pytest.approx(np.log(median), abs=4 * 1.5 * sigma / np.sqrt(200))
     # Without terms the prior stays, and where nothing is there the scale goes below it.
-    assert typical_log_scale([], log_median, sigma) == pytest.approx(log_median)
-    assert typical_log_scale(terms(200, 1e-6), log_median, sigma) < log_median - 1.5
+    assert empirical_bayes_log_scale([], log_median, sigma) == pytest.approx(log_median)
+    assert empirical_bayes_log_scale(terms(200, 1e-6), log_median, sigma) < log_median - 1.5
 
 
 def test_coefficients_with_next_to_no_prior_variance_are_dropped_as_if_they_were_zero() -> None:
-    sums = Sums.over([(X, Y, W)])
+    sums = SufficientStatistics.over([(X, Y, W)])
     for ratio in (1e-200, 0.0):
-        less = Condensed.of(sums, DROPPED, np.full(len(DROPPED), ratio))
-        for one, other in zip(less.sums[:-1], sums.of_columns(less.kept)[:-1], strict=True):
+        less = ReducedStatistics.of(sums, DROPPED, np.full(len(DROPPED), ratio))
+        for one, other in zip(less.sums[:-1], sums.select(less.kept)[:-1], strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12)
         drawn = RNG.normal(size=(2, 3, len(less.kept)))
         every = less.complete(drawn, np.ones((2, 3)), RNG)
         np.testing.assert_array_equal(every[..., less.kept], drawn)
         assert (np.abs(every[..., DROPPED]) < 1e-190).all()
     # Negative control: with the usual prior variances the sums change.
-    assert not np.allclose(condensed()[1].sums.xx, sums.of_columns(less.kept).xx)
+    assert not np.allclose(condensed()[1].sums.xx, sums.select(less.kept).xx)

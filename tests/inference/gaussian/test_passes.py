@@ -1,10 +1,10 @@
 import numpy as np
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
-from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.residuals import residuals
-from bayes_intgen.models.variance_function import ConstantSpread
+from bayes_intgen.models.variance_function import Homoscedastic
 
 from conftest import confounded_rows
 
@@ -12,7 +12,9 @@ from conftest import confounded_rows
 def test_residuals_are_as_wide_as_the_noise_whatever_their_leverage() -> None:
     data, model = confounded_rows(30, seed=1), bi.models.additive("polynomial")
     terms = model.decompose(data)
-    posterior = Collapsed.of(model, terms, sums_over(data, terms, ConstantSpread(), False))
+    posterior = MarginalPosterior.of(
+        model, terms, sufficient_statistics(data, terms, Homoscedastic(), False)
+    )
     sites = posterior.sites(posterior.start)
     found = residuals(data, posterior, sites, progress=False)
     mean, covariance = posterior.moments(sites)

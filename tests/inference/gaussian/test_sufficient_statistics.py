@@ -6,7 +6,11 @@ from scipy.stats import multivariate_normal
 
 from bayes_intgen.inference.gaussian.blocked_cholesky import inverse_cholesky
 from bayes_intgen.inference.gaussian.evidence import log_marginal
-from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateSums, KnownRows, Sums
+from bayes_intgen.inference.gaussian.sufficient_statistics import (
+    CandidateStatistics,
+    PseudoObservations,
+    SufficientStatistics,
+)
 
 RNG = np.random.default_rng(0)
 N, P = 40, 6
@@ -24,8 +28,8 @@ def _float64():
         yield
 
 
-def sums() -> Sums:
-    return Sums.over([(X[:15], Y[:15], W[:15]), (X[15:], Y[15:], W[15:])])
+def sums() -> SufficientStatistics:
+    return SufficientStatistics.over([(X[:15], Y[:15], W[:15]), (X[15:], Y[15:], W[15:])])
 
 
 def dense(log_sd: np.ndarray, noise: float) -> float:
@@ -34,7 +38,7 @@ def dense(log_sd: np.ndarray, noise: float) -> float:
 
 
 def test_batches_add_up() -> None:
-    whole = Sums.over([(X, Y, W)])
+    whole = SufficientStatistics.over([(X, Y, W)])
     for part, total in zip(sums()[:-1], whole[:-1], strict=True):
         np.testing.assert_allclose(part, total, rtol=1e-13)
     np.testing.assert_allclose(whole.xx, X.T @ np.diag(W) @ X)
@@ -43,9 +47,9 @@ def test_batches_add_up() -> None:
 def test_of_candidates_only_their_own_products_are_there_in_a_few_digits() -> None:
     rng = np.random.default_rng(5)
     x, y, weights = rng.normal(size=(500, 7)), rng.normal(size=500), rng.uniform(0.5, 2, size=500)
-    whole = Sums.over([(x, y, weights)])
-    found = CandidateSums.over(x, y, weights, [1, 2])
-    of_model = whole.of_columns(np.arange(4))
+    whole = SufficientStatistics.over([(x, y, weights)])
+    found = CandidateStatistics.over(x, y, weights, [1, 2])
+    of_model = whole.select(np.arange(4))
     for part, expected in zip(found.sums[:-1], of_model[:-1], strict=True):
         np.testing.assert_allclose(part, expected, rtol=1e-12)
     np.testing.assert_allclose(found.cross, whole.xx[4:, :4], atol=1e-3)
@@ -54,21 +58,21 @@ def test_of_candidates_only_their_own_products_are_there_in_a_few_digits() -> No
         np.testing.assert_allclose(own, whole.xx[columns, columns], atol=1e-3)
     # Negative control: a few digits only, and all of them where they are asked for.
     assert np.abs(found.cross - whole.xx[4:, :4]).max() > 1e-9
-    exact = CandidateSums.over(x, y, weights, [1, 2], np.float64)
+    exact = CandidateStatistics.over(x, y, weights, [1, 2], np.float64)
     np.testing.assert_allclose(exact.cross, whole.xx[4:, :4], rtol=1e-11, atol=1e-11)
-    halves = [CandidateSums.over(x[i::2], y[i::2], weights[i::2], [1, 2]) for i in (0, 1)]
-    np.testing.assert_allclose(halves[0].joined(halves[1]).cross, found.cross, atol=1e-3)
+    halves = [CandidateStatistics.over(x[i::2], y[i::2], weights[i::2], [1, 2]) for i in (0, 1)]
+    np.testing.assert_allclose(halves[0].merge(halves[1]).cross, found.cross, atol=1e-3)
 
 
 def test_the_marginal_is_the_dense_normal_density() -> None:
-    value = float(log_marginal(sums().about(MEAN), jnp.asarray(LOG_SD), NOISE))
+    value = float(log_marginal(sums().centred_at(MEAN), jnp.asarray(LOG_SD), NOISE))
     assert value == pytest.approx(dense(LOG_SD, NOISE), rel=1e-11)
     # Negative control: the prior mean matters.
     assert abs(float(log_marginal(sums(), jnp.asarray(LOG_SD), NOISE)) - value) > 0.1
 
 
 def test_its_gradient_is_that_of_the_dense_density() -> None:
-    gradient = jax.grad(lambda s, n: log_marginal(sums().about(MEAN), s, n), argnums=(0, 1))
+    gradient = jax.grad(lambda s, n: log_marginal(sums().centred_at(MEAN), s, n), argnums=(0, 1))
     towards_log_sd, towards_noise = gradient(jnp.asarray(LOG_SD), NOISE)
     step = 1e-5
     for p in range(P):
@@ -92,7 +96,7 @@ def test_factors_by_blocks_are_those_of_the_library(size) -> None:
 def test_the_marginal_of_many_coefficients_is_the_dense_normal_density() -> None:
     size = 130
     x, log_sd = RNG.normal(size=(N, size)), RNG.normal(size=size)
-    value = float(log_marginal(Sums.over([(x, Y, W)]), jnp.asarray(log_sd), NOISE))
+    value = float(log_marginal(SufficientStatistics.over([(x, Y, W)]), jnp.asarray(log_sd), NOISE))
     covariance = (x * np.exp(2 * log_sd)) @ x.T + np.diag(NOISE**2 / W)
     expected = multivariate_normal.logpdf(Y, np.zeros(N), covariance)
     assert value == pytest.approx(float(expected), rel=1e-9)
@@ -105,7 +109,7 @@ def test_a_vanishing_scale_removes_its_column() -> None:
         jnp.asarray(vanished)
     )
     keep = np.arange(P) != 2
-    without = Sums.over([(X[:, keep], Y, W)])
+    without = SufficientStatistics.over([(X[:, keep], Y, W)])
     expected = log_marginal(without, jnp.asarray(LOG_SD[keep]), NOISE)
     assert float(value) == pytest.approx(float(expected), rel=1e-12)
     assert np.isfinite(np.asarray(gradient)).all()
@@ -116,8 +120,8 @@ KNOWN_X, KNOWN_Y = RNG.normal(size=(L, P)), RNG.normal(size=L)
 KNOWN_SD = np.array([0.01, 0.5, 30.0])
 
 
-def with_known() -> Sums:
-    known = KnownRows(KNOWN_X / KNOWN_SD[:, None], KNOWN_Y / KNOWN_SD, np.log(KNOWN_SD))
+def with_known() -> SufficientStatistics:
+    known = PseudoObservations(KNOWN_X / KNOWN_SD[:, None], KNOWN_Y / KNOWN_SD, np.log(KNOWN_SD))
     return sums()._replace(known=known)
 
 
@@ -130,18 +134,20 @@ def dense_with_known(log_sd: np.ndarray, noise: float) -> float:
 
 def test_known_rows_do_not_scale_with_the_noise() -> None:
     for noise in (0.07, NOISE, 7.0):
-        value = float(log_marginal(with_known().about(MEAN), jnp.asarray(LOG_SD), noise))
+        value = float(log_marginal(with_known().centred_at(MEAN), jnp.asarray(LOG_SD), noise))
         assert value == pytest.approx(dense_with_known(LOG_SD, noise), rel=1e-9)
     # Negative control: the same rows at the rows' noise.
-    mixed = Sums.over([(X, Y, W), (KNOWN_X, KNOWN_Y, NOISE**2 / KNOWN_SD**2)])
-    at_noise = float(log_marginal(mixed.about(MEAN), jnp.asarray(LOG_SD), NOISE))
+    mixed = SufficientStatistics.over([(X, Y, W), (KNOWN_X, KNOWN_Y, NOISE**2 / KNOWN_SD**2)])
+    at_noise = float(log_marginal(mixed.centred_at(MEAN), jnp.asarray(LOG_SD), NOISE))
     assert at_noise == pytest.approx(dense_with_known(LOG_SD, NOISE), rel=1e-9)
-    at_other = float(log_marginal(mixed.about(MEAN), jnp.asarray(LOG_SD), 7.0))
+    at_other = float(log_marginal(mixed.centred_at(MEAN), jnp.asarray(LOG_SD), 7.0))
     assert abs(at_other - dense_with_known(LOG_SD, 7.0)) > 1
 
 
 def test_the_gradient_with_known_rows_is_that_of_the_dense_density() -> None:
-    gradient = jax.grad(lambda s, n: log_marginal(with_known().about(MEAN), s, n), argnums=(0, 1))
+    gradient = jax.grad(
+        lambda s, n: log_marginal(with_known().centred_at(MEAN), s, n), argnums=(0, 1)
+    )
     towards_log_sd, towards_noise = gradient(jnp.asarray(LOG_SD), NOISE)
     step = 1e-5
     for p in range(P):
@@ -155,7 +161,9 @@ def test_the_gradient_with_known_rows_is_that_of_the_dense_density() -> None:
 
 def test_known_rows_follow_columns() -> None:
     wide = with_known().padded(P + 3)
-    padded = float(log_marginal(wide.about(np.pad(MEAN, (0, 3))), jnp.pad(LOG_SD, (0, 3)), NOISE))
+    padded = float(
+        log_marginal(wide.centred_at(np.pad(MEAN, (0, 3))), jnp.pad(LOG_SD, (0, 3)), NOISE)
+    )
     assert padded == pytest.approx(dense_with_known(LOG_SD, NOISE), rel=1e-9)
-    back = wide.of_columns(np.arange(P))
+    back = wide.select(np.arange(P))
     np.testing.assert_array_equal(back.known.matrix, with_known().known.matrix)

@@ -6,17 +6,21 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
-from bayes_intgen.inference.gaussian.passes import candidate_sums, products, sums_over
+from bayes_intgen.inference.gaussian.passes import (
+    candidate_statistics,
+    products,
+    sufficient_statistics,
+)
 from bayes_intgen.inference.pilot import forward_selection as screening
 from bayes_intgen.inference.pilot.forward_selection import (
     MIN_LOG_BAYES_FACTOR,
-    asked_for,
     left_over,
+    select_terms,
 )
 from bayes_intgen.inference.pilot.pilot import pilot_fit
-from bayes_intgen.models.variance_function import ConstantSpread
+from bayes_intgen.models.variance_function import Homoscedastic
 
 NAMES = ("a1", "a2", "a3")
 
@@ -65,11 +69,11 @@ def test_what_is_left_is_the_likelihood_in_the_joint_posterior() -> None:
         terms = model.decompose(data)
         chosen = model.candidates(data)[2:]
         wider = terms.and_terms(chosen)
-        sums = sums_over(data, wider, ConstantSpread(), progress=False)
-        found = candidate_sums(data, terms, chosen, ConstantSpread(), False, np.float64)
-        narrow = Collapsed.of(model, terms, found.sums)
+        sums = sufficient_statistics(data, wider, Homoscedastic(), progress=False)
+        found = candidate_statistics(data, terms, chosen, Homoscedastic(), False, np.float64)
+        narrow = MarginalPosterior.of(model, terms, found.sums)
         sites = {name: np.exp(v) for name, v in narrow.priors.start.items()}
-        both = Collapsed.of(model, wider, sums)
+        both = MarginalPosterior.of(model, wider, sums)
         every = {name: np.exp(v) for name, v in both.priors.start.items()}
         mean, covariance = both.moments(every)
         _, (precision,), information = left_over(narrow, sites, found)
@@ -94,13 +98,13 @@ def test_each_is_held_against_what_those_before_it_leave(monkeypatch) -> None:
     outcome = np.tanh(actions).sum(axis=1) + causes.sum(axis=1)
     outcome = outcome + 0.3 * rng.normal(size=len(outcome))
     data = bi.RegimeData.from_arrays(actions, outcome, masks, ("a1", "a2", "a3", "a4"))
-    model, spread = bi.models.additive("polynomial"), ConstantSpread()
+    model, spread = bi.models.additive("polynomial"), Homoscedastic()
     with jax.enable_x64(True):
         terms, candidates = model.decompose(data), model.candidates(data)
         wider = terms.and_terms(candidates)
-        sums = sums_over(data, wider, spread, progress=False)
-        found = candidate_sums(data, terms, candidates, spread, False, np.float64)
-        posterior = Collapsed.of(model, terms, found.sums)
+        sums = sufficient_statistics(data, wider, spread, progress=False)
+        found = candidate_statistics(data, terms, candidates, spread, False, np.float64)
+        posterior = MarginalPosterior.of(model, terms, found.sums)
         sites = posterior.sites(posterior.mode(posterior.start, progress=False))
         mean, covariance = posterior.moments(sites)
     variance = float(sites["noise_sd"]) ** 2
@@ -127,8 +131,8 @@ def test_each_is_held_against_what_those_before_it_leave(monkeypatch) -> None:
         return {
             i: Recorded.of(
                 TermLikelihood.of_information(precision[at, at], information[at]),
-                np.log(candidates[i].part.scale.median * terms.unit),
-                candidates[i].part.scale.sigma,
+                np.log(candidates[i].component.scale.median * terms.unit),
+                candidates[i].component.scale.sigma,
             )
             for i, at in ((i, columns[i]) for i in some)
         }
@@ -159,7 +163,7 @@ def test_each_is_held_against_what_those_before_it_leave(monkeypatch) -> None:
         read.append(which)
         return products(data, terms, candidates, spread, False, which, others)
 
-    chosen = asked_for(posterior, sites, found, candidates, of_pairs)
+    chosen = select_terms(posterior, sites, found, candidates, of_pairs)
     assert chosen == tuple(candidates[i] for i in sorted(expected))
     # Rows are read again only for those that join, one after the other, while others are left.
     assert read == to_read

@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
-from bayes_intgen.inference.gaussian.passes import candidate_sums
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.passes import candidate_statistics
 from bayes_intgen.inference.pilot.lack_of_fit import (
     FitTest,
     fit_problems,
@@ -16,7 +16,7 @@ from bayes_intgen.inference.pilot.lack_of_fit import (
     suspects,
 )
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
-from bayes_intgen.models.variance_function import ConstantSpread
+from bayes_intgen.models.variance_function import Homoscedastic
 
 
 def world(curve, rows: int = 700, seed: int = 0) -> bi.RegimeData:
@@ -40,8 +40,8 @@ def test_scores_are_those_of_all_rows_together() -> None:
     data, model = world(np.sin, rows=120), bi.models.additive("polynomial")
     with jax.enable_x64(True):
         terms, tests = model.decompose(data), model.fit_tests(data)
-        sums = candidate_sums(data, terms, tests, ConstantSpread(), False, np.float64)
-        posterior = Collapsed.of(model, terms, sums.sums)
+        sums = candidate_statistics(data, terms, tests, Homoscedastic(), False, np.float64)
+        posterior = MarginalPosterior.of(model, terms, sums.sums)
         sites = {name: np.exp(value) for name, value in posterior.priors.start.items()}
         found = score_tests(posterior, sites, sums, tests)
         log_sd = posterior.priors.log_sd(sites)
@@ -50,10 +50,10 @@ def test_scores_are_those_of_all_rows_together() -> None:
     covariance += float(sites["noise_sd"]) ** 2 * np.eye(len(data))
     residual = data.outcome - terms.centre - design @ posterior.priors.mean
     for test, term in zip(found, tests, strict=True):
-        columns = term.part.basis.matrix(data.actions[:, list(term.inputs)])
+        columns = term.component.basis.matrix(data.actions[:, list(term.inputs)])
         columns = columns * term.gate(data.intervened)[:, None]
-        weighted = np.linalg.solve(covariance, columns)
-        score, precision = weighted.T @ residual, columns.T @ weighted
+        weighted_design = np.linalg.solve(covariance, columns)
+        score, precision = weighted_design.T @ residual, columns.T @ weighted_design
         statistic = score @ np.linalg.solve(precision, score)
         expected = stats.chi2.sf(statistic, len(score))
         assert test.p == pytest.approx(expected, rel=0.05, abs=1e-6)
@@ -71,11 +71,11 @@ def test_smooth_worlds_raise_few_alarms_and_a_wave_that_lines_cannot_follow_does
 
 def test_a_step_joins_the_model_and_leaves_nothing_to_report() -> None:
     found = pilot(world(lambda a: 1.5 * (a > 0.3)), bi.models.additive())
-    joined = {term.name for term in found.posterior.terms.terms if term.part.label == "finer"}
+    joined = {term.name for term in found.posterior.terms.terms if term.component.label == "finer"}
     assert "phi(a1) finer" in joined
     assert not any("a2" in name for name in joined)
     smooth = pilot(world(np.tanh), bi.models.additive())
-    assert not any(term.part.label == "finer" for term in smooth.posterior.terms.terms)
+    assert not any(term.component.label == "finer" for term in smooth.posterior.terms.terms)
 
 
 def test_a_fit_that_does_not_follow_an_action_says_so_and_keeps_saying_it(tmp_path) -> None:

@@ -4,10 +4,10 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.inference.density.marginal_posterior import NEAR
-from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot import pilot as module
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
-from bayes_intgen.models.variance_function import ConstantSpread
+from bayes_intgen.models.variance_function import Homoscedastic
 
 
 def piloted(data, held=None, others=None) -> Pilot:
@@ -19,7 +19,7 @@ def piloted(data, held=None, others=None) -> Pilot:
 
 def assert_of_all_rows(pilot: Pilot, data: bi.RegimeData) -> None:
     """That the sums are those of one pass over all rows, and their mode a mode."""
-    expected = sums_over(data, pilot.posterior.terms, pilot.spread, False)
+    expected = sufficient_statistics(data, pilot.posterior.terms, pilot.spread, False)
     for one, other in zip(pilot.sums[:-1], expected[:-1], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-9)
     known, too = pilot.sums.known, expected.known
@@ -36,12 +36,12 @@ def assert_of_all_rows(pilot: Pilot, data: bi.RegimeData) -> None:
 def test_rows_that_are_held_and_others_are_summed_once(data, lifted, monkeypatch) -> None:
     if lifted:
         data = data.add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.05)
-    held, others = data.parted(450)
+    held, others = data.split(450)
     summed = []
 
     def recorded(rows, *rest):
         summed.append(len(rows))
-        return sums_over(rows, *rest)
+        return sufficient_statistics(rows, *rest)
 
     monkeypatch.setattr(module, "sums_over", recorded)
     pilot = piloted(data, held, others)
@@ -68,4 +68,4 @@ def test_the_variance_function_is_of_a_sample_and_the_sums_of_all_rows(data, mon
         assert np.abs(found).max() < 1
     assert np.abs(of_whole - of_part).max() > 0.01
     assert part.sites["noise_sd"] == pytest.approx(whole.sites["noise_sd"], rel=0.05)
-    assert not isinstance(part.spread, ConstantSpread)
+    assert not isinstance(part.spread, Homoscedastic)

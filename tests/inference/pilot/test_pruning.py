@@ -4,7 +4,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
-from bayes_intgen.inference.pilot.pruning import Simplified
+from bayes_intgen.inference.pilot.pruning import PrunedModel
 
 from conftest import confounded_rows
 
@@ -19,17 +19,17 @@ def pilot() -> Pilot:
         return pilot_fit(data, MODEL, MODEL.decompose(data), (), progress=False)
 
 
-def of(pilot: Pilot, simplify: bool) -> Simplified:
-    return Simplified.of(MODEL, pilot.posterior.terms, pilot, simplify)
+def of(pilot: Pilot, simplify: bool) -> PrunedModel:
+    return PrunedModel.of(MODEL, pilot.posterior.terms, pilot, simplify)
 
 
 def test_what_the_data_speak_against_has_a_fixed_scale_and_is_sampled_no_more(pilot: Pilot) -> None:
     found = of(pilot, simplify=True)
     names = {term.name for term in found.terms.terms}
-    borrowed = {term.name for term in found.terms.terms if term.borrowed}
+    cross_action = {term.name for term in found.terms.terms if term.cross_action}
     assert "delta(red | green)" in found.fixed
-    assert "delta(green | red)" in borrowed - set(found.fixed)
-    assert set(found.fixed) < borrowed < names
+    assert "delta(green | red)" in cross_action - set(found.fixed)
+    assert set(found.fixed) < cross_action < names
     kept = {term.name for term in found.posterior.terms.terms}
     assert kept == names - set(found.fixed)
     assert set(found.posterior.terms.scaled) == set(pilot.posterior.terms.scaled) - set(found.fixed)
@@ -46,17 +46,17 @@ def test_where_nothing_is_simplified_the_posterior_is_the_pilots(pilot: Pilot) -
 
 def test_borrowed_terms_of_one_kind_have_the_scale_that_is_typical_of_them(pilot: Pilot) -> None:
     before, found = pilot.posterior.terms, of(pilot, simplify=True)
-    typical = {term.name: term.part.scale for term in found.terms.terms}
+    typical = {term.name: term.component.scale for term in found.terms.terms}
     of_kind: dict[tuple, set] = {}
     for term in before.terms:
-        if term.borrowed:
-            kind = (term.part.label, len(term.inputs))
+        if term.cross_action:
+            kind = (term.component.label, len(term.inputs))
             of_kind.setdefault(kind, set()).add(typical[term.name].median)
             # Next to nothing is there, so that what is typical is less than was expected.
-            assert typical[term.name].median < term.part.scale.median
-            assert typical[term.name].sigma == term.part.scale.sigma
+            assert typical[term.name].median < term.component.scale.median
+            assert typical[term.name].sigma == term.component.scale.sigma
         else:
-            assert typical[term.name] == term.part.scale
+            assert typical[term.name] == term.component.scale
     assert all(len(medians) == 1 for medians in of_kind.values())
 
 

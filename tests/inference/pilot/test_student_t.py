@@ -3,10 +3,10 @@ import pytest
 from scipy.stats import t as student_t
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.marginal_posterior import Collapsed
-from bayes_intgen.inference.gaussian.passes import sums_over
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.student_t import Robust, robust_fit
-from bayes_intgen.models.variance_function import ConstantSpread
+from bayes_intgen.models.variance_function import Homoscedastic
 
 from conftest import confounded_rows
 
@@ -23,7 +23,9 @@ def fitted(
     data = bi.RegimeData.from_arrays(held.actions, outcome, held.intervened, held.names)
     model = bi.models.additive("linear", noise="student_t")
     terms = model.decompose(data)
-    posterior = Collapsed.of(model, terms, sums_over(data, terms, ConstantSpread(), False))
+    posterior = MarginalPosterior.of(
+        model, terms, sufficient_statistics(data, terms, Homoscedastic(), False)
+    )
     sites = posterior.sites(posterior.mode(posterior.start, progress=False))
     matrix = terms.matrix(data.actions, data.intervened)
     outcome = data.outcome - terms.centre

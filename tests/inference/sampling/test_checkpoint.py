@@ -65,9 +65,9 @@ def test_chains_go_on_from_any_block(data, tmp_path) -> None:
 @pytest.mark.parametrize(("stage", "after"), [("steps", 1), ("covariance", 1), ("draws", 2)])
 @pytest.mark.parametrize("grouped", [False, True])
 def test_chains_go_on_from_within_a_stage(
-    data, tmp_path, monkeypatch, stage: str, after: int, grouped: bool
+    data, tmp_path, monkeypatch, stage: str, after: int, block_statistics: bool
 ) -> None:
-    if grouped:
+    if block_statistics:
         # Groups are walked, and the exact density corrects them.
         monkeypatch.setattr(groups, "LEAST_SIZE", 2)
         monkeypatch.setattr(groups, "LEAST_ACCEPTED", 0.0)
@@ -167,9 +167,9 @@ def test_rows_that_are_not_in_memory_are_known_by_their_sums(tmp_path, monkeypat
     data, folder = stream(frame), tmp_path / "run"
     before = fitted(data, folder).joint_effect(POINTS)
     other = frame.copy()
-    changed = ~frame["intensity"].isin(data.held.outcome)
+    changed = ~frame["intensity"].isin(data.in_memory.outcome)
     other.loc[changed.idxmax(), "intensity"] += 0.1
-    np.testing.assert_array_equal(stream(other).held.outcome, data.held.outcome)
+    np.testing.assert_array_equal(stream(other).in_memory.outcome, data.in_memory.outcome)
     with pytest.raises(bi.SavedFitError, match="holds a fit to other rows"):
         fitted(stream(other), folder)
     # Negative control: the same rows again.

@@ -1,6 +1,6 @@
 import warnings
 
-import bayes_intgen.written_out
+import bayes_intgen.program
 import numpy as np
 import pytest
 from numpyro.diagnostics import effective_sample_size

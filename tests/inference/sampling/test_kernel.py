@@ -5,8 +5,8 @@ import pytest
 from numpyro.infer.hmc import hmc
 from numpyro.infer.hmc_util import dual_averaging
 
-from bayes_intgen.inference.density.log_density import Density
-from bayes_intgen.inference.sampling.kernel import FIRST_STEP, Chance, Walk
+from bayes_intgen.inference.density.log_density import LogDensity
+from bayes_intgen.inference.sampling.kernel import FIRST_STEP, ChainRandomness, NUTSKernel
 
 COVARIANCE = np.array([[4.0, 1.2], [1.2, 1.0]])
 STEP, COUNT = 0.7, 2000
@@ -16,24 +16,24 @@ def normal(precision):
     return lambda z: 0.5 * z @ precision @ z
 
 
-def normal_density(covariance) -> Density:
+def normal_density(covariance) -> LogDensity:
     precision = np.linalg.inv(covariance)
-    return Density(
+    return LogDensity(
         normal, jnp.asarray(precision), lambda z: (float(0.5 * z @ precision @ z), precision @ z)
     )
 
 
-def iterations(walk: Walk, count: int, step: float | None, seed: int = 0):
+def iterations(walk: NUTSKernel, count: int, step: float | None, seed: int = 0):
     with jax.enable_x64(True):
         chain = walk.begin(np.array([1.0, -2.0]))
         walk.compile(chain, count)
-        return walk.advance(chain, Chance(seed, 0, 2).next(count), step)
+        return walk.advance(chain, ChainRandomness(seed, 0, 2).next(count), step)
 
 
 def test_trajectories_are_those_of_numpyros_nuts() -> None:
     """Of the same step size: as many steps, accepted as often, and the same distribution."""
     with jax.enable_x64(True):
-        walk = Walk(normal_density(COVARIANCE), None, np.eye(2), 0.8)
+        walk = NUTSKernel(normal_density(COVARIANCE), None, np.eye(2), 0.8)
         _, mine = iterations(walk, COUNT, STEP)
         init, kernel = hmc(normal(jnp.asarray(np.linalg.inv(COVARIANCE))), algo="NUTS")
         state = init(
@@ -68,7 +68,7 @@ def test_trajectories_are_those_of_numpyros_nuts() -> None:
 
 
 def test_a_step_size_that_is_not_given_adapts_as_numpyros() -> None:
-    walk = Walk(normal_density(COVARIANCE), None, np.linalg.cholesky(COVARIANCE), 0.7)
+    walk = NUTSKernel(normal_density(COVARIANCE), None, np.linalg.cholesky(COVARIANCE), 0.7)
     chain, found = iterations(walk, 30, None)
     assert found["step_size"][0] == pytest.approx(FIRST_STEP)
     begin, update = dual_averaging()
@@ -84,7 +84,7 @@ def test_a_step_size_that_is_not_given_adapts_as_numpyros() -> None:
 def test_a_chain_begins_where_it_is_told_to() -> None:
     walked, exact = normal_density(np.eye(2)), normal_density(COVARIANCE)
     flat = np.array([1.0, -2.0])
-    walk = Walk(walked, exact, np.linalg.cholesky(COVARIANCE), 0.8)
+    walk = NUTSKernel(walked, exact, np.linalg.cholesky(COVARIANCE), 0.8)
     with jax.enable_x64(True):
         point = walk.begin(flat).point
         np.testing.assert_allclose(walk.root @ point.z, flat)
@@ -97,7 +97,7 @@ def test_a_chain_begins_where_it_is_told_to() -> None:
     assert expected > 0.5
 
 
-def given_about(exact: Density) -> Density:
+def given_about(exact: LogDensity) -> LogDensity:
     """A density with one number integrated out, which is normal about the first coordinate."""
 
     def given(data):
@@ -111,10 +111,10 @@ def test_a_first_move_may_be_refused_and_then_the_draw_that_the_chain_began_with
     exact = given_about(normal_density(1e-4 * np.eye(2)))
     first = np.array([0.7])
     with jax.enable_x64(True):
-        walk = Walk(normal_density(np.eye(2)), exact, np.eye(2), 0.8)
+        walk = NUTSKernel(normal_density(np.eye(2)), exact, np.eye(2), 0.8)
         chain = walk.begin(np.zeros(2), first)
         walk.compile(chain, 20)
-        _, draws = walk.advance(chain, Chance(0, 0, 2, 1).next(20), STEP)
+        _, draws = walk.advance(chain, ChainRandomness(0, 0, 2, 1).next(20), STEP)
     # The exact density decides from the first iteration on.
     assert not draws["accepted"][0]
     np.testing.assert_array_equal(draws["flat"][0], np.zeros(2))
@@ -140,10 +140,10 @@ def test_a_density_that_is_no_number_is_never_moved_to(surrogate: bool) -> None:
     exact = given_about(plain._replace(potential=partly))
     start, first = np.array([1.0, -2.0]), np.array([0.7])
     with jax.enable_x64(True):
-        walk = Walk(plain if surrogate else exact, exact, np.eye(2), 0.8)
+        walk = NUTSKernel(plain if surrogate else exact, exact, np.eye(2), 0.8)
         chain = walk.begin(start, first)
         walk.compile(chain, 200)
-        _, draws = walk.advance(chain, Chance(0, 0, 2, 1).next(200), STEP)
+        _, draws = walk.advance(chain, ChainRandomness(0, 0, 2, 1).next(200), STEP)
     assert (draws["flat"][:, 0] <= 1.2).all()
     assert np.isfinite(draws["lp"]).all()
     # Every recorded number was drawn about the point that it belongs to.
@@ -157,21 +157,21 @@ def test_a_density_that_is_no_number_is_never_moved_to(surrogate: bool) -> None:
 
 @pytest.mark.parametrize("blocks", [[12], [5, 7], [1] * 12])
 def test_random_numbers_do_not_depend_on_how_iterations_are_cut(blocks: list[int]) -> None:
-    whole = Chance(3, 1, 4, 2).next(12)
-    chance = Chance(3, 1, 4, 2)
+    whole = ChainRandomness(3, 1, 4, 2).next(12)
+    chance = ChainRandomness(3, 1, 4, 2)
     parts = [chance.next(count) for count in blocks]
     for one, others in zip(whole, zip(*parts, strict=True), strict=True):
         np.testing.assert_array_equal(one, np.concatenate(others))
     # Other chains and other seeds have others.
-    for other in (Chance(3, 2, 4, 2).next(12), Chance(4, 1, 4, 2).next(12)):
+    for other in (ChainRandomness(3, 2, 4, 2).next(12), ChainRandomness(4, 1, 4, 2).next(12)):
         assert not any((a == b).any() for a, b in zip(whole, other, strict=True))
 
 
 def test_blocks_of_a_chain_are_those_of_one_long_one() -> None:
-    walk = Walk(normal_density(COVARIANCE), normal_density(1.1 * COVARIANCE), np.eye(2), 0.8)
+    walk = NUTSKernel(normal_density(COVARIANCE), normal_density(1.1 * COVARIANCE), np.eye(2), 0.8)
     _, whole = iterations(walk, 20, STEP)
     with jax.enable_x64(True):
-        chain, chance, found = walk.begin(np.array([1.0, -2.0])), Chance(0, 0, 2), []
+        chain, chance, found = walk.begin(np.array([1.0, -2.0])), ChainRandomness(0, 0, 2), []
         walk.compile(chain, 10)
         for _ in range(2):
             chain, piece = walk.advance(chain, chance.next(10), STEP)

@@ -1,11 +1,11 @@
 import numpy as np
 
 import bayes_intgen as bi
-from bayes_intgen.inference.sampling.monitored_effect import COUNT, Probes
+from bayes_intgen.inference.sampling.monitored_effect import COUNT, MonitoredEffect
 
 
 def test_probes_are_rows_of_the_data_with_every_action_set(data) -> None:
-    probes = Probes.of(data, bi.models.additive())
+    probes = MonitoredEffect.of(data, bi.models.additive())
     assert probes.points.shape == probes.masks.shape == (COUNT, len(data.names))
     rows = {tuple(row) for row in data.actions}
     assert all(tuple(point) in rows for point in probes.points)
@@ -17,4 +17,4 @@ def test_where_no_rows_answer_for_all_actions_those_are_set_that_some_rows_answe
     alone = data.actions[~data.intervened.any(axis=1)]
     outcome = data.outcome[~data.intervened.any(axis=1)]
     watched = bi.RegimeData.from_arrays(alone, outcome, np.zeros(alone.shape, dtype=bool))
-    assert not Probes.of(watched, bi.models.additive()).masks.any()
+    assert not MonitoredEffect.of(watched, bi.models.additive()).masks.any()

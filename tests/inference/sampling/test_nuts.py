@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.scipy.stats import norm
 
-from bayes_intgen.inference.density.log_density import Density
+from bayes_intgen.inference.density.log_density import LogDensity
 from bayes_intgen.inference.sampling.chain_runner import MAX_BLOCK_SIZE, common_block_size
 from bayes_intgen.inference.sampling.nuts import nuts
 from bayes_intgen.inference.sampling.stopping import (
@@ -33,13 +33,13 @@ def normal(precision):
     return lambda z: 0.5 * z @ precision @ z
 
 
-def normal_density(covariance: np.ndarray) -> Density:
+def normal_density(covariance: np.ndarray) -> LogDensity:
     precision = np.linalg.inv(covariance)
-    return Density(normal, precision, lambda z: (float(0.5 * z @ precision @ z), precision @ z))
+    return LogDensity(normal, precision, lambda z: (float(0.5 * z @ precision @ z), precision @ z))
 
 
 def sample(
-    density: np.ndarray | Density,
+    density: np.ndarray | LogDensity,
     guess: np.ndarray,
     seed: int = 0,
     draws=DRAWS,
@@ -49,7 +49,7 @@ def sample(
     size = len(guess)
     with jax.enable_x64(True):
         return nuts(
-            density if isinstance(density, Density) else normal_density(density),
+            density if isinstance(density, LogDensity) else normal_density(density),
             np.random.default_rng(seed).normal(size=(CHAINS, size)),
             guess,
             SamplerSettings(seed, CHAINS, draws, warmup, progress=False),
@@ -87,7 +87,7 @@ def skewed(shape):
 
 
 SHAPE = 0.5
-SKEWED = Density(
+SKEWED = LogDensity(
     skewed,
     jnp.asarray(SHAPE),
     lambda z: tuple(map(np.asarray, jax.value_and_grad(skewed(SHAPE))(jnp.asarray(z)))),
@@ -126,7 +126,7 @@ def test_a_walk_on_an_approximation_is_corrected_by_the_exact_density() -> None:
     assert (statistics["energy"] >= -statistics["lp"] - 1e-9).all()
 
 
-def with_draws(density: Density) -> Density:
+def with_draws(density: LogDensity) -> LogDensity:
     """The same, with three normal numbers about the first coordinate given it."""
 
     def given(data):
@@ -259,7 +259,7 @@ def cauchy(degrees):
     return lambda z: 0.5 * (degrees + 1) * jnp.sum(jnp.log1p(z**2 / degrees))
 
 
-HEAVY = Density(
+HEAVY = LogDensity(
     cauchy,
     jnp.asarray(2.0),
     lambda z: tuple(map(np.asarray, jax.value_and_grad(cauchy(2.0))(jnp.asarray(z)))),
