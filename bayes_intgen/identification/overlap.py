@@ -40,7 +40,7 @@ Unordered levels are infinitely far from each other.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -63,6 +63,9 @@ from bayes_intgen.identification.verdict import Verdict, separates
 # Rows of each regime that stand for all of its rows.
 REFERENCE_ROWS = 500
 NEAREST = 3
+# The logarithmic scale of an action that starts at zero sets in here, as a share of its spread.
+# That of a fit sets in closer to zero, and would bring large values too near to each other.
+DISTANCE_EDGE = 0.15
 # Share of a regime's own rows that one function flags.
 FLAGGED = 0.01
 NEAR = 0.25
@@ -429,6 +432,8 @@ def placed(coordinate: Coordinate, levels: Categories | None, values: Array) -> 
     apart that none is near another.
     """
     if levels is None or levels.ordered:
+        if coordinate.edge:
+            coordinate = replace(coordinate, edge=DISTANCE_EDGE * coordinate.spread)
         return coordinate.transform(values)
     return np.asarray(INFINITE * np.searchsorted(levels.codes, values))
 

@@ -7,6 +7,7 @@ import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.linkage import Cells, classes
 from bayes_intgen.identification.masks import Mask
+from bayes_intgen.identification.overlap import placed
 from bayes_intgen.identification.requirements import requirements
 
 VALUES = 3
@@ -191,8 +192,9 @@ def test_over_ranges_no_point_is_supported_that_is_not_identified() -> None:
         # What counts as near reaches over the ends of boxes; no test of identification can.
         clear = np.ones(len(asked), dtype=bool)
         for k, column in enumerate(asked.T):
-            place = Coordinate.of(actions[:, k]).transform
-            clear &= np.abs(place(column)[:, None] - place(ends[k])).min(axis=1) > 0.3
+            axis = Coordinate.of(actions[:, k]), None
+            gaps = placed(*axis, column)[:, None] - placed(*axis, ends[k])
+            clear &= np.abs(gaps).min(axis=1) > 0.3
         asked = asked[clear]
         if not len(asked):
             continue
