@@ -236,8 +236,8 @@ def attainable() -> list[list[str]]:
                 number(root_mean_square(own, "error/limit")),
                 number(root_mean_square(own, "mgcv/limit")),
                 number(root_mean_square(own, "published/limit"), 1),
-                number(mean(own, "cover90")),
-                number(mean(own, "mgcv cover90")),
+                number(mean(own, "coverage90")),
+                number(mean(own, "mgcv coverage90")),
                 seconds(mean(own, "seconds")),
             ]
         )
