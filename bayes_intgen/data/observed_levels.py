@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bayes_intgen.basis.categories import SHOWN, Categories, Label, spelled_label
+from bayes_intgen.basis.categories import MAX_LEVELS_SHOWN, Categories, Label, spelled_label
 from bayes_intgen.errors import DataError
 
 # A column of text with more distinct cells than this holds descriptions, not levels.
@@ -138,8 +138,8 @@ def as_label(cell: Any) -> Label | None:
 
 
 def _listed(labels: Sequence[Label]) -> str:
-    shown = ", ".join(spelled_label(label) for label in labels[:SHOWN])
-    return shown + (", ..." if len(labels) > SHOWN else "")
+    shown = ", ".join(spelled_label(label) for label in labels[:MAX_LEVELS_SHOWN])
+    return shown + (", ..." if len(labels) > MAX_LEVELS_SHOWN else "")
 
 
 def _natural(label: Label) -> list[tuple[int, int | str]]:

@@ -144,7 +144,10 @@ class Certificate:
                 "rows": ("regime", [self.rows[label] for label in self.regimes]),
                 "intervened": (
                     ("regime", "action"),
-                    [[name in actions for name in self.states] for actions in self.regimes.values()],
+                    [
+                        [name in actions for name in self.states]
+                        for actions in self.regimes.values()
+                    ],
                 ),
                 "state": ("action", list(self.states.values())),
             },
@@ -295,7 +298,7 @@ def _reason(names: Sequence[str], masks: list[Mask], basis: list[Vector], target
 
 
 def _combination(weights: Mapping[str, Fraction]) -> str:
-    """Sum of regimes as text, positive weights first: ``do(red) + do(green) - observational``."""
+    """Weighted sum as text, positive weights first: ``do(red) + do(green) - observational``."""
     ordered = sorted(weights.items(), key=lambda item: item[1] < 0)
     terms = [
         f"{'-' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight)} '}{label}"

@@ -5,9 +5,9 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.identification.distance import placed
 from bayes_intgen.identification.linkage import Cells, classes
 from bayes_intgen.identification.masks import Mask
-from bayes_intgen.identification.overlap import placed
 from bayes_intgen.identification.requirements import requirements
 
 VALUES = 3
