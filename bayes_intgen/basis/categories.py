@@ -195,9 +195,7 @@ class Categories:
         >>> Categories.of_labels(["off", "on"], ordered=True).spelled()
         "'off', 'on'"
         """
-        shown = [spelled_label(label) for label in self.labels[:MAX_LEVELS_SHOWN]]
-        more = len(self.labels) - len(shown)
-        return ", ".join(shown) + (f" and {more} more" if more else "")
+        return listed(self.labels)
 
     def _label_array(self) -> NDArray[Any]:
         if len({type(label) for label in self.labels}) > 1:
@@ -233,6 +231,13 @@ class Categories:
             f"{name!r} has no level {spelled_label(cell)} (row {row}); {hint(cell, names)} levels "
             f"are {self.spelled()}"
         )
+
+
+def listed(labels: Sequence[Label]) -> str:
+    """List labels for a message, at most eight of them."""
+    shown = [spelled_label(label) for label in labels[:MAX_LEVELS_SHOWN]]
+    more = len(labels) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def spelled_label(cell: Any) -> str:

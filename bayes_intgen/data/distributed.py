@@ -49,16 +49,9 @@ class DistributedData(OutOfCoreRows):
     the cluster and draws samples on the client. The workers need `bayes_intgen` and, for Parquet
     files, the same paths.
 
-    The partitions of a lost worker are read again by the others. On machines of the same kind
-    the result is bitwise the same for any number of workers.
-
-    Attributes
-    ----------
-    names : tuple of str, length K
-        Names of the actions.
-    outcome_name : str
-    regimes : dict from mask to int
-        Number of rows per mask, fewest interventions first.
+    Attributes and methods are those of :class:`Rows`. The partitions of a lost worker are read
+    again by the others. On machines of the same kind the result is bitwise the same for any number
+    of workers.
     """
 
     def __init__(

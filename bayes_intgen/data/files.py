@@ -134,23 +134,23 @@ def read_table(source: Path, regime: str | None = None) -> Any:
     kind = kind_of(source)
     if kind == "text":
         return _read_text(source, regime)
+    if kind == "parquet":
+        with parquet_file(source) as file:
+            return file.read()
     try:
         import pyarrow as pa
-        from pyarrow import feather, ipc, parquet
+        from pyarrow import feather, ipc
     except ImportError as error:
         raise DataError(
             f"reading {source} needs pyarrow: pip install 'bayes-intgen[parquet]'"
         ) from error
     try:
-        if kind == "parquet":
-            return parquet.ParquetFile(source).read()
         if source.suffix.lower() == ".arrows":
             with pa.OSFile(str(source)) as file, ipc.open_stream(file) as reader:
                 return reader.read_all()
         return feather.read_table(source)
     except (OSError, pa.ArrowException) as error:
-        name = {"parquet": "Parquet", "arrow": "Arrow"}[kind]
-        raise DataError(f"{source} cannot be read as {name} ({error})") from error
+        raise DataError(f"{source} cannot be read as Arrow ({error})") from error
 
 
 def _numeric_columns(source: Path, outcome: str, regime: str) -> list[str]:

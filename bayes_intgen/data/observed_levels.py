@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bayes_intgen.basis.categories import MAX_LEVELS_SHOWN, Categories, Label, spelled_label
+from bayes_intgen.basis.categories import Categories, Label, listed
 from bayes_intgen.errors import DataError
 
 # Maximum number of levels of an action. Columns of text with more contain descriptions.
@@ -57,7 +57,7 @@ class ColumnLevels:
         if [label for label in longer if label in shorter] != list(shorter):
             raise DataError(
                 f"column {name!r} orders its levels differently in different batches: "
-                f"{_listed(self.order)}, and {_listed(other.order)}; give all batches one list of "
+                f"{listed(self.order)}, and {listed(other.order)}; give all batches one list of "
                 "categories"
             )
         return ColumnLevels(longer, occurring, True, True)
@@ -77,7 +77,7 @@ class ColumnLevels:
             _refuse_numbers_as_text(texts, name)
         if len(labels) > MAX_LEVELS:
             raise DataError(
-                f"action {name!r} has {len(labels)} levels ({_listed(labels)}), more than the "
+                f"action {name!r} has {len(labels)} levels ({listed(labels)}), more than the "
                 f"maximum of {MAX_LEVELS}; join rare levels into one, or omit the action"
             )
         if not self.declared:
@@ -135,11 +135,6 @@ def as_label(cell: Any) -> Label | None:
     if isinstance(cell, str | bool):
         return cell
     return float(cell) if isinstance(cell, int | float) and np.isfinite(cell) else None
-
-
-def _listed(labels: Sequence[Label]) -> str:
-    shown = ", ".join(spelled_label(label) for label in labels[:MAX_LEVELS_SHOWN])
-    return shown + (", ..." if len(labels) > MAX_LEVELS_SHOWN else "")
 
 
 def _natural(label: Label) -> list[tuple[int, int | str]]:

@@ -1,6 +1,6 @@
 """Validation of points and of the actions that are set at them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -150,13 +150,7 @@ def _of_dict(points: Mapping[Any, Any], names: Sequence[str], categories: Levels
         each = ", ".join(f"{n} of {name!r}" for name, n in zip(names, counts, strict=True))
         raise PointsError(f"points have different numbers of values: {each}")
     filled = [column * most if len(column) == 1 else column for column in columns]
-    return np.stack(
-        [
-            _codes(cells, name, levels)
-            for cells, name, levels in zip(filled, names, categories, strict=True)
-        ],
-        axis=1,
-    )
+    return _encoded(filled, names, categories)
 
 
 def _of_array(points: Any, names: Sequence[str], categories: Levels) -> Array:
@@ -173,13 +167,11 @@ def _of_array(points: Any, names: Sequence[str], categories: Levels) -> Array:
         )
     if numeric or not len(values):
         return np.asarray(values, dtype=np.float64)
-    return np.stack(
-        [
-            _codes(values[:, k], name, levels)
-            for k, (name, levels) in enumerate(zip(names, categories, strict=True))
-        ],
-        axis=1,
-    )
+    return _encoded(values.T, names, categories)
+
+
+def _encoded(columns: Iterable[Any], names: Sequence[str], categories: Levels) -> Array:
+    return np.stack([_codes(*column) for column in zip(columns, names, categories, strict=True)], 1)
 
 
 def _codes(cells: Any, name: str, levels: Categories | None) -> Array:

@@ -18,16 +18,8 @@ Tables = Callable[[], Iterable[Any]]
 class StreamedData(OutOfCoreRows):
     """Rows streamed from a source that can be read repeatedly; build it with :meth:`from_parquet`.
 
-    :func:`bayes_intgen.fit` takes it like :class:`RegimeData`. Memory does not grow with the number
-    of rows.
-
-    Attributes
-    ----------
-    names : tuple of str, length K
-        Names of the actions.
-    outcome_name : str
-    regimes : dict from mask to int
-        Number of rows per mask, fewest interventions first.
+    :func:`bayes_intgen.fit` takes it like :class:`RegimeData`; attributes and methods are those of
+    :class:`Rows`. Memory does not grow with the number of rows.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ from bayes_intgen.identification.masks import (
 from bayes_intgen.identification.missing_experiments import missing_experiments
 from bayes_intgen.identification.null_space import Vector
 from bayes_intgen.text.messages import quoted, unknown_action
-from bayes_intgen.text.number_format import format_number
+from bayes_intgen.text.number_format import format_value
 
 Experiment = tuple[str, ...]
 State = Literal["set alone", "only together", "never set"]
@@ -100,7 +100,7 @@ class Certificate:
         if not self.only_at:
             return ""
         places = [
-            f"{name} = {' or '.join(map(_value_text, values))}"
+            f"{name} = {' or '.join(map(format_value, values))}"
             for name, values in self.only_at.items()
         ]
         return f"; at {_listed(places)} only"
@@ -305,10 +305,6 @@ def _combination(weights: Mapping[str, Fraction]) -> str:
         for label, weight in ordered
     ]
     return " ".join(terms).removeprefix("+ ")
-
-
-def _value_text(value: Label) -> str:
-    return str(value) if isinstance(value, str | bool) else format_number(value)
 
 
 def _phrase(experiment: Experiment) -> str:

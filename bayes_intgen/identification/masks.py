@@ -56,14 +56,8 @@ def null_space_of_regimes(masks: Sequence[Mask], count: int) -> tuple[list[int],
     """Compute a basis of the directions (g, e_1, ..., e_K) that no regime informs.
 
     Along such a direction ``g + sum_k R_k e_k`` is zero for every mask R in the data, so levels
-    can move along it without any change of the means.
-
-    Returns
-    -------
-    independent : list of int
-        Positions of masks that span all of them.
-    basis : list of list of int
-        As of :func:`~bayes_intgen.identification.null_space.null_space`.
+    can change along it without any change of the means. Returns the positions of masks that span
+    all of them, and the basis.
     """
     return null_space([(True, *mask) for mask in masks], count + 1)
 

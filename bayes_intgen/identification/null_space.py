@@ -9,21 +9,15 @@ Vector = list[int]
 def null_space(equations: Sequence[Sequence[int]], size: int) -> tuple[list[int], list[Vector]]:
     """Basis of the integer vectors at which linear equations vanish.
 
-    The basis starts as the unit vectors. Each equation that does not vanish on it uses up the
-    first vector at which it does not, to clear the others.
-
-    Parameters
-    ----------
-    equations : sequence of sequences of int, each of length ``size``
-    size : int
+    The basis starts as the ``size`` unit vectors. Each equation that does not vanish on it uses up
+    the first vector at which it does not, to clear the others.
 
     Returns
     -------
     independent : list of int
         Positions of the first equations that span all of them.
     basis : list of list of int
-        Each vector has an entry to itself, so no null vector involves only some of its
-        nonzero entries.
+        Each vector has one entry that is zero in all others.
 
     Examples
     --------

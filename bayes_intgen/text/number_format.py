@@ -77,6 +77,11 @@ def format_number(value: float) -> str:
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", MINUS)
 
 
+def format_value(value: str | bool | float) -> str:
+    """Format a value of an action, or the name of a level."""
+    return str(value) if isinstance(value, str | bool) else format_number(float(value))
+
+
 def _with_power(value: float, decimals: int, sign: bool) -> str:
     order = math.floor(math.log10(abs(value))) if value else 0
     figures = min(max(order + decimals, 0), 12)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from bayes_intgen.text.number_format import (
     decimals_for,
     format_interval,
-    format_number,
     format_to_uncertainty,
+    format_value,
 )
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _effect_cells(point: "dict[str, xr.DataArray]", all_supported: bool) -> list
     mean = format_to_uncertainty(number["mean"], decimals_for(number["high"] - number["low"]))
     mark = "" if all_supported else " " if number["supported"] else "*"
     cells = [
-        _value(b) if a == b else f"{_value(a)} → {_value(b)}"
+        format_value(b) if a == b else f"{format_value(a)} → {format_value(b)}"
         for a, b in zip(before, values, strict=True)
     ]
     cells += [
@@ -139,11 +139,6 @@ def _effect_cells(point: "dict[str, xr.DataArray]", all_supported: bool) -> list
             _probability(number["above_zero"]),
         ]
     return cells
-
-
-def _value(value: Any) -> str:
-    """Format a value of an action, or the name of a level."""
-    return str(value) if isinstance(value, str | bool) else format_number(float(value))
 
 
 def _interval(low: float, high: float, *, sign: bool = False) -> str:
