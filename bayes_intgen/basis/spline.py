@@ -79,7 +79,7 @@ class PenalisedSpline:
 def _knots(z: Array, coordinate: Coordinate, intervals: int, degree: int) -> Array:
     """Full knot vector at quantiles of transformed values, with repeated ends."""
     low, high = coordinate.ends
-    # The penalty would not see the function between knots that nearly coincide.
+    # Nearly coincident knots would leave the function between them unpenalised.
     gap = CLOSEST_KNOTS * (high - low)
     inner = np.quantile(z, np.linspace(0, 1, intervals + 1))
     inner = inner[np.diff(inner, prepend=-np.inf) > gap]

@@ -195,7 +195,7 @@ def _read_text(source: Path, regime: str | None) -> Any:
         raise DataError(f"{source} has no header line: the first line must name the columns")
     separator = max(",;\t", key=head.count)
     names = next(csv.reader([head], delimiter=separator))
-    # pandas would rename the second of two.
+    # pandas would rename the second of two equal columns.
     repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if repeated:
         raise DataError(f"{source} has two columns called {repeated[0]!r}; rename one")

@@ -112,7 +112,7 @@ def check_names(names: tuple[str, ...], count: int) -> None:
     if not names:
         raise DataError("at least one action is needed")
     if len(names) != count:
-        raise DataError(f"{len(names)} names were given for {count} actions")
+        raise DataError(f"names must have one entry per action: {len(names)} for {count} actions")
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise DataError(f"action {quoted(sorted(repeated))} is named twice")

@@ -7,7 +7,7 @@ from bayes_intgen.identification.masks import Mask
 
 
 class Requirement(NamedTuple):
-    """Rows that one function in the mean needs near a point.
+    """Requirement of rows near a point, for one function in the mean.
 
     Attributes
     ----------

@@ -252,7 +252,7 @@ def test_unusable_arrays_raise(arrays, message) -> None:
 
 def test_names_must_match_the_actions() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(bi.DataError, match="3 names were given for 2 actions"):
+    with pytest.raises(bi.DataError, match="names must have one entry per action: 3 for 2 actions"):
         bi.RegimeData.from_arrays(
             rng.normal(size=(20, 2)), rng.normal(size=20), np.zeros((20, 2), bool), ["a", "b", "c"]
         )
