@@ -202,7 +202,7 @@ def test_levels_are_named_on_the_command_line(tmp_path, capsys) -> None:
     drawn = ["plot", str(tmp_path / "fit.nc"), "-o", str(tmp_path / "x.png"), "--at", "drug=a"]
     assert cli.main(drawn) == 0
     capsys.readouterr()
-    for typed, message in (("drug=c", "'drug' has no level 'c'"), ("spend=x", "no number")):
+    for typed, message in (("drug=c", "'drug' has no level 'c'"), ("spend=x", "not a number")):
         assert cli.main([*asked, "--set", typed]) == console.UNUSABLE
         assert message in capsys.readouterr().err
 
@@ -223,7 +223,7 @@ def test_columns_of_levels_are_read_where_they_are_named(tmp_path, capsys) -> No
         assert spend["set_levels"] is None
         # Left out, all columns of numbers are actions; text must be named.
         assert cli.main(asked) == console.UNUSABLE
-        assert "'drug' is no action" in capsys.readouterr().err
+        assert "unknown action 'drug'" in capsys.readouterr().err
 
 
 def test_debug_shows_where_an_error_comes_from(capsys) -> None:
