@@ -10,7 +10,7 @@ import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.models.mechanisms.components import MARGIN_SIZE, grown, random_walk_component
+from bayes_intgen.models.mechanisms.components import MARGIN_SIZE, scaled_order, random_walk_component
 from bayes_intgen.models.mechanisms.kernels import log_spectral_sd, spectral_slope
 from bayes_intgen.models.mechanisms.mechanism import pairwise
 
@@ -147,7 +147,7 @@ def test_a_margin_represents_a_slope_on_any_range(mechanism, values) -> None:
 def test_resolution_grows_with_the_rows() -> None:
     few, many = 10_000, 1_000_000
     assert bi.GP().pair_order(many) > bi.GP().pair_order(few) == 4
-    assert grown(12, many) > grown(12, few) == 12
+    assert scaled_order(12, many) > scaled_order(12, few) == 12
     column = ACTIONS[:, :1]
     sizes = [bi.Spline().main_effect(column, AXES[0], rows)[1].basis.size for rows in (few, many)]
     assert sizes[1] > sizes[0]
