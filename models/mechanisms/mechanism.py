@@ -100,7 +100,7 @@ class Mechanism(Protocol):
         ...
 
     def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
-        """At most ``size`` functions of one action, from smooth to rough, as factors of products."""
+        """At most ``size`` functions of one action, smooth to rough, as factors of products."""
         ...
 
     def pair_order(self, rows: int) -> int:
