@@ -243,8 +243,8 @@ class Decomposition:
             k = self.names.index(test.action)
             if k not in own:
                 raise ModelError(
-                    "lift tests measure an action's own contribution, which exists only in "
-                    "models.additive(); omit them from the data for other models"
+                    "lift tests measure an action's own contribution, which only "
+                    "models.additive() has; omit them from the data for other models"
                 )
             ends = np.array([[test.x_from], [test.x_to]])
             for term in self.terms:

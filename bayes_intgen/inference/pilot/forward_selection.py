@@ -7,8 +7,7 @@ with the most evidence is added, and the comparison is repeated until none has e
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import replace
 
 import numpy as np
 
@@ -58,7 +57,7 @@ def select_terms(
     tuple of Term
         In the order of ``candidates``.
     """
-    remaining = RemainingCandidates.of(posterior, sites, statistics, candidates)
+    remaining = RemainingCandidates(posterior, sites, statistics, candidates)
     threshold = MIN_LOG_BAYES_FACTOR + np.log(max(len(candidates), 1))
     # Candidates with evidence against them from the start are not considered again.
     evidence = remaining.evidence()
@@ -75,57 +74,26 @@ def select_terms(
     return tuple(selection[i] for i in sorted(selection))
 
 
-@dataclass
 class RemainingCandidates:
     """Likelihoods of the candidates that are not in the model, its coefficients marginalised.
 
-    Attributes
-    ----------
-    candidates : sequence of Term
-    unit : float
-        Standard deviation of the outcome.
-    noise_variance : float
-    half : ndarray, shape (Q, P)
-        ``half @ half.T`` is the precision that marginalising the fit's coefficients removes.
-    precisions : dict from index to ndarray, shape (q, q)
-        Precision of each remaining candidate's likelihood.
-    information : ndarray, shape (Q,)
-        Concatenated information vectors.
-    columns : dict from index to slice
-        Position of each candidate among all Q columns.
-    additions : list of (gain, precision), shapes (Q, q) and (q, Q)
-        Effect of each candidate that has been added on the likelihoods of the others.
+    Candidates are identified by index. Parameters are those of :func:`select_terms`.
     """
 
-    candidates: Sequence[Term]
-    unit: float
-    noise_variance: float
-    half: Array
-    precisions: dict[int, Array]
-    information: Array
-    columns: dict[int, slice]
-    additions: list[tuple[Array, Array]]
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         posterior: MarginalPosterior,
         sites: dict[str, Array],
         statistics: CandidateStatistics,
         candidates: Sequence[Term],
-    ) -> Self:
-        """Start with all candidates; parameters as of :func:`select_terms`."""
-        half, precisions, information = left_over(posterior, sites, statistics)
-        return cls(
-            candidates,
-            posterior.terms.unit,
-            float(sites["noise_sd"]) ** 2,
-            half,
-            dict(enumerate(precisions)),
-            information,
-            dict(enumerate(statistics.columns)),
-            [],
-        )
+    ) -> None:
+        self.candidates, self.unit = candidates, posterior.terms.unit
+        self.noise_variance = float(sites["noise_sd"]) ** 2
+        self.half, precisions, self.information = left_over(posterior, sites, statistics)
+        self.precisions = dict(enumerate(precisions))
+        self.columns = dict(enumerate(statistics.columns))
+        # Gain, shape (Q, q), and precision, shape (q, Q), of each candidate that has been added.
+        self.additions: list[tuple[Array, Array]] = []
 
     def evidence(self) -> dict[int, TermEvidence]:
         """Evidence of each remaining candidate, by index."""

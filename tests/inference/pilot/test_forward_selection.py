@@ -169,7 +169,7 @@ def best_of(evidence: dict[int, TermEvidence]) -> int:
 
 def test_evidence_of_remaining_candidates_agrees_with_the_joint_likelihood(case) -> None:
     joint = JointLikelihood(world_with_products(), case)
-    remaining = RemainingCandidates.of(*case[:-1])
+    remaining = RemainingCandidates(*case[:-1])
     for rounds in range(5):
         evidence = remaining.evidence()
         for i, expected in joint.evidence(evidence).items():
