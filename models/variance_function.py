@@ -56,8 +56,8 @@ class VarianceFunction:
         values = np.ones((rows, 1 + 2 * count))
         columns = np.zeros((rows, 1 + 2 * count), dtype=int)
         for k, (z, rising, first) in enumerate(self._along(actions)):
-            ends = np.clip(z, rising[0], rising[-1])
-            hats = BSpline.design_matrix(ends, np.r_[rising[0], rising, rising[-1]], 1, True)
+            clipped = np.clip(z, rising[0], rising[-1])
+            hats = BSpline.design_matrix(clipped, np.r_[rising[0], rising, rising[-1]], 1, True)
             own = slice(1 + 2 * k, 3 + 2 * k)
             function = np.where(intervened[:, k], k, count + k)[:, None]
             values[:, own] = hats.data.reshape(-1, 2)

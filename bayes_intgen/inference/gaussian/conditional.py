@@ -59,7 +59,7 @@ class Conditional:
         """Condition on sufficient statistics, given the coefficients' prior and the noise."""
         mean, sd = np.asarray(prior_mean), np.exp(np.asarray(log_sd))
         system = PosteriorSystem.of(statistics.centred_at(mean), sd, noise_sd, np)
-        factor = _upper_factor(system.precision)
+        factor = upper_cholesky(system.precision)
         half, _ = dtrtrs(factor, system.information, trans=1)
         step, _ = dtrtrs(factor, half)
         log_det = 2 * float(np.sum(np.log(np.diag(factor))))
@@ -103,7 +103,7 @@ class Conditional:
         return towards_log_sd, float(towards_noise)
 
 
-def _upper_factor(matrix: Array) -> Array:
+def upper_cholesky(matrix: Array) -> Array:
     """Upper Cholesky factor in Fortran order, with jitter if needed, and NaN if that fails too.
 
     Rounding breaks the factorisation only where scales are far too large. With a jitter slightly

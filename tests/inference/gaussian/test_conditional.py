@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_intgen.inference.gaussian.conditional import Conditional, _upper_factor
+from bayes_intgen.inference.gaussian.conditional import Conditional, upper_cholesky
 from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     PseudoObservations,
@@ -121,11 +121,11 @@ def test_vanishing_scale_removes_its_column() -> None:
 
 def test_factor_uses_jitter_against_rounding_and_nan_beyond_it() -> None:
     matrix = np.cov(RNG.normal(size=(5, 20)))
-    factor = _upper_factor(matrix)
+    factor = upper_cholesky(matrix)
     np.testing.assert_allclose(factor.T @ factor, matrix, rtol=1e-12)
     np.testing.assert_array_equal(factor, np.triu(factor))
     # Singular up to rounding: the second row is twice the first.
     singular = np.array([[1.0, 2.0], [2.0, 4.0 - 1e-15]])
-    factor = _upper_factor(singular)
+    factor = upper_cholesky(singular)
     np.testing.assert_allclose(factor.T @ factor, singular, rtol=1e-12)
-    assert np.isnan(_upper_factor(-matrix)).all()
+    assert np.isnan(upper_cholesky(-matrix)).all()
