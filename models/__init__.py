@@ -1,4 +1,4 @@
-"""Generative NumPyro models, one a file. Users write ``bayes_intgen.models``."""
+"""Generative NumPyro models, imported as ``bayes_intgen.models``."""
 
 from bayes_intgen.models.additive import AdditiveModel, additive
 from bayes_intgen.models.base import Model

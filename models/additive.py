@@ -1,12 +1,11 @@
-"""The additive model of intervention generalisation.
+"""The additive model of intervention generalisation (Kekić et al. 2025, arXiv 2506.04945).
 
-Every outcome, in whatever regime, is
+In every regime the outcome is
 
     Y = c + sum_k phi_k(a_k) + sum_k (1 - R_k) delta_k(a) + noise
 
-with the unconfounded contributions phi_k and the confounding biases delta_k shared by all
-regimes (Kekić et al. 2025, arXiv 2506.04945, for one intervention at a time; any mask
-here).
+with unconfounded contributions phi_k and confounding biases delta_k that all regimes share. The
+paper sets one action at a time; here any mask R is allowed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from bayes_intgen.models.base import (
     Prior,
     SpreadName,
     as_mechanism,
-    checked_noise,
+    validate_noise,
 )
 from bayes_intgen.models.decomposition import candidates, decompose, finer_terms
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
@@ -32,7 +31,7 @@ from bayes_intgen.models.terms import Decomposition, Term
 
 @dataclass(frozen=True)
 class AdditiveModel(Model):
-    """An additive model before it has seen data; build it with :func:`additive`.
+    """Additive model, independent of data; build it with :func:`additive`.
 
     Attributes
     ----------
@@ -50,7 +49,7 @@ class AdditiveModel(Model):
             for name in priors:
                 if name not in data.names:
                     raise ModelError(
-                        f"{kind} gives a prior for {name!r}, which is no action; the actions are "
+                        f"{kind} has a prior for unknown action {name!r}; the actions are "
                         f"{', '.join(map(repr, data.names))}"
                     )
         return decompose(data, *self._mechanisms(data), self.graph, self.intercept, rows)
@@ -58,8 +57,8 @@ class AdditiveModel(Model):
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
         return candidates(data, *self._mechanisms(data), self.graph, rows)
 
-    def fit_tests(self, data: Observations, more: int = 1) -> tuple[Term, ...]:
-        return finer_terms(data, *self._mechanisms(data), more)
+    def fit_tests(self, data: Observations, refinement: int = 1) -> tuple[Term, ...]:
+        return finer_terms(data, *self._mechanisms(data), refinement)
 
     def _mechanisms(self, data: Observations) -> tuple[dict[str, Mechanism], dict[str, Mechanism]]:
         """Priors of unconfounded contributions and of biases."""
@@ -80,37 +79,38 @@ def additive(
     noise_scale: LogNormal | None = None,
     intercept: tuple[float, float] | None = None,
 ) -> AdditiveModel:
-    """An additive model with the given priors.
+    """Build an additive model.
 
-    Functions of a single action that are finer than those of its prior join a default fit where
-    the data ask for them, if the prior is a ``GP`` or a ``Spline``.
+    If the prior is a ``GP`` or a ``Spline``, a default fit adds finer functions of single actions
+    by forward selection.
 
     Parameters
     ----------
     prior : {"gp", "spline", "polynomial", "linear"} or a mechanism
-        Prior of every unconfounded contribution and confounding bias: a name, or a
-        ``GP``, ``Spline``, ``Polynomial``, ``Linear`` or ``Levels`` with settings of its own.
-        Actions with two values, and columns of text, booleans or categories, have ``Levels``
-        unless ``unconfounded`` or ``bias`` names another prior; under ``Linear``, two numbers
-        have a straight line.
+        Prior of every unconfounded contribution and confounding bias: a name, or a ``GP``,
+        ``Spline``, ``Polynomial``, ``Linear`` or ``Levels`` with custom settings. Actions with two
+        values, and columns of text, booleans or categories, get ``Levels`` unless ``unconfounded``
+        or ``bias`` names another prior. Under ``Linear``, an action with two numbers gets a
+        straight line.
     graph : mapping from action to its parents, optional
-        ``{"green": ["red"]}`` says that red moves green and nothing else moves anything.
-        None: unknown, so the bias of an action may depend on every other action, by itself and
-        in products with the action, under priors that shrink what the data do not support. It
-        depends on two others together where the data ask for it.
+        ``{"green": ["red"]}`` means that red moves green and there is no other dependence. None
+        means that the graph is unknown. Then the bias of an action may depend on every other
+        action, alone and in products with the action itself, under priors that shrink unsupported
+        terms. Joint dependence on two others is added by forward selection.
     unconfounded, bias : mapping from action to prior, optional
         Priors of single mechanisms in place of ``prior``.
     noise : {"gaussian", "student_t"}
-        Student-t noise is robust to outliers, but is sampled row by row and takes long.
+        Student-t noise is robust to outliers, but is sampled row by row, which takes long.
     spread : {"fitted", "constant"}, optional
-        Whether the noise's variance may depend on regime and actions; by default it may
-        under Gaussian noise, and not under Student-t noise, whose outliers would decide it.
+        Whether the noise variance may depend on regime and actions. Default: ``"fitted"`` for
+        Gaussian noise, and ``"constant"`` for Student-t noise, whose outliers would dominate the
+        estimate.
     noise_scale : LogNormal, optional
-        Prior of the noise's standard deviation, in outcome standard deviations; by
-        default its median is 0.5 and the sd of its logarithm 1.
+        Prior of the noise standard deviation, in outcome standard deviations; by default with
+        median 0.5 and ``sigma`` 1.
     intercept : (mean, sd), optional
-        Normal prior of the intercept in the outcome's units; by default the outcome's
-        mean and five of its standard deviations.
+        Normal prior of the intercept in the outcome's units; by default the outcome's mean and
+        five times its standard deviation.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def additive(
     Raises
     ------
     ModelError
-        On names that are not known.
+        On unknown names.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def additive(
     >>> additive(prior=bi.GP(kernel="matern32"), bias={"red": "linear"}).bias["red"].scale.median
     0.4
     """
-    noise, spread, intercept = checked_noise(noise, spread, intercept)
+    noise, spread, intercept = validate_noise(noise, spread, intercept)
     if isinstance(graph, Mapping):
         for child, parents in graph.items():
             if isinstance(parents, str):

@@ -1,4 +1,4 @@
-"""Advice on the model that follows from the form of the data."""
+"""Advice on the model, given the form of the data."""
 
 import numpy as np
 
@@ -9,35 +9,35 @@ from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.mechanisms.gp import GP
 from bayes_intgen.models.mechanisms.spline import Spline
 
-# Distance from the median, in spreads, beyond which cells are named.
+# Distance from the median, in units of the coordinate's spread, beyond which cells are reported.
 MAX_SPREADS = 200.0
-# Rows that tell most columns of many values from those of few.
+# Number of rows of a cheap first count, which already rules out most columns.
 FIRST_ROWS = 1_000
 
 
 def few_valued(data: Rows, model: Model | None = None) -> dict[str, int]:
-    """Numeric actions with three to six distinct values, each with their number.
+    """Count the distinct values of numeric actions that have three to six.
 
     Parameters
     ----------
-    data : Observations, StreamedData or DistributedData
-        Of rows that are not in memory the sample that is.
+    data : Rows
+        For rows outside memory the in-memory sample is used.
     model : Model, optional
-        Actions to which it gives another prior than a smooth function are left out.
+        Actions without a smooth prior in this model are skipped.
 
     Examples
     --------
     >>> few_valued(data)
     {}
     """
-    held = data.in_memory
-    found = {}
-    for name, levels, column in zip(data.names, data.categories, held.actions.T, strict=True):
+    counts = {}
+    columns = data.in_memory.actions.T
+    for name, levels, column in zip(data.names, data.categories, columns, strict=True):
         if levels is None and len(np.unique(column[:FIRST_ROWS])) <= MAX_DISTINCT:
             distinct = len(np.unique(column))
             if distinct <= MAX_DISTINCT and _is_smooth(name, model):
-                found[name] = distinct
-    return found
+                counts[name] = distinct
+    return counts
 
 
 def advice_on_levels(few: dict[str, int]) -> str:
@@ -59,44 +59,41 @@ bias={"dose": bi.Levels(ordered=True)})
 
 
 def advice_on_far_cells(data: Rows) -> list[str]:
-    """Name cells that lie hundreds of spreads from the others, a sentence per action.
+    """Report cells hundreds of spreads from all others, in one sentence per action.
 
-    Of rows that are not in memory the sample that is.
+    For rows outside memory the in-memory sample is used.
 
     Examples
     --------
     >>> advice_on_far_cells(data)
     []
     """
-    held = data.in_memory
-
-    def place(row: int) -> str:
-        # Rows of a sample have other numbers than in the table.
-        return f" in row {row}" if held is data else ""
-
+    sample = data.in_memory
     sentences = []
-    for name, levels, values in zip(data.names, data.categories, held.actions.T, strict=True):
+    for name, levels, values in zip(data.names, data.categories, sample.actions.T, strict=True):
         if levels is not None:
             continue
         coordinate = Coordinate.of(values)
         lone = far_cells(values, coordinate)
         distance = np.abs(coordinate.standardise(values))
-        far = np.flatnonzero(distance > MAX_SPREADS)
-        if lone.size:
-            row = lone[np.argmax(distance[lone])]
-            sentences.append(
-                f"action {name!r} is {values[row]:g}{place(row)}, {distance[row]:,.0f} spreads "
-                f"from its median{_and_others(lone.size)}, with nothing near: it counts as "
-                f"{coordinate.high if values[row] > coordinate.high else coordinate.low:g} here. "
-                "Correct such cells, or drop the rows, if they are errors"
-            )
-        elif far.size:
-            row = far[np.argmax(distance[far])]
-            sentences.append(
-                f"action {name!r} is {values[row]:g}{place(row)}, {distance[row]:,.0f} spreads "
-                f"from its median{_and_others(far.size)}: correct such cells if they are errors, "
-                "or give its logarithm if its tail is that long"
-            )
+        far = lone if lone.size else np.flatnonzero(distance > MAX_SPREADS)
+        if not far.size:
+            continue
+        row = far[np.argmax(distance[far])]
+        # Row numbers of a sample differ from those of the table.
+        place = f" in row {row}" if sample is data else ""
+        subject = (
+            f"action {name!r} is {values[row]:g}{place}, {distance[row]:,.0f} spreads from its "
+            f"median{_and_others(far.size)}"
+        )
+        limit = coordinate.high if values[row] > coordinate.high else coordinate.low
+        sentences.append(
+            f"{subject}, with no other value nearby: it is treated as {limit:g}. Correct such "
+            "cells, or drop the rows, if they are errors"
+            if lone.size
+            else f"{subject}: correct such cells if they are errors, or use the logarithm of the "
+            "action if its tail is that long"
+        )
     return sentences
 
 

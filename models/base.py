@@ -1,25 +1,9 @@
-"""Base of all models: the priors of the hyperparameters, the noise, and the generative program.
+"""Base class of all models: hyperpriors, noise, and the generative NumPyro program.
 
-A model says which terms make up its mean (``decompose``); hyperpriors and noise are stated here
-once. `flat_hyperprior` has the same posterior with the coefficients integrated
-out.
-
-A default fit learns parts of the model from the data before it samples, so its posterior is not
-that of the bare program. It differs in
-
-- the terms: finer functions of an action and three-way terms join where the data ask for them;
-  terms that other actions add, and that the data speak against, keep a prior standard deviation
-  that is a multiple of ``noise_sd``;
-- the prior medians of the scales of such terms, which are the typical ones in these data;
-- the variance function, an argument of the program that has no prior there: an estimate, fixed but
-  for its common factor ``noise_sd``. Its uncertainty enters the outcomes that are predicted, and
-  not the coefficients.
-
-``fit(..., simplify=False)`` leaves out the first two, ``spread="constant"`` the third.
-:meth:`bayes_intgen.Posterior.program` returns the program with all three as the fit had them: its
-posterior is the one that was sampled. One difference remains: the program's outcomes are normal (or
-Student-t), whereas :meth:`bayes_intgen.Posterior.outcome` draws noise in the shape of the
-standardised residuals, and the variance function too.
+A subclass defines the terms of the mean (``decompose``). A default fit adapts the model to the data
+before sampling, so that the sampled posterior differs from that of ``Model.program``:
+:meth:`bayes_intgen.Posterior.program` returns the adapted program, and docs/method.md ("The program
+and the sampled posterior") lists the differences.
 """
 
 from abc import ABC, abstractmethod
@@ -58,29 +42,28 @@ _PRIORS: dict[str, type[GP] | type[Spline] | type[Polynomial] | type[Linear]] = 
     "polynomial": Polynomial,
     "linear": Linear,
 }
+# Default prior of the noise standard deviation, in outcome standard deviations.
+NOISE_SCALE = LogNormal(median=0.5, sigma=1.0)
 
 
 def degrees_of_freedom() -> dist.Gamma:
-    """Prior of Student-t noise: heavy tails are likely, normal ones possible.
-
-    Juárez and Steel (2010).
-    """
+    """Prior of the degrees of freedom of Student-t noise (Juárez and Steel 2010)."""
     return dist.Gamma(2.0, 0.1)
 
 
 @dataclass(frozen=True)
 class Model(ABC):
-    """A model before it has seen data.
+    """Abstract base class of models, independent of data.
 
     Attributes
     ----------
     prior : Mechanism
-        Prior of every function that has none of its own.
+        Default prior of every function.
     noise : {"gaussian", "student_t"}
     spread : {"fitted", "constant"}
-        Whether the noise's variance depends on regime and actions.
+        Whether the noise variance depends on regime and actions.
     noise_scale : LogNormal
-        Prior of the noise's standard deviation, in outcome standard deviations.
+        Prior of the noise standard deviation, in outcome standard deviations.
     intercept : (mean, sd) or None
         Normal prior of the intercept, in the outcome's units.
     """
@@ -93,50 +76,56 @@ class Model(ABC):
 
     @abstractmethod
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
-        """Terms of the mean for ``data``, a sample of ``rows`` rows where that is given.
+        """Terms of the mean for ``data``, which may be a sample of ``rows`` rows.
 
-        Raises ModelError where they do not fit.
+        Raises
+        ------
+        ModelError
+            If model and data do not fit together.
         """
 
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
-        """Terms that join those of :meth:`decompose` where the data ask for them."""
+        """Candidates of forward selection, in addition to the terms of :meth:`decompose`."""
         return ()
 
-    def fit_tests(self, data: Observations, more: int = 1) -> tuple[Term, ...]:
-        """Finer functions of each action, against which a fit is tested."""
+    def fit_tests(self, data: Observations, refinement: int = 1) -> tuple[Term, ...]:
+        """Finer functions of each action, as alternatives in score tests of a fit."""
         return ()
 
     def mechanisms(
         self, data: Observations, priors: Mapping[str, AnyMechanism] | None = None
     ) -> dict[str, Mechanism]:
-        """Prior of each action's functions: its own, levels where it has some, or the model's.
+        """Prior of each action's functions: from ``priors``, levels, or the model's default.
 
-        Raises ModelError where an action whose levels are names is given a function of numbers.
+        Raises
+        ------
+        ModelError
+            If an action with named levels has a prior for numbers.
         """
-        chosen: dict[str, Mechanism] = {}
+        mechanisms: dict[str, Mechanism] = {}
         for name, categories in zip(data.names, data.categories, strict=True):
             mechanism = (priors or {}).get(name)
             if categories is None:
-                chosen[name] = mechanism or self.prior
+                mechanisms[name] = mechanism or self.prior
             elif mechanism is None:
                 straight = categories.numeric and isinstance(self.prior, Linear)
-                chosen[name] = self.prior if straight else Levels(categories.ordered)
+                mechanisms[name] = self.prior if straight else Levels(categories.ordered)
             elif isinstance(mechanism, Levels) or categories.numeric:
-                chosen[name] = mechanism
+                mechanisms[name] = mechanism
             else:
                 raise ModelError(
-                    f"action {name!r} has levels with names ({categories.spelled()}), and "
-                    f"{type(mechanism).__name__}() is for numbers; give it bi.Levels(), or leave "
-                    "its prior out"
+                    f"action {name!r} has named levels ({categories.spelled()}), but "
+                    f"{type(mechanism).__name__}() is for numbers; use bi.Levels(), or omit its "
+                    "prior"
                 )
-        return chosen
+        return mechanisms
 
     @abstractmethod
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
-        """Whether data of some regimes determine the mean outcome in another one."""
+        """Whether data from ``regimes`` determine the mean outcome under mask ``target``."""
 
     def hyperpriors(self, terms: Decomposition) -> Hyperpriors:
-        """The priors of all hyperparameters and coefficients, in the outcome's units."""
+        """Priors of all hyperparameters and coefficients, in the outcome's units."""
         return terms.hyperpriors(self.noise_scale)
 
     def program(
@@ -151,35 +140,35 @@ class Model(ABC):
         fixed: Mapping[str, float] | None = None,
         centre: float = 0.0,
     ) -> None:
-        """The generative program: coefficients and rows.
+        """Generative NumPyro program: hyperparameters, coefficients, and outcomes of rows.
 
         Parameters
         ----------
         terms : Decomposition
         functions : array_like, shape (n, P)
-            ``terms.functions(actions)``: the basis functions of every term.
+            Basis functions of every term, ``terms.functions(actions)``.
         gates : array_like, shape (n, number of terms)
-            ``terms.gates(intervened)``: how far each term acts in each row.
+            Gate of every term in every row, ``terms.gates(intervened)``.
         relative_sd : array_like, shape (n,)
-            Standard deviation of each row's noise, relative to ``noise_sd``.
+            Noise standard deviation of each row, relative to ``noise_sd``.
         outcome : array_like, shape (n,), optional
-            Observed outcome, less ``terms.centre`` unless that is ``centre``; left out, the
-            program draws it.
+            Observed outcome minus ``terms.centre``, or in its own units if ``centre`` is
+            ``terms.centre``. If omitted, the program draws the outcome.
         known : PseudoObservations, optional
-            Further rows, observed with noise of known standard deviation.
+            Further rows whose noise has a known standard deviation.
         fixed : mapping from term to float, optional
-            Prior standard deviations of the coefficients of some terms, in units of ``noise_sd``,
-            in place of scales that are sampled.
+            Terms whose scale is fixed instead of sampled, with the prior standard deviation of
+            their coefficients in units of ``noise_sd``.
         centre : float
-            What the outcome counts from: zero, or ``terms.centre`` for the outcome's own units.
+            Origin of the outcome: zero, or ``terms.centre`` for the outcome's own units.
         """
         fixed = fixed or {}
         priors = self.hyperpriors(terms.without(fixed))
         log_sd, noise_sd = hyperparameters(priors)
-        mean, log_sd = _with_fixed(terms, fixed, priors.mean, log_sd, jnp.log(noise_sd))
-        # Non-centred: weights are standard normal whatever the scales are.
+        prior_mean, log_sd = _with_fixed(terms, fixed, priors.mean, log_sd, jnp.log(noise_sd))
+        # Non-centred parameterisation: weights are standard normal whatever the scales are.
         weights = numpyro.sample("weights", dist.Normal(0, 1).expand((terms.size,)).to_event(1))
-        coefficients = numpyro.deterministic("coefficients", mean + jnp.exp(log_sd) * weights)
+        coefficients = numpyro.deterministic("coefficients", prior_mean + jnp.exp(log_sd) * weights)
         functions, gates = jnp.asarray(functions), jnp.asarray(gates)
         mean = jnp.full(len(functions), centre)
         for i, term in enumerate(terms.terms):
@@ -188,19 +177,21 @@ class Model(ABC):
         sd = noise_sd * jnp.asarray(relative_sd)
         if self.noise == "student_t":
             df = numpyro.sample("df", degrees_of_freedom())
-            rows: dist.Distribution = dist.StudentT(df, mean, sd)
+            distribution: dist.Distribution = dist.StudentT(df, mean, sd)
         else:
-            rows = dist.Normal(mean, sd)
+            distribution = dist.Normal(mean, sd)
         with numpyro.plate("row", len(mean)):
-            numpyro.sample("outcome", rows, obs=outcome)
+            numpyro.sample("outcome", distribution, obs=outcome)
         if known is not None:
-            # In the outcome's units, so that the density is the marginal one, constant included.
-            unit = jnp.exp(jnp.asarray(known.log_sd))
-            known_mean = unit * (jnp.asarray(known.matrix) @ coefficients)
-            with numpyro.plate("known_row", len(unit)):
-                numpyro.sample(
-                    "known_outcome", dist.Normal(known_mean, unit), obs=unit * known.outcome
-                )
+            _sample_pseudo_observations(known, coefficients)
+
+
+def _sample_pseudo_observations(known: PseudoObservations, coefficients: jax.Array) -> None:
+    """Condition on pseudo-observations, in the outcome's units so that constants are right too."""
+    sd = jnp.exp(jnp.asarray(known.log_sd))
+    mean = sd * (jnp.asarray(known.matrix) @ coefficients)
+    with numpyro.plate("known_row", len(sd)):
+        numpyro.sample("known_outcome", dist.Normal(mean, sd), obs=sd * known.outcome)
 
 
 def _with_fixed(
@@ -210,7 +201,7 @@ def _with_fixed(
     log_sd: jax.Array,
     log_noise: jax.Array,
 ) -> tuple[ArrayLike, jax.Array]:
-    """Prior means and log sds of all coefficients, from those of terms whose scale is sampled."""
+    """Insert terms of fixed scale into prior means and log sds of the remaining coefficients."""
     if not fixed:
         return mean, log_sd
     log_ratio = np.full(terms.size, np.nan)
@@ -240,33 +231,41 @@ def hyperparameters(priors: Hyperpriors) -> tuple[jax.Array, jax.Array]:
 
 
 def as_mechanism(prior: Prior) -> AnyMechanism:
-    """The mechanism that a name stands for; raises ModelError where it stands for none."""
+    """Look up a mechanism by name; mechanisms pass through.
+
+    Raises
+    ------
+    ModelError
+        On an unknown name.
+    """
     if isinstance(prior, AnyMechanism):
         return prior
     if prior not in _PRIORS:
         raise ModelError(
-            f"prior {prior!r} is not known; choose {', '.join(map(repr, _PRIORS))} or a mechanism"
+            f"unknown prior {prior!r}; choose {', '.join(map(repr, _PRIORS))} or a mechanism"
         )
     return _PRIORS[prior]()
 
 
-def checked_noise(
+def validate_noise(
     noise: Noise, spread: SpreadName | None, intercept: tuple[float, float] | None
 ) -> tuple[Noise, SpreadName, tuple[float, float] | None]:
-    """Noise, spread and intercept with defaults filled in; raises ModelError on unknown names."""
+    """Validate noise, spread and intercept, and fill in the default spread.
+
+    Raises
+    ------
+    ModelError
+        On unknown names, or an intercept without a positive standard deviation.
+    """
     if noise not in ("gaussian", "student_t"):
-        raise ModelError(f"noise {noise!r} is not known; choose 'gaussian' or 'student_t'")
+        raise ModelError(f"unknown noise {noise!r}; choose 'gaussian' or 'student_t'")
     if spread is None:
         spread = "fitted" if noise == "gaussian" else "constant"
     if spread not in ("fitted", "constant"):
-        raise ModelError(f"spread {spread!r} is not known; choose 'fitted' or 'constant'")
-    if intercept is not None and not intercept[1] > 0:
+        raise ModelError(f"unknown spread {spread!r}; choose 'fitted' or 'constant'")
+    if intercept is None:
+        return noise, spread, None
+    mean, sd = intercept
+    if not sd > 0:
         raise ModelError("intercept must be (mean, sd) with a positive sd")
-    return (
-        noise,
-        spread,
-        None if intercept is None else (float(intercept[0]), float(intercept[1])),
-    )
-
-
-NOISE_SCALE = LogNormal(median=0.5, sigma=1.0)
+    return noise, spread, (float(mean), float(sd))

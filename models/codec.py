@@ -1,7 +1,7 @@
-"""Frozen values as JSON and back, without executing anything that a file says.
+"""Tagged JSON codec of frozen dataclasses. Decoding executes no code from the file.
 
-Only the dataclasses with a tag are ever built, from numbers, strings and each other.
-Python writes floats so that they read back to the last bit.
+Only dataclasses with a tag are constructed, from numbers, strings and each other. Floats survive
+the round trip to the last bit.
 """
 
 import json
@@ -31,8 +31,8 @@ from bayes_intgen.models.mechanisms.spline import Spline
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 
-# The tag of each class in saved fits. A tag never changes, whatever happens to the class: files
-# that bear it must keep loading.
+# Tag of each class in saved fits. Tags never change, even if a class is renamed: earlier files must
+# keep loading.
 TAGS: dict[str, type[Any]] = {
     "Coordinate": Coordinate,
     "Constant": Constant,
@@ -66,13 +66,13 @@ TAGS: dict[str, type[Any]] = {
     "SaturatedModel": SaturatedModel,
 }
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
-# Names in files of fields that have other names by now.
+# Stored names of fields that have been renamed since.
 _STORED_NAMES = {"component": "part", "knot_values": "heights", "cross_action": "borrowed"}
 _FIELD_NAMES = {stored: name for name, stored in _STORED_NAMES.items()}
 
 
 def dumps(value: Any) -> str:
-    """A frozen value as a JSON string.
+    """Encode a frozen value as a JSON string.
 
     Examples
     --------
@@ -83,7 +83,12 @@ def dumps(value: Any) -> str:
 
 
 def loads(text: str) -> Any:
-    """The value that :func:`dumps` wrote; raises SavedFitError on anything else.
+    """Decode a value written by :func:`dumps`.
+
+    Raises
+    ------
+    SavedFitError
+        If the text is anything else.
 
     Examples
     --------
@@ -108,11 +113,11 @@ def _encode(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_encode(item) for item in value]
     if type(value) in _TAG_OF:
-        own = {
+        members = {
             _STORED_NAMES.get(field.name, field.name): _encode(getattr(value, field.name))
             for field in fields(value)
         }
-        return {"kind": _TAG_OF[type(value)], **own}
+        return {"kind": _TAG_OF[type(value)], **members}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{type(value).__name__} cannot be saved")
@@ -129,10 +134,10 @@ def _decode(value: Any) -> Any:
     if kind == "mapping":
         return {key: _decode(item) for key, item in value["items"].items()}
     if kind not in TAGS:
-        raise SavedFitError(f"the saved model holds a {kind!r}, which this version does not know")
-    own = {
+        raise SavedFitError(f"the saved model contains unknown kind {kind!r}")
+    arguments = {
         str(_FIELD_NAMES.get(key, key)): _decode(item)
         for key, item in value.items()
         if key != "kind"
     }
-    return TAGS[kind](**own)
+    return TAGS[kind](**arguments)

@@ -1,5 +1,6 @@
-"""Decomposition of a model into terms for given data."""
+"""Decomposition of models into terms for specific data."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import combinations
@@ -23,11 +24,11 @@ from bayes_intgen.models.mechanisms.mechanism import (
 )
 from bayes_intgen.models.terms import Decomposition, Role, Term
 
-# Coefficients above which a fit takes hours: each evaluation costs their cube.
+# Maximum number of coefficients: an evaluation costs their cube, and more would take hours.
 MAX_COEFFICIENTS = 5000
-# Columns of candidates above which a few batches of rows take gigabytes.
+# Maximum number of candidate columns: with more, a few batches of rows take gigabytes.
 MAX_CANDIDATE_COLUMNS = 6000
-# A level has no scale of its own: `fixed_sd` of its term says how wide it is.
+# Component of an intercept or level, whose scale is ignored because its term has a `fixed_sd`.
 _LEVEL = Component("", Constant(), LogNormal(1.0, 1.0))
 
 
@@ -39,66 +40,65 @@ def decompose(
     intercept: tuple[float, float] | None = None,
     rows: int | None = None,
 ) -> Decomposition:
-    """Break a model down into terms for the given data.
+    """Decompose an additive model into terms.
 
     Parameters
     ----------
     data : Observations
     unconfounded, bias : mapping from each action to its Mechanism
     graph : mapping from each action to its parents, or None
-        None: the graph is unknown, and the bias of an action may depend on every other.
+        None if the graph is unknown: the bias of an action may depend on every other action.
     intercept : (mean, sd), optional
         Prior of the intercept in the outcome's units; by default the outcome's mean and
-        five of its standard deviations.
+        five times its standard deviation.
     rows : int, optional
-        Number of rows of which ``data`` is a sample; its own where left out.
+        Number of rows in all if ``data`` is a sample of them.
 
     Raises
     ------
     ModelError
-        Where the graph names something that is no action or has a cycle, or the coefficients are
-        more than a fit can take.
+        If the graph names an unknown action or has a cycle, or there are too many coefficients.
     """
     parents = parents_of(data.names, graph)
     bases = _Bases.of(data, [bias[name] for name in data.names], rows)
     terms: list[Term] = []
     for k, name in enumerate(data.names):
         terms += [
-            Term(_named(f"phi({name})", part), "unconfounded", k, (k,), part, None, Always())
-            for part in bases.main_effect(unconfounded[name], k)
+            Term(_label(f"phi({name})", c), "unconfounded", k, (k,), c, None, Always())
+            for c in bases.main_effect(unconfounded[name], k)
         ]
     for k, name in enumerate(data.names):
         gate = WhereNotSet(k)
         terms.append(Term(f"delta({name}) level", "bias", k, (), _LEVEL, 1.0, gate))
         terms += [
-            Term(_named(f"delta({name})", part), "bias", k, (k,), part, None, gate)
-            for part in bases.main_effect(bias[name], k)
+            Term(_label(f"delta({name})", c), "bias", k, (k,), c, None, gate)
+            for c in bases.main_effect(bias[name], k)
         ]
         for j in parents[k]:
-            for part in bases.pairwise(bias[name], k, j):
-                label = _named(f"delta({name} | {data.names[j]})", part)
-                inputs = tuple((k, j)[i] for i in part.inputs)
-                terms.append(Term(label, "bias", k, inputs, part, None, gate))
-    return _assembled(data, terms, bases.coordinates, intercept)
+            for c in bases.pairwise(bias[name], k, j):
+                label = _label(f"delta({name} | {data.names[j]})", c)
+                inputs = tuple((k, j)[i] for i in c.inputs)
+                terms.append(Term(label, "bias", k, inputs, c, None, gate))
+    return _build(data, terms, bases.coordinates, intercept)
 
 
 def finer_terms(
     data: Observations,
     unconfounded: Mapping[str, Mechanism],
     bias: Mapping[str, Mechanism],
-    more: int = 1,
-    joining: bool = False,
+    refinement: int = 1,
+    candidates_only: bool = False,
 ) -> tuple[Term, ...]:
     """Functions of each contribution and bias that are finer than those of :func:`decompose`.
 
     Parameters
     ----------
     data, unconfounded, bias
-        As of :func:`decompose`.
-    more : int
-        Multiplies their number.
-    joining : bool
-        Whether to leave out those that never join a fit, and that it is only tested against.
+        As in :func:`decompose`.
+    refinement : int
+        Factor of the number of functions.
+    candidates_only : bool
+        Whether to skip functions that serve score tests only, and are never added to a fit.
     """
     bases = _Bases.of(data, [bias[name] for name in data.names], None)
     terms = []
@@ -108,9 +108,9 @@ def finer_terms(
             (f"delta({name})", "bias", bias[name], WhereNotSet(k)),
         ]
         for label, role, mechanism, gate in kinds:
-            part = bases.finer(mechanism, k, more)
-            if part is not None and (mechanism.refines or not joining):
-                terms.append(Term(_named(label, part), role, k, (k,), part, None, gate))
+            c = bases.finer(mechanism, k, refinement)
+            if c is not None and (mechanism.refines or not candidates_only):
+                terms.append(Term(_label(label, c), role, k, (k,), c, None, gate))
     return tuple(terms)
 
 
@@ -121,25 +121,25 @@ def candidates(
     graph: Graph | None,
     rows: int | None = None,
 ) -> tuple[Term, ...]:
-    """Terms that join those of :func:`decompose` where the data ask for them.
+    """Candidates of forward selection, in addition to the terms of :func:`decompose`.
 
-    Finer functions of the contributions and biases that are smooth, and products of three actions
-    in a bias. Arguments as of :func:`decompose`. Products are left out where there would be too
-    many to look at: with an unknown graph beyond about eleven actions.
+    These are finer functions of smooth contributions and biases, and three-way products in a bias.
+    Parameters are those of :func:`decompose`. Products are omitted if there are too many of them,
+    with an unknown graph beyond about eleven actions.
     """
     bases = _Bases.of(data, [bias[name] for name in data.names], rows)
-    finer = finer_terms(data, unconfounded, bias, joining=True)
-    triples = []
-    for k, its_parents in enumerate(parents_of(data.names, graph)):
+    finer = finer_terms(data, unconfounded, bias, candidates_only=True)
+    products = []
+    for k, parents in enumerate(parents_of(data.names, graph)):
         name, gate = data.names[k], WhereNotSet(k)
-        for i, j in combinations(its_parents, 2):
+        for i, j in combinations(parents, 2):
             label = f"delta({name} | {data.names[i]}, {data.names[j]})"
-            triples += [
-                Term(_named(label, part), "bias", k, (k, i, j), part, None, gate)
-                for part in bases.three_way(bias[name], k, i, j)
+            products += [
+                Term(_label(label, c), "bias", k, (k, i, j), c, None, gate)
+                for c in bases.three_way(bias[name], k, i, j)
             ]
-    columns = sum(term.component.basis.size for term in triples)
-    return (*finer, *triples) if columns <= MAX_CANDIDATE_COLUMNS else finer
+    columns = sum(term.component.basis.size for term in products)
+    return (*finer, *products) if columns <= MAX_CANDIDATE_COLUMNS else finer
 
 
 def regressions(
@@ -149,7 +149,7 @@ def regressions(
     intercept: tuple[float, float] | None = None,
     rows: int | None = None,
 ) -> Decomposition:
-    """Regressions on all actions and on their products two by two, one for each gate.
+    """Decompose regressions on all actions and their pairwise products, one regression per gate.
 
     Parameters
     ----------
@@ -159,45 +159,36 @@ def regressions(
     intercept, rows
         As in :func:`decompose`.
     """
-    own = [mechanisms[name] for name in data.names]
+    names = data.names
+    own = [mechanisms[name] for name in names]
     bases = _Bases.of(data, own, rows)
-    count = len(data.names)
-    main_effect = [bases.main_effect(own[k], k) for k in range(count)]
-    products = {
-        (k, j): [
-            part
-            for part in bases.pairwise(own[k], k, j)
-            # What the other action adds by itself is its own term.
-            if part.inputs == (0, 1)
-        ]
-        for k in range(count)
+    functions: list[tuple[str, tuple[int, ...], Component]] = [
+        (f"({name})", (k,), c) for k, name in enumerate(names) for c in bases.main_effect(own[k], k)
+    ]
+    functions += [
+        (f"({names[k]} | {names[j]})", (k, j), c)
+        for k in range(len(names))
         for j in range(k)
-    }
+        for c in bases.pairwise(own[k], k, j)
+        # Functions of the other action alone are its main effect.
+        if c.inputs == (0, 1)
+    ]
     terms: list[Term] = []
     for label, gate in gates.items():
-
-        def add(what: str, part: Component, inputs: tuple[int, ...], gate: Gate = gate) -> None:
-            terms.append(
-                Term(_named(what, part), "regression", inputs[0], inputs, part, None, gate)
-            )
-
         if not isinstance(gate, Always):
-            level = Term(f"{label} level", "regression", None, (), _LEVEL, 1.0, gate)
-            terms.append(level)
-        for k, name in enumerate(data.names):
-            for part in main_effect[k]:
-                add(f"{label}({name})", part, (k,))
-        for (k, j), parts in products.items():
-            for part in parts:
-                add(f"{label}({data.names[k]} | {data.names[j]})", part, (k, j))
-    return _assembled(data, terms, bases.coordinates, intercept)
+            terms.append(Term(f"{label} level", "regression", None, (), _LEVEL, 1.0, gate))
+        terms += [
+            Term(_label(label + arguments, c), "regression", inputs[0], inputs, c, None, gate)
+            for arguments, inputs, c in functions
+        ]
+    return _build(data, terms, bases.coordinates, intercept)
 
 
 class _Bases:
-    """Parts of mechanisms for given data; terms that use the same functions share them.
+    """Cached components of mechanisms for specific data; equal components are shared by terms.
 
-    The margin of an action is that of the mechanism that borrows it, or its own where either
-    of them is of levels.
+    The marginal basis of an action follows the mechanism that takes the action as an input, or the
+    action's own mechanism if either of them has levels.
     """
 
     def __init__(
@@ -211,11 +202,11 @@ class _Bases:
 
         def marginal_basis(mechanism: Mechanism, k: int, size: int) -> Basis:
             with_levels = isinstance(own[k], Levels) or isinstance(mechanism, Levels)
-            chosen = own[k] if with_levels else mechanism
-            return chosen.marginal_basis(actions[:, [k]], coordinates[k], size)
+            prior = own[k] if with_levels else mechanism
+            return prior.marginal_basis(actions[:, [k]], coordinates[k], size)
 
         self.main_effect = cache(lambda m, k: m.main_effect(actions[:, [k]], coordinates[k], rows))
-        self.finer = cache(lambda m, k, more: m.finer(actions[:, [k]], coordinates[k], more))
+        self.finer = cache(lambda m, k, times: m.finer(actions[:, [k]], coordinates[k], times))
         self.marginal_basis = cache(marginal_basis)
 
     @classmethod
@@ -235,7 +226,7 @@ class _Bases:
         return three_way(mechanism, own, one, other)
 
 
-def _assembled(
+def _build(
     data: Observations,
     terms: list[Term],
     coordinates: tuple[Coordinate, ...],
@@ -243,20 +234,22 @@ def _assembled(
 ) -> Decomposition:
     centre, unit = float(data.outcome.mean()), float(data.outcome.std())
     mean, sd = (centre, 5 * unit) if intercept is None else intercept
-    every = [Term("intercept", "intercept", None, (), _LEVEL, sd / unit, Always()), *terms]
-    labels = [term.name for term in every]
-    if len(set(labels)) < len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise ModelError(f"two terms would be called {twice!r}; rename an action")
-    made = Decomposition(data.names, coordinates, tuple(every), centre, unit, mean, data.categories)
-    if made.size > MAX_COEFFICIENTS:
+    intercept_term = Term("intercept", "intercept", None, (), _LEVEL, sd / unit, Always())
+    every = (intercept_term, *terms)
+    label, count = Counter(term.name for term in every).most_common(1)[0]
+    if count > 1:
+        raise ModelError(f"two terms would be called {label!r}; rename an action")
+    decomposition = Decomposition(
+        data.names, coordinates, every, centre, unit, mean, data.categories
+    )
+    if decomposition.size > MAX_COEFFICIENTS:
         raise ModelError(
-            f"{len(data.names)} actions make {made.size} coefficients, more than the "
-            f"{MAX_COEFFICIENTS} that a fit can take; give models.additive the graph, so that "
-            "each bias depends on few other actions, or the prior 'linear'"
+            f"{len(data.names)} actions need {decomposition.size} coefficients, more than the "
+            f"maximum of {MAX_COEFFICIENTS}; pass the graph to models.additive, so that each bias "
+            "depends on few other actions, or use the prior 'linear'"
         )
-    return made
+    return decomposition
 
 
-def _named(name: str, part: Component) -> str:
-    return f"{name} {part.label}" if part.label else name
+def _label(name: str, component: Component) -> str:
+    return f"{name} {component.label}" if component.label else name

@@ -1,4 +1,4 @@
-"""In which regimes a term of the mean acts, and with what weight."""
+"""Gates: the weight of a term of the mean in each regime."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from bayes_intgen.identification.masks import Mask, masks_of, regime_weights
 
 @dataclass(frozen=True)
 class Always:
-    """A term of every regime."""
+    """Gate of a term that acts in every regime."""
 
     def __call__(self, intervened: NDArray[np.bool_]) -> Array:
         """Ones, shape (n,), for masks of shape (n, K)."""
@@ -21,7 +21,7 @@ class Always:
 
 @dataclass(frozen=True)
 class WhereNotSet:
-    """A term of the regimes in which one action was not set: 1 - R_k.
+    """Gate of a term that acts where one action was not set, 1 - R_k.
 
     Attributes
     ----------
@@ -37,12 +37,12 @@ class WhereNotSet:
 
 @dataclass(frozen=True)
 class InRegime:
-    """A term of one regime alone.
+    """Gate of a term that acts in one regime.
 
     Attributes
     ----------
     regimes : tuple of masks
-        Those in the data.
+        Regimes in the data.
     index : int
         Position of the term's regime among them.
     """
@@ -51,16 +51,16 @@ class InRegime:
     index: int
 
     def __call__(self, intervened: NDArray[np.bool_]) -> Array:
-        """The weight of the term's regime in the regime of each row, shape (n,).
+        """Weight of the term's regime in the regime of each row, shape (n,).
 
-        One in its own regime and zero in the others of the data. A regime that is not in the
-        data is combined from those that are, by the weights of
+        One in its own regime, and zero in the other regimes in the data. A regime without data is
+        a combination of the others, with the weights of
         :func:`~bayes_intgen.identification.masks.regime_weights`.
 
         Raises
         ------
         ModelError
-            Where no combination gives the regime.
+            If a regime is no combination of those in the data.
         """
         masks, which = masks_of(np.asarray(intervened, dtype=bool))
         return np.array([self._weight(mask) for mask in masks])[which]
@@ -71,8 +71,8 @@ class InRegime:
         weights = regime_weights(self.regimes, mask)
         if weights is None:
             raise ModelError(
-                "separate regressions for each regime say nothing of a regime that no combination "
-                "of those in the data gives; use models.additive()"
+                "separate regressions cannot predict a regime that is no combination of those in "
+                "the data; use models.additive()"
             )
         return float(weights[self.index])
 

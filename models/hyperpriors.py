@@ -1,7 +1,7 @@
-"""What the hyperparameters are, and the prior of the coefficients that they give.
+"""Hyperpriors, and the prior of the coefficients given the hyperparameters.
 
-All of it is arrays: programs that take them as arguments are compiled once for every shape
-and not again for every data set.
+All values are arrays in a JAX pytree, so that a program that takes them as arguments is compiled
+once per shape instead of once per data set.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,25 +28,25 @@ class LogNormals(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Hyperpriors:
-    """Priors of the hyperparameters, and how they set each coefficient's prior.
+    """Priors of the hyperparameters, and the dependence of the coefficients' prior on them.
 
-    Coefficient p is normal with mean ``mean[p]``; the logarithm of its standard deviation is
-    ``fixed[p]``, plus the log scale that it follows, plus its log spectral density where a
-    kernel shapes it.
+    Coefficient p is normal with mean ``mean[p]``. The logarithm of its standard deviation is the
+    sum of ``fixed[p]``, its log scale and, for coefficients with a kernel, half the log spectral
+    density.
 
     Attributes
     ----------
     scale, lengthscale : LogNormals
-        S scales, in the outcome's units, and L lengthscales, in squashed coordinates.
+        S scales, in the outcome's units, and L lengthscales, in units of the action's coordinate.
     noise_sd : LogNormals
-        Of one value; in the outcome's units.
+        A single value, in the outcome's units.
     mean, fixed : ndarray, shape (P,)
     scale_of, lengthscale_of : ndarray of int, shape (P,)
-        The hyperparameter that each coefficient follows, counted from one; zero for none.
+        Index of each coefficient's scale and lengthscale, counted from one; zero for none.
     frequency : ndarray, shape (P,)
-        Square roots of the Laplacian's eigenvalues, where a kernel shapes the coefficient.
+        Square root of the Laplacian's eigenvalue, for coefficients with a kernel.
     kernel_of : ndarray of int, shape (P,)
-        Position in ``kernels``.
+        Index into ``kernels``.
     kernels : tuple of str
     """
 
@@ -73,13 +73,9 @@ class Hyperpriors:
 
     @property
     def sites(self) -> dict[str, LogNormals]:
-        """The priors by site, less those of which the model has none."""
-        every = {
-            "scale": self.scale,
-            "lengthscale": self.lengthscale,
-            "noise_sd": self.noise_sd,
-        }
-        return {name: prior for name, prior in every.items() if np.size(prior.sigma)}
+        """Priors by site, without sites that have no hyperparameters."""
+        priors = {"scale": self.scale, "lengthscale": self.lengthscale, "noise_sd": self.noise_sd}
+        return {name: prior for name, prior in priors.items() if np.size(prior.sigma)}
 
     def log_sd(self, sites: Mapping[str, Any], xp: ModuleType = np) -> Any:
         """Log prior standard deviations of the coefficients, shape (P,).
@@ -87,88 +83,88 @@ class Hyperpriors:
         Parameters
         ----------
         sites : mapping from site to array
-            Scales, shape (S,), and lengthscales, shape (L,), where there are any.
+            Scales, shape (S,), and lengthscales, shape (L,), if there are any.
         xp : module
             ``numpy`` or ``jax.numpy``.
         """
-        followed: Callable[..., Any] = getitem if xp is np else _followed
+        take: Callable[..., Any] = getitem if xp is np else _gather
         none = xp.zeros(0)
-        # Position zero stands for the coefficients that follow no hyperparameter.
+        # Index zero is for coefficients without this hyperparameter.
         log_scale = xp.concatenate([xp.zeros(1), xp.log(sites.get("scale", none))])
         lengthscale = xp.concatenate([xp.ones(1), sites.get("lengthscale", none)])
-        lengths = followed(lengthscale, self.lengthscale_of)
-        log_sd = xp.asarray(self.fixed) + followed(log_scale, self.scale_of)
+        lengths = take(lengthscale, self.lengthscale_of)
+        log_sd = xp.asarray(self.fixed) + take(log_scale, self.scale_of)
         for i, kernel in enumerate(self.kernels):
             spectral = log_spectral_sd(kernel, self.frequency, lengths, xp)
-            log_sd = log_sd + xp.where(self._shaped_by(i), spectral, 0.0)
+            log_sd = log_sd + xp.where(self._has_kernel(i), spectral, 0.0)
         return log_sd
 
     def towards_sites(self, sites: Mapping[str, Any], towards_log_sd: Array) -> dict[str, Array]:
-        """Derivatives by the logarithms of scales and lengthscales, by the chain rule.
+        """Derivatives with respect to log scales and log lengthscales, by the chain rule.
 
         Parameters
         ----------
         sites : mapping
         towards_log_sd : ndarray, shape (P,)
-            Derivatives of some number by the coefficients' log standard deviations.
+            Derivatives with respect to the coefficients' log standard deviations.
         """
-        found = {"scale": _gathered(towards_log_sd, self.scale_of, len(self.scale.sigma))}
+        gradient = {"scale": _sum_by_index(towards_log_sd, self.scale_of, len(self.scale.sigma))}
         if len(self.lengthscale.sigma):
             lengths = np.concatenate([np.ones(1), sites["lengthscale"]])[self.lengthscale_of]
             slope = np.zeros(len(towards_log_sd))
             for i, kernel in enumerate(self.kernels):
-                shaped = self._shaped_by(i)
-                slope[shaped] = spectral_slope(kernel, self.frequency[shaped], lengths[shaped])
-            found["lengthscale"] = _gathered(
+                own = self._has_kernel(i)
+                slope[own] = spectral_slope(kernel, self.frequency[own], lengths[own])
+            gradient["lengthscale"] = _sum_by_index(
                 towards_log_sd * slope, self.lengthscale_of, len(self.lengthscale.sigma)
             )
-        return found
+        return gradient
 
-    def _shaped_by(self, kernel: int) -> Any:
+    def _has_kernel(self, kernel: int) -> Any:
         return (self.lengthscale_of > 0) & (self.kernel_of == kernel)
 
     def padded(self, size: int) -> "Hyperpriors":
-        """The same with coefficients that touch nothing, ``size`` in all."""
-        more = (0, size - len(self.mean))
-        return self._of_each(lambda values: np.pad(values, more))
+        """Append coefficients without any effect, up to ``size`` in all."""
+        padding = (0, size - len(self.mean))
+        return self._map(lambda values: np.pad(values, padding))
 
     def select(self, columns: NDArray[np.int_]) -> "Hyperpriors":
-        """The same of some coefficients alone."""
-        return self._of_each(lambda values: values[columns])
+        """Restrict to a subset of the coefficients."""
+        return self._map(lambda values: values[columns])
 
-    def _of_each(self, change: Callable[[Array], Array]) -> "Hyperpriors":
-        changed: dict[str, Any] = {n: change(getattr(self, n)) for n in _PER_COEFFICIENT}
-        return replace(self, **changed)
+    def _map(self, function: Callable[[Array], Array]) -> "Hyperpriors":
+        values: dict[str, Any] = {n: function(getattr(self, n)) for n in _PER_COEFFICIENT}
+        return replace(self, **values)
 
 
 @jax.custom_vjp
-def _followed(values: jax.Array, owner: jax.Array) -> jax.Array:
-    """The values of which coefficients follow one each.
+def _gather(values: jax.Array, index: jax.Array) -> jax.Array:
+    """Gather ``values[index]``, with a matrix product as its derivative.
 
-    Differentiated as a product of matrices: adding up one by one is slower where it is compiled.
+    The compiled scatter-add of the default derivative is slower.
     """
-    return values[owner]
+    return values[index]
 
 
-def _followed_forward(
-    values: jax.Array, owner: jax.Array
+def _gather_forward(
+    values: jax.Array, index: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return values[owner], (owner, jnp.arange(len(values)))
+    return values[index], (index, jnp.arange(len(values)))
 
 
-def _followed_backward(
-    saved: tuple[jax.Array, jax.Array], cotangent: jax.Array
+def _gather_backward(
+    residuals: tuple[jax.Array, jax.Array], cotangent: jax.Array
 ) -> tuple[jax.Array, None]:
-    owner, every = saved
-    return cotangent @ (owner[:, None] == every).astype(cotangent.dtype), None
+    index, positions = residuals
+    return cotangent @ (index[:, None] == positions).astype(cotangent.dtype), None
 
 
-_followed.defvjp(_followed_forward, _followed_backward)
+_gather.defvjp(_gather_forward, _gather_backward)
 
 
-def _gathered(values: Array, owner: NDArray[Any], count: int) -> Array:
-    """Sums of coefficients' values by the hyperparameter that each follows."""
-    return np.asarray(np.bincount(owner, values, count + 1)[1:])
+def _sum_by_index(values: Array, index: NDArray[Any], count: int) -> Array:
+    """Sums of coefficients' values by hyperparameter, without index zero."""
+    return np.asarray(np.bincount(index, values, count + 1)[1:])
 
 
 _PER_COEFFICIENT = ("mean", "fixed", "scale_of", "lengthscale_of", "frequency", "kernel_of")

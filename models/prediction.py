@@ -1,4 +1,4 @@
-"""Means, spreads and densities of outcomes for every draw: arrays in, arrays out."""
+"""Predictions for every draw: means, noise, quantiles and densities, on plain arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.evaluation import Evaluation
-from bayes_intgen.models.mixture import mixture_quantiles, student, tabulated
+from bayes_intgen.models.mixture import mixture_quantiles, student_t_cdf, tabulated_cdf
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction, draw_noise
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the draws of a posterior say of rows with given actions and masks.
+    """Posterior draws of the mean and the noise, evaluation at actions and masks.
 
     Attributes
     ----------
@@ -25,11 +25,11 @@ class Prediction:
     spread : VarianceFunction or Homoscedastic
     coefficients : ndarray, shape (chain, draw, P)
     sd : ndarray, shape (chain, draw)
-        Standard deviation of the noise where the relative variance is one.
+        Noise standard deviation where the relative variance is one.
     deviations : ndarray, shape (chain, draw, H), or None
-        Draws of how far the heights of the spread are from their estimates.
+        Draws of the deviations of the variance function's knot values from their estimates.
     quantiles : ndarray
-        Of the standardised noise.
+        Quantiles of the standardised noise.
     df : ndarray, shape (chain, draw), or None
         Degrees of freedom of Student-t noise.
     """
@@ -46,7 +46,7 @@ class Prediction:
     def of(
         cls, tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction | Homoscedastic
     ) -> Self:
-        """From the tree of a fit."""
+        """Extract from the DataTree of a fit."""
         hyperparameters, noise = tree["posterior"], tree["noise"]
         return cls(
             terms,
@@ -64,24 +64,24 @@ class Prediction:
         return np.asarray(self.coefficients @ design.T + self.terms.centre)
 
     def contributions(self, actions: Array) -> tuple[Array, Array]:
-        """Unconfounded contributions and biases of every action, (chain, draw, K, n) each."""
+        """Unconfounded contributions and biases of all actions, (chain, draw, K, n) each."""
         shape = (*self.coefficients.shape[:2], len(self.terms.names), len(actions))
         unconfounded, bias = np.zeros(shape), np.zeros(shape)
-        evaluated = Evaluation(actions)
+        evaluation = Evaluation(actions)
         for term in self.terms.terms:
             if term.action is None:
                 continue
-            functions = evaluated(term.component.basis, term.inputs)
-            part = unconfounded if term.role == "unconfounded" else bias
-            part[:, :, term.action] += (
+            functions = evaluation(term.component.basis, term.inputs)
+            total = unconfounded if term.role == "unconfounded" else bias
+            total[:, :, term.action] += (
                 self.coefficients[..., self.terms.columns[term.name]] @ functions
             )
         return unconfounded, bias
 
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Standard deviation of Y given a and R, shape (chain, draw, n).
+        """Noise scale of Y given a and R, shape (chain, draw, n).
 
-        The scale of Student-t noise, which is less than its standard deviation.
+        The standard deviation of Gaussian noise; of Student-t noise the scale, which is smaller.
         """
         if self.deviations is None or isinstance(self.spread, Homoscedastic):
             return np.asarray(self.sd[..., None] * np.ones(len(actions)))
@@ -99,24 +99,24 @@ class Prediction:
     def outcome_quantiles(
         self, actions: Array, intervened: NDArray[np.bool_], probabilities: Sequence[float]
     ) -> Array:
-        """Quantiles of Y given a and R over noise and draws, shape (len(probabilities), n).
+        """Posterior predictive quantiles of Y given a and R, shape (len(probabilities), n).
 
-        Exact, by the mixture's distribution function: no noise is drawn.
+        Exact, from the mixture's distribution function instead of simulated noise.
         """
         mean, sd = self.mean(actions, intervened), self.noise_sd(actions, intervened)
-        noise = tabulated(self.quantiles) if self.df is None else student(self.df.ravel())
+        cdf = tabulated_cdf(self.quantiles) if self.df is None else student_t_cdf(self.df.ravel())
         flat = (-1, len(actions))
-        return mixture_quantiles(mean.reshape(flat), sd.reshape(flat), noise, probabilities)
+        return mixture_quantiles(mean.reshape(flat), sd.reshape(flat), cdf, probabilities)
 
     def standard_noise(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Draws of noise in units of :meth:`noise_sd`, of shape (chain, draw, ...)."""
+        """Draws of noise in units of :meth:`noise_sd`, shape (chain, draw, ...)."""
         if self.df is None:
             return draw_noise(self.quantiles, shape, rng)
         return np.asarray(rng.standard_t(self.df[..., None], size=shape))
 
     def log_density(self, actions: Array, intervened: NDArray[np.bool_], outcome: Array) -> Array:
         """Log density of outcomes, shape (n,), under the model's noise, (chain, draw, n)."""
-        # Half a second to import, that a fit need not wait for.
+        # The import takes half a second, and fits do not need it.
         from scipy import stats
 
         mean, sd = self.mean(actions, intervened), self.noise_sd(actions, intervened)

@@ -1,13 +1,16 @@
-"""Draws from a model before it has seen the outcome."""
+"""Prior predictive draws."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from numpyro.infer import Predictive
 
+from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.models import Model, additive
+from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic
 
 
@@ -19,24 +22,24 @@ def prior_predictive(
     rows: int = 500,
     seed: int = 0,
 ) -> xr.DataTree:
-    """Draw hyperparameters and outcomes from the prior, at actions of the data.
+    """Draw hyperparameters and outcomes from the prior, at rows of the data.
 
     Parameters
     ----------
-    data : Observations, StreamedData or DistributedData
-        Its actions, its masks and the outcome's mean and standard deviation are used.
+    data : Rows
+        Only actions, masks, and the outcome's mean and standard deviation enter.
     model : Model, optional
         By default ``additive()``.
     draws : int
     rows : int
-        At most so many rows of the data, evenly spaced.
+        Maximum number of rows, evenly spaced over the data.
     seed : int
 
     Returns
     -------
     DataTree
         Groups ``prior`` and ``prior_predictive`` in ArviZ's schema: ``outcome`` has dims
-        (chain, draw, row), in the outcome's units, with one constant noise variance.
+        (chain, draw, row) and the outcome's units. The noise variance is constant over rows.
 
     Examples
     --------
@@ -47,8 +50,8 @@ def prior_predictive(
     model = additive() if model is None else model
     data = data.in_memory
     terms = model.decompose(data)
-    chosen = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
-    actions, intervened = data.actions[chosen], data.intervened[chosen]
+    positions = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
+    actions, intervened = data.actions[positions], data.intervened[positions]
     with jax.enable_x64(True):
         sites = Predictive(model.program, num_samples=draws)(
             jax.random.key(seed),
@@ -58,9 +61,15 @@ def prior_predictive(
             jnp.asarray(np.sqrt(Homoscedastic()(actions, intervened))),
         )
         values = {name: np.asarray(site)[None] for name, site in sites.items()}
+    return _to_tree(values, terms, positions)
 
+
+def _to_tree(
+    values: dict[str, Array], terms: Decomposition, positions: NDArray[np.int_]
+) -> xr.DataTree:
+    """Label sites, each (chain, draw, ...), in ArviZ's schema."""
     lead = ("chain", "draw")
-    coords = {"chain": [0], "draw": np.arange(draws)}
+    coords = {"chain": [0], "draw": np.arange(values["outcome"].shape[1])}
     prior = xr.Dataset(coords=coords)
     for name, labels in (("scale", terms.scaled), ("lengthscale", tuple(terms.lengthscales))):
         if name in values:
@@ -71,6 +80,6 @@ def prior_predictive(
             prior[name] = (lead, values[name])
     outcome = xr.Dataset(
         {"outcome": ((*lead, "row"), values["outcome"] + terms.centre)},
-        coords={**coords, "row": chosen},
+        coords={**coords, "row": positions},
     )
     return xr.DataTree.from_dict({"prior": prior, "prior_predictive": outcome})

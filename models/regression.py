@@ -1,9 +1,8 @@
-"""Plain regressions, to compare with: they share too much between regimes, or nothing.
+"""Plain regressions as baselines.
 
-`pooled` forgets that actions were set, so that confounding biases its answers. `saturated`
-has a regression of its own for every regime, as the estimator published with Kekić et al.
-(2025, arXiv 2506.04945) but with products of two actions at most, and combines them: right,
-but imprecise.
+`pooled` ignores which actions were set, so that its answers are confounded. `saturated` fits a
+separate regression in each regime and combines them: unbiased but imprecise. It is the estimator of
+Kekić et al. (2025, arXiv 2506.04945), with products of at most two actions.
 """
 
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from bayes_intgen.models.base import (
     Prior,
     SpreadName,
     as_mechanism,
-    checked_noise,
+    validate_noise,
 )
 from bayes_intgen.models.decomposition import regressions
 from bayes_intgen.models.gates import Always, Gate, InRegime
@@ -28,7 +27,7 @@ from bayes_intgen.models.terms import Decomposition
 
 @dataclass(frozen=True)
 class PooledModel(Model):
-    """One regression for all rows; build it with :func:`pooled`."""
+    """A single regression on all rows; build it with :func:`pooled`."""
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         return regressions(data, self.mechanisms(data), {"f": Always()}, self.intercept, rows)
@@ -39,7 +38,7 @@ class PooledModel(Model):
 
 @dataclass(frozen=True)
 class SaturatedModel(Model):
-    """A regression for each regime; build it with :func:`saturated`."""
+    """A separate regression in each regime; build it with :func:`saturated`."""
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         regimes = tuple(data.regimes)
@@ -60,10 +59,10 @@ def pooled(
     noise_scale: LogNormal | None = None,
     intercept: tuple[float, float] | None = None,
 ) -> PooledModel:
-    """One regression for all rows, whatever was set: E[Y | a] in place of E[Y | do(a)].
+    """Build a single regression on all rows, for E[Y | a] in place of E[Y | do(a)].
 
-    Fitted to the observational rows alone it is the observational estimator; fitted to rows
-    in which all actions were set, what one would use if such rows could be had.
+    On observational rows alone it is the observational estimator. On rows that set all actions it
+    is the estimator one would use if such rows were available.
 
     Parameters
     ----------
@@ -73,14 +72,14 @@ def pooled(
     Raises
     ------
     ModelError
-        On names that are not known.
+        On unknown names.
 
     Examples
     --------
     >>> pooled("polynomial").prior.degree
     3
     """
-    noise, spread, intercept = checked_noise(noise, spread, intercept)
+    noise, spread, intercept = validate_noise(noise, spread, intercept)
     return PooledModel(as_mechanism(prior), noise, spread, noise_scale or NOISE_SCALE, intercept)
 
 
@@ -92,11 +91,11 @@ def saturated(
     noise_scale: LogNormal | None = None,
     intercept: tuple[float, float] | None = None,
 ) -> SaturatedModel:
-    """A regression for each regime, combined by the weights of the regimes.
+    """Build separate regressions in each regime, combined with the weights of the regimes.
 
-    It assumes nothing of how the regimes differ, and so is what the additive model is
-    checked against. What it predicts of a regime without data is the combination of its
-    regressions that would give that regime's mean if the additive model held.
+    The model assumes nothing about how the regimes differ, and therefore serves as the alternative
+    when the additive model is checked. For a regime without data it predicts the combination of its
+    regressions that is the regime's mean under the additive model.
 
     Parameters
     ----------
@@ -106,12 +105,12 @@ def saturated(
     Raises
     ------
     ModelError
-        On names that are not known.
+        On unknown names.
 
     Examples
     --------
     >>> saturated("polynomial").prior.degree
     3
     """
-    noise, spread, intercept = checked_noise(noise, spread, intercept)
+    noise, spread, intercept = validate_noise(noise, spread, intercept)
     return SaturatedModel(as_mechanism(prior), noise, spread, noise_scale or NOISE_SCALE, intercept)

@@ -1,13 +1,13 @@
-"""Which mechanism acts in which regime: the additive mean, written as columns.
+"""Terms of the mean, as gated columns of a design matrix.
 
     E[Y | a, R] = c + sum_k phi_k(a_k) + sum_k (1 - R_k) delta_k(a)
 
-phi_k is the unconfounded contribution of action k and delta_k its confounding bias;
-the confounded contribution is their sum. A decomposition is a tuple of terms, each a
-frozen basis with the prior of its coefficients, and a gate: open for phi_k, 1 - R_k for
-delta_k. The coefficients are shared by all regimes.
+phi_k is the unconfounded contribution of action k and delta_k its confounding bias; their sum is
+the confounded contribution. A decomposition is a tuple of terms. Each term has a frozen basis, the
+prior of its coefficients, and a gate, which is 1 for phi_k and 1 - R_k for delta_k. All regimes
+share the coefficients.
 
-Plain regressions are made of the same terms: one for all rows, or one for each regime.
+Plain regressions consist of the same terms: a single regression on all rows, or one per regime.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -39,19 +39,19 @@ class Term:
     Attributes
     ----------
     name : str
-        ``phi(red)``, ``delta(red)``, ``delta(red | green)``, followed by the part.
+        ``phi(red)``, ``delta(red)`` or ``delta(red | green)``, followed by the component's label.
     role : {"intercept", "unconfounded", "bias", "regression"}
     action : int or None
-        The action whose mechanism the term belongs to.
+        Action of the mechanism.
     inputs : tuple of int
-        Actions that the basis takes.
-    part : Component
+        Actions that are arguments of the basis.
+    component : Component
         Basis and prior. ``fixed_sd`` overrides its scale.
     fixed_sd : float or None
-        Prior standard deviation in outcome standard deviations, where the scale is not
-        learned (intercept and levels).
+        Prior standard deviation in outcome standard deviations, if the scale is not a
+        hyperparameter (intercept and levels).
     gate : Gate
-        In which regimes the term acts.
+        Weight of the term in each regime.
     """
 
     name: str
@@ -64,13 +64,13 @@ class Term:
 
     @property
     def cross_action(self) -> bool:
-        """Whether the term lets a mechanism depend on another action than its own."""
+        """Whether the term makes a mechanism depend on another action than its own."""
         return any(k != self.action for k in self.inputs)
 
 
 @dataclass(frozen=True, eq=False)
 class Decomposition:
-    """The terms of a model for given actions, with everything learned from the data frozen.
+    """Terms of a model for specific data, with every constant estimated from the data frozen.
 
     Attributes
     ----------
@@ -78,12 +78,12 @@ class Decomposition:
     coordinates : tuple of Coordinate, length K
     terms : tuple of Term
     centre, unit : float
-        Mean and standard deviation of the outcome, in its own units: prior scales are
-        multiples of ``unit``, and the intercept counts from ``centre``.
+        Mean and standard deviation of the outcome, in its own units. Prior scales are multiples of
+        ``unit``, and the intercept is relative to ``centre``.
     intercept_mean : float
         Prior mean of the intercept, in the outcome's units.
     categories : tuple of Categories or None, length K
-        Levels of the actions that have some; None for the others.
+        Levels of each action; None for actions without levels.
     """
 
     names: tuple[str, ...]
@@ -95,34 +95,30 @@ class Decomposition:
     categories: tuple[Categories | None, ...] = ()
 
     def __post_init__(self) -> None:
-        # Fits that were saved before actions had levels.
+        # Fits saved by versions without levels.
         if not self.categories:
             object.__setattr__(self, "categories", (None,) * len(self.names))
 
     def without(self, names: Collection[str]) -> "Decomposition":
-        """The same decomposition less some of its terms."""
+        """Remove terms by name."""
         return replace(self, terms=tuple(t for t in self.terms if t.name not in names))
 
     def and_terms(self, more: Sequence[Term]) -> "Decomposition":
-        """The same decomposition and further terms, whose columns come last."""
+        """Append terms; their columns come last."""
         return replace(self, terms=(*self.terms, *more))
 
     def with_scales(self, scales: Mapping[str, LogNormal]) -> "Decomposition":
-        """The same decomposition with other priors of the scales of some terms."""
-        terms = tuple(
-            replace(
-                term,
-                component=replace(
-                    term.component, scale=scales.get(term.name, term.component.scale)
-                ),
-            )
-            for term in self.terms
-        )
-        return replace(self, terms=terms)
+        """Replace the scale priors of some terms, by name."""
+
+        def adapted(term: Term) -> Term:
+            scale = scales.get(term.name, term.component.scale)
+            return replace(term, component=replace(term.component, scale=scale))
+
+        return replace(self, terms=tuple(map(adapted, self.terms)))
 
     @cached_property
     def columns(self) -> dict[str, slice]:
-        """The columns of each term in the design matrix."""
+        """Columns of each term in the design matrix."""
         ends = np.cumsum([0, *(term.component.basis.size for term in self.terms)])
         return {
             term.name: slice(int(ends[i]), int(ends[i + 1])) for i, term in enumerate(self.terms)
@@ -140,7 +136,7 @@ class Decomposition:
 
     @cached_property
     def lengthscales(self) -> dict[str, LogNormal]:
-        """The lengthscales that are hyperparameters, with their priors."""
+        """Lengthscales that are hyperparameters, with their priors."""
         return {
             self.lengthscale_of[term.name]: term.component.lengthscale
             for term in self.terms
@@ -149,34 +145,34 @@ class Decomposition:
 
     @cached_property
     def lengthscale_of(self) -> dict[str, str]:
-        """The lengthscale that a term follows, by the term's name, where it follows one.
+        """Label of each term's lengthscale, by the term's name, for terms that have one.
 
-        An action's contributions, confounded or not and in whatever regime, are averages of one
-        function f_k over its hidden cause: those with the same kernel and prior share a
-        lengthscale, called as the action. Others are called as their first term.
+        All contributions of an action, in any regime, are averages of one function f_k over its
+        hidden cause. So those with the same kernel and prior share a lengthscale, named after the
+        action. Further lengthscales are named after their first term.
         """
-        found: dict[tuple[int | None, str | None, LogNormal], str] = {}
+        label_of_key: dict[tuple[int | None, str | None, LogNormal], str] = {}
         labels = {}
         for term in self.terms:
             if term.component.lengthscale is None:
                 continue
             key = (term.action, term.component.kernel, term.component.lengthscale)
-            if key not in found:
+            if key not in label_of_key:
                 name = term.name if term.action is None else self.names[term.action]
-                found[key] = term.name if name in found.values() else name
-            labels[term.name] = found[key]
+                label_of_key[key] = term.name if name in label_of_key.values() else name
+            labels[term.name] = label_of_key[key]
         return labels
 
     def hyperpriors(self, noise_scale: LogNormal) -> Hyperpriors:
-        """The priors of all hyperparameters and coefficients, in the outcome's units.
+        """Priors of all hyperparameters and coefficients, in the outcome's units.
 
         Parameters
         ----------
         noise_scale : LogNormal
-            Prior of the noise's standard deviation, in outcome standard deviations.
+            Prior of the noise standard deviation, in outcome standard deviations.
         """
         log_unit = np.log(self.unit)
-        stretched = list(self.lengthscales)
+        lengthscales = list(self.lengthscales)
         kernels = tuple(
             sorted({t.component.kernel for t in self.terms if t.component.kernel is not None})
         )
@@ -191,7 +187,7 @@ class Decomposition:
                 fixed[columns] = np.log(term.fixed_sd) + log_unit
             if term.component.kernel is not None:
                 assert isinstance(term.component.basis, HSGPBasis)
-                lengthscale_of[columns] = stretched.index(self.lengthscale_of[term.name]) + 1
+                lengthscale_of[columns] = lengthscales.index(self.lengthscale_of[term.name]) + 1
                 frequency[columns] = term.component.basis.frequencies
                 kernel_of[columns] = kernels.index(term.component.kernel)
         mean[self.columns["intercept"]] = self.intercept_mean - self.centre
@@ -212,24 +208,21 @@ class Decomposition:
         )
 
     def functions(self, actions: Array) -> Array:
-        """Every term's functions, ungated, shape (n, P)."""
-        # A function at a time is contiguous in memory.
+        """Basis functions of all terms, ungated, shape (n, P)."""
+        # Each function is contiguous in memory.
         out = np.empty((self.size, len(actions)))
-        evaluated = Evaluation(actions)
+        evaluation = Evaluation(actions)
         for term in self.terms:
-            out[self.columns[term.name]] = evaluated(term.component.basis, term.inputs)
+            out[self.columns[term.name]] = evaluation(term.component.basis, term.inputs)
         return out.T
 
     def gates(self, intervened: NDArray[np.bool_]) -> Array:
-        """Every term's gate, shape (n, number of terms), for masks of shape (n, K)."""
-        found: dict[Gate, Array] = {}
-        for term in self.terms:
-            if term.gate not in found:
-                found[term.gate] = term.gate(intervened)
-        return np.stack([found[term.gate] for term in self.terms], axis=1)
+        """Gates of all terms, shape (n, number of terms), for masks of shape (n, K)."""
+        values = {gate: gate(intervened) for gate in {term.gate for term in self.terms}}
+        return np.stack([values[term.gate] for term in self.terms], axis=1)
 
     def matrix(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
-        """The design matrix, shape (n, P): every term's functions times its gate."""
+        """Design matrix, shape (n, P): the functions of every term times its gate."""
         out, gates = self.functions(actions), self.gates(intervened)
         for i, term in enumerate(self.terms):
             if not isinstance(term.gate, Always):
@@ -237,9 +230,12 @@ class Decomposition:
         return out
 
     def differences(self, tests: Sequence[LiftTest]) -> Array:
-        """What the effect of each lift test is made of, phi_k(x_to) - phi_k(x_from), (L, P).
+        """Design matrix of the effects in lift tests, phi_k(x_to) - phi_k(x_from), shape (L, P).
 
-        Raises ModelError where no term is an action's own contribution.
+        Raises
+        ------
+        ModelError
+            If the model has no term for an action's unconfounded contribution.
         """
         out = np.zeros((len(tests), self.size))
         own = {t.action for t in self.terms if t.role == "unconfounded"}
@@ -247,8 +243,8 @@ class Decomposition:
             k = self.names.index(test.action)
             if k not in own:
                 raise ModelError(
-                    "lift tests are evidence of one action's own contribution, which only "
-                    "models.additive() has; leave them out of the data for other models"
+                    "lift tests measure an action's own contribution, which only "
+                    "models.additive() has; omit them from the data for other models"
                 )
             ends = np.array([[test.x_from], [test.x_to]])
             for term in self.terms:

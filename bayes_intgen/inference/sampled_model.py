@@ -1,4 +1,4 @@
-"""Result of sampling a model, by either sampler."""
+"""Result of sampling a model."""
 
 from typing import Any, NamedTuple
 
@@ -7,18 +7,19 @@ from bayes_intgen.models.terms import Decomposition
 
 
 class SampledModel(NamedTuple):
-    """Draws of all hyperparameters and coefficients.
+    """Draws of all hyperparameters and coefficients, from either sampler.
 
     Attributes
     ----------
     terms : Decomposition
-        Of the model that was sampled.
+        Terms of the sampled model.
     sites : dict of ndarray, each (chain, draw, ...)
         Hyperparameters.
     coefficients : ndarray, shape (chain, draw, P)
     statistics : dict of ndarray, each (chain, draw)
+        Sampler statistics.
     fixed_scales : dict from term to float
-        Scales that were not sampled.
+        Scales that are fixed instead of sampled.
     """
 
     terms: Decomposition

@@ -1,4 +1,4 @@
-"""Settings of the sampler, validated in one place."""
+"""Settings of the sampler."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -10,12 +10,12 @@ _MINIMUM = {"chains": 1, "draws": 4, "warmup": 10, "seed": 0}
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """How to sample a posterior; :func:`bayes_intgen.fit` describes each field.
+    """Validated settings of the sampler; :func:`bayes_intgen.fit` describes each field.
 
     Raises
     ------
     ModelError
-        If a setting makes no sense.
+        If a setting is out of range.
     """
 
     seed: int = 0
@@ -36,7 +36,7 @@ class SamplerSettings:
                 raise ModelError(
                     f"{name} must be a whole number of at least {minimum}, not {value!r}"
                 )
-            # Settings are stored as JSON, which takes no integers of NumPy.
+            # Settings are stored as JSON, which does not support NumPy integers.
             object.__setattr__(self, name, int(value))
         if not 0 < self.target_accept < 1:
             raise ModelError(f"target_accept must lie between 0 and 1, not {self.target_accept}")

@@ -1,1 +1,1 @@
-"""Priors over one mechanism."""
+"""Mechanisms: priors of random functions of the actions."""

@@ -19,41 +19,40 @@ from bayes_intgen.models.mechanisms.components import (
     SCALE,
     TRIPLE_ORDER,
     atom_component,
-    grown,
     line_basis,
     random_walk_component,
+    scaled_order,
     smooth_marginal_basis,
 )
 from bayes_intgen.models.mechanisms.kernels import SMOOTHNESS, KernelName, log_spectral_sd
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 
-# Shortest lengthscale, in the squashed coordinate, that the functions of a process resolve.
+# Shortest lengthscale, in units of the coordinate, that the basis functions resolve.
 RESOLUTION = 1.25
 
 
 @dataclass(frozen=True)
 class GP:
-    """Gaussian process in its Hilbert-space form, on top of a straight line.
+    """Hilbert-space Gaussian process (HSGP) plus a straight line.
 
-    An action that starts at zero enters the process on a logarithmic scale, and there are two
-    lines, one on that scale and one in the action itself. A value that many rows share has a
-    coefficient of its own. Functions finer than the process join a fit where the data ask for
-    them.
+    If an action starts at zero, the process takes it on a logarithmic scale, and there are two
+    lines: one on that scale and one in the action itself. A value that many rows share has a
+    separate coefficient. A default fit adds finer functions by forward selection.
 
     Attributes
     ----------
     kernel : {"squared_exponential", "matern32", "matern52"}
     scale, slope : LogNormal
-        Marginal standard deviation of the process, and standard deviation of the
-        line's slope, in units of the outcome's standard deviation.
+        Marginal standard deviation of the process, and standard deviation of the line's slope, in
+        units of the outcome's standard deviation.
     lengthscale : LogNormal
-        In units of the squashed coordinate.
-    borrowed, interaction : LogNormal
-        Scales of what another action adds, by itself and in products.
+        In units of the action's coordinate.
+    cross_action, interaction : LogNormal
+        Scales of functions of another action, alone and in products with the own action.
     interaction_lengthscale : float
-        Fixed lengthscale of what another action adds.
+        Fixed lengthscale of these functions.
     size : int or None
-        Number of basis functions; None chooses it from the data's range and the prior of the
+        Number of basis functions; None derives it from the range of the data and the prior of the
         lengthscale.
 
     Examples
@@ -76,9 +75,7 @@ class GP:
 
     def __post_init__(self) -> None:
         if self.kernel not in SMOOTHNESS:
-            raise ModelError(
-                f"kernel {self.kernel!r} is not known; choose from {', '.join(SMOOTHNESS)}"
-            )
+            raise ModelError(f"unknown kernel {self.kernel!r}; choose from {', '.join(SMOOTHNESS)}")
         if self.size is not None and self.size < 2:
             raise ModelError(f"a GP needs at least 2 basis functions, not {self.size}")
 
@@ -86,24 +83,26 @@ class GP:
         self, actions: Array, coordinate: Coordinate, rows: int
     ) -> tuple[Component, ...]:
         prior = self.lengthscale
-        # The upper quartile: longer ones are all but straight lines.
+        # The upper quartile of the prior: with longer lengthscales functions are nearly straight.
         longest = prior.median * math.exp(0.6745 * prior.sigma)
         shortest = RESOLUTION * prior.median / LENGTHSCALE.median
-        sines = HSGPBasis.of(actions, coordinate, longest, shortest, self.size)
+        process = HSGPBasis.of(actions, coordinate, longest, shortest, self.size)
         return (
             Component("slope", line_basis(actions, coordinate), self.slope),
-            Component("", sines, self.scale, kernel=self.kernel, lengthscale=prior),
+            Component("", process, self.scale, kernel=self.kernel, lengthscale=prior),
             *atom_component(actions, self.scale),
         )
 
     def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         length = self.interaction_lengthscale
-        sines = HSGPBasis.of(actions, coordinate, length, length / 2)
-        sd = np.exp(log_spectral_sd(self.kernel, sines.frequencies, length))
-        return smooth_marginal_basis(actions, coordinate, sines, sd, MARGIN_SLOPE, size)
+        process = HSGPBasis.of(actions, coordinate, length, length / 2)
+        sd = np.exp(log_spectral_sd(self.kernel, process.frequencies, length))
+        return smooth_marginal_basis(actions, coordinate, process, sd, MARGIN_SLOPE, size)
 
     def pair_order(self, rows: int) -> int:
-        return grown(PAIR_ORDER, rows)
+        return scaled_order(PAIR_ORDER, rows)
 
-    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Component | None:
-        return random_walk_component(actions, coordinate, more)
+    def finer(
+        self, actions: Array, coordinate: Coordinate, refinement: int = 1
+    ) -> Component | None:
+        return random_walk_component(actions, coordinate, refinement)

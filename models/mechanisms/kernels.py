@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from bayes_intgen._typing import Array
 
 KernelName = Literal["squared_exponential", "matern32", "matern52"]
-# How often a process with the kernel can be differentiated: nu of the Matern family.
+# Smoothness nu of each kernel in the Matérn family.
 SMOOTHNESS: dict[str, float] = {
     "squared_exponential": math.inf,
     "matern32": 1.5,
@@ -21,18 +21,21 @@ SMOOTHNESS: dict[str, float] = {
 def log_spectral_sd(
     kernel: KernelName, frequency: Any, lengthscale: Any, xp: ModuleType = np
 ) -> Any:
-    """Log coefficient standard deviations of a unit-scale Hilbert-space GP, elementwise.
-
-    Half the log spectral density at the square root of each eigenvalue (Solin and Särkkä 2020,
-    eq. 20; Rasmussen and Williams 2006, eqs. 4.11 and 4.15): a density may underflow where its
-    logarithm does not.
+    """Log standard deviations of the coefficients of a unit-scale Hilbert-space GP, elementwise.
 
     Parameters
     ----------
     kernel : str
-    frequency, lengthscale : array_like
+    frequency : array_like
+        Square roots of the Laplacian's eigenvalues.
+    lengthscale : array_like
     xp : module
         ``numpy`` or ``jax.numpy``.
+
+    Notes
+    -----
+    Half the log spectral density at each frequency (Solin and Särkkä 2020, eq. 20; Rasmussen and
+    Williams 2006, eqs. 4.11 and 4.15). The density itself may underflow.
     """
     nu, square = SMOOTHNESS[kernel], (frequency * lengthscale) ** 2
     if nu == math.inf:
@@ -43,7 +46,7 @@ def log_spectral_sd(
 
 
 def spectral_slope(kernel: KernelName, frequency: Array, lengthscale: ArrayLike) -> Array:
-    """Derivative of :func:`log_spectral_sd` by the logarithm of the lengthscale, elementwise."""
+    """Derivative of :func:`log_spectral_sd` with respect to the log lengthscale, elementwise."""
     nu, square = SMOOTHNESS[kernel], (frequency * np.asarray(lengthscale)) ** 2
     falling = square if nu == math.inf else (2 * nu + 1) * square / (2 * nu + square)
     return np.asarray(0.5 * (1 - falling))

@@ -1,4 +1,4 @@
-"""Mechanisms of actions with few levels."""
+"""Mechanism for actions with few levels."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from bayes_intgen.models.mechanisms.components import (
     PAIR_ORDER,
     SCALE,
     TRIPLE_ORDER,
-    grown,
+    scaled_order,
 )
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 
@@ -25,20 +25,20 @@ MAX_LEVELS = 50
 
 @dataclass(frozen=True)
 class Levels:
-    """One value for each level of an action, in place of a smooth function.
+    """A separate value for each level of an action.
 
-    The default for actions with two values and for columns of text, booleans or categories.
-    Raises ModelError for an action with more than 50 distinct values.
+    Default for actions with two values, and for columns of text, booleans or categories. At most
+    50 distinct values.
 
     Attributes
     ----------
     ordered : bool
-        True for a random walk from each level to the next, so that neighbours are alike. False
-        for exchangeable levels.
+        True for a random walk from level to level, so that neighbours are similar. False for
+        exchangeable levels.
     scale : LogNormal
         Standard deviation of the values, in units of the outcome's standard deviation.
-    borrowed, interaction : LogNormal
-        Scales of what another action adds, by itself and in products.
+    cross_action, interaction : LogNormal
+        Scales of functions of another action, alone and in products with the own action.
 
     Examples
     --------
@@ -55,7 +55,7 @@ class Levels:
     refines = False
 
     def pair_order(self, rows: int) -> int:
-        return grown(PAIR_ORDER, rows)
+        return scaled_order(PAIR_ORDER, rows)
 
     def main_effect(
         self, actions: Array, coordinate: Coordinate, rows: int
@@ -68,15 +68,17 @@ class Levels:
             return basis
         return KarhunenLoeveBasis.of(actions, basis, np.ones(basis.size), size)
 
-    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Component | None:
+    def finer(
+        self, actions: Array, coordinate: Coordinate, refinement: int = 1
+    ) -> Component | None:
         return None
 
     def _basis(self, actions: Array) -> PiecewiseLinear:
         levels = tuple(np.unique(actions).tolist())
         if len(levels) > MAX_LEVELS:
             raise ModelError(
-                f"Levels() is for actions with at most {MAX_LEVELS} distinct values, and one has "
-                f"{len(levels)}; give that action the prior 'gp' or 'spline'"
+                f"Levels() is for actions with at most {MAX_LEVELS} distinct values, but one has "
+                f"{len(levels)}; use the prior 'gp' or 'spline' for that action"
             )
-        make = PiecewiseLinear.random_walk if self.ordered else PiecewiseLinear.exchangeable
-        return make(actions, levels)
+        build = PiecewiseLinear.random_walk if self.ordered else PiecewiseLinear.exchangeable
+        return build(actions, levels)

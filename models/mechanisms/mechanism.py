@@ -1,10 +1,10 @@
-"""Priors over one mechanism: a random function of one or several actions.
+"""Interface of mechanisms: priors of random functions of one or several actions.
 
-A mechanism is a specification. For given data it consists of components. Each component is a
-frozen basis whose coefficients are normal with mean zero, and with standard deviations that
-follow from its hyperparameters. Scales are in units of the outcome's standard deviation,
-lengthscales in units of the transformed coordinate (robust standard deviations of the action,
-:class:`~bayes_intgen.basis.coordinate.Coordinate`), so that the defaults follow the data's units.
+A mechanism is a specification. For specific data it consists of components: frozen bases whose
+coefficients are normal with mean zero and standard deviations that depend on hyperparameters.
+Defaults adapt to the units of the data, because scales are in units of the outcome's standard
+deviation, and lengthscales in units of the action's coordinate
+(:class:`~bayes_intgen.basis.coordinate.Coordinate`).
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from bayes_intgen.models.mechanisms.kernels import KernelName
 
 @dataclass(frozen=True)
 class LogNormal:
-    """Prior of a positive hyperparameter: its median, and the sd of its logarithm.
+    """Log-normal prior of a positive hyperparameter, by median and standard deviation of the log.
 
     Examples
     --------
@@ -35,28 +35,28 @@ class LogNormal:
 
     def __post_init__(self) -> None:
         if not (0 < self.median < np.inf and 0 < self.sigma < np.inf):
-            raise ModelError(f"a log-normal needs a positive median and sigma, not {self}")
+            raise ModelError(f"a log-normal prior needs a positive median and sigma, not {self}")
 
 
 @dataclass(frozen=True)
 class Component:
     """A basis with the prior of its coefficients.
 
-    The coefficients' standard deviations are ``scale * shape``: one shape for all where
-    ``kernel`` is None, the square root of the kernel's spectral density otherwise.
+    The standard deviation of each coefficient is the scale, times the square root of the kernel's
+    spectral density if there is a kernel.
 
     Attributes
     ----------
     label : str
-        The part's name, ``""`` for the body of the mechanism.
+        Name within the mechanism, ``""`` for its main component.
     basis : Basis
     scale : LogNormal
         In units of the outcome's standard deviation.
     inputs : tuple of int
-        Arguments of the mechanism that the basis takes: 0 its own action, 1 and 2 others.
+        Arguments of the basis: 0 for the own action, 1 and 2 for others.
     kernel : str or None
     lengthscale : LogNormal or None
-        In units of the squashed coordinate; None exactly where ``kernel`` is None.
+        In units of the action's coordinate; None if and only if ``kernel`` is None.
     """
 
     label: str
@@ -68,16 +68,16 @@ class Component:
 
 
 class Mechanism(Protocol):
-    """Interface of a prior over a mechanism.
+    """Protocol of mechanisms.
 
     Attributes
     ----------
-    borrowed, interaction : LogNormal
-        Scales of what another action adds to a mechanism, by itself and in products.
+    cross_action, interaction : LogNormal
+        Scales of functions of another action, alone and in products with the own action.
     triple_order : int
-        Total order up to which functions of three actions are multiplied.
+        Maximum total order of products of functions of three actions.
     refines : bool
-        Whether the functions of :meth:`finer` may join a fit by forward selection.
+        Whether the functions of :meth:`finer` are candidates of forward selection.
     """
 
     def __hash__(self) -> int: ...
@@ -93,48 +93,52 @@ class Mechanism(Protocol):
     def main_effect(
         self, actions: Array, coordinate: Coordinate, rows: int
     ) -> tuple[Component, ...]:
-        """A function of one action; ``actions`` has shape (n, 1), a sample of ``rows`` rows."""
+        """Components of a function of the own action.
+
+        ``actions``, shape (n, 1), may be a sample of ``rows`` rows.
+        """
         ...
 
     def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
-        """At most ``size`` functions of one action, smooth to rough, for use in products."""
+        """At most ``size`` functions of one action, smooth to rough, as factors of products."""
         ...
 
     def pair_order(self, rows: int) -> int:
-        """Total order up to which functions of two actions are multiplied."""
+        """Maximum total order of products of functions of two actions."""
         ...
 
-    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Component | None:
+    def finer(
+        self, actions: Array, coordinate: Coordinate, refinement: int = 1
+    ) -> Component | None:
         """Functions of one action that are finer than those of :meth:`main_effect`.
 
-        None for levels, which nothing refines. ``more`` multiplies the number of functions.
+        None for levels, which cannot be refined. ``refinement`` multiplies the number of functions.
         """
         ...
 
 
 def pairwise(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[Component, ...]:
-    """Parts that a second action adds to a function of the first, by itself and in products.
+    """Components of a second action: functions of it alone, and products with the first.
 
     Parameters
     ----------
     mechanism : Mechanism
     own, other : Basis
-        Margins of the two actions.
+        Marginal bases of the two actions.
     rows : int
     """
-    parts = [Component("", other, mechanism.cross_action, inputs=(1,))]
+    alone = Component("", other, mechanism.cross_action, inputs=(1,))
     order = mechanism.pair_order(rows)
-    if order:
-        products = TensorProductBasis((own, other), order)
-        parts.append(Component("interaction", products, mechanism.interaction, inputs=(0, 1)))
-    return tuple(parts)
+    if not order:
+        return (alone,)
+    products = TensorProductBasis((own, other), order)
+    return alone, Component("interaction", products, mechanism.interaction, inputs=(0, 1))
 
 
 def three_way(mechanism: Mechanism, own: Basis, one: Basis, other: Basis) -> tuple[Component, ...]:
-    """Parts that two other actions add to a function of the first only together.
+    """Component of two other actions jointly: products of both, alone and with the first.
 
-    Products of functions of the two, by themselves and with functions of the first. Arguments
-    as of :func:`pairwise`.
+    Parameters as in :func:`pairwise`.
     """
     if not mechanism.triple_order:
         return ()

@@ -18,16 +18,16 @@ from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 
 @dataclass(frozen=True)
 class Polynomial:
-    """Polynomial in the standardised actions, as in the published estimator.
+    """Polynomial in the standardised actions, as in Kekić et al. (2025).
 
     Attributes
     ----------
     degree : int
-        Total degree, 3 as published.
+        Total degree; the paper uses 3.
     scale : LogNormal
         Standard deviation of each coefficient.
-    borrowed, interaction : LogNormal
-        Standard deviations of the coefficients of another action, alone and in products.
+    cross_action, interaction : LogNormal
+        Standard deviations of coefficients of another action, alone and in products with the own.
 
     Examples
     --------
@@ -61,21 +61,23 @@ class Polynomial:
     def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         return MonomialBasis.of(actions, coordinate, self.degree)
 
-    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Component | None:
-        return random_walk_component(actions, coordinate, more)
+    def finer(
+        self, actions: Array, coordinate: Coordinate, refinement: int = 1
+    ) -> Component | None:
+        return random_walk_component(actions, coordinate, refinement)
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A straight line in each action.
+    """Straight line in each action.
 
     Attributes
     ----------
     scale : LogNormal
-        Standard deviation of the slope, in outcome standard deviations for a robust
-        standard deviation of the action.
-    borrowed : LogNormal
-        The same for the slope in another action.
+        Standard deviation of the slope, in outcome standard deviations per robust standard
+        deviation of the action.
+    cross_action : LogNormal
+        Standard deviation of the slope in another action.
 
     Examples
     --------
@@ -86,7 +88,7 @@ class Linear:
     scale: LogNormal = SCALE
     cross_action: LogNormal = CROSS_ACTION_SCALE
 
-    # No products, hence none with a scale either.
+    # Unused, since there are no products.
     interaction = INTERACTION_SCALE
     triple_order = 0
     refines = False
@@ -102,5 +104,7 @@ class Linear:
     def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         return MonomialBasis.of(actions, coordinate, 1)
 
-    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Component | None:
-        return random_walk_component(actions, coordinate, more)
+    def finer(
+        self, actions: Array, coordinate: Coordinate, refinement: int = 1
+    ) -> Component | None:
+        return random_walk_component(actions, coordinate, refinement)

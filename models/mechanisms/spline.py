@@ -17,35 +17,35 @@ from bayes_intgen.models.mechanisms.components import (
     SCALE,
     TRIPLE_ORDER,
     atom_component,
-    grown,
     line_basis,
     random_walk_component,
+    scaled_order,
     smooth_marginal_basis,
 )
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 
-# Intervals between the knots of a spline.
+# Default number of intervals between knots.
 INTERVALS = 12
 
 
 @dataclass(frozen=True)
 class Spline:
-    """Penalised cubic B-spline with knots at quantiles, on top of a straight line.
+    """Penalised B-spline (P-spline) with knots at quantiles, plus a straight line.
 
-    Actions that start at zero, values that many rows share and finer functions are treated as
+    Actions that start at zero, values that many rows share, and finer functions are treated as
     in :class:`GP`.
 
     Attributes
     ----------
     intervals : int or None
-        Number of intervals between knots; None for 12, and more from some 100,000 rows on.
+        Number of intervals between knots; None for 12, and more from 100,000 rows on.
     degree : int
-        Degree of the pieces.
+        Degree of the polynomial pieces.
     scale, slope : LogNormal
-        Average standard deviation of the curved part over the data, and standard
-        deviation of the line's slope, in units of the outcome's standard deviation.
-    borrowed, interaction : LogNormal
-        Scales of what another action adds, by itself and in products.
+        Standard deviation of the curved component, averaged over the data, and of the line's
+        slope, in units of the outcome's standard deviation.
+    cross_action, interaction : LogNormal
+        Scales of functions of another action, alone and in products with the own action.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class Spline:
     def main_effect(
         self, actions: Array, coordinate: Coordinate, rows: int
     ) -> tuple[Component, ...]:
-        intervals = self.intervals or grown(INTERVALS, rows)
+        intervals = self.intervals or scaled_order(INTERVALS, rows)
         spline = PenalisedSpline.of(actions, coordinate, intervals, self.degree)
         return (
             Component("slope", line_basis(actions, coordinate), self.slope),
@@ -81,14 +81,16 @@ class Spline:
     def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         intervals = self.intervals or INTERVALS
         spline = PenalisedSpline.of(actions, coordinate, intervals, self.degree)
-        # A line and a curve of unit variance each, the line twice as large.
-        line = 1 / float(LinearBasis.of(actions, coordinate).matrix(actions).std())
+        # Over the data, the line has unit standard deviation and the curve half of it.
+        slope = 1 / float(LinearBasis.of(actions, coordinate).matrix(actions).std())
         return smooth_marginal_basis(
-            actions, coordinate, spline, np.full(spline.size, 0.5), line, size
+            actions, coordinate, spline, np.full(spline.size, 0.5), slope, size
         )
 
     def pair_order(self, rows: int) -> int:
-        return grown(PAIR_ORDER, rows)
+        return scaled_order(PAIR_ORDER, rows)
 
-    def finer(self, actions: Array, coordinate: Coordinate, more: int = 1) -> Component | None:
-        return random_walk_component(actions, coordinate, more)
+    def finer(
+        self, actions: Array, coordinate: Coordinate, refinement: int = 1
+    ) -> Component | None:
+        return random_walk_component(actions, coordinate, refinement)

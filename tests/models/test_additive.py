@@ -7,6 +7,7 @@ from numpyro.handlers import seed, substitute, trace
 from numpyro.infer.util import log_density
 
 import bayes_intgen as bi
+from bayes_intgen.basis.monomials import MonomialBasis
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.inference.gaussian.passes import pseudo_observations
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
@@ -15,7 +16,7 @@ from conftest import confounded_rows, marginal_program
 
 
 @pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
-def test_the_written_out_mean_is_the_design_matrix_times_coefficients(prior) -> None:
+def test_program_mean_is_design_matrix_times_coefficients(prior) -> None:
     data = confounded_rows(20, seed=0)
     model = bi.models.additive(prior=prior)
     terms = model.decompose(data)
@@ -34,11 +35,11 @@ def test_the_written_out_mean_is_the_design_matrix_times_coefficients(prior) -> 
 
 
 @pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
-@pytest.mark.parametrize("lifted", [False, True])
-def test_integrating_the_written_out_density_gives_the_collapsed_one(prior, lifted) -> None:
+@pytest.mark.parametrize("with_lift_tests", [False, True])
+def test_marginalised_program_density_is_the_marginal_likelihood(prior, with_lift_tests) -> None:
     """Chib's identity: p(y | theta) = p(y, beta | theta) / p(beta | y, theta), any beta."""
     data = confounded_rows(20, seed=1)
-    if lifted:
+    if with_lift_tests:
         data = data.add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.05)
         data = data.add_lift_test("green", 0.2, -0.1, effect=-3.0, se=2.0)
     model = bi.models.additive(prior=prior, intercept=(1.5, 0.3))
@@ -59,7 +60,7 @@ def test_integrating_the_written_out_density_gives_the_collapsed_one(prior, lift
             "noise_sd": jnp.asarray(0.4),
         }
         priors = model.hyperpriors(terms)
-        by_sums, _ = log_density(marginal_program, (priors, sums), {}, theta)
+        marginal, _ = log_density(marginal_program, (priors, sums), {}, theta)
         log_sd = priors.log_sd(theta, jnp)
         sd = np.exp(np.asarray(log_sd))
         weights = rng.normal(size=terms.size)
@@ -69,7 +70,7 @@ def test_integrating_the_written_out_density_gives_the_collapsed_one(prior, lift
             {},
             {**theta, "weights": jnp.asarray(weights)},
         )
-    # Posterior of the standard normal weights: precision I + S X'WX S / noise^2.
+    # Posterior precision of the standard normal weights: I + S X'WX S / noise^2.
     scaled = matrix * sd / (0.4 * relative_sd)[:, None]
     target = (outcome - matrix @ priors.mean) / (0.4 * relative_sd)
     if known is not None:
@@ -80,39 +81,39 @@ def test_integrating_the_written_out_density_gives_the_collapsed_one(prior, lift
     log_conditional = 0.5 * (
         np.linalg.slogdet(precision)[1] - gap @ precision @ gap - terms.size * np.log(2 * np.pi)
     )
-    assert float(full) - log_conditional == pytest.approx(float(by_sums), rel=1e-9)
+    assert float(full) - log_conditional == pytest.approx(float(marginal), rel=1e-9)
 
 
-def test_a_given_outcome_conditions_and_a_missing_one_is_drawn() -> None:
+def test_program_conditions_on_an_observed_outcome_and_draws_a_missing_one() -> None:
     data = confounded_rows(10, seed=2)
     model = bi.models.additive(prior="linear")
     terms = model.decompose(data)
     rows = terms.functions(data.actions), terms.gates(data.intervened), np.ones(len(data))
     program = substitute(seed(model.program, jax.random.key(0)), {})
     assert not trace(program).get_trace(terms, *rows)["outcome"]["is_observed"]
-    given = trace(program).get_trace(terms, *rows, data.outcome)["outcome"]
-    assert given["is_observed"]
+    observed = trace(program).get_trace(terms, *rows, data.outcome)["outcome"]
+    assert observed["is_observed"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"prior": "forest"}, "prior 'forest' is not known"),
-        ({"unconfounded": {"red": "forest"}}, "prior 'forest'"),
-        ({"noise": "cauchy"}, "noise 'cauchy'"),
-        ({"spread": "wild"}, "spread 'wild'"),
+        ({"prior": "forest"}, "unknown prior 'forest'"),
+        ({"unconfounded": {"red": "forest"}}, "unknown prior 'forest'"),
+        ({"noise": "cauchy"}, "unknown noise 'cauchy'"),
+        ({"spread": "wild"}, "unknown spread 'wild'"),
         ({"intercept": (0.0, 0.0)}, "positive sd"),
         ({"graph": {"green": "red"}}, r"graph\['green'\] must be a list"),
         ({"graph": ["red"]}, "graph must map"),
     ],
 )
-def test_senseless_models_are_refused(arguments, message) -> None:
+def test_invalid_arguments_raise(arguments, message) -> None:
     with pytest.raises(bi.ModelError, match=message):
         bi.models.additive(**arguments)
 
 
 def with_levels() -> bi.RegimeData:
-    """An action with two values, one with names, and one with numbers."""
+    """Data with a binary, a named and a numeric action."""
     rng = np.random.default_rng(0)
     masks = np.repeat(np.vstack([np.zeros((1, 3)), np.eye(3)]).astype(bool), 40, axis=0)
     frame = {
@@ -129,29 +130,29 @@ def with_levels() -> bi.RegimeData:
 
 
 @pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
-def test_actions_with_levels_have_one_value_each_whatever_the_prior(prior) -> None:
+def test_actions_with_levels_have_one_value_per_level_under_any_prior(prior) -> None:
     terms = bi.models.additive(prior).decompose(with_levels())
     bases = {term.name: term.component.basis for term in terms.terms}
     assert isinstance(bases["phi(channel)"], PiecewiseLinear)
     assert bases["phi(channel)"].size == 2
     assert bases["phi(promo)"].size == 1
-    # Wherever another action's bias depends on them, too.
+    # Also as inputs of another action's bias.
     assert isinstance(bases["delta(spend | channel)"], PiecewiseLinear)
     assert not isinstance(bases["delta(channel | spend)"], PiecewiseLinear)
 
 
-def test_names_of_levels_are_no_numbers() -> None:
-    with pytest.raises(bi.ModelError, match="'channel' has levels with names .*bi.Levels"):
+def test_named_levels_reject_priors_for_numbers() -> None:
+    with pytest.raises(bi.ModelError, match="'channel' has named levels .*bi.Levels"):
         bi.models.additive(unconfounded={"channel": "gp"}).decompose(with_levels())
-    chosen = bi.models.additive(
+    terms = bi.models.additive(
         unconfounded={"channel": bi.Levels(ordered=True), "promo": "linear"}
     ).decompose(with_levels())
-    kinds = {term.name: type(term.component.basis).__name__ for term in chosen.terms}
-    assert kinds["phi(promo)"] == "Powers"
-    assert kinds["phi(channel)"] == "PiecewiseLinear"
+    bases = {term.name: term.component.basis for term in terms.terms}
+    assert isinstance(bases["phi(promo)"], MonomialBasis)
+    assert isinstance(bases["phi(channel)"], PiecewiseLinear)
 
 
-def test_numbers_may_be_given_levels() -> None:
+def test_numeric_actions_accept_levels() -> None:
     rng = np.random.default_rng(0)
     masks = np.repeat([[False, False], [True, False], [False, True]], 30, axis=0)
     doses = np.stack([rng.choice([0.0, 10.0, 50.0], 90), rng.normal(size=90)], axis=1)

@@ -15,21 +15,21 @@ def doses(values: list[float], rows: int = 60) -> bi.RegimeData:
     return bi.RegimeData.from_arrays(actions, outcome, intervened, ["dose", "other"])
 
 
-def test_three_to_six_distinct_numbers_are_few() -> None:
+def test_few_valued_counts_three_to_six_distinct_numbers() -> None:
     assert few_valued(doses([1, 2, 4])) == {"dose": 3}
     assert few_valued(doses([*range(6)])) == {"dose": 6}
     assert few_valued(doses([*range(7)])) == {}
-    # Two are levels without advice.
+    # Actions with two values have levels by default.
     assert few_valued(doses([1, 2])) == {}
 
 
-def test_late_rows_count() -> None:
+def test_few_valued_reads_all_rows() -> None:
     values = np.r_[np.zeros(1500), np.arange(10.0), [1, 2] * 100]
     masks = np.arange(len(values))[:, None] % 2 == 0
     assert few_valued(bi.RegimeData.from_arrays(values[:, None], values + masks[:, 0], masks)) == {}
 
 
-def test_a_prior_that_was_chosen_is_not_questioned() -> None:
+def test_no_advice_on_levels_for_other_priors_than_smooth_ones() -> None:
     data, linear = doses([1, 2, 4]), {"dose": "linear"}
     assert few_valued(data, bi.models.additive()) == {"dose": 3}
     assert few_valued(data, bi.models.additive(unconfounded=linear)) == {"dose": 3}
@@ -41,7 +41,7 @@ def test_a_prior_that_was_chosen_is_not_questioned() -> None:
         assert few_valued(data, model) == {}
 
 
-def test_a_fit_warns_with_the_line_that_helps() -> None:
+def test_fit_warns_with_advice_on_levels() -> None:
     quick = {"draws": 10, "warmup": 10, "chains": 1, "progress": False}
     with pytest.warns(bi.DataWarning) as issued:
         bi.fit(doses([1, 2, 4]), **quick)
@@ -59,7 +59,7 @@ def smooth(rows: int = 600) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("error", [1e4, -1e6])
-def test_a_typing_error_is_named_with_its_row_and_its_value(error: float) -> None:
+def test_far_cell_is_reported_with_row_and_value(error: float) -> None:
     actions, outcome, masks = smooth()
     assert advice_on_far_cells(bi.RegimeData.from_arrays(actions, outcome, masks)) == []
     actions[17, 1] = error
@@ -70,14 +70,14 @@ def test_a_typing_error_is_named_with_its_row_and_its_value(error: float) -> Non
     assert any("in row 17" in problem for problem in summarise_data(data).problems)
 
 
-def test_a_tail_of_hundreds_of_spreads_is_named_too() -> None:
+def test_long_tail_is_reported() -> None:
     actions, outcome, masks = smooth()
     actions[:, 0] = np.exp(3 * actions[:, 0])
     (sentence,) = advice_on_far_cells(bi.RegimeData.from_arrays(actions, outcome, masks))
     assert "logarithm" in sentence
 
 
-def test_a_fit_warns_of_a_typing_error_and_is_not_moved_by_it() -> None:
+def test_fit_warns_of_a_far_cell_and_is_robust_to_it() -> None:
     actions, outcome, masks = smooth()
     clean = bi.fit(bi.RegimeData.from_arrays(actions, outcome, masks), draws=100, progress=False)
     actions[17, 1] = 1e6

@@ -2,35 +2,36 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.basis.hsgp import HSGPBasis
+from bayes_intgen.basis.monomials import MonomialBasis
+from bayes_intgen.basis.spline import PenalisedSpline
 from bayes_intgen.models.terms import Decomposition
 
 PRIORS = ["gp", "spline", "polynomial", "linear"]
 
 
-def decomposed(data: bi.RegimeData, **model: object) -> Decomposition:
+def decompose(data: bi.RegimeData, **model: object) -> Decomposition:
     return bi.models.additive(**model).decompose(data)
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-def test_a_bias_acts_exactly_where_its_action_was_not_set(data, prior) -> None:
-    terms = decomposed(data, prior=prior)
+def test_bias_acts_only_where_its_action_was_not_set(data, prior) -> None:
+    terms = decompose(data, prior=prior)
     points = data.actions[:50]
-    everything = terms.functions(points)
+    functions = terms.functions(points)
     for mask in [(0, 0), (1, 0), (0, 1), (1, 1)]:
         matrix = terms.matrix(points, np.tile(np.array(mask, dtype=bool), (50, 1)))
         for term in terms.terms:
             columns = terms.columns[term.name]
             off = term.role == "bias" and mask[term.action]
-            expected = 0 * everything[:, columns] if off else everything[:, columns]
+            expected = 0 * functions[:, columns] if off else functions[:, columns]
             np.testing.assert_array_equal(matrix[:, columns], expected)
 
 
-def test_the_graph_decides_what_a_bias_depends_on(data) -> None:
+def test_graph_determines_the_inputs_of_a_bias(data) -> None:
     def others(**model: object) -> set[str]:
         return {
-            t.name.split(" interaction")[0]
-            for t in decomposed(data, **model).terms
-            if "|" in t.name
+            t.name.split(" interaction")[0] for t in decompose(data, **model).terms if "|" in t.name
         }
 
     assert others(graph=None) == {"delta(red | green)", "delta(green | red)"}
@@ -38,8 +39,8 @@ def test_the_graph_decides_what_a_bias_depends_on(data) -> None:
     assert others(graph={}) == set()
 
 
-def test_terms_read_the_columns_of_their_own_inputs(data) -> None:
-    terms = decomposed(data)
+def test_terms_depend_on_their_inputs_only(data) -> None:
+    terms = decompose(data)
     points = data.actions[:20]
     for moved_action, name in enumerate(data.names):
         moved = points.copy()
@@ -51,11 +52,11 @@ def test_terms_read_the_columns_of_their_own_inputs(data) -> None:
             assert changes == (moved_action in term.inputs), (term.name, name)
 
 
-def test_prior_scales_follow_the_outcomes_units(data) -> None:
+def test_prior_scales_adapt_to_the_units_of_the_outcome(data) -> None:
     larger = bi.RegimeData.from_arrays(
         data.actions, data.outcome * 1000 + 5e6, data.intervened, data.names
     )
-    own, other = decomposed(data), decomposed(larger)
+    own, other = decompose(data), decompose(larger)
     one, thousand = (terms.hyperpriors(bi.LogNormal(0.5, 1.0)) for terms in (own, other))
     for site in ("scale", "noise_sd"):
         shift = getattr(thousand, site).log_median - getattr(one, site).log_median
@@ -64,16 +65,16 @@ def test_prior_scales_follow_the_outcomes_units(data) -> None:
     assert other.centre == pytest.approx(own.centre * 1000 + 5e6)
 
 
-def test_priors_of_single_mechanisms(data) -> None:
-    terms = decomposed(data, prior="gp", unconfounded={"red": "linear"}, bias={"green": "spline"})
-    kinds = {t.name: type(t.component.basis).__name__ for t in terms.terms}
-    assert kinds["phi(red)"] == "Powers"
-    assert kinds["phi(green)"] == kinds["delta(red)"] == "Sines"
-    assert kinds["delta(green)"] == "PenalisedSpline"
+def test_priors_of_single_mechanisms_override_the_default(data) -> None:
+    terms = decompose(data, prior="gp", unconfounded={"red": "linear"}, bias={"green": "spline"})
+    kinds = {t.name: type(t.component.basis) for t in terms.terms}
+    assert kinds["phi(red)"] is MonomialBasis
+    assert kinds["phi(green)"] is kinds["delta(red)"] is HSGPBasis
+    assert kinds["delta(green)"] is PenalisedSpline
 
 
-def test_a_parent_named_twice_counts_once(data) -> None:
-    once, twice = (decomposed(data, graph={"green": p}) for p in (["red"], ["red", "red"]))
+def test_duplicate_parents_count_once(data) -> None:
+    once, twice = (decompose(data, graph={"green": p}) for p in (["red"], ["red", "red"]))
     assert [t.name for t in once.terms] == [t.name for t in twice.terms]
 
 
@@ -83,19 +84,19 @@ def test_a_parent_named_twice_counts_once(data) -> None:
         ({"graph": {"green": ["blue"]}}, "graph: unknown action 'blue'"),
         ({"graph": {"green": ["red"], "red": ["green"]}}, "cycle among 'red', 'green'"),
         ({"graph": {"red": ["red"]}}, "cycle among 'red'"),
-        ({"bias": {"blue": "gp"}}, "bias gives a prior for 'blue'"),
+        ({"bias": {"blue": "gp"}}, "bias has a prior for unknown action 'blue'"),
     ],
 )
-def test_models_that_do_not_fit_the_data_are_refused(data, model, message) -> None:
+def test_models_that_do_not_match_the_data_raise(data, model, message) -> None:
     with pytest.raises(bi.ModelError, match=message):
-        decomposed(data, **model)
+        decompose(data, **model)
 
 
-def test_contributions_of_an_action_share_a_lengthscale_unless_their_priors_differ(data) -> None:
-    shared = decomposed(data)
+def test_contributions_of_an_action_share_a_lengthscale_if_their_priors_are_equal(data) -> None:
+    shared = decompose(data)
     assert list(shared.lengthscales) == ["red", "green"]
     assert shared.lengthscale_of["phi(red)"] == shared.lengthscale_of["delta(red)"] == "red"
-    own = decomposed(data, bias={"red": bi.GP(kernel="matern32")})
+    own = decompose(data, bias={"red": bi.GP(kernel="matern32")})
     assert list(own.lengthscales) == ["red", "green", "delta(red)"]
     assert own.lengthscale_of["delta(red)"] == "delta(red)"
-    assert decomposed(data, prior="spline").lengthscales == {}
+    assert decompose(data, prior="spline").lengthscales == {}

@@ -14,18 +14,18 @@ def test_gates_of_the_additive_model() -> None:
     np.testing.assert_array_equal(WhereNotSet(1)(MASKS), [1, 1, 0, 0])
 
 
-def test_a_regime_that_was_not_seen_is_combined_from_those_that_were() -> None:
-    found = np.stack([InRegime(REGIMES, i)(MASKS) for i in range(3)], axis=1)
-    np.testing.assert_array_equal(found[:3], np.eye(3))
-    np.testing.assert_array_equal(found[3], [-1, 1, 1])
+def test_regime_without_data_is_a_combination_of_the_others() -> None:
+    weights = np.stack([InRegime(REGIMES, i)(MASKS) for i in range(3)], axis=1)
+    np.testing.assert_array_equal(weights[:3], np.eye(3))
+    np.testing.assert_array_equal(weights[3], [-1, 1, 1])
 
 
-def test_a_regime_that_was_seen_is_itself_even_where_others_combine_to_it() -> None:
+def test_regime_with_data_has_weight_one_even_if_others_combine_to_it() -> None:
     every = tuple(map(tuple, MASKS.tolist()))
-    found = np.stack([InRegime(every, i)(MASKS) for i in range(4)], axis=1)
-    np.testing.assert_array_equal(found, np.eye(4))
+    weights = np.stack([InRegime(every, i)(MASKS) for i in range(4)], axis=1)
+    np.testing.assert_array_equal(weights, np.eye(4))
 
 
-def test_what_no_combination_gives_is_refused() -> None:
+def test_regime_that_is_no_combination_raises() -> None:
     with pytest.raises(bi.ModelError, match="no combination"):
         InRegime(REGIMES[:2], 0)(MASKS)

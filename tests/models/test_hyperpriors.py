@@ -7,15 +7,15 @@ import bayes_intgen as bi
 from bayes_intgen.models.mechanisms.kernels import log_spectral_sd
 
 
-def of(data, prior):
+def terms_and_hyperpriors(data, prior):
     model = bi.models.additive(prior=prior, bias={"green": bi.GP(kernel="matern32")})
     terms = model.decompose(data)
     return terms, model.hyperpriors(terms)
 
 
 @pytest.mark.parametrize("prior", ["gp", "spline"])
-def test_each_coefficient_follows_its_own_terms_hyperparameters(data, prior) -> None:
-    terms, priors = of(data, prior)
+def test_prior_sd_of_coefficients_follows_the_hyperparameters_of_their_term(data, prior) -> None:
+    terms, priors = terms_and_hyperpriors(data, prior)
     rng = np.random.default_rng(0)
     scale = dict(zip(terms.scaled, rng.uniform(0.1, 2, len(terms.scaled)), strict=True))
     length = {label: rng.uniform(0.5, 2) for label in terms.lengthscales}
@@ -34,22 +34,22 @@ def test_each_coefficient_follows_its_own_terms_hyperparameters(data, prior) -> 
                 expected = expected + np.asarray(
                     log_spectral_sd(term.component.kernel, frequencies, length[label])
                 )
-            found = log_sd[terms.columns[term.name]]
-            np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=1e-12)
+            own = log_sd[terms.columns[term.name]]
+            np.testing.assert_allclose(own, np.broadcast_to(expected, own.shape), rtol=1e-12)
 
 
-def test_derivatives_by_hyperparameters_are_those_of_jax(data) -> None:
-    terms, priors = of(data, "gp")
+def test_gradient_equals_automatic_differentiation(data) -> None:
+    terms, priors = terms_and_hyperpriors(data, "gp")
     rng = np.random.default_rng(1)
     towards = rng.normal(size=terms.size)
     logs = {
         "scale": rng.normal(size=len(terms.scaled)),
         "lengthscale": rng.normal(size=len(terms.lengthscales)),
     }
-    found = priors.towards_sites({name: np.exp(v) for name, v in logs.items()}, towards)
+    gradient = priors.towards_sites({name: np.exp(v) for name, v in logs.items()}, towards)
     with jax.enable_x64(True):
         expected = jax.grad(lambda logs: priors.log_sd(jax.tree.map(jnp.exp, logs), jnp) @ towards)(
             {name: jnp.asarray(v) for name, v in logs.items()}
         )
     for name in logs:
-        np.testing.assert_allclose(found[name], np.asarray(expected[name]), rtol=1e-9)
+        np.testing.assert_allclose(gradient[name], np.asarray(expected[name]), rtol=1e-9)

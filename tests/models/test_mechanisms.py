@@ -10,7 +10,11 @@ import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.models.mechanisms.components import MARGIN_SIZE, grown, random_walk_component
+from bayes_intgen.models.mechanisms.components import (
+    MARGIN_SIZE,
+    random_walk_component,
+    scaled_order,
+)
 from bayes_intgen.models.mechanisms.kernels import log_spectral_sd, spectral_slope
 from bayes_intgen.models.mechanisms.mechanism import pairwise
 
@@ -25,29 +29,29 @@ KERNELS = {
 }
 
 
-def both(mechanism, actions, axes):
-    """What the second action adds to a function of the first."""
+def pair_components(mechanism, actions, axes):
+    """Components of the second action in a function of the first."""
     own, other = (mechanism.marginal_basis(actions[:, [k]], axes[k], MARGIN_SIZE) for k in range(2))
     return pairwise(mechanism, own, other, len(actions))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_the_basis_reproduces_the_kernel(kernel) -> None:
-    sines = HSGPBasis.of(ACTIONS[:, :1], AXES[0], longest=1.0, shortest=0.1, size=120)
+def test_hsgp_basis_reproduces_the_kernel(kernel) -> None:
+    basis = HSGPBasis.of(ACTIONS[:, :1], AXES[0], longest=1.0, shortest=0.1, size=120)
     lengthscale = 1.0
-    sd = np.exp(log_spectral_sd(kernel, sines.frequencies, lengthscale))
+    sd = np.exp(log_spectral_sd(kernel, basis.frequencies, lengthscale))
     low, high = AXES[0].ends
-    # Differences from the middle of the range: centring cancels in them.
+    # Distances between features do not depend on the centring of the basis.
     at = np.linspace(low / 2, high / 2, 7)
     values = AXES[0].centre + AXES[0].spread * 4 * np.sinh(at / 4)
-    features = sines.matrix(values[:, None]) * sd
+    features = basis.matrix(values[:, None]) * sd
     distance = ((features[:, None] - features[None]) ** 2).sum(axis=2)
     expected = 2 - 2 * KERNELS[kernel](np.abs(at[:, None] - at[None]) / lengthscale)
     np.testing.assert_allclose(distance, expected, atol=0.02)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_spectral_densities_are_the_librarys_and_their_slopes_theirs(kernel) -> None:
+def test_spectral_densities_and_slopes_match_numpyro(kernel) -> None:
     frequency, step = np.linspace(0.01, 5, 40), 1e-6
     nu = {"matern32": 1.5, "matern52": 2.5}.get(kernel)
     for lengthscale in (0.3, 1.0, 2.5):
@@ -57,8 +61,8 @@ def test_spectral_densities_are_the_librarys_and_their_slopes_theirs(kernel) -> 
                 if nu is None
                 else spectral_density_matern(1, nu, frequency[:, None], 1.0, lengthscale)
             )
-        found = log_spectral_sd(kernel, frequency, lengthscale)
-        np.testing.assert_allclose(found, np.log(np.asarray(density)) / 2, rtol=1e-9, atol=1e-12)
+        log_sd = log_spectral_sd(kernel, frequency, lengthscale)
+        np.testing.assert_allclose(log_sd, np.log(np.asarray(density)) / 2, rtol=1e-9, atol=1e-12)
         ends = [log_spectral_sd(kernel, frequency, lengthscale * np.exp(s)) for s in (step, -step)]
         slope = (ends[0] - ends[1]) / (2 * step)
         np.testing.assert_allclose(
@@ -66,9 +70,9 @@ def test_spectral_densities_are_the_librarys_and_their_slopes_theirs(kernel) -> 
         )
 
 
-def test_a_density_that_underflows_has_a_logarithm() -> None:
-    found = log_spectral_sd("squared_exponential", np.array([50.0]), 60.0)
-    assert found[0] == pytest.approx(-((50 * 60) ** 2) / 4, rel=1e-5)
+def test_log_spectral_density_does_not_underflow() -> None:
+    log_sd = log_spectral_sd("squared_exponential", np.array([50.0]), 60.0)
+    assert log_sd[0] == pytest.approx(-((50 * 60) ** 2) / 4, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -76,24 +80,25 @@ def test_a_density_that_underflows_has_a_logarithm() -> None:
     [bi.GP(), bi.Spline(), bi.Polynomial(), bi.Linear()],
     ids=lambda m: type(m).__name__,
 )
-def test_what_another_action_adds_depends_on_that_action(mechanism) -> None:
+def test_components_of_another_action_depend_on_it(mechanism) -> None:
     pair = ACTIONS.copy()
-    parts = both(mechanism, pair, AXES)
-    for part in parts:
-        assert 1 in part.inputs
-        columns = part.basis.matrix(pair[:, part.inputs])
+    for component in pair_components(mechanism, pair, AXES):
+        assert 1 in component.inputs
+        columns = component.basis.matrix(pair[:, component.inputs])
         moved = pair.copy()
         moved[:, 1] = moved[::-1, 1]
-        assert not np.allclose(part.basis.matrix(moved[:, part.inputs]), columns)
-        assert part.basis.size == columns.shape[1]
+        assert not np.allclose(component.basis.matrix(moved[:, component.inputs]), columns)
+        assert component.basis.size == columns.shape[1]
 
 
-def test_nothing_depends_on_units() -> None:
+def test_components_do_not_depend_on_units() -> None:
     for mechanism in (bi.GP(), bi.Spline(), bi.Polynomial(), bi.Linear()):
         for factor in (1e-6, 1e6):
             scaled = ACTIONS * factor
             axes = [Coordinate.of(scaled[:, k]) for k in range(2)]
-            here, there = (both(mechanism, *at) for at in ((ACTIONS, AXES), (scaled, axes)))
+            here, there = (
+                pair_components(mechanism, *at) for at in ((ACTIONS, AXES), (scaled, axes))
+            )
             for own, other in zip(here, there, strict=True):
                 np.testing.assert_allclose(
                     np.abs(own.basis.matrix(ACTIONS[:, own.inputs])),
@@ -112,7 +117,7 @@ def test_nothing_depends_on_units() -> None:
         (lambda: bi.LogNormal(0.0, 1.0), "positive median"),
     ],
 )
-def test_senseless_settings_are_refused(build, message) -> None:
+def test_invalid_settings_raise(build, message) -> None:
     with pytest.raises(bi.ModelError, match=message):
         build()
 
@@ -131,30 +136,30 @@ SHORT_RANGES = {
 
 @pytest.mark.parametrize("mechanism", [bi.GP(), bi.Spline()], ids=["gp", "spline"])
 @pytest.mark.parametrize("values", SHORT_RANGES.values(), ids=list(SHORT_RANGES))
-def test_a_margin_represents_a_slope_on_any_range(mechanism, values) -> None:
-    """In a box that is short for the lengthscale, odd functions would have no prior variance."""
+def test_marginal_basis_represents_a_slope_on_any_range(mechanism, values) -> None:
+    """Without a line, odd functions would lack prior variance on a range below the lengthscale."""
     column = values[:, None]
-    margin = mechanism.marginal_basis(column, Coordinate.of(values), MARGIN_SIZE)
-    matrix = margin.matrix(column)
+    basis = mechanism.marginal_basis(column, Coordinate.of(values), MARGIN_SIZE)
+    matrix = basis.matrix(column)
     line = Coordinate.of(values)(values)
     line = (line - line.mean()) / line.std()
-    # Standard deviation of the prior of what the margin says of a straight line.
-    along = np.sqrt(np.sum((line @ matrix / len(values)) ** 2))
-    assert 0.1 < along < 3
+    # Prior standard deviation of the basis's projection on a straight line.
+    slope_sd = np.sqrt(np.sum((line @ matrix / len(values)) ** 2))
+    assert 0.1 < slope_sd < 3
     assert matrix.std(axis=0).max() < 3
 
 
 def test_resolution_grows_with_the_rows() -> None:
     few, many = 10_000, 1_000_000
     assert bi.GP().pair_order(many) > bi.GP().pair_order(few) == 4
-    assert grown(12, many) > grown(12, few) == 12
+    assert scaled_order(12, many) > scaled_order(12, few) == 12
     column = ACTIONS[:, :1]
     sizes = [bi.Spline().main_effect(column, AXES[0], rows)[1].basis.size for rows in (few, many)]
     assert sizes[1] > sizes[0]
     assert bi.Spline(intervals=12).main_effect(column, AXES[0], many)[1].basis.size == sizes[0]
 
 
-def test_a_finer_walk_follows_a_step() -> None:
+def test_finer_random_walk_follows_a_step() -> None:
     column = np.sort(RNG.normal(size=2000))[:, None]
     step = (column[:, 0] > 0.3).astype(float)
     design = np.column_stack(
@@ -169,10 +174,10 @@ def test_a_finer_walk_follows_a_step() -> None:
     assert rough < 0.6 * left.std()
 
 
-def test_levels_have_one_value_each() -> None:
+def test_levels_have_one_value_per_level() -> None:
     column = RNG.integers(0, 4, 300).astype(float)[:, None]
-    (part,) = bi.Levels(ordered=False).main_effect(column, Coordinate.of(column[:, 0]), 300)
-    at = part.basis.matrix(np.arange(4.0)[:, None])
+    (component,) = bi.Levels(ordered=False).main_effect(column, Coordinate.of(column[:, 0]), 300)
+    at = component.basis.matrix(np.arange(4.0)[:, None])
     assert np.linalg.matrix_rank(np.column_stack([np.ones(4), at])) == 4
     assert bi.Levels().finer(column, Coordinate.of(column[:, 0])) is None
     few = bi.Levels().marginal_basis(RNG.integers(0, 9, 300).astype(float)[:, None], AXES[0], 5)

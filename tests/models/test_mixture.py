@@ -3,32 +3,32 @@ import pytest
 from scipy import stats
 
 import bayes_intgen as bi
-from bayes_intgen.models.mixture import mixture_quantiles, student, tabulated
+from bayes_intgen.models.mixture import mixture_quantiles, student_t_cdf, tabulated_cdf
 from bayes_intgen.posterior.draws import prediction_of
 
 from _posteriors import made_up
 
 
-def test_one_draw_gives_the_quantiles_of_its_noise() -> None:
-    wanted = [0.05, 0.5, 0.975]
-    found = mixture_quantiles(
-        np.array([[2.0]]), np.array([[3.0]]), student(np.array([5.0])), wanted
+def test_quantiles_of_a_single_draw_are_those_of_its_noise() -> None:
+    probabilities = [0.05, 0.5, 0.975]
+    quantiles = mixture_quantiles(
+        np.array([[2.0]]), np.array([[3.0]]), student_t_cdf(np.array([5.0])), probabilities
     )
-    np.testing.assert_allclose(found[:, 0], 2 + 3 * stats.t.ppf(wanted, 5), rtol=1e-10)
+    np.testing.assert_allclose(quantiles[:, 0], 2 + 3 * stats.t.ppf(probabilities, 5), rtol=1e-10)
 
 
-def test_quantiles_are_where_the_mixture_has_their_probability() -> None:
+def test_distribution_function_at_quantiles_equals_their_probability() -> None:
     rng = np.random.default_rng(0)
     mean, sd = rng.normal(size=(30, 4)) * [1, 10, 0.1, 1e-9], rng.gamma(2.0, size=(30, 4))
     shape = np.sort(rng.normal(size=1000))
-    wanted = [0.01, 0.25, 0.9]
-    found = mixture_quantiles(mean, sd, tabulated(shape), wanted)
-    for i, p in enumerate(wanted):
-        below = tabulated(shape)((found[i] - mean) / sd).mean(axis=0)
+    probabilities = [0.01, 0.25, 0.9]
+    quantiles = mixture_quantiles(mean, sd, tabulated_cdf(shape), probabilities)
+    for i, p in enumerate(probabilities):
+        below = tabulated_cdf(shape)((quantiles[i] - mean) / sd).mean(axis=0)
         np.testing.assert_allclose(below, p, atol=1e-9)
 
 
-def test_simulated_outcomes_tend_to_the_exact_quantiles(posterior) -> None:
+def test_simulated_outcomes_agree_with_exact_quantiles(posterior) -> None:
     points = np.array([[0.2, 0.1], [1.0, -1.0]])
     low, high = prediction_of(posterior).outcome_quantiles(
         points, np.ones((2, 2), bool), [0.1, 0.9]

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import kstest, norm
+from scipy.stats import gamma, kstest, norm
 
 import bayes_intgen as bi
 
@@ -17,11 +17,11 @@ def test_hyperparameters_follow_their_priors(data, prior) -> None:
             continue
         standard = (np.log(tree["prior"][kind].to_numpy()[0]) - medians) / sigmas
         assert kstest(standard.ravel(), norm.cdf).pvalue > 1e-3
-        # Negative control: a prior twice as wide would be seen.
+        # Negative control: a prior twice as wide would be detected.
         assert kstest(2 * standard.ravel(), norm.cdf).pvalue < 1e-3
 
 
-def test_outcomes_have_the_units_and_the_size_of_the_data(data) -> None:
+def test_outcomes_have_units_and_magnitude_of_the_data(data) -> None:
     scaled = bi.RegimeData.from_arrays(
         data.actions, data.outcome * 1e4 + 1e6, data.intervened, data.names
     )
@@ -35,6 +35,9 @@ def test_outcomes_have_the_units_and_the_size_of_the_data(data) -> None:
     assert 4 * unit < float(outcome.std()) < 30 * unit
 
 
-def test_student_t_draws_its_degrees_of_freedom(data) -> None:
-    tree = bi.prior_predictive(data, bi.models.additive(noise="student_t"), draws=50, rows=5)
-    assert (tree["prior"]["df"] > 0).all()
+def test_student_t_model_draws_degrees_of_freedom(data) -> None:
+    tree = bi.prior_predictive(data, bi.models.additive(noise="student_t"), draws=400, rows=5)
+    df = tree["prior"]["df"].to_numpy().ravel()
+    assert kstest(df, gamma(2, scale=10).cdf).pvalue > 1e-3
+    # Negative control: a prior twice as wide would be detected.
+    assert kstest(2 * df, gamma(2, scale=10).cdf).pvalue < 1e-3

@@ -34,27 +34,27 @@ def separate(rows) -> bi.Posterior:
     return fit(rows, bi.models.saturated("polynomial"))
 
 
-def test_separate_regressions_combine_as_the_regimes_do(separate) -> None:
-    seen = {r: separate.effect(POINTS, list(r)) for r in ((), ("red",), ("green",))}
-    combined = seen["red",] + seen["green",] - seen[()]
+def test_saturated_model_combines_regimes_by_their_weights(separate) -> None:
+    effects = {r: separate.effect(POINTS, list(r)) for r in ((), ("red",), ("green",))}
+    combined = effects["red",] + effects["green",] - effects[()]
     np.testing.assert_allclose(separate.joint_effect(POINTS), combined, rtol=1e-9, atol=1e-9)
-    # Negative control: the joint effect is none of the three.
-    for effect in seen.values():
+    # Negative control: the joint effect differs from all three.
+    for effect in effects.values():
         assert not np.allclose(separate.joint_effect(POINTS), effect)
     assert (errors(separate) < 4).all()
 
 
-def test_a_regression_for_each_regime_is_that_regression_alone(rows, separate) -> None:
+def test_saturated_model_within_a_regime_equals_its_regression_alone(rows, separate) -> None:
     alone = fit(rows.only([]), bi.models.pooled("polynomial"))
     one, other = (p.effect(POINTS, []) for p in (separate, alone))
     sd = alone.effect(POINTS, []).std(("chain", "draw"))
     gap = np.abs(one.mean(("chain", "draw")) - other.mean(("chain", "draw")))
-    # The same rows decide both; they differ in the prior of the level and in the noise.
+    # The rows are the same, but the prior of the level and the noise differ.
     assert (gap < 0.6 * sd).all()
     assert (np.abs(one.std(("chain", "draw")) / sd - 1) < 0.35).all()
 
 
-def test_pooling_is_biased_unless_everything_was_set(rows) -> None:
+def test_pooled_model_is_biased_unless_all_actions_were_set(rows) -> None:
     assert errors(fit(rows.only([]), bi.models.pooled("polynomial"))).max() > 5
     assert errors(fit(rows, bi.models.pooled("polynomial"))).max() > 5
     rng = np.random.default_rng(0)
@@ -66,7 +66,7 @@ def test_pooling_is_biased_unless_everything_was_set(rows) -> None:
     assert (errors(fit(joint, bi.models.pooled("spline"))) < 4).all()
 
 
-def test_separate_regressions_refuse_what_they_cannot_combine(rows) -> None:
+def test_saturated_model_rejects_regimes_that_are_no_combination(rows) -> None:
     posterior = fit(rows.only([], ["red"]), bi.models.saturated("linear"))
     with (
         pytest.warns(bi.SupportWarning, match="is not identified"),
@@ -75,12 +75,12 @@ def test_separate_regressions_refuse_what_they_cannot_combine(rows) -> None:
         posterior.joint_effect(POINTS)
 
 
-def test_only_the_additive_model_has_mechanisms(separate) -> None:
+def test_regressions_have_no_mechanisms(separate) -> None:
     with pytest.raises(bi.ModelError, match="has no mechanisms"):
         separate.mechanisms(POINTS)
 
 
-def test_regressions_are_saved_and_loaded(separate, tmp_path) -> None:
+def test_regressions_survive_saving_and_loading(separate, tmp_path) -> None:
     separate.save(tmp_path / "fit.nc")
     again = bi.load(tmp_path / "fit.nc").joint_effect(POINTS)
     np.testing.assert_array_equal(again, separate.joint_effect(POINTS))

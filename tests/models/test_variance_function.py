@@ -25,20 +25,20 @@ def rows(n: int, seed: int, dependent: bool):
 
 
 @pytest.mark.parametrize("dependent", [True, False])
-def test_the_variance_function_is_recovered(dependent: bool) -> None:
+def test_estimate_recovers_the_variance_function(dependent: bool) -> None:
     actions, intervened, residuals, variance, coordinates = rows(20_000, 0, dependent)
     spread = estimate_variance_function(actions, intervened, residuals, coordinates).spread
     estimate = spread(actions, intervened)
     assert estimate.mean() == pytest.approx(1)
     ratio = estimate * residuals.var() / variance
-    # Seven knots and both gates of two actions, 29 heights: about sqrt(2 * 29 / n) apart.
+    # 29 knot values, from seven knots and both gates of two actions: error about sqrt(2 * 29 / n).
     assert np.sqrt(np.mean((ratio - 1) ** 2)) < 1.5 * np.sqrt(2 * 29 / 20_000)
-    # Negative control: one variance for all rows misses by far where it depends.
+    # Negative control: a constant variance is far off if the true variance is not constant.
     constant = np.sqrt(np.mean((residuals.var() / variance - 1) ** 2))
     assert (constant > 0.3) == dependent
 
 
-def test_it_is_positive_and_does_not_depend_on_units() -> None:
+def test_estimate_is_positive_and_independent_of_units() -> None:
     actions, intervened, residuals, _, coordinates = rows(300, 1, True)
     one = estimate_variance_function(actions, intervened, residuals, coordinates).spread
     scaled = tuple(Coordinate.of(actions[:, k] * 1e-6) for k in range(2))
@@ -51,35 +51,35 @@ def test_it_is_positive_and_does_not_depend_on_units() -> None:
 
 
 @pytest.mark.parametrize(("equal", "dependent"), [(450, False), (300, True), (499, False)])
-def test_many_equal_values_share_a_height(equal: int, dependent: bool) -> None:
+def test_coinciding_knots_share_a_value(equal: int, dependent: bool) -> None:
     actions, intervened, residuals, _, _ = rows(500, 2, dependent)
     actions[:equal, 0] = 0.0
     coordinates = tuple(Coordinate.of(actions[:, k]) for k in range(2))
     spread = estimate_variance_function(actions, intervened, residuals, coordinates).spread
     assert len(np.unique(spread.knots[0])) < len(KNOTS)
     assert np.isfinite(spread(actions, intervened)).all()
-    # Two routes to the variance.
+    # The product with the features is an independent route to the variance.
     by_features = spread.features(actions, intervened) @ spread.knot_values
     np.testing.assert_allclose(spread(actions, intervened), by_features, rtol=1e-13)
-    # Negative control: with the masks the other way round it is another.
+    # Negative control: inverted masks change the variance.
     assert not np.allclose(spread(actions, ~intervened), by_features)
 
 
-def test_draws_of_the_variance_are_as_wide_as_its_error() -> None:
-    """Over repetitions, errors of the estimate in units of its own standard deviation."""
+def test_spread_of_variance_draws_matches_their_error() -> None:
+    """Standardised errors over repetitions have a root mean square near one."""
     points = np.array([[0.0, 0.0], [1.0, 50.0], [-1.0, 0.0]])
     masks = np.array([[True, True], [True, False], [False, False]])
     truth = np.array([1.0, 2.5, 1.5])
     ratios = []
     for seed in range(40):
         actions, intervened, residuals, _, coordinates = rows(2000, seed, True)
-        found = estimate_variance_function(actions, intervened, residuals, coordinates)
-        deviations = found.draw((400,), np.random.default_rng(seed))
-        draws = np.log(found.spread.drawn(points, masks, deviations))
+        estimate = estimate_variance_function(actions, intervened, residuals, coordinates)
+        deviations = estimate.draw((400,), np.random.default_rng(seed))
+        draws = np.log(estimate.spread.drawn(points, masks, deviations))
         np.testing.assert_allclose(
-            np.exp(draws.mean(axis=0)), found.spread(points, masks), rtol=0.1
+            np.exp(draws.mean(axis=0)), estimate.spread(points, masks), rtol=0.1
         )
-        # Relative to the mean over rows, which is the common factor's to get right.
+        # Relative to the mean over rows, because the common factor is sampled elsewhere.
         centre = np.log(truth / np.mean(variance_of(actions, intervened)))
         ratios.append((draws.mean(axis=0) - centre) / draws.std(axis=0))
     scale = np.sqrt(np.mean(np.square(ratios)))
@@ -87,16 +87,16 @@ def test_draws_of_the_variance_are_as_wide_as_its_error() -> None:
     assert 0.7 < scale < 1.35
 
 
-def test_the_shape_is_that_of_the_standardised_residuals() -> None:
+def test_noise_draws_have_the_quantiles_of_standardised_residuals() -> None:
     rng = np.random.default_rng(0)
     variance = rng.uniform(0.5, 3, size=50_000)
     skewed = (rng.gamma(2.0, size=50_000) - 2) / np.sqrt(2)
-    shape = residual_quantiles(5.0 * skewed * np.sqrt(variance), variance)
-    assert shape.mean() == pytest.approx(0, abs=1e-12)
-    assert shape.std() == pytest.approx(1)
-    drawn = draw_noise(shape, (200, 500), rng)
+    quantiles = residual_quantiles(5.0 * skewed * np.sqrt(variance), variance)
+    assert quantiles.mean() == pytest.approx(0, abs=1e-12)
+    assert quantiles.std() == pytest.approx(1)
+    draws = draw_noise(quantiles, (200, 500), rng)
     at = [0.05, 0.5, 0.95]
     # A sample quantile's error is about 1 / (density * sqrt(n)): under 0.02 here.
-    np.testing.assert_allclose(np.quantile(drawn, at), np.quantile(skewed, at), atol=0.04)
+    np.testing.assert_allclose(np.quantile(draws, at), np.quantile(skewed, at), atol=0.04)
     # Negative control: a normal distribution has other quantiles.
-    assert abs(np.quantile(drawn, 0.05) + 1.645) > 0.4
+    assert abs(np.quantile(draws, 0.05) + 1.645) > 0.4

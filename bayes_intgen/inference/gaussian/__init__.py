@@ -1,1 +1,1 @@
-"""Conjugate algebra of normal coefficients."""
+"""Conjugate algebra of Gaussian linear models."""

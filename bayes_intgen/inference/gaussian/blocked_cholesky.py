@@ -1,11 +1,11 @@
-"""Inverse Cholesky factors, block by block, in compiled programs."""
+"""Inverse Cholesky factors by recursive blocks, for compiled programs."""
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
-# Largest block that is left to the library, and how often larger matrices are halved on the way:
-# more pieces take longer to compile.
+# Maximum size of a block factorised by LAPACK, and maximum number of halvings on the way: more
+# blocks take longer to compile.
 MAX_LEAF_SIZE, MAX_HALVINGS = 48, 3
 
 
@@ -14,7 +14,7 @@ def inverse_cholesky(
 ) -> tuple[jax.Array, jax.Array]:
     """Diagonal of the lower Cholesky factor of a matrix, and the inverse of the factor.
 
-    Nearly all of it is matrix products: a library's factorisation and triangular solve of a few
+    Most of the work is matrix products. LAPACK's factorisation and triangular solve of a few
     hundred rows take twice as long.
     """
     size = len(matrix)

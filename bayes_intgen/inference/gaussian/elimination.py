@@ -1,12 +1,9 @@
-"""Terms that the data show no sign of: found by their evidence, and integrated out once.
+"""Bayes factors of terms, and elimination of coefficients from sufficient statistics.
 
-With an unknown graph most of what other actions might add to a bias is not there. Sampling
-a scale for each such term costs the cube of the number of coefficients at every step and
-changes nothing. How large such terms typically are is learned first, from all of them. A
-term whose evidence, with its scale integrated over the prior, is below that of leaving the
-term out then keeps a scale fixed in units of the noise, chosen so that its coefficients'
-posterior stays what it was; they are integrated out of the sums over rows once and for all.
-What remains are sums over the other coefficients, exact given that scale.
+With an unknown graph most cross-action terms are absent. Sampling their scales would cost the cube
+of the number of coefficients per step without changing the result. Terms with evidence against them
+therefore get a fixed scale in units of the noise, and their coefficients are marginalised once.
+Given that scale this is exact; see docs/method.md ("Selection of terms").
 """
 
 from collections.abc import Sequence
@@ -20,17 +17,21 @@ from scipy.special import logsumexp
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 
-# Logarithms of scales at which a term's evidence is evaluated, in prior sds from the median.
+# Grid of log scales for integrating over a term's scale, in prior sds from the log median.
 GRID = np.linspace(-4, 4, 81)
-# Prior standard deviation of the logarithm of a typical scale.
-TYPICAL_SD = 0.75
+# Hyperprior standard deviation of the log median of scales of the same kind.
+LOG_MEDIAN_SD = 0.75
 
 
 class TermLikelihood(NamedTuple):
-    """What the data say of one term's coefficients, all else integrated out or held.
+    """Gaussian likelihood of one term's coefficients, all others marginalised.
 
-    The likelihood is Gaussian, with a precision and an information vector; these are the
-    eigenvalues of the one, and the squares of the other along its eigenvectors.
+    Attributes
+    ----------
+    values : ndarray, shape (p,)
+        Eigenvalues of the likelihood's precision.
+    squares : ndarray, shape (p,)
+        Squared components of the information vector along the eigenvectors.
     """
 
     values: Array
@@ -38,43 +39,41 @@ class TermLikelihood(NamedTuple):
 
     @classmethod
     def of(cls, mean: Array, covariance: Array, scale: float) -> Self:
-        """From the posterior of the term's coefficients at one scale.
+        """Divide the posterior of the term's coefficients by their prior.
 
         Parameters
         ----------
         mean, covariance : ndarray, shapes (p,) and (p, p)
-            Of the coefficients, given the hyperparameters.
+            Posterior moments of the coefficients, given the hyperparameters.
         scale : float
-            The scale at which they hold: the coefficients' prior standard deviation.
+            Prior standard deviation of the coefficients.
         """
-        # Taking the prior out of the posterior leaves the likelihood.
         inverse = np.linalg.inv(covariance)
         return cls.of_information(inverse - np.eye(len(mean)) / scale**2, inverse @ mean)
 
     @classmethod
     def of_information(cls, precision: Array, information: Array) -> Self:
-        """From the likelihood's precision (p, p) and its information vector (p,)."""
+        """Diagonalise the likelihood, given precision (p, p) and information vector (p,)."""
         values, vectors = np.linalg.eigh((precision + precision.T) / 2)
         return cls(np.clip(values, 0.0, None), (vectors.T @ information) ** 2)
 
     def log_ratio(self, log_scales: Array) -> Array:
-        """Log likelihood of scales against the term's absence, of any shape."""
-        shrunk = np.exp(2 * log_scales)[..., None]
-        growth = 1 + shrunk * self.values
-        return np.asarray(0.5 * (shrunk * self.squares / growth - np.log(growth)).sum(axis=-1))
+        """Log likelihood ratio of scales, in any shape, to the model without the term."""
+        variance = np.exp(2 * log_scales)[..., None]
+        growth = 1 + variance * self.values
+        return np.asarray(0.5 * (variance * self.squares / growth - np.log(growth)).sum(axis=-1))
 
 
 class TermEvidence(NamedTuple):
-    """What the data say of one term's scale, all other hyperparameters held.
+    """Bayes factor and representative scale of one term, other hyperparameters fixed.
 
     Attributes
     ----------
     log_bayes_factor : float
-        For the term, scale integrated over its prior, against its absence.
+        Log Bayes factor of the term, its scale integrated over the prior, against its absence.
     scale : float
-        The fixed scale under which the data move the coefficients as much, summed over
-        them, as they do on average over the scale's posterior: posterior means and
-        variances of the coefficients then stay what they were.
+        Fixed scale whose total shrinkage factor equals the posterior mean of the total shrinkage
+        factor. It leaves posterior means and variances of the coefficients nearly unchanged.
     """
 
     log_bayes_factor: float
@@ -82,33 +81,32 @@ class TermEvidence(NamedTuple):
 
     @classmethod
     def of(cls, likelihood: TermLikelihood, log_median: float, sigma: float) -> Self:
-        """Under a log-normal prior of the scale, given by its log median and its sigma."""
+        """Integrate over a log-normal prior of the scale, by log median and sigma."""
         log_scales = log_median + sigma * GRID
         log_prior = -0.5 * GRID**2
         log_weight = likelihood.log_ratio(log_scales) + log_prior
-        # s^2 l / (1 + s^2 l) is the share of its estimate that a coefficient keeps, and that
-        # share of 1 / l its posterior variance.
-        shrunk = np.exp(2 * log_scales)[:, None] * likelihood.values
-        share = (shrunk / (1 + shrunk)).sum(axis=1)
-        expected = np.exp(log_weight - logsumexp(log_weight)) @ share
+        # With v = s^2 l, v / (1 + v) is the ratio of a coefficient's posterior mean to its
+        # likelihood estimate, and of its posterior variance to 1 / l.
+        ratio = np.exp(2 * log_scales)[:, None] * likelihood.values
+        shrinkage = (ratio / (1 + ratio)).sum(axis=1)
+        expected = np.exp(log_weight - logsumexp(log_weight)) @ shrinkage
         return cls(
             float(logsumexp(log_weight) - logsumexp(log_prior)),
-            float(np.exp(np.interp(expected, share, log_scales))),
+            float(np.exp(np.interp(expected, shrinkage, log_scales))),
         )
 
 
 def empirical_bayes_log_scale(
     likelihoods: Sequence[TermLikelihood], log_median: float, sigma: float
 ) -> float:
-    """The log median that the scales of similar terms have, learned from all of them.
+    """Posterior mean of the log median of similar terms' scales.
 
-    Sparse worlds and worlds in which everything depends on everything differ in how large
-    such terms typically are; one term says little of it, all of them say more. The mean of
-    the posterior of the log median, about which the scales are log-normal with ``sigma``; its
-    prior is normal about ``log_median`` with standard deviation ``TYPICAL_SD``.
+    Scales are log-normal about a common median with ``sigma``. The hyperprior of its logarithm is
+    normal about ``log_median`` with standard deviation ``LOG_MEDIAN_SD``. Sharing the median adapts
+    the model to sparse or dense dependence, about which a single term is barely informative.
     """
-    medians = log_median + TYPICAL_SD * np.linspace(-3, 3, 61)
-    log_posterior = -0.5 * ((medians - log_median) / TYPICAL_SD) ** 2
+    medians = log_median + LOG_MEDIAN_SD * np.linspace(-3, 3, 61)
+    log_posterior = -0.5 * ((medians - log_median) / LOG_MEDIAN_SD) ** 2
     grid = medians[:, None] + sigma * GRID
     for likelihood in likelihoods:
         log_posterior += logsumexp(likelihood.log_ratio(grid) - 0.5 * GRID**2, axis=1)
@@ -116,90 +114,90 @@ def empirical_bayes_log_scale(
 
 
 class ReducedStatistics(NamedTuple):
-    """Sums without some coefficients, and how to draw those given the others.
+    """Sufficient statistics after elimination of some coefficients (a Schur complement).
 
     Attributes
     ----------
     sums : SufficientStatistics
-        Over the kept coefficients: `log_marginal` of them is that of
-        all, up to rounding.
-    kept, dropped : ndarray of int
+        Statistics of the remaining coefficients, with the same marginal likelihood up to rounding.
+    remaining, eliminated : ndarray of int
         Columns of the full design.
-    ratio : ndarray, shape (len(dropped),)
-        Prior standard deviations of the dropped coefficients, in units of the noise's.
+    ratio : ndarray, shape (len(eliminated),)
+        Prior standard deviations of the eliminated coefficients, in units of the noise.
     factor : ndarray
-        Lower Cholesky factor of the posterior precision of the dropped coefficients, both in units
-        of their priors: a ratio may be as small as it likes.
+        Lower Cholesky factor of the eliminated coefficients' posterior precision, in units of their
+        priors, so that ratios may be arbitrarily small.
     cross, information : ndarray
-        Rows of X'WX and X'Wy for the dropped columns, in the same units.
+        Rows of X'WX and X'Wy for the eliminated columns, in the same units.
     """
 
     sums: SufficientStatistics
-    kept: NDArray[np.int_]
-    dropped: NDArray[np.int_]
+    remaining: NDArray[np.int_]
+    eliminated: NDArray[np.int_]
     ratio: Array
     factor: Array
     cross: Array
     information: Array
 
     @classmethod
-    def of(cls, sums: SufficientStatistics, dropped: NDArray[np.int_], ratio: Array) -> Self:
-        """Integrate coefficients out of sums.
+    def of(cls, sums: SufficientStatistics, eliminated: NDArray[np.int_], ratio: Array) -> Self:
+        """Marginalise some of the coefficients.
 
         Parameters
         ----------
         sums : SufficientStatistics
-        dropped : ndarray of int
+        eliminated : ndarray of int
             Columns with a normal prior of mean zero.
-        ratio : ndarray, shape (len(dropped),)
-            Their prior standard deviations, in units of the noise's standard deviation.
+        ratio : ndarray, shape (len(eliminated),)
+            Their prior standard deviations, in units of the noise standard deviation.
 
         Raises
         ------
         ValueError
-            Where known rows depend on a dropped column: what they say of it does not scale with
-            the noise, and no sums stand for it.
+            If pseudo-observations depend on an eliminated column. Their precision does not scale
+            with the noise, so that no sufficient statistics would represent them.
         """
         xx, xy = np.asarray(sums.xx), np.asarray(sums.xy)
-        kept = np.setdiff1d(np.arange(len(xy)), dropped)
-        block = np.eye(len(dropped)) + xx[np.ix_(dropped, dropped)] * np.outer(ratio, ratio)
-        factor, _ = cho_factor(block, lower=True)
+        remaining = np.setdiff1d(np.arange(len(xy)), eliminated)
+        block = xx[np.ix_(eliminated, eliminated)] * np.outer(ratio, ratio)
+        factor, _ = cho_factor(np.eye(len(eliminated)) + block, lower=True)
         factor = np.tril(factor)
-        cross, information = ratio[:, None] * xx[np.ix_(dropped, kept)], ratio * xy[dropped]
-        if sums.known is not None and np.any(np.asarray(sums.known.matrix)[:, dropped]):
-            raise ValueError("known rows depend on a column that is to be dropped")
-        solved = cho_solve((factor, True), cross)
+        cross = ratio[:, None] * xx[np.ix_(eliminated, remaining)]
+        information = ratio * xy[eliminated]
+        if sums.known is not None and np.any(np.asarray(sums.known.matrix)[:, eliminated]):
+            raise ValueError("pseudo-observations depend on an eliminated column")
+        solution = cho_solve((factor, True), cross)
         log_det = 2 * float(np.sum(np.log(np.diag(factor))))
-        condensed = SufficientStatistics(
+        reduced = SufficientStatistics(
             sums.rows,
-            xx[np.ix_(kept, kept)] - cross.T @ solved,
-            xy[kept] - solved.T @ information,
+            xx[np.ix_(remaining, remaining)] - cross.T @ solution,
+            xy[remaining] - solution.T @ information,
             float(np.asarray(sums.yy))
             - float(information @ cho_solve((factor, True), information)),
             float(np.asarray(sums.log_weight)) - log_det,
-            sums.select(kept).known,
+            sums.select(remaining).known,
         )
-        return cls(condensed, kept, dropped, np.asarray(ratio), factor, cross, information)
+        return cls(reduced, remaining, eliminated, np.asarray(ratio), factor, cross, information)
 
-    def complete(self, drawn: Array, noise_sd: Array, rng: np.random.Generator) -> Array:
-        """Draws of all coefficients from draws of the kept ones.
+    def complete(self, draws: Array, noise_sd: Array, rng: np.random.Generator) -> Array:
+        """Draw the eliminated coefficients given draws of the remaining ones.
 
         Parameters
         ----------
-        drawn : ndarray, shape (chain, draw, kept)
+        draws : ndarray, shape (chain, draw, len(remaining))
         noise_sd : ndarray, shape (chain, draw)
         rng : Generator
 
         Returns
         -------
         ndarray, shape (chain, draw, P)
+            All coefficients.
         """
-        lead = drawn.shape[:-1]
-        flat = drawn.reshape(-1, len(self.kept))
+        flat = draws.reshape(-1, len(self.remaining))
         residual = self.information[:, None] - self.cross @ flat.T
         mean = cho_solve((self.factor, True), residual)
         normal = rng.standard_normal(mean.shape) * noise_sd.reshape(-1)
         rest = mean + solve_triangular(self.factor, normal, lower=True, trans="T")
-        out = np.empty((len(flat), len(self.kept) + len(self.dropped)))
-        out[:, self.kept], out[:, self.dropped] = flat, (self.ratio[:, None] * rest).T
-        return out.reshape(*lead, -1)
+        out = np.empty((len(flat), len(self.remaining) + len(self.eliminated)))
+        out[:, self.remaining], out[:, self.eliminated] = flat, (self.ratio[:, None] * rest).T
+        return out.reshape(*draws.shape[:-1], -1)

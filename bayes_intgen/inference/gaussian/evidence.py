@@ -1,9 +1,9 @@
-"""Log evidence of Gaussian rows: the coefficients integrated out, in closed form.
+"""Log evidence of Gaussian rows with marginalised coefficients, in closed form.
 
-With coefficients beta = m + S b, b standard normal and S diagonal, the posterior precision of b is
-A = I + S H S, where H is the precision of the likelihood. Everything follows from a Cholesky factor
-of A. The formulas are stated once, for NumPy (`conditional`: single points,
-nothing to compile) and for JAX (here: what NUTS runs).
+For coefficients beta = m + S b, with b standard normal and S diagonal, the posterior precision of b
+is A = I + S H S, where H is the precision of the likelihood. Everything follows from a Cholesky
+factor of A. `PosteriorSystem` states the formulas once, for NumPy (`conditional`, for single points
+without compilation) and for JAX (this module, for NUTS).
 """
 
 from types import ModuleType
@@ -19,20 +19,20 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStat
 
 
 class PosteriorSystem(NamedTuple):
-    """Posterior of the whitened coefficients b before it is factorised.
+    """Unfactorised posterior of the whitened coefficients b.
 
     Attributes
     ----------
     precision : (P, P)
         A = I + S H S.
     information : (P,)
-        Right-hand side of the equations for the posterior mean of b.
+        A times the posterior mean of b.
     squares, log_scale : ()
         Sum of squares of the outcomes, and logarithm of the normalising constants.
     rows : ()
-        Number of rows N, without those of known variance.
+        Number of rows N, without pseudo-observations.
     known : (P, L), known_outcome : (L,); or None
-        S K', K the rows of known variance, and their outcomes.
+        S K' for pseudo-observations K, and their outcomes.
     """
 
     precision: Any
@@ -47,9 +47,16 @@ class PosteriorSystem(NamedTuple):
     def of(
         cls, sums: SufficientStatistics, sd: Any, noise_sd: Any, xp: ModuleType
     ) -> "PosteriorSystem":
-        """From sums about the prior mean, prior sds (P,) and ``noise_sd``; ``xp`` is an array API.
+        """Set up the system from statistics centred at the prior mean.
 
-        ``xp`` is ``numpy`` or ``jax.numpy``.
+        Parameters
+        ----------
+        sums : SufficientStatistics
+        sd : (P,)
+            Prior standard deviations.
+        noise_sd : ()
+        xp : module
+            ``numpy`` or ``jax.numpy``.
         """
         precision = 1 / noise_sd**2
         matrix = xp.asarray(sums.xx) * (sd * precision) * sd[:, None]
@@ -75,14 +82,14 @@ class PosteriorSystem(NamedTuple):
         Parameters
         ----------
         half : (P,)
-            The lower Cholesky factor's inverse times ``information``.
+            Inverse of the lower Cholesky factor times ``information``.
         log_det : ()
             Log determinant of ``precision``.
         """
         return -0.5 * (self.squares - half @ half + log_det + self.log_scale)
 
     def gradient(self, half: Any, step: Any, share: Any, known_half: Any) -> tuple[Any, Any]:
-        """Derivatives of the log evidence by the logarithms of S, (P,), and of ``noise_sd``, ().
+        """Gradient of the log evidence with respect to log S, (P,), and log ``noise_sd``, ().
 
         Parameters
         ----------
@@ -91,14 +98,13 @@ class PosteriorSystem(NamedTuple):
         step : (P,)
             Posterior mean of b.
         share : (P,)
-            Share of the prior variance that the data take from each coefficient: one less the
-            diagonal of A^-1.
+            Fraction of each prior variance removed by the data: one minus the diagonal of A^-1.
         known_half : (P, L) or None
-            The lower Cholesky factor's inverse times ``known``.
+            Inverse of the lower Cholesky factor times ``known``.
         """
-        # Expected squares of the residuals, in units of the noise: those at the posterior mean, and
-        # the trace of A^-1 S X'WX S / noise_sd^2, which the uncertainty of the coefficients adds.
-        # That is the trace of A^-1 (A - I) less the part of known rows.
+        # Posterior mean of the residual sum of squares, in units of the noise: its value at the
+        # posterior mean, plus the trace of A^-1 S X'WX S / noise_sd^2. The trace is that of
+        # A^-1 (A - I), minus the pseudo-observations' contribution.
         squares = self.squares - half @ half - step @ step
         uncertain = share.sum()
         if self.known is not None:
@@ -109,22 +115,22 @@ class PosteriorSystem(NamedTuple):
 
 @jax.custom_vjp
 def log_marginal(sums: SufficientStatistics, log_sd: jax.Array, noise_sd: jax.Array) -> jax.Array:
-    """Log density of the outcome with the coefficients integrated out, for NUTS to differentiate.
+    """Log density of the outcome with marginalised coefficients, with a closed-form gradient.
 
     Parameters
     ----------
     sums : SufficientStatistics
-        About the coefficients' prior mean m; treated as constants by differentiation.
+        Centred at the coefficients' prior mean m; constant under differentiation.
     log_sd : Array, shape (P,)
         Log prior standard deviations.
     noise_sd : float
-        Standard deviation of the noise of a row of weight one.
+        Noise standard deviation of a row of weight one.
 
     Returns
     -------
     Array, shape ()
-        log N(y; X m, X diag(s^2) X' + noise_sd^2 W^-1), and on top of it the log density of the
-        outcomes of known rows given y.
+        log N(y; X m, X diag(s^2) X' + noise_sd^2 W^-1), plus the log density of
+        pseudo-observations given y.
     """
     return log_marginal_and_draw(sums, log_sd, noise_sd, jnp.zeros(len(log_sd)))[0]
 
@@ -132,20 +138,20 @@ def log_marginal(sums: SufficientStatistics, log_sd: jax.Array, noise_sd: jax.Ar
 def log_marginal_and_draw(
     sums: SufficientStatistics, log_sd: jax.Array, noise_sd: jax.Array, normal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """:func:`log_marginal`, and with the same factor a conditional draw of the coefficients.
+    """Evaluate :func:`log_marginal`, and draw the coefficients with the same Cholesky factor.
 
     Parameters
     ----------
     sums, log_sd, noise_sd
-        As there.
+        As in :func:`log_marginal`.
     normal : Array, shape (P,)
-        Standard normal numbers.
+        Standard normal random numbers.
 
     Returns
     -------
     log_density : Array, shape ()
     draw : Array, shape (P,)
-        About the prior mean.
+        Conditional draw of the coefficients minus their prior mean.
     """
     sd = jnp.exp(log_sd)
     system = PosteriorSystem.of(sums, sd, noise_sd, jnp)
@@ -171,8 +177,8 @@ def _forward(
     return value, (towards_log_sd, towards_log_noise / noise_sd)
 
 
-def _backward(slopes: Any, cotangent: jax.Array) -> tuple[None, jax.Array, jax.Array]:
-    towards_log_sd, towards_noise = slopes
+def _backward(gradient: Any, cotangent: jax.Array) -> tuple[None, jax.Array, jax.Array]:
+    towards_log_sd, towards_noise = gradient
     return None, cotangent * towards_log_sd, cotangent * towards_noise
 
 

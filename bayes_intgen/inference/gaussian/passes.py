@@ -1,6 +1,6 @@
-"""Passes over the rows for the sufficient statistics of a fit."""
+"""Passes over the rows that accumulate sufficient statistics."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -25,23 +25,25 @@ def sufficient_statistics(
     spread: VarianceFunction | Homoscedastic,
     progress: bool,
 ) -> SufficientStatistics:
-    """Sums over all rows, each weighted by the inverse of its relative variance.
+    """Sufficient statistics of all rows, weighted by inverse relative variance.
 
-    Beside them stand the lift tests, if there are any.
+    Lift tests are included as pseudo-observations.
     """
-    of_batch = partial(weighted_design, terms, spread)
-    # Before a pass that may take long: it raises where the model has no place for lift tests.
+    # Before the pass, which may take long: raises if the model does not support lift tests.
     known = pseudo_observations(data, terms)
-    sums = data.map_reduce(
-        partial(_batch_sums, of_batch), SufficientStatistics.merge, "Sums over rows", progress
+    statistics = data.map_reduce(
+        partial(_batch_statistics, terms, spread),
+        SufficientStatistics.merge,
+        "Sums over rows",
+        progress,
     )
-    return sums._replace(known=known)
+    return statistics._replace(known=known)
 
 
-def _batch_sums(
-    of_batch: Callable[[Observations], tuple[Array, Array, Array]], batch: Observations
+def _batch_statistics(
+    terms: Decomposition, spread: VarianceFunction | Homoscedastic, batch: Observations
 ) -> SufficientStatistics:
-    return SufficientStatistics.over([of_batch(batch)])
+    return SufficientStatistics.over([weighted_design(terms, spread, batch)])
 
 
 def candidate_statistics(
@@ -53,17 +55,18 @@ def candidate_statistics(
     dtype: DTypeLike = np.float32,
     whole: bool = True,
 ) -> CandidateStatistics:
-    """Sum as :func:`sufficient_statistics`, with the cross products of candidates in ``dtype``.
+    """Sufficient statistics of a model and its candidates, the latter accumulated in ``dtype``.
 
-    The sums of the terms alone are left out unless ``whole``.
+    Unless ``whole``, the statistics of the model itself are empty.
     """
     wider, sizes = terms.and_terms(candidates), [term.component.basis.size for term in candidates]
 
     def of_batch(batch: Observations) -> CandidateStatistics:
         return CandidateStatistics.over(*weighted_design(wider, spread, batch), sizes, dtype, whole)
 
-    found = map_reduce(data, of_batch, CandidateStatistics.merge, "Sums over rows", progress)
-    return found._replace(sums=found.sums._replace(known=pseudo_observations(data, terms)))
+    statistics = map_reduce(data, of_batch, CandidateStatistics.merge, "Sums over rows", progress)
+    known = pseudo_observations(data, terms)
+    return statistics._replace(sums=statistics.sums._replace(known=known))
 
 
 def products(
@@ -75,7 +78,7 @@ def products(
     which: int,
     others: Sequence[int],
 ) -> Array:
-    """Weighted sums of one candidate's columns times those of others, in their order, (q, Q)."""
+    """Weighted cross products of one candidate's columns with those of others, shape (q, Q)."""
     every = replace(terms, terms=tuple(candidates[i] for i in others))
     own = every.columns[candidates[which].name]
 
@@ -87,7 +90,7 @@ def products(
 
 
 def pseudo_observations(data: Rows, terms: Decomposition) -> PseudoObservations | None:
-    """The lift tests of the data as rows of known variance; None where there are none."""
+    """Lift tests of the data as pseudo-observations, or None if there are none."""
     if not data.lift_tests:
         return None
     effect, se = np.array([(test.effect, test.se) for test in data.lift_tests]).T
@@ -99,7 +102,7 @@ def pseudo_observations(data: Rows, terms: Decomposition) -> PseudoObservations 
 def weighted_design(
     terms: Decomposition, spread: VarianceFunction | Homoscedastic, batch: Observations
 ) -> tuple[Array, Array, Array]:
-    """The matrix of a batch, shape (n, P), its outcome and its weights, (n,) each."""
+    """Design matrix (n, P), centred outcome (n,) and weights (n,) of a batch."""
     return (
         terms.matrix(batch.actions, batch.intervened),
         batch.outcome - terms.centre,

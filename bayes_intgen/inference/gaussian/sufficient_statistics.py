@@ -1,7 +1,7 @@
-"""Sufficient statistics: sums over rows.
+"""Sufficient statistics of Gaussian rows.
 
-With coefficients beta ~ N(m, diag(s^2)) and outcome y_i ~ N(x_i' beta, noise_sd^2 / w_i), the rows
-enter the posterior only through X'WX, X'Wy and y'Wy (`evidence`).
+For outcomes y_i ~ N(x_i' beta, noise_sd^2 / w_i), the rows enter the posterior only through X'WX,
+X'Wy, y'Wy, the number of rows, and the sum of log weights.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,17 +16,16 @@ from bayes_intgen._typing import Array
 
 
 class PseudoObservations(NamedTuple):
-    """Rows whose noise has a known standard deviation, in units of it.
+    """Rows whose noise has a known standard deviation, and does not scale with ``noise_sd``.
 
-    Unlike other rows they do not scale with ``noise_sd``: what is known of a difference between
-    two means, with its standard error, is such a row.
+    An example is an estimated difference between two means, with its standard error.
 
     Attributes
     ----------
     matrix : (L, P), outcome : (L,)
-        Divided by the noise's standard deviation.
+        Divided by the known standard deviation.
     log_sd : (L,)
-        The logarithm of that.
+        Logarithm of the known standard deviation.
     """
 
     matrix: ArrayLike
@@ -46,7 +45,7 @@ class SufficientStatistics(NamedTuple):
     log_weight : float
         Sum of the logarithms of the weights.
     known : PseudoObservations, optional
-        Further rows that are not in the sums.
+        Rows in addition to the sums.
     """
 
     rows: ArrayLike
@@ -58,7 +57,7 @@ class SufficientStatistics(NamedTuple):
 
     @classmethod
     def over(cls, batches: Iterable[tuple[Array, Array, Array]]) -> Self:
-        """Sums over batches of (matrix (n, P), outcome (n,), weights (n,)), in float64."""
+        """Sum over batches of (matrix (n, P), outcome (n,), weights (n,)), in float64."""
         rows, yy, log_weight = 0, 0.0, 0.0
         xx: Array | float = 0.0
         xy: Array | float = 0.0
@@ -73,19 +72,18 @@ class SufficientStatistics(NamedTuple):
         return cls(float(rows), np.asarray(xx), np.asarray(xy), yy, log_weight)
 
     def merge(self, other: Self) -> Self:
-        """Sums over these rows and others, before known rows join them."""
-        pairs = zip(self[:-1], other[:-1], strict=True)
-        added: tuple[Any, ...] = tuple(np.add(one, more) for one, more in pairs)
-        return type(self)(*added)
+        """Merge with the statistics of other rows; neither may have pseudo-observations."""
+        totals: tuple[Any, ...] = tuple(map(np.add, self[:-1], other[:-1]))
+        return type(self)(*totals)
 
     def select(self, columns: NDArray[np.int_]) -> "SufficientStatistics":
-        """Sums over some columns of the matrix alone."""
+        """Restrict to a subset of the columns."""
         xx, xy = np.asarray(self.xx), np.asarray(self.xy)
         known = self.known and self.known._replace(matrix=np.asarray(self.known.matrix)[:, columns])
         return self._replace(xx=xx[np.ix_(columns, columns)], xy=xy[columns], known=known)
 
     def centred_at(self, mean: ArrayLike) -> "SufficientStatistics":
-        """Sums of what coefficients of a mean, shape (P,), leave of the outcome; of JAX as well."""
+        """Subtract the prediction of coefficients ``mean``, shape (P,), from the outcome."""
         xx, xy, known = cast(Any, self.xx), cast(Any, self.xy), self.known
         shift = xx @ mean
         if known is not None:
@@ -94,24 +92,26 @@ class SufficientStatistics(NamedTuple):
         return self._replace(xy=xy - shift, yy=squares, known=known)
 
     def padded(self, size: int) -> "SufficientStatistics":
-        """The same with columns of zeros, ``size`` in all."""
-        more = (0, size - len(np.asarray(self.xy)))
-        known = self.known and self.known._replace(matrix=np.pad(self.known.matrix, ((0, 0), more)))
+        """Append columns of zeros, up to ``size`` in all."""
+        padding = (0, size - len(np.asarray(self.xy)))
+        known = self.known and self.known._replace(
+            matrix=np.pad(self.known.matrix, ((0, 0), padding))
+        )
         return self._replace(
-            xx=np.pad(self.xx, (more, more)), xy=np.pad(self.xy, more), known=known
+            xx=np.pad(self.xx, (padding, padding)), xy=np.pad(self.xy, padding), known=known
         )
 
 
 class CandidateStatistics(NamedTuple):
-    """Weighted sums over rows of further columns Z, those of candidates, beside a model's X.
+    """Sufficient statistics of a model with columns X, and of candidates with columns Z.
 
-    Of what candidates are multiplied with each other only each one's own part is there: all of it
-    would take time and memory as the square of their number.
+    Cross products between different candidates are missing: they would take time and memory
+    proportional to the square of the number of candidates.
 
     Attributes
     ----------
     sums : SufficientStatistics
-        Of X, y and the weights.
+        Statistics of the model.
     cross : (Q, P), xy : (Q,)
         Z'WX and Z'Wy.
     own : tuple of (q, q)
@@ -125,7 +125,7 @@ class CandidateStatistics(NamedTuple):
 
     @property
     def columns(self) -> list[slice]:
-        """Which of the Q columns are each candidate's."""
+        """Columns of each candidate among all Q."""
         ends = np.cumsum([0, *(len(own) for own in self.own)])
         return [slice(begin, end) for begin, end in pairwise(ends)]
 
@@ -139,10 +139,10 @@ class CandidateStatistics(NamedTuple):
         dtype: DTypeLike = np.float32,
         whole: bool = True,
     ) -> Self:
-        """Sums over rows of (n, P + Q) columns, of which candidates of ``sizes`` are the last.
+        """Sum over rows of (n, P + Q) columns, the last of which are candidates of ``sizes``.
 
-        Those of X in float64, the others in ``dtype``. Those of X alone are left out, as nothing,
-        unless the sums are to be ``whole``.
+        Sums of X are in float64, the others in ``dtype``. Unless ``whole``, the model's own
+        statistics are empty.
         """
         first = matrix.shape[1] - sum(sizes)
         root = np.sqrt(weights)[:, None]
@@ -159,18 +159,18 @@ class CandidateStatistics(NamedTuple):
             ),
         )
 
-    def of_candidates(self, chosen: Sequence[int]) -> "CandidateStatistics":
-        """Sums of some of the candidates alone, in the given order."""
-        ranges = [np.arange(len(self.xy))[self.columns[i]] for i in chosen]
+    def of_candidates(self, indices: Sequence[int]) -> "CandidateStatistics":
+        """Restrict to some of the candidates, in the order of ``indices``."""
+        ranges = [np.arange(len(self.xy))[self.columns[i]] for i in indices]
         at = np.concatenate([np.zeros(0, dtype=int), *ranges])
-        own = tuple(self.own[i] for i in chosen)
+        own = tuple(self.own[i] for i in indices)
         return CandidateStatistics(self.sums, self.cross[at], self.xy[at], own)
 
     def merge(self, other: Self) -> Self:
-        """Sums over these rows and others."""
+        """Merge with the statistics of other rows."""
         return type(self)(
             self.sums.merge(other.sums),
             self.cross + other.cross,
             self.xy + other.xy,
-            tuple(np.add(one, more) for one, more in zip(self.own, other.own, strict=True)),
+            tuple(map(np.add, self.own, other.own)),
         )

@@ -1,8 +1,7 @@
-"""Inverses of positive definite matrices, in operations that compile into one loop.
+"""Batched inverses of positive definite matrices by the SWEEP operator.
 
-XLA makes one function of a loop that calls no library, and a kernel for each operation of one that
-does: of matrices as small as those of groups of coefficients, a library's factors are waited for
-longer than they take.
+XLA fuses a loop into one function only if the loop calls no library. For matrices as small as
+blocks of coefficients, the call overhead of LAPACK exceeds its run time.
 """
 
 from collections.abc import Callable
@@ -12,16 +11,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-# An array that is computed as one of its own, and not anew wherever it is used.
-_kept = cast(Callable[[jax.Array], jax.Array], lax.optimization_barrier)
+# Compute an array once, instead of recomputing it at each use.
+_materialise = cast(Callable[[jax.Array], jax.Array], lax.optimization_barrier)
 
 
 def inverse_and_log_det(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Inverses of G symmetric positive definite matrices, and the sum of their log determinants.
-
-    By the sweep operator (Goodnight, "A tutorial on the SWEEP operator", The American Statistician
-    1979): swept by every row once, a matrix becomes minus its inverse, and the pivots' product is
-    its determinant. Without a choice of pivots, which positive definite matrices do not need.
+    """Invert G symmetric positive definite matrices, and sum their log determinants.
 
     Parameters
     ----------
@@ -32,24 +27,29 @@ def inverse_and_log_det(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
     inverses : Array, shape (G, p, p)
         In the precision of ``matrices``.
     log_det : Array, shape ()
-        In double precision where that is on; not a number where rounding leaves a matrix that is
-        not positive definite.
+        In double precision if enabled; NaN if rounding leaves a matrix not positive definite.
+
+    Notes
+    -----
+    SWEEP operator (Goodnight, "A tutorial on the SWEEP operator", The American Statistician 1979):
+    after sweeping every row, a matrix becomes minus its inverse, and the product of the pivots is
+    its determinant. Positive definite matrices need no pivoting.
     """
     size = matrices.shape[1]
 
-    def swept_by(k: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def sweep(k: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         matrix, log_det = state
-        # Read in the loop over the matrix, it would not be read in order.
-        row = _kept(lax.dynamic_index_in_dim(matrix, k, 1, keepdims=False))
+        # Inside the loop over the matrix, the row would be read out of order.
+        row = _materialise(lax.dynamic_index_in_dim(matrix, k, 1, keepdims=False))
         pivot = lax.dynamic_index_in_dim(row, k, 1)
         share = row / pivot
-        matrix = _kept(matrix - share[:, :, None] * row[:, None, :])
+        matrix = _materialise(matrix - share[:, :, None] * row[:, None, :])
         matrix = lax.dynamic_update_index_in_dim(matrix, share, k, 1)
         matrix = lax.dynamic_update_index_in_dim(matrix, share, k, 2)
         matrix = lax.dynamic_update_slice(matrix, -1 / pivot[:, None], (0, k, k, 0))
         return matrix, log_det + jnp.sum(jnp.log(pivot.astype(float)))
 
-    # A last axis of length one keeps the compiler from unrolling the loop over a row, and so lets
-    # it work on several numbers at once.
-    swept, log_det = lax.fori_loop(0, size, swept_by, (matrices[..., None], jnp.zeros(())))
-    return -swept[..., 0], log_det
+    # A last axis of length one keeps the compiler from unrolling the loop over a row, which then
+    # vectorises.
+    matrix, log_det = lax.fori_loop(0, size, sweep, (matrices[..., None], jnp.zeros(())))
+    return -matrix[..., 0], log_det

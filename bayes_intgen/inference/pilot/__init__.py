@@ -1,1 +1,1 @@
-"""Estimates made before sampling."""
+"""Pilot fit: estimates that precede sampling."""

@@ -1,9 +1,9 @@
-"""Forward selection of terms, by their evidence.
+"""Forward selection of terms by Bayes factor.
 
-A bias may depend on several other actions together, and any contribution may be rougher than
-usual. Most worlds need neither, and there are too many such functions to sample them all. So each
-candidate is compared with what the fit without it leaves unexplained. The candidate with the most
-evidence joins the model, and the comparison is repeated until none has enough.
+A bias may depend on several other actions jointly, and any contribution may be rougher than usual.
+Most data need neither, and there are too many such functions to sample all of them. Each candidate
+is therefore compared with the variation that the fit without it leaves unexplained. The candidate
+with the most evidence is added, and the comparison is repeated until none has enough.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,12 +18,16 @@ from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikeli
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.models.terms import Term
 
-# Log Bayes factor at which a single candidate joins, strong evidence in the words of Kass and
-# Raftery (1995). The logarithm of the number of candidates is added to it.
+# Minimum log Bayes factor of a single candidate, strong evidence according to Kass and Raftery
+# (1995). The logarithm of the number of candidates is added to it.
 MIN_LOG_BAYES_FACTOR = 3.0
-# Ratio of the likelihood's precision to the prior's below which a direction of a term that joins is
-# left out: it would take up less than a sixth of a degree of freedom.
+# Minimum ratio of likelihood to prior precision of a direction of an added term: directions below
+# it have less than a sixth of a degree of freedom each.
 MIN_PRECISION_RATIO = 0.2
+
+# Takes the index of one candidate and those of others, and returns the weighted cross products of
+# their columns, shape (q, Q).
+CrossProducts = Callable[[int, Sequence[int]], Array]
 
 
 def select_terms(
@@ -31,116 +35,148 @@ def select_terms(
     sites: dict[str, Array],
     statistics: CandidateStatistics,
     candidates: Sequence[Term],
-    products: Callable[[int, Sequence[int]], Array],
+    products: CrossProducts,
 ) -> tuple[Term, ...]:
-    """Select the candidates that join the model, without the directions that rows barely inform.
+    """Select terms by evidence, without directions of their coefficients that rows barely inform.
 
     Parameters
     ----------
     posterior : MarginalPosterior
-        Of the fit without candidates.
+        Posterior of the fit without candidates.
     sites : dict
-        Hyperparameters at which the other coefficients are integrated out.
+        Hyperparameters at which the other coefficients are marginalised.
     statistics : CandidateStatistics
-        Beside the columns of ``posterior.terms``, those of the candidates.
+        Statistics of the fit's columns and of the candidates.
     candidates : sequence of Term
-        With a scale of their own and prior mean zero.
+        Terms with a scale and prior mean zero.
     products : callable
-        Takes the position of one candidate and those of others, and returns the weighted products
-        of their columns, shape (q, Q). It is called for the few candidates that join, with the
-        others that have any evidence.
+        Weighted cross products of one candidate with others. Called once per added candidate.
 
     Returns
     -------
     tuple of Term
         In the order of ``candidates``.
     """
-    noise_variance = float(sites["noise_sd"]) ** 2
-    half, precisions, information = left_over(posterior, sites, statistics)
-    enough = MIN_LOG_BAYES_FACTOR + np.log(max(len(candidates), 1))
-
-    def evidence_of(i: int, precision: Array, own_information: Array) -> TermEvidence:
-        scale = candidates[i].component.scale
-        likelihood = TermLikelihood.of_information(precision, own_information)
-        return TermEvidence.of(likelihood, np.log(scale.median * posterior.terms.unit), scale.sigma)
-
-    # Candidates that the data speak against from the start are not considered again.
-    at = statistics.columns
-    evidence = {
-        i: evidence_of(i, precisions[i], information[at[i]]) for i in range(len(candidates))
-    }
-    left = [i for i in evidence if evidence[i].log_bayes_factor > 0]
-    rows = np.concatenate([np.zeros(0, dtype=int), *(np.arange(len(half))[at[i]] for i in left)])
-    half, information = half[rows], information[rows]
-    within = dict(zip(left, statistics.of_candidates(left).columns, strict=True))
-    others, chosen = tuple(left), {}
-    joined: list[tuple[Array, Array]] = []
-    while left:
-        evidence = {i: evidence_of(i, precisions[i], information[within[i]]) for i in left}
+    remaining = RemainingCandidates(posterior, sites, statistics, candidates)
+    threshold = MIN_LOG_BAYES_FACTOR + np.log(max(len(candidates), 1))
+    # Candidates with evidence against them from the start are not considered again.
+    evidence = remaining.evidence()
+    remaining.restrict([i for i in evidence if evidence[i].log_bayes_factor > 0])
+    selection = {}
+    while remaining.precisions:
+        evidence = remaining.evidence()
         best = max(evidence, key=lambda i: evidence[i].log_bayes_factor)
-        if evidence[best].log_bayes_factor < enough:
+        if evidence[best].log_bayes_factor < threshold:
             break
-        own, scale = within[best], evidence[best].scale
-        left.remove(best)
-        chosen[best] = _informed(candidates[best], precisions[best], scale)
-        if not left:
-            break
-        # Precision of this term and the others together, less what earlier terms explain.
-        precision = products(best, others) / noise_variance - half[own] @ half.T
-        for gain, of_other in joined:
-            precision -= gain[own] @ of_other
-        # The others are compared with what this term leaves unexplained.
+        scale = evidence[best].scale
+        selection[best] = _informed(candidates[best], remaining.precisions[best], scale)
+        remaining.add_to_model(best, scale, products)
+    return tuple(selection[i] for i in sorted(selection))
+
+
+class RemainingCandidates:
+    """Likelihoods of the candidates that are not in the model, its coefficients marginalised.
+
+    Candidates are identified by index. Parameters are those of :func:`select_terms`.
+    """
+
+    def __init__(
+        self,
+        posterior: MarginalPosterior,
+        sites: dict[str, Array],
+        statistics: CandidateStatistics,
+        candidates: Sequence[Term],
+    ) -> None:
+        self.candidates, self.unit = candidates, posterior.terms.unit
+        self.noise_variance = float(sites["noise_sd"]) ** 2
+        self.half, precisions, self.information = left_over(posterior, sites, statistics)
+        self.precisions = dict(enumerate(precisions))
+        self.columns = dict(enumerate(statistics.columns))
+        # Gain, shape (Q, q), and precision, shape (q, Q), of each candidate that has been added.
+        self.additions: list[tuple[Array, Array]] = []
+
+    def evidence(self) -> dict[int, TermEvidence]:
+        """Evidence of each remaining candidate, by index."""
+        evidence = {}
+        for i, precision in self.precisions.items():
+            information = self.information[self.columns[i]]
+            likelihood = TermLikelihood.of_information(precision, information)
+            prior = self.candidates[i].component.scale
+            log_median = np.log(prior.median * self.unit)
+            evidence[i] = TermEvidence.of(likelihood, log_median, prior.sigma)
+        return evidence
+
+    def restrict(self, indices: Sequence[int]) -> None:
+        """Discard all candidates but some; only before any has been added."""
+        rows = [np.arange(len(self.half))[self.columns[i]] for i in indices]
+        at = np.concatenate([np.zeros(0, dtype=int), *rows])
+        self.half, self.information = self.half[at], self.information[at]
+        ends = np.cumsum([0, *map(len, rows)])
+        self.columns = {i: slice(ends[n], ends[n + 1]) for n, i in enumerate(indices)}
+        self.precisions = {i: self.precisions[i] for i in indices}
+
+    def add_to_model(self, index: int, scale: float, products: CrossProducts) -> None:
+        """Add a candidate with a fixed scale to the model, and update the others' likelihoods."""
+        del self.precisions[index]
+        if not self.precisions:
+            return
+        own = self.columns[index]
+        # Precision between this candidate and all, minus the part explained by earlier additions.
+        precision = products(index, tuple(self.columns)) / self.noise_variance
+        precision = precision - self.half[own] @ self.half.T
+        for gain, earlier in self.additions:
+            precision -= gain[own] @ earlier
         with_prior = precision[:, own] + np.eye(own.stop - own.start) / scale**2
         gain = np.linalg.solve(with_prior, precision).T
-        joined.append((gain, precision))
-        information = information - gain @ information[own]
-        for i in left:
-            precisions[i] = precisions[i] - gain[within[i]] @ precision[:, within[i]]
-    return tuple(chosen[i] for i in sorted(chosen))
+        self.additions.append((gain, precision))
+        self.information = self.information - gain @ self.information[own]
+        for i, columns in self.columns.items():
+            if i in self.precisions:
+                self.precisions[i] = self.precisions[i] - gain[columns] @ precision[:, columns]
 
 
 def _informed(term: Term, precision: Array, scale: float) -> Term:
-    """Term without the directions of its coefficients that the data barely inform.
+    """Remove the directions of a term's coefficients that the data barely inform.
 
-    Independent coefficients of equal variance are so in any rotation. Along the eigenvectors of
-    the likelihood they stay independent in the posterior.
+    Independent coefficients of equal variance stay so in any rotation. Along the eigenvectors of
+    the likelihood's precision they are also independent in the posterior.
     """
     values, vectors = np.linalg.eigh((precision + precision.T) / 2)
-    known = values * scale**2 > MIN_PRECISION_RATIO
-    if known.all() or not known.any():
+    informed = values * scale**2 > MIN_PRECISION_RATIO
+    if informed.all() or not informed.any():
         return term
-    basis = KarhunenLoeveBasis(term.component.basis, vectors[:, known][:, ::-1].copy())
+    basis = KarhunenLoeveBasis(term.component.basis, vectors[:, informed][:, ::-1].copy())
     return replace(term, component=replace(term.component, basis=basis))
 
 
 def left_over(
     posterior: MarginalPosterior, sites: dict[str, Array], statistics: CandidateStatistics
 ) -> tuple[Array, list[Array], Array]:
-    """Gaussian likelihood of candidates, the coefficients of ``posterior`` integrated out.
+    """Gaussian likelihood of candidates, with the coefficients of ``posterior`` marginalised.
 
     Parameters
     ----------
     posterior : MarginalPosterior
     sites : dict
-        Hyperparameters at which its coefficients are integrated out.
+        Hyperparameters at which its coefficients are marginalised.
     statistics : CandidateStatistics
-        Beside the columns of ``posterior.terms``, those of the candidates.
+        Statistics of the columns of ``posterior.terms`` and of the candidates.
 
     Returns
     -------
     half : ndarray, shape (Q, P)
-        ``half @ half.T`` is the precision that the integration takes from the candidates' columns.
+        ``half @ half.T`` is the precision that marginalisation removes from the candidates.
     precisions : list of ndarray, shape (q, q)
         Precision of each candidate's likelihood.
     information : ndarray, shape (Q,)
-        Information vectors of all candidates, one after the other.
+        Concatenated information vectors of all candidates.
     """
-    given = posterior.given(sites)
-    noise_variance = given.noise_sd**2
+    conditional = posterior.given(sites)
+    noise_variance = conditional.noise_sd**2
     cross = statistics.cross / noise_variance
-    half = cross @ given.root
+    half = cross @ conditional.root
     precisions = [
         own / noise_variance - half[at] @ half[at].T
         for own, at in zip(statistics.own, statistics.columns, strict=True)
     ]
-    return half, precisions, statistics.xy / noise_variance - cross @ given.mean
+    return half, precisions, statistics.xy / noise_variance - cross @ conditional.mean

@@ -1,9 +1,9 @@
-"""Goodness of fit: score tests of whether each action's functions follow the rows.
+"""Rao's score tests for lack of fit in the functions of each action.
 
-Each test compares a fit with functions that are finer than its own (a random walk along quantiles
-of the action). With the fit's coefficients integrated out, the score S of further columns is
-normal with mean zero and covariance P if the fit is right, so that S'P^-1 S has a chi-squared
-distribution (Rao's score test). Only sums over rows are needed.
+The alternatives are functions that are finer than those of the fit: random walks along quantiles of
+the action. With the fit's coefficients marginalised, the score S of additional columns is normal
+with mean zero and covariance P under the null, so that S'P^-1 S has a chi-squared distribution. The
+tests need only sufficient statistics.
 """
 
 from collections.abc import Sequence
@@ -21,25 +21,24 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStati
 from bayes_intgen.inference.pilot.forward_selection import left_over
 from bayes_intgen.models.terms import Term
 
-# Probability that any test of a fit raises a false alarm.
+# Familywise error rate of all tests of a fit.
 LEVEL = 0.01
-# P value of mean residuals below which a test is made.
-SUSPICIOUS = 0.05
-# Directions with less than this share of the largest precision are left out: sums in single
-# precision do not determine them.
+# P value of the screening by mean residuals below which a score test is made.
+SCREENING_LEVEL = 0.05
+# Minimum precision of a direction relative to the largest: single precision does not determine
+# smaller ones.
 MIN_PRECISION_SHARE = 1e-4
 
 
 class FitTest(NamedTuple):
-    """A score test of one action's functions.
+    """Score test of one action's contribution or bias.
 
     Attributes
     ----------
     action : int
     role : {"unconfounded", "bias"}
-        Its contribution or its confounding bias.
     p : float
-        Probability of a score at least as large if the fit is right.
+        P value.
     """
 
     action: int
@@ -48,13 +47,13 @@ class FitTest(NamedTuple):
 
     @classmethod
     def of(cls, term: Term, p: float) -> Self:
-        """Test against finer functions of one action."""
+        """Label a p value with the action and role of the alternative."""
         assert term.action is not None
         return cls(term.action, term.role, p)
 
     @classmethod
     def passed(cls, term: Term) -> Self:
-        """Test that residuals give no reason to make; it counts in the correction for many."""
+        """Test ruled out by screening, which still counts in the multiplicity correction."""
         return cls.of(term, 1.0)
 
 
@@ -69,11 +68,11 @@ def score_tests(
     Parameters
     ----------
     posterior : MarginalPosterior
-        Of the fit.
+        Posterior of the fit.
     sites : dict
-        Hyperparameters at which its coefficients are integrated out.
+        Hyperparameters at which its coefficients are marginalised.
     statistics : CandidateStatistics
-        Beside the columns of the fit, those of the tests.
+        Statistics of the fit's columns and of ``tests``.
     tests : sequence of Term
         Finer functions, each of one action.
 
@@ -85,19 +84,19 @@ def score_tests(
     _, precisions, scores = left_over(posterior, sites, statistics)
     results = []
     for term, precision, columns in zip(tests, precisions, statistics.columns, strict=True):
-        results.append(FitTest.of(term, _chi_squared(precision, scores[columns])))
+        results.append(FitTest.of(term, _p_value(precision, scores[columns])))
     return tuple(results)
 
 
-def suspects(
+def suspicious_tests(
     tests: Sequence[Term],
     actions: Array,
     intervened: NDArray[np.bool_],
     residuals: Array,
 ) -> tuple[Term, ...]:
-    """Select the tests that residuals give any reason to make.
+    """Select the tests whose residuals show any structure.
 
-    A cheap screen: mean residuals between the knots of each test, against their standard errors.
+    The screening is cheap: a chi-squared test of the mean residuals between the knots.
 
     Parameters
     ----------
@@ -105,9 +104,9 @@ def suspects(
         Finer functions, each piecewise linear in one action.
     actions, intervened : ndarray, shape (n, K)
     residuals : ndarray, shape (n,)
-        Standardised.
+        Standardised residuals.
     """
-    chosen = []
+    suspicious = []
     for term in tests:
         basis = term.component.basis
         assert isinstance(basis, PiecewiseLinear)
@@ -117,20 +116,20 @@ def suspects(
         counts = np.bincount(interval)
         sums = np.bincount(interval, own)[counts > 0]
         counts = counts[counts > 0]
-        if chdtrc(len(counts), np.sum(sums**2 / counts)) < SUSPICIOUS:
-            chosen.append(term)
-    return tuple(chosen)
+        if chdtrc(len(counts), np.sum(sums**2 / counts)) < SCREENING_LEVEL:
+            suspicious.append(term)
+    return tuple(suspicious)
 
 
-def lacking(tests: Sequence[FitTest], level: float = LEVEL) -> tuple[FitTest, ...]:
-    """Select the tests that fail, with probability ``level`` of any false alarm among them all.
+def failed_tests(tests: Sequence[FitTest], level: float = LEVEL) -> tuple[FitTest, ...]:
+    """Select the tests that fail at familywise error rate ``level``.
 
     Holm's procedure (1979), *A simple sequentially rejective multiple test procedure*.
 
     Examples
     --------
     >>> tests = [FitTest(0, "bias", 1e-6), FitTest(1, "bias", 0.3)]
-    >>> [test.action for test in lacking(tests)]
+    >>> [test.action for test in failed_tests(tests)]
     [0]
     """
     ordered = sorted(tests, key=lambda test: test.p)
@@ -143,7 +142,7 @@ def lacking(tests: Sequence[FitTest], level: float = LEVEL) -> tuple[FitTest, ..
 
 
 def fit_tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Dataset:
-    """Tests as labelled arrays, to be saved with a fit.
+    """Label the tests as arrays, for storage with a fit.
 
     Returns
     -------
@@ -171,14 +170,14 @@ def fit_tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Data
 
 
 def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
-    """Name the actions whose functions do not follow the rows, a sentence each.
+    """Report actions with lack of fit, in one sentence per action.
 
     Parameters
     ----------
     tests : Dataset
-        As :func:`fit_tests_dataset` returns it, with the actions' names as coordinate ``action``.
+        Result of :func:`fit_tests_dataset`, with the actions' names as coordinate ``action``.
     level : float
-        Probability of a false alarm by any test.
+        Familywise error rate.
 
     Examples
     --------
@@ -186,30 +185,31 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     []
     """
     if "fit_p" not in tests:
-        # The fit was saved by a version without these tests.
+        # Fits saved by versions without these tests.
         return []
     columns = (tests[f"fit_{name}"].to_numpy().tolist() for name in ("action", "role", "p"))
-    failed = lacking([FitTest(*row) for row in zip(*columns, strict=True)], level)
+    failed = failed_tests([FitTest(*row) for row in zip(*columns, strict=True)], level)
     names = tests["action"].to_numpy()
     sentences = []
     for action in dict.fromkeys(test.action for test in failed):
         own = [test for test in failed if test.action == action]
-        which = " and ".join(
+        functions = " and ".join(
             {"unconfounded": "contribution", "bias": "confounding bias"}[test.role] for test in own
         )
         p = max(min(test.p for test in own), 1e-4)
         sentences.append(
-            f"the fit does not follow the {which} of {str(names[action])!r} "
+            f"the fit does not follow the {functions} of {str(names[action])!r} "
             f"(p {'<' if p == 1e-4 else '='} {p:.1g}): it changes faster than the model's "
-            "functions can, or has a shape that they cannot take. Answers may be wrong there, and "
-            "intervals too narrow; plot the outcome against this action, and give the action "
-            "bi.Levels(), a transformed scale or bi.Spline(intervals=...)"
+            "functions can, or has a shape that they cannot represent. Answers may be wrong there, "
+            "and intervals too narrow; plot the outcome against this action, and try bi.Levels(), "
+            "a transformed scale or bi.Spline(intervals=...) for it"
         )
     return sentences
 
 
-def _chi_squared(precision: Array, score: Array) -> float:
+def _p_value(precision: Array, score: Array) -> float:
+    """P value of the score statistic, over the directions with enough precision."""
     values, vectors = np.linalg.eigh((precision + precision.T) / 2)
-    known = values > MIN_PRECISION_SHARE * values[-1]
-    statistic = np.sum((vectors[:, known].T @ score) ** 2 / values[known])
-    return float(chdtrc(int(known.sum()), statistic))
+    informed = values > MIN_PRECISION_SHARE * values[-1]
+    statistic = np.sum((vectors[:, informed].T @ score) ** 2 / values[informed])
+    return float(chdtrc(int(informed.sum()), statistic))

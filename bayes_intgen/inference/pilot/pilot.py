@@ -1,4 +1,4 @@
-"""Pilot fit: the variance function, the terms, and the mode, before sampling."""
+"""Pilot fit: estimate the variance function, select terms, and find the mode, before sampling."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -22,7 +22,7 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
     SufficientStatistics,
 )
 from bayes_intgen.inference.pilot.forward_selection import select_terms
-from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspects
+from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspicious_tests
 from bayes_intgen.inference.pilot.residuals import residuals
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition, Term
@@ -34,36 +34,36 @@ from bayes_intgen.models.variance_function import (
     residual_quantiles,
 )
 
-# Rows from which terms are selected.
+# Maximum number of rows for the selection of terms.
 PILOT_ROWS = SAMPLE_ROWS
-# Rows from which the variance function is estimated: weights need few digits.
+# Maximum number of rows for the variance function: weights need few digits.
 SPREAD_ROWS = 20_000
-# Rows of the score tests, if terms have joined.
+# Maximum number of rows for score tests of a fit with added terms.
 TEST_ROWS = 8_000
-# Share of the outcome's standard deviation below which noise is rounding.
+# Minimum noise standard deviation, in units of the outcome's: less is rounding.
 MIN_NOISE = 1e-5
 
 
 class Pilot(NamedTuple):
-    """Results of the fits before sampling.
+    """Result of the pilot fit.
 
     Attributes
     ----------
     spread : VarianceFunction or Homoscedastic
         Variance function of the noise.
     sums : SufficientStatistics
-        Over all rows, weighted by the inverse of the variance function.
+        Statistics of all rows, weighted by the inverse of the variance function.
     posterior : MarginalPosterior
-        Of the hyperparameters, given these sums.
+        Posterior of the hyperparameters, given these statistics.
     mode : ndarray, shape (D,)
     sites : dict
         Hyperparameters at the mode.
     shape : ndarray
         Quantiles of the standardised noise.
     estimate : VarianceFunctionEstimate, optional
-        The variance function with its uncertainty, unless it is constant.
+        Variance function with its uncertainty, unless it is constant.
     fit_tests : tuple of FitTest
-        Score tests of whether each action's functions follow the rows.
+        Score tests for lack of fit, per contribution and bias.
     """
 
     spread: VarianceFunction | Homoscedastic
@@ -84,7 +84,7 @@ class Pilot(NamedTuple):
         progress: bool,
         start: Array | None = None,
     ) -> Self:
-        """Search for the mode of a posterior."""
+        """Find the mode of a posterior."""
         start = posterior.start if start is None else start
         mode = posterior.mode(start, progress, tolerance=NEAR)
         return cls(spread, sums, posterior, mode, posterior.sites(mode), np.zeros(0))
@@ -96,81 +96,84 @@ def pilot_fit(
     terms: Decomposition,
     candidates: Sequence[Term],
     progress: bool,
-    held: Observations | None = None,
-    others: Observations | None = None,
+    sample: Observations | None = None,
+    remainder: Observations | None = None,
 ) -> Pilot:
     """Fit with constant variance, estimate the variance function, select terms, and fit again.
 
     Parameters
     ----------
     data : Rows
-        Rows of the last fit.
+        All rows, for the last fit.
     model : Model
     terms : Decomposition
     candidates : sequence of Term
-        Terms that join if they have enough evidence.
+        Terms that forward selection may add.
     progress : bool
-    held : Observations, optional
-        Sample of the rows, from which terms are selected; by default those in memory. The first
-        fit and the variance function use at most ``SPREAD_ROWS`` of it.
-    others : Observations, optional
+    sample : Observations, optional
+        Sample of the rows for the selection of terms; by default those in memory. The first fit
+        and the variance function use at most ``SPREAD_ROWS`` of them.
+    remainder : Observations, optional
         Rows outside the sample, if they are in memory too.
 
     Raises
     ------
     DataError
-        If the actions determine the outcome all but exactly.
+        If the actions determine the outcome almost exactly.
     """
-    held = data.in_memory if held is None else held
-    _refuse_straight_line(held)
-    rows = held.sample(SPREAD_ROWS)
+    sample = data.in_memory if sample is None else sample
+    _refuse_straight_line(sample)
+    rows = sample.sample(SPREAD_ROWS)
     first = _first_fit(data, rows, model, terms, progress)
     noise = _noise_fit(first, rows, model, progress)
-    selection = _select_terms(held, rows, model, first, noise, candidates, progress)
-    sums = _final_sums(data, held, others, selection, noise.spread, progress)
+    selection = _select_terms(sample, rows, model, first, noise, candidates, progress)
+    sums = _final_statistics(data, sample, remainder, selection, noise.spread, progress)
     posterior = MarginalPosterior.of(model, selection.terms, sums)
     start = posterior.point(first.sites, terms)
     final = Pilot.of(posterior, sums, noise.spread, progress, start)
     _refuse_no_noise(data, float(final.sites["noise_sd"]), terms.unit)
     fit_tests = _test_fit(final, selection, rows, model, progress)
-    return final._replace(shape=noise.shape, estimate=noise.estimate, fit_tests=fit_tests)
+    return final._replace(shape=noise.quantiles, estimate=noise.estimate, fit_tests=fit_tests)
 
 
 class _NoiseFit(NamedTuple):
-    """Noise of the first fit: its variance function, its shape, and the standardised residuals."""
+    """Noise of the first fit: variance function, noise quantiles, and standardised residuals."""
 
     spread: VarianceFunction | Homoscedastic
     estimate: VarianceFunctionEstimate | None
-    shape: Array
-    standardised: Array
+    quantiles: Array
+    residuals: Array
 
 
 class _Selection(NamedTuple):
-    """Terms of the final model, and the score tests that it is worth making.
+    """Terms of the final model, and score tests sorted by the screening of residuals.
 
     Attributes
     ----------
     terms : Decomposition
-    joined : tuple of Term
+        Terms of the final model.
+    additions : tuple of Term
+        Those that forward selection added.
     statistics : CandidateStatistics
-        Of the sample, beside the terms of the first fit those in ``beside``.
-    beside : tuple of Term
-    suspects, harmless : tuple of Term
-        Score tests that residuals give a reason to make, and those that they do not.
+        Statistics of the sample, for the terms of the first fit and ``candidates``.
+    candidates : tuple of Term
+        Candidates of forward selection and suspicious tests.
+    suspicious, harmless : tuple of Term
+        Tests that the screening retains, and those that it rules out.
     """
 
     terms: Decomposition
-    joined: tuple[Term, ...]
+    additions: tuple[Term, ...]
     statistics: CandidateStatistics
-    beside: tuple[Term, ...]
-    suspects: tuple[Term, ...]
+    candidates: tuple[Term, ...]
+    suspicious: tuple[Term, ...]
     harmless: tuple[Term, ...]
 
 
 def _first_fit(
     data: Rows, rows: Observations, model: Model, terms: Decomposition, progress: bool
 ) -> Pilot:
-    """Fit some of the rows with constant variance."""
+    """Fit the model with constant variance to some of the rows."""
     constant = Homoscedastic()
     sums = sufficient_statistics(rows, terms, constant, progress)
     first = Pilot.of(MarginalPosterior.of(model, terms, sums), sums, constant, progress)
@@ -182,21 +185,21 @@ def _first_fit(
 
 
 def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -> _NoiseFit:
-    """Estimate the variance function and the shape of the noise from residuals."""
-    of_rows = residuals(rows, first.posterior, first.sites, progress)
+    """Estimate the variance function and the distribution of the noise from residuals."""
+    residual = residuals(rows, first.posterior, first.sites, progress)
     spread: VarianceFunction | Homoscedastic = Homoscedastic()
     estimate = None
     if model.spread == "fitted":
         coordinates = first.posterior.terms.coordinates
-        estimate = estimate_variance_function(rows.actions, rows.intervened, of_rows, coordinates)
+        estimate = estimate_variance_function(rows.actions, rows.intervened, residual, coordinates)
         spread = estimate.spread
     variance = spread(rows.actions, rows.intervened)
-    standardised = of_rows / np.sqrt(np.mean(of_rows**2) * variance)
-    return _NoiseFit(spread, estimate, residual_quantiles(of_rows, variance), standardised)
+    standardised = residual / np.sqrt(np.mean(residual**2) * variance)
+    return _NoiseFit(spread, estimate, residual_quantiles(residual, variance), standardised)
 
 
 def _select_terms(
-    held: Observations,
+    sample: Observations,
     rows: Observations,
     model: Model,
     first: Pilot,
@@ -206,65 +209,66 @@ def _select_terms(
 ) -> _Selection:
     """Add the candidates with enough evidence to the terms of the first fit."""
     terms = first.posterior.terms
-    every_test = model.fit_tests(held)
-    suspected = suspects(every_test, rows.actions, rows.intervened, noise.standardised)
-    names = {term.name for term in suspected}
-    harmless = tuple(term for term in every_test if term.name not in names)
-    without = {term.name for term in harmless}
-    candidates = [term for term in candidates if term.name not in without]
-    joining = {term.name for term in candidates}
-    beside = (*candidates, *(term for term in suspected if term.name not in joining))
-    statistics = candidate_statistics(held, terms, beside, noise.spread, progress)
-    joined = select_terms(
+    tests = model.fit_tests(sample)
+    suspicious = suspicious_tests(tests, rows.actions, rows.intervened, noise.residuals)
+    names = {term.name for term in suspicious}
+    harmless = tuple(term for term in tests if term.name not in names)
+    excluded = {term.name for term in harmless}
+    eligible = [term for term in candidates if term.name not in excluded]
+    names = {term.name for term in eligible}
+    every = (*eligible, *(term for term in suspicious if term.name not in names))
+    statistics = candidate_statistics(sample, terms, every, noise.spread, progress)
+    additions = select_terms(
         MarginalPosterior.of(model, terms, statistics.sums),
         first.sites,
-        statistics.of_candidates(range(len(candidates))),
-        candidates,
-        partial(products, held, terms, candidates, noise.spread, progress),
+        statistics.of_candidates(range(len(eligible))),
+        eligible,
+        partial(products, sample, terms, eligible, noise.spread, progress),
     )
-    return _Selection(terms.and_terms(joined), joined, statistics, beside, suspected, harmless)
+    extended = terms.and_terms(additions)
+    return _Selection(extended, additions, statistics, every, suspicious, harmless)
 
 
-def _final_sums(
+def _final_statistics(
     data: Rows,
-    held: Observations,
-    others: Observations | None,
+    sample: Observations,
+    remainder: Observations | None,
     selection: _Selection,
     spread: VarianceFunction | Homoscedastic,
     progress: bool,
 ) -> SufficientStatistics:
-    """Sums over all rows for the selected terms, reusing those of the sample if possible."""
-    if selection.joined or (held is not data and others is None):
+    """Statistics of all rows for the selected terms, reusing those of the sample if possible."""
+    if selection.additions or (sample is not data and remainder is None):
         return sufficient_statistics(data, selection.terms, spread, progress)
     sums = selection.statistics.sums
-    if others is None:
+    if remainder is None:
         return sums
-    rest = sufficient_statistics(others, selection.terms, spread, progress)
-    return sums.merge(rest)._replace(known=sums.known)
+    others = sufficient_statistics(remainder, selection.terms, spread, progress)
+    return sums.merge(others)._replace(known=sums.known)
 
 
 def _test_fit(
     final: Pilot, selection: _Selection, rows: Observations, model: Model, progress: bool
 ) -> tuple[FitTest, ...]:
     """Test the final fit against finer functions of each action."""
-    if selection.joined:
-        # A sample shows whether the terms that joined suffice.
+    if selection.additions:
+        # The statistics lack the added terms. A sample suffices to test them.
         few = rows.sample(TEST_ROWS)
-        tests = _beyond(selection.suspects, model.fit_tests(few, 2), selection.terms)
+        tests = _next_finer(selection.suspicious, model.fit_tests(few, 2), selection.terms)
         statistics = candidate_statistics(
             few, selection.terms, tests, final.spread, progress, whole=False
         )
     else:
-        names = {term.name for term in selection.suspects}
-        chosen = [i for i, term in enumerate(selection.beside) if term.name in names]
-        tests = [selection.beside[i] for i in chosen]
-        statistics = selection.statistics.of_candidates(chosen)
+        names = {term.name for term in selection.suspicious}
+        indices = [i for i, term in enumerate(selection.candidates) if term.name in names]
+        tests = [selection.candidates[i] for i in indices]
+        statistics = selection.statistics.of_candidates(indices)
     passed = map(FitTest.passed, selection.harmless)
     return (*score_tests(final.posterior, final.sites, statistics, tests), *passed)
 
 
-def _beyond(finer: Sequence[Term], finest: Sequence[Term], terms: Decomposition) -> list[Term]:
-    """Replace functions of an action that have joined the model by the next finer ones."""
+def _next_finer(finer: Sequence[Term], finest: Sequence[Term], terms: Decomposition) -> list[Term]:
+    """Replace functions of an action that are in the model by the next finer ones."""
     present = {term.name for term in terms.terms}
     next_finer = {(term.role, term.action): term for term in finest}
     return [next_finer[term.role, term.action] if term.name in present else term for term in finer]
@@ -275,22 +279,22 @@ def _refuse_no_noise(data: Rows, noise_sd: float, unit: float) -> None:
     if not noise_sd > MIN_NOISE * unit:
         raise DataError(
             f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
-            f"{noise_sd:.1g} where its standard deviation is {unit:.3g}), so there is "
-            "nothing to infer; check that it was not computed from them"
+            f"{noise_sd:.1g} for a standard deviation of {unit:.3g}), so there is nothing to "
+            "infer; check that the outcome was not computed from the actions"
         )
 
 
 def _refuse_straight_line(data: Observations) -> None:
     """Raise DataError if a straight line in the actions explains the outcome of nearly all rows.
 
-    Residuals are compared with the interquartile range: one outlier can dominate a standard
-    deviation, and so hide from a fit in squashed coordinates that every row is explained.
+    Residuals are compared with the interquartile range, because one outlier can dominate the
+    standard deviation, and a fit in transformed coordinates would then not detect the line.
     """
     centred = data.actions - data.actions.mean(axis=0)
     centred /= centred.std(axis=0)
     outcome = data.outcome - data.outcome.mean()
     slopes, *_ = np.linalg.lstsq(centred, outcome)
-    spread = np.subtract(*np.quantile(outcome, [0.75, 0.25]))
-    left = np.quantile(np.abs(outcome - centred @ slopes), 0.9)
-    if spread > 0:
-        _refuse_no_noise(data, float(left), float(spread))
+    interquartile_range = np.subtract(*np.quantile(outcome, [0.75, 0.25]))
+    residual = np.quantile(np.abs(outcome - centred @ slopes), 0.9)
+    if interquartile_range > 0:
+        _refuse_no_noise(data, float(residual), float(interquartile_range))

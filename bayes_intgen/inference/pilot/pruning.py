@@ -1,4 +1,4 @@
-"""The model that is sampled: what weak terms add keeps the scale that the data give it."""
+"""Pruning: cross-action terms with evidence against them get a fixed scale, and are eliminated."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Self
@@ -17,24 +17,24 @@ from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.terms import Decomposition
 
-# Log Bayes factor below which the data speak against a term. Zero is what a term has of which
-# the data say nothing: its scale must go on following its prior.
-AGAINST = -0.01
+# Log Bayes factor below which a term is pruned. A term that the data do not inform has a log Bayes
+# factor of zero up to rounding; its scale must keep its prior.
+MAX_LOG_BAYES_FACTOR = -0.01
 
 
 class PrunedModel(NamedTuple):
-    """A model in which some scales are fixed, and their coefficients integrated out.
+    """A model with some scales fixed, and their coefficients marginalised.
 
     Attributes
     ----------
     terms : Decomposition
-        All, with priors about the scales that their kinds typically have in these data.
+        All terms, with empirical-Bayes medians of cross-action scales.
     fixed : dict from term to float
-        The scales that are fixed.
+        Fixed scales.
     condensed : ReducedStatistics
-        The sums without the coefficients of those terms.
+        Statistics after elimination of the coefficients with fixed scales.
     posterior : MarginalPosterior
-        Of the hyperparameters that are left.
+        Posterior of the remaining hyperparameters.
     """
 
     terms: Decomposition
@@ -44,41 +44,41 @@ class PrunedModel(NamedTuple):
 
     @classmethod
     def of(cls, model: Model, terms: Decomposition, pilot: Pilot, simplify: bool) -> Self:
-        """By what the data say of every borrowed term at the pilot's mode, if that is wanted."""
+        """Prune cross-action terms by their evidence at the pilot's mode, if ``simplify``."""
         fixed: dict[str, float] = {}
         if simplify:
             likelihoods = _likelihoods(terms, pilot)
-            terms = _adapted(terms, likelihoods)
+            terms = _with_empirical_bayes_scales(terms, likelihoods)
             fixed = _weak_terms(terms, likelihoods)
-        dropped = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
-        ratio = [np.full(len(d), s) for d, s in zip(dropped, fixed.values(), strict=True)]
-        condensed = ReducedStatistics.of(
+        columns = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
+        sd = [np.full(len(c), scale) for c, scale in zip(columns, fixed.values(), strict=True)]
+        statistics = ReducedStatistics.of(
             pilot.sums,
-            np.concatenate([np.zeros(0, dtype=int), *dropped]),
-            np.concatenate([np.zeros(0), *ratio]) / pilot.sites["noise_sd"],
+            np.concatenate([np.zeros(0, dtype=int), *columns]),
+            np.concatenate([np.zeros(0), *sd]) / pilot.sites["noise_sd"],
         )
-        return cls(
-            terms,
-            fixed,
-            condensed,
-            MarginalPosterior.of(model, terms.without(fixed), condensed.sums),
-        )
+        posterior = MarginalPosterior.of(model, terms.without(fixed), statistics.sums)
+        return cls(terms, fixed, statistics, posterior)
 
 
 def _likelihoods(terms: Decomposition, pilot: Pilot) -> dict[str, TermLikelihood]:
-    """What the data say of every borrowed term."""
+    """Likelihood of every cross-action term, other hyperparameters at the pilot's mode."""
     mean, covariance = pilot.posterior.moments(pilot.sites)
-    found = {}
+    likelihoods = {}
     for term in terms.terms:
         if term.cross_action:
             columns = terms.columns[term.name]
             scale = float(pilot.sites["scale"][terms.scaled.index(term.name)])
-            found[term.name] = TermLikelihood.of(mean[columns], covariance[columns, columns], scale)
-    return found
+            likelihoods[term.name] = TermLikelihood.of(
+                mean[columns], covariance[columns, columns], scale
+            )
+    return likelihoods
 
 
-def _adapted(terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]) -> Decomposition:
-    """The terms with priors about the scale that their kind typically has in these data."""
+def _with_empirical_bayes_scales(
+    terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]
+) -> Decomposition:
+    """Replace prior medians of scales by empirical-Bayes estimates, one per kind of term."""
     kinds: dict[tuple[LogNormal, str, int], list[str]] = {}
     for term in terms.terms:
         if term.name in likelihoods:
@@ -91,15 +91,15 @@ def _adapted(terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]) ->
             np.log(prior.median * terms.unit),
             prior.sigma,
         )
-        typical = LogNormal(float(np.exp(log_median)) / terms.unit, prior.sigma)
-        scales.update(dict.fromkeys(names, typical))
+        estimate = LogNormal(float(np.exp(log_median)) / terms.unit, prior.sigma)
+        scales.update(dict.fromkeys(names, estimate))
     return terms.with_scales(scales)
 
 
 def _weak_terms(
     terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]
 ) -> dict[str, float]:
-    """Borrowed terms with evidence against them, each with the scale it keeps."""
+    """Cross-action terms with evidence against them, and their fixed scales."""
     weak = {}
     for term in terms.terms:
         if term.name in likelihoods:
@@ -107,6 +107,6 @@ def _weak_terms(
             evidence = TermEvidence.of(
                 likelihoods[term.name], np.log(prior.median * terms.unit), prior.sigma
             )
-            if evidence.log_bayes_factor < AGAINST:
+            if evidence.log_bayes_factor < MAX_LOG_BAYES_FACTOR:
                 weak[term.name] = evidence.scale
     return weak

@@ -1,4 +1,4 @@
-"""Student-t noise as Gaussian noise of which every row has a weight of its own."""
+"""EM estimation of Student-t noise, as Gaussian noise with a weight per row."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,21 +15,23 @@ from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.base import degrees_of_freedom
 
-# Largest change of the noise's logarithms between rounds that ends them: a few digits will do.
-CLOSE, MOST_ROUNDS = 0.01, 50
+# Convergence threshold for changes of log scale and log degrees of freedom, and maximum number of
+# EM iterations.
+LOG_TOLERANCE, MAX_ITERATIONS = 0.01, 50
 
 
-class Robust(NamedTuple):
-    """A fit of Student-t noise to rows.
+class StudentTFit(NamedTuple):
+    """Student-t noise fitted to rows.
 
     Attributes
     ----------
     log_mode : ndarray, shape (2,)
-        Logarithms of the noise's scale and degrees of freedom.
+        Log scale and log degrees of freedom of the noise.
     covariance : ndarray, shape (2, 2)
-        Of those.
+        Covariance of ``log_mode``.
     sums : SufficientStatistics
-        Over the rows as weighted: Gaussian noise of the same scale has the same mode with them.
+        Statistics of the weighted rows. With them, Gaussian noise of the same scale has the same
+        mode.
     """
 
     log_mode: Array
@@ -38,14 +40,14 @@ class Robust(NamedTuple):
 
     @property
     def told(self) -> SufficientStatistics:
-        """The same with what the rows tell of the mean: less than their weights say.
+        """Statistics with the expected information of t noise about the mean.
 
-        The share of it is (df + 1) / (df + 3) (Lange, Little and Taylor 1989).
+        It is (df + 1) / (df + 3) of what the weights imply (Lange, Little and Taylor 1989).
         """
         df = float(np.exp(self.log_mode[1]))
-        share = (df + 1) / (df + 3)
+        ratio = (df + 1) / (df + 3)
         xx, xy = np.asarray(self.sums.xx), np.asarray(self.sums.xy)
-        return self.sums._replace(xx=share * xx, xy=share * xy)
+        return self.sums._replace(xx=ratio * xx, xy=ratio * xy)
 
 
 def robust_fit(
@@ -54,65 +56,68 @@ def robust_fit(
     matrix: Array,
     relative_sd: Array,
     outcome: Array,
-) -> Robust:
-    """Fit Student-t noise by reweighting rows, scales and lengthscales as they are.
-
-    By expectation-maximisation (Lange, Little and Taylor, "Robust statistical modeling using the t
-    distribution", JASA 1989): row i weighs (df + 1) / (df + r_i^2), r_i its residual in units of
-    the noise.
+) -> StudentTFit:
+    """Fit Student-t noise by expectation-maximisation, at fixed scales and lengthscales.
 
     Parameters
     ----------
     posterior : MarginalPosterior
-        Whose hyperparameters ``sites`` are.
+    sites : dict
+        Hyperparameters of ``posterior``; ``noise_sd`` is the initial scale.
     matrix : ndarray, shape (N, P)
     relative_sd, outcome : ndarray, shape (N,)
-        The standard deviation of each row's noise, relative to ``noise_sd``, and the outcomes.
+        Noise standard deviation of each row relative to ``noise_sd``, and outcomes.
+
+    Notes
+    -----
+    The weight of row i is (df + 1) / (df + r_i^2), with its residual r_i in units of the noise
+    (Lange, Little and Taylor, "Robust statistical modeling using the t distribution", JASA 1989).
     """
     log_sd, known = posterior.priors.log_sd(sites), posterior.sums.known
     log_noise = np.array([np.log(float(sites["noise_sd"])), np.log(10.0)])
     weights, prior = np.ones(len(outcome)), degrees_of_freedom()
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ITERATIONS):
         rows = _batches(matrix, outcome, weights / relative_sd**2)
         sums = SufficientStatistics.over(rows)._replace(known=known)
-        given = Conditional.of(sums, posterior.priors.mean, log_sd, float(np.exp(log_noise[0])))
-        residual = (outcome - matrix @ given.mean) / relative_sd
-        before = log_noise
-        log_noise = minimize(_energy, before, (residual, prior), method="Nelder-Mead").x
+        noise_sd = float(np.exp(log_noise[0]))
+        conditional = Conditional.of(sums, posterior.priors.mean, log_sd, noise_sd)
+        residual = (outcome - matrix @ conditional.mean) / relative_sd
+        previous = log_noise
+        log_noise = minimize(_potential, previous, (residual, prior), method="Nelder-Mead").x
         scale, df = np.exp(log_noise)
         weights = (df + 1) / (df + (residual / scale) ** 2)
-        if np.abs(log_noise - before).max() < CLOSE:
+        if np.abs(log_noise - previous).max() < LOG_TOLERANCE:
             break
-    return Robust(log_noise, _inverse_curvature(log_noise, residual, prior), sums)
+    return StudentTFit(log_noise, _inverse_curvature(log_noise, residual, prior), sums)
 
 
 def _batches(matrix: Array, outcome: Array, weights: Array) -> Iterator[tuple[Array, Array, Array]]:
-    """Not many rows at a time, so that no copy of the matrix is made."""
+    """Yield batches of rows, which avoids a weighted copy of the whole matrix."""
     for begin in range(0, len(outcome), ROWS_PER_BATCH):
         rows = slice(begin, begin + ROWS_PER_BATCH)
         yield matrix[rows], outcome[rows], weights[rows]
 
 
-def _energy(log_noise: Array, residual: Array, prior: Gamma) -> float:
-    """Minus the log density of residuals, and of the model's prior of ``log df``."""
+def _potential(log_noise: Array, residual: Array, prior: Gamma) -> float:
+    """Minus the log density of the residuals and of log df under its prior."""
     scale, df = np.exp(log_noise)
     constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df) - log_noise[0]
-    of_rows = 0.5 * (df + 1) * np.log1p((residual / scale) ** 2 / df) - constant
-    return float(of_rows.sum() + prior.rate * df - prior.concentration * log_noise[1])
+    per_row = 0.5 * (df + 1) * np.log1p((residual / scale) ** 2 / df) - constant
+    return float(per_row.sum() + prior.rate * df - prior.concentration * log_noise[1])
 
 
 def _inverse_curvature(log_noise: Array, residual: Array, prior: Gamma) -> Array:
-    """Inverse curvature of :func:`_energy`, by differences."""
+    """Inverse Hessian of :func:`_potential`, by central differences."""
     step = 0.02
     shifts = step * np.array([[1, 0], [0, 1], [1, 1]])
-    here = _energy(log_noise, residual, prior)
+    centre = _potential(log_noise, residual, prior)
     one, other, both = (
-        _energy(log_noise + shift, residual, prior)
-        + _energy(log_noise - shift, residual, prior)
-        - 2 * here
+        _potential(log_noise + shift, residual, prior)
+        + _potential(log_noise - shift, residual, prior)
+        - 2 * centre
         for shift in shifts
     )
     mixed = (both - one - other) / 2
     values, vectors = np.linalg.eigh(np.array([[one, mixed], [mixed, other]]) / step**2)
-    # Of the degrees of freedom rows may say little.
+    # The rows may barely inform the degrees of freedom.
     return np.asarray(vectors / np.clip(values, 1.0, None) @ vectors.T)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_intgen.inference.gaussian.conditional import Conditional, _upper_factor
+from bayes_intgen.inference.gaussian.conditional import Conditional, upper_cholesky
 from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     PseudoObservations,
@@ -17,16 +17,16 @@ KNOWN_X, KNOWN_Y = RNG.normal(size=(L, P)), RNG.normal(size=L)
 KNOWN_SD = np.array([0.01, 0.5, 30.0])
 MEAN, LOG_SD, NOISE = RNG.normal(size=P), RNG.normal(size=P), 0.7
 
-both = pytest.mark.parametrize("known", [False, True], ids=["rows", "known rows too"])
+both = pytest.mark.parametrize("known", [False, True], ids=["rows", "with pseudo-observations"])
 
 
 def sums(known: bool) -> SufficientStatistics:
-    found = SufficientStatistics.over([(X, Y, W)])
+    statistics = SufficientStatistics.over([(X, Y, W)])
     rows = PseudoObservations(KNOWN_X / KNOWN_SD[:, None], KNOWN_Y / KNOWN_SD, np.log(KNOWN_SD))
-    return found._replace(known=rows) if known else found
+    return statistics._replace(known=rows) if known else statistics
 
 
-def given(known: bool) -> Conditional:
+def conditional_on(known: bool) -> Conditional:
     return Conditional.of(sums(known), MEAN, LOG_SD, NOISE)
 
 
@@ -40,14 +40,15 @@ def exact_moments(known: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 @both
-def test_moments_are_those_of_bayesian_regression(known) -> None:
+def test_moments_equal_those_of_bayesian_regression(known) -> None:
     mean, covariance = exact_moments(known)
-    np.testing.assert_allclose(given(known).mean, mean, rtol=1e-8)
-    np.testing.assert_allclose(given(known).covariance, covariance, rtol=1e-7, atol=1e-13)
+    conditional = conditional_on(known)
+    np.testing.assert_allclose(conditional.mean, mean, rtol=1e-8)
+    np.testing.assert_allclose(conditional.covariance, covariance, rtol=1e-7, atol=1e-13)
 
 
 @both
-def test_evidence_and_gradient_are_those_that_are_differentiated(known) -> None:
+def test_evidence_and_gradient_equal_those_of_jax(known) -> None:
     def density(log_sd: jax.Array, log_noise: jax.Array) -> jax.Array:
         return log_marginal(sums(known).centred_at(MEAN), log_sd, jnp.exp(log_noise))
 
@@ -55,23 +56,23 @@ def test_evidence_and_gradient_are_those_that_are_differentiated(known) -> None:
         value, slopes = jax.value_and_grad(density, argnums=(0, 1))(
             jnp.asarray(LOG_SD), jnp.log(NOISE)
         )
-        # Negative control: another noise.
+        # Negative control: other noise.
         other = float(density(jnp.asarray(LOG_SD), jnp.log(NOISE) + 1e-4))
-    found = given(known)
-    assert found.log_evidence == pytest.approx(float(value), rel=1e-12)
-    assert found.log_evidence != pytest.approx(other, rel=1e-12)
-    towards_log_sd, towards_noise = found.gradient()
+    conditional = conditional_on(known)
+    assert conditional.log_evidence == pytest.approx(float(value), rel=1e-12)
+    assert conditional.log_evidence != pytest.approx(other, rel=1e-12)
+    towards_log_sd, towards_noise = conditional.gradient()
     np.testing.assert_allclose(towards_log_sd, np.asarray(slopes[0]), rtol=1e-9, atol=1e-10)
     assert towards_noise == pytest.approx(float(slopes[1]), rel=1e-9)
 
 
 @both
-def test_draws_with_the_evidence_have_the_moments(known) -> None:
+def test_draws_with_the_evidence_have_the_exact_moments(known) -> None:
     count = 20_000
     normal = np.random.default_rng(1).standard_normal((count, P))
     with jax.enable_x64(True):
-        about, log_sd = sums(known).centred_at(MEAN), jnp.asarray(LOG_SD)
-        draw = jax.vmap(lambda normal: log_marginal_and_draw(about, log_sd, NOISE, normal)[1])
+        centred, log_sd = sums(known).centred_at(MEAN), jnp.asarray(LOG_SD)
+        draw = jax.vmap(lambda normal: log_marginal_and_draw(centred, log_sd, NOISE, normal)[1])
         draws = MEAN[:, None] + np.asarray(draw(jnp.asarray(normal))).T
     mean, covariance = exact_moments(known)
     sd = np.sqrt(np.diag(covariance))
@@ -83,47 +84,48 @@ def test_draws_with_the_evidence_have_the_moments(known) -> None:
 
 
 @both
-def test_each_draw_and_evidence_are_those_of_their_own_hyperparameters(known) -> None:
+def test_draws_and_evidence_agree_with_the_conditional(known) -> None:
     rng = np.random.default_rng(2)
     log_sd, noise_sd = LOG_SD + 0.3 * rng.normal(size=(5, P)), NOISE * np.exp(rng.normal(size=5))
     normal = rng.standard_normal((5, P))
     with jax.enable_x64(True):
-        about = sums(known).centred_at(MEAN)
-        found = [
-            [*map(np.asarray, log_marginal_and_draw(about, *map(jnp.asarray, given)))]
-            for given in zip(log_sd, noise_sd, normal, strict=True)
+        centred = sums(known).centred_at(MEAN)
+        results = [
+            [*map(np.asarray, log_marginal_and_draw(centred, *map(jnp.asarray, arguments)))]
+            for arguments in zip(log_sd, noise_sd, normal, strict=True)
         ]
-    for i, (log_density, draw) in enumerate(found):
+    for i, (log_density, draw) in enumerate(results):
         own = Conditional.of(sums(known), MEAN, log_sd[i], noise_sd[i])
         assert float(log_density) == pytest.approx(own.log_evidence, rel=1e-12)
         expected = own.mean - MEAN + own.root @ normal[i]
         np.testing.assert_allclose(draw, expected, rtol=1e-9, atol=1e-12)
-        # Negative control: the noise of another.
+        # Negative control: the noise of other hyperparameters.
         other = Conditional.of(sums(known), MEAN, log_sd[i], noise_sd[i - 1])
         assert float(log_density) != pytest.approx(other.log_evidence, rel=1e-6)
         assert np.abs(draw - other.mean + MEAN - other.root @ normal[i]).max() > 1e-3
 
 
-def test_a_vanishing_scale_removes_its_column() -> None:
-    vanished = LOG_SD.copy()
-    vanished[2] = -700
+def test_vanishing_scale_removes_its_column() -> None:
+    vanishing = LOG_SD.copy()
+    vanishing[2] = -700
     keep = np.arange(P) != 2
-    found = Conditional.of(sums(False), 0 * MEAN, vanished, NOISE)
-    less = Conditional.of(
+    whole = Conditional.of(sums(False), 0 * MEAN, vanishing, NOISE)
+    reduced = Conditional.of(
         SufficientStatistics.over([(X[:, keep], Y, W)]), np.zeros(P - 1), LOG_SD[keep], NOISE
     )
-    assert found.log_evidence == pytest.approx(less.log_evidence, rel=1e-12)
-    towards_log_sd, _ = found.gradient()
-    np.testing.assert_allclose(towards_log_sd[keep], less.gradient()[0], rtol=1e-9)
+    assert whole.log_evidence == pytest.approx(reduced.log_evidence, rel=1e-12)
+    towards_log_sd, _ = whole.gradient()
+    np.testing.assert_allclose(towards_log_sd[keep], reduced.gradient()[0], rtol=1e-9)
     assert towards_log_sd[2] == 0
 
 
-def test_rounding_beyond_repair_gives_no_numbers() -> None:
+def test_factor_uses_jitter_against_rounding_and_nan_beyond_it() -> None:
     matrix = np.cov(RNG.normal(size=(5, 20)))
-    factor = _upper_factor(matrix)
+    factor = upper_cholesky(matrix)
     np.testing.assert_allclose(factor.T @ factor, matrix, rtol=1e-12)
     np.testing.assert_array_equal(factor, np.triu(factor))
-    # Rows of which one is another's double, rounded downwards.
-    twice = np.array([[1.0, 2.0], [2.0, 4.0 - 1e-15]])
-    np.testing.assert_allclose(_upper_factor(twice).T @ _upper_factor(twice), twice, rtol=1e-12)
-    assert np.isnan(_upper_factor(-matrix)).all()
+    # Singular up to rounding: the second row is twice the first.
+    singular = np.array([[1.0, 2.0], [2.0, 4.0 - 1e-15]])
+    factor = upper_cholesky(singular)
+    np.testing.assert_allclose(factor.T @ factor, singular, rtol=1e-12)
+    assert np.isnan(upper_cholesky(-matrix)).all()

@@ -7,7 +7,7 @@ from bayes_intgen.inference.gaussian.sweep import inverse_and_log_det
 
 
 def matrices(count: int, size: int, seed: int = 0) -> np.ndarray:
-    """Symmetric, positive definite, with eigenvalues from 1 to a thousand or so."""
+    """Symmetric positive definite matrices with eigenvalues from 1 to about a thousand."""
     rng = np.random.default_rng(seed)
     half = rng.normal(size=(count, size, 2 * size)) * np.exp(rng.normal(size=(count, size, 1)))
     return np.eye(size) + half @ half.swapaxes(1, 2)
@@ -15,39 +15,42 @@ def matrices(count: int, size: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize(("count", "size"), [(1, 1), (1, 24), (5, 8), (3, 40)])
 @pytest.mark.parametrize(("dtype", "digits"), [(np.float64, 1e-12), (np.float32, 1e-4)])
-def test_it_is_the_inverse_and_the_log_determinant(count, size, dtype, digits) -> None:
-    given = matrices(count, size)
+def test_inverse_and_log_determinant_equal_those_of_numpy(count, size, dtype, digits) -> None:
+    original = matrices(count, size)
     with jax.enable_x64(True):
-        found = inverse_and_log_det(jnp.asarray(given.astype(dtype)))
-    inverse, log_det = map(np.asarray, found)
+        result = inverse_and_log_det(jnp.asarray(original.astype(dtype)))
+    inverse, log_det = map(np.asarray, result)
     assert (inverse.dtype, log_det.dtype) == (dtype, np.float64)
-    exact = np.linalg.inv(given)
+    exact = np.linalg.inv(original)
     np.testing.assert_allclose(inverse, exact, atol=digits * np.abs(exact).max())
-    assert float(log_det) == pytest.approx(np.linalg.slogdet(given)[1].sum(), rel=digits)
-    # Negative control: of a matrix that is another in one place.
-    given[0, -1, -1] *= 1.1
-    assert np.abs(inverse - np.linalg.inv(given)).max() > 10 * digits * np.abs(exact).max()
+    assert float(log_det) == pytest.approx(np.linalg.slogdet(original)[1].sum(), rel=digits)
+    # Negative control: a matrix that differs in one element.
+    original[0, -1, -1] *= 1.1
+    assert np.abs(inverse - np.linalg.inv(original)).max() > 10 * digits * np.abs(exact).max()
 
 
-def test_a_matrix_that_is_not_positive_definite_has_no_log_determinant() -> None:
-    given = matrices(2, 6)
-    given[1] -= 2 * np.linalg.eigvalsh(given[1])[0] * np.eye(6)
+def test_log_determinant_is_nan_unless_positive_definite() -> None:
+    indefinite = matrices(2, 6)
+    indefinite[1] -= 2 * np.linalg.eigvalsh(indefinite[1])[0] * np.eye(6)
     with jax.enable_x64(True):
-        _, log_det = inverse_and_log_det(jnp.asarray(given))
+        _, log_det = inverse_and_log_det(jnp.asarray(indefinite))
     assert np.isnan(log_det)
 
 
-def test_a_loop_around_it_is_compiled_into_one_function() -> None:
-    # Not that it must be; but it is what it is for, and another version of JAX may do otherwise.
-    def often(given: jax.Array, count: jax.Array) -> jax.Array:
-        return jax.lax.fori_loop(0, count, lambda _, m: inverse_and_log_det(m)[0], given)
+def test_enclosing_loop_is_compiled_into_one_function() -> None:
+    """The purpose of SWEEP, which another version of JAX might defeat."""
 
-    def by_library(given: jax.Array, count: jax.Array) -> jax.Array:
-        return jax.lax.fori_loop(0, count, lambda _, m: jnp.linalg.inv(m), given)
+    def by_sweep(matrix: jax.Array, count: jax.Array) -> jax.Array:
+        return jax.lax.fori_loop(0, count, lambda _, m: inverse_and_log_det(m)[0], matrix)
 
-    given = jnp.asarray(matrices(2, 8))
-    one, many = (jax.jit(f).lower(given, 3).compile().as_text() for f in (often, by_library))
-    # Where a loop became one function, the program calls it and has no loop of its own.
-    assert "while(" not in one[one.index("ENTRY") :]
+    def by_lapack(matrix: jax.Array, count: jax.Array) -> jax.Array:
+        return jax.lax.fori_loop(0, count, lambda _, m: jnp.linalg.inv(m), matrix)
+
+    matrix = jnp.asarray(matrices(2, 8))
+    fused, unfused = (
+        jax.jit(function).lower(matrix, 3).compile().as_text() for function in (by_sweep, by_lapack)
+    )
+    # The entry computation calls a fused loop and has no loop itself.
+    assert "while(" not in fused[fused.index("ENTRY") :]
     # Negative control.
-    assert "while(" in many[many.index("ENTRY") :]
+    assert "while(" in unfused[unfused.index("ENTRY") :]

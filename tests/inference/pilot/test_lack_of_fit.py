@@ -10,17 +10,17 @@ from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import candidate_statistics
 from bayes_intgen.inference.pilot.lack_of_fit import (
     FitTest,
+    failed_tests,
     fit_problems,
-    lacking,
     score_tests,
-    suspects,
+    suspicious_tests,
 )
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
 from bayes_intgen.models.variance_function import Homoscedastic
 
 
 def world(curve, rows: int = 700, seed: int = 0) -> bi.RegimeData:
-    """Two actions, the first with a given effect; hidden causes that add to the outcome."""
+    """Two actions with hidden causes; ``curve`` is the effect of the first."""
     rng = np.random.default_rng(seed)
     masks = np.repeat([[False, False], [True, False], [False, True]], rows, axis=0)
     causes = rng.normal(size=masks.shape)
@@ -35,21 +35,21 @@ def pilot(data: bi.RegimeData, model: bi.models.AdditiveModel) -> Pilot:
         return pilot_fit(data, model, terms, candidates, progress=False)
 
 
-def test_scores_are_those_of_all_rows_together() -> None:
-    """Against the covariance of all rows, of noise and of every coefficient of the model."""
+def test_score_tests_agree_with_the_dense_covariance_of_all_rows() -> None:
+    """The covariance of the rows contains the noise and every coefficient of the model."""
     data, model = world(np.sin, rows=120), bi.models.additive("polynomial")
     with jax.enable_x64(True):
         terms, tests = model.decompose(data), model.fit_tests(data)
         sums = candidate_statistics(data, terms, tests, Homoscedastic(), False, np.float64)
         posterior = MarginalPosterior.of(model, terms, sums.sums)
         sites = {name: np.exp(value) for name, value in posterior.priors.start.items()}
-        found = score_tests(posterior, sites, sums, tests)
+        results = score_tests(posterior, sites, sums, tests)
         log_sd = posterior.priors.log_sd(sites)
     design = terms.matrix(data.actions, data.intervened)
     covariance = (design * np.exp(2 * log_sd)) @ design.T
     covariance += float(sites["noise_sd"]) ** 2 * np.eye(len(data))
     residual = data.outcome - terms.centre - design @ posterior.priors.mean
-    for test, term in zip(found, tests, strict=True):
+    for test, term in zip(results, tests, strict=True):
         columns = term.component.basis.matrix(data.actions[:, list(term.inputs)])
         columns = columns * term.gate(data.intervened)[:, None]
         weighted_design = np.linalg.solve(covariance, columns)
@@ -59,26 +59,30 @@ def test_scores_are_those_of_all_rows_together() -> None:
         assert test.p == pytest.approx(expected, rel=0.05, abs=1e-6)
 
 
-def test_smooth_worlds_raise_few_alarms_and_a_wave_that_lines_cannot_follow_does() -> None:
+def test_false_alarms_are_rare_and_a_wave_fails_the_linear_model() -> None:
     smooth, wavy = bi.models.additive(), bi.models.additive("linear")
-    alarms = [bool(lacking(pilot(world(np.tanh, seed=i), smooth).fit_tests)) for i in range(40)]
-    # Binomial with a chance of 1%: more than three of 40 have one of 0.0006.
+    alarms = [
+        bool(failed_tests(pilot(world(np.tanh, seed=i), smooth).fit_tests)) for i in range(40)
+    ]
+    # Binomial with probability 1%: more than three of 40 have probability 0.0006.
     assert sum(alarms) <= 3
     for seed in range(3):
-        failed = lacking(pilot(world(lambda a: np.sin(2 * a), seed=seed), wavy).fit_tests)
+        failed = failed_tests(pilot(world(lambda a: np.sin(2 * a), seed=seed), wavy).fit_tests)
         assert {test.action for test in failed} == {0}
 
 
-def test_a_step_joins_the_model_and_leaves_nothing_to_report() -> None:
-    found = pilot(world(lambda a: 1.5 * (a > 0.3)), bi.models.additive())
-    joined = {term.name for term in found.posterior.terms.terms if term.component.label == "finer"}
-    assert "phi(a1) finer" in joined
-    assert not any("a2" in name for name in joined)
-    smooth = pilot(world(np.tanh), bi.models.additive())
-    assert not any(term.component.label == "finer" for term in smooth.posterior.terms.terms)
+def test_finer_functions_are_selected_for_a_step_only() -> None:
+    def finer_terms(curve) -> set[str]:
+        terms = pilot(world(curve), bi.models.additive()).posterior.terms.terms
+        return {term.name for term in terms if term.component.label == "finer"}
+
+    names = finer_terms(lambda a: 1.5 * (a > 0.3))
+    assert "phi(a1) finer" in names
+    assert not any("a2" in name for name in names)
+    assert finer_terms(np.tanh) == set()
 
 
-def test_a_fit_that_does_not_follow_an_action_says_so_and_keeps_saying_it(tmp_path) -> None:
+def test_lack_of_fit_warns_and_is_saved_with_the_fit(tmp_path) -> None:
     data = world(lambda a: np.sin(2 * a), rows=200)
     with pytest.warns(bi.LackOfFitWarning, match="does not follow the contribution .*'a1'"):
         posterior = bi.fit(data, bi.models.additive("linear"), draws=50, progress=False)
@@ -91,7 +95,7 @@ def test_a_fit_that_does_not_follow_an_action_says_so_and_keeps_saying_it(tmp_pa
         bi.fit(data, bi.models.additive(), draws=50, progress=False)
 
 
-def test_check_names_the_action_that_is_not_followed() -> None:
+def test_check_reports_lack_of_fit() -> None:
     data = world(lambda a: np.sin(2 * a), rows=200)
     lines = bi.check(data, bi.models.additive("linear"), held_out=0, progress=False)
     assert any("'a1'" in line and "does not follow" in line for line in lines.sentences())
@@ -99,28 +103,23 @@ def test_check_names_the_action_that_is_not_followed() -> None:
     assert not any("does not follow" in line for line in sound.sentences())
 
 
-def test_residuals_say_which_tests_are_worth_making() -> None:
+def test_screening_retains_a_wave_and_rules_out_noise() -> None:
     data = world(np.tanh, rows=500)
     tests = bi.models.additive().fit_tests(data)
-    noise = np.random.default_rng(1).normal(size=len(data))
-    chosen = [
-        len(
-            suspects(
-                tests, data.actions, data.intervened, np.random.default_rng(i).normal(size=1500)
-            )
-        )
-        for i in range(50)
-    ]
-    # Four tests, each with a chance of 5%: 200 of them, with a standard deviation of three.
-    assert 1 <= sum(chosen) <= 22
-    wave = noise + np.sin(8 * data.actions[:, 1])
-    names = [term.name for term in suspects(tests, data.actions, data.intervened, wave)]
-    assert "phi(a2) finer" in names
-    assert "delta(a2) finer" in names
+
+    def screened(residuals: np.ndarray) -> list[str]:
+        terms = suspicious_tests(tests, data.actions, data.intervened, residuals)
+        return [term.name for term in terms]
+
+    counts = [len(screened(np.random.default_rng(i).normal(size=1500))) for i in range(50)]
+    # 200 tests with probability 5% each: ten expected, with a standard deviation of three.
+    assert 1 <= sum(counts) <= 22
+    wave = np.random.default_rng(1).normal(size=len(data)) + np.sin(8 * data.actions[:, 1])
+    assert {"phi(a2) finer", "delta(a2) finer"} <= set(screened(wave))
 
 
-def test_many_tests_together_keep_the_level() -> None:
+def test_failed_tests_follow_holms_procedure() -> None:
     tests = [FitTest(i, "bias", p) for i, p in enumerate([0.004, 0.0001, 0.5, 0.6])]
     # Holm: 0.0001 against 0.01 / 4, then 0.004 against 0.01 / 3.
-    assert [test.action for test in lacking(tests, 0.01)] == [1]
-    assert [test.action for test in lacking(tests, 0.02)] == [1, 0]
+    assert [test.action for test in failed_tests(tests, 0.01)] == [1]
+    assert [test.action for test in failed_tests(tests, 0.02)] == [1, 0]

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import jax
 import numpy as np
 import pytest
@@ -5,67 +7,80 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.inference.density.marginal_posterior import NEAR
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
-from bayes_intgen.inference.pilot import pilot as module
-from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
+from bayes_intgen.inference.pilot.pilot import SPREAD_ROWS, Pilot, pilot_fit
 from bayes_intgen.models.variance_function import Homoscedastic
 
+from conftest import confounded_rows
 
-def piloted(data, held=None, others=None) -> Pilot:
-    model = bi.models.additive("spline")
-    terms = model.decompose(data if held is None else held)
+MODEL = bi.models.additive("spline")
+
+
+def fit_pilot(data, sample=None, remainder=None, terms=None) -> Pilot:
+    terms = terms or MODEL.decompose(data if sample is None else sample)
     with jax.enable_x64(True):
-        return pilot_fit(data, model, terms, (), False, held, others)
+        return pilot_fit(data, MODEL, terms, (), False, sample, remainder)
 
 
-def assert_of_all_rows(pilot: Pilot, data: bi.RegimeData) -> None:
-    """That the sums are those of one pass over all rows, and their mode a mode."""
+def assert_fitted_to_all_rows(pilot: Pilot, data: bi.RegimeData) -> None:
+    """The statistics equal those of one pass over all rows, and the mode is a mode."""
     expected = sufficient_statistics(data, pilot.posterior.terms, pilot.spread, False)
     for one, other in zip(pilot.sums[:-1], expected[:-1], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-9)
-    known, too = pilot.sums.known, expected.known
-    assert (known is None) == (too is None)
-    if known is not None:
-        np.testing.assert_allclose(known.outcome, too.outcome)
-        np.testing.assert_allclose(known.matrix, too.matrix)
+    assert (pilot.sums.known is None) == (expected.known is None)
+    if expected.known is not None:
+        np.testing.assert_allclose(pilot.sums.known.outcome, expected.known.outcome)
+        np.testing.assert_allclose(pilot.sums.known.matrix, expected.known.matrix)
     posterior = pilot.posterior
     best = posterior.value(posterior.mode(pilot.mode, progress=False))
     assert best <= posterior.value(pilot.mode) < best + 3 * NEAR
 
 
-@pytest.mark.parametrize("lifted", [False, True])
-def test_rows_that_are_held_and_others_are_summed_once(data, lifted, monkeypatch) -> None:
-    if lifted:
-        data = data.add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.05)
-    held, others = data.split(450)
-    summed = []
+class CountedRows(bi.RegimeData):
+    """Rows that record the size of every data set that a pass reads."""
 
-    def recorded(rows, *rest):
-        summed.append(len(rows))
-        return sufficient_statistics(rows, *rest)
+    passes: ClassVar[list[int]] = []
 
-    monkeypatch.setattr(module, "sums_over", recorded)
-    pilot = piloted(data, held, others)
-    # The first fit's, and then those that no pass has seen.
-    assert summed == [len(held), len(others)]
-    assert_of_all_rows(pilot, data)
-    # Where the others would have to be read again, all are.
-    summed.clear()
-    assert_of_all_rows(piloted(data, held), data)
-    assert summed == [len(held), len(data)]
-    # Negative control: the rows that are held are not all.
-    assert pilot.sums.rows > piloted(held).sums.rows == len(held)
+    def batches(self, rows):
+        self.passes.append(len(self))
+        return super().batches(rows)
 
 
-def test_the_variance_function_is_of_a_sample_and_the_sums_of_all_rows(data, monkeypatch) -> None:
-    whole = piloted(data)
-    monkeypatch.setattr(module, "SPREAD_ROWS", len(data) // 2)
-    part = piloted(data)
-    assert_of_all_rows(part, data)
-    at = data.actions, data.intervened
-    of_whole, of_part = (np.log(pilot.spread(*at)) for pilot in (whole, part))
-    # Noise of one variance: both estimates are near it, and of different rows.
-    for found in (of_whole, of_part):
-        assert np.abs(found).max() < 1
-    assert np.abs(of_whole - of_part).max() > 0.01
-    assert part.sites["noise_sd"] == pytest.approx(whole.sites["noise_sd"], rel=0.05)
-    assert not isinstance(part.spread, Homoscedastic)
+@pytest.mark.parametrize("with_lift_test", [False, True])
+def test_rows_outside_the_sample_are_read_once(data, with_lift_test) -> None:
+    counted = CountedRows(
+        data.names, data.outcome_name, data.actions, data.outcome, data.intervened
+    )
+    if with_lift_test:
+        counted = counted.add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.05)
+    sample, remainder = counted.split(600)
+    sizes = len(sample), len(remainder), len(counted)
+    assert len(set(sizes)) == 3
+    counted.passes.clear()
+    pilot = fit_pilot(counted, sample, remainder)
+    # First fit, residuals and candidates read the sample; its statistics are reused.
+    assert [counted.passes.count(size) for size in sizes] == [3, 1, 0]
+    assert_fitted_to_all_rows(pilot, counted)
+    # If the remaining rows are not in memory, one pass reads all rows.
+    counted.passes.clear()
+    pilot = fit_pilot(counted, sample)
+    assert [counted.passes.count(size) for size in sizes] == [3, 0, 1]
+    assert_fitted_to_all_rows(pilot, counted)
+    # Negative control: the sample alone has fewer rows.
+    assert pilot.sums.rows > fit_pilot(sample).sums.rows == len(sample)
+
+
+def test_variance_function_comes_from_a_sample_and_statistics_from_all_rows() -> None:
+    data = confounded_rows(SPREAD_ROWS // 3 + 1000, seed=1)
+    sample = data.sample(SPREAD_ROWS)
+    # A larger sample, with extremes added, would be sampled again.
+    assert len(sample) == SPREAD_ROWS < len(data)
+    terms = MODEL.decompose(data)
+    whole, part = fit_pilot(data, terms=terms), fit_pilot(sample, terms=terms)
+    assert_fitted_to_all_rows(whole, data)
+    assert not isinstance(whole.spread, Homoscedastic)
+    np.testing.assert_allclose(whole.spread.knot_values, part.spread.knot_values, rtol=1e-9)
+    # Negative control: other rows give another estimate.
+    other = fit_pilot(data.split(len(data) // 2)[0], terms=terms)
+    assert not np.allclose(whole.spread.knot_values, other.spread.knot_values, rtol=0.01)
+    assert whole.sites["noise_sd"] == pytest.approx(part.sites["noise_sd"], rel=0.05)
+    assert whole.sums.rows > part.sums.rows
