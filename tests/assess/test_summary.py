@@ -68,7 +68,7 @@ def test_data_have_a_report_before_a_fit(data) -> None:
     questions = report.tree["questions"].to_dataset()
     assert questions["supported"].sel(question="do(green)") == 0
     assert np.isnan(questions["weights"].sel(question="do(red, green)")).all()
-    with pytest.raises(bi.DataError, match="not of dict"):
+    with pytest.raises(bi.DataError, match="not dict"):
         bi.report_identification({})
 
 
