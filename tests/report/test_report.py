@@ -15,7 +15,7 @@ from bayes_intgen.inference.pilot.lack_of_fit import FitTest, fit_tests_dataset
 from bayes_intgen.posterior.draws import prediction_of
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.report.content import content_of
-from bayes_intgen.report.explorer import MOST_DRAWS, explorer_data, round_grid, thinned
+from bayes_intgen.report.explorer import MAX_DRAWS, explorer_data, round_grid, thinned
 from bayes_intgen.report.page import page_of
 
 from _posteriors import half_supported, made_up, made_up_with_levels
@@ -229,12 +229,12 @@ def test_levels_are_named_in_the_explorer(browser, tmp_path) -> None:
 
 
 def test_many_draws_are_thinned() -> None:
-    made = made_up(["a"], draws=MOST_DRAWS)
+    made = made_up(["a"], draws=MAX_DRAWS)
     few = thinned(prediction_of(made))
-    assert few.sd.shape == (1, MOST_DRAWS)
-    kept, all_ = few.coefficients[0], prediction_of(made).coefficients.reshape(2 * MOST_DRAWS, -1)
+    assert few.sd.shape == (1, MAX_DRAWS)
+    kept, all_ = few.coefficients[0], prediction_of(made).coefficients.reshape(2 * MAX_DRAWS, -1)
     np.testing.assert_array_equal(kept[[0, -1]], all_[[0, -1]])
-    assert f"evenly chosen out of {2 * MOST_DRAWS:,}" in page_of(made)
+    assert f"evenly spaced among {2 * MAX_DRAWS:,}" in page_of(made)
 
 
 # ---- in a browser ----
