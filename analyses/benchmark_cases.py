@@ -63,18 +63,18 @@ def main() -> None:
     parser.add_argument("--only", default="*", help="pattern of case names")
     parser.add_argument("--quick", action="store_true", help="few draws, for a test")
     parser.add_argument("--output", type=Path, default=RESULTS)
-    chosen = parser.parse_args()
+    args = parser.parse_args()
 
-    known = json.loads((chosen.cases / "scores.json").read_text())
-    command = f"python analyses/benchmark_cases.py CASES --only '{chosen.only}'"
+    scores = json.loads((args.cases / "scores.json").read_text())
+    command = f"python analyses/benchmark_cases.py CASES --only '{args.only}'"
     rows: list[dict[str, Any]] = []
     warnings.simplefilter("always", bi.SamplingWarning)
     warnings.simplefilter("ignore", bi.SupportWarning)
-    for path in sorted(chosen.cases.glob(f"{chosen.only}.npz")):
-        rows.append(score(path, known[path.stem], chosen.quick))
+    for path in sorted(args.cases.glob(f"{args.only}.npz")):
+        rows.append(score(path, scores[path.stem], args.quick))
         print_table(rows[-1:])
-        if not chosen.quick:
-            write_table(chosen.output / "benchmark_cases.csv", rows, command)
+        if not args.quick:
+            write_table(args.output / "benchmark_cases.csv", rows, command)
     print()
     print_table(rows)
     groups: dict[str, list[float]] = {}

@@ -248,12 +248,12 @@ def note_scores(findings: Findings, scores: dict[str, np.ndarray]) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    chosen = story_arguments(__doc__, "non_identifiable").parse_args()
-    chosen.output.mkdir(parents=True, exist_ok=True)
-    size = {"draws": 100, "warmup": 100, "chains": 2} if chosen.quick else {}
-    share = 0.25 if chosen.quick else 1.0
+    args = story_arguments(__doc__, "non_identifiable").parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    size = {"draws": 100, "warmup": 100, "chains": 2} if args.quick else {}
+    share = 0.25 if args.quick else 1.0
 
-    worlds = {name: training_rows(b, share, chosen.seed) for name, b in WORLDS.items()}
+    worlds = {name: training_rows(b, share, args.seed) for name, b in WORLDS.items()}
     first, second = worlds.values()
     # Exactly equal: a factor of the product is zero to the last bit.
     same = bool(
@@ -266,10 +266,10 @@ def main() -> None:
     findings = Findings()
     findings.note("both", "training rows are equal", "yes")
 
-    posterior, seconds = timed(lambda: bi.fit(first, seed=chosen.seed, **size))
+    posterior, seconds = timed(lambda: bi.fit(first, seed=args.seed, **size))
     print(f"Additive model fitted in {seconds:.0f} s")
     model = bi.models.saturated()
-    saturated, seconds = timed(lambda: bi.fit(first, model, seed=chosen.seed, **size))
+    saturated, seconds = timed(lambda: bi.fit(first, model, seed=args.seed, **size))
     print(f"Saturated model fitted in {seconds:.0f} s")
     note_effects(findings, posterior)
     note_comparison(findings, first, posterior, saturated)
@@ -280,10 +280,10 @@ def main() -> None:
     note_scores(findings, scores)
 
     print()
-    table = chosen.output / "non_identifiable.csv"
+    table = args.output / "non_identifiable.csv"
     publish_table(table, findings.rows, "python analyses/non_identifiable.py")
-    draw_figure(worlds, posterior, scores, chosen.output / "non_identifiable")
-    print(f"\nFigure and table are in {chosen.output}")
+    draw_figure(worlds, posterior, scores, args.output / "non_identifiable")
+    print(f"\nFigure and table are in {args.output}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def level_segments(along: Array, *columns: Array) -> tuple[Array, ...]:
 
     Examples
     --------
-    
+    >>> along, values = level_segments(np.array([0.0, 1.0]), np.array([5.0, 7.0]))
     >>> along.round(2).tolist()
     [-0.3, 0.3, 0.5, 0.7, 1.3, 1.5]
     >>> values.tolist()

@@ -19,7 +19,7 @@ def plot_contraction(curves: Sequence[xr.Dataset]) -> "Figure":
 
     Examples
     --------
-    
+    >>> from bayes_intgen.assess.mechanism_curves import mechanism_curves
     >>> figure = plot_contraction(mechanism_curves(posterior, posterior.default_point))
     >>> [ax.get_title() for ax in figure.axes[:2]]
     ['red', 'green']

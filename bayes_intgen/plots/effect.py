@@ -27,7 +27,7 @@ def plot_effect(
 
     Examples
     --------
-    
+    >>> from bayes_intgen.posterior.curves import effect_along
     >>> curve = effect_along(posterior, "red", posterior.default_point)
     >>> plot_effect(curve, levels=[0.9]).get_ylabel()
     'E[intensity | do(red, green)]'

@@ -47,7 +47,7 @@ def plot_overlap(
 
     Examples
     --------
-    
+    >>> from bayes_intgen.identification.quantiles import regime_quantiles
     >>> quantiles = regime_quantiles(
     ...     data.names, data.actions, data.intervened, list(data.regimes)
     ... )

@@ -53,7 +53,9 @@ def _draw_point(ax: "Axes", correlated: xr.Dataset, independent: xr.Dataset) -> 
     for end in (float(independent["low"]), float(independent["high"])):
         ax.axhline(end, color="C0", linewidth=1, linestyle=":")
     ax.axhline(effect, color="C0", label="posterior mean and band, causes independent")
-    point = zip(correlated["action"].to_numpy(), correlated["value"].to_numpy().tolist(), strict=True)
+    point = zip(
+        correlated["action"].to_numpy(), correlated["value"].to_numpy().tolist(), strict=True
+    )
     ax.set_title(", ".join(f"{name} = {short_label(value)}" for name, value in point), fontsize=9)
     ax.set_xlabel("correlation of any two hidden causes, up to")
     ax.margins(x=0)

@@ -319,7 +319,8 @@ class PosteriorDraws:
         --------
         >>> import jax
         >>> from numpyro.infer import Predictive
-        
+        >>> samples = Predictive(posterior.program(data), num_samples=3)(jax.random.key(0), None)
+        >>> samples["outcome"].shape == (3, len(data))
         True
         """
         from bayes_intgen.posterior.program import Program, fixed_in_noise_units

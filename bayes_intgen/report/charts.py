@@ -198,7 +198,7 @@ def intervals_of(along: Array, selected: NDArray[np.bool_]) -> list[tuple[float,
 
     Examples
     --------
-    np.arange(4.0), np.array([False, False, True, True]))
+    >>> intervals_of(np.arange(4.0), np.array([False, False, True, True]))
     [(1.5, 3.0)]
     """
     edges = np.concatenate([along[:1], (along[1:] + along[:-1]) / 2, along[-1:]])

@@ -138,9 +138,7 @@ def _action_data(
     """Grid, functions and coefficients of one action, and its part of the relative variance."""
     terms = posterior.terms
     coordinate = terms.coordinates[k]
-    grid = (
-        round_grid(coordinate.low, coordinate.high) if levels is None else np.array(levels.codes)
-    )
+    grid = round_grid(coordinate.low, coordinate.high) if levels is None else np.array(levels.codes)
     own = [t for t in terms.terms if t.role == "unconfounded" and t.action == k]
     columns = np.concatenate([np.arange(terms.size)[terms.columns[t.name]] for t in own])
     functions = np.concatenate([t.component.basis.matrix(grid[:, None]) for t in own], axis=1)

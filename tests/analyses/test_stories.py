@@ -80,9 +80,9 @@ def test_two_worlds_with_one_data_set(tmp_path, monkeypatch) -> None:
     assert gain < 2 * float(value["both", "its standard error"])
 
     what = "share of 40 sets rejected, 100 joint rows"
-    kept, rejected = (float(value[world, what]) for world in worlds())
-    assert kept <= 0.3
-    assert rejected > 0.95
+    additive_share, interacting_share = (float(value[world, what]) for world in worlds())
+    assert additive_share <= 0.3
+    assert interacting_share > 0.95
     assert int(value["interacting world", "joint rows for 90% of sets to be rejected, b = 1"]) <= 50
     for name in ("non_identifiable.png", "non_identifiable.svg"):
         assert (tmp_path / name).stat().st_size > 500
@@ -122,6 +122,6 @@ def test_the_joint_truth_is_the_mean_of_joint_rows(b) -> None:
 def test_rows_needed_is_the_start_of_sustained_rejection() -> None:
     import non_identifiable
 
-    rejected = np.array([[1, 0, 0, 1, 1, 1]] * 10, dtype=bool)
-    assert non_identifiable.rows_needed(rejected) == "20"
-    assert non_identifiable.rows_needed(~rejected) == "over 100"
+    is_rejected = np.array([[1, 0, 0, 1, 1, 1]] * 10, dtype=bool)
+    assert non_identifiable.rows_needed(is_rejected) == "20"
+    assert non_identifiable.rows_needed(~is_rejected) == "over 100"

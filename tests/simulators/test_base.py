@@ -58,10 +58,10 @@ def test_standard_errors_match_repetitions(model: StructuralCausalModel) -> None
         for j in range(20)
     ]
     values, errors = (np.reshape(part, (40, 20)) for part in zip(*runs, strict=True))
-    known = np.isfinite(errors)
-    assert known.mean() > 0.9
+    finite = np.isfinite(errors)
+    assert finite.mean() > 0.9
     # Medians, since near a pole of a density single draws have any weight.
-    scores = np.abs(values - np.median(values, axis=0))[known] / errors[known]
+    scores = np.abs(values - np.median(values, axis=0))[finite] / errors[finite]
     # 800 scores: four standard errors of their median, sqrt(1 / 4 / 800) / 0.636 = 0.028, and of
     # the share within two, 0.008.
     assert np.median(scores) == pytest.approx(stats.norm.ppf(0.75), abs=0.11)

@@ -99,18 +99,18 @@ def test_the_bias_depends_on_the_effect(model: Confounded) -> None:
     even = replace(model, hidden=replace(model.hidden, boost=np.zeros(3)))
     points, _ = model.sample((), 200, np.random.default_rng(0))
     root = 0
-    found, other = (one.confounding_bias(root, points, draws=3000) for one in (model, even))
+    bias, even_bias = (one.confounding_bias(root, points, draws=3000) for one in (model, even))
     effect = model.unconfounded(root, points[:, root])
     # The difference is boost * effect * E[C | a]: with the same draws, error free.
     burden, boost = model.hidden.burden[root], model.hidden.boost[root]
-    known = np.isfinite(found.error)
-    assert known.mean() > 0.9
+    finite = np.isfinite(bias.error)
+    assert finite.mean() > 0.9
     np.testing.assert_allclose(
-        (found.value - other.value)[known],
-        (boost * effect / burden * other.value)[known],
+        (bias.value - even_bias.value)[finite],
+        (boost * effect / burden * even_bias.value)[finite],
         atol=1e-9,
     )
-    assert np.ptp((found.value - other.value)[known]) > 0.02
+    assert np.ptp((bias.value - even_bias.value)[finite]) > 0.02
 
 
 @pytest.mark.parametrize("kind", [Binary, Ordered, Counts, UniformDesign, FewDoses, ZeroInflated])

@@ -12,15 +12,15 @@ from bayes_intgen.simulators.polynomial import LAWS, NOISE_SD, density, draw, in
 def test_densities_of_the_laws(law: str) -> None:
     sd = 0.3
     scale = {"gaussian": sd, "uniform": 2 * np.sqrt(3) * sd, "logistic": sd * np.sqrt(3) / np.pi}
-    known = {
+    expected = {
         "gaussian": stats.norm(scale=scale["gaussian"]),
         "uniform": stats.uniform(-np.sqrt(3) * sd, scale["uniform"]),
         "logistic": stats.logistic(scale=scale["logistic"]),
     }[law]
     at = np.array([-1.3, -0.3, 0.0, 0.2, 0.7, 500.0])
-    np.testing.assert_allclose(density(law, sd, at), known.pdf(at))
+    np.testing.assert_allclose(density(law, sd, at), expected.pdf(at))
     draws = draw(law, sd, 2000, np.random.default_rng(0))
-    assert stats.kstest(draws, known.cdf).pvalue > 1e-3
+    assert stats.kstest(draws, expected.cdf).pvalue > 1e-3
 
 
 def test_the_square_of_a_normal_is_chi_squared() -> None:

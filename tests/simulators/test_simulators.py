@@ -68,10 +68,12 @@ def test_sampling_is_determined_by_the_generator() -> None:
 def test_interventions_have_the_observational_moments() -> None:
     model = Polynomial.random(3, seed=6)
     rng = np.random.default_rng(0)
-    seen, _ = model.sample((), 100_000, rng)
+    observed, _ = model.sample((), 100_000, rng)
     was_set, _ = model.sample(model.names, 100_000, rng)
-    scale = seen.std(axis=0)
-    np.testing.assert_allclose(was_set.mean(axis=0) / scale, seen.mean(axis=0) / scale, atol=0.03)
+    scale = observed.std(axis=0)
+    np.testing.assert_allclose(
+        was_set.mean(axis=0) / scale, observed.mean(axis=0) / scale, atol=0.03
+    )
     np.testing.assert_allclose(was_set.std(axis=0) / scale, 1, atol=0.05)
 
 
