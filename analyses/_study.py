@@ -44,8 +44,8 @@ def run_study(
         As read from the table, in the order of the jobs.
     """
     saved: list[Any] = _saved(path, jobs[0])
-    done = {_key(row, jobs[0]) for row in saved}
-    remaining = [job for job in jobs if _key(job, job) not in done]
+    finished = {_key(row, jobs[0]) for row in saved}
+    remaining = [job for job in jobs if _key(job, job) not in finished]
     place = {_key(job, job): i for i, job in enumerate(jobs)}
     if remaining:
         # A process that has started JAX cannot be forked.

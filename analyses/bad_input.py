@@ -257,9 +257,7 @@ def read_and_evaluate(case: Case) -> str:
     other_density, other_mean = evaluate(in_units(data, factors), model)
     rescaled_density = other_density + len(data) * np.log(factors[-1])
     tolerance = (1e-6 + 1e-13 * lost_factor * len(data)) * (abs(density) + len(data))
-    assert abs(rescaled_density - density) <= tolerance, (
-        f"densities {density} and {rescaled_density}"
-    )
+    assert abs(rescaled_density - density) <= tolerance, f"densities {density}, {rescaled_density}"
     gap = np.abs(other_mean / factors[-1] - mean).max() / data.outcome.std()
     assert gap <= 1e-4 + 1e-10 * lost_factor, f"means differ by {gap} standard deviations"
     return "answer"

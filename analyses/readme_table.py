@@ -271,9 +271,9 @@ def accuracy() -> list[list[str]]:
 
 def times() -> list[list[str]]:
     """Time, memory and error against rows and actions."""
-    measured = {(int(r["actions"]), int(r["rows"])) for r in rows_of("benchmark_speed")}
-    varying_rows = sorted(pair for pair in measured if pair[0] == 5 and pair[1] != 20_000)
-    varying_actions = sorted(pair for pair in measured if pair[1] == 20_000)
+    measurements = {(int(r["actions"]), int(r["rows"])) for r in rows_of("benchmark_speed")}
+    varying_rows = sorted(pair for pair in measurements if pair[0] == 5 and pair[1] != 20_000)
+    varying_actions = sorted(pair for pair in measurements if pair[1] == 20_000)
     lines = [
         [
             "actions",

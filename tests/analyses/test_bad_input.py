@@ -50,7 +50,7 @@ def test_wrong_units_and_foreign_errors_are_failures(monkeypatch) -> None:
 
 @pytest.mark.parametrize("prior", ["linear", "gp"])
 def test_thirty_actions(prior) -> None:
-    """A prior of few coefficients takes them; one of too many says what to do, at once."""
+    """A prior with few coefficients fits; one with too many raises an error at once."""
     rng = np.random.default_rng(0)
     count, rows = 30, 20
     names = [f"lever {k}" for k in range(count)]
@@ -67,7 +67,7 @@ def test_thirty_actions(prior) -> None:
 
 @pytest.mark.parametrize("seed", [3, 4])
 def test_an_outcome_that_is_an_action_with_an_outlier_is_refused(seed) -> None:
-    """The outlier is all of the outcome's variance: the first fit may take the rest for noise."""
+    """The outlier has nearly all of the variance, so the first fit may see the rest as noise."""
     values = np.random.default_rng(seed).normal(size=81)
     values[0] = 1e8
     frame = pd.DataFrame({"a": values, "outcome": values, "regime": [""] * 80 + ["a"]})

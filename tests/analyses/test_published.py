@@ -27,7 +27,7 @@ def test_the_main_experiment_scores_every_estimator(tmp_path, monkeypatch, capsy
     counts = {
         label: sum(row["estimator"] == label for row in rows) for label in published_main.LABELS
     }
-    # Two models, of which one is fitted with the Bayesian baselines too.
+    # Two models; the Bayesian baselines are fitted to one.
     assert counts == {
         label: 1 if label.endswith("(Bayesian)") else 2 for label in published_main.LABELS
     }

@@ -113,10 +113,10 @@ def test_the_joint_truth_is_the_mean_of_joint_rows(b) -> None:
 
     rng = np.random.default_rng(0)
     points, outcome = non_identifiable.sample(b, (True, True), 200_000, rng)
-    left = outcome - non_identifiable.joint_truth(b, points)
+    residual = outcome - non_identifiable.joint_truth(b, points)
     for weights in (np.ones(len(points)), points[:, 0], points[:, 1], points.prod(axis=1)):
-        error = (left * weights).std() / np.sqrt(len(points))
-        assert abs((left * weights).mean()) < 4 * error
+        error = (residual * weights).std() / np.sqrt(len(points))
+        assert abs((residual * weights).mean()) < 4 * error
 
 
 def test_rows_needed_is_the_start_of_sustained_rejection() -> None:

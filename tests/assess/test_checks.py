@@ -20,7 +20,7 @@ def with_outcome(data: bi.RegimeData, more: np.ndarray) -> bi.RegimeData:
 
 
 def world_of(seed: int) -> bi.RegimeData:
-    """Every other one with lognormal actions, causes and noise; variances differ by regime."""
+    """Worlds, every other one lognormal, whose variances differ by regime."""
     kind = (bi.simulators.Linear, bi.simulators.DoseResponse)[seed % 2]
     return kind.random(2, seed).dataset(250, seed=seed + 100)
 
@@ -100,7 +100,7 @@ def test_shifted_joint_rows_are_detected() -> None:
 
 
 def test_untestable_interaction_is_named(data) -> None:
-    # Green was never set: whatever it does with red may be its own bias.
+    # Green was never set, so its bias may equal any interaction with red.
     result = checked(data.only([], ["red"]))
     assert not result.violated
     assert result.p == 1
@@ -108,7 +108,7 @@ def test_untestable_interaction_is_named(data) -> None:
     assert result.table["hidden"].to_numpy().tolist() == ["interaction of red and green"]
     assert str(result).startswith("Nothing could be tested: these regimes leave the model no")
     assert "No row of these regimes could show: interaction of red and green." in str(result)
-    # A graph in which neither moves the other leaves its bias no room for red.
+    # In a graph without edges its bias cannot depend on red.
     with_graph = checked(data.only([], ["red"]), bi.models.additive(graph={}))
     assert with_graph.table["test"].to_numpy().tolist() == [
         "interaction of red and green", "bias of red depends on green",

@@ -28,7 +28,7 @@ def test_prior_draws_match_the_generative_program(data) -> None:
     error = 1.25 * np.sqrt((ours.var(axis=0) + theirs.var(axis=0)) / PRIOR_DRAWS)
     gap = np.abs(np.median(ours, axis=0) - np.median(theirs, axis=0))
     assert (gap < 4.5 * error).all()
-    # Scales that a fit learned are no part of the prior.
+    # Scales estimated by a fit are not part of the prior.
     learned = terms.with_scales(
         {t.name: bi.LogNormal(1e-6, 0.1) for t in terms.terms if t.cross_action}
     )
@@ -64,7 +64,7 @@ def test_unidentified_effects_keep_the_width_of_the_prior(data, posterior) -> No
     with pytest.warns(bi.SupportWarning, match="is not identified"):
         joint = fitted.contraction([[1.0, 1.0]])
     of_red = fitted.contraction([[1.0, 1.0]], ["red"])
-    # Green was never set: what of it is bias and what is not is the prior's to say.
+    # Green was never set, so only the prior separates its contribution from its bias.
     of_green = {"mechanism": "unconfounded", "action": "green"}
     identified = posterior.contraction([[1.0, 1.0]])["contraction"].sel(of_green)
     unidentified = joint["contraction"].sel(of_green)

@@ -21,7 +21,7 @@ CHAINS, DRAWS = 4, 500
 def fit_with(
     shift: float = 0.0, stuck: float = 0.0, diverging: int = 0, deep: int = 0
 ) -> tuple[xr.DataTree, xr.DataArray]:
-    """Draws with one fault each: chains apart, autocorrelated, diverging, deep trees."""
+    """Draws with problems: chains apart, autocorrelation, divergences, deep trees."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(CHAINS, DRAWS, 2))
     for t in range(1, DRAWS):
@@ -96,17 +96,17 @@ def test_rhat_and_ess_agree_with_arviz(stuck: float) -> None:
     draws = rng.normal(size=(CHAINS, 801, 20))
     for t in range(1, draws.shape[1]):
         draws[:, t] = stuck * draws[:, t - 1] + np.sqrt(1 - stuck**2) * draws[:, t]
-        # Where a draw is refused the one before is repeated.
+        # A rejected draw repeats the previous one.
         is_rejected = rng.random(CHAINS) < 0.2
         draws[is_rejected, t] = draws[is_rejected, t - 1]
     draws[0, :, :5] += 0.2
     draws[1, :, 5:10] *= 1.3
-    # Ranks stay what they are; moments do not.
+    # A transformation that changes moments but not ranks.
     draws **= 5
     dataset = xr.Dataset({"draws": (("chain", "draw", "quantity"), draws)})
     np.testing.assert_allclose(rhat(draws), az.rhat(dataset)["draws"], rtol=1e-12)
     of_arviz = [az.ess(dataset, method=method)["draws"] for method in ("bulk", "tail")]
-    # Where Geyer's sequence ends ArviZ adds half of one more pair.
+    # ArviZ adds half of one more pair at the end of Geyer's sequence.
     for one, other in zip(effective_sample_sizes(draws), of_arviz, strict=True):
         np.testing.assert_allclose(one, other, rtol=0.03)
     np.testing.assert_allclose(effective_draws(draws), np.minimum(*of_arviz), rtol=0.03)

@@ -21,11 +21,11 @@ def test_split_holds_out_a_share_of_every_regime(data) -> None:
 def test_log_density_of_held_out_rows_matches_the_true_noise(data) -> None:
     train, held_out = split(data, 0.25, seed=0)
     result = log_densities(bi.models.additive(), train, held_out, progress=False)
-    # Noise 0.2 and the causes' 0.25 each, less what the actions say of them.
+    # Variance of the noise and of the causes, conditional on the actions.
     residual_sd = np.sqrt(0.04 + 0.25 * 0.64 / 0.89 + 0.125)
     expected = -0.5 * np.log(2 * np.pi * np.e * residual_sd**2)
     assert result.mean() == pytest.approx(expected, abs=4 * 0.75 / np.sqrt(len(held_out)))
-    # A few hundred rows would tell little of so small a difference.
+    # So small a difference needs more than a few hundred rows.
     train, held_out = split(confounded_rows(1000, seed=11), 0.25, seed=0)
     models = (bi.models.additive(), bi.models.pooled())
     gap = Difference.of(*(log_densities(m, train, held_out, progress=False) for m in models))

@@ -90,9 +90,9 @@ def test_alternatives_follow_from_regimes_and_graph(data) -> None:
     assert [d.label for d in results] == [
         pair, "do(red, green) differs from what other regimes predict",
     ]  # fmt: skip
-    # With no other rows, the regime is whatever the contributions say, and so are the biases.
+    # Without other rows, contributions and biases can fit any mean of the regime.
     assert [d.testable for d in results] == [True, False]
-    # It acts in its own regime alone: a level, and a function of each action.
+    # It is zero outside its own regime: a level, and a function of each action.
     block = results[1].matrix(several.actions, several.intervened)
     assert block.shape == (200, 3)
     assert not block[:100].any()
@@ -100,10 +100,10 @@ def test_alternatives_follow_from_regimes_and_graph(data) -> None:
 
 
 def three_actions(interaction: float, triple: float) -> bi.RegimeData:
-    """Each action alone 500 times, the first two together 300 times; two dials.
+    """Rows of 500 single interventions each and 300 on the first two actions together.
 
-    One adds the product of the first two actions to the outcome, the other to the third action,
-    whose bias is then a function of all three.
+    ``interaction`` scales a product of the first two actions in the outcome, ``triple`` one in the
+    third action, whose bias is then a function of all three.
     """
     rng = np.random.default_rng(0)
     masks = np.repeat(np.vstack([np.zeros(3), np.eye(3), [1, 1, 0]]) > 0, [500] * 4 + [300], axis=0)

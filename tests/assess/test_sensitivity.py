@@ -8,9 +8,9 @@ from bayes_intgen.posterior.draws import support_of
 
 
 class Family:
-    """A random member of the family, and what a fit would see of it at one point.
+    """Random member of the family, with the biases and the error of a fit at one point.
 
-    Everything by the rules of conditioning, without the identities of the module.
+    Computed by conditioning of normal distributions, without the identities of the module.
     """
 
     def __init__(self, rng: np.random.Generator, extreme: bool) -> None:
@@ -56,7 +56,7 @@ def test_bounds_contain_the_error_over_the_whole_family() -> None:
         above, below = (b[0, 0] for b in bounds(one.delta[:, None], one.sd, np.array([one.rho])))
         assert -below - 1e-9 <= one.error <= above + 1e-9
         reached = max(reached, one.error / above if one.error > 0 else -one.error / below)
-    # Two actions whose signals are their causes reach it.
+    # Two actions whose signals are their causes attain the bound.
     assert reached > 0.999
 
 

@@ -25,7 +25,7 @@ def _float64():
 
 
 def hyperparameters(posterior: bi.Posterior, count: int) -> list[dict[str, np.ndarray]]:
-    """Some draws of them, spread over chains and iterations."""
+    """Evenly spaced draws of the hyperparameters over chains and iterations."""
     group = posterior.tree["posterior"]
     size = group.sizes["draw"]
     return [
@@ -39,7 +39,7 @@ def hyperparameters(posterior: bi.Posterior, count: int) -> list[dict[str, np.nd
 
 
 def log_marginal(program: Program, points: list[dict[str, np.ndarray]]) -> np.ndarray:
-    """Log densities of the logarithms of hyperparameters: the weights by Gaussian algebra."""
+    """Log densities of log hyperparameters, with the weights marginalised by Gaussian algebra."""
 
     def joint(weights: jax.Array, sites: dict[str, jax.Array]) -> jax.Array:
         return log_density(program, (), {}, {**sites, "weights": weights})[0]
@@ -59,7 +59,7 @@ def log_marginal(program: Program, points: list[dict[str, np.ndarray]]) -> np.nd
 
 
 def differences(posterior: bi.Posterior, program: Program, count: int = 4) -> np.ndarray:
-    """Log densities that were sampled less those of the program."""
+    """Differences of the sampled log densities from those of the program."""
     lp = posterior.tree["sample_stats"]["lp"].to_numpy()
     chains, size = lp.shape
     sampled = [lp[i % chains, i * size // count] for i in range(count)]
@@ -71,7 +71,7 @@ def test_program_has_the_sampled_density(data, posterior) -> None:
     assert len(program.fixed) > 2
     lifted = differences(posterior, program)
     assert np.ptp(lifted) < 1e-6
-    # Negative controls: with scales fixed elsewhere, or another variance function, it is not.
+    # Negative controls: other fixed scales or another variance function change the density.
     wider = {name: 3 * ratio for name, ratio in program.fixed.items()}
     assert np.ptp(differences(posterior, replace(program, fixed=wider))) > 1e-3
     plain = replace(program, relative_sd=np.ones(len(data)))
@@ -87,7 +87,7 @@ def test_program_includes_lift_tests_and_sampled_scales() -> None:
     program = posterior.program(data)
     assert not program.fixed
     assert np.ptp(differences(posterior, program)) < 1e-6
-    # Negative control: without the lift test the density is another one.
+    # Negative control: without the lift test the density differs.
     assert np.ptp(differences(posterior, replace(program, lift_tests=None))) > 1e-3
 
 
@@ -106,17 +106,17 @@ def test_outcomes_are_simulated_in_their_own_units(data) -> None:
     sites = {**hyperparameter_draws, "weights": _weights(posterior, program, hyperparameter_draws)}
     samples = np.asarray(Predictive(program, sites)(jax.random.key(0), outcome=None)["outcome"])
     assert samples.shape == (200, len(data))
-    # The posterior's draws are as wide about the data as the data are about their mean.
+    # Posterior predictive draws are as wide about the data as the data about their mean.
     spread = samples.std(axis=0).mean()
     residual = samples.mean(axis=0) - shifted_data.outcome
     assert residual.std() == pytest.approx(spread, rel=0.1)
     assert abs(residual.mean()) < 4 * spread / np.sqrt(len(data))
-    # Negative control: coefficients of the prior, given the same scales, are not.
+    # Negative control: draws with coefficients from the prior are wider.
     prior = np.asarray(
         Predictive(program, hyperparameter_draws)(jax.random.key(0), outcome=None)["outcome"]
     )
     assert prior.std(axis=0).mean() > 2 * spread
-    # Conditioned, the outcome is what was observed, or what is asked for.
+    # A conditioned program returns the observed outcome, or the outcome passed to it.
     for arguments, expected in ((), shifted_data.outcome), ((data.outcome,), data.outcome):
         observed = Predictive(program, num_samples=2)(jax.random.key(0), *arguments)["outcome"]
         np.testing.assert_array_equal(observed[0], expected)
@@ -125,7 +125,7 @@ def test_outcomes_are_simulated_in_their_own_units(data) -> None:
 def _weights(
     posterior: bi.Posterior, program: Program, hyperparameter_draws: dict[str, np.ndarray]
 ) -> np.ndarray:
-    """The weights of the posterior's draws of coefficients, shape (draw, P)."""
+    """Weights that correspond to posterior draws of the coefficients, shape (draw, P)."""
     samples = posterior.tree["coefficients"]["coefficients"].to_numpy()
     coefficients = samples.reshape(-1, samples.shape[-1])[: len(hyperparameter_draws["noise_sd"])]
     unit = Predictive(program, {**hyperparameter_draws, "weights": np.ones_like(coefficients)})
@@ -147,7 +147,7 @@ def test_nuts_of_numpyro_samples_the_program() -> None:
     # A fifth at least of 150 and of 400 draws is effective.
     tolerance = 4 * np.sqrt(noise.var() / 30 + own.var() / 80)
     assert abs(noise.mean() - own.mean()) < tolerance
-    # The check can fail: it tells noise that is a tenth larger.
+    # The check can fail: it distinguishes noise that is a tenth larger.
     assert tolerance < 0.1
 
 

@@ -118,7 +118,7 @@ def test_damaged_file_is_rejected(saved, change) -> None:
         bi.load(saved)
 
 
-# Loading is left to the children: what HDF5 has open does not survive a fork.
+# The children load the fits, because open HDF5 files do not survive a fork.
 SAVING = """
 import os, sys
 import bayes_intgen as bi
@@ -129,7 +129,7 @@ for _ in sys.stdin:
     child = os.fork()
     if not child:
         fits = [bi.load(name) for name in names]
-        # The first save of a process imports what it needs.
+        # The first save of a process imports modules.
         fits[0].save(sys.argv[3] + ".first")
         print("saving", flush=True)
         while True:
@@ -146,7 +146,7 @@ def test_process_killed_during_a_save_leaves_a_whole_file(posterior, tmp_path) -
     """At a random moment, twenty times: an old file or a new one, never half of either."""
     one, other, path = (str(tmp_path / name) for name in ("one.nc", "other.nc", "fit.nc"))
     posterior.save(one)
-    # As many draws, every one of them another.
+    # As many draws in reverse order, so that every one differs.
     tree = posterior.tree.copy()
     coefficients = tree["coefficients"].to_dataset()
     tree["coefficients"] = xr.DataTree(coefficients.isel(draw=slice(None, None, -1)))
@@ -179,7 +179,7 @@ def test_process_killed_during_a_save_leaves_a_whole_file(posterior, tmp_path) -
     assert len(content) == 2
 
 
-# Fits saved by earlier versions, named after the commit, and what these predicted.
+# Fits saved by earlier versions, named after the commit, and their predictions.
 EARLIER = Path(__file__).parent / "saved_fits"
 PREDICTIONS = json.loads((EARLIER / "predictions.json").read_text())
 

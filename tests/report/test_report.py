@@ -275,7 +275,7 @@ def open_page(browser, posterior, path, width=1200):
 
 
 def move_sliders(browser, steps) -> None:
-    """Move the sliders as a hand would: a position, then the event that tells of it."""
+    """Move the sliders as a user does: set the position, then send the event."""
     for k, step in enumerate(steps):
         browser.execute_script(
             "const s = document.getElementById(arguments[0]); s.value = arguments[1];"
@@ -286,7 +286,7 @@ def move_sliders(browser, steps) -> None:
 
 
 def readout(browser) -> dict[str, list[float]]:
-    """Every number of the explorer, with all of its digits."""
+    """Numbers of the explorer with all digits."""
     texts = browser.execute_script(
         "return Object.fromEntries([...document.querySelectorAll('.readout [data-of]')].map("
         "(c) => [c.parentElement.id + ' ' + c.dataset.of, c.dataset.value]))"
@@ -345,7 +345,7 @@ def test_explorer_agrees_with_python(browser, posterior, tmp_path, kind) -> None
     )
     page.find_element("id", "reset").click()
     assert_agrees(page, fit, base, steps, level=0.5)
-    # What is read is what is computed, to the digits shown.
+    # The text is the computed number to its digits.
     text = page.find_element("css selector", "#effect [data-of=mean]").text
     if kind != "tiny":
         decimals = len(text.partition(".")[2])
@@ -363,7 +363,7 @@ def test_sliders_are_supported_where_the_joint_effect_is(posterior) -> None:
         is_supported = unpacked(action["reasons"]) == 0
         np.testing.assert_array_equal(is_supported, posterior.support(points).supported)
         assert 0 < is_supported.mean() < 1
-    # Without experiments on green nothing tells its bias apart from what red adds.
+    # Without experiments on the second action no point is supported.
     fewer = made_up(["one", "two"], regimes=2)
     for action in explorer_data(fewer)["actions"]:
         assert unpacked(action["reasons"]).all()

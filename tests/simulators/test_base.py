@@ -101,15 +101,17 @@ def test_densities_depend_on_own_cause_and_parents_only(model: StructuralCausalM
     actions, _ = model.sample((), 50, rng)
     for k in range(len(model.names)):
         others = [j for j in range(len(model.names)) if j not in model.parents(k)]
-        changed, moved = causes.copy(), actions.copy()
-        changed[:, [j for j in range(len(model.names)) if j != k]] = 7.0
-        moved[:, others] = 7.0
+        changed_causes, changed_actions = causes.copy(), actions.copy()
+        changed_causes[:, [j for j in range(len(model.names)) if j != k]] = 7.0
+        changed_actions[:, others] = 7.0
         before = model.action_density(k, actions[:, k], causes, actions)
         if isinstance(model, Linear):
             # It multiplies by weights of zero.
-            moved = np.where(model.between[k] == 0, moved, actions)
+            changed_actions = np.where(model.between[k] == 0, changed_actions, actions)
         np.testing.assert_allclose(
-            model.action_density(k, actions[:, k], changed, moved), before, rtol=1e-9
+            model.action_density(k, actions[:, k], changed_causes, changed_actions),
+            before,
+            rtol=1e-9,
         )
 
 

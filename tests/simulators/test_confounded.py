@@ -84,8 +84,8 @@ def test_naive_regression_of_observed_rows_is_wrong(model: Confounded) -> None:
         actions, outcome = model.sample(regime, rows, rng)
         design = np.column_stack([np.ones(rows), (actions - actions.mean(0)) / actions.std(0)])
         residual = outcome - model.joint_effect(actions)
-        slopes, (left, *_), *_ = np.linalg.lstsq(design, residual, rcond=None)
-        error = np.sqrt(left / rows * np.diag(np.linalg.inv(design.T @ design)))
+        slopes, (residual, *_), *_ = np.linalg.lstsq(design, residual, rcond=None)
+        error = np.sqrt(residual / rows * np.diag(np.linalg.inv(design.T @ design)))
         return float(np.abs(slopes / error)[1:].max())
 
     assert bias(()) > 20

@@ -10,8 +10,8 @@ def test_demand_is_standardised_and_seasonal() -> None:
     causes = model.draw_causes(200_000, np.random.default_rng(0))
     # Of the variance share, the season is bounded: kurtosis 3 (1 - s)^2 + 6 s (1 - s) + 1.5 s^2.
     share = model.seasonal_share
-    wanted = 3 * (1 - share) ** 2 + 6 * share * (1 - share) + 1.5 * share**2
-    np.testing.assert_allclose(stats.kurtosis(causes, fisher=False), wanted, rtol=0.02)
+    expected = 3 * (1 - share) ** 2 + 6 * share * (1 - share) + 1.5 * share**2
+    np.testing.assert_allclose(stats.kurtosis(causes, fisher=False), expected, rtol=0.02)
 
 
 def test_experiments_cover_the_observed_range_and_observational_means_are_biased() -> None:

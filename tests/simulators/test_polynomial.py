@@ -31,8 +31,8 @@ def test_the_square_of_a_normal_is_chi_squared() -> None:
     )
     values = np.array([-0.01, 1e-6, 1e-3, 0.01, 0.1])
     blank = np.zeros((len(values), 1))
-    wanted = stats.chi2.pdf(values, 1, scale=NOISE_SD**2)
-    np.testing.assert_allclose(model.action_density(0, values, blank, blank), wanted)
+    target = stats.chi2.pdf(values, 1, scale=NOISE_SD**2)
+    np.testing.assert_allclose(model.action_density(0, values, blank, blank), target)
 
 
 @pytest.mark.parametrize("curvature", [0.0, 1e-14, -1e-9])
@@ -43,8 +43,8 @@ def test_a_straight_line_is_the_limit_of_a_curve(curvature: float) -> None:
     )
     values = np.array([0.1, 0.2, 0.3])
     blank = np.zeros((3, 1))
-    wanted = density("logistic", 0.5 * NOISE_SD, values - 0.2)
-    np.testing.assert_allclose(model.action_density(0, values, blank, blank), wanted, rtol=1e-6)
+    target = density("logistic", 0.5 * NOISE_SD, values - 0.2)
+    np.testing.assert_allclose(model.action_density(0, values, blank, blank), target, rtol=1e-6)
 
 
 def test_the_polynomial_in_its_last_variable() -> None:
