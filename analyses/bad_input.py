@@ -223,8 +223,13 @@ def in_units(data: bi.RegimeData, factors: np.ndarray) -> bi.RegimeData:
         require_observational=False,
     )
     categories = tuple(
-        levels and replace(levels, codes=tuple((np.array(levels.codes) * factor).tolist()))
-        for levels, factor in zip(data.categories, factors[:-1], strict=True)
+        # Levels of a numeric column are its numbers, in any unit.
+        rescaled
+        if levels is None or levels.codes == levels.labels
+        else replace(levels, codes=tuple((np.array(levels.codes) * factor).tolist()))
+        for levels, rescaled, factor in zip(
+            data.categories, same.categories, factors[:-1], strict=True
+        )
     )
     return replace(same, categories=categories)
 

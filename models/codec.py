@@ -67,7 +67,7 @@ TAGS: dict[str, type[Any]] = {
 }
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 # Names in files of fields that have other names by now.
-_STORED_NAMES = {"component": "part", "knot_values": "heights"}
+_STORED_NAMES = {"component": "part", "knot_values": "heights", "cross_action": "borrowed"}
 _FIELD_NAMES = {stored: name for name, stored in _STORED_NAMES.items()}
 
 
