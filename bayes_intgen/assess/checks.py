@@ -150,12 +150,12 @@ class Check:
     def _verdict(self) -> str:
         tests = self.table.sizes["test"]
         if not tests:
-            return "Nothing could be tested: these regimes leave the model no restriction."
+            return "Nothing could be tested: these regimes do not restrict the model."
         p = f"p {'<' if self.p < 0.001 else '='} {max(self.p, 0.001):.3g} over {tests} " + (
             "tests" if tests > 1 else "test"
         )
         if not self.violated:
-            return f"No sign of violation ({p}; under {self.level:g} would be one)."
+            return f"No sign of violation ({p}; a violation has p below {self.level:g})."
         row = self.table.sel(test=self.likeliest)
         between = [str(n) for n in self.table["action"].to_numpy()[row["between"].to_numpy()]]
         where = " and ".join([", ".join(between[:-1]), between[-1]])
@@ -184,8 +184,8 @@ class Check:
         which = "Any other" if self.table.sizes["hidden"] else "Any"
         return (
             f"{which} smooth interaction of two actions with a standard deviation over "
-            f"{worst:.3g}, {worst / unit:.0%} of the outcome's, would have been detected nine "
-            "times in ten, unless the biases offset it."
+            f"{worst:.3g}, {worst / unit:.0%} of the outcome's, would be detected with probability "
+            "0.9, unless the biases offset it."
         )
 
     def _hidden(self) -> str:
@@ -193,15 +193,15 @@ class Check:
         listed = labels[:MAX_NAMED]
         if len(labels) > MAX_NAMED:
             listed.append(f"{len(labels) - MAX_NAMED} more")
-        return f"No row of these regimes could show: {'; '.join(listed)}." if labels else ""
+        return f"These regimes cannot reveal: {'; '.join(listed)}." if labels else ""
 
     def _rows(self) -> str:
         several = int(self.table.attrs["rows_with_several_set"])
         if several:
-            return f"{several} rows have several actions set: the strongest test possible."
+            return f"{several} rows have several actions set: the strongest possible test."
         return (
-            "No row has several actions set: an interaction that the biases offset in every "
-            "regime cannot be detected, only rows with several actions set would show it."
+            "No row has several actions set: only such rows could reveal an interaction that the "
+            "biases offset in every regime."
         )
 
     def _comparison(self) -> str:
@@ -212,8 +212,8 @@ class Check:
         if abs(value) < 2 * error:
             how = "about as well as"
         return (
-            f"The shared model predicts {rows:.0f} held-out rows {how} a regression for each "
-            f"regime: log density {value:+.1f}, standard error {error:.1f}."
+            f"The additive model predicts {rows:.0f} held-out rows {how} a regression per regime: "
+            f"difference in log density {value:+.1f}, standard error {error:.1f}."
         )
 
 

@@ -36,7 +36,12 @@ from bayes_intgen.identification.verdict import Verdict
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
 from bayes_intgen.inference.sampling.monitored_effect import every_nth, monitored_effect
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import (
+    PosteriorDraws,
+    prediction_of,
+    size_of_draws,
+    support_of,
+)
 from bayes_intgen.text.tables import to_json
 
 # Maximum characters in a line of the printed screen.
@@ -226,10 +231,9 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     check = Check.of_tree(posterior.tree)
     if check is not None:
         groups["check"] = check.table
-    sizes = posterior.tree["posterior"].sizes
     head = (
         f"Posterior of {posterior.tree.attrs['outcome']!r} given {', '.join(map(repr, names))}: "
-        f"{sizes['chain']} chains of {sizes['draw']} draws"
+        f"{size_of_draws(posterior)}"
     )
     return _report(head, groups, check, problems)
 
@@ -340,8 +344,8 @@ def _report(
     if check is not None:
         sections["Assumptions"] = tuple(check.sentences())
     else:
-        keep = "" if actions else "; posterior.with_check keeps the answer"
-        sections["Assumptions"] = (f"Not tested yet: bi.check(data, model) does{keep}.",)
+        store = "" if actions else "; posterior.with_check stores the result"
+        sections["Assumptions"] = (f"Not tested yet: run bi.check(data, model){store}.",)
     if actions:
         sections["Problems"] = tuple(problems or ()) or ("None found.",)
     elif problems is not None:

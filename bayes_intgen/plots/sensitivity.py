@@ -57,5 +57,5 @@ def _draw_point(ax: "Axes", correlated: xr.Dataset, independent: xr.Dataset) -> 
         correlated["action"].to_numpy(), correlated["value"].to_numpy().tolist(), strict=True
     )
     ax.set_title(", ".join(f"{name} = {short_label(value)}" for name, value in point), fontsize=9)
-    ax.set_xlabel("correlation of any two hidden causes, up to")
+    ax.set_xlabel("maximum correlation of any two hidden causes")
     ax.margins(x=0)

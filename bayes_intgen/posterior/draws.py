@@ -43,8 +43,8 @@ class PosteriorDraws:
         self.spread: VarianceFunction | Homoscedastic = serialise.loads(tree.attrs["spread"])
 
     def __repr__(self) -> str:
-        sizes, names = self.tree["posterior"].sizes, ", ".join(map(repr, self.actions))
-        size = f"{sizes['chain']} chains of {sizes['draw']} draws"
+        names = ", ".join(map(repr, self.actions))
+        size = size_of_draws(self)
         return f"{type(self).__name__} of {self.outcome_name!r} given {names}: {size}"
 
     @property
@@ -367,6 +367,19 @@ class PosteriorDraws:
     def _draw_coords(self) -> dict[str, Any]:
         draws = self.tree["posterior"].dataset
         return {dim: draws[dim].to_numpy() for dim in ("chain", "draw")}
+
+
+def size_of_draws(posterior: PosteriorDraws) -> str:
+    """Numbers of chains and draws as text.
+
+    Examples
+    --------
+    >>> size_of_draws(posterior)
+    '4 chains of 250 draws'
+    """
+    sizes = posterior.tree["posterior"].sizes
+    chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
+    return f"{chains} of {sizes['draw']} draws"
 
 
 def prediction_of(posterior: PosteriorDraws) -> Prediction:

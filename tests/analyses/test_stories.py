@@ -13,7 +13,7 @@ def run(module, monkeypatch, folder) -> None:
     module.main()
 
 
-def test_the_media_plan_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -> None:
+def test_media_plan_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -> None:
     import media_mix
 
     run(media_mix, monkeypatch, tmp_path)
@@ -95,7 +95,7 @@ def worlds() -> list[str]:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_worlds_agree_on_training_rows_and_differ_on_joint_ones(seed) -> None:
+def test_worlds_agree_on_training_rows_and_differ_on_joint_rows(seed) -> None:
     import non_identifiable
 
     first, second = (non_identifiable.training_rows(b, 0.1, seed) for b in (0.0, 1.0))
@@ -108,7 +108,7 @@ def test_the_worlds_agree_on_training_rows_and_differ_on_joint_ones(seed) -> Non
 
 
 @pytest.mark.parametrize("b", [0.0, 1.0])
-def test_the_joint_truth_is_the_mean_of_joint_rows(b) -> None:
+def test_joint_truth_is_the_mean_of_joint_rows(b) -> None:
     import non_identifiable
 
     rng = np.random.default_rng(0)

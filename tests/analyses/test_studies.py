@@ -35,7 +35,7 @@ def in_order(errors: pd.Series, low: float, high: float) -> bool:
     return bool(np.isfinite(errors).all() and errors.between(low, high).all())
 
 
-def test_the_study_of_ratios(tmp_path, monkeypatch, capsys) -> None:
+def test_study_of_ratios(tmp_path, monkeypatch, capsys) -> None:
     pytest.importorskip("sklearn")
     lines, models = run("published_ratio", tmp_path, monkeypatch)
     assert lines["ratio"].tolist() == [0.5, 0.5, 2.0, 2.0]
@@ -57,7 +57,7 @@ def test_the_study_of_ratios(tmp_path, monkeypatch, capsys) -> None:
     assert "smallest error at ratio" in capsys.readouterr().out
 
 
-def test_a_split_keeps_the_number_of_rows_and_the_ratio() -> None:
+def test_split_preserves_the_number_of_rows_and_the_ratio() -> None:
     pytest.importorskip("sklearn")
     study = import_module("published_ratio")
     for ratio in study.RATIOS:
@@ -67,7 +67,7 @@ def test_a_split_keeps_the_number_of_rows_and_the_ratio() -> None:
     assert study.split(1.0, 5, 12_000) == (2000, 2000)
 
 
-def test_the_limit_at_each_ratio_against_its_closed_form() -> None:
+def test_limit_at_each_ratio_matches_its_closed_form() -> None:
     pytest.importorskip("sklearn")
     study = import_module("published_ratio")
     ratios = np.geomspace(0.02, 20, 20_001)
@@ -88,7 +88,7 @@ def test_the_limit_at_each_ratio_against_its_closed_form() -> None:
     np.testing.assert_allclose(study.limit_curve(rows, ratios), unequal / equal)
 
 
-def test_the_study_of_convergence(tmp_path, monkeypatch, capsys) -> None:
+def test_study_of_convergence(tmp_path, monkeypatch, capsys) -> None:
     pytest.importorskip("sklearn")
     lines, models = run("published_convergence", tmp_path, monkeypatch)
     assert lines["total"].tolist() == [300] * 4 + [600] * 4
@@ -105,14 +105,14 @@ def test_the_study_of_convergence(tmp_path, monkeypatch, capsys) -> None:
     assert "errors fall as rows to the power of" in capsys.readouterr().out
 
 
-def test_the_limit_of_the_convergence_study_is_that_of_accuracy() -> None:
+def test_limits_of_both_studies_agree() -> None:
     pytest.importorskip("sklearn")
     study, accuracy = import_module("published_convergence"), import_module("accuracy")
     expected = accuracy.limit(bi.simulators.Polynomial.random(2, seed=3), 700)
     assert study.limit_of_one_row(2, 3) / np.sqrt(700) == pytest.approx(expected)
 
 
-def test_the_study_of_violations(tmp_path, monkeypatch, capsys) -> None:
+def test_study_of_violations(tmp_path, monkeypatch, capsys) -> None:
     lines, models = run("violations", tmp_path, monkeypatch)
     assert lines["violation"].tolist() == [
         "interacting", "interacting", "shared confounder", "shared confounder",
@@ -148,7 +148,7 @@ def test_query_points_lie_in_the_range_of_the_base_model(kind) -> None:
                 np.testing.assert_array_equal(query_points, points)
 
 
-def test_the_study_of_checks(tmp_path, monkeypatch, capsys) -> None:
+def test_study_of_checks(tmp_path, monkeypatch, capsys) -> None:
     lines, models = run("checks", tmp_path, monkeypatch)
     assert (
         models["violation"].tolist()
@@ -179,7 +179,7 @@ def test_interactions_explain_the_stated_share_of_variance(kind) -> None:
         assert share == pytest.approx(study.EXPLAINED, rel=0.4)
 
 
-def test_the_study_of_lift_tests(tmp_path, monkeypatch) -> None:
+def test_study_of_lift_tests(tmp_path, monkeypatch) -> None:
     lines, models = run("lift_tests", tmp_path, monkeypatch)
     assert len(models) == 2 * 3 * 2
     tested = lines[lines["asked"] == "tested"].set_index("evidence")["median sd over se"]

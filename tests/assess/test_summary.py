@@ -19,7 +19,7 @@ def test_summary_of_a_posterior_fits_one_screen(data, posterior) -> None:
     assert max(map(len, lines)) <= 100
     assert "  do(red, green) is identified: do(red) + do(green) - observational." in lines
     assert "  do(red), do(green) are identified: in the data." in lines
-    assert "Not tested yet: bi.check(data, model) does" in str(report)
+    assert "Not tested yet: run bi.check(data, model); posterior.with_check stores" in str(report)
     # Arrays first.
     questions = report.tree["questions"].to_dataset()
     assert questions["identified"].all()

@@ -72,7 +72,7 @@ def test_page_states_identification_and_problems(regimes, sentences) -> None:
     text = Page(page_of(posterior)).text
     for words in sentences:
         assert words in text
-    for words in ("What each action does", "R-hat", "graph over the actions", "bayes-intgen"):
+    for words in ("Effect of each action", "R-hat", "graph over the actions", "bayes-intgen"):
         assert words in text
 
 

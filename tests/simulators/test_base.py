@@ -26,7 +26,7 @@ each_model = pytest.mark.parametrize("model", MODELS, ids=IDS)
 
 
 @each_model
-def test_the_effect_is_the_mean_given_the_actions(model: StructuralCausalModel) -> None:
+def test_effect_is_the_conditional_mean_given_the_actions(model: StructuralCausalModel) -> None:
     first, _, last = model.names
     for regime in [(), (first,), (last,), (first, last)]:
         assert misfit(model, regime) < 4.5
@@ -124,7 +124,7 @@ def test_impossible_points_and_single_draws_have_infinite_errors() -> None:
     assert np.isinf(model.confounding_bias(0, actions, draws=5).error).all()
 
 
-def test_rows_may_differ_by_regime() -> None:
+def test_number_of_rows_may_differ_by_regime() -> None:
     model = MediaMix.random(3, seed=0)
     counts = {(): 40, ("tv",): 10, ("search", "radio"): 5}
     data = model.dataset(counts, seed=0)

@@ -39,7 +39,7 @@ each_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 
 @each_model
-def test_the_joint_effect_is_the_mean_outcome_of_setting_all_actions(model: Confounded) -> None:
+def test_joint_effect_is_the_mean_outcome_under_do(model: Confounded) -> None:
     rng = np.random.default_rng(0)
     rows = 100_000
     points, _ = model.sample(model.names, 3, rng)
@@ -52,7 +52,7 @@ def test_the_joint_effect_is_the_mean_outcome_of_setting_all_actions(model: Conf
 
 
 @each_model
-def test_the_effect_is_the_mean_given_the_actions(model: Confounded) -> None:
+def test_effect_is_the_conditional_mean_given_the_actions(model: Confounded) -> None:
     first, _, last = model.names
     for regime in [(), (first,), (last,)]:
         assert misfit(model, regime) < 4.5
@@ -65,7 +65,7 @@ def test_densities_and_masses_agree_with_draws(model: Confounded) -> None:
     assert density_misfit(model) < 5
 
 
-def test_the_check_of_densities_can_fail() -> None:
+def test_density_check_detects_a_wrong_density() -> None:
     class Wrong(Binary):
         def action_density(self, action, values, causes, actions):
             return 0.95 * super().action_density(action, values, causes, actions)

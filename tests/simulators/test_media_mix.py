@@ -50,7 +50,7 @@ def test_noise_and_effect_both_matter() -> None:
         assert 0.2 < model.joint_effect(points).var() / outcome.var() < 0.8
 
 
-def test_units_and_names() -> None:
+def test_names_and_effects_at_zero_and_half_spend() -> None:
     model = MediaMix.random(10, seed=0)
     assert model.names[:2] == ("tv", "radio")
     assert model.names[8:] == ("channel9", "channel10")

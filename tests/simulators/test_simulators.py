@@ -20,7 +20,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: type(m).__name__)
-def test_the_truth_is_what_sampling_gives(model: StructuralCausalModel) -> None:
+def test_true_effects_equal_means_of_samples(model: StructuralCausalModel) -> None:
     """Mean and variance under do(all), in closed form against Monte Carlo."""
     rng = np.random.default_rng(0)
     points, _ = model.sample(model.names, 3, rng)
