@@ -7,7 +7,7 @@ import xarray as xr
 
 import bayes_intgen as bi
 
-# Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
+# Linear mechanisms, which are quick to fit, do not follow the sine in these rows.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 
 sklearn = pytest.importorskip("sklearn")

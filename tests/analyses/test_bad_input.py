@@ -31,7 +31,7 @@ def test_fits_are_equivariant_to_units() -> None:
 
 
 def test_wrong_units_and_foreign_errors_are_failures(monkeypatch) -> None:
-    """Negative control: units that are forgotten, and an error that is none of the package's."""
+    """Negative controls: an outcome in the wrong unit, and an error of another package."""
     right = bad_input.in_units
 
     def forgets(data: bi.RegimeData, factors: np.ndarray) -> bi.RegimeData:

@@ -34,7 +34,7 @@ def test_the_main_experiment_scores_every_estimator(tmp_path, monkeypatch, capsy
     for row in rows:
         noisy = float(row["rmse against noisy outcomes"])
         error = float(row["error against the true effect"])
-        # The noise of the outcomes is there whatever the estimate.
+        # Errors against noisy outcomes include their noise.
         assert 0 < error < noisy
     assert "this library" in capsys.readouterr().out
     for suffix in ("png", "svg", "csv"):
@@ -55,7 +55,7 @@ def test_calibration_study_writes_tables_and_figures(tmp_path, monkeypatch, caps
     rough = read_table(tmp_path / "calibration_lack_of_fit.csv")
     assert {line["kind"] for line in lines} == {"all", "binary", "dose response"}
     assert {line["kind"] for line in rough} == {"all", "steps"}
-    # Wider intervals contain whatever narrower ones do.
+    # Wider intervals contain the narrower ones.
     for table in (lines, rough):
         for first in range(0, len(table), len(bi.calibration.LEVELS)):
             own = table[first : first + len(bi.calibration.LEVELS)]

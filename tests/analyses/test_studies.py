@@ -127,7 +127,7 @@ def test_study_of_violations(tmp_path, monkeypatch, capsys) -> None:
     assert in_order(models["coverage90"], 0, 1)
     assert lines[lines["strength"] == 0]["error"].nunique() == 1
     error = lines.set_index(["violation", "strength"])["error"]
-    # A product of independent actions is no sum of theirs: the error holds all of it.
+    # No additive model fits a product of independent actions: it is entirely in the error.
     assert error["interacting", 0.8] > 0.6
     assert error["shifted support", 3.0] > 2 * error["shifted support", 0.0]
     assert "base model's joint effect" in capsys.readouterr().out
@@ -174,7 +174,7 @@ def test_interactions_explain_the_stated_share_of_variance(kind) -> None:
         world = study.broken(base, "interacting", study.EXPLAINED, regime)
         actions, outcome = world.sample(regime, 200_000, np.random.default_rng(5))
         added = world.interaction(actions) - base.interaction(actions)
-        # Lognormal products have long tails, so that their variance is known to a third.
+        # Lognormal products have long tails, so their variance has a large standard error.
         share = added.var() / outcome.var()
         assert share == pytest.approx(study.EXPLAINED, rel=0.4)
 

@@ -8,7 +8,7 @@ from numpyro.infer import Predictive
 import bayes_intgen as bi
 from bayes_intgen.assess.contraction import PRIOR_DRAWS, prior_coefficients, widths
 
-# Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
+# Linear mechanisms, which are quick to fit, do not follow the sine in these rows.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 
 

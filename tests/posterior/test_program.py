@@ -14,7 +14,7 @@ from bayes_intgen.posterior.program import Program
 
 from conftest import confounded_rows
 
-# Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
+# Linear mechanisms, which are quick to fit, do not follow the sine in these rows.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 
 

@@ -397,7 +397,7 @@ def test_explorer_states_missing_experiments(browser, tmp_path) -> None:
         page.find_element("id", "action-1").send_keys("\ue014")
         stretches = page.find_elements("css selector", "#profile .beyond")
         hatched.append(sum(float(stretch.get_attribute("width")) for stretch in stretches))
-    # The ends of the range with all experiments, the whole of it without one.
+    # With all experiments the ends of the range are hatched, without one the whole range.
     assert hatched[0] < 0.7 * hatched[1]
 
 

@@ -47,7 +47,7 @@ def test_only_confounding_separates_observational_and_interventional_means(
     actions, outcome = model.sample(model.names, rows, rng)
     residual = outcome - model.joint_effect(actions)
     assert abs(residual.mean()) < 4 * residual.std() / np.sqrt(rows)
-    # Set actions carry no information on the residual; observed ones do.
+    # Observed actions are informative about the residual, set actions are not.
     correlation = [abs(np.corrcoef(actions[:, k], residual)[0, 1]) for k in range(len(model.names))]
     assert max(correlation) < 4.5 / np.sqrt(rows)
     actions, outcome = model.sample((), rows, rng)
