@@ -35,6 +35,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import bayes_intgen as bi
+from bayes_intgen.basis.categories import Categories
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.pilot import pilot_fit
@@ -223,15 +224,17 @@ def in_units(data: bi.RegimeData, factors: np.ndarray) -> bi.RegimeData:
         require_observational=False,
     )
     categories = tuple(
-        # Levels of a numeric column are its numbers, in any unit.
-        rescaled
-        if levels is None or levels.codes == levels.labels
-        else replace(levels, codes=tuple((np.array(levels.codes) * factor).tolist()))
-        for levels, rescaled, factor in zip(
-            data.categories, same.categories, factors[:-1], strict=True
-        )
+        levels and _rescaled(levels, float(factor))
+        for levels, factor in zip(data.categories, factors[:-1], strict=True)
     )
     return replace(same, categories=categories)
+
+
+def _rescaled(levels: Categories, factor: float) -> Categories:
+    """Rescale codes, and labels that are numbers."""
+    codes = tuple((np.array(levels.codes) * factor).tolist())
+    labels = codes if levels.codes == levels.labels else levels.labels
+    return replace(levels, codes=codes, labels=labels)
 
 
 def factors_of(case: Case, data: bi.RegimeData) -> np.ndarray:
