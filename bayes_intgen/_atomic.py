@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of files."""
 
 import os
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from uuid import uuid4
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A file to write that takes the place of ``path`` once it is written.
+    """Write a file under a temporary name and rename it to ``path`` once it is complete.
 
-    An older file stays whole until then, and where writing fails or the process ends; what a
-    process that was killed had written stays beside it, hidden, ending in ``.component``.
+    If writing fails, an existing file stays unchanged and the temporary file is removed. A process
+    that is killed leaves its temporary file beside ``path``, hidden, ending in ``.part``.
 
     Examples
     --------
@@ -23,7 +23,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     partial = target.with_name(f".{target.name}.{uuid4().hex}.part")
-    # Made as any new file is: with the rights that the process gives them.
+    # Created like any new file, with the permissions that the umask of the process allows.
     partial.touch(exist_ok=False)
     try:
         yield partial

@@ -1,13 +1,14 @@
-"""Random generators from seeds, one for each purpose.
+"""Random generators derived from a seed, one per purpose.
 
-A user gives one seed, often the one that made the data too. What is drawn from it for one
-purpose must not repeat what was drawn for another.
+A user passes one seed, often the one with which the data were simulated. Random numbers for
+different purposes must be independent.
 """
 
 from typing import Literal, get_args
 
 import numpy as np
 
+# The position of a purpose is part of its seed: append new purposes at the end.
 Purpose = Literal[
     "starts", "condensed", "noise", "outcome", "rows", "causes", "points", "sample",
     "coefficients", "support", "prior", "check", "probes", "accepted",
@@ -16,7 +17,7 @@ Purpose = Literal[
 
 
 def generator(seed: int, purpose: Purpose, stream: int = 0) -> np.random.Generator:
-    """A generator that depends on the seed, the purpose and the number of the stream.
+    """Create a generator that depends on seed, purpose and number of the stream.
 
     Examples
     --------
@@ -24,5 +25,5 @@ def generator(seed: int, purpose: Purpose, stream: int = 0) -> np.random.Generat
     >>> bool(one.random() == other.random())
     False
     """
-    # A plain seed s and [s, 0] give the same numbers: purposes count from one.
+    # Purposes count from one, since the seeds s and [s, 0] give the same numbers.
     return np.random.default_rng([seed, get_args(Purpose).index(purpose) + 1, stream])

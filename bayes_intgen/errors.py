@@ -1,4 +1,4 @@
-"""The one family of exceptions and warnings that the package raises."""
+"""Exceptions and warnings of the package."""
 
 from pathlib import Path
 
@@ -7,40 +7,40 @@ PACKAGE = str(Path(__file__).parent)
 
 
 class BayesIntgenError(ValueError):
-    """Base of every error raised on purpose by `bayes_intgen`."""
+    """Base class of all errors that `bayes_intgen` raises deliberately."""
 
 
 class DataError(BayesIntgenError):
-    """The rows cannot be used as they are; the message names the column or value."""
+    """Unusable rows; the message names the column or value."""
 
 
 class ModelError(BayesIntgenError):
-    """A model's specification contradicts itself or the data it is fitted to."""
+    """Model specification that contradicts itself or the data."""
 
 
 class PointsError(BayesIntgenError):
-    """Query points, grids or intervened sets that do not fit the fitted model."""
+    """Points, grids or intervened actions that do not match the fitted model."""
 
 
 class SavedFitError(BayesIntgenError):
-    """A saved fit cannot be read: truncated, foreign, or written by a newer version."""
+    """Unreadable saved fit: truncated, foreign, or written by a newer version."""
 
 
 class BayesIntgenWarning(UserWarning):
-    """Base of every warning issued by `bayes_intgen`."""
+    """Base class of all warnings that `bayes_intgen` issues."""
 
 
 class DataWarning(BayesIntgenWarning):
-    """The rows can be used, but answers from them may be wrong for a reason that is named."""
+    """Usable rows from which answers may be wrong; the message names the reason."""
 
 
 class LackOfFitWarning(BayesIntgenWarning):
-    """The rows show structure that the model does not follow; answers may be wrong there."""
+    """Structure in the rows that the model does not fit; answers may be wrong there."""
 
 
 class SupportWarning(BayesIntgenWarning):
-    """Rows near a query do not identify its answer, or no rows at all could."""
+    """Effect that the rows near its point do not identify, or that no rows could identify."""
 
 
 class SamplingWarning(BayesIntgenWarning):
-    """The sampler's output is not yet fit for use; the message says what to do."""
+    """Draws that are not reliable yet; the message names a remedy."""

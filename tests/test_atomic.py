@@ -6,7 +6,7 @@ import pytest
 from bayes_intgen._atomic import atomic_write
 
 
-def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path) -> None:
+def test_old_file_stays_until_the_new_one_is_complete(tmp_path) -> None:
     path = tmp_path / "note.txt"
     path.write_text("old")
     with atomic_write(path) as partial:
@@ -16,7 +16,7 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path) -> None:
+def test_failure_leaves_the_old_file_only(tmp_path) -> None:
     path = tmp_path / "note.txt"
     path.write_text("old")
 
@@ -31,14 +31,14 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
 
 
-def test_a_file_has_the_rights_of_any_new_one(tmp_path) -> None:
+def test_new_file_has_default_permissions(tmp_path) -> None:
     plain, whole = tmp_path / "plain.txt", tmp_path / "whole.txt"
     mask = os.umask(0o027)
     try:
         plain.write_text("")
         with atomic_write(whole) as partial:
             partial.write_text("")
-        # It does not touch those of the process.
+        # The umask of the process is unchanged.
         assert os.umask(0o027) == 0o027
     finally:
         os.umask(mask)

@@ -1,1 +1,1 @@
-"""Functions of actions, without priors."""
+"""Basis functions of actions, without priors."""

@@ -1,8 +1,8 @@
-"""Basis functions of actions: frozen values that know nothing of priors or sampling.
+"""Protocol of basis functions: frozen values, independent of priors and sampling.
 
-A basis turns columns of actions into a matrix with one column per basis function. It is learned
-from the data once. Everything here is plain NumPy: it can be saved as numbers and evaluated
-again to the last bit.
+A basis turns columns of actions into a matrix with one column per basis function. Its constants
+are computed once from the data. Bases are plain NumPy, so that a saved fit evaluates them again
+to the last bit.
 """
 
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ class Basis(Protocol):
         ...
 
     def matrix(self, actions: Array) -> Array:
-        """Values at ``actions``, shape (n, inputs), as a matrix of shape (n, size)."""
+        """Evaluate the functions at ``actions``, shape (n, inputs); result of shape (n, size)."""
         ...
 
 
 @dataclass(frozen=True)
 class Constant:
-    """A single function that is one everywhere."""
+    """Constant function one."""
 
     size: int = 1
 

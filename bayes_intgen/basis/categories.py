@@ -1,8 +1,7 @@
-"""Levels of an action: the names in a table, and the numbers that stand for them in arrays."""
+"""Levels of an action: labels in tables, and their numeric codes in arrays."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import compress
 from typing import Any, Self
 
@@ -11,28 +10,29 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import BayesIntgenError, DataError
+from bayes_intgen.text.messages import hint
 
 Label = str | bool | float
 
-# Number of levels that a message lists.
-SHOWN = 8
-# Number of distinct values up to which a numeric action is better modelled as levels.
+# Maximum number of levels that a message lists.
+MAX_LEVELS_SHOWN = 8
+# Maximum number of distinct values for which levels are recommended for a numeric action.
 MAX_DISTINCT = 6
 
 
 @dataclass(frozen=True)
 class Categories:
-    """The levels of one action.
+    """Levels of one action.
 
     Attributes
     ----------
     labels : tuple of str, bool or float
-        The levels as the user's table has them.
+        Labels as in the user's table.
     codes : tuple of float
-        The numbers that stand for them in arrays of actions, rising. Where the labels are
-        numbers in rising order, these are the labels themselves.
+        Increasing numbers that represent the levels in arrays of actions. If the labels are
+        increasing numbers, the codes equal the labels.
     ordered : bool
-        Whether the order of the levels means something. Two levels are always ordered.
+        Whether the order of the levels is meaningful. Two levels are always ordered.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class Categories:
 
     @classmethod
     def of_labels(cls, labels: Sequence[Label], ordered: bool) -> Self:
-        """Levels in the given order, with codes 0, 1, ... unless they are rising numbers.
+        """Build levels in a given order, with codes 0, 1, ... unless they are increasing numbers.
 
         Examples
         --------
@@ -55,20 +55,20 @@ class Categories:
         """
         ordered = ordered or len(labels) == 2
         if _are_numbers(labels):
-            rising = sorted(float(label) for label in labels)
-            if not ordered or list(labels) == rising:
-                return cls(tuple(rising), tuple(rising), ordered)
+            increasing = tuple(sorted(float(label) for label in labels))
+            if not ordered or tuple(labels) == increasing:
+                return cls(increasing, increasing, ordered)
         return cls(tuple(labels), tuple(float(code) for code in range(len(labels))), ordered)
 
     @classmethod
     def of_numbers(cls, values: Sequence[float]) -> Self:
-        """Levels of a numeric action: the numbers stand for themselves."""
-        rising = tuple(sorted(float(value) for value in values))
-        return cls(rising, rising, True)
+        """Build levels of a numeric action, whose codes are the numbers themselves."""
+        increasing = tuple(sorted(float(value) for value in values))
+        return cls(increasing, increasing, True)
 
     @property
     def numeric(self) -> bool:
-        """Whether the codes are the labels, so that numbers between two levels have a meaning."""
+        """Whether codes equal labels, so that numbers between two levels are meaningful."""
         return _are_numbers(self.labels) and self.labels == self.codes
 
     def encode(
@@ -80,27 +80,26 @@ class Categories:
         first_row: int = 0,
         between: bool = False,
     ) -> Array:
-        """Codes of cells that hold labels, shape (n,).
+        """Encode cells that hold labels as codes, shape (n,).
 
         Parameters
         ----------
         cells : iterable
-            Labels. Numbers and booleans may also come as text, as on a command line.
+            Labels. Numbers and booleans may also be text, as on a command line.
         name : str
             The action, for messages.
         error : exception class
-            What is raised.
+            Class of the error raised.
         first_row : int
             Number of the first cell's row, for messages.
         between : bool
-            Whether other finite numbers are returned as they are, where the levels are ordered
-            numbers. NaN never is a level.
+            Whether to accept other finite numbers if the levels are ordered numbers.
 
         Raises
         ------
         BayesIntgenError
-            Of class ``error``, where a cell is no level; it names the level, its row and the
-            known levels.
+            Of class ``error``, if a cell is not a level. The message names the cell, its row and
+            the levels.
 
         Examples
         --------
@@ -112,31 +111,31 @@ class Categories:
             numbers = np.asarray(cells, dtype=np.float64)
             if self.covers(numbers).all():
                 return numbers
-        known = dict(zip(self.labels, self.codes, strict=True))
-        found: dict[Any, float] = {}
+        code_of = dict(zip(self.labels, self.codes, strict=True))
+        cache: dict[Any, float] = {}
         out = []
         for row, cell in enumerate(cells):
-            # True equals 1 and 1.0, but is looked up as what it is.
+            # The type is part of the key, since True equals 1 and 1.0.
             key = (type(cell), cell) if _is_hashable(cell) else None
-            code = None if key is None else found.get(key)
+            code = None if key is None else cache.get(key)
             if code is None:
-                code = self._code_of(cell, known, between)
+                code = self._code_of(cell, code_of, between)
                 if code is None:
                     raise error(self._refusal(cell, name, first_row + row))
                 if key is not None:
-                    found[key] = code
+                    cache[key] = code
             out.append(code)
         return np.array(out, dtype=np.float64)
 
     def decode(self, codes: Array) -> NDArray[Any]:
-        """Labels of codes, an array of text, booleans or numbers.
+        """Decode codes to labels, an array of text, booleans or numbers.
 
-        Numbers between the levels of a numeric action are returned as they are.
+        Numbers between the levels of a numeric action are returned unchanged.
 
         Raises
         ------
         DataError
-            Where a code stands for no level, unless the labels are numbers.
+            If a number is not a code and the labels are not numbers.
 
         Examples
         --------
@@ -147,12 +146,12 @@ class Categories:
         if self.numeric:
             return values
         if not self.covers(values).all():
-            strange = values[~self.covers(values)][0]
-            raise DataError(f"{strange:g} stands for no level; the levels are {self.spelled()}")
+            unknown = values[~self.covers(values)][0]
+            raise DataError(f"no level has the code {unknown:g}; the levels are {self.spelled()}")
         return np.asarray(self._label_array()[np.searchsorted(self.codes, values)])
 
     def nearest(self, values: Array) -> Array:
-        """The codes that are nearest to some values, the lower one of two.
+        """Round values to the nearest codes, ties to the lower one.
 
         Examples
         --------
@@ -164,7 +163,7 @@ class Categories:
         return np.asarray(codes[gaps.argmin(axis=-1)])
 
     def covers(self, values: Array) -> NDArray[np.bool_]:
-        """Whether each value is exactly the code of a level.
+        """Test whether each value is exactly the code of a level.
 
         Examples
         --------
@@ -174,7 +173,7 @@ class Categories:
         return np.isin(values, self.codes)
 
     def subset(self, values: Array) -> "Categories":
-        """The levels that occur among some values.
+        """Select the levels that occur among some codes.
 
         Examples
         --------
@@ -189,38 +188,37 @@ class Categories:
         )
 
     def spelled(self) -> str:
-        """The labels in a list for messages.
+        """List the labels for a message.
 
         Examples
         --------
         >>> Categories.of_labels(["off", "on"], ordered=True).spelled()
         "'off', 'on'"
         """
-        shown = [spelled_label(label) for label in self.labels[:SHOWN]]
-        more = len(self.labels) - len(shown)
-        return ", ".join(shown) + (f" and {more} more" if more else "")
+        return listed(self.labels)
 
     def _label_array(self) -> NDArray[Any]:
         if len({type(label) for label in self.labels}) > 1:
-            # NumPy would turn a mixture of text and numbers into text.
+            # NumPy would convert a mixture of text and numbers to text.
             mixed = np.empty(len(self.labels), dtype=object)
             mixed[:] = self.labels
             return mixed
         return np.array(self.labels)
 
-    def _code_of(self, cell: Any, known: dict[Label, float], between: bool) -> float | None:
+    def _code_of(self, cell: Any, code_of: dict[Label, float], between: bool) -> float | None:
+        """Code of a cell, or None if it is not a level."""
         cell = cell.item() if isinstance(cell, np.generic) else cell
-        if _are_numbers(known) and isinstance(cell, str):
+        if _are_numbers(code_of) and isinstance(cell, str):
             try:
                 cell = float(cell)
             except ValueError:
                 return None
-        if all(isinstance(label, bool) for label in known) and isinstance(cell, str):
+        if all(isinstance(label, bool) for label in code_of) and isinstance(cell, str):
             cell = {"true": True, "false": False}.get(cell.strip().lower(), cell)
         if not _is_hashable(cell):
             return None
-        if cell in known:
-            return known[cell]
+        if cell in code_of:
+            return code_of[cell]
         allowed = between and self.ordered and self.numeric
         if allowed and isinstance(cell, int | float) and np.isfinite(cell):
             return float(cell)
@@ -229,16 +227,21 @@ class Categories:
     def _refusal(self, cell: Any, name: str, row: int) -> str:
         cell = cell.item() if isinstance(cell, np.generic) else cell
         names = [label for label in self.labels if isinstance(label, str)]
-        close = get_close_matches(cell, names, n=1) if isinstance(cell, str) else []
-        hint = f"did you mean {close[0]!r}? The" if close else "the"
         return (
-            f"{name!r} has no level {spelled_label(cell)} (row {row}); {hint} levels are "
-            f"{self.spelled()}"
+            f"{name!r} has no level {spelled_label(cell)} (row {row}); {hint(cell, names)} levels "
+            f"are {self.spelled()}"
         )
 
 
+def listed(labels: Sequence[Label]) -> str:
+    """List labels for a message, at most eight of them."""
+    shown = [spelled_label(label) for label in labels[:MAX_LEVELS_SHOWN]]
+    more = len(labels) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
 def spelled_label(cell: Any) -> str:
-    """A level in a message: text in quotes, numbers without needless digits.
+    """Format a level for a message: text in quotes, numbers without superfluous digits.
 
     Examples
     --------
@@ -250,7 +253,7 @@ def spelled_label(cell: Any) -> str:
 
 
 def short_label(label: Any) -> str:
-    """A value or level in pictures and tables: text as it is, numbers to four figures.
+    """Format a value or level for plots and tables: text unchanged, numbers to four figures.
 
     Examples
     --------
@@ -261,7 +264,7 @@ def short_label(label: Any) -> str:
 
 
 def two_valued(values: Array) -> Categories | None:
-    """The levels of a numeric column with exactly two distinct values; None of any other.
+    """Levels of a numeric column with exactly two distinct values; None for other columns.
 
     Examples
     --------
@@ -270,12 +273,13 @@ def two_valued(values: Array) -> Categories | None:
     >>> two_valued(np.array([0.0, 1.0, 2.0])) is None
     True
     """
-    few = at_most_three(values)
-    return Categories.of_numbers(few) if len(few) == 2 and np.isfinite(few).all() else None
+    distinct = at_most_three(values)
+    is_pair = len(distinct) == 2 and np.isfinite(distinct).all()
+    return Categories.of_numbers(distinct) if is_pair else None
 
 
 def at_most_three(values: Array) -> tuple[float, ...]:
-    """The distinct values of a column where these are one or two, else three of them.
+    """Distinct values of a column if there are one or two, otherwise three of them.
 
     Examples
     --------
@@ -290,7 +294,7 @@ def at_most_three(values: Array) -> tuple[float, ...]:
 
 
 def centres(medians: Sequence[float], categories: Sequence[Categories | None]) -> list[float]:
-    """Medians of actions, of those with levels the level that is nearest.
+    """Medians of actions, rounded to the nearest level for actions with levels.
 
     Examples
     --------
@@ -304,9 +308,10 @@ def centres(medians: Sequence[float], categories: Sequence[Categories | None]) -
 
 
 def decoded_table(values: Array, categories: Sequence[Categories | None]) -> NDArray[Any]:
-    """Points with labels in place of codes, shape (M, K).
+    """Decode points from codes to labels, shape (M, K).
 
-    An array of objects where some labels are text or booleans; the same numbers otherwise.
+    The result is an array of objects if some labels are text or booleans, otherwise the same
+    numbers.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The scale on which an action enters: robustly standardised, with long tails drawn in."""
+"""Coordinate of an action: robust standardisation with an arcsinh or logarithmic transform."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,43 +10,43 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 
-# Cells beyond a gap this wide, in the squashed coordinate, are outliers where there are at most so
-# many of them at one end: a basis does not stretch to reach them.
-FAR_GAP, MAX_FAR_CELLS = 6.0, 3
-# An action that starts at zero enters as the logarithm of its value plus this share of its spread:
+# Minimum gap, in transformed units, that separates outliers at one end from the other values.
+FAR_GAP = 6.0
+# Maximum number of outliers at one end. The range of a basis leaves them out.
+MAX_FAR_CELLS = 3
+# Share of the spread that is added to an action that starts at zero before its logarithm is taken:
 # curves such as dose responses rise steeply from zero and are smooth on that scale. A larger
 # share biases changes from zero towards zero (rms z 1.27 and 1.20 at 0.15, over ten Emax and ten
-# Hill worlds; 1.14 and 1.03 at this one).
+# Hill worlds; 1.14 and 1.03 at 0.05).
 EDGE = 0.05
-# Actions with fewer distinct values have a linear scale, on which levels stay evenly spaced.
+# Minimum number of distinct values for a logarithmic scale; with fewer, equal steps stay equal.
 MIN_DISTINCT = 7
 
 
 @dataclass(frozen=True)
 class Coordinate:
-    """The scale on which an action enters.
+    """Transform of an action to the scale on which basis functions are evaluated.
 
     Attributes
     ----------
     centre, spread : float
         Median and normal-consistent interquartile range of the action over all rows, in its
-        own units, where no value counts for more than all others together.
+        units; see :func:`balanced_quantiles`.
     low, high : float
-        The observed range without outliers, in the action's own units. Values outside are
+        The observed range without outliers, in the action's units. Values outside are
         clipped to it.
     squash : float
-        Distance from the centre, in spreads, at which squashing sets in.
+        Distance from the centre, in spreads, at which the transform becomes logarithmic.
     edge : float
-        For an action that starts at zero, the distance from there, in its own units, at which
-        squashing sets in; 0 for others.
+        For an action that starts at zero, the value, in its units, above which the transform
+        becomes logarithmic; 0 for other actions.
 
     Notes
     -----
-    Without an edge ``z = squash * arcsinh((a - centre) / (spread * squash))``: the robustly
-    standardised action for values within a few spreads, growing like a logarithm beyond, so
-    that a basis does not spend itself on a tail of twenty standard deviations. With an edge
-    ``z = log(1 + (a - low) / edge)``, centred at ``centre`` and in units of its change over one
-    spread about it.
+    Without an edge ``z = squash * arcsinh((a - centre) / (spread * squash))``, which is nearly
+    linear within a few spreads and logarithmic beyond, so that a basis does not waste functions
+    on a tail of twenty standard deviations. With an edge ``z = log(1 + (a - low) / edge)``,
+    shifted to zero at ``centre`` and divided by its change over one spread around it.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class Coordinate:
 
     @classmethod
     def of(cls, values: Array) -> Self:
-        """Coordinate of an action with the given values, shape (n,)."""
+        """Estimate the coordinate of an action from its values, shape (n,)."""
         distinct, counts = np.unique(values, return_counts=True)
         lower, centre, upper = balanced_quantiles(distinct, counts, (0.25, 0.5, 0.75))
         spread = (upper - lower) / 1.349
@@ -74,22 +74,22 @@ class Coordinate:
         return replace(whole, low=low, high=high, edge=EDGE * spread * starts_at_zero)
 
     def standardise(self, values: Array) -> Array:
-        """Robustly standardised values, neither squashed nor clipped to the range."""
+        """Standardise values, without transform or clipping."""
         return (values - self.centre) / self.spread
 
     def __call__(self, values: Array) -> Array:
-        """Squashed coordinate of ``values``, clipped to the observed range."""
+        """Transform values after clipping them to the observed range."""
         return self.transform(np.clip(values, self.low, self.high))
 
     def transform(self, values: Array) -> Array:
-        """Squashed coordinate of ``values``, beyond the observed range too."""
+        """Transform values without clipping."""
         if self.edge:
             middle, unit = self._along_edge
             return np.asarray((self._log(values) - middle) / unit)
         return np.asarray(self.squash * np.arcsinh(self.standardise(values) / self.squash))
 
     def inverse_transform(self, z: Array) -> Array:
-        """Values whose squashed coordinate is ``z``."""
+        """Invert :meth:`transform`."""
         if self.edge:
             middle, unit = self._along_edge
             return np.asarray(self.low + self.edge * np.expm1(middle + unit * z))
@@ -97,7 +97,7 @@ class Coordinate:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The observed range in the squashed coordinate."""
+        """Transformed ends of the observed range."""
         low, high = self(np.array([self.low, self.high]))
         return float(low), float(high)
 
@@ -106,7 +106,7 @@ class Coordinate:
 
     @cached_property
     def _along_edge(self) -> tuple[float, float]:
-        """Logarithm at the centre, and its change over one spread about it."""
+        """Logarithm at the centre, and its change over one spread around it."""
         around = self.centre + self.spread * np.array([-0.5, 0.0, 0.5])
         before, middle, after = self._log(around)
         return float(middle), float(after - before)
@@ -115,10 +115,10 @@ class Coordinate:
 def balanced_quantiles(
     distinct: Array, counts: NDArray[np.int_], shares: Sequence[float]
 ) -> tuple[float, ...]:
-    """Quantiles in which no value counts for more than all others together.
+    """Compute quantiles in which the weight of each value is capped at that of all others together.
 
-    An atom, such as a budget that is mostly zero, neither takes the interquartile range away
-    nor lets it jump: quantiles are continuous in the counts.
+    With an atom, such as a budget that is mostly zero, the interquartile range neither vanishes
+    nor jumps, since the quantiles are continuous in the counts.
 
     Examples
     --------
@@ -131,12 +131,12 @@ def balanced_quantiles(
 
 
 def far_cells(values: Array, coordinate: Coordinate) -> NDArray[np.int_]:
-    """Rows whose value lies beyond the range of a coordinate, which was made from these values."""
+    """Positions of the outliers among the values from which a coordinate was estimated."""
     return np.flatnonzero((values < coordinate.low) | (values > coordinate.high))
 
 
 def _without_far_cells(z: Array, counts: NDArray[np.int_]) -> tuple[int, int]:
-    """Positions of the first and the last distinct value that are not outliers."""
+    """Positions of the first and the last distinct value that is not an outlier."""
     first, last = 0, len(z) - 1
     below, above = np.cumsum(counts), np.cumsum(counts[::-1])[::-1]
     most = min(MAX_FAR_CELLS, counts.sum() / 100)

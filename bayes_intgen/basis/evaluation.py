@@ -1,4 +1,4 @@
-"""Evaluation of many bases at the same rows."""
+"""Cached evaluation of several bases at the same rows."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBa
 
 
 class Evaluation:
-    """Values of bases at the same rows: each function of one action is evaluated once.
+    """Values of bases at the same rows, where each function of one action is evaluated once.
 
-    Many terms multiply the same few functions of an action.
+    Many terms are products of the same few functions of an action.
 
     Parameters
     ----------
@@ -20,20 +20,20 @@ class Evaluation:
 
     def __init__(self, actions: Array) -> None:
         self._actions = actions
-        self._known: dict[tuple[Basis, tuple[int, ...]], Array] = {}
+        self._cache: dict[tuple[Basis, tuple[int, ...]], Array] = {}
 
     def __call__(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
-        """Values of a basis of some actions, shape (size, n): a function a row."""
+        """Values of a basis of some actions, shape (size, n), one function per row."""
         key = (basis, inputs)
-        if key not in self._known:
-            self._known[key] = self._evaluated(basis, inputs)
-        return self._known[key]
+        if key not in self._cache:
+            self._cache[key] = self._evaluate(basis, inputs)
+        return self._cache[key]
 
     def products(self, basis: TensorProductBasis, inputs: tuple[int, ...]) -> Array:
-        """As a call, but not kept: no two terms share their products."""
+        """Values of a tensor product, shape (size, n), not cached: terms do not share products."""
         return basis.multiplied([self(f, (k,)) for f, k in zip(basis.factors, inputs, strict=True)])
 
-    def _evaluated(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
+    def _evaluate(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
         if isinstance(basis, KarhunenLoeveBasis):
             return np.asarray(basis.weights.T @ self(basis.basis, inputs))
         if isinstance(basis, ConcatenatedBasis):

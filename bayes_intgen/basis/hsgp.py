@@ -1,4 +1,4 @@
-"""Eigenfunctions of the Laplacian on an interval: the Hilbert-space form of a Gaussian process."""
+"""Hilbert-space approximation of a Gaussian process: eigenfunctions of the Laplacian."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -11,10 +11,9 @@ from bayes_intgen.basis.coordinate import Coordinate
 
 @dataclass(frozen=True, eq=False)
 class HSGPBasis:
-    """Eigenfunctions of the Laplacian on a box around the data (Hilbert-space GP).
+    """Eigenfunctions of the Laplacian on a box around the data (Solin and Särkkä 2020, eq. 56).
 
-    Solin and Särkkä (2020), eq. 56, centred over the data so that a level is left to
-    the intercepts.
+    The functions are centred over the data, so that only the intercepts carry a level.
 
     Attributes
     ----------
@@ -38,12 +37,12 @@ class HSGPBasis:
         shortest: float,
         size: int | None = None,
     ) -> Self:
-        """Box and number of functions for lengthscales from ``shortest`` to ``longest``.
+        """Choose box and number of functions for lengthscales from ``shortest`` to ``longest``.
 
-        Riutort-Mayol et al. (2023, section 4.2), the rules for the squared exponential: the
-        half width is 3.2 times the longest lengthscale or more, and the number of functions
+        Rules of Riutort-Mayol et al. (2023, section 4.2) for the squared exponential kernel: the
+        half width is at least 3.2 times the longest lengthscale, and the number of functions
         1.75 half widths over the shortest. The box also exceeds the data by 1.5 times the
-        longest, so that its edges, at which functions are zero, stay out of reach.
+        longest lengthscale on either side, since all functions vanish at its ends.
         """
         low, high = coordinate.ends
         box = max(3.2 * longest, (high - low) / 2 + 1.5 * longest)
@@ -65,7 +64,7 @@ class HSGPBasis:
         low, high = self.coordinate.ends
         z = self.coordinate(actions[:, 0]) - (low + high) / 2
         angle = (z + self.box) * (np.pi / (2 * self.box))
-        # sin(i x) from the two before it: an addition theorem in place of a sine each.
+        # The recurrence sin(i x) = 2 cos(x) sin((i - 1) x) - sin((i - 2) x) replaces size sines.
         out = np.empty((self.size, len(angle)))
         before, twice = np.zeros_like(angle), 2 * np.cos(angle)
         out[0] = np.sin(angle) / np.sqrt(self.box)

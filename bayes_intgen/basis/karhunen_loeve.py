@@ -1,4 +1,4 @@
-"""Leading functions of a random function: its Karhunen-Loeve basis at the rows."""
+"""Karhunen-Loève basis of a random function over the rows."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -11,16 +11,17 @@ from bayes_intgen.basis.basis import Basis
 
 @dataclass(frozen=True, eq=False)
 class KarhunenLoeveBasis:
-    """The leading functions of a random function, in the metric of the data.
+    """Leading functions of a discrete Karhunen-Loève expansion.
 
-    Given a basis and prior standard deviations of its coefficients, the prior covariance
-    is diagonalised under the data's density (a discrete Karhunen-Loève expansion): a few
-    functions, each as large as the prior expects it to be, stand for the whole.
+    The prior covariance of a random function is diagonalised with respect to the distribution of
+    the data. Each function has the standard deviation that the prior implies along it.
 
     Attributes
     ----------
     basis : Basis
+        Basis in which the random function is given.
     weights : ndarray, shape (basis.size, size)
+        Coefficients of each function in that basis.
     """
 
     basis: Basis
@@ -28,13 +29,14 @@ class KarhunenLoeveBasis:
 
     @classmethod
     def of(cls, actions: Array, basis: Basis, sd: Array, size: int) -> Self:
+        """Compute the leading functions from prior standard deviations of the coefficients."""
         scaled = basis.matrix(actions) * sd
         values, vectors = np.linalg.eigh(scaled.T @ scaled / len(scaled))
-        order = np.argsort(values)[::-1][:size]
-        chosen = vectors[:, order]
+        leading = vectors[:, np.argsort(values)[::-1][:size]]
         # Fix the signs, which an eigensolver leaves open.
-        chosen = chosen * np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(chosen.shape[1])])
-        return cls(basis, sd[:, None] * chosen)
+        largest = np.abs(leading).argmax(axis=0)
+        leading = leading * np.sign(leading[largest, np.arange(leading.shape[1])])
+        return cls(basis, sd[:, None] * leading)
 
     @property
     def size(self) -> int:

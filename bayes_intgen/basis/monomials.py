@@ -1,4 +1,4 @@
-"""Monomials of one action: powers, lines, and the indicator of one value."""
+"""Functions of one action: powers, linear functions, and the indicator of one value."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,20 +8,21 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import MIN_DISTINCT, Coordinate
 
-# Least share of the rows at a value, and of those elsewhere, for a coefficient of its own, and
-# how often another value may repeat, as a share of that.
-MIN_ATOM, MAX_REPEATED = 0.05, 0.25
+# Minimum share of the rows at an atom, and of those elsewhere.
+MIN_ATOM_SHARE = 0.05
+# Maximum number of rows at any other value, as a share of those at the atom.
+MAX_REPEATED_SHARE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class MonomialBasis:
-    """Powers of a standardised action from the first on, each centred over the data.
+    """Powers 1, 2, ... of a standardised action, centred over the data.
 
     Attributes
     ----------
     coordinate : Coordinate
     centres : tuple of float
-        Means of the powers over the data, one for each.
+        Mean of each power over the data.
     """
 
     coordinate: Coordinate
@@ -43,7 +44,14 @@ class MonomialBasis:
 
 @dataclass(frozen=True, eq=False)
 class LinearBasis:
-    """The squashed coordinate itself, centred over the data."""
+    """Linear function of the transformed action, centred over the data.
+
+    Attributes
+    ----------
+    coordinate : Coordinate
+    centre : float
+        Mean over the data.
+    """
 
     coordinate: Coordinate
     centre: float
@@ -59,7 +67,7 @@ class LinearBasis:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """The action itself, standardised and held at the observed range, centred over the data.
+    """Linear function of the standardised action, clipped to its range and centred over the data.
 
     Attributes
     ----------
@@ -77,13 +85,13 @@ class Line:
         return cls(coordinate, float(cls(coordinate, 0.0).matrix(actions).mean()))
 
     def matrix(self, actions: Array) -> Array:
-        held = np.clip(actions[:, :1], self.coordinate.low, self.coordinate.high)
-        return np.asarray(self.coordinate.standardise(held) - self.centre)
+        clipped = np.clip(actions[:, :1], self.coordinate.low, self.coordinate.high)
+        return np.asarray(self.coordinate.standardise(clipped) - self.centre)
 
 
 @dataclass(frozen=True, eq=False)
 class Atom:
-    """Indicator of one value, centred over the data.
+    """Indicator of one value that many rows share, centred over the data.
 
     Attributes
     ----------
@@ -99,15 +107,12 @@ class Atom:
 
     @classmethod
     def of(cls, actions: Array) -> Self | None:
-        """Indicator of the value that many rows share while the others hardly repeat.
-
-        None where there is no such value.
-        """
+        """Find the value that many rows share while others hardly repeat; None without one."""
         distinct, counts = np.unique(actions[:, 0], return_counts=True)
         most, share = int(counts.argmax()), counts.max() / len(actions)
-        if len(distinct) < MIN_DISTINCT or not MIN_ATOM <= share <= 1 - MIN_ATOM:
+        if len(distinct) < MIN_DISTINCT or not MIN_ATOM_SHARE <= share <= 1 - MIN_ATOM_SHARE:
             return None
-        if np.delete(counts, most).max() > MAX_REPEATED * counts[most]:
+        if np.delete(counts, most).max() > MAX_REPEATED_SHARE * counts[most]:
             return None
         return cls(float(distinct[most]), float(share))
 

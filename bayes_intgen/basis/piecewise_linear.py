@@ -1,4 +1,4 @@
-"""Piecewise linear functions: one value at each level or knot, and straight lines between."""
+"""Piecewise linear functions with one value per level or knot."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from bayes_intgen._typing import Array
 
 @dataclass(frozen=True, eq=False)
 class PiecewiseLinear:
-    """Linear interpolation between knots, by independent functions centred over the data.
+    """Linear interpolation between knots, as independent functions centred over the data.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class PiecewiseLinear:
     centres : tuple of float
         Mean of each function over the data.
     graded : bool
-        Whether the functions go from smooth to rough; otherwise all are equally rough.
+        Whether the functions are ordered from smooth to rough; otherwise all are equally rough.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class PiecewiseLinear:
 
     @classmethod
     def exchangeable(cls, actions: Array, knots: tuple[float, ...]) -> Self:
-        """Helmert contrasts: coefficients of equal variance make all knots exchangeable."""
+        """Build Helmert contrasts: coefficients of equal variance make all knots exchangeable."""
         count = len(knots)
         # An orthonormal basis of the functions that sum to zero over the knots.
         upper = np.triu(np.ones((count, count - 1)))
@@ -49,10 +49,10 @@ class PiecewiseLinear:
 
     @classmethod
     def random_walk(cls, actions: Array, knots: tuple[float, ...]) -> Self:
-        """Principal components of a random walk from knot to knot, largest first.
+        """Build the principal components of a random walk from knot to knot, largest first.
 
-        Coefficients of unit variance give the values at the knots unit sample variance on
-        average, as they do with :meth:`exchangeable`.
+        With coefficients of unit variance the values at the knots have unit sample variance on
+        average, as with :meth:`exchangeable`.
         """
         count = len(knots)
         walk = np.tril(np.ones((count, count - 1)), -1)
@@ -75,7 +75,7 @@ class PiecewiseLinear:
 
     @cached_property
     def degrees(self) -> NDArray[np.int_]:
-        """How rough each function is, counted from zero, shape (size,)."""
+        """Degree of roughness of each function, from zero, shape (size,)."""
         return np.arange(self.size) if self.graded else np.zeros(self.size, dtype=np.int_)
 
     def matrix(self, actions: Array) -> Array:
@@ -83,6 +83,6 @@ class PiecewiseLinear:
         values = np.clip(actions[:, 0], knots[0], knots[-1])
         after = np.clip(np.searchsorted(knots, values, side="right"), 1, len(knots) - 1)
         before = after - 1
-        share = ((values - knots[before]) / (knots[after] - knots[before]))[:, None]
-        between = self.rotation[before] * (1 - share) + self.rotation[after] * share
+        fraction = ((values - knots[before]) / (knots[after] - knots[before]))[:, None]
+        between = self.rotation[before] * (1 - fraction) + self.rotation[after] * fraction
         return np.asarray(between - np.array(self.centres))

@@ -1,4 +1,4 @@
-"""Penalised B-splines."""
+"""Penalised B-splines (Wood 2017, section 5.8)."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,23 +10,23 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.errors import ModelError
 
-# As a share of the range.
+# Minimum distance between knots, as a share of the range.
 CLOSEST_KNOTS = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class PenalisedSpline:
-    """B-splines with a second-difference penalty, as independent functions.
+    """B-splines with a second-difference penalty, in mixed-model form.
 
-    The penalty leaves constants and straight lines alone; what it does penalise is
-    rotated and scaled so that coefficients with equal variances have the penalised
-    prior (Wood 2017, section 5.8, in its mixed-model form), and centred over the data.
+    The penalised part, without constants and straight lines, is rotated and scaled so that
+    independent coefficients of equal variance imply the penalty as their prior (Wood 2017,
+    section 5.8). The functions are centred over the data.
 
     Attributes
     ----------
     coordinate : Coordinate
     knots : tuple of float
-        Full knot vector in the squashed coordinate, from quantiles of the data.
+        Full knot vector in the coordinate of the action, from quantiles of the data.
     degree : int
     rotation : ndarray, shape (B-splines, size)
     centres : tuple of float
@@ -43,36 +43,28 @@ class PenalisedSpline:
     def of(
         cls, actions: Array, coordinate: Coordinate, intervals: int = 12, degree: int = 3
     ) -> Self:
-        z = coordinate(actions[:, 0])
-        low, high = coordinate.ends
-        # Knots that all but coincide would make the penalty blind to what lies between them.
-        gap = CLOSEST_KNOTS * (high - low)
-        inner = np.quantile(z, np.linspace(0, 1, intervals + 1))
-        inner = inner[np.diff(inner, prepend=-np.inf) > gap]
-        inner = inner[(inner > low + gap) & (inner < high - gap)]
-        inner = np.concatenate([[low], inner, [high]])
-        if len(inner) + degree - 1 < 3:
-            raise ModelError(
-                f"a spline of degree {degree} needs an action with more distinct values; "
-                "give that action the prior 'linear'"
-            )
-        knots = np.concatenate([[inner[0]] * degree, inner, [inner[-1]] * degree])
-        # Divided differences at the Greville abscissae: with unequal knots, straight lines
-        # have evenly rising coefficients only there.
+        """Place knots at quantiles of the data, and diagonalise the penalty.
+
+        Raises
+        ------
+        ModelError
+            If the action has too few distinct values.
+        """
+        knots = _knots(coordinate(actions[:, 0]), coordinate, intervals, degree)
+        # Divided differences at the Greville abscissae: with unequal knots, only there do
+        # straight lines have equally spaced coefficients.
         greville = np.array(
-            [knots[i + 1 : i + 1 + degree].mean() for i in range(len(inner) + degree - 1)]
+            [knots[i + 1 : i + 1 + degree].mean() for i in range(len(knots) - degree - 1)]
         )
         differences = _second_differences(greville)
         values, vectors = np.linalg.eigh(differences.T @ differences)
-        wiggly = vectors[:, 2:] / np.sqrt(values[2:])
-        at_knots = tuple(knots.tolist())
-        columns = cls(coordinate, at_knots, degree, wiggly, (0.0,) * wiggly.shape[1]).matrix(
-            actions
-        )
+        penalised = vectors[:, 2:] / np.sqrt(values[2:])
+        at = tuple(knots.tolist())
+        raw = cls(coordinate, at, degree, penalised, (0.0,) * penalised.shape[1]).matrix(actions)
         # Unit average variance over the data, so that one prior scale suits every action.
-        size = np.sqrt(columns.var(axis=0).sum())
-        centres = tuple((columns.mean(axis=0) / size).tolist())
-        return cls(coordinate, at_knots, degree, wiggly / size, centres)
+        size = np.sqrt(raw.var(axis=0).sum())
+        centres = tuple((raw.mean(axis=0) / size).tolist())
+        return cls(coordinate, at, degree, penalised / size, centres)
 
     @property
     def size(self) -> int:
@@ -82,6 +74,23 @@ class PenalisedSpline:
         z = np.clip(self.coordinate(actions[:, 0]), self.knots[0], self.knots[-1])
         raw = BSpline.design_matrix(z, np.array(self.knots), self.degree)
         return np.asarray(raw @ self.rotation - np.array(self.centres))
+
+
+def _knots(z: Array, coordinate: Coordinate, intervals: int, degree: int) -> Array:
+    """Full knot vector at quantiles of transformed values, with repeated ends."""
+    low, high = coordinate.ends
+    # Nearly coincident knots would leave the function between them unpenalised.
+    gap = CLOSEST_KNOTS * (high - low)
+    inner = np.quantile(z, np.linspace(0, 1, intervals + 1))
+    inner = inner[np.diff(inner, prepend=-np.inf) > gap]
+    inner = inner[(inner > low + gap) & (inner < high - gap)]
+    inner = np.concatenate([[low], inner, [high]])
+    if len(inner) + degree - 1 < 3:
+        raise ModelError(
+            f"a spline of degree {degree} needs an action with more distinct values; "
+            "give that action the prior 'linear'"
+        )
+    return np.concatenate([[inner[0]] * degree, inner, [inner[-1]] * degree])
 
 
 def _second_differences(positions: Array) -> Array:

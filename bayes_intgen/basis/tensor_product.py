@@ -1,4 +1,4 @@
-"""Bases made of others: concatenations, and products of total order."""
+"""Composite bases: concatenations, and tensor products of limited total order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 
 @dataclass(frozen=True, eq=False)
 class ConcatenatedBasis:
-    """Two bases of the same action side by side."""
+    """Functions of two bases of the same action, one after the other."""
 
     first: Basis
     second: Basis
@@ -29,16 +29,15 @@ class ConcatenatedBasis:
 
 @dataclass(frozen=True, eq=False)
 class TensorProductBasis:
-    """Products of functions of several actions, up to a total order.
+    """Tensor product of bases of several actions, up to a total order.
 
-    Function i of the first factor times function j of the second, and so on, for
-    ``i + j + ... < order`` (counted from zero): the smooth products before the rough ones.
-    Functions that are all alike, such as levels, count as zero each.
+    Contains the product of function i of the first factor, function j of the second, and so on, if
+    their degrees of roughness sum to less than ``order``.
 
     Attributes
     ----------
     factors : tuple of Basis
-        One for each input, with functions from smooth to rough.
+        One per input, with functions from smooth to rough.
     order : int
     """
 
@@ -46,8 +45,8 @@ class TensorProductBasis:
     order: int
 
     @cached_property
-    def kept(self) -> NDArray[np.int_]:
-        """Which function of each factor enters each product, shape (factors, size)."""
+    def indices(self) -> NDArray[np.int_]:
+        """Position of the function of each factor in each product, shape (factors, size)."""
         indices = np.indices([factor.size for factor in self.factors])
         degrees = [degrees_of(factor) for factor in self.factors]
         total = np.sum([d[i] for d, i in zip(degrees, indices, strict=True)], axis=0)
@@ -55,13 +54,13 @@ class TensorProductBasis:
 
     @property
     def size(self) -> int:
-        return int(self.kept.shape[1])
+        return int(self.indices.shape[1])
 
     def multiplied(self, values: Sequence[Array]) -> Array:
-        """The products, shape (size, n), of the factors' functions, each (factor.size, n)."""
-        out = values[0][self.kept[0]]
-        for of_factor, chosen in zip(values[1:], self.kept[1:], strict=True):
-            out *= of_factor[chosen]
+        """Multiply values of the factors' functions, each (factor.size, n), to shape (size, n)."""
+        out = values[0][self.indices[0]]
+        for factor_values, positions in zip(values[1:], self.indices[1:], strict=True):
+            out *= factor_values[positions]
         return np.asarray(out)
 
     def matrix(self, actions: Array) -> Array:
@@ -70,7 +69,7 @@ class TensorProductBasis:
 
 
 def degrees_of(basis: Basis) -> NDArray[np.int_]:
-    """How rough each function of a basis is, counted from zero, shape (size,)."""
+    """Degree of roughness of each function of a basis, from zero, shape (size,)."""
     if isinstance(basis, PiecewiseLinear):
         return basis.degrees
     if isinstance(basis, ConcatenatedBasis):

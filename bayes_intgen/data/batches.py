@@ -1,4 +1,4 @@
-"""Passes over rows, batch by batch, on all cores."""
+"""Parallel map and reduce over batches of rows."""
 
 import os
 from collections import deque
@@ -13,10 +13,10 @@ ROWS_PER_BATCH = 4096
 
 
 class Batched[Batch: Sized](Protocol):
-    """Rows that come in batches."""
+    """Protocol of rows that can be read in batches."""
 
     def batches(self, rows: int) -> Iterator[Batch]:
-        """All rows in consecutive batches of at most ``rows`` rows."""
+        """Yield all rows in consecutive batches of at most ``rows`` rows."""
 
     def __len__(self) -> int: ...
 
@@ -24,10 +24,10 @@ class Batched[Batch: Sized](Protocol):
 def map_batches[Batch: Sized, T](
     data: Batched[Batch], function: Callable[[Batch], T], label: str, progress: bool
 ) -> Iterator[T]:
-    """Apply a function to each batch and yield the results in order.
+    """Apply a function to each batch in threads and yield the results in order.
 
-    A progress bar with this label counts rows. Threads suffice: NumPy releases the lock of the
-    interpreter.
+    A progress bar with this label counts rows. Threads suffice, since NumPy releases the global
+    interpreter lock.
     """
     workers = os.cpu_count() or 1
     waiting: deque[tuple[int, Future[T]]] = deque()
@@ -64,5 +64,5 @@ def map_reduce[Batch: Sized, T](
     label: str,
     progress: bool,
 ) -> T:
-    """Apply a function to each batch and combine the results from the first to the last."""
+    """Apply a function to each batch and combine the results in the order of the batches."""
     return reduce(combine, map_batches(data, function, label, progress))

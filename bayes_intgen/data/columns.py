@@ -1,4 +1,4 @@
-"""Reading of tables: which column holds what, codes of levels, masks of regime labels."""
+"""Conversion of tables to rows: roles of columns, codes of levels, masks of regime labels."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -20,17 +20,18 @@ from bayes_intgen.data.tables import (
 )
 from bayes_intgen.data.validation import OBSERVATIONAL, SEPARATOR, check_names, refuse_unwritable
 from bayes_intgen.errors import DataError
+from bayes_intgen.text.messages import quoted, unknown_action
 
 
 class Columns(NamedTuple):
-    """Which columns of a table hold what.
+    """Roles of the columns of a table.
 
     Attributes
     ----------
     actions : tuple of str, length K
     outcome, regime : str
     categories : tuple of Categories or None, length K
-        Levels of the actions that have some; empty where they are not known yet.
+        Levels of each action, None for actions without levels; empty if not yet known.
     """
 
     actions: tuple[str, ...]
@@ -40,7 +41,7 @@ class Columns(NamedTuple):
 
     @classmethod
     def of(cls, actions: Sequence[str], outcome: str, regime: str) -> Self:
-        """Checked names; raises DataError where they cannot be."""
+        """Validate names of columns; raises DataError if they are unusable."""
         if isinstance(actions, str):
             raise DataError(f"actions must be a list of columns; write actions=[{actions!r}]")
         if not isinstance(actions, Iterable):
@@ -57,27 +58,27 @@ class Columns(NamedTuple):
         return cls(names, outcome, regime)
 
     def with_levels(self, tables: Iterable[nw.DataFrame[Any]]) -> Self:
-        """The same columns with the levels that occur in tables, read one after the other.
+        """Add the levels that occur in consecutive tables.
 
-        Numeric columns have none. Where the first table has no column of levels the others are
+        Numeric columns have no levels. If the first table has no column of levels, the others are
         not read.
 
         Raises
         ------
         DataError
-            As :func:`levels_of_column` and :meth:`ColumnLevels.categories`.
+            As in :func:`levels_of_column` and :meth:`ColumnLevels.categories`.
         """
-        found = self.levels_of(tables)
-        return self if found is None else self.with_known_levels(found)
+        levels = self.levels_of(tables)
+        return self if levels is None else self.with_known_levels(levels)
 
-    def with_known_levels(self, found: ActionLevels) -> Self:
-        """The same columns with levels that were collected already, checked."""
-        return self._replace(categories=found.categories())
+    def with_known_levels(self, levels: ActionLevels) -> Self:
+        """Add levels that have been collected, after validation."""
+        return self._replace(categories=levels.categories())
 
     def has_levels(self, frame: Any) -> bool:
-        """Whether some action has a column of levels in a table, which may be empty.
+        """Whether any action has a column of levels in a table, which may be empty.
 
-        Columns that the table lacks count as numeric.
+        Missing columns count as numeric.
         """
         table = as_table(frame)
         return table is not None and any(
@@ -85,24 +86,24 @@ class Columns(NamedTuple):
         )
 
     def with_two_valued(self, values: Sequence[tuple[float, ...]]) -> Self:
-        """The same columns, with levels of numeric ones of which all rows have two values.
+        """Add levels to numeric actions with two distinct values.
 
         Parameters
         ----------
         values : sequence of tuples, length K
-            The distinct values of each action, at most three of them.
+            Distinct values of each action in all rows, at most three of them.
         """
         categories = tuple(
-            Categories.of_numbers(found) if known is None and len(found) == 2 else known
-            for known, found in zip(self._known, values, strict=True)
+            Categories.of_numbers(distinct) if levels is None and len(distinct) == 2 else levels
+            for levels, distinct in zip(self._levels, values, strict=True)
         )
         return self._replace(categories=categories)
 
     def levels_of(
         self, tables: Iterable[nw.DataFrame[Any]], first_row: int = 0
     ) -> ActionLevels | None:
-        """Levels that occur in tables; None where there are no tables."""
-        found: ActionLevels | None = None
+        """Collect the levels that occur in tables; None without tables."""
+        levels: ActionLevels | None = None
         for table in tables:
             self.refuse_missing(table)
             here = ActionLevels(
@@ -113,24 +114,21 @@ class Columns(NamedTuple):
                     for name in self.actions
                 }
             )
-            found = here if found is None else found.merge(here)
-            if not any(found.levels.values()):
+            levels = here if levels is None else levels.merge(here)
+            if not any(levels.levels.values()):
                 break
             first_row += len(table)
-        return found
+        return levels
 
     def refuse_missing(self, table: nw.DataFrame[Any]) -> None:
-        """Raise DataError where a table lacks one of the columns."""
+        """Raise DataError if a table lacks one of the columns."""
         present = list(table.columns)
         missing = [c for c in (*self.actions, self.outcome, self.regime) if c not in present]
         if missing:
-            raise DataError(
-                f"the frame has no column {', '.join(map(repr, missing))}; "
-                f"it has {', '.join(map(repr, present))}"
-            )
+            raise DataError(f"the frame has no column {quoted(missing)}; it has {quoted(present)}")
 
     def read(self, table: nw.DataFrame[Any], first_row: int = 0) -> Observations:
-        """The rows of a table, unchecked but for their labels; rows count from ``first_row``."""
+        """Convert a table to rows, validating labels only; rows are numbered from ``first_row``."""
         self.refuse_missing(table)
         labels = table[self.regime]
         if labels.dtype.is_nested():
@@ -141,7 +139,7 @@ class Columns(NamedTuple):
             np.stack(
                 [
                     _codes(table, name, levels, first_row)
-                    for name, levels in zip(self.actions, self._known, strict=True)
+                    for name, levels in zip(self.actions, self._levels, strict=True)
                 ],
                 axis=1,
             ),
@@ -149,24 +147,24 @@ class Columns(NamedTuple):
             _masks_of_labels(
                 labels.to_list(), labels.is_null().to_list(), self.actions, self.regime, first_row
             ),
-            categories=self._known,
+            categories=self._levels,
         )
 
     @property
-    def _known(self) -> tuple[Categories | None, ...]:
+    def _levels(self) -> tuple[Categories | None, ...]:
         return self.categories or (None,) * len(self.actions)
 
 
 def _codes(
     table: nw.DataFrame[Any], name: str, levels: Categories | None, first_row: int
 ) -> NDArray[np.float64]:
-    """An action's column as numbers; raises DataError on a level that is not known."""
+    """Encode the column of an action; raises DataError on an unknown level."""
     if has_levels(table, name) and levels is not None:
         return levels.encode(
             label_cells(table, name, DataError, first_row), name, first_row=first_row
         )
     values = numeric_column(table, name, DataError)
-    # Cells that are not finite are refused elsewhere, all at once.
+    # Cells that are not finite are reported later, all at once.
     finite = np.isfinite(values)
     if levels is not None and not levels.covers(values[finite]).all():
         levels.encode(np.where(finite, values, levels.codes[0]), name, first_row=first_row)
@@ -181,16 +179,16 @@ def _masks_of_labels(
     first_row: int,
 ) -> NDArray[np.bool_]:
     position = {name: k for k, name in enumerate(names)}
-    known: dict[str, NDArray[np.bool_]] = {}
+    mask_of: dict[str, NDArray[np.bool_]] = {}
     masks = np.zeros((len(cells), len(names)), dtype=np.bool_)
     for row, (cell, is_missing) in enumerate(zip(cells, missing, strict=True)):
-        # NaN is how pandas reads an empty column.
+        # pandas reads an empty column as NaN.
         if is_missing or (isinstance(cell, float) and cell != cell):
             continue
         label = cell if isinstance(cell, str) else str(cell)
-        if label not in known:
-            known[label] = _mask_of_label(label, position, first_row + row, column)
-        masks[row] = known[label]
+        if label not in mask_of:
+            mask_of[label] = _mask_of_label(label, position, first_row + row, column)
+        masks[row] = mask_of[label]
     return masks
 
 
@@ -205,9 +203,9 @@ def _mask_of_label(
     for part in parts:
         if part not in position:
             raise DataError(
-                f"row {row} of column {column!r} says {label!r}, and {part!r} is no action; "
-                f"the actions are {', '.join(map(repr, position))}; rows in which nothing was set "
-                f"are empty or say {OBSERVATIONAL!r}"
+                f"column {column!r} has the label {label!r} in row {row}: "
+                f"{unknown_action(part, list(position))}; in observational rows the label must be "
+                f"empty or {OBSERVATIONAL!r}"
             )
         mask[position[part]] = True
     return mask
@@ -216,14 +214,14 @@ def _mask_of_label(
 def read_batches(
     tables: Iterable[Any], columns: Columns, first_row: int = 0
 ) -> Iterator[Observations]:
-    """The rows of tables, empty ones left out; in errors rows count from ``first_row``."""
+    """Convert tables to rows, skipping empty ones; rows are numbered from ``first_row``."""
     for table in tables_of(tables):
         yield columns.read(table, first_row)
         first_row += len(table)
 
 
 def tables_of(batches: Iterable[Any]) -> Iterator[nw.DataFrame[Any]]:
-    """Batches as tables, empty ones left out; raises DataError on anything else."""
+    """Convert batches to tables, skipping empty ones; raises DataError on other objects."""
     for native in batches:
         table = as_table(native)
         if table is None:

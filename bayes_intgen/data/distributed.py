@@ -1,8 +1,8 @@
-"""Rows that the workers of a Dask cluster read, a partition at a time.
+"""Rows that the workers of a Dask cluster read, one partition at a time.
 
-Every pass makes a small result of each partition and combines them in a tree. Where partitions
-begin, and the shape of the tree, follow from the source alone: neither the number of workers nor
-their failures change a bit of the result.
+Each pass reduces every partition to a small result and combines these in a tree. Partitions and
+tree depend on the source only, so the result is bitwise the same for any number of workers, and
+after failures.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +16,6 @@ from bayes_intgen.data.columns import Columns
 from bayes_intgen.data.observed_levels import ActionLevels
 from bayes_intgen.data.out_of_core import OutOfCoreRows
 from bayes_intgen.data.parquet import Paths, listed
-from bayes_intgen.data.reservoir import Reservoir
-from bayes_intgen.data.rows import Observations
-from bayes_intgen.errors import DataError
-
-if TYPE_CHECKING:
-    from dask.dataframe import DataFrame
-    from distributed import Client, Future
 from bayes_intgen.data.partitions import (
     ParquetGroups,
     attempt,
@@ -37,28 +30,28 @@ from bayes_intgen.data.partitions import (
     row_group_sizes,
     tree_reduce,
 )
+from bayes_intgen.data.reservoir import Reservoir
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.errors import DataError
 
-# Row groups of a Parquet file are read together up to so many rows: a second or so of work.
+if TYPE_CHECKING:
+    from dask.dataframe import DataFrame
+    from distributed import Client, Future
+
+# Maximum number of rows in a partition of several row groups: about a second of work.
 ROWS_PER_PARTITION = 262_144
 
 
 class DistributedData(OutOfCoreRows):
-    """Rows that the workers of a Dask cluster read; only a sample of them travels.
+    """Rows that the workers of a Dask cluster read; only a sample is sent to the client.
 
-    Takes the place of a :class:`RegimeData` in :func:`bayes_intgen.fit`, which then sums over
-    the rows on the cluster and samples on the machine that calls it. The workers need
-    `bayes_intgen` and, for Parquet files, the same paths.
+    :func:`bayes_intgen.fit` takes it like :class:`RegimeData`, computes sufficient statistics on
+    the cluster and draws samples on the client. The workers need `bayes_intgen` and, for Parquet
+    files, the same paths.
 
-    Partitions of a worker that dies are read again by the others. On machines of one kind the
-    result is the same to the last bit for any number of workers.
-
-    Attributes
-    ----------
-    names : tuple of str, length K
-        The actions.
-    outcome_name : str
-    regimes : dict from mask to int
-        The masks that occur, each with its number of rows; fewest interventions first.
+    Attributes and methods are those of :class:`Rows`. The partitions of a lost worker are read
+    again by the others. On machines of the same kind the result is bitwise the same for any number
+    of workers.
     """
 
     def __init__(
@@ -84,14 +77,14 @@ class DistributedData(OutOfCoreRows):
         leaves = self._over_partitions(
             read_reservoir, self._first_rows, [columns] * len(partitions)
         )
-        # Parquet files without a row group are no partition.
-        kept = (
+        # Parquet files without row groups make no partition.
+        first_pass = (
             tree_reduce(client, leaves, Reservoir.merge, "Reading", progress)
             if leaves
             else Reservoir.over([])
         )
-        super().__init__(columns, kept, require_observational)
-        self._refuse_other_rows(sum(rows))
+        super().__init__(columns, first_pass, require_observational)
+        self._check_count(sum(rows))
 
     @classmethod
     def from_parquet(
@@ -105,27 +98,27 @@ class DistributedData(OutOfCoreRows):
         require_observational: bool = True,
         progress: bool = True,
     ) -> Self:
-        """Rows of Parquet files that every worker can open.
+        """Read Parquet files that every worker can open.
 
-        A partition is a run of row groups of one file, of some 260,000 rows where the groups
-        are smaller; write large files with small groups, so that there is enough to share out.
+        A partition consists of consecutive row groups of one file, up to about 260,000 rows. Write
+        large files with smaller row groups, so that there are enough partitions for all workers.
 
         Parameters
         ----------
         paths : path or sequence of paths
-            Files, whose rows count in the order given.
+            Files, in the order of their rows.
         actions, outcome, regime, require_observational
             As in :meth:`RegimeData.from_frame`.
         client : distributed.Client
-            Of the cluster; in use as long as the data are.
+            Client of the cluster. It must stay open while the data are in use.
         progress : bool
-            Whether to report on standard error how many partitions are done.
+            Whether to show a progress bar of partitions on standard error.
 
         Raises
         ------
         DataError
-            Where a file cannot be read, ``client`` is none, Dask is missing, and as
-            :meth:`RegimeData.from_frame` does; rows count from the first row of the first file.
+            If a file cannot be read, ``client`` is not a client, Dask is missing, and as in
+            :meth:`RegimeData.from_frame`; rows are numbered from the first row of the first file.
 
         Examples
         --------
@@ -146,16 +139,16 @@ class DistributedData(OutOfCoreRows):
         """
         _check_client(client)
         columns = Columns.of(actions, outcome, regime)
-        # Workers may have been started in another folder.
+        # Workers may run in another folder.
         files = [str(Path(fspath(path)).absolute()) for path in listed(paths)]
         heads = client.gather(client.map(partial(attempt, read_head), files[:1], pure=False))
         with_levels = columns.has_levels(result_of(heads[0]))
         sizes = client.gather(client.map(partial(attempt, row_group_sizes), files, pure=False))
         partitions, rows = [], []
-        for path, of_groups in zip(files, map(result_of, sizes), strict=True):
-            for groups in _runs(of_groups, ROWS_PER_PARTITION):
+        for path, group_sizes in zip(files, map(result_of, sizes), strict=True):
+            for groups in _runs(group_sizes, ROWS_PER_PARTITION):
                 partitions.append(ParquetGroups(path, tuple(groups)))
-                rows.append(sum(of_groups[group] for group in groups))
+                rows.append(sum(group_sizes[group] for group in groups))
         return cls(
             client,
             partitions,
@@ -178,27 +171,23 @@ class DistributedData(OutOfCoreRows):
         require_observational: bool = True,
         progress: bool = True,
     ) -> Self:
-        """Rows of a Dask data frame, by its own partitions.
+        """Read a Dask data frame, by its own partitions.
 
-        A frame that was not persisted is computed three times, a partition at a time: for the
-        lengths of the partitions, for the sample, and for the sums of a fit; it must give the
+        Unless it is persisted, the frame is computed three times: for the lengths of the
+        partitions, for the sample, and for the sufficient statistics of a fit. It must yield the
         same rows each time.
 
         Parameters
         ----------
         frame : dask.dataframe.DataFrame
-        actions, outcome, regime, require_observational
-            As in :meth:`RegimeData.from_frame`.
-        client : distributed.Client
-            Of the cluster; in use as long as the data are.
-        progress : bool
-            Whether to report on standard error how many partitions are done.
+        actions, outcome, regime, require_observational, client, progress
+            As in :meth:`from_parquet`.
 
         Raises
         ------
         DataError
-            Where ``frame`` is no such frame or gives other rows each time, ``client`` is none,
-            Dask is missing, and as :meth:`RegimeData.from_frame` does.
+            If ``frame`` is not a Dask frame or its rows change, ``client`` is not a client,
+            Dask is missing, and as in :meth:`RegimeData.from_frame`.
 
         Examples
         --------
@@ -240,9 +229,9 @@ class DistributedData(OutOfCoreRows):
         label: str,
         progress: bool,
     ) -> T:
-        """As :meth:`Rows.map_reduce`, where the rows are."""
-        # Sent to the cluster once, as the result of a task: when a worker dies a task is run
-        # again, where scattered data would be lost.
+        """Run :meth:`Rows.map_reduce` on the cluster."""
+        # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
+        # worker but does not restore scattered data.
         both = self._client.submit(identity, (function, combine), pure=False)
         count = len(self._partitions)
         leaves = self._over_partitions(
@@ -250,26 +239,28 @@ class DistributedData(OutOfCoreRows):
         )
         counted = partial(combine_counted, combine)
         rows, result = tree_reduce(self._client, leaves, counted, label, progress)
-        self._refuse_other_rows(rows)
+        self._check_count(rows)
         return cast(T, result)
 
-    def _pieces(self) -> Iterator[Observations]:
+    def _read(self) -> Iterator[Observations]:
         for partition, first_row in zip(self._partitions, self._first_rows, strict=True):
-            there = self._client.compute(partition)
+            source = self._client.compute(partition)
             batches = self._client.submit(
-                partial(attempt, read_rows), there, first_row, self._columns, pure=False
+                partial(attempt, read_rows), source, first_row, self._columns, pure=False
             )
             yield from result_of(batches.result())
 
     def _over_partitions(
         self, function: Callable[..., Any], *arguments: Sequence[Any]
     ) -> "list[Future]":
-        """One task for each partition; results are as of :func:`attempt`."""
-        # Partitions of a frame are computed by tasks of their own; files stay what they are.
-        there = self._client.compute(list(self._partitions))
-        # Summing what has been read comes before reading more.
+        """Submit one task per partition; results as of :func:`attempt`."""
+        # Partitions of a frame are computed by tasks of their own; files are passed unchanged.
+        sources = self._client.compute(list(self._partitions))
+        # A higher priority than reading, so that few partitions wait in memory.
         return list(
-            self._client.map(partial(attempt, function), there, *arguments, pure=False, priority=1)
+            self._client.map(
+                partial(attempt, function), sources, *arguments, pure=False, priority=1
+            )
         )
 
 
@@ -281,20 +272,20 @@ def _check_client(client: Any) -> None:
         raise DataError("Dask is missing: pip install 'bayes-intgen[dask]'") from error
     if not isinstance(client, Client) or client.asynchronous:
         raise DataError(
-            f"client must be a distributed.Client that waits for results, not "
-            f"{type(client).__name__}; Client(address) makes one"
+            f"client must be a synchronous distributed.Client, not {type(client).__name__}; "
+            "create one with Client(address)"
         )
 
 
 def _empty(frame: "DataFrame") -> Any:
-    """A pandas frame with the columns of a Dask frame, of which nothing is computed."""
+    """Empty pandas frame with the columns of a Dask frame, without computing it."""
     import pandas as pd
 
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in frame.dtypes.items()})
 
 
 def _runs(sizes: Sequence[int], limit: int) -> Iterator[list[int]]:
-    """Positions of consecutive sizes, together as long as they do not exceed the limit."""
+    """Yield positions of consecutive sizes whose sum stays within a limit, in groups."""
     run: list[int] = []
     total = 0
     for i, size in enumerate(sizes):

@@ -1,4 +1,4 @@
-"""Rows from files: CSV, Parquet, Arrow."""
+"""Reading of CSV, Parquet and Arrow files."""
 
 import csv
 import gzip
@@ -12,6 +12,7 @@ from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.streamed import StreamedData
 from bayes_intgen.errors import DataError
+from bayes_intgen.text.messages import quoted
 
 if TYPE_CHECKING:
     import os
@@ -21,8 +22,8 @@ TEXT = (".csv", ".tsv", ".txt")
 PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather", ".ipc", ".arrows")
 
-# What stands for a missing number in a text file. Not in the column of regimes, where an action
-# may be called "NA": there a cell is missing only where it is empty.
+# Markers of missing numbers in a text file. In the column of regimes, where an action may be called
+# "NA", only empty cells are missing.
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 
 
@@ -36,29 +37,28 @@ def rows_of_file(
     require_observational: bool = True,
     progress: bool = True,
 ) -> Rows:
-    r"""The rows of a file, which its ending says how to read.
+    r"""Read data from a file in the format of its ending.
 
     Parameters
     ----------
     path : path
         CSV (``.csv``, ``.tsv``, ``.txt``, also with ``.gz``), Parquet (``.parquet``, ``.pq``) or
-        Arrow (``.arrow``, ``.feather``, ``.ipc``, ``.arrows``). Parquet is read in passes and
-        never held all at once.
+        Arrow (``.arrow``, ``.feather``, ``.ipc``, ``.arrows``). Parquet files are streamed.
     actions : sequence of str, or None
-        Columns of the actions; None for all columns of numbers besides the outcome.
+        Columns of the actions; None for all numeric columns except the outcome.
     outcome, regime : str
         As in :meth:`RegimeData.from_frame`.
     in_memory : bool
-        Whether to hold the rows of Parquet files, too.
+        Whether to read Parquet files into memory instead.
     require_observational : bool
         As in :meth:`RegimeData.from_arrays`.
     progress : bool
-        Whether to report on standard error how many rows of Parquet have been read.
+        Whether to show a progress bar of Parquet rows on standard error.
 
     Raises
     ------
     DataError
-        Where the file is not there or cannot be read, and as :meth:`RegimeData.from_frame`.
+        If the file does not exist or cannot be read, and as in :meth:`RegimeData.from_frame`.
 
     Examples
     --------
@@ -71,11 +71,11 @@ def rows_of_file(
     """
     source = Path(path)
     kind = kind_of(source)
-    chosen = list(actions) if actions is not None else _columns_of_numbers(source, outcome, regime)
+    columns = list(actions) if actions is not None else _numeric_columns(source, outcome, regime)
     if kind == "parquet" and not in_memory:
         return StreamedData.from_parquet(
             source,
-            chosen,
+            columns,
             outcome,
             regime,
             require_observational=require_observational,
@@ -83,12 +83,12 @@ def rows_of_file(
         )
     frame = read_table(source, regime)
     return RegimeData.from_frame(
-        frame, chosen, outcome, regime, require_observational=require_observational
+        frame, columns, outcome, regime, require_observational=require_observational
     )
 
 
 def kind_of(source: Path) -> str:
-    """``"text"``, ``"parquet"`` or ``"arrow"``; raises DataError on other files."""
+    """Format of a file: ``"text"``, ``"parquet"`` or ``"arrow"``; raises DataError on others."""
     if not source.exists():
         raise DataError(f"there is no file {source}")
     if source.is_dir():
@@ -102,13 +102,13 @@ def kind_of(source: Path) -> str:
     if ending in ARROW:
         return "arrow"
     raise DataError(
-        f"{source} ends in {ending or 'nothing'!r}, which says not what it holds; rename it to "
-        f"one of {', '.join((*TEXT, *PARQUET, *ARROW))}"
+        f"{source} has an unknown ending {ending!r}; the endings are "
+        f"{', '.join((*TEXT, *PARQUET, *ARROW))}"
     )
 
 
 def columns_of_file(path: "str | os.PathLike[str]") -> list[str]:
-    r"""Names of a file's columns; raises DataError where it cannot be read.
+    r"""Names of the columns of a file; raises DataError if it cannot be read.
 
     Examples
     --------
@@ -122,51 +122,56 @@ def columns_of_file(path: "str | os.PathLike[str]") -> list[str]:
 
 
 def read_table(source: Path, regime: str | None = None) -> Any:
-    """The whole file as a pandas or Arrow table; in text, ``regime`` is a column of labels.
+    """Read a whole file as a pandas or Arrow table.
 
-    Raises DataError where it cannot be read, or two columns have one name.
+    In text files the column ``regime`` is read as labels.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or two columns have the same name.
     """
     kind = kind_of(source)
     if kind == "text":
         return _read_text(source, regime)
+    if kind == "parquet":
+        with parquet_file(source) as file:
+            return file.read()
     try:
         import pyarrow as pa
-        from pyarrow import feather, ipc, parquet
+        from pyarrow import feather, ipc
     except ImportError as error:
         raise DataError(
             f"reading {source} needs pyarrow: pip install 'bayes-intgen[parquet]'"
         ) from error
     try:
-        if kind == "parquet":
-            return parquet.ParquetFile(source).read()
         if source.suffix.lower() == ".arrows":
             with pa.OSFile(str(source)) as file, ipc.open_stream(file) as reader:
                 return reader.read_all()
         return feather.read_table(source)
     except (OSError, pa.ArrowException) as error:
-        name = {"parquet": "Parquet", "arrow": "Arrow"}[kind]
-        raise DataError(f"{source} cannot be read as {name} ({error})") from error
+        raise DataError(f"{source} cannot be read as Arrow ({error})") from error
 
 
-def _columns_of_numbers(source: Path, outcome: str, regime: str) -> list[str]:
+def _numeric_columns(source: Path, outcome: str, regime: str) -> list[str]:
     import narwhals as nw
 
     frame = nw.from_native(_head(source, regime))
-    found = [
+    names = [
         name
         for name, kind in frame.schema.items()
         if kind.is_numeric() and name not in (outcome, regime)
     ]
-    if not found:
+    if not names:
         raise DataError(
-            f"{source} has no column of numbers besides the outcome; name the actions' columns, "
-            f"of {', '.join(map(repr, frame.columns))}"
+            f"{source} has no numeric column except the outcome; name the columns of the actions "
+            f"among {quoted(frame.columns)}"
         )
-    return found
+    return names
 
 
 def _head(source: Path, regime: str | None) -> Any:
-    """A table with the columns of a file, of Parquet without its rows."""
+    """Table with the columns of a file, without rows for Parquet."""
     if kind_of(source) != "parquet":
         return read_table(source, regime)
     with parquet_file(source) as file:
@@ -190,10 +195,10 @@ def _read_text(source: Path, regime: str | None) -> Any:
         raise DataError(f"{source} has no header line: the first line must name the columns")
     separator = max(",;\t", key=head.count)
     names = next(csv.reader([head], delimiter=separator))
-    # pandas would rename the second of two.
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    if twice:
-        raise DataError(f"{source} has two columns called {twice[0]!r}; rename one")
+    # pandas would rename the second of two equal columns.
+    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if repeated:
+        raise DataError(f"{source} has two columns called {repeated[0]!r}; rename one")
     try:
         return pd.read_csv(
             io.StringIO(text),
@@ -203,6 +208,6 @@ def _read_text(source: Path, regime: str | None) -> Any:
             na_values={name: [""] if name == regime else list(MISSING) for name in names},
             index_col=False,
         )
-    except ValueError as error:  # pandas' parser errors are such
-        said = str(error).strip().splitlines()[-1]
-        raise DataError(f"{source} cannot be read as a table ({said})") from error
+    except ValueError as error:  # includes pandas' parser errors
+        reason = str(error).strip().splitlines()[-1]
+        raise DataError(f"{source} cannot be read as a table ({reason})") from error

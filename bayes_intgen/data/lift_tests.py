@@ -1,4 +1,4 @@
-"""Lift tests: experiments on one action of which only the summary is known."""
+"""Lift tests: experiments on one action that are known by their summary only."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -9,14 +9,14 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, spelled_label
 from bayes_intgen.errors import DataError
 
-# Smallest standard error, in standard deviations of the outcome: less would be a row without
-# noise.
+# Minimum standard error, in standard deviations of the outcome. A smaller one acts like a row
+# without noise.
 MIN_SE = 1e-6
 
 
 @dataclass(frozen=True)
 class LiftTest:
-    """Change of the mean outcome as one action alone is set from one value to another.
+    """Change of the mean outcome when one action alone is set from one value to another.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class LiftTest:
     x_from, x_to : float
         In the action's units; codes of levels.
     effect, se : float
-        The change and its standard error, in the outcome's units.
+        Change and standard error, in the outcome's units.
     """
 
     action: str
@@ -43,7 +43,7 @@ class LiftTest:
         se: float,
         levels: Categories | None,
     ) -> Self:
-        """Build from numbers or names of levels; raises DataError where they are neither."""
+        """Build a test from numbers or names of levels; raises DataError on anything else."""
         if levels is not None:
             x_from, x_to = levels.encode([x_from, x_to], action, between=True).tolist()
         numbers = {"x_from": x_from, "x_to": x_to, "effect": effect, "se": se}
@@ -57,22 +57,21 @@ class LiftTest:
         return test
 
     def check(self, values: Array, outcome_sd: float) -> None:
-        """Raise DataError where the rows' values of the action and their outcome rule it out."""
+        """Raise DataError if the test contradicts the rows' values of the action and outcome."""
         for name, value in (("x_from", self.x_from), ("x_to", self.x_to)):
             if not values.min() <= value <= values.max():
                 raise DataError(
                     f"{name} is {value:g}, and action {self.action!r} is between "
-                    f"{values.min():g} and {values.max():g} in the rows; a fit says nothing of it "
-                    "beyond"
+                    f"{values.min():g} and {values.max():g} in the rows; a fit does not extrapolate"
                 )
         if self.x_from == self.x_to:
-            raise DataError(f"x_from and x_to are both {self.x_to:g}: no effect to speak of")
-        least = MIN_SE * outcome_sd
-        if not self.se > least:
-            raise DataError(f"se must be positive and above {least:.1g}, not {self.se:g}")
+            raise DataError(f"x_from and x_to are both {self.x_to:g}; they must differ")
+        minimum = MIN_SE * outcome_sd
+        if not self.se > minimum:
+            raise DataError(f"se must be positive and above {minimum:.1g}, not {self.se:g}")
 
     def in_words(self, levels: Categories | None) -> str:
-        """The test in a line, with its levels by their names."""
+        """Describe the test in one line, with levels by name."""
         ends = np.array([self.x_from, self.x_to])
         start, end = map(spelled_label, (levels.decode(ends) if levels else ends).tolist())
         return (

@@ -1,4 +1,4 @@
-"""Levels that occur in columns of tables, collected over all of their rows."""
+"""Levels that occur in the columns of tables, collected over all rows."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,30 +7,31 @@ from typing import Any, Self
 
 import numpy as np
 
-from bayes_intgen.basis.categories import SHOWN, Categories, Label, spelled_label
+from bayes_intgen.basis.categories import Categories, Label, listed
 from bayes_intgen.errors import DataError
 
-# A column of text with more distinct cells than this holds descriptions, not levels.
+# Maximum number of levels of an action. Columns of text with more contain descriptions.
 MAX_LEVELS = 50
-# Text of which most is numbers, with more distinct cells than this, is a numeric column with
-# some cells that are not.
+# Maximum number of distinct texts among which most may be numbers. With more, the column counts as
+# numeric with some invalid cells.
 MAX_NUMBERS_AS_TEXT = 20
 
 
 @dataclass(frozen=True)
 class ColumnLevels:
-    """Levels that occur in a column of text, booleans or categories, or in a part of it.
+    """Levels that occur in a column of text, booleans or categories, in all or some rows.
 
     Attributes
     ----------
     order : tuple of labels
-        All levels that the column declares, in its order; of text those that occur, in order of
-        occurrence.
+        All levels that the column declares, in its order; for text the levels that occur, in
+        order of occurrence.
     occurring : frozenset of labels
+        Levels that occur in the rows.
     ordered : bool
-        Whether the column says that the order means something.
+        Whether the column declares that the order is meaningful.
     declared : bool
-        Whether the order is the column's; text is sorted.
+        Whether the column declares the order; otherwise levels are sorted.
     """
 
     order: tuple[Label, ...]
@@ -39,7 +40,7 @@ class ColumnLevels:
     declared: bool = False
 
     def merge(self, other: "ColumnLevels", name: str) -> "ColumnLevels":
-        """Levels of two parts of one column; raises DataError where their orders contradict.
+        """Combine the levels of two sets of rows; raises DataError if their orders contradict.
 
         Examples
         --------
@@ -56,19 +57,18 @@ class ColumnLevels:
         if [label for label in longer if label in shorter] != list(shorter):
             raise DataError(
                 f"column {name!r} orders its levels differently in different batches: "
-                f"{_listed(self.order)}, and {_listed(other.order)}; give all batches one list of "
+                f"{listed(self.order)}, and {listed(other.order)}; give all batches one list of "
                 "categories"
             )
         return ColumnLevels(longer, occurring, True, True)
 
     def categories(self, name: str) -> Categories:
-        """The levels that occur, checked.
+        """Validate the levels that occur, and assign codes.
 
         Raises
         ------
         DataError
-            Where these are numbers written as text, more than 50, or cannot be told apart or
-            written down.
+            If the levels are numbers as text, more than 50, ambiguous or not writable.
         """
         labels = [label for label in self.order if label in self.occurring]
         texts = [label for label in labels if isinstance(label, str)]
@@ -77,8 +77,8 @@ class ColumnLevels:
             _refuse_numbers_as_text(texts, name)
         if len(labels) > MAX_LEVELS:
             raise DataError(
-                f"action {name!r} has {len(labels)} levels ({_listed(labels)}), more than the "
-                f"{MAX_LEVELS} that a fit can take; join rare levels into one, or leave it out"
+                f"action {name!r} has {len(labels)} levels ({listed(labels)}), more than the "
+                f"maximum of {MAX_LEVELS}; join rare levels into one, or omit the action"
             )
         if not self.declared:
             labels.sort(key=_natural)
@@ -87,42 +87,42 @@ class ColumnLevels:
 
 @dataclass(frozen=True)
 class ActionLevels:
-    """Levels that occur in the columns of all actions, or in a part of their rows.
+    """Levels that occur in the columns of all actions, in all or some rows.
 
     Attributes
     ----------
     levels : mapping from action to ColumnLevels or None
-        None for numeric columns. Empty where there are no rows.
+        None for numeric columns. Empty without rows.
     """
 
     levels: Mapping[str, ColumnLevels | None]
 
     def merge(self, other: Self) -> Self:
-        """Levels of these rows and of others.
+        """Combine the levels of two sets of rows.
 
         Raises
         ------
         DataError
-            Where a column is numeric in one part only, or the orders contradict each other.
+            If a column is numeric in one set only, or the orders of levels contradict.
         """
         if not (self.levels and other.levels):
             return self if self.levels else other
-        joined: dict[str, ColumnLevels | None] = {}
-        for name, one in self.levels.items():
-            two = other.levels[name]
-            if one is not None and two is not None:
-                joined[name] = one.merge(two, name)
-            elif one is two:
-                joined[name] = None
+        merged: dict[str, ColumnLevels | None] = {}
+        for name, first in self.levels.items():
+            second = other.levels[name]
+            if first is not None and second is not None:
+                merged[name] = first.merge(second, name)
+            elif first is second:
+                merged[name] = None
             else:
                 raise DataError(
                     f"column {name!r} holds numbers in some batches and levels in others; give it "
                     "one type"
                 )
-        return type(self)(joined)
+        return type(self)(merged)
 
     def categories(self) -> tuple[Categories | None, ...]:
-        """The levels of each action, checked as :meth:`ColumnLevels.categories` does."""
+        """Levels of each action, validated as in :meth:`ColumnLevels.categories`."""
         return tuple(
             None if levels is None else levels.categories(name)
             for name, levels in self.levels.items()
@@ -130,20 +130,15 @@ class ActionLevels:
 
 
 def as_label(cell: Any) -> Label | None:
-    """A cell as a label; None where it is neither text nor a boolean nor a finite number."""
+    """Convert a cell to a label; None if it is neither text, boolean nor finite number."""
     cell = cell.item() if isinstance(cell, np.generic) else cell
     if isinstance(cell, str | bool):
         return cell
     return float(cell) if isinstance(cell, int | float) and np.isfinite(cell) else None
 
 
-def _listed(labels: Sequence[Label]) -> str:
-    shown = ", ".join(spelled_label(label) for label in labels[:SHOWN])
-    return shown + (", ..." if len(labels) > SHOWN else "")
-
-
 def _natural(label: Label) -> list[tuple[int, int | str]]:
-    """Sorting key in which 'dose 10' comes after 'dose 2'."""
+    """Natural sort key: 'dose 10' follows 'dose 2'."""
     parts = re.split(r"(\d+)", str(label).casefold())
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts] + [(1, str(label))]
 
@@ -166,7 +161,7 @@ def _refuse_numbers_as_text(texts: Sequence[str], name: str) -> None:
         )
     if len(texts) > MAX_NUMBERS_AS_TEXT and 2 * len(others) < len(texts):
         raise DataError(
-            f"column {name!r} holds numbers written as text, and cells that are no numbers, such "
+            f"column {name!r} holds numbers written as text, and cells that are not numbers, such "
             f"as {others[0]!r}; correct or drop these, and convert the column to numbers"
         )
 
@@ -190,7 +185,7 @@ def _refuse_unclear_texts(texts: Sequence[str], name: str) -> None:
             text.encode()
         except UnicodeEncodeError as error:
             raise DataError(
-                f"column {name!r} has a level {text!r} that is no valid text"
+                f"column {name!r} has a level {text!r} that is not valid text"
             ) from error
         if "\0" in text:
             raise DataError(f"column {name!r} has a level {text!r} with a zero character")

@@ -1,7 +1,7 @@
-"""Rows that are read in passes and never all in memory.
+"""Base class of rows that are read in passes and are never all in memory.
 
-The first pass counts rows, checks every cell and takes a sample; fits learn scales, knots and
-the structure of the model from the sample, and make one more pass for sufficient statistics.
+The first pass counts and validates the rows and takes a sample. Fits determine scales, knots and
+model structure from the sample, and make one more pass for sufficient statistics.
 """
 
 from abc import abstractmethod
@@ -23,87 +23,90 @@ from bayes_intgen.identification.masks import Mask
 
 
 class OutOfCoreRows(Rows):
-    """Rows of which a first pass kept a sample, and that can be read again.
+    """Rows that can be read repeatedly, with a sample from the first pass.
 
-    Attributes
+    Parameters
     ----------
-    names : tuple of str, length K
-        The actions.
-    outcome_name : str
-    regimes : dict from mask to int
-        The masks that occur, each with its number of rows; fewest interventions first.
-    categories : tuple of Categories or None, length K
-        As of :class:`RegimeData`, from all rows.
+    columns : Columns
+    first_pass : Reservoir
+        Result of the first pass.
+    require_observational : bool
+        As in :meth:`RegimeData.from_arrays`.
 
     Raises
     ------
     DataError
-        Where the rows are too few, a column never varies, or there are no observational rows
-        though they are required.
+        If there are too few rows, a column never varies, or observational rows are required and
+        missing.
     """
 
-    def __init__(self, columns: Columns, kept: Reservoir, require_observational: bool) -> None:
-        if not kept.counts:
+    def __init__(
+        self, columns: Columns, first_pass: Reservoir, require_observational: bool
+    ) -> None:
+        if not first_pass.counts:
             raise DataError("the source holds no rows")
         self.names = columns.actions
         self.outcome_name = columns.outcome
-        self._regimes = kept.counts
         self.lift_tests = ()
-        self._columns, self._kept = columns.with_two_valued(kept.values), kept
-        self._count = sum(kept.counts.values())
+        self._columns, self._first_pass = columns.with_two_valued(first_pass.values), first_pass
+        self._count = sum(first_pass.counts.values())
         check_enough_rows(self.in_memory, len(self), require_observational)
 
     @property
     def regimes(self) -> dict[Mask, int]:
-        return self._regimes
+        """Number of rows per mask, fewest interventions first."""
+        return self._first_pass.counts
 
     @property
     def categories(self) -> tuple[Categories | None, ...]:
-        """Levels of each action; None for those that have none."""
+        """Levels of each action; None for actions without levels."""
         return self._columns.categories
 
     @abstractmethod
-    def _pieces(self) -> Iterator[Observations]:
-        """All rows in pieces of any size, read anew."""
+    def _read(self) -> Iterator[Observations]:
+        """Read all rows, in pieces of any size."""
 
     @cached_property
     def in_memory(self) -> Observations:
-        """The rows in memory: a sample of those of every regime."""
-        return self._sampled(reservoir.SAMPLE_ROWS)
+        """Rows in memory: a sample of every regime."""
+        return self._sample(reservoir.SAMPLE_ROWS)
 
     def sample(self, rows: int) -> Observations:
-        """The rows that :meth:`RegimeData.sample` would draw; at most as many as are held."""
-        return self.in_memory if rows >= reservoir.SAMPLE_ROWS else self._sampled(rows)
+        """Sample the same rows as :meth:`RegimeData.sample`, at most those in memory."""
+        return self.in_memory if rows >= reservoir.SAMPLE_ROWS else self._sample(rows)
 
-    def _sampled(self, rows: int) -> Observations:
-        return replace(self._kept.sample(rows, self._columns), lift_tests=self.lift_tests)
+    def _sample(self, rows: int) -> Observations:
+        return replace(self._first_pass.sample(rows, self._columns), lift_tests=self.lift_tests)
 
     def split(self, rows: int) -> tuple[Observations, None]:
-        """As :meth:`RegimeData.split`, but that the others would have to be read again."""
+        """Sample rows; the others are not in memory."""
         return self.sample(rows), None
 
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
         same = copy(self)
         same.lift_tests = tests
-        # What was held had other tests.
-        same.__dict__.pop("held", None)
+        # The cached sample carries the previous tests.
+        same.__dict__.pop("in_memory", None)
         return same
 
     def batches(self, rows: int) -> Iterator[Observations]:
-        """All rows in consecutive pieces of at most ``rows`` rows, read anew.
+        """Yield all rows in consecutive batches of at most ``rows`` rows.
 
-        Raises DataError where the source holds other rows than when it was first read.
+        Raises
+        ------
+        DataError
+            If the source no longer holds the rows of the first pass.
         """
-        seen = 0
-        for piece in self._pieces():
-            seen += len(piece)
+        count = 0
+        for piece in self._read():
+            count += len(piece)
             yield from piece.batches(rows)
-        self._refuse_other_rows(seen)
+        self._check_count(count)
 
-    def _refuse_other_rows(self, seen: int) -> None:
-        if seen != self._count:
+    def _check_count(self, count: int) -> None:
+        if count != self._count:
             raise DataError(
-                f"the source held {self._count} rows when it was first read and {seen} now; "
+                f"the source held {self._count} rows when it was first read and {count} now; "
                 f"make the {type(self).__name__} again, from a source that gives the same rows "
                 "every time"
             )

@@ -1,4 +1,4 @@
-"""Parquet files as batches of Arrow tables."""
+"""Reading of Parquet files as Arrow record batches."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,22 +7,22 @@ from typing import Any
 
 from bayes_intgen.errors import DataError
 
-# Rows that a Parquet file is read by.
+# Maximum number of rows per batch.
 ROWS_PER_READ = 65_536
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
 def listed(paths: Paths) -> list[str | PathLike[str]]:
-    """Paths as a list; raises DataError where there is none."""
+    """Convert paths to a list; raises DataError if it is empty."""
     files = [paths] if isinstance(paths, str | PathLike) else list(paths)
     if not files:
-        raise DataError("no Parquet file was given")
+        raise DataError("paths must name at least one Parquet file")
     return files
 
 
 @contextmanager
 def parquet_file(path: str | PathLike[str]) -> Iterator[Any]:
-    """An open Parquet file; raises DataError where it cannot be read, here or within."""
+    """Open a Parquet file; raises DataError if it cannot be opened or read."""
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -31,7 +31,7 @@ def parquet_file(path: str | PathLike[str]) -> Iterator[Any]:
             "reading Parquet files needs pyarrow: pip install 'bayes-intgen[parquet]'"
         ) from error
     try:
-        # A buffer of what is to come keeps all that has been read, too.
+        # Pre-buffering would also keep everything that has been read.
         with parquet.ParquetFile(path, pre_buffer=False) as file:
             yield file
     except (OSError, pa.ArrowException) as error:
@@ -41,7 +41,7 @@ def parquet_file(path: str | PathLike[str]) -> Iterator[Any]:
 def parquet_tables(
     path: str | PathLike[str], wanted: Sequence[str], groups: Sequence[int] | None = None
 ) -> Iterator[Any]:
-    """Arrow record batches of a file, or of some of its row groups; those columns it has."""
+    """Yield record batches of a file or of some of its row groups, with the columns present."""
     with parquet_file(path) as file:
         present = [name for name in wanted if name in file.schema_arrow.names]
         yield from file.iter_batches(ROWS_PER_READ, row_groups=groups, columns=present)

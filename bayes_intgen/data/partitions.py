@@ -1,4 +1,4 @@
-"""Tasks on the partitions of distributed rows, and their tree reduction."""
+"""Tasks on partitions of distributed rows, and the tree reduction of their results."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from bayes_intgen.errors import DataError
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-# Results that are joined by one task.
-JOINED_AT_ONCE = 8
+# Number of results that one task combines.
+TREE_ARITY = 8
 
 
 @dataclass(frozen=True)
 class ParquetGroups:
-    """Some row groups of a Parquet file.
+    """Row groups of a Parquet file that form a partition.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ def tree_reduce(
     label: str,
     progress: bool,
 ) -> Any:
-    """Combine the results of all leaves in their order; raise the first of their errors."""
+    """Combine the results of all leaves in order, in a tree; raise the first error."""
     from distributed import as_completed
 
     level, height = leaves, 1
@@ -54,22 +54,22 @@ def tree_reduce(
         # Nearly complete nodes go first, so that few results wait in memory.
         level = [
             client.submit(combine_attempts, combine, *several, pure=False, priority=height)
-            for several in batched(level, JOINED_AT_ONCE)
+            for several in batched(level, TREE_ARITY)
         ]
     with tqdm(
         total=len(leaves), desc=label, unit=" partitions", leave=False, disable=not progress
     ) as bar:
         for leaf in as_completed(leaves):
             bar.update()
-            # The tree keeps it as long as it is needed.
+            # Tasks of the tree hold the result as long as they need it.
             leaf.release()
         return result_of(level[0].result())
 
 
 def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns, or the DataError that it raises.
+    """Call a function; return a DataError instead of raising it.
 
-    Returned, not raised: the error of the first bad row must win, whichever worker is first.
+    The error of the first bad row is reported, regardless of which worker fails first.
     """
     try:
         return function(*arguments)
@@ -85,7 +85,7 @@ def result_of(attempt: Any) -> Any:
 
 
 def combine_attempts(combine: Callable[[Any, Any], Any], *attempts: Any) -> Any:
-    """Combine results in their order, or return the first error among them."""
+    """Combine results in order, or return the first error among them."""
     errors = [attempt for attempt in attempts if isinstance(attempt, DataError)]
     return errors[0] if errors else reduce(combine, attempts)
 
@@ -93,12 +93,12 @@ def combine_attempts(combine: Callable[[Any, Any], Any], *attempts: Any) -> Any:
 def combine_counted[T](
     combine: Callable[[T, T], T], before: tuple[int, T], after: tuple[int, T]
 ) -> tuple[int, T]:
-    """Combine results that come with their numbers of rows."""
+    """Combine two results with their numbers of rows."""
     return before[0] + after[0], combine(before[1], after[1])
 
 
 def identity[T](value: T) -> T:
-    """Return the value: the task of a value that workers may have to make again."""
+    """Return the value, as a task that can be repeated."""
     return value
 
 
@@ -148,13 +148,13 @@ def reduce_rows(
     columns: Columns,
     both: tuple[Callable[[Observations], Any], Callable[[Any, Any], Any]],
 ) -> tuple[int, Any]:
-    """Rows of a partition, and the combined results of a function of its batches."""
+    """Number of rows of a partition, and the combined results of a function of its batches."""
     function, combine = both
     batches = [
         batch
         for piece in _read(partition, first_row, columns)
         for batch in piece.batches(ROWS_PER_BATCH)
     ]
-    # Results of BLAS depend on its threads. Workers that a nanny started have one in any case.
+    # BLAS results depend on the number of threads. Workers under a nanny have a single one anyway.
     with threadpool_limits(1, "blas"):
         return sum(map(len, batches)), reduce(combine, map(function, batches))

@@ -1,7 +1,6 @@
-"""Questions put to data and fits, checked: points, and which actions are set at them."""
+"""Validation of points and of the actions that are set at them."""
 
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -12,26 +11,27 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.tables import as_table, has_levels, label_cells, numeric_column
 from bayes_intgen.errors import PointsError
+from bayes_intgen.text.messages import quoted, unknown_action
 
 Levels = Sequence[Categories | None]
 
 
 def checked_points(points: Any, names: Sequence[str], categories: Levels = ()) -> Array:
-    """Points as an array of shape (M, K), a column for each of the named actions.
+    """Convert points to an array of shape (M, K), with one column per action.
 
     Parameters
     ----------
     points : array_like, shape (M, K), table, dict or list of dicts
-        A table has a column for each action. A dict maps each action to its value at one point,
-        or to its values at several; a list of dicts has one for each point.
+        A table has one column per action. A dict maps each action to its value at one point,
+        or to its values at several; a list of dicts has one dict per point.
     names : sequence of str, length K
     categories : sequence of Categories or None, length K
-        Levels of the actions: points name them as the data did. None have some where left out.
+        Levels of the actions, which points name as the data do; no levels by default.
 
     Returns
     -------
     ndarray, shape (M, K)
-        Levels by their codes.
+        Values, with levels as codes.
 
     Raises
     ------
@@ -46,19 +46,19 @@ def checked_points(points: Any, names: Sequence[str], categories: Levels = ()) -
     >>> checked_points([{"dose": 3, "drug": "on"}], ["drug", "dose"], [drug, None])
     array([[1., 3.]])
     """
-    known = categories or [None] * len(names)
+    levels = categories or [None] * len(names)
     table = as_table(points)
     if table is not None:
-        values = _of_table(table, names, known)
+        values = _of_table(table, names, levels)
     elif isinstance(points, Mapping):
-        values = _of_dict(points, names, known)
+        values = _of_dict(points, names, levels)
     elif _is_list_of_dicts(points):
         for row, point in enumerate(points):
-            _refuse_other_names(point, names, f" (row {row})")
+            _check_names(point, names, f" (row {row})")
         columns = {name: [point[name] for point in points] for name in names}
-        values = _of_dict(columns, names, known)
+        values = _of_dict(columns, names, levels)
     else:
-        values = _of_array(points, names, known)
+        values = _of_array(points, names, levels)
     for k, name in enumerate(names):
         bad = np.flatnonzero(~np.isfinite(values[:, k]))
         if bad.size:
@@ -67,7 +67,7 @@ def checked_points(points: Any, names: Sequence[str], categories: Levels = ()) -
 
 
 def checked_value(value: Any, name: str, levels: Categories | None) -> float:
-    """One value of an action as a number, a level as its code; PointsError where it is none.
+    """Convert one value of an action to a number or code; raises PointsError if it is neither.
 
     Examples
     --------
@@ -76,12 +76,12 @@ def checked_value(value: Any, name: str, levels: Categories | None) -> float:
     """
     code = float(_codes([value], name, levels)[0])
     if not np.isfinite(code):
-        raise PointsError(f"{name!r} is set to {value!r}, which is no finite number")
+        raise PointsError(f"{name!r} is set to {value!r}, which is not a finite number")
     return code
 
 
 def named_points(values: Array, names: Sequence[str], categories: Levels) -> Any:
-    """Points as :func:`checked_points` takes them, from the array that it returns.
+    """Decode the result of :func:`checked_points` to named columns with labels.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def named_points(values: Array, names: Sequence[str], categories: Levels) -> Any
 
 
 def checked_mask(intervened: Sequence[str], names: Sequence[str]) -> NDArray[np.bool_]:
-    """The mask of the actions that are set, shape (K,); PointsError where one is no action.
+    """Mask of the actions that are set, shape (K,); raises PointsError on an unknown action.
 
     Examples
     --------
@@ -107,17 +107,14 @@ def checked_mask(intervened: Sequence[str], names: Sequence[str]) -> NDArray[np.
         raise PointsError(f"intervened must be a list; write intervened=[{intervened!r}]")
     for name in intervened:
         if name not in names:
-            raise PointsError(
-                f"intervened names {name!r}, which is no action; the actions are "
-                f"{', '.join(map(repr, names))}"
-            )
+            raise PointsError(f"intervened: {unknown_action(name, names)}")
     return np.array([name in intervened for name in names])
 
 
 def _of_table(table: nw.DataFrame[Any], names: Sequence[str], categories: Levels) -> Array:
     missing = [name for name in names if name not in table.columns]
     if missing:
-        raise PointsError(f"points have no column {', '.join(map(repr, missing))}")
+        raise PointsError(f"points have no column {quoted(missing)}")
     columns = []
     for name, levels in zip(names, categories, strict=True):
         if levels is None:
@@ -130,26 +127,20 @@ def _of_table(table: nw.DataFrame[Any], names: Sequence[str], categories: Levels
     return np.stack(columns, axis=1)
 
 
-def _refuse_other_names(point: Mapping[Any, Any], names: Sequence[str], where: str = "") -> None:
-    """Raise PointsError where a point does not have exactly one entry for each action."""
+def _check_names(point: Mapping[Any, Any], names: Sequence[str], where: str = "") -> None:
+    """Raise PointsError if a point does not have exactly one entry per action."""
     for name in point:
         if name not in names:
-            close = get_close_matches(str(name), names, n=1)
-            hint = f"did you mean {close[0]!r}? The" if close else "the"
-            raise PointsError(
-                f"points set {name!r}{where}, which is no action; {hint} actions are "
-                f"{', '.join(map(repr, names))}"
-            )
+            raise PointsError(f"points{where}: {unknown_action(name, names)}")
     missing = [name for name in names if name not in point]
     if missing:
         raise PointsError(
-            f"points have no value of {', '.join(map(repr, missing))}{where}; give one for every "
-            "action"
+            f"points have no value of {quoted(missing)}{where}; give one for every action"
         )
 
 
 def _of_dict(points: Mapping[Any, Any], names: Sequence[str], categories: Levels) -> Array:
-    _refuse_other_names(points, names)
+    _check_names(points, names)
     columns = [
         list(points[name]) if _is_sequence(points[name]) else [points[name]] for name in names
     ]
@@ -159,40 +150,32 @@ def _of_dict(points: Mapping[Any, Any], names: Sequence[str], categories: Levels
         each = ", ".join(f"{n} of {name!r}" for name, n in zip(names, counts, strict=True))
         raise PointsError(f"points have different numbers of values: {each}")
     filled = [column * most if len(column) == 1 else column for column in columns]
-    return np.stack(
-        [
-            _codes(cells, name, levels)
-            for cells, name, levels in zip(filled, names, categories, strict=True)
-        ],
-        axis=1,
-    )
+    return _encoded(filled, names, categories)
 
 
 def _of_array(points: Any, names: Sequence[str], categories: Levels) -> Array:
     numeric = all(levels is None for levels in categories)
     try:
-        # Text and numbers side by side would all become text.
+        # NumPy would convert a mixture of text and numbers to text.
         values = np.asarray(points, dtype=np.float64 if numeric else object)
     except (TypeError, ValueError) as error:
         raise PointsError(f"points must be numbers of shape (points, actions) ({error})") from error
     if values.ndim != 2 or values.shape[1] != len(names):
         raise PointsError(
-            f"points must have shape (points, {len(names)}), a column for each of "
-            f"{', '.join(map(repr, names))}, not {values.shape}"
+            f"points must have shape (points, {len(names)}), one column for each of "
+            f"{quoted(names)}, not {values.shape}"
         )
     if numeric or not len(values):
         return np.asarray(values, dtype=np.float64)
-    return np.stack(
-        [
-            _codes(values[:, k], name, levels)
-            for k, (name, levels) in enumerate(zip(names, categories, strict=True))
-        ],
-        axis=1,
-    )
+    return _encoded(values.T, names, categories)
+
+
+def _encoded(columns: Iterable[Any], names: Sequence[str], categories: Levels) -> Array:
+    return np.stack([_codes(*column) for column in zip(columns, names, categories, strict=True)], 1)
 
 
 def _codes(cells: Any, name: str, levels: Categories | None) -> Array:
-    """One column of points as numbers; levels may be named, and ordered numbers lie between."""
+    """Convert a column of points to numbers; ordered numeric levels allow values between them."""
     if levels is not None:
         return levels.encode(cells, name, PointsError, between=True)
     out = np.empty(len(cells))
@@ -201,7 +184,7 @@ def _codes(cells: Any, name: str, levels: Categories | None) -> Array:
             out[row] = np.nan if cell is None else float(cell)
         except (TypeError, ValueError, OverflowError) as error:
             raise PointsError(
-                f"points set {name!r} to {cell!r} (row {row}), which is no number"
+                f"points set {name!r} to {cell!r} (row {row}), which is not a number"
             ) from error
     return out
 

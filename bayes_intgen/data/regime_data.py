@@ -1,4 +1,4 @@
-"""Rows in memory with the record of which actions were set from outside in each."""
+"""Validated rows in memory, built from arrays or tables."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,36 +12,33 @@ from bayes_intgen.data.columns import Columns
 from bayes_intgen.data.observed_levels import ColumnLevels
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.tables import KINDS, as_table
-from bayes_intgen.data.validation import (
-    check_enough_rows,
-    check_names,
-    refuse_cells_that_are_not_finite,
-)
+from bayes_intgen.data.validation import check_enough_rows, check_finite, check_names
 from bayes_intgen.errors import DataError
+from bayes_intgen.text.messages import unknown_action
 
 
 class RegimeData(Observations):
-    """Actions, outcome and mask of every row.
+    """Actions, outcome and mask of every row, in memory.
 
-    Build it with :meth:`from_frame` or :meth:`from_arrays`, which check the input.
+    Build it with :meth:`from_frame` or :meth:`from_arrays`, which validate the input.
 
     Attributes
     ----------
     names : tuple of str, length K
-        The actions.
+        Names of the actions.
     outcome_name : str
-        The outcome.
+        Name of the outcome.
     actions : ndarray, shape (N, K), float64
         Values of the actions, in the user's units; codes of levels.
     outcome : ndarray, shape (N,), float64
         Values of the outcome, in the user's units.
     intervened : ndarray, shape (N, K), bool
-        The mask R of each row: True where the action was set from outside.
+        Mask R of each row: True if the action was set from outside.
     lift_tests : tuple of LiftTest
-        Further experiments of which only the summary is known: :meth:`add_lift_test`.
+        Experiments known by their summary only: :meth:`add_lift_test`.
     categories : tuple of Categories or None, length K
-        Levels of each action that has text, booleans, categories or two distinct numbers as
-        values; None for the others.
+        Levels of each action whose values are text, booleans, categories or two distinct numbers;
+        None for other actions.
     """
 
     @classmethod
@@ -55,31 +52,30 @@ class RegimeData(Observations):
         outcome_name: str = "outcome",
         require_observational: bool = True,
     ) -> Self:
-        """Rows from arrays.
+        """Build data from arrays.
 
         Parameters
         ----------
         actions : array_like, shape (N, K)
-            Values of the actions: numbers, or booleans or text, which are levels. An array of
-            objects may hold numbers in some columns and levels in others. A column with two
-            distinct numbers has levels, too.
+            Values of the actions: numbers, or levels (text, booleans, or two distinct numbers). An
+            array of objects may have columns of both kinds.
         outcome : array_like, shape (N,)
             Values of the outcome.
         intervened : array_like of bool, shape (N, K)
-            True where an action was set from outside. Any mixture of masks may occur.
+            True if an action was set from outside. Any mixture of masks may occur.
         names : sequence of str, length K, optional
-            Names of the actions; ``a1``, ``a2``, ... where left out.
+            Names of the actions; ``a1``, ``a2``, ... by default.
         outcome_name : str
             Name of the outcome, used in labels.
         require_observational : bool
-            Whether rows in which nothing was set must be there. Without them some
-            effects are not identified; False accepts that.
+            Whether to raise an error without observational rows (rows in which no action was
+            set). Some effects are not identified without them.
 
         Raises
         ------
         DataError
             On wrong shapes, cells that are not finite, an action that never varies,
-            too few rows, or no observational rows.
+            too few rows, or missing observational rows.
 
         Examples
         --------
@@ -101,7 +97,7 @@ class RegimeData(Observations):
         y = _as_float(outcome, "outcome")
         if y.shape != (rows,):
             raise DataError(
-                f"outcome must have shape ({rows},), one value a row of actions, not {y.shape}"
+                f"outcome must have shape ({rows},), one value per row of actions, not {y.shape}"
             )
         mask = np.asarray(intervened)
         if mask.shape != (rows, count):
@@ -130,29 +126,30 @@ class RegimeData(Observations):
         *,
         require_observational: bool = True,
     ) -> Self:
-        """Rows from a table of any kind.
+        """Build data from a table of any kind.
 
         Parameters
         ----------
         frame : table
-            Of pandas, Polars, Arrow, DuckDB or anything else that narwhals reads, or an xarray
-            Dataset of one dimension; one row an observation. It is not changed.
+            A table with one row per observation: pandas, Polars, Arrow, DuckDB or any other
+            library that narwhals reads, or an xarray Dataset of one dimension. It is not modified.
         actions : sequence of str
-            Columns of the actions. Text, booleans and categories are levels, which keep their
-            names; so are two distinct numbers.
+            Columns of the actions. Text, booleans, categories and two distinct numbers are levels,
+            which keep their names.
         outcome : str
             Column of the outcome.
         regime : str
-            Column that says what was set: missing, ``""`` or ``"observational"`` where
-            nothing was; ``"red"`` for do(red); ``"red+green"`` where both were set.
+            Column of regime labels, which name the actions that were set: ``"red"`` for do(red),
+            ``"red+green"`` if both were set, and missing, ``""`` or ``"observational"`` if none
+            was.
         require_observational : bool
             As in :meth:`from_arrays`.
 
         Raises
         ------
         DataError
-            On missing columns, a regime label that is no action, and as
-            :meth:`from_arrays` does.
+            On missing columns, unknown actions in regime labels, and as in
+            :meth:`from_arrays`.
 
         Examples
         --------
@@ -173,8 +170,8 @@ class RegimeData(Observations):
         return cls(**vars(rows))._with_two_valued()._checked(require_observational)
 
     def _checked(self, require_observational: bool) -> Self:
-        """The same rows, checked, in arrays of their own that nobody can change."""
-        refuse_cells_that_are_not_finite(self)
+        """Validate the rows and copy them to read-only arrays."""
+        check_finite(self)
         actions = np.array(self.actions, dtype=np.float64, order="C")
         outcome = np.array(self.outcome, dtype=np.float64)
         intervened = np.array(self.intervened, dtype=np.bool_, order="C")
@@ -185,26 +182,26 @@ class RegimeData(Observations):
         return data
 
     def _with_two_valued(self) -> Self:
-        """The same rows, with levels of numeric actions that have two distinct values."""
+        """Add levels to numeric actions with two distinct values."""
         categories = tuple(
-            two_valued(column) if known is None else known
-            for column, known in zip(self.actions.T, self.categories, strict=True)
+            two_valued(column) if levels is None else levels
+            for column, levels in zip(self.actions.T, self.categories, strict=True)
         )
         return replace(self, categories=categories)
 
     def only(self, *regimes: Sequence[str]) -> Self:
-        """The rows of some regimes.
+        """Select the rows of some regimes.
 
         Parameters
         ----------
         *regimes : sequence of str
-            The actions that were set in each; an empty one for the observational rows.
+            The actions set in each regime; an empty sequence for the observational rows.
 
         Raises
         ------
         DataError
-            Where no row is left, a regime names no action, or the rows left are too few or
-            leave an action at one value.
+            If a regime names an unknown action, or the selected rows are too few, or an action
+            does not vary among them.
 
         Examples
         --------
@@ -219,13 +216,10 @@ class RegimeData(Observations):
                 raise DataError(f"a regime must be a list of actions; write [{regime!r}]")
             for name in regime:
                 if name not in self.names:
-                    raise DataError(
-                        f"a regime names {name!r}, which is no action; the actions are "
-                        f"{', '.join(map(repr, self.names))}"
-                    )
+                    raise DataError(f"regime: {unknown_action(name, self.names)}")
             keep |= (self.intervened == [name in regime for name in self.names]).all(axis=1)
         if not keep.any():
-            raise DataError("no row is of any of these regimes; see data.regimes")
+            raise DataError("no rows belong to these regimes; see data.regimes")
         rows = replace(self._rows(keep), lift_tests=())._checked(require_observational=False)
         for test in self.lift_tests:
             rows = rows._with_test(test)
@@ -234,11 +228,11 @@ class RegimeData(Observations):
 
 def _as_float(values: ArrayLike, what: str) -> NDArray[np.float64]:
     try:
-        given = np.asarray(values)
-        # Casting would drop imaginary parts and masks, and count days since 1970.
-        if given.dtype.kind not in "biufO":
-            raise TypeError(f"they are {given.dtype}")
-        numbers = np.asarray(given, dtype=np.float64)
+        array = np.asarray(values)
+        # A cast would drop imaginary parts and masks, and convert dates to days since 1970.
+        if array.dtype.kind not in "biufO":
+            raise TypeError(f"they are {array.dtype}")
+        numbers = np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{what} must be a rectangular array of numbers ({error})") from error
     return np.where(np.ma.getmaskarray(values), np.nan, numbers)
@@ -247,17 +241,17 @@ def _as_float(values: ArrayLike, what: str) -> NDArray[np.float64]:
 def _encoded(
     values: ArrayLike, names: Sequence[str] | None
 ) -> tuple[NDArray[np.float64], tuple[Categories | None, ...]]:
-    """Actions as numbers, and the levels of each column that holds text or booleans."""
+    """Encode actions as numbers, with the levels of each column of text or booleans."""
     try:
-        given = np.ma.asanyarray(values)
+        array = np.ma.asanyarray(values)
     except (TypeError, ValueError):  # rows of different lengths
         return _as_float(values, "actions"), ()
-    if given.ndim != 2 or 0 in given.shape or given.dtype.kind not in "bUTO":
+    if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "bUTO":
         return _as_float(values, "actions"), ()
-    count = given.shape[1]
-    known = names if names is not None and len(names) == count else _numbered(count)
+    count = array.shape[1]
+    labels = names if names is not None and len(names) == count else _numbered(count)
     columns, categories = zip(
-        *(_encoded_column(given[:, k], str(name)) for k, name in enumerate(known)), strict=True
+        *(_encoded_column(array[:, k], str(name)) for k, name in enumerate(labels)), strict=True
     )
     return np.stack(columns, axis=1), categories
 
@@ -276,5 +270,5 @@ def _encoded_column(
 
 
 def _numbered(count: int) -> tuple[str, ...]:
-    """Names of actions that have none."""
+    """Default names of actions."""
     return tuple(f"a{k + 1}" for k in range(count))

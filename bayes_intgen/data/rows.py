@@ -1,4 +1,4 @@
-"""Rows of every kind, wherever they are: what fits and users need of them."""
+"""Base class of all data, and its implementation in memory."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,27 +19,29 @@ from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.labels import mask_label
-from bayes_intgen.identification.masks import Mask, masks_of, regime_order
+from bayes_intgen.identification.masks import Mask, in_regime_order, masks_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.quantiles import regime_quantiles
 from bayes_intgen.identification.requirements import requirements
+from bayes_intgen.text.messages import unknown_action
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 class Rows(ABC):
-    """Rows of data with the mask of each, in memory or elsewhere.
+    """Actions, outcome and mask of every row: the data that :func:`bayes_intgen.fit` takes.
 
-    :func:`bayes_intgen.fit` takes any: :class:`RegimeData`, :class:`StreamedData`,
-    :class:`DistributedData`.
+    Subclasses hold the rows in memory (:class:`RegimeData`), read them repeatedly from files
+    (:class:`StreamedData`) or on a cluster (:class:`DistributedData`).
 
     Attributes
     ----------
     names : tuple of str, length K
-        The actions.
+        Names of the actions.
     outcome_name : str
     lift_tests : tuple of LiftTest
+        Experiments known by their summary only: :meth:`add_lift_test`.
     """
 
     names: tuple[str, ...]
@@ -49,29 +51,29 @@ class Rows(ABC):
     @property
     @abstractmethod
     def regimes(self) -> dict[Mask, int]:
-        """The masks that occur, each with its number of rows; fewest interventions first."""
+        """Number of rows per mask, fewest interventions first."""
 
     @property
     @abstractmethod
     def categories(self) -> tuple[Categories | None, ...]:
-        """Levels of each action; None for those that have none."""
+        """Levels of each action; None for actions without levels."""
 
     @property
     @abstractmethod
     def in_memory(self) -> "Observations":
-        """The rows in memory: all, or a sample of those of every regime."""
+        """Rows in memory: all of them, or a sample of every regime."""
 
     @abstractmethod
     def sample(self, rows: int) -> "Observations":
-        """Draw at most about ``rows`` rows, balanced over the regimes; always the same ones."""
+        """Sample about ``rows`` rows, balanced over the regimes; the same rows in every call."""
 
     @abstractmethod
     def split(self, rows: int) -> "tuple[Observations, Observations | None]":
-        """Split the rows into those that :meth:`sample` draws and the others, if in memory."""
+        """Split the rows into those of :meth:`sample` and the others, if these are in memory."""
 
     @abstractmethod
     def batches(self, rows: int) -> "Iterator[Observations]":
-        """All rows in consecutive batches of at most ``rows`` rows, read anew."""
+        """Yield all rows in consecutive batches of at most ``rows`` rows."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -80,7 +82,7 @@ class Rows(ABC):
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self: ...
 
     def label(self, mask: Sequence[bool]) -> str:
-        """A mask in words: ``observational``, ``do(red)``, ``do(red, green)``."""
+        """Label of a mask: ``observational``, ``do(red)``, ``do(red, green)``."""
         return mask_label(self.names, mask)
 
     def map_reduce[T](
@@ -90,45 +92,49 @@ class Rows(ABC):
         label: str,
         progress: bool,
     ) -> T:
-        """Apply a function to each batch and combine the results from the first to the last.
+        """Apply a function to each batch and combine the results in the order of the batches.
 
         Parameters
         ----------
         function : callable
-            From a batch of rows.
+            Maps a batch of rows to a result.
         combine : callable
-            From the results of rows and of rows that follow them; associative.
+            Combines the results of two consecutive sets of rows; associative.
         label : str
-            Of the progress bar.
+            Label of the progress bar.
         progress : bool
+            Whether to show a progress bar.
 
         Raises
         ------
         DataError
-            Where the source holds other rows than when it was first read.
+            If the source no longer holds the rows of the first pass.
         """
         return map_reduce(self, function, combine, label, progress)
 
     def identify(self, actions: Sequence[str]) -> Certificate:
-        """Whether these regimes determine the effect of setting some actions, and how.
+        """Decide whether the regimes in the data identify the effect of setting some actions.
 
         Parameters
         ----------
         actions : sequence of str
-            The actions that are set in the question; the others are observed. An empty list
-            asks about the observational regime.
+            The actions that are set; the others are observed. Empty for the observational
+            regime.
 
         Returns
         -------
         Certificate
-            With exact weights of the regimes, or else with the experiments that are missing.
-            It says so where experiments on an action have at most three values.
-            No graph over the actions would change it: see `bayes_intgen.certificates`.
+            Contains exact weights of the regimes, or the missing experiments. Restricted to
+            single values if experiments on an action have at most three values.
 
         Raises
         ------
         DataError
-            Where ``actions`` is a string, or has a name twice or one that is no action.
+            If ``actions`` is a string, or contains an unknown or repeated name.
+
+        Notes
+        -----
+        No graph over the actions changes the result; see docs/method.md.
 
         Examples
         --------
@@ -148,59 +154,63 @@ do(green) itself.
         intervened: Sequence[str] | None = None,
         graph: Mapping[str, Sequence[str]] | None = None,
     ) -> xr.Dataset:
-        """Whether rows near points identify the effect there, and how far from them they lie.
+        """Decide whether rows near points identify the effect there, with distances from them.
 
         Parameters
         ----------
-        points : array_like, shape (M, K), or data frame with a column an action
+        points : array_like, shape (M, K), or data frame with one column per action
         intervened : sequence of str, optional
-            The actions that are set in the question; all of them where left out.
+            The actions that are set; all of them by default.
         graph : mapping from action to its parents, optional
-            As in ``models.additive``; None: unknown, an action may depend on every other.
+            As in ``models.additive``; None if unknown: each action may depend on every other.
 
         Returns
         -------
         Dataset
-            ``distance`` (point, regime, action): in robust standard deviations of the action,
-            from the regime's rows; ``share`` (point, regime, action): of the regime's own rows
-            that lie as far out; ``joint_distance`` and ``joint_share``, the same for the
-            action together with its parents. ``needs_met`` (point, action): whether rows near
-            the point identify the action's contribution; ``supported`` (point): whether they
-            do for all actions. `bayes_intgen.support` states the conditions, and the cut.
+            ``distance`` (point, regime, action): distance from the regime's rows, in robust
+            standard deviations of the action; ``share`` (point, regime, action): share of the
+            regime's own rows at least as far from the others; ``joint_distance`` and
+            ``joint_share``: the same for the action together with its parents; ``needs_met``
+            (point, action): whether rows near the point identify the action's contribution;
+            ``supported`` (point): whether they do for all actions.
 
         Raises
         ------
         PointsError
-            On wrong shapes, missing columns, cells that are not finite, or where ``intervened``
-            names no action.
+            On wrong shapes, missing columns, cells that are not finite, or an unknown action in
+            ``intervened``.
         ModelError
-            Where the graph names no action, or has a cycle.
+            If the graph has an unknown action or a cycle.
+
+        Notes
+        -----
+        docs/method.md states the conditions of support ("Where an effect is identified").
 
         Examples
         --------
-        >>> found = data.support([[0.1, 0.2], [0.1, 9.0]])
-        >>> found.supported.to_numpy()
+        >>> support = data.support([[0.1, 0.2], [0.1, 9.0]])
+        >>> support.supported.to_numpy()
         array([ True, False])
-        >>> found.needs_met.sel(point=1, action="green").item()
+        >>> support.needs_met.sel(point=1, action="green").item()
         False
         """
         target = checked_mask(self.names if intervened is None else intervened, self.names)
         values = checked_points(points, self.names, self.categories)
         reference = self.in_memory.reference_rows()
-        known = None if graph is None else {child: tuple(own) for child, own in graph.items()}
-        parents = parents_of(self.names, known)
+        edges = None if graph is None else {child: tuple(own) for child, own in graph.items()}
+        parents = parents_of(self.names, edges)
         mask = tuple(target.tolist())
-        needs = requirements(parents, reference.masks, mask)
-        verdict = reference.verdict(values, mask, needs, parents)
+        wanted = requirements(parents, reference.masks, mask)
+        verdict = reference.verdict(values, mask, wanted, parents)
         return reference.described(values, mask, parents, verdict)
 
     def plot_support(self, points: Any = None) -> "Figure":
-        """Draw what each regime saw of each action: a panel an action, a row a regime.
+        """Plot the distribution of each action in each regime: one panel per action.
 
         Parameters
         ----------
-        points : array_like, shape (M, K), or data frame with a column an action, optional
-            Questions to mark as lines through the panels.
+        points : array_like, shape (M, K), or data frame with one column per action, optional
+            Points to mark as lines through the panels.
 
         Returns
         -------
@@ -214,42 +224,39 @@ do(green) itself.
         from bayes_intgen.plots.overlap import plot_overlap
 
         marked = None if points is None else checked_points(points, self.names, self.categories)
-        held = self.in_memory
-        quantiles = regime_quantiles(held.names, held.actions, held.intervened, list(held.regimes))
-        return plot_overlap(quantiles, held.actions, held.intervened, held.categories, marked)
+        rows = self.in_memory
+        quantiles = regime_quantiles(rows.names, rows.actions, rows.intervened, list(rows.regimes))
+        return plot_overlap(quantiles, rows.actions, rows.intervened, rows.categories, marked)
 
     def add_lift_test(
         self, action: str, x_from: Label, x_to: Label, effect: float, se: float
     ) -> Self:
-        """Add an experiment of which only the summary is known.
+        """Add an experiment that is known by its summary only.
 
-        Fits take it as one Gaussian observation of phi_k(x_to) - phi_k(x_from), the change of
-        action k's own contribution. A direct effect is meant: the other actions stay as they
-        are, or are set from outside. See docs/lift-tests.md for total effects, and for the
-        population that the experiment must be of.
+        Fits treat it as one Gaussian observation of phi_k(x_to) - phi_k(x_from), the change of
+        action k's own contribution: a direct effect, with the other actions unchanged or set
+        from outside. See docs/lift-tests.md for total effects and for the required population.
 
         Parameters
         ----------
         action : str
         x_from, x_to : float, str or bool
-            Within the range of the action in the rows, beyond which no mechanism is learned;
-            levels by their names.
+            Values of the action, within its range in the rows; levels by name.
         effect : float
-            Change of the mean outcome a row, in the outcome's units, from the one to the other.
+            Change of the mean outcome per row from ``x_from`` to ``x_to``, in the outcome's units.
         se : float
             Standard error of ``effect``.
 
         Returns
         -------
         RegimeData, StreamedData or DistributedData
-            As this one is, which stays as it was.
+            New data of the same class with the test added.
 
         Raises
         ------
         DataError
-            Where ``action`` is none, a number is not finite, the two values are equal or out of
-            range, or ``se`` is not positive or below a millionth of the outcome's standard
-            deviation.
+            If the action is unknown, a number is not finite, the two values are equal or out of
+            range, or ``se`` is at most a millionth of the outcome's standard deviation.
 
         Examples
         --------
@@ -258,9 +265,7 @@ do(green) itself.
         (LiftTest(action='red', x_from=0.0, x_to=1.0, effect=0.8, se=0.1),)
         """
         if action not in self.names:
-            raise DataError(
-                f"{action!r} is no action; the actions are {', '.join(map(repr, self.names))}"
-            )
+            raise DataError(unknown_action(action, self.names))
         k = self.names.index(action)
         return self._with_test(LiftTest.of(action, x_from, x_to, effect, se, self.categories[k]))
 
@@ -287,26 +292,7 @@ do(green) itself.
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Observations(Rows):
-    """Rows in memory, unchecked.
-
-    Attributes
-    ----------
-    names : tuple of str, length K
-        The actions.
-    outcome_name : str
-        The outcome.
-    actions : ndarray, shape (N, K), float64
-        Values of the actions, in the user's units; codes of levels.
-    outcome : ndarray, shape (N,), float64
-        Values of the outcome, in the user's units.
-    intervened : ndarray, shape (N, K), bool
-        The mask R of each row: True where the action was set from outside.
-    lift_tests : tuple of LiftTest
-        Further experiments of which only the summary is known.
-    categories : tuple of Categories or None, length K
-        Levels of each action that has text, booleans, categories or two distinct numbers as
-        values; None for the others.
-    """
+    """Rows in memory, without validation; attributes as of :class:`RegimeData`."""
 
     names: tuple[str, ...]
     outcome_name: str
@@ -322,62 +308,58 @@ class Observations(Rows):
 
     @property
     def regimes(self) -> dict[Mask, int]:
-        """The masks that occur, each with its number of rows; fewest interventions first."""
+        """Number of rows per mask, fewest interventions first."""
         masks, which = masks_of(self.intervened)
-        return in_order(dict(zip(masks, np.bincount(which).tolist(), strict=True)))
+        return in_regime_order(dict(zip(masks, np.bincount(which).tolist(), strict=True)))
 
     def reference_rows(self, coordinates: tuple[Coordinate, ...] | None = None) -> ReferenceRows:
-        """Draw a few rows of each regime, from which support is measured."""
+        """Draw rows of each regime from which support is measured."""
         return ReferenceRows.of(
             self.names, self.actions, self.intervened, self.categories, coordinates
         )
 
     def batches(self, rows: int) -> Iterator[Self]:
-        """The same data in consecutive pieces of at most ``rows`` rows."""
+        """Yield all rows in consecutive batches of at most ``rows`` rows."""
         for start in range(0, len(self), rows):
             yield self._rows(slice(start, start + rows))
 
     def sample(self, rows: int) -> Self:
-        """At most about ``rows`` rows, as even over the regimes as there are rows of them.
+        """Sample about ``rows`` rows, balanced over the regimes; all rows if there are no more.
 
-        Drawn at random, always the same ones; the rows at the extremes of each action, which
-        say where its range ends, and a row at each level are among them. All rows where there are
-        no more.
+        The sample is the same in every call. It contains the rows at the extremes of each action
+        and one row per level.
         """
-        drawn = self._drawn(rows)
-        return self if drawn is None else self._rows(drawn)
+        sampled = self._sampled(rows)
+        return self if sampled is None else self._rows(sampled)
 
     def split(self, rows: int) -> tuple[Self, Self | None]:
-        """The rows that :meth:`sample` draws, and the others, if there are any."""
-        drawn = self._drawn(rows)
-        return (self, None) if drawn is None else (self._rows(drawn), self._rows(~drawn))
+        """Split the rows into those of :meth:`sample` and the others, if there are any."""
+        sampled = self._sampled(rows)
+        return (self, None) if sampled is None else (self._rows(sampled), self._rows(~sampled))
 
-    def _drawn(self, rows: int) -> NDArray[np.bool_] | None:
-        """Which rows :meth:`sample` draws; None for all."""
+    def _sampled(self, rows: int) -> NDArray[np.bool_] | None:
+        """Whether each row is in the sample; None for all."""
         if len(self) <= rows:
             return None
-        keys = generator(0, "sample").random(len(self))
+        priority = generator(0, "sample").random(len(self))
         masks, which = masks_of(self.intervened)
         members = [np.flatnonzero(which == i) for i in range(len(masks))]
-        keep = np.zeros(len(self), dtype=bool)
+        sampled = np.zeros(len(self), dtype=bool)
         for own, count in zip(members, even_shares([len(m) for m in members], rows), strict=True):
-            keep[own[np.argsort(keys[own], kind="stable")[:count]]] = True
-        keep[self.actions.argmin(axis=0)] = keep[self.actions.argmax(axis=0)] = True
+            sampled[own[np.argsort(priority[own], kind="stable")[:count]]] = True
+        sampled[self.actions.argmin(axis=0)] = sampled[self.actions.argmax(axis=0)] = True
         for column, levels in zip(self.actions.T, self.categories, strict=True):
             if levels is not None:
                 codes, first = np.unique(column, return_index=True)
-                keep[first[levels.covers(codes)]] = True
-        return None if keep.all() else keep
+                sampled[first[levels.covers(codes)]] = True
+        return None if sampled.all() else sampled
 
-    def _rows(self, chosen: slice | NDArray[np.bool_]) -> Self:
-        return type(self)(
-            self.names,
-            self.outcome_name,
-            self.actions[chosen],
-            self.outcome[chosen],
-            self.intervened[chosen],
-            self.lift_tests,
-            self.categories,
+    def _rows(self, rows: slice | NDArray[np.bool_]) -> Self:
+        return replace(
+            self,
+            actions=self.actions[rows],
+            outcome=self.outcome[rows],
+            intervened=self.intervened[rows],
         )
 
     def __len__(self) -> int:
@@ -385,23 +367,18 @@ class Observations(Rows):
 
     @property
     def in_memory(self) -> Self:
-        """The rows in memory: all of them."""
+        """Rows in memory: all of them."""
         return self
 
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
         return replace(self, lift_tests=tests)
 
 
-def in_order(counts: Mapping[Mask, int]) -> dict[Mask, int]:
-    """Masks with their numbers of rows, fewest interventions first."""
-    return dict(sorted(counts.items(), key=lambda item: regime_order(item[0])))
-
-
 def even_shares(counts: Sequence[int], rows: int) -> list[int]:
-    """How many rows of each regime make ``rows``, as even as there are rows of them."""
+    """Split a number of rows over regimes, as equally as their sizes ``counts`` allow."""
     shares = [0] * len(counts)
-    left = len(counts)
-    for i in sorted(range(len(counts)), key=lambda i: counts[i]):
-        shares[i] = min(counts[i], rows // left)
-        rows, left = rows - shares[i], left - 1
+    smallest_first = sorted(range(len(counts)), key=lambda i: counts[i])
+    for remaining, i in zip(range(len(counts), 0, -1), smallest_first, strict=True):
+        shares[i] = min(counts[i], rows // remaining)
+        rows -= shares[i]
     return shares

@@ -1,4 +1,4 @@
-"""Rows behind a source that can be read again and again."""
+"""Rows streamed from files or batches that can be read repeatedly."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
@@ -16,24 +16,16 @@ Tables = Callable[[], Iterable[Any]]
 
 
 class StreamedData(OutOfCoreRows):
-    """Rows behind a source that can be read again and again; build it with :meth:`from_parquet`.
+    """Rows streamed from a source that can be read repeatedly; build it with :meth:`from_parquet`.
 
-    Takes the place of a :class:`RegimeData` in :func:`bayes_intgen.fit`; memory does not grow
-    with the number of rows.
-
-    Attributes
-    ----------
-    names : tuple of str, length K
-        The actions.
-    outcome_name : str
-    regimes : dict from mask to int
-        The masks that occur, each with its number of rows; fewest interventions first.
+    :func:`bayes_intgen.fit` takes it like :class:`RegimeData`; attributes and methods are those of
+    :class:`Rows`. Memory does not grow with the number of rows.
     """
 
     def __init__(
-        self, tables: Tables, columns: Columns, kept: Reservoir, require_observational: bool
+        self, tables: Tables, columns: Columns, first_pass: Reservoir, require_observational: bool
     ) -> None:
-        super().__init__(columns, kept, require_observational)
+        super().__init__(columns, first_pass, require_observational)
         self._tables = tables
 
     @classmethod
@@ -47,24 +39,24 @@ class StreamedData(OutOfCoreRows):
         require_observational: bool = True,
         progress: bool = True,
     ) -> Self:
-        """Rows of Parquet files, which are read once here and once by every fit.
+        """Read Parquet files: once here and once per fit.
 
-        Where an action has text, booleans or categories as values, the rows are read once more
-        before, for its levels.
+        If an action has text, booleans or categories as values, a further pass collects its
+        levels.
 
         Parameters
         ----------
         paths : path or sequence of paths
-            Files, read in the order given.
+            Files, in the order of their rows.
         actions, outcome, regime, require_observational
             As in :meth:`RegimeData.from_frame`.
         progress : bool
-            Whether to report rows a second on standard error.
+            Whether to show a progress bar on standard error.
 
         Raises
         ------
         DataError
-            Where a file cannot be read, and as :meth:`RegimeData.from_frame` does; rows count
+            If a file cannot be read, and as in :meth:`RegimeData.from_frame`; rows are numbered
             from the first row of the first file.
 
         Examples
@@ -106,22 +98,23 @@ class StreamedData(OutOfCoreRows):
         require_observational: bool = True,
         progress: bool = True,
     ) -> Self:
-        """Rows of tables of any kind, one after the other.
+        """Read consecutive tables of any kind.
 
         Parameters
         ----------
-        tables : iterable of tables, or callable that gives one
-            Tables as of :meth:`RegimeData.from_frame`, or Arrow record batches. They are gone
-            through more than once, so an iterator that is used up after one pass must come as a
-            function that opens it anew.
+        tables : iterable of tables, or callable that returns one
+            Tables as in :meth:`RegimeData.from_frame`, or Arrow record batches. They are read
+            repeatedly; instead of an iterator that allows one pass only, pass a function that
+            returns a new iterator.
         actions, outcome, regime, require_observational
             As in :meth:`RegimeData.from_frame`.
         progress : bool
+            Whether to show a progress bar on standard error.
 
         Raises
         ------
         DataError
-            As :meth:`RegimeData.from_frame`, and where the tables can be gone through once only.
+            As in :meth:`RegimeData.from_frame`, and if the tables allow one pass only.
 
         Examples
         --------
@@ -135,28 +128,28 @@ class StreamedData(OutOfCoreRows):
         """
         columns = Columns.of(actions, outcome, regime)
         if not callable(tables):
-            several = tables
-            if iter(several) is several:
+            batches = tables
+            if iter(batches) is batches:
                 raise DataError(
-                    "the batches can be gone through once only, and a fit goes through them again; "
-                    "pass a function that opens them, such as lambda: reader()"
+                    "the batches can be read once only, and a fit reads them again; pass a "
+                    "function that opens them, such as lambda: reader()"
                 )
 
             def tables() -> Iterable[Any]:
-                return several
+                return batches
 
         with tqdm(
             desc="Reading", unit=" rows", unit_scale=True, leave=False, disable=not progress
         ) as bar:
 
-            def reported() -> Iterator[Observations]:
+            def with_progress() -> Iterator[Observations]:
                 for batch in read_batches(tables(), columns):
                     yield batch
                     bar.update(len(batch))
 
             columns = columns.with_levels(tables_of(tables()))
-            kept = Reservoir.over(reported())
-        return cls(tables, columns, kept, require_observational)
+            first_pass = Reservoir.over(with_progress())
+        return cls(tables, columns, first_pass, require_observational)
 
-    def _pieces(self) -> Iterator[Observations]:
+    def _read(self) -> Iterator[Observations]:
         return read_batches(self._tables(), self._columns)

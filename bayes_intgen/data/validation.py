@@ -1,4 +1,4 @@
-"""Checks of rows before a fit: finite cells, enough rows, columns that vary, usable names."""
+"""Validation of rows: finite cells, number of rows, variation of columns, names."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -11,21 +11,22 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.labels import mask_label, regime_label
 from bayes_intgen.identification.masks import Mask, is_identified
+from bayes_intgen.text.messages import quoted
 
 OBSERVATIONAL = regime_label(())
 SEPARATOR = "+"
 
-# An intercept, and a slope of the unconfounded contribution and of the confounding bias of
-# each action: with fewer than two rows for each, even a linear model is fitted to noise.
+# Minimum number of rows per unknown of a linear model: the intercept and, per action, the slopes
+# of the unconfounded contribution and of the confounding bias.
 ROWS_PER_UNKNOWN = 2
-# Cells beyond this, and spreads below its inverse, have squares that float64 cannot sum.
-LARGEST = 1e100
-# Values that differ by less than this share of their size differ by rounding.
-ROUNDING = 1e-12
+# Maximum magnitude of cells, and of the inverse of their range, for sums of squares in float64.
+MAX_MAGNITUDE = 1e100
+# Minimum range of values relative to their size; a smaller one is due to rounding.
+MIN_RELATIVE_RANGE = 1e-12
 
 
 def check_enough_rows(sample: Observations, rows: int, require_observational: bool) -> None:
-    """Refuse too few rows, and columns that never vary; ``sample`` may be a part of the rows."""
+    """Raise DataError on too few rows or columns that do not vary in a sample of the rows."""
     needed = ROWS_PER_UNKNOWN * (2 * len(sample.names) + 1)
     if rows < needed:
         raise DataError(
@@ -39,7 +40,7 @@ def check_enough_rows(sample: Observations, rows: int, require_observational: bo
             only = (column[:1] if levels is None else levels.decode(column[:1])).tolist()[0]
             raise DataError(
                 f"action {name!r} never varies: it is {spelled_label(only)} in every row; "
-                "leave it out, or add rows in which it differs"
+                "omit it, or add rows in which it differs"
             )
         _refuse_lost_digits(column, f"action {name!r}")
     if np.ptp(sample.outcome) == 0:
@@ -49,14 +50,14 @@ def check_enough_rows(sample: Observations, rows: int, require_observational: bo
     _refuse_lost_digits(sample.outcome, f"outcome {sample.outcome_name!r}")
     if require_observational and not any(not any(mask) for mask in sample.regimes):
         raise DataError(
-            "there are no observational rows (rows in which nothing was set). "
+            "there are no observational rows (rows in which no action was set). "
             f"{_identified_targets(sample.names, list(sample.regimes))} Add such rows, or pass "
-            "require_observational=False to go on"
+            "require_observational=False to continue without them"
         )
 
 
 def _identified_targets(names: Sequence[str], masks: Sequence[Mask]) -> str:
-    """Name targets that the masks identify, and targets that they do not, in a sentence."""
+    """List targets that the masks identify and targets that they do not, in a sentence."""
     targets = [
         tuple(k in subset for k in range(len(names)))
         for size in (0, 1, 2)
@@ -66,16 +67,16 @@ def _identified_targets(names: Sequence[str], masks: Sequence[Mask]) -> str:
     identified = dict.fromkeys(t for t in targets if is_identified(masks, t))
     others = dict.fromkeys(t for t in targets if t not in identified)
 
-    def in_words(group: Mapping[Mask, None]) -> str:
+    def listed(group: Mapping[Mask, None]) -> str:
         shown = [mask_label(names, mask) for mask in list(group)[:6]]
         return ", ".join(shown) + (", ..." if len(group) > 6 else "") if shown else "nothing"
 
-    sentence = f"From the regimes present, {in_words(identified)} can be answered"
-    return f"{sentence}; {in_words(others)} cannot." if others else f"{sentence}."
+    sentence = f"The regimes in the data identify {listed(identified)}"
+    return f"{sentence}, but not {listed(others)}." if others else f"{sentence}."
 
 
-def refuse_cells_that_are_not_finite(rows: Observations, first_row: int = 0) -> None:
-    """Raise DataError on the first column with such a cell; rows count from ``first_row``."""
+def check_finite(rows: Observations, first_row: int = 0) -> None:
+    """Raise DataError on cells that are not finite; rows are numbered from ``first_row``."""
     for column, name in [
         *((rows.actions[:, k], name) for k, name in enumerate(rows.names)),
         (rows.outcome, rows.outcome_name),
@@ -86,35 +87,35 @@ def refuse_cells_that_are_not_finite(rows: Observations, first_row: int = 0) -> 
                 f"column {name!r} has {bad.size} cells that are NaN or infinite, the first in "
                 f"row {first_row + bad[0]}; drop or fill those rows"
             )
-        far = np.flatnonzero(np.abs(column) > LARGEST)
+        far = np.flatnonzero(np.abs(column) > MAX_MAGNITUDE)
         if far.size:
             raise DataError(
-                f"column {name!r} is {column[far[0]]:g} in row {first_row + far[0]}, too large to "
-                "take sums of squares; give it in larger units"
+                f"column {name!r} is {column[far[0]]:g} in row {first_row + far[0]}, too large "
+                "for sums of squares; use larger units"
             )
 
 
 def _refuse_lost_digits(values: NDArray[np.float64], what: str) -> None:
-    """Raise DataError on values that are finite and differ, but not by enough to compute with."""
+    """Raise DataError on values whose range is too small for computations in float64."""
     spread, size = float(np.ptp(values)), float(np.abs(values).max())
-    if spread < ROUNDING * size:
+    if spread < MIN_RELATIVE_RANGE * size:
         raise DataError(
-            f"{what} never varies but for rounding: by {spread:.1g} about {values[0]:g}; subtract "
-            "its mean before it is rounded, or leave it out"
+            f"{what} never varies except for rounding ({spread:.1g} about {values[0]:g}); subtract "
+            "its mean before rounding, or omit it"
         )
-    if spread < 1 / LARGEST:
-        raise DataError(f"{what} varies by no more than {spread:.1g}; give it in smaller units")
+    if spread < 1 / MAX_MAGNITUDE:
+        raise DataError(f"{what} varies by no more than {spread:.1g}; use smaller units")
 
 
 def check_names(names: tuple[str, ...], count: int) -> None:
-    """Refuse names of ``count`` actions that labels of regimes or files cannot bear."""
+    """Raise DataError on names of ``count`` actions that regime labels or files cannot contain."""
     if not names:
         raise DataError("at least one action is needed")
     if len(names) != count:
-        raise DataError(f"{len(names)} names were given for {count} actions")
+        raise DataError(f"names must have one entry per action: {len(names)} for {count} actions")
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
-        raise DataError(f"action {', '.join(map(repr, sorted(repeated)))} is named twice")
+        raise DataError(f"action {quoted(sorted(repeated))} is named twice")
     for name in names:
         if name.strip() in ("", OBSERVATIONAL):
             raise DataError(f"an action cannot be called {name!r}: that labels observational rows")
@@ -128,10 +129,10 @@ def check_names(names: tuple[str, ...], count: int) -> None:
 
 
 def refuse_unwritable(name: str, what: str) -> None:
-    """Raise DataError on a name that no file can hold."""
+    """Raise DataError on a name that cannot be written to a file."""
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise DataError(f"{what} cannot be called {name!r}: that is no valid text") from error
+        raise DataError(f"{what} cannot be called {name!r}: that is not valid text") from error
     if "\0" in name:
         raise DataError(f"{what} cannot be called {name!r}: it has a zero character")

@@ -1,47 +1,9 @@
-"""Certificates: what the regimes in the data answer, with weights, and what would answer more.
+"""Certificates of identification: weights of the regimes, or the experiments that are missing.
 
-For fixed actions the mean outcome is affine in the mask R (R_k = 1 where action k was set),
-
-    m(a, R) = c + sum_k phi_k(a_k) + sum_k (1 - R_k) delta_k(a_k, a_pa(k)),
-
-so a target mask R* is answered when (1, R*) lies in the span of the masks (1, R) in the data:
-the rank test. It holds at values that the regimes share; `bayes_intgen.support` tests the same at
-single points.
-
-**The graph adds nothing to this.** The rank test is sharp for every graph over the actions: for
-whether a mask is identified it makes no difference that delta_k depends on few other actions, and
-therefore nothing here asks for the graph. (It does help a fit: fewer unknown functions, narrower
-bands.)
-
-*Proof.* Let (1, R*) lie outside the span. Some (c', d_1, ..., d_K) then has
-c' + sum_k (1 - R_k) d_k = 0 for every mask in the data, and not for R*. Add c' to c and the
-constant d_k to each delta_k. A constant is a function of (a_k, a_pa(k)) whatever the parents are,
-so the graph is respected; no mean in the data changes, and the target's does. This works at
-*every* phi and delta: there is no lucky exception.
-
-*The causal model does not rule those constants out*, though phi_k and phi_k + delta_k average the
-same f_k over one hidden cause C_k. Two constructions, each within the assumptions of the method
-(Y = sum_k f_k(A_k, C_k) + U with independent hidden causes):
-
-1. Actions with finitely many values: *any* tables phi_k, delta_k go with *any* law p(a_k | a_pa(k))
-   that leaves no action certain. Let C_k be the list of the values that action k would take, one
-   for each value x of its parents, drawn independently from p(. | x); let A_k = C_k(A_pa(k)) and
-   f_k(a, C) = phi_k(a) + sum_x delta_k(a, x) (1{C(x) = a} - p(a | x)) / (1 - p(a | x)).
-   Its mean is phi_k(a). Given A_k = a and parents x, the one term of x is known and is
-   delta_k(a, x); the other terms average to zero: the mean is phi_k(a) + delta_k(a, x).
-2. Continuous actions, and the whole law of the outcome: let C_k be uniform on a circle of length
-   1, A_k = C_k + Phi(d_k + Z_k) mod 1 with Z_k standard normal and Phi its distribution function,
-   f_k(a, C) = Phi^-1(a - C mod 1), U normal with mean c, and set actions uniformly. In every
-   regime the actions are independent and uniform, and Y given (a, R) is normal with mean
-   c + sum_k (1 - R_k) d_k and a variance that does not depend on d: all data that the regimes can
-   ever give agree for two such worlds, the effect under R* does not.
-
-*What does help* is knowledge of another kind. An action known to be unconfounded has
-delta_k = 0: its column leaves the rank test. Forms known to have no free level tie the level of
-delta_k down, and so can an action known to be monotone in one hidden disturbance, whose parents
-then serve as instruments. And a graph widens *where* an answer holds, not which masks are
-answered: if the regimes do not share their support, functions of few actions can be put together
-from rows elsewhere.
+The rank test of :mod:`bayes_intgen.identification.masks` decides whether a target is identified, at
+values of the actions that the regimes share (:mod:`bayes_intgen.identification.overlap` tests
+single points). The test is sharp for every graph over the actions, which is why no function here
+takes a graph. See docs/method.md for the proof.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,60 +17,60 @@ from numpy.typing import NDArray
 
 from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.labels import regime_label
-from bayes_intgen.identification.masks import Mask, regime_weights
-from bayes_intgen.identification.missing_experiments import (
-    Vector,
-    missing_experiments,
+from bayes_intgen.identification.labels import mask_label, regime_label
+from bayes_intgen.identification.masks import (
+    Mask,
     null_space_of_regimes,
     project,
+    regime_weights,
 )
-from bayes_intgen.text.number_format import format_number
+from bayes_intgen.identification.missing_experiments import missing_experiments
+from bayes_intgen.identification.null_space import Vector
+from bayes_intgen.text.messages import quoted, unknown_action
+from bayes_intgen.text.number_format import format_value
 
 Experiment = tuple[str, ...]
 State = Literal["set alone", "only together", "never set"]
-# Experiments with at most this many distinct values identify these values and no range.
-FEW_SETTINGS = 3
+# Maximum number of distinct values that experiments identify as single values, not as a range.
+MAX_SETTINGS = 3
 
 
 @dataclass(frozen=True, repr=False)
 class Certificate:
-    """Whether the regimes in the data answer a question, how, and what is missing if not.
+    """Proof that the regimes in the data identify a target, or a list of missing experiments.
 
-    Made by :meth:`RegimeData.identify`. It speaks of the mean outcome with the actions in
+    Returned by :meth:`RegimeData.identify`. The target is the mean outcome with the actions in
     ``target`` set and the others observed, at values of the actions that every regime with a
-    weight reaches. The module's docstring has the proof that nothing weaker would do, whatever
-    the graph.
+    weight reaches. The test is sharp, whatever the graph; see docs/method.md for the proof.
 
     Attributes
     ----------
     target : tuple of str
-        The actions set in the question, in the order of the data; empty: observational.
+        The actions that are set, in the order of the data; empty for the observational regime.
     identified : bool
-        Whether the regimes in the data determine the answer.
+        Whether the regimes in the data determine the mean under the target.
     weights : mapping of str to Fraction
-        Exact weights, none of them zero, by the label of the regime: the mean under the target
-        is this combination of the regimes' means at the same actions. Empty where not
-        identified; the target alone where it is among the data.
+        Nonzero weights by label of the regime: the mean under the target is this combination
+        of the regimes' means at the same actions. Empty if the target is not identified; the
+        target alone if it is among the data.
     missing : tuple of tuples of tuples of str
-        Sets of further experiments, each an experiment for what it sets, that would identify
-        the target: up to 20. Every single experiment that would do (one action set,
-        observational, or the target itself); where no experiment on one action would, also
-        smallest sets of such. These are all of the smallest size, unless there were over 5,000
-        sets of a size to try (never with up to 13 actions): then one set from which nothing can
-        be left out.
+        Up to 20 sets of further experiments that would identify the target, each experiment as
+        the tuple of actions that it sets. Contains every single experiment that suffices (one
+        action set, observational rows, or the target itself). If no experiment on one action
+        suffices, also the smallest sets of such experiments; if there are over 5,000
+        sets of one size to try (never with up to 13 actions), one irreducible set instead.
     states : mapping of str to str
-        For each action ``"set alone"`` (some regime sets it and nothing else),
-        ``"only together"`` (with others only) or ``"never set"``.
+        Per action ``"set alone"`` (some regime sets this action only),
+        ``"only together"`` (set together with others only) or ``"never set"``.
     rows : mapping of str to int
-        Rows of each regime in the data, by label.
+        Number of rows per regime, by label.
     regimes : mapping of str to tuple of str
-        What each regime in the data sets, by label.
+        Actions that each regime in the data sets, by label.
     reason : str
-        Why the target is not identified; empty where it is.
+        Reason why the target is not identified; empty if it is.
     only_at : mapping of str to tuple of str, bool or float
         Actions of the target whose experiments have few values, with these values, levels by
-        their names: the certificate holds there only. Empty where the values are not known.
+        name: the certificate holds at these values only. Empty if the values are unknown.
     """
 
     target: Experiment
@@ -134,17 +96,17 @@ class Certificate:
     __repr__ = __str__
 
     def _where(self) -> str:
-        """The only values of the set actions at which the certificate holds, if they are few."""
+        """Clause on the values at which the certificate holds, if experiments have few values."""
         if not self.only_at:
             return ""
         places = [
-            f"{name} = {' or '.join(map(_spelled, values))}"
+            f"{name} = {' or '.join(map(format_value, values))}"
             for name, values in self.only_at.items()
         ]
         return f"; at {_listed(places)} only"
 
     def _remedy(self) -> str:
-        """The further experiments in a sentence or two."""
+        """Sentences on the missing experiments."""
         single = [_phrase(s[0]) for s in self.missing if len(s) == 1 and s[0] != self.target]
         shown = single[:3] + [f"one of {len(single) - 3} others"] * (len(single) > 3)
         itself = f"{regime_label(self.target)} itself" if self.target else _phrase(())
@@ -158,14 +120,14 @@ class Certificate:
         return f"{sentence} With one action set at a time it takes {example}{needed}."
 
     def to_dataset(self) -> xr.Dataset:
-        """The certificate as labelled arrays.
+        """Convert to labelled arrays.
 
         Returns
         -------
         Dataset
-            ``weights`` (regime): float, NaN where the target is not identified; ``rows``
+            ``weights`` (regime): float, NaN if the target is not identified; ``rows``
             (regime): int; ``intervened`` (regime, action): bool; ``state`` (action): str. The
-            attributes are the target's label and the sentence that ``str`` gives.
+            attributes are the target's label and the text of the certificate.
 
         Examples
         --------
@@ -182,7 +144,10 @@ class Certificate:
                 "rows": ("regime", [self.rows[label] for label in self.regimes]),
                 "intervened": (
                     ("regime", "action"),
-                    [[name in chosen for name in self.states] for chosen in self.regimes.values()],
+                    [
+                        [name in actions for name in self.states]
+                        for actions in self.regimes.values()
+                    ],
                 ),
                 "state": ("action", list(self.states.values())),
             },
@@ -197,7 +162,7 @@ def settings_of(
     intervened: NDArray[np.bool_],
     categories: Sequence[Categories | None],
 ) -> dict[str, tuple[Label, ...]]:
-    """Values of actions whose experiments have few of them, though the action takes others.
+    """Find actions whose experiments have few values, although the action takes others.
 
     Parameters
     ----------
@@ -209,8 +174,8 @@ def settings_of(
     Returns
     -------
     dict of str to tuple of str, bool or float
-        For each action with at most three distinct values where it is set, and a further one
-        where it is not, the values where it is set, levels by their names.
+        Per action with at most three distinct values in experiments, and a further value
+        elsewhere: the values in experiments, levels by name.
 
     Examples
     --------
@@ -222,7 +187,7 @@ def settings_of(
     for k, name in enumerate(names):
         was_set = intervened[:, k]
         values = np.unique(actions[was_set, k])
-        if 0 < len(values) <= FEW_SETTINGS and not np.isin(actions[~was_set, k], values).all():
+        if 0 < len(values) <= MAX_SETTINGS and not np.isin(actions[~was_set, k], values).all():
             levels = categories[k]
             few[name] = tuple((values if levels is None else levels.decode(values)).tolist())
     return few
@@ -234,7 +199,7 @@ def certify(
     actions: Sequence[str],
     settings: Mapping[str, tuple[Label, ...]] | None = None,
 ) -> Certificate:
-    """The certificate for setting ``actions``, from regimes with these masks and rows.
+    """Issue the certificate for setting some actions.
 
     Parameters
     ----------
@@ -243,14 +208,14 @@ def certify(
     regimes : mapping of tuple of bool to int
         The masks in the data, at least one, each with its number of rows.
     actions : sequence of str
-        The actions set in the question; none for the observational regime.
+        The actions of the target; none for the observational regime.
     settings : mapping of str to tuple of str, bool or float, optional
-        From :func:`settings_of`: values to which actions were set, where they are few.
+        Experimental values of actions that have few of them, from :func:`settings_of`.
 
     Raises
     ------
     DataError
-        Where ``actions`` is a string, or has a name twice or one that is no action.
+        If ``actions`` is a string, or contains an unknown or repeated name.
 
     Examples
     --------
@@ -259,25 +224,26 @@ def certify(
 do(green), or do(red, green) itself.
     """
     target = _target_mask(names, actions)
-    independent, blind = null_space_of_regimes(regimes, len(names))
+    positions, basis = null_space_of_regimes(list(regimes), len(names))
+    independent = [list(regimes)[i] for i in positions]
     weights = _weights(regimes, independent, target)
 
-    def chosen(mask: Mask) -> Experiment:
+    def actions_set(mask: Mask) -> Experiment:
         return tuple(name for name, was_set in zip(names, mask, strict=True) if was_set)
 
-    missing = () if weights else missing_experiments(independent, blind, target)
+    missing = () if weights else missing_experiments(independent, basis, target)
     return Certificate(
-        target=chosen(target),
+        target=actions_set(target),
         identified=bool(weights),
-        weights={regime_label(chosen(mask)): weight for mask, weight in weights.items()},
-        missing=tuple(tuple(chosen(mask) for mask in masks) for masks in missing),
+        weights={mask_label(names, mask): weight for mask, weight in weights.items()},
+        missing=tuple(tuple(actions_set(mask) for mask in masks) for masks in missing),
         states={name: _state(k, regimes) for k, name in enumerate(names)},
-        rows={regime_label(chosen(mask)): count for mask, count in regimes.items()},
-        regimes={regime_label(chosen(mask)): chosen(mask) for mask in regimes},
-        reason="" if weights else _reason(names, list(regimes), blind, target),
+        rows={mask_label(names, mask): count for mask, count in regimes.items()},
+        regimes={mask_label(names, mask): actions_set(mask) for mask in regimes},
+        reason="" if weights else _reason(names, list(regimes), basis, target),
         only_at={
             name: (settings or {})[name]
-            for name in (chosen(target) if weights else ())
+            for name in (actions_set(target) if weights else ())
             if name in (settings or {})
         },
     )
@@ -286,20 +252,13 @@ do(green), or do(red, green) itself.
 def _target_mask(names: Sequence[str], actions: Sequence[str]) -> Mask:
     if isinstance(actions, str):
         raise DataError(f"actions must be a list of names; write [{actions!r}]")
-    chosen = list(actions)
-    unknown = list(dict.fromkeys(name for name in chosen if name not in names))
-    if unknown:
-        raise DataError(
-            f"{_listed([repr(name) for name in unknown])} "
-            f"{'is no action' if len(unknown) == 1 else 'are no actions'}; the actions are "
-            f"{', '.join(map(repr, names))}"
-        )
-    repeated = [name for name in names if chosen.count(name) > 1]
+    unknown = next((name for name in actions if name not in names), None)
+    if unknown is not None:
+        raise DataError(unknown_action(unknown, names))
+    repeated = [name for name in names if list(actions).count(name) > 1]
     if repeated:
-        raise DataError(
-            f"action {', '.join(map(repr, repeated))} is named twice; name each action once"
-        )
-    return tuple(name in chosen for name in names)
+        raise DataError(f"action {quoted(repeated)} is named twice; name each action once")
+    return tuple(name in actions for name in names)
 
 
 def _state(action: int, regimes: Mapping[Mask, int]) -> State:
@@ -312,15 +271,15 @@ def _state(action: int, regimes: Mapping[Mask, int]) -> State:
 def _weights(
     regimes: Mapping[Mask, int], independent: list[Mask], target: Mask
 ) -> dict[Mask, Fraction]:
-    """Weights other than zero; none where the target is not identified."""
-    if target in regimes:  # its own rows, not a detour over others
+    """Nonzero weights; empty if the target is not identified."""
+    if target in regimes:  # its own rows, not a combination of others
         return {target: Fraction(1)}
-    found = regime_weights(independent, target) or ()
-    return {mask: weight for mask, weight in zip(independent, found, strict=False) if weight}
+    weights = regime_weights(independent, target) or ()
+    return {mask: weight for mask, weight in zip(independent, weights, strict=False) if weight}
 
 
-def _reason(names: Sequence[str], masks: list[Mask], blind: list[Vector], target: Mask) -> str:
-    """Why the target is not identified: each clause is reason enough."""
+def _reason(names: Sequence[str], masks: list[Mask], basis: list[Vector], target: Mask) -> str:
+    """Reason why the target is not identified; each clause alone suffices."""
     share = [sum(mask[k] for mask in masks) for k in range(len(names))]
     never = [n for k, n in enumerate(names) if target[k] and share[k] == 0]
     always = [n for k, n in enumerate(names) if not target[k] and share[k] == len(masks)]
@@ -329,27 +288,23 @@ def _reason(names: Sequence[str], masks: list[Mask], blind: list[Vector], target
         clauses.append(f"{_listed(always)} {_was(always)} set in every regime")
     if clauses:
         return ", and ".join(clauses)
-    # The direction with the fewest actions that moves the target and nothing in the data.
-    moving = [row for row, value in zip(blind, project(blind, target), strict=True) if value]
-    direction = min(moving, key=lambda row: sum(map(bool, row[1:])))
+    # The null direction with the fewest actions that changes the mean under the target.
+    changing = [row for row, value in zip(basis, project(basis, target), strict=True) if value]
+    direction = min(changing, key=lambda row: sum(map(bool, row[1:])))
     involved = _listed([n for n, e in zip(names, direction[1:], strict=True) if e])
-    # With all actions set no bias is left: what still moves is the common level.
-    tied = "from the level of the outcome" if sum(direction) else "apart"
-    return f"the regimes in the data do not tell the biases of {involved} {tied}"
+    # With all actions set no bias is left, so a change there is a change of the common level.
+    level = " from the level of the outcome" if sum(direction) else ""
+    return f"the regimes in the data do not separate the biases of {involved}{level}"
 
 
 def _combination(weights: Mapping[str, Fraction]) -> str:
-    """Regimes with their weights, ``do(red) + do(green) - observational``; added ones first."""
+    """Weighted sum as text, positive weights first: ``do(red) + do(green) - observational``."""
     ordered = sorted(weights.items(), key=lambda item: item[1] < 0)
     terms = [
         f"{'-' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight)} '}{label}"
         for label, weight in ordered
     ]
     return " ".join(terms).removeprefix("+ ")
-
-
-def _spelled(value: Label) -> str:
-    return str(value) if isinstance(value, str | bool) else format_number(value)
 
 
 def _phrase(experiment: Experiment) -> str:

@@ -1,21 +1,21 @@
-"""Regimes in words."""
+"""Labels of regimes."""
 
 from collections.abc import Sequence
 
 
-def regime_label(chosen: Sequence[str]) -> str:
-    """A regime in words, from the actions that it sets.
+def regime_label(actions: Sequence[str]) -> str:
+    """Label of a regime, from the actions that it sets.
 
     Examples
     --------
     >>> regime_label(["red", "green"]), regime_label([])
     ('do(red, green)', 'observational')
     """
-    return f"do({', '.join(chosen)})" if chosen else "observational"
+    return f"do({', '.join(actions)})" if actions else "observational"
 
 
 def mask_label(names: Sequence[str], mask: Sequence[bool]) -> str:
-    """A regime in words, from a mask of all actions.
+    """Label of a regime, from its mask.
 
     Examples
     --------

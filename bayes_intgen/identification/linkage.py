@@ -1,4 +1,4 @@
-r"""Identification at a point: what cells with rows determine when every function is a free table.
+r"""Linkage: identification at a point when every function is a free table over classes of values.
 
 Let the values of each action fall into classes. In every regime the mean outcome is a sum of one
 entry per action,
@@ -7,15 +7,17 @@ entry per action,
 
 with s_k = phi_k and u_k = phi_k + delta_k (the intercept is part of either). A *cell* is a
 combination of classes together with the regimes that have rows there; each of its regimes gives
-one equation in the entries. A question is a sum of entries too, and the rows determine its answer
-if and only if that sum is a combination of the equations. With one class per value this test is
-exact. Nothing is assumed to be smooth, and no two entries are assumed to be alike.
+one equation in the entries. The mean under a target mask is a sum of entries too. The rows
+determine it if and only if that sum is a linear combination of the equations. With one class per
+value this test is exact. It assumes neither smoothness nor any similarity between entries.
 
-Entries of u_k that belong to one cell alone are eliminated within that cell, so that with an
-unknown graph, where u_k depends on every action, few unknowns are left.
+Entries of u_k that belong to a single cell are eliminated within that cell, so that few unknowns
+remain with an unknown graph, where u_k depends on every action.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import chain, compress
 from typing import Self
 
 import numpy as np
@@ -28,14 +30,18 @@ Codes = NDArray[np.intp]
 # Entry of a table: whether the action is set, the action, and the classes of its inputs.
 Entry = tuple[bool, int, tuple[int, ...]]
 
-# Singular values below this share of the largest one are zero but for rounding.
+# Threshold of singular values that are zero up to rounding, relative to the largest one.
 RANK_TOLERANCE = 1e-7
-# Entries that cells may share: their number cubed decides how long the reduction takes.
-MAX_SHARED = 1500
+# The same for eigenvalues of a Gram matrix.
+GRAM_TOLERANCE = 1e-10
+# The same for coordinates of a sum of entries, per entry.
+COORDINATE_TOLERANCE = 1e-6
+# Maximum number of shared entries; the reduction takes time proportional to its cube.
+MAX_SHARED_ENTRIES = 1500
 
 
 class Cells:
-    """The equations that cells give, reduced to what they leave undetermined.
+    """Equations of cells, reduced to the null space of the entries that they leave undetermined.
 
     Attributes
     ----------
@@ -44,7 +50,7 @@ class Cells:
     masks : list of masks
     undetermined : dict from Entry to ndarray, shape (d,)
         Coordinates of each shared entry in the null space of the equations: a sum of entries
-        is determined where its coordinates add up to zero.
+        is determined if and only if its coordinates sum to zero.
     """
 
     def __init__(
@@ -87,52 +93,20 @@ class Cells:
         >>> cells.determine(np.array([[0, 0], [0, 1]]), nowhere, (True, True))
         array([ True, False])
         """
-        merged: dict[tuple[int, ...], NDArray[np.bool_]] = {}
-        for code, here in zip(map(tuple, codes.tolist()), reached, strict=True):
-            merged[code] = merged[code] | here if code in merged else here
-        terms = {
-            code: [_entries(parents, code, mask) for mask, rows in zip(masks, here, strict=True)
-                   if rows]
-            for code, here in merged.items()
-        }  # fmt: skip
-        cells_of: dict[Entry, int] = {}
-        for equations in terms.values():
-            for entry in {entry for equation in equations for entry in equation}:
-                cells_of[entry] = cells_of.get(entry, 0) + 1
-        # Questions at other cells may ask for these; the rest is known to one cell alone.
-        count = codes.shape[1]
-        shared = [
-            entry
-            for entry, times in cells_of.items()
-            if times > 1 or len(entry[2]) <= min(2, count - 1) or entry[0]
-        ]
-        if len(shared) > MAX_SHARED:
-            # Entries that are taken to differ between cells only make the answer conservative.
-            shared = [entry for entry in shared if len(entry[2]) == 1]
-        position = {entry: i for i, entry in enumerate(shared)}
-        gram = np.zeros((len(shared), len(shared)))
+        equations = _equations(parents, masks, codes, reached)
+        position = _shared_entries(equations, codes.shape[1])
+        gram = np.zeros((len(position), len(position)))
         eliminations: dict[bytes, Array] = {}
-        for equations in terms.values():
-            local = sorted(
-                {entry for equation in equations for entry in equation} - position.keys()
-            )
-            inside = np.zeros((len(equations), len(local)))
-            outside: dict[int, Array] = {}
-            for i, equation in enumerate(equations):
-                for entry in equation:
-                    if entry in position:
-                        column = outside.setdefault(position[entry], np.zeros(len(equations)))
-                        column[i] = 1.0
-                    else:
-                        inside[i, local.index(entry)] = 1.0
+        for cell in equations:
+            inside, outside = _split(cell, position)
             key = repr(inside.shape).encode() + inside.tobytes()
             if key not in eliminations:
                 eliminations[key] = _null_space(inside.T)
-            kept = eliminations[key]
-            if not outside or not kept.shape[1]:
+            combinations = eliminations[key]
+            if not outside or not combinations.shape[1]:
                 continue
             at = list(outside)
-            rest = kept.T @ np.stack([outside[i] for i in at], axis=1)
+            rest = combinations.T @ np.stack([outside[i] for i in at], axis=1)
             gram[np.ix_(at, at)] += rest.T @ rest
         null = _null_space_of_gram(gram)
         return cls(parents, masks, {entry: null[i] for entry, i in position.items()}, null.shape[1])
@@ -140,7 +114,7 @@ class Cells:
     def determine(
         self, codes: Codes, reached: NDArray[np.bool_], target: Mask
     ) -> NDArray[np.bool_]:
-        """Whether the rows determine the mean outcome under a mask, shape (M,).
+        """Test whether the rows determine the mean outcome under a mask, shape (M,).
 
         Parameters
         ----------
@@ -150,23 +124,21 @@ class Cells:
         target : mask
         """
         patterns, which = np.unique(reached, axis=0, return_inverse=True)
-        # Mostly the regimes at the point itself are enough: the rank test on their masks.
+        # The regimes at the point itself mostly suffice: the rank test on their masks.
         here = [
-            bool(pattern.any())
-            and is_identified([m for m, there in zip(self.masks, pattern, strict=True) if there],
-                              target)
+            bool(pattern.any()) and is_identified(list(compress(self.masks, pattern)), target)
             for pattern in patterns
-        ]  # fmt: skip
+        ]
         out = np.array(here, dtype=bool)[which.reshape(-1)]
         rest = ~out
-        asked = np.concatenate([codes, reached], axis=1)[rest]
-        different, which = np.unique(asked, axis=0, return_inverse=True)
+        remaining = np.concatenate([codes, reached], axis=1)[rest]
+        distinct, which = np.unique(remaining, axis=0, return_inverse=True)
         count = codes.shape[1]
-        answers = [
+        determined = [
             self._determines(tuple(row[:count].tolist()), row[count:] > 0, target)
-            for row in different
+            for row in distinct
         ]
-        out[rest] = np.array(answers, dtype=bool)[which.reshape(-1)]
+        out[rest] = np.array(determined, dtype=bool)[which.reshape(-1)]
         return out
 
     def _determines(self, code: tuple[int, ...], reached: NDArray[np.bool_], target: Mask) -> bool:
@@ -189,25 +161,70 @@ class Cells:
                     vector[self._dimension + new.index(entry)] += 1.0
             return vector
 
-        question = coordinates(wanted)
-        tolerance = 1e-6 * len(wanted)
+        target_sum = coordinates(wanted)
+        tolerance = COORDINATE_TOLERANCE * len(wanted)
         if not equations:
-            return bool(np.linalg.norm(question) < tolerance)
+            return bool(np.linalg.norm(target_sum) < tolerance)
         known = np.stack([coordinates(equation) for equation in equations])
-        # Equations that are among the reduced ones are zero but for rounding: an absolute cut.
+        # The tolerance is absolute: equations among the reduced ones are zero up to rounding.
         _, sizes, right = np.linalg.svd(known, full_matrices=False)
         span = right[sizes > tolerance]
-        return bool(np.linalg.norm(question - span.T @ (span @ question)) < tolerance)
+        return bool(np.linalg.norm(target_sum - span.T @ (span @ target_sum)) < tolerance)
 
 
-def classes(values: Array, most_levels: int, bins: int) -> Array:
-    """Edges between classes of an action's values: one class per level, or quantile bins.
+def _equations(
+    parents: Sequence[Sequence[int]],
+    masks: Sequence[Mask],
+    codes: Codes,
+    reached: NDArray[np.bool_],
+) -> list[list[list[Entry]]]:
+    """Equations of each cell, one per regime that reaches it."""
+    merged: dict[tuple[int, ...], NDArray[np.bool_]] = {}
+    for code, here in zip(map(tuple, codes.tolist()), reached, strict=True):
+        merged[code] = merged[code] | here if code in merged else here
+    return [
+        [_entries(parents, code, mask) for mask, rows in zip(masks, here, strict=True) if rows]
+        for code, here in merged.items()
+    ]
+
+
+def _shared_entries(cells: list[list[list[Entry]]], actions: int) -> dict[Entry, int]:
+    """Positions of the entries that are not eliminated within a cell."""
+    counts = Counter(entry for cell in cells for entry in dict.fromkeys(chain(*cell)))
+    # Sums at other cells may contain these entries; the others occur in one cell only.
+    shared = [
+        entry
+        for entry, count in counts.items()
+        if count > 1 or len(entry[2]) <= min(2, actions - 1) or entry[0]
+    ]
+    if len(shared) > MAX_SHARED_ENTRIES:
+        # Treating entries as different between cells only makes the answer conservative.
+        shared = [entry for entry in shared if len(entry[2]) == 1]
+    return {entry: i for i, entry in enumerate(shared)}
+
+
+def _split(cell: list[list[Entry]], position: dict[Entry, int]) -> tuple[Array, dict[int, Array]]:
+    """Coefficients of a cell's equations: of its own entries, and of each shared entry."""
+    own = sorted(set(chain(*cell)) - position.keys())
+    inside = np.zeros((len(cell), len(own)))
+    outside: dict[int, Array] = {}
+    for i, equation in enumerate(cell):
+        for entry in equation:
+            if entry in position:
+                outside.setdefault(position[entry], np.zeros(len(cell)))[i] = 1.0
+            else:
+                inside[i, own.index(entry)] = 1.0
+    return inside, outside
+
+
+def classes(values: Array, most_values: int, bins: int) -> Array:
+    """Compute edges between classes of an action's values: one class per value, or quantile bins.
 
     Parameters
     ----------
     values : ndarray, shape (n,)
-    most_levels : int
-        With at most this many distinct values each is a class of its own.
+    most_values : int
+        Maximum number of distinct values that get a class each.
     bins : int
         Number of quantile bins otherwise.
 
@@ -216,14 +233,39 @@ def classes(values: Array, most_levels: int, bins: int) -> Array:
     >>> classes(np.array([0.0, 1.0, 1.0, 3.0]), 10, 4)
     array([0.5, 2. ])
     """
-    different = np.unique(values)
-    if len(different) <= most_levels:
-        return np.asarray((different[1:] + different[:-1]) / 2)
+    distinct = np.unique(values)
+    if len(distinct) <= most_values:
+        return np.asarray((distinct[1:] + distinct[:-1]) / 2)
     return np.unique(np.quantile(values, np.arange(1, bins) / bins))
 
 
+def class_edges(regimes: Sequence[Array], most_values: int, bins: int, near: float) -> Array:
+    """Compute edges between classes of an action's values, from its values in each regime.
+
+    Bins are cut where the values of a regime end, or leave a gap wider than twice ``near``.
+    """
+    values = np.concatenate(regimes)
+    edges = classes(values, most_values, bins)
+    if len(np.unique(values)) <= most_values:
+        return edges
+    borders = []
+    for own in map(np.sort, regimes):
+        wide = np.diff(own) > 2 * near
+        borders += [own[:1], own[:-1][wide], own[1:][wide], own[-1:]]
+    return np.union1d(edges, _thinned(np.unique(np.concatenate(borders)), near / 2))
+
+
+def _thinned(values: Array, gap: float) -> Array:
+    """Drop sorted values that follow the previous remaining one within a gap."""
+    out: list[float] = []
+    for value in values.tolist():
+        if not out or value - out[-1] > gap:
+            out.append(value)
+    return np.array(out)
+
+
 def _entries(parents: Sequence[Sequence[int]], code: tuple[int, ...], mask: Mask) -> list[Entry]:
-    """The entries whose sum is the mean outcome in a cell."""
+    """Entries whose sum is the mean outcome in a cell."""
     return [
         (True, k, (code[k],)) if was_set else (False, k, (code[k], *(code[j] for j in parents[k])))
         for k, was_set in enumerate(mask)
@@ -231,7 +273,7 @@ def _entries(parents: Sequence[Sequence[int]], code: tuple[int, ...], mask: Mask
 
 
 def _null_space(matrix: Array) -> Array:
-    """Orthonormal vectors that a matrix sends to zero, as columns."""
+    """Orthonormal basis of the null space of a matrix, as columns."""
     if not matrix.size:
         return np.eye(matrix.shape[1])
     _, values, right = np.linalg.svd(matrix)
@@ -240,8 +282,8 @@ def _null_space(matrix: Array) -> Array:
 
 
 def _null_space_of_gram(gram: Array) -> Array:
-    """The null space of a matrix X from X'X."""
+    """Orthonormal basis of the null space of a matrix X, from X'X."""
     if not gram.size:
         return np.zeros((0, 0))
     values, vectors = np.linalg.eigh(gram)
-    return np.asarray(vectors[:, values <= max(values[-1], 1.0) * 1e-10])
+    return np.asarray(vectors[:, values <= max(values[-1], 1.0) * GRAM_TOLERANCE])

@@ -10,7 +10,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask
 
-# Probabilities of the quantiles of an action per regime.
+# Probabilities of the quantiles per regime and action.
 PROBABILITIES = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 
 

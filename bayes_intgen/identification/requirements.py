@@ -1,4 +1,4 @@
-"""Requirements of the additive model on the regimes in the data."""
+"""Requirements of the additive model on the rows near a point."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,15 +7,16 @@ from bayes_intgen.identification.masks import Mask
 
 
 class Requirement(NamedTuple):
-    """A function that a question asks about: of which actions, and which regimes show it.
+    """Requirement of rows near a point, for one function in the mean.
 
     Attributes
     ----------
     action : int
-        The action whose contribution it is.
+        The action to whose contribution the function belongs.
     inputs : tuple of int
+        The actions on which the function depends.
     regimes : tuple of int
-        Positions of regimes, any of which will do.
+        Positions of regimes, any one of which suffices.
     """
 
     action: int
@@ -26,13 +27,14 @@ class Requirement(NamedTuple):
 def requirements(
     parents: Sequence[Sequence[int]], masks: Sequence[Mask], target: Mask
 ) -> list[Requirement]:
-    """What the additive model asks of the regimes about a target regime.
+    """List the requirements of the additive model under a target mask.
 
     Examples
     --------
     >>> masks = [(False, False), (True, False), (False, True)]
     >>> requirements([[], [0]], masks, (True, False))
-    [Need(action=0, inputs=(0,), regimes=(1,)), Need(action=1, inputs=(1, 0), regimes=(0, 1))]
+    [Requirement(action=0, inputs=(0,), regimes=(1,)), \
+Requirement(action=1, inputs=(1, 0), regimes=(0, 1))]
     """
     return [
         Requirement(

@@ -1,4 +1,4 @@
-"""Conditions of support at points, and the verdict in words."""
+"""Verdict on the support of points, and its wording in warnings."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,18 +13,18 @@ from bayes_intgen.identification.masks import Mask, is_identified
 
 
 class Verdict(NamedTuple):
-    """Which of the conditions of support hold at points.
+    """Conditions of support that hold at points; see docs/method.md for the conditions.
 
     Attributes
     ----------
     close : ndarray of bool, shape (M, K)
-        Rows in which the action's contribution acts as in the question are near.
+        Whether rows that require the same function of the action as the target are near.
     separated : ndarray of bool, shape (M, K)
-        Regimes that reach the action's value tell its functions apart.
+        Whether the regimes that reach the action's value separate its functions.
     linked : ndarray of bool, shape (M,)
-        The regimes reach the values at common values of the other actions.
+        Whether the regimes reach the values at common values of the other actions.
     without_setting : ndarray of bool, shape (M, K)
-        Some regime that does not set the action reaches its value.
+        Whether some regime that does not set the action reaches its value.
     """
 
     close: NDArray[np.bool_]
@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
 
     @property
     def supported(self) -> NDArray[np.bool_]:
-        """Whether the question is supported, shape (M,)."""
+        """Whether the effect is supported, shape (M,)."""
         return np.asarray(self.needs_met.all(axis=1))
 
 
@@ -50,13 +50,13 @@ def separates(
     action: int,
     parents: Sequence[Sequence[int]],
 ) -> NDArray[np.bool_]:
-    """Whether regimes that reach a value of an action tell its functions apart, shape (M,).
+    """Test whether regimes that reach a value of an action separate its functions, shape (M,).
 
     Parameters
     ----------
     masks : sequence of masks
     reached : ndarray of bool, shape (M, regimes)
-        Which regimes have rows near the value.
+        Whether each regime has rows near the value.
     target : mask
     action : int
     parents : sequence of sequences of int
@@ -73,15 +73,15 @@ def separates(
     involved = [action, *(j for j, others in enumerate(parents) if action in others)]
     patterns, which = np.unique(reached, axis=0, return_inverse=True)
     wanted = tuple(target[j] for j in involved)
-    answers = []
+    separated = []
     for pattern in patterns:
         present = {
             tuple(mask[j] for j in involved)
-            for mask, there in zip(masks, pattern, strict=True)
-            if there
+            for mask, is_near in zip(masks, pattern, strict=True)
+            if is_near
         }
-        answers.append(bool(present) and is_identified(sorted(present), wanted))
-    return np.array(answers, dtype=bool)[which.reshape(-1)]
+        separated.append(bool(present) and is_identified(sorted(present), wanted))
+    return np.array(separated, dtype=bool)[which.reshape(-1)]
 
 
 def words_of_verdict(
@@ -92,41 +92,43 @@ def words_of_verdict(
     target: Mask,
     verdict: Verdict,
 ) -> str:
-    """A sentence on points that are not supported; empty where all are.
+    """Message on unsupported points; empty if all points are supported.
 
-    Each action is named with the first reason that applies to it at a point.
+    At each point an action is listed under the first reason that applies.
     """
     missing = int((~verdict.supported).sum())
     if not missing:
         return ""
     reasons: dict[str, int] = {}
     columns = zip(names, coordinates, categories, strict=True)
-    for k, (name, seen, levels) in enumerate(columns):
+    for k, (name, coordinate, levels) in enumerate(columns):
         failed = ~(verdict.close[:, k] & verdict.separated[:, k])
-        beyond = (points[:, k] < seen.low) | (points[:, k] > seen.high)
+        low, high = coordinate.low, coordinate.high
+        beyond = (points[:, k] < low) | (points[:, k] > high)
         between = np.zeros(len(points), bool) if levels is None else ~levels.covers(points[:, k])
-        unseen = ~verdict.without_setting[:, k]
         near = (
             f"no experiment sets {name!r} near its value"
             if target[k]
             else f"no rows observe {name!r} near its value with the others near theirs"
         )
         for reason, applies in (
-            (f"{name!r} is outside its observed range, {seen.low:g} to {seen.high:g},", beyond),
+            (f"{name!r} is outside its observed range, {low:g} to {high:g},", beyond),
             (f"{name!r} is between its levels", between),
             (near, ~verdict.close[:, k]),
-            (f"{name!r} was never observed at its value without being set", unseen),
+            (
+                f"{name!r} was never observed at its value without being set",
+                ~verdict.without_setting[:, k],
+            ),
             (f"too few regimes reach the value of {name!r}", failed),
         ):
             count = int((failed & applies).sum())
             failed &= ~applies
             if count:
                 reasons[reason] = count
-    apart = int((~verdict.linked).sum())
-    if apart:
-        reasons["the regimes do not reach these values together"] = apart
-    said = "; ".join(f"{reason} at {count}" for reason, count in reasons.items())
+    if not verdict.linked.all():
+        reasons["the regimes do not reach these values together"] = int((~verdict.linked).sum())
+    counted = "; ".join(f"{reason} at {count}" for reason, count in reasons.items())
     return (
         f"{missing} of {len(points)} points are not supported by the data, and answers there "
-        f"rest on the model and its prior: {said}"
+        f"rest on the model and its prior: {counted}"
     )

@@ -1,1 +1,1 @@
-"""Numbers and tables as text."""
+"""Formatting of numbers, tables and messages."""

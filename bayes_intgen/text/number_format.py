@@ -1,14 +1,14 @@
-"""Numbers for readers, with no more digits than their uncertainty supports."""
+"""Formatting of numbers, with no more digits than their uncertainty supports."""
 
 import math
 
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
-# Beyond these limits a number is written with a power of ten.
+# Maximum number of decimals, and magnitude, beyond which a power of ten is written.
 MAX_DECIMALS, MAX_MAGNITUDE = 6, 1e9
 
 
 def decimals_for(width: float) -> int:
-    """Decimals that show an interval of this width to two figures; negative for wide ones.
+    """Number of decimals that shows an interval of this width to two figures; negative if wide.
 
     Examples
     --------
@@ -75,6 +75,11 @@ def format_number(value: float) -> str:
         return mantissa.rstrip("0").rstrip(".") + "".join(power)
     text = f"{value:,.{max(5 - order, 0)}f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", MINUS)
+
+
+def format_value(value: str | bool | float) -> str:
+    """Format a value of an action, or the name of a level."""
+    return str(value) if isinstance(value, str | bool) else format_number(float(value))
 
 
 def _with_power(value: float, decimals: int, sign: bool) -> str:

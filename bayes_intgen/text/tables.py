@@ -1,4 +1,4 @@
-"""Results as text: aligned tables, CSV and JSON."""
+"""Formatting of results as aligned tables, CSV and JSON."""
 
 import csv
 import io
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from bayes_intgen.text.number_format import (
     decimals_for,
     format_interval,
-    format_number,
     format_to_uncertainty,
+    format_value,
 )
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def format_effects(table: "xr.Dataset", style: str) -> str:
     ----------
     table : Dataset
     style : {"table", "csv", "json"}
-        "table" rounds numbers to their uncertainty; the others write every digit.
+        "table" rounds numbers to their uncertainty; the others write all digits.
     """
     return {"table": _effects_as_table, "csv": _effects_as_csv, "json": _effects_as_json}[style](
         table
@@ -116,14 +116,14 @@ def _effects_as_table(table: "xr.Dataset") -> str:
 
 
 def _effect_cells(point: "dict[str, xr.DataArray]", all_supported: bool) -> list[str]:
-    """Cells of one point: values set, mean, intervals, and the change where there is one."""
+    """Cells of one point: values of the actions, mean, intervals, and the change if present."""
     values = point["value"].to_numpy()
     before = point["baseline"].to_numpy() if "baseline" in point else values
     number = {name: column.item() for name, column in point.items() if not column.ndim}
     mean = format_to_uncertainty(number["mean"], decimals_for(number["high"] - number["low"]))
     mark = "" if all_supported else " " if number["supported"] else "*"
     cells = [
-        _value(b) if a == b else f"{_value(a)} → {_value(b)}"
+        format_value(b) if a == b else f"{format_value(a)} → {format_value(b)}"
         for a, b in zip(before, values, strict=True)
     ]
     cells += [
@@ -141,22 +141,17 @@ def _effect_cells(point: "dict[str, xr.DataArray]", all_supported: bool) -> list
     return cells
 
 
-def _value(value: Any) -> str:
-    """A value of an action, or the name of a level."""
-    return str(value) if isinstance(value, str | bool) else format_number(float(value))
-
-
 def _interval(low: float, high: float, *, sign: bool = False) -> str:
     return format_interval(low, high, decimals_for(high - low), sign=sign)
 
 
 def _probability(share: float) -> str:
-    """A share of draws, without a claim of certainty."""
+    """Format a share of draws, without a claim of certainty."""
     return "> 0.99" if share > 0.995 else "< 0.01" if share < 0.005 else f"{share:.2f}"
 
 
 def _numbers(table: "xr.Dataset") -> list[str]:
-    """Columns with one number per point."""
+    """Names of the variables with one number per point."""
     return [str(name) for name in table.data_vars if table[name].dims == ("point",)]
 
 

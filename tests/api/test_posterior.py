@@ -93,7 +93,7 @@ def test_bad_points_are_refused(posterior, points, message) -> None:
 
 
 def test_sets_that_name_no_action_are_refused(posterior) -> None:
-    with pytest.raises(bi.PointsError, match="'blue', which is no action"):
+    with pytest.raises(bi.PointsError, match="intervened: unknown action 'blue'"):
         posterior.effect(POINTS, ["blue"])
     with pytest.raises(bi.PointsError, match=r"intervened=\['red'\]"):
         posterior.effect(POINTS, "red")
@@ -319,10 +319,10 @@ def test_levels_may_be_named_in_every_kind_of_points(levelled) -> None:
         ({"promo": 0.5}, "'promo' has no level 0.5 .*False, True"),
         ({"coin": "heads"}, "'coin' has no level 'heads' .*0, 1"),
         ({"coin": np.nan}, "'coin' has no level nan"),
-        ({"spend": "much"}, "'spend' to 'much' .*no number"),
+        ({"spend": "much"}, "'spend' to 'much' .*not a number"),
         ({"spend": None}, "NaN or infinity for 'spend'"),
         ({"spend": [1.0, 2.0], "coin": [0, 1, 1]}, "different numbers of values: 1 of 'drug'"),
-        ({"speed": 1}, "'speed'.* is no action; did you mean 'spend'.*'coin'"),
+        ({"speed": 1}, "unknown action 'speed'; did you mean 'spend'.*'coin'"),
     ],
 )
 def test_points_at_no_level_are_refused(levelled, changed, message) -> None:

@@ -24,29 +24,29 @@ def coordinate(values: np.ndarray = HEAVY) -> Coordinate:
     return Coordinate.of(values[:, 0])
 
 
-def sines(values: np.ndarray = HEAVY) -> HSGPBasis:
+def hsgp(values: np.ndarray = HEAVY) -> HSGPBasis:
     return HSGPBasis.of(values, coordinate(values), longest=2.0, shortest=1.0)
 
 
 @pytest.mark.parametrize(
     "basis",
     [
-        sines(),
+        hsgp(),
         LinearBasis.of(HEAVY, coordinate()),
         PenalisedSpline.of(HEAVY, coordinate()),
         MonomialBasis.of(HEAVY, coordinate(), 3),
     ],
     ids=lambda b: type(b).__name__,
 )
-def test_functions_average_zero_over_the_data(basis) -> None:
+def test_functions_have_mean_zero_over_the_data(basis) -> None:
     matrix = basis.matrix(HEAVY)
     assert matrix.shape == (len(HEAVY), basis.size)
     assert np.linalg.matrix_rank(matrix) == basis.size
     np.testing.assert_allclose(matrix.mean(axis=0), 0, atol=1e-9 * np.abs(matrix).max())
 
 
-def test_sines_are_numpyros_eigenfunctions() -> None:
-    basis = sines()
+def test_hsgp_basis_equals_numpyros_eigenfunctions() -> None:
+    basis = hsgp()
     low, high = coordinate().ends
     z = coordinate()(HEAVY[:, 0]) - (low + high) / 2
     with jax.enable_x64(True):
@@ -54,19 +54,19 @@ def test_sines_are_numpyros_eigenfunctions() -> None:
     np.testing.assert_allclose(basis.matrix(HEAVY), expected - expected.mean(axis=0), atol=1e-12)
 
 
-def test_a_spline_spans_the_b_splines_and_penalises_curvature_only() -> None:
+def test_spline_with_line_spans_the_b_splines() -> None:
     basis = PenalisedSpline.of(OTHER, coordinate(OTHER), intervals=6)
     z = coordinate(OTHER)(OTHER[:, 0])
     raw = BSpline.design_matrix(z, np.array(basis.knots), 3).toarray()
     together = np.column_stack([np.ones(len(z)), z, basis.matrix(OTHER)])
     assert basis.size == raw.shape[1] - 2
-    # Straight lines and the rotated functions together span exactly what B-splines span.
+    # Straight lines and the rotated functions span the same space as the B-splines.
     assert np.linalg.matrix_rank(np.column_stack([raw, together])) == raw.shape[1]
     assert np.linalg.matrix_rank(together) == raw.shape[1]
     assert basis.matrix(OTHER).var(axis=0).sum() == pytest.approx(1)
 
 
-def test_the_prior_of_a_spline_is_the_second_difference_penalty() -> None:
+def test_spline_prior_is_the_second_difference_penalty() -> None:
     basis = PenalisedSpline.of(OTHER, coordinate(OTHER), intervals=6)
     knots = np.array(basis.knots)
     greville = np.array([knots[i + 1 : i + 4].mean() for i in range(len(knots) - 4)])
@@ -80,8 +80,8 @@ def test_the_prior_of_a_spline_is_the_second_difference_penalty() -> None:
     assert roughness / (weights @ weights) == pytest.approx(again / (others @ others), rel=1e-6)
 
 
-def test_principal_functions_reproduce_the_prior_variance() -> None:
-    basis = sines()
+def test_karhunen_loeve_basis_reproduces_the_prior_variance() -> None:
+    basis = hsgp()
     sd = np.exp(-np.arange(basis.size) / 3)
     whole = ((basis.matrix(HEAVY) * sd) ** 2).sum(axis=1).mean()
     full = KarhunenLoeveBasis.of(HEAVY, basis, sd, basis.size)
@@ -94,14 +94,14 @@ def test_principal_functions_reproduce_the_prior_variance() -> None:
     np.testing.assert_allclose(gram, np.diag(sizes), atol=1e-10)
 
 
-def test_products_keep_the_smooth_ones_and_use_each_input() -> None:
+def test_tensor_product_has_products_of_low_total_order() -> None:
     first = KarhunenLoeveBasis.of(
         HEAVY,
-        sines(),
-        np.ones(sines().size),
+        hsgp(),
+        np.ones(hsgp().size),
         4,
     )
-    own = sines(OTHER)
+    own = hsgp(OTHER)
     second = KarhunenLoeveBasis.of(OTHER, own, np.ones(own.size), 4)
     products = TensorProductBasis((first, second), order=4)
     both = np.concatenate([HEAVY, OTHER], axis=1)
@@ -111,14 +111,14 @@ def test_products_keep_the_smooth_ones_and_use_each_input() -> None:
     assert products.size == 10
 
 
-def test_joined_bases_stand_side_by_side() -> None:
-    slope, process = LinearBasis.of(HEAVY, coordinate()), sines()
-    joined = ConcatenatedBasis(slope, process)
-    np.testing.assert_array_equal(joined.matrix(HEAVY)[:, 1:], process.matrix(HEAVY))
-    assert joined.size == 1 + process.size
+def test_concatenated_basis_has_the_functions_of_both() -> None:
+    slope, process = LinearBasis.of(HEAVY, coordinate()), hsgp()
+    concatenated = ConcatenatedBasis(slope, process)
+    np.testing.assert_array_equal(concatenated.matrix(HEAVY)[:, 1:], process.matrix(HEAVY))
+    assert concatenated.size == 1 + process.size
 
 
-def test_knots_that_all_but_coincide_become_one() -> None:
+def test_nearly_coincident_knots_are_merged() -> None:
     values = np.concatenate([np.full((300, 1), 0.3) + 1e-13 * np.arange(300)[:, None], OTHER])
     basis = PenalisedSpline.of(values, coordinate(values))
     inner = np.unique(basis.knots)
@@ -126,15 +126,15 @@ def test_knots_that_all_but_coincide_become_one() -> None:
     assert np.isfinite(basis.matrix(values)).all()
 
 
-def test_a_spline_needs_values_to_bend_between() -> None:
+def test_spline_of_two_values_raises() -> None:
     two = np.repeat([[0.0], [1.0]], [30, 11], axis=0)
     with pytest.raises(bi.ModelError, match="prior 'linear'"):
         PenalisedSpline.of(two, coordinate(two), degree=1)
 
 
-def test_functions_evaluated_once_are_those_of_each_basis() -> None:
+def test_cached_evaluation_equals_each_basis() -> None:
     both = np.concatenate([HEAVY, OTHER], axis=1)
-    process, slope = sines(), LinearBasis.of(OTHER, coordinate(OTHER))
+    process, slope = hsgp(), LinearBasis.of(OTHER, coordinate(OTHER))
     few = KarhunenLoeveBasis.of(HEAVY, process, np.ones(process.size), 3)
     evaluated = Evaluation(both)
     for basis, inputs in [
@@ -150,7 +150,7 @@ def test_functions_evaluated_once_are_those_of_each_basis() -> None:
         np.testing.assert_allclose(evaluated(basis, inputs).T, expected, atol=1e-12)
 
 
-def test_products_of_three_keep_the_smooth_ones() -> None:
+def test_tensor_product_of_three_has_products_of_low_total_order() -> None:
     slope = LinearBasis.of(OTHER, coordinate(OTHER))
     own = ConcatenatedBasis(Constant(), MonomialBasis.of(OTHER, coordinate(OTHER), 2))
     products = TensorProductBasis((own, slope, slope), 2)
@@ -160,7 +160,7 @@ def test_products_of_three_keep_the_smooth_ones() -> None:
     np.testing.assert_allclose(products.matrix(OTHER[:, [0, 0, 0]]), expected, rtol=1e-12)
 
 
-def test_the_box_holds_the_longest_lengthscale_on_any_range() -> None:
+def test_hsgp_box_and_size_follow_the_lengthscales() -> None:
     for reach in (0.5, 1.5, 4.0, 9.0):
         values = np.linspace(-reach, reach, 501)[:, None]
         at = Coordinate(0.0, 1.0, -reach, reach)
@@ -172,7 +172,7 @@ def test_the_box_holds_the_longest_lengthscale_on_any_range() -> None:
         assert basis.size == min(24, int(np.ceil(1.75 * basis.box)))
 
 
-def test_a_line_is_the_action_itself_within_its_range() -> None:
+def test_line_is_the_standardised_action_within_its_range() -> None:
     at = Coordinate(10.0, 2.0, 8.0, 20.0)
     values = np.array([[0.0], [8.0], [10.0], [20.0], [1e6]])
     moved = Line(at, 0.5).matrix(values)[:, 0]
@@ -180,7 +180,7 @@ def test_a_line_is_the_action_itself_within_its_range() -> None:
     assert Line.of(OTHER, coordinate(OTHER)).matrix(OTHER).mean() == pytest.approx(0, abs=1e-12)
 
 
-def test_an_atom_is_one_value_among_many_that_hardly_repeat() -> None:
+def test_atom_is_a_frequent_value_among_others_that_hardly_repeat() -> None:
     spend = np.where(np.arange(1000) % 3 == 0, 0.0, np.exp(RNG.normal(size=1000)))[:, None]
     atom = Atom.of(spend)
     assert atom is not None
@@ -189,12 +189,12 @@ def test_an_atom_is_one_value_among_many_that_hardly_repeat() -> None:
     assert columns.mean() == pytest.approx(0, abs=1e-12)
     assert np.ptp(columns[spend[:, 0] == 0]) == 0
     assert columns[0, 0] - columns[1, 0] == pytest.approx(1)
-    # Neither counts, nor values of which one occurs a little more often, have an atom.
+    # Counts have no atom, nor does a value that is only slightly more frequent.
     assert Atom.of(RNG.poisson(1.5, size=(1000, 1)).astype(float)) is None
     assert Atom.of(np.where(np.arange(1000) < 30, 0.0, RNG.normal(size=1000))[:, None]) is None
 
 
-def test_products_of_levels_are_all_alike() -> None:
+def test_tensor_product_of_levels_has_all_products() -> None:
     levels = PiecewiseLinear.exchangeable(np.arange(5.0)[:, None], tuple(np.arange(5.0)))
     smooth = PiecewiseLinear.random_walk(np.arange(5.0)[:, None], tuple(np.arange(5.0)))
     assert TensorProductBasis((levels, levels), order=2).size == 16

@@ -20,17 +20,17 @@ def test_labels_survive_a_round_trip() -> None:
         assert categories.decode(codes).tolist() == cells
 
 
-def test_codes_rise_and_numbers_stand_for_themselves() -> None:
+def test_codes_increase_and_equal_numeric_labels() -> None:
     assert DOSE.codes == (0.0, 1.0, 2.0)
     assert Categories.of_labels([1.0, 5.0, 20.0], ordered=True).codes == (1.0, 5.0, 20.0)
-    # The order of these means something, and it is not that of the numbers.
+    # This order is meaningful, and it is not that of the numbers.
     assert Categories.of_labels([3.0, 1.0, 2.0], ordered=True).codes == (0.0, 1.0, 2.0)
     assert Categories.of_labels([7.0, 3.0, 5.0], ordered=False).labels == (3.0, 5.0, 7.0)
     assert Categories.of_labels(["b", "a"], ordered=False).ordered
     assert not Categories.of_labels(["b", "a", "c"], ordered=False).ordered
 
 
-def test_an_unknown_level_is_named_with_its_row_and_the_known_ones() -> None:
+def test_error_names_unknown_level_row_and_known_levels() -> None:
     with pytest.raises(
         bi.DataError,
         match=r"'dose' has no level 'hihg' \(row 11\); did you mean 'high'\? The levels are 'low'",
@@ -42,7 +42,7 @@ def test_an_unknown_level_is_named_with_its_row_and_the_known_ones() -> None:
         Categories.of_numbers([0, 1]).encode(np.array([0.0, np.nan]), "x")
 
 
-def test_numbers_between_levels_pass_only_where_they_mean_something() -> None:
+def test_values_between_levels_require_ordered_numbers() -> None:
     ordered = Categories.of_labels([1.0, 2.0, 4.0], ordered=True)
     assert ordered.encode([3.0], "x", between=True).tolist() == [3.0]
     assert not ordered.covers(np.array([3.0])).any()
@@ -60,15 +60,15 @@ def test_numbers_between_levels_pass_only_where_they_mean_something() -> None:
         ordered.encode([np.inf], "x", between=True)
 
 
-def test_booleans_and_numbers_may_be_typed() -> None:
+def test_booleans_and_numbers_may_be_text() -> None:
     switch = Categories.of_labels([False, True], ordered=True)
     assert switch.encode(["true", "False", 1, 0.0, np.True_], "x").tolist() == [1, 0, 1, 0, 1]
     assert Categories.of_numbers([0, 10]).encode(["10", "0.0"], "x").tolist() == [10, 0]
-    # Text is a level by its name only.
+    # Levels that are text match by name only.
     assert Categories.of_labels(["1", "x"], ordered=True).encode(["1"], "x").tolist() == [0]
 
 
-def test_only_two_finite_values_make_a_numeric_column_levels() -> None:
+def test_numeric_columns_have_levels_with_two_finite_values_only() -> None:
     assert two_valued(np.array([3.0, 1.0, 3.0])) == Categories((1.0, 3.0), (1.0, 3.0), True)
     for values in ([1.0, 1.0], [1.0, 2.0, 3.0], [1.0, np.nan], [1.0, np.inf], []):
         assert two_valued(np.array(values)) is None

@@ -8,7 +8,7 @@ HEAVY = RNG.standard_t(2, size=4000) * 3 + 7
 SPEND = np.exp(RNG.normal(size=3000))
 
 
-def test_a_coordinate_is_standard_in_the_middle_and_draws_in_the_tails() -> None:
+def test_coordinate_is_linear_in_the_middle_and_logarithmic_in_the_tails() -> None:
     scale = Coordinate.of(HEAVY)
     near = scale.centre + np.array([-0.5, 0.0, 0.5]) * scale.spread
     np.testing.assert_allclose(scale(near), [-0.5, 0, 0.5], rtol=0.01)
@@ -19,40 +19,40 @@ def test_a_coordinate_is_standard_in_the_middle_and_draws_in_the_tails() -> None
 
 @pytest.mark.parametrize("values", [HEAVY, SPEND], ids=["both sides", "from zero"])
 @pytest.mark.parametrize("factor", [1e-9, 1e9])
-def test_a_coordinate_does_not_depend_on_units(values: np.ndarray, factor: float) -> None:
+def test_coordinate_does_not_depend_on_units(values: np.ndarray, factor: float) -> None:
     scaled = Coordinate.of(values * factor)(values * factor)
     np.testing.assert_allclose(scaled, Coordinate.of(values)(values), rtol=1e-9)
 
 
 @pytest.mark.parametrize("values", [HEAVY, SPEND], ids=["both sides", "from zero"])
-def test_squashing_has_an_inverse(values: np.ndarray) -> None:
+def test_inverse_transform(values: np.ndarray) -> None:
     at = Coordinate.of(values)
     np.testing.assert_allclose(
         at.inverse_transform(at.transform(values)), values, rtol=1e-9, atol=1e-9
     )
 
 
-def test_the_spread_is_continuous_in_the_share_of_zeros() -> None:
-    """Around a share of one half and of three quarters, where quartiles alone jump."""
+def test_spread_is_continuous_in_the_share_of_zeros() -> None:
+    """At shares of one half and three quarters, at which plain quartiles jump."""
     spreads = []
     for zeros in np.linspace(0.3, 0.97, 68):
         values = np.concatenate([np.zeros(round(1000 * zeros)), SPEND[: round(1000 * (1 - zeros))]])
         spreads.append(Coordinate.of(values).spread)
     steps = np.abs(np.diff(np.log(spreads)))
-    # Fewer rows differ from one share to the next than sampling lets the median of the others vary.
+    # Tolerance for the sampling error of the median of the other values.
     assert steps.max() < 0.25
     lower, upper = np.quantile(np.where(np.arange(1000) < 760, 0.0, SPEND[:1000]), [0.25, 0.75])
     assert upper == lower, "quartiles of all rows have no spread at all here"
 
 
 @pytest.mark.parametrize("share", [0.5, 0.24, 0.05])
-def test_a_rare_level_has_the_unit_of_a_common_one(share: float) -> None:
+def test_spread_of_two_values_does_not_depend_on_their_shares(share: float) -> None:
     values = np.where(np.arange(1000) < 1000 * share, 1.0, 0.0)
     assert Coordinate.of(values).spread == pytest.approx(1 / 1.349)
 
 
 @pytest.mark.parametrize("error", [1e2, 1e4, 1e6, -1e6])
-def test_one_typing_error_moves_no_other_row(error: float) -> None:
+def test_single_outlier_does_not_change_the_coordinate_of_other_rows(error: float) -> None:
     values = RNG.normal(size=3000)
     clean, wrong = Coordinate.of(values), Coordinate.of(np.append(values, error))
     np.testing.assert_allclose(wrong(values), clean(values), atol=0.01)
@@ -61,27 +61,27 @@ def test_one_typing_error_moves_no_other_row(error: float) -> None:
     assert far_cells(np.append(values, error), wrong).tolist() == [3000]
 
 
-def test_a_long_tail_is_no_typing_error() -> None:
+def test_long_tails_and_small_experiments_are_not_outliers() -> None:
     tail = np.exp(1.5 * RNG.normal(size=3000))
     at = Coordinate.of(tail)
     assert (at.low, at.high) == (tail.min(), tail.max())
-    # Nor are the rows of a small experiment far away.
+    # Nor are the rows of a small experiment at a distant value.
     design = np.concatenate([RNG.normal(size=500), np.full(40, 1e4)])
     assert Coordinate.of(design).high == 1e4
 
 
-def test_an_action_from_zero_is_stretched_there() -> None:
+def test_coordinate_is_stretched_near_zero_for_actions_that_start_there() -> None:
     at = Coordinate.of(SPEND)
     assert at.edge > 0
     near, far = np.diff(at(np.array([0.0, 0.1, 3.0, 3.1])))[[0, 2]]
     assert near > 5 * far
-    # Actions that start elsewhere, on either side, are not.
+    # Negative control: actions that do not start at zero, or have few values.
     assert Coordinate.of(SPEND + 10).edge == 0
     assert Coordinate.of(RNG.normal(size=1000)).edge == 0
     assert Coordinate.of(np.repeat([0.0, 1.0, 2.0], 100)).edge == 0
 
 
-def test_quantiles_without_an_atom_are_the_usual_ones() -> None:
+def test_balanced_quantiles_without_atom_equal_sample_quantiles() -> None:
     values = np.sort(RNG.normal(size=2001))
-    found = balanced_quantiles(values, np.ones(2001, dtype=int), [0.25, 0.5, 0.75])
-    np.testing.assert_allclose(found, np.quantile(values, [0.25, 0.5, 0.75]), atol=0.002)
+    quantiles = balanced_quantiles(values, np.ones(2001, dtype=int), [0.25, 0.5, 0.75])
+    np.testing.assert_allclose(quantiles, np.quantile(values, [0.25, 0.5, 0.75]), atol=0.002)

@@ -13,31 +13,31 @@ def at_knots(basis: PiecewiseLinear) -> np.ndarray:
 
 
 @pytest.mark.parametrize("build", [PiecewiseLinear.exchangeable, PiecewiseLinear.random_walk])
-def test_functions_average_zero_over_the_rows_and_tell_all_knots_apart(build) -> None:
+def test_functions_have_mean_zero_and_span_all_values_at_knots(build) -> None:
     basis = build(ROWS, KNOTS)
     np.testing.assert_allclose(basis.matrix(ROWS).mean(axis=0), 0, atol=1e-12)
     assert basis.size == len(KNOTS) - 1
     assert np.linalg.matrix_rank(np.column_stack([np.ones(5), at_knots(basis)])) == 5
 
 
-def test_exchangeable_values_are_equally_far_apart() -> None:
+def test_exchangeable_knots_are_equally_far_apart() -> None:
     values = at_knots(PiecewiseLinear.exchangeable(ROWS, KNOTS))
     for i in range(5):
         for j in range(i):
             assert np.sum((values[i] - values[j]) ** 2) == pytest.approx(2)
 
 
-def test_a_random_walk_moves_as_far_from_each_knot_to_the_next() -> None:
+def test_random_walk_has_independent_steps_of_equal_variance() -> None:
     values = at_knots(PiecewiseLinear.random_walk(ROWS, KNOTS))
     steps = np.sum(np.diff(values, axis=0) ** 2, axis=1)
     np.testing.assert_allclose(steps, steps[0])
-    # Two steps are independent: twice the variance of one.
+    # Two independent steps have twice the variance of one.
     assert np.sum((values[2] - values[0]) ** 2) == pytest.approx(2 * steps[0])
     covariance = values @ values.T
     assert np.trace(covariance - covariance.mean(axis=0)) / 4 == pytest.approx(1)
 
 
-def test_two_levels_have_one_prior_whichever_way() -> None:
+def test_both_constructions_agree_for_two_levels() -> None:
     both = [
         build(np.array([[0.0], [1.0]]), (0.0, 1.0)).matrix(np.array([[0.0], [1.0]]))
         for build in (PiecewiseLinear.exchangeable, PiecewiseLinear.random_walk)
@@ -45,7 +45,7 @@ def test_two_levels_have_one_prior_whichever_way() -> None:
     np.testing.assert_allclose(np.abs(np.diff(both[0], axis=0)), np.abs(np.diff(both[1], axis=0)))
 
 
-def test_between_knots_lie_straight_lines_and_beyond_them_nothing_changes() -> None:
+def test_functions_are_linear_between_knots_and_constant_beyond() -> None:
     basis = PiecewiseLinear.random_walk(ROWS, KNOTS)
     at = np.array([[2.0], [-5.0], [0.0], [8.0], [99.0]])
     middle, before, first, last, after = basis.matrix(at)

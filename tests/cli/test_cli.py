@@ -211,7 +211,7 @@ def test_levels_are_set_by_their_names(tmp_path, capsys) -> None:
     ]
     assert cli.main(plot_command) == 0
     capsys.readouterr()
-    for typed, message in (("drug=c", "'drug' has no level 'c'"), ("spend=x", "no number")):
+    for typed, message in (("drug=c", "'drug' has no level 'c'"), ("spend=x", "not a number")):
         assert cli.main([*command, "--set", typed]) == console.UNUSABLE
         assert message in capsys.readouterr().err
 
@@ -232,7 +232,7 @@ def test_columns_of_levels_must_be_named_to_be_actions(tmp_path, capsys) -> None
         assert spend["set_levels"] is None
         # Left out, all columns of numbers are actions; text must be named.
         assert cli.main(command) == console.UNUSABLE
-        assert "'drug' is no action" in capsys.readouterr().err
+        assert "unknown action 'drug'" in capsys.readouterr().err
 
 
 def test_debug_prints_the_traceback(capsys) -> None:

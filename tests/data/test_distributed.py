@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,8 @@ from distributed import Client, Event, LocalCluster, Queue
 from test_streamed import COLUMNS, table, with_levels
 
 import bayes_intgen as bi
-from bayes_intgen.data import distributed, partitions
+from bayes_intgen.data import distributed
+from bayes_intgen.data.distributed import ROWS_PER_PARTITION
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics, weighted_design
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.variance_function import KNOTS, VarianceFunction
@@ -47,18 +49,16 @@ def one_worker():
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory):
-    """Two files, the first of 20 row groups."""
-    folder = tmp_path_factory.mktemp("parquet")
-    frame = table(ROWS)
-    frame[:60_000].to_parquet(folder / "first.parquet", row_group_size=3000)
-    frame[60_000:].to_parquet(folder / "second.parquet")
-    return [folder / "first.parquet", folder / "second.parquet"]
+    """Ten files with three row groups each."""
+    return write(table(ROWS), tmp_path_factory.mktemp("parquet"), files=10)
 
 
-@pytest.fixture(autouse=True)
-def _many_partitions(monkeypatch) -> None:
-    # Where partitions begin is settled by the caller alone.
-    monkeypatch.setattr(distributed, "ROWS_PER_PARTITION", 7000)
+def write(frame: pd.DataFrame, folder: Path, files: int) -> list[Path]:
+    paths = [folder / f"{i}.parquet" for i in range(files)]
+    size = -(-len(frame) // files)
+    for i, path in enumerate(paths):
+        frame[i * size : (i + 1) * size].to_parquet(path, row_group_size=max(1, -(-size // 3)))
+    return paths
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def assert_same_rows(one: bi.RegimeData, other: bi.RegimeData) -> None:
 
 def assert_close(one, other) -> None:
     for value, right in zip(one[:-1], other[:-1], strict=True):
-        # Terms of either sign may cancel in a sum.
+        # Terms of opposite sign may cancel in a sum.
         np.testing.assert_allclose(value, right, rtol=1e-12, atol=1e-15 * np.abs(right).max())
 
 
@@ -90,9 +90,9 @@ def assert_same_bits(one, other) -> None:
         assert np.asarray(value).tobytes() == np.asarray(same).tobytes()
 
 
-def test_rows_and_sample_are_those_of_one_process(paths, client) -> None:
+def test_rows_and_sample_equal_those_of_one_process(paths, client) -> None:
     data = of_files([os.path.relpath(path) for path in paths], client)
-    assert len(data._partitions) == 11
+    assert len(data._partitions) == 10
     whole = bi.RegimeData.from_frame(table(ROWS), *COLUMNS)
     stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
     assert len(data) == ROWS
@@ -108,22 +108,36 @@ def test_rows_and_sample_are_those_of_one_process(paths, client) -> None:
     np.testing.assert_array_equal(np.concatenate([b.actions for b in read]), whole.actions)
 
 
-@pytest.mark.parametrize("joined_at_once", [2, 8])
-def test_sums_are_those_of_one_process_for_any_number_of_workers(
-    paths, client, one_worker, how, monkeypatch, joined_at_once
+def test_small_row_groups_of_a_file_share_a_partition(one_worker, tmp_path) -> None:
+    group = ROWS_PER_PARTITION // 2 - 1000
+    frame = table(2 * group + 5000)
+    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=group)
+    data = of_files(tmp_path / "rows.parquet", one_worker)
+    assert [partition.groups for partition in data._partitions] == [(0, 1), (2,)]
+    whole = bi.RegimeData.from_frame(frame, *COLUMNS)
+    assert data.regimes == whole.regimes
+    read = np.concatenate([batch.outcome for batch in data.batches(100_000)])
+    np.testing.assert_array_equal(read, whole.outcome)
+
+
+# One level of the tree of results, two and three.
+@pytest.mark.parametrize("files", [3, 10, 70])
+def test_statistics_equal_those_of_one_process_for_any_number_of_workers(
+    client, one_worker, how, tmp_path, files
 ) -> None:
-    monkeypatch.setattr(partitions, "JOINED_AT_ONCE", joined_at_once)
-    whole = bi.RegimeData.from_frame(table(ROWS), *COLUMNS)
+    frame = table(7000)
+    paths = write(frame, tmp_path, files)
+    whole = bi.RegimeData.from_frame(frame, *COLUMNS)
     expected = sufficient_statistics(whole, *how, progress=False)
-    found = [
+    results = [
         sufficient_statistics(of_files(paths, of), *how, progress=False)
         for of in (client, one_worker)
     ]
-    assert_same_bits(*found)
-    assert_close(found[0], expected)
+    assert_same_bits(*results)
+    assert_close(results[0], expected)
 
 
-def test_a_dask_frame_gives_what_its_rows_give_in_files(paths, client, how) -> None:
+def test_dask_frame_and_files_of_the_same_rows_agree(paths, client, how) -> None:
     frame = dd.from_pandas(table(ROWS), npartitions=9)
     data = bi.DistributedData.from_dask(frame, *COLUMNS, client=client, progress=False)
     files = of_files(paths, client)
@@ -139,7 +153,7 @@ def test_a_dask_frame_gives_what_its_rows_give_in_files(paths, client, how) -> N
         assert_close(sums, same)
 
 
-def test_a_fit_is_that_of_streamed_rows(paths, client) -> None:
+def test_fit_equals_that_of_streamed_rows(paths, client) -> None:
     stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
     data = of_files(paths, client)
     model = bi.models.additive("linear", graph={"y": ["x"]}, spread="constant")
@@ -152,7 +166,7 @@ def test_a_fit_is_that_of_streamed_rows(paths, client) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        # Two bad rows: the first counts, though the workers may meet the other before it.
+        # Two bad rows: the error is that of the first one, whichever a worker reads first.
         (lambda f: f.assign(y=f["y"].where(~f.index.isin([95, 250]))), "'y'.*first in row 95;"),
         (lambda f: f.assign(regime=f["regime"].where(f.index != 250, "w")), "row 250.*'w'"),
         (lambda f: f.assign(x=1.0), "'x' never varies"),
@@ -162,27 +176,24 @@ def test_a_fit_is_that_of_streamed_rows(paths, client) -> None:
         (lambda f: f.assign(z="text"), "'z' holds"),
     ],
 )
-def test_bad_rows_are_refused_by_their_number(
-    change, message, one_worker, tmp_path, monkeypatch
-) -> None:
-    monkeypatch.setattr(distributed, "ROWS_PER_PARTITION", 50)
+def test_errors_name_the_number_of_the_bad_row(change, message, one_worker, tmp_path) -> None:
     frame = change(table(300))
-    frame.to_parquet(tmp_path / "bad.parquet", row_group_size=30)
+    paths = write(frame, tmp_path, files=6)
     with pytest.raises(bi.DataError, match=message):
-        of_files(tmp_path / "bad.parquet", one_worker)
+        of_files(paths, one_worker)
     frame = dd.from_pandas(frame, npartitions=7)
     with pytest.raises(bi.DataError, match=message):
         bi.DistributedData.from_dask(frame, *COLUMNS, client=one_worker, progress=False)
 
 
-def test_an_error_of_another_process_is_the_same(client, tmp_path) -> None:
+def test_errors_of_worker_processes_reach_the_client(client, tmp_path) -> None:
     frame = table(300)
     frame.assign(y=frame["y"].where(frame.index != 250)).to_parquet(tmp_path / "bad.parquet")
     with pytest.raises(bi.DataError, match="'y'.*first in row 250"):
         of_files(tmp_path / "bad.parquet", client)
 
 
-def test_empty_partitions_are_left_out(one_worker) -> None:
+def test_empty_partitions_are_skipped(one_worker) -> None:
     some = dd.from_pandas(table(300), npartitions=3)
     none = some[some["x"] > 1e9]
     frame = dd.concat([none, some, none])
@@ -191,18 +202,15 @@ def test_empty_partitions_are_left_out(one_worker) -> None:
     assert_same_rows(data.in_memory, bi.RegimeData.from_frame(table(300), *COLUMNS))
 
 
-def test_levels_are_collected_on_the_cluster(one_worker, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(distributed, "ROWS_PER_PARTITION", 200)
+def test_levels_are_collected_on_the_cluster(one_worker, tmp_path) -> None:
     frame = with_levels()
-    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=100)
+    paths = write(frame, tmp_path, files=5)
     whole = bi.RegimeData.from_frame(frame, *COLUMNS)
     with pytest.raises(bi.DataError, match="'x' has no level"):
-        # Negative control: what one partition alone would tell.
+        # Negative control: the levels of the first rows alone.
         bi.RegimeData.from_frame(frame[:800], *COLUMNS).categories[0].encode(frame["x"], "x")
     for rows in (
-        bi.DistributedData.from_parquet(
-            tmp_path / "rows.parquet", *COLUMNS, client=one_worker, progress=False
-        ),
+        of_files(paths, one_worker),
         bi.DistributedData.from_dask(
             dd.from_pandas(frame, npartitions=5), *COLUMNS, client=one_worker, progress=False
         ),
@@ -213,13 +221,13 @@ def test_levels_are_collected_on_the_cluster(one_worker, tmp_path, monkeypatch) 
         np.testing.assert_array_equal(rows.in_memory.actions, whole.actions)
 
 
-def test_what_cannot_be_read_is_refused(one_worker, tmp_path, how) -> None:
+def test_unreadable_and_changing_sources_raise(one_worker, tmp_path, how) -> None:
     (tmp_path / "not.parquet").write_text("x,y,z")
     for path in (tmp_path / "absent.parquet", tmp_path / "not.parquet"):
         with pytest.raises(bi.DataError, match=r"\.parquet cannot be read"):
             of_files(path, one_worker)
     table(300).to_parquet(tmp_path / "rows.parquet")
-    with pytest.raises(bi.DataError, match=r"must be a distributed.Client.*not str"):
+    with pytest.raises(bi.DataError, match=r"must be a synchronous distributed.Client, not str"):
         of_files(tmp_path / "rows.parquet", "localhost:8786")
     with pytest.raises(bi.DataError, match="must be a dask.dataframe.DataFrame, not DataFrame"):
         bi.DistributedData.from_dask(pd.DataFrame(), *COLUMNS, client=one_worker)
@@ -229,7 +237,7 @@ def test_what_cannot_be_read_is_refused(one_worker, tmp_path, how) -> None:
         sufficient_statistics(data, *how, progress=False)
 
 
-def test_without_dask_the_remedy_is_named(one_worker, paths, monkeypatch) -> None:
+def test_error_without_dask_names_the_remedy(one_worker, paths, monkeypatch) -> None:
     for name in ("dask", "dask.dataframe", "distributed"):
         monkeypatch.setitem(sys.modules, name, None)
     module = runpy.run_path(distributed.__file__)
@@ -241,7 +249,7 @@ CALLS = Counter()
 
 
 def waiting(name: str, how, batch: bi.RegimeData):
-    """As `weighted_design`, but a process that has finished a partition waits to be killed."""
+    """Compute `weighted_design`; a process that has finished a partition waits to be killed."""
     CALLS[name] += 1
     killed = Event(f"{name} killed")
     if CALLS[name] > 1 and not killed.is_set():
@@ -255,7 +263,7 @@ def summed(weighted_batch, batch: bi.RegimeData) -> SufficientStatistics:
 
 
 @pytest.mark.parametrize("source", ["files", "frame"])
-def test_a_killed_worker_changes_nothing(paths, client, how, source) -> None:
+def test_killed_worker_does_not_change_the_result(paths, client, how, source) -> None:
     if source == "files":
         data = of_files(paths, client)
     else:
@@ -273,7 +281,7 @@ def test_a_killed_worker_changes_nothing(paths, client, how, source) -> None:
             victim = queue.get(timeout=60)
             os.kill(victim, signal.SIGKILL)
         finally:
-            # Whatever failed, nothing waits any more.
+            # Release waiting tasks even after a failure.
             killed.set()
         assert_same_bits(running.result(timeout=60), undisturbed)
     client.wait_for_workers(2, timeout=60)

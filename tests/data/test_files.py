@@ -48,12 +48,12 @@ def write(path: Path) -> None:
     ["a.csv", "a.csv.gz", "a.tsv", "a.txt", "a.parquet", "a.feather", "a.arrow", "a.arrows"],
 )
 @pytest.mark.parametrize("actions", [["x", "NA"], None])
-def test_every_kind_of_file_holds_the_same_rows(tmp_path, name, actions) -> None:
+def test_files_of_every_format_give_the_same_rows(tmp_path, name, actions) -> None:
     write(tmp_path / name)
     data = rows_of_file(tmp_path / name, actions, "y", "regime", progress=False)
     assert isinstance(data, bi.StreamedData) == (name == "a.parquet")
     assert data.names == ("x", "NA")
-    # An action called NA is no missing label.
+    # The label of an action called NA is not missing.
     assert dict(data.regimes) == dict.fromkeys(
         [(False, False), (True, False), (False, True), (True, True)], 10
     )
@@ -64,8 +64,8 @@ def test_every_kind_of_file_holds_the_same_rows(tmp_path, name, actions) -> None
     ("name", "content", "message"),
     [
         ("a.csv", None, "there is no file"),
-        ("a.xlsx", b"", "'.xlsx', which says not what it holds"),
-        ("a", b"", "'nothing'"),
+        ("a.xlsx", b"", "unknown ending '.xlsx'"),
+        ("a", b"", "unknown ending ''"),
         ("a.csv", b"", "no header line"),
         ("a.csv", b"x,y,regime\n\xff,2,\n", "not UTF-8"),
         ("a.csv", b"x,x,regime\n1,2,\n", "two columns called 'x'"),
@@ -79,7 +79,7 @@ def test_every_kind_of_file_holds_the_same_rows(tmp_path, name, actions) -> None
         ("a.feather", b"x,y,regime\n", "cannot be read as Arrow"),
     ],
 )
-def test_files_that_cannot_be_used_say_why(tmp_path, name, content, message) -> None:
+def test_unusable_files_raise(tmp_path, name, content, message) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(bi.DataError, match=message):

@@ -23,7 +23,7 @@ def without_red(rows: int = 200, seed: int = 3) -> bi.RegimeData:
 
 
 def contrast(posterior: bi.Posterior) -> xr.DataArray:
-    """Draws of what the effect gains from red at -1 to red at 1."""
+    """Draws of the change of the effect from red at -1 to red at 1."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.SupportWarning)
         effect = posterior.joint_effect(POINTS)
@@ -31,13 +31,13 @@ def contrast(posterior: bi.Posterior) -> xr.DataArray:
 
 
 def fitted(data, model, **settings) -> bi.Posterior:
-    chosen = {"draws": 300, "warmup": 200, "progress": False, **settings}
+    settings = {"draws": 300, "warmup": 200, "progress": False, **settings}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.BayesIntgenWarning)
-        return bi.fit(data, model, **chosen)
+        return bi.fit(data, model, **settings)
 
 
-def test_data_stay_as_they_were(data) -> None:
+def test_adding_a_test_leaves_the_data_unchanged(data) -> None:
     tested = data.add_lift_test("red", 0, 1, effect=0.8, se=0.1)
     again = tested.add_lift_test("green", 1, 0, effect=-0.5, se=0.2)
     assert [len(d.lift_tests) for d in (data, tested, again)] == [0, 1, 2]
@@ -53,7 +53,7 @@ def test_data_stay_as_they_were(data) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("blue", 0, 1, 1, 1), "'blue' is no action; the actions are 'red', 'green'"),
+        (("blue", 0, 1, 1, 1), "unknown action 'blue'; the actions are 'red', 'green'"),
         (("red", "low", 1, 1, 1), "must be numbers"),
         (("red", 0, 1, None, 1), "must be numbers"),
         (("red", 0, np.nan, 1, 1), "x_to must be finite"),
@@ -65,12 +65,12 @@ def test_data_stay_as_they_were(data) -> None:
         (("red", 0, 1, 1, 1e-9), "se must be positive and above"),
     ],
 )
-def test_senseless_tests_are_refused(data, arguments, message) -> None:
+def test_invalid_tests_raise(data, arguments, message) -> None:
     with pytest.raises(bi.DataError, match=message):
         data.add_lift_test(*arguments)
 
 
-def test_rows_of_regimes_without_the_range_refuse_the_test(data) -> None:
+def test_selecting_regimes_without_the_range_of_a_test_raises(data) -> None:
     low, high = data.only([]).actions[:, 0].min(), data.actions[:, 0].min()
     assert high < low
     tested = data.add_lift_test("red", float(high), 0.0, effect=0.8, se=0.1)
@@ -78,27 +78,27 @@ def test_rows_of_regimes_without_the_range_refuse_the_test(data) -> None:
         tested.only([])
 
 
-def test_models_without_contributions_of_their_own_refuse_lift_tests(data) -> None:
+def test_regressions_do_not_take_lift_tests(data) -> None:
     tested = data.add_lift_test("red", 0, 1, effect=0.8, se=0.1)
     for model in (bi.models.pooled("linear"), bi.models.saturated("linear")):
         with pytest.raises(bi.ModelError, match="only models.additive"):
             bi.fit(tested, model, progress=False)
 
 
-def test_the_band_is_as_narrow_as_the_standard_error() -> None:
+def test_posterior_combines_prior_and_lift_test() -> None:
     data = without_red()
     before = contrast(fitted(data, LINEAR))
     effect, se = 1.6, 0.05
     posterior = fitted(data.add_lift_test("red", -1, 1, effect, se), LINEAR)
     after = contrast(posterior)
-    # What the prior says beside the test is little: a normal product of the two.
+    # The product of a normal prior predictive and the test, whose standard error is smaller.
     weight = float(before.var()) / (float(before.var()) + se**2)
     expected = weight * effect + (1 - weight) * float(before.mean())
     assert float(before.std()) > 4 * se
     draws = after.size
     assert float(after.std()) == pytest.approx(se * np.sqrt(weight), rel=6 / np.sqrt(2 * draws))
     assert float(after.mean()) == pytest.approx(expected, abs=6 * se / np.sqrt(draws))
-    # Levels it does not determine, and the warning says so.
+    # The test does not determine the level of the effect.
     with pytest.warns(bi.SupportWarning, match="lift tests tell how it changes, not its level"):
         level = posterior.joint_effect(POINTS)
     assert float(level.std(("chain", "draw")).min()) > 2 * se
@@ -109,29 +109,29 @@ def test_the_band_is_as_narrow_as_the_standard_error() -> None:
     ]  # fmt: skip
 
 
-def test_both_evaluations_of_the_model_agree() -> None:
+def test_marginalised_and_full_sampling_agree() -> None:
     data = without_red(60).add_lift_test("red", -1, 1, effect=2.5, se=0.3)
     settings = {"draws": 500, "simplify": False}
-    collapsed = contrast(fitted(data, LINEAR, **settings))
-    written_out = contrast(fitted(data, LINEAR, collapse=False, **settings))
+    marginalised = contrast(fitted(data, LINEAR, **settings))
+    full = contrast(fitted(data, LINEAR, collapse=False, **settings))
     for summary in (az.mcse, lambda draws, method="sd": az.mcse(draws, method=method)):
-        error = max(float(summary(draws)) for draws in (collapsed, written_out))
+        error = max(float(summary(draws)) for draws in (marginalised, full))
         sd = summary is not az.mcse
-        one, other = (float(d.std() if sd else d.mean()) for d in (collapsed, written_out))
+        one, other = (float(d.std() if sd else d.mean()) for d in (marginalised, full))
         assert abs(one - other) < 4 * np.sqrt(2) * error
     # Negative control: the test matters.
     alone = contrast(fitted(without_red(60), LINEAR, **settings))
-    assert abs(float(alone.mean() - collapsed.mean())) > 10 * float(az.mcse(collapsed))
+    assert abs(float(alone.mean() - marginalised.mean())) > 10 * float(az.mcse(marginalised))
 
 
-def test_streams_and_workers_carry_lift_tests() -> None:
-    held = without_red(60)
-    frame = pd.DataFrame(held.actions, columns=list(held.names)).assign(
-        y=held.outcome, regime=[held.label(m)[3:-1] if any(m) else "" for m in held.intervened]
+def test_streamed_data_carry_lift_tests() -> None:
+    rows = without_red(60)
+    frame = pd.DataFrame(rows.actions, columns=list(rows.names)).assign(
+        y=rows.outcome, regime=[rows.label(m)[3:-1] if any(m) else "" for m in rows.intervened]
     )
-    whole = bi.RegimeData.from_frame(frame, held.names, "y", "regime")
+    whole = bi.RegimeData.from_frame(frame, rows.names, "y", "regime")
     stream = bi.StreamedData.from_batches(
-        [frame[:50], frame[50:]], held.names, "y", "regime", progress=False
+        [frame[:50], frame[50:]], rows.names, "y", "regime", progress=False
     )
     tested = [d.add_lift_test("red", -1, 1, effect=2.5, se=0.1) for d in (whole, stream)]
     assert not stream.lift_tests
@@ -144,7 +144,7 @@ def test_streams_and_workers_carry_lift_tests() -> None:
     assert sufficient_statistics(stream, terms, Homoscedastic(), False).known is None
 
 
-def test_lift_tests_of_levels_name_them() -> None:
+def test_lift_tests_between_levels_name_them() -> None:
     data = data_with_levels().add_lift_test("drug", "placebo", "b", effect=1.0, se=0.2)
     (test,) = data.lift_tests
     assert (test.x_from, test.x_to) == (2.0, 1.0)

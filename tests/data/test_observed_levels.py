@@ -9,20 +9,20 @@ def levels(*labels: str | float, **more: bool) -> ColumnLevels:
     return ColumnLevels(tuple(labels), frozenset(labels), **more)
 
 
-def test_text_is_sorted_as_people_count() -> None:
-    found = levels("week 10", "week 2", "Week 1").categories("x")
-    assert found.labels == ("Week 1", "week 2", "week 10")
+def test_text_levels_are_in_natural_order() -> None:
+    text = levels("week 10", "week 2", "Week 1").categories("x")
+    assert text.labels == ("Week 1", "week 2", "week 10")
     declared = levels("week 10", "week 2", declared=True).categories("x")
     assert declared.labels == ("week 10", "week 2")
 
 
-def test_levels_of_batches_are_joined() -> None:
+def test_levels_of_batches_are_merged() -> None:
     one, other = levels("b", "c"), levels("a", "b")
     assert one.merge(other, "x").categories("x").labels == ("a", "b", "c")
     low = ColumnLevels(("low", "mid", "high"), frozenset(["low"]), ordered=True, declared=True)
     high = ColumnLevels(("low", "high"), frozenset(["high"]), ordered=True, declared=True)
-    joined = high.merge(low, "x").categories("x")
-    assert joined == Categories(("low", "high"), (0.0, 1.0), True)
+    merged = high.merge(low, "x").categories("x")
+    assert merged == Categories(("low", "high"), (0.0, 1.0), True)
     back = ColumnLevels(("high", "low"), frozenset(["high"]), ordered=True, declared=True)
     with pytest.raises(bi.DataError, match="'x' orders its levels differently"):
         low.merge(back, "x")
@@ -32,20 +32,23 @@ def test_levels_of_batches_are_joined() -> None:
     ("column", "message"),
     [
         (levels("0.53", "1e3"), "numbers written as text, such as '0.53'; convert"),
-        (levels("n/a", *map(str, range(21))), "no numbers, such as 'n/a'; correct"),
-        (levels(*(f"user {i}" for i in range(51))), "51 levels .*more than the 50.*join rare"),
+        (levels("n/a", *map(str, range(21))), "not numbers, such as 'n/a'; correct"),
+        (
+            levels(*(f"user {i}" for i in range(51))),
+            "51 levels .*more than the maximum of 50; join rare",
+        ),
         (levels("on", "on "), "'on' and 'on ', which differ by spaces only"),
         (levels("on", " "), "cells without text"),
         (levels("on", "o\0n"), "zero character"),
-        (levels("on", "\ud800"), "no valid text"),
+        (levels("on", "\ud800"), "not valid text"),
     ],
 )
-def test_text_that_cannot_be_levels_is_refused(column, message) -> None:
+def test_text_that_cannot_be_levels_raises(column, message) -> None:
     with pytest.raises(bi.DataError, match=message):
         column.categories("x")
 
 
-def test_few_numbers_among_names_are_levels() -> None:
+def test_columns_with_few_numbers_among_names_are_levels() -> None:
     assert levels("none", "10", "20").categories("x").labels == ("10", "20", "none")
-    # A categorical column says itself that its cells are names.
+    # A categorical column declares that its cells are names.
     assert levels("1", "2", declared=True).categories("x").labels == ("1", "2")

@@ -6,16 +6,16 @@ from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.queries import checked_mask, checked_points, checked_value, named_points
 
 
-def test_a_question_is_read_by_the_names_of_actions() -> None:
+def test_masks_and_points_follow_the_names_of_actions() -> None:
     assert checked_mask(["b"], ["a", "b"]).tolist() == [False, True]
     np.testing.assert_array_equal(checked_points([[1, 2]], ["a", "b"]), [[1.0, 2.0]])
-    with pytest.raises(bi.PointsError, match="'c', which is no action"):
+    with pytest.raises(bi.PointsError, match="intervened: unknown action 'c'"):
         checked_mask(["c"], ["a", "b"])
     with pytest.raises(bi.PointsError, match=r"shape \(points, 1\)"):
         checked_points([[1, 2]], ["a"])
 
 
-def test_named_points_are_read_back() -> None:
+def test_named_points_survive_a_round_trip() -> None:
     drug = Categories.of_labels(["off", "low", "high"], ordered=True)
     coin = Categories.of_numbers([0, 1])
     codes = np.array([[2.0, 0.0, 1.5], [0.0, 0.5, 2.5]])
@@ -27,7 +27,7 @@ def test_named_points_are_read_back() -> None:
         checked_points(codes, *known)
 
 
-def test_a_single_value_may_come_as_text() -> None:
+def test_single_values_may_be_text() -> None:
     assert checked_value("1e3", "dose", None) == 1000.0
     assert checked_value("on", "drug", Categories.of_labels(["off", "on"], True)) == 1.0
     for value in ("much", "nan", None, [1]):

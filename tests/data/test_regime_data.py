@@ -24,8 +24,8 @@ def frame(rows: int = 30) -> pd.DataFrame:
 
 
 def read(table: object, **changes: object) -> bi.RegimeData:
-    given = {"actions": ["red", "green"], "outcome": "intensity", "regime": "regime"} | changes
-    return bi.RegimeData.from_frame(table, **given)
+    columns = {"actions": ["red", "green"], "outcome": "intensity", "regime": "regime"} | changes
+    return bi.RegimeData.from_frame(table, **columns)
 
 
 def test_labels_become_masks() -> None:
@@ -55,37 +55,37 @@ def test_labels_become_masks() -> None:
     ],
     ids=["polars", "lazy", "arrow", "batch", "reader", "duckdb", "xarray", "pandas"],
 )
-def test_frames_of_every_kind_give_the_same_rows(convert) -> None:
+def test_tables_of_every_kind_give_the_same_rows(convert) -> None:
     data, reference = read(convert(frame())), read(frame())
     np.testing.assert_array_equal(data.actions, reference.actions)
     np.testing.assert_array_equal(data.outcome, reference.outcome)
     np.testing.assert_array_equal(data.intervened, reference.intervened)
 
 
-def test_an_empty_cell_of_a_csv_file_is_observational(tmp_path) -> None:
+def test_empty_regime_cells_of_a_csv_file_are_observational(tmp_path) -> None:
     frame().to_csv(tmp_path / "rows.csv", index=False)
     data = read(pd.read_csv(tmp_path / "rows.csv"))
     np.testing.assert_array_equal(data.intervened, read(frame()).intervened)
 
 
-def test_an_action_may_have_the_separator_in_its_name() -> None:
+def test_action_names_may_contain_the_separator() -> None:
     table = frame().rename(columns={"red": "a+b"})
     table["regime"] = ["a+b", None] * 15
     data = read(table, actions=["a+b", "green"])
     assert data.intervened[0].tolist() == [True, False]
 
 
-def test_labels_are_found_with_spaces_about_them_and_without() -> None:
+def test_spaces_around_labels_are_ignored_unless_part_of_a_name() -> None:
     table = frame().rename(columns={"red": " red"})
     table["regime"] = [" red", "red ", " green", None, "", " observational "] * 5
-    with pytest.raises(bi.DataError, match="says 'red '"):
+    with pytest.raises(bi.DataError, match="has the label 'red ' in row 1: unknown action 'red'"):
         read(table, actions=[" red", "green"])
     table["regime"] = [" red", " red", " green", None, "", " observational "] * 5
     masks = read(table, actions=[" red", "green"]).intervened
     np.testing.assert_array_equal(masks[:6].sum(axis=0), [2, 1])
 
 
-def test_integers_that_no_float_holds_are_rounded() -> None:
+def test_integers_beyond_float_precision_are_rounded() -> None:
     table = frame().assign(red=2**62 + np.arange(30) * 2**40 + 1)
     reference = read(table).actions
     for convert in (pl.from_pandas, pa.Table.from_pandas):
@@ -101,7 +101,7 @@ def test_rows_are_copied_and_frozen() -> None:
         data.outcome[0] = 1
 
 
-def test_batches_cover_every_row_once() -> None:
+def test_batches_contain_every_row_once() -> None:
     data = read(frame())
     pieces = list(data.batches(7))
     assert [len(piece) for piece in pieces] == [7, 7, 7, 7, 2]
@@ -122,8 +122,12 @@ BAD_FRAMES = {
     "infinite": (spoil("intensity", np.inf), {}, "'intensity' has 1 cells.*row 3"),
     "constant action": (frame().assign(green=2.5), {}, "'green' never varies: it is 2.5"),
     "constant outcome": (frame().assign(intensity=1), {}, "'intensity' never varies"),
-    "unknown label": (spoil("regime", "rad"), {}, "row 3 .* says 'rad'.*no action.*'red', 'green'"),
-    "unknown half": (spoil("regime", "red+blue"), {}, "'blue' is no action"),
+    "unknown label": (
+        spoil("regime", "rad"),
+        {},
+        "label 'rad' in row 3: unknown action 'rad'; did you mean 'red'.*'green'",
+    ),
+    "unknown half": (spoil("regime", "red+blue"), {}, "unknown action 'blue'; the"),
     "text": (frame().assign(red="high"), {}, "'red' never varies: it is 'high' in"),
     "few rows": (frame().head(6), {}, "6 rows are fewer .* at least 10"),
     "one string": (frame(), {"actions": "red"}, r"actions=\['red'\]"),
@@ -144,7 +148,7 @@ BAD_FRAMES = {
     "rounding": (
         frame().assign(green=lambda f: 1e6 + 1e-9 * f["green"]),
         {},
-        "'green' never varies but for rounding",
+        "'green' never varies except for rounding",
     ),
     "nested labels": (
         pl.from_pandas(frame()).with_columns(pl.concat_list("regime")),
@@ -159,7 +163,7 @@ BAD_FRAMES = {
     "no text": (
         pl.from_pandas(frame()),
         {"actions": ["\ud800", "green"]},
-        "no valid text",
+        "not valid text",
     ),
     "both": (
         frame()
@@ -183,7 +187,7 @@ BAD_FRAMES = {
 
 
 @pytest.mark.parametrize(("table", "changes", "message"), BAD_FRAMES.values(), ids=BAD_FRAMES)
-def test_bad_frames_are_refused_by_name(table, changes, message) -> None:
+def test_unusable_tables_raise(table, changes, message) -> None:
     before = table.copy() if isinstance(table, pd.DataFrame) else table
     with pytest.raises(bi.DataError, match=message):
         read(table, **changes)
@@ -191,7 +195,7 @@ def test_bad_frames_are_refused_by_name(table, changes, message) -> None:
         pd.testing.assert_frame_equal(table, before)
 
 
-def test_a_missing_cell_of_a_nullable_column_is_refused() -> None:
+def test_missing_cells_of_nullable_columns_raise() -> None:
     for table in (
         frame().astype({"red": "Float64"}).assign(red=lambda f: f["red"].mask(f.index == 4)),
         pl.from_pandas(frame()).with_columns(
@@ -202,19 +206,21 @@ def test_a_missing_cell_of_a_nullable_column_is_refused() -> None:
             read(table)
 
 
-def test_without_observational_rows_it_says_what_can_be_answered() -> None:
+def test_error_without_observational_rows_lists_identified_targets() -> None:
     table = frame()
     table["regime"] = ["red", "green", "red+green"] * 10
-    everything = r"observational, do\(red\), do\(green\), do\(red, green\) can be answered\. Add"
+    everything = r"identify observational, do\(red\), do\(green\), do\(red, green\)\. Add"
     with pytest.raises(bi.DataError, match=everything):
         read(table)
     table["regime"] = ["red", "green"] * 15
-    with pytest.raises(bi.DataError, match=r"do\(red\), do\(green\) can be answered; obs.* cannot"):
+    with pytest.raises(
+        bi.DataError, match=r"identify do\(red\), do\(green\), but not observational, "
+    ):
         read(table)
     assert len(read(table, require_observational=False).regimes) == 2
 
 
-def test_a_missing_label_of_a_nullable_column_is_observational() -> None:
+def test_missing_labels_of_nullable_columns_are_observational() -> None:
     data = read(frame().convert_dtypes())
     np.testing.assert_array_equal(data.intervened, read(frame()).intervened)
 
@@ -239,29 +245,29 @@ BAD_ARRAYS = {
 
 
 @pytest.mark.parametrize(("arrays", "message"), BAD_ARRAYS.values(), ids=BAD_ARRAYS)
-def test_arrays_of_wrong_shape_are_refused(arrays, message) -> None:
+def test_unusable_arrays_raise(arrays, message) -> None:
     with pytest.raises(bi.DataError, match=message):
         bi.RegimeData.from_arrays(*arrays)
 
 
 def test_names_must_match_the_actions() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(bi.DataError, match="3 names were given for 2 actions"):
+    with pytest.raises(bi.DataError, match="names must have one entry per action: 3 for 2 actions"):
         bi.RegimeData.from_arrays(
             rng.normal(size=(20, 2)), rng.normal(size=20), np.zeros((20, 2), bool), ["a", "b", "c"]
         )
 
 
-def test_only_keeps_the_rows_of_the_regimes_named(data) -> None:
-    kept = data.only([], ["green"])
+def test_only_selects_rows_of_regimes(data) -> None:
+    selected = data.only([], ["green"])
     rows = ~data.intervened[:, 0]
-    np.testing.assert_array_equal(kept.actions, data.actions[rows])
-    np.testing.assert_array_equal(kept.outcome, data.outcome[rows])
-    np.testing.assert_array_equal(kept.intervened, data.intervened[rows])
-    assert kept.names == data.names
-    with pytest.raises(bi.DataError, match="'blue', which is no action"):
+    np.testing.assert_array_equal(selected.actions, data.actions[rows])
+    np.testing.assert_array_equal(selected.outcome, data.outcome[rows])
+    np.testing.assert_array_equal(selected.intervened, data.intervened[rows])
+    assert selected.names == data.names
+    with pytest.raises(bi.DataError, match="regime: unknown action 'blue'"):
         data.only(["blue"])
-    with pytest.raises(bi.DataError, match="no row"):
+    with pytest.raises(bi.DataError, match="no rows belong"):
         data.only(["red", "green"])
     with pytest.raises(bi.DataError, match=r"write \['red'\]"):
         data.only("red")
@@ -276,7 +282,7 @@ def test_only_keeps_the_rows_of_the_regimes_named(data) -> None:
         tested.only(["red"])
 
 
-def test_a_sample_is_even_over_regimes_and_holds_the_extremes() -> None:
+def test_sample_is_balanced_over_regimes_and_contains_extremes() -> None:
     rng = np.random.default_rng(0)
     counts = (5000, 40, 3000)
     masks = np.repeat([[False, False], [True, False], [False, True]], counts, axis=0)
@@ -284,7 +290,7 @@ def test_a_sample_is_even_over_regimes_and_holds_the_extremes() -> None:
     data = bi.RegimeData.from_arrays(actions, actions.sum(axis=1), masks)
     few = data.sample(500)
     rows = list(few.regimes.values())
-    # The extremes are four rows at most; the small regime is there in full.
+    # At most four rows are extremes; the small regime is complete.
     assert rows[1] == 40
     assert all(230 <= n <= 234 for n in (rows[0], rows[2]))
     np.testing.assert_array_equal(few.actions.min(axis=0), actions.min(axis=0))
@@ -294,7 +300,7 @@ def test_a_sample_is_even_over_regimes_and_holds_the_extremes() -> None:
     assert data.sample(len(data)) is data
 
 
-def test_a_sample_and_the_other_rows_are_all_rows(data) -> None:
+def test_split_partitions_the_rows(data) -> None:
     sample, others = data.split(300)
     assert others is not None
     np.testing.assert_array_equal(sample.actions, data.sample(300).actions)
@@ -307,7 +313,7 @@ def test_a_sample_and_the_other_rows_are_all_rows(data) -> None:
 
 
 def kinds(values: list[str]) -> dict[str, object]:
-    """Columns of every kind that hold the same text."""
+    """Columns of every kind with the same text."""
     order = ["z", "low", "mid", "high"]
     return {
         "text": pd.Series(values),
@@ -324,7 +330,7 @@ def kinds(values: list[str]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("kind", kinds(["low"]))
-def test_columns_of_text_and_categories_are_levels(kind) -> None:
+def test_text_and_categorical_columns_have_levels(kind) -> None:
     values = np.random.default_rng(1).choice(["low", "mid", "high"], size=30).tolist()
     column = kinds(values)[kind]
     table = frame()
@@ -342,13 +348,13 @@ def test_columns_of_text_and_categories_are_levels(kind) -> None:
         assert levels.labels == ("low", "mid", "high")
     assert sorted(levels.labels) == ["high", "low", "mid"]
     assert levels.decode(data.actions[:, 0]).tolist() == values
-    # Parts of the rows have the levels of all rows.
+    # Subsets of rows have the levels of all rows.
     first = next(data.batches(3))
     assert first.categories == data.sample(12).categories == data.categories
     assert data.only([]).categories == data.categories
 
 
-def test_booleans_and_two_numbers_are_levels() -> None:
+def test_booleans_and_two_numbers_have_levels() -> None:
     rng = np.random.default_rng(1)
     table = frame().assign(red=rng.random(30) < 0.5, green=rng.choice([0.5, 3.0], 30))
     data = read(table)
@@ -363,7 +369,7 @@ def test_booleans_and_two_numbers_are_levels() -> None:
     assert switches.categories == data.categories[:1]
 
 
-def test_arrays_may_hold_text_and_numbers_side_by_side() -> None:
+def test_arrays_may_have_columns_of_text_and_of_numbers() -> None:
     rng = np.random.default_rng(1)
     drug = rng.choice(["off", "on", "both"], 30)
     actions = np.empty((30, 2), dtype=object)
@@ -377,7 +383,7 @@ def test_arrays_may_hold_text_and_numbers_side_by_side() -> None:
         bi.RegimeData.from_arrays(actions.astype(str), rng.normal(size=30), masks, ["drug", "dose"])
 
 
-def test_two_values_in_a_part_of_the_rows_are_no_levels() -> None:
+def test_two_values_in_a_subset_of_rows_are_not_levels() -> None:
     table = frame()
     table["regime"] = [None, "red"] * 15
     table.loc[table["regime"] == "red", "red"] = [1.0, 2.0, 1.0, 2.0, 2.0] * 3
@@ -387,7 +393,7 @@ def test_two_values_in_a_part_of_the_rows_are_no_levels() -> None:
     assert part.categories == (None, None)
 
 
-def test_a_sample_has_a_row_at_every_level() -> None:
+def test_sample_contains_every_level() -> None:
     rng = np.random.default_rng(0)
     shop = np.array(["a"] * 5000, dtype=object)
     shop[[70, 2000, 3000]] = ["b", "c", "d"]
@@ -412,6 +418,6 @@ def test_a_sample_has_a_row_at_every_level() -> None:
         (pd.array([True, None] * 15, dtype="boolean"), "'red' has 15 missing cells"),
     ],
 )
-def test_columns_that_are_neither_numbers_nor_levels_are_refused(column, message) -> None:
+def test_columns_of_neither_numbers_nor_levels_raise(column, message) -> None:
     with pytest.raises(bi.DataError, match=message):
         read(frame().assign(red=column))

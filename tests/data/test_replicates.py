@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.data.replicates import MANY_COPIES, refuse_exact_replicates, warn_of_copies
+from bayes_intgen.data.replicates import MIN_COPIES_SHARE, refuse_exact_replicates, warn_of_copies
 
 from conftest import confounded_rows
 
@@ -22,13 +22,13 @@ def table(outcome: np.ndarray, actions: np.ndarray, intervened: np.ndarray) -> b
     return bi.RegimeData.from_arrays(actions, outcome, intervened)
 
 
-# Degrees of freedom and noise of a fit that passes through every cell.
+# Degrees of freedom and noise of a fit that interpolates all cells.
 THROUGH_ALL = {"freedom": 1e9, "noise": 0.0}
 
 
 @pytest.mark.filterwarnings("ignore:.*too few for a smooth function")
 @pytest.mark.parametrize("doses", [3, 4, 20])
-def test_replicates_that_never_vary_are_refused(doses: int) -> None:
+def test_replicates_without_variation_raise(doses: int) -> None:
     actions, mean, intervened = design(doses, replicates=4)
     data = table(mean, actions, intervened)
     count = 4 * (1 + 2 * doses)
@@ -38,7 +38,7 @@ def test_replicates_that_never_vary_are_refused(doses: int) -> None:
         bi.fit(data, progress=False)
 
 
-def test_a_few_rows_that_do_not_repeat_change_nothing() -> None:
+def test_few_rows_without_replicates_do_not_hide_replicates() -> None:
     actions, mean, intervened = design(doses=4, replicates=4)
     rng = np.random.default_rng(0)
     more = rng.uniform(1, 4, size=(6, 2))
@@ -52,7 +52,7 @@ def test_a_few_rows_that_do_not_repeat_change_nothing() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
-def test_repeated_averages_with_noise_between_cells_are_a_warning() -> None:
+def test_copies_of_noisy_averages_warn() -> None:
     actions, mean, intervened = design(doses=10, replicates=3)
     average = mean[::3] + np.random.default_rng(0).normal(size=21)
     data = table(np.repeat(average, 3), actions, intervened)
@@ -68,7 +68,7 @@ def legitimate() -> dict[str, bi.RegimeData]:
     two_valued, _, sets = design(doses=1, replicates=200)
     linear = two_valued @ [1.0, -2.0]
     partly = noisy.copy()
-    # The controls and one dose are constant, as where a baseline was subtracted.
+    # The controls and one dose are constant, as after subtraction of a baseline.
     partly[:8], partly[8:16] = 0.0, 1.5
     survivors = np.where(rng.random(len(mean)) < 1 / (1 + np.exp(mean - 5)), 1.0, 0.0)
     plain = confounded_rows(100, seed=0)
@@ -91,11 +91,11 @@ def legitimate() -> dict[str, bi.RegimeData]:
 
 
 @pytest.mark.parametrize("name", legitimate())
-def test_legitimate_tables_are_neither_refused_nor_warned_of(name: str) -> None:
+def test_legitimate_tables_neither_raise_nor_warn(name: str) -> None:
     data = legitimate()[name]
     refuse_exact_replicates(data, **THROUGH_ALL)
     with warnings.catch_warnings():
-        # A constant baseline is many copies: a warning is right there.
+        # A constant baseline consists of copies, for which a warning is correct.
         warnings.simplefilter("ignore" if "baseline" in name or "part" in name else "error")
         warn_of_copies(data)
 
@@ -103,21 +103,21 @@ def test_legitimate_tables_are_neither_refused_nor_warned_of(name: str) -> None:
 def copied(count: int, noise: float = 0.0) -> bi.RegimeData:
     """300 rows, and copies of some of them."""
     plain = confounded_rows(100, seed=0)
-    chosen = np.random.default_rng(0).permutation(len(plain))[:count]
-    rows = np.concatenate([np.arange(len(plain)), chosen])
+    copies = np.random.default_rng(0).permutation(len(plain))[:count]
+    rows = np.concatenate([np.arange(len(plain)), copies])
     extra = noise * np.random.default_rng(1).normal(size=len(rows))
     return table(plain.outcome[rows] + extra, plain.actions[rows], plain.intervened[rows])
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 @pytest.mark.parametrize("count", [120, 300])
-def test_many_exact_copies_are_counted_in_a_warning(count: int) -> None:
+def test_warning_counts_exact_copies(count: int) -> None:
     with pytest.warns(bi.DataWarning, match=f"{count} of {300 + count} rows are exact copies"):
         bi.fit(copied(count), bi.models.additive("linear"), draws=4, warmup=10, progress=False)
 
 
-def test_a_few_copies_and_repeated_measurements_are_passed_over() -> None:
-    few = int(MANY_COPIES * 300) - 2
+def test_few_copies_and_repeated_measurements_do_not_warn() -> None:
+    few = int(MIN_COPIES_SHARE * 300) - 2
     for data in (copied(few), copied(120, noise=0.01)):
         with warnings.catch_warnings():
             warnings.simplefilter("error")

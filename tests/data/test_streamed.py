@@ -1,4 +1,3 @@
-import bayes_intgen.pilot
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -6,8 +5,9 @@ import pyarrow as pa
 import pytest
 
 import bayes_intgen as bi
-import bayes_intgen.inference
-from bayes_intgen.data import parquet, reservoir
+from bayes_intgen.api.fitting import PILOT_ROWS
+from bayes_intgen.data.parquet import ROWS_PER_READ, parquet_tables
+from bayes_intgen.data.reservoir import SAMPLE_ROWS
 
 COLUMNS = (["x", "y"], "z", "regime")
 
@@ -33,9 +33,8 @@ def files(tmp_path_factory):
     return frame, paths
 
 
-def test_rows_are_those_of_the_frame(files, monkeypatch) -> None:
+def test_rows_equal_those_of_the_frame(files) -> None:
     frame, paths = files
-    monkeypatch.setattr(parquet, "ROWS_PER_READ", 500)
     whole = bi.RegimeData.from_frame(frame, *COLUMNS)
     stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
     assert isinstance(stream, bi.StreamedData)
@@ -48,56 +47,71 @@ def test_rows_are_those_of_the_frame(files, monkeypatch) -> None:
     assert repr(stream) == repr(whole).replace("RegimeData", "StreamedData")
 
 
-def test_memory_of_reading_does_not_grow_with_the_rows(tmp_path) -> None:
+def test_files_longer_than_one_read_keep_their_rows_in_order(tmp_path) -> None:
+    frame = table(ROWS_PER_READ + 5000)
+    frame.to_parquet(tmp_path / "rows.parquet")
+    whole = bi.RegimeData.from_frame(frame, *COLUMNS)
+    stream = bi.StreamedData.from_parquet(tmp_path / "rows.parquet", *COLUMNS, progress=False)
+    assert stream.regimes == whole.regimes
+    for name in ("actions", "outcome", "intervened"):
+        read = np.concatenate([getattr(batch, name) for batch in stream.batches(50_000)])
+        np.testing.assert_array_equal(read, getattr(whole, name))
+
+
+def test_memory_of_reading_does_not_grow_with_the_number_of_rows(tmp_path) -> None:
     rows, columns = 1_000_000, {"x": "float64", "y": "float64", "z": "float64"}
     rng = np.random.default_rng(0)
     path = tmp_path / "long.parquet"
     frame = pd.DataFrame({name: rng.normal(size=rows) for name in columns})
     frame.to_parquet(path, row_group_size=10_000)
     before = pa.total_allocated_bytes()
-    held = []
-    for batch in parquet.parquet_tables(path, list(columns)):
+    allocated = []
+    for batch in parquet_tables(path, list(columns)):
         del batch
-        held.append(pa.total_allocated_bytes() - before)
-    # A batch and the row groups that it is made of.
-    assert max(held) < frame.memory_usage(index=False).sum() / 4
+        allocated.append(pa.total_allocated_bytes() - before)
+    # One batch and its row groups.
+    assert max(allocated) < frame.memory_usage(index=False).sum() / 4
 
 
-@pytest.mark.parametrize("cut", [1, 7, 3000])
-def test_the_sample_is_the_same_whatever_batches_rows_come_in(monkeypatch, cut) -> None:
-    monkeypatch.setattr(reservoir, "SAMPLE_ROWS", 150)
-    frame = table()
-    pieces = np.array_split(np.arange(len(frame)), min(cut, 300))
-    stream = bi.StreamedData.from_batches([frame.iloc[p] for p in pieces], *COLUMNS, progress=False)
-    own = bi.RegimeData.from_frame(frame, *COLUMNS).sample(150)
-    assert 150 <= len(own) <= 154
-    for name in ("actions", "outcome", "intervened"):
-        np.testing.assert_array_equal(getattr(stream.sample(150), name), getattr(own, name))
+@pytest.mark.parametrize("batches", [1, 7, 300])
+def test_sample_does_not_depend_on_batches(batches) -> None:
+    # More observational rows than the reservoir holds.
+    frame = table(2 * SAMPLE_ROWS)
+    assert frame["regime"].isna().sum() > SAMPLE_ROWS
+    size = -(-len(frame) // batches)
+    pieces = [frame[start : start + size] for start in range(0, len(frame), size)]
+    stream = bi.StreamedData.from_batches(pieces, *COLUMNS, progress=False)
+    whole = bi.RegimeData.from_frame(frame, *COLUMNS)
+    for rows in (150, SAMPLE_ROWS):
+        expected = whole.sample(rows)
+        assert rows <= len(expected) <= rows + 4
+        for name in ("actions", "outcome", "intervened"):
+            sampled = getattr(stream.sample(rows), name)
+            np.testing.assert_array_equal(sampled, getattr(expected, name))
 
 
-def test_a_fit_of_streamed_rows_is_that_of_the_same_rows_in_memory(monkeypatch) -> None:
-    for module in (bayes_intgen.inference.pilot.pilot, bayes_intgen.api.fitting):
-        monkeypatch.setattr(module, "PILOT_ROWS", 600)
-    monkeypatch.setattr(reservoir, "SAMPLE_ROWS", 600)
-    frame, settings = table(), {"draws": 30, "warmup": 30, "chains": 2, "progress": False}
+def test_streamed_fit_equals_fit_in_memory() -> None:
+    # More rows than the sample that the model structure is learned from.
+    rows = 3 * PILOT_ROWS // 2
+    frame, settings = table(rows), {"draws": 5, "warmup": 10, "chains": 2, "progress": False}
     stream = bi.StreamedData.from_batches([frame[:900], frame[900:]], *COLUMNS, progress=False)
     whole = bi.RegimeData.from_frame(frame, *COLUMNS)
     one, other = (
         bi.fit(rows, bi.models.additive("spline"), **settings) for rows in (stream, whole)
     )
     points = [[0.3, -0.2], [1.0, 1.0]]
-    # Sums in another order round differently, and chains carry that on; some effects are near zero.
-    close = {"rtol": 1e-6, "atol": 1e-6}
+    # Sums in another order differ by rounding, which grows along the chains.
+    close = {"rtol": 1e-5, "atol": 1e-5}
     np.testing.assert_allclose(one.joint_effect(points), other.joint_effect(points), **close)
     # Negative control: another seed.
     seed = bi.fit(whole, bi.models.additive("spline"), seed=1, **settings)
     assert not np.isclose(one.joint_effect(points), seed.joint_effect(points), **close).any()
-    assert int(one.tree["constant_data"]["rows"].sum()) == 3000
+    assert int(one.tree["constant_data"]["rows"].sum()) == rows
     assert one.with_log_likelihood(stream, rows=50)["log_likelihood"].sizes["row"] == 50
     assert bi.prior_predictive(stream, draws=3)["prior_predictive"].sizes["draw"] == 3
 
 
-def test_batches_of_every_kind_are_read() -> None:
+def test_reads_batches_of_every_kind() -> None:
     frame = table(300)
     arrow = pa.Table.from_pandas(frame)
     expected = bi.RegimeData.from_frame(frame, *COLUMNS)
@@ -124,16 +138,16 @@ def test_batches_of_every_kind_are_read() -> None:
         (lambda f: f.drop(columns="y"), "no column 'y'"),
     ],
 )
-def test_bad_rows_are_refused_by_their_number(change, message) -> None:
+def test_errors_name_the_number_of_the_bad_row(change, message) -> None:
     frame = change(table(300))
     batches = [frame[:100], frame[100:]]
     with pytest.raises(bi.DataError, match=message):
         bi.StreamedData.from_batches(batches, *COLUMNS, progress=False)
 
 
-def test_what_cannot_be_read_twice_is_refused(files, tmp_path) -> None:
+def test_unreadable_and_changing_sources_raise(files, tmp_path) -> None:
     frame, _ = files
-    with pytest.raises(bi.DataError, match="once only"):
+    with pytest.raises(bi.DataError, match="read once only"):
         bi.StreamedData.from_batches(iter([frame]), *COLUMNS)
     with pytest.raises(bi.DataError, match="not int"):
         bi.StreamedData.from_batches([3], *COLUMNS, progress=False)
@@ -150,7 +164,7 @@ def test_what_cannot_be_read_twice_is_refused(files, tmp_path) -> None:
         bi.fit(stream, bi.models.additive(noise="student_t"), progress=False)
 
 
-def test_a_stream_has_the_certificate_of_all_its_rows(files) -> None:
+def test_stream_and_frame_have_the_same_certificate(files) -> None:
     frame, _ = files
     stream = bi.StreamedData.from_batches([frame], *COLUMNS, progress=False)
     assert stream.identify(["x", "y"]) == bi.RegimeData.from_frame(frame, *COLUMNS).identify(
@@ -159,19 +173,20 @@ def test_a_stream_has_the_certificate_of_all_its_rows(files) -> None:
 
 
 def with_levels(rows: int = 900) -> pd.DataFrame:
-    """The same with x as text, of which the last rows have a level of their own, and y as 0/1."""
+    """Rows with x as text, with a level that occurs in the last rows only, and y as 0 or 1."""
     frame = table(rows).sort_values("z").reset_index(drop=True)
     names = np.where(frame["x"] > 0, "on", "off").astype(object)
     names[-50:] = "boost"
     return frame.assign(x=names, y=(frame["y"] > 0).astype(int))
 
 
-def test_levels_are_collected_over_all_batches(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(parquet, "ROWS_PER_READ", 100)
+def test_levels_are_collected_over_all_batches(tmp_path) -> None:
     frame = with_levels()
-    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=100)
+    paths = [tmp_path / f"{start}.parquet" for start in range(0, 900, 100)]
+    for path in paths:
+        frame[int(path.stem) :][:100].to_parquet(path)
     whole = bi.RegimeData.from_frame(frame, *COLUMNS)
-    stream = bi.StreamedData.from_parquet(tmp_path / "rows.parquet", *COLUMNS, progress=False)
+    stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
     assert stream.categories == whole.categories == stream.in_memory.categories
     assert [levels.labels for levels in whole.categories] == [("boost", "off", "on"), (0.0, 1.0)]
     pieces = list(stream.batches(70))
@@ -188,7 +203,7 @@ def test_levels_are_collected_over_all_batches(tmp_path, monkeypatch) -> None:
         ("x", None, "column 'x' has 1 missing cells, the first in row 402"),
     ],
 )
-def test_a_level_that_first_occurs_in_a_later_pass_is_an_error(column, value, message) -> None:
+def test_levels_that_appear_in_a_later_pass_raise(column, value, message) -> None:
     frame = with_levels()
     changed = frame.copy()
     changed.loc[402, column] = value
@@ -202,7 +217,7 @@ def test_a_level_that_first_occurs_in_a_later_pass_is_an_error(column, value, me
         list(stream.batches(200))
 
 
-def test_a_column_of_numbers_and_text_in_turn_is_refused() -> None:
+def test_columns_of_mixed_type_across_batches_raise() -> None:
     frame = with_levels()
     numbers = frame.assign(x=1.0)
     for batches in ([frame, numbers], [numbers, frame]):

@@ -56,7 +56,7 @@ def draw(rng: np.random.Generator, count: int, most: int) -> dict[Mask, int]:
         (["", "r", "g", "b"], "rgb", "do(red) + do(green) + do(blue) - 2 observational"),
         (["", "r", "gb"], "rgb", "do(red) + do(green, blue) - observational"),
         (["", "r"], "r", "do(red) is identified: it is in the data, with 10 rows"),
-        # Observed itself, though the others would give it too.
+        # The rows of the target itself, although the others identify it too.
         (["", "r", "g", "rg"], "rg", "it is in the data"),
         (
             ["", "rg", "gb", "rb"],
@@ -67,12 +67,12 @@ def draw(rng: np.random.Generator, count: int, most: int) -> dict[Mask, int]:
     ],
 )
 def test_identified(regimes: list[str], target: str, sentence: str) -> None:
-    found = certificate(regimes, target)
-    assert found.identified
-    assert found.missing == ()
-    assert found.reason == ""
-    assert sentence in str(found)
-    assert repr(found) == str(found)
+    result = certificate(regimes, target)
+    assert result.identified
+    assert result.missing == ()
+    assert result.reason == ""
+    assert sentence in str(result)
+    assert repr(result) == str(result)
 
 
 @pytest.mark.parametrize(
@@ -94,14 +94,14 @@ def test_identified(regimes: list[str], target: str, sentence: str) -> None:
         (
             ["", "rg"],
             "r",
-            "do(red) is not identified: the regimes in the data do not tell the biases of red "
-            "and green apart. One more experiment would do: do(green), or do(red) itself.",
+            "do(red) is not identified: the regimes in the data do not separate the biases of "
+            "red and green. One more experiment would do: do(green), or do(red) itself.",
         ),
         (
             ["r", "g"],
             "rg",
-            "do(red, green) is not identified: the regimes in the data do not tell the biases of "
-            "red and green from the level of the outcome. "
+            "do(red, green) is not identified: the regimes in the data do not separate the biases "
+            "of red and green from the level of the outcome. "
             "One more experiment would do: observational rows, or do(red, green) itself.",
         ),
         (
@@ -119,28 +119,28 @@ def test_identified(regimes: list[str], target: str, sentence: str) -> None:
     ],
 )
 def test_not_identified(regimes: list[str], target: str, sentence: str) -> None:
-    found = certificate(regimes, target)
-    assert not found.identified
-    assert found.weights == {}
-    assert str(found) == sentence
+    result = certificate(regimes, target)
+    assert not result.identified
+    assert result.weights == {}
+    assert str(result) == sentence
 
 
-def test_many_ways_are_counted_in_the_sentence() -> None:
+def test_text_counts_further_alternatives() -> None:
     names = [f"a{i}" for i in range(6)]
-    # These answer do(a5), and all of a0 to a4 but how they compare with nothing set.
+    # Of rank six out of seven: the level of the observational regime is missing.
     regimes = [(True,) * 6] + [tuple(j != k for j in range(6)) for k in range(5)]
-    found = certify(names, dict.fromkeys(regimes, 3), [])
-    assert found.missing == (*(((name,),) for name in names[:5]), ((),))
-    assert str(found).endswith(
+    result = certify(names, dict.fromkeys(regimes, 3), [])
+    assert result.missing == (*(((name,),) for name in names[:5]), ((),))
+    assert str(result).endswith(
         "would do: do(a0), do(a1), do(a2), one of 2 others, or observational rows."
     )
 
 
-def test_several_smallest_sets_are_an_example() -> None:
-    found = certificate(["", "rgbx"], "rg", ("red", "green", "blue", "xenon"))
+def test_text_gives_one_of_several_smallest_sets() -> None:
+    result = certificate(["", "rgbx"], "rg", ("red", "green", "blue", "xenon"))
     both, other = (("red",), ("green",)), (("blue",), ("xenon",))
-    assert found.missing == ((("red", "green"),), both, other)
-    assert str(found).endswith("it takes for example do(red) and do(green).")
+    assert result.missing == ((("red", "green"),), both, other)
+    assert str(result).endswith("it takes for example do(red) and do(green).")
 
 
 # The rank test and the weights, by two routes
@@ -176,14 +176,14 @@ def test_weights_combine_masks_and_means_exactly() -> None:
         regimes = draw(rng, 3, 6)
         means = additive_means(rng, DAGS_OF_THREE[rng.integers(4)], all_masks(3))
         for target in all_masks(3):
-            found = certify(NAMES, regimes, [n for n, r in zip(NAMES, target, strict=True) if r])
-            assert found.identified == is_identified(list(regimes), target)
-            outcomes.add(found.identified)
-            if not found.identified:
+            result = certify(NAMES, regimes, [n for n, r in zip(NAMES, target, strict=True) if r])
+            assert result.identified == is_identified(list(regimes), target)
+            outcomes.add(result.identified)
+            if not result.identified:
                 continue
-            weights = {r: found.weights.get(label(r), Fraction(0)) for r in regimes}
-            assert all(isinstance(w, Fraction) and w for w in found.weights.values())
-            assert len(found.weights) == sum(map(bool, weights.values()))
+            weights = {r: result.weights.get(label(r), Fraction(0)) for r in regimes}
+            assert all(isinstance(w, Fraction) and w for w in result.weights.values())
+            assert len(result.weights) == sum(map(bool, weights.values()))
             assert sum(weights.values()) == 1
             for k in range(3):
                 assert sum(w for r, w in weights.items() if r[k]) == target[k]
@@ -194,8 +194,8 @@ def test_weights_combine_masks_and_means_exactly() -> None:
     assert outcomes == {True, False}
 
 
-def label(chosen: Mask) -> str:
-    names = ", ".join(n for n, r in zip(NAMES, chosen, strict=False) if r)
+def label(r: Mask) -> str:
+    names = ", ".join(n for n, is_set in zip(NAMES, r, strict=False) if is_set)
     return f"do({names})" if names else "observational"
 
 
@@ -205,7 +205,7 @@ def label(chosen: Mask) -> str:
 def design(
     parents: Sequence[tuple[int, ...]], r: Mask, grid: Sequence[tuple[int, ...]]
 ) -> NDArray[np.float64]:
-    """Rows m(a, R), one a point, over all entries of c, phi_k(a_k) and delta_k(a_k, a_pa(k))."""
+    """Rows m(a, R), one per point, over all entries of c, phi_k(a_k) and delta_k(a_k, a_pa(k))."""
     blocks = [np.ones((len(grid), 1))]
     for k, pa in enumerate(parents):
         own = np.array([a[k] for a in grid])
@@ -219,20 +219,20 @@ def design(
 def answered_points(
     parents: Sequence[tuple[int, ...]], masks: Sequence[Mask]
 ) -> dict[Mask, set[bool]]:
-    """Whether the means under ``masks``, at all points, determine those under each mask.
+    """Whether the means under ``masks`` at all points determine the means under each mask.
 
-    At some points and not at others if the set has two members.
+    The set has two members if they do at some points and not at others.
     """
     count = len(parents)
     grid = list(product(VALUES, repeat=count))
-    seen = np.vstack([design(parents, r, grid) for r in masks])
+    observed = np.vstack([design(parents, r, grid) for r in masks])
     wanted = np.vstack([design(parents, r, grid) for r in all_masks(count)])
-    answered = in_row_space(seen, wanted).reshape(2**count, -1).tolist()
+    answered = in_row_space(observed, wanted).reshape(2**count, -1).tolist()
     return {r: set(points) for r, points in zip(all_masks(count), answered, strict=True)}
 
 
-def in_row_space(seen: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.bool_]:
-    _, sizes, rows = np.linalg.svd(seen, full_matrices=False)
+def in_row_space(observed: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.bool_]:
+    _, sizes, rows = np.linalg.svd(observed, full_matrices=False)
     basis = rows[sizes > 1e-9 * sizes[0]]
     return np.asarray(np.linalg.norm(wanted - wanted @ basis.T @ basis, axis=1) < 1e-8)
 
@@ -242,13 +242,13 @@ def test_no_graph_of_two_actions_beats_the_rank_test(parents: tuple[tuple[int, .
     outcomes = set()
     for masks in nonempty_subsets(all_masks(2)):
         for target, answered in answered_points(parents, masks).items():
-            found = certify(
+            result = certify(
                 NAMES[:2],
                 dict.fromkeys(masks, 1),
                 [n for n, r in zip(NAMES, target, strict=False) if r],
             )
-            assert answered == {found.identified}
-            outcomes.add(found.identified)
+            assert answered == {result.identified}
+            outcomes.add(result.identified)
     assert outcomes == {True, False}
 
 
@@ -274,17 +274,17 @@ def test_a_graph_helps_where_regimes_do_not_share_their_support(
     # Nowhere in the data are both actions at their last value.
     grid = list(product(VALUES, repeat=2))
     regimes = [mask(letters, NAMES[:2]) for letters in ("", "r", "g")]
-    seen = np.vstack([design(parents, r, grid[:-1]) for r in regimes])
+    observed = np.vstack([design(parents, r, grid[:-1]) for r in regimes])
     wanted = design(parents, (False, True), grid[-1:])
     # With green set, bias is left in red alone, which has no parents: known either way.
-    assert in_row_space(seen, wanted).all()
-    assert in_row_space(seen, design(parents, (False, False), grid[-1:])).all() == answered
+    assert in_row_space(observed, wanted).all()
+    assert in_row_space(observed, design(parents, (False, False), grid[-1:])).all() == answered
 
 
-# The causal model allows all of it: the two constructions in the module's docstring
+# Sharpness: the two constructions of docs/method.md
 
 
-def test_any_tables_and_any_law_of_an_action_have_a_causal_model() -> None:
+def test_any_tables_and_any_distribution_of_an_action_have_a_causal_model() -> None:
     rng = np.random.default_rng(2)
     parents, values = range(2), range(3)
     law = [[Fraction(int(n), 12) for n in row] for row in ([3, 4, 5], [1, 9, 2])]
@@ -342,32 +342,32 @@ def brute_force(masks: Sequence[Mask], target: Mask) -> set[frozenset[Mask]]:
     simple = [m for m in all_masks(count) if sum(m) <= 1]
     for size in range(1, count + 2):
         sets = combinations(simple, size)
-        found = {frozenset(added) for added in sets if is_identified([*masks, *added], target)}
-        if found:
-            return found | {frozenset([target])}
+        smallest = {frozenset(added) for added in sets if is_identified([*masks, *added], target)}
+        if smallest:
+            return smallest | {frozenset([target])}
     raise AssertionError
 
 
 def as_masks(group: Sequence[Sequence[str]], names: Sequence[str]) -> frozenset[Mask]:
-    return frozenset(tuple(name in chosen for name in names) for chosen in group)
+    return frozenset(tuple(name in actions for name in names) for actions in group)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_missing_experiments_are_all_the_smallest_sets(count: int) -> None:
-    names, seen = NAMES[:count], set()
+    names, sizes = NAMES[:count], set()
     for masks in nonempty_subsets(all_masks(count)):
         for target in all_masks(count):
-            chosen = tuple(n for n, r in zip(names, target, strict=True) if r)
-            found = certify(names, dict.fromkeys(masks, 1), chosen)
-            if found.identified:
+            actions = tuple(n for n, r in zip(names, target, strict=True) if r)
+            result = certify(names, dict.fromkeys(masks, 1), actions)
+            if result.identified:
                 continue
-            sets = [as_masks(group, names) for group in found.missing]
+            sets = [as_masks(group, names) for group in result.missing]
             expected = brute_force(masks, target)
             assert len(sets) == len(set(sets))
             assert set(sets) == expected
-            assert (chosen,) in found.missing
-            seen.add(max(map(len, sets)))
-    assert seen == set(range(1, count + 1))
+            assert (actions,) in result.missing
+            sizes.add(max(map(len, sets)))
+    assert sizes == set(range(1, count + 1))
 
 
 def test_sets_are_smallest_with_more_actions() -> None:
@@ -376,24 +376,24 @@ def test_sets_are_smallest_with_more_actions() -> None:
     sizes = set()
     for _ in range(15):
         masks = draw(rng, 6, 3)
-        found = certify(names, masks, names)
-        if found.identified:
+        result = certify(names, masks, names)
+        if result.identified:
             continue
         expected = brute_force(list(masks), (True,) * 6)
-        sets = {as_masks(group, names) for group in found.missing}
+        sets = {as_masks(group, names) for group in result.missing}
         assert sets <= expected
-        assert len(found.missing) == len(sets) == min(20, len(expected))
+        assert len(result.missing) == len(sets) == min(20, len(expected))
         sizes |= set(map(len, sets))
     assert max(sizes) >= 3
 
 
-def test_thirty_actions_get_a_set_that_cannot_be_thinned() -> None:
+def test_thirty_actions_get_an_irreducible_set() -> None:
     rng = np.random.default_rng(5)
     names = [f"a{i}" for i in range(30)]
     masks = draw(rng, 30, 12)
     assert len(masks) >= 3
-    found = certify(names, masks, names)
-    itself, simple = found.missing
+    result = certify(names, masks, names)
+    itself, simple = result.missing
     assert itself == (tuple(names),)
     added = list(as_masks(simple, names))
     target = (True,) * 30
@@ -407,43 +407,43 @@ def test_thirty_actions_one_at_a_time() -> None:
     masks = {tuple(j == k for j in range(30)): 1 for k in range(-1, 30)}
     assert certify(names, masks, names).weights["observational"] == -29
     masks.pop(tuple(j == 4 for j in range(30)))
-    found = certify(names, masks, names)
-    assert found.missing == ((("a4",),), (tuple(names),))
+    result = certify(names, masks, names)
+    assert result.missing == ((("a4",),), (tuple(names),))
 
 
 def test_at_most_twenty_sets_and_the_target_among_them() -> None:
     names = [f"a{i}" for i in range(30)]
-    # All of rank but one: what is missing is told by any experiment on one action.
+    # The rank is one too low, so that any experiment on one action suffices.
     masks = [(True,) * 30] + [tuple(j != k for j in range(30)) for k in range(29)]
-    found = certify(names, dict.fromkeys(masks, 1), [])
-    assert len(found.missing) == 20
-    assert found.missing[-1] == ((),)
+    result = certify(names, dict.fromkeys(masks, 1), [])
+    assert len(result.missing) == 20
+    assert result.missing[-1] == ((),)
 
 
-# The record, and how it is made
+# The certificate as a value
 
 
-def test_of_data(data: bi.RegimeData) -> None:
-    found = data.identify(["green", "red"])
-    assert found == data.identify(("red", "green"))
-    assert found.target == ("red", "green")
-    assert found.weights == {"observational": -1, "do(red)": 1, "do(green)": 1}
-    assert found.rows == {"observational": 300, "do(red)": 300, "do(green)": 300}
-    assert found.regimes == {"observational": (), "do(red)": ("red",), "do(green)": ("green",)}
+def test_certificate_of_data(data: bi.RegimeData) -> None:
+    result = data.identify(["green", "red"])
+    assert result == data.identify(("red", "green"))
+    assert result.target == ("red", "green")
+    assert result.weights == {"observational": -1, "do(red)": 1, "do(green)": 1}
+    assert result.rows == {"observational": 300, "do(red)": 300, "do(green)": 300}
+    assert result.regimes == {"observational": (), "do(red)": ("red",), "do(green)": ("green",)}
     assert data.identify([]).weights == {"observational": 1}
     with pytest.raises(AttributeError):
-        found.identified = False  # type: ignore[misc]
+        result.identified = False  # type: ignore[misc]
 
 
 def test_states() -> None:
-    found = certificate(["", "r", "rg"], "r")
-    assert found.states == {"red": "set alone", "green": "only together", "blue": "never set"}
+    result = certificate(["", "r", "rg"], "r")
+    assert result.states == {"red": "set alone", "green": "only together", "blue": "never set"}
 
 
 @pytest.mark.parametrize(("regimes", "weights"), [(["", "r", "gb"], [-1, 1, 1]), (["", "r"], None)])
 def test_as_a_dataset(regimes: list[str], weights: list[float] | None, tmp_path) -> None:
-    found = certificate(regimes, "rgb")
-    table = found.to_dataset()
+    result = certificate(regimes, "rgb")
+    table = result.to_dataset()
     assert dict(table.sizes) == {"regime": len(regimes), "action": 3}
     assert table.rows.values.tolist() == [10] * len(regimes)
     assert table.rows.dtype.kind == "i"
@@ -454,7 +454,7 @@ def test_as_a_dataset(regimes: list[str], weights: list[float] | None, tmp_path)
         assert np.isnan(table.weights).all()
     else:
         assert table.weights.values.tolist() == weights
-    assert table.attrs == {"target": "do(red, green, blue)", "summary": str(found)}
+    assert table.attrs == {"target": "do(red, green, blue)", "summary": str(result)}
     table.to_netcdf(tmp_path / "certificate.nc", engine="h5netcdf")
 
 
@@ -462,14 +462,12 @@ def test_as_a_dataset(regimes: list[str], weights: list[float] | None, tmp_path)
     ("actions", "message"),
     [
         ("red", r"must be a list of names; write \['red'\]"),
-        (["purple"], "'purple' is no action; the actions are 'red', 'green'"),
-        (["red", "pink", "purple"], "'pink' and 'purple' are no actions"),
+        (["purple"], "unknown action 'purple'; the actions are 'red', 'green'"),
+        (["red", "grean"], r"unknown action 'grean'; did you mean 'green'\? The actions are 'red'"),
         (["red", "red"], "action 'red' is named twice; name each action once"),
     ],
 )
-def test_questions_that_name_no_target(
-    data: bi.RegimeData, actions: list[str], message: str
-) -> None:
+def test_invalid_targets_raise(data: bi.RegimeData, actions: list[str], message: str) -> None:
     with pytest.raises(bi.DataError, match=message):
         data.identify(actions)
 
@@ -480,10 +478,10 @@ def test_questions_that_name_no_target(
 def test_experiments_at_few_values_identify_these_only() -> None:
     regimes = {mask(letters): 10 for letters in ("", "r", "g", "b")}
     settings = {"red": (1.0,), "green": (0.0, 2.5)}
-    found = certify(NAMES, regimes, ["red", "green", "blue"], settings)
-    assert str(found).endswith("- 2 observational; at red = 1 and green = 0 or 2.5 only.")
-    assert found.only_at == settings
-    # Only actions that the question sets matter, and only where it has an answer.
+    result = certify(NAMES, regimes, ["red", "green", "blue"], settings)
+    assert str(result).endswith("- 2 observational; at red = 1 and green = 0 or 2.5 only.")
+    assert result.only_at == settings
+    # Only for actions of the target, and only if it is identified.
     assert certify(NAMES, regimes, ["blue"], settings).only_at == {}
     del regimes[mask("b")]
     assert "only" not in str(certify(NAMES, regimes, ["red", "blue"], settings)).split(":")[0]
@@ -495,10 +493,10 @@ def test_experiments_at_few_values_identify_these_only() -> None:
     [
         ([1.0, 1.0], [0.0, 1.0], {"red": (1.0,)}),
         ([2.0, 0.0, 2.0], [0.3, -1.0], {"red": (0.0, 2.0)}),
-        # A binary action that was set to both values, and experiments over a range.
+        # A binary action set to both values, and experiments over a range.
         ([0.0, 1.0], [0.0, 1.0, 1.0], {}),
         ([0.0, 1.0, 2.0, 3.0], [0.5], {}),
-        # Nothing to compare with.
+        # No rows to compare with.
         ([], [0.5], {}),
         ([1.0], [], {}),
     ],

@@ -5,9 +5,9 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.identification.distance import placed
 from bayes_intgen.identification.linkage import Cells, classes
 from bayes_intgen.identification.masks import Mask
-from bayes_intgen.identification.overlap import placed
 from bayes_intgen.identification.requirements import requirements
 
 VALUES = 3
@@ -19,7 +19,7 @@ def all_masks(count: int) -> list[Mask]:
 
 
 def equation(parents: list[list[int]], cell: Cell, mask: Mask) -> dict[tuple, float]:
-    """The mean in a cell as it is written in the paper: c, phi_k, and delta_k where k is unset."""
+    """Terms of the mean in a cell: c, phi_k, and delta_k of each action that is not set."""
     terms: dict[tuple, float] = {("c",): 1.0}
     for k, was_set in enumerate(mask):
         terms["phi", k, cell[k]] = 1.0
@@ -29,12 +29,12 @@ def equation(parents: list[list[int]], cell: Cell, mask: Mask) -> dict[tuple, fl
 
 
 def oracle(
-    parents: list[list[int]], seen: list[tuple[Cell, Mask]], questions: list[Cell], target: Mask
+    parents: list[list[int]], design: list[tuple[Cell, Mask]], questions: list[Cell], target: Mask
 ) -> np.ndarray:
-    """Whether each question lies in the row space of what was seen, with all tables free."""
-    equations = [equation(parents, cell, mask) for cell, mask in seen]
-    asked = [equation(parents, cell, target) for cell in questions]
-    columns = sorted({key for terms in equations + asked for key in terms}, key=repr)
+    """Whether each question lies in the row space of the design, with all tables free."""
+    equations = [equation(parents, cell, mask) for cell, mask in design]
+    wanted_terms = [equation(parents, cell, target) for cell in questions]
+    columns = sorted({key for terms in equations + wanted_terms for key in terms}, key=repr)
     at = {key: i for i, key in enumerate(columns)}
 
     def matrix(rows: list[dict[tuple, float]]) -> np.ndarray:
@@ -43,13 +43,13 @@ def oracle(
             out[i, [at[key] for key in terms]] = 1.0
         return out
 
-    known, wanted = matrix(equations), matrix(asked)
+    known, wanted = matrix(equations), matrix(wanted_terms)
     weights = np.linalg.lstsq(known.T, wanted.T, rcond=1e-9)[0]
     return np.abs(wanted.T - known.T @ weights).max(axis=0) < 1e-7
 
 
 def random_graph(rng: np.random.Generator, count: int) -> list[list[int]] | None:
-    """Parents of each action along a random order, or None for an unknown graph."""
+    """Parents of each action in a random DAG, or None for an unknown graph."""
     if rng.random() < 0.4:
         return None
     order = rng.permutation(count)
@@ -62,14 +62,14 @@ def random_graph(rng: np.random.Generator, count: int) -> list[list[int]] | None
 
 
 def random_design(rng: np.random.Generator, count: int, product: bool) -> list[tuple[Cell, Mask]]:
-    """Cells with rows: values that each regime reaches of each action, or any cells."""
+    """Random cells with rows: products of values that a regime reaches, or any cells."""
     masks = [(False,) * count, *(tuple(j == k for j in range(count)) for k in range(count))]
     masks = [mask for mask in masks if rng.random() < 0.9]
     masks += [mask for mask in all_masks(count) if mask not in masks and rng.random() < 0.15]
     if not masks:
         masks = [(False,) * count]
     share = rng.uniform(0.4, 1)
-    seen = []
+    design = []
     for mask in masks:
         cells = list(itertools.product(range(VALUES), repeat=count))
         if product:
@@ -78,14 +78,14 @@ def random_design(rng: np.random.Generator, count: int, product: bool) -> list[t
             cells = [cell for cell in cells if all(reached[k, v] for k, v in enumerate(cell))]
         else:
             cells = [cell for cell in cells if rng.random() < share] or cells[:1]
-        seen += [(cell, mask) for cell in cells]
-    return seen
+        design += [(cell, mask) for cell in cells]
+    return design
 
 
-def rows_of(seen: list[tuple[Cell, Mask]], rng: np.random.Generator) -> bi.RegimeData:
-    """Eight rows in each cell, so that a regime's own rows lie at no distance."""
-    cells = np.repeat(np.array([cell for cell, _ in seen], dtype=float), 8, axis=0)
-    masks = np.repeat(np.array([mask for _, mask in seen]), 8, axis=0)
+def rows_of(design: list[tuple[Cell, Mask]], rng: np.random.Generator) -> bi.RegimeData:
+    """Eight rows per cell, so that distances between a regime's own rows are zero."""
+    cells = np.repeat(np.array([cell for cell, _ in design], dtype=float), 8, axis=0)
+    masks = np.repeat(np.array([mask for _, mask in design]), 8, axis=0)
     names = tuple(f"a{k + 1}" for k in range(cells.shape[1]))
     return bi.RegimeData.from_arrays(
         cells, rng.normal(size=len(cells)), masks, names, require_observational=False
@@ -93,28 +93,28 @@ def rows_of(seen: list[tuple[Cell, Mask]], rng: np.random.Generator) -> bi.Regim
 
 
 @pytest.mark.parametrize("product", [True, False])
-def test_no_point_is_supported_where_two_models_agree_on_all_rows_and_differ_there(
+def test_supported_points_are_exactly_the_identified_ones_with_few_values(
     product: bool,
 ) -> None:
     rng = np.random.default_rng(0 if product else 1)
     supported = identified = points = designs = one_by_one = 0
     while designs < 200:
         count = int(rng.integers(2, 4))
-        seen, parents = random_design(rng, count, product), random_graph(rng, count)
-        if any(len({cell[k] for cell, _ in seen}) < 2 for k in range(count)):
+        design, parents = random_design(rng, count, product), random_graph(rng, count)
+        if any(len({cell[k] for cell, _ in design}) < 2 for k in range(count)):
             continue
         designs += 1
-        data = rows_of(seen, rng)
+        data = rows_of(design, rng)
         graph = None
         if parents is not None:
             graph = {data.names[k]: [data.names[j] for j in parents[k]] for k in range(count)}
         every = [[j for j in range(count) if j != k] for k in range(count)]
         questions = list(itertools.product(range(VALUES), repeat=count))
-        questions = [q for q in questions if all(any(c[k] == q[k] for c, _ in seen)
+        questions = [q for q in questions if all(any(c[k] == q[k] for c, _ in design)
                                                  for k in range(count))]  # fmt: skip
         for target in ((True,) * count, all_masks(count)[rng.integers(2**count)]):
-            chosen = [name for name, was_set in zip(data.names, target, strict=True) if was_set]
-            found = data.support(np.array(questions, dtype=float), chosen, graph)
+            actions = [name for name, was_set in zip(data.names, target, strict=True) if was_set]
+            support = data.support(np.array(questions, dtype=float), actions, graph)
             known = every if parents is None else parents
             rows = data.reference_rows()
             verdict = rows.verdict(
@@ -123,51 +123,51 @@ def test_no_point_is_supported_where_two_models_agree_on_all_rows_and_differ_the
                 requirements(known, rows.masks, target),
                 known,
             )
-            truth = oracle(known, seen, questions, target)
-            flagged = found.supported.to_numpy()
-            assert not (flagged & ~truth).any(), (seen, parents, target)
-            supported, identified = supported + flagged.sum(), identified + truth.sum()
+            truth = oracle(known, design, questions, target)
+            accepted = support.supported.to_numpy()
+            assert not (accepted & ~truth).any(), (design, parents, target)
+            supported, identified = supported + accepted.sum(), identified + truth.sum()
             points += len(truth)
             one_by_one += ((verdict.close & verdict.separated).all(axis=1) & ~truth).sum()
-    # With few values the rule is exact.
+    # With few values the conditions are exact.
     assert supported == identified
-    # Conditions on one action at a time are not enough: linkage matters.
+    # Closeness and separation alone do not suffice.
     assert one_by_one > 20
-    # Both answers occur, so that the comparison means something.
+    # Both results occur.
     assert 0.1 * points < identified < 0.9 * points
 
 
-def test_the_equations_of_all_cells_determine_what_a_free_table_model_determines() -> None:
+def test_cells_agree_with_the_full_system_of_equations() -> None:
     rng = np.random.default_rng(2)
     differ = 0
     for _ in range(100):
         count = int(rng.integers(2, 4))
-        seen, parents = random_design(rng, count, False), random_graph(rng, count)
+        design, parents = random_design(rng, count, False), random_graph(rng, count)
         parents = parents or [[j for j in range(count) if j != k] for k in range(count)]
-        masks = sorted({mask for _, mask in seen})
-        codes = np.array([cell for cell, _ in seen])
-        reached = np.array([[own == mask for mask in masks] for _, own in seen])
+        masks = sorted({mask for _, mask in design})
+        codes = np.array([cell for cell, _ in design])
+        reached = np.array([[own == mask for mask in masks] for _, own in design])
         cells = Cells.of(parents, masks, codes, reached)
         questions = list(itertools.product(range(VALUES), repeat=count))
-        there = np.array([[(q, mask) in seen for mask in masks] for q in questions])
+        reached_there = np.array([[(q, mask) in design for mask in masks] for q in questions])
         for target in all_masks(count):
-            truth = oracle(parents, seen, questions, target)
+            truth = oracle(parents, design, questions, target)
             np.testing.assert_array_equal(
-                cells.determine(np.array(questions), there, target), truth
+                cells.determine(np.array(questions), reached_there, target), truth
             )
             differ += int((truth != truth[0]).any())
     assert differ > 50
 
 
-def test_many_values_fall_into_bins_of_equal_size() -> None:
+def test_bins_have_equal_size() -> None:
     values = np.random.default_rng(3).normal(size=1200)
     counts = np.bincount(np.searchsorted(classes(values, 30, 12), values))
     assert len(counts) == 12
     assert (np.abs(counts - 100) <= 1).all()
 
 
-def test_over_ranges_no_point_is_supported_that_is_not_identified() -> None:
-    """Each regime ranges over a box of its own; functions are free wherever boxes overlap alike."""
+def test_no_unidentified_point_is_supported_over_ranges() -> None:
+    """Each regime covers a box; functions are free tables over the cells between box edges."""
     rng = np.random.default_rng(5)
     wrong = supported = identified = points = 0
     for _ in range(100):
@@ -188,21 +188,21 @@ def test_over_ranges_no_point_is_supported_that_is_not_identified() -> None:
             graph = {names[k]: [names[j] for j in parents[k]] for k in range(count)}
         known = parents or [[j for j in range(count) if j != k] for k in range(count)]
         ends = [np.unique([low[:, k], high[:, k]]) for k in range(count)]
-        asked = rng.uniform(actions.min(axis=0), actions.max(axis=0), (200, count))
-        # What counts as near reaches over the ends of boxes; no test of identification can.
-        clear = np.ones(len(asked), dtype=bool)
-        for k, column in enumerate(asked.T):
+        queries = rng.uniform(actions.min(axis=0), actions.max(axis=0), (200, count))
+        # Leave out points near box edges, where rows beyond an edge count as near.
+        clear = np.ones(len(queries), dtype=bool)
+        for k, column in enumerate(queries.T):
             axis = Coordinate.of(actions[:, k]), None
             gaps = placed(*axis, column)[:, None] - placed(*axis, ends[k])
             clear &= np.abs(gaps).min(axis=1) > 0.3
-        asked = asked[clear]
-        if not len(asked):
+        queries = queries[clear]
+        if not len(queries):
             continue
         codes = np.stack(
-            [np.searchsorted(e, column) - 1 for e, column in zip(ends, asked.T, strict=True)],
+            [np.searchsorted(e, column) - 1 for e, column in zip(ends, queries.T, strict=True)],
             axis=1,
         )
-        seen = [
+        design = [
             (cell, mask)
             for i, mask in enumerate(masks)
             for cell in itertools.product(
@@ -213,11 +213,11 @@ def test_over_ranges_no_point_is_supported_that_is_not_identified() -> None:
             )
         ]
         for target in ((True,) * count, all_masks(count)[rng.integers(2**count)]):
-            chosen = [name for name, was_set in zip(names, target, strict=True) if was_set]
-            found = data.support(asked, chosen, graph).supported.to_numpy()
-            truth = oracle(known, seen, [tuple(c) for c in codes.tolist()], target)
-            wrong += (found & ~truth).sum()
-            supported, identified = supported + found.sum(), identified + truth.sum()
+            set_names = [name for name, was_set in zip(names, target, strict=True) if was_set]
+            accepted = data.support(queries, set_names, graph).supported.to_numpy()
+            truth = oracle(known, design, [tuple(c) for c in codes.tolist()], target)
+            wrong += (accepted & ~truth).sum()
+            supported, identified = supported + accepted.sum(), identified + truth.sum()
             points += len(truth)
     assert wrong == 0
     assert supported > 0.95 * identified

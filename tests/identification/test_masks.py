@@ -12,20 +12,20 @@ def single(count: int) -> list[tuple[bool, ...]]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_one_at_a_time_gives_all_at_once(count: int) -> None:
+def test_weights_of_the_joint_effect_from_single_experiments(count: int) -> None:
     # method: sum_k do(k) - (K - 1) obs
     assert regime_weights(single(count), (True,) * count) == (1 - count, *[1] * count)
 
 
-def test_a_pair_and_a_single_give_the_triple() -> None:
+def test_weights_from_a_pair_and_a_single_experiment() -> None:
     masks = [(False, False, False), (True, True, False), (False, False, True)]
     assert regime_weights(masks, (True, True, True)) == (-1, 1, 1)
     assert regime_weights(masks, (True, False, False)) is None
 
 
-def test_the_rank_test_agrees_with_floating_point() -> None:
+def test_rank_test_agrees_with_floating_point_ranks() -> None:
     rng = np.random.default_rng(0)
-    seen = set()
+    outcomes = set()
     for _ in range(200):
         count = int(rng.integers(1, 5))
         masks = [tuple(map(bool, rng.integers(0, 2, count))) for _ in range(rng.integers(1, 6))]
@@ -39,13 +39,13 @@ def test_the_rank_test_agrees_with_floating_point() -> None:
             if weights is not None:
                 assert all(isinstance(w, Fraction) for w in weights)
                 np.testing.assert_array_equal(np.array(weights, dtype=float) @ rows, wanted)
-            seen.add(bool(expected))
-    assert seen == {True, False}
+            outcomes.add(bool(expected))
+    assert outcomes == {True, False}
 
 
 @pytest.mark.parametrize("count", [1, 5, 8, 9, 17])
 @pytest.mark.parametrize("rows", [0, 1, 300])
-def test_the_masks_of_rows_are_those_that_numpy_finds_row_by_row(count: int, rows: int) -> None:
+def test_masks_equal_the_unique_rows_of_numpy(count: int, rows: int) -> None:
     rng = np.random.default_rng(count)
     intervened = rng.random((rows, count)) < 0.1
     masks, which = masks_of(intervened)
@@ -53,7 +53,7 @@ def test_the_masks_of_rows_are_those_that_numpy_finds_row_by_row(count: int, row
     assert masks == [tuple(mask) for mask in expected.tolist()]
     np.testing.assert_array_equal(which, inverse.reshape(-1))
     assert len(masks) == len(set(masks)) <= rows
-    # However they lie in memory: a data frame's are column by column.
+    # Independently of the memory layout: that of a data frame is column by column.
     again, where = masks_of(np.asfortranarray(intervened))
     assert again == masks
     np.testing.assert_array_equal(where, which)

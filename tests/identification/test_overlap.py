@@ -17,7 +17,7 @@ NAMES = ("x", "y")
 
 
 def two_actions(rows: int, seed: int, levels: bool = False) -> bi.RegimeData:
-    """y follows x closely where nobody sets it; each is set at random, or at whole numbers."""
+    """y follows x closely unless it is set; each is set at random, x possibly to integers."""
     rng = np.random.default_rng(seed)
     masks = np.repeat([[False, False], [True, False], [False, True]], rows, axis=0)
     x = rng.normal(size=len(masks))
@@ -28,82 +28,82 @@ def two_actions(rows: int, seed: int, levels: bool = False) -> bi.RegimeData:
                                      masks, NAMES)  # fmt: skip
 
 
-def test_one_in_a_hundred_of_a_regimes_own_rows_is_flagged_and_not_those_of_another() -> None:
+def test_each_function_flags_one_percent_of_held_out_rows() -> None:
     data, new = two_actions(2000, seed=0), two_actions(4000, seed=1)
     for i, mask in enumerate(data.regimes):
         own = new.actions[(new.intervened == mask).all(axis=1)]
-        found = data.support(own, ["x"]).isel(regime=i)
+        support = data.support(own, ["x"]).isel(regime=i)
         for name in ("share", "joint_share"):
-            # 500 reference rows know the quantile to sqrt(.01 * .99 / 500) = 0.0045.
-            flagged = (found[name] <= 0.01).mean("point")
+            # The quantile of 500 reference rows has standard error sqrt(.01 * .99 / 500) = 0.0045.
+            flagged = (support[name] <= 0.01).mean("point")
             assert (np.abs(flagged - 0.01) < 4 * 0.0048).all(), (name, mask)
-    # Where y was set it does not follow x: most such rows are no rows of the observational kind.
+    # Negative control: rows in which y was set are mostly far from observational rows.
     set_rows = new.actions[new.intervened[:, 1]]
     shares = data.support(set_rows, []).joint_share
     assert float((shares.sel(regime="observational") <= 0.01).mean()) > 0.5
     assert float((shares.sel(regime="do(y)") <= 0.01).mean()) < 0.03
 
 
-def test_what_is_set_needs_its_own_value_and_what_is_observed_its_surroundings() -> None:
+def test_set_actions_need_their_value_and_observed_actions_their_parents_too() -> None:
     data = two_actions(500, seed=0)
     points = [[1.0, 1.0], [1.0, -1.0]]
     assert data.support(points).supported.to_numpy().tolist() == [True, True]
-    # x = 1 with y = -1 is seen where y was set, and where it was not only with y about 1.
-    found = {tuple(s): data.support(points, s).needs_met for s in ([], ["x"], ["y"])}
-    for chosen in ([], ["x"]):
-        assert found[tuple(chosen)].sel(action="y").to_numpy().tolist() == [True, False]
-    assert found["y",].to_numpy().tolist() == [[True, True], [True, True]]
-    # A graph that says that x does not follow y asks for less.
+    # Rows have x = 1 with y = -1 if y was set; otherwise y is about 1.
+    met = {tuple(s): data.support(points, s).needs_met for s in ([], ["x"], ["y"])}
+    for actions in ([], ["x"]):
+        assert met[tuple(actions)].sel(action="y").to_numpy().tolist() == [True, False]
+    assert met["y",].to_numpy().tolist() == [[True, True], [True, True]]
+    # A graph in which y is not a parent of x requires less.
     known = data.support(points, [], graph={"y": ["x"]})
     assert known.needs_met.sel(action="x").to_numpy().tolist() == [True, True]
     assert known.supported.to_numpy().tolist() == [True, False]
-    # Without rows in which y was set, its contribution is nowhere, and its bias, which may
-    # depend on x, is not told apart from what x adds unless the graph says that x moves nothing.
+    # Without rows in which y was set, its contribution is unsupported. Its bias may depend on x and
+    # cannot be separated from the contribution of x, unless x has no children in the graph.
     fewer = data.only([], ["x"])
     assert fewer.support(points).needs_met.to_numpy().tolist() == [[False, False]] * 2
     unmoved = fewer.support(points, graph={"x": ["y"]})
     assert unmoved.needs_met.to_numpy().tolist() == [[True, False]] * 2
 
 
-def test_units_do_not_matter() -> None:
+def test_support_does_not_depend_on_units() -> None:
     data = two_actions(300, seed=2)
     points = np.random.default_rng(3).normal(size=(50, 2)) * 1.5
     factor, shift = np.array([1e3, -1e-3]), np.array([5.0, 1e4])
     other = bi.RegimeData.from_arrays(
         data.actions * factor + shift, data.outcome, data.intervened, NAMES
     )
-    for chosen in ([], ["x"], ["x", "y"]):
-        one, same = data.support(points, chosen), other.support(points * factor + shift, chosen)
+    for actions in ([], ["x"], ["x", "y"]):
+        one, same = data.support(points, actions), other.support(points * factor + shift, actions)
         np.testing.assert_allclose(one.joint_distance, same.joint_distance, atol=1e-6)
         xr.testing.assert_equal(one.needs_met.drop_vars("value"), same.needs_met.drop_vars("value"))
 
 
-def test_distances_by_hand() -> None:
+def test_distances_equal_those_of_a_direct_computation() -> None:
     data = two_actions(200, seed=4)
     points = np.array([[0.3, -0.2], [4.0, 0.0]])
     scaled = [Coordinate.of(column) for column in data.actions.T]
     placed = [np.stack([c.transform(v) for c, v in zip(scaled, a.T, strict=True)], axis=1)
               for a in (data.actions, points)]  # fmt: skip
     own = placed[0][(data.intervened == [True, False]).all(axis=1)]
-    found = data.support(points).sel(regime="do(x)")
+    support = data.support(points).sel(regime="do(x)")
     alone = np.sort(np.abs(placed[1][:, None, 0] - own[None, :, 0]), axis=1)[:, 2]
     jointly = np.sort(np.linalg.norm(placed[1][:, None] - own[None], axis=2), axis=1)[:, 2]
-    np.testing.assert_allclose(found.distance.sel(action="x"), alone)
-    np.testing.assert_allclose(found.joint_distance.sel(action="x"), jointly)
-    # The second point lies outside the range of x altogether.
-    assert found.supported.to_numpy().tolist() == [True, False]
+    np.testing.assert_allclose(support.distance.sel(action="x"), alone)
+    np.testing.assert_allclose(support.joint_distance.sel(action="x"), jointly)
+    # The second point lies outside the range of x.
+    assert support.supported.to_numpy().tolist() == [True, False]
 
 
-def test_between_levels_that_are_close_is_no_hole() -> None:
+def test_gaps_between_close_settings_are_supported() -> None:
     data = two_actions(400, seed=5, levels=True)
     spread = Coordinate.of(data.actions[:, 0]).spread
     between = [[0.9 * NEAR * spread, 0.0], [0.5, 0.0], [1.0, 0.0]]
     assert data.support(between).supported.to_numpy().tolist() == [True, False, True]
 
 
-def test_what_regressions_need(data) -> None:
+def test_requirements_of_regressions(data) -> None:
     masks = list(data.regimes)
-    seen = data.reference_rows()
+    reference = data.reference_rows()
     for model, target, expected in (
         (bi.models.pooled("linear"), (True, True), [Requirement(0, (0, 1), (0, 1, 2))]),
         (bi.models.saturated("linear"), (True, False), [Requirement(0, (0, 1), (1,))]),
@@ -114,12 +114,12 @@ def test_what_regressions_need(data) -> None:
         ),
         (bi.models.additive("linear"), (True, True), [Requirement(0, (0,), (1,))]),
     ):
-        found = requirements_of_terms(model.decompose(data), masks, target)
-        assert [need for need in found if need.action == 0] == expected
-    lost = requirements_of_terms(
+        wanted = requirements_of_terms(model.decompose(data), masks, target)
+        assert [requirement for requirement in wanted if requirement.action == 0] == expected
+    unmet = requirements_of_terms(
         bi.models.saturated("linear").decompose(data), masks[:2], (True, True)
     )
-    assert not seen.meets(data.actions[:3], lost).any()
+    assert not reference.meets(data.actions[:3], unmet).any()
     assert requirements([[], [0]], masks, (False, False)) == [
         Requirement(0, (0,), (0, 2)),
         Requirement(1, (1, 0), (0, 1)),
@@ -127,9 +127,9 @@ def test_what_regressions_need(data) -> None:
 
 
 def beyond_history(seed: int, edges: bool = True, common: bool = False) -> bi.RegimeData:
-    """x moves y; experiments set both to about 4, which observations never reach.
+    """x affects y; experiments set both to about 4, beyond the observed values.
 
-    With ``common`` observations range over the experiments' values as well.
+    With ``common`` the observed values include those of the experiments.
     """
     rng, rows = np.random.default_rng(seed), 400
     masks = np.repeat([[False, False], [True, False], [False, True]], rows, axis=0)
@@ -141,16 +141,18 @@ def beyond_history(seed: int, edges: bool = True, common: bool = False) -> bi.Re
     return bi.RegimeData.from_arrays(np.stack([x, y], axis=1), outcome, masks, NAMES)
 
 
-def test_experiments_beyond_history_are_supported_only_where_no_action_moves_another() -> None:
+def test_experiments_beyond_observed_values_are_supported_only_without_edges() -> None:
     point = [[4.0, 4.0]]
     for seed in range(3):
         beyond = beyond_history(seed)
         assert not beyond.support(point).supported.item()
-        # The graph is right, and the bias of y at x = 4 was not seen without setting x.
+        # With the true graph, the bias of y at x = 4 occurs only in rows in which x was set.
         assert not beyond.support(point, graph={"y": ["x"]}).supported.item()
-        # Closeness alone would have it otherwise.
-        seen = beyond.reference_rows()
-        close = seen.meets(np.array(point), requirements([[1], [0]], seen.masks, (True, True)))
+        # Negative control: closeness holds.
+        reference = beyond.reference_rows()
+        close = reference.meets(
+            np.array(point), requirements([[1], [0]], reference.masks, (True, True))
+        )
         assert close.all()
         alone = beyond_history(seed, edges=False)
         assert alone.support(point, graph={}).supported.item()
@@ -158,34 +160,33 @@ def test_experiments_beyond_history_are_supported_only_where_no_action_moves_ano
         assert beyond_history(seed, common=True).support(point).supported.item()
 
 
-def test_an_experiment_at_one_value_supports_that_value_only() -> None:
+def test_experiment_at_one_value_supports_that_value_only() -> None:
     data = two_actions(400, seed=6)
     x = np.where(data.intervened[:, 0], 1.0, data.actions[:, 0])
     fixed = bi.RegimeData.from_arrays(
         np.stack([x, data.actions[:, 1]], axis=1), data.outcome, data.intervened, NAMES
     )
-    found = fixed.support([[1.0, 0.5], [0.0, 0.5], [-1.0, 0.5]])
-    assert found.supported.to_numpy().tolist() == [True, False, False]
-    assert found.needs_met.sel(action="y").to_numpy().tolist() == [True, True, True]
+    support = fixed.support([[1.0, 0.5], [0.0, 0.5], [-1.0, 0.5]])
+    assert support.supported.to_numpy().tolist() == [True, False, False]
+    assert support.needs_met.sel(action="y").to_numpy().tolist() == [True, True, True]
     assert str(fixed.identify(["x", "y"])).endswith("; at x = 1 only.")
     assert "only" not in str(data.identify(["x", "y"]))
 
 
-def test_marginal_overlap_is_not_enough_where_the_regimes_lie_elsewhere_jointly() -> None:
-    """y follows x, but its experiments are at low values: high x with low y is in do(y) alone."""
+def test_marginal_overlap_does_not_imply_joint_support() -> None:
+    """y follows x, its experiments are at low values: high x with low y occurs in do(y) only."""
     rng, rows = np.random.default_rng(7), 500
     masks = np.repeat([[False, False], [True, False], [False, True]], rows, axis=0)
     x = rng.uniform(0, 10, len(masks))
     y = np.where(masks[:, 1], rng.normal(0, 0.1, len(masks)), x + rng.normal(0, 0.1, len(masks)))
     data = bi.RegimeData.from_arrays(np.stack([x, y], axis=1), y + x, masks, NAMES)
     points = [[8.0, 0.0], [0.1, 0.1]]
-    found = data.support(points)
-    assert found.supported.to_numpy().tolist() == [False, True]
-    # The bias of x is a function of x alone where the graph says so.
+    assert data.support(points).supported.to_numpy().tolist() == [False, True]
+    # Negative control: in this graph the bias of x is a function of x alone.
     assert data.support(points, graph={"y": ["x"]}).needs_met.sel(action="y").all()
 
 
-def test_a_warning_counts_the_points_and_says_why_for_each_action(posterior) -> None:
+def test_warning_counts_unsupported_points_with_reasons(posterior) -> None:
     points = np.array([[0.0, 0.0], [2.7, 0.0], [99.0, 0.0]])
     for ask in (
         posterior.joint_effect,
@@ -195,12 +196,11 @@ def test_a_warning_counts_the_points_and_says_why_for_each_action(posterior) -> 
     ):
         with pytest.warns(bi.SupportWarning) as caught:
             ask(points)
-        said = [str(warning.message) for warning in caught]
-        assert len(said) == 1
-        assert said[0].startswith("2 of 3 points are not supported by the data")
-        assert "'red' is outside its observed range, -2.65495 to 2.80323, at 1" in said[0]
-        assert "no experiment sets 'red' near its value at 1" in said[0]
-        assert "green" not in said[0]
+        (message,) = [str(warning.message) for warning in caught]
+        assert message.startswith("2 of 3 points are not supported by the data")
+        assert "'red' is outside its observed range, -2.65495 to 2.80323, at 1" in message
+        assert "no experiment sets 'red' near its value at 1" in message
+        assert "green" not in message
         assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -209,35 +209,39 @@ def test_a_warning_counts_the_points_and_says_why_for_each_action(posterior) -> 
     plt.close("all")
 
 
-def test_a_value_that_is_only_ever_set_is_said_to_be_so() -> None:
+def test_warning_names_values_that_occur_in_experiments_only() -> None:
     data = beyond_history(0)
     points, target, parents = np.array([[4.0, 4.0]]), (True, True), [[1], [0]]
-    seen = data.reference_rows()
-    verdict = seen.verdict(points, target, requirements(parents, seen.masks, target), parents)
-    said = words_of_verdict(data.names, seen.coordinates, seen.categories, points, target, verdict)
-    assert "'x' was never observed at its value without being set at 1" in said
+    reference = data.reference_rows()
+    verdict = reference.verdict(
+        points, target, requirements(parents, reference.masks, target), parents
+    )
+    message = words_of_verdict(
+        data.names, reference.coordinates, reference.categories, points, target, verdict
+    )
+    assert "'x' was never observed at its value without being set at 1" in message
 
 
-def test_results_carry_it_and_saved_fits_keep_it(data, posterior, tmp_path) -> None:
+def test_results_and_saved_fits_carry_support(data, posterior, tmp_path) -> None:
     points = np.array([[0.0, 0.0], [2.7, 0.0], [1.5, -1.8]])
-    for chosen in (["red", "green"], ["red"], []):
+    for actions in (["red", "green"], ["red"], []):
         with pytest.warns(bi.SupportWarning, match="of 3 points are not supported"):
-            answer = posterior.effect(points, chosen)
-        expected = data.support(points, chosen).supported
+            answer = posterior.effect(points, actions)
+        expected = data.support(points, actions).supported
         np.testing.assert_array_equal(answer["supported"], expected)
-        np.testing.assert_array_equal(posterior.support(points, chosen).supported, expected)
+        np.testing.assert_array_equal(posterior.support(points, actions).supported, expected)
         with pytest.warns(bi.SupportWarning, match="of 3 points are not supported"):
-            outcome = posterior.outcome(points, chosen)
+            outcome = posterior.outcome(points, actions)
         np.testing.assert_array_equal(outcome["supported"], expected)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.SupportWarning)
-        joint, seen = posterior.joint_effect(points), posterior.effect(points, [])
+        joint, observed = posterior.joint_effect(points), posterior.effect(points, [])
     assert joint["supported"].to_numpy().tolist() == [True, False, True]
-    assert not seen["supported"].to_numpy()[2]
+    assert not observed["supported"].to_numpy()[2]
     posterior.save(tmp_path / "fit.nc")
     again = bi.load(tmp_path / "fit.nc")
     xr.testing.assert_identical(again.support(points), posterior.support(points))
-    # A fit from before rows were kept predicts as it did, and says what is missing.
+    # A fit that was saved without reference rows predicts the same, and names the remedy.
     groups = {n.path: n.to_dataset(inherit=False) for n in posterior.tree.subtree}
     del groups["/support"]
     tree = xr.DataTree.from_dict(groups)
@@ -252,7 +256,7 @@ def test_results_carry_it_and_saved_fits_keep_it(data, posterior, tmp_path) -> N
         old.support(points)
 
 
-def test_rows_in_a_stream_give_the_support_of_what_is_held(data) -> None:
+def test_stream_and_rows_in_memory_have_the_same_support(data) -> None:
     frame = pd.DataFrame(data.actions, columns=list(data.names))
     frame = frame.assign(intensity=data.outcome, regime="")
     for k, name in enumerate(data.names):
@@ -263,7 +267,7 @@ def test_rows_in_a_stream_give_the_support_of_what_is_held(data) -> None:
     plt.close("all")
 
 
-def test_the_picture_of_the_effect_hatches_what_is_beyond_support(posterior) -> None:
+def test_plot_of_the_effect_hatches_unsupported_values(posterior) -> None:
     ax = posterior.plot_joint_effect("red", at={"green": 0.0}, size=41)
     along = ax.lines[0].get_xdata()
     supported = posterior.support(np.column_stack([along, np.zeros(41)])).supported
@@ -278,7 +282,7 @@ def test_the_picture_of_the_effect_hatches_what_is_beyond_support(posterior) -> 
     plt.close("all")
 
 
-def test_the_picture_of_coverage_shows_quantiles_by_regime(data) -> None:
+def test_plot_of_support_shows_quantiles_per_regime(data) -> None:
     figure = data.plot_support([[0.5, 0.2]])
     red = figure.axes[0]
     values = data.actions[(data.intervened == [True, False]).all(axis=1), 0]
@@ -286,7 +290,7 @@ def test_the_picture_of_coverage_shows_quantiles_by_regime(data) -> None:
     assert any(np.allclose(e, np.quantile(values, [0.005, 0.995])) for e in ends)
     assert [text.get_text() for text in red.get_yticklabels()][1] == "do(red)  (300)"
     assert any(np.allclose(e, 0.5) for e in ends)
-    # A long tail is drawn on the scale on which it enters a model.
+    # A long tail is plotted on the scale of the model.
     tailed = bi.simulators.Linear.random(2, seed=1).dataset(400, seed=1)
     assert {ax.get_xscale() for ax in tailed.plot_support().axes} == {"function"}
     plt.close("all")
@@ -302,23 +306,23 @@ def test_unordered_levels_are_infinitely_far_from_each_other() -> None:
         frame = pd.DataFrame({"shop": pd.Series(shop, dtype=kind), "y": outcome})
         frame["regime"] = np.where(masks[:, 0], "shop", "")
         data = bi.RegimeData.from_frame(frame, ["shop"], "y", "regime")
-        found = data.support({"shop": ["a", "b", "c"]})
-        distance = found["distance"].sel(regime="do(shop)", action="shop").to_numpy()
+        support = data.support({"shop": ["a", "b", "c"]})
+        distance = support["distance"].sel(regime="do(shop)", action="shop").to_numpy()
         assert distance[:2].tolist() == [0, 0]
         assert np.isinf(distance[2]) != ordered
-        assert found["supported"].to_numpy().tolist() == [True, True, False]
-        assert (found["distance"].sel(regime="observational") == 0).all()
-        assert found["value"].to_numpy()[:, 0].tolist() == ["a", "b", "c"]
+        assert support["supported"].to_numpy().tolist() == [True, True, False]
+        assert (support["distance"].sel(regime="observational") == 0).all()
+        assert support["value"].to_numpy()[:, 0].tolist() == ["a", "b", "c"]
 
 
-def test_a_value_between_ordered_levels_is_near_no_row() -> None:
+def test_values_between_ordered_levels_are_unsupported() -> None:
     rng = np.random.default_rng(0)
     dose = rng.integers(0, 30, size=600)
     frame = pd.DataFrame({"dose": dose, "y": rng.normal(size=600), "regime": ["", "dose"] * 300})
     levels = frame.assign(dose=pd.Categorical(dose, ordered=True))
-    found = {}
+    supported = {}
     for name, table in (("numbers", frame), ("levels", levels)):
         data = bi.RegimeData.from_frame(table, ["dose"], "y", "regime")
-        found[name] = data.support([[12], [12.5]])["supported"].to_numpy().tolist()
-    # The gap between two numbers is no hole; between two levels there is nothing.
-    assert found == {"numbers": [True, True], "levels": [True, False]}
+        supported[name] = data.support([[12], [12.5]])["supported"].to_numpy().tolist()
+    # Values between two numbers are near rows at these; values between two levels are not.
+    assert supported == {"numbers": [True, True], "levels": [True, False]}

@@ -80,7 +80,7 @@ def test_a_parent_named_twice_counts_once(data) -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ({"graph": {"green": ["blue"]}}, "'blue', which is no action"),
+        ({"graph": {"green": ["blue"]}}, "graph: unknown action 'blue'"),
         ({"graph": {"green": ["red"], "red": ["green"]}}, "cycle among 'red', 'green'"),
         ({"graph": {"red": ["red"]}}, "cycle among 'red'"),
         ({"bias": {"blue": "gp"}}, "bias gives a prior for 'blue'"),
