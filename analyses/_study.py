@@ -44,8 +44,8 @@ def run_study(
         As read from the table, in the order of the jobs.
     """
     saved: list[Any] = _saved(path, jobs[0])
-    done = {_key(row, jobs[0]) for row in saved}
-    remaining = [job for job in jobs if _key(job, job) not in done]
+    finished = {_key(row, jobs[0]) for row in saved}
+    remaining = [job for job in jobs if _key(job, job) not in finished]
     place = {_key(job, job): i for i, job in enumerate(jobs)}
     if remaining:
         # A process that has started JAX cannot be forked.
@@ -70,17 +70,17 @@ def run_study(
 
 def publish_study(
     name: str,
-    chosen: argparse.Namespace,
+    args: argparse.Namespace,
     work: Callable[..., list[Row]],
     jobs: Sequence[Job],
     command: str,
     summary: Callable[[list[dict[str, str]]], list[Row]],
 ) -> tuple[list[dict[str, str]], list[Row]]:
     """Run a study and publish the table of its summary; return its rows and the summary."""
-    path = chosen.output / f"{name}_models.csv"
-    rows = run_study(work, jobs, path, command, chosen.processes)
+    path = args.output / f"{name}_models.csv"
+    rows = run_study(work, jobs, path, command, args.processes)
     lines = summary(rows)
-    publish_table(chosen.output / f"{name}.csv", lines, command)
+    publish_table(args.output / f"{name}.csv", lines, command)
     return rows, lines
 
 
@@ -104,7 +104,7 @@ def _key(row: Mapping[str, Any], job: Job) -> tuple[str, ...]:
 
 
 def _quiet() -> None:
-    # With a process a core, threads of their own would only get in each other's way.
+    # With one process per core, further threads would only compete for the cores.
     threadpool_limits(1, "blas")
     warnings.simplefilter("ignore", bi.BayesIntgenWarning)
 
@@ -113,10 +113,10 @@ class _Parser(argparse.ArgumentParser):
     """Parser whose quick runs write to another folder than long runs by default."""
 
     def parse_args(self, *args: Any, **more: Any) -> Any:
-        chosen = super().parse_args(*args, **more)
-        if chosen.output is None:
-            chosen.output = Path("output/quick") if chosen.quick else RESULTS
-        return chosen
+        namespace = super().parse_args(*args, **more)
+        if namespace.output is None:
+            namespace.output = Path("output/quick") if namespace.quick else RESULTS
+        return namespace
 
 
 def arguments(doc: str, *, models: int, **more: Any) -> argparse.ArgumentParser:
@@ -140,12 +140,12 @@ def story_arguments(doc: str, name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def options(chosen: argparse.Namespace, *names: str) -> Row:
+def options(args: argparse.Namespace, *names: str) -> Row:
     """Values of these command-line options, as items of a job."""
-    return {name: getattr(chosen, name) for name in names}
+    return {name: getattr(args, name) for name in names}
 
 
-def command_of(script: str, chosen: argparse.Namespace, *names: str) -> str:
+def command_of(script: str, args: argparse.Namespace, *names: str) -> str:
     """Command line that runs a script with the values of these options."""
-    values = options(chosen, *names).items()
+    values = options(args, *names).items()
     return " ".join([f"python analyses/{script}.py", *(f"--{name} {x}" for name, x in values)])

@@ -87,19 +87,19 @@ def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=40, actions=5, rows=2000)
     parser.add_argument("--graph", action="store_true", help="use the true graph in the fit")
-    chosen = parser.parse_args()
-    if chosen.quick:
-        chosen.models, chosen.actions, chosen.rows = 2, 2, 100
-    command = command_of("accuracy", chosen, "models", "actions", "rows")
-    command += " --graph" if chosen.graph else ""
-    common = options(chosen, "actions", "rows", "graph", "quick")
-    jobs = [{"seed": seed, **common} for seed in range(chosen.models)]
-    graph = "_graph" if chosen.graph else ""
-    path = chosen.output / f"accuracy_K{chosen.actions}_N{chosen.rows}{graph}.csv"
-    rows = run_study(score, jobs, path, command, chosen.processes)
+    args = parser.parse_args()
+    if args.quick:
+        args.models, args.actions, args.rows = 2, 2, 100
+    command = command_of("accuracy", args, "models", "actions", "rows")
+    command += " --graph" if args.graph else ""
+    common = options(args, "actions", "rows", "graph", "quick")
+    jobs = [{"seed": seed, **common} for seed in range(args.models)]
+    graph = "_graph" if args.graph else ""
+    path = args.output / f"accuracy_K{args.actions}_N{args.rows}{graph}.csv"
+    rows = run_study(score, jobs, path, command, args.processes)
     print()
     ratios = np.array([float(row["error/limit"]) for row in rows])
-    print(f"{len(rows)} models of {chosen.actions} actions, {chosen.rows} rows per regime")
+    print(f"{len(rows)} models of {args.actions} actions, {args.rows} rows per regime")
     print(f"root mean square of error/limit: {math.sqrt(np.mean(ratios**2)):.3f}")
     for level in LEVELS:
         mean, error = mean_and_error([float(row[f"coverage{level * 100:.0f}"]) for row in rows])

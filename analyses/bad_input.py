@@ -35,6 +35,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import bayes_intgen as bi
+from bayes_intgen.basis.categories import Categories
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.pilot import pilot_fit
@@ -147,17 +148,17 @@ def frames(draw: st.DrawFn, most_actions: int = 4, clean: bool = False) -> Case:
     """Generate cases; ``clean`` ones are unusual only in scales, names and regimes."""
     many = not clean and draw(st.integers(0, 40)) == 0
     count = 30 if many else draw(st.integers(1, most_actions))
-    usually = draw(st.integers(0, 9)) > 0
-    chosen = draw(st.lists(names, min_size=count, max_size=count, unique=usually))
+    is_unique = draw(st.integers(0, 9)) > 0
+    actions = draw(st.lists(names, min_size=count, max_size=count, unique=is_unique))
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
-    most = 12 if many else 40
-    rows = [draw(st.sampled_from([most, 0, 1, 2])) for _ in range(count)]
+    max_rows = 12 if many else 40
+    rows = [draw(st.sampled_from([max_rows, 0, 1, 2])) for _ in range(count)]
     if clean:
-        rows = [max(n, most // 2) if draw(st.booleans()) else max(n, 1) for n in rows]
+        rows = [max(n, max_rows // 2) if draw(st.booleans()) else max(n, 1) for n in rows]
     baseline = 60 if clean else draw(st.sampled_from([60, 80, 30, 1, 0]))
     labels = [""] * baseline + [
-        name for name, n in zip(chosen, rows, strict=True) for _ in range(n)
+        name for name, n in zip(actions, rows, strict=True) for _ in range(n)
     ]
     total = len(labels)
     confounder = rng.normal(size=total)
@@ -165,34 +166,34 @@ def frames(draw: st.DrawFn, most_actions: int = 4, clean: bool = False) -> Case:
     outcome = values.sum(axis=1) + confounder + rng.normal(scale=0.5, size=total)
     units = [draw(UNITS) for _ in range(count + 1)]
     columns: dict[str, Any] = {
-        name: column * unit for name, column, unit in zip(chosen, values.T, units, strict=False)
+        name: column * unit for name, column, unit in zip(actions, values.T, units, strict=False)
     }
     columns[OUTCOME] = outcome * units[-1]
     columns[REGIME] = labels
-    done = []
+    defects = []
     for _ in range(0 if clean else draw(st.sampled_from([1, 1, 0, 2]))):
         if total < 2:
             break
-        target = draw(st.sampled_from([*chosen, OUTCOME]))
+        target = draw(st.sampled_from([*actions, OUTCOME]))
         how = draw(st.sampled_from(["repeated", *NUMBERS]))
         columns[target] = (
-            columns[draw(st.sampled_from([*chosen, OUTCOME]))]
+            columns[draw(st.sampled_from([*actions, OUTCOME]))]
             if how == "repeated"
             else NUMBERS[how](np.asarray(values[:, 0]), rng)
         )
-        done.append(how)
+        defects.append(how)
     if not clean and total and draw(st.integers(0, 3)) == 0:
         how = draw(st.sampled_from(list(LABELS)))
         columns[REGIME] = LABELS[how](labels)
-        done.append(f"labels: {how}")
+        defects.append(f"labels: {how}")
     frame = pd.DataFrame({str(name): column for name, column in columns.items()})
     kind = draw(st.sampled_from(list(CONTAINERS)))
     prior = draw(st.sampled_from(["linear", "polynomial", "spline", "gp"]))
-    return Case(frame, chosen, kind, ", ".join(done) or "nothing", prior, seed)
+    return Case(frame, actions, kind, ", ".join(defects) or "nothing", prior, seed)
 
 
-def can_be_held(case: Case) -> bool:
-    """Whether the frame can be built in its library at all."""
+def can_be_built(case: Case) -> bool:
+    """Whether the library of the frame can build it."""
     try:
         case.native()
     except Exception:  # errors of the library are not failures of the package
@@ -200,17 +201,17 @@ def can_be_held(case: Case) -> bool:
     return True
 
 
-def evaluated(data: bi.RegimeData, model: Model) -> tuple[float, np.ndarray]:
+def evaluate(data: bi.RegimeData, model: Model) -> tuple[float, np.ndarray]:
     """Log density of the rows at the prior medians, and means of the outcome there, shape (N,)."""
     terms = model.decompose(data)
     posterior = MarginalPosterior.of(
         model, terms, sufficient_statistics(data, terms, Homoscedastic(), False)
     )
-    given = posterior.given(posterior.sites(posterior.start))
-    fitted = terms.matrix(data.actions, data.intervened) @ given.mean + terms.centre
-    assert np.isfinite(given.log_evidence), "a density that is not finite"
-    assert np.isfinite(fitted).all(), "means that are not finite"
-    return given.log_evidence, fitted
+    moments = posterior.given(posterior.sites(posterior.start))
+    mean = terms.matrix(data.actions, data.intervened) @ moments.mean + terms.centre
+    assert np.isfinite(moments.log_evidence), "a density that is not finite"
+    assert np.isfinite(mean).all(), "means that are not finite"
+    return moments.log_evidence, mean
 
 
 def in_units(data: bi.RegimeData, factors: np.ndarray) -> bi.RegimeData:
@@ -223,15 +224,17 @@ def in_units(data: bi.RegimeData, factors: np.ndarray) -> bi.RegimeData:
         require_observational=False,
     )
     categories = tuple(
-        # Levels of a numeric column are its numbers, in any unit.
-        rescaled
-        if levels is None or levels.codes == levels.labels
-        else replace(levels, codes=tuple((np.array(levels.codes) * factor).tolist()))
-        for levels, rescaled, factor in zip(
-            data.categories, same.categories, factors[:-1], strict=True
-        )
+        levels and _rescaled(levels, float(factor))
+        for levels, factor in zip(data.categories, factors[:-1], strict=True)
     )
     return replace(same, categories=categories)
+
+
+def _rescaled(levels: Categories, factor: float) -> Categories:
+    """Rescale codes, and labels that are numbers."""
+    codes = tuple((np.array(levels.codes) * factor).tolist())
+    labels = codes if levels.codes == levels.labels else levels.labels
+    return replace(levels, codes=codes, labels=labels)
 
 
 def factors_of(case: Case, data: bi.RegimeData) -> np.ndarray:
@@ -245,7 +248,7 @@ def lost_digits(data: bi.RegimeData) -> float:
     return max(float(np.abs(column).max() / np.ptp(column)) for column in columns)
 
 
-def tried(case: Case) -> str:
+def read_and_evaluate(case: Case) -> str:
     """Read, decompose and evaluate; assert that densities and means follow the units."""
     data = case.read()
     assert len(data) == len(case.frame)
@@ -257,18 +260,18 @@ def tried(case: Case) -> str:
         # Libraries round decimals in different ways.
         np.testing.assert_allclose(data.actions[:, k], expected, rtol=1e-15)
     model = bi.models.additive(case.prior)
-    density, fitted = evaluated(data, model)
-    factors, lost = factors_of(case, data), lost_digits(data)
-    in_other, fitted_other = evaluated(in_units(data, factors), model)
-    moved = in_other + len(data) * np.log(factors[-1])
-    allowed = (1e-6 + 1e-13 * lost * len(data)) * (abs(density) + len(data))
-    assert abs(moved - density) <= allowed, f"densities {density} and {moved}"
-    gap = np.abs(fitted_other / factors[-1] - fitted).max() / data.outcome.std()
-    assert gap <= 1e-4 + 1e-10 * lost, f"means differ by {gap} standard deviations"
+    density, mean = evaluate(data, model)
+    factors, lost_factor = factors_of(case, data), lost_digits(data)
+    other_density, other_mean = evaluate(in_units(data, factors), model)
+    rescaled_density = other_density + len(data) * np.log(factors[-1])
+    tolerance = (1e-6 + 1e-13 * lost_factor * len(data)) * (abs(density) + len(data))
+    assert abs(rescaled_density - density) <= tolerance, f"densities {density}, {rescaled_density}"
+    gap = np.abs(other_mean / factors[-1] - mean).max() / data.outcome.std()
+    assert gap <= 1e-4 + 1e-10 * lost_factor, f"means differ by {gap} standard deviations"
     return "answer"
 
 
-def prepared(case: Case) -> str:
+def prepare(case: Case) -> str:
     """Run a fit up to sampling; assert that the estimated noise follows the units."""
     data = case.read()
     model = bi.models.additive(case.prior)
@@ -286,7 +289,7 @@ def prepared(case: Case) -> str:
     return "answer"
 
 
-def fitted(case: Case) -> str:
+def fit_case(case: Case) -> str:
     """Run a complete fit; assert that joint effects follow the units."""
     data = case.read()
     model = bi.models.additive(case.prior)
@@ -317,9 +320,9 @@ def outcome_of(case: Case, what: Callable[[Case], str]) -> str:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         message = " ".join(str(error).split())[:100]
         outcome = f"FAILURE {type(error).__name__} in {Path(frame.filename).name}: {message}"
-    took = time.process_time() - began
-    if took > MAX_SECONDS:
-        outcome = f"FAILURE: took {took:.0f} s ({outcome})"
+    duration = time.process_time() - began
+    if duration > MAX_SECONDS:
+        outcome = f"FAILURE: took {duration:.0f} s ({outcome})"
     return outcome
 
 
@@ -337,7 +340,7 @@ def search(examples: int, what: Callable[[Case], str], cases: Any) -> list[tuple
     )
     @given(cases)
     def run(case: Case) -> None:
-        if can_be_held(case):
+        if can_be_built(case):
             outcomes.append((case, outcome_of(case, what)))
 
     run()
@@ -375,14 +378,14 @@ def main() -> None:
     parser.add_argument("--fits", type=int, default=40, help="frames to fit")
     parser.add_argument("--quick", action="store_true", help="a small run, for a test")
     parser.add_argument("--output", type=Path, help="folder of the table")
-    chosen = parser.parse_args()
-    if chosen.quick:
-        chosen.examples, chosen.modes, chosen.fits = 60, 5, 1
-    output = chosen.output or (Path("output/quick") if chosen.quick else RESULTS)
+    args = parser.parse_args()
+    if args.quick:
+        args.examples, args.modes, args.fits = 60, 5, 1
+    output = args.output or (Path("output/quick") if args.quick else RESULTS)
     searches = {
-        "read and evaluate": (chosen.examples, tried, frames()),
-        "all before sampling": (chosen.modes, prepared, frames()),
-        "fit": (chosen.fits, fitted, frames(most_actions=2, clean=True).map(cheap)),
+        "read and evaluate": (args.examples, read_and_evaluate, frames()),
+        "all before sampling": (args.modes, prepare, frames()),
+        "fit": (args.fits, fit_case, frames(most_actions=2, clean=True).map(cheap)),
     }
     rows = []
     for what, (examples, function, cases) in searches.items():
@@ -391,7 +394,7 @@ def main() -> None:
             if outcome.startswith("FAILURE"):
                 print(outcome, case, sep="\n", flush=True)
         rows += table_of(what, results)
-    command = command_of("bad_input", chosen, "examples", "modes", "fits")
+    command = command_of("bad_input", args, "examples", "modes", "fits")
     publish_table(output / "bad_input.csv", rows, command)
 
 

@@ -23,7 +23,7 @@ from _study import RESULTS
 from _tables import print_table, write_table
 
 
-def score(path: Path, known: dict[str, Any], quick: bool) -> dict[str, Any]:
+def score(path: Path, reference_scores: dict[str, Any], quick: bool) -> dict[str, Any]:
     """Fit one case with default settings and compare with the true effect."""
     case = np.load(path)
     regime, count = case["regime"], case["actions"].shape[1]
@@ -33,18 +33,18 @@ def score(path: Path, known: dict[str, Any], quick: bool) -> dict[str, Any]:
     posterior, seconds = timed(lambda: bi.fit(data, **settings))
     effect = posterior.joint_effect(case["points"])
     draws = effect.to_numpy()
-    truth, limit = case["effect"], known["limit"]
+    truth, limit = case["effect"], reference_scores["limit"]
     error = rms(draws.mean(axis=(0, 1)) - truth)
     statistics = posterior.tree["sample_stats"]
     return {
         "case": path.stem,
         "error": f"{error:.4f}",
         "error/limit": f"{error / limit:.2f}",
-        "error/topline": f"{error / known['joint_topline']:.2f}",
-        "mgcv/limit": f"{known['mgcv']['error'] / limit:.2f}",
-        "published/limit": f"{known['published'] / limit:.1f}",
+        "error/topline": f"{error / reference_scores['joint_topline']:.2f}",
+        "mgcv/limit": f"{reference_scores['mgcv']['error'] / limit:.2f}",
+        "published/limit": f"{reference_scores['published'] / limit:.1f}",
         "coverage90": f"{coverage(draws, truth, 0.9):.2f}",
-        "mgcv coverage90": f"{known['mgcv']['cover90']:.2f}",
+        "mgcv coverage90": f"{reference_scores['mgcv']['cover90']:.2f}",
         "seconds": f"{seconds:.0f}",
         "min ESS effect": f"{float(az.ess(effect.isel(point=slice(None, None, 40))).min()):.0f}",
         "max R-hat": f"{_largest(az.rhat(posterior.tree['posterior'].dataset)):.3f}",
@@ -63,18 +63,18 @@ def main() -> None:
     parser.add_argument("--only", default="*", help="pattern of case names")
     parser.add_argument("--quick", action="store_true", help="few draws, for a test")
     parser.add_argument("--output", type=Path, default=RESULTS)
-    chosen = parser.parse_args()
+    args = parser.parse_args()
 
-    known = json.loads((chosen.cases / "scores.json").read_text())
-    command = f"python analyses/benchmark_cases.py CASES --only '{chosen.only}'"
+    scores = json.loads((args.cases / "scores.json").read_text())
+    command = f"python analyses/benchmark_cases.py CASES --only '{args.only}'"
     rows: list[dict[str, Any]] = []
     warnings.simplefilter("always", bi.SamplingWarning)
     warnings.simplefilter("ignore", bi.SupportWarning)
-    for path in sorted(chosen.cases.glob(f"{chosen.only}.npz")):
-        rows.append(score(path, known[path.stem], chosen.quick))
+    for path in sorted(args.cases.glob(f"{args.only}.npz")):
+        rows.append(score(path, scores[path.stem], args.quick))
         print_table(rows[-1:])
-        if not chosen.quick:
-            write_table(chosen.output / "benchmark_cases.csv", rows, command)
+        if not args.quick:
+            write_table(args.output / "benchmark_cases.csv", rows, command)
     print()
     print_table(rows)
     groups: dict[str, list[float]] = {}

@@ -52,7 +52,8 @@ ACTIONS = (2, 3, 5, 8, 16)
 ROWS_AT, ACTIONS_AT = 20_000, 5
 # Limits of feasibility of NUTS on all rows, and of unknown graphs.
 MAX_ROWS_OF_NUTS, MAX_ACTIONS_WITHOUT_GRAPH = 100_000, 8
-BATCH = 100_000
+# Maximum number of rows that are sampled at once.
+MAX_BATCH_ROWS = 100_000
 # For NumPyro: warmup iterations (few favour it), the target of effective draws, and the smallest
 # number of draws with a meaningful effective sample size.
 WARMUP, ENOUGH, MIN_DRAWS = 50, 400, 8
@@ -60,15 +61,15 @@ LIBRARY, GRAPH, NUTS_ON_ROWS, MGCV = "this library", "this library, graph given"
 REGIME = "regime"
 
 
-def write_rows(path: Path, world: Polynomial, rows: int) -> None:
+def write_rows(path: Path, world: Polynomial, rows: int, batch: int = MAX_BATCH_ROWS) -> None:
     """Write equally many training rows of all regimes, in batches."""
     regimes = [(), *((name,) for name in world.names)]
     each = rows // len(regimes)
     writer = None
     for i, regime in enumerate(regimes):
         rng = np.random.default_rng([7, i])
-        for start in range(0, each, BATCH):
-            actions, outcome = world.sample(regime, min(BATCH, each - start), rng)
+        for start in range(0, each, batch):
+            actions, outcome = world.sample(regime, min(batch, each - start), rng)
             columns = dict(zip(world.names, actions.T, strict=True))
             label = [regime[0] if regime else None] * len(outcome)
             table = pa.table(
@@ -80,7 +81,7 @@ def write_rows(path: Path, world: Polynomial, rows: int) -> None:
         writer.close()
 
 
-def measured(world: Polynomial, path: Path, what: str, seconds: float, quick: bool) -> Any:
+def measure(world: Polynomial, path: Path, what: str, seconds: float, quick: bool) -> Any:
     """Run one estimator on one file: seconds, draws of the effect (draw, point) and diagnostics."""
     points, _ = world.sample(world.names, 500, np.random.default_rng(8))
     if what == MGCV:
@@ -90,14 +91,14 @@ def measured(world: Polynomial, path: Path, what: str, seconds: float, quick: bo
     began = time.perf_counter()
     if what == NUTS_ON_ROWS:
         data = bi.RegimeData.from_frame(parquet.read_table(path), *columns)
-        draws, took, more = _nuts_on_rows(data, points, seconds)
-        return took, draws, more
+        draws, duration, more = _nuts_on_rows(data, points, seconds)
+        return duration, draws, more
     stream = bi.StreamedData.from_parquet(path, *columns, progress=False)
     read = time.perf_counter() - began
     model = bi.models.additive(graph=world.graph if what == GRAPH else None)
     began = time.perf_counter()
     posterior = bi.fit(stream, model, progress=False, **(QUICK if quick else {}))
-    took = time.perf_counter() - began
+    duration = time.perf_counter() - began
     effect = posterior.joint_effect(points)
     hyper = posterior.tree["posterior"].dataset
     ess = [az.ess(hyper, method=method) for method in ("bulk", "tail")]
@@ -110,7 +111,7 @@ def measured(world: Polynomial, path: Path, what: str, seconds: float, quick: bo
         "divergences": f"{int(posterior.tree['sample_stats']['diverging'].sum())}",
         "seconds reading": f"{read:.1f}",
     }
-    return took, effect.to_numpy().reshape(-1, len(points)), more
+    return duration, effect.to_numpy().reshape(-1, len(points)), more
 
 
 def _nuts_on_rows(
@@ -145,8 +146,8 @@ def _nuts_on_rows(
         # A lower bound, as if all iterations were independent draws.
         return effect, ENOUGH * (times[-1] - times[0]) / len(draws), {"times": "at best"}
     ess = min(float(az.ess(sampled[None, :, i])) for i in range(0, len(points), 10))
-    took = (times[-1] - times[WARMUP]) / ess * ENOUGH
-    return sampled, took, {"times": "extrapolated", "ess effect": f"{ess:.1f}"}
+    duration = (times[-1] - times[WARMUP]) / ess * ENOUGH
+    return sampled, duration, {"times": "extrapolated", "ess effect": f"{ess:.1f}"}
 
 
 def _mgcv(world: Polynomial, path: Path, points: np.ndarray) -> dict[str, Any]:
@@ -168,14 +169,14 @@ def one(job: dict[str, Any]) -> dict[str, Any]:
     warnings.simplefilter("ignore", bi.BayesIntgenWarning)
     world = Polynomial.random(job["actions"], job["seed"])
     path = Path(job["path"])
-    took, draws, more = measured(world, path, job["what"], job["seconds"], job["quick"])
+    duration, draws, more = measure(world, path, job["what"], job["seconds"], job["quick"])
     points, _ = world.sample(world.names, 500, np.random.default_rng(8))
     error = rms(draws.mean(axis=0) - world.joint_effect(points))
     each = job["rows"] // (job["actions"] + 1)
     whose = resource.RUSAGE_CHILDREN if job["what"] == MGCV else resource.RUSAGE_SELF
     times = more.pop("times")
     return {
-        "time": f"{took:.1f}",
+        "time": f"{duration:.1f}",
         "times": times,
         # Draws of the warmup have no meaningful error.
         "error/limit": "" if times == "at best" else f"{error / limit(world, each):.2f}",
@@ -204,10 +205,10 @@ def in_own_process(job: dict[str, Any]) -> dict[str, str]:
         path = Path(folder) / "rows.parquet"
         write_rows(path, Polynomial.random(job["actions"], job["seed"]), job["rows"])
         request = json.dumps({**job, "path": str(path)})
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, __file__, "--one", request], check=True, stdout=subprocess.PIPE
         )
-    result = {**job, **json.loads(done.stdout.decode().splitlines()[-1])}
+    result = {**job, **json.loads(process.stdout.decode().splitlines()[-1])}
     row = {name: str(result.get(name, "")) for name in COLUMNS}
     return {**row, "ess/s": per_second(row)}
 
@@ -221,15 +222,15 @@ def jobs_for(rows: int, actions: int, seconds: float, quick: bool) -> list[dict[
     has_mgcv = shutil.which("Rscript") is not None
     jobs = []
     for k, r in dict.fromkeys(grid):
-        whats = [] if quick else [GRAPH]
+        estimators = [] if quick else [GRAPH]
         if k <= MAX_ACTIONS_WITHOUT_GRAPH:
-            whats.insert(0, LIBRARY)
+            estimators.insert(0, LIBRARY)
             if r <= MAX_ROWS_OF_NUTS:
-                whats.append(NUTS_ON_ROWS)
+                estimators.append(NUTS_ON_ROWS)
             if has_mgcv and r <= 1_000_000:
-                whats.append(MGCV)
+                estimators.append(MGCV)
         common = {"actions": k, "rows": r, "seed": 3, "seconds": seconds, "quick": quick}
-        jobs += [{"what": what, **common} for what in whats]
+        jobs += [{"what": what, **common} for what in estimators]
     # The longest and least interesting jobs last.
     jobs.sort(key=lambda job: job["what"] == NUTS_ON_ROWS)
     if not has_mgcv:
@@ -284,16 +285,16 @@ def main() -> None:
         print(json.dumps(one(json.loads(sys.argv[2]))))
         return
     parser = arguments(__doc__, models=1, rows=ROWS[-1], actions=ACTIONS[-1], seconds=120.0)
-    chosen = parser.parse_args()
-    if chosen.quick:
-        chosen.rows, chosen.seconds = 300, 5.0
-    command = command_of("benchmark_speed", chosen, "rows", "actions")
-    command += f" --seconds {chosen.seconds:g}"
-    path = chosen.output / "benchmark_speed.csv"
+    args = parser.parse_args()
+    if args.quick:
+        args.rows, args.seconds = 300, 5.0
+    command = command_of("benchmark_speed", args, "rows", "actions")
+    command += f" --seconds {args.seconds:g}"
+    path = args.output / "benchmark_speed.csv"
     rows = read_table(path) if path.exists() else []
-    known = {(row["what"], row["actions"], row["rows"]) for row in rows}
-    for job in jobs_for(chosen.rows, chosen.actions, chosen.seconds, chosen.quick):
-        if (job["what"], str(job["actions"]), str(job["rows"])) in known:
+    finished = {(row["what"], row["actions"], row["rows"]) for row in rows}
+    for job in jobs_for(args.rows, args.actions, args.seconds, args.quick):
+        if (job["what"], str(job["actions"]), str(job["rows"])) in finished:
             continue
         rows.append(in_own_process(job))
         print_table(rows[-1:])

@@ -17,6 +17,7 @@ wrong noise prior as a negative control; ``--simulations 0`` omits them. Results
 one; an interrupted run resumes.
 """
 
+import argparse
 import shlex
 import warnings
 from collections.abc import Callable, Sequence
@@ -289,10 +290,10 @@ def draw_coverage(lines: list[dict[str, Any]], path: Path) -> None:
 
 def draw_ranks(rows: list[dict[str, str]], path: Path) -> None:
     """Plot the ranks of the main quantities with ArviZ, one figure per model."""
-    chosen = ("joint_effect[0]", "joint_effect[1]", "intercept", "noise_sd")
+    quantities = ("joint_effect[0]", "joint_effect[1]", "intercept", "noise_sd")
     trees = {}
     for name in MODELS:
-        shares = {q: _shares(rows, name, q) for q in chosen}
+        shares = {q: _shares(rows, name, q) for q in quantities}
         count = min(map(len, shares.values()))
         if count >= 10:
             group = {q: (("chain", "draw"), v[None, :count]) for q, v in shares.items()}
@@ -314,37 +315,55 @@ def draw_ranks(rows: list[dict[str, str]], path: Path) -> None:
         save_figure(figure, path.with_name(f"{path.name}_{suffix}"))
 
 
-def main() -> None:
-    """Run from the command line."""
+def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line; a quick run has few and small worlds."""
     parser = arguments(__doc__, models=40, actions=3, rows=1000, points=1000, simulations=200)
     parser.add_argument("--kinds", nargs="+", choices=WORLDS, help="kinds of worlds, default all")
     parser.add_argument("--seed", type=int, default=40_000, help="of the first world of a kind")
-    chosen = parser.parse_args()
-    if chosen.quick:
-        chosen.models, chosen.actions, chosen.rows, chosen.points = 2, 2, 60, 100
-        chosen.simulations = min(chosen.simulations, 1)
-    kinds = chosen.kinds or (QUICK_KINDS if chosen.quick else list(WORLDS))
+    args = parser.parse_args(words)
+    if args.quick:
+        args.models, args.actions, args.rows, args.points = 2, 2, 60, 100
+        args.simulations = min(args.simulations, 1)
+    return args
+
+
+def command_line(args: argparse.Namespace) -> str:
+    """Command that runs the study with these options."""
     names = ("models", "actions", "rows", "points", "simulations", "seed")
-    command = command_of("calibration", chosen, *names)
-    command += f" --kinds {shlex.join(kinds)}" if chosen.kinds else ""
-    score_worlds(chosen, kinds, command)
-    if chosen.simulations:
-        score_simulations(chosen, command)
+    kinds = f" --kinds {shlex.join(args.kinds)}" if args.kinds else ""
+    return command_of("calibration", args, *names) + kinds
 
 
-def score_worlds(chosen: Any, kinds: Sequence[str], command: str) -> None:
-    """Fit random worlds of these kinds; write tables and figures of coverage."""
-    common = options(chosen, "actions", "rows", "points", "quick")
-    # World by world, so that an interrupted run has some of every kind.
-    jobs = [
-        {"seed": chosen.seed + i, "kind": kind, **common}
-        for i in range(chosen.models)
-        for kind in kinds
+def kinds_of(args: argparse.Namespace) -> list[str]:
+    """Kinds of worlds of the study."""
+    return args.kinds or (list(QUICK_KINDS) if args.quick else list(WORLDS))
+
+
+def world_jobs(args: argparse.Namespace) -> list[Row]:
+    """Jobs of all worlds, by seed, so that an interrupted run has some of every kind."""
+    common = options(args, "actions", "rows", "points", "quick")
+    return [
+        {"seed": args.seed + i, "kind": kind, **common}
+        for i in range(args.models)
+        for kind in kinds_of(args)
     ]
-    path = chosen.output / "calibration_worlds.csv"
-    rows = run_study(score_coverage, jobs, path, command, chosen.processes)
+
+
+def main() -> None:
+    """Run from the command line."""
+    args = parse_arguments()
+    score_worlds(args)
+    if args.simulations:
+        score_simulations(args)
+
+
+def score_worlds(args: argparse.Namespace) -> None:
+    """Fit random worlds; write tables and figures of coverage."""
+    command, kinds = command_line(args), kinds_of(args)
+    path = args.output / "calibration_worlds.csv"
+    rows = run_study(score_coverage, world_jobs(args), path, command, args.processes)
     fits = fit_lines(rows)
-    publish_table(chosen.output / "calibration_fits.csv", fits, command)
+    publish_table(args.output / "calibration_fits.csv", fits, command)
     reported = {line["kind"]: line["lack of fit reported"] for line in fits}
     for name, group in (
         ("calibration_coverage", [kind for kind in kinds if kind not in ROUGH]),
@@ -356,23 +375,24 @@ def score_worlds(chosen: Any, kinds: Sequence[str], command: str) -> None:
                 {**line, "lack of fit reported": reported.get(line["kind"], "")} for line in lines
             ]
             print_table([line for line in lines if line["level"] in (0.5, 0.9)])
-            write_table(chosen.output / f"{name}.csv", lines, command)
-            draw_coverage(lines, chosen.output / name)
+            write_table(args.output / f"{name}.csv", lines, command)
+            draw_coverage(lines, args.output / name)
 
 
-def score_simulations(chosen: Any, command: str) -> None:
+def score_simulations(args: argparse.Namespace) -> None:
     """Fit outcomes simulated from the prior; write tables and figures of ranks."""
+    command = command_line(args)
     jobs = [
-        {"seed": seed, "name": name, "quick": chosen.quick}
+        {"seed": seed, "name": name, "quick": args.quick}
         for name in MODELS
-        for seed in range(chosen.simulations // (4 if name in CONTROLS else 1))
+        for seed in range(args.simulations // (4 if name in CONTROLS else 1))
     ]
-    path = chosen.output / "calibration_simulations.csv"
-    rows = run_study(score_ranks, jobs, path, command, chosen.processes)
+    path = args.output / "calibration_simulations.csv"
+    rows = run_study(score_ranks, jobs, path, command, args.processes)
     lines = rank_lines(rows)
     if lines:
-        publish_table(chosen.output / "calibration_ranks.csv", lines, command)
-        draw_ranks(rows, chosen.output / "calibration_ranks")
+        publish_table(args.output / "calibration_ranks.csv", lines, command)
+        draw_ranks(rows, args.output / "calibration_ranks")
         for name in MODELS:
             own = [float(line["p of uniformity"]) for line in lines if line["model"] == name]
             if own:

@@ -185,28 +185,28 @@ def draw_figure(lines: list[dict[str, Any]], head: str, path: Path) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    chosen = arguments(__doc__, models=50, actions=3, rows=1000).parse_args()
-    if chosen.quick:
-        chosen.models, chosen.actions, chosen.rows = 2, 2, 150
-    command = command_of("checks", chosen, "models", "actions", "rows")
-    common = options(chosen, "actions", "rows")
+    args = arguments(__doc__, models=50, actions=3, rows=1000).parse_args()
+    if args.quick:
+        args.models, args.actions, args.rows = 2, 2, 150
+    command = command_of("checks", args, "models", "actions", "rows")
+    common = options(args, "actions", "rows")
     jobs = [
         {
             "kind": kind, "seed": seed, "violation": violation, "strength": strength,
             "together": together, "several": several, "graph": graph, **common,
         }
-        for violation, strength, together, several, graph in (QUICK if chosen.quick else CASES)
-        for seed in range(chosen.models)
-        for kind in (QUICK_KINDS if chosen.quick else KINDS)
-        if (violation, several, graph) == (NONE, 0, False) or seed < max(chosen.models // 2, 1)
+        for violation, strength, together, several, graph in (QUICK if args.quick else CASES)
+        for seed in range(args.models)
+        for kind in (QUICK_KINDS if args.quick else KINDS)
+        if (violation, several, graph) == (NONE, 0, False) or seed < max(args.models // 2, 1)
     ]  # fmt: skip
-    _, lines = publish_study("checks", chosen, score, jobs, command, summary)
+    _, lines = publish_study("checks", args, score, jobs, command, summary)
     head = (
-        f"{chosen.models} models of each kind in the first case, half as many in the others; "
-        f"{chosen.actions} actions, {chosen.rows} rows per regime"
+        f"{args.models} models of each kind in the first case, half as many in the others; "
+        f"{args.actions} actions, {args.rows} rows per regime"
     )
-    draw_figure(lines, head, chosen.output / "checks")
-    print(f"\nTables and figure are in {chosen.output}")
+    draw_figure(lines, head, args.output / "checks")
+    print(f"\nTables and figure are in {args.output}")
 
 
 if __name__ == "__main__":

@@ -118,15 +118,15 @@ def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=40, actions=3, rows=1000)
-    chosen = parser.parse_args()
-    if chosen.quick:
-        chosen.models, chosen.actions, chosen.rows = 2, 2, 100
-    command = command_of("lift_tests", chosen, "models", "actions", "rows")
-    common = options(chosen, "actions", "rows", "quick")
-    jobs = [{"seed": seed, **common} for seed in range(chosen.models)]
-    rows, _ = publish_study("lift_tests", chosen, score, jobs, command, summary)
-    draw_figure(rows, chosen.output / "lift_tests")
-    print(f"\nTables and figure are in {chosen.output}")
+    args = parser.parse_args()
+    if args.quick:
+        args.models, args.actions, args.rows = 2, 2, 100
+    command = command_of("lift_tests", args, "models", "actions", "rows")
+    common = options(args, "actions", "rows", "quick")
+    jobs = [{"seed": seed, **common} for seed in range(args.models)]
+    rows, _ = publish_study("lift_tests", args, score, jobs, command, summary)
+    draw_figure(rows, args.output / "lift_tests")
+    print(f"\nTables and figure are in {args.output}")
 
 
 if __name__ == "__main__":

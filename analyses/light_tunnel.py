@@ -149,27 +149,27 @@ def draw_figure(posterior: bi.Posterior, path: Path) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    chosen = story_arguments(__doc__, "light_tunnel").parse_args()
-    chosen.output.mkdir(parents=True, exist_ok=True)
+    args = story_arguments(__doc__, "light_tunnel").parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
 
-    file = chosen.output / "light_tunnel.csv"
-    write_data(file, rows=100 if chosen.quick else 400, seed=chosen.seed)
+    file = args.output / "light_tunnel.csv"
+    write_data(file, rows=100 if args.quick else 400, seed=args.seed)
     print(f"Data written to {file}")
 
     data = bi.RegimeData.from_frame(pd.read_csv(file), COLOURS, "infrared", "regime")
     print(data)
     began = time.perf_counter()
     posterior = bi.fit(
-        data, seed=chosen.seed, **({"draws": 100, "warmup": 100} if chosen.quick else {})
+        data, seed=args.seed, **({"draws": 100, "warmup": 100} if args.quick else {})
     )
     print(f"Fitted in {time.perf_counter() - began:.0f} s")
 
     print("\nInfrared reading when all three colours are set, never seen together in the data:")
-    table = chosen.output / "light_tunnel_effects.csv"
+    table = args.output / "light_tunnel_effects.csv"
     publish_table(table, effects(posterior), "python analyses/light_tunnel.py")
-    posterior.save(chosen.output / "light_tunnel.nc")
-    draw_figure(posterior, chosen.output / "light_tunnel")
-    print(f"\nPosterior, figure and table are in {chosen.output}")
+    posterior.save(args.output / "light_tunnel.nc")
+    draw_figure(posterior, args.output / "light_tunnel")
+    print(f"\nPosterior, figure and table are in {args.output}")
 
 
 if __name__ == "__main__":

@@ -187,32 +187,32 @@ def main() -> None:
     """Run from the command line."""
     parser = story_arguments(__doc__, "media_mix")
     parser.add_argument("--data", type=Path, help="the data file; by default in the output folder")
-    chosen = parser.parse_args()
-    chosen.output.mkdir(parents=True, exist_ok=True)
-    file = chosen.data or chosen.output / "media_mix.parquet"
-    share = 0.25 if chosen.quick else 1
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    file = args.data or args.output / "media_mix.parquet"
+    share = 0.25 if args.quick else 1
     firm = MediaMix.random(len(CHANNELS), seed=FIRM)
-    write_data(file, firm, int(share * HISTORY_ROWS), int(share * LIFT_ROWS), chosen.seed)
+    write_data(file, firm, int(share * HISTORY_ROWS), int(share * LIFT_ROWS), args.seed)
     print(f"Data written to {file}")
 
     # The analyst's work; from here on the simulator supplies true effects only.
     frame = pd.read_parquet(file)
     data = bi.RegimeData.from_frame(frame, CHANNELS, outcome="sales", regime="experiment")
     print(data)
-    size = {"draws": 100, "warmup": 100, "chains": 2} if chosen.quick else {}
-    posterior, seconds = timed(lambda: bi.fit(data, seed=chosen.seed, **size))
+    size = {"draws": 100, "warmup": 100, "chains": 2} if args.quick else {}
+    posterior, seconds = timed(lambda: bi.fit(data, seed=args.seed, **size))
     print(f"Fitted in {seconds:.0f} s")
     naive, seconds = timed(
-        lambda: bi.fit(data.only([]), bi.models.pooled(), seed=chosen.seed, **size)
+        lambda: bi.fit(data.only([]), bi.models.pooled(), seed=args.seed, **size)
     )
     print(f"Regression on the history alone, for comparison: {seconds:.0f} s")
 
     today = frame.loc[frame["experiment"] == "", CHANNELS].median().to_numpy()
     rows = compare(posterior, naive, firm, today)
     print_plans(rows, today)
-    write_table(chosen.output / "media_mix_plans.csv", rows, "python analyses/media_mix.py")
-    draw_figure(posterior, firm, today, rows, chosen.output / "media_mix")
-    print(f"\nFigure and table are in {chosen.output}")
+    write_table(args.output / "media_mix_plans.csv", rows, "python analyses/media_mix.py")
+    draw_figure(posterior, firm, today, rows, args.output / "media_mix")
+    print(f"\nFigure and table are in {args.output}")
 
 
 def print_plans(rows: list[dict[str, str | float]], today: np.ndarray) -> None:

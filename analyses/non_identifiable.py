@@ -35,7 +35,7 @@ NAMES = ("a1", "a2")
 REACH = 2.0  # settings are uniform from -REACH to REACH
 NOISE_SD = 0.3
 OBSERVED_ROWS, SET_ROWS = 800, 400
-FAR = (1.5, 1.5)
+EXTREME_POINT = (1.5, 1.5)
 JOINT_ROWS = (3, 5, 10, 20, 50, 100)
 SETS = 40  # random sequences of joint rows; each check uses the first rows
 THRESHOLD = 2.0
@@ -85,12 +85,12 @@ def z_scores(posterior: bi.Posterior, b: float, counts: tuple[int, ...], seed: i
     includes both the noise of the rows and the uncertainty of the joint effect.
     """
     points, outcome = sample(b, (True, True), max(counts), np.random.default_rng(seed))
-    predicted = posterior.outcome(points, seed=seed).to_numpy().reshape(-1, max(counts))
+    prediction = posterior.outcome(points, seed=seed).to_numpy().reshape(-1, max(counts))
     product = points.prod(axis=1)
     scores = []
     for count in counts:
         weights = product[:count] / (product[:count] ** 2).sum()
-        expected = predicted[:, :count] @ weights
+        expected = prediction[:, :count] @ weights
         scores.append((outcome[:count] @ weights - expected.mean()) / expected.std())
     return np.array(scores)
 
@@ -128,7 +128,7 @@ def draw_data(ax: Axes, worlds: dict[str, bi.RegimeData]) -> None:
 def draw_answer(ax: Axes, posterior: bi.Posterior) -> None:
     """Plot the posterior of the joint effect at extreme points, and each world's true effect."""
     along = np.linspace(-REACH, REACH, 80)
-    points = np.stack([along, np.full(80, FAR[1])], axis=1)
+    points = np.stack([along, np.full(80, EXTREME_POINT[1])], axis=1)
     draws = posterior.joint_effect(points).to_numpy().reshape(-1, 80)
     draw_bands(ax, along, draws, (0.5, 0.9), "C0")
     for name, b in WORLDS.items():
@@ -140,7 +140,7 @@ def draw_answer(ax: Axes, posterior: bi.Posterior) -> None:
             label=f"truth, {name}",
         )
     ax.set_xlabel("a1, set")
-    ax.set_ylabel(f"mean outcome, a2 set to {FAR[1]:g}")
+    ax.set_ylabel(f"mean outcome, a2 set to {EXTREME_POINT[1]:g}")
     ax.set_title("One posterior, two true effects")
 
 
@@ -195,10 +195,10 @@ class Findings:
 
 def note_effects(findings: Findings, posterior: bi.Posterior) -> None:
     """Compare the joint effect with each world's true effect."""
-    far = np.array([FAR])
+    far = np.array([EXTREME_POINT])
     draws = posterior.joint_effect(far).to_numpy()
     low, high = np.quantile(draws, [0.05, 0.95])
-    where = f"joint effect at ({FAR[0]:g}, {FAR[1]:g})"
+    where = f"joint effect at ({EXTREME_POINT[0]:g}, {EXTREME_POINT[1]:g})"
     findings.note("both", f"{where}, posterior mean", f"{draws.mean():.3f}")
     findings.note("both", f"{where}, 90% band", f"{low:.3f} to {high:.3f}")
     grid = np.linspace(-REACH, REACH, 21)
@@ -248,12 +248,12 @@ def note_scores(findings: Findings, scores: dict[str, np.ndarray]) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    chosen = story_arguments(__doc__, "non_identifiable").parse_args()
-    chosen.output.mkdir(parents=True, exist_ok=True)
-    size = {"draws": 100, "warmup": 100, "chains": 2} if chosen.quick else {}
-    share = 0.25 if chosen.quick else 1.0
+    args = story_arguments(__doc__, "non_identifiable").parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    size = {"draws": 100, "warmup": 100, "chains": 2} if args.quick else {}
+    share = 0.25 if args.quick else 1.0
 
-    worlds = {name: training_rows(b, share, chosen.seed) for name, b in WORLDS.items()}
+    worlds = {name: training_rows(b, share, args.seed) for name, b in WORLDS.items()}
     first, second = worlds.values()
     # Exactly equal: a factor of the product is zero to the last bit.
     same = bool(
@@ -266,10 +266,10 @@ def main() -> None:
     findings = Findings()
     findings.note("both", "training rows are equal", "yes")
 
-    posterior, seconds = timed(lambda: bi.fit(first, seed=chosen.seed, **size))
+    posterior, seconds = timed(lambda: bi.fit(first, seed=args.seed, **size))
     print(f"Additive model fitted in {seconds:.0f} s")
     model = bi.models.saturated()
-    saturated, seconds = timed(lambda: bi.fit(first, model, seed=chosen.seed, **size))
+    saturated, seconds = timed(lambda: bi.fit(first, model, seed=args.seed, **size))
     print(f"Saturated model fitted in {seconds:.0f} s")
     note_effects(findings, posterior)
     note_comparison(findings, first, posterior, saturated)
@@ -280,10 +280,10 @@ def main() -> None:
     note_scores(findings, scores)
 
     print()
-    table = chosen.output / "non_identifiable.csv"
+    table = args.output / "non_identifiable.csv"
     publish_table(table, findings.rows, "python analyses/non_identifiable.py")
-    draw_figure(worlds, posterior, scores, chosen.output / "non_identifiable")
-    print(f"\nFigure and table are in {chosen.output}")
+    draw_figure(worlds, posterior, scores, args.output / "non_identifiable")
+    print(f"\nFigure and table are in {args.output}")
 
 
 if __name__ == "__main__":

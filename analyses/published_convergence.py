@@ -133,22 +133,22 @@ def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=4, actions=5, largest=TOTALS[-1])
     parser.add_argument("--bases", nargs="+", choices=OURS, default=list(OURS))
-    chosen = parser.parse_args()
-    if chosen.quick:
-        chosen.models, chosen.actions, chosen.largest = 2, 2, QUICK_TOTALS[-1]
-    command = command_of("published_convergence", chosen, "models", "actions", "largest")
-    command += f" --bases {' '.join(chosen.bases)}"
-    common = options(chosen, "actions", "quick")
+    args = parser.parse_args()
+    if args.quick:
+        args.models, args.actions, args.largest = 2, 2, QUICK_TOTALS[-1]
+    command = command_of("published_convergence", args, "models", "actions", "largest")
+    command += f" --bases {' '.join(args.bases)}"
+    common = options(args, "actions", "quick")
     # Small ones first: an interrupted run has most of the curve.
     jobs = [
         {"total": total, "seed": seed, "basis": basis, **common}
-        for total in (QUICK_TOTALS if chosen.quick else TOTALS)
-        for seed in range(chosen.models)
-        for basis in chosen.bases
-        if total <= chosen.largest
+        for total in (QUICK_TOTALS if args.quick else TOTALS)
+        for seed in range(args.models)
+        for basis in args.bases
+        if total <= args.largest
     ]
-    rows, lines = publish_study("published_convergence", chosen, score, jobs, command, summary)
-    draw_figure(rows, lines, chosen.output / "published_convergence")
+    rows, lines = publish_study("published_convergence", args, score, jobs, command, summary)
+    draw_figure(rows, lines, args.output / "published_convergence")
     print("\nFrom the smallest to the largest number of rows, errors fall as rows to the power of")
     for label in LABELS:
         own = [line for line in lines if line["estimator"] == label]
@@ -156,7 +156,7 @@ def main() -> None:
             continue
         fall = np.log(float(own[-1]["mean"]) / float(own[0]["mean"]))
         print(f"  {label}: {fall / np.log(own[-1]['total'] / own[0]['total']):.2f}")
-    print(f"\nTables and figure are in {chosen.output}")
+    print(f"\nTables and figure are in {args.output}")
 
 
 if __name__ == "__main__":

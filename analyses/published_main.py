@@ -88,9 +88,9 @@ def score(seed: int, actions: int, rows: int, bayesian: bool, quick: bool) -> li
     began = time.perf_counter()
     note("averaged (ridge, as published)", began, separate.averaged(points))
     note("observational (ridge)", began, separate.observational(points))
-    for label, chosen in (("topline (ridge on joint rows)", joint), ("pooled (ridge)", data)):
+    for label, source in (("topline (ridge on joint rows)", joint), ("pooled (ridge)", data)):
         began = time.perf_counter()
-        note(label, began, _ridge.pooled(chosen)(points))
+        note(label, began, _ridge.pooled(source)(points))
     if bayesian:
         bayes("topline (Bayesian)", joint, bi.models.pooled())
         bayes("a regression a regime (Bayesian)", data, bi.models.saturated("polynomial"))
@@ -153,18 +153,17 @@ def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=100, actions=5, rows=10_000, bayesian=8)
-    chosen = parser.parse_args()
-    if chosen.quick:
-        chosen.models, chosen.actions, chosen.rows, chosen.bayesian = 2, 2, 200, 1
-    command = command_of("published_main", chosen, "models", "actions", "rows", "bayesian")
-    common = options(chosen, "actions", "rows", "quick")
+    args = parser.parse_args()
+    if args.quick:
+        args.models, args.actions, args.rows, args.bayesian = 2, 2, 200, 1
+    command = command_of("published_main", args, "models", "actions", "rows", "bayesian")
+    common = options(args, "actions", "rows", "quick")
     jobs = [
-        {"seed": seed, "bayesian": seed < chosen.bayesian, **common}
-        for seed in range(chosen.models)
+        {"seed": seed, "bayesian": seed < args.bayesian, **common} for seed in range(args.models)
     ]
-    rows, _ = publish_study("published_main", chosen, score, jobs, command, summary)
-    draw_figure(rows, chosen.output / "published_main")
-    print(f"\nTables and figure are in {chosen.output}")
+    rows, _ = publish_study("published_main", args, score, jobs, command, summary)
+    draw_figure(rows, args.output / "published_main")
+    print(f"\nTables and figure are in {args.output}")
 
 
 if __name__ == "__main__":

@@ -186,19 +186,19 @@ def draw_figure(rows: list[dict[str, str]], lines: list[dict[str, Any]], path: P
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=6, actions=5, average=2000)
-    chosen = parser.parse_args()
-    if chosen.quick:
-        chosen.models, chosen.actions, chosen.average = 2, 2, 100
-    command = command_of("published_ratio", chosen, "models", "actions", "average")
-    common = options(chosen, "actions", "average", "quick")
-    jobs = [{"seed": seed, **common} for seed in range(chosen.models)]
-    rows, lines = publish_study("published_ratio", chosen, score, jobs, command, summary)
-    draw_figure(rows, lines, chosen.output / "published_ratio")
+    args = parser.parse_args()
+    if args.quick:
+        args.models, args.actions, args.average = 2, 2, 100
+    command = command_of("published_ratio", args, "models", "actions", "average")
+    common = options(args, "actions", "average", "quick")
+    jobs = [{"seed": seed, **common} for seed in range(args.models)]
+    rows, lines = publish_study("published_ratio", args, score, jobs, command, summary)
+    draw_figure(rows, lines, args.output / "published_ratio")
     for label in LABELS:
         own = [line for line in lines if line["estimator"] == label]
         best = min(own, key=lambda line: float(line["mean"]))
         print(f"{label}: smallest error at ratio {best['ratio']:g}, {best['mean']} limits")
-    print(f"\nTables and figure are in {chosen.output}")
+    print(f"\nTables and figure are in {args.output}")
 
 
 if __name__ == "__main__":

@@ -108,16 +108,16 @@ def source(name: str) -> str:
 
 def summary() -> list[list[str]]:
     """The table of the README."""
-    many, four = rows_of("accuracy_K5_N2000"), cases("polynomial_K5_N10000")
-    known = rows_of("accuracy_K5_N2000_graph")
+    head = ["measure", "this library", "for comparison", "source"]
+    return [head, *summary_of_errors(), *summary_of_coverage(), *summary_of_speed()]
+
+
+def summary_of_errors() -> list[list[str]]:
+    """Errors in the published experiment and relative to attainable ones."""
+    without_graph, four = rows_of("accuracy_K5_N2000"), cases("polynomial_K5_N10000")
+    with_graph = rows_of("accuracy_K5_N2000_graph")
     models = row_of("published_main", estimator=OURS)["models"]
-    worlds = row_of(
-        "calibration_coverage", **{"intervals of": "effect", "kind": "all", "level": "0.9"}
-    )
-    sound = {"violation": "none", "together": "", "graph": "False"}
-    alarms = row_of("checks", kind="all", **sound)
     return [
-        ["measure", "this library", "for comparison", "source"],
         [
             f"error of the joint effect, {models} models of the published simulator",
             main_error(OURS),
@@ -126,14 +126,14 @@ def summary() -> list[list[str]]:
             source("published_main"),
         ],
         [
-            f"error / attainable error, {len(many)} models, graph unknown",
-            number(root_mean_square(many, "error/limit")),
+            f"error / attainable error, {len(without_graph)} models, graph unknown",
+            number(root_mean_square(without_graph, "error/limit")),
             "all functional forms known: 1",
             source("accuracy_K5_N2000"),
         ],
         [
-            f"the same, {len(known)} models, graph known",
-            number(root_mean_square(known, "error/limit")),
+            f"the same, {len(with_graph)} models, graph known",
+            number(root_mean_square(with_graph, "error/limit")),
             "all functional forms known: 1",
             source("accuracy_K5_N2000_graph"),
         ],
@@ -144,6 +144,16 @@ def summary() -> list[list[str]]:
             f"published estimator: {number(root_mean_square(four, 'published/limit'), 1)}",
             source("benchmark_cases"),
         ],
+    ]
+
+
+def summary_of_coverage() -> list[list[str]]:
+    """Coverage of intervals, and false alarms of checks."""
+    worlds = row_of(
+        "calibration_coverage", **{"intervals of": "effect", "kind": "all", "level": "0.9"}
+    )
+    alarms = row_of("checks", kind="all", violation="none", together="", graph="False")
+    return [
         [
             f"coverage of 90% credible intervals of the joint effect, {worlds['worlds']} worlds "
             f"of {len(kinds('calibration_coverage'))} kinds",
@@ -163,6 +173,12 @@ def summary() -> list[list[str]]:
             f"upper 95% confidence limit: {number(alarms['high'], 3)}",
             source("checks"),
         ],
+    ]
+
+
+def summary_of_speed() -> list[list[str]]:
+    """Seconds to a posterior."""
+    return [
         [
             "seconds to a posterior, 5 actions, 10,000 rows",
             speed(OURS, 5, 10_000),
@@ -255,9 +271,9 @@ def accuracy() -> list[list[str]]:
 
 def times() -> list[list[str]]:
     """Time, memory and error against rows and actions."""
-    measured = {(int(r["actions"]), int(r["rows"])) for r in rows_of("benchmark_speed")}
-    varying_rows = sorted(pair for pair in measured if pair[0] == 5 and pair[1] != 20_000)
-    varying_actions = sorted(pair for pair in measured if pair[1] == 20_000)
+    measurements = {(int(r["actions"]), int(r["rows"])) for r in rows_of("benchmark_speed")}
+    varying_rows = sorted(pair for pair in measurements if pair[0] == 5 and pair[1] != 20_000)
+    varying_actions = sorted(pair for pair in measurements if pair[1] == 20_000)
     lines = [
         [
             "actions",

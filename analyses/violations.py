@@ -129,24 +129,24 @@ def draw_figure(rows: list[dict[str, str]], lines: list[dict[str, Any]], path: P
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=4, actions=3, rows=1000)
-    chosen = parser.parse_args()
-    if chosen.quick:
-        chosen.models, chosen.actions, chosen.rows = 2, 2, 100
-    command = command_of("violations", chosen, "models", "actions", "rows")
+    args = parser.parse_args()
+    if args.quick:
+        args.models, args.actions, args.rows = 2, 2, 100
+    command = command_of("violations", args, "models", "actions", "rows")
     violations = [(NONE, 0.0)]
     for violation, strengths in STRENGTHS.items():
-        violations += [(violation, s) for s in (strengths[-1:] if chosen.quick else strengths)]
-    common = options(chosen, "actions", "rows", "quick")
+        violations += [(violation, s) for s in (strengths[-1:] if args.quick else strengths)]
+    common = options(args, "actions", "rows", "quick")
     jobs = [
         {"kind": kind, "violation": violation, "strength": strength, "seed": seed, **common}
-        for seed in range(chosen.models)
-        for kind in (QUICK_KINDS if chosen.quick else KINDS)
+        for seed in range(args.models)
+        for kind in (QUICK_KINDS if args.quick else KINDS)
         for violation, strength in violations
     ]
-    rows, lines = publish_study("violations", chosen, score, jobs, command, summary)
-    draw_figure(rows, lines, chosen.output / "violations")
+    rows, lines = publish_study("violations", args, score, jobs, command, summary)
+    draw_figure(rows, lines, args.output / "violations")
     print("\nErrors in standard deviations of the base model's joint effect.")
-    print(f"Tables and figure are in {chosen.output}")
+    print(f"Tables and figure are in {args.output}")
 
 
 if __name__ == "__main__":

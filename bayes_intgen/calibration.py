@@ -99,7 +99,7 @@ def ranks(
         settings=settings,
     )
     shares = [study.ranks(seed) for seed in simulations]
-    # Terms that a fit has pruned have no draws.
+    # The inner join drops terms that some fits have pruned.
     together = xr.concat(shares, "draw", join="inner", data_vars="all", coords="minimal")
     return xr.DataTree.from_dict({"prior_sbc": together.expand_dims(chain=[0])})
 
@@ -241,11 +241,13 @@ def coverage(
     effect = prediction_of(posterior).mean(actions, mask)
     lowest = _lowest_set(data)
     change = effect - prediction_of(posterior).mean(lowest, mask[:1])
-    # With few levels, points may be the lowest themselves: no change, and no error.
-    moved = (actions != lowest).any(axis=1)
+    # With few levels a point may equal the lowest settings, so that its change is exactly zero.
+    is_changed = (actions != lowest).any(axis=1)
     scores = {
         "effect": _scores(effect, truth, levels),
-        "change": _scores(change[..., moved], (truth - world.joint_effect(lowest))[moved], levels),
+        "change": _scores(
+            change[..., is_changed], (truth - world.joint_effect(lowest))[is_changed], levels
+        ),
         "outcome": _scores(
             prediction_of(posterior).draw(actions, mask, generator(seed, "outcome")),
             outcome,
@@ -269,7 +271,7 @@ def coverage(
 def _lowest_set(data: RegimeData) -> Array:
     """Lowest setting of each action in the data, shape (1, K).
 
-    Lower values may have been observed, but without any experiment there.
+    Lower observed values do not count, because no experiment covers them.
     """
     return np.asarray(np.where(data.intervened, data.actions, np.inf).min(axis=0, keepdims=True))
 

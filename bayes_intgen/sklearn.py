@@ -180,8 +180,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         sample_weight: ArrayLike | None = None,
     ) -> float:
         """R^2 of the predictions under each row's mask."""
-        predicted = self.predict(X, intervened)
-        return float(r2_score(y, predicted, sample_weight=sample_weight))
+        predictions = self.predict(X, intervened)
+        return float(r2_score(y, predictions, sample_weight=sample_weight))
 
     def _masks(self, values: Array, intervened: ArrayLike | None) -> NDArray[np.bool_]:
         masks = np.asarray(self._predicts_joint if intervened is None else intervened)

@@ -16,7 +16,7 @@ COUNT = 60
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, xr.DataTree]:
+def ranks_by_model() -> dict[str, xr.DataTree]:
     """Ranks under the model that made the outcomes, and under one with half the noise."""
     data = confounded_rows(15, seed=0)
     model = bi.models.additive("linear", spread="constant", graph={})
@@ -42,31 +42,31 @@ def p_values(tree: xr.DataTree) -> dict[str, float]:
     }
 
 
-def test_ranks_are_uniform_where_the_model_is_right(found) -> None:
-    assert min(p_values(found["right"]).values()) > 1e-3
+def test_ranks_are_uniform_for_the_right_model_only(ranks_by_model) -> None:
+    assert min(p_values(ranks_by_model["right"]).values()) > 1e-3
     # Negative control: a wrong prior of the noise is seen.
-    assert p_values(found["wrong"])["noise_sd"] < 1e-6
+    assert p_values(ranks_by_model["wrong"])["noise_sd"] < 1e-6
 
 
-def test_ranks_have_the_layout_of_arviz(found) -> None:
+def test_ranks_have_the_schema_of_arviz(ranks_by_model) -> None:
     import arviz as az
     import matplotlib.pyplot as plt
 
-    group = found["right"]["prior_sbc"]
+    group = ranks_by_model["right"]["prior_sbc"]
     assert group["noise_sd"].dims == ("chain", "draw")
     assert group["noise_sd"].sizes == {"chain": 1, "draw": COUNT}
     assert group["scale"].sizes["scale_of"] == 4
-    az.plot_ecdf_pit(found["right"], var_names=["noise_sd"])
+    az.plot_ecdf_pit(ranks_by_model["right"], var_names=["noise_sd"])
     plt.close("all")
 
 
-def test_simulations_can_run_separately(found) -> None:
+def test_simulations_can_run_separately(ranks_by_model) -> None:
     data = confounded_rows(15, seed=0)
     model = bi.models.additive("linear", spread="constant", graph={})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.SamplingWarning)
         part = bi.calibration.ranks(data, model, simulations=[7], **SHORT)["prior_sbc"]
-    whole = found["right"]["prior_sbc"]
+    whole = ranks_by_model["right"]["prior_sbc"]
     np.testing.assert_array_equal(part["intercept"], whole["intercept"].sel(draw=[7]))
 
 

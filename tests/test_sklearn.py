@@ -7,7 +7,7 @@ import xarray as xr
 
 import bayes_intgen as bi
 
-# Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
+# Linear mechanisms, which are quick to fit, do not follow the sine in these rows.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 
 sklearn = pytest.importorskip("sklearn")
@@ -35,8 +35,7 @@ EXPECTED_TO_FAIL = dict.fromkeys(
 
 
 class StraightLine:
-    """Stands in for a posterior where scikit-learn fits dozens of times: its checks are of the
-    interface."""
+    """Least-squares stand-in for a posterior, for scikit-learn's dozens of interface checks."""
 
     def __init__(self, data: bi.RegimeData, *_: object, **__: object) -> None:
         self.actions, self.regimes = data.names, data.regimes
@@ -48,23 +47,29 @@ class StraightLine:
         return xr.DataArray(mean[None, None], dims=("chain", "draw", "point"))
 
 
-def test_scikit_learn_estimator_checks(monkeypatch) -> None:
+@pytest.fixture
+def straight_lines(monkeypatch) -> None:
+    """Fits of the regressor are straight lines."""
     monkeypatch.setattr("bayes_intgen.sklearn.fit", StraightLine)
-    found = check_estimator(
+
+
+@pytest.mark.usefixtures("straight_lines")
+def test_scikit_learn_estimator_checks() -> None:
+    checks = check_estimator(
         JointEffectRegressor("linear"),
         expected_failed_checks=EXPECTED_TO_FAIL,
         on_skip=None,
         on_fail="raise",
     )
     by_status = {
-        status: {check["check_name"] for check in found if check["status"] == status}
+        status: {check["check_name"] for check in checks if check["status"] == status}
         for status in ("passed", "xfail", "failed")
     }
     assert len(by_status["passed"]) > 40
     assert not by_status["failed"]
-    # One that begins to pass is no exception any more.
+    # A check that begins to pass must leave the list.
     assert by_status["xfail"] == set(EXPECTED_TO_FAIL)
-    few = [check["exception"] for check in found if check["status"] == "xfail"]
+    few = [check["exception"] for check in checks if check["status"] == "xfail"]
     assert all("rows are fewer than a fit can use" in str(error) for error in few)
 
 
@@ -80,7 +85,7 @@ def frame_of(points: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(points, columns=["red", "green"])
 
 
-def test_predictions_are_the_posteriors_means(fitted) -> None:
+def test_predictions_are_posterior_means(fitted) -> None:
     effect = fitted.posterior_.joint_effect(POINTS)
     mean, std = fitted.predict(frame_of(POINTS), return_std=True)
     np.testing.assert_allclose(mean, effect.mean(("chain", "draw")), rtol=1e-12)
@@ -90,13 +95,13 @@ def test_predictions_are_the_posteriors_means(fitted) -> None:
 
 def test_predictions_use_each_rows_mask(fitted) -> None:
     masks = np.array([[True, False], [False, False], [True, False]])
-    found = fitted.predict(frame_of(POINTS), intervened=masks)
-    for point, mask, value in zip(POINTS, masks, found, strict=True):
+    predictions = fitted.predict(frame_of(POINTS), intervened=masks)
+    for point, mask, value in zip(POINTS, masks, predictions, strict=True):
         names = [n for n, was_set in zip(["red", "green"], mask, strict=True) if was_set]
         expected = float(fitted.posterior_.effect([point], names).mean())
         assert value == pytest.approx(expected, rel=1e-12)
     np.testing.assert_array_equal(
-        fitted.predict(frame_of(POINTS), intervened=[True, False])[[0, 2]], found[[0, 2]]
+        fitted.predict(frame_of(POINTS), intervened=[True, False])[[0, 2]], predictions[[0, 2]]
     )
     for mask, message in (([True] * 3, "must have shape"), ([[2, 0]], "must hold booleans")):
         with pytest.raises(bi.DataError, match=message):
@@ -110,13 +115,13 @@ def test_parameters_are_set_and_cloned(fitted) -> None:
     assert fitted.feature_names_in_.tolist() == list(fitted.posterior_.actions)
 
 
-def test_masks_are_routed_through_cross_validation(data, monkeypatch) -> None:
-    monkeypatch.setattr("bayes_intgen.sklearn.fit", StraightLine)
+@pytest.mark.usefixtures("straight_lines")
+def test_masks_are_routed_through_cross_validation(data) -> None:
     rows = np.random.default_rng(0).permutation(len(data))
     with sklearn.config_context(enable_metadata_routing=True):
         regressor = JointEffectRegressor(**QUICK)
         regressor = regressor.set_fit_request(intervened=True).set_score_request(intervened=True)
-        found = cross_validate(
+        scores = cross_validate(
             regressor,
             data.actions[rows],
             data.outcome[rows],
@@ -125,13 +130,13 @@ def test_masks_are_routed_through_cross_validation(data, monkeypatch) -> None:
             return_estimator=True,
             error_score="raise",
         )
-    assert (found["test_score"] > 0.3).all()
-    kept = [one.posterior_.regimes for one in found["estimator"]]
-    assert {mask: sum(each[mask] for each in kept) for mask in kept[0]} == {
+    assert (scores["test_score"] > 0.3).all()
+    regimes = [one.posterior_.regimes for one in scores["estimator"]]
+    assert {mask: sum(each[mask] for each in regimes) for mask in regimes[0]} == {
         mask: 2 * n for mask, n in data.regimes.items()
     }
 
 
-def test_a_seed_that_is_none_is_refused(data) -> None:
+def test_seeds_that_are_not_whole_numbers_are_rejected(data) -> None:
     with pytest.raises(bi.DataError, match="random_state must be a whole number"):
         JointEffectRegressor(random_state=np.random.default_rng(0)).fit(data.actions, data.outcome)

@@ -1,1 +1,1 @@
-"""Reliability of the answers."""
+"""Diagnostics, checks of assumptions, sensitivity and summaries."""

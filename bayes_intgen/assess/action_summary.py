@@ -11,19 +11,19 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.text.number_format import format_number
 from bayes_intgen.text.tables import align_columns
 
-# Levels that a cell of the table lists.
+# Maximum number of levels in a cell of the table.
 MAX_LEVELS = 6
 
 
 @dataclass(frozen=True)
 class ActionSummary:
-    """Experiments and values of an action, from the rows in memory.
+    """Experiments on an action and its values, from the rows in memory.
 
     Attributes
     ----------
     name, state : str
     median : float
-        For an action with levels the code nearest to it.
+        For an action with levels, the nearest code.
     set_range, observed_range : (low, high) or None
         Range of the values where the action was set, and where not; None without such rows.
     set_levels, observed_levels : dict from level to number of rows, or None
@@ -54,7 +54,7 @@ class ActionSummary:
 
 
 def table_of_actions(actions: Sequence[ActionSummary]) -> tuple[str, ...]:
-    """Format a line per action below a head."""
+    """Format a table with a header and a line per action."""
     rows = [
         [
             action.name,
@@ -96,5 +96,5 @@ def _range_cell(ends: tuple[float, float] | None, levels: dict[str, int] | None)
         return "no rows"
     if levels is None:
         return " to ".join(map(shorter_number, ends))
-    shown = [f"{name} {rows:,}" for name, rows in list(levels.items())[:MAX_LEVELS]]
-    return ", ".join(shown) + ", ..." * (len(levels) > MAX_LEVELS)
+    counts = [f"{name} {rows:,}" for name, rows in list(levels.items())[:MAX_LEVELS]]
+    return ", ".join(counts) + ", ..." * (len(levels) > MAX_LEVELS)

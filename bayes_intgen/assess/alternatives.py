@@ -34,9 +34,9 @@ from bayes_intgen.models.mechanisms.mechanism import LogNormal
 Kind = Literal["interaction", "graph", "regime"]
 Piece = tuple[Basis, tuple[int, ...]]
 
-# Highest total order of products of two actions, and number of functions of single actions: the
-# smoothest ones.
-PAIR_ORDER, N_SINGLE = 3, 2
+# Maximum total order of products of two actions, and number of functions, smoothest first, of
+# single actions.
+MAX_PAIR_ORDER, N_SINGLE = 3, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +47,11 @@ class Alternative:
     ----------
     kind : {"interaction", "graph", "regime"}
     actions : tuple of str
-        The actions that interact; for a graph, the action with the bias and the one on which it
-        depends; for a regime, the actions that it sets.
+        For an interaction, its two actions; for a graph, the action with the bias and the action
+        on which the bias depends; for a regime, the actions that it sets.
     label : str
     pieces : tuple of (Basis, tuple of int)
-        Functions, each with its inputs.
+        Bases, each with the positions of its input actions.
     gate : Gate
     scale : LogNormal
         Prior of the scale of all coefficients, in outcome standard deviations.
@@ -87,7 +87,7 @@ class _Builder:
         self.data, self.model, self.names = data, model, data.names
         mechanisms = model.mechanisms(data, model.bias)
         self.mechanisms = [mechanisms[name] for name in self.names]
-        self.margins = [
+        self.marginal_bases = [
             mechanism.marginal_basis(
                 data.actions[:, [k]], Coordinate.of(data.actions[:, k]), MARGIN_SIZE
             )
@@ -120,7 +120,7 @@ class _Builder:
                     "graph",
                     (self.names[j], self.names[k]),
                     f"bias of {self.names[j]} depends on {self.names[k]}",
-                    ((self.margins[k], (k,)), self._products(j, k)),
+                    ((self.marginal_bases[k], (k,)), self._products(j, k)),
                     WhereNotSet(j),
                     self.mechanisms[j].cross_action,
                     _is_independent(gate, [self.everywhere, *self._bias_gates(k)])
@@ -129,7 +129,9 @@ class _Builder:
 
     def regimes(self) -> Iterator[Alternative]:
         regimes = tuple(self.data.regimes)
-        single = [(_FirstFunctions(m, N_SINGLE), (k,)) for k, m in enumerate(self.margins)]
+        single = [
+            (_FirstFunctions(basis, N_SINGLE), (k,)) for k, basis in enumerate(self.marginal_bases)
+        ]
         for i in np.flatnonzero(self.masks.sum(axis=1) > 1).tolist():
             yield Alternative(
                 "regime",
@@ -142,7 +144,8 @@ class _Builder:
             )
 
     def _products(self, j: int, k: int) -> Piece:
-        return TensorProductBasis((self.margins[j], self.margins[k]), PAIR_ORDER), (j, k)
+        marginal_bases = (self.marginal_bases[j], self.marginal_bases[k])
+        return TensorProductBasis(marginal_bases, MAX_PAIR_ORDER), (j, k)
 
     def _bias_gates(self, *actions: int) -> list[Array]:
         """Gates of the biases that may be functions of all these actions together."""
@@ -153,11 +156,9 @@ class _Builder:
 
 def _is_independent(gate: Array, others: Sequence[Array]) -> bool:
     """Whether a gate, a number per regime, is linearly independent of others."""
-    before = np.reshape(others, (-1, len(gate)))
-    after = np.vstack([before, gate])
-    return int(np.linalg.matrix_rank(after)) > (
-        int(np.linalg.matrix_rank(before)) if len(before) else 0
-    )
+    without = np.reshape(others, (-1, len(gate)))
+    rank = int(np.linalg.matrix_rank(np.vstack([without, gate])))
+    return rank > (int(np.linalg.matrix_rank(without)) if len(without) else 0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,9 @@
 """Tests of the assumptions that the data can contradict.
 
-`check` compares the additive model with every alternative that the regimes in the data could
-show (`alternatives`), and with a regression per regime on held-out rows. Rows with
-several actions set are compared with the prediction of the additive model from the other rows,
-which is the strongest test.
+`check` tests the additive model against every alternative that the regimes in the data can
+reveal (`alternatives`), and compares it with a regression per regime on held-out rows. The
+strongest test compares rows with several actions set with the additive prediction from the other
+rows.
 
 Notes
 -----
@@ -37,16 +37,16 @@ from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
 from bayes_intgen.text.tables import to_json
 
-# Probability that any of the tests raises a false alarm: half of the customary 5%, to leave room
-# for the error of a normal approximation or unusual noise.
-LEVEL = 0.025
-# Untestable alternatives that the statement names.
+# Familywise probability of a false alarm: half of the customary 5%, as a margin for the error of
+# the normal approximation and for unusual noise.
+FAMILYWISE_LEVEL = 0.025
+# Maximum number of untestable alternatives that the statement names.
 MAX_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Check:
-    """Evidence of the data against the assumptions, from :func:`check`; prints as a statement.
+    """Evidence against the assumptions, made by :func:`check`; prints as a statement.
 
     Attributes
     ----------
@@ -59,8 +59,8 @@ class Check:
         tests of whether each action's functions follow the rows.
     held_out : Dataset
         ``difference`` and ``error``: log predictive density of held-out rows under the additive
-        model less that under a regression for each regime, and its standard error; ``rows``.
-        Empty where no rows were held out.
+        model minus that under a regression per regime, and its standard error; ``rows``. Empty
+        without held-out rows.
     level : float
         Probability of a false alarm by any test.
     """
@@ -78,7 +78,7 @@ class Check:
 
     @classmethod
     def of_tree(cls, tree: xr.DataTree) -> "Check | None":
-        """From a tree with the groups of :meth:`to_datasets`; None from any other."""
+        """Read the check from a tree; None if it has none."""
         if "check" not in tree.children:
             return None
         nodes = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
@@ -105,7 +105,7 @@ class Check:
 
     @property
     def likeliest(self) -> str | None:
-        """The alternative with the strongest evidence; None if nothing could be tested."""
+        """Alternative with the strongest evidence; None if nothing could be tested."""
         if not self.table.sizes["test"]:
             return None
         p, evidence = (self.table[name].to_numpy() for name in ("p", "log_bayes_factor"))
@@ -150,12 +150,12 @@ class Check:
     def _verdict(self) -> str:
         tests = self.table.sizes["test"]
         if not tests:
-            return "Nothing could be tested: these regimes leave the model no restriction."
+            return "Nothing could be tested: these regimes do not restrict the model."
         p = f"p {'<' if self.p < 0.001 else '='} {max(self.p, 0.001):.3g} over {tests} " + (
             "tests" if tests > 1 else "test"
         )
         if not self.violated:
-            return f"No sign of violation ({p}; under {self.level:g} would be one)."
+            return f"No sign of violation ({p}; a violation has p below {self.level:g})."
         row = self.table.sel(test=self.likeliest)
         between = [str(n) for n in self.table["action"].to_numpy()[row["between"].to_numpy()]]
         where = " and ".join([", ".join(between[:-1]), between[-1]])
@@ -184,24 +184,24 @@ class Check:
         which = "Any other" if self.table.sizes["hidden"] else "Any"
         return (
             f"{which} smooth interaction of two actions with a standard deviation over "
-            f"{worst:.3g}, {worst / unit:.0%} of the outcome's, would have been detected nine "
-            "times in ten, unless the biases offset it."
+            f"{worst:.3g}, {worst / unit:.0%} of the outcome's, would be detected with probability "
+            "0.9, unless the biases offset it."
         )
 
     def _hidden(self) -> str:
         labels = [str(label) for label in self.table["hidden"].to_numpy()]
-        shown = labels[:MAX_NAMED] + (
-            [f"{len(labels) - MAX_NAMED} more"] if len(labels) > MAX_NAMED else []
-        )
-        return f"No row of these regimes could show: {'; '.join(shown)}." if labels else ""
+        listed = labels[:MAX_NAMED]
+        if len(labels) > MAX_NAMED:
+            listed.append(f"{len(labels) - MAX_NAMED} more")
+        return f"These regimes cannot reveal: {'; '.join(listed)}." if labels else ""
 
     def _rows(self) -> str:
         several = int(self.table.attrs["rows_with_several_set"])
         if several:
-            return f"{several} rows have several actions set: the strongest test possible."
+            return f"{several} rows have several actions set: the strongest possible test."
         return (
-            "No row has several actions set: an interaction that the biases offset in every "
-            "regime cannot be detected, only rows with several actions set would show it."
+            "No row has several actions set: only such rows could reveal an interaction that the "
+            "biases offset in every regime."
         )
 
     def _comparison(self) -> str:
@@ -212,8 +212,8 @@ class Check:
         if abs(value) < 2 * error:
             how = "about as well as"
         return (
-            f"The shared model predicts {rows:.0f} held-out rows {how} a regression for each "
-            f"regime: log density {value:+.1f}, standard error {error:.1f}."
+            f"The additive model predicts {rows:.0f} held-out rows {how} a regression per regime: "
+            f"difference in log density {value:+.1f}, standard error {error:.1f}."
         )
 
 
@@ -221,7 +221,7 @@ def check(
     data: Rows,
     model: Model | None = None,
     *,
-    level: float = LEVEL,
+    level: float = FAMILYWISE_LEVEL,
     held_out: float = 0.25,
     seed: int = 0,
     progress: bool = True,
@@ -231,7 +231,7 @@ def check(
     Parameters
     ----------
     data : Observations, StreamedData or DistributedData
-        At most 30,000 rows of it are used.
+        At most 30,000 rows are used.
     model : Model, optional
         By default ``additive()``. A graph adds restrictions, which are tested too.
     level : float
@@ -240,7 +240,7 @@ def check(
         Share of the rows of every regime on which the model is compared with a regression per
         regime; 0 skips the comparison, which takes most of the time.
     seed : int
-        The same seed gives the same answer.
+        The same seed gives the same result.
     progress : bool
 
     Returns
@@ -250,7 +250,7 @@ def check(
     Raises
     ------
     DataError
-        If ``data`` is of no such class, or the actions determine the outcome exactly.
+        If ``data`` has another class, or the actions determine the outcome exactly.
     ModelError
         If the model is not additive or does not fit the data, or ``level`` or ``held_out`` is
         not a probability.

@@ -1,13 +1,13 @@
 """Contraction: widths of the posterior relative to those of the prior.
 
-Hyperparameters are drawn from the model's hyperpriors, and coefficients conditional on them; the
-same functions follow from prior and posterior coefficients. The prior is the model's own: scales
-estimated by empirical Bayes from all terms of a kind (`elimination`) count as
+Prior draws are of hyperparameters from the model's hyperpriors and of coefficients conditional on
+them. Scales estimated by empirical Bayes from all terms of a kind (`elimination`) count as
 information from the data.
 
-A width is half the length of the central 68.3% interval, the standard deviation of a normal
-distribution. Scales are log-normal, so a few prior draws are a hundred times larger than the
-others and would dominate a standard deviation.
+A width is half the length of the central 68.3% interval: for a normal distribution, its standard
+deviation. Scales are log-normal, so a few prior draws are a hundred times larger than the others
+and would dominate a standard deviation. The contraction is a ratio of widths, not 1 minus a ratio
+of variances.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
 
 PRIOR_DRAWS = 2000
-# Probabilities at one standard deviation on either side of a normal law's mean.
+# Probabilities of a normal distribution below one standard deviation on either side of its mean.
 ENDS = (0.15865525393145707, 0.8413447460685429)
 KINDS = ("unconfounded", "confounded")
 
 
 def prior_prediction(posterior: PosteriorDraws, seed: int = 0) -> Prediction:
-    """Prior predictions of the mean, from 2000 draws; the noise is that of the posterior.
+    """Predictions from 2000 prior draws of the coefficients, with the posterior's noise.
 
     Examples
     --------
@@ -43,10 +43,10 @@ def prior_prediction(posterior: PosteriorDraws, seed: int = 0) -> Prediction:
 
 
 def prior_coefficients(model: Model, terms: Decomposition, seed: int) -> Array:
-    """Coefficients drawn from the model's prior, shape (2000, P)."""
+    """Draws of the coefficients from the model's prior, shape (2000, P)."""
     rng = generator(seed, "prior")
     priors = model.hyperpriors(_as_specified(model, terms))
-    drawn = {
+    hyperparameters = {
         name: np.exp(
             prior.log_median + prior.sigma * rng.standard_normal((PRIOR_DRAWS, len(prior.sigma)))
         )
@@ -54,7 +54,7 @@ def prior_coefficients(model: Model, terms: Decomposition, seed: int) -> Array:
     }
     log_sd = np.stack(
         [
-            priors.log_sd({name: values[i] for name, values in drawn.items()})
+            priors.log_sd({name: values[i] for name, values in hyperparameters.items()})
             for i in range(PRIOR_DRAWS)
         ]
     )
@@ -62,7 +62,7 @@ def prior_coefficients(model: Model, terms: Decomposition, seed: int) -> Array:
 
 
 def _as_specified(model: Model, terms: Decomposition) -> Decomposition:
-    """The terms with the scales that the model gives them, before a fit learned their medians."""
+    """Terms with the scales of the model instead of medians estimated by a fit."""
     scales = {}
     for term in terms.terms:
         if term.cross_action and term.action is not None:
@@ -91,7 +91,10 @@ def contraction(
     posterior: PosteriorDraws, values: Array, intervened: Sequence[str], seed: int
 ) -> xr.Dataset:
     """Widths of posterior and prior, and their ratios, at validated points, shape (M, K)."""
-    both = {"prior": prior_prediction(posterior, seed), "posterior": prediction_of(posterior)}
+    predictions = {
+        "prior": prior_prediction(posterior, seed),
+        "posterior": prediction_of(posterior),
+    }
     mask = np.broadcast_to([name in intervened for name in posterior.actions], values.shape)
     table = xr.Dataset(
         coords={
@@ -102,11 +105,11 @@ def contraction(
         attrs={"intervened": ", ".join(intervened), "outcome": posterior.tree.attrs["outcome"]},
     )
     additive = isinstance(posterior.model, AdditiveModel)
-    for name, prediction in both.items():
+    for name, prediction in predictions.items():
         if additive:
             unconfounded, bias = prediction.contributions(values)
-            both_kinds = [widths(unconfounded), widths(unconfounded + bias)]
-            table[name] = (("mechanism", "action", "point"), np.array(both_kinds))
+            by_kind = [widths(unconfounded), widths(unconfounded + bias)]
+            table[name] = (("mechanism", "action", "point"), np.array(by_kind))
         table[f"effect_{name}"] = ("point", widths(prediction.mean(values, mask)))
     if additive:
         table = table.assign_coords(mechanism=list(KINDS))

@@ -1,4 +1,4 @@
-"""Problems of a data set that will make answers wide or wrong, before anything is fitted."""
+"""Problems of a data set that make answers wide or wrong."""
 
 from collections.abc import Iterator
 
@@ -14,17 +14,17 @@ from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.verdict import separates
 from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
 
-# An outcome with fewer distinct values is not continuous.
+# Minimum number of distinct values of a continuous outcome.
 MIN_OUTCOME_VALUES = 6
-# Actions with a larger correlation cannot be distinguished.
+# Maximum correlation of actions with distinguishable effects.
 MAX_CORRELATION = 0.999
-# Minimum share of the values to which an action was set that support the joint effect, and of the
-# others that lie in the range of its experiments.
-MIN_COVERED = 0.9
+# Minimum share of an action's settings that support the joint effect, and of its observed values
+# in the range of its settings.
+MIN_COVERED_SHARE = 0.9
 
 
 def data_problems(data: Rows, reference: ReferenceRows) -> list[str]:
-    """List the problems of a data set, a sentence each; ``reference`` has rows of each regime.
+    """List the problems of a data set, one sentence each, from reference rows of each regime.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def _small_regimes(n_actions: int, regimes: dict[str, int]) -> Iterator[str]:
     minimum = ROWS_PER_UNKNOWN * (2 * n_actions + 1)
     for label, rows in regimes.items():
         if rows < minimum:
-            yield f"{label} has {rows} rows only: too few for so many actions (under {minimum})"
+            yield f"{label} has only {rows} rows: too few for so many actions (under {minimum})"
 
 
 def _outside_experiments(sample: Observations, k: int) -> Iterator[str]:
@@ -71,7 +71,7 @@ def _outside_experiments(sample: Observations, k: int) -> Iterator[str]:
         return
     low, high = values[was_set].min(), values[was_set].max()
     covered = float(((values[~was_set] >= low) & (values[~was_set] <= high)).mean())
-    if covered < MIN_COVERED:
+    if covered < MIN_COVERED_SHARE:
         yield (
             f"{name}: {1 - covered:.0%} of the rows in which it was not set lie outside the range "
             f"of its experiments, {shorter_number(low)} to {shorter_number(high)}: answers there "
@@ -93,7 +93,7 @@ def _exclusive_levels(
 
 
 def _unsupported(sample: Observations, reference: ReferenceRows, k: int) -> Iterator[str]:
-    """Values to which an action was set and that cannot support the joint effect."""
+    """Settings of an action that do not support the joint effect."""
     values = sample.actions[sample.intervened[:, k], k]
     if not len(values):
         return
@@ -104,7 +104,7 @@ def _unsupported(sample: Observations, reference: ReferenceRows, k: int) -> Iter
     parents = [[j for j in range(count) if j != i] for i in range(count)]
     reached = reference.covers(points, (k,))
     supported = separates(reference.masks, reached, (True,) * count, k, parents).mean()
-    if supported < MIN_COVERED:
+    if supported < MIN_COVERED_SHARE:
         yield (
             f"{sample.names[k]}: {1 - supported:.0%} of the values to which it was set do not "
             "support the joint effect: too few regimes reach them. Observe the action there "
@@ -117,6 +117,6 @@ def _collinear(sample: Observations, k: int) -> Iterator[str]:
         correlation = np.corrcoef(sample.actions[:, j], sample.actions[:, k])[0, 1]
         if abs(correlation) > MAX_CORRELATION:
             yield (
-                f"{sample.names[j]} and {sample.names[k]} all but coincide: what one does the "
-                "other may"
+                f"{sample.names[j]} and {sample.names[k]} are nearly collinear: their effects "
+                "cannot be distinguished"
             )

@@ -1,4 +1,4 @@
-"""Problems with a set of draws, in words that name the quantity and the remedy."""
+"""Problems with posterior draws, in sentences that name the quantity and the remedy."""
 
 import warnings
 
@@ -16,14 +16,14 @@ from bayes_intgen.inference.sampling.convergence import (
 
 
 def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
-    """Reasons to distrust the draws, worst first; empty if there are none.
+    """Describe problems with the draws, worst first; empty if there are none.
 
     Parameters
     ----------
     tree : DataTree
         With groups ``posterior`` and ``sample_stats`` in ArviZ's schema.
     effect : DataArray, dims (chain, draw, point)
-        The joint effect at points typical of the data.
+        Joint effect at points typical of the data.
 
     Returns
     -------
@@ -32,13 +32,13 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
     statistics = tree["sample_stats"].dataset
     divergences = _divergences(statistics)
     quantities = convergence_quantities(tree, effect)
-    broken = [
+    nonfinite = [
         f"draws of {name} are not all finite: do not use them; check the data for extreme values"
         for name, values in quantities.data_vars.items()
         if not np.isfinite(values).all()
     ]
-    if broken:
-        return broken + divergences
+    if nonfinite:
+        return nonfinite + divergences
     of_each = convergence(quantities)
     return [
         *divergences,
@@ -60,7 +60,7 @@ def _divergences(statistics: xr.Dataset) -> list[str]:
         return []
     return [
         f"{diverging} of {total} draws ended in a divergence, so part of the posterior may be "
-        "missing: rerun with target_accept=0.95 or more; if it stays, give tighter priors"
+        "missing: rerun with target_accept=0.95 or more; if divergences remain, use tighter priors"
     ]
 
 

@@ -16,11 +16,11 @@ from bayes_intgen.models import AdditiveModel, Model, saturated
 def split(data: Observations, share: float, seed: int) -> tuple[Observations, Observations]:
     """Split rows at random into training and held-out rows, a share of every regime."""
     rng = generator(seed, "check", 1)
-    out = np.zeros(len(data), dtype=bool)
+    is_held_out = np.zeros(len(data), dtype=bool)
     for mask in data.regimes:
         own = np.flatnonzero((data.intervened == mask).all(axis=1))
-        out[rng.permutation(own)[: int(share * len(own))]] = True
-    return data._rows(~out), data._rows(out)
+        is_held_out[rng.permutation(own)[: int(share * len(own))]] = True
+    return data._rows(~is_held_out), data._rows(is_held_out)
 
 
 def log_densities(
@@ -28,7 +28,7 @@ def log_densities(
 ) -> Array:
     """Compute the log predictive density of each held-out row, shape (n,).
 
-    Hyperparameters are at their mode, coefficients are integrated out, and the noise is normal.
+    Hyperparameters are at their mode, coefficients are marginalised, and the noise is normal.
     """
     with threadpool_limits(1, "blas"):
         terms = model.decompose(train)
@@ -39,8 +39,8 @@ def log_densities(
     noise = pilot.spread(held_out.actions, held_out.intervened)
     variance = noise * float(pilot.sites["noise_sd"]) ** 2
     variance = variance + ((design @ covariance) * design).sum(axis=1)
-    predicted = design @ mean + terms.centre
-    return np.asarray(stats.norm.logpdf(held_out.outcome, predicted, np.sqrt(variance)))
+    prediction = design @ mean + terms.centre
+    return np.asarray(stats.norm.logpdf(held_out.outcome, prediction, np.sqrt(variance)))
 
 
 class Difference(NamedTuple):

@@ -13,7 +13,7 @@ from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.curves import fixed_values, labelled_points, points_along
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
 
-# Points along an action in a picture of mechanisms.
+# Number of points along an action.
 N_POINTS = 80
 
 
@@ -46,20 +46,21 @@ def _mechanism_curve(
     posterior: PosteriorDraws, prior: Prediction, k: int, fixed: Array
 ) -> xr.Dataset:
     points = points_along(posterior, k, fixed, N_POINTS)
-    before, after = (
+    before_data, after_data = (
         np.stack([unconfounded[:, :, k], (unconfounded + bias)[:, :, k]])
         for unconfounded, bias in (
             prediction.contributions(points) for prediction in (prior, prediction_of(posterior))
         )
     )
-    low, high = np.quantile(before, ENDS, axis=(1, 2))
-    share = [np.median(widths(b) / widths(a)) for a, b in zip(before, after, strict=True)]
+    low, high = np.quantile(before_data, ENDS, axis=(1, 2))
+    pairs = zip(before_data, after_data, strict=True)
+    share = [np.median(widths(b) / widths(a)) for a, b in pairs]
     dims = ("mechanism", "point")
     return (
         labelled_points(posterior, k, points)
         .assign_coords(mechanism=list(KINDS))
         .assign(
-            posterior=(("mechanism", "chain", "draw", "point"), after),
+            posterior=(("mechanism", "chain", "draw", "point"), after_data),
             prior_low=(dims, low),
             prior_high=(dims, high),
             share=("mechanism", share),

@@ -1,19 +1,20 @@
 """Score tests of the additive model against alternatives, with a wild bootstrap.
 
-An alternative is a block of columns Z beside the model's own X. With the model's coefficients
-integrated out at its mode, the outcome is normal with precision matrix V^-1, and the rows inform
-the block's coefficients gamma through the score S = Z'V^-1 y and its precision P = Z'V^-1 Z: their
-likelihood is that of S ~ N(P gamma, P). The test statistic is the log Bayes factor of the block
-with the scale of its coefficients integrated over its prior.
+Test statistic: log Bayes factor of the alternative, with the scale of its coefficients integrated
+over its prior. Null distribution: wild bootstrap with Rademacher weights and residuals divided by
+sqrt(1 - leverage) (HC2; Davidson and Flachaire 2008), because the noise is neither normal nor of
+exactly known variance; the bootstrap keeps any dependence of its variance and shape on regime and
+actions. All tests share the weights, so that the smallest p value is compared with its own
+distribution (Westfall and Young 1993): the level holds for all tests together.
 
-Its null distribution does not come from the model, whose noise is neither normal nor of exactly
-known variance. Without gamma, S is a sum over rows of z_i e_i, with z_i the columns after
-regression on X, plus the part of the mean's own coefficients that shrinkage leaves, N(0, P - N)
-with N = Z'V^-1 W^-1 V^-1 Z. The rows' part is resampled by the wild bootstrap with Rademacher
-weights and residuals divided by sqrt(1 - leverage) (HC2; Davidson and Flachaire 2008), which
-keeps any dependence of the noise's variance and shape on regime and actions. All tests share the
-weights, so that the smallest p value is compared with its own distribution (Westfall and Young
-1993): the level holds for all tests together.
+Notes
+-----
+An alternative is a block of columns Z beside the model's own X. With the model's coefficients
+marginalised at its mode, the outcome is normal with precision matrix V^-1, and the rows inform the
+block's coefficients gamma through the score S = Z'V^-1 y and its precision P = Z'V^-1 Z, with the
+likelihood of S ~ N(P gamma, P). For gamma = 0, S is a sum over rows of z_i e_i, with z_i the
+columns after regression on X, plus N(0, P - N), N = Z'V^-1 W^-1 V^-1 Z, the part of the model's
+coefficients that shrinkage leaves. The bootstrap resamples the sum over rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,11 +41,11 @@ from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.terms import Term
 
 N_BOOTSTRAP = 1999
-# Numbers in memory at once: bootstrap samples times rows.
-BOOTSTRAP_CHUNK = 4_000_000
+# Maximum number of bootstrap weights (samples times rows) in memory at once.
+MAX_BOOTSTRAP_WEIGHTS = 4_000_000
 # Power at which a size counts as detectable.
 POWER = 0.9
-# Residuals with a larger leverage are corrected as if they had this one.
+# Maximum leverage for which residuals are corrected; larger ones are clipped to it.
 MAX_LEVERAGE = 0.95
 
 
@@ -53,10 +54,9 @@ def null_fit(
 ) -> Pilot:
     """Fit the additive model at its mode: the null model of all tests.
 
-    As in any fit, finer functions of an action and products of three in a bias join it if forward
-    selection adds them. An interaction would make it add such products, which would then absorb
-    the interaction; so the interactions are candidates too, and only terms that are selected
-    beside them join.
+    As in any fit, forward selection may add finer functions of an action and products of three
+    actions in a bias. Such products can absorb an interaction, so the interactions are candidates
+    too, and only terms that are selected beside them are added.
     """
     terms = model.decompose(data)
     pilot = pilot_fit(data, model, terms, (), progress)
@@ -72,17 +72,17 @@ def null_fit(
     of_pairs = partial(products, data, terms, candidates, pilot.spread, progress)
     selected = select_terms(pilot.posterior, pilot.sites, statistics, candidates, of_pairs)
     labels = {rival.name for rival in rivals}
-    joining = [term for term in selected if term.name not in labels]
-    if not joining:
+    additions = [term for term in selected if term.name not in labels]
+    if not additions:
         return pilot
-    return pilot_fit(data, model, terms.and_terms(joining), (), progress)
+    return pilot_fit(data, model, terms.and_terms(additions), (), progress)
 
 
 def _as_term(alternative: Alternative) -> Term:
-    """An alternative of one piece as a candidate term."""
+    """Convert an alternative of one piece to a candidate term."""
     ((basis, inputs),) = alternative.pieces
-    part = Component("", basis, alternative.scale, inputs=(0, 1))
-    return Term(alternative.label, "bias", None, inputs, part, None, alternative.gate)
+    component = Component("", basis, alternative.scale, inputs=(0, 1))
+    return Term(alternative.label, "bias", None, inputs, component, None, alternative.gate)
 
 
 class TestResult(NamedTuple):
@@ -91,7 +91,7 @@ class TestResult(NamedTuple):
     Attributes
     ----------
     log_bayes_factor : float
-        Of the alternative against the additive model.
+        Evidence for the alternative against the additive model.
     p : float
         Bootstrap p value of the log Bayes factor under the additive model.
     p_familywise : float
@@ -114,7 +114,7 @@ class TestResult(NamedTuple):
 def score_tests(
     data: Observations, fit: Pilot, testable: Sequence[Alternative], level: float, seed: int
 ) -> list[TestResult]:
-    """Test the additive model against each alternative, all of them together.
+    """Test the additive model against all alternatives, with familywise p values.
 
     Parameters
     ----------
@@ -123,9 +123,9 @@ def score_tests(
         The additive model at its mode, fitted to these rows.
     testable : sequence of Alternative
     level : float
-        Of all tests together, for ``detectable``.
+        Familywise level at which ``detectable`` is computed.
     seed : int
-        Of the bootstrap weights.
+        Seed of the bootstrap weights.
     """
     if not testable:
         return []
@@ -168,7 +168,7 @@ def _size(alternative: Alternative, block: Array, scores: "ScoreStatistics", uni
 
 
 def _detectable(block: Array, relaxed: "ScoreStatistics", level: float) -> float:
-    """Size of the smoothest function at which a test of the block has its power."""
+    """Size of the smoothest function at which a test of the block has power 0.9."""
     error = np.sqrt(relaxed.variance[0, 0]) / max(relaxed.precision[0, 0], 1e-300)
     smoothest = block[block.any(axis=1), 0]
     return float(_noncentrality(level, block.shape[1]) * error * np.sqrt(np.mean(smoothest**2)))
@@ -176,16 +176,16 @@ def _detectable(block: Array, relaxed: "ScoreStatistics", level: float) -> float
 
 @cache
 def _noncentrality(level: float, size: int) -> float:
-    """Standard errors from zero at which a chi-squared test of some columns has its power."""
+    """Standard errors from zero at which a chi-squared test of ``size`` columns has power 0.9."""
     critical = chi2.isf(level, size)
     return float(np.sqrt(brentq(lambda x: ncx2.sf(critical, size, x) - POWER, 1e-6, 1e4)))
 
 
 def _relaxed_sites(fit: Pilot) -> dict[str, Array]:
-    """The mode with scales of cross-action biases at least one prior sd above their prior medians.
+    """Mode with scales of cross-action biases raised to one prior sd above their prior medians.
 
-    A large alternative raises these scales too, and much of it then passes for bias; at the mode
-    without it they are near zero.
+    A large alternative would raise these scales, so that the biases absorb much of it; at the
+    null mode they are near zero.
     """
     terms = fit.posterior.terms
     scale = np.array(fit.sites["scale"], dtype=float)
@@ -198,16 +198,16 @@ def _relaxed_sites(fit: Pilot) -> dict[str, Array]:
 
 
 class ScoreStatistics(NamedTuple):
-    """Scores of further columns, their precision, and the parts that a bootstrap resamples.
+    """Score statistics of additional columns, with the rows' contributions for the bootstrap.
 
     Attributes
     ----------
     score : ndarray, shape (Q,)
         S = Z'V^-1 (y - X m), m the prior mean of the model's coefficients.
     precision : ndarray, shape (Q, Q)
-        P = Z'V^-1 Z: the model's own covariance of the score.
+        P = Z'V^-1 Z, the covariance of the score under the model.
     shrinkage : ndarray, shape (Q, Q)
-        P - N: the part of it due to the model's coefficients.
+        P - N, the part of the precision due to the model's coefficients.
     rows : ndarray, shape (n, Q)
         Contribution of each row's residual to the score, corrected for its leverage.
     """
@@ -219,7 +219,7 @@ class ScoreStatistics(NamedTuple):
 
     @classmethod
     def of(cls, data: Observations, fit: Pilot, sites: dict[str, Array], columns: Array) -> Self:
-        """Compute them from a fit, at hyperparameters that may differ from its mode."""
+        """Compute the statistics at hyperparameters that may differ from the fit's mode."""
         posterior = fit.posterior
         mean, covariance = posterior.moments(sites)
         design = posterior.terms.matrix(data.actions, data.intervened)
@@ -229,20 +229,20 @@ class ScoreStatistics(NamedTuple):
         leverage = weights * ((design @ covariance) * design).sum(axis=1)
         weighted = columns * weights[:, None]
         cross = design.T @ weighted
-        left = columns - design @ (covariance @ cross)
+        residual_columns = columns - design @ (covariance @ cross)
         precision = columns.T @ weighted - cross.T @ covariance @ cross
-        of_noise = left.T @ (left * weights[:, None])
+        noise_part = residual_columns.T @ (residual_columns * weights[:, None])
         scaled = weights * residual / np.sqrt(np.clip(1 - leverage, 1 - MAX_LEVERAGE, 1))
         return cls(
             weighted.T @ residual,
             (precision + precision.T) / 2,
-            precision - of_noise,
-            left * scaled[:, None],
+            precision - noise_part,
+            residual_columns * scaled[:, None],
         )
 
     @property
     def variance(self) -> Array:
-        """Covariance of the score under the model, robust to its noise, shape (Q, Q)."""
+        """Covariance of the score under the null, robust to the noise, shape (Q, Q)."""
         return np.asarray(self.rows.T @ self.rows + self.shrinkage)
 
     def block(self, at: slice) -> Self:
@@ -254,21 +254,21 @@ class ScoreStatistics(NamedTuple):
     def bootstrap(self, rng: np.random.Generator) -> Array:
         """Sample scores under the additive model, shape (N_BOOTSTRAP, Q)."""
         count = len(self.rows)
-        out = np.empty((N_BOOTSTRAP, len(self.score)))
-        step = max(1, BOOTSTRAP_CHUNK // count)
+        sums = np.empty((N_BOOTSTRAP, len(self.score)))
+        step = max(1, MAX_BOOTSTRAP_WEIGHTS // count)
         for start in range(0, N_BOOTSTRAP, step):
-            piece = out[start : start + step]
-            signs = rng.integers(0, 2, size=(len(piece), count), dtype=np.int8)
-            piece[:] = (2.0 * signs - 1) @ self.rows
+            batch = sums[start : start + step]
+            signs = rng.integers(0, 2, size=(len(batch), count), dtype=np.int8)
+            batch[:] = (2.0 * signs - 1) @ self.rows
         values, vectors = np.linalg.eigh((self.shrinkage + self.shrinkage.T) / 2)
         root = vectors * np.sqrt(np.clip(values, 0, None))
-        return np.asarray(out + rng.standard_normal(out.shape) @ root.T)
+        return np.asarray(sums + rng.standard_normal(sums.shape) @ root.T)
 
 
 def log_bayes_factors(precision: Array, scores: Array, scale: LogNormal, unit: float) -> Array:
     """Compute log Bayes factors of a block of columns for many scores, shape (n, q).
 
-    The scale is integrated out, as in `TermEvidence` for one score.
+    The scale is integrated over its prior, as in `TermEvidence` for one score.
     """
     values, vectors = np.linalg.eigh(precision)
     values = np.clip(values, 0, None)
@@ -280,7 +280,7 @@ def log_bayes_factors(precision: Array, scores: Array, scale: LogNormal, unit: f
 
 
 def _bootstrap_p_values(statistics: Array) -> Array:
-    """Share of each column that is at least as large as each of its values, shape (n, tests)."""
+    """Share of values in the same column that are at least as large, shape (n, tests)."""
     count = len(statistics)
     return np.stack(
         [(count - np.searchsorted(np.sort(c), c, side="left")) / count for c in statistics.T],

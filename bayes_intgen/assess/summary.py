@@ -1,6 +1,6 @@
 """One-screen summary of data or a fit: regimes, certificates, support, checks, sampling, problems.
 
-Labelled arrays come first; sentences are made from them, and text and HTML from the sentences.
+Labelled arrays are computed first, sentences from the arrays, and text and HTML from the sentences.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,15 +36,20 @@ from bayes_intgen.identification.verdict import Verdict
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
 from bayes_intgen.inference.sampling.monitored_effect import every_nth, monitored_effect
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import (
+    PosteriorDraws,
+    prediction_of,
+    size_of_draws,
+    support_of,
+)
 from bayes_intgen.text.tables import to_json
 
-# Characters in a line of the printed screen.
-WIDTH = 100
-# Ends of the range of an action in a regime: 98% of its rows.
-RANGE = (0.01, 0.99)
-# Sections that are tables: their lines are not wrapped.
-TABLES = ("Actions",)
+# Maximum characters in a line of the printed screen.
+LINE_WIDTH = 100
+# Probabilities at the ends of an action's range in a regime: 98% of its rows.
+RANGE_TAILS = (0.01, 0.99)
+# Sections with tables, whose lines are not wrapped.
+TABLE_SECTIONS = ("Actions",)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,22 +59,22 @@ class Report:
     Attributes
     ----------
     head : str
-        The rows or draws that it summarises.
+        Names and numbers of rows or draws.
     tree : DataTree
         Group ``regimes``: ``rows`` (regime), ``was_set`` (regime, action), and ``low`` and
-        ``high`` (regime, action), between which 98% of the rows lie; ``levels`` (regime, action),
-        those that occur, as text. Group ``questions``: for the joint effect and each action set
+        ``high`` (regime, action), the range of 98% of the rows; ``levels`` (regime, action), the
+        levels that occur, as text. Group ``questions``: for the joint effect and each action set
         alone, ``identified``, ``weights`` (question, regime; NaN where not identified),
-        ``certificate``, the sentence, and ``supported``, the share of the rows' own values of the
-        actions at which the question lies within support. For a fit also group ``sampling``:
-        ``rhat`` and ``ess`` by quantity, with the number of ``divergences``; and ``check`` where
-        one was kept.
+        ``certificate``, the sentence, and ``supported``, the share of the rows at whose values
+        the effect is supported. For a fit also group ``sampling``: ``rhat`` and ``ess`` by
+        quantity, with the number of ``divergences``; and group ``check``, if the posterior has
+        one.
     sections : mapping from title to lines
-        The same in words.
+        The same in sentences.
     actions : tuple of ActionSummary
         Experiments and values of each action; empty for a fit.
     problems : tuple of str
-        Reasons for wide or wrong answers; empty where none are known.
+        Reasons for wide or wrong answers; empty if none are known.
     """
 
     head: str
@@ -101,8 +106,8 @@ class Report:
             for line in body:
                 lines += (
                     [f"  {line}"]
-                    if title in TABLES
-                    else wrap(line, WIDTH, initial_indent="  ", subsequent_indent="    ")
+                    if title in TABLE_SECTIONS
+                    else wrap(line, LINE_WIDTH, initial_indent="  ", subsequent_indent="    ")
                 )
         return "\n".join(lines)
 
@@ -115,7 +120,7 @@ class Report:
             parts.append(f'<div style="margin-top:0.6em"><b>{escape(title)}</b></div>')
             if title == "Regimes":
                 parts.append(self._table())
-            elif title in TABLES:
+            elif title in TABLE_SECTIONS:
                 parts.append(f"<pre>{escape(chr(10).join(body))}</pre>")
             else:
                 items = "".join(f"<li>{escape(line)}</li>" for line in body)
@@ -123,7 +128,7 @@ class Report:
         return "".join([*parts, "</div>"])
 
     def _table(self) -> str:
-        """Regimes by actions, with the range of each and what was set in bold."""
+        """Table of regimes by actions: ranges of the actions, settings in bold."""
         regimes = self.tree["regimes"].to_dataset()
         cell = 'style="text-align:right;padding:0.15em 0.8em;white-space:nowrap"'
         heads = ["regime", "rows", *map(str, regimes["action"].to_numpy())]
@@ -139,12 +144,12 @@ class Report:
 
 
 def report_identification(of: Rows | PosteriorDraws) -> Report:
-    """Summarise what data can tell before a fit, or what a fit tells and how far to trust it.
+    """Summarise data before a fit, or a fit and its reliability.
 
     Parameters
     ----------
     of : Observations, StreamedData, DistributedData or Posterior
-        Of a posterior saved by a version that kept no rows, support is left out.
+        The report of a posterior saved by a version without reference rows lacks support.
 
     Returns
     -------
@@ -169,13 +174,13 @@ def report_identification(of: Rows | PosteriorDraws) -> Report:
     if isinstance(of, Rows):
         return summarise_data(of)
     raise DataError(
-        f"a report is of RegimeData or of a Posterior, not of {type(of).__name__}; "
+        f"a report needs RegimeData or a Posterior, not {type(of).__name__}; "
         "RegimeData.from_frame and fit make them"
     )
 
 
 def summarise_data(data: Rows, *, support: bool = True) -> Report:
-    """Summarise data before a fit, without the slow section on support if ``support`` is false.
+    """Summarise data before a fit; the section on support is slow and optional.
 
     Examples
     --------
@@ -183,18 +188,18 @@ def summarise_data(data: Rows, *, support: bool = True) -> Report:
     ()
     """
     names, sample = data.names, data.in_memory
-    seen, states = sample.reference_rows(), data.identify(list(names)).states
+    reference, states = sample.reference_rows(), data.identify(list(names)).states
     # Without a graph an action may depend on every other.
     parents = [[j for j in range(len(names)) if j != k] for k in range(len(names))]
     groups = {
-        "regimes": _regimes(names, data.regimes, seen, data.outcome_name),
+        "regimes": _regimes(names, data.regimes, reference, data.outcome_name),
         "questions": _questions(
             names,
             data.regimes,
             settings_of(names, sample.actions, sample.intervened, sample.categories),
-            seen if support else None,
-            lambda points, mask: seen.verdict(
-                points, mask, requirements(parents, seen.masks, mask), parents
+            reference if support else None,
+            lambda points, mask: reference.verdict(
+                points, mask, requirements(parents, reference.masks, mask), parents
             ),
         ),
     }
@@ -202,7 +207,7 @@ def summarise_data(data: Rows, *, support: bool = True) -> Report:
         f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {', '.join(map(repr, names))}",
         groups,
         None,
-        data_problems(data, seen),
+        data_problems(data, reference),
         [ActionSummary.of(sample, k, states[name]) for k, name in enumerate(names)],
     )
 
@@ -226,27 +231,30 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     check = Check.of_tree(posterior.tree)
     if check is not None:
         groups["check"] = check.table
-    sizes = posterior.tree["posterior"].sizes
     head = (
         f"Posterior of {posterior.tree.attrs['outcome']!r} given {', '.join(map(repr, names))}: "
-        f"{sizes['chain']} chains of {sizes['draw']} draws"
+        f"{size_of_draws(posterior)}"
     )
     return _report(head, groups, check, problems)
 
 
 def _regimes(
-    names: Sequence[str], regimes: Mapping[Mask, int], seen: ReferenceRows | None, outcome: str
+    names: Sequence[str],
+    regimes: Mapping[Mask, int],
+    reference: ReferenceRows | None,
+    outcome: str,
 ) -> xr.Dataset:
+    """Rows of each regime, and range and levels of each action there."""
     shape = (len(regimes), len(names))
     low, high = np.full((2, *shape), np.nan)
     levels = np.full(shape, "", dtype=object)
-    if seen is not None:
+    if reference is not None:
         for i, mask in enumerate(regimes):
-            rows = seen.rows[seen.masks.index(mask)]
-            low[i], high[i] = np.quantile(rows, RANGE, axis=0)
-            for k, known in enumerate(seen.categories):
-                if known is not None:
-                    levels[i, k] = known.subset(rows[:, k]).spelled()
+            rows = reference.rows[reference.masks.index(mask)]
+            low[i], high[i] = np.quantile(rows, RANGE_TAILS, axis=0)
+            for k, categories in enumerate(reference.categories):
+                if categories is not None:
+                    levels[i, k] = categories.subset(rows[:, k]).spelled()
     dims = ("regime", "action")
     return xr.Dataset(
         {
@@ -265,10 +273,10 @@ def _questions(
     names: Sequence[str],
     regimes: Mapping[Mask, int],
     settings: Mapping[str, tuple[Label, ...]],
-    seen: ReferenceRows | None,
-    judge: Callable[[Array, Mask], Verdict | None],
+    reference: ReferenceRows | None,
+    verdict_at: Callable[[Array, Mask], Verdict | None],
 ) -> xr.Dataset:
-    """Certificates of the joint effect and of each action alone, and how much is supported."""
+    """Certificates and supported shares of the joint effect and of single interventions."""
     count = len(names)
     single = [tuple(j == k for j in range(count)) for k in range(count)]
     masks = list(dict.fromkeys([(True,) * count, *single]))
@@ -276,9 +284,9 @@ def _questions(
         certify(names, regimes, list(compress(names, mask)), settings) for mask in masks
     ]
     supported = np.full(len(masks), np.nan)
-    if seen is not None:
-        points = np.concatenate(seen.rows)
-        verdicts = [judge(points, mask) for mask in masks]
+    if reference is not None:
+        points = np.concatenate(reference.rows)
+        verdicts = [verdict_at(points, mask) for mask in masks]
         supported = np.array([np.nan if v is None else v.supported.mean() for v in verdicts])
     labels = [mask_label(names, mask) for mask in regimes]
     return xr.Dataset(
@@ -302,18 +310,18 @@ def _questions(
 def _sampling(
     posterior: PosteriorDraws, questions: xr.Dataset, reference: ReferenceRows
 ) -> tuple[xr.Dataset, list[str]]:
-    """R-hat and effective draws of every quantity, and problems of the sampler in words."""
+    """R-hat and effective sample size of every quantity, and problems in sentences."""
     rows = every_nth(np.concatenate(reference.rows))
-    # The mean without interventions where the joint effect is not identified.
+    # Monitor the observational mean if the joint effect is not identified.
     masks = np.full(rows.shape, bool(questions["identified"][0]))
     effect = monitored_effect(prediction_of(posterior), rows, masks)
-    measured = convergence(convergence_quantities(posterior.tree, effect))
-    found = xr.Dataset(
-        {"rhat": ("quantity", measured.rhat), "ess": ("quantity", measured.ess)},
-        coords={"quantity": measured.names},
+    diagnostics = convergence(convergence_quantities(posterior.tree, effect))
+    sampling = xr.Dataset(
+        {"rhat": ("quantity", diagnostics.rhat), "ess": ("quantity", diagnostics.ess)},
+        coords={"quantity": diagnostics.names},
         attrs={"divergences": int(posterior.tree["sample_stats"]["diverging"].sum())},
     )
-    return found, [
+    return sampling, [
         *problems(posterior.tree, effect),
         *fit_problems(posterior.tree["constant_data"].dataset),
     ]
@@ -326,6 +334,7 @@ def _report(
     problems: Sequence[str] | None = None,
     actions: Sequence[ActionSummary] = (),
 ) -> Report:
+    """Assemble a report: sentences from the labelled groups."""
     sections = {"Regimes": regime_lines(groups["regimes"])}
     if actions:
         sections["Actions"] = table_of_actions(actions)
@@ -335,8 +344,8 @@ def _report(
     if check is not None:
         sections["Assumptions"] = tuple(check.sentences())
     else:
-        keep = "" if actions else "; posterior.with_check keeps the answer"
-        sections["Assumptions"] = (f"Not tested yet: bi.check(data, model) does{keep}.",)
+        store = "" if actions else "; posterior.with_check stores the result"
+        sections["Assumptions"] = (f"Not tested yet: run bi.check(data, model){store}.",)
     if actions:
         sections["Problems"] = tuple(problems or ()) or ("None found.",)
     elif problems is not None:

@@ -9,7 +9,7 @@ from bayes_intgen.assess.action_summary import shorter_number
 
 
 def rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool], list[str]]]:
-    """Label and rows of each regime, actions set, and levels or range of each if known."""
+    """Iterate over regimes: label, rows, which actions were set, and their levels or ranges."""
     for i, label in enumerate(regimes["regime"].to_numpy()):
         own = regimes.isel(regime=i)
         ranges = [
@@ -23,7 +23,7 @@ def rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool],
 
 
 def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:
-    """Rows of each regime, with the values of the actions that it sets."""
+    """Rows of each regime, with the values of its set actions."""
     names = regimes["action"].to_numpy()
     width = max(len(str(label)) for label in regimes["regime"].to_numpy())
     digits = len(f"{int(regimes['rows'].max()):,}")
@@ -36,7 +36,7 @@ def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:
 
 
 def certificate_lines(questions: xr.Dataset) -> tuple[str, ...]:
-    """Certificates of the joint effect and of single actions: those in the data in one line."""
+    """Certificates of the joint effect and of single actions; those in the data share a line."""
     lines = [str(questions["certificate"][0].item())]
     rest = questions.isel(question=slice(1, None))
     simple = rest["in_data"].to_numpy()
@@ -52,7 +52,7 @@ def support_lines(questions: xr.Dataset) -> tuple[str, ...]:
     """Supported shares of the joint effect and of each action alone."""
     labels, shares = (questions[name].to_numpy() for name in ("question", "supported"))
     text = ", ".join(f"{label} {share:.0%}" for label, share in zip(labels, shares, strict=True))
-    return (f"Share of the rows' values at which a question is supported: {text}.",)
+    return (f"Share of rows at whose values the effect is supported: {text}.",)
 
 
 def sampling_line(sampling: xr.Dataset) -> str:

@@ -4,10 +4,10 @@ Exit codes: 0 done; 1 the input cannot be used; 2 the command line is wrong; 3 d
 is not reliable (``--strict``, ``check``); 70 a defect of the program; 130 interrupted.
 """
 
-# Heavy modules are imported inside the commands, so that help appears at once.
+# Commands import heavy modules themselves, so that help appears at once.
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 HELP = """Estimate joint effects of several actions from data in which one was set at a time.
 
-A data file has a column for each action, one for the outcome, and one that says what was set
-from outside in each row: nothing (empty, or observational), one action (red), or several
-(red+green).
+A data file has a column for each action, one for the outcome, and one for the regime: the actions
+set in the row, none (empty, or observational), one (red), or several (red+green).
 """
 EPILOGUE = """Everywhere: --quiet (-q) shows warnings and errors only, --debug shows where an error
 comes from. Results go to standard output, progress and warnings to standard error.
@@ -55,10 +54,7 @@ def describe(
     regime: options.Regime = "regime",
     format: options.TableOrJson = "table",
 ) -> int:
-    """Summarise a file: regimes, what they identify, ranges, and problems.
-
-    Nothing is fitted.
-    """
+    """Summarise a file without a fit: regimes, identified effects, ranges, and problems."""
     from bayes_intgen.assess.summary import summarise_data
 
     rows = _rows(data, actions, outcome, regime, require_observational=False)
@@ -77,47 +73,18 @@ def fit(
     regime: options.Regime = "regime",
     graph: options.Graph = None,
     prior: options.Prior = "gp",
-    noise: Annotated[
-        Literal["gaussian", "student_t"],
-        Parameter(help="Student-t is robust to outliers, and slow.", group=options.model),
-    ] = "gaussian",
-    seed: Annotated[
-        int, Parameter(help="The same seed gives the same fit.", group=options.sampling)
-    ] = 0,
-    chains: Annotated[int, Parameter(help="Number of chains.", group=options.sampling)] = 4,
-    draws: Annotated[
-        int | None,
-        Parameter(
-            help="Draws per chain; by default as many as convergence takes.", group=options.sampling
-        ),
-    ] = None,
-    warmup: Annotated[
-        int, Parameter(help="Iterations that only adapt the sampler.", group=options.sampling)
-    ] = 100,
-    target_accept: Annotated[
-        float,
-        Parameter(
-            help="Nearer to 1: smaller steps, which remove divergences.", group=options.sampling
-        ),
-    ] = 0.8,
-    checkpoint: Annotated[
-        Path | None,
-        Parameter(
-            help="Folder for the chains so far: the same command resumes a fit that was "
-            "interrupted or killed.",
-            group=options.sampling,
-        ),
-    ] = None,
-    strict: Annotated[
-        bool,
-        Parameter(
-            help="Exit with 3 if the draws are not reliable.", group=options.sampling, negative=()
-        ),
-    ] = False,
+    noise: options.Noise = "gaussian",
+    seed: options.Seed = 0,
+    chains: options.Chains = 4,
+    draws: options.Draws = None,
+    warmup: options.Warmup = 100,
+    target_accept: options.TargetAccept = 0.8,
+    checkpoint: options.Checkpoint = None,
+    strict: options.Strict = False,
 ) -> int:
     """Fit a file, and save the posterior.
 
-    A Parquet file is read in passes and never as a whole (with Gaussian noise).
+    A Parquet file is read in passes, never as a whole (with Gaussian noise).
     """
     import bayes_intgen as bi
 
@@ -145,30 +112,10 @@ def fit(
 def effect(
     fit: options.Fit,
     *,
-    set: Annotated[
-        list[str] | None,
-        Parameter(
-            name=["--set", "-s"],
-            help="Values or levels to set, as tv=2,drug=on; repeat it for further points. Other "
-            "actions are set to a supported point near their medians.",
-            negative=(),
-        ),
-    ] = None,
-    points: Annotated[
-        Path | None,
-        Parameter(help="File of points to set: CSV, Parquet or Arrow, a column per action."),
-    ] = None,
-    from_: Annotated[
-        str | None,
-        Parameter(
-            name=["--from", "-f"],
-            help="Also give the change from here, as tv=1. Other actions stay as in --set.",
-        ),
-    ] = None,
-    observed: Annotated[
-        str | None,
-        Parameter(help="Values of actions that are observed and not set, as print=3."),
-    ] = None,
+    set: options.Set = None,
+    points: options.Points = None,
+    from_: options.From = None,
+    observed: options.Observed = None,
     level: options.Level = 0.9,
     format: options.Format = "table",
 ) -> int:
@@ -188,7 +135,7 @@ def effect(
     if points is not None:
         values += points_of_file(points, posterior)
     if not values:
-        raise PointsError("no point was given; write --set tv=2,radio=1, or --points FILE")
+        raise PointsError("there is no point; write --set tv=2,radio=1, or --points FILE")
     baseline = None
     if from_ is not None:
         start = checked_point(from_, posterior)
@@ -205,19 +152,8 @@ def plot(
     fit: options.Fit,
     *,
     output: options.Output,
-    action: Annotated[
-        list[str] | None,
-        Parameter(
-            name=["--action", "-a"], help="Actions to plot along; all by default.", negative=()
-        ),
-    ] = None,
-    at: Annotated[
-        str | None,
-        Parameter(
-            help="Values of the other actions, as radio=1; by default a supported point near "
-            "their medians."
-        ),
-    ] = None,
+    action: options.Axes = None,
+    at: options.At = None,
     level: options.Level = 0.9,
 ) -> int:
     """Plot the joint effect along actions: mean, bands, and a band of outcomes (dotted).
@@ -239,8 +175,8 @@ def plot(
     try:
         figure.savefig(output, dpi=150)
     except ValueError as error:
-        raise PointsError(f"{output} cannot be drawn: {error}") from error
-    log(f"drawn to {output}")
+        raise PointsError(f"{output} cannot be written: {error}") from error
+    log(f"written to {output}")
     return DONE
 
 
@@ -250,13 +186,10 @@ def report(
     *,
     output: options.Output,
     level: options.Level = 0.9,
-    data: Annotated[
-        Path | None,
-        Parameter(help="The data of the fit: the report then checks the assumptions."),
-    ] = None,
+    data: options.DataToCheck = None,
     regime: options.Regime = "regime",
 ) -> int:
-    """Write a report with an explorer of joint effects, as one self-contained HTML file."""
+    """Write a report with an explorer of joint effects as one self-contained HTML file."""
     from bayes_intgen.api.loading import load
     from bayes_intgen.assess.checks import check as check_assumptions
 
@@ -284,19 +217,13 @@ def check(
     regime: options.Regime = "regime",
     graph: options.Graph = None,
     prior: options.Prior = "gp",
-    held_out: Annotated[
-        float,
-        Parameter(
-            help="Share of the rows on which the model is compared with a regression per regime; "
-            "0 skips the comparison, which takes most of the time."
-        ),
-    ] = 0.25,
+    held_out: options.HeldOut = 0.25,
     seed: int = 0,
     format: options.TableOrJson = "table",
 ) -> int:
     """Test the assumptions that the data can contradict; exit with 3 if they do.
 
-    The statement includes its uncertainty, and which violations the data could not show.
+    The statement includes its uncertainty and the violations that the data cannot reveal.
     """
     import bayes_intgen as bi
 
@@ -310,10 +237,10 @@ def check(
 @app.command(sort_key=7)
 def demo(
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="Folder to write to.")] = Path(
-        "bayes-intgen-demo"
-    ),
+    output: options.Folder = Path("bayes-intgen-demo"),
     rows: Annotated[int, Parameter(help="Rows per regime.")] = 500,
+    prior: options.Prior = "gp",
+    draws: options.Draws = None,
     seed: int = 0,
 ) -> int:
     """Simulate advertising and sales, fit them, and compare the estimates with the truth.
@@ -321,11 +248,16 @@ def demo(
     Writes data.csv, fit.nc and report.html, and prints the commands that would do the same.
     """
     from bayes_intgen.cli.demonstration import demonstrate
+    from bayes_intgen.models import additive
 
     if rows < 20:
         raise DataError(f"rows must be at least 20, not {rows}")
     with recorded(SamplingWarning):
-        write(demonstrate(output, rows, seed, progress=show_progress(), log=log))
+        text = demonstrate(
+            output, rows, log, seed=seed, model=additive(prior), draws=draws,
+            progress=show_progress(),
+        )  # fmt: skip
+    write(text)
     return DONE
 
 

@@ -14,7 +14,7 @@ DONE, UNUSABLE, USAGE, DOUBTFUL, DEFECT, PIPE, INTERRUPTED = 0, 1, 2, 3, 70, 141
 
 
 class Verbosity(threading.local):
-    """What a command prints besides its result, and the warnings that it has printed."""
+    """Verbosity of the current command, and the warnings that it has printed."""
 
     quiet = False
     debug = False
@@ -29,7 +29,7 @@ verbosity = Verbosity()
 
 
 def show_progress() -> bool:
-    """Whether progress bars are wanted."""
+    """Whether to show progress bars."""
     return not verbosity.quiet
 
 
@@ -57,7 +57,7 @@ def fail(error: BaseException, code: int, *, prefix: str = "", hint: str = "") -
 
 
 def show_warning(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
-    """Print a warning as one line, once; takes the place of ``warnings.showwarning``."""
+    """Print a warning as one line, once; replaces ``warnings.showwarning``."""
     text = " ".join(str(message).split())
     if text not in verbosity.warned:
         verbosity.warned |= {text}
@@ -66,7 +66,7 @@ def show_warning(message: Any, category: type[Warning], *where: Any, **more: Any
 
 @contextlib.contextmanager
 def recorded(kind: type[Warning]) -> Iterator[list[str]]:
-    """Record warnings of a kind, which are shown as well."""
+    """Record warnings of a kind in addition to showing them."""
     messages: list[str] = []
     show = warnings.showwarning
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bayes_intgen.api.fitting import fit
+from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.validation import OBSERVATIONAL, SEPARATOR
-from bayes_intgen.models import additive
+from bayes_intgen.models import Model
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.simulators import MediaMix
 from bayes_intgen.text.number_format import format_interval, format_number, format_to_uncertainty
@@ -20,7 +22,7 @@ PLANS = (0.8, 1.0, 1.5, 2.0)
 
 
 def demonstrate(
-    folder: Path, rows: int, seed: int, *, progress: bool, log: Callable[[str], None]
+    folder: Path, rows: int, log: Callable[[str], None], *, seed: int, model: Model, **settings: Any
 ) -> str:
     """Write data, fit and report to a folder, and tabulate estimates beside the truth.
 
@@ -30,10 +32,13 @@ def demonstrate(
         Created if missing.
     rows : int
         Rows per regime.
-    seed : int
-    progress : bool
     log : callable
-        Called with messages on progress.
+        Receives messages on progress.
+    seed : int
+        Seed of the simulation and of the fit.
+    model : Model
+    **settings
+        Passed to :func:`bayes_intgen.fit`.
     """
     import pandas as pd
 
@@ -54,15 +59,20 @@ def demonstrate(
         f"bayes-intgen fit {folder / 'data.csv'} --outcome sales --output {folder / 'fit.nc'}"
     )
     data = RegimeData.from_frame(frame, world.names, "sales", "regime")
-    posterior = fit(data, additive(), seed=seed, progress=progress)
+    posterior = fit(data, model, seed=seed, **settings)
     posterior.save(folder / "fit.nc")
     log(f"bayes-intgen report {folder / 'fit.nc'} --output {folder / 'report.html'}")
     write_report(posterior, folder / "report.html")
+    return _estimates_beside_truth(posterior, world)
+
+
+def _estimates_beside_truth(posterior: Posterior, world: MediaMix) -> str:
+    """Table of estimated and true effects of the plans."""
     plans = np.array([[float(f"{share * b:.3g}") for b in world.budget] for share in PLANS])
     table = effect_table(posterior, plans)
     truth = world.joint_effect(plans)
     mean, low, high = (table[name].to_numpy() for name in ("mean", "low", "high"))
-    rows_of_table = [
+    rows = [
         [
             *map(format_number, plan),
             format_to_uncertainty(mean[i].item(), 1),
@@ -73,4 +83,4 @@ def demonstrate(
     ]
     head = [*world.names, "mean sales", "90% band", "truth"]
     title = "Mean sales with all three set; the truth is that of the simulation."
-    return f"{title}\n\n{align_columns(head, rows_of_table, left=0)}"
+    return f"{title}\n\n{align_columns(head, rows, left=0)}"

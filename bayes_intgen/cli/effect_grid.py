@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from bayes_intgen.api.posterior import Posterior
 
 MAX_COLUMNS = 3
-# Inches.
+# Size of a panel and minimum width of the figure, in inches.
 PANEL_WIDTH, PANEL_HEIGHT, MIN_WIDTH = 4.4, 3.6, 6.4
-# Characters of the title in the width of a panel, and at least.
+# Characters of the title per panel, and their minimum number per line.
 TITLE_WIDTH, MIN_TITLE_WIDTH = 58, 84
 
 
@@ -65,14 +65,14 @@ def plot_effect_grid(
     fixed = {name: value for name, value in at.items() if [name] != list(actions)}
     if fixed:
         values = ", ".join(f"{name} = {short_label(value)}" for name, value in fixed.items())
-        title = f"Actions that are not on the axis: {values}"
+        title = f"Values of actions that are not on the axis: {values}"
         width = max(TITLE_WIDTH * columns, MIN_TITLE_WIDTH)
         figure.suptitle(fill(title, width), fontsize=9, x=0.01, ha="left")
     return figure
 
 
 def _add_legend(figure: "Figure", columns: int) -> None:
-    """Add one legend for all panels; hatching occurs along some actions only."""
+    """Add one legend of the elements of all panels, which differ in hatching."""
     handles = {
         label: handle
         for ax in figure.axes

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options of the commands."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -33,7 +33,7 @@ Actions = Annotated[
 Regime = Annotated[
     str,
     Parameter(
-        name=["--regime", "-r"], help="Column that says what was set in each row.", group=columns
+        name=["--regime", "-r"], help="Column of the actions set in each row.", group=columns
     ),
 ]
 Graph = Annotated[
@@ -50,5 +50,77 @@ Prior = Annotated[
     Literal["gp", "spline", "polynomial", "linear"],
     Parameter(name="--prior", help="Prior of every function.", group=model),
 ]
+Noise = Annotated[
+    Literal["gaussian", "student_t"],
+    Parameter(help="Student-t is robust to outliers, and slow.", group=model),
+]
+Seed = Annotated[int, Parameter(help="The same seed gives the same fit.", group=sampling)]
+Chains = Annotated[int, Parameter(help="Number of chains.", group=sampling)]
+Draws = Annotated[
+    int | None,
+    Parameter(help="Draws per chain; by default as many as convergence requires.", group=sampling),
+]
+Warmup = Annotated[int, Parameter(help="Iterations that only adapt the sampler.", group=sampling)]
+TargetAccept = Annotated[
+    float,
+    Parameter(help="Nearer to 1: smaller steps, which remove divergences.", group=sampling),
+]
+Checkpoint = Annotated[
+    Path | None,
+    Parameter(
+        help="Folder for the chains so far: the same command resumes a fit that was "
+        "interrupted or killed.",
+        group=sampling,
+    ),
+]
+Strict = Annotated[
+    bool,
+    Parameter(help="Exit with 3 if the draws are not reliable.", group=sampling, negative=()),
+]
+Set = Annotated[
+    list[str] | None,
+    Parameter(
+        name=["--set", "-s"],
+        help="Values or levels to set, as tv=2,drug=on; repeat it for further points. Other "
+        "actions are set to a supported point near their medians.",
+        negative=(),
+    ),
+]
+Points = Annotated[
+    Path | None,
+    Parameter(help="File of points to set: CSV, Parquet or Arrow, a column per action."),
+]
+From = Annotated[
+    str | None,
+    Parameter(
+        name=["--from", "-f"],
+        help="Also give the change from here, as tv=1. Other actions stay as in --set.",
+    ),
+]
+Observed = Annotated[
+    str | None, Parameter(help="Values of actions that are observed and not set, as print=3.")
+]
+Axes = Annotated[
+    list[str] | None,
+    Parameter(name=["--action", "-a"], help="Actions to plot along; all by default.", negative=()),
+]
+At = Annotated[
+    str | None,
+    Parameter(
+        help="Values of the other actions, as radio=1; by default a supported point near "
+        "their medians."
+    ),
+]
+DataToCheck = Annotated[
+    Path | None, Parameter(help="The data of the fit: the report then checks the assumptions.")
+]
+HeldOut = Annotated[
+    float,
+    Parameter(
+        help="Share of the rows on which the model is compared with a regression per regime; "
+        "0 skips the comparison, which takes most of the time."
+    ),
+]
 Level = Annotated[float, Parameter(name="--level", help="Probability of the bands.")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="File to write.")]
+Folder = Annotated[Path, Parameter(name=["--output", "-o"], help="Folder to write to.")]

@@ -13,7 +13,7 @@ NO_EDGES = "none"
 def parse_point(text: str) -> dict[str, Any]:
     """Parse a point from ``tv=2,drug=on``, or from JSON if names or levels contain commas.
 
-    Values stay as they are written; their meaning depends on the action.
+    Values stay text, because their meaning depends on the action.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def parse_point(text: str) -> dict[str, Any]:
 
 
 def parse_graph(texts: Sequence[str]) -> Mapping[str, tuple[str, ...]] | None:
-    """Parse a graph from ``child=parent,parent`` per child; None from no text.
+    """Parse a graph from ``child=parent,parent`` per child; None without texts.
 
     ``none`` alone is the graph in which no action affects another.
 
@@ -88,20 +88,20 @@ def parse_graph(texts: Sequence[str]) -> Mapping[str, tuple[str, ...]] | None:
     return graph
 
 
-def parse_names(texts: Sequence[str] | None, known: Sequence[str] = ()) -> list[str] | None:
-    """Split texts at commas into names; a known name stays whole.
+def parse_names(texts: Sequence[str] | None, whole: Sequence[str] = ()) -> list[str] | None:
+    """Split texts at commas into names; names in ``whole`` are not split.
 
     Examples
     --------
     >>> parse_names(["tv,radio", "print"])
     ['tv', 'radio', 'print']
-    >>> parse_names(["spend, online"], known=["spend, online"])
+    >>> parse_names(["spend, online"], whole=["spend, online"])
     ['spend, online']
     """
     if not texts:
         return None
     names = []
     for text in texts:
-        parts = [text] if text in known else map(str.strip, text.split(","))
+        parts = [text] if text in whole else map(str.strip, text.split(","))
         names += [part for part in parts if part]
     return names

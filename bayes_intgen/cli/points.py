@@ -26,7 +26,7 @@ def require_actions(names: Iterable[str], posterior: "Posterior") -> None:
 
 
 def checked_point(text: str | None, posterior: "Posterior") -> Point:
-    """Parse a point and check its values; levels by their names. Empty without a text."""
+    """Parse a point and validate its values, levels by their names; empty without a text."""
     from bayes_intgen.data.queries import checked_value
 
     point = parse_point(text) if text is not None else {}
@@ -53,7 +53,7 @@ def default_point(posterior: "Posterior") -> Point:
 
 
 def completed(points: list[Point], observed: Point, posterior: "Posterior") -> list[Point]:
-    """Complete points by observed values, and by default values, which are logged."""
+    """Complete points with observed values and default values; log the defaults."""
     from bayes_intgen.basis.categories import spelled_label
     from bayes_intgen.posterior.defaults import medians
 

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return console.fail(error, console.USAGE, hint=" (see --help)")
     except BrokenPipeError:
-        # The reader is gone, so Python must not flush again when it ends.
+        # The reader has closed the pipe, so the final flush must go elsewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return console.PIPE
     except (BayesIntgenError, OSError, MemoryError) as error:
@@ -57,8 +57,8 @@ def run() -> None:
 def _end_on_interrupt() -> None:
     """End the process on Ctrl-C, even while other threads sample or compile.
 
-    Python would deliver the signal to the main thread, which may wait minutes for the others. So
-    all threads block it, except one that waits for it.
+    Python would deliver the signal to the main thread, which may wait minutes for the others.
+    Therefore all threads block it except one, which waits for it.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         return
@@ -67,7 +67,7 @@ def _end_on_interrupt() -> None:
 
     def wait() -> None:
         signal.sigwait(interrupts)
-        # On a terminal the line of a progress bar stays as it is.
+        # On a terminal a progress bar may occupy the current line.
         os.write(2, b"\ninterrupted\n" if sys.stderr.isatty() else b"interrupted\n")
         os._exit(console.INTERRUPTED)
 

@@ -1,1 +1,1 @@
-"""Pictures with Matplotlib: labelled Datasets in, axes or figures out."""
+"""Matplotlib pictures of labelled Datasets."""

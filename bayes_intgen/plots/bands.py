@@ -1,4 +1,4 @@
-"""Elements of pictures: bands of draws, stretches at levels, and hatching beyond support."""
+"""Elements of pictures: bands of draws, segments at levels, and hatching beyond support."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,37 +13,37 @@ from bayes_intgen.basis.categories import short_label
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Half the width of the stretch of a level, as a share of the gap to the next level.
+# Half the width of the segment at a level, as a share of the gap to the next level.
 HALF_WIDTH = 0.3
-# Points in the stretch of a level.
-STEP = 3
+# Points per level: the ends of its segment, and a gap.
+POINTS_PER_LEVEL = 3
 
 
-def stepped(along: Array, *columns: Array) -> tuple[Array, ...]:
-    """Turn levels and columns there, shape (..., n), into short stretches with gaps between.
+def level_segments(along: Array, *columns: Array) -> tuple[Array, ...]:
+    """Expand levels, and columns of values there with shape (..., n), to separate segments.
 
-    Each level becomes three points: the ends of its stretch, and NaN, which breaks a line.
+    Each level becomes three points: the ends of its segment, and NaN, which breaks a line.
 
     Examples
     --------
-    >>> along, values = stepped(np.array([0.0, 1.0]), np.array([5.0, 7.0]))
+    >>> along, values = level_segments(np.array([0.0, 1.0]), np.array([5.0, 7.0]))
     >>> along.round(2).tolist()
     [-0.3, 0.3, 0.5, 0.7, 1.3, 1.5]
     >>> values.tolist()
     [5.0, 5.0, nan, 7.0, 7.0, nan]
     """
     gap = float(np.diff(along).min()) if len(along) > 1 else 1.0
-    steps = gap * np.array([-HALF_WIDTH, HALF_WIDTH, 0.5])
-    broken = [np.repeat(column, STEP, axis=-1).astype(float) for column in columns]
-    for column in broken:
-        column[..., STEP - 1 :: STEP] = np.nan
-    return (along[:, None] + steps).ravel(), *broken
+    offsets = gap * np.array([-HALF_WIDTH, HALF_WIDTH, 0.5])
+    segments = [np.repeat(column, POINTS_PER_LEVEL, axis=-1).astype(float) for column in columns]
+    for column in segments:
+        column[..., POINTS_PER_LEVEL - 1 :: POINTS_PER_LEVEL] = np.nan
+    return (along[:, None] + offsets).ravel(), *segments
 
 
 def on_axis(curve: xr.Dataset, *columns: Array) -> tuple[Array, ...]:
-    """Positions along the axis and columns there: stretches where the curve is over levels.
+    """Positions along the axis and values there; separate segments for a curve over levels.
 
-    The curve has coordinates ``along`` and, over levels, ``label``; columns have shape (..., n).
+    The curve has the coordinate ``along`` and, over levels, ``label``; columns have shape (..., n).
 
     Examples
     --------
@@ -52,7 +52,7 @@ def on_axis(curve: xr.Dataset, *columns: Array) -> tuple[Array, ...]:
     [[0.0, 1.0], [5.0, 7.0]]
     """
     along = curve["along"].to_numpy()
-    return stepped(along, *columns) if "label" in curve.coords else (along, *columns)
+    return level_segments(along, *columns) if "label" in curve.coords else (along, *columns)
 
 
 def name_levels(ax: "Axes", codes: Sequence[float], labels: Sequence[Any]) -> None:
@@ -61,13 +61,13 @@ def name_levels(ax: "Axes", codes: Sequence[float], labels: Sequence[Any]) -> No
 
 
 def name_levels_of(ax: "Axes", curve: xr.Dataset) -> None:
-    """Put ticks at the levels of a curve, where it is over levels."""
+    """Put ticks at the levels of a curve over levels."""
     if "label" in curve.coords:
         name_levels(ax, curve["along"].to_numpy().tolist(), curve["label"].to_numpy().tolist())
 
 
 def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], color: str) -> None:
-    """Draw the mean of draws, shape (sample, point), as a line, with central bands.
+    """Draw the mean of draws, shape (sample, point), as a line with central bands.
 
     Examples
     --------
@@ -89,9 +89,9 @@ def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], 
 
 
 def hatch_unsupported(ax: "Axes", along: Array, supported: NDArray[np.bool_]) -> None:
-    """Hatch the stretches of an axis where rows do not identify the effect.
+    """Hatch the intervals of an axis where rows do not identify the effect.
 
-    Each ends halfway between its last point and the next supported one.
+    Each interval ends halfway between its last point and the next supported one.
 
     Examples
     --------
@@ -103,9 +103,9 @@ def hatch_unsupported(ax: "Axes", along: Array, supported: NDArray[np.bool_]) ->
     >>> plt.close()
     """
     edges = np.concatenate([along[:1], (along[1:] + along[:-1]) / 2, along[-1:]])
-    turns = np.flatnonzero(np.diff(np.concatenate([[True], supported, [True]])))
+    ends = np.flatnonzero(np.diff(np.concatenate([[True], supported, [True]])))
     label = "beyond support"
-    for first, last in turns.reshape(-1, 2):
+    for first, last in ends.reshape(-1, 2):
         ax.axvspan(
             edges[first], edges[last], facecolor="none", edgecolor="0.6", hatch="///",
             linewidth=0, zorder=0, label=label,

@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 def plot_contraction(curves: Sequence[xr.Dataset]) -> "Figure":
     """Draw prior and posterior of mechanisms along their actions.
 
-    The curves are those of `mechanism_curves`: a column of panels each,
-    a row per kind of mechanism.
+    Each curve, from `mechanism_curves`, has a column of panels; each kind of mechanism has a row.
 
     Examples
     --------
-    >>> from bayes_intgen.curves import mechanism_curves
+    >>> from bayes_intgen.assess.mechanism_curves import mechanism_curves
     >>> figure = plot_contraction(mechanism_curves(posterior, posterior.default_point))
     >>> [ax.get_title() for ax in figure.axes[:2]]
     ['red', 'green']

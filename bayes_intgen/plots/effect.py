@@ -23,12 +23,11 @@ def plot_effect(
 ) -> "Axes":
     """Draw an effect along one action as a line with credible bands.
 
-    The curve is that of `effect_along`, the levels are probabilities
-    of central bands.
+    The curve is from `effect_along`; the levels are probabilities of central bands.
 
     Examples
     --------
-    >>> from bayes_intgen.curves import effect_along
+    >>> from bayes_intgen.posterior.curves import effect_along
     >>> curve = effect_along(posterior, "red", posterior.default_point)
     >>> plot_effect(curve, levels=[0.9]).get_ylabel()
     'E[intensity | do(red, green)]'
@@ -62,5 +61,5 @@ def _label_axes(ax: "Axes", curve: xr.Dataset) -> None:
     ax.set_ylabel(f"E[{curve.attrs['outcome']} | do({', '.join(actions)})]")
     values = zip(actions, curve["value"].to_numpy()[:, 0].tolist(), strict=True)
     ax.set_title(", ".join(f"{n} = {short_label(value)}" for n, value in values if n != name))
-    # Readable over hatching.
+    # Opaque enough to be readable over hatching.
     ax.legend(framealpha=0.85, edgecolor="none")

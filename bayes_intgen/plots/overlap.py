@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Colours of actions that were set, and of those that were not.
-SET, OBSERVED = "C1", "C0"
-# Range of an action, in robust standard deviations, above which its axis is nonlinear.
+# Colours of set and of observed actions.
+SET_COLOR, OBSERVED_COLOR = "C1", "C0"
+# Maximum range of an action with a linear axis, in robust standard deviations.
 MAX_LINEAR_RANGE = 15.0
-# Area in points of a dot that stands for all rows of a regime.
-LARGEST_DOT = 160.0
-# Line widths of the outer, middle and inner intervals.
-WIDTHS = (1, 4, 9)
+# Area of a dot for all rows of a regime, in square points.
+MAX_DOT_AREA = 160.0
+# Line widths of the outer, middle and inner intervals, in points.
+INTERVAL_WIDTHS = (1, 4, 9)
 
 
 def plot_overlap(
@@ -38,12 +38,12 @@ def plot_overlap(
     Parameters
     ----------
     quantiles : Dataset
-        As :func:`bayes_intgen.identification.quantiles.regime_quantiles` makes it.
+        From :func:`bayes_intgen.identification.quantiles.regime_quantiles`.
     actions, intervened : ndarray, shape (N, K)
         Actions of all rows, and whether they were set.
     categories : sequence of Categories or None, length K
     points : ndarray, shape (M, K), optional
-        Points to mark as lines through the panels.
+        Points to mark by lines across the panels.
 
     Examples
     --------
@@ -66,18 +66,18 @@ def plot_overlap(
     heights = np.arange(len(regimes))[::-1]
     members = [(intervened == mask).all(axis=1) for mask in quantiles["was_set"].to_numpy()]
     has_dots = False
-    for k, (ax, name, known) in enumerate(zip(panels[0], names, categories, strict=True)):
-        if known is None:
+    for k, (ax, name, levels) in enumerate(zip(panels[0], names, categories, strict=True)):
+        if levels is None:
             _scale_axis(ax, Coordinate.of(actions[:, k]))
         for i, (rows, height) in enumerate(zip(members, heights, strict=True)):
             own = quantiles.isel(regime=i, action=k)
-            has_dots |= _draw_regime(ax, own, actions[rows, k], height, dots=known is not None)
+            has_dots |= _draw_regime(ax, own, actions[rows, k], height, dots=levels is not None)
         for value in () if points is None else np.unique(points[:, k]):
             ax.axvline(value, color="k", linestyle=":", linewidth=1)
-        if known is not None:
-            name_levels(ax, known.codes, known.labels)
+        if levels is not None:
+            name_levels(ax, levels.codes, levels.labels)
         ax.set_xlabel(name)
-        ax.margins(0.05 if known is None else 0.15, 0.12)
+        ax.margins(0.05 if levels is None else 0.15, 0.12)
     counts = zip(regimes, quantiles["rows"].to_numpy(), strict=True)
     panels[0, 0].set_yticks(heights, [f"{label}  ({n})" for label, n in counts])
     _add_legend(figure, has_dots=has_dots, has_points=points is not None)
@@ -85,7 +85,7 @@ def plot_overlap(
 
 
 def _scale_axis(ax: "Axes", coordinate: Coordinate) -> None:
-    """Use the scale on which the action enters the model where its tail is long."""
+    """Use the scale of the action in the model if its tails are long."""
     if coordinate.high - coordinate.low > MAX_LINEAR_RANGE * coordinate.spread:
         ax.set_xscale("function", functions=(coordinate.transform, coordinate.inverse_transform))
         at = coordinate.inverse_transform(np.linspace(*coordinate.ends, 5))
@@ -96,17 +96,18 @@ def _scale_axis(ax: "Axes", coordinate: Coordinate) -> None:
 def _draw_regime(ax: "Axes", own: xr.Dataset, values: Array, height: float, *, dots: bool) -> bool:
     """Draw one action in one regime: a dot per distinct value if they are few, else intervals.
 
-    Returns whether it drew dots.
+    Returns whether there are dots.
     """
-    color = SET if own["was_set"] else OBSERVED
+    color = SET_COLOR if own["was_set"] else OBSERVED_COLOR
     distinct, counts = np.unique(values, return_counts=True)
     if dots or len(distinct) <= MAX_DISTINCT:
-        area = LARGEST_DOT * counts / len(values)
+        area = MAX_DOT_AREA * counts / len(values)
         ax.scatter(distinct, np.full(len(distinct), height), area, color=color, linewidth=0)
         return True
     quantile = own["quantile"].to_numpy()
     middle = len(quantile) // 2
-    for low, high, width in zip(quantile[:middle], quantile[:middle:-1], WIDTHS, strict=True):
+    ends = zip(quantile[:middle], quantile[:middle:-1], INTERVAL_WIDTHS, strict=True)
+    for low, high, width in ends:
         ax.plot([low, high], [height] * 2, color=color, linewidth=width, solid_capstyle="butt")
     ax.plot(quantile[middle], height, marker="|", color="white", markersize=9)
     return False
@@ -116,13 +117,13 @@ def _add_legend(figure: "Figure", *, has_dots: bool, has_points: bool) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=SET, linewidth=6, label="set"),
-        Line2D([], [], color=OBSERVED, linewidth=6, label="observed"),
+        Line2D([], [], color=SET_COLOR, linewidth=6, label="set"),
+        Line2D([], [], color=OBSERVED_COLOR, linewidth=6, label="observed"),
     ]
     if has_points:
         handles.append(Line2D([], [], color="k", linestyle=":", label="points"))
     figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False)
     title = "50, 90 and 99% of the rows of each regime"
     if has_dots:
-        title += ";\nof levels and few values, area is the share of rows"
+        title += ";\nfor levels and few values, dot area is the share of rows"
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")

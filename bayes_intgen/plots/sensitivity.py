@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_sensitivity(moved: xr.Dataset, independent: xr.Dataset) -> "Figure":
+def plot_sensitivity(correlated: xr.Dataset, independent: xr.Dataset) -> "Figure":
     """Draw bounds on the joint effect against the correlation of hidden causes.
 
-    Both are of `sensitivity`, a panel per point; ``independent``
-    has the same points at ``rho = 0`` alone.
+    Both Datasets are from `sensitivity`, with a panel per point; ``independent`` has the same
+    points at ``rho = 0``.
 
     Examples
     --------
@@ -26,33 +26,36 @@ def plot_sensitivity(moved: xr.Dataset, independent: xr.Dataset) -> "Figure":
     """
     import matplotlib.pyplot as plt
 
-    count = moved.sizes["point"]
+    count = correlated.sizes["point"]
     figure, panels = plt.subplots(
         1, count, squeeze=False, sharey=True, layout="constrained", figsize=(1.4 + 3 * count, 3.6)
     )
     for point, ax in enumerate(panels[0]):
-        _draw_point(ax, moved.isel(point=point), independent.isel(point=point, rho=0))
-    names = ", ".join(moved["action"].to_numpy())
-    panels[0, 0].set_ylabel(f"E[{moved.attrs['outcome']} | do({names})]")
+        _draw_point(ax, correlated.isel(point=point), independent.isel(point=point, rho=0))
+    names = ", ".join(correlated["action"].to_numpy())
+    panels[0, 0].set_ylabel(f"E[{correlated.attrs['outcome']} | do({names})]")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8)
     return figure
 
 
-def _draw_point(ax: "Axes", moved: xr.Dataset, independent: xr.Dataset) -> None:
-    along, effect = moved["rho"].to_numpy(), float(moved["effect"])
+def _draw_point(ax: "Axes", correlated: xr.Dataset, independent: xr.Dataset) -> None:
+    """Draw the bounds at one point."""
+    along, effect = correlated["rho"].to_numpy(), float(correlated["effect"])
     ax.fill_between(
-        along, moved["low"], moved["high"], color="C1", alpha=0.3, linewidth=0,
-        label=f"{moved.attrs['level']:.0%} band, moved by the bound",
+        along, correlated["low"], correlated["high"], color="C1", alpha=0.3, linewidth=0,
+        label=f"{correlated.attrs['level']:.0%} band, widened by the bound",
     )  # fmt: skip
     ax.fill_between(
-        along, effect - moved["above"], effect + moved["below"], color="C1", alpha=0.45,
-        linewidth=0, label="posterior mean, moved by the bound",
+        along, effect - correlated["above"], effect + correlated["below"], color="C1", alpha=0.45,
+        linewidth=0, label="posterior mean, widened by the bound",
     )  # fmt: skip
     for end in (float(independent["low"]), float(independent["high"])):
         ax.axhline(end, color="C0", linewidth=1, linestyle=":")
     ax.axhline(effect, color="C0", label="posterior mean and band, causes independent")
-    values = zip(moved["action"].to_numpy(), moved["value"].to_numpy().tolist(), strict=True)
-    ax.set_title(", ".join(f"{n} = {short_label(value)}" for n, value in values), fontsize=9)
-    ax.set_xlabel("correlation of any two hidden causes, up to")
+    point = zip(
+        correlated["action"].to_numpy(), correlated["value"].to_numpy().tolist(), strict=True
+    )
+    ax.set_title(", ".join(f"{name} = {short_label(value)}" for name, value in point), fontsize=9)
+    ax.set_xlabel("maximum correlation of any two hidden causes")
     ax.margins(x=0)

@@ -1,1 +1,1 @@
-"""From draws to answers."""
+"""Posterior draws, effects and mechanisms, support, and storage of a fit."""

@@ -64,7 +64,7 @@ def effect_along(
     _refuse_unknown([action], posterior)
     fixed = fixed_values(posterior, default, at or {})
     if action in (at or {}):
-        raise PointsError(f"{action!r} runs along the axis and cannot be held in at")
+        raise PointsError(f"{action!r} varies along the axis, so at must not contain it")
     if predictive is not None and not 0 < predictive < 1:
         raise PointsError("predictive must be a probability between 0 and 1")
     k = posterior.actions.index(action)
@@ -80,7 +80,7 @@ def effect_along(
     if verdict is not None:
         curve["supported"] = ("point", verdict.supported)
     if predictive is not None:
-        # One noise per draw for all points, so that the lines are as smooth as the bands.
+        # All points share the noise of a draw, so that the lines are as smooth as the bands.
         noise = prediction.standard_noise((*effect.shape[:2], 1), np.random.default_rng(0))
         outcome = effect + prediction.noise_sd(points, all_set) * noise
         tails = [(1 - predictive) / 2, (1 + predictive) / 2]
@@ -107,7 +107,8 @@ def _refuse_unknown(names: Iterable[str], posterior: PosteriorDraws) -> None:
     for name in names:
         if name not in posterior.actions:
             raise PointsError(
-                f"{name!r} is no action; the actions are {', '.join(map(repr, posterior.actions))}"
+                f"unknown action {name!r}; the actions are "
+                f"{', '.join(map(repr, posterior.actions))}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Default questions: levels of actions, a supported point, and supported changes."""
+"""Defaults of pictures and reports: levels, a supported point, and supported changes."""
 
 from collections.abc import Iterator
 
@@ -13,16 +13,16 @@ from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
 from bayes_intgen.text.number_format import decimals_for
 
-# Quartiles of a normal distribution, in standard deviations.
-QUARTILE = 0.6745
-# Values of an action among which the ends of its change are chosen.
-VALUES = 41
-# Rows judged at a time in the search for a supported point.
-CHUNK = 200
-# No action counts for more than this in the distance from the medians, in its coordinate.
-LARGEST_GAP = 10.0
-# Points drawn to measure how much of the experiments' range is supported.
-DRAWN_POINTS = 500
+# Upper quartile of a normal distribution, in standard deviations.
+NORMAL_QUARTILE = 0.6745
+# Candidate values for the ends of an action's change.
+N_CANDIDATES = 41
+# Rows per batch in the search for a supported point.
+BATCH_ROWS = 200
+# Maximum distance from the medians along one action, in its coordinate.
+MAX_GAP = 10.0
+# Monte Carlo sample size of the supported share of the experiments' range.
+N_SUPPORT_POINTS = 500
 
 
 def levels_of(posterior: PosteriorDraws) -> tuple[Categories | None, ...]:
@@ -77,19 +77,19 @@ def default_point(posterior: PosteriorDraws) -> Array:
     if reference is None or _supported(posterior, middle[None])[0]:
         return middle
     for rows in _rows_by_distance(reference, middle):
-        answers = _supported(posterior, rows)
-        if answers.any():
-            return np.asarray(rows[answers.argmax()])
+        supported = _supported(posterior, rows)
+        if supported.any():
+            return np.asarray(rows[supported.argmax()])
     return middle
 
 
 def default_changes(posterior: PosteriorDraws, point: Array) -> tuple[Array, Array]:
-    """Two values of each action to compare, supported where two such values exist.
+    """Two values of each action to compare, both supported if possible.
 
-    An action with levels goes from the first to the last supported one. An action that was set
-    to few values goes from the lowest to the highest of them; any other over the middle half of
-    its values, as far as it is supported. Where fewer than two values are supported, the change
-    is the same one without regard to support.
+    The change of an action with levels runs from the first to the last supported one; that of an
+    action set to few values from the lowest to the highest of them; that of any other action over
+    the supported part of the middle half of its values. Support is ignored where fewer than two
+    values are supported.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def default_changes(posterior: PosteriorDraws, point: Array) -> tuple[Array, Arr
 
 
 def usual_range(coordinate: Coordinate) -> tuple[float, float]:
-    """Range of about the middle half of the rows: quartiles as far from the median.
+    """Range of about the middle half of the rows, symmetric about the median within the data.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def usual_range(coordinate: Coordinate) -> tuple[float, float]:
     >>> low < posterior.terms.coordinates[0].centre < high
     True
     """
-    reach = QUARTILE * coordinate.spread
+    reach = NORMAL_QUARTILE * coordinate.spread
     return (
         max(coordinate.low, coordinate.centre - reach),
         min(coordinate.high, coordinate.centre + reach),
@@ -129,10 +129,10 @@ def usual_range(coordinate: Coordinate) -> tuple[float, float]:
 
 
 def share_supported(posterior: PosteriorDraws) -> float | None:
-    """Share of joint points that are supported, each action drawn from its own experiments.
+    """Supported share of joint points, with each action sampled from its own experiments.
 
-    Actions are drawn independently of each other from the rows in which they were set, or from
-    all rows where they never were. None for a fit that was saved without rows.
+    Actions are sampled independently of each other, from the rows in which they were set, or from
+    all rows if they never were. None for a fit that was saved without rows.
 
     Examples
     --------
@@ -146,29 +146,29 @@ def share_supported(posterior: PosteriorDraws) -> float | None:
     masks = np.repeat(np.array(reference.masks), [len(rows) for rows in reference.rows], axis=0)
     columns = []
     for values, was_set in zip(np.concatenate(reference.rows).T, masks.T, strict=True):
-        columns.append(rng.choice(values[was_set] if was_set.any() else values, DRAWN_POINTS))
+        columns.append(rng.choice(values[was_set] if was_set.any() else values, N_SUPPORT_POINTS))
     return float(_supported(posterior, np.stack(columns, axis=1)).mean())
 
 
 def _supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
-    """Whether the joint effect is supported at points, shape (M,); True without rows."""
+    """Whether the joint effect is supported at points, shape (M,); true without rows."""
     verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
     return np.ones(len(points), dtype=bool) if verdict is None else verdict.supported
 
 
 def _rows_by_distance(reference: ReferenceRows, point: Array) -> Iterator[Array]:
-    """Yield distinct rows in chunks, the nearest to a point first."""
+    """Yield distinct rows in batches, the nearest to a point first."""
     rows = np.unique(np.concatenate(reference.rows), axis=0)
-    gaps = np.minimum(np.abs(reference.placed(rows) - reference.placed(point[None])), LARGEST_GAP)
+    gaps = np.minimum(np.abs(reference.placed(rows) - reference.placed(point[None])), MAX_GAP)
     order = np.argsort((gaps**2).sum(axis=1), kind="stable")
-    for start in range(0, len(rows), CHUNK):
-        yield rows[order[start : start + CHUNK]]
+    for start in range(0, len(rows), BATCH_ROWS):
+        yield rows[order[start : start + BATCH_ROWS]]
 
 
 def _ends(
     posterior: PosteriorDraws, point: Array, k: int, levels: Categories | None
 ) -> tuple[float, float]:
-    """Two values of one action to compare, the others fixed at a point."""
+    """Ends of the default change of one action, the others fixed at a point."""
     coordinate = posterior.terms.coordinates[k]
     candidates = [_candidates(posterior, k, levels)]
     if levels is None:
@@ -183,7 +183,7 @@ def _ends(
 
 
 def _candidates(posterior: PosteriorDraws, k: int, levels: Categories | None) -> Array:
-    """Values of one action that its change may begin and end at, rising."""
+    """Candidate ends of one action's change, in ascending order."""
     if levels is not None:
         return np.array(levels.codes)
     reference = support_of(posterior).reference
@@ -198,6 +198,6 @@ def _candidates(posterior: PosteriorDraws, k: int, levels: Categories | None) ->
 
 
 def _rounded(coordinate: Coordinate, ends: tuple[float, float]) -> Array:
-    """Values between two ends, to a hundredth of the action's spread or so."""
-    values = np.linspace(*ends, VALUES).round(decimals_for(coordinate.spread) + 1)
+    """Values between two ends, rounded to about a hundredth of the action's spread."""
+    values = np.linspace(*ends, N_CANDIDATES).round(decimals_for(coordinate.spread) + 1)
     return np.unique(np.clip(values, coordinate.low, coordinate.high))

@@ -43,8 +43,8 @@ class PosteriorDraws:
         self.spread: VarianceFunction | Homoscedastic = serialise.loads(tree.attrs["spread"])
 
     def __repr__(self) -> str:
-        sizes, names = self.tree["posterior"].sizes, ", ".join(map(repr, self.actions))
-        size = f"{sizes['chain']} chains of {sizes['draw']} draws"
+        names = ", ".join(map(repr, self.actions))
+        size = size_of_draws(self)
         return f"{type(self).__name__} of {self.outcome_name!r} given {names}: {size}"
 
     @property
@@ -111,7 +111,7 @@ class PosteriorDraws:
         Raises
         ------
         PointsError
-            As :meth:`joint_effect`, and where ``intervened`` names no action.
+            As :meth:`joint_effect`, and where ``intervened`` names an unknown action.
 
         Warns
         -----
@@ -171,24 +171,24 @@ class PosteriorDraws:
         return self._labelled("outcome", outcome, query, names)
 
     def support(self, points: Any, intervened: Sequence[str] | None = None) -> xr.Dataset:
-        """Whether rows near points identify the effect there, and the distances to these rows.
+        """Support of the effect at points, and distances to the rows of each regime.
 
-        As :meth:`RegimeData.support`, with the graph of the model and the reference rows of the
-        fit.
+        Equals :meth:`RegimeData.support` with the graph of the model and the reference rows of
+        the fit.
 
         Raises
         ------
         PointsError
             As :meth:`effect`.
         SavedFitError
-            Where the fit was saved by a version that kept no reference rows.
+            Where the fit was saved by a version without reference rows.
 
         Examples
         --------
         >>> posterior.support([[0.1, 0.2]]).supported.item()
         True
         """
-        return self._support.described(points, self.actions if intervened is None else intervened)
+        return self._support.dataset(points, self.actions if intervened is None else intervened)
 
     def mechanisms(self, grid: Any) -> xr.Dataset:
         """Draws of the contribution of each action along a grid.
@@ -204,7 +204,7 @@ class PosteriorDraws:
         -------
         Dataset, dims (chain, draw, action, point)
             ``unconfounded``: phi_k(a_k), with mean zero over the data's rows.
-            ``confounded``: phi_k + delta_k, the contribution where the action was not set.
+            ``confounded``: phi_k + delta_k, the contribution where the action is observed.
             In the outcome's units; coordinate ``value`` (action, point) is the grid.
 
         Raises
@@ -241,19 +241,19 @@ class PosteriorDraws:
     def with_log_likelihood(
         self, data: Rows, *, rows: int | None = 2000, seed: int = 0
     ) -> xr.DataTree:
-        """Tree with the groups by which ArviZ compares and checks models.
+        """Tree with the groups that ArviZ uses to compare and check models.
 
         ``az.loo``, ``az.compare`` and ``az.plot_loo_pit`` use the log densities and predictive
         draws of rows; ``az.psense_summary`` also uses the prior density of the hyperparameters,
-        with the coefficients integrated out.
+        with the coefficients marginalised.
 
         Parameters
         ----------
         data : Observations, StreamedData or DistributedData
-            The data that were fitted; of rows that are not in memory, their sample is used.
+            The data of the fit; of rows out of memory their sample is used.
         rows : int or None
-            Maximum number of rows, drawn at random; None for all. The same seed draws the same
-            rows, as comparisons of models need.
+            Maximum number of rows, sampled at random; None for all. The same seed samples the
+            same rows, as comparisons of models need.
         seed : int
 
         Returns
@@ -289,15 +289,15 @@ class PosteriorDraws:
     def program(self, data: Rows) -> "Program":
         """Generative NumPyro program whose posterior was sampled.
 
-        It contains the terms of this fit (selected ones included), the scales that were fixed in
-        units of ``noise_sd``, the variance function, and the prior medians estimated from the
-        data. Called without arguments it is conditioned on the data's outcome, for MCMC; called
-        with ``outcome=None`` it draws normal (or Student-t) outcomes.
+        It contains the terms of this fit (selected ones included), the fixed scales in units of
+        ``noise_sd``, the variance function, and the prior medians estimated from the data. Called
+        without arguments it is conditioned on the data's outcome, for MCMC; called with
+        ``outcome=None`` it draws normal (or Student-t) outcomes.
 
         Parameters
         ----------
         data : Observations
-            The data that were fitted.
+            The data of the fit.
 
         Returns
         -------
@@ -308,19 +308,19 @@ class PosteriorDraws:
         DataError
             Where the data have other actions, or their rows are not all in memory.
         SavedFitError
-            Where the fit was saved by a version that did not keep the units of fixed scales.
+            Where the fit was saved by a version without the units of fixed scales.
 
         Notes
         -----
-        With the coefficients integrated out, its density of the hyperparameters equals that of
+        With the coefficients marginalised, its density of the hyperparameters equals that of
         the fit up to a constant. Run it under ``jax.enable_x64(True)`` for more than six digits.
 
         Examples
         --------
         >>> import jax
         >>> from numpyro.infer import Predictive
-        >>> drawn = Predictive(posterior.program(data), num_samples=3)(jax.random.key(0), None)
-        >>> drawn["outcome"].shape == (3, len(data))
+        >>> samples = Predictive(posterior.program(data), num_samples=3)(jax.random.key(0), None)
+        >>> samples["outcome"].shape == (3, len(data))
         True
         """
         from bayes_intgen.posterior.program import Program, fixed_in_noise_units
@@ -367,6 +367,19 @@ class PosteriorDraws:
     def _draw_coords(self) -> dict[str, Any]:
         draws = self.tree["posterior"].dataset
         return {dim: draws[dim].to_numpy() for dim in ("chain", "draw")}
+
+
+def size_of_draws(posterior: PosteriorDraws) -> str:
+    """Numbers of chains and draws as text.
+
+    Examples
+    --------
+    >>> size_of_draws(posterior)
+    '4 chains of 250 draws'
+    """
+    sizes = posterior.tree["posterior"].sizes
+    chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
+    return f"{chains} of {sizes['draw']} draws"
 
 
 def prediction_of(posterior: PosteriorDraws) -> Prediction:

@@ -1,4 +1,4 @@
-"""Effects as a table: means with bands, of the mean and of outcomes, and contrasts."""
+"""Table of effects and contrasts, with intervals of the mean and of single outcomes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,16 +22,16 @@ def effect_table(
     baseline: Any = None,
     level: float = 0.9,
 ) -> xr.Dataset:
-    """The effect at points, each with central bands, and its change from a baseline.
+    """Effects at points with central bands, and changes from a baseline.
 
     Parameters
     ----------
     posterior : PosteriorDraws
-    points : array_like, shape (M, K), or data frame with a column an action
+    points : array_like, shape (M, K), or data frame with a column per action
     intervened : sequence of str, optional
-        The actions that are set; all of them where left out.
+        The actions that are set; all by default.
     baseline : as ``points``, optional
-        One point for all, or one for each: the table then has the change from there.
+        One point for all, or one per point, from which changes are computed.
     level : float
         Probability of the bands.
 
@@ -39,17 +39,17 @@ def effect_table(
     -------
     Dataset, dims (point)
         ``mean``, ``low``, ``high``: of the mean outcome. ``outcome_low``, ``outcome_high``:
-        quantiles of an outcome itself, over noise and posterior. ``supported``: whether rows
+        quantiles of a single outcome, over noise and posterior. ``supported``: whether rows
         near the point identify the effect, as in ``posterior.support``. With a baseline also
         ``change``, ``change_low``, ``change_high``, and ``above_zero``, the probability that
         the change is positive. In the outcome's units. ``value`` and ``baseline``, dims
-        (point, action), repeat the question, levels by their names.
+        (point, action), repeat the arguments, levels by their names.
 
     Raises
     ------
     PointsError
-        As ``posterior.effect``, and where ``level`` is no probability or there are neither one
-        nor as many baselines as points.
+        As ``posterior.effect``, where ``level`` is not a probability, and where the number of
+        baselines is neither one nor that of the points.
 
     Warns
     -----
@@ -64,56 +64,72 @@ def effect_table(
     """
     if not 0 < level < 1:
         raise PointsError(f"level must be a probability between 0 and 1, not {level}")
-    names = posterior.actions if intervened is None else tuple(intervened)
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    names_of, categories = posterior.actions, posterior.categories
-    values = checked_points(points, names_of, categories)
-    before = None if baseline is None else checked_points(baseline, names_of, categories)
-    if before is not None and len(before) not in (1, len(values)):
+    actions, categories = posterior.actions, posterior.categories
+    names = actions if intervened is None else tuple(intervened)
+    values = checked_points(points, actions, categories)
+    start = None if baseline is None else checked_points(baseline, actions, categories)
+    if start is not None and len(start) not in (1, len(values)):
         raise PointsError(
-            f"there are {len(before)} baselines for {len(values)} points; give one, or one for each"
+            f"there are {len(start)} baselines for {len(values)} points; give one, or one for each"
         )
-    # One query, so that one warning is about points and baselines.
-    everything = values if before is None else np.concatenate([values, before])
-    query = support_of(posterior).query(named_points(everything, names_of, categories), names)
+    # One query for points and baselines, so that there is one warning.
+    together = values if start is None else np.concatenate([values, start])
+    query = support_of(posterior).query(named_points(together, actions, categories), names)
     mask = query.mask[: len(values)]
+    columns = {
+        **_effects(posterior, values, mask, level),
+        "supported": supported(posterior, values, names).all(axis=1),
+    }
+    dims = ("point", "action")
+    arguments = {"value": (dims, decoded_table(values, categories))}
+    if start is not None:
+        columns |= _changes(posterior, start, values, mask, level)
+        starts = np.broadcast_to(start, values.shape)
+        arguments["baseline"] = (dims, decoded_table(starts, categories))
+    return xr.Dataset(
+        {**{name: ("point", column) for name, column in columns.items()}, **arguments},
+        coords={"point": np.arange(len(values)), "action": list(actions)},
+        attrs={"outcome": posterior.outcome_name, "intervened": list(names), "level": level},
+    )
+
+
+def _tails(level: float) -> list[float]:
+    """Probabilities at the ends of a central interval."""
+    return [(1 - level) / 2, (1 + level) / 2]
+
+
+def _effects(
+    posterior: PosteriorDraws, values: Array, mask: NDArray[np.bool_], level: float
+) -> dict[str, Array]:
+    """Mean outcome and central intervals of the mean and of single outcomes."""
     prediction = prediction_of(posterior)
     draws = prediction.mean(values, mask).reshape(-1, len(values))
-    low, high = np.quantile(draws, tails, axis=0)
-    outcome_low, outcome_high = prediction.outcome_quantiles(values, mask, tails)
-    columns = {
+    low, high = np.quantile(draws, _tails(level), axis=0)
+    outcome_low, outcome_high = prediction.outcome_quantiles(values, mask, _tails(level))
+    return {
         "mean": draws.mean(axis=0),
         "low": low,
         "high": high,
         "outcome_low": outcome_low,
         "outcome_high": outcome_high,
-        "supported": supported(posterior, values, names).all(axis=1),
     }
-    both = ("point", "action")
-    asked = {"value": (both, decoded_table(values, categories))}
-    if before is not None:
-        # The difference of the designs is exactly zero where nothing changes.
-        terms = posterior.terms
-        step = terms.matrix(values, mask) - terms.matrix(before, mask[: len(before)])
-        change = (prediction.coefficients @ step.T).reshape(len(draws), -1)
-        change_low, change_high = np.quantile(change, tails, axis=0)
-        columns |= {
-            "change": change.mean(axis=0),
-            "change_low": change_low,
-            "change_high": change_high,
-            "above_zero": (change > 0).mean(axis=0),
-        }
-        start = np.broadcast_to(before, values.shape)
-        asked["baseline"] = (both, decoded_table(start, categories))
-    return xr.Dataset(
-        {**{name: ("point", column) for name, column in columns.items()}, **asked},
-        coords={"point": np.arange(len(values)), "action": list(posterior.actions)},
-        attrs={
-            "outcome": posterior.outcome_name,
-            "intervened": list(names),
-            "level": level,
-        },
-    )
+
+
+def _changes(
+    posterior: PosteriorDraws, start: Array, values: Array, mask: NDArray[np.bool_], level: float
+) -> dict[str, Array]:
+    """Mean, central interval and probability of a positive sign of changes of the mean outcome."""
+    # Differences of design matrices are exactly zero where nothing changes.
+    terms = posterior.terms
+    step = terms.matrix(values, mask) - terms.matrix(start, mask[: len(start)])
+    draws = (prediction_of(posterior).coefficients @ step.T).reshape(-1, len(values))
+    low, high = np.quantile(draws, _tails(level), axis=0)
+    return {
+        "change": draws.mean(axis=0),
+        "change_low": low,
+        "change_high": high,
+        "above_zero": (draws > 0).mean(axis=0),
+    }
 
 
 def supported(
@@ -121,7 +137,7 @@ def supported(
 ) -> NDArray[np.bool_]:
     """Whether the contribution of each action is supported, shape (M, K), at points (M, K).
 
-    Of a fit that was saved without rows only observed ranges are known.
+    A fit that was saved without rows is checked against the observed ranges alone.
 
     Examples
     --------

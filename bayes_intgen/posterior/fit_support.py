@@ -1,4 +1,4 @@
-"""Queries to a fit: validation, and support judged by what the fit keeps of its data."""
+"""Validation of queries to a fit, and their support under its regimes and reference rows."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -84,24 +84,24 @@ class FitSupport:
         if self.reference is None:
             return None
         target, parents = tuple(mask.tolist()), self._parents
-        wanted = (
+        needs = (
             requirements_of_terms(self.terms, self.reference.masks, target)
             if parents is None
             else requirements(parents, self.reference.masks, target)
         )
-        return self.reference.verdict(values, target, wanted, parents)
+        return self.reference.verdict(values, target, needs, parents)
 
     def linked(self, values: Array, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Whether the regimes reach the values of all actions together, shape (M,).
 
-        True of a regression, and of a fit that was saved without reference rows.
+        True for a regression and for a fit that was saved without reference rows.
         """
         if self.reference is None or self._parents is None:
             return np.ones(len(values), dtype=bool)
         return self.reference.linked(values, tuple(mask.tolist()), self._parents)
 
-    def described(self, points: Any, intervened: Sequence[str]) -> xr.Dataset:
-        """Distances of points from the rows of each regime, and the verdict, with labels.
+    def dataset(self, points: Any, intervened: Sequence[str]) -> xr.Dataset:
+        """Labelled distances of points from the rows of each regime, and their support.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class FitSupport:
         values = checked_points(points, self.terms.names, self.terms.categories)
         mask = checked_mask(intervened, self.terms.names)
         verdict, target = self.verdict(values, mask), tuple(mask.tolist())
-        assert verdict is not None  # it is None only without reference rows
+        assert verdict is not None  # because there are reference rows
         parents = self._parents or parents_of_terms(self.terms)
         return self.reference.described(values, target, parents, verdict)
 
@@ -141,7 +141,7 @@ class FitSupport:
             warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
 
     def warn_of_range(self, values: Array) -> None:
-        """Warn of each action that points set outside its observed range."""
+        """Warn of each action that points place outside its observed range."""
         for name, coordinate, column in zip(
             self.terms.names, self.terms.coordinates, values.T, strict=True
         ):
@@ -158,7 +158,7 @@ class FitSupport:
     def _parents(self) -> list[list[int]] | None:
         """Actions on which each bias may depend; None for a regression."""
         if isinstance(self.model, AdditiveModel):
-            # Terms that a fit left out are no evidence that an action moves no other.
+            # The terms of a fit may lack pruned edges, so they do not determine the graph.
             return parents_of(self.terms.names, self.model.graph)
         if any(term.role == "regression" for term in self.terms.terms):
             return None

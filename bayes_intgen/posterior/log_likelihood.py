@@ -1,4 +1,4 @@
-"""What ArviZ compares models by: densities of rows and of hyperparameters, draw by draw."""
+"""Pointwise log likelihood and log prior, with which ArviZ compares models."""
 
 from collections.abc import Mapping
 
@@ -16,8 +16,8 @@ from bayes_intgen.models.base import degrees_of_freedom
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 
-# Numbers that are in memory at once: draws times rows.
-CHUNK = 4_000_000
+# Maximum number of log densities (draws times rows) computed at once.
+MAX_DENSITIES = 4_000_000
 
 
 def row_groups(
@@ -27,51 +27,51 @@ def row_groups(
     seed: int,
     coords: Mapping[str, NDArray[np.int_]],
 ) -> dict[str, xr.Dataset]:
-    """Log densities and predictive draws of the outcomes of some rows, as groups of a tree.
+    """Log densities and posterior predictive draws of row outcomes, as groups of a tree.
 
     Parameters
     ----------
     prediction : Prediction
     data : Observations
     rows : int or None
-        Number of rows, drawn at random; None for all.
+        Number of rows, sampled at random; None for all.
     seed : int
     coords : mapping
         Coordinates of the dims ``chain`` and ``draw``.
     """
-    chosen = np.arange(len(data))
+    sample = np.arange(len(data))
     if rows is not None and rows < len(data):
-        chosen = np.sort(generator(seed, "rows").choice(len(data), rows, replace=False))
+        sample = np.sort(generator(seed, "rows").choice(len(data), rows, replace=False))
     rng = generator(seed, "outcome", 1)
     log_density, outcome = [], []
-    for part in np.array_split(chosen, -(-prediction.sd.size * len(chosen) // CHUNK)):
+    for part in np.array_split(sample, -(-prediction.sd.size * len(sample) // MAX_DENSITIES)):
         actions, intervened = data.actions[part], data.intervened[part]
         log_density.append(prediction.log_density(actions, intervened, data.outcome[part]))
         outcome.append(prediction.draw(actions, intervened, rng))
 
     def labelled(draws: list[Array]) -> xr.Dataset:
         values = (("chain", "draw", "row"), np.concatenate(draws, axis=-1))
-        return xr.Dataset({"outcome": values}, {**coords, "row": chosen})
+        return xr.Dataset({"outcome": values}, {**coords, "row": sample})
 
     return {
         "/log_likelihood": labelled(log_density),
         "/posterior_predictive": labelled(outcome),
-        "/observed_data": xr.Dataset({"outcome": ("row", data.outcome[chosen])}, {"row": chosen}),
+        "/observed_data": xr.Dataset({"outcome": ("row", data.outcome[sample])}, {"row": sample}),
     }
 
 
 def log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Dataset:
-    """Log prior densities of drawn hyperparameters, named and shaped as they are.
+    """Log prior density of each posterior draw of each hyperparameter.
 
     Parameters
     ----------
     model : Model
     terms : Decomposition
-        Less the terms whose scale was not sampled.
+        Terms whose scale was sampled.
     draws : Dataset
         Group ``posterior`` of a fit.
     """
-    found = xr.Dataset(coords=draws.coords)
+    log_densities = xr.Dataset(coords=draws.coords)
     with jax.enable_x64(True):
         densities: dict[str, dist.Distribution] = {
             name: dist.LogNormal(prior.log_median, prior.sigma)
@@ -80,5 +80,6 @@ def log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Datas
         if "df" in draws:
             densities["df"] = degrees_of_freedom()
         for name, density in densities.items():
-            found[name] = draws[name].dims, np.asarray(density.log_prob(draws[name].to_numpy()))
-    return found
+            values = np.asarray(density.log_prob(draws[name].to_numpy()))
+            log_densities[name] = draws[name].dims, values
+    return log_densities

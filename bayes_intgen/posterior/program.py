@@ -1,4 +1,4 @@
-"""The generative NumPyro program of one fit, as its posterior was sampled."""
+"""Generative NumPyro program of one fit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,19 +31,19 @@ class Program:
     ----------
     model : Model
     terms : Decomposition
-        With the terms that joined, and with the prior medians that the data have moved.
+        Selected terms included, with the prior medians estimated from the data.
     fixed : mapping from term to float
         Prior standard deviations that were not sampled, in units of ``noise_sd``.
     functions : ndarray, shape (n, P)
         Basis functions of every term in every row.
     gates : ndarray, shape (n, number of terms)
-        How far each term acts in each row.
+        Gate of each term in each row: how far the term acts there.
     relative_sd : ndarray, shape (n,)
         Standard deviation of each row's noise in units of ``noise_sd``, by the variance function.
     observed : ndarray, shape (n,)
-        The data's outcome.
-    known : PseudoObservations, optional
-        The data's lift tests. The program is conditioned on them in any case.
+        Outcome of the data.
+    lift_tests : PseudoObservations, optional
+        Lift tests of the data, on which the program is always conditioned.
     """
 
     model: Model
@@ -53,7 +53,7 @@ class Program:
     gates: Array
     relative_sd: Array
     observed: Array
-    known: PseudoObservations | None
+    lift_tests: PseudoObservations | None
 
     @classmethod
     def of(
@@ -64,7 +64,7 @@ class Program:
         spread: VarianceFunction | Homoscedastic,
         data: Observations,
     ) -> Self:
-        """The program at the rows of ``data``."""
+        """Build the program at the rows of ``data``."""
         return cls(
             model,
             terms,
@@ -82,17 +82,17 @@ class Program:
         Parameters
         ----------
         outcome : "observed", None or array_like, shape (n,)
-            By default the program is conditioned on the data's outcome; with None it draws one;
-            otherwise it is conditioned on these values, in the outcome's units.
+            By default the program is conditioned on the outcome of the data, with None on no
+            outcome, otherwise on these values in the outcome's units.
         """
-        given = self.observed if isinstance(outcome, str) else outcome
+        observed = self.observed if isinstance(outcome, str) else outcome
         self.model.program(
             self.terms,
             self.functions,
             self.gates,
             self.relative_sd,
-            given,
-            self.known,
+            observed,
+            self.lift_tests,
             fixed=self.fixed,
             centre=self.terms.centre,
         )
@@ -104,11 +104,11 @@ def fixed_in_noise_units(constant: xr.Dataset) -> dict[str, float]:
     Raises
     ------
     SavedFitError
-        Where the fit was saved by a version that did not keep these units.
+        Where the fit was saved by a version without these units.
     """
     scales = constant["fixed_scale"].to_series().to_dict()
     if scales and "pilot_noise_sd" not in constant:
         raise SavedFitError(
-            "the fit was saved by a version that did not keep the units of fixed scales; fit again"
+            "the fit was saved by a version that lacks the units of fixed scales; fit again"
         )
     return {name: scale / float(constant["pilot_noise_sd"]) for name, scale in scales.items()}

@@ -1,4 +1,4 @@
-"""Schema of a fit's DataTree: draws in ArviZ's schema, and the model that they belong to."""
+"""Schema of a fit's DataTree: draws in ArviZ's schema, and the model behind them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
@@ -18,7 +18,7 @@ from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 
-_LEAD = ("chain", "draw")
+_DRAW_DIMS = ("chain", "draw")
 
 
 def build_tree(
@@ -41,11 +41,11 @@ def build_tree(
     sampled : SampledModel
     spread : VarianceFunction or Homoscedastic
     noise : mapping
-        ``quantile``: of the standardised noise, at evenly spaced probabilities; ``deviation``, if
-        the variance function is estimated: draws of the deviations of its knot values from their
-        estimates, shape (chain, draw, H).
+        ``quantile``: quantiles of the standardised noise at evenly spaced probabilities. If the
+        variance function is estimated, ``deviation``: draws of the differences of its knot values
+        from their estimates, shape (chain, draw, H).
     pilot_noise_sd : float
-        Standard deviation of the noise in the pilot fit: fixed scales are multiples of it.
+        Standard deviation of the noise in the pilot fit, the unit of fixed scales.
     fit_tests : sequence of FitTest
     settings : SamplerSettings
 
@@ -79,13 +79,13 @@ def build_tree(
 
 
 def with_groups(tree: xr.DataTree, groups: Mapping[str, xr.Dataset]) -> xr.DataTree:
-    """Copy a tree with some groups, named by their paths, added or replaced."""
+    """Copy a tree and add or replace groups, named by their paths."""
     own = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
     return xr.DataTree.from_dict({**own, **groups})
 
 
 def _draw_coords(sampled: SampledModel) -> dict[str, NDArray[np.int_]]:
-    return dict(zip(_LEAD, map(np.arange, sampled.coefficients.shape[:2]), strict=True))
+    return dict(zip(_DRAW_DIMS, map(np.arange, sampled.coefficients.shape[:2]), strict=True))
 
 
 def _posterior(sampled: SampledModel) -> xr.Dataset:
@@ -94,19 +94,19 @@ def _posterior(sampled: SampledModel) -> xr.Dataset:
     free = terms.without(sampled.fixed_scales)
     labels = {"scale": free.scaled, "lengthscale": tuple(free.lengthscales)}
     intercept = sampled.coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
-    dataset = xr.Dataset({"intercept": (_LEAD, intercept)}, coords=_draw_coords(sampled))
+    dataset = xr.Dataset({"intercept": (_DRAW_DIMS, intercept)}, coords=_draw_coords(sampled))
     for name, values in sampled.sites.items():
         if name in labels:
             dim = f"{name}_of"
             dataset = dataset.assign_coords({dim: list(labels[name])})
-            dataset[name] = ((*_LEAD, dim), values)
+            dataset[name] = ((*_DRAW_DIMS, dim), values)
         else:
-            dataset[name] = (_LEAD, values)
+            dataset[name] = (_DRAW_DIMS, values)
     return dataset
 
 
 def _sample_stats(sampled: SampledModel) -> xr.Dataset:
-    statistics = {name: (_LEAD, values) for name, values in sampled.statistics.items()}
+    statistics = {name: (_DRAW_DIMS, values) for name, values in sampled.statistics.items()}
     return xr.Dataset(statistics, coords=_draw_coords(sampled))
 
 
@@ -117,7 +117,7 @@ def _coefficients(sampled: SampledModel) -> xr.Dataset:
         for i in range(term.component.basis.size)
     ]
     return xr.Dataset(
-        {"coefficients": ((*_LEAD, "coefficient"), sampled.coefficients)},
+        {"coefficients": ((*_DRAW_DIMS, "coefficient"), sampled.coefficients)},
         coords={**_draw_coords(sampled), "coefficient": names},
     )
 
@@ -132,7 +132,7 @@ def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
     if "deviation" in noise:
         knot_values = np.arange(noise["deviation"].shape[-1])
         dataset = dataset.assign_coords(coords)
-        dataset = dataset.assign(deviation=((*_LEAD, "height"), noise["deviation"]))
+        dataset = dataset.assign(deviation=((*_DRAW_DIMS, "height"), noise["deviation"]))
         dataset = dataset.assign_coords(height=knot_values)
     return dataset
 
@@ -173,7 +173,7 @@ def _lift_tests(data: Rows) -> xr.Dataset:
 
 
 def _levels(data: Rows) -> xr.Dataset:
-    """Codes of the levels of all actions that have levels."""
+    """Codes of the levels of all actions with levels."""
     rows = [
         (name, str(label), code)
         for name, levels in zip(data.names, data.categories, strict=True)

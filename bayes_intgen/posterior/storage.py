@@ -1,4 +1,4 @@
-"""Saved fits: one netCDF file, written whole or not at all, read without executing it."""
+"""Storage of fits: one netCDF file, written atomically and read without executing code."""
 
 import os
 from importlib.metadata import version
@@ -16,7 +16,7 @@ _ENGINE: Literal["h5netcdf"] = "h5netcdf"
 
 
 def save_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
-    """Write the tree of a fit to ``path``; an older file stays whole until the new one is.
+    """Write the tree of a fit to ``path`` atomically: a failure leaves an older file intact.
 
     Examples
     --------
@@ -40,12 +40,12 @@ def load_tree(path: str | os.PathLike[str]) -> xr.DataTree:
         raise FileNotFoundError(f"there is no file {source}")
     try:
         with xr.open_datatree(source, engine=_ENGINE) as opened:
-            # DataTree.load leaves arrays that are not chunked on disk.
+            # DataTree.load does not read arrays that are not chunked.
             nodes = {node.path: node.to_dataset(inherit=False).load() for node in opened.subtree}
         tree = xr.DataTree.from_dict(nodes)
     except (PermissionError, IsADirectoryError, MemoryError):
         raise
-    except Exception as error:  # h5py and xarray raise whatever a broken file leads them to
+    except Exception as error:  # h5py and xarray raise many kinds of errors on damaged files
         raise SavedFitError(
             f"{source} cannot be read as a saved fit: it is truncated or not netCDF ({error})"
         ) from error
@@ -55,29 +55,29 @@ def load_tree(path: str | os.PathLike[str]) -> xr.DataTree:
 
 
 def _check_content(source: Path, tree: xr.DataTree) -> None:
-    """Refuse a tree that lacks parts of a fit, or whose model and draws differ in size."""
+    """Refuse a tree that lacks parts of a fit, or with a model and draws of different sizes."""
     try:
         for attribute in ("model", "spread"):
             serialise.loads(tree.attrs[attribute])
         size = serialise.loads(tree.attrs["terms"]).size
         for group in ("posterior", "sample_stats", "constant_data", "noise"):
             tree[group]
-        stored = tree["coefficients"]["coefficients"].sizes["coefficient"]
+        columns = tree["coefficients"]["coefficients"].sizes["coefficient"]
     except (KeyError, AttributeError) as error:
-        raise SavedFitError(f"{source} is a saved fit of which {error} is missing") from error
-    if stored != size:
-        raise SavedFitError(f"{source} holds {stored} coefficients where its model has {size}")
+        raise SavedFitError(f"{source} is an incomplete saved fit: {error} is missing") from error
+    if columns != size:
+        raise SavedFitError(f"{source} has {columns} coefficients, but its model has {size}")
 
 
 def _check_origin(source: Path, tree: xr.DataTree) -> None:
     if tree.attrs.get("creation_library") != "bayes-intgen":
         raise SavedFitError(f"{source} was not written by bayes-intgen")
-    written, here = str(tree.attrs.get("creation_library_version")), version("bayes-intgen")
+    own, installed = str(tree.attrs.get("creation_library_version")), version("bayes-intgen")
     try:
-        newer = Version(written) > Version(here)
+        is_newer = Version(own) > Version(installed)
     except InvalidVersion as error:
         raise SavedFitError(f"{source} does not say which version wrote it") from error
-    if newer:
+    if is_newer:
         raise SavedFitError(
-            f"{source} was written by bayes-intgen {written}; this is {here}: upgrade to read it"
+            f"{source} was written by bayes-intgen {own}; this is {installed}: upgrade to read it"
         )

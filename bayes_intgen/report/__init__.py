@@ -1,4 +1,4 @@
-"""A report of a fit: one HTML file that needs nothing else, with an explorer of joint effects."""
+"""Report of a fit: one self-contained HTML file with an explorer of joint effects."""
 
 from bayes_intgen.report.page import write_report
 

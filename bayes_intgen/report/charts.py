@@ -1,6 +1,6 @@
-"""Coordinates of line charts with bands, which a template draws as SVG.
+"""Coordinates of line charts with bands, for a template that draws them as SVG.
 
-The template writes and escapes all names and labels of users.
+The template escapes all names and labels of users.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ from bayes_intgen.text.number_format import format_number
 
 WIDTH, HEIGHT = 320, 200
 RIGHT, TOP, BOTTOM = 10, 8, 26
-# Width of a character of a label, and minimum width of labels, in pixels.
+# Width of a character in a label, and minimum width of labels, in pixels.
 CHARACTER_WIDTH, MIN_LEFT = 6.8, 40
 # Half the distance of two curves at a level: share of the level's width, and maximum in pixels.
-HALF_GAP, MAX_GAP = 0.14, 9.0
+HALF_GAP_SHARE, MAX_HALF_GAP = 0.14, 9.0
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class Chart:
         Position of the vertical axis, the same for charts of the same range.
     x_ticks, y_ticks : tuple of Tick
     marks : tuple of Mark
-        From back to front.
+        Ordered from back to front.
     zero : float or None
-        Position of zero, if it lies inside.
+        Position of zero; None if it is outside.
     usual : (float, float) or None
         Ends of the range of about the middle half of the rows; None for levels.
     beyond : tuple of (float, float)
-        Ends of the stretches that are not supported.
+        Ends of the unsupported intervals.
     """
 
     left: int
@@ -91,8 +91,8 @@ class Curve:
     @property
     def extremes(self) -> tuple[float, float]:
         """Lowest and highest value."""
-        every = [self.middle, *(end for band in self.bands for end in band), *self.edges]
-        return float(min(map(np.min, every))), float(max(map(np.max, every)))
+        lines = [self.middle, *(end for band in self.bands for end in band), *self.edges]
+        return float(min(map(np.min, lines))), float(max(map(np.max, lines)))
 
 
 def draw(
@@ -107,11 +107,11 @@ def draw(
     Parameters
     ----------
     y_range : (float, float)
-        The same for charts that are compared.
+        Shared by charts that are compared.
     usual : (float, float)
         Ends of the usual range of the action.
     supported : ndarray of bool, shape (n,)
-        Whether rows identify the answer.
+        Whether rows identify the effect.
     """
     low, high, labels, left = _vertical(y_range)
     x = _scale(float(along[0]), float(along[-1]), left, WIDTH - RIGHT)
@@ -131,7 +131,7 @@ def draw(
         tuple(marks),
         float(y(0.0)) if low < 0 < high else None,
         (float(x(usual[0])), float(x(usual[1]))),
-        tuple((float(x(a)), float(x(b))) for a, b in stretches(along, ~supported)),
+        tuple((float(x(a)), float(x(b))) for a, b in intervals_of(along, ~supported)),
     )
 
 
@@ -147,9 +147,9 @@ def draw_levels(
     ----------
     names : sequence of str, length n
     curves : sequence of Curve
-        Values at the levels, shape (n,).
+        With values at the levels, shape (n,).
     y_range : (float, float)
-        The same for charts that are compared.
+        Shared by charts that are compared.
     supported : ndarray of bool, shape (n,)
 
     Examples
@@ -163,7 +163,7 @@ def draw_levels(
     width = (WIDTH - RIGHT - left) / len(names)
     at: Array = left + width * (np.arange(len(names), dtype=np.float64) + 0.5)
     y = _scale(low, high, HEIGHT - BOTTOM, TOP)
-    gap = min(HALF_GAP * width, MAX_GAP)
+    gap = min(HALF_GAP_SHARE * width, MAX_HALF_GAP)
     marks = []
     for i, curve in enumerate(curves):
         x = np.asarray(at + gap * (2 * i - len(curves) + 1), dtype=np.float64)
@@ -193,21 +193,21 @@ def draw_levels(
     )
 
 
-def stretches(along: Array, selected: NDArray[np.bool_]) -> list[tuple[float, float]]:
-    """Find the ends of stretches of selected values, halfway to their neighbours.
+def intervals_of(along: Array, selected: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """Find the ends of intervals of selected values, halfway to their neighbours.
 
     Examples
     --------
-    >>> stretches(np.arange(4.0), np.array([False, False, True, True]))
+    >>> intervals_of(np.arange(4.0), np.array([False, False, True, True]))
     [(1.5, 3.0)]
     """
     edges = np.concatenate([along[:1], (along[1:] + along[:-1]) / 2, along[-1:]])
-    turns = np.flatnonzero(np.diff(np.concatenate([[False], selected, [False]])))
-    return [(float(edges[a]), float(edges[b])) for a, b in turns.reshape(-1, 2)]
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], selected, [False]])))
+    return [(float(edges[a]), float(edges[b])) for a, b in ends.reshape(-1, 2)]
 
 
 def common_range(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Compute the smallest range that contains all of some curves."""
+    """Compute the smallest range that contains all curves."""
     lows, highs = zip(*(curve.extremes for curve in curves), strict=True)
     return min(lows), max(highs)
 
@@ -239,7 +239,7 @@ def _ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def _with_ticks(y_range: tuple[float, float]) -> tuple[float, float]:
-    """Widen a range to the next ticks."""
+    """Extend a range to the next ticks."""
     low, high = y_range
     if not high > low:
         low, high = low - (abs(low) or 1.0), high + (abs(high) or 1.0)

@@ -38,10 +38,10 @@ from bayes_intgen.text.number_format import (
     format_to_uncertainty,
 )
 
-# Points along an action in a chart, and the step between those that diagnostics use.
+# Number of points along an action in a chart, and the step between those for diagnostics.
 N_POINTS, DIAGNOSTIC_STEP = 101, 25
-# Shares of supported points above which support is good, and below which it is bad.
-GOOD_SUPPORT, BAD_SUPPORT = 0.9, 0.5
+# Minimum shares of supported points for good and for moderate support.
+MIN_GOOD_SUPPORT, MIN_MODERATE_SUPPORT = 0.9, 0.5
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that a report shows of a posterior."""
+    """Content of the report of a posterior."""
 
     outcome: str
     actions: list[Action]
@@ -117,40 +117,40 @@ def content_of(posterior: PosteriorDraws, level: float) -> Content:
     posterior : PosteriorDraws
         Of an additive model.
     level : float
-        Probability of bands.
+        Probability of the bands.
     """
     with warnings.catch_warnings():
-        # The page itself has a sentence on what is not identified.
+        # The page itself states which effects are not identified.
         warnings.simplefilter("ignore", SupportWarning)
         return _content_of(posterior, level)
 
 
 def _content_of(posterior: PosteriorDraws, level: float) -> Content:
-    data, default = support_of(posterior), default_point(posterior)
+    fit_support, default = support_of(posterior), default_point(posterior)
     certificate = certify(
         posterior.actions,
-        data.regimes,
+        fit_support.regimes,
         posterior.actions,
-        None if data.reference is None else data.reference.settings(),
+        None if fit_support.reference is None else fit_support.reference.settings(),
     )
     along = [points_along(posterior, k, default, N_POINTS) for k in range(len(posterior.actions))]
     typical = np.concatenate(along)[::DIAGNOSTIC_STEP]
     effect = posterior.joint_effect(_named(posterior, typical))
-    levels = levels_of(posterior)
+    levels_by_action = levels_of(posterior)
     support, tone = _words_of_support(posterior)
     contrasts, zero = _contrasts(posterior, default, level)
     return Content(
         outcome=posterior.outcome_name,
         actions=_actions(posterior, along, certificate, level),
         regimes=_regimes(certificate),
-        rows=sum(data.regimes.values()),
+        rows=sum(fit_support.regimes.values()),
         level=f"{100 * level:g}%",
         certificate=certificate,
         support=support,
         support_tone=tone,
         reference=_reference(posterior, default),
-        has_levels=any(known is not None for known in levels),
-        has_numbers=any(known is None for known in levels),
+        has_levels=any(levels is not None for levels in levels_by_action),
+        has_numbers=any(levels is None for levels in levels_by_action),
         problems=problems(posterior.tree, effect),
         lack_of_fit=fit_problems(posterior.tree["constant_data"].dataset),
         diagnostics=_diagnostics(posterior.tree, effect),
@@ -176,25 +176,27 @@ def _regimes(certificate: Certificate) -> list[Regime]:
 
 
 def _words_of_support(posterior: PosteriorDraws) -> tuple[str, str]:
-    """Share of the experiments' range that is supported, in words, and its rating."""
+    """Supported share of the experiments' range as a sentence, and its rating."""
     share = share_supported(posterior)
     if share is None:
-        return "Not known: the fit was saved by a version that kept no rows.", "open"
+        return "Unknown: the fit was saved by a version without reference rows.", "open"
     if not share:
         return (
-            "None of the joint points drawn from the experiments is supported: every answer "
+            "None of the joint points sampled from the experiments is supported: every answer "
             "on this page rests on the model and its prior."
         ), "bad"
-    tone = "good" if share >= GOOD_SUPPORT else "open" if share >= BAD_SUPPORT else "bad"
-    return f"{share:.0%} of the joint points drawn from the experiments are supported.", tone
+    tone = "open" if share >= MIN_MODERATE_SUPPORT else "bad"
+    if share >= MIN_GOOD_SUPPORT:
+        tone = "good"
+    return f"{share:.0%} of the joint points sampled from the experiments are supported.", tone
 
 
 def _reference(posterior: PosteriorDraws, point: Array) -> str:
-    """Values of the other actions in charts and changes, in words."""
+    """Values of the other actions in charts and changes, as text."""
     columns = zip(
         posterior.actions, point, posterior.terms.coordinates, levels_of(posterior), strict=True
     )
-    values = ", ".join(f"{name} = {_value(v, c, known)}" for name, v, c, known in columns)
+    values = ", ".join(f"{name} = {_value(v, c, levels)}" for name, v, c, levels in columns)
     if (point == medians(posterior)).all():
         return f"their medians ({values})"
     return f"the supported row nearest to their medians ({values})"
@@ -257,14 +259,14 @@ def _joint_curve(posterior: PosteriorDraws, points: Array, level: float) -> Curv
 def _mechanism_curves(
     posterior: PosteriorDraws, k: int, points: Array, level: float
 ) -> tuple[Curve, Curve]:
-    """Contribution of an action where it is observed, and where it is set."""
+    """Confounded and unconfounded contributions of an action."""
     mechanisms = posterior.mechanisms(_named(posterior, points)).isel(action=k)
     observed, was_set = (
         mechanisms[name].to_numpy().reshape(-1, len(points))
         for name in ("confounded", "unconfounded")
     )
     return (
-        Curve("seen", observed.mean(axis=0), _bands(observed, (level,))),
+        Curve("observed", observed.mean(axis=0), _bands(observed, (level,))),
         Curve("set", was_set.mean(axis=0), _bands(was_set, (level,))),
     )
 
@@ -293,7 +295,7 @@ def _value(value: float, coordinate: Coordinate, levels: Categories | None) -> s
 def _contrasts(
     posterior: PosteriorDraws, default: Array, level: float
 ) -> tuple[list[Contrast], float]:
-    """Effects of the default change of each action and of all together; and zero on the axis."""
+    """Effects of the default changes, one action at a time and together, and zero on the axis."""
     low, high = default_changes(posterior, default)
     starts = np.tile(default, (len(low), 1))
     ends = starts.copy()
@@ -315,21 +317,22 @@ def _changes(posterior: PosteriorDraws, low: Array, high: Array) -> list[tuple[s
     columns = zip(
         posterior.actions, posterior.terms.coordinates, levels_of(posterior), low, high, strict=True
     )
-    return [(name, _value(a, c, known), _value(b, c, known)) for name, c, known, a, b in columns]
+    return [(name, _value(a, c, levels), _value(b, c, levels)) for name, c, levels, a, b in columns]
 
 
 def _contrasts_of(
     table: xr.Dataset, labels: list[tuple[str, str, str]], supported: NDArray[np.bool_], draws: int
 ) -> tuple[list[Contrast], float]:
+    """Format contrasts with a common number of decimals, and place them on a common axis."""
     change, lows, highs, above = (
         table[name].to_numpy() for name in ("change", "change_low", "change_high", "above_zero")
     )
-    left, right = min(0.0, lows.min()), max(0.0, highs.max())
-    length = (right - left) or 1.0
+    start_of_axis, end_of_axis = min(0.0, lows.min()), max(0.0, highs.max())
+    length = (end_of_axis - start_of_axis) or 1.0
     decimals = decimals_for(float(np.median(highs - lows)))
 
     def percentage(value: float) -> float:
-        return float(100 * (value - left) / length)
+        return float(100 * (value - start_of_axis) / length)
 
     return [
         Contrast(
@@ -349,29 +352,29 @@ def _contrasts_of(
 
 
 def _probability(share: float, draws: int) -> str:
-    """Format a share of draws without a claim of certainty."""
+    """Format a share of draws as a probability strictly between 0 and 1."""
     if share in (0.0, 1.0):
         return f"> {1 - 1 / draws:.4f}" if share else f"< {1 / draws:.4f}"
     return f"{share:.2f}" if 0.005 <= share <= 0.995 else f"{share:.4f}"
 
 
 def _diagnostics(tree: xr.DataTree, effect: xr.DataArray) -> list[tuple[str, str]]:
-    """Name and value of each diagnostic of the sampler."""
+    """Names and values of the sampler's diagnostics."""
     statistics = tree["sample_stats"].dataset
     total = int(statistics["diverging"].size)
     chains, draws = effect.sizes["chain"], effect.sizes["draw"]
     rows = [("draws", f"{total:,} in {chains} {'chain' if chains == 1 else 'chains'}")]
     if draws > 3:
-        measured = convergence(convergence_quantities(tree, effect))
+        diagnostics = convergence(convergence_quantities(tree, effect))
         if chains > 1:
-            largest = f"{np.nanmax(measured.rhat):.3f}"
-            rows.append(("largest R-hat (1.00 is best; over 1.01 is trouble)", largest))
-        of_effect = np.array([name.startswith("joint_effect") for name in measured.names])
-        for kind, which in (("joint effect", of_effect), ("hyperparameters", ~of_effect)):
-            label = f"smallest effective sample, {kind} (400 is enough)"
-            rows.append((label, f"{np.nanmin(measured.ess[which]):,.0f}"))
+            largest = f"{np.nanmax(diagnostics.rhat):.3f}"
+            rows.append(("largest R-hat (should be below 1.01)", largest))
+        of_effect = np.array([name.startswith("joint_effect") for name in diagnostics.names])
+        for kind, selected in (("joint effect", of_effect), ("hyperparameters", ~of_effect)):
+            label = f"smallest effective sample size, {kind} (400 is enough)"
+            rows.append((label, f"{np.nanmin(diagnostics.ess[selected]):,.0f}"))
     diverging = int(statistics["diverging"].sum())
-    rows.append(("draws that diverged", f"{diverging} of {total:,}"))
+    rows.append(("divergent draws", f"{diverging} of {total:,}"))
     if "reached_max_treedepth" in statistics:
         deepest = int(statistics["reached_max_treedepth"].sum())
         rows.append(("draws at the maximum tree depth", f"{deepest} of {total:,}"))

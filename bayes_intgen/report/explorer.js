@@ -1,5 +1,5 @@
 "use strict";
-// The joint effect at the sliders' positions, from every draw: see bayes_intgen/report/explorer.py.
+// Joint effect at the positions of the sliders, from every draw: see bayes_intgen/report/explorer.py.
 (() => {
   const numbers = (text) => {
     const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -14,10 +14,10 @@
     if (name in page.noise) noise[name] = numbers(page.noise[name]);
   }
   const fitted = "deviation" in noise;
-  const actions = page.actions.map((given) => {
-    const out = { name: given.name, start: given.start, labels: given.labels };
-    for (const name of ["values", "functions", "coefficients", "hats", "heights", "deviations", "reasons"]) {
-      if (name in given) out[name] = numbers(given[name]);
+  const actions = page.actions.map((data) => {
+    const out = { name: data.name, start: data.start, labels: data.labels };
+    for (const name of ["values", "functions", "coefficients", "hats", "knot_values", "deviations", "reasons"]) {
+      if (name in data) out[name] = numbers(data[name]);
     }
     out.supported = out.reasons.map((reason) => reason === 0);
     return out;
@@ -25,7 +25,7 @@
 
   // ---- the model ----
 
-  // Row `step` of a matrix times every row of draws: the values of one function in every draw.
+  // Row `step` of a basis matrix times the coefficients of every draw: one function in every draw.
   const times = (matrix, step, ofDraws) => {
     const size = ofDraws.length / draws, out = new Float64Array(draws);
     for (let s = 0; s < draws; s++) {
@@ -41,8 +41,8 @@
     if (fitted) {
       out.deviation = times(action.hats, step, action.deviations);
       out.estimate = 0;
-      const size = action.heights.length;
-      for (let i = 0; i < size; i++) out.estimate += action.hats[step * size + i] * action.heights[i];
+      const size = action.knot_values.length;
+      for (let i = 0; i < size; i++) out.estimate += action.hats[step * size + i] * action.knot_values[i];
     }
     return out;
   };
@@ -51,7 +51,7 @@
     const mean = Float64Array.from(level), sd = Float64Array.from(noise.sd);
     for (const { phi } of parts) for (let s = 0; s < draws; s++) mean[s] += phi[s];
     if (fitted) {
-      let estimate = page.noise.height;
+      let estimate = page.noise.knot_value;
       const deviation = Float64Array.from(noise.deviation);
       for (const own of parts) {
         estimate += own.estimate;
@@ -126,23 +126,23 @@
     const slope = q[high] > q[low] ? (x - q[low]) / (q[high] - q[low]) : 1;
     return (low + 0.5 + slope) / n;
   };
-  // Where the mixture of all draws' outcomes has probability p below: bisection, with secants.
+  // Quantiles of the mixture of all draws' outcomes, by the Illinois method and bisection.
   const mixtureQuantile = ({ mean, sd }, p, guess, precision) => {
-    const excess = (y) => {
+    const overshoot = (y) => {
       let sum = 0;
       for (let s = 0; s < draws; s++) sum += noiseBelow((y - mean[s]) / sd[s], s);
       return sum / draws - p;
     };
     const unit = average(sd);
-    let reach = 0.05 * unit, a = guess - reach, b = guess + reach, fa = excess(a), fb = excess(b);
-    while (fa > 0) { reach *= 2; b = a; fb = fa; a -= reach; fa = excess(a); }
-    while (fb < 0) { reach *= 2; a = b; fa = fb; b += reach; fb = excess(b); }
+    let reach = 0.05 * unit, a = guess - reach, b = guess + reach, fa = overshoot(a), fb = overshoot(b);
+    while (fa > 0) { reach *= 2; b = a; fb = fa; a -= reach; fa = overshoot(a); }
+    while (fb < 0) { reach *= 2; a = b; fa = fb; b += reach; fb = overshoot(b); }
     for (let i = 0; i < 200 && b - a > precision * unit; i++) {
-      // The Illinois method's step, and every third time a bisection.
+      // A step of the Illinois method; every third step is a bisection.
       let y = i % 3 === 2 || fa === fb ? (a + b) / 2 : b - fb * (b - a) / (fb - fa);
       if (!(y > a && y < b)) y = (a + b) / 2;
       if (y === a || y === b) break;
-      const f = excess(y);
+      const f = overshoot(y);
       if (f === 0) return y;
       if (f < 0) { a = y; fa = f; if (i % 3 !== 2) fb /= 2; } else { b = y; fb = f; if (i % 3 !== 2) fa /= 2; }
     }
@@ -155,25 +155,25 @@
       guesses ? guesses[i] : centre + (2 * i - 1) * 1.6 * unit, precision));
   };
 
-  // ---- words ----
+  // ---- formatting ----
 
   const powers = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
-  const places = (width) => width > 0 && isFinite(width) ? 1 - Math.floor(Math.log10(width)) : 3;
-  const spell = (value, decimals, sign) => {
+  const decimalsFor = (width) => width > 0 && isFinite(width) ? 1 - Math.floor(Math.log10(width)) : 3;
+  const formatToUncertainty = (value, decimals, sign) => {
     let text;
     if (decimals > 6 || Math.abs(value) >= 1e9) {
       const order = value ? Math.floor(Math.log10(Math.abs(value))) : 0;
       const [mantissa, power] = value.toExponential(Math.min(Math.max(order + decimals, 0), 12)).split("e");
       text = mantissa + "×10" + [...String(Number(power))].map((c) => powers[c]).join("");
     } else {
-      const shown = Math.max(decimals, 0);
-      text = value.toLocaleString("en-US", { minimumFractionDigits: shown, maximumFractionDigits: shown });
+      const places = Math.max(decimals, 0);
+      text = value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places });
       if (!/[1-9]/.test(text)) text = text.replace("-", "");
     }
     if (sign && value > 0 && /[1-9]/.test(text)) text = "+" + text;
     return text.replace("-", "−");
   };
-  const plain = (value) => {
+  const formatNumber = (value) => {
     const size = Math.abs(value);
     if (size && (size < 1e-4 || size >= 1e9)) {
       const [mantissa, power] = value.toExponential(5).split("e");
@@ -182,12 +182,12 @@
     return Number(value.toPrecision(6)).toLocaleString("en-US", { maximumFractionDigits: 10 }).replace("-", "−");
   };
 
-  const shortened = (text, most) => {
+  const shortened = (text, maxLength) => {
     const letters = [...text];
-    return letters.length > most ? letters.slice(0, Math.max(most - 1, 1)).join("") + "…" : text;
+    return letters.length > maxLength ? letters.slice(0, Math.max(maxLength - 1, 1)).join("") + "…" : text;
   };
-  // The value of an action at a step of its slider: a level by its name.
-  const named = (action, step) => action.labels ? action.labels[step] : plain(action.values[step]);
+  // Value of an action at a step of its slider; levels by their names.
+  const valueText = (action, step) => action.labels ? action.labels[step] : formatNumber(action.values[step]);
 
   // ---- state ----
 
@@ -198,10 +198,10 @@
 
   const find = (id) => document.getElementById(id);
   const make = (kind, properties, parent) => parent.appendChild(Object.assign(document.createElement(kind), properties));
-  const tell = (row, of, text, values) => {
+  const show = (row, of, text, values) => {
     const cell = document.querySelector(`#${row} [data-of=${of}]`);
     cell.textContent = text;
-    // Every digit, for machines.
+    // All digits, for tests and other programs.
     cell.dataset.value = values.map(String).join(" ");
   };
 
@@ -209,15 +209,15 @@
     const box = make("div", { className: "slider" }, document.querySelector(".sliders"));
     const top = make("div", { className: "top" }, box);
     make("label", { htmlFor: `action-${k}`, textContent: action.name }, top);
-    const shown = make("output", { htmlFor: `action-${k}` }, top);
+    const output = make("output", { htmlFor: `action-${k}` }, top);
     const last = action.values.length - 1;
     const input = make("input", { type: "range", id: `action-${k}`, min: 0, max: last, step: 1, value: steps[k] }, box);
     // Firefox keeps positions over a reload; the page starts from the default point.
     input.autocomplete = "off";
     input.value = steps[k];
     const ends = make("div", { className: "ends" }, box);
-    const written = action.labels && last < 5 ? action.labels.map((_, step) => step) : [0, last];
-    for (const step of written) make("span", { textContent: named(action, step) }, ends);
+    const labelSteps = action.labels && last < 5 ? action.labels.map((_, step) => step) : [0, last];
+    for (const step of labelSteps) make("span", { textContent: valueText(action, step) }, ends);
     input.addEventListener("input", () => {
       steps[k] = Number(input.value);
       parts[k] = part(k, steps[k]);
@@ -226,7 +226,7 @@
     });
     input.addEventListener("focus", () => { if (along !== k) { choose(k); drawProfile(); } });
     make("option", { value: k, textContent: action.name }, find("along"));
-    return { input, shown };
+    return { input, output };
   });
   const choose = (k) => { along = k; find("along").value = String(k); };
 
@@ -235,27 +235,27 @@
   find("level").value = String(probability);
 
   const update = () => {
-    sliders.forEach(({ input, shown }, k) => {
-      const text = named(actions[k], steps[k]);
+    sliders.forEach(({ input, output }, k) => {
+      const text = valueText(actions[k], steps[k]);
       input.value = steps[k];
       input.setAttribute("aria-valuetext", text);
-      shown.textContent = text;
+      output.textContent = text;
     });
     const outcome = outcomeOf(parts);
     const mean = average(outcome.mean), ends = band(outcome.mean, probability);
     const outer = outcomeBand(outcome, probability, null, 1e-13);
-    const digits = places(ends[1] - ends[0]), coarse = places(outer[1] - outer[0]);
-    tell("effect", "mean", spell(mean, digits), [mean]);
-    tell("effect", "band", `${spell(ends[0], digits)} to ${spell(ends[1], digits)}`, ends);
-    tell("outcome", "band", `${spell(outer[0], coarse)} to ${spell(outer[1], coarse)}`, outer);
+    const digits = decimalsFor(ends[1] - ends[0]), coarse = decimalsFor(outer[1] - outer[0]);
+    show("effect", "mean", formatToUncertainty(mean, digits), [mean]);
+    show("effect", "band", `${formatToUncertainty(ends[0], digits)} to ${formatToUncertainty(ends[1], digits)}`, ends);
+    show("outcome", "band", `${formatToUncertainty(outer[0], coarse)} to ${formatToUncertainty(outer[1], coarse)}`, outer);
     const change = new Float64Array(draws);
     parts.forEach((own, k) => {
       if (steps[k] !== baseline[k]) for (let s = 0; s < draws; s++) change[s] += own.phi[s] - reference[k][s];
     });
-    const moved = average(change), range = band(change, probability);
-    const fine = range[1] > range[0] ? places(range[1] - range[0]) : 0;
-    tell("change", "mean", spell(moved, fine, true), [moved]);
-    tell("change", "band", `${spell(range[0], fine, true)} to ${spell(range[1], fine, true)}`, range);
+    const meanChange = average(change), range = band(change, probability);
+    const fine = range[1] > range[0] ? decimalsFor(range[1] - range[0]) : 0;
+    show("change", "mean", formatToUncertainty(meanChange, fine, true), [meanChange]);
+    show("change", "band", `${formatToUncertainty(range[0], fine, true)} to ${formatToUncertainty(range[1], fine, true)}`, range);
     const share = change.reduce((sum, v) => sum + (v > 0), 0) / draws;
     const same = steps.every((step, k) => step === baseline[k]);
     find("above").textContent = same ? "–" : share === 1 ? `> ${(1 - 1 / draws).toFixed(4)}`
@@ -270,10 +270,10 @@
     });
     find("beyond").hidden = !far.length;
     find("beyond").textContent = far.length ? `Not supported, so the answer rests on the model and its prior: ${far.join("; ")}.` : "";
-    find("baseline").textContent = "Baseline: " + actions.map((a, k) => `${a.name} ${named(a, baseline[k])}`).join(", ") + ".";
+    find("baseline").textContent = "Baseline: " + actions.map((a, k) => `${a.name} ${valueText(a, baseline[k])}`).join(", ") + ".";
     clearTimeout(soon);
     soon = setTimeout(() => {
-      find("spoken").textContent = `Mean ${spell(mean, digits)}, band ${spell(ends[0], digits)} to ${spell(ends[1], digits)}`;
+      find("spoken").textContent = `Mean ${formatToUncertainty(mean, digits)}, band ${formatToUncertainty(ends[0], digits)} to ${formatToUncertainty(ends[1], digits)}`;
     }, 600);
     drawProfile({ mean, outcome });
   };
@@ -283,11 +283,11 @@
   let W = 520;
   const H = 300, right = 12, top = 22, bottom = 44;
   const shape = (kind, attributes, parent, text) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    if (text !== undefined) made.textContent = text;
-    parent.appendChild(made);
-    return made;
+    const element = document.createElementNS("http://www.w3.org/2000/svg", kind);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    if (text !== undefined) element.textContent = text;
+    parent.appendChild(element);
+    return element;
   };
   const ticks = (low, high, count) => {
     const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
@@ -296,16 +296,16 @@
     for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * (high - low); i++) out.push(i * step);
     return out;
   };
-  // The range seen so far along each action: an axis that jumped about would hide what moves.
+  // Widest range so far along each action: a changing axis would hide the changes of the curve.
   let axis = null;
   const drawProfile = (now) => {
     now ??= (() => { const outcome = outcomeOf(parts); return { outcome, mean: average(outcome.mean) }; })();
     const action = actions[along], last = action.values.length - 1, count = Math.min(48, last);
-    const chosen = [...new Set(Array.from({ length: count + 1 }, (_, i) => Math.round(i * last / count)))];
+    const gridSteps = [...new Set(Array.from({ length: count + 1 }, (_, i) => Math.round(i * last / count)))];
     const lines = { mean: [], wide: [], narrow: [], outer: [] };
     const others = parts.filter((_, k) => k !== along);
     let guesses = null;
-    for (const step of chosen) {
+    for (const step of gridSteps) {
       const outcome = outcomeOf([...others, part(along, step)]);
       lines.mean.push(average(outcome.mean));
       const sorted = Float64Array.from(outcome.mean).sort();
@@ -321,10 +321,10 @@
     const marks = ticks(axis[0], axis[1], 5), gap = marks.length > 1 ? marks[1] - marks[0] : 1;
     const low = Math.floor(axis[0] / gap + 1e-9) * gap, high = Math.ceil(axis[1] / gap - 1e-9) * gap;
     const svg = find("profile");
-    // A pixel of the picture is one of the screen: text keeps its size.
+    // One unit of the picture is one pixel, so that text keeps its size.
     W = Math.max(svg.parentElement.clientWidth, 240);
-    const left = Math.max(40, ...[low, high, low + gap].map((v) => 10 + 6.8 * plain(v).length));
-    // Levels are evenly spaced, whatever numbers stand for them.
+    const left = Math.max(40, ...[low, high, low + gap].map((v) => 10 + 6.8 * formatNumber(v).length));
+    // Levels are evenly spaced, whatever their codes.
     const room = (W - left - right) / (last + 1);
     const xAt = (step) => action.labels ? left + room * (step + 0.5)
       : left + (action.values[step] - action.values[0]) / (action.values[last] - action.values[0]) * (W - left - right);
@@ -335,15 +335,15 @@
     svg.setAttribute("aria-label", `Joint effect on ${page.outcome} along ${action.name}`);
     for (const v of ticks(low, high, 6)) {
       shape("line", { class: "grid", x1: left, x2: W - right, y1: y(v), y2: y(v) }, svg);
-      shape("text", { class: "y", x: left - 6, y: y(v) + 4 }, svg, plain(v));
+      shape("text", { class: "y", x: left - 6, y: y(v) + 4 }, svg, formatNumber(v));
     }
     const marked = action.labels ? action.labels.map((label, step) => [xAt(step), shortened(label, room / 7)])
-      : ticks(action.values[0], action.values[last], W / 80).map((v) => [x(v), plain(v)]);
+      : ticks(action.values[0], action.values[last], W / 80).map((v) => [x(v), formatNumber(v)]);
     for (const [at, label] of marked) {
       shape("line", { class: "tick", x1: at, x2: at, y1: H - bottom, y2: H - bottom + 4 }, svg);
       shape("text", { class: "x", x: at, y: H - bottom + 17 }, svg, label);
     }
-    // Hatched from halfway between steps to halfway: where the data do not support the effect.
+    // Hatching of unsupported steps, up to halfway to the next supported ones.
     const edge = (i) => action.labels ? left + room * i : x((action.values[Math.max(i - 1, 0)] + action.values[Math.min(i, last)]) / 2);
     for (let i = 0; i <= last; i++) {
       if (action.supported[i]) continue;
@@ -354,15 +354,15 @@
     const short = (text) => shortened(text, Math.floor(W / 9));
     shape("text", { class: "x label", x: (left + W - right) / 2, y: H - 6 }, svg, short(action.name));
     shape("text", { class: "label", x: 4, y: 12 }, svg, short(page.outcome));
-    const path = (values) => values.map((v, i) => `${i ? "L" : "M"}${x(action.values[chosen[i]]).toFixed(1)} ${y(v).toFixed(1)}`).join("");
-    const area = (ends) => path(ends.map((e) => e[0])) + chosen.map((step, i) => i).reverse()
-      .map((i) => `L${x(action.values[chosen[i]]).toFixed(1)} ${y(ends[i][1]).toFixed(1)}`).join("") + "Z";
-    const intervals = (ends) => ends.map((e, i) => `M${xAt(chosen[i]).toFixed(1)} ${y(e[0]).toFixed(1)}V${y(e[1]).toFixed(1)}`).join("");
+    const path = (values) => values.map((v, i) => `${i ? "L" : "M"}${x(action.values[gridSteps[i]]).toFixed(1)} ${y(v).toFixed(1)}`).join("");
+    const area = (ends) => path(ends.map((e) => e[0])) + gridSteps.map((step, i) => i).reverse()
+      .map((i) => `L${x(action.values[gridSteps[i]]).toFixed(1)} ${y(ends[i][1]).toFixed(1)}`).join("") + "Z";
+    const intervals = (ends) => ends.map((e, i) => `M${xAt(gridSteps[i]).toFixed(1)} ${y(e[0]).toFixed(1)}V${y(e[1]).toFixed(1)}`).join("");
     if (action.labels) {
       shape("path", { class: "outcome", d: intervals(lines.outer) }, svg);
       shape("path", { class: "set-range", d: intervals(lines.wide) }, svg);
       if (probability > 0.5) shape("path", { class: "set-inner", d: intervals(lines.narrow) }, svg);
-      shape("path", { class: "set-dot", d: lines.mean.map((v, i) => `M${xAt(chosen[i]).toFixed(1)} ${y(v).toFixed(1)}h0`).join("") }, svg);
+      shape("path", { class: "set-dot", d: lines.mean.map((v, i) => `M${xAt(gridSteps[i]).toFixed(1)} ${y(v).toFixed(1)}h0`).join("") }, svg);
     } else {
       shape("path", { class: "set-band", d: area(lines.wide) }, svg);
       if (probability > 0.5) shape("path", { class: "set-band", d: area(lines.narrow) }, svg);

@@ -1,4 +1,4 @@
-"""The page: content from a posterior, laid out by a template."""
+"""HTML page of a report: content from a posterior, rendered by a template."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import explorer_data
 
 FOLDER = Path(__file__).parent
-# What would end a script element, or begin a comment in one, within JSON.
+# Escapes of characters that could end a script element or begin a comment in one.
 _UNSAFE = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"})
 
 
@@ -30,7 +30,7 @@ def write_report(
     posterior : PosteriorDraws
         Of an additive model.
     path : path
-        An older file stays whole until the new one is.
+        Written atomically: a failure leaves an older file intact.
     level : float
         Probability of bands.
 
@@ -53,7 +53,7 @@ def write_report(
 
 
 def page_of(posterior: PosteriorDraws, *, level: float = 0.9) -> str:
-    """The report as HTML.
+    """Render the report as HTML.
 
     Examples
     --------
@@ -86,5 +86,5 @@ def _file(name: str) -> Markup:
 
 
 def _json(value: Any) -> Markup:
-    """JSON that cannot end the element that it stands in."""
+    """Encode a value as JSON that cannot end the script element around it."""
     return Markup(json.dumps(value).translate(_UNSAFE))

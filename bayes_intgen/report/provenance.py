@@ -36,13 +36,13 @@ def settings_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
 
 
 def versions_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
-    """List the versions of the libraries that fitted, sampled and wrote the report."""
+    """List the versions of the libraries behind the fit, its sampling and the report."""
     attrs = posterior.tree.attrs
     return [
-        ("bayes-intgen, which fitted", str(attrs["creation_library_version"])),
-        ("NumPyro, which sampled", str(attrs["inference_library_version"])),
-        ("bayes-intgen, which wrote this page", version("bayes-intgen")),
-        *((f"{name}, here", version(name)) for name in ("jax", "numpy", "arviz")),
+        ("bayes-intgen (fit)", str(attrs["creation_library_version"])),
+        ("NumPyro (sampling)", str(attrs["inference_library_version"])),
+        ("bayes-intgen (this page)", version("bayes-intgen")),
+        *((f"{name} (this page)", version(name)) for name in ("jax", "numpy", "arviz")),
     ]
 
 
@@ -54,7 +54,7 @@ def _mechanisms(model: Model) -> list[tuple[str, str]]:
         graph = "unknown: each bias may depend on every action"
         if model.graph is not None:
             edges = [f"{' and '.join(p)} → {child}" for child, p in model.graph.items() if p]
-            graph = "; ".join(edges) or "no action moves another"
+            graph = "; ".join(edges) or "no action affects another"
         rows.append(("graph over the actions", graph))
     return rows
 

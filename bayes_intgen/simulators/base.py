@@ -21,7 +21,7 @@ from bayes_intgen.simulators.importance import Estimate, weighted_means
 Regime = Sequence[str]
 RowCounts = int | Mapping[tuple[str, ...], int]
 
-# Floats in the largest array of importance sampling: one that fits a cache is four times as fast.
+# Maximum size of an array in importance sampling: arrays that fit a cache are four times as fast.
 MAX_ARRAY_FLOATS = 100_000
 
 
@@ -61,7 +61,7 @@ class StructuralCausalModel(ABC):
 
     @abstractmethod
     def contribution(self, action: int, values: Array, causes: Array) -> Array:
-        """f_k(a_k, c_k), elementwise."""
+        """Contribution f_k(a_k, c_k), elementwise."""
 
     @abstractmethod
     def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
@@ -69,11 +69,11 @@ class StructuralCausalModel(ABC):
 
     @abstractmethod
     def unconfounded(self, action: int, values: Array) -> Array:
-        """E[f_k(a_k, C_k)] over the marginal law of C_k, elementwise."""
+        """Mean contribution E[f_k(a_k, C_k)] over the marginal law of C_k, elementwise."""
 
     @abstractmethod
     def unconfounded_variance(self, action: int, values: Array) -> Array:
-        """Var f_k(a_k, C_k) over the marginal law of C_k, elementwise."""
+        """Variance of f_k(a_k, C_k) over the marginal law of C_k, elementwise."""
 
     @property
     @abstractmethod
@@ -86,13 +86,13 @@ class StructuralCausalModel(ABC):
 
     @property
     def noise_mean(self) -> float:
-        """E[U]."""
+        """Mean of the outcome noise U."""
         return 0.0
 
     @property
     @abstractmethod
     def noise_variance(self) -> float:
-        """Var U."""
+        """Variance of the outcome noise U."""
 
     def sample(self, regime: Regime, rows: int, rng: np.random.Generator) -> tuple[Array, Array]:
         """Sample rows of one regime.
@@ -280,7 +280,7 @@ class StructuralCausalModel(ABC):
         )
 
     def outcome_variance(self, points: ArrayLike) -> Array:
-        """Var(Y | do(points)), shape (M,), for points of shape (M, K).
+        """Variance of the outcome Var(Y | do(points)), shape (M,), for points of shape (M, K).
 
         Examples
         --------

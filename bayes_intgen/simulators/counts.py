@@ -25,7 +25,7 @@ class Counts(Confounded):
     usual : ndarray, shape (K,)
         Mean count at a linear predictor of zero.
     set_mean : ndarray, shape (K,)
-        Mean count under do, Poisson as well.
+        Mean of the Poisson counts under do.
     size, reach : ndarray, shape (K,)
         Effect at saturation, and the count with 63% of it.
     """

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 
-# With fewer effective draws a ratio of means is not near normal, nor its error known.
+# Minimum effective draws for a nearly normal ratio of means with a reliable standard error.
 MIN_EFFECTIVE_DRAWS = 10
 
 
@@ -29,11 +29,11 @@ class Estimate(NamedTuple):
 def weighted_means(weights: Array, values: Array) -> Estimate:
     """Weighted mean of each row of ``values``, with the delta method's standard error."""
     total = weights.sum(axis=1)
-    # A weight can only be infinite on a set of measure zero; NaN then says so.
+    # Weights are infinite only on a set of measure zero, where the result is NaN.
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = weights / total[:, None]
         mean = (shares * values).sum(axis=1)
         error = np.sqrt((shares**2 * (values - mean[:, None]) ** 2).sum(axis=1))
         effective = 1 / (shares**2).sum(axis=1)
-    # One draw with all the weight would pass for an error of zero.
+    # A single draw with all the weight would have an error of zero.
     return Estimate(mean, np.where(effective >= MIN_EFFECTIVE_DRAWS, error, np.inf))

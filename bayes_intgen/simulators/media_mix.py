@@ -128,8 +128,8 @@ class MediaMix(EffectModification):
         for j in self.parents(action):
             # A parent without spend has a logarithm of minus infinity, as intended.
             with np.errstate(divide="ignore"):
-                excess = np.log(np.maximum(actions[:, j], 0.0) / self.budget[j])
-            level = level + self.between[action, j] * excess
+                log_ratio = np.log(np.maximum(actions[:, j], 0.0) / self.budget[j])
+            level = level + self.between[action, j] * log_ratio
         return np.asarray(level)
 
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:

@@ -33,7 +33,7 @@ class Mistyped(Violation):
         self, rows: RowCounts, seed: int, regimes: Iterable[Regime] | None = None
     ) -> RegimeData:
         data = self.base.dataset(rows, seed, regimes)
-        # Rows come from the seed itself and fits from other streams.
+        # A stream of its own, because rows use the seed itself and fits use other streams.
         rng = generator(seed, "rows", stream=1)
         actions = data.actions.copy()
         row, action = rng.integers(len(actions)), rng.integers(len(self.names))

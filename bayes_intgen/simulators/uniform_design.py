@@ -11,8 +11,8 @@ from bayes_intgen._typing import Array
 from bayes_intgen.simulators.confounded import signed
 from bayes_intgen.simulators.normal_actions import NormalActions, standard_actions
 
-# Log odds, and reciprocal share of the interval, per unit of the latent variable.
-SQUASH, SPREAD = 1.5, 4.0
+# Log odds per unit of the latent variable, and units of it across the interval.
+SLOPE, WIDTH = 1.5, 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class UniformDesign(NormalActions):
     names, graph, hidden, action_sd
         As in :class:`NormalActions`, for the latent variable.
     clipped : ndarray of bool, shape (K,)
-        Whether the latent is clipped rather than squashed.
+        Whether the latent variable is clipped rather than transformed by expit.
     size, slope, middle : ndarray, shape (K,)
         Half of the total change, its steepness, and the value at its midpoint.
     """
@@ -72,7 +72,7 @@ class UniformDesign(NormalActions):
     ) -> Array:
         latent = super().draw_action(action, causes, actions, rng)
         return np.asarray(
-            np.clip(latent / SPREAD + 0.5, 0, 1) if self.clipped[action] else expit(SQUASH * latent)
+            np.clip(latent / WIDTH + 0.5, 0, 1) if self.clipped[action] else expit(SLOPE * latent)
         )
 
     def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
@@ -80,14 +80,14 @@ class UniformDesign(NormalActions):
         inside = (values > 0) & (values < 1)
         share = np.where(inside, values, 0.5)
         if self.clipped[action]:
-            latent, slope = SPREAD * (share - 0.5), np.full_like(share, 1 / SPREAD)
+            latent, slope = WIDTH * (share - 0.5), np.full_like(share, 1 / WIDTH)
         else:
-            latent, slope = logit(share) / SQUASH, SQUASH * share * (1 - share)
+            latent, slope = logit(share) / SLOPE, SLOPE * share * (1 - share)
         density = super().action_density(action, latent, causes, actions) / slope
         if not self.clipped[action]:
             return np.where(inside, density, 0.0)
         eta = self.linear_predictor(action, causes, actions)
-        tails = [ndtr((-SPREAD / 2 + sign * eta) / self.action_sd[action]) for sign in (-1.0, 1.0)]
+        tails = [ndtr((-WIDTH / 2 + sign * eta) / self.action_sd[action]) for sign in (-1.0, 1.0)]
         return np.select([inside, values == 0, values == 1], [density, *tails], 0.0)
 
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:

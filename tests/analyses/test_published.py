@@ -4,6 +4,7 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
+from saved_tables import mark
 
 import bayes_intgen as bi
 
@@ -26,24 +27,20 @@ def test_the_main_experiment_scores_every_estimator(tmp_path, monkeypatch, capsy
     counts = {
         label: sum(row["estimator"] == label for row in rows) for label in published_main.LABELS
     }
-    # Two models, of which one is fitted with the Bayesian baselines too.
+    # Two models; the Bayesian baselines are fitted to one.
     assert counts == {
         label: 1 if label.endswith("(Bayesian)") else 2 for label in published_main.LABELS
     }
     for row in rows:
         noisy = float(row["rmse against noisy outcomes"])
         error = float(row["error against the true effect"])
-        # The noise of the outcomes is there whatever the estimate.
+        # Errors against noisy outcomes include their noise.
         assert 0 < error < noisy
     assert "this library" in capsys.readouterr().out
     for suffix in ("png", "svg", "csv"):
         assert (tmp_path / f"published_main.{suffix}").stat().st_size > 200
 
-    def never(**job):
-        raise AssertionError("a job was run again")
-
-    monkeypatch.setattr(published_main, "score", never)
-    before = (tmp_path / "published_main_models.csv").read_text()
+    before = mark(tmp_path / "published_main_models.csv")
     published_main.main()
     assert (tmp_path / "published_main_models.csv").read_text() == before
 
@@ -58,7 +55,7 @@ def test_calibration_study_writes_tables_and_figures(tmp_path, monkeypatch, caps
     rough = read_table(tmp_path / "calibration_lack_of_fit.csv")
     assert {line["kind"] for line in lines} == {"all", "binary", "dose response"}
     assert {line["kind"] for line in rough} == {"all", "steps"}
-    # Wider intervals contain whatever narrower ones do.
+    # Wider intervals contain the narrower ones.
     for table in (lines, rough):
         for first in range(0, len(table), len(bi.calibration.LEVELS)):
             own = table[first : first + len(bi.calibration.LEVELS)]
@@ -80,23 +77,15 @@ def test_calibration_study_writes_tables_and_figures(tmp_path, monkeypatch, caps
         assert (tmp_path / f"{name}.png").stat().st_size > 1000
 
 
-def test_every_kind_of_world_is_random_and_selectable(tmp_path, monkeypatch) -> None:
+def test_every_kind_of_world_is_random_and_selectable() -> None:
     for kind, random in calibration.WORLDS.items():
         first, second = random(2, 1), random(2, 2)
         points = first.sample(first.names, 4, np.random.default_rng(0))[0]
         assert np.isfinite(first.joint_effect(points)).all(), kind
         assert not np.array_equal(first.dataset(50, 0).outcome, second.dataset(50, 0).outcome), kind
-    jobs = []
-
-    def no_study(work, wanted, path, command, processes):
-        jobs.extend(wanted)
-        raise KeyboardInterrupt(command)
-
-    monkeypatch.setattr(calibration, "run_study", no_study)
-    argv = ["calibration.py", "--models", "3", "--kinds", "rare binary", "zeros"]
-    monkeypatch.setattr(sys, "argv", [*argv, "--output", str(tmp_path)])
-    with pytest.raises(KeyboardInterrupt, match="--kinds 'rare binary' zeros"):
-        calibration.main()
+    args = calibration.parse_arguments(["--models", "3", "--kinds", "rare binary", "zeros"])
+    assert calibration.command_line(args).endswith("--kinds 'rare binary' zeros")
+    jobs = calibration.world_jobs(args)
     assert [(job["seed"], job["kind"]) for job in jobs[:3]] == [
         (40_000, "rare binary"), (40_000, "zeros"), (40_001, "rare binary"),
     ]  # fmt: skip
@@ -193,10 +182,10 @@ def test_an_interrupted_study_resumes_from_saved_rows(tmp_path, capsys) -> None:
     assert rows == [
         {"seed": "0", "value": "1.5"}, {"seed": "1", "value": "2"}, {"seed": "2", "value": "2.5"},
     ]  # fmt: skip
-    # Jobs that were not asked for this time stay, and nothing is left to run.
+    # Rows of other jobs stay, and nothing is left to run.
     assert read_table(path)[-1] == {"seed": "7", "value": "9.0"}
     assert _study.run_study(spoiled, jobs[::-1], path, "a command", 1) == rows[::-1]
-    # Rows that other versions made are not mixed with new ones.
+    # Rows of other versions are not mixed with new ones.
     path.write_text(path.read_text().replace("numpyro ", "numpyro 0."))
     assert [r["value"] for r in _study.run_study(twice, jobs, path, "x", 1)] == ["0", "2", "4"]
     assert len(read_table(tmp_path / "study.old.csv")) == 4

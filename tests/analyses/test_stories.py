@@ -13,7 +13,7 @@ def run(module, monkeypatch, folder) -> None:
     module.main()
 
 
-def test_the_media_plan_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -> None:
+def test_media_plan_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -> None:
     import media_mix
 
     run(media_mix, monkeypatch, tmp_path)
@@ -80,9 +80,9 @@ def test_two_worlds_with_one_data_set(tmp_path, monkeypatch) -> None:
     assert gain < 2 * float(value["both", "its standard error"])
 
     what = "share of 40 sets rejected, 100 joint rows"
-    kept, rejected = (float(value[world, what]) for world in worlds())
-    assert kept <= 0.3
-    assert rejected > 0.95
+    additive_share, interacting_share = (float(value[world, what]) for world in worlds())
+    assert additive_share <= 0.3
+    assert interacting_share > 0.95
     assert int(value["interacting world", "joint rows for 90% of sets to be rejected, b = 1"]) <= 50
     for name in ("non_identifiable.png", "non_identifiable.svg"):
         assert (tmp_path / name).stat().st_size > 500
@@ -95,7 +95,7 @@ def worlds() -> list[str]:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_worlds_agree_on_training_rows_and_differ_on_joint_ones(seed) -> None:
+def test_worlds_agree_on_training_rows_and_differ_on_joint_rows(seed) -> None:
     import non_identifiable
 
     first, second = (non_identifiable.training_rows(b, 0.1, seed) for b in (0.0, 1.0))
@@ -108,20 +108,20 @@ def test_the_worlds_agree_on_training_rows_and_differ_on_joint_ones(seed) -> Non
 
 
 @pytest.mark.parametrize("b", [0.0, 1.0])
-def test_the_joint_truth_is_the_mean_of_joint_rows(b) -> None:
+def test_joint_truth_is_the_mean_of_joint_rows(b) -> None:
     import non_identifiable
 
     rng = np.random.default_rng(0)
     points, outcome = non_identifiable.sample(b, (True, True), 200_000, rng)
-    left = outcome - non_identifiable.joint_truth(b, points)
+    residual = outcome - non_identifiable.joint_truth(b, points)
     for weights in (np.ones(len(points)), points[:, 0], points[:, 1], points.prod(axis=1)):
-        error = (left * weights).std() / np.sqrt(len(points))
-        assert abs((left * weights).mean()) < 4 * error
+        error = (residual * weights).std() / np.sqrt(len(points))
+        assert abs((residual * weights).mean()) < 4 * error
 
 
 def test_rows_needed_is_the_start_of_sustained_rejection() -> None:
     import non_identifiable
 
-    rejected = np.array([[1, 0, 0, 1, 1, 1]] * 10, dtype=bool)
-    assert non_identifiable.rows_needed(rejected) == "20"
-    assert non_identifiable.rows_needed(~rejected) == "over 100"
+    is_rejected = np.array([[1, 0, 0, 1, 1, 1]] * 10, dtype=bool)
+    assert non_identifiable.rows_needed(is_rejected) == "20"
+    assert non_identifiable.rows_needed(~is_rejected) == "over 100"

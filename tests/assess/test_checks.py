@@ -20,13 +20,13 @@ def with_outcome(data: bi.RegimeData, more: np.ndarray) -> bi.RegimeData:
 
 
 def world_of(seed: int) -> bi.RegimeData:
-    """Every other one with lognormal actions, causes and noise; variances differ by regime."""
+    """Worlds, every other one lognormal, whose variances differ by regime."""
     kind = (bi.simulators.Linear, bi.simulators.DoseResponse)[seed % 2]
     return kind.random(2, seed).dataset(250, seed=seed + 100)
 
 
-def test_no_false_alarms_under_heavy_tails_and_what_is_detectable_is_detected() -> None:
-    alarms, found = [], []
+def test_level_and_power_hold_under_heavy_tails() -> None:
+    alarms, result = [], []
     for seed in range(12):
         data = world_of(seed)
         before = checked(data)
@@ -35,44 +35,44 @@ def test_no_false_alarms_under_heavy_tails_and_what_is_detectable_is_detected() 
         smoothest = alternative.matrix(data.actions, data.intervened)[:, 0]
         size = float(before.table["detectable"][0])
         after = checked(with_outcome(data, size * smoothest / np.sqrt(np.mean(smoothest**2))))
-        found.append(after.violated)
+        result.append(after.violated)
     # At 2.5%, three of twelve are as unlikely as 0.003; at 90%, seven or fewer as 0.004.
     assert sum(alarms) < 3
-    assert sum(found) > 7
+    assert sum(result) > 7
 
 
-def test_a_sound_world_passes_and_says_how_far_that_goes(data) -> None:
-    found = bi.check(data, progress=False)
-    assert not found.violated
-    assert found.p == float(found.table["p_familywise"].min())
-    text = str(found)
+def test_sound_world_passes_with_the_reach_of_the_tests(data) -> None:
+    result = bi.check(data, progress=False)
+    assert not result.violated
+    assert result.p == float(result.table["p_familywise"].min())
+    text = str(result)
     assert text.startswith("No sign of violation (p = ")
-    assert "nine times in ten" in text
+    assert "would be detected with probability 0.9" in text
     assert "No row has several actions set" in text
     assert "225 held-out rows" in text
-    assert set(found.held_out.data_vars) == {"difference", "error", "rows"}
+    assert set(result.held_out.data_vars) == {"difference", "error", "rows"}
     same = bi.check(data, progress=False)
-    xr.testing.assert_identical(found.table, same.table)
+    xr.testing.assert_identical(result.table, same.table)
 
 
-def test_an_interaction_is_found_where_it_is() -> None:
+def test_interaction_is_located() -> None:
     base = bi.simulators.DoseResponse.random(3, seed=1)
     world = bi.simulators.Interacting(base, strength=0.4, pair=("drug1", "drug3"))
     rows: dict[tuple[str, ...], int] = {(): 400, **{(n,): 400 for n in base.names}}
     data = world.dataset({**rows, base.names: 200}, seed=2)
-    found = checked(data)
-    assert found.violated
-    assert found.likeliest == "interaction of drug1 and drug3"
-    assert str(found).startswith("Violated, most likely between drug1 and drug3 (p ")
-    assert "200 rows have several actions set" in str(found)
-    row = found.table.sel(test=found.likeliest)
+    result = checked(data)
+    assert result.violated
+    assert result.likeliest == "interaction of drug1 and drug3"
+    assert str(result).startswith("Violated, most likely between drug1 and drug3 (p ")
+    assert "200 rows have several actions set" in str(result)
+    row = result.table.sel(test=result.likeliest)
     assert row["between"].to_numpy().tolist() == [True, False, True]
     assert float(row["weight"]) > 0.9
     added = world.interaction(data.actions) - base.interaction(data.actions)
     assert float(row["size"]) == pytest.approx(added.std(), rel=0.3)
 
 
-def test_a_wrong_graph_is_found_and_the_right_one_is_not() -> None:
+def test_wrong_graph_is_rejected_and_the_right_one_is_not() -> None:
     data = confounded_rows(600, seed=3)
     wrong = checked(data, bi.models.additive(graph={}))
     assert wrong.violated
@@ -81,7 +81,7 @@ def test_a_wrong_graph_is_found_and_the_right_one_is_not() -> None:
     assert not checked(data, bi.models.additive(graph={"green": ["red"]})).violated
 
 
-def test_joint_rows_that_are_not_what_the_others_predict() -> None:
+def test_shifted_joint_rows_are_detected() -> None:
     data, rng = confounded_rows(300, seed=4), np.random.default_rng(5)
     actions = rng.normal(size=(100, 2))
     outcome = joint_truth(actions) + rng.normal(scale=0.5 * np.sqrt(2), size=100)
@@ -92,42 +92,42 @@ def test_joint_rows_that_are_not_what_the_others_predict() -> None:
             np.concatenate([data.intervened, np.ones((100, 2), dtype=bool)]),
             data.names,
         )
-        found = checked(both)
-        assert found.violated == (shift > 0)
-    assert "do(red, green) differs from what other regimes predict" in str(found)
-    size = float(found.table["size"].sel(test=found.likeliest))
+        result = checked(both)
+        assert result.violated == (shift > 0)
+    assert "do(red, green) differs from what other regimes predict" in str(result)
+    size = float(result.table["size"].sel(test=result.likeliest))
     assert size == pytest.approx(0.5, rel=0.5)
 
 
-def test_regimes_that_could_not_show_an_interaction_say_so(data) -> None:
-    # Green was never set: whatever it does with red may be its own bias.
-    found = checked(data.only([], ["red"]))
-    assert not found.violated
-    assert found.p == 1
-    assert found.likeliest is None
-    assert found.table["hidden"].to_numpy().tolist() == ["interaction of red and green"]
-    assert str(found).startswith("Nothing could be tested: these regimes leave the model no")
-    assert "No row of these regimes could show: interaction of red and green." in str(found)
-    # A graph in which neither moves the other leaves its bias no room for red.
-    known = checked(data.only([], ["red"]), bi.models.additive(graph={}))
-    assert known.table["test"].to_numpy().tolist() == [
+def test_untestable_interaction_is_named(data) -> None:
+    # Green was never set, so its bias may equal any interaction with red.
+    result = checked(data.only([], ["red"]))
+    assert not result.violated
+    assert result.p == 1
+    assert result.likeliest is None
+    assert result.table["hidden"].to_numpy().tolist() == ["interaction of red and green"]
+    assert str(result).startswith("Nothing could be tested: these regimes do not restrict")
+    assert "These regimes cannot reveal: interaction of red and green." in str(result)
+    # In a graph without edges its bias cannot depend on red.
+    with_graph = checked(data.only([], ["red"]), bi.models.additive(graph={}))
+    assert with_graph.table["test"].to_numpy().tolist() == [
         "interaction of red and green", "bias of red depends on green",
         "bias of green depends on red",
     ]  # fmt: skip
 
 
-def test_one_action_leaves_nothing_to_test() -> None:
+def test_one_action_has_nothing_to_test() -> None:
     rng = np.random.default_rng(0)
     one = bi.RegimeData.from_arrays(
         rng.normal(size=(60, 1)), rng.normal(size=60), np.arange(60)[:, None] < 30
     )
-    found = checked(one, bi.models.additive("linear"))
-    assert not found.violated
-    assert found.likeliest is None
-    assert str(found).startswith("Nothing could be tested")
+    result = checked(one, bi.models.additive("linear"))
+    assert not result.violated
+    assert result.likeliest is None
+    assert str(result).startswith("Nothing could be tested")
 
 
-def test_senseless_checks_are_refused(data) -> None:
+def test_invalid_arguments_are_rejected(data) -> None:
     with pytest.raises(bi.DataError, match="must be a RegimeData, not dict"):
         bi.check({})
     with pytest.raises(bi.ModelError, match="not PooledModel"):
@@ -137,16 +137,16 @@ def test_senseless_checks_are_refused(data) -> None:
             bi.check(data, **setting)
 
 
-def test_a_posterior_keeps_the_answer(data, posterior, tmp_path) -> None:
-    found = checked(data)
-    kept = posterior.with_check(found)
+def test_posterior_stores_the_check(data, posterior, tmp_path) -> None:
+    result = checked(data)
+    with_result = posterior.with_check(result)
     assert posterior.check is None
-    assert str(kept.check) == str(found)
-    assert str(found).splitlines()[0] in str(kept)
-    kept.save(tmp_path / "fit.nc")
+    assert str(with_result.check) == str(result)
+    assert str(result).splitlines()[0] in str(with_result)
+    with_result.save(tmp_path / "fit.nc")
     again = bi.load(tmp_path / "fit.nc")
-    assert str(again) == str(kept)
-    xr.testing.assert_allclose(again.check.table, kept.check.table)
+    assert str(again) == str(with_result)
+    xr.testing.assert_allclose(again.check.table, with_result.check.table)
     np.testing.assert_array_equal(again.joint_effect([[0, 0]]), posterior.joint_effect([[0, 0]]))
     other = bi.simulators.Linear.random(2, seed=0).dataset(50, seed=1)
     with pytest.raises(bi.DataError, match="not of the data that were fitted"):

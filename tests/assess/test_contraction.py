@@ -8,72 +8,72 @@ from numpyro.infer import Predictive
 import bayes_intgen as bi
 from bayes_intgen.assess.contraction import PRIOR_DRAWS, prior_coefficients, widths
 
-# Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
+# Linear mechanisms, which are quick to fit, do not follow the sine in these rows.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 
 
-def test_draws_from_the_prior_are_those_of_the_written_out_program(data) -> None:
+def test_prior_draws_match_the_generative_program(data) -> None:
     model = bi.models.additive(bias={"red": "linear"})
     terms = model.decompose(data)
     mine = prior_coefficients(model, terms, seed=0)
     some = slice(0, 5)
     with jax.enable_x64(True):
-        drawn = Predictive(model.program, num_samples=PRIOR_DRAWS)(
+        samples = Predictive(model.program, num_samples=PRIOR_DRAWS)(
             jax.random.key(1), terms, jnp.asarray(terms.functions(data.actions[some])),
             jnp.asarray(terms.gates(data.intervened[some])), jnp.ones(5),
         )["coefficients"]  # fmt: skip
     # All but the intercept have prior mean zero.
-    ours, theirs = (np.log(np.abs(x[:, 1:])) for x in (mine, np.asarray(drawn)))
+    ours, theirs = (np.log(np.abs(x[:, 1:])) for x in (mine, np.asarray(samples)))
     # Medians of the logarithms, of about 2 in standard deviation, from 2,000 draws each.
     error = 1.25 * np.sqrt((ours.var(axis=0) + theirs.var(axis=0)) / PRIOR_DRAWS)
     gap = np.abs(np.median(ours, axis=0) - np.median(theirs, axis=0))
     assert (gap < 4.5 * error).all()
-    # Scales that a fit learned are no part of the prior.
+    # Scales estimated by a fit are not part of the prior.
     learned = terms.with_scales(
         {t.name: bi.LogNormal(1e-6, 0.1) for t in terms.terms if t.cross_action}
     )
     np.testing.assert_array_equal(prior_coefficients(model, learned, seed=0), mine)
 
 
-def test_contraction_is_the_ratio_of_widths_of_the_same_functions(posterior) -> None:
+def test_contraction_is_the_ratio_of_posterior_and_prior_widths(posterior) -> None:
     points = [[0.5, -0.2], [-1.0, 0.3]]
-    found = posterior.contraction(points, ["red"])
+    table = posterior.contraction(points, ["red"])
     effect = posterior.effect(points, ["red"]).to_numpy()
-    np.testing.assert_allclose(found["effect_posterior"], widths(effect))
+    np.testing.assert_allclose(table["effect_posterior"], widths(effect))
     mechanisms = posterior.mechanisms(points)
     for name in ("unconfounded", "confounded"):
-        of = found.sel(mechanism=name)
+        of = table.sel(mechanism=name)
         np.testing.assert_allclose(of["posterior"], widths(mechanisms[name].to_numpy()))
         np.testing.assert_allclose(of["contraction"], of["posterior"] / of["prior"])
-    assert found["contraction"].dims == ("mechanism", "action", "point")
-    assert (found["contraction"] < 0.5).all()
-    assert (found["effect_contraction"] < 0.05).all()
+    assert table["contraction"].dims == ("mechanism", "action", "point")
+    assert (table["contraction"] < 0.5).all()
+    assert (table["effect_contraction"] < 0.05).all()
     same = posterior.contraction(points, ["red"])
-    np.testing.assert_array_equal(same["prior"], found["prior"])
+    np.testing.assert_array_equal(same["prior"], table["prior"])
 
 
-def test_a_width_is_a_normal_laws_standard_deviation() -> None:
+def test_width_of_a_normal_is_its_standard_deviation() -> None:
     draws = 3 * np.random.default_rng(0).normal(size=(2, 50_000, 4))
     np.testing.assert_allclose(widths(draws), 3, rtol=0.03)
 
 
-def test_what_the_regimes_do_not_tell_keeps_the_priors_width(data, posterior) -> None:
+def test_unidentified_effects_keep_the_width_of_the_prior(data, posterior) -> None:
     fitted = bi.fit(
         data.only([], ["red"]), bi.models.additive("linear"), draws=400, chains=1, progress=False
     )
     with pytest.warns(bi.SupportWarning, match="is not identified"):
         joint = fitted.contraction([[1.0, 1.0]])
-    alone = fitted.contraction([[1.0, 1.0]], ["red"])
-    # Green was never set: what of it is bias and what is not is the prior's to say.
+    of_red = fitted.contraction([[1.0, 1.0]], ["red"])
+    # Green was never set, so only the prior separates its contribution from its bias.
     of_green = {"mechanism": "unconfounded", "action": "green"}
-    known = posterior.contraction([[1.0, 1.0]])["contraction"].sel(of_green)
-    unknown = joint["contraction"].sel(of_green)
-    assert float(unknown[0]) > 0.3
-    assert float(unknown[0]) > 3 * float(known[0])
-    assert float(joint["effect_contraction"][0]) > 5 * float(alone["effect_contraction"][0])
+    identified = posterior.contraction([[1.0, 1.0]])["contraction"].sel(of_green)
+    unidentified = joint["contraction"].sel(of_green)
+    assert float(unidentified[0]) > 0.3
+    assert float(unidentified[0]) > 3 * float(identified[0])
+    assert float(joint["effect_contraction"][0]) > 5 * float(of_red["effect_contraction"][0])
 
 
-def test_the_picture_draws_prior_and_posterior_of_every_mechanism(posterior) -> None:
+def test_picture_has_prior_and_posterior_of_every_mechanism(posterior) -> None:
     figure = posterior.plot_contraction({"green": 0.2})
     assert len(figure.axes) == 4
     for ax in figure.axes:
@@ -81,6 +81,6 @@ def test_the_picture_draws_prior_and_posterior_of_every_mechanism(posterior) -> 
         heights = [np.ptp(c.get_paths()[0].vertices[:, 1]) for c in (prior, wide)]
         assert heights[0] > heights[1]
         assert "of the prior's width" in ax.texts[0].get_text()
-    with pytest.raises(bi.PointsError, match="'blue' is no action"):
+    with pytest.raises(bi.PointsError, match="unknown action 'blue'"):
         posterior.plot_contraction({"blue": 1})
     plt.close("all")

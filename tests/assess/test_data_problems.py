@@ -33,7 +33,7 @@ def test_problems_of_regimes_and_ranges_are_listed() -> None:
     actions = np.stack([wide, coin], axis=1)
     data = bi.RegimeData.from_arrays(actions, rng.normal(size=125), intervened, ["wide", "coin"])
     text = "\n".join(summarise_data(data, support=False).problems)
-    assert "do(coin) has 5 rows only" in text
+    assert "do(coin) has only 5 rows" in text
     # The observed coin takes both of its levels wherever it was set.
     assert "coin: " not in text
     assert "coin has" not in text
@@ -41,7 +41,7 @@ def test_problems_of_regimes_and_ranges_are_listed() -> None:
     same = np.stack([wide, wide * 2], axis=1)
     data = bi.RegimeData.from_arrays(same, rng.normal(size=125), intervened, ["one", "two"])
     assert any(
-        "one and two all but coincide" in problem
+        "one and two are nearly collinear" in problem
         for problem in summarise_data(data, support=False).problems
     )
 

@@ -21,7 +21,7 @@ CHAINS, DRAWS = 4, 500
 def fit_with(
     shift: float = 0.0, stuck: float = 0.0, diverging: int = 0, deep: int = 0
 ) -> tuple[xr.DataTree, xr.DataArray]:
-    """Draws with one fault each: chains apart, autocorrelated, diverging, deep trees."""
+    """Draws with problems: chains apart, autocorrelation, divergences, deep trees."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(CHAINS, DRAWS, 2))
     for t in range(1, DRAWS):
@@ -63,13 +63,13 @@ def test_good_draws_have_no_problems() -> None:
         ({"deep": 5}, r"^5 of 2000 draws reached the maximum tree depth"),
     ],
 )
-def test_each_fault_is_named_with_its_remedy(fault, message) -> None:
+def test_each_problem_is_named_with_its_remedy(fault, message) -> None:
     tree, effect = fit_with(**fault)
     with pytest.warns(bi.SamplingWarning, match=message):
         warn_of_problems(tree, effect)
 
 
-def test_a_quantity_of_interest_is_checked_too() -> None:
+def test_joint_effect_is_checked_too() -> None:
     tree, effect = fit_with()
     effect[0, :, 2] += 1
     assert "joint_effect[2]" in problems(tree, effect)[0]
@@ -80,33 +80,33 @@ def test_one_chain_is_not_compared_with_itself() -> None:
     short = tree.isel(chain=[0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = problems(short, effect.isel(chain=[0]))
-    assert not any("R-hat" in problem for problem in found)
+        messages = problems(short, effect.isel(chain=[0]))
+    assert not any("R-hat" in problem for problem in messages)
 
 
-def test_draws_that_are_not_finite_are_reported_first() -> None:
+def test_nonfinite_draws_are_reported_first() -> None:
     tree, effect = fit_with(stuck=0.9)
     effect[0, 0, 0] = np.nan
     assert problems(tree, effect)[0].startswith("draws of joint_effect are not all finite")
 
 
 @pytest.mark.parametrize("stuck", [-0.9, -0.3, 0.0, 0.4, 0.8])
-def test_what_draws_are_worth_is_what_arviz_says(stuck: float) -> None:
+def test_rhat_and_ess_agree_with_arviz(stuck: float) -> None:
     rng = np.random.default_rng(3)
     draws = rng.normal(size=(CHAINS, 801, 20))
     for t in range(1, draws.shape[1]):
         draws[:, t] = stuck * draws[:, t - 1] + np.sqrt(1 - stuck**2) * draws[:, t]
-        # Where a draw is refused the one before is repeated.
-        refused = rng.random(CHAINS) < 0.2
-        draws[refused, t] = draws[refused, t - 1]
+        # A rejected draw repeats the previous one.
+        is_rejected = rng.random(CHAINS) < 0.2
+        draws[is_rejected, t] = draws[is_rejected, t - 1]
     draws[0, :, :5] += 0.2
     draws[1, :, 5:10] *= 1.3
-    # Ranks stay what they are; moments do not.
+    # A transformation that changes moments but not ranks.
     draws **= 5
     dataset = xr.Dataset({"draws": (("chain", "draw", "quantity"), draws)})
     np.testing.assert_allclose(rhat(draws), az.rhat(dataset)["draws"], rtol=1e-12)
     of_arviz = [az.ess(dataset, method=method)["draws"] for method in ("bulk", "tail")]
-    # Where Geyer's sequence ends ArviZ adds half of one more pair.
+    # ArviZ adds half of one more pair at the end of Geyer's sequence.
     for one, other in zip(effective_sample_sizes(draws), of_arviz, strict=True):
         np.testing.assert_allclose(one, other, rtol=0.03)
     np.testing.assert_allclose(effective_draws(draws), np.minimum(*of_arviz), rtol=0.03)
@@ -114,7 +114,7 @@ def test_what_draws_are_worth_is_what_arviz_says(stuck: float) -> None:
     assert np.abs(effective_draws(draws) / other - 1).max() > 0.03
 
 
-def test_a_quantity_that_hardly_moves_holds_nothing_up() -> None:
+def test_nearly_constant_quantities_do_not_extend_sampling() -> None:
     draws = np.random.default_rng(4).normal(size=(CHAINS, DRAWS, 3))
     draws[..., 1:] = 1.0
     draws[0, 7, 2] = 2.0
@@ -127,7 +127,7 @@ def test_a_quantity_that_hardly_moves_holds_nothing_up() -> None:
     assert np.isnan(effective_draws(draws)).tolist() == [True, False, False]
 
 
-def test_the_shortfall_of_draws_is_that_of_the_worst_quantity() -> None:
+def test_shortfall_is_that_of_the_worst_quantity() -> None:
     for fault in (
         {},
         {"stuck": 0.4},

@@ -34,8 +34,8 @@ def test_scores_equal_those_of_forward_selection(data, fitted) -> None:
     ((basis, inputs),) = testable[0].pieces
     part = Component("", basis, testable[0].scale, inputs=(0, 1))
     candidates = [Term("psi", "bias", 0, inputs, part, None, Always())]
-    found = candidate_statistics(data, terms, candidates, pilot.spread, False, np.float64)
-    _, (precision,), information = left_over(pilot.posterior, pilot.sites, found)
+    results = candidate_statistics(data, terms, candidates, pilot.spread, False, np.float64)
+    _, (precision,), information = left_over(pilot.posterior, pilot.sites, results)
     np.testing.assert_allclose(scores.score, information, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(scores.precision, precision, rtol=1e-6, atol=1e-6)
 
@@ -65,8 +65,8 @@ def test_log_bayes_factors_of_many_scores_equal_those_of_single_scores() -> None
     root = rng.normal(size=(3, 3))
     precision, scores = root @ root.T, rng.normal(size=(4, 3)) * 3
     scale = LogNormal(0.2, 2.0)
-    found = log_bayes_factors(precision, scores, scale, unit=1.7)
-    for one, score in zip(found, scores, strict=True):
+    results = log_bayes_factors(precision, scores, scale, unit=1.7)
+    for one, score in zip(results, scores, strict=True):
         likelihood = TermLikelihood.of_information(precision, score)
         expected = TermEvidence.of(likelihood, np.log(0.2 * 1.7), 2.0).log_bayes_factor
         assert one == pytest.approx(expected)
@@ -86,24 +86,24 @@ def test_alternatives_follow_from_regimes_and_graph(data) -> None:
     several = bi.RegimeData.from_arrays(
         rng.normal(size=(200, 2)), rng.normal(size=200), together, data.names
     )
-    found = alternatives(several, bi.models.additive("linear"))
-    assert [d.label for d in found] == [
+    results = alternatives(several, bi.models.additive("linear"))
+    assert [d.label for d in results] == [
         pair, "do(red, green) differs from what other regimes predict",
     ]  # fmt: skip
-    # With no other rows, the regime is whatever the contributions say, and so are the biases.
-    assert [d.testable for d in found] == [True, False]
-    # It acts in its own regime alone: a level, and a function of each action.
-    block = found[1].matrix(several.actions, several.intervened)
+    # Without other rows, contributions and biases can fit any mean of the regime.
+    assert [d.testable for d in results] == [True, False]
+    # It is zero outside its own regime: a level, and a function of each action.
+    block = results[1].matrix(several.actions, several.intervened)
     assert block.shape == (200, 3)
     assert not block[:100].any()
     assert (block[100:, 0] == 1).all()
 
 
 def three_actions(interaction: float, triple: float) -> bi.RegimeData:
-    """Each action alone 500 times, the first two together 300 times; two dials.
+    """Rows of 500 single interventions each and 300 on the first two actions together.
 
-    One adds the product of the first two actions to the outcome, the other to the third action,
-    whose bias is then a function of all three.
+    ``interaction`` scales a product of the first two actions in the outcome, ``triple`` one in the
+    third action, whose bias is then a function of all three.
     """
     rng = np.random.default_rng(0)
     masks = np.repeat(np.vstack([np.zeros(3), np.eye(3), [1, 1, 0]]) > 0, [500] * 4 + [300], axis=0)
@@ -123,11 +123,11 @@ def test_an_interaction_does_not_pass_for_a_bias_of_three_actions(interaction, t
         terms, candidates = model.decompose(data), model.candidates(data)
         of_fit = pilot_fit(data, model, terms, candidates, progress=False)
         of_check = null_fit(data, model, alternatives(data, model), progress=False)
-    joined = [
+    three_way = [
         {t.name for t in pilot.posterior.terms.terms if len(t.inputs) == 3}
         for pilot in (of_fit, of_check)
     ]
     name = "delta(a3 | a1, a2) interaction"
-    assert name in joined[0]
-    assert (name in joined[1]) == (triple > 0)
+    assert name in three_way[0]
+    assert (name in three_way[1]) == (triple > 0)
     assert bi.check(data, model, held_out=0, progress=False).violated == (interaction > 0)

@@ -8,9 +8,9 @@ from bayes_intgen.posterior.draws import support_of
 
 
 class Family:
-    """A random member of the family, and what a fit would see of it at one point.
+    """Random member of the family, with the biases and the error of a fit at one point.
 
-    Everything by the rules of conditioning, without the identities of the module.
+    Computed by conditioning of normal distributions, without the identities of the module.
     """
 
     def __init__(self, rng: np.random.Generator, extreme: bool) -> None:
@@ -25,20 +25,22 @@ class Family:
         signals = causes.copy()
         np.fill_diagonal(signals, 1 / reliability + 1e-12)
 
-        def means(seen: list[int]) -> np.ndarray:
+        def means(indices: list[int]) -> np.ndarray:
             """b'E[C | s] as a linear function of all signals."""
             out = np.zeros(count)
-            inside = signals[np.ix_(seen, seen)]
-            out[seen] = effects @ causes[:, seen] @ np.linalg.inv(inside)
+            inside = signals[np.ix_(indices, indices)]
+            out[indices] = effects @ causes[:, indices] @ np.linalg.inv(inside)
             return out
 
         every = list(range(count))
         observed = means(every)
-        alone = np.array([means([i for i in every if i != j]) for j in every])
+        without_each = np.array([means([i for i in every if i != j]) for j in every])
         at = np.linalg.cholesky(signals) @ rng.normal(size=count)
-        self.delta = (observed - alone) @ at
-        self.sd = np.sqrt(np.einsum("ij,jk,ik->i", observed - alone, signals, observed - alone))
-        self.error = alone.sum(axis=0) @ at - (count - 1) * observed @ at
+        self.delta = (observed - without_each) @ at
+        self.sd = np.sqrt(
+            np.einsum("ij,jk,ik->i", observed - without_each, signals, observed - without_each)
+        )
+        self.error = without_each.sum(axis=0) @ at - (count - 1) * observed @ at
         scaled = signals / np.sqrt(np.outer(np.diag(signals), np.diag(signals)))
         root = np.sqrt(np.diag(np.linalg.inv(scaled)))
         sign = np.sign(observed)
@@ -46,7 +48,7 @@ class Family:
         self.by_equation_one = (self.sd * sign) @ matrix @ (self.delta / self.sd * sign)
 
 
-def test_the_error_and_its_bound_over_the_whole_family() -> None:
+def test_bounds_contain_the_error_over_the_whole_family() -> None:
     rng, reached = np.random.default_rng(0), 0.0
     for i in range(2000):
         one = Family(rng, extreme=i % 2 == 0)
@@ -54,11 +56,11 @@ def test_the_error_and_its_bound_over_the_whole_family() -> None:
         above, below = (b[0, 0] for b in bounds(one.delta[:, None], one.sd, np.array([one.rho])))
         assert -below - 1e-9 <= one.error <= above + 1e-9
         reached = max(reached, one.error / above if one.error > 0 else -one.error / below)
-    # Two actions whose signals are their causes reach it.
+    # Two actions whose signals are their causes attain the bound.
     assert reached > 0.999
 
 
-def test_a_correlation_below_the_true_one_does_not_bound_the_error() -> None:
+def test_bounds_fail_for_too_small_a_correlation() -> None:
     rng, outside = np.random.default_rng(1), 0
     for _ in range(400):
         one = Family(rng, extreme=True)
@@ -67,7 +69,7 @@ def test_a_correlation_below_the_true_one_does_not_bound_the_error() -> None:
     assert outside > 200
 
 
-def test_the_inflation_is_that_of_equally_correlated_signals() -> None:
+def test_inflation_equals_that_of_equally_correlated_signals() -> None:
     for count in (2, 3, 6):
         matrix = np.full((count, count), 0.4)
         np.fill_diagonal(matrix, 1.0)
@@ -83,29 +85,29 @@ def test_unconfounded_actions_need_no_bound() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
-def test_worlds_with_a_shared_cause_lie_within_and_not_where_rho_is_too_small() -> None:
+def test_bounds_contain_the_truth_of_worlds_with_a_shared_cause() -> None:
     base = bi.simulators.DoseResponse.random(2, seed=1)
     world = bi.simulators.SharedConfounder(base, 0.5)
     fitted = bi.fit(world.dataset(3000, seed=2), draws=200, warmup=150, chains=1, progress=False)
     points, _ = base.sample(base.names, 400, np.random.default_rng(3))
     points = points[fitted.joint_effect(points)["supported"].to_numpy()]
     truth = world.joint_effect(points)
-    moved = fitted.sensitivity(points, [0.0, 0.1, 0.5])
-    held = ((moved.low < truth) & (truth < moved.high)).mean("point").to_numpy()
-    assert held[2] > 0.95
-    assert held[0] < 0.6
-    assert held[0] <= held[1] < 0.9
+    bounded = fitted.sensitivity(points, [0.0, 0.1, 0.5])
+    coverage = ((bounded.low < truth) & (truth < bounded.high)).mean("point").to_numpy()
+    assert coverage[2] > 0.95
+    assert coverage[0] < 0.6
+    assert coverage[0] <= coverage[1] < 0.9
 
 
-def test_without_correlation_it_is_the_credible_band(posterior) -> None:
+def test_interval_at_zero_correlation_is_the_credible_interval(posterior) -> None:
     points = np.array([[0.0, 0.0], [1.0, -0.5]])
-    found = posterior.sensitivity(points, [0.0, 0.2], level=0.8)
+    result = posterior.sensitivity(points, [0.0, 0.2], level=0.8)
     effect = posterior.joint_effect(points)
     low, high = effect.quantile([0.1, 0.9], ("chain", "draw")).to_numpy()
-    np.testing.assert_allclose(found.low.sel(rho=0), low)
-    np.testing.assert_allclose(found.high.sel(rho=0), high)
-    np.testing.assert_allclose(found.effect, effect.mean(("chain", "draw")))
-    assert not found.above.sel(rho=0).any()
+    np.testing.assert_allclose(result.low.sel(rho=0), low)
+    np.testing.assert_allclose(result.high.sel(rho=0), high)
+    np.testing.assert_allclose(result.effect, effect.mean(("chain", "draw")))
+    assert not result.above.sel(rho=0).any()
     # One draw by hand.
     mechanisms = posterior.mechanisms(points).isel(chain=0, draw=0)
     rows = support_of(posterior).reference.rows[0]
@@ -119,7 +121,7 @@ def test_without_correlation_it_is_the_credible_band(posterior) -> None:
     np.testing.assert_allclose(above[0], expected)
 
 
-def test_senseless_correlations_are_refused(posterior) -> None:
+def test_invalid_correlations_are_rejected(posterior) -> None:
     for rho in (-0.1, [0.2, 1.0], [[0.1]], "much", np.nan):
         with pytest.raises(bi.PointsError, match="rho must be correlations"):
             posterior.sensitivity([[0, 0]], rho)
@@ -127,12 +129,12 @@ def test_senseless_correlations_are_refused(posterior) -> None:
         posterior.sensitivity([[0, 0]], 0.1, level=90)
 
 
-def test_the_picture_shows_a_band_for_each_point(posterior) -> None:
+def test_picture_has_a_band_per_point(posterior) -> None:
     figure = posterior.plot_sensitivity([[0.5, 0.2], [0.0, 0.1]], [0, 0.3])
-    found = posterior.sensitivity([[0.5, 0.2]], 0.3)
+    result = posterior.sensitivity([[0.5, 0.2]], 0.3)
     corners = figure.axes[0].collections[0].get_paths()[0].vertices
     ends = corners[np.isclose(corners[:, 0], 0.3), 1]
-    assert (ends.min(), ends.max()) == pytest.approx((found.low.item(), found.high.item()))
+    assert (ends.min(), ends.max()) == pytest.approx((result.low.item(), result.high.item()))
     assert [ax.get_title() for ax in figure.axes] == [
         "red = 0.5, green = 0.2", "red = 0, green = 0.1",
     ]  # fmt: skip

@@ -11,7 +11,7 @@ from bayes_intgen.posterior.draws import support_of
 SECTIONS = ["Regimes", "Certificates", "Support", "Assumptions", "Sampling"]
 
 
-def test_one_screen_of_a_posterior(data, posterior) -> None:
+def test_summary_of_a_posterior_fits_one_screen(data, posterior) -> None:
     report = bi.report_identification(posterior)
     lines = str(report).splitlines()
     assert [line for line in lines if not line.startswith(" ")][1:] == SECTIONS
@@ -19,7 +19,7 @@ def test_one_screen_of_a_posterior(data, posterior) -> None:
     assert max(map(len, lines)) <= 100
     assert "  do(red, green) is identified: do(red) + do(green) - observational." in lines
     assert "  do(red), do(green) are identified: in the data." in lines
-    assert "Not tested yet: bi.check(data, model) does" in str(report)
+    assert "Not tested yet: run bi.check(data, model); posterior.with_check stores" in str(report)
     # Arrays first.
     questions = report.tree["questions"].to_dataset()
     assert questions["identified"].all()
@@ -33,31 +33,31 @@ def test_one_screen_of_a_posterior(data, posterior) -> None:
     np.testing.assert_allclose(ends, np.quantile(own, [0.01, 0.99]))
 
 
-def test_the_words_on_sampling_are_those_of_the_diagnostics(posterior) -> None:
+def test_sampling_section_lists_the_diagnostics(posterior) -> None:
     report = bi.report_identification(posterior)
     sampling = report.tree["sampling"].to_dataset()
     assert {"rhat", "ess"} == set(sampling.data_vars)
     points = np.concatenate(support_of(posterior).reference.rows)
     effect = posterior.joint_effect(points[np.linspace(0, len(points) - 1, 20).astype(int)])
-    said = problems(posterior.tree, effect)
+    messages = problems(posterior.tree, effect)
     body = report.sections["Sampling"]
-    if said:
-        assert list(body) == said
+    if messages:
+        assert list(body) == messages
     else:
         worst = float(sampling["rhat"].max())
         assert body[0].startswith(f"No divergences, R-hat at most {worst:.3f}")
     # A divergence is named first.
-    broken = posterior.tree.copy()
-    diverging = broken["sample_stats"]["diverging"].copy(deep=True)
+    tree = posterior.tree.copy()
+    diverging = tree["sample_stats"]["diverging"].copy(deep=True)
     diverging[0, 0] = True
-    broken["sample_stats"]["diverging"] = diverging
+    tree["sample_stats"]["diverging"] = diverging
     assert (
         "ended in a divergence"
-        in bi.report_identification(bi.Posterior(broken)).sections["Sampling"][0]
+        in bi.report_identification(bi.Posterior(tree)).sections["Sampling"][0]
     )
 
 
-def test_data_have_a_report_before_a_fit(data) -> None:
+def test_summary_of_data_before_a_fit(data) -> None:
     report = bi.report_identification(data.only([], ["red"]))
     assert list(report.sections) == [
         "Regimes", "Actions", "Certificates", "Support", "Assumptions", "Problems",
@@ -68,7 +68,7 @@ def test_data_have_a_report_before_a_fit(data) -> None:
     questions = report.tree["questions"].to_dataset()
     assert questions["supported"].sel(question="do(green)") == 0
     assert np.isnan(questions["weights"].sel(question="do(red, green)")).all()
-    with pytest.raises(bi.DataError, match="not of dict"):
+    with pytest.raises(bi.DataError, match="not dict"):
         bi.report_identification({})
 
 
@@ -88,14 +88,14 @@ def test_names_are_escaped_in_notebooks(data) -> None:
     assert html.count("<pre>") == 1
 
 
-def test_a_posterior_shows_itself(posterior) -> None:
+def test_notebook_representation_is_the_summary(posterior) -> None:
     html = posterior._repr_html_()
     assert html == bi.report_identification(posterior)._repr_html_()
     for title in SECTIONS:
         assert f"<b>{title}</b>" in html
 
 
-def test_a_fit_from_before_rows_were_kept_still_prints(posterior) -> None:
+def test_fit_saved_without_rows_still_prints(posterior) -> None:
     groups = {n.path: n.to_dataset(inherit=False) for n in posterior.tree.subtree}
     del groups["/support"]
     old = bi.Posterior(xr.DataTree.from_dict(groups))

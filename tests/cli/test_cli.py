@@ -39,7 +39,7 @@ def folder(tmp_path_factory, data, posterior):
     return out
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_imports_no_heavy_module() -> None:
     program = (
         "import sys\nfrom bayes_intgen import cli\n"
         "cli.main(['--help']); cli.main(['fit', '--help'])\n"
@@ -52,7 +52,7 @@ def test_help_loads_nothing_heavy() -> None:
         assert word in done.stdout
 
 
-def test_defaults_are_those_of_the_library() -> None:
+def test_defaults_equal_those_of_the_library() -> None:
     # Written twice: reading them from the library would load it for every --help.
     own, library = (inspect.signature(f).parameters for f in (commands.fit, bi.fit))
     shared = ("seed", "chains", "draws", "warmup", "target_accept", "checkpoint")
@@ -69,11 +69,11 @@ def test_fit_then_effect(folder, tmp_path) -> None:
     assert "saved to" in done.stderr
     saved = bi.load(tmp_path / "fit.nc")
     assert saved.model.graph == {"green": ("red",)}
-    shown = process("effect", tmp_path / "fit.nc", "--set", "red=0.5", "--set", "red=0,green=1",
+    output = process("effect", tmp_path / "fit.nc", "--set", "red=0.5", "--set", "red=0,green=1",
                     "--from", "green=0", "--format", "json")  # fmt: skip
-    assert shown.returncode == 0
-    assert "green is set to its median" in shown.stderr
-    answer = json.loads(shown.stdout)
+    assert output.returncode == 0
+    assert "green is set to its median" in output.stderr
+    answer = json.loads(output.stdout)
     assert [point["from"]["red"] for point in answer["points"]] == [0.5, 0.0]
     points = [[p["values"]["red"], p["values"]["green"]] for p in answer["points"]]
     before = [[p["from"]["red"], p["from"]["green"]] for p in answer["points"]]
@@ -82,25 +82,25 @@ def test_fit_then_effect(folder, tmp_path) -> None:
         np.testing.assert_allclose([p[name] for p in answer["points"]], expected[name])
 
 
-def test_the_formats_agree(folder, tmp_path, capsys) -> None:
+def test_formats_contain_the_same_numbers(folder, tmp_path, capsys) -> None:
     pd.DataFrame({"green": [0.1, 0.2], "red": [0.3, 0.4]}).to_csv(tmp_path / "p.csv", index=False)
-    asked = ["effect", str(folder / "fit.nc"), "--points", str(tmp_path / "p.csv")]
-    assert cli.main([*asked, "--format", "csv"]) == 0
+    command = ["effect", str(folder / "fit.nc"), "--points", str(tmp_path / "p.csv")]
+    assert cli.main([*command, "--format", "csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert cli.main([*asked, "--format", "json"]) == 0
+    assert cli.main([*command, "--format", "json"]) == 0
     points = json.loads(capsys.readouterr().out)["points"]
     assert [row["red"] for row in rows] == ["0.3", "0.4"]
     for row, point in zip(rows, points, strict=True):
         assert float(row["mean"]) == point["mean"]
-    assert cli.main([*asked, "--from", "red=0"]) == 0
+    assert cli.main([*command, "--from", "red=0"]) == 0
     table = capsys.readouterr().out
     assert "0 → 0.3" in table
     assert f"{points[0]['mean']:.2f}" in table.replace("\N{MINUS SIGN}", "-")
 
 
 def test_observed_actions_are_not_set(folder, posterior, capsys) -> None:
-    asked = ["effect", str(folder / "fit.nc"), "-s", "red=0.5", "--observed", "green=0.2"]
-    assert cli.main([*asked, "--format", "json"]) == 0
+    command = ["effect", str(folder / "fit.nc"), "-s", "red=0.5", "--observed", "green=0.2"]
+    assert cli.main([*command, "--format", "json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     expected = posterior.effect([[0.5, 0.2]], ["red"]).mean().item()
     assert answer["intervened"] == ["red"]
@@ -108,38 +108,38 @@ def test_observed_actions_are_not_set(folder, posterior, capsys) -> None:
 
 
 def test_describe_and_check(folder, capsys) -> None:
-    asked = [str(folder / "data.csv"), "--outcome", "intensity", "--format", "json"]
-    assert cli.main(["describe", *asked]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["regimes"] == {"observational": 300, "do(red)": 300, "do(green)": 300}
-    assert found["identified"] is True
-    assert cli.main(["check", *asked, "--held-out", "0", "--quiet"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["violated"] is False
-    assert found["tests"][0]["test"] == "interaction of red and green"
+    command = [str(folder / "data.csv"), "--outcome", "intensity", "--format", "json"]
+    assert cli.main(["describe", *command]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["regimes"] == {"observational": 300, "do(red)": 300, "do(green)": 300}
+    assert document["identified"] is True
+    assert cli.main(["check", *command, "--held-out", "0", "--quiet"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["violated"] is False
+    assert document["tests"][0]["test"] == "interaction of red and green"
 
 
-def test_a_violation_is_an_exit_code(folder, tmp_path, capsys) -> None:
+def test_check_exits_with_3_after_a_violation(folder, tmp_path, capsys) -> None:
     frame = pd.read_csv(folder / "data.csv", keep_default_na=False)
     frame["intensity"] += 2 * frame["red"] * frame["green"]
     frame.to_csv(tmp_path / "data.csv", index=False)
-    asked = ["check", str(tmp_path / "data.csv"), "-y", "intensity", "--held-out", "0", "-q"]
-    assert cli.main(asked) == console.DOUBTFUL
+    command = ["check", str(tmp_path / "data.csv"), "-y", "intensity", "--held-out", "0", "-q"]
+    assert cli.main(command) == console.DOUBTFUL
     assert "Violated, most likely between red and green" in capsys.readouterr().out
 
 
 def test_plot_and_report_write_files(folder, tmp_path, capsys) -> None:
     for name, start in (("effect.png", b"\x89PNG"), ("effect.svg", b"<?xml")):
-        made = tmp_path / name
-        assert cli.main(["plot", str(folder / "fit.nc"), "-o", str(made), "--at", "red=1"]) == 0
-        assert made.read_bytes().startswith(start)
+        picture = tmp_path / name
+        assert cli.main(["plot", str(folder / "fit.nc"), "-o", str(picture), "--at", "red=1"]) == 0
+        assert picture.read_bytes().startswith(start)
     assert cli.main(["report", str(folder / "fit.nc"), "-o", str(tmp_path / "r.html")]) == 0
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     assert "No check was run" in (tmp_path / "r.html").read_text()
     assert capsys.readouterr().out == ""
 
 
-def test_a_report_with_data_has_their_check(folder, tmp_path) -> None:
+def test_report_with_data_contains_their_check(folder, tmp_path) -> None:
     page = tmp_path / "r.html"
     files = [str(folder / name) for name in ("fit.nc", "data.csv")]
     assert cli.main(["report", files[0], "-o", str(page), "--data", files[1], "-q"]) == 0
@@ -149,7 +149,7 @@ def test_a_report_with_data_has_their_check(folder, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["effect", "FIT"], 1, "no point was given"),
+        (["effect", "FIT"], 1, "there is no point"),
         (["effect", "FIT", "--set", "blue=1"], 1, "unknown action 'blue'"),
         (["effect", "FIT", "--set", "red=1", "--observed", "red=1"], 1, "both set and observed"),
         (["effect", "FIT", "--set", "red=1", "--level", "90"], 1, "level must be"),
@@ -162,33 +162,35 @@ def test_a_report_with_data_has_their_check(folder, tmp_path) -> None:
         (["fit", "DATA", "-y", "intensity", "-o", "no/such/x.nc"], 1, "there is no folder"),
         (["fit", "DATA", "-y", "red", "-a", "red", "-o", "x.nc"], 1, "different columns"),
         (["fit", "DATA", "-y", "intensity", "--graph", "red", "-o", "x.nc"], 1, "child=parent"),
-        (["plot", "FIT", "-o", "x.nonsense"], 1, "cannot be drawn"),
+        (["plot", "FIT", "-o", "x.nonsense"], 1, "cannot be written"),
         (["plot", "FIT", "-o", "x.png", "-a", "blue"], 1, "unknown action 'blue'"),
         (["demo", "--rows", "3"], 1, "rows must be"),
     ],
 )
-def test_errors_are_one_line(folder, capsys, monkeypatch, arguments, code, message) -> None:
+def test_errors_are_printed_as_one_line(
+    folder, capsys, monkeypatch, arguments, code, message
+) -> None:
     monkeypatch.chdir(folder)
-    known = {"FIT": "fit.nc", "DATA": "data.csv"}
-    assert cli.main([known.get(word, word) for word in arguments]) == code
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    lines = shown.err.splitlines()
+    files = {"FIT": "fit.nc", "DATA": "data.csv"}
+    assert cli.main([files.get(word, word) for word in arguments]) == code
+    output = capsys.readouterr()
+    assert output.out == ""
+    lines = output.err.splitlines()
     assert message in lines[-1]
     assert lines[-1].startswith("error: ")
     assert not any(line.startswith("Traceback") for line in lines)
     assert all(line.startswith(("error: ", "note: ", "warning: ")) for line in lines)
 
 
-def test_levels_are_named_on_the_command_line(tmp_path, capsys) -> None:
+def test_levels_are_set_by_their_names(tmp_path, capsys) -> None:
     posterior = made_up_with_levels()
     posterior.save(tmp_path / "fit.nc")
-    asked = ["effect", str(tmp_path / "fit.nc"), "--format", "json"]
+    command = ["effect", str(tmp_path / "fit.nc"), "--format", "json"]
     point = "drug=b,size=large,promo=true,spend=2"
-    assert cli.main([*asked, "--set", point, "--from", "drug=placebo"]) == 0
-    shown = capsys.readouterr()
-    assert "note: coin is set to the level " in shown.err
-    (answer,) = json.loads(shown.out)["points"]
+    assert cli.main([*command, "--set", point, "--from", "drug=placebo"]) == 0
+    output = capsys.readouterr()
+    assert "note: coin is set to the level " in output.err
+    (answer,) = json.loads(output.out)["points"]
     values = answer["values"]
     assert values == {"drug": "b", "size": "large", "promo": True, "coin": values["coin"],
                       "spend": 2.0}  # fmt: skip
@@ -197,22 +199,29 @@ def test_levels_are_named_on_the_command_line(tmp_path, capsys) -> None:
     assert answer["change"] == pytest.approx(expected["change"].item())
     # A file of points gives the same.
     pd.DataFrame([values]).to_csv(tmp_path / "points.csv", index=False)
-    assert cli.main([*asked, "--points", str(tmp_path / "points.csv")]) == 0
+    assert cli.main([*command, "--points", str(tmp_path / "points.csv")]) == 0
     assert json.loads(capsys.readouterr().out)["points"][0]["mean"] == answer["mean"]
-    drawn = ["plot", str(tmp_path / "fit.nc"), "-o", str(tmp_path / "x.png"), "--at", "drug=a"]
-    assert cli.main(drawn) == 0
+    plot_command = [
+        "plot",
+        str(tmp_path / "fit.nc"),
+        "-o",
+        str(tmp_path / "x.png"),
+        "--at",
+        "drug=a",
+    ]
+    assert cli.main(plot_command) == 0
     capsys.readouterr()
     for typed, message in (("drug=c", "'drug' has no level 'c'"), ("spend=x", "not a number")):
-        assert cli.main([*asked, "--set", typed]) == console.UNUSABLE
+        assert cli.main([*command, "--set", typed]) == console.UNUSABLE
         assert message in capsys.readouterr().err
 
 
-def test_columns_of_levels_are_read_where_they_are_named(tmp_path, capsys) -> None:
+def test_columns_of_levels_must_be_named_to_be_actions(tmp_path, capsys) -> None:
     frame_with_levels().to_csv(tmp_path / "data.csv", index=False)
     frame_with_levels().to_parquet(tmp_path / "data.parquet")
     for name in ("data.csv", "data.parquet"):
-        asked = ["describe", str(tmp_path / name), "-y", "sales", "--format", "json", "-q"]
-        assert cli.main([*asked, "-a", "drug,size,promo,coin,spend"]) == 0
+        command = ["describe", str(tmp_path / name), "-y", "sales", "--format", "json", "-q"]
+        assert cli.main([*command, "-a", "drug,size,promo,coin,spend"]) == 0
         drug, size, promo, coin, spend = json.loads(capsys.readouterr().out)["actions"]
         assert list(drug["set_levels"]) == ["a", "b", "placebo"]
         # Text in a CSV file has no order of its own.
@@ -222,25 +231,28 @@ def test_columns_of_levels_are_read_where_they_are_named(tmp_path, capsys) -> No
         assert list(coin["set_levels"]) == ["0", "1"]
         assert spend["set_levels"] is None
         # Left out, all columns of numbers are actions; text must be named.
-        assert cli.main(asked) == console.UNUSABLE
+        assert cli.main(command) == console.UNUSABLE
         assert "unknown action 'drug'" in capsys.readouterr().err
 
 
-def test_debug_shows_where_an_error_comes_from(capsys) -> None:
+def test_debug_prints_the_traceback(capsys) -> None:
     assert cli.main(["effect", "nowhere.nc", "--set", "a=1", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_defects_have_their_own_exit_code(monkeypatch, capsys) -> None:
-    def broken(path):
+def test_unexpected_errors_have_their_own_exit_code(capsys) -> None:
+    @commands.app.command
+    def defective() -> int:
         raise RuntimeError("the cat\nis out")
 
-    monkeypatch.setattr("bayes_intgen.posterior.storage.load", broken)
-    assert cli.main(["effect", "fit.nc", "--set", "a=1"]) == console.DEFECT
+    try:
+        assert cli.main(["defective"]) == console.DEFECT
+    finally:
+        del commands.app["defective"]
     assert "error: unexpected RuntimeError: the cat is out (--debug" in capsys.readouterr().err
 
 
-def test_a_reader_that_has_enough_ends_it_quietly(folder) -> None:
+def test_closed_pipe_ends_the_command_quietly(folder) -> None:
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
@@ -253,10 +265,10 @@ def test_a_reader_that_has_enough_ends_it_quietly(folder) -> None:
     assert (done.returncode, done.stderr) == (console.PIPE, "")
 
 
-def test_interrupting_a_fit_ends_it_at_once(folder, tmp_path) -> None:
-    asked = ["fit", folder / "data.csv", "-y", "intensity", "-o", tmp_path / "fit.nc"]
+def test_interrupt_ends_a_fit_at_once(folder, tmp_path) -> None:
+    command = ["fit", folder / "data.csv", "-y", "intensity", "-o", tmp_path / "fit.nc"]
     with subprocess.Popen(
-        [*COMMAND, *map(str, asked), "--draws", "100000"],
+        [*COMMAND, *map(str, command), "--draws", "100000"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -275,17 +287,9 @@ def test_interrupting_a_fit_ends_it_at_once(folder, tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_demonstration(tmp_path, monkeypatch, capsys) -> None:
-    from bayes_intgen import models
-    from bayes_intgen.cli import demonstration
-
-    # The linear prior and few draws are quick; what is tested is the way, not the answer.
-    quick = {"draws": 100, "warmup": 100}
-    fit = demonstration.fit
-    monkeypatch.setattr(
-        demonstration, "fit", lambda data, model, **known: fit(data, model, **known, **quick)
-    )
-    monkeypatch.setattr(demonstration, "additive", lambda: models.additive("linear", graph={}))
-    assert cli.main(["demo", "-o", str(tmp_path / "demo"), "--rows", "40", "--quiet"]) == 0
+def test_demonstration_writes_data_fit_and_report(tmp_path, capsys) -> None:
+    # A linear prior and few draws are quick.
+    quick = ["--rows", "40", "--prior", "linear", "--draws", "100", "--quiet"]
+    assert cli.main(["demo", "-o", str(tmp_path / "demo"), *quick]) == 0
     assert "truth" in capsys.readouterr().out
     assert {p.name for p in (tmp_path / "demo").iterdir()} == {"data.csv", "fit.nc", "report.html"}

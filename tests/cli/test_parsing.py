@@ -16,17 +16,17 @@ from bayes_intgen.cli import parsing
         ('{"tv": null}', "neither a number nor a level"),
     ],
 )
-def test_mistyped_points_are_refused(text, message) -> None:
+def test_malformed_points_are_rejected(text, message) -> None:
     with pytest.raises(bi.PointsError, match=message):
         parsing.parse_point(text)
 
 
 def test_names_may_contain_separators() -> None:
     assert parsing.parse_point("a=b=2") == {"a=b": "2"}
-    assert parsing.parse_names(["a,b", "c, d"], known=["c, d"]) == ["a", "b", "c, d"]
+    assert parsing.parse_names(["a,b", "c, d"], whole=["c, d"]) == ["a", "b", "c, d"]
 
 
 @pytest.mark.parametrize("texts", [["red"], ["=red"], ["green=red", "green=blue"], ["none", "a"]])
-def test_mistyped_graphs_are_refused(texts) -> None:
+def test_malformed_graphs_are_rejected(texts) -> None:
     with pytest.raises(bi.ModelError):
         parsing.parse_graph(texts)

@@ -14,7 +14,7 @@ def _close():
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
-def test_the_band_holds_the_draws_it_stands_for(posterior) -> None:
+def test_band_has_the_quantiles_of_the_draws(posterior) -> None:
     ax = posterior.plot_joint_effect("red", at={"green": 0.2}, levels=[0.8], size=7)
     along, mean = ax.lines[0].get_data()
     low, high = (f(posterior.terms.coordinates[0]) for f in (lambda c: c.low, lambda c: c.high))
@@ -29,7 +29,7 @@ def test_the_band_holds_the_draws_it_stands_for(posterior) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
-def test_lines_of_outcomes_are_their_quantiles(posterior) -> None:
+def test_outcome_lines_are_predictive_quantiles(posterior) -> None:
     ax = posterior.plot_joint_effect("red", at={"green": 0.2}, predictive=0.8, size=5)
     low, high = (line.get_ydata() for line in ax.lines[1:3])
     points = np.column_stack([ax.lines[0].get_xdata(), np.full(5, 0.2)])
@@ -44,7 +44,7 @@ def test_lines_of_outcomes_are_their_quantiles(posterior) -> None:
         posterior.plot_joint_effect("red", predictive=1.2)
 
 
-def test_labels_name_the_question(posterior) -> None:
+def test_labels_name_action_outcome_and_fixed_values(posterior) -> None:
     _, mine = plt.subplots()
     ax = posterior.plot_joint_effect("red", at={"green": 0.2}, ax=mine)
     assert ax is mine
@@ -58,26 +58,26 @@ def test_labels_name_the_question(posterior) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"action": "blue"}, "'blue' is no action"),
-        ({"action": "red", "at": {"blue": 1}}, "'blue' is no action"),
-        ({"action": "red", "at": {"red": 1}}, "runs along the axis"),
+        ({"action": "blue"}, "unknown action 'blue'"),
+        ({"action": "red", "at": {"blue": 1}}, "unknown action 'blue'"),
+        ({"action": "red", "at": {"red": 1}}, "varies along the axis"),
         ({"action": "red", "levels": [90]}, "probabilities"),
     ],
 )
-def test_senseless_pictures_are_refused(posterior, arguments, message) -> None:
+def test_invalid_arguments_are_rejected(posterior, arguments, message) -> None:
     with pytest.raises(bi.PointsError, match=message):
         posterior.plot_joint_effect(**arguments)
     assert not plt.get_fignums()
 
 
-def test_levels_are_ticks_and_held_by_their_names() -> None:
+def test_levels_are_ticks_and_are_fixed_by_name() -> None:
     posterior = made_up_with_levels()
     ax = posterior.plot_joint_effect("size", at={"drug": "b", "promo": True})
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["small", "medium", "large"]
     line = next(line for line in ax.lines if line.get_label() == "posterior mean")
     # A stretch at each level, and nothing between them.
-    drawn = line.get_xdata()[np.isfinite(line.get_ydata())]
-    assert np.abs(drawn - np.repeat([0, 1, 2], 2)).max() < 0.5
+    positions = line.get_xdata()[np.isfinite(line.get_ydata())]
+    assert np.abs(positions - np.repeat([0, 1, 2], 2)).max() < 0.5
     heights = posterior.joint_effect(
         [
             {**dict(zip(posterior.actions, ["b", size, True, 1, 2.0], strict=True))}
@@ -100,19 +100,19 @@ def test_levels_are_ticks_and_held_by_their_names() -> None:
     plt.close("all")
 
 
-def test_pictures_hold_the_other_actions_at_a_supported_point() -> None:
-    made = half_supported()
-    ax = made.plot_joint_effect("promo")
-    assert ax.get_title() == f"channel = b, spend = {made.default_point[2]:.4g}"
+def test_pictures_fix_the_other_actions_at_a_supported_point() -> None:
+    posterior = half_supported()
+    ax = posterior.plot_joint_effect("promo")
+    assert ax.get_title() == f"channel = b, spend = {posterior.default_point[2]:.4g}"
     assert not ax.patches
-    figure = made.plot_sensitivity(rho=[0, 0.1])
+    figure = posterior.plot_sensitivity(rho=[0, 0.1])
     assert figure.axes[0].get_title().startswith("promo = ")
     # Negative control: at the medians every level is hatched.
-    middle = float(made.terms.coordinates[2].centre)
-    assert made.plot_joint_effect("promo", at={"spend": middle}).patches
+    middle = float(posterior.terms.coordinates[2].centre)
+    assert posterior.plot_joint_effect("promo", at={"spend": middle}).patches
 
 
-def test_the_picture_of_support_shows_few_settings_as_points() -> None:
+def test_picture_of_support_has_dots_for_few_settings() -> None:
     rng = np.random.default_rng(0)
     actions = rng.normal(size=(90, 2))
     intervened = np.repeat([[False, False], [True, False], [False, True]], 30, axis=0)

@@ -10,7 +10,7 @@ from _posteriors import half_supported, made_up, made_up_with_levels
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
-def test_the_curve_is_the_joint_effect_at_its_points(posterior) -> None:
+def test_curve_equals_the_joint_effect_at_its_points(posterior) -> None:
     curve = effect_along(posterior, "red", posterior.default_point, {"green": 0.2}, size=7)
     points = curve["value"].to_numpy().T
     assert (points[:, 1] == 0.2).all()
@@ -22,15 +22,15 @@ def test_the_curve_is_the_joint_effect_at_its_points(posterior) -> None:
     assert "label" not in curve.coords
 
 
-def test_support_is_known_only_where_reference_rows_are(posterior) -> None:
+def test_support_needs_reference_rows(posterior) -> None:
     old = bi.Posterior(posterior.tree.copy())
     del old.tree["support"]
     assert "supported" not in effect_along(old, "red", old.default_point, size=3)
 
 
-def test_a_curve_over_levels_has_a_point_for_each() -> None:
-    made = made_up_with_levels()
-    curve = effect_along(made, "size", made.default_point, {"drug": "b"})
+def test_curve_over_levels_has_one_point_per_level() -> None:
+    posterior = made_up_with_levels()
+    curve = effect_along(posterior, "size", posterior.default_point, {"drug": "b"})
     assert curve["label"].to_numpy().tolist() == ["small", "medium", "large"]
     assert curve["value"].sel(action="size").to_numpy().tolist() == ["small", "medium", "large"]
     assert set(curve["value"].sel(action="drug").to_numpy()) == {"b"}
@@ -41,13 +41,13 @@ def test_a_curve_over_levels_has_a_point_for_each() -> None:
 
 
 @pytest.mark.parametrize("predictive", [0.0, 1.0, 90])
-def test_a_predictive_band_needs_a_probability(posterior, predictive) -> None:
+def test_predictive_band_needs_a_probability(posterior, predictive) -> None:
     with pytest.raises(bi.PointsError, match="predictive must be a probability"):
         effect_along(posterior, "red", posterior.default_point, predictive=predictive)
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
-def test_mechanism_curves_are_those_that_contraction_compares(posterior) -> None:
+def test_mechanism_curves_agree_with_contraction(posterior) -> None:
     red, green = mechanism_curves(posterior, posterior.default_point, {"green": 0.2})
     assert (red.attrs["along"], green.attrs["along"]) == ("red", "green")
     expected = posterior.contraction(red["value"].to_numpy().T).sel(action="red")
@@ -62,7 +62,7 @@ def test_mechanism_curves_are_those_that_contraction_compares(posterior) -> None
         assert float(own["share"]) == pytest.approx(float(ratios.median()))
 
 
-def test_a_regression_has_no_mechanism_curves() -> None:
+def test_regression_has_no_mechanism_curves() -> None:
     pooled = made_up(["a", "b"], model=bi.models.pooled("linear"), draws=4)
     with pytest.raises(bi.ModelError, match="no mechanisms to draw"):
         mechanism_curves(pooled, pooled.default_point)

@@ -11,42 +11,42 @@ def is_supported(posterior: bi.Posterior, points: np.ndarray) -> np.ndarray:
     return support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool)).supported
 
 
-def test_the_default_point_is_the_medians_where_these_are_supported(posterior) -> None:
+def test_default_point_is_the_medians_if_supported(posterior) -> None:
     np.testing.assert_array_equal(posterior.default_point, medians(posterior))
     assert is_supported(posterior, posterior.default_point[None]).all()
 
 
-def test_the_default_point_is_a_supported_row_where_the_medians_are_not_supported() -> None:
-    made = half_supported()
-    assert not is_supported(made, medians(made)[None])
-    assert is_supported(made, made.default_point[None])
-    reference = support_of(made).reference
+def test_default_point_is_the_nearest_supported_row_otherwise() -> None:
+    posterior = half_supported()
+    assert not is_supported(posterior, medians(posterior)[None])
+    assert is_supported(posterior, posterior.default_point[None])
+    reference = support_of(posterior).reference
     rows = np.concatenate(reference.rows)
-    assert (rows == made.default_point).all(axis=1).any()
+    assert (rows == posterior.default_point).all(axis=1).any()
     # No supported row is nearer.
     gaps, own = (
-        reference.placed(points) - reference.placed(medians(made)[None])
-        for points in (rows, made.default_point[None])
+        reference.placed(points) - reference.placed(medians(posterior)[None])
+        for points in (rows, posterior.default_point[None])
     )
-    distance = (np.minimum(np.abs(gaps), 10) ** 2).sum(axis=1)[is_supported(made, rows)]
+    distance = (np.minimum(np.abs(gaps), 10) ** 2).sum(axis=1)[is_supported(posterior, rows)]
     assert (np.minimum(np.abs(own), 10) ** 2).sum() <= distance.min() + 1e-9
 
 
-def test_the_medians_stand_in_where_no_row_is_supported() -> None:
-    made = made_up(["one", "two"], regimes=2)
-    np.testing.assert_array_equal(made.default_point, medians(made))
-    assert share_supported(made) == 0
+def test_default_point_is_the_medians_without_any_support() -> None:
+    posterior = made_up(["one", "two"], regimes=2)
+    np.testing.assert_array_equal(posterior.default_point, medians(posterior))
+    assert share_supported(posterior) == 0
 
 
 def test_default_changes_end_at_supported_values() -> None:
-    made = half_supported()
-    low, high = default_changes(made, made.default_point)
+    posterior = half_supported()
+    low, high = default_changes(posterior, posterior.default_point)
     assert low.tolist() == [0, 0, 3]
     # The third level is never set.
     assert high.tolist() == [1, 1, 14]
-    assert is_supported(made, np.stack([low, high])).all()
+    assert is_supported(posterior, np.stack([low, high])).all()
     # Negative control: the last level is not supported.
-    assert not is_supported(made, np.array([[1.0, 2.0, 14.0]])).any()
+    assert not is_supported(posterior, np.array([[1.0, 2.0, 14.0]])).any()
 
 
 def test_numbers_with_few_distinct_values_have_levels() -> None:
@@ -56,16 +56,16 @@ def test_numbers_with_few_distinct_values_have_levels() -> None:
     data = bi.RegimeData.from_arrays(
         np.stack([doses, spend], axis=1), rng.normal(size=120), intervened, ["dose", "spend"]
     )
-    made = made_up(data.names, data=data)
-    assert made.categories == (None, None)
-    dose, other = levels_of(made)
+    posterior = made_up(data.names, data=data)
+    assert posterior.categories == (None, None)
+    dose, other = levels_of(posterior)
     assert dose.labels == (0, 1, 5)
     assert other is None
-    low, high = default_changes(made, made.default_point)
+    low, high = default_changes(posterior, posterior.default_point)
     assert (low[0], high[0]) == (0, 5)
 
 
-def test_the_share_of_supported_points_is_that_of_points_drawn_from_experiments() -> None:
+def test_supported_share_is_over_points_of_the_experiments() -> None:
     assert share_supported(made_up_with_levels()) > 0.95
     # Points that no experiment sets do not count.
     assert share_supported(half_supported()) > 0.95

@@ -10,7 +10,7 @@ from _posteriors import made_up_with_levels
 POINTS = np.array([[0.2, 0.1], [0.5, -0.5]])
 
 
-def test_the_table_repeats_what_the_draws_say(posterior) -> None:
+def test_table_summarises_the_draws(posterior) -> None:
     table = effect_table(posterior, POINTS, baseline=[[0.0, 0.0]], level=0.8)
     draws = posterior.joint_effect(POINTS).to_numpy().reshape(-1, 2)
     start = posterior.joint_effect([[0.0, 0.0]]).to_numpy().reshape(-1, 1)
@@ -24,13 +24,13 @@ def test_the_table_repeats_what_the_draws_say(posterior) -> None:
     assert (table["outcome_high"] > table["high"]).all()
 
 
-def test_nothing_changes_where_nothing_is_changed(posterior) -> None:
+def test_changes_from_the_same_points_are_exactly_zero(posterior) -> None:
     table = effect_table(posterior, POINTS, baseline=POINTS)
     for name in ("change", "change_low", "change_high", "above_zero"):
         assert (table[name] == 0).all()
 
 
-def test_some_actions_may_be_observed(posterior) -> None:
+def test_actions_may_be_observed(posterior) -> None:
     table = effect_table(posterior, POINTS, ["red"])
     np.testing.assert_allclose(
         table["mean"], posterior.effect(POINTS, ["red"]).mean(("chain", "draw"))
@@ -38,20 +38,22 @@ def test_some_actions_may_be_observed(posterior) -> None:
     assert table.attrs["intervened"] == ["red"]
 
 
-def test_what_lies_beyond_the_data_is_marked(posterior) -> None:
+def test_points_beyond_the_data_are_not_supported(posterior) -> None:
     with pytest.warns(bi.SupportWarning, match="'green' is outside"):
         table = effect_table(posterior, [[0.0, 0.0], [0.0, 99.0]])
     assert table["supported"].to_numpy().tolist() == [True, False]
-    known = bi.Posterior(posterior.tree.copy())
-    del known.tree["support"]
-    assert supported(known, np.array([[0.0, 99.0]]), ["red", "green"]).tolist() == [[True, False]]
+    without_rows = bi.Posterior(posterior.tree.copy())
+    del without_rows.tree["support"]
+    assert supported(without_rows, np.array([[0.0, 99.0]]), ["red", "green"]).tolist() == [
+        [True, False]
+    ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [({"level": 1.0}, "level must be"), ({"baseline": np.zeros((3, 2))}, "3 baselines for 2")],
 )
-def test_senseless_questions_are_refused(posterior, arguments, message) -> None:
+def test_invalid_arguments_are_rejected(posterior, arguments, message) -> None:
     with pytest.raises(bi.PointsError, match=message):
         effect_table(posterior, POINTS, **arguments)
 
@@ -62,8 +64,8 @@ def test_tables_name_levels() -> None:
     table = effect_table(made_up_with_levels(), point, baseline=start)
     assert table["value"].to_numpy()[0].tolist() == list(point.values())
     assert table["baseline"].to_numpy()[0].tolist() == list(start.values())
-    shown = " ".join(tables.format_effects(table, "table").split())
-    assert "placebo → b small False → True 1 2.5" in shown
+    text = " ".join(tables.format_effects(table, "table").split())
+    assert "placebo → b small False → True 1 2.5" in text
     cells = tables.format_effects(table, "csv").splitlines()[1]
     assert cells.startswith("b,small,True,1.0,2.5,placebo")
     assert '"promo": true' in tables.format_effects(table, "json")

@@ -14,7 +14,7 @@ from bayes_intgen.posterior.program import Program
 
 from conftest import confounded_rows
 
-# Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
+# Linear mechanisms, which are quick to fit, do not follow the sine in these rows.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 
 
@@ -25,7 +25,7 @@ def _float64():
 
 
 def hyperparameters(posterior: bi.Posterior, count: int) -> list[dict[str, np.ndarray]]:
-    """Some draws of them, spread over chains and iterations."""
+    """Evenly spaced draws of the hyperparameters over chains and iterations."""
     group = posterior.tree["posterior"]
     size = group.sizes["draw"]
     return [
@@ -38,8 +38,8 @@ def hyperparameters(posterior: bi.Posterior, count: int) -> list[dict[str, np.nd
     ]
 
 
-def integrated(program: Program, points: list[dict[str, np.ndarray]]) -> np.ndarray:
-    """Log densities of the logarithms of hyperparameters: the weights by Gaussian algebra."""
+def log_marginal(program: Program, points: list[dict[str, np.ndarray]]) -> np.ndarray:
+    """Log densities of log hyperparameters, with the weights marginalised by Gaussian algebra."""
 
     def joint(weights: jax.Array, sites: dict[str, jax.Array]) -> jax.Array:
         return log_density(program, (), {}, {**sites, "weights": weights})[0]
@@ -59,26 +59,26 @@ def integrated(program: Program, points: list[dict[str, np.ndarray]]) -> np.ndar
 
 
 def differences(posterior: bi.Posterior, program: Program, count: int = 4) -> np.ndarray:
-    """Log densities that were sampled less those of the program."""
+    """Differences of the sampled log densities from those of the program."""
     lp = posterior.tree["sample_stats"]["lp"].to_numpy()
     chains, size = lp.shape
     sampled = [lp[i % chains, i * size // count] for i in range(count)]
-    return np.array(sampled) - integrated(program, hyperparameters(posterior, count))
+    return np.array(sampled) - log_marginal(program, hyperparameters(posterior, count))
 
 
-def test_the_programs_density_is_the_one_that_was_sampled(data, posterior) -> None:
+def test_program_has_the_sampled_density(data, posterior) -> None:
     program = posterior.program(data)
     assert len(program.fixed) > 2
     lifted = differences(posterior, program)
     assert np.ptp(lifted) < 1e-6
-    # Negative controls: with scales fixed elsewhere, or another variance function, it is not.
+    # Negative controls: other fixed scales or another variance function change the density.
     wider = {name: 3 * ratio for name, ratio in program.fixed.items()}
     assert np.ptp(differences(posterior, replace(program, fixed=wider))) > 1e-3
     plain = replace(program, relative_sd=np.ones(len(data)))
     assert np.ptp(differences(posterior, plain)) > 1e-2
 
 
-def test_lift_tests_and_terms_that_are_all_sampled_are_in_the_program_too() -> None:
+def test_program_includes_lift_tests_and_sampled_scales() -> None:
     data = confounded_rows(60, seed=2).add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.05)
     settings = {"draws": 12, "warmup": 20, "chains": 2, "progress": False}
     with warnings.catch_warnings():
@@ -87,49 +87,55 @@ def test_lift_tests_and_terms_that_are_all_sampled_are_in_the_program_too() -> N
     program = posterior.program(data)
     assert not program.fixed
     assert np.ptp(differences(posterior, program)) < 1e-6
-    # Negative control: without the lift test the density is another one.
-    assert np.ptp(differences(posterior, replace(program, known=None))) > 1e-3
+    # Negative control: without the lift test the density differs.
+    assert np.ptp(differences(posterior, replace(program, lift_tests=None))) > 1e-3
 
 
-def test_outcomes_are_drawn_where_asked_and_in_their_own_units(data) -> None:
-    shifted = replace(data, outcome=1000 + data.outcome)
+def test_outcomes_are_simulated_in_their_own_units(data) -> None:
+    shifted_data = replace(data, outcome=1000 + data.outcome)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.SamplingWarning)
-        fitted = bi.fit(shifted, bi.models.additive("linear"), draws=50, warmup=50, progress=False)
-    program = fitted.program(shifted)
-    given = {
-        name: fitted.tree["posterior"][name].to_numpy().reshape(200, -1).squeeze()
+        posterior = bi.fit(
+            shifted_data, bi.models.additive("linear"), draws=50, warmup=50, progress=False
+        )
+    program = posterior.program(shifted_data)
+    hyperparameter_draws = {
+        name: posterior.tree["posterior"][name].to_numpy().reshape(200, -1).squeeze()
         for name in ("scale", "noise_sd")
     }
-    sites = {**given, "weights": _weights(fitted, program, given)}
-    drawn = np.asarray(Predictive(program, sites)(jax.random.key(0), outcome=None)["outcome"])
-    assert drawn.shape == (200, len(data))
-    # The posterior's draws are as wide about the data as the data are about their mean.
-    spread = drawn.std(axis=0).mean()
-    residual = drawn.mean(axis=0) - shifted.outcome
+    sites = {**hyperparameter_draws, "weights": _weights(posterior, program, hyperparameter_draws)}
+    samples = np.asarray(Predictive(program, sites)(jax.random.key(0), outcome=None)["outcome"])
+    assert samples.shape == (200, len(data))
+    # Posterior predictive draws are as wide about the data as the data about their mean.
+    spread = samples.std(axis=0).mean()
+    residual = samples.mean(axis=0) - shifted_data.outcome
     assert residual.std() == pytest.approx(spread, rel=0.1)
     assert abs(residual.mean()) < 4 * spread / np.sqrt(len(data))
-    # Negative control: coefficients of the prior, given the same scales, are not.
-    prior = np.asarray(Predictive(program, given)(jax.random.key(0), outcome=None)["outcome"])
+    # Negative control: draws with coefficients from the prior are wider.
+    prior = np.asarray(
+        Predictive(program, hyperparameter_draws)(jax.random.key(0), outcome=None)["outcome"]
+    )
     assert prior.std(axis=0).mean() > 2 * spread
-    # Conditioned, the outcome is what was observed, or what is asked for.
-    for arguments, expected in ((), shifted.outcome), ((data.outcome,), data.outcome):
+    # A conditioned program returns the observed outcome, or the outcome passed to it.
+    for arguments, expected in ((), shifted_data.outcome), ((data.outcome,), data.outcome):
         observed = Predictive(program, num_samples=2)(jax.random.key(0), *arguments)["outcome"]
         np.testing.assert_array_equal(observed[0], expected)
 
 
-def _weights(fitted: bi.Posterior, program: Program, given: dict[str, np.ndarray]) -> np.ndarray:
-    """The weights of the posterior's draws of coefficients, shape (draw, P)."""
-    drawn = fitted.tree["coefficients"]["coefficients"].to_numpy()
-    coefficients = drawn.reshape(-1, drawn.shape[-1])[: len(given["noise_sd"])]
-    unit = Predictive(program, {**given, "weights": np.ones_like(coefficients)})
-    zero = Predictive(program, {**given, "weights": np.zeros_like(coefficients)})
+def _weights(
+    posterior: bi.Posterior, program: Program, hyperparameter_draws: dict[str, np.ndarray]
+) -> np.ndarray:
+    """Weights that correspond to posterior draws of the coefficients, shape (draw, P)."""
+    samples = posterior.tree["coefficients"]["coefficients"].to_numpy()
+    coefficients = samples.reshape(-1, samples.shape[-1])[: len(hyperparameter_draws["noise_sd"])]
+    unit = Predictive(program, {**hyperparameter_draws, "weights": np.ones_like(coefficients)})
+    zero = Predictive(program, {**hyperparameter_draws, "weights": np.zeros_like(coefficients)})
     # Coefficients are linear in the weights.
     scale, centre = (np.asarray(p(jax.random.key(0))["coefficients"]) for p in (unit, zero))
     return (coefficients - centre) / (scale - centre)
 
 
-def test_numpyros_own_nuts_runs_the_program() -> None:
+def test_nuts_of_numpyro_samples_the_program() -> None:
     data = confounded_rows(30, seed=4)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.SamplingWarning)
@@ -141,11 +147,11 @@ def test_numpyros_own_nuts_runs_the_program() -> None:
     # A fifth at least of 150 and of 400 draws is effective.
     tolerance = 4 * np.sqrt(noise.var() / 30 + own.var() / 80)
     assert abs(noise.mean() - own.mean()) < tolerance
-    # The check can fail: it tells noise that is a tenth larger.
+    # The check can fail: it distinguishes noise that is a tenth larger.
     assert tolerance < 0.1
 
 
-def test_other_data_and_fits_without_units_are_refused(data, posterior) -> None:
+def test_other_data_and_fits_without_units_are_rejected(data, posterior) -> None:
     with pytest.raises(bi.DataError, match="the data have actions 'a1', 'a2'"):
         posterior.program(replace(data, names=("a1", "a2")))
     frame = pd.DataFrame(data.actions, columns=data.names).assign(

@@ -25,7 +25,7 @@ def saved(posterior, tmp_path):
     return path
 
 
-def test_a_fresh_process_predicts_the_same_to_the_last_bit(posterior, saved, tmp_path) -> None:
+def test_fresh_process_predicts_the_same_to_the_last_bit(posterior, saved, tmp_path) -> None:
     program = (
         "import sys, json, numpy as np, bayes_intgen as bi\n"
         "p = bi.load(sys.argv[1]); points = json.loads(sys.argv[2])\n"
@@ -36,13 +36,13 @@ def test_a_fresh_process_predicts_the_same_to_the_last_bit(posterior, saved, tmp
     subprocess.run(
         [sys.executable, "-c", program, str(saved), json.dumps(POINTS), str(out)], check=True
     )
-    found = np.load(out)
-    np.testing.assert_array_equal(found["joint"], posterior.joint_effect(POINTS))
-    np.testing.assert_array_equal(found["red"], posterior.effect(POINTS, ["red"]))
-    np.testing.assert_array_equal(found["phi"], posterior.mechanisms(POINTS)["confounded"])
+    predictions = np.load(out)
+    np.testing.assert_array_equal(predictions["joint"], posterior.joint_effect(POINTS))
+    np.testing.assert_array_equal(predictions["red"], posterior.effect(POINTS, ["red"]))
+    np.testing.assert_array_equal(predictions["phi"], posterior.mechanisms(POINTS)["confounded"])
 
 
-def test_what_is_loaded_is_what_was_saved(posterior, saved) -> None:
+def test_loaded_fit_equals_the_saved_one(posterior, saved) -> None:
     loaded = bi.load(saved)
     assert loaded.model == posterior.model
     assert loaded.tree.attrs == posterior.tree.attrs
@@ -50,13 +50,13 @@ def test_what_is_loaded_is_what_was_saved(posterior, saved) -> None:
         xr.testing.assert_identical(loaded.tree[group].dataset, posterior.tree[group].dataset)
 
 
-def test_a_loaded_fit_needs_its_file_no_more(posterior, saved) -> None:
+def test_loaded_fit_does_not_need_its_file(posterior, saved) -> None:
     loaded = bi.load(saved)
     saved.unlink()
     np.testing.assert_array_equal(loaded.joint_effect(POINTS), posterior.joint_effect(POINTS))
 
 
-def test_a_failed_save_leaves_the_old_file_and_nothing_else(posterior, saved, monkeypatch) -> None:
+def test_failed_save_leaves_only_the_old_file(posterior, saved, monkeypatch) -> None:
     before = saved.read_bytes()
 
     def full(*_: object, **__: object) -> None:
@@ -70,14 +70,14 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(posterior, saved, mo
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
-def test_a_truncated_file_is_refused(saved, share) -> None:
-    whole = saved.read_bytes()
-    saved.write_bytes(whole[: int(share * len(whole))])
+def test_truncated_file_is_rejected(saved, share) -> None:
+    content = saved.read_bytes()
+    saved.write_bytes(content[: int(share * len(content))])
     with pytest.raises(bi.SavedFitError, match=r"fit\.nc cannot be read.*truncated"):
         bi.load(saved)
 
 
-def test_a_foreign_file_is_refused(tmp_path) -> None:
+def test_foreign_file_is_rejected(tmp_path) -> None:
     path = tmp_path / "other.nc"
     xr.Dataset({"x": ("y", [1.0])}).to_netcdf(path, engine="h5netcdf")
     with pytest.raises(bi.SavedFitError, match="not written by bayes-intgen"):
@@ -95,7 +95,7 @@ def rewrite(path, change) -> None:
     tree.to_netcdf(path, engine="h5netcdf")
 
 
-def test_a_file_from_a_newer_version_is_refused(saved) -> None:
+def test_file_of_a_newer_version_is_rejected(saved) -> None:
     rewrite(saved, lambda tree: tree.attrs.update(creation_library_version="99.0"))
     with pytest.raises(bi.SavedFitError, match=r"written by bayes-intgen 99\.0.*upgrade"):
         bi.load(saved)
@@ -112,13 +112,13 @@ def test_a_file_from_a_newer_version_is_refused(saved) -> None:
     ],
     ids=["no terms", "no JSON", "foreign kind", "bad settings", "no draws"],
 )
-def test_a_damaged_file_is_refused(saved, change) -> None:
+def test_damaged_file_is_rejected(saved, change) -> None:
     rewrite(saved, change)
     with pytest.raises(bi.SavedFitError):
         bi.load(saved)
 
 
-# Loading is left to the children: what HDF5 has open does not survive a fork.
+# The children load the fits, because open HDF5 files do not survive a fork.
 SAVING = """
 import os, sys
 import bayes_intgen as bi
@@ -129,7 +129,7 @@ for _ in sys.stdin:
     child = os.fork()
     if not child:
         fits = [bi.load(name) for name in names]
-        # The first save of a process imports what it needs.
+        # The first save of a process imports modules.
         fits[0].save(sys.argv[3] + ".first")
         print("saving", flush=True)
         while True:
@@ -142,20 +142,20 @@ for _ in sys.stdin:
 
 
 @pytest.mark.slow
-def test_a_process_killed_as_it_saves_leaves_a_whole_file(posterior, tmp_path) -> None:
+def test_process_killed_during_a_save_leaves_a_whole_file(posterior, tmp_path) -> None:
     """At a random moment, twenty times: an old file or a new one, never half of either."""
     one, other, path = (str(tmp_path / name) for name in ("one.nc", "other.nc", "fit.nc"))
     posterior.save(one)
-    # As many draws, every one of them another.
+    # As many draws in reverse order, so that every one differs.
     tree = posterior.tree.copy()
     coefficients = tree["coefficients"].to_dataset()
     tree["coefficients"] = xr.DataTree(coefficients.isel(draw=slice(None, None, -1)))
     bi.Posterior(tree).save(other)
     began = time.perf_counter()
     posterior.save(path)
-    takes = time.perf_counter() - began
-    whole = {bi.load(name).joint_effect(POINTS)[0, 0, 0].item() for name in (one, other)}
-    rng, seen = np.random.default_rng(0), set()
+    duration = time.perf_counter() - began
+    content = {bi.load(name).joint_effect(POINTS)[0, 0, 0].item() for name in (one, other)}
+    rng, loaded_effects = np.random.default_rng(0), set()
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", SAVING, one, other, path],
         stdin=subprocess.PIPE,
@@ -170,16 +170,16 @@ def test_a_process_killed_as_it_saves_leaves_a_whole_file(posterior, tmp_path) -
             words = {parent.stdout.readline(), parent.stdout.readline()}
             child = int((words - {"saving\n"}).pop())
             # Nothing more is written to standard output before the child is killed.
-            select.select([parent.stdout], [], [], rng.uniform(0, 3 * takes))
+            select.select([parent.stdout], [], [], rng.uniform(0, 3 * duration))
             os.kill(child, signal.SIGKILL)
             assert parent.stdout.readline() == "ended\n"
-            seen.add(bi.load(path).joint_effect(POINTS)[0, 0, 0].item())
+            loaded_effects.add(bi.load(path).joint_effect(POINTS)[0, 0, 0].item())
         parent.stdin.close()
-    assert seen == whole
-    assert len(whole) == 2
+    assert loaded_effects == content
+    assert len(content) == 2
 
 
-# Fits saved by earlier versions, named after the commit, and what these predicted.
+# Fits saved by earlier versions, named after the commit, and their predictions.
 EARLIER = Path(__file__).parent / "saved_fits"
 PREDICTIONS = json.loads((EARLIER / "predictions.json").read_text())
 
@@ -198,6 +198,6 @@ def test_earlier_fits_load_and_predict_the_same(name, tmp_path) -> None:
     assert again.tree.attrs == posterior.tree.attrs
 
 
-def test_earlier_fits_hold_every_kind_of_stored_value() -> None:
+def test_earlier_fits_contain_every_kind_of_stored_value() -> None:
     attributes = [str(bi.load(EARLIER / f"{name}.nc").tree.attrs) for name in PREDICTIONS]
     assert set(re.findall(r'"kind": "([A-Z]\w+)"', "".join(attributes))) == set(TAGS)

@@ -15,7 +15,7 @@ from bayes_intgen.inference.pilot.lack_of_fit import FitTest, fit_tests_dataset
 from bayes_intgen.posterior.draws import prediction_of
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.report.content import content_of
-from bayes_intgen.report.explorer import MOST_DRAWS, explorer_data, round_grid, thinned
+from bayes_intgen.report.explorer import MAX_DRAWS, explorer_data, round_grid, thinned
 from bayes_intgen.report.page import page_of
 
 from _posteriors import half_supported, made_up, made_up_with_levels
@@ -53,7 +53,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_page_needs_nothing_else(posterior) -> None:
+def test_page_is_self_contained(posterior) -> None:
     page = Page(page_of(posterior))
     links = [value for name, value in page.attributes if name in ("src", "href", "action")]
     assert all(link.startswith(("#", "data:")) for link in links)
@@ -61,49 +61,49 @@ def test_the_page_needs_nothing_else(posterior) -> None:
 
 
 @pytest.mark.parametrize(
-    ("regimes", "said"),
+    ("regimes", "sentences"),
     [
         (None, ["Identified.", "No check was run", "2 problems: see"]),
         (2, ["Not identified.", "Not checked in this report"]),
     ],
 )
-def test_the_page_says_what_holds(regimes, said) -> None:
-    made = made_up(["one", "two"], regimes=regimes, draws=20)
-    text = Page(page_of(made)).text
-    for words in said:
+def test_page_states_identification_and_problems(regimes, sentences) -> None:
+    posterior = made_up(["one", "two"], regimes=regimes, draws=20)
+    text = Page(page_of(posterior)).text
+    for words in sentences:
         assert words in text
-    for words in ("What each action does", "R-hat", "graph over the actions", "bayes-intgen"):
+    for words in ("Effect of each action", "R-hat", "graph over the actions", "bayes-intgen"):
         assert words in text
 
 
 @pytest.fixture(scope="module")
-def checked() -> tuple[bi.Posterior, bi.Check]:
+def posterior_and_check() -> tuple[bi.Posterior, bi.Check]:
     """A posterior whose names are markup, and the check of its data."""
     rng = np.random.default_rng(0)
     intervened = np.repeat([[False, False], [True, False], [False, True]], 40, axis=0)
     data = bi.RegimeData.from_arrays(
         rng.normal(size=(120, 2)), rng.normal(size=120), intervened, ["<b>tv</b>", "radio"]
     )
-    made = made_up(data.names, outcome=data.outcome_name, data=data, draws=4)
-    return made, bi.check(data, bi.models.additive("linear"), held_out=0, progress=False)
+    posterior = made_up(data.names, outcome=data.outcome_name, data=data, draws=4)
+    return posterior, bi.check(data, bi.models.additive("linear"), held_out=0, progress=False)
 
 
 @pytest.mark.parametrize(
     ("p", "verdict"), [(1e-6, "The data contradict them"), (0.5, "No sign of a violation")]
 )
-def test_the_verdict_on_the_assumptions_is_that_of_the_check(checked, p, verdict) -> None:
-    made, check = checked
+def test_page_has_the_verdict_of_the_check(posterior_and_check, p, verdict) -> None:
+    posterior, check = posterior_and_check
     table = check.table.assign(p_familywise=("test", [p]))
     check = bi.Check(table, check.held_out, check.level)
-    text = Page(page_of(made.with_check(check))).text
+    text = Page(page_of(posterior.with_check(check))).text
     assert f"Assumptions. {verdict}: see" in text
     assert str(check) in text
     assert ("<b>tv</b>" in str(check)) == check.violated
 
 
-def test_names_are_text(posterior) -> None:
-    made = made_up(HOSTILE, outcome="</title><script>1</script>", draws=4)
-    page = Page(page_of(made))
+def test_names_are_escaped() -> None:
+    posterior = made_up(HOSTILE, outcome="</title><script>1</script>", draws=4)
+    page = Page(page_of(posterior))
     plain = Page(page_of(made_up(["x"] + [f"y{k}" for k in range(11)], draws=4)))
     for tag in ("script", "img", "title", "name"):
         assert page.tags.count(tag) == plain.tags.count(tag)
@@ -111,7 +111,7 @@ def test_names_are_text(posterior) -> None:
         assert page.text.count(name) >= 4
 
 
-def test_a_regression_has_no_report(posterior) -> None:
+def test_regression_has_no_report(posterior) -> None:
     pooled = made_up(["a", "b"], model=bi.models.pooled("linear"), draws=4)
     with pytest.raises(bi.ModelError, match="no mechanisms to report"):
         page_of(pooled)
@@ -120,7 +120,7 @@ def test_a_regression_has_no_report(posterior) -> None:
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.013, 1.02), (-3e8, 5e8), (1e-9, 7e-9), (5, 543)])
-def test_sliders_stop_at_round_values_within_the_range(low, high) -> None:
+def test_sliders_have_round_values_within_the_range(low, high) -> None:
     grid = round_grid(low, high)
     assert 100 <= len(grid) <= 251
     assert low <= grid[0]
@@ -131,7 +131,7 @@ def test_sliders_stop_at_round_values_within_the_range(low, high) -> None:
     assert max(grid[0] - low, high - grid[-1]) < step
 
 
-def test_the_data_of_the_page_are_the_draws(posterior) -> None:
+def test_data_of_the_page_reproduce_the_draws(posterior) -> None:
     page = json.loads(json.dumps(explorer_data(posterior)))
     total = unpacked(page["level_of_draws"])
     point = []
@@ -147,7 +147,7 @@ def test_the_data_of_the_page_are_the_draws(posterior) -> None:
     np.testing.assert_allclose(total, expected, rtol=1e-12, atol=1e-14)
 
 
-def test_actions_with_levels_stop_at_these() -> None:
+def test_sliders_of_levels_stop_at_the_levels() -> None:
     posterior = made_up_with_levels()
     page = Page(page_of(posterior))
     for name in ("placebo", "small", "large"):
@@ -162,28 +162,28 @@ def test_actions_with_levels_stop_at_these() -> None:
     assert labels[3:] == [["0", "1"], None]
 
 
-def test_a_lack_of_fit_is_in_the_banner_and_in_words() -> None:
-    made = made_up(["one", "two"], draws=20)
-    assert "does not follow" not in Page(page_of(made)).text
-    tree = made.tree.copy()
-    tests = fit_tests_dataset([FitTest(1, "unconfounded", 1e-6)], made.actions)
+def test_lack_of_fit_is_in_the_banner_and_in_a_sentence() -> None:
+    posterior = made_up(["one", "two"], draws=20)
+    assert "does not follow" not in Page(page_of(posterior)).text
+    tree = posterior.tree.copy()
+    tests = fit_tests_dataset([FitTest(1, "unconfounded", 1e-6)], posterior.actions)
     tree["constant_data"] = tree["constant_data"].to_dataset().drop_dims("fit_test").merge(tests)
     text = Page(page_of(bi.Posterior(tree))).text
     assert "does not follow 1 action" in text
     assert "contribution of 'two'" in text
 
 
-def test_the_banner_says_how_much_is_supported() -> None:
-    for made, said, tone in (
+def test_banner_states_the_supported_share() -> None:
+    for posterior, sentences, tone in (
         (made_up_with_levels(), "100% of the joint points", "good"),
         (made_up(["one", "two"], regimes=2, draws=20), "None of the joint points", "bad"),
     ):
-        assert f'<li class="{tone}"><b>Support:</b> {said}' in page_of(made)
+        assert f'<li class="{tone}"><b>Support:</b> {sentences}' in page_of(posterior)
 
 
-def test_changes_and_charts_keep_to_supported_levels() -> None:
-    made = half_supported()
-    content = content_of(made, 0.9)
+def test_changes_and_charts_use_supported_levels() -> None:
+    posterior = half_supported()
+    content = content_of(posterior, 0.9)
     assert [(c.start, c.end) for c in content.contrasts[:3]] == [
         ("off", "on"),
         ("a", "b"),
@@ -197,7 +197,7 @@ def test_changes_and_charts_keep_to_supported_levels() -> None:
     kinds = [mark.kind for mark in content.actions[1].joint.marks]
     assert kinds == ["outcome", "set-range", "set-inner", "set-dot"]
     assert "set" in [mark.kind for mark in content.actions[2].joint.marks]
-    data = explorer_data(made)
+    data = explorer_data(posterior)
     channel = data["actions"][1]
     reasons = [data["reasons"][int(i)] for i in unpacked(channel["reasons"])]
     assert reasons == ["", "", "no experiment sets this level"]
@@ -213,9 +213,9 @@ def test_changes_and_charts_keep_to_supported_levels() -> None:
     assert "not supported" in Page(page_of(half_supported(("", "channel", "spend")))).text
 
 
-def test_levels_are_named_in_the_explorer(browser, tmp_path) -> None:
-    page = opened(browser, half_supported(), tmp_path / "report.html")
-    slide(page, [1, 2])
+def test_explorer_names_levels(browser, tmp_path) -> None:
+    page = open_page(browser, half_supported(), tmp_path / "report.html")
+    move_sliders(page, [1, 2])
     outputs = [page.find_element("css selector", f"output[for=action-{k}]").text for k in (0, 1)]
     assert outputs == ["on", "c"]
     assert page.find_element("id", "action-1").get_attribute("max") == "2"
@@ -229,12 +229,15 @@ def test_levels_are_named_in_the_explorer(browser, tmp_path) -> None:
 
 
 def test_many_draws_are_thinned() -> None:
-    made = made_up(["a"], draws=MOST_DRAWS)
-    few = thinned(prediction_of(made))
-    assert few.sd.shape == (1, MOST_DRAWS)
-    kept, all_ = few.coefficients[0], prediction_of(made).coefficients.reshape(2 * MOST_DRAWS, -1)
-    np.testing.assert_array_equal(kept[[0, -1]], all_[[0, -1]])
-    assert f"evenly chosen out of {2 * MOST_DRAWS:,}" in page_of(made)
+    posterior = made_up(["a"], draws=MAX_DRAWS)
+    few = thinned(prediction_of(posterior))
+    assert few.sd.shape == (1, MAX_DRAWS)
+    few_draws, all_ = (
+        few.coefficients[0],
+        prediction_of(posterior).coefficients.reshape(2 * MAX_DRAWS, -1),
+    )
+    np.testing.assert_array_equal(few_draws[[0, -1]], all_[[0, -1]])
+    assert f"evenly spaced among {2 * MAX_DRAWS:,}" in page_of(posterior)
 
 
 # ---- in a browser ----
@@ -263,7 +266,7 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
-def opened(browser, posterior, path, width=1200):
+def open_page(browser, posterior, path, width=1200):
     posterior.report(path)
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -271,8 +274,8 @@ def opened(browser, posterior, path, width=1200):
     return browser
 
 
-def slide(browser, steps) -> None:
-    """Move the sliders as a hand would: a position, then the event that tells of it."""
+def move_sliders(browser, steps) -> None:
+    """Move the sliders as a user does: set the position, then send the event."""
     for k, step in enumerate(steps):
         browser.execute_script(
             "const s = document.getElementById(arguments[0]); s.value = arguments[1];"
@@ -282,8 +285,8 @@ def slide(browser, steps) -> None:
         )
 
 
-def shown(browser) -> dict[str, list[float]]:
-    """Every number of the explorer, with all of its digits."""
+def readout(browser) -> dict[str, list[float]]:
+    """Numbers of the explorer with all digits."""
     texts = browser.execute_script(
         "return Object.fromEntries([...document.querySelectorAll('.readout [data-of]')].map("
         "(c) => [c.parentElement.id + ' ' + c.dataset.of, c.dataset.value]))"
@@ -299,7 +302,7 @@ def assert_agrees(browser, posterior, steps, base, level=0.9) -> None:
         # The ends of sliders may be unsupported.
         warnings.simplefilter("ignore", bi.SupportWarning)
         table = effect_table(posterior, point, baseline=start, level=level)
-    found = shown(browser)
+    values = readout(browser)
     for place, names in (
         ("effect mean", ["mean"]),
         ("effect band", ["low", "high"]),
@@ -310,31 +313,29 @@ def assert_agrees(browser, posterior, steps, base, level=0.9) -> None:
     ):
         expected = [table[name].item() for name in names]
         size = abs(table["outcome_high"].item() - table["outcome_low"].item())
-        np.testing.assert_allclose(found[place], expected, rtol=0, atol=1e-9 * size)
+        np.testing.assert_allclose(values[place], expected, rtol=0, atol=1e-9 * size)
 
 
 @pytest.mark.parametrize("kind", ["fitted", "five", "student_t", "tiny"])
-def test_the_explorer_follows_its_sliders_and_agrees_with_python(
-    browser, posterior, tmp_path, kind
-) -> None:
-    made = {
+def test_explorer_agrees_with_python(browser, posterior, tmp_path, kind) -> None:
+    fit = {
         "fitted": lambda: posterior,
         "five": lambda: made_up(["tv", "radio", "search", "social", "print"], draws=100),
         "student_t": lambda: made_up(["dose"], noise="student_t"),
         "tiny": lambda: made_up(["a", "b"], unit=1e-9),
     }[kind]()
-    page = opened(browser, made, tmp_path / "report.html")
-    data = explorer_data(made)["actions"]
+    page = open_page(browser, fit, tmp_path / "report.html")
+    data = explorer_data(fit)["actions"]
     base = [action["start"] for action in data]
     last = [len(unpacked(action["values"])) - 1 for action in data]
-    assert_agrees(page, made, base, base)
-    before = shown(page)
+    assert_agrees(page, fit, base, base)
+    before = readout(page)
     picture = page.execute_script("return document.getElementById('profile').innerHTML")
     rng = np.random.default_rng(0)
     for steps in ([0] * len(base), last, *(rng.integers(0, last) for _ in range(3))):
-        slide(page, steps)
-        assert_agrees(page, made, steps, base)
-    assert shown(page) != before
+        move_sliders(page, steps)
+        assert_agrees(page, fit, steps, base)
+    assert readout(page) != before
     assert page.execute_script("return document.getElementById('profile').innerHTML") != picture
     # A new baseline, other bands, and back to the medians.
     page.find_element("id", "rebase").click()
@@ -343,13 +344,13 @@ def test_the_explorer_follows_its_sliders_and_agrees_with_python(
         "s.dispatchEvent(new Event('change'));"
     )
     page.find_element("id", "reset").click()
-    assert_agrees(page, made, base, steps, level=0.5)
-    # What is read is what is computed, to the digits shown.
+    assert_agrees(page, fit, base, steps, level=0.5)
+    # The text is the computed number to its digits.
     text = page.find_element("css selector", "#effect [data-of=mean]").text
     if kind != "tiny":
         decimals = len(text.partition(".")[2])
         number = float(text.replace("\N{MINUS SIGN}", "-").replace(",", ""))
-        assert number == pytest.approx(shown(page)["effect mean"][0], abs=0.51 * 10**-decimals)
+        assert number == pytest.approx(readout(page)["effect mean"][0], abs=0.51 * 10**-decimals)
     assert page.get_log("browser") == []
 
 
@@ -359,17 +360,17 @@ def test_sliders_are_supported_where_the_joint_effect_is(posterior) -> None:
     for k, action in enumerate(actions):
         points = np.tile(middle, (len(unpacked(action["values"])), 1))
         points[:, k] = unpacked(action["values"])
-        found = unpacked(action["reasons"]) == 0
-        np.testing.assert_array_equal(found, posterior.support(points).supported)
-        assert 0 < found.mean() < 1
-    # Without experiments on green nothing tells its bias apart from what red adds.
+        is_supported = unpacked(action["reasons"]) == 0
+        np.testing.assert_array_equal(is_supported, posterior.support(points).supported)
+        assert 0 < is_supported.mean() < 1
+    # Without experiments on the second action no point is supported.
     fewer = made_up(["one", "two"], regimes=2)
     for action in explorer_data(fewer)["actions"]:
         assert unpacked(action["reasons"]).all()
 
 
-def test_the_keyboard_moves_a_slider(browser, posterior, tmp_path) -> None:
-    page = opened(browser, posterior, tmp_path / "report.html")
+def test_keyboard_moves_a_slider(browser, posterior, tmp_path) -> None:
+    page = open_page(browser, posterior, tmp_path / "report.html")
     slider = page.find_element("id", "action-1")
     assert page.find_element("css selector", "label[for=action-1]").text == "green"
     step = int(slider.get_attribute("value"))
@@ -382,31 +383,33 @@ def test_the_keyboard_moves_a_slider(browser, posterior, tmp_path) -> None:
     assert page.find_element("id", "along").get_property("value") == "1"
 
 
-def test_what_no_experiment_reached_is_said(browser, tmp_path) -> None:
+def test_explorer_states_missing_experiments(browser, tmp_path) -> None:
     missing = (
         "Not supported, so the answer rests on the model and its prior: one (no regimes reach "
         "it together with the other values); two (never set in an experiment)."
     )
     hatched = []
-    for regimes, said in ((3, ""), (2, missing)):
-        made = made_up(["one", "two"], regimes=regimes)
-        page = opened(browser, made, tmp_path / "report.html")
+    for regimes, sentences in ((3, ""), (2, missing)):
+        posterior = made_up(["one", "two"], regimes=regimes)
+        page = open_page(browser, posterior, tmp_path / "report.html")
         note = page.find_element("id", "beyond")
-        assert (note.is_displayed(), note.text) == (bool(said), said)
+        assert (note.is_displayed(), note.text) == (bool(sentences), sentences)
         page.find_element("id", "action-1").send_keys("\ue014")
         stretches = page.find_elements("css selector", "#profile .beyond")
         hatched.append(sum(float(stretch.get_attribute("width")) for stretch in stretches))
-    # The ends of the range with all experiments, the whole of it without one.
+    # With all experiments the ends of the range are hatched, without one the whole range.
     assert hatched[0] < 0.7 * hatched[1]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("names", [("tv",), HOSTILE])
-def test_a_phone_shows_everything_in_its_width(browser, tmp_path, scheme, names) -> None:
-    made = made_up(names, outcome="<b>Umsatz</b> je Filiale und Woche (T€)", draws=10, unit=1e-9)
-    chosen = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": chosen})
-    page = opened(browser, made, tmp_path / "report.html", width=360)
+def test_page_fits_the_width_of_a_phone(browser, tmp_path, scheme, names) -> None:
+    posterior = made_up(
+        names, outcome="<b>Umsatz</b> je Filiale und Woche (T€)", draws=10, unit=1e-9
+    )
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    page = open_page(browser, posterior, tmp_path / "report.html", width=360)
     assert page.execute_script("return document.documentElement.scrollWidth") == 360
     wide = page.execute_script(
         "return [...document.querySelectorAll('body *')].filter((e) => !e.closest('.hidden') && "

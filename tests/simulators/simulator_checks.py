@@ -27,12 +27,16 @@ def misfit(
     # A choice by actions leaves E[residual | actions]; the tails have few effective draws.
     low, high = np.quantile(actions, [0.02, 0.98], axis=0)
     # The ends belong to it: with few levels, all rows lie there.
-    kept = ((actions >= low) & (actions <= high)).all(axis=1)
-    found = model.effect(actions[kept], regime, draws, seed=2)
-    known = np.isfinite(found.error)
-    assert known.mean() > 0.9
-    actions, outcome, error = actions[kept][known], outcome[kept][known], found.error[known]
-    residual = outcome - (found.value[known] if truth is None else truth(actions))
+    inside = ((actions >= low) & (actions <= high)).all(axis=1)
+    estimate = model.effect(actions[inside], regime, draws, seed=2)
+    finite = np.isfinite(estimate.error)
+    assert finite.mean() > 0.9
+    actions, outcome, error = (
+        actions[inside][finite],
+        outcome[inside][finite],
+        estimate.error[finite],
+    )
+    residual = outcome - (estimate.value[finite] if truth is None else truth(actions))
     ranks = rankdata(actions, axis=0) / len(actions)
     waves = np.cos(np.pi * ranks)
     weights = [np.ones(len(ranks)), *waves.T, *np.cos(2 * np.pi * ranks).T]

@@ -26,7 +26,7 @@ each_model = pytest.mark.parametrize("model", MODELS, ids=IDS)
 
 
 @each_model
-def test_the_effect_is_the_mean_given_the_actions(model: StructuralCausalModel) -> None:
+def test_effect_is_the_conditional_mean_given_the_actions(model: StructuralCausalModel) -> None:
     first, _, last = model.names
     for regime in [(), (first,), (last,), (first, last)]:
         assert misfit(model, regime) < 4.5
@@ -58,10 +58,10 @@ def test_standard_errors_match_repetitions(model: StructuralCausalModel) -> None
         for j in range(20)
     ]
     values, errors = (np.reshape(part, (40, 20)) for part in zip(*runs, strict=True))
-    known = np.isfinite(errors)
-    assert known.mean() > 0.9
+    finite = np.isfinite(errors)
+    assert finite.mean() > 0.9
     # Medians, since near a pole of a density single draws have any weight.
-    scores = np.abs(values - np.median(values, axis=0))[known] / errors[known]
+    scores = np.abs(values - np.median(values, axis=0))[finite] / errors[finite]
     # 800 scores: four standard errors of their median, sqrt(1 / 4 / 800) / 0.636 = 0.028, and of
     # the share within two, 0.008.
     assert np.median(scores) == pytest.approx(stats.norm.ppf(0.75), abs=0.11)
@@ -101,15 +101,17 @@ def test_densities_depend_on_own_cause_and_parents_only(model: StructuralCausalM
     actions, _ = model.sample((), 50, rng)
     for k in range(len(model.names)):
         others = [j for j in range(len(model.names)) if j not in model.parents(k)]
-        changed, moved = causes.copy(), actions.copy()
-        changed[:, [j for j in range(len(model.names)) if j != k]] = 7.0
-        moved[:, others] = 7.0
+        changed_causes, changed_actions = causes.copy(), actions.copy()
+        changed_causes[:, [j for j in range(len(model.names)) if j != k]] = 7.0
+        changed_actions[:, others] = 7.0
         before = model.action_density(k, actions[:, k], causes, actions)
         if isinstance(model, Linear):
             # It multiplies by weights of zero.
-            moved = np.where(model.between[k] == 0, moved, actions)
+            changed_actions = np.where(model.between[k] == 0, changed_actions, actions)
         np.testing.assert_allclose(
-            model.action_density(k, actions[:, k], changed, moved), before, rtol=1e-9
+            model.action_density(k, actions[:, k], changed_causes, changed_actions),
+            before,
+            rtol=1e-9,
         )
 
 
@@ -122,7 +124,7 @@ def test_impossible_points_and_single_draws_have_infinite_errors() -> None:
     assert np.isinf(model.confounding_bias(0, actions, draws=5).error).all()
 
 
-def test_rows_may_differ_by_regime() -> None:
+def test_number_of_rows_may_differ_by_regime() -> None:
     model = MediaMix.random(3, seed=0)
     counts = {(): 40, ("tv",): 10, ("search", "radio"): 5}
     data = model.dataset(counts, seed=0)

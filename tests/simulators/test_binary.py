@@ -10,9 +10,9 @@ def test_shares_of_ones_lie_in_the_range(share: tuple[float, float]) -> None:
     for seed in range(5):
         model = Binary.random(3, seed=seed, share=share)
         rng = np.random.default_rng(0)
-        seen, _ = model.sample((), 40_000, rng)
+        observed, _ = model.sample((), 40_000, rng)
         was_set, _ = model.sample(model.names, 40_000, rng)
-        for actions, slack in ((seen, 0.1 * high), (was_set, 4 * np.sqrt(high / 40_000))):
+        for actions, slack in ((observed, 0.1 * high), (was_set, 4 * np.sqrt(high / 40_000))):
             assert set(np.unique(actions)) == {0.0, 1.0}
             assert (actions.mean(axis=0) > low - slack).all()
             assert (actions.mean(axis=0) < high + slack).all()

@@ -39,7 +39,7 @@ each_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 
 @each_model
-def test_the_joint_effect_is_the_mean_outcome_of_setting_all_actions(model: Confounded) -> None:
+def test_joint_effect_is_the_mean_outcome_under_do(model: Confounded) -> None:
     rng = np.random.default_rng(0)
     rows = 100_000
     points, _ = model.sample(model.names, 3, rng)
@@ -52,7 +52,7 @@ def test_the_joint_effect_is_the_mean_outcome_of_setting_all_actions(model: Conf
 
 
 @each_model
-def test_the_effect_is_the_mean_given_the_actions(model: Confounded) -> None:
+def test_effect_is_the_conditional_mean_given_the_actions(model: Confounded) -> None:
     first, _, last = model.names
     for regime in [(), (first,), (last,)]:
         assert misfit(model, regime) < 4.5
@@ -65,7 +65,7 @@ def test_densities_and_masses_agree_with_draws(model: Confounded) -> None:
     assert density_misfit(model) < 5
 
 
-def test_the_check_of_densities_can_fail() -> None:
+def test_density_check_detects_a_wrong_density() -> None:
     class Wrong(Binary):
         def action_density(self, action, values, causes, actions):
             return 0.95 * super().action_density(action, values, causes, actions)
@@ -84,8 +84,8 @@ def test_naive_regression_of_observed_rows_is_wrong(model: Confounded) -> None:
         actions, outcome = model.sample(regime, rows, rng)
         design = np.column_stack([np.ones(rows), (actions - actions.mean(0)) / actions.std(0)])
         residual = outcome - model.joint_effect(actions)
-        slopes, (left, *_), *_ = np.linalg.lstsq(design, residual, rcond=None)
-        error = np.sqrt(left / rows * np.diag(np.linalg.inv(design.T @ design)))
+        slopes, (residual, *_), *_ = np.linalg.lstsq(design, residual, rcond=None)
+        error = np.sqrt(residual / rows * np.diag(np.linalg.inv(design.T @ design)))
         return float(np.abs(slopes / error)[1:].max())
 
     assert bias(()) > 20
@@ -99,18 +99,18 @@ def test_the_bias_depends_on_the_effect(model: Confounded) -> None:
     even = replace(model, hidden=replace(model.hidden, boost=np.zeros(3)))
     points, _ = model.sample((), 200, np.random.default_rng(0))
     root = 0
-    found, other = (one.confounding_bias(root, points, draws=3000) for one in (model, even))
+    bias, even_bias = (one.confounding_bias(root, points, draws=3000) for one in (model, even))
     effect = model.unconfounded(root, points[:, root])
     # The difference is boost * effect * E[C | a]: with the same draws, error free.
     burden, boost = model.hidden.burden[root], model.hidden.boost[root]
-    known = np.isfinite(found.error)
-    assert known.mean() > 0.9
+    finite = np.isfinite(bias.error)
+    assert finite.mean() > 0.9
     np.testing.assert_allclose(
-        (found.value - other.value)[known],
-        (boost * effect / burden * other.value)[known],
+        (bias.value - even_bias.value)[finite],
+        (boost * effect / burden * even_bias.value)[finite],
         atol=1e-9,
     )
-    assert np.ptp((found.value - other.value)[known]) > 0.02
+    assert np.ptp((bias.value - even_bias.value)[finite]) > 0.02
 
 
 @pytest.mark.parametrize("kind", [Binary, Ordered, Counts, UniformDesign, FewDoses, ZeroInflated])

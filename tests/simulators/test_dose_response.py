@@ -8,26 +8,26 @@ def test_doses_stay_in_range_and_experiments_cover_it() -> None:
     for seed in range(5):
         model = DoseResponse.random(4, seed=seed)
         rng = np.random.default_rng(0)
-        seen, _ = model.sample((), 20_000, rng)
+        observed, _ = model.sample((), 20_000, rng)
         was_set, _ = model.sample(model.names, 20_000, rng)
-        for actions in (seen, was_set):
+        for actions in (observed, was_set):
             assert (actions > 0).all()
             assert (actions < model.highest).all()
         low, high = np.quantile(was_set, [0.005, 0.995], axis=0)
-        assert ((seen > low) & (seen < high)).mean() > 0.98
+        assert ((observed > low) & (observed < high)).mean() > 0.98
 
 
 def test_doses_follow_their_parents() -> None:
     model = DoseResponse.random(4, seed=1)
-    seen, _ = model.sample((), 20_000, np.random.default_rng(0))
-    share = seen / model.highest
+    observed, _ = model.sample((), 20_000, np.random.default_rng(0))
+    share = observed / model.highest
     edges = [(k, model.parents(k)) for k in range(4) if model.parents(k)]
     assert edges
     for k, parents in edges:
-        design = np.column_stack([np.ones(len(seen)), share[:, parents] - 0.5])
-        found = np.linalg.lstsq(design, np.log(share[:, k] / (1 - share[:, k])), rcond=None)[0]
-        np.testing.assert_allclose(found[0], model.usual[k], atol=0.05)
-        np.testing.assert_allclose(found[1:], model.between[k, parents], atol=0.2)
+        design = np.column_stack([np.ones(len(observed)), share[:, parents] - 0.5])
+        estimate = np.linalg.lstsq(design, np.log(share[:, k] / (1 - share[:, k])), rcond=None)[0]
+        np.testing.assert_allclose(estimate[0], model.usual[k], atol=0.05)
+        np.testing.assert_allclose(estimate[1:], model.between[k, parents], atol=0.2)
 
 
 def test_confounding_understates_the_benefit_of_drugs() -> None:
@@ -36,10 +36,10 @@ def test_confounding_understates_the_benefit_of_drugs() -> None:
         none, full = model.joint_effect(np.stack([np.zeros(4), model.highest]))
         assert none == pytest.approx(model.level)
         assert full < none - 0.8 * model.benefit.sum()
-        seen, outcome = model.sample((), 20_000, np.random.default_rng(0))
-        design = np.column_stack([np.ones(len(seen)), seen / model.highest])
+        observed, outcome = model.sample((), 20_000, np.random.default_rng(0))
+        design = np.column_stack([np.ones(len(observed)), observed / model.highest])
         naive = np.linalg.lstsq(design, outcome, rcond=None)[0][1:]
-        causal = np.linalg.lstsq(design, model.joint_effect(seen), rcond=None)[0][1:]
+        causal = np.linalg.lstsq(design, model.joint_effect(observed), rcond=None)[0][1:]
         assert (causal < 0).all()
         assert naive.mean() > 0.8 * causal.mean()
 
@@ -52,6 +52,6 @@ def test_bias_of_a_root_in_closed_form() -> None:
     pull, sd = model.pull[0], model.action_sd[0]
     severity = pull / (pull**2 + sd**2) * (odds - model.usual[0])
     slope = model.burden[0] - model.benefit[0] * model.boost[0] * model.relief(0, dose)
-    found = model.confounding_bias(0, np.column_stack([dose, dose]), draws=50_000)
-    assert (np.abs(found.value - slope * severity) < 4 * found.error).all()
-    assert (found.error < 0.05).all()
+    estimate = model.confounding_bias(0, np.column_stack([dose, dose]), draws=50_000)
+    assert (np.abs(estimate.value - slope * severity) < 4 * estimate.error).all()
+    assert (estimate.error < 0.05).all()

@@ -11,11 +11,11 @@ def test_density_is_that_of_a_shifted_lognormal() -> None:
     actions, _ = model.sample((), 100, rng)
     causes = model.draw_causes(100, rng) / 4
     shift = model.gamma[2] * causes[:, 2] + actions @ model.between[2]
-    wanted = stats.lognorm.pdf(actions[:, 2], model.action_sd[2], loc=shift)
-    found = model.action_density(2, actions[:, 2], causes, actions)
-    np.testing.assert_allclose(found, wanted)
-    assert (found == 0).any()
-    assert (found > 0).any()
+    expected = stats.lognorm.pdf(actions[:, 2], model.action_sd[2], loc=shift)
+    estimate = model.action_density(2, actions[:, 2], causes, actions)
+    np.testing.assert_allclose(estimate, expected)
+    assert (estimate == 0).any()
+    assert (estimate > 0).any()
 
 
 def test_bias_of_a_root_by_quadrature() -> None:
@@ -28,7 +28,7 @@ def test_bias_of_a_root_by_quadrature() -> None:
         own = stats.lognorm.pdf(value - model.gamma[0] * cause, model.action_sd[0])
         weight = stats.norm.pdf(z) * own
         mean = (weight * cause).sum() / weight.sum()
-        wanted = model.beta[0] * (mean - model.cause_moments[0][0])
-        found = model.confounding_bias(0, [[value, 0.0]], draws=50_000)
-        assert found.value[0] == pytest.approx(wanted, abs=4 * found.error[0])
-        assert found.error[0] < 0.02 * abs(wanted) + 0.02
+        expected = model.beta[0] * (mean - model.cause_moments[0][0])
+        estimate = model.confounding_bias(0, [[value, 0.0]], draws=50_000)
+        assert estimate.value[0] == pytest.approx(expected, abs=4 * estimate.error[0])
+        assert estimate.error[0] < 0.02 * abs(expected) + 0.02

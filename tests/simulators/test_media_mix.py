@@ -10,20 +10,20 @@ def test_demand_is_standardised_and_seasonal() -> None:
     causes = model.draw_causes(200_000, np.random.default_rng(0))
     # Of the variance share, the season is bounded: kurtosis 3 (1 - s)^2 + 6 s (1 - s) + 1.5 s^2.
     share = model.seasonal_share
-    wanted = 3 * (1 - share) ** 2 + 6 * share * (1 - share) + 1.5 * share**2
-    np.testing.assert_allclose(stats.kurtosis(causes, fisher=False), wanted, rtol=0.02)
+    expected = 3 * (1 - share) ** 2 + 6 * share * (1 - share) + 1.5 * share**2
+    np.testing.assert_allclose(stats.kurtosis(causes, fisher=False), expected, rtol=0.02)
 
 
 def test_experiments_cover_the_observed_range_and_observational_means_are_biased() -> None:
     for seed in range(5):
         model = MediaMix.random(4, seed=seed)
         rng = np.random.default_rng(0)
-        seen, outcome = model.sample((), 20_000, rng)
+        observed, outcome = model.sample((), 20_000, rng)
         was_set, _ = model.sample(model.names, 20_000, rng)
         low, high = np.quantile(was_set, [0.005, 0.995], axis=0)
-        assert ((seen > low) & (seen < high)).mean() > 0.97
-        truth = model.joint_effect(seen)
-        design = np.column_stack([np.ones(len(seen)), np.log(seen)])
+        assert ((observed > low) & (observed < high)).mean() > 0.97
+        truth = model.joint_effect(observed)
+        design = np.column_stack([np.ones(len(observed)), np.log(observed)])
         naive = np.linalg.lstsq(design, outcome, rcond=None)[0][1:]
         causal = np.linalg.lstsq(design, truth, rcond=None)[0][1:]
         assert (naive > causal).all()
@@ -32,8 +32,8 @@ def test_experiments_cover_the_observed_range_and_observational_means_are_biased
 
 def test_spend_follows_its_parents() -> None:
     model = MediaMix.random(4, seed=0)
-    seen, _ = model.sample((), 20_000, np.random.default_rng(0))
-    logs = np.log(seen / model.budget)
+    observed, _ = model.sample((), 20_000, np.random.default_rng(0))
+    logs = np.log(observed / model.budget)
     edges = [(k, model.parents(k)) for k in range(4) if model.parents(k)]
     assert edges
     for k, parents in edges:
@@ -50,7 +50,7 @@ def test_noise_and_effect_both_matter() -> None:
         assert 0.2 < model.joint_effect(points).var() / outcome.var() < 0.8
 
 
-def test_units_and_names() -> None:
+def test_names_and_effects_at_zero_and_half_spend() -> None:
     model = MediaMix.random(10, seed=0)
     assert model.names[:2] == ("tv", "radio")
     assert model.names[8:] == ("channel9", "channel10")
@@ -72,6 +72,6 @@ def test_bias_of_a_root_by_quadrature() -> None:
     weight = prior * stats.norm.pdf(np.log(1.5), model.pull[0] * cause, model.action_sd[0])
     expected = integrate.trapezoid(weight * cause) / integrate.trapezoid(weight)
     slope = model.gain[0] * model.boost[0] * model.saturation(0, np.array(value)) + model.demand[0]
-    found = model.confounding_bias(0, [[value, 1.0]], draws=50_000)
-    assert found.value[0] == pytest.approx(slope * expected, abs=4 * found.error[0])
-    assert 0 < found.error[0] < 0.05 * found.value[0]
+    estimate = model.confounding_bias(0, [[value, 1.0]], draws=50_000)
+    assert estimate.value[0] == pytest.approx(slope * expected, abs=4 * estimate.error[0])
+    assert 0 < estimate.error[0] < 0.05 * estimate.value[0]

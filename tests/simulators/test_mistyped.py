@@ -20,7 +20,7 @@ def test_exactly_one_cell_is_an_outlier() -> None:
     assert len(cells) > 5
 
 
-def test_the_truth_and_a_strength_of_zero_are_those_of_the_base() -> None:
+def test_true_effects_and_strength_zero_equal_the_base() -> None:
     base = Linear.random(2, seed=0)
     points, _ = base.sample(base.names, 5, np.random.default_rng(0))
     np.testing.assert_array_equal(

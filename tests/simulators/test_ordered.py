@@ -8,11 +8,11 @@ from bayes_intgen.simulators import Ordered
 def test_every_level_occurs_and_settings_are_uniform(levels: int) -> None:
     model = Ordered.random(3, seed=0, levels=levels)
     rng = np.random.default_rng(0)
-    seen, _ = model.sample((), 20_000, rng)
+    observed, _ = model.sample((), 20_000, rng)
     was_set, _ = model.sample(model.names, 20_000, rng)
     for k in range(3):
-        found, counts = np.unique(seen[:, k], return_counts=True)
-        np.testing.assert_array_equal(found, np.arange(levels))
+        distinct, counts = np.unique(observed[:, k], return_counts=True)
+        np.testing.assert_array_equal(distinct, np.arange(levels))
         assert counts.min() > 20_000 / levels / 10
         counts = np.bincount(was_set[:, k].astype(int), minlength=levels)
         share = 1 / levels

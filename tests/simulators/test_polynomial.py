@@ -12,15 +12,15 @@ from bayes_intgen.simulators.polynomial import LAWS, NOISE_SD, density, draw, in
 def test_densities_of_the_laws(law: str) -> None:
     sd = 0.3
     scale = {"gaussian": sd, "uniform": 2 * np.sqrt(3) * sd, "logistic": sd * np.sqrt(3) / np.pi}
-    known = {
+    expected = {
         "gaussian": stats.norm(scale=scale["gaussian"]),
         "uniform": stats.uniform(-np.sqrt(3) * sd, scale["uniform"]),
         "logistic": stats.logistic(scale=scale["logistic"]),
     }[law]
     at = np.array([-1.3, -0.3, 0.0, 0.2, 0.7, 500.0])
-    np.testing.assert_allclose(density(law, sd, at), known.pdf(at))
+    np.testing.assert_allclose(density(law, sd, at), expected.pdf(at))
     draws = draw(law, sd, 2000, np.random.default_rng(0))
-    assert stats.kstest(draws, known.cdf).pvalue > 1e-3
+    assert stats.kstest(draws, expected.cdf).pvalue > 1e-3
 
 
 def test_the_square_of_a_normal_is_chi_squared() -> None:
@@ -31,8 +31,8 @@ def test_the_square_of_a_normal_is_chi_squared() -> None:
     )
     values = np.array([-0.01, 1e-6, 1e-3, 0.01, 0.1])
     blank = np.zeros((len(values), 1))
-    wanted = stats.chi2.pdf(values, 1, scale=NOISE_SD**2)
-    np.testing.assert_allclose(model.action_density(0, values, blank, blank), wanted)
+    target = stats.chi2.pdf(values, 1, scale=NOISE_SD**2)
+    np.testing.assert_allclose(model.action_density(0, values, blank, blank), target)
 
 
 @pytest.mark.parametrize("curvature", [0.0, 1e-14, -1e-9])
@@ -43,8 +43,8 @@ def test_a_straight_line_is_the_limit_of_a_curve(curvature: float) -> None:
     )
     values = np.array([0.1, 0.2, 0.3])
     blank = np.zeros((3, 1))
-    wanted = density("logistic", 0.5 * NOISE_SD, values - 0.2)
-    np.testing.assert_allclose(model.action_density(0, values, blank, blank), wanted, rtol=1e-6)
+    target = density("logistic", 0.5 * NOISE_SD, values - 0.2)
+    np.testing.assert_allclose(model.action_density(0, values, blank, blank), target, rtol=1e-6)
 
 
 def test_the_polynomial_in_its_last_variable() -> None:

@@ -20,7 +20,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: type(m).__name__)
-def test_the_truth_is_what_sampling_gives(model: StructuralCausalModel) -> None:
+def test_true_effects_equal_means_of_samples(model: StructuralCausalModel) -> None:
     """Mean and variance under do(all), in closed form against Monte Carlo."""
     rng = np.random.default_rng(0)
     points, _ = model.sample(model.names, 3, rng)
@@ -47,7 +47,7 @@ def test_only_confounding_separates_observational_and_interventional_means(
     actions, outcome = model.sample(model.names, rows, rng)
     residual = outcome - model.joint_effect(actions)
     assert abs(residual.mean()) < 4 * residual.std() / np.sqrt(rows)
-    # Set actions carry no information on the residual; observed ones do.
+    # Observed actions are informative about the residual, set actions are not.
     correlation = [abs(np.corrcoef(actions[:, k], residual)[0, 1]) for k in range(len(model.names))]
     assert max(correlation) < 4.5 / np.sqrt(rows)
     actions, outcome = model.sample((), rows, rng)
@@ -68,10 +68,12 @@ def test_sampling_is_determined_by_the_generator() -> None:
 def test_interventions_have_the_observational_moments() -> None:
     model = Polynomial.random(3, seed=6)
     rng = np.random.default_rng(0)
-    seen, _ = model.sample((), 100_000, rng)
+    observed, _ = model.sample((), 100_000, rng)
     was_set, _ = model.sample(model.names, 100_000, rng)
-    scale = seen.std(axis=0)
-    np.testing.assert_allclose(was_set.mean(axis=0) / scale, seen.mean(axis=0) / scale, atol=0.03)
+    scale = observed.std(axis=0)
+    np.testing.assert_allclose(
+        was_set.mean(axis=0) / scale, observed.mean(axis=0) / scale, atol=0.03
+    )
     np.testing.assert_allclose(was_set.std(axis=0) / scale, 1, atol=0.05)
 
 

@@ -22,13 +22,13 @@ def test_half_of_the_worlds_have_mass_at_zero() -> None:
     for seed in range(40):
         model = Steep.random(2, seed=seed)
         rng = np.random.default_rng(0)
-        seen, _ = model.sample((), 4000, rng)
+        observed, _ = model.sample((), 4000, rng)
         was_set, _ = model.sample(model.names, 4000, rng)
-        zeros = np.stack([(seen == 0).mean(axis=0), (was_set == 0).mean(axis=0)])
+        zeros = np.stack([(observed == 0).mean(axis=0), (was_set == 0).mean(axis=0)])
         assert (zeros == 0).all() or ((zeros > 0.1) & (zeros < 0.45)).all()
         masses.append(bool(zeros.any()))
         assert (was_set <= 2 * model.budget).all()
         # Without an atom, observed and set doses both come close to zero.
-        for actions in (seen, was_set):
+        for actions in (observed, was_set):
             assert (np.quantile(actions, 0.05, axis=0) < 0.25 * model.budget).all()
     assert 10 < sum(masses) < 30

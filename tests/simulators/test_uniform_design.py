@@ -8,10 +8,10 @@ def test_actions_stay_in_the_interval_and_clipped_ones_reach_its_ends() -> None:
     for seed in range(8):
         model = UniformDesign.random(3, seed=seed)
         rng = np.random.default_rng(0)
-        seen, _ = model.sample((), 20_000, rng)
+        observed, _ = model.sample((), 20_000, rng)
         was_set, _ = model.sample(model.names, 20_000, rng)
-        assert ((seen >= 0) & (seen <= 1)).all()
-        at_ends = ((seen == 0) | (seen == 1)).mean(axis=0)
+        assert ((observed >= 0) & (observed <= 1)).all()
+        at_ends = ((observed == 0) | (observed == 1)).mean(axis=0)
         assert (at_ends[~model.clipped] == 0).all()
         # Four of the latent's standard deviations span the interval; parents are not exactly
         # standard.

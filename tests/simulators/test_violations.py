@@ -51,7 +51,7 @@ def test_strength_zero_equals_the_base(
 
 
 @each_kind
-def test_sampling_changes_nothing(kind: Callable[..., StructuralCausalModel]) -> None:
+def test_sampling_does_not_change_the_model(kind: Callable[..., StructuralCausalModel]) -> None:
     model = kind(MEDIA, 0.5)
     first = model.dataset(20, seed=0)
     model.sample((), 100, np.random.default_rng(1))
@@ -72,7 +72,7 @@ def test_sampling_changes_nothing(kind: Callable[..., StructuralCausalModel]) ->
     ],
     ids=["interacting", "shared", "shifted", "nested", "nested again"],
 )
-def test_the_effect_is_the_mean_given_the_actions(model: StructuralCausalModel) -> None:
+def test_effect_is_the_conditional_mean_given_the_actions(model: StructuralCausalModel) -> None:
     for regime in [(), model.names[1:2], model.names]:
         assert misfit(model, regime) < 4.5
 

@@ -7,13 +7,13 @@ def test_a_third_to_two_thirds_of_observed_spend_is_exactly_zero() -> None:
     for seed in range(8):
         model = ZeroInflated.random(3, seed=seed)
         rng = np.random.default_rng(0)
-        seen, _ = model.sample((), 20_000, rng)
+        observed, _ = model.sample((), 20_000, rng)
         was_set, _ = model.sample(model.names, 20_000, rng)
-        zeros = (seen == 0).mean(axis=0)
+        zeros = (observed == 0).mean(axis=0)
         assert ((zeros > 0.28) & (zeros < 0.62)).all()
         error = np.sqrt(model.set_pause * (1 - model.set_pause) / 20_000)
         assert (np.abs((was_set == 0).mean(axis=0) - model.set_pause) < 4.5 * error).all()
-        assert (seen >= 0).all()
+        assert (observed >= 0).all()
 
 
 def test_effects_are_zero_at_zero_and_half_at_half_spend() -> None:
