@@ -186,7 +186,7 @@ def _with_sampler(settings: SamplerSettings, data: Rows, model: Model) -> Sample
         raise ModelError("collapse=True requires Gaussian noise; leave collapse out")
     if not collapse and data.in_memory is not data:
         raise ModelError(
-            "Student-t noise and collapse=False need all rows in memory; read them with "
+            "Student-t noise and collapse=False need every row in memory; read the rows with "
             "RegimeData.from_frame, or leave noise and collapse out"
         )
     return replace(settings, collapse=collapse)

@@ -116,7 +116,7 @@ class Posterior(PosteriorDraws):
     ) -> xr.Dataset:
         """Bound the change of the joint effect if hidden causes were correlated.
 
-        docs/method.md derives the bound and states its assumptions.
+        :mod:`bayes_intgen.assess.sensitivity` states its assumptions.
 
         Parameters
         ----------
@@ -322,7 +322,7 @@ class Posterior(PosteriorDraws):
         if (names, outcome) != (self.actions, self.outcome_name):
             raise DataError(
                 f"the check is of {outcome!r} given {', '.join(map(repr, names))}, not of the data "
-                "of this fit"
+                "that were fitted"
             )
         return Posterior(with_groups(self.tree, check.to_datasets()))
 
