@@ -114,8 +114,8 @@ def fit(
     >>> intervened = np.repeat([[False, False], [True, False], [False, True]], 50, axis=0)
     >>> actions = rng.normal(size=(150, 2))
     >>> outcome = actions @ [1.0, -1.0] + rng.normal(scale=0.1, size=150)
-    >>> data = RegimeData.from_arrays(actions, outcome, intervened)
-    >>> posterior = fit(data, additive(prior="linear"), progress=False)
+    >>> data = bi.RegimeData.from_arrays(actions, outcome, intervened)
+    >>> posterior = bi.fit(data, bi.models.additive(prior="linear"), progress=False)
     >>> round(float(posterior.joint_effect([[1.0, -1.0]]).mean()))
     2
     """

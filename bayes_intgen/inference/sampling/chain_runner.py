@@ -69,8 +69,8 @@ class ChainRunner:
             kernel.compile(states[0], count)
         run_chain = partial(self._run_chain, kernel, self.label + stage, iterations, step_size)
         with ThreadPoolExecutor(min(len(states), os.cpu_count() or 1)) as pool:
-            running = [pool.submit(run_chain, chain, state) for chain, state in enumerate(states)]
             try:
+                running = [pool.submit(run_chain, i, state) for i, state in enumerate(states)]
                 for future in as_completed(running):
                     future.result()
             except BaseException:
