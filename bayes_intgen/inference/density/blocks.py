@@ -114,7 +114,7 @@ class BlockApproximation:
 
 def block_approximation(
     posterior: MarginalPosterior,
-    reference: Array,
+    mode: Array,
     points: Array,
     *,
     min_coefficients: int = MIN_COEFFICIENTS,
@@ -125,8 +125,8 @@ def block_approximation(
     Parameters
     ----------
     posterior : MarginalPosterior
-    reference : ndarray, shape (D,)
-        Hyperparameters near the mode.
+    mode : ndarray, shape (D,)
+        Expansion point: hyperparameters near the mode.
     points : ndarray, shape (point, D)
         Points dispersed about it like the expected draws: they determine the blocks, and the
         densities are compared at the first ``N_COMPARED`` of them.
@@ -142,7 +142,7 @@ def block_approximation(
     if posterior.size < min_coefficients:
         return None
     try:
-        expansion = ExpansionPoint.of(posterior, reference)
+        expansion = ExpansionPoint.of(posterior, mode)
         surrogate = block_statistics(expansion, coefficient_blocks(expansion, points))
         log_ratio = [
             surrogate.value_and_grad(at)[0] - posterior.value(at) for at in points[:N_COMPARED]
