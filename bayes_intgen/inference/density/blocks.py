@@ -285,18 +285,10 @@ _log_marginal.defvjp(_forward, _backward)
 class _PriorChange(NamedTuple):
     """Inverse of I + C D for each block, D the change of prior precision, C the covariance.
 
-    Attributes
-    ----------
-    precision, inverse : (G, p, p)
-        G, and the inverse of B = I + S G S.
-    ratio, difference : (G, p)
-        Prior standard deviations over those at the expansion point, S, and 1 / S - S.
-    xp : module
-        ``numpy`` or ``jax.numpy``.
-
     Notes
     -----
-    With D = S^-2 - 1, the product with x is S times either side of
+    S (``ratio``) are prior standard deviations over those at the expansion point, D = S^-2 - 1, and
+    ``inverse`` is that of B = I + S G S, G the data precision. The product with x is S times
 
         S^-1 x - B^-1 (S^-1 - S) x = S x + B^-1 S G (1 - S^2) x.
 
