@@ -1,6 +1,7 @@
 """Bayesian joint effects of several interventions from data on one at a time."""
 
 from . import calibration, models, simulators
+from ._version import __version__
 from .api.fitting import fit
 from .api.loading import load
 from .api.posterior import Posterior
@@ -57,6 +58,7 @@ __all__ = [
     "Spline",
     "StreamedData",
     "SupportWarning",
+    "__version__",
     "calibration",
     "check",
     "fit",

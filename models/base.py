@@ -21,13 +21,13 @@ from jax.typing import ArrayLike
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.masks import Mask
-from bayes_intgen.inference.gaussian.sufficient_statistics import PseudoObservations
 from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.mechanisms.gp import GP
 from bayes_intgen.models.mechanisms.levels import Levels
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.polynomial import Linear, Polynomial
 from bayes_intgen.models.mechanisms.spline import Spline
+from bayes_intgen.models.pseudo_observations import PseudoObservations
 from bayes_intgen.models.terms import Decomposition, Term
 
 PriorName = Literal["gp", "spline", "polynomial", "linear"]

@@ -1,4 +1,4 @@
-"""Posteriors of hyperparameters at their mode, as they are before sampling."""
+"""Marginal posteriors and their modes, without sampling."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from bayes_intgen.simulators import Polynomial
 WORLD = Polynomial.random(4, seed=5)
 
 
-def collapsed(data: bi.RegimeData, world: Polynomial = WORLD) -> MarginalPosterior:
+def marginal_posterior(data: bi.RegimeData, world: Polynomial = WORLD) -> MarginalPosterior:
     model = bi.models.additive(graph=world.graph)
     terms = model.decompose(data)
     return MarginalPosterior.of(
@@ -22,8 +22,8 @@ def collapsed(data: bi.RegimeData, world: Polynomial = WORLD) -> MarginalPosteri
 def at_mode(
     data: bi.RegimeData, world: Polynomial = WORLD
 ) -> tuple[MarginalPosterior, np.ndarray, np.ndarray]:
-    """A posterior, its mode, and what stands for draws of it."""
-    posterior = collapsed(data, world)
+    """A posterior, its mode, and approximate draws."""
+    posterior = marginal_posterior(data, world)
     mode = posterior.mode(posterior.start, progress=False)
     rng = np.random.default_rng(0)
     draws = rng.multivariate_normal(mode, posterior.covariance(mode), size=100)

@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +40,19 @@ def test_names_are_imported_when_they_are_first_used() -> None:
     assert "RegimeData" in run("import bayes_intgen; print(dir(bayes_intgen))")
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = bi.no_such_name
+
+
+def test_version_is_that_of_the_project_and_imported_at_its_first_use() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert bi.__version__ == project["version"]
+    loaded = run("import sys, bayes_intgen; print(*sys.modules)").split()
+    assert "bayes_intgen._version" not in loaded
+    assert "importlib.metadata" not in loaded
+
+
+def test_all_kinds_of_rows_are_rows() -> None:
+    for kind in (bi.RegimeData, bi.StreamedData, bi.DistributedData):
+        assert issubclass(kind, bi.Rows)
 
 
 @pytest.mark.parametrize("name", bi.__all__)

@@ -1,1 +1,1 @@
-"""Functions and classes that users call."""
+"""Public functions and classes: fit, load, Posterior."""

@@ -1,4 +1,4 @@
-"""From data and a model to a posterior."""
+"""Fit a model to data: pilot fit, sampler, and warnings."""
 
 import warnings
 from dataclasses import replace
@@ -44,14 +44,14 @@ def fit(
 ) -> Posterior:
     """Sample the posterior of a model with NUTS.
 
-    Where the noise is Gaussian the coefficients are integrated out, NUTS samples the
-    hyperparameters, and each draw of the coefficients is exact given them.
+    Under Gaussian noise the coefficients are integrated out: NUTS samples the hyperparameters, and
+    the coefficients are drawn exactly given each draw of them.
 
     Parameters
     ----------
-    data : Observations, StreamedData or DistributedData
-        Of rows that are not in memory a sample says what scales, knots and structure are; one
-        pass over all of them follows.
+    data : RegimeData, StreamedData or DistributedData
+        For rows that are not in memory, a sample determines scales, knots and structure before one
+        pass over all rows.
     model : Model, optional
         By default ``additive()``: Gaussian processes, unknown graph.
     seed : int
@@ -59,29 +59,29 @@ def fit(
     chains : int
         Number of chains.
     draws : int, optional
-        Iterations of each chain that are kept. By default as many as it takes until every
-        hyperparameter, and the joint effect at rows of the data, has 400 effective draws, in the
-        bulk and in the tails, and an R-hat of at most 1.01: 200 to 2,000.
+        Number of draws per chain. By default 200 to 2,000, until every hyperparameter, and the
+        joint effect at rows of the data, has an effective sample size of 400, in the bulk and in
+        the tails, and an R-hat of at most 1.01.
     warmup : int
-        Iterations of each chain before those, which only adapt.
+        Number of iterations per chain before the draws, for adaptation.
     target_accept : float
-        Acceptance probability to which the step size adapts; nearer to one takes smaller
-        steps, which mends divergences.
+        Target acceptance probability of the step size adaptation; values nearer to one give
+        smaller steps and fewer divergences.
     collapse : bool, optional
-        Whether to integrate the coefficients out; by default wherever the noise allows.
-        False samples the written-out program, slowly, to check one against the other.
+        Whether to integrate the coefficients out; by default if the noise is Gaussian. False
+        samples the full program, which is slow, for comparison.
     simplify : bool
-        Whether the data select terms. Terms that another action adds to a bias take their typical
-        scale from the data. Where the data speak against such a term it has a small scale, fixed
-        in units of the noise, instead of one that is sampled: nearly the same effects in a
-        fraction of the time; the tree's ``constant_data`` lists these terms. Finer functions of
-        an action, and products of three actions in a bias, join the model where the data ask
-        for them. Applies where the coefficients are integrated out.
+        Whether the data select terms; applies if the coefficients are integrated out. Scales of
+        cross-action terms of a bias are estimated by empirical Bayes; terms with evidence against
+        them keep a small scale, fixed in units of the noise, and are not sampled, which gives
+        nearly the same effects in a fraction of the time. The tree's ``constant_data`` lists them.
+        Finer functions of an action, and products of three actions in a bias, join the model if
+        there is strong evidence for them.
     progress : bool
-        Whether to report on standard error what is being done.
+        Whether to show progress on standard error.
     checkpoint : path, optional
-        A folder in which the chains are kept as they grow. Where a fit was stopped or killed, the
-        same call goes on from there, to the draws that it would have had.
+        Folder to which the chains are written as they grow. After an interruption the same call
+        continues from there, and gives the draws of an uninterrupted fit.
 
     Returns
     -------
@@ -90,23 +90,23 @@ def fit(
     Raises
     ------
     DataError
-        Where ``data`` is no RegimeData, or the actions determine the outcome exactly, as they do
-        where replicates never vary.
+        If ``data`` is of another class, or the actions determine the outcome exactly, for example
+        because replicates never vary.
     ModelError
-        Where the model does not fit the data, or a setting makes no sense.
+        If the model does not match the data, or a setting is invalid.
     SavedFitError
-        Where ``checkpoint`` holds another fit.
+        If ``checkpoint`` holds another fit.
 
     Warns
     -----
     DataWarning
-        Where a tenth of the rows or more are exact copies of others, an action has three to six
+        If a tenth of the rows or more are exact copies of others, an action has three to six
         distinct numbers and a smooth prior, or cells lie far from all others.
     SamplingWarning
-        Where the draws are not yet fit for use, with the remedy.
+        If the chains have not converged; the message names the remedy.
     LackOfFitWarning
-        Where the rows show structure of an action that the model does not follow: one warning per
-        action, by tests with a joint false-alarm probability of 1%.
+        If the rows show structure in an action that the model does not follow: one warning per
+        action, from tests with a joint false-alarm probability of 1%.
 
     Examples
     --------
@@ -114,28 +114,26 @@ def fit(
     >>> intervened = np.repeat([[False, False], [True, False], [False, True]], 50, axis=0)
     >>> actions = rng.normal(size=(150, 2))
     >>> outcome = actions @ [1.0, -1.0] + rng.normal(scale=0.1, size=150)
-    >>> data = RegimeData.from_arrays(actions, outcome, intervened)
-    >>> posterior = fit(data, additive(prior="linear"), progress=False)
+    >>> data = bi.RegimeData.from_arrays(actions, outcome, intervened)
+    >>> posterior = bi.fit(data, bi.models.additive(prior="linear"), progress=False)
     >>> round(float(posterior.joint_effect([[1.0, -1.0]]).mean()))
     2
     """
     model = additive() if model is None else model
     if not isinstance(data, Rows):
         raise DataError(
-            f"data must be a RegimeData, not {type(data).__name__}; RegimeData.from_frame makes one"
+            f"data must be a RegimeData, not {type(data).__name__}; build one with "
+            "RegimeData.from_frame"
         )
     if not isinstance(model, Model):
         raise ModelError(
-            f"model must come from bayes_intgen.models, not be {type(model).__name__}; "
-            "models.additive(prior=...) makes one"
+            f"model must be a Model, not {type(model).__name__}; build one with "
+            "bayes_intgen.models.additive"
         )
     settings = SamplerSettings(
         seed, chains, draws, warmup, target_accept, collapse, simplify, progress
     )
-    few = few_valued(data, model)
-    advice = [advice_on_levels(few)] if few else []
-    for sentence in (*advice, *advice_on_far_cells(data)):
-        warnings.warn(sentence, DataWarning, skip_file_prefixes=(PACKAGE,))
+    _warn_of_data(data, model)
     posterior = fit_decomposed(data, model, settings, checkpoint=checkpoint)
     warn_of_copies(data.in_memory)
     _warn_of_draws_and_fit(posterior, MonitoredEffect.of(data, model))
@@ -149,22 +147,22 @@ def fit_decomposed(
     terms: Decomposition | None = None,
     checkpoint: str | PathLike[str] | None = None,
 ) -> Posterior:
-    """Fit as :func:`fit`, without diagnostics, and with a given decomposition if there is one."""
+    """Fit like :func:`fit`, without warnings; the decomposition is the model's if it is None."""
     settings = _with_sampler(settings, data, model)
-    held, others = data.split(PILOT_ROWS)
-    terms = model.decompose(held, len(data)) if terms is None else terms
-    # Before the pilot fit, which takes long: it raises if the folder belongs to another fit.
+    sample, others = data.split(PILOT_ROWS)
+    terms = model.decompose(sample, len(data)) if terms is None else terms
+    # Before the pilot fit, which takes long: this raises if the folder belongs to another fit.
     folder = None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings)
-    # Chains share the cores. A BLAS that spreads every small factorisation over all of them, as
-    # it does by default, makes all chains wait.
+    # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
+    # default, all chains would wait.
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
         adapts = settings.collapse and settings.simplify
-        candidates = model.candidates(held, len(data)) if adapts else ()
-        pilot = pilot_fit(data, model, terms, candidates, settings.progress, held, others)
+        candidates = model.candidates(sample, len(data)) if adapts else ()
+        pilot = pilot_fit(data, model, terms, candidates, settings.progress, sample, others)
         if folder is not None:
             folder.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)
-        sample = sample_marginal if settings.collapse else sample_full
-        sampled = sample(data, model, pilot.posterior.terms, pilot, settings, folder)
+        sampler = sample_marginal if settings.collapse else sample_full
+        sampled = sampler(data, model, pilot.posterior.terms, pilot, settings, folder)
     draws = sampled.coefficients.shape[1]
     return Posterior(
         build_tree(
@@ -181,11 +179,11 @@ def fit_decomposed(
 
 
 def _with_sampler(settings: SamplerSettings, data: Rows, model: Model) -> SamplerSettings:
-    """Decide whether the coefficients are integrated out; raise ModelError if that cannot be."""
+    """Decide whether to integrate the coefficients out; raise ModelError if that is impossible."""
     gaussian = model.noise == "gaussian"
     collapse = gaussian if settings.collapse is None else bool(settings.collapse)
     if collapse and not gaussian:
-        raise ModelError("coefficients integrate out under Gaussian noise only; leave collapse out")
+        raise ModelError("collapse=True requires Gaussian noise; leave collapse out")
     if not collapse and data.in_memory is not data:
         raise ModelError(
             "Student-t noise and collapse=False need every row in memory; read the rows with "
@@ -194,18 +192,25 @@ def _with_sampler(settings: SamplerSettings, data: Rows, model: Model) -> Sample
     return replace(settings, collapse=collapse)
 
 
-def _warn_of_draws_and_fit(posterior: Posterior, probes: MonitoredEffect) -> None:
-    """Issue a SamplingWarning for each problem of the draws, and a LackOfFitWarning of the fit."""
-    # Not `posterior.effect`: it would warn of rows that are unsupported, at the edge of their
-    # regime.
-    effect = monitored_effect(prediction_of(posterior), probes.points, probes.masks)
+def _warn_of_data(data: Rows, model: Model) -> None:
+    """Issue a DataWarning for actions with few values, and for far cells."""
+    few = few_valued(data, model)
+    advice = [advice_on_levels(few)] if few else []
+    for message in (*advice, *advice_on_far_cells(data)):
+        warnings.warn(message, DataWarning, skip_file_prefixes=(PACKAGE,))
+
+
+def _warn_of_draws_and_fit(posterior: Posterior, monitored: MonitoredEffect) -> None:
+    """Issue a SamplingWarning per problem of the draws, and a LackOfFitWarning per action."""
+    # Not `posterior.effect`, which would warn of unsupported rows at the edge of their regime.
+    effect = monitored_effect(prediction_of(posterior), monitored.points, monitored.masks)
     warn_of_problems(posterior.tree, effect)
     for problem in fit_problems(posterior.tree["constant_data"].dataset):
         warnings.warn(problem, LackOfFitWarning, skip_file_prefixes=(PACKAGE,))
 
 
 def _noise(pilot: Pilot, settings: SamplerSettings, draws: int) -> dict[str, Array]:
-    """Quantiles of the noise's shape, and draws of its variance function."""
+    """Quantiles of the standardised noise, and draws of its variance function."""
     if pilot.estimate is None:
         return {"quantile": pilot.shape}
     rng = generator(settings.seed, "noise")

@@ -1,4 +1,4 @@
-"""Fits from files."""
+"""Load saved fits."""
 
 import os
 
@@ -7,7 +7,7 @@ from bayes_intgen.posterior.storage import load_tree
 
 
 def load(path: str | os.PathLike[str]) -> Posterior:
-    """Read a posterior that ``Posterior.save`` wrote.
+    """Load a posterior that :meth:`Posterior.save` wrote.
 
     Parameters
     ----------
@@ -16,14 +16,14 @@ def load(path: str | os.PathLike[str]) -> Posterior:
     Returns
     -------
     Posterior
-        Its predictions equal those of the saved one to the last bit.
+        Its predictions are identical to those of the saved posterior.
 
     Raises
     ------
     SavedFitError
-        Where the file is truncated, is no saved fit, or was written by a newer version.
+        If the file is truncated, is not a saved fit, or was written by a newer version.
     FileNotFoundError
-        Where there is no such file.
+        If there is no such file.
 
     Examples
     --------

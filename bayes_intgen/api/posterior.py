@@ -1,4 +1,4 @@
-"""The posterior that users hold: results, pictures, reports and files of a fit."""
+"""The class Posterior: results, plots, reports and files of a fit."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -34,17 +34,16 @@ if TYPE_CHECKING:
 
 
 class Posterior(PosteriorDraws):
-    """Posterior of a fit: effects, mechanisms, pictures, reports.
+    """Posterior of a fit, from :func:`bayes_intgen.fit` or :func:`bayes_intgen.load`.
 
-    Made by :func:`bayes_intgen.fit` and :func:`bayes_intgen.load`. ``print`` shows regimes,
-    certificates, support, checks and sampling on one screen.
+    ``print`` shows regimes, certificates, support, checks and sampling on one screen.
 
     Attributes
     ----------
     tree : DataTree
-        Everything that the posterior consists of: groups ``posterior`` (hyperparameters and
-        intercept), ``sample_stats`` and ``constant_data`` in ArviZ's schema, ``coefficients``,
-        ``noise``, and ``support``: reference rows of each regime.
+        All data of the posterior: groups ``posterior`` (hyperparameters and intercept),
+        ``sample_stats`` and ``constant_data`` in ArviZ's schema, ``coefficients``, ``noise``, and
+        ``support`` (reference rows of each regime).
     model : Model
     terms : Decomposition
     spread : VarianceFunction or Homoscedastic
@@ -59,11 +58,10 @@ class Posterior(PosteriorDraws):
 
     @cached_property
     def default_point(self) -> Array:
-        """Values at which pictures fix the actions that they do not vary, shape (K,).
+        """Default values of the actions that a plot does not vary, shape (K,).
 
-        The medians, or the nearest levels, where the joint effect is supported there; else the
-        nearest supported reference row; the medians where no row is supported. Levels by their
-        codes.
+        The medians, or the nearest levels, if the joint effect is supported there; otherwise the
+        nearest supported reference row, or the medians if no row is supported. Levels are coded.
 
         Examples
         --------
@@ -75,13 +73,13 @@ class Posterior(PosteriorDraws):
     def contraction(
         self, points: Any, intervened: Sequence[str] | None = None, *, seed: int = 0
     ) -> xr.Dataset:
-        """Widths of the posterior relative to those of the prior.
+        """Compute the widths of the posterior relative to those of the prior.
 
         Parameters
         ----------
         points : array_like, shape (M, K), or data frame with a column per action
         intervened : sequence of str, optional
-            The actions that are set in the effect; all by default.
+            Actions that are set in the effect; all by default.
         seed : int
             Seed of the draws from the prior.
 
@@ -90,7 +88,7 @@ class Posterior(PosteriorDraws):
         Dataset
             ``contraction`` (mechanism, action, point), for mechanisms ``unconfounded`` and
             ``confounded``, and ``effect_contraction`` (point): posterior width over prior width,
-            one where the data are uninformative. ``prior``, ``posterior``, ``effect_prior`` and
+            one if the data are uninformative. ``prior``, ``posterior``, ``effect_prior`` and
             ``effect_posterior`` are the widths, in the outcome's units: half of the central 68%
             interval, the standard deviation of a normal distribution. A plain regression has
             effects only.
@@ -116,9 +114,9 @@ class Posterior(PosteriorDraws):
     def sensitivity(
         self, points: Any, rho: float | Sequence[float], *, level: float = 0.9
     ) -> xr.Dataset:
-        """Bounds on the change of the joint effect if hidden causes were correlated.
+        """Bound the change of the joint effect if hidden causes were correlated.
 
-        `bayes_intgen.assess.sensitivity` derives the bound and states its assumptions.
+        :mod:`bayes_intgen.assess.sensitivity` states its assumptions.
 
         Parameters
         ----------
@@ -126,22 +124,22 @@ class Posterior(PosteriorDraws):
         rho : float or sequence of float
             Largest correlations of any two hidden causes, from 0 to below 1.
         level : float
-            Probability of the central band of the effect.
+            Probability of the credible interval of the effect.
 
         Returns
         -------
         Dataset
             ``effect`` (point): the posterior mean. ``above`` and ``below`` (rho, point): bounds
             on its distance above and below the truth, averaged over draws. ``low`` and ``high``
-            (rho, point): ends of the band, each draw moved by its bound; at rho = 0 the
-            credible band of the effect. In the outcome's units.
+            (rho, point): ends of the interval after moving each draw by its bound; at rho = 0 the
+            credible interval of the effect. In the outcome's units.
 
         Raises
         ------
         PointsError
-            As :meth:`effect`, and where ``rho`` is not a correlation.
+            As :meth:`effect`, and if ``rho`` is not a correlation.
         ModelError
-            Where the model is a regression, not additive.
+            If the model is a regression, not additive.
 
         Warns
         -----
@@ -167,25 +165,25 @@ class Posterior(PosteriorDraws):
         color: str = "C0",
         ax: "Axes | None" = None,
     ) -> "Axes":
-        """Draw the joint effect along one action as a line with credible bands.
+        """Plot the joint effect along one action, with credible bands.
 
         Stretches without support are hatched.
 
         Parameters
         ----------
         action : str
-            The horizontal axis: its observed range, or its levels.
+            Action of the horizontal axis, which shows its observed range or its levels.
         at : mapping from action to value, optional
             Values of other actions; those of :attr:`default_point` by default.
         levels : sequence of float
-            Probabilities of the central bands.
+            Probabilities of the credible bands.
         predictive : float, optional
-            Probability of a central band of the outcome itself, drawn as dotted lines.
+            Probability of a predictive band of the outcome, shown by dotted lines.
         size : int
             Number of points along the line.
         color : str
         ax : matplotlib Axes, optional
-            By default those of a new figure.
+            By default in a new figure.
 
         Returns
         -------
@@ -200,7 +198,7 @@ class Posterior(PosteriorDraws):
         return plot_effect(curve, levels=levels, color=color, ax=ax)
 
     def plot_contraction(self, at: Mapping[str, Label] | None = None) -> "Figure":
-        """Draw prior and posterior of every mechanism along its action.
+        """Plot prior and posterior of every mechanism along its action.
 
         Parameters
         ----------
@@ -215,9 +213,9 @@ class Posterior(PosteriorDraws):
         Raises
         ------
         PointsError
-            On unknown actions in ``at``.
+            If ``at`` names an unknown action.
         ModelError
-            Where the model is a regression, not additive.
+            If the model is a regression, not additive.
 
         Examples
         --------
@@ -233,12 +231,12 @@ class Posterior(PosteriorDraws):
         *,
         level: float = 0.9,
     ) -> "Figure":
-        """Draw bounds on the joint effect against the correlation of hidden causes.
+        """Plot bounds on the joint effect against the correlation of hidden causes.
 
         Parameters
         ----------
         points, rho, level
-            As of :meth:`sensitivity`; a panel per point, by default :attr:`default_point`.
+            As in :meth:`sensitivity`; one panel per point, by default :attr:`default_point`.
 
         Returns
         -------
@@ -256,24 +254,24 @@ class Posterior(PosteriorDraws):
         return plot_sensitivity(moved, independent)
 
     def report(self, path: "str | os.PathLike[str]", *, level: float = 0.9) -> None:
-        """Write one HTML file with effects, mechanisms, diagnostics, and an explorer.
+        """Write an HTML report with effects, mechanisms, diagnostics and an explorer.
 
-        The file needs neither a network nor this package. Its explorer has a slider per action,
-        and computes the joint effect and its bands from the draws. It shows the check that
-        :meth:`with_check` added.
+        The report is a single file that needs neither a network nor this package. Its explorer has
+        a slider per action, and computes the joint effect and its credible intervals from the
+        draws. The report includes the check that :meth:`with_check` added.
 
         Parameters
         ----------
         path : path
         level : float
-            Probability of bands.
+            Probability of the credible intervals.
 
         Raises
         ------
         ModelError
-            Where the model is a regression, which has no mechanisms.
+            If the model is a regression, which has no mechanisms.
         PointsError
-            Where ``level`` is not a probability.
+            If ``level`` is not a probability.
 
         Examples
         --------
@@ -284,9 +282,9 @@ class Posterior(PosteriorDraws):
         write_report(self, path, level=level)
 
     def save(self, path: "str | os.PathLike[str]") -> None:
-        """Write everything needed to predict again to one netCDF file.
+        """Save the posterior to a netCDF file, which :func:`bayes_intgen.load` reads.
 
-        The file appears whole or not at all; :func:`bayes_intgen.load` reads it.
+        The file is written atomically.
 
         Examples
         --------
@@ -295,14 +293,14 @@ class Posterior(PosteriorDraws):
         save_tree(self.tree, path)
 
     def with_check(self, check: "Check") -> "Posterior":
-        """The same posterior with the result of :func:`bayes_intgen.check`.
+        """Add the result of :func:`bayes_intgen.check` to the posterior.
 
-        Printing, :meth:`report` and :meth:`save` include the check; predictions are the same.
+        ``print``, :meth:`report` and :meth:`save` include the check; predictions do not change.
 
         Parameters
         ----------
         check : Check
-            Of the data that were fitted.
+            Check of the data of this fit.
 
         Returns
         -------
@@ -311,7 +309,7 @@ class Posterior(PosteriorDraws):
         Raises
         ------
         DataError
-            Where the check is of other actions or another outcome.
+            If the check is of other actions or another outcome.
 
         Examples
         --------
@@ -320,16 +318,17 @@ class Posterior(PosteriorDraws):
         False
         """
         names = tuple(map(str, check.table["action"].to_numpy()))
-        if (names, check.table.attrs["outcome"]) != (self.actions, self.outcome_name):
+        outcome = check.table.attrs["outcome"]
+        if (names, outcome) != (self.actions, self.outcome_name):
             raise DataError(
-                f"the check is of {check.table.attrs['outcome']!r} given "
-                f"{', '.join(map(repr, names))}, not of the data that were fitted"
+                f"the check is of {outcome!r} given {', '.join(map(repr, names))}, not of the data "
+                "that were fitted"
             )
         return Posterior(with_groups(self.tree, check.to_datasets()))
 
     @property
     def check(self) -> "Check | None":
-        """The check that :meth:`with_check` added, or None."""
+        """Check that :meth:`with_check` added, or None."""
         from bayes_intgen.assess.checks import Check
 
         return Check.of_tree(self.tree)

@@ -12,8 +12,8 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.inference.gaussian.passes import pseudo_observations
-from bayes_intgen.inference.gaussian.sufficient_statistics import PseudoObservations
 from bayes_intgen.models import Model
+from bayes_intgen.models.pseudo_observations import PseudoObservations
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 

@@ -17,7 +17,7 @@ from conftest import confounded_rows, joint_truth
 POINTS = np.array([[0.0, 0.0], [0.5, -0.5], [-0.5, 0.25]])
 
 
-def test_every_draw_has_the_same_dims_and_labels(posterior) -> None:
+def test_results_have_dims_and_labels(posterior) -> None:
     sizes = (4, 250, 3)
     for effect in (posterior.joint_effect(POINTS), posterior.effect(POINTS, ["red"])):
         assert effect.dims == ("chain", "draw", "point")
@@ -34,18 +34,18 @@ def test_mechanisms_add_up_to_every_effect(posterior) -> None:
     # E[Y | a, R] = c + sum_k phi_k + sum_k (1 - R_k) delta_k
     mechanisms = posterior.mechanisms(POINTS)
     intercept = posterior.tree["posterior"]["intercept"]
-    for chosen in ([], ["red"], ["green"], ["red", "green"]):
+    for intervened in ([], ["red"], ["green"], ["red", "green"]):
         total = intercept.copy()
         for name in posterior.actions:
-            kind = "unconfounded" if name in chosen else "confounded"
+            kind = "unconfounded" if name in intervened else "confounded"
             total = total + mechanisms[kind].sel(action=name, drop=True)
-        effect = posterior.effect(POINTS, intervened=chosen)
+        effect = posterior.effect(POINTS, intervened=intervened)
         np.testing.assert_allclose(total.to_numpy(), effect.to_numpy(), atol=1e-10)
     joint = posterior.joint_effect(POINTS)
     np.testing.assert_array_equal(joint, posterior.effect(POINTS, ["green", "red"]))
 
 
-def test_frames_and_arrays_ask_the_same(posterior) -> None:
+def test_tables_of_all_libraries_give_the_same_effect(posterior) -> None:
     frame = pd.DataFrame(POINTS, columns=["red", "green"]).assign(extra="x")
     expected = posterior.joint_effect(POINTS)
     for points in (
@@ -60,7 +60,7 @@ def test_frames_and_arrays_ask_the_same(posterior) -> None:
         np.testing.assert_array_equal(posterior.joint_effect(points), expected)
 
 
-def test_the_tree_is_what_arviz_expects(posterior) -> None:
+def test_tree_follows_the_schema_of_arviz(posterior) -> None:
     import arviz as az
     import matplotlib.pyplot as plt
 
@@ -70,8 +70,8 @@ def test_the_tree_is_what_arviz_expects(posterior) -> None:
     az.plot_trace_dist(posterior.tree)
     az.plot_energy(posterior.tree)
     plt.close("all")
-    found = az.diagnose(posterior.tree, return_diagnostics=True, show_diagnostics=False)
-    assert found is not None
+    diagnostics = az.diagnose(posterior.tree, return_diagnostics=True, show_diagnostics=False)
+    assert diagnostics is not None
     assert posterior.tree.attrs["inference_library"] == "numpyro"
 
 
@@ -86,27 +86,31 @@ def test_the_tree_is_what_arviz_expects(posterior) -> None:
         (pd.DataFrame({"red": [0.0], "green": ["x"]}), "'green' .*not numbers"),
     ],
 )
-def test_bad_points_are_refused(posterior, points, message) -> None:
-    for ask in (posterior.joint_effect, posterior.mechanisms):
+def test_invalid_points_raise(posterior, points, message) -> None:
+    for method in (posterior.joint_effect, posterior.mechanisms):
         with pytest.raises(bi.PointsError, match=message):
-            ask(points)
+            method(points)
 
 
-def test_sets_that_name_no_action_are_refused(posterior) -> None:
+def test_unknown_actions_in_intervened_raise(posterior) -> None:
     with pytest.raises(bi.PointsError, match="intervened: unknown action 'blue'"):
         posterior.effect(POINTS, ["blue"])
     with pytest.raises(bi.PointsError, match=r"intervened=\['red'\]"):
         posterior.effect(POINTS, "red")
 
 
-def test_points_outside_the_data_warn_by_name_and_range(data, posterior) -> None:
+def test_points_outside_the_data_warn_with_name_and_range(data, posterior) -> None:
     beyond = data.actions[:, 0].max() + 1
     low, high = data.actions[:, 0].min(), data.actions[:, 0].max()
-    for ask in (posterior.joint_effect, lambda p: posterior.effect(p, []), posterior.mechanisms):
+    for method in (
+        posterior.joint_effect,
+        lambda points: posterior.effect(points, []),
+        posterior.mechanisms,
+    ):
         with pytest.warns(
             bi.SupportWarning, match="'red' (is )?outside its observed range"
         ) as caught:
-            ask([[0.0, 0.0], [beyond, 0.0]])
+            method([[0.0, 0.0], [beyond, 0.0]])
         assert len(caught) == 1
         assert f"{low:g} to {high:g}" in str(caught[0].message)
         assert caught[0].filename == __file__
@@ -118,7 +122,7 @@ def test_points_outside_the_data_warn_by_name_and_range(data, posterior) -> None
 SIZE = "Posterior of 'intensity' given 'red', 'green': 4 chains of 250 draws"
 
 
-def test_printing_shows_the_screen(posterior) -> None:
+def test_print_shows_the_summary(posterior) -> None:
     lines = str(posterior).splitlines()
     assert lines[:4] == [
         SIZE,
@@ -132,7 +136,7 @@ def test_printing_shows_the_screen(posterior) -> None:
 
 def test_repr_computes_nothing(posterior) -> None:
     assert repr(posterior) == SIZE
-    # Without draws of coefficients there is no effect that it could compute.
+    # Without draws of coefficients it could compute no effect.
     bare = bi.Posterior(posterior.tree.copy())
     del bare.tree["coefficients"]
     assert repr(bare) == SIZE
@@ -140,13 +144,13 @@ def test_repr_computes_nothing(posterior) -> None:
         str(bare)
 
 
-def test_the_fit_that_everything_here_uses_has_no_divergences(posterior) -> None:
+def test_the_shared_fit_has_no_divergences(posterior) -> None:
     assert not posterior.tree["sample_stats"]["diverging"].any()
     assert (posterior.tree["sample_stats"]["tree_depth"] < 10).all()
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
-def test_effects_that_the_regimes_do_not_identify_say_so(data) -> None:
+def test_effects_that_are_not_identified_warn(data) -> None:
     rows = ~data.intervened[:, 1]
     fewer = bi.RegimeData.from_arrays(
         data.actions[rows], data.outcome[rows], data.intervened[rows], data.names
@@ -157,12 +161,12 @@ def test_effects_that_the_regimes_do_not_identify_say_so(data) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         alone = fitted.effect(POINTS, ["red"])
-    # The answer falls back on the prior: it is far wider than what was seen.
+    # An effect that only the prior determines is far wider.
     assert (joint.std(("chain", "draw")) > 3 * alone.std(("chain", "draw"))).all()
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
-def test_more_rows_narrow_only_what_the_regimes_identify() -> None:
+def test_more_rows_narrow_only_identified_effects() -> None:
     joint, alone = [], []
     for rows in (200, 3200):
         fewer = confounded_rows(rows, seed=1).only([], ["red"])
@@ -170,13 +174,13 @@ def test_more_rows_narrow_only_what_the_regimes_identify() -> None:
         with pytest.warns(bi.SupportWarning, match="is not identified"):
             joint.append(fitted.joint_effect(POINTS).std(("chain", "draw")))
         alone.append(fitted.effect(POINTS, ["red"]).std(("chain", "draw")))
-    # Sixteen times the rows: a fourth of the width, and no change where the prior answers.
+    # Sixteen times the rows: a fourth of the width, and no change where the prior dominates.
     assert (alone[1] / alone[0] < 0.4).all()
     assert (joint[1] / joint[0] > 0.7).all()
 
 
 def joint_outcomes(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Actions set at random and outcomes: `conftest.confounded_rows` with both actions set."""
+    """Rows of `conftest.confounded_rows` with both actions set at random."""
     rng = np.random.default_rng(seed)
     actions = rng.normal(size=(rows, 2))
     causes, noise = rng.normal(scale=0.5, size=(rows, 2)), rng.normal(scale=0.2, size=rows)
@@ -184,25 +188,26 @@ def joint_outcomes(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
-def test_predictive_bands_hold_outcomes_and_effect_bands_do_not(posterior) -> None:
+def test_predictive_intervals_cover_outcomes_unlike_those_of_the_effect(posterior) -> None:
     actions, outcome = joint_outcomes(4000, seed=21)
 
-    def cover(draws) -> float:
+    def coverage(draws) -> float:
         low, high = draws.quantile([0.05, 0.95], ("chain", "draw")).to_numpy()
         return float(np.mean((low < outcome) & (outcome < high)))
 
-    # From 300 rows a regime the joint variance is known to 9%, bands to 4.5%, cover to 1.5 points.
-    assert cover(posterior.outcome(actions)) == pytest.approx(0.9, abs=0.045)
-    assert cover(posterior.joint_effect(actions)) < 0.3
+    # With 300 rows per regime the error of the joint variance is 9%, of intervals 4.5%, of their
+    # coverage 1.5 points.
+    assert coverage(posterior.outcome(actions)) == pytest.approx(0.9, abs=0.045)
+    assert coverage(posterior.joint_effect(actions)) < 0.3
     # The variance of a set action differs from that of an observed one: 0.25 against 0.16
     # of red's cause, 0.125 of green's.
-    seen = posterior.outcome(POINTS, intervened=[]).var(("chain", "draw")).mean()
-    every = posterior.outcome(POINTS).var(("chain", "draw")).mean()
-    assert float(every) == pytest.approx(0.54, rel=0.27)
-    assert float(seen) == pytest.approx(0.25 * 0.64 / 0.89 + 0.125 + 0.04, rel=0.24)
+    observed = posterior.outcome(POINTS, intervened=[]).var(("chain", "draw")).mean()
+    joint = posterior.outcome(POINTS).var(("chain", "draw")).mean()
+    assert float(joint) == pytest.approx(0.54, rel=0.27)
+    assert float(observed) == pytest.approx(0.25 * 0.64 / 0.89 + 0.125 + 0.04, rel=0.24)
 
 
-def test_outcomes_follow_the_seed_and_average_to_the_effect(posterior) -> None:
+def test_outcomes_depend_on_the_seed_and_average_to_the_effect(posterior) -> None:
     one, same, other = (posterior.outcome(POINTS, ["red"], seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert not np.isclose(one, other).any()
@@ -210,13 +215,15 @@ def test_outcomes_follow_the_seed_and_average_to_the_effect(posterior) -> None:
     assert (np.abs(gap) < 4 * one.std(("chain", "draw")) / np.sqrt(1000)).all()
 
 
-def test_densities_of_rows_and_of_the_prior(data, posterior) -> None:
+def test_log_likelihood_and_log_prior(data, posterior) -> None:
     tree = posterior.with_log_likelihood(data, rows=40, seed=3)
-    chosen = tree["log_likelihood"]["row"].to_numpy()
-    assert len(set(chosen)) == 40
-    row = int(chosen[7])
-    which = [n for n, was in zip(data.names, data.intervened[row], strict=True) if was]
-    mean = posterior.effect(data.actions[[row]], which).to_numpy()[..., 0]
+    rows = tree["log_likelihood"]["row"].to_numpy()
+    assert len(set(rows)) == 40
+    row = int(rows[7])
+    mask = zip(data.names, data.intervened[row], strict=True)
+    mean = posterior.effect(
+        data.actions[[row]], [name for name, is_set in mask if is_set]
+    ).to_numpy()[..., 0]
     deviations = tree["noise"]["deviation"].to_numpy()
     variance = posterior.spread.drawn(data.actions[[row]], data.intervened[[row]], deviations)
     sd = tree["posterior"]["noise_sd"].to_numpy() * np.sqrt(variance[..., 0])
@@ -233,7 +240,7 @@ def test_densities_of_rows_and_of_the_prior(data, posterior) -> None:
         tree["log_prior"]["scale"], lognorm.logpdf(scale, sigma, scale=median), rtol=1e-9
     )
     assert set(tree["log_prior"].data_vars) == {"scale", "lengthscale", "noise_sd"}
-    # All rows, in several chunks, are the same rows.
+    # All rows, in several batches.
     whole = posterior.with_log_likelihood(data, rows=None)["log_likelihood"]["outcome"]
     assert whole.sizes["row"] == len(data)
     with pytest.raises(bi.DataError, match="rows must be positive"):
@@ -243,7 +250,7 @@ def test_densities_of_rows_and_of_the_prior(data, posterior) -> None:
     np.testing.assert_allclose(whole[..., row], expected, rtol=1e-9)
 
 
-def test_arviz_compares_and_checks_models(data, posterior) -> None:
+def test_arviz_compares_models(data, posterior) -> None:
     import arviz as az
     import matplotlib.pyplot as plt
 
@@ -268,7 +275,7 @@ def test_arviz_compares_and_checks_models(data, posterior) -> None:
     assert likelihood > prior
 
 
-def test_other_data_have_no_likelihood_here(posterior) -> None:
+def test_the_likelihood_of_other_data_raises(posterior) -> None:
     rng = np.random.default_rng(0)
     other = bi.RegimeData.from_arrays(
         rng.normal(size=(40, 1)), rng.normal(size=40), np.arange(40)[:, None] < 20
@@ -285,7 +292,7 @@ def levelled() -> bi.Posterior:
     return made_up_with_levels()
 
 
-def test_levels_may_be_named_in_every_kind_of_points(levelled) -> None:
+def test_points_of_all_kinds_may_name_levels(levelled) -> None:
     row = list(LEVELS.values())
     expected = levelled.joint_effect([row, row])
     frame = pd.DataFrame([LEVELS, LEVELS])
@@ -325,7 +332,7 @@ def test_levels_may_be_named_in_every_kind_of_points(levelled) -> None:
         ({"speed": 1}, "unknown action 'speed'; did you mean 'spend'.*'coin'"),
     ],
 )
-def test_points_at_no_level_are_refused(levelled, changed, message) -> None:
+def test_points_at_unknown_levels_raise(levelled, changed, message) -> None:
     point = {**LEVELS, **changed}
     with pytest.raises(bi.PointsError, match=message):
         levelled.joint_effect(point)
@@ -334,15 +341,15 @@ def test_points_at_no_level_are_refused(levelled, changed, message) -> None:
             levelled.joint_effect([point])
 
 
-def test_a_point_without_an_action_is_refused(levelled) -> None:
+def test_a_point_without_a_value_of_an_action_raises(levelled) -> None:
     with pytest.raises(bi.PointsError, match=r"no value of 'coin', 'spend' \(row 1\)"):
         levelled.joint_effect([LEVELS, {n: LEVELS[n] for n in ("drug", "size", "promo")}])
 
 
-def test_numbers_between_two_levels_are_answered_and_not_supported(levelled) -> None:
+def test_numbers_between_two_levels_are_not_supported(levelled) -> None:
     points = {**LEVELS, "coin": [0, 0.5, 1]}
-    said = "1 of 3 points are not supported .* 'coin' is between its levels at 1"
-    with pytest.warns(bi.SupportWarning, match=said):
+    message = "1 of 3 points are not supported .* 'coin' is between its levels at 1"
+    with pytest.warns(bi.SupportWarning, match=message):
         effect = levelled.joint_effect(points)
     assert effect["supported"].to_numpy().tolist() == [True, False, True]
     assert effect["coin"].to_numpy().tolist() == [0, 0.5, 1]
@@ -375,6 +382,6 @@ def test_a_fit_saved_before_actions_had_levels_loads(posterior, tmp_path) -> Non
     np.testing.assert_array_equal(read.joint_effect(POINTS), posterior.joint_effect(POINTS))
 
 
-def test_the_screen_names_levels(levelled) -> None:
+def test_print_names_levels(levelled) -> None:
     assert "drug at 'a', 'b', 'placebo'" in str(levelled)
     assert "promo at False, True" in str(levelled)

@@ -1,4 +1,4 @@
-"""The coefficients at one point of the hyperparameters, in the units of their priors there."""
+"""Posterior of the coefficients at the expansion point of an approximation."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,34 +10,34 @@ from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 
-# Prior variances have a floor: this share of the variance that the data alone leave a coefficient.
-# A prior below it hides the coefficient from the data, and ratios of such priors would overflow.
-FLOOR = 1e-4
-# Least precision, in units of the noise's, from which the floor is taken: what one row says of a
-# coefficient whose function is one there. Functions are of about that size; where a column is zero
-# but for rounding, the inverse of the precision overflows.
-LEAST_KNOWN = 1.0
+# Minimum prior variance, as a share of a coefficient's variance given the data alone. The data do
+# not inform coefficients with narrower priors, and ratios of such priors would overflow.
+MIN_VARIANCE_SHARE = 1e-4
+# Minimum data precision of a coefficient, in units of the noise's, from which that variance is
+# computed: the information of one row in which the basis function is one, its typical size. For a
+# column that is zero up to rounding the inverse of the precision would overflow.
+MIN_PRECISION = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class ExpansionPoint:
-    """The coefficients at one point of the hyperparameters.
+    """Posterior of the coefficients at one point of the hyperparameters.
 
-    In units of their prior standard deviations there, themselves in units of the noise's.
+    Coefficients are in units of their prior standard deviations at that point.
 
     Attributes
     ----------
     posterior : MarginalPosterior
     sd, floor : ndarray, shape (P,)
-        Those units, and least prior variances in units of the noise's.
+        Prior standard deviations and minimum prior variances, in units of the noise's.
     precision, covariance : ndarray, shape (P, P)
         Of the coefficients.
     mean : ndarray, shape (P,)
-        How far the posterior mean is from the prior's.
+        Difference between posterior and prior mean.
     log_det : float
-        Of the precision.
+        Log determinant of the precision.
     squares : float
-        What the coefficients leave of the sum of squares, their prior's part in it included.
+        Penalised residual sum of squares.
     """
 
     posterior: MarginalPosterior
@@ -51,15 +51,17 @@ class ExpansionPoint:
 
     @classmethod
     def of(cls, posterior: MarginalPosterior, flat: Array) -> Self:
-        """At hyperparameters ``flat``, shape (D,).
+        """Evaluate at hyperparameters ``flat``, shape (D,).
 
-        Raises LinAlgError where rounding leaves the coefficients no joint distribution, or numbers
-        overflow.
+        Raises
+        ------
+        LinAlgError
+            If rounding leaves a precision that is not positive definite, or numbers overflow.
         """
         prior_sd, noise_sd = _prior_sd(posterior, flat)
-        about = posterior.sums.centred_at(posterior.priors.mean)
-        xx, information, squares = _whole(about, noise_sd)
-        floor = FLOOR / np.maximum(np.diag(xx), LEAST_KNOWN)
+        centred = posterior.sums.centred_at(posterior.priors.mean)
+        xx, information, squares = _with_pseudo_observations(centred, noise_sd)
+        floor = MIN_VARIANCE_SHARE / np.maximum(np.diag(xx), MIN_PRECISION)
         sd = np.sqrt(prior_sd**2 + floor)
         precision = np.eye(len(sd)) + xx * np.outer(sd, sd)
         if not np.isfinite(precision).all():
@@ -78,35 +80,43 @@ class ExpansionPoint:
         )
 
     def second_order_remainder(self, points: Array) -> Array:
-        """Log density that is neglected where two coefficients are in different groups, (P, P).
+        """Mean log density neglected if two coefficients are in different blocks, shape (P, P).
 
-        Of second order in their covariance, on average over points of the hyperparameters, shape
-        (point, D): the size of what the determinant and the quadratic form have of it, each
-        coefficient taken alone (:mod:`bayes_intgen.inference.density.partition`).
+        Parameters
+        ----------
+        points : ndarray, shape (point, D)
+            Hyperparameters over which the mean is taken.
+
+        Notes
+        -----
+        The second-order terms, in the covariance of two coefficients, of the log determinant and
+        the quadratic form, with every other covariance set to zero; see docs/method.md.
         """
         priors = [_prior_sd(self.posterior, at) for at in points]
         prior_sd, noise_sd = np.stack([sd for sd, _ in priors]), np.array([sd for _, sd in priors])
-        grown = self.sd**2 / (prior_sd**2 + self.floor) - 1
-        pull = grown / (1 + grown * np.diag(self.covariance))
-        size, square = np.abs(pull), (pull * self.mean / noise_sd[:, None]) ** 2
-        with_mean = size.T @ square
-        found = size.T @ size + with_mean + with_mean.T
-        return np.asarray(self.covariance**2 * found / (2 * len(points)))
+        precision_change = self.sd**2 / (prior_sd**2 + self.floor) - 1
+        t = precision_change / (1 + precision_change * np.diag(self.covariance))
+        size, square = np.abs(t), (t * self.mean / noise_sd[:, None]) ** 2
+        quadratic = size.T @ square
+        both = size.T @ size + quadratic + quadratic.T
+        return np.asarray(self.covariance**2 * both / (2 * len(points)))
 
 
 def _prior_sd(posterior: MarginalPosterior, flat: Array) -> tuple[Array, float]:
-    """Prior sds of the coefficients, shape (P,), in units of the noise's, and that."""
+    """Prior sds of the coefficients, shape (P,), in units of the noise's, and the noise's."""
     sites = posterior.sites(flat)
     noise_sd = float(sites["noise_sd"])
     return np.asarray(np.exp(posterior.priors.log_sd(sites)) / noise_sd), noise_sd
 
 
-def _whole(sums: SufficientStatistics, noise_sd: float) -> tuple[Array, Array, float]:
-    """X'X, X'y and y'y with known rows, that count as if the noise had this standard deviation."""
+def _with_pseudo_observations(
+    sums: SufficientStatistics, noise_sd: float
+) -> tuple[Array, Array, float]:
+    """X'X, X'y and y'y, with pseudo-observations weighted as rows of this noise would be."""
     xx, xy, yy = np.asarray(sums.xx), np.asarray(sums.xy), float(np.asarray(sums.yy))
     if sums.known is not None:
-        known, outcome = np.asarray(sums.known.matrix), np.asarray(sums.known.outcome)
-        xx = xx + noise_sd**2 * known.T @ known
-        xy = xy + noise_sd**2 * known.T @ outcome
+        matrix, outcome = np.asarray(sums.known.matrix), np.asarray(sums.known.outcome)
+        xx = xx + noise_sd**2 * matrix.T @ matrix
+        xy = xy + noise_sd**2 * matrix.T @ outcome
         yy += noise_sd**2 * float(outcome @ outcome)
     return xx, xy, yy

@@ -1,8 +1,8 @@
-"""The posterior of the hyperparameters' logarithms, laid flat, for NUTS to differentiate.
+"""Prior and posterior of the hyperparameters' logarithms as functions of a flat vector.
 
-The density is that of :meth:`bayes_intgen.models.Model.program` with the coefficients
-integrated out. Functions are cached by evidence and layout, so that JAX finds what it has compiled
-before.
+The density is that of :meth:`bayes_intgen.models.Model.program` with the coefficients integrated
+out. Functions are cached by evidence and layout, so that JAX recognises those that it has
+compiled.
 """
 
 from collections.abc import Callable
@@ -14,24 +14,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.log_density import FlatLayout, Given, Potential
+from bayes_intgen.inference.density.log_density import FlatLayout, Potential, PotentialAndDraw
 from bayes_intgen.models.hyperpriors import Hyperpriors
 
-# Log density of the data at log prior standard deviations of the coefficients, shape (P,), and the
-# noise's standard deviation; first what it is computed from.
+# Log marginal likelihood from statistics of the data, log prior standard deviations of the
+# coefficients, shape (P,), and the standard deviation of the noise.
 Evidence = Callable[[Any, jax.Array, jax.Array], jax.Array]
-# That, and with it a draw of the coefficients about their prior means, of standard normal numbers.
+# The same with standard normal numbers as last argument, from which it draws the coefficients'
+# deviations from their prior means.
 EvidenceAndDraw = Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 class FlatPrior(NamedTuple):
-    """The prior of all hyperparameters' logarithms, laid flat: independent and normal.
+    """Prior of the logarithms of all hyperparameters: independent and normal.
 
     Attributes
     ----------
     mean, sd : (D,)
     constant : ()
-        What makes it a density.
+        Log of the normalising constant.
     """
 
     mean: Array
@@ -40,28 +41,28 @@ class FlatPrior(NamedTuple):
 
     @classmethod
     def of(cls, priors: Hyperpriors, layout: FlatLayout) -> Self:
-        """Of hyperparameters that are laid flat so."""
+        """Arrange the priors of all hyperparameters as a layout says."""
         mean, sd = layout.flat(priors.start), layout.flat(priors.prior_sd)
         return cls(mean, sd, np.asarray(-np.sum(np.log(sd) + 0.5 * np.log(2 * np.pi))))
 
     def log_density(self, flat: Any) -> Any:
-        """At a vector of NumPy or JAX, shape (D,)."""
+        """Evaluate the log density at a vector of NumPy or JAX, shape (D,)."""
         return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum()
 
 
-# What both functions are of; the last is the first argument of the evidence.
+# Data of both functions below; the last element is the first argument of the evidence.
 Data = tuple[FlatPrior, Hyperpriors, Any]
 
 
 @lru_cache(maxsize=64)
-def potential_of(evidence: Evidence, layout: FlatLayout) -> Potential:
-    """Minus the log density."""
+def marginal_potential(evidence: Evidence, layout: FlatLayout) -> Potential:
+    """Minus the log posterior density of the hyperparameters."""
 
     def of_data(data: Data) -> Callable[[jax.Array], jax.Array]:
-        prior, _, found = data
+        prior, _, statistics = data
 
         def potential(flat: jax.Array) -> jax.Array:
-            log_evidence = evidence(found, *_sds(data, layout, flat))
+            log_evidence = evidence(statistics, *_sds(data, layout, flat))
             return jnp.asarray(-prior.log_density(flat) - log_evidence)
 
         return potential
@@ -70,17 +71,19 @@ def potential_of(evidence: Evidence, layout: FlatLayout) -> Potential:
 
 
 @lru_cache(maxsize=64)
-def given_of(evidence_and_draw: EvidenceAndDraw, layout: FlatLayout) -> Given:
-    """As :func:`potential_of`, with a draw of the coefficients."""
+def marginal_potential_and_draw(
+    evidence_and_draw: EvidenceAndDraw, layout: FlatLayout
+) -> PotentialAndDraw:
+    """:func:`marginal_potential` with a draw of the coefficients."""
 
     def of_data(data: Data) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
-        prior, priors, found = data
+        prior, priors, statistics = data
 
-        def given(flat: jax.Array, normal: jax.Array) -> tuple[jax.Array, jax.Array]:
-            log_evidence, draw = evidence_and_draw(found, *_sds(data, layout, flat), normal)
+        def potential_and_draw(flat: jax.Array, normal: jax.Array) -> tuple[jax.Array, jax.Array]:
+            log_evidence, draw = evidence_and_draw(statistics, *_sds(data, layout, flat), normal)
             return -prior.log_density(flat) - log_evidence, jnp.asarray(priors.mean) + draw
 
-        return given
+        return potential_and_draw
 
     return of_data
 

@@ -1,7 +1,7 @@
-"""Densities over flat vectors, as NUTS sees them, and a NumPyro program as one.
+"""Log densities over flat vectors, for NUTS, and the log density of a NumPyro program.
 
-What is compiled belongs to the program and to the shapes of its arguments, not to a data
-set: a second fit of a program that takes all it needs as arguments compiles nothing.
+Compiled functions are cached by the program and the shapes of its arguments, not by the data: a
+second fit of a program that takes all its data as arguments compiles nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,51 +15,52 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.numpyro_adapter import constrained_sites, potential_energy
 
-# A potential is a function of the data that gives a function of the flat unconstrained
-# sites, so that the data are arguments of the compiled program and not constants within it.
+# A function of the data that returns a function of the flat unconstrained sites, so that the data
+# are arguments of the compiled program rather than constants within it.
 Potential = Callable[[Any], Callable[[jax.Array], jax.Array]]
-Energy = Callable[[Array], tuple[float, Array]]
-# Of the data, a function of flat sites and standard normal numbers.
-Given = Callable[[Any], Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]]
+# The same, for a function of the flat sites and of standard normal numbers, shape (P,), that also
+# returns a draw of the coefficients.
+PotentialAndDraw = Callable[[Any], Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]]
+ValueAndGrad = Callable[[Array], tuple[float, Array]]
 Program = Callable[..., None]
 
 
 class LogDensity(NamedTuple):
-    """A density over flat vectors of unconstrained sites.
+    """Log density over flat vectors of unconstrained sites.
 
     Attributes
     ----------
     potential : Potential
-        Minus its logarithm, for NUTS to differentiate.
+        Minus the log density, for NUTS to differentiate.
     data : pytree of arrays
         Argument of ``potential``.
-    energy : callable
-        The same with its gradient, by whatever means: for single points.
-    given : Given, optional
-        ``potential``, and with it a draw of what is integrated out, given the sites: shape (P,),
-        as the normal numbers are.
-    given_size : int
-        How many numbers P that is.
+    value_and_grad : callable
+        Potential and gradient at a single point, by any means.
+    potential_and_draw : PotentialAndDraw, optional
+        ``potential``, and a draw of the P coefficients that the density has integrated out, from
+        their distribution given the sites.
+    n_coefficients : int
+        Number P of these coefficients.
     draw : callable, optional
-        A draw of what is integrated out at one flat vector, from standard normal numbers (P,), with
-        nothing to compile; there wherever ``given`` is.
+        The same draw at a single flat vector, from standard normal numbers (P,), without
+        compilation; required with ``potential_and_draw``.
     """
 
     potential: Potential
     data: Any
-    energy: Energy
-    given: Given | None = None
-    given_size: int = 0
+    value_and_grad: ValueAndGrad
+    potential_and_draw: PotentialAndDraw | None = None
+    n_coefficients: int = 0
     draw: Callable[[Array, Array], Array] | None = None
 
 
 class FlatLayout:
-    """How unconstrained sites are laid flat: one after the other, by name.
+    """Order of unconstrained sites in a flat vector: one after the other, by name.
 
     Parameters
     ----------
     sites : mapping from site to array
-        Of the shapes that they have.
+        Arrays of the sites' shapes.
     """
 
     def __init__(self, sites: Mapping[str, Any]) -> None:
@@ -67,21 +68,21 @@ class FlatLayout:
         self.size = sum(int(np.prod(shape)) for _, shape in self.shapes)
 
     def flat(self, sites: Mapping[str, Any]) -> Array:
-        """Values of every site as one vector, shape (D,)."""
+        """Concatenate the values of all sites into one vector, shape (D,)."""
         return np.concatenate([np.ravel(sites[name]) for name, _ in self.shapes])
 
     def sites(self, flat: Any) -> dict[str, Any]:
-        """Sites of a flat vector, or of many with any leading shape (..., D)."""
-        found, begin = {}, 0
+        """Split flat vectors of any leading shape (..., D) into sites."""
+        sites, begin = {}, 0
         for name, shape in self.shapes:
             end = begin + int(np.prod(shape))
-            found[name] = flat[..., begin:end].reshape((*flat.shape[:-1], *shape))
+            sites[name] = flat[..., begin:end].reshape((*flat.shape[:-1], *shape))
             begin = end
-        return found
+        return sites
 
     @property
     def positions(self) -> dict[str, Array]:
-        """Where each site stands in a flat vector."""
+        """Indices of each site in a flat vector."""
         return {name: np.ravel(index) for name, index in self.sites(np.arange(self.size)).items()}
 
     def __eq__(self, other: object) -> bool:
@@ -92,53 +93,40 @@ class FlatLayout:
 
 
 class ProgramDensity:
-    """A program's density over unconstrained sites.
+    """Log density of a NumPyro program over its unconstrained sites.
 
     Parameters
     ----------
     program : callable
         A NumPyro program of arrays and pytrees of arrays.
     arguments : tuple
-        What it is called with.
+        Arguments of the program.
     layout : FlatLayout
-        Of every latent site.
-    device : jax.Device, optional
-        Where its arguments are kept, and all that is computed from them therefore runs; where JAX
-        runs by default if not given.
+        Of all latent sites.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        arguments: tuple[Any, ...],
-        layout: FlatLayout,
-        device: jax.Device | None = None,
-    ) -> None:
+    def __init__(self, program: Program, arguments: tuple[Any, ...], layout: FlatLayout) -> None:
         self.program = program
-        self.arguments = jax.device_put(jax.tree.map(np.asarray, arguments), device)
+        self.arguments = jax.device_put(jax.tree.map(np.asarray, arguments))
         self.layout = layout
         self.potential = _potential(program, layout)
 
-    def energy(self, flat: Array) -> tuple[float, Array]:
-        """Potential energy and its gradient, shape (D,)."""
-        return energy_of(self.potential, self.arguments, flat)
-
     def constrain(self, flat: Array) -> dict[str, Array]:
-        """Sites in their own spaces for flat vectors of any leading shape (..., D)."""
+        """Transform flat vectors of any leading shape (..., D) to sites in their own spaces."""
         lead = flat.shape[:-1]
         points = jnp.asarray(flat.reshape(-1, flat.shape[-1]))
         sites = _constrain(self.program, self.layout, self.arguments, points)
         return {name: np.asarray(v).reshape((*lead, *v.shape[1:])) for name, v in sites.items()}
 
 
-def energy_of(potential: Potential, data: Any, flat: Array) -> tuple[float, Array]:
-    """Value and gradient of a potential at one flat vector."""
+def value_and_grad(potential: Potential, data: Any, flat: Array) -> tuple[float, Array]:
+    """Evaluate a potential and its gradient, shape (D,), at one flat vector."""
     value, gradient = _value_and_grad(potential, data, jnp.asarray(flat))
     return float(value), np.asarray(gradient)
 
 
-def processor() -> jax.Device | None:
-    """The first processor that JAX may use; None where it was told to use none."""
+def cpu_device() -> jax.Device | None:
+    """First CPU of JAX; None if JAX is configured to use none."""
     try:
         return jax.local_devices(backend="cpu")[0]
     except RuntimeError:
@@ -147,7 +135,7 @@ def processor() -> jax.Device | None:
 
 @lru_cache(maxsize=64)
 def _potential(program: Program, layout: FlatLayout) -> Potential:
-    """One function for each program and layout, by which what is compiled is found again."""
+    """Potential of a program; the cache returns the same function, which JAX compiles once."""
 
     def of_data(arguments: Any) -> Callable[[jax.Array], jax.Array]:
         return lambda flat: potential_energy(program, arguments, layout.sites(flat))

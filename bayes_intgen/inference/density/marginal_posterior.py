@@ -1,4 +1,4 @@
-"""The posterior of the hyperparameters, coefficients integrated out, for given sums over rows."""
+"""Marginal posterior of the hyperparameters: coefficients integrated out, rows as statistics."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +13,15 @@ from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.flat_hyperprior import (
     Evidence,
     FlatPrior,
-    given_of,
-    potential_of,
+    marginal_potential,
+    marginal_potential_and_draw,
 )
-from bayes_intgen.inference.density.log_density import Energy, FlatLayout, LogDensity, processor
+from bayes_intgen.inference.density.log_density import (
+    FlatLayout,
+    LogDensity,
+    ValueAndGrad,
+    cpu_device,
+)
 from bayes_intgen.inference.density.minimise import minimise
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
@@ -25,25 +30,24 @@ from bayes_intgen.models import Model
 from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.terms import Decomposition
 
-# Log density by which a mode may be improved a little by one more step, where that will do.
-NEAR = 0.03
-# How far from the prior median a search may stray, in prior standard deviations: farther out the
-# prior's density is nil, and numbers overflow.
-REACH = 10
+# Tolerance of a quick search for a mode: log density that one more step could add.
+QUICK_TOLERANCE = NEAR = 0.03
+# Maximum distance of a search from the prior median, in prior standard deviations: farther out the
+# prior density is negligible, and numbers overflow.
+MAX_DISTANCE = 10
 
 
 class MarginalPosterior:
-    """The posterior of the hyperparameters under a decomposition, given sums over rows.
+    """Marginal posterior of the hyperparameters of a decomposition.
 
-    Over their logarithms, laid flat: ``layout`` says how.
+    Its argument is a flat vector of their logarithms, in the order of ``layout``.
 
     Parameters
     ----------
     priors : Hyperpriors
     sums : SufficientStatistics
-        Over the columns that the priors are about.
+        Of the columns of the same coefficients.
     terms : Decomposition
-        Whose hyperparameters these are.
     """
 
     def __init__(
@@ -56,7 +60,7 @@ class MarginalPosterior:
 
     @classmethod
     def of(cls, model: Model, terms: Decomposition, sums: SufficientStatistics) -> Self:
-        """Under a model's priors."""
+        """Combine statistics with the priors of a model."""
         return cls(model.hyperpriors(terms), sums, terms)
 
     @property
@@ -66,54 +70,59 @@ class MarginalPosterior:
 
     @cached_property
     def density(self) -> LogDensity:
-        """As NUTS takes it.
+        """Log density for NUTS.
 
-        Padded to a multiple of 8 coefficients, so that fits of nearly equal size share what is
-        compiled.
+        Padded to a multiple of 8 coefficients: fits of nearly equal size share compiled programs.
         """
         size = -(-self.size // 8) * 8
         sums = self.sums.centred_at(self.priors.mean).padded(size)
-        density = self.density_of(log_marginal, self.priors.padded(size), sums, self.energy)
-        given = given_of(log_marginal_and_draw, self.layout)
-        return density._replace(given=given, given_size=size, draw=self.draw)
+        density = self.density_of(log_marginal, self.priors.padded(size), sums, self.value_and_grad)
+        return density._replace(
+            potential_and_draw=marginal_potential_and_draw(log_marginal_and_draw, self.layout),
+            n_coefficients=size,
+            draw=self.draw,
+        )
 
     def draw(self, flat: Array, normal: Array) -> Array:
-        """A draw of the coefficients given the hyperparameters, with nothing to compile.
+        """Draw the coefficients given the hyperparameters, without compilation.
 
         Parameters
         ----------
         flat : ndarray, shape (D,)
         normal : ndarray, shape (P + padding,)
-            Standard normal numbers; those beyond P stand for coefficients that touch nothing.
+            Standard normal numbers; those beyond P are draws of the padding.
 
         Returns
         -------
         ndarray, shape (P + padding,)
         """
-        given = self.given(self.sites(flat))
-        drawn = given.mean + given.root @ normal[: self.size]
-        return np.concatenate([drawn, normal[self.size :]])
+        conditional = self.conditional(self.sites(flat))
+        coefficients = conditional.mean + conditional.root @ normal[: self.size]
+        return np.concatenate([coefficients, normal[self.size :]])
 
     def density_of(
-        self, evidence: Evidence, priors: Hyperpriors, found: Any, energy: Energy
+        self,
+        evidence: Evidence,
+        priors: Hyperpriors,
+        statistics: Any,
+        value_and_grad: ValueAndGrad,
     ) -> LogDensity:
-        """The density with some evidence, of coefficients with such priors.
+        """Log density with another evidence, of coefficients with these priors.
 
-        On the processor: an accelerator would wait for the next step most of the time.
+        Its data are on the CPU: an accelerator would be idle between the steps most of the time.
         """
-        data = jax.tree.map(np.asarray, (self.prior, priors, found))
-        return LogDensity(
-            potential_of(evidence, self.layout), jax.device_put(data, processor()), energy
-        )
+        data = jax.tree.map(np.asarray, (self.prior, priors, statistics))
+        potential = marginal_potential(evidence, self.layout)
+        return LogDensity(potential, jax.device_put(data, cpu_device()), value_and_grad)
 
     def sites(self, flat: Array) -> dict[str, Array]:
-        """Hyperparameters by name, shape (..., D) to (..., *shape of the site)."""
+        """Hyperparameters by name, from flat vectors (..., D)."""
         return self.layout.sites(np.exp(flat))
 
     def point(self, sites: Mapping[str, Any], terms: Decomposition) -> Array:
-        """Hyperparameters found for other terms, as a starting point of these, shape (D,).
+        """Starting point, shape (D,), from the hyperparameters of another decomposition.
 
-        Those that have none there start at their prior medians.
+        Hyperparameters that it lacks start at their prior medians.
         """
         start = self.start.copy()
         labels, own = labels_of(terms), labels_of(self.terms)
@@ -121,29 +130,33 @@ class MarginalPosterior:
             if name not in labels:
                 start[index] = np.log(sites[name])
                 continue
-            known = dict(zip(labels[name], np.log(sites.get(name, ())), strict=True))
+            values = dict(zip(labels[name], np.log(sites.get(name, ())), strict=True))
             for i, label in zip(index, own[name], strict=True):
-                start[i] = known.get(label, start[i])
+                start[i] = values.get(label, start[i])
         return start
 
-    def given(self, sites: Mapping[str, Any]) -> Conditional:
-        """The coefficients given the hyperparameters."""
+    def conditional(self, sites: Mapping[str, Any]) -> Conditional:
+        """Conditional distribution of the coefficients given the hyperparameters."""
         log_sd = self.priors.log_sd(sites)
         return Conditional.of(self.sums, self.priors.mean, log_sd, float(sites["noise_sd"]))
 
+    given = conditional
+
     def moments(self, sites: Mapping[str, Any]) -> tuple[Array, Array]:
         """Mean and covariance of the coefficients given the hyperparameters."""
-        given = self.given(sites)
-        return given.mean, given.covariance
+        conditional = self.conditional(sites)
+        return conditional.mean, conditional.covariance
 
     def value(self, flat: Array) -> float:
-        """Minus the log density alone."""
-        return -self.given(self.sites(flat)).log_evidence - float(self.prior.log_density(flat))
+        """Minus the log density."""
+        conditional = self.conditional(self.sites(flat))
+        return -conditional.log_evidence - float(self.prior.log_density(flat))
 
-    def energy(self, flat: Array) -> tuple[float, Array]:
-        """Minus the log density, and its gradient, shape (D,), with nothing to compile."""
-        given = self.given(self.sites(flat))
-        return self.with_prior(flat, self.priors, given.log_evidence, *given.gradient())
+    def value_and_grad(self, flat: Array) -> tuple[float, Array]:
+        """Minus the log density and its gradient, shape (D,), without compilation."""
+        conditional = self.conditional(self.sites(flat))
+        evidence = conditional.log_evidence, *conditional.gradient()
+        return self.with_prior(flat, self.priors, *evidence)
 
     def with_prior(
         self,
@@ -153,17 +166,18 @@ class MarginalPosterior:
         towards_log_sd: Array,
         towards_noise: float,
     ) -> tuple[float, Array]:
-        """Minus the log density, and its gradient, given what the rows say.
+        """Minus the log density and its gradient, from the log evidence and its derivatives.
 
         Parameters
         ----------
         flat : ndarray, shape (D,)
         priors : Hyperpriors
-            Of the coefficients by whose prior standard deviations the derivatives are.
+            Of the coefficients in ``towards_log_sd``.
         log_evidence : float
         towards_log_sd : ndarray, shape (number of coefficients,)
+            Derivatives with respect to the log prior standard deviations.
         towards_noise : float
-            Derivatives of ``log_evidence`` by logarithms.
+            Derivative with respect to the log standard deviation of the noise.
         """
         towards = priors.towards_sites(self.sites(flat), towards_log_sd)
         towards["noise_sd"] = np.asarray(towards_noise)
@@ -171,36 +185,35 @@ class MarginalPosterior:
         return float(-log_evidence - self.prior.log_density(flat)), gradient
 
     def mode(self, start: Array, progress: bool, tolerance: float = 1e-6) -> Array:
-        """The hyperparameters of highest density over their logarithms, shape (D,).
+        """Search for the mode over the logarithms of the hyperparameters, shape (D,).
 
-        That is where a search from ``start`` ends: where a step adds less than ``tolerance`` to
-        the log density.
+        The search from ``start`` ends if a step adds less than ``tolerance`` to the log density.
         """
         # In units in which the curvature is of order one the search takes a quarter of the
-        # steps: prior sds, but for the noise, which N rows know to 1 / sqrt(2 N).
+        # steps: prior sds, except for the noise, whose sd given N rows is 1 / sqrt(2 N).
         units = self.prior_sd.copy()
         noise = self.layout.positions["noise_sd"]
         units[noise] = np.minimum(units[noise], 4 / np.sqrt(2 * float(np.asarray(self.sums.rows))))
-        reach = REACH * self.prior_sd
+        reach = MAX_DISTANCE * self.prior_sd
         bounds = np.stack([self.start - reach, self.start + reach], axis=1) / units[:, None]
         with progress_bar(progress) as bar:
 
-            def energy(scaled: Array) -> tuple[float, Array]:
+            def value_and_grad(scaled: Array) -> tuple[float, Array]:
                 bar.update()
-                value, gradient = self.energy(scaled * units)
+                value, gradient = self.value_and_grad(scaled * units)
                 return value, gradient * units
 
-            return minimise(energy, start / units, tolerance, bounds)[0] * units
+            return minimise(value_and_grad, start / units, tolerance, bounds)[0] * units
 
     def covariance(self, mode: Array) -> Array:
-        """Inverse curvature at the mode, never much wider than the prior, shape (D, D).
+        """Inverse Hessian at the mode, at most twice the prior variance, shape (D, D).
 
-        By forward differences of the gradient: an estimate that sampling starts from.
+        By forward differences of the gradient: an initial estimate for the sampler.
         """
         step = 1e-3 * self.prior_sd
 
         def gradient(at: Array) -> Array:
-            return self.energy(at)[1]
+            return self.value_and_grad(at)[1]
 
         with ThreadPoolExecutor() as pool:
             at_mode, *moved = pool.map(gradient, [mode, *(mode + np.diag(step))])
@@ -213,10 +226,10 @@ class MarginalPosterior:
 
 
 def labels_of(terms: Decomposition) -> dict[str, tuple[str, ...]]:
-    """The terms of the scales and the labels of the lengthscales, by site."""
+    """Labels of the scales and of the lengthscales, by site."""
     return {"scale": tuple(terms.scaled), "lengthscale": tuple(terms.lengthscales)}
 
 
 def progress_bar(progress: bool) -> Any:
-    """A bar that counts the steps of a search."""
+    """Progress bar that counts the steps of a search."""
     return tqdm(desc="Search for the mode", unit=" steps", leave=False, disable=not progress)

@@ -1,4 +1,4 @@
-"""Minimisation by L-BFGS that ends where a step gains less than a given amount."""
+"""Minimisation by L-BFGS with an absolute tolerance."""
 
 from collections.abc import Callable
 
@@ -8,31 +8,31 @@ from scipy.optimize import OptimizeResult, minimize
 from bayes_intgen._typing import Array
 
 MAX_STEPS = 300
-# Pairs of steps and changes of the gradient that L-BFGS remembers.
+# Number of past steps in the approximation of the Hessian (SciPy's ``maxcor``).
 MEMORY = 40
-# Slope below which a search ends whatever its last step has gained.
-MIN_SLOPE = 1e-2
+# Maximum component of the gradient at which a search ends whatever its last step gained.
+GRADIENT_TOLERANCE = 1e-2
 
 
 def minimise(
-    value_and_gradient: Callable[[Array], tuple[float, Array]],
+    value_and_grad: Callable[[Array], tuple[float, Array]],
     start: Array,
     tolerance: float,
     bounds: Array | None = None,
     abandon: Callable[[Array, float], bool] | None = None,
 ) -> tuple[Array, float]:
-    """Minimise a smooth function, in coordinates in which its curvature is of order one.
+    """Minimise a smooth function in coordinates in which its curvature is of order one.
 
     Parameters
     ----------
-    value_and_gradient : callable
+    value_and_grad : callable
     start : ndarray, shape (D,)
     tolerance : float
-        Least gain of a step, in units of the function. SciPy's own is a share of the function's
-        value, which may be near zero.
+        Minimum gain of a step, in units of the function. SciPy's own tolerance is relative to the
+        value of the function, which may be near zero.
     bounds : ndarray, shape (D, 2), optional
     abandon : callable, optional
-        Whether to give the search up, from where a step ends and the value there.
+        Called with point and value after every step; the search ends if it returns true.
 
     Returns
     -------
@@ -47,8 +47,8 @@ def minimise(
     """
     values: list[float] = []
 
-    def evaluated(point: Array) -> tuple[float, Array]:
-        value, gradient = value_and_gradient(point)
+    def evaluate(point: Array) -> tuple[float, Array]:
+        value, gradient = value_and_grad(point)
         if not values:
             values.append(value)
         return value, gradient
@@ -61,12 +61,12 @@ def minimise(
             raise StopIteration
 
     result = minimize(
-        evaluated,
+        evaluate,
         start,
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
         callback=end,
-        options={"maxiter": MAX_STEPS, "maxcor": MEMORY, "ftol": 0.0, "gtol": MIN_SLOPE},
+        options={"maxiter": MAX_STEPS, "maxcor": MEMORY, "ftol": 0.0, "gtol": GRADIENT_TOLERANCE},
     )
     return np.asarray(result.x), float(result.fun)

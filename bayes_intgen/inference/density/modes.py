@@ -1,9 +1,9 @@
-"""The modes of a marginal posterior that chains should start from, and their shares of it.
+"""Search for the modes of a marginal posterior, and their posterior probabilities.
 
-Modes differ in how the functions of one action are explained: as small and rough, say, or as large
-and smooth. From the nearest mode the scales of each action in turn are moved far up, and then its
-lengthscales far up and far down, and a search goes on from there. It is given up as soon as it has
-come back to a mode that is known. Shares are those of the Laplace approximation.
+Modes differ in how the functions of one action are explained: as small and rough, for example, or
+as large and smooth. From the nearest mode the scales of each action in turn are moved far up, then
+its lengthscales far up and far down, and a search starts from there. A search is abandoned once it
+returns to a known mode. Probabilities are those of the Laplace approximation.
 """
 
 from collections.abc import Iterator
@@ -16,204 +16,207 @@ from scipy.linalg import solve_triangular
 
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.marginal_posterior import (
-    NEAR,
-    REACH,
+    MAX_DISTANCE,
+    QUICK_TOLERANCE,
     MarginalPosterior,
     labels_of,
     progress_bar,
 )
 from bayes_intgen.inference.density.minimise import minimise
 
-# How far the scales or lengthscales of an action are moved, in prior standard deviations.
-FAR = 4
-# Log density by which a mode is refined further at most, where it is one to start from.
-EXACT = 1e-6
-# Squared distance from a known mode below which a search may have come back to it, in units of the
-# posterior covariance; and how far its log density may be from the mode's quadratic approximation,
-# as a share of that and beyond it.
-BACK, UNLIKE, UNLIKE_AT_LEAST = 9.0, 0.5, 0.1
-# Squared distance between two ends of searches that are one mode, and between two modes of which
-# chains need to start from one alone: draws are farther from their mode than that.
-SAME, CLOSE = 1.0, 9.0
-# Log of the share of the posterior, relative to the largest mode's, below which no chain starts
-# from a mode: a hundredth. A chain that stayed in a smaller one would stand for far too much.
-LEAST_LOG_SHARE = -4.6
-# What the logarithms of determinants may add to differences between log densities of modes.
-DETERMINANTS = 4.0
+# Distance by which the scales or lengthscales of an action are moved, in prior standard deviations.
+MOVE = 4
+# Tolerance in the log density of the search that refines a mode.
+REFINED_TOLERANCE = 1e-6
+# A search has returned to a known mode if its squared distance, in units of the posterior
+# covariance, is below RETURN_DISTANCE, and its log density differs from the mode's quadratic
+# approximation by less than a share of the drop (RELATIVE_MISFIT) plus a constant (MISFIT).
+RETURN_DISTANCE, RELATIVE_MISFIT, MISFIT = 9.0, 0.5, 0.1
+# Minimum squared distances, in the same units, between two modes, and between two modes from which
+# chains start: draws are farther from their mode than that.
+MODE_DISTANCE, START_DISTANCE = 1.0, 9.0
+# Minimum log probability of a mode, relative to the most probable one, for a chain to start from
+# it: a hundredth. A chain that stayed in a smaller mode would represent far too much.
+MIN_LOG_SHARE = -4.6
+# Maximum difference between modes that log determinants may add to that of the log densities.
+MAX_LOG_DET_DIFFERENCE = 4.0
 
 
 class Mode(NamedTuple):
-    """A mode of the posterior, over the logarithms of the hyperparameters.
+    """Mode of the posterior over the logarithms of the hyperparameters.
 
     Attributes
     ----------
     point : ndarray, shape (D,)
-    energy : float
+    potential : float
         Minus the log density.
     covariance : ndarray, shape (D, D)
-        Inverse curvature.
+        Inverse Hessian of the potential.
     """
 
     point: Array
-    energy: float
+    potential: float
     covariance: Array
 
     @classmethod
-    def at(cls, posterior: MarginalPosterior, point: Array, energy: float | None = None) -> "Mode":
-        """With its Laplace approximation."""
-        value = posterior.value(point) if energy is None else energy
+    def at(
+        cls, posterior: MarginalPosterior, point: Array, potential: float | None = None
+    ) -> "Mode":
+        """Compute the Laplace approximation at a mode."""
+        value = posterior.value(point) if potential is None else potential
         return cls(point, value, posterior.covariance(point))
 
     @property
     def log_mass(self) -> float:
-        """Log of the probability by the Laplace approximation, up to a constant."""
-        return 0.5 * float(np.linalg.slogdet(self.covariance)[1]) - self.energy
+        """Log probability by the Laplace approximation, up to a constant."""
+        return 0.5 * float(np.linalg.slogdet(self.covariance)[1]) - self.potential
 
 
-def find_modes(posterior: MarginalPosterior, start: Array, most: int, progress: bool) -> list[Mode]:
-    """Modes to start chains from, the one with the largest share of the posterior first.
+def find_modes(
+    posterior: MarginalPosterior, start: Array, max_modes: int, progress: bool
+) -> list[Mode]:
+    """Search for the modes from which chains should start.
 
     Parameters
     ----------
     posterior : MarginalPosterior
     start : ndarray, shape (D,)
-        Where the first search starts.
-    most : int
-        Largest number of modes.
+        Start of the first search.
+    max_modes : int
+        Maximum number of modes.
     progress : bool
 
     Returns
     -------
     list of Mode
-        Those with a share within ``LEAST_LOG_SHARE`` of the largest.
+        The most probable first, and those within ``MIN_LOG_SHARE`` of it.
     """
     nearest = Mode.at(posterior, posterior.mode(start, progress))
     with progress_bar(progress) as bar, ThreadPoolExecutor() as pool:
-        around = _Around(posterior, nearest, bar)
-        known = [_End(np.zeros(len(start)), nearest.energy)]
+        searches = _Searches(posterior, nearest, bar)
+        ends = [_End(np.zeros(len(start)), nearest.potential)]
         for moves in _moves(posterior):
-            highest = min(known, key=_End.height)
-            begun = [highest.at + around.whitened(move) for move in moves]
-            ended = pool.map(partial(around.search, known=tuple(known), tolerance=NEAR), begun)
-            known += [end for end in ended if end is not None]
-        ends = sorted(known, key=_End.height)
-        worth = ends[0].energy - LEAST_LOG_SHARE + DETERMINANTS
-        within = [end for end in _distinct(ends, [], SAME) if end.energy < worth]
-        refined = sorted(pool.map(around.refined, within[: 2 * most]), key=_End.height)
-    chosen = _distinct(refined, [], CLOSE)[:most]
+            highest = min(ends, key=_by_potential)
+            starts = [highest.at + searches.whiten(move) for move in moves]
+            search = partial(searches.search, known=tuple(ends), tolerance=QUICK_TOLERANCE)
+            ends += [end for end in pool.map(search, starts) if end is not None]
+        first = ends[0]
+        ends.sort(key=_by_potential)
+        limit = ends[0].potential - MIN_LOG_SHARE + MAX_LOG_DET_DIFFERENCE
+        probable = [end for end in _distinct(ends, MODE_DISTANCE) if end.potential < limit]
+        refined = sorted(pool.map(searches.refine, probable[: 2 * max_modes]), key=_by_potential)
     modes = [
-        nearest if end is known[0] else Mode.at(posterior, around.point(end.at), end.energy)
-        for end in chosen
+        nearest if end is first else Mode.at(posterior, searches.point(end.at), end.potential)
+        for end in _distinct(refined, START_DISTANCE)[:max_modes]
     ]
     modes.sort(key=lambda mode: -mode.log_mass)
-    least = modes[0].log_mass + LEAST_LOG_SHARE
-    return [mode for mode in modes if mode.log_mass >= least]
+    minimum = modes[0].log_mass + MIN_LOG_SHARE
+    return [mode for mode in modes if mode.log_mass >= minimum]
 
 
 def chains_of_modes(modes: list[Mode], chains: int) -> list[int]:
-    """The mode that each chain starts from, by number: one each, the rest by their shares.
+    """Assign a mode to each chain, by index: one chain each, the rest in proportion.
 
     Examples
     --------
     >>> one = Mode(np.zeros(1), 0.0, np.eye(1))
-    >>> chains_of_modes([one, one._replace(energy=2.0)], 4)
+    >>> chains_of_modes([one, one._replace(potential=2.0)], 4)
     [0, 0, 0, 1]
     """
     log_mass = np.array([mode.log_mass for mode in modes])
     share = np.exp(log_mass - log_mass.max())
     counts = (np.arange(len(modes)) < chains).astype(int)
     while counts.sum() < chains:
-        # Each further chain to where there are fewest for the share.
+        # The next chain starts from the mode with the fewest chains for its share.
         counts[np.argmax(share / counts)] += 1
     return [i for i, count in enumerate(counts.tolist()) for _ in range(count)]
 
 
 class _End(NamedTuple):
-    """Where a search ended, in coordinates about the nearest mode."""
+    """End of a search, in coordinates about the nearest mode."""
 
     at: Array
-    energy: float
-
-    def height(self) -> float:
-        return self.energy
+    potential: float
 
 
-class _Around:
+def _by_potential(end: _End) -> float:
+    return end.potential
+
+
+class _Searches:
     """Searches in coordinates in which the covariance at one mode is the identity.
 
-    In those a search takes half the steps that it takes in units of the prior.
+    They take half the steps of searches in units of the prior.
     """
 
     def __init__(self, posterior: MarginalPosterior, mode: Mode, bar: Any) -> None:
         self.posterior, self.centre, self.bar = posterior, mode.point, bar
         self.root = np.linalg.cholesky(mode.covariance)
 
-    def whitened(self, change: Array) -> Array:
+    def whiten(self, change: Array) -> Array:
         return np.asarray(solve_triangular(self.root, change, lower=True))
 
     def point(self, at: Array) -> Array:
         # Farther out numbers overflow.
-        reach = REACH * self.posterior.prior_sd
-        return np.clip(
-            self.centre + self.root @ at, self.posterior.start - reach, self.posterior.start + reach
-        )
+        distance = MAX_DISTANCE * self.posterior.prior_sd
+        low, high = self.posterior.start - distance, self.posterior.start + distance
+        return np.clip(self.centre + self.root @ at, low, high)
 
     def search(self, start: Array, known: tuple[_End, ...], tolerance: float) -> _End | None:
-        """Where a search ends; None where it comes back to a known mode."""
-        back = False
+        """Search for another mode; return None if the search returns to a known one."""
+        returned = False
 
-        def abandon(at: Array, energy: float) -> bool:
-            nonlocal back
+        def abandon(at: Array, potential: float) -> bool:
+            nonlocal returned
             for mode in known:
                 change = at - mode.at
-                half = 0.5 * float(change @ change)
-                beyond = abs(energy - mode.energy - half)
-                if half < BACK / 2 and beyond < UNLIKE * half + UNLIKE_AT_LEAST:
-                    back = True
-            return back
+                drop = 0.5 * float(change @ change)
+                misfit = abs(potential - mode.potential - drop)
+                if drop < RETURN_DISTANCE / 2 and misfit < RELATIVE_MISFIT * drop + MISFIT:
+                    returned = True
+            return returned
 
-        end = _End(*minimise(self._energy, start, tolerance, abandon=abandon))
-        return None if back or not np.isfinite(end.energy) else end
+        end = _End(*minimise(self._value_and_grad, start, tolerance, abandon=abandon))
+        return None if returned or not np.isfinite(end.potential) else end
 
-    def refined(self, end: _End) -> _End:
+    def refine(self, end: _End) -> _End:
+        # The first search for the nearest mode, at the origin, had this tolerance already.
         if not end.at.any():
-            # The nearest mode is as exact as it will be.
             return end
-        return _End(*minimise(self._energy, end.at, EXACT))
+        return _End(*minimise(self._value_and_grad, end.at, REFINED_TOLERANCE))
 
-    def _energy(self, at: Array) -> tuple[float, Array]:
+    def _value_and_grad(self, at: Array) -> tuple[float, Array]:
         self.bar.update()
-        value, gradient = self.posterior.energy(self.point(at))
+        value, gradient = self.posterior.value_and_grad(self.point(at))
         return value, self.root.T @ gradient
 
 
-def _distinct(ends: list[_End], known: list[_End], apart: float) -> list[_End]:
-    """The ends that are apart, in squared distance, from known modes and from earlier ends."""
-    new: list[_End] = []
+def _distinct(ends: list[_End], squared_distance: float) -> list[_End]:
+    """Drop ends that are closer than a squared distance to an earlier one."""
+    distinct: list[_End] = []
     for end in ends:
-        if all(np.sum((end.at - other.at) ** 2) > apart for other in (*known, *new)):
-            new.append(end)
-    return new
+        if all(np.sum((end.at - other.at) ** 2) > squared_distance for other in distinct):
+            distinct.append(end)
+    return distinct
 
 
 def _moves(posterior: MarginalPosterior) -> Iterator[list[Array]]:
-    """Per action, the changes from which searches for other modes start."""
+    """Moves away from a mode, per action, to the starts of further searches."""
     terms, labels = posterior.terms, labels_of(posterior.terms)
 
-    def marked(site: str, chosen: set[str | None]) -> Array:
+    def move(site: str, moved: set[str | None]) -> Array:
         sites = {name: np.zeros(shape) for name, shape in posterior.layout.shapes}
         if site in sites:
-            sites[site] = np.array([float(label in chosen) for label in labels[site]])
-        return FAR * posterior.prior_sd * posterior.layout.flat(sites)
+            sites[site] = np.array([float(label in moved) for label in labels[site]])
+        return MOVE * posterior.prior_sd * posterior.layout.flat(sites)
 
     for action in sorted({term.action for term in terms.terms if term.action is not None}):
         own = {term.name for term in terms.terms if term.action == action}
-        stretched = {terms.lengthscale_of.get(name) for name in own}
-        ways = marked("scale", {*own}), marked("lengthscale", stretched)
-        scales, lengthscales = ways
+        scales = move("scale", {*own})
+        lengthscales = move("lengthscale", {terms.lengthscale_of.get(name) for name in own})
         if lengthscales.any():
-            # Searches from smaller scales take twice the steps, and found, over fifteen data sets,
-            # one mode of ten that the others did not.
+            # Searches from smaller scales take twice the steps, and in fifteen data sets only one
+            # of ten modes was found by them alone.
             yield [scales, lengthscales, -lengthscales]
         else:
             yield [scales, -scales]

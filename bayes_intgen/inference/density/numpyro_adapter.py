@@ -1,6 +1,6 @@
-"""The parts of NumPyro that may change between releases, behind functions of our own.
+"""Adapter to the parts of NumPyro that may change between releases.
 
-``pyproject.toml`` bounds NumPyro's version from above for their sake.
+Because of them ``pyproject.toml`` has an upper bound on the version of NumPyro.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,14 +20,14 @@ from numpyro.infer.util import potential_energy as _potential_energy
 
 MAX_TREE_DEPTH = 10
 
-# Dual averaging: the logarithm of the step size, its average, then what the scheme remembers.
+# State of dual averaging: log step size, its average, and the internal state of the scheme.
 StepSizeState = tuple[Any, ...]
 
 _, _update_step_size = dual_averaging()
 
 
 class Trajectory(NamedTuple):
-    """End of one NUTS trajectory, and how it went.
+    """Proposal and statistics of one NUTS trajectory.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ def nuts_trajectory(
         Position, momentum, potential and its gradient.
     step_size : Array, shape ()
     key_data : Array of uint32, shape (2,)
-        Of a Threefry key.
+        Data of a Threefry key.
     """
     _, leapfrog = velocity_verlet(potential, euclidean_kinetic_energy)
     tree = build_tree(
@@ -91,12 +91,12 @@ def nuts_trajectory(
 
 
 def initial_step_size(step_size: float) -> StepSizeState:
-    """Begin to adapt a step size, which the scheme pulls towards ten times its first value."""
+    """Initial state of dual averaging, which shrinks towards ten times the first step size."""
     return np.log(step_size), 0.0, 0.0, 0, np.log(10 * step_size)
 
 
 def adapted_step_size(error: jax.Array, state: StepSizeState) -> StepSizeState:
-    """Update a step size by the target acceptance probability less the observed one."""
+    """Update dual averaging by the target minus the observed acceptance probability."""
     updated: StepSizeState = _update_step_size(error, state)
     return updated
 
@@ -104,12 +104,12 @@ def adapted_step_size(error: jax.Array, state: StepSizeState) -> StepSizeState:
 def potential_energy(
     program: Callable[..., None], arguments: tuple[Any, ...], sites: Mapping[str, Any]
 ) -> jax.Array:
-    """Minus the log density of a NumPyro program at unconstrained sites."""
+    """Evaluate minus the log density of a NumPyro program at unconstrained sites."""
     return jnp.asarray(_potential_energy(program, arguments, {}, sites))
 
 
 def constrained_sites(
     program: Callable[..., None], arguments: tuple[Any, ...], sites: Mapping[str, Any]
 ) -> Any:
-    """Sites of a NumPyro program, deterministic ones included, from unconstrained ones."""
+    """Compute all sites of a NumPyro program, with deterministic ones, from unconstrained ones."""
     return constrain_fn(program, arguments, {}, sites, return_deterministic=True)

@@ -1,11 +1,10 @@
-"""Which coefficients to integrate out together: groups of terms that know of each other.
+"""Partition of the coefficients into blocks that are nearly independent a posteriori.
 
-Integrating all coefficients out at once costs the cube of their number; in groups, the cube of the
-largest group's. `blocks` neglects what posterior covariances K between groups do
-in second order: with its T, and m the posterior mean, tr(T K T K) / 4 of the log determinant and
-m' T K T K T m / 2 of the quadratic form, in units of the noise. Terms that share most of that
-belong together.
+Agglomerative clustering of terms with a size cap: the dependence of two terms is their share of
+the log density that `blocks` neglects (the second-order remainder; see docs/method.md).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,84 +12,91 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.expansion_point import ExpansionPoint
 
-# Sizes of groups, from small to large: the first that keeps together what should be is taken.
+# Maximum numbers of coefficients in a block, tried in this order.
 SIZES = (24, 32, 40, 48, 56, 64, 80, 96)
-# Log density that two terms may share and be in different groups. Where it was twice as much,
-# chains came, far from the reference point, to where the terms that are kept fall without end.
-MAX_SHARED = 0.025
+# Maximum log density neglected between two terms in different blocks. With twice as much, chains
+# far from the expansion point reached regions where the first-order terms fall without bound.
+MAX_NEGLECTED = 0.025
 
 
-def groups_of(reference: ExpansionPoint, points: Array) -> list[NDArray[np.int_]]:
-    """Coefficients that are integrated out together: whole terms, every one in one group.
+def coefficient_blocks(
+    expansion: ExpansionPoint,
+    points: Array,
+    sizes: Sequence[int] = SIZES,
+    max_neglected: float = MAX_NEGLECTED,
+) -> list[NDArray[np.int_]]:
+    """Partition the coefficients into blocks of whole terms.
 
     Parameters
     ----------
-    reference : ExpansionPoint
+    expansion : ExpansionPoint
     points : ndarray, shape (point, D)
-        Hyperparameters, scattered as draws of them are expected to be.
+        Hyperparameters dispersed like the expected draws.
+    sizes : sequence of int
+        Maximum sizes of a block. The first is taken with which no two terms in different blocks
+        exceed ``max_neglected``, or the last if there is none. Larger terms raise the maximum to
+        their own size.
+    max_neglected : float
 
     Returns
     -------
     list of ndarray of int
-        No larger than the first of ``SIZES`` with which no two terms in different groups share
-        more than ``MAX_SHARED``; than the last where that is so with none. A term that is larger
-        than that sets the size.
+        Indices of the coefficients in each block.
 
     Raises
     ------
     LinAlgError
-        Where numbers overflow at one of the points.
+        If numbers overflow at one of the points.
     """
-    terms, every = reference.posterior.terms, np.arange(reference.posterior.size)
+    terms, every = expansion.posterior.terms, np.arange(expansion.posterior.size)
     columns = [every[terms.columns[term.name]] for term in terms.terms]
     of_term = np.stack([np.isin(every, own) for own in columns], axis=1).astype(float)
-    shared = of_term.T @ reference.second_order_remainder(points) @ of_term
-    if not np.isfinite(shared).all():
-        raise np.linalg.LinAlgError("what terms share cannot be told")
-    sizes = of_term.sum(axis=0)
-    for most in SIZES:
-        chosen = partition(shared, sizes, max(most, int(sizes.max())))
-        apart = shared.copy()
-        for group in chosen:
-            apart[np.ix_(group, group)] = 0
-        if apart.max() <= MAX_SHARED:
+    dependence = of_term.T @ expansion.second_order_remainder(points) @ of_term
+    if not np.isfinite(dependence).all():
+        raise np.linalg.LinAlgError("the dependence between terms overflows")
+    counts = of_term.sum(axis=0)
+    for size in sizes:
+        clusters = partition(dependence, counts, max(size, int(counts.max())))
+        between = dependence.copy()
+        for cluster in clusters:
+            between[np.ix_(cluster, cluster)] = 0
+        if between.max() <= max_neglected:
             break
-    return [np.concatenate([columns[i] for i in group]) for group in chosen]
+    return [np.concatenate([columns[i] for i in cluster]) for cluster in clusters]
 
 
-def partition(shared: Array, sizes: Array, most: int) -> list[list[int]]:
-    """Groups of bounded size of which no two members share much with each other.
+def partition(dependence: Array, sizes: Array, max_size: int) -> list[list[int]]:
+    """Cluster items by single linkage, with a cap on the size of a cluster.
 
-    One after the other those two groups are joined, of all that fit together, whose members share
-    most.
+    The two most dependent clusters that fit together are merged, repeatedly.
 
     Parameters
     ----------
-    shared : ndarray, shape (n, n)
-        How much any two of n share: symmetric, finite, not negative.
+    dependence : ndarray, shape (n, n)
+        Dependence of any two items: symmetric, finite, not negative.
     sizes : ndarray, shape (n,)
-    most : int
-        Largest sum of sizes in a group of more than one.
+    max_size : int
+        Maximum total size of a cluster of several items.
 
     Examples
     --------
-    >>> shared = np.array([[0, 1, 9, 0], [1, 0, 0, 5], [9, 0, 0, 0], [0, 5, 0, 0]])
-    >>> partition(shared, np.ones(4), most=3)
+    >>> dependence = np.array([[0, 1, 9, 0], [1, 0, 0, 5], [9, 0, 0, 0], [0, 5, 0, 0]])
+    >>> partition(dependence, np.ones(4), max_size=3)
     [[0, 2], [1, 3]]
     """
-    left, sizes = shared.astype(float), sizes.astype(float)
-    np.fill_diagonal(left, -np.inf)
-    groups = [[i] for i in range(len(sizes))]
+    linkage, sizes = dependence.astype(float), sizes.astype(float)
+    np.fill_diagonal(linkage, -np.inf)
+    clusters = [[i] for i in range(len(sizes))]
     while True:
-        left[sizes[:, None] + sizes > most] = -np.inf
-        one, other = sorted(divmod(int(left.argmax()), len(sizes)))
-        if left[one, other] < 0:
-            return [group for group in groups if group]
-        groups[one] += groups[other]
-        groups[other] = []
+        linkage[sizes[:, None] + sizes > max_size] = -np.inf
+        one, other = sorted(divmod(int(linkage.argmax()), len(sizes)))
+        if linkage[one, other] < 0:
+            return [cluster for cluster in clusters if cluster]
+        clusters[one] += clusters[other]
+        clusters[other] = []
         sizes[one] += sizes[other]
-        left[one] = np.maximum(left[one], left[other])
-        left[:, one] = left[one]
-        left[one, one] = -np.inf
-        # What has been joined fits nowhere.
+        linkage[one] = np.maximum(linkage[one], linkage[other])
+        linkage[:, one] = linkage[one]
+        linkage[one, one] = -np.inf
+        # A merged cluster fits nowhere.
         sizes[other] = np.inf

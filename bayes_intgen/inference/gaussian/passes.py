@@ -12,9 +12,9 @@ from bayes_intgen.data.batches import map_batches, map_reduce
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     CandidateStatistics,
-    PseudoObservations,
     SufficientStatistics,
 )
+from bayes_intgen.models.pseudo_observations import PseudoObservations
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 

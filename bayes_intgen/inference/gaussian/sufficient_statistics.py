@@ -13,24 +13,7 @@ from jax.typing import ArrayLike
 from numpy.typing import DTypeLike, NDArray
 
 from bayes_intgen._typing import Array
-
-
-class PseudoObservations(NamedTuple):
-    """Rows whose noise has a known standard deviation, and does not scale with ``noise_sd``.
-
-    An example is an estimated difference between two means, with its standard error.
-
-    Attributes
-    ----------
-    matrix : (L, P), outcome : (L,)
-        Divided by the known standard deviation.
-    log_sd : (L,)
-        Logarithm of the known standard deviation.
-    """
-
-    matrix: ArrayLike
-    outcome: ArrayLike
-    log_sd: ArrayLike
+from bayes_intgen.models.pseudo_observations import PseudoObservations
 
 
 class SufficientStatistics(NamedTuple):

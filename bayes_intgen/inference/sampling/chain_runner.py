@@ -1,7 +1,7 @@
-"""Chains of NUTS side by side, in blocks of iterations.
+"""Parallel chains of NUTS, in blocks of iterations.
 
-A thread per chain runs them in parallel without a choice of devices before JAX starts. A block at
-a time reports progress, and writes checkpoints, without callbacks from compiled code.
+Each chain has a thread, which needs no choice of devices before JAX starts. Progress is reported
+and checkpoints are written between the blocks, without callbacks from compiled code.
 """
 
 import math
@@ -21,14 +21,14 @@ MAX_BLOCK_SIZE = 25
 
 
 class ChainRunner:
-    """Runner of all chains through one stage of sampling after another.
+    """Run all chains through one stage of sampling after another.
 
     Parameters
     ----------
     randomness : list of ChainRandomness
-        Of each chain.
+        Random numbers of each chain.
     block_size : int
-        Number of iterations that are compiled, run and written to the checkpoint at once.
+        Number of iterations compiled, run and written to the checkpoint at once.
     bar : tqdm
         Progress bar to update.
     checkpoint : Checkpoint, optional
@@ -51,49 +51,49 @@ class ChainRunner:
 
     def run(
         self,
-        walk: NUTSKernel,
+        kernel: NUTSKernel,
         stage: str,
         states: list[ChainState],
         iterations: int,
         step_size: float | None = None,
     ) -> tuple[list[ChainState], Collected]:
-        """Run every chain through a stage; the step size adapts unless one is given.
+        """Run every chain through a stage; the step size adapts if it is None.
 
         Returns
         -------
         states : list of ChainState
         collected : dict of ndarray, each (chain, iteration, ...)
         """
-        # Compile here: several threads would all compile the same.
+        # Compile before the threads start, each of which would compile the same program.
         for count in {min(self.block_size, iterations), iterations % self.block_size} - {0}:
-            walk.compile(states[0], count)
-        run_chain = partial(self._run_chain, walk, self.label + stage, iterations, step_size)
+            kernel.compile(states[0], count)
+        run_chain = partial(self._run_chain, kernel, self.label + stage, iterations, step_size)
         with ThreadPoolExecutor(min(len(states), os.cpu_count() or 1)) as pool:
-            running = [pool.submit(run_chain, chain, state) for chain, state in enumerate(states)]
             try:
-                for ended in as_completed(running):
-                    ended.result()
+                running = [pool.submit(run_chain, i, state) for i, state in enumerate(states)]
+                for future in as_completed(running):
+                    future.result()
             except BaseException:
-                # Neither an interrupt nor one chain's failure may wait for the other chains.
+                # An interrupt or the failure of one chain must not wait for the other chains.
                 self._stopped.set()
                 raise
-        last, collected = zip(*(chain.result() for chain in running), strict=True)
-        return list(last), {name: np.stack([c[name] for c in collected]) for name in collected[0]}
+        last, pieces = zip(*(future.result() for future in running), strict=True)
+        return list(last), {name: np.stack([p[name] for p in pieces]) for name in pieces[0]}
 
     def _run_chain(
         self,
-        walk: NUTSKernel,
+        kernel: NUTSKernel,
         stage: str,
         iterations: int,
         step_size: float | None,
         chain: int,
         state: ChainState,
     ) -> tuple[ChainState, Collected]:
-        """Run one chain through a stage, from where an earlier run left it."""
+        """Run one chain through a stage, continuing from the checkpoint if there is one."""
         pieces: list[Collected] = []
         randomness = self.randomness[chain]
         done = 0
-        # JAX's settings belong to a thread.
+        # JAX settings are local to a thread.
         with jax.enable_x64(True):
             earlier = self.checkpoint and self.checkpoint.read(stage, chain, state)
             if earlier:
@@ -105,7 +105,7 @@ class ChainRunner:
                 if self._stopped.is_set():
                     break
                 count = min(self.block_size, iterations - begin)
-                state, piece = walk.advance(state, randomness.next(count), step_size)
+                state, piece = kernel.advance(state, randomness.next(count), step_size)
                 pieces.append(piece)
                 if self.checkpoint is not None:
                     pieces = [concatenated(pieces)]
@@ -115,14 +115,14 @@ class ChainRunner:
 
 
 def concatenated(pieces: list[Collected], axis: int = 0) -> Collected:
-    """Concatenate what several runs of iterations collected."""
+    """Concatenate draws and statistics of successive iterations."""
     return {name: np.concatenate([piece[name] for piece in pieces], axis) for name in pieces[0]}
 
 
 def common_block_size(*stages: int) -> int:
     """Choose a number of iterations per block that divides the length of every stage.
 
-    A block of another length would be compiled once more.
+    Every other length needs a compilation of its own.
 
     Examples
     --------

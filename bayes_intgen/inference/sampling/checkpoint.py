@@ -1,9 +1,9 @@
-"""Chains of a fit that has not ended yet, in a folder: a killed fit goes on where it was.
+"""Checkpoints: files of unfinished chains, from which a killed fit continues.
 
-Each chain writes one file a stage, after every block of iterations: all that the stage has
-drawn so far, and the state of the sampler. What is drawn after that is the same whether the process
-that drew it was killed in between or not. What comes before the chains, and the random numbers that
-they take, are computed anew: they depend on the data, the model and the settings alone.
+After every block of iterations each chain writes one file per stage, with all draws of the stage so
+far and the state of the sampler. Later draws do not depend on whether the process was killed in
+between. Earlier steps and random numbers are computed again: they depend on the data, the model and
+the settings alone.
 """
 
 import hashlib
@@ -23,21 +23,22 @@ from bayes_intgen._atomic import atomic_write
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.inference.settings import SamplerSettings
-from bayes_intgen.models import Model
-from bayes_intgen.models import codec as serialise
+from bayes_intgen.models import Model, codec
 
 Collected = dict[str, NDArray[Any]]
 
-# What NumPy raises where a file is not, or not all of, what it wrote.
+# Exceptions that NumPy raises for truncated or foreign files.
 UNREADABLE = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile)
-# Counts changes of what a sampler's state and its draws mean: chains of another one cannot go on.
+# Version of the sampler's state and draws: chains of another version cannot continue.
 SAMPLER = 2
-# Sums over the same rows differ by rounding, where they are read in other pieces.
-SAME = 1e-9
+# Relative tolerance of sums over the same rows, whose rounding depends on the batches.
+SUMS_TOLERANCE = 1e-9
+# Names of arrays in files, where they differ from those in the code.
+STORED_NAMES = {"coefficients": "given"}
 
 
 class Checkpoint:
-    """A folder with the chains of one fit; open it with :meth:`of`."""
+    """Folder with the chains of one fit; :meth:`of` opens it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -50,77 +51,84 @@ class Checkpoint:
         model: Model,
         settings: SamplerSettings,
     ) -> Self:
-        """The folder of a fit, made where it is not there.
+        """Open the folder of a fit, or create it.
 
         Raises
         ------
         SavedFitError
-            Where it holds the chains of another fit.
+            If it holds the chains of another fit, or other files.
         """
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        mine = _described(data, model, settings)
+        identity = _identity(data, model, settings)
         label = path / "fit.json"
         if label.exists():
             try:
-                theirs = json.loads(label.read_text())
+                other = json.loads(label.read_text())
             except ValueError as error:
-                raise SavedFitError(f"{label} cannot be read; take another folder") from error
-            differ = sorted(key for key in mine if mine[key] != theirs.get(key))
-            if differ:
+                raise SavedFitError(f"{label} cannot be read; choose another folder") from error
+            differences = sorted(key for key in identity if identity[key] != other.get(key))
+            if differences:
                 raise SavedFitError(
-                    f"{path} holds a fit with other {', '.join(differ)}; take another folder, or "
-                    "delete it to begin anew"
+                    f"{path} holds a fit with other {', '.join(differences)}; choose another "
+                    "folder, or delete it to start again"
                 )
         elif any(file.suffix != ".part" for file in path.iterdir()):
-            raise SavedFitError(f"{path} holds other files; take an empty folder")
+            raise SavedFitError(f"{path} holds other files; choose an empty folder")
         else:
             with atomic_write(label) as partial:
-                partial.write_text(json.dumps(mine))
+                partial.write_text(json.dumps(identity))
         return cls(path)
 
     def read[State](self, stage: str, chain: int, like: State) -> tuple[State, Collected] | None:
-        """State and draws of a chain's stage as they were last written; None where never.
+        """Read state and draws of a chain's stage, or return None if there is no file.
 
-        ``like`` is a state of the same sampler, a pytree of arrays: it gives the structure.
+        Parameters
+        ----------
+        stage : str
+        chain : int
+        like : pytree of arrays
+            A state of the same structure, shapes and types.
 
         Raises
         ------
         SavedFitError
-            Where the file cannot be read.
+            If the file cannot be read.
         """
         path = self._path(stage, chain)
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = dict(stored)
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
             leaves, structure = jax.tree.flatten(like)
             states = [arrays.pop(f"state{i}") for i in range(len(leaves))]
             if any(map(_differ, states, leaves)) or f"state{len(leaves)}" in arrays:
                 raise ValueError("of another sampler")
+            arrays |= {name: arrays.pop(stored) for name, stored in STORED_NAMES.items()}
         except UNREADABLE as error:
             raise SavedFitError(
-                f"{path} cannot be read ({error}); delete it, and the chain's stage begins anew"
+                f"{path} cannot be read ({error}); delete it to repeat this stage of the chain"
             ) from error
         return jax.tree.unflatten(structure, states), arrays
 
     def write(self, stage: str, chain: int, state: Any, collected: Collected) -> None:
-        """Keep what a chain's stage has drawn so far, and the sampler's state."""
+        """Write the draws of a chain's stage so far, and the state of the sampler."""
         leaves = jax.tree.leaves(state)
         arrays: dict[str, Any] = {f"state{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
+        arrays |= {STORED_NAMES.get(name, name): values for name, values in collected.items()}
         with atomic_write(self._path(stage, chain)) as partial, partial.open("wb") as file:
-            np.savez(file, **{**arrays, **collected})
+            np.savez(file, **arrays)
 
     def refuse_other_sums(self, xy: ArrayLike, yy: ArrayLike) -> None:
-        """Keep X'Wy and y'Wy over all rows, or compare them with those that are kept.
+        """Write X'Wy and y'Wy over all rows, or compare them with those in the folder.
 
-        Of rows that are not in memory the folder's label knows a sample alone.
+        The identity of a fit covers only a sample of the rows that are not in memory.
 
         Raises
         ------
         SavedFitError
-            Where they are others, or their file cannot be read.
+            If they differ, or the file cannot be read.
         """
         sums: dict[str, Any] = {"xy": np.asarray(xy), "yy": np.asarray(yy)}
         path = self._folder / "sums.npz"
@@ -132,11 +140,13 @@ class Checkpoint:
             with np.load(path, allow_pickle=False) as stored:
                 same = all(_same(stored[name], values) for name, values in sums.items())
         except UNREADABLE as error:
-            raise SavedFitError(f"{path} cannot be read ({error}); take another folder") from error
+            raise SavedFitError(
+                f"{path} cannot be read ({error}); choose another folder"
+            ) from error
         if not same:
             raise SavedFitError(
-                f"{self._folder} holds a fit to other rows; take another folder, or delete it to "
-                "begin anew"
+                f"{self._folder} holds a fit to other rows; choose another folder, or delete it to "
+                "start again"
             )
 
     def _path(self, stage: str, chain: int) -> Path:
@@ -144,19 +154,19 @@ class Checkpoint:
 
 
 def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    size = float(np.abs(other).max(initial=0.0))
-    return one.shape == np.shape(other) and np.allclose(one, other, rtol=SAME, atol=SAME * size)
+    atol = SUMS_TOLERANCE * float(np.abs(other).max(initial=0.0))
+    return one.shape == np.shape(other) and np.allclose(one, other, SUMS_TOLERANCE, atol)
 
 
 def _differ(one: NDArray[Any], other: Any) -> bool:
     return bool(one.shape != other.shape or one.dtype != other.dtype)
 
 
-def _described(data: Rows, model: Model, settings: SamplerSettings) -> dict[str, str]:
-    """What makes a fit what it is: the same draws follow from the same of all these."""
-    held = data.in_memory
+def _identity(data: Rows, model: Model, settings: SamplerSettings) -> dict[str, str]:
+    """Digests and settings that determine the draws of a fit."""
+    sample = data.in_memory
     digest = hashlib.sha256()
-    for array in (held.actions, held.outcome, held.intervened):
+    for array in (sample.actions, sample.outcome, sample.intervened):
         digest.update(np.ascontiguousarray(array).tobytes())
     rows = [data.names, data.outcome_name, len(data), *map(repr, data.lift_tests)]
     rows += map(repr, data.categories)
@@ -166,7 +176,7 @@ def _described(data: Rows, model: Model, settings: SamplerSettings) -> dict[str,
     }
     return {
         "data": digest.hexdigest(),
-        "model": serialise.dumps(model),
+        "model": codec.dumps(model),
         "settings": json.dumps({k: v for k, v in asdict(settings).items() if k != "progress"}),
         "versions": json.dumps(libraries),
         "sampler": str(SAMPLER),

@@ -1,8 +1,8 @@
 """Convergence of Markov chains: R-hat and effective sample sizes.
 
-The one implementation behind the stopping rule, the warnings, the summary and the report. It
-agrees with ArviZ's, which takes a second to import (Vehtari et al., "Rank-normalization, folding,
-and localization", Bayesian Analysis 2021).
+The only implementation, for the stopping rule, the warnings, the summary and the report. It agrees
+with ArviZ's, which takes a second to import (Vehtari et al., "Rank-normalization, folding, and
+localization", Bayesian Analysis 2021).
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from bayes_intgen._typing import Array
 
 RHAT_LIMIT = 1.01
 ESS_LIMIT = 400
-# Probabilities of the quantiles at which the tails begin, as in ArviZ.
+# Probabilities of the quantiles that bound the tails, as in ArviZ.
 TAIL_PROBABILITIES = (0.11, 0.89)
 
 
@@ -44,7 +44,7 @@ def convergence(quantities: xr.Dataset) -> Convergence:
 
 
 def convergence_quantities(tree: xr.DataTree, effect: xr.DataArray) -> xr.Dataset:
-    """Quantities by which draws are judged: all hyperparameters, and the joint effect.
+    """Collect the quantities that must converge: all hyperparameters, and the joint effect.
 
     Parameters
     ----------
@@ -54,17 +54,17 @@ def convergence_quantities(tree: xr.DataTree, effect: xr.DataArray) -> xr.Datase
         The joint effect at points typical of the data.
     """
     # Coordinates with the actions' values along the points could share a name with a variable.
-    bare = effect.drop_vars([name for name in effect.coords if name not in effect.dims])
-    return tree["posterior"].dataset.assign(joint_effect=bare)
+    others = [name for name in effect.coords if name not in effect.dims]
+    return tree["posterior"].dataset.assign(joint_effect=effect.drop_vars(others))
 
 
 def effective_draws(draws: Array) -> Array:
-    """Smaller of the effective sample sizes in the bulk and in the tails, shape (quantity,)."""
+    """Compute the smaller of both effective sample sizes, shape (quantity,)."""
     return np.asarray(np.minimum(*effective_sample_sizes(draws)))
 
 
 def effective_sample_sizes(draws: Array) -> tuple[Array, Array]:
-    """Effective sample sizes in the bulk and in the tails, each shape (quantity,).
+    """Compute effective sample sizes in the bulk and in the tails, each shape (quantity,).
 
     Parameters
     ----------
@@ -79,9 +79,9 @@ def effective_sample_sizes(draws: Array) -> tuple[Array, Array]:
 
 
 def rhat(draws: Array) -> Array:
-    """R-hat of the ranks, or of distances from the median if that is larger, shape (quantity,).
+    """Compute split R-hat of the ranks, or of the folded ranks if larger, shape (quantity,).
 
-    Of halves of chains; not a number for one chain.
+    It is NaN for a single chain.
 
     Parameters
     ----------
@@ -100,9 +100,9 @@ def _ess_of_mean(values: Array) -> Array:
     count = values[..., 0].size
     with np.errstate(invalid="ignore", divide="ignore"):
         size = effective_sample_size(values)
-    # Draws that alternate are worth more than independent ones; how much more is noise.
-    largest = count * np.log10(count)
-    size = np.where(size <= 0, largest, np.minimum(size, largest))
+    # Antithetic draws are worth more than independent ones, but the excess is mostly noise.
+    maximum = count * np.log10(count)
+    size = np.where(size <= 0, maximum, np.minimum(size, maximum))
     return np.where(np.ptp(values, axis=(0, 1)) > 0, size, count)
 
 
@@ -113,17 +113,17 @@ def _halves(draws: Array) -> Array:
 
 
 def _normal_scores(draws: Array) -> Array:
-    """Standard normal quantiles at the ranks of every quantity's draws; ties share theirs."""
+    """Standard normal quantiles at the ranks of every quantity's draws; ties have average ranks."""
     flat = draws.reshape(-1, draws.shape[2])
     ranks = np.empty(flat.shape)
     for column, values in enumerate(flat.T):
-        _, where, count = np.unique(values, return_inverse=True, return_counts=True)
-        ranks[:, column] = (np.cumsum(count) - (count - 1) / 2)[where]
+        _, index, count = np.unique(values, return_inverse=True, return_counts=True)
+        ranks[:, column] = (np.cumsum(count) - (count - 1) / 2)[index]
     return np.asarray(ndtri((ranks - 3 / 8) / (len(flat) + 1 / 4)).reshape(draws.shape))
 
 
 def _names(draws: xr.DataArray) -> list[str]:
-    """Names of all elements of a variable (chain, draw, ...), such as ``scale[phi(red)]``."""
+    """Names of all elements of a variable (chain, draw, ...), for example ``scale[phi(red)]``."""
     rest = draws.dims[2:]
     if not rest:
         return [str(draws.name)]

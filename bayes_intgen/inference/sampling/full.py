@@ -1,4 +1,4 @@
-"""Sampling of the generative program as it is written out, row by row."""
+"""Full sampler: NUTS over hyperparameters and coefficients of the generative program."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,11 +12,11 @@ from bayes_intgen.inference.density.log_density import (
     FlatLayout,
     LogDensity,
     ProgramDensity,
-    energy_of,
+    value_and_grad,
 )
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.density.partition import groups_of
-from bayes_intgen.inference.density.whitening import Whitening, coloured, whitened
+from bayes_intgen.inference.density.partition import coefficient_blocks
+from bayes_intgen.inference.density.whitening import Whitening, unwhitened, whitened
 from bayes_intgen.inference.gaussian.passes import pseudo_observations
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.student_t import robust_fit
@@ -37,24 +37,24 @@ def sample_full(
     settings: SamplerSettings,
     checkpoint: Checkpoint | None,
 ) -> SampledModel:
-    """Sample the generative program, in coordinates whitened by a Gaussian approximation of it."""
-    held = data.in_memory
-    relative_sd = np.sqrt(pilot.spread(held.actions, held.intervened))
+    """Sample the generative program in coordinates whitened by a Gaussian approximation."""
+    rows = data.in_memory
+    relative_sd = np.sqrt(pilot.spread(rows.actions, rows.intervened))
     if model.noise == "student_t":
-        near = _Near.of_student_t(pilot, held, relative_sd, settings.progress)
+        gaussian = _GaussianModel.of_student_t(pilot, rows, relative_sd, settings.progress)
     else:
-        near = _Near.of_pilot(pilot)
-    whitening, weight_covariance = _whitening(near, settings)
-    start = {**near.sites, "weights": np.zeros(terms.size)}
-    target = _target(held, model, terms, relative_sd, FlatLayout(start))
-    layout = target.layout
-    potential, arguments = whitened(target.potential, layout), (target.arguments, whitening)
-    density = LogDensity(potential, arguments, partial(energy_of, potential, arguments))
+        gaussian = _GaussianModel.of_pilot(pilot)
+    whitening, weight_covariance = _whitening(gaussian, settings)
+    start = {**gaussian.sites, "weights": np.zeros(terms.size)}
+    program = _program_density(rows, model, terms, relative_sd, FlatLayout(start))
+    layout = program.layout
+    potential, arguments = whitened(program.potential, layout), (program.arguments, whitening)
+    density = LogDensity(potential, arguments, partial(value_and_grad, potential, arguments))
 
-    weights = layout.positions["weights"]
-    rest = np.concatenate([layout.positions[name] for name in FlatLayout(near.sites).positions])
+    weights, names = layout.positions["weights"], FlatLayout(gaussian.sites).positions
+    hyperparameters = np.concatenate([layout.positions[name] for name in names])
     covariance = np.zeros((layout.size, layout.size))
-    covariance[np.ix_(rest, rest)] = near.covariance
+    covariance[np.ix_(hyperparameters, hyperparameters)] = gaussian.covariance
     covariance[np.ix_(weights, weights)] = weight_covariance
 
     starts = dispersed_points(
@@ -65,19 +65,19 @@ def sample_full(
         starts,
         covariance,
         settings,
-        quantities=lambda flat, _: np.exp(flat[..., rest]),
+        quantities=lambda flat, _: np.exp(flat[..., hyperparameters]),
         checkpoint=checkpoint,
     )
-    sites = target.constrain(coloured(layout, whitening, draws.flat))
+    sites = program.constrain(unwhitened(layout, whitening, draws.flat))
     sites.pop("weights")
     coefficients = sites.pop("coefficients")
     return SampledModel(terms, sites, coefficients, draws.statistics, {})
 
 
-def _target(
+def _program_density(
     data: Observations, model: Model, terms: Decomposition, relative_sd: Array, layout: FlatLayout
 ) -> ProgramDensity:
-    """Density of the generative program with these rows."""
+    """Log density of the generative program given these rows."""
 
     def program(*rows: Any) -> None:
         model.program(terms, *rows)
@@ -92,30 +92,29 @@ def _target(
     return ProgramDensity(program, rows, layout)
 
 
-class _Near(NamedTuple):
-    """A model of Gaussian noise whose posterior is near the program's.
+class _GaussianModel(NamedTuple):
+    """Model of Gaussian noise whose posterior approximates that of the program.
 
     Attributes
     ----------
     posterior : MarginalPosterior
-        Of which the coefficients have about the distribution that they have under the program.
-    mode : ndarray, of_mode : ndarray
-        Its mode and the covariance there.
+    mode : ndarray, shape (D,), mode_covariance : ndarray, shape (D, D)
+        Mode of the posterior and inverse Hessian there.
     sites : dict
         Logarithms of all hyperparameters of the program, near its mode.
     covariance : ndarray, shape (d, d)
-        Of those, laid flat.
+        Covariance of the flat vector of these.
     """
 
     posterior: MarginalPosterior
     mode: Array
-    of_mode: Array
+    mode_covariance: Array
     sites: dict[str, Array]
     covariance: Array
 
     @classmethod
-    def of_pilot(cls, pilot: Pilot) -> "_Near":
-        """The program's own, where its noise is Gaussian."""
+    def of_pilot(cls, pilot: Pilot) -> "_GaussianModel":
+        """Model of the pilot fit, for a program with Gaussian noise."""
         posterior, mode = pilot.posterior, pilot.mode
         covariance = posterior.covariance(mode)
         return cls(posterior, mode, covariance, posterior.layout.sites(mode), covariance)
@@ -123,8 +122,8 @@ class _Near(NamedTuple):
     @classmethod
     def of_student_t(
         cls, pilot: Pilot, data: Observations, relative_sd: Array, progress: bool
-    ) -> "_Near":
-        """Where the noise is Student's t: rows have weights of their own."""
+    ) -> "_GaussianModel":
+        """Gaussian approximation of Student's t noise, with a weight for each row."""
         priors, terms = pilot.posterior.priors, pilot.posterior.terms
         matrix = terms.matrix(data.actions, data.intervened)
         outcome = data.outcome - terms.centre
@@ -133,26 +132,29 @@ class _Near(NamedTuple):
         fitted = MarginalPosterior(priors, noise.sums, terms)
         start = {**fitted.layout.sites(pilot.mode), "noise_sd": log_noise_sd}
         mode = fitted.mode(fitted.layout.flat(start), progress)
-        of_mode = fitted.covariance(mode)
+        mode_covariance = fitted.covariance(mode)
 
         sites = {**fitted.layout.sites(mode), "df": log_df}
-        at = FlatLayout(sites).positions
-        order = np.concatenate([at[name] for name in fitted.layout.positions])
+        positions = FlatLayout(sites).positions
+        order = np.concatenate([positions[name] for name in fitted.layout.positions])
         covariance = np.zeros((len(order) + 1, len(order) + 1))
-        covariance[np.ix_(order, order)] = of_mode
-        of_noise = np.concatenate([at["noise_sd"], at["df"]])
-        covariance[of_noise], covariance[:, of_noise] = 0, 0
-        covariance[np.ix_(of_noise, of_noise)] = noise.covariance
-        return cls(MarginalPosterior(priors, noise.told, terms), mode, of_mode, sites, covariance)
+        covariance[np.ix_(order, order)] = mode_covariance
+        noise_at = np.concatenate([positions["noise_sd"], positions["df"]])
+        covariance[noise_at], covariance[:, noise_at] = 0, 0
+        covariance[np.ix_(noise_at, noise_at)] = noise.covariance
+        posterior = MarginalPosterior(priors, noise.told, terms)
+        return cls(posterior, mode, mode_covariance, sites, covariance)
 
 
-def _whitening(near: _Near, settings: SamplerSettings) -> tuple[Whitening, Array]:
-    """Coordinates for the weights, and the covariance that they are expected to have."""
-    points = dispersed_points(near.mode, near.of_mode, N_TEST_POINTS, settings.seed, "probes")
+def _whitening(gaussian: _GaussianModel, settings: SamplerSettings) -> tuple[Whitening, Array]:
+    """Whitening of the weights, and their expected covariance in its coordinates."""
+    points = dispersed_points(
+        gaussian.mode, gaussian.mode_covariance, N_TEST_POINTS, settings.seed, "probes"
+    )
     try:
-        about = ExpansionPoint.of(near.posterior, near.mode)
-        whitening = Whitening.of(about, groups_of(about, points))
-        return whitening, whitening.covariance(about)
+        expansion = ExpansionPoint.of(gaussian.posterior, gaussian.mode)
+        whitening = Whitening.of(expansion, coefficient_blocks(expansion, points))
+        return whitening, whitening.covariance(expansion)
     except np.linalg.LinAlgError:
-        # Numbers too far apart to tell: the weights as they are.
-        return Whitening.none(near.posterior.priors), np.eye(near.posterior.size)
+        # Numerically singular: leave the weights as they are.
+        return Whitening.none(gaussian.posterior.priors), np.eye(gaussian.posterior.size)

@@ -1,7 +1,7 @@
-"""Chains of NUTS, compiled once for a program and the shapes of its data.
+"""NUTS kernel with delayed acceptance, compiled once for a program and the shapes of its data.
 
-Trajectories and the rule by which step sizes adapt are NumPyro's. What is random in them is drawn
-with NumPy: that leaves less to compile, and draws that do not depend on how they are cut in blocks.
+Trajectories and dual averaging are NumPyro's. Random numbers come from NumPy: less needs to be
+compiled, and draws do not depend on the size of the blocks of iterations.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from scipy.linalg import solve_triangular
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.log_density import Given, LogDensity, Potential
+from bayes_intgen.inference.density.log_density import LogDensity, Potential, PotentialAndDraw
 from bayes_intgen.inference.density.numpyro_adapter import (
     adapted_step_size,
     initial_step_size,
@@ -23,11 +23,10 @@ from bayes_intgen.inference.density.numpyro_adapter import (
 )
 from bayes_intgen.inference.sampling.checkpoint import Collected
 
-# From which the step size adapts.
-FIRST_STEP = 0.5
+INITIAL_STEP_SIZE = 0.5
 
-# Numbers that are reported of every iteration, in their order, and what they are.
-REPORTED = {
+# Statistics of every iteration, in the order of the compiled program, and their types.
+STATISTICS = {
     "diverging": bool,
     "energy": float,
     "lp": float,
@@ -39,182 +38,188 @@ REPORTED = {
 
 
 class Innovations(NamedTuple):
-    """What is random in n iterations of a chain.
+    """Random numbers of n iterations of a chain.
 
     Attributes
     ----------
     momentum : (n, D)
         Standard normal.
-    words : (n, 2) of uint32
-        Keys of what is random within a trajectory.
-    accepting : (n,)
-        Uniform numbers that decide which draws are accepted.
+    key_data : (n, 2) of uint32
+        Keys of the random numbers within a trajectory.
+    uniform : (n,)
+        For the Metropolis correction.
     normal : (n, P)
-        Standard normal, for what is drawn given the sites.
+        Standard normal, for the draws of the coefficients.
     """
 
     momentum: Any
-    words: Any
-    accepting: Any
+    key_data: Any
+    uniform: Any
     normal: Any
 
     @classmethod
-    def none(cls, count: int, size: int, given: int) -> Self:
-        """Zeros, of the shapes of ``count`` iterations in ``size`` dimensions, with P given."""
-        words = np.zeros((count, 2), dtype=np.uint32)
-        return cls(np.zeros((count, size)), words, np.zeros(count), np.zeros((count, given)))
+    def zeros(cls, count: int, size: int, n_coefficients: int) -> Self:
+        """Zeros of the shapes of ``count`` iterations in ``size`` dimensions."""
+        key_data = np.zeros((count, 2), dtype=np.uint32)
+        normal = np.zeros((count, n_coefficients))
+        return cls(np.zeros((count, size)), key_data, np.zeros(count), normal)
 
 
 class ChainRandomness:
-    """All that is random in one chain: the same for a seed however many iterations come at once."""
+    """Random numbers of one chain; the sequence does not depend on the size of the blocks."""
 
-    def __init__(self, seed: int, chain: int, size: int, given: int = 0) -> None:
-        self._size, self._count = size, given
-        self._momenta = generator(seed, "momenta", chain)
-        self._given = generator(seed, "coefficients", chain)
-        self._words = generator(seed, "trajectories", chain)
-        self._accepting = generator(seed, "accepted", chain)
+    def __init__(self, seed: int, chain: int, size: int, n_coefficients: int = 0) -> None:
+        self._size, self._n_coefficients = size, n_coefficients
+        self._momentum = generator(seed, "momenta", chain)
+        self._normal = generator(seed, "coefficients", chain)
+        self._key_data = generator(seed, "trajectories", chain)
+        self._uniform = generator(seed, "accepted", chain)
 
     def next(self, count: int) -> Innovations:
-        """Of the next ``count`` iterations."""
+        """Draw the random numbers of the next ``count`` iterations."""
         return Innovations(
-            self._momenta.standard_normal((count, self._size)),
-            self._words.integers(2**32, size=(count, 2), dtype=np.uint32),
-            self._accepting.random(count),
-            self._given.standard_normal((count, self._count)),
+            self._momentum.standard_normal((count, self._size)),
+            self._key_data.integers(2**32, size=(count, 2), dtype=np.uint32),
+            self._uniform.random(count),
+            self._normal.standard_normal((count, self._n_coefficients)),
         )
 
 
 class KernelState(NamedTuple):
-    """Where a chain is, in coordinates in which the posterior's covariance is expected to be one.
+    """Current draw of a chain, in coordinates with about unit posterior covariance.
+
+    The order of the fields is that of the arrays in checkpoints.
 
     Attributes
     ----------
     z, gradient : (D,)
-        Of the potential that is walked.
+        Position, and gradient of the surrogate potential.
     potential, energy : ()
-        That, and with the kinetic energy with which the chain came here.
-    excess : ()
-        By how much the exact potential exceeds it.
-    given : (P,)
-        What was drawn here of what the exact density has integrated out.
+        Surrogate potential, and its sum with the kinetic energy at the end of the trajectory.
+    potential_correction : ()
+        Exact minus surrogate potential.
+    coefficients : (P,)
+        Draw of the coefficients that the exact density has integrated out.
     """
 
     z: jax.Array
     gradient: jax.Array
     potential: jax.Array
     energy: jax.Array
-    excess: jax.Array
-    given: jax.Array
+    potential_correction: jax.Array
+    coefficients: jax.Array
 
 
 class ChainState(NamedTuple):
-    """A chain: where it is, and what it has learned of its step size.
+    """State of a chain: its current draw, and the adaptation of its step size.
 
     Attributes
     ----------
-    point : KernelState
+    current : KernelState
     adaptation : tuple
-        NumPyro's, by dual averaging: the logarithm of the step comes first, its average second.
+        State of dual averaging: log step size, its average, and the internal state.
     """
 
-    point: KernelState
+    current: KernelState
     adaptation: Any
 
     @property
-    def log_step(self) -> float:
-        """Logarithm of the step size that was found."""
+    def log_step_size(self) -> float:
+        """Average of the log step size over the adaptation."""
         return float(self.adaptation[1])
 
 
 class NUTSKernel:
-    """A density for chains to walk, in coordinates that fit it.
+    """NUTS on a surrogate density, with a Metropolis correction by the exact one.
 
     Parameters
     ----------
-    density : LogDensity
-        That is walked.
+    surrogate : LogDensity
+        Density that NUTS samples; the exact one if nothing cheaper is used.
     exact : LogDensity, optional
-        By which what is walked is corrected, where that is another.
+        Density of the draws; NUTS alone if None.
     root : ndarray, shape (D, D)
-        Lower Cholesky factor of the covariance that is expected: NUTS walks over z, where the flat
-        vector is ``root @ z``. A mass matrix would do the same, and take longer to compile.
+        Lower Cholesky factor of an estimate of the covariance: NUTS samples z, with flat vector
+        ``root @ z``. This is equivalent to a dense mass matrix, and compiles faster.
     target_accept : float
     """
 
     def __init__(
-        self, density: LogDensity, exact: LogDensity | None, root: Array, target_accept: float
+        self, surrogate: LogDensity, exact: LogDensity | None, root: Array, target_accept: float
     ) -> None:
-        self.density, self.exact, self.root = density, exact, root
+        self.surrogate, self.exact, self.root = surrogate, exact, root
         self.target_accept = target_accept
-        self._count = 0 if exact is None else exact.given_size
-        self._kernel = _kernel(density.potential, exact and _evaluated(exact))
+        self._n_coefficients = 0 if exact is None else exact.n_coefficients
+        self._program = _compiled_program(surrogate.potential, exact and _potential_and_draw(exact))
 
-    def begin(self, flat: Array, given: Array | None = None) -> ChainState:
-        """A chain at a flat vector, with a step size that is to adapt.
+    def begin(self, flat: Array, coefficients: Array | None = None) -> ChainState:
+        """Start a chain with an adapting step size at a flat vector.
 
         Parameters
         ----------
         flat : ndarray, shape (D,)
-        given : ndarray, shape (P,), optional
-            A draw at that vector of what the exact density has integrated out. The chain repeats it
-            for as long as every proposal is refused.
+        coefficients : ndarray, shape (P,), optional
+            Draw at that vector of the coefficients that the exact density has integrated out. The
+            chain repeats it until it accepts a proposal.
         """
-        value, gradient = self.density.energy(flat)
+        potential, gradient = self.surrogate.value_and_grad(flat)
         z = solve_triangular(self.root, flat, lower=True)
-        excess = 0.0
-        if self.exact is not None and self.exact is not self.density:
-            excess = self.exact.energy(flat)[0] - value
-        given = np.zeros(0) if given is None else given
-        if len(given) != self._count:
-            raise ValueError(f"a chain begins with {self._count} drawn numbers, not {len(given)}")
-        numbers = z, self.root.T @ gradient, value, value, excess, given
-        adaptation = tuple(map(jnp.asarray, initial_step_size(FIRST_STEP)))
+        correction = 0.0
+        if self.exact is not None and self.exact is not self.surrogate:
+            correction = self.exact.value_and_grad(flat)[0] - potential
+        coefficients = np.zeros(0) if coefficients is None else coefficients
+        if len(coefficients) != self._n_coefficients:
+            raise ValueError(
+                f"a chain begins with {self._n_coefficients} coefficients, not {len(coefficients)}"
+            )
+        numbers = z, self.root.T @ gradient, potential, potential, correction, coefficients
+        adaptation = tuple(map(jnp.asarray, initial_step_size(INITIAL_STEP_SIZE)))
         return ChainState(KernelState(*map(jnp.asarray, numbers)), adaptation)
 
     def compile(self, chain: ChainState, count: int) -> None:
-        """Make :meth:`advance` ready for so many iterations of such a chain."""
-        chances = Innovations.none(count, len(self.root), self._count)
-        self._kernel.compile(self._arguments(chain, chances, None))
+        """Compile :meth:`advance` for ``count`` iterations of such a chain."""
+        innovations = Innovations.zeros(count, len(self.root), self._n_coefficients)
+        self._program.compile(self._arguments(chain, innovations, None))
 
     def advance(
-        self, chain: ChainState, chances: Innovations, step: float | None
+        self, chain: ChainState, innovations: Innovations, step_size: float | None
     ) -> tuple[ChainState, Collected]:
-        """Iterations of a chain, and what is reported of each.
+        """Run iterations of a chain, and collect draws and statistics of each.
 
-        With a given step size, or one that adapts if that is None.
+        The step size adapts if it is None.
         """
-        chain, reported = self._kernel(self._arguments(chain, chances, step))
+        chain, rows = self._program(self._arguments(chain, innovations, step_size))
         size = len(self.root)
-        z, numbers, given = np.split(np.asarray(reported), [size, size + len(REPORTED)], axis=1)
-        collected = zip(REPORTED.items(), numbers.T, strict=True)
-        statistics = {name: values.astype(dtype) for (name, dtype), values in collected}
-        return chain, {"flat": z @ self.root.T, "given": given, **statistics}
+        ends = [size, size + len(STATISTICS)]
+        z, columns, coefficients = np.split(np.asarray(rows), ends, axis=1)
+        named = zip(STATISTICS.items(), columns.T, strict=True)
+        statistics = {name: values.astype(dtype) for (name, dtype), values in named}
+        return chain, {"flat": z @ self.root.T, "coefficients": coefficients, **statistics}
 
     def _arguments(
-        self, chain: ChainState, chances: Innovations, step: float | None
+        self, chain: ChainState, innovations: Innovations, step_size: float | None
     ) -> tuple[Any, ...]:
-        data = self.density.data, self.exact and self.exact.data
-        pace = np.nan if step is None else step, self.target_accept
-        return chain, data, self.root, np.array(pace), chances
+        data = self.surrogate.data, self.exact and self.exact.data
+        step = np.nan if step_size is None else step_size, self.target_accept
+        return chain, data, self.root, np.array(step), innovations
 
 
-class _Kernel:
-    """NUTS for one potential, compiled once for every shape of the data."""
+class _CompiledProgram:
+    """Iterations of NUTS for one potential, compiled once for all data of the same shapes."""
 
-    def __init__(self, potential: Potential, exact: Given | None) -> None:
+    def __init__(self, potential: Potential, exact: PotentialAndDraw | None) -> None:
         self._advance = jax.jit(_program(potential, exact))
         self._compiled: dict[Any, Any] = {}
 
     def compile(self, arguments: tuple[Any, ...]) -> None:
-        """Make a call ready for arguments of these shapes."""
+        """Compile for arguments of these shapes."""
         key = self._key(arguments)
         if key not in self._compiled:
             self._compiled[key] = self._advance.lower(*arguments).compile()
 
     def __call__(self, arguments: tuple[Any, ...]) -> tuple[ChainState, jax.Array]:
-        found: tuple[ChainState, jax.Array] = self._compiled[self._key(arguments)](*arguments)
-        return found
+        result: tuple[ChainState, jax.Array] = self._compiled[self._key(arguments)](*arguments)
+        return result
 
     @staticmethod
     def _key(arguments: tuple[Any, ...]) -> Any:
@@ -223,59 +228,67 @@ class _Kernel:
 
 
 @lru_cache(maxsize=16)
-def _kernel(potential: Potential, exact: Given | None) -> _Kernel:
-    return _Kernel(potential, exact)
+def _compiled_program(potential: Potential, exact: PotentialAndDraw | None) -> _CompiledProgram:
+    return _CompiledProgram(potential, exact)
 
 
-def _evaluated(exact: LogDensity) -> Given:
-    return _without_draws(exact.potential) if exact.given is None else exact.given
+def _potential_and_draw(exact: LogDensity) -> PotentialAndDraw:
+    if exact.potential_and_draw is None:
+        return _without_coefficients(exact.potential)
+    return exact.potential_and_draw
 
 
 @lru_cache(maxsize=16)
-def _without_draws(potential: Potential) -> Given:
+def _without_coefficients(potential: Potential) -> PotentialAndDraw:
     return lambda data: lambda flat, normal: (potential(data)(flat), normal)
 
 
-def _program(potential: Potential, exact: Given | None) -> Callable[..., Any]:
-    """What is compiled: iterations of a chain, from its state to that and what is reported."""
+def _program(potential: Potential, exact: PotentialAndDraw | None) -> Callable[..., Any]:
+    """Function that advances a chain, for compilation."""
 
     def advance(
-        chain: ChainState, data: Any, root: jax.Array, pace: jax.Array, chances: Innovations
+        chain: ChainState, data: Any, root: jax.Array, step: jax.Array, innovations: Innovations
     ) -> tuple[ChainState, jax.Array]:
-        fixed, target_accept = pace
+        fixed_step_size, target_accept = step
 
-        def one(chain: ChainState, chance: Innovations) -> tuple[ChainState, jax.Array]:
-            here, adaptation = chain
-            step = jnp.where(jnp.isnan(fixed), jnp.exp(adaptation[0]), fixed)
-            proposal = nuts_trajectory(
+        def iterate(chain: ChainState, random: Innovations) -> tuple[ChainState, jax.Array]:
+            current, adaptation = chain
+            step_size = jnp.where(
+                jnp.isnan(fixed_step_size), jnp.exp(adaptation[0]), fixed_step_size
+            )
+            trajectory = nuts_trajectory(
                 lambda z: potential(data[0])(root @ z),
-                (here.z, chance.momentum, here.potential, here.gradient),
-                step,
-                chance.words,
+                (current.z, random.momentum, current.potential, current.gradient),
+                step_size,
+                random.key_data,
             )
-            excess, given = here.excess, here.given
+            correction, coefficients = current.potential_correction, current.coefficients
             if exact is not None:
-                value, given = exact(data[1])(root @ proposal.position, chance.normal)
-                excess = value - proposal.potential
-            there = KernelState(*proposal[:4], excess, given)
-            accepted = jnp.log(chance.accepting) < here.excess - there.excess
-            now: KernelState = jax.tree.map(
-                lambda new, old: jnp.where(accepted, new, old), there, here
+                exact_potential, coefficients = exact(data[1])(
+                    root @ trajectory.position, random.normal
+                )
+                correction = exact_potential - trajectory.potential
+            proposal = KernelState(*trajectory[:4], correction, coefficients)
+            log_acceptance = current.potential_correction - proposal.potential_correction
+            accepted = jnp.log(random.uniform) < log_acceptance
+            new: KernelState = jax.tree.map(
+                lambda one, other: jnp.where(accepted, one, other), proposal, current
             )
-            reported = (
-                proposal.diverging,
-                now.energy + now.excess,
-                -(now.potential + now.excess),
-                proposal.n_steps,
-                proposal.acceptance_rate,
-                step,
+            statistics = (
+                trajectory.diverging,
+                new.energy + new.potential_correction,
+                -(new.potential + new.potential_correction),
+                trajectory.n_steps,
+                trajectory.acceptance_rate,
+                step_size,
                 accepted,
             )
-            # As one array: each that is stacked over iterations is compiled by itself.
-            numbers = jnp.stack([jnp.asarray(number, here.z.dtype) for number in reported])
-            adapted = adapted_step_size(target_accept - proposal.acceptance_rate, adaptation)
-            return ChainState(now, adapted), jnp.concatenate([now.z, numbers, now.given])
+            # One array: each array that is stacked over iterations is compiled separately.
+            numbers = jnp.stack([jnp.asarray(number, current.z.dtype) for number in statistics])
+            adaptation = adapted_step_size(target_accept - trajectory.acceptance_rate, adaptation)
+            row = jnp.concatenate([new.z, numbers, new.coefficients])
+            return ChainState(new, adaptation), row
 
-        return jax.lax.scan(one, chain, chances)
+        return jax.lax.scan(iterate, chain, innovations)
 
     return advance

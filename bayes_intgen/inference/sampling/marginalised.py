@@ -1,4 +1,4 @@
-"""Sampling with the coefficients integrated out: NUTS over the hyperparameters alone."""
+"""Marginalised sampler: NUTS over the hyperparameters, with the coefficients integrated out."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
 
-# How often chains may start again from a higher mode that one of them reached.
+# Maximum number of restarts from a higher mode that a chain reached.
 MAX_RESTARTS = 3
 
 
@@ -37,25 +37,25 @@ def sample_marginal(
     checkpoint: Checkpoint | None,
 ) -> SampledModel:
     """Sample the hyperparameters by NUTS, and draw the coefficients exactly given each."""
-    simplified = PrunedModel.of(model, terms, pilot, settings.simplify)
-    posterior = simplified.posterior
+    pruned = PrunedModel.of(model, terms, pilot, settings.simplify)
+    posterior = pruned.posterior
     start = posterior.point(pilot.sites, pilot.posterior.terms)
-    probes = MonitoredEffect.of(data, model)
-    effect = posterior.terms.matrix(probes.points, probes.masks)
+    monitored = MonitoredEffect.of(data, model)
+    effect = posterior.terms.matrix(monitored.points, monitored.masks)
 
     def quantities(flat: Array, coefficients: Array) -> Array:
-        # Of the coefficients that are not eliminated: the others add little.
+        # Without the eliminated coefficients, which add little.
         effects = coefficients[..., : posterior.size] @ effect.T
         return np.concatenate([np.exp(flat), effects], axis=-1)
 
     draws = _sample_hyperparameters(posterior, start, settings, checkpoint, quantities)
     sites = posterior.sites(draws.flat)
-    coefficients = simplified.condensed.complete(
-        draws.given[..., : posterior.size],
+    coefficients = pruned.condensed.complete(
+        draws.coefficients[..., : posterior.size],
         sites["noise_sd"],
         generator(settings.seed, "condensed"),
     )
-    return SampledModel(simplified.terms, sites, coefficients, draws.statistics, simplified.fixed)
+    return SampledModel(pruned.terms, sites, coefficients, draws.statistics, pruned.fixed)
 
 
 def _sample_hyperparameters(
@@ -66,13 +66,13 @@ def _sample_hyperparameters(
     quantities: Quantities,
     restarts: int = 0,
 ) -> Draws:
-    """Run chains from the modes near ``start``, or from a higher one that a chain reaches."""
+    """Run chains from the modes near ``start``; restart if a chain reaches a higher one."""
     modes = find_modes(posterior, start, settings.chains, settings.progress)
     first = modes[0]
     points = dispersed_points(first.point, first.covariance, N_TEST_POINTS, settings.seed, "probes")
     surrogate = block_approximation(posterior, first.point, points)
     starts = chain_starts(modes, settings)
-    # A chain could not leave a point at which rounding leaves no density.
+    # A chain could not leave a point at which rounding makes the density NaN.
     without_density = [not np.isfinite(posterior.value(at)) for at in starts]
     starts[without_density] = first.point
     try:
@@ -83,8 +83,8 @@ def _sample_hyperparameters(
             settings,
             quantities=quantities,
             surrogate=None if surrogate is None else surrogate.density,
-            mode_energy=(
-                min(mode.energy for mode in modes) if restarts < MAX_RESTARTS else -np.inf
+            mode_potential=(
+                min(mode.potential for mode in modes) if restarts < MAX_RESTARTS else -np.inf
             ),
             checkpoint=checkpoint,
             label=f"again{restarts}-" if restarts else "",

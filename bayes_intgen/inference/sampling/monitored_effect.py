@@ -1,4 +1,4 @@
-"""The effect by which draws are judged: some rows of the data, and what is set there."""
+"""Monitored effect: the mean outcome at some rows of the data, whose draws must converge."""
 
 from typing import NamedTuple, Self
 
@@ -11,20 +11,20 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.models import Model
 from bayes_intgen.models.prediction import Prediction
 
-COUNT = 20
+N_POINTS = 20
 
 
 def every_nth(rows: Array) -> Array:
-    """``COUNT`` of the rows, shape (COUNT, K), evenly spaced from the first to the last."""
-    return np.asarray(rows[np.linspace(0, len(rows) - 1, COUNT).astype(int)])
+    """Select ``N_POINTS`` evenly spaced rows, the first and the last included."""
+    return np.asarray(rows[np.linspace(0, len(rows) - 1, N_POINTS).astype(int)])
 
 
 def monitored_effect(
     prediction: Prediction, points: Array, masks: NDArray[np.bool_]
 ) -> xr.DataArray:
-    """Draws of the mean outcome at points and masks of shape (M, K), for diagnostics.
+    """Compute draws of the mean outcome at points and masks of shape (M, K), without warnings.
 
-    Rows at the edge of their regime may lie beyond support, which no warning mentions here.
+    Rows at the edge of their regime may be unsupported.
     """
     effect = prediction.mean(points, masks)
     coords = {"point": np.arange(len(points))}
@@ -32,14 +32,15 @@ def monitored_effect(
 
 
 class MonitoredEffect(NamedTuple):
-    """Rows of the data at which an effect is looked at.
+    """Points and mask of the monitored effect.
 
     Attributes
     ----------
-    points : ndarray, shape (COUNT, K)
-        Rows that are held, evenly spaced.
+    points : ndarray, shape (N_POINTS, K)
+        Rows in memory, evenly spaced.
     mask : ndarray of bool, shape (K,)
-        The actions that are set: all, or what some rows answer.
+        Actions that are set: all, or those of an observed regime if the joint effect is not
+        identified.
     """
 
     points: Array
@@ -47,13 +48,13 @@ class MonitoredEffect(NamedTuple):
 
     @classmethod
     def of(cls, data: Rows, model: Model) -> Self:
-        """Of a fit of this model to these data."""
-        seen = tuple(data.regimes)
-        every = (True,) * len(data.names)
-        mask = every if model.identifies(seen, every) else seen[0]
+        """Choose the effect to monitor in a fit of this model to these data."""
+        regimes = tuple(data.regimes)
+        joint = (True,) * len(data.names)
+        mask = joint if model.identifies(regimes, joint) else regimes[0]
         return cls(every_nth(data.in_memory.actions), np.array(mask, dtype=bool))
 
     @property
     def masks(self) -> NDArray[np.bool_]:
-        """The mask of each point, shape (COUNT, K)."""
+        """Mask of each point, shape (N_POINTS, K)."""
         return np.broadcast_to(self.mask, self.points.shape)

@@ -7,25 +7,25 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.sampling.convergence import ESS_LIMIT, RHAT_LIMIT, effective_draws, rhat
 
-# Draws per chain, if they are as many as it takes.
+# Minimum and maximum draws per chain, if their number is not fixed.
 MIN_DRAWS, MAX_DRAWS = 200, 2000
-# Factor by which their number grows at most before convergence is assessed again.
+# Maximum growth factor of the number of draws between two assessments of convergence.
 MAX_GROWTH = 1.25
 
 
 def additional_draws(quantities: Array, block_size: int) -> int:
-    """Number of further draws per chain, in whole blocks, after those of shape (chain, draw, Q)."""
+    """Decide how many draws per chain to add, in whole blocks, to those of (chain, draw, Q)."""
     done = quantities.shape[1]
     short = shortfall(quantities)
     if short <= 1:
         return 0
-    # Few draws exaggerate: one excursion of one chain may count as a hundred draws.
+    # Few draws exaggerate the shortfall: one excursion of one chain may cost a hundred draws.
     blocks = math.ceil((min(short, MAX_GROWTH) - 1) * done / block_size)
     return int(max(min(blocks * block_size, MAX_DRAWS - done), 0))
 
 
 def shortfall(draws: Array) -> float:
-    """Ratio of the number of draws that convergence takes to the number of these draws.
+    """Estimate the ratio of the number of draws that convergence needs to the present number.
 
     At most one if these suffice, and infinite if it cannot be estimated.
 
@@ -37,6 +37,6 @@ def shortfall(draws: Array) -> float:
         return np.inf
     short = ESS_LIMIT / float(effective_draws(draws).min())
     if len(draws) > 1:
-        # R-hat - 1 falls as the number of draws grows.
+        # R-hat - 1 is about inversely proportional to the number of draws.
         short = max(short, (float(rhat(draws).max()) - 1) / (RHAT_LIMIT - 1))
     return short if np.isfinite(short) else np.inf

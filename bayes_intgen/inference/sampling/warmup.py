@@ -1,4 +1,4 @@
-"""Warmup of NUTS: the step size, the covariance, and whether the surrogate is good enough."""
+"""Warmup of NUTS: step size, covariance, and whether to use the surrogate."""
 
 import math
 from typing import NamedTuple
@@ -13,9 +13,9 @@ from bayes_intgen.inference.sampling.checkpoint import Collected
 from bayes_intgen.inference.sampling.kernel import ChainState, NUTSKernel
 from bayes_intgen.inference.settings import SamplerSettings
 
-# Acceptance rate of delayed acceptance below which a surrogate costs more than it saves.
+# Minimum acceptance rate of a surrogate, below which it costs more than it saves.
 MIN_ACCEPTANCE_RATE = 0.5
-# Log density by which a draw may exceed the mode: rounding, and a search that ended a little early.
+# Maximum log density of a draw above the mode, for rounding and a search that ended early.
 MODE_TOLERANCE = 1.0
 
 
@@ -34,9 +34,9 @@ class HigherModeError(Exception):
 
 
 class Warmup(NamedTuple):
-    """Result of a warmup: the kernel, the state of each chain, and the step size of all."""
+    """Result of a warmup: kernel, state of each chain, and common step size."""
 
-    walk: NUTSKernel
+    kernel: NUTSKernel
     states: list[ChainState]
     step_size: float
 
@@ -48,9 +48,9 @@ def warm_up(
     starts: Array,
     covariance: Array,
     settings: SamplerSettings,
-    mode_energy: float,
+    mode_potential: float,
 ) -> Warmup:
-    """Adapt step size and covariance, and drop a surrogate that is refused too often.
+    """Adapt step size and covariance, and drop a surrogate that is rejected too often.
 
     In the first half of the warmup the step size adapts to the initial covariance. The draws of
     all chains then improve the covariance, to which the step size adapts in the second half. All
@@ -61,66 +61,67 @@ def warm_up(
     half = settings.warmup // 2
     sampled = density if surrogate is None else surrogate
 
-    def kernel(root: Array) -> NUTSKernel:
-        corrected = sampled is not density or density.given is not None
+    def kernel_with(root: Array) -> NUTSKernel:
+        corrected = sampled is not density or density.potential_and_draw is not None
         return NUTSKernel(sampled, density if corrected else None, root, settings.target_accept)
 
-    walk = kernel(np.linalg.cholesky(covariance))
-    initial = _initial_draws(density, starts, settings.seed)
-    _, first = runner.run(walk, "steps", list(map(walk.begin, starts, initial)), half)
-    refuse_higher_mode(first, mode_energy)
+    kernel = kernel_with(np.linalg.cholesky(covariance))
+    coefficients = _initial_coefficients(density, starts, settings.seed)
+    _, first = runner.run(kernel, "steps", list(map(kernel.begin, starts, coefficients)), half)
+    refuse_higher_mode(first, mode_potential)
     if min_acceptance_rate(first) < MIN_ACCEPTANCE_RATE:
         sampled = density
 
-    learned = first["flat"][:, half // 3 :].reshape(-1, starts.shape[1])
-    root = np.linalg.cholesky(_shrunk_covariance(learned, covariance))
-    walk = kernel(root)
-    states, second = runner.run(walk, "covariance", _restarted(walk, first), settings.warmup - half)
-    refuse_higher_mode(second, mode_energy)
-    step_size = math.exp(sum(state.log_step for state in states) / len(states))
+    draws = first["flat"][:, half // 3 :].reshape(-1, starts.shape[1])
+    root = np.linalg.cholesky(_shrunk_covariance(draws, covariance))
+    kernel = kernel_with(root)
+    states = _restarted(kernel, first)
+    states, second = runner.run(kernel, "covariance", states, settings.warmup - half)
+    refuse_higher_mode(second, mode_potential)
+    step_size = math.exp(sum(state.log_step_size for state in states) / len(states))
     if min_acceptance_rate(second) < MIN_ACCEPTANCE_RATE:
         sampled = density
-        walk = kernel(root)
-        states = _restarted(walk, second)
-    return Warmup(walk, states, step_size)
+        kernel = kernel_with(root)
+        states = _restarted(kernel, second)
+    return Warmup(kernel, states, step_size)
 
 
-def _initial_draws(density: LogDensity, starts: Array, seed: int) -> list[Array]:
-    """Draw what the density has integrated out, at the start of each chain."""
-    if density.given is None:
+def _initial_coefficients(density: LogDensity, starts: Array, seed: int) -> list[Array]:
+    """Draw the coefficients that the density has integrated out at the start of each chain."""
+    if density.potential_and_draw is None:
         return [np.zeros(0)] * len(starts)
     if density.draw is None:
-        raise ValueError("a density that integrates numbers out must say how to draw them")
+        raise ValueError("a density with potential_and_draw needs the function draw too")
     normal = [
-        generator(seed, "initial", chain).standard_normal(density.given_size)
+        generator(seed, "initial", chain).standard_normal(density.n_coefficients)
         for chain in range(len(starts))
     ]
     return list(map(density.draw, starts, normal))
 
 
-def _restarted(walk: NUTSKernel, collected: Collected) -> list[ChainState]:
-    """Start every chain of a kernel at its last draw of another one."""
-    return list(map(walk.begin, collected["flat"][:, -1], collected["given"][:, -1]))
+def _restarted(kernel: NUTSKernel, collected: Collected) -> list[ChainState]:
+    """Start every chain of a kernel at its last draw with another kernel."""
+    return list(map(kernel.begin, collected["flat"][:, -1], collected["coefficients"][:, -1]))
 
 
 def min_acceptance_rate(collected: Collected) -> float:
-    """Share of draws that delayed acceptance accepted, in the chain with the smallest."""
+    """Smallest acceptance rate of delayed acceptance in any chain."""
     return float(collected["accepted"].mean(axis=1).min())
 
 
-def refuse_higher_mode(collected: Collected, mode_energy: float) -> None:
+def refuse_higher_mode(collected: Collected, mode_potential: float) -> None:
     """Raise HigherModeError if a draw has a higher density than the mode."""
     log_density = np.nan_to_num(collected["lp"], nan=-np.inf)
     highest = np.unravel_index(np.argmax(log_density), log_density.shape)
-    if log_density[highest] > MODE_TOLERANCE - mode_energy:
+    if log_density[highest] > MODE_TOLERANCE - mode_potential:
         raise HigherModeError(collected["flat"][highest])
 
 
-def _shrunk_covariance(draws: Array, first: Array) -> Array:
+def _shrunk_covariance(draws: Array, initial: Array) -> Array:
     """Covariance of draws (draw, D), shrunk towards an initial estimate.
 
-    The initial estimate counts as much as two draws per dimension. About as few draws as there
-    are dimensions would otherwise give a covariance that is nearly singular.
+    The initial estimate has the weight of two draws per dimension. Without it the covariance of
+    about as many draws as dimensions would be nearly singular.
     """
     weight = len(draws) / (len(draws) + 2 * draws.shape[1])
-    return np.asarray(weight * np.cov(draws, rowvar=False) + (1 - weight) * first)
+    return np.asarray(weight * np.cov(draws, rowvar=False) + (1 - weight) * initial)

@@ -4,24 +4,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numpy.typing import DTypeLike
 from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
 from bayes_intgen.inference.density import blocks as module
 from bayes_intgen.inference.density.blocks import (
+    MAX_PRECISION_RATIO,
     BlockApproximation,
     block_approximation,
     block_statistics,
     expected_acceptance,
-    log_marginal_by_groups,
+    log_marginal_by_blocks,
 )
 from bayes_intgen.inference.density.expansion_point import ExpansionPoint
-from bayes_intgen.inference.density.log_density import energy_of
+from bayes_intgen.inference.density.log_density import value_and_grad
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.density.partition import groups_of
+from bayes_intgen.inference.density.partition import coefficient_blocks
 
-from _modes import WORLD, at_mode, collapsed
+from _modes import WORLD, at_mode, marginal_posterior
+
+# The models of these tests have fewer coefficients than need a surrogate.
+MIN_COEFFICIENTS = 50
+
+Case = tuple[MarginalPosterior, np.ndarray, np.ndarray]
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +35,9 @@ def data() -> bi.RegimeData:
 
 
 @pytest.fixture(scope="module")
-def found(data) -> tuple[MarginalPosterior, np.ndarray, np.ndarray]:
+def case(data) -> Case:
+    """A posterior, its mode, and approximate draws."""
     return at_mode(data)
-
-
-@pytest.fixture(autouse=True)
-def _any_size(monkeypatch) -> None:
-    monkeypatch.setattr(module, "LEAST_SIZE", 50)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,168 +46,177 @@ def _as_in_a_fit():
         yield
 
 
-def about(
-    posterior: MarginalPosterior, at: np.ndarray, dtype: DTypeLike = np.float32
-) -> BlockApproximation:
-    """The density by groups about a point."""
-    reference = ExpansionPoint.of(posterior, at)
+def approximate(posterior: MarginalPosterior, at: np.ndarray, **options) -> BlockApproximation:
+    """The block approximation about a point."""
+    expansion = ExpansionPoint.of(posterior, at)
     rng = np.random.default_rng(3)
     points = rng.multivariate_normal(at, posterior.covariance(at), size=24)
-    return block_statistics(reference, groups_of(reference, points), dtype)
+    return block_statistics(expansion, coefficient_blocks(expansion, points), **options)
+
+
+def surrogate_of(posterior: MarginalPosterior, mode: np.ndarray, points: np.ndarray, **options):
+    return block_approximation(
+        posterior, mode, points, **{"min_coefficients": MIN_COEFFICIENTS, **options}
+    )
 
 
 def log_ratio(
-    posterior: MarginalPosterior, close: BlockApproximation, draws: np.ndarray
+    posterior: MarginalPosterior, surrogate: BlockApproximation, draws: np.ndarray
 ) -> np.ndarray:
-    return np.array([close.energy(at)[0] - posterior.value(at) for at in draws])
+    return np.array([surrogate.value_and_grad(at)[0] - posterior.value(at) for at in draws])
 
 
-def of_many_rows(posterior: MarginalPosterior) -> tuple[MarginalPosterior, np.ndarray]:
-    """The same, and a mode of it, as of several million rows."""
+def with_millions_of_rows(posterior: MarginalPosterior) -> tuple[MarginalPosterior, np.ndarray]:
+    """The same posterior with statistics of several million rows, and its mode."""
     sums = posterior.sums
     more = {name: 1e3 * getattr(sums, name) for name in ("rows", "xx", "xy", "yy")}
     many = MarginalPosterior(posterior.priors, sums._replace(**more), posterior.terms)
-    # One search from so far away comes to a halt before it is there.
+    # A single search from so far away ends before the mode.
     return many, many.mode(many.mode(many.start, progress=False), progress=False)
 
 
-def test_value_and_gradient_are_the_exact_ones_at_the_reference_point(found) -> None:
-    posterior, mode, draws = found
+def test_value_and_gradient_are_exact_at_the_expansion_point(case) -> None:
+    posterior, mode, draws = case
     every = np.arange(posterior.size)
     for reference in (mode, draws[0]):
-        # Groups that know much of each other.
-        close = block_statistics(ExpansionPoint.of(posterior, reference), [every[::2], every[1::2]])
-        value, gradient = close.energy(reference)
-        exact, slope = posterior.energy(reference)
+        # Blocks that are strongly dependent.
+        expansion = ExpansionPoint.of(posterior, reference)
+        surrogate = block_statistics(expansion, [every[::2], every[1::2]])
+        value, gradient = surrogate.value_and_grad(reference)
+        exact, slope = posterior.value_and_grad(reference)
         # Up to single precision.
         assert value == pytest.approx(exact, abs=0.01)
         np.testing.assert_allclose(gradient, slope, atol=0.05)
-    # Negative control: elsewhere they are not.
-    assert np.abs(close.energy(draws[1])[1] - posterior.energy(draws[1])[1]).max() > 0.2
+    # Negative control: elsewhere they differ.
+    gradient, slope = (density.value_and_grad(draws[1])[1] for density in (surrogate, posterior))
+    assert np.abs(gradient - slope).max() > 0.2
 
 
-def test_one_group_of_all_coefficients_is_exact_everywhere(found) -> None:
-    posterior, mode, draws = found
+def test_one_block_of_all_coefficients_is_exact_everywhere(case) -> None:
+    posterior, mode, draws = case
     every = np.arange(posterior.size)
-    reference = ExpansionPoint.of(posterior, mode)
-    close = block_statistics(reference, [every])
+    expansion = ExpansionPoint.of(posterior, mode)
+    surrogate = block_statistics(expansion, [every])
     for at in draws[:5]:
-        value, gradient = close.energy(at)
-        exact, slope = posterior.energy(at)
+        value, gradient = surrogate.value_and_grad(at)
+        exact, slope = posterior.value_and_grad(at)
         assert value == pytest.approx(exact, abs=0.05)
         np.testing.assert_allclose(gradient, slope, atol=0.3)
     # Negative control: two halves are not.
-    halves = block_statistics(reference, [every[::2], every[1::2]])
+    halves = block_statistics(expansion, [every[::2], every[1::2]])
     assert np.abs(log_ratio(posterior, halves, draws[:5])).max() > 0.5
 
 
-def test_the_gradient_is_that_of_the_value(found) -> None:
-    posterior, mode, _ = found
-    # In single precision differences of values would say nothing.
-    groups = about(posterior, mode, np.float64).groups
+def test_gradient_equals_finite_differences(case) -> None:
+    posterior, mode, _ = case
+    # Differences of values need double precision.
+    statistics = approximate(posterior, mode, dtype=np.float64).statistics
     rng = np.random.default_rng(1)
-    reference = np.asarray(groups.log_reference)
+    reference = np.asarray(statistics.log_reference)
     log_sd = (reference + np.log(posterior.sites(mode)["noise_sd"])).ravel()
     at = jnp.asarray(log_sd + 0.5 * rng.normal(size=reference.size))
     log_noise = jnp.log(jnp.asarray(posterior.sites(mode)["noise_sd"]))
 
     @jax.jit
     def density(log_sd, log_noise):
-        return log_marginal_by_groups(groups, log_sd, jnp.exp(log_noise))
+        return log_marginal_by_blocks(statistics, log_sd, jnp.exp(log_noise))
 
-    slopes, of_noise = jax.jit(jax.grad(density, argnums=(0, 1)))(at, log_noise)
+    slopes, noise_slope = jax.jit(jax.grad(density, argnums=(0, 1)))(at, log_noise)
     for _ in range(5):
         along = rng.normal(size=reference.size)
         step = 1e-5 * jnp.asarray(along)
         change = (density(at + step, log_noise) - density(at - step, log_noise)) / 2e-5
         assert float(slopes @ along) == pytest.approx(float(change), rel=1e-5)
     change = (density(at, log_noise + 1e-6) - density(at, log_noise - 1e-6)) / 2e-6
-    assert float(of_noise) == pytest.approx(float(change), rel=1e-4)
+    assert float(noise_slope) == pytest.approx(float(change), rel=1e-4)
 
 
-def test_the_exact_density_accepts_most_of_what_the_groups_give(found) -> None:
-    posterior, mode, draws = found
-    close = block_approximation(posterior, mode, draws[:24])
-    assert close is not None
-    accepted = expected_acceptance(log_ratio(posterior, close, draws[24:]))
+def test_exact_density_accepts_most_draws_of_the_surrogate(case) -> None:
+    posterior, mode, draws = case
+    surrogate = surrogate_of(posterior, mode, draws[:24])
+    assert surrogate is not None
+    accepted = expected_acceptance(log_ratio(posterior, surrogate, draws[24:]))
     assert accepted > 0.75
-    # Negative control: without what couples the groups.
-    close.groups = close.groups._replace(cross=0 * close.groups.cross)
-    assert expected_acceptance(log_ratio(posterior, close, draws[24:])) < accepted - 0.02
+    # Negative control: without the covariances between blocks.
+    statistics = surrogate.statistics
+    surrogate.statistics = statistics._replace(cross=0 * statistics.cross)
+    assert expected_acceptance(log_ratio(posterior, surrogate, draws[24:])) < accepted - 0.02
 
 
-def test_a_density_that_is_not_close_is_not_walked(found, monkeypatch) -> None:
-    posterior, mode, draws = found
-    reference = ExpansionPoint.of(posterior, mode)
-    close = block_statistics(reference, groups_of(reference, draws[:24]))
-    accepted = expected_acceptance(log_ratio(posterior, close, draws[:24]))
-    for least, walked in ((accepted - 1e-3, True), (accepted + 1e-3, False)):
-        monkeypatch.setattr(module, "LEAST_ACCEPTED", least)
-        assert (block_approximation(posterior, mode, draws[:24]) is not None) == walked
-    monkeypatch.setattr(module, "LEAST_SIZE", posterior.size + 1)
-    assert block_approximation(posterior, mode, draws[:24]) is None
+def test_no_surrogate_if_rejected_too_often_or_not_cheaper(case) -> None:
+    posterior, mode, draws = case
+    points = draws[:24]
+    expansion = ExpansionPoint.of(posterior, mode)
+    surrogate = block_statistics(expansion, coefficient_blocks(expansion, points))
+    accepted = expected_acceptance(log_ratio(posterior, surrogate, points))
+    for minimum, used in ((accepted - 1e-3, True), (accepted + 1e-3, False)):
+        result = surrogate_of(posterior, mode, points, min_acceptance_rate=minimum)
+        assert (result is not None) == used
+    assert surrogate_of(posterior, mode, points, min_coefficients=posterior.size + 1) is None
+    # With the default minimum number of coefficients this model is too small.
+    assert block_approximation(posterior, mode, points) is None
 
 
-def test_what_is_compiled_has_the_value_and_the_gradient_in_closed_form(found) -> None:
-    posterior, mode, draws = found
+def test_compiled_density_equals_the_numpy_one(case) -> None:
+    posterior, mode, draws = case
     for dtype, digits in ((np.float64, 1e-8), (np.float32, 0.05)):
-        close = about(posterior, mode, dtype)
-        compiled = close.density
+        surrogate = approximate(posterior, mode, dtype=dtype)
+        compiled = surrogate.density
         for at in draws[:3]:
-            value, gradient = close.energy(at)
-            theirs, slope = energy_of(compiled.potential, compiled.data, at)
-            assert value == pytest.approx(theirs, abs=digits)
+            value, gradient = surrogate.value_and_grad(at)
+            other, slope = value_and_grad(compiled.potential, compiled.data, at)
+            assert value == pytest.approx(other, abs=digits)
             np.testing.assert_allclose(gradient, slope, atol=digits)
-            # Negative control: in single precision they are not the same.
+            # Negative control: in single precision they are not identical.
             assert (np.abs(gradient - slope).max() > 1e-8) == (dtype == np.float32)
 
 
-def test_single_precision_will_do_however_many_the_rows(found, monkeypatch) -> None:
-    posterior, mode = of_many_rows(found[0])
+def test_single_precision_suffices_for_millions_of_rows(case) -> None:
+    posterior, mode = with_millions_of_rows(case[0])
     covariance = posterior.covariance(mode)
     draws = np.random.default_rng(0).multivariate_normal(mode, covariance, size=60)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        close = block_approximation(posterior, mode, draws[:24])
-    assert close is not None
-    assert close.groups.precision.dtype == np.float32
-    compiled = close.density
-    _, slope = energy_of(compiled.potential, compiled.data, draws[0])
-    np.testing.assert_allclose(close.energy(draws[0])[1], slope, atol=0.2)
-    assert expected_acceptance(log_ratio(posterior, close, draws[24:])) > 0.75
-    # What is cut is not missed: in double precision the same is true without.
-    some = about(posterior, mode, np.float64)
-    monkeypatch.setattr(module, "BEST_KNOWN", np.inf)
-    every = about(posterior, mode, np.float64)
-    assert np.linalg.eigvalsh(every.groups.precision).max() > 1e6
+        surrogate = surrogate_of(posterior, mode, draws[:24])
+    assert surrogate is not None
+    assert surrogate.statistics.precision.dtype == np.float32
+    compiled = surrogate.density
+    _, slope = value_and_grad(compiled.potential, compiled.data, draws[0])
+    np.testing.assert_allclose(surrogate.value_and_grad(draws[0])[1], slope, atol=0.2)
+    assert expected_acceptance(log_ratio(posterior, surrogate, draws[24:])) > 0.75
+    # The cap on precisions costs nothing: double precision without it has about the same values.
+    capped = approximate(posterior, mode, dtype=np.float64)
+    full = approximate(posterior, mode, dtype=np.float64, max_precision_ratio=np.inf)
+    assert np.linalg.eigvalsh(full.statistics.precision).max() > 1e6
     for at in draws[:5]:
-        assert some.energy(at)[0] == pytest.approx(every.energy(at)[0], abs=0.1)
-        assert some.energy(at)[0] != every.energy(at)[0]
-    # Negative control: single precision without the cut.
-    single = about(posterior, mode)
+        values = [each.value_and_grad(at)[0] for each in (capped, full)]
+        assert values[0] == pytest.approx(values[1], abs=0.1)
+        assert values[0] != values[1]
+    # Negative control: single precision without the cap.
+    single = approximate(posterior, mode, max_precision_ratio=np.inf)
     assert not expected_acceptance(log_ratio(posterior, single, draws[24:])) > 0.75
 
 
-def test_rounding_leaves_derivatives_where_priors_have_become_wide(found, monkeypatch) -> None:
-    posterior, mode = of_many_rows(found[0])
+def test_cap_on_precisions_limits_rounding_of_gradients_under_wide_priors(case) -> None:
+    posterior, mode = with_millions_of_rows(case[0])
     wide = mode.copy()
     wide[posterior.layout.positions["scale"]] += 2
 
-    def rounding() -> float:
-        single, double = (about(posterior, mode, t) for t in (np.float32, np.float64))
-        return float(np.abs(single.energy(wide)[1] - double.energy(wide)[1]).max())
+    def rounding(cap: float) -> float:
+        single, double = (
+            approximate(posterior, mode, dtype=dtype, max_precision_ratio=cap).value_and_grad(wide)
+            for dtype in (np.float32, np.float64)
+        )
+        return float(np.abs(single[1] - double[1]).max())
 
-    size = np.abs(posterior.energy(wide)[1]).max()
-    assert rounding() < 0.02 * size
-    # Negative control: with nothing cut.
-    monkeypatch.setattr(module, "BEST_KNOWN", np.inf)
-    assert not rounding() < 0.02 * size
+    size = np.abs(posterior.value_and_grad(wide)[1]).max()
+    assert rounding(MAX_PRECISION_RATIO) < 0.02 * size
+    # Negative control: without the cap.
+    assert not rounding(np.inf) < 0.02 * size
 
 
-def test_rounding_leaves_the_density_smooth_where_priors_have_become_narrow(
-    found, monkeypatch
-) -> None:
-    posterior, mode, _ = found
+def test_rounding_leaves_the_density_smooth_under_narrow_priors(case, monkeypatch) -> None:
+    posterior, mode, _ = case
     covariance = posterior.covariance(mode)
     steps = np.random.default_rng(2).multivariate_normal(0 * mode, covariance, size=6) / 100
     far = mode.copy()
@@ -214,33 +224,32 @@ def test_rounding_leaves_the_density_smooth_where_priors_have_become_narrow(
     far[posterior.layout.positions["scale"]] -= 3
 
     def roughness() -> float:
-        close = about(posterior, mode)
-        smooth = about(posterior, mode, np.float64)
-        noise = [close.energy(far + by)[0] - smooth.energy(far + by)[0] for by in steps]
-        return float(np.std(noise))
+        single, double = (approximate(posterior, mode, dtype=t) for t in (np.float32, np.float64))
+        values = [[each.value_and_grad(far + by)[0] for by in steps] for each in (single, double)]
+        return float(np.std(np.subtract(*values)))
 
     assert roughness() < 0.02
-    # Negative control: everywhere the form that is for priors as they were.
-    monkeypatch.setattr(module, "NARROW", 0.0)
+    # Negative control: the form for unchanged priors everywhere.
+    monkeypatch.setattr(module, "NARROW_RATIO", 0.0)
     assert roughness() > 0.05
 
 
-def test_what_lift_tests_say_is_within(data) -> None:
+def test_lift_tests_are_part_of_the_surrogate(data) -> None:
     lifted = data.add_lift_test("a1", -0.5, 0.4, effect=0.9, se=0.05)
     posterior, mode, draws = at_mode(lifted)
-    close = block_approximation(posterior, mode, draws[:24])
-    assert close is not None
-    value, gradient = close.energy(mode)
-    exact, slope = posterior.energy(mode)
+    surrogate = surrogate_of(posterior, mode, draws[:24])
+    assert surrogate is not None
+    value, gradient = surrogate.value_and_grad(mode)
+    exact, slope = posterior.value_and_grad(mode)
     assert value == pytest.approx(exact, abs=0.05)
-    # The test counts as if the noise were as it is at the mode.
+    # Pseudo-observations have their weight at the mode for every value of the noise.
     others = np.arange(len(mode)) != posterior.layout.positions["noise_sd"][0]
     np.testing.assert_allclose(gradient[others], slope[others], atol=0.05)
     # Negative control: without the test.
-    assert value != pytest.approx(collapsed(data).value(mode), abs=0.5)
+    assert value != pytest.approx(marginal_posterior(data).value(mode), abs=0.5)
 
 
-def test_the_expected_acceptance_is_that_of_a_metropolis_step() -> None:
+def test_expected_acceptance_is_that_of_a_metropolis_step() -> None:
     assert expected_acceptance(np.full(10, 3.0)) == 1
     assert expected_acceptance(np.array([0.0, -np.log(4)])) == pytest.approx((1 + 0.25) / 2)
     assert expected_acceptance(np.array([0.0, 1000.0])) == pytest.approx(0.5)

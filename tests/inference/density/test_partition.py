@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density import partition as module
 from bayes_intgen.inference.density.blocks import block_statistics
 from bayes_intgen.inference.density.expansion_point import ExpansionPoint
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.density.partition import groups_of, partition
+from bayes_intgen.inference.density.partition import (
+    MAX_NEGLECTED,
+    SIZES,
+    coefficient_blocks,
+    partition,
+)
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.sampling.starting_points import N_TEST_POINTS
 from bayes_intgen.models.variance_function import Homoscedastic
@@ -19,107 +23,107 @@ from _modes import WORLD, at_mode
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+Case = tuple[MarginalPosterior, ExpansionPoint, np.ndarray]
+
+
 @pytest.fixture(scope="module")
-def found() -> tuple[MarginalPosterior, ExpansionPoint, np.ndarray]:
-    """A posterior, its coefficients at the mode, and points that stand for draws."""
+def case() -> Case:
+    """A posterior, its coefficients at the mode, and approximate draws."""
     posterior, mode, draws = at_mode(WORLD.dataset(800, seed=0))
     return posterior, ExpansionPoint.of(posterior, mode), draws[:30]
 
 
-def across(shared: np.ndarray, groups: list) -> float:
-    """What coefficients in different groups share."""
-    owner = np.empty(len(shared), dtype=int)
-    for i, group in enumerate(groups):
-        owner[group] = i
-    return float(shared[owner[:, None] != owner].sum())
+def between(dependence: np.ndarray, clusters: list) -> float:
+    """Sum of the dependence between items in different clusters."""
+    owner = np.empty(len(dependence), dtype=int)
+    for i, cluster in enumerate(clusters):
+        owner[cluster] = i
+    return float(dependence[owner[:, None] != owner].sum())
 
 
-def test_what_belongs_together_is_found_whatever_the_order() -> None:
+def test_partition_recovers_clusters_in_any_order() -> None:
     rng = np.random.default_rng(0)
-    blocks = np.repeat(np.arange(5), 4)
-    order = rng.permutation(len(blocks))
-    belongs = blocks[order]
-    shared = np.where(belongs[:, None] == belongs, 1.0, 0.1) * rng.uniform(0.5, 1, size=(20, 20))
-    shared = shared + shared.T
-    groups = partition(shared, np.ones(20), most=4)
-    assert sorted(len(group) for group in groups) == [4] * 5
-    assert all(len(set(belongs[group])) == 1 for group in groups)
-    # Negative control: neighbours do not belong together.
-    assert across(shared, groups) < 0.5 * across(shared, np.split(np.arange(20), 5))
+    labels = rng.permutation(np.repeat(np.arange(5), 4))
+    noise = rng.uniform(0.5, 1, size=(20, 20))
+    dependence = np.where(labels[:, None] == labels, 1.0, 0.1) * noise
+    dependence = dependence + dependence.T
+    clusters = partition(dependence, np.ones(20), max_size=4)
+    assert sorted(len(cluster) for cluster in clusters) == [4] * 5
+    assert all(len(set(labels[cluster])) == 1 for cluster in clusters)
+    # Negative control: neighbours are in different clusters.
+    neighbours = np.split(np.arange(20), 5)
+    assert between(dependence, clusters) < 0.5 * between(dependence, neighbours)
 
 
-def test_groups_are_no_larger_than_they_may_be_and_no_two_of_them_would_fit_together() -> None:
+def test_clusters_respect_the_maximum_size_and_none_could_be_merged() -> None:
     rng = np.random.default_rng(1)
-    shared = rng.random((30, 30))
+    dependence = rng.random((30, 30))
     sizes = rng.integers(1, 9, size=30).astype(float)
     for most in (6, 12, 40, 1000):
-        groups = partition(shared + shared.T, sizes, most)
-        assert sorted(i for group in groups for i in group) == list(range(30))
-        loads = sorted(float(sizes[group].sum()) for group in groups)
-        assert all(sizes[g].sum() <= most for g in groups if len(g) > 1)
-        assert len(groups) == 1 or loads[0] + loads[1] > most
+        clusters = partition(dependence + dependence.T, sizes, most)
+        assert sorted(i for cluster in clusters for i in cluster) == list(range(30))
+        totals = sorted(float(sizes[cluster].sum()) for cluster in clusters)
+        assert all(sizes[c].sum() <= most for c in clusters if len(c) > 1)
+        assert len(clusters) == 1 or totals[0] + totals[1] > most
 
 
-def most_shared(reference: ExpansionPoint, points: np.ndarray, groups: list) -> float:
-    """The most that two terms in different groups share."""
-    shared, terms = reference.second_order_remainder(points), reference.posterior.terms
-    where = [next(i for i, g in enumerate(groups) if own.start in g) for own in columns(terms)]
+def max_neglected(expansion: ExpansionPoint, points: np.ndarray, blocks: list) -> float:
+    """Largest neglected log density of two terms in different blocks."""
+    remainder = expansion.second_order_remainder(points)
+    columns = columns_of(expansion.posterior.terms)
+    block = [next(i for i, each in enumerate(blocks) if own.start in each) for own in columns]
     return max(
-        float(shared[one, other].sum())
-        for i, one in enumerate(columns(terms))
-        for j, other in enumerate(columns(terms))
-        if where[i] != where[j]
+        float(remainder[one, other].sum())
+        for i, one in enumerate(columns)
+        for j, other in enumerate(columns)
+        if block[i] != block[j]
     )
 
 
-def columns(terms) -> list[slice]:
+def columns_of(terms) -> list[slice]:
     return [terms.columns[term.name] for term in terms.terms]
 
 
-def test_groups_are_of_whole_terms_that_share_little_with_others(found, monkeypatch) -> None:
-    posterior, reference, points = found
+def test_blocks_are_whole_terms_with_little_dependence_between_them(case) -> None:
+    posterior, expansion, points = case
     every = np.arange(posterior.size)
-    groups = groups_of(reference, points)
-    np.testing.assert_array_equal(np.sort(np.concatenate(groups)), every)
-    for group in groups:
-        inside = [np.isin(every[own], group).mean() for own in columns(posterior.terms)]
+    blocks = coefficient_blocks(expansion, points)
+    np.testing.assert_array_equal(np.sort(np.concatenate(blocks)), every)
+    for block in blocks:
+        inside = [np.isin(every[own], block).mean() for own in columns_of(posterior.terms)]
         assert set(inside) <= {0, 1}
-    assert most_shared(reference, points, groups) <= module.MAX_SHARED
-    # Negative control: the smallest size does not keep together what should be.
-    monkeypatch.setattr(module, "SIZES", module.SIZES[:1])
-    smallest = groups_of(reference, points)
-    assert most_shared(reference, points, smallest) > module.MAX_SHARED
-    # Larger groups never have more of it between them.
-    for size, more in pairwise((24, 32, 48, 64, 96)):
-        monkeypatch.setattr(module, "SIZES", (size,))
-        before = most_shared(reference, points, groups_of(reference, points))
-        monkeypatch.setattr(module, "SIZES", (more,))
-        assert most_shared(reference, points, groups_of(reference, points)) <= before + 1e-12
+    assert max_neglected(expansion, points, blocks) <= MAX_NEGLECTED
+    # Negative control: the smallest size neglects too much.
+    smallest = coefficient_blocks(expansion, points, SIZES[:1])
+    assert max_neglected(expansion, points, smallest) > MAX_NEGLECTED
+    # Larger blocks never neglect more.
+    neglected = [
+        max_neglected(expansion, points, coefficient_blocks(expansion, points, (size,)))
+        for size in (24, 32, 48, 64, 96)
+    ]
+    assert all(more <= fewer + 1e-12 for fewer, more in pairwise(neglected))
 
 
-def test_a_term_that_is_larger_than_every_size_sets_it(found, monkeypatch) -> None:
-    posterior, reference, points = found
-    monkeypatch.setattr(module, "SIZES", (2,))
-    largest = max(own.stop - own.start for own in columns(posterior.terms))
-    assert max(map(len, groups_of(reference, points))) == largest > 2
+def test_a_term_larger_than_all_sizes_sets_the_size(case) -> None:
+    posterior, expansion, points = case
+    largest = max(own.stop - own.start for own in columns_of(posterior.terms))
+    assert max(map(len, coefficient_blocks(expansion, points, sizes=(2,)))) == largest > 2
 
 
-def test_where_no_size_keeps_together_what_must_be_the_largest_is_taken(found, monkeypatch) -> None:
-    _, reference, points = found
-    monkeypatch.setattr(module, "MOST_SHARED", 0.0)
-    found_last = groups_of(reference, points)
-    monkeypatch.setattr(module, "SIZES", module.SIZES[-1:])
-    assert list(map(list, found_last)) == list(map(list, groups_of(reference, points)))
-    monkeypatch.setattr(module, "SIZES", (24,))
-    assert len(found_last) < len(groups_of(reference, points))
+def test_the_last_size_is_taken_if_none_suffices(case) -> None:
+    _, expansion, points = case
+    blocks = coefficient_blocks(expansion, points, max_neglected=0.0)
+    last = coefficient_blocks(expansion, points, SIZES[-1:])
+    assert list(map(list, blocks)) == list(map(list, last))
+    assert len(blocks) < len(coefficient_blocks(expansion, points, sizes=(24,)))
 
 
 @pytest.mark.parametrize("gp", [bi.GP(size=40), bi.GP(lengthscale=bi.LogNormal(4.0, 0.5))])
-def test_columns_of_which_the_data_say_nothing_are_in_some_group(gp) -> None:
+def test_uninformed_coefficients_belong_to_a_block(gp) -> None:
     rng = np.random.default_rng(0)
     actions = rng.normal(size=(400, 3))
     intervened = np.zeros((400, 3), dtype=bool)
-    # Always set: what it adds where it is not set is in no row.
+    # Always set: no row informs its bias.
     intervened[:, 0] = True
     intervened[200:, 1] = True
     data = bi.RegimeData.from_arrays(
@@ -132,30 +136,35 @@ def test_columns_of_which_the_data_say_nothing_are_in_some_group(gp) -> None:
         model, terms, sufficient_statistics(data, terms, Homoscedastic(), progress=False)
     )
     assert (np.diag(posterior.sums.xx) == 0).any()
-    reference = ExpansionPoint.of(posterior, posterior.start)
-    scattered = rng.normal(size=(24, len(posterior.start))) * posterior.prior_sd
-    groups = groups_of(reference, posterior.start + scattered)
-    np.testing.assert_array_equal(np.sort(np.concatenate(groups)), np.arange(posterior.size))
-    assert np.isfinite(block_statistics(reference, groups).energy(posterior.start)[0])
+    expansion = ExpansionPoint.of(posterior, posterior.start)
+    dispersion = rng.normal(size=(24, len(posterior.start))) * posterior.prior_sd
+    blocks = coefficient_blocks(expansion, posterior.start + dispersion)
+    np.testing.assert_array_equal(np.sort(np.concatenate(blocks)), np.arange(posterior.size))
+    # At the expansion point the approximation is exact.
+    value, _ = block_statistics(expansion, blocks).value_and_grad(posterior.start)
+    assert value == pytest.approx(posterior.value(posterior.start), abs=0.05)
 
 
 @pytest.mark.parametrize("seed", [3, 7, 8])
-def test_how_large_groups_are_hardly_depends_on_which_points_are_drawn(seed: int) -> None:
+def test_block_sizes_hardly_depend_on_the_sample_of_points(seed: int) -> None:
     world = Polynomial.random(4, seed=seed)
     posterior, mode, _ = at_mode(world.dataset(800, seed=0), world)
-    reference, covariance = ExpansionPoint.of(posterior, mode), posterior.covariance(mode)
+    expansion, covariance = ExpansionPoint.of(posterior, mode), posterior.covariance(mode)
     rng = np.random.default_rng(3)
 
-    def largest(count: int) -> set[int]:
-        drawn = [rng.multivariate_normal(mode, covariance, size=count) for _ in range(8)]
-        return {max(map(len, groups_of(reference, points))) for points in drawn}
+    def largest_blocks(count: int, samples: int) -> list[int]:
+        points = rng.multivariate_normal(mode, covariance, size=(samples, count))
+        return [max(map(len, coefficient_blocks(expansion, sample))) for sample in points]
 
-    assert len(largest(N_TEST_POINTS)) <= 2
-    # Negative control: a few points.
-    assert len(largest(6)) > 2
+    sizes = largest_blocks(N_TEST_POINTS, 8)
+    assert len(set(sizes)) <= 2
+    # Negative control: with a few points they vary more.
+    few = largest_blocks(6, 24)
+    assert len(set(few)) > 2
+    assert np.std(few) > 2 * np.std(sizes)
 
 
-def test_what_cannot_be_told_is_no_partition(found) -> None:
-    _, reference, points = found
-    with pytest.raises(np.linalg.LinAlgError), np.errstate(all="ignore"):
-        groups_of(reference, points + 1e3)
+def test_partition_rejects_nonfinite_dependence(case) -> None:
+    _, expansion, points = case
+    with pytest.raises(np.linalg.LinAlgError, match="overflows"), np.errstate(all="ignore"):
+        coefficient_blocks(expansion, points + 1e3)

@@ -5,10 +5,8 @@ import pytest
 
 from bayes_intgen.inference.gaussian.conditional import Conditional, upper_cholesky
 from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
-from bayes_intgen.inference.gaussian.sufficient_statistics import (
-    PseudoObservations,
-    SufficientStatistics,
-)
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
+from bayes_intgen.models.pseudo_observations import PseudoObservations
 
 RNG = np.random.default_rng(0)
 N, P, L = 40, 6, 3

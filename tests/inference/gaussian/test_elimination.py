@@ -16,10 +16,8 @@ from bayes_intgen.inference.gaussian.elimination import (
     empirical_bayes_log_scale,
 )
 from bayes_intgen.inference.gaussian.evidence import log_marginal
-from bayes_intgen.inference.gaussian.sufficient_statistics import (
-    PseudoObservations,
-    SufficientStatistics,
-)
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
+from bayes_intgen.models.pseudo_observations import PseudoObservations
 
 from conftest import confounded_rows
 

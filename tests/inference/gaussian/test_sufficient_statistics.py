@@ -8,9 +8,9 @@ from bayes_intgen.inference.gaussian.blocked_cholesky import inverse_cholesky
 from bayes_intgen.inference.gaussian.evidence import log_marginal
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     CandidateStatistics,
-    PseudoObservations,
     SufficientStatistics,
 )
+from bayes_intgen.models.pseudo_observations import PseudoObservations
 
 RNG = np.random.default_rng(0)
 N, P = 40, 6

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import IO
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,13 +17,15 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data import reservoir
-from bayes_intgen.inference.density import blocks as groups
+from bayes_intgen.inference.density.log_density import LogDensity
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
+from bayes_intgen.inference.sampling.nuts import Draws, nuts
+from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models.codec import loads
 
 from conftest import confounded_rows
 
-# Straight lines, which are fitted soonest, do not follow the sine in these rows; fits say so.
+# Linear models are fitted fastest, but do not follow the sine in these rows, as a warning says.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 
 SETTINGS = {"draws": 60, "warmup": 40, "chains": 2, "progress": False}
@@ -36,8 +39,8 @@ def fitted(data, checkpoint=None, model=None, **settings) -> bi.Posterior:
         return bi.fit(data, model, checkpoint=checkpoint, **{**SETTINGS, **settings})
 
 
-def test_a_finished_fit_is_read_back_and_keeping_it_changes_nothing(data, tmp_path) -> None:
-    plain, kept = fitted(data), fitted(data, tmp_path / "run")
+def test_a_finished_fit_is_read_from_its_checkpoint_with_the_same_draws(data, tmp_path) -> None:
+    plain, first = fitted(data), fitted(data, tmp_path / "run")
     written = {file: file.stat().st_mtime_ns for file in (tmp_path / "run").iterdir()}
     assert {file.name for file in written} == {
         "fit.json", "sums.npz",
@@ -45,16 +48,16 @@ def test_a_finished_fit_is_read_back_and_keeping_it_changes_nothing(data, tmp_pa
     }  # fmt: skip
     again = fitted(data, tmp_path / "run")
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "run").iterdir()} == written
-    for other in (kept, again):
+    for other in (first, again):
         np.testing.assert_array_equal(other.joint_effect(POINTS), plain.joint_effect(POINTS))
         for name, values in plain.tree["sample_stats"].items():
             np.testing.assert_array_equal(other.tree["sample_stats"][name], values)
 
 
-def test_chains_go_on_from_any_block(data, tmp_path) -> None:
+def test_chains_continue_from_any_stage(data, tmp_path) -> None:
     folder = tmp_path / "run"
     whole = fitted(data, folder).joint_effect(POINTS)
-    # As if killed while the first chain drew and the second adapted: its files are gone.
+    # As if killed while the first chain was sampling and the second adapting.
     for name in ("draws-0.npz", "draws-1.npz", "covariance-1.npz"):
         (folder / name).unlink()
     np.testing.assert_array_equal(fitted(data, folder).joint_effect(POINTS), whole)
@@ -62,43 +65,69 @@ def test_chains_go_on_from_any_block(data, tmp_path) -> None:
     assert not np.isclose(fitted(data, seed=1).joint_effect(POINTS), whole).any()
 
 
-@pytest.mark.parametrize(("stage", "after"), [("steps", 1), ("covariance", 1), ("draws", 2)])
-@pytest.mark.parametrize("grouped", [False, True])
-def test_chains_go_on_from_within_a_stage(
-    data, tmp_path, monkeypatch, stage: str, after: int, block_statistics: bool
-) -> None:
-    if block_statistics:
-        # Groups are walked, and the exact density corrects them.
-        monkeypatch.setattr(groups, "LEAST_SIZE", 2)
-        monkeypatch.setattr(groups, "LEAST_ACCEPTED", 0.0)
-    whole, write, done = fitted(data, warmup=60), Checkpoint.write, []
+def normal(precision):
+    return lambda z: 0.5 * z @ precision @ z
 
-    def killed(self, where, chain, state, collected):
-        write(self, where, chain, state, collected)
-        done.append((where, chain))
-        if done.count((stage, chain)) == after:
-            raise KeyboardInterrupt
 
-    monkeypatch.setattr(Checkpoint, "write", killed)
-    with pytest.raises(KeyboardInterrupt):
-        fitted(data, tmp_path / "run", warmup=60)
-    grown = []
-    # The other chain may not have written anything.
-    for file in (tmp_path / "run").glob(f"{stage}-*.npz"):
-        with np.load(file) as stored:
-            grown.append(len(stored["flat"]))
-    assert 0 < min(grown) < (60 if stage == "draws" else 30)
-    monkeypatch.setattr(Checkpoint, "write", write)
-    again = fitted(data, tmp_path / "run", warmup=60)
-    np.testing.assert_array_equal(again.joint_effect(POINTS), whole.joint_effect(POINTS))
-    np.testing.assert_array_equal(
-        again.tree["sample_stats"]["accepted"], whole.tree["sample_stats"]["accepted"]
+def normal_density(variance: float) -> LogDensity:
+    """Two normal hyperparameters, and one coefficient that is normal about the first of them."""
+    precision = np.eye(2) / variance
+    return LogDensity(
+        normal,
+        precision,
+        lambda z: (float(normal(precision)(z)), precision @ z),
+        lambda data: lambda z, numbers: (normal(data)(z), z[0] + numbers),
+        1,
+        lambda flat, numbers: flat[0] + numbers,
     )
-    # Negative control: draws differ from each other, and none could stand for another.
-    assert len(np.unique(whole.joint_effect(POINTS)[..., 0])) > 60
 
 
-def test_a_fit_that_is_long_enough_by_itself_goes_on_likewise(data, tmp_path) -> None:
+def sample(surrogate: LogDensity | None, checkpoint: Checkpoint | None = None) -> Draws:
+    settings = SamplerSettings(chains=2, draws=60, warmup=60, progress=False)
+    starts = np.array([[0.1, 0.2], [-0.3, 0.4]])
+    with jax.enable_x64(True):
+        return nuts(
+            normal_density(1.0), starts, np.eye(2), settings,
+            surrogate=surrogate, checkpoint=checkpoint,
+        )  # fmt: skip
+
+
+class Killed(Checkpoint):
+    """A checkpoint of a run that is killed after a number of blocks of a stage."""
+
+    def __init__(self, folder: Path, stage: str, blocks: int) -> None:
+        super().__init__(folder)
+        self._left = {(stage, 1): blocks}
+
+    def write(self, stage: str, chain: int, state, collected) -> None:
+        super().write(stage, chain, state, collected)
+        if (stage, chain) in self._left:
+            self._left[stage, chain] -= 1
+            if not self._left[stage, chain]:
+                raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("stage", "blocks"), [("steps", 1), ("covariance", 1), ("draws", 2)])
+@pytest.mark.parametrize("surrogate", [None, normal_density(1.3)], ids=["exact", "surrogate"])
+def test_chains_continue_within_a_stage(tmp_path, stage: str, blocks: int, surrogate) -> None:
+    whole = sample(surrogate)
+    with pytest.raises(KeyboardInterrupt):
+        sample(surrogate, Killed(tmp_path, stage, blocks))
+    with np.load(tmp_path / f"{stage}-1.npz") as file:
+        assert 0 < len(file["flat"]) < (60 if stage == "draws" else 30)
+        # The name of the coefficients in the files of all versions.
+        assert file["given"].shape == (len(file["flat"]), 1)
+    again = sample(surrogate, Checkpoint(tmp_path))
+    np.testing.assert_array_equal(again.flat, whole.flat)
+    np.testing.assert_array_equal(again.coefficients, whole.coefficients)
+    for name, values in whole.statistics.items():
+        np.testing.assert_array_equal(again.statistics[name], values)
+    assert whole.statistics["accepted"].all() == (surrogate is None)
+    # Negative control: draws differ from each other.
+    assert len(np.unique(whole.flat[..., 0])) > 60
+
+
+def test_a_fit_without_a_fixed_number_of_draws_continues(data, tmp_path) -> None:
     folder = tmp_path / "run"
     whole = fitted(data, folder, draws=None)
     stages = sorted(file.name for file in folder.glob("draws*-0.npz"))
@@ -119,7 +148,9 @@ def test_a_fit_that_is_long_enough_by_itself_goes_on_likewise(data, tmp_path) ->
         ({"data": confounded_rows(20, seed=9)}, "data"),
     ],
 )
-def test_another_fit_is_refused_and_nothing_is_lost(data, tmp_path, other, what) -> None:
+def test_the_checkpoint_of_another_fit_raises_and_is_left_as_it_is(
+    data, tmp_path, other, what
+) -> None:
     folder = tmp_path / "run"
     fitted(data, folder)
     before = {file: file.read_bytes() for file in folder.iterdir()}
@@ -135,7 +166,7 @@ def test_levels_are_part_of_the_data(data, tmp_path) -> None:
         fitted(renamed, tmp_path / "run")
 
 
-def test_files_that_are_no_checkpoint_are_refused(data, tmp_path) -> None:
+def test_foreign_and_truncated_files_raise(data, tmp_path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(bi.SavedFitError, match="holds other files"):
         fitted(data, tmp_path)
@@ -152,7 +183,7 @@ def test_files_that_are_no_checkpoint_are_refused(data, tmp_path) -> None:
     fitted(data, folder)
 
 
-def test_rows_that_are_not_in_memory_are_known_by_their_sums(tmp_path, monkeypatch) -> None:
+def test_other_rows_out_of_memory_are_recognised_by_their_sums(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(reservoir, "SAMPLE_ROWS", 60)
     rows = confounded_rows(200, seed=4)
     frame = pd.DataFrame(rows.actions, columns=rows.names).assign(
@@ -177,7 +208,7 @@ def test_rows_that_are_not_in_memory_are_known_by_their_sums(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("change", ["another shape", "one more"])
-def test_states_of_another_sampler_are_refused(data, tmp_path, change: str) -> None:
+def test_states_of_another_sampler_raise(data, tmp_path, change: str) -> None:
     folder = tmp_path / "run"
     fitted(data, folder)
     file = folder / "draws-1.npz"
@@ -193,7 +224,7 @@ def test_states_of_another_sampler_are_refused(data, tmp_path, change: str) -> N
         fitted(data, folder)
 
 
-# A process that has everything imported, and forks one that fits for every line it is sent.
+# A process that has imported everything, and forks one process with a fit per line of its input.
 PROGRAM = """
 import os, sys, warnings
 import numpy as np
@@ -222,7 +253,7 @@ def _written(folder: Path) -> int:
 
 
 def _ends(output: IO[str], takes: float, folder: Path, written: int) -> bool:
-    """Whether a process says that it ended before it has written more than this."""
+    """Wait until a process ends (True) or has written more than this (False)."""
     while _written(folder) <= written:
         if select.select([output], [], [], takes / 1000)[0]:
             return True
@@ -230,10 +261,10 @@ def _ends(output: IO[str], takes: float, folder: Path, written: int) -> bool:
 
 
 @pytest.mark.slow
-def test_fits_that_are_killed_again_and_again_end_with_the_same_draws(tmp_path) -> None:
+def test_fits_killed_repeatedly_have_the_same_draws(tmp_path) -> None:
     rng = np.random.default_rng(0)
-    # Compiled once, so that most of a fit is sampling.
-    compiled = {
+    # With a cache of compiled programs most of a fit is sampling.
+    cache = {
         "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
@@ -242,7 +273,7 @@ def test_fits_that_are_killed_again_and_again_end_with_the_same_draws(tmp_path) 
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, **compiled},
+        env={**os.environ, **cache},
     ) as parent:
         assert parent.stdin is not None
         assert parent.stdout is not None
@@ -265,7 +296,7 @@ def test_fits_that_are_killed_again_and_again_end_with_the_same_draws(tmp_path) 
             while ended != 0:
                 written = _written(folder)
                 child = begin(str(folder), str(out))
-                # At a random moment of the whole fit, or soon after chains have grown.
+                # At a random moment of the fit, or soon after chains have grown.
                 growing = rng.random() < 0.7
                 moment = rng.uniform(0, takes / 4 if growing else takes)
                 ready = growing and _ends(parent.stdout, takes, folder, written)
@@ -275,10 +306,10 @@ def test_fits_that_are_killed_again_and_again_end_with_the_same_draws(tmp_path) 
                 ended = int(parent.stdout.readline())
                 assert ended in (0, -signal.SIGKILL)
                 grown += 0 < written < _written(folder)
-            found = bi.load(out).tree
+            tree = bi.load(out).tree
             for group in ("posterior", "sample_stats", "coefficients"):
                 for name, values in whole[group].items():
-                    np.testing.assert_array_equal(found[group][name], values)
+                    np.testing.assert_array_equal(tree[group][name], values)
         parent.stdin.close()
-    # Some were killed while chains grew, and others went on from there.
+    # Some were killed while their chains grew, and continued from there.
     assert grown > 0

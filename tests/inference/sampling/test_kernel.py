@@ -6,7 +6,7 @@ from numpyro.infer.hmc import hmc
 from numpyro.infer.hmc_util import dual_averaging
 
 from bayes_intgen.inference.density.log_density import LogDensity
-from bayes_intgen.inference.sampling.kernel import FIRST_STEP, ChainRandomness, NUTSKernel
+from bayes_intgen.inference.sampling.kernel import INITIAL_STEP_SIZE, ChainRandomness, NUTSKernel
 
 COVARIANCE = np.array([[4.0, 1.2], [1.2, 1.0]])
 STEP, COUNT = 0.7, 2000
@@ -23,19 +23,21 @@ def normal_density(covariance) -> LogDensity:
     )
 
 
-def iterations(walk: NUTSKernel, count: int, step: float | None, seed: int = 0):
+def run(kernel: NUTSKernel, count: int, step_size: float | None, **start: np.ndarray):
+    start = {"flat": np.array([1.0, -2.0]), **start}
+    randomness = ChainRandomness(0, 0, 2, len(start.get("coefficients", ())))
     with jax.enable_x64(True):
-        chain = walk.begin(np.array([1.0, -2.0]))
-        walk.compile(chain, count)
-        return walk.advance(chain, ChainRandomness(seed, 0, 2).next(count), step)
+        chain = kernel.begin(**start)
+        kernel.compile(chain, count)
+        return kernel.advance(chain, randomness.next(count), step_size)
 
 
-def test_trajectories_are_those_of_numpyros_nuts() -> None:
-    """Of the same step size: as many steps, accepted as often, and the same distribution."""
+def test_trajectories_are_those_of_nuts_in_numpyro() -> None:
+    """The same numbers of steps, acceptance rates and distribution for the same step size."""
     with jax.enable_x64(True):
-        walk = NUTSKernel(normal_density(COVARIANCE), None, np.eye(2), 0.8)
-        _, mine = iterations(walk, COUNT, STEP)
-        init, kernel = hmc(normal(jnp.asarray(np.linalg.inv(COVARIANCE))), algo="NUTS")
+        kernel = NUTSKernel(normal_density(COVARIANCE), None, np.eye(2), 0.8)
+        _, ours = run(kernel, COUNT, STEP)
+        init, step = hmc(normal(jnp.asarray(np.linalg.inv(COVARIANCE))), algo="NUTS")
         state = init(
             jnp.array([1.0, -2.0]),
             num_warmup=0,
@@ -46,90 +48,92 @@ def test_trajectories_are_those_of_numpyros_nuts() -> None:
         )
 
         def one(state, _):
-            state = kernel(state)
+            state = step(state)
             return state, (state.num_steps, state.accept_prob, state.z)
 
         theirs = jax.tree.map(np.asarray, jax.lax.scan(one, state, None, COUNT)[1])
     pairs = [
-        (mine["n_steps"], theirs[0]),
-        (mine["acceptance_rate"], theirs[1]),
-        (mine["flat"][:, 0] ** 2, theirs[2][:, 0] ** 2),
+        (ours["n_steps"], theirs[0]),
+        (ours["acceptance_rate"], theirs[1]),
+        (ours["flat"][:, 0] ** 2, theirs[2][:, 0] ** 2),
     ]
     for one, other in pairs:
         one, other = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
-        # Squares of successive draws are hardly correlated: half of them count.
+        # Squares of successive draws are hardly correlated: half of them are effective.
         error = np.sqrt((one.var() + other.var()) / (COUNT / 2))
         assert abs(one.mean() - other.mean()) < 4 * error
-    # Negative control: of another step size they are others.
-    _, shorter = iterations(walk, COUNT, STEP / 1.5)
+    # Negative control: another step size.
+    _, shorter = run(kernel, COUNT, STEP / 1.5)
     error = np.sqrt((np.var(shorter["n_steps"]) + np.var(theirs[0])) / (COUNT / 2))
     assert abs(shorter["n_steps"].mean() - np.mean(theirs[0])) > 8 * error
-    assert (mine["step_size"] == STEP).all()
+    assert (ours["step_size"] == STEP).all()
 
 
-def test_a_step_size_that_is_not_given_adapts_as_numpyros() -> None:
-    walk = NUTSKernel(normal_density(COVARIANCE), None, np.linalg.cholesky(COVARIANCE), 0.7)
-    chain, found = iterations(walk, 30, None)
-    assert found["step_size"][0] == pytest.approx(FIRST_STEP)
+def test_step_size_adapts_as_in_numpyro() -> None:
+    kernel = NUTSKernel(normal_density(COVARIANCE), None, np.linalg.cholesky(COVARIANCE), 0.7)
+    chain, draws = run(kernel, 30, None)
+    assert draws["step_size"][0] == pytest.approx(INITIAL_STEP_SIZE)
     begin, update = dual_averaging()
     with jax.enable_x64(True):
-        state = begin(np.log(10 * FIRST_STEP))
-        for i, rate in enumerate(found["acceptance_rate"]):
+        state = begin(np.log(10 * INITIAL_STEP_SIZE))
+        for i, rate in enumerate(draws["acceptance_rate"]):
             state = update(0.7 - rate, state)
             if i < 29:
-                assert found["step_size"][i + 1] == pytest.approx(float(np.exp(state[0])))
-    assert chain.log_step == pytest.approx(float(state[1]))
+                assert draws["step_size"][i + 1] == pytest.approx(float(np.exp(state[0])))
+    assert chain.log_step_size == pytest.approx(float(state[1]))
 
 
-def test_a_chain_begins_where_it_is_told_to() -> None:
-    walked, exact = normal_density(np.eye(2)), normal_density(COVARIANCE)
+def test_initial_state_has_the_gradient_and_the_correction_of_its_point() -> None:
+    surrogate, exact = normal_density(np.eye(2)), normal_density(COVARIANCE)
     flat = np.array([1.0, -2.0])
-    walk = NUTSKernel(walked, exact, np.linalg.cholesky(COVARIANCE), 0.8)
+    kernel = NUTSKernel(surrogate, exact, np.linalg.cholesky(COVARIANCE), 0.8)
     with jax.enable_x64(True):
-        point = walk.begin(flat).point
-        np.testing.assert_allclose(walk.root @ point.z, flat)
+        point = kernel.begin(flat).current
+        np.testing.assert_allclose(kernel.root @ point.z, flat)
         # What NUTS differentiates is a function of z.
-        value, gradient = jax.value_and_grad(lambda z: 0.5 * jnp.sum((walk.root @ z) ** 2))(point.z)
+        potential = jax.value_and_grad(lambda z: 0.5 * jnp.sum((kernel.root @ z) ** 2))
+        value, gradient = potential(point.z)
     assert point.potential == pytest.approx(float(value))
     np.testing.assert_allclose(point.gradient, gradient)
-    expected = exact.energy(flat)[0] - walked.energy(flat)[0]
-    assert point.excess == pytest.approx(expected)
+    expected = exact.value_and_grad(flat)[0] - surrogate.value_and_grad(flat)[0]
+    assert point.potential_correction == pytest.approx(expected)
     assert expected > 0.5
 
 
-def given_about(exact: LogDensity) -> LogDensity:
-    """A density with one number integrated out, which is normal about the first coordinate."""
+def with_coefficient(exact: LogDensity) -> LogDensity:
+    """Add a coefficient that is integrated out: normal about the first coordinate."""
 
-    def given(data):
+    def potential_and_draw(data):
         return lambda z, normal: (exact.potential(data)(z), z[0] + normal)
 
-    return exact._replace(given=given, given_size=1, draw=lambda flat, normal: flat[0] + normal)
+    return exact._replace(
+        potential_and_draw=potential_and_draw,
+        n_coefficients=1,
+        draw=lambda flat, normal: flat[0] + normal,
+    )
 
 
-def test_a_first_move_may_be_refused_and_then_the_draw_that_the_chain_began_with_stays() -> None:
-    # The surrogate is far too wide: hardly any point that it leads to is accepted.
-    exact = given_about(normal_density(1e-4 * np.eye(2)))
+def test_a_chain_repeats_its_start_until_it_accepts_a_proposal() -> None:
+    # The surrogate is far too wide: hardly any of its proposals is accepted.
+    exact = with_coefficient(normal_density(1e-4 * np.eye(2)))
     first = np.array([0.7])
-    with jax.enable_x64(True):
-        walk = NUTSKernel(normal_density(np.eye(2)), exact, np.eye(2), 0.8)
-        chain = walk.begin(np.zeros(2), first)
-        walk.compile(chain, 20)
-        _, draws = walk.advance(chain, ChainRandomness(0, 0, 2, 1).next(20), STEP)
-    # The exact density decides from the first iteration on.
+    kernel = NUTSKernel(normal_density(np.eye(2)), exact, np.eye(2), 0.8)
+    _, draws = run(kernel, 20, STEP, flat=np.zeros(2), coefficients=first)
+    # Delayed acceptance applies from the first iteration on.
     assert not draws["accepted"][0]
     np.testing.assert_array_equal(draws["flat"][0], np.zeros(2))
-    assert draws["given"][0] == first
+    assert draws["coefficients"][0] == first
     assert draws["lp"][0] == pytest.approx(0.0)
     moved = np.cumsum(draws["accepted"]) > 0
-    assert (draws["given"][~moved] == first).all()
-    assert (draws["given"][moved] != first).all()
-    with pytest.raises(ValueError, match="begins with 1 drawn numbers, not 0"):
-        walk.begin(np.zeros(2))
+    assert (draws["coefficients"][~moved] == first).all()
+    assert (draws["coefficients"][moved] != first).all()
+    with pytest.raises(ValueError, match="begins with 1 coefficients, not 0"):
+        kernel.begin(np.zeros(2))
 
 
 @pytest.mark.parametrize("surrogate", [False, True])
-def test_a_density_that_is_no_number_is_never_moved_to(surrogate: bool) -> None:
-    # From the point (1, -2), all but some of the proposals have no density.
+def test_points_of_undefined_density_are_never_accepted(surrogate: bool) -> None:
+    # From the point (1, -2), most proposals have a density of NaN.
     def partly(precision):
         def potential(z):
             return jnp.where(z[0] > 1.2, jnp.nan, 0.5 * z @ precision @ z)
@@ -137,44 +141,46 @@ def test_a_density_that_is_no_number_is_never_moved_to(surrogate: bool) -> None:
         return potential
 
     plain = normal_density(np.eye(2))
-    exact = given_about(plain._replace(potential=partly))
-    start, first = np.array([1.0, -2.0]), np.array([0.7])
-    with jax.enable_x64(True):
-        walk = NUTSKernel(plain if surrogate else exact, exact, np.eye(2), 0.8)
-        chain = walk.begin(start, first)
-        walk.compile(chain, 200)
-        _, draws = walk.advance(chain, ChainRandomness(0, 0, 2, 1).next(200), STEP)
+    exact = with_coefficient(plain._replace(potential=partly))
+    kernel = NUTSKernel(plain if surrogate else exact, exact, np.eye(2), 0.8)
+    _, draws = run(kernel, 200, STEP, coefficients=np.array([0.7]))
     assert (draws["flat"][:, 0] <= 1.2).all()
     assert np.isfinite(draws["lp"]).all()
-    # Every recorded number was drawn about the point that it belongs to.
-    about = draws["given"][:, 0] - draws["flat"][:, 0]
-    assert (np.abs(about) < 4.5).all()
-    assert about[draws["accepted"]].std() == pytest.approx(1, abs=0.25)
-    # Some proposals were refused, and moves were made.
+    # Every coefficient was drawn given the sites of its draw.
+    deviation = draws["coefficients"][:, 0] - draws["flat"][:, 0]
+    assert (np.abs(deviation) < 4.5).all()
+    assert deviation[draws["accepted"]].std() == pytest.approx(1, abs=0.25)
+    # Some proposals were rejected, others accepted.
     assert draws["accepted"].mean() > 0.3
     assert draws["accepted"].all() != surrogate
 
 
 @pytest.mark.parametrize("blocks", [[12], [5, 7], [1] * 12])
-def test_random_numbers_do_not_depend_on_how_iterations_are_cut(blocks: list[int]) -> None:
+def test_random_numbers_do_not_depend_on_the_block_size(blocks: list[int]) -> None:
     whole = ChainRandomness(3, 1, 4, 2).next(12)
-    chance = ChainRandomness(3, 1, 4, 2)
-    parts = [chance.next(count) for count in blocks]
+    randomness = ChainRandomness(3, 1, 4, 2)
+    parts = [randomness.next(count) for count in blocks]
     for one, others in zip(whole, zip(*parts, strict=True), strict=True):
         np.testing.assert_array_equal(one, np.concatenate(others))
-    # Other chains and other seeds have others.
+    # Other chains and other seeds have other numbers.
     for other in (ChainRandomness(3, 2, 4, 2).next(12), ChainRandomness(4, 1, 4, 2).next(12)):
         assert not any((a == b).any() for a, b in zip(whole, other, strict=True))
 
 
-def test_blocks_of_a_chain_are_those_of_one_long_one() -> None:
-    walk = NUTSKernel(normal_density(COVARIANCE), normal_density(1.1 * COVARIANCE), np.eye(2), 0.8)
-    _, whole = iterations(walk, 20, STEP)
+def test_draws_do_not_depend_on_the_block_size() -> None:
+    kernel = NUTSKernel(
+        normal_density(COVARIANCE), normal_density(1.1 * COVARIANCE), np.eye(2), 0.8
+    )
+    _, whole = run(kernel, 20, STEP)
     with jax.enable_x64(True):
-        chain, chance, found = walk.begin(np.array([1.0, -2.0])), ChainRandomness(0, 0, 2), []
-        walk.compile(chain, 10)
+        chain, randomness, pieces = (
+            kernel.begin(np.array([1.0, -2.0])),
+            ChainRandomness(0, 0, 2),
+            [],
+        )
+        kernel.compile(chain, 10)
         for _ in range(2):
-            chain, piece = walk.advance(chain, chance.next(10), STEP)
-            found.append(piece)
+            chain, piece = kernel.advance(chain, randomness.next(10), STEP)
+            pieces.append(piece)
     for name, values in whole.items():
-        np.testing.assert_allclose(np.concatenate([piece[name] for piece in found]), values)
+        np.testing.assert_allclose(np.concatenate([piece[name] for piece in pieces]), values)

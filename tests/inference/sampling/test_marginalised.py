@@ -1,0 +1,75 @@
+import jax
+import numpy as np
+import pytest
+from numpyro.diagnostics import effective_sample_size
+from scipy.stats import norm
+from threadpoolctl import threadpool_limits
+
+import bayes_intgen as bi
+from bayes_intgen.inference.density.blocks import block_statistics
+from bayes_intgen.inference.density.expansion_point import ExpansionPoint
+from bayes_intgen.inference.density.log_density import LogDensity
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.partition import coefficient_blocks
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.inference.sampling.nuts import Draws, nuts
+from bayes_intgen.inference.sampling.starting_points import dispersed_points
+from bayes_intgen.inference.settings import SamplerSettings
+from bayes_intgen.models.variance_function import Homoscedastic
+
+from conftest import confounded_rows
+
+POINTS = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
+
+
+def marginal_posterior(rows: int) -> MarginalPosterior:
+    data, model = confounded_rows(rows, seed=3), bi.models.additive()
+    terms = model.decompose(data)
+    sums = sufficient_statistics(data, terms, Homoscedastic(), progress=False)
+    return MarginalPosterior.of(model, terms, sums)
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Largest difference of means and of variances, in Monte Carlo standard errors."""
+    largest, centre = 0.0, one.mean((0, 1))
+    for power in (1, 2):
+        moments = [(each - centre) ** power for each in (one, other)]
+        error = np.sqrt(sum(each.var((0, 1)) / effective_sample_size(each) for each in moments))
+        gap = np.abs(moments[0].mean((0, 1)) - moments[1].mean((0, 1)))
+        largest = max(largest, float((gap / error).max()))
+    return largest
+
+
+@pytest.mark.slow
+def test_a_poor_surrogate_does_not_change_the_posterior() -> None:
+    posterior = marginal_posterior(100)
+    mode = posterior.mode(posterior.start, progress=False)
+    covariance = posterior.covariance(mode)
+    points = dispersed_points(mode, covariance, 100, 0, "probes")
+    effect = posterior.terms.matrix(POINTS, np.ones(POINTS.shape, dtype=bool))
+
+    def sample(density: LogDensity, seed: int, surrogate: LogDensity | None = None) -> Draws:
+        starts = dispersed_points(mode, covariance, 4, seed, "starts")
+        settings = SamplerSettings(seed, draws=1500, warmup=400, progress=False)
+        return nuts(density, starts, covariance, settings, surrogate=surrogate)
+
+    def quantities(draws: Draws) -> np.ndarray:
+        effects = draws.coefficients[..., : posterior.size] @ effect.T
+        return np.concatenate([draws.flat, effects], axis=-1)
+
+    with jax.enable_x64(True), threadpool_limits(1, "blas"):
+        expansion = ExpansionPoint.of(posterior, mode)
+        # Blocks so small that the surrogate is another posterior.
+        blocks = coefficient_blocks(expansion, points, sizes=(8,))
+        surrogate = block_statistics(expansion, blocks).density
+        exact = sample(posterior.density, 0)
+        corrected = sample(posterior.density, 1, surrogate)
+        uncorrected = sample(surrogate, 2)
+    assert exact.statistics["accepted"].all()
+    assert 0.5 < corrected.statistics["accepted"].mean() < 0.95
+    one, other = quantities(exact), quantities(corrected)
+    # The largest distance of means and of variances, exceeded once in a thousand runs.
+    limit = -norm.ppf(0.0005 / (2 * one.shape[-1]))
+    assert distance(one, other) < limit
+    # Negative control: draws of the surrogate.
+    assert distance(exact.flat, uncorrected.flat) > limit
