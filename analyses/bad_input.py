@@ -207,7 +207,7 @@ def evaluate(data: bi.RegimeData, model: Model) -> tuple[float, np.ndarray]:
     posterior = MarginalPosterior.of(
         model, terms, sufficient_statistics(data, terms, Homoscedastic(), False)
     )
-    moments = posterior.given(posterior.sites(posterior.start))
+    moments = posterior.conditional(posterior.sites(posterior.start))
     mean = terms.matrix(data.actions, data.intervened) @ moments.mean + terms.centre
     assert np.isfinite(moments.log_evidence), "a density that is not finite"
     assert np.isfinite(mean).all(), "means that are not finite"

@@ -31,7 +31,7 @@ from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.terms import Decomposition
 
 # Tolerance of a quick search for a mode: log density that one more step could add.
-QUICK_TOLERANCE = NEAR = 0.03
+QUICK_TOLERANCE = 0.03
 # Maximum distance of a search from the prior median, in prior standard deviations: farther out the
 # prior density is negligible, and numbers overflow.
 MAX_DISTANCE = 10
@@ -139,8 +139,6 @@ class MarginalPosterior:
         """Conditional distribution of the coefficients given the hyperparameters."""
         log_sd = self.priors.log_sd(sites)
         return Conditional.of(self.sums, self.priors.mean, log_sd, float(sites["noise_sd"]))
-
-    given = conditional
 
     def moments(self, sites: Mapping[str, Any]) -> tuple[Array, Array]:
         """Mean and covariance of the coefficients given the hyperparameters."""

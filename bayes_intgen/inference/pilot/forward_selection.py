@@ -171,7 +171,7 @@ def left_over(
     information : ndarray, shape (Q,)
         Concatenated information vectors of all candidates.
     """
-    conditional = posterior.given(sites)
+    conditional = posterior.conditional(sites)
     noise_variance = conditional.noise_sd**2
     cross = statistics.cross / noise_variance
     half = cross @ conditional.root

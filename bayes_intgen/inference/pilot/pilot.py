@@ -11,7 +11,7 @@ from bayes_intgen.data.replicates import refuse_exact_replicates
 from bayes_intgen.data.reservoir import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError
-from bayes_intgen.inference.density.marginal_posterior import NEAR, MarginalPosterior
+from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import (
     candidate_statistics,
     products,
@@ -86,7 +86,7 @@ class Pilot(NamedTuple):
     ) -> Self:
         """Find the mode of a posterior."""
         start = posterior.start if start is None else start
-        mode = posterior.mode(start, progress, tolerance=NEAR)
+        mode = posterior.mode(start, progress, tolerance=QUICK_TOLERANCE)
         return cls(spread, sums, posterior, mode, posterior.sites(mode), np.zeros(0))
 
 
@@ -179,7 +179,7 @@ def _first_fit(
     first = Pilot.of(MarginalPosterior.of(model, terms, sums), sums, constant, progress)
     noise_sd = float(first.sites["noise_sd"])
     _refuse_no_noise(data, noise_sd, terms.unit)
-    degrees_of_freedom = float(np.sum(first.posterior.given(first.sites).share))
+    degrees_of_freedom = float(np.sum(first.posterior.conditional(first.sites).share))
     refuse_exact_replicates(rows, degrees_of_freedom, noise_sd / terms.unit)
     return first
 

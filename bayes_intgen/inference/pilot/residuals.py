@@ -17,7 +17,7 @@ def residuals(
     MacKinnon and White 1985).
     """
     terms = posterior.terms
-    conditional = posterior.given(sites)
+    conditional = posterior.conditional(sites)
     # Single precision suffices for leverages, and takes half the time.
     root = (conditional.root / conditional.noise_sd).astype(np.float32)
 

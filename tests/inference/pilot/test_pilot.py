@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.marginal_posterior import NEAR
+from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.pilot import SPREAD_ROWS, Pilot, pilot_fit
 from bayes_intgen.models.variance_function import Homoscedastic
@@ -32,7 +32,7 @@ def assert_fitted_to_all_rows(pilot: Pilot, data: bi.RegimeData) -> None:
         np.testing.assert_allclose(pilot.sums.known.matrix, expected.known.matrix)
     posterior = pilot.posterior
     best = posterior.value(posterior.mode(pilot.mode, progress=False))
-    assert best <= posterior.value(pilot.mode) < best + 3 * NEAR
+    assert best <= posterior.value(pilot.mode) < best + 3 * QUICK_TOLERANCE
 
 
 class CountedRows(bi.RegimeData):
