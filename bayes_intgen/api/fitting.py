@@ -44,7 +44,7 @@ def fit(
 ) -> Posterior:
     """Sample the posterior of a model with NUTS.
 
-    Under Gaussian noise the coefficients are integrated out: NUTS samples the hyperparameters, and
+    Under Gaussian noise the coefficients are marginalised: NUTS samples the hyperparameters, and
     the coefficients are drawn exactly given each draw of them.
 
     Parameters
@@ -71,7 +71,7 @@ def fit(
         Whether to integrate the coefficients out; by default if the noise is Gaussian. False
         samples the full program, which is slow, for comparison.
     simplify : bool
-        Whether the data select terms; applies if the coefficients are integrated out. Scales of
+        Whether the data select terms; applies if the coefficients are marginalised. Scales of
         cross-action terms of a bias are estimated by empirical Bayes; terms with evidence against
         them keep a small scale, fixed in units of the noise, and are not sampled, which gives
         nearly the same effects in a fraction of the time. The tree's ``constant_data`` lists them.

@@ -50,7 +50,7 @@ NEIGHBOUR = 3
 # flags.
 FLAGGED_SHARE = 0.01
 # Distance up to which a point is always near.
-NEAR = 0.25
+MAX_NEAR_DISTANCE = 0.25
 # Maximum number of places, taken from the rows, at which regimes are compared.
 MAX_PLACES = 300
 # Maximum number of distinct values of an action that form a class each; others fall into bins.
@@ -184,7 +184,7 @@ class ReferenceRows:
         distance, share = self.distances(points, inputs)
         threshold = np.array([max(FLAGGED_SHARE, 1 / (1 + len(rows))) for rows in self.rows])
         # Shares are multiples of 1 / (1 + rows), so the tolerance only allows for rounding.
-        within = (share > threshold + 1e-9) | (distance <= NEAR)
+        within = (share > threshold + 1e-9) | (distance <= MAX_NEAR_DISTANCE)
         for k in inputs:
             at = self.coordinates[k]
             within &= ((points[:, k] >= at.low) & (points[:, k] <= at.high))[:, None]
@@ -317,7 +317,7 @@ class ReferenceRows:
         for k, levels in enumerate(self.categories):
             if levels is None:
                 regimes = [rows[:, k] for rows in self._transformed]
-                out.append(class_edges(regimes, MAX_VALUES, BINS, NEAR))
+                out.append(class_edges(regimes, MAX_VALUES, BINS, MAX_NEAR_DISTANCE))
             else:
                 at = np.sort(placed(self.coordinates[k], levels, np.array(levels.codes)))
                 out.append((at[1:] + at[:-1]) / 2)

@@ -8,7 +8,7 @@ import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.identification.overlap import NEAR
+from bayes_intgen.identification.overlap import MAX_NEAR_DISTANCE
 from bayes_intgen.identification.requirements import Requirement, requirements
 from bayes_intgen.identification.verdict import words_of_verdict
 from bayes_intgen.models.requirements import requirements_of_terms
@@ -97,7 +97,7 @@ def test_distances_equal_those_of_a_direct_computation() -> None:
 def test_gaps_between_close_settings_are_supported() -> None:
     data = two_actions(400, seed=5, levels=True)
     spread = Coordinate.of(data.actions[:, 0]).spread
-    between = [[0.9 * NEAR * spread, 0.0], [0.5, 0.0], [1.0, 0.0]]
+    between = [[0.9 * MAX_NEAR_DISTANCE * spread, 0.0], [0.5, 0.0], [1.0, 0.0]]
     assert data.support(between).supported.to_numpy().tolist() == [True, False, True]
 
 

@@ -1,7 +1,7 @@
 """Block-diagonal approximation of the marginal posterior: the surrogate in delayed acceptance.
 
 Integrating all coefficients out costs the cube of their number at every step. Here blocks of
-coefficients that are nearly independent of each other (`partition`) are integrated out separately,
+coefficients that are nearly independent of each other (`partition`) are marginalised separately,
 and the covariances between blocks enter to first order about one expansion point, at which value
 and gradient are exact. NUTS samples this surrogate, and the exact density corrects it: delayed
 acceptance (Christen and Fox, "Markov chain Monte Carlo using an approximation", JCGS 2005). See
@@ -55,7 +55,7 @@ class BlockStatistics(NamedTuple):
     constant : ()
         Log of the normalising constant of the density of all outcomes.
     precision : (G, p, p)
-        Data precision of each block, with the other blocks integrated out.
+        Data precision of each block, with the other blocks marginalised.
     mean : (G, p)
         Posterior mean at the expansion point.
     cross : (G p, G p)
@@ -218,7 +218,7 @@ def block_statistics(
 
 
 def _data_precision(precision: Array, block: NDArray[np.int_]) -> Array:
-    """Data precision of one block of coefficients, with the others integrated out.
+    """Data precision of one block of coefficients, with the others marginalised.
 
     It solves for the others rather than inverting a block of the covariance, which is all but
     singular with many rows.

@@ -37,7 +37,7 @@ class LogDensity(NamedTuple):
     value_and_grad : callable
         Potential and gradient at a single point, by any means.
     potential_and_draw : PotentialAndDraw, optional
-        ``potential``, and a draw of the P coefficients that the density has integrated out, from
+        ``potential``, and a draw of the P coefficients that the density has marginalised, from
         their distribution given the sites.
     n_coefficients : int
         Number P of these coefficients.

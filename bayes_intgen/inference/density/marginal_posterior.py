@@ -1,4 +1,4 @@
-"""Marginal posterior of the hyperparameters: coefficients integrated out, rows as statistics."""
+"""Marginal posterior of the hyperparameters: coefficients marginalised, rows as statistics."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor

@@ -42,7 +42,7 @@ class Whitening(NamedTuple):
         Of the coefficients block by block, shape (G p,).
     precision : (G, p, p), information : (G, p)
         Data precision and information of each block under unit noise, with the other blocks
-        integrated out.
+        marginalised.
     log_reference : (G, p)
         Log prior standard deviations at the expansion point, in units of the noise's.
     place : (P,) of int

@@ -31,7 +31,7 @@ class PrunedModel(NamedTuple):
         All terms, with empirical-Bayes medians of cross-action scales.
     fixed : dict from term to float
         Fixed scales.
-    condensed : ReducedStatistics
+    statistics : ReducedStatistics
         Statistics after elimination of the coefficients with fixed scales.
     posterior : MarginalPosterior
         Posterior of the remaining hyperparameters.
@@ -39,7 +39,7 @@ class PrunedModel(NamedTuple):
 
     terms: Decomposition
     fixed: dict[str, float]
-    condensed: ReducedStatistics
+    statistics: ReducedStatistics
     posterior: MarginalPosterior
 
     @classmethod

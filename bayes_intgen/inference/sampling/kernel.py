@@ -99,7 +99,7 @@ class KernelState(NamedTuple):
     potential_correction : ()
         Exact minus surrogate potential.
     coefficients : (P,)
-        Draw of the coefficients that the exact density has integrated out.
+        Draw of the coefficients that the exact density has marginalised.
     """
 
     z: jax.Array
@@ -159,7 +159,7 @@ class NUTSKernel:
         ----------
         flat : ndarray, shape (D,)
         coefficients : ndarray, shape (P,), optional
-            Draw at that vector of the coefficients that the exact density has integrated out. The
+            Draw at that vector of the coefficients that the exact density has marginalised. The
             chain repeats it until it accepts a proposal.
         """
         potential, gradient = self.surrogate.value_and_grad(flat)

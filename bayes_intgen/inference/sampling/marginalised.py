@@ -1,4 +1,4 @@
-"""Marginalised sampler: NUTS over the hyperparameters, with the coefficients integrated out."""
+"""Marginalised sampler: NUTS over the hyperparameters, with the coefficients marginalised."""
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def sample_marginal(
 
     draws = _sample_hyperparameters(posterior, start, settings, checkpoint, quantities)
     sites = posterior.sites(draws.flat)
-    coefficients = pruned.condensed.complete(
+    coefficients = pruned.statistics.complete(
         draws.coefficients[..., : posterior.size],
         sites["noise_sd"],
         generator(settings.seed, "condensed"),

@@ -35,7 +35,7 @@ class Draws(NamedTuple):
     flat : ndarray, shape (chain, draw, D)
         Unconstrained sites.
     coefficients : ndarray, shape (chain, draw, P)
-        Conditional draws of the coefficients that the density has integrated out.
+        Conditional draws of the coefficients that the density has marginalised.
     statistics : dict of ndarray, each (chain, draw)
         Named as in ArviZ's schema.
     """

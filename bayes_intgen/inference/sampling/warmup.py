@@ -87,7 +87,7 @@ def warm_up(
 
 
 def _initial_coefficients(density: LogDensity, starts: Array, seed: int) -> list[Array]:
-    """Draw the coefficients that the density has integrated out at the start of each chain."""
+    """Draw the coefficients that the density has marginalised at the start of each chain."""
     if density.potential_and_draw is None:
         return [np.zeros(0)] * len(starts)
     if density.draw is None:

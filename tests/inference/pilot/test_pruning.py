@@ -33,7 +33,7 @@ def test_terms_with_evidence_against_them_are_eliminated(pilot: Pilot) -> None:
     remaining = {term.name for term in model.posterior.terms.terms}
     assert remaining == names - set(model.fixed)
     assert set(model.posterior.terms.scaled) == set(pilot.posterior.terms.scaled) - set(model.fixed)
-    assert model.posterior.size + len(model.condensed.eliminated) == pilot.posterior.size
+    assert model.posterior.size + len(model.statistics.eliminated) == pilot.posterior.size
     assert all(0 < scale < float(pilot.sites["noise_sd"]) for scale in model.fixed.values())
 
 
@@ -67,7 +67,7 @@ def test_pruning_preserves_the_posterior_of_the_remaining_coefficients(pilot: Pi
     sites = posterior.sites(posterior.point(pilot.sites, pilot.posterior.terms))
     mean, covariance = posterior.moments(sites)
     whole_mean, whole_covariance = pilot.posterior.moments(pilot.sites)
-    columns = model.condensed.remaining
+    columns = model.statistics.remaining
     sd = np.sqrt(np.diag(whole_covariance)[columns])
     np.testing.assert_allclose(mean, whole_mean[columns], atol=0.3 * sd.max())
     np.testing.assert_allclose(np.sqrt(np.diag(covariance)), sd, rtol=0.2, atol=0.05 * sd.max())

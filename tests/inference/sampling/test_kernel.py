@@ -101,7 +101,7 @@ def test_initial_state_has_the_gradient_and_the_correction_of_its_point() -> Non
 
 
 def with_coefficient(exact: LogDensity) -> LogDensity:
-    """Add a coefficient that is integrated out: normal about the first coordinate."""
+    """Add a coefficient that is marginalised: normal about the first coordinate."""
 
     def potential_and_draw(data):
         return lambda z, normal: (exact.potential(data)(z), z[0] + normal)

@@ -127,7 +127,7 @@ def test_delayed_acceptance_samples_the_exact_density() -> None:
 
 
 def with_coefficients(density: LogDensity) -> LogDensity:
-    """Add three coefficients that are integrated out: normal about the first coordinate."""
+    """Add three coefficients that are marginalised: normal about the first coordinate."""
 
     def potential_and_draw(data):
         return lambda z, normal: (density.potential(data)(z), z[0] + normal)
