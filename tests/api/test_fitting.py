@@ -210,6 +210,8 @@ def test_an_interrupt_stops_all_chains(data, tmp_path) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     thread = Thread(target=interrupt)
+    # Processes that run tests in parallel ignore interrupts.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread.start()
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -219,6 +221,7 @@ def test_an_interrupt_stops_all_chains(data, tmp_path) -> None:
     finally:
         ended.set()
         thread.join()
+        signal.signal(signal.SIGINT, handler)
     files = list(tmp_path.glob("draws-*.npz"))
     assert files
     for file in files:
