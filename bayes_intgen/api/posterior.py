@@ -108,8 +108,8 @@ class Posterior(PosteriorDraws):
         >>> bool((posterior.contraction([[0.1, 0.2]]).contraction < 0.5).all())
         True
         """
-        names = self.actions if intervened is None else intervened
-        return contraction(self, support_of(self).query(points, names).values, names, seed)
+        query = support_of(self).query(points, self.actions if intervened is None else intervened)
+        return contraction(self, query.values, query.intervened, seed)
 
     def sensitivity(
         self, points: Any, rho: float | Sequence[float], *, level: float = 0.9

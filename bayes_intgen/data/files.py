@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -199,15 +200,36 @@ def _read_text(source: Path, regime: str | None) -> Any:
     repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if repeated:
         raise DataError(f"{source} has two columns called {repeated[0]!r}; rename one")
-    try:
-        return pd.read_csv(
-            io.StringIO(text),
-            sep=separator,
-            dtype={regime: str} if regime in names else None,
-            keep_default_na=False,
-            na_values={name: [""] if name == regime else list(MISSING) for name in names},
-            index_col=False,
+    if _has_longer_lines(text, separator, len(names)):
+        raise DataError(
+            f"{source} has lines with more cells than the header's {len(names)}; quote cells that "
+            f"contain {separator!r}, or name every column"
         )
+    try:
+        with warnings.catch_warnings():
+            # Lines may end with a separator: the cells beyond the header are empty.
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)
+            return pd.read_csv(
+                io.StringIO(text),
+                sep=separator,
+                dtype={regime: str} if regime in names else None,
+                keep_default_na=False,
+                na_values={name: [""] if name == regime else list(MISSING) for name in names},
+                index_col=False,
+            )
     except ValueError as error:  # includes pandas' parser errors
         reason = str(error).strip().splitlines()[-1]
         raise DataError(f"{source} cannot be read as a table ({reason})") from error
+
+
+def _has_longer_lines(text: str, separator: str, count: int) -> bool:
+    """Whether some line has a cell beyond the header's columns, which pandas would drop."""
+    # Quoted cells may contain separators and line breaks; otherwise only suspects are parsed.
+    lines = (
+        io.StringIO(text)
+        if '"' in text
+        else (line for line in text.splitlines() if line.count(separator) >= count)
+    )
+    return any(
+        any(cell.strip() for cell in row[count:]) for row in csv.reader(lines, delimiter=separator)
+    )

@@ -1,6 +1,7 @@
 """Validation of points and of the actions that are set at them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 import narwhals as nw
@@ -14,6 +15,17 @@ from bayes_intgen.errors import PointsError
 from bayes_intgen.text.messages import quoted, unknown_action
 
 Levels = Sequence[Categories | None]
+# Kinds of cells that float() or NumPy would convert to numbers with another meaning.
+NOT_NUMBERS = (
+    str,
+    bytes,
+    complex,
+    np.complexfloating,
+    np.datetime64,
+    np.timedelta64,
+    date,
+    timedelta,
+)
 
 
 def checked_points(points: Any, names: Sequence[str], categories: Levels = ()) -> Array:
@@ -74,6 +86,8 @@ def checked_value(value: Any, name: str, levels: Categories | None) -> float:
     >>> checked_value("2.5", "dose", None)
     2.5
     """
+    if isinstance(value, str) and levels is None:
+        value = float(value) if _is_decimal(value) else value
     code = float(_codes([value], name, levels)[0])
     if not np.isfinite(code):
         raise PointsError(f"{name!r} is set to {value!r}, which is not a finite number")
@@ -95,7 +109,26 @@ def named_points(values: Array, names: Sequence[str], categories: Levels) -> Any
     }
 
 
-def checked_mask(intervened: Sequence[str], names: Sequence[str]) -> NDArray[np.bool_]:
+def checked_actions(intervened: Iterable[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Names of the actions that are set; raises PointsError on an unknown action.
+
+    Any iterable is read once, a generator too.
+
+    Examples
+    --------
+    >>> checked_actions((name for name in ["green"]), ["red", "green"])
+    ('green',)
+    """
+    if isinstance(intervened, str):
+        raise PointsError(f"intervened must be a list; write intervened=[{intervened!r}]")
+    actions = tuple(intervened)
+    for name in actions:
+        if name not in names:
+            raise PointsError(f"intervened: {unknown_action(name, names)}")
+    return actions
+
+
+def checked_mask(intervened: Iterable[str], names: Sequence[str]) -> NDArray[np.bool_]:
     """Mask of the actions that are set, shape (K,); raises PointsError on an unknown action.
 
     Examples
@@ -103,12 +136,8 @@ def checked_mask(intervened: Sequence[str], names: Sequence[str]) -> NDArray[np.
     >>> checked_mask(["green"], ["red", "green"])
     array([False,  True])
     """
-    if isinstance(intervened, str):
-        raise PointsError(f"intervened must be a list; write intervened=[{intervened!r}]")
-    for name in intervened:
-        if name not in names:
-            raise PointsError(f"intervened: {unknown_action(name, names)}")
-    return np.array([name in intervened for name in names])
+    actions = checked_actions(intervened, names)
+    return np.array([name in actions for name in names])
 
 
 def _of_table(table: nw.DataFrame[Any], names: Sequence[str], categories: Levels) -> Array:
@@ -156,8 +185,12 @@ def _of_dict(points: Mapping[Any, Any], names: Sequence[str], categories: Levels
 def _of_array(points: Any, names: Sequence[str], categories: Levels) -> Array:
     numeric = all(levels is None for levels in categories)
     try:
-        # NumPy would convert a mixture of text and numbers to text.
-        values = np.asarray(points, dtype=np.float64 if numeric else object)
+        array = np.ma.asanyarray(points)
+        if numeric and array.dtype.kind not in "biufO":
+            raise TypeError(f"they are {array.dtype}")
+        # NumPy would convert a mixture of text and numbers to text. Masked cells are missing.
+        kind = np.float64 if array.dtype.kind in "biuf" else object
+        values = np.ma.filled(np.ma.asanyarray(points, dtype=kind), np.nan)
     except (TypeError, ValueError) as error:
         raise PointsError(f"points must be numbers of shape (points, actions) ({error})") from error
     if values.ndim != 2 or values.shape[1] != len(names):
@@ -165,9 +198,7 @@ def _of_array(points: Any, names: Sequence[str], categories: Levels) -> Array:
             f"points must have shape (points, {len(names)}), one column for each of "
             f"{quoted(names)}, not {values.shape}"
         )
-    if numeric or not len(values):
-        return np.asarray(values, dtype=np.float64)
-    return _encoded(values.T, names, categories)
+    return values if numeric and kind is np.float64 else _encoded(values.T, names, categories)
 
 
 def _encoded(columns: Iterable[Any], names: Sequence[str], categories: Levels) -> Array:
@@ -181,12 +212,22 @@ def _codes(cells: Any, name: str, levels: Categories | None) -> Array:
     out = np.empty(len(cells))
     for row, cell in enumerate(cells):
         try:
+            if isinstance(cell, NOT_NUMBERS):
+                raise TypeError(f"it is {type(cell).__name__}")
             out[row] = np.nan if cell is None else float(cell)
         except (TypeError, ValueError, OverflowError) as error:
             raise PointsError(
                 f"points set {name!r} to {cell!r} (row {row}), which is not a number"
             ) from error
     return out
+
+
+def _is_decimal(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_sequence(value: Any) -> bool:

@@ -99,6 +99,8 @@ class RegimeData(Observations):
             raise DataError(
                 f"outcome must have shape ({rows},), one value per row of actions, not {y.shape}"
             )
+        if np.ma.is_masked(intervened):
+            raise DataError("intervened has masked cells; say for each whether the action was set")
         mask = np.asarray(intervened)
         if mask.shape != (rows, count):
             raise DataError(

@@ -125,7 +125,7 @@ class PosteriorDraws:
         """
         query = self._support.query(points, intervened)
         mean = self._prediction.mean(query.values, query.mask)
-        return self._labelled("effect", mean, query, intervened)
+        return self._labelled("effect", mean, query)
 
     def outcome(
         self, points: Any, intervened: Sequence[str] | None = None, *, seed: int = 0
@@ -168,7 +168,7 @@ class PosteriorDraws:
         names = self.actions if intervened is None else intervened
         query = self._support.query(points, names)
         outcome = self._prediction.draw(query.values, query.mask, generator(seed, "outcome"))
-        return self._labelled("outcome", outcome, query, names)
+        return self._labelled("outcome", outcome, query)
 
     def support(self, points: Any, intervened: Sequence[str] | None = None) -> xr.Dataset:
         """Support of the effect at points, and distances to the rows of each regime.
@@ -348,9 +348,7 @@ class PosteriorDraws:
     def _support(self) -> FitSupport:
         return FitSupport.of(self.tree, self.model, self.terms)
 
-    def _labelled(
-        self, name: str, draws: Array, query: Query, intervened: Sequence[str]
-    ) -> xr.DataArray:
+    def _labelled(self, name: str, draws: Array, query: Query) -> xr.DataArray:
         """Label draws, shape (chain, draw, M), at the points of a query."""
         reserved = {"chain", "draw", "point", "supported"}
         columns = named_points(query.values, self.actions, self.categories)
@@ -361,7 +359,7 @@ class PosteriorDraws:
         }
         if query.verdict is not None:
             coords["supported"] = ("point", query.verdict.supported)
-        attrs = {"intervened": ", ".join(intervened), "outcome": self.outcome_name}
+        attrs = {"intervened": ", ".join(query.intervened), "outcome": self.outcome_name}
         return xr.DataArray(draws, coords, ("chain", "draw", "point"), name, attrs)
 
     def _draw_coords(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
-from bayes_intgen.data.queries import checked_points, named_points
+from bayes_intgen.data.queries import checked_actions, checked_points, named_points
 from bayes_intgen.errors import PointsError
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 
@@ -65,7 +65,7 @@ def effect_table(
     if not 0 < level < 1:
         raise PointsError(f"level must be a probability between 0 and 1, not {level}")
     actions, categories = posterior.actions, posterior.categories
-    names = actions if intervened is None else tuple(intervened)
+    names = actions if intervened is None else checked_actions(intervened, actions)
     values = checked_points(points, actions, categories)
     start = None if baseline is None else checked_points(baseline, actions, categories)
     if start is not None and len(start) not in (1, len(values)):

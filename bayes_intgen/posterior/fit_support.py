@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.data.queries import checked_mask, checked_points
+from bayes_intgen.data.queries import checked_actions, checked_mask, checked_points
 from bayes_intgen.errors import PACKAGE, SavedFitError, SupportWarning
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
@@ -25,10 +25,11 @@ from bayes_intgen.models.terms import Decomposition
 
 
 class Query(NamedTuple):
-    """Points and masks as arrays, shape (M, K), with the conditions of support there."""
+    """Points and masks as arrays, shape (M, K), names of the actions set, and support there."""
 
     values: Array
     mask: NDArray[np.bool_]
+    intervened: tuple[str, ...]
     verdict: Verdict | None
 
 
@@ -74,10 +75,11 @@ class FitSupport:
             As :meth:`bayes_intgen.Posterior.effect`.
         """
         values = checked_points(points, self.terms.names, self.terms.categories)
-        mask = checked_mask(intervened, self.terms.names)
+        actions = checked_actions(intervened, self.terms.names)
+        mask = checked_mask(actions, self.terms.names)
         verdict = self.verdict(values, mask)
         self._warn(values, mask, verdict)
-        return Query(values, np.broadcast_to(mask, values.shape), verdict)
+        return Query(values, np.broadcast_to(mask, values.shape), actions, verdict)
 
     def verdict(self, values: Array, mask: NDArray[np.bool_]) -> Verdict | None:
         """Conditions of support at points, shape (M, K); None without reference rows."""

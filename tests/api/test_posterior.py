@@ -92,6 +92,14 @@ def test_invalid_points_raise(posterior, points, message) -> None:
             method(points)
 
 
+def test_a_generator_of_actions_gives_the_same_effect_as_a_list(posterior) -> None:
+    effect = posterior.effect(POINTS, (name for name in ["red"]))
+    xr.testing.assert_identical(effect, posterior.effect(POINTS, ["red"]))
+    assert effect.attrs["intervened"] == "red"
+    # Negative control.
+    assert not effect.equals(posterior.effect(POINTS, []))
+
+
 def test_unknown_actions_in_intervened_raise(posterior) -> None:
     with pytest.raises(bi.PointsError, match="intervened: unknown action 'blue'"):
         posterior.effect(POINTS, ["blue"])

@@ -74,6 +74,9 @@ def test_files_of_every_format_give_the_same_rows(tmp_path, name, actions) -> No
         ("a.csv", b'x,y,regime\n"1,2,\n', "cannot be read as a table"),
         ("a.csv", b"x,z,regime\n1,2,\n", "no column 'y'"),
         ("a.csv", b"x,y,regime\n1,NA,\n", "column 'y' has 1 cells that are NaN"),
+        ("a.csv", b"x,y,regime\n1,2,\n1,5,2,\n1,2,x,4\n", "more cells than the header's 3"),
+        ("a.csv", b"x,y\n1,5,2\n2,5,3\n", "more cells than the header's 2"),
+        ("a.csv", b'x,y,regime\n"1,5",2,x,4\n', "more cells than the header's 3"),
         ("a.csv.gz", b"x,y,regime\n1,2,\n", "cannot be read"),
         ("a.parquet", b"x,y,regime\n", "cannot be read as Parquet"),
         ("a.feather", b"x,y,regime\n", "cannot be read as Arrow"),
@@ -84,3 +87,14 @@ def test_unusable_files_raise(tmp_path, name, content, message) -> None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(bi.DataError, match=message):
         rows_of_file(tmp_path / name, ["x"], "y", "regime", progress=False)
+
+
+def test_lines_may_end_with_a_separator(tmp_path) -> None:
+    path = tmp_path / "a.csv"
+    lines = [f"{i},{i**2},{'x' * (i % 2)}" for i in range(20)]
+    rows = []
+    for end in ("", ","):
+        path.write_text("\n".join(["x,y,regime", *(line + end for line in lines)]))
+        rows.append(rows_of_file(path, ["x"], "y", "regime").in_memory)
+    np.testing.assert_array_equal(rows[0].actions, rows[1].actions)
+    np.testing.assert_array_equal(rows[0].intervened, rows[1].intervened)

@@ -1,9 +1,17 @@
+from datetime import date
+
 import numpy as np
 import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.data.queries import checked_mask, checked_points, checked_value, named_points
+from bayes_intgen.data.queries import (
+    checked_actions,
+    checked_mask,
+    checked_points,
+    checked_value,
+    named_points,
+)
 
 
 def test_masks_and_points_follow_the_names_of_actions() -> None:
@@ -33,3 +41,26 @@ def test_single_values_may_be_text() -> None:
     for value in ("much", "nan", None, [1]):
         with pytest.raises(bi.PointsError, match="'dose'"):
             checked_value(value, "dose", None)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ([[1 + 2j, 0.0]], "complex"),
+        (np.array([["2020-01-01", "2020-01-02"]], "M8[D]"), "datetime64"),
+        ([["1", "2"]], "they are <U1"),
+        ([{"a": "1", "b": 2.0}], "set 'a' to '1'"),
+        ({"a": [1.0], "b": [np.datetime64("2020-01-01")]}, "set 'b'"),
+        ([[date(2020, 1, 1), 1.0]], "set 'a'"),
+        (np.ma.masked_array([[1.0, 2.0]], mask=[[0, 1]]), "NaN or infinity for 'b'"),
+    ],
+)
+def test_points_that_are_not_numbers_raise(points, message) -> None:
+    with pytest.raises(bi.PointsError, match=message):
+        checked_points(points, ["a", "b"])
+
+
+def test_actions_that_are_set_are_read_once() -> None:
+    names = ["a", "b"]
+    assert checked_actions((name for name in ["b"]), names) == ("b",)
+    assert checked_mask((name for name in ["b"]), names).tolist() == [False, True]

@@ -228,6 +228,10 @@ def test_missing_labels_of_nullable_columns_are_observational() -> None:
 BAD_ARRAYS = {
     "flat actions": ((np.ones(20), np.ones(20), np.ones(20)), "actions must have shape"),
     "outcome": ((np.ones((20, 2)), np.ones(19), np.ones((20, 2))), r"outcome must .*\(20,\)"),
+    "masked mask": (
+        (np.ones((20, 2)), np.ones(20), np.ma.masked_array(np.zeros((20, 2), bool), mask=True)),
+        "intervened has masked cells",
+    ),
     "mask": ((np.ones((20, 2)), np.ones(20), np.ones(20)), r"intervened must .*\(20, 2\)"),
     "mask values": ((np.ones((20, 2)), np.ones(20), np.full((20, 2), 2)), "hold booleans"),
     "text": (([["a"]] * 20, np.ones(20), np.ones((20, 1))), "'a1' never varies: it is 'a'"),
