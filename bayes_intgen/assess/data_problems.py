@@ -9,7 +9,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.assess.action_summary import shorter_number
 from bayes_intgen.basis.categories import Categories, spelled_label
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.data.validation import ROWS_PER_UNKNOWN
+from bayes_intgen.data.validation import rows_needed
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.verdict import separates
 from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
@@ -54,7 +54,7 @@ def data_problems(data: Rows, reference: ReferenceRows) -> list[str]:
 
 
 def _small_regimes(n_actions: int, regimes: dict[str, int]) -> Iterator[str]:
-    minimum = ROWS_PER_UNKNOWN * (2 * n_actions + 1)
+    minimum = rows_needed(n_actions)
     for label, rows in regimes.items():
         if rows < minimum:
             yield f"{label} has only {rows} rows: too few for so many actions (under {minimum})"

@@ -9,6 +9,8 @@ from threadpoolctl import threadpool_limits
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.validation import rows_needed
+from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.pilot.pilot import pilot_fit
 from bayes_intgen.models import AdditiveModel, Model, saturated
 
@@ -74,6 +76,12 @@ def log_density_difference(
 ) -> Difference:
     """Compare the additive model with a regression per regime on a held-out share of the rows."""
     train, held_out = split(data, share, seed)
+    needed = rows_needed(len(data.names))
+    if len(train) < needed or not len(held_out):
+        raise ModelError(
+            f"held_out={share:g} leaves {len(train)} rows to fit, of {needed} needed, and "
+            f"{len(held_out)} to predict; choose another share, or held_out=0 for no comparison"
+        )
     per_regime = saturated(model.prior, noise_scale=model.noise_scale, spread=model.spread)
     first, second = (log_densities(m, train, held_out, progress) for m in (model, per_regime))
     return Difference.of(first, second)

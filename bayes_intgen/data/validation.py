@@ -25,9 +25,14 @@ MAX_MAGNITUDE = 1e100
 MIN_RELATIVE_RANGE = 1e-12
 
 
+def rows_needed(n_actions: int) -> int:
+    """Minimum number of rows of a fit."""
+    return ROWS_PER_UNKNOWN * (2 * n_actions + 1)
+
+
 def check_enough_rows(sample: Observations, rows: int, require_observational: bool) -> None:
     """Raise DataError on too few rows or columns that do not vary in a sample of the rows."""
-    needed = ROWS_PER_UNKNOWN * (2 * len(sample.names) + 1)
+    needed = rows_needed(len(sample.names))
     if rows < needed:
         raise DataError(
             f"{rows} rows are fewer than a fit can use: {len(sample.names)} actions "

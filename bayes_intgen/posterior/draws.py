@@ -273,7 +273,7 @@ class PosteriorDraws:
         >>> bool(az.loo(posterior.with_log_likelihood(data, rows=200)).elpd < 0)
         True
         """
-        self._refuse_other_actions(data)
+        self._support.refuse_other_rows(data)
         if rows is not None and rows < 1:
             raise DataError(f"rows must be positive, or None for all, not {rows}")
         hyperparameters = self.tree["posterior"].to_dataset()
@@ -325,20 +325,13 @@ class PosteriorDraws:
         """
         from bayes_intgen.posterior.program import Program, fixed_in_noise_units
 
-        self._refuse_other_actions(data)
+        self._support.refuse_other_rows(data)
         if data.in_memory is not data:
             raise DataError(
                 "a program needs every row in memory; read the rows with RegimeData.from_frame"
             )
         fixed = fixed_in_noise_units(self.tree["constant_data"].to_dataset())
         return Program.of(self.model, self.terms, fixed, self.spread, data.in_memory)
-
-    def _refuse_other_actions(self, data: Rows) -> None:
-        if data.names != self.actions:
-            raise DataError(
-                f"the data have actions {', '.join(map(repr, data.names))}, the posterior has "
-                f"{', '.join(map(repr, self.actions))}; give the data that were fitted"
-            )
 
     @cached_property
     def _prediction(self) -> Prediction:

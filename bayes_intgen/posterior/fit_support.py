@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_actions, checked_mask, checked_points
-from bayes_intgen.errors import PACKAGE, SavedFitError, SupportWarning
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.errors import PACKAGE, DataError, SavedFitError, SupportWarning
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.masks import Mask
@@ -22,6 +23,7 @@ from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.requirements import parents_of_terms, requirements_of_terms
 from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.text.messages import quoted
 
 
 class Query(NamedTuple):
@@ -65,6 +67,26 @@ class FitSupport:
         masks = map(tuple, (constant["intervened"].to_numpy() > 0).tolist())
         regimes = dict(zip(masks, constant["rows"].to_numpy().tolist(), strict=True))
         return cls(model, terms, regimes, reference, "lift_of" in constant)
+
+    def refuse_other_rows(self, data: Rows) -> None:
+        """Raise DataError unless actions, regimes and reference rows are those of the fit."""
+        remedy = "give the data that were fitted"
+        if data.names != self.terms.names:
+            raise DataError(
+                f"the data have actions {quoted(data.names)}, the posterior has "
+                f"{quoted(self.terms.names)}; {remedy}"
+            )
+        for mask, count in self.regimes.items():
+            n_rows = data.regimes.get(mask, 0)
+            if n_rows != count:
+                raise DataError(
+                    f"the data have {n_rows} rows of regime {data.label(mask)}, the fit had "
+                    f"{count}; {remedy}"
+                )
+        if self.reference is not None:
+            rows = data.in_memory.reference_rows(self.terms.coordinates).rows
+            if not all(map(np.array_equal, rows, self.reference.rows)):
+                raise DataError(f"the rows of the data have other values of the actions; {remedy}")
 
     def query(self, points: Any, intervened: Sequence[str]) -> Query:
         """Validate points and the actions that are set, and warn where support is missing.

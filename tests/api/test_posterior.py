@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import duckdb
 import numpy as np
@@ -290,6 +291,16 @@ def test_the_likelihood_of_other_data_raises(posterior) -> None:
     )
     with pytest.raises(bi.DataError, match="give the data that were fitted"):
         posterior.with_log_likelihood(other)
+
+
+def test_the_likelihood_of_other_rows_raises(posterior, data) -> None:
+    with pytest.raises(bi.DataError, match=r"0 rows of regime do\(green\), the fit had 300"):
+        posterior.with_log_likelihood(data.only([], ["red"]))
+    shifted = replace(data, actions=data.actions + 0.1)
+    with pytest.raises(bi.DataError, match="other values of the actions"):
+        posterior.with_log_likelihood(shifted)
+    # Negative control: a copy of the same rows.
+    posterior.with_log_likelihood(replace(data), rows=5)
 
 
 LEVELS = {"drug": "a", "size": "medium", "promo": True, "coin": 1, "spend": 2.5}

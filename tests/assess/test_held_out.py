@@ -39,3 +39,9 @@ def test_standard_error_of_a_sum() -> None:
     assert result.rows == 500
     assert result.difference == pytest.approx(first.sum() - second.sum())
     assert result.error == pytest.approx(np.sqrt(2 * 500), rel=0.15)
+
+
+def test_shares_that_leave_too_few_rows_are_named(data) -> None:
+    for share in (0.999, 1e-6):
+        with pytest.raises(bi.ModelError, match=f"held_out={share:g} leaves"):
+            bi.check(data, held_out=share, progress=False)
