@@ -212,16 +212,19 @@ def published() -> list[list[str]]:
 
 
 def convergence() -> list[list[str]]:
-    """Error against the number of rows."""
-    head = ["rows in all", OURS, "published estimator", "ridge on joint rows", "attainable"]
-    lines = [head]
+    """Error and coverage against the number of rows."""
+    splines = f"{OURS}, splines"
+    head = ["rows in all", OURS, "coverage of 90% intervals", "with splines", "coverage"]
+    lines = [[*head, "published estimator", "ridge on joint rows", "attainable"]]
     for total in dict.fromkeys(row["total"] for row in rows_of("published_convergence")):
-        line = [
-            row_of("published_convergence", total=total, estimator=name)
-            for name in (OURS, PUBLISHED, TOPLINE)
-        ]
-        errors = [with_error(row["mean"], row["standard error"], 4) for row in line]
-        lines.append([number(total, 0), *errors, number(line[0]["limit"], 4)])
+        cells = []
+        for name in (OURS, splines, PUBLISHED, TOPLINE):
+            row = row_of("published_convergence", total=total, estimator=name)
+            cells.append(with_error(row["mean"], row["standard error"], 4))
+            if row["coverage90"]:
+                cells.append(row["coverage90"].replace("+-", "±"))
+        limit = row_of("published_convergence", total=total, estimator=OURS)["limit"]
+        lines.append([number(total, 0), *cells, number(limit, 4)])
     return lines
 
 
