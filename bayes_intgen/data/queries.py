@@ -1,6 +1,7 @@
 """Validation of points and of the actions that are set at them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any
 
@@ -87,7 +88,9 @@ def checked_value(value: Any, name: str, levels: Categories | None) -> float:
     2.5
     """
     if isinstance(value, str) and levels is None:
-        value = float(value) if _is_decimal(value) else value
+        # A single value may come from the command line.
+        with suppress(ValueError):
+            value = float(value)
     code = float(_codes([value], name, levels)[0])
     if not np.isfinite(code):
         raise PointsError(f"{name!r} is set to {value!r}, which is not a finite number")
@@ -220,14 +223,6 @@ def _codes(cells: Any, name: str, levels: Categories | None) -> Array:
                 f"points set {name!r} to {cell!r} (row {row}), which is not a number"
             ) from error
     return out
-
-
-def _is_decimal(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_sequence(value: Any) -> bool:

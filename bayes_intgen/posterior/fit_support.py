@@ -76,12 +76,12 @@ class FitSupport:
                 f"the data have actions {quoted(data.names)}, the posterior has "
                 f"{quoted(self.terms.names)}; {remedy}"
             )
-        for mask, count in self.regimes.items():
-            n_rows = data.regimes.get(mask, 0)
-            if n_rows != count:
+        for mask in dict.fromkeys([*self.regimes, *data.regimes]):
+            n_rows, n_fitted = (regimes.get(mask, 0) for regimes in (data.regimes, self.regimes))
+            if n_rows != n_fitted:
                 raise DataError(
                     f"the data have {n_rows} rows of regime {data.label(mask)}, the fit had "
-                    f"{count}; {remedy}"
+                    f"{n_fitted}; {remedy}"
                 )
         if self.reference is not None:
             rows = data.in_memory.reference_rows(self.terms.coordinates).rows

@@ -296,6 +296,14 @@ def test_the_likelihood_of_other_data_raises(posterior) -> None:
 def test_the_likelihood_of_other_rows_raises(posterior, data) -> None:
     with pytest.raises(bi.DataError, match=r"0 rows of regime do\(green\), the fit had 300"):
         posterior.with_log_likelihood(data.only([], ["red"]))
+    more = bi.RegimeData.from_arrays(
+        np.concatenate([data.actions, data.actions[:5]]),
+        np.concatenate([data.outcome, data.outcome[:5]]),
+        np.concatenate([data.intervened, np.ones((5, 2), bool)]),
+        data.names,
+    )
+    with pytest.raises(bi.DataError, match=r"5 rows of regime do\(red, green\), the fit had 0"):
+        posterior.with_log_likelihood(more)
     shifted = replace(data, actions=data.actions + 0.1)
     with pytest.raises(bi.DataError, match="other values of the actions"):
         posterior.with_log_likelihood(shifted)
