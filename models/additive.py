@@ -27,6 +27,7 @@ from bayes_intgen.models.base import (
 from bayes_intgen.models.decomposition import candidates, decompose, finer_terms
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
 from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.text.messages import unknown_action
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,7 @@ class AdditiveModel(Model):
         for kind, priors in (("unconfounded", self.unconfounded), ("bias", self.bias)):
             for name in priors:
                 if name not in data.names:
-                    raise ModelError(
-                        f"{kind} has a prior for unknown action {name!r}; the actions are "
-                        f"{', '.join(map(repr, data.names))}"
-                    )
+                    raise ModelError(f"{kind} has a prior for {unknown_action(name, data.names)}")
         return decompose(data, *self._mechanisms(data), self.graph, self.intercept, rows)
 
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:

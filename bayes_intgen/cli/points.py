@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bayes_intgen.cli.console import log
 from bayes_intgen.cli.parsing import parse_point
 from bayes_intgen.errors import PointsError
+from bayes_intgen.text.messages import unknown_action
 
 if TYPE_CHECKING:
     from bayes_intgen.api.posterior import Posterior
@@ -19,10 +20,7 @@ def require_actions(names: Iterable[str], posterior: "Posterior") -> None:
     """Refuse names that are not actions of the posterior."""
     for name in names:
         if name not in posterior.actions:
-            raise PointsError(
-                f"unknown action {name!r}; the actions are "
-                f"{', '.join(map(repr, posterior.actions))}"
-            )
+            raise PointsError(unknown_action(name, posterior.actions))
 
 
 def checked_point(text: str | None, posterior: "Posterior") -> Point:

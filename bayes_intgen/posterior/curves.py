@@ -11,6 +11,7 @@ from bayes_intgen.data.queries import checked_value
 from bayes_intgen.errors import PointsError
 from bayes_intgen.posterior.defaults import levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.text.messages import unknown_action
 
 
 def points_along(posterior: PosteriorDraws, k: int, fixed: Array, size: int) -> Array:
@@ -106,10 +107,7 @@ def labelled_points(posterior: PosteriorDraws, k: int, points: Array) -> xr.Data
 def _refuse_unknown(names: Iterable[str], posterior: PosteriorDraws) -> None:
     for name in names:
         if name not in posterior.actions:
-            raise PointsError(
-                f"unknown action {name!r}; the actions are "
-                f"{', '.join(map(repr, posterior.actions))}"
-            )
+            raise PointsError(unknown_action(name, posterior.actions))
 
 
 def fixed_values(posterior: PosteriorDraws, default: Array, at: Mapping[str, Label]) -> Array:
