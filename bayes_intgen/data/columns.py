@@ -1,6 +1,7 @@
 """Conversion of tables to rows: roles of columns, codes of levels, masks of regime labels."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import narwhals as nw
@@ -8,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.data.observed_levels import ActionLevels
+from bayes_intgen.data.covariates import CovariateColumns, group_label
+from bayes_intgen.data.observed_levels import TableLevels
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.tables import (
     KINDS,
@@ -18,7 +20,15 @@ from bayes_intgen.data.tables import (
     levels_of_column,
     numeric_column,
 )
-from bayes_intgen.data.validation import OBSERVATIONAL, SEPARATOR, check_names, refuse_unwritable
+from bayes_intgen.data.validation import (
+    OBSERVATIONAL,
+    SEPARATOR,
+    check_names,
+    checked_names,
+    refuse_two_roles,
+    refuse_unwritable,
+    within_squares,
+)
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.messages import quoted, unknown_action
 
@@ -30,38 +40,71 @@ class Columns(NamedTuple):
     ----------
     actions : tuple of str, length K
     outcome, regime : str
+    covariates, groups : tuple of str
+    weights, outcome_sd : str or None
+        Number of units of which a row is the mean, and the standard deviation of their outcomes.
     categories : tuple of Categories or None, length K
         Levels of each action, None for actions without levels; empty if not yet known.
+    known : CovariateColumns
+        Levels of the covariates and labels of the groups; empty if not yet known.
     """
 
     actions: tuple[str, ...]
     outcome: str
     regime: str
+    covariates: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    weights: str | None = None
+    outcome_sd: str | None = None
     categories: tuple[Categories | None, ...] = ()
+    known: CovariateColumns = CovariateColumns()
 
     @classmethod
-    def of(cls, actions: Sequence[str], outcome: str, regime: str) -> Self:
+    def of(
+        cls,
+        actions: Sequence[str],
+        outcome: str,
+        regime: str,
+        covariates: Sequence[str] = (),
+        groups: Sequence[str] = (),
+        weights: str | None = None,
+        outcome_sd: str | None = None,
+    ) -> Self:
         """Validate names of columns; raises DataError if they are unusable."""
-        if isinstance(actions, str):
-            raise DataError(f"actions must be a list of columns; write actions=[{actions!r}]")
-        if not isinstance(actions, Iterable):
-            raise DataError(f"actions must be a list of columns, not {type(actions).__name__}")
-        names = tuple(actions)
-        if not all(isinstance(name, str) for name in names):
-            raise DataError("actions must be names of columns; rename columns that are numbers")
+        names = checked_names(actions, "actions")
         check_names(names, len(names))
-        if not (isinstance(outcome, str) and isinstance(regime, str)):
-            raise DataError("outcome and regime must be names of columns")
-        if outcome in names or regime in (*names, outcome):
-            raise DataError("actions, outcome and regime must be different columns")
+        others = checked_names(covariates, "covariates"), checked_names(groups, "groups")
+        singles = {"outcome": outcome, "regime": regime}
+        singles |= {"weights": weights} if weights is not None else {}
+        singles |= {"outcome_sd": outcome_sd} if outcome_sd is not None else {}
+        for role, name in singles.items():
+            if not isinstance(name, str):
+                raise DataError(f"{role} must be the name of a column, not {name!r}")
+        roles = [("actions", name) for name in names]
+        roles += [("covariates", name) for name in others[0]]
+        roles += [("groups", name) for name in others[1]]
+        roles += list(singles.items())
+        refuse_two_roles(roles)
+        if outcome_sd is not None and weights is None:
+            raise DataError(
+                "outcome_sd is the standard deviation among the units of a row; pass their "
+                "number as weights too"
+            )
         refuse_unwritable(outcome, "the outcome")
-        return cls(names, outcome, regime)
+        return cls(names, outcome, regime, *others, weights, outcome_sd)
+
+    @property
+    def every(self) -> list[str]:
+        """Names of all columns."""
+        single = (self.outcome, self.regime, self.weights, self.outcome_sd)
+        present = (name for name in single if name is not None)
+        return [*self.actions, *self.covariates, *self.groups, *present]
 
     def with_levels(self, tables: Iterable[nw.DataFrame[Any]]) -> Self:
-        """Add the levels that occur in consecutive tables.
+        """Add the levels and groups that occur in consecutive tables.
 
-        Numeric columns have no levels. If the first table has no column of levels, the others are
-        not read.
+        Numeric columns have no levels. If the first table has no column of levels and there are no
+        groups, the other tables are not read.
 
         Raises
         ------
@@ -71,51 +114,66 @@ class Columns(NamedTuple):
         levels = self.levels_of(tables)
         return self if levels is None else self.with_known_levels(levels)
 
-    def with_known_levels(self, levels: ActionLevels) -> Self:
-        """Add levels that have been collected, after validation."""
-        return self._replace(categories=levels.categories())
+    def with_known_levels(self, levels: TableLevels) -> Self:
+        """Add levels and groups that have been collected, after validation."""
+        own = levels.categories()
+        covariates = tuple(own.get(name) for name in self.covariates)
+        known = CovariateColumns(self.covariates, covariates, self.groups, levels.labels())
+        return self._replace(categories=tuple(own[name] for name in self.actions), known=known)
 
     def has_levels(self, frame: Any) -> bool:
-        """Whether any action has a column of levels in a table, which may be empty.
+        """Whether a table, which may be empty, has groups or a column of levels.
 
         Missing columns count as numeric.
         """
         table = as_table(frame)
-        return table is not None and any(
-            has_levels(table, name) for name in self.actions if name in table.columns
+        return bool(self.groups) or (
+            table is not None
+            and any(
+                has_levels(table, name)
+                for name in (*self.actions, *self.covariates)
+                if name in table.columns
+            )
         )
 
     def with_two_valued(self, values: Sequence[tuple[float, ...]]) -> Self:
-        """Add levels to numeric actions with two distinct values.
+        """Add levels to numeric actions and covariates with two distinct values.
 
         Parameters
         ----------
-        values : sequence of tuples, length K
-            Distinct values of each action in all rows, at most three of them.
+        values : sequence of tuples, length K + C
+            Distinct values of each action and covariate in all rows, at most three of them.
         """
+        every = (*self._levels, *(self.known.categories or (None,) * len(self.covariates)))
         categories = tuple(
             Categories.of_numbers(distinct) if levels is None and len(distinct) == 2 else levels
-            for levels, distinct in zip(self._levels, values, strict=True)
+            for levels, distinct in zip(every, values, strict=True)
         )
-        return self._replace(categories=categories)
+        count = len(self.actions)
+        known = replace(self.known, names=self.covariates, categories=categories[count:])
+        return self._replace(categories=categories[:count], known=known)
 
     def levels_of(
         self, tables: Iterable[nw.DataFrame[Any]], first_row: int = 0
-    ) -> ActionLevels | None:
-        """Collect the levels that occur in tables; None without tables."""
-        levels: ActionLevels | None = None
+    ) -> TableLevels | None:
+        """Collect the levels and groups that occur in tables; None without tables."""
+        levels: TableLevels | None = None
         for table in tables:
             self.refuse_missing(table)
-            here = ActionLevels(
+            here = TableLevels(
                 {
                     name: levels_of_column(table, name, first_row)
                     if has_levels(table, name)
                     else None
-                    for name in self.actions
-                }
+                    for name in (*self.actions, *self.covariates)
+                },
+                {
+                    name: frozenset(map(group_label, _distinct(table, name, first_row)))
+                    for name in self.groups
+                },
             )
             levels = here if levels is None else levels.merge(here)
-            if not any(levels.levels.values()):
+            if not (self.groups or any(levels.levels.values())):
                 break
             first_row += len(table)
         return levels
@@ -123,7 +181,7 @@ class Columns(NamedTuple):
     def refuse_missing(self, table: nw.DataFrame[Any]) -> None:
         """Raise DataError if a table lacks one of the columns."""
         present = list(table.columns)
-        missing = [c for c in (*self.actions, self.outcome, self.regime) if c not in present]
+        missing = [name for name in self.every if name not in present]
         if missing:
             raise DataError(f"the frame has no column {quoted(missing)}; it has {quoted(present)}")
 
@@ -133,6 +191,22 @@ class Columns(NamedTuple):
         labels = table[self.regime]
         if labels.dtype.is_nested():
             raise DataError(f"column {self.regime!r} holds {labels.dtype}, not labels")
+        levels = self.known.categories or (None,) * len(self.covariates)
+        covariates = [
+            *(
+                _codes(table, name, own, first_row)
+                for name, own in zip(self.covariates, levels, strict=True)
+            ),
+            *(
+                self.known.encode_groups(name, label_cells(table, name, DataError, first_row))
+                for name in self.groups
+            ),
+        ]
+        outcome = numeric_column(table, self.outcome, DataError)
+        weights, sd = (
+            None if name is None else numeric_column(table, name, DataError)
+            for name in (self.weights, self.outcome_sd)
+        )
         return Observations(
             self.actions,
             self.outcome,
@@ -143,16 +217,24 @@ class Columns(NamedTuple):
                 ],
                 axis=1,
             ),
-            numeric_column(table, self.outcome, DataError),
+            outcome,
             _masks_of_labels(
                 labels.to_list(), labels.is_null().to_list(), self.actions, self.regime, first_row
             ),
             categories=self._levels,
+            columns=self.known,
+            covariates=np.stack(covariates, axis=1) if covariates else np.empty((len(table), 0)),
+            weights=weights,
+            within=within_squares(weights, sd),
         )
 
     @property
     def _levels(self) -> tuple[Categories | None, ...]:
         return self.categories or (None,) * len(self.actions)
+
+
+def _distinct(table: nw.DataFrame[Any], name: str, first_row: int) -> Iterable[Any]:
+    return dict.fromkeys(label_cells(table, name, DataError, first_row))
 
 
 def _codes(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from bayes_intgen.data.columns import Columns
-from bayes_intgen.data.observed_levels import ActionLevels
+from bayes_intgen.data.observed_levels import TableLevels
 from bayes_intgen.data.out_of_core import OutOfCoreRows
 from bayes_intgen.data.parquet import Paths, listed
 from bayes_intgen.data.partitions import (
@@ -72,7 +72,7 @@ class DistributedData(OutOfCoreRows):
                 read_levels, self._first_rows, [columns] * len(partitions)
             )
             columns = columns.with_known_levels(
-                tree_reduce(client, leaves, ActionLevels.merge, "Levels", progress)
+                tree_reduce(client, leaves, TableLevels.merge, "Levels", progress)
             )
         leaves = self._over_partitions(
             read_reservoir, self._first_rows, [columns] * len(partitions)
@@ -209,8 +209,7 @@ class DistributedData(OutOfCoreRows):
 
         if not isinstance(frame, DataFrame):
             raise DataError(f"frame must be a dask.dataframe.DataFrame, not {type(frame).__name__}")
-        wanted = [*columns.actions, outcome, regime]
-        partitions = frame[[name for name in wanted if name in frame.columns]].to_delayed()
+        partitions = frame[[n for n in columns.every if n in frame.columns]].to_delayed()
         rows = client.gather(client.map(len, client.compute(partitions), pure=False, priority=1))
         return cls(
             client,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -77,8 +77,9 @@ class ColumnLevels:
             _refuse_numbers_as_text(texts, name)
         if len(labels) > MAX_LEVELS:
             raise DataError(
-                f"action {name!r} has {len(labels)} levels ({listed(labels)}), more than the "
-                f"maximum of {MAX_LEVELS}; join rare levels into one, or omit the action"
+                f"column {name!r} has {len(labels)} levels ({listed(labels)}), more than the "
+                f"maximum of {MAX_LEVELS}; join rare levels into one, omit the column, or pass it "
+                "in groups if it names units such as regions or patients"
             )
         if not self.declared:
             labels.sort(key=_natural)
@@ -86,16 +87,19 @@ class ColumnLevels:
 
 
 @dataclass(frozen=True)
-class ActionLevels:
-    """Levels that occur in the columns of all actions, in all or some rows.
+class TableLevels:
+    """Levels and groups that occur in the columns of a table, in all or some rows.
 
     Attributes
     ----------
-    levels : mapping from action to ColumnLevels or None
+    levels : mapping from action or covariate to ColumnLevels or None
         None for numeric columns. Empty without rows.
+    groups : mapping from grouping to frozenset of str
+        Labels of the groups that occur.
     """
 
     levels: Mapping[str, ColumnLevels | None]
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def merge(self, other: Self) -> Self:
         """Combine the levels of two sets of rows.
@@ -119,14 +123,19 @@ class ActionLevels:
                     f"column {name!r} holds numbers in some batches and levels in others; give it "
                     "one type"
                 )
-        return type(self)(merged)
+        groups = {name: own | other.groups[name] for name, own in self.groups.items()}
+        return type(self)(merged, groups)
 
-    def categories(self) -> tuple[Categories | None, ...]:
-        """Levels of each action, validated as in :meth:`ColumnLevels.categories`."""
-        return tuple(
-            None if levels is None else levels.categories(name)
+    def categories(self) -> dict[str, Categories | None]:
+        """Levels by column, validated as in :meth:`ColumnLevels.categories`."""
+        return {
+            name: None if levels is None else levels.categories(name)
             for name, levels in self.levels.items()
-        )
+        }
+
+    def labels(self) -> tuple[tuple[str, ...], ...]:
+        """Labels of the groups of each grouping, in natural order."""
+        return tuple(tuple(sorted(own, key=_natural)) for own in self.groups.values())
 
 
 def as_label(cell: Any) -> Label | None:

@@ -49,6 +49,7 @@ class OutOfCoreRows(Rows):
         self.outcome_name = columns.outcome
         self.lift_tests = ()
         self._columns, self._first_pass = columns.with_two_valued(first_pass.values), first_pass
+        self.columns = self._columns.known
         self._count = sum(first_pass.counts.values())
         check_enough_rows(self.in_memory, len(self), require_observational)
 

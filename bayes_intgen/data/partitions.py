@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from bayes_intgen.data.batches import ROWS_PER_BATCH
 from bayes_intgen.data.columns import Columns, read_batches, tables_of
-from bayes_intgen.data.observed_levels import ActionLevels
+from bayes_intgen.data.observed_levels import TableLevels
 from bayes_intgen.data.parquet import parquet_file, parquet_tables
 from bayes_intgen.data.reservoir import Reservoir
 from bayes_intgen.data.rows import Observations
@@ -112,8 +112,7 @@ def row_group_sizes(path: str) -> list[int]:
 def _tables(partition: Any, columns: Columns) -> Iterable[Any]:
     if not isinstance(partition, ParquetGroups):
         return [partition]
-    wanted = [*columns.actions, columns.outcome, columns.regime]
-    return parquet_tables(partition.path, wanted, partition.groups)
+    return parquet_tables(partition.path, columns.every, partition.groups)
 
 
 def _read(partition: Any, first_row: int, columns: Columns) -> Iterator[Observations]:
@@ -131,10 +130,10 @@ def read_head(path: str) -> Any:
         return file.schema_arrow.empty_table()
 
 
-def read_levels(partition: Any, first_row: int, columns: Columns) -> ActionLevels:
+def read_levels(partition: Any, first_row: int, columns: Columns) -> TableLevels:
     """Collect the levels in a partition."""
     tables: Iterable[Any] = tables_of(_tables(partition, columns))
-    return columns.levels_of(tables, first_row) or ActionLevels({})
+    return columns.levels_of(tables, first_row) or TableLevels({})
 
 
 def read_reservoir(partition: Any, first_row: int, columns: Columns) -> Reservoir:

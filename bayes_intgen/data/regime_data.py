@@ -1,6 +1,6 @@
 """Validated rows in memory, built from arrays or tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -9,10 +9,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen.basis.categories import Categories, two_valued
 from bayes_intgen.data.columns import Columns
-from bayes_intgen.data.observed_levels import ColumnLevels
+from bayes_intgen.data.covariates import CovariateColumns, group_label
+from bayes_intgen.data.observed_levels import ColumnLevels, TableLevels
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.tables import KINDS, as_table
-from bayes_intgen.data.validation import check_enough_rows, check_finite, check_names
+from bayes_intgen.data.validation import (
+    check_covariates,
+    check_enough_rows,
+    check_finite,
+    check_names,
+    check_weights,
+    checked_names,
+    refuse_two_roles,
+    within_squares,
+)
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.messages import unknown_action
 
@@ -39,6 +49,14 @@ class RegimeData(Observations):
     categories : tuple of Categories or None, length K
         Levels of each action whose values are text, booleans, categories or two distinct numbers;
         None for other actions.
+    columns : CovariateColumns
+        Names of covariates and groups, with their levels and labels.
+    covariates : ndarray, shape (N, C + G), float64
+        Covariates, then codes of groups.
+    weights : ndarray, shape (N,), or None
+        Number of units of which each row is the mean.
+    within : ndarray, shape (N,), or None
+        Sum of squares of these units' outcomes about their mean.
     """
 
     @classmethod
@@ -50,6 +68,10 @@ class RegimeData(Observations):
         names: Sequence[str] | None = None,
         *,
         outcome_name: str = "outcome",
+        covariates: Mapping[str, ArrayLike] | None = None,
+        groups: Mapping[str, ArrayLike] | None = None,
+        weights: ArrayLike | None = None,
+        outcome_sd: ArrayLike | None = None,
         require_observational: bool = True,
     ) -> Self:
         """Build data from arrays.
@@ -67,6 +89,10 @@ class RegimeData(Observations):
             Names of the actions; ``a1``, ``a2``, ... by default.
         outcome_name : str
             Name of the outcome, used in labels.
+        covariates, groups : mapping from name to array_like, shape (N,), optional
+            As in :meth:`from_frame`, with a value per row.
+        weights, outcome_sd : array_like, shape (N,), optional
+            As in :meth:`from_frame`.
         require_observational : bool
             Whether to raise an error without observational rows (rows in which no action was
             set). Some effects are not identified without them.
@@ -115,7 +141,25 @@ class RegimeData(Observations):
             mask = mask.astype(np.bool_)
         labels = _numbered(count) if names is None else tuple(str(name) for name in names)
         check_names(labels, count)
-        data = cls(labels, str(outcome_name), a, y, mask, categories=categories)
+        columns, values = _encoded_covariates(covariates or {}, groups or {}, rows)
+        roles = [("names", name) for name in (*labels, str(outcome_name))]
+        refuse_two_roles([*roles, *(("covariates or groups", name) for name in columns.every)])
+        units = None if weights is None else _as_column(weights, "weights", rows)
+        sd = None if outcome_sd is None else _as_column(outcome_sd, "outcome_sd", rows)
+        if units is None and sd is not None:
+            raise DataError("outcome_sd needs weights, the number of units of each row")
+        data = cls(
+            labels,
+            str(outcome_name),
+            a,
+            y,
+            mask,
+            categories=categories,
+            columns=columns,
+            covariates=values,
+            weights=units,
+            within=within_squares(units, sd),
+        )
         return data._with_two_valued()._checked(require_observational)
 
     @classmethod
@@ -126,6 +170,10 @@ class RegimeData(Observations):
         outcome: str,
         regime: str,
         *,
+        covariates: Sequence[str] = (),
+        groups: Sequence[str] = (),
+        weights: str | None = None,
+        outcome_sd: str | None = None,
         require_observational: bool = True,
     ) -> Self:
         """Build data from a table of any kind.
@@ -144,6 +192,18 @@ class RegimeData(Observations):
             Column of regime labels, which name the actions that were set: ``"red"`` for do(red),
             ``"red+green"`` if both were set, and missing, ``""`` or ``"observational"`` if none
             was.
+        covariates : sequence of str
+            Columns of observed causes that the actions do not change, such as season or age.
+            Text, booleans and categories are levels. Effects are averages over the
+            observational rows unless a query says otherwise.
+        groups : sequence of str
+            Columns that name units whose rows belong together, such as regions or patients. Each
+            group has a level, partially pooled. One column may have more than 64 groups.
+        weights : str, optional
+            Column of the number of units of which each row is the mean.
+        outcome_sd : str, optional
+            Column of the standard deviation of the outcome among these units. With it, aggregated
+            rows give the posterior of the units themselves.
         require_observational : bool
             As in :meth:`from_arrays`.
 
@@ -164,7 +224,7 @@ class RegimeData(Observations):
           observational  10
           do(x)          10
         """
-        columns = Columns.of(actions, outcome, regime)
+        columns = Columns.of(actions, outcome, regime, covariates, groups, weights, outcome_sd)
         table = as_table(frame)
         if table is None:
             raise DataError(f"frame must be {KINDS}, not {type(frame).__name__}")
@@ -174,22 +234,33 @@ class RegimeData(Observations):
     def _checked(self, require_observational: bool) -> Self:
         """Validate the rows and copy them to read-only arrays."""
         check_finite(self)
-        actions = np.array(self.actions, dtype=np.float64, order="C")
-        outcome = np.array(self.outcome, dtype=np.float64)
-        intervened = np.array(self.intervened, dtype=np.bool_, order="C")
-        data = replace(self, actions=actions, outcome=outcome, intervened=intervened)
+        check_weights(self)
+        arrays: dict[str, Any] = {
+            name: np.array(getattr(self, name), order="C")
+            for name in ("actions", "outcome", "intervened", "covariates", "weights", "within")
+            if getattr(self, name) is not None
+        }
+        data = replace(self, **arrays)
         check_enough_rows(data, len(self), require_observational)
-        for array in (actions, outcome, intervened):
+        check_covariates(data)
+        for array in arrays.values():
             array.flags.writeable = False
         return data
 
     def _with_two_valued(self) -> Self:
-        """Add levels to numeric actions with two distinct values."""
-        categories = tuple(
-            two_valued(column) if levels is None else levels
-            for column, levels in zip(self.actions.T, self.categories, strict=True)
-        )
-        return replace(self, categories=categories)
+        """Add levels to numeric actions and covariates with two distinct values."""
+
+        def with_levels(
+            values: NDArray[np.float64], known: Sequence[Categories | None]
+        ) -> tuple[Categories | None, ...]:
+            return tuple(
+                two_valued(column) if levels is None else levels
+                for column, levels in zip(values.T, known, strict=True)
+            )
+
+        own = self.columns.categories
+        columns = replace(self.columns, categories=with_levels(self.covariates[:, : len(own)], own))
+        return replace(self, categories=with_levels(self.actions, self.categories), columns=columns)
 
     def only(self, *regimes: Sequence[str]) -> Self:
         """Select the rows of some regimes.
@@ -256,6 +327,45 @@ def _encoded(
         *(_encoded_column(array[:, k], str(name)) for k, name in enumerate(labels)), strict=True
     )
     return np.stack(columns, axis=1), categories
+
+
+def _as_column(values: ArrayLike, what: str, rows: int) -> NDArray[np.float64]:
+    column = _as_float(values, what)
+    if column.shape != (rows,):
+        raise DataError(f"{what} must have shape ({rows},), one per row, not {column.shape}")
+    return column
+
+
+def _encoded_covariates(
+    covariates: Mapping[str, ArrayLike], groups: Mapping[str, ArrayLike], rows: int
+) -> tuple[CovariateColumns, NDArray[np.float64]]:
+    """Encode covariates and groups as columns of numbers, shape (rows, C + G)."""
+    for role, mapping in (("covariates", covariates), ("groups", groups)):
+        if not isinstance(mapping, Mapping):
+            raise DataError(
+                f"{role} must map names to arrays, not be a {type(mapping).__name__}; write "
+                f"{role}={{'name': values}}"
+            )
+        checked_names(tuple(mapping), role)
+    values, categories, labels = [], [], []
+    for name, cells in covariates.items():
+        column = np.ma.asanyarray(cells)
+        if column.shape != (rows,):
+            raise DataError(f"covariate {name!r} must have shape ({rows},), not {column.shape}")
+        codes, levels = _encoded_column(column, name)
+        values.append(codes)
+        categories.append(levels)
+    for name, cells in groups.items():
+        own = [group_label(cell) for cell in np.asarray(cells).tolist()]
+        if len(own) != rows:
+            raise DataError(f"grouping {name!r} must have {rows} labels, not {len(own)}")
+        labels.append(own)
+    observed = TableLevels({}, {n: frozenset(o) for n, o in zip(groups, labels, strict=True)})
+    columns = CovariateColumns(
+        tuple(covariates), tuple(categories), tuple(groups), observed.labels()
+    )
+    values += [columns.encode_groups(n, own) for n, own in zip(groups, labels, strict=True)]
+    return columns, np.stack(values, axis=1) if values else np.empty((rows, 0))
 
 
 def _encoded_column(

@@ -14,7 +14,8 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import at_most_three
 from bayes_intgen.data.columns import Columns
-from bayes_intgen.data.rows import Observations, even_shares
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.sampling import even_shares
 from bayes_intgen.data.validation import check_finite
 from bayes_intgen.identification.masks import Mask, in_regime_order
 
@@ -92,7 +93,7 @@ class Reservoir(NamedTuple):
             {mask: _bottom_k(rows[(batch.intervened == mask).all(axis=1)]) for mask in regimes},
             _extremes(batch, rows, 1),
             _extremes(batch, rows, -1),
-            tuple(map(at_most_three, batch.actions.T)),
+            tuple(map(at_most_three, batch.smooth_columns.T)),
         )
 
     def merge(self, other: Self) -> Self:

@@ -2,19 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._random import generator
 from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.batches import map_reduce
+from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.queries import checked_mask, checked_points
+from bayes_intgen.data.sampling import balanced_sample
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
 from bayes_intgen.identification.graph import parents_of
@@ -42,11 +43,14 @@ class Rows(ABC):
     outcome_name : str
     lift_tests : tuple of LiftTest
         Experiments known by their summary only: :meth:`add_lift_test`.
+    columns : CovariateColumns
+        Covariates and groups.
     """
 
     names: tuple[str, ...]
     outcome_name: str
     lift_tests: tuple[LiftTest, ...]
+    columns: CovariateColumns
 
     @property
     @abstractmethod
@@ -287,7 +291,12 @@ do(green) itself.
             f"  {test.in_words(self.categories[self.names.index(test.action)])}"
             for test in self.lift_tests
         ]
-        return "\n".join([head, *counts, *tests])
+        others = [
+            f"  {kind}: {', '.join(map(repr, names))}"
+            for kind, names in (("covariates", self.columns.names), ("groups", self.columns.groups))
+            if names
+        ]
+        return "\n".join([head, *counts, *others, *tests])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -301,10 +310,16 @@ class Observations(Rows):
     intervened: NDArray[np.bool_]
     lift_tests: tuple[LiftTest, ...] = ()
     categories: tuple[Categories | None, ...] = ()
+    columns: CovariateColumns = field(default_factory=CovariateColumns)
+    covariates: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    weights: NDArray[np.float64] | None = None
+    within: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if not self.categories:
             object.__setattr__(self, "categories", (None,) * len(self.names))
+        if not self.covariates.size:
+            object.__setattr__(self, "covariates", np.empty((len(self.outcome), 0)))
 
     @property
     def regimes(self) -> dict[Mask, int]:
@@ -341,18 +356,24 @@ class Observations(Rows):
         """Whether each row is in the sample; None for all."""
         if len(self) <= rows:
             return None
-        priority = generator(0, "sample").random(len(self))
-        masks, which = masks_of(self.intervened)
-        members = [np.flatnonzero(which == i) for i in range(len(masks))]
-        sampled = np.zeros(len(self), dtype=bool)
-        for own, count in zip(members, even_shares([len(m) for m in members], rows), strict=True):
-            sampled[own[np.argsort(priority[own], kind="stable")[:count]]] = True
-        sampled[self.actions.argmin(axis=0)] = sampled[self.actions.argmax(axis=0)] = True
-        for column, levels in zip(self.actions.T, self.categories, strict=True):
-            if levels is not None:
-                codes, first = np.unique(column, return_index=True)
-                sampled[first[levels.covers(codes)]] = True
+        sampled = balanced_sample(self.actions, self.intervened, self.categories, self.unit, rows)
         return None if sampled.all() else sampled
+
+    @property
+    def unit(self) -> NDArray[np.int_] | None:
+        """Unit of each row, shape (N,), if a grouping is too fine for a column per group."""
+        fine = self.columns.fine_grouping
+        return None if fine is None else self.covariates[:, fine].astype(int)
+
+    @property
+    def smooth_columns(self) -> NDArray[np.float64]:
+        """Actions and covariates of each row, shape (N, K + C)."""
+        return self.inputs[:, : len(self.names) + len(self.columns.names)]
+
+    @property
+    def inputs(self) -> NDArray[np.float64]:
+        """Actions, covariates and groups of each row, shape (N, K + C + G)."""
+        return np.concatenate([self.actions, self.covariates], axis=1)
 
     def _rows(self, rows: slice | NDArray[np.bool_]) -> Self:
         return replace(
@@ -360,6 +381,9 @@ class Observations(Rows):
             actions=self.actions[rows],
             outcome=self.outcome[rows],
             intervened=self.intervened[rows],
+            covariates=self.covariates[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            within=None if self.within is None else self.within[rows],
         )
 
     def __len__(self) -> int:
@@ -372,13 +396,3 @@ class Observations(Rows):
 
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
         return replace(self, lift_tests=tests)
-
-
-def even_shares(counts: Sequence[int], rows: int) -> list[int]:
-    """Split a number of rows over regimes, as equally as their sizes ``counts`` allow."""
-    shares = [0] * len(counts)
-    smallest_first = sorted(range(len(counts)), key=lambda i: counts[i])
-    for remaining, i in zip(range(len(counts), 0, -1), smallest_first, strict=True):
-        shares[i] = min(counts[i], rows // remaining)
-        rows -= shares[i]
-    return shares

@@ -1,12 +1,13 @@
 """Validation of rows: finite cells, number of rows, variation of columns, names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.basis.categories import spelled_label
+from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.labels import mask_label, regime_label
@@ -82,8 +83,9 @@ def _identified_targets(names: Sequence[str], masks: Sequence[Mask]) -> str:
 
 def check_finite(rows: Observations, first_row: int = 0) -> None:
     """Raise DataError on cells that are not finite; rows are numbered from ``first_row``."""
+    every = [*rows.names, *rows.columns.names]
     for column, name in [
-        *((rows.actions[:, k], name) for k, name in enumerate(rows.names)),
+        *zip(rows.smooth_columns.T, every, strict=True),
         (rows.outcome, rows.outcome_name),
     ]:
         bad = np.flatnonzero(~np.isfinite(column))
@@ -100,6 +102,68 @@ def check_finite(rows: Observations, first_row: int = 0) -> None:
             )
 
 
+def check_weights(rows: Observations, first_row: int = 0) -> None:
+    """Raise DataError on weights that are not positive, or standard deviations that are negative.
+
+    Rows are numbered from ``first_row``.
+    """
+    if rows.weights is None:
+        return
+    bad = np.flatnonzero(~(np.isfinite(rows.weights) & (rows.weights > 0)))
+    if bad.size:
+        raise DataError(
+            f"weights must be positive, the number of units of which a row is the mean; row "
+            f"{first_row + bad[0]} has {rows.weights[bad[0]]:g}"
+        )
+    if rows.within is None:
+        return
+    bad = np.flatnonzero(~(np.isfinite(rows.within) & (rows.within >= 0)))
+    if bad.size:
+        raise DataError(
+            f"outcome_sd must not be negative or missing, and weights at least 1 with it; see row "
+            f"{first_row + bad[0]}"
+        )
+
+
+def within_squares(
+    weights: NDArray[np.float64] | None, sd: NDArray[np.float64] | None
+) -> NDArray[np.float64] | None:
+    """Sum of squares of the outcomes of a row's units about their mean, shape (n,).
+
+    A row of one unit has none, whatever its standard deviation. Negative standard deviations give
+    NaN, which :func:`check_weights` refuses.
+    """
+    if weights is None or sd is None:
+        return None
+    squares = (weights - 1) * sd**2
+    return np.where(weights == 1, 0.0, np.where(sd >= 0, squares, np.nan))
+
+
+def check_covariates(rows: Observations) -> None:
+    """Raise DataError on a covariate that never varies, or a grouping that cannot be used."""
+    for i, name in enumerate(rows.columns.names):
+        column = rows.covariates[:, i]
+        if np.ptp(column) == 0:
+            raise DataError(f"covariate {name!r} never varies; omit it")
+        _refuse_lost_digits(column, f"covariate {name!r}")
+    fine = []
+    for name, labels in zip(rows.columns.groups, rows.columns.labels, strict=True):
+        if len(labels) < 2:
+            raise DataError(f"grouping {name!r} has a single group; omit it")
+        if len(labels) == len(rows):
+            raise DataError(
+                f"each row has a {name!r} of its own, so that the level of a group cannot be told "
+                "apart from noise; omit the grouping"
+            )
+        if len(labels) > MAX_GROUP_COLUMNS:
+            fine.append(name)
+    if len(fine) > 1:
+        raise DataError(
+            f"groupings {quoted(fine)} have more than {MAX_GROUP_COLUMNS} groups each; a fit "
+            "supports one that fine: omit the others, or join their groups"
+        )
+
+
 def _refuse_lost_digits(values: NDArray[np.float64], what: str) -> None:
     """Raise DataError on values whose range is too small for computations in float64."""
     spread, size = float(np.ptp(values)), float(np.abs(values).max())
@@ -110,6 +174,33 @@ def _refuse_lost_digits(values: NDArray[np.float64], what: str) -> None:
         )
     if spread < 1 / MAX_MAGNITUDE:
         raise DataError(f"{what} varies by no more than {spread:.1g}; use smaller units")
+
+
+def checked_names(names: Sequence[str], role: str) -> tuple[str, ...]:
+    """Validate a list of names of columns; raises DataError, naming the argument ``role``."""
+    if isinstance(names, str):
+        raise DataError(f"{role} must be a list of columns; write {role}=[{names!r}]")
+    if not isinstance(names, Iterable):
+        raise DataError(f"{role} must be a list of columns, not {type(names).__name__}")
+    out = tuple(names)
+    if not all(isinstance(name, str) for name in out):
+        raise DataError(f"{role} must be names of columns; rename columns that are numbers")
+    for name in out:
+        refuse_unwritable(name, f"a column of {role}")
+    return out
+
+
+def refuse_two_roles(roles: Sequence[tuple[str, str]]) -> None:
+    """Raise DataError if a column has two roles, given pairs of role and column."""
+    role_of: dict[str, str] = {}
+    for role, name in roles:
+        if name in role_of:
+            twice = f"{role_of[name]} and {role}" if role_of[name] != role else f"{role}, twice"
+            raise DataError(
+                f"column {name!r} is passed as {twice}; actions, outcome, regime, covariates, "
+                "groups and weights must be different columns"
+            )
+        role_of[name] = role
 
 
 def check_names(names: tuple[str, ...], count: int) -> None:

@@ -1,0 +1,88 @@
+"""Columns of rows besides actions and outcome: covariates and groups."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import Categories
+
+# Maximum number of groups that have a column each in the design matrix. The levels of a finer
+# grouping are integrated out.
+MAX_GROUP_COLUMNS = 64
+# Code of a group that is not in the data.
+UNSEEN = -1.0
+
+
+@dataclass(frozen=True, eq=False)
+class CovariateColumns:
+    """Names of the covariates and groups of rows, and the labels behind their codes.
+
+    Attributes
+    ----------
+    names : tuple of str, length C
+        Names of the covariates.
+    categories : tuple of Categories or None, length C
+        Levels of each covariate; None for covariates without levels.
+    groups : tuple of str, length G
+        Names of the groupings.
+    labels : tuple of tuples of str, length G
+        Labels of the groups of each grouping; the code of a group is its position.
+    """
+
+    names: tuple[str, ...] = ()
+    categories: tuple[Categories | None, ...] = ()
+    groups: tuple[str, ...] = ()
+    labels: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def every(self) -> tuple[str, ...]:
+        """Names of all columns: covariates, then groupings."""
+        return (*self.names, *self.groups)
+
+    def __len__(self) -> int:
+        return len(self.names) + len(self.groups)
+
+    @property
+    def fine_grouping(self) -> int | None:
+        """Position, among all columns, of the grouping with more than ``MAX_GROUP_COLUMNS`` groups.
+
+        At most one grouping is that fine.
+        """
+        sizes = [len(own) for own in self.labels]
+        fine = [i for i, size in enumerate(sizes) if size > MAX_GROUP_COLUMNS]
+        return len(self.names) + fine[0] if fine else None
+
+    def encode_groups(self, grouping: str, cells: Sequence[object]) -> Array:
+        """Codes of groups by their labels, shape (n,); :data:`UNSEEN` for labels not in the data.
+
+        Examples
+        --------
+        >>> CovariateColumns(groups=("region",), labels=(("north", "south"),)).encode_groups(
+        ...     "region", ["south", "east"]
+        ... )
+        array([ 1., -1.])
+        """
+        codes = self._codes[self.groups.index(grouping)]
+        return np.array([codes.get(group_label(cell), UNSEEN) for cell in cells], dtype=float)
+
+    @cached_property
+    def _codes(self) -> list[Mapping[str, float]]:
+        return [{label: float(i) for i, label in enumerate(own)} for own in self.labels]
+
+
+def group_label(cell: object) -> str:
+    """Label of a group: text as it is, whole numbers without a decimal point.
+
+    Examples
+    --------
+    >>> group_label(3.0), group_label("north")
+    ('3', 'north')
+    """
+    if isinstance(cell, np.generic):
+        cell = cell.item()
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell)
