@@ -12,7 +12,7 @@ import numpy as np
 Purpose = Literal[
     "starts", "condensed", "noise", "outcome", "rows", "causes", "points", "sample",
     "coefficients", "support", "prior", "check", "probes", "accepted",
-    "momenta", "trajectories", "initial",
+    "momenta", "trajectories", "initial", "unit",
 ]  # fmt: skip
 
 

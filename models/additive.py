@@ -9,11 +9,12 @@ paper sets one action at a time; here any mask R is allowed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.masks import Mask, is_identified
+from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import (
     NOISE_SCALE,
     AnyMechanism,
@@ -39,21 +40,37 @@ class AdditiveModel(Model):
     unconfounded, bias : mapping from action to Mechanism
         Priors of single mechanisms.
     graph : mapping from action to its parents, or None
+    covariates : mapping from covariate to Mechanism
+    moderators : mapping from action to tuple of covariates
+    groups : mapping from grouping to tuple of effects
+        ``level``, and actions whose slopes differ between groups.
     """
 
     unconfounded: Mapping[str, AnyMechanism]
     bias: Mapping[str, AnyMechanism]
     graph: Mapping[str, tuple[str, ...]] | None
+    covariates: Mapping[str, AnyMechanism] = field(default_factory=dict)
+    moderators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         for kind, priors in (("unconfounded", self.unconfounded), ("bias", self.bias)):
             for name in priors:
                 if name not in data.names:
                     raise ModelError(f"{kind} has a prior for {unknown_action(name, data.names)}")
-        return decompose(data, *self._mechanisms(data), self.graph, self.intercept, rows)
+        return decompose(
+            data,
+            *self._mechanisms(data),
+            self.graph,
+            self.intercept,
+            rows,
+            self._adjustment,
+            self.prior,
+        )
 
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
-        return candidates(data, *self._mechanisms(data), self.graph, rows)
+        mechanisms = self._mechanisms(data)
+        return candidates(data, *mechanisms, self.graph, rows, self._adjustment, self.prior)
 
     def fit_tests(self, data: Observations, refinement: int = 1) -> tuple[Term, ...]:
         return finer_terms(data, *self._mechanisms(data), refinement)
@@ -61,6 +78,10 @@ class AdditiveModel(Model):
     def _mechanisms(self, data: Observations) -> tuple[dict[str, Mechanism], dict[str, Mechanism]]:
         """Priors of unconfounded contributions and of biases."""
         return self.mechanisms(data, self.unconfounded), self.mechanisms(data, self.bias)
+
+    @property
+    def _adjustment(self) -> Adjustment:
+        return Adjustment(self.covariates, self.moderators, self.groups)
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         return is_identified(regimes, target)
@@ -72,6 +93,9 @@ def additive(
     *,
     unconfounded: Mapping[str, Prior] | None = None,
     bias: Mapping[str, Prior] | None = None,
+    covariates: Mapping[str, Prior] | None = None,
+    moderators: Mapping[str, Sequence[str]] | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
     noise: Noise = "gaussian",
     spread: SpreadName | None = None,
     noise_scale: LogNormal | None = None,
@@ -97,6 +121,15 @@ def additive(
         terms. Joint dependence on two others is added by forward selection.
     unconfounded, bias : mapping from action to prior, optional
         Priors of single mechanisms in place of ``prior``.
+    covariates : mapping from covariate to prior, optional
+        Priors of the functions of covariates. By default smooth functions of numbers, and
+        ``Levels`` of text, booleans and two values. Dependence of a bias on a covariate is added
+        by forward selection.
+    moderators : mapping from action to covariates, optional
+        ``{"tv": ["age"]}`` means that the contribution of tv may depend on age.
+    groups : mapping from grouping to effects, optional
+        ``{"region": ["level", "tv"]}`` means that regions differ in level and in the slope of tv.
+        By default each grouping has a level.
     noise : {"gaussian", "student_t"}
         Student-t noise is robust to outliers, but is sampled row by row, which takes long.
     spread : {"fitted", "constant"}, optional
@@ -143,4 +176,19 @@ def additive(
         unconfounded={name: as_mechanism(p) for name, p in (unconfounded or {}).items()},
         bias={name: as_mechanism(p) for name, p in (bias or {}).items()},
         graph=None if graph is None else {k: tuple(v) for k, v in graph.items()},
+        covariates={name: as_mechanism(p) for name, p in (covariates or {}).items()},
+        moderators=_lists("moderators", moderators),
+        groups=_lists("groups", groups),
     )
+
+
+def _lists(role: str, values: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:
+    """Validate a mapping from names to lists of names; raises ModelError, naming the argument."""
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise ModelError(f"{role} must map names to lists of names, not {type(values).__name__}")
+    for name, others in values.items():
+        if isinstance(others, str):
+            raise ModelError(f"{role}[{name!r}] must be a list; write [{others!r}]")
+    return {name: tuple(others) for name, others in values.items()}

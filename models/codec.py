@@ -14,12 +14,14 @@ import numpy as np
 from bayes_intgen.basis.basis import Constant
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
 from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.basis.monomials import Atom, Line, LinearBasis, MonomialBasis
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.basis.spline import PenalisedSpline
 from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
+from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import AdditiveModel, PooledModel, SaturatedModel
 from bayes_intgen.models.gates import Always, InRegime, WhereNotSet
@@ -28,6 +30,7 @@ from bayes_intgen.models.mechanisms.levels import Levels
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.mechanisms.polynomial import Linear, Polynomial
 from bayes_intgen.models.mechanisms.spline import Spline
+from bayes_intgen.models.random_effects import RandomEffects
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 
@@ -47,6 +50,10 @@ TAGS: dict[str, type[Any]] = {
     "Joined": ConcatenatedBasis,
     "Products": TensorProductBasis,
     "Categories": Categories,
+    "GroupIndicators": GroupIndicators,
+    "Centred": CentredBasis,
+    "CovariateColumns": CovariateColumns,
+    "RandomEffects": RandomEffects,
     "LogNormal": LogNormal,
     "Part": Component,
     "GP": GP,

@@ -6,12 +6,15 @@ from functools import cache
 from itertools import combinations
 from typing import Self
 
+import numpy as np
+
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import Graph, parents_of
+from bayes_intgen.models.adjustment import NO_ADJUSTMENT, Adjustment, AdjustmentTerms
 from bayes_intgen.models.gates import Always, Gate, WhereNotSet
 from bayes_intgen.models.mechanisms.components import marginal_basis_size
 from bayes_intgen.models.mechanisms.levels import Levels
@@ -28,6 +31,8 @@ from bayes_intgen.models.terms import Decomposition, Role, Term
 MAX_COEFFICIENTS = 5000
 # Maximum number of candidate columns: with more, a few batches of rows take gigabytes.
 MAX_CANDIDATE_COLUMNS = 6000
+# Maximum number of units that determine scales, knots and centres.
+MAX_UNITS = 20_000
 # Component of an intercept or level, whose scale is ignored because its term has a `fixed_sd`.
 _LEVEL = Component("", Constant(), LogNormal(1.0, 1.0))
 
@@ -39,6 +44,8 @@ def decompose(
     graph: Graph | None,
     intercept: tuple[float, float] | None = None,
     rows: int | None = None,
+    adjustment: Adjustment = NO_ADJUSTMENT,
+    prior: Mechanism | None = None,
 ) -> Decomposition:
     """Decompose an additive model into terms.
 
@@ -53,6 +60,10 @@ def decompose(
         five times its standard deviation.
     rows : int, optional
         Number of rows in all if ``data`` is a sample of them.
+    adjustment : Adjustment
+        Priors of covariates, moderators and groups.
+    prior : Mechanism, optional
+        Default prior of functions of covariates.
 
     Raises
     ------
@@ -79,7 +90,24 @@ def decompose(
                 label = _label(f"delta({name} | {data.names[j]})", c)
                 inputs = tuple((k, j)[i] for i in c.inputs)
                 terms.append(Term(label, "bias", k, inputs, c, None, gate))
-    return _build(data, terms, bases.coordinates, intercept)
+    adjusted = _adjustment_terms(data, bases, unconfounded, adjustment, prior)
+    return _build(data, terms, bases.coordinates, intercept, adjusted)
+
+
+def _adjustment_terms(
+    data: Observations,
+    bases: "_Bases",
+    unconfounded: Mapping[str, Mechanism],
+    adjustment: Adjustment,
+    prior: Mechanism | None,
+) -> AdjustmentTerms:
+    own = [unconfounded[name] for name in data.names]
+
+    def marginal_basis(mechanism: Mechanism, k: int) -> Basis:
+        return bases.marginal_basis(mechanism, k, marginal_basis_size(bases.rows))
+
+    default = prior or own[0]
+    return AdjustmentTerms(adjustment, data, default, own, marginal_basis, bases.rows)
 
 
 def finer_terms(
@@ -120,15 +148,20 @@ def candidates(
     bias: Mapping[str, Mechanism],
     graph: Graph | None,
     rows: int | None = None,
+    adjustment: Adjustment = NO_ADJUSTMENT,
+    prior: Mechanism | None = None,
 ) -> tuple[Term, ...]:
     """Candidates of forward selection, in addition to the terms of :func:`decompose`.
 
-    These are finer functions of smooth contributions and biases, and three-way products in a bias.
-    Parameters are those of :func:`decompose`. Products are omitted if there are too many of them,
-    with an unknown graph beyond about eleven actions.
+    These are finer functions of smooth contributions and biases, functions of covariates in a
+    bias, and three-way products in a bias. Parameters are those of :func:`decompose`. Products are
+    omitted if there are too many of them, with an unknown graph beyond about eleven actions.
     """
     bases = _Bases.of(data, [bias[name] for name in data.names], rows)
     finer = finer_terms(data, unconfounded, bias, candidates_only=True)
+    if data.columns.names:
+        adjusted = _adjustment_terms(data, bases, unconfounded, adjustment, prior)
+        finer = (*finer, *adjusted.bias_candidates([bias[name] for name in data.names]))
     products = []
     for k, parents in enumerate(parents_of(data.names, graph)):
         name, gate = data.names[k], WhereNotSet(k)
@@ -148,6 +181,7 @@ def regressions(
     gates: Mapping[str, Gate],
     intercept: tuple[float, float] | None = None,
     rows: int | None = None,
+    prior: Mechanism | None = None,
 ) -> Decomposition:
     """Decompose regressions on all actions and their pairwise products, one regression per gate.
 
@@ -181,7 +215,16 @@ def regressions(
             Term(_label(label + arguments, c), "regression", inputs[0], inputs, c, None, gate)
             for arguments, inputs, c in functions
         ]
-    return _build(data, terms, bases.coordinates, intercept)
+    adjusted = _adjustment_terms(data, bases, mechanisms, NO_ADJUSTMENT, prior)
+    return _build(data, terms, bases.coordinates, intercept, adjusted)
+
+
+def unit_rows(data: Observations) -> Array:
+    """Actions of single units, at most about ``MAX_UNITS``, where rows are means of several."""
+    if data.weights is None:
+        return data.actions
+    scale = min(1.0, MAX_UNITS / data.weights.sum())
+    return np.repeat(data.actions, np.maximum(np.rint(data.weights * scale), 1).astype(int), axis=0)
 
 
 class _Bases:
@@ -211,7 +254,7 @@ class _Bases:
 
     @classmethod
     def of(cls, data: Observations, own: Sequence[Mechanism], rows: int | None) -> Self:
-        actions = data.actions
+        actions = unit_rows(data)
         coordinates = tuple(Coordinate.of(column) for column in actions.T)
         return cls(actions, coordinates, own, len(data) if rows is None else rows)
 
@@ -231,8 +274,10 @@ def _build(
     terms: list[Term],
     coordinates: tuple[Coordinate, ...],
     intercept: tuple[float, float] | None,
+    adjustment: AdjustmentTerms,
 ) -> Decomposition:
-    centre, unit = float(data.outcome.mean()), float(data.outcome.std())
+    centre, unit = _outcome_moments(data)
+    terms = [*terms, *adjustment.terms()]
     mean, sd = (centre, 5 * unit) if intercept is None else intercept
     intercept_term = Term("intercept", "intercept", None, (), _LEVEL, sd / unit, Always())
     every = (intercept_term, *terms)
@@ -240,7 +285,15 @@ def _build(
     if count > 1:
         raise ModelError(f"two terms would be called {label!r}; rename an action")
     decomposition = Decomposition(
-        data.names, coordinates, every, centre, unit, mean, data.categories
+        data.names,
+        coordinates,
+        every,
+        centre,
+        unit,
+        mean,
+        data.categories,
+        data.columns,
+        adjustment.random_effects(),
     )
     if decomposition.size > MAX_COEFFICIENTS:
         raise ModelError(
@@ -249,6 +302,18 @@ def _build(
             "depends on few other actions, or use the prior 'linear'"
         )
     return decomposition
+
+
+def _outcome_moments(data: Observations) -> tuple[float, float]:
+    """Mean and standard deviation of the outcome of single units."""
+    if data.weights is None:
+        return float(data.outcome.mean()), float(data.outcome.std())
+    shares = data.weights / data.weights.sum()
+    mean = float(shares @ data.outcome)
+    variance = float(shares @ (data.outcome - mean) ** 2)
+    if data.within is not None:
+        variance += float(data.within.sum() / data.weights.sum())
+    return mean, float(np.sqrt(variance))
 
 
 def _label(name: str, component: Component) -> str:

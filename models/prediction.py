@@ -1,17 +1,20 @@
 """Predictions for every draw: means, noise, quantiles and densities, on plain arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.evaluation import Evaluation
+from bayes_intgen.data.rows import Observations
 from bayes_intgen.models.mixture import mixture_quantiles, student_t_cdf, tabulated_cdf
+from bayes_intgen.models.population import Population
 from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction, draw_noise
 
 
@@ -32,6 +35,13 @@ class Prediction:
         Quantiles of the standardised noise.
     df : ndarray, shape (chain, draw), or None
         Degrees of freedom of Student-t noise.
+    units : ndarray, shape (U, C + G), or None
+        Covariates and groups of some rows of the population: single outcomes are those of a unit
+        drawn from them.
+    population : Population or None
+        Rows over which effects are averaged; by default the observational rows of the data.
+    unseen : tuple of UnseenGroup
+        Effects of a group that is not in the data.
     """
 
     terms: Decomposition
@@ -41,6 +51,9 @@ class Prediction:
     deviations: Array | None
     quantiles: Array
     df: Array | None
+    units: Array | None = None
+    population: Population | None = None
+    unseen: tuple[UnseenGroup, ...] = ()
 
     @classmethod
     def of(
@@ -56,26 +69,69 @@ class Prediction:
             noise["deviation"].to_numpy() if "deviation" in noise else None,
             noise["quantile"].to_numpy(),
             hyperparameters["df"].to_numpy() if "df" in hyperparameters else None,
+            tree["population"]["unit"].to_numpy() if "population" in tree.children else None,
         )
 
-    def mean(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
-        """E[Y | a, R], shape (chain, draw, n), for actions and masks of shape (n, K)."""
-        design = self.terms.matrix(actions, intervened)
-        return np.asarray(self.coefficients @ design.T + self.terms.centre)
+    def mean(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:
+        """E[Y | a, R], shape (chain, draw, n), for masks of shape (n, K).
+
+        For actions, shape (n, K), it is an average over the population; for inputs of rows, shape
+        (n, K + C + G), it is conditional on their covariates and groups.
+        """
+        design = self.terms.matrix(inputs, intervened, self.population)
+        mean = self.coefficients @ design.T + self.terms.centre
+        for group in self.unseen:
+            mean = mean + group.effect(inputs)
+        return np.asarray(mean)
+
+    def in_population(
+        self, population: Population | None, unseen: tuple[UnseenGroup, ...] = ()
+    ) -> Self:
+        """Predict averages over another population."""
+        return replace(self, population=population, unseen=unseen)
+
+    def of_unit(self, actions: Array, intervened: NDArray[np.bool_], seed: int = 0) -> Array:
+        """E[Y | a, R, unit] for a unit of the population per draw, shape (chain, draw, n)."""
+        effects, out = self.terms.random_effects, self.mean(actions, intervened)
+        rng = generator(seed, "unit")
+        lead = self.sd.shape
+        if self.units is not None and self._varies_between_units:
+            which = rng.integers(0, len(self.units), lead)
+            units = self._units_given
+            for i in np.unique(which):
+                one = Population(units[[i]], np.ones(1))
+                design = self.terms.matrix(actions, intervened, one)
+                out[which == i] = self.coefficients[which == i] @ design.T + self.terms.centre
+        if effects is not None and not self.unseen:
+            for group in unseen_group(self.terms, effects, self.sd, rng):
+                out = out + group.effect(actions)
+        return np.asarray(out)
+
+    @property
+    def _varies_between_units(self) -> bool:
+        count = len(self.terms.names)
+        return any(term.depends_on_covariates(count) for term in self.terms.terms)
+
+    @property
+    def _units_given(self) -> Array:
+        """Units of the population, with the values that a query fixes."""
+        assert self.units is not None
+        if self.population is None or len(self.population.values) > 1:
+            return self.units if self.population is None else self.population.values
+        fixed = self.population.values[0]
+        return np.where(np.isnan(fixed), self.units, fixed)
 
     def contributions(self, actions: Array) -> tuple[Array, Array]:
         """Unconfounded contributions and biases of all actions, (chain, draw, K, n) each."""
         shape = (*self.coefficients.shape[:2], len(self.terms.names), len(actions))
         unconfounded, bias = np.zeros(shape), np.zeros(shape)
-        evaluation = Evaluation(actions)
+        functions = self.terms.functions(actions, self.population)
         for term in self.terms.terms:
             if term.action is None:
                 continue
-            functions = evaluation(term.component.basis, term.inputs)
-            total = unconfounded if term.role == "unconfounded" else bias
-            total[:, :, term.action] += (
-                self.coefficients[..., self.terms.columns[term.name]] @ functions
-            )
+            columns = self.terms.columns[term.name]
+            total = bias if term.role == "bias" else unconfounded
+            total[:, :, term.action] += self.coefficients[..., columns] @ functions[:, columns].T
         return unconfounded, bias
 
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
@@ -91,8 +147,8 @@ class Prediction:
     def draw(
         self, actions: Array, intervened: NDArray[np.bool_], rng: np.random.Generator
     ) -> Array:
-        """Draws of Y given a and R, shape (chain, draw, n)."""
-        mean = self.mean(actions, intervened)
+        """Draws of Y given a and R, shape (chain, draw, n), of a single unit of the population."""
+        mean = self.of_unit(actions, intervened)
         noise = self.standard_noise(mean.shape, rng)
         return np.asarray(mean + self.noise_sd(actions, intervened) * noise)
 
@@ -103,7 +159,7 @@ class Prediction:
 
         Exact, from the mixture's distribution function instead of simulated noise.
         """
-        mean, sd = self.mean(actions, intervened), self.noise_sd(actions, intervened)
+        mean, sd = self.of_unit(actions, intervened), self.noise_sd(actions, intervened)
         cdf = tabulated_cdf(self.quantiles) if self.df is None else student_t_cdf(self.df.ravel())
         flat = (-1, len(actions))
         return mixture_quantiles(mean.reshape(flat), sd.reshape(flat), cdf, probabilities)
@@ -114,12 +170,31 @@ class Prediction:
             return draw_noise(self.quantiles, shape, rng)
         return np.asarray(rng.standard_t(self.df[..., None], size=shape))
 
-    def log_density(self, actions: Array, intervened: NDArray[np.bool_], outcome: Array) -> Array:
-        """Log density of outcomes, shape (n,), under the model's noise, (chain, draw, n)."""
+    def log_density(self, rows: Observations) -> Array:
+        """Log density of the rows' outcomes under the model's noise, (chain, draw, n).
+
+        Random effects are marginalised in each row.
+        """
         # The import takes half a second, and fits do not need it.
         from scipy import stats
 
-        mean, sd = self.mean(actions, intervened), self.noise_sd(actions, intervened)
+        mean, sd = self.mean(rows.inputs, rows.intervened), self.row_sd(rows)
         if self.df is None:
-            return np.asarray(stats.norm.logpdf(outcome, mean, sd))
-        return np.asarray(stats.t.logpdf(outcome, self.df[..., None], mean, sd))
+            return np.asarray(stats.norm.logpdf(rows.outcome, mean, sd))
+        return np.asarray(stats.t.logpdf(rows.outcome, self.df[..., None], mean, sd))
+
+    def draw_rows(self, rows: Observations, rng: np.random.Generator) -> Array:
+        """Draws of the rows' outcomes, shape (chain, draw, n), given their covariates."""
+        mean = self.mean(rows.inputs, rows.intervened)
+        return np.asarray(mean + self.row_sd(rows) * self.standard_noise(mean.shape, rng))
+
+    def row_sd(self, rows: Observations) -> Array:
+        """Standard deviation of each row's outcome, random effects included, (chain, draw, n)."""
+        sd = self.noise_sd(rows.actions, rows.intervened)
+        if rows.weights is not None:
+            sd = sd / np.sqrt(rows.weights)
+        effects = self.terms.random_effects
+        if effects is not None:
+            between = effects.functions(rows.inputs) ** 2 @ np.array(effects.ratio)
+            sd = np.hypot(sd, self.sd[..., None] * np.sqrt(between))
+        return np.asarray(sd)

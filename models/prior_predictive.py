@@ -52,11 +52,12 @@ def prior_predictive(
     terms = model.decompose(data)
     positions = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
     actions, intervened = data.actions[positions], data.intervened[positions]
+    inputs = data.inputs[positions]
     with jax.enable_x64(True):
         sites = Predictive(model.program, num_samples=draws)(
             jax.random.key(seed),
             terms,
-            jnp.asarray(terms.functions(actions)),
+            jnp.asarray(terms.functions(inputs)),
             jnp.asarray(terms.gates(intervened)),
             jnp.asarray(np.sqrt(Homoscedastic()(actions, intervened))),
         )

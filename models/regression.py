@@ -30,7 +30,9 @@ class PooledModel(Model):
     """A single regression on all rows; build it with :func:`pooled`."""
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
-        return regressions(data, self.mechanisms(data), {"f": Always()}, self.intercept, rows)
+        return regressions(
+            data, self.mechanisms(data), {"f": Always()}, self.intercept, rows, self.prior
+        )
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         return True
@@ -45,7 +47,7 @@ class SaturatedModel(Model):
         gates: dict[str, Gate] = {
             data.label(mask): InRegime(regimes, i) for i, mask in enumerate(regimes)
         }
-        return regressions(data, self.mechanisms(data), gates, self.intercept, rows)
+        return regressions(data, self.mechanisms(data), gates, self.intercept, rows, self.prior)
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         return is_identified(regimes, target)

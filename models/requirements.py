@@ -37,5 +37,6 @@ def parents_of_terms(terms: Decomposition) -> list[list[int]]:
     parents: list[set[int]] = [set() for _ in terms.names]
     for term in terms.terms:
         if term.action is not None:
-            parents[term.action] |= set(term.inputs) - {term.action}
+            actions = {i for i in term.inputs if i < len(terms.names)}
+            parents[term.action] |= actions - {term.action}
     return [sorted(others) for others in parents]

@@ -11,7 +11,7 @@ Plain regressions consist of the same terms: a single regression on all rows, or
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -22,14 +22,20 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
+from bayes_intgen.basis.group_indicators import CentredBasis
 from bayes_intgen.basis.hsgp import HSGPBasis
+from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.gates import Always, Gate
 from bayes_intgen.models.hyperpriors import Hyperpriors, LogNormals
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
+from bayes_intgen.models.population import Population
+from bayes_intgen.models.random_effects import RandomEffects
 
-Role = Literal["intercept", "unconfounded", "bias", "regression"]
+Role = Literal["intercept", "unconfounded", "bias", "regression", "covariate", "group", "moderator"]
+# Roles of terms that forward selection and pruning may treat as absent.
+_OPTIONAL_ROLES = ("covariate", "group", "moderator")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +46,12 @@ class Term:
     ----------
     name : str
         ``phi(red)``, ``delta(red)`` or ``delta(red | green)``, followed by the component's label.
-    role : {"intercept", "unconfounded", "bias", "regression"}
+    role : {"intercept", "unconfounded", "bias", "regression", "covariate", "group", "moderator"}
     action : int or None
         Action of the mechanism.
     inputs : tuple of int
-        Actions that are arguments of the basis.
+        Arguments of the basis: actions, then covariates and groups, counted through. At most one
+        of them is a covariate or group.
     component : Component
         Basis and prior. ``fixed_sd`` overrides its scale.
     fixed_sd : float or None
@@ -64,8 +71,19 @@ class Term:
 
     @property
     def cross_action(self) -> bool:
-        """Whether the term makes a mechanism depend on another action than its own."""
+        """Whether the term makes a mechanism depend on another input than its own action."""
         return any(k != self.action for k in self.inputs)
+
+    def depends_on_covariates(self, actions: int) -> bool:
+        """Whether one of the inputs is a covariate or group; there are ``actions`` actions."""
+        return any(i >= actions for i in self.inputs)
+
+    @property
+    def can_be_pruned(self) -> bool:
+        """Whether the term gets a small fixed scale if there is evidence against it."""
+        if self.component.kernel is not None:
+            return False
+        return self.cross_action or self.role in _OPTIONAL_ROLES
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +102,10 @@ class Decomposition:
         Prior mean of the intercept, in the outcome's units.
     categories : tuple of Categories or None, length K
         Levels of each action; None for actions without levels.
+    covariates : CovariateColumns
+        Names, levels and labels of covariates and groups.
+    random_effects : RandomEffects, optional
+        Levels and slopes of the groups of a fine grouping, which are integrated out.
     """
 
     names: tuple[str, ...]
@@ -93,6 +115,8 @@ class Decomposition:
     unit: float
     intercept_mean: float
     categories: tuple[Categories | None, ...] = ()
+    covariates: CovariateColumns = field(default_factory=CovariateColumns)
+    random_effects: RandomEffects | None = None
 
     def __post_init__(self) -> None:
         # Fits saved by versions without levels.
@@ -186,7 +210,7 @@ class Decomposition:
             else:
                 fixed[columns] = np.log(term.fixed_sd) + log_unit
             if term.component.kernel is not None:
-                assert isinstance(term.component.basis, HSGPBasis)
+                assert isinstance(term.component.basis, HSGPBasis | CentredBasis)
                 lengthscale_of[columns] = lengthscales.index(self.lengthscale_of[term.name]) + 1
                 frequency[columns] = term.component.basis.frequencies
                 kernel_of[columns] = kernels.index(term.component.kernel)
@@ -207,13 +231,32 @@ class Decomposition:
             kernels,
         )
 
-    def functions(self, actions: Array) -> Array:
-        """Basis functions of all terms, ungated, shape (n, P)."""
+    def functions(self, inputs: Array, population: Population | None = None) -> Array:
+        """Basis functions of all terms, ungated, shape (n, P).
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (n, K + C + G) or (n, K)
+            Actions, covariates and groups of rows, or actions alone. Without covariates,
+            functions are averages over a population.
+        population : Population, optional
+            By default that of the observational rows, over which functions of covariates and
+            groups average zero.
+        """
         # Each function is contiguous in memory.
-        out = np.empty((self.size, len(actions)))
-        evaluation = Evaluation(actions)
+        out = np.empty((self.size, len(inputs)))
+        count = len(self.names)
+        own_covariates = inputs.shape[1] > count
+        averages = None if population is None else population.padded(count)
+        evaluation = Evaluation(inputs, averages, count)
         for term in self.terms:
-            out[self.columns[term.name]] = evaluation(term.component.basis, term.inputs)
+            others = [i - count for i in term.inputs if i >= count]
+            averaged = not own_covariates and any(
+                population is None or not population.covers(i) for i in others
+            )
+            out[self.columns[term.name]] = (
+                0.0 if averaged else evaluation(term.component.basis, term.inputs)
+            )
         return out.T
 
     def gates(self, intervened: NDArray[np.bool_]) -> Array:
@@ -221,9 +264,14 @@ class Decomposition:
         values = {gate: gate(intervened) for gate in {term.gate for term in self.terms}}
         return np.stack([values[term.gate] for term in self.terms], axis=1)
 
-    def matrix(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Design matrix, shape (n, P): the functions of every term times its gate."""
-        out, gates = self.functions(actions), self.gates(intervened)
+    def matrix(
+        self, inputs: Array, intervened: NDArray[np.bool_], population: Population | None = None
+    ) -> Array:
+        """Design matrix, shape (n, P): the functions of every term times its gate.
+
+        Parameters as in :meth:`functions` and :meth:`gates`.
+        """
+        out, gates = self.functions(inputs, population), self.gates(intervened)
         for i, term in enumerate(self.terms):
             if not isinstance(term.gate, Always):
                 out[:, self.columns[term.name]] *= gates[:, [i]]

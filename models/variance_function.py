@@ -135,11 +135,23 @@ class VarianceFunctionEstimate(NamedTuple):
 def estimate_variance_function(
     actions: Array,
     intervened: NDArray[np.bool_],
-    residuals: Array,
+    squares: Array,
     coordinates: tuple[Coordinate, ...],
+    units: Array | None = None,
 ) -> VarianceFunctionEstimate:
-    """Estimate the variance function from residuals, shape (N,), by penalised maximum likelihood.
+    """Estimate the variance function by penalised maximum likelihood.
 
+    Parameters
+    ----------
+    actions, intervened : ndarray, shape (N, K)
+    squares : ndarray, shape (N,)
+        Squared residual of each row, or the mean of those of its units.
+    coordinates : tuple of Coordinate, length K
+    units : ndarray, shape (N,), optional
+        Number of units of each row; one by default.
+
+    Notes
+    -----
     The relative variance is normalised to average one over the rows. The covariance is the sandwich
     estimator for the penalised score, which remains valid for skewed or heavy-tailed noise.
     """
@@ -149,11 +161,13 @@ def estimate_variance_function(
     count = len(coordinates)
     size = 1 + 2 * count * len(KNOTS)
     features = VarianceFunction(coordinates, knots, np.ones(size)).features(actions, intervened)
-    squares = residuals**2 / np.mean(residuals**2)
+    units = np.ones(len(squares)) if units is None else units
+    squares = squares / np.average(squares, weights=units)
     precision = _prior_precision(count)
-    knot_values = _penalised_mode(features, squares, np.full(size, -np.log(1 + count)), precision)
-    log_covariance = _sandwich_covariance(features, squares, knot_values, precision)
-    weights = features.mean(axis=0)
+    start = np.full(size, -np.log(1 + count))
+    knot_values = _penalised_mode(features, squares, units, start, precision)
+    log_covariance = _sandwich_covariance(features, squares, units, knot_values, precision)
+    weights = units @ features / units.sum()
     knot_values = knot_values / (weights @ knot_values)
     # The common factor belongs to `noise_sd`, so deviations have to average zero over the rows.
     root = np.diag(knot_values) - np.outer(knot_values, weights * knot_values)
@@ -163,7 +177,7 @@ def estimate_variance_function(
 
 
 def _penalised_mode(
-    features: csr_array, squares: Array, prior_mean: Array, precision: Array
+    features: csr_array, squares: Array, units: Array, prior_mean: Array, precision: Array
 ) -> Array:
     """Knot values that maximise the penalised likelihood of squared residuals."""
     transposed = csr_array(features.T)
@@ -171,8 +185,8 @@ def _penalised_mode(
     def loss(log_values: Array) -> tuple[float, Array]:
         """Minus the penalised log likelihood, and its gradient."""
         variance, gap = features @ np.exp(log_values), log_values - prior_mean
-        value = 0.5 * np.sum(np.log(variance) + squares / variance) + 0.5 * gap @ precision @ gap
-        slope = transposed @ (0.5 * (1 - squares / variance) / variance)
+        value = 0.5 * units @ (np.log(variance) + squares / variance) + 0.5 * gap @ precision @ gap
+        slope = transposed @ (0.5 * units * (1 - squares / variance) / variance)
         return float(value), np.asarray(slope * np.exp(log_values) + precision @ gap)
 
     options = {"maxiter": 100}
@@ -181,13 +195,14 @@ def _penalised_mode(
 
 
 def _sandwich_covariance(
-    features: csr_array, squares: Array, knot_values: Array, precision: Array
+    features: csr_array, squares: Array, units: Array, knot_values: Array, precision: Array
 ) -> Array:
     """Sandwich estimate of the covariance of the log knot values."""
     variance = features @ knot_values
     shares = diags_array(1 / variance) @ features @ diags_array(knot_values)
-    score = diags_array((squares / variance - 1) / 2) @ shares
-    bread = np.linalg.inv((shares.T @ shares).toarray() / 2 + precision)
+    score = diags_array(units * (squares / variance - 1) / 2) @ shares
+    information = (shares.T @ diags_array(units) @ shares).toarray() / 2
+    bread = np.linalg.inv(information + precision)
     return np.asarray(bread @ ((score.T @ score).toarray() + precision) @ bread)
 
 

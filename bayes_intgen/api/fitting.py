@@ -16,6 +16,7 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import PACKAGE, DataError, DataWarning, LackOfFitWarning, ModelError
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
+from bayes_intgen.inference.pilot.recentring import recentred
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.full import sample_full
 from bayes_intgen.inference.sampling.marginalised import sample_marginal
@@ -150,6 +151,7 @@ def fit_decomposed(
     """Fit like :func:`fit`, without warnings; the decomposition is the model's if it is None."""
     settings = _with_sampler(settings, data, model)
     sample, others = data.split(PILOT_ROWS)
+    sample = sample.by_unit()
     terms = model.decompose(sample, len(data)) if terms is None else terms
     # Before the pilot fit, which takes long: this raises if the folder belongs to another fit.
     folder = None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings)
@@ -158,6 +160,7 @@ def fit_decomposed(
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
         adapts = settings.collapse and settings.simplify
         candidates = model.candidates(sample, len(data)) if adapts else ()
+        terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
         pilot = pilot_fit(data, model, terms, candidates, settings.progress, sample, others)
         if folder is not None:
             folder.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)

@@ -11,6 +11,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.validation import rows_needed
 from bayes_intgen.errors import ModelError
+from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.inference.pilot.pilot import pilot_fit
 from bayes_intgen.models import AdditiveModel, Model, saturated
 
@@ -37,8 +38,8 @@ def log_densities(
         pilot = pilot_fit(train, model, terms, model.candidates(train), progress)
         mean, covariance = pilot.posterior.moments(pilot.sites)
     terms = pilot.posterior.terms
-    design = terms.matrix(held_out.actions, held_out.intervened)
-    noise = pilot.spread(held_out.actions, held_out.intervened)
+    design = terms.matrix(held_out.inputs, held_out.intervened)
+    noise = relative_noise_sd(pilot.spread, held_out) ** 2
     variance = noise * float(pilot.sites["noise_sd"]) ** 2
     variance = variance + ((design @ covariance) * design).sum(axis=1)
     prediction = design @ mean + terms.centre

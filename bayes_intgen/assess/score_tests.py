@@ -32,7 +32,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.assess.alternatives import Alternative
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.gaussian.elimination import GRID, TermEvidence, TermLikelihood
-from bayes_intgen.inference.gaussian.passes import candidate_statistics, products
+from bayes_intgen.inference.gaussian.passes import candidate_statistics, products, relative_noise_sd
 from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
@@ -222,9 +222,8 @@ class ScoreStatistics(NamedTuple):
         """Compute the statistics at hyperparameters that may differ from the fit's mode."""
         posterior = fit.posterior
         mean, covariance = posterior.moments(sites)
-        design = posterior.terms.matrix(data.actions, data.intervened)
-        relative = fit.spread(data.actions, data.intervened)
-        weights = 1 / (relative * float(sites["noise_sd"]) ** 2)
+        design = posterior.terms.matrix(data.inputs, data.intervened)
+        weights = 1 / (relative_noise_sd(fit.spread, data) ** 2 * float(sites["noise_sd"]) ** 2)
         residual = data.outcome - posterior.terms.centre - design @ mean
         leverage = weights * ((design @ covariance) * design).sum(axis=1)
         weighted = columns * weights[:, None]

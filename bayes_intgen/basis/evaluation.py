@@ -4,22 +4,29 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.group_indicators import CentredBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 
 
 class Evaluation:
-    """Values of bases at the same rows, where each function of one action is evaluated once.
+    """Values of bases at the same rows, where each function of one input is evaluated once.
 
     Many terms are products of the same few functions of an action.
 
     Parameters
     ----------
-    actions : ndarray, shape (n, K)
+    inputs : ndarray, shape (n, number of inputs)
+    population : (ndarray, shape (R, number of inputs), ndarray, shape (R,)), optional
+        Rows over which functions of the inputs from ``first`` on are averaged, and their shares.
+    first : int
+        Number of inputs that are not averaged.
     """
 
-    def __init__(self, actions: Array) -> None:
-        self._actions = actions
+    def __init__(
+        self, inputs: Array, population: tuple[Array, Array] | None = None, first: int = 0
+    ) -> None:
+        self._inputs, self._population, self._first = inputs, population, first
         self._cache: dict[tuple[Basis, tuple[int, ...]], Array] = {}
 
     def __call__(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
@@ -40,4 +47,11 @@ class Evaluation:
             return np.concatenate([self(basis.first, inputs), self(basis.second, inputs)])
         if isinstance(basis, TensorProductBasis):
             return self.products(basis, inputs)
-        return basis.matrix(self._actions[:, inputs]).T
+        if isinstance(basis, CentredBasis):
+            return self(basis.basis, inputs) - basis.centres[:, None]
+        if self._population is not None and max(inputs, default=-1) >= self._first:
+            # All terms have at most one such input, so that averages factorise.
+            values, shares = self._population
+            mean = shares @ basis.matrix(values[:, inputs])
+            return np.repeat(mean[:, None], len(self._inputs), axis=1)
+        return basis.matrix(self._inputs[:, inputs]).T

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 
 
@@ -70,8 +71,10 @@ class TensorProductBasis:
 
 def degrees_of(basis: Basis) -> NDArray[np.int_]:
     """Degree of roughness of each function of a basis, from zero, shape (size,)."""
-    if isinstance(basis, PiecewiseLinear):
+    if isinstance(basis, PiecewiseLinear | GroupIndicators):
         return basis.degrees
+    if isinstance(basis, CentredBasis):
+        return degrees_of(basis.basis)
     if isinstance(basis, ConcatenatedBasis):
         first = degrees_of(basis.first)
         return np.concatenate([first, first.max() + 1 + degrees_of(basis.second)])

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from bayes_intgen.data.batches import map_reduce
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.queries import checked_mask, checked_points
-from bayes_intgen.data.sampling import balanced_sample
+from bayes_intgen.data.sampling import balanced_sample, batch_ends
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
 from bayes_intgen.identification.graph import parents_of
@@ -334,9 +335,22 @@ class Observations(Rows):
         )
 
     def batches(self, rows: int) -> Iterator[Self]:
-        """Yield all rows in consecutive batches of at most ``rows`` rows."""
-        for start in range(0, len(self), rows):
-            yield self._rows(slice(start, start + rows))
+        """Yield all rows in consecutive batches of at most ``rows`` rows.
+
+        The rows of a unit are in the same batch, which may make it larger, if they are consecutive:
+        see :meth:`by_unit`.
+        """
+        for start, stop in pairwise(batch_ends(self.unit, len(self), rows)):
+            yield self._rows(slice(start, stop))
+
+    def take(self, positions: NDArray[np.int_]) -> Self:
+        """Select rows by position."""
+        return self._rows(positions)
+
+    def by_unit(self) -> Self:
+        """Sort the rows by unit, if they have units."""
+        unit = self.unit
+        return self if unit is None else self._rows(np.argsort(unit, kind="stable"))
 
     def sample(self, rows: int) -> Self:
         """Sample about ``rows`` rows, balanced over the regimes; all rows if there are no more.
@@ -375,7 +389,7 @@ class Observations(Rows):
         """Actions, covariates and groups of each row, shape (N, K + C + G)."""
         return np.concatenate([self.actions, self.covariates], axis=1)
 
-    def _rows(self, rows: slice | NDArray[np.bool_]) -> Self:
+    def _rows(self, rows: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Self:
         return replace(
             self,
             actions=self.actions[rows],

@@ -51,6 +51,23 @@ def balanced_sample(
     return sampled
 
 
+def batch_ends(unit: NDArray[np.int_] | None, count: int, rows: int) -> list[int]:
+    """Ends of consecutive batches of about ``rows`` rows that do not divide runs of a unit.
+
+    Examples
+    --------
+    >>> batch_ends(None, 5, 2)
+    [0, 2, 4, 5]
+    >>> batch_ends(np.array([0, 0, 0, 1, 1]), 5, 2)
+    [0, 3, 5]
+    """
+    ends = list(range(0, count, rows))
+    if unit is not None:
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(unit)) + 1, [count]])
+        ends = np.unique(starts[np.searchsorted(starts, ends)]).tolist()
+    return [*ends, count] if ends[-1] < count else ends
+
+
 def even_shares(counts: Sequence[int], rows: int) -> list[int]:
     """Split a number of rows over regimes, as equally as their sizes ``counts`` allow.
 

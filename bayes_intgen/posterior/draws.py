@@ -3,7 +3,7 @@
 Every result has dims (chain, draw, ...), the quantity's own dims last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunctio
 from bayes_intgen.posterior.fit_support import FitSupport, Query
 from bayes_intgen.posterior.log_likelihood import log_prior, row_groups
 from bayes_intgen.posterior.schema import with_groups
+from bayes_intgen.posterior.standardisation import Standardisation, in_population
 
 if TYPE_CHECKING:
     from bayes_intgen.posterior.program import Program
@@ -62,7 +63,9 @@ class PosteriorDraws:
         """Name of the outcome."""
         return str(self.tree.attrs["outcome"])
 
-    def joint_effect(self, points: Any) -> xr.DataArray:
+    def joint_effect(
+        self, points: Any, *, given: Mapping[str, Any] | None = None, population: Any = None
+    ) -> xr.DataArray:
         """Draws of the mean outcome with all actions set, E[Y | do(points)].
 
         Parameters
@@ -70,11 +73,19 @@ class PosteriorDraws:
         points : array_like, shape (M, K), table, dict or list of dicts
             In the actions' own units, levels by their names: a table with a column for each
             action, or ``{"dose": 3, "drug": "on"}`` with a value for each, or several of these.
+        given : mapping from covariate or grouping to value, optional
+            Values at which the effect is evaluated; it is an average over the observational rows
+            (over all rows, if there are none) in all covariates and groups that are not given. A
+            group that is not in the data has the spread between groups in its interval.
+        population : table, optional
+            Rows over which the effect is averaged instead, with a column per covariate and
+            grouping.
 
         Returns
         -------
         DataArray, dims (chain, draw, point)
-            In the outcome's units. Coordinates along ``point``: the values, or names of levels,
+            In the outcome's units; the attribute ``population`` says over whom it is averaged.
+            Coordinates along ``point``: the values, or names of levels,
             of each action, and ``supported``, whether rows near the point identify the effect.
 
         Raises
@@ -92,9 +103,16 @@ class PosteriorDraws:
         >>> posterior.joint_effect([[0.1, 0.2]]).dims
         ('chain', 'draw', 'point')
         """
-        return self.effect(points, self.actions)
+        return self.effect(points, self.actions, given=given, population=population)
 
-    def effect(self, points: Any, intervened: Sequence[str]) -> xr.DataArray:
+    def effect(
+        self,
+        points: Any,
+        intervened: Sequence[str],
+        *,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+    ) -> xr.DataArray:
         """Draws of E[Y | do(a_S), a_rest]: some actions set, the others observed.
 
         Parameters
@@ -103,6 +121,8 @@ class PosteriorDraws:
             Values of all actions, whether set or observed.
         intervened : sequence of str
             The set S of actions that are set; empty for none.
+        given, population
+            As in :meth:`joint_effect`.
 
         Returns
         -------
@@ -123,24 +143,33 @@ class PosteriorDraws:
         >>> posterior.effect([[0.1, 0.2]], intervened=["red"]).sizes["point"]
         1
         """
-        query = self._support.query(points, intervened)
-        mean = self._prediction.mean(query.values, query.mask)
+        query = self._support.query(points, intervened, given, population)
+        mean = self._prediction_in(query.averages).mean(query.values, query.mask)
         return self._labelled("effect", mean, query)
 
     def outcome(
-        self, points: Any, intervened: Sequence[str] | None = None, *, seed: int = 0
+        self,
+        points: Any,
+        intervened: Sequence[str] | None = None,
+        *,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+        seed: int = 0,
     ) -> xr.DataArray:
         """Draws of the outcome itself, Y given do(a_S) and a_rest.
 
         The mean is that of :meth:`effect`. The variance is affine in the mask, hence identified
         where the mean is; each draw has its own variance function. The noise is distributed as
-        the standardised residuals, or Student-t where the model says so.
+        the standardised residuals, or Student-t where the model says so. With covariates or
+        groups, each draw is of a unit drawn from the population.
 
         Parameters
         ----------
         points : array_like, shape (M, K), or data frame with a column per action
         intervened : sequence of str, optional
             The set S of actions that are set; all by default.
+        given, population
+            As in :meth:`joint_effect`.
         seed : int
             The same seed gives the same draws.
 
@@ -166,8 +195,9 @@ class PosteriorDraws:
         True
         """
         names = self.actions if intervened is None else intervened
-        query = self._support.query(points, names)
-        outcome = self._prediction.draw(query.values, query.mask, generator(seed, "outcome"))
+        query = self._support.query(points, names, given, population)
+        prediction = self._prediction_in(query.averages)
+        outcome = prediction.draw(query.values, query.mask, generator(seed, "outcome"))
         return self._labelled("outcome", outcome, query)
 
     def support(self, points: Any, intervened: Sequence[str] | None = None) -> xr.Dataset:
@@ -190,7 +220,9 @@ class PosteriorDraws:
         """
         return self._support.dataset(points, self.actions if intervened is None else intervened)
 
-    def mechanisms(self, grid: Any) -> xr.Dataset:
+    def mechanisms(
+        self, grid: Any, *, given: Mapping[str, Any] | None = None, population: Any = None
+    ) -> xr.Dataset:
         """Draws of the contribution of each action along a grid.
 
         Parameters
@@ -199,6 +231,8 @@ class PosteriorDraws:
             The contribution of each action is evaluated along its own column. The confounded
             contribution also depends on the columns of the action's parents, or of all actions
             where the graph is unknown.
+        given, population
+            As in :meth:`joint_effect`; they matter for actions with moderators or group slopes.
 
         Returns
         -------
@@ -226,7 +260,8 @@ class PosteriorDraws:
             )
         values = checked_points(grid, self.actions, self.categories)
         self._support.warn_of_range(values)
-        unconfounded, bias = self._prediction.contributions(values)
+        averages = self._support.standardisation(given, population)
+        unconfounded, bias = self._prediction_in(averages).contributions(values)
         dims = ("chain", "draw", "action", "point")
         return xr.Dataset(
             {"unconfounded": (dims, unconfounded), "confounded": (dims, unconfounded + bias)},
@@ -337,6 +372,10 @@ class PosteriorDraws:
     def _prediction(self) -> Prediction:
         return Prediction.of(self.tree, self.terms, self.spread)
 
+    def _prediction_in(self, averages: Standardisation) -> Prediction:
+        draws, fixed = (self.tree[name].to_dataset() for name in ("posterior", "constant_data"))
+        return in_population(self._prediction, draws, fixed, averages.population)
+
     @cached_property
     def _support(self) -> FitSupport:
         return FitSupport.of(self.tree, self.model, self.terms)
@@ -353,6 +392,8 @@ class PosteriorDraws:
         if query.verdict is not None:
             coords["supported"] = ("point", query.verdict.supported)
         attrs = {"intervened": ", ".join(query.intervened), "outcome": self.outcome_name}
+        if query.averages.description:
+            attrs["population"] = query.averages.description
         return xr.DataArray(draws, coords, ("chain", "draw", "point"), name, attrs)
 
     def _draw_coords(self) -> dict[str, Any]:

@@ -23,16 +23,18 @@ from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.requirements import parents_of_terms, requirements_of_terms
 from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.posterior.standardisation import Standardisation, standardisation
 from bayes_intgen.text.messages import quoted
 
 
 class Query(NamedTuple):
-    """Points and masks as arrays, shape (M, K), names of the actions set, and support there."""
+    """Points and masks as arrays, shape (M, K), names of the actions set, support, population."""
 
     values: Array
     mask: NDArray[np.bool_]
     intervened: tuple[str, ...]
     verdict: Verdict | None
+    averages: Standardisation
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +90,13 @@ class FitSupport:
             if not all(map(np.array_equal, rows, self.reference.rows)):
                 raise DataError(f"the rows of the data have other values of the actions; {remedy}")
 
-    def query(self, points: Any, intervened: Sequence[str]) -> Query:
+    def query(
+        self,
+        points: Any,
+        intervened: Sequence[str],
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+    ) -> Query:
         """Validate points and the actions that are set, and warn where support is missing.
 
         Raises
@@ -100,8 +108,17 @@ class FitSupport:
         actions = checked_actions(intervened, self.terms.names)
         mask = checked_mask(actions, self.terms.names)
         verdict = self.verdict(values, mask)
+        averages = self.standardisation(given, population)
         self._warn(values, mask, verdict)
-        return Query(values, np.broadcast_to(mask, values.shape), actions, verdict)
+        return Query(values, np.broadcast_to(mask, values.shape), actions, verdict, averages)
+
+    def standardisation(
+        self, given: Mapping[str, Any] | None = None, population: Any = None
+    ) -> Standardisation:
+        """Population of a query, with its description."""
+        rows = self.regimes.get((False,) * len(self.terms.names))
+        default = f"average over {rows} observational rows" if rows else "average over all rows"
+        return standardisation(self.terms.covariates, default, given, population)
 
     def verdict(self, values: Array, mask: NDArray[np.bool_]) -> Verdict | None:
         """Conditions of support at points, shape (M, K); None without reference rows."""

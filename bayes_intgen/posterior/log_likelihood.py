@@ -45,9 +45,9 @@ def row_groups(
     rng = generator(seed, "outcome", 1)
     log_density, outcome = [], []
     for part in np.array_split(sample, -(-prediction.sd.size * len(sample) // MAX_DENSITIES)):
-        actions, intervened = data.actions[part], data.intervened[part]
-        log_density.append(prediction.log_density(actions, intervened, data.outcome[part]))
-        outcome.append(prediction.draw(actions, intervened, rng))
+        own = data.take(part)
+        log_density.append(prediction.log_density(own))
+        outcome.append(prediction.draw_rows(own, rng))
 
     def labelled(draws: list[Array]) -> xr.Dataset:
         values = (("chain", "draw", "row"), np.concatenate(draws, axis=-1))

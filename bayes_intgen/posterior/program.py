@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
-import numpy as np
 import xarray as xr
 from jax.typing import ArrayLike
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import SavedFitError
-from bayes_intgen.inference.gaussian.passes import pseudo_observations
+from bayes_intgen.inference.gaussian.passes import pseudo_observations, relative_noise_sd
 from bayes_intgen.models import Model
 from bayes_intgen.models.pseudo_observations import PseudoObservations
 from bayes_intgen.models.terms import Decomposition
@@ -69,9 +68,9 @@ class Program:
             model,
             terms,
             dict(fixed),
-            terms.functions(data.actions),
+            terms.functions(data.inputs),
             terms.gates(data.intervened),
-            np.sqrt(spread(data.actions, data.intervened)),
+            relative_noise_sd(spread, data),
             data.outcome,
             pseudo_observations(data, terms),
         )

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from bayes_intgen._typing import Array
 from bayes_intgen.data.batches import map_batches, map_reduce
 from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.inference.gaussian.group_sums import GroupSums
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     CandidateStatistics,
     SufficientStatistics,
@@ -31,19 +32,82 @@ def sufficient_statistics(
     """
     # Before the pass, which may take long: raises if the model does not support lift tests.
     known = pseudo_observations(data, terms)
-    statistics = data.map_reduce(
-        partial(_batch_statistics, terms, spread),
-        SufficientStatistics.merge,
-        "Sums over rows",
-        progress,
+    if terms.random_effects is None:
+        statistics = data.map_reduce(
+            partial(_batch_statistics, terms, spread),
+            SufficientStatistics.merge,
+            "Sums over rows",
+            progress,
+        )
+        return statistics._replace(known=known)
+    ratio = np.array(terms.random_effects.ratio)
+    if isinstance(data, Observations):
+        # Batches contain whole groups, so that sums per group need not be carried along.
+        statistics = map_reduce(
+            data.by_unit(),
+            partial(_integrated_statistics, terms, spread, ratio),
+            SufficientStatistics.merge,
+            "Sums over rows",
+            progress,
+        )
+        return statistics._replace(known=known)
+    statistics, groups = data.map_reduce(
+        partial(_grouped_statistics, terms, spread), _merge_grouped, "Sums over rows", progress
     )
-    return statistics._replace(known=known)
+    return groups.integrate(statistics, ratio)._replace(known=known)
 
 
 def _batch_statistics(
     terms: Decomposition, spread: VarianceFunction | Homoscedastic, batch: Observations
 ) -> SufficientStatistics:
-    return SufficientStatistics.over([weighted_design(terms, spread, batch)])
+    matrix, outcome, weights = weighted_design(terms, spread, batch)
+    return _with_units(SufficientStatistics.over([(matrix, outcome, weights)]), batch, weights)
+
+
+def _with_units(
+    statistics: SufficientStatistics, batch: Observations, weights: Array
+) -> SufficientStatistics:
+    if batch.weights is None or batch.within is None:
+        return statistics
+    return statistics.with_units(batch.weights, batch.within, weights / batch.weights)
+
+
+def _grouped_statistics(
+    terms: Decomposition, spread: VarianceFunction | Homoscedastic, batch: Observations
+) -> tuple[SufficientStatistics, GroupSums]:
+    """Statistics of a batch without random effects, and sums per group."""
+    matrix, outcome, weights = weighted_design(terms, spread, batch)
+    statistics = SufficientStatistics.over([(matrix, outcome, weights)])
+    groups = group_sums(terms, batch, matrix, outcome, weights)
+    return _with_units(statistics, batch, weights), groups
+
+
+def _integrated_statistics(
+    terms: Decomposition,
+    spread: VarianceFunction | Homoscedastic,
+    ratio: Array,
+    batch: Observations,
+) -> SufficientStatistics:
+    """Statistics of whole groups, with their random effects integrated out."""
+    statistics, groups = _grouped_statistics(terms, spread, batch)
+    return groups.integrate(statistics, ratio)
+
+
+def group_sums(
+    terms: Decomposition, batch: Observations, matrix: Array, outcome: Array, weights: Array
+) -> GroupSums:
+    """Sums per group of a batch, for the random effects of a decomposition."""
+    assert terms.random_effects is not None
+    inputs = batch.inputs
+    effects = terms.random_effects.functions(inputs)
+    codes = inputs[:, terms.random_effects.grouping].astype(int)
+    return GroupSums.over(codes, effects, matrix, outcome, weights)
+
+
+def _merge_grouped(
+    before: tuple[SufficientStatistics, GroupSums], after: tuple[SufficientStatistics, GroupSums]
+) -> tuple[SufficientStatistics, GroupSums]:
+    return before[0].merge(after[0]), before[1].merge(after[1])
 
 
 def candidate_statistics(
@@ -62,11 +126,41 @@ def candidate_statistics(
     wider, sizes = terms.and_terms(candidates), [term.component.basis.size for term in candidates]
 
     def of_batch(batch: Observations) -> CandidateStatistics:
-        return CandidateStatistics.over(*weighted_design(wider, spread, batch), sizes, dtype, whole)
+        matrix, outcome, weights = weighted_design(wider, spread, batch)
+        statistics = CandidateStatistics.over(matrix, outcome, weights, sizes, dtype, whole)
+        if terms.random_effects is not None:
+            groups = group_sums(terms, batch, matrix, outcome, weights)
+            return _integrated(statistics, groups, np.array(terms.random_effects.ratio), whole)
+        return statistics._replace(sums=_with_units(statistics.sums, batch, weights))
 
-    statistics = map_reduce(data, of_batch, CandidateStatistics.merge, "Sums over rows", progress)
+    statistics = map_reduce(
+        data.by_unit(), of_batch, CandidateStatistics.merge, "Sums over rows", progress
+    )
     known = pseudo_observations(data, terms)
     return statistics._replace(sums=statistics.sums._replace(known=known))
+
+
+def _integrated(
+    statistics: CandidateStatistics, groups: GroupSums, ratio: Array, whole: bool
+) -> CandidateStatistics:
+    """Integrate random effects out of the statistics of whole groups."""
+    half, log_det = groups.half(ratio)
+    flat = half.reshape(-1, half.shape[-1])
+    first = flat.shape[1] - 1 - sum(map(len, statistics.own))
+    x, z, y = flat[:, :first], flat[:, first:-1], flat[:, -1]
+    sums = statistics.sums
+    if whole:
+        sums = sums._replace(
+            xx=np.asarray(sums.xx) - x.T @ x,
+            xy=np.asarray(sums.xy) - x.T @ y,
+            yy=float(np.asarray(sums.yy)) - float(y @ y),
+            log_weight=float(np.asarray(sums.log_weight)) - log_det,
+        )
+    own = tuple(
+        block - z[:, at].T @ z[:, at]
+        for block, at in zip(statistics.own, statistics.columns, strict=True)
+    )
+    return CandidateStatistics(sums, statistics.cross - z.T @ x, statistics.xy - z.T @ y, own)
 
 
 def products(
@@ -83,10 +177,16 @@ def products(
     own = every.columns[candidates[which].name]
 
     def of_batch(batch: Observations) -> Array:
-        matrix, _, weights = weighted_design(every, spread, batch)
-        return (matrix[:, own].T * weights) @ matrix
+        matrix, outcome, weights = weighted_design(every, spread, batch)
+        cross = (matrix[:, own].T * weights) @ matrix
+        if terms.random_effects is not None:
+            groups = group_sums(terms, batch, matrix, outcome, weights)
+            half, _ = groups.half(np.array(terms.random_effects.ratio))
+            flat = half.reshape(-1, half.shape[-1])[:, :-1]
+            cross = cross - flat[:, own].T @ flat
+        return cross
 
-    return np.asarray(sum(map_batches(data, of_batch, "Sums over rows", progress)))
+    return np.asarray(sum(map_batches(data.by_unit(), of_batch, "Sums over rows", progress)))
 
 
 def pseudo_observations(data: Rows, terms: Decomposition) -> PseudoObservations | None:
@@ -99,12 +199,19 @@ def pseudo_observations(data: Rows, terms: Decomposition) -> PseudoObservations 
     )
 
 
+def relative_noise_sd(spread: VarianceFunction | Homoscedastic, rows: Observations) -> Array:
+    """Noise standard deviation of each row, relative to that of a single unit, shape (n,)."""
+    variance = spread(rows.actions, rows.intervened)
+    return np.sqrt(variance if rows.weights is None else variance / rows.weights)
+
+
 def weighted_design(
     terms: Decomposition, spread: VarianceFunction | Homoscedastic, batch: Observations
 ) -> tuple[Array, Array, Array]:
     """Design matrix (n, P), centred outcome (n,) and weights (n,) of a batch."""
+    weights = 1.0 / spread(batch.actions, batch.intervened)
     return (
-        terms.matrix(batch.actions, batch.intervened),
+        terms.matrix(batch.inputs, batch.intervened),
         batch.outcome - terms.centre,
-        1.0 / spread(batch.actions, batch.intervened),
+        weights if batch.weights is None else weights * batch.weights,
     )

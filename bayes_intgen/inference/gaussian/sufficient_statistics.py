@@ -54,6 +54,25 @@ class SufficientStatistics(NamedTuple):
             log_weight = log_weight + float(np.log(weights).sum())
         return cls(float(rows), np.asarray(xx), np.asarray(xy), yy, log_weight)
 
+    def with_units(self, units: Array, within: Array, precision: Array) -> Self:
+        """Replace rows that are means of several units by these units.
+
+        Parameters
+        ----------
+        units : ndarray, shape (n,)
+            Number of units of each row, its weight apart from ``precision``.
+        within : ndarray, shape (n,)
+            Sum of squares of the units' outcomes about their mean.
+        precision : ndarray, shape (n,)
+            Weight of a single unit.
+        """
+        log_weight = (units - 1) * np.log(precision) - np.log(units)
+        return self._replace(
+            rows=float(np.asarray(self.rows)) + float((units - 1).sum()),
+            yy=float(np.asarray(self.yy)) + float(within @ precision),
+            log_weight=float(np.asarray(self.log_weight)) + float(log_weight.sum()),
+        )
+
     def merge(self, other: Self) -> Self:
         """Merge with the statistics of other rows; neither may have pseudo-observations."""
         totals: tuple[Any, ...] = tuple(map(np.add, self[:-1], other[:-1]))

@@ -1,6 +1,7 @@
 """Pilot fit: estimate the variance function, select terms, and find the mode, before sampling."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, Self
 
@@ -16,6 +17,7 @@ from bayes_intgen.inference.gaussian.passes import (
     candidate_statistics,
     products,
     sufficient_statistics,
+    weighted_design,
 )
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     CandidateStatistics,
@@ -24,7 +26,9 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
 from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspicious_tests
 from bayes_intgen.inference.pilot.residuals import residuals
+from bayes_intgen.inference.pilot.variance_ratio import estimate_ratio
 from bayes_intgen.models import Model
+from bayes_intgen.models.random_effects import RandomEffects
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
     Homoscedastic,
@@ -175,6 +179,8 @@ def _first_fit(
 ) -> Pilot:
     """Fit the model with constant variance to some of the rows."""
     constant = Homoscedastic()
+    if terms.random_effects is not None:
+        terms = _with_variance_ratio(rows, model, terms, terms.random_effects, progress)
     sums = sufficient_statistics(rows, terms, constant, progress)
     first = Pilot.of(MarginalPosterior.of(model, terms, sums), sums, constant, progress)
     noise_sd = float(first.sites["noise_sd"])
@@ -184,6 +190,23 @@ def _first_fit(
     return first
 
 
+def _with_variance_ratio(
+    rows: Observations,
+    model: Model,
+    terms: Decomposition,
+    effects: RandomEffects,
+    progress: bool,
+) -> Decomposition:
+    """Estimate the variances of random effects from a fit with an initial guess of them."""
+    constant = Homoscedastic()
+    sums = sufficient_statistics(rows, terms, constant, progress)
+    fit = Pilot.of(MarginalPosterior.of(model, terms, sums), sums, constant, progress)
+    mean, _ = fit.posterior.moments(fit.sites)
+    matrix, outcome, weights = weighted_design(terms, constant, rows)
+    estimated = estimate_ratio(rows, effects, outcome - matrix @ mean, weights)
+    return replace(terms, random_effects=estimated)
+
+
 def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -> _NoiseFit:
     """Estimate the variance function and the distribution of the noise from residuals."""
     residual = residuals(rows, first.posterior, first.sites, progress)
@@ -191,11 +214,26 @@ def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -
     estimate = None
     if model.spread == "fitted":
         coordinates = first.posterior.terms.coordinates
-        estimate = estimate_variance_function(rows.actions, rows.intervened, residual, coordinates)
+        squares, units = _mean_squares(rows, residual)
+        estimate = estimate_variance_function(
+            rows.actions, rows.intervened, squares, coordinates, units
+        )
         spread = estimate.spread
+    if rows.weights is not None:
+        residual = residual * np.sqrt(rows.weights)
     variance = spread(rows.actions, rows.intervened)
     standardised = residual / np.sqrt(np.mean(residual**2) * variance)
     return _NoiseFit(spread, estimate, residual_quantiles(residual, variance), standardised)
+
+
+def _mean_squares(rows: Observations, residual: Array) -> tuple[Array, Array | None]:
+    """Mean square of the residuals of each row's units, and their number if it is known."""
+    if rows.weights is None:
+        return residual**2, None
+    squares = rows.weights * residual**2
+    if rows.within is None:
+        return squares, None
+    return (squares + rows.within) / rows.weights, rows.weights
 
 
 def _select_terms(
@@ -238,10 +276,12 @@ def _final_statistics(
     progress: bool,
 ) -> SufficientStatistics:
     """Statistics of all rows for the selected terms, reusing those of the sample if possible."""
-    if selection.additions or (sample is not data and remainder is None):
+    whole = len(sample) == len(data)
+    incomplete = not whole and (remainder is None or selection.terms.random_effects is not None)
+    if selection.additions or incomplete:
         return sufficient_statistics(data, selection.terms, spread, progress)
     sums = selection.statistics.sums
-    if remainder is None:
+    if whole or remainder is None:
         return sums
     others = sufficient_statistics(remainder, selection.terms, spread, progress)
     return sums.merge(others)._replace(known=sums.known)

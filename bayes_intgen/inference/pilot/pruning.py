@@ -66,7 +66,7 @@ def _likelihoods(terms: Decomposition, pilot: Pilot) -> dict[str, TermLikelihood
     mean, covariance = pilot.posterior.moments(pilot.sites)
     likelihoods = {}
     for term in terms.terms:
-        if term.cross_action:
+        if term.can_be_pruned:
             columns = terms.columns[term.name]
             scale = float(pilot.sites["scale"][terms.scaled.index(term.name)])
             likelihoods[term.name] = TermLikelihood.of(
@@ -79,10 +79,10 @@ def _with_empirical_bayes_scales(
     terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]
 ) -> Decomposition:
     """Replace prior medians of scales by empirical-Bayes estimates, one per kind of term."""
-    kinds: dict[tuple[LogNormal, str, int], list[str]] = {}
+    kinds: dict[tuple[LogNormal, str, str, int], list[str]] = {}
     for term in terms.terms:
         if term.name in likelihoods:
-            kind = (term.component.scale, term.component.label, len(term.inputs))
+            kind = (term.component.scale, term.role, term.component.label, len(term.inputs))
             kinds.setdefault(kind, []).append(term.name)
     scales = {}
     for (prior, *_), names in kinds.items():

@@ -166,10 +166,12 @@ def _identity(data: Rows, model: Model, settings: SamplerSettings) -> dict[str, 
     """Digests and settings that determine the draws of a fit."""
     sample = data.in_memory
     digest = hashlib.sha256()
-    for array in (sample.actions, sample.outcome, sample.intervened):
+    units = [values for values in (sample.weights, sample.within) if values is not None]
+    for array in (sample.inputs, sample.outcome, sample.intervened, *units):
         digest.update(np.ascontiguousarray(array).tobytes())
     rows = [data.names, data.outcome_name, len(data), *map(repr, data.lift_tests)]
-    rows += map(repr, data.categories)
+    rows += map(repr, (*data.categories, *data.columns.categories))
+    rows += [*data.columns.every, *data.columns.labels]
     digest.update(json.dumps([*rows, list(data.regimes.values())]).encode())
     libraries = {
         name: version(name) for name in ("bayes-intgen", "numpyro", "jax", "numpy", "scipy")

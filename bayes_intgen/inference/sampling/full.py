@@ -17,7 +17,7 @@ from bayes_intgen.inference.density.log_density import (
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.partition import coefficient_blocks
 from bayes_intgen.inference.density.whitening import Whitening, unwhitened, whitened
-from bayes_intgen.inference.gaussian.passes import pseudo_observations
+from bayes_intgen.inference.gaussian.passes import pseudo_observations, relative_noise_sd
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.student_t import robust_fit
 from bayes_intgen.inference.sampled_model import SampledModel
@@ -39,7 +39,7 @@ def sample_full(
 ) -> SampledModel:
     """Sample the generative program in coordinates whitened by a Gaussian approximation."""
     rows = data.in_memory
-    relative_sd = np.sqrt(pilot.spread(rows.actions, rows.intervened))
+    relative_sd = relative_noise_sd(pilot.spread, rows)
     if model.noise == "student_t":
         gaussian = _GaussianModel.of_student_t(pilot, rows, relative_sd, settings.progress)
     else:
@@ -83,7 +83,7 @@ def _program_density(
         model.program(terms, *rows)
 
     rows = (
-        terms.functions(data.actions),
+        terms.functions(data.inputs),
         terms.gates(data.intervened),
         relative_sd,
         data.outcome - terms.centre,
@@ -125,7 +125,7 @@ class _GaussianModel(NamedTuple):
     ) -> "_GaussianModel":
         """Gaussian approximation of Student's t noise, with a weight for each row."""
         priors, terms = pilot.posterior.priors, pilot.posterior.terms
-        matrix = terms.matrix(data.actions, data.intervened)
+        matrix = terms.matrix(data.inputs, data.intervened)
         outcome = data.outcome - terms.centre
         noise = robust_fit(pilot.posterior, pilot.sites, matrix, relative_sd, outcome)
         log_noise_sd, log_df = noise.log_mode

@@ -1,0 +1,265 @@
+"""Terms of covariates and groups, which adjust for observed causes of the outcome.
+
+    E[Y | a, x, g, R] = ... + sum_c gamma_c(x_c) + sum_k psi_k(a_k, x_c) + b_g + s_g a_k
+
+Functions of covariates are centred over the observational rows, and so are the levels of groups
+that occur under several masks. The terms then average zero over these rows, so that predictions
+without covariates are standardised to them (the g-formula). Levels of groups that occur under one
+mask only are not centred: their average and the level of a bias are told apart by the prior alone,
+that groups are exchangeable.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.basis import Basis, Constant
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
+from bayes_intgen.basis.monomials import LinearBasis
+from bayes_intgen.basis.tensor_product import TensorProductBasis
+from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.errors import ModelError
+from bayes_intgen.identification.masks import masks_of
+from bayes_intgen.models.gates import Always, WhereNotSet
+from bayes_intgen.models.mechanisms.components import MARGIN_SIZE, PAIR_ORDER, SCALE
+from bayes_intgen.models.mechanisms.levels import Levels
+from bayes_intgen.models.mechanisms.mechanism import (
+    Component,
+    LogNormal,
+    Mechanism,
+    pairwise,
+)
+from bayes_intgen.models.random_effects import RandomEffects
+from bayes_intgen.models.terms import Term
+from bayes_intgen.text.messages import quoted, unknown_action
+
+# Number of functions of a numeric covariate under the default prior.
+COVARIATE_SIZE = 8
+# Scale of the slopes of groups and of moderators, in outcome standard deviations.
+SLOPE_SCALE = LogNormal(median=0.2, sigma=1.5)
+# Initial variance of random effects, over that of the noise.
+START_RATIO = 0.1
+LEVEL = "level"
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """Priors of covariates, moderators and groups, independent of data.
+
+    Attributes
+    ----------
+    covariates : mapping from covariate to Mechanism
+        Those that are not named have the default prior.
+    moderators : mapping from action to tuple of covariates
+    groups : mapping from grouping to tuple of str
+        ``level`` or names of actions whose slopes differ; groupings that are not named have levels.
+    """
+
+    covariates: Mapping[str, Mechanism]
+    moderators: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, tuple[str, ...]]
+
+    def check(self, data: Observations) -> None:
+        """Raise ModelError on names that are not in the data."""
+        own, every = data.columns, {"covariates": data.columns.names, "groups": data.columns.groups}
+        for role, names in every.items():
+            for name in getattr(self, role):
+                if name not in names:
+                    raise ModelError(
+                        f"the model has a prior for {name!r}, but the {role} of the data are "
+                        f"{quoted(names) or 'none'}; pass {role}=[{name!r}] when you read them"
+                    )
+        for action, covariates in self.moderators.items():
+            if action not in data.names:
+                raise ModelError(f"moderators: {unknown_action(action, data.names)}")
+            for name in covariates:
+                if name not in own.names:
+                    raise ModelError(
+                        f"{name!r} moderates {action!r}, but the covariates of the data are "
+                        f"{quoted(own.names) or 'none'}"
+                    )
+        for grouping, effects in self.groups.items():
+            for name in effects:
+                if name != LEVEL and name not in data.names:
+                    raise ModelError(
+                        f"groups[{grouping!r}]: {unknown_action(name, data.names)}; use 'level' or "
+                        "actions"
+                    )
+
+
+NO_ADJUSTMENT = Adjustment({}, {}, {})
+MarginalBasis = Callable[[Mechanism, int], Basis]
+
+
+class AdjustmentTerms:
+    """Builder of the terms of covariates and groups for specific data.
+
+    Parameters
+    ----------
+    adjustment : Adjustment
+    data : Observations
+    prior : Mechanism
+        Default prior of functions of numeric covariates.
+    own : sequence of Mechanism, length K
+        Prior of each action's contribution, for products with covariates.
+    marginal_basis : callable
+        Marginal basis of an action, from a mechanism and the action's position.
+    rows : int
+        Number of rows in all, if ``data`` is a sample of them.
+    """
+
+    def __init__(
+        self,
+        adjustment: Adjustment,
+        data: Observations,
+        prior: Mechanism,
+        own: Sequence[Mechanism],
+        marginal_basis: MarginalBasis,
+        rows: int,
+    ) -> None:
+        adjustment.check(data)
+        self.adjustment, self.data, self.prior, self.rows = adjustment, data, prior, rows
+        self.own, self.marginal_basis = own, marginal_basis
+        self.shares = population_shares(data)
+        self._margins: dict[int, Basis] = {}
+
+    def terms(self) -> list[Term]:
+        """Terms of covariates, moderators and groups with a column each."""
+        return [*self._covariate_terms(), *self._moderator_terms(), *self._group_terms()]
+
+    def random_effects(self) -> RandomEffects | None:
+        """Effects of the grouping with more groups than columns, if there is one."""
+        columns, count = self.data.columns, len(self.data.names)
+        fine = columns.fine_grouping
+        if fine is None:
+            return None
+        grouping = columns.every[fine]
+        names, bases, inputs = [], [], []
+        for effect in self._effects(grouping):
+            k = count + fine if effect == LEVEL else self.data.names.index(effect)
+            basis: Basis = Constant() if effect == LEVEL else self._line(k)
+            suffix = "" if effect == LEVEL else f" | {effect}"
+            names += [f"{grouping}{suffix}"] * basis.size
+            bases.append(basis)
+            inputs.append(k)
+        ratio = (START_RATIO,) * len(names)
+        return RandomEffects(count + fine, tuple(names), tuple(bases), tuple(inputs), ratio)
+
+    def bias_candidates(self, bias: Sequence[Mechanism]) -> list[Term]:
+        """Dependence of each bias on each covariate, for forward selection."""
+        out, count = [], len(self.data.names)
+        for k, name in enumerate(self.data.names):
+            for c, covariate in enumerate(self.data.columns.names):
+                own, other = self.marginal_basis(bias[k], k), self._margin(c)
+                for component in pairwise(bias[k], own, other, self.rows):
+                    inputs = tuple((k, count + c)[i] for i in component.inputs)
+                    label = f"delta({name} | {covariate}) {component.label}".strip()
+                    gate = WhereNotSet(k)
+                    out.append(Term(label, "bias", k, inputs, component, None, gate))
+        return out
+
+    def _covariate_terms(self) -> list[Term]:
+        out, count = [], len(self.data.names)
+        for c, name in enumerate(self.data.columns.names):
+            values, mechanism = self.data.covariates[:, [c]], self.adjustment.covariates.get(name)
+            levels = self.data.columns.categories[c]
+            components: Sequence[Component]
+            if mechanism is None and levels is None:
+                components = (Component("", self._margin(c, COVARIATE_SIZE), SCALE),)
+            else:
+                mechanism = mechanism or Levels(levels.ordered if levels else True)
+                main = mechanism.main_effect(values, Coordinate.of(values[:, 0]), self.rows)
+                components = [replace(m, basis=self._centred(m.basis, values)) for m in main]
+            for component in components:
+                label = f"gamma({name}) {component.label}".strip()
+                out.append(Term(label, "covariate", None, (count + c,), component, None, Always()))
+        return out
+
+    def _moderator_terms(self) -> list[Term]:
+        out, count = [], len(self.data.names)
+        for action, covariates in self.adjustment.moderators.items():
+            k = self.data.names.index(action)
+            for name in covariates:
+                c = self.data.columns.names.index(name)
+                factors = (self.marginal_basis(self.own[k], k), self._margin(c))
+                products = TensorProductBasis(factors, PAIR_ORDER)
+                component = Component("", products, self.own[k].interaction, inputs=(0, 1))
+                label = f"psi({action} | {name})"
+                inputs = (k, count + c)
+                out.append(Term(label, "moderator", k, inputs, component, None, Always()))
+        return out
+
+    def _group_terms(self) -> list[Term]:
+        out, columns = [], self.data.columns
+        count = len(self.data.names)
+        for g, grouping in enumerate(columns.groups):
+            at = len(columns.names) + g
+            if len(columns.labels[g]) > MAX_GROUP_COLUMNS:
+                continue
+            codes = self.data.covariates[:, [at]]
+            basis: Basis = GroupIndicators(len(columns.labels[g]))
+            if occur_under_several_masks(codes[:, 0], self.data):
+                basis = self._centred(basis, codes)
+            for effect in self._effects(grouping):
+                if effect == LEVEL:
+                    component = Component("", basis, SCALE)
+                    inputs: tuple[int, ...] = (count + at,)
+                    label, k = f"level({grouping})", None
+                else:
+                    k = self.data.names.index(effect)
+                    products = TensorProductBasis((self._line(k), basis), 1)
+                    component = Component("", products, SLOPE_SCALE, inputs=(0, 1))
+                    label, inputs = f"slope({effect} | {grouping})", (k, count + at)
+                out.append(Term(label, "group", k, inputs, component, None, Always()))
+        return out
+
+    def _effects(self, grouping: str) -> tuple[str, ...]:
+        return self.adjustment.groups.get(grouping, (LEVEL,))
+
+    def _line(self, k: int) -> Basis:
+        """Straight line in an action, or contrasts of its levels."""
+        if self.data.categories[k] is not None:
+            return self.marginal_basis(self.own[k], k)
+        column = self.data.actions[:, [k]]
+        return LinearBasis.of(column, Coordinate.of(column[:, 0]))
+
+    def _margin(self, c: int, size: int | None = None) -> Basis:
+        """Centred marginal basis of a covariate."""
+        key = c if size is None else -1 - c
+        if key not in self._margins:
+            values, levels = self.data.covariates[:, [c]], self.data.columns.categories[c]
+            mechanism = self.prior if levels is None else Levels(levels.ordered)
+            coordinate = Coordinate.of(values[:, 0])
+            basis = mechanism.marginal_basis(values, coordinate, size or MARGIN_SIZE)
+            self._margins[key] = self._centred(basis, values)
+        return self._margins[key]
+
+    def _centred(self, basis: Basis, values: Array) -> CentredBasis:
+        return CentredBasis(basis, self.shares @ basis.matrix(values))
+
+
+def population_shares(data: Observations) -> Array:
+    """Share of each row in the population of the observational rows, or of all without them.
+
+    Rows count as often as the units of which they are means.
+    """
+    weights = population_weights(data, bool((~data.intervened.any(axis=1)).any()))
+    return np.asarray(weights / weights.sum())
+
+
+def population_weights(data: Observations, observational: bool) -> Array:
+    """Number of units of each row; zero where an action was set, if ``observational``."""
+    weights = np.ones(len(data)) if data.weights is None else data.weights
+    return np.asarray(weights * ~data.intervened.any(axis=1) if observational else weights)
+
+
+def occur_under_several_masks(codes: Array, data: Observations) -> bool:
+    """Whether most groups occur under several masks."""
+    _, which = masks_of(data.intervened)
+    pairs = np.unique(np.stack([codes, which]), axis=1)
+    _, counts = np.unique(pairs[0], return_counts=True)
+    return bool(np.mean(counts > 1) > 0.5)
