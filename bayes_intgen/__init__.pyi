@@ -29,6 +29,7 @@ from .models.mechanisms.gp import GP
 from .models.mechanisms.levels import Levels
 from .models.mechanisms.mechanism import LogNormal
 from .models.mechanisms.polynomial import Linear, Polynomial
+from .models.mechanisms.seasonal import Seasonal, Trend
 from .models.mechanisms.spline import Spline
 from .models.prior_predictive import prior_predictive
 
@@ -55,9 +56,11 @@ __all__ = [
     "Rows",
     "SamplingWarning",
     "SavedFitError",
+    "Seasonal",
     "Spline",
     "StreamedData",
     "SupportWarning",
+    "Trend",
     "__version__",
     "calibration",
     "check",

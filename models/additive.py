@@ -10,6 +10,7 @@ paper sets one action at a time; here any mask R is allowed.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
@@ -18,6 +19,7 @@ from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import (
     NOISE_SCALE,
     AnyMechanism,
+    CovariateMechanism,
     Model,
     Noise,
     Prior,
@@ -27,8 +29,11 @@ from bayes_intgen.models.base import (
 )
 from bayes_intgen.models.decomposition import candidates, decompose, finer_terms
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
+from bayes_intgen.models.mechanisms.seasonal import Seasonal, Trend
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.text.messages import unknown_action
+
+CovariatePrior = Prior | Trend | Seasonal
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class AdditiveModel(Model):
     unconfounded, bias : mapping from action to Mechanism
         Priors of single mechanisms.
     graph : mapping from action to its parents, or None
-    covariates : mapping from covariate to Mechanism
+    covariates : mapping from covariate to tuple of mechanisms, whose functions add up
     moderators : mapping from action to tuple of covariates
     groups : mapping from grouping to tuple of effects
         ``level``, and actions whose slopes differ between groups.
@@ -49,7 +54,7 @@ class AdditiveModel(Model):
     unconfounded: Mapping[str, AnyMechanism]
     bias: Mapping[str, AnyMechanism]
     graph: Mapping[str, tuple[str, ...]] | None
-    covariates: Mapping[str, AnyMechanism] = field(default_factory=dict)
+    covariates: Mapping[str, tuple[CovariateMechanism, ...]] = field(default_factory=dict)
     moderators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -93,7 +98,7 @@ def additive(
     *,
     unconfounded: Mapping[str, Prior] | None = None,
     bias: Mapping[str, Prior] | None = None,
-    covariates: Mapping[str, Prior] | None = None,
+    covariates: Mapping[str, CovariatePrior | Sequence[CovariatePrior]] | None = None,
     moderators: Mapping[str, Sequence[str]] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     noise: Noise = "gaussian",
@@ -121,9 +126,10 @@ def additive(
         terms. Joint dependence on two others is added by forward selection.
     unconfounded, bias : mapping from action to prior, optional
         Priors of single mechanisms in place of ``prior``.
-    covariates : mapping from covariate to prior, optional
-        Priors of the functions of covariates. By default smooth functions of numbers, and
-        ``Levels`` of text, booleans and two values. Dependence of a bias on a covariate is added
+    covariates : mapping from covariate to prior or sequence of priors, optional
+        Priors of the functions of covariates, also ``Trend`` and ``Seasonal``; several of them add
+        up. By default smooth functions of numbers, ``Levels`` of text, booleans and two values,
+        and a trend with a yearly season of dates. Dependence of a bias on a covariate is added
         by forward selection.
     moderators : mapping from action to covariates, optional
         ``{"tv": ["age"]}`` means that the contribution of tv may depend on age.
@@ -176,10 +182,17 @@ def additive(
         unconfounded={name: as_mechanism(p) for name, p in (unconfounded or {}).items()},
         bias={name: as_mechanism(p) for name, p in (bias or {}).items()},
         graph=None if graph is None else {k: tuple(v) for k, v in graph.items()},
-        covariates={name: as_mechanism(p) for name, p in (covariates or {}).items()},
+        covariates={name: _priors(own) for name, own in (covariates or {}).items()},
         moderators=_lists("moderators", moderators),
         groups=_lists("groups", groups),
     )
+
+
+def _priors(priors: Any) -> tuple[CovariateMechanism, ...]:
+    """Mechanisms of a covariate, from one prior or a sequence of them."""
+    if isinstance(priors, str) or not isinstance(priors, Sequence):
+        return (priors if isinstance(priors, Trend | Seasonal) else as_mechanism(priors),)
+    return tuple(mechanism for prior in priors for mechanism in _priors(prior))
 
 
 def _lists(role: str, values: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:

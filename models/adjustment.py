@@ -11,6 +11,7 @@ that groups are exchangeable.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
 from bayes_intgen.basis.monomials import LinearBasis
-from bayes_intgen.basis.tensor_product import TensorProductBasis
+from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
@@ -33,17 +34,30 @@ from bayes_intgen.models.mechanisms.mechanism import (
     Mechanism,
     pairwise,
 )
+from bayes_intgen.models.mechanisms.seasonal import YEAR, Seasonal, Trend
 from bayes_intgen.models.random_effects import RandomEffects
 from bayes_intgen.models.terms import Term
 from bayes_intgen.text.messages import quoted, unknown_action
 
 # Number of functions of a numeric covariate under the default prior.
 COVARIATE_SIZE = 8
+# Minimum range of dates, in years, for a yearly season by default.
+MIN_YEARS = 1.25
 # Scale of the slopes of groups and of moderators, in outcome standard deviations.
 SLOPE_SCALE = LogNormal(median=0.2, sigma=1.5)
 # Initial variance of random effects, over that of the noise.
 START_RATIO = 0.1
 LEVEL = "level"
+
+
+class CovariatePrior(Protocol):
+    """Part of a mechanism that a covariate needs."""
+
+    def main_effect(
+        self, actions: Array, coordinate: Coordinate, rows: int
+    ) -> tuple[Component, ...]:
+        """Components of a function of the covariate, as of :class:`Mechanism`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,14 +66,15 @@ class Adjustment:
 
     Attributes
     ----------
-    covariates : mapping from covariate to Mechanism
-        Those that are not named have the default prior.
+    covariates : mapping from covariate to tuple of mechanisms
+        The function of a covariate is the sum of theirs. Covariates that are not named have the
+        default prior.
     moderators : mapping from action to tuple of covariates
     groups : mapping from grouping to tuple of str
         ``level`` or names of actions whose slopes differ; groupings that are not named have levels.
     """
 
-    covariates: Mapping[str, Mechanism]
+    covariates: Mapping[str, tuple[CovariatePrior, ...]]
     moderators: Mapping[str, tuple[str, ...]]
     groups: Mapping[str, tuple[str, ...]]
 
@@ -165,19 +180,29 @@ class AdjustmentTerms:
     def _covariate_terms(self) -> list[Term]:
         out, count = [], len(self.data.names)
         for c, name in enumerate(self.data.columns.names):
-            values, mechanism = self.data.covariates[:, [c]], self.adjustment.covariates.get(name)
-            levels = self.data.columns.categories[c]
-            components: Sequence[Component]
-            if mechanism is None and levels is None:
-                components = (Component("", self._margin(c, COVARIATE_SIZE), SCALE),)
-            else:
-                mechanism = mechanism or Levels(levels.ordered if levels else True)
-                main = mechanism.main_effect(values, Coordinate.of(values[:, 0]), self.rows)
-                components = [replace(m, basis=self._centred(m.basis, values)) for m in main]
+            values, priors = self.data.covariates[:, [c]], self._priors(c)
+            coordinate = Coordinate.of(values[:, 0])
+            components = [
+                replace(component, basis=self._centred(component.basis, values))
+                for prior in priors
+                for component in prior.main_effect(values, coordinate, self.rows)
+            ]
+            if not priors:
+                components = [Component("", self._margin(c, COVARIATE_SIZE), SCALE)]
             for component in components:
                 label = f"gamma({name}) {component.label}".strip()
                 out.append(Term(label, "covariate", None, (count + c,), component, None, Always()))
         return out
+
+    def _priors(self, c: int) -> tuple[CovariatePrior, ...]:
+        """Mechanisms whose sum is the function of a covariate; none for the default of numbers."""
+        name, levels = self.data.columns.names[c], self.data.columns.categories[c]
+        if name in self.adjustment.covariates:
+            return self.adjustment.covariates[name]
+        if name in self.data.columns.dates:
+            years = np.ptp(self.data.covariates[:, c]) / YEAR
+            return (Trend(), Seasonal()) if years > MIN_YEARS else (Trend(),)
+        return () if levels is None else (Levels(levels.ordered),)
 
     def _moderator_terms(self) -> list[Term]:
         out, count = [], len(self.data.names)
@@ -235,6 +260,10 @@ class AdjustmentTerms:
             mechanism = self.prior if levels is None else Levels(levels.ordered)
             coordinate = Coordinate.of(values[:, 0])
             basis = mechanism.marginal_basis(values, coordinate, size or MARGIN_SIZE)
+            for season in self._priors(c):
+                if isinstance(season, Seasonal):
+                    periodic = season.main_effect(values, coordinate, self.rows)[0].basis
+                    basis = ConcatenatedBasis(basis, periodic)
             self._margins[key] = self._centred(basis, values)
         return self._margins[key]
 

@@ -26,12 +26,14 @@ from bayes_intgen.models.mechanisms.gp import GP
 from bayes_intgen.models.mechanisms.levels import Levels
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.polynomial import Linear, Polynomial
+from bayes_intgen.models.mechanisms.seasonal import Seasonal, Trend
 from bayes_intgen.models.mechanisms.spline import Spline
 from bayes_intgen.models.pseudo_observations import PseudoObservations
 from bayes_intgen.models.terms import Decomposition, Term
 
 PriorName = Literal["gp", "spline", "polynomial", "linear"]
 AnyMechanism = GP | Spline | Polynomial | Linear | Levels
+CovariateMechanism = AnyMechanism | Trend | Seasonal
 Prior = PriorName | AnyMechanism
 Noise = Literal["gaussian", "student_t"]
 SpreadName = Literal["fitted", "constant"]

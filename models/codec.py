@@ -14,6 +14,7 @@ import numpy as np
 from bayes_intgen.basis.basis import Constant
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.fourier import FourierBasis
 from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
 from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
@@ -29,6 +30,7 @@ from bayes_intgen.models.mechanisms.gp import GP
 from bayes_intgen.models.mechanisms.levels import Levels
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.mechanisms.polynomial import Linear, Polynomial
+from bayes_intgen.models.mechanisms.seasonal import Seasonal, Trend
 from bayes_intgen.models.mechanisms.spline import Spline
 from bayes_intgen.models.random_effects import RandomEffects
 from bayes_intgen.models.terms import Decomposition, Term
@@ -54,6 +56,9 @@ TAGS: dict[str, type[Any]] = {
     "Centred": CentredBasis,
     "CovariateColumns": CovariateColumns,
     "RandomEffects": RandomEffects,
+    "Fourier": FourierBasis,
+    "Trend": Trend,
+    "Seasonal": Seasonal,
     "LogNormal": LogNormal,
     "Part": Component,
     "GP": GP,

@@ -30,12 +30,15 @@ class CovariateColumns:
         Names of the groupings.
     labels : tuple of tuples of str, length G
         Labels of the groups of each grouping; the code of a group is its position.
+    dates : tuple of str
+        Covariates that are dates, in days since 1970.
     """
 
     names: tuple[str, ...] = ()
     categories: tuple[Categories | None, ...] = ()
     groups: tuple[str, ...] = ()
     labels: tuple[tuple[str, ...], ...] = ()
+    dates: tuple[str, ...] = ()
 
     @property
     def every(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Constant
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.covariates import UNSEEN, CovariateColumns
+from bayes_intgen.data.dates import days_of, days_of_column, holds_dates
 from bayes_intgen.data.queries import checked_points, checked_value
 from bayes_intgen.data.tables import KINDS, as_table, label_cells
 from bayes_intgen.errors import PointsError
@@ -119,6 +120,8 @@ def _values_given(columns: CovariateColumns, given: Mapping[str, Any]) -> Array:
                     f"the levels of {name!r} are integrated out, so that the fit cannot answer for "
                     f"{value!r} alone; omit it, or give a new label for a unit not in the data"
                 )
+        elif name in columns.dates:
+            values[at] = days_of(value, name, PointsError)
         else:
             values[at] = checked_value(value, name, columns.categories[at])
     return values
@@ -142,9 +145,12 @@ def _values_of_table(columns: CovariateColumns, population: Any) -> Array:
             f"the population has no column {quoted(missing)}; the fit needs {quoted(wanted)}"
         )
     values = np.full((len(table), len(columns)), np.nan)
-    if columns.names:
-        own = table.select(list(columns.names))
-        values[:, : len(columns.names)] = checked_points(own, columns.names, columns.categories)
+    for at, name in enumerate(columns.names):
+        if name in columns.dates and holds_dates(table[name]):
+            values[:, at] = days_of_column(table[name])
+        else:
+            own = table.select([name])
+            values[:, [at]] = checked_points(own, [name], columns.categories[at : at + 1])
     for name in columns.groups:
         at = columns.every.index(name)
         if at != fine:

@@ -1,0 +1,63 @@
+"""Dates as numbers of days."""
+
+from datetime import date
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen.errors import BayesIntgenError
+
+SECONDS_PER_DAY = 86_400
+
+
+def holds_dates(series: nw.Series[Any]) -> bool:
+    """Whether a column holds dates or times of day with a date.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> holds_dates(nw.from_native(pd.Series(pd.to_datetime(["2024-05-01"])), series_only=True))
+    True
+    """
+    if series.dtype == nw.Object:
+        cells = series.drop_nulls().to_list()
+        return bool(cells) and all(isinstance(cell, date) for cell in cells)
+    return series.dtype.is_temporal() and series.dtype in (nw.Date, nw.Datetime)
+
+
+def days_of_column(series: nw.Series[Any]) -> NDArray[np.float64]:
+    """Days since 1970 of a column for which :func:`holds_dates` is true; NaN if missing."""
+    cells = [None if cell is None or cell != cell else cell for cell in series.to_list()]
+    return np.array([np.nan if cell is None else _days(cell) for cell in cells], dtype=np.float64)
+
+
+def days_of(value: Any, name: str, error: type[BayesIntgenError]) -> float:
+    """Days since 1970 of a date, or of text such as ``2024-05-01``; numbers pass through.
+
+    Examples
+    --------
+    >>> from bayes_intgen.errors import PointsError
+    >>> days_of("1970-01-02", "week", PointsError)
+    1.0
+    """
+    if isinstance(value, int | float | np.number):
+        return float(value)
+    try:
+        return _days(value)
+    except (TypeError, ValueError) as refusal:
+        raise error(
+            f"{name!r} is set to {value!r}, which is not a date; write it as 2024-05-01"
+        ) from refusal
+
+
+def _days(value: Any) -> float:
+    zone = getattr(value, "tzinfo", None)
+    if zone is not None:
+        # NumPy has no time zones: days are those of the wall clock.
+        value = value.replace(tzinfo=None)
+    seconds = np.datetime64(value).astype("datetime64[s]")
+    if np.isnat(seconds):
+        raise ValueError("it is missing")
+    return float(seconds.astype(np.int64)) / SECONDS_PER_DAY

@@ -1,0 +1,105 @@
+"""Random effects, integrated out of sums and in dense matrices."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import bayes_intgen as bi
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.group_sums import GroupSums
+from bayes_intgen.inference.gaussian.passes import (
+    candidate_statistics,
+    products,
+    sufficient_statistics,
+)
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
+from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.variance_function import Homoscedastic
+
+MODEL = bi.models.additive("linear", groups={"patient": ["level", "a1"]})
+
+
+def _data(patients: int = 90, visits: int = 3) -> bi.RegimeData:
+    rng = np.random.default_rng(0)
+    patient = rng.permutation(np.repeat(np.arange(patients), visits))
+    actions = rng.normal(size=(len(patient), 2))
+    intervened = np.eye(3, 2, -1, dtype=bool)[patient % 3]
+    level, slope = rng.normal(size=(2, patients))
+    outcome = actions[:, 0] + level[patient] + slope[patient] * actions[:, 0]
+    outcome = outcome + 0.3 * rng.normal(size=len(patient))
+    return bi.RegimeData.from_arrays(
+        actions, outcome, intervened, groups={"patient": patient.astype(str)}
+    )
+
+
+def _terms(data: Observations, ratio: tuple[float, ...] = (0.8, 2.0)) -> Decomposition:
+    terms = MODEL.decompose(data)
+    assert terms.random_effects is not None
+    return replace(terms, random_effects=terms.random_effects.with_ratio(np.array(ratio)))
+
+
+def _covariance(data: Observations, terms: Decomposition) -> np.ndarray:
+    """Covariance of the rows' outcomes given the coefficients, in units of the noise."""
+    effects = terms.random_effects
+    assert effects is not None
+    columns, codes = effects.functions(data.inputs), data.covariates[:, 0]
+    same = codes[:, None] == codes
+    return np.eye(len(data)) + same * ((columns * np.array(effects.ratio)) @ columns.T)
+
+
+def test_log_evidence_is_that_of_a_normal_distribution_with_dense_covariance() -> None:
+    data, sd, noise_sd = _data(), 0.7, 0.4
+    terms = _terms(data)
+    statistics = sufficient_statistics(data, terms, Homoscedastic(), False)
+    posterior = MarginalPosterior.of(MODEL, terms, statistics)
+    priors = posterior.priors
+    sites = {"scale": np.full(len(terms.scaled), sd), "noise_sd": np.array(noise_sd)}
+    matrix = terms.matrix(data.inputs, data.intervened)
+    prior = matrix * np.exp(2 * priors.log_sd(sites)) @ matrix.T
+    covariance = prior + noise_sd**2 * _covariance(data, terms)
+    expected = stats.multivariate_normal.logpdf(
+        data.outcome - terms.centre, matrix @ priors.mean, covariance
+    )
+    assert posterior.conditional(sites).log_evidence == pytest.approx(expected, rel=1e-9)
+    # Negative control: independent rows have another density.
+    rows = replace(terms, random_effects=None)
+    independent = sufficient_statistics(data, rows, Homoscedastic(), False)
+    other = MarginalPosterior.of(MODEL, rows, independent).conditional(sites).log_evidence
+    assert abs(other - expected) > 10
+
+
+def test_sums_of_batches_that_divide_groups_merge_to_those_of_all_rows() -> None:
+    rng = np.random.default_rng(1)
+    codes, weights = rng.integers(0, 20, 100), rng.uniform(0.5, 2, 100)
+    effects, matrix, outcome = rng.normal(size=(100, 2)), rng.normal(size=(100, 4)), codes * 1.0
+
+    def sums(rows: slice) -> GroupSums:
+        parts = (codes[rows], effects[rows], matrix[rows], outcome[rows], weights[rows])
+        return GroupSums.over(*parts)
+
+    whole, merged = sums(slice(None)), sums(slice(0, 37)).merge(sums(slice(37, None)))
+    for one, other in zip(whole, merged, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+    empty = SufficientStatistics.over([(matrix, outcome, weights)])
+    integrated = whole.integrate(empty, np.array([0.5, 0.1]))
+    assert np.all(np.linalg.eigvalsh(integrated.xx) > 0)
+    assert np.trace(integrated.xx) < np.trace(empty.xx)
+
+
+def test_statistics_of_candidates_are_those_of_their_own_model() -> None:
+    data = _data()
+    every = _terms(data)
+    base, added = replace(every, terms=every.terms[:-2]), every.terms[-2:]
+    statistics = candidate_statistics(data, base, added, Homoscedastic(), False, dtype=np.float64)
+    expected = sufficient_statistics(data, every, Homoscedastic(), False)
+    first = base.size
+    np.testing.assert_allclose(statistics.sums.xx, expected.xx[:first, :first], atol=1e-9)
+    np.testing.assert_allclose(statistics.cross, expected.xx[first:, :first], atol=1e-9)
+    np.testing.assert_allclose(statistics.xy, expected.xy[first:], atol=1e-9)
+    for block, at in zip(statistics.own, statistics.columns, strict=True):
+        np.testing.assert_allclose(block, expected.xx[first:, first:][at, at], atol=1e-9)
+    cross = products(data, base, added, Homoscedastic(), False, 0, [0, 1])
+    np.testing.assert_allclose(cross, expected.xx[first:, first:][statistics.columns[0]], atol=1e-9)

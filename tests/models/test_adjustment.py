@@ -1,0 +1,141 @@
+"""Terms of covariates, moderators and groups."""
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.models.population import Population
+
+REGIONS = np.array(["north", "south", "east", "west"])
+
+
+def _data(nested: bool = False, **arguments: object) -> bi.RegimeData:
+    rng = np.random.default_rng(0)
+    n = 240
+    intervened = np.repeat(np.eye(3, 2, -1, dtype=bool), n // 3, axis=0)
+    regime = np.repeat([0, 1, 2], n // 3)
+    region = regime + (rng.random(n) < 0.5) * (regime == 0) * 3 if nested else np.arange(n) % 4
+    actions = rng.normal(size=(n, 2))
+    age = rng.normal(40, 10, size=n)
+    outcome = actions.sum(axis=1) + 0.1 * age + region + 0.1 * rng.normal(size=n)
+    columns = {
+        "covariates": {"age": age, "kind": np.where(rng.random(n) < 0.3, "a", "b")},
+        "groups": {"region": REGIONS[region]},
+    }
+    return bi.RegimeData.from_arrays(
+        actions, outcome, intervened, ["tv", "promo"], **{**columns, **arguments}
+    )
+
+
+MODEL = bi.models.additive("linear", moderators={"tv": ["age"]}, groups={"region": ["level", "tv"]})
+
+
+def test_terms_average_zero_over_the_observational_rows() -> None:
+    data = _data()
+    terms = MODEL.decompose(data)
+    observational = ~data.intervened.any(axis=1)
+    point = np.array([[0.7, -0.2]])
+    rows = data.inputs[observational].copy()
+    rows[:, :2] = point
+    none_set = np.zeros(rows[:, :2].shape, dtype=bool)
+    average = terms.matrix(rows, none_set).mean(axis=0)
+    np.testing.assert_allclose(average, terms.matrix(point, none_set[:1])[0], atol=1e-12)
+    # Negative control: over all rows they do not.
+    rows = data.inputs.copy()
+    rows[:, :2] = point
+    others = terms.matrix(rows, np.zeros_like(data.intervened)).mean(axis=0)
+    assert np.abs(others - average).max() > 1e-3
+
+
+def test_a_population_is_the_average_over_its_rows() -> None:
+    data = _data()
+    terms = MODEL.decompose(data)
+    values, points = data.covariates[7:30], data.actions[:3]
+    population = Population(values, np.full(len(values), 1 / len(values)))
+    mask = np.ones(points.shape, dtype=bool)
+    expected = [
+        np.mean([terms.matrix(np.r_[point, row][None], mask[:1])[0] for row in values], axis=0)
+        for point in points
+    ]
+    np.testing.assert_allclose(terms.matrix(points, mask, population), expected, atol=1e-12)
+
+
+def test_values_that_are_not_given_are_averages_over_the_data() -> None:
+    data = _data()
+    terms = MODEL.decompose(data)
+    partly = np.full((1, len(data.columns)), np.nan)
+    partly[0, 0] = 55.0
+    functions = terms.functions(data.actions[:1], Population(partly, np.ones(1)))[0]
+    own = {term.name: functions[terms.columns[term.name]] for term in terms.terms}
+    assert np.abs(own["gamma(age)"]).max() > 0.1
+    assert np.abs(own["psi(tv | age)"]).max() > 0
+    assert not own["gamma(kind)"].any()
+    assert not own["level(region)"].any()
+
+
+def test_levels_of_groups_under_one_mask_are_not_centred() -> None:
+    for nested in (False, True):
+        data = _data(nested)
+        terms = MODEL.decompose(data)
+        columns = terms.matrix(data.inputs, data.intervened)[:, terms.columns["level(region)"]]
+        observational = ~data.intervened.any(axis=1)
+        centred = np.abs(columns[observational].mean(axis=0)).max() < 1e-12
+        assert centred is not nested
+
+
+def test_default_priors() -> None:
+    names = {term.name for term in bi.models.additive().decompose(_data()).terms}
+    assert {"gamma(age)", "gamma(kind)", "level(region)"} <= names
+    data = _data(groups={"patient": np.repeat(np.arange(80), 3).astype(str)})
+    terms = bi.models.additive(groups={"patient": ["level", "promo"]}).decompose(data)
+    assert terms.random_effects is not None
+    assert terms.random_effects.names == ("patient", "patient | promo")
+    assert not any(term.role == "group" for term in terms.terms)
+
+
+def test_trend_and_season_add_up() -> None:
+    week = np.arange(240.0)
+    data = _data(covariates={"week": week}, groups={})
+    model = bi.models.additive("linear", covariates={"week": [bi.Trend(), bi.Seasonal(52)]})
+    terms = model.decompose(data)
+    names = [term.name for term in terms.terms if term.role == "covariate"]
+    assert names == ["gamma(week) slope", "gamma(week) trend", "gamma(week) season 52"]
+    season = terms.matrix(data.inputs, data.intervened)[:, terms.columns[names[-1]]]
+    np.testing.assert_allclose(season[:52], season[52:104], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"covariates": {"aeg": "linear"}}, "prior for 'aeg'.*'age', 'kind'"),
+        ({"moderators": {"tv": ["region"]}}, "'region' moderates 'tv'"),
+        ({"moderators": {"radio": ["age"]}}, "unknown action 'radio'"),
+        ({"groups": {"regoin": ["level"]}}, "prior for 'regoin'"),
+        ({"groups": {"region": ["radio"]}}, "unknown action 'radio'.*'level' or actions"),
+    ],
+)
+def test_unknown_names_raise(arguments: dict[str, object], message: str) -> None:
+    model = bi.models.additive(**arguments)  # type: ignore[arg-type]
+    with pytest.raises(bi.ModelError, match=message):
+        model.decompose(_data())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"moderators": {"tv": "age"}}, r"moderators\['tv'\] must be a list"),
+        ({"groups": {"region": "level"}}, r"groups\['region'\] must be a list"),
+        ({"groups": ["region"]}, "groups must map names to lists"),
+        ({"covariates": {"age": "smoth"}}, "unknown prior 'smoth'"),
+    ],
+)
+def test_malformed_arguments_raise(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(bi.ModelError, match=message):
+        bi.models.additive(**arguments)  # type: ignore[arg-type]
+
+
+def test_impossible_seasons_and_trends_raise() -> None:
+    with pytest.raises(bi.ModelError, match="positive period"):
+        bi.Seasonal(period=0)
+    with pytest.raises(bi.ModelError, match="size of at least 1"):
+        bi.Trend(size=0)
