@@ -190,9 +190,9 @@ def additive(
 
 def _priors(priors: Any) -> tuple[CovariateMechanism, ...]:
     """Mechanisms of a covariate, from one prior or a sequence of them."""
-    if isinstance(priors, str) or not isinstance(priors, Sequence):
-        return (priors if isinstance(priors, Trend | Seasonal) else as_mechanism(priors),)
-    return tuple(mechanism for prior in priors for mechanism in _priors(prior))
+    if isinstance(priors, list | tuple):
+        return tuple(mechanism for prior in priors for mechanism in _priors(prior))
+    return (priors if isinstance(priors, Trend | Seasonal) else as_mechanism(priors),)
 
 
 def _lists(role: str, values: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:

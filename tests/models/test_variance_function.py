@@ -27,7 +27,7 @@ def rows(n: int, seed: int, dependent: bool):
 @pytest.mark.parametrize("dependent", [True, False])
 def test_estimate_recovers_the_variance_function(dependent: bool) -> None:
     actions, intervened, residuals, variance, coordinates = rows(20_000, 0, dependent)
-    spread = estimate_variance_function(actions, intervened, residuals, coordinates).spread
+    spread = estimate_variance_function(actions, intervened, residuals**2, coordinates).spread
     estimate = spread(actions, intervened)
     assert estimate.mean() == pytest.approx(1)
     ratio = estimate * residuals.var() / variance
@@ -40,9 +40,10 @@ def test_estimate_recovers_the_variance_function(dependent: bool) -> None:
 
 def test_estimate_is_positive_and_independent_of_units() -> None:
     actions, intervened, residuals, _, coordinates = rows(300, 1, True)
-    one = estimate_variance_function(actions, intervened, residuals, coordinates).spread
+    one = estimate_variance_function(actions, intervened, residuals**2, coordinates).spread
     scaled = tuple(Coordinate.of(actions[:, k] * 1e-6) for k in range(2))
-    other = estimate_variance_function(actions * 1e-6, intervened, residuals * 1e5, scaled).spread
+    squares = (residuals * 1e5) ** 2
+    other = estimate_variance_function(actions * 1e-6, intervened, squares, scaled).spread
     far = np.array([[1e3, -1e6], [0.0, 0.0]])
     masks = np.array([[True, False], [False, True]])
     assert (one(far, masks) > 0).all()
@@ -55,7 +56,7 @@ def test_coinciding_knots_share_a_value(equal: int, dependent: bool) -> None:
     actions, intervened, residuals, _, _ = rows(500, 2, dependent)
     actions[:equal, 0] = 0.0
     coordinates = tuple(Coordinate.of(actions[:, k]) for k in range(2))
-    spread = estimate_variance_function(actions, intervened, residuals, coordinates).spread
+    spread = estimate_variance_function(actions, intervened, residuals**2, coordinates).spread
     assert len(np.unique(spread.knots[0])) < len(KNOTS)
     assert np.isfinite(spread(actions, intervened)).all()
     # The product with the features is an independent route to the variance.
@@ -73,7 +74,7 @@ def test_spread_of_variance_draws_matches_their_error() -> None:
     ratios = []
     for seed in range(40):
         actions, intervened, residuals, _, coordinates = rows(2000, seed, True)
-        estimate = estimate_variance_function(actions, intervened, residuals, coordinates)
+        estimate = estimate_variance_function(actions, intervened, residuals**2, coordinates)
         deviations = estimate.draw((400,), np.random.default_rng(seed))
         draws = np.log(estimate.spread.drawn(points, masks, deviations))
         np.testing.assert_allclose(
