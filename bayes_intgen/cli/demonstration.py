@@ -9,7 +9,7 @@ import numpy as np
 from bayes_intgen.api.fitting import fit
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.regime_data import RegimeData
-from bayes_intgen.data.validation import OBSERVATIONAL, SEPARATOR
+from bayes_intgen.data.regime_labels import OBSERVATIONAL, SEPARATOR
 from bayes_intgen.models import Model
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.simulators import MediaMix
