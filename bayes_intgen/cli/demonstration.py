@@ -56,7 +56,8 @@ def demonstrate(
     frame.to_csv(folder / "data.csv", index=False)
     log(
         f"{len(frame):,} rows of {', '.join(world.names)} and sales: {folder / 'data.csv'}\n"
-        f"bayes-intgen fit {folder / 'data.csv'} --outcome sales --output {folder / 'fit.nc'}"
+        f"bayes-intgen fit {folder / 'data.csv'} --outcome sales "
+        f"--actions {','.join(world.names)} --output {folder / 'fit.nc'}"
     )
     data = RegimeData.from_frame(frame, world.names, "sales", "regime")
     posterior = fit(data, model, seed=seed, **settings)

@@ -1,8 +1,8 @@
 """Detection of replicates without variation, and of exact copies of rows.
 
 A cell is a combination of actions, covariates, groups and mask. If the outcome never varies within
-the cells of a replicated design, the replicates are copies of one observation. A model would treat them as
-independent and, with few cells, interpolate all of them and estimate no noise.
+the cells of a replicated design, the replicates are copies of one observation. A model would treat
+them as independent and, with few cells, interpolate all of them and estimate no noise.
 """
 
 import warnings
