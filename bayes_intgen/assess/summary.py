@@ -19,12 +19,15 @@ from bayes_intgen.assess.data_problems import data_problems
 from bayes_intgen.assess.diagnostics import problems
 from bayes_intgen.assess.summary_text import (
     certificate_lines,
+    note_lines,
     regime_lines,
     rows_of_regimes,
     sampling_line,
     support_lines,
 )
 from bayes_intgen.basis.categories import Label
+from bayes_intgen.data.column_notes import ColumnNote
+from bayes_intgen.data.pretreatment import groups_in_words
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import certify, settings_of
@@ -75,6 +78,8 @@ class Report:
         Experiments and values of each action; empty for a fit.
     problems : tuple of str
         Reasons for wide or wrong answers; empty if none are known.
+    columns : tuple of ColumnNote
+        Roles of the columns of a table; empty unless the table was explained.
     """
 
     head: str
@@ -82,6 +87,7 @@ class Report:
     sections: Mapping[str, tuple[str, ...]]
     actions: tuple[ActionSummary, ...] = ()
     problems: tuple[str, ...] = ()
+    columns: tuple[ColumnNote, ...] = ()
 
     def to_json(self) -> str:
         """Convert regimes, the joint effect's certificate, actions and problems to JSON."""
@@ -96,6 +102,7 @@ class Report:
                 "certificate": str(joint["certificate"].item()),
                 "actions": [asdict(action) for action in self.actions],
                 "problems": list(self.problems),
+                "columns": [note._asdict() for note in self.columns],
             }
         )
 
@@ -179,8 +186,18 @@ def report_identification(of: Rows | PosteriorDraws) -> Report:
     )
 
 
-def summarise_data(data: Rows, *, support: bool = True) -> Report:
-    """Summarise data before a fit; the section on support is slow and optional.
+def summarise_data(
+    data: Rows, *, support: bool = True, columns: Sequence[ColumnNote] = ()
+) -> Report:
+    """Summarise data before a fit.
+
+    Parameters
+    ----------
+    data : Rows
+    support : bool
+        Whether to add the section on support, which is slow.
+    columns : sequence of ColumnNote
+        Roles of the columns of the table from which the data were read.
 
     Examples
     --------
@@ -209,6 +226,8 @@ def summarise_data(data: Rows, *, support: bool = True) -> Report:
         None,
         data_problems(data, reference),
         [ActionSummary.of(sample, k, states[name]) for k, name in enumerate(names)],
+        {"Columns": note_lines(columns), "Groups": tuple(groups_in_words(data))},
+        columns,
     )
 
 
@@ -333,9 +352,12 @@ def _report(
     check: Check | None,
     problems: Sequence[str] | None = None,
     actions: Sequence[ActionSummary] = (),
+    first: Mapping[str, tuple[str, ...]] | None = None,
+    columns: Sequence[ColumnNote] = (),
 ) -> Report:
-    """Assemble a report: sentences from the labelled groups."""
-    sections = {"Regimes": regime_lines(groups["regimes"])}
+    """Assemble a report: the first sections, then sentences from the labelled groups."""
+    sections = {title: lines for title, lines in (first or {}).items() if lines}
+    sections["Regimes"] = regime_lines(groups["regimes"])
     if actions:
         sections["Actions"] = table_of_actions(actions)
     sections["Certificates"] = certificate_lines(groups["questions"])
@@ -351,4 +373,4 @@ def _report(
     elif problems is not None:
         sections["Sampling"] = tuple(problems) or (sampling_line(groups["sampling"]),)
     tree = xr.DataTree.from_dict(dict(groups))
-    return Report(head, tree, sections, tuple(actions), tuple(problems or ()))
+    return Report(head, tree, sections, tuple(actions), tuple(problems or ()), tuple(columns))

@@ -1,11 +1,12 @@
 """Sentences of a summary, from its labelled arrays."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
 
 from bayes_intgen.assess.action_summary import shorter_number
+from bayes_intgen.data.column_notes import ColumnNote
 
 
 def rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool], list[str]]]:
@@ -20,6 +21,12 @@ def rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool],
             )
         ]
         yield str(label), int(own["rows"]), own["was_set"].to_numpy().tolist(), ranges
+
+
+def note_lines(notes: Sequence[ColumnNote]) -> tuple[str, ...]:
+    """Role of each column of a table, with the reason."""
+    names, roles = (max((len(note[i]) for note in notes), default=0) for i in (0, 1))
+    return tuple(f"{note.name:<{names}}  {note.role:<{roles}}  {note.reason}" for note in notes)
 
 
 def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ class Categories:
         name: str,
         error: type[BayesIntgenError] = DataError,
         *,
-        first_row: int = 0,
+        rows: Sequence[int] | NDArray[np.int_] | None = None,
         between: bool = False,
     ) -> Array:
         """Encode cells that hold labels as codes, shape (n,).
@@ -90,8 +90,8 @@ class Categories:
             The action, for messages.
         error : exception class
             Class of the error raised.
-        first_row : int
-            Number of the first cell's row, for messages.
+        rows : sequence of int, optional
+            Numbers of the cells' rows, for messages; 0, 1, ... by default.
         between : bool
             Whether to accept other finite numbers if the levels are ordered numbers.
 
@@ -114,14 +114,14 @@ class Categories:
         code_of = dict(zip(self.labels, self.codes, strict=True))
         cache: dict[Any, float] = {}
         out = []
-        for row, cell in enumerate(cells):
+        for i, cell in enumerate(cells):
             # The type is part of the key, since True equals 1 and 1.0.
             key = (type(cell), cell) if _is_hashable(cell) else None
             code = None if key is None else cache.get(key)
             if code is None:
                 code = self._code_of(cell, code_of, between)
                 if code is None:
-                    raise error(self._refusal(cell, name, first_row + row))
+                    raise error(self._refusal(cell, name, i if rows is None else int(rows[i])))
                 if key is not None:
                     cache[key] = code
             out.append(code)

@@ -7,7 +7,7 @@ is not reliable (``--strict``, ``check``); 70 a defect of the program; 130 inter
 # Commands import heavy modules themselves, so that help appears at once.
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -21,6 +21,7 @@ from bayes_intgen.cli.points import (
     points_of_file,
     require_actions,
 )
+from bayes_intgen.cli.proposal import explained, options_of, proposal, proposed_roles
 from bayes_intgen.errors import DataError, PointsError, SamplingWarning
 
 if TYPE_CHECKING:
@@ -52,13 +53,39 @@ def describe(
     outcome: options.Outcome,
     actions: options.Actions = None,
     regime: options.Regime = "regime",
+    covariates: options.Covariates = None,
+    groups: options.Groups = None,
+    weights: options.Weights = None,
+    outcome_sd: options.OutcomeSd = None,
+    missing: options.Missing = "error",
     format: options.TableOrJson = "table",
 ) -> int:
-    """Summarise a file without a fit: regimes, identified effects, ranges, and problems."""
+    """Summarise a file without a fit: columns, regimes, identified effects, ranges, and problems.
+
+    Without --actions, explain the columns and propose their roles.
+    """
     from bayes_intgen.assess.summary import summarise_data
 
-    rows = _rows(data, actions, outcome, regime, require_observational=False)
-    report = summarise_data(rows, support=False)
+    if not actions:
+        write(proposal(data, outcome, regime, format))
+        return DONE
+    rows = _rows(
+        data,
+        actions,
+        outcome,
+        regime,
+        covariates,
+        groups,
+        weights=weights,
+        outcome_sd=outcome_sd,
+        missing=missing,
+        require_observational=False,
+    )
+    others = {regime: "regime", weights: "weights", outcome_sd: "sd of the outcome"}
+    roles = {outcome: "outcome", **{n: role for n, role in others.items() if n is not None}}
+    roles |= dict.fromkeys(rows.names, "action") | dict.fromkeys(rows.columns.names, "covariate")
+    roles |= dict.fromkeys(rows.columns.groups, "group")
+    report = summarise_data(rows, support=False, columns=explained(data, roles, regime))
     write(report.to_json() if format == "json" else str(report))
     return DONE
 
@@ -71,6 +98,11 @@ def fit(
     output: options.Output,
     actions: options.Actions = None,
     regime: options.Regime = "regime",
+    covariates: options.Covariates = None,
+    groups: options.Groups = None,
+    weights: options.Weights = None,
+    outcome_sd: options.OutcomeSd = None,
+    missing: options.Missing = "error",
     graph: options.Graph = None,
     prior: options.Prior = "gp",
     noise: options.Noise = "gaussian",
@@ -90,7 +122,18 @@ def fit(
 
     _require_writable(output)
     model = bi.models.additive(prior, parsing.parse_graph(graph or ()), noise=noise)
-    rows = _rows(data, actions, outcome, regime, in_memory=noise == "student_t")
+    rows = _rows(
+        data,
+        actions,
+        outcome,
+        regime,
+        covariates,
+        groups,
+        weights=weights,
+        outcome_sd=outcome_sd,
+        missing=missing,
+        in_memory=noise == "student_t",
+    )
     with recorded(SamplingWarning) as problems:
         posterior = bi.fit(
             rows,
@@ -262,12 +305,36 @@ def demo(
 
 
 def _rows(
-    data: Path, actions: Sequence[str] | None, outcome: str, regime: str, **settings: bool
+    data: Path,
+    actions: Sequence[str] | None,
+    outcome: str,
+    regime: str,
+    covariates: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    **settings: Any,
 ) -> "Rows":
     from bayes_intgen.data.files import columns_of_file, rows_of_file
 
-    names = parsing.parse_names(actions, columns_of_file(data) if actions else ())
-    return rows_of_file(data, names, outcome, regime, progress=show_progress(), **settings)
+    if not actions:
+        options = options_of(proposed_roles(data, outcome, regime))
+        raise DataError(
+            f"no actions are named; `bayes-intgen describe` explains the columns. A proposal to "
+            f"check and change: {options}"
+        )
+    whole = columns_of_file(data)
+    names, others, units = (
+        parsing.parse_names(texts, whole) or [] for texts in (actions, covariates, groups)
+    )
+    return rows_of_file(
+        data,
+        names,
+        outcome,
+        regime,
+        covariates=others,
+        groups=units,
+        progress=show_progress(),
+        **settings,
+    )
 
 
 def _require_writable(output: Path) -> None:

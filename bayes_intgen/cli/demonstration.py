@@ -9,7 +9,7 @@ import numpy as np
 from bayes_intgen.api.fitting import fit
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.regime_data import RegimeData
-from bayes_intgen.data.validation import OBSERVATIONAL, SEPARATOR
+from bayes_intgen.data.regime_labels import OBSERVATIONAL, SEPARATOR
 from bayes_intgen.models import Model
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.simulators import MediaMix
@@ -56,7 +56,8 @@ def demonstrate(
     frame.to_csv(folder / "data.csv", index=False)
     log(
         f"{len(frame):,} rows of {', '.join(world.names)} and sales: {folder / 'data.csv'}\n"
-        f"bayes-intgen fit {folder / 'data.csv'} --outcome sales --output {folder / 'fit.nc'}"
+        f"bayes-intgen fit {folder / 'data.csv'} --outcome sales "
+        f"--actions {','.join(world.names)} --output {folder / 'fit.nc'}"
     )
     data = RegimeData.from_frame(frame, world.names, "sales", "regime")
     posterior = fit(data, model, seed=seed, **settings)

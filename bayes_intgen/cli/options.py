@@ -24,8 +24,8 @@ Actions = Annotated[
     list[str] | None,
     Parameter(
         name=["--actions", "-a"],
-        help="Columns of the actions, separated by commas; by default all other columns of "
-        "numbers. Text, booleans and categories are levels.",
+        help="Columns of the actions, separated by commas; without them `describe` proposes some. "
+        "Text, booleans and categories are levels.",
         group=columns,
         negative=(),
     ),
@@ -34,6 +34,39 @@ Regime = Annotated[
     str,
     Parameter(
         name=["--regime", "-r"], help="Column of the actions set in each row.", group=columns
+    ),
+]
+Covariates = Annotated[
+    list[str] | None,
+    Parameter(
+        help="Columns of observed causes that no action changes, such as season,age.",
+        group=columns,
+        negative=(),
+    ),
+]
+Groups = Annotated[
+    list[str] | None,
+    Parameter(
+        help="Columns of units whose rows belong together, such as region,patient.",
+        group=columns,
+        negative=(),
+    ),
+]
+Weights = Annotated[
+    str | None,
+    Parameter(help="Column of the number of units of which a row is the mean.", group=columns),
+]
+OutcomeSd = Annotated[
+    str | None,
+    Parameter(
+        help="Column of the standard deviation of the outcome among these units.", group=columns
+    ),
+]
+Missing = Annotated[
+    Literal["error", "drop", "level"],
+    Parameter(
+        help="Rows with missing cells: an error, left out, or those of text covariates a level.",
+        group=columns,
     ),
 ]
 Graph = Annotated[

@@ -1,6 +1,6 @@
 """Conversion of tables to rows: roles of columns, codes of levels, masks of regime labels."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
@@ -10,19 +10,26 @@ from numpy.typing import NDArray
 
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.covariates import CovariateColumns, group_label
+from bayes_intgen.data.missing import (
+    Missing,
+    MissingCells,
+    any_missing,
+    check_missing,
+    treatment_of,
+)
 from bayes_intgen.data.observed_levels import TableLevels
+from bayes_intgen.data.regime_labels import masks_of_labels
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.tables import (
     KINDS,
     as_table,
+    filled_cells,
     has_levels,
-    label_cells,
     levels_of_column,
+    missing_cells,
     numeric_column,
 )
 from bayes_intgen.data.validation import (
-    OBSERVATIONAL,
-    SEPARATOR,
     check_names,
     checked_names,
     refuse_two_roles,
@@ -30,7 +37,24 @@ from bayes_intgen.data.validation import (
     within_squares,
 )
 from bayes_intgen.errors import DataError
-from bayes_intgen.text.messages import quoted, unknown_action
+from bayes_intgen.text.messages import hint, quoted
+
+
+class Batch(NamedTuple):
+    """Consecutive rows of a source, without those that have missing cells.
+
+    Attributes
+    ----------
+    rows : Observations
+    numbers : ndarray of int, shape (n,)
+        Positions of the rows in the source.
+    missing : MissingCells
+        Counts of the missing cells among these and the other rows.
+    """
+
+    rows: Observations
+    numbers: NDArray[np.int_]
+    missing: MissingCells
 
 
 class Columns(NamedTuple):
@@ -43,6 +67,8 @@ class Columns(NamedTuple):
     covariates, groups : tuple of str
     weights, outcome_sd : str or None
         Number of units of which a row is the mean, and the standard deviation of their outcomes.
+    missing : Missing
+        Treatment of missing cells.
     categories : tuple of Categories or None, length K
         Levels of each action, None for actions without levels; empty if not yet known.
     known : CovariateColumns
@@ -56,6 +82,7 @@ class Columns(NamedTuple):
     groups: tuple[str, ...] = ()
     weights: str | None = None
     outcome_sd: str | None = None
+    missing: Missing = "error"
     categories: tuple[Categories | None, ...] = ()
     known: CovariateColumns = CovariateColumns()
 
@@ -69,6 +96,7 @@ class Columns(NamedTuple):
         groups: Sequence[str] = (),
         weights: str | None = None,
         outcome_sd: str | None = None,
+        missing: Missing = "error",
     ) -> Self:
         """Validate names of columns; raises DataError if they are unusable."""
         names = checked_names(actions, "actions")
@@ -91,12 +119,19 @@ class Columns(NamedTuple):
                 "number as weights too"
             )
         refuse_unwritable(outcome, "the outcome")
-        return cls(names, outcome, regime, *others, weights, outcome_sd)
+        columns = cls(names, outcome, regime, *others, weights, outcome_sd, missing)
+        check_missing(missing, columns.complete_columns, columns.covariates)
+        return columns
 
     @property
     def every(self) -> list[str]:
         """Names of all columns."""
-        single = (self.outcome, self.regime, self.weights, self.outcome_sd)
+        return [*self.complete_columns, self.regime]
+
+    @property
+    def complete_columns(self) -> list[str]:
+        """Names of the columns without missing cells: all except the regimes."""
+        single = (self.outcome, self.weights, self.outcome_sd)
         present = (name for name in single if name is not None)
         return [*self.actions, *self.covariates, *self.groups, *present]
 
@@ -159,147 +194,149 @@ class Columns(NamedTuple):
         """Collect the levels and groups that occur in tables; None without tables."""
         levels: TableLevels | None = None
         for table in tables:
-            self.refuse_missing(table)
+            complete, numbers, _ = self._complete(table, first_row)
+            first_row += len(table)
+            if not numbers.size:
+                continue
             here = TableLevels(
                 {
-                    name: levels_of_column(table, name, first_row)
-                    if has_levels(table, name)
+                    name: levels_of_column(complete, name, numbers)
+                    if has_levels(complete, name)
                     else None
                     for name in (*self.actions, *self.covariates)
                 },
                 {
-                    name: frozenset(map(group_label, _distinct(table, name, first_row)))
+                    name: frozenset(map(group_label, dict.fromkeys(filled_cells(complete, name))))
                     for name in self.groups
                 },
             )
             levels = here if levels is None else levels.merge(here)
             if not (self.groups or any(levels.levels.values())):
                 break
-            first_row += len(table)
         return levels
 
-    def refuse_missing(self, table: nw.DataFrame[Any]) -> None:
+    def refuse_absent(self, table: nw.DataFrame[Any]) -> None:
         """Raise DataError if a table lacks one of the columns."""
         present = list(table.columns)
-        missing = [name for name in self.every if name not in present]
-        if missing:
-            raise DataError(f"the frame has no column {quoted(missing)}; it has {quoted(present)}")
+        absent = [name for name in self.every if name not in present]
+        if not absent:
+            return
+        role = " for the regime labels" if absent == [self.regime] else ""
+        raise DataError(
+            f"the frame has no column {quoted(absent)}{role}; {hint(absent[0], present)} columns "
+            f"are {quoted(present)}"
+        )
 
-    def read(self, table: nw.DataFrame[Any], first_row: int = 0) -> Observations:
-        """Convert a table to rows, validating labels only; rows are numbered from ``first_row``."""
-        self.refuse_missing(table)
+    def read(self, table: nw.DataFrame[Any], first_row: int = 0) -> Batch:
+        """Convert the complete rows of a table, validating labels only.
+
+        Rows are numbered from ``first_row``.
+        """
+        complete, numbers, absent = self._complete(table, first_row)
         labels = table[self.regime]
         if labels.dtype.is_nested():
             raise DataError(f"column {self.regime!r} holds {labels.dtype}, not labels")
+        masks = masks_of_labels(
+            labels.to_list(), missing_cells(labels).tolist(), self.actions, self.regime, first_row
+        )
         levels = self.known.categories or (None,) * len(self.covariates)
         covariates = [
             *(
-                _codes(table, name, own, first_row)
+                _codes(complete, name, own, numbers)
                 for name, own in zip(self.covariates, levels, strict=True)
             ),
             *(
-                self.known.encode_groups(name, label_cells(table, name, DataError, first_row))
+                self.known.encode_groups(name, filled_cells(complete, name))
+                if numbers.size
+                else np.empty(0)
                 for name in self.groups
             ),
         ]
-        outcome = numeric_column(table, self.outcome, DataError)
-        weights, sd = (
-            None if name is None else numeric_column(table, name, DataError)
-            for name in (self.weights, self.outcome_sd)
+        outcome, weights, sd = (
+            None if name is None else numeric_column(complete, name, DataError, first_row)
+            for name in (self.outcome, self.weights, self.outcome_sd)
         )
-        return Observations(
+        assert outcome is not None
+        rows = Observations(
             self.actions,
             self.outcome,
             np.stack(
                 [
-                    _codes(table, name, levels, first_row)
+                    _codes(complete, name, levels, numbers)
                     for name, levels in zip(self.actions, self._levels, strict=True)
                 ],
                 axis=1,
             ),
             outcome,
-            _masks_of_labels(
-                labels.to_list(), labels.is_null().to_list(), self.actions, self.regime, first_row
-            ),
+            masks[numbers - first_row],
             categories=self._levels,
             columns=self.known,
-            covariates=np.stack(covariates, axis=1) if covariates else np.empty((len(table), 0)),
+            covariates=np.stack(covariates, axis=1) if covariates else np.empty((len(outcome), 0)),
             weights=weights,
             within=within_squares(weights, sd),
         )
+        return Batch(rows, numbers, MissingCells.of(absent, masks, first_row))
+
+    def _complete(
+        self, table: nw.DataFrame[Any], first_row: int
+    ) -> tuple[nw.DataFrame[Any], NDArray[np.int_], dict[str, NDArray[np.bool_]]]:
+        """Rows without missing cells, their numbers, and missing cells by column."""
+        self.refuse_absent(table)
+        absent = {name: self._missing_cells(table, name) for name in self.complete_columns}
+        complete = ~any_missing(absent)
+        numbers = first_row + np.flatnonzero(complete)
+        return table if complete.all() else table.filter(complete.tolist()), numbers, absent
+
+    def _missing_cells(self, table: nw.DataFrame[Any], name: str) -> NDArray[np.bool_]:
+        """Missing cells of a column, unless they are a level or not needed."""
+        missing = missing_cells(table[name])
+        if name == self.outcome_sd and self.weights is not None:
+            # A row of one unit has no standard deviation.
+            missing &= numeric_column(table, self.weights, DataError) != 1
+        if name not in self.covariates or treatment_of(self.missing, name) != "level":
+            return missing
+        return missing & (not has_levels(table, name))
+
+    def refuse_missing(self, missing: MissingCells) -> None:
+        """Raise DataError if there are missing cells that may not be left out."""
+        levels = self.known.categories or (None,) * len(self.covariates)
+        text = [name for name, own in zip(self.covariates, levels, strict=True) if own]
+        missing.refuse(self.actions, self.missing, text)
 
     @property
     def _levels(self) -> tuple[Categories | None, ...]:
         return self.categories or (None,) * len(self.actions)
 
 
-def _distinct(table: nw.DataFrame[Any], name: str, first_row: int) -> Iterable[Any]:
-    return dict.fromkeys(label_cells(table, name, DataError, first_row))
-
-
 def _codes(
-    table: nw.DataFrame[Any], name: str, levels: Categories | None, first_row: int
+    table: nw.DataFrame[Any], name: str, levels: Categories | None, numbers: NDArray[np.int_]
 ) -> NDArray[np.float64]:
-    """Encode the column of an action; raises DataError on an unknown level."""
+    """Encode a column of complete rows; raises DataError on an unknown level."""
     if has_levels(table, name) and levels is not None:
-        return levels.encode(
-            label_cells(table, name, DataError, first_row), name, first_row=first_row
-        )
-    values = numeric_column(table, name, DataError)
+        return levels.encode(filled_cells(table, name), name, rows=numbers)
+    values = numeric_column(table, name, DataError, int(numbers[0]) if numbers.size else 0)
     # Cells that are not finite are reported later, all at once.
     finite = np.isfinite(values)
     if levels is not None and not levels.covers(values[finite]).all():
-        levels.encode(np.where(finite, values, levels.codes[0]), name, first_row=first_row)
+        levels.encode(np.where(finite, values, levels.codes[0]), name, rows=numbers)
     return values
 
 
-def _masks_of_labels(
-    cells: Sequence[Any],
-    missing: Sequence[bool],
-    names: tuple[str, ...],
-    column: str,
-    first_row: int,
-) -> NDArray[np.bool_]:
-    position = {name: k for k, name in enumerate(names)}
-    mask_of: dict[str, NDArray[np.bool_]] = {}
-    masks = np.zeros((len(cells), len(names)), dtype=np.bool_)
-    for row, (cell, is_missing) in enumerate(zip(cells, missing, strict=True)):
-        # pandas reads an empty column as NaN.
-        if is_missing or (isinstance(cell, float) and cell != cell):
-            continue
-        label = cell if isinstance(cell, str) else str(cell)
-        if label not in mask_of:
-            mask_of[label] = _mask_of_label(label, position, first_row + row, column)
-        masks[row] = mask_of[label]
-    return masks
-
-
-def _mask_of_label(
-    label: str, position: Mapping[str, int], row: int, column: str
-) -> NDArray[np.bool_]:
-    mask = np.zeros(len(position), dtype=np.bool_)
-    whole = label if label in position else label.strip()
-    if whole in ("", OBSERVATIONAL):
-        return mask
-    parts = [whole] if whole in position else [part.strip() for part in whole.split(SEPARATOR)]
-    for part in parts:
-        if part not in position:
-            raise DataError(
-                f"column {column!r} has the label {label!r} in row {row}: "
-                f"{unknown_action(part, list(position))}; in observational rows the label must be "
-                f"empty or {OBSERVATIONAL!r}"
-            )
-        mask[position[part]] = True
-    return mask
-
-
-def read_batches(
-    tables: Iterable[Any], columns: Columns, first_row: int = 0
-) -> Iterator[Observations]:
+def read_batches(tables: Iterable[Any], columns: Columns, first_row: int = 0) -> Iterator[Batch]:
     """Convert tables to rows, skipping empty ones; rows are numbered from ``first_row``."""
     for table in tables_of(tables):
         yield columns.read(table, first_row)
         first_row += len(table)
+
+
+def read_again(
+    tables: Iterable[Any], columns: Columns, first_row: int = 0
+) -> Iterator[Observations]:
+    """Convert tables to rows in a later pass; raises DataError on new missing cells."""
+    for batch in read_batches(tables, columns, first_row):
+        columns.refuse_missing(batch.missing)
+        if len(batch.rows):
+            yield batch.rows
 
 
 def tables_of(batches: Iterable[Any]) -> Iterator[nw.DataFrame[Any]]:

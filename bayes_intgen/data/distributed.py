@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from bayes_intgen.data.columns import Columns
+from bayes_intgen.data.missing import Missing
 from bayes_intgen.data.observed_levels import TableLevels
 from bayes_intgen.data.out_of_core import OutOfCoreRows
 from bayes_intgen.data.parquet import Paths, listed
@@ -84,7 +85,7 @@ class DistributedData(OutOfCoreRows):
             else Reservoir.over([])
         )
         super().__init__(columns, first_pass, require_observational)
-        self._check_count(sum(rows))
+        self._check_count(sum(rows) - first_pass.missing.total)
 
     @classmethod
     def from_parquet(
@@ -95,6 +96,11 @@ class DistributedData(OutOfCoreRows):
         regime: str,
         *,
         client: "Client",
+        covariates: Sequence[str] = (),
+        groups: Sequence[str] = (),
+        weights: str | None = None,
+        outcome_sd: str | None = None,
+        missing: Missing = "error",
         require_observational: bool = True,
         progress: bool = True,
     ) -> Self:
@@ -107,10 +113,12 @@ class DistributedData(OutOfCoreRows):
         ----------
         paths : path or sequence of paths
             Files, in the order of their rows.
-        actions, outcome, regime, require_observational
+        actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
             As in :meth:`RegimeData.from_frame`.
         client : distributed.Client
             Client of the cluster. It must stay open while the data are in use.
+        require_observational : bool
+            As in :meth:`RegimeData.from_arrays`.
         progress : bool
             Whether to show a progress bar of partitions on standard error.
 
@@ -138,7 +146,9 @@ class DistributedData(OutOfCoreRows):
         >>> client.close()
         """
         _check_client(client)
-        columns = Columns.of(actions, outcome, regime)
+        columns = Columns.of(
+            actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
+        )
         # Workers may run in another folder.
         files = [str(Path(fspath(path)).absolute()) for path in listed(paths)]
         heads = client.gather(client.map(partial(attempt, read_head), files[:1], pure=False))
@@ -146,9 +156,9 @@ class DistributedData(OutOfCoreRows):
         sizes = client.gather(client.map(partial(attempt, row_group_sizes), files, pure=False))
         partitions, rows = [], []
         for path, group_sizes in zip(files, map(result_of, sizes), strict=True):
-            for groups in _runs(group_sizes, ROWS_PER_PARTITION):
-                partitions.append(ParquetGroups(path, tuple(groups)))
-                rows.append(sum(group_sizes[group] for group in groups))
+            for run in _runs(group_sizes, ROWS_PER_PARTITION):
+                partitions.append(ParquetGroups(path, tuple(run)))
+                rows.append(sum(group_sizes[group] for group in run))
         return cls(
             client,
             partitions,
@@ -168,6 +178,11 @@ class DistributedData(OutOfCoreRows):
         regime: str,
         *,
         client: "Client",
+        covariates: Sequence[str] = (),
+        groups: Sequence[str] = (),
+        weights: str | None = None,
+        outcome_sd: str | None = None,
+        missing: Missing = "error",
         require_observational: bool = True,
         progress: bool = True,
     ) -> Self:
@@ -180,7 +195,9 @@ class DistributedData(OutOfCoreRows):
         Parameters
         ----------
         frame : dask.dataframe.DataFrame
-        actions, outcome, regime, require_observational, client, progress
+        covariates, groups, weights, outcome_sd, missing
+            As in :meth:`RegimeData.from_frame`.
+        actions, outcome, regime, client, require_observational, progress
             As in :meth:`from_parquet`.
 
         Raises
@@ -204,7 +221,9 @@ class DistributedData(OutOfCoreRows):
         >>> client.close()
         """
         _check_client(client)
-        columns = Columns.of(actions, outcome, regime)
+        columns = Columns.of(
+            actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
+        )
         from dask.dataframe import DataFrame
 
         if not isinstance(frame, DataFrame):

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayes_intgen.data.parquet import parquet_file
+from bayes_intgen.data.missing import Missing
+from bayes_intgen.data.parquet import ROWS_PER_READ, parquet_file
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.streamed import StreamedData
+from bayes_intgen.data.tables import as_table
 from bayes_intgen.errors import DataError
-from bayes_intgen.text.messages import quoted
 
 if TYPE_CHECKING:
     import os
+
+    import narwhals as nw
 
 
 TEXT = (".csv", ".tsv", ".txt")
@@ -30,10 +33,15 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 
 def rows_of_file(
     path: "str | os.PathLike[str]",
-    actions: Sequence[str] | None,
+    actions: Sequence[str],
     outcome: str,
     regime: str,
     *,
+    covariates: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    weights: str | None = None,
+    outcome_sd: str | None = None,
+    missing: Missing = "error",
     in_memory: bool = False,
     require_observational: bool = True,
     progress: bool = True,
@@ -45,9 +53,7 @@ def rows_of_file(
     path : path
         CSV (``.csv``, ``.tsv``, ``.txt``, also with ``.gz``), Parquet (``.parquet``, ``.pq``) or
         Arrow (``.arrow``, ``.feather``, ``.ipc``, ``.arrows``). Parquet files are streamed.
-    actions : sequence of str, or None
-        Columns of the actions; None for all numeric columns except the outcome.
-    outcome, regime : str
+    actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
         As in :meth:`RegimeData.from_frame`.
     in_memory : bool
         Whether to read Parquet files into memory instead.
@@ -71,21 +77,20 @@ def rows_of_file(
       do(x)          10
     """
     source = Path(path)
-    kind = kind_of(source)
-    columns = list(actions) if actions is not None else _numeric_columns(source, outcome, regime)
-    if kind == "parquet" and not in_memory:
-        return StreamedData.from_parquet(
-            source,
-            columns,
-            outcome,
-            regime,
-            require_observational=require_observational,
-            progress=progress,
-        )
-    frame = read_table(source, regime)
-    return RegimeData.from_frame(
-        frame, columns, outcome, regime, require_observational=require_observational
-    )
+    settings: dict[str, Any] = {
+        "actions": actions,
+        "outcome": outcome,
+        "regime": regime,
+        "covariates": covariates,
+        "groups": groups,
+        "weights": weights,
+        "outcome_sd": outcome_sd,
+        "missing": missing,
+        "require_observational": require_observational,
+    }
+    if kind_of(source) == "parquet" and not in_memory:
+        return StreamedData.from_parquet(source, **settings, progress=progress)
+    return RegimeData.from_frame(read_table(source, regime), **settings)
 
 
 def kind_of(source: Path) -> str:
@@ -117,9 +122,22 @@ def columns_of_file(path: "str | os.PathLike[str]") -> list[str]:
     >>> columns_of_file(folder / "rows.csv")
     ['x', 'y', 'regime']
     """
-    import narwhals as nw
+    return list(first_rows(Path(path)).columns)
 
-    return list(nw.from_native(_head(Path(path), None)).columns)
+
+def first_rows(source: Path, regime: str | None = None) -> "nw.DataFrame[Any]":
+    """Read the first rows of a Parquet file, or all rows of another file, as a table.
+
+    Parameters and errors are those of :func:`read_table`.
+    """
+    if kind_of(source) != "parquet":
+        table = as_table(read_table(source, regime))
+    else:
+        with parquet_file(source) as file:
+            empty = file.schema_arrow.empty_table()
+            table = as_table(next(file.iter_batches(ROWS_PER_READ), empty))
+    assert table is not None
+    return table
 
 
 def read_table(source: Path, regime: str | None = None) -> Any:
@@ -152,31 +170,6 @@ def read_table(source: Path, regime: str | None = None) -> Any:
         return feather.read_table(source)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{source} cannot be read as Arrow ({error})") from error
-
-
-def _numeric_columns(source: Path, outcome: str, regime: str) -> list[str]:
-    import narwhals as nw
-
-    frame = nw.from_native(_head(source, regime))
-    names = [
-        name
-        for name, kind in frame.schema.items()
-        if kind.is_numeric() and name not in (outcome, regime)
-    ]
-    if not names:
-        raise DataError(
-            f"{source} has no numeric column except the outcome; name the columns of the actions "
-            f"among {quoted(frame.columns)}"
-        )
-    return names
-
-
-def _head(source: Path, regime: str | None) -> Any:
-    """Table with the columns of a file, without rows for Parquet."""
-    if kind_of(source) != "parquet":
-        return read_table(source, regime)
-    with parquet_file(source) as file:
-        return file.schema_arrow.empty_table()
 
 
 def _read_text(source: Path, regime: str | None) -> Any:

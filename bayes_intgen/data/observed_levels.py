@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from bayes_intgen.basis.categories import Categories, Label, listed
+from bayes_intgen.data.cell_text import are_dates, is_number, numbers_as_text
 from bayes_intgen.errors import DataError
 
 # Maximum number of levels of an action. Columns of text with more contain descriptions.
@@ -32,12 +33,15 @@ class ColumnLevels:
         Whether the column declares that the order is meaningful.
     declared : bool
         Whether the column declares the order; otherwise levels are sorted.
+    rows : mapping from str to int
+        Row of the first occurrence of each level of text, for messages.
     """
 
     order: tuple[Label, ...]
     occurring: frozenset[Label]
     ordered: bool = False
     declared: bool = False
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     def merge(self, other: "ColumnLevels", name: str) -> "ColumnLevels":
         """Combine the levels of two sets of rows; raises DataError if their orders contradict.
@@ -52,7 +56,8 @@ class ColumnLevels:
         occurring = self.occurring | other.occurring
         if not ordered:
             order = tuple(dict.fromkeys([*self.order, *other.order]))
-            return ColumnLevels(order, occurring, False, self.declared and other.declared)
+            rows = {**other.rows, **self.rows}
+            return ColumnLevels(order, occurring, False, self.declared and other.declared, rows)
         longer, shorter = sorted((self.order, other.order), key=len, reverse=True)
         if [label for label in longer if label in shorter] != list(shorter):
             raise DataError(
@@ -74,7 +79,7 @@ class ColumnLevels:
         texts = [label for label in labels if isinstance(label, str)]
         _refuse_unclear_texts(texts, name)
         if not self.declared:
-            _refuse_numbers_as_text(texts, name)
+            _refuse_numbers_as_text(texts, name, self.rows)
         if len(labels) > MAX_LEVELS:
             raise DataError(
                 f"column {name!r} has {len(labels)} levels ({listed(labels)}), more than the "
@@ -152,26 +157,29 @@ def _natural(label: Label) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts] + [(1, str(label))]
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _refuse_numbers_as_text(texts: Sequence[str], name: str, rows: Mapping[str, int]) -> None:
+    def such(text: str) -> str:
+        return f"such as {text!r}" + (f" in row {rows[text]}" if text in rows else "")
 
-
-def _refuse_numbers_as_text(texts: Sequence[str], name: str) -> None:
-    others = [text for text in texts if not _is_number(text)]
-    if texts and not others:
+    numbers = numbers_as_text(texts)
+    if numbers:
         raise DataError(
-            f"column {name!r} holds numbers written as text, such as {texts[0]!r}; convert it to "
-            "numbers (with pandas: frame[column].astype(float)), or make it categorical if these "
+            f"column {name!r} holds numbers written as text, {such(texts[0])}; convert it to "
+            f"numbers (with pandas: {numbers.conversion(name)}), or make it categorical if these "
             "are names of levels"
         )
-    if len(texts) > MAX_NUMBERS_AS_TEXT and 2 * len(others) < len(texts):
+    if len(texts) > MAX_LEVELS and are_dates(texts):
         raise DataError(
-            f"column {name!r} holds numbers written as text, and cells that are not numbers, such "
-            f"as {others[0]!r}; correct or drop these, and convert the column to numbers"
+            f"column {name!r} holds dates written as text, {such(texts[0])}; convert it to numbers "
+            f"(with pandas: frame[{name!r}] = pd.to_datetime(frame[{name!r}]), then "
+            f"(frame[{name!r}] - frame[{name!r}].min()).dt.days)"
+        )
+    others = [text for text in texts if not is_number(text) and not numbers_as_text([text])]
+    if len(texts) > MAX_NUMBERS_AS_TEXT and 2 * len(others) < len(texts):
+        cells = f", and cells that are not numbers, {such(others[0])}" if others else ""
+        raise DataError(
+            f"column {name!r} holds numbers written as text{cells}; correct or drop these, and "
+            "convert the column to numbers"
         )
 
 

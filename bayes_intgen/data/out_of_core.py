@@ -17,7 +17,7 @@ from bayes_intgen.data.columns import Columns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.reservoir import Reservoir
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.data.validation import check_enough_rows
+from bayes_intgen.data.validation import check_covariates, check_enough_rows
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.masks import Mask
 
@@ -43,15 +43,21 @@ class OutOfCoreRows(Rows):
     def __init__(
         self, columns: Columns, first_pass: Reservoir, require_observational: bool
     ) -> None:
+        columns.refuse_missing(first_pass.missing)
         if not first_pass.counts:
-            raise DataError("the source holds no rows")
+            every = first_pass.missing.total
+            kind = f"no row without missing cells; all {every} have some" if every else "no rows"
+            raise DataError(f"the source holds {kind}")
         self.names = columns.actions
         self.outcome_name = columns.outcome
         self.lift_tests = ()
         self._columns, self._first_pass = columns.with_two_valued(first_pass.values), first_pass
         self.columns = self._columns.known
         self._count = sum(first_pass.counts.values())
+        self.dropped = first_pass.missing.rows
         check_enough_rows(self.in_memory, len(self), require_observational)
+        check_covariates(self.in_memory, len(self))
+        first_pass.missing.warn(self.names, len(self) + first_pass.missing.total)
 
     @property
     def regimes(self) -> dict[Mask, int]:
@@ -73,11 +79,15 @@ class OutOfCoreRows(Rows):
         return self._sample(reservoir.SAMPLE_ROWS)
 
     def sample(self, rows: int) -> Observations:
-        """Sample the same rows as :meth:`RegimeData.sample`, at most those in memory."""
+        """Sample the same rows as :meth:`RegimeData.sample`, at most those in memory.
+
+        If rows were left out because of missing cells, the sample is another one.
+        """
         return self.in_memory if rows >= reservoir.SAMPLE_ROWS else self._sample(rows)
 
     def _sample(self, rows: int) -> Observations:
-        return replace(self._first_pass.sample(rows, self._columns), lift_tests=self.lift_tests)
+        sample = self._first_pass.sample(rows, self._columns)
+        return replace(sample, lift_tests=self.lift_tests, dropped=self.dropped)
 
     def split(self, rows: int) -> tuple[Observations, None]:
         """Sample rows; the others are not in memory."""

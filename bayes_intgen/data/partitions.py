@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from bayes_intgen.data.batches import ROWS_PER_BATCH
-from bayes_intgen.data.columns import Columns, read_batches, tables_of
+from bayes_intgen.data.columns import Columns, read_again, read_batches, tables_of
 from bayes_intgen.data.observed_levels import TableLevels
 from bayes_intgen.data.parquet import parquet_file, parquet_tables
 from bayes_intgen.data.reservoir import Reservoir
@@ -116,7 +116,7 @@ def _tables(partition: Any, columns: Columns) -> Iterable[Any]:
 
 
 def _read(partition: Any, first_row: int, columns: Columns) -> Iterator[Observations]:
-    return read_batches(_tables(partition, columns), columns, first_row)
+    return read_again(_tables(partition, columns), columns, first_row)
 
 
 def read_rows(partition: Any, first_row: int, columns: Columns) -> list[Observations]:
@@ -138,7 +138,7 @@ def read_levels(partition: Any, first_row: int, columns: Columns) -> TableLevels
 
 def read_reservoir(partition: Any, first_row: int, columns: Columns) -> Reservoir:
     """Sample the rows of a partition."""
-    return Reservoir.over(_read(partition, first_row, columns), first_row)
+    return Reservoir.over(read_batches(_tables(partition, columns), columns, first_row))
 
 
 def reduce_rows(

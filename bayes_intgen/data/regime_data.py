@@ -8,22 +8,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen.basis.categories import Categories, two_valued
-from bayes_intgen.data.columns import Columns
-from bayes_intgen.data.covariates import CovariateColumns, group_label
-from bayes_intgen.data.observed_levels import ColumnLevels, TableLevels
+from bayes_intgen.data.arrays import Arrays
+from bayes_intgen.data.columns import Batch, Columns
+from bayes_intgen.data.missing import Missing
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.tables import KINDS, as_table
 from bayes_intgen.data.validation import (
     check_covariates,
     check_enough_rows,
     check_finite,
-    check_names,
     check_weights,
-    checked_names,
-    refuse_two_roles,
-    within_squares,
 )
 from bayes_intgen.errors import DataError
+from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.text.messages import unknown_action
 
 
@@ -57,6 +54,8 @@ class RegimeData(Observations):
         Number of units of which each row is the mean.
     within : ndarray, shape (N,), or None
         Sum of squares of these units' outcomes about their mean.
+    dropped : dict from mask to int
+        Number of rows per mask that were left out because of missing cells.
     """
 
     @classmethod
@@ -72,6 +71,7 @@ class RegimeData(Observations):
         groups: Mapping[str, ArrayLike] | None = None,
         weights: ArrayLike | None = None,
         outcome_sd: ArrayLike | None = None,
+        missing: Missing = "error",
         require_observational: bool = True,
     ) -> Self:
         """Build data from arrays.
@@ -93,6 +93,8 @@ class RegimeData(Observations):
             As in :meth:`from_frame`, with a value per row.
         weights, outcome_sd : array_like, shape (N,), optional
             As in :meth:`from_frame`.
+        missing : {"error", "drop", "level"}, or mapping from column to one of these
+            As in :meth:`from_frame`; cells are missing if they are NaN, None or masked.
         require_observational : bool
             Whether to raise an error without observational rows (rows in which no action was
             set). Some effects are not identified without them.
@@ -114,53 +116,19 @@ class RegimeData(Observations):
           do(a1)         10
           do(a2)         10
         """
-        a, categories = _encoded(actions, names)
-        if a.ndim != 2 or 0 in a.shape:
-            raise DataError(
-                f"actions must have shape (rows, actions) with at least one of each, not {a.shape}"
-            )
-        rows, count = a.shape
-        y = _as_float(outcome, "outcome")
-        if y.shape != (rows,):
-            raise DataError(
-                f"outcome must have shape ({rows},), one value per row of actions, not {y.shape}"
-            )
-        if np.ma.is_masked(intervened):
-            raise DataError("intervened has masked cells; say for each whether the action was set")
-        mask = np.asarray(intervened)
-        if mask.shape != (rows, count):
-            raise DataError(
-                f"intervened must have shape ({rows}, {count}), the shape of actions, "
-                f"not {mask.shape}"
-            )
-        if mask.dtype != np.bool_:
-            if mask.dtype.kind not in "iuf" or not np.isin(mask, (0, 1)).all():
-                raise DataError(
-                    "intervened must hold booleans: True where the action was set from outside"
-                )
-            mask = mask.astype(np.bool_)
-        labels = _numbered(count) if names is None else tuple(str(name) for name in names)
-        check_names(labels, count)
-        columns, values = _encoded_covariates(covariates or {}, groups or {}, rows)
-        roles = [("names", name) for name in (*labels, str(outcome_name))]
-        refuse_two_roles([*roles, *(("covariates or groups", name) for name in columns.every)])
-        units = None if weights is None else _as_column(weights, "weights", rows)
-        sd = None if outcome_sd is None else _as_column(outcome_sd, "outcome_sd", rows)
-        if units is None and sd is not None:
-            raise DataError("outcome_sd needs weights, the number of units of each row")
-        data = cls(
-            labels,
-            str(outcome_name),
-            a,
-            y,
-            mask,
-            categories=categories,
-            columns=columns,
-            covariates=values,
-            weights=units,
-            within=within_squares(units, sd),
-        )
-        return data._with_two_valued()._checked(require_observational)
+        batch = Arrays(
+            actions,
+            outcome,
+            intervened,
+            names,
+            outcome_name,
+            covariates or {},
+            groups or {},
+            weights,
+            outcome_sd,
+            missing,
+        ).read()
+        return cls._of(batch, require_observational)
 
     @classmethod
     def from_frame(
@@ -174,6 +142,7 @@ class RegimeData(Observations):
         groups: Sequence[str] = (),
         weights: str | None = None,
         outcome_sd: str | None = None,
+        missing: Missing = "error",
         require_observational: bool = True,
     ) -> Self:
         """Build data from a table of any kind.
@@ -204,6 +173,13 @@ class RegimeData(Observations):
         outcome_sd : str, optional
             Column of the standard deviation of the outcome among these units. With it, aggregated
             rows give the posterior of the units themselves.
+        missing : {"error", "drop", "level"}, or mapping from column to one of these
+            Treatment of missing cells: an error that counts them; leave out the rows that have
+            any, with a warning that counts these; or make missing cells of text covariates a
+            level of their own, called ``"missing"``, and raise an error in other columns. A
+            mapping such as ``{"age": "drop", "channel": "level"}`` treats columns differently;
+            missing cells of columns that it lacks are errors. Missing regime labels are
+            observational.
         require_observational : bool
             As in :meth:`from_arrays`.
 
@@ -224,17 +200,32 @@ class RegimeData(Observations):
           observational  10
           do(x)          10
         """
-        columns = Columns.of(actions, outcome, regime, covariates, groups, weights, outcome_sd)
+        columns = Columns.of(
+            actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
+        )
         table = as_table(frame)
         if table is None:
             raise DataError(f"frame must be {KINDS}, not {type(frame).__name__}")
-        rows = columns.with_levels([table]).read(table)
-        return cls(**vars(rows))._with_two_valued()._checked(require_observational)
+        columns = columns.with_levels([table])
+        batch = columns.read(table)
+        columns.refuse_missing(batch.missing)
+        return cls._of(batch, require_observational)
 
-    def _checked(self, require_observational: bool) -> Self:
+    @classmethod
+    def _of(cls, batch: Batch, require_observational: bool) -> Self:
+        """Validate complete rows, and warn of those that were left out."""
+        rows, numbers, missing = batch
+        data = cls(**{**vars(rows), "dropped": missing.rows})._with_two_valued()
+        data = data._checked(require_observational, numbers)
+        missing.warn(data.names, len(data) + missing.total)
+        return data
+
+    def _checked(
+        self, require_observational: bool, numbers: NDArray[np.int_] | None = None
+    ) -> Self:
         """Validate the rows and copy them to read-only arrays."""
-        check_finite(self)
-        check_weights(self)
+        check_finite(self, numbers)
+        check_weights(self, numbers)
         arrays: dict[str, Any] = {
             name: np.array(getattr(self, name), order="C")
             for name in ("actions", "outcome", "intervened", "covariates", "weights", "within")
@@ -242,7 +233,7 @@ class RegimeData(Observations):
         }
         data = replace(self, **arrays)
         check_enough_rows(data, len(self), require_observational)
-        check_covariates(data)
+        check_covariates(data, len(self))
         for array in arrays.values():
             array.flags.writeable = False
         return data
@@ -293,94 +284,10 @@ class RegimeData(Observations):
             keep |= (self.intervened == [name in regime for name in self.names]).all(axis=1)
         if not keep.any():
             raise DataError("no rows belong to these regimes; see data.regimes")
-        rows = replace(self._rows(keep), lift_tests=())._checked(require_observational=False)
+        kept = {self.label(mask) for mask in masks_of(self.intervened[keep])[0]}
+        dropped = {mask: rows for mask, rows in self.dropped.items() if self.label(mask) in kept}
+        rows = replace(self._rows(keep), lift_tests=(), dropped=dropped)
+        rows = rows._checked(require_observational=False)
         for test in self.lift_tests:
             rows = rows._with_test(test)
         return rows
-
-
-def _as_float(values: ArrayLike, what: str) -> NDArray[np.float64]:
-    try:
-        array = np.asarray(values)
-        # A cast would drop imaginary parts and masks, and convert dates to days since 1970.
-        if array.dtype.kind not in "biufO":
-            raise TypeError(f"they are {array.dtype}")
-        numbers = np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{what} must be a rectangular array of numbers ({error})") from error
-    return np.where(np.ma.getmaskarray(values), np.nan, numbers)
-
-
-def _encoded(
-    values: ArrayLike, names: Sequence[str] | None
-) -> tuple[NDArray[np.float64], tuple[Categories | None, ...]]:
-    """Encode actions as numbers, with the levels of each column of text or booleans."""
-    try:
-        array = np.ma.asanyarray(values)
-    except (TypeError, ValueError):  # rows of different lengths
-        return _as_float(values, "actions"), ()
-    if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "bUTO":
-        return _as_float(values, "actions"), ()
-    count = array.shape[1]
-    labels = names if names is not None and len(names) == count else _numbered(count)
-    columns, categories = zip(
-        *(_encoded_column(array[:, k], str(name)) for k, name in enumerate(labels)), strict=True
-    )
-    return np.stack(columns, axis=1), categories
-
-
-def _as_column(values: ArrayLike, what: str, rows: int) -> NDArray[np.float64]:
-    column = _as_float(values, what)
-    if column.shape != (rows,):
-        raise DataError(f"{what} must have shape ({rows},), one per row, not {column.shape}")
-    return column
-
-
-def _encoded_covariates(
-    covariates: Mapping[str, ArrayLike], groups: Mapping[str, ArrayLike], rows: int
-) -> tuple[CovariateColumns, NDArray[np.float64]]:
-    """Encode covariates and groups as columns of numbers, shape (rows, C + G)."""
-    for role, mapping in (("covariates", covariates), ("groups", groups)):
-        if not isinstance(mapping, Mapping):
-            raise DataError(
-                f"{role} must map names to arrays, not be a {type(mapping).__name__}; write "
-                f"{role}={{'name': values}}"
-            )
-        checked_names(tuple(mapping), role)
-    values, categories, labels = [], [], []
-    for name, cells in covariates.items():
-        column = np.ma.asanyarray(cells)
-        if column.shape != (rows,):
-            raise DataError(f"covariate {name!r} must have shape ({rows},), not {column.shape}")
-        codes, levels = _encoded_column(column, name)
-        values.append(codes)
-        categories.append(levels)
-    for name, cells in groups.items():
-        own = [group_label(cell) for cell in np.asarray(cells).tolist()]
-        if len(own) != rows:
-            raise DataError(f"grouping {name!r} must have {rows} labels, not {len(own)}")
-        labels.append(own)
-    observed = TableLevels({}, {n: frozenset(o) for n, o in zip(groups, labels, strict=True)})
-    columns = CovariateColumns(
-        tuple(covariates), tuple(categories), tuple(groups), observed.labels()
-    )
-    values += [columns.encode_groups(n, own) for n, own in zip(groups, labels, strict=True)]
-    return columns, np.stack(values, axis=1) if values else np.empty((rows, 0))
-
-
-def _encoded_column(
-    column: NDArray[Any], name: str
-) -> tuple[NDArray[np.float64], Categories | None]:
-    cells = column.tolist()
-    if not all(isinstance(cell, str | bool) for cell in cells):
-        return _as_float(column, f"column {name!r}"), None
-    labels: dict[str | bool, None] = dict.fromkeys(cells)
-    booleans = all(isinstance(label, bool) for label in labels)
-    order = (False, True) if booleans else tuple(labels)
-    levels = ColumnLevels(order, frozenset(order), booleans, booleans).categories(name)
-    return levels.encode(cells, name), levels
-
-
-def _numbered(count: int) -> tuple[str, ...]:
-    """Default names of actions."""
-    return tuple(f"a{k + 1}" for k in range(count))

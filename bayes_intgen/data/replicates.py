@@ -1,8 +1,8 @@
 """Detection of replicates without variation, and of exact copies of rows.
 
-A cell is a combination of actions and mask. If the outcome never varies within the cells of a
-replicated design, the replicates are copies of one observation. A model would treat them as
-independent and, with few cells, interpolate all of them and estimate no noise.
+A cell is a combination of actions, covariates, groups and mask. If the outcome never varies within
+the cells of a replicated design, the replicates are copies of one observation. A model would treat
+them as independent and, with few cells, interpolate all of them and estimate no noise.
 """
 
 import warnings
@@ -52,12 +52,14 @@ class Replicates(NamedTuple):
     @classmethod
     def of(cls, data: Observations) -> Self:
         """Count replicates and copies among rows."""
-        settings = np.column_stack([data.actions, data.intervened])
-        cell = _ranks(settings)
+        cell = _ranks(np.column_stack([data.inputs, data.intervened]))
         sizes = np.bincount(cell)
-        pair = _ranks(np.column_stack([cell, data.outcome]))
+        weights = [] if data.weights is None else [data.weights]
+        pair = _ranks(np.column_stack([cell, data.outcome, *weights]))
         first = np.unique(pair, return_index=True)[1]
-        varies = np.bincount(cell[first]) > 1
+        # Rows that differ in their weights alone are not copies, but do not vary either.
+        outcomes = np.unique(np.column_stack([cell, data.outcome]), axis=0)[:, 0].astype(int)
+        varies = np.bincount(outcomes) > 1
         value = np.unique(data.outcome, return_inverse=True)[1]
         shared = np.bincount(value[first])[value] > 1
         repeated = np.ones(len(data), dtype=bool)
@@ -90,7 +92,8 @@ def refuse_exact_replicates(data: Observations, freedom: float, noise: float) ->
     noise : float
         Noise of the fit, in standard deviations of the outcome.
     """
-    if _hardly_repeats(data):
+    # Standard deviations within rows determine the noise.
+    if data.within is not None or _hardly_repeats(data):
         return
     rows = Replicates.of(data)
     interpolates = freedom > MAX_FREEDOM * len(rows.sizes) or noise < MIN_NOISE

@@ -1,22 +1,24 @@
 """Bottom-k reservoir sampling of the rows of each regime in one pass (Cohen and Kaplan 2007).
 
-Each row has a random priority, determined by its position. The rows of smallest priority form the
-sample, independently of how rows are split into batches and of the machines that read them.
+Each row has a random priority, determined by its position, or by its unit where a grouping has many
+groups. The rows of smallest priority form the sample, independently of how rows are split into
+batches and of the machines that read them.
 """
 
 from collections.abc import Iterable, Iterator
 from functools import reduce
-from typing import NamedTuple, Self, cast
+from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import at_most_three
-from bayes_intgen.data.columns import Columns
+from bayes_intgen.data.columns import Batch, Columns
+from bayes_intgen.data.missing import MissingCells
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.data.sampling import even_shares
-from bayes_intgen.data.validation import check_finite
+from bayes_intgen.data.sampling import even_shares, priorities, priorities_of_units
+from bayes_intgen.data.validation import check_finite, check_weights
 from bayes_intgen.identification.masks import Mask, in_regime_order
 
 # Maximum number of rows per regime in the sample, from which fits determine scales and structure.
@@ -24,15 +26,15 @@ SAMPLE_ROWS = 30_000
 
 
 class ExtremeRow(NamedTuple):
-    """Row at the minimum or maximum of an action.
+    """Row at the minimum or maximum of a column, or the first row at one of its levels.
 
     Attributes
     ----------
     value : float
-        Value of the action, negated for a maximum.
+        Value of the column, negated for a maximum; zero for a level.
     mask : mask
         Mask of the row.
-    row : ndarray, shape (K + 3,)
+    row : ndarray, shape (width,)
         As in :class:`Reservoir`.
     """
 
@@ -42,57 +44,70 @@ class ExtremeRow(NamedTuple):
 
 
 class Reservoir(NamedTuple):
-    """Counts, a sample of every regime, and the rows at the extremes of each action.
+    """Counts, a sample of every regime, and rows at the extremes and levels of each column.
 
     Attributes
     ----------
     counts : dict from mask to int
         Number of rows per regime, fewest interventions first.
-    rows : dict from mask to ndarray, shape (n, K + 3)
-        Sample of each regime; columns: priority, position, actions, outcome.
-    lowest, highest : tuple of ExtremeRow, length K
-        Extreme rows of each action; empty without rows.
-    values : tuple of tuples of float, length K
-        Distinct values of each action, at most three of them.
+    rows : dict from mask to ndarray, shape (n, width)
+        Sample of each regime; columns: priority, position, actions, covariates, groups, outcome,
+        then weights and squares within rows if the source has them.
+    extremes : dict from (column, "low", "high" or level) to ExtremeRow
+        Rows at the lowest and highest value of each action and covariate, and the first row at
+        each level.
+    missing : MissingCells
+    values : tuple of tuples of float, length K + C
+        Distinct values of each action and covariate, at most three of them.
     """
 
     counts: dict[Mask, int]
     rows: dict[Mask, Array]
-    lowest: tuple[ExtremeRow, ...]
-    highest: tuple[ExtremeRow, ...]
+    extremes: dict[tuple[int, str | float], ExtremeRow]
+    missing: MissingCells
     values: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
-    def over(cls, batches: Iterable[Observations], first_row: int = 0) -> Self:
-        """Sample consecutive batches, the first of which starts at row ``first_row``.
+    def over(cls, batches: Iterable[Batch]) -> Self:
+        """Sample consecutive batches.
 
         Raises
         ------
         DataError
-            On the first cell that is not finite.
+            On the first cell that is not finite, or unusable weight.
         """
 
         def each() -> Iterator[Self]:
-            row = first_row
-            for batch in batches:
-                check_finite(batch, row)
-                yield cls.of(batch, row)
-                row += len(batch)
+            for rows, numbers, missing in batches:
+                check_finite(rows, numbers)
+                check_weights(rows, numbers)
+                yield cls.of(rows, numbers, missing)
 
-        return reduce(lambda before, after: before.merge(after), each(), cls({}, {}, (), ()))
+        none = cls({}, {}, {}, MissingCells.none())
+        return reduce(lambda before, after: before.merge(after), each(), none)
 
     @classmethod
-    def of(cls, batch: Observations, first_row: int) -> Self:
-        """Sample one nonempty batch."""
-        position = np.arange(first_row, first_row + len(batch), dtype=np.float64)
-        priority = priorities(first_row, len(batch))
-        rows = np.column_stack([priority, position, batch.actions, batch.outcome])
+    def of(
+        cls, batch: Observations, numbers: NDArray[np.int_], missing: MissingCells | None = None
+    ) -> Self:
+        """Sample one batch, whose rows have these numbers in the source."""
+        missing = MissingCells.none() if missing is None else missing
+        if not len(batch):
+            return cls({}, {}, {}, missing)
+        unit = batch.unit
+        priority = (
+            priorities(int(numbers[0]), int(np.ptp(numbers)) + 1)[numbers - numbers[0]]
+            if unit is None
+            else priorities_of_units(unit)
+        )
+        of_units = [column for column in (batch.weights, batch.within) if column is not None]
+        rows = np.column_stack([priority, numbers, batch.inputs, batch.outcome, *of_units])
         regimes = batch.regimes
         return cls(
             regimes,
             {mask: _bottom_k(rows[(batch.intervened == mask).all(axis=1)]) for mask in regimes},
-            _extremes(batch, rows, 1),
-            _extremes(batch, rows, -1),
+            _extremes(batch, rows),
+            missing,
             tuple(map(at_most_three, batch.smooth_columns.T)),
         )
 
@@ -107,8 +122,8 @@ class Reservoir(NamedTuple):
                 )
                 for m in masks
             },
-            _merged_extremes(self.lowest, other.lowest),
-            _merged_extremes(self.highest, other.highest),
+            _merged_extremes(self.extremes, other.extremes),
+            self.missing.merge(other.missing),
             _merged_values(self.values, other.values),
         )
 
@@ -123,26 +138,23 @@ class Reservoir(NamedTuple):
         by_position: dict[float, tuple[Mask, Array]] = {}
         for mask, share in zip(self.counts, shares, strict=True):
             by_position.update({row[1]: (mask, row) for row in self.rows[mask][:share]})
-        extremes = (*self.lowest, *self.highest)
-        by_position.update({row[1]: (mask, row) for _, mask, row in extremes})
+        by_position.update({row[1]: (mask, row) for _, mask, row in self.extremes.values()})
         ordered = [by_position[position] for position in sorted(by_position)]
         values = np.array([row for _, row in ordered])
+        ends = np.cumsum([2, len(columns.actions), len(columns.known)])
+        _, actions, covariates, others = map(np.ascontiguousarray, np.split(values, ends, axis=1))
         return Observations(
             columns.actions,
             columns.outcome,
-            np.ascontiguousarray(values[:, 2:-1]),
-            np.ascontiguousarray(values[:, -1]),
+            actions,
+            np.ascontiguousarray(others[:, 0]),
             np.array([mask for mask, _ in ordered], dtype=bool),
             categories=columns.categories,
+            columns=columns.known,
+            covariates=covariates,
+            weights=np.ascontiguousarray(others[:, 1]) if others.shape[1] > 1 else None,
+            within=np.ascontiguousarray(others[:, 2]) if others.shape[1] > 2 else None,
         )
-
-
-def priorities(first_row: int, rows: int) -> Array:
-    """Random priorities of consecutive rows, shape (rows,), the same in batches of any size."""
-    rng = generator(0, "sample")
-    # Each random number is one step of PCG64, NumPy's default.
-    cast(np.random.PCG64, rng.bit_generator).advance(first_row)
-    return rng.random(rows)
 
 
 def _bottom_k(rows: Array) -> Array:
@@ -150,25 +162,35 @@ def _bottom_k(rows: Array) -> Array:
     return rows[np.argsort(rows[:, 0], kind="stable")[:SAMPLE_ROWS]]
 
 
-def _extremes(batch: Observations, rows: Array, sign: int) -> tuple[ExtremeRow, ...]:
-    """First row with the smallest value of each action times ``sign``."""
-    extremes = []
-    for values in sign * batch.actions.T:
-        at = int(np.argmin(values))
+def _extremes(batch: Observations, rows: Array) -> dict[tuple[int, str | float], ExtremeRow]:
+    """First rows at the ends and levels of each action and covariate."""
+    extremes: dict[tuple[int, str | float], ExtremeRow] = {}
+
+    def add(key: tuple[int, str | float], value: float, at: int) -> None:
         mask = tuple(batch.intervened[at].tolist())
-        extremes.append(ExtremeRow(float(values[at]), mask, rows[at].copy()))
-    return tuple(extremes)
+        extremes[key] = ExtremeRow(value, mask, rows[at].copy())
+
+    levels = (*batch.categories, *batch.columns.categories)
+    for i, (column, own) in enumerate(zip(batch.smooth_columns.T, levels, strict=True)):
+        for end, values in (("low", column), ("high", -column)):
+            at = int(np.argmin(values))
+            add((i, end), float(values[at]), at)
+        if own is not None:
+            for code, at in zip(*np.unique(column, return_index=True), strict=True):
+                add((i, float(code)), 0.0, int(at))
+    return extremes
 
 
 def _merged_extremes(
-    before: tuple[ExtremeRow, ...], after: tuple[ExtremeRow, ...]
-) -> tuple[ExtremeRow, ...]:
-    """Lower one of two rows per action, the earlier one in case of ties."""
-    if not (before and after):
-        return before or after
-    return tuple(
-        one if one.value <= other.value else other for one, other in zip(before, after, strict=True)
-    )
+    before: dict[tuple[int, str | float], ExtremeRow],
+    after: dict[tuple[int, str | float], ExtremeRow],
+) -> dict[tuple[int, str | float], ExtremeRow]:
+    """Lower one of two rows per column and end, the earlier one in case of ties."""
+    merged = {**before}
+    for key, row in after.items():
+        if key not in merged or row.value < merged[key].value:
+            merged[key] = row
+    return merged
 
 
 def _merged_values(

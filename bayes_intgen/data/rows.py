@@ -15,6 +15,7 @@ from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.batches import map_reduce
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
+from bayes_intgen.data.missing import counts_in_words
 from bayes_intgen.data.queries import checked_mask, checked_points
 from bayes_intgen.data.sampling import balanced_sample, batch_ends
 from bayes_intgen.errors import DataError
@@ -46,12 +47,15 @@ class Rows(ABC):
         Experiments known by their summary only: :meth:`add_lift_test`.
     columns : CovariateColumns
         Covariates and groups.
+    dropped : dict from mask to int
+        Number of rows per mask that were left out because of missing cells.
     """
 
     names: tuple[str, ...]
     outcome_name: str
     lift_tests: tuple[LiftTest, ...]
     columns: CovariateColumns
+    dropped: dict[Mask, int]
 
     @property
     @abstractmethod
@@ -297,7 +301,17 @@ do(green) itself.
             for kind, names in (("covariates", self.columns.names), ("groups", self.columns.groups))
             if names
         ]
-        return "\n".join([head, *counts, *others, *tests])
+        dropped = [f"  {line}" for line in self.dropped_in_words()]
+        return "\n".join([head, *counts, *others, *tests, *dropped])
+
+    def dropped_in_words(self) -> list[str]:
+        """One sentence on rows that were left out because of missing cells, if there are any."""
+        if not self.dropped:
+            return []
+        total = sum(self.dropped.values())
+        return [
+            f"{total} rows with missing cells left out: {counts_in_words(self.names, self.dropped)}"
+        ]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -315,6 +329,7 @@ class Observations(Rows):
     covariates: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     weights: NDArray[np.float64] | None = None
     within: NDArray[np.float64] | None = None
+    dropped: dict[Mask, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.categories:
@@ -370,7 +385,8 @@ class Observations(Rows):
         """Whether each row is in the sample; None for all."""
         if len(self) <= rows:
             return None
-        sampled = balanced_sample(self.actions, self.intervened, self.categories, self.unit, rows)
+        levels = (*self.categories, *self.columns.categories)
+        sampled = balanced_sample(self.smooth_columns, self.intervened, levels, self.unit, rows)
         return None if sampled.all() else sampled
 
     @property

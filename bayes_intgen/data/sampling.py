@@ -1,6 +1,7 @@
 """Random samples of rows, balanced over the regimes."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from bayes_intgen.identification.masks import masks_of
 
 
 def balanced_sample(
-    actions: Array,
+    columns: Array,
     intervened: NDArray[np.bool_],
     categories: Sequence[Categories | None],
     unit: NDArray[np.int_] | None,
@@ -20,12 +21,14 @@ def balanced_sample(
 ) -> NDArray[np.bool_]:
     """Whether each row is in a sample of about ``rows`` rows, shape (N,).
 
-    The sample contains the rows at the extremes of each action and one row per level.
+    The sample contains the rows at the extremes of each column and one row per level.
 
     Parameters
     ----------
-    actions, intervened : ndarray, shape (N, K)
-    categories : sequence of Categories or None, length K
+    columns : ndarray, shape (N, K + C)
+        Actions and covariates.
+    intervened : ndarray, shape (N, K)
+    categories : sequence of Categories or None, length K + C
     unit : ndarray of int, shape (N,), optional
         Units whose rows are sampled together.
     rows : int
@@ -36,15 +39,14 @@ def balanced_sample(
     >>> balanced_sample(np.arange(10.0)[:, None], intervened, [None], None, 4)[[0, 9]]
     array([ True,  True])
     """
-    rng = generator(0, "sample")
-    priority = rng.random(len(actions)) if unit is None else rng.random(unit.max() + 1)[unit]
+    priority = priorities(0, len(columns)) if unit is None else priorities_of_units(unit)
     masks, which = masks_of(intervened)
     members = [np.flatnonzero(which == i) for i in range(len(masks))]
-    sampled = np.zeros(len(actions), dtype=bool)
+    sampled = np.zeros(len(columns), dtype=bool)
     for own, count in zip(members, even_shares([len(m) for m in members], rows), strict=True):
         sampled[own[np.argsort(priority[own], kind="stable")[:count]]] = True
-    sampled[actions.argmin(axis=0)] = sampled[actions.argmax(axis=0)] = True
-    for column, levels in zip(actions.T, categories, strict=True):
+    sampled[columns.argmin(axis=0)] = sampled[columns.argmax(axis=0)] = True
+    for column, levels in zip(columns.T, categories, strict=True):
         if levels is not None:
             codes, first = np.unique(column, return_index=True)
             sampled[first[levels.covers(codes)]] = True
@@ -66,6 +68,26 @@ def batch_ends(unit: NDArray[np.int_] | None, count: int, rows: int) -> list[int
         starts = np.concatenate([[0], np.flatnonzero(np.diff(unit)) + 1, [count]])
         ends = np.unique(starts[np.searchsorted(starts, ends)]).tolist()
     return [*ends, count] if ends[-1] < count else ends
+
+
+def priorities(first_row: int, rows: int) -> Array:
+    """Random priorities of consecutive rows, shape (rows,), the same in batches of any size."""
+    rng = generator(0, "sample")
+    # Each random number is one step of PCG64, NumPy's default.
+    cast(np.random.PCG64, rng.bit_generator).advance(first_row)
+    return rng.random(rows)
+
+
+def priorities_of_units(unit: NDArray[np.int_]) -> Array:
+    """Random priorities of units, the same for all rows of a unit, shape of ``unit``.
+
+    Examples
+    --------
+    >>> one, other, same = priorities_of_units(np.array([3, 7, 3]))
+    >>> bool(one == same != other)
+    True
+    """
+    return priorities(0, int(unit.max()) + 1)[unit]
 
 
 def even_shares(counts: Sequence[int], rows: int) -> list[int]:

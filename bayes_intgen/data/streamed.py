@@ -5,7 +5,8 @@ from typing import Any, Self
 
 from tqdm.auto import tqdm
 
-from bayes_intgen.data.columns import Columns, read_batches, tables_of
+from bayes_intgen.data.columns import Batch, Columns, read_again, read_batches, tables_of
+from bayes_intgen.data.missing import Missing
 from bayes_intgen.data.out_of_core import OutOfCoreRows
 from bayes_intgen.data.parquet import Paths, listed, parquet_tables
 from bayes_intgen.data.reservoir import Reservoir
@@ -36,20 +37,27 @@ class StreamedData(OutOfCoreRows):
         outcome: str,
         regime: str,
         *,
+        covariates: Sequence[str] = (),
+        groups: Sequence[str] = (),
+        weights: str | None = None,
+        outcome_sd: str | None = None,
+        missing: Missing = "error",
         require_observational: bool = True,
         progress: bool = True,
     ) -> Self:
         """Read Parquet files: once here and once per fit.
 
-        If an action has text, booleans or categories as values, a further pass collects its
-        levels.
+        If an action or covariate has text, booleans or categories as values, or there are groups,
+        a further pass collects them.
 
         Parameters
         ----------
         paths : path or sequence of paths
             Files, in the order of their rows.
-        actions, outcome, regime, require_observational
+        actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
             As in :meth:`RegimeData.from_frame`.
+        require_observational : bool
+            As in :meth:`RegimeData.from_arrays`.
         progress : bool
             Whether to show a progress bar on standard error.
 
@@ -72,20 +80,15 @@ class StreamedData(OutOfCoreRows):
           do(x)          10
         """
         files = listed(paths)
-        wanted = [*actions, outcome, regime]
+        columns = Columns.of(
+            actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
+        )
 
         def tables() -> Iterator[Any]:
             for path in files:
-                yield from parquet_tables(path, wanted)
+                yield from parquet_tables(path, columns.every)
 
-        return cls.from_batches(
-            tables,
-            actions,
-            outcome,
-            regime,
-            require_observational=require_observational,
-            progress=progress,
-        )
+        return cls._over(tables, columns, require_observational, progress)
 
     @classmethod
     def from_batches(
@@ -95,6 +98,11 @@ class StreamedData(OutOfCoreRows):
         outcome: str,
         regime: str,
         *,
+        covariates: Sequence[str] = (),
+        groups: Sequence[str] = (),
+        weights: str | None = None,
+        outcome_sd: str | None = None,
+        missing: Missing = "error",
         require_observational: bool = True,
         progress: bool = True,
     ) -> Self:
@@ -106,8 +114,10 @@ class StreamedData(OutOfCoreRows):
             Tables as in :meth:`RegimeData.from_frame`, or Arrow record batches. They are read
             repeatedly; instead of an iterator that allows one pass only, pass a function that
             returns a new iterator.
-        actions, outcome, regime, require_observational
+        actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
             As in :meth:`RegimeData.from_frame`.
+        require_observational : bool
+            As in :meth:`RegimeData.from_arrays`.
         progress : bool
             Whether to show a progress bar on standard error.
 
@@ -126,7 +136,9 @@ class StreamedData(OutOfCoreRows):
         >>> len(StreamedData.from_batches(halves, ["x"], "y", "regime", progress=False))
         20
         """
-        columns = Columns.of(actions, outcome, regime)
+        columns = Columns.of(
+            actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
+        )
         if not callable(tables):
             batches = tables
             if iter(batches) is batches:
@@ -138,18 +150,25 @@ class StreamedData(OutOfCoreRows):
             def tables() -> Iterable[Any]:
                 return batches
 
+        return cls._over(tables, columns, require_observational, progress)
+
+    @classmethod
+    def _over(
+        cls, tables: Tables, columns: Columns, require_observational: bool, progress: bool
+    ) -> Self:
+        """Make the first pass over tables."""
         with tqdm(
             desc="Reading", unit=" rows", unit_scale=True, leave=False, disable=not progress
         ) as bar:
 
-            def with_progress() -> Iterator[Observations]:
+            def with_progress() -> Iterator[Batch]:
                 for batch in read_batches(tables(), columns):
                     yield batch
-                    bar.update(len(batch))
+                    bar.update(len(batch.rows))
 
             columns = columns.with_levels(tables_of(tables()))
             first_pass = Reservoir.over(with_progress())
         return cls(tables, columns, first_pass, require_observational)
 
     def _read(self) -> Iterator[Observations]:
-        return read_batches(self._tables(), self._columns)
+        return read_again(self._tables(), self._columns)

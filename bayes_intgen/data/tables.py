@@ -1,5 +1,6 @@
 """Conversion of tables of any kind, and of their columns, through narwhals."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -7,6 +8,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen.data.cell_text import are_dates, numbers_as_text
+from bayes_intgen.data.missing import MISSING_LEVEL, missing_in
 from bayes_intgen.data.observed_levels import ColumnLevels, as_label
 from bayes_intgen.errors import BayesIntgenError, DataError
 from bayes_intgen.text.messages import quoted
@@ -76,12 +79,12 @@ def _dataset_as_frame(dataset: xr.Dataset) -> Any:
 
 
 def numeric_column(
-    table: nw.DataFrame[Any], name: str, error: type[BayesIntgenError]
+    table: nw.DataFrame[Any], name: str, error: type[BayesIntgenError], first_row: int = 0
 ) -> NDArray[np.float64]:
     """Convert a column to float64, missing cells to NaN; raises ``error`` if it is not numeric."""
     series = table[name]
     if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
-        raise error(f"column {name!r} holds {series.dtype}, not numbers")
+        raise error(f"column {name!r} holds {_not_numbers(series, first_row)}")
     try:
         cells: Any = series.cast(nw.Float64).fill_null(float("nan")).to_numpy()
     except Exception as refusal:  # Arrow refuses integers that float64 does not represent exactly
@@ -90,6 +93,60 @@ def numeric_column(
         except (TypeError, ValueError, OverflowError):
             raise error(f"column {name!r} cannot be read as numbers ({refusal})") from refusal
     return np.asarray(cells, dtype=np.float64)
+
+
+def _not_numbers(series: nw.Series[Any], first_row: int) -> str:
+    """Describe a column that is not numeric, with a cell and the remedy."""
+    name = series.name
+    missing = missing_cells(series)
+    cells = [cell for cell, absent in zip(series.to_list(), missing, strict=True) if not absent]
+    if not cells:
+        return "no cells, only missing ones"
+    such = f"such as {str(cells[0])!r} in row {first_row + int(np.argmin(missing))}"
+    if series.dtype.is_temporal():
+        return (
+            f"dates or durations, {such}; convert them to numbers, such as days (with pandas: "
+            f"(frame[{name!r}] - frame[{name!r}].min()) / pd.Timedelta(days=1))"
+        )
+    if not all(isinstance(cell, str) for cell in cells):
+        kind = "categories" if is_categorical(series) else str(series.dtype)
+        return f"{kind}, {such}, not numbers"
+    return f"text, {such}, not numbers{_remedy_of_text(name, cells)}"
+
+
+def _remedy_of_text(name: str, texts: Sequence[str]) -> str:
+    """Code that converts a column of text to numbers, after a semicolon; empty if unknown."""
+    distinct = sorted(dict.fromkeys(texts))
+    numbers = numbers_as_text(distinct)
+    cell = f"frame[{name!r}]"
+    if are_dates(distinct):
+        code = f"({cell} - {cell}.min()).dt.days, after {cell} = pd.to_datetime({cell})"
+    elif numbers:
+        code = numbers.conversion(name)
+    elif len(distinct) == 2:
+        code = f"{cell} = ({cell} == {distinct[1]!r}).astype(float)"
+    else:
+        others = [text for text in distinct if not numbers_as_text([text])]
+        few = 2 * len(others) < len(distinct)
+        return f"; correct or empty the cells that are not, such as {others[0]!r}" if few else ""
+    return f"; convert them (with pandas: {code})"
+
+
+def is_categorical(series: nw.Series[Any]) -> bool:
+    """Whether a column holds categories."""
+    return series.dtype in (nw.Categorical, nw.Enum)
+
+
+def missing_cells(series: nw.Series[Any]) -> NDArray[np.bool_]:
+    """Whether each cell of a column is null or NaN, shape (n,)."""
+    null = np.asarray(series.is_null().to_numpy(), dtype=bool)
+    if series.dtype.is_float():
+        return np.asarray(null | np.asarray(series.is_nan().fill_null(False).to_numpy(), bool))
+    if series.dtype == nw.Object:
+        cells = np.empty(len(series), dtype=object)
+        cells[:] = series.to_list()
+        return null | missing_in(cells)
+    return null
 
 
 def has_levels(table: nw.DataFrame[Any], name: str) -> bool:
@@ -108,7 +165,7 @@ def label_cells(
 ) -> list[Any]:
     """Cells of a column of levels; raises ``error`` if one is missing."""
     series = table[name]
-    missing = np.flatnonzero(series.is_null().to_numpy())
+    missing = np.flatnonzero(missing_cells(series))
     if missing.size:
         raise error(
             f"column {name!r} has {missing.size} missing cells, the first in row "
@@ -117,20 +174,44 @@ def label_cells(
     return series.to_list()
 
 
-def levels_of_column(table: nw.DataFrame[Any], name: str, first_row: int = 0) -> ColumnLevels:
+def filled_cells(table: nw.DataFrame[Any], name: str) -> list[Any]:
+    """Cells of a column of levels, missing ones as a level of their own."""
+    series = table[name]
+    missing = missing_cells(series).tolist()
+    return [
+        MISSING_LEVEL if absent else cell
+        for cell, absent in zip(series.to_list(), missing, strict=True)
+    ]
+
+
+def levels_of_column(
+    table: nw.DataFrame[Any], name: str, numbers: Sequence[int] | NDArray[np.int_] | None = None
+) -> ColumnLevels:
     """Collect the levels of a column for which :func:`has_levels` is true.
+
+    Missing cells are a level of their own.
+
+    Parameters
+    ----------
+    table : narwhals DataFrame
+    name : str
+    numbers : sequence of int, optional
+        Numbers of the rows, for messages.
 
     Raises
     ------
     DataError
-        If a cell is missing, or a level is neither text, a boolean nor a number.
+        If a level is neither text, a boolean nor a number.
     """
     series = table[name]
-    if series.dtype == nw.Boolean:
+    cells = filled_cells(table, name)
+    distinct = dict.fromkeys(cells)
+    if series.dtype == nw.Boolean and MISSING_LEVEL not in distinct:
         # A level that does not occur in one batch may occur in the next.
         return ColumnLevels((False, True), frozenset([False, True]), True, True)
-    distinct = dict.fromkeys(label_cells(table, name, DataError, first_row))
     declared = _declared(series)
+    if declared is not None and MISSING_LEVEL in distinct:
+        declared = [*declared[0], MISSING_LEVEL], False
     order, ordered = (list(distinct), False) if declared is None else declared
     labels = {cell: as_label(cell) for cell in [*order, *distinct]}
     for cell, label in labels.items():
@@ -144,7 +225,17 @@ def levels_of_column(table: nw.DataFrame[Any], name: str, first_row: int = 0) ->
         frozenset(label_of[cell] for cell in distinct),
         ordered,
         declared is not None,
+        {} if declared else _first_rows(cells, range(len(cells)) if numbers is None else numbers),
     )
+
+
+def _first_rows(cells: Sequence[Any], numbers: Iterable[int]) -> dict[str, int]:
+    """Row of the first occurrence of each text."""
+    rows: dict[str, int] = {}
+    for cell, row in zip(cells, numbers, strict=True):
+        if isinstance(cell, str):
+            rows.setdefault(cell, int(row))
+    return rows
 
 
 def _declared(series: nw.Series[Any]) -> tuple[list[Any], bool] | None:

@@ -1,6 +1,7 @@
 """Validation of rows: finite cells, number of rows, variation of columns, names."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import combinations
 
 import numpy as np
@@ -8,14 +9,12 @@ from numpy.typing import NDArray
 
 from bayes_intgen.basis.categories import spelled_label
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
+from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError, is_observational
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.labels import mask_label, regime_label
+from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask, is_identified
 from bayes_intgen.text.messages import quoted
-
-OBSERVATIONAL = regime_label(())
-SEPARATOR = "+"
 
 # Minimum number of rows per unknown of a linear model: the intercept and, per action, the slopes
 # of the unconfounded contribution and of the confounding bias.
@@ -35,8 +34,10 @@ def check_enough_rows(sample: Observations, rows: int, require_observational: bo
     """Raise DataError on too few rows or columns that do not vary in a sample of the rows."""
     needed = rows_needed(len(sample.names))
     if rows < needed:
+        others = sum(sample.dropped.values())
+        complete = f" without missing cells (of {rows + others})" if others else ""
         raise DataError(
-            f"{rows} rows are fewer than a fit can use: {len(sample.names)} actions "
+            f"{rows} rows{complete} are fewer than a fit can use: {len(sample.names)} actions "
             f"need at least {needed}"
         )
     for k, name in enumerate(sample.names):
@@ -81,8 +82,16 @@ def _identified_targets(names: Sequence[str], masks: Sequence[Mask]) -> str:
     return f"{sentence}, but not {listed(others)}." if others else f"{sentence}."
 
 
-def check_finite(rows: Observations, first_row: int = 0) -> None:
-    """Raise DataError on cells that are not finite; rows are numbered from ``first_row``."""
+def check_finite(rows: Observations, numbers: NDArray[np.int_] | None = None) -> None:
+    """Raise DataError on cells that are not finite.
+
+    Parameters
+    ----------
+    rows : Observations
+    numbers : ndarray of int, shape (n,), optional
+        Numbers of the rows, for messages; 0, 1, ... by default.
+    """
+    numbers = np.arange(len(rows)) if numbers is None else numbers
     every = [*rows.names, *rows.columns.names]
     for column, name in [
         *zip(rows.smooth_columns.T, every, strict=True),
@@ -91,37 +100,38 @@ def check_finite(rows: Observations, first_row: int = 0) -> None:
         bad = np.flatnonzero(~np.isfinite(column))
         if bad.size:
             raise DataError(
-                f"column {name!r} has {bad.size} cells that are NaN or infinite, the first in "
-                f"row {first_row + bad[0]}; drop or fill those rows"
+                f"column {name!r} has {bad.size} infinite cells, the first in row "
+                f"{numbers[bad[0]]}; correct or drop those rows"
             )
         far = np.flatnonzero(np.abs(column) > MAX_MAGNITUDE)
         if far.size:
             raise DataError(
-                f"column {name!r} is {column[far[0]]:g} in row {first_row + far[0]}, too large "
+                f"column {name!r} is {column[far[0]]:g} in row {numbers[far[0]]}, too large "
                 "for sums of squares; use larger units"
             )
 
 
-def check_weights(rows: Observations, first_row: int = 0) -> None:
+def check_weights(rows: Observations, numbers: NDArray[np.int_] | None = None) -> None:
     """Raise DataError on weights that are not positive, or standard deviations that are negative.
 
-    Rows are numbered from ``first_row``.
+    Parameters are those of :func:`check_finite`.
     """
     if rows.weights is None:
         return
+    numbers = np.arange(len(rows)) if numbers is None else numbers
     bad = np.flatnonzero(~(np.isfinite(rows.weights) & (rows.weights > 0)))
     if bad.size:
         raise DataError(
             f"weights must be positive, the number of units of which a row is the mean; row "
-            f"{first_row + bad[0]} has {rows.weights[bad[0]]:g}"
+            f"{numbers[bad[0]]} has {rows.weights[bad[0]]:g}"
         )
     if rows.within is None:
         return
     bad = np.flatnonzero(~(np.isfinite(rows.within) & (rows.within >= 0)))
     if bad.size:
         raise DataError(
-            f"outcome_sd must not be negative or missing, and weights at least 1 with it; see row "
-            f"{first_row + bad[0]}"
+            "outcome_sd must be finite and not negative, and weights at least 1 with it; see row "
+            f"{numbers[bad[0]]}"
         )
 
 
@@ -139,18 +149,25 @@ def within_squares(
     return np.where(weights == 1, 0.0, np.where(sd >= 0, squares, np.nan))
 
 
-def check_covariates(rows: Observations) -> None:
-    """Raise DataError on a covariate that never varies, or a grouping that cannot be used."""
-    for i, name in enumerate(rows.columns.names):
-        column = rows.covariates[:, i]
+def check_covariates(sample: Observations, rows: int) -> None:
+    """Raise DataError on a covariate that never varies, or a grouping that cannot be used.
+
+    Parameters
+    ----------
+    sample : Observations
+    rows : int
+        Number of all rows, of which this is a sample.
+    """
+    for i, name in enumerate(sample.columns.names):
+        column = sample.covariates[:, i]
         if np.ptp(column) == 0:
             raise DataError(f"covariate {name!r} never varies; omit it")
         _refuse_lost_digits(column, f"covariate {name!r}")
     fine = []
-    for name, labels in zip(rows.columns.groups, rows.columns.labels, strict=True):
+    for name, labels in zip(sample.columns.groups, sample.columns.labels, strict=True):
         if len(labels) < 2:
             raise DataError(f"grouping {name!r} has a single group; omit it")
-        if len(labels) == len(rows):
+        if len(labels) == rows:
             raise DataError(
                 f"each row has a {name!r} of its own, so that the level of a group cannot be told "
                 "apart from noise; omit the grouping"
@@ -213,11 +230,13 @@ def check_names(names: tuple[str, ...], count: int) -> None:
     if repeated:
         raise DataError(f"action {quoted(sorted(repeated))} is named twice")
     for name in names:
-        if name.strip() in ("", OBSERVATIONAL):
+        if is_observational(name):
             raise DataError(f"an action cannot be called {name!r}: that labels observational rows")
         refuse_unwritable(name, "an action")
-        parts = [part.strip() for part in name.split(SEPARATOR)]
-        if len(parts) > 1 and all(part in names for part in parts):
+        if "+" not in name and "," not in name:
+            continue
+        with suppress(UnknownActionError):
+            parts = LabelReader([other for other in names if other != name]).actions(name)
             raise DataError(
                 f"an action cannot be called {name!r} where {' and '.join(map(repr, parts))} are "
                 "actions too: that labels rows in which they were set together"

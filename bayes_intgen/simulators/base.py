@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
-from bayes_intgen.data.validation import OBSERVATIONAL
+from bayes_intgen.data.regime_labels import OBSERVATIONAL
 from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.importance import Estimate, weighted_means
 

@@ -1,5 +1,6 @@
 """Wording that error messages of several modules share."""
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
@@ -18,13 +19,21 @@ def unknown_action(name: object, known: Sequence[str]) -> str:
 def hint(name: object, known: Sequence[str]) -> str:
     """First half of "the names are ...", after the closest name if there is one.
 
+    Names are compared regardless of case; a name that is a word of the text is close, too.
+
     Examples
     --------
     >>> hint("gren", ["red", "green"]), hint("blue", ["red", "green"])
     ("did you mean 'green'? The", 'the')
+    >>> hint("Red test", ["red", "green"])
+    "did you mean 'red'? The"
     """
-    close = get_close_matches(name, known, n=1) if isinstance(name, str) else []
-    return f"did you mean {close[0]!r}? The" if close else "the"
+    if not isinstance(name, str):
+        return "the"
+    folded = {other.casefold(): other for other in known}
+    close = get_close_matches(name.casefold(), folded, n=1)
+    words = [other for other in folded if other in re.findall(r"\w+", name.casefold())]
+    return f"did you mean {folded[[*close, *words][0]]!r}? The" if close or words else "the"
 
 
 def quoted(names: Sequence[object]) -> str:

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.assess.summary import summarise_data
@@ -79,3 +80,32 @@ def test_levels_are_counted_and_few_numbers_are_advised_to_be_levels() -> None:
     assert 'bias={"dose": bi.Levels(ordered=True)}' in text
     assert "drug has" not in text
     assert "drug: rows in which it was set are at 'high', where no others are" in text
+
+
+def test_covariates_that_change_groups_and_left_out_rows_are_described() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "tv": rng.normal(size=400),
+            "visits": rng.normal(size=400),
+            "age": rng.normal(size=400),
+            "region": [f"r{i % 20}" for i in range(400)],
+            "y": rng.normal(size=400),
+            "regime": np.where(np.arange(400) % 20 < 5, "tv", ""),
+        }
+    )
+    frame.loc[frame["regime"] == "tv", "visits"] += 3
+    frame.loc[7, "age"] = np.nan
+    columns = {"actions": ["tv"], "outcome": "y", "regime": "regime", "missing": "drop"}
+    with pytest.warns(bi.DataWarning, match="1 of 400 rows"):
+        rows = bi.RegimeData.from_frame(frame, **columns, covariates=["visits", "age"])
+    problems = summarise_data(rows, support=False).problems
+    assert problems[0] == "1 rows with missing cells left out: observational 1"
+    assert "covariate 'visits' differs between rows in which 'tv' was set" in problems[1]
+    assert len(problems) == 2
+    with pytest.warns(bi.DataWarning, match="1 of 400 rows"):
+        rows = bi.RegimeData.from_frame(frame, **columns, covariates=["age"], groups=["region"])
+    report = summarise_data(rows, support=False)
+    assert len(report.problems) == 1
+    (line,) = report.sections["Groups"]
+    assert line.startswith("region: 20 groups, 0 with rows of several regimes and 20 of one, where")

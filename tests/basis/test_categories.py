@@ -35,7 +35,7 @@ def test_error_names_unknown_level_row_and_known_levels() -> None:
         bi.DataError,
         match=r"'dose' has no level 'hihg' \(row 11\); did you mean 'high'\? The levels are 'low'",
     ):
-        DOSE.encode(["low", "hihg"], "dose", first_row=10)
+        DOSE.encode(["low", "hihg"], "dose", rows=[10, 11])
     with pytest.raises(bi.PointsError, match=r"no level 1 \(row 0\); the levels are 'low', 'mid'"):
         DOSE.encode(np.array([1.0]), "dose", bi.PointsError)
     with pytest.raises(bi.DataError, match="no level nan"):

@@ -118,8 +118,8 @@ def spoil(column: str, value: object, row: int = 3) -> pd.DataFrame:
 BAD_FRAMES = {
     "missing columns": (frame().drop(columns=["green"]), {}, "no column 'green'"),
     "missing regime": (frame(), {"regime": "kind"}, "no column 'kind'"),
-    "NaN": (spoil("red", np.nan), {}, "'red' has 1 cells.*row 3"),
-    "infinite": (spoil("intensity", np.inf), {}, "'intensity' has 1 cells.*row 3"),
+    "NaN": (spoil("red", np.nan), {}, "'red' has 1 missing cells.*row 3"),
+    "infinite": (spoil("intensity", np.inf), {}, "'intensity' has 1 infinite cells.*row 3"),
     "constant action": (frame().assign(green=2.5), {}, "'green' never varies: it is 2.5"),
     "constant outcome": (frame().assign(intensity=1), {}, "'intensity' never varies"),
     "unknown label": (
@@ -202,7 +202,7 @@ def test_missing_cells_of_nullable_columns_raise() -> None:
             pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise(pl.col("red")).alias("red")
         ),
     ):
-        with pytest.raises(bi.DataError, match="'red' has 1 cells.*row 4"):
+        with pytest.raises(bi.DataError, match="'red' has 1 missing cells.*row 4"):
             read(table)
 
 
@@ -243,7 +243,7 @@ BAD_ARRAYS = {
     ),
     "masked": (
         (np.ma.masked_equal(np.arange(20.0)[:, None], 3), np.arange(20.0), np.ones((20, 1))),
-        "'a1' has 1 cells that are NaN",
+        "'a1' has 1 missing cells",
     ),
 }
 
@@ -410,15 +410,15 @@ def test_sample_contains_every_level() -> None:
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (["on", None] * 15, "'red' has 15 missing cells, the first in row 1; drop"),
+        (["on", None] * 15, r"'red' has 15 missing cells \(.*the first in row 1\. Fill"),
         (
             pd.Categorical(["on", None, "off"] * 10),
-            "'red' has 10 missing cells, the first in row 1",
+            "'red' has 10 missing cells .*the first in row 1",
         ),
         (np.arange(30.0).astype(str), "'red' holds numbers written as text, such as '0.0'"),
         (["on", "on "] * 15, "differ by spaces only"),
         (pd.Categorical(pd.date_range("2020-01-01", periods=30)), "must be text, booleans or"),
-        (["on", 1] * 15, "'red' holds Object, not numbers"),
+        (["on", 1] * 15, "'red' holds Object, such as 'on' in row 0, not numbers"),
         (pd.array([True, None] * 15, dtype="boolean"), "'red' has 15 missing cells"),
     ],
 )

@@ -122,3 +122,30 @@ def test_few_copies_and_repeated_measurements_do_not_warn() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             warn_of_copies(data)
+
+
+def test_rows_of_other_units_or_weights_are_not_copies() -> None:
+    rng = np.random.default_rng(0)
+    actions = np.tile(rng.normal(size=(40, 1)), (2, 1))
+    outcome, masks = np.tile(rng.normal(size=40), 2), np.arange(80)[:, None] % 2 == 0
+    unit = {"groups": {"patient": np.repeat(["a", "b"], 40)}}
+    age = {"covariates": {"age": rng.normal(size=80)}}
+    for more in (unit, age, {"weights": 1 + np.arange(80)}):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warn_of_copies(bi.RegimeData.from_arrays(actions, outcome, masks, **more))
+    with pytest.warns(bi.DataWarning, match="40 of 80 rows are exact copies"):
+        warn_of_copies(bi.RegimeData.from_arrays(actions, outcome, masks, weights=np.full(80, 3)))
+
+
+def test_averages_with_standard_deviations_may_repeat_exactly() -> None:
+    actions, mean, intervened = design(doses=4, replicates=4)
+    refuse_exact_replicates(
+        bi.RegimeData.from_arrays(
+            actions, mean, intervened, weights=np.full(36, 5), outcome_sd=np.ones(36)
+        ),
+        **THROUGH_ALL,
+    )
+    weighted = bi.RegimeData.from_arrays(actions, mean, intervened, weights=np.full(36, 5))
+    with pytest.raises(bi.DataError, match="exactly wherever"):
+        refuse_exact_replicates(weighted, **THROUGH_ALL)

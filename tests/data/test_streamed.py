@@ -200,7 +200,7 @@ def test_levels_are_collected_over_all_batches(tmp_path) -> None:
     [
         ("x", "onn", r"'x' has no level 'onn' \(row 402\); did you mean 'on'"),
         ("y", 3, r"'y' has no level 3 \(row 402\); the levels are 0, 1"),
-        ("x", None, "column 'x' has 1 missing cells, the first in row 402"),
+        ("x", None, "column 'x' has 1 missing cells .*, the first in row 402"),
     ],
 )
 def test_levels_that_appear_in_a_later_pass_raise(column, value, message) -> None:

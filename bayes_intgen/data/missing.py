@@ -1,0 +1,218 @@
+"""Missing cells: counts by column and regime, and the remedies that a user may choose."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Literal, NamedTuple, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen.errors import PACKAGE, DataError, DataWarning
+from bayes_intgen.identification.labels import mask_label
+from bayes_intgen.identification.masks import Mask, in_regime_order, masks_of
+from bayes_intgen.text.messages import hint, quoted
+
+# Treatment of missing cells: an error, rows left out, or a level of a text covariate.
+Treatment = Literal["error", "drop", "level"]
+Missing = Treatment | Mapping[str, Treatment]
+
+# Level of the missing cells of a text covariate.
+MISSING_LEVEL = "missing"
+# Maximum number of columns that an error describes.
+MAX_COLUMNS_SHOWN = 6
+
+Counts = dict[Mask, int]
+
+
+class MissingCells(NamedTuple):
+    """Counts of missing cells, and of the rows that contain them.
+
+    Attributes
+    ----------
+    cells : dict from column to dict from mask to int
+        Missing cells of each column that has any, by regime.
+    first : dict from column to int
+        Row of the first one.
+    rows : dict from mask to int
+        Rows with at least one missing cell, by regime.
+    """
+
+    cells: dict[str, Counts]
+    first: dict[str, int]
+    rows: Counts
+
+    @classmethod
+    def none(cls) -> Self:
+        """No missing cells."""
+        return cls({}, {}, {})
+
+    @classmethod
+    def of(
+        cls,
+        missing: Mapping[str, NDArray[np.bool_]],
+        intervened: NDArray[np.bool_],
+        first_row: int = 0,
+    ) -> Self:
+        """Count missing cells.
+
+        Parameters
+        ----------
+        missing : mapping from column to ndarray of bool, shape (n,)
+            True where a cell is missing.
+        intervened : ndarray of bool, shape (n, K)
+        first_row : int
+            Number of the first row.
+
+        Examples
+        --------
+        >>> absent = {"age": np.array([True, False, True])}
+        >>> MissingCells.of(absent, np.array([[False], [True], [True]])).rows
+        {(False,): 1, (True,): 1}
+        """
+        some = {name: cells for name, cells in missing.items() if cells.any()}
+        if not some:
+            return cls.none()
+        return cls(
+            {name: _counts(intervened[cells]) for name, cells in some.items()},
+            {name: first_row + int(cells.argmax()) for name, cells in some.items()},
+            _counts(intervened[any_missing(some)]),
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Combine with the counts of rows that follow these."""
+        return type(self)(
+            {
+                name: _sum(self.cells.get(name, {}), other.cells.get(name, {}))
+                for name in dict.fromkeys([*self.cells, *other.cells])
+            },
+            {**other.first, **self.first},
+            _sum(self.rows, other.rows),
+        )
+
+    @property
+    def total(self) -> int:
+        """Number of rows with missing cells."""
+        return sum(self.rows.values())
+
+    def refuse(
+        self, actions: Sequence[str], missing: Missing, level_columns: Sequence[str] = ()
+    ) -> None:
+        """Raise DataError if there are missing cells in columns whose rows may not be left out.
+
+        Parameters
+        ----------
+        actions : sequence of str
+        missing : Missing
+            The user's choice.
+        level_columns : sequence of str
+            Covariates whose missing cells could be a level.
+        """
+        refused = [name for name in self.cells if treatment_of(missing, name) != "drop"]
+        if not refused:
+            return
+        shown = [
+            f"column {name!r} has {sum(self.cells[name].values())} missing cells "
+            f"({counts_in_words(actions, self.cells[name])}), the first in row {self.first[name]}"
+            for name in refused[:MAX_COLUMNS_SHOWN]
+        ]
+        more = len(refused) - len(shown)
+        shown += [f"{more} more columns have missing cells"] if more else []
+        levels = [name for name in refused if name in level_columns]
+        or_level = (
+            f", or 'level' to make those of {quoted(levels)} a level of their own" if levels else ""
+        )
+        raise DataError(
+            f"{'; '.join(shown)}. Fill them in, or pass missing='drop' to leave out the "
+            f"{self.total} rows with missing cells{or_level}"
+        )
+
+    def warn(self, actions: Sequence[str], rows: int) -> None:
+        """Warn of the rows that were left out of ``rows`` rows, if any.
+
+        Warns
+        -----
+        DataWarning
+        """
+        if self.rows:
+            warnings.warn(
+                f"{self.total} of {rows} rows have missing cells and are left out "
+                f"({counts_in_words(actions, self.rows)}). If cells are missing for a reason that "
+                "is related to the outcome, answers are wrong",
+                DataWarning,
+                skip_file_prefixes=(PACKAGE,),
+            )
+
+
+def counts_in_words(actions: Sequence[str], counts: Mapping[Mask, int]) -> str:
+    """List numbers of rows by regime.
+
+    Examples
+    --------
+    >>> counts_in_words(["red"], {(False,): 2, (True,): 1})
+    'observational 2, do(red) 1'
+    """
+    return ", ".join(f"{mask_label(actions, mask)} {count}" for mask, count in counts.items())
+
+
+def treatment_of(missing: Missing, column: str) -> Treatment:
+    """Treatment of the missing cells of a column."""
+    return missing if isinstance(missing, str) else missing.get(column, "error")
+
+
+def check_missing(missing: Missing, columns: Sequence[str], covariates: Sequence[str]) -> None:
+    """Raise DataError unless ``missing`` is a treatment, or maps columns to treatments."""
+    if not isinstance(missing, str | Mapping):
+        raise DataError(
+            f"missing must be 'error', 'drop' or 'level', or map columns to these, not {missing!r}"
+        )
+    each = {} if isinstance(missing, str) else missing
+    for name, treatment in each.items():
+        if name not in columns:
+            raise DataError(f"missing: unknown column {name!r}; {hint(name, columns)} columns are "
+                            f"{quoted(columns)}")  # fmt: skip
+        if treatment == "level" and name not in covariates:
+            raise DataError(
+                f"missing: only the cells of covariates can be a level, and {name!r} is not one"
+            )
+    for treatment in (missing,) if isinstance(missing, str) else each.values():
+        if treatment not in get_args(Treatment):
+            raise DataError(
+                f"missing must be {', '.join(map(repr, get_args(Treatment)))}, not {treatment!r}"
+            )
+
+
+def any_missing(missing: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """Whether each row has a missing cell, shape (n,); there must be a column."""
+    return reduce(np.logical_or, missing.values())
+
+
+def missing_in(values: object) -> NDArray[np.bool_]:
+    """Whether each cell of an array is masked, None or NaN, in the shape of the array.
+
+    Examples
+    --------
+    >>> missing_in(np.array(["a", None], dtype=object)), missing_in([1.0, float("nan")])
+    (array([False,  True]), array([False,  True]))
+    """
+    array = np.ma.asanyarray(values)
+    masked = np.ma.getmaskarray(array)
+    if array.dtype.kind == "f":
+        return np.asarray(masked | np.isnan(array.data))
+    if array.dtype.kind != "O":
+        return np.asarray(masked)
+    flat = [cell is None or _is_nan(cell) for cell in array.data.ravel()]
+    return np.asarray(masked | np.reshape(flat, array.shape).astype(bool))
+
+
+def _is_nan(cell: object) -> bool:
+    return isinstance(cell, float | np.floating) and bool(np.isnan(cell))
+
+
+def _counts(intervened: NDArray[np.bool_]) -> Counts:
+    masks, which = masks_of(intervened)
+    return in_regime_order(dict(zip(masks, np.bincount(which).tolist(), strict=True)))
+
+
+def _sum(one: Mapping[Mask, int], other: Mapping[Mask, int]) -> Counts:
+    return in_regime_order({m: one.get(m, 0) + other.get(m, 0) for m in {**one, **other}})

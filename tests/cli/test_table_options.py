@@ -1,0 +1,92 @@
+"""Covariates, groups, weights and missing cells on the command line."""
+
+import json
+import shlex
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayes_intgen import cli
+from bayes_intgen.cli import console
+
+
+@pytest.fixture
+def file(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = 300
+    frame = pd.DataFrame(
+        {
+            "tv": rng.normal(size=rows),
+            "radio": rng.normal(size=rows),
+            "age": rng.normal(size=rows),
+            "the season": rng.choice(["summer", "winter"], rows),
+            "region": [f"r{i % 20}" for i in range(rows)],
+            "n": rng.integers(1, 9, rows),
+            "sd": rng.uniform(1, 2, rows),
+            "sales": rng.normal(size=rows),
+            "regime": rng.choice(["", "tv", "radio"], rows),
+        }
+    )
+    frame.loc[4, "age"] = np.nan
+    path = tmp_path / "data.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_describe_proposes_actions_and_a_command_that_runs(file, capsys) -> None:
+    assert cli.main(["describe", str(file), "-y", "sales"]) == 0
+    text = capsys.readouterr().out
+    assert "No column is an action unless you name it" in text
+    assert "tv          action?" in text
+    assert cli.main(["describe", str(file), "-y", "sales", "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["command"] in text
+    roles = {column["name"]: column["role"] for column in document["columns"]}
+    assert roles["region"] == "group?"
+    assert roles["sales"] == "outcome"
+    program, *command = shlex.split(document["command"])
+    assert program == "bayes-intgen"
+    assert "age,the season,n,sd" in command
+    assert cli.main([*command, "--missing", "drop", "--format", "json"]) == 0
+    columns = json.loads(capsys.readouterr().out)["columns"]
+    assert {c["name"]: c["role"] for c in columns} == {n: r.rstrip("?") for n, r in roles.items()}
+
+
+@pytest.mark.parametrize("command", ["fit", "check"])
+def test_no_column_is_taken_as_action_silently(file, tmp_path, capsys, command) -> None:
+    more = ["-o", str(tmp_path / "fit.nc")] if command == "fit" else []
+    assert cli.main([command, str(file), "-y", "sales", *more]) == console.UNUSABLE
+    error = capsys.readouterr().err
+    assert "no actions are named" in error
+    assert "--outcome sales --actions tv,radio --covariates 'age,the season,n,sd'" in error
+
+
+def test_options_reach_the_data(file, capsys, monkeypatch, tmp_path) -> None:
+    options = ["-y", "sales", "-a", "tv,radio", "--covariates", "age,the season",
+               "--groups", "region", "--weights", "n", "--outcome-sd", "sd"]  # fmt: skip
+    for command in ("describe", "fit"):
+        more = ["-o", str(tmp_path / "fit.nc")] if command == "fit" else []
+        assert cli.main([command, str(file), *options, *more]) == console.UNUSABLE
+        error = capsys.readouterr().err
+        assert "column 'age' has 1 missing cells" in error
+        assert "pass missing='drop'" in error
+    fitted = []
+
+    def record(rows, *arguments, **settings):
+        fitted.append(rows)
+        raise ValueError("enough")
+
+    monkeypatch.setattr("bayes_intgen.fit", record, raising=False)
+    cli.main(["fit", str(file), *options, "--missing", "drop", "-o", str(tmp_path / "fit.nc")])
+    (rows,) = fitted
+    assert rows.columns.every == ("age", "the season", "region")
+    assert rows.weights is not None
+    assert rows.within is not None
+    assert sum(rows.dropped.values()) == 1
+    capsys.readouterr()
+    assert cli.main(["describe", str(file), *options, "--missing", "drop"]) == 0
+    output = capsys.readouterr()
+    assert "1 rows with missing cells left out" in output.out
+    assert "warning: 1 of 300 rows have missing cells" in output.err
+    assert "region: 20 groups, " in output.out

@@ -1,0 +1,133 @@
+import narwhals as nw
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.data.column_notes import content_of, explain_columns, propose_roles
+
+
+def table(rows: int = 240) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "week": pd.date_range("2026-01-01", periods=rows).strftime("%Y-%m-%d"),
+            "day": pd.date_range("2026-01-01", periods=rows),
+            "region": rng.choice([f"r{i}" for i in range(24)], rows),
+            "shop": [f"shop {i % 80}" for i in range(rows)],
+            "tv": rng.normal(size=rows),
+            "drug": rng.choice(["off", "low", "high"], rows),
+            "search": [f"€{x:,.2f}" for x in rng.gamma(2, 8000, rows)],
+            "promo": rng.choice(["yes", "no"], rows),
+            "open": rng.random(rows) < 0.5,
+            "age": np.where(np.arange(rows) == 3, np.nan, rng.normal(40, 9, rows)),
+            "year": 2026,
+            "note": [f"comment {i}" for i in range(rows)],
+            "sales": rng.normal(size=rows),
+            "regime": rng.choice(["", "TV", "do(drug)", "tv, drug"], rows),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "convert", [lambda f: f, pl.from_pandas, pa.Table.from_pandas], ids=["pandas", "polars", "pa"]
+)
+def test_every_column_is_explained(convert) -> None:
+    frame = nw.from_native(convert(table()))
+    roles = {"tv": "action", "drug": "action", "promo": "covariate", "sales": "outcome",
+             "regime": "regime", "region": "group"}  # fmt: skip
+    notes = {note.name: note for note in explain_columns(frame, roles)}
+    assert list(notes) == list(table().columns)
+    assert {name: note.role for name, note in notes.items() if note.role != "unused"} == roles
+    reasons = {name: note.reason for name, note in notes.items()}
+    assert reasons["week"].startswith("dates written as text, such as '2026-01-01' in row 0; a cov")
+    assert reasons["day"].startswith("dates or durations, such as '2026-01-01")
+    assert reasons["drug"] == "text with 3 values, 'high', 'low', 'off'; levels"
+    assert reasons["promo"] == "text with two values, 'no', 'yes'; levels"
+    assert reasons["region"].startswith("text with 24 values, 'r0', 'r1'")
+    assert "a group if these are units" in reasons["shop"]
+    assert "numbers written as text, such as '€" in reasons["search"]
+    assert "convert with pandas: frame['search'] = frame['search'].str" in reasons["search"]
+    assert reasons["open"].startswith("booleans with two values, False, True; an action if")
+    assert "; 1 missing cells" in reasons["age"]
+    assert reasons["year"] == "always 2026; it does not vary"
+    assert reasons["note"] == "text with 240 values, such as 'comment 0' in row 0"
+
+
+def test_columns_named_by_labels_are_proposed_as_actions() -> None:
+    frame = nw.from_native(table())
+    roles = propose_roles(frame, "sales", "regime")
+    assert roles == {
+        "sales": "outcome", "regime": "regime", "tv": "action", "drug": "action",
+        "promo": "covariate", "open": "covariate", "age": "covariate", "region": "group",
+        "shop": "group",
+    }  # fmt: skip
+    without = nw.from_native(table().assign(regime=""))
+    roles = propose_roles(without, "sales", "regime")
+    assert [name for name, role in roles.items() if role == "action"] == ["tv", "age"]
+    with pytest.raises(bi.DataError, match="no column 'sale' for the outcome; did you mean 'sales"):
+        propose_roles(frame, "sale", "regime")
+    with pytest.raises(bi.DataError, match="no column 'test' for the regime labels"):
+        propose_roles(frame, "sales", "test")
+
+
+def test_columns_of_unusual_types_are_explained() -> None:
+    odd = pl.DataFrame({"list": [[1], [2]], "none": [None, None], "time": [None, None]})
+    kinds = [content_of(nw.from_native(odd)[name]).kind for name in odd.columns]
+    assert kinds == ["other", "constant", "constant"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["€13,125", "€800", "€1,000.5"], [13125, 800, 1000.5]),
+        (["1.234,5", "7", "-12,25"], [1234.5, 7, -12.25]),
+        (["10 mg", "20 mg", "5 mg"], [10, 20, 5]),
+        (["12.5%", "3%", "4%"], [12.5, 3, 4]),
+        (["1 234", "56", "7"], [1234, 56, 7]),
+        (["0.5", "1e3", "2"], [0.5, 1000, 2]),
+        (["1.234.567", "1", "12"], [1234567, 1, 12]),
+    ],
+)
+def test_code_in_messages_converts_numbers_written_as_text(texts, numbers) -> None:
+    frame = pd.DataFrame({"tv": texts * 10, "y": np.arange(30.0), "regime": ["", "tv"] * 15})
+    with pytest.raises(bi.DataError, match=f"'tv' holds numbers .* '{texts[0]}' in row 0") as error:
+        bi.RegimeData.from_frame(frame, ["tv"], "y", "regime")
+    code = str(error.value).split("with pandas: ")[1].split("), or make")[0]
+    exec(code, {"frame": frame})
+    assert frame["tv"].tolist() == numbers * 10
+    bi.RegimeData.from_frame(frame, ["tv"], "y", "regime")
+    # As the outcome, the message has the same code.
+    as_outcome = pd.DataFrame({"x": np.arange(30.0), "y": texts * 10, "regime": ["", "x"] * 15})
+    with pytest.raises(bi.DataError, match="column 'y' holds text, such as .* in row 0") as error:
+        bi.RegimeData.from_frame(as_outcome, ["x"], "y", "regime")
+    exec(str(error.value).split("with pandas: ")[1][:-1], {"frame": as_outcome})
+    assert as_outcome["y"].tolist() == numbers * 10
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["10 mg", "1 g", "2 g"], ["low", "high", "mid"], ["1st", "2nd", "3rd"], ["dose 1", "dose 2"]],
+)
+def test_names_of_levels_are_not_numbers(texts) -> None:
+    frame = pd.DataFrame({"tv": texts * 12, "y": np.arange(12.0 * len(texts))})
+    frame["regime"] = ["", "tv"] * (len(frame) // 2)
+    data = bi.RegimeData.from_frame(frame, ["tv"], "y", "regime")
+    assert set(data.categories[0].labels) == set(texts)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (["yes", "no"] * 15, r"such as 'yes' .*frame\['y'\] = \(frame\['y'\] == 'yes'\).astype"),
+        (pd.date_range("2026-01-01", periods=30), "holds dates .*'2026-01-01.* in row 0; convert"),
+        (["2026-01-01", "2026-02-01", "2026-03-01"] * 10, r"holds text.*pd.to_datetime"),
+        ([*map(str, range(29)), "n/a"], "correct or empty the cells that are not, such as 'n/a'"),
+    ],
+)
+def test_outcomes_that_are_not_numbers_are_refused_with_a_remedy(column, message) -> None:
+    frame = pd.DataFrame({"x": np.arange(30.0), "y": column, "regime": ["", "x"] * 15})
+    with pytest.raises(bi.DataError, match=message):
+        bi.RegimeData.from_frame(frame, ["x"], "y", "regime")

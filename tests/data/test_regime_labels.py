@@ -1,0 +1,77 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.data.regime_labels import LabelReader
+
+NAMES = ["red", "Green", "a+b", "spend, online", "f(x)"]
+
+
+@pytest.mark.parametrize(
+    ("label", "actions"),
+    [
+        ("red", ["red"]),
+        ("RED", ["red"]),
+        (" green ", ["Green"]),
+        ("do(red)", ["red"]),
+        ("Do( Red )", ["red"]),
+        ("do(red, green)", ["red", "Green"]),
+        ("do(red)+do(green)", ["red", "Green"]),
+        ("red, green", ["red", "Green"]),
+        ("red+green", ["red", "Green"]),
+        ("a+b", ["a+b"]),
+        ("do(a+b)", ["a+b"]),
+        ("spend, online", ["spend, online"]),
+        ("red + Spend, Online", ["red", "spend, online"]),
+        ("do(f(x))", ["f(x)"]),
+        ("do(f(x))+red", ["f(x)", "red"]),
+        ("Observational", []),
+        ("do()", []),
+        ("", []),
+    ],
+)
+def test_labels_are_read_regardless_of_case_and_style(label, actions) -> None:
+    assert list(LabelReader(NAMES).actions(label)) == actions
+
+
+def read(label: str, names: list[str]) -> bi.RegimeData:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(30, len(names))), columns=names)
+    frame = frame.assign(y=rng.normal(size=30), kind=[label, None] * 15)
+    return bi.RegimeData.from_frame(frame, names, "y", "kind")
+
+
+def test_case_counts_where_names_differ_by_case_only() -> None:
+    assert read("TV", ["tv", "TV"]).intervened[0].tolist() == [False, True]
+    with pytest.raises(bi.DataError, match="unknown action 'Tv'; did you mean"):
+        read("Tv", ["tv", "TV"])
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("rad", r"label 'rad' in row 0: unknown action 'rad'; did you mean 'red'\?"),
+        ("red, gren", r"label 'red, gren' in row 0: unknown action 'gren'; did you mean 'green'\?"),
+        ("Red geo test", r"unknown action 'Red geo test'; did you mean 'red'\?"),
+        ("observatonal", r"'observatonal' in row 0; did you mean 'observational'\?"),
+        ("control", "unknown action 'control'; .* in observational rows the label must be empty"),
+        ("red, observational", "unknown action 'observational'|did you mean 'observational'"),
+    ],
+)
+def test_near_misses_are_suggested(label, message) -> None:
+    with pytest.raises(bi.DataError, match=message):
+        read(label, ["red", "green"])
+
+
+def test_missing_column_of_labels_is_explained() -> None:
+    frame = pd.DataFrame({"x": [1.0], "y": [1.0], "Regime": [""]})
+    message = "no column 'regime' for the regime labels; did you mean 'Regime'"
+    with pytest.raises(bi.DataError, match=message):
+        bi.RegimeData.from_frame(frame, ["x"], "y", "regime")
+
+
+@pytest.mark.parametrize("name", ["Observational", "red+green", "red, green"])
+def test_ambiguous_names_are_refused(name) -> None:
+    with pytest.raises(bi.DataError, match="cannot be called"):
+        read("", ["red", "green", name])
