@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
+from bayes_intgen.data.covariates import UNSEEN
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.models.mixture import mixture_quantiles, student_t_cdf, tabulated_cdf
 from bayes_intgen.models.population import Population
@@ -81,8 +82,21 @@ class Prediction:
         design = self.terms.matrix(inputs, intervened, self.population)
         mean = self.coefficients @ design.T + self.terms.centre
         for group in self.unseen:
-            mean = mean + group.effect(inputs)
+            mean = mean + group.share * group.effect(inputs)
         return np.asarray(mean)
+
+    def change(self, start: Array, end: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Change of the mean between actions under the same masks, shape (chain, draw, n).
+
+        ``start`` has one row, or as many as ``end``.
+        """
+        # Differences of design matrices are exactly zero where nothing changes.
+        before = self.terms.matrix(start, intervened[: len(start)], self.population)
+        step = self.terms.matrix(end, intervened, self.population) - before
+        out = self.coefficients @ step.T
+        for group in self.unseen:
+            out = out + group.share * (group.effect(end) - group.effect(start))
+        return np.asarray(out)
 
     def in_population(
         self, population: Population | None, unseen: tuple[UnseenGroup, ...] = ()
@@ -92,19 +106,27 @@ class Prediction:
 
     def of_unit(self, actions: Array, intervened: NDArray[np.bool_], seed: int = 0) -> Array:
         """E[Y | a, R, unit] for a unit of the population per draw, shape (chain, draw, n)."""
-        effects, out = self.terms.random_effects, self.mean(actions, intervened)
-        rng = generator(seed, "unit")
-        lead = self.sd.shape
-        if self.units is not None and self._varies_between_units:
-            which = rng.integers(0, len(self.units), lead)
-            units = self._units_given
-            for i in np.unique(which):
-                one = Population(units[[i]], np.ones(1))
-                design = self.terms.matrix(actions, intervened, one)
-                out[which == i] = self.coefficients[which == i] @ design.T + self.terms.centre
-        if effects is not None and not self.unseen:
-            for group in unseen_group(self.terms, effects, self.sd, rng):
+        out = self.in_population(self.population).mean(actions, intervened)
+        effects, count = self.terms.random_effects, len(self.terms.names)
+        rng, fine = generator(seed, "unit"), None
+        if effects is not None:
+            fine = effects.grouping - count
+            own = [group for group in self.unseen if group.column == fine]
+            for group in own or unseen_group(self.terms, effects, self.sd, rng):
                 out = out + group.effect(actions)
+        if self.units is None or not self._varies_between_units:
+            return np.asarray(out)
+        units = self._units_given
+        which = rng.integers(0, len(units), self.sd.shape)
+        average = self.terms.matrix(actions, intervened, self.population)
+        for i in np.unique(which):
+            one = Population(units[[i]], np.ones(1))
+            step = self.terms.matrix(actions, intervened, one) - average
+            out[which == i] += self.coefficients[which == i] @ step.T
+        for group in self.unseen:
+            if group.column != fine:
+                in_group = (units[:, group.column] == UNSEEN)[which]
+                out += in_group[..., None] * group.effect(actions)
         return np.asarray(out)
 
     @property
@@ -132,6 +154,9 @@ class Prediction:
             columns = self.terms.columns[term.name]
             total = bias if term.role == "bias" else unconfounded
             total[:, :, term.action] += self.coefficients[..., columns] @ functions[:, columns].T
+        for group in self.unseen:
+            if group.input is not None:
+                unconfounded[:, :, group.input] += group.share * group.effect(actions)
         return unconfounded, bias
 
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:

@@ -20,6 +20,7 @@ from bayes_intgen.data.sampling import balanced_sample, batch_ends
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
 from bayes_intgen.identification.graph import parents_of
+from bayes_intgen.identification.groups import groups_under_one_mask
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask, in_regime_order, masks_of
 from bayes_intgen.identification.overlap import ReferenceRows
@@ -130,7 +131,8 @@ class Rows(ABC):
         -------
         Certificate
             Contains exact weights of the regimes, or the missing experiments. Restricted to
-            single values if experiments on an action have at most three values.
+            single values if experiments on an action have at most three values. Counts groups
+            whose levels nothing but exchangeability separates from those of biases.
 
         Raises
         ------
@@ -151,7 +153,12 @@ do(green) itself.
         """
         rows = self.in_memory
         settings = settings_of(self.names, rows.actions, rows.intervened, self.categories)
-        return certify(self.names, self.regimes, actions, settings)
+        first, groups = len(rows.columns.names), rows.columns.groups
+        counts = {
+            name: groups_under_one_mask(codes, rows.intervened)
+            for name, codes in zip(groups, rows.covariates.T[first:], strict=True)
+        }
+        return certify(self.names, self.regimes, actions, settings, counts)
 
     def support(
         self,
