@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import xarray as xr
@@ -10,13 +10,34 @@ from numpy.typing import NDArray
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.covariates import UNSEEN
 from bayes_intgen.data.rows import Observations
+from bayes_intgen.models.gates import Always, Gate
 from bayes_intgen.models.mixture import mixture_quantiles, student_t_cdf, tabulated_cdf
 from bayes_intgen.models.population import Population
-from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction, draw_noise
+
+
+class UnitPart(NamedTuple):
+    """Difference of a unit per draw from the average, in one term.
+
+    Attributes
+    ----------
+    action : int or None
+        Action on which it depends.
+    gate : Gate
+    functions : ndarray, shape (n, m)
+    coefficients : ndarray, shape (chain, draw, m)
+    """
+
+    action: int | None
+    gate: Gate
+    functions: Array
+    coefficients: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,28 +127,64 @@ class Prediction:
 
     def of_unit(self, actions: Array, intervened: NDArray[np.bool_], seed: int = 0) -> Array:
         """E[Y | a, R, unit] for a unit of the population per draw, shape (chain, draw, n)."""
-        out = self.in_population(self.population).mean(actions, intervened)
-        effects, count = self.terms.random_effects, len(self.terms.names)
-        rng, fine = generator(seed, "unit"), None
-        if effects is not None:
-            fine = effects.grouping - count
-            own = [group for group in self.unseen if group.column == fine]
-            for group in own or unseen_group(self.terms, effects, self.sd, rng):
-                out = out + group.effect(actions)
-        if self.units is None or not self._varies_between_units:
-            return np.asarray(out)
-        units = self._units_given
-        which = rng.integers(0, len(units), self.sd.shape)
-        average = self.terms.matrix(actions, intervened, self.population)
-        for i in np.unique(which):
-            one = Population(units[[i]], np.ones(1))
-            step = self.terms.matrix(actions, intervened, one) - average
-            out[which == i] += self.coefficients[which == i] @ step.T
-        for group in self.unseen:
-            if group.column != fine:
-                in_group = (units[:, group.column] == UNSEEN)[which]
-                out += in_group[..., None] * group.effect(actions)
+        out = self.mean(actions, intervened)
+        for part in self.unit_parts(actions, seed):
+            out = out + part.coefficients @ (part.functions * part.gate(intervened)[:, None]).T
         return np.asarray(out)
+
+    def unit_parts(self, actions: Array, seed: int = 0) -> list[UnitPart]:
+        """Differences from the average of a unit of the population per draw, by term.
+
+        The same seed and numbers of draws give the same units.
+        """
+        rng, out = generator(seed, "unit"), []
+        count, effects = len(self.terms.names), self.terms.random_effects
+        units = np.full((1, len(self.terms.covariates)), np.nan)
+        if self.units is not None and self._varies_between_units:
+            units = self._units_given
+        which = rng.integers(0, len(units), self.sd.shape)
+        for term in self.terms.terms:
+            if term.depends_on_covariates(count) and len(units) > 1:
+                functions, positions, deviations = self._separated(term, actions, units)
+                of_draws = self.coefficients[..., self.terms.columns[term.name]]
+                sums = (of_draws * deviations[which]) @ np.eye(functions.shape[1])[positions]
+                out.append(UnitPart(term.action, term.gate, functions, sums))
+        unseen = self.unseen
+        if effects is not None and all(g.column != effects.grouping - count for g in unseen):
+            fresh = unseen_group(self.terms, effects, self.sd, rng)
+            unseen = (*unseen, *(group._replace(share=0.0) for group in fresh))
+        for group in unseen:
+            fine = effects is not None and group.column == effects.grouping - count
+            is_in = np.ones(len(units)) if fine else units[:, group.column] == UNSEEN
+            draws = group.draws * (is_in[which] - group.share)[..., None]
+            out.append(UnitPart(group.input, Always(), group.functions(actions), draws))
+        return out
+
+    def _separated(
+        self, term: Term, actions: Array, units: Array
+    ) -> tuple[Array, NDArray[np.int_], Array]:
+        """Factors of the functions of a term of a covariate, and of an action or none.
+
+        Functions of the action, shape (n, m); their positions in the functions of the term, (P,);
+        and functions of the covariate of units minus those of the population, (U, P).
+        """
+        basis, count = term.component.basis, len(self.terms.names)
+        factors: tuple[Basis, ...] = (basis,)
+        indices = np.arange(basis.size)[None]
+        if isinstance(basis, TensorProductBasis):
+            factors, indices = basis.factors, basis.indices
+        functions, positions = np.ones((len(actions), 1)), np.zeros(basis.size, dtype=int)
+        deviations = np.empty(0)
+        for factor, own, i in zip(factors, indices, term.inputs, strict=True):
+            if i < count:
+                functions, positions = factor.matrix(actions[:, [i]]), own
+                continue
+            column, average = i - count, np.zeros(factor.size)
+            if self.population is not None and self.population.covers(column):
+                values = self.population.values[:, [column]]
+                average = self.population.shares @ factor.matrix(values)
+            deviations = (factor.matrix(units[:, [column]]) - average)[:, own]
+        return functions, positions, deviations
 
     @property
     def _varies_between_units(self) -> bool:

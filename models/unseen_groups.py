@@ -34,9 +34,11 @@ class UnseenGroup(NamedTuple):
 
     def effect(self, actions: Array) -> Array:
         """Effect in the group at actions, shape (n, K): an array (chain, draw, n)."""
-        if self.input is None:
-            return np.repeat(self.draws, len(actions), axis=-1)
-        return np.asarray(self.draws @ self.basis.matrix(actions[:, [self.input]]).T)
+        return np.asarray(self.draws @ self.functions(actions).T)
+
+    def functions(self, actions: Array) -> Array:
+        """Functions of the actions, shape (n, basis.size)."""
+        return self.basis.matrix(actions[:, [self.input or 0]])
 
 
 def unseen_group(

@@ -41,7 +41,7 @@ def plot_contraction(curves: Sequence[xr.Dataset]) -> "Figure":
         ax.set_ylabel(f"{kind} ({curves[0].attrs['outcome']})")
     population = with_population("", curves[0], 40 * len(curves))
     if population:
-        figure.suptitle(population, fontsize=9, x=0.01, ha="left")
+        figure.supxlabel(population, fontsize=9)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
     return figure

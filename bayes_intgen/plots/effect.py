@@ -67,6 +67,6 @@ def _label_axes(ax: "Axes", curve: xr.Dataset) -> None:
     ax.set_ylabel(f"E[{curve.attrs['outcome']} | do({', '.join(actions)})]")
     values = zip(actions, curve["value"].to_numpy()[:, 0].tolist(), strict=True)
     title = ", ".join(f"{n} = {short_label(value)}" for n, value in values if n != name)
-    ax.set_title(with_population(title, curve, 60))
+    ax.set_title(with_population(title, curve, 72), fontsize="medium")
     # Opaque enough to be readable over hatching.
     ax.legend(framealpha=0.85, edgecolor="none")

@@ -37,7 +37,7 @@ def plot_sensitivity(correlated: xr.Dataset, independent: xr.Dataset) -> "Figure
     panels[0, 0].set_ylabel(f"E[{correlated.attrs['outcome']} | do({names})]")
     population = with_population("", correlated, 40 * count + 20)
     if population:
-        figure.suptitle(population, fontsize=9, x=0.01, ha="left")
+        figure.suptitle(population, fontsize=9)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8)
     return figure

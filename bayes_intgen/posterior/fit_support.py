@@ -141,6 +141,9 @@ class FitSupport:
         columns = self.terms.covariates
         default = self.default_population(given or ())
         averages = standardisation(columns, default, given, population)
+        if population is not None and columns.fine_grouping is not None:
+            unit = f"for an average {columns.every[columns.fine_grouping]}"
+            averages = averages._replace(description=f"{averages.description}, {unit}")
         if self.population is not None and averages.population is not None:
             self._warn_of_covariates(averages.population.values, self.population)
         return averages

@@ -114,13 +114,13 @@ def explorer_data(
     default, levels = default_point(posterior), levels_of(posterior)
     everywhere = [t for t in terms.terms if t.action is None]
     functions, coefficients = _functions(prediction, default[None], everywhere, None)
-    unit_levels = _of_unit(prediction, default[None])[:, 0]
+    unit_functions, unit_coefficients = _unit_functions(prediction, default[None], None)
     return {
         "outcome": posterior.outcome_name,
         "population": averages.description if averages else "",
         "draws": prediction.sd.size,
         "level_of_draws": packed(coefficients @ functions[0] + terms.centre),
-        "unit_levels": packed(unit_levels),
+        "unit_levels": packed(unit_coefficients @ unit_functions[0]),
         "noise": _noise_data(prediction),
         "reasons": list(REASONS),
         "actions": [
@@ -158,8 +158,7 @@ def _action_data(
     points[:, k] = grid
     own = [t for t in terms.terms if t.role != "bias" and t.action == k]
     functions, coefficients = _functions(prediction, points, own, k)
-    of_unit = _of_unit(prediction, np.concatenate([points, default[None]]))
-    unit_functions, unit_coefficients = factorised(of_unit[:, :-1] - of_unit[:, -1:])
+    unit_functions, unit_coefficients = _unit_functions(prediction, points, k)
     reasons = _reasons(posterior, default, k, grid)
     action = {
         "name": terms.names[k],
@@ -192,8 +191,7 @@ def _functions(
     coefficients = [prediction.coefficients[0][:, columns]]
     for group in prediction.unseen:
         if group.input == action:
-            inputs = points[:, [0 if action is None else action]]
-            functions.append(group.share * group.basis.matrix(inputs))
+            functions.append(group.share * group.functions(points))
             coefficients.append(group.draws[0])
     values, of_draws = np.concatenate(functions, axis=1), np.concatenate(coefficients, axis=1)
     # Functions of covariates average zero over the observational rows.
@@ -201,25 +199,18 @@ def _functions(
     return values[:, used], of_draws[:, used]
 
 
-def _of_unit(prediction: Prediction, points: Array) -> Array:
-    """Mean of a unit of the population per draw, relative to the average, (draws, n)."""
+def _unit_functions(
+    prediction: Prediction, points: Array, action: int | None
+) -> tuple[Array, Array]:
+    """Functions by which a unit of the population differs from the average, and coefficients."""
     all_set = np.ones(points.shape, dtype=bool)
-    own, average = prediction.of_unit(points, all_set), prediction.mean(points, all_set)
-    return np.asarray((own - average)[0])
-
-
-def factorised(values: Array, tolerance: float = 1e-12) -> tuple[Array, Array]:
-    """Factorise functions of every draw, shape (draws, n), to functions (n, r) and coefficients.
-
-    Examples
-    --------
-    >>> functions, coefficients = factorised(np.outer([1.0, 2.0, 3.0], [4.0, 5.0]))
-    >>> (coefficients @ functions.T).round(6).tolist()
-    [[4.0, 5.0], [8.0, 10.0], [12.0, 15.0]]
-    """
-    left, size, right = np.linalg.svd(values, full_matrices=False)
-    rank = int((size > tolerance * max(size.max(), np.finfo(float).tiny)).sum())
-    return right[:rank].T, left[:, :rank] * size[:rank]
+    parts = [part for part in prediction.unit_parts(points) if part.action == action]
+    functions = [part.functions * part.gate(all_set)[:, None] for part in parts]
+    coefficients = [part.coefficients[0] for part in parts]
+    values = np.concatenate([np.empty((len(points), 0)), *functions], axis=1)
+    of_draws = np.concatenate([np.empty((prediction.sd.size, 0)), *coefficients], axis=1)
+    used = values.any(axis=0) & of_draws.any(axis=0)
+    return values[:, used], of_draws[:, used]
 
 
 def _start(grid: Array, value: float, within: NDArray[np.bool_]) -> int:
