@@ -246,11 +246,11 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         """Actions as numbers, shape (N, K), and columns of covariates and groups by name."""
         every = self._names(range(self.n_features_in_))
         table = as_table(X)
-        array = None if table is not None else np.asarray(X, dtype=object)
-        columns = {
-            name: np.asarray(array[:, i].tolist() if array is not None else table[name].to_numpy())
-            for i, name in enumerate(every)
-        }
+        if table is None:
+            cells = np.asarray(X, dtype=object)
+            columns = {name: np.asarray(cells[:, i].tolist()) for i, name in enumerate(every)}
+        else:
+            columns = {name: np.asarray(table[name].to_list()) for name in every}
         others = {n: columns.pop(n) for n in self._names([*self.covariates, *self.groups])}
         if not columns:
             raise DataError("X has no column left for the actions; name fewer covariates or groups")

@@ -46,9 +46,8 @@ def prior_prediction(
     >>> prior_prediction(posterior).coefficients.shape[:2]
     (1, 2000)
     """
-    prediction, rng = prediction_of(posterior), generator(seed, "prior")
-    terms = posterior.terms
-    scale, coefficients = _prior_draws(posterior.model, terms, rng)
+    prediction, terms = prediction_of(posterior), posterior.terms
+    scale, coefficients = prior_draws(posterior.model, terms, seed)
     noise_sd = np.resize(prediction.sd.ravel(), (1, PRIOR_DRAWS))
     prediction = replace(prediction, coefficients=coefficients[None], sd=noise_sd)
     if averages is None:
@@ -61,10 +60,9 @@ def prior_prediction(
     return in_population(prediction, draws, nothing_fixed, averages.population)
 
 
-def _prior_draws(
-    model: Model, terms: Decomposition, rng: np.random.Generator
-) -> tuple[Array, Array]:
+def prior_draws(model: Model, terms: Decomposition, seed: int) -> tuple[Array, Array]:
     """Draws of scales, shape (2000, number of scales), and of coefficients, shape (2000, P)."""
+    rng = generator(seed, "prior")
     priors = model.hyperpriors(_as_specified(model, terms))
     hyperparameters = {
         name: np.exp(

@@ -104,11 +104,11 @@ def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
         for name, ratio in zip(effects.names, effects.ratio, strict=True):
             action = name.removeprefix(grouping).removeprefix(" | ")
             rows.append((noise_sd * np.sqrt(ratio), grouping, action, "integrated"))
-    sd = [row[0] for row in rows]
+    sd = np.stack([noise_sd, *(row[0] for row in rows)], axis=-1)[..., 1:]
     groupings = [row[1] for row in rows]
     sizes = [len(columns.labels[columns.groups.index(name)]) for name in groupings]
     return xr.Dataset(
-        {"sd": (("chain", "draw", "effect"), np.stack(sd, -1) if sd else noise_sd[..., :0])},
+        {"sd": (("chain", "draw", "effect"), sd)},
         coords={
             "grouping": ("effect", np.array(groupings, dtype=str)),
             "action": ("effect", np.array([row[2] for row in rows], dtype=str)),
