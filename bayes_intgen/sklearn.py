@@ -3,23 +3,29 @@
 from collections.abc import Mapping, Sequence
 from itertools import compress
 from numbers import Integral
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.api.fitting import fit
+from bayes_intgen.api.posterior import Posterior
+from bayes_intgen.data.covariates import UNSEEN
 from bayes_intgen.data.regime_data import RegimeData
+from bayes_intgen.data.tables import as_table
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.base import Prior
+from bayes_intgen.posterior.draws import prediction_of, support_of
+from bayes_intgen.text.messages import quoted
 
 try:
     from sklearn.base import BaseEstimator, RegressorMixin
     from sklearn.metrics import r2_score
-    from sklearn.utils.validation import check_is_fitted, validate_data
+    from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 except ImportError as error:
     raise ImportError("scikit-learn is missing: pip install 'bayes-intgen[sklearn]'") from error
 
@@ -27,16 +33,21 @@ except ImportError as error:
 class JointEffectRegressor(RegressorMixin, BaseEstimator):
     """Regressor of the outcome on intervened or observed actions, by posterior means.
 
-    X has one column per action. Which actions were intervened on in each row is metadata: the mask
-    ``intervened``, of the shape of X. Pipelines and searches pass it on if metadata routing is
-    enabled and requested by ``set_fit_request(intervened=True)``, ``set_predict_request`` and
-    ``set_score_request``.
+    X has one column per action, and the columns of ``covariates`` and ``groups``. Which actions
+    were intervened on in each row is metadata: the mask ``intervened``, with a column per action.
+    Pipelines and searches pass it on if metadata routing is enabled and requested by
+    ``set_fit_request(intervened=True)``, ``set_predict_request`` and ``set_score_request``.
 
     Parameters
     ----------
     prior : {"gp", "spline", "polynomial", "linear"} or a mechanism
     graph : mapping from action to its parents, optional
         Action names are the column names of X, by default ``a1``, ``a2``, ...
+    covariates, groups : sequence of str or int
+        Columns of X that are no actions, by name, or by position (named ``x3`` then): observed
+        causes of the outcome, and labels of units whose rows belong together. They may be text.
+        Predictions are for the covariates and groups of each row of X; a group that the fit had
+        not has the spread between groups in its standard deviation.
     model : Model, optional
         Replaces ``additive(prior, graph)``.
     chains, draws, warmup : int
@@ -65,6 +76,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         prior: Prior = "gp",
         graph: Mapping[str, Sequence[str]] | None = None,
         *,
+        covariates: Sequence[str | int] = (),
+        groups: Sequence[str | int] = (),
         model: Model | None = None,
         chains: int = 4,
         draws: int | None = None,
@@ -73,33 +86,51 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
     ) -> None:
         self.prior = prior
         self.graph = graph
+        self.covariates = covariates
+        self.groups = groups
         self.model = model
         self.chains = chains
         self.draws = draws
         self.warmup = warmup
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike, intervened: ArrayLike | None = None) -> Self:  # noqa: N803
+    def fit(
+        self,
+        X: ArrayLike,  # noqa: N803
+        y: ArrayLike,
+        intervened: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+    ) -> Self:
         """Sample the posterior.
 
         Parameters
         ----------
-        X : array_like or data frame, shape (N, K)
-            Values of the actions.
+        X : array_like or data frame, shape (N, K + C + G)
+            Values of the actions, covariates and groups.
         y : array_like, shape (N,)
             Outcomes.
         intervened : array_like of bool, shape (N, K), optional
             True for an intervened action. By default all rows are observational: a plain
             regression, under which effects of interventions are not identified.
+        weights : array_like, shape (N,), optional
+            Number of units of which each row is the mean.
 
         Raises
         ------
         DataError, ModelError
             As in :func:`bayes_intgen.fit`; ValueError from scikit-learn's validation.
         """
-        values, outcome = validate_data(
-            self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
-        )
+        if self._adjusts:
+            validate_data(self, X, skip_check_array=True)
+            values, others = self._split(X)
+            outcome = column_or_1d(y)
+        else:
+            values, outcome = validate_data(
+                self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
+            )
+            others = {}
+        names = getattr(self, "feature_names_in_", None)
+        covariates, groups = self._names(self.covariates), self._names(self.groups)
         if self.random_state is not None and not isinstance(self.random_state, Integral):
             raise DataError(
                 f"random_state must be a whole number or None, not {self.random_state!r}, "
@@ -110,7 +141,10 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
             values,
             outcome,
             masks,
-            getattr(self, "feature_names_in_", None),
+            None if names is None else [name for name in names if name not in others],
+            covariates={name: others[name] for name in covariates},
+            groups={name: others[name] for name in groups},
+            weights=weights,
             require_observational=False,
         )
         self.posterior_ = fit(
@@ -136,8 +170,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame, shape (M, K)
-            Values of all actions, intervened or observed.
+        X : array_like or data frame, shape (M, K + C + G)
+            Values of all actions, intervened or observed, and of covariates and groups.
         intervened : array_like of bool, shape (M, K) or (K,), optional
             The mask R, per row or for all rows. By default all actions are intervened (the joint
             effect), or none if the fit had observational rows only.
@@ -161,15 +195,23 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
             Where the regimes of the fit do not identify the prediction, or X is out of their range.
         """
         check_is_fitted(self)
-        values = validate_data(self, X, dtype=np.float64, reset=False)
+        if self._adjusts:
+            validate_data(self, X, reset=False, skip_check_array=True)
+            values, others = self._split(X)
+        else:
+            values, others = validate_data(self, X, dtype=np.float64, reset=False), {}
         masks = self._masks(values, intervened)
         mean, std = np.empty(len(values)), np.empty(len(values))
         distinct, which = masks_of(masks)
         for i, mask in enumerate(distinct):
             rows = which == i
             names = list(compress(self.posterior_.actions, mask))
-            draws = self.posterior_.effect(values[rows], names)
-            mean[rows], std[rows] = draws.mean(("chain", "draw")), draws.std(("chain", "draw"))
+            if others:
+                own = {name: column[rows] for name, column in others.items()}
+                draws = _effect_in_rows(self.posterior_, values[rows], names, own)
+            else:
+                draws = self.posterior_.effect(values[rows], names).to_numpy()
+            mean[rows], std[rows] = draws.mean(axis=(0, 1)), draws.std(axis=(0, 1))
         return (mean, std) if return_std else mean
 
     def score(
@@ -183,6 +225,41 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         predictions = self.predict(X, intervened)
         return float(r2_score(y, predictions, sample_weight=sample_weight))
 
+    @property
+    def _adjusts(self) -> bool:
+        return len(self.covariates) + len(self.groups) > 0
+
+    def _names(self, columns: Sequence[str | int]) -> list[str]:
+        """Names of columns of X."""
+        own = getattr(self, "feature_names_in_", None)
+        if own is None:
+            own = [f"x{i}" for i in range(self.n_features_in_)]
+        names = []
+        for column in columns:
+            known = column in own if isinstance(column, str) else 0 <= column < len(own)
+            if not known:
+                raise DataError(f"X has no column {column!r}; its columns are {quoted(own)}")
+            names.append(str(column if isinstance(column, str) else own[column]))
+        return names
+
+    def _split(self, X: ArrayLike) -> tuple[Array, dict[str, NDArray[Any]]]:  # noqa: N803
+        """Actions as numbers, shape (N, K), and columns of covariates and groups by name."""
+        every = self._names(range(self.n_features_in_))
+        table = as_table(X)
+        if table is None:
+            cells = np.asarray(X, dtype=object)
+            columns = {name: np.asarray(cells[:, i].tolist()) for i, name in enumerate(every)}
+        else:
+            columns = {name: np.asarray(table[name].to_list()) for name in every}
+        others = {n: columns.pop(n) for n in self._names([*self.covariates, *self.groups])}
+        if not columns:
+            raise DataError("X has no column left for the actions; name fewer covariates or groups")
+        try:
+            actions = np.stack([c.astype(np.float64) for c in columns.values()], axis=1)
+        except ValueError as error:
+            raise DataError(f"the columns of actions must be numbers ({error})") from error
+        return actions, others
+
     def _masks(self, values: Array, intervened: ArrayLike | None) -> NDArray[np.bool_]:
         masks = np.asarray(self._predicts_joint if intervened is None else intervened)
         if masks.dtype != np.bool_ and not np.isin(masks, (0, 1)).all():
@@ -194,3 +271,19 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
                 f"intervened must have shape {values.shape} or ({values.shape[1]},), "
                 f"not {masks.shape}"
             ) from error
+
+
+def _effect_in_rows(
+    posterior: Posterior, values: Array, intervened: Sequence[str], others: dict[str, NDArray[Any]]
+) -> Array:
+    """Draws of E[Y | a, x, g, R] at rows with their own covariates and groups, (chain, draw, n)."""
+    rows = xr.Dataset({name: ("row", column) for name, column in others.items()})
+    query = support_of(posterior).query(values, intervened, population=rows)
+    population = query.averages.population
+    assert population is not None
+    inputs = np.concatenate([values, population.values], axis=1)
+    draws = prediction_of(posterior).mean(inputs, query.mask)
+    for group in prediction_of(posterior, query.averages).unseen:
+        unseen = population.values[:, group.column] == UNSEEN
+        draws = draws + unseen * group.effect(values)
+    return draws

@@ -24,7 +24,7 @@ from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBa
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
-from bayes_intgen.identification.masks import masks_of
+from bayes_intgen.identification.groups import groups_under_one_mask, rest_on_exchangeability
 from bayes_intgen.models.gates import Always, WhereNotSet
 from bayes_intgen.models.mechanisms.components import MARGIN_SIZE, PAIR_ORDER, SCALE
 from bayes_intgen.models.mechanisms.levels import Levels
@@ -227,7 +227,9 @@ class AdjustmentTerms:
                 continue
             codes = self.data.covariates[:, [at]]
             basis: Basis = GroupIndicators(len(columns.labels[g]))
-            if occur_under_several_masks(codes[:, 0], self.data):
+            if not rest_on_exchangeability(
+                *groups_under_one_mask(codes[:, 0], self.data.intervened)
+            ):
                 basis = self._centred(basis, codes)
             for effect in self._effects(grouping):
                 if effect == LEVEL:
@@ -284,11 +286,3 @@ def population_weights(data: Observations, observational: bool) -> Array:
     """Number of units of each row; zero where an action was set, if ``observational``."""
     weights = np.ones(len(data)) if data.weights is None else data.weights
     return np.asarray(weights * ~data.intervened.any(axis=1) if observational else weights)
-
-
-def occur_under_several_masks(codes: Array, data: Observations) -> bool:
-    """Whether most groups occur under several masks."""
-    _, which = masks_of(data.intervened)
-    pairs = np.unique(np.stack([codes, which]), axis=1)
-    _, counts = np.unique(pairs[0], return_counts=True)
-    return bool(np.mean(counts > 1) > 0.5)

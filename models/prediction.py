@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import xarray as xr
@@ -10,12 +10,34 @@ from numpy.typing import NDArray
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.tensor_product import TensorProductBasis
+from bayes_intgen.data.covariates import UNSEEN
 from bayes_intgen.data.rows import Observations
+from bayes_intgen.models.gates import Always, Gate
 from bayes_intgen.models.mixture import mixture_quantiles, student_t_cdf, tabulated_cdf
 from bayes_intgen.models.population import Population
-from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction, draw_noise
+
+
+class UnitPart(NamedTuple):
+    """Difference of a unit per draw from the average, in one term.
+
+    Attributes
+    ----------
+    action : int or None
+        Action on which it depends.
+    gate : Gate
+    functions : ndarray, shape (n, m)
+    coefficients : ndarray, shape (chain, draw, m)
+    """
+
+    action: int | None
+    gate: Gate
+    functions: Array
+    coefficients: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +103,21 @@ class Prediction:
         design = self.terms.matrix(inputs, intervened, self.population)
         mean = self.coefficients @ design.T + self.terms.centre
         for group in self.unseen:
-            mean = mean + group.effect(inputs)
+            mean = mean + group.share * group.effect(inputs)
         return np.asarray(mean)
+
+    def change(self, start: Array, end: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Change of the mean between actions under the same masks, shape (chain, draw, n).
+
+        ``start`` has one row, or as many as ``end``.
+        """
+        # Differences of design matrices are exactly zero where nothing changes.
+        before = self.terms.matrix(start, intervened[: len(start)], self.population)
+        step = self.terms.matrix(end, intervened, self.population) - before
+        out = self.coefficients @ step.T
+        for group in self.unseen:
+            out = out + group.share * (group.effect(end) - group.effect(start))
+        return np.asarray(out)
 
     def in_population(
         self, population: Population | None, unseen: tuple[UnseenGroup, ...] = ()
@@ -92,20 +127,64 @@ class Prediction:
 
     def of_unit(self, actions: Array, intervened: NDArray[np.bool_], seed: int = 0) -> Array:
         """E[Y | a, R, unit] for a unit of the population per draw, shape (chain, draw, n)."""
-        effects, out = self.terms.random_effects, self.mean(actions, intervened)
-        rng = generator(seed, "unit")
-        lead = self.sd.shape
-        if self.units is not None and self._varies_between_units:
-            which = rng.integers(0, len(self.units), lead)
-            units = self._units_given
-            for i in np.unique(which):
-                one = Population(units[[i]], np.ones(1))
-                design = self.terms.matrix(actions, intervened, one)
-                out[which == i] = self.coefficients[which == i] @ design.T + self.terms.centre
-        if effects is not None and not self.unseen:
-            for group in unseen_group(self.terms, effects, self.sd, rng):
-                out = out + group.effect(actions)
+        out = self.mean(actions, intervened)
+        for part in self.unit_parts(actions, seed):
+            out = out + part.coefficients @ (part.functions * part.gate(intervened)[:, None]).T
         return np.asarray(out)
+
+    def unit_parts(self, actions: Array, seed: int = 0) -> list[UnitPart]:
+        """Differences from the average of a unit of the population per draw, by term.
+
+        The same seed and numbers of draws give the same units.
+        """
+        rng, out = generator(seed, "unit"), []
+        count, effects = len(self.terms.names), self.terms.random_effects
+        units = np.full((1, len(self.terms.covariates)), np.nan)
+        if self.units is not None and self._varies_between_units:
+            units = self._units_given
+        which = rng.integers(0, len(units), self.sd.shape)
+        for term in self.terms.terms:
+            if term.depends_on_covariates(count) and len(units) > 1:
+                functions, positions, deviations = self._separated(term, actions, units)
+                of_draws = self.coefficients[..., self.terms.columns[term.name]]
+                sums = (of_draws * deviations[which]) @ np.eye(functions.shape[1])[positions]
+                out.append(UnitPart(term.action, term.gate, functions, sums))
+        unseen = self.unseen
+        if effects is not None and all(g.column != effects.grouping - count for g in unseen):
+            fresh = unseen_group(self.terms, effects, self.sd, rng)
+            unseen = (*unseen, *(group._replace(share=0.0) for group in fresh))
+        for group in unseen:
+            fine = effects is not None and group.column == effects.grouping - count
+            is_in = np.ones(len(units)) if fine else units[:, group.column] == UNSEEN
+            draws = group.draws * (is_in[which] - group.share)[..., None]
+            out.append(UnitPart(group.input, Always(), group.functions(actions), draws))
+        return out
+
+    def _separated(
+        self, term: Term, actions: Array, units: Array
+    ) -> tuple[Array, NDArray[np.int_], Array]:
+        """Factors of the functions of a term of a covariate, and of an action or none.
+
+        Functions of the action, shape (n, m); their positions in the functions of the term, (P,);
+        and functions of the covariate of units minus those of the population, (U, P).
+        """
+        basis, count = term.component.basis, len(self.terms.names)
+        factors: tuple[Basis, ...] = (basis,)
+        indices = np.arange(basis.size)[None]
+        if isinstance(basis, TensorProductBasis):
+            factors, indices = basis.factors, basis.indices
+        functions, positions = np.ones((len(actions), 1)), np.zeros(basis.size, dtype=int)
+        deviations = np.empty(0)
+        for factor, own, i in zip(factors, indices, term.inputs, strict=True):
+            if i < count:
+                functions, positions = factor.matrix(actions[:, [i]]), own
+                continue
+            column, average = i - count, np.zeros(factor.size)
+            if self.population is not None and self.population.covers(column):
+                values = self.population.values[:, [column]]
+                average = self.population.shares @ factor.matrix(values)
+            deviations = (factor.matrix(units[:, [column]]) - average)[:, own]
+        return functions, positions, deviations
 
     @property
     def _varies_between_units(self) -> bool:
@@ -132,6 +211,9 @@ class Prediction:
             columns = self.terms.columns[term.name]
             total = bias if term.role == "bias" else unconfounded
             total[:, :, term.action] += self.coefficients[..., columns] @ functions[:, columns].T
+        for group in self.unseen:
+            if group.input is not None:
+                unconfounded[:, :, group.input] += group.share * group.effect(actions)
         return unconfounded, bias
 
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:

@@ -15,22 +15,30 @@ class UnseenGroup(NamedTuple):
 
     Attributes
     ----------
+    column : int
+        Position of the grouping among covariates and groups.
     basis : Basis
         Function of one input whose coefficients the group has.
     input : int or None
         Action; None for the level.
     draws : ndarray, shape (chain, draw, basis.size)
+    share : float
+        Share of the population that is in such a group.
     """
 
+    column: int
     basis: Basis
     input: int | None
     draws: Array
+    share: float = 1.0
 
     def effect(self, actions: Array) -> Array:
-        """Effect at actions, shape (n, K): an array (chain, draw, n)."""
-        if self.input is None:
-            return np.repeat(self.draws, len(actions), axis=-1)
-        return np.asarray(self.draws @ self.basis.matrix(actions[:, [self.input]]).T)
+        """Effect in the group at actions, shape (n, K): an array (chain, draw, n)."""
+        return np.asarray(self.draws @ self.functions(actions).T)
+
+    def functions(self, actions: Array) -> Array:
+        """Functions of the actions, shape (n, basis.size)."""
+        return self.basis.matrix(actions[:, [self.input or 0]])
 
 
 def unseen_group(
@@ -50,5 +58,6 @@ def unseen_group(
         sd = np.sqrt(effects.ratio[start : start + basis.size])
         start += basis.size
         draws = rng.standard_normal((*noise_sd.shape, basis.size)) * noise_sd[..., None] * sd
-        out.append(UnseenGroup(basis, k if k < len(terms.names) else None, draws))
+        action = k if k < len(terms.names) else None
+        out.append(UnseenGroup(effects.grouping - len(terms.names), basis, action, draws))
     return tuple(out)

@@ -136,3 +136,68 @@ def made_up(
         settings=SamplerSettings(seed, 2, draws, 10, 0.8, True, True, False),
     )
     return bi.Posterior(tree)
+
+
+def frame_with_groups(rows: int = 120, seed: int = 0) -> pd.DataFrame:
+    """Rows of two actions with an age, a season, regions, patients and numbers of units."""
+    rng = np.random.default_rng(seed)
+    tables = []
+    for regime in ("", "tv", "promo"):
+        age, season = rng.uniform(20, 70, rows), rng.choice(["summer", "winter"], rows)
+        region, patient = rng.integers(0, 5, rows), rng.integers(0, 80, rows)
+        cause = rng.normal(scale=0.5, size=(rows, 2))
+        tv = rng.normal(size=rows) + (regime != "tv") * (cause[:, 0] + 0.02 * (age - 45))
+        promo = rng.normal(size=rows) + (regime != "promo") * (0.4 * tv + cause[:, 1])
+        sales = (
+            10
+            + tv * (1 + 0.03 * (age - 45))
+            + 0.5 * promo
+            + cause.sum(axis=1)
+            + 0.05 * (age - 45)
+            + (season == "winter")
+            + (region - 2.0)
+            + 0.5 * np.sin(patient)
+            + rng.normal(scale=0.3, size=rows)
+        )
+        tables.append(
+            pd.DataFrame(
+                {
+                    "tv": tv,
+                    "promo": promo,
+                    "sales": sales,
+                    "regime": regime,
+                    "age": age,
+                    "season": season,
+                    "region": [f"region {i}" for i in region],
+                    "patient": [f"p{i}" for i in patient],
+                    "n": rng.integers(1, 5, rows),
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def data_with_groups(
+    frame: pd.DataFrame | None = None, groups: Sequence[str] = ("region", "patient"), **roles: str
+) -> bi.RegimeData:
+    return bi.RegimeData.from_frame(
+        frame_with_groups() if frame is None else frame,
+        ["tv", "promo"],
+        "sales",
+        "regime",
+        covariates=["age", "season"],
+        groups=groups,
+        **roles,
+    )
+
+
+def model_with_groups() -> Model:
+    """tv moderated by age, regions with levels and slopes of tv."""
+    return bi.models.additive(
+        "linear", moderators={"tv": ["age"]}, groups={"region": ["level", "tv"]}
+    )
+
+
+def made_up_with_groups(groups: Sequence[str] = ("region", "patient")) -> bi.Posterior:
+    data = data_with_groups(groups=groups)
+    return made_up(data.names, outcome="sales", data=data, model=model_with_groups())

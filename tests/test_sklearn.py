@@ -18,6 +18,8 @@ from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
 
 from bayes_intgen.sklearn import JointEffectRegressor  # noqa: E402
 
+from _posteriors import frame_with_groups, model_with_groups  # noqa: E402
+
 QUICK = {"prior": "linear", "chains": 2, "draws": 50, "warmup": 60}
 POINTS = np.array([[0.3, -0.2], [-0.5, 0.8], [0.1, 0.1]])
 
@@ -135,6 +137,81 @@ def test_masks_are_routed_through_cross_validation(data) -> None:
     assert {mask: sum(each[mask] for each in regimes) for mask in regimes[0]} == {
         mask: 2 * n for mask, n in data.regimes.items()
     }
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    return frame_with_groups()
+
+
+@pytest.fixture(scope="module")
+def adjusted(frame) -> JointEffectRegressor:
+    """A regressor with covariates and groups, fitted to a table."""
+    intervened = np.stack([frame["regime"] == name for name in ("tv", "promo")], axis=1)
+    regressor = JointEffectRegressor(
+        covariates=["age", "season"], groups=["region"],
+        model=model_with_groups(), chains=2, draws=50, warmup=60,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        return regressor.fit(
+            frame[["age", "tv", "region", "promo", "season"]], frame["sales"], intervened
+        )
+
+
+def test_rows_are_predicted_with_their_own_covariates_and_groups(adjusted, frame) -> None:
+    posterior = adjusted.posterior_
+    assert posterior.actions == ("tv", "promo")
+    assert posterior.terms.covariates.every == ("age", "season", "region")
+    rows = frame.iloc[[2, 150, 300]]
+    rows = rows.assign(region=[*rows["region"][:2], "elsewhere"])
+    mean, std = adjusted.predict(rows[adjusted.feature_names_in_], return_std=True)
+    for i, row in enumerate(rows.to_dict("records")):
+        given = {name: row[name] for name in ("age", "season", "region")}
+        effect = posterior.joint_effect([[row["tv"], row["promo"]]], given=given)
+        assert mean[i] == pytest.approx(effect.mean().item())
+        assert std[i] == pytest.approx(effect.std().item())
+    assert std[2] > 3 * std[:2].max()
+    # Masks have a column per action.
+    observed = adjusted.predict(rows[adjusted.feature_names_in_], intervened=[False, True])
+    given = dict(rows.iloc[0][["age", "season", "region"]])
+    expected = posterior.effect([rows.iloc[0][["tv", "promo"]].tolist()], ["promo"], given=given)
+    assert observed[0] == pytest.approx(expected.mean().item())
+
+
+def test_adjusted_predictions_are_better(adjusted, frame) -> None:
+    X, y = frame[adjusted.feature_names_in_], frame["sales"]  # noqa: N806
+    intervened = np.stack([frame["regime"] == name for name in ("tv", "promo")], axis=1)
+    assert adjusted.score(X, y, intervened) > 0.8
+    shuffled = X.assign(region=X["region"].to_numpy()[::-1])
+    assert adjusted.score(shuffled, y, intervened) < 0.6
+
+
+def test_columns_of_arrays_are_named_by_position(frame) -> None:
+    codes = frame["region"].str[-1].astype(int)
+    X = np.column_stack([frame["tv"], codes, frame["promo"], frame["age"]])  # noqa: N806
+    regressor = JointEffectRegressor("linear", covariates=[3], groups=[1], chains=1, draws=4)
+    intervened = np.stack([frame["regime"] == name for name in ("tv", "promo")], axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        clone(regressor).fit(X, frame["sales"], intervened, weights=frame["n"])
+        regressor.fit(X, frame["sales"], intervened)
+    assert regressor.posterior_.terms.covariates.every == ("x3", "x1")
+    assert regressor.posterior_.actions == ("a1", "a2")
+    assert regressor.predict(X[:7]).shape == (7,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"covariates": ["aeg"]}, "no column 'aeg'; its columns are 'tv'"),
+        ({"groups": [9]}, "no column 9"),
+        ({"covariates": ["tv", "age"]}, "no column left for the actions"),
+    ],
+)
+def test_unknown_columns_are_refused(frame, settings, message) -> None:
+    with pytest.raises(bi.DataError, match=message):
+        JointEffectRegressor(**settings).fit(frame[["tv", "age"]], frame["sales"])
 
 
 def test_seeds_that_are_not_whole_numbers_are_rejected(data) -> None:

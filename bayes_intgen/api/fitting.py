@@ -11,6 +11,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.diagnostics import warn_of_problems
+from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.replicates import warn_of_copies
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import PACKAGE, DataError, DataWarning, LackOfFitWarning, ModelError
@@ -191,6 +192,18 @@ def _with_sampler(settings: SamplerSettings, data: Rows, model: Model) -> Sample
         raise ModelError(
             "Student-t noise and collapse=False need every row in memory; read the rows with "
             "RegimeData.from_frame, or leave noise and collapse out"
+        )
+    fine = data.columns.fine_grouping
+    if not collapse and fine is not None:
+        raise ModelError(
+            f"Student-t noise and collapse=False need a column for each group, and "
+            f"{data.columns.every[fine]!r} has more than {MAX_GROUP_COLUMNS}; leave noise and "
+            "collapse out, so that the levels of groups are integrated out, or use coarser groups"
+        )
+    if not collapse and data.in_memory.within is not None:
+        raise ModelError(
+            "Student-t noise and collapse=False cannot use the standard deviations within rows "
+            "(outcome_sd); leave noise and collapse out, or read the rows without outcome_sd"
         )
     return replace(settings, collapse=collapse)
 

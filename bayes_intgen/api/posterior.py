@@ -42,8 +42,8 @@ class Posterior(PosteriorDraws):
     ----------
     tree : DataTree
         All data of the posterior: groups ``posterior`` (hyperparameters and intercept),
-        ``sample_stats`` and ``constant_data`` in ArviZ's schema, ``coefficients``, ``noise``, and
-        ``support`` (reference rows of each regime).
+        ``sample_stats`` and ``constant_data`` in ArviZ's schema, ``coefficients``, ``noise``,
+        ``support`` (reference rows of each regime), and ``population`` (covariates and groups).
     model : Model
     terms : Decomposition
     spread : VarianceFunction or Homoscedastic
@@ -71,7 +71,13 @@ class Posterior(PosteriorDraws):
         return default_point(self)
 
     def contraction(
-        self, points: Any, intervened: Sequence[str] | None = None, *, seed: int = 0
+        self,
+        points: Any,
+        intervened: Sequence[str] | None = None,
+        *,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+        seed: int = 0,
     ) -> xr.Dataset:
         """Compute the widths of the posterior relative to those of the prior.
 
@@ -80,6 +86,8 @@ class Posterior(PosteriorDraws):
         points : array_like, shape (M, K), or data frame with a column per action
         intervened : sequence of str, optional
             Actions that are set in the effect; all by default.
+        given, population
+            As in :meth:`joint_effect`.
         seed : int
             Seed of the draws from the prior.
 
@@ -108,11 +116,17 @@ class Posterior(PosteriorDraws):
         >>> bool((posterior.contraction([[0.1, 0.2]]).contraction < 0.5).all())
         True
         """
-        query = support_of(self).query(points, self.actions if intervened is None else intervened)
-        return contraction(self, query.values, query.intervened, seed)
+        names = self.actions if intervened is None else intervened
+        return contraction(self, support_of(self).query(points, names, given, population), seed)
 
     def sensitivity(
-        self, points: Any, rho: float | Sequence[float], *, level: float = 0.9
+        self,
+        points: Any,
+        rho: float | Sequence[float],
+        *,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+        level: float = 0.9,
     ) -> xr.Dataset:
         """Bound the change of the joint effect if hidden causes were correlated.
 
@@ -122,7 +136,10 @@ class Posterior(PosteriorDraws):
         ----------
         points : array_like, shape (M, K), or data frame with a column per action
         rho : float or sequence of float
-            Largest correlations of any two hidden causes, from 0 to below 1.
+            Largest correlations of any two hidden causes, from 0 to below 1; conditional on
+            covariates and groups.
+        given, population
+            As in :meth:`joint_effect`.
         level : float
             Probability of the credible interval of the effect.
 
@@ -152,13 +169,16 @@ class Posterior(PosteriorDraws):
         >>> bool((moved.high - moved.low).diff("rho").min() > 0)
         True
         """
-        return sensitivity(self, support_of(self).query(points, self.actions).values, rho, level)
+        query = support_of(self).query(points, self.actions, given, population)
+        return sensitivity(self, query, rho, level)
 
     def plot_joint_effect(
         self,
         action: str,
         at: Mapping[str, Label] | None = None,
         *,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
         levels: Sequence[float] = (0.5, 0.9),
         predictive: float | None = None,
         size: int = 100,
@@ -175,6 +195,8 @@ class Posterior(PosteriorDraws):
             Action of the horizontal axis, which shows its observed range or its levels.
         at : mapping from action to value, optional
             Values of other actions; those of :attr:`default_point` by default.
+        given, population
+            As in :meth:`joint_effect`; the title says over whom the effect is averaged.
         levels : sequence of float
             Probabilities of the credible bands.
         predictive : float, optional
@@ -194,16 +216,33 @@ class Posterior(PosteriorDraws):
         >>> posterior.plot_joint_effect("red", at={"green": 0.2}).get_xlabel()
         'red'
         """
-        curve = effect_along(self, action, self.default_point, at, size=size, predictive=predictive)
+        curve = effect_along(
+            self,
+            action,
+            self.default_point,
+            at,
+            size=size,
+            predictive=predictive,
+            given=given,
+            population=population,
+        )
         return plot_effect(curve, levels=levels, color=color, ax=ax)
 
-    def plot_contraction(self, at: Mapping[str, Label] | None = None) -> "Figure":
+    def plot_contraction(
+        self,
+        at: Mapping[str, Label] | None = None,
+        *,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+    ) -> "Figure":
         """Plot prior and posterior of every mechanism along its action.
 
         Parameters
         ----------
         at : mapping from action to value, optional
             Values of other actions; those of :attr:`default_point` by default.
+        given, population
+            As in :meth:`joint_effect`.
 
         Returns
         -------
@@ -222,20 +261,24 @@ class Posterior(PosteriorDraws):
         >>> len(posterior.plot_contraction().axes)
         4
         """
-        return plot_contraction(mechanism_curves(self, self.default_point, at))
+        return plot_contraction(
+            mechanism_curves(self, self.default_point, at, given=given, population=population)
+        )
 
     def plot_sensitivity(
         self,
         points: Any = None,
         rho: Sequence[float] = tuple(np.linspace(0, 0.5, 26).tolist()),
         *,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
         level: float = 0.9,
     ) -> "Figure":
         """Plot bounds on the joint effect against the correlation of hidden causes.
 
         Parameters
         ----------
-        points, rho, level
+        points, rho, given, population, level
             As in :meth:`sensitivity`; one panel per point, by default :attr:`default_point`.
 
         Returns
@@ -249,11 +292,18 @@ class Posterior(PosteriorDraws):
         """
         if points is None:
             points = named_points(self.default_point[None], self.actions, self.categories)
-        values = support_of(self).query(points, self.actions).values
-        moved, independent = (sensitivity(self, values, steps, level) for steps in (rho, 0.0))
+        query = support_of(self).query(points, self.actions, given, population)
+        moved, independent = (sensitivity(self, query, steps, level) for steps in (rho, 0.0))
         return plot_sensitivity(moved, independent)
 
-    def report(self, path: "str | os.PathLike[str]", *, level: float = 0.9) -> None:
+    def report(
+        self,
+        path: "str | os.PathLike[str]",
+        *,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+        level: float = 0.9,
+    ) -> None:
         """Write an HTML report with effects, mechanisms, diagnostics and an explorer.
 
         The report is a single file that needs neither a network nor this package. Its explorer has
@@ -263,6 +313,8 @@ class Posterior(PosteriorDraws):
         Parameters
         ----------
         path : path
+        given, population
+            As in :meth:`joint_effect`: all answers of the report are averages over this population.
         level : float
             Probability of the credible intervals.
 
@@ -279,7 +331,7 @@ class Posterior(PosteriorDraws):
         """
         from bayes_intgen.report import write_report
 
-        write_report(self, path, level=level)
+        write_report(self, path, given=given, population=population, level=level)
 
     def save(self, path: "str | os.PathLike[str]") -> None:
         """Save the posterior to a netCDF file, which :func:`bayes_intgen.load` reads.

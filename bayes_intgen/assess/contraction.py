@@ -1,8 +1,8 @@
 """Contraction: widths of the posterior relative to those of the prior.
 
 Prior draws are of hyperparameters from the model's hyperpriors and of coefficients conditional on
-them. Scales estimated by empirical Bayes from all terms of a kind (`elimination`) count as
-information from the data.
+them. Scales estimated by empirical Bayes from all terms of a kind (`elimination`), and the variance
+between groups whose effects are integrated out, count as information from the data.
 
 A width is half the length of the central 68.3% interval: for a normal distribution, its standard
 deviation. Scales are log-normal, so a few prior draws are a hundred times larger than the others
@@ -10,7 +10,7 @@ and would dominate a standard deviation. The contraction is a ratio of widths, n
 of variances.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,9 +20,15 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
 from bayes_intgen.models import AdditiveModel, Model
+from bayes_intgen.models.adjustment import SLOPE_SCALE
+from bayes_intgen.models.base import AnyMechanism, CovariateMechanism
+from bayes_intgen.models.mechanisms.components import SCALE
+from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
+from bayes_intgen.posterior.fit_support import Query
+from bayes_intgen.posterior.standardisation import Standardisation, in_population
 
 PRIOR_DRAWS = 2000
 # Probabilities of a normal distribution below one standard deviation on either side of its mean.
@@ -30,20 +36,32 @@ ENDS = (0.15865525393145707, 0.8413447460685429)
 KINDS = ("unconfounded", "confounded")
 
 
-def prior_prediction(posterior: PosteriorDraws, seed: int = 0) -> Prediction:
-    """Predictions from 2000 prior draws of the coefficients, with the posterior's noise.
+def prior_prediction(
+    posterior: PosteriorDraws, seed: int = 0, averages: Standardisation | None = None
+) -> Prediction:
+    """Predictions in a population from 2000 prior draws, with the posterior's noise.
 
     Examples
     --------
     >>> prior_prediction(posterior).coefficients.shape[:2]
     (1, 2000)
     """
-    coefficients = prior_coefficients(posterior.model, posterior.terms, seed)
-    return replace(prediction_of(posterior), coefficients=coefficients[None])
+    prediction, terms = prediction_of(posterior), posterior.terms
+    scale, coefficients = prior_draws(posterior.model, terms, seed)
+    noise_sd = np.resize(prediction.sd.ravel(), (1, PRIOR_DRAWS))
+    prediction = replace(prediction, coefficients=coefficients[None], sd=noise_sd)
+    if averages is None:
+        return prediction
+    draws = xr.Dataset(
+        {"scale": (("chain", "draw", "scale_of"), scale[None])},
+        coords={"scale_of": list(terms.scaled)},
+    )
+    nothing_fixed = xr.Dataset(coords={"fixed_scale_of": []})
+    return in_population(prediction, draws, nothing_fixed, averages.population)
 
 
-def prior_coefficients(model: Model, terms: Decomposition, seed: int) -> Array:
-    """Draws of the coefficients from the model's prior, shape (2000, P)."""
+def prior_draws(model: Model, terms: Decomposition, seed: int) -> tuple[Array, Array]:
+    """Draws of scales, shape (2000, number of scales), and of coefficients, shape (2000, P)."""
     rng = generator(seed, "prior")
     priors = model.hyperpriors(_as_specified(model, terms))
     hyperparameters = {
@@ -58,20 +76,38 @@ def prior_coefficients(model: Model, terms: Decomposition, seed: int) -> Array:
             for i in range(PRIOR_DRAWS)
         ]
     )
-    return np.asarray(priors.mean + np.exp(log_sd) * rng.standard_normal(log_sd.shape))
+    coefficients = priors.mean + np.exp(log_sd) * rng.standard_normal(log_sd.shape)
+    return hyperparameters["scale"], np.asarray(coefficients)
 
 
 def _as_specified(model: Model, terms: Decomposition) -> Decomposition:
     """Terms with the scales of the model instead of medians estimated by a fit."""
-    scales = {}
-    for term in terms.terms:
-        if term.cross_action and term.action is not None:
-            mechanism = model.prior
-            if isinstance(model, AdditiveModel):
-                mechanism = model.bias.get(terms.names[term.action], model.prior)
-            together = term.component.label == "interaction"
-            scales[term.name] = mechanism.interaction if together else mechanism.cross_action
-    return terms.with_scales(scales)
+    return terms.with_scales(
+        {
+            term.name: _specified_scale(model, terms, term)
+            for term in terms.terms
+            if term.can_be_pruned
+        }
+    )
+
+
+def _specified_scale(model: Model, terms: Decomposition, term: Term) -> LogNormal:
+    """Prior scale of a term whose median a fit estimates."""
+    name = None if term.action is None else terms.names[term.action]
+    if term.role == "group":
+        return SCALE if name is None else SLOPE_SCALE
+    covariates: Mapping[str, Sequence[CovariateMechanism]] = {}
+    priors: Mapping[str, AnyMechanism] = {}
+    if isinstance(model, AdditiveModel):
+        covariates = model.covariates
+        priors = model.unconfounded if term.role == "moderator" else model.bias
+    if term.role == "covariate":
+        covariate = terms.covariates.names[term.inputs[0] - len(terms.names)]
+        own = covariates.get(covariate)
+        return own[0].scale if own else SCALE
+    mechanism = model.prior if name is None else priors.get(name, model.prior)
+    together = term.role == "moderator" or term.component.label == "interaction"
+    return mechanism.interaction if together else mechanism.cross_action
 
 
 def widths(draws: Array) -> Array:
@@ -87,22 +123,24 @@ def widths(draws: Array) -> Array:
     return np.asarray((high - low) / 2)
 
 
-def contraction(
-    posterior: PosteriorDraws, values: Array, intervened: Sequence[str], seed: int
-) -> xr.Dataset:
-    """Widths of posterior and prior, and their ratios, at validated points, shape (M, K)."""
+def contraction(posterior: PosteriorDraws, query: Query, seed: int) -> xr.Dataset:
+    """Widths of posterior and prior, and their ratios, at the points of a query."""
+    values = query.values
     predictions = {
-        "prior": prior_prediction(posterior, seed),
-        "posterior": prediction_of(posterior),
+        "prior": prior_prediction(posterior, seed, query.averages),
+        "posterior": prediction_of(posterior, query.averages),
     }
-    mask = np.broadcast_to([name in intervened for name in posterior.actions], values.shape)
     table = xr.Dataset(
         coords={
             "point": np.arange(len(values)),
             "action": list(posterior.actions),
             "value": (("action", "point"), decoded_table(values, posterior.categories).T),
         },
-        attrs={"intervened": ", ".join(intervened), "outcome": posterior.tree.attrs["outcome"]},
+        attrs={
+            "intervened": ", ".join(query.intervened),
+            "outcome": posterior.outcome_name,
+            **query.averages.attrs,
+        },
     )
     additive = isinstance(posterior.model, AdditiveModel)
     for name, prediction in predictions.items():
@@ -110,7 +148,7 @@ def contraction(
             unconfounded, bias = prediction.contributions(values)
             by_kind = [widths(unconfounded), widths(unconfounded + bias)]
             table[name] = (("mechanism", "action", "point"), np.array(by_kind))
-        table[f"effect_{name}"] = ("point", widths(prediction.mean(values, mask)))
+        table[f"effect_{name}"] = ("point", widths(prediction.mean(values, query.mask)))
     if additive:
         table = table.assign_coords(mechanism=list(KINDS))
         table["contraction"] = table["posterior"] / table["prior"]

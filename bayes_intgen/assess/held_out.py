@@ -23,7 +23,7 @@ def split(data: Observations, share: float, seed: int) -> tuple[Observations, Ob
     for mask in data.regimes:
         own = np.flatnonzero((data.intervened == mask).all(axis=1))
         is_held_out[rng.permutation(own)[: int(share * len(own))]] = True
-    return data._rows(~is_held_out), data._rows(is_held_out)
+    return data.take(~is_held_out), data.take(is_held_out)
 
 
 def log_densities(

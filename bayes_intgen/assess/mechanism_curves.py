@@ -1,6 +1,7 @@
 """Prior and posterior of mechanisms along one action."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,14 +12,20 @@ from bayes_intgen.basis.categories import Label
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.curves import fixed_values, labelled_points, points_along
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.standardisation import Standardisation
 
 # Number of points along an action.
 N_POINTS = 80
 
 
 def mechanism_curves(
-    posterior: PosteriorDraws, default: Array, at: Mapping[str, Label] | None = None
+    posterior: PosteriorDraws,
+    default: Array,
+    at: Mapping[str, Label] | None = None,
+    *,
+    given: Mapping[str, Any] | None = None,
+    population: Any = None,
 ) -> list[xr.Dataset]:
     """Prior and posterior of the mechanisms of each action, along the action.
 
@@ -38,26 +45,35 @@ def mechanism_curves(
     fixed = fixed_values(posterior, default, at or {})
     if any(term.role == "regression" for term in posterior.terms.terms):
         raise ModelError("a plain regression has no mechanisms to draw; see plot_joint_effect")
-    prior = prior_prediction(posterior)
-    return [_mechanism_curve(posterior, prior, k, fixed) for k in range(len(posterior.actions))]
+    averages = support_of(posterior).standardisation(given, population)
+    predictions = (
+        prior_prediction(posterior, averages=averages),
+        prediction_of(posterior, averages),
+    )
+    return [
+        _mechanism_curve(posterior, predictions, k, fixed, averages)
+        for k in range(len(posterior.actions))
+    ]
 
 
 def _mechanism_curve(
-    posterior: PosteriorDraws, prior: Prediction, k: int, fixed: Array
+    posterior: PosteriorDraws,
+    predictions: tuple[Prediction, Prediction],
+    k: int,
+    fixed: Array,
+    averages: Standardisation,
 ) -> xr.Dataset:
     points = points_along(posterior, k, fixed, N_POINTS)
     before_data, after_data = (
         np.stack([unconfounded[:, :, k], (unconfounded + bias)[:, :, k]])
-        for unconfounded, bias in (
-            prediction.contributions(points) for prediction in (prior, prediction_of(posterior))
-        )
+        for unconfounded, bias in (prediction.contributions(points) for prediction in predictions)
     )
     low, high = np.quantile(before_data, ENDS, axis=(1, 2))
     pairs = zip(before_data, after_data, strict=True)
     share = [np.median(widths(b) / widths(a)) for a, b in pairs]
     dims = ("mechanism", "point")
     return (
-        labelled_points(posterior, k, points)
+        labelled_points(posterior, k, points, averages)
         .assign_coords(mechanism=list(KINDS))
         .assign(
             posterior=(("mechanism", "chain", "draw", "point"), after_data),

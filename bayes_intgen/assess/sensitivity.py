@@ -64,7 +64,9 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
 from bayes_intgen.errors import ModelError, PointsError, SavedFitError
 from bayes_intgen.models import AdditiveModel
+from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.fit_support import Query
 
 
 def inflation(rho: Array, count: int) -> Array:
@@ -115,18 +117,18 @@ def bounds(delta: Array, sd: Array, rho: Array) -> tuple[Array, Array]:
 
 
 def sensitivity(
-    posterior: PosteriorDraws, values: Array, rho: float | Sequence[float], level: float
+    posterior: PosteriorDraws, query: Query, rho: float | Sequence[float], level: float
 ) -> xr.Dataset:
-    """Posterior of the joint effect widened by its bounds, at validated points, shape (M, K)."""
+    """Posterior of the joint effect widened by its bounds, at the points of a query."""
     if not isinstance(posterior.model, AdditiveModel):
         raise ModelError("only models.additive() has biases that correlated causes could change")
     if not 0 < level < 1:
         raise PointsError(f"level must lie between 0 and 1, not {level}")
-    steps = _correlations(rho)
-    prediction = prediction_of(posterior)
+    steps, values = _correlations(rho), query.values
+    prediction = prediction_of(posterior, query.averages)
     _, delta = prediction.contributions(values)
-    above, below = bounds(delta, _bias_sd(posterior), steps)
-    effect = prediction.mean(values, np.ones(values.shape, dtype=bool))[..., None, :]
+    above, below = bounds(delta, _bias_sd(posterior, prediction), steps)
+    effect = prediction.mean(values, query.mask)[..., None, :]
     tail = (1 - level) / 2
     dims = ("rho", "point")
     return xr.Dataset(
@@ -143,7 +145,7 @@ def sensitivity(
             "action": list(posterior.actions),
             "value": (("action", "point"), decoded_table(values, posterior.categories).T),
         },
-        attrs={"level": level, "outcome": str(posterior.tree.attrs["outcome"])},
+        attrs={"level": level, "outcome": posterior.outcome_name, **query.averages.attrs},
     )
 
 
@@ -158,13 +160,16 @@ def _correlations(rho: float | Sequence[float]) -> Array:
     return steps
 
 
-def _bias_sd(posterior: PosteriorDraws) -> Array:
-    """Root mean square of each bias over observational rows, shape (chain, draw, K)."""
+def _bias_sd(posterior: PosteriorDraws, prediction: Prediction) -> Array:
+    """Root mean square of each bias over observational rows, shape (chain, draw, K).
+
+    Biases that depend on covariates are averages over the population of the prediction.
+    """
     reference = support_of(posterior).reference
     if reference is None:
         raise SavedFitError("the fit was saved by a version that kept no rows; fit again")
     by_mask = dict(zip(reference.masks, reference.rows, strict=True))
     observational = (False,) * len(posterior.actions)
     rows = by_mask.get(observational, np.concatenate(reference.rows))
-    _, delta = prediction_of(posterior).contributions(rows)
+    _, delta = prediction.contributions(rows)
     return np.asarray(np.sqrt((delta**2).mean(axis=-1)))

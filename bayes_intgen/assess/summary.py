@@ -17,6 +17,7 @@ from bayes_intgen.assess.action_summary import ActionSummary, table_of_actions
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.data_problems import data_problems
 from bayes_intgen.assess.diagnostics import problems
+from bayes_intgen.assess.population_text import population_lines
 from bayes_intgen.assess.summary_text import (
     certificate_lines,
     note_lines,
@@ -39,6 +40,7 @@ from bayes_intgen.identification.verdict import Verdict
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
 from bayes_intgen.inference.sampling.monitored_effect import every_nth, monitored_effect
+from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
     prediction_of,
@@ -70,8 +72,8 @@ class Report:
         alone, ``identified``, ``weights`` (question, regime; NaN where not identified),
         ``certificate``, the sentence, and ``supported``, the share of the rows at whose values
         the effect is supported. For a fit also group ``sampling``: ``rhat`` and ``ess`` by
-        quantity, with the number of ``divergences``; and group ``check``, if the posterior has
-        one.
+        quantity, with the number of ``divergences``; group ``check``, if the posterior has one;
+        and for a fit with groups ``between_groups``, the standard deviations between them.
     sections : mapping from title to lines
         The same in sentences.
     actions : tuple of ActionSummary
@@ -205,15 +207,17 @@ def summarise_data(
     ()
     """
     names, sample = data.names, data.in_memory
-    reference, states = sample.reference_rows(), data.identify(list(names)).states
+    reference = sample.reference_rows()
     # Without a graph an action may depend on every other.
     parents = [[j for j in range(len(names)) if j != k] for k in range(len(names))]
+    joint = data.identify(list(names))
     groups = {
         "regimes": _regimes(names, data.regimes, reference, data.outcome_name),
         "questions": _questions(
             names,
             data.regimes,
             settings_of(names, sample.actions, sample.intervened, sample.categories),
+            joint.under_one_mask,
             reference if support else None,
             lambda points, mask: reference.verdict(
                 points, mask, requirements(parents, reference.masks, mask), parents
@@ -225,9 +229,9 @@ def summarise_data(
         groups,
         None,
         data_problems(data, reference),
-        [ActionSummary.of(sample, k, states[name]) for k, name in enumerate(names)],
-        {"Columns": note_lines(columns), "Groups": tuple(groups_in_words(data))},
-        columns,
+        [ActionSummary.of(sample, k, joint.states[name]) for k, name in enumerate(names)],
+        first={"Columns": note_lines(columns), "Groups": tuple(groups_in_words(data))},
+        columns=columns,
     )
 
 
@@ -240,6 +244,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
             names,
             regimes,
             {} if reference is None else reference.settings(),
+            {} if support.population is None else support.population.under_one_mask,
             reference,
             lambda points, mask: support.verdict(points, np.array(mask)),
         ),
@@ -254,7 +259,10 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         f"Posterior of {posterior.tree.attrs['outcome']!r} given {', '.join(map(repr, names))}: "
         f"{size_of_draws(posterior)}"
     )
-    return _report(head, groups, check, problems)
+    between = between_groups(posterior)
+    if between.sizes["effect"]:
+        groups["between_groups"] = between
+    return _report(head, groups, check, problems, population=population_lines(posterior, between))
 
 
 def _regimes(
@@ -292,6 +300,7 @@ def _questions(
     names: Sequence[str],
     regimes: Mapping[Mask, int],
     settings: Mapping[str, tuple[Label, ...]],
+    under_one_mask: Mapping[str, tuple[int, int]],
     reference: ReferenceRows | None,
     verdict_at: Callable[[Array, Mask], Verdict | None],
 ) -> xr.Dataset:
@@ -299,8 +308,10 @@ def _questions(
     count = len(names)
     single = [tuple(j == k for j in range(count)) for k in range(count)]
     masks = list(dict.fromkeys([(True,) * count, *single]))
+    # One certificate, the first, counts the groups under one mask.
     certificates = [
-        certify(names, regimes, list(compress(names, mask)), settings) for mask in masks
+        certify(names, regimes, list(compress(names, mask)), settings, {} if i else under_one_mask)
+        for i, mask in enumerate(masks)
     ]
     supported = np.full(len(masks), np.nan)
     if reference is not None:
@@ -352,6 +363,8 @@ def _report(
     check: Check | None,
     problems: Sequence[str] | None = None,
     actions: Sequence[ActionSummary] = (),
+    population: tuple[str, ...] = (),
+    *,
     first: Mapping[str, tuple[str, ...]] | None = None,
     columns: Sequence[ColumnNote] = (),
 ) -> Report:
@@ -361,6 +374,8 @@ def _report(
     if actions:
         sections["Actions"] = table_of_actions(actions)
     sections["Certificates"] = certificate_lines(groups["questions"])
+    if population:
+        sections["Covariates and groups"] = population
     if groups["questions"]["supported"].notnull().all():
         sections["Support"] = support_lines(groups["questions"])
     if check is not None:

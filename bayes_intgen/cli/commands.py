@@ -19,7 +19,9 @@ from bayes_intgen.cli.points import (
     completed,
     default_point,
     points_of_file,
+    read_population,
     require_actions,
+    rows_of_fit,
 )
 from bayes_intgen.cli.proposal import explained, options_of, proposal, proposed_roles
 from bayes_intgen.errors import DataError, PointsError, SamplingWarning
@@ -159,6 +161,8 @@ def effect(
     points: options.Points = None,
     from_: options.From = None,
     observed: options.Observed = None,
+    given: options.Given = None,
+    population: options.Population = None,
     level: options.Level = 0.9,
     format: options.Format = "table",
 ) -> int:
@@ -185,7 +189,8 @@ def effect(
         _require_unobserved([start], observed_point, "--from would change {name!r}")
         baseline = [{**point, **start} for point in values]
     intervened = [name for name in posterior.actions if name not in observed_point]
-    table = effect_table(posterior, values, intervened, baseline=baseline, level=level)
+    over = read_population(given, population)
+    table = effect_table(posterior, values, intervened, baseline=baseline, level=level, **over)
     write(tables.format_effects(table, format))
     return DONE
 
@@ -197,6 +202,8 @@ def plot(
     output: options.Output,
     action: options.Axes = None,
     at: options.At = None,
+    given: options.Given = None,
+    population: options.Population = None,
     level: options.Level = 0.9,
 ) -> int:
     """Plot the joint effect along actions: mean, bands, and a band of outcomes (dotted).
@@ -214,7 +221,8 @@ def plot(
     point = {**default_point(posterior), **checked_point(at, posterior)}
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
     require_actions(names, posterior)
-    figure = plot_effect_grid(posterior, names, point, level=level)
+    over = read_population(given, population)
+    figure = plot_effect_grid(posterior, names, point, level=level, **over)
     try:
         figure.savefig(output, dpi=150)
     except ValueError as error:
@@ -228,6 +236,8 @@ def report(
     fit: options.Fit,
     *,
     output: options.Output,
+    given: options.Given = None,
+    population: options.Population = None,
     level: options.Level = 0.9,
     data: options.DataToCheck = None,
     regime: options.Regime = "regime",
@@ -239,14 +249,10 @@ def report(
     _require_writable(output)
     posterior = load(fit)
     if data is not None:
-        from bayes_intgen.data.files import rows_of_file
-
-        rows = rows_of_file(
-            data, posterior.actions, posterior.outcome_name, regime, progress=show_progress()
-        )
+        rows = rows_of_fit(data, posterior, regime, progress=show_progress())
         assumptions = check_assumptions(rows, posterior.model, progress=show_progress())
         posterior = posterior.with_check(assumptions)
-    posterior.report(output, level=level)
+    posterior.report(output, level=level, **read_population(given, population))
     log(f"written to {output}")
     return DONE
 

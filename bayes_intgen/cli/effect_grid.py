@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bayes_intgen.basis.categories import Label, short_label
 
@@ -19,7 +19,13 @@ TITLE_WIDTH, MIN_TITLE_WIDTH = 58, 84
 
 
 def plot_effect_grid(
-    posterior: "Posterior", actions: Sequence[str], at: Mapping[str, Label], *, level: float = 0.9
+    posterior: "Posterior",
+    actions: Sequence[str],
+    at: Mapping[str, Label],
+    *,
+    given: Mapping[str, Any] | None = None,
+    population: Any = None,
+    level: float = 0.9,
 ) -> "Figure":
     """Plot the joint effect along each of some actions, with one legend.
 
@@ -30,6 +36,8 @@ def plot_effect_grid(
         One panel each.
     at : mapping from action to value
         Values of all actions; each panel replaces that of its own action.
+    given, population
+        As in ``posterior.joint_effect``.
     level : float
         Probability of the outer band and of the band of outcomes.
 
@@ -40,6 +48,8 @@ def plot_effect_grid(
     ['red', 'green']
     """
     import matplotlib.pyplot as plt
+
+    from bayes_intgen.posterior.draws import support_of
 
     columns = min(len(actions), MAX_COLUMNS)
     rows = -(-len(actions) // columns)
@@ -54,7 +64,15 @@ def plot_effect_grid(
     for ax, name in zip(axes.flat, actions, strict=False):
         others = {other: value for other, value in at.items() if other != name}
         levels = sorted({0.5, level})
-        posterior.plot_joint_effect(name, others, levels=levels, predictive=level, ax=ax)
+        posterior.plot_joint_effect(
+            name,
+            others,
+            given=given,
+            population=population,
+            levels=levels,
+            predictive=level,
+            ax=ax,
+        )
         ax.set_title("")
         ax.get_legend().remove()
         ax.set_ylabel("")
@@ -62,12 +80,15 @@ def plot_effect_grid(
         ax.remove()
     _add_legend(figure, columns)
     figure.supylabel(f"mean of {posterior.outcome_name}, all actions set", fontsize=10)
+    width, title = max(TITLE_WIDTH * columns, MIN_TITLE_WIDTH), ""
     fixed = {name: value for name, value in at.items() if [name] != list(actions)}
     if fixed:
         values = ", ".join(f"{name} = {short_label(value)}" for name, value in fixed.items())
-        title = f"Values of actions that are not on the axis: {values}"
-        width = max(TITLE_WIDTH * columns, MIN_TITLE_WIDTH)
-        figure.suptitle(fill(title, width), fontsize=9, x=0.01, ha="left")
+        title = fill(f"Values of actions that are not on the axis: {values}", width)
+    over = support_of(posterior).standardisation(given, population).description
+    if title or over:
+        title = "\n".join(filter(None, [title, fill(over and f"Population: {over}", width)]))
+        figure.suptitle(title, fontsize=9, x=0.01, ha="left")
     return figure
 
 

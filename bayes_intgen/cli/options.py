@@ -144,6 +144,20 @@ At = Annotated[
         "their medians."
     ),
 ]
+Given = Annotated[
+    str | None,
+    Parameter(
+        help="Covariates and groups at which effects are evaluated, as age=40,region=north; "
+        "averages over the observational rows in the others."
+    ),
+]
+Population = Annotated[
+    Path | None,
+    Parameter(
+        help="File of rows over which effects are averaged: CSV, Parquet or Arrow, a column per "
+        "covariate and grouping."
+    ),
+]
 DataToCheck = Annotated[
     Path | None, Parameter(help="The data of the fit: the report then checks the assumptions.")
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bayes_intgen.cli.console import log
 from bayes_intgen.cli.parsing import parse_point
@@ -12,6 +12,7 @@ from bayes_intgen.text.messages import unknown_action
 if TYPE_CHECKING:
     from bayes_intgen.api.posterior import Posterior
     from bayes_intgen.basis.categories import Categories, Label
+    from bayes_intgen.data.rows import Rows
 
 Point = dict[str, "Label"]
 
@@ -82,6 +83,45 @@ def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
     values = checked_points(table, posterior.actions, posterior.categories)
     rows = decoded_table(values, posterior.categories).tolist()
     return [dict(zip(posterior.actions, row, strict=True)) for row in rows]
+
+
+def read_population(given: str | None, population: Path | None) -> dict[str, Any]:
+    """Arguments ``given`` and ``population`` of queries, from the options of the same names."""
+    from bayes_intgen.data.files import read_table
+
+    return {
+        "given": None if given is None else parse_point(given),
+        "population": None if population is None else read_table(population),
+    }
+
+
+def rows_of_fit(data: Path, posterior: "Posterior", regime: str, progress: bool) -> "Rows":
+    """Read the rows of a fit from a file, with its actions, outcome, covariates and groups.
+
+    Raises
+    ------
+    DataError
+        If the file has other covariates or groups than the rows of the fit, or the fit had weights.
+    """
+    from bayes_intgen.data.files import read_table, rows_of_file
+    from bayes_intgen.data.regime_data import RegimeData
+    from bayes_intgen.posterior.draws import support_of
+
+    actions, outcome = posterior.actions, posterior.outcome_name
+    columns, support = posterior.terms.covariates, support_of(posterior)
+    if not support.covariates_digest:
+        return rows_of_file(data, actions, outcome, regime, progress=progress)
+    rows = RegimeData.from_frame(
+        read_table(data, regime),
+        actions,
+        outcome,
+        regime,
+        covariates=columns.names,
+        groups=columns.groups,
+        require_observational=False,
+    )
+    support.refuse_other_rows(rows)
+    return rows
 
 
 def _label(value: float, levels: "Categories | None") -> "Label":

@@ -286,7 +286,7 @@ class RegimeData(Observations):
             raise DataError("no rows belong to these regimes; see data.regimes")
         kept = {self.label(mask) for mask in masks_of(self.intervened[keep])[0]}
         dropped = {mask: rows for mask, rows in self.dropped.items() if self.label(mask) in kept}
-        rows = replace(self._rows(keep), lift_tests=(), dropped=dropped)
+        rows = replace(self.take(keep), lift_tests=(), dropped=dropped)
         rows = rows._checked(require_observational=False)
         for test in self.lift_tests:
             rows = rows._with_test(test)

@@ -15,12 +15,13 @@ from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.batches import map_reduce
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
-from bayes_intgen.data.missing import counts_in_words
+from bayes_intgen.data.listing import dropped_in_words, listing
 from bayes_intgen.data.queries import checked_mask, checked_points
 from bayes_intgen.data.sampling import balanced_sample, batch_ends
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
 from bayes_intgen.identification.graph import parents_of
+from bayes_intgen.identification.groups import groups_under_one_mask
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask, in_regime_order, masks_of
 from bayes_intgen.identification.overlap import ReferenceRows
@@ -109,10 +110,8 @@ class Rows(ABC):
             Maps a batch of rows to a result.
         combine : callable
             Combines the results of two consecutive sets of rows; associative.
-        label : str
-            Label of the progress bar.
-        progress : bool
-            Whether to show a progress bar.
+        label, progress
+            Label of the progress bar, and whether to show it.
 
         Raises
         ------
@@ -134,7 +133,8 @@ class Rows(ABC):
         -------
         Certificate
             Contains exact weights of the regimes, or the missing experiments. Restricted to
-            single values if experiments on an action have at most three values.
+            single values if experiments on an action have at most three values. Counts groups
+            whose levels nothing but exchangeability separates from those of biases.
 
         Raises
         ------
@@ -155,7 +155,12 @@ do(green) itself.
         """
         rows = self.in_memory
         settings = settings_of(self.names, rows.actions, rows.intervened, self.categories)
-        return certify(self.names, self.regimes, actions, settings)
+        first, groups = len(rows.columns.names), rows.columns.groups
+        counts = {
+            name: groups_under_one_mask(codes, rows.intervened)
+            for name, codes in zip(groups, rows.covariates.T[first:], strict=True)
+        }
+        return certify(self.names, self.regimes, actions, settings, counts)
 
     def support(
         self,
@@ -289,29 +294,12 @@ do(green) itself.
             f"{type(self).__name__}: {len(self)} rows, outcome {self.outcome_name!r}, "
             f"actions {', '.join(map(repr, self.names))}"
         )
-        labels = {self.label(mask): count for mask, count in self.regimes.items()}
-        width = max(map(len, labels))
-        counts = [f"  {label:<{width}}  {count}" for label, count in labels.items()]
         tests = [
-            f"  {test.in_words(self.categories[self.names.index(test.action)])}"
+            test.in_words(self.categories[self.names.index(test.action)])
             for test in self.lift_tests
         ]
-        others = [
-            f"  {kind}: {', '.join(map(repr, names))}"
-            for kind, names in (("covariates", self.columns.names), ("groups", self.columns.groups))
-            if names
-        ]
-        dropped = [f"  {line}" for line in self.dropped_in_words()]
-        return "\n".join([head, *counts, *others, *tests, *dropped])
-
-    def dropped_in_words(self) -> list[str]:
-        """One sentence on rows that were left out because of missing cells, if there are any."""
-        if not self.dropped:
-            return []
-        total = sum(self.dropped.values())
-        return [
-            f"{total} rows with missing cells left out: {counts_in_words(self.names, self.dropped)}"
-        ]
+        more = [*tests, *dropped_in_words(self.names, self.dropped)]
+        return listing(head, self.names, self.regimes, self.columns, more)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -350,36 +338,24 @@ class Observations(Rows):
         )
 
     def batches(self, rows: int) -> Iterator[Self]:
-        """Yield all rows in consecutive batches of at most ``rows`` rows.
-
-        The rows of a unit are in the same batch, which may make it larger, if they are consecutive:
-        see :meth:`by_unit`.
-        """
+        """Yield consecutive batches of about ``rows`` rows that keep rows of a unit together."""
         for start, stop in pairwise(batch_ends(self.unit, len(self), rows)):
-            yield self._rows(slice(start, stop))
-
-    def take(self, positions: NDArray[np.int_]) -> Self:
-        """Select rows by position."""
-        return self._rows(positions)
+            yield self.take(slice(start, stop))
 
     def by_unit(self) -> Self:
         """Sort the rows by unit, if they have units."""
         unit = self.unit
-        return self if unit is None else self._rows(np.argsort(unit, kind="stable"))
+        return self if unit is None else self.take(np.argsort(unit, kind="stable"))
 
     def sample(self, rows: int) -> Self:
-        """Sample about ``rows`` rows, balanced over the regimes; all rows if there are no more.
-
-        The sample is the same in every call. It contains the rows at the extremes of each action
-        and one row per level.
-        """
+        """Sample about ``rows`` rows by :func:`balanced_sample`; all if there are no more."""
         sampled = self._sampled(rows)
-        return self if sampled is None else self._rows(sampled)
+        return self if sampled is None else self.take(sampled)
 
     def split(self, rows: int) -> tuple[Self, Self | None]:
         """Split the rows into those of :meth:`sample` and the others, if there are any."""
         sampled = self._sampled(rows)
-        return (self, None) if sampled is None else (self._rows(sampled), self._rows(~sampled))
+        return (self, None) if sampled is None else (self.take(sampled), self.take(~sampled))
 
     def _sampled(self, rows: int) -> NDArray[np.bool_] | None:
         """Whether each row is in the sample; None for all."""
@@ -405,7 +381,8 @@ class Observations(Rows):
         """Actions, covariates and groups of each row, shape (N, K + C + G)."""
         return np.concatenate([self.actions, self.covariates], axis=1)
 
-    def _rows(self, rows: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Self:
+    def take(self, rows: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Self:
+        """Select rows by position or by a mask of rows."""
         return replace(
             self,
             actions=self.actions[rows],

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.errors import DataError
+from bayes_intgen.identification.groups import rest_on_exchangeability
 from bayes_intgen.identification.labels import mask_label, regime_label
 from bayes_intgen.identification.masks import (
     Mask,
@@ -71,6 +72,10 @@ class Certificate:
     only_at : mapping of str to tuple of str, bool or float
         Actions of the target whose experiments have few values, with these values, levels by
         name: the certificate holds at these values only. Empty if the values are unknown.
+    under_one_mask : mapping of str to (int, int)
+        Groupings most of whose groups occur under one mask only, with the number of these groups
+        and of all groups. Nothing but the exchangeability of groups separates their levels from
+        those of biases.
     """
 
     target: Experiment
@@ -82,8 +87,12 @@ class Certificate:
     regimes: Mapping[str, Experiment]
     reason: str
     only_at: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
+    under_one_mask: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __str__(self) -> str:
+        return " ".join([self._verdict(), *self._on_groups()])
+
+    def _verdict(self) -> str:
         label = regime_label(self.target)
         if not self.identified:
             return f"{label} is not identified: {self.reason}. {self._remedy()}"
@@ -94,6 +103,14 @@ class Certificate:
         return f"{label} is identified: {how}{self._where()}."
 
     __repr__ = __str__
+
+    def _on_groups(self) -> list[str]:
+        """Sentences on groups that occur under one mask only."""
+        return [
+            f"{few:,} of the {every:,} groups of {name!r} occur under one mask only: that groups "
+            "are exchangeable, and nothing else, separates their levels from those of the biases."
+            for name, (few, every) in self.under_one_mask.items()
+        ]
 
     def _where(self) -> str:
         """Clause on the values at which the certificate holds, if experiments have few values."""
@@ -198,6 +215,7 @@ def certify(
     regimes: Mapping[Mask, int],
     actions: Sequence[str],
     settings: Mapping[str, tuple[Label, ...]] | None = None,
+    groups: Mapping[str, tuple[int, int]] | None = None,
 ) -> Certificate:
     """Issue the certificate for setting some actions.
 
@@ -211,6 +229,8 @@ def certify(
         The actions of the target; none for the observational regime.
     settings : mapping of str to tuple of str, bool or float, optional
         Experimental values of actions that have few of them, from :func:`settings_of`.
+    groups : mapping of str to (int, int), optional
+        For each grouping the number of groups that occur under one mask only, and of all groups.
 
     Raises
     ------
@@ -245,6 +265,11 @@ do(green), or do(red, green) itself.
             name: (settings or {})[name]
             for name in (actions_set(target) if weights else ())
             if name in (settings or {})
+        },
+        under_one_mask={
+            name: counts
+            for name, counts in (groups or {}).items()
+            if rest_on_exchangeability(*counts)
         },
     )
 

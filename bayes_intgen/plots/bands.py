@@ -1,5 +1,6 @@
 """Elements of pictures: bands of draws, segments at levels, and hatching beyond support."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,18 @@ def name_levels_of(ax: "Axes", curve: xr.Dataset) -> None:
     """Put ticks at the levels of a curve over levels."""
     if "label" in curve.coords:
         name_levels(ax, curve["along"].to_numpy().tolist(), curve["label"].to_numpy().tolist())
+
+
+def with_population(title: str, curve: xr.Dataset, width: int) -> str:
+    r"""Add the population of an effect to a title, on lines of its own.
+
+    Examples
+    --------
+    >>> with_population("red = 1", xr.Dataset(attrs={"population": "at age = 40"}), 60)
+    'red = 1\nat age = 40'
+    """
+    words = textwrap.fill(curve.attrs.get("population", ""), width)
+    return "\n".join(filter(None, [title, words]))
 
 
 def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], color: str) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from bayes_intgen.plots.bands import draw_bands, name_levels_of, on_axis
+from bayes_intgen.plots.bands import draw_bands, name_levels_of, on_axis, with_population
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +39,9 @@ def plot_contraction(curves: Sequence[xr.Dataset]) -> "Figure":
         column[-1].set_xlabel(curve.attrs["along"])
     for ax, kind in zip(panels[:, 0], kinds, strict=True):
         ax.set_ylabel(f"{kind} ({curves[0].attrs['outcome']})")
+    population = with_population("", curves[0], 40 * len(curves))
+    if population:
+        figure.supxlabel(population, fontsize=9)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
     return figure

@@ -8,7 +8,13 @@ import xarray as xr
 
 from bayes_intgen.basis.categories import short_label
 from bayes_intgen.errors import PointsError
-from bayes_intgen.plots.bands import draw_bands, hatch_unsupported, name_levels_of, on_axis
+from bayes_intgen.plots.bands import (
+    draw_bands,
+    hatch_unsupported,
+    name_levels_of,
+    on_axis,
+    with_population,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,6 +66,7 @@ def _label_axes(ax: "Axes", curve: xr.Dataset) -> None:
     ax.set_xlabel(name)
     ax.set_ylabel(f"E[{curve.attrs['outcome']} | do({', '.join(actions)})]")
     values = zip(actions, curve["value"].to_numpy()[:, 0].tolist(), strict=True)
-    ax.set_title(", ".join(f"{n} = {short_label(value)}" for n, value in values if n != name))
+    title = ", ".join(f"{n} = {short_label(value)}" for n, value in values if n != name)
+    ax.set_title(with_population(title, curve, 72), fontsize="medium")
     # Opaque enough to be readable over hatching.
     ax.legend(framealpha=0.85, edgecolor="none")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from bayes_intgen.basis.categories import short_label
+from bayes_intgen.plots.bands import with_population
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +35,9 @@ def plot_sensitivity(correlated: xr.Dataset, independent: xr.Dataset) -> "Figure
         _draw_point(ax, correlated.isel(point=point), independent.isel(point=point, rho=0))
     names = ", ".join(correlated["action"].to_numpy())
     panels[0, 0].set_ylabel(f"E[{correlated.attrs['outcome']} | do({names})]")
+    population = with_population("", correlated, 40 * count + 20)
+    if population:
+        figure.suptitle(population, fontsize=9)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8)
     return figure

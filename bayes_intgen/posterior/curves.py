@@ -1,6 +1,7 @@
 """Effects along one action, the other actions fixed."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,6 +12,7 @@ from bayes_intgen.data.queries import checked_value
 from bayes_intgen.errors import PointsError
 from bayes_intgen.posterior.defaults import levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.standardisation import Standardisation
 from bayes_intgen.text.messages import unknown_action
 
 
@@ -43,6 +45,8 @@ def effect_along(
     *,
     size: int = 100,
     predictive: float | None = None,
+    given: Mapping[str, Any] | None = None,
+    population: Any = None,
 ) -> xr.Dataset:
     """Draws of the joint effect along one action.
 
@@ -55,7 +59,7 @@ def effect_along(
         ``effect`` (chain, draw, point); ``supported`` (point), where the fit has reference rows;
         ``outcome`` (bound, point), the ends of the predictive band. Coordinates: ``along``
         (point), the action's values; ``label`` (point) if it has levels; ``value`` (action,
-        point), of all actions.
+        point), of all actions. The attribute ``population`` says over whom it is averaged.
 
     Examples
     --------
@@ -71,9 +75,10 @@ def effect_along(
     k = posterior.actions.index(action)
     points = points_along(posterior, k, fixed, size)
     all_set = np.ones(points.shape, dtype=bool)
-    prediction = prediction_of(posterior)
+    averages = support_of(posterior).standardisation(given, population)
+    prediction = prediction_of(posterior, averages)
     effect = prediction.mean(points, all_set)
-    curve = labelled_points(posterior, k, points).assign(
+    curve = labelled_points(posterior, k, points, averages).assign(
         effect=(("chain", "draw", "point"), effect)
     )
     # No warning: pictures hatch points that are not supported.
@@ -83,14 +88,17 @@ def effect_along(
     if predictive is not None:
         # All points share the noise of a draw, so that the lines are as smooth as the bands.
         noise = prediction.standard_noise((*effect.shape[:2], 1), np.random.default_rng(0))
-        outcome = effect + prediction.noise_sd(points, all_set) * noise
+        unit = prediction.of_unit(points, all_set)
+        outcome = unit + prediction.noise_sd(points, all_set) * noise
         tails = [(1 - predictive) / 2, (1 + predictive) / 2]
         curve["outcome"] = (("bound", "point"), np.quantile(outcome, tails, axis=(0, 1)))
         curve.attrs["predictive"] = predictive
     return curve
 
 
-def labelled_points(posterior: PosteriorDraws, k: int, points: Array) -> xr.Dataset:
+def labelled_points(
+    posterior: PosteriorDraws, k: int, points: Array, averages: Standardisation
+) -> xr.Dataset:
     """Coordinates of points along an action."""
     levels, actions = levels_of(posterior)[k], list(posterior.actions)
     values = decoded_table(points, posterior.categories)
@@ -101,7 +109,8 @@ def labelled_points(posterior: PosteriorDraws, k: int, points: Array) -> xr.Data
     }
     if levels is not None:
         coords["label"] = ("point", np.array(levels.labels, dtype=object))
-    return xr.Dataset(coords=coords, attrs={"along": actions[k], "outcome": posterior.outcome_name})
+    attrs = {"along": actions[k], "outcome": posterior.outcome_name, **averages.attrs}
+    return xr.Dataset(coords=coords, attrs=attrs)
 
 
 def _refuse_unknown(names: Iterable[str], posterior: PosteriorDraws) -> None:

@@ -13,6 +13,7 @@ import xarray as xr
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
+from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.queries import checked_points, named_points
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import DataError, ModelError
@@ -204,7 +205,8 @@ class PosteriorDraws:
         """Support of the effect at points, and distances to the rows of each regime.
 
         Equals :meth:`RegimeData.support` with the graph of the model and the reference rows of
-        the fit.
+        the fit. Covariates and groups do not matter: their terms add to those of the actions.
+        Effects warn if ``given`` or ``population`` leave the observed range of a covariate.
 
         Raises
         ------
@@ -271,6 +273,7 @@ class PosteriorDraws:
                 "point": np.arange(len(values)),
                 "value": (("action", "point"), decoded_table(values, self.categories).T),
             },
+            attrs=averages.attrs,
         )
 
     def with_log_likelihood(
@@ -341,7 +344,9 @@ class PosteriorDraws:
         Raises
         ------
         DataError
-            Where the data have other actions, or their rows are not all in memory.
+            Where the data have other rows, or their rows are not all in memory.
+        ModelError
+            Where the levels of a grouping are integrated out, or rows have an ``outcome_sd``.
         SavedFitError
             Where the fit was saved by a version without the units of fixed scales.
 
@@ -361,6 +366,17 @@ class PosteriorDraws:
         from bayes_intgen.posterior.program import Program, fixed_in_noise_units
 
         self._support.refuse_other_rows(data)
+        columns = self.terms.covariates
+        if columns.fine_grouping is not None:
+            raise ModelError(
+                f"the levels of {columns.every[columns.fine_grouping]!r} are integrated out, so "
+                f"the fit has no program; fit with at most {MAX_GROUP_COLUMNS} groups for one"
+            )
+        if data.in_memory.within is not None:
+            raise ModelError(
+                "the fit used the standard deviations within its rows (outcome_sd), which no "
+                "program of the rows' means has; fit without outcome_sd, or the units themselves"
+            )
         if data.in_memory is not data:
             raise DataError(
                 "a program needs every row in memory; read the rows with RegimeData.from_frame"
@@ -392,8 +408,7 @@ class PosteriorDraws:
         if query.verdict is not None:
             coords["supported"] = ("point", query.verdict.supported)
         attrs = {"intervened": ", ".join(query.intervened), "outcome": self.outcome_name}
-        if query.averages.description:
-            attrs["population"] = query.averages.description
+        attrs |= query.averages.attrs
         return xr.DataArray(draws, coords, ("chain", "draw", "point"), name, attrs)
 
     def _draw_coords(self) -> dict[str, Any]:
@@ -414,9 +429,9 @@ def size_of_draws(posterior: PosteriorDraws) -> str:
     return f"{chains} of {sizes['draw']} draws"
 
 
-def prediction_of(posterior: PosteriorDraws) -> Prediction:
-    """Predictions of a posterior as plain arrays, without validation or labels."""
-    return posterior._prediction
+def prediction_of(posterior: PosteriorDraws, averages: Standardisation | None = None) -> Prediction:
+    """Predictions of a posterior, in a population, as plain arrays without validation or labels."""
+    return posterior._prediction if averages is None else posterior._prediction_in(averages)
 
 
 def support_of(posterior: PosteriorDraws) -> FitSupport:

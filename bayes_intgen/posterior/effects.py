@@ -1,6 +1,6 @@
 """Table of effects and contrasts, with intervals of the mean and of single outcomes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
 from bayes_intgen.data.queries import checked_actions, checked_points, named_points
 from bayes_intgen.errors import PointsError
+from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 
 
@@ -20,6 +21,8 @@ def effect_table(
     intervened: Sequence[str] | None = None,
     *,
     baseline: Any = None,
+    given: Mapping[str, Any] | None = None,
+    population: Any = None,
     level: float = 0.9,
 ) -> xr.Dataset:
     """Effects at points with central bands, and changes from a baseline.
@@ -32,6 +35,8 @@ def effect_table(
         The actions that are set; all by default.
     baseline : as ``points``, optional
         One point for all, or one per point, from which changes are computed.
+    given, population
+        As in ``posterior.joint_effect``.
     level : float
         Probability of the bands.
 
@@ -43,7 +48,8 @@ def effect_table(
         near the point identify the effect, as in ``posterior.support``. With a baseline also
         ``change``, ``change_low``, ``change_high``, and ``above_zero``, the probability that
         the change is positive. In the outcome's units. ``value`` and ``baseline``, dims
-        (point, action), repeat the arguments, levels by their names.
+        (point, action), repeat the arguments, levels by their names. The attribute
+        ``population`` says over whom the effects are averaged, if there are covariates or groups.
 
     Raises
     ------
@@ -74,22 +80,29 @@ def effect_table(
         )
     # One query for points and baselines, so that there is one warning.
     together = values if start is None else np.concatenate([values, start])
-    query = support_of(posterior).query(named_points(together, actions, categories), names)
+    named = named_points(together, actions, categories)
+    query = support_of(posterior).query(named, names, given, population)
+    prediction = prediction_of(posterior, query.averages)
     mask = query.mask[: len(values)]
     columns = {
-        **_effects(posterior, values, mask, level),
+        **_effects(prediction, values, mask, level),
         "supported": supported(posterior, values, names).all(axis=1),
     }
     dims = ("point", "action")
     arguments = {"value": (dims, decoded_table(values, categories))}
     if start is not None:
-        columns |= _changes(posterior, start, values, mask, level)
+        columns |= _changes(prediction, start, values, mask, level)
         starts = np.broadcast_to(start, values.shape)
         arguments["baseline"] = (dims, decoded_table(starts, categories))
     return xr.Dataset(
         {**{name: ("point", column) for name, column in columns.items()}, **arguments},
         coords={"point": np.arange(len(values)), "action": list(actions)},
-        attrs={"outcome": posterior.outcome_name, "intervened": list(names), "level": level},
+        attrs={
+            "outcome": posterior.outcome_name,
+            "intervened": list(names),
+            "level": level,
+            **query.averages.attrs,
+        },
     )
 
 
@@ -99,10 +112,9 @@ def _tails(level: float) -> list[float]:
 
 
 def _effects(
-    posterior: PosteriorDraws, values: Array, mask: NDArray[np.bool_], level: float
+    prediction: Prediction, values: Array, mask: NDArray[np.bool_], level: float
 ) -> dict[str, Array]:
     """Mean outcome and central intervals of the mean and of single outcomes."""
-    prediction = prediction_of(posterior)
     draws = prediction.mean(values, mask).reshape(-1, len(values))
     low, high = np.quantile(draws, _tails(level), axis=0)
     outcome_low, outcome_high = prediction.outcome_quantiles(values, mask, _tails(level))
@@ -116,13 +128,10 @@ def _effects(
 
 
 def _changes(
-    posterior: PosteriorDraws, start: Array, values: Array, mask: NDArray[np.bool_], level: float
+    prediction: Prediction, start: Array, values: Array, mask: NDArray[np.bool_], level: float
 ) -> dict[str, Array]:
     """Mean, central interval and probability of a positive sign of changes of the mean outcome."""
-    # Differences of design matrices are exactly zero where nothing changes.
-    terms = posterior.terms
-    step = terms.matrix(values, mask) - terms.matrix(start, mask[: len(start)])
-    draws = (prediction_of(posterior).coefficients @ step.T).reshape(-1, len(values))
+    draws = prediction.change(start, values, mask).reshape(-1, len(values))
     low, high = np.quantile(draws, _tails(level), axis=0)
     return {
         "change": draws.mean(axis=0),

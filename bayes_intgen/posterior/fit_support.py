@@ -1,7 +1,7 @@
 """Validation of queries to a fit, and their support under its regimes and reference rows."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -16,6 +16,7 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import PACKAGE, DataError, SavedFitError, SupportWarning
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
+from bayes_intgen.identification.groups import rest_on_exchangeability
 from bayes_intgen.identification.masks import Mask
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.requirements import requirements
@@ -23,6 +24,7 @@ from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.requirements import parents_of_terms, requirements_of_terms
 from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.posterior.population import FitPopulation, digest_of_covariates
 from bayes_intgen.posterior.standardisation import Standardisation, standardisation
 from bayes_intgen.text.messages import quoted
 
@@ -50,6 +52,9 @@ class FitSupport:
     reference : ReferenceRows or None
         Reference rows of each regime; None for a fit that was saved without them.
     has_lift_tests : bool
+    population : FitPopulation or None
+        None for a fit without covariates and groups.
+    covariates_digest : str
     """
 
     model: Model
@@ -57,6 +62,8 @@ class FitSupport:
     regimes: Mapping[Mask, int]
     reference: ReferenceRows | None
     has_lift_tests: bool
+    population: FitPopulation | None = None
+    covariates_digest: str = ""
 
     @classmethod
     def of(cls, tree: xr.DataTree, model: Model, terms: Decomposition) -> Self:
@@ -68,10 +75,12 @@ class FitSupport:
             )
         masks = map(tuple, (constant["intervened"].to_numpy() > 0).tolist())
         regimes = dict(zip(masks, constant["rows"].to_numpy().tolist(), strict=True))
-        return cls(model, terms, regimes, reference, "lift_of" in constant)
+        population, digest = FitPopulation.of(tree), tree.attrs.get("covariates_digest", "")
+        has_tests = "lift_of" in constant
+        return cls(model, terms, regimes, reference, has_tests, population, digest)
 
     def refuse_other_rows(self, data: Rows) -> None:
-        """Raise DataError unless actions, regimes and reference rows are those of the fit."""
+        """Raise DataError unless the rows are those of the fit, as far as it stores them."""
         remedy = "give the data that were fitted"
         if data.names != self.terms.names:
             raise DataError(
@@ -89,6 +98,19 @@ class FitSupport:
             rows = data.in_memory.reference_rows(self.terms.coordinates).rows
             if not all(map(np.array_equal, rows, self.reference.rows)):
                 raise DataError(f"the rows of the data have other values of the actions; {remedy}")
+        for kind, own, fitted in (
+            ("covariates", data.columns.names, self.terms.covariates.names),
+            ("groups", data.columns.groups, self.terms.covariates.groups),
+        ):
+            if own != fitted:
+                raise DataError(
+                    f"the data have {kind} {quoted(own) or 'none'}, the fit had "
+                    f"{quoted(fitted) or 'none'}; {remedy}"
+                )
+        if digest_of_covariates(data.in_memory) != self.covariates_digest:
+            raise DataError(
+                f"the rows of the data have other covariates, groups or weights; {remedy}"
+            )
 
     def query(
         self,
@@ -116,9 +138,42 @@ class FitSupport:
         self, given: Mapping[str, Any] | None = None, population: Any = None
     ) -> Standardisation:
         """Population of a query, with its description."""
+        columns = self.terms.covariates
+        default = self.default_population(given or ())
+        averages = standardisation(columns, default, given, population)
+        if population is not None and columns.fine_grouping is not None:
+            unit = f"for an average {columns.every[columns.fine_grouping]}"
+            averages = averages._replace(description=f"{averages.description}, {unit}")
+        if self.population is not None and averages.population is not None:
+            self._warn_of_covariates(averages.population.values, self.population)
+        return averages
+
+    def default_population(self, given: Collection[str] = ()) -> str:
+        """Words for the rows over which effects are averaged, except over the names ``given``."""
         rows = self.regimes.get((False,) * len(self.terms.names))
-        default = f"average over {rows} observational rows" if rows else "average over all rows"
-        return standardisation(self.terms.covariates, default, given, population)
+        over = f"{rows:,} observational rows" if rows else "all rows"
+        columns, own = self.terms.covariates, self.population
+        fine = columns.fine_grouping
+        # Groups whose levels are not centred over these rows.
+        units = [] if fine is None else [columns.every[fine]]
+        for name, counts in ({} if own is None else own.under_one_mask).items():
+            if rest_on_exchangeability(*counts) and name not in units:
+                units.append(name)
+        average = [f"an average {name}" for name in units if name not in given]
+        return f"average over {over}{', for ' * bool(average)}{' and '.join(average)}"
+
+    def _warn_of_covariates(self, values: Array, own: FitPopulation) -> None:
+        """Warn of each covariate that a population places outside its observed range."""
+        for c, name in enumerate(self.terms.covariates.names):
+            outside = int(((values[:, c] < own.low[c]) | (values[:, c] > own.high[c])).sum())
+            if outside:
+                where = f" in {outside} of {len(values)} rows" if len(values) > 1 else ""
+                warnings.warn(
+                    f"the population has {name!r} outside its observed range, {own.low[c]:g} to "
+                    f"{own.high[c]:g}{where}: answers there are extrapolation",
+                    SupportWarning,
+                    skip_file_prefixes=(PACKAGE,),
+                )
 
     def verdict(self, values: Array, mask: NDArray[np.bool_]) -> Verdict | None:
         """Conditions of support at points, shape (M, K); None without reference rows."""

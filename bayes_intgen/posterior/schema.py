@@ -9,19 +9,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, fit_tests_dataset
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
-from bayes_intgen.models.adjustment import population_shares
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
 
-# Number of units, sampled from the population, whose outcomes a fit predicts.
-N_UNITS = 200
 _DRAW_DIMS = ("chain", "draw")
 
 
@@ -69,7 +66,7 @@ def build_tree(
         }
     )
     if len(data.columns):
-        tree["population"] = _population(data.in_memory)
+        tree["population"] = xr.DataTree(population_dataset(data.in_memory))
     tree.attrs = {
         "creation_library": "bayes-intgen",
         "creation_library_version": version("bayes-intgen"),
@@ -80,6 +77,7 @@ def build_tree(
         "model": serialise.dumps(model),
         "terms": serialise.dumps(terms),
         "spread": serialise.dumps(spread),
+        "covariates_digest": digest_of_covariates(data.in_memory),
     }
     return tree
 
@@ -163,16 +161,6 @@ def _constant_data(
     )
     dataset = dataset.merge(fit_tests_dataset(fit_tests, data.names))
     return dataset.merge(_lift_tests(data)).merge(_levels(data))
-
-
-def _population(rows: Observations) -> xr.Dataset:
-    """Covariates and groups of some of the rows over which effects are averaged."""
-    shares = population_shares(rows)
-    positions = generator(0, "unit").choice(len(rows), N_UNITS, p=shares)
-    return xr.Dataset(
-        {"unit": (("population_row", "covariate"), rows.covariates[positions])},
-        coords={"covariate": list(rows.columns.every)},
-    )
 
 
 def _lift_tests(data: Rows) -> xr.Dataset:

@@ -21,7 +21,6 @@ from bayes_intgen.data.tables import KINDS, as_table, label_cells
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.population import Population
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
 from bayes_intgen.text.messages import hint, quoted
 
@@ -39,6 +38,11 @@ class Standardisation(NamedTuple):
 
     population: Population | None
     description: str
+
+    @property
+    def attrs(self) -> dict[str, str]:
+        """Attributes of labelled answers: the description, if there is one."""
+        return {"population": self.description} if self.description else {}
 
 
 def standardisation(
@@ -167,32 +171,30 @@ def _unseen_groups(
     for term in terms.terms:
         if term.role != "group":
             continue
-        share = _unseen_share(population, term.inputs[-1] - count)
+        column = term.inputs[-1] - count
+        share = _unseen_share(population, column)
         if share:
             basis = term.component.basis
             function = basis.factors[0] if isinstance(basis, TensorProductBasis) else Constant()
-            scale = _scale_of(term.name, terms, draws, fixed)[..., None] * share
+            scale = draws_of_scale(term.name, draws, fixed)[..., None]
             effects = scale * rng.standard_normal((*lead, function.size))
-            out.append(UnseenGroup(function, term.action, effects))
+            out.append(UnseenGroup(column, function, term.action, effects, share))
     effects_of_units = terms.random_effects
     if effects_of_units is not None:
         share = _unseen_share(population, effects_of_units.grouping - count)
         if share:
             own = unseen_group(terms, effects_of_units, prediction.sd, rng)
-            out += [group._replace(draws=group.draws * share) for group in own]
+            out += [group._replace(share=share) for group in own]
     return tuple(out)
 
 
 def _unseen_share(population: Population, column: int) -> float:
-    """Root of the sum of squared shares of groups that are not in the data.
-
-    Rows of a table with unknown labels count as one group.
-    """
+    """Share of the population in groups that are not in the data, which count as one group."""
     unseen = population.values[:, column] == UNSEEN
     return float(population.shares[unseen].sum())
 
 
-def _scale_of(name: str, terms: Decomposition, draws: xr.Dataset, fixed: xr.Dataset) -> Array:
+def draws_of_scale(name: str, draws: xr.Dataset, fixed: xr.Dataset) -> Array:
     """Draws of a term's scale, shape (chain, draw), or its fixed value."""
     if name in fixed["fixed_scale_of"]:
         scale = float(fixed["fixed_scale"].sel(fixed_scale_of=name)) / float(

@@ -54,7 +54,7 @@ class Chart:
     zero : float or None
         Position of zero; None if it is outside.
     usual : (float, float) or None
-        Ends of the range of about the middle half of the rows; None for levels.
+        Ends of the range of about the middle half of the rows; None for levels and covariates.
     beyond : tuple of (float, float)
         Ends of the unsupported intervals.
     """
@@ -99,7 +99,7 @@ def draw(
     along: Array,
     curves: Sequence[Curve],
     y_range: tuple[float, float],
-    usual: tuple[float, float],
+    usual: tuple[float, float] | None,
     supported: NDArray[np.bool_],
 ) -> Chart:
     """Draw curves over the same values, shape (n,).
@@ -108,7 +108,7 @@ def draw(
     ----------
     y_range : (float, float)
         Shared by charts that are compared.
-    usual : (float, float)
+    usual : (float, float) or None
         Ends of the usual range of the action.
     supported : ndarray of bool, shape (n,)
         Whether rows identify the effect.
@@ -130,7 +130,7 @@ def draw(
         tuple(Tick(float(y(v)), label) for v, label in labels.items()),
         tuple(marks),
         float(y(0.0)) if low < 0 < high else None,
-        (float(x(usual[0])), float(x(usual[1]))),
+        None if usual is None else (float(x(usual[0])), float(x(usual[1]))),
         tuple((float(x(a)), float(x(b))) for a, b in intervals_of(along, ~supported)),
     )
 

@@ -1,7 +1,7 @@
 """Content of a report: words, numbers and charts, ready for the template."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.diagnostics import problems
+from bayes_intgen.assess.population_text import population_lines
 from bayes_intgen.basis.categories import Categories, short_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.queries import named_points
@@ -18,6 +19,7 @@ from bayes_intgen.errors import SupportWarning
 from bayes_intgen.identification.certificates import Certificate, certify
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
+from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.curves import points_along
 from bayes_intgen.posterior.defaults import (
     default_changes,
@@ -29,6 +31,7 @@ from bayes_intgen.posterior.defaults import (
 )
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import effect_table, supported
+from bayes_intgen.report.adjustment_content import AdjustmentContent, adjustment_content
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
 from bayes_intgen.report.provenance import settings_of_fit, versions_of_fit
 from bayes_intgen.text.number_format import (
@@ -107,9 +110,17 @@ class Content:
     settings: list[tuple[str, str]]
     versions: list[tuple[str, str]]
     draws: int
+    population: str
+    adjusted_for: tuple[str, ...]
+    adjustment: AdjustmentContent
 
 
-def content_of(posterior: PosteriorDraws, level: float) -> Content:
+def content_of(
+    posterior: PosteriorDraws,
+    level: float,
+    given: Mapping[str, Any] | None = None,
+    population: Any = None,
+) -> Content:
     """Collect the content of a report.
 
     Parameters
@@ -118,30 +129,34 @@ def content_of(posterior: PosteriorDraws, level: float) -> Content:
         Of an additive model.
     level : float
         Probability of the bands.
+    given, population
+        As in ``posterior.joint_effect``.
     """
     with warnings.catch_warnings():
         # The page itself states which effects are not identified.
         warnings.simplefilter("ignore", SupportWarning)
-        return _content_of(posterior, level)
+        return _content_of(posterior, level, {"given": given, "population": population})
 
 
-def _content_of(posterior: PosteriorDraws, level: float) -> Content:
+def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]) -> Content:
     fit_support, default = support_of(posterior), default_point(posterior)
     certificate = certify(
         posterior.actions,
         fit_support.regimes,
         posterior.actions,
         None if fit_support.reference is None else fit_support.reference.settings(),
+        None if fit_support.population is None else fit_support.population.under_one_mask,
     )
     along = [points_along(posterior, k, default, N_POINTS) for k in range(len(posterior.actions))]
     typical = np.concatenate(along)[::DIAGNOSTIC_STEP]
-    effect = posterior.joint_effect(_named(posterior, typical))
+    effect = posterior.joint_effect(_named(posterior, typical), **over)
     levels_by_action = levels_of(posterior)
     support, tone = _words_of_support(posterior)
-    contrasts, zero = _contrasts(posterior, default, level)
+    low, high = default_changes(posterior, default)
+    contrasts, zero = _contrasts(posterior, default, low, high, level, over)
     return Content(
         outcome=posterior.outcome_name,
-        actions=_actions(posterior, along, certificate, level),
+        actions=_actions(posterior, along, certificate, level, over),
         regimes=_regimes(certificate),
         rows=sum(fit_support.regimes.values()),
         level=f"{100 * level:g}%",
@@ -159,7 +174,24 @@ def _content_of(posterior: PosteriorDraws, level: float) -> Content:
         settings=settings_of_fit(posterior),
         versions=versions_of_fit(posterior),
         draws=prediction_of(posterior).sd.size,
+        population=fit_support.standardisation(**over).description,
+        adjusted_for=population_lines(posterior, between_groups(posterior))[1:],
+        adjustment=adjustment_content(
+            posterior, _changes_in_words(posterior, default, low, high), level
+        ),
     )
+
+
+def _changes_in_words(
+    posterior: PosteriorDraws, default: Array, low: Array, high: Array
+) -> list[tuple[str, str, Array, Array]]:
+    """Name, words, start and end of the change of each action, the others at the default."""
+    out = []
+    for k, (name, before, after) in enumerate(_changes(posterior, low, high)):
+        start, end = default.copy(), default.copy()
+        start[k], end[k] = low[k], high[k]
+        out.append((name, f"{name} from {before} to {after}", start, end))
+    return out
 
 
 def _regimes(certificate: Certificate) -> list[Regime]:
@@ -217,10 +249,16 @@ def _bands(draws: Array, levels: Sequence[float]) -> list[tuple[Array, Array]]:
 
 
 def _actions(
-    posterior: PosteriorDraws, along: list[Array], certificate: Certificate, level: float
+    posterior: PosteriorDraws,
+    along: list[Array],
+    certificate: Certificate,
+    level: float,
+    over: Mapping[str, Any],
 ) -> list[Action]:
-    joint = [_joint_curve(posterior, points, level) for points in along]
-    mechanism = [_mechanism_curves(posterior, k, points, level) for k, points in enumerate(along)]
+    joint = [_joint_curve(posterior, points, level, over) for points in along]
+    mechanism = [
+        _mechanism_curves(posterior, k, points, level, over) for k, points in enumerate(along)
+    ]
     within = [supported(posterior, points, posterior.actions) for points in along]
     joint_range = common_range(joint)
     mechanism_range = common_range([curve for pair in mechanism for curve in pair])
@@ -248,19 +286,21 @@ def _actions(
     ]
 
 
-def _joint_curve(posterior: PosteriorDraws, points: Array, level: float) -> Curve:
+def _joint_curve(
+    posterior: PosteriorDraws, points: Array, level: float, over: Mapping[str, Any]
+) -> Curve:
     named = _named(posterior, points)
-    table = effect_table(posterior, named, level=level)
-    draws = posterior.joint_effect(named).to_numpy().reshape(-1, len(points))
+    table = effect_table(posterior, named, level=level, **over)
+    draws = posterior.joint_effect(named, **over).to_numpy().reshape(-1, len(points))
     outcomes = (table["outcome_low"].to_numpy(), table["outcome_high"].to_numpy())
     return Curve("set", draws.mean(axis=0), _bands(draws, (0.5, level)), outcomes)
 
 
 def _mechanism_curves(
-    posterior: PosteriorDraws, k: int, points: Array, level: float
+    posterior: PosteriorDraws, k: int, points: Array, level: float, over: Mapping[str, Any]
 ) -> tuple[Curve, Curve]:
     """Confounded and unconfounded contributions of an action."""
-    mechanisms = posterior.mechanisms(_named(posterior, points)).isel(action=k)
+    mechanisms = posterior.mechanisms(_named(posterior, points), **over).isel(action=k)
     observed, was_set = (
         mechanisms[name].to_numpy().reshape(-1, len(points))
         for name in ("confounded", "unconfounded")
@@ -293,18 +333,21 @@ def _value(value: float, coordinate: Coordinate, levels: Categories | None) -> s
 
 
 def _contrasts(
-    posterior: PosteriorDraws, default: Array, level: float
+    posterior: PosteriorDraws,
+    default: Array,
+    low: Array,
+    high: Array,
+    level: float,
+    over: Mapping[str, Any],
 ) -> tuple[list[Contrast], float]:
     """Effects of the default changes, one action at a time and together, and zero on the axis."""
-    low, high = default_changes(posterior, default)
     starts = np.tile(default, (len(low), 1))
     ends = starts.copy()
     np.fill_diagonal(starts, low)
     np.fill_diagonal(ends, high)
     starts, ends = np.concatenate([starts, [low]]), np.concatenate([ends, [high]])
-    table = effect_table(
-        posterior, _named(posterior, ends), baseline=_named(posterior, starts), level=level
-    )
+    baseline = _named(posterior, starts)
+    table = effect_table(posterior, _named(posterior, ends), baseline=baseline, level=level, **over)
     within = [
         supported(posterior, points, posterior.actions).all(axis=1) for points in (starts, ends)
     ]

@@ -13,10 +13,11 @@
   for (const name of ["quantiles", "df", "deviation"]) {
     if (name in page.noise) noise[name] = numbers(page.noise[name]);
   }
+  const unitLevels = numbers(page.unit_levels);
   const fitted = "deviation" in noise;
   const actions = page.actions.map((data) => {
     const out = { name: data.name, start: data.start, labels: data.labels };
-    for (const name of ["values", "functions", "coefficients", "hats", "knot_values", "deviations", "reasons"]) {
+    for (const name of ["values", "functions", "coefficients", "unit_functions", "unit_coefficients", "hats", "knot_values", "deviations", "reasons"]) {
       if (name in data) out[name] = numbers(data[name]);
     }
     out.supported = out.reasons.map((reason) => reason === 0);
@@ -37,7 +38,10 @@
   };
   const part = (k, step) => {
     const action = actions[k];
-    const out = { phi: times(action.functions, step, action.coefficients) };
+    const out = {
+      phi: times(action.functions, step, action.coefficients),
+      unit: times(action.unit_functions, step, action.unit_coefficients),
+    };
     if (fitted) {
       out.deviation = times(action.hats, step, action.deviations);
       out.estimate = 0;
@@ -46,10 +50,15 @@
     }
     return out;
   };
-  // Mean and standard deviation of the outcome in every draw, from the parts of all actions.
+  // In every draw, from the parts of all actions: the mean outcome, and the mean and standard
+  // deviation of the outcome of one unit of the population.
   const outcomeOf = (parts) => {
     const mean = Float64Array.from(level), sd = Float64Array.from(noise.sd);
-    for (const { phi } of parts) for (let s = 0; s < draws; s++) mean[s] += phi[s];
+    const unit = Float64Array.from(unitLevels);
+    for (const own of parts) {
+      for (let s = 0; s < draws; s++) { mean[s] += own.phi[s]; unit[s] += own.unit[s]; }
+    }
+    for (let s = 0; s < draws; s++) unit[s] += mean[s];
     if (fitted) {
       let estimate = page.noise.knot_value;
       const deviation = Float64Array.from(noise.deviation);
@@ -59,7 +68,7 @@
       }
       for (let s = 0; s < draws; s++) sd[s] *= Math.sqrt(estimate * Math.exp(deviation[s] / estimate));
     }
-    return { mean, sd };
+    return { mean, unit, sd };
   };
 
   // ---- quantiles ----
@@ -127,7 +136,7 @@
     return (low + 0.5 + slope) / n;
   };
   // Quantiles of the mixture of all draws' outcomes, by the Illinois method and bisection.
-  const mixtureQuantile = ({ mean, sd }, p, guess, precision) => {
+  const mixtureQuantile = ({ unit: mean, sd }, p, guess, precision) => {
     const overshoot = (y) => {
       let sum = 0;
       for (let s = 0; s < draws; s++) sum += noiseBelow((y - mean[s]) / sd[s], s);
@@ -149,7 +158,7 @@
     return (a + b) / 2;
   };
   const outcomeBand = (outcome, probability, guesses, precision) => {
-    const centre = average(outcome.mean), unit = average(outcome.sd);
+    const centre = average(outcome.unit), unit = average(outcome.sd);
     return [0, 1].map((i) => mixtureQuantile(
       outcome, (1 + (2 * i - 1) * probability) / 2,
       guesses ? guesses[i] : centre + (2 * i - 1) * 1.6 * unit, precision));

@@ -4,10 +4,13 @@ In every draw the joint effect is ``c + sum_k phi_k(a_k)``, and the relative var
 ``e(a) exp(d(a) / e(a))`` with ``e = e_0 + sum_k e_k(a_k)`` and ``d = d_0 + sum_k d_k(a_k)``
 (`VarianceFunction`). Sliders stop at the steps of a grid, on which the functions of one action are
 a small basis matrix times the draws of their coefficients. From both, the page reproduces the
-computation in Python up to rounding.
+computation in Python up to rounding. With covariates or groups, c and phi_k are averages over the
+population, and single outcomes are those of one of its units in every draw, whose differences from
+the average are functions of the same form.
 """
 
 import base64
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -18,10 +21,12 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, short_label
 from bayes_intgen.models.prediction import Prediction
+from bayes_intgen.models.terms import Term
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.defaults import default_point, levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import supported
+from bayes_intgen.posterior.standardisation import Standardisation
 
 # Maximum number of draws: more would make the page slow to load for little precision.
 MAX_DRAWS = 2000
@@ -71,23 +76,30 @@ def thinned(prediction: Prediction, max_draws: int = MAX_DRAWS) -> Prediction:
         sd=flat(prediction.sd),
         deviations=None if prediction.deviations is None else flat(prediction.deviations),
         df=None if prediction.df is None else flat(prediction.df),
+        unseen=tuple(group._replace(draws=flat(group.draws)) for group in prediction.unseen),
     )
 
 
-def explorer_data(posterior: PosteriorDraws) -> dict[str, Any]:
+def explorer_data(
+    posterior: PosteriorDraws, averages: Standardisation | None = None
+) -> dict[str, Any]:
     """Collect grids, functions and draws for JSON: arrays as base64 of little-endian float64.
 
     Parameters
     ----------
     posterior : PosteriorDraws
         Of an additive model.
+    averages : Standardisation, optional
+        Population of the effects.
 
     Returns
     -------
     dict
-        ``level_of_draws``: c, shape (draws,). For every action ``values`` (steps,), ``start``
+        ``population``: its description. ``level_of_draws``: c, shape (draws,); ``unit_levels``:
+        the same of a unit, relative to it. For every action ``values`` (steps,), ``start``
         (the step nearest the default point, supported if any is), ``functions`` (steps, P_k),
-        ``coefficients`` (draws, P_k), ``reasons`` (steps,), positions in the list of the same
+        ``coefficients`` (draws, P_k), ``unit_functions`` and ``unit_coefficients``, the same of
+        a unit relative to the average, ``reasons`` (steps,), positions in the list of the same
         name, 0 where the step is supported, and for levels ``labels``; with a fitted variance
         function also ``hats`` (steps, 7), ``knot_values`` (7,) and ``deviations`` (draws, 7).
         ``noise``: ``sd`` (draws,), either ``quantiles`` or ``df`` (draws,), and with a fitted
@@ -98,14 +110,17 @@ def explorer_data(posterior: PosteriorDraws) -> dict[str, Any]:
     >>> [action["name"] for action in explorer_data(posterior)["actions"]]
     ['red', 'green']
     """
-    prediction, terms = thinned(prediction_of(posterior)), posterior.terms
-    draws = prediction.coefficients[0]
-    intercepts = [terms.columns[t.name] for t in terms.terms if t.role == "intercept"]
+    prediction, terms = thinned(prediction_of(posterior, averages)), posterior.terms
     default, levels = default_point(posterior), levels_of(posterior)
+    everywhere = [t for t in terms.terms if t.action is None]
+    functions, coefficients = _functions(prediction, default[None], everywhere, None)
+    unit_functions, unit_coefficients = _unit_functions(prediction, default[None], None)
     return {
         "outcome": posterior.outcome_name,
-        "draws": len(draws),
-        "level_of_draws": packed(draws[:, intercepts[0]][:, 0] + terms.centre),
+        "population": averages.description if averages else "",
+        "draws": prediction.sd.size,
+        "level_of_draws": packed(coefficients @ functions[0] + terms.centre),
+        "unit_levels": packed(unit_coefficients @ unit_functions[0]),
         "noise": _noise_data(prediction),
         "reasons": list(REASONS),
         "actions": [
@@ -139,16 +154,20 @@ def _action_data(
     terms = posterior.terms
     coordinate = terms.coordinates[k]
     grid = round_grid(coordinate.low, coordinate.high) if levels is None else np.array(levels.codes)
-    own = [t for t in terms.terms if t.role == "unconfounded" and t.action == k]
-    columns = np.concatenate([np.arange(terms.size)[terms.columns[t.name]] for t in own])
-    functions = np.concatenate([t.component.basis.matrix(grid[:, None]) for t in own], axis=1)
+    points = np.tile(default, (len(grid), 1))
+    points[:, k] = grid
+    own = [t for t in terms.terms if t.role != "bias" and t.action == k]
+    functions, coefficients = _functions(prediction, points, own, k)
+    unit_functions, unit_coefficients = _unit_functions(prediction, points, k)
     reasons = _reasons(posterior, default, k, grid)
     action = {
         "name": terms.names[k],
         "values": packed(grid),
         "start": _start(grid, default[k], reasons == 0),
         "functions": packed(functions),
-        "coefficients": packed(prediction.coefficients[0][:, columns]),
+        "coefficients": packed(coefficients),
+        "unit_functions": packed(unit_functions),
+        "unit_coefficients": packed(unit_coefficients),
         "reasons": packed(reasons),
     }
     if levels is not None:
@@ -157,6 +176,41 @@ def _action_data(
     if isinstance(spread, VarianceFunction) and deviations is not None:
         action |= _variance_data(spread, deviations[0], k, grid)
     return action
+
+
+def _functions(
+    prediction: Prediction, points: Array, own: Sequence[Term], action: int | None
+) -> tuple[Array, Array]:
+    """Functions of some terms at points in the population, (n, P), and coefficients, (draws, P).
+
+    Includes the effects on ``action``, or on the level, of groups that are not in the data.
+    """
+    terms = prediction.terms
+    columns = np.concatenate([np.arange(terms.size)[terms.columns[t.name]] for t in own])
+    functions = [terms.functions(points, prediction.population)[:, columns]]
+    coefficients = [prediction.coefficients[0][:, columns]]
+    for group in prediction.unseen:
+        if group.input == action:
+            functions.append(group.share * group.functions(points))
+            coefficients.append(group.draws[0])
+    values, of_draws = np.concatenate(functions, axis=1), np.concatenate(coefficients, axis=1)
+    # Functions of covariates average zero over the observational rows.
+    used = values.any(axis=0)
+    return values[:, used], of_draws[:, used]
+
+
+def _unit_functions(
+    prediction: Prediction, points: Array, action: int | None
+) -> tuple[Array, Array]:
+    """Functions by which a unit of the population differs from the average, and coefficients."""
+    all_set = np.ones(points.shape, dtype=bool)
+    parts = [part for part in prediction.unit_parts(points) if part.action == action]
+    functions = [part.functions * part.gate(all_set)[:, None] for part in parts]
+    coefficients = [part.coefficients[0] for part in parts]
+    values = np.concatenate([np.empty((len(points), 0)), *functions], axis=1)
+    of_draws = np.concatenate([np.empty((prediction.sd.size, 0)), *coefficients], axis=1)
+    used = values.any(axis=0) & of_draws.any(axis=0)
+    return values[:, used], of_draws[:, used]
 
 
 def _start(grid: Array, value: float, within: NDArray[np.bool_]) -> int:

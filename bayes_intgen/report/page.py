@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from markupsafe import Markup
 from bayes_intgen._atomic import atomic_write
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.errors import ModelError
-from bayes_intgen.posterior.draws import PosteriorDraws
+from bayes_intgen.posterior.draws import PosteriorDraws, support_of
 from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import explorer_data
 
@@ -21,7 +22,12 @@ _UNSAFE = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"})
 
 
 def write_report(
-    posterior: PosteriorDraws, path: str | os.PathLike[str], *, level: float = 0.9
+    posterior: PosteriorDraws,
+    path: str | os.PathLike[str],
+    *,
+    given: Mapping[str, Any] | None = None,
+    population: Any = None,
+    level: float = 0.9,
 ) -> None:
     """Write the report of a posterior, with its check if it has one, to one file.
 
@@ -31,6 +37,8 @@ def write_report(
         Of an additive model.
     path : path
         Written atomically: a failure leaves an older file intact.
+    given, population
+        As in ``posterior.joint_effect``.
     level : float
         Probability of bands.
 
@@ -39,7 +47,7 @@ def write_report(
     ModelError
         Where the model is a regression, which has no mechanisms.
     PointsError
-        Where ``level`` is not a probability.
+        Where ``level`` is not a probability, and as in ``posterior.joint_effect``.
 
     Examples
     --------
@@ -47,12 +55,18 @@ def write_report(
     >>> "<title>" in (folder / "report.html").read_text()
     True
     """
-    text = page_of(posterior, level=level)
+    text = page_of(posterior, given=given, population=population, level=level)
     with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
-def page_of(posterior: PosteriorDraws, *, level: float = 0.9) -> str:
+def page_of(
+    posterior: PosteriorDraws,
+    *,
+    given: Mapping[str, Any] | None = None,
+    population: Any = None,
+    level: float = 0.9,
+) -> str:
     """Render the report as HTML.
 
     Examples
@@ -71,13 +85,14 @@ def page_of(posterior: PosteriorDraws, *, level: float = 0.9) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    content = content_of(posterior, level)
+    content = content_of(posterior, level, given, population)
+    averages = support_of(posterior).standardisation(given, population)
     return environment.get_template("page.html.j2").render(
         content=content,
         check=Check.of_tree(posterior.tree),
         style=_file("page.css"),
         script=_file("explorer.js"),
-        data=_json({**explorer_data(posterior), "level": level}),
+        data=_json({**explorer_data(posterior, averages), "level": level}),
     )
 
 

@@ -100,10 +100,12 @@ def _effects_as_table(table: "xr.Dataset") -> str:
         )
         for i in range(table.sizes["point"])
     ]
+    population = table.attrs.get("population")
     lines = [
         f"Mean of {table.attrs['outcome']} given {condition}; band: where the mean lies with "
         f"probability {level};",
         "outcomes: where a single outcome does.",
+        *([f"Population: {population}."] if population else []),
         "",
         align_columns(head, rows, left=0),
     ]

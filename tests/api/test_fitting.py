@@ -17,6 +17,7 @@ from bayes_intgen.inference.density.modes import Mode
 from bayes_intgen.inference.pilot import pilot
 from bayes_intgen.inference.sampling import marginalised
 
+from _posteriors import data_with_groups, frame_with_groups
 from conftest import confounded_rows, confounding_bias, joint_truth
 
 POINTS = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
@@ -304,3 +305,18 @@ def test_structure_from_a_sample_of_rows_gives_the_effects_of_a_full_fit(data, m
     assert float((abs(mean - other) / sd).max()) < 0.6
     ratio = effects[1].std(("chain", "draw")) / sd
     np.testing.assert_allclose(ratio, 1, atol=0.25)
+
+
+def test_many_groups_need_marginalised_coefficients() -> None:
+    data = data_with_groups()
+    for model, settings in (
+        (bi.models.additive("linear", noise="student_t"), {}),
+        (bi.models.additive("linear"), {"collapse": False}),
+    ):
+        with pytest.raises(bi.ModelError, match="'patient' has more than 64.*coarser groups"):
+            bi.fit(data, model, progress=False, **settings)
+    cells = data_with_groups(
+        frame_with_groups().assign(sd=0.3), groups=["region"], weights="n", outcome_sd="sd"
+    )
+    with pytest.raises(bi.ModelError, match="without outcome_sd"):
+        bi.fit(cells, bi.models.additive("linear"), collapse=False, progress=False)

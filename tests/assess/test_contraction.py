@@ -6,7 +6,9 @@ import pytest
 from numpyro.infer import Predictive
 
 import bayes_intgen as bi
-from bayes_intgen.assess.contraction import PRIOR_DRAWS, prior_coefficients, widths
+from bayes_intgen.assess.contraction import PRIOR_DRAWS, prior_draws, widths
+
+from _posteriors import data_with_groups
 
 # Linear mechanisms, which are quick to fit, do not follow the sine in these rows.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 def test_prior_draws_match_the_generative_program(data) -> None:
     model = bi.models.additive(bias={"red": "linear"})
     terms = model.decompose(data)
-    mine = prior_coefficients(model, terms, seed=0)
+    _, mine = prior_draws(model, terms, seed=0)
     some = slice(0, 5)
     with jax.enable_x64(True):
         samples = Predictive(model.program, num_samples=PRIOR_DRAWS)(
@@ -32,7 +34,22 @@ def test_prior_draws_match_the_generative_program(data) -> None:
     learned = terms.with_scales(
         {t.name: bi.LogNormal(1e-6, 0.1) for t in terms.terms if t.cross_action}
     )
-    np.testing.assert_array_equal(prior_coefficients(model, learned, seed=0), mine)
+    np.testing.assert_array_equal(prior_draws(model, learned, seed=0)[1], mine)
+
+
+def test_prior_draws_ignore_scales_that_a_fit_estimated_for_covariates_and_groups() -> None:
+    model = bi.models.additive(
+        "linear",
+        covariates={"season": bi.Levels(scale=bi.LogNormal(3.0, 0.5))},
+        moderators={"tv": ["age"]},
+        groups={"region": ["level", "tv"]},
+    )
+    terms = model.decompose(data_with_groups())
+    learned = terms.with_scales(
+        {t.name: bi.LogNormal(1e-6, 0.1) for t in terms.terms if t.can_be_pruned}
+    )
+    specified, drawn = (prior_draws(model, own, seed=0)[1] for own in (terms, learned))
+    np.testing.assert_array_equal(specified, drawn)
 
 
 def test_contraction_is_the_ratio_of_posterior_and_prior_widths(posterior) -> None:

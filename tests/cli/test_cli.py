@@ -19,7 +19,12 @@ from bayes_intgen import cli
 from bayes_intgen.cli import commands, console
 from bayes_intgen.posterior.effects import effect_table
 
-from _posteriors import frame_with_levels, made_up_with_levels
+from _posteriors import (
+    frame_with_groups,
+    frame_with_levels,
+    made_up_with_groups,
+    made_up_with_levels,
+)
 
 COMMAND = [sys.executable, "-m", "bayes_intgen.cli"]
 
@@ -216,6 +221,48 @@ def test_levels_are_set_by_their_names(tmp_path, capsys) -> None:
     for typed, message in (("drug=c", "'drug' has no level 'c'"), ("spend=x", "not a number")):
         assert cli.main([*command, "--set", typed]) == console.UNUSABLE
         assert message in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def fit_with_groups(tmp_path_factory):
+    """A folder with fit.nc, its data and some rows as a population."""
+    out = tmp_path_factory.mktemp("groups")
+    made_up_with_groups(groups=["region"]).save(out / "fit.nc")
+    frame_with_groups().to_csv(out / "data.csv", index=False)
+    frame_with_groups(rows=3).to_csv(out / "rows.csv", index=False)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("options", "over"),
+    [
+        (["--given", "age=40,region=region 1"], {"given": {"age": 40, "region": "region 1"}}),
+        (["--population", "rows.csv"], {"population": frame_with_groups(rows=3)}),
+    ],
+)
+def test_effects_in_a_population(fit_with_groups, monkeypatch, capsys, options, over) -> None:
+    monkeypatch.chdir(fit_with_groups)
+    point = {"tv": 0.5, "promo": 0.2}
+    arguments = ["effect", "fit.nc", "--set", "tv=0.5,promo=0.2", "--from", "tv=0", *options]
+    assert cli.main([*arguments, "--format", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    table = effect_table(bi.load("fit.nc"), [point], baseline=[{**point, "tv": 0.0}], **over)
+    assert answer["population"] == table.attrs["population"]
+    for name in ("mean", "low", "outcome_high", "change"):
+        assert answer["points"][0][name] == pytest.approx(table[name].item())
+    assert cli.main(arguments) == 0
+    assert f"Population: {answer['population']}." in capsys.readouterr().out
+
+
+def test_plot_and_report_in_a_population(fit_with_groups, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(fit_with_groups)
+    given = ["--given", "season=winter"]
+    assert cli.main(["plot", "fit.nc", "-o", "tv.svg", "-a", "tv", *given]) == 0
+    assert "at season = winter" in (fit_with_groups / "tv.svg").read_text()
+    assert cli.main(["report", "fit.nc", "-o", "page.html", *given]) == 0
+    assert "Population: at season = winter" in (fit_with_groups / "page.html").read_text()
+    assert cli.main(["effect", "fit.nc", "--set", "tv=1", "--given", "seasn=winter"]) == 1
+    assert "unknown covariate or grouping 'seasn'" in capsys.readouterr().err
 
 
 def test_columns_of_levels_keep_their_names(tmp_path, capsys) -> None:

@@ -12,6 +12,7 @@ from numpyro.infer.util import log_density
 import bayes_intgen as bi
 from bayes_intgen.posterior.program import Program
 
+from _posteriors import data_with_groups, frame_with_groups, made_up, model_with_groups
 from conftest import confounded_rows
 
 # Linear mechanisms, which are quick to fit, do not follow the sine in these rows.
@@ -89,6 +90,31 @@ def test_program_includes_lift_tests_and_sampled_scales() -> None:
     assert np.ptp(differences(posterior, program)) < 1e-6
     # Negative control: without the lift test the density differs.
     assert np.ptp(differences(posterior, replace(program, lift_tests=None))) > 1e-3
+
+
+def test_program_has_covariates_groups_and_weights() -> None:
+    data = data_with_groups(groups=["region"], weights="n")
+    settings = {"draws": 12, "warmup": 20, "chains": 2, "progress": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SamplingWarning)
+        posterior = bi.fit(data, model_with_groups(), **settings)
+    program = posterior.program(data)
+    assert np.ptp(differences(posterior, program)) < 1e-6
+    # Negative control: without the weights the density differs.
+    unweighted = replace(program, relative_sd=program.relative_sd * np.sqrt(data.weights))
+    assert np.ptp(differences(posterior, unweighted)) > 1e-3
+
+
+def test_fits_without_a_program_say_why() -> None:
+    data = data_with_groups()
+    posterior = made_up(data.names, outcome="sales", data=data, model=model_with_groups(), draws=4)
+    with pytest.raises(bi.ModelError, match="'patient' are integrated out.*at most 64 groups"):
+        posterior.program(data)
+    frame = frame_with_groups().assign(sd=0.3)
+    cells = data_with_groups(frame, groups=["region"], weights="n", outcome_sd="sd")
+    posterior = made_up(data.names, outcome="sales", data=cells, model=model_with_groups(), draws=4)
+    with pytest.raises(bi.ModelError, match="outcome_sd"):
+        posterior.program(cells)
 
 
 def test_outcomes_are_simulated_in_their_own_units(data) -> None:

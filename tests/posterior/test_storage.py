@@ -193,6 +193,11 @@ def test_earlier_fits_load_and_predict_the_same(name, tmp_path) -> None:
         posterior.joint_effect(expected["points"]).to_numpy().reshape(-1, len(expected["points"]))
     )
     np.testing.assert_allclose(effect, expected["joint_effect"], rtol=1e-9)
+    if "given" in expected:
+        at = posterior.joint_effect(expected["points"], given=expected["given"]).to_numpy()
+        np.testing.assert_allclose(
+            at.reshape(effect.shape), expected["joint_effect_given"], rtol=1e-9
+        )
     posterior.save(tmp_path / "again.nc")
     again = bi.load(tmp_path / "again.nc")
     assert again.tree.attrs == posterior.tree.attrs

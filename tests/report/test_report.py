@@ -12,13 +12,20 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, fit_tests_dataset
-from bayes_intgen.posterior.draws import prediction_of
+from bayes_intgen.posterior.draws import prediction_of, support_of
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import MAX_DRAWS, explorer_data, round_grid, thinned
 from bayes_intgen.report.page import page_of
 
-from _posteriors import half_supported, made_up, made_up_with_levels
+from _posteriors import (
+    data_with_groups,
+    frame_with_groups,
+    half_supported,
+    made_up,
+    made_up_with_groups,
+    made_up_with_levels,
+)
 
 HOSTILE = (
     "<script>document.title='owned'</script>",
@@ -32,7 +39,7 @@ HOSTILE = (
 
 
 def unpacked(text: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), dtype="<f8")
+    return np.frombuffer(base64.b64decode(text), dtype="<f8").copy()
 
 
 class Page(HTMLParser):
@@ -228,6 +235,74 @@ def test_explorer_names_levels(browser, tmp_path) -> None:
     assert page.get_log("browser") == []
 
 
+GIVEN = ({}, {"given": {"age": 60, "region": "elsewhere"}}, {"given": {"patient": "new"}})
+
+
+def test_page_states_the_population_and_shows_covariates_and_groups() -> None:
+    posterior = made_up_with_groups()
+    content = content_of(posterior, 0.9)
+    assert [chart.caption for chart in content.adjustment.functions] == ["age", "season"]
+    assert [chart.covariate for chart in content.adjustment.effects] == ["age"]
+    assert content.adjustment.effects[0].caption.startswith("tv from ")
+    tables = content.adjustment.groups
+    assert [table.title.split(" from ")[0] for table in tables] == [
+        "Level of each region",
+        "Effect of tv",
+    ]
+    assert {row.label for row in tables[0].rows} == {f"region {i}" for i in range(5)}
+    text = Page(page_of(posterior)).text
+    words = "average over 120 observational rows, for an average patient"
+    assert text.count(f"Population: {words}") == 3
+    for sentence in (
+        "patient, 80 groups: sd of their levels about",
+        "sales along age",
+        "given the covariates and groups",
+        "the actions do not change the covariates or groups",
+    ):
+        assert sentence in text
+    at = Page(page_of(posterior, given={"age": 60})).text
+    assert at.count(f"Population: at age = 60; otherwise {words}") == 3
+
+
+def test_page_without_covariates_does_not_mention_them(posterior) -> None:
+    text = Page(page_of(posterior)).text
+    assert "Population" not in text
+    assert "Covariates" not in text
+
+
+def test_page_counts_groups_under_one_mask() -> None:
+    frame = frame_with_groups()
+    data = data_with_groups(
+        frame.assign(region=frame["region"] + frame["regime"]), groups=["region"]
+    )
+    posterior = made_up(data.names, outcome="sales", data=data, draws=4)
+    text = Page(page_of(posterior)).text
+    assert "15 of the 15 groups of 'region' occur under one mask only" in text
+    assert "relative to an average group" in text
+
+
+@pytest.mark.parametrize("over", GIVEN)
+def test_data_of_the_page_reproduce_effects_in_a_population(over) -> None:
+    """Average and unit, from the functions in the page."""
+    posterior = made_up_with_groups()
+    averages = support_of(posterior).standardisation(**over)
+    page = explorer_data(posterior, averages)
+    mean, unit, point = unpacked(page["level_of_draws"]), unpacked(page["unit_levels"]), []
+    for action in page["actions"]:
+        step, values = action["start"] + 3, unpacked(action["values"])
+        for total, prefix in ((mean, ""), (unit, "unit_")):
+            functions = unpacked(action[f"{prefix}functions"]).reshape(len(values), -1)
+            coefficients = unpacked(action[f"{prefix}coefficients"]).reshape(page["draws"], -1)
+            total += coefficients @ functions[step]
+        point.append(values[step])
+    prediction, mask = thinned(prediction_of(posterior, averages)), np.ones((1, 2), dtype=bool)
+    expected = posterior.joint_effect([point], **over).to_numpy().ravel()
+    np.testing.assert_allclose(mean, expected, rtol=1e-12, atol=1e-14)
+    of_unit = prediction.of_unit(np.array([point]), mask).ravel()
+    np.testing.assert_allclose(mean + unit, of_unit, rtol=1e-12, atol=1e-13)
+    assert np.abs(unit).max() > 0.01
+
+
 def test_many_draws_are_thinned() -> None:
     posterior = made_up(["a"], draws=MAX_DRAWS)
     few = thinned(prediction_of(posterior))
@@ -266,8 +341,8 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
-def open_page(browser, posterior, path, width=1200):
-    posterior.report(path)
+def open_page(browser, posterior, path, width=1200, **over):
+    posterior.report(path, **over)
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get(path.as_uri())
@@ -295,13 +370,13 @@ def readout(browser) -> dict[str, list[float]]:
     return {name: [float(number) for number in text.split()] for name, text in texts.items()}
 
 
-def assert_agrees(browser, posterior, steps, base, level=0.9) -> None:
+def assert_agrees(browser, posterior, steps, base, level=0.9, **over) -> None:
     grids = [unpacked(action["values"]) for action in explorer_data(posterior)["actions"]]
     point, start = ([[g[s] for g, s in zip(grids, at, strict=True)]] for at in (steps, base))
     with warnings.catch_warnings():
         # The ends of sliders may be unsupported.
         warnings.simplefilter("ignore", bi.SupportWarning)
-        table = effect_table(posterior, point, baseline=start, level=level)
+        table = effect_table(posterior, point, baseline=start, level=level, **over)
     values = readout(browser)
     for place, names in (
         ("effect mean", ["mean"]),
@@ -351,6 +426,18 @@ def test_explorer_agrees_with_python(browser, posterior, tmp_path, kind) -> None
         decimals = len(text.partition(".")[2])
         number = float(text.replace("\N{MINUS SIGN}", "-").replace(",", ""))
         assert number == pytest.approx(readout(page)["effect mean"][0], abs=0.51 * 10**-decimals)
+    assert page.get_log("browser") == []
+
+
+@pytest.mark.parametrize("over", GIVEN)
+def test_explorer_of_a_population_agrees_with_python(browser, tmp_path, over) -> None:
+    fit = made_up_with_groups()
+    page = open_page(browser, fit, tmp_path / "report.html", **over)
+    base = [action["start"] for action in explorer_data(fit)["actions"]]
+    assert_agrees(page, fit, base, base, **over)
+    steps = [base[0] + 20, base[1] - 15]
+    move_sliders(page, steps)
+    assert_agrees(page, fit, steps, base, **over)
     assert page.get_log("browser") == []
 
 

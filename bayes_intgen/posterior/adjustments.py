@@ -1,0 +1,119 @@
+"""Draws of what a fit adjusts for: functions of covariates, levels of groups, variation of effects.
+
+Functions of covariates and levels of groups are relative to their average over the population.
+"""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen._typing import Array
+from bayes_intgen.models.population import Population
+from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.standardisation import draws_of_scale
+
+# Number of points along a numeric covariate.
+N_POINTS = 101
+
+
+def values_along(posterior: PosteriorDraws, name: str) -> tuple[Array, list[Any] | None]:
+    """Values of a covariate over its range, or codes of its levels or groups with their labels."""
+    columns, own = posterior.terms.covariates, support_of(posterior).population
+    assert own is not None
+    at = columns.every.index(name)
+    if name in columns.groups:
+        labels = columns.labels[columns.groups.index(name)]
+        return np.arange(len(labels), dtype=float), list(labels)
+    levels = columns.categories[at]
+    if levels is not None:
+        return np.array(levels.codes), list(levels.labels)
+    return np.linspace(own.low[at], own.high[at], N_POINTS), None
+
+
+def adjustment_along(posterior: PosteriorDraws, name: str) -> Array:
+    """Draws of the part of the mean that a covariate or grouping adds, (chain, draw, n).
+
+    At the values of :func:`values_along`.
+    """
+    terms, values = posterior.terms, values_along(posterior, name)[0]
+    at = len(terms.names) + terms.covariates.every.index(name)
+    coefficients = prediction_of(posterior).coefficients
+    out = np.zeros((*coefficients.shape[:2], len(values)))
+    for term in terms.terms:
+        if term.action is None and term.inputs == (at,):
+            matrix = term.component.basis.matrix(values[:, None])
+            out += coefficients[..., terms.columns[term.name]] @ matrix.T
+    return out
+
+
+def change_along(posterior: PosteriorDraws, name: str, start: Array, end: Array) -> Array:
+    """Draws of the change of the joint effect from one point to another, (chain, draw, n).
+
+    ``start`` and ``end``, shape (K,), are points of all actions; the change is at the values of
+    :func:`values_along` of a covariate or grouping, averaged over the others.
+    """
+    columns, prediction = posterior.terms.covariates, prediction_of(posterior)
+    at, mask = columns.every.index(name), np.ones((1, len(start)), dtype=bool)
+    changes = []
+    for value in values_along(posterior, name)[0]:
+        fixed = np.full((1, len(columns)), np.nan)
+        fixed[0, at] = value
+        own = prediction.in_population(Population(fixed, np.ones(1)))
+        changes.append(own.change(start[None], end[None], mask))
+    return np.concatenate(changes, axis=-1)
+
+
+def effect_modifiers(terms: Decomposition) -> list[tuple[str, str]]:
+    """Pairs of an action and a covariate or grouping on which its effect depends."""
+    pairs = [
+        (terms.names[term.action], terms.covariates.every[term.inputs[-1] - len(terms.names)])
+        for term in terms.terms
+        if term.action is not None and term.role in ("moderator", "group")
+    ]
+    return list(dict.fromkeys(pairs))
+
+
+def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
+    """Standard deviations between groups, of levels and of slopes.
+
+    Returns
+    -------
+    Dataset
+        ``sd`` (chain, draw, effect): of levels in the outcome's units; of slopes per robust
+        standard deviation of the action. By effect also ``grouping``, ``action`` (empty for a
+        level), ``groups``, their number, and ``estimate``: ``posterior``; ``integrated`` where
+        the effects are integrated out, so that the ratio of ``sd`` to the noise is fixed at its
+        estimate; ``pruned`` where it is fixed at a small value for lack of evidence.
+    """
+    terms, tree = posterior.terms, posterior.tree
+    draws, fixed = (tree[group].to_dataset() for group in ("posterior", "constant_data"))
+    noise_sd = draws["noise_sd"].to_numpy()
+    columns, count = terms.covariates, len(terms.names)
+    rows: list[tuple[Array, str, str, str]] = []
+    for term in terms.terms:
+        if term.role == "group":
+            action = "" if term.action is None else terms.names[term.action]
+            grouping = columns.every[term.inputs[-1] - count]
+            estimate = "pruned" if term.name in fixed["fixed_scale_of"] else "posterior"
+            rows.append((draws_of_scale(term.name, draws, fixed), grouping, action, estimate))
+    effects = terms.random_effects
+    if effects is not None:
+        grouping = columns.every[effects.grouping - count]
+        for name, ratio in zip(effects.names, effects.ratio, strict=True):
+            action = name.removeprefix(grouping).removeprefix(" | ")
+            rows.append((noise_sd * np.sqrt(ratio), grouping, action, "integrated"))
+    sd = np.stack([noise_sd, *(row[0] for row in rows)], axis=-1)[..., 1:]
+    groupings = [row[1] for row in rows]
+    sizes = [len(columns.labels[columns.groups.index(name)]) for name in groupings]
+    return xr.Dataset(
+        {"sd": (("chain", "draw", "effect"), sd)},
+        coords={
+            "grouping": ("effect", np.array(groupings, dtype=str)),
+            "action": ("effect", np.array([row[2] for row in rows], dtype=str)),
+            "groups": ("effect", np.array(sizes, dtype=int)),
+            "estimate": ("effect", np.array([row[3] for row in rows], dtype=str)),
+        },
+        attrs={"outcome": posterior.outcome_name},
+    )

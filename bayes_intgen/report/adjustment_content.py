@@ -1,0 +1,152 @@
+"""Content of a report on covariates and groups: charts of functions, and tables of groups."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import short_label
+from bayes_intgen.posterior.adjustments import (
+    adjustment_along,
+    change_along,
+    effect_modifiers,
+    values_along,
+)
+from bayes_intgen.posterior.draws import PosteriorDraws
+from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
+from bayes_intgen.text.number_format import decimals_for, format_interval, format_to_uncertainty
+
+# Maximum number of rows of a table of groups that is open.
+MAX_OPEN_ROWS = 12
+
+
+@dataclass(frozen=True)
+class CovariateChart:
+    """Chart along a covariate, with its caption."""
+
+    caption: str
+    covariate: str
+    chart: Chart
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """Mean and interval of a group, and their places on the axis in percent."""
+
+    label: str
+    mean: str
+    band: str
+    low: float
+    high: float
+    middle: float
+
+
+@dataclass(frozen=True)
+class GroupTable:
+    """Groups of a grouping, in descending order, and zero on their axis in percent."""
+
+    title: str
+    grouping: str
+    rows: list[GroupRow]
+    zero: float
+    is_open: bool
+
+
+@dataclass(frozen=True)
+class AdjustmentContent:
+    """Functions of covariates, effects along covariates, and tables of groups."""
+
+    functions: list[CovariateChart]
+    effects: list[CovariateChart]
+    groups: list[GroupTable]
+
+
+def adjustment_content(
+    posterior: PosteriorDraws, changes: Sequence[tuple[str, str, Array, Array]], level: float
+) -> AdjustmentContent:
+    """Collect charts and tables.
+
+    Parameters
+    ----------
+    posterior : PosteriorDraws
+    changes : sequence of (name, words, start, end)
+        Change of each action, whose dependence on covariates and groups is shown.
+    level : float
+        Probability of the bands.
+    """
+    columns = posterior.terms.covariates
+    functions = [(name, name, adjustment_along(posterior, name)) for name in columns.names]
+    fine = columns.fine_grouping
+    groups = []
+    for i, name in enumerate(columns.every):
+        if name in columns.groups and i != fine:
+            levels = adjustment_along(posterior, name)
+            groups.append(_group_table(posterior, name, f"Level of each {name}", levels, level))
+    effects, change_of = [], {name: (words, a, b) for name, words, a, b in changes}
+    for action, name in effect_modifiers(posterior.terms):
+        words, start, end = change_of[action]
+        draws = change_along(posterior, name, start, end)
+        if name in columns.names:
+            effects.append((f"{words}, along {name}", name, draws))
+        else:
+            title = f"Effect of {words} in each {name}"
+            groups.append(_group_table(posterior, name, title, draws, level))
+    return AdjustmentContent(
+        _charts(posterior, functions, level), _charts(posterior, effects, level), groups
+    )
+
+
+def _charts(
+    posterior: PosteriorDraws, parts: Sequence[tuple[str, str, Array]], level: float
+) -> list[CovariateChart]:
+    """Charts of draws along covariates, with a common vertical axis."""
+    curves = [_curve(draws, level) for _, _, draws in parts]
+    if not curves:
+        return []
+    charts, y_range = [], common_range(curves)
+    for (caption, name, _), curve in zip(parts, curves, strict=True):
+        values, labels = values_along(posterior, name)
+        everywhere = np.ones(len(values), dtype=bool)
+        chart = (
+            draw(values, [curve], y_range, None, everywhere)
+            if labels is None
+            else draw_levels([short_label(own) for own in labels], [curve], y_range, everywhere)
+        )
+        charts.append(CovariateChart(caption, name, chart))
+    return charts
+
+
+def _curve(draws: Array, level: float) -> Curve:
+    flat = draws.reshape(-1, draws.shape[-1])
+    bands = [
+        tuple(np.quantile(flat, [(1 - own) / 2, (1 + own) / 2], axis=0))
+        for own in sorted((0.5, level), reverse=True)
+    ]
+    return Curve("set", flat.mean(axis=0), [(low, high) for low, high in bands])
+
+
+def _group_table(
+    posterior: PosteriorDraws, grouping: str, title: str, draws: Array, level: float
+) -> GroupTable:
+    labels = values_along(posterior, grouping)[1] or []
+    curve = _curve(draws, level)
+    (low, high), middle = curve.bands[0], curve.middle
+    start, end = min(0.0, float(low.min())), max(0.0, float(high.max()))
+    length, decimals = (end - start) or 1.0, decimals_for(float(np.median(high - low)))
+
+    def percentage(value: float) -> float:
+        return float(100 * (value - start) / length)
+
+    rows = [
+        GroupRow(
+            str(labels[g]),
+            format_to_uncertainty(float(middle[g]), decimals, sign=True),
+            format_interval(low[g], high[g], decimals, sign=True),
+            percentage(low[g]),
+            percentage(high[g]),
+            percentage(middle[g]),
+        )
+        for g in np.argsort(-middle)
+    ]
+    return GroupTable(title, grouping, rows, percentage(0.0), len(rows) <= MAX_OPEN_ROWS)

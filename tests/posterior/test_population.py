@@ -1,0 +1,300 @@
+"""Populations of every answer of a fit: labels, and agreement of independent computations."""
+
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.posterior.adjustments import adjustment_along, between_groups, change_along
+from bayes_intgen.posterior.draws import prediction_of, support_of
+from bayes_intgen.posterior.effects import effect_table
+
+from _posteriors import data_with_groups, frame_with_groups, made_up, made_up_with_groups
+
+POINTS = [[0.5, 0.2], [-0.5, 0.4]]
+DEFAULT = "average over 120 observational rows, for an average patient"
+
+
+@pytest.fixture(scope="module")
+def fit() -> bi.Posterior:
+    return made_up_with_groups()
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return frame_with_groups()
+
+
+def of(draws) -> np.ndarray:
+    return draws.to_numpy()
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        ({}, DEFAULT),
+        ({"given": {"age": 40}}, f"at age = 40; otherwise {DEFAULT}"),
+        (
+            {"given": {"patient": "new"}},
+            "at patient = new; otherwise average over 120 observational rows",
+        ),
+    ],
+)
+def test_every_answer_says_over_whom_it_is_averaged(fit, over, words) -> None:
+    answers = [
+        fit.joint_effect(POINTS, **over),
+        fit.effect(POINTS, ["tv"], **over),
+        fit.outcome(POINTS, **over),
+        fit.mechanisms(POINTS, **over),
+        fit.contraction(POINTS, **over),
+        fit.sensitivity(POINTS, 0.2, **over),
+        effect_table(fit, POINTS, **over),
+    ]
+    assert [answer.attrs["population"] for answer in answers] == [words] * len(answers)
+    assert words in fit.plot_joint_effect("tv", **over).get_title().replace("\n", " ")
+    assert words in fit.plot_contraction(**over).get_supxlabel().replace("\n", " ")
+    assert words in fit.plot_sensitivity(POINTS, **over).get_suptitle().replace("\n", " ")
+    plt.close("all")
+
+
+def test_fit_without_covariates_does_not_speak_of_a_population(posterior) -> None:
+    assert "population" not in posterior.joint_effect(POINTS).attrs
+    assert "\n" not in posterior.plot_joint_effect("red").get_title()
+    assert "Covariates and groups" not in str(posterior)
+
+
+def test_default_population_is_that_of_the_observational_rows(fit, frame) -> None:
+    observational = frame[frame["regime"] == ""]
+    for answer in (fit.joint_effect, lambda *x, **y: fit.mechanisms(*x, **y)["unconfounded"]):
+        np.testing.assert_allclose(answer(POINTS, population=observational), answer(POINTS))
+        different = np.abs(answer(POINTS, population=observational[:5]) - answer(POINTS))
+        assert different.max() > 0.01
+
+
+def test_population_is_the_average_of_its_rows(fit, frame) -> None:
+    few = frame.iloc[[3, 50, 200]]
+    rows = few[["age", "season", "region"]].to_dict("records")
+    average = np.mean([of(fit.joint_effect(POINTS, given=row)) for row in rows], axis=0)
+    np.testing.assert_allclose(of(fit.joint_effect(POINTS, population=few)), average)
+
+
+@pytest.mark.parametrize("given", [{"age": 65}, {"region": "region 4"}, {"region": "elsewhere"}])
+def test_changes_in_the_table_are_differences_of_effects(fit, given) -> None:
+    table = effect_table(fit, POINTS, baseline=[[0.0, 0.0]], given=given)
+    change = fit.joint_effect(POINTS, given=given) - of(fit.joint_effect([[0.0, 0.0]], given=given))
+    np.testing.assert_allclose(table["change"], change.mean(("chain", "draw")))
+    np.testing.assert_allclose(
+        table["mean"], of(fit.joint_effect(POINTS, given=given)).mean((0, 1))
+    )
+    low = np.quantile(of(change), 0.05, axis=(0, 1))
+    np.testing.assert_allclose(table["change_low"], low)
+
+
+def test_moderated_effects_differ_between_ages(fit) -> None:
+    """Negative control: a change of the action without a moderator does not."""
+    young, old = (
+        effect_table(fit, [[1.0, 0.0], [0.0, 1.0]], baseline=[[0.0, 0.0]], given={"age": age})
+        for age in (25, 65)
+    )
+    different = np.abs(young["change"] - old["change"]).to_numpy()
+    assert different[0] > 0.01
+    assert different[1] < 1e-12
+
+
+def test_mechanisms_at_a_value_add_up_to_the_effect(fit) -> None:
+    """Also in a group that is not in the data, whose slope has the spread between groups."""
+    for given in ({"age": 65, "region": "region 1"}, {"region": "elsewhere"}):
+        effect = of(fit.joint_effect(POINTS, given=given))
+        contributions = of(fit.mechanisms(POINTS, given=given)["unconfounded"]).sum(axis=2)
+        np.testing.assert_allclose(np.diff(effect), np.diff(contributions))
+    known = fit.mechanisms(POINTS, given={"region": "region 1"})["unconfounded"].std("draw")
+    unseen = fit.mechanisms(POINTS, given={"region": "elsewhere"})["unconfounded"].std("draw")
+    assert (unseen.sel(action="tv") > 1.05 * known.sel(action="tv")).all()
+
+
+@pytest.mark.parametrize("given", [None, {"age": 65}, {"region": "elsewhere"}, {"patient": "new"}])
+def test_outcomes_are_of_single_units(fit, given) -> None:
+    """The mean over units, and the variance, by simulation of unit, noise and posterior."""
+    outcome = of(fit.outcome(POINTS, given=given))
+    prediction = prediction_of(fit, support_of(fit).standardisation(given))
+    values, mask = np.array(POINTS), np.ones((2, 2), dtype=bool)
+    units = prediction.of_unit(values, mask)
+    noise = outcome - units
+    average = of(fit.joint_effect(POINTS, given=given))
+    assert units.std() > average.std()
+    np.testing.assert_allclose(noise.std(), prediction.noise_sd(values, mask).mean(), rtol=0.3)
+    table = effect_table(fit, POINTS, given=given)
+    within = (outcome >= table["outcome_low"].to_numpy()) & (
+        outcome <= table["outcome_high"].to_numpy()
+    )
+    np.testing.assert_allclose(within.mean(), 0.9, atol=4 * np.sqrt(0.09 / outcome.size))
+
+
+def test_unit_of_a_fixed_population_is_its_row(frame) -> None:
+    """Where every covariate and group is given, units do not differ from the average."""
+    fit = made_up_with_groups(groups=["region"])
+    given = {"age": 40, "season": "winter", "region": "region 2"}
+    prediction = prediction_of(fit, support_of(fit).standardisation(given))
+    values, mask = np.array(POINTS), np.ones((2, 2), dtype=bool)
+    np.testing.assert_allclose(prediction.of_unit(values, mask), prediction.mean(values, mask))
+
+
+def test_units_of_a_table_have_the_mean_of_their_rows() -> None:
+    fit = made_up_with_groups(groups=["region"])
+    values, mask = np.array(POINTS), np.ones((2, 2), dtype=bool)
+    prediction = prediction_of(fit)
+    units = [prediction.of_unit(values, mask, seed).mean() for seed in range(40)]
+    np.testing.assert_allclose(
+        np.mean(units), prediction.mean(values, mask).mean(), atol=4 * np.std(units) / np.sqrt(40)
+    )
+
+
+def test_given_values_beyond_the_data_warn(fit, frame) -> None:
+    with pytest.warns(bi.SupportWarning, match="'age' outside its observed range, 20"):
+        fit.joint_effect(POINTS, given={"age": 90})
+    with pytest.warns(bi.SupportWarning, match="in 1 of 2 rows"):
+        fit.joint_effect(POINTS, population=frame.iloc[:2].assign(age=[30.0, 99.0]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", bi.SupportWarning)
+        fit.joint_effect(POINTS, given={"age": 50})
+
+
+@pytest.mark.parametrize(
+    ("over", "message"),
+    [
+        ({"given": {"aeg": 40}}, "unknown covariate or grouping 'aeg'.*age"),
+        ({"given": {"season": "spring"}}, "season"),
+        ({"given": {"patient": "p3"}}, "integrated out"),
+        ({"given": {"age": 40}, "population": {"age": [1]}}, "given or population, not both"),
+        ({"population": 3}, "population must be"),
+    ],
+)
+def test_bad_populations_are_refused_by_every_query(fit, over, message) -> None:
+    queries = [
+        lambda: fit.joint_effect(POINTS, **over),
+        lambda: fit.contraction(POINTS, **over),
+        lambda: fit.sensitivity(POINTS, 0.1, **over),
+        lambda: fit.plot_joint_effect("tv", **over),
+        lambda: fit.plot_contraction(**over),
+        lambda: effect_table(fit, POINTS, **over),
+    ]
+    for query in queries:
+        with pytest.raises(bi.PointsError, match=message):
+            query()
+
+
+def test_prior_of_an_unseen_group_is_wider_than_its_posterior(fit) -> None:
+    wide = fit.contraction(POINTS, given={"region": "elsewhere"})
+    narrow = fit.contraction(POINTS, given={"region": "region 1"})
+    assert (wide["effect_posterior"] > narrow["effect_posterior"]).all()
+    assert (wide["effect_contraction"] < 1).all()
+
+
+def test_functions_of_covariates_average_zero_over_the_population(fit, frame) -> None:
+    levels = adjustment_along(fit, "season")
+    shares = frame[frame["regime"] == ""]["season"].value_counts(normalize=True).sort_index()
+    np.testing.assert_allclose(levels @ shares.to_numpy(), 0, atol=1e-12)
+    assert np.abs(levels).max() > 0.01
+
+
+def test_levels_along_a_covariate_are_differences_of_effects(fit) -> None:
+    levels, change = (
+        adjustment_along(fit, "region"),
+        change_along(fit, "region", np.array([0.0, 0.0]), np.array([1.0, 0.0])),
+    )
+    for g in (0, 3):
+        given = {"region": f"region {g}"}
+        own, average = (of(fit.joint_effect([[0.0, 0.0]], given=x)) for x in (given, None))
+        slope = of(fit.mechanisms([[0.0, 0.0]], given=given)["unconfounded"]) - of(
+            fit.mechanisms([[0.0, 0.0]])["unconfounded"]
+        )
+        np.testing.assert_allclose(
+            (own - average)[..., 0], levels[..., g] + slope.sum(axis=2)[..., 0]
+        )
+        ends = of(fit.joint_effect([[0.0, 0.0], [1.0, 0.0]], given=given))
+        np.testing.assert_allclose(np.diff(ends)[..., 0], change[..., g])
+
+
+def test_between_group_standard_deviations(fit) -> None:
+    between = between_groups(fit)
+    assert between["grouping"].to_numpy().tolist() == ["region", "region", "patient"]
+    assert between["action"].to_numpy().tolist() == ["", "tv", ""]
+    assert between["groups"].to_numpy()[:2].tolist() == [5, 5]
+    scale = fit.tree["posterior"]["scale"].sel(scale_of="level(region)")
+    np.testing.assert_array_equal(between["sd"].isel(effect=0), scale)
+    ratio = fit.terms.random_effects.ratio[0]
+    noise_sd = fit.tree["posterior"]["noise_sd"]
+    np.testing.assert_allclose(between["sd"].isel(effect=2), np.sqrt(ratio) * noise_sd)
+    assert between["estimate"].to_numpy().tolist() == ["posterior", "posterior", "integrated"]
+
+
+def test_summary_lists_population_covariates_and_groups(fit) -> None:
+    lines = "\n".join(bi.report_identification(fit).sections["Covariates and groups"])
+    for words in (
+        f"Answers are an {DEFAULT}, unless given or population says otherwise.",
+        "Adjusted for age, season.",
+        "The effect of tv depends on age.",
+        "region, 5 groups: sd of their levels ",
+        "region, 5 groups: sd of their slopes of tv, per robust sd of tv, ",
+        "integrated out.",
+    ):
+        assert words in lines
+    assert "sd of their levels" in fit._repr_html_()
+
+
+def test_groups_under_one_mask_are_counted(frame) -> None:
+    """Negative control: regions that occur in every regime."""
+    apart = frame.assign(region=frame["region"] + frame["regime"])
+    data = data_with_groups(apart, groups=["region"])
+    certificate = data.identify(["tv", "promo"])
+    assert certificate.under_one_mask == {"region": (15, 15)}
+    words = "15 of the 15 groups of 'region' occur under one mask only"
+    assert words in str(certificate)
+    assert data_with_groups(frame, groups=["region"]).identify(["tv"]).under_one_mask == {}
+    fit = made_up(data.names, outcome="sales", data=data)
+    assert str(fit).replace("\n    ", " ").count("occur under one mask only") == 1
+    assert "for an average region" in fit.joint_effect(POINTS).attrs["population"]
+    assert words in str(bi.report_identification(data)).replace("\n    ", " ")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: data_with_groups(f.assign(age=f["age"] + 1)), "other covariates, groups or"),
+        (
+            lambda f: data_with_groups(f.assign(region=f["region"].to_numpy()[::-1])),
+            "other covariates, groups or weights",
+        ),
+        (lambda f: data_with_groups(f, weights="n"), "other covariates, groups or weights"),
+        (lambda f: data_with_groups(f, groups=["region"]), "groups 'region', the fit had"),
+    ],
+)
+def test_rows_with_other_covariates_are_other_rows(fit, frame, change, message) -> None:
+    with pytest.raises(bi.DataError, match=message):
+        fit.with_log_likelihood(change(frame))
+    assert "log_likelihood" in fit.with_log_likelihood(data_with_groups(frame), rows=20).children
+
+
+def test_rows_with_weights_differ_from_those_without(frame) -> None:
+    def rows(**roles: str) -> bi.RegimeData:
+        return bi.RegimeData.from_frame(frame, ["tv", "promo"], "sales", "regime", **roles)
+
+    plain, weighted = rows(), rows(weights="n")
+    fits = [made_up(plain.names, outcome="sales", data=own, draws=4) for own in (plain, weighted)]
+    for fit, own, other in zip(fits, (plain, weighted), (weighted, plain), strict=True):
+        fit.with_log_likelihood(own, rows=5)
+        with pytest.raises(bi.DataError, match="other covariates, groups or weights"):
+            fit.with_log_likelihood(other, rows=5)
+
+
+def test_saved_fit_gives_the_same_answers(fit, frame, tmp_path) -> None:
+    fit.save(tmp_path / "fit.nc")
+    loaded = bi.load(tmp_path / "fit.nc")
+    for over in ({}, {"given": {"region": "elsewhere", "age": 30}}, {"population": frame[:9]}):
+        np.testing.assert_array_equal(
+            loaded.joint_effect(POINTS, **over), fit.joint_effect(POINTS, **over)
+        )
+        np.testing.assert_array_equal(loaded.outcome(POINTS, **over), fit.outcome(POINTS, **over))
+    assert str(loaded) == str(fit)
