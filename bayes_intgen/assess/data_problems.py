@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.action_summary import shorter_number
 from bayes_intgen.basis.categories import Categories, spelled_label
+from bayes_intgen.data.missing import dropped_in_words
 from bayes_intgen.data.pretreatment import advice_on_changed_covariates
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import rows_needed
@@ -46,7 +47,8 @@ def data_problems(data: Rows, reference: ReferenceRows) -> list[str]:
         if certificate.identified:
             problems += _unsupported(sample, reference, k)
         problems += _collinear(sample, k)
-    problems += [*data.dropped_in_words(), *advice_on_changed_covariates(data)]
+    problems += dropped_in_words(data.names, data.dropped)
+    problems += advice_on_changed_covariates(data)
     distinct = len(np.unique(sample.outcome))
     if distinct < MIN_OUTCOME_VALUES:
         problems.append(

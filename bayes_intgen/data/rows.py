@@ -14,7 +14,7 @@ from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.batches import map_reduce
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
-from bayes_intgen.data.missing import counts_in_words
+from bayes_intgen.data.missing import dropped_in_words
 from bayes_intgen.data.queries import checked_mask, checked_points
 from bayes_intgen.data.sampling import balanced_sample
 from bayes_intgen.errors import DataError
@@ -25,7 +25,7 @@ from bayes_intgen.identification.masks import Mask, in_regime_order, masks_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.quantiles import regime_quantiles
 from bayes_intgen.identification.requirements import requirements
-from bayes_intgen.text.messages import unknown_action
+from bayes_intgen.text.messages import quoted, unknown_action
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +45,6 @@ class Rows(ABC):
     lift_tests : tuple of LiftTest
         Experiments known by their summary only: :meth:`add_lift_test`.
     columns : CovariateColumns
-        Covariates and groups.
     dropped : dict from mask to int
         Number of rows per mask that were left out because of missing cells.
     """
@@ -291,26 +290,12 @@ do(green) itself.
         labels = {self.label(mask): count for mask, count in self.regimes.items()}
         width = max(map(len, labels))
         counts = [f"  {label:<{width}}  {count}" for label, count in labels.items()]
-        tests = [
-            f"  {test.in_words(self.categories[self.names.index(test.action)])}"
-            for test in self.lift_tests
-        ]
-        others = [
-            f"  {kind}: {', '.join(map(repr, names))}"
-            for kind, names in (("covariates", self.columns.names), ("groups", self.columns.groups))
-            if names
-        ]
-        dropped = [f"  {line}" for line in self.dropped_in_words()]
+        at = self.names.index
+        tests = [f"  {t.in_words(self.categories[at(t.action)])}" for t in self.lift_tests]
+        kinds = {"covariates": self.columns.names, "groups": self.columns.groups}
+        others = [f"  {kind}: {quoted(names)}" for kind, names in kinds.items() if names]
+        dropped = [f"  {line}" for line in dropped_in_words(self.names, self.dropped)]
         return "\n".join([head, *counts, *others, *tests, *dropped])
-
-    def dropped_in_words(self) -> list[str]:
-        """One sentence on rows that were left out because of missing cells, if there are any."""
-        if not self.dropped:
-            return []
-        total = sum(self.dropped.values())
-        return [
-            f"{total} rows with missing cells left out: {counts_in_words(self.names, self.dropped)}"
-        ]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -356,8 +341,8 @@ class Observations(Rows):
     def sample(self, rows: int) -> Self:
         """Sample about ``rows`` rows, balanced over the regimes; all rows if there are no more.
 
-        The sample is the same in every call. It contains the rows at the extremes of each action
-        and one row per level.
+        It is the same in every call, and contains the extremes and levels of each action and
+        covariate.
         """
         sampled = self._sampled(rows)
         return self if sampled is None else self._rows(sampled)
