@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.action_summary import shorter_number
 from bayes_intgen.basis.categories import Categories, spelled_label
-from bayes_intgen.data.listing import dropped_in_words
+from bayes_intgen.data.missing import dropped_in_words
 from bayes_intgen.data.pretreatment import advice_on_changed_covariates
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import rows_needed

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from bayes_intgen.data.covariates import CovariateColumns
-from bayes_intgen.data.missing import counts_in_words
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask
 
@@ -30,17 +29,3 @@ def listing(
     kinds = (("covariates", columns.names), ("groups", columns.groups))
     others = [f"{kind}: {', '.join(map(repr, own))}" for kind, own in kinds if own]
     return "\n  ".join([head, *counts, *others, *more])
-
-
-def dropped_in_words(names: Sequence[str], dropped: Mapping[Mask, int]) -> list[str]:
-    """One sentence on rows that were left out because of missing cells, if there are any.
-
-    Examples
-    --------
-    >>> dropped_in_words(["red"], {})
-    []
-    """
-    if not dropped:
-        return []
-    total = sum(dropped.values())
-    return [f"{total} rows with missing cells left out: {counts_in_words(names, dropped)}"]

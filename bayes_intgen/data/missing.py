@@ -155,6 +155,19 @@ def counts_in_words(actions: Sequence[str], counts: Mapping[Mask, int]) -> str:
     return ", ".join(f"{mask_label(actions, mask)} {count}" for mask, count in counts.items())
 
 
+def dropped_in_words(actions: Sequence[str], dropped: Mapping[Mask, int]) -> list[str]:
+    """One sentence on rows that were left out because of missing cells, if there are any.
+
+    Examples
+    --------
+    >>> dropped_in_words(["red"], {(False,): 2, (True,): 1})
+    ['3 rows with missing cells left out: observational 2, do(red) 1']
+    """
+    total = sum(dropped.values())
+    counts = counts_in_words(actions, dropped)
+    return [f"{total} rows with missing cells left out: {counts}"] if total else []
+
+
 def treatment_of(missing: Missing, column: str) -> Treatment:
     """Treatment of the missing cells of a column."""
     return missing if isinstance(missing, str) else missing.get(column, "error")

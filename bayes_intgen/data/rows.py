@@ -15,7 +15,8 @@ from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.batches import map_reduce
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
-from bayes_intgen.data.listing import dropped_in_words, listing
+from bayes_intgen.data.listing import listing
+from bayes_intgen.data.missing import dropped_in_words
 from bayes_intgen.data.queries import checked_mask, checked_points
 from bayes_intgen.data.sampling import balanced_sample, batch_ends
 from bayes_intgen.errors import DataError
