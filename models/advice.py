@@ -1,5 +1,7 @@
 """Advice on the model, given the form of the data."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bayes_intgen.basis.categories import MAX_DISTINCT
@@ -58,10 +60,13 @@ bias={"dose": bi.Levels(ordered=True)})
     )
 
 
-def advice_on_far_cells(data: Rows) -> list[str]:
+def advice_on_far_cells(
+    data: Rows, coordinates: Sequence[Coordinate] | None = None
+) -> list[str]:
     """Report cells hundreds of spreads from all others, in one sentence per action.
 
-    For rows outside memory the in-memory sample is used.
+    For rows outside memory the in-memory sample is used. ``coordinates`` are those of its actions,
+    if they are known.
 
     Examples
     --------
@@ -70,10 +75,11 @@ def advice_on_far_cells(data: Rows) -> list[str]:
     """
     sample = data.in_memory
     sentences = []
-    for name, levels, values in zip(data.names, data.categories, sample.actions.T, strict=True):
+    for k, (name, levels) in enumerate(zip(data.names, data.categories, strict=True)):
         if levels is not None:
             continue
-        coordinate = Coordinate.of(values)
+        values = np.ascontiguousarray(sample.actions[:, k])
+        coordinate = Coordinate.of(values) if coordinates is None else coordinates[k]
         lone = far_cells(values, coordinate)
         distance = np.abs(coordinate.standardise(values))
         far = lone if lone.size else np.flatnonzero(distance > MAX_SPREADS)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.action_summary import shorter_number
 from bayes_intgen.basis.categories import Categories, spelled_label
+from bayes_intgen.data.batches import ROWS_PER_BATCH
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import rows_needed
 from bayes_intgen.identification.overlap import ReferenceRows
@@ -21,6 +22,8 @@ MAX_CORRELATION = 0.999
 # Minimum share of an action's settings that support the joint effect, and of its observed values
 # in the range of its settings.
 MIN_COVERED_SHARE = 0.9
+# Maximum number of settings of an action, evenly spaced in rank, whose support is tested.
+MAX_SETTINGS = 500
 
 
 def data_problems(data: Rows, reference: ReferenceRows) -> list[str]:
@@ -39,12 +42,22 @@ def data_problems(data: Rows, reference: ReferenceRows) -> list[str]:
     few = few_valued(sample)
     if few:
         problems.append(advice_on_levels(few))
-    problems += advice_on_far_cells(sample)
-    for k in range(len(data.names)):
+    problems += advice_on_far_cells(sample, reference.coordinates)
+    supported = _supported_shares(sample, reference) if certificate.identified else {}
+    near = _collinear(sample)
+    for k, name in enumerate(data.names):
         problems += _outside_experiments(sample, k)
-        if certificate.identified:
-            problems += _unsupported(sample, reference, k)
-        problems += _collinear(sample, k)
+        if supported.get(k, 1.0) < MIN_COVERED_SHARE:
+            problems.append(
+                f"{name}: {1 - supported[k]:.0%} of the values to which it was set do not "
+                "support the joint effect: too few regimes reach them. Observe the action there "
+                "without setting it, or say by a graph that it moves no other action"
+            )
+        problems += [
+            f"{data.names[j]} and {name} are nearly collinear: their effects cannot be "
+            "distinguished"
+            for j in np.flatnonzero(near[k, :k])
+        ]
     distinct = len(np.unique(sample.outcome))
     if distinct < MIN_OUTCOME_VALUES:
         problems.append(
@@ -92,31 +105,34 @@ def _exclusive_levels(
             )
 
 
-def _unsupported(sample: Observations, reference: ReferenceRows, k: int) -> Iterator[str]:
-    """Settings of an action that do not support the joint effect."""
-    values = sample.actions[sample.intervened[:, k], k]
-    if not len(values):
-        return
+def _supported_shares(sample: Observations, reference: ReferenceRows) -> dict[int, float]:
+    """Shares of the settings of each action that support the joint effect."""
     count = len(sample.names)
-    points = np.zeros((len(values), count))
-    points[:, k] = values
-    # Without a graph an action may depend on every other.
+    reached = {}
+    for k in range(count):
+        values = np.sort(sample.actions[sample.intervened[:, k], k])
+        if len(values):
+            spaced = np.linspace(0, len(values) - 1, min(len(values), MAX_SETTINGS))
+            points = np.zeros((len(spaced), count))
+            points[:, k] = values[spaced.round().astype(int)]
+            reached[k] = reference.covers(points, (k,))
+    if not reached:
+        return {}
+    # Without a graph an action may depend on every other, so all conditions are the same.
     parents = [[j for j in range(count) if j != i] for i in range(count)]
-    reached = reference.covers(points, (k,))
-    supported = separates(reference.masks, reached, (True,) * count, k, parents).mean()
-    if supported < MIN_COVERED_SHARE:
-        yield (
-            f"{sample.names[k]}: {1 - supported:.0%} of the values to which it was set do not "
-            "support the joint effect: too few regimes reach them. Observe the action there "
-            "without setting it, or say by a graph that it moves no other action"
-        )
+    every = np.concatenate(list(reached.values()))
+    supported = separates(reference.masks, every, (True,) * count, 0, parents)
+    ends = np.cumsum([len(own) for own in reached.values()])[:-1]
+    shares = [float(own.mean()) for own in np.split(supported, ends)]
+    return dict(zip(reached, shares, strict=True))
 
 
-def _collinear(sample: Observations, k: int) -> Iterator[str]:
-    for j in range(k):
-        correlation = np.corrcoef(sample.actions[:, j], sample.actions[:, k])[0, 1]
-        if abs(correlation) > MAX_CORRELATION:
-            yield (
-                f"{sample.names[j]} and {sample.names[k]} are nearly collinear: their effects "
-                "cannot be distinguished"
-            )
+def _collinear(sample: Observations) -> NDArray[np.bool_]:
+    """Whether each pair of actions is nearly collinear, shape (K, K)."""
+    centre = sample.actions.mean(axis=0)
+    products = np.zeros((len(centre), len(centre)))
+    for batch in sample.batches(ROWS_PER_BATCH):
+        deviations = batch.actions - centre
+        products += deviations.T @ deviations
+    sd = np.sqrt(products.diagonal())
+    return np.asarray(np.abs(products / sd / sd[:, None]) > MAX_CORRELATION)

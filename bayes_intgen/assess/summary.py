@@ -27,7 +27,7 @@ from bayes_intgen.assess.summary_text import (
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.certificates import certify, settings_of
+from bayes_intgen.identification.certificates import certificates, settings_of
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask
 from bayes_intgen.identification.overlap import ReferenceRows
@@ -280,9 +280,8 @@ def _questions(
     count = len(names)
     single = [tuple(j == k for j in range(count)) for k in range(count)]
     masks = list(dict.fromkeys([(True,) * count, *single]))
-    certificates = [
-        certify(names, regimes, list(compress(names, mask)), settings) for mask in masks
-    ]
+    targets = [list(compress(names, mask)) for mask in masks]
+    answers = certificates(names, regimes, targets, settings)
     supported = np.full(len(masks), np.nan)
     if reference is not None:
         points = np.concatenate(reference.rows)
@@ -291,16 +290,16 @@ def _questions(
     labels = [mask_label(names, mask) for mask in regimes]
     return xr.Dataset(
         {
-            "identified": ("question", [c.identified for c in certificates]),
+            "identified": ("question", [c.identified for c in answers]),
             "weights": (
                 ("question", "regime"),
                 [
                     [float(c.weights.get(label, 0)) if c.identified else np.nan for label in labels]
-                    for c in certificates
+                    for c in answers
                 ],
             ),
             "in_data": ("question", [mask in regimes for mask in masks]),
-            "certificate": ("question", [str(c) for c in certificates]),
+            "certificate": ("question", [str(c) for c in answers]),
             "supported": ("question", supported),
         },
         coords={"question": [mask_label(names, mask) for mask in masks], "regime": labels},
