@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bayes_intgen._columns import columns_of
 from bayes_intgen.basis.categories import MAX_DISTINCT
 from bayes_intgen.basis.coordinate import Coordinate, far_cells
 from bayes_intgen.data.rows import Rows
@@ -60,9 +61,7 @@ bias={"dose": bi.Levels(ordered=True)})
     )
 
 
-def advice_on_far_cells(
-    data: Rows, coordinates: Sequence[Coordinate] | None = None
-) -> list[str]:
+def advice_on_far_cells(data: Rows, coordinates: Sequence[Coordinate] | None = None) -> list[str]:
     """Report cells hundreds of spreads from all others, in one sentence per action.
 
     For rows outside memory the in-memory sample is used. ``coordinates`` are those of its actions,
@@ -75,16 +74,21 @@ def advice_on_far_cells(
     """
     sample = data.in_memory
     sentences = []
-    for k, (name, levels) in enumerate(zip(data.names, data.categories, strict=True)):
+    known = coordinates or [None] * len(data.names)
+    columns = zip(data.names, data.categories, columns_of(sample.actions), known, strict=True)
+    for name, levels, values, coordinate in columns:
         if levels is not None:
             continue
-        values = np.ascontiguousarray(sample.actions[:, k])
-        coordinate = Coordinate.of(values) if coordinates is None else coordinates[k]
+        coordinate = coordinate or Coordinate.of(values)
+        ends = np.array([values.min(), values.max()])
+        if not (
+            far_cells(ends, coordinate).size
+            or (np.abs(coordinate.standardise(ends)) > MAX_SPREADS).any()
+        ):
+            continue
         lone = far_cells(values, coordinate)
         distance = np.abs(coordinate.standardise(values))
         far = lone if lone.size else np.flatnonzero(distance > MAX_SPREADS)
-        if not far.size:
-            continue
         row = far[np.argmax(distance[far])]
         # Row numbers of a sample differ from those of the table.
         place = f" in row {row}" if sample is data else ""

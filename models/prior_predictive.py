@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from numpyro.infer import Predictive
 
+from bayes_intgen._jax import double_precision
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.models import Model, additive
@@ -52,7 +53,7 @@ def prior_predictive(
     terms = model.decompose(data)
     positions = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
     actions, intervened = data.actions[positions], data.intervened[positions]
-    with jax.enable_x64(True):
+    with double_precision():
         sites = Predictive(model.program, num_samples=draws)(
             jax.random.key(seed),
             terms,

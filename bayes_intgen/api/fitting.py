@@ -4,9 +4,8 @@ import warnings
 from dataclasses import replace
 from os import PathLike
 
-import jax
-from threadpoolctl import threadpool_limits
-
+from bayes_intgen._blas import single_blas_thread
+from bayes_intgen._jax import double_precision
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.api.posterior import Posterior
@@ -96,6 +95,8 @@ def fit(
         If the model does not match the data, or a setting is invalid.
     SavedFitError
         If ``checkpoint`` holds another fit.
+    BayesIntgenError
+        In a process forked from one that had fitted, or if JAX's platform is not available.
 
     Warns
     -----
@@ -155,7 +156,7 @@ def fit_decomposed(
     folder = None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings)
     # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
     # default, all chains would wait.
-    with jax.enable_x64(True), threadpool_limits(1, "blas"):
+    with double_precision(), single_blas_thread():
         adapts = settings.collapse and settings.simplify
         candidates = model.candidates(sample, len(data)) if adapts else ()
         pilot = pilot_fit(data, model, terms, candidates, settings.progress, sample, others)

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from bayes_intgen._blas import single_blas_thread
 from bayes_intgen.assess.alternatives import Alternative, alternatives
 from bayes_intgen.assess.held_out import log_density_difference
 from bayes_intgen.assess.score_tests import TestResult, null_fit, posterior_weights, score_tests
@@ -269,7 +269,7 @@ def check(
     rows = data.sample(PILOT_ROWS)
     candidates = alternatives(rows, model)
     testable = [each for each in candidates if each.testable]
-    with threadpool_limits(1, "blas"):
+    with single_blas_thread():
         fit = null_fit(rows, model, testable, progress)
         results = score_tests(rows, fit, testable, level, seed)
     table = _table(rows.names, testable, results, [a for a in candidates if not a.testable])

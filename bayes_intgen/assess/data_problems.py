@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._columns import columns_of
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.action_summary import shorter_number
 from bayes_intgen.basis.categories import Categories, spelled_label
-from bayes_intgen.data.batches import ROWS_PER_BATCH
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import rows_needed
 from bayes_intgen.identification.overlap import ReferenceRows
@@ -23,7 +23,9 @@ MAX_CORRELATION = 0.999
 # in the range of its settings.
 MIN_COVERED_SHARE = 0.9
 # Maximum number of settings of an action, evenly spaced in rank, whose support is tested.
-MAX_SETTINGS = 500
+MAX_SETTINGS = 200
+# Maximum number of rows from which correlations are computed.
+MAX_CORRELATED_ROWS = 50_000
 
 
 def data_problems(data: Rows, reference: ReferenceRows) -> list[str]:
@@ -45,8 +47,11 @@ def data_problems(data: Rows, reference: ReferenceRows) -> list[str]:
     problems += advice_on_far_cells(sample, reference.coordinates)
     supported = _supported_shares(sample, reference) if certificate.identified else {}
     near = _collinear(sample)
-    for k, name in enumerate(data.names):
-        problems += _outside_experiments(sample, k)
+    columns = zip(
+        data.names, columns_of(sample.actions), columns_of(sample.intervened), strict=True
+    )
+    for k, (name, values, was_set) in enumerate(columns):
+        problems += _outside_experiments(name, sample.categories[k], values, was_set)
         if supported.get(k, 1.0) < MIN_COVERED_SHARE:
             problems.append(
                 f"{name}: {1 - supported[k]:.0%} of the values to which it was set do not "
@@ -73,17 +78,18 @@ def _small_regimes(n_actions: int, regimes: dict[str, int]) -> Iterator[str]:
             yield f"{label} has only {rows} rows: too few for so many actions (under {minimum})"
 
 
-def _outside_experiments(sample: Observations, k: int) -> Iterator[str]:
+def _outside_experiments(
+    name: str, levels: Categories | None, values: Array, was_set: NDArray[np.bool_]
+) -> Iterator[str]:
     """Values of an action that occur only where it was set, or only where it was not."""
-    name, levels = sample.names[k], sample.categories[k]
-    values, was_set = sample.actions[:, k], sample.intervened[:, k]
     if was_set.all() or not was_set.any():
         return
     if levels is not None:
         yield from _exclusive_levels(name, values, was_set, levels)
         return
-    low, high = values[was_set].min(), values[was_set].max()
-    covered = float(((values[~was_set] >= low) & (values[~was_set] <= high)).mean())
+    settings, others = values[was_set], values[~was_set]
+    low, high = settings.min(), settings.max()
+    covered = float(((others >= low) & (others <= high)).mean())
     if covered < MIN_COVERED_SHARE:
         yield (
             f"{name}: {1 - covered:.0%} of the rows in which it was not set lie outside the range "
@@ -109,8 +115,9 @@ def _supported_shares(sample: Observations, reference: ReferenceRows) -> dict[in
     """Shares of the settings of each action that support the joint effect."""
     count = len(sample.names)
     reached = {}
-    for k in range(count):
-        values = np.sort(sample.actions[sample.intervened[:, k], k])
+    columns = zip(columns_of(sample.actions), columns_of(sample.intervened), strict=True)
+    for k, (column, was_set) in enumerate(columns):
+        values = np.sort(column[was_set])
         if len(values):
             spaced = np.linspace(0, len(values) - 1, min(len(values), MAX_SETTINGS))
             points = np.zeros((len(spaced), count))
@@ -129,10 +136,6 @@ def _supported_shares(sample: Observations, reference: ReferenceRows) -> dict[in
 
 def _collinear(sample: Observations) -> NDArray[np.bool_]:
     """Whether each pair of actions is nearly collinear, shape (K, K)."""
-    centre = sample.actions.mean(axis=0)
-    products = np.zeros((len(centre), len(centre)))
-    for batch in sample.batches(ROWS_PER_BATCH):
-        deviations = batch.actions - centre
-        products += deviations.T @ deviations
-    sd = np.sqrt(products.diagonal())
-    return np.asarray(np.abs(products / sd / sd[:, None]) > MAX_CORRELATION)
+    rows = sample.actions[:: max(1, len(sample) // MAX_CORRELATED_ROWS)]
+    with np.errstate(invalid="ignore"):  # an action may be constant in these rows
+        return np.abs(np.atleast_2d(np.corrcoef(rows, rowvar=False))) > MAX_CORRELATION

@@ -12,6 +12,7 @@ from textwrap import wrap
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._columns import columns_of
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.action_summary import ActionSummary, table_of_actions
 from bayes_intgen.assess.checks import Check
@@ -42,6 +43,7 @@ from bayes_intgen.posterior.draws import (
     size_of_draws,
     support_of,
 )
+from bayes_intgen.text.messages import quoted
 from bayes_intgen.text.tables import to_json
 
 # Maximum characters in a line of the printed screen.
@@ -204,11 +206,20 @@ def summarise_data(data: Rows, *, support: bool = True) -> Report:
         ),
     }
     return _report(
-        f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {', '.join(map(repr, names))}",
+        f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {quoted(names)}",
         groups,
         None,
         data_problems(data, reference),
-        [ActionSummary.of(sample, k, states[name]) for k, name in enumerate(names)],
+        [
+            ActionSummary.of(name, states[name], values, was_set, levels)
+            for name, values, was_set, levels in zip(
+                names,
+                columns_of(sample.actions),
+                columns_of(sample.intervened),
+                sample.categories,
+                strict=True,
+            )
+        ],
     )
 
 
@@ -232,7 +243,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     if check is not None:
         groups["check"] = check.table
     head = (
-        f"Posterior of {posterior.tree.attrs['outcome']!r} given {', '.join(map(repr, names))}: "
+        f"Posterior of {posterior.tree.attrs['outcome']!r} given {quoted(names)}: "
         f"{size_of_draws(posterior)}"
     )
     return _report(head, groups, check, problems)

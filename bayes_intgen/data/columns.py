@@ -7,6 +7,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._columns import side_by_side
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.observed_levels import ActionLevels
 from bayes_intgen.data.rows import Observations
@@ -136,12 +137,11 @@ class Columns(NamedTuple):
         return Observations(
             self.actions,
             self.outcome,
-            np.stack(
+            side_by_side(
                 [
                     _codes(table, name, levels, first_row)
                     for name, levels in zip(self.actions, self._levels, strict=True)
-                ],
-                axis=1,
+                ]
             ),
             numeric_column(table, self.outcome, DataError),
             _masks_of_labels(

@@ -19,7 +19,7 @@ from bayes_intgen.data.parquet import Paths, listed
 from bayes_intgen.data.partitions import (
     ParquetGroups,
     attempt,
-    combine_counted,
+    combine_digested,
     identity,
     read_head,
     read_levels,
@@ -84,7 +84,8 @@ class DistributedData(OutOfCoreRows):
             else Reservoir.over([])
         )
         super().__init__(columns, first_pass, require_observational)
-        self._check_count(sum(rows))
+        # The lengths of the partitions are from a pass of their own.
+        first_pass.content._replace(rows=sum(rows)).refuse_other(first_pass.content)
 
     @classmethod
     def from_parquet(
@@ -237,9 +238,9 @@ class DistributedData(OutOfCoreRows):
         leaves = self._over_partitions(
             reduce_rows, self._first_rows, [self._columns] * count, [both] * count
         )
-        counted = partial(combine_counted, combine)
-        rows, result = tree_reduce(self._client, leaves, counted, label, progress)
-        self._check_count(rows)
+        digested = partial(combine_digested, combine)
+        content, result = tree_reduce(self._client, leaves, digested, label, progress)
+        self._first_pass.content.refuse_other(content)
         return cast(T, result)
 
     def _read(self) -> Iterator[Observations]:

@@ -14,6 +14,7 @@ from typing import Self
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data import reservoir
 from bayes_intgen.data.columns import Columns
+from bayes_intgen.data.content import Content, refuse_new_nonfinite
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.reservoir import Reservoir
 from bayes_intgen.data.rows import Observations, Rows
@@ -49,7 +50,6 @@ class OutOfCoreRows(Rows):
         self.outcome_name = columns.outcome
         self.lift_tests = ()
         self._columns, self._first_pass = columns.with_two_valued(first_pass.values), first_pass
-        self._count = sum(first_pass.counts.values())
         check_enough_rows(self.in_memory, len(self), require_observational)
 
     @property
@@ -97,19 +97,12 @@ class OutOfCoreRows(Rows):
         DataError
             If the source no longer holds the rows of the first pass.
         """
-        count = 0
+        content = Content()
         for piece in self._read():
-            count += len(piece)
+            refuse_new_nonfinite(piece)
+            content = content.merge(Content.of(piece))
             yield from piece.batches(rows)
-        self._check_count(count)
-
-    def _check_count(self, count: int) -> None:
-        if count != self._count:
-            raise DataError(
-                f"the source held {self._count} rows when it was first read and {count} now; "
-                f"make the {type(self).__name__} again, from a source that gives the same rows "
-                "every time"
-            )
+        self._first_pass.content.refuse_other(content)
 
     def __len__(self) -> int:
-        return self._count
+        return self._first_pass.content.rows

@@ -174,7 +174,8 @@ class RegimeData(Observations):
     def _checked(self, require_observational: bool) -> Self:
         """Validate the rows and copy them to read-only arrays."""
         check_finite(self)
-        actions = np.array(self.actions, dtype=np.float64, order="C")
+        # Conversion has copied the actions already; they are large.
+        actions = np.ascontiguousarray(self.actions, dtype=np.float64)
         outcome = np.array(self.outcome, dtype=np.float64)
         intervened = np.array(self.intervened, dtype=np.bool_, order="C")
         data = replace(self, actions=actions, outcome=outcome, intervened=intervened)

@@ -14,6 +14,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import at_most_three
 from bayes_intgen.data.columns import Columns
+from bayes_intgen.data.content import Content
 from bayes_intgen.data.rows import Observations, even_shares
 from bayes_intgen.data.validation import check_finite
 from bayes_intgen.identification.masks import Mask, in_regime_order
@@ -53,6 +54,8 @@ class Reservoir(NamedTuple):
         Extreme rows of each action; empty without rows.
     values : tuple of tuples of float, length K
         Distinct values of each action, at most three of them.
+    content : Content
+        Digest of all rows.
     """
 
     counts: dict[Mask, int]
@@ -60,6 +63,7 @@ class Reservoir(NamedTuple):
     lowest: tuple[ExtremeRow, ...]
     highest: tuple[ExtremeRow, ...]
     values: tuple[tuple[float, ...], ...] = ()
+    content: Content = Content()
 
     @classmethod
     def over(cls, batches: Iterable[Observations], first_row: int = 0) -> Self:
@@ -93,6 +97,7 @@ class Reservoir(NamedTuple):
             _extremes(batch, rows, 1),
             _extremes(batch, rows, -1),
             tuple(map(at_most_three, batch.actions.T)),
+            Content.of(batch),
         )
 
     def merge(self, other: Self) -> Self:
@@ -109,6 +114,7 @@ class Reservoir(NamedTuple):
             _merged_extremes(self.lowest, other.lowest),
             _merged_extremes(self.highest, other.highest),
             _merged_values(self.values, other.values),
+            self.content.merge(other.content),
         )
 
     def sample(self, rows: int, columns: Columns) -> Observations:

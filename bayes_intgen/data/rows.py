@@ -23,7 +23,7 @@ from bayes_intgen.identification.masks import Mask, in_regime_order, masks_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.quantiles import regime_quantiles
 from bayes_intgen.identification.requirements import requirements
-from bayes_intgen.text.messages import unknown_action
+from bayes_intgen.text.messages import quoted, unknown_action
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -278,7 +278,7 @@ do(green) itself.
     def __repr__(self) -> str:
         head = (
             f"{type(self).__name__}: {len(self)} rows, outcome {self.outcome_name!r}, "
-            f"actions {', '.join(map(repr, self.names))}"
+            f"actions {quoted(self.names)}"
         )
         labels = {self.label(mask): count for mask, count in self.regimes.items()}
         width = max(map(len, labels))

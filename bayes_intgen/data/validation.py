@@ -1,16 +1,15 @@
 """Validation of rows: finite cells, number of rows, variation of columns, names."""
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Sequence
+from itertools import chain, combinations, islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_intgen.basis.categories import spelled_label
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.labels import mask_label, regime_label
-from bayes_intgen.identification.masks import Mask, is_identified
+from bayes_intgen.identification.masks import Mask, null_space_of_regimes, project
 from bayes_intgen.text.messages import quoted
 
 OBSERVATIONAL = regime_label(())
@@ -21,6 +20,8 @@ SEPARATOR = "+"
 ROWS_PER_UNKNOWN = 2
 # Maximum magnitude of cells, and of the inverse of their range, for sums of squares in float64.
 MAX_MAGNITUDE = 1e100
+# Maximum number of targets that are tried for a message, and listed in it.
+MAX_TARGETS, MAX_LISTED = 500, 6
 # Minimum range of values relative to their size; a smaller one is due to rounding.
 MIN_RELATIVE_RANGE = 1e-12
 
@@ -38,21 +39,21 @@ def check_enough_rows(sample: Observations, rows: int, require_observational: bo
             f"{rows} rows are fewer than a fit can use: {len(sample.names)} actions "
             f"need at least {needed}"
         )
-    for k, name in enumerate(sample.names):
-        column = sample.actions[:, k]
-        if np.ptp(column) == 0:
-            levels = sample.categories[k]
-            only = (column[:1] if levels is None else levels.decode(column[:1])).tolist()[0]
+    ends = sample.actions.min(axis=0), sample.actions.max(axis=0)
+    for name, levels, low, high in zip(sample.names, sample.categories, *ends, strict=True):
+        if low == high:
+            only = (low[None] if levels is None else levels.decode(low[None])).tolist()[0]
             raise DataError(
                 f"action {name!r} never varies: it is {spelled_label(only)} in every row; "
                 "omit it, or add rows in which it differs"
             )
-        _refuse_lost_digits(column, f"action {name!r}")
-    if np.ptp(sample.outcome) == 0:
+        _refuse_lost_digits(low, high, f"action {name!r}")
+    low, high = sample.outcome.min(), sample.outcome.max()
+    if low == high:
         raise DataError(
             f"outcome {sample.outcome_name!r} never varies: it is {sample.outcome[0]:g} everywhere"
         )
-    _refuse_lost_digits(sample.outcome, f"outcome {sample.outcome_name!r}")
+    _refuse_lost_digits(low, high, f"outcome {sample.outcome_name!r}")
     if require_observational and not any(not any(mask) for mask in sample.regimes):
         raise DataError(
             "there are no observational rows (rows in which no action was set). "
@@ -63,18 +64,19 @@ def check_enough_rows(sample: Observations, rows: int, require_observational: bo
 
 def _identified_targets(names: Sequence[str], masks: Sequence[Mask]) -> str:
     """List targets that the masks identify and targets that they do not, in a sentence."""
-    targets = [
-        tuple(k in subset for k in range(len(names)))
-        for size in (0, 1, 2)
-        for subset in combinations(range(len(names)), size)
-    ]
-    targets.append((True,) * len(names))
-    identified = dict.fromkeys(t for t in targets if is_identified(masks, t))
-    others = dict.fromkeys(t for t in targets if t not in identified)
+    count = len(names)
+    subsets = chain.from_iterable(combinations(range(count), size) for size in (0, 1, 2))
+    targets = (tuple(k in subset for k in range(count)) for subset in subsets)
+    _, basis = null_space_of_regimes(masks, count)
+    identified: list[Mask] = []
+    others: list[Mask] = []
+    # With many actions there are too many pairs to try them all.
+    for target in dict.fromkeys((*islice(targets, MAX_TARGETS), (True,) * count)):
+        (others if any(project(basis, target)) else identified).append(target)
 
-    def listed(group: Mapping[Mask, None]) -> str:
-        shown = [mask_label(names, mask) for mask in list(group)[:6]]
-        return ", ".join(shown) + (", ..." if len(group) > 6 else "") if shown else "nothing"
+    def listed(group: Sequence[Mask]) -> str:
+        shown = [mask_label(names, mask) for mask in group[:MAX_LISTED]]
+        return ", ".join([*shown, *["..."] * (len(group) > MAX_LISTED)]) or "nothing"
 
     sentence = f"The regimes in the data identify {listed(identified)}"
     return f"{sentence}, but not {listed(others)}." if others else f"{sentence}."
@@ -82,6 +84,12 @@ def _identified_targets(names: Sequence[str], masks: Sequence[Mask]) -> str:
 
 def check_finite(rows: Observations, first_row: int = 0) -> None:
     """Raise DataError on cells that are not finite; rows are numbered from ``first_row``."""
+    # Two passes over the rows as they are in memory; NaN compares false.
+    if all(
+        values.size and values.min() >= -MAX_MAGNITUDE and values.max() <= MAX_MAGNITUDE
+        for values in (rows.actions, rows.outcome)
+    ):
+        return
     for column, name in [
         *((rows.actions[:, k], name) for k, name in enumerate(rows.names)),
         (rows.outcome, rows.outcome_name),
@@ -100,12 +108,12 @@ def check_finite(rows: Observations, first_row: int = 0) -> None:
             )
 
 
-def _refuse_lost_digits(values: NDArray[np.float64], what: str) -> None:
+def _refuse_lost_digits(low: float, high: float, what: str) -> None:
     """Raise DataError on values whose range is too small for computations in float64."""
-    spread, size = float(np.ptp(values)), float(np.abs(values).max())
+    spread, size = float(high - low), float(max(-low, high))
     if spread < MIN_RELATIVE_RANGE * size:
         raise DataError(
-            f"{what} never varies except for rounding ({spread:.1g} about {values[0]:g}); subtract "
+            f"{what} never varies except for rounding ({spread:.1g} about {low:g}); subtract "
             "its mean before rounding, or omit it"
         )
     if spread < 1 / MAX_MAGNITUDE:

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._columns import columns_of
 from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.labels import mask_label, regime_label
@@ -187,11 +188,10 @@ def settings_of(
     {'red': (1.0,)}
     """
     few = {}
-    for k, name in enumerate(names):
-        was_set = intervened[:, k]
-        values = np.unique(actions[was_set, k])
-        if 0 < len(values) <= MAX_SETTINGS and not np.isin(actions[~was_set, k], values).all():
-            levels = categories[k]
+    columns = zip(names, columns_of(actions), columns_of(intervened), categories, strict=True)
+    for name, column, was_set, levels in columns:
+        values = np.unique(column[was_set])
+        if 0 < len(values) <= MAX_SETTINGS and not np.isin(column[~was_set], values).all():
             few[name] = tuple((values if levels is None else levels.decode(values)).tolist())
     return few
 

@@ -29,6 +29,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._columns import columns_of
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, decoded_table
@@ -92,7 +93,7 @@ class ReferenceRows:
         Coordinates default to those of the rows.
         """
         if coordinates is None:
-            coordinates = tuple(Coordinate.of(column) for column in actions.T)
+            coordinates = tuple(map(Coordinate.of, columns_of(actions)))
         rng = generator(0, "support")
         masks, which = masks_of(intervened)
         order = sorted(range(len(masks)), key=lambda i: regime_order(masks[i]))
@@ -158,27 +159,17 @@ class ReferenceRows:
         share : ndarray, shape (M, regimes)
             Conformal p value: share of the regime's own rows at least as far from the others.
         """
-        at = self._placed(points, inputs)
-        distance, share = np.full((2, len(points), len(self.masks)), np.nan)
-        for i, (neighbours, own) in enumerate(self._neighbours(tuple(inputs))):
-            distance[:, i] = neighbours.distance(at, min(NEIGHBOUR, len(own)))
-            as_far = len(own) - np.searchsorted(own, distance[:, i], side="left")
-            share[:, i] = (1 + as_far) / (1 + len(own))
-        return np.where(distance < INFINITE / 2, distance, np.inf), share
-
-    def _neighbours(self, inputs: tuple[int, ...]) -> list[tuple[Neighbours, Array]]:
-        """Each regime's rows in some actions, and their own sorted distances."""
+        inputs = tuple(inputs)
         if inputs not in self._known_neighbours:
-            known = []
-            for rows in self._transformed:
-                own = rows[:, list(inputs)]
-                neighbours = Neighbours(own)
-                # The nearest of a row's neighbours is the row itself.
-                known.append(
-                    (neighbours, np.sort(neighbours.distance(own, min(NEIGHBOUR + 1, len(own)))))
-                )
-            self._known_neighbours[inputs] = known
-        return self._known_neighbours[inputs]
+            own = [rows[:, list(inputs)] for rows in self._transformed]
+            self._known_neighbours[inputs] = Neighbours(own, NEIGHBOUR)
+        neighbours = self._known_neighbours[inputs]
+        distance = neighbours.distance(self._placed(points, inputs))
+        share = np.empty(distance.shape)
+        for i, within in enumerate(neighbours.within):
+            as_far = len(within) - np.searchsorted(within, distance[:, i], side="left")
+            share[:, i] = (1 + as_far) / (1 + len(within))
+        return np.where(distance < INFINITE / 2, distance, np.inf), share
 
     def covers(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
         """Test whether points lie within the support of each regime, shape (M, regimes)."""
@@ -325,7 +316,7 @@ class ReferenceRows:
         return out
 
     @cached_property
-    def _known_neighbours(self) -> dict[tuple[int, ...], list[tuple[Neighbours, Array]]]:
+    def _known_neighbours(self) -> dict[tuple[int, ...], Neighbours]:
         return {}
 
     @cached_property

@@ -232,6 +232,17 @@ def test_unreadable_and_changing_sources_raise(one_worker, tmp_path, how) -> Non
     with pytest.raises(bi.DataError, match="must be a dask.dataframe.DataFrame, not DataFrame"):
         bi.DistributedData.from_dask(pd.DataFrame(), *COLUMNS, client=one_worker)
     data = of_files(tmp_path / "rows.parquet", one_worker)
+    frame = table(300)
+    for changed, message in (
+        (frame.assign(z=-frame["z"]), "held other values"),
+        (
+            frame.assign(z=frame["z"].where(frame.index != 7, np.nan)),
+            "now holds cells that are NaN",
+        ),
+    ):
+        changed.to_parquet(tmp_path / "rows.parquet")
+        with pytest.raises(bi.DataError, match=message):
+            sufficient_statistics(data, *how, progress=False)
     table(200).to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(bi.DataError, match="300 rows when it was first read and 200 now"):
         sufficient_statistics(data, *how, progress=False)
