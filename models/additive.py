@@ -11,11 +11,12 @@ paper sets one action at a time; here any mask R is allowed.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bayes_intgen._arguments import mapping
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
+from bayes_intgen.identification.graph import checked_graph
 from bayes_intgen.identification.masks import Mask, is_identified
 from bayes_intgen.models.base import (
-    NOISE_SCALE,
     AnyMechanism,
     Model,
     Noise,
@@ -23,11 +24,14 @@ from bayes_intgen.models.base import (
     SpreadName,
     as_mechanism,
     validate_noise,
+    validate_noise_scale,
 )
 from bayes_intgen.models.decomposition import candidates, decompose, finer_terms
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.text.messages import unknown_action
+
+OWN_PRIORS = "actions to priors"
 
 
 @dataclass(frozen=True)
@@ -128,19 +132,16 @@ def additive(
     0.4
     """
     noise, spread, intercept = validate_noise(noise, spread, intercept)
-    if isinstance(graph, Mapping):
-        for child, parents in graph.items():
-            if isinstance(parents, str):
-                raise ModelError(f"graph[{child!r}] must be a list of actions, not a string")
-    elif graph is not None:
-        raise ModelError("graph must map each action to a list of its parents, or be None")
+    single = {
+        name: {action: as_mechanism(p) for action, p in mapping(own, name, OWN_PRIORS).items()}
+        for name, own in (("unconfounded", unconfounded), ("bias", bias))
+    }
     return AdditiveModel(
         prior=as_mechanism(prior),
         noise=noise,
         spread=spread,
-        noise_scale=noise_scale or NOISE_SCALE,
+        noise_scale=validate_noise_scale(noise_scale),
         intercept=intercept,
-        unconfounded={name: as_mechanism(p) for name, p in (unconfounded or {}).items()},
-        bias={name: as_mechanism(p) for name, p in (bias or {}).items()},
-        graph=None if graph is None else {k: tuple(v) for k, v in graph.items()},
+        **single,
+        graph=checked_graph(graph),
     )

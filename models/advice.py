@@ -74,7 +74,7 @@ def advice_on_far_cells(data: Rows, coordinates: Sequence[Coordinate] | None = N
     """
     sample = data.in_memory
     sentences = []
-    known = coordinates or [None] * len(data.names)
+    known: Sequence[Coordinate | None] = coordinates or [None] * len(data.names)
     columns = zip(data.names, data.categories, columns_of(sample.actions), known, strict=True)
     for name, levels, values, coordinate in columns:
         if levels is not None:

@@ -35,7 +35,7 @@ def mechanism_curves(
     >>> bool((red.share < 1).all())
     True
     """
-    fixed = fixed_values(posterior, default, at or {})
+    fixed = fixed_values(posterior, default, at)
     if any(term.role == "regression" for term in posterior.terms.terms):
         raise ModelError("a plain regression has no mechanisms to draw; see plot_joint_effect")
     prior = prior_prediction(posterior)

@@ -264,10 +264,14 @@ def demo(
 def _rows(
     data: Path, actions: Sequence[str] | None, outcome: str, regime: str, **settings: bool
 ) -> "Rows":
-    from bayes_intgen.data.files import columns_of_file, rows_of_file
+    from bayes_intgen.data.files import rows_of_file
 
-    names = parsing.parse_names(actions, columns_of_file(data) if actions else ())
-    return rows_of_file(data, names, outcome, regime, progress=show_progress(), **settings)
+    def names(columns: Sequence[str]) -> list[str] | None:
+        return parsing.parse_names(actions, columns)
+
+    return rows_of_file(
+        data, names if actions else None, outcome, regime, progress=show_progress(), **settings
+    )
 
 
 def _require_writable(output: Path) -> None:

@@ -61,13 +61,15 @@ def plot_effect_grid(
     for ax in axes.flat[len(actions) :]:
         ax.remove()
     _add_legend(figure, columns)
-    figure.supylabel(f"mean of {posterior.outcome_name}, all actions set", fontsize=10)
+    figure.supylabel(
+        f"mean of {posterior.outcome_name}, all actions set", fontsize=10, parse_math=False
+    )
     fixed = {name: value for name, value in at.items() if [name] != list(actions)}
     if fixed:
         values = ", ".join(f"{name} = {short_label(value)}" for name, value in fixed.items())
         title = f"Values of actions that are not on the axis: {values}"
         width = max(TITLE_WIDTH * columns, MIN_TITLE_WIDTH)
-        figure.suptitle(fill(title, width), fontsize=9, x=0.01, ha="left")
+        figure.suptitle(fill(title, width), fontsize=9, x=0.01, ha="left", parse_math=False)
     return figure
 
 

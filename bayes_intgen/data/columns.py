@@ -7,6 +7,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._arguments import items
 from bayes_intgen._columns import side_by_side
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.observed_levels import ActionLevels
@@ -43,11 +44,7 @@ class Columns(NamedTuple):
     @classmethod
     def of(cls, actions: Sequence[str], outcome: str, regime: str) -> Self:
         """Validate names of columns; raises DataError if they are unusable."""
-        if isinstance(actions, str):
-            raise DataError(f"actions must be a list of columns; write actions=[{actions!r}]")
-        if not isinstance(actions, Iterable):
-            raise DataError(f"actions must be a list of columns, not {type(actions).__name__}")
-        names = tuple(actions)
+        names = items(actions, "actions", "columns", DataError)
         if not all(isinstance(name, str) for name in names):
             raise DataError("actions must be names of columns; rename columns that are numbers")
         check_names(names, len(names))

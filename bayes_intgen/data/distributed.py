@@ -231,6 +231,7 @@ class DistributedData(OutOfCoreRows):
         progress: bool,
     ) -> T:
         """Run :meth:`Rows.map_reduce` on the cluster."""
+        _require_open(self._client)
         # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
         # worker but does not restore scattered data.
         both = self._client.submit(identity, (function, combine), pure=False)
@@ -244,6 +245,7 @@ class DistributedData(OutOfCoreRows):
         return cast(T, result)
 
     def _read(self) -> Iterator[Observations]:
+        _require_open(self._client)
         for partition, first_row in zip(self._partitions, self._first_rows, strict=True):
             source = self._client.compute(partition)
             batches = self._client.submit(
@@ -275,6 +277,14 @@ def _check_client(client: Any) -> None:
         raise DataError(
             f"client must be a synchronous distributed.Client, not {type(client).__name__}; "
             "create one with Client(address)"
+        )
+    _require_open(client)
+
+
+def _require_open(client: "Client") -> None:
+    if client.status != "running":
+        raise DataError(
+            f"the Dask client is {client.status}; connect again, and make the data again"
         )
 
 

@@ -4,14 +4,18 @@ import csv
 import gzip
 import io
 import warnings
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
 
 from bayes_intgen.data.parquet import parquet_file
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.streamed import StreamedData
+from bayes_intgen.data.tables import as_table
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.messages import quoted
 
@@ -30,7 +34,7 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 
 def rows_of_file(
     path: "str | os.PathLike[str]",
-    actions: Sequence[str] | None,
+    actions: Sequence[str] | Callable[[Sequence[str]], Sequence[str] | None] | None,
     outcome: str,
     regime: str,
     *,
@@ -45,8 +49,9 @@ def rows_of_file(
     path : path
         CSV (``.csv``, ``.tsv``, ``.txt``, also with ``.gz``), Parquet (``.parquet``, ``.pq``) or
         Arrow (``.arrow``, ``.feather``, ``.ipc``, ``.arrows``). Parquet files are streamed.
-    actions : sequence of str, or None
-        Columns of the actions; None for all numeric columns except the outcome.
+    actions : sequence of str, callable or None
+        Columns of the actions, or a function that selects them among the names of all columns;
+        None for all numeric columns except the outcome.
     outcome, regime : str
         As in :meth:`RegimeData.from_frame`.
     in_memory : bool
@@ -71,9 +76,15 @@ def rows_of_file(
       do(x)          10
     """
     source = Path(path)
-    kind = kind_of(source)
-    columns = list(actions) if actions is not None else _numeric_columns(source, outcome, regime)
-    if kind == "parquet" and not in_memory:
+    streamed = kind_of(source) == "parquet" and not in_memory
+    # A pipe can be read once only.
+    frame = _head(source) if streamed else read_table(source, regime)
+    table = as_table(frame)
+    assert table is not None
+    if callable(actions):
+        actions = actions(table.columns)
+    columns = _numeric_columns(source, table, outcome, regime) if actions is None else list(actions)
+    if streamed:
         return StreamedData.from_parquet(
             source,
             columns,
@@ -82,7 +93,6 @@ def rows_of_file(
             require_observational=require_observational,
             progress=progress,
         )
-    frame = read_table(source, regime)
     return RegimeData.from_frame(
         frame, columns, outcome, regime, require_observational=require_observational
     )
@@ -106,20 +116,6 @@ def kind_of(source: Path) -> str:
         f"{source} has an unknown ending {ending!r}; the endings are "
         f"{', '.join((*TEXT, *PARQUET, *ARROW))}"
     )
-
-
-def columns_of_file(path: "str | os.PathLike[str]") -> list[str]:
-    r"""Names of the columns of a file; raises DataError if it cannot be read.
-
-    Examples
-    --------
-    >>> _ = (folder / "rows.csv").write_text("x,y,regime\n1,2,x\n")
-    >>> columns_of_file(folder / "rows.csv")
-    ['x', 'y', 'regime']
-    """
-    import narwhals as nw
-
-    return list(nw.from_native(_head(Path(path), None)).columns)
 
 
 def read_table(source: Path, regime: str | None = None) -> Any:
@@ -154,27 +150,24 @@ def read_table(source: Path, regime: str | None = None) -> Any:
         raise DataError(f"{source} cannot be read as Arrow ({error})") from error
 
 
-def _numeric_columns(source: Path, outcome: str, regime: str) -> list[str]:
-    import narwhals as nw
-
-    frame = nw.from_native(_head(source, regime))
+def _numeric_columns(
+    source: Path, table: nw.DataFrame[Any], outcome: str, regime: str
+) -> list[str]:
     names = [
         name
-        for name, kind in frame.schema.items()
+        for name, kind in table.schema.items()
         if kind.is_numeric() and name not in (outcome, regime)
     ]
     if not names:
         raise DataError(
             f"{source} has no numeric column except the outcome; name the columns of the actions "
-            f"among {quoted(frame.columns)}"
+            f"among {quoted(table.columns)}"
         )
     return names
 
 
-def _head(source: Path, regime: str | None) -> Any:
-    """Table with the columns of a file, without rows for Parquet."""
-    if kind_of(source) != "parquet":
-        return read_table(source, regime)
+def _head(source: Path) -> Any:
+    """Columns of a Parquet file, as a table without rows."""
     with parquet_file(source) as file:
         return file.schema_arrow.empty_table()
 
@@ -189,18 +182,25 @@ def _read_text(source: Path, regime: str | None) -> Any:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{source} is not UTF-8 text ({error}); save it as UTF-8") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{source} cannot be read ({error})") from error
     head = text.split("\n", 1)[0].rstrip("\r")
     if not head.strip():
         raise DataError(f"{source} has no header line: the first line must name the columns")
     separator = max(",;\t", key=head.count)
-    names = next(csv.reader([head], delimiter=separator))
+    try:
+        names = next(csv.reader([head], delimiter=separator))
+        has_longer_lines = _has_longer_lines(text, separator, len(names))
+    except csv.Error as error:
+        raise DataError(
+            f"{source} cannot be read as a table ({error}); save it with the line ends of Unix or "
+            "Windows, and short names of columns"
+        ) from error
     # pandas would rename the second of two equal columns.
     repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if repeated:
         raise DataError(f"{source} has two columns called {repeated[0]!r}; rename one")
-    if _has_longer_lines(text, separator, len(names)):
+    if has_longer_lines:
         raise DataError(
             f"{source} has lines with more cells than the header's {len(names)}; quote cells that "
             f"contain {separator!r}, or name every column"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Self
 
+from bayes_intgen._arguments import whole_number
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data import reservoir
 from bayes_intgen.data.columns import Columns
@@ -73,6 +74,7 @@ class OutOfCoreRows(Rows):
 
     def sample(self, rows: int) -> Observations:
         """Sample the same rows as :meth:`RegimeData.sample`, at most those in memory."""
+        rows = whole_number(rows, "rows", 1, DataError)
         return self.in_memory if rows >= reservoir.SAMPLE_ROWS else self._sample(rows)
 
     def _sample(self, rows: int) -> Observations:
@@ -97,6 +99,7 @@ class OutOfCoreRows(Rows):
         DataError
             If the source no longer holds the rows of the first pass.
         """
+        rows = whole_number(rows, "rows", 1, DataError)
         content = Content()
         for piece in self._read():
             refuse_new_nonfinite(piece)

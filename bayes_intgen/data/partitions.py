@@ -151,7 +151,8 @@ def reduce_rows(
 ) -> tuple[Content, Any]:
     """Digest of a partition, and the combined results of a function of its batches."""
     function, combine = both
-    content, batches = Content(), []
+    content = Content()
+    batches: list[Observations] = []
     for piece in _read(partition, first_row, columns):
         refuse_new_nonfinite(piece)
         content = content.merge(Content.of(piece))

@@ -7,12 +7,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_intgen._arguments import items
 from bayes_intgen.basis.categories import Categories, two_valued
 from bayes_intgen.data.columns import Columns
 from bayes_intgen.data.observed_levels import ColumnLevels
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.tables import KINDS, as_table
-from bayes_intgen.data.validation import check_enough_rows, check_finite, check_names
+from bayes_intgen.data.validation import (
+    check_enough_rows,
+    check_finite,
+    check_names,
+    refuse_unwritable,
+)
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.messages import unknown_action
 
@@ -88,6 +94,7 @@ class RegimeData(Observations):
           do(a1)         10
           do(a2)         10
         """
+        names = None if names is None else items(names, "names", "names of actions", DataError)
         a, categories = _encoded(actions, names)
         if a.ndim != 2 or 0 in a.shape:
             raise DataError(
@@ -113,8 +120,11 @@ class RegimeData(Observations):
                     "intervened must hold booleans: True where the action was set from outside"
                 )
             mask = mask.astype(np.bool_)
-        labels = _numbered(count) if names is None else tuple(str(name) for name in names)
+        labels = _numbered(count) if names is None else tuple(map(str, names))
         check_names(labels, count)
+        if str(outcome_name) in labels:
+            raise DataError(f"{outcome_name!r} is the name of an action and of the outcome")
+        refuse_unwritable(str(outcome_name), "the outcome")
         data = cls(labels, str(outcome_name), a, y, mask, categories=categories)
         return data._with_two_valued()._checked(require_observational)
 
@@ -215,12 +225,11 @@ class RegimeData(Observations):
         """
         keep = np.zeros(len(self), dtype=bool)
         for regime in regimes:
-            if isinstance(regime, str):
-                raise DataError(f"a regime must be a list of actions; write [{regime!r}]")
-            for name in regime:
+            actions = items(regime, "regime", "actions", DataError)
+            for name in actions:
                 if name not in self.names:
                     raise DataError(f"regime: {unknown_action(name, self.names)}")
-            keep |= (self.intervened == [name in regime for name in self.names]).all(axis=1)
+            keep |= (self.intervened == [name in actions for name in self.names]).all(axis=1)
         if not keep.any():
             raise DataError("no rows belong to these regimes; see data.regimes")
         rows = replace(self._rows(keep), lift_tests=())._checked(require_observational=False)

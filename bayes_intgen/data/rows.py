@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._arguments import whole_number
 from bayes_intgen._random import generator
 from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.basis.coordinate import Coordinate
@@ -17,7 +18,7 @@ from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.queries import checked_mask, checked_points
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
-from bayes_intgen.identification.graph import parents_of
+from bayes_intgen.identification.graph import checked_graph, parents_of
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask, in_regime_order, masks_of
 from bayes_intgen.identification.overlap import ReferenceRows
@@ -197,8 +198,7 @@ do(green) itself.
         target = checked_mask(self.names if intervened is None else intervened, self.names)
         values = checked_points(points, self.names, self.categories)
         reference = self.in_memory.reference_rows()
-        edges = None if graph is None else {child: tuple(own) for child, own in graph.items()}
-        parents = parents_of(self.names, edges)
+        parents = parents_of(self.names, checked_graph(graph))
         mask = tuple(target.tolist())
         wanted = requirements(parents, reference.masks, mask)
         verdict = reference.verdict(values, mask, wanted, parents)
@@ -320,6 +320,7 @@ class Observations(Rows):
 
     def batches(self, rows: int) -> Iterator[Self]:
         """Yield all rows in consecutive batches of at most ``rows`` rows."""
+        rows = whole_number(rows, "rows", 1, DataError)
         for start in range(0, len(self), rows):
             yield self._rows(slice(start, start + rows))
 
@@ -339,6 +340,7 @@ class Observations(Rows):
 
     def _sampled(self, rows: int) -> NDArray[np.bool_] | None:
         """Whether each row is in the sample; None for all."""
+        rows = whole_number(rows, "rows", 1, DataError)
         if len(self) <= rows:
             return None
         priority = generator(0, "sample").random(len(self))
@@ -372,6 +374,16 @@ class Observations(Rows):
 
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
         return replace(self, lift_tests=tests)
+
+
+def checked_data(data: Any) -> Rows:
+    """Validate an argument ``data``."""
+    if not isinstance(data, Rows):
+        raise DataError(
+            f"data must be a RegimeData, not {type(data).__name__}; build one with "
+            "RegimeData.from_frame"
+        )
+    return data
 
 
 def even_shares(counts: Sequence[int], rows: int) -> list[int]:

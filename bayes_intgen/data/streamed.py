@@ -71,8 +71,8 @@ class StreamedData(OutOfCoreRows):
           observational  10
           do(x)          10
         """
-        files = listed(paths)
-        wanted = [*actions, outcome, regime]
+        files, columns = listed(paths), Columns.of(actions, outcome, regime)
+        wanted = [*columns.actions, outcome, regime]
 
         def tables() -> Iterator[Any]:
             for path in files:
@@ -80,7 +80,7 @@ class StreamedData(OutOfCoreRows):
 
         return cls.from_batches(
             tables,
-            actions,
+            columns.actions,
             outcome,
             regime,
             require_observational=require_observational,
@@ -127,29 +127,31 @@ class StreamedData(OutOfCoreRows):
         20
         """
         columns = Columns.of(actions, outcome, regime)
-        if not callable(tables):
-            batches = tables
-            if iter(batches) is batches:
+        open_ = tables if callable(tables) else lambda: tables
+
+        def opened() -> Iterable[Any]:
+            batches = open_()
+            if not isinstance(batches, Iterable):
+                raise DataError(f"tables must be tables, not {batches!r}")
+            if not callable(tables) and iter(batches) is batches:
                 raise DataError(
                     "the batches can be read once only, and a fit reads them again; pass a "
                     "function that opens them, such as lambda: reader()"
                 )
-
-            def tables() -> Iterable[Any]:
-                return batches
+            return batches
 
         with tqdm(
             desc="Reading", unit=" rows", unit_scale=True, leave=False, disable=not progress
         ) as bar:
 
             def with_progress() -> Iterator[Observations]:
-                for batch in read_batches(tables(), columns):
+                for batch in read_batches(opened(), columns):
                     yield batch
                     bar.update(len(batch))
 
-            columns = columns.with_levels(tables_of(tables()))
+            columns = columns.with_levels(tables_of(opened()))
             first_pass = Reservoir.over(with_progress())
-        return cls(tables, columns, first_pass, require_observational)
+        return cls(opened, columns, first_pass, require_observational)
 
     def _read(self) -> Iterator[Observations]:
         return read_batches(self._tables(), self._columns)

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._arguments import items
 from bayes_intgen._columns import columns_of
 from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.errors import DataError
@@ -279,11 +280,10 @@ def certificates(
 
 
 def _target_mask(names: Sequence[str], actions: Sequence[str]) -> Mask:
-    if isinstance(actions, str):
-        raise DataError(f"actions must be a list of names; write [{actions!r}]")
-    unknown = next((name for name in actions if name not in names), None)
-    if unknown is not None:
-        raise DataError(unknown_action(unknown, names))
+    actions = items(actions, "actions", "names", DataError)
+    for name in actions:
+        if name not in names:
+            raise DataError(unknown_action(name, names))
     repeated = [name for name in names if list(actions).count(name) > 1]
     if repeated:
         raise DataError(f"action {quoted(repeated)} is named twice; name each action once")

@@ -2,6 +2,8 @@
 
 import json
 import os
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,7 @@ def page_of(posterior: PosteriorDraws, *, level: float = 0.9) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["sha256"] = _sha256
     content = content_of(posterior, level)
     return environment.get_template("page.html.j2").render(
         content=content,
@@ -79,6 +82,11 @@ def page_of(posterior: PosteriorDraws, *, level: float = 0.9) -> str:
         script=_file("explorer.js"),
         data=_json({**explorer_data(posterior), "level": level}),
     )
+
+
+def _sha256(text: str) -> str:
+    """Source expression of a Content Security Policy that allows one inline element."""
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
 def _file(name: str) -> Markup:

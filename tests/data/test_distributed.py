@@ -248,6 +248,19 @@ def test_unreadable_and_changing_sources_raise(one_worker, tmp_path, how) -> Non
         sufficient_statistics(data, *how, progress=False)
 
 
+def test_closed_client_is_refused(tmp_path) -> None:
+    client = Client(processes=False, n_workers=1, dashboard_address=None)
+    table(300).to_parquet(tmp_path / "rows.parquet")
+    data = of_files(tmp_path / "rows.parquet", client)
+    client.close()
+    with pytest.raises(bi.DataError, match="Dask client is closed; connect again"):
+        data.map_reduce(len, int.__add__, "rows", False)
+    with pytest.raises(bi.DataError, match="Dask client is closed"):
+        list(data.batches(10))
+    with pytest.raises(bi.DataError, match="Dask client is closed"):
+        of_files(tmp_path / "rows.parquet", client)
+
+
 def test_error_without_dask_names_the_remedy(one_worker, paths, monkeypatch) -> None:
     for name in ("dask", "dask.dataframe", "distributed"):
         monkeypatch.setitem(sys.modules, name, None)
