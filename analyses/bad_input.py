@@ -1,6 +1,7 @@
-"""Robustness to bad input: every frame gives valid results or one error of the package.
+"""Robustness to bad input: valid results or one error of the package.
 
-    python analyses/bad_input.py [--examples 4000] [--modes 200] [--fits 40] [--quick]
+    python analyses/bad_input.py [--examples 2000] [--modes 200] [--fits 100]
+        [--arguments 13000] [--files 4787] [--quick]
 
 Property-based testing with hypothesis: frames of one to thirty actions under any names, regimes of
 no, one or many rows, in pandas, Polars, Arrow, DuckDB and xarray; columns of numbers of any type
@@ -10,14 +11,13 @@ labels of every kind. Each frame is read and decomposed under a random prior; th
 mean of the outcome are evaluated, and all steps of a fit before sampling run. Any other exception
 than a `BayesIntgenError` is a failure, and so are results that are not finite, take over a minute,
 or change with the units of actions and outcome. Clean frames at any scale are fitted completely,
-with few draws. Prints the outcomes.
+with few draws. `bad_arguments` and `bad_files` describe the cases of arguments, and of files,
+streams and processes. Prints the failures, and publishes the counts by kind.
 """
 
 import argparse
-import time
-import traceback
+import tempfile
 import warnings
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -42,12 +42,13 @@ from bayes_intgen.inference.pilot.pilot import pilot_fit
 from bayes_intgen.models import Model
 from bayes_intgen.models.variance_function import Homoscedastic
 
+import bad_arguments
+import bad_files
+from _attempts import attempt, counts_of
 from _study import RESULTS, command_of
 from _tables import publish_table
 
-MAX_SECONDS = 60.0
 OUTCOME, REGIME = "outcome", "regime"
-OUTCOMES = ("answer", "DataError", "ModelError", "FAILURE")
 UNITS = st.sampled_from([1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6, 1e9])
 QUICK_FIT = {"draws": 50, "warmup": 60, "chains": 2, "progress": False}
 
@@ -308,24 +309,6 @@ def fit_case(case: Case) -> str:
     return "answer"
 
 
-def outcome_of(case: Case, what: Callable[[Case], str]) -> str:
-    """Outcome of one case; failures with their origin."""
-    # Processor time is independent of other processes.
-    began = time.process_time()
-    try:
-        outcome = what(case)
-    except bi.BayesIntgenError as error:
-        outcome = type(error).__name__
-    except Exception as error:  # the failures that the search is for
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        message = " ".join(str(error).split())[:100]
-        outcome = f"FAILURE {type(error).__name__} in {Path(frame.filename).name}: {message}"
-    duration = time.process_time() - began
-    if duration > MAX_SECONDS:
-        outcome = f"FAILURE: took {duration:.0f} s ({outcome})"
-    return outcome
-
-
 def search(examples: int, what: Callable[[Case], str], cases: Any) -> list[tuple[Case, str]]:
     """Outcomes of many cases."""
     outcomes: list[tuple[Case, str]] = []
@@ -341,61 +324,58 @@ def search(examples: int, what: Callable[[Case], str], cases: Any) -> list[tuple
     @given(cases)
     def run(case: Case) -> None:
         if can_be_built(case):
-            outcomes.append((case, outcome_of(case, what)))
+            outcomes.append((case, attempt(what, case)))
 
     run()
     return outcomes
 
 
-def table_of(what: str, results: list[tuple[Case, str]]) -> list[dict[str, Any]]:
-    """Counts of outcomes, per defect and over all cases."""
-    by_defect: dict[str, list[tuple[Case, str]]] = {}
-    for case, outcome in results:
-        defect = "several ways" if ", " in case.spoilt else case.spoilt
-        by_defect.setdefault(defect, []).append((case, outcome))
-    rows = []
-    for defect, own in [*sorted(by_defect.items()), ("all", results)]:
-        outcomes = Counter(outcome.split(" ")[0].rstrip(":") for _, outcome in own)
-        rows.append(
-            {
-                "what": what,
-                "spoilt": defect,
-                "tried": len(own),
-                **{name: outcomes[name] for name in OUTCOMES},
-                "largest number of actions": max(len(case.actions) for case, _ in own),
-                "kinds of frame": len({case.kind for case, _ in own}),
-            }
-        )
-        assert sum(outcomes[name] for name in OUTCOMES) == len(own), outcomes
-    return rows
+def small_fit() -> tuple[bi.RegimeData, bi.Posterior]:
+    """Data of two actions and their fit, to whose methods arguments are passed."""
+    data = bi.simulators.Linear.random(2, seed=0).dataset(60, seed=0)
+    data = replace(data, names=bad_arguments.NAMES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+        return data, bi.fit(data, bi.models.additive("linear"), **QUICK_FIT)
 
 
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--examples", type=int, default=4000, help="frames to read and evaluate")
+    parser.add_argument("--examples", type=int, default=2000, help="frames to read and evaluate")
     parser.add_argument("--modes", type=int, default=200, help="frames to search for a mode of")
-    parser.add_argument("--fits", type=int, default=40, help="frames to fit")
+    parser.add_argument("--fits", type=int, default=100, help="frames to fit")
     parser.add_argument("--quick", action="store_true", help="a small run, for a test")
     parser.add_argument("--output", type=Path, help="folder of the table")
+    parser.add_argument("--arguments", type=int, default=13_000, help="arguments to pass")
+    parser.add_argument("--files", type=int, default=4_787, help="files and streams to read")
     args = parser.parse_args()
     if args.quick:
-        args.examples, args.modes, args.fits = 60, 5, 1
+        args.examples, args.modes, args.fits, args.arguments, args.files = 60, 5, 1, 300, 120
     output = args.output or (Path("output/quick") if args.quick else RESULTS)
     searches = {
         "read and evaluate": (args.examples, read_and_evaluate, frames()),
         "all before sampling": (args.modes, prepare, frames()),
         "fit": (args.fits, fit_case, frames(most_actions=2, clean=True).map(cheap)),
     }
-    rows = []
+    rows = counts_of("arguments", bad_arguments.results(args.arguments, *small_fit()))
+    with tempfile.TemporaryDirectory() as folder:
+        rows += counts_of("files and streams", bad_files.results(args.files, Path(folder)))
+        kinds = ["stdout closed"] if args.quick else None
+        rows += counts_of("processes", bad_files.environments(Path(folder), kinds))
     for what, (examples, function, cases) in searches.items():
         results = search(examples, function, cases)
         for case, outcome in results:
             if outcome.startswith("FAILURE"):
                 print(outcome, case, sep="\n", flush=True)
-        rows += table_of(what, results)
-    command = command_of("bad_input", args, "examples", "modes", "fits")
+        rows += counts_of(what, [(kind_of(case), outcome) for case, outcome in results])
+    command = command_of("bad_input", args, "examples", "modes", "fits", "arguments", "files")
     publish_table(output / "bad_input.csv", rows, command)
+
+
+def kind_of(case: Case) -> str:
+    """Defect of a case, for the table of counts."""
+    return "several ways" if ", " in case.spoilt else case.spoilt
 
 
 def cheap(case: Case) -> Case:

@@ -8,6 +8,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from bayes_intgen._arguments import seed_number
+
 # The position of a purpose is part of its seed: append new purposes at the end.
 Purpose = Literal[
     "starts", "condensed", "noise", "outcome", "rows", "causes", "points", "sample",
@@ -19,6 +21,11 @@ Purpose = Literal[
 def generator(seed: int, purpose: Purpose, stream: int = 0) -> np.random.Generator:
     """Create a generator that depends on seed, purpose and number of the stream.
 
+    Raises
+    ------
+    ModelError
+        If the seed is not a whole number of at least 0.
+
     Examples
     --------
     >>> one, other = generator(0, "starts"), generator(0, "noise")
@@ -26,4 +33,4 @@ def generator(seed: int, purpose: Purpose, stream: int = 0) -> np.random.Generat
     False
     """
     # Purposes count from one, since the seeds s and [s, 0] give the same numbers.
-    return np.random.default_rng([seed, get_args(Purpose).index(purpose) + 1, stream])
+    return np.random.default_rng([seed_number(seed), get_args(Purpose).index(purpose) + 1, stream])

@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from numpyro.infer import Predictive
 
+from bayes_intgen._jax import double_precision
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.api.fitting import fit, fit_decomposed
@@ -148,7 +149,7 @@ class _RankStudy:
 
     def _prior_draw(self, seed: int) -> dict[str, Array]:
         """One draw of all sites of the generative program from the prior."""
-        with jax.enable_x64(True):
+        with double_precision():
             sites = Predictive(self.model.program, num_samples=1)(
                 jax.random.fold_in(jax.random.key(seed), 2**32 - 2),
                 self.terms,

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bayes_intgen._arguments import items, mapping
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
+from bayes_intgen.identification.graph import checked_graph
 from bayes_intgen.identification.masks import Mask, is_identified
 from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import (
-    NOISE_SCALE,
     AnyMechanism,
     CovariateMechanism,
     Model,
@@ -26,6 +27,7 @@ from bayes_intgen.models.base import (
     SpreadName,
     as_mechanism,
     validate_noise,
+    validate_noise_scale,
 )
 from bayes_intgen.models.decomposition import candidates, decompose, finer_terms
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
@@ -34,6 +36,7 @@ from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.text.messages import unknown_action
 
 CovariatePrior = Prior | Trend | Seasonal
+OWN_PRIORS = "actions to priors"
 
 
 @dataclass(frozen=True)
@@ -167,22 +170,22 @@ def additive(
     0.4
     """
     noise, spread, intercept = validate_noise(noise, spread, intercept)
-    if isinstance(graph, Mapping):
-        for child, parents in graph.items():
-            if isinstance(parents, str):
-                raise ModelError(f"graph[{child!r}] must be a list of actions, not a string")
-    elif graph is not None:
-        raise ModelError("graph must map each action to a list of its parents, or be None")
+    single = {
+        name: {action: as_mechanism(p) for action, p in mapping(own, name, OWN_PRIORS).items()}
+        for name, own in (("unconfounded", unconfounded), ("bias", bias))
+    }
     return AdditiveModel(
         prior=as_mechanism(prior),
         noise=noise,
         spread=spread,
-        noise_scale=noise_scale or NOISE_SCALE,
+        noise_scale=validate_noise_scale(noise_scale),
         intercept=intercept,
-        unconfounded={name: as_mechanism(p) for name, p in (unconfounded or {}).items()},
-        bias={name: as_mechanism(p) for name, p in (bias or {}).items()},
-        graph=None if graph is None else {k: tuple(v) for k, v in graph.items()},
-        covariates={name: _priors(own) for name, own in (covariates or {}).items()},
+        **single,
+        graph=checked_graph(graph),
+        covariates={
+            name: _priors(own)
+            for name, own in mapping(covariates, "covariates", "covariates to priors").items()
+        },
         moderators=_lists("moderators", moderators),
         groups=_lists("groups", groups),
     )
@@ -197,11 +200,5 @@ def _priors(priors: Any) -> tuple[CovariateMechanism, ...]:
 
 def _lists(role: str, values: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:
     """Validate a mapping from names to lists of names; raises ModelError, naming the argument."""
-    if values is None:
-        return {}
-    if not isinstance(values, Mapping):
-        raise ModelError(f"{role} must map names to lists of names, not {type(values).__name__}")
-    for name, others in values.items():
-        if isinstance(others, str):
-            raise ModelError(f"{role}[{name!r}] must be a list; write [{others!r}]")
-    return {name: tuple(others) for name, others in values.items()}
+    lists = mapping(values, role, "names to lists of names").items()
+    return {name: items(others, f"{role}[{name!r}]", "names") for name, others in lists}

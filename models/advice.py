@@ -1,7 +1,10 @@
 """Advice on the model, given the form of the data."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from bayes_intgen._columns import columns_of
 from bayes_intgen.basis.categories import MAX_DISTINCT
 from bayes_intgen.basis.coordinate import Coordinate, far_cells
 from bayes_intgen.data.rows import Rows
@@ -58,10 +61,11 @@ bias={"dose": bi.Levels(ordered=True)})
     )
 
 
-def advice_on_far_cells(data: Rows) -> list[str]:
+def advice_on_far_cells(data: Rows, coordinates: Sequence[Coordinate] | None = None) -> list[str]:
     """Report cells hundreds of spreads from all others, in one sentence per action.
 
-    For rows outside memory the in-memory sample is used.
+    For rows outside memory the in-memory sample is used. ``coordinates`` are those of its actions,
+    if they are known.
 
     Examples
     --------
@@ -70,15 +74,21 @@ def advice_on_far_cells(data: Rows) -> list[str]:
     """
     sample = data.in_memory
     sentences = []
-    for name, levels, values in zip(data.names, data.categories, sample.actions.T, strict=True):
+    known: Sequence[Coordinate | None] = coordinates or [None] * len(data.names)
+    columns = zip(data.names, data.categories, columns_of(sample.actions), known, strict=True)
+    for name, levels, values, coordinate in columns:
         if levels is not None:
             continue
-        coordinate = Coordinate.of(values)
+        coordinate = coordinate or Coordinate.of(values)
+        ends = np.array([values.min(), values.max()])
+        if not (
+            far_cells(ends, coordinate).size
+            or (np.abs(coordinate.standardise(ends)) > MAX_SPREADS).any()
+        ):
+            continue
         lone = far_cells(values, coordinate)
         distance = np.abs(coordinate.standardise(values))
         far = lone if lone.size else np.flatnonzero(distance > MAX_SPREADS)
-        if not far.size:
-            continue
         row = far[np.argmax(distance[far])]
         # Row numbers of a sample differ from those of the table.
         place = f" in row {row}" if sample is data else ""

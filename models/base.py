@@ -9,7 +9,7 @@ and the sampled posterior") lists the differences.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ import numpyro
 import numpyro.distributions as dist
 from jax.typing import ArrayLike
 
+from bayes_intgen._arguments import instance, items, one_of, real_number
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.masks import Mask
@@ -242,7 +243,7 @@ def as_mechanism(prior: Prior) -> AnyMechanism:
     """
     if isinstance(prior, AnyMechanism):
         return prior
-    if prior not in _PRIORS:
+    if not isinstance(prior, str) or prior not in _PRIORS:
         raise ModelError(
             f"unknown prior {prior!r}; choose {', '.join(map(repr, _PRIORS))} or a mechanism"
         )
@@ -259,15 +260,33 @@ def validate_noise(
     ModelError
         On unknown names, or an intercept without a positive standard deviation.
     """
-    if noise not in ("gaussian", "student_t"):
-        raise ModelError(f"unknown noise {noise!r}; choose 'gaussian' or 'student_t'")
+    one_of(noise, "noise", get_args(Noise))
     if spread is None:
         spread = "fitted" if noise == "gaussian" else "constant"
-    if spread not in ("fitted", "constant"):
-        raise ModelError(f"unknown spread {spread!r}; choose 'fitted' or 'constant'")
+    one_of(spread, "spread", get_args(SpreadName))
     if intercept is None:
         return noise, spread, None
-    mean, sd = intercept
+    pair = items(intercept, "intercept", "two numbers: mean and sd")
+    if len(pair) != 2:
+        raise ModelError(f"intercept must be (mean, sd), not {intercept!r}")
+    mean, sd = (real_number(value, "intercept") for value in pair)
     if not sd > 0:
         raise ModelError("intercept must be (mean, sd) with a positive sd")
-    return noise, spread, (float(mean), float(sd))
+    return noise, spread, (mean, sd)
+
+
+def validate_noise_scale(noise_scale: Any) -> LogNormal:
+    """Validate the prior of the noise standard deviation, and fill in the default."""
+    if noise_scale is None:
+        return NOISE_SCALE
+    return instance(noise_scale, LogNormal, "noise_scale", "LogNormal(0.5, 1.0)", ModelError)
+
+
+def checked_model(model: Any) -> Model:
+    """Validate an argument ``model``."""
+    if not isinstance(model, Model):
+        raise ModelError(
+            f"model must be a Model, not {type(model).__name__}; build one with "
+            "bayes_intgen.models.additive"
+        )
+    return model

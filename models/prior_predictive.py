@@ -7,9 +7,12 @@ import xarray as xr
 from numpy.typing import NDArray
 from numpyro.infer import Predictive
 
+from bayes_intgen._arguments import seed_number, whole_number
+from bayes_intgen._jax import double_precision
 from bayes_intgen._typing import Array
-from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.rows import Rows, checked_data
 from bayes_intgen.models import Model, additive
+from bayes_intgen.models.base import checked_model
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic
 
@@ -35,6 +38,11 @@ def prior_predictive(
         Maximum number of rows, evenly spaced over the data.
     seed : int
 
+    Raises
+    ------
+    DataError, ModelError
+        As :func:`bayes_intgen.fit`.
+
     Returns
     -------
     DataTree
@@ -47,13 +55,15 @@ def prior_predictive(
     >>> tree["prior_predictive"]["outcome"].dims
     ('chain', 'draw', 'row')
     """
-    model = additive() if model is None else model
-    data = data.in_memory
+    model = additive() if model is None else checked_model(model)
+    data = checked_data(data).in_memory
+    draws, rows = (whole_number(n, of, 1) for n, of in ((draws, "draws"), (rows, "rows")))
+    seed = seed_number(seed)
     terms = model.decompose(data)
     positions = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
     actions, intervened = data.actions[positions], data.intervened[positions]
     inputs = data.inputs[positions]
-    with jax.enable_x64(True):
+    with double_precision():
         sites = Predictive(model.program, num_samples=draws)(
             jax.random.key(seed),
             terms,

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.masks import Mask, is_identified
 from bayes_intgen.models.base import (
-    NOISE_SCALE,
     Model,
     Noise,
     Prior,
     SpreadName,
     as_mechanism,
     validate_noise,
+    validate_noise_scale,
 )
 from bayes_intgen.models.decomposition import regressions
 from bayes_intgen.models.gates import Always, Gate, InRegime
@@ -82,7 +82,9 @@ def pooled(
     3
     """
     noise, spread, intercept = validate_noise(noise, spread, intercept)
-    return PooledModel(as_mechanism(prior), noise, spread, noise_scale or NOISE_SCALE, intercept)
+    return PooledModel(
+        as_mechanism(prior), noise, spread, validate_noise_scale(noise_scale), intercept
+    )
 
 
 def saturated(
@@ -115,4 +117,6 @@ def saturated(
     3
     """
     noise, spread, intercept = validate_noise(noise, spread, intercept)
-    return SaturatedModel(as_mechanism(prior), noise, spread, noise_scale or NOISE_SCALE, intercept)
+    return SaturatedModel(
+        as_mechanism(prior), noise, spread, validate_noise_scale(noise_scale), intercept
+    )

@@ -4,17 +4,16 @@ import warnings
 from dataclasses import replace
 from os import PathLike
 
-import jax
-from threadpoolctl import threadpool_limits
-
+from bayes_intgen._blas import single_blas_thread
+from bayes_intgen._jax import double_precision
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.diagnostics import warn_of_problems
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.replicates import warn_of_copies
-from bayes_intgen.data.rows import Rows
-from bayes_intgen.errors import PACKAGE, DataError, DataWarning, LackOfFitWarning, ModelError
+from bayes_intgen.data.rows import Rows, checked_data
+from bayes_intgen.errors import PACKAGE, DataWarning, LackOfFitWarning, ModelError
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.recentring import recentred
@@ -25,6 +24,7 @@ from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect, mo
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
+from bayes_intgen.models.base import checked_model
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.draws import prediction_of
 from bayes_intgen.posterior.schema import build_tree
@@ -98,6 +98,8 @@ def fit(
         If the model does not match the data, or a setting is invalid.
     SavedFitError
         If ``checkpoint`` holds another fit.
+    BayesIntgenError
+        In a process forked from one that had fitted, or if JAX's platform is not available.
 
     Warns
     -----
@@ -122,16 +124,7 @@ def fit(
     2
     """
     model = additive() if model is None else model
-    if not isinstance(data, Rows):
-        raise DataError(
-            f"data must be a RegimeData, not {type(data).__name__}; build one with "
-            "RegimeData.from_frame"
-        )
-    if not isinstance(model, Model):
-        raise ModelError(
-            f"model must be a Model, not {type(model).__name__}; build one with "
-            "bayes_intgen.models.additive"
-        )
+    data, model = checked_data(data), checked_model(model)
     settings = SamplerSettings(
         seed, chains, draws, warmup, target_accept, collapse, simplify, progress
     )
@@ -158,7 +151,7 @@ def fit_decomposed(
     folder = None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings)
     # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
     # default, all chains would wait.
-    with jax.enable_x64(True), threadpool_limits(1, "blas"):
+    with double_precision(), single_blas_thread():
         adapts = settings.collapse and settings.simplify
         candidates = model.candidates(sample, len(data)) if adapts else ()
         terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)

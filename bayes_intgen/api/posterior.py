@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._arguments import instance
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.contraction import contraction
 from bayes_intgen.assess.mechanism_curves import mechanism_curves
@@ -369,6 +370,9 @@ class Posterior(PosteriorDraws):
         >>> checked.check.violated
         False
         """
+        from bayes_intgen.assess.checks import Check
+
+        instance(check, Check, "check", "bayes_intgen.check", DataError)
         names = tuple(map(str, check.table["action"].to_numpy()))
         outcome = check.table.attrs["outcome"]
         if (names, outcome) != (self.actions, self.outcome_name):

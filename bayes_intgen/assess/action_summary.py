@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, centres, short_label
-from bayes_intgen.data.rows import Observations
 from bayes_intgen.text.number_format import format_number
 from bayes_intgen.text.tables import align_columns
 
@@ -39,18 +39,20 @@ class ActionSummary:
     observed_levels: dict[str, int] | None = None
 
     @classmethod
-    def of(cls, sample: Observations, k: int, state: str) -> "ActionSummary":
-        """Summarise the k-th action of rows in memory."""
-        values, was_set, levels = (
-            sample.actions[:, k],
-            sample.intervened[:, k],
-            sample.categories[k],
-        )
+    def of(
+        cls,
+        name: str,
+        state: str,
+        values: Array,
+        was_set: NDArray[np.bool_],
+        levels: Categories | None,
+    ) -> "ActionSummary":
+        """Summarise an action by its values in rows in memory, and where it was set."""
         parts = (values[was_set], values[~was_set])
         counts = [None if levels is None else _counts(part, levels) for part in parts]
         median = centres([float(np.median(values))], [levels])[0]
         set_range, observed_range = map(_range, parts)
-        return cls(sample.names[k], state, median, set_range, observed_range, *counts)
+        return cls(name, state, median, set_range, observed_range, *counts)
 
 
 def table_of_actions(actions: Sequence[ActionSummary]) -> tuple[str, ...]:

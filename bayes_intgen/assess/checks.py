@@ -25,13 +25,14 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from bayes_intgen._arguments import probability, seed_number
+from bayes_intgen._blas import single_blas_thread
 from bayes_intgen.assess.alternatives import Alternative, alternatives
 from bayes_intgen.assess.held_out import log_density_difference
 from bayes_intgen.assess.score_tests import TestResult, null_fit, posterior_weights, score_tests
-from bayes_intgen.data.rows import Rows
-from bayes_intgen.errors import DataError, ModelError
+from bayes_intgen.data.rows import Rows, checked_data
+from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems, fit_tests_dataset
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
@@ -264,12 +265,17 @@ def check(
     ['interaction of red and green']
     """
     model = additive() if model is None else model
-    _require_checkable(data, model, level, held_out)
-    assert isinstance(model, AdditiveModel)
+    data, seed = checked_data(data), seed_number(seed)
+    if not isinstance(model, AdditiveModel):
+        raise ModelError(
+            f"only models.additive() makes assumptions to check, not {type(model).__name__}"
+        )
+    level = probability(level, "level")
+    held_out = probability(held_out, "held_out", or_zero=True)
     rows = data.sample(PILOT_ROWS)
     candidates = alternatives(rows, model)
     testable = [each for each in candidates if each.testable]
-    with threadpool_limits(1, "blas"):
+    with single_blas_thread():
         fit = null_fit(rows, model, testable, progress)
         results = score_tests(rows, fit, testable, level, seed)
     table = _table(rows.names, testable, results, [a for a in candidates if not a.testable])
@@ -283,19 +289,6 @@ def check(
         difference = log_density_difference(rows, model, held_out, seed, progress)
         comparison = xr.Dataset(difference._asdict())
     return Check(table, comparison, level)
-
-
-def _require_checkable(data: Rows, model: Model, level: float, held_out: float) -> None:
-    if not isinstance(data, Rows):
-        raise DataError(
-            f"data must be a RegimeData, not {type(data).__name__}; RegimeData.from_frame makes one"
-        )
-    if not isinstance(model, AdditiveModel):
-        raise ModelError(
-            f"only models.additive() makes assumptions to check, not {type(model).__name__}"
-        )
-    if not 0 < level < 1 or not 0 <= held_out < 1:
-        raise ModelError("level must lie between 0 and 1, and held_out from 0 to below 1")
 
 
 def _table(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._columns import columns_of
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.action_summary import shorter_number
 from bayes_intgen.basis.categories import Categories, spelled_label
@@ -23,6 +24,10 @@ MAX_CORRELATION = 0.999
 # Minimum share of an action's settings that support the joint effect, and of its observed values
 # in the range of its settings.
 MIN_COVERED_SHARE = 0.9
+# Maximum number of settings of an action, evenly spaced in rank, whose support is tested.
+MAX_SETTINGS = 200
+# Maximum number of rows from which correlations are computed.
+MAX_CORRELATED_ROWS = 50_000
 
 
 def data_problems(data: Rows, reference: ReferenceRows) -> list[str]:
@@ -41,12 +46,25 @@ def data_problems(data: Rows, reference: ReferenceRows) -> list[str]:
     few = few_valued(sample)
     if few:
         problems.append(advice_on_levels(few))
-    problems += advice_on_far_cells(sample)
-    for k in range(len(data.names)):
-        problems += _outside_experiments(sample, k)
-        if certificate.identified:
-            problems += _unsupported(sample, reference, k)
-        problems += _collinear(sample, k)
+    problems += advice_on_far_cells(sample, reference.coordinates)
+    supported = _supported_shares(sample, reference) if certificate.identified else {}
+    near = _collinear(sample)
+    columns = zip(
+        data.names, columns_of(sample.actions), columns_of(sample.intervened), strict=True
+    )
+    for k, (name, values, was_set) in enumerate(columns):
+        problems += _outside_experiments(name, sample.categories[k], values, was_set)
+        if supported.get(k, 1.0) < MIN_COVERED_SHARE:
+            problems.append(
+                f"{name}: {1 - supported[k]:.0%} of the values to which it was set do not "
+                "support the joint effect: too few regimes reach them. Observe the action there "
+                "without setting it, or say by a graph that it moves no other action"
+            )
+        problems += [
+            f"{data.names[j]} and {name} are nearly collinear: their effects cannot be "
+            "distinguished"
+            for j in np.flatnonzero(near[k, :k])
+        ]
     problems += [*dropped_in_words(data.names, data.dropped), *advice_on_changed_covariates(data)]
     distinct = len(np.unique(sample.outcome))
     if distinct < MIN_OUTCOME_VALUES:
@@ -63,17 +81,18 @@ def _small_regimes(n_actions: int, regimes: dict[str, int]) -> Iterator[str]:
             yield f"{label} has only {rows} rows: too few for so many actions (under {minimum})"
 
 
-def _outside_experiments(sample: Observations, k: int) -> Iterator[str]:
+def _outside_experiments(
+    name: str, levels: Categories | None, values: Array, was_set: NDArray[np.bool_]
+) -> Iterator[str]:
     """Values of an action that occur only where it was set, or only where it was not."""
-    name, levels = sample.names[k], sample.categories[k]
-    values, was_set = sample.actions[:, k], sample.intervened[:, k]
     if was_set.all() or not was_set.any():
         return
     if levels is not None:
         yield from _exclusive_levels(name, values, was_set, levels)
         return
-    low, high = values[was_set].min(), values[was_set].max()
-    covered = float(((values[~was_set] >= low) & (values[~was_set] <= high)).mean())
+    settings, others = values[was_set], values[~was_set]
+    low, high = settings.min(), settings.max()
+    covered = float(((others >= low) & (others <= high)).mean())
     if covered < MIN_COVERED_SHARE:
         yield (
             f"{name}: {1 - covered:.0%} of the rows in which it was not set lie outside the range "
@@ -95,31 +114,31 @@ def _exclusive_levels(
             )
 
 
-def _unsupported(sample: Observations, reference: ReferenceRows, k: int) -> Iterator[str]:
-    """Settings of an action that do not support the joint effect."""
-    values = sample.actions[sample.intervened[:, k], k]
-    if not len(values):
-        return
+def _supported_shares(sample: Observations, reference: ReferenceRows) -> dict[int, float]:
+    """Shares of the settings of each action that support the joint effect."""
     count = len(sample.names)
-    points = np.zeros((len(values), count))
-    points[:, k] = values
-    # Without a graph an action may depend on every other.
+    reached = {}
+    columns = zip(columns_of(sample.actions), columns_of(sample.intervened), strict=True)
+    for k, (column, was_set) in enumerate(columns):
+        values = np.sort(column[was_set])
+        if len(values):
+            spaced = np.linspace(0, len(values) - 1, min(len(values), MAX_SETTINGS))
+            points = np.zeros((len(spaced), count))
+            points[:, k] = values[spaced.round().astype(int)]
+            reached[k] = reference.covers(points, (k,))
+    if not reached:
+        return {}
+    # Without a graph an action may depend on every other, so all conditions are the same.
     parents = [[j for j in range(count) if j != i] for i in range(count)]
-    reached = reference.covers(points, (k,))
-    supported = separates(reference.masks, reached, (True,) * count, k, parents).mean()
-    if supported < MIN_COVERED_SHARE:
-        yield (
-            f"{sample.names[k]}: {1 - supported:.0%} of the values to which it was set do not "
-            "support the joint effect: too few regimes reach them. Observe the action there "
-            "without setting it, or say by a graph that it moves no other action"
-        )
+    every = np.concatenate(list(reached.values()))
+    supported = separates(reference.masks, every, (True,) * count, 0, parents)
+    ends = np.cumsum([len(own) for own in reached.values()])[:-1]
+    shares = [float(own.mean()) for own in np.split(supported, ends)]
+    return dict(zip(reached, shares, strict=True))
 
 
-def _collinear(sample: Observations, k: int) -> Iterator[str]:
-    for j in range(k):
-        correlation = np.corrcoef(sample.actions[:, j], sample.actions[:, k])[0, 1]
-        if abs(correlation) > MAX_CORRELATION:
-            yield (
-                f"{sample.names[j]} and {sample.names[k]} are nearly collinear: their effects "
-                "cannot be distinguished"
-            )
+def _collinear(sample: Observations) -> NDArray[np.bool_]:
+    """Whether each pair of actions is nearly collinear, shape (K, K)."""
+    rows = sample.actions[:: max(1, len(sample) // MAX_CORRELATED_ROWS)]
+    with np.errstate(invalid="ignore"):  # an action may be constant in these rows
+        return np.abs(np.atleast_2d(np.corrcoef(rows, rowvar=False))) > MAX_CORRELATION

@@ -4,8 +4,8 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from scipy import stats
-from threadpoolctl import threadpool_limits
 
+from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
@@ -33,7 +33,7 @@ def log_densities(
 
     Hyperparameters are at their mode, coefficients are marginalised, and the noise is normal.
     """
-    with threadpool_limits(1, "blas"):
+    with single_blas_thread():
         terms = model.decompose(train)
         pilot = pilot_fit(train, model, terms, model.candidates(train), progress)
         mean, covariance = pilot.posterior.moments(pilot.sites)

@@ -42,7 +42,7 @@ def mechanism_curves(
     >>> bool((red.share < 1).all())
     True
     """
-    fixed = fixed_values(posterior, default, at or {})
+    fixed = fixed_values(posterior, default, at)
     if any(term.role == "regression" for term in posterior.terms.terms):
         raise ModelError("a plain regression has no mechanisms to draw; see plot_joint_effect")
     averages = support_of(posterior).standardisation(given, population)

@@ -60,6 +60,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._arguments import probability
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
 from bayes_intgen.errors import ModelError, PointsError, SavedFitError
@@ -122,8 +123,7 @@ def sensitivity(
     """Posterior of the joint effect widened by its bounds, at the points of a query."""
     if not isinstance(posterior.model, AdditiveModel):
         raise ModelError("only models.additive() has biases that correlated causes could change")
-    if not 0 < level < 1:
-        raise PointsError(f"level must lie between 0 and 1, not {level}")
+    level = probability(level, "level", PointsError)
     steps, values = _correlations(rho), query.values
     prediction = prediction_of(posterior, query.averages)
     _, delta = prediction.contributions(values)
@@ -155,7 +155,7 @@ def _correlations(rho: float | Sequence[float]) -> Array:
         steps = np.atleast_1d(np.asarray(rho, dtype=np.float64))
     except (TypeError, ValueError) as error:
         raise PointsError(f"rho must be correlations ({error})") from error
-    if steps.ndim != 1 or not ((steps >= 0) & (steps < 1)).all():
+    if steps.ndim != 1 or not steps.size or not ((steps >= 0) & (steps < 1)).all():
         raise PointsError("rho must be correlations from 0 to below 1: 0.2, or a list of them")
     return steps
 

@@ -12,6 +12,7 @@ from textwrap import wrap
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._columns import columns_of
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.action_summary import ActionSummary, table_of_actions
 from bayes_intgen.assess.checks import Check
@@ -31,7 +32,7 @@ from bayes_intgen.data.column_notes import ColumnNote
 from bayes_intgen.data.pretreatment import groups_in_words
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.certificates import certify, settings_of
+from bayes_intgen.identification.certificates import certificates, settings_of
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask
 from bayes_intgen.identification.overlap import ReferenceRows
@@ -47,6 +48,7 @@ from bayes_intgen.posterior.draws import (
     size_of_draws,
     support_of,
 )
+from bayes_intgen.text.messages import quoted
 from bayes_intgen.text.tables import to_json
 
 # Maximum characters in a line of the printed screen.
@@ -225,11 +227,20 @@ def summarise_data(
         ),
     }
     return _report(
-        f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {', '.join(map(repr, names))}",
+        f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {quoted(names)}",
         groups,
         None,
         data_problems(data, reference),
-        [ActionSummary.of(sample, k, joint.states[name]) for k, name in enumerate(names)],
+        [
+            ActionSummary.of(name, joint.states[name], values, was_set, levels)
+            for name, values, was_set, levels in zip(
+                names,
+                columns_of(sample.actions),
+                columns_of(sample.intervened),
+                sample.categories,
+                strict=True,
+            )
+        ],
         first={"Columns": note_lines(columns), "Groups": tuple(groups_in_words(data))},
         columns=columns,
     )
@@ -256,7 +267,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     if check is not None:
         groups["check"] = check.table
     head = (
-        f"Posterior of {posterior.tree.attrs['outcome']!r} given {', '.join(map(repr, names))}: "
+        f"Posterior of {posterior.tree.attrs['outcome']!r} given {quoted(names)}: "
         f"{size_of_draws(posterior)}"
     )
     between = between_groups(posterior)
@@ -308,11 +319,9 @@ def _questions(
     count = len(names)
     single = [tuple(j == k for j in range(count)) for k in range(count)]
     masks = list(dict.fromkeys([(True,) * count, *single]))
+    targets = [list(compress(names, mask)) for mask in masks]
     # One certificate, the first, counts the groups under one mask.
-    certificates = [
-        certify(names, regimes, list(compress(names, mask)), settings, {} if i else under_one_mask)
-        for i, mask in enumerate(masks)
-    ]
+    answers = certificates(names, regimes, targets, settings, under_one_mask)
     supported = np.full(len(masks), np.nan)
     if reference is not None:
         points = np.concatenate(reference.rows)
@@ -321,16 +330,16 @@ def _questions(
     labels = [mask_label(names, mask) for mask in regimes]
     return xr.Dataset(
         {
-            "identified": ("question", [c.identified for c in certificates]),
+            "identified": ("question", [c.identified for c in answers]),
             "weights": (
                 ("question", "regime"),
                 [
                     [float(c.weights.get(label, 0)) if c.identified else np.nan for label in labels]
-                    for c in certificates
+                    for c in answers
                 ],
             ),
             "in_data": ("question", [mask in regimes for mask in masks]),
-            "certificate": ("question", [str(c) for c in certificates]),
+            "certificate": ("question", [str(c) for c in answers]),
             "supported": ("question", supported),
         },
         coords={"question": [mask_label(names, mask) for mask in masks], "regime": labels},

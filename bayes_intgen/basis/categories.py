@@ -16,6 +16,8 @@ Label = str | bool | float
 
 # Maximum number of levels that a message lists.
 MAX_LEVELS_SHOWN = 8
+# Number of cells whose values are counted before those of the whole column.
+FIRST_CELLS = 1_000
 # Maximum number of distinct values for which levels are recommended for a numeric action.
 MAX_DISTINCT = 6
 
@@ -284,10 +286,12 @@ def at_most_three(values: Array) -> tuple[float, ...]:
     Examples
     --------
     >>> at_most_three(np.array([0.0, 1.0, 5.0, 2.0]))
-    (0.0, 1.0, 5.0)
+    (0.0, 1.0, 2.0)
     """
-    if not len(values):
-        return ()
+    # Most columns have many values among their first cells.
+    first = np.unique(values[:FIRST_CELLS])
+    if len(first) > 2 or not len(values):
+        return tuple(first[:3].tolist())
     low, high = float(values.min()), float(values.max())
     other = (values != low) & (values != high)
     return tuple(sorted({low, high, *(float(v) for v in values[other][:1])}))

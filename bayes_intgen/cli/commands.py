@@ -67,29 +67,38 @@ def describe(
     Without --actions, explain the columns and propose their roles.
     """
     from bayes_intgen.assess.summary import summarise_data
+    from bayes_intgen.data.files import regular_file
 
-    if not actions:
-        write(proposal(data, outcome, regime, format))
-        return DONE
-    rows = _rows(
-        data,
-        actions,
-        outcome,
-        regime,
-        covariates,
-        groups,
-        weights=weights,
-        outcome_sd=outcome_sd,
-        missing=missing,
-        require_observational=False,
-    )
+    with regular_file(data) as source:
+        if not actions:
+            write(proposal(source, outcome, regime, format))
+            return DONE
+        rows = _rows(
+            source,
+            actions,
+            outcome,
+            regime,
+            covariates,
+            groups,
+            weights=weights,
+            outcome_sd=outcome_sd,
+            missing=missing,
+            require_observational=False,
+        )
+        notes = explained(source, _roles(rows, outcome, regime, weights, outcome_sd), regime)
+    report = summarise_data(rows, support=False, columns=notes)
+    write(report.to_json() if format == "json" else str(report))
+    return DONE
+
+
+def _roles(
+    rows: "Rows", outcome: str, regime: str, weights: str | None, outcome_sd: str | None
+) -> dict[str, str]:
+    """Role of each column that data use."""
     others = {regime: "regime", weights: "weights", outcome_sd: "sd of the outcome"}
     roles = {outcome: "outcome", **{n: role for n, role in others.items() if n is not None}}
     roles |= dict.fromkeys(rows.names, "action") | dict.fromkeys(rows.columns.names, "covariate")
-    roles |= dict.fromkeys(rows.columns.groups, "group")
-    report = summarise_data(rows, support=False, columns=explained(data, roles, regime))
-    write(report.to_json() if format == "json" else str(report))
-    return DONE
+    return roles | dict.fromkeys(rows.columns.groups, "group")
 
 
 @app.command(sort_key=2)
@@ -319,7 +328,7 @@ def _rows(
     groups: Sequence[str] | None = None,
     **settings: Any,
 ) -> "Rows":
-    from bayes_intgen.data.files import columns_of_file, rows_of_file
+    from bayes_intgen.data.files import columns_of_file, regular_file, rows_of_file
 
     if not actions:
         options = options_of(proposed_roles(data, outcome, regime))
@@ -327,20 +336,21 @@ def _rows(
             f"no actions are named; `bayes-intgen describe` explains the columns. A proposal to "
             f"check and change: {options}"
         )
-    whole = columns_of_file(data)
-    names, others, units = (
-        parsing.parse_names(texts, whole) or [] for texts in (actions, covariates, groups)
-    )
-    return rows_of_file(
-        data,
-        names,
-        outcome,
-        regime,
-        covariates=others,
-        groups=units,
-        progress=show_progress(),
-        **settings,
-    )
+    with regular_file(data) as source:
+        whole = columns_of_file(source)
+        names, others, units = (
+            parsing.parse_names(texts, whole) or [] for texts in (actions, covariates, groups)
+        )
+        return rows_of_file(
+            source,
+            names,
+            outcome,
+            regime,
+            covariates=others,
+            groups=units,
+            progress=show_progress(),
+            **settings,
+        )
 
 
 def _require_writable(output: Path) -> None:

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from bayes_intgen.text.terminal import printable
+
 DONE, UNUSABLE, USAGE, DOUBTFUL, DEFECT, PIPE, INTERRUPTED = 0, 1, 2, 3, 70, 141, 130
 
 
@@ -30,29 +32,39 @@ verbosity = Verbosity()
 
 def show_progress() -> bool:
     """Whether to show progress bars."""
-    return not verbosity.quiet
+    return not verbosity.quiet and sys.stderr is not None
+
+
+def _print(text: str) -> None:
+    """Print a message to standard error, if it is open."""
+    # Python would print to standard output instead.
+    if sys.stderr is not None:
+        print(printable(text, sys.stderr.encoding), file=sys.stderr)
 
 
 def log(text: str) -> None:
     """Print a message to standard error, unless the command is quiet."""
     if not verbosity.quiet:
-        print(text, file=sys.stderr)
+        _print(text)
 
 
 def write(text: str) -> None:
     """Print a result to standard output."""
+    if sys.stdout is None:
+        raise OSError("standard output is closed; redirect it to a file or to /dev/null")
+    text = printable(text, sys.stdout.encoding)
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
     sys.stdout.flush()
 
 
 def fail(error: BaseException, code: int, *, prefix: str = "", hint: str = "") -> int:
     """Print an error as one line and return the exit code; with its traceback in debug mode."""
-    if verbosity.debug:
+    if verbosity.debug and sys.stderr is not None:
         import traceback
 
         traceback.print_exception(error, file=sys.stderr)
     text = " ".join(str(error).split()) or type(error).__name__
-    print(f"error: {prefix}{text}{hint}", file=sys.stderr)
+    _print(f"error: {prefix}{text}{hint}")
     return code
 
 
@@ -61,7 +73,7 @@ def show_warning(message: Any, category: type[Warning], *where: Any, **more: Any
     text = " ".join(str(message).split())
     if text not in verbosity.warned:
         verbosity.warned |= {text}
-        print(f"warning: {text}", file=sys.stderr)
+        _print(f"warning: {text}")
 
 
 @contextlib.contextmanager

@@ -79,7 +79,9 @@ def plot_effect_grid(
     for ax in axes.flat[len(actions) :]:
         ax.remove()
     _add_legend(figure, columns)
-    figure.supylabel(f"mean of {posterior.outcome_name}, all actions set", fontsize=10)
+    figure.supylabel(
+        f"mean of {posterior.outcome_name}, all actions set", fontsize=10, parse_math=False
+    )
     width, title = max(TITLE_WIDTH * columns, MIN_TITLE_WIDTH), ""
     fixed = {name: value for name, value in at.items() if [name] != list(actions)}
     if fixed:
@@ -88,7 +90,7 @@ def plot_effect_grid(
     over = support_of(posterior).standardisation(given, population).description
     if title or over:
         title = "\n".join(filter(None, [title, fill(over and f"Population: {over}", width)]))
-        figure.suptitle(title, fontsize=9, x=0.01, ha="left")
+        figure.suptitle(title, fontsize=9, x=0.01, ha="left", parse_math=False)
     return figure
 
 

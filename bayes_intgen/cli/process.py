@@ -50,7 +50,8 @@ def run() -> None:
     """Run a command and end the process; Ctrl-C ends it at once."""
     _end_on_interrupt()
     code = main()
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     raise SystemExit(code)
 
 
@@ -68,7 +69,7 @@ def _end_on_interrupt() -> None:
     def wait() -> None:
         signal.sigwait(interrupts)
         # On a terminal a progress bar may occupy the current line.
-        os.write(2, b"\ninterrupted\n" if sys.stderr.isatty() else b"interrupted\n")
+        os.write(2, b"\ninterrupted\n" if sys.stderr and sys.stderr.isatty() else b"interrupted\n")
         os._exit(console.INTERRUPTED)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -8,6 +8,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._columns import side_by_side
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.covariates import CovariateColumns, group_label
 from bayes_intgen.data.missing import (
@@ -260,12 +261,11 @@ class Columns(NamedTuple):
         rows = Observations(
             self.actions,
             self.outcome,
-            np.stack(
+            side_by_side(
                 [
                     _codes(complete, name, levels, numbers)
                     for name, levels in zip(self.actions, self._levels, strict=True)
-                ],
-                axis=1,
+                ]
             ),
             outcome,
             masks[numbers - first_row],

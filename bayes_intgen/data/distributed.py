@@ -20,7 +20,7 @@ from bayes_intgen.data.parquet import Paths, listed
 from bayes_intgen.data.partitions import (
     ParquetGroups,
     attempt,
-    combine_counted,
+    combine_digested,
     identity,
     read_head,
     read_levels,
@@ -85,7 +85,9 @@ class DistributedData(OutOfCoreRows):
             else Reservoir.over([])
         )
         super().__init__(columns, first_pass, require_observational)
-        self._check_count(sum(rows) - first_pass.missing.total)
+        # The lengths of the partitions are from a pass of their own.
+        complete = sum(rows) - first_pass.missing.total
+        first_pass.content._replace(rows=complete).refuse_other(first_pass.content)
 
     @classmethod
     def from_parquet(
@@ -248,6 +250,7 @@ class DistributedData(OutOfCoreRows):
         progress: bool,
     ) -> T:
         """Run :meth:`Rows.map_reduce` on the cluster."""
+        _require_open(self._client)
         # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
         # worker but does not restore scattered data.
         both = self._client.submit(identity, (function, combine), pure=False)
@@ -255,12 +258,13 @@ class DistributedData(OutOfCoreRows):
         leaves = self._over_partitions(
             reduce_rows, self._first_rows, [self._columns] * count, [both] * count
         )
-        counted = partial(combine_counted, combine)
-        rows, result = tree_reduce(self._client, leaves, counted, label, progress)
-        self._check_count(rows)
+        digested = partial(combine_digested, combine)
+        content, result = tree_reduce(self._client, leaves, digested, label, progress)
+        self._first_pass.content.refuse_other(content)
         return cast(T, result)
 
     def _read(self) -> Iterator[Observations]:
+        _require_open(self._client)
         for partition, first_row in zip(self._partitions, self._first_rows, strict=True):
             source = self._client.compute(partition)
             batches = self._client.submit(
@@ -292,6 +296,14 @@ def _check_client(client: Any) -> None:
         raise DataError(
             f"client must be a synchronous distributed.Client, not {type(client).__name__}; "
             "create one with Client(address)"
+        )
+    _require_open(client)
+
+
+def _require_open(client: "Client") -> None:
+    if client.status != "running":
+        raise DataError(
+            f"the Dask client is {client.status}; connect again, and make the data again"
         )
 
 

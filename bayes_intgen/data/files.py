@@ -4,8 +4,11 @@ import csv
 import gzip
 import io
 import warnings
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from bayes_intgen.data.missing import Missing
@@ -113,6 +116,25 @@ def kind_of(source: Path) -> str:
     )
 
 
+@contextmanager
+def regular_file(path: Path) -> "Iterator[Path]":
+    """Path of a file that can be read repeatedly: a copy of a pipe, removed at the end.
+
+    Examples
+    --------
+    >>> with regular_file(folder / "rows.csv") as same:
+    ...     same == folder / "rows.csv"
+    True
+    """
+    if not path.is_fifo():
+        yield path
+        return
+    with NamedTemporaryFile(suffix="".join(path.suffixes)) as copy:
+        copy.write(path.read_bytes())
+        copy.flush()
+        yield Path(copy.name)
+
+
 def columns_of_file(path: "str | os.PathLike[str]") -> list[str]:
     r"""Names of the columns of a file; raises DataError if it cannot be read.
 
@@ -182,18 +204,25 @@ def _read_text(source: Path, regime: str | None) -> Any:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{source} is not UTF-8 text ({error}); save it as UTF-8") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{source} cannot be read ({error})") from error
     head = text.split("\n", 1)[0].rstrip("\r")
     if not head.strip():
         raise DataError(f"{source} has no header line: the first line must name the columns")
     separator = max(",;\t", key=head.count)
-    names = next(csv.reader([head], delimiter=separator))
+    try:
+        names = next(csv.reader([head], delimiter=separator))
+        has_longer_lines = _has_longer_lines(text, separator, len(names))
+    except csv.Error as error:
+        raise DataError(
+            f"{source} cannot be read as a table ({error}); save it with the line ends of Unix or "
+            "Windows, and short names of columns"
+        ) from error
     # pandas would rename the second of two equal columns.
     repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if repeated:
         raise DataError(f"{source} has two columns called {repeated[0]!r}; rename one")
-    if _has_longer_lines(text, separator, len(names)):
+    if has_longer_lines:
         raise DataError(
             f"{source} has lines with more cells than the header's {len(names)}; quote cells that "
             f"contain {separator!r}, or name every column"

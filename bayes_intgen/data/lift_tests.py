@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from bayes_intgen._arguments import real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, spelled_label
 from bayes_intgen.errors import DataError
@@ -47,14 +48,7 @@ class LiftTest:
         if levels is not None:
             x_from, x_to = levels.encode([x_from, x_to], action, between=True).tolist()
         numbers = {"x_from": x_from, "x_to": x_to, "effect": effect, "se": se}
-        try:
-            test = cls(action, **{name: float(value) for name, value in numbers.items()})
-        except (TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"x_from, x_to, effect and se must be numbers ({error})") from error
-        for name in numbers:
-            if not np.isfinite(getattr(test, name)):
-                raise DataError(f"{name} must be finite, not {getattr(test, name)}")
-        return test
+        return cls(action, **{n: real_number(value, n, DataError) for n, value in numbers.items()})
 
     def check(self, values: Array, outcome_sd: float) -> None:
         """Raise DataError if the test contradicts the rows' values of the action and outcome."""

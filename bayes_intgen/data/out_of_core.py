@@ -11,9 +11,11 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Self
 
+from bayes_intgen._arguments import whole_number
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data import reservoir
 from bayes_intgen.data.columns import Columns
+from bayes_intgen.data.content import Content, refuse_new_nonfinite
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.reservoir import Reservoir
 from bayes_intgen.data.rows import Observations, Rows
@@ -53,7 +55,6 @@ class OutOfCoreRows(Rows):
         self.lift_tests = ()
         self._columns, self._first_pass = columns.with_two_valued(first_pass.values), first_pass
         self.columns = self._columns.known
-        self._count = sum(first_pass.counts.values())
         self.dropped = first_pass.missing.rows
         check_enough_rows(self.in_memory, len(self), require_observational)
         check_covariates(self.in_memory, len(self))
@@ -79,10 +80,8 @@ class OutOfCoreRows(Rows):
         return self._sample(reservoir.SAMPLE_ROWS)
 
     def sample(self, rows: int) -> Observations:
-        """Sample the same rows as :meth:`RegimeData.sample`, at most those in memory.
-
-        If rows were left out because of missing cells, the sample is another one.
-        """
+        """Sample the same rows as :meth:`RegimeData.sample`, at most those in memory."""
+        rows = whole_number(rows, "rows", 1, DataError)
         return self.in_memory if rows >= reservoir.SAMPLE_ROWS else self._sample(rows)
 
     def _sample(self, rows: int) -> Observations:
@@ -108,19 +107,13 @@ class OutOfCoreRows(Rows):
         DataError
             If the source no longer holds the rows of the first pass.
         """
-        count = 0
+        rows = whole_number(rows, "rows", 1, DataError)
+        content = Content()
         for piece in self._read():
-            count += len(piece)
+            refuse_new_nonfinite(piece)
+            content = content.merge(Content.of(piece))
             yield from piece.batches(rows)
-        self._check_count(count)
-
-    def _check_count(self, count: int) -> None:
-        if count != self._count:
-            raise DataError(
-                f"the source held {self._count} rows when it was first read and {count} now; "
-                f"make the {type(self).__name__} again, from a source that gives the same rows "
-                "every time"
-            )
+        self._first_pass.content.refuse_other(content)
 
     def __len__(self) -> int:
-        return self._count
+        return self._first_pass.content.rows

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import Any
 
+from bayes_intgen._arguments import items
 from bayes_intgen.errors import DataError
 
 # Maximum number of rows per batch.
@@ -14,10 +15,12 @@ Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 def listed(paths: Paths) -> list[str | PathLike[str]]:
     """Convert paths to a list; raises DataError if it is empty."""
-    files = [paths] if isinstance(paths, str | PathLike) else list(paths)
-    if not files:
+    files = (
+        [paths] if isinstance(paths, str | PathLike) else items(paths, "paths", "files", DataError)
+    )
+    if not files or not all(isinstance(file, str | PathLike) for file in files):
         raise DataError("paths must name at least one Parquet file")
-    return files
+    return list(files)
 
 
 @contextmanager

@@ -6,11 +6,12 @@ from functools import reduce
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from bayes_intgen._blas import single_blas_thread
 from bayes_intgen.data.batches import ROWS_PER_BATCH
 from bayes_intgen.data.columns import Columns, read_again, read_batches, tables_of
+from bayes_intgen.data.content import Content, refuse_new_nonfinite
 from bayes_intgen.data.observed_levels import TableLevels
 from bayes_intgen.data.parquet import parquet_file, parquet_tables
 from bayes_intgen.data.reservoir import Reservoir
@@ -90,11 +91,11 @@ def combine_attempts(combine: Callable[[Any, Any], Any], *attempts: Any) -> Any:
     return errors[0] if errors else reduce(combine, attempts)
 
 
-def combine_counted[T](
-    combine: Callable[[T, T], T], before: tuple[int, T], after: tuple[int, T]
-) -> tuple[int, T]:
-    """Combine two results with their numbers of rows."""
-    return before[0] + after[0], combine(before[1], after[1])
+def combine_digested[T](
+    combine: Callable[[T, T], T], before: tuple[Content, T], after: tuple[Content, T]
+) -> tuple[Content, T]:
+    """Combine two results with the digests of their rows."""
+    return before[0].merge(after[0]), combine(before[1], after[1])
 
 
 def identity[T](value: T) -> T:
@@ -146,14 +147,15 @@ def reduce_rows(
     first_row: int,
     columns: Columns,
     both: tuple[Callable[[Observations], Any], Callable[[Any, Any], Any]],
-) -> tuple[int, Any]:
-    """Number of rows of a partition, and the combined results of a function of its batches."""
+) -> tuple[Content, Any]:
+    """Digest of a partition, and the combined results of a function of its batches."""
     function, combine = both
-    batches = [
-        batch
-        for piece in _read(partition, first_row, columns)
-        for batch in piece.batches(ROWS_PER_BATCH)
-    ]
+    content = Content()
+    batches: list[Observations] = []
+    for piece in _read(partition, first_row, columns):
+        refuse_new_nonfinite(piece)
+        content = content.merge(Content.of(piece))
+        batches += piece.batches(ROWS_PER_BATCH)
     # BLAS results depend on the number of threads. Workers under a nanny have a single one anyway.
-    with threadpool_limits(1, "blas"):
-        return sum(map(len, batches)), reduce(combine, map(function, batches))
+    with single_blas_thread():
+        return content, reduce(combine, map(function, batches))

@@ -9,6 +9,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._arguments import items
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.tables import as_table, has_levels, label_cells, numeric_column
@@ -122,9 +123,7 @@ def checked_actions(intervened: Iterable[str], names: Sequence[str]) -> tuple[st
     >>> checked_actions((name for name in ["green"]), ["red", "green"])
     ('green',)
     """
-    if isinstance(intervened, str):
-        raise PointsError(f"intervened must be a list; write intervened=[{intervened!r}]")
-    actions = tuple(intervened)
+    actions = items(intervened, "intervened", "actions", PointsError)
     for name in actions:
         if name not in names:
             raise PointsError(f"intervened: {unknown_action(name, names)}")

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_intgen._arguments import items
 from bayes_intgen.basis.categories import Categories, two_valued
 from bayes_intgen.data.arrays import Arrays
 from bayes_intgen.data.columns import Batch, Columns
@@ -226,9 +227,11 @@ class RegimeData(Observations):
         """Validate the rows and copy them to read-only arrays."""
         check_finite(self, numbers)
         check_weights(self, numbers)
-        arrays: dict[str, Any] = {
+        # Conversion has copied the actions already; they are large.
+        arrays: dict[str, Any] = {"actions": np.ascontiguousarray(self.actions, dtype=np.float64)}
+        arrays |= {
             name: np.array(getattr(self, name), order="C")
-            for name in ("actions", "outcome", "intervened", "covariates", "weights", "within")
+            for name in ("outcome", "intervened", "covariates", "weights", "within")
             if getattr(self, name) is not None
         }
         data = replace(self, **arrays)
@@ -276,12 +279,11 @@ class RegimeData(Observations):
         """
         keep = np.zeros(len(self), dtype=bool)
         for regime in regimes:
-            if isinstance(regime, str):
-                raise DataError(f"a regime must be a list of actions; write [{regime!r}]")
-            for name in regime:
+            actions = items(regime, "regime", "actions", DataError)
+            for name in actions:
                 if name not in self.names:
                     raise DataError(f"regime: {unknown_action(name, self.names)}")
-            keep |= (self.intervened == [name in regime for name in self.names]).all(axis=1)
+            keep |= (self.intervened == [name in actions for name in self.names]).all(axis=1)
         if not keep.any():
             raise DataError("no rows belong to these regimes; see data.regimes")
         kept = {self.label(mask) for mask in masks_of(self.intervened[keep])[0]}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import at_most_three
 from bayes_intgen.data.columns import Batch, Columns
+from bayes_intgen.data.content import Content
 from bayes_intgen.data.missing import MissingCells
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.sampling import even_shares, priorities, priorities_of_units
@@ -59,6 +60,8 @@ class Reservoir(NamedTuple):
     missing : MissingCells
     values : tuple of tuples of float, length K + C
         Distinct values of each action and covariate, at most three of them.
+    content : Content
+        Digest of all rows.
     """
 
     counts: dict[Mask, int]
@@ -66,6 +69,7 @@ class Reservoir(NamedTuple):
     extremes: dict[tuple[int, str | float], ExtremeRow]
     missing: MissingCells
     values: tuple[tuple[float, ...], ...] = ()
+    content: Content = Content()
 
     @classmethod
     def over(cls, batches: Iterable[Batch]) -> Self:
@@ -109,6 +113,7 @@ class Reservoir(NamedTuple):
             _extremes(batch, rows),
             missing,
             tuple(map(at_most_three, batch.smooth_columns.T)),
+            Content.of(batch),
         )
 
     def merge(self, other: Self) -> Self:
@@ -125,6 +130,7 @@ class Reservoir(NamedTuple):
             _merged_extremes(self.extremes, other.extremes),
             self.missing.merge(other.missing),
             _merged_values(self.values, other.values),
+            self.content.merge(other.content),
         )
 
     def sample(self, rows: int, columns: Columns) -> Observations:

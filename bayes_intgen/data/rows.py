@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._arguments import whole_number
 from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.batches import map_reduce
@@ -21,14 +22,14 @@ from bayes_intgen.data.queries import checked_mask, checked_points
 from bayes_intgen.data.sampling import balanced_sample, batch_ends
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
-from bayes_intgen.identification.graph import parents_of
+from bayes_intgen.identification.graph import checked_graph, parents_of
 from bayes_intgen.identification.groups import groups_under_one_mask
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask, in_regime_order, masks_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.quantiles import regime_quantiles
 from bayes_intgen.identification.requirements import requirements
-from bayes_intgen.text.messages import unknown_action
+from bayes_intgen.text.messages import quoted, unknown_action
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -212,8 +213,7 @@ do(green) itself.
         target = checked_mask(self.names if intervened is None else intervened, self.names)
         values = checked_points(points, self.names, self.categories)
         reference = self.in_memory.reference_rows()
-        edges = None if graph is None else {child: tuple(own) for child, own in graph.items()}
-        parents = parents_of(self.names, edges)
+        parents = parents_of(self.names, checked_graph(graph))
         mask = tuple(target.tolist())
         wanted = requirements(parents, reference.masks, mask)
         verdict = reference.verdict(values, mask, wanted, parents)
@@ -293,7 +293,7 @@ do(green) itself.
     def __repr__(self) -> str:
         head = (
             f"{type(self).__name__}: {len(self)} rows, outcome {self.outcome_name!r}, "
-            f"actions {', '.join(map(repr, self.names))}"
+            f"actions {quoted(self.names)}"
         )
         tests = [
             test.in_words(self.categories[self.names.index(test.action)])
@@ -340,6 +340,7 @@ class Observations(Rows):
 
     def batches(self, rows: int) -> Iterator[Self]:
         """Yield consecutive batches of about ``rows`` rows that keep rows of a unit together."""
+        rows = whole_number(rows, "rows", 1, DataError)
         for start, stop in pairwise(batch_ends(self.unit, len(self), rows)):
             yield self.take(slice(start, stop))
 
@@ -360,6 +361,7 @@ class Observations(Rows):
 
     def _sampled(self, rows: int) -> NDArray[np.bool_] | None:
         """Whether each row is in the sample; None for all."""
+        rows = whole_number(rows, "rows", 1, DataError)
         if len(self) <= rows:
             return None
         levels = (*self.categories, *self.columns.categories)
@@ -404,3 +406,13 @@ class Observations(Rows):
 
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
         return replace(self, lift_tests=tests)
+
+
+def checked_data(data: Any) -> Rows:
+    """Validate an argument ``data``."""
+    if not isinstance(data, Rows):
+        raise DataError(
+            f"data must be a RegimeData, not {type(data).__name__}; build one with "
+            "RegimeData.from_frame"
+        )
+    return data

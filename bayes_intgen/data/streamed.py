@@ -139,18 +139,20 @@ class StreamedData(OutOfCoreRows):
         columns = Columns.of(
             actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
         )
-        if not callable(tables):
-            batches = tables
-            if iter(batches) is batches:
+        open_ = tables if callable(tables) else lambda: tables
+
+        def opened() -> Iterable[Any]:
+            batches = open_()
+            if not isinstance(batches, Iterable):
+                raise DataError(f"tables must be tables, not {batches!r}")
+            if not callable(tables) and iter(batches) is batches:
                 raise DataError(
                     "the batches can be read once only, and a fit reads them again; pass a "
                     "function that opens them, such as lambda: reader()"
                 )
+            return batches
 
-            def tables() -> Iterable[Any]:
-                return batches
-
-        return cls._over(tables, columns, require_observational, progress)
+        return cls._over(opened, columns, require_observational, progress)
 
     @classmethod
     def _over(

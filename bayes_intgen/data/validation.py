@@ -1,19 +1,20 @@
 """Validation of rows: finite cells, number of rows, variation of columns, names."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import combinations
+from itertools import chain, combinations, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._arguments import items
 from bayes_intgen.basis.categories import spelled_label
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError, is_observational
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.labels import mask_label
-from bayes_intgen.identification.masks import Mask, is_identified
+from bayes_intgen.identification.masks import Mask, null_space_of_regimes, project
 from bayes_intgen.text.messages import quoted
 
 # Minimum number of rows per unknown of a linear model: the intercept and, per action, the slopes
@@ -21,6 +22,8 @@ from bayes_intgen.text.messages import quoted
 ROWS_PER_UNKNOWN = 2
 # Maximum magnitude of cells, and of the inverse of their range, for sums of squares in float64.
 MAX_MAGNITUDE = 1e100
+# Maximum number of targets that are tried for a message, and listed in it.
+MAX_TARGETS, MAX_LISTED = 500, 6
 # Minimum range of values relative to their size; a smaller one is due to rounding.
 MIN_RELATIVE_RANGE = 1e-12
 
@@ -40,21 +43,21 @@ def check_enough_rows(sample: Observations, rows: int, require_observational: bo
             f"{rows} rows{complete} are fewer than a fit can use: {len(sample.names)} actions "
             f"need at least {needed}"
         )
-    for k, name in enumerate(sample.names):
-        column = sample.actions[:, k]
-        if np.ptp(column) == 0:
-            levels = sample.categories[k]
-            only = (column[:1] if levels is None else levels.decode(column[:1])).tolist()[0]
+    ends = sample.actions.min(axis=0), sample.actions.max(axis=0)
+    for name, levels, low, high in zip(sample.names, sample.categories, *ends, strict=True):
+        if low == high:
+            only = (low[None] if levels is None else levels.decode(low[None])).tolist()[0]
             raise DataError(
                 f"action {name!r} never varies: it is {spelled_label(only)} in every row; "
                 "omit it, or add rows in which it differs"
             )
-        _refuse_lost_digits(column, f"action {name!r}")
-    if np.ptp(sample.outcome) == 0:
+        _refuse_lost_digits(low, high, f"action {name!r}")
+    low, high = sample.outcome.min(), sample.outcome.max()
+    if low == high:
         raise DataError(
             f"outcome {sample.outcome_name!r} never varies: it is {sample.outcome[0]:g} everywhere"
         )
-    _refuse_lost_digits(sample.outcome, f"outcome {sample.outcome_name!r}")
+    _refuse_lost_digits(low, high, f"outcome {sample.outcome_name!r}")
     if require_observational and not any(not any(mask) for mask in sample.regimes):
         raise DataError(
             "there are no observational rows (rows in which no action was set). "
@@ -65,18 +68,19 @@ def check_enough_rows(sample: Observations, rows: int, require_observational: bo
 
 def _identified_targets(names: Sequence[str], masks: Sequence[Mask]) -> str:
     """List targets that the masks identify and targets that they do not, in a sentence."""
-    targets = [
-        tuple(k in subset for k in range(len(names)))
-        for size in (0, 1, 2)
-        for subset in combinations(range(len(names)), size)
-    ]
-    targets.append((True,) * len(names))
-    identified = dict.fromkeys(t for t in targets if is_identified(masks, t))
-    others = dict.fromkeys(t for t in targets if t not in identified)
+    count = len(names)
+    subsets = chain.from_iterable(combinations(range(count), size) for size in (0, 1, 2))
+    targets = (tuple(k in subset for k in range(count)) for subset in subsets)
+    _, basis = null_space_of_regimes(masks, count)
+    identified: list[Mask] = []
+    others: list[Mask] = []
+    # With many actions there are too many pairs to try them all.
+    for target in dict.fromkeys((*islice(targets, MAX_TARGETS), (True,) * count)):
+        (others if any(project(basis, target)) else identified).append(target)
 
-    def listed(group: Mapping[Mask, None]) -> str:
-        shown = [mask_label(names, mask) for mask in list(group)[:6]]
-        return ", ".join(shown) + (", ..." if len(group) > 6 else "") if shown else "nothing"
+    def listed(group: Sequence[Mask]) -> str:
+        shown = [mask_label(names, mask) for mask in group[:MAX_LISTED]]
+        return ", ".join([*shown, *["..."] * (len(group) > MAX_LISTED)]) or "nothing"
 
     sentence = f"The regimes in the data identify {listed(identified)}"
     return f"{sentence}, but not {listed(others)}." if others else f"{sentence}."
@@ -91,6 +95,12 @@ def check_finite(rows: Observations, numbers: NDArray[np.int_] | None = None) ->
     numbers : ndarray of int, shape (n,), optional
         Numbers of the rows, for messages; 0, 1, ... by default.
     """
+    # Two passes over the rows as they are in memory; NaN compares false.
+    if all(
+        not values.size or (values.min() >= -MAX_MAGNITUDE and values.max() <= MAX_MAGNITUDE)
+        for values in (rows.actions, rows.covariates, rows.outcome)
+    ):
+        return
     numbers = np.arange(len(rows)) if numbers is None else numbers
     every = [*rows.names, *rows.columns.names]
     for column, name in [
@@ -160,9 +170,10 @@ def check_covariates(sample: Observations, rows: int) -> None:
     """
     for i, name in enumerate(sample.columns.names):
         column = sample.covariates[:, i]
-        if np.ptp(column) == 0:
+        low, high = float(column.min()), float(column.max())
+        if low == high:
             raise DataError(f"covariate {name!r} never varies; omit it")
-        _refuse_lost_digits(column, f"covariate {name!r}")
+        _refuse_lost_digits(low, high, f"covariate {name!r}")
     fine = []
     for name, labels in zip(sample.columns.groups, sample.columns.labels, strict=True):
         if len(labels) < 2:
@@ -181,12 +192,12 @@ def check_covariates(sample: Observations, rows: int) -> None:
         )
 
 
-def _refuse_lost_digits(values: NDArray[np.float64], what: str) -> None:
+def _refuse_lost_digits(low: float, high: float, what: str) -> None:
     """Raise DataError on values whose range is too small for computations in float64."""
-    spread, size = float(np.ptp(values)), float(np.abs(values).max())
+    spread, size = float(high - low), float(max(-low, high))
     if spread < MIN_RELATIVE_RANGE * size:
         raise DataError(
-            f"{what} never varies except for rounding ({spread:.1g} about {values[0]:g}); subtract "
+            f"{what} never varies except for rounding ({spread:.1g} about {low:g}); subtract "
             "its mean before rounding, or omit it"
         )
     if spread < 1 / MAX_MAGNITUDE:
@@ -195,11 +206,7 @@ def _refuse_lost_digits(values: NDArray[np.float64], what: str) -> None:
 
 def checked_names(names: Sequence[str], role: str) -> tuple[str, ...]:
     """Validate a list of names of columns; raises DataError, naming the argument ``role``."""
-    if isinstance(names, str):
-        raise DataError(f"{role} must be a list of columns; write {role}=[{names!r}]")
-    if not isinstance(names, Iterable):
-        raise DataError(f"{role} must be a list of columns, not {type(names).__name__}")
-    out = tuple(names)
+    out = items(names, role, "columns", DataError)
     if not all(isinstance(name, str) for name in out):
         raise DataError(f"{role} must be names of columns; rename columns that are numbers")
     for name in out:

@@ -15,6 +15,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._arguments import items
+from bayes_intgen._columns import columns_of
 from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.groups import rest_on_exchangeability
@@ -25,7 +27,10 @@ from bayes_intgen.identification.masks import (
     project,
     regime_weights,
 )
-from bayes_intgen.identification.missing_experiments import missing_experiments
+from bayes_intgen.identification.missing_experiments import (
+    gains_of_experiments,
+    missing_experiments,
+)
 from bayes_intgen.identification.null_space import Vector
 from bayes_intgen.text.messages import quoted, unknown_action
 from bayes_intgen.text.number_format import format_value
@@ -201,11 +206,10 @@ def settings_of(
     {'red': (1.0,)}
     """
     few = {}
-    for k, name in enumerate(names):
-        was_set = intervened[:, k]
-        values = np.unique(actions[was_set, k])
-        if 0 < len(values) <= MAX_SETTINGS and not np.isin(actions[~was_set, k], values).all():
-            levels = categories[k]
+    columns = zip(names, columns_of(actions), columns_of(intervened), categories, strict=True)
+    for name, column, was_set, levels in columns:
+        values = np.unique(column[was_set])
+        if 0 < len(values) <= MAX_SETTINGS and not np.isin(column[~was_set], values).all():
             few[name] = tuple((values if levels is None else levels.decode(values)).tolist())
     return few
 
@@ -243,78 +247,114 @@ def certify(
     do(red, green) is not identified: green was never set. One more experiment would do: \
 do(green), or do(red, green) itself.
     """
-    target = _target_mask(names, actions)
+    return certificates(names, regimes, [actions], settings, groups)[0]
+
+
+def certificates(
+    names: Sequence[str],
+    regimes: Mapping[Mask, int],
+    targets: Sequence[Sequence[str]],
+    settings: Mapping[str, tuple[Label, ...]] | None = None,
+    groups: Mapping[str, tuple[int, int]] | None = None,
+) -> list[Certificate]:
+    """Issue the certificates for several targets, as :func:`certify` does for each.
+
+    The first one counts the groups that occur under one mask only.
+
+    Examples
+    --------
+    >>> masks = {(False, False): 90, (True, False): 10}
+    >>> [each.identified for each in certificates(["red", "green"], masks, [["red"], ["green"]])]
+    [True, False]
+    """
+    masks = [_target_mask(names, actions) for actions in targets]
     positions, basis = null_space_of_regimes(list(regimes), len(names))
     independent = [list(regimes)[i] for i in positions]
-    weights = _weights(regimes, independent, target)
+    gains = gains_of_experiments(basis, len(names))
 
     def actions_set(mask: Mask) -> Experiment:
         return tuple(name for name, was_set in zip(names, mask, strict=True) if was_set)
 
-    missing = () if weights else missing_experiments(independent, basis, target)
-    return Certificate(
-        target=actions_set(target),
-        identified=bool(weights),
-        weights={mask_label(names, mask): weight for mask, weight in weights.items()},
-        missing=tuple(tuple(actions_set(mask) for mask in masks) for masks in missing),
-        states={name: _state(k, regimes) for k, name in enumerate(names)},
-        rows={mask_label(names, mask): count for mask, count in regimes.items()},
-        regimes={mask_label(names, mask): actions_set(mask) for mask in regimes},
-        reason="" if weights else _reason(names, list(regimes), basis, target),
-        only_at={
-            name: (settings or {})[name]
-            for name in (actions_set(target) if weights else ())
-            if name in (settings or {})
-        },
-        under_one_mask={
-            name: counts
-            for name, counts in (groups or {}).items()
-            if rest_on_exchangeability(*counts)
-        },
-    )
+    sizes = np.array(list(regimes)).sum(axis=1)
+    was_set = np.array(list(regimes)).T
+    states = {name: _state(sizes[own]) for name, own in zip(names, was_set, strict=True)}
+    shares = was_set.mean(axis=1).tolist()
+    rows = {mask_label(names, mask): count for mask, count in regimes.items()}
+    actions_by_label = {mask_label(names, mask): actions_set(mask) for mask in regimes}
+    under_one_mask = {
+        name: counts for name, counts in (groups or {}).items() if rest_on_exchangeability(*counts)
+    }
+
+    def certificate(target: Mask, first: bool) -> Certificate:
+        changes = project(basis, target)
+        weights = {} if any(changes) else _weights(regimes, independent, target)
+        missing = () if weights else missing_experiments(independent, gains, changes, target)
+        few = settings if settings and weights else {}
+        return Certificate(
+            target=actions_set(target),
+            identified=bool(weights),
+            weights={mask_label(names, mask): weight for mask, weight in weights.items()},
+            missing=tuple(tuple(actions_set(mask) for mask in masks) for masks in missing),
+            states=states,
+            rows=rows,
+            regimes=actions_by_label,
+            reason="" if weights else _reason(names, shares, basis, changes, target),
+            only_at={name: few[name] for name in actions_set(target) if name in few},
+            under_one_mask=under_one_mask if first else {},
+        )
+
+    return [certificate(target, i == 0) for i, target in enumerate(masks)]
 
 
 def _target_mask(names: Sequence[str], actions: Sequence[str]) -> Mask:
-    if isinstance(actions, str):
-        raise DataError(f"actions must be a list of names; write [{actions!r}]")
-    unknown = next((name for name in actions if name not in names), None)
-    if unknown is not None:
-        raise DataError(unknown_action(unknown, names))
+    actions = items(actions, "actions", "names", DataError)
+    for name in actions:
+        if name not in names:
+            raise DataError(unknown_action(name, names))
     repeated = [name for name in names if list(actions).count(name) > 1]
     if repeated:
         raise DataError(f"action {quoted(repeated)} is named twice; name each action once")
     return tuple(name in actions for name in names)
 
 
-def _state(action: int, regimes: Mapping[Mask, int]) -> State:
-    sizes = [sum(mask) for mask in regimes if mask[action]]
-    if not sizes:
+def _state(sizes: NDArray[np.int_]) -> State:
+    """State of an action, from the number of actions that each regime with it sets."""
+    if not len(sizes):
         return "never set"
-    return "set alone" if min(sizes) == 1 else "only together"
+    return "set alone" if sizes.min() == 1 else "only together"
 
 
 def _weights(
     regimes: Mapping[Mask, int], independent: list[Mask], target: Mask
 ) -> dict[Mask, Fraction]:
-    """Nonzero weights; empty if the target is not identified."""
+    """Nonzero weights of a target that is identified."""
     if target in regimes:  # its own rows, not a combination of others
         return {target: Fraction(1)}
     weights = regime_weights(independent, target) or ()
     return {mask: weight for mask, weight in zip(independent, weights, strict=False) if weight}
 
 
-def _reason(names: Sequence[str], masks: list[Mask], basis: list[Vector], target: Mask) -> str:
-    """Reason why the target is not identified; each clause alone suffices."""
-    share = [sum(mask[k] for mask in masks) for k in range(len(names))]
-    never = [n for k, n in enumerate(names) if target[k] and share[k] == 0]
-    always = [n for k, n in enumerate(names) if not target[k] and share[k] == len(masks)]
+def _reason(
+    names: Sequence[str],
+    shares: Sequence[float],
+    basis: list[Vector],
+    changes: Vector,
+    target: Mask,
+) -> str:
+    """Reason why the target is not identified; each clause alone suffices.
+
+    ``shares`` are those of the regimes that set each action, ``changes`` the changes of the mean
+    along the null directions.
+    """
+    never = [n for k, n in enumerate(names) if target[k] and shares[k] == 0]
+    always = [n for k, n in enumerate(names) if not target[k] and shares[k] == 1]
     clauses = [f"{_listed(never)} {_was(never)} never set"] if never else []
     if always:
         clauses.append(f"{_listed(always)} {_was(always)} set in every regime")
     if clauses:
         return ", and ".join(clauses)
     # The null direction with the fewest actions that changes the mean under the target.
-    changing = [row for row, value in zip(basis, project(basis, target), strict=True) if value]
+    changing = [row for row, value in zip(basis, changes, strict=True) if value]
     direction = min(changing, key=lambda row: sum(map(bool, row[1:])))
     involved = _listed([n for n, e in zip(names, direction[1:], strict=True) if e])
     # With all actions set no bias is left, so a change there is a change of the common level.

@@ -1,11 +1,29 @@
 """Graphs over the actions: parents of each action."""
 
 from collections.abc import Mapping
+from typing import Any
 
+from bayes_intgen._arguments import items, mapping
 from bayes_intgen.errors import ModelError
 from bayes_intgen.text.messages import unknown_action
 
 Graph = Mapping[str, tuple[str, ...]]
+
+
+def checked_graph(graph: Any) -> Graph | None:
+    """Validate a graph: a mapping from actions to lists of their parents, or None.
+
+    Examples
+    --------
+    >>> checked_graph({"green": ["red"]})
+    {'green': ('red',)}
+    """
+    if graph is None:
+        return None
+    edges = mapping(graph, "graph", "each action to a list of its parents")
+    return {
+        child: items(parents, f"graph[{child!r}]", "actions") for child, parents in edges.items()
+    }
 
 
 def parents_of(names: tuple[str, ...], graph: Graph | None) -> list[list[int]]:

@@ -1,8 +1,9 @@
 """Smallest sets of further experiments that would identify a target."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from math import comb
+from operator import and_
 
 from bayes_intgen.identification.masks import Mask, project, regime_weights
 from bayes_intgen.identification.null_space import Vector
@@ -14,7 +15,7 @@ MAX_SETS_TRIED = 5000
 
 
 def missing_experiments(
-    independent: list[Mask], basis: list[Vector], target: Mask
+    independent: list[Mask], gains: Mapping[Mask, Vector], wanted: Vector, target: Mask
 ) -> tuple[tuple[Mask, ...], ...]:
     """Find sets of experiments that would identify a target that is not identified.
 
@@ -22,28 +23,37 @@ def missing_experiments(
     ----------
     independent : list of mask
         Regimes that span those in the data.
-    basis : list of list of int
-        Null space of the regimes.
+    gains : mapping from mask to list of int
+        From :func:`gains_of_experiments`.
+    wanted : list of int
+        Projection of the target on the null space of the regimes.
     target : mask
     """
-    count = len(target)
     # The actions of the target first, and observational rows after single actions.
-    order = sorted(range(count), key=lambda k: not target[k])
-    experiments = [tuple(j == k for j in range(count)) for k in order] + [(False,) * count]
-    # Modulo the data an experiment is its projection on the null space.
-    gains = [(mask, project(basis, mask)) for mask in experiments]
-    gains = [(mask, gain) for mask, gain in gains if any(gain)]
-    simple = _smallest(gains, project(basis, target), independent, target)
+    ordered = sorted(gains, key=lambda mask: not any(map(and_, mask, target)) + (not any(mask)))
+    simple = _smallest([(mask, gains[mask]) for mask in ordered], wanted, independent, target)
     if len(simple[0]) > 1:
         return ((target,), *simple)[:MAX_SETS]
     others = [group for group in simple if group != (target,)]
     return (*others[: MAX_SETS - 1], (target,))
 
 
+def gains_of_experiments(basis: list[Vector], count: int) -> dict[Mask, Vector]:
+    """Projections on the null space of the regimes, which are experiments modulo the data.
+
+    Of experiments on one action and of observational rows, unless the data determine them.
+    """
+    single = [tuple(j == k for j in range(count)) for k in range(count)]
+    gains = {mask: project(basis, mask) for mask in (*single, (False,) * count)}
+    return {mask: gain for mask, gain in gains.items() if any(gain)}
+
+
 def _smallest(
     gains: list[tuple[Mask, Vector]], wanted: Vector, independent: list[Mask], target: Mask
 ) -> list[tuple[Mask, ...]]:
     """Find the smallest sets of experiments that span the target together with the data."""
+    if alone := list(islice(_spanning(gains, wanted, 1), MAX_SETS)):
+        return alone
     candidates = [mask for mask, _ in gains]
     weights = regime_weights([*independent, *candidates], target)
     assert weights is not None  # single experiments and observational rows span everything
@@ -53,7 +63,7 @@ def _smallest(
     needed = tuple(mask for mask, weight in zip(candidates, new, strict=True) if weight)
     if len(gains) == len(wanted):
         return [needed]
-    for size in range(1, len(needed) + 1):
+    for size in range(2, len(needed) + 1):
         if comb(len(gains), size) > MAX_SETS_TRIED:
             break
         sets = list(islice(_spanning(gains, wanted, size), MAX_SETS))

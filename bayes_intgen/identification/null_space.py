@@ -32,8 +32,11 @@ def null_space(equations: Sequence[Sequence[int]], size: int) -> tuple[list[int]
         if used is None:
             continue
         independent.append(position)
+        # With one action set at a time few vectors change.
         basis = [
             _reduced([values[used] * x - value * y for x, y in zip(row, basis[used], strict=True)])
+            if value
+            else row
             for i, (row, value) in enumerate(zip(basis, values, strict=True))
             if i != used
         ]
@@ -42,7 +45,8 @@ def null_space(equations: Sequence[Sequence[int]], size: int) -> tuple[list[int]
 
 def evaluate(basis: Sequence[Vector], equation: Sequence[int]) -> Vector:
     """Values of an equation at each vector of a basis."""
-    return [sum(x * y for x, y in zip(row, equation, strict=True) if y) for row in basis]
+    present = [(j, y) for j, y in enumerate(equation) if y]
+    return [sum(row[j] * y for j, y in present) for row in basis]
 
 
 def _reduced(row: Vector) -> Vector:

@@ -28,14 +28,14 @@ from typing import Self
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
+from bayes_intgen._columns import columns_of
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, decoded_table
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.certificates import settings_of
-from bayes_intgen.identification.distance import INFINITE, placed
+from bayes_intgen.identification.distance import INFINITE, Neighbours, placed
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.linkage import Cells, class_edges
 from bayes_intgen.identification.masks import Mask, masks_of, regime_order
@@ -93,7 +93,7 @@ class ReferenceRows:
         Coordinates default to those of the rows.
         """
         if coordinates is None:
-            coordinates = tuple(Coordinate.of(column) for column in actions.T)
+            coordinates = tuple(map(Coordinate.of, columns_of(actions)))
         rng = generator(0, "support")
         masks, which = masks_of(intervened)
         order = sorted(range(len(masks)), key=lambda i: regime_order(masks[i]))
@@ -159,25 +159,17 @@ class ReferenceRows:
         share : ndarray, shape (M, regimes)
             Conformal p value: share of the regime's own rows at least as far from the others.
         """
-        at = self.placed(points)[:, list(inputs)]
-        distance, share = np.full((2, len(points), len(self.masks)), np.nan)
-        for i, (tree, own) in enumerate(self._trees(tuple(inputs))):
-            distance[:, i] = tree.query(at, k=[min(NEIGHBOUR, len(own))])[0][:, 0]
-            as_far = len(own) - np.searchsorted(own, distance[:, i], side="left")
-            share[:, i] = (1 + as_far) / (1 + len(own))
+        inputs = tuple(inputs)
+        if inputs not in self._known_neighbours:
+            own = [rows[:, list(inputs)] for rows in self._transformed]
+            self._known_neighbours[inputs] = Neighbours(own, NEIGHBOUR)
+        neighbours = self._known_neighbours[inputs]
+        distance = neighbours.distance(self._placed(points, inputs))
+        share = np.empty(distance.shape)
+        for i, within in enumerate(neighbours.within):
+            as_far = len(within) - np.searchsorted(within, distance[:, i], side="left")
+            share[:, i] = (1 + as_far) / (1 + len(within))
         return np.where(distance < INFINITE / 2, distance, np.inf), share
-
-    def _trees(self, inputs: tuple[int, ...]) -> list[tuple[KDTree, Array]]:
-        """Search tree of each regime's rows in some actions, and their own sorted distances."""
-        if inputs not in self._known_trees:
-            trees = []
-            for rows in self._transformed:
-                tree = KDTree(rows[:, list(inputs)])
-                # The nearest of a row's neighbours is the row itself.
-                own = tree.query(tree.data, k=[min(NEIGHBOUR + 1, len(rows))])[0][:, 0]
-                trees.append((tree, np.sort(own)))
-            self._known_trees[inputs] = trees
-        return self._known_trees[inputs]
 
     def covers(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
         """Test whether points lie within the support of each regime, shape (M, regimes)."""
@@ -324,7 +316,7 @@ class ReferenceRows:
         return out
 
     @cached_property
-    def _known_trees(self) -> dict[tuple[int, ...], list[tuple[KDTree, Array]]]:
+    def _known_neighbours(self) -> dict[tuple[int, ...], Neighbours]:
         return {}
 
     @cached_property
@@ -378,5 +370,8 @@ class ReferenceRows:
 
     def placed(self, points: Array) -> Array:
         """Positions of points along each action, shape (M, K)."""
-        columns = zip(self.coordinates, self.categories, points.T, strict=True)
-        return np.stack([placed(*column) for column in columns], axis=1)
+        return self._placed(points, range(len(self.names)))
+
+    def _placed(self, points: Array, inputs: Sequence[int]) -> Array:
+        columns = [placed(self.coordinates[k], self.categories[k], points[:, k]) for k in inputs]
+        return np.stack(columns, axis=1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.identification.masks import Mask, is_identified
+from bayes_intgen.identification.masks import Mask, is_identified, masks_of
 
 
 class Verdict(NamedTuple):
@@ -70,18 +70,21 @@ def separates(
     >>> separates(masks, reached, (True, True), 0, [[], []])
     array([ True,  True])
     """
-    involved = [action, *(j for j, others in enumerate(parents) if action in others)]
-    patterns, which = np.unique(reached, axis=0, return_inverse=True)
-    wanted = tuple(target[j] for j in involved)
-    separated = []
-    for pattern in patterns:
-        present = {
-            tuple(mask[j] for j in involved)
-            for mask, is_near in zip(masks, pattern, strict=True)
-            if is_near
-        }
-        separated.append(bool(present) and is_identified(sorted(present), wanted))
-    return np.array(separated, dtype=bool)[which.reshape(-1)]
+    involved = [j for j, others in enumerate(parents) if j == action or action in others]
+    columns, wanted = np.array(masks)[:, involved], np.array(target)[involved]
+    # Every action must be as in the target in some regime; the target's own regime suffices.
+    agrees = columns == wanted
+    separated = np.asarray(reached[:, agrees.all(axis=1)].any(axis=1))
+    possible = (reached.astype(np.float32) @ agrees.astype(np.float32) > 0).all(axis=1)
+    open_ = np.flatnonzero(possible & ~separated)
+    if len(open_):
+        patterns, which = masks_of(reached[open_])
+        answers = [
+            is_identified(sorted(set(map(tuple, columns[list(pattern)].tolist()))), tuple(wanted))
+            for pattern in patterns
+        ]
+        separated[open_] = np.array(answers)[which]
+    return separated
 
 
 def words_of_verdict(

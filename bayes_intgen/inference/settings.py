@@ -1,9 +1,8 @@
 """Settings of the sampler."""
 
 from dataclasses import dataclass
-from numbers import Integral
 
-from bayes_intgen.errors import ModelError
+from bayes_intgen._arguments import probability, whole_number
 
 _MINIMUM = {"chains": 1, "draws": 4, "warmup": 10, "seed": 0}
 
@@ -32,14 +31,9 @@ class SamplerSettings:
             value = getattr(self, name)
             if name == "draws" and value is None:
                 continue
-            if not isinstance(value, Integral) or value < minimum:
-                raise ModelError(
-                    f"{name} must be a whole number of at least {minimum}, not {value!r}"
-                )
             # Settings are stored as JSON, which does not support NumPy integers.
-            object.__setattr__(self, name, int(value))
-        if not 0 < self.target_accept < 1:
-            raise ModelError(f"target_accept must lie between 0 and 1, not {self.target_accept}")
-        object.__setattr__(self, "target_accept", float(self.target_accept))
+            object.__setattr__(self, name, whole_number(value, name, minimum))
+        accept = probability(self.target_accept, "target_accept")
+        object.__setattr__(self, "target_accept", accept)
         for name in ("simplify", "progress"):
             object.__setattr__(self, name, bool(getattr(self, name)))

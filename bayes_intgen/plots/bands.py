@@ -58,7 +58,7 @@ def on_axis(curve: xr.Dataset, *columns: Array) -> tuple[Array, ...]:
 
 def name_levels(ax: "Axes", codes: Sequence[float], labels: Sequence[Any]) -> None:
     """Put ticks with the names of levels on the horizontal axis."""
-    ax.set_xticks(codes, [short_label(label) for label in labels])
+    ax.set_xticks(codes, [short_label(label) for label in labels], parse_math=False)
 
 
 def name_levels_of(ax: "Axes", curve: xr.Dataset) -> None:

@@ -34,14 +34,14 @@ def plot_contraction(curves: Sequence[xr.Dataset]) -> "Figure":
     for column, curve in zip(panels.T, curves, strict=True):
         for ax, kind in zip(column, kinds, strict=True):
             _draw_mechanism(ax, curve.sel(mechanism=kind))
-        column[0].set_title(curve.attrs["along"])
+        column[0].set_title(curve.attrs["along"], parse_math=False)
         name_levels_of(column[-1], curve)
-        column[-1].set_xlabel(curve.attrs["along"])
+        column[-1].set_xlabel(curve.attrs["along"], parse_math=False)
     for ax, kind in zip(panels[:, 0], kinds, strict=True):
-        ax.set_ylabel(f"{kind} ({curves[0].attrs['outcome']})")
+        ax.set_ylabel(f"{kind} ({curves[0].attrs['outcome']})", parse_math=False)
     population = with_population("", curves[0], 40 * len(curves))
     if population:
-        figure.supxlabel(population, fontsize=9)
+        figure.supxlabel(population, fontsize=9, parse_math=False)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
     return figure

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._arguments import probabilities
 from bayes_intgen.basis.categories import short_label
 from bayes_intgen.errors import PointsError
 from bayes_intgen.plots.bands import (
@@ -40,8 +41,7 @@ def plot_effect(
     """
     import matplotlib.pyplot as plt
 
-    if not levels or not all(0 < level < 1 for level in levels):
-        raise PointsError("levels must be probabilities between 0 and 1")
+    levels = probabilities(levels, "levels", PointsError)
     draws = curve["effect"].to_numpy().reshape(-1, curve.sizes["point"])
     along, draws = on_axis(curve, draws)
     if ax is None:
@@ -63,10 +63,11 @@ def _label_axes(ax: "Axes", curve: xr.Dataset) -> None:
     """Name the action, the effect, and the values of the other actions."""
     actions, name = curve["action"].to_numpy().tolist(), curve.attrs["along"]
     name_levels_of(ax, curve)
-    ax.set_xlabel(name)
-    ax.set_ylabel(f"E[{curve.attrs['outcome']} | do({', '.join(actions)})]")
+    # Names are no formulas, whatever dollar signs they have.
+    ax.set_xlabel(name, parse_math=False)
+    ax.set_ylabel(f"E[{curve.attrs['outcome']} | do({', '.join(actions)})]", parse_math=False)
     values = zip(actions, curve["value"].to_numpy()[:, 0].tolist(), strict=True)
     title = ", ".join(f"{n} = {short_label(value)}" for n, value in values if n != name)
-    ax.set_title(with_population(title, curve, 72), fontsize="medium")
+    ax.set_title(with_population(title, curve, 72), fontsize="medium", parse_math=False)
     # Opaque enough to be readable over hatching.
     ax.legend(framealpha=0.85, edgecolor="none")

@@ -76,10 +76,10 @@ def plot_overlap(
             ax.axvline(value, color="k", linestyle=":", linewidth=1)
         if levels is not None:
             name_levels(ax, levels.codes, levels.labels)
-        ax.set_xlabel(name)
+        ax.set_xlabel(name, parse_math=False)
         ax.margins(0.05 if levels is None else 0.15, 0.12)
     counts = zip(regimes, quantiles["rows"].to_numpy(), strict=True)
-    panels[0, 0].set_yticks(heights, [f"{label}  ({n})" for label, n in counts])
+    panels[0, 0].set_yticks(heights, [f"{label}  ({n})" for label, n in counts], parse_math=False)
     _add_legend(figure, has_dots=has_dots, has_points=points is not None)
     return figure
 

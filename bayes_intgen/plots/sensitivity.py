@@ -34,10 +34,10 @@ def plot_sensitivity(correlated: xr.Dataset, independent: xr.Dataset) -> "Figure
     for point, ax in enumerate(panels[0]):
         _draw_point(ax, correlated.isel(point=point), independent.isel(point=point, rho=0))
     names = ", ".join(correlated["action"].to_numpy())
-    panels[0, 0].set_ylabel(f"E[{correlated.attrs['outcome']} | do({names})]")
+    panels[0, 0].set_ylabel(f"E[{correlated.attrs['outcome']} | do({names})]", parse_math=False)
     population = with_population("", correlated, 40 * count + 20)
     if population:
-        figure.suptitle(population, fontsize=9)
+        figure.suptitle(population, fontsize=9, parse_math=False)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8)
     return figure
@@ -60,6 +60,7 @@ def _draw_point(ax: "Axes", correlated: xr.Dataset, independent: xr.Dataset) -> 
     point = zip(
         correlated["action"].to_numpy(), correlated["value"].to_numpy().tolist(), strict=True
     )
-    ax.set_title(", ".join(f"{name} = {short_label(value)}" for name, value in point), fontsize=9)
+    title = ", ".join(f"{name} = {short_label(value)}" for name, value in point)
+    ax.set_title(title, fontsize=9, parse_math=False)
     ax.set_xlabel("maximum correlation of any two hidden causes")
     ax.margins(x=0)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._arguments import mapping, probability, whole_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, decoded_table
 from bayes_intgen.data.queries import checked_value
@@ -67,11 +68,13 @@ def effect_along(
     5
     """
     _refuse_unknown([action], posterior)
-    fixed = fixed_values(posterior, default, at or {})
-    if action in (at or {}):
+    at = mapping(at, "at", "actions to values", PointsError)
+    fixed = fixed_values(posterior, default, at)
+    if action in at:
         raise PointsError(f"{action!r} varies along the axis, so at must not contain it")
-    if predictive is not None and not 0 < predictive < 1:
-        raise PointsError("predictive must be a probability between 0 and 1")
+    if predictive is not None:
+        predictive = probability(predictive, "predictive", PointsError)
+    size = whole_number(size, "size", 2, PointsError)
     k = posterior.actions.index(action)
     points = points_along(posterior, k, fixed, size)
     all_set = np.ones(points.shape, dtype=bool)
@@ -119,8 +122,11 @@ def _refuse_unknown(names: Iterable[str], posterior: PosteriorDraws) -> None:
             raise PointsError(unknown_action(name, posterior.actions))
 
 
-def fixed_values(posterior: PosteriorDraws, default: Array, at: Mapping[str, Label]) -> Array:
+def fixed_values(
+    posterior: PosteriorDraws, default: Array, at: Mapping[str, Label] | None
+) -> Array:
     """Values of all actions, shape (K,): those in ``at``, the default ones elsewhere."""
+    at = mapping(at, "at", "actions to values", PointsError)
     _refuse_unknown(at, posterior)
     columns = zip(posterior.actions, posterior.categories, default.tolist(), strict=True)
     return np.array(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._arguments import whole_number
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
@@ -312,8 +313,8 @@ class PosteriorDraws:
         True
         """
         self._support.refuse_other_rows(data)
-        if rows is not None and rows < 1:
-            raise DataError(f"rows must be positive, or None for all, not {rows}")
+        if rows is not None:
+            rows = whole_number(rows, "rows", 1, DataError)
         hyperparameters = self.tree["posterior"].to_dataset()
         sampled = self.terms.without(self.tree["constant_data"]["fixed_scale_of"].to_numpy())
         return with_groups(

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._arguments import probability
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
 from bayes_intgen.data.queries import checked_actions, checked_points, named_points
@@ -68,8 +69,7 @@ def effect_table(
     >>> bool(table.low < table["mean"]) and bool(table.change_low > 0)
     True
     """
-    if not 0 < level < 1:
-        raise PointsError(f"level must be a probability between 0 and 1, not {level}")
+    level = probability(level, "level", PointsError)
     actions, categories = posterior.actions, posterior.categories
     names = actions if intervened is None else checked_actions(intervened, actions)
     values = checked_points(points, actions, categories)

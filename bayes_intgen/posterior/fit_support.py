@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_actions, checked_mask, checked_points
-from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.rows import Rows, checked_data
 from bayes_intgen.errors import PACKAGE, DataError, SavedFitError, SupportWarning
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
@@ -81,6 +81,7 @@ class FitSupport:
 
     def refuse_other_rows(self, data: Rows) -> None:
         """Raise DataError unless the rows are those of the fit, as far as it stores them."""
+        checked_data(data)
         remedy = "give the data that were fitted"
         if data.names != self.terms.names:
             raise DataError(

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-import jax
 import numpy as np
 import numpyro.distributions as dist
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._jax import double_precision
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
@@ -72,7 +72,7 @@ def log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Datas
         Group ``posterior`` of a fit.
     """
     log_densities = xr.Dataset(coords=draws.coords)
-    with jax.enable_x64(True):
+    with double_precision():
         densities: dict[str, dist.Distribution] = {
             name: dist.LogNormal(prior.log_median, prior.sigma)
             for name, prior in model.hyperpriors(terms).sites.items()

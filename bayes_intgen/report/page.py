@@ -2,7 +2,9 @@
 
 import json
 import os
+from base64 import b64encode
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,7 @@ def page_of(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["sha256"] = _sha256
     content = content_of(posterior, level, given, population)
     averages = support_of(posterior).standardisation(given, population)
     return environment.get_template("page.html.j2").render(
@@ -94,6 +97,11 @@ def page_of(
         script=_file("explorer.js"),
         data=_json({**explorer_data(posterior, averages), "level": level}),
     )
+
+
+def _sha256(text: str) -> str:
+    """Source expression of a Content Security Policy that allows one inline element."""
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
 def _file(name: str) -> Markup:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_intgen._arguments import seed_number, whole_number
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
@@ -172,7 +173,7 @@ class StructuralCausalModel(ABC):
         counts = [self._row_count(regime, rows) for regime in regimes]
         if not regimes:
             raise ModelError("there are no regimes; give at least one, () for observational rows")
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed_number(seed))
         pieces = [self.sample(r, n, rng) for r, n in zip(regimes, counts, strict=True)]
         return RegimeData.from_arrays(
             np.concatenate([actions for actions, _ in pieces]),
@@ -324,8 +325,7 @@ class StructuralCausalModel(ABC):
 
     def sample_causes(self, draws: int, seed: int, stream: int) -> Array:
         """Causes for importance sampling, shape (draws, K), fixed by seed and stream."""
-        if draws < 1:
-            raise ModelError(f"draws must be at least 1, not {draws}; the default is 20_000")
+        draws = whole_number(draws, "draws", 1)
         return self.draw_causes(draws, generator(seed, "causes", stream))
 
     def conditional_mean(

@@ -4,6 +4,9 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+# Maximum number of names that a message lists.
+MAX_NAMES = 20
+
 
 def unknown_action(name: object, known: Sequence[str]) -> str:
     """Message on a name that is not among the actions, with the closest one as a hint.
@@ -37,5 +40,12 @@ def hint(name: object, known: Sequence[str]) -> str:
 
 
 def quoted(names: Sequence[object]) -> str:
-    """Names in quotation marks, separated by commas."""
-    return ", ".join(map(repr, names))
+    """Names in quotation marks, separated by commas; the first of very many.
+
+    Examples
+    --------
+    >>> quoted(["red", "green"]), quoted(range(300))[-12:]
+    ("'red', 'green'", '19, 280 more')
+    """
+    more = [f"{len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
+    return ", ".join([*map(repr, names[:MAX_NAMES]), *more])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayes_intgen._arguments import one_of, real_number, whole_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.coordinate import Coordinate
@@ -25,7 +26,7 @@ from bayes_intgen.models.mechanisms.components import (
     smooth_marginal_basis,
 )
 from bayes_intgen.models.mechanisms.kernels import SMOOTHNESS, KernelName, log_spectral_sd
-from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, check_priors
 
 # Shortest lengthscale, in units of the coordinate, that the basis functions resolve.
 RESOLUTION = 1.25
@@ -74,10 +75,12 @@ class GP:
     refines = True
 
     def __post_init__(self) -> None:
-        if self.kernel not in SMOOTHNESS:
-            raise ModelError(f"unknown kernel {self.kernel!r}; choose from {', '.join(SMOOTHNESS)}")
-        if self.size is not None and self.size < 2:
-            raise ModelError(f"a GP needs at least 2 basis functions, not {self.size}")
+        check_priors(self)
+        one_of(self.kernel, "kernel", SMOOTHNESS)
+        if not real_number(self.interaction_lengthscale, "interaction_lengthscale") > 0:
+            raise ModelError("interaction_lengthscale must be positive")
+        if self.size is not None:
+            whole_number(self.size, "size", 2)
 
     def main_effect(
         self, actions: Array, coordinate: Coordinate, rows: int

@@ -18,7 +18,7 @@ from bayes_intgen.models.mechanisms.components import (
     TRIPLE_ORDER,
     scaled_order,
 )
-from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, check_priors
 
 MAX_LEVELS = 50
 
@@ -53,6 +53,9 @@ class Levels:
 
     triple_order = TRIPLE_ORDER
     refines = False
+
+    def __post_init__(self) -> None:
+        check_priors(self)
 
     def pair_order(self, rows: int) -> int:
         return scaled_order(PAIR_ORDER, rows)

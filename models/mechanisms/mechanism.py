@@ -7,11 +7,10 @@ deviation, and lengthscales in units of the action's coordinate
 (:class:`~bayes_intgen.basis.coordinate.Coordinate`).
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
-import numpy as np
-
+from bayes_intgen._arguments import instance, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.coordinate import Coordinate
@@ -34,8 +33,18 @@ class LogNormal:
     sigma: float
 
     def __post_init__(self) -> None:
-        if not (0 < self.median < np.inf and 0 < self.sigma < np.inf):
+        median, sigma = (real_number(getattr(self, n), n) for n in ("median", "sigma"))
+        if not (median > 0 and sigma > 0):
             raise ModelError(f"a log-normal prior needs a positive median and sigma, not {self}")
+
+
+def check_priors(mechanism: Any) -> None:
+    """Raise ModelError if a hyperparameter of a mechanism has another prior than a LogNormal."""
+    for field in fields(mechanism):
+        value = getattr(mechanism, field.name)
+        if isinstance(field.default, LogNormal):
+            remedy = f"LogNormal({field.default.median}, {field.default.sigma})"
+            instance(value, LogNormal, field.name, remedy, ModelError)
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 
+from bayes_intgen._arguments import whole_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.monomials import MonomialBasis
-from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.components import (
     CROSS_ACTION_SCALE,
     INTERACTION_SCALE,
     SCALE,
     random_walk_component,
 )
-from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, check_priors
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Polynomial:
     refines = False
 
     def __post_init__(self) -> None:
-        if self.degree < 1:
-            raise ModelError(f"a polynomial needs degree 1 or more, not {self.degree}")
+        check_priors(self)
+        whole_number(self.degree, "degree", 1)
 
     @property
     def triple_order(self) -> int:
@@ -92,6 +92,9 @@ class Linear:
     interaction = INTERACTION_SCALE
     triple_order = 0
     refines = False
+
+    def __post_init__(self) -> None:
+        check_priors(self)
 
     def pair_order(self, rows: int) -> int:
         return 0

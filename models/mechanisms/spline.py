@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayes_intgen._arguments import whole_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.monomials import LinearBasis
 from bayes_intgen.basis.spline import PenalisedSpline
-from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.components import (
     CROSS_ACTION_SCALE,
     INTERACTION_SCALE,
@@ -22,7 +22,7 @@ from bayes_intgen.models.mechanisms.components import (
     scaled_order,
     smooth_marginal_basis,
 )
-from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, check_priors
 
 # Default number of intervals between knots.
 INTERVALS = 12
@@ -64,8 +64,10 @@ class Spline:
     refines = True
 
     def __post_init__(self) -> None:
-        if (self.intervals is not None and self.intervals < 2) or self.degree < 1:
-            raise ModelError("a spline needs at least 2 intervals and degree 1")
+        check_priors(self)
+        if self.intervals is not None:
+            whole_number(self.intervals, "intervals", 2)
+        whole_number(self.degree, "degree", 1)
 
     def main_effect(
         self, actions: Array, coordinate: Coordinate, rows: int

@@ -5,9 +5,14 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.data.content import Content
 
+import bad_arguments
+import bad_files
 import bad_input
-from bad_input import Case, fit_case, frames, outcome_of, read_and_evaluate, search
+from _attempts import attempt
+from _posteriors import made_up
+from bad_input import Case, fit_case, frames, read_and_evaluate, search
 
 
 def failures(results: list[tuple[Case, str]]) -> str:
@@ -45,7 +50,7 @@ def test_wrong_units_and_foreign_errors_are_failures(monkeypatch) -> None:
         raise IndexError("from the depths")
 
     case = results[0][0]
-    assert outcome_of(case, breaks).startswith("FAILURE IndexError in test_bad_input.py: from the")
+    assert attempt(breaks, case).startswith("FAILURE IndexError in test_bad_input.py: from the")
 
 
 @pytest.mark.parametrize("prior", ["linear", "gp"])
@@ -60,7 +65,7 @@ def test_thirty_actions(prior) -> None:
         outcome=actions.sum(axis=1) + rng.normal(size=len(labels)), regime=labels
     )
     case = Case(frame, names, "pandas", "nothing", prior, 0)
-    assert outcome_of(case, read_and_evaluate) == ("answer" if prior == "linear" else "ModelError")
+    assert attempt(read_and_evaluate, case) == ("answer" if prior == "linear" else "ModelError")
     graph = {names[1]: [names[0]]}
     assert bi.models.additive("gp", graph).decompose(case.read()).size < 1000
 
@@ -72,4 +77,37 @@ def test_an_outcome_that_is_an_action_with_an_outlier_is_refused(seed) -> None:
     values[0] = 1e8
     frame = pd.DataFrame({"a": values, "outcome": values, "regime": [""] * 80 + ["a"]})
     case = Case(frame, ["a"], "pandas", "repeated", "linear", seed)
-    assert outcome_of(case, bad_input.prepare) == "DataError"
+    assert attempt(bad_input.prepare, case) == "DataError"
+
+
+def failing(results: list[tuple[str, str]]) -> list[str]:
+    return [f"{kind}: {outcome}" for kind, outcome in results if outcome.startswith("FAILURE")]
+
+
+def test_every_argument_has_an_answer_or_a_package_error(data, posterior) -> None:
+    """Each right and each wrong value of every argument once."""
+    few = bi.RegimeData.from_arrays(
+        data.actions[::9], data.outcome[::9], data.intervened[::9], data.names
+    )
+    small = made_up(data.names, data=few, draws=4)
+    results = bad_arguments.results(len(bad_arguments.cases_of(few, small)), few, small)
+    assert not failing(results)
+    assert len({kind for kind, _ in results}) > 60
+
+
+def test_every_file_and_stream_is_read_rightly_or_refused(tmp_path) -> None:
+    results = bad_files.results(150, tmp_path)
+    assert not failing(results)
+    assert sum(outcome == "answer" for _, outcome in results) > 30
+
+
+def test_wrong_answers_about_files_are_failures(tmp_path, monkeypatch) -> None:
+    """Negative control: a source whose changes go unnoticed."""
+    monkeypatch.setattr(Content, "refuse_other", lambda self, now: None)
+    results = bad_files.results(150, tmp_path)
+    assert any("stream, negated: FAILURE: answer" in line for line in failing(results))
+
+
+@pytest.mark.parametrize("kind", ["stdout closed", "stderr closed, error", "ASCII", "pipe"])
+def test_command_in_unusual_processes(tmp_path, kind) -> None:
+    assert not failing([bad_files.environment_case(tmp_path, kind)])

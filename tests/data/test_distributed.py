@@ -235,9 +235,33 @@ def test_unreadable_and_changing_sources_raise(one_worker, tmp_path, how) -> Non
     with pytest.raises(bi.DataError, match="must be a dask.dataframe.DataFrame, not DataFrame"):
         bi.DistributedData.from_dask(pd.DataFrame(), *COLUMNS, client=one_worker)
     data = of_files(tmp_path / "rows.parquet", one_worker)
+    frame = table(300)
+    for changed, message in (
+        (frame.assign(z=-frame["z"]), "held other values"),
+        (
+            frame.assign(z=frame["z"].where(frame.index != 7, np.nan)),
+            "now holds cells that are NaN",
+        ),
+    ):
+        changed.to_parquet(tmp_path / "rows.parquet")
+        with pytest.raises(bi.DataError, match=message):
+            sufficient_statistics(data, *how, progress=False)
     table(200).to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(bi.DataError, match="300 rows when it was first read and 200 now"):
         sufficient_statistics(data, *how, progress=False)
+
+
+def test_closed_client_is_refused(tmp_path) -> None:
+    client = Client(processes=False, n_workers=1, dashboard_address=None)
+    table(300).to_parquet(tmp_path / "rows.parquet")
+    data = of_files(tmp_path / "rows.parquet", client)
+    client.close()
+    with pytest.raises(bi.DataError, match="Dask client is closed; connect again"):
+        data.map_reduce(len, int.__add__, "rows", False)
+    with pytest.raises(bi.DataError, match="Dask client is closed"):
+        list(data.batches(10))
+    with pytest.raises(bi.DataError, match="Dask client is closed"):
+        of_files(tmp_path / "rows.parquet", client)
 
 
 def test_error_without_dask_names_the_remedy(one_worker, paths, monkeypatch) -> None:

@@ -223,3 +223,27 @@ def test_columns_of_mixed_type_across_batches_raise() -> None:
     for batches in ([frame, numbers], [numbers, frame]):
         with pytest.raises(bi.DataError, match="column 'x' holds"):
             bi.StreamedData.from_batches(batches, *COLUMNS, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.assign(z=100 * f["z"]), "held other values"),
+        (lambda f: f.assign(z=-f["z"]), "held other values"),
+        (lambda f: f.assign(regime=f["regime"].replace({"x": "y", "y": "x"})), "other values"),
+        (lambda f: f.assign(x=f["x"].where(f.index != 7, np.nan)), "now holds cells that are NaN"),
+        (lambda f: f.assign(y=f["y"].where(f.index != 7, np.inf)), "now holds cells that are NaN"),
+        (lambda f: f.assign(x=f["x"].where(f.index != 7, f["x"] + 1e-9)), "held other values"),
+        (lambda f: f[:-1], "3000 rows when it was first read and 2999 now"),
+    ],
+)
+def test_rows_that_change_between_passes_raise(change, message) -> None:
+    """Neither their number nor their sums need to change."""
+    source = [table()]
+    stream = bi.StreamedData.from_batches(lambda: source, *COLUMNS, progress=False)
+    source[0] = source[0].sample(frac=1, random_state=0)
+    # Negative control: the same rows in another order and in other batches.
+    assert sum(map(len, stream.batches(200))) == 3000
+    source[0] = change(table())
+    with pytest.raises(bi.DataError, match=message):
+        list(stream.batches(200))

@@ -1,0 +1,140 @@
+"""Validation of arguments of public functions: one function per kind."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from math import isfinite
+from numbers import Integral, Real
+from typing import Any
+
+from bayes_intgen.errors import BayesIntgenError, ModelError
+
+Error = type[BayesIntgenError]
+
+
+def whole_number(value: Any, name: str, minimum: int, error: Error = ModelError) -> int:
+    """Validate a count or a seed, of at least ``minimum``.
+
+    Examples
+    --------
+    >>> whole_number(np.int64(4), "chains", 1)
+    4
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise error(f"{name} must be a whole number of at least {minimum}, not {value!r}")
+    return int(value)
+
+
+def seed_number(value: Any) -> int:
+    """Validate a seed."""
+    return whole_number(value, "seed", 0)
+
+
+def probability(
+    value: Any, name: str, error: Error = ModelError, *, or_zero: bool = False
+) -> float:
+    """Validate a probability between 0 and 1, both excluded unless ``or_zero`` allows 0.
+
+    Examples
+    --------
+    >>> probability(0.9, "level")
+    0.9
+    """
+    number = _number(value)
+    if number is not None and (0 < number < 1 or (or_zero and number == 0)):
+        return number
+    ends = "be 0 or lie between 0 and 1" if or_zero else "lie between 0 and 1"
+    raise error(f"{name} must be a probability and {ends}, not {value!r}")
+
+
+def probabilities(values: Any, name: str, error: Error = ModelError) -> tuple[float, ...]:
+    """Validate a sequence of one or more probabilities.
+
+    Examples
+    --------
+    >>> probabilities([0.5, 0.9], "levels")
+    (0.5, 0.9)
+    """
+    numbers = items(values, name, "probabilities", error)
+    if not numbers:
+        raise error(f"{name} must have at least one probability")
+    return tuple(probability(number, name, error) for number in numbers)
+
+
+def real_number(value: Any, name: str, error: Error = ModelError) -> float:
+    """Validate a finite number.
+
+    Examples
+    --------
+    >>> real_number(np.float32(0.5), "sd")
+    0.5
+    """
+    number = _number(value)
+    if number is None or not isfinite(number):
+        raise error(f"{name} must be a finite number, not {value!r}")
+    return number
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):
+            return float(value)
+    return None
+
+
+def one_of[T](value: T, name: str, choices: Iterable[T], error: Error = ModelError) -> T:
+    """Validate a name of an option.
+
+    Examples
+    --------
+    >>> one_of("gaussian", "noise", ["gaussian", "student_t"])
+    'gaussian'
+    """
+    options = list(choices)
+    if not isinstance(value, str) or value not in options:
+        raise error(f"unknown {name} {value!r}; choose {' or '.join(map(repr, options))}")
+    return value
+
+
+def items(values: Any, name: str, of: str, error: Error = ModelError) -> tuple[Any, ...]:
+    """Read an iterable once; text and single values are refused.
+
+    Examples
+    --------
+    >>> items((name for name in ["red"]), "intervened", "actions")
+    ('red',)
+    """
+    if isinstance(values, str | bytes):
+        raise error(f"{name} must be a list of {of}; write {name}=[{values!r}]")
+    if not isinstance(values, Iterable):
+        raise error(f"{name} must be a list of {of}, not {values!r}")
+    return tuple(values)
+
+
+def mapping(value: Any, name: str, of: str, error: Error = ModelError) -> dict[Any, Any]:
+    """Validate a mapping, such as a dict; None counts as empty.
+
+    Examples
+    --------
+    >>> mapping(None, "at", "actions to values")
+    {}
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise error(f"{name} must map {of}, not {value!r}")
+    return dict(value)
+
+
+def instance[T](value: Any, kind: type[T], name: str, remedy: str, error: Error) -> T:
+    """Validate the class of an argument; the remedy says how to make one.
+
+    Examples
+    --------
+    >>> instance(data, bi.RegimeData, "data", "RegimeData.from_frame", bi.DataError) is data
+    True
+    """
+    if not isinstance(value, kind):
+        raise error(
+            f"{name} must be a {kind.__name__}, not {type(value).__name__}; make one with {remedy}"
+        )
+    return value

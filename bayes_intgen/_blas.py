@@ -1,0 +1,59 @@
+"""Number of threads of BLAS during computations in parallel threads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+
+class _SingleThread:
+    """One thread for BLAS while any of several overlapping computations runs.
+
+    The limit holds for the whole process: overlapping limits would restore each other's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._users:
+                _release_control()
+                self._limits = threadpool_limits(1, "blas")
+            self._users += 1
+
+    def exit(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                _release_control()
+                self._limits.restore_original_limits()
+                _release_control()
+
+
+def _release_control() -> None:
+    """Let this thread set the limit, which threadpoolctl reserves to the first that did."""
+    for library in ThreadpoolController().lib_controllers:
+        if clear := getattr(library, "clear_controlling_thread", None):
+            clear(force=True)
+
+
+_SINGLE_THREAD = _SingleThread()
+
+
+@contextmanager
+def single_blas_thread() -> Iterator[None]:
+    """Limit BLAS to one thread, in all threads of the process, until the last user has finished.
+
+    Examples
+    --------
+    >>> with single_blas_thread():
+    ...     product = np.ones((2, 2)) @ np.ones((2, 2))
+    """
+    _SINGLE_THREAD.enter()
+    try:
+        yield
+    finally:
+        _SINGLE_THREAD.exit()
