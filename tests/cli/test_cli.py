@@ -152,7 +152,7 @@ def test_report_with_data_contains_their_check(folder, tmp_path) -> None:
         (["effect", "FIT"], 1, "there is no point"),
         (["effect", "FIT", "--set", "blue=1"], 1, "unknown action 'blue'"),
         (["effect", "FIT", "--set", "red=1", "--observed", "red=1"], 1, "both set and observed"),
-        (["effect", "FIT", "--set", "red=1", "--level", "90"], 1, "level must be"),
+        (["effect", "FIT", "--set", "red=1", "--level", "90"], 1, "level must lie"),
         (["effect", "DATA", "--set", "red=1"], 1, "cannot be read as a saved fit"),
         (["effect", "nowhere.nc", "--set", "red=1"], 1, "there is no file nowhere.nc"),
         (["effect", "FIT", "--set", "red=1", "--format", "xml"], 2, "xml"),

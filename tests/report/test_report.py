@@ -115,7 +115,7 @@ def test_regression_has_no_report(posterior) -> None:
     pooled = made_up(["a", "b"], model=bi.models.pooled("linear"), draws=4)
     with pytest.raises(bi.ModelError, match="no mechanisms to report"):
         page_of(pooled)
-    with pytest.raises(bi.PointsError, match="level must be"):
+    with pytest.raises(bi.PointsError, match="level must lie"):
         page_of(posterior, level=90)
 
 
