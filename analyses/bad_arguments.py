@@ -113,7 +113,7 @@ LOG_NORMAL = Kind(
     constants(*(v for v in NOT_NUMBERS if v is not None), None, -1, 3, (0.4, 1.5)),
 )
 POSITIVE = Kind(
-    [lambda rng: rng.exponential() + 1e-9, lambda rng: int(rng.integers(1, 9))],
+    [lambda rng: rng.exponential() + 1e-3, lambda rng: int(rng.integers(1, 9))],
     [*constants(*NOT_NUMBERS, 0, -1, 10**400), lambda rng: -rng.exponential()],
 )
 
@@ -167,6 +167,8 @@ def calls(data: bi.RegimeData, posterior: bi.Posterior) -> dict[str, tuple[Kind,
     additive, frame = bi.models.additive, pd.DataFrame(data.actions, columns=NAMES)
     frame = frame.assign(y=data.outcome, regime="")
     point = [[0.1, 0.2]]
+    # Within the range of every action.
+    ends = data.actions.min(axis=0).max(), data.actions.max(axis=0).min()
     anything = constants(*NOT_NUMBERS[:9], frame, data.actions, posterior.model)
     others = Kind(constants(data), [*anything, lambda rng: posterior])
     seed, count = whole(0, 2**40), whole(1, 900)
@@ -293,10 +295,10 @@ def calls(data: bi.RegimeData, posterior: bi.Posterior) -> dict[str, tuple[Kind,
         "dataset(seed)": (
             seed, lambda v: bi.simulators.Linear.random(2, seed=0).dataset(20, seed=v)),
         "add_lift_test(se)": (
-            POSITIVE, lambda v: data.add_lift_test("red", 0.0, 0.5, 0.1, v)),
+            POSITIVE, lambda v: data.add_lift_test("red", *ends, 0.1, v)),
         "add_lift_test(action)": (
             Kind(constants(*NAMES), constants("blue", None, 3, ["red"], {})),
-            lambda v: data.add_lift_test(v, 0.0, 0.5, 0.1, 0.1)),
+            lambda v: data.add_lift_test(v, *ends, 0.1, 0.1)),
     }  # fmt: skip
 
 

@@ -76,9 +76,8 @@ def main() -> None:
         "ratio of memory": round(peak() / size, 2),
         "characters": length,
     }
-    publish_table(
-        output / "describe_speed.csv", [row], command_of("describe_speed", args, "rows", "columns")
-    )
+    command = command_of("describe_speed", args, "rows", "columns")
+    publish_table(output / "describe_speed.csv", [row], command)
 
 
 if __name__ == "__main__":

@@ -354,17 +354,15 @@ def violations() -> list[list[str]]:
 
 
 def bad_input() -> list[list[str]]:
-    """Outcomes of reading and fitting malformed frames."""
-    heads = {
-        "what": "stage",
-        "tried": "frames",
-        "answer": "answer",
-        "DataError": "`DataError`",
-        "ModelError": "`ModelError`",
-        "FAILURE": "failure",
-    }
-    rows = rows_of("bad_input", spoilt="all")
-    return [[*heads.values()], *([row[column] for column in heads] for row in rows)]
+    """Outcomes of unusual and malformed input."""
+    lines = [["input", "cases", "answer", "refused", "failure"]]
+    for row in rows_of("bad_input", kind="all"):
+        what, tried, answer, failures = (
+            row[column] for column in ("what", "tried", "answer", "FAILURE")
+        )
+        refused = str(int(tried) - int(answer) - int(failures))
+        lines.append([what, tried, answer, refused, failures])
+    return lines
 
 
 TABLES: dict[str, Callable[[], list[list[str]]]] = {

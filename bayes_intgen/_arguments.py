@@ -9,6 +9,8 @@ from typing import Any
 from bayes_intgen.errors import BayesIntgenError, ModelError
 
 Error = type[BayesIntgenError]
+# Maximum length of a value in a message.
+MAX_CHARACTERS = 60
 
 
 def whole_number(value: Any, name: str, minimum: int, error: Error = ModelError) -> int:
@@ -20,7 +22,7 @@ def whole_number(value: Any, name: str, minimum: int, error: Error = ModelError)
     4
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
-        raise error(f"{name} must be a whole number of at least {minimum}, not {value!r}")
+        raise error(f"{name} must be a whole number of at least {minimum}, not {_shown(value)}")
     return int(value)
 
 
@@ -43,7 +45,7 @@ def probability(
     if number is not None and (0 < number < 1 or (or_zero and number == 0)):
         return number
     ends = "be 0 or lie between 0 and 1" if or_zero else "lie between 0 and 1"
-    raise error(f"{name} must be a probability and {ends}, not {value!r}")
+    raise error(f"{name} must {ends}, not {_shown(value)}")
 
 
 def probabilities(values: Any, name: str, error: Error = ModelError) -> tuple[float, ...]:
@@ -70,8 +72,14 @@ def real_number(value: Any, name: str, error: Error = ModelError) -> float:
     """
     number = _number(value)
     if number is None or not isfinite(number):
-        raise error(f"{name} must be a finite number, not {value!r}")
+        raise error(f"{name} must be a finite number, not {_shown(value)}")
     return number
+
+
+def _shown(value: Any) -> str:
+    """A value in a message; the name of its class if it is long, such as a table."""
+    text = repr(value)
+    return text if len(text) <= MAX_CHARACTERS and text.isprintable() else type(value).__name__
 
 
 def _number(value: Any) -> float | None:
@@ -91,7 +99,7 @@ def one_of[T](value: T, name: str, choices: Iterable[T], error: Error = ModelErr
     """
     options = list(choices)
     if not isinstance(value, str) or value not in options:
-        raise error(f"unknown {name} {value!r}; choose {' or '.join(map(repr, options))}")
+        raise error(f"unknown {name} {_shown(value)}; choose {' or '.join(map(repr, options))}")
     return value
 
 
@@ -104,9 +112,9 @@ def items(values: Any, name: str, of: str, error: Error = ModelError) -> tuple[A
     ('red',)
     """
     if isinstance(values, str | bytes):
-        raise error(f"{name} must be a list of {of}; write {name}=[{values!r}]")
+        raise error(f"{name} must be a list of {of}; write [{values!r}]")
     if not isinstance(values, Iterable):
-        raise error(f"{name} must be a list of {of}, not {values!r}")
+        raise error(f"{name} must be a list of {of}, not {type(values).__name__}")
     return tuple(values)
 
 
@@ -121,7 +129,7 @@ def mapping(value: Any, name: str, of: str, error: Error = ModelError) -> dict[A
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise error(f"{name} must map {of}, not {value!r}")
+        raise error(f"{name} must map {of}, not {type(value).__name__}")
     return dict(value)
 
 

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -48,6 +49,24 @@ def test_version_is_that_of_the_project_and_imported_at_its_first_use() -> None:
     loaded = run("import sys, bayes_intgen; print(*sys.modules)").split()
     assert "bayes_intgen._version" not in loaded
     assert "importlib.metadata" not in loaded
+
+
+def test_checkout_without_symbolic_links_fails_with_instructions(tmp_path) -> None:
+    """As on Windows: bayes_intgen/models is a file with the text ../models."""
+    source = Path(bi.__file__).parent
+    for name in ("__init__.py", "__init__.pyi", "_checkout.py"):
+        (tmp_path / "bayes_intgen").mkdir(exist_ok=True)
+        shutil.copy(source / name, tmp_path / "bayes_intgen" / name)
+    shutil.copy(source.parent / "setup.py", tmp_path / "setup.py")
+    for program in ("import bayes_intgen", "import setup"):
+        (tmp_path / "bayes_intgen" / "models").write_text("../models")
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode != 0
+        assert "git config core.symlinks true" in done.stderr
+        (tmp_path / "bayes_intgen" / "models").unlink()
+    # Negative control: nothing is wrong without the file.
+    subprocess.run([sys.executable, "-c", "import bayes_intgen"], check=True, cwd=tmp_path)
 
 
 def test_all_kinds_of_rows_are_rows() -> None:

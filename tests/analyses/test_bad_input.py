@@ -1,3 +1,4 @@
+import sys
 from collections import Counter
 
 import numpy as np
@@ -10,6 +11,7 @@ from bayes_intgen.data.content import Content
 import bad_arguments
 import bad_files
 import bad_input
+import describe_speed
 from _attempts import attempt
 from _posteriors import made_up
 from bad_input import Case, fit_case, frames, read_and_evaluate, search
@@ -111,3 +113,10 @@ def test_wrong_answers_about_files_are_failures(tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize("kind", ["stdout closed", "stderr closed, error", "ASCII", "pipe"])
 def test_command_in_unusual_processes(tmp_path, kind) -> None:
     assert not failing([bad_files.environment_case(tmp_path, kind)])
+
+
+def test_describing_a_wide_frame_is_timed(tmp_path, monkeypatch) -> None:
+    arguments = ["describe_speed.py", "--quick", "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    describe_speed.main()
+    assert "ratio of memory" in (tmp_path / "describe_speed.csv").read_text()

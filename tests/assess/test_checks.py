@@ -133,7 +133,7 @@ def test_invalid_arguments_are_rejected(data) -> None:
     with pytest.raises(bi.ModelError, match="not PooledModel"):
         bi.check(data, bi.models.pooled())
     for setting in ({"level": 0}, {"held_out": 1}):
-        with pytest.raises(bi.ModelError, match="level must lie between"):
+        with pytest.raises(bi.ModelError, match="lie between 0 and 1"):
             bi.check(data, **setting)
 
 

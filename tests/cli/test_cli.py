@@ -159,7 +159,7 @@ def test_report_with_data_contains_their_check(folder, tmp_path) -> None:
         (["effect", "FIT"], 1, "there is no point"),
         (["effect", "FIT", "--set", "blue=1"], 1, "unknown action 'blue'"),
         (["effect", "FIT", "--set", "red=1", "--observed", "red=1"], 1, "both set and observed"),
-        (["effect", "FIT", "--set", "red=1", "--level", "90"], 1, "level must be"),
+        (["effect", "FIT", "--set", "red=1", "--level", "90"], 1, "level must lie"),
         (["effect", "DATA", "--set", "red=1"], 1, "cannot be read as a saved fit"),
         (["effect", "nowhere.nc", "--set", "red=1"], 1, "there is no file nowhere.nc"),
         (["effect", "FIT", "--set", "red=1", "--format", "xml"], 2, "xml"),
@@ -340,3 +340,14 @@ def test_demonstration_writes_data_fit_and_report(tmp_path, capsys) -> None:
     assert cli.main(["demo", "-o", str(tmp_path / "demo"), *quick]) == 0
     assert "truth" in capsys.readouterr().out
     assert {p.name for p in (tmp_path / "demo").iterdir()} == {"data.csv", "fit.nc", "report.html"}
+
+
+def test_control_sequences_of_names_are_not_printed(tmp_path, capsys) -> None:
+    name = "tv\x1b[2J"
+    lines = [f"{i % 7},{i % 5},{name if i % 2 else ''}" for i in range(40)]
+    (tmp_path / "rows.csv").write_text("\n".join([f"{name},y,regime", *lines]))
+    for form in ("table", "json"):
+        assert cli.main(["describe", str(tmp_path / "rows.csv"), "-y", "y", "--format", form]) == 0
+        printed = capsys.readouterr().out
+        assert "\x1b" not in printed
+        assert "tv\\u001b[2J" in printed

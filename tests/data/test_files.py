@@ -1,4 +1,6 @@
 import gzip
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +103,16 @@ def test_lines_may_end_with_a_separator(tmp_path) -> None:
         rows.append(rows_of_file(path, ["x"], "y", "regime").in_memory)
     np.testing.assert_array_equal(rows[0].actions, rows[1].actions)
     np.testing.assert_array_equal(rows[0].intervened, rows[1].intervened)
+
+
+def test_a_pipe_is_read_once(tmp_path) -> None:
+    """Also if the columns of the actions are to be found."""
+    lines = ["x,y,regime", *(f"{i},{2 * i % 7},{'x' * (i % 2)}" for i in range(20))]
+    for actions in (None, lambda columns: columns[:1]):
+        pipe = tmp_path / "rows.csv"
+        os.mkfifo(pipe)
+        with ThreadPoolExecutor(1) as pool:
+            written = pool.submit(pipe.write_text, "\n".join(lines))
+            assert rows_of_file(pipe, actions, "y", "regime").names == ("x",)
+            written.result(10)
+        pipe.unlink()

@@ -3,8 +3,15 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.cli.effect_grid import plot_effect_grid
 
-from _posteriors import data_with_levels, half_supported, made_up_with_levels
+from _posteriors import (
+    data_with_levels,
+    frame_with_levels,
+    half_supported,
+    made_up,
+    made_up_with_levels,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -124,3 +131,22 @@ def test_picture_of_support_has_dots_for_few_settings() -> None:
         for collection in ax.collections
     ]
     assert dots == [[-1, 1]]
+
+
+def test_dollar_signs_in_names_are_no_formulas(tmp_path) -> None:
+    names = ["tv_$_net_$", "$100 to $200"]
+    posterior = made_up(names, outcome=r"y $\bar$ z", draws=10)
+    frame = frame_with_levels()[["spend", "sales", "regime"]].assign(other=range(160))
+    labels = frame["regime"].where(frame["regime"] == "spend", "").replace("spend", names[0])
+    frame = frame.assign(regime=labels).set_axis([names[0], "sales", "regime", names[1]], axis=1)
+    data = bi.RegimeData.from_frame(frame, names, "sales", "regime")
+    figures = [
+        posterior.plot_joint_effect(names[0], size=5).figure,
+        posterior.plot_contraction(),
+        posterior.plot_sensitivity([[0.1, 0.2]], [0.0, 0.1]),
+        data.plot_support(),
+        plot_effect_grid(posterior, names, dict.fromkeys(names, 0.0)),
+    ]
+    for figure in figures:
+        figure.savefig(tmp_path / "figure.png")
+        plt.close(figure)

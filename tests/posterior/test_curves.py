@@ -42,7 +42,7 @@ def test_curve_over_levels_has_one_point_per_level() -> None:
 
 @pytest.mark.parametrize("predictive", [0.0, 1.0, 90])
 def test_predictive_band_needs_a_probability(posterior, predictive) -> None:
-    with pytest.raises(bi.PointsError, match="predictive must be a probability"):
+    with pytest.raises(bi.PointsError, match="predictive must lie between"):
         effect_along(posterior, "red", posterior.default_point, predictive=predictive)
 
 

@@ -51,7 +51,7 @@ def test_points_beyond_the_data_are_not_supported(posterior) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"level": 1.0}, "level must be"), ({"baseline": np.zeros((3, 2))}, "3 baselines for 2")],
+    [({"level": 1.0}, "level must lie"), ({"baseline": np.zeros((3, 2))}, "3 baselines for 2")],
 )
 def test_invalid_arguments_are_rejected(posterior, arguments, message) -> None:
     with pytest.raises(bi.PointsError, match=message):

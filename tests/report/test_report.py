@@ -122,7 +122,7 @@ def test_regression_has_no_report(posterior) -> None:
     pooled = made_up(["a", "b"], model=bi.models.pooled("linear"), draws=4)
     with pytest.raises(bi.ModelError, match="no mechanisms to report"):
         page_of(pooled)
-    with pytest.raises(bi.PointsError, match="level must be"):
+    with pytest.raises(bi.PointsError, match="level must lie"):
         page_of(posterior, level=90)
 
 
@@ -510,3 +510,18 @@ def test_page_fits_the_width_of_a_phone(browser, tmp_path, scheme, names) -> Non
     background = page.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert background == {"light": light, "dark": dark}[scheme]
     assert page.get_log("browser") == []
+
+
+def test_policy_allows_no_other_script_and_style(browser, posterior, tmp_path) -> None:
+    """The hashes fit, so the explorer works; a script that is slipped in does not run."""
+    path = tmp_path / "report.html"
+    page = open_page(browser, posterior, path)
+    assert page.get_log("browser") == []
+    text = path.read_text()
+    assert "'unsafe-inline'" not in text.replace("style-src-attr 'unsafe-inline'", "")
+    foreign = "<script>document.title = 'owned'</script><style>h1 { color: red }</style></body>"
+    path.write_text(text.replace("</body>", foreign))
+    browser.get(path.as_uri())
+    refused = [entry["message"] for entry in browser.get_log("browser")]
+    assert len([line for line in refused if "Content Security Policy" in line]) == 2
+    assert browser.title.startswith("Joint effect")

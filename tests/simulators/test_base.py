@@ -156,7 +156,10 @@ def test_bad_input_raises_informative_errors() -> None:
         (lambda: model.joint_effect([[1.0], [1.0, 2.0]]), "rectangular"),
         (lambda: model.effect([[1.0, np.nan]], []), "NaN"),
         (lambda: model.confounding_bias(2, point), "unknown action 2"),
-        (lambda: model.effect(point, [], draws=0), "at least 1, not 0"),
+        (
+            lambda: model.effect(point, [], draws=0),
+            "draws must be a whole number of at least 1, not 0",
+        ),
         (lambda: MediaMix.random(0, seed=0), "at least one action"),
     ]:
         with pytest.raises(bi.ModelError, match=message):
