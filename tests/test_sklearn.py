@@ -194,11 +194,11 @@ def test_columns_of_arrays_are_named_by_position(frame) -> None:
     intervened = np.stack([frame["regime"] == name for name in ("tv", "promo")], axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.SamplingWarning)
-        clone(regressor).fit(X, frame["sales"], intervened, weights=frame["n"])
-        regressor.fit(X, frame["sales"], intervened)
+        regressor.fit(X, frame["sales"], intervened, weights=frame["n"])
     assert regressor.posterior_.terms.covariates.every == ("x3", "x1")
     assert regressor.posterior_.actions == ("a1", "a2")
-    assert regressor.predict(X[:7]).shape == (7,)
+    typical = np.array([[0.0, 3, 0.0, 45.0], [0.2, 1, 0.1, 30.0]])
+    assert np.diff(regressor.predict(typical)).item() < 0
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ class Certificate:
     def _on_groups(self) -> list[str]:
         """Sentences on groups that occur under one mask only."""
         return [
-            f"{few:,} of the {every:,} groups of {name!r} occur under one mask only: that groups "
+            f"{few:,} of {every:,} groups of {name!r} occur under one mask only: that groups "
             "are exchangeable, and nothing else, separates their levels from those of the biases."
             for name, (few, every) in self.under_one_mask.items()
         ]

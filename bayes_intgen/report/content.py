@@ -18,7 +18,6 @@ from bayes_intgen.data.queries import named_points
 from bayes_intgen.errors import SupportWarning
 from bayes_intgen.identification.certificates import Certificate, certify
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
-from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.curves import points_along
 from bayes_intgen.posterior.defaults import (
@@ -33,7 +32,11 @@ from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_
 from bayes_intgen.posterior.effects import effect_table, supported
 from bayes_intgen.report.adjustment_content import AdjustmentContent, adjustment_content
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
-from bayes_intgen.report.provenance import settings_of_fit, versions_of_fit
+from bayes_intgen.report.provenance import (
+    diagnostics_of_fit,
+    settings_of_fit,
+    versions_of_fit,
+)
 from bayes_intgen.text.number_format import (
     MINUS,
     decimals_for,
@@ -168,7 +171,7 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
         has_numbers=any(levels is None for levels in levels_by_action),
         problems=problems(posterior.tree, effect),
         lack_of_fit=fit_problems(posterior.tree["constant_data"].dataset),
-        diagnostics=_diagnostics(posterior.tree, effect),
+        diagnostics=diagnostics_of_fit(posterior.tree, effect),
         contrasts=contrasts,
         zero=zero,
         settings=settings_of_fit(posterior),
@@ -399,26 +402,3 @@ def _probability(share: float, draws: int) -> str:
     if share in (0.0, 1.0):
         return f"> {1 - 1 / draws:.4f}" if share else f"< {1 / draws:.4f}"
     return f"{share:.2f}" if 0.005 <= share <= 0.995 else f"{share:.4f}"
-
-
-def _diagnostics(tree: xr.DataTree, effect: xr.DataArray) -> list[tuple[str, str]]:
-    """Names and values of the sampler's diagnostics."""
-    statistics = tree["sample_stats"].dataset
-    total = int(statistics["diverging"].size)
-    chains, draws = effect.sizes["chain"], effect.sizes["draw"]
-    rows = [("draws", f"{total:,} in {chains} {'chain' if chains == 1 else 'chains'}")]
-    if draws > 3:
-        diagnostics = convergence(convergence_quantities(tree, effect))
-        if chains > 1:
-            largest = f"{np.nanmax(diagnostics.rhat):.3f}"
-            rows.append(("largest R-hat (should be below 1.01)", largest))
-        of_effect = np.array([name.startswith("joint_effect") for name in diagnostics.names])
-        for kind, selected in (("joint effect", of_effect), ("hyperparameters", ~of_effect)):
-            label = f"smallest effective sample size, {kind} (400 is enough)"
-            rows.append((label, f"{np.nanmin(diagnostics.ess[selected]):,.0f}"))
-    diverging = int(statistics["diverging"].sum())
-    rows.append(("divergent draws", f"{diverging} of {total:,}"))
-    if "reached_max_treedepth" in statistics:
-        deepest = int(statistics["reached_max_treedepth"].sum())
-        rows.append(("draws at the maximum tree depth", f"{deepest} of {total:,}"))
-    return rows

@@ -1,9 +1,13 @@
-"""Settings and versions behind a fit, as rows of tables."""
+"""Settings, diagnostics and versions behind a fit, as rows of tables."""
 
 from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+import xarray as xr
+
+from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.posterior.draws import PosteriorDraws
@@ -35,6 +39,29 @@ def settings_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     ]
 
 
+def diagnostics_of_fit(tree: xr.DataTree, effect: xr.DataArray) -> list[tuple[str, str]]:
+    """Names and values of the sampler's diagnostics."""
+    statistics = tree["sample_stats"].dataset
+    total = int(statistics["diverging"].size)
+    chains, draws = effect.sizes["chain"], effect.sizes["draw"]
+    rows = [("draws", f"{total:,} in {chains} {'chain' if chains == 1 else 'chains'}")]
+    if draws > 3:
+        diagnostics = convergence(convergence_quantities(tree, effect))
+        if chains > 1:
+            largest = f"{np.nanmax(diagnostics.rhat):.3f}"
+            rows.append(("largest R-hat (should be below 1.01)", largest))
+        of_effect = np.array([name.startswith("joint_effect") for name in diagnostics.names])
+        for kind, selected in (("joint effect", of_effect), ("hyperparameters", ~of_effect)):
+            label = f"smallest effective sample size, {kind} (400 is enough)"
+            rows.append((label, f"{np.nanmin(diagnostics.ess[selected]):,.0f}"))
+    diverging = int(statistics["diverging"].sum())
+    rows.append(("divergent draws", f"{diverging} of {total:,}"))
+    if "reached_max_treedepth" in statistics:
+        deepest = int(statistics["reached_max_treedepth"].sum())
+        rows.append(("draws at the maximum tree depth", f"{deepest} of {total:,}"))
+    return rows
+
+
 def versions_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     """List the versions of the libraries behind the fit, its sampling and the report."""
     attrs = posterior.tree.attrs
@@ -49,13 +76,23 @@ def versions_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
 def _mechanisms(model: Model) -> list[tuple[str, str]]:
     rows = [("prior of every function", _prior(model.prior))]
     if isinstance(model, AdditiveModel):
-        for symbol, priors in (("phi", model.unconfounded), ("delta", model.bias)):
+        for symbol, priors in (
+            ("phi", model.unconfounded),
+            ("delta", model.bias),
+            ("gamma", model.covariates),
+        ):
             rows += [(f"prior of {symbol}({name})", _prior(p)) for name, p in priors.items()]
         graph = "unknown: each bias may depend on every action"
         if model.graph is not None:
             edges = [f"{' and '.join(p)} → {child}" for child, p in model.graph.items() if p]
             graph = "; ".join(edges) or "no action affects another"
         rows.append(("graph over the actions", graph))
+        rows += [
+            (f"moderators of {name}", ", ".join(own)) for name, own in model.moderators.items()
+        ]
+        rows += [
+            (f"effects that differ by {name}", ", ".join(own)) for name, own in model.groups.items()
+        ]
     return rows
 
 

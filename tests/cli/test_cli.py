@@ -17,6 +17,7 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen import cli
 from bayes_intgen.cli import commands, console
+from bayes_intgen.cli.points import rows_of_fit
 from bayes_intgen.posterior.effects import effect_table
 
 from _posteriors import (
@@ -229,7 +230,7 @@ def fit_with_groups(tmp_path_factory):
     out = tmp_path_factory.mktemp("groups")
     made_up_with_groups(groups=["region"]).save(out / "fit.nc")
     frame_with_groups().to_csv(out / "data.csv", index=False)
-    frame_with_groups(rows=3).to_csv(out / "rows.csv", index=False)
+    frame_with_groups(rows=9).to_csv(out / "rows.csv", index=False)
     return out
 
 
@@ -237,7 +238,7 @@ def fit_with_groups(tmp_path_factory):
     ("options", "over"),
     [
         (["--given", "age=40,region=region 1"], {"given": {"age": 40, "region": "region 1"}}),
-        (["--population", "rows.csv"], {"population": frame_with_groups(rows=3)}),
+        (["--population", "rows.csv"], {"population": frame_with_groups(rows=9)}),
     ],
 )
 def test_effects_in_a_population(fit_with_groups, monkeypatch, capsys, options, over) -> None:
@@ -263,6 +264,14 @@ def test_plot_and_report_in_a_population(fit_with_groups, monkeypatch, capsys) -
     assert "Population: at season = winter" in (fit_with_groups / "page.html").read_text()
     assert cli.main(["effect", "fit.nc", "--set", "tv=1", "--given", "seasn=winter"]) == 1
     assert "unknown covariate or grouping 'seasn'" in capsys.readouterr().err
+
+
+def test_rows_of_a_fit_are_read_with_its_covariates_and_groups(fit_with_groups) -> None:
+    fit = bi.load(fit_with_groups / "fit.nc")
+    rows = rows_of_fit(fit_with_groups / "data.csv", fit, "regime", progress=False)
+    assert rows.columns.every == ("age", "season", "region")
+    with pytest.raises(bi.DataError, match="9 rows of regime"):
+        rows_of_fit(fit_with_groups / "rows.csv", fit, "regime", progress=False)
 
 
 def test_columns_of_levels_keep_their_names(tmp_path, capsys) -> None:

@@ -250,7 +250,7 @@ def test_groups_under_one_mask_are_counted(frame) -> None:
     data = data_with_groups(apart, groups=["region"])
     certificate = data.identify(["tv", "promo"])
     assert certificate.under_one_mask == {"region": (15, 15)}
-    words = "15 of the 15 groups of 'region' occur under one mask only"
+    words = "15 of 15 groups of 'region' occur under one mask only"
     assert words in str(certificate)
     assert data_with_groups(frame, groups=["region"]).identify(["tv"]).under_one_mask == {}
     fit = made_up(data.names, outcome="sales", data=data)

@@ -277,7 +277,7 @@ def test_page_counts_groups_under_one_mask() -> None:
     )
     posterior = made_up(data.names, outcome="sales", data=data, draws=4)
     text = Page(page_of(posterior)).text
-    assert "15 of the 15 groups of 'region' occur under one mask only" in text
+    assert "15 of 15 groups of 'region' occur under one mask only" in text
     assert "relative to an average group" in text
 
 
