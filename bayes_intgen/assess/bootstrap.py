@@ -122,15 +122,15 @@ def _tail(samples: Array) -> tuple[float, float]:
     return start, float(beyond.mean()) - start if len(beyond) else 0.0
 
 
-def smallest_size(power: Callable[[float], float], largest: float) -> float:
-    """Smallest size with sufficient power, by bisection; infinite if the largest has too little.
+def smallest_size(power: Callable[[float], float], smallest: float, largest: float) -> float:
+    """Smallest size with sufficient power, accurate to 2%, by bisection; infinite if there is none.
 
-    Sizes are accurate to 1%, and at least 1e-4 of the largest.
+    Sizes range from a positive ``smallest``, which has too little power, to ``largest``.
     """
     if power(largest) < POWER:
         return float("inf")
-    low, high = 1e-4 * largest, largest
-    while high > 1.01 * low:
+    low, high = smallest, largest
+    while high > 1.02 * low:
         middle = float(np.sqrt(low * high))
         low, high = (low, middle) if power(middle) >= POWER else (middle, high)
     return high

@@ -11,9 +11,11 @@ from bayes_intgen._typing import Array
 from bayes_intgen.inference.gaussian.elimination import GRID, TermEvidence, TermLikelihood
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 
-# Quadrature nodes of a log scale, in prior standard deviations from the log median; those of the
-# scales of three and more nuisance terms.
-NODES, FEW_NODES = GRID[8:73:8], GRID[16:65:16]
+# Quadrature nodes of a log scale, in prior standard deviations from the log median: for the tested
+# coefficients, for one or two nuisance terms, and for more.
+NODES, NUISANCE_NODES, FEW_NODES = GRID[8:73:8], GRID[16:65:8], GRID[16:65:16]
+# Number of information vectors whose evidence is computed at once.
+BATCH = 250
 # Prior probability that a nuisance term is present.
 PRESENT = 0.5
 
@@ -72,7 +74,7 @@ class ScaleMixture:
             Prior of the tested coefficients' scale, in units of ``unit``.
         unit : float
         """
-        nodes = NODES if len(sizes) <= 2 else FEW_NODES
+        nodes = NUISANCE_NODES if len(sizes) <= 2 else FEW_NODES
         log_weights = np.log(PRESENT) + _log_weights(nodes)
         absent = [(0.0, float(np.log(1 - PRESENT)))]
         choices = [
@@ -136,22 +138,24 @@ class ScaleMixture:
 
     def _log_evidence(self, information: Array) -> tuple[Array, Array]:
         """Log evidence of each component, without and with the tested coefficients, (m, n)."""
+        batches = [
+            self._log_evidence_of_batch(information[start : start + BATCH])
+            for start in range(0, len(information), BATCH)
+        ]
+        without, both = (np.concatenate(parts, axis=1) for parts in zip(*batches, strict=True))
+        return without, both
+
+    def _log_evidence_of_batch(self, information: Array) -> tuple[Array, Array]:
         count = self.roots.shape[1]
         own, tested = information[:, :count], information[:, count:]
-        nodes = np.log(self.scale.median) + self.scale.sigma * NODES
-        log_weights = _log_weights(NODES)
-        without, added = [], []
-        for log_prior, root, gain, values, vectors in zip(
-            self.log_prior, self.roots, self.gains, self.values, self.vectors, strict=True
-        ):
-            without.append(log_prior + 0.5 * ((own @ root) ** 2).sum(axis=1))
-            squares = ((tested - own @ gain) @ vectors) ** 2
-            ratio = np.exp(2 * nodes)[:, None] * values
-            growth = 1 + ratio
-            shrunk = np.exp(2 * nodes)[:, None] / growth
-            terms = 0.5 * (shrunk @ squares.T - np.log(growth).sum(axis=1)[:, None])
-            added.append(_log_sum(terms + log_weights[:, None]))
-        return np.array(without), np.array(without) + added
+        without = self.log_prior[:, None] + 0.5 * ((own @ self.roots) ** 2).sum(axis=2)
+        squares = ((tested - own @ self.gains) @ self.vectors) ** 2
+        variance = np.exp(2 * (np.log(self.scale.median) + self.scale.sigma * NODES))[:, None]
+        growth = 1 + variance * self.values[:, None, :]
+        terms = (variance / growth) @ squares.transpose(0, 2, 1)
+        terms -= np.log(growth).sum(axis=2)[:, :, None]
+        added = _log_sum((0.5 * terms + _log_weights(NODES)[:, None]).transpose(1, 0, 2))
+        return without, without + added
 
 
 def _log_weights(nodes: Array) -> Array:

@@ -31,6 +31,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.alternatives import Alternative, WhereBothSet
 from bayes_intgen.assess.bootstrap import (
+    POWER,
     POWER_SAMPLES,
     Family,
     RowScores,
@@ -53,10 +54,9 @@ MAX_LEVERAGE = 0.95
 # Minimum share of a direction of an alternative's columns that the model's columns, free of their
 # prior, leave unexplained. Rows do not test a direction below it.
 MIN_UNEXPLAINED_SHARE = 1e-4
-# Number of updates of the critical value for the size, when power is computed.
-MAX_CRITICAL_UPDATES = 4
-# Largest size, in standard deviations of the outcome, at which power is computed.
-MAX_SIZE = 100.0
+# Sizes, in standard deviations of the outcome, between which the detectable one is sought, and
+# number of times that the critical value is adapted to it.
+SIZES, CRITICAL_UPDATES = (1e-3, 30.0), 3
 
 
 def null_fit(
@@ -317,14 +317,13 @@ class _Test:
             moved = self.samples[:POWER_SAMPLES] + size * shift
             return float(np.mean(self.mixture.log_bayes_factors(moved) > critical))
 
-        size = 0.0
-        for _ in range(MAX_CRITICAL_UPDATES):
-            size = smallest_size(power, MAX_SIZE)
-            if not np.isfinite(size):
-                break
-            absorbed = self.mixture.null_mean(mean + size * shift)
+        size = smallest_size(power, *SIZES)
+        for _ in range(CRITICAL_UPDATES):
+            absorbed = self.mixture.null_mean(mean + min(size, SIZES[1]) * shift)
             statistics = self.mixture.log_bayes_factors(self.samples - mean + absorbed)
             critical = critical_value(statistics, threshold)
+            if power(min(size, SIZES[1])) < POWER:
+                size = smallest_size(power, size, min(3 * size, SIZES[1]))
         return self.unit * size
 
     def _size_of(self, values: Array) -> float:

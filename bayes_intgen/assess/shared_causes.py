@@ -66,8 +66,8 @@ ABSENT, PRESENT = 0.3, 1e-3
 # Singular values, relative to columns of unit length, below which columns are combinations of
 # others: of regressors, of features beside the regressors, and of responses.
 MIN_REGRESSOR, MIN_FEATURE, MIN_RESPONSE = 1e-6, 3e-3, 1e-3
-# Largest correlation at which power is computed.
-MAX_CORRELATION = 1.0
+# Correlations between which the detectable one is sought.
+CORRELATIONS = (1e-3, 1.0)
 
 
 class SharedCauseResult(NamedTuple):
@@ -234,7 +234,7 @@ class _PairTest(NamedTuple):
             ]
             return float(np.mean(np.min(moved, axis=0) > critical))
 
-        return smallest_size(power, MAX_CORRELATION)
+        return smallest_size(power, *CORRELATIONS)
 
 
 class _Actions:
@@ -279,7 +279,7 @@ class _Actions:
         if regimes is None:
             return None
         rows = self.rows[regimes[1]]
-        return self._score(rows, self.features[j][rows], [], k, np.ones(len(rows), dtype=bool))
+        return self._score(rows, self.features[j][rows], [], k, np.zeros(len(rows), dtype=bool))
 
     def contrast(self, j: int, k: int) -> _Score | None:
         """Score of action j, where it was not set, in a regression of action k on j and others."""
@@ -358,7 +358,7 @@ class _Actions:
         covariance = each.T @ each * (len(rows) / degrees)
         # A standardised response that the leading feature determines where neither is set.
         leading, response = features[:, 0], remainder(responses)[:, 0]
-        spread = float(np.std(leading[is_free]))
+        spread = float(np.std(leading[is_free])) if is_free.any() else 0.0
         sd = float(np.std(response[is_free])) / spread if spread else 0.0
         moved = np.zeros_like(responses)
         moved[:, 0] = sd * leading

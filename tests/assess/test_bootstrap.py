@@ -44,8 +44,8 @@ def test_familywise_p_values_are_uniform_and_the_threshold_has_the_level() -> No
 
 
 def test_smallest_size_is_found_or_infinite() -> None:
-    assert abs(smallest_size(lambda size: min(size / 3, 1.0), 50.0) - 2.7) < 0.05
-    assert smallest_size(lambda size: 0.5, 50.0) == float("inf")
+    assert abs(smallest_size(lambda size: min(size / 3, 1.0), 0.1, 50.0) - 2.7) < 0.06
+    assert smallest_size(lambda size: 0.5, 0.1, 50.0) == float("inf")
 
 
 def test_p_values_reach_below_the_number_of_samples() -> None:

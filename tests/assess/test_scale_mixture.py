@@ -3,7 +3,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from bayes_intgen.assess.scale_mixture import NODES, PRESENT, ScaleMixture
+from bayes_intgen.assess.scale_mixture import NODES, NUISANCE_NODES, PRESENT, ScaleMixture
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 
@@ -28,15 +28,17 @@ def test_bayes_factors_without_nuisances_equal_those_of_selection() -> None:
 def test_bayes_factors_integrate_over_nuisances() -> None:
     precision, information = likelihood(4)
     mixture = ScaleMixture.of(precision, [2], [SCALE], SCALE, UNIT)
-    scales = 0.2 * UNIT * np.exp(2.0 * NODES)
-    weights = np.exp(-0.5 * NODES**2) / np.exp(-0.5 * NODES**2).sum()
+
+    def prior_of(nodes: np.ndarray) -> list[tuple[float, float]]:
+        weights = np.exp(-0.5 * nodes**2) / np.exp(-0.5 * nodes**2).sum()
+        return list(zip(0.2 * UNIT * np.exp(2.0 * nodes), weights, strict=True))
 
     def log_evidence(score: np.ndarray, tested: bool) -> float:
         """Log density of the information, by brute force over all scales."""
         terms = []
-        nuisance = [(0.0, 1 - PRESENT), *zip(scales, PRESENT * weights, strict=True)]
-        for s, weight in nuisance:
-            for t, more in zip(scales, weights, strict=True) if tested else [(0.0, 1.0)]:
+        present = [(s, PRESENT * weight) for s, weight in prior_of(NUISANCE_NODES)]
+        for s, weight in [(0.0, 1 - PRESENT), *present]:
+            for t, more in prior_of(NODES) if tested else [(0.0, 1.0)]:
                 prior = np.diag([s**2, s**2, t**2, t**2])
                 covariance = precision + precision @ prior @ precision
                 density = multivariate_normal(cov=covariance).logpdf(score)
