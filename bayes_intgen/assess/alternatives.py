@@ -9,7 +9,9 @@ The additive model is overidentified. Its mean, E[Y | a, R] = c + sum_k phi_k(a_
 - a dependence of the bias delta_j on an action that a known *graph* does not make its parent:
   m_j - m_0 = -delta_j;
 - a *regime* with several actions set whose mean differs, in level or in the effects of single
-  actions, from the prediction of the other regimes.
+  actions, from the prediction of the other regimes;
+- a *confounded interaction*, in which hidden causes take part: a function of two actions in the
+  rows where both are set, which the biases may offset in all others.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,12 +33,24 @@ from bayes_intgen.models.gates import Always, Gate, InRegime, WhereNotSet
 from bayes_intgen.models.mechanisms.components import MARGIN_SIZE
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 
-Kind = Literal["interaction", "graph", "regime"]
+Kind = Literal["interaction", "graph", "regime", "confounded interaction"]
 Piece = tuple[Basis, tuple[int, ...]]
 
 # Maximum total order of products of two actions, and number of functions, smoothest first, of
 # single actions.
 MAX_PAIR_ORDER, N_SINGLE = 3, 2
+
+
+@dataclass(frozen=True)
+class WhereBothSet:
+    """Gate of a term that acts where two actions were set, R_j R_k."""
+
+    first: int
+    second: int
+
+    def __call__(self, intervened: NDArray[np.bool_]) -> Array:
+        """Product of the masks of both actions, shape (n,), for masks of shape (n, K)."""
+        return np.asarray(1.0 * (intervened[:, self.first] & intervened[:, self.second]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +59,14 @@ class Alternative:
 
     Attributes
     ----------
-    kind : {"interaction", "graph", "regime"}
+    kind : {"interaction", "graph", "regime", "confounded interaction"}
     actions : tuple of str
-        For an interaction, its two actions; for a graph, the action with the bias and the action
+        For interactions, the two actions; for a graph, the action with the bias and the action
         on which the bias depends; for a regime, the actions that it sets.
     label : str
     pieces : tuple of (Basis, tuple of int)
         Bases, each with the positions of its input actions.
-    gate : Gate
+    gate : Gate or WhereBothSet
     scale : LogNormal
         Prior of the scale of all coefficients, in outcome standard deviations.
     testable : bool
@@ -64,7 +78,7 @@ class Alternative:
     actions: tuple[str, ...]
     label: str
     pieces: tuple[Piece, ...]
-    gate: Gate
+    gate: Gate | WhereBothSet
     scale: LogNormal
     testable: bool
 
@@ -77,7 +91,12 @@ class Alternative:
 def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
     """List the alternatives to a model and its graph, testable with these regimes or not."""
     builder = _Builder(data, model)
-    return [*builder.interactions(), *builder.graph(), *builder.regimes()]
+    return [
+        *builder.interactions(),
+        *builder.graph(),
+        *builder.regimes(),
+        *builder.confounded_interactions(),
+    ]
 
 
 class _Builder:
@@ -141,6 +160,19 @@ class _Builder:
                 InRegime(regimes, i),
                 self.model.prior.cross_action,
                 _is_independent(np.eye(len(regimes))[i], [self.everywhere, *self.unset]),
+            )
+
+    def confounded_interactions(self) -> Iterator[Alternative]:
+        for j, k in combinations(range(len(self.names)), 2):
+            gate = WhereBothSet(j, k)
+            yield Alternative(
+                "confounded interaction",
+                (self.names[j], self.names[k]),
+                f"interaction of {self.names[j]} and {self.names[k]} with hidden causes",
+                (self._products(j, k),),
+                gate,
+                self.mechanisms[j].interaction,
+                _is_independent(gate(self.masks), [self.everywhere, *self.unset]),
             )
 
     def _products(self, j: int, k: int) -> Piece:

@@ -1,36 +1,42 @@
 """Tests of the assumptions that the data can contradict.
 
 `check` tests the additive model against every alternative that the regimes in the data can
-reveal (`alternatives`), and compares it with a regression per regime on held-out rows. The
-strongest test compares rows with several actions set with the additive prediction from the other
-rows.
+reveal (`alternatives`), tests each pair of actions for a shared hidden cause (`shared_causes`), and
+compares the model with a regression per regime on held-out rows. The strongest test compares rows
+with several actions set with the additive prediction from the other rows.
 
 Notes
 -----
-The tests detect deviations of the regimes in the data from one additive mean. With one action set
-at a time they detect an interaction that is the same in all regimes, because
+The tests of the mean detect deviations of the regimes in the data from one additive mean. With one
+action set at a time they detect an interaction that is the same in all regimes, because
 sum_j m_j - (K - 1) m_0 is then no sum of functions of one action each. They cannot detect one
 that the biases offset: add psi(a_1, a_2) to the joint effect of two actions and subtract it
 from the biases as it would arise if the hidden causes interacted too, so that
 do(1) + do(2) - observational stays the same. Two such worlds agree on every row with at most one
 action set (``analyses/non_identifiable.py`` draws a pair of them), so that no test of such rows
-can distinguish them; rows with both actions set do. The same holds for hidden causes that several
-actions share, as long as their effect on the regimes is additive (always in linear Gaussian
-worlds): `bayes_intgen.assess.sensitivity` bounds how far they could move the answer.
+can distinguish them; rows with both actions set do.
+
+Given the actions, the tests of the mean are calibrated whatever the law of the actions, on which
+alone the tests of shared causes depend. Both families are therefore independent, and the smallest
+of their two familywise p values is corrected for two independent tests (Sidak 1967).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from bayes_intgen._arguments import probability, seed_number
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen.assess.alternatives import Alternative, alternatives
+from bayes_intgen.assess.check_text import comparison, hidden, reach, verdict
 from bayes_intgen.assess.held_out import log_density_difference
-from bayes_intgen.assess.score_tests import TestResult, null_fit, posterior_weights, score_tests
+from bayes_intgen.assess.score_tests import TestResult, null_fit, score_tests
+from bayes_intgen.assess.shared_causes import SharedCauseResult, shared_cause_tests
 from bayes_intgen.data.rows import Rows, checked_data
 from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems, fit_tests_dataset
@@ -41,8 +47,6 @@ from bayes_intgen.text.tables import to_json
 # Familywise probability of a false alarm: half of the customary 5%, as a margin for the error of
 # the normal approximation and for unusual noise.
 FAMILYWISE_LEVEL = 0.025
-# Maximum number of untestable alternatives that the statement names.
-MAX_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,12 +56,15 @@ class Check:
     Attributes
     ----------
     table : Dataset, dim test
-        ``kind`` ("interaction", "graph" or "regime"), ``log_bayes_factor``, ``p``,
-        ``p_familywise`` (over all tests), ``weight`` (probability of each alternative if one of
-        them holds), ``size`` and ``detectable`` (in the outcome's units: the estimate's standard
-        deviation, or root mean square in a regime, and the size detected with probability 0.9),
-        and ``between`` (test, action), the actions concerned. ``fit_p`` (fit_test): p values of
-        tests of whether each action's functions follow the rows.
+        ``kind`` ("interaction", "graph", "regime", "confounded interaction" or "shared cause"),
+        ``p``, ``p_familywise`` (over all tests), ``size`` and ``detectable`` (in the outcome's
+        units: the estimate's standard deviation, or root mean square in a regime, and the size
+        detected with probability 0.9; for a shared cause the correlation that it gives the two
+        actions where neither is set), and ``between`` (test, action), the actions concerned.
+        ``log_bayes_factor`` and ``weight`` (probability of each alternative if one of them holds)
+        are NaN for shared causes. ``hidden`` names the alternatives that these rows cannot test,
+        with ``hidden_kind`` and ``hidden_between``. ``fit_p`` (fit_test): p values of tests of
+        whether each action's functions follow the rows.
     held_out : Dataset
         ``difference`` and ``error``: log predictive density of held-out rows under the additive
         model minus that under a regression per regime, and its standard error; ``rows``. Empty
@@ -109,7 +116,9 @@ class Check:
         """Alternative with the strongest evidence; None if nothing could be tested."""
         if not self.table.sizes["test"]:
             return None
-        p, evidence = (self.table[name].to_numpy() for name in ("p", "log_bayes_factor"))
+        # A shared cause also biases the outcome's mean, but nothing in the mean moves the actions.
+        p, evidence = (self.table[name].to_numpy() for name in ("p_familywise", "log_bayes_factor"))
+        evidence = np.where(np.isnan(evidence), np.inf, evidence)
         best = int(np.argmax(np.where(p == p.min(), evidence, -np.inf)))
         return str(self.table["test"].to_numpy()[best])
 
@@ -140,82 +149,13 @@ class Check:
 
     def sentences(self) -> list[str]:
         """List the sentences of the statement."""
-        lines = [self._verdict()]
+        lines = [verdict(self.table, self.likeliest, self.p, self.level)]
         if not self.violated:
-            lines.append(self._reach())
-        lines += [self._hidden(), self._rows(), *self.lack_of_fit]
+            lines += reach(self.table)
+        lines += [*hidden(self.table), *self.lack_of_fit]
         if self.held_out.data_vars:
-            lines.append(self._comparison())
-        return [line for line in lines if line]
-
-    def _verdict(self) -> str:
-        tests = self.table.sizes["test"]
-        if not tests:
-            return "Nothing could be tested: these regimes do not restrict the model."
-        p = f"p {'<' if self.p < 0.001 else '='} {max(self.p, 0.001):.3g} over {tests} " + (
-            "tests" if tests > 1 else "test"
-        )
-        if not self.violated:
-            return f"No sign of violation ({p}; a violation has p below {self.level:g})."
-        row = self.table.sel(test=self.likeliest)
-        between = [str(n) for n in self.table["action"].to_numpy()[row["between"].to_numpy()]]
-        where = " and ".join([", ".join(between[:-1]), between[-1]])
-        return (
-            f"Violated, most likely between {where} ({p}; probability {float(row['weight']):.2f} "
-            f"if one of the tested alternatives holds): {self._violation(row)}."
-        )
-
-    def _violation(self, row: xr.Dataset) -> str:
-        """Describe the alternative of one test."""
-        size = float(row["size"])
-        share = f"{size / self.table.attrs['outcome_sd']:.0%}"
-        return {
-            "interaction": f"an interaction with a standard deviation of {size:.3g}, {share} of "
-            "the outcome's",
-            "graph": f"{self.likeliest}, which the graph does not allow",
-            "regime": f"{self.likeliest}, by {size:.3g} or {share} of the outcome's standard "
-            "deviation",
-        }[str(row["kind"].item())]
-
-    def _reach(self) -> str:
-        pairs = self.table["detectable"].to_numpy()[self.table["kind"].to_numpy() == "interaction"]
-        if not pairs.size:
-            return ""
-        worst, unit = float(pairs.max()), self.table.attrs["outcome_sd"]
-        which = "Any other" if self.table.sizes["hidden"] else "Any"
-        return (
-            f"{which} smooth interaction of two actions with a standard deviation over "
-            f"{worst:.3g}, {worst / unit:.0%} of the outcome's, would be detected with probability "
-            "0.9, unless the biases offset it."
-        )
-
-    def _hidden(self) -> str:
-        labels = [str(label) for label in self.table["hidden"].to_numpy()]
-        listed = labels[:MAX_NAMED]
-        if len(labels) > MAX_NAMED:
-            listed.append(f"{len(labels) - MAX_NAMED} more")
-        return f"These regimes cannot reveal: {'; '.join(listed)}." if labels else ""
-
-    def _rows(self) -> str:
-        several = int(self.table.attrs["rows_with_several_set"])
-        if several:
-            return f"{several} rows have several actions set: the strongest possible test."
-        return (
-            "No row has several actions set: only such rows could reveal an interaction that the "
-            "biases offset in every regime."
-        )
-
-    def _comparison(self) -> str:
-        value, error, rows = (
-            float(self.held_out[name]) for name in ("difference", "error", "rows")
-        )
-        how = "better than" if value > 0 else "worse than"
-        if abs(value) < 2 * error:
-            how = "about as well as"
-        return (
-            f"The additive model predicts {rows:.0f} held-out rows {how} a regression per regime: "
-            f"difference in log density {value:+.1f}, standard error {error:.1f}."
-        )
+            lines.append(comparison(self.held_out))
+        return lines
 
 
 def check(
@@ -262,7 +202,7 @@ def check(
     >>> result.violated
     False
     >>> result.table.test.to_numpy().tolist()
-    ['interaction of red and green']
+    ['interaction of red and green', 'hidden cause shared by red and green']
     """
     model = additive() if model is None else model
     data, seed = checked_data(data), seed_number(seed)
@@ -275,48 +215,73 @@ def check(
     rows = data.sample(PILOT_ROWS)
     candidates = alternatives(rows, model)
     testable = [each for each in candidates if each.testable]
+    # Each of the two families of tests has its share of the level.
+    share = 1 - (1 - level) ** 0.5
     with single_blas_thread():
         fit = null_fit(rows, model, testable, progress)
-        results = score_tests(rows, fit, testable, level, seed)
-    table = _table(rows.names, testable, results, [a for a in candidates if not a.testable])
+        results = dict(zip(testable, score_tests(rows, fit, testable, share, seed), strict=True))
+        shared = shared_cause_tests(rows, model, share, seed)
+    table = _table(rows.names, [(each, results.get(each)) for each in candidates], shared)
     table = table.assign_attrs(
         outcome=rows.outcome_name,
         outcome_sd=float(rows.outcome.std()),
         rows_with_several_set=sum(n for m, n in data.regimes.items() if sum(m) > 1),
     ).merge(fit_tests_dataset(fit.fit_tests, rows.names), combine_attrs="override")
-    comparison = xr.Dataset()
+    predictions = xr.Dataset()
     if held_out:
         difference = log_density_difference(rows, model, held_out, seed, progress)
-        comparison = xr.Dataset(difference._asdict())
-    return Check(table, comparison, level)
+        predictions = xr.Dataset(difference._asdict())
+    return Check(table, predictions, level)
+
+
+class _Line(NamedTuple):
+    """A test as a line of the table, or an alternative that these rows cannot test."""
+
+    kind: str
+    label: str
+    actions: tuple[str, ...]
+    result: TestResult | None
 
 
 def _table(
     names: Sequence[str],
-    testable: Sequence[Alternative],
-    results: Sequence[TestResult],
-    hidden: Sequence[Alternative],
+    of_mean: Sequence[tuple[Alternative, TestResult | None]],
+    of_actions: Sequence[SharedCauseResult],
 ) -> xr.Dataset:
     """Results of the tests, and the alternatives that cannot be tested, as labelled arrays."""
-    labels = [alternative.label for alternative in testable]
-    weights = posterior_weights(dict(zip(labels, results, strict=True)))
-    columns = np.array(results, dtype=float).reshape(-1, len(TestResult._fields)).T
+    lines = [_Line(each.kind, each.label, each.actions, result) for each, result in of_mean]
+    for pair in of_actions:
+        first, second = names[pair.first], names[pair.second]
+        label = f"hidden cause shared by {first} and {second}"
+        result = TestResult(np.nan, pair.p, pair.p_familywise, pair.size, pair.detectable)
+        tested = None if np.isnan(pair.p) else result
+        lines.append(_Line("shared cause", label, (first, second), tested))
+    tests = [line for line in lines if line.result is not None]
+    rest = [line for line in lines if line.result is None]
+    results = [line.result for line in tests if line.result is not None]
+    values = np.array(results, dtype=float).reshape(-1, len(TestResult._fields)).T
+    columns = dict(zip(TestResult._fields, values, strict=True))
+    if len({line.kind == "shared cause" for line in tests}) == 2:
+        columns["p_familywise"] = 1 - (1 - columns["p_familywise"]) ** 2
+    evidence = columns["log_bayes_factor"]
+    weight = np.exp(evidence - logsumexp(evidence[~np.isnan(evidence)]))
 
-    def between(some: Sequence[Alternative]) -> NDArray[np.bool_]:
-        actions = [[name in each.actions for name in names] for each in some]
+    def between(some: Sequence[_Line]) -> NDArray[np.bool_]:
+        actions = [[name in line.actions for name in names] for line in some]
         return np.array(actions, dtype=bool).reshape(len(some), len(names))
 
     return xr.Dataset(
         {
-            "kind": ("test", np.array([each.kind for each in testable], dtype=str)),
-            **{n: ("test", c) for n, c in zip(TestResult._fields, columns, strict=True)},
-            "weight": ("test", np.array([weights[label] for label in labels], dtype=float)),
-            "between": (("test", "action"), between(testable)),
-            "hidden_between": (("hidden", "action"), between(hidden)),
+            "kind": ("test", np.array([line.kind for line in tests], dtype=str)),
+            **{name: ("test", column) for name, column in columns.items()},
+            "weight": ("test", weight),
+            "between": (("test", "action"), between(tests)),
+            "hidden_kind": ("hidden", np.array([line.kind for line in rest], dtype=str)),
+            "hidden_between": (("hidden", "action"), between(rest)),
         },
         coords={
-            "test": np.array(labels, dtype=str),
+            "test": np.array([line.label for line in tests], dtype=str),
             "action": list(names),
-            "hidden": np.array([each.label for each in hidden], dtype=str),
+            "hidden": np.array([line.label for line in rest], dtype=str),
         },
     )

@@ -1,52 +1,63 @@
-"""Score tests of the additive model against alternatives, with a wild bootstrap.
+"""Score tests of the additive model against alternatives.
 
-Test statistic: log Bayes factor of the alternative, with the scale of its coefficients integrated
-over its prior. Null distribution: wild bootstrap with Rademacher weights and residuals divided by
-sqrt(1 - leverage) (HC2; Davidson and Flachaire 2008), because the noise is neither normal nor of
-exactly known variance; the bootstrap keeps any dependence of its variance and shape on regime and
-actions. All tests share the weights, so that the smallest p value is compared with its own
-distribution (Westfall and Young 1993): the level holds for all tests together.
+Test statistic: log Bayes factor of the alternative. Null distribution: wild bootstrap of the rows'
+residuals, divided by sqrt(1 - leverage) (HC2; MacKinnon and White 1985), because the noise is
+neither normal nor of exactly known variance.
 
 Notes
 -----
-An alternative is a block of columns Z beside the model's own X. With the model's coefficients
-marginalised at its mode, the outcome is normal with precision matrix V^-1, and the rows inform the
-block's coefficients gamma through the score S = Z'V^-1 y and its precision P = Z'V^-1 Z, with the
-likelihood of S ~ N(P gamma, P). For gamma = 0, S is a sum over rows of z_i e_i, with z_i the
-columns after regression on X, plus N(0, P - N), N = Z'V^-1 W^-1 V^-1 Z, the part of the model's
-coefficients that shrinkage leaves. The bootstrap resamples the sum over rows.
+An alternative is a block of columns Z beside the model's own X. The biases' products of the same
+actions, X_R, resemble it: psi differs from their sum in one regime of several. Whether they are
+present, and their scales, decides how much of the alternative they absorb, so that the Bayes factor
+integrates over both under either hypothesis (`scale_mixture`). The other coefficients are
+marginalised at the fit's mode, which leaves a Gaussian likelihood of (beta_R, gamma) with
+precision P and information u. Under the null hypothesis u has three parts: the mean
+P (beta_R, 0), with beta_R at its posterior mean; a sum over rows of z_i e_i, with z_i the columns
+after regression on the other columns, which the bootstrap resamples; and N(0, P - N), what
+shrinkage of the other coefficients leaves, with N = sum_i w_i z_i z_i'.
+
+A scale that is fixed at its mode instead is too large for biases that are absent, which makes
+p values large (a median of 0.8), and follows the noise in the data but not in the bootstrap.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import cache, partial
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import logsumexp
-from scipy.stats import chi2, ncx2
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.assess.alternatives import Alternative
+from bayes_intgen.assess.alternatives import Alternative, WhereBothSet
+from bayes_intgen.assess.bootstrap import (
+    POWER,
+    POWER_SAMPLES,
+    Family,
+    RowScores,
+    critical_value,
+    smallest_size,
+    wild_bootstrap,
+)
+from bayes_intgen.assess.scale_mixture import ScaleMixture
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.inference.gaussian.elimination import GRID, TermEvidence, TermLikelihood
-from bayes_intgen.inference.gaussian.passes import candidate_statistics, products, relative_noise_sd
+from bayes_intgen.inference.gaussian.passes import candidate_statistics, products
 from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
+from bayes_intgen.inference.pilot.variance_ratio import conditional_residuals
 from bayes_intgen.models import AdditiveModel
-from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
+from bayes_intgen.models.mechanisms.mechanism import Component
 from bayes_intgen.models.terms import Term
 
-N_BOOTSTRAP = 1999
-# Maximum number of bootstrap weights (samples times rows) in memory at once.
-MAX_BOOTSTRAP_WEIGHTS = 4_000_000
-# Power at which a size counts as detectable.
-POWER = 0.9
 # Maximum leverage for which residuals are corrected; larger ones are clipped to it.
 MAX_LEVERAGE = 0.95
+# Minimum share of a direction of an alternative's columns that the model's columns, free of their
+# prior, leave unexplained. Rows do not test a direction below it.
+MIN_UNEXPLAINED_SHARE = 1e-4
+# Sizes, in standard deviations of the outcome, between which the detectable one is sought, and
+# number of times that the critical value is adapted to it.
+SIZES, CRITICAL_UPDATES = (1e-3, 30.0), 3
 
 
 def null_fit(
@@ -81,6 +92,7 @@ def null_fit(
 def _as_term(alternative: Alternative) -> Term:
     """Convert an alternative of one piece to a candidate term."""
     ((basis, inputs),) = alternative.pieces
+    assert not isinstance(alternative.gate, WhereBothSet)
     component = Component("", basis, alternative.scale, inputs=(0, 1))
     return Term(alternative.label, "bias", None, inputs, component, None, alternative.gate)
 
@@ -91,17 +103,17 @@ class TestResult(NamedTuple):
     Attributes
     ----------
     log_bayes_factor : float
-        Evidence for the alternative against the additive model.
+        Evidence for the alternative against the null hypothesis; NaN if it has none.
     p : float
-        Bootstrap p value of the log Bayes factor under the additive model.
+        Bootstrap p value.
     p_familywise : float
         Probability that the smallest p value of all tests is at most ``p``.
     size : float
         Standard deviation over the rows of the estimate, in the outcome's units; for a regime the
         root mean square.
     detectable : float
-        Standard deviation of the smoothest function at which a chi-squared test of all columns
-        has power 0.9, while the biases are free to absorb part of it.
+        Size of the smoothest function that the test detects with probability 0.9; infinite if it
+        detects none.
     """
 
     log_bayes_factor: float
@@ -111,9 +123,90 @@ class TestResult(NamedTuple):
     detectable: float
 
 
+@dataclass(frozen=True, eq=False)
+class NullModel:
+    """The additive model at its mode, with the rows to which it was fitted.
+
+    Attributes
+    ----------
+    data : Observations
+    fit : Pilot
+    design : ndarray, shape (n, P)
+    weights : ndarray, shape (n,)
+        Inverse noise variances.
+    mean, covariance : ndarray, shapes (P,) and (P, P)
+        Posterior moments of the coefficients.
+    residual : ndarray, shape (n,)
+        Residuals with the variance of the noise.
+    """
+
+    data: Observations
+    fit: Pilot
+    design: Array
+    weights: Array
+    mean: Array
+    covariance: Array
+    residual: Array
+
+    @classmethod
+    def of(cls, data: Observations, fit: Pilot) -> Self:
+        """Compute moments and residuals at the mode."""
+        terms = fit.posterior.terms
+        mean, covariance = fit.posterior.moments(fit.sites)
+        design = terms.matrix(data.inputs, data.intervened)
+        precision = relative_noise_sd(fit.spread, data) ** -2.0
+        weights = precision / float(fit.sites["noise_sd"]) ** 2
+        leverage = weights * ((design @ covariance) * design).sum(axis=1)
+        residual = data.outcome - terms.centre - design @ mean
+        if terms.random_effects is not None:
+            residual = conditional_residuals(data, terms.random_effects, residual, precision)
+        residual = residual / np.sqrt(np.clip(1 - leverage, 1 - MAX_LEVERAGE, 1))
+        return cls(data, fit, design, weights, mean, covariance, residual)
+
+    def testable_columns(self, blocks: Sequence[Array]) -> list[Array]:
+        """Directions of alternatives' coefficients that rows test, each of shape (Q, q).
+
+        The others are combinations of the model's columns, for example where an action has few
+        values. Only the prior distinguishes them, and rounding.
+        """
+        weighted = self.design * self.weights[:, None]
+        gram = self.design.T @ weighted
+        scale = 1 / np.sqrt(np.maximum(np.diag(gram), 1e-300))
+        values, vectors = np.linalg.eigh(gram * scale * scale[:, None])
+        present = values > 1e-10 * values[-1]
+        root = scale[:, None] * vectors[:, present] / np.sqrt(values[present])
+        return [
+            _unexplained(block, self.weights, root.T @ (weighted.T @ block)) for block in blocks
+        ]
+
+    def related(self, alternative: Alternative) -> list[Term]:
+        """Terms of the model that are functions of the same two actions together."""
+        if alternative.kind == "regime":
+            return []
+        pair = {self.data.names.index(name) for name in alternative.actions}
+        terms = self.fit.posterior.terms.terms
+        return [term for term in terms if term.cross_action and set(term.inputs) == pair]
+
+
+def _unexplained(block: Array, weights: Array, projection: Array) -> Array:
+    """Coefficients whose columns are not combinations of the model's, as orthonormal columns."""
+    gram = block.T @ (block * weights[:, None])
+    values, vectors = np.linalg.eigh(gram)
+    present = values > 1e-10 * max(float(values[-1]), 1e-300)
+    root = vectors[:, present] / np.sqrt(values[present])
+    own = root.T @ (gram - projection.T @ projection) @ root
+    share, directions = np.linalg.eigh((own + own.T) / 2)
+    if present.all() and (share > MIN_UNEXPLAINED_SHARE).all():
+        return np.eye(len(gram))
+    absent = root @ directions[:, share <= MIN_UNEXPLAINED_SHARE]
+    explained = np.hstack([absent, vectors[:, ~present]])
+    basis, _ = np.linalg.qr(explained, mode="complete")
+    return np.asarray(basis[:, explained.shape[1] :])
+
+
 def score_tests(
-    data: Observations, fit: Pilot, testable: Sequence[Alternative], level: float, seed: int
-) -> list[TestResult]:
+    data: Observations, fit: Pilot, candidates: Sequence[Alternative], level: float, seed: int
+) -> list[TestResult | None]:
     """Test the additive model against all alternatives, with familywise p values.
 
     Parameters
@@ -121,174 +214,182 @@ def score_tests(
     data : Observations
     fit : Pilot
         The additive model at its mode, fitted to these rows.
-    testable : sequence of Alternative
+    candidates : sequence of Alternative
     level : float
         Familywise level at which ``detectable`` is computed.
     seed : int
         Seed of the bootstrap weights.
+
+    Returns
+    -------
+    list of TestResult or None
+        None for an alternative whose columns are combinations of the model's in these rows.
     """
-    if not testable:
-        return []
-    blocks = [each.matrix(data.actions, data.intervened) for each in testable]
-    columns = np.concatenate(blocks, axis=1)
-    scores = ScoreStatistics.of(data, fit, fit.sites, columns)
-    relaxed = ScoreStatistics.of(data, fit, _relaxed_sites(fit), columns)
-    unit = fit.posterior.terms.unit
-    ends = np.cumsum([0, *(block.shape[1] for block in blocks)])
-    slices = [slice(*pair) for pair in pairwise(ends.tolist())]
-    samples = np.vstack([scores.score, scores.bootstrap(generator(seed, "check"))])
-    statistics = [
-        log_bayes_factors(scores.precision[at, at], samples[:, at], each.scale, unit)
-        for at, each in zip(slices, testable, strict=True)
-    ]
-    p = _bootstrap_p_values(np.stack(statistics, axis=1))
-    smallest = p.min(axis=1)
-    power_level = level / len(testable)
-    return [
-        TestResult(
-            float(statistics[i][0]),
-            float(p[0, i]),
-            float((smallest <= p[0, i]).mean()),
-            _size(each, block, scores.block(at), unit),
-            _detectable(block, relaxed.block(at), power_level),
+    null = NullModel.of(data, fit)
+    blocks = [each.matrix(data.actions, data.intervened) for each in candidates]
+    directions = null.testable_columns(blocks)
+    tests = {
+        i: _Test.of(null, each, block, direction, seed)
+        for i, (each, block, direction) in enumerate(
+            zip(candidates, blocks, directions, strict=True)
         )
-        for i, (at, block, each) in enumerate(zip(slices, blocks, testable, strict=True))
-    ]
+        if direction.shape[1]
+    }
+    if not tests:
+        return [None] * len(candidates)
+    family = Family.of([test.statistics for test in tests.values()], level)
+    results = {
+        i: TestResult(
+            float(test.statistics[0]),
+            float(family.p[n]),
+            float(family.p_familywise[n]),
+            test.size(),
+            test.detectable(family.threshold),
+        )
+        for n, (i, test) in enumerate(tests.items())
+    }
+    return [results.get(i) for i in range(len(candidates))]
 
 
-def _size(alternative: Alternative, block: Array, scores: "ScoreStatistics", unit: float) -> float:
-    """Size of the posterior mean of an alternative where its gate is open."""
-    likelihood = TermLikelihood.of_information(scores.precision, scores.score)
-    log_median = np.log(alternative.scale.median * unit)
-    scale = TermEvidence.of(likelihood, log_median, alternative.scale.sigma).scale
-    prior_precision = np.eye(len(scores.score)) / scale**2
-    estimate = np.linalg.solve(scores.precision + prior_precision, scores.score)
-    values = block[block.any(axis=1)] @ estimate
-    return float(np.sqrt(np.mean(values**2)) if alternative.kind == "regime" else values.std())
-
-
-def _detectable(block: Array, relaxed: "ScoreStatistics", level: float) -> float:
-    """Size of the smoothest function at which a test of the block has power 0.9."""
-    error = np.sqrt(relaxed.variance[0, 0]) / max(relaxed.precision[0, 0], 1e-300)
-    smoothest = block[block.any(axis=1), 0]
-    return float(_noncentrality(level, block.shape[1]) * error * np.sqrt(np.mean(smoothest**2)))
-
-
-@cache
-def _noncentrality(level: float, size: int) -> float:
-    """Standard errors from zero at which a chi-squared test of ``size`` columns has power 0.9."""
-    critical = chi2.isf(level, size)
-    return float(np.sqrt(brentq(lambda x: ncx2.sf(critical, size, x) - POWER, 1e-6, 1e4)))
-
-
-def _relaxed_sites(fit: Pilot) -> dict[str, Array]:
-    """Mode with scales of cross-action biases raised to one prior sd above their prior medians.
-
-    A large alternative would raise these scales, so that the biases absorb much of it; at the
-    null mode they are near zero.
-    """
-    terms = fit.posterior.terms
-    scale = np.array(fit.sites["scale"], dtype=float)
-    for term in terms.terms:
-        if term.cross_action and term.name in terms.scaled:
-            at = terms.scaled.index(term.name)
-            prior = term.component.scale
-            scale[at] = max(scale[at], prior.median * np.exp(prior.sigma) * terms.unit)
-    return {**fit.sites, "scale": scale}
-
-
-class ScoreStatistics(NamedTuple):
-    """Score statistics of additional columns, with the rows' contributions for the bootstrap.
+@dataclass(frozen=True, eq=False)
+class _Test:
+    """Statistic of one alternative with its bootstrap samples.
 
     Attributes
     ----------
-    score : ndarray, shape (Q,)
-        S = Z'V^-1 (y - X m), m the prior mean of the model's coefficients.
-    precision : ndarray, shape (Q, Q)
-        P = Z'V^-1 Z, the covariance of the score under the model.
-    shrinkage : ndarray, shape (Q, Q)
-        P - N, the part of the precision due to the model's coefficients.
-    rows : ndarray, shape (n, Q)
-        Contribution of each row's residual to the score, corrected for its leverage.
+    alternative : Alternative
+    columns : ndarray, shape (m, q)
+        Columns of the alternative in the rows where its gate is open.
+    mixture : ScaleMixture
+    samples : ndarray, shape (N_BOOTSTRAP, r + q)
+        Samples of the information under the null hypothesis.
+    information : ndarray, shape (r + q,)
+    statistics : ndarray, shape (1 + N_BOOTSTRAP,)
+    unit : float
+        Standard deviation of the outcome.
     """
 
-    score: Array
+    alternative: Alternative
+    columns: Array
+    mixture: ScaleMixture
+    samples: Array
+    information: Array
+    statistics: Array
+    unit: float
+
+    @classmethod
+    def of(
+        cls, null: NullModel, alternative: Alternative, block: Array, direction: Array, seed: int
+    ) -> Self:
+        """Compute the statistic and its bootstrap samples."""
+        rng, unit = generator(seed, "check"), null.fit.posterior.terms.unit
+        scores = ScoreStatistics.of(null, null.related(alternative), block @ direction)
+        mixture = ScaleMixture.of(
+            scores.precision,
+            [term.component.basis.size for term in null.related(alternative)],
+            [term.component.scale for term in null.related(alternative)],
+            alternative.scale,
+            unit,
+        )
+        rows = RowScores(slice(None), scores.rows)
+        (samples,) = wild_bootstrap([rows], len(null.design), rng)
+        samples += mixture.null_mean(scores.information)
+        samples += scores.draw_shrinkage(len(samples), rng)
+        statistics = mixture.log_bayes_factors(np.vstack([scores.information, samples]))
+        is_open = block.any(axis=1)
+        columns = block[is_open] @ direction
+        return cls(alternative, columns, mixture, samples, scores.information, statistics, unit)
+
+    def size(self) -> float:
+        """Size of the posterior mean of the alternative where its gate is open."""
+        return self._size_of(self.columns @ self.mixture.estimate(self.information))
+
+    def detectable(self, threshold: float) -> float:
+        """Size of the smoothest function that has a p value of at most ``threshold``.
+
+        With probability 0.9. A larger function is absorbed by the biases to a larger part, also
+        under the null hypothesis, so that the critical value depends on the size.
+        """
+        smoothest = np.zeros(self.columns.shape[1])
+        smoothest[0] = 1.0
+        shift = self.unit * self.mixture.shift(smoothest) / self._size_of(self.columns @ smoothest)
+        mean = self.mixture.null_mean(self.information)
+        critical = critical_value(self.statistics[1:], threshold)
+
+        def power(size: float) -> float:
+            moved = self.samples[:POWER_SAMPLES] + size * shift
+            return float(np.mean(self.mixture.log_bayes_factors(moved) > critical))
+
+        size = smallest_size(power, *SIZES)
+        for _ in range(CRITICAL_UPDATES):
+            absorbed = self.mixture.null_mean(mean + min(size, SIZES[1]) * shift)
+            statistics = self.mixture.log_bayes_factors(self.samples - mean + absorbed)
+            critical = critical_value(statistics, threshold)
+            if power(min(size, SIZES[1])) < POWER:
+                size = smallest_size(power, size, min(3 * size, SIZES[1]))
+        return self.unit * size
+
+    def _size_of(self, values: Array) -> float:
+        level = 0.0 if self.alternative.kind == "regime" else float(values.mean())
+        return float(np.sqrt(np.mean((values - level) ** 2)))
+
+
+class ScoreStatistics(NamedTuple):
+    """Gaussian likelihood of some of the model's coefficients and of additional ones.
+
+    Attributes
+    ----------
+    information : ndarray, shape (r + q,)
+    precision : ndarray, shape (r + q, r + q)
+    shrinkage : ndarray, shape (r + q, r + q)
+        Covariance of the information due to shrinkage of the other coefficients.
+    rows : ndarray, shape (n, r + q)
+        Contribution of each row's residual to the information.
+    """
+
+    information: Array
     precision: Array
     shrinkage: Array
     rows: Array
 
     @classmethod
-    def of(cls, data: Observations, fit: Pilot, sites: dict[str, Array], columns: Array) -> Self:
-        """Compute the statistics at hyperparameters that may differ from the fit's mode."""
-        posterior = fit.posterior
-        mean, covariance = posterior.moments(sites)
-        design = posterior.terms.matrix(data.inputs, data.intervened)
-        weights = 1 / (relative_noise_sd(fit.spread, data) ** 2 * float(sites["noise_sd"]) ** 2)
-        residual = data.outcome - posterior.terms.centre - design @ mean
-        leverage = weights * ((design @ covariance) * design).sum(axis=1)
-        weighted = columns * weights[:, None]
-        cross = design.T @ weighted
-        residual_columns = columns - design @ (covariance @ cross)
-        precision = columns.T @ weighted - cross.T @ covariance @ cross
-        noise_part = residual_columns.T @ (residual_columns * weights[:, None])
-        scaled = weights * residual / np.sqrt(np.clip(1 - leverage, 1 - MAX_LEVERAGE, 1))
+    def of(cls, null: NullModel, related: Sequence[Term], columns: Array) -> Self:
+        """Marginalise all coefficients of the model but those of the related terms."""
+        posterior, sites = null.fit.posterior, null.fit.sites
+        terms, weights, design = posterior.terms, null.weights[:, None], null.design
+        at = [np.arange(terms.size)[terms.columns[term.name]] for term in related]
+        own = np.concatenate([np.zeros(0, dtype=int), *at])
+        covariance, mean = null.covariance, null.mean
+        inverse = np.linalg.inv(covariance[np.ix_(own, own)])
+        gain = covariance[:, own] @ inverse
+        # Moments of the other coefficients where the related ones are zero.
+        mean = mean - gain @ mean[own]
+        covariance = covariance - gain @ covariance[own]
+        sd = np.exp(np.asarray(posterior.priors.log_sd(sites)))[own]
+        prior_precision = np.diag(sd**-2.0)
+        weighted = columns * weights
+        left = np.hstack([design @ gain, columns - design @ (covariance @ (design.T @ weighted))])
+        cross = left.T @ weighted
+        precision = np.block(
+            [
+                [inverse - prior_precision, cross[: len(own)]],
+                [cross[: len(own)].T, cross[len(own) :]],
+            ]
+        )
+        precision = (precision + precision.T) / 2
+        residual = null.data.outcome - terms.centre - design @ mean
+        prior_mean = np.asarray(posterior.priors.mean)[own]
         return cls(
-            weighted.T @ residual,
-            (precision + precision.T) / 2,
-            precision - noise_part,
-            residual_columns * scaled[:, None],
+            np.concatenate(
+                [inverse @ null.mean[own] - prior_precision @ prior_mean, weighted.T @ residual]
+            ),
+            precision,
+            precision - left.T @ (left * weights),
+            left * (null.weights * null.residual)[:, None],
         )
 
-    @property
-    def variance(self) -> Array:
-        """Covariance of the score under the null, robust to the noise, shape (Q, Q)."""
-        return np.asarray(self.rows.T @ self.rows + self.shrinkage)
-
-    def block(self, at: slice) -> Self:
-        """Select consecutive columns."""
-        return type(self)(
-            self.score[at], self.precision[at, at], self.shrinkage[at, at], self.rows[:, at]
-        )
-
-    def bootstrap(self, rng: np.random.Generator) -> Array:
-        """Sample scores under the additive model, shape (N_BOOTSTRAP, Q)."""
-        count = len(self.rows)
-        sums = np.empty((N_BOOTSTRAP, len(self.score)))
-        step = max(1, MAX_BOOTSTRAP_WEIGHTS // count)
-        for start in range(0, N_BOOTSTRAP, step):
-            batch = sums[start : start + step]
-            signs = rng.integers(0, 2, size=(len(batch), count), dtype=np.int8)
-            batch[:] = (2.0 * signs - 1) @ self.rows
+    def draw_shrinkage(self, count: int, rng: np.random.Generator) -> Array:
+        """Draw the part of the information that shrinkage leaves, shape (count, r + q)."""
         values, vectors = np.linalg.eigh((self.shrinkage + self.shrinkage.T) / 2)
         root = vectors * np.sqrt(np.clip(values, 0, None))
-        return np.asarray(sums + rng.standard_normal(sums.shape) @ root.T)
-
-
-def log_bayes_factors(precision: Array, scores: Array, scale: LogNormal, unit: float) -> Array:
-    """Compute log Bayes factors of a block of columns for many scores, shape (n, q).
-
-    The scale is integrated over its prior, as in `TermEvidence` for one score.
-    """
-    values, vectors = np.linalg.eigh(precision)
-    values = np.clip(values, 0, None)
-    shrunk = np.exp(2 * (np.log(scale.median * unit) + scale.sigma * GRID))[:, None]
-    growth = 1 + shrunk * values
-    log_ratio = 0.5 * ((scores @ vectors) ** 2 @ (shrunk / growth).T - np.log(growth).sum(axis=1))
-    log_prior = -0.5 * GRID**2
-    return np.asarray(logsumexp(log_ratio + log_prior, axis=1) - logsumexp(log_prior))
-
-
-def _bootstrap_p_values(statistics: Array) -> Array:
-    """Share of values in the same column that are at least as large, shape (n, tests)."""
-    count = len(statistics)
-    return np.stack(
-        [(count - np.searchsorted(np.sort(c), c, side="left")) / count for c in statistics.T],
-        axis=1,
-    )
-
-
-def posterior_weights(results: Mapping[str, TestResult]) -> dict[str, float]:
-    """Probability of each alternative if one of them holds, all equally likely a priori."""
-    evidence = np.array([result.log_bayes_factor for result in results.values()])
-    shares = np.exp(evidence - logsumexp(evidence))
-    return dict(zip(results, shares.tolist(), strict=True))
+        return np.asarray(rng.standard_normal((count, len(root))) @ root.T)

@@ -150,20 +150,32 @@ def test_query_points_lie_in_the_range_of_the_base_model(kind) -> None:
 
 def test_study_of_checks(tmp_path, monkeypatch, capsys) -> None:
     lines, models = run("checks", tmp_path, monkeypatch)
-    assert (
-        models["violation"].tolist()
-        == ["none"] * 4 + ["interacting"] * 2 + ["shared confounder"] * 2
-    )
+    counts = {"none": 4, "shared confounder": 4, "interacting": 4, "confounded interaction": 3}
+    assert models["violation"].value_counts().to_dict() == counts
     assert in_order(models["p"], 0, 1)
     every = lines[lines["kind"] == "all"].set_index("violation")
-    assert every["models"].to_dict() == {"none": 4, "interacting": 2, "shared confounder": 2}
+    assert every["models"].to_dict() == counts
     assert (every["low"] <= every["found"]).all()
     assert (every["found"] <= every["high"]).all()
-    # 500 rows with both actions set show an interaction; sound worlds pass.
+    # Rows with several actions set show both kinds of interaction; sound worlds pass.
     assert every["found"]["interacting"] == 1
     assert every["right pair"]["interacting"] == 1
     assert every["found"]["none"] == 0
+    assert 0 < every["p of uniformity"]["none"] <= 1
     assert "right pair" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.6])
+def test_worlds_unlike_the_simulators_share_causes_only_as_asked(correlation) -> None:
+    study = import_module("_unlike")
+    for kind in study.KINDS:
+        data = study.unlike(kind, 2, 300, seed=1, correlation=correlation)
+        assert len(data) == 900
+        assert np.isfinite(data.actions).all()
+        assert np.isfinite(data.outcome).all()
+        again = study.unlike(kind, 2, 300, seed=1, correlation=correlation)
+        np.testing.assert_array_equal(data.outcome, again.outcome)
+    assert set(np.unique(study.unlike("three values", 2, 100, seed=0).actions)) == {0, 1, 2}
 
 
 @pytest.mark.parametrize("kind", ["polynomial", "linear", "media mix", "dose response"])

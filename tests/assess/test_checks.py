@@ -31,7 +31,7 @@ def test_level_and_power_hold_under_heavy_tails() -> None:
         data = world_of(seed)
         before = checked(data)
         alarms.append(before.violated)
-        (alternative,) = alternatives(data, bi.models.additive())
+        alternative = alternatives(data, bi.models.additive())[0]
         smoothest = alternative.matrix(data.actions, data.intervened)[:, 0]
         size = float(before.table["detectable"][0])
         after = checked(with_outcome(data, size * smoothest / np.sqrt(np.mean(smoothest**2))))
@@ -103,16 +103,22 @@ def test_untestable_interaction_is_named(data) -> None:
     # Green was never set, so its bias may equal any interaction with red.
     result = checked(data.only([], ["red"]))
     assert not result.violated
-    assert result.p == 1
-    assert result.likeliest is None
-    assert result.table["hidden"].to_numpy().tolist() == ["interaction of red and green"]
-    assert str(result).startswith("Nothing could be tested: these regimes do not restrict")
+    assert result.table["test"].to_numpy().tolist() == ["hidden cause shared by red and green"]
+    assert result.table["hidden"].to_numpy().tolist() == [
+        "interaction of red and green", "interaction of red and green with hidden causes",
+    ]  # fmt: skip
     assert "These regimes cannot reveal: interaction of red and green." in str(result)
+    # Without experiments, red may move green by any amount.
+    blind = checked(data.only([]))
+    assert blind.likeliest is None
+    assert blind.p == 1
+    assert str(blind).startswith("Nothing could be tested: these regimes do not restrict")
+    assert "hidden cause shared by red and green" in str(blind)
     # In a graph without edges its bias cannot depend on red.
     with_graph = checked(data.only([], ["red"]), bi.models.additive(graph={}))
     assert with_graph.table["test"].to_numpy().tolist() == [
         "interaction of red and green", "bias of red depends on green",
-        "bias of green depends on red",
+        "bias of green depends on red", "hidden cause shared by red and green",
     ]  # fmt: skip
 
 

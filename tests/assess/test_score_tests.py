@@ -4,18 +4,12 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.assess.alternatives import alternatives
-from bayes_intgen.assess.score_tests import (
-    N_BOOTSTRAP,
-    ScoreStatistics,
-    log_bayes_factors,
-    null_fit,
-)
-from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
+from bayes_intgen.assess.score_tests import NullModel, ScoreStatistics, null_fit, score_tests
 from bayes_intgen.inference.gaussian.passes import candidate_statistics
 from bayes_intgen.inference.pilot.forward_selection import left_over
 from bayes_intgen.inference.pilot.pilot import pilot_fit
 from bayes_intgen.models.gates import Always
-from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
+from bayes_intgen.models.mechanisms.mechanism import Component
 from bayes_intgen.models.terms import Term
 
 
@@ -23,53 +17,89 @@ from bayes_intgen.models.terms import Term
 def fitted(data):
     model = bi.models.additive()
     pilot = pilot_fit(data, model, model.decompose(data), (), progress=False)
-    testable = alternatives(data, model)
-    columns = np.concatenate([d.matrix(data.actions, data.intervened) for d in testable], axis=1)
-    return pilot, testable, columns, ScoreStatistics.of(data, pilot, pilot.sites, columns)
+    psi = alternatives(data, model)[0]
+    return NullModel.of(data, pilot), psi, psi.matrix(data.actions, data.intervened)
 
 
 def test_scores_equal_those_of_forward_selection(data, fitted) -> None:
-    pilot, testable, _, scores = fitted
-    terms = pilot.posterior.terms
-    ((basis, inputs),) = testable[0].pieces
-    part = Component("", basis, testable[0].scale, inputs=(0, 1))
+    null, psi, columns = fitted
+    terms = null.fit.posterior.terms
+    ((basis, inputs),) = psi.pieces
+    part = Component("", basis, psi.scale, inputs=(0, 1))
     candidates = [Term("psi", "bias", 0, inputs, part, None, Always())]
-    results = candidate_statistics(data, terms, candidates, pilot.spread, False, np.float64)
-    _, (precision,), information = left_over(pilot.posterior, pilot.sites, results)
-    np.testing.assert_allclose(scores.score, information, rtol=1e-6, atol=1e-6)
+    results = candidate_statistics(data, terms, candidates, null.fit.spread, False, np.float64)
+    _, (precision,), information = left_over(null.fit.posterior, null.fit.sites, results)
+    scores = ScoreStatistics.of(null, [], columns)
+    np.testing.assert_allclose(scores.information, information, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(scores.precision, precision, rtol=1e-6, atol=1e-6)
 
 
+def test_related_terms_are_marginalised_later_with_the_same_result(fitted) -> None:
+    null, psi, columns = fitted
+    related = null.related(psi)
+    assert [term.name for term in related] == [
+        "delta(red | green) interaction", "delta(green | red) interaction",
+    ]  # fmt: skip
+    scores, all_at_mode = (ScoreStatistics.of(null, some, columns) for some in (related, []))
+    terms, sites = null.fit.posterior.terms, null.fit.sites
+    sd = np.repeat(
+        [float(sites["scale"][terms.scaled.index(term.name)]) for term in related],
+        [term.component.basis.size for term in related],
+    )
+    own = slice(0, len(sd))
+    gain = np.linalg.solve(
+        scores.precision[own, own] + np.diag(sd**-2.0), scores.precision[own, len(sd) :]
+    )
+    np.testing.assert_allclose(
+        scores.precision[len(sd) :, len(sd) :] - scores.precision[len(sd) :, own] @ gain,
+        all_at_mode.precision,
+        rtol=1e-6,
+        atol=1e-6 * np.abs(all_at_mode.precision).max(),
+    )
+    information = scores.information[len(sd) :] - scores.information[own] @ gain
+    np.testing.assert_allclose(information, all_at_mode.information, rtol=1e-5, atol=1e-5)
+
+
 def test_shrinkage_is_part_of_the_covariance(fitted) -> None:
-    _, _, _, scores = fitted
+    null, psi, columns = fitted
+    scores = ScoreStatistics.of(null, null.related(psi), columns)
     assert (np.linalg.eigvalsh(scores.shrinkage) > -1e-8).all()
     assert (np.linalg.eigvalsh(scores.precision - scores.shrinkage) > -1e-8).all()
     # The rows' own part is near the model's here, whose noise is normal.
     of_rows = np.diag(scores.rows.T @ scores.rows)
     of_model = np.diag(scores.precision - scores.shrinkage)
     assert ((of_rows / of_model > 0.5) & (of_rows / of_model < 2)).all()
+    draws = scores.draw_shrinkage(4000, np.random.default_rng(0))
+    sd = np.sqrt(np.diag(scores.shrinkage)) + 1e-300
+    gap = (np.cov(draws.T) - scores.shrinkage) / np.outer(sd, sd)
+    assert np.abs(gap).max() < 5 * np.sqrt(2 / 4000)
 
 
-def test_bootstrap_samples_have_the_covariance_of_the_score(fitted) -> None:
-    _, _, _, scores = fitted
-    samples = scores.bootstrap(np.random.default_rng(0))
-    assert samples.shape == (N_BOOTSTRAP, len(scores.score))
-    sd = np.sqrt(np.diag(scores.variance))
-    gap = (np.cov(samples.T) - scores.variance) / np.outer(sd, sd)
-    assert np.abs(gap).max() < 5 * np.sqrt(2 / N_BOOTSTRAP)
-    assert (np.abs(samples.mean(axis=0)) < 4.5 * sd / np.sqrt(N_BOOTSTRAP)).all()
-
-
-def test_log_bayes_factors_of_many_scores_equal_those_of_single_scores() -> None:
+def test_alternatives_in_the_span_of_the_model_are_not_tested() -> None:
+    # Two values of each action, seen together in three of four combinations only: an interaction
+    # then equals a sum of functions of single actions.
     rng = np.random.default_rng(0)
-    root = rng.normal(size=(3, 3))
-    precision, scores = root @ root.T, rng.normal(size=(4, 3)) * 3
-    scale = LogNormal(0.2, 2.0)
-    results = log_bayes_factors(precision, scores, scale, unit=1.7)
-    for one, score in zip(results, scores, strict=True):
-        likelihood = TermLikelihood.of_information(precision, score)
-        expected = TermEvidence.of(likelihood, np.log(0.2 * 1.7), 2.0).log_bayes_factor
-        assert one == pytest.approx(expected)
+    intervened = np.repeat([[False, False], [True, False], [False, True]], 200, axis=0)
+    actions = rng.integers(0, 2, size=(600, 2)).astype(float)
+    outcome = actions @ [1.0, 0.5] + rng.normal(size=600)
+    model = bi.models.additive()
+
+    def tested(keep: np.ndarray) -> list[bool]:
+        data = bi.RegimeData.from_arrays(actions[keep], outcome[keep], intervened[keep])
+        candidates = alternatives(data, model)[:1]
+        with jax.enable_x64(True):
+            fit = null_fit(data, model, candidates, progress=False)
+        return [r is not None for r in score_tests(data, fit, candidates, 0.025, seed=0)]
+
+    everything = np.ones(600, dtype=bool)
+    assert tested(everything) == [True]
+    assert tested(actions.sum(axis=1) < 2) == [False]
+    result = bi.check(
+        bi.RegimeData.from_arrays(*(x[actions.sum(axis=1) < 2] for x in (actions, outcome)),
+                                  intervened[actions.sum(axis=1) < 2]),
+        held_out=0, progress=False,
+    )  # fmt: skip
+    assert "cannot reveal: interaction of a1 and a2" in str(result)
 
 
 def test_alternatives_follow_from_regimes_and_graph(data) -> None:
@@ -77,9 +107,10 @@ def test_alternatives_follow_from_regimes_and_graph(data) -> None:
         return [d.label for d in alternatives(rows, model)]
 
     pair = "interaction of red and green"
-    assert labels(bi.models.additive()) == [pair]
+    confounded = f"{pair} with hidden causes"
+    assert labels(bi.models.additive()) == [pair, confounded]
     assert labels(bi.models.additive(graph={"green": ["red"]})) == [
-        pair, "bias of red depends on green",
+        pair, "bias of red depends on green", confounded,
     ]  # fmt: skip
     together = np.repeat([[False, False], [True, True]], 100, axis=0)
     rng = np.random.default_rng(0)
@@ -88,10 +119,10 @@ def test_alternatives_follow_from_regimes_and_graph(data) -> None:
     )
     results = alternatives(several, bi.models.additive("linear"))
     assert [d.label for d in results] == [
-        pair, "do(red, green) differs from what other regimes predict",
+        pair, "do(red, green) differs from what other regimes predict", confounded,
     ]  # fmt: skip
     # Without other rows, contributions and biases can fit any mean of the regime.
-    assert [d.testable for d in results] == [True, False]
+    assert [d.testable for d in results] == [True, False, False]
     # It is zero outside its own regime: a level, and a function of each action.
     block = results[1].matrix(several.actions, several.intervened)
     assert block.shape == (200, 3)

@@ -1,0 +1,136 @@
+"""Wild bootstrap of score statistics, and p values that hold for all tests together.
+
+Rows' contributions to a score are multiplied by random signs (Rademacher weights; Davidson and
+Flachaire 2008), which keeps any dependence of the variance and shape of the noise on regime and
+actions. All tests share the signs, so that the smallest p value can be compared with its own
+distribution (Westfall and Young 1993): the level holds for all tests together.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen._typing import Array
+
+N_BOOTSTRAP = 999
+# Share of samples, the largest, to which an exponential tail is fitted.
+TAIL = 0.05
+# Maximum number of bootstrap weights (samples times rows) in memory at once.
+MAX_BOOTSTRAP_WEIGHTS = 4_000_000
+# Power at which a size counts as detectable, and number of samples with which it is computed.
+POWER, POWER_SAMPLES = 0.9, 200
+
+
+class RowScores(NamedTuple):
+    """Contributions of some rows of the data to a score.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (m,), or slice
+        Positions of the rows.
+    each : ndarray, shape (m, q)
+    """
+
+    rows: NDArray[np.int_] | slice
+    each: Array
+
+
+def wild_bootstrap(
+    scores: Sequence[RowScores], count: int, rng: np.random.Generator
+) -> list[Array]:
+    """Sample sums over the rows with random signs, shape (N_BOOTSTRAP, q) for each score.
+
+    All scores share the signs of the ``count`` rows of the data, as do calls with equal generators.
+    """
+    # Single precision suffices for a distribution, and takes half the time.
+    every = [score.each.astype(np.float32) for score in scores]
+    sums = [np.empty((N_BOOTSTRAP, each.shape[1])) for each in every]
+    step = max(1, MAX_BOOTSTRAP_WEIGHTS // count)
+    for start in range(0, N_BOOTSTRAP, step):
+        size = min(step, N_BOOTSTRAP - start)
+        bits = np.frombuffer(rng.bytes(-(-size * count // 8)), dtype=np.uint8)
+        is_positive = np.unpackbits(bits)[: size * count].reshape(size, count).astype(np.float32)
+        for score, each, out in zip(scores, every, sums, strict=True):
+            out[start : start + size] = 2 * (is_positive[:, score.rows] @ each)
+    for each, out in zip(every, sums, strict=True):
+        out -= each.sum(axis=0, dtype=np.float64)
+    return sums
+
+
+class Family(NamedTuple):
+    """P values of several tests of one null hypothesis.
+
+    Attributes
+    ----------
+    p : ndarray, shape (tests,)
+        P value of each test.
+    p_familywise : ndarray, shape (tests,)
+        Probability that the smallest p value is at most that of the test.
+    threshold : float
+        Largest p value of a test that is significant at the familywise level.
+    """
+
+    p: Array
+    p_familywise: Array
+    threshold: float
+
+    @classmethod
+    def of(cls, statistics: Sequence[Array], level: float) -> Self:
+        """Compare statistics with their bootstrap samples.
+
+        Parameters
+        ----------
+        statistics : sequence of ndarray, shape (1 + N_BOOTSTRAP,)
+            For each test the statistic, large under the alternative, and its bootstrap samples.
+        level : float
+            Familywise level of the threshold.
+        """
+        each = np.stack([_p_values(values) for values in statistics], axis=1)
+        smallest = np.sort(each.min(axis=1))
+        familywise = np.searchsorted(smallest, each[0], side="right") / len(smallest)
+        threshold = float(smallest[max(int(level * len(smallest)) - 1, 0)])
+        return cls(each[0], familywise, threshold)
+
+
+def critical_value(samples: Array, threshold: float) -> float:
+    """Statistic with this p value."""
+    if threshold >= TAIL:
+        return float(np.quantile(samples, 1 - threshold))
+    start, scale = _tail(samples)
+    return start - scale * float(np.log(threshold / TAIL))
+
+
+def _p_values(values: Array) -> Array:
+    """Share of values that are at least as large, for each, with an exponential tail.
+
+    Statistics are sums of squares, or increase like them, so that their tails are nearly
+    exponential. With many tests, p values are needed below the reciprocal of the number of samples
+    (Knijnenburg, Wessels, Reinders and Shmulevich 2009).
+    """
+    start, scale = _tail(values[1:])
+    share = (len(values) - np.searchsorted(np.sort(values), values, side="left")) / len(values)
+    tail = TAIL * np.exp(-np.maximum(values - start, 0) / max(scale, 1e-300))
+    return np.asarray(np.where((values > start) & (scale > 0), tail, share))
+
+
+def _tail(samples: Array) -> tuple[float, float]:
+    """Start and mean excess of the upper tail."""
+    start = float(np.quantile(samples, 1 - TAIL))
+    beyond = samples[samples > start]
+    return start, float(beyond.mean()) - start if len(beyond) else 0.0
+
+
+def smallest_size(power: Callable[[float], float], smallest: float, largest: float) -> float:
+    """Smallest size with sufficient power, accurate to 2%, by bisection; infinite if there is none.
+
+    Sizes range from a positive ``smallest``, which has too little power, to ``largest``.
+    """
+    if power(largest) < POWER:
+        return float("inf")
+    low, high = smallest, largest
+    while high > 1.02 * low:
+        middle = float(np.sqrt(low * high))
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+    return high

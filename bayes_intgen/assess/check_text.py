@@ -1,0 +1,106 @@
+"""Sentences of a check, from its labelled arrays."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+# Maximum number of untestable alternatives that the statement names.
+MAX_NAMED = 3
+
+
+def verdict(table: xr.Dataset, likeliest: str | None, p: float, level: float) -> str:
+    """Whether a violation was detected, and where."""
+    tests = table.sizes["test"]
+    if likeliest is None:
+        return "Nothing could be tested: these regimes do not restrict the model."
+    stated = f"p {'<' if p < 0.001 else '='} {max(p, 0.001):.3g} over {tests} " + (
+        "tests" if tests > 1 else "test"
+    )
+    if p > level:
+        return f"No sign of violation ({stated}; a violation has p below {level:g})."
+    row = table.sel(test=likeliest)
+    between = [str(n) for n in table["action"].to_numpy()[row["between"].to_numpy()]]
+    where = " and ".join([", ".join(between[:-1]), between[-1]])
+    weight = float(row["weight"])
+    if not np.isnan(weight):
+        stated += f"; probability {weight:.2f} if one of the tested interactions and biases exists"
+    return (
+        f"Violated, most likely between {where} ({stated}): "
+        f"{_violation(row, likeliest, table.attrs['outcome_sd'])}."
+    )
+
+
+def _violation(row: xr.Dataset, label: str, unit: float) -> str:
+    """Describe the alternative of one test."""
+    size = float(row["size"])
+    share = f"{size / unit:.0%}"
+    interaction = (
+        f"an interaction with a standard deviation of {size:.3g}, {share} of the outcome's"
+    )
+    return {
+        "interaction": interaction,
+        "confounded interaction": f"{interaction}, in which hidden causes take part",
+        "graph": f"{label}, which the graph does not allow",
+        "regime": f"{label}, by {size:.3g} or {share} of the outcome's standard deviation",
+        "shared cause": "a hidden cause that they share, which correlates them by "
+        f"{size:.2g} where neither is set",
+    }[str(row["kind"].item())]
+
+
+def reach(table: xr.Dataset) -> Iterator[str]:
+    """Sizes of violations that would be detected."""
+    kinds, detectable = (table[name].to_numpy() for name in ("kind", "detectable"))
+    interactions = detectable[kinds == "interaction"]
+    if interactions.size and np.isfinite(interactions).all():
+        worst, unit = float(interactions.max()), table.attrs["outcome_sd"]
+        which = "Any other" if (_hidden_kinds(table) == "interaction").any() else "Any"
+        yield (
+            f"{which} smooth interaction of two actions with a standard deviation over "
+            f"{worst:.3g}, {worst / unit:.0%} of the outcome's, would be detected with probability "
+            "0.9, unless the biases offset it."
+        )
+    shared = detectable[kinds == "shared cause"]
+    if shared.size and np.isfinite(shared).all():
+        yield (
+            "A hidden cause that two actions share would be detected with probability 0.9 if it "
+            f"correlated them by {float(shared.max()):.2g} or more where neither is set."
+        )
+
+
+def hidden(table: xr.Dataset) -> Iterator[str]:
+    """Violations that these regimes cannot reveal."""
+    is_named = _hidden_kinds(table) != "confounded interaction"
+    labels = [str(label) for label in table["hidden"].to_numpy()[is_named]]
+    listed = labels[:MAX_NAMED]
+    if len(labels) > MAX_NAMED:
+        listed.append(f"{len(labels) - MAX_NAMED} more")
+    if labels:
+        yield f"These regimes cannot reveal: {'; '.join(listed)}."
+    several = int(table.attrs["rows_with_several_set"])
+    if several:
+        yield f"{several} rows have several actions set: the strongest possible test."
+    else:
+        yield (
+            "No row has several actions set: only such rows could reveal an interaction in which "
+            "hidden causes take part, because the biases may offset it in every regime."
+        )
+
+
+def _hidden_kinds(table: xr.Dataset) -> np.ndarray:
+    """Kinds of the untestable alternatives; tables of older versions have none."""
+    if "hidden_kind" in table:
+        return table["hidden_kind"].to_numpy()
+    return np.full(table.sizes["hidden"], "interaction")
+
+
+def comparison(held_out: xr.Dataset) -> str:
+    """Predictions of held-out rows, compared with those of a regression per regime."""
+    value, error, rows = (float(held_out[name]) for name in ("difference", "error", "rows"))
+    how = "better than" if value > 0 else "worse than"
+    if abs(value) < 2 * error:
+        how = "about as well as"
+    return (
+        f"The additive model predicts {rows:.0f} held-out rows {how} a regression per regime: "
+        f"difference in log density {value:+.1f}, standard error {error:.1f}."
+    )

@@ -1,0 +1,404 @@
+"""Test for hidden causes that two actions share, from the actions alone.
+
+If the hidden causes are independent, actions do not confound each other: given its causes among the
+other actions, an action has the same distribution whether those were set or not. Dependence of two
+actions in rows where neither was set, beyond what the experiments show one to do to the other, is
+therefore a shared hidden cause.
+
+Notes
+-----
+For a pair (j, k), one of two hypotheses holds without a shared cause, since the graph is acyclic.
+
+- j may move k: E[t(a_k) | a_j, a_S] is the same in do(j) as in rows where neither was set (the
+  *contrast* of j and k is zero), and in do(k) a_j does not depend on a_k (the *effect* of k on j
+  is zero). Here S are the other actions that may move j, less those that k moves; they block
+  every path through observed causes (rule 2 of the do-calculus; Pearl 2009, theorem 3.4.1).
+- k may move j: the same with j and k exchanged.
+
+Observed causes are no shared hidden causes: all regressions contain the functions of covariates and
+the indicators of groups. With a grouping of very many groups no pair is tested.
+
+The t are a few smooth functions of the action, which show its mean and its spread. A given graph is
+not used, so that an edge that it lacks does not pass for a shared cause.
+
+The statistic of a hypothesis is the sum of the score statistics of its contrast and its effect;
+that of the pair is the smallest over the hypotheses. The bootstrap takes this minimum too. Under
+the best hypothesis the other's scores have means that need not be zero: they are estimated by
+shrinkage (James and Stein 1961), so that the minimum is over both if both hold, as between actions
+that do not move each other, and over one if the direction is clear.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations, permutations
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtrc
+
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
+from bayes_intgen.assess.bootstrap import (
+    POWER_SAMPLES,
+    Family,
+    RowScores,
+    critical_value,
+    smallest_size,
+    wild_bootstrap,
+)
+from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
+from bayes_intgen.basis.tensor_product import TensorProductBasis
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.identification.masks import Mask
+from bayes_intgen.models import AdditiveModel
+from bayes_intgen.models.mechanisms.components import MARGIN_SIZE
+from bayes_intgen.models.mechanisms.levels import Levels
+
+# Functions of an action: as a response and in a contrast, and as a regressor. The latter need as
+# many rows each, in the smaller regime.
+N_FEATURES, N_REGRESSORS, ROWS_PER_REGRESSOR = 2, 8, 20
+# Functions of an action with unordered levels, of which no two come first.
+N_LEVEL_FEATURES = 4
+# Total order of products of two regressors.
+PRODUCT_ORDER = 3
+# P value of the effect of one action on another above which it is taken not to move it, and below
+# which it is taken to move it.
+ABSENT, PRESENT = 0.3, 1e-3
+# Singular values, relative to columns of unit length, below which columns are combinations of
+# others: of regressors, of features beside the regressors, and of responses.
+MIN_REGRESSOR, MIN_FEATURE, MIN_RESPONSE = 1e-6, 3e-3, 1e-3
+# Correlations between which the detectable one is sought.
+CORRELATIONS = (1e-3, 1.0)
+
+
+class SharedCauseResult(NamedTuple):
+    """Result of the test of one pair of actions.
+
+    Attributes
+    ----------
+    first, second : int
+        Positions of the actions.
+    p, p_familywise : float
+        Of this pair, and over all pairs. NaN if these rows do not test the pair.
+    size : float
+        Estimated correlation of the actions due to shared causes, where neither was set.
+    detectable : float
+        Correlation that the test detects with probability 0.9; infinite if it detects none.
+    """
+
+    first: int
+    second: int
+    p: float = float("nan")
+    p_familywise: float = float("nan")
+    size: float = float("nan")
+    detectable: float = float("nan")
+
+
+def shared_cause_tests(
+    data: Observations, model: AdditiveModel, level: float, seed: int
+) -> list[SharedCauseResult]:
+    """Test each pair of actions for a shared hidden cause, with familywise p values.
+
+    Parameters
+    ----------
+    data : Observations
+    model : AdditiveModel
+        Its mechanisms determine the functions of each action.
+    level : float
+        Familywise level at which ``detectable`` is computed.
+    seed : int
+        Seed of the bootstrap weights.
+
+    Examples
+    --------
+    >>> result, = shared_cause_tests(data, bi.models.additive(), 0.025, seed=0)
+    >>> result.first, result.second, result.p > 0.05
+    (0, 1, True)
+    """
+    actions = _Actions(data, model)
+    pairs = list(combinations(range(len(data.names)), 2))
+    scores = actions.scores(pairs)
+    samples = wild_bootstrap(
+        [score.rows for score in scores.values()], len(data), generator(seed, "check", 2)
+    )
+    sampled = dict(zip(scores, zip(scores.values(), samples, strict=True), strict=True))
+    tests = {}
+    for pair in pairs:
+        hypotheses = _hypotheses(*pair)
+        if all(any(key in sampled for key in hypothesis) for hypothesis in hypotheses):
+            tests[pair] = _PairTest.of(
+                [[sampled[key] for key in keys if key in sampled] for keys in hypotheses]
+            )
+    if not tests:
+        return [SharedCauseResult(*pair) for pair in pairs]
+    family = Family.of([test.statistics for test in tests.values()], level)
+    p = dict(
+        zip(tests, zip(family.p.tolist(), family.p_familywise.tolist(), strict=True), strict=True)
+    )
+    return [
+        SharedCauseResult(
+            *pair, *p[pair], tests[pair].size, tests[pair].detectable(family.threshold)
+        )
+        if pair in tests
+        else SharedCauseResult(*pair)
+        for pair in pairs
+    ]
+
+
+def _hypotheses(j: int, k: int) -> list[list[tuple[str, int, int]]]:
+    """Scores with mean zero under each hypothesis about a pair without a shared cause."""
+    return [
+        [("contrast", j, k), ("effect", k, j)],
+        [("contrast", k, j), ("effect", j, k)],
+    ]
+
+
+class _Score(NamedTuple):
+    """Score of features of one action in a regression of another.
+
+    Attributes
+    ----------
+    value : ndarray, shape (q,)
+    rows : RowScores
+        Contributions of the rows.
+    covariance_inverse : ndarray, shape (q, q)
+    shift : ndarray, shape (q,)
+        Change of the mean if shared causes correlate the actions perfectly.
+    correlation : float
+        Estimate of that correlation.
+    """
+
+    value: Array
+    rows: RowScores
+    covariance_inverse: Array
+    shift: Array
+    correlation: float
+
+    def statistic(self, values: Array) -> Array:
+        """Squared lengths of scores, shape (n,), in units of their covariance."""
+        return np.asarray((values @ self.covariance_inverse * values).sum(axis=1))
+
+    @property
+    def shrunken(self) -> Array:
+        """Positive-part James-Stein estimate of the mean."""
+        squared = float(self.statistic(self.value[None])[0])
+        return self.value * max(0.0, 1 - len(self.value) / squared) if squared else self.value
+
+
+def _total(scores: Sequence[tuple[_Score, Array]]) -> Array:
+    """Sum of the statistics of several scores, shape (n,)."""
+    return np.sum([score.statistic(values) for score, values in scores], axis=0)
+
+
+class _PairTest(NamedTuple):
+    """Statistic of a pair of actions with its bootstrap samples.
+
+    Attributes
+    ----------
+    statistics : ndarray, shape (1 + N_BOOTSTRAP,)
+    hypotheses : sequence of sequences
+        Scores with mean zero under each hypothesis, with their bootstrap samples.
+    best : int
+        The hypothesis with the smallest statistic.
+    size : float
+    """
+
+    statistics: Array
+    hypotheses: Sequence[Sequence[tuple[_Score, Array]]]
+    best: int
+    size: float
+
+    @classmethod
+    def of(cls, hypotheses: Sequence[Sequence[tuple[_Score, Array]]]) -> Self:
+        """Test a pair, given the scores with mean zero under each hypothesis and their samples."""
+        observed = [_total([(s, s.value[None]) for s, _ in h])[0] for h in hypotheses]
+        best = int(np.argmin(observed))
+        resampled = [
+            _total([(s, x if i == best else x + s.shrunken) for s, x in h])
+            for i, h in enumerate(hypotheses)
+        ]
+        statistics = np.concatenate([[observed[best]], np.min(resampled, axis=0)])
+        return cls(statistics, hypotheses, best, hypotheses[best][0][0].correlation)
+
+    def detectable(self, threshold: float) -> float:
+        """Correlation of actions that do not move each other with a p value below ``threshold``.
+
+        With probability 0.9.
+        """
+        # With a shared cause the other hypothesis fits badly, so that its samples do not count.
+        critical = critical_value(_total(self.hypotheses[self.best]), threshold)
+
+        def power(size: float) -> float:
+            moved = [
+                _total([(s, x[:POWER_SAMPLES] + size * s.shift) for s, x in hypothesis])
+                for hypothesis in self.hypotheses
+            ]
+            return float(np.mean(np.min(moved, axis=0) > critical))
+
+        return smallest_size(power, *CORRELATIONS)
+
+
+class _Actions:
+    """Functions of the actions, and the regimes that inform each pair."""
+
+    def __init__(self, data: Observations, model: AdditiveModel) -> None:
+        self.data = data
+        self.rows = {m: np.flatnonzero((data.intervened == m).all(axis=1)) for m in data.regimes}
+        fewest = min(map(len, self.rows.values()))
+        size = int(np.clip(fewest // ROWS_PER_REGRESSOR, N_FEATURES, N_REGRESSORS))
+        mechanisms = model.mechanisms(data, model.bias)
+        self.regressors, self.factors, self.features = [], [], []
+        for k, name in enumerate(data.names):
+            own, coordinate = data.actions[:, [k]], Coordinate.of(data.actions[:, k])
+            mechanism = mechanisms[name]
+            factor = mechanism.marginal_basis(own, coordinate, MARGIN_SIZE)
+            self.regressors.append(mechanism.marginal_basis(own, coordinate, size))
+            self.factors.append(factor)
+            unordered = isinstance(mechanism, Levels) and not mechanism.ordered
+            leading: Basis = factor
+            if unordered:
+                leading = KarhunenLoeveBasis.of(own, factor, np.ones(factor.size), N_LEVEL_FEATURES)
+            count = N_LEVEL_FEATURES if unordered else N_FEATURES
+            self.features.append(leading.matrix(own)[:, :count])
+        self.observed_causes = _observed_causes(data, model)
+        self.effects = {
+            pair: self.effect(*pair) for pair in permutations(range(len(data.names)), 2)
+        }
+
+    def scores(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[str, int, int], _Score]:
+        """Scores of the hypotheses about pairs, as far as the regimes have them."""
+        keys = dict.fromkeys(key for p in pairs for keys in _hypotheses(*p) for key in keys)
+        scores = {}
+        for name, j, k in keys:
+            score = self.contrast(j, k) if name == "contrast" else self.effects[j, k]
+            if score is not None:
+                scores[name, j, k] = score
+        return scores
+
+    def effect(self, j: int, k: int) -> _Score | None:
+        """Score of action j in a regression of action k on a constant, in rows of do(j)."""
+        regimes = self._regimes(j, k)
+        if regimes is None or self.data.columns.fine_grouping is not None:
+            return None
+        rows = self.rows[regimes[1]]
+        return self._score(rows, self.features[j][rows], [], k, np.zeros(len(rows), dtype=bool))
+
+    def contrast(self, j: int, k: int) -> _Score | None:
+        """Score of action j, where it was not set, in a regression of action k on j and others."""
+        regimes = self._regimes(j, k)
+        if regimes is None or self.data.columns.fine_grouping is not None:
+            return None
+        free, was_set = (self.rows[mask] for mask in regimes)
+        rows = np.concatenate([free, was_set])
+        is_free = np.arange(len(rows)) < len(free)
+        feature = self.features[j][rows] - self.features[j][free].mean(axis=0)
+        actions = self.data.actions[rows]
+        regressors = [self.regressors[j].matrix(actions[:, [j]])]
+        for other in self._others(j, k):
+            pair = TensorProductBasis((self.factors[j], self.factors[other]), PRODUCT_ORDER)
+            regressors += [
+                self.regressors[other].matrix(actions[:, [other]]),
+                pair.matrix(actions[:, [j, other]]),
+            ]
+        return self._score(rows, feature * is_free[:, None], regressors, k, is_free)
+
+    def _regimes(self, j: int, k: int) -> tuple[Mask, Mask] | None:
+        """Masks with neither action set and with j set, the others alike, with most rows."""
+        only_j = np.arange(len(self.data.names)) == j
+        found = [
+            (mask, other)
+            for mask in self.rows
+            for other in self.rows
+            if not mask[j] and not mask[k] and ((np.array(mask) ^ other) == only_j).all()
+        ]
+        if not found:
+            return None
+        return max(found, key=lambda masks: min(len(self.rows[mask]) for mask in masks))
+
+    def _others(self, j: int, k: int) -> list[int]:
+        """Other actions that may move j, and are not moved by k."""
+        others = []
+        for other in range(len(self.data.names)):
+            if other in (j, k):
+                continue
+            moves_j, moved_by_k = self._p_of_effect(other, j), self._p_of_effect(k, other)
+            if moves_j <= ABSENT and not (moved_by_k < PRESENT and moved_by_k <= moves_j):
+                others.append(other)
+        return others
+
+    def _p_of_effect(self, j: int, k: int) -> float:
+        """P value of the effect of one action on another; zero where that one was never set."""
+        score = self.effects[j, k]
+        if score is None:
+            return 0.0
+        return float(chdtrc(len(score.value), score.statistic(score.value[None])[0]))
+
+    def _score(
+        self,
+        rows: NDArray[np.int_],
+        features: Array,
+        regressors: Sequence[Array],
+        k: int,
+        is_free: NDArray[np.bool_],
+    ) -> _Score | None:
+        """Score of features in a regression of the features of action k, robust to its noise."""
+        regressors = [np.ones(len(rows)), self.observed_causes[rows], *regressors]
+        span = _span(np.column_stack(regressors), MIN_REGRESSOR)
+        degrees = len(rows) - span.shape[1]
+        if degrees < len(rows) / 2:
+            return None
+
+        def remainder(columns: Array) -> Array:
+            return np.asarray(columns - span @ (span.T @ columns))
+
+        responses = self.features[k][rows]
+        responses = responses - responses.mean(axis=0)
+        left, _ = _whiten(remainder(features), features, MIN_FEATURE)
+        right, scale = _whiten(remainder(responses), responses, MIN_RESPONSE)
+        if not left.shape[1] or not right.shape[1]:
+            return None
+        each = (left[:, :, None] * right[:, None, :]).reshape(len(rows), -1)
+        covariance = each.T @ each * (len(rows) / degrees)
+        # A standardised response that the leading feature determines where neither is set.
+        leading, response = features[:, 0], remainder(responses)[:, 0]
+        spread = float(np.std(leading[is_free])) if is_free.any() else 0.0
+        sd = float(np.std(response[is_free])) / spread if spread else 0.0
+        moved = np.zeros_like(responses)
+        moved[:, 0] = sd * leading
+        shift = (left.T @ remainder(moved) @ scale).ravel()
+        own = remainder(leading[:, None])[:, 0]
+        slope = float(own @ response) / max(float(own @ own), 1e-300)
+        return _Score(
+            each.sum(axis=0),
+            RowScores(rows, each * np.sqrt(len(rows) / degrees)),
+            np.linalg.pinv(covariance),
+            shift,
+            abs(slope) / sd if sd else 0.0,
+        )
+
+
+def _observed_causes(data: Observations, model: AdditiveModel) -> Array:
+    """Functions of covariates, and indicators of groups, on which actions may depend."""
+    if not len(data.columns):
+        return np.zeros((len(data), 0))
+    terms = model.decompose(data)
+    own = [t for t in terms.terms if t.role in ("covariate", "group") and t.action is None]
+    return replace(terms, terms=tuple(own)).functions(data.inputs)
+
+
+def _span(columns: Array, tolerance: float) -> Array:
+    """Orthonormal basis of the columns' span."""
+    length = np.sqrt((columns**2).sum(axis=0))
+    left, values, _ = np.linalg.svd(columns / np.maximum(length, 1e-300), full_matrices=False)
+    return np.asarray(left[:, values > tolerance * values[0]])
+
+
+def _whiten(remainder: Array, columns: Array, tolerance: float) -> tuple[Array, Array]:
+    """Orthonormal directions of remainders, and the weights that give them."""
+    length = np.maximum(np.sqrt((columns**2).sum(axis=0)), 1e-300)
+    left, values, right = np.linalg.svd(remainder / length, full_matrices=False)
+    present = values > tolerance
+    return left[:, present], (right[present] / values[present, None]).T / length[:, None]
