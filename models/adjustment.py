@@ -44,9 +44,10 @@ from bayes_intgen.text.messages import quoted, unknown_action
 
 # Number of functions of a numeric covariate under the default prior.
 COVARIATE_SIZE = 8
-# Scale of slopes of groups and moderators, and of biases that differ between groups, in outcome
+# Scales of slopes of groups and moderators, and of the levels of biases in groups, in outcome
 # standard deviations.
 SLOPE_SCALE = LogNormal(median=0.2, sigma=1.5)
+GROUP_BIAS_SCALE = LogNormal(median=0.1, sigma=1.5)
 # Initial variance of random effects, over that of the noise.
 START_RATIO = 0.1
 LEVEL = "level"
@@ -228,7 +229,7 @@ class AdjustmentTerms:
     def _group_bias(self, k: int, grouping: str, basis: Basis, at: int) -> Term:
         """Deviation of each group's level of a bias."""
         label = f"delta({self.data.names[k]} | {grouping})"
-        component = Component("", basis, SLOPE_SCALE)
+        component = Component("", basis, GROUP_BIAS_SCALE)
         return Term(label, "bias", k, (at,), component, None, WhereNotSet(k))
 
     @property

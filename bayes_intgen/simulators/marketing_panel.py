@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import Regime, StructuralCausalModel
@@ -41,7 +42,7 @@ class MarketingPanel(ObservedCauses):
     seasonal_pull : ndarray, shape (K,)
     """
 
-    experiment: Array
+    experiment: NDArray[np.int_]
     size: Array
     level: Array
     response: Array
