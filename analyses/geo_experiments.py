@@ -118,7 +118,7 @@ def draw_regions(ax: Axes, lines: list[dict[str, str | float]]) -> None:
     ax.set_yticks(range(len(lines)), [str(line["region"]) for line in lines], fontsize=7)
     ax.set_xlabel("weekly sales, all budgets as planned (thousands)")
     ax.set_title("Plan in each region, 90% bands")
-    legend(ax, loc="lower right")
+    legend(ax, loc="upper left", bbox_to_anchor=(0, 0.94))
 
 
 def draw_response(
@@ -129,20 +129,19 @@ def draw_response(
     plan: np.ndarray,
 ) -> None:
     """Plot average sales against tv spend, the other budgets as planned, for both fits."""
-    top = float(frame.loc[frame["experiment"] == "tv", "tv"].quantile(0.9))
-    along = np.linspace(0, top, 60)
+    along = np.linspace(*frame.loc[frame["experiment"] == "tv", "tv"].quantile([0.05, 0.95]), 60)
     points = np.tile(plan, (60, 1))
     points[:, 0] = along
     for (name, posterior), shade in zip(fits.items(), ("C0", "C3"), strict=True):
         draws = posterior.joint_effect(points).to_numpy().reshape(-1, 60)
         draw_bands(ax, along, draws, (0.9,), shade)
-        ax.plot(along, draws.mean(axis=0), color=shade, label=f"{name}, 90% band")
+        ax.lines[-1].set_label(f"{name}, 90% band")
     ax.plot(along, truth(panel, frame, points), "k--", linewidth=1.2, label="simulator")
     ax.set_xlabel("tv spend in a region and week (thousands)")
     ax.set_ylabel("average weekly sales, all budgets set (thousands)")
     ax.set_title("Response to tv, radio and search as planned")
-    headroom(ax, 0.2)
-    legend(ax, loc="upper left")
+    headroom(ax, 0.15)
+    legend(ax, handles=ax.lines, loc="upper left")
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ are recorded. Doctors give more to sicker and older patients. In a trial of each
 set at random while doctors choose the others. Patients differ in their usual score, and age
 changes the score and how well the drugs work. No patient has all three doses set.
 
-The estimand is the change of the score when all three drugs are given at a stated dose, against
-none of them, by age. Beside it stand the simulator's truth and a fit that ignores that visits
+The estimand is the change of the score when doses of one or all drugs are raised from low to high
+and all are set, by age. Beside it stand the simulator's truth and a fit that ignores that visits
 belong to patients, and their age.
 """
 
@@ -32,12 +32,14 @@ DRUGS = ["drug1", "drug2", "drug3"]
 ROWS = 900
 # Seed of the random trials.
 TRIALS = 3
-# Doses as shares of the highest, per regimen.
-REGIMENS = {
-    "drug1 alone": (0.6, 0.0, 0.0),
-    "drug2 alone": (0.0, 0.6, 0.0),
-    "drug3 alone": (0.0, 0.0, 0.6),
-    "all three": (0.6, 0.6, 0.6),
+# Doses as shares of the highest.
+LOW, HIGH = 0.2, 0.7
+# Drugs whose doses are raised.
+RAISED = {
+    "drug1": (True, False, False),
+    "drug2": (False, True, False),
+    "drug3": (False, False, True),
+    "all three": (True, True, True),
 }
 AGES = (35, 55, 75)
 
@@ -61,34 +63,39 @@ def write_data(path: Path, trials: RepeatedVisits, rows: int, seed: int) -> None
     pd.concat(pieces).to_csv(path, index=False)
 
 
-def true_change(trials: RepeatedVisits, doses: np.ndarray, ages: np.ndarray) -> np.ndarray:
-    """True change of the score against no drugs, one regimen at several ages."""
-    effects = [float(trials.base.unconfounded(k, doses[[k]])[0]) for k in range(len(doses))]
+def low_and_high(highest: np.ndarray, raised: tuple[bool, ...]) -> np.ndarray:
+    """Low doses of all drugs, and the same with some of them raised; shape (2, K)."""
+    return np.stack([LOW * highest, np.where(raised, HIGH, LOW) * highest])
+
+
+def true_change(trials: RepeatedVisits, points: np.ndarray, ages: np.ndarray) -> np.ndarray:
+    """True change of the score between two points, at several ages."""
+    effects = [np.diff(trials.base.unconfounded(k, column))[0] for k, column in enumerate(points.T)]
     return np.sum(effects) + (ages - MEAN_AGE) / AGE_SD * (trials.moderation @ effects)
 
 
-def change(posterior: bi.Posterior, doses: np.ndarray, age: float | None) -> np.ndarray:
-    """Draws of the change of the score against no drugs, at an age or averaged over ages."""
+def change(posterior: bi.Posterior, points: np.ndarray, age: float | None) -> np.ndarray:
+    """Draws of the change of the score between two points, at an age or averaged over ages."""
     given = None if age is None else {"age": age}
-    effect = posterior.joint_effect(np.stack([np.zeros(len(doses)), doses]), given=given)
-    # What both regimens share cancels within a draw.
+    effect = posterior.joint_effect(points, given=given)
+    # What both points share cancels within a draw.
     return np.diff(effect.transpose("chain", "draw", ...).to_numpy()).ravel()
 
 
 def by_age(
     posterior: bi.Posterior, ignoring: bi.Posterior, trials: RepeatedVisits, highest: np.ndarray
 ) -> list[dict[str, str | float]]:
-    """Change of the score per regimen and age, beside the truth and the fit that ignores age."""
+    """Change of the score by age, beside the truth and the fit that ignores age."""
     lines: list[dict[str, str | float]] = []
-    for regimen, shares in REGIMENS.items():
-        doses = highest * shares
-        plain = change(ignoring, doses, None)
-        for age, true in zip(AGES, true_change(trials, doses, np.array(AGES)), strict=True):
-            draws = change(posterior, doses, age)
+    for name, raised in RAISED.items():
+        points = low_and_high(highest, raised)
+        plain = change(ignoring, points, None)
+        for age, true in zip(AGES, true_change(trials, points, np.array(AGES)), strict=True):
+            draws = change(posterior, points, age)
             low, high = np.quantile(draws, [0.05, 0.95])
             lines.append(
                 {
-                    "regimen": regimen,
+                    "raised": name,
                     "age": age,
                     "change of score": round(float(draws.mean()), 1),
                     "5%": round(float(low), 1),
@@ -109,39 +116,37 @@ def draw_figure(
 ) -> None:
     """Plot the change of the score against age (left), and the response to a dose (right)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-    ages, doses = np.linspace(25, 85, 25), highest * REGIMENS["all three"]
-    draws = np.stack([change(posterior, doses, age) for age in ages], axis=1)
-    draw_bands(left, ages, draws, (0.5, 0.9), "C0")
-    left.plot(
-        ages, draws.mean(axis=0), color="C0", label="with patients and age, 50% and 90% bands"
-    )
-    plain = np.repeat(change(ignoring, doses, None)[:, None], len(ages), axis=1)
-    draw_bands(left, ages, plain, (0.9,), "C3")
-    left.plot(ages, plain.mean(axis=0), color="C3", label="ignoring them, 90% band")
-    left.plot(ages, true_change(trials, doses, ages), "k--", linewidth=1.2, label="simulator")
+    ages, points = np.linspace(25, 85, 25), low_and_high(highest, RAISED["all three"])
+    draws = np.stack([change(posterior, points, age) for age in ages], axis=1)
+    plain = np.repeat(change(ignoring, points, None)[:, None], len(ages), axis=1)
+    fits = {"with patients and age": draws, "ignoring them": plain}
+    for (name, values), shade in zip(fits.items(), ("C0", "C3"), strict=True):
+        draw_bands(left, ages, values, (0.9,), shade)
+        left.lines[-1].set_label(f"{name}, 90% band")
+    left.plot(ages, true_change(trials, points, ages), "k--", linewidth=1.2, label="simulator")
     left.set_xlabel("age (years)")
-    left.set_ylabel("change of the score against no drugs")
-    left.set_title("All three drugs at 60% of the highest dose")
-    drug = DRUGS[int(np.argmax(np.abs(trials.moderation)))]
-    k = DRUGS.index(drug)
-    along = np.linspace(0, highest[k], 50)
-    points = np.tile(doses, (50, 1))
+    left.set_ylabel("change of the score")
+    left.set_title(f"All doses raised from {LOW:.0%} to {HIGH:.0%} of the highest")
+
+    k = int(np.argmax(np.abs(trials.moderation)))
+    along = np.linspace(LOW / 2, 0.9, 50) * highest[k]
+    points = np.tile(HIGH * highest, (50, 1))
     points[:, k] = along
     for age, shade in zip((AGES[0], AGES[-1]), ("C2", "C1"), strict=True):
         effect = posterior.joint_effect(points, given={"age": age})
         values = effect.transpose("chain", "draw", ...).to_numpy().reshape(-1, 50)
         draw_bands(right, along, values, (0.9,), shade)
-        right.plot(along, values.mean(axis=0), color=shade, label=f"age {age}, 90% band")
+        right.lines[-1].set_label(f"age {age}, 90% band")
         z = (age - MEAN_AGE) / AGE_SD
-        rest = z * (trials.ageing + moderated(trials, points))
-        true = trials.base.joint_effect(points) + rest
-        right.plot(along, true, "k--", linewidth=1.2, label="simulator" if age == AGES[0] else "_")
-    right.set_xlabel(f"daily dose of {drug} (mg)")
+        truth = trials.base.joint_effect(points) + z * (trials.ageing + moderated(trials, points))
+        name = "simulator" if age == AGES[0] else "_"
+        right.plot(along, truth, "k--", linewidth=1.2, label=name)
+    right.set_xlabel(f"daily dose of {DRUGS[k]} (mg)")
     right.set_ylabel("score of the average patient, all doses set")
-    right.set_title(f"Response to {drug}, the others at 60%")
+    right.set_title(f"Response to {DRUGS[k]}, the others at {HIGH:.0%}")
     for ax in (left, right):
-        headroom(ax, 0.25)
-        legend(ax, loc="upper right")
+        headroom(ax, 0.2)
+        legend(ax, handles=[line for line in ax.lines if line.get_label()[0] != "_"])
     save_figure(figure, path)
 
 
@@ -174,7 +179,10 @@ def main() -> None:
     print(f"Patients and age ignored, for comparison: {seconds:.0f} s")
 
     highest = trials.base.highest
-    print("\nChange of the score when all doses are set, never seen together in the data:")
+    print(
+        f"\nChange of the score when doses are raised from {LOW:.0%} to {HIGH:.0%} of the highest"
+    )
+    print("and all are set, never seen together in the data:")
     lines = by_age(posterior, ignoring, trials, highest)
     table = args.output / "repeated_visits_ages.csv"
     publish_table(table, lines, "python analyses/repeated_visits.py")

@@ -110,7 +110,7 @@ def test_repeated_visits_from_csv_to_figure(tmp_path, monkeypatch, capsys) -> No
     assert frame["patient"].nunique() == 4 * 80
     assert (frame.groupby("patient")["age"].nunique() == 1).all()
     table = pd.read_csv(tmp_path / "repeated_visits_ages.csv", comment="#")
-    assert len(table) == len(repeated_visits.REGIMENS) * len(repeated_visits.AGES)
+    assert len(table) == len(repeated_visits.RAISED) * len(repeated_visits.AGES)
     inside = (table["5%"] < table["simulator"]) & (table["simulator"] < table["95%"])
     assert inside.mean() > 0.6
     for name in ("repeated_visits.png", "repeated_visits.svg"):
@@ -122,12 +122,12 @@ def test_true_change_by_age_is_that_of_the_simulator() -> None:
     import repeated_visits
 
     trials = bi.simulators.RepeatedVisits.random(3, seed=repeated_visits.TRIALS)
-    doses = 0.6 * trials.base.highest
-    points, ages = np.stack([np.zeros(3), doses]), np.array([30.0, 70.0])
+    points = repeated_visits.low_and_high(trials.base.highest, (True, False, True))
+    ages = np.array([30.0, 70.0])
     expected = []
     for age in ages:
         columns = bi.simulators.ObservedColumns({"age": np.full(5, age)}, {})
         effect = trials.base.joint_effect(points) + trials.mean_adjustment(points, columns)
         expected.append(effect[1] - effect[0])
-    np.testing.assert_allclose(repeated_visits.true_change(trials, doses, ages), expected)
+    np.testing.assert_allclose(repeated_visits.true_change(trials, points, ages), expected)
     assert expected[0] != expected[1]
