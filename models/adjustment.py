@@ -1,12 +1,17 @@
 """Terms of covariates and groups, which adjust for observed causes of the outcome.
 
     E[Y | a, x, g, R] = ... + sum_c gamma_c(x_c) + sum_k psi_k(a_k, x_c) + b_g + s_g a_k
+                            + sum_k (1 - R_k) d_gk
 
 Functions of covariates are centred over the observational rows, and so are the levels of groups
 that occur under several masks. The terms then average zero over these rows, so that predictions
 without covariates are standardised to them (the g-formula). Levels of groups that occur under one
 mask only are not centred: their average and the level of a bias are told apart by the prior alone,
 that groups are exchangeable.
+
+The bias of an action has a level d_gk in each group that occurs under several masks: where groups
+differ in their usual actions, an action says something else about its hidden cause. An experiment
+shows the biases of its own groups only, and those of the others follow by partial pooling.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,8 +48,10 @@ from bayes_intgen.text.messages import quoted, unknown_action
 COVARIATE_SIZE = 8
 # Minimum range of dates, in years, for a yearly season by default.
 MIN_YEARS = 1.25
-# Scale of the slopes of groups and of moderators, in outcome standard deviations.
+# Scales of slopes of groups and moderators, and of the levels of biases in groups, in outcome
+# standard deviations.
 SLOPE_SCALE = LogNormal(median=0.2, sigma=1.5)
+GROUP_BIAS_SCALE = LogNormal(median=0.1, sigma=1.5)
 # Initial variance of random effects, over that of the noise.
 START_RATIO = 0.1
 LEVEL = "level"
@@ -231,6 +238,8 @@ class AdjustmentTerms:
                 *groups_under_one_mask(codes[:, 0], self.data.intervened)
             ):
                 basis = self._centred(basis, codes)
+            if isinstance(basis, CentredBasis):
+                out += [self._group_bias(k, grouping, basis, count + at) for k in self._set_actions]
             for effect in self._effects(grouping):
                 if effect == LEVEL:
                     component = Component("", basis, SCALE)
@@ -243,6 +252,17 @@ class AdjustmentTerms:
                     label, inputs = f"slope({effect} | {grouping})", (k, count + at)
                 out.append(Term(label, "group", k, inputs, component, None, Always()))
         return out
+
+    def _group_bias(self, k: int, grouping: str, basis: Basis, at: int) -> Term:
+        """Deviation of each group's level of a bias."""
+        label = f"delta({self.data.names[k]} | {grouping})"
+        component = Component("", basis, GROUP_BIAS_SCALE)
+        return Term(label, "bias", k, (at,), component, None, WhereNotSet(k))
+
+    @property
+    def _set_actions(self) -> list[int]:
+        """Actions that are set in some rows."""
+        return np.flatnonzero(self.data.intervened.any(axis=0)).tolist()
 
     def _effects(self, grouping: str) -> tuple[str, ...]:
         return self.adjustment.groups.get(grouping, (LEVEL,))

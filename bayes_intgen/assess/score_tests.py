@@ -41,7 +41,7 @@ from bayes_intgen.assess.bootstrap import (
 )
 from bayes_intgen.assess.scale_mixture import ScaleMixture
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.inference.gaussian.passes import candidate_statistics, products
+from bayes_intgen.inference.gaussian.passes import candidate_statistics, products, relative_noise_sd
 from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit

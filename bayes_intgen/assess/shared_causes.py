@@ -15,8 +15,8 @@ For a pair (j, k), one of two hypotheses holds without a shared cause, since the
   every path through observed causes (rule 2 of the do-calculus; Pearl 2009, theorem 3.4.1).
 - k may move j: the same with j and k exchanged.
 
-Observed causes are no shared hidden causes: all regressions contain the functions of covariates and
-the indicators of groups. With a grouping of very many groups no pair is tested.
+All regressions contain the functions of covariates and the indicators of groups, since observed
+causes may be shared. With a grouping of very many groups no pair is tested.
 
 The t are a few smooth functions of the action, which show its mean and its spread. A given graph is
 not used, so that an edge that it lacks does not pass for a shared cause.

@@ -1,0 +1,55 @@
+"""Levels of confounding biases in groups."""
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+
+GROUPS, ROWS = 12, 600
+
+
+def rows(bias_sd: float, own_groups: bool = False) -> bi.RegimeData:
+    """Rows of two actions; each experiment is in four of twelve groups, history in all."""
+    rng = np.random.default_rng(3)
+    biases = bias_sd * rng.normal(size=(GROUPS, 2))
+    masks = np.repeat([[False, False], [True, False], [False, True]], ROWS, axis=0)
+    where = [range(8, 12) if own_groups else range(12), range(4), range(4, 8)]
+    group = np.concatenate([rng.choice(list(own), ROWS) for own in where])
+    actions = rng.normal(size=(3 * ROWS, 2))
+    noise = 0.3 * rng.normal(size=3 * ROWS)
+    outcome = actions.sum(axis=1) + np.sum(~masks * biases[group], axis=1) + noise
+    return bi.RegimeData.from_arrays(actions, outcome, masks, groups={"region": group})
+
+
+def test_each_bias_has_a_level_in_every_group_where_it_acts() -> None:
+    data = rows(0.5)
+    terms = bi.models.additive("linear").decompose(data)
+    names = [f"delta({name} | region)" for name in data.names]
+    assert set(names) <= {term.name for term in terms.terms}
+    matrix = terms.matrix(data.inputs, data.intervened)
+    for k, name in enumerate(names):
+        columns = matrix[:, terms.columns[name]]
+        assert (columns[data.intervened[:, k]] == 0).all()
+        # Their averages over the observational rows belong to the level of the bias.
+        observational = ~data.intervened.any(axis=1)
+        np.testing.assert_allclose(columns[observational].mean(axis=0), 0, atol=1e-12)
+
+
+def test_groups_under_one_mask_tell_levels_of_biases_and_of_groups_not_apart() -> None:
+    terms = bi.models.additive("linear").decompose(rows(0.5, own_groups=True))
+    assert not [term.name for term in terms.terms if "| region" in term.name]
+
+
+def test_biases_that_differ_between_groups_widen_intervals() -> None:
+    """An experiment in four groups says little about the bias in eight others."""
+
+    def level_sd(bias_sd: float) -> float:
+        posterior = bi.fit(
+            rows(bias_sd), bi.models.additive("linear"), draws=200, warmup=200, progress=False
+        )
+        return float(posterior.joint_effect([[0.0, 0.0]]).std())
+
+    differ, equal = level_sd(0.5), level_sd(0.0)
+    # Two averages over four of twelve groups.
+    assert differ == pytest.approx(0.5 * np.sqrt(2 * (1 / 4 - 1 / 12)), rel=0.5)
+    assert equal < 0.3 * differ
