@@ -25,7 +25,7 @@ _ADVICE = {
     "levels": "; an action if it was set in some rows, a covariate if it is a cause that no action "
     "changes, a group if it names units",
     "names": "; a group if these are units such as regions or patients",
-    "dates": "; a covariate once it is a number, such as days since the first",
+    "dates": "; a covariate, with a trend and a yearly season",
     "constant": "; it does not vary",
 }
 _PROPOSAL = {

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bayes_intgen._columns import side_by_side
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.covariates import CovariateColumns, group_label
+from bayes_intgen.data.dates import days_of_column, holds_dates
 from bayes_intgen.data.missing import (
     Missing,
     MissingCells,
@@ -154,11 +155,12 @@ class Columns(NamedTuple):
         """Add levels and groups that have been collected, after validation."""
         own = levels.categories()
         covariates = tuple(own.get(name) for name in self.covariates)
-        known = CovariateColumns(self.covariates, covariates, self.groups, levels.labels())
+        dates = tuple(name for name in self.covariates if name in levels.dates)
+        known = CovariateColumns(self.covariates, covariates, self.groups, levels.labels(), dates)
         return self._replace(categories=tuple(own[name] for name in self.actions), known=known)
 
     def has_levels(self, frame: Any) -> bool:
-        """Whether a table, which may be empty, has groups or a column of levels.
+        """Whether a table, which may be empty, has groups, dates or a column of levels.
 
         Missing columns count as numeric.
         """
@@ -166,7 +168,7 @@ class Columns(NamedTuple):
         return bool(self.groups) or (
             table is not None
             and any(
-                has_levels(table, name)
+                has_levels(table, name) or (name in self.covariates and holds_dates(table[name]))
                 for name in (*self.actions, *self.covariates)
                 if name in table.columns
             )
@@ -199,10 +201,11 @@ class Columns(NamedTuple):
             first_row += len(table)
             if not numbers.size:
                 continue
+            dates = frozenset(name for name in self.covariates if holds_dates(complete[name]))
             here = TableLevels(
                 {
                     name: levels_of_column(complete, name, numbers)
-                    if has_levels(complete, name)
+                    if name not in dates and has_levels(complete, name)
                     else None
                     for name in (*self.actions, *self.covariates)
                 },
@@ -210,6 +213,7 @@ class Columns(NamedTuple):
                     name: frozenset(map(group_label, dict.fromkeys(filled_cells(complete, name))))
                     for name in self.groups
                 },
+                dates,
             )
             levels = here if levels is None else levels.merge(here)
             if not (self.groups or any(levels.levels.values())):
@@ -243,7 +247,9 @@ class Columns(NamedTuple):
         levels = self.known.categories or (None,) * len(self.covariates)
         covariates = [
             *(
-                _codes(complete, name, own, numbers)
+                days_of_column(complete[name])
+                if name in self.known.dates
+                else _codes(complete, name, own, numbers)
                 for name, own in zip(self.covariates, levels, strict=True)
             ),
             *(

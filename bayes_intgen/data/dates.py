@@ -1,5 +1,6 @@
 """Dates as numbers of days."""
 
+import re
 from datetime import date
 from typing import Any
 
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 from bayes_intgen.errors import BayesIntgenError
 
 SECONDS_PER_DAY = 86_400
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
 
 
 def holds_dates(series: nw.Series[Any]) -> bool:
-    """Whether a column holds dates or times of day with a date.
+    """Whether a column holds dates, with or without a time of day; also as text in ISO 8601.
 
     Examples
     --------
@@ -21,10 +23,13 @@ def holds_dates(series: nw.Series[Any]) -> bool:
     >>> holds_dates(nw.from_native(pd.Series(pd.to_datetime(["2024-05-01"])), series_only=True))
     True
     """
-    if series.dtype == nw.Object:
-        cells = series.drop_nulls().to_list()
-        return bool(cells) and all(isinstance(cell, date) for cell in cells)
-    return series.dtype.is_temporal() and series.dtype in (nw.Date, nw.Datetime)
+    if series.dtype in (nw.Object, nw.String):
+        cells = series.drop_nulls().unique().to_list()
+        return bool(cells) and all(
+            isinstance(cell, date) or (isinstance(cell, str) and ISO_DATE.fullmatch(cell))
+            for cell in cells
+        )
+    return series.dtype in (nw.Date, nw.Datetime)
 
 
 def days_of_column(series: nw.Series[Any]) -> NDArray[np.float64]:

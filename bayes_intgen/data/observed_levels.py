@@ -101,10 +101,13 @@ class TableLevels:
         None for numeric columns. Empty without rows.
     groups : mapping from grouping to frozenset of str
         Labels of the groups that occur.
+    dates : frozenset of str
+        Covariates that hold dates.
     """
 
     levels: Mapping[str, ColumnLevels | None]
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    dates: frozenset[str] = frozenset()
 
     def merge(self, other: Self) -> Self:
         """Combine the levels of two sets of rows.
@@ -128,8 +131,10 @@ class TableLevels:
                     f"column {name!r} holds numbers in some batches and levels in others; give it "
                     "one type"
                 )
+        for name in self.dates ^ other.dates:
+            raise DataError(f"column {name!r} holds dates in some batches only; give it one type")
         groups = {name: own | other.groups[name] for name, own in self.groups.items()}
-        return type(self)(merged, groups)
+        return type(self)(merged, groups, self.dates)
 
     def categories(self) -> dict[str, Categories | None]:
         """Levels by column, validated as in :meth:`ColumnLevels.categories`."""
