@@ -20,7 +20,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
 from bayes_intgen.models import AdditiveModel, Model
-from bayes_intgen.models.adjustment import SLOPE_SCALE
+from bayes_intgen.models.adjustment import GROUP_BIAS_SCALE, SLOPE_SCALE
 from bayes_intgen.models.base import AnyMechanism, CovariateMechanism
 from bayes_intgen.models.mechanisms.components import SCALE
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
@@ -105,6 +105,8 @@ def _specified_scale(model: Model, terms: Decomposition, term: Term) -> LogNorma
         covariate = terms.covariates.names[term.inputs[0] - len(terms.names)]
         own = covariates.get(covariate)
         return own[0].scale if own else SCALE
+    if any(i >= len(terms.names) + len(terms.covariates.names) for i in term.inputs):
+        return GROUP_BIAS_SCALE
     mechanism = model.prior if name is None else priors.get(name, model.prior)
     together = term.role == "moderator" or term.component.label == "interaction"
     return mechanism.interaction if together else mechanism.cross_action

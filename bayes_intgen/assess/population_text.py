@@ -48,15 +48,15 @@ def group_lines(between: xr.Dataset) -> list[str]:
     lines = []
     for i in range(between.sizes["effect"]):
         own = between.isel(effect=i)
-        grouping, groups, action, estimate = (
-            own[name].item() for name in ("grouping", "groups", "action", "estimate")
+        grouping, groups, kind, action, estimate = (
+            own[name].item() for name in ("grouping", "groups", "kind", "action", "estimate")
         )
         head = f"{grouping}, {groups:,} groups:"
-        what = f"slopes of {action}" if action else "levels"
+        what = f"{kind} of {action}" if action else kind
         if estimate == "pruned":
             lines.append(f"{head} no sign that their {what} differ.")
             continue
-        sd, unit = own["sd"].to_numpy(), f", per robust sd of {action}," if action else ""
+        sd, unit = own["sd"].to_numpy(), f", per robust sd of {action}," if kind == "slopes" else ""
         low, high = np.quantile(sd, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         if estimate == "integrated":
             text = f"about {shorter_number(float(sd.mean()), 2)}, integrated out"

@@ -103,23 +103,22 @@ def rows_of_fit(data: Path, posterior: "Posterior", regime: str, progress: bool)
     DataError
         If the file has other covariates or groups than the rows of the fit, or the fit had weights.
     """
-    from bayes_intgen.data.files import read_table, rows_of_file
-    from bayes_intgen.data.regime_data import RegimeData
+    from bayes_intgen.data.files import rows_of_file
     from bayes_intgen.posterior.draws import support_of
 
-    actions, outcome = posterior.actions, posterior.outcome_name
     columns, support = posterior.terms.covariates, support_of(posterior)
-    if not support.covariates_digest:
-        return rows_of_file(data, actions, outcome, regime, progress=progress)
-    rows = RegimeData.from_frame(
-        read_table(data, regime),
-        actions,
-        outcome,
+    rows = rows_of_file(
+        data,
+        posterior.actions,
+        posterior.outcome_name,
         regime,
         covariates=columns.names,
         groups=columns.groups,
         require_observational=False,
+        progress=progress,
     )
+    if not support.covariates_digest:
+        return rows
     support.refuse_other_rows(rows)
     return rows
 

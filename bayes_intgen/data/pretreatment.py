@@ -1,7 +1,8 @@
 """Sentences on covariates that actions change, and on groups that have a single regime."""
 
 from bayes_intgen.data.rows import Rows
-from bayes_intgen.identification.pretreatment import changed_covariates, count_groups
+from bayes_intgen.identification.groups import groups_under_one_mask
+from bayes_intgen.identification.pretreatment import changed_covariates
 
 
 def advice_on_changed_covariates(data: Rows) -> list[str]:
@@ -44,12 +45,12 @@ def groups_in_words(data: Rows) -> list[str]:
     sentences = []
     for i, name in enumerate(columns.groups):
         codes = sample.covariates[:, len(columns.names) + i]
-        counts = count_groups(codes, sample.intervened)
+        one, every = groups_under_one_mask(codes, sample.intervened)
         sentence = (
-            f"{name}: {len(columns.labels[i]):,} groups, {counts.several:,} with rows of several "
-            f"regimes and {counts.one:,} of one"
+            f"{name}: {len(columns.labels[i]):,} groups, {every - one:,} with rows of several "
+            f"regimes and {one:,} of one"
         )
-        if counts.one:
+        if one:
             sentence += (
                 ", where the group's level and a confounding bias are separated only by the "
                 "assumption that groups are exchangeable"

@@ -1,4 +1,4 @@
-"""Covariates that change when an action is set, and groups that have a single regime.
+"""Covariates that change when an action is set.
 
 A covariate whose distribution changes when an action is set is not pre-treatment. Rank tests
 compare rows in which the action was set with rows that differ in that action only. Where rows
@@ -36,40 +36,6 @@ class Change(NamedTuple):
     covariate: int
     action: int
     p: float
-
-
-class GroupCounts(NamedTuple):
-    """Groups by the number of masks of their rows.
-
-    Attributes
-    ----------
-    one : int
-        Groups whose rows have a single mask: only exchangeability of the groups separates their
-        levels from confounding biases.
-    several : int
-    """
-
-    one: int
-    several: int
-
-
-def count_groups(codes: Array, intervened: NDArray[np.bool_]) -> GroupCounts:
-    """Count the groups of a grouping that occur under one mask, and under several.
-
-    Parameters
-    ----------
-    codes : ndarray, shape (n,)
-        Group of each row.
-    intervened : ndarray of bool, shape (n, K)
-
-    Examples
-    --------
-    >>> count_groups(np.array([0, 0, 1]), np.array([[True], [False], [True]]))
-    GroupCounts(one=1, several=1)
-    """
-    pairs = np.unique(np.stack([codes, masks_of(intervened)[1]], axis=1), axis=0)
-    masks = np.unique(pairs[:, 0], return_counts=True)[1]
-    return GroupCounts(int((masks == 1).sum()), int((masks > 1).sum()))
 
 
 def changed_covariates(

@@ -76,34 +76,37 @@ def effect_modifiers(terms: Decomposition) -> list[tuple[str, str]]:
 
 
 def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
-    """Standard deviations between groups, of levels and of slopes.
+    """Standard deviations between groups, of levels, slopes and biases.
 
     Returns
     -------
     Dataset
         ``sd`` (chain, draw, effect): of levels in the outcome's units; of slopes per robust
-        standard deviation of the action. By effect also ``grouping``, ``action`` (empty for a
-        level), ``groups``, their number, and ``estimate``: ``posterior``; ``integrated`` where
-        the effects are integrated out, so that the ratio of ``sd`` to the noise is fixed at its
-        estimate; ``pruned`` where it is fixed at a small value for lack of evidence.
+        standard deviation of the action. By effect also ``grouping``; ``kind``: ``levels``,
+        ``slopes`` or ``biases``; ``action``, empty for levels; ``groups``, their number; and
+        ``estimate``: ``posterior``, ``integrated`` where the effects are integrated out, so that
+        the ratio of ``sd`` to the noise is fixed at its estimate, or ``pruned`` where it is fixed
+        at a small value for lack of evidence.
     """
     terms, tree = posterior.terms, posterior.tree
     draws, fixed = (tree[group].to_dataset() for group in ("posterior", "constant_data"))
     noise_sd = draws["noise_sd"].to_numpy()
     columns, count = terms.covariates, len(terms.names)
-    rows: list[tuple[Array, str, str, str]] = []
+    rows: list[tuple[Array, str, str, str, str]] = []
     for term in terms.terms:
-        if term.role == "group":
+        if any(i >= count + len(columns.names) for i in term.inputs):
             action = "" if term.action is None else terms.names[term.action]
             grouping = columns.every[term.inputs[-1] - count]
             estimate = "pruned" if term.name in fixed["fixed_scale_of"] else "posterior"
-            rows.append((draws_of_scale(term.name, draws, fixed), grouping, action, estimate))
+            kind = "biases" if term.role == "bias" else "slopes" if action else "levels"
+            rows.append((draws_of_scale(term.name, draws, fixed), grouping, action, estimate, kind))
     effects = terms.random_effects
     if effects is not None:
         grouping = columns.every[effects.grouping - count]
         for name, ratio in zip(effects.names, effects.ratio, strict=True):
             action = name.removeprefix(grouping).removeprefix(" | ")
-            rows.append((noise_sd * np.sqrt(ratio), grouping, action, "integrated"))
+            kind = "slopes" if action else "levels"
+            rows.append((noise_sd * np.sqrt(ratio), grouping, action, "integrated", kind))
     sd = np.stack([noise_sd, *(row[0] for row in rows)], axis=-1)[..., 1:]
     groupings = [row[1] for row in rows]
     sizes = [len(columns.labels[columns.groups.index(name)]) for name in groupings]
@@ -111,6 +114,7 @@ def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
         {"sd": (("chain", "draw", "effect"), sd)},
         coords={
             "grouping": ("effect", np.array(groupings, dtype=str)),
+            "kind": ("effect", np.array([row[4] for row in rows], dtype=str)),
             "action": ("effect", np.array([row[2] for row in rows], dtype=str)),
             "groups": ("effect", np.array(sizes, dtype=int)),
             "estimate": ("effect", np.array([row[3] for row in rows], dtype=str)),

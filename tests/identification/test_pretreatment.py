@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from bayes_intgen.identification.pretreatment import changed_covariates, count_groups
+from bayes_intgen.identification.groups import groups_under_one_mask
+from bayes_intgen.identification.pretreatment import changed_covariates
 
 NO_GROUPS = np.empty((400, 0))
 MASKS = np.repeat([[False, False], [True, False], [False, True], [False, False]], 100, axis=0)
@@ -100,4 +101,4 @@ def test_constant_and_tiny_columns_give_no_alarm() -> None:
 def test_groups_are_counted_by_their_masks() -> None:
     codes = np.array([0, 0, 1, 1, 2, 3])
     masks = np.array([[0, 0], [1, 0], [0, 1], [0, 1], [0, 0], [1, 1]], dtype=bool)
-    assert count_groups(codes, masks) == (3, 1)
+    assert groups_under_one_mask(codes, masks) == (3, 4)

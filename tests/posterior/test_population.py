@@ -219,15 +219,25 @@ def test_levels_along_a_covariate_are_differences_of_effects(fit) -> None:
 
 def test_between_group_standard_deviations(fit) -> None:
     between = between_groups(fit)
-    assert between["grouping"].to_numpy().tolist() == ["region", "region", "patient"]
-    assert between["action"].to_numpy().tolist() == ["", "tv", ""]
-    assert between["groups"].to_numpy()[:2].tolist() == [5, 5]
+    columns = [between[name].to_numpy().tolist() for name in ("grouping", "kind", "action")]
+    assert set(zip(*columns, strict=True)) == {
+        ("region", "levels", ""),
+        ("region", "slopes", "tv"),
+        ("region", "biases", "tv"),
+        ("region", "biases", "promo"),
+        ("patient", "levels", ""),
+    }
+    region, patient = (
+        between.isel(effect=(between["grouping"] == name) & (between["kind"] == "levels")).squeeze()
+        for name in ("region", "patient")
+    )
     scale = fit.tree["posterior"]["scale"].sel(scale_of="level(region)")
-    np.testing.assert_array_equal(between["sd"].isel(effect=0), scale)
+    np.testing.assert_array_equal(region["sd"], scale)
     ratio = fit.terms.random_effects.ratio[0]
     noise_sd = fit.tree["posterior"]["noise_sd"]
-    np.testing.assert_allclose(between["sd"].isel(effect=2), np.sqrt(ratio) * noise_sd)
-    assert between["estimate"].to_numpy().tolist() == ["posterior", "posterior", "integrated"]
+    np.testing.assert_allclose(patient["sd"], np.sqrt(ratio) * noise_sd)
+    assert int(region["groups"]) == 5
+    assert (region["estimate"].item(), patient["estimate"].item()) == ("posterior", "integrated")
 
 
 def test_summary_lists_population_covariates_and_groups(fit) -> None:
