@@ -95,7 +95,7 @@ def fit(
     ModelError
         If the model does not match the data, or a setting is invalid.
     SavedFitError
-        If ``checkpoint`` holds another fit.
+        If ``checkpoint`` holds another fit or damaged files, or is not a folder.
 
     Warns
     -----

@@ -48,8 +48,7 @@ def write_report(
     True
     """
     text = page_of(posterior, level=level)
-    with atomic_write(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    atomic_write(path, text.encode())
 
 
 def page_of(posterior: PosteriorDraws, *, level: float = 0.9) -> str:
