@@ -1,17 +1,20 @@
 """Tagged JSON codec of frozen dataclasses. Decoding executes no code from the file.
 
-Only dataclasses with a tag are constructed, from numbers, strings and each other. Floats survive
-the round trip to the last bit.
+Only dataclasses with a tag are constructed, from numbers, strings and each other, and every field
+must have its declared type. Floats survive the round trip to the last bit.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from bayes_intgen.basis.basis import Constant
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.fourier import FourierBasis
@@ -77,6 +80,10 @@ TAGS: dict[str, type[Any]] = {
     "PooledModel": PooledModel,
     "SaturatedModel": SaturatedModel,
 }
+_BASES = (
+    Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Atom, PiecewiseLinear, PenalisedSpline,
+    KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis,
+)  # fmt: skip
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 # Stored names of fields that have been renamed since.
 _STORED_NAMES = {"component": "part", "knot_values": "heights", "cross_action": "borrowed"}
@@ -94,8 +101,14 @@ def dumps(value: Any) -> str:
     return json.dumps(_encode(value))
 
 
-def loads(text: str) -> Any:
+def loads(text: str, kind: Any = object) -> Any:
     """Decode a value written by :func:`dumps`.
+
+    Parameters
+    ----------
+    text : str
+    kind : type or union of types
+        Required type of the value.
 
     Raises
     ------
@@ -108,11 +121,16 @@ def loads(text: str) -> Any:
     LogNormal(median=0.4, sigma=1.5)
     """
     try:
-        return _decode(json.loads(text))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        if isinstance(error, SavedFitError):
-            raise
+        value = _decode(json.loads(text))
+    except SavedFitError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise SavedFitError(f"the saved model cannot be read ({error})") from error
+    except RecursionError as error:
+        raise SavedFitError("the saved model is nested too deeply") from error
+    if not isinstance(value, kind):
+        raise SavedFitError(f"the saved model contains {type(value).__name__} in a wrong place")
+    return value
 
 
 def _encode(value: Any) -> Any:
@@ -152,4 +170,36 @@ def _decode(value: Any) -> Any:
         for key, item in value.items()
         if key != "kind"
     }
+    for name, hint in _field_types(kind).items():
+        if name in arguments and not _has_type(arguments[name], hint):
+            raise SavedFitError(f"the saved model has a {kind} with an invalid {name}")
     return TAGS[kind](**arguments)
+
+
+@cache
+def _field_types(tag: str) -> dict[str, Any]:
+    hints = get_type_hints(TAGS[tag])
+    return {field.name: hints[field.name] for field in fields(TAGS[tag])}
+
+
+def _has_type(value: Any, hint: Any) -> bool:
+    """Whether a decoded value has the declared type of a field; numbers must be finite."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is float:
+        return isinstance(value, float | int) and type(value) is not bool and abs(value) < np.inf
+    if hint is int:
+        return type(value) is int
+    if hint is Basis:
+        return isinstance(value, _BASES)
+    if origin in (Union, UnionType):
+        return any(_has_type(value, one) for one in inner)
+    if origin is Literal:
+        return isinstance(value, str) and value in inner
+    if origin is tuple and isinstance(value, tuple):
+        types = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
+        return len(value) == len(types) and all(map(_has_type, value, types))
+    if hint == Array:
+        return isinstance(value, np.ndarray) and bool(np.isfinite(value).all())
+    if origin is Mapping:
+        return isinstance(value, dict) and all(_has_type(item, inner[1]) for item in value.values())
+    return origin is None and isinstance(value, hint)

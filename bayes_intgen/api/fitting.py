@@ -97,7 +97,7 @@ def fit(
     ModelError
         If the model does not match the data, or a setting is invalid.
     SavedFitError
-        If ``checkpoint`` holds another fit.
+        If ``checkpoint`` holds another fit or damaged files, or is not a folder.
     BayesIntgenError
         In a process forked from one that had fitted, or if JAX's platform is not available.
 

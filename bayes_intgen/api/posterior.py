@@ -337,7 +337,14 @@ class Posterior(PosteriorDraws):
     def save(self, path: "str | os.PathLike[str]") -> None:
         """Save the posterior to a netCDF file, which :func:`bayes_intgen.load` reads.
 
-        The file is written atomically.
+        The file is written atomically and ends with a checksum. xarray and ArviZ open it, too.
+
+        Raises
+        ------
+        SavedFitError
+            If the tree has groups or variables that no fit has.
+        OSError
+            If the disk is full, or the path is a folder, device, pipe or read-only file.
 
         Examples
         --------

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from bayes_intgen._atomic import atomic_write, writable_target
 from bayes_intgen.cli import options, parsing
 from bayes_intgen.cli.console import DONE, DOUBTFUL, log, recorded, show_progress, write
 from bayes_intgen.cli.points import (
@@ -219,6 +220,8 @@ def plot(
 
     The suffix of the output file determines its format: png, svg, pdf.
     """
+    import io
+
     import matplotlib as mpl
 
     mpl.use("agg")
@@ -226,16 +229,19 @@ def plot(
     from bayes_intgen.cli.effect_grid import plot_effect_grid
 
     _require_writable(output)
+    output = output if output.suffix else output.with_suffix(".png")
     posterior = load(fit)
     point = {**default_point(posterior), **checked_point(at, posterior)}
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
     require_actions(names, posterior)
     over = read_population(given, population)
     figure = plot_effect_grid(posterior, names, point, level=level, **over)
+    picture = io.BytesIO()
     try:
-        figure.savefig(output, dpi=150)
+        figure.savefig(picture, dpi=150, format=output.suffix.removeprefix("."))
     except ValueError as error:
         raise PointsError(f"{output} cannot be written: {error}") from error
+    atomic_write(output, picture.getvalue())
     log(f"written to {output}")
     return DONE
 
@@ -359,6 +365,7 @@ def _require_writable(output: Path) -> None:
         raise DataError(f"there is no folder {output.absolute().parent} to write {output.name} to")
     if output.is_dir():
         raise DataError(f"{output} is a folder; name a file to write")
+    writable_target(output)
 
 
 def _require_unobserved(points: Sequence[Point], observed: Point, message: str) -> None:

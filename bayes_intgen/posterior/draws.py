@@ -41,9 +41,11 @@ class PosteriorDraws:
 
     def __init__(self, tree: xr.DataTree) -> None:
         self.tree = tree
-        self.model: Model = serialise.loads(tree.attrs["model"])
-        self.terms: Decomposition = serialise.loads(tree.attrs["terms"])
-        self.spread: VarianceFunction | Homoscedastic = serialise.loads(tree.attrs["spread"])
+        self.model: Model = serialise.loads(tree.attrs["model"], Model)
+        self.terms: Decomposition = serialise.loads(tree.attrs["terms"], Decomposition)
+        self.spread: VarianceFunction | Homoscedastic = serialise.loads(
+            tree.attrs["spread"], VarianceFunction | Homoscedastic
+        )
 
     def __repr__(self) -> str:
         names = ", ".join(map(repr, self.actions))

@@ -1,29 +1,52 @@
 """Storage of fits: one netCDF file, written atomically and read without executing code."""
 
+import errno
 import os
-from importlib.metadata import version
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
+import numpy as np
 import xarray as xr
-from packaging.version import InvalidVersion, Version
 
 from bayes_intgen._atomic import atomic_write
+from bayes_intgen._checksum import MARK, with_checksum, without_checksum
+from bayes_intgen.basis.categories import centres
 from bayes_intgen.errors import SavedFitError
-from bayes_intgen.models import codec as serialise
+from bayes_intgen.identification.graph import parents_of
+from bayes_intgen.models import AdditiveModel
+from bayes_intgen.models.variance_function import VarianceFunction
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.layout import of_netcdf, to_netcdf
 
-_ENGINE: Literal["h5netcdf"] = "h5netcdf"
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def save_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
     """Write the tree of a fit to ``path`` atomically: a failure leaves an older file intact.
 
+    Raises
+    ------
+    SavedFitError
+        If the tree has groups, variables or values that no fit has, so that it could not be loaded.
+    OSError
+        As :func:`bayes_intgen._atomic.atomic_write`.
+
     Examples
     --------
     >>> save_tree(posterior.tree, folder / "fit.nc")
     """
-    with atomic_write(path) as partial:
-        tree.to_netcdf(partial, engine=_ENGINE)
+    content = to_netcdf(tree)
+    try:
+        _check_content(of_netcdf(content))
+    except SavedFitError as error:
+        raise SavedFitError(
+            f"{path} was not written, as it could not be loaded: {error}"
+        ) from error
+    atomic_write(path, with_checksum(content))
 
 
 def load_tree(path: str | os.PathLike[str]) -> xr.DataTree:
@@ -36,48 +59,108 @@ def load_tree(path: str | os.PathLike[str]) -> xr.DataTree:
     True
     """
     source = Path(path)
-    if not source.exists():
-        raise FileNotFoundError(f"there is no file {source}")
+    stored = _bytes_of(source)
+    content = without_checksum(stored)
+    if content is None:
+        if MARK in stored:
+            raise SavedFitError(
+                f"{source} cannot be read as a saved fit: it is truncated or damaged, as its "
+                "checksum shows; use a copy, or fit again"
+            )
+        # Earlier versions wrote no checksum.
+        content = stored
     try:
-        with xr.open_datatree(source, engine=_ENGINE) as opened:
-            # DataTree.load does not read arrays that are not chunked.
-            nodes = {node.path: node.to_dataset(inherit=False).load() for node in opened.subtree}
-        tree = xr.DataTree.from_dict(nodes)
-    except (PermissionError, IsADirectoryError, MemoryError):
+        if not content.startswith(_SIGNATURE):
+            raise ValueError("no HDF5 signature")
+        tree = of_netcdf(content)
+        _check_content(tree)
+    except SavedFitError as error:
+        raise SavedFitError(f"{source} cannot be read as a saved fit: {error}") from error
+    except MemoryError:
         raise
-    except Exception as error:  # h5py and xarray raise many kinds of errors on damaged files
+    except Exception as error:  # HDF5 raises many kinds of errors on damaged files
         raise SavedFitError(
             f"{source} cannot be read as a saved fit: it is truncated or not netCDF ({error})"
         ) from error
-    _check_origin(source, tree)
-    _check_content(source, tree)
     return tree
 
 
-def _check_content(source: Path, tree: xr.DataTree) -> None:
-    """Refuse a tree that lacks parts of a fit, or with a model and draws of different sizes."""
+def _bytes_of(source: Path) -> bytes:
+    """Read a regular file; refuse anything else, without waiting for the other end of a pipe."""
     try:
-        for attribute in ("model", "spread"):
-            serialise.loads(tree.attrs[attribute])
-        size = serialise.loads(tree.attrs["terms"]).size
-        for group in ("posterior", "sample_stats", "constant_data", "noise"):
-            tree[group]
-        columns = tree["coefficients"]["coefficients"].sizes["coefficient"]
-    except (KeyError, AttributeError) as error:
-        raise SavedFitError(f"{source} is an incomplete saved fit: {error} is missing") from error
-    if columns != size:
-        raise SavedFitError(f"{source} has {columns} coefficients, but its model has {size}")
+        # Windows cannot open folders.
+        is_folder = source.is_dir()
+        descriptor = -1 if is_folder else os.open(source, _READ)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"there is no file {source}") from error
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # a socket, or a device without a driver
+            raise
+        descriptor = -1
+    if descriptor == -1:
+        raise SavedFitError(f"{source} is not a file; name a file that posterior.save wrote")
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise SavedFitError(f"{source} is not a file; name a file that posterior.save wrote")
+        start = file.read(len(_SIGNATURE))
+        # Other files may be of any size.
+        return start + file.read() if start == _SIGNATURE else start
 
 
-def _check_origin(source: Path, tree: xr.DataTree) -> None:
-    if tree.attrs.get("creation_library") != "bayes-intgen":
-        raise SavedFitError(f"{source} was not written by bayes-intgen")
-    own, installed = str(tree.attrs.get("creation_library_version")), version("bayes-intgen")
+def _check_content(tree: xr.DataTree) -> None:
+    """Refuse a model and draws that do not match, and a model that cannot be evaluated."""
+    for name in ("model", "terms", "spread", "settings", "outcome"):
+        if not isinstance(tree.attrs.get(name), str):
+            raise SavedFitError(f"attribute {name!r} is missing")
     try:
-        is_newer = Version(own) > Version(installed)
-    except InvalidVersion as error:
-        raise SavedFitError(f"{source} does not say which version wrote it") from error
-    if is_newer:
-        raise SavedFitError(
-            f"{source} was written by bayes-intgen {own}; this is {installed}: upgrade to read it"
-        )
+        posterior = PosteriorDraws(tree)
+        for what, stored, expected in _twice_stored(posterior):
+            if stored != expected:
+                raise SavedFitError(f"it has {stored} {what}, but its model has {expected}")
+        _evaluate(posterior)
+    except SavedFitError:
+        raise
+    except Exception as error:  # parts of a model that do not match fail in many ways
+        raise SavedFitError(f"its model cannot be evaluated ({error})") from error
+
+
+def _twice_stored(posterior: PosteriorDraws) -> Iterator[tuple[str, Any, Any]]:
+    """Facts that the arrays and the model of a fit both state: name, and both values."""
+    tree, terms, spread = posterior.tree, posterior.terms, posterior.spread
+    yield "coefficients", tree["coefficients"].sizes["coefficient"], terms.size
+    groups = [group for group in ("constant_data", "support", "check") if group in tree.children]
+    for group in groups:
+        yield f"actions in {group}", _texts(tree[group], "action"), list(terms.names)
+    free = terms.without(_texts(tree["constant_data"], "fixed_scale_of"))
+    hyperparameters = tree["posterior"]
+    yield "scales", _texts(hyperparameters, "scale_of"), list(free.scaled)
+    yield "lengthscales", _texts(hyperparameters, "lengthscale_of"), list(free.lengthscales)
+    is_student_t = posterior.model.noise == "student_t"
+    yield "degrees of freedom", int("df" in hyperparameters), int(is_student_t)
+    knot_values = len(spread.knot_values) if isinstance(spread, VarianceFunction) else 0
+    yield "values of the variance function", tree["noise"].sizes.get("height", 0), knot_values
+
+
+def _texts(group: Any, name: str) -> list[str]:
+    return group[name].to_numpy().tolist() if name in group else []
+
+
+def _evaluate(posterior: PosteriorDraws) -> None:
+    """Evaluate mean and variance once in each regime; raises an error if they cannot be."""
+    terms, prediction = posterior.terms, prediction_of(posterior)
+    deviations = prediction.deviations
+    masks = np.array(list(support_of(posterior).regimes))
+    medians = [coordinate.centre for coordinate in terms.coordinates]
+    points = np.tile(centres(medians, terms.categories), (len(masks), 1))
+    if isinstance(posterior.model, AdditiveModel):
+        parents_of(terms.names, posterior.model.graph)
+    first = replace(
+        prediction,
+        coefficients=prediction.coefficients[:1, :1],
+        sd=prediction.sd[:1, :1],
+        deviations=None if deviations is None else deviations[:1, :1],
+    )
+    if not np.isfinite(first.mean(points, masks)).all():
+        raise SavedFitError("its mean is not finite")
+    if not ((prediction.sd > 0).all() and (first.noise_sd(points, masks) > 0).all()):
+        raise SavedFitError("its noise is not positive")

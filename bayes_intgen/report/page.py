@@ -58,8 +58,7 @@ def write_report(
     True
     """
     text = page_of(posterior, given=given, population=population, level=level)
-    with atomic_write(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    atomic_write(path, text.encode())
 
 
 def page_of(

@@ -1,13 +1,11 @@
 import json
 import os
 import re
-import select
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import arviz as az
 import numpy as np
 import pytest
 import xarray as xr
@@ -118,65 +116,92 @@ def test_damaged_file_is_rejected(saved, change) -> None:
         bi.load(saved)
 
 
-# The children load the fits, because open HDF5 files do not survive a fork.
-SAVING = """
-import os, sys
-import bayes_intgen as bi
-names = sys.argv[1:3]
-bi.load
-for _ in sys.stdin:
-    names.reverse()
-    child = os.fork()
-    if not child:
-        fits = [bi.load(name) for name in names]
-        # The first save of a process imports modules.
-        fits[0].save(sys.argv[3] + ".first")
-        print("saving", flush=True)
-        while True:
-            for fit in fits:
-                fit.save(sys.argv[3])
-    print(child, flush=True)
-    os.waitpid(child, 0)
-    print("ended", flush=True)
-"""
+def test_other_programs_open_the_file(posterior, saved) -> None:
+    with xr.open_datatree(saved) as opened:
+        assert opened.attrs.items() >= posterior.tree.attrs.items()
+        for group in ("posterior", "coefficients", "support"):
+            xr.testing.assert_equal(opened[group].dataset, posterior.tree[group].dataset)
+    assert "posterior" in az.from_netcdf(saved).children
 
 
-@pytest.mark.slow
-def test_process_killed_during_a_save_leaves_a_whole_file(posterior, tmp_path) -> None:
-    """At a random moment, twenty times: an old file or a new one, never half of either."""
-    one, other, path = (str(tmp_path / name) for name in ("one.nc", "other.nc", "fit.nc"))
-    posterior.save(one)
-    # As many draws in reverse order, so that every one differs.
-    tree = posterior.tree.copy()
-    coefficients = tree["coefficients"].to_dataset()
-    tree["coefficients"] = xr.DataTree(coefficients.isel(draw=slice(None, None, -1)))
-    bi.Posterior(tree).save(other)
-    began = time.perf_counter()
-    posterior.save(path)
-    duration = time.perf_counter() - began
-    content = {bi.load(name).joint_effect(POINTS)[0, 0, 0].item() for name in (one, other)}
-    rng, loaded_effects = np.random.default_rng(0), set()
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", SAVING, one, other, path],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as parent:
-        assert parent.stdin is not None
-        assert parent.stdout is not None
-        for _ in range(20):
-            parent.stdin.write("go\n")
-            parent.stdin.flush()
-            words = {parent.stdout.readline(), parent.stdout.readline()}
-            child = int((words - {"saving\n"}).pop())
-            # Nothing more is written to standard output before the child is killed.
-            select.select([parent.stdout], [], [], rng.uniform(0, 3 * duration))
-            os.kill(child, signal.SIGKILL)
-            assert parent.stdout.readline() == "ended\n"
-            loaded_effects.add(bi.load(path).joint_effect(POINTS)[0, 0, 0].item())
-        parent.stdin.close()
-    assert loaded_effects == content
-    assert len(content) == 2
+def test_every_kind_of_tree_loads_as_it_was_saved(posterior, data, tmp_path) -> None:
+    check = bi.check(data, held_out=0, progress=False)
+    tree = posterior.with_check(check).with_log_likelihood(data, rows=20)
+    tree.attrs["note"] = "of the first experiment"
+    tree["posterior"]["noise_sd"].attrs.update(units="lux", exponents=[1, 2])
+    bi.Posterior(tree).save(tmp_path / "fit.nc")
+    loaded = bi.load(tmp_path / "fit.nc").tree
+    assert [node.path for node in loaded.subtree] == [node.path for node in tree.subtree]
+    for node in tree.subtree:
+        if node.path == "/posterior":
+            exponents = loaded["posterior"]["noise_sd"].attrs.pop("exponents")
+            assert exponents.tolist() == node["noise_sd"].attrs.pop("exponents")
+        xr.testing.assert_identical(loaded[node.path].dataset, node.dataset)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda tree: tree["noise"].__setitem__("mine", xr.DataArray(np.ones(3), dims="x")),
+            "/noise/mine is not",
+        ),
+        (lambda tree: tree.__setitem__("mine", xr.DataTree()), "/mine is not part"),
+        (lambda tree: tree["coefficients"]["coefficients"].values.fill(np.nan), "not finite"),
+        (lambda tree: tree.attrs.pop("outcome"), "'outcome' is missing"),
+        (lambda tree: tree.attrs.update(tags=["a", "b"]), "'tags' is neither"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_saved(posterior, saved, change, message) -> None:
+    before = saved.read_bytes()
+    tree = posterior.tree.copy(deep=True)
+    other = bi.Posterior(tree)
+    change(tree)
+    with pytest.raises(bi.SavedFitError, match=f"fit.nc was not written, .*{message}"):
+        other.save(saved)
+    assert saved.read_bytes() == before
+
+
+def test_any_change_of_a_file_is_noticed(saved) -> None:
+    content, rng = saved.read_bytes(), np.random.default_rng(0)
+    for place in [*rng.integers(len(content), size=30), *range(-100, 0, 7)]:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        saved.write_bytes(damaged)
+        with pytest.raises(bi.SavedFitError, match="truncated or damaged, as its checksum shows"):
+            bi.load(saved)
+
+
+def test_file_that_has_lost_its_checksum_is_no_earlier_fit(posterior, saved, tmp_path) -> None:
+    content = saved.read_bytes()
+    saved.write_bytes(content[: content.rindex(b"\nbayes-intgen sha256")])
+    with pytest.raises(bi.SavedFitError, match="checksum"):
+        bi.load(saved)
+    # Negative control: a file without any sign of a checksum.
+    posterior.tree.to_netcdf(tmp_path / "plain.nc", engine="h5netcdf")
+    bi.load(tmp_path / "plain.nc")
+
+
+def test_anything_but_a_file_is_refused_at_once(saved, tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in (tmp_path / "pipe", tmp_path, "/dev/zero", ""):
+        with pytest.raises(bi.SavedFitError, match="is not a file; name a file"):
+            bi.load(name)
+    with pytest.raises(OSError, match="not a regular file"):
+        bi.load(saved).save(tmp_path / "pipe")
+
+
+def test_refusals_print_nothing(saved) -> None:
+    """A traceback of a destructor would go to standard error."""
+    saved.write_bytes(saved.read_bytes()[:5000])
+    program = (
+        "import sys, bayes_intgen as bi\n"
+        "try: bi.load(sys.argv[1])\nexcept bi.SavedFitError: print('refused')"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, str(saved)], capture_output=True, check=True
+    )
+    assert (run.stdout, run.stderr) == (b"refused\n", b"")
 
 
 # Fits saved by earlier versions, named after the commit, and their predictions.

@@ -15,7 +15,12 @@ import jax
 import numpy as np
 
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint, Collected
-from bayes_intgen.inference.sampling.kernel import ChainRandomness, ChainState, NUTSKernel
+from bayes_intgen.inference.sampling.kernel import (
+    COLLECTED,
+    ChainRandomness,
+    ChainState,
+    NUTSKernel,
+)
 
 MAX_BLOCK_SIZE = 25
 
@@ -95,7 +100,7 @@ class ChainRunner:
         done = 0
         # JAX settings are local to a thread.
         with jax.enable_x64(True):
-            earlier = self.checkpoint and self.checkpoint.read(stage, chain, state)
+            earlier = self.checkpoint and self.checkpoint.read(stage, chain, state, COLLECTED)
             if earlier:
                 state, pieces = earlier[0], [earlier[1]]
                 done = len(pieces[0]["flat"])

@@ -3,13 +3,14 @@
 After every block of iterations each chain writes one file per stage, with all draws of the stage so
 far and the state of the sampler. Later draws do not depend on whether the process was killed in
 between. Earlier steps and random numbers are computed again: they depend on the data, the model and
-the settings alone.
+the settings alone. Every file of arrays ends with a checksum.
 """
 
 import hashlib
+import io
 import json
 import os
-import zipfile
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen._atomic import atomic_write
+from bayes_intgen._checksum import with_checksum, without_checksum
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.inference.settings import SamplerSettings
@@ -27,10 +29,8 @@ from bayes_intgen.models import Model, codec
 
 Collected = dict[str, NDArray[Any]]
 
-# Exceptions that NumPy raises for truncated or foreign files.
-UNREADABLE = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile)
 # Version of the sampler's state and draws: chains of another version cannot continue.
-SAMPLER = 2
+SAMPLER = 3
 # Relative tolerance of sums over the same rows, whose rounding depends on the batches.
 SUMS_TOLERANCE = 1e-9
 # Names of arrays in files, where they differ from those in the code.
@@ -59,14 +59,20 @@ class Checkpoint:
             If it holds the chains of another fit, or other files.
         """
         path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise SavedFitError(f"{path} is not a folder; choose another checkpoint") from error
         identity = _identity(data, model, settings)
         label = path / "fit.json"
         if label.exists():
             try:
-                other = json.loads(label.read_text())
-            except ValueError as error:
-                raise SavedFitError(f"{label} cannot be read; choose another folder") from error
+                other = dict(json.loads(label.read_bytes()))
+            except (ValueError, TypeError, RecursionError, IsADirectoryError) as error:
+                raise SavedFitError(
+                    f"{label} cannot be read ({error}); choose another folder, or delete it to "
+                    "start again"
+                ) from error
             differences = sorted(key for key in identity if identity[key] != other.get(key))
             if differences:
                 raise SavedFitError(
@@ -76,11 +82,12 @@ class Checkpoint:
         elif any(file.suffix != ".part" for file in path.iterdir()):
             raise SavedFitError(f"{path} holds other files; choose an empty folder")
         else:
-            with atomic_write(label) as partial:
-                partial.write_text(json.dumps(identity))
+            atomic_write(label, json.dumps(identity).encode())
         return cls(path)
 
-    def read[State](self, stage: str, chain: int, like: State) -> tuple[State, Collected] | None:
+    def read[State](
+        self, stage: str, chain: int, like: State, names: Iterable[str]
+    ) -> tuple[State, Collected] | None:
         """Read state and draws of a chain's stage, or return None if there is no file.
 
         Parameters
@@ -89,6 +96,8 @@ class Checkpoint:
         chain : int
         like : pytree of arrays
             A state of the same structure, shapes and types.
+        names : iterable of str
+            Names of the arrays that are collected over iterations.
 
         Raises
         ------
@@ -98,27 +107,24 @@ class Checkpoint:
         path = self._path(stage, chain)
         if not path.exists():
             return None
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = dict(file)
-            leaves, structure = jax.tree.flatten(like)
-            states = [arrays.pop(f"state{i}") for i in range(len(leaves))]
-            if any(map(_differ, states, leaves)) or f"state{len(leaves)}" in arrays:
-                raise ValueError("of another sampler")
-            arrays |= {name: arrays.pop(stored) for name, stored in STORED_NAMES.items()}
-        except UNREADABLE as error:
-            raise SavedFitError(
-                f"{path} cannot be read ({error}); delete it to repeat this stage of the chain"
-            ) from error
-        return jax.tree.unflatten(structure, states), arrays
+        leaves, structure = jax.tree.flatten(like)
+        remedy = "delete it to repeat this stage of the chain"
+        arrays = _read(path, remedy)
+        states = [arrays.pop(f"state{i}", np.zeros(0)) for i in range(len(leaves))]
+        stored = {name: STORED_NAMES.get(name, name) for name in names}
+        if any(map(_differ, states, leaves)) or set(arrays) != set(stored.values()):
+            raise SavedFitError(f"{path} is of another sampler; {remedy}")
+        if len({array.shape[:1] for array in arrays.values()}) != 1:
+            raise SavedFitError(f"{path} has arrays of different lengths; {remedy}")
+        collected = {name: arrays[own] for name, own in stored.items()}
+        return jax.tree.unflatten(structure, states), collected
 
     def write(self, stage: str, chain: int, state: Any, collected: Collected) -> None:
         """Write the draws of a chain's stage so far, and the state of the sampler."""
         leaves = jax.tree.leaves(state)
         arrays: dict[str, Any] = {f"state{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
         arrays |= {STORED_NAMES.get(name, name): values for name, values in collected.items()}
-        with atomic_write(self._path(stage, chain)) as partial, partial.open("wb") as file:
-            np.savez(file, **arrays)
+        _write(self._path(stage, chain), arrays)
 
     def refuse_other_sums(self, xy: ArrayLike, yy: ArrayLike) -> None:
         """Write X'Wy and y'Wy over all rows, or compare them with those in the folder.
@@ -130,19 +136,15 @@ class Checkpoint:
         SavedFitError
             If they differ, or the file cannot be read.
         """
-        sums: dict[str, Any] = {"xy": np.asarray(xy), "yy": np.asarray(yy)}
+        sums = {"xy": np.asarray(xy), "yy": np.asarray(yy)}
         path = self._folder / "sums.npz"
         if not path.exists():
-            with atomic_write(path) as partial, partial.open("wb") as file:
-                np.savez(file, **sums)
+            _write(path, sums)
             return
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                same = all(_same(stored[name], values) for name, values in sums.items())
-        except UNREADABLE as error:
-            raise SavedFitError(
-                f"{path} cannot be read ({error}); choose another folder"
-            ) from error
+        stored = _read(path, "choose another folder")
+        same = set(stored) == set(sums) and all(
+            _same(stored[name], values) for name, values in sums.items()
+        )
         if not same:
             raise SavedFitError(
                 f"{self._folder} holds a fit to other rows; choose another folder, or delete it to "
@@ -151,6 +153,25 @@ class Checkpoint:
 
     def _path(self, stage: str, chain: int) -> Path:
         return self._folder / f"{stage}-{chain}.npz"
+
+
+def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    archive = io.BytesIO()
+    # NumPy's stub takes further names for the option `allow_pickle`.
+    np.savez(archive, **arrays)  # type: ignore[arg-type]
+    atomic_write(path, with_checksum(archive.getvalue()))
+
+
+def _read(path: Path, remedy: str) -> dict[str, NDArray[Any]]:
+    """Read arrays whose checksum is right; raise SavedFitError otherwise."""
+    try:
+        content = without_checksum(path.read_bytes())
+        if content is None:
+            raise ValueError("its checksum is wrong")
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            return dict(archive)
+    except (ValueError, IsADirectoryError) as error:
+        raise SavedFitError(f"{path} cannot be read ({error}); {remedy}") from error
 
 
 def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:

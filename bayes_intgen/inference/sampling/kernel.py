@@ -35,6 +35,8 @@ STATISTICS = {
     "step_size": float,
     "accepted": bool,
 }
+# Names of all arrays that are collected over iterations.
+COLLECTED = ("flat", "coefficients", *STATISTICS)
 
 
 class Innovations(NamedTuple):

@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import os
 import select
 import signal
@@ -6,8 +7,9 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import jax
 import numpy as np
@@ -15,6 +17,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen._checksum import with_checksum
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data import reservoir
 from bayes_intgen.inference.density.log_density import LogDensity
@@ -207,21 +210,69 @@ def test_other_rows_out_of_memory_are_recognised_by_their_sums(tmp_path, monkeyp
     np.testing.assert_array_equal(fitted(stream(frame), folder).joint_effect(POINTS), before)
 
 
-@pytest.mark.parametrize("change", ["another shape", "one more"])
-def test_states_of_another_sampler_raise(data, tmp_path, change: str) -> None:
-    folder = tmp_path / "run"
-    fitted(data, folder)
-    file = folder / "draws-1.npz"
+def rewritten(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change the arrays of a file, and give it a right checksum."""
     with np.load(file) as stored:
         arrays = dict(stored)
-    states = [name for name in arrays if name.startswith("state")]
-    if change == "one more":
-        arrays[f"state{len(states)}"] = np.zeros(2)
-    else:
-        arrays["state0"] = arrays["state0"][:-1]
-    np.savez(file, **arrays)
-    with pytest.raises(bi.SavedFitError, match="draws-1.npz cannot be read .of another sampler"):
+    change(arrays)
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    file.write_bytes(with_checksum(content.getvalue()))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays: arrays.update(state99=np.zeros(2)), "is of another sampler"),
+        (lambda arrays: arrays.update(state0=arrays["state0"][:-1]), "is of another sampler"),
+        (lambda arrays: arrays.pop("state1"), "is of another sampler"),
+        (lambda arrays: arrays.pop("energy"), "is of another sampler"),
+        (lambda arrays: arrays.pop("given"), "is of another sampler"),
+        (lambda arrays: arrays.update(flat=arrays["flat"][:-1]), "different lengths"),
+    ],
+)
+def test_arrays_of_another_sampler_raise(data, tmp_path, change, message) -> None:
+    folder = tmp_path / "run"
+    fitted(data, folder)
+    rewritten(folder / "draws-1.npz", change)
+    with pytest.raises(bi.SavedFitError, match=f"draws-1.npz .*{message}.*; delete it"):
         fitted(data, folder)
+
+
+@pytest.mark.parametrize("text", ["null", "[]", "3", '"text"', "{}", "[" * 100_000, ""])
+def test_label_that_is_no_label_raises(data, tmp_path, text: str) -> None:
+    folder = tmp_path / "run"
+    fitted(data, folder)
+    (folder / "fit.json").write_text(text)
+    with pytest.raises(bi.SavedFitError, match="choose another folder, or delete it"):
+        fitted(data, folder)
+
+
+def test_checkpoint_that_is_a_file_raises(data, tmp_path) -> None:
+    (tmp_path / "fit.nc").write_text("precious")
+    for path in (tmp_path / "fit.nc", tmp_path / "fit.nc" / "run"):
+        with pytest.raises(bi.SavedFitError, match="is not a folder; choose another checkpoint"):
+            fitted(data, path)
+    assert (tmp_path / "fit.nc").read_text() == "precious"
+
+
+def test_damaged_files_raise_and_removed_ones_are_repeated(data, tmp_path) -> None:
+    folder, rng = tmp_path / "run", np.random.default_rng(0)
+    whole = fitted(data, folder).joint_effect(POINTS)
+    for file in sorted(folder.glob("*.npz")):
+        content = file.read_bytes()
+        for place in (8, len(content) // 2, -40):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << int(rng.integers(8))
+            file.write_bytes(damaged)
+            with pytest.raises(bi.SavedFitError, match=f"{file.name} cannot be read .its checksum"):
+                fitted(data, folder)
+        file.write_bytes(content)
+    (folder / "draws-0.npz").unlink()
+    # The temporary file of a process that was killed.
+    (folder / ".bayes-intgen-0123.part").write_bytes(b"half")
+    np.testing.assert_array_equal(fitted(data, folder).joint_effect(POINTS), whole)
+    assert not list(folder.glob(".*"))
 
 
 # A process that has imported everything, and forks one process with a fit per line of its input.

@@ -1,0 +1,71 @@
+import os
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+import damaged_files
+from _worker import Worker
+
+
+def test_damaged_files_give_the_same_numbers_or_one_error(tmp_path, monkeypatch, capsys) -> None:
+    argv = ["damaged_files.py", "--quick", "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", argv)
+    damaged_files.main()
+    table = pd.read_csv(tmp_path / "damaged_files.csv", comment="#")
+    every = table[table["damage"] == "all"].set_index("what")
+    assert every["tried"].to_dict() == {"saved fit": 100, "checkpoint": 8}
+    assert every["FAILURE"].to_dict() == {"saved fit": 0, "checkpoint": 0}, capsys.readouterr().out
+    # A run of zeros over zeros, and a file of a checkpoint that is repeated.
+    assert every["same numbers"].between(0, 10).all()
+
+
+def test_other_numbers_are_failures(posterior, tmp_path) -> None:
+    """The negative control."""
+    one, other = str(tmp_path / "one.nc"), str(tmp_path / "other.nc")
+    posterior.save(one)
+    tree = posterior.tree.copy(deep=True)
+    tree["coefficients"]["coefficients"][0, 0, 0] += 1e-9
+    bi.Posterior(tree).save(other)
+    assert damaged_files.outcome_of_load(one, one) == "same numbers"
+    assert damaged_files.outcome_of_load(other, one) == "FAILURE other numbers"
+
+
+def test_crashes_hangs_and_other_errors_are_failures() -> None:
+    with Worker(__name__, seconds=2) as worker:
+        assert worker.call("crash") == "FAILURE crash with exit status -6"
+        assert worker.call("hang") == "FAILURE hang of 2 s"
+        assert worker.call("fail") == "FAILURE IndexError: from the depths"
+        assert worker.call("succeed") == "done"
+
+
+def crash() -> None:
+    os.abort()
+
+
+def hang() -> None:
+    time.sleep(60)
+
+
+def fail() -> None:
+    raise IndexError("from the depths")
+
+
+def succeed() -> str:
+    return "done"
+
+
+@pytest.mark.slow
+def test_interrupted_writes_lose_nothing(tmp_path, monkeypatch, capsys) -> None:
+    import interrupted_writes
+
+    argv = ["interrupted_writes.py", "--quick", "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", argv)
+    interrupted_writes.main()
+    table = pd.read_csv(tmp_path / "interrupted_writes.csv", comment="#").set_index("what")
+    assert not table["FAILURE"].any(), capsys.readouterr().out
+    assert table.loc["kill during a fit", "tried"] == 2
+    assert table.loc["kill during a save", "tried"] == 2

@@ -1,0 +1,58 @@
+import json
+
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.basis.basis import Constant
+from bayes_intgen.models import Model
+from bayes_intgen.models.codec import dumps, loads
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
+
+SCALE = {"kind": "LogNormal", "median": 1, "sigma": 2.0}
+PART = {"kind": "Part", "label": "", "basis": {"kind": "Constant", "size": 1}, "scale": SCALE,
+        "inputs": [0], "kernel": None, "lengthscale": None}  # fmt: skip
+
+
+def test_whole_numbers_are_floats_but_no_truth_values() -> None:
+    assert loads(json.dumps(SCALE)) == LogNormal(1, 2.0)
+    with pytest.raises(bi.SavedFitError, match="LogNormal with an invalid median"):
+        loads(json.dumps(SCALE | {"median": True}))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("label", 3), ("basis", SCALE), ("basis", "Constant"), ("scale", 3.0), ("scale", None),
+        ("inputs", 0), ("inputs", [0.0]), ("inputs", ["0"]), ("kernel", "unknown"), ("kernel", 1),
+        ("kernel", []), ("lengthscale", PART["basis"]),
+    ],
+)  # fmt: skip
+def test_fields_of_other_types_are_refused(field, value) -> None:
+    assert loads(json.dumps(PART)) == Component("", Constant(), LogNormal(1, 2.0))
+    with pytest.raises(bi.SavedFitError, match=f"Part with an invalid {field}"):
+        loads(json.dumps(PART | {field: value}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000, '{"kind": "mapping", "items": ' * 20_000, '{"kind": ["GP"]}', "{", "{}",
+        '{"kind": "LogNormal", "median": 1e999, "sigma": 1}',
+        '{"kind": "LogNormal", "median": NaN, "sigma": 1}',
+        '{"kind": "array", "shape": [2], "values": [1]}',
+        '{"kind": "array", "shape": ["x"], "values": [1]}',
+        '{"kind": "array", "shape": [1], "values": [[1], [1, 2]]}',
+        '{"kind": "array", "shape": [1], "values": [%s]}' % ("9" * 400),
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused(text) -> None:
+    with pytest.raises(bi.SavedFitError):
+        loads(text)
+
+
+def test_value_of_another_class_is_refused() -> None:
+    text = dumps(bi.models.additive("linear"))
+    assert loads(text, Model) == bi.models.additive("linear")
+    for other in ("3", "null", json.dumps(SCALE)):
+        with pytest.raises(bi.SavedFitError, match="in a wrong place"):
+            loads(other, Model)
