@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -309,6 +310,10 @@ class Observations(Rows):
     @property
     def regimes(self) -> dict[Mask, int]:
         """Number of rows per mask, fewest interventions first."""
+        return dict(self._counts)
+
+    @cached_property
+    def _counts(self) -> dict[Mask, int]:
         masks, which = masks_of(self.intervened)
         return in_regime_order(dict(zip(masks, np.bincount(which).tolist(), strict=True)))
 
