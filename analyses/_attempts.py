@@ -50,6 +50,8 @@ def counts_of(what: str, results: Iterable[tuple[str, str]]) -> list[dict[str, A
     for kind, outcome in results:
         by_kind.setdefault(kind, []).append(outcome.split(" ")[0].rstrip(":"))
     everything = [outcome for own in by_kind.values() for outcome in own]
+    if not everything:
+        return []
     rows = []
     for kind, own in [*sorted(by_kind.items()), ("all", everything)]:
         outcomes = Counter(own)

@@ -68,7 +68,7 @@ class Coordinate:
         lower, centre, upper = balanced_quantiles(distinct, counts, (0.25, 0.5, 0.75))
         spread = (upper - lower) / 1.349
         whole = cls(centre, spread, float(distinct[0]), float(distinct[-1]))
-        first, last = _without_far_cells(whole.transform(distinct), counts)
+        first, last = _without_far_cells(whole, distinct, counts)
         low, high = float(distinct[first]), float(distinct[last])
         starts_at_zero = 0 <= low < spread / 2 and len(distinct) >= MIN_DISTINCT
         return replace(whole, low=low, high=high, edge=EDGE * spread * starts_at_zero)
@@ -135,14 +135,19 @@ def far_cells(values: Array, coordinate: Coordinate) -> NDArray[np.int_]:
     return np.flatnonzero((values < coordinate.low) | (values > coordinate.high))
 
 
-def _without_far_cells(z: Array, counts: NDArray[np.int_]) -> tuple[int, int]:
+def _without_far_cells(
+    coordinate: Coordinate, distinct: Array, counts: NDArray[np.int_]
+) -> tuple[int, int]:
     """Positions of the first and the last distinct value that is not an outlier."""
-    first, last = 0, len(z) - 1
-    below, above = np.cumsum(counts), np.cumsum(counts[::-1])[::-1]
+    first, last = 0, len(distinct) - 1
     most = min(MAX_FAR_CELLS, counts.sum() / 100)
-    for i in np.flatnonzero(np.diff(z) > FAR_GAP):
-        if below[i] <= most:
+    # No more values than that on either side can be outliers.
+    lowest, highest = (distinct[: MAX_FAR_CELLS + 1], distinct[-MAX_FAR_CELLS - 1 :])
+    for i in np.flatnonzero(np.diff(coordinate.transform(lowest)) > FAR_GAP):
+        if counts[: i + 1].sum() <= most:
             first = int(i) + 1
-        if above[i + 1] <= most:
-            last = min(last, int(i))
+    start = len(distinct) - len(highest)
+    for i in np.flatnonzero(np.diff(coordinate.transform(highest)) > FAR_GAP):
+        if counts[start + i + 1 :].sum() <= most:
+            last = min(last, start + int(i))
     return first, last

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
@@ -329,6 +330,10 @@ class Observations(Rows):
     @property
     def regimes(self) -> dict[Mask, int]:
         """Number of rows per mask, fewest interventions first."""
+        return dict(self._counts)
+
+    @cached_property
+    def _counts(self) -> dict[Mask, int]:
         masks, which = masks_of(self.intervened)
         return in_regime_order(dict(zip(masks, np.bincount(which).tolist(), strict=True)))
 
