@@ -1,12 +1,18 @@
 """Terms of covariates and groups, which adjust for observed causes of the outcome.
 
     E[Y | a, x, g, R] = ... + sum_c gamma_c(x_c) + sum_k psi_k(a_k, x_c) + b_g + s_g a_k
+                            + sum_k (1 - R_k) d_gk
 
 Functions of covariates are centred over the observational rows, and so are the levels of groups
 that occur under several masks. The terms then average zero over these rows, so that predictions
 without covariates are standardised to them (the g-formula). Levels of groups that occur under one
 mask only are not centred: their average and the level of a bias are told apart by the prior alone,
 that groups are exchangeable.
+
+The bias of an action has a level d_gk in each group that occurs under several masks: where groups
+differ in their usual actions, an action says something else about its hidden cause. An experiment
+shows the biases of its own groups only. Those of the others follow by partial pooling, and by a
+slope in the usual action of the group (Mundlak 1978).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +24,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.basis.monomials import LinearBasis
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
@@ -39,8 +46,10 @@ from bayes_intgen.text.messages import quoted, unknown_action
 
 # Number of functions of a numeric covariate under the default prior.
 COVARIATE_SIZE = 8
-# Scale of the slopes of groups and of moderators, in outcome standard deviations.
+# Scales of slopes of groups and moderators, and of the levels of biases in groups, in outcome
+# standard deviations.
 SLOPE_SCALE = LogNormal(median=0.2, sigma=1.5)
+GROUP_BIAS_SCALE = LogNormal(median=0.1, sigma=1.5)
 # Initial variance of random effects, over that of the noise.
 START_RATIO = 0.1
 LEVEL = "level"
@@ -204,6 +213,9 @@ class AdjustmentTerms:
             basis: Basis = GroupIndicators(len(columns.labels[g]))
             if occur_under_several_masks(codes[:, 0], self.data):
                 basis = self._centred(basis, codes)
+            if isinstance(basis, CentredBasis):
+                for action in self._set_actions:
+                    out += self._group_biases(action, grouping, basis, count + at)
             for effect in self._effects(grouping):
                 if effect == LEVEL:
                     component = Component("", basis, SCALE)
@@ -216,6 +228,38 @@ class AdjustmentTerms:
                     label, inputs = f"slope({effect} | {grouping})", (k, count + at)
                 out.append(Term(label, "group", k, inputs, component, None, Always()))
         return out
+
+    def _group_biases(self, k: int, grouping: str, basis: CentredBasis, at: int) -> list[Term]:
+        """Level of a bias in each group: a slope in the group's usual action, and the rest."""
+        name = self.data.names[k]
+        parts: list[tuple[str, Basis, LogNormal]] = [(grouping, basis, GROUP_BIAS_SCALE)]
+        if self.data.categories[k] is None:
+            codes = self.data.inputs[:, [at]]
+            usual = KarhunenLoeveBasis(basis.basis, self._usual_actions(k, codes, basis.size))
+            slope = self._centred(usual, codes)
+            parts.append((f"usual {name} of {grouping}", slope, SLOPE_SCALE))
+        return [
+            Term(
+                f"delta({name} | {of})", "bias", k, (at,), Component("", own, scale), None,
+                WhereNotSet(k),
+            )
+            for of, own, scale in parts
+        ]  # fmt: skip
+
+    def _usual_actions(self, k: int, codes: Array, groups: int) -> Array:
+        """Mean coordinate of an action in each group's rows where it was not set, (groups, 1)."""
+        column = self.data.actions[:, k]
+        not_set = ~self.data.intervened[:, k]
+        values = Coordinate.of(column)(column[not_set])
+        which = codes[not_set, 0].astype(int)
+        counts = np.bincount(which, minlength=groups)
+        sums = np.bincount(which, weights=values - values.mean(), minlength=groups)
+        return np.asarray((sums / np.maximum(counts, 1))[:, None])
+
+    @property
+    def _set_actions(self) -> list[int]:
+        """Actions that are set in some rows."""
+        return np.flatnonzero(self.data.intervened.any(axis=0)).tolist()
 
     def _effects(self, grouping: str) -> tuple[str, ...]:
         return self.adjustment.groups.get(grouping, (LEVEL,))
