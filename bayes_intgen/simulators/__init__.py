@@ -7,10 +7,13 @@ from bayes_intgen.simulators.dose_response import DoseResponse
 from bayes_intgen.simulators.few_doses import FewDoses
 from bayes_intgen.simulators.importance import Estimate
 from bayes_intgen.simulators.linear import Linear
+from bayes_intgen.simulators.marketing_panel import MarketingPanel
 from bayes_intgen.simulators.media_mix import MediaMix
 from bayes_intgen.simulators.mistyped import Mistyped
+from bayes_intgen.simulators.observed_causes import ObservedCauses, ObservedColumns
 from bayes_intgen.simulators.ordered import Ordered
 from bayes_intgen.simulators.polynomial import Polynomial
+from bayes_intgen.simulators.repeated_visits import RepeatedVisits
 from bayes_intgen.simulators.steep import Steep
 from bayes_intgen.simulators.stepped import Stepped
 from bayes_intgen.simulators.uniform_design import UniformDesign
@@ -25,10 +28,14 @@ __all__ = [
     "FewDoses",
     "Interacting",
     "Linear",
+    "MarketingPanel",
     "MediaMix",
     "Mistyped",
+    "ObservedCauses",
+    "ObservedColumns",
     "Ordered",
     "Polynomial",
+    "RepeatedVisits",
     "SharedConfounder",
     "ShiftedSupport",
     "Steep",

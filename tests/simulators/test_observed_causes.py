@@ -1,0 +1,144 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.data.regime_data import RegimeData
+from bayes_intgen.simulators import MarketingPanel, ObservedCauses, ObservedColumns, RepeatedVisits
+
+
+def observational_columns(data: RegimeData) -> ObservedColumns:
+    """Covariates and labels of groups of the observational rows."""
+    own, rows = data.columns, data.covariates[~data.intervened.any(axis=1)]
+    values = dict(zip(own.every, rows.T, strict=True))
+    groups = {
+        name: np.array(own.labels[g])[values[name].astype(int)] for g, name in enumerate(own.groups)
+    }
+    return ObservedColumns({name: values[name] for name in own.names}, groups)
+
+
+def late_or_old(data: RegimeData) -> RegimeData:
+    """Rows with the week or age above its median, so that averages over rows are not the usual."""
+    first = data.covariates[:, 0]
+    keep = first > np.median(first)
+    names = dict(zip(data.columns.every, data.covariates[keep].T, strict=True))
+    return RegimeData.from_arrays(
+        data.actions[keep],
+        data.outcome[keep],
+        data.intervened[keep],
+        data.names,
+        covariates={name: names[name] for name in data.columns.names},
+        groups={
+            name: np.array(labels)[names[name].astype(int)]
+            for name, labels in zip(data.columns.groups, data.columns.labels, strict=True)
+        },
+    )
+
+
+def panel_with_responses() -> MarketingPanel:
+    panel = MarketingPanel.random(2, seed=1)
+    rng = np.random.default_rng(0)
+    return replace(panel, response=0.3 * rng.normal(size=panel.response.shape))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MarketingPanel.random(2, seed=0),
+        panel_with_responses(),
+        RepeatedVisits.random(2, seed=0),
+        RepeatedVisits.random(2, seed=0, visits=1),
+    ],
+    ids=["panel", "panel, responses differ", "trials", "trials, one visit"],
+)
+def test_true_effect_is_the_mean_of_outcomes_under_do_in_the_observational_rows(
+    model: ObservedCauses,
+) -> None:
+    data = late_or_old(model.dataset(3000, seed=1))
+    columns = observational_columns(data)
+    rows = len(next(iter(columns.covariates.values())))
+    rng = np.random.default_rng(2)
+    points, _ = model.base.sample(model.names, 4, rng)
+    for point, truth in zip(points, model.joint_effect(points, data), strict=True):
+        actions = np.tile(point, (rows, 1))
+        outcomes = []
+        for _ in range(30):
+            causes = model.base.draw_causes(rows, rng)
+            outcome = model.base.draw_noise(rows, rng) + model.adjustment(actions, columns)
+            for k in range(len(point)):
+                outcome = outcome + model.base.contribution(k, actions[:, k], causes[:, k])
+            outcome = outcome + model.draw_group_effects(columns, rng)
+            outcomes.append(outcome.mean())
+        error = np.std(outcomes, ddof=1) / np.sqrt(len(outcomes))
+        assert abs(np.mean(outcomes) - truth) < 4 * error
+        # Without the observed causes it is another number.
+        assert abs(np.mean(outcomes) - model.base.joint_effect([point])[0]) > 4 * error
+
+
+def test_regions_have_at_most_one_experiment_and_a_history() -> None:
+    panel = MarketingPanel.random(3, seed=2, regions=10)
+    data = panel.dataset(400, seed=0)
+    region = data.covariates[:, data.columns.every.index("region")]
+    masks = {r: {tuple(mask) for mask in data.intervened[region == r]} for r in range(10)}
+    assert all((False, False, False) in own and len(own) <= 2 for own in masks.values())
+    assert sum(len(own) == 1 for own in masks.values()) == 3
+
+
+def test_managers_spend_more_where_levels_say_so() -> None:
+    panel = MarketingPanel.random(2, seed=3)
+    rng = np.random.default_rng(0)
+    spend, sales, columns = panel.sample((), 40_000, rng)
+    region = columns.groups["region"]
+    logs = np.log(spend)
+    means = np.stack([logs[region == r].mean(axis=0) for r in range(len(panel.level))])
+    # Parents pass their regional differences on to their children.
+    root = next(k for k in range(2) if not panel.base.parents(k))
+    pull = panel.base.pull[root] * panel.regional_pull[:, root]
+    assert np.corrcoef(means[:, root], pull)[0, 1] > 0.95
+    season = panel.season(columns.covariates["week"])
+    slope = np.polyfit(season, logs[:, root], 1)[0]
+    expected = panel.base.pull[root] * panel.seasonal_pull[root]
+    assert slope == pytest.approx(expected, abs=0.03)
+    own = np.array([sales[region == r].mean() for r in range(len(panel.level))])
+    assert np.corrcoef(own, panel.level)[0, 1] > 0.9
+
+
+def test_visits_of_a_patient_share_regime_age_and_level() -> None:
+    trials = RepeatedVisits.random(2, seed=4, visits=4)
+    data = trials.dataset(2000, seed=0)
+    own = data.columns
+    patient = data.covariates[:, own.every.index("patient")].astype(int)
+    _, counts = np.unique(patient, return_counts=True)
+    assert (counts == 4).all()
+    ages = data.covariates[:, own.every.index("age")].reshape(-1, 4)
+    assert (ages == ages[:, :1]).all()
+    assert (data.intervened.reshape(-1, 4, 2) == data.intervened.reshape(-1, 4, 2)[:, :1]).all()
+
+    def between(model: RepeatedVisits) -> float:
+        """Covariance of the outcomes of two visits under the same doses and age."""
+        _, outcome, _ = replace(model, ageing=0.0, moderation=np.zeros(2)).sample(
+            model.names, 40_000, np.random.default_rng(5)
+        )
+        visits = outcome.reshape(-1, 4) - outcome.mean()
+        return float((visits[:, 0] * visits[:, 1]).mean())
+
+    variance = trials.patient_sd**2
+    assert between(trials) == pytest.approx(variance, rel=0.2)
+    assert abs(between(replace(trials, patient_sd=0.0))) < 0.1 * variance
+
+
+def test_without_observed_causes_rows_follow_the_base_model() -> None:
+    panel = MarketingPanel.random(2, seed=5)
+    names = ("level", "regional_pull", "swing", "seasonal_pull")
+    plain = replace(panel, **{name: 0 * getattr(panel, name) for name in names})
+    data = plain.dataset(300, seed=0)
+    truth = plain.joint_effect(data.actions[:5], data)
+    np.testing.assert_allclose(truth, panel.base.joint_effect(data.actions[:5]))
+
+
+def test_bad_arguments() -> None:
+    with pytest.raises(bi.ModelError, match="visits must be at least 1"):
+        RepeatedVisits.random(2, seed=0, visits=0)
+    with pytest.raises(bi.ModelError, match="rows must be at least 1"):
+        RepeatedVisits.random(2, seed=0).dataset(0, seed=0)
