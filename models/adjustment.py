@@ -11,7 +11,8 @@ that groups are exchangeable.
 
 The bias of an action has a level d_gk in each group that occurs under several masks: where groups
 differ in their usual actions, an action says something else about its hidden cause. An experiment
-shows the biases of its own groups only, and those of the others follow by partial pooling.
+shows the biases of its own groups only. Those of the others follow by partial pooling, and by a
+slope in the usual action of the group (Mundlak 1978).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.basis.monomials import LinearBasis
 from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
@@ -239,7 +241,8 @@ class AdjustmentTerms:
             ):
                 basis = self._centred(basis, codes)
             if isinstance(basis, CentredBasis):
-                out += [self._group_bias(k, grouping, basis, count + at) for k in self._set_actions]
+                for action in self._set_actions:
+                    out += self._group_biases(action, grouping, basis, count + at)
             for effect in self._effects(grouping):
                 if effect == LEVEL:
                     component = Component("", basis, SCALE)
@@ -253,11 +256,30 @@ class AdjustmentTerms:
                 out.append(Term(label, "group", k, inputs, component, None, Always()))
         return out
 
-    def _group_bias(self, k: int, grouping: str, basis: Basis, at: int) -> Term:
-        """Deviation of each group's level of a bias."""
-        label = f"delta({self.data.names[k]} | {grouping})"
-        component = Component("", basis, GROUP_BIAS_SCALE)
-        return Term(label, "bias", k, (at,), component, None, WhereNotSet(k))
+    def _group_biases(self, k: int, grouping: str, basis: CentredBasis, at: int) -> list[Term]:
+        """Level of a bias in each group: a slope in the group's usual action, and the rest."""
+        name = self.data.names[k]
+        parts: list[tuple[str, Basis, LogNormal]] = [(grouping, basis, GROUP_BIAS_SCALE)]
+        if self.data.categories[k] is None:
+            codes = self.data.inputs[:, [at]]
+            usual = KarhunenLoeveBasis(basis.basis, self._usual_actions(k, codes, basis.size))
+            slope = self._centred(usual, codes)
+            parts.append((f"usual {name} of {grouping}", slope, SLOPE_SCALE))
+        gate = WhereNotSet(k)
+        return [
+            Term(f"delta({name} | {of})", "bias", k, (at,), Component("", own, scale), None, gate)
+            for of, own, scale in parts
+        ]
+
+    def _usual_actions(self, k: int, codes: Array, groups: int) -> Array:
+        """Mean coordinate of an action in each group's rows where it was not set, (groups, 1)."""
+        column = self.data.actions[:, k]
+        not_set = ~self.data.intervened[:, k]
+        values = Coordinate.of(column)(column[not_set])
+        which = codes[not_set, 0].astype(int)
+        counts = np.bincount(which, minlength=groups)
+        sums = np.bincount(which, weights=values - values.mean(), minlength=groups)
+        return np.asarray((sums / np.maximum(counts, 1))[:, None])
 
     @property
     def _set_actions(self) -> list[int]:

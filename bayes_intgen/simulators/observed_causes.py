@@ -57,7 +57,7 @@ class ObservedCauses(ABC):
 
     def draw_group_effects(self, columns: ObservedColumns, rng: np.random.Generator) -> Array:
         """Draw random effects of groups on the outcome, with mean zero, shape (rows,)."""
-        return np.zeros(len(next(iter(columns.groups.values()))))
+        return np.zeros(len(self.shift(columns)))
 
     @property
     def names(self) -> tuple[str, ...]:

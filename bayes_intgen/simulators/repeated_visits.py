@@ -30,7 +30,7 @@ class RepeatedVisits(ObservedCauses):
     ----------
     base : StructuralCausalModel
     visits : int
-        Visits per patient.
+        Visits per patient; with one visit, patients are no grouping.
     patient_sd : float
     ageing : float
         Change of the score with a standard deviation of age.
@@ -88,12 +88,15 @@ class RepeatedVisits(ObservedCauses):
         patients = -(-rows // self.visits)
         which = np.repeat(np.arange(patients), self.visits)[:rows]
         age = np.clip(rng.normal(MEAN_AGE, AGE_SD, patients), 18, 95).round()
+        if self.visits == 1:
+            return ObservedColumns({"age": age}, {})
         regime_code = sum(int(was_set) << k for k, was_set in enumerate(self.base.mask(regime)))
         labels = [f"{regime_code}-{number}" for number in range(1, patients + 1)]
         return ObservedColumns({"age": age[which]}, {"patient": np.array(labels)[which]})
 
     def draw_group_effects(self, columns: ObservedColumns, rng: np.random.Generator) -> Array:
-        patients, which = np.unique(columns.groups["patient"], return_inverse=True)
+        labels = columns.groups.get("patient", np.arange(len(columns.covariates["age"])))
+        patients, which = np.unique(labels, return_inverse=True)
         return np.asarray(self.patient_sd * rng.normal(size=len(patients))[which])
 
     def shift(self, columns: ObservedColumns) -> Array:

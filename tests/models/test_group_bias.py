@@ -24,12 +24,16 @@ def rows(bias_sd: float, own_groups: bool = False) -> bi.RegimeData:
 def test_each_bias_has_a_level_in_every_group_where_it_acts() -> None:
     data = rows(0.5)
     terms = bi.models.additive("linear").decompose(data)
-    names = [f"delta({name} | region)" for name in data.names]
+    names = [
+        f"delta({name} | {of})"
+        for name in data.names
+        for of in ("region", f"usual {name} of region")
+    ]
     assert set(names) <= {term.name for term in terms.terms}
     matrix = terms.matrix(data.inputs, data.intervened)
-    for k, name in enumerate(names):
+    for i, name in enumerate(names):
         columns = matrix[:, terms.columns[name]]
-        assert (columns[data.intervened[:, k]] == 0).all()
+        assert (columns[data.intervened[:, i // 2]] == 0).all()
         # Their averages over the observational rows belong to the level of the bias.
         observational = ~data.intervened.any(axis=1)
         np.testing.assert_allclose(columns[observational].mean(axis=0), 0, atol=1e-12)
@@ -38,6 +42,24 @@ def test_each_bias_has_a_level_in_every_group_where_it_acts() -> None:
 def test_groups_under_one_mask_tell_levels_of_biases_and_of_groups_not_apart() -> None:
     terms = bi.models.additive("linear").decompose(rows(0.5, own_groups=True))
     assert not [term.name for term in terms.terms if "| region" in term.name]
+
+
+def test_the_usual_action_of_a_group_is_its_mean_where_it_was_not_set() -> None:
+    rng = np.random.default_rng(0)
+    data = rows(0.0)
+    group = data.covariates[:, 0].astype(int)
+    shift = rng.normal(size=GROUPS)
+    moved = np.where(data.intervened, data.actions, data.actions + shift[group][:, None])
+    shifted = bi.RegimeData.from_arrays(
+        moved, data.outcome, data.intervened, groups={"region": group}
+    )
+    terms = bi.models.additive("linear").decompose(shifted)
+    observational = ~shifted.intervened.any(axis=1)
+    inputs = shifted.inputs[observational]
+    matrix = terms.matrix(inputs, shifted.intervened[observational])
+    for name in shifted.names:
+        usual = matrix[:, terms.columns[f"delta({name} | usual {name} of region)"]][:, 0]
+        assert np.corrcoef(usual, shift[group[observational]])[0, 1] > 0.95
 
 
 def test_biases_that_differ_between_groups_widen_intervals() -> None:

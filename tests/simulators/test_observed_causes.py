@@ -44,15 +44,20 @@ def panel_with_responses() -> MarketingPanel:
 
 @pytest.mark.parametrize(
     "model",
-    [MarketingPanel.random(2, seed=0), panel_with_responses(), RepeatedVisits.random(2, seed=0)],
-    ids=["panel", "panel, responses differ", "trials"],
+    [
+        MarketingPanel.random(2, seed=0),
+        panel_with_responses(),
+        RepeatedVisits.random(2, seed=0),
+        RepeatedVisits.random(2, seed=0, visits=1),
+    ],
+    ids=["panel", "panel, responses differ", "trials", "trials, one visit"],
 )
 def test_true_effect_is_the_mean_of_outcomes_under_do_in_the_observational_rows(
     model: ObservedCauses,
 ) -> None:
     data = late_or_old(model.dataset(3000, seed=1))
     columns = observational_columns(data)
-    rows = len(next(iter(columns.groups.values())))
+    rows = len(next(iter(columns.covariates.values())))
     rng = np.random.default_rng(2)
     points, _ = model.base.sample(model.names, 4, rng)
     for point, truth in zip(points, model.joint_effect(points, data), strict=True):
