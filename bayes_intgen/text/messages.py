@@ -33,7 +33,7 @@ def hint(name: object, known: Sequence[str]) -> str:
     """
     if not isinstance(name, str):
         return "the"
-    folded = {other.casefold(): other for other in known}
+    folded = {str(other).casefold(): other for other in known}
     close = get_close_matches(name.casefold(), folded, n=1)
     words = [other for other in folded if other in re.findall(r"\w+", name.casefold())]
     return f"did you mean {folded[[*close, *words][0]]!r}? The" if close or words else "the"
