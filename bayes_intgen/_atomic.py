@@ -51,6 +51,10 @@ def atomic_write(path: str | os.PathLike[str], content: bytes) -> None:
             if fcntl is None:
                 file.close()
             partial.replace(target)
+    except OSError as error:
+        # A full disk does not say which.
+        error.filename = error.filename or str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
