@@ -2,7 +2,8 @@
 
 Test statistic: log Bayes factor of the alternative. Null distribution: wild bootstrap of the rows'
 residuals, divided by sqrt(1 - leverage) (HC2; MacKinnon and White 1985), because the noise is
-neither normal nor of exactly known variance.
+neither normal nor of exactly known variance. The residuals are those beside the alternative, which
+would otherwise count as noise where it holds.
 
 Notes
 -----
@@ -56,8 +57,8 @@ MAX_LEVERAGE = 0.95
 # prior, leave unexplained. Rows do not test a direction below it.
 MIN_UNEXPLAINED_SHARE = 1e-4
 # Sizes, in standard deviations of the outcome, between which the detectable one is sought, and
-# number of times that the critical value is adapted to it.
-SIZES, CRITICAL_UPDATES = (1e-3, 30.0), 3
+# largest number of times that the critical value is adapted to it.
+SIZES, CRITICAL_UPDATES = (1e-3, 30.0), 10
 
 
 def null_fit(
@@ -162,6 +163,10 @@ class NullModel:
             residual = conditional_residuals(data, terms.random_effects, residual, precision)
         residual = residual / np.sqrt(np.clip(1 - leverage, 1 - MAX_LEVERAGE, 1))
         return cls(data, fit, design, weights, mean, covariance, residual)
+
+    def remainder(self, values: Array) -> Array:
+        """What the fit leaves of values that are added to the outcome, shape (n,)."""
+        return values - self.design @ (self.covariance @ (self.design.T @ (self.weights * values)))
 
     def testable_columns(self, blocks: Sequence[Array]) -> list[Array]:
         """Directions of alternatives' coefficients that rows test, each of shape (Q, q).
@@ -291,7 +296,9 @@ class _Test:
             alternative.scale,
             unit,
         )
-        rows = RowScores(slice(None), scores.rows)
+        estimate = mixture.estimate(scores.information)
+        residual = null.residual - null.remainder(block @ (direction @ estimate))
+        rows = RowScores(slice(None), scores.rows * residual[:, None])
         (samples,) = wild_bootstrap([rows], len(null.design), rng)
         samples += mixture.null_mean(scores.information)
         samples += scores.draw_shrinkage(len(samples), rng)
@@ -325,8 +332,9 @@ class _Test:
             absorbed = self.mixture.null_mean(mean + min(size, SIZES[1]) * shift)
             statistics = self.mixture.log_bayes_factors(self.samples - mean + absorbed)
             critical = critical_value(statistics, threshold)
-            if power(min(size, SIZES[1])) < POWER:
-                size = smallest_size(power, size, min(3 * size, SIZES[1]))
+            if size > SIZES[1] or power(size) >= POWER:
+                break
+            size = smallest_size(power, size, SIZES[1])
         return self.unit * size
 
     def _size_of(self, values: Array) -> float:
@@ -344,7 +352,7 @@ class ScoreStatistics(NamedTuple):
     shrinkage : ndarray, shape (r + q, r + q)
         Covariance of the information due to shrinkage of the other coefficients.
     rows : ndarray, shape (n, r + q)
-        Contribution of each row's residual to the information.
+        Contribution of each row to the information, per unit of its residual.
     """
 
     information: Array
@@ -385,7 +393,7 @@ class ScoreStatistics(NamedTuple):
             ),
             precision,
             precision - left.T @ (left * weights),
-            left * (null.weights * null.residual)[:, None],
+            left * weights,
         )
 
     def draw_shrinkage(self, count: int, rng: np.random.Generator) -> Array:

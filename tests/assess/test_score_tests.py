@@ -66,7 +66,8 @@ def test_shrinkage_is_part_of_the_covariance(fitted) -> None:
     assert (np.linalg.eigvalsh(scores.shrinkage) > -1e-8).all()
     assert (np.linalg.eigvalsh(scores.precision - scores.shrinkage) > -1e-8).all()
     # The rows' own part is near the model's here, whose noise is normal.
-    of_rows = np.diag(scores.rows.T @ scores.rows)
+    contributions = scores.rows * null.residual[:, None]
+    of_rows = np.diag(contributions.T @ contributions)
     of_model = np.diag(scores.precision - scores.shrinkage)
     assert ((of_rows / of_model > 0.5) & (of_rows / of_model < 2)).all()
     draws = scores.draw_shrinkage(4000, np.random.default_rng(0))
