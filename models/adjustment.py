@@ -276,10 +276,14 @@ class AdjustmentTerms:
         column = self.data.actions[:, k]
         not_set = ~self.data.intervened[:, k]
         values = Coordinate.of(column)(column[not_set])
+        weights = None if self.data.weights is None else self.data.weights[not_set]
         which = codes[not_set, 0].astype(int)
-        counts = np.bincount(which, minlength=groups)
-        sums = np.bincount(which, weights=values - values.mean(), minlength=groups)
-        return np.asarray((sums / np.maximum(counts, 1))[:, None])
+        units = np.bincount(which, weights=weights, minlength=groups)
+        deviations = values - np.average(values, weights=weights)
+        if weights is not None:
+            deviations = deviations * weights
+        sums = np.bincount(which, weights=deviations, minlength=groups)
+        return np.asarray((sums / np.where(units > 0, units, 1))[:, None])
 
     @property
     def _set_actions(self) -> list[int]:

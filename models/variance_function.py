@@ -156,7 +156,7 @@ def estimate_variance_function(
     estimator for the penalised score, which remains valid for skewed or heavy-tailed noise.
     """
     knots = np.stack(
-        [np.quantile(coordinate(actions[:, k]), KNOTS) for k, coordinate in enumerate(coordinates)]
+        [_quantiles(coordinate(actions[:, k]), units) for k, coordinate in enumerate(coordinates)]
     )
     count = len(coordinates)
     size = 1 + 2 * count * len(KNOTS)
@@ -174,6 +174,13 @@ def estimate_variance_function(
     return VarianceFunctionEstimate(
         VarianceFunction(coordinates, knots, knot_values), root @ log_covariance @ root.T
     )
+
+
+def _quantiles(values: Array, units: Array | None) -> Array:
+    """Knots of an action, as quantiles over units."""
+    if units is None:
+        return np.asarray(np.quantile(values, KNOTS))
+    return np.asarray(np.quantile(values, KNOTS, weights=units, method="inverted_cdf"))
 
 
 def _penalised_mode(
