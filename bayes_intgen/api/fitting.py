@@ -11,6 +11,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.diagnostics import warn_of_problems
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
+from bayes_intgen.data.pretreatment import advice_on_changed_covariates
 from bayes_intgen.data.replicates import warn_of_copies
 from bayes_intgen.data.rows import Rows, checked_data
 from bayes_intgen.errors import PACKAGE, DataWarning, LackOfFitWarning, ModelError
@@ -105,7 +106,8 @@ def fit(
     -----
     DataWarning
         If a tenth of the rows or more are exact copies of others, an action has three to six
-        distinct numbers and a smooth prior, or cells lie far from all others.
+        distinct numbers and a smooth prior, cells lie far from all others, or the distribution of
+        a covariate changes where an action is set.
     SamplingWarning
         If the chains have not converged; the message names the remedy.
     LackOfFitWarning
@@ -202,10 +204,11 @@ def _with_sampler(settings: SamplerSettings, data: Rows, model: Model) -> Sample
 
 
 def _warn_of_data(data: Rows, model: Model) -> None:
-    """Issue a DataWarning for actions with few values, and for far cells."""
+    """Issue a DataWarning for actions with few values, far cells, and covariates that change."""
     few = few_valued(data, model)
     advice = [advice_on_levels(few)] if few else []
-    for message in (*advice, *advice_on_far_cells(data)):
+    advice += [*advice_on_far_cells(data), *advice_on_changed_covariates(data)]
+    for message in advice:
         warnings.warn(message, DataWarning, skip_file_prefixes=(PACKAGE,))
 
 
