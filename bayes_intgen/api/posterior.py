@@ -20,7 +20,8 @@ from bayes_intgen.plots.effect import plot_effect
 from bayes_intgen.plots.sensitivity import plot_sensitivity
 from bayes_intgen.posterior.curves import effect_along
 from bayes_intgen.posterior.defaults import default_point
-from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+from bayes_intgen.posterior.draws import support_of
+from bayes_intgen.posterior.fitted_rows import FittedRows
 from bayes_intgen.posterior.schema import with_groups
 from bayes_intgen.posterior.storage import save_tree
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from bayes_intgen.assess.summary import Report
 
 
-class Posterior(PosteriorDraws):
+class Posterior(FittedRows):
     """Posterior of a fit, from :func:`bayes_intgen.fit` or :func:`bayes_intgen.load`.
 
     ``print`` shows regimes, certificates, support, checks and sampling on one screen.
