@@ -3,7 +3,8 @@
 import runpy
 from pathlib import Path
 
-from setuptools import setup
-
 runpy.run_path(str(Path(__file__).with_name("bayes_intgen") / "_checkout.py"))["require_models"]()
+
+from setuptools import setup  # noqa: E402
+
 setup()

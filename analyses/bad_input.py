@@ -36,6 +36,7 @@ from hypothesis import strategies as st
 
 import bayes_intgen as bi
 from bayes_intgen.basis.categories import Categories
+from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.pilot import pilot_fit
@@ -234,7 +235,7 @@ def in_units(data: bi.RegimeData, factors: np.ndarray) -> bi.RegimeData:
 def _rescaled(levels: Categories, factor: float) -> Categories:
     """Rescale codes, and labels that are numbers."""
     codes = tuple((np.array(levels.codes) * factor).tolist())
-    labels = codes if levels.codes == levels.labels else levels.labels
+    labels = codes if levels.numeric else levels.labels
     return replace(levels, codes=codes, labels=labels)
 
 
@@ -244,9 +245,16 @@ def factors_of(case: Case, data: bi.RegimeData) -> np.ndarray:
 
 
 def lost_digits(data: bi.RegimeData) -> float:
-    """Largest ratio of magnitude to range over columns, by which rounding errors grow."""
+    """Factor by which rounding errors of sums of squares grow.
+
+    The largest ratio of magnitude to range over columns, and the square of the largest distance of
+    a cell from the median in spreads: sums that are mostly one far cell have few digits of others.
+    """
     columns = [*data.actions.T, data.outcome]
-    return max(float(np.abs(column).max() / np.ptp(column)) for column in columns)
+    offset = max(float(np.abs(column).max() / np.ptp(column)) for column in columns)
+    coordinates = map(Coordinate.of, columns)
+    distances = [np.abs(c.standardise(x)).max() for c, x in zip(coordinates, columns, strict=True)]
+    return max(offset, float(max(distances)) ** 2)
 
 
 def read_and_evaluate(case: Case) -> str:

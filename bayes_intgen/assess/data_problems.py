@@ -30,23 +30,31 @@ MAX_SETTINGS = 200
 MAX_CORRELATED_ROWS = 50_000
 
 
-def data_problems(data: Rows, reference: ReferenceRows) -> list[str]:
-    """List the problems of a data set, one sentence each, from reference rows of each regime.
+def data_problems(data: Rows, reference: ReferenceRows, sample: Observations) -> list[str]:
+    """List the problems of a data set, one sentence each.
+
+    Parameters
+    ----------
+    data : Rows
+    reference : ReferenceRows
+        Rows of each regime.
+    sample : Observations
+        Rows from which shares and correlations are estimated.
 
     Examples
     --------
-    >>> data_problems(data, data.reference_rows())
+    >>> data_problems(data, data.reference_rows(), data)
     []
     """
-    sample, certificate = data.in_memory, data.identify(list(data.names))
+    certificate = data.identify(list(data.names))
     problems = []
     if not certificate.identified:
         problems.append(f"the joint effect is not identified: {certificate.reason}")
     problems += _small_regimes(len(data.names), dict(certificate.rows))
-    few = few_valued(sample)
+    few = few_valued(data)
     if few:
         problems.append(advice_on_levels(few))
-    problems += advice_on_far_cells(sample, reference.coordinates)
+    problems += advice_on_far_cells(data, reference.coordinates)
     supported = _supported_shares(sample, reference) if certificate.identified else {}
     near = _collinear(sample)
     columns = zip(
@@ -66,7 +74,7 @@ def data_problems(data: Rows, reference: ReferenceRows) -> list[str]:
             for j in np.flatnonzero(near[k, :k])
         ]
     problems += [*dropped_in_words(data.names, data.dropped), *advice_on_changed_covariates(data)]
-    distinct = len(np.unique(sample.outcome))
+    distinct = len(np.unique(data.in_memory.outcome))
     if distinct < MIN_OUTCOME_VALUES:
         problems.append(
             f"the outcome has {distinct} distinct values: the model takes it to be continuous"

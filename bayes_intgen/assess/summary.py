@@ -55,6 +55,8 @@ from bayes_intgen.text.tables import to_json
 LINE_WIDTH = 100
 # Probabilities at the ends of an action's range in a regime: 98% of its rows.
 RANGE_TAILS = (0.01, 0.99)
+# Number of rows from which support, shares and correlations are estimated.
+SUMMARY_ROWS = 100_000
 # Sections with tables, whose lines are not wrapped.
 TABLE_SECTIONS = ("Actions",)
 
@@ -209,7 +211,8 @@ def summarise_data(
     ()
     """
     names, sample = data.names, data.in_memory
-    reference = sample.reference_rows()
+    few = data.sample(SUMMARY_ROWS)
+    reference = few.reference_rows()
     # Without a graph an action may depend on every other.
     parents = [[j for j in range(len(names)) if j != k] for k in range(len(names))]
     joint = data.identify(list(names))
@@ -230,7 +233,7 @@ def summarise_data(
         f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {quoted(names)}",
         groups,
         None,
-        data_problems(data, reference),
+        data_problems(data, reference, few),
         [
             ActionSummary.of(name, joint.states[name], values, was_set, levels)
             for name, values, was_set, levels in zip(

@@ -85,6 +85,8 @@ def numeric_column(
     series = table[name]
     if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
         raise error(f"column {name!r} holds {_not_numbers(series, first_row)}")
+    if series.dtype == nw.Float64 and not series.null_count():
+        return np.asarray(series.to_numpy(), dtype=np.float64)
     try:
         cells: Any = series.cast(nw.Float64).fill_null(float("nan")).to_numpy()
     except Exception as refusal:  # Arrow refuses integers that float64 does not represent exactly

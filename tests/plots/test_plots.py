@@ -68,7 +68,7 @@ def test_labels_name_action_outcome_and_fixed_values(posterior) -> None:
         ({"action": "blue"}, "unknown action 'blue'"),
         ({"action": "red", "at": {"blue": 1}}, "unknown action 'blue'"),
         ({"action": "red", "at": {"red": 1}}, "varies along the axis"),
-        ({"action": "red", "levels": [90]}, "probabilities"),
+        ({"action": "red", "levels": [90]}, "must lie between 0 and 1"),
     ],
 )
 def test_invalid_arguments_are_rejected(posterior, arguments, message) -> None:
@@ -143,7 +143,7 @@ def test_dollar_signs_in_names_are_no_formulas(tmp_path) -> None:
     figures = [
         posterior.plot_joint_effect(names[0], size=5).figure,
         posterior.plot_contraction(),
-        posterior.plot_sensitivity([[0.1, 0.2]], [0.0, 0.1]),
+        posterior.plot_sensitivity(rho=[0.0, 0.1]),
         data.plot_support(),
         plot_effect_grid(posterior, names, dict.fromkeys(names, 0.0)),
     ]

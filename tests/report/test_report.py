@@ -100,7 +100,7 @@ def posterior_and_check() -> tuple[bi.Posterior, bi.Check]:
 )
 def test_page_has_the_verdict_of_the_check(posterior_and_check, p, verdict) -> None:
     posterior, check = posterior_and_check
-    table = check.table.assign(p_familywise=("test", [p]))
+    table = check.table.assign(p_familywise=("test", np.full(check.table.sizes["test"], p)))
     check = bi.Check(table, check.held_out, check.level)
     text = Page(page_of(posterior.with_check(check))).text
     assert f"Assumptions. {verdict}: see" in text
