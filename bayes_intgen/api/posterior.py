@@ -253,10 +253,8 @@ class Posterior(FittedRows):
 
         Raises
         ------
-        PointsError
-            If ``at`` names an unknown action.
-        ModelError
-            If the model is a regression, not additive.
+        PointsError, ModelError
+            If ``at`` names an unknown action, or the model is a regression.
 
         Examples
         --------
@@ -308,9 +306,9 @@ class Posterior(FittedRows):
     ) -> None:
         """Write an HTML report with effects, mechanisms, diagnostics and an explorer.
 
-        The report is a single file that needs neither a network nor this package. Its explorer has
-        a slider per action, and computes the joint effect and its credible intervals from the
-        draws. The report includes the check that :meth:`with_check` added.
+        The report is a single file that needs neither a network nor this package. Its explorer
+        computes the joint effect from the draws. It includes the check that :meth:`with_check`
+        added.
 
         Parameters
         ----------
@@ -322,10 +320,8 @@ class Posterior(FittedRows):
 
         Raises
         ------
-        ModelError
-            If the model is a regression, which has no mechanisms.
-        PointsError
-            If ``level`` is not a probability.
+        ModelError, PointsError
+            If the model is a regression, or ``level`` is not a probability.
 
         Examples
         --------

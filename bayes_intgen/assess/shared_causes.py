@@ -70,7 +70,6 @@ ABSENT, PRESENT = 0.3, 1e-3
 # Singular values, relative to columns of unit length, below which columns are combinations of
 # others: of regressors, of features beside the regressors, and of responses.
 MIN_REGRESSOR, MIN_FEATURE, MIN_RESPONSE = 1e-6, 3e-3, 1e-3
-# Correlations between which the detectable one is sought.
 CORRELATIONS = (1e-3, 1.0)
 
 
@@ -382,11 +381,9 @@ class _Actions:
 
 def _observed_causes(data: Observations, model: AdditiveModel) -> Array:
     """Functions of covariates, and indicators of groups, on which actions may depend."""
-    if not len(data.columns):
-        return np.zeros((len(data), 0))
     terms = model.decompose(data)
-    own = [t for t in terms.terms if t.role in ("covariate", "group") and t.action is None]
-    return replace(terms, terms=tuple(own)).functions(data.inputs)
+    own = tuple(t for t in terms.terms if t.role in ("covariate", "group") and t.action is None)
+    return replace(terms, terms=own).functions(data.inputs)
 
 
 def _span(columns: Array, tolerance: float) -> Array:

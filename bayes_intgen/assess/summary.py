@@ -1,7 +1,4 @@
-"""One-screen summary of data or a fit: regimes, certificates, support, checks, sampling, problems.
-
-Labelled arrays are computed first, sentences from the arrays, and text and HTML from the sentences.
-"""
+"""One-screen summary of data or a fit: regimes, certificates, support, checks, sampling, problems."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -269,10 +266,8 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     check = Check.of_tree(posterior.tree)
     if check is not None:
         groups["check"] = check.table
-    head = (
-        f"Posterior of {posterior.tree.attrs['outcome']!r} given {quoted(names)}: "
-        f"{size_of_draws(posterior)}"
-    )
+    size = size_of_draws(posterior)
+    head = f"Posterior of {posterior.outcome_name!r} given {quoted(names)}: {size}"
     between = between_groups(posterior)
     if between.sizes["effect"]:
         groups["between_groups"] = between

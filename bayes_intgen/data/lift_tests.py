@@ -78,8 +78,10 @@ class LiftTest:
 class OutcomesOfActions(Protocol):
     """Rows in memory: actions, shape (N, K), and outcome, shape (N,)."""
 
-    actions: Array
-    outcome: Array
+    @property
+    def actions(self) -> Array: ...
+    @property
+    def outcome(self) -> Array: ...
 
 
 class LiftTestable(ABC):

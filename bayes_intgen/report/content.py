@@ -32,11 +32,7 @@ from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_
 from bayes_intgen.posterior.effects import effect_table, supported
 from bayes_intgen.report.adjustment_content import AdjustmentContent, adjustment_content
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
-from bayes_intgen.report.provenance import (
-    diagnostics_of_fit,
-    settings_of_fit,
-    versions_of_fit,
-)
+from bayes_intgen.report.provenance import diagnostics_of_fit, settings_of_fit, versions_of_fit
 from bayes_intgen.text.number_format import (
     MINUS,
     decimals_for,
@@ -244,11 +240,8 @@ def _named(posterior: PosteriorDraws, values: Array) -> Any:
 
 def _bands(draws: Array, levels: Sequence[float]) -> list[tuple[Array, Array]]:
     """Compute central bands of draws, shape (draws, n), widest first."""
-    return [
-        (low, high)
-        for level in sorted(levels, reverse=True)
-        for low, high in [np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)]
-    ]
+    tails = [[(1 - level) / 2, (1 + level) / 2] for level in sorted(levels, reverse=True)]
+    return [tuple(np.quantile(draws, ends, axis=0)) for ends in tails]
 
 
 def _actions(
