@@ -15,8 +15,8 @@ For a pair (j, k), one of two hypotheses holds without a shared cause, since the
   every path through observed causes (rule 2 of the do-calculus; Pearl 2009, theorem 3.4.1).
 - k may move j: the same with j and k exchanged.
 
-All regressions contain the functions of covariates and the indicators of groups, since observed
-causes may be shared. With a grouping of very many groups no pair is tested.
+All regressions contain functions of covariates and indicators of groups, since observed causes may
+be shared. With a grouping of very many groups no pair is tested.
 
 The t are a few smooth functions of the action, which show its mean and its spread. A given graph is
 not used, so that an edge that it lacks does not pass for a shared cause.
@@ -60,10 +60,8 @@ from bayes_intgen.models.mechanisms.levels import Levels
 # Functions of an action: as a response and in a contrast, and as a regressor. The latter need as
 # many rows each, in the smaller regime.
 N_FEATURES, N_REGRESSORS, ROWS_PER_REGRESSOR = 2, 8, 20
-# Functions of an action with unordered levels, of which no two come first.
-N_LEVEL_FEATURES = 4
-# Total order of products of two regressors.
-PRODUCT_ORDER = 3
+# Functions of an action with unordered levels; total order of products of two regressors.
+N_LEVEL_FEATURES, PRODUCT_ORDER = 4, 3
 # P value of the effect of one action on another above which it is taken not to move it, and below
 # which it is taken to move it.
 ABSENT, PRESENT = 0.3, 1e-3

@@ -1,4 +1,4 @@
-"""One-screen summary of data or a fit: regimes, certificates, support, checks, sampling, problems."""
+"""One-screen summary of data or a fit: regimes, certificates, support, checks and problems."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
