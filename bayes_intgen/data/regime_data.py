@@ -172,8 +172,8 @@ class RegimeData(Observations):
         weights : str, optional
             Column of the number of units of which each row is the mean.
         outcome_sd : str, optional
-            Column of the standard deviation of the outcome among these units. With it, aggregated
-            rows give the posterior of the units themselves.
+            Column of the standard deviation of the outcome among these units, with n - 1. With it,
+            aggregated rows give the posterior of the units themselves.
         missing : {"error", "drop", "level"}, or mapping from column to one of these
             Treatment of missing cells: an error that counts them; leave out the rows that have
             any, with a warning that counts these; or make missing cells of text covariates a
