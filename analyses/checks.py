@@ -111,12 +111,12 @@ CASES = (
     Case("shifted support", 2.0, "", 0, False, 3, tuple(SMOOTH), 0.2),
 )
 QUICK_KINDS = ("media mix", "dose response")
-QUICK = (*(CASES[i]._replace(kinds=QUICK_KINDS, share=1.0) for i in (0, 3, 10)), CASES[7])
+QUICK = (*(CASES[i]._replace(kinds=QUICK_KINDS, share=1.0) for i in (0, 3, 11)), CASES[7])
 
 
 def broken(base: Any, violation: str, strength: float, regime: tuple[str, ...]) -> Any:
     """Violate an assumption; interactions by the share of variance explained in the regime."""
-    if violation == NONE:
+    if violation in (NONE, DETECTABLE):
         return base
     if violation == "interacting":
         _, outcome = base.sample(regime, SCALE_ROWS, np.random.default_rng(1))

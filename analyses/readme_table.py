@@ -332,27 +332,22 @@ def rough() -> list[list[str]]:
 
 def violations() -> list[list[str]]:
     """How often `bi.check` declares a violation."""
-    head = ["violation", "actions", "graph", "rows with several actions set", "worlds"]
-    lines = [[*head, "share declared", "median p"]]
+    lines = [["violation", "graph", "rows with several actions set", "models", "share declared"]]
     names = {
         "none": "none",
         "interacting": "interaction, 5% of the outcome's variance",
-        "smallest detectable interaction": "interaction of the size that is called detectable",
-        "confounded interaction": "interaction in which hidden causes take part",
-        "shared confounder": "hidden causes with correlation",
+        "shared confounder": "correlated hidden causes of all actions",
     }
     for row in rows_of("checks", kind="all"):
-        if row["violation"] in names:
-            strength = f" {row['strength']}" if row["violation"] == "shared confounder" else ""
+        if row["violation"] in names and row["together"] != "two":
+            strength = f", strength {row['strength']}" if row["violation"][0] == "s" else ""
             lines.append(
                 [
                     names[row["violation"]] + strength,
-                    "2 or 3" if row["actions"] == "0" else row["actions"],
                     "known" if row["graph"] == "True" else "unknown",
                     number(row["several"], 0),
                     row["models"],
                     f"{number(row['found'])} ({number(row['low'], 3)} to {number(row['high'], 3)})",
-                    number(row["median p"]),
                 ]
             )
     return lines

@@ -247,7 +247,8 @@ def _select_terms(
 ) -> _Selection:
     """Add the candidates with enough evidence to the terms of the first fit."""
     terms = first.posterior.terms
-    tests = model.fit_tests(sample)
+    # The first fit may have such terms already; then the tests use the next finer functions.
+    tests = _next_finer(model.fit_tests(sample), model.fit_tests(sample, 2), terms)
     suspicious = suspicious_tests(tests, rows.actions, rows.intervened, noise.residuals)
     names = {term.name for term in suspicious}
     harmless = tuple(term for term in tests if term.name not in names)
