@@ -82,7 +82,8 @@ TAGS: dict[str, type[Any]] = {
 }
 _BASES = (
     Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Atom, PiecewiseLinear, PenalisedSpline,
-    KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis,
+    KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis, CentredBasis, GroupIndicators,
+    FourierBasis,
 )  # fmt: skip
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 # Stored names of fields that have been renamed since.

@@ -19,6 +19,7 @@ import xarray as xr
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
+from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.adjustment import GROUP_BIAS_SCALE, SLOPE_SCALE
 from bayes_intgen.models.base import AnyMechanism, CovariateMechanism
@@ -106,7 +107,9 @@ def _specified_scale(model: Model, terms: Decomposition, term: Term) -> LogNorma
         own = covariates.get(covariate)
         return own[0].scale if own else SCALE
     if any(i >= len(terms.names) + len(terms.covariates.names) for i in term.inputs):
-        return GROUP_BIAS_SCALE
+        basis = term.component.basis
+        levels = isinstance(basis, CentredBasis) and isinstance(basis.basis, GroupIndicators)
+        return GROUP_BIAS_SCALE if levels else SLOPE_SCALE
     mechanism = model.prior if name is None else priors.get(name, model.prior)
     together = term.role == "moderator" or term.component.label == "interaction"
     return mechanism.interaction if together else mechanism.cross_action

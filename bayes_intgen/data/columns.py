@@ -59,6 +59,10 @@ class Batch(NamedTuple):
     missing: MissingCells
 
 
+# Remedy for a source whose rows change between passes.
+SAME_ROWS = "make the data again, from a source that gives the same rows every time"
+
+
 class Columns(NamedTuple):
     """Roles of the columns of a table.
 
@@ -340,7 +344,13 @@ def read_again(
 ) -> Iterator[Observations]:
     """Convert tables to rows in a later pass; raises DataError on new missing cells."""
     for batch in read_batches(tables, columns, first_row):
-        columns.refuse_missing(batch.missing)
+        try:
+            columns.refuse_missing(batch.missing)
+        except DataError as error:
+            raise DataError(
+                "the source now holds cells that are NaN or missing, which it did not when it was "
+                f"first read; {SAME_ROWS}"
+            ) from error
         if len(batch.rows):
             yield batch.rows
 

@@ -5,10 +5,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen.data.columns import SAME_ROWS
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import DataError
-
-SAME_ROWS = "make the data again, from a source that gives the same rows every time"
 
 
 class Content(NamedTuple):

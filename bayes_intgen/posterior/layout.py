@@ -131,7 +131,18 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
             "s: action (action)",
             required=True,
         ),
+        _block("s: hidden_kind (hidden)"),
         _FIT_TESTS,
+    ),
+    "/population": (
+        _block(
+            "f: unit (population_row, covariate)",
+            "f: low high (covariate)",
+            "i: under_one_mask n_groups (grouping)",
+            "s: covariate (covariate)",
+            "s: grouping (grouping)",
+            required=True,
+        ),
     ),
     "/check/held_out": (_block("f: difference error ()", "i: rows ()"),),
     "/log_likelihood": _BY_ROW,
@@ -142,7 +153,7 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
 # Groups of every fit; the files of early versions lack "/support".
 _REQUIRED = ("/posterior", "/sample_stats", "/constant_data", "/coefficients", "/noise")
 # Groups whose numbers are all finite.
-_FINITE = (*_REQUIRED[:1], *_REQUIRED[2:], "/support")
+_FINITE = (*_REQUIRED[:1], *_REQUIRED[2:], "/support", "/population")
 # Dimensions of the same size in every group.
 _SHARED = ("chain", "draw", "action", "regime", "row")
 

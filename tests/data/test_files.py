@@ -10,7 +10,7 @@ import pytest
 from pyarrow import feather, ipc
 
 import bayes_intgen as bi
-from bayes_intgen.data.files import rows_of_file
+from bayes_intgen.data.files import columns_of_file, regular_file, rows_of_file
 
 ROWS = pd.DataFrame(
     {
@@ -105,14 +105,14 @@ def test_lines_may_end_with_a_separator(tmp_path) -> None:
     np.testing.assert_array_equal(rows[0].intervened, rows[1].intervened)
 
 
-def test_a_pipe_is_read_once(tmp_path) -> None:
-    """Also if the columns of the actions are to be found."""
+def test_a_pipe_is_copied_to_be_read_again(tmp_path) -> None:
     lines = ["x,y,regime", *(f"{i},{2 * i % 7},{'x' * (i % 2)}" for i in range(20))]
-    for actions in (None, lambda columns: columns[:1]):
-        pipe = tmp_path / "rows.csv"
-        os.mkfifo(pipe)
-        with ThreadPoolExecutor(1) as pool:
-            written = pool.submit(pipe.write_text, "\n".join(lines))
-            assert rows_of_file(pipe, actions, "y", "regime").names == ("x",)
-            written.result(10)
-        pipe.unlink()
+    pipe = tmp_path / "rows.csv"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(pipe.write_text, "\n".join(lines))
+        with regular_file(pipe) as copy:
+            assert columns_of_file(copy) == ["x", "y", "regime"]
+            assert len(rows_of_file(copy, ["x"], "y", "regime")) == 20
+        written.result(10)
+    assert not copy.exists()

@@ -55,7 +55,7 @@ def test_means_with_their_sd_have_the_statistics_of_the_units() -> None:
         ({"outcome_sd": np.ones(40)}, "outcome_sd needs weights"),
         (
             {"weights": np.full(40, 3), "outcome_sd": -np.ones(40)},
-            "outcome_sd must not be negative",
+            "outcome_sd must be finite and not negative",
         ),
     ],
 )

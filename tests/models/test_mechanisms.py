@@ -112,8 +112,8 @@ def test_components_do_not_depend_on_units() -> None:
     [
         (lambda: bi.GP(kernel="cubic"), "kernel 'cubic'"),
         (lambda: bi.GP(size=1), "at least 2"),
-        (lambda: bi.Spline(intervals=1), "at least 2 intervals"),
-        (lambda: bi.Polynomial(degree=0), "degree 1"),
+        (lambda: bi.Spline(intervals=1), "intervals must be a whole number of at least 2"),
+        (lambda: bi.Polynomial(degree=0), "degree must be a whole number of at least 1"),
         (lambda: bi.LogNormal(0.0, 1.0), "positive median"),
     ],
 )
