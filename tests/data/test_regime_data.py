@@ -130,7 +130,7 @@ BAD_FRAMES = {
     "unknown half": (spoil("regime", "red+blue"), {}, "unknown action 'blue'; the"),
     "text": (frame().assign(red="high"), {}, "'red' never varies: it is 'high' in"),
     "few rows": (frame().head(6), {}, "6 rows are fewer .* at least 10"),
-    "one string": (frame(), {"actions": "red"}, r"actions=\['red'\]"),
+    "one string": (frame(), {"actions": "red"}, r"write \['red'\]"),
     "no actions": (frame(), {"actions": []}, "at least one action"),
     "repeated": (frame(), {"actions": ["red", "red"]}, "'red' is named twice"),
     "reserved": (frame(), {"actions": ["observational"]}, "cannot be called 'observational'"),
