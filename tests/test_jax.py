@@ -32,7 +32,17 @@ def test_platform_that_does_not_exist_is_named(data, tmp_path) -> None:
     (tmp_path / "rows.csv").write_text("\n".join(["red,green,y,regime", *lines]))
     command = [sys.executable, "-m", "bayes_intgen.cli", "fit", str(tmp_path / "rows.csv")]
     result = subprocess.run(
-        [*command, "-y", "y", "-a", "red,green", "-o", str(tmp_path / "fit.nc"), "--prior", "linear"],
+        [
+            *command,
+            "-y",
+            "y",
+            "-a",
+            "red,green",
+            "-o",
+            str(tmp_path / "fit.nc"),
+            "--prior",
+            "linear",
+        ],
         env={**os.environ, "JAX_PLATFORMS": "cuda"},
         capture_output=True,
         text=True,

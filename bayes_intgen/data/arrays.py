@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_intgen._arguments import items
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.columns import Batch
 from bayes_intgen.data.covariates import CovariateColumns, group_label
@@ -24,6 +25,7 @@ from bayes_intgen.data.validation import (
     check_names,
     checked_names,
     refuse_two_roles,
+    refuse_unwritable,
     within_squares,
 )
 from bayes_intgen.errors import DataError
@@ -47,7 +49,9 @@ class Arrays(NamedTuple):
         """Convert complete rows, and refuse missing cells; raises DataError as `from_arrays`."""
         table = _table(self.actions)
         rows, count = table.shape
-        labels = _numbered(count) if self.names is None else tuple(str(n) for n in self.names)
+        labels = _numbered(count)
+        if self.names is not None:
+            labels = tuple(map(str, items(self.names, "names", "names of actions", DataError)))
         outcome = _as_column(self.outcome, "outcome", rows)
         masks = _masks(self.intervened, (rows, count))
         check_names(labels, count)
@@ -56,6 +60,9 @@ class Arrays(NamedTuple):
             _columns(self.groups, "groups", rows),
         )
         outcome_name = str(self.outcome_name)
+        refuse_unwritable(outcome_name, "the outcome")
+        if outcome_name in labels:
+            raise DataError(f"{outcome_name!r} is the name of an action and of the outcome")
         roles = [("names", name) for name in (*labels, outcome_name)]
         refuse_two_roles([*roles, *(("covariates or groups", n) for n in (*covariates, *groups))])
         if self.weights is None and self.outcome_sd is not None:

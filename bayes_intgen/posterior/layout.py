@@ -140,6 +140,7 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
             "f: low high (covariate)",
             "i: under_one_mask n_groups (grouping)",
             "s: covariate (covariate)",
+            "i: population_row (population_row)",
             "s: grouping (grouping)",
             required=True,
         ),

@@ -64,6 +64,7 @@ def population_dataset(rows: Observations) -> xr.Dataset:
             "n_groups": ("grouping", n_groups),
         },
         coords={
+            "population_row": np.arange(N_UNITS),
             "covariate": list(columns.every),
             "grouping": np.array(columns.groups, dtype=str),
         },

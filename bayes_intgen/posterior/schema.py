@@ -102,7 +102,7 @@ def _posterior(sampled: SampledModel) -> xr.Dataset:
     for name, values in sampled.sites.items():
         if name in labels:
             dim = f"{name}_of"
-            dataset = dataset.assign_coords({dim: list(labels[name])})
+            dataset = dataset.assign_coords({dim: np.array(labels[name], dtype=str)})
             dataset[name] = ((*_DRAW_DIMS, dim), values)
         else:
             dataset[name] = (_DRAW_DIMS, values)
