@@ -349,7 +349,7 @@ def read_again(
         except DataError as error:
             raise DataError(
                 "the source now holds cells that are NaN or missing, which it did not when it was "
-                f"first read; {SAME_ROWS}"
+                f"first read: {error}. Or {SAME_ROWS}"
             ) from error
         if len(batch.rows):
             yield batch.rows
