@@ -97,6 +97,14 @@ class Adjustment:
                         f"the model has a prior for {name!r}, but the {role} of the data are "
                         f"{quoted(names) or 'none'}; pass {role}=[{name!r}] when you read them"
                     )
+        for name, levels in zip(own.names, own.categories, strict=True):
+            for prior in self.covariates.get(name, ()):
+                if levels is not None and not levels.numeric and not isinstance(prior, Levels):
+                    raise ModelError(
+                        f"covariate {name!r} has named levels ({levels.spelled()}), but "
+                        f"{type(prior).__name__}() is for numbers; use bi.Levels(), or omit its "
+                        "prior"
+                    )
         for action, covariates in self.moderators.items():
             if action not in data.names:
                 raise ModelError(f"moderators: {unknown_action(action, data.names)}")

@@ -39,7 +39,7 @@ def days_of_column(series: nw.Series[Any]) -> NDArray[np.float64]:
 
 
 def days_of(value: Any, name: str, error: type[BayesIntgenError]) -> float:
-    """Days since 1970 of a date, or of text such as ``2024-05-01``; numbers pass through.
+    """Days since 1970 of a date, of text such as ``2024-05-01``, or given as a finite number.
 
     Examples
     --------
@@ -47,10 +47,12 @@ def days_of(value: Any, name: str, error: type[BayesIntgenError]) -> float:
     >>> days_of("1970-01-02", "week", PointsError)
     1.0
     """
-    if isinstance(value, int | float | np.number):
-        return float(value)
     try:
-        return _days(value)
+        is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        days = float(value) if is_number else _days(value)
+        if not np.isfinite(days):
+            raise ValueError("it is not finite")
+        return days
     except (TypeError, ValueError) as refusal:
         raise error(
             f"{name!r} is set to {value!r}, which is not a date; write it as 2024-05-01"

@@ -80,7 +80,11 @@ def standardisation(
     if not given:
         return Standardisation(None, default if len(columns) else "")
     values = _values_given(columns, given)
-    at = ", ".join(f"{name} = {value}" for name, value in given.items())
+    unseen = [columns.every[i] for i in np.flatnonzero(values == UNSEEN) if i >= len(columns.names)]
+    at = ", ".join(
+        f"{name} = {value}{' (not in the data)' * (name in unseen)}"
+        for name, value in given.items()
+    )
     rest = "" if len(given) == len(columns) else f"; otherwise {default}"
     return Standardisation(Population(values[None], np.ones(1)), f"at {at}{rest}")
 
@@ -118,6 +122,8 @@ def _values_given(columns: CovariateColumns, given: Mapping[str, Any]) -> Array:
             )
         at = columns.every.index(name)
         if name in columns.groups:
+            if value is None or value != value:
+                raise PointsError(f"given: {name!r} is missing; name a group, or omit it")
             values[at] = columns.encode_groups(name, [value])[0]
             if at == columns.fine_grouping and values[at] != UNSEEN:
                 raise PointsError(
@@ -152,6 +158,10 @@ def _values_of_table(columns: CovariateColumns, population: Any) -> Array:
     for at, name in enumerate(columns.names):
         if name in columns.dates and holds_dates(table[name]):
             values[:, at] = days_of_column(table[name])
+            undated = np.flatnonzero(np.isnan(values[:, at]))
+            if undated.size:
+                # A column of NaN would be averaged over the data.
+                raise PointsError(f"the population has no date {name!r} in row {undated[0]}")
         else:
             own = table.select([name])
             values[:, [at]] = checked_points(own, [name], columns.categories[at : at + 1])

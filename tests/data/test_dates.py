@@ -55,6 +55,12 @@ def test_season_is_followed_and_dates_are_given_in_queries() -> None:
     assert spring - autumn == pytest.approx(2, abs=0.1)
     with pytest.raises(bi.PointsError, match="'week' is set to 'soon', which is not a date"):
         posterior.joint_effect([[0.0]], given={"week": "soon"})
+    for missing in (float("nan"), "NaT", pd.NaT, True):
+        with pytest.raises(bi.PointsError, match="is not a date"):
+            posterior.joint_effect([[0.0]], given={"week": missing})
+    rows = pd.DataFrame({"week": [pd.Timestamp("2022-04-04"), pd.NaT]})
+    with pytest.raises(bi.PointsError, match="no date 'week' in row 1"):
+        posterior.joint_effect([[0.0]], population=rows)
 
 
 def test_missing_dates_raise() -> None:

@@ -139,3 +139,12 @@ def test_impossible_seasons_and_trends_raise() -> None:
         bi.Seasonal(period=0)
     with pytest.raises(bi.ModelError, match="size of at least 1"):
         bi.Trend(size=0)
+
+
+def test_priors_of_numbers_are_refused_for_named_levels() -> None:
+    model = bi.models.additive(covariates={"kind": "linear"})
+    rng = np.random.default_rng(0)
+    data = _data(covariates={"kind": rng.choice(["a", "b", "c"], 240)})
+    with pytest.raises(bi.ModelError, match=r"'kind' has named levels .*use bi.Levels\(\)"):
+        model.decompose(data)
+    bi.models.additive(covariates={"kind": bi.Levels(ordered=False)}).decompose(data)

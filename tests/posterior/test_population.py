@@ -38,7 +38,7 @@ def of(draws) -> np.ndarray:
         ({"given": {"age": 40}}, f"at age = 40; otherwise {DEFAULT}"),
         (
             {"given": {"patient": "new"}},
-            "at patient = new; otherwise average over 120 observational rows",
+            "at patient = new (not in the data); otherwise average over 120 observational rows",
         ),
     ],
 )
@@ -308,3 +308,10 @@ def test_saved_fit_gives_the_same_answers(fit, frame, tmp_path) -> None:
         )
         np.testing.assert_array_equal(loaded.outcome(POINTS, **over), fit.outcome(POINTS, **over))
     assert str(loaded) == str(fit)
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_missing_group_is_refused(missing: object) -> None:
+    posterior = made_up_with_groups()
+    with pytest.raises(bi.PointsError, match="'region' is missing; name a group"):
+        posterior.joint_effect([[0.1, 0.2]], given={"region": missing})
