@@ -305,15 +305,15 @@ class _Actions:
     def _regimes(self, j: int, k: int) -> tuple[Mask, Mask] | None:
         """Masks with neither action set and with j set, the others alike, with most rows."""
         only_j = np.arange(len(self.data.names)) == j
-        found = [
+        pairs = [
             (mask, other)
             for mask in self.rows
             for other in self.rows
             if not mask[j] and not mask[k] and ((np.array(mask) ^ other) == only_j).all()
         ]
-        if not found:
+        if not pairs:
             return None
-        return max(found, key=lambda masks: min(len(self.rows[mask]) for mask in masks))
+        return max(pairs, key=lambda masks: min(len(self.rows[mask]) for mask in masks))
 
     def _others(self, j: int, k: int) -> list[int]:
         """Other actions that may move j, and are not moved by k."""

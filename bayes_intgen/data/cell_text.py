@@ -60,11 +60,11 @@ def numbers_as_text(texts: Sequence[str]) -> NumbersAsText | None:
     if texts and all(map(is_number, texts)):
         return NumbersAsText(None)
     matches = [NUMBER_AS_TEXT.fullmatch(text.strip()) for text in texts]
-    found = [match for match in matches if match]
-    units = {match[2] or match[4] for match in found} - {None}
-    if not found or len(found) < len(texts) or len(units) > 1:
+    numbers = [match for match in matches if match]
+    units = {match[2] or match[4] for match in numbers} - {None}
+    if not numbers or len(numbers) < len(texts) or len(units) > 1:
         return None
-    marks = {mark for match in found for mark in _decimal_marks(match[3])}
+    marks = {mark for match in numbers for mark in _decimal_marks(match[3])}
     return NumbersAsText(marks.pop() if marks else ".") if len(marks) < 2 else None
 
 

@@ -286,8 +286,8 @@ class RegimeData(Observations):
             keep |= (self.intervened == [name in actions for name in self.names]).all(axis=1)
         if not keep.any():
             raise DataError("no rows belong to these regimes; see data.regimes")
-        kept = {self.label(mask) for mask in masks_of(self.intervened[keep])[0]}
-        dropped = {mask: rows for mask, rows in self.dropped.items() if self.label(mask) in kept}
+        masks = set(masks_of(self.intervened[keep])[0])
+        dropped = {mask: rows for mask, rows in self.dropped.items() if mask in masks}
         rows = replace(self.take(keep), lift_tests=(), dropped=dropped)
         rows = rows._checked(require_observational=False)
         for test in self.lift_tests:
