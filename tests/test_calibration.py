@@ -42,12 +42,14 @@ def p_values(tree: xr.DataTree) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_ranks_are_uniform_for_the_right_model_only(ranks_by_model) -> None:
     assert min(p_values(ranks_by_model["right"]).values()) > 1e-3
     # Negative control: a wrong prior of the noise is seen.
     assert p_values(ranks_by_model["wrong"])["noise_sd"] < 1e-6
 
 
+@pytest.mark.slow
 def test_ranks_have_the_schema_of_arviz(ranks_by_model) -> None:
     import arviz as az
     import matplotlib.pyplot as plt
@@ -60,6 +62,7 @@ def test_ranks_have_the_schema_of_arviz(ranks_by_model) -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_simulations_can_run_separately(ranks_by_model) -> None:
     data = confounded_rows(15, seed=0)
     model = bi.models.additive("linear", spread="constant", graph={})

@@ -50,7 +50,7 @@ class ActionSummary:
         """Summarise an action by its values in rows in memory, and where it was set."""
         parts = (values[was_set], values[~was_set])
         counts = [None if levels is None else _counts(part, levels) for part in parts]
-        median = centres([float(np.median(values))], [levels])[0]
+        median = centres([_median(values)], [levels])[0]
         set_range, observed_range = map(_range, parts)
         return cls(name, state, median, set_range, observed_range, *counts)
 
@@ -80,6 +80,14 @@ def shorter_number(value: float, figures: int = 4) -> str:
     '2,313'
     """
     return format_number(float(f"{value:.{figures}g}"))
+
+
+def _median(values: Array) -> float:
+    """Median by one partial sort: NumPy's also searches for NaN, in three times as long."""
+    middle = len(values) // 2
+    ordered = np.partition(values, middle)
+    below = ordered[middle] if len(values) % 2 else ordered[:middle].max()
+    return float((below + ordered[middle]) / 2)
 
 
 def _range(values: Array) -> tuple[float, float] | None:

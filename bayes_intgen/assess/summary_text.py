@@ -13,14 +13,20 @@ def rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool],
     """Iterate over regimes: label, rows, which actions were set, and their levels or ranges."""
     for i, label in enumerate(regimes["regime"].to_numpy()):
         own = regimes.isel(regime=i)
-        ranges = [
-            levels
-            or ("" if np.isnan(low) else " to ".join(shorter_number(end, 3) for end in (low, high)))
-            for low, high, levels in zip(
-                *(own[n].to_numpy().tolist() for n in ("low", "high", "levels")), strict=True
-            )
-        ]
+        ranges = [_range(*cells) for cells in _ranges_of(own)]
         yield str(label), int(own["rows"]), own["was_set"].to_numpy().tolist(), ranges
+
+
+def _ranges_of(regime: xr.Dataset) -> list[tuple[float, float, str]]:
+    low, high, levels = (regime[name].to_numpy().tolist() for name in ("low", "high", "levels"))
+    return list(zip(low, high, levels, strict=True))
+
+
+def _range(low: float, high: float, levels: str) -> str:
+    """Levels or range of an action in a regime; empty if unknown."""
+    if levels or np.isnan(low):
+        return levels
+    return " to ".join(shorter_number(end, 3) for end in (low, high))
 
 
 def note_lines(notes: Sequence[ColumnNote]) -> tuple[str, ...]:
@@ -35,9 +41,12 @@ def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:
     width = max(len(str(label)) for label in regimes["regime"].to_numpy())
     digits = len(f"{int(regimes['rows'].max()):,}")
     lines = []
-    for label, rows, was_set, ranges in rows_of_regimes(regimes):
-        columns = zip(names, was_set, ranges, strict=True)
-        set_to = "".join(f", {name} at {text}" for name, is_set, text in columns if is_set and text)
+    for i, label in enumerate(regimes["regime"].to_numpy()):
+        own = regimes.isel(regime=i)
+        columns = zip(names, own["was_set"].to_numpy(), _ranges_of(own), strict=True)
+        texts = ((name, _range(*cells)) for name, is_set, cells in columns if is_set)
+        set_to = "".join(f", {name} at {text}" for name, text in texts if text)
+        rows = int(own["rows"])
         lines.append(f"{label:<{width}}  {rows:>{digits},} rows{set_to}")
     return tuple(lines)
 

@@ -8,7 +8,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._columns import side_by_side
+from bayes_intgen._columns import side_by_side, take_rows
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.covariates import CovariateColumns, group_label
 from bayes_intgen.data.dates import days_of_column, holds_dates
@@ -278,7 +278,7 @@ class Columns(NamedTuple):
                 ]
             ),
             outcome,
-            masks[numbers - first_row],
+            masks if len(numbers) == len(table) else take_rows(masks, numbers - first_row),
             categories=self._levels,
             columns=self.known,
             covariates=np.stack(covariates, axis=1) if covariates else np.empty((len(outcome), 0)),
@@ -292,7 +292,12 @@ class Columns(NamedTuple):
     ) -> tuple[nw.DataFrame[Any], NDArray[np.int_], dict[str, NDArray[np.bool_]]]:
         """Rows without missing cells, their numbers, and missing cells by column."""
         self.refuse_absent(table)
-        absent = {name: self._missing_cells(table, name) for name in self.complete_columns}
+        none = np.zeros(len(table), dtype=np.bool_)
+        absent = {}
+        for name in self.complete_columns:
+            missing = self._missing_cells(table, name)
+            # Most columns are complete, and share an array.
+            absent[name] = missing if missing.any() else none
         complete = ~any_missing(absent)
         numbers = first_row + np.flatnonzero(complete)
         return table if complete.all() else table.filter(complete.tolist()), numbers, absent

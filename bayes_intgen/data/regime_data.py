@@ -227,11 +227,14 @@ class RegimeData(Observations):
         """Validate the rows and copy them to read-only arrays."""
         check_finite(self, numbers)
         check_weights(self, numbers)
-        # Conversion has copied the actions already; they are large.
-        arrays: dict[str, Any] = {"actions": np.ascontiguousarray(self.actions, dtype=np.float64)}
+        # Conversion has copied these two already; they are large, and read by column.
+        arrays: dict[str, Any] = {
+            "actions": np.asfortranarray(self.actions, dtype=np.float64),
+            "intervened": np.asfortranarray(self.intervened),
+        }
         arrays |= {
             name: np.array(getattr(self, name), order="C")
-            for name in ("outcome", "intervened", "covariates", "weights", "within")
+            for name in ("outcome", "covariates", "weights", "within")
             if getattr(self, name) is not None
         }
         data = replace(self, **arrays)

@@ -95,23 +95,24 @@ def masks_of_labels(
         On a label with an unknown action; rows are numbered from ``first_row``.
     """
     reader = LabelReader(names)
-    mask_of: dict[str, NDArray[np.bool_]] = {}
-    masks = np.zeros((len(cells), len(names)), dtype=np.bool_)
-    for row, (cell, is_missing) in enumerate(zip(cells, missing, strict=True)):
+    observational = np.zeros(len(names), dtype=np.bool_)
+    labels = [
         # pandas reads an empty column as NaN.
-        if is_missing or (isinstance(cell, float) and cell != cell):
-            continue
-        label = cell if isinstance(cell, str) else str(cell)
-        if label not in mask_of:
+        "" if is_missing or (isinstance(cell, float) and cell != cell) else str(cell)
+        for cell, is_missing in zip(cells, missing, strict=True)
+    ]
+    masks = {"": observational}
+    for label in dict.fromkeys(labels):
+        if label:
             try:
-                actions = reader.actions(label)
+                masks[label] = np.isin(names, reader.actions(label))
             except UnknownActionError as unknown:
-                raise DataError(
-                    _refusal(label, str(unknown), names, first_row + row, column)
-                ) from None
-            mask_of[label] = np.isin(names, actions)
-        masks[row] = mask_of[label]
-    return masks
+                row = first_row + labels.index(label)
+                raise DataError(_refusal(label, str(unknown), names, row, column)) from None
+    positions = {label: i for i, label in enumerate(masks)}
+    which = np.fromiter(map(positions.__getitem__, labels), np.intp, len(labels))
+    # Tables are read by column.
+    return np.array(list(masks.values())).T[:, which].T
 
 
 def _refusal(label: str, part: str, names: Sequence[str], row: int, column: str) -> str:

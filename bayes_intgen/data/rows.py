@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import whole_number
+from bayes_intgen._columns import take_rows
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.batches import map_reduce
@@ -284,8 +285,13 @@ class Observations(Rows):
 
     @cached_property
     def _counts(self) -> dict[Mask, int]:
-        masks, which = masks_of(self.intervened)
+        masks, which = self._masks
         return in_regime_order(dict(zip(masks, np.bincount(which).tolist(), strict=True)))
+
+    @cached_property
+    def _masks(self) -> tuple[list[Mask], NDArray[np.intp]]:
+        """Distinct masks, and the position of each row's mask among them."""
+        return masks_of(self.intervened)
 
     def reference_rows(self, coordinates: tuple[Coordinate, ...] | None = None) -> ReferenceRows:
         """Draw rows of each regime from which support is measured."""
@@ -320,7 +326,7 @@ class Observations(Rows):
         if len(self) <= rows:
             return None
         levels = (*self.categories, *self.columns.categories)
-        sampled = balanced_sample(self.smooth_columns, self.intervened, levels, self.unit, rows)
+        sampled = balanced_sample(self.smooth_columns, self._masks[1], levels, self.unit, rows)
         return None if sampled.all() else sampled
 
     @property
@@ -337,15 +343,17 @@ class Observations(Rows):
     @property
     def inputs(self) -> NDArray[np.float64]:
         """Actions, covariates and groups of each row, shape (N, K + C + G)."""
+        if not self.covariates.shape[1]:
+            return self.actions
         return np.concatenate([self.actions, self.covariates], axis=1)
 
     def take(self, rows: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Self:
         """Select rows by position or by a mask of rows."""
         return replace(
             self,
-            actions=self.actions[rows],
+            actions=take_rows(self.actions, rows),
             outcome=self.outcome[rows],
-            intervened=self.intervened[rows],
+            intervened=take_rows(self.intervened, rows),
             covariates=self.covariates[rows],
             weights=None if self.weights is None else self.weights[rows],
             within=None if self.within is None else self.within[rows],

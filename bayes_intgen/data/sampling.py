@@ -6,15 +6,15 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._columns import columns_of
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.identification.masks import masks_of
 
 
 def balanced_sample(
     columns: Array,
-    intervened: NDArray[np.bool_],
+    regime: NDArray[np.intp],
     categories: Sequence[Categories | None],
     unit: NDArray[np.int_] | None,
     rows: int,
@@ -27,7 +27,8 @@ def balanced_sample(
     ----------
     columns : ndarray, shape (N, K + C)
         Actions and covariates.
-    intervened : ndarray, shape (N, K)
+    regime : ndarray of int, shape (N,)
+        Position of each row's mask.
     categories : sequence of Categories or None, length K + C
     unit : ndarray of int, shape (N,), optional
         Units whose rows are sampled together.
@@ -35,18 +36,17 @@ def balanced_sample(
 
     Examples
     --------
-    >>> intervened = np.zeros((10, 1), dtype=bool)
-    >>> balanced_sample(np.arange(10.0)[:, None], intervened, [None], None, 4)[[0, 9]]
+    >>> regime = np.zeros(10, dtype=int)
+    >>> balanced_sample(np.arange(10.0)[:, None], regime, [None], None, 4)[[0, 9]]
     array([ True,  True])
     """
     priority = priorities(0, len(columns)) if unit is None else priorities_of_units(unit)
-    masks, which = masks_of(intervened)
-    members = [np.flatnonzero(which == i) for i in range(len(masks))]
+    members = np.split(np.argsort(regime, kind="stable"), np.cumsum(np.bincount(regime))[:-1])
     sampled = np.zeros(len(columns), dtype=bool)
     for own, count in zip(members, even_shares([len(m) for m in members], rows), strict=True):
         sampled[own[np.argsort(priority[own], kind="stable")[:count]]] = True
-    sampled[columns.argmin(axis=0)] = sampled[columns.argmax(axis=0)] = True
-    for column, levels in zip(columns.T, categories, strict=True):
+    for column, levels in zip(columns_of(columns), categories, strict=True):
+        sampled[[column.argmin(), column.argmax()]] = True
         if levels is not None:
             codes, first = np.unique(column, return_index=True)
             sampled[first[levels.covers(codes)]] = True

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from bayes_intgen._typing import Array
@@ -55,7 +56,7 @@ class Neighbours:
         # The nearest of a row's neighbours is the row itself.
         own_ranks = [min(rank + 1, len(rows)) for rows in regimes]
         self._trees: list[KDTree] = []
-        self._padded: list[Array] = []
+        self._padded: list[tuple[NDArray[np.intp], Array]] = []
         if regimes[0].shape[1] > 1:
             self._trees = [KDTree(rows) for rows in regimes]
             self.within = [
@@ -63,16 +64,23 @@ class Neighbours:
                 for tree, own in zip(self._trees, own_ranks, strict=True)
             ]
             return
-        # Sorted values need a fraction of the time of trees.
-        beyond = np.full(rank, np.inf)
+        # Sorted values need a fraction of the time of trees, and regimes of similar size share one
+        # table: a loop over hundreds of regimes and actions takes longer than the arithmetic.
         values = [np.sort(rows[:, 0]) for rows in regimes]
-        self._padded = [np.concatenate([-beyond, own, beyond]) for own in values]
         self.within = [np.empty(0)] * len(values)
-        for size in {len(own) for own in values}:
-            alike = [i for i, own in enumerate(values) if len(own) == size]
-            distances = _within(np.stack([values[i] for i in alike]), min(rank + 1, size))
-            for i, own in zip(alike, distances, strict=True):
-                self.within[i] = own
+        alike: dict[tuple[int, int], list[int]] = {}
+        for i, (own, own_rank) in enumerate(zip(values, own_ranks, strict=True)):
+            alike.setdefault((own_rank, len(own).bit_length()), []).append(i)
+        for (own_rank, _), members in alike.items():
+            size = max(len(values[i]) for i in members)
+            padded = np.full((len(members), rank + size + rank), np.inf)
+            padded[:, :rank] = -np.inf
+            for row, i in zip(padded, members, strict=True):
+                row[rank : rank + len(values[i])] = values[i]
+            self._padded.append((np.array(members), padded))
+            distances = _within(padded[:, rank : rank + size], own_rank)
+            for own, i in zip(distances, members, strict=True):
+                self.within[i] = own[: len(values[i])]
 
     def distance(self, points: Array) -> Array:
         """Euclidean distance of points, shape (M, inputs), to each regime, shape (M, regimes)."""
@@ -80,27 +88,52 @@ class Neighbours:
             pairs = zip(self._trees, self._ranks, strict=True)
             return np.stack([tree.query(points, k=[rank])[0][:, 0] for tree, rank in pairs], 1)
         at = points[:, 0]
-        out = np.empty((len(self._padded), len(at)))
-        for i, (padded, rank) in enumerate(zip(self._padded, self._ranks, strict=True)):
-            first = np.searchsorted(padded, at)
+        out = np.empty((len(self._ranks), len(at)))
+        for members, padded in self._padded:
+            rank = self._ranks[members[0]]
+            first = np.stack([np.searchsorted(row, at) for row in padded])
+            # Positions in the table read as one line.
+            first += padded.shape[1] * np.arange(len(members))[:, None]
             # The nearest rows are consecutive: some on the left, the rest on the right.
-            nearest = np.minimum(padded[first + rank - 1] - at, at - padded[first - rank])
+            nearest = np.minimum(padded.take(first + rank - 1) - at, at - padded.take(first - rank))
             for left in range(1, rank):
-                ends = (at - padded[first - left], padded[first + rank - 1 - left] - at)
-                nearest = np.minimum(nearest, np.maximum(*ends))
-            out[i] = nearest
+                before, after = padded.take(first - left), padded.take(first + rank - 1 - left)
+                nearest = np.minimum(nearest, np.maximum(at - before, after - at))
+            out[members] = nearest
         return out.T
+
+    def radii(self, shares: Sequence[float]) -> Array:
+        """Largest distance from each regime whose conformal p value exceeds a share, (regimes,).
+
+        Examples
+        --------
+        >>> rows = np.arange(10.0)[:, None]
+        >>> Neighbours([rows], 1).radii([0.2])
+        array([1.])
+        """
+        out = np.full(len(self.within), np.inf)
+        for i, (within, share) in enumerate(zip(self.within, shares, strict=True)):
+            # Shares are multiples of 1 / (1 + rows), so the tolerance only allows for rounding.
+            as_far = int((share + 1e-9) * (1 + len(within)))
+            if as_far > 0:
+                out[i] = within[-as_far]
+        return out
 
 
 def _within(values: Array, rank: int) -> Array:
-    """Sorted distances of sorted values, shape (R, n), to the ``rank``-th nearest in their row."""
+    """Sorted distances of sorted values, shape (R, n), to the ``rank``-th nearest in their row.
+
+    Values may be padded at the end with infinities, whose distances come last.
+    """
     size = values.shape[1]
     nearest = np.full(values.shape, np.inf)
     for left in range(rank):
         right = rank - 1 - left
         own = slice(left, size - right)
-        gaps = np.maximum(
-            values[:, own] - values[:, : size - rank + 1], values[:, rank - 1 :] - values[:, own]
-        )
+        with np.errstate(invalid="ignore"):
+            gaps = np.maximum(
+                values[:, own] - values[:, : size - rank + 1],
+                values[:, rank - 1 :] - values[:, own],
+            )
         nearest[:, own] = np.minimum(nearest[:, own], gaps)
     return np.sort(nearest, axis=1)

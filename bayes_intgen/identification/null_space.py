@@ -1,7 +1,7 @@
 """Exact null spaces of integer equations, by fraction-free elimination."""
 
 from collections.abc import Sequence
-from math import gcd
+from math import gcd, sumprod
 
 Vector = list[int]
 
@@ -45,8 +45,11 @@ def null_space(equations: Sequence[Sequence[int]], size: int) -> tuple[list[int]
 
 def evaluate(basis: Sequence[Vector], equation: Sequence[int]) -> Vector:
     """Values of an equation at each vector of a basis."""
-    present = [(j, y) for j, y in enumerate(equation) if y]
-    return [sum(row[j] * y for j, y in present) for row in basis]
+    present = [j for j, y in enumerate(equation) if y]
+    if len(present) > len(equation) // 2:
+        return [int(sumprod(row, equation)) for row in basis]
+    coefficients = [equation[j] for j in present]
+    return [int(sumprod([row[j] for j in present], coefficients)) for row in basis]
 
 
 def _reduced(row: Vector) -> Vector:

@@ -29,7 +29,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._columns import columns_of
+from bayes_intgen._columns import columns_of, side_by_side
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, decoded_table
@@ -159,11 +159,7 @@ class ReferenceRows:
         share : ndarray, shape (M, regimes)
             Conformal p value: share of the regime's own rows at least as far from the others.
         """
-        inputs = tuple(inputs)
-        if inputs not in self._known_neighbours:
-            own = [rows[:, list(inputs)] for rows in self._transformed]
-            self._known_neighbours[inputs] = Neighbours(own, NEIGHBOUR)
-        neighbours = self._known_neighbours[inputs]
+        neighbours = self._neighbours(inputs)
         distance = neighbours.distance(self._placed(points, inputs))
         share = np.empty(distance.shape)
         for i, within in enumerate(neighbours.within):
@@ -171,19 +167,27 @@ class ReferenceRows:
             share[:, i] = (1 + as_far) / (1 + len(within))
         return np.where(distance < INFINITE / 2, distance, np.inf), share
 
+    def _neighbours(self, inputs: Sequence[int]) -> Neighbours:
+        inputs = tuple(inputs)
+        if inputs not in self._known_neighbours:
+            own = [rows[:, list(inputs)] for rows in self._transformed]
+            self._known_neighbours[inputs] = Neighbours(own, NEIGHBOUR)
+        return self._known_neighbours[inputs]
+
     def covers(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
         """Test whether points lie within the support of each regime, shape (M, regimes)."""
-        distance, share = self.distances(points, inputs)
-        threshold = np.array([max(FLAGGED_SHARE, 1 / (1 + len(rows))) for rows in self.rows])
-        # Shares are multiples of 1 / (1 + rows), so the tolerance only allows for rounding.
-        within = (share > threshold + 1e-9) | (distance <= MAX_NEAR_DISTANCE)
+        neighbours = self._neighbours(inputs)
+        radii = neighbours.radii([max(FLAGGED_SHARE, 1 / (1 + len(rows))) for rows in self.rows])
+        distance = neighbours.distance(self._placed(points, inputs))
+        # No row at another unordered level is near.
+        within = (distance <= np.maximum(radii, MAX_NEAR_DISTANCE)) & (distance < INFINITE / 2)
         for k in inputs:
             at = self.coordinates[k]
             within &= ((points[:, k] >= at.low) & (points[:, k] <= at.high))[:, None]
             if self.categories[k] is not None:
                 # Rows at one level do not support another, however close the two are.
                 within &= np.stack([np.isin(points[:, k], rows[:, k]) for rows in self.rows], 1)
-        return np.asarray(within & np.isfinite(distance))
+        return np.asarray(within)
 
     def meets(self, points: Array, wanted: Sequence[Requirement]) -> NDArray[np.bool_]:
         """Test the requirements on each action: the condition of closeness, shape (M, K)."""
@@ -366,7 +370,9 @@ class ReferenceRows:
 
     @cached_property
     def _transformed(self) -> tuple[Array, ...]:
-        return tuple(self.placed(rows) for rows in self.rows)
+        # Each regime by itself would take a call per regime and action.
+        ends = np.cumsum([len(rows) for rows in self.rows])[:-1]
+        return tuple(np.split(self.placed(np.concatenate(self.rows)), ends))
 
     def placed(self, points: Array) -> Array:
         """Positions of points along each action, shape (M, K)."""
@@ -374,4 +380,4 @@ class ReferenceRows:
 
     def _placed(self, points: Array, inputs: Sequence[int]) -> Array:
         columns = [placed(self.coordinates[k], self.categories[k], points[:, k]) for k in inputs]
-        return np.stack(columns, axis=1)
+        return side_by_side(columns)

@@ -12,6 +12,7 @@ SHARED = Path(__file__).parents[3] / "shared" / "benchmarks"
 
 
 # Its naive curve runs over values of one colour that no row shows with the others at theirs.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 def test_light_tunnel_from_file_to_figure(tmp_path, monkeypatch, capsys) -> None:
     light_tunnel = pytest.importorskip("light_tunnel", exc_type=ImportError)
@@ -60,6 +61,7 @@ def test_benchmark_cases_print_ratios_to_the_limit(tmp_path, monkeypatch, capsys
     assert "polynomial_K3_N2000_seed21" in out
 
 
+@pytest.mark.slow
 def test_accuracy_study_saves_each_model_and_resumes(tmp_path, monkeypatch, capsys) -> None:
     import accuracy
 

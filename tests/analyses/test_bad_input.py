@@ -110,6 +110,7 @@ def test_wrong_answers_about_files_are_failures(tmp_path, monkeypatch) -> None:
     assert any("stream, negated: FAILURE: answer" in line for line in failing(results))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["stdout closed", "stderr closed, error", "ASCII", "pipe"])
 def test_command_in_unusual_processes(tmp_path, kind) -> None:
     assert not failing([bad_files.environment_case(tmp_path, kind)])

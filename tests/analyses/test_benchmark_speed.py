@@ -23,6 +23,7 @@ def test_draws_per_second_are_an_upper_bound_without_enough_draws() -> None:
     assert benchmark_speed.per_second({**row, "what": benchmark_speed.MGCV}) == ""
 
 
+@pytest.mark.slow
 def test_a_quick_run_times_the_library_beside_nuts_on_rows(tmp_path, monkeypatch, capsys) -> None:
     argv = ["benchmark_speed.py", "--quick", "--output", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", argv)

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pytest
 from saved_tables import mark
 
 import bayes_intgen as bi
@@ -15,6 +16,7 @@ def run(module, monkeypatch, folder, *more) -> None:
     module.main()
 
 
+@pytest.mark.slow
 def test_study_of_covariates(tmp_path, monkeypatch) -> None:
     import covariates
 
@@ -60,6 +62,7 @@ def test_fits_compared_with_leaving_columns_out_have_the_same_rows() -> None:
         assert len(with_columns.data.columns) - len(without.data.columns) == lacking
 
 
+@pytest.mark.slow
 def test_geo_experiments_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -> None:
     import geo_experiments
 
@@ -102,6 +105,7 @@ def test_true_sales_are_those_of_the_simulator(tmp_path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_repeated_visits_from_csv_to_figure(tmp_path, monkeypatch, capsys) -> None:
     import repeated_visits
 

@@ -11,6 +11,7 @@ import damaged_files
 from _worker import Worker
 
 
+@pytest.mark.slow
 def test_damaged_files_give_the_same_numbers_or_one_error(tmp_path, monkeypatch, capsys) -> None:
     argv = ["damaged_files.py", "--quick", "--output", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", argv)
@@ -34,6 +35,7 @@ def test_other_numbers_are_failures(posterior, tmp_path) -> None:
     assert damaged_files.outcome_of_load(other, one) == "FAILURE other numbers"
 
 
+@pytest.mark.slow
 def test_crashes_hangs_and_other_errors_are_failures() -> None:
     with Worker(__name__, seconds=2) as worker:
         assert worker.call("crash") == "FAILURE crash with exit status -6"

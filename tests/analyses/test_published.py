@@ -21,6 +21,7 @@ def run(module, tmp_path, monkeypatch) -> None:
     module.main()
 
 
+@pytest.mark.slow
 def test_the_main_experiment_scores_every_estimator(tmp_path, monkeypatch, capsys) -> None:
     run(published_main, tmp_path, monkeypatch)
     rows = read_table(tmp_path / "published_main_models.csv")
@@ -45,6 +46,7 @@ def test_the_main_experiment_scores_every_estimator(tmp_path, monkeypatch, capsy
     assert (tmp_path / "published_main_models.csv").read_text() == before
 
 
+@pytest.mark.slow
 def test_calibration_study_writes_tables_and_figures(tmp_path, monkeypatch, capsys) -> None:
     run(calibration, tmp_path, monkeypatch)
     lines = read_table(tmp_path / "calibration_coverage.csv")
@@ -171,6 +173,7 @@ def test_published_estimator_is_accurate_for_quadratic_effects() -> None:
     assert error(separate.averaged(points)) > 0.2
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_resumes_from_saved_rows(tmp_path, capsys) -> None:
     path = tmp_path / "study.csv"
     jobs = [{"seed": seed} for seed in range(3)]

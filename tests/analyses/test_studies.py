@@ -35,6 +35,7 @@ def in_order(errors: pd.Series, low: float, high: float) -> bool:
     return bool(np.isfinite(errors).all() and errors.between(low, high).all())
 
 
+@pytest.mark.slow
 def test_study_of_ratios(tmp_path, monkeypatch, capsys) -> None:
     pytest.importorskip("sklearn")
     lines, models = run("published_ratio", tmp_path, monkeypatch)
@@ -88,6 +89,7 @@ def test_limit_at_each_ratio_matches_its_closed_form() -> None:
     np.testing.assert_allclose(study.limit_curve(rows, ratios), unequal / equal)
 
 
+@pytest.mark.slow
 def test_study_of_convergence(tmp_path, monkeypatch, capsys) -> None:
     pytest.importorskip("sklearn")
     lines, models = run("published_convergence", tmp_path, monkeypatch)
@@ -112,6 +114,7 @@ def test_limits_of_both_studies_agree() -> None:
     assert study.limit_of_one_row(2, 3) / np.sqrt(700) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_study_of_violations(tmp_path, monkeypatch, capsys) -> None:
     lines, models = run("violations", tmp_path, monkeypatch)
     assert lines["violation"].tolist() == [
@@ -148,6 +151,7 @@ def test_query_points_lie_in_the_range_of_the_base_model(kind) -> None:
                 np.testing.assert_array_equal(query_points, points)
 
 
+@pytest.mark.slow
 def test_study_of_checks(tmp_path, monkeypatch, capsys) -> None:
     lines, models = run("checks", tmp_path, monkeypatch)
     counts = {"none": 4, "shared confounder": 4, "interacting": 4, "confounded interaction": 3}
@@ -191,6 +195,7 @@ def test_interactions_explain_the_stated_share_of_variance(kind) -> None:
         assert share == pytest.approx(study.EXPLAINED, rel=0.4)
 
 
+@pytest.mark.slow
 def test_study_of_lift_tests(tmp_path, monkeypatch) -> None:
     lines, models = run("lift_tests", tmp_path, monkeypatch)
     assert len(models) == 2 * 3 * 2

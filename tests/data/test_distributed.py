@@ -289,6 +289,7 @@ def summed(weighted_batch, batch: bi.RegimeData) -> SufficientStatistics:
     return SufficientStatistics.over([weighted_batch(batch)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["files", "frame"])
 def test_killed_worker_does_not_change_the_result(paths, client, how, source) -> None:
     if source == "files":

@@ -166,6 +166,7 @@ def test_bins_have_equal_size() -> None:
     assert (np.abs(counts - 100) <= 1).all()
 
 
+@pytest.mark.slow
 def test_no_unidentified_point_is_supported_over_ranges() -> None:
     """Each regime covers a box; functions are free tables over the cells between box edges."""
     rng = np.random.default_rng(5)
