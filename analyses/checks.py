@@ -158,8 +158,10 @@ def rows_of(
 
 def with_detectable(data: bi.RegimeData, seed: int) -> bi.RegimeData:
     """Add the smoothest interaction of the first two actions, of the detectable size."""
-    size = float(bi.check(data, held_out=0, seed=seed, progress=False).table["detectable"][0])
-    smoothest = alternatives(data, bi.models.additive())[0].matrix(data.actions, data.intervened)
+    model = bi.models.additive(interactions=None)
+    check = bi.check(data, model, held_out=0, seed=seed, progress=False)
+    size = float(check.table["detectable"][0])
+    smoothest = alternatives(data, model)[0].matrix(data.actions, data.intervened)
     added = size * smoothest[:, 0] / smoothest[:, 0].std()
     return bi.RegimeData.from_arrays(
         data.actions, data.outcome + added, data.intervened, data.names
@@ -180,7 +182,9 @@ def score(
     data, edges = rows_of(kind, seed, violation, strength, together, several, count, rows)
     if violation == DETECTABLE:
         data = with_detectable(data, seed)
-    model = bi.models.additive(graph=edges if graph else None)
+    # By default actions may interact, and an interaction violates nothing.
+    interactions = None if violation in ("interacting", DETECTABLE) else "auto"
+    model = bi.models.additive(graph=edges if graph else None, interactions=interactions)
     check = bi.check(data, model, held_out=0, seed=seed, progress=False)
     likeliest = check.table.sel(test=check.likeliest)
     pair = set(likeliest["action"].to_numpy()[likeliest["between"].to_numpy()])

@@ -2,15 +2,18 @@
 
 In every regime the outcome is
 
-    Y = c + sum_k phi_k(a_k) + sum_k (1 - R_k) delta_k(a) + noise
+    Y = c + sum_k phi_k(a_k) + sum_(j<k) psi_jk(a_j, a_k) + sum_k (1 - R_k) delta_k(a) + noise
 
-with unconfounded contributions phi_k and confounding biases delta_k that all regimes share. The
-paper sets one action at a time; here any mask R is allowed.
+with unconfounded contributions phi_k, interactions psi_jk of the actions and confounding biases
+delta_k that all regimes share. In the paper actions do not interact and one is set at a time; here
+any mask R is allowed. Interactions of the actions are identified by the same combinations of
+regimes as the contributions, because only the biases depend on the mask.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import combinations
+from typing import Any, Literal
 
 from bayes_intgen._arguments import items, mapping
 from bayes_intgen.data.rows import Observations
@@ -33,9 +36,10 @@ from bayes_intgen.models.decomposition import candidates, decompose, finer_terms
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.seasonal import Seasonal, Trend
 from bayes_intgen.models.terms import Decomposition, Term
-from bayes_intgen.text.messages import unknown_action
+from bayes_intgen.text.messages import quoted, unknown_action
 
 CovariatePrior = Prior | Trend | Seasonal
+Interactions = Literal["auto"] | Sequence[Sequence[str]] | None
 OWN_PRIORS = "actions to priors"
 
 
@@ -52,6 +56,9 @@ class AdditiveModel(Model):
     moderators : mapping from action to tuple of covariates
     groups : mapping from grouping to tuple of effects
         ``level``, and actions whose slopes differ between groups.
+    interactions : "auto", tuple of pairs of actions, or None
+        Pairs of actions that may interact, all of them under ``"auto"``, which adds those for which
+        there is evidence. None in fits of versions without interactions.
     """
 
     unconfounded: Mapping[str, AnyMechanism]
@@ -60,12 +67,16 @@ class AdditiveModel(Model):
     covariates: Mapping[str, tuple[CovariateMechanism, ...]] = field(default_factory=dict)
     moderators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    interactions: Literal["auto"] | tuple[tuple[str, ...], ...] | None = None
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         for kind, priors in (("unconfounded", self.unconfounded), ("bias", self.bias)):
             for name in priors:
                 if name not in data.names:
                     raise ModelError(f"{kind} has a prior for {unknown_action(name, data.names)}")
+        for name in (name for pair in self._pairs for name in pair):
+            if name not in data.names:
+                raise ModelError(f"interactions: {unknown_action(name, data.names)}")
         return decompose(
             data,
             *self._mechanisms(data),
@@ -74,11 +85,13 @@ class AdditiveModel(Model):
             rows,
             self._adjustment,
             self.prior,
+            self._pairs,
         )
 
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
+        pairs = list(combinations(data.names, 2)) if self.interactions == "auto" else []
         mechanisms = self._mechanisms(data)
-        return candidates(data, *mechanisms, self.graph, rows, self._adjustment, self.prior)
+        return candidates(data, *mechanisms, self.graph, rows, self._adjustment, self.prior, pairs)
 
     def fit_tests(self, data: Observations, refinement: int = 1) -> tuple[Term, ...]:
         return finer_terms(data, *self._mechanisms(data), refinement)
@@ -86,6 +99,19 @@ class AdditiveModel(Model):
     def _mechanisms(self, data: Observations) -> tuple[dict[str, Mechanism], dict[str, Mechanism]]:
         """Priors of unconfounded contributions and of biases."""
         return self.mechanisms(data, self.unconfounded), self.mechanisms(data, self.bias)
+
+    def allows_interaction(self, one: str, other: str) -> bool:
+        """Whether two actions may interact in this model."""
+        if not isinstance(self.interactions, tuple):
+            return self.interactions == "auto"
+        return {one, other} in map(set, self.interactions)
+
+    @property
+    def _pairs(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of actions whose interactions are in every fit."""
+        if not isinstance(self.interactions, tuple):
+            return ()
+        return tuple((one, other) for one, other in self.interactions)
 
     @property
     def _adjustment(self) -> Adjustment:
@@ -104,6 +130,7 @@ def additive(
     covariates: Mapping[str, CovariatePrior | Sequence[CovariatePrior]] | None = None,
     moderators: Mapping[str, Sequence[str]] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
+    interactions: Interactions = "auto",
     noise: Noise = "gaussian",
     spread: SpreadName | None = None,
     noise_scale: LogNormal | None = None,
@@ -139,6 +166,10 @@ def additive(
     groups : mapping from grouping to effects, optional
         ``{"region": ["level", "tv"]}`` means that regions differ in level and in the slope of tv.
         By default each grouping has a level.
+    interactions : "auto", sequence of pairs of actions, or None
+        Pairs of actions whose joint contribution is more than the sum of their own, in every
+        regime. Under ``"auto"`` pairs are added by forward selection; the interactions of named
+        pairs are in every fit, under a prior that shrinks them.
     noise : {"gaussian", "student_t"}
         Student-t noise is robust to outliers, but is sampled row by row, which takes long.
     spread : {"fitted", "constant"}, optional
@@ -188,7 +219,31 @@ def additive(
         },
         moderators=_lists("moderators", moderators),
         groups=_lists("groups", groups),
+        interactions=_checked_pairs(interactions),
     )
+
+
+def _checked_pairs(interactions: Any) -> Literal["auto"] | tuple[tuple[str, ...], ...] | None:
+    """Validate pairs of actions; raises ModelError."""
+    if interactions is None:
+        return None
+    if isinstance(interactions, str):
+        if interactions == "auto":
+            return "auto"
+        raise ModelError(
+            f'interactions must be "auto", None or pairs of actions, not {interactions!r}; '
+            'write [("tv", "radio")]'
+        )
+    pairs = [
+        items(pair, "a pair of interactions", "actions")
+        for pair in items(interactions, "interactions", "pairs of actions")
+    ]
+    for pair in pairs:
+        if not all(isinstance(name, str) for name in pair) or len({*pair}) != 2 or len(pair) != 2:
+            raise ModelError(f"interactions: {quoted(pair)} must be two different actions")
+    if len({frozenset(pair) for pair in pairs}) < len(pairs):
+        raise ModelError("interactions name a pair of actions twice")
+    return tuple(map(tuple, pairs))
 
 
 def _priors(priors: Any) -> tuple[CovariateMechanism, ...]:

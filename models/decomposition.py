@@ -11,6 +11,7 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import Graph, parents_of
@@ -46,6 +47,7 @@ def decompose(
     rows: int | None = None,
     adjustment: Adjustment = NO_ADJUSTMENT,
     prior: Mechanism | None = None,
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> Decomposition:
     """Decompose an additive model into terms.
 
@@ -64,6 +66,8 @@ def decompose(
         Priors of covariates, moderators and groups.
     prior : Mechanism, optional
         Default prior of functions of covariates.
+    pairs : sequence of pairs of actions
+        Pairs that interact.
 
     Raises
     ------
@@ -72,12 +76,14 @@ def decompose(
     """
     parents = parents_of(data.names, graph)
     bases = _Bases.of(data, [bias[name] for name in data.names], rows)
+    own = [unconfounded[name] for name in data.names]
     terms: list[Term] = []
     for k, name in enumerate(data.names):
         terms += [
             Term(_label(f"phi({name})", c), "unconfounded", k, (k,), c, None, Always())
             for c in bases.main_effect(unconfounded[name], k)
         ]
+    terms += _interactions(data, bases, own, pairs)
     for k, name in enumerate(data.names):
         gate = WhereNotSet(k)
         terms.append(Term(f"delta({name}) level", "bias", k, (), _LEVEL, 1.0, gate))
@@ -92,6 +98,26 @@ def decompose(
                 terms.append(Term(label, "bias", k, inputs, c, None, gate))
     adjusted = _adjustment_terms(data, bases, unconfounded, adjustment, prior)
     return _build(data, terms, bases.coordinates, intercept, adjusted)
+
+
+def _interactions(
+    data: Observations,
+    bases: "_Bases",
+    mechanisms: Sequence[Mechanism],
+    pairs: Sequence[tuple[str, str]],
+) -> list[Term]:
+    """Interactions of pairs of actions, in all regimes.
+
+    They are products of functions that average zero over the rows, so that the average of an
+    interaction over the rows' values of either action is zero.
+    """
+    terms = []
+    for pair in pairs:
+        j, k = sorted(map(data.names.index, pair))
+        component = bases.product(mechanisms[j], mechanisms[k], j, k)
+        label = f"psi({data.names[j]}, {data.names[k]})"
+        terms.append(Term(label, "interaction", None, (j, k), component, None, Always()))
+    return terms
 
 
 def _adjustment_terms(
@@ -150,15 +176,21 @@ def candidates(
     rows: int | None = None,
     adjustment: Adjustment = NO_ADJUSTMENT,
     prior: Mechanism | None = None,
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> tuple[Term, ...]:
     """Candidates of forward selection, in addition to the terms of :func:`decompose`.
 
-    These are finer functions of smooth contributions and biases, functions of covariates in a
-    bias, and three-way products in a bias. Parameters are those of :func:`decompose`. Products are
-    omitted if there are too many of them, with an unknown graph beyond about eleven actions.
+    These are finer functions of smooth contributions and biases, interactions of pairs of actions,
+    functions of covariates in a bias, and three-way products in a bias. Parameters are those of
+    :func:`decompose`. Three-way products are omitted if there are too many of them, with an unknown
+    graph beyond about eleven actions, and interactions beyond about thirty actions.
     """
     bases = _Bases.of(data, [bias[name] for name in data.names], rows)
     finer = finer_terms(data, unconfounded, bias, candidates_only=True)
+    own = [unconfounded[name] for name in data.names]
+    interactions = _interactions(data, bases, own, pairs)
+    if _columns(interactions) <= MAX_CANDIDATE_COLUMNS:
+        finer = (*finer, *interactions)
     if data.columns.names:
         adjusted = _adjustment_terms(data, bases, unconfounded, adjustment, prior)
         finer = (*finer, *adjusted.bias_candidates([bias[name] for name in data.names]))
@@ -171,8 +203,11 @@ def candidates(
                 Term(_label(label, c), "bias", k, (k, i, j), c, None, gate)
                 for c in bases.three_way(bias[name], k, i, j)
             ]
-    columns = sum(term.component.basis.size for term in products)
-    return (*finer, *products) if columns <= MAX_CANDIDATE_COLUMNS else finer
+    return (*finer, *products) if _columns(products) <= MAX_CANDIDATE_COLUMNS else finer
+
+
+def _columns(terms: Sequence[Term]) -> int:
+    return sum(term.component.basis.size for term in terms)
 
 
 def regressions(
@@ -262,6 +297,13 @@ class _Bases:
         size = marginal_basis_size(self.rows)
         own, other = (self.marginal_basis(mechanism, at, size) for at in (k, j))
         return pairwise(mechanism, own, other, self.rows)
+
+    def product(self, one: Mechanism, other: Mechanism, j: int, k: int) -> Component:
+        """Products of functions of two actions, with the resolution of the finer mechanism."""
+        size = marginal_basis_size(self.rows)
+        factors = (self.marginal_basis(one, j, size), self.marginal_basis(other, k, size))
+        order = max(1, *(mechanism.pair_order(self.rows) for mechanism in (one, other)))
+        return Component("", TensorProductBasis(factors, order), one.interaction, inputs=(0, 1))
 
     def three_way(self, mechanism: Mechanism, k: int, i: int, j: int) -> tuple[Component, ...]:
         size = marginal_basis_size(self.rows)

@@ -1,11 +1,11 @@
 """Terms of the mean, as gated columns of a design matrix.
 
-    E[Y | a, R] = c + sum_k phi_k(a_k) + sum_k (1 - R_k) delta_k(a)
+    E[Y | a, R] = c + sum_k phi_k(a_k) + sum_(j<k) psi_jk(a_j, a_k) + sum_k (1 - R_k) delta_k(a)
 
-phi_k is the unconfounded contribution of action k and delta_k its confounding bias; their sum is
-the confounded contribution. A decomposition is a tuple of terms. Each term has a frozen basis, the
-prior of its coefficients, and a gate, which is 1 for phi_k and 1 - R_k for delta_k. All regimes
-share the coefficients.
+phi_k is the unconfounded contribution of action k, psi_jk the interaction of two actions, and
+delta_k the confounding bias; phi_k + delta_k is the confounded contribution. A decomposition is a
+tuple of terms. Each term has a frozen basis, the prior of its coefficients, and a gate, which is 1
+for phi_k and psi_jk and 1 - R_k for delta_k. All regimes share the coefficients.
 
 Plain regressions consist of the same terms: a single regression on all rows, or one per regime.
 """
@@ -33,9 +33,18 @@ from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.population import Population
 from bayes_intgen.models.random_effects import RandomEffects
 
-Role = Literal["intercept", "unconfounded", "bias", "regression", "covariate", "group", "moderator"]
+Role = Literal[
+    "intercept",
+    "unconfounded",
+    "interaction",
+    "bias",
+    "regression",
+    "covariate",
+    "group",
+    "moderator",
+]
 # Roles of terms that forward selection and pruning may treat as absent.
-_OPTIONAL_ROLES = ("covariate", "group", "moderator")
+_OPTIONAL_ROLES = ("interaction", "covariate", "group", "moderator")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +54,11 @@ class Term:
     Attributes
     ----------
     name : str
-        ``phi(red)``, ``delta(red)`` or ``delta(red | green)``, followed by the component's label.
-    role : {"intercept", "unconfounded", "bias", "regression", "covariate", "group", "moderator"}
+        ``phi(red)``, ``psi(red, green)``, ``delta(red)`` or ``delta(red | green)``, followed by
+        the component's label.
+    role : Role
     action : int or None
-        Action of the mechanism.
+        Action of the mechanism; None for an interaction.
     inputs : tuple of int
         Arguments of the basis: actions, then covariates and groups, counted through. At most one
         of them is a covariate or group.
@@ -139,6 +149,12 @@ class Decomposition:
             return replace(term, component=replace(term.component, scale=scale))
 
         return replace(self, terms=tuple(map(adapted, self.terms)))
+
+    @cached_property
+    def interactions(self) -> dict[tuple[int, int], Term]:
+        """Interactions of two actions, by their positions."""
+        own = (term for term in self.terms if term.role == "interaction")
+        return {(term.inputs[0], term.inputs[1]): term for term in own}
 
     @cached_property
     def columns(self) -> dict[str, slice]:

@@ -1,11 +1,11 @@
 """Alternatives to the additive mean, as columns beside those of the model.
 
 The additive model is overidentified. Its mean, E[Y | a, R] = c + sum_k phi_k(a_k)
-+ sum_k (1 - R_k) delta_k(a), has no room for
++ sum_(j<k) psi_jk(a_j, a_k) + sum_k (1 - R_k) delta_k(a), has no room for
 
-- an *interaction* psi(a_j, a_k) in all regimes: the combination of regime means that gives the
-  joint effect, as sum_j m_j - (K - 1) m_0, must be a sum of functions of one action each.
-  With an unknown graph and one action set at a time this is all that can be tested;
+- an *interaction* psi(a_j, a_k) in all regimes of a pair that the model holds to be additive: the
+  combination of regime means that gives the joint effect, as sum_j m_j - (K - 1) m_0, must be a
+  sum of functions of one action each;
 - a dependence of the bias delta_j on an action that a known *graph* does not make its parent:
   m_j - m_0 = -delta_j;
 - a *regime* with several actions set whose mean differs, in level or in the effects of single
@@ -119,6 +119,8 @@ class _Builder:
 
     def interactions(self) -> Iterator[Alternative]:
         for j, k in combinations(range(len(self.names)), 2):
+            if self.model.allows_interaction(self.names[j], self.names[k]):
+                continue
             yield Alternative(
                 "interaction",
                 (self.names[j], self.names[k]),

@@ -21,6 +21,7 @@ shrinkage of the other coefficients leaves, with N = sum_i w_i z_i z_i'.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -63,16 +64,23 @@ def null_fit(
 ) -> Pilot:
     """Fit the additive model at its mode: the null model of all tests.
 
-    As in any fit, forward selection may add finer functions of an action and products of three
-    actions in a bias. Such products can absorb an interaction, so the interactions are candidates
-    too, and only terms that are selected beside them are added.
+    As in any fit, forward selection may add finer functions of an action, interactions, and
+    products of three actions in a bias. Such products can absorb an interaction that the model does
+    not allow, so these are candidates too, and only terms that are selected beside them are added.
+    Interactions of pairs that some rows set together are always present: the test of interactions
+    with hidden causes must not take them for such.
     """
-    terms = model.decompose(data)
+    offered = model.candidates(data)
+    together = {
+        pair for mask in data.regimes for pair in combinations(np.flatnonzero(mask).tolist(), 2)
+    }
+    present = [t for t in offered if t.role == "interaction" and t.inputs in together]
+    terms = model.decompose(data).and_terms(present)
     pilot = pilot_fit(data, model, terms, (), progress)
     passed = {
         term.name for term in model.fit_tests(data) if FitTest.passed(term) in pilot.fit_tests
     }
-    finer = [term for term in model.candidates(data) if term.name not in passed]
+    finer = [t for t in offered if t.name not in passed and t not in present]
     if not finer:
         return pilot
     rivals = [_as_term(each) for each in testable if each.kind == "interaction"]

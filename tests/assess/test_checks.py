@@ -8,6 +8,10 @@ from bayes_intgen.assess.alternatives import alternatives
 from conftest import confounded_rows, joint_truth
 
 
+# Under the default, actions may interact, so that an interaction violates nothing.
+ADDITIVE = bi.models.additive(interactions=None)
+
+
 def checked(data: bi.RegimeData, model: bi.models.Model | None = None) -> bi.Check:
     return bi.check(data, model, held_out=0, progress=False)
 
@@ -29,12 +33,13 @@ def test_level_and_power_hold_under_heavy_tails() -> None:
     alarms, result = [], []
     for seed in range(12):
         data = world_of(seed)
-        before = checked(data)
+        before = checked(data, ADDITIVE)
         alarms.append(before.violated)
-        alternative = alternatives(data, bi.models.additive())[0]
+        alternative = alternatives(data, ADDITIVE)[0]
         smoothest = alternative.matrix(data.actions, data.intervened)[:, 0]
         size = float(before.table["detectable"][0])
-        after = checked(with_outcome(data, size * smoothest / np.sqrt(np.mean(smoothest**2))))
+        moved = with_outcome(data, size * smoothest / np.sqrt(np.mean(smoothest**2)))
+        after = checked(moved, ADDITIVE)
         result.append(after.violated)
     # At 2.5%, three of twelve are as unlikely as 0.003; at 90%, seven or fewer as 0.004.
     assert sum(alarms) < 3
@@ -42,7 +47,7 @@ def test_level_and_power_hold_under_heavy_tails() -> None:
 
 
 def test_sound_world_passes_with_the_reach_of_the_tests(data) -> None:
-    result = bi.check(data, progress=False)
+    result = bi.check(data, ADDITIVE, progress=False)
     assert not result.violated
     assert result.p == float(result.table["p_familywise"].min())
     text = str(result)
@@ -51,7 +56,7 @@ def test_sound_world_passes_with_the_reach_of_the_tests(data) -> None:
     assert "No row has several actions set" in text
     assert "225 held-out rows" in text
     assert set(result.held_out.data_vars) == {"difference", "error", "rows"}
-    same = bi.check(data, progress=False)
+    same = bi.check(data, ADDITIVE, progress=False)
     xr.testing.assert_identical(result.table, same.table)
 
 
@@ -60,7 +65,7 @@ def test_interaction_is_located() -> None:
     world = bi.simulators.Interacting(base, strength=0.4, pair=("drug1", "drug3"))
     rows: dict[tuple[str, ...], int] = {(): 400, **{(n,): 400 for n in base.names}}
     data = world.dataset({**rows, base.names: 200}, seed=2)
-    result = checked(data)
+    result = checked(data, ADDITIVE)
     assert result.violated
     assert result.likeliest == "interaction of drug1 and drug3"
     assert str(result).startswith("Violated, most likely between drug1 and drug3 (p ")
@@ -70,6 +75,11 @@ def test_interaction_is_located() -> None:
     assert float(row["weight"]) > 0.9
     added = world.interaction(data.actions) - base.interaction(data.actions)
     assert float(row["size"]) == pytest.approx(added.std(), rel=0.3)
+    # A model in which the actions may interact contradicts nothing.
+    allowed = checked(data, bi.models.additive(interactions=[("drug3", "drug1")]))
+    assert "interaction of drug1 and drug3" not in allowed.table["test"].to_numpy()
+    assert not allowed.violated
+    assert not checked(data).violated
 
 
 def test_wrong_graph_is_rejected_and_the_right_one_is_not() -> None:
@@ -101,7 +111,7 @@ def test_shifted_joint_rows_are_detected() -> None:
 
 def test_untestable_interaction_is_named(data) -> None:
     # Green was never set, so its bias may equal any interaction with red.
-    result = checked(data.only([], ["red"]))
+    result = checked(data.only([], ["red"]), ADDITIVE)
     assert not result.violated
     assert result.table["test"].to_numpy().tolist() == ["hidden cause shared by red and green"]
     assert result.table["hidden"].to_numpy().tolist() == [
@@ -115,7 +125,7 @@ def test_untestable_interaction_is_named(data) -> None:
     assert str(blind).startswith("Nothing could be tested: these regimes do not restrict")
     assert "hidden cause shared by red and green" in str(blind)
     # In a graph without edges its bias cannot depend on red.
-    with_graph = checked(data.only([], ["red"]), bi.models.additive(graph={}))
+    with_graph = checked(data.only([], ["red"]), bi.models.additive(graph={}, interactions=None))
     assert with_graph.table["test"].to_numpy().tolist() == [
         "interaction of red and green", "bias of red depends on green",
         "bias of green depends on red", "hidden cause shared by red and green",

@@ -15,7 +15,7 @@ from bayes_intgen.models.terms import Term
 
 @pytest.fixture(scope="module")
 def fitted(data):
-    model = bi.models.additive()
+    model = bi.models.additive(interactions=None)
     pilot = pilot_fit(data, model, model.decompose(data), (), progress=False)
     psi = alternatives(data, model)[0]
     return NullModel.of(data, pilot), psi, psi.matrix(data.actions, data.intervened)
@@ -83,7 +83,7 @@ def test_alternatives_in_the_span_of_the_model_are_not_tested() -> None:
     intervened = np.repeat([[False, False], [True, False], [False, True]], 200, axis=0)
     actions = rng.integers(0, 2, size=(600, 2)).astype(float)
     outcome = actions @ [1.0, 0.5] + rng.normal(size=600)
-    model = bi.models.additive()
+    model = bi.models.additive(interactions=None)
 
     def tested(keep: np.ndarray) -> list[bool]:
         data = bi.RegimeData.from_arrays(actions[keep], outcome[keep], intervened[keep])
@@ -98,7 +98,7 @@ def test_alternatives_in_the_span_of_the_model_are_not_tested() -> None:
     result = bi.check(
         bi.RegimeData.from_arrays(*(x[actions.sum(axis=1) < 2] for x in (actions, outcome)),
                                   intervened[actions.sum(axis=1) < 2]),
-        held_out=0, progress=False,
+        model, held_out=0, progress=False,
     )  # fmt: skip
     assert "cannot reveal: interaction of a1 and a2" in str(result)
 
@@ -109,8 +109,10 @@ def test_alternatives_follow_from_regimes_and_graph(data) -> None:
 
     pair = "interaction of red and green"
     confounded = f"{pair} with hidden causes"
-    assert labels(bi.models.additive()) == [pair, confounded]
-    assert labels(bi.models.additive(graph={"green": ["red"]})) == [
+    assert labels(bi.models.additive(interactions=None)) == [pair, confounded]
+    assert labels(bi.models.additive()) == [confounded]
+    assert labels(bi.models.additive(interactions=[("green", "red")])) == [confounded]
+    assert labels(bi.models.additive(graph={"green": ["red"]}, interactions=None)) == [
         pair, "bias of red depends on green", confounded,
     ]  # fmt: skip
     together = np.repeat([[False, False], [True, True]], 100, axis=0)
@@ -118,7 +120,7 @@ def test_alternatives_follow_from_regimes_and_graph(data) -> None:
     several = bi.RegimeData.from_arrays(
         rng.normal(size=(200, 2)), rng.normal(size=200), together, data.names
     )
-    results = alternatives(several, bi.models.additive("linear"))
+    results = alternatives(several, bi.models.additive("linear", interactions=None))
     assert [d.label for d in results] == [
         pair, "do(red, green) differs from what other regimes predict", confounded,
     ]  # fmt: skip
@@ -150,7 +152,8 @@ def three_actions(interaction: float, triple: float) -> bi.RegimeData:
 
 @pytest.mark.parametrize(("interaction", "triple"), [(0.4, 0.0), (0.0, 1.0)])
 def test_an_interaction_does_not_pass_for_a_bias_of_three_actions(interaction, triple) -> None:
-    data, model = three_actions(interaction, triple), bi.models.additive("polynomial")
+    data = three_actions(interaction, triple)
+    model = bi.models.additive("polynomial", interactions=None)
     with jax.enable_x64(True):
         terms, candidates = model.decompose(data), model.candidates(data)
         of_fit = pilot_fit(data, model, terms, candidates, progress=False)

@@ -21,6 +21,9 @@ from bayes_intgen.models.terms import Term
 # Minimum log Bayes factor of a single candidate, strong evidence according to Kass and Raftery
 # (1995). The logarithm of the number of candidates is added to it.
 MIN_LOG_BAYES_FACTOR = 3.0
+# The same for an interaction of two actions. A missing one makes intervals too short wherever
+# actions interact. A needless one, with the scale that the evidence favours, widens them little.
+MIN_LOG_BAYES_FACTOR_OF_INTERACTION = 0.5
 # Minimum ratio of likelihood to prior precision of a direction of an added term: directions below
 # it have less than a sixth of a degree of freedom each.
 MIN_PRECISION_RATIO = 0.2
@@ -58,15 +61,22 @@ def select_terms(
         In the order of ``candidates``.
     """
     remaining = RemainingCandidates(posterior, sites, statistics, candidates)
-    threshold = MIN_LOG_BAYES_FACTOR + np.log(max(len(candidates), 1))
+    count = sum(term.role != "interaction" for term in candidates)
+    thresholds = [
+        MIN_LOG_BAYES_FACTOR_OF_INTERACTION
+        if term.role == "interaction"
+        else MIN_LOG_BAYES_FACTOR + np.log(count)
+        for term in candidates
+    ]
     # Candidates with evidence against them from the start are not considered again.
     evidence = remaining.evidence()
     remaining.restrict([i for i in evidence if evidence[i].log_bayes_factor > 0])
     selection = {}
     while remaining.precisions:
         evidence = remaining.evidence()
-        best = max(evidence, key=lambda i: evidence[i].log_bayes_factor)
-        if evidence[best].log_bayes_factor < threshold:
+        excess = {i: evidence[i].log_bayes_factor - thresholds[i] for i in evidence}
+        best = max(excess, key=excess.__getitem__)
+        if excess[best] < 0:
             break
         scale = evidence[best].scale
         selection[best] = _informed(candidates[best], remaining.precisions[best], scale)
