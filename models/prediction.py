@@ -216,6 +216,16 @@ class Prediction:
                 unconfounded[:, :, group.input] += group.share * group.effect(actions)
         return unconfounded, bias
 
+    def interactions(self, actions: Array) -> Array:
+        """Interactions of the pairs in ``terms.interactions``, shape (chain, draw, pairs, n)."""
+        functions = self.terms.functions(actions, self.population)
+        shape = (*self.coefficients.shape[:2], len(self.terms.interactions), len(actions))
+        out = np.empty(shape)
+        for i, term in enumerate(self.terms.interactions.values()):
+            columns = self.terms.columns[term.name]
+            out[:, :, i] = self.coefficients[..., columns] @ functions[:, columns].T
+        return out
+
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Noise scale of Y given a and R, shape (chain, draw, n).
 

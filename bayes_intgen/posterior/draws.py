@@ -239,6 +239,9 @@ class PosteriorDraws:
         Dataset, dims (chain, draw, action, point)
             ``unconfounded``: phi_k(a_k), with mean zero over the data's rows.
             ``confounded``: phi_k + delta_k, the contribution where the action is observed.
+            ``interaction`` (chain, draw, pair, point): psi_jk(a_j, a_k), with mean zero over the
+            rows' values of either action, for each pair of actions whose interaction is in the fit;
+            coordinates ``first`` and ``second`` (pair) name them.
             In the outcome's units; coordinate ``value`` (action, point) is the grid.
 
         Raises
@@ -251,7 +254,7 @@ class PosteriorDraws:
         Examples
         --------
         >>> sorted(posterior.mechanisms([[0.1, 0.2]]).data_vars)
-        ['confounded', 'unconfounded']
+        ['confounded', 'interaction', 'unconfounded']
         """
         if any(term.role == "regression" for term in self.terms.terms):
             raise ModelError(
@@ -261,13 +264,26 @@ class PosteriorDraws:
         values = checked_points(grid, self.actions, self.categories)
         self._support.warn_of_range(values)
         averages = self._support.standardisation(given, population)
-        unconfounded, bias = self._prediction_in(averages).contributions(values)
+        prediction = self._prediction_in(averages)
+        unconfounded, bias = prediction.contributions(values)
         dims = ("chain", "draw", "action", "point")
+        pairs = [[self.actions[i] for i in pair] for pair in self.terms.interactions]
+        first, second = zip(*pairs, strict=True) if pairs else ((), ())
         return xr.Dataset(
-            {"unconfounded": (dims, unconfounded), "confounded": (dims, unconfounded + bias)},
+            {
+                "unconfounded": (dims, unconfounded),
+                "confounded": (dims, unconfounded + bias),
+                "interaction": (
+                    ("chain", "draw", "pair", "point"),
+                    prediction.interactions(values),
+                ),
+            },
             coords={
                 **self._draw_coords(),
                 "action": list(self.actions),
+                "pair": np.array([", ".join(pair) for pair in pairs], dtype=str),
+                "first": ("pair", np.array(first, dtype=str)),
+                "second": ("pair", np.array(second, dtype=str)),
                 "point": np.arange(len(values)),
                 "value": (("action", "point"), decoded_table(values, self.categories).T),
             },

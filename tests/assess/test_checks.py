@@ -7,7 +7,6 @@ from bayes_intgen.assess.alternatives import alternatives
 
 from conftest import confounded_rows, joint_truth
 
-
 # Under the default, actions may interact, so that an interaction violates nothing.
 ADDITIVE = bi.models.additive(interactions=None)
 
