@@ -97,11 +97,11 @@ class Posterior(FittedRows):
         -------
         Dataset
             ``contraction`` (mechanism, action, point), for mechanisms ``unconfounded`` and
-            ``confounded``, and ``effect_contraction`` (point): posterior width over prior width,
-            one if the data are uninformative. ``prior``, ``posterior``, ``effect_prior`` and
-            ``effect_posterior`` are the widths, in the outcome's units: half of the central 68%
-            interval, the standard deviation of a normal distribution. A plain regression has
-            effects only.
+            ``confounded``, ``interaction_contraction`` (pair, point), and ``effect_contraction``
+            (point): posterior width over prior width, one if the data are uninformative. ``prior``,
+            ``posterior``, and the same with ``interaction_`` and ``effect_`` in front, are the
+            widths, in the outcome's units: half of the central 68% interval, the standard deviation
+            of a normal distribution. A plain regression has effects only.
 
         Raises
         ------

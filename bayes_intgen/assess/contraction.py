@@ -94,6 +94,9 @@ def _as_specified(model: Model, terms: Decomposition) -> Decomposition:
 
 def _specified_scale(model: Model, terms: Decomposition, term: Term) -> LogNormal:
     """Prior scale of a term whose median a fit estimates."""
+    if term.role == "interaction" and isinstance(model, AdditiveModel):
+        first = terms.names[term.inputs[0]]
+        return model.unconfounded.get(first, model.prior).interaction
     name = None if term.action is None else terms.names[term.action]
     if term.role == "group":
         return SCALE if name is None else SLOPE_SCALE
@@ -153,9 +156,16 @@ def contraction(posterior: PosteriorDraws, query: Query, seed: int) -> xr.Datase
             unconfounded, bias = prediction.contributions(values)
             by_kind = [widths(unconfounded), widths(unconfounded + bias)]
             table[name] = (("mechanism", "action", "point"), np.array(by_kind))
+            of_pairs = widths(prediction.interactions(values))
+            table[f"interaction_{name}"] = (("pair", "point"), of_pairs)
         table[f"effect_{name}"] = ("point", widths(prediction.mean(values, query.mask)))
     if additive:
-        table = table.assign_coords(mechanism=list(KINDS))
+        names = posterior.actions
+        pairs = [f"{names[j]}, {names[k]}" for j, k in posterior.terms.interactions]
+        table = table.assign_coords(mechanism=list(KINDS), pair=np.array(pairs, dtype=str))
+        table["interaction_contraction"] = (
+            table["interaction_posterior"] / table["interaction_prior"]
+        )
         table["contraction"] = table["posterior"] / table["prior"]
     table["effect_contraction"] = table["effect_posterior"] / table["effect_prior"]
     return table

@@ -1,21 +1,21 @@
 """One-screen summary of data or a fit: regimes, certificates, support, checks and problems."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
-from itertools import compress
 from textwrap import wrap
 
 import numpy as np
 import xarray as xr
 
 from bayes_intgen._columns import columns_of
-from bayes_intgen._typing import Array
 from bayes_intgen.assess.action_summary import ActionSummary, table_of_actions
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.data_problems import data_problems
 from bayes_intgen.assess.diagnostics import problems
+from bayes_intgen.assess.interaction_text import interaction_lines
 from bayes_intgen.assess.population_text import population_lines
+from bayes_intgen.assess.summary_tables import question_table, regime_table
 from bayes_intgen.assess.summary_text import (
     certificate_lines,
     note_lines,
@@ -24,17 +24,13 @@ from bayes_intgen.assess.summary_text import (
     sampling_line,
     support_lines,
 )
-from bayes_intgen.basis.categories import Label
 from bayes_intgen.data.column_notes import ColumnNote
 from bayes_intgen.data.pretreatment import groups_in_words
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.certificates import certificates, settings_of
-from bayes_intgen.identification.labels import mask_label
-from bayes_intgen.identification.masks import Mask
+from bayes_intgen.identification.certificates import settings_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.requirements import requirements
-from bayes_intgen.identification.verdict import Verdict
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
 from bayes_intgen.inference.sampling.monitored_effect import every_nth, monitored_effect
@@ -45,13 +41,12 @@ from bayes_intgen.posterior.draws import (
     size_of_draws,
     support_of,
 )
+from bayes_intgen.posterior.interactions import interaction_sizes
 from bayes_intgen.text.messages import quoted
 from bayes_intgen.text.tables import to_json
 
 # Maximum characters in a line of the printed screen.
 LINE_WIDTH = 100
-# Probabilities at the ends of an action's range in a regime: 98% of its rows.
-RANGE_TAILS = (0.01, 0.99)
 # Number of rows from which support, shares and correlations are estimated.
 SUMMARY_ROWS = 100_000
 # Sections with tables, whose lines are not wrapped.
@@ -214,8 +209,8 @@ def summarise_data(
     parents = [[j for j in range(len(names)) if j != k] for k in range(len(names))]
     joint = data.identify(list(names))
     groups = {
-        "regimes": _regimes(names, data.regimes, reference, data.outcome_name),
-        "questions": _questions(
+        "regimes": regime_table(names, data.regimes, reference, data.outcome_name),
+        "questions": question_table(
             names,
             data.regimes,
             settings_of(names, sample.actions, sample.intervened, sample.categories),
@@ -250,8 +245,8 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     support = support_of(posterior)
     names, regimes, reference = posterior.actions, support.regimes, support.reference
     groups = {
-        "regimes": _regimes(names, regimes, reference, posterior.outcome_name),
-        "questions": _questions(
+        "regimes": regime_table(names, regimes, reference, posterior.outcome_name),
+        "questions": question_table(
             names,
             regimes,
             {} if reference is None else reference.settings(),
@@ -271,76 +266,16 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     between = between_groups(posterior)
     if between.sizes["effect"]:
         groups["between_groups"] = between
-    return _report(head, groups, check, problems, population=population_lines(posterior, between))
-
-
-def _regimes(
-    names: Sequence[str],
-    regimes: Mapping[Mask, int],
-    reference: ReferenceRows | None,
-    outcome: str,
-) -> xr.Dataset:
-    """Rows of each regime, and range and levels of each action there."""
-    shape = (len(regimes), len(names))
-    low, high = np.full((2, *shape), np.nan)
-    levels = np.full(shape, "", dtype=object)
-    if reference is not None:
-        for i, mask in enumerate(regimes):
-            rows = reference.rows[reference.masks.index(mask)]
-            low[i], high[i] = np.quantile(rows, RANGE_TAILS, axis=0)
-            for k, categories in enumerate(reference.categories):
-                if categories is not None:
-                    levels[i, k] = categories.subset(rows[:, k]).spelled()
-    dims = ("regime", "action")
-    return xr.Dataset(
-        {
-            "rows": ("regime", list(regimes.values())),
-            "was_set": (dims, np.array(list(regimes), dtype=bool)),
-            "low": (dims, low),
-            "high": (dims, high),
-            "levels": (dims, levels.astype(str)),
-        },
-        coords={"regime": [mask_label(names, mask) for mask in regimes], "action": list(names)},
-        attrs={"outcome": outcome},
-    )
-
-
-def _questions(
-    names: Sequence[str],
-    regimes: Mapping[Mask, int],
-    settings: Mapping[str, tuple[Label, ...]],
-    under_one_mask: Mapping[str, tuple[int, int]],
-    reference: ReferenceRows | None,
-    verdict_at: Callable[[Array, Mask], Verdict | None],
-) -> xr.Dataset:
-    """Certificates and supported shares of the joint effect and of single interventions."""
-    count = len(names)
-    single = [tuple(j == k for j in range(count)) for k in range(count)]
-    masks = list(dict.fromkeys([(True,) * count, *single]))
-    targets = [list(compress(names, mask)) for mask in masks]
-    # One certificate, the first, counts the groups under one mask.
-    answers = certificates(names, regimes, targets, settings, under_one_mask)
-    supported = np.full(len(masks), np.nan)
-    if reference is not None:
-        points = np.concatenate(reference.rows)
-        verdicts = [verdict_at(points, mask) for mask in masks]
-        supported = np.array([np.nan if v is None else v.supported.mean() for v in verdicts])
-    labels = [mask_label(names, mask) for mask in regimes]
-    return xr.Dataset(
-        {
-            "identified": ("question", [c.identified for c in answers]),
-            "weights": (
-                ("question", "regime"),
-                [
-                    [float(c.weights.get(label, 0)) if c.identified else np.nan for label in labels]
-                    for c in answers
-                ],
-            ),
-            "in_data": ("question", [mask in regimes for mask in masks]),
-            "certificate": ("question", [str(c) for c in answers]),
-            "supported": ("question", supported),
-        },
-        coords={"question": [mask_label(names, mask) for mask in masks], "regime": labels},
+    sizes = interaction_sizes(posterior)
+    if sizes.sizes["pair"]:
+        groups["interactions"] = sizes
+    return _report(
+        head,
+        groups,
+        check,
+        problems,
+        population=population_lines(posterior, between),
+        interactions=interaction_lines(sizes),
     )
 
 
@@ -372,6 +307,7 @@ def _report(
     actions: Sequence[ActionSummary] = (),
     population: tuple[str, ...] = (),
     *,
+    interactions: tuple[str, ...] = (),
     first: Mapping[str, tuple[str, ...]] | None = None,
     columns: Sequence[ColumnNote] = (),
 ) -> Report:
@@ -383,6 +319,8 @@ def _report(
     sections["Certificates"] = certificate_lines(groups["questions"])
     if population:
         sections["Covariates and groups"] = population
+    if interactions:
+        sections["Interactions"] = interactions
     if groups["questions"]["supported"].notnull().all():
         sections["Support"] = support_lines(groups["questions"])
     if check is not None:

@@ -116,6 +116,7 @@ def fit(
     outcome_sd: options.OutcomeSd = None,
     missing: options.Missing = "error",
     graph: options.Graph = None,
+    interactions: options.Interactions = None,
     prior: options.Prior = "gp",
     noise: options.Noise = "gaussian",
     seed: options.Seed = 0,
@@ -133,7 +134,12 @@ def fit(
     import bayes_intgen as bi
 
     _require_writable(output)
-    model = bi.models.additive(prior, parsing.parse_graph(graph or ()), noise=noise)
+    model = bi.models.additive(
+        prior,
+        parsing.parse_graph(graph or ()),
+        interactions=parsing.parse_interactions(interactions or ()),
+        noise=noise,
+    )
     rows = _rows(
         data,
         actions,
@@ -279,7 +285,13 @@ def check(
     outcome: options.Outcome,
     actions: options.Actions = None,
     regime: options.Regime = "regime",
+    covariates: options.Covariates = None,
+    groups: options.Groups = None,
+    weights: options.Weights = None,
+    outcome_sd: options.OutcomeSd = None,
+    missing: options.Missing = "error",
     graph: options.Graph = None,
+    interactions: options.Interactions = None,
     prior: options.Prior = "gp",
     held_out: options.HeldOut = 0.25,
     seed: int = 0,
@@ -291,8 +303,22 @@ def check(
     """
     import bayes_intgen as bi
 
-    model = bi.models.additive(prior, parsing.parse_graph(graph or ()))
-    rows = _rows(data, actions, outcome, regime)
+    model = bi.models.additive(
+        prior,
+        parsing.parse_graph(graph or ()),
+        interactions=parsing.parse_interactions(interactions or ()),
+    )
+    rows = _rows(
+        data,
+        actions,
+        outcome,
+        regime,
+        covariates,
+        groups,
+        weights=weights,
+        outcome_sd=outcome_sd,
+        missing=missing,
+    )
     result = bi.check(rows, model, held_out=held_out, seed=seed, progress=show_progress())
     write(result.to_json() if format == "json" else str(result))
     return DOUBTFUL if result.violated else DONE

@@ -79,6 +79,16 @@ Graph = Annotated[
         negative=(),
     ),
 ]
+Interactions = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--interactions",
+        help="Pairs of actions that interact, as tv,radio; none: no pair interacts; by default "
+        "those for which there is evidence.",
+        group=model,
+        negative=(),
+    ),
+]
 Prior = Annotated[
     Literal["gp", "spline", "polynomial", "linear"],
     Parameter(name="--prior", help="Prior of every function.", group=model),

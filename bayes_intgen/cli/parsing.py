@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from bayes_intgen.errors import ModelError, PointsError
 
@@ -86,6 +86,25 @@ def parse_graph(texts: Sequence[str]) -> Mapping[str, tuple[str, ...]] | None:
             raise ModelError(f"the graph gives the parents of {child.strip()!r} twice")
         graph[child.strip()] = tuple(p.strip() for p in parents.split(",") if p.strip())
     return graph
+
+
+def parse_interactions(
+    texts: Sequence[str],
+) -> Literal["auto"] | list[tuple[str, ...]] | None:
+    """Parse pairs of actions from ``action,action`` each; ``"auto"`` without texts.
+
+    ``none`` alone means that no actions interact.
+
+    Examples
+    --------
+    >>> parse_interactions(["tv,radio"]), parse_interactions(["none"]), parse_interactions([])
+    ([('tv', 'radio')], None, 'auto')
+    """
+    if list(texts) in ([], ["auto"]):
+        return "auto"
+    if list(texts) == [NO_EDGES]:
+        return None
+    return [tuple(name.strip() for name in text.split(",")) for text in texts]
 
 
 def parse_names(texts: Sequence[str] | None, whole: Sequence[str] = ()) -> list[str] | None:

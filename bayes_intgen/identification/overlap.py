@@ -1,6 +1,6 @@
 """Overlap: whether rows near a point identify the effect there, and their distance from it.
 
-A point is supported under a target mask if three conditions hold. docs/method.md motivates them.
+A point is supported under a target mask if four conditions hold. docs/method.md motivates them.
 
 - **Closeness.** An action that is set has its value near rows in which it was set. For an action
   that is observed, (a_k, a_pa(k)) is jointly near rows in which it was not set; with an unknown
@@ -8,6 +8,8 @@ A point is supported under a target mask if three conditions hold. docs/method.m
 - **Separation.** The regimes with rows near the value of an action span the target's coefficients
   of the functions of that action: the rank test of `bayes_intgen.identification.masks`, restricted
   to the regimes that reach the value.
+- **Interaction.** The regimes with rows near the values of two actions that interact span the
+  target's coefficients of their functions of both.
 - **Linkage.** These regimes reach the value together with the same values of the other actions, and
   such places are linked to each other; see `bayes_intgen.identification.linkage`.
 
@@ -40,7 +42,7 @@ from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.linkage import Cells, class_edges
 from bayes_intgen.identification.masks import Mask, masks_of, regime_order
 from bayes_intgen.identification.requirements import Requirement
-from bayes_intgen.identification.verdict import Verdict, separates
+from bayes_intgen.identification.verdict import Verdict, separates, separates_pair
 
 # Maximum number of rows per regime that represent all of its rows.
 REFERENCE_ROWS = 500
@@ -206,6 +208,7 @@ class ReferenceRows:
         target: Mask,
         wanted: Sequence[Requirement],
         parents: Sequence[Sequence[int]] | None,
+        pairs: Sequence[tuple[int, int]] = (),
     ) -> Verdict:
         """Test the conditions of support at points.
 
@@ -218,13 +221,20 @@ class ReferenceRows:
         parents : sequence of sequences of int, or None
             Actions on which each bias may depend; None for a regression, for which only
             closeness is tested.
+        pairs : sequence of pairs of int
+            Actions that interact.
         """
         close = self.meets(points, wanted)
+        together = np.ones(points.shape, dtype=bool)
         separated = np.ones(points.shape, dtype=bool)
         without_setting = np.ones(points.shape, dtype=bool)
         linked = np.ones(len(points), dtype=bool)
         if parents is None or not len(points):
-            return Verdict(close, separated, linked, without_setting)
+            return Verdict(close, separated, linked, without_setting, together)
+        for pair in pairs:
+            reached = self.covers(points, pair)
+            own = separates_pair(self.masks, reached, target, pair, parents)
+            together[:, list(pair)] &= own[:, None]
         observed = ~np.array(self.masks)
         for k in range(len(self.names)):
             reached = self.covers(points, (k,))
@@ -234,7 +244,7 @@ class ReferenceRows:
         tested = (close & separated).all(axis=1)
         if tested.any():
             linked[tested] = self.linked(points[tested], target, parents)
-        return Verdict(close, separated, linked, without_setting)
+        return Verdict(close, separated, linked, without_setting, together)
 
     def linked(
         self, points: Array, target: Mask, parents: Sequence[Sequence[int]]

@@ -25,17 +25,21 @@ class Verdict(NamedTuple):
         Whether the regimes reach the values at common values of the other actions.
     without_setting : ndarray of bool, shape (M, K)
         Whether some regime that does not set the action reaches its value.
+    together : ndarray of bool, shape (M, K)
+        Whether the regimes that reach the values of the action and of each action with which it
+        interacts separate their functions of both.
     """
 
     close: NDArray[np.bool_]
     separated: NDArray[np.bool_]
     linked: NDArray[np.bool_]
     without_setting: NDArray[np.bool_]
+    together: NDArray[np.bool_]
 
     @property
     def needs_met(self) -> NDArray[np.bool_]:
         """Whether each action's contribution is supported, shape (M, K)."""
-        return self.close & self.separated & self.linked[:, None]
+        return self.close & self.separated & self.together & self.linked[:, None]
 
     @property
     def supported(self) -> NDArray[np.bool_]:
@@ -71,7 +75,40 @@ def separates(
     array([ True,  True])
     """
     involved = [j for j, others in enumerate(parents) if j == action or action in others]
-    columns, wanted = np.array(masks)[:, involved], np.array(target)[involved]
+    return _separates(masks, reached, target, involved)
+
+
+def separates_pair(
+    masks: Sequence[Mask],
+    reached: NDArray[np.bool_],
+    target: Mask,
+    pair: tuple[int, int],
+    parents: Sequence[Sequence[int]],
+) -> NDArray[np.bool_]:
+    """Test whether regimes that reach the values of two actions separate their interaction.
+
+    The biases of the two may depend on both, if one is a parent of the other. Parameters as of
+    :func:`separates`.
+
+    Examples
+    --------
+    >>> masks = [(False, False), (True, False), (False, True)]
+    >>> reached = np.array([[True, True, True], [False, True, False]])
+    >>> separates_pair(masks, reached, (True, True), (0, 1), [[1], [0]])
+    array([ True, False])
+    >>> separates_pair(masks, reached, (True, True), (0, 1), [[], []])
+    array([ True,  True])
+    """
+    one, other = pair
+    involved = [j for j, i in ((one, other), (other, one)) if i in parents[j]]
+    return _separates(masks, reached, target, involved)
+
+
+def _separates(
+    masks: Sequence[Mask], reached: NDArray[np.bool_], target: Mask, involved: Sequence[int]
+) -> NDArray[np.bool_]:
+    """Test whether regimes separate a function of all regimes and the biases of some actions."""
+    columns, wanted = np.array(masks)[:, list(involved)], np.array(target)[list(involved)]
     # Every action must be as in the target in some regime; the target's own regime suffices.
     agrees = columns == wanted
     separated = np.asarray(reached[:, agrees.all(axis=1)].any(axis=1))
@@ -128,6 +165,9 @@ def words_of_verdict(
             failed &= ~applies
             if count:
                 reasons[reason] = count
+    apart = int((~verdict.together).any(axis=1).sum())
+    if apart:
+        reasons["too few regimes reach the values of actions that interact together"] = apart
     if not verdict.linked.all():
         reasons["the regimes do not reach these values together"] = int((~verdict.linked).sum())
     counted = "; ".join(f"{reason} at {count}" for reason, count in reasons.items())

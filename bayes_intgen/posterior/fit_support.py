@@ -186,7 +186,7 @@ class FitSupport:
             if parents is None
             else requirements(parents, self.reference.masks, target)
         )
-        return self.reference.verdict(values, target, needs, parents)
+        return self.reference.verdict(values, target, needs, parents, [*self.terms.interactions])
 
     def linked(self, values: Array, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Whether the regimes reach the values of all actions together, shape (M,).
