@@ -1,0 +1,168 @@
+"""Interactions of actions: terms, selection, answers and storage."""
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.models.codec import dumps, loads
+from bayes_intgen.posterior.interactions import interaction_sizes
+
+SETTINGS = {"draws": 100, "warmup": 100, "chains": 2, "progress": False}
+NAMES = ("tv", "radio", "search")
+
+
+def rows(size: float, seed: int = 0, per_regime: int = 400) -> bi.RegimeData:
+    """Three confounded actions, of which tv moves radio, and tv interacts with search."""
+    rng = np.random.default_rng(seed)
+    masks = np.repeat(np.vstack([np.zeros(3), np.eye(3)]) > 0, per_regime, axis=0)
+    causes = rng.normal(size=masks.shape)
+    actions = causes + 0.8 * rng.normal(size=masks.shape)
+    actions[:, 0] = np.where(masks[:, 0], 1.2 * rng.normal(size=len(masks)), actions[:, 0])
+    actions[:, 1] += 0.5 * actions[:, 0]
+    for k in (1, 2):
+        actions[:, k] = np.where(masks[:, k], 1.2 * rng.normal(size=len(masks)), actions[:, k])
+    outcome = truth(actions, size) + causes @ [0.5, -0.4, 0.3] + 0.4 * rng.normal(size=len(masks))
+    return bi.RegimeData.from_arrays(actions, outcome, masks, NAMES)
+
+
+def truth(actions: np.ndarray, size: float) -> np.ndarray:
+    own = np.tanh(actions[:, 0]) + 0.5 * actions[:, 1] - 0.3 * actions[:, 2]
+    return own + size * np.tanh(actions[:, 0]) * actions[:, 2]
+
+
+@pytest.fixture(scope="module")
+def interacting() -> bi.Posterior:
+    return bi.fit(rows(0.6), **SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def points() -> np.ndarray:
+    return np.random.default_rng(5).uniform(-1.5, 1.5, size=(60, 3))
+
+
+def test_the_interaction_is_selected_and_no_other(interacting) -> None:
+    assert interacting.model.interactions == "auto"
+    assert list(interacting.terms.interactions) == [(0, 2)]
+    assert not bi.fit(rows(0.0), **SETTINGS).terms.interactions
+
+
+def test_joint_effect_follows_the_interaction(interacting, points) -> None:
+    additive = bi.fit(rows(0.6), bi.models.additive(interactions=None), **SETTINGS)
+    with_it, without = (
+        fit.joint_effect(points).mean(("chain", "draw")).to_numpy() - truth(points, 0.6)
+        for fit in (interacting, additive)
+    )
+    # The level is equally uncertain in both.
+    assert with_it.std() < 0.4 * without.std()
+    sd = interacting.joint_effect(points).std(("chain", "draw")).to_numpy()
+    assert np.sqrt(np.mean((with_it / sd) ** 2)) < 2
+
+
+def test_contributions_and_interactions_sum_to_the_joint_effect(interacting, points) -> None:
+    mechanisms = interacting.mechanisms(points)
+    assert mechanisms["pair"].to_numpy().tolist() == ["tv, search"]
+    assert mechanisms["first"].item() == "tv"
+    assert mechanisms["second"].item() == "search"
+    total = mechanisms["unconfounded"].sum("action") + mechanisms["interaction"].sum("pair")
+    level = interacting.joint_effect(points) - total
+    np.testing.assert_allclose(level.std("point"), 0, atol=1e-9)
+
+
+def test_interactions_average_zero_over_the_values_of_either_action(interacting) -> None:
+    data = rows(0.6)
+    for k in (0, 2):
+        for value in (-1.0, 0.5):
+            there = data.actions.copy()
+            there[:, k] = value
+            psi = interacting.mechanisms(there)["interaction"].isel(pair=0)
+            spread = float(psi.std("point").mean())
+            # Levels of the basis are centred up to the rows that were used to centre it.
+            assert float(abs(psi.mean("point")).max()) < 1e-6 * max(spread, 1)
+
+
+def test_named_pairs_are_in_every_fit(points) -> None:
+    data = rows(0.0, per_regime=100)
+    model = bi.models.additive(interactions=[("search", "radio")])
+    posterior = bi.fit(data, model, simplify=False, **SETTINGS)
+    assert list(posterior.terms.interactions) == [(1, 2)]
+    shrunk = bi.fit(data, model, **SETTINGS)
+    psi = shrunk.mechanisms(points)["interaction"]
+    assert float(psi.std("point").mean()) < 0.15
+    assert interaction_sizes(shrunk)["pair"].to_numpy().tolist() == ["radio, search"]
+
+
+def test_linear_priors_and_levels_interact() -> None:
+    rng = np.random.default_rng(1)
+    masks = np.repeat([[False, False], [True, False], [False, True]], 200, axis=0)
+    level = rng.integers(0, 3, len(masks))
+    dose = rng.normal(size=len(masks))
+    outcome = dose * np.array([0.0, 1.0, -1.0])[level] + 0.3 * rng.normal(size=len(masks))
+    data = bi.RegimeData.from_arrays(
+        np.column_stack([np.array(["a", "b", "c"], dtype=object)[level], dose.astype(object)]),
+        outcome,
+        masks,
+        ("drug", "dose"),
+    )
+    posterior = bi.fit(data, bi.models.additive("linear"), **SETTINGS)
+    slope = [
+        float(
+            (
+                posterior.joint_effect([[drug, 1.0]]) - posterior.joint_effect([[drug, -1.0]])
+            ).mean()
+        ) / 2
+        for drug in "abc"
+    ]  # fmt: skip
+    np.testing.assert_allclose(slope, [0.0, 1.0, -1.0], atol=0.15)
+
+
+def test_lift_tests_measure_an_action_at_average_values_of_the_others(points) -> None:
+    # The interaction averages zero, so that a test of tv informs its own contribution alone.
+    data = rows(0.6, per_regime=150)
+    test = data.add_lift_test("tv", -1.0, 1.0, effect=1.52, se=0.01)
+    model = bi.models.additive(interactions=[("tv", "search")])
+    own = bi.fit(test, model, **SETTINGS).mechanisms([[-1.0, 0, 0], [1.0, 0, 0]])["unconfounded"]
+    change = own.sel(action="tv").diff("point")
+    assert float(change.mean()) == pytest.approx(1.52, abs=0.03)
+    assert float(change.std()) < 0.02
+
+
+def test_answers_survive_storage(interacting, points, tmp_path) -> None:
+    interacting.save(tmp_path / "fit.nc")
+    loaded = bi.load(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(
+        loaded.mechanisms(points)["interaction"], interacting.mechanisms(points)["interaction"]
+    )
+    assert "tv and search interact: sd over the rows" in str(loaded)
+    for interactions in ("auto", None, [("tv", "radio")]):
+        model = bi.models.additive(interactions=interactions)
+        assert loads(dumps(model)) == model
+
+
+def test_contraction_of_interactions(interacting, points) -> None:
+    table = interacting.contraction(points)
+    assert table["interaction_contraction"].dims == ("pair", "point")
+    ratio = table["interaction_posterior"] / table["interaction_prior"]
+    np.testing.assert_allclose(table["interaction_contraction"], ratio)
+    assert float(table["interaction_contraction"].median()) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("interactions", "message"),
+    [
+        ("all", "interactions must be \"auto\", None or pairs of actions, not 'all'"),
+        (["tv"], "a pair of interactions must be a list of actions"),
+        ([("tv", "tv")], "'tv', 'tv' must be two different actions"),
+        ([("tv", "radio", "search")], "must be two different actions"),
+        ([("tv", 3)], "must be two different actions"),
+        ([("tv", "radio"), ("radio", "tv")], "name a pair of actions twice"),
+        (5, "interactions must be a list of pairs of actions, not int"),
+    ],
+)
+def test_wrong_pairs_are_refused(interactions, message) -> None:
+    with pytest.raises(bi.ModelError, match=message):
+        bi.models.additive(interactions=interactions)
+
+
+def test_an_unknown_action_is_named() -> None:
+    with pytest.raises(bi.ModelError, match="interactions: unknown action 'tvv'"):
+        bi.fit(rows(0.0), bi.models.additive(interactions=[("tvv", "radio")]))
