@@ -145,7 +145,7 @@ def summary(rows: list[dict[str, str]]) -> list[Row]:
         line["time ratio"] = ""
         if float(share) == 0:
             line["time ratio"] = (
-                f"{column(own, 'seconds').sum() / column(twins, 'seconds').sum():.3f}"  # noqa: E501
+                f"{column(own, 'seconds').sum() / column(twins, 'seconds').sum():.3f}"
             )
         line["true pairs"] = f"{column(own, 'true pairs').sum() / column(own, 'pairs').sum():.2f}"
         line["other pairs per fit"] = f"{column(own, 'other pairs').mean():.2f}"

@@ -261,7 +261,7 @@ def report(
     population: options.Population = None,
     level: options.Level = 0.9,
     data: options.DataToCheck = None,
-    regime: options.Regime = "regime",
+    regime: options.RegimeOfFit = None,
 ) -> int:
     """Write a report with an explorer of joint effects as one self-contained HTML file."""
     from bayes_intgen.api.loading import load

@@ -36,6 +36,13 @@ Regime = Annotated[
         name=["--regime", "-r"], help="Column of the actions set in each row.", group=columns
     ),
 ]
+RegimeOfFit = Annotated[
+    str | None,
+    Parameter(
+        name=["--regime", "-r"],
+        help="Column of the actions set in each row of --data; by default that of the fit.",
+    ),
+]
 Covariates = Annotated[
     list[str] | None,
     Parameter(

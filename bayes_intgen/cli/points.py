@@ -95,13 +95,15 @@ def read_population(given: str | None, population: Path | None) -> dict[str, Any
     }
 
 
-def rows_of_fit(data: Path, posterior: "Posterior", regime: str, progress: bool) -> "Rows":
-    """Read the rows of a fit from a file, with its actions, outcome, covariates and groups.
+def rows_of_fit(data: Path, posterior: "Posterior", regime: str | None, progress: bool) -> "Rows":
+    """Read the rows of a fit from a file, by the names of the columns that were fitted.
+
+    ``regime`` is the column of regimes, if it has another name than in the table of the fit.
 
     Raises
     ------
     DataError
-        If the file has other covariates or groups than the rows of the fit, or the fit had weights.
+        If the file has other covariates, groups or weights than the rows of the fit.
     """
     from bayes_intgen.data.files import rows_of_file
     from bayes_intgen.posterior.draws import support_of
@@ -111,9 +113,11 @@ def rows_of_fit(data: Path, posterior: "Posterior", regime: str, progress: bool)
         data,
         posterior.actions,
         posterior.outcome_name,
-        regime,
+        regime or columns.regime or "regime",
         covariates=columns.names,
         groups=columns.groups,
+        weights=columns.weights or None,
+        outcome_sd=columns.outcome_sd or None,
         require_observational=False,
         progress=progress,
     )

@@ -125,7 +125,8 @@ class Columns(NamedTuple):
                 "number as weights too"
             )
         refuse_unwritable(outcome, "the outcome")
-        columns = cls(names, outcome, regime, *others, weights, outcome_sd, missing)
+        known = CovariateColumns(regime=regime, weights=weights or "", outcome_sd=outcome_sd or "")
+        columns = cls(names, outcome, regime, *others, weights, outcome_sd, missing, known=known)
         check_missing(missing, columns.complete_columns, columns.covariates)
         return columns
 
@@ -160,7 +161,14 @@ class Columns(NamedTuple):
         own = levels.categories()
         covariates = tuple(own.get(name) for name in self.covariates)
         dates = tuple(name for name in self.covariates if name in levels.dates)
-        known = CovariateColumns(self.covariates, covariates, self.groups, levels.labels(), dates)
+        known = replace(
+            self.known,
+            names=self.covariates,
+            categories=covariates,
+            groups=self.groups,
+            labels=levels.labels(),
+            dates=dates,
+        )
         return self._replace(categories=tuple(own[name] for name in self.actions), known=known)
 
     def has_levels(self, frame: Any) -> bool:

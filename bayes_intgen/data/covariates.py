@@ -1,4 +1,4 @@
-"""Columns of rows besides actions and outcome: covariates and groups."""
+"""Columns of rows besides actions and outcome: covariates, groups, and names of others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +32,8 @@ class CovariateColumns:
         Labels of the groups of each grouping; the code of a group is its position.
     dates : tuple of str
         Covariates that are dates, in days since 1970.
+    regime, weights, outcome_sd : str
+        Names of these columns in the table from which the rows were read; empty without them.
     """
 
     names: tuple[str, ...] = ()
@@ -39,6 +41,9 @@ class CovariateColumns:
     groups: tuple[str, ...] = ()
     labels: tuple[tuple[str, ...], ...] = ()
     dates: tuple[str, ...] = ()
+    regime: str = ""
+    weights: str = ""
+    outcome_sd: str = ""
 
     @property
     def every(self) -> tuple[str, ...]:

@@ -123,7 +123,7 @@ def test_describe_and_check(folder, capsys) -> None:
     assert cli.main(["check", *command, "--held-out", "0", "--quiet"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["violated"] is False
-    assert document["tests"][0]["test"] == "interaction of red and green"
+    assert document["tests"][0]["test"] == "hidden cause shared by red and green"
 
 
 def test_check_exits_with_3_after_a_violation(folder, tmp_path, capsys) -> None:
@@ -132,7 +132,8 @@ def test_check_exits_with_3_after_a_violation(folder, tmp_path, capsys) -> None:
     frame.to_csv(tmp_path / "data.csv", index=False)
     command = ["check", str(tmp_path / "data.csv"), "-y", "intensity", "-a", "red,green", "-q"]
     command += ["--held-out", "0"]
-    assert cli.main(command) == console.DOUBTFUL
+    assert cli.main(command) == 0
+    assert cli.main([*command, "--interactions", "none"]) == console.DOUBTFUL
     assert "Violated, most likely between red and green" in capsys.readouterr().out
 
 
@@ -152,6 +153,36 @@ def test_report_with_data_contains_their_check(folder, tmp_path) -> None:
     files = [str(folder / name) for name in ("fit.nc", "data.csv")]
     assert cli.main(["report", files[0], "-o", str(page), "--data", files[1], "-q"]) == 0
     assert "No sign of violation (p = " in page.read_text()
+
+
+def test_report_reads_the_columns_that_were_fitted(folder, tmp_path) -> None:
+    frame = pd.read_csv(folder / "data.csv", keep_default_na=False).rename(
+        columns={"regime": "arm"}
+    )
+    frame["stores"], frame["spread"] = 3, 0.2
+    frame.to_csv(tmp_path / "cells.csv", index=False)
+    command = ["-y", "intensity", "-a", "red,green", "-r", "arm", "--weights", "stores"]
+    command += ["--outcome-sd", "spread", "--prior", "linear", "--draws", "50", "--chains", "2"]
+    fit = str(tmp_path / "fit.nc")
+    assert cli.main(["fit", str(tmp_path / "cells.csv"), *command, "-o", fit, "-q"]) == 0
+    columns = bi.load(fit).terms.covariates
+    assert (columns.regime, columns.weights, columns.outcome_sd) == ("arm", "stores", "spread")
+    page = tmp_path / "r.html"
+    again = ["report", fit, "-o", str(page), "--data", str(tmp_path / "cells.csv"), "-q"]
+    assert cli.main(again) == 0
+    assert "p = " in page.read_text()
+    # Other weights are other rows.
+    frame.assign(stores=4).to_csv(tmp_path / "cells.csv", index=False)
+    assert cli.main(again) == 1
+
+
+def test_interactions_are_pairs_of_names(folder, tmp_path) -> None:
+    command = ["fit", str(folder / "data.csv"), "-y", "intensity", "-a", "red,green", "-q"]
+    command += ["--prior", "linear", "--draws", "50", "--chains", "2", "-o", str(tmp_path / "f.nc")]
+    for text, interactions in (("green,red", (("green", "red"),)), ("none", None)):
+        assert cli.main([*command, "--interactions", text]) == 0
+        assert bi.load(tmp_path / "f.nc").model.interactions == interactions
+    assert cli.main([*command, "--interactions", "green,blue"]) == 1
 
 
 @pytest.mark.parametrize(
