@@ -11,12 +11,18 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.hsgp import HSGPBasis
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
+from bayes_intgen.basis.monomials import LinearBasis
+from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, fit_tests_dataset
 from bayes_intgen.posterior.draws import prediction_of, support_of
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import MAX_DRAWS, explorer_data, round_grid, thinned
 from bayes_intgen.report.page import page_of
+from bayes_intgen.report.pairs import factors_of
 
 from _posteriors import (
     data_with_groups,
@@ -25,6 +31,7 @@ from _posteriors import (
     made_up,
     made_up_with_groups,
     made_up_with_levels,
+    made_up_with_pairs,
 )
 
 HOSTILE = (
@@ -341,6 +348,22 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
+@pytest.fixture(scope="module")
+def interacting() -> bi.Posterior:
+    """Two actions of which only a diagonal band of combinations is observed."""
+    rng = np.random.default_rng(0)
+    pieces = []
+    for mask in ((False, False), (True, False), (False, True)):
+        common = rng.normal(size=400)
+        pieces.append((common[:, None] + rng.normal(scale=0.4, size=(400, 2)), mask))
+    actions = np.concatenate([rows for rows, _ in pieces])
+    intervened = np.repeat([mask for _, mask in pieces], 400, axis=0)
+    outcome = actions.prod(axis=1) + rng.normal(size=1200)
+    data = bi.RegimeData.from_arrays(actions, outcome, intervened, ["one", "two"])
+    model = bi.models.additive(interactions=[("one", "two")])
+    return made_up(data.names, data=data, model=model)
+
+
 def open_page(browser, posterior, path, width=1200, **over):
     posterior.report(path, **over)
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
@@ -391,13 +414,14 @@ def assert_agrees(browser, posterior, steps, base, level=0.9, **over) -> None:
         np.testing.assert_allclose(values[place], expected, rtol=0, atol=1e-9 * size)
 
 
-@pytest.mark.parametrize("kind", ["fitted", "five", "student_t", "tiny"])
+@pytest.mark.parametrize("kind", ["fitted", "five", "student_t", "tiny", "pairs"])
 def test_explorer_agrees_with_python(browser, posterior, tmp_path, kind) -> None:
     fit = {
         "fitted": lambda: posterior,
         "five": lambda: made_up(["tv", "radio", "search", "social", "print"], draws=100),
         "student_t": lambda: made_up(["dose"], noise="student_t"),
         "tiny": lambda: made_up(["a", "b"], unit=1e-9),
+        "pairs": lambda: made_up_with_pairs(draws=100),
     }[kind]()
     page = open_page(browser, fit, tmp_path / "report.html")
     data = explorer_data(fit)["actions"]
@@ -439,6 +463,77 @@ def test_explorer_of_a_population_agrees_with_python(browser, tmp_path, over) ->
     move_sliders(page, steps)
     assert_agrees(page, fit, steps, base, **over)
     assert page.get_log("browser") == []
+
+
+def test_explorer_moves_a_pair_as_python_does(browser, tmp_path) -> None:
+    """The curve along one action, too, depends on where the other is held."""
+    fit = made_up_with_pairs()
+    page = open_page(browser, fit, tmp_path / "report.html")
+    base = [action["start"] for action in explorer_data(fit)["actions"]]
+    curve = "return document.querySelector('#profile .set').getAttribute('d')"
+    shapes = []
+    for step in (0, 40):
+        move_sliders(page, [base[0], step, base[2]])
+        assert_agrees(page, fit, [base[0], step, base[2]], base)
+        # Along the first action; a curve moved up by a constant would have the same shape.
+        page.execute_script(
+            "const s = document.getElementById('along'); s.value = '0';"
+            "s.dispatchEvent(new Event('change'));"
+        )
+        heights = [float(y) for y in re.findall(r" (-?[\d.]+)", page.execute_script(curve))]
+        shapes.append(np.diff(heights))
+    assert np.abs(shapes[0] - shapes[1]).max() > 1
+    assert page.get_log("browser") == []
+
+
+def test_page_names_combinations_that_no_regimes_reach(browser, interacting, tmp_path) -> None:
+    """Where either value is supported beside the default point, but not both together."""
+    page = explorer_data(interacting)
+    (pair,) = page["pairs"]
+    grids = [unpacked(action["values"]) for action in page["actions"]]
+    own = [unpacked(action["reasons"]) == 0 for action in page["actions"]]
+    places = [unpacked(pair[name]).astype(int) for name in ("rows", "columns")]
+    unreached = unpacked(pair["unreached"]).reshape(places[0].max() + 1, -1) > 0
+    assert 0 < unreached.mean() < 0.5
+    at = []
+    for i, j in np.argwhere(unreached):
+        # The step that a place stands for is in the middle of those nearest to it.
+        mine = [np.flatnonzero(place == p) for place, p in zip(places, (i, j), strict=True)]
+        at.append([steps_of[len(steps_of) // 2] for steps_of in mine])
+    points = np.array([[grids[0][a], grids[1][b]] for a, b in at])
+    assert all(own[0][a] and own[1][b] for a, b in at)
+    # No row is near any of them, in units of the actions' spread.
+    rows = np.concatenate(support_of(interacting).reference.rows)
+    gaps = np.linalg.norm(points[:, None] - rows, axis=2).min(axis=1)
+    assert (gaps > 0.2).mean() > 0.9
+    browser = open_page(browser, interacting, tmp_path / "report.html")
+    note = browser.find_element("id", "beyond")
+    assert not note.is_displayed()
+    browser.find_element("id", "action-0").send_keys("\ue014")
+    stretches = (
+        "return [...document.querySelectorAll('#profile .beyond')].reduce("
+        "(sum, e) => sum + Number(e.getAttribute('width')), 0)"
+    )
+    hatched = [browser.execute_script(stretches)]
+    move_sliders(browser, at[0])
+    assert "no regimes reach this combination of one and two" in note.text
+    hatched.append(browser.execute_script(stretches))
+    assert hatched[1] > hatched[0]
+
+
+def test_factors_of_rotated_functions_are_those_of_the_basis() -> None:
+    rng = np.random.default_rng(0)
+    at = Coordinate.of(np.arange(10.0))
+    line, bent = LinearBasis(at, 1.0), HSGPBasis(at, 1.5, (0.0, 0.1, 0.2, 0.3))
+    products = TensorProductBasis((line, bent), 4)
+    rotated = KarhunenLoeveBasis(products, rng.normal(size=(products.size, 2)))
+    coefficients, first, second = rng.normal(size=(7, 2)), rng.normal(size=5), rng.normal(size=3)
+    for basis, own in ((rotated, coefficients), (products, rng.normal(size=(7, products.size)))):
+        out = factors_of(basis, own, first, second)
+        for i, a in enumerate(first):
+            points = np.column_stack([np.full(3, a), second])
+            values = out.coefficients @ (out.first[i] * out.second).T
+            np.testing.assert_allclose(values, own @ basis.matrix(points).T, rtol=1e-12)
 
 
 def test_sliders_are_supported_where_the_joint_effect_is(posterior) -> None:
