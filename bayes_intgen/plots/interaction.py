@@ -40,28 +40,44 @@ def plot_interaction(surface: xr.Dataset) -> "Figure":
     figure, panels = plt.subplots(1, 2, layout="constrained", figsize=(9.6, 4.2))
     words = f"half the width of the {surface.attrs['level']:.0%} interval"
     # White is zero, and equal distances from zero are equally dark.
-    reach = _reach(surface, "mean")
+    reach = largest_supported(surface, "mean")
     _draw_panel(panels[0], surface, "mean", "posterior mean", ("RdBu_r", -reach, reach))
     _draw_panel(
-        panels[1], surface, "half_width", words, ("viridis", 0.0, _reach(surface, "half_width"))
+        panels[1],
+        surface,
+        "half_width",
+        words,
+        ("viridis", 0.0, largest_supported(surface, "half_width")),
     )
     title = f"Interaction of {surface.attrs['first']} and {surface.attrs['second']}"
-    if not _supported(surface).all():
+    if not supported_cells(surface).all():
         title += "; hatched where not supported"
     figure.suptitle(with_population(title, surface, 90), fontsize="medium", parse_math=False)
     return figure
 
 
-def _supported(surface: xr.Dataset) -> NDArray[np.bool_]:
-    """Whether points are supported, shape (x, y); true if it is unknown."""
+def supported_cells(surface: xr.Dataset) -> NDArray[np.bool_]:
+    """Whether points are supported, shape (x, y); true if it is unknown.
+
+    Examples
+    --------
+    >>> supported_cells(xr.Dataset({"mean": (("x", "y"), np.zeros((1, 2)))}))
+    array([[ True,  True]])
+    """
     if "supported" not in surface:
         return np.ones(surface["mean"].shape, dtype=bool)
     return np.asarray(surface["supported"].to_numpy())
 
 
-def _reach(surface: xr.Dataset, name: str) -> float:
-    """Largest absolute value at supported points, or anywhere if none is supported."""
-    values, supported = np.abs(surface[name].to_numpy()), _supported(surface)
+def largest_supported(surface: xr.Dataset, name: str) -> float:
+    """Largest absolute value at supported points, or anywhere if none is supported.
+
+    Examples
+    --------
+    >>> largest_supported(xr.Dataset({"mean": (("x", "y"), np.array([[-2.0, 1.0]]))}), "mean")
+    2.0
+    """
+    values, supported = np.abs(surface[name].to_numpy()), supported_cells(surface)
     return float(values[supported].max() if supported.any() else values.max()) or 1.0
 
 
@@ -69,7 +85,7 @@ def _draw_panel(
     ax: "Axes", surface: xr.Dataset, name: str, title: str, colours: tuple[str, float, float]
 ) -> None:
     """Draw a surface with a colour bar, and cover what is not supported."""
-    (x, y), (cmap, low, high) = (_edges(surface, dim) for dim in "xy"), colours
+    (x, y), (cmap, low, high) = (cell_edges(surface, dim) for dim in "xy"), colours
     values = surface[name].to_numpy()
     mesh = ax.pcolormesh(x, y, values.T, cmap=cmap, vmin=low, vmax=high)
     below, above = values.min() < low, values.max() > high
@@ -78,7 +94,7 @@ def _draw_panel(
     )
     bar = ax.figure.colorbar(mesh, ax=ax, extend=extend)
     bar.set_label(surface.attrs["outcome"], parse_math=False)
-    _cover(ax, x, y, ~_supported(surface))
+    _cover(ax, x, y, ~supported_cells(surface))
     for axis, dim in ((ax.xaxis, "x"), (ax.yaxis, "y")):
         if f"{dim}_label" in surface.coords:
             names = [short_label(own) for own in surface[f"{dim}_label"].to_numpy().tolist()]
@@ -88,6 +104,25 @@ def _draw_panel(
     ax.set_title(title, fontsize="medium")
 
 
+def runs_of_cells(
+    x: Array, y: Array, selected: NDArray[np.bool_]
+) -> list[tuple[float, float, float, float]]:
+    """Rectangles (left, right, low, high) of selected cells, shape (x, y), joined along y.
+
+    Examples
+    --------
+    >>> runs_of_cells(np.arange(2.0), np.arange(3.0), np.array([[True, True]]))
+    [(0.0, 1.0, 0.0, 2.0)]
+    """
+    return [
+        (float(x[i]), float(x[i + 1]), float(y[first]), float(y[last]))
+        for i, column in enumerate(selected)
+        for first, last in np.flatnonzero(
+            np.diff(np.concatenate([[False], column, [False]]))
+        ).reshape(-1, 2)
+    ]
+
+
 def _cover(ax: "Axes", x: Array, y: Array, selected: NDArray[np.bool_]) -> None:
     """Cover cells, shape (x, y), with a pale veil and hatching."""
     from matplotlib.patches import PathPatch
@@ -95,12 +130,10 @@ def _cover(ax: "Axes", x: Array, y: Array, selected: NDArray[np.bool_]) -> None:
 
     if not selected.any():
         return
-    cells = []
-    for i, column in enumerate(selected):
-        ends = np.flatnonzero(np.diff(np.concatenate([[False], column, [False]])))
-        for first, last in y[ends].reshape(-1, 2).tolist():
-            corners = [(x[i], first), (x[i + 1], first), (x[i + 1], last), (x[i], last), (0, 0)]
-            cells.append(Path(corners, closed=True))
+    cells = [
+        Path([(a, c), (b, c), (b, d), (a, d), (a, c)], closed=True)
+        for a, b, c, d in runs_of_cells(x, y, selected)
+    ]
     # One path, so that the hatching runs through.
     ax.add_patch(
         PathPatch(
@@ -110,8 +143,14 @@ def _cover(ax: "Axes", x: Array, y: Array, selected: NDArray[np.bool_]) -> None:
     )  # fmt: skip
 
 
-def _edges(surface: xr.Dataset, dim: str) -> Array:
-    """Ends of the cells along an axis, halfway between the values; levels are evenly spaced."""
+def cell_edges(surface: xr.Dataset, dim: str) -> Array:
+    """Ends of the cells along an axis, halfway between the values; levels are evenly spaced.
+
+    Examples
+    --------
+    >>> cell_edges(xr.Dataset(coords={"x": [0.0, 1.0, 4.0]}), "x").tolist()
+    [-0.5, 0.5, 2.5, 5.5]
+    """
     values = surface[dim].to_numpy()
     if f"{dim}_label" in surface.coords:
         values = np.arange(len(values), dtype=float)

@@ -15,9 +15,6 @@ from bayes_intgen.posterior.defaults import levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.text.messages import quoted, unknown_action
 
-# Probability of the interval of which half the width is shown.
-LEVEL = 0.9
-
 
 def pair_of(posterior: PosteriorDraws, first: str, second: str) -> tuple[int, int]:
     """Positions of two actions whose interaction is in the fit, in the order of the names.
@@ -61,19 +58,21 @@ def interaction_surface(
     default: Array,
     *,
     size: int = 40,
+    level: float = 0.9,
     given: Mapping[str, Any] | None = None,
     population: Any = None,
 ) -> xr.Dataset:
     """Interaction of two actions over their ranges or levels.
 
     Parameters are those of ``Posterior.plot_interaction``; ``default``, shape (K,), has the values
-    of the other actions, which matter for support only.
+    of the other actions, which matter for support only, and ``level`` is the probability of the
+    interval.
 
     Returns
     -------
     Dataset
         ``mean`` (x, y): the posterior mean at values of the first and the second action, in the
-        outcome's units. ``half_width`` (x, y): half the width of the central 90% interval.
+        outcome's units. ``half_width`` (x, y): half the width of the central interval.
         ``supported`` (x, y). Coordinates: ``x`` and ``y``, the values; ``x_label`` and ``y_label``
         if the action has levels. Attributes ``first``, ``second``, ``outcome``, ``level``, and
         ``population``, if there are covariates or groups.
@@ -101,7 +100,7 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
     columns = posterior.terms.columns[known[own].name]
     functions = known[own].component.basis.matrix(points[:, list(own)])
     draws = prediction.coefficients[..., columns] @ functions.T
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=(0, 1))
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=(0, 1))
     shape = (len(x), len(y))
     surface = xr.Dataset(
         {
@@ -114,7 +113,7 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
             "first": first,
             "second": second,
             "outcome": posterior.outcome_name,
-            "level": LEVEL,
+            "level": level,
             **averages.attrs,
         },
     )

@@ -6,7 +6,10 @@ import re
 import shutil
 import warnings
 from html.parser import HTMLParser
+from io import BytesIO
+from itertools import combinations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -19,8 +22,10 @@ from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, fit_tests_dataset
 from bayes_intgen.posterior.draws import prediction_of, support_of
 from bayes_intgen.posterior.effects import effect_table
+from bayes_intgen.posterior.surfaces import interaction_sd, interaction_surface
 from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import MAX_DRAWS, explorer_data, round_grid, thinned
+from bayes_intgen.report.heat_map import draw_heat_map
 from bayes_intgen.report.page import page_of
 from bayes_intgen.report.pairs import factors_of
 
@@ -310,6 +315,80 @@ def test_data_of_the_page_reproduce_effects_in_a_population(over) -> None:
     assert np.abs(unit).max() > 0.01
 
 
+def test_page_shows_interactions() -> None:
+    posterior = made_up_with_pairs()
+    shown = content_of(posterior, 0.8).interactions
+    rows = np.concatenate(support_of(posterior).reference.rows)
+    # Regimes have as many rows as reference rows here.
+    psi = posterior.mechanisms(rows).interaction
+    sd = psi.std("point")
+    of_mean = psi.mean(("chain", "draw")).std("point")
+    order = np.argsort(-of_mean.to_numpy())
+    assert len(order) == 2
+    assert [[p.first, p.second] for p in shown.pairs] == [
+        [str(psi[name].to_numpy()[i]) for name in ("first", "second")] for i in order
+    ]
+    for pair, i in zip(shown.pairs, order, strict=True):
+        own = sd.isel(pair=i)
+        low, high = own.quantile([0.1, 0.9]).to_numpy()
+        for text, number in zip(
+            [pair.sd, *pair.band.split(" to ")], [float(own.mean()), low, high], strict=True
+        ):
+            assert float(text) == pytest.approx(number, abs=0.051 * (high - low) + 0.0005)
+        share = float(own.mean()) / posterior.terms.unit
+        assert float(pair.share.strip("%")) == pytest.approx(100 * share, abs=0.051)
+    text = Page(page_of(posterior)).text
+    assert "Interactions" in text
+    assert "except for the interactions in the fit" in text
+    assert "Effects add up" not in text
+    held = [action.held.split(" = ")[0] for action in content_of(posterior, 0.8).actions]
+    assert held == ["radio", "tv", "radio"]
+    assert text.count("on which it depends") == 3
+
+
+def test_heat_map_has_the_colours_of_the_surface() -> None:
+    posterior = made_up_with_pairs()
+    surface = interaction_surface(posterior, "tv", "radio", posterior.default_point, size=9)
+    for name in ("mean", "half_width"):
+        image = draw_heat_map(surface, name).image.partition("base64,")[2]
+        pixels = plt.imread(BytesIO(base64.b64decode(image)))
+        values = surface[name].to_numpy()
+        reach = np.abs(values[surface.supported.to_numpy()]).max()
+        # The top row of the picture is the largest value of the second action.
+        expected = np.minimum(np.abs(values.T[::-1]) / reach, 1)
+        np.testing.assert_allclose(pixels[..., 3], expected, atol=0.003)
+        is_red = pixels[..., 0] > pixels[..., 2]
+        if name == "mean":
+            np.testing.assert_array_equal(is_red, values.T[::-1] > 0)
+            assert 0 < is_red.mean() < 1
+    # Unsupported cells are covered.
+    assert draw_heat_map(surface, "mean").beyond
+    everywhere = surface.assign(supported=surface.supported | True)
+    assert not draw_heat_map(everywhere, "mean").beyond
+
+
+def test_page_without_interactions_does_not_mention_them(posterior) -> None:
+    page = page_of(posterior)
+    assert 'id="interactions-title"' not in page
+    assert "Effects add up" in Page(page).text
+    assert "on which it depends" not in page
+
+
+def test_page_shows_the_strongest_interactions_only() -> None:
+    names = ["a", "b", "c", "d", "e"]
+    model = bi.models.additive("linear", graph={}, interactions=list(combinations(names, 2))[:8])
+    posterior = made_up(names, draws=10, model=model)
+    page = Page(page_of(posterior))
+    assert page.tags.count("image") == 12
+    assert "2 weaker interactions are in the fit" in page.text
+    sizes = interaction_sd(posterior).sd_of_mean.to_numpy()
+    shown = content_of(posterior, 0.9).interactions
+    assert len(shown.names) == 8
+    strongest = posterior.terms.interactions
+    at = list(strongest)[int(sizes.argmax())]
+    assert shown.names[0] == f"{names[at[0]]} and {names[at[1]]}"
+
+
 def test_many_draws_are_thinned() -> None:
     posterior = made_up(["a"], draws=MAX_DRAWS)
     few = thinned(prediction_of(posterior))
@@ -586,8 +665,13 @@ def test_explorer_states_missing_experiments(browser, tmp_path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("names", [("tv",), HOSTILE])
 def test_page_fits_the_width_of_a_phone(browser, tmp_path, scheme, names) -> None:
+    pairs = [(names[0], names[2]), (names[3], names[2])] if len(names) > 3 else []
     posterior = made_up(
-        names, outcome="<b>Umsatz</b> je Filiale und Woche (T€)", draws=10, unit=1e-9
+        names,
+        outcome="<b>Umsatz</b> je Filiale und Woche (T€)",
+        draws=10,
+        unit=1e-9,
+        model=bi.models.additive(graph={}, interactions=pairs),
     )
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
