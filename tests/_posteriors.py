@@ -46,6 +46,13 @@ def made_up_with_levels() -> bi.Posterior:
     return made_up(data.names, outcome="sales", data=data)
 
 
+def made_up_with_pairs(draws: int = 50) -> bi.Posterior:
+    """A posterior of three actions, of which the second interacts with both others."""
+    pairs = [("tv", "radio"), ("print", "radio")]
+    model = bi.models.additive(graph={}, interactions=pairs)
+    return made_up(["tv", "radio", "print"], outcome="sales", draws=draws, model=model)
+
+
 def half_supported(regimes: Sequence[str] = ("", "promo", "channel", "spend")) -> bi.Posterior:
     """A posterior of two levels, three without an order, of which one is never set, and numbers.
 

@@ -4,38 +4,25 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
 from bayes_intgen._arguments import instance
-from bayes_intgen._typing import Array
+from bayes_intgen.api.pictures import Pictures
 from bayes_intgen.assess.contraction import contraction
-from bayes_intgen.assess.mechanism_curves import mechanism_curves
 from bayes_intgen.assess.sensitivity import sensitivity
-from bayes_intgen.basis.categories import Label
-from bayes_intgen.data.queries import named_points
 from bayes_intgen.errors import DataError
-from bayes_intgen.plots.contraction import plot_contraction
-from bayes_intgen.plots.effect import plot_effect
-from bayes_intgen.plots.sensitivity import plot_sensitivity
-from bayes_intgen.posterior.curves import effect_along
-from bayes_intgen.posterior.defaults import default_point
 from bayes_intgen.posterior.draws import support_of
-from bayes_intgen.posterior.fitted_rows import FittedRows
 from bayes_intgen.posterior.schema import with_groups
 from bayes_intgen.posterior.storage import save_tree
 
 if TYPE_CHECKING:
     import os
 
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from bayes_intgen.assess.checks import Check
     from bayes_intgen.assess.summary import Report
 
 
-class Posterior(FittedRows):
+class Posterior(Pictures):
     """Posterior of a fit, from :func:`bayes_intgen.fit` or :func:`bayes_intgen.load`.
 
     ``print`` shows regimes, certificates, support, checks and sampling on one screen.
@@ -57,20 +44,6 @@ class Posterior(FittedRows):
 
     def _repr_html_(self) -> str:
         return self._report._repr_html_()
-
-    @cached_property
-    def default_point(self) -> Array:
-        """Default values of the actions that a plot does not vary, shape (K,).
-
-        The medians, or the nearest levels, if the joint effect is supported there; otherwise the
-        nearest supported reference row, or the medians if no row is supported. Levels are coded.
-
-        Examples
-        --------
-        >>> posterior.default_point.shape
-        (2,)
-        """
-        return default_point(self)
 
     def contraction(
         self,
@@ -173,128 +146,6 @@ class Posterior(FittedRows):
         """
         query = support_of(self).query(points, self.actions, given, population)
         return sensitivity(self, query, rho, level)
-
-    def plot_joint_effect(
-        self,
-        action: str,
-        at: Mapping[str, Label] | None = None,
-        *,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
-        levels: Sequence[float] = (0.5, 0.9),
-        predictive: float | None = None,
-        size: int = 100,
-        color: str = "C0",
-        ax: "Axes | None" = None,
-    ) -> "Axes":
-        """Plot the joint effect along one action, with credible bands.
-
-        Stretches without support are hatched.
-
-        Parameters
-        ----------
-        action : str
-            Action of the horizontal axis, which shows its observed range or its levels.
-        at : mapping from action to value, optional
-            Values of other actions; those of :attr:`default_point` by default.
-        given, population
-            As in :meth:`joint_effect`; the title says over whom the effect is averaged.
-        levels : sequence of float
-            Probabilities of the credible bands.
-        predictive : float, optional
-            Probability of a predictive band of the outcome, shown by dotted lines.
-        size : int
-            Number of points along the line.
-        color : str
-        ax : matplotlib Axes, optional
-            By default in a new figure.
-
-        Returns
-        -------
-        matplotlib Axes
-
-        Examples
-        --------
-        >>> posterior.plot_joint_effect("red", at={"green": 0.2}).get_xlabel()
-        'red'
-        """
-        curve = effect_along(
-            self,
-            action,
-            self.default_point,
-            at,
-            size=size,
-            predictive=predictive,
-            given=given,
-            population=population,
-        )
-        return plot_effect(curve, levels=levels, color=color, ax=ax)
-
-    def plot_contraction(
-        self,
-        at: Mapping[str, Label] | None = None,
-        *,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
-    ) -> "Figure":
-        """Plot prior and posterior of every mechanism along its action.
-
-        Parameters
-        ----------
-        at : mapping from action to value, optional
-            Values of other actions; those of :attr:`default_point` by default.
-        given, population
-            As in :meth:`joint_effect`.
-
-        Returns
-        -------
-        matplotlib Figure
-            Unconfounded contributions above, confounded ones below, a column per action.
-
-        Raises
-        ------
-        PointsError, ModelError
-            If ``at`` names an unknown action, or the model is a regression.
-
-        Examples
-        --------
-        >>> len(posterior.plot_contraction().axes)
-        4
-        """
-        return plot_contraction(
-            mechanism_curves(self, self.default_point, at, given=given, population=population)
-        )
-
-    def plot_sensitivity(
-        self,
-        points: Any = None,
-        rho: Sequence[float] = tuple(np.linspace(0, 0.5, 26).tolist()),
-        *,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
-        level: float = 0.9,
-    ) -> "Figure":
-        """Plot bounds on the joint effect against the correlation of hidden causes.
-
-        Parameters
-        ----------
-        points, rho, given, population, level
-            As in :meth:`sensitivity`; one panel per point, by default :attr:`default_point`.
-
-        Returns
-        -------
-        matplotlib Figure
-
-        Examples
-        --------
-        >>> posterior.plot_sensitivity([[0.1, 0.2]]).axes[0].get_title()
-        'red = 0.1, green = 0.2'
-        """
-        if points is None:
-            points = named_points(self.default_point[None], self.actions, self.categories)
-        query = support_of(self).query(points, self.actions, given, population)
-        moved, independent = (sensitivity(self, query, steps, level) for steps in (rho, 0.0))
-        return plot_sensitivity(moved, independent)
 
     def report(
         self,

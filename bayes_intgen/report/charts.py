@@ -114,8 +114,8 @@ def draw(
         Whether rows identify the effect.
     """
     low, high, labels, left = _vertical(y_range)
-    x = _scale(float(along[0]), float(along[-1]), left, WIDTH - RIGHT)
-    y = _scale(low, high, HEIGHT - BOTTOM, TOP)
+    x = scale(float(along[0]), float(along[-1]), left, WIDTH - RIGHT)
+    y = scale(low, high, HEIGHT - BOTTOM, TOP)
     marks = []
     for curve in curves:
         for lower, upper in curve.bands:
@@ -126,7 +126,7 @@ def draw(
         marks.append(Mark(f"M{_points(x(along), y(curve.middle))}", curve.kind))
     return Chart(
         left,
-        tuple(Tick(float(x(v)), format_number(v)) for v in _ticks(along[0], along[-1], 4)),
+        tuple(Tick(float(x(v)), format_number(v)) for v in ticks(along[0], along[-1], 4)),
         tuple(Tick(float(y(v)), label) for v, label in labels.items()),
         tuple(marks),
         float(y(0.0)) if low < 0 < high else None,
@@ -162,7 +162,7 @@ def draw_levels(
     low, high, labels, left = _vertical(y_range)
     width = (WIDTH - RIGHT - left) / len(names)
     at: Array = left + width * (np.arange(len(names), dtype=np.float64) + 0.5)
-    y = _scale(low, high, HEIGHT - BOTTOM, TOP)
+    y = scale(low, high, HEIGHT - BOTTOM, TOP)
     gap = min(HALF_GAP_SHARE * width, MAX_HALF_GAP)
     marks = []
     for i, curve in enumerate(curves):
@@ -178,7 +178,7 @@ def draw_levels(
     return Chart(
         left,
         tuple(
-            Tick(float(x), _shortened(name, max_length), name)
+            Tick(float(x), shortened(name, max_length), name)
             for x, name in zip(at, names, strict=True)
         ),
         tuple(Tick(float(y(v)), label) for v, label in labels.items()),
@@ -215,7 +215,7 @@ def common_range(curves: Sequence[Curve]) -> tuple[float, float]:
 def _vertical(y_range: tuple[float, float]) -> tuple[float, float, dict[float, str], int]:
     """Ends of the vertical axis, labels of its ticks, and its position in pixels."""
     low, high = _with_ticks(y_range)
-    labels = {v: format_number(v) for v in _ticks(low, high, 5)}
+    labels = {v: format_number(v) for v in ticks(low, high, 5)}
     left = max(MIN_LEFT, round(10 + CHARACTER_WIDTH * max(map(len, labels.values()))))
     return low, high, labels, left
 
@@ -224,15 +224,36 @@ def _intervals(x: Array, lower: Array, upper: Array) -> str:
     return "".join(f"M{a:.1f} {b:.1f}V{c:.1f}" for a, b, c in zip(x, lower, upper, strict=True))
 
 
-def _shortened(text: str, max_length: int) -> str:
+def shortened(text: str, max_length: int) -> str:
+    """Cut a text to a number of characters, the last of which is then an ellipsis.
+
+    Examples
+    --------
+    >>> shortened("placebo", 4)
+    'pla…'
+    """
     return text if len(text) <= max_length else text[: max_length - 1] + "…"
 
 
-def _scale(low: float, high: float, start: float, end: float) -> Callable[[Any], Any]:
+def scale(low: float, high: float, start: float, end: float) -> Callable[[Any], Any]:
+    """Linear map of a range to pixels from ``start`` to ``end``.
+
+    Examples
+    --------
+    >>> scale(0.0, 2.0, 10.0, 110.0)(1.0)
+    60.0
+    """
     return lambda values: start + (values - low) / (high - low) * (end - start)
 
 
-def _ticks(low: float, high: float, count: int) -> list[float]:
+def ticks(low: float, high: float, count: int) -> list[float]:
+    """Round values within a range, at most about ``count``.
+
+    Examples
+    --------
+    >>> ticks(0.1, 1.3, 3)
+    [0.5, 1.0]
+    """
     locator = MaxNLocator(count, steps=[1, 2, 2.5, 5, 10])
     slack = 1e-9 * (high - low)
     return [float(v) for v in locator.tick_values(low, high) if low - slack <= v <= high + slack]
@@ -243,8 +264,8 @@ def _with_ticks(y_range: tuple[float, float]) -> tuple[float, float]:
     low, high = y_range
     if not high > low:
         low, high = low - (abs(low) or 1.0), high + (abs(high) or 1.0)
-    ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-    return min(low, float(ticks[0])), max(high, float(ticks[-1]))
+    at = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return min(low, float(at[0])), max(high, float(at[-1]))
 
 
 def _points(x: Array, y: Array) -> str:

@@ -23,6 +23,11 @@
     out.supported = out.reasons.map((reason) => reason === 0);
     return out;
   });
+  const pairs = page.pairs.map((data) => {
+    const out = { actions: data.actions };
+    for (const name of ["first", "second", "coefficients", "rows", "columns", "unreached"]) out[name] = numbers(data[name]);
+    return out;
+  });
 
   // ---- the model ----
 
@@ -50,14 +55,27 @@
     }
     return out;
   };
-  // In every draw, from the parts of all actions: the mean outcome, and the mean and standard
-  // deviation of the outcome of one unit of the population.
-  const outcomeOf = (parts) => {
+  // Interaction of a pair of actions in every draw, at steps of all actions.
+  const surface = (pair, steps) => {
+    const [j, k] = pair.actions, size = pair.coefficients.length / draws;
+    const products = Float64Array.from({ length: size }, (_, i) => pair.first[steps[j] * size + i] * pair.second[steps[k] * size + i]);
+    return times(products, 0, pair.coefficients);
+  };
+  // Whether no regimes reach a combination of two values, either of which is supported by itself.
+  const unreached = (pair, steps) => {
+    const [j, k] = pair.actions, width = pair.columns[pair.columns.length - 1] + 1;
+    return actions[j].supported[steps[j]] && actions[k].supported[steps[k]]
+      && pair.unreached[pair.rows[steps[j]] * width + pair.columns[steps[k]]] > 0;
+  };
+  // In every draw, from the parts of all actions and the interactions of all pairs: the mean outcome,
+  // and the mean and standard deviation of the outcome of one unit of the population.
+  const outcomeOf = (parts, surfaces) => {
     const mean = Float64Array.from(level), sd = Float64Array.from(noise.sd);
     const unit = Float64Array.from(unitLevels);
     for (const own of parts) {
       for (let s = 0; s < draws; s++) { mean[s] += own.phi[s]; unit[s] += own.unit[s]; }
     }
+    for (const psi of surfaces) for (let s = 0; s < draws; s++) mean[s] += psi[s];
     for (let s = 0; s < draws; s++) unit[s] += mean[s];
     if (fitted) {
       let estimate = page.noise.knot_value;
@@ -201,9 +219,16 @@
   // ---- state ----
 
   const starts = actions.map((action) => action.start);
-  let steps = [...starts], baseline = [...starts], along = 0, probability = page.level, soon = 0;
+  const steps = [...starts];
+  let baseline = [...starts], along = 0, probability = page.level, soon = 0;
   const parts = steps.map((step, k) => part(k, step));
-  let reference = parts.map((own) => own.phi);
+  const surfaces = pairs.map((pair) => surface(pair, steps));
+  let reference = parts.map((own) => own.phi), referenceSurfaces = [...surfaces];
+  const move = (k, step) => {
+    steps[k] = step;
+    parts[k] = part(k, step);
+    pairs.forEach((pair, i) => { if (pair.actions.includes(k)) surfaces[i] = surface(pair, steps); });
+  };
 
   const find = (id) => document.getElementById(id);
   const make = (kind, properties, parent) => parent.appendChild(Object.assign(document.createElement(kind), properties));
@@ -228,8 +253,7 @@
     const labelSteps = action.labels && last < 5 ? action.labels.map((_, step) => step) : [0, last];
     for (const step of labelSteps) make("span", { textContent: valueText(action, step) }, ends);
     input.addEventListener("input", () => {
-      steps[k] = Number(input.value);
-      parts[k] = part(k, steps[k]);
+      move(k, Number(input.value));
       choose(k);
       update();
     });
@@ -250,7 +274,7 @@
       input.setAttribute("aria-valuetext", text);
       output.textContent = text;
     });
-    const outcome = outcomeOf(parts);
+    const outcome = outcomeOf(parts, surfaces);
     const mean = average(outcome.mean), ends = band(outcome.mean, probability);
     const outer = outcomeBand(outcome, probability, null, 1e-13);
     const digits = decimalsFor(ends[1] - ends[0]), coarse = decimalsFor(outer[1] - outer[0]);
@@ -260,6 +284,9 @@
     const change = new Float64Array(draws);
     parts.forEach((own, k) => {
       if (steps[k] !== baseline[k]) for (let s = 0; s < draws; s++) change[s] += own.phi[s] - reference[k][s];
+    });
+    pairs.forEach((pair, i) => {
+      if (pair.actions.some((k) => steps[k] !== baseline[k])) for (let s = 0; s < draws; s++) change[s] += surfaces[i][s] - referenceSurfaces[i][s];
     });
     const meanChange = average(change), range = band(change, probability);
     const fine = range[1] > range[0] ? decimalsFor(range[1] - range[0]) : 0;
@@ -277,6 +304,9 @@
       const reason = page.reasons[a.reasons[steps[k]]];
       return reason ? [`${a.name} (${reason})`] : [];
     });
+    for (const pair of pairs) {
+      if (unreached(pair, steps)) far.push(`no regimes reach this combination of ${pair.actions.map((k) => actions[k].name).join(" and ")}`);
+    }
     find("beyond").hidden = !far.length;
     find("beyond").textContent = far.length ? `Not supported, so the answer rests on the model and its prior: ${far.join("; ")}.` : "";
     find("baseline").textContent = "Baseline: " + actions.map((a, k) => `${a.name} ${valueText(a, baseline[k])}`).join(", ") + ".";
@@ -308,14 +338,17 @@
   // Widest range so far along each action: a changing axis would hide the changes of the curve.
   let axis = null;
   const drawProfile = (now) => {
-    now ??= (() => { const outcome = outcomeOf(parts); return { outcome, mean: average(outcome.mean) }; })();
+    now ??= (() => { const outcome = outcomeOf(parts, surfaces); return { outcome, mean: average(outcome.mean) }; })();
     const action = actions[along], last = action.values.length - 1, count = Math.min(48, last);
     const gridSteps = [...new Set(Array.from({ length: count + 1 }, (_, i) => Math.round(i * last / count)))];
     const lines = { mean: [], wide: [], narrow: [], outer: [] };
     const others = parts.filter((_, k) => k !== along);
+    const stepsAt = (step) => steps.map((own, k) => k === along ? step : own);
+    const surfacesAt = (step) => pairs.map((pair, i) => pair.actions.includes(along) ? surface(pair, stepsAt(step)) : surfaces[i]);
+    const supported = action.supported.map((own, step) => own && !pairs.some((pair) => pair.actions.includes(along) && unreached(pair, stepsAt(step))));
     let guesses = null;
     for (const step of gridSteps) {
-      const outcome = outcomeOf([...others, part(along, step)]);
+      const outcome = outcomeOf([...others, part(along, step)], surfacesAt(step));
       lines.mean.push(average(outcome.mean));
       const sorted = Float64Array.from(outcome.mean).sort();
       for (const [name, l] of [["wide", probability], ["narrow", 0.5]]) {
@@ -355,9 +388,9 @@
     // Hatching of unsupported steps, up to halfway to the next supported ones.
     const edge = (i) => action.labels ? left + room * i : x((action.values[Math.max(i - 1, 0)] + action.values[Math.min(i, last)]) / 2);
     for (let i = 0; i <= last; i++) {
-      if (action.supported[i]) continue;
+      if (supported[i]) continue;
       const first = i;
-      while (i < last && !action.supported[i + 1]) i++;
+      while (i < last && !supported[i + 1]) i++;
       shape("rect", { class: "beyond", x: edge(first), y: top, width: edge(i + 1) - edge(first), height: H - top - bottom }, svg);
     }
     const short = (text) => shortened(text, Math.floor(W / 9));
@@ -388,11 +421,11 @@
   find("rebase").addEventListener("click", () => {
     baseline = [...steps];
     reference = parts.map((own) => own.phi);
+    referenceSurfaces = [...surfaces];
     update();
   });
   find("reset").addEventListener("click", () => {
-    steps = [...starts];
-    steps.forEach((step, k) => { parts[k] = part(k, step); });
+    starts.forEach((step, k) => move(k, step));
     update();
   });
   let width = innerWidth;

@@ -1,9 +1,10 @@
 """Data of the explorer, from which the page computes joint effects at any slider positions.
 
-In every draw the joint effect is ``c + sum_k phi_k(a_k)``, and the relative variance under it
-``e(a) exp(d(a) / e(a))`` with ``e = e_0 + sum_k e_k(a_k)`` and ``d = d_0 + sum_k d_k(a_k)``
-(`VarianceFunction`). Sliders stop at the steps of a grid, on which the functions of one action are
-a small basis matrix times the draws of their coefficients. From both, the page reproduces the
+In every draw the joint effect is ``c + sum_k phi_k(a_k) + sum_(j<k) psi_jk(a_j, a_k)``, and the
+relative variance under it ``e(a) exp(d(a) / e(a))`` with ``e = e_0 + sum_k e_k(a_k)`` and
+``d = d_0 + sum_k d_k(a_k)`` (`VarianceFunction`). Sliders stop at the steps of a grid, on which the
+functions of one action are a small basis matrix times the draws of their coefficients; those of
+two actions are sums of products (`bayes_intgen.report.pairs`). From them the page reproduces the
 computation in Python up to rounding. With covariates or groups, c and phi_k are averages over the
 population, and single outcomes are those of one of its units in every draw, whose differences from
 the average are functions of the same form.
@@ -27,6 +28,7 @@ from bayes_intgen.posterior.defaults import default_point, levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import supported
 from bayes_intgen.posterior.standardisation import Standardisation
+from bayes_intgen.report.pairs import Slider, pairs_of
 
 # Maximum number of draws: more would make the page slow to load for little precision.
 MAX_DRAWS = 2000
@@ -102,6 +104,8 @@ def explorer_data(
         a unit relative to the average, ``reasons`` (steps,), positions in the list of the same
         name, 0 where the step is supported, and for levels ``labels``; with a fitted variance
         function also ``hats`` (steps, 7), ``knot_values`` (7,) and ``deviations`` (draws, 7).
+        ``pairs``: for every interaction in the fit the fields of
+        :class:`~bayes_intgen.report.pairs.PairData`.
         ``noise``: ``sd`` (draws,), either ``quantiles`` or ``df`` (draws,), and with a fitted
         variance function ``knot_value`` and ``deviation`` (draws,).
 
@@ -112,9 +116,11 @@ def explorer_data(
     """
     prediction, terms = thinned(prediction_of(posterior, averages)), posterior.terms
     default, levels = default_point(posterior), levels_of(posterior)
-    everywhere = [t for t in terms.terms if t.action is None]
+    everywhere = [t for t in terms.terms if t.action is None and t.role != "interaction"]
     functions, coefficients = _functions(prediction, default[None], everywhere, None)
     unit_functions, unit_coefficients = _unit_functions(prediction, default[None], None)
+    sliders = [_slider(posterior, default, k, own) for k, own in enumerate(levels)]
+    pairs = pairs_of(posterior, prediction, default, [slider for slider, _ in sliders])
     return {
         "outcome": posterior.outcome_name,
         "population": averages.description if averages else "",
@@ -124,9 +130,21 @@ def explorer_data(
         "noise": _noise_data(prediction),
         "reasons": list(REASONS),
         "actions": [
-            _action_data(posterior, prediction, default, k, own) for k, own in enumerate(levels)
+            _action_data(posterior, prediction, default, k, own, *sliders[k])
+            for k, own in enumerate(levels)
         ],
+        "pairs": [pair.packed(packed) for pair in pairs],
     }
+
+
+def _slider(
+    posterior: PosteriorDraws, default: Array, k: int, levels: Categories | None
+) -> tuple[Slider, NDArray[np.int_]]:
+    """Steps of an action, and the reasons against each."""
+    coordinate = posterior.terms.coordinates[k]
+    grid = round_grid(coordinate.low, coordinate.high) if levels is None else np.array(levels.codes)
+    reasons = _reasons(posterior, default, k, grid)
+    return Slider(grid, _start(grid, default[k], reasons == 0), reasons == 0), reasons
 
 
 def _noise_data(prediction: Prediction) -> dict[str, Any]:
@@ -149,21 +167,20 @@ def _action_data(
     default: Array,
     k: int,
     levels: Categories | None,
+    slider: Slider,
+    reasons: NDArray[np.int_],
 ) -> dict[str, Any]:
     """Grid, functions and coefficients of one action, and its part of the relative variance."""
-    terms = posterior.terms
-    coordinate = terms.coordinates[k]
-    grid = round_grid(coordinate.low, coordinate.high) if levels is None else np.array(levels.codes)
+    terms, grid = posterior.terms, slider.values
     points = np.tile(default, (len(grid), 1))
     points[:, k] = grid
     own = [t for t in terms.terms if t.role != "bias" and t.action == k]
     functions, coefficients = _functions(prediction, points, own, k)
     unit_functions, unit_coefficients = _unit_functions(prediction, points, k)
-    reasons = _reasons(posterior, default, k, grid)
     action = {
         "name": terms.names[k],
         "values": packed(grid),
-        "start": _start(grid, default[k], reasons == 0),
+        "start": slider.start,
         "functions": packed(functions),
         "coefficients": packed(coefficients),
         "unit_functions": packed(unit_functions),
@@ -224,8 +241,11 @@ def _reasons(
 ) -> NDArray[np.int_]:
     """Reasons against support of the joint effect along an action, the others at the default.
 
-    Contributions add up, so slider positions are supported together if each is supported beside
-    the default point and the default point itself is linked.
+    The contributions of single actions add up, so slider positions are supported together if each
+    is supported beside the default point and the default point itself is linked. Actions that
+    interact also need support of their combination: see :func:`bayes_intgen.report.pairs.pairs_of`,
+    which checks each pair with the other actions at the default point. The support of all actions
+    jointly is in ``posterior.support``.
 
     Returns
     -------

@@ -1,9 +1,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.path import Path
 
 import bayes_intgen as bi
 from bayes_intgen.cli.effect_grid import plot_effect_grid
+from bayes_intgen.posterior.surfaces import interaction_surface
 
 from _posteriors import (
     data_with_levels,
@@ -11,6 +13,7 @@ from _posteriors import (
     half_supported,
     made_up,
     made_up_with_levels,
+    made_up_with_pairs,
 )
 
 
@@ -133,9 +136,82 @@ def test_picture_of_support_has_dots_for_few_settings() -> None:
     assert dots == [[-1, 1]]
 
 
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
+def test_interaction_has_the_mean_and_the_interval_of_the_draws() -> None:
+    posterior = made_up_with_pairs()
+    figure = posterior.plot_interaction("radio", "tv", size=5)
+    mean, width = (ax.collections[0].get_array().data for ax in figure.axes[:2])
+    x, y = (np.linspace(c.low, c.high, 5) for c in (posterior.terms.coordinates[i] for i in (1, 0)))
+    points = np.stack([np.tile(posterior.default_point, (5, 1)) for _ in y])
+    # Rows of a picture are values of the second action.
+    points[..., 1], points[..., 0] = x, y[:, None]
+    psi = posterior.mechanisms(points.reshape(-1, 3)).interaction.sel(pair="tv, radio")
+    np.testing.assert_allclose(mean.ravel(), psi.mean(("chain", "draw")), atol=1e-12)
+    low, high = psi.quantile([0.05, 0.95], ("chain", "draw")).to_numpy()
+    np.testing.assert_allclose(width.ravel(), (high - low) / 2, atol=1e-12)
+    assert [ax.get_xlabel() for ax in figure.axes[:2]] == ["radio"] * 2
+    assert [ax.get_ylabel() for ax in figure.axes] == ["tv"] * 2 + ["sales"] * 2
+    colours = figure.axes[0].collections[0]
+    assert colours.norm.vmin == -colours.norm.vmax
+    # Colours are scaled to the supported points, and the others are covered.
+    is_supported = posterior.support(points.reshape(-1, 3)).supported.to_numpy()
+    assert 0 < is_supported.mean() < 1
+    assert colours.norm.vmax <= np.abs(mean.ravel()[is_supported]).max() + 1e-12
+    (cover,) = figure.axes[0].patches
+    assert cover.get_hatch()
+    cells = [Path(corners) for corners in cover.get_path().to_polygons()]
+    for point, is_covered in (((x[0], y[0]), True), (posterior.default_point[[1, 0]], False)):
+        assert any(cell.contains_point(point) for cell in cells) == is_covered
+
+
+def test_interaction_of_levels_has_their_names() -> None:
+    data = data_with_levels()
+    model = bi.models.additive(interactions=[("drug", "size"), ("drug", "spend")])
+    posterior = made_up(data.names, outcome="sales", data=data, model=model)
+    figure = posterior.plot_interaction("size", "drug")
+    for ax in figure.axes[:2]:
+        assert [t.get_text() for t in ax.get_xticklabels()] == ["small", "medium", "large"]
+        assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b", "placebo"]
+        assert ax.collections[0].get_array().shape == (3, 3)
+    assert posterior.plot_interaction("spend", "drug", size=7).axes[0].get_xlabel() == "spend"
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        (("tv", "blue"), "unknown action 'blue'"),
+        (("tv", "tv"), "'tv' is named twice"),
+        (("tv", "print"), r"no interaction of 'tv' and 'print'; it has those of .*'radio'"),
+    ],
+)
+def test_pairs_without_interaction_are_rejected(posterior, pair, message) -> None:
+    with pytest.raises(bi.PointsError, match=message):
+        made_up_with_pairs(draws=4).plot_interaction(*pair)
+    with pytest.raises(bi.PointsError, match=r"bi.models.additive\(interactions="):
+        posterior.plot_interaction("red", "green")
+    assert not plt.get_fignums()
+
+
+def test_combinations_without_rows_are_covered() -> None:
+    """Values of a pair that no regime reaches together, though either is supported alone."""
+    rng = np.random.default_rng(0)
+    intervened = np.repeat([[False, False], [True, False], [False, True]], 400, axis=0)
+    common = rng.normal(size=(1200, 1))
+    shares = []
+    for along in (common, rng.normal(size=(1200, 2))):
+        actions = along + rng.normal(scale=0.3, size=(1200, 2))
+        data = bi.RegimeData.from_arrays(actions, rng.normal(size=1200), intervened, ["a", "b"])
+        model = bi.models.additive(interactions=[("a", "b")])
+        posterior = made_up(data.names, data=data, model=model)
+        surface = interaction_surface(posterior, "a", "b", posterior.default_point)
+        shares.append(float(surface.supported.mean()))
+    assert shares[0] < 0.4 < 0.6 < shares[1]
+
+
 def test_dollar_signs_in_names_are_no_formulas(tmp_path) -> None:
     names = ["tv_$_net_$", "$100 to $200"]
-    posterior = made_up(names, outcome=r"y $\bar$ z", draws=10)
+    model = bi.models.additive(interactions=[names])
+    posterior = made_up(names, outcome=r"y $\bar$ z", draws=10, model=model)
     frame = frame_with_levels()[["spend", "sales", "regime"]].assign(other=range(160))
     labels = frame["regime"].where(frame["regime"] == "spend", "").replace("spend", names[0])
     frame = frame.assign(regime=labels).set_axis([names[0], "sales", "regime", names[1]], axis=1)
@@ -144,6 +220,7 @@ def test_dollar_signs_in_names_are_no_formulas(tmp_path) -> None:
         posterior.plot_joint_effect(names[0], size=5).figure,
         posterior.plot_contraction(),
         posterior.plot_sensitivity(rho=[0.0, 0.1]),
+        posterior.plot_interaction(*names, size=5),
         data.plot_support(),
         plot_effect_grid(posterior, names, dict.fromkeys(names, 0.0)),
     ]

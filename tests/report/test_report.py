@@ -6,17 +6,28 @@ import re
 import shutil
 import warnings
 from html.parser import HTMLParser
+from io import BytesIO
+from itertools import combinations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.hsgp import HSGPBasis
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
+from bayes_intgen.basis.monomials import LinearBasis
+from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, fit_tests_dataset
 from bayes_intgen.posterior.draws import prediction_of, support_of
 from bayes_intgen.posterior.effects import effect_table
+from bayes_intgen.posterior.surfaces import interaction_sd, interaction_surface
 from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import MAX_DRAWS, explorer_data, round_grid, thinned
+from bayes_intgen.report.heat_map import draw_heat_map
 from bayes_intgen.report.page import page_of
+from bayes_intgen.report.pairs import factors_of
 
 from _posteriors import (
     data_with_groups,
@@ -25,6 +36,7 @@ from _posteriors import (
     made_up,
     made_up_with_groups,
     made_up_with_levels,
+    made_up_with_pairs,
 )
 
 HOSTILE = (
@@ -303,6 +315,80 @@ def test_data_of_the_page_reproduce_effects_in_a_population(over) -> None:
     assert np.abs(unit).max() > 0.01
 
 
+def test_page_shows_interactions() -> None:
+    posterior = made_up_with_pairs()
+    shown = content_of(posterior, 0.8).interactions
+    rows = np.concatenate(support_of(posterior).reference.rows)
+    # Regimes have as many rows as reference rows here.
+    psi = posterior.mechanisms(rows).interaction
+    sd = psi.std("point")
+    of_mean = psi.mean(("chain", "draw")).std("point")
+    order = np.argsort(-of_mean.to_numpy())
+    assert len(order) == 2
+    assert [[p.first, p.second] for p in shown.pairs] == [
+        [str(psi[name].to_numpy()[i]) for name in ("first", "second")] for i in order
+    ]
+    for pair, i in zip(shown.pairs, order, strict=True):
+        own = sd.isel(pair=i)
+        low, high = own.quantile([0.1, 0.9]).to_numpy()
+        for text, number in zip(
+            [pair.sd, *pair.band.split(" to ")], [float(own.mean()), low, high], strict=True
+        ):
+            assert float(text) == pytest.approx(number, abs=0.051 * (high - low) + 0.0005)
+        share = float(own.mean()) / posterior.terms.unit
+        assert float(pair.share.strip("%")) == pytest.approx(100 * share, abs=0.051)
+    text = Page(page_of(posterior)).text
+    assert "Interactions" in text
+    assert "except for the interactions in the fit" in text
+    assert "Effects add up" not in text
+    held = [action.held.split(" = ")[0] for action in content_of(posterior, 0.8).actions]
+    assert held == ["radio", "tv", "radio"]
+    assert text.count("on which it depends") == 3
+
+
+def test_heat_map_has_the_colours_of_the_surface() -> None:
+    posterior = made_up_with_pairs()
+    surface = interaction_surface(posterior, "tv", "radio", posterior.default_point, size=9)
+    for name in ("mean", "half_width"):
+        image = draw_heat_map(surface, name).image.partition("base64,")[2]
+        pixels = plt.imread(BytesIO(base64.b64decode(image)))
+        values = surface[name].to_numpy()
+        reach = np.abs(values[surface.supported.to_numpy()]).max()
+        # The top row of the picture is the largest value of the second action.
+        expected = np.minimum(np.abs(values.T[::-1]) / reach, 1)
+        np.testing.assert_allclose(pixels[..., 3], expected, atol=0.003)
+        is_red = pixels[..., 0] > pixels[..., 2]
+        if name == "mean":
+            np.testing.assert_array_equal(is_red, values.T[::-1] > 0)
+            assert 0 < is_red.mean() < 1
+    # Unsupported cells are covered.
+    assert draw_heat_map(surface, "mean").beyond
+    everywhere = surface.assign(supported=surface.supported | True)
+    assert not draw_heat_map(everywhere, "mean").beyond
+
+
+def test_page_without_interactions_does_not_mention_them(posterior) -> None:
+    page = page_of(posterior)
+    assert 'id="interactions-title"' not in page
+    assert "Effects add up" in Page(page).text
+    assert "on which it depends" not in page
+
+
+def test_page_shows_the_strongest_interactions_only() -> None:
+    names = ["a", "b", "c", "d", "e"]
+    model = bi.models.additive("linear", graph={}, interactions=list(combinations(names, 2))[:8])
+    posterior = made_up(names, draws=10, model=model)
+    page = Page(page_of(posterior))
+    assert page.tags.count("image") == 12
+    assert "2 weaker interactions are in the fit" in page.text
+    sizes = interaction_sd(posterior).sd_of_mean.to_numpy()
+    shown = content_of(posterior, 0.9).interactions
+    assert len(shown.names) == 8
+    strongest = posterior.terms.interactions
+    at = list(strongest)[int(sizes.argmax())]
+    assert shown.names[0] == f"{names[at[0]]} and {names[at[1]]}"
+
+
 def test_many_draws_are_thinned() -> None:
     posterior = made_up(["a"], draws=MAX_DRAWS)
     few = thinned(prediction_of(posterior))
@@ -339,6 +425,22 @@ def browser(tmp_path_factory):
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
     yield driver
     driver.quit()
+
+
+@pytest.fixture(scope="module")
+def interacting() -> bi.Posterior:
+    """Two actions of which only a diagonal band of combinations is observed."""
+    rng = np.random.default_rng(0)
+    pieces = []
+    for mask in ((False, False), (True, False), (False, True)):
+        common = rng.normal(size=400)
+        pieces.append((common[:, None] + rng.normal(scale=0.4, size=(400, 2)), mask))
+    actions = np.concatenate([rows for rows, _ in pieces])
+    intervened = np.repeat([mask for _, mask in pieces], 400, axis=0)
+    outcome = actions.prod(axis=1) + rng.normal(size=1200)
+    data = bi.RegimeData.from_arrays(actions, outcome, intervened, ["one", "two"])
+    model = bi.models.additive(interactions=[("one", "two")])
+    return made_up(data.names, data=data, model=model)
 
 
 def open_page(browser, posterior, path, width=1200, **over):
@@ -391,13 +493,14 @@ def assert_agrees(browser, posterior, steps, base, level=0.9, **over) -> None:
         np.testing.assert_allclose(values[place], expected, rtol=0, atol=1e-9 * size)
 
 
-@pytest.mark.parametrize("kind", ["fitted", "five", "student_t", "tiny"])
+@pytest.mark.parametrize("kind", ["fitted", "five", "student_t", "tiny", "pairs"])
 def test_explorer_agrees_with_python(browser, posterior, tmp_path, kind) -> None:
     fit = {
         "fitted": lambda: posterior,
         "five": lambda: made_up(["tv", "radio", "search", "social", "print"], draws=100),
         "student_t": lambda: made_up(["dose"], noise="student_t"),
         "tiny": lambda: made_up(["a", "b"], unit=1e-9),
+        "pairs": lambda: made_up_with_pairs(draws=100),
     }[kind]()
     page = open_page(browser, fit, tmp_path / "report.html")
     data = explorer_data(fit)["actions"]
@@ -439,6 +542,77 @@ def test_explorer_of_a_population_agrees_with_python(browser, tmp_path, over) ->
     move_sliders(page, steps)
     assert_agrees(page, fit, steps, base, **over)
     assert page.get_log("browser") == []
+
+
+def test_explorer_moves_a_pair_as_python_does(browser, tmp_path) -> None:
+    """The curve along one action, too, depends on where the other is held."""
+    fit = made_up_with_pairs()
+    page = open_page(browser, fit, tmp_path / "report.html")
+    base = [action["start"] for action in explorer_data(fit)["actions"]]
+    curve = "return document.querySelector('#profile .set').getAttribute('d')"
+    shapes = []
+    for step in (0, 40):
+        move_sliders(page, [base[0], step, base[2]])
+        assert_agrees(page, fit, [base[0], step, base[2]], base)
+        # Along the first action; a curve moved up by a constant would have the same shape.
+        page.execute_script(
+            "const s = document.getElementById('along'); s.value = '0';"
+            "s.dispatchEvent(new Event('change'));"
+        )
+        heights = [float(y) for y in re.findall(r" (-?[\d.]+)", page.execute_script(curve))]
+        shapes.append(np.diff(heights))
+    assert np.abs(shapes[0] - shapes[1]).max() > 1
+    assert page.get_log("browser") == []
+
+
+def test_page_names_combinations_that_no_regimes_reach(browser, interacting, tmp_path) -> None:
+    """Where either value is supported beside the default point, but not both together."""
+    page = explorer_data(interacting)
+    (pair,) = page["pairs"]
+    grids = [unpacked(action["values"]) for action in page["actions"]]
+    own = [unpacked(action["reasons"]) == 0 for action in page["actions"]]
+    places = [unpacked(pair[name]).astype(int) for name in ("rows", "columns")]
+    unreached = unpacked(pair["unreached"]).reshape(places[0].max() + 1, -1) > 0
+    assert 0 < unreached.mean() < 0.5
+    at = []
+    for i, j in np.argwhere(unreached):
+        # The step that a place stands for is in the middle of those nearest to it.
+        mine = [np.flatnonzero(place == p) for place, p in zip(places, (i, j), strict=True)]
+        at.append([steps_of[len(steps_of) // 2] for steps_of in mine])
+    points = np.array([[grids[0][a], grids[1][b]] for a, b in at])
+    assert all(own[0][a] and own[1][b] for a, b in at)
+    # No row is near any of them, in units of the actions' spread.
+    rows = np.concatenate(support_of(interacting).reference.rows)
+    gaps = np.linalg.norm(points[:, None] - rows, axis=2).min(axis=1)
+    assert (gaps > 0.2).mean() > 0.9
+    browser = open_page(browser, interacting, tmp_path / "report.html")
+    note = browser.find_element("id", "beyond")
+    assert not note.is_displayed()
+    browser.find_element("id", "action-0").send_keys("\ue014")
+    stretches = (
+        "return [...document.querySelectorAll('#profile .beyond')].reduce("
+        "(sum, e) => sum + Number(e.getAttribute('width')), 0)"
+    )
+    hatched = [browser.execute_script(stretches)]
+    move_sliders(browser, at[0])
+    assert "no regimes reach this combination of one and two" in note.text
+    hatched.append(browser.execute_script(stretches))
+    assert hatched[1] > hatched[0]
+
+
+def test_factors_of_rotated_functions_are_those_of_the_basis() -> None:
+    rng = np.random.default_rng(0)
+    at = Coordinate.of(np.arange(10.0))
+    line, bent = LinearBasis(at, 1.0), HSGPBasis(at, 1.5, (0.0, 0.1, 0.2, 0.3))
+    products = TensorProductBasis((line, bent), 4)
+    rotated = KarhunenLoeveBasis(products, rng.normal(size=(products.size, 2)))
+    coefficients, first, second = rng.normal(size=(7, 2)), rng.normal(size=5), rng.normal(size=3)
+    for basis, own in ((rotated, coefficients), (products, rng.normal(size=(7, products.size)))):
+        out = factors_of(basis, own, first, second)
+        for i, a in enumerate(first):
+            points = np.column_stack([np.full(3, a), second])
+            values = out.coefficients @ (out.first[i] * out.second).T
+            np.testing.assert_allclose(values, own @ basis.matrix(points).T, rtol=1e-12)
 
 
 def test_sliders_are_supported_where_the_joint_effect_is(posterior) -> None:
@@ -491,8 +665,13 @@ def test_explorer_states_missing_experiments(browser, tmp_path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("names", [("tv",), HOSTILE])
 def test_page_fits_the_width_of_a_phone(browser, tmp_path, scheme, names) -> None:
+    pairs = [(names[0], names[2]), (names[3], names[2])] if len(names) > 3 else []
     posterior = made_up(
-        names, outcome="<b>Umsatz</b> je Filiale und Woche (T€)", draws=10, unit=1e-9
+        names,
+        outcome="<b>Umsatz</b> je Filiale und Woche (T€)",
+        draws=10,
+        unit=1e-9,
+        model=bi.models.additive(graph={}, interactions=pairs),
     )
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})

@@ -1,0 +1,217 @@
+"""Pictures of a posterior."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayes_intgen._typing import Array
+from bayes_intgen.assess.mechanism_curves import mechanism_curves
+from bayes_intgen.assess.sensitivity import sensitivity
+from bayes_intgen.basis.categories import Label
+from bayes_intgen.data.queries import named_points
+from bayes_intgen.plots.contraction import plot_contraction
+from bayes_intgen.plots.effect import plot_effect
+from bayes_intgen.plots.interaction import plot_interaction
+from bayes_intgen.plots.sensitivity import plot_sensitivity
+from bayes_intgen.posterior.curves import effect_along
+from bayes_intgen.posterior.defaults import default_point
+from bayes_intgen.posterior.draws import support_of
+from bayes_intgen.posterior.fitted_rows import FittedRows
+from bayes_intgen.posterior.surfaces import interaction_surface
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class Pictures(FittedRows):
+    """Methods of a posterior that draw it."""
+
+    @cached_property
+    def default_point(self) -> Array:
+        """Default values of the actions that a plot does not vary, shape (K,).
+
+        The medians, or the nearest levels, if the joint effect is supported there; otherwise the
+        nearest supported reference row, or the medians if no row is supported. Levels are coded.
+
+        Examples
+        --------
+        >>> posterior.default_point.shape
+        (2,)
+        """
+        return default_point(self)
+
+    def plot_joint_effect(
+        self,
+        action: str,
+        at: Mapping[str, Label] | None = None,
+        *,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+        levels: Sequence[float] = (0.5, 0.9),
+        predictive: float | None = None,
+        size: int = 100,
+        color: str = "C0",
+        ax: "Axes | None" = None,
+    ) -> "Axes":
+        """Plot the joint effect along one action, with credible bands.
+
+        Stretches without support are hatched.
+
+        Parameters
+        ----------
+        action : str
+            Action of the horizontal axis, which shows its observed range or its levels.
+        at : mapping from action to value, optional
+            Values of other actions; those of :attr:`default_point` by default.
+        given, population
+            As in :meth:`joint_effect`; the title says over whom the effect is averaged.
+        levels : sequence of float
+            Probabilities of the credible bands.
+        predictive : float, optional
+            Probability of a predictive band of the outcome, shown by dotted lines.
+        size : int
+            Number of points along the line.
+        color : str
+        ax : matplotlib Axes, optional
+            By default in a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Examples
+        --------
+        >>> posterior.plot_joint_effect("red", at={"green": 0.2}).get_xlabel()
+        'red'
+        """
+        curve = effect_along(
+            self,
+            action,
+            self.default_point,
+            at,
+            size=size,
+            predictive=predictive,
+            given=given,
+            population=population,
+        )
+        return plot_effect(curve, levels=levels, color=color, ax=ax)
+
+    def plot_interaction(
+        self,
+        first: str,
+        second: str,
+        *,
+        size: int = 40,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+    ) -> "Figure":
+        """Plot the interaction of two actions: posterior mean, and half its 90% interval.
+
+        The interaction psi(a_j, a_k) is what the joint effect has beyond the contributions of
+        the two actions alone, in every regime. Its average over the rows' values of either action
+        is zero. Points are hatched where the joint effect is not supported, the other actions at
+        :attr:`default_point`, or where no regime has rows near both values.
+
+        Parameters
+        ----------
+        first, second : str
+            Actions of the horizontal and the vertical axis, which show their observed ranges or
+            levels.
+        size : int
+            Number of points along each axis of numbers.
+        given, population
+            As in :meth:`joint_effect`; the title says over whom effects are averaged. Interactions
+            of actions are the same for everyone.
+
+        Returns
+        -------
+        matplotlib Figure
+            The posterior mean, and half the width of the central 90% interval, with colour bars in
+            the outcome's units.
+
+        Raises
+        ------
+        PointsError
+            If an action is unknown or named twice, or if the fit does not have the interaction.
+
+        Examples
+        --------
+        >>> model = bi.models.additive(interactions=[("red", "green")])
+        >>> interacting = bi.fit(data, model, draws=250, progress=False)
+        >>> interacting.plot_interaction("red", "green").axes[0].get_xlabel()
+        'red'
+        """
+        surface = interaction_surface(
+            self, first, second, self.default_point, size=size, given=given, population=population
+        )
+        return plot_interaction(surface)
+
+    def plot_contraction(
+        self,
+        at: Mapping[str, Label] | None = None,
+        *,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+    ) -> "Figure":
+        """Plot prior and posterior of every mechanism along its action.
+
+        Parameters
+        ----------
+        at : mapping from action to value, optional
+            Values of other actions; those of :attr:`default_point` by default.
+        given, population
+            As in :meth:`joint_effect`.
+
+        Returns
+        -------
+        matplotlib Figure
+            Unconfounded contributions above, confounded ones below, a column per action.
+
+        Raises
+        ------
+        PointsError, ModelError
+            If ``at`` names an unknown action, or the model is a regression.
+
+        Examples
+        --------
+        >>> len(posterior.plot_contraction().axes)
+        4
+        """
+        return plot_contraction(
+            mechanism_curves(self, self.default_point, at, given=given, population=population)
+        )
+
+    def plot_sensitivity(
+        self,
+        points: Any = None,
+        rho: Sequence[float] = tuple(np.linspace(0, 0.5, 26).tolist()),
+        *,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+        level: float = 0.9,
+    ) -> "Figure":
+        """Plot bounds on the joint effect against the correlation of hidden causes.
+
+        Parameters
+        ----------
+        points, rho, given, population, level
+            As in :meth:`Posterior.sensitivity`; one panel per point, by default
+            :attr:`default_point`.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Examples
+        --------
+        >>> posterior.plot_sensitivity([[0.1, 0.2]]).axes[0].get_title()
+        'red = 0.1, green = 0.2'
+        """
+        if points is None:
+            points = named_points(self.default_point[None], self.actions, self.categories)
+        query = support_of(self).query(points, self.actions, given, population)
+        moved, independent = (sensitivity(self, query, steps, level) for steps in (rho, 0.0))
+        return plot_sensitivity(moved, independent)

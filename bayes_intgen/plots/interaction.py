@@ -1,0 +1,159 @@
+"""Picture of the interaction of two actions."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import short_label
+from bayes_intgen.plots.bands import with_population
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# White over points that are not supported, so that their colours are pale.
+VEIL = (1.0, 1.0, 1.0, 0.6)
+
+
+def plot_interaction(surface: xr.Dataset) -> "Figure":
+    """Draw the posterior mean of an interaction, and half the width of its interval.
+
+    The surface is from `interaction_surface`. Points that are not supported are pale and hatched,
+    and the colours are scaled to the others.
+
+    Examples
+    --------
+    >>> values = np.arange(6.0).reshape(2, 3) - 2.5
+    >>> surface = xr.Dataset(
+    ...     {"mean": (("x", "y"), values), "half_width": (("x", "y"), np.ones((2, 3)))},
+    ...     coords={"x": [0.0, 1.0], "y": [0.0, 1.0, 2.0]},
+    ...     attrs={"first": "red", "second": "green", "outcome": "intensity", "level": 0.9},
+    ... )
+    >>> [ax.get_title() for ax in plot_interaction(surface).axes[:2]]
+    ['posterior mean', 'half the width of the 90% interval']
+    """
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, layout="constrained", figsize=(9.6, 4.2))
+    words = f"half the width of the {surface.attrs['level']:.0%} interval"
+    # White is zero, and equal distances from zero are equally dark.
+    reach = largest_supported(surface, "mean")
+    _draw_panel(panels[0], surface, "mean", "posterior mean", ("RdBu_r", -reach, reach))
+    _draw_panel(
+        panels[1],
+        surface,
+        "half_width",
+        words,
+        ("viridis", 0.0, largest_supported(surface, "half_width")),
+    )
+    title = f"Interaction of {surface.attrs['first']} and {surface.attrs['second']}"
+    if not supported_cells(surface).all():
+        title += "; hatched where not supported"
+    figure.suptitle(with_population(title, surface, 90), fontsize="medium", parse_math=False)
+    return figure
+
+
+def supported_cells(surface: xr.Dataset) -> NDArray[np.bool_]:
+    """Whether points are supported, shape (x, y); true if it is unknown.
+
+    Examples
+    --------
+    >>> supported_cells(xr.Dataset({"mean": (("x", "y"), np.zeros((1, 2)))}))
+    array([[ True,  True]])
+    """
+    if "supported" not in surface:
+        return np.ones(surface["mean"].shape, dtype=bool)
+    return np.asarray(surface["supported"].to_numpy())
+
+
+def largest_supported(surface: xr.Dataset, name: str) -> float:
+    """Largest absolute value at supported points, or anywhere if none is supported.
+
+    Examples
+    --------
+    >>> largest_supported(xr.Dataset({"mean": (("x", "y"), np.array([[-2.0, 1.0]]))}), "mean")
+    2.0
+    """
+    values, supported = np.abs(surface[name].to_numpy()), supported_cells(surface)
+    return float(values[supported].max() if supported.any() else values.max()) or 1.0
+
+
+def _draw_panel(
+    ax: "Axes", surface: xr.Dataset, name: str, title: str, colours: tuple[str, float, float]
+) -> None:
+    """Draw a surface with a colour bar, and cover what is not supported."""
+    (x, y), (cmap, low, high) = (cell_edges(surface, dim) for dim in "xy"), colours
+    values = surface[name].to_numpy()
+    mesh = ax.pcolormesh(x, y, values.T, cmap=cmap, vmin=low, vmax=high)
+    below, above = values.min() < low, values.max() > high
+    extend = {(False, False): "neither", (True, True): "both"}.get(
+        (bool(below), bool(above)), "min" if below else "max"
+    )
+    bar = ax.figure.colorbar(mesh, ax=ax, extend=extend)
+    bar.set_label(surface.attrs["outcome"], parse_math=False)
+    _cover(ax, x, y, ~supported_cells(surface))
+    for axis, dim in ((ax.xaxis, "x"), (ax.yaxis, "y")):
+        if f"{dim}_label" in surface.coords:
+            names = [short_label(own) for own in surface[f"{dim}_label"].to_numpy().tolist()]
+            axis.set_ticks(range(len(names)), names, parse_math=False)
+    ax.set_xlabel(surface.attrs["first"], parse_math=False)
+    ax.set_ylabel(surface.attrs["second"], parse_math=False)
+    ax.set_title(title, fontsize="medium")
+
+
+def runs_of_cells(
+    x: Array, y: Array, selected: NDArray[np.bool_]
+) -> list[tuple[float, float, float, float]]:
+    """Rectangles (left, right, low, high) of selected cells, shape (x, y), joined along y.
+
+    Examples
+    --------
+    >>> runs_of_cells(np.arange(2.0), np.arange(3.0), np.array([[True, True]]))
+    [(0.0, 1.0, 0.0, 2.0)]
+    """
+    return [
+        (float(x[i]), float(x[i + 1]), float(y[first]), float(y[last]))
+        for i, column in enumerate(selected)
+        for first, last in np.flatnonzero(
+            np.diff(np.concatenate([[False], column, [False]]))
+        ).reshape(-1, 2)
+    ]
+
+
+def _cover(ax: "Axes", x: Array, y: Array, selected: NDArray[np.bool_]) -> None:
+    """Cover cells, shape (x, y), with a pale veil and hatching."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    if not selected.any():
+        return
+    cells = [
+        Path([(a, c), (b, c), (b, d), (a, d), (a, c)], closed=True)
+        for a, b, c, d in runs_of_cells(x, y, selected)
+    ]
+    # One path, so that the hatching runs through.
+    ax.add_patch(
+        PathPatch(
+            Path.make_compound_path(*cells), facecolor=VEIL, edgecolor="0.45", hatch="///",
+            linewidth=0, label="beyond support",
+        )
+    )  # fmt: skip
+
+
+def cell_edges(surface: xr.Dataset, dim: str) -> Array:
+    """Ends of the cells along an axis, halfway between the values; levels are evenly spaced.
+
+    Examples
+    --------
+    >>> cell_edges(xr.Dataset(coords={"x": [0.0, 1.0, 4.0]}), "x").tolist()
+    [-0.5, 0.5, 2.5, 5.5]
+    """
+    values = surface[dim].to_numpy()
+    if f"{dim}_label" in surface.coords:
+        values = np.arange(len(values), dtype=float)
+    inner = (values[1:] + values[:-1]) / 2
+    half = np.diff(values)[[0, -1]] / 2 if len(values) > 1 else np.array([0.5, 0.5])
+    return np.concatenate([values[:1] - half[0], inner, values[-1:] + half[1]])

@@ -1,0 +1,210 @@
+"""Interactions of a fit: surfaces over the values of two actions, their size, their support."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_intgen._arguments import whole_number
+from bayes_intgen._typing import Array
+from bayes_intgen.errors import PointsError
+from bayes_intgen.posterior.curves import points_along
+from bayes_intgen.posterior.defaults import levels_of
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.text.messages import quoted, unknown_action
+
+
+def pair_of(posterior: PosteriorDraws, first: str, second: str) -> tuple[int, int]:
+    """Positions of two actions whose interaction is in the fit, in the order of the names.
+
+    Raises
+    ------
+    PointsError
+        For unknown names, the same name twice, or a pair whose interaction is not in the fit.
+
+    Examples
+    --------
+    >>> pair_of(posterior, "red", "red")
+    Traceback (most recent call last):
+    bayes_intgen.errors.PointsError: 'red' is named twice; an interaction is of two actions
+    """
+    for name in (first, second):
+        if name not in posterior.actions:
+            raise PointsError(unknown_action(name, posterior.actions))
+    if first == second:
+        raise PointsError(f"{first!r} is named twice; an interaction is of two actions")
+    pair = (posterior.actions.index(first), posterior.actions.index(second))
+    known = posterior.terms.interactions
+    if pair not in known and pair[::-1] not in known:
+        if not known:
+            raise PointsError(
+                "the fit has no interactions; bi.models.additive(interactions="
+                f"[({first!r}, {second!r})]) puts this one into every fit"
+            )
+        pairs = [tuple(posterior.actions[i] for i in own) for own in known]
+        raise PointsError(
+            f"the fit has no interaction of {first!r} and {second!r}; it has those of "
+            f"{quoted(pairs)}"
+        )
+    return pair
+
+
+def interaction_surface(
+    posterior: PosteriorDraws,
+    first: str,
+    second: str,
+    default: Array,
+    *,
+    size: int = 40,
+    level: float = 0.9,
+    given: Mapping[str, Any] | None = None,
+    population: Any = None,
+) -> xr.Dataset:
+    """Interaction of two actions over their ranges or levels.
+
+    Parameters are those of ``Posterior.plot_interaction``; ``default``, shape (K,), has the values
+    of the other actions, which matter for support only, and ``level`` is the probability of the
+    interval.
+
+    Returns
+    -------
+    Dataset
+        ``mean`` (x, y): the posterior mean at values of the first and the second action, in the
+        outcome's units. ``half_width`` (x, y): half the width of the central interval.
+        ``supported`` (x, y). Coordinates: ``x`` and ``y``, the values; ``x_label`` and ``y_label``
+        if the action has levels. Attributes ``first``, ``second``, ``outcome``, ``level``, and
+        ``population``, if there are covariates or groups.
+
+    Raises
+    ------
+    PointsError
+        As :func:`pair_of`.
+
+    Examples
+    --------
+    >>> interaction_surface(posterior, "red", "green", posterior.default_point)
+    Traceback (most recent call last):
+    bayes_intgen.errors.PointsError: the fit has no interactions; \
+bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
+    """
+    j, k = pair_of(posterior, first, second)
+    size = whole_number(size, "size", 2, PointsError)
+    averages = support_of(posterior).standardisation(given, population)
+    x, y = (points_along(posterior, i, default, size)[:, i] for i in (j, k))
+    points = np.tile(default, (len(x) * len(y), 1))
+    points[:, j], points[:, k] = np.repeat(x, len(y)), np.tile(y, len(x))
+    known, prediction = posterior.terms.interactions, prediction_of(posterior)
+    own = (j, k) if (j, k) in known else (k, j)
+    columns = posterior.terms.columns[known[own].name]
+    functions = known[own].component.basis.matrix(points[:, list(own)])
+    draws = prediction.coefficients[..., columns] @ functions.T
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=(0, 1))
+    shape = (len(x), len(y))
+    surface = xr.Dataset(
+        {
+            "mean": (("x", "y"), draws.mean(axis=(0, 1)).reshape(shape)),
+            "half_width": (("x", "y"), ((high - low) / 2).reshape(shape)),
+            "supported": (("x", "y"), pair_supported(posterior, points, (j, k)).reshape(shape)),
+        },
+        coords={"x": x, "y": y},
+        attrs={
+            "first": first,
+            "second": second,
+            "outcome": posterior.outcome_name,
+            "level": level,
+            **averages.attrs,
+        },
+    )
+    for dim, i in (("x", j), ("y", k)):
+        levels = levels_of(posterior)[i]
+        if levels is not None:
+            surface[f"{dim}_label"] = (dim, np.array(levels.labels, dtype=object))
+    return surface.set_coords([f"{d}_label" for d in "xy" if f"{d}_label" in surface])
+
+
+def pair_supported(
+    posterior: PosteriorDraws, points: Array, pair: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Whether the joint effect is supported at points, with rows near both values of a pair.
+
+    Contributions of single actions add up, so that regimes need not reach the values of all actions
+    together. An interaction is a function of both values: some regime has to reach these together.
+
+    Parameters
+    ----------
+    posterior : PosteriorDraws
+    points : ndarray, shape (M, K)
+    pair : tuple of two int
+
+    Returns
+    -------
+    ndarray of bool, shape (M,)
+        True for a fit that was saved without reference rows.
+
+    Examples
+    --------
+    >>> pair_supported(posterior, np.array([[0.1, 0.2], [0.1, 99.0]]), (0, 1))
+    array([ True, False])
+    """
+    support = support_of(posterior)
+    verdict = support.verdict(points, np.ones(points.shape[1], dtype=bool))
+    if verdict is None or support.reference is None:
+        return np.ones(len(points), dtype=bool)
+    together = support.reference.covers(points, sorted(pair)).any(axis=1)
+    return np.asarray(verdict.supported & together)
+
+
+def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
+    """Standard deviation of each interaction over the rows of the data.
+
+    Rows are the reference rows of each regime, weighted by the number of rows of the regime.
+
+    Returns
+    -------
+    Dataset
+        ``sd`` (chain, draw, pair), in the outcome's units; ``sd_of_mean`` (pair), the same of the
+        posterior mean. Coordinates ``first`` and ``second`` (pair) name the actions. Without pairs
+        for a fit that was saved without reference rows.
+
+    Examples
+    --------
+    >>> interaction_sd(posterior).sd.dims
+    ('chain', 'draw', 'pair')
+    """
+    terms, support = posterior.terms, support_of(posterior)
+    prediction, reference = prediction_of(posterior), support.reference
+    pairs = {} if reference is None else terms.interactions
+    sd = np.empty((*prediction.sd.shape, len(pairs)))
+    of_mean = np.empty(len(pairs))
+    if reference is not None and pairs:
+        rows = np.concatenate(reference.rows)
+        masks = zip(reference.masks, reference.rows, strict=True)
+        shares = np.concatenate(
+            [np.full(len(own), support.regimes[mask] / len(own)) for mask, own in masks]
+        )
+        shares /= shares.sum()
+    for i, ((j, k), term) in enumerate(pairs.items()):
+        functions = term.component.basis.matrix(rows[:, [j, k]])
+        centred = functions - shares @ functions
+        covariance = (centred * shares[:, None]).T @ centred
+        coefficients = prediction.coefficients[..., terms.columns[term.name]]
+        sd[..., i] = _sd_of(coefficients, covariance)
+        of_mean[i] = _sd_of(coefficients.mean(axis=(0, 1)), covariance)
+    names = [[terms.names[i] for i in pair] for pair in pairs]
+    return xr.Dataset(
+        {"sd": (("chain", "draw", "pair"), sd), "sd_of_mean": ("pair", of_mean)},
+        coords={
+            "first": ("pair", np.array([one for one, _ in names], dtype=str)),
+            "second": ("pair", np.array([other for _, other in names], dtype=str)),
+        },
+        attrs={"outcome": posterior.outcome_name},
+    )
+
+
+def _sd_of(coefficients: Array, covariance: Array) -> Array:
+    """Standard deviation of functions, from the covariance of the basis functions over rows."""
+    variance = ((coefficients @ covariance) * coefficients).sum(axis=-1)
+    # Rounding may make the variance of a constant negative.
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
