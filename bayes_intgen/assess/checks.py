@@ -36,7 +36,8 @@ from bayes_intgen._blas import single_blas_thread
 from bayes_intgen.assess.alternatives import Alternative, alternatives
 from bayes_intgen.assess.check_text import comparison, hidden, reach, verdict
 from bayes_intgen.assess.held_out import log_density_difference
-from bayes_intgen.assess.score_tests import TestResult, null_fit, score_tests
+from bayes_intgen.assess.null_fit import null_fit
+from bayes_intgen.assess.score_tests import TestResult, score_tests
 from bayes_intgen.assess.shared_causes import SharedCauseResult, shared_cause_tests
 from bayes_intgen.data.rows import Rows, checked_data
 from bayes_intgen.errors import ModelError

@@ -15,12 +15,12 @@ def interaction_lines(sizes: xr.Dataset) -> tuple[str, ...]:
     Parameters
     ----------
     sizes : Dataset
-        From :func:`bayes_intgen.posterior.interactions.interaction_sizes`.
+        From :func:`bayes_intgen.posterior.surfaces.interaction_sd`.
 
     Examples
     --------
-    >>> from bayes_intgen.posterior.interactions import interaction_sizes
-    >>> interaction_lines(interaction_sizes(posterior))
+    >>> from bayes_intgen.posterior.surfaces import interaction_sd
+    >>> interaction_lines(interaction_sd(posterior))
     ()
     """
     lines = []

@@ -41,7 +41,7 @@ from bayes_intgen.posterior.draws import (
     size_of_draws,
     support_of,
 )
-from bayes_intgen.posterior.interactions import interaction_sizes
+from bayes_intgen.posterior.surfaces import interaction_sd
 from bayes_intgen.text.messages import quoted
 from bayes_intgen.text.tables import to_json
 
@@ -266,7 +266,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     between = between_groups(posterior)
     if between.sizes["effect"]:
         groups["between_groups"] = between
-    sizes = interaction_sizes(posterior)
+    sizes = interaction_sd(posterior)
     if sizes.sizes["pair"]:
         groups["interactions"] = sizes
     return _report(

@@ -106,7 +106,7 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
         {
             "mean": (("x", "y"), draws.mean(axis=(0, 1)).reshape(shape)),
             "half_width": (("x", "y"), ((high - low) / 2).reshape(shape)),
-            "supported": (("x", "y"), pair_supported(posterior, points, (j, k)).reshape(shape)),
+            "supported": (("x", "y"), jointly_supported(posterior, points).reshape(shape)),
         },
         coords={"x": x, "y": y},
         attrs={
@@ -124,19 +124,8 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
     return surface.set_coords([f"{d}_label" for d in "xy" if f"{d}_label" in surface])
 
 
-def pair_supported(
-    posterior: PosteriorDraws, points: Array, pair: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """Whether the joint effect is supported at points, with rows near both values of a pair.
-
-    Contributions of single actions add up, so that regimes need not reach the values of all actions
-    together. An interaction is a function of both values: some regime has to reach these together.
-
-    Parameters
-    ----------
-    posterior : PosteriorDraws
-    points : ndarray, shape (M, K)
-    pair : tuple of two int
+def jointly_supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
+    """Whether the joint effect is supported at points, shape (M, K).
 
     Returns
     -------
@@ -145,15 +134,11 @@ def pair_supported(
 
     Examples
     --------
-    >>> pair_supported(posterior, np.array([[0.1, 0.2], [0.1, 99.0]]), (0, 1))
+    >>> jointly_supported(posterior, np.array([[0.1, 0.2], [0.1, 99.0]]))
     array([ True, False])
     """
-    support = support_of(posterior)
-    verdict = support.verdict(points, np.ones(points.shape[1], dtype=bool))
-    if verdict is None or support.reference is None:
-        return np.ones(len(points), dtype=bool)
-    together = support.reference.covers(points, sorted(pair)).any(axis=1)
-    return np.asarray(verdict.supported & together)
+    verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
+    return np.ones(len(points), dtype=bool) if verdict is None else verdict.supported
 
 
 def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
@@ -165,8 +150,8 @@ def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
     -------
     Dataset
         ``sd`` (chain, draw, pair), in the outcome's units; ``sd_of_mean`` (pair), the same of the
-        posterior mean. Coordinates ``first`` and ``second`` (pair) name the actions. Without pairs
-        for a fit that was saved without reference rows.
+        posterior mean. Coordinate ``pair``, and ``first`` and ``second`` (pair), name the actions.
+        Without pairs for a fit that was saved without reference rows.
 
     Examples
     --------
@@ -196,6 +181,7 @@ def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
     return xr.Dataset(
         {"sd": (("chain", "draw", "pair"), sd), "sd_of_mean": ("pair", of_mean)},
         coords={
+            "pair": np.array([f"{one}, {other}" for one, other in names], dtype=str),
             "first": ("pair", np.array([one for one, _ in names], dtype=str)),
             "second": ("pair", np.array([other for _, other in names], dtype=str)),
         },

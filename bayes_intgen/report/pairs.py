@@ -17,7 +17,7 @@ from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Term
 from bayes_intgen.posterior.draws import PosteriorDraws
-from bayes_intgen.posterior.surfaces import pair_supported
+from bayes_intgen.posterior.surfaces import jointly_supported
 
 # Steps of each slider at which the support of combinations is checked.
 N_CHECKED = 24
@@ -173,7 +173,7 @@ def _unreached(
     points = np.tile(default, (grids[0].size, 1))
     for k, grid in zip(actions, grids, strict=True):
         points[:, k] = grid.ravel()
-    supported = pair_supported(posterior, points, actions).reshape(grids[0].shape)
+    supported = jointly_supported(posterior, points).reshape(grids[0].shape)
     # Values without support have a reason of their own, and those at the start are beside it.
     one, other = (
         slider.supported[steps] & (steps != slider.start)

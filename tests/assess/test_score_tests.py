@@ -4,7 +4,8 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.assess.alternatives import alternatives
-from bayes_intgen.assess.score_tests import NullModel, ScoreStatistics, null_fit, score_tests
+from bayes_intgen.assess.null_fit import null_fit
+from bayes_intgen.assess.score_tests import NullModel, ScoreStatistics, score_tests
 from bayes_intgen.inference.gaussian.passes import candidate_statistics
 from bayes_intgen.inference.pilot.forward_selection import left_over
 from bayes_intgen.inference.pilot.pilot import pilot_fit

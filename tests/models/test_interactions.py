@@ -5,7 +5,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.models.codec import dumps, loads
-from bayes_intgen.posterior.interactions import interaction_sizes
+from bayes_intgen.posterior.surfaces import interaction_sd
 
 SETTINGS = {"draws": 100, "warmup": 100, "chains": 2, "progress": False}
 NAMES = ("tv", "radio", "search")
@@ -88,7 +88,7 @@ def test_named_pairs_are_in_every_fit(points) -> None:
     shrunk = bi.fit(data, model, **SETTINGS)
     psi = shrunk.mechanisms(points)["interaction"]
     assert float(psi.std("point").mean()) < 0.15
-    assert interaction_sizes(shrunk)["pair"].to_numpy().tolist() == ["radio, search"]
+    assert interaction_sd(shrunk)["pair"].to_numpy().tolist() == ["radio, search"]
 
 
 def test_linear_priors_and_levels_interact() -> None:
