@@ -21,9 +21,10 @@ from bayes_intgen.models.terms import Term
 # Minimum log Bayes factor of a single candidate, strong evidence according to Kass and Raftery
 # (1995). The logarithm of the number of candidates is added to it.
 MIN_LOG_BAYES_FACTOR = 3.0
-# The same for an interaction of two actions. A missing one makes intervals too short wherever
-# actions interact. A needless one, with the scale that the evidence favours, widens them little.
-MIN_LOG_BAYES_FACTOR_OF_INTERACTION = 0.5
+# The same for an interaction of two actions, which is added unless there is evidence against it. A
+# missing one makes intervals too short wherever actions interact. A needless one, with its scale
+# sampled, widens them little.
+MIN_LOG_BAYES_FACTOR_OF_INTERACTION = -0.5
 # Minimum ratio of likelihood to prior precision of a direction of an added term: directions below
 # it have less than a sixth of a degree of freedom each.
 MIN_PRECISION_RATIO = 0.2
@@ -70,7 +71,9 @@ def select_terms(
     ]
     # Candidates with evidence against them from the start are not considered again.
     evidence = remaining.evidence()
-    remaining.restrict([i for i in evidence if evidence[i].log_bayes_factor > 0])
+    remaining.restrict(
+        [i for i in evidence if evidence[i].log_bayes_factor > min(thresholds[i], 0)]
+    )
     selection = {}
     while remaining.precisions:
         evidence = remaining.evidence()
