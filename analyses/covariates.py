@@ -274,7 +274,7 @@ def draw_figure(lines: list[Row], path: Path) -> None:
         values = column([line for _, line in with_ratio], name)
         right.plot(values, [p for p, _ in with_ratio], marker, label=name.replace(" ratio", ""))
     right.axvline(1, color="0.6", linewidth=0.8, zorder=0)
-    right.set_xlabel("ratio to the twin, to leaving them out, or to the rows themselves")
+    right.set_xlabel("ratio to the twin, to leaving them out,\nor to the rows themselves")
     legend(right)
     save_figure(figure, path)
 

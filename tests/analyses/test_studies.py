@@ -203,3 +203,25 @@ def test_study_of_lift_tests(tmp_path, monkeypatch) -> None:
     # A test alone leaves its standard error; rows and prior can only narrow that.
     assert 0.5 < tested["lift test"] < 1.15 < tested["rows alone"]
     assert tested["lift test, se a quarter"] < 0.3
+
+
+@pytest.mark.slow
+def test_study_of_interactions(tmp_path, monkeypatch, capsys) -> None:
+    lines, models = run("interactions", tmp_path, monkeypatch)
+    assert len(models) == 2 * 3 * 3
+    assert models.groupby(["share", "candidates"]).size().to_dict() == {
+        (0.0, "auto"): 6,
+        (0.0, "none"): 6,
+        (0.3, "auto"): 6,
+    }
+    assert in_order(models["error"], 1e-3, 100)
+    assert (models.loc[models["candidates"] == "none", ["true pairs", "other pairs"]] == 0).all(
+        None
+    )
+    # An interaction of 30% of the variance does not go unnoticed.
+    strong = models[models["share"] == 0.3]
+    assert strong["true pairs"].sum() >= strong["pairs"].sum() - 1
+    every = lines[lines["kind"] == "all"].set_index("share")
+    assert in_order(every["error ratio"], 0.5, 3)
+    assert every["error relative to"].tolist() == ["no candidates", "no interaction"]
+    assert "coverage90" in capsys.readouterr().out
