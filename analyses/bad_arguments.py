@@ -100,6 +100,15 @@ GRAPH = Kind(
         {"green": ["green"]}, {"green": ["red"], "red": ["green"]}, {1: ["red"]}, {"green": [None]},
     ),
 )  # fmt: skip
+PAIRS = Kind(
+    [*constants(None, "auto", [], [("red", "green")], (["green", "red"],)),
+     lambda rng: (pair for pair in [rng.permutation(NAMES).tolist()])],
+    constants(
+        "all", "red", b"auto", 3, ["red"], [["red"]], [("red", "red")], [("red", "blue")],
+        [("red", "green", "blue")], [("red", 1)], [[["red"], "green"]], [None], object(),
+        [("red", "green"), ("green", "red")],
+    ),
+)  # fmt: skip
 PRIORS = Kind(
     constants("linear", "gp", bi.Linear(), bi.Polynomial(2), bi.Levels()),
     constants({}, [], 3, "gpp", None, bi.GP, ["gp"], object(), b"gp", np.array([1])),
@@ -225,6 +234,8 @@ def calls(data: bi.RegimeData, posterior: bi.Posterior) -> dict[str, tuple[Kind,
         "additive(prior)": (PRIORS, additive),
         "additive(unconfounded)": (OWN_PRIORS, lambda v: additive("linear", unconfounded=v)),
         "additive(bias)": (OWN_PRIORS, lambda v: additive("linear", bias=v)),
+        "additive(interactions)": (
+            PAIRS, lambda v: additive("linear", interactions=v).decompose(data)),
         "additive(noise)": (
             Kind(constants("gaussian", "student_t"), anything), lambda v: additive(noise=v)),
         "additive(spread)": (

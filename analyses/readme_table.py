@@ -330,6 +330,37 @@ def rough() -> list[list[str]]:
     return lines
 
 
+def covariates() -> list[list[str]]:
+    """Coverage, errors and times with covariates and groups, by kind of table."""
+    lines = [["table", "coverage of 50%", "of 90%", "error", "time", "compared with"]]
+    others = {"twin": "the same without regions and season", "without": "leaving them out",
+              "raw": "the rows themselves"}  # fmt: skip
+    for row in rows_of("covariates"):
+        ratios = [number(row[n]) if row[n] else "" for n in ("error ratio", "time ratio")]
+        covered = (
+            with_error(row[name], row[f"standard error of {name}"])
+            for name in ("coverage50", "coverage90")
+        )
+        lines.append([row["kind"], *covered, *ratios, others.get(row["compared with"], "")])
+    return lines
+
+
+def interactions() -> list[list[str]]:
+    """Coverage, errors and times by the share of an interaction, over all worlds and by kind."""
+    lines = [["interaction", "actions", "share", "coverage of 50%", "of 90%", "error", "time"]]
+    for row in rows_of("interactions"):
+        share = f"{100 * float(row['share']):.0f}%"
+        covered = (
+            with_error(row[name], row[f"standard error of {name}"])
+            for name in ("coverage50", "coverage90")
+        )
+        time = number(row["time ratio"]) if row["time ratio"] else ""
+        lines.append(
+            [row["kind"], row["actions"], share, *covered, number(row["error ratio"]), time]
+        )
+    return lines
+
+
 def violations() -> list[list[str]]:
     """How often `bi.check` declares a violation."""
     lines = [["violation", "graph", "rows with several actions set", "models", "share declared"]]
@@ -377,6 +408,8 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
         intervals,
         by_kind,
         rough,
+        covariates,
+        interactions,
         violations,
         bad_input,
     )

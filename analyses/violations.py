@@ -56,7 +56,7 @@ POINTS = 1000
 def score(
     kind: str, violation: str, strength: float, seed: int, actions: int, rows: int, quick: bool
 ) -> list[Row]:
-    """Score the default fit on one random model under one violation."""
+    """Score the fit without interactions on one random model under one violation."""
     base = KINDS[kind].random(actions, seed)
     model = base if violation == NONE else VIOLATIONS[violation](base, strength)
     # Points of the base: neither interactions nor shared causes change settings under do,
@@ -65,7 +65,9 @@ def score(
     truth = model.joint_effect(points)
     settings = QUICK if quick else STUDY
     data = model.dataset(rows, seed=seed + 10_000)
-    posterior = bi.fit(data, seed=seed, progress=False, **settings)
+    # The default model would follow the interaction.
+    additive = bi.models.additive(interactions=None)
+    posterior = bi.fit(data, additive, seed=seed, progress=False, **settings)
     draws = posterior.joint_effect(points).to_numpy()
     error = rms(draws.mean(axis=(0, 1)) - truth) / float(base.joint_effect(points).std())
     row = {"kind": kind, "violation": violation, "strength": strength, "seed": seed}

@@ -204,7 +204,7 @@ def check(
     >>> result.violated
     False
     >>> result.table.test.to_numpy().tolist()
-    ['interaction of red and green', 'hidden cause shared by red and green']
+    ['hidden cause shared by red and green']
     """
     model = additive() if model is None else model
     data, seed = checked_data(data), seed_number(seed)

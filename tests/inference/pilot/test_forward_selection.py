@@ -17,6 +17,7 @@ from bayes_intgen.inference.gaussian.passes import (
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.inference.pilot.forward_selection import (
     MIN_LOG_BAYES_FACTOR,
+    MIN_LOG_BAYES_FACTOR_OF_INTERACTION,
     CrossProducts,
     RemainingCandidates,
     left_over,
@@ -63,12 +64,14 @@ def test_graph_restricts_candidates_to_parents() -> None:
         "delta(a3 | a1, a2) interaction"
     ]
     assert bi.models.pooled().candidates(data) == ()
-    assert bi.models.additive("linear").candidates(data) == ()
+    assert bi.models.additive("linear", interactions=None).candidates(data) == ()
+    pairs = [term.name for term in bi.models.additive("linear").candidates(data)]
+    assert pairs == ["psi(a1, a2)", "psi(a1, a3)", "psi(a2, a3)"]
 
 
 def test_likelihood_of_a_candidate_agrees_with_the_joint_posterior() -> None:
     """The joint posterior of all coefficients, divided by the candidate's prior."""
-    data, model = world(1.0), bi.models.additive("polynomial")
+    data, model = world(1.0), bi.models.additive("polynomial", interactions=None)
     with jax.enable_x64(True):
         terms = model.decompose(data)
         candidates = model.candidates(data)[2:]
@@ -153,7 +156,11 @@ class JointLikelihood:
 
 @pytest.fixture(scope="module")
 def case() -> Case:
-    data, model, spread = world_with_products(), bi.models.additive("polynomial"), Homoscedastic()
+    return case_of(bi.models.additive("polynomial", interactions=None))
+
+
+def case_of(model: bi.models.AdditiveModel) -> Case:
+    data, spread = world_with_products(), Homoscedastic()
     with jax.enable_x64(True):
         terms, candidates = model.decompose(data), model.candidates(data)
         statistics = candidate_statistics(data, terms, candidates, spread, False, np.float64)
@@ -165,6 +172,12 @@ def case() -> Case:
 
 def best_of(evidence: dict[int, TermEvidence]) -> int:
     return max(evidence, key=lambda i: evidence[i].log_bayes_factor)
+
+
+def thresholds_of(candidates: Sequence[Term]) -> list[float]:
+    interacts = [term.role == "interaction" for term in candidates]
+    usual = MIN_LOG_BAYES_FACTOR + np.log(len(candidates) - sum(interacts))
+    return [MIN_LOG_BAYES_FACTOR_OF_INTERACTION if own else usual for own in interacts]
 
 
 def test_evidence_of_remaining_candidates_agrees_with_the_joint_likelihood(case) -> None:
@@ -186,16 +199,20 @@ def test_evidence_of_remaining_candidates_agrees_with_the_joint_likelihood(case)
     assert not np.isclose(evidence[1].log_bayes_factor, before[1].log_bayes_factor, rtol=1e-4)
 
 
-def test_candidate_with_most_evidence_is_added_until_none_has_enough(case) -> None:
+@pytest.mark.parametrize("interactions", [None, "auto"])
+def test_candidate_with_most_evidence_is_added_until_none_has_enough(case, interactions) -> None:
+    if interactions == "auto":
+        case = case_of(bi.models.additive("polynomial"))
     joint = JointLikelihood(world_with_products(), case)
-    first = joint.evidence(range(len(case.candidates)))
+    first, thresholds = joint.evidence(range(len(case.candidates))), thresholds_of(case.candidates)
     # Candidates with evidence against them from the start are not considered again.
-    remaining, selection = [i for i in first if first[i].log_bayes_factor > 0], []
+    remaining = [i for i in first if first[i].log_bayes_factor > min(thresholds[i], 0)]
+    selection: list[int] = []
     assert len(remaining) < len(case.candidates)
     while remaining:
         evidence = joint.evidence(remaining)
-        best = best_of(evidence)
-        if evidence[best].log_bayes_factor < MIN_LOG_BAYES_FACTOR + np.log(len(case.candidates)):
+        best = max(evidence, key=lambda i: evidence[i].log_bayes_factor - thresholds[i])
+        if evidence[best].log_bayes_factor < thresholds[best]:
             break
         remaining.remove(best)
         selection.append(best)
