@@ -13,6 +13,7 @@ def run(module, monkeypatch, folder) -> None:
     module.main()
 
 
+@pytest.mark.slow
 def test_media_plan_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -> None:
     import media_mix
 
@@ -59,6 +60,7 @@ def test_changes_are_taken_within_draws() -> None:
 
 
 # A corner of the square lies beyond the rows of a quick run.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 def test_two_worlds_with_one_data_set(tmp_path, monkeypatch) -> None:
     import non_identifiable

@@ -28,6 +28,7 @@ def world_of(seed: int) -> bi.RegimeData:
     return kind.random(2, seed).dataset(250, seed=seed + 100)
 
 
+@pytest.mark.slow
 def test_level_and_power_hold_under_heavy_tails() -> None:
     alarms, result = [], []
     for seed in range(12):

@@ -92,6 +92,7 @@ def rows_of(design: list[tuple[Cell, Mask]], rng: np.random.Generator) -> bi.Reg
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("product", [True, False])
 def test_supported_points_are_exactly_the_identified_ones_with_few_values(
     product: bool,

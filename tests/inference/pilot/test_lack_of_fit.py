@@ -59,6 +59,7 @@ def test_score_tests_agree_with_the_dense_covariance_of_all_rows() -> None:
         assert test.p == pytest.approx(expected, rel=0.05, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_false_alarms_are_rare_and_a_wave_fails_the_linear_model() -> None:
     smooth, wavy = bi.models.additive(), bi.models.additive("linear")
     alarms = [

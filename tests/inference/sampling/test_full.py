@@ -68,6 +68,7 @@ def test_whitening_does_not_change_the_posterior(whitened_and_not) -> None:
     assert not fits[0].tree["sample_stats"]["diverging"].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", ["student_t", "gaussian"])
 def test_trajectories_are_short(noise: str) -> None:
     settings = {} if noise == "student_t" else {"collapse": False}
