@@ -124,8 +124,11 @@ def summary(rows: list[dict[str, str]]) -> list[Row]:
     lines = []
     cases = dict.fromkeys((r["kind"], r["actions"], r["share"], r["candidates"]) for r in rows)
     groups = [
-        *(("all", "all", share, "auto") for share in dict.fromkeys(r["share"] for r in rows)),
-        *(case for case in cases if case[3] == "auto"),
+        *(("all", "all", share, "auto") for share in sorted({r["share"] for r in rows}, key=float)),
+        *sorted(
+            (case for case in cases if case[3] == "auto"),
+            key=lambda case: (KINDS.index(case[0]), case[1], float(case[2])),
+        ),
     ]
     for kind, actions, share, candidates in groups:
         world = [r for r in rows if kind in ("all", r["kind"]) and actions in ("all", r["actions"])]
