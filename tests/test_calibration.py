@@ -44,15 +44,13 @@ def p_values(tree: xr.DataTree) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_ranks_are_uniform_for_the_right_model_only(ranks_by_model) -> None:
+    """One test, since every process that needs the ranks computes them."""
+    import arviz as az
+    import matplotlib.pyplot as plt
+
     assert min(p_values(ranks_by_model["right"]).values()) > 1e-3
     # Negative control: a wrong prior of the noise is seen.
     assert p_values(ranks_by_model["wrong"])["noise_sd"] < 1e-6
-
-
-@pytest.mark.slow
-def test_ranks_have_the_schema_of_arviz(ranks_by_model) -> None:
-    import arviz as az
-    import matplotlib.pyplot as plt
 
     group = ranks_by_model["right"]["prior_sbc"]
     assert group["noise_sd"].dims == ("chain", "draw")
@@ -61,16 +59,13 @@ def test_ranks_have_the_schema_of_arviz(ranks_by_model) -> None:
     az.plot_ecdf_pit(ranks_by_model["right"], var_names=["noise_sd"])
     plt.close("all")
 
-
-@pytest.mark.slow
-def test_simulations_can_run_separately(ranks_by_model) -> None:
+    # Simulations can run separately.
     data = confounded_rows(15, seed=0)
     model = bi.models.additive("linear", spread="constant", graph={})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.SamplingWarning)
         part = bi.calibration.ranks(data, model, simulations=[7], **SHORT)["prior_sbc"]
-    whole = ranks_by_model["right"]["prior_sbc"]
-    np.testing.assert_array_equal(part["intercept"], whole["intercept"].sel(draw=[7]))
+    np.testing.assert_array_equal(part["intercept"], group["intercept"].sel(draw=[7]))
 
 
 def test_coverage_in_one_world() -> None:

@@ -341,7 +341,7 @@ def test_fits_killed_repeatedly_have_the_same_draws(tmp_path) -> None:
             takes = time.perf_counter() - began
         whole = bi.load(tmp_path / "whole.nc").tree
         kills = grown = 0
-        while kills < 20:
+        while kills < 10:
             folder, out = tmp_path / f"run{kills}", tmp_path / f"run{kills}.nc"
             ended = None
             while ended != 0:
