@@ -168,8 +168,9 @@ def additive(
         By default each grouping has a level.
     interactions : "auto", sequence of pairs of actions, or None
         Pairs of actions whose joint contribution is more than the sum of their own, in every
-        regime. Under ``"auto"`` pairs are added by forward selection; the interactions of named
-        pairs are in every fit, under a prior that shrinks them.
+        regime. Under ``"auto"`` pairs are added by forward selection, with at most about thirty
+        actions; the interactions of named pairs are in every fit, under a prior that shrinks them.
+        Interactions of three actions are neither fitted nor tested.
     noise : {"gaussian", "student_t"}
         Student-t noise is robust to outliers, but is sampled row by row, which takes long.
     spread : {"fitted", "constant"}, optional

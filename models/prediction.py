@@ -218,12 +218,11 @@ class Prediction:
 
     def interactions(self, actions: Array) -> Array:
         """Interactions of the pairs in ``terms.interactions``, shape (chain, draw, pairs, n)."""
-        functions = self.terms.functions(actions, self.population)
         shape = (*self.coefficients.shape[:2], len(self.terms.interactions), len(actions))
         out = np.empty(shape)
-        for i, term in enumerate(self.terms.interactions.values()):
-            columns = self.terms.columns[term.name]
-            out[:, :, i] = self.coefficients[..., columns] @ functions[:, columns].T
+        for i, (pair, term) in enumerate(self.terms.interactions.items()):
+            functions = term.component.basis.matrix(actions[:, list(pair)])
+            out[:, :, i] = self.coefficients[..., self.terms.columns[term.name]] @ functions.T
         return out
 
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:

@@ -156,6 +156,11 @@ class Decomposition:
         own = (term for term in self.terms if term.role == "interaction")
         return {(term.inputs[0], term.inputs[1]): term for term in own}
 
+    @property
+    def pair_labels(self) -> list[str]:
+        """Labels of the pairs of :attr:`interactions`: both names."""
+        return [f"{self.names[j]}, {self.names[k]}" for j, k in self.interactions]
+
     @cached_property
     def columns(self) -> dict[str, slice]:
         """Columns of each term in the design matrix."""

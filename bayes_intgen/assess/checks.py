@@ -11,11 +11,10 @@ The tests of the mean detect deviations of the regimes in the data from one addi
 action set at a time they detect an interaction that is the same in all regimes, of actions that the
 model holds to be additive, because sum_j m_j - (K - 1) m_0 is then no sum of functions of one
 action each. They cannot detect one that the biases offset: add psi(a_1, a_2) to the joint effect of
-two actions and subtract it
-from the biases as it would arise if the hidden causes interacted too, so that
-do(1) + do(2) - observational stays the same. Two such worlds agree on every row with at most one
-action set (``analyses/non_identifiable.py`` draws a pair of them), so that no test of such rows
-can distinguish them; rows with both actions set do.
+two actions and subtract it from the biases as it would arise if the hidden causes interacted too,
+so that do(1) + do(2) - observational stays the same. Two such worlds agree on every row with at
+most one action set (``analyses/non_identifiable.py`` draws a pair of them), so that no test of such
+rows can distinguish them; rows with both actions set do.
 
 Given the actions, the tests of the mean are calibrated whatever the law of the actions, on which
 alone the tests of shared causes depend. Both families are therefore independent, and the smallest

@@ -160,9 +160,8 @@ def contraction(posterior: PosteriorDraws, query: Query, seed: int) -> xr.Datase
             table[f"interaction_{name}"] = (("pair", "point"), of_pairs)
         table[f"effect_{name}"] = ("point", widths(prediction.mean(values, query.mask)))
     if additive:
-        names = posterior.actions
-        pairs = [f"{names[j]}, {names[k]}" for j, k in posterior.terms.interactions]
-        table = table.assign_coords(mechanism=list(KINDS), pair=np.array(pairs, dtype=str))
+        pairs = np.array(posterior.terms.pair_labels, dtype=str)
+        table = table.assign_coords(mechanism=list(KINDS), pair=pairs)
         table["interaction_contraction"] = (
             table["interaction_posterior"] / table["interaction_prior"]
         )

@@ -28,24 +28,24 @@ def null_fit(
     Interactions of pairs that some rows set together are always present: the test of interactions
     with hidden causes must not take them for such.
     """
-    offered = model.candidates(data)
-    together = {
+    candidates = model.candidates(data)
+    set_together = {
         pair for mask in data.regimes for pair in combinations(np.flatnonzero(mask).tolist(), 2)
     }
-    present = [t for t in offered if t.role == "interaction" and t.inputs in together]
-    terms = model.decompose(data).and_terms(present)
+    interactions = [t for t in candidates if t.role == "interaction" and t.inputs in set_together]
+    terms = model.decompose(data).and_terms(interactions)
     pilot = pilot_fit(data, model, terms, (), progress)
     passed = {
         term.name for term in model.fit_tests(data) if FitTest.passed(term) in pilot.fit_tests
     }
-    finer = [t for t in offered if t.name not in passed and t not in present]
+    finer = [t for t in candidates if t.name not in passed and t not in interactions]
     if not finer:
         return pilot
     rivals = [_as_term(each) for each in testable if each.kind == "interaction"]
-    candidates = (*finer, *rivals)
-    statistics = candidate_statistics(data, terms, candidates, pilot.spread, progress)
-    of_pairs = partial(products, data, terms, candidates, pilot.spread, progress)
-    selected = select_terms(pilot.posterior, pilot.sites, statistics, candidates, of_pairs)
+    compared = (*finer, *rivals)
+    statistics = candidate_statistics(data, terms, compared, pilot.spread, progress)
+    of_pairs = partial(products, data, terms, compared, pilot.spread, progress)
+    selected = select_terms(pilot.posterior, pilot.sites, statistics, compared, of_pairs)
     labels = {rival.name for rival in rivals}
     additions = [term for term in selected if term.name not in labels]
     if not additions:

@@ -14,6 +14,7 @@ from cyclopts import App, Parameter
 from bayes_intgen._atomic import atomic_write, writable_target
 from bayes_intgen.cli import options, parsing
 from bayes_intgen.cli.console import DONE, DOUBTFUL, log, recorded, show_progress, write
+from bayes_intgen.cli.model import model_of
 from bayes_intgen.cli.points import (
     Point,
     checked_point,
@@ -134,12 +135,7 @@ def fit(
     import bayes_intgen as bi
 
     _require_writable(output)
-    model = bi.models.additive(
-        prior,
-        parsing.parse_graph(graph or ()),
-        interactions=parsing.parse_interactions(interactions or ()),
-        noise=noise,
-    )
+    model = model_of(prior, graph, interactions, noise=noise)
     rows = _rows(
         data,
         actions,
@@ -303,11 +299,7 @@ def check(
     """
     import bayes_intgen as bi
 
-    model = bi.models.additive(
-        prior,
-        parsing.parse_graph(graph or ()),
-        interactions=parsing.parse_interactions(interactions or ()),
-    )
+    model = model_of(prior, graph, interactions)
     rows = _rows(
         data,
         actions,

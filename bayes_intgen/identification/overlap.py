@@ -10,8 +10,8 @@ A point is supported under a target mask if four conditions hold. docs/method.md
   to the regimes that reach the value.
 - **Interaction.** The regimes with rows near the values of two actions that interact span the
   target's coefficients of their functions of both.
-- **Linkage.** These regimes reach the value together with the same values of the other actions, and
-  such places are linked to each other; see `bayes_intgen.identification.linkage`.
+- **Linkage.** The regimes that reach a value reach it together with the same values of the other
+  actions, and such places are linked to each other; see `bayes_intgen.identification.linkage`.
 
 The distance from a regime is that to the third nearest of at most 500 of its rows, in the actions'
 coordinates (:class:`Coordinate`). A point is beyond a regime's support if its conformal p value

@@ -202,9 +202,11 @@ class PosteriorDraws:
     def support(self, points: Any, intervened: Sequence[str] | None = None) -> xr.Dataset:
         """Support of the effect at points, and distances to the rows of each regime.
 
-        Equals :meth:`RegimeData.support` with the graph of the model and the reference rows of
-        the fit. Covariates and groups do not matter: their terms add to those of the actions.
-        Effects warn if ``given`` or ``population`` leave the observed range of a covariate.
+        Equals :meth:`RegimeData.support` with the graph of the model and the reference rows of the
+        fit, but for interactions: the data know none, while a point of a fit is supported only if
+        the regimes reach the values of interacting actions together. Covariates and groups do not
+        matter: their terms add to those of the actions. Effects warn if ``given`` or ``population``
+        leave the observed range of a covariate.
 
         Raises
         ------
@@ -281,7 +283,7 @@ class PosteriorDraws:
             coords={
                 **self._draw_coords(),
                 "action": list(self.actions),
-                "pair": np.array([", ".join(pair) for pair in pairs], dtype=str),
+                "pair": np.array(self.terms.pair_labels, dtype=str),
                 "first": ("pair", np.array(first, dtype=str)),
                 "second": ("pair", np.array(second, dtype=str)),
                 "point": np.arange(len(values)),

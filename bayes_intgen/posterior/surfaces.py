@@ -181,7 +181,7 @@ def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
     return xr.Dataset(
         {"sd": (("chain", "draw", "pair"), sd), "sd_of_mean": ("pair", of_mean)},
         coords={
-            "pair": np.array([f"{one}, {other}" for one, other in names], dtype=str),
+            "pair": np.array(terms.pair_labels if pairs else [], dtype=str),
             "first": ("pair", np.array([one for one, _ in names], dtype=str)),
             "second": ("pair", np.array([other for _, other in names], dtype=str)),
         },

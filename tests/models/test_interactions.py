@@ -76,7 +76,7 @@ def test_interactions_average_zero_over_the_values_of_either_action(interacting)
             there[:, k] = value
             psi = interacting.mechanisms(there)["interaction"].isel(pair=0)
             spread = float(psi.std("point").mean())
-            # Levels of the basis are centred up to the rows that were used to centre it.
+            # Exact up to rounding, because all rows determined the centres.
             assert float(abs(psi.mean("point")).max()) < 1e-6 * max(spread, 1)
 
 

@@ -1,9 +1,10 @@
 """Forward selection of terms by Bayes factor.
 
-A bias may depend on several other actions jointly, and any contribution may be rougher than usual.
-Most data need neither, and there are too many such functions to sample all of them. Each candidate
-is therefore compared with the variation that the fit without it leaves unexplained. The candidate
-with the most evidence is added, and the comparison is repeated until none has enough.
+A bias may depend on several other actions jointly, actions may interact, and any contribution may
+be rougher than usual. Most data need none of these, and there are too many such functions to sample
+all of them. Each candidate is therefore compared with the variation that the fit without it leaves
+unexplained. The candidate with the most evidence is added, and the comparison is repeated until
+none has enough.
 """
 
 from collections.abc import Callable, Sequence
