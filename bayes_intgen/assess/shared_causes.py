@@ -29,7 +29,6 @@ that do not move each other, and over one if the direction is clear.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import combinations, permutations
 from typing import NamedTuple, Self
 
@@ -47,21 +46,19 @@ from bayes_intgen.assess.bootstrap import (
     smallest_size,
     wild_bootstrap,
 )
-from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.masks import Mask
+from bayes_intgen.inference.gaussian.projection import orthonormal_basis
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.mechanisms.components import MARGIN_SIZE
-from bayes_intgen.models.mechanisms.levels import Levels
+from bayes_intgen.models.mechanisms.features import N_FEATURES, feature_basis
 
-# Functions of an action: as a response and in a contrast, and as a regressor. The latter need as
-# many rows each, in the smaller regime.
-N_FEATURES, N_REGRESSORS, ROWS_PER_REGRESSOR = 2, 8, 20
-# Functions of an action with unordered levels; total order of products of two regressors.
-N_LEVEL_FEATURES, PRODUCT_ORDER = 4, 3
+# Functions of an action as a regressor, and rows for each of them in the smaller regime.
+N_REGRESSORS, ROWS_PER_REGRESSOR = 8, 20
+# Total order of products of two regressors.
+PRODUCT_ORDER = 3
 # P value of the effect of one action on another above which it is taken not to move it, and below
 # which it is taken to move it.
 ABSENT, PRESENT = 0.3, 1e-3
@@ -254,13 +251,8 @@ class _Actions:
             factor = mechanism.marginal_basis(own, coordinate, MARGIN_SIZE)
             self.regressors.append(mechanism.marginal_basis(own, coordinate, size))
             self.factors.append(factor)
-            unordered = isinstance(mechanism, Levels) and not mechanism.ordered
-            leading: Basis = factor
-            if unordered:
-                leading = KarhunenLoeveBasis.of(own, factor, np.ones(factor.size), N_LEVEL_FEATURES)
-            count = N_LEVEL_FEATURES if unordered else N_FEATURES
-            self.features.append(leading.matrix(own)[:, :count])
-        self.observed_causes = _observed_causes(data, model)
+            self.features.append(feature_basis(mechanism, factor, own).matrix(own))
+        self.observed_causes = model.decompose(data).observed_causes(data.inputs)
         self.effects = {
             pair: self.effect(*pair) for pair in permutations(range(len(data.names)), 2)
         }
@@ -343,7 +335,7 @@ class _Actions:
     ) -> _Score | None:
         """Score of features in a regression of the features of action k, robust to its noise."""
         regressors = [np.ones(len(rows)), self.observed_causes[rows], *regressors]
-        span = _span(np.column_stack(regressors), MIN_REGRESSOR)
+        span = orthonormal_basis(np.column_stack(regressors), MIN_REGRESSOR)
         degrees = len(rows) - span.shape[1]
         if degrees < len(rows) / 2:
             return None
@@ -375,20 +367,6 @@ class _Actions:
             shift,
             abs(slope) / sd if sd else 0.0,
         )
-
-
-def _observed_causes(data: Observations, model: AdditiveModel) -> Array:
-    """Functions of covariates, and indicators of groups, on which actions may depend."""
-    terms = model.decompose(data)
-    own = tuple(t for t in terms.terms if t.role in ("covariate", "group") and t.action is None)
-    return replace(terms, terms=own).functions(data.inputs)
-
-
-def _span(columns: Array, tolerance: float) -> Array:
-    """Orthonormal basis of the columns' span."""
-    length = np.sqrt((columns**2).sum(axis=0))
-    left, values, _ = np.linalg.svd(columns / np.maximum(length, 1e-300), full_matrices=False)
-    return np.asarray(left[:, values > tolerance * values[0]])
 
 
 def _whiten(remainder: Array, columns: Array, tolerance: float) -> tuple[Array, Array]:
