@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import compress
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import xarray as xr
@@ -41,8 +41,9 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     prior : {"gp", "spline", "polynomial", "linear"} or a mechanism
-    graph : mapping from action to its parents, optional
-        Action names are the column names of X, by default ``a1``, ``a2``, ...
+    graph : mapping from action to its parents, "any", optional
+        As in :func:`bayes_intgen.models.additive`. Action names are the column names of X, by
+        default ``a1``, ``a2``, ...
     covariates, groups : sequence of str or int
         Columns of X that are no actions, by name, or by position (named ``x3`` then): observed
         causes of the outcome, and labels of units whose rows belong together. They may be text.
@@ -74,7 +75,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
     def __init__(
         self,
         prior: Prior = "gp",
-        graph: Mapping[str, Sequence[str]] | None = None,
+        graph: Mapping[str, Sequence[str] | None] | Literal["any"] | None = None,
         *,
         covariates: Sequence[str | int] = (),
         groups: Sequence[str | int] = (),

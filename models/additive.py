@@ -16,9 +16,10 @@ from itertools import combinations
 from typing import Any, Literal
 
 from bayes_intgen._arguments import items, mapping
+from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
-from bayes_intgen.identification.graph import checked_graph
+from bayes_intgen.identification.graph import Graph, checked_graph, known_edges
 from bayes_intgen.identification.masks import Mask, is_identified
 from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import (
@@ -51,7 +52,7 @@ class AdditiveModel(Model):
     ----------
     unconfounded, bias : mapping from action to Mechanism
         Priors of single mechanisms.
-    graph : mapping from action to its parents, or None
+    graph : mapping from action to its parents, "any", or None
     covariates : mapping from covariate to tuple of mechanisms, whose functions add up
     moderators : mapping from action to tuple of covariates
     groups : mapping from grouping to tuple of effects
@@ -63,7 +64,7 @@ class AdditiveModel(Model):
 
     unconfounded: Mapping[str, AnyMechanism]
     bias: Mapping[str, AnyMechanism]
-    graph: Mapping[str, tuple[str, ...]] | None
+    graph: Graph
     covariates: Mapping[str, tuple[CovariateMechanism, ...]] = field(default_factory=dict)
     moderators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -96,6 +97,9 @@ class AdditiveModel(Model):
     def fit_tests(self, data: Observations, refinement: int = 1) -> tuple[Term, ...]:
         return finer_terms(data, *self._mechanisms(data), refinement)
 
+    def edges(self, names: tuple[str, ...]) -> Array | None:
+        return None if self.graph == "any" else known_edges(names, self.graph)
+
     def _mechanisms(self, data: Observations) -> tuple[dict[str, Mechanism], dict[str, Mechanism]]:
         """Priors of unconfounded contributions and of biases."""
         return self.mechanisms(data, self.unconfounded), self.mechanisms(data, self.bias)
@@ -123,7 +127,7 @@ class AdditiveModel(Model):
 
 def additive(
     prior: Prior = "gp",
-    graph: Mapping[str, Sequence[str]] | None = None,
+    graph: Mapping[str, Sequence[str] | None] | Literal["any"] | None = None,
     *,
     unconfounded: Mapping[str, Prior] | None = None,
     bias: Mapping[str, Prior] | None = None,
@@ -149,11 +153,15 @@ def additive(
         values, and columns of text, booleans or categories, get ``Levels`` unless ``unconfounded``
         or ``bias`` names another prior. Under ``Linear``, an action with two numbers gets a
         straight line.
-    graph : mapping from action to its parents, optional
-        ``{"green": ["red"]}`` means that red moves green and there is no other dependence. None
-        means that the graph is unknown. Then the bias of an action may depend on every other
-        action, alone and in products with the action itself, under priors that shrink unsupported
-        terms. Joint dependence on two others is added by forward selection.
+    graph : mapping from action to its parents, "any", optional
+        ``{"green": ["red"]}`` means that red moves green and there is no other dependence;
+        ``{"green": None}`` that nothing is known of what moves green. By default nothing is known
+        of any action. Then the bias of an action may depend on every other action, alone and in
+        products with the action itself, under priors that shrink unsupported terms. Joint
+        dependence on two others is added by forward selection. The rows in which an action was set
+        show which others it moves: dependence of a bias on an action that is hardly its parent
+        needs more evidence from the outcome, and otherwise is shrunk further. ``"any"`` ignores
+        what these rows show.
     unconfounded, bias : mapping from action to prior, optional
         Priors of single mechanisms in place of ``prior``.
     covariates : mapping from covariate to prior or sequence of priors, optional

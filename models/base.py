@@ -19,6 +19,7 @@ import numpyro.distributions as dist
 from jax.typing import ArrayLike
 
 from bayes_intgen._arguments import instance, items, one_of, real_number
+from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.masks import Mask
@@ -94,6 +95,13 @@ class Model(ABC):
     def fit_tests(self, data: Observations, refinement: int = 1) -> tuple[Term, ...]:
         """Finer functions of each action, as alternatives in score tests of a fit."""
         return ()
+
+    def edges(self, names: tuple[str, ...]) -> Array | None:
+        """Known edges of the graph over the actions, as from :func:`known_edges`.
+
+        NaN where the graph is to be learned from the actions; None if the model has no graph.
+        """
+        return None
 
     def mechanisms(
         self, data: Observations, priors: Mapping[str, AnyMechanism] | None = None

@@ -42,7 +42,7 @@ def decompose(
     data: Observations,
     unconfounded: Mapping[str, Mechanism],
     bias: Mapping[str, Mechanism],
-    graph: Graph | None,
+    graph: Graph,
     intercept: tuple[float, float] | None = None,
     rows: int | None = None,
     adjustment: Adjustment = NO_ADJUSTMENT,
@@ -55,8 +55,8 @@ def decompose(
     ----------
     data : Observations
     unconfounded, bias : mapping from each action to its Mechanism
-    graph : mapping from each action to its parents, or None
-        None if the graph is unknown: the bias of an action may depend on every other action.
+    graph : Graph
+        The bias of an action may depend on its parents, and on every action that may be one.
     intercept : (mean, sd), optional
         Prior of the intercept in the outcome's units; by default the outcome's mean and
         five times its standard deviation.
@@ -172,7 +172,7 @@ def candidates(
     data: Observations,
     unconfounded: Mapping[str, Mechanism],
     bias: Mapping[str, Mechanism],
-    graph: Graph | None,
+    graph: Graph,
     rows: int | None = None,
     adjustment: Adjustment = NO_ADJUSTMENT,
     prior: Mechanism | None = None,

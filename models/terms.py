@@ -27,6 +27,7 @@ from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.errors import ModelError
+from bayes_intgen.identification.graph import PRIOR_OF_EDGE
 from bayes_intgen.models.gates import Always, Gate
 from bayes_intgen.models.hyperpriors import Hyperpriors, LogNormals
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
@@ -45,6 +46,8 @@ Role = Literal[
 ]
 # Roles of terms that forward selection and pruning may treat as absent.
 _OPTIONAL_ROLES = ("interaction", "covariate", "group", "moderator")
+
+_TINY = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +119,9 @@ class Decomposition:
         Names, levels and labels of covariates and groups.
     random_effects : RandomEffects, optional
         Levels and slopes of the groups of a fine grouping, which are integrated out.
+    parents : ndarray, shape (K, K), optional
+        Entry ``[k, j]`` is the probability that action j is a parent of action k. None if the graph
+        was not learned.
     """
 
     names: tuple[str, ...]
@@ -127,6 +133,7 @@ class Decomposition:
     categories: tuple[Categories | None, ...] = ()
     covariates: CovariateColumns = field(default_factory=CovariateColumns)
     random_effects: RandomEffects | None = None
+    parents: Array | None = None
 
     def __post_init__(self) -> None:
         # Fits saved by versions without levels.
@@ -279,6 +286,34 @@ class Decomposition:
                 0.0 if averaged else evaluation(term.component.basis, term.inputs)
             )
         return out.T
+
+    def observed_causes(self, inputs: Array) -> Array:
+        """Functions of covariates, and indicators of groups, on which actions may depend too.
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (n, K + C + G)
+
+        Returns
+        -------
+        ndarray, shape (n, number of functions)
+        """
+        own = tuple(t for t in self.terms if t.role in ("covariate", "group") and t.action is None)
+        return replace(self, terms=own).functions(inputs)
+
+    def prior_inclusion(self, term: Term) -> float:
+        """Prior probability that a term is present, from the learned graph.
+
+        A bias depends on another action only if that one is its parent. One if the odds of that are
+        at least those without evidence: the scale of a term has a prior of its own, which allows
+        for its absence.
+        """
+        if self.parents is None or term.role != "bias":
+            return 1.0
+        others = [i for i in term.inputs if i != term.action and i < len(self.names)]
+        p = self.parents[term.action, others]
+        odds_ratio = p / np.maximum(1 - p, _TINY) * (1 - PRIOR_OF_EDGE) / PRIOR_OF_EDGE
+        return float(np.prod(np.clip(odds_ratio, _TINY, 1.0)))
 
     def gates(self, intervened: NDArray[np.bool_]) -> Array:
         """Gates of all terms, shape (n, number of terms), for masks of shape (n, K)."""

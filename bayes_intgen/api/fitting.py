@@ -15,6 +15,7 @@ from bayes_intgen.data.pretreatment import advice_on_changed_covariates
 from bayes_intgen.data.replicates import warn_of_copies
 from bayes_intgen.data.rows import Rows, checked_data
 from bayes_intgen.errors import PACKAGE, DataWarning, LackOfFitWarning, ModelError
+from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.recentring import recentred
@@ -157,6 +158,7 @@ def fit_decomposed(
         adapts = settings.collapse and settings.simplify
         candidates = model.candidates(sample, len(data)) if adapts else ()
         terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
+        terms = with_parents(sample, model, terms)
         pilot = pilot_fit(data, model, terms, candidates, settings.progress, sample, others)
         if folder is not None:
             folder.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)

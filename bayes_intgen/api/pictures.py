@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayes_intgen._arguments import probability
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.mechanism_curves import mechanism_curves
 from bayes_intgen.assess.sensitivity import sensitivity
@@ -13,6 +14,7 @@ from bayes_intgen.basis.categories import Label
 from bayes_intgen.data.queries import named_points
 from bayes_intgen.plots.contraction import plot_contraction
 from bayes_intgen.plots.effect import plot_effect
+from bayes_intgen.plots.graph import plot_graph
 from bayes_intgen.plots.interaction import plot_interaction
 from bayes_intgen.plots.sensitivity import plot_sensitivity
 from bayes_intgen.posterior.curves import effect_along
@@ -148,6 +150,34 @@ class Pictures(FittedRows):
             self, first, second, self.default_point, size=size, given=given, population=population
         )
         return plot_interaction(surface)
+
+    def plot_graph(self, *, threshold: float = 0.1, ax: "Axes | None" = None) -> "Axes":
+        """Plot the graph over the actions: an arrow from each action to those that it moves.
+
+        Solid arrows are likely, dashed ones are not; widths and numbers are probabilities.
+
+        Parameters
+        ----------
+        threshold : float
+            Probability from which an edge is shown.
+        ax : matplotlib Axes, optional
+            By default in a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        ModelError
+            As :attr:`graph`, and if ``threshold`` is not a probability.
+
+        Examples
+        --------
+        >>> sorted(text.get_text() for text in posterior.plot_graph().texts)[-2:]
+        ['green', 'red']
+        """
+        return plot_graph(self.graph, threshold=probability(threshold, "threshold"), ax=ax)
 
     def plot_contraction(
         self,

@@ -132,8 +132,6 @@ class _Builder:
             )
 
     def graph(self) -> Iterator[Alternative]:
-        if self.model.graph is None:
-            return
         for j, k in permutations(range(len(self.names)), 2):
             if k not in self.parents[j]:
                 gate = self.unset[j]

@@ -42,6 +42,7 @@ from bayes_intgen.posterior.draws import (
     support_of,
 )
 from bayes_intgen.posterior.surfaces import interaction_sd
+from bayes_intgen.text.edges import edges_in_words, is_learned
 from bayes_intgen.text.messages import quoted
 from bayes_intgen.text.tables import to_json
 
@@ -276,7 +277,15 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         problems,
         population=population_lines(posterior, between),
         interactions=interaction_lines(sizes),
+        graph=_graph_lines(posterior),
     )
+
+
+def _graph_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
+    """Edges of a learned graph, in one sentence."""
+    if posterior.terms.parents is None or not is_learned(posterior.graph):
+        return ()
+    return (f"Learned from the actions: {edges_in_words(posterior.graph)}.",)
 
 
 def _sampling(
@@ -308,6 +317,7 @@ def _report(
     population: tuple[str, ...] = (),
     *,
     interactions: tuple[str, ...] = (),
+    graph: tuple[str, ...] = (),
     first: Mapping[str, tuple[str, ...]] | None = None,
     columns: Sequence[ColumnNote] = (),
 ) -> Report:
@@ -321,6 +331,8 @@ def _report(
         sections["Covariates and groups"] = population
     if interactions:
         sections["Interactions"] = interactions
+    if graph:
+        sections["Graph"] = graph
     if groups["questions"]["supported"].notnull().all():
         sections["Support"] = support_lines(groups["questions"])
     if check is not None:

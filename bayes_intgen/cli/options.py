@@ -80,8 +80,9 @@ Graph = Annotated[
     list[str] | None,
     Parameter(
         name="--graph",
-        help="Which actions affect which, as child=parent,parent for each child that has parents; "
-        "none: no action affects another. Unknown by default.",
+        help="Which actions affect which, as child=parent,parent for each child that has parents, "
+        "child=? where they are unknown; none: no action affects another; any: each may affect "
+        "every other. By default the rows in which an action was set show which it affects.",
         group=model,
         negative=(),
     ),

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from bayes_intgen.errors import ModelError, PointsError
 
-# The graph without edges.
-NO_EDGES = "none"
+# The graph without edges, and unknown parents.
+NO_EDGES, UNKNOWN = "none", "?"
 
 
 def parse_point(text: str) -> dict[str, Any]:
@@ -53,10 +53,13 @@ def parse_point(text: str) -> dict[str, Any]:
     return point
 
 
-def parse_graph(texts: Sequence[str]) -> Mapping[str, tuple[str, ...]] | None:
+def parse_graph(
+    texts: Sequence[str],
+) -> Mapping[str, tuple[str, ...] | None] | Literal["any"] | None:
     """Parse a graph from ``child=parent,parent`` per child; None without texts.
 
-    ``none`` alone is the graph in which no action affects another.
+    ``none`` alone is the graph in which no action affects another, and ``any`` alone that in which
+    every action may affect every other. ``child=?`` means that the parents of a child are unknown.
 
     Raises
     ------
@@ -67,24 +70,27 @@ def parse_graph(texts: Sequence[str]) -> Mapping[str, tuple[str, ...]] | None:
     --------
     >>> parse_graph(["green=red", "blue=red,green"])
     {'green': ('red',), 'blue': ('red', 'green')}
-    >>> parse_graph(["none"]), parse_graph([])
-    ({}, None)
+    >>> parse_graph(["green=?"]), parse_graph(["none"]), parse_graph(["any"]), parse_graph([])
+    ({'green': None}, {}, 'any', None)
     """
     if not texts:
         return None
-    graph: dict[str, tuple[str, ...]] = {}
+    graph: dict[str, tuple[str, ...] | None] = {}
     if list(texts) == [NO_EDGES]:
         return graph
+    if list(texts) == ["any"]:
+        return "any"
     for text in texts:
         child, equals, parents = text.partition("=")
         if not equals or not child.strip() or not parents.strip():
             raise ModelError(
                 f"{text!r} is not child=parent,parent; write {NO_EDGES!r} if no action affects "
-                "another"
+                "another, and child=? if the parents of a child are unknown"
             )
         if child.strip() in graph:
             raise ModelError(f"the graph gives the parents of {child.strip()!r} twice")
-        graph[child.strip()] = tuple(p.strip() for p in parents.split(",") if p.strip())
+        names = tuple(p.strip() for p in parents.split(",") if p.strip())
+        graph[child.strip()] = None if names == (UNKNOWN,) else names
     return graph
 
 

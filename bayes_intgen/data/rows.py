@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import xarray as xr
@@ -167,7 +167,7 @@ do(green) itself.
         self,
         points: Any,
         intervened: Sequence[str] | None = None,
-        graph: Mapping[str, Sequence[str]] | None = None,
+        graph: Mapping[str, Sequence[str] | None] | Literal["any"] | None = None,
     ) -> xr.Dataset:
         """Decide whether rows near points identify the effect there, with distances from them.
 
@@ -176,8 +176,8 @@ do(green) itself.
         points : array_like, shape (M, K), or data frame with one column per action
         intervened : sequence of str, optional
             The actions that are set; all of them by default.
-        graph : mapping from action to its parents, optional
-            As in ``models.additive``; None if unknown: each action may depend on every other.
+        graph : mapping from action to its parents, "any", optional
+            As in ``models.additive``; where unknown, an action may depend on every other.
 
         Returns
         -------

@@ -1,54 +1,107 @@
-"""Graphs over the actions: parents of each action."""
+"""Graphs over the actions: given, partly known, or unknown."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bayes_intgen._arguments import items, mapping
 from bayes_intgen.errors import ModelError
 from bayes_intgen.text.messages import unknown_action
 
-Graph = Mapping[str, tuple[str, ...]]
+# Parents of each action, None where they are unknown. A graph that is None is unknown, and learned
+# from the actions; with "any" the bias of each action may depend on every other.
+Graph = Mapping[str, tuple[str, ...] | None] | Literal["any"] | None
+
+# Prior probability of each edge: two actions are adjacent with probability one half, in either
+# direction.
+PRIOR_OF_EDGE = 0.25
 
 
-def checked_graph(graph: Any) -> Graph | None:
-    """Validate a graph: a mapping from actions to lists of their parents, or None.
+def checked_graph(graph: Any) -> Graph:
+    """Validate a graph: a mapping from actions to lists of their parents, ``"any"``, or None.
 
     Examples
     --------
-    >>> checked_graph({"green": ["red"]})
-    {'green': ('red',)}
+    >>> checked_graph({"green": ["red"], "blue": None})
+    {'green': ('red',), 'blue': None}
     """
     if graph is None:
         return None
+    if isinstance(graph, str):
+        if graph == "any":
+            return "any"
+        raise ModelError(
+            f'graph must be a mapping from actions to lists of their parents, "any" or None, not '
+            f"{graph!r}"
+        )
     edges = mapping(graph, "graph", "each action to a list of its parents")
     return {
-        child: items(parents, f"graph[{child!r}]", "actions") for child, parents in edges.items()
+        child: None if parents is None else items(parents, f"graph[{child!r}]", "actions")
+        for child, parents in edges.items()
     }
 
 
-def parents_of(names: tuple[str, ...], graph: Graph | None) -> list[list[int]]:
-    """Positions of the parents of each action, on which its bias may depend.
+def known_edges(names: tuple[str, ...], graph: Graph) -> NDArray[np.float64]:
+    """Matrix of known edges: entry ``[k, j]`` is 1 if action j is a parent of action k, else 0.
 
-    Without a graph every other action counts as a parent.
+    NaN where that is unknown. Actions that a mapping omits have no parents. Unknown parents exclude
+    known descendants, since the graph is acyclic.
 
     Raises
     ------
     ModelError
         If the graph names an unknown action or has a cycle.
+
+    Examples
+    --------
+    >>> known_edges(("red", "green"), {"green": ("red",), "red": None})
+    array([[0., 0.],
+           [1., 0.]])
     """
-    if graph is None:
-        return [[j for j in range(len(names)) if j != k] for k in range(len(names))]
+    count = len(names)
+    if not isinstance(graph, Mapping):
+        return np.where(np.eye(count, dtype=bool), 0.0, np.nan)
     position = {name: k for k, name in enumerate(names)}
-    for child, its_parents in graph.items():
-        for name in (child, *its_parents):
+    for child, parents in graph.items():
+        for name in (child, *(parents or ())):
             if name not in position:
                 raise ModelError(f"graph: {unknown_action(name, names)}")
-    parents = [sorted({position[p] for p in graph.get(name, ())}) for name in names]
-    ordered: set[int] = set()
-    while rest := set(range(len(names))) - ordered:
-        ready = {k for k in rest if ordered.issuperset(parents[k])}
-        if not ready:
-            cycle = ", ".join(repr(names[k]) for k in sorted(rest))
-            raise ModelError(f"the graph has a cycle among {cycle}; it must be acyclic")
-        ordered |= ready
-    return parents
+    edges = np.zeros((count, count))
+    for child, parents in graph.items():
+        edges[position[child], [position[name] for name in parents or ()]] = 1.0
+    ancestors = _ancestors(edges == 1)
+    if cycle := [repr(names[k]) for k in np.flatnonzero(ancestors.diagonal())]:
+        raise ModelError(f"the graph has a cycle among {', '.join(cycle)}; it must be acyclic")
+    for child, parents in graph.items():
+        k = position[child]
+        if parents is None:
+            edges[k, ~ancestors[:, k] & (np.arange(count) != k)] = np.nan
+    return edges
+
+
+def _ancestors(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether action j is an ancestor of action k, entry ``[k, j]``."""
+    ancestors = edges
+    for _ in range(len(edges)):
+        ancestors = ancestors | (ancestors.astype(int) @ edges > 0)
+    return ancestors
+
+
+def parents_of(names: tuple[str, ...], graph: Graph) -> list[list[int]]:
+    """Positions of the actions on which the bias of each action may depend.
+
+    These are its parents, and all actions that may be its parents where that is unknown.
+
+    Raises
+    ------
+    ModelError
+        As :func:`known_edges`.
+
+    Examples
+    --------
+    >>> parents_of(("red", "green"), None), parents_of(("red", "green"), {"green": ("red",)})
+    ([[1], [0]], [[], [0]])
+    """
+    return [np.flatnonzero(row != 0).tolist() for row in known_edges(names, graph)]

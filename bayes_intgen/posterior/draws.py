@@ -292,6 +292,40 @@ class PosteriorDraws:
             attrs=averages.attrs,
         )
 
+    @property
+    def graph(self) -> xr.DataArray:
+        """Probability of each edge of the graph over the actions.
+
+        From the rows in which the possible parent was set: they show which actions depend on it.
+        One quarter where no rows decide; 1 or 0 for edges of a given graph. Dependence of the
+        outcome's biases on the actions is not used.
+
+        Returns
+        -------
+        DataArray, dims (action, parent)
+            Probability that ``parent`` moves ``action`` directly.
+
+        Raises
+        ------
+        ModelError
+            If the fit has learned no graph: a regression, a model with ``graph="any"``, or a fit
+            saved by an earlier version.
+
+        Examples
+        --------
+        >>> posterior.graph.dims
+        ('action', 'parent')
+        """
+        if self.terms.parents is None:
+            raise ModelError(
+                "this fit has no graph over the actions; fit models.additive() with graph=None, "
+                "which learns it"
+            )
+        names = list(self.actions)
+        return xr.DataArray(
+            self.terms.parents, {"action": names, "parent": names}, name="probability of an edge"
+        )
+
     @cached_property
     def _prediction(self) -> Prediction:
         return Prediction.of(self.tree, self.terms, self.spread)

@@ -34,6 +34,7 @@ from bayes_intgen.report.contrasts import Contrast, changes_in_words, contrasts_
 from bayes_intgen.report.interaction_content import InteractionContent, interaction_content
 from bayes_intgen.report.provenance import diagnostics_of_fit, settings_of_fit, versions_of_fit
 from bayes_intgen.report.values import named_values, value_text
+from bayes_intgen.text.edges import Edge, is_learned, likely_edges
 from bayes_intgen.text.number_format import MINUS
 
 # Number of points along an action in a chart, and the step between those for diagnostics.
@@ -96,6 +97,8 @@ class Content:
     adjusted_for: tuple[str, ...]
     adjustment: AdjustmentContent
     interactions: InteractionContent
+    edges: list[Edge] | None
+    learned: bool
 
 
 def content_of(
@@ -163,6 +166,8 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
             posterior, changes_in_words(posterior, default, low, high), level
         ),
         interactions=interaction_content(posterior, default, level),
+        edges=None if posterior.terms.parents is None else likely_edges(posterior.graph),
+        learned=posterior.terms.parents is not None and is_learned(posterior.graph),
     )
 
 

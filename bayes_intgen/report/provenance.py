@@ -1,5 +1,6 @@
 """Settings, diagnostics and versions behind a fit, as rows of tables."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayes_intgen.identification.graph import Graph
 from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
-from bayes_intgen.models import AdditiveModel, Model
+from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.posterior.draws import PosteriorDraws
+from bayes_intgen.text.edges import edges_in_words
 
 NOISE = {"gaussian": "Gaussian", "student_t": "Student-t"}
 YES_NO = {"True": "yes", "False": "no"}
@@ -23,7 +26,7 @@ def settings_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     n_fixed = posterior.tree["constant_data"].sizes.get("fixed_scale_of", 0)
     sampler = serialise.loads(posterior.tree.attrs["settings"])
     return [
-        *_mechanisms(model),
+        *_mechanisms(posterior),
         ("noise", f"{NOISE[model.noise]}, {VARIANCE[model.spread]}"),
         (
             "prior of the noise's sd",
@@ -73,7 +76,8 @@ def versions_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     ]
 
 
-def _mechanisms(model: Model) -> list[tuple[str, str]]:
+def _mechanisms(posterior: PosteriorDraws) -> list[tuple[str, str]]:
+    model = posterior.model
     rows = [("prior of every function", _prior(model.prior))]
     if isinstance(model, AdditiveModel):
         for symbol, priors in (
@@ -82,11 +86,7 @@ def _mechanisms(model: Model) -> list[tuple[str, str]]:
             ("gamma", model.covariates),
         ):
             rows += [(f"prior of {symbol}({name})", _prior(p)) for name, p in priors.items()]
-        graph = "unknown: each bias may depend on every action"
-        if model.graph is not None:
-            edges = [f"{' and '.join(p)} → {child}" for child, p in model.graph.items() if p]
-            graph = "; ".join(edges) or "no action affects another"
-        rows.append(("graph over the actions", graph))
+        rows.append(("graph over the actions", _graph(posterior, model.graph)))
         rows += [
             (f"moderators of {name}", ", ".join(own)) for name, own in model.moderators.items()
         ]
@@ -94,6 +94,18 @@ def _mechanisms(model: Model) -> list[tuple[str, str]]:
             (f"effects that differ by {name}", ", ".join(own)) for name, own in model.groups.items()
         ]
     return rows
+
+
+def _graph(posterior: PosteriorDraws, graph: Graph) -> str:
+    """Describe a graph: given, learned, or unknown."""
+    if posterior.terms.parents is None:
+        return "any: each bias may depend on every action"
+    if not isinstance(graph, Mapping):
+        return f"learned from the actions: {edges_in_words(posterior.graph)}"
+    if None in graph.values():
+        return f"partly given, partly learned: {edges_in_words(posterior.graph)}"
+    edges = [f"{' and '.join(p)} → {child}" for child, p in graph.items() if p]
+    return "; ".join(edges) or "no action affects another"
 
 
 def _prior(prior: Any) -> str:

@@ -8,7 +8,7 @@ import bayes_intgen as bi
 from bayes_intgen.assess.diagnostics import problems
 from bayes_intgen.posterior.draws import support_of
 
-SECTIONS = ["Regimes", "Certificates", "Support", "Assumptions", "Sampling"]
+SECTIONS = ["Regimes", "Certificates", "Graph", "Support", "Assumptions", "Sampling"]
 
 
 def test_summary_of_a_posterior_fits_one_screen(data, posterior) -> None:

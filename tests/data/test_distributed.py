@@ -156,10 +156,11 @@ def test_dask_frame_and_files_of_the_same_rows_agree(paths, client, how) -> None
 def test_fit_equals_that_of_streamed_rows(paths, client) -> None:
     stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
     data = of_files(paths, client)
-    model = bi.models.additive("linear", graph={"y": ["x"]}, spread="constant")
+    model = bi.models.additive("linear", spread="constant")
     one, other = (bi.fit(rows, model, **SETTINGS) for rows in (data, stream))
     points = [[0.3, -0.2], [1.0, 1.0]]
     np.testing.assert_allclose(one.joint_effect(points), other.joint_effect(points), rtol=1e-6)
+    np.testing.assert_allclose(one.graph, other.graph, atol=1e-9)
     assert int(one.tree["constant_data"]["rows"].sum()) == ROWS
 
 

@@ -97,19 +97,27 @@ class TermEvidence(NamedTuple):
 
 
 def empirical_bayes_log_scale(
-    likelihoods: Sequence[TermLikelihood], log_median: float, sigma: float
+    likelihoods: Sequence[TermLikelihood],
+    log_median: float,
+    sigma: float,
+    present: Sequence[float],
 ) -> float:
     """Posterior mean of the log median of similar terms' scales.
 
     Scales are log-normal about a common median with ``sigma``. The hyperprior of its logarithm is
     normal about ``log_median`` with standard deviation ``LOG_MEDIAN_SD``. Sharing the median adapts
-    the model to sparse or dense dependence, about which a single term is barely informative.
+    the model to sparse or dense dependence, about which a single term is barely informative. Each
+    term is present with a prior probability in ``present``; absent ones say nothing of the median.
     """
     medians = log_median + LOG_MEDIAN_SD * np.linspace(-3, 3, 61)
     log_posterior = -0.5 * ((medians - log_median) / LOG_MEDIAN_SD) ** 2
     grid = medians[:, None] + sigma * GRID
-    for likelihood in likelihoods:
-        log_posterior += logsumexp(likelihood.log_ratio(grid) - 0.5 * GRID**2, axis=1)
+    log_prior = logsumexp(-0.5 * GRID**2)
+    for likelihood, probability in zip(likelihoods, present, strict=True):
+        log_ratio = logsumexp(likelihood.log_ratio(grid) - 0.5 * GRID**2, axis=1) - log_prior
+        with np.errstate(divide="ignore"):
+            absent = np.log1p(-probability)
+        log_posterior += np.logaddexp(np.log(probability) + log_ratio, absent)
     return float(np.exp(log_posterior - logsumexp(log_posterior)) @ medians)
 
 

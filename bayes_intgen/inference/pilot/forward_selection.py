@@ -67,7 +67,7 @@ def select_terms(
     thresholds = [
         MIN_LOG_BAYES_FACTOR_OF_INTERACTION
         if term.role == "interaction"
-        else MIN_LOG_BAYES_FACTOR + np.log(count)
+        else MIN_LOG_BAYES_FACTOR + np.log(count) - np.log(posterior.terms.prior_inclusion(term))
         for term in candidates
     ]
     # Candidates with evidence against them from the start are not considered again.

@@ -84,12 +84,14 @@ def _with_empirical_bayes_scales(
         if term.name in likelihoods:
             kind = (term.component.scale, term.role, term.component.label, len(term.inputs))
             kinds.setdefault(kind, []).append(term.name)
+    present = {term.name: terms.prior_inclusion(term) for term in terms.terms}
     scales = {}
     for (prior, *_), names in kinds.items():
         log_median = empirical_bayes_log_scale(
             [likelihoods[name] for name in names],
             np.log(prior.median * terms.unit),
             prior.sigma,
+            [present[name] for name in names],
         )
         estimate = LogNormal(float(np.exp(log_median)) / terms.unit, prior.sigma)
         scales.update(dict.fromkeys(names, estimate))
@@ -99,7 +101,11 @@ def _with_empirical_bayes_scales(
 def _weak_terms(
     terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]
 ) -> dict[str, float]:
-    """Cross-action terms with evidence against them, and their fixed scales."""
+    """Cross-action terms with evidence against them, and their fixed scales.
+
+    Evidence of the outcome counts together with that of the actions: where an action hardly is a
+    parent, the dependence of a bias on it is present with a small prior probability.
+    """
     weak = {}
     for term in terms.terms:
         if term.name in likelihoods:
@@ -107,6 +113,10 @@ def _weak_terms(
             evidence = TermEvidence.of(
                 likelihoods[term.name], np.log(prior.median * terms.unit), prior.sigma
             )
-            if evidence.log_bayes_factor < MAX_LOG_BAYES_FACTOR:
-                weak[term.name] = evidence.scale
+            present = terms.prior_inclusion(term)
+            log_odds = evidence.log_bayes_factor + np.log(present)
+            if log_odds < MAX_LOG_BAYES_FACTOR:
+                # Posterior probability of presence: the prior variance is that of the mixture.
+                share = 1 / (1 + (1 - present) * np.exp(-log_odds))
+                weak[term.name] = evidence.scale * float(np.sqrt(share))
     return weak

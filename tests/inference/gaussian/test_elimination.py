@@ -157,8 +157,9 @@ def test_simplified_fit_samples_present_terms_and_preserves_effects() -> None:
     points = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.SamplingWarning)
-        simple = bi.fit(data, progress=False)
-        full = bi.fit(data, simplify=False, progress=False)
+        model = bi.models.additive(graph="any")
+        simple = bi.fit(data, model, progress=False)
+        full = bi.fit(data, model, simplify=False, progress=False)
     fixed = simple.tree["constant_data"]["fixed_scale_of"].to_numpy().tolist()
     # Green's bias depends on red linearly, without interactions.
     assert "delta(green | red)" not in fixed
@@ -188,11 +189,19 @@ def test_empirical_bayes_scale_is_estimated_from_all_terms() -> None:
 
     # Error of a mean of 200 logarithms, each with a standard error of about sigma.
     for median in (0.03, 0.15):
-        estimate = empirical_bayes_log_scale(terms(200, median), log_median, sigma)
+        estimate = empirical_bayes_log_scale(terms(200, median), log_median, sigma, [1.0] * 200)
         assert estimate == pytest.approx(np.log(median), abs=4 * 1.5 * sigma / np.sqrt(200))
     # Without terms the estimate is the prior mean; absent terms move it below.
-    assert empirical_bayes_log_scale([], log_median, sigma) == pytest.approx(log_median)
-    assert empirical_bayes_log_scale(terms(200, 1e-6), log_median, sigma) < log_median - 1.5
+    assert empirical_bayes_log_scale([], log_median, sigma, []) == pytest.approx(log_median)
+    absent = terms(200, 1e-6)
+    assert empirical_bayes_log_scale(absent, log_median, sigma, [1.0] * 200) < log_median - 1.5
+    # Terms that are known to be absent say nothing of the others.
+    present = terms(200, 0.15)
+    estimate = empirical_bayes_log_scale(
+        [*present, *absent], log_median, sigma, [1.0] * 200 + [1e-9] * 200
+    )
+    alone = empirical_bayes_log_scale(present, log_median, sigma, [1.0] * 200)
+    assert estimate == pytest.approx(alone, abs=1e-6)
 
 
 def test_coefficients_with_vanishing_prior_variance_are_eliminated_as_zeros() -> None:

@@ -1,0 +1,195 @@
+"""Evidence about the graph over the actions, from the actions alone.
+
+Where action j was set, only the actions that it moves depend on it, since the hidden causes are
+independent of each other. The rows in which j was set and k was not therefore show whether j is an
+ancestor of k. It is a parent if k depends on j given the other ancestors of k (causal Markov
+condition; Pearl 2009, section 1.4). Rows in which neither was set do not count: dependence has no
+direction there.
+
+Notes
+-----
+The evidence is an approximate log Bayes factor of dependence. Let x be functions of a_j and t
+functions of a_k, all without the part that observed causes and other ancestors explain. If a_k does
+not depend on a_j, the score S = sum_i x_i t_i is normal with mean zero and covariance
+V = sum_i x_i x_i' t_i t_i'. If it does, the covariance is V + s^2 J J', with the information
+J = sum_i x_i x_i' and a scale s of the coefficients that is integrated out. V allows for a spread
+of a_k that depends on a_j, and bounds the influence of single rows. The t are a few smooth
+functions, which show the mean and the spread of a_k. Each pair is judged by itself: that the graph
+is acyclic is not imposed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations, permutations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.tensor_product import TensorProductBasis
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.identification.graph import PRIOR_OF_EDGE
+from bayes_intgen.identification.masks import masks_of
+from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
+from bayes_intgen.inference.gaussian.projection import orthonormal_basis
+from bayes_intgen.models import Model
+from bayes_intgen.models.mechanisms.features import feature_basis
+from bayes_intgen.models.mechanisms.gp import GP
+from bayes_intgen.models.mechanisms.levels import Levels
+from bayes_intgen.models.mechanisms.mechanism import LogNormal
+from bayes_intgen.models.terms import Decomposition
+
+# Functions of an action as a regressor; total order of products of two; rows per regressor.
+N_REGRESSORS, PRODUCT_ORDER, ROWS_PER_REGRESSOR = 6, 3, 10
+# Maximum number of rows in which an action was set, which show any dependence that matters, and
+# of rows that determine the functions of an action.
+MAX_ROWS, BASIS_ROWS = 20_000, 5_000
+# Scale of the coefficients, in standard deviations of the response.
+SCALE = LogNormal(median=0.5, sigma=1.0)
+# Singular values, relative to columns of unit length, below which columns are combinations of
+# others: of regressors, and of responses beside the regressors.
+MIN_REGRESSOR, MIN_RESPONSE = 1e-6, 1e-3
+
+
+def parent_probabilities(data: Observations, terms: Decomposition, edges: Array) -> Array:
+    """Probabilities that one action is a parent of another, from rows in which it was set.
+
+    Parameters
+    ----------
+    data : Observations
+    terms : Decomposition
+        Its coordinates, levels, and terms of covariates and groups are used.
+    edges : ndarray, shape (K, K)
+        Entry ``[k, j]`` is 1 if j is known to be a parent of k, 0 if it is known not to be, and NaN
+        if this is to be learned.
+
+    Returns
+    -------
+    ndarray, shape (K, K)
+    """
+    unknown = np.isnan(edges)
+    if not unknown.any():
+        return edges
+    direct = _log_bayes_factors(data, terms)
+    # Weights of k <- j, of k -> j, and of neither; a known edge excludes its reverse.
+    forward = np.where(edges == 0, -np.inf, direct)
+    neither = np.log((1 - 2 * PRIOR_OF_EDGE) / PRIOR_OF_EDGE)
+    weights = np.stack([forward, forward.T, np.full_like(direct, neither)])
+    learned = np.exp(forward - logsumexp(weights, axis=0))
+    return np.where(unknown, np.where(edges.T == 1, 0.0, learned), edges)
+
+
+def with_parents(data: Observations, model: Model, terms: Decomposition) -> Decomposition:
+    """Add the probabilities of edges to a decomposition, if its model has a graph."""
+    edges = model.edges(terms.names)
+    if edges is None:
+        return terms
+    return replace(terms, parents=parent_probabilities(data, terms, edges))
+
+
+def _log_bayes_factors(data: Observations, terms: Decomposition) -> Array:
+    """Log Bayes factors of j as a parent of k, entries ``[k, j]``; zero where no rows decide."""
+    count = len(data.names)
+    bases = [_functions(data.actions[:, [k]], terms, k) for k in range(count)]
+    experiments = [_Experiment(data, terms, bases, j) for j in range(count)]
+    factors = np.zeros((count, count))
+    pairs = list(permutations(range(count), 2))
+    for j, k in pairs:
+        factors[k, j] = experiments[j].log_bayes_factor(k, [])
+    ancestor = factors > 0
+    for j, k in pairs:
+        others = [i for i in np.flatnonzero(ancestor[k]).tolist() if i != j]
+        if ancestor[k, j] and ancestor[others, j].any():
+            factors[k, j] = min(factors[k, j], experiments[j].log_bayes_factor(k, others))
+    return factors
+
+
+def _functions(actions: Array, terms: Decomposition, k: int) -> tuple[Basis, Basis]:
+    """Functions of an action as a regressor and as a response, whatever its prior in the model."""
+    levels, rows = terms.categories[k], actions[:: max(1, len(actions) // BASIS_ROWS)]
+    mechanism = GP() if levels is None else Levels(levels.ordered)
+    if levels is not None:
+        rows = np.concatenate([rows, np.unique(actions)[:, None]])
+    basis = mechanism.marginal_basis(rows, terms.coordinates[k], N_REGRESSORS)
+    return basis, feature_basis(mechanism, basis, rows)
+
+
+class _Experiment:
+    """Rows in which one action was set, with functions of all actions."""
+
+    def __init__(
+        self,
+        data: Observations,
+        terms: Decomposition,
+        bases: Sequence[tuple[Basis, Basis]],
+        j: int,
+    ) -> None:
+        rows = np.flatnonzero(data.intervened[:, j])
+        rows = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
+        self.j, self.intervened = j, data.intervened[rows]
+        self.observed_causes = terms.observed_causes(data.inputs[rows])
+        self.unit = None if data.unit is None else data.unit[rows]
+        self.bases = [basis for basis, _ in bases]
+        own = [data.actions[np.ix_(rows, [k])] for k in range(len(bases))]
+        self.functions = [basis.matrix(a) for (basis, _), a in zip(bases, own, strict=True)]
+        self.features = [basis.matrix(a) for (_, basis), a in zip(bases, own, strict=True)]
+
+    def log_bayes_factor(self, k: int, others: list[int]) -> float:
+        """Log Bayes factor of dependence of action k on the action that was set, given others."""
+        rows = np.flatnonzero(~self.intervened[:, k])
+        if not len(rows):
+            return 0.0
+        causes = self._causes(rows, others)
+        regressors = self.functions[self.j][rows]
+        if len(rows) < ROWS_PER_REGRESSOR * (causes.shape[1] + regressors.shape[1]):
+            return 0.0
+        span = orthonormal_basis(causes, MIN_REGRESSOR)
+        features = self.features[k][rows]
+        features = features - features.mean(axis=0)
+        remainder = features - span @ (span.T @ features)
+        left = (remainder**2).sum(axis=0) > MIN_RESPONSE**2 * (features**2).sum(axis=0)
+        if not left.any():
+            return 0.0
+        response = orthonormal_basis(remainder[:, left], MIN_RESPONSE) * np.sqrt(len(rows))
+        unit = None if self.unit is None else self.unit[rows]
+        return _log_bayes_factor(regressors - span @ (span.T @ regressors), response, unit)
+
+    def _causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
+        """Functions of observed causes and of other actions, and indicators of the regimes."""
+        masks, regime = masks_of(self.intervened[rows])
+        functions = {i: self.functions[i][rows] for i in others}
+        columns = [np.eye(len(masks))[regime], self.observed_causes[rows], *functions.values()]
+        for pair in combinations(others, 2):
+            product = TensorProductBasis(tuple(self.bases[i] for i in pair), PRODUCT_ORDER)
+            columns.append(product.multiplied([functions[i].T for i in pair]).T)
+        return np.column_stack(columns)
+
+
+def _log_bayes_factor(regressors: Array, response: Array, unit: NDArray[np.int_] | None) -> float:
+    """Log Bayes factor of dependence of a response on regressors.
+
+    Parameters
+    ----------
+    regressors : ndarray, shape (n, M)
+    response : ndarray, shape (n, q)
+        Uncorrelated, with standard deviation one.
+    unit : ndarray of int, shape (n,), optional
+        Unit of each row; rows of a unit may be dependent.
+    """
+    each = (regressors[:, :, None] * response[:, None, :]).reshape(len(response), -1)
+    score = each.sum(axis=0)
+    if unit is not None:
+        _, index = np.unique(unit, return_inverse=True)
+        sums = np.zeros((index.max() + 1, each.shape[1]))
+        np.add.at(sums, index, each)
+        each = sums
+    values, vectors = np.linalg.eigh(each.T @ each)
+    present = values > MIN_REGRESSOR**2 * values[-1]
+    whitening = vectors[:, present] / np.sqrt(values[present])
+    information = np.kron(regressors.T @ regressors, np.eye(response.shape[1]))
+    # Given coefficients b, the whitened score is normal with mean `root @ b` and unit covariance.
+    root = whitening.T @ information
+    likelihood = TermLikelihood.of_information(root.T @ root, root.T @ (whitening.T @ score))
+    return TermEvidence.of(likelihood, np.log(SCALE.median), SCALE.sigma).log_bayes_factor

@@ -1,0 +1,87 @@
+"""Picture of the graph over the actions."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen._typing import Array
+from bayes_intgen.text.edges import LIKELY, format_edge_probability
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.text import Text
+
+# Padding of a name in font sizes; bend of an arrow, so that the two directions of a pair do not
+# overlap; position of the probability along it, so that those of crossing arrows do not overlap.
+_PADDING, _BEND, _LABEL_AT = 0.45, 0.12, 0.4
+
+
+def plot_graph(graph: xr.DataArray, *, threshold: float, ax: "Axes | None" = None) -> "Axes":
+    """Draw the edges of a graph with their probabilities, the actions on a circle.
+
+    Parameters
+    ----------
+    graph : DataArray, dims (action, parent)
+        Probabilities of edges.
+    threshold : float
+        Probability from which an edge is drawn.
+    ax : Axes, optional
+
+    Examples
+    --------
+    >>> names = ["red", "green"]
+    >>> graph = xr.DataArray([[0, 0.02], [0.97, 0]], {"action": names, "parent": names})
+    >>> [text.get_text() for text in plot_graph(graph, threshold=0.1).texts]
+    ['red', 'green', '', '0.97']
+    """
+    import matplotlib.pyplot as plt
+
+    names, probability = graph["action"].to_numpy().tolist(), graph.to_numpy()
+    if ax is None:
+        size = 3.2 + 0.25 * len(names)
+        _, ax = plt.subplots(figsize=(size + 0.8, size), layout="constrained")
+    # Two actions side by side, more with the first at the top.
+    start = np.pi if len(names) == 2 else np.pi / 2
+    angles = start - 2 * np.pi * np.arange(len(names)) / len(names)
+    at = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    labels = [
+        ax.text(
+            x, y, name, ha="center", va="center", zorder=3, parse_math=False,
+            bbox={"boxstyle": f"round,pad={_PADDING}", "facecolor": "white", "edgecolor": "0.4"},
+        )
+        for (x, y), name in zip(at, names, strict=True)
+    ]  # fmt: skip
+    for k, j in zip(*np.nonzero(probability >= threshold), strict=True):
+        _draw_edge(ax, labels[j], labels[k], at[j], at[k], float(probability[k, j]))
+    ax.set(xlim=(-1.35, 1.35), ylim=(-1.3, 1.3), aspect="equal")
+    ax.set_axis_off()
+    ax.set_title(f"Probability that one action moves another (from {threshold:g})", fontsize=10)
+    return ax
+
+
+def _draw_edge(
+    ax: "Axes", source: "Text", target: "Text", start: Array, end: Array, probability: float
+) -> None:
+    """Draw one edge as an arrow, with its probability."""
+    likely = probability > LIKELY
+    color = "C0" if likely else "0.55"
+    ax.annotate(
+        "", tuple(end.tolist()), tuple(start.tolist()), zorder=4,
+        arrowprops={
+            "arrowstyle": "-|>", "mutation_scale": 14, "color": color,
+            "linewidth": 0.8 + 1.4 * probability, "linestyle": "-" if likely else "--",
+            "connectionstyle": f"arc3,rad={_BEND}", "shrinkA": 1, "shrinkB": 2,
+            "patchA": source.get_bbox_patch(), "patchB": target.get_bbox_patch(),
+        },
+    )  # fmt: skip
+    # Bezier curve of matplotlib's "arc3": the control point is beside the middle of the line.
+    across = end - start
+    control = (start + end) / 2 + _BEND * np.array([across[1], -across[0]])
+    t = _LABEL_AT
+    x, y = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
+    ax.text(
+        x, y, format_edge_probability(probability), ha="center", va="center", fontsize=8,
+        color=color if likely else "0.35", zorder=5,
+        bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+    )  # fmt: skip

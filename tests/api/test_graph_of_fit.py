@@ -1,0 +1,111 @@
+"""The graph of a fit: learned, given or unknown; in files, pictures, texts and the report."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+from conftest import confounded_rows
+
+SETTINGS = {"draws": 60, "warmup": 60, "chains": 2, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def rows() -> bi.RegimeData:
+    """Red moves green."""
+    return confounded_rows(400, seed=5)
+
+
+@pytest.fixture(scope="module")
+def learned(rows) -> bi.Posterior:
+    return bi.fit(rows, **SETTINGS)
+
+
+def test_the_graph_is_learned_by_default(learned) -> None:
+    graph = learned.graph
+    assert graph.dims == ("action", "parent")
+    assert graph.sel(action="green", parent="red") > 0.95
+    assert graph.sel(action="red", parent="green") < 0.1
+    assert "delta(red | green)" in learned.tree["constant_data"]["fixed_scale_of"]
+
+
+def test_it_is_saved(learned, tmp_path) -> None:
+    learned.save(tmp_path / "fit.nc")
+    loaded = bi.load(tmp_path / "fit.nc")
+    assert loaded.model.graph is None
+    assert loaded.graph.identical(learned.graph)
+
+
+def test_a_given_graph_has_certain_edges(rows) -> None:
+    posterior = bi.fit(rows, bi.models.additive(graph={"green": ["red"]}), **SETTINGS)
+    assert posterior.graph.to_numpy().tolist() == [[0, 0], [1, 0]]
+    assert "Graph" not in str(posterior)
+
+
+def test_a_partly_known_graph_is_learned_where_unknown(rows, learned, tmp_path) -> None:
+    posterior = bi.fit(rows, bi.models.additive(graph={"green": None}), **SETTINGS)
+    assert posterior.graph.sel(action="red").to_numpy().tolist() == [0, 0]
+    assert posterior.graph.sel(action="green", parent="red") >= learned.graph.sel(
+        action="green", parent="red"
+    )
+    names = {term.name for term in posterior.terms.terms}
+    assert "delta(green | red)" in names
+    assert "delta(red | green)" not in names
+    posterior.save(tmp_path / "fit.nc")
+    assert bi.load(tmp_path / "fit.nc").model.graph == {"green": None}
+
+
+def test_any_graph_learns_nothing(rows, learned) -> None:
+    posterior = bi.fit(rows, bi.models.additive(graph="any"), **SETTINGS)
+    assert [t.name for t in posterior.terms.terms] == [t.name for t in learned.terms.terms]
+    with pytest.raises(bi.ModelError, match="graph=None"):
+        _ = posterior.graph
+    fixed, other = (p.tree["constant_data"]["fixed_scale"] for p in (posterior, learned))
+    name = "delta(red | green)"
+    assert other.sel(fixed_scale_of=name) < 0.7 * fixed.sel(fixed_scale_of=name)
+
+
+def test_a_regression_has_no_graph(rows) -> None:
+    with pytest.raises(bi.ModelError, match="no graph"):
+        _ = bi.fit(rows, bi.models.pooled(), **SETTINGS).graph
+
+
+def test_streamed_rows_tell_the_graph(rows, learned) -> None:
+    frame = pd.DataFrame(rows.actions, columns=list(rows.names))
+    frame["intensity"], frame["regime"] = rows.outcome, [rows.label(m) for m in rows.intervened]
+
+    def batches():
+        return (frame[i : i + 500] for i in range(0, len(frame), 500))
+
+    streamed = bi.StreamedData.from_batches(
+        batches, actions=rows.names, outcome="intensity", regime="regime", progress=False
+    )
+    posterior = bi.fit(streamed, **SETTINGS)
+    np.testing.assert_allclose(posterior.graph, learned.graph, atol=1e-6)
+
+
+def test_words_and_pictures(learned, tmp_path) -> None:
+    assert "Learned from the actions: red → green" in str(learned)
+    ax = learned.plot_graph()
+    shown = {text.get_text() for text in ax.texts}
+    assert {"red", "green"} < shown
+    plt.close(ax.figure)
+    with pytest.raises(bi.ModelError, match="threshold"):
+        learned.plot_graph(threshold=2)
+    learned.report(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "Actions that move others" in page
+    assert "learned from the actions: red → green" in page
+
+
+def test_plot_graph_omits_edges_below_the_threshold(learned) -> None:
+    both = learned.graph.copy()
+    both.loc[{"action": "red", "parent": "green"}] = 0.3
+    from bayes_intgen.plots.graph import plot_graph
+
+    few, many = (plot_graph(both, threshold=at) for at in (0.5, 0.1))
+    assert len(many.texts) == len(few.texts) + 2
+    assert any(text.get_text() == "0.30" for text in many.texts)
+    plt.close("all")

@@ -1,0 +1,54 @@
+"""Graphs over the actions: given, partly known, or unknown."""
+
+import numpy as np
+import pytest
+
+from bayes_intgen.errors import ModelError
+from bayes_intgen.identification.graph import checked_graph, known_edges, parents_of
+
+NAMES = ("a1", "a2", "a3", "a4")
+
+
+def test_an_unknown_graph_has_only_the_diagonal() -> None:
+    for graph in (None, "any"):
+        edges = known_edges(NAMES, checked_graph(graph))
+        assert (edges.diagonal() == 0).all()
+        assert np.isnan(edges[~np.eye(4, dtype=bool)]).all()
+        assert parents_of(NAMES, graph) == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
+
+
+def test_a_given_graph_has_the_edges_named_and_no_others() -> None:
+    graph = checked_graph({"a2": ["a1"], "a3": ["a1", "a2"]})
+    edges = known_edges(NAMES, graph)
+    assert {(k, j) for k, j in zip(*np.nonzero(edges), strict=True)} == {(1, 0), (2, 0), (2, 1)}
+    assert parents_of(NAMES, graph) == [[], [0], [0, 1], []]
+
+
+def test_unknown_parents_exclude_the_action_and_its_known_descendants() -> None:
+    # a1 moves a2, and a2 moves a3; nothing is known of what moves a1.
+    edges = known_edges(NAMES, checked_graph({"a2": ["a1"], "a3": ["a2"], "a1": None, "a4": []}))
+    assert edges[0].tolist()[:3] == [0, 0, 0]
+    assert np.isnan(edges[0, 3])
+    assert edges[3].tolist() == [0, 0, 0, 0]
+    assert parents_of(NAMES, {"a2": ("a1",), "a3": ("a2",), "a1": None}) == [[3], [0], [1], []]
+
+
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        ({"a9": ["a1"]}, "'a9'"),
+        ({"a1": ["a9"]}, "'a9'"),
+        ({"a2": ["a1"], "a1": ["a3"], "a3": ["a2"], "a4": ["a1"]}, "among 'a1', 'a2', 'a3';"),
+        ({"a1": ["a1"]}, "cycle among 'a1'"),
+        ({"a9": None}, "'a9'"),
+    ],
+)
+def test_wrong_graphs_are_refused(graph, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        parents_of(NAMES, checked_graph(graph))
+
+
+@pytest.mark.parametrize("graph", ["a1", "all", ["a1"], 3, {"a1": "a2"}, {"a1": 2}])
+def test_other_values_are_refused(graph) -> None:
+    with pytest.raises(ModelError, match="graph"):
+        checked_graph(graph)

@@ -1,0 +1,196 @@
+"""Probabilities of edges of the graph, learned from rows in which actions were set."""
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.identification.graph import known_edges
+from bayes_intgen.inference.pilot.graph_evidence import parent_probabilities
+
+MODEL = bi.models.additive()
+
+
+def learned(data: bi.RegimeData, graph=None) -> np.ndarray:
+    edges = known_edges(data.names, graph)
+    return parent_probabilities(data, MODEL.decompose(data), edges)
+
+
+def sampled(functions, rows: int, seed: int, settings=None) -> bi.RegimeData:
+    """Rows in which no action or one is set; function k maps actions, causes and noise to a_k."""
+    rng = np.random.default_rng(seed)
+    count = len(functions)
+    masks = np.repeat(np.vstack([np.zeros(count), np.eye(count)]) > 0, rows, axis=0)
+    causes, noise = rng.normal(size=(2, *masks.shape))
+    actions = np.zeros(masks.shape)
+    for k, function in enumerate(functions):
+        own = function(actions, causes[:, k], noise[:, k])
+        setting = 1.5 * rng.normal(size=len(masks)) if settings is None else settings[k](masks, rng)
+        actions[:, k] = np.where(masks[:, k], setting, own)
+    outcome = actions.sum(axis=1) + causes.sum(axis=1) + 0.3 * rng.normal(size=len(masks))
+    return bi.RegimeData.from_arrays(actions, outcome, masks)
+
+
+def exogenous(actions, cause, noise):
+    return cause + 0.5 * noise
+
+
+def test_a_cause_is_told_from_an_effect() -> None:
+    data = sampled([exogenous, lambda a, c, v: 0.4 * a[:, 0] + c + 0.5 * v], 500, seed=0)
+    probability = learned(data)
+    assert probability[1, 0] > 0.95
+    assert probability[0, 1] < 0.05
+    assert probability.diagonal().tolist() == [0, 0]
+
+
+def test_an_ancestor_is_no_parent() -> None:
+    chain = [exogenous] + [lambda a, c, v, k=k: 0.9 * a[:, k - 1] + c + 0.5 * v for k in (1, 2)]
+    probability = learned(sampled(chain, 1000, seed=1))
+    assert min(probability[1, 0], probability[2, 1]) > 0.95
+    assert probability[2, 0] < 0.2
+    # Negative control: a direct edge beside the chain.
+    chain[2] = lambda a, c, v: 0.9 * a[:, 1] + 0.9 * a[:, 0] + c + 0.5 * v
+    assert learned(sampled(chain, 1000, seed=1))[2, 0] > 0.95
+
+
+def test_no_edge_through_a_common_effect() -> None:
+    """Conditioning on the mediator of one edge must not open a path through its other parent."""
+    functions = [
+        exogenous,
+        exogenous,
+        lambda a, c, v: a[:, 0] + a[:, 1] + 0.3 * c,
+        lambda a, c, v: a[:, 1] + a[:, 2] + 0.3 * c,
+    ]
+    probability = learned(sampled(functions, 1000, seed=2))
+    assert min(probability[2, 0], probability[2, 1], probability[3, 1], probability[3, 2]) > 0.9
+    assert probability[3, 0] < 0.4
+
+
+def test_dependence_of_the_spread_alone_is_seen() -> None:
+    data = sampled([exogenous, lambda a, c, v: np.exp(0.4 * a[:, 0]) * (c + 0.5 * v)], 800, seed=3)
+    assert learned(data)[1, 0] > 0.9
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        lambda a, c, v: c * np.exp(v),
+        lambda a, c, v: np.round(2 * c) / 2,
+        lambda a, c, v: np.maximum(c + v, 0.0),
+        lambda a, c, v: (c > 0.5).astype(float),
+        lambda a, c, v: c / np.maximum(np.abs(v), 0.05),
+    ],
+    ids=["skewed", "rounded", "zeros", "binary", "heavy tails"],
+)
+def test_independent_actions_have_no_edge(second) -> None:
+    values = [learned(sampled([exogenous, second], 300, seed)) for seed in range(15)]
+    probabilities = np.array([[p[1, 0], p[0, 1]] for p in values])
+    # Even prior odds of adjacency; without dependence the evidence is mostly against it.
+    assert np.median(probabilities) < 0.1
+    assert (probabilities > 0.5).mean() <= 0.1
+
+
+def test_levels_and_atoms() -> None:
+    def on_off(masks, rng):
+        return (rng.random(len(masks)) < 0.5).astype(float)
+
+    def normal(masks, rng):
+        return np.maximum(rng.normal(size=len(masks)), 0.0)
+
+    functions = [
+        lambda a, c, v: (c > 0).astype(float),
+        lambda a, c, v: np.maximum(c + 0.8 * a[:, 0] - 0.4, 0.0),
+    ]
+    probability = learned(sampled(functions, 800, 4, [on_off, normal]))
+    assert probability[1, 0] > 0.95
+    assert probability[0, 1] < 0.1
+
+
+def test_unordered_levels() -> None:
+    rng = np.random.default_rng(5)
+    rows = 900
+    masks = np.repeat([[False, False], [True, False], [False, True]], rows // 3, axis=0)
+    letter = rng.choice(["x", "y", "z", "w"], size=rows)
+    # The middle level in the alphabet moves the other action.
+    dose = rng.normal(size=rows) + np.where(masks[:, 1], 0.0, 1.2 * (letter == "y"))
+    actions = np.empty((rows, 2), dtype=object)
+    actions[:, 0], actions[:, 1] = letter, dose
+    data = bi.RegimeData.from_arrays(actions, dose + rng.normal(size=rows), masks)
+    probability = learned(data)
+    assert probability[1, 0] > 0.95
+    assert probability[0, 1] < 0.2
+
+
+def test_a_shared_observed_cause_of_a_setting_is_no_edge() -> None:
+    """The setting of red, and green, both depend on age."""
+    masks = np.repeat([[False, False], [True, False], [False, True]], 500, axis=0)
+
+    def probability_of_edge(seed: int, known: bool) -> float:
+        rng = np.random.default_rng(seed)
+        age = rng.normal(size=1500)
+        actions = np.stack([0.8 * age, 0.8 * age], axis=1) + rng.normal(size=(1500, 2))
+        actions[:, 1] = np.where(masks[:, 1], rng.normal(size=1500), actions[:, 1])
+        outcome = actions.sum(axis=1) + age + rng.normal(size=1500)
+        covariates = {"age": age} if known else None
+        data = bi.RegimeData.from_arrays(actions, outcome, masks, covariates=covariates)
+        return float(learned(data)[1, 0])
+
+    assert np.median([probability_of_edge(seed, known=True) for seed in range(7)]) < 0.2
+    # Negative control: age is hidden.
+    assert probability_of_edge(0, known=False) > 0.9
+
+
+def test_given_edges_stay_and_exclude_their_reverse() -> None:
+    data = sampled([exogenous] * 3, 300, seed=7)
+    probability = learned(data, {"a2": ("a1",), "a1": None, "a3": None})
+    assert probability[1].tolist() == [1, 0, 0]
+    assert probability[0, 1] == 0
+    assert 0 < probability[0, 2] < 0.3
+    assert learned(data, {"a2": ("a1",)}).tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
+
+
+def test_without_rows_the_prior_remains() -> None:
+    data = sampled([exogenous, lambda a, c, v: a[:, 0] + c, exogenous], 300, seed=8)
+    observational = data.take(~data.intervened.any(axis=1))
+    assert learned(observational)[~np.eye(3, dtype=bool)] == pytest.approx(0.25)
+    # Where red was set, green follows it: that green moves red is then excluded.
+    with_red = learned(data.take(~data.intervened[:, 1:].any(axis=1)))
+    assert with_red[1, 0] > 0.95
+    assert with_red[0, 1] < 0.05
+    assert with_red[1, 2] == pytest.approx(0.25)
+
+
+def test_units_and_the_order_of_rows_do_not_matter() -> None:
+    data = sampled([exogenous, lambda a, c, v: 0.15 * a[:, 0] + c + 0.5 * v], 400, seed=9)
+    order = np.random.default_rng(0).permutation(len(data))
+    moved = bi.RegimeData.from_arrays(
+        (data.actions * [1000.0, -1e-3] + [5.0, 2.0])[order],
+        data.outcome[order],
+        data.intervened[order],
+    )
+    assert learned(moved) == pytest.approx(learned(data), abs=1e-3)
+
+
+def test_rows_of_one_patient_are_no_independent_evidence() -> None:
+    """Each patient has one setting of red, and a level of green in ten visits."""
+    patients, visits = 100, 10
+    unit = np.repeat(np.arange(patients), visits)
+    masks = np.repeat([[True, False], [False, True]], len(unit), axis=0)
+
+    def probability_of_edge(seed: int, groups: dict | None) -> float:
+        rng = np.random.default_rng(seed)
+        actions = rng.normal(size=(2 * patients, 2))[np.concatenate([unit, unit + patients])]
+        actions[:, 1] += 0.3 * rng.normal(size=len(actions))
+        outcome = actions.sum(axis=1) + rng.normal(size=len(actions))
+        data = bi.RegimeData.from_arrays(
+            actions, outcome, masks, groups=groups, require_observational=False
+        )
+        return float(learned(data)[1, 0])
+
+    names = {"patient": np.concatenate([unit, unit + patients]).astype(str)}
+    by_patient, as_rows = (
+        np.array([probability_of_edge(seed, groups) for seed in range(20)])
+        for groups in (names, None)
+    )
+    assert (by_patient > 0.5).mean() <= 0.15
+    # Negative control: visits taken for independent rows.
+    assert (as_rows > 0.5).mean() > 0.5
