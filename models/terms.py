@@ -22,7 +22,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
-from bayes_intgen.basis.group_indicators import CentredBasis
+from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
 from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
@@ -92,6 +92,13 @@ class Term:
         return any(i >= actions for i in self.inputs)
 
     @property
+    def is_group_bias(self) -> bool:
+        """Whether the coefficients are levels of a bias in groups."""
+        basis = self.component.basis
+        levels = isinstance(basis, CentredBasis) and isinstance(basis.basis, GroupIndicators)
+        return self.role == "bias" and levels
+
+    @property
     def can_be_pruned(self) -> bool:
         """Whether the term gets a small fixed scale if there is evidence against it."""
         if self.component.kernel is not None:
@@ -143,6 +150,11 @@ class Decomposition:
     def without(self, names: Collection[str]) -> "Decomposition":
         """Remove terms by name."""
         return replace(self, terms=tuple(t for t in self.terms if t.name not in names))
+
+    def without_group_biases(self) -> tuple["Decomposition", tuple[Term, ...]]:
+        """Separate the levels of biases in groups, for forward selection."""
+        separate = tuple(term for term in self.terms if term.is_group_bias)
+        return self.without([term.name for term in separate]), separate
 
     def and_terms(self, more: Sequence[Term]) -> "Decomposition":
         """Append terms; their columns come last."""

@@ -157,6 +157,9 @@ def fit_decomposed(
     with double_precision(), single_blas_thread():
         adapts = settings.collapse and settings.simplify
         candidates = model.candidates(sample, len(data)) if adapts else ()
+        if adapts:
+            terms, group_biases = terms.without_group_biases()
+            candidates = (*candidates, *group_biases)
         terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
         terms = with_parents(sample, model, terms)
         pilot = pilot_fit(data, model, terms, candidates, settings.progress, sample, others)

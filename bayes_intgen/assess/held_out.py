@@ -34,8 +34,9 @@ def log_densities(
     Hyperparameters are at their mode, coefficients are marginalised, and the noise is normal.
     """
     with single_blas_thread():
-        terms = model.decompose(train)
-        pilot = pilot_fit(train, model, terms, model.candidates(train), progress)
+        terms, group_biases = model.decompose(train).without_group_biases()
+        candidates = (*model.candidates(train), *group_biases)
+        pilot = pilot_fit(train, model, terms, candidates, progress)
         mean, covariance = pilot.posterior.moments(pilot.sites)
     terms = pilot.posterior.terms
     design = terms.matrix(held_out.inputs, held_out.intervened)

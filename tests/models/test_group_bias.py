@@ -1,9 +1,12 @@
 """Levels of confounding biases in groups."""
 
+import jax
 import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.inference.pilot.pilot import pilot_fit
+from bayes_intgen.models.terms import Decomposition
 
 GROUPS, ROWS = 12, 600
 
@@ -75,3 +78,52 @@ def test_biases_that_differ_between_groups_widen_intervals() -> None:
     # Two averages over four of twelve groups.
     assert differ == pytest.approx(0.5 * np.sqrt(2 * (1 / 4 - 1 / 12)), rel=0.5)
     assert equal < 0.3 * differ
+
+
+def usual_actions_matter(slope: float) -> bi.RegimeData:
+    """Rows of groups whose usual actions differ, and whose biases do by a multiple of them."""
+    rng = np.random.default_rng(5)
+    shift = 0.5 * rng.normal(size=(GROUPS, 2))
+    masks = np.repeat([[False, False], [True, False], [False, True]], ROWS, axis=0)
+    where = [range(GROUPS), range(4), range(4, 8)]
+    group = np.concatenate([rng.choice(list(own), ROWS) for own in where])
+    actions = rng.normal(size=(3 * ROWS, 2)) + ~masks * shift[group]
+    usual = np.zeros((GROUPS, 2))
+    for k, g in np.ndindex(2, GROUPS):
+        usual[g, k] = actions[~masks[:, k] & (group == g), k].mean()
+    noise = 0.3 * rng.normal(size=3 * ROWS)
+    outcome = actions.sum(axis=1) + np.sum(~masks * slope * usual[group], axis=1) + noise
+    return bi.RegimeData.from_arrays(actions, outcome, masks, groups={"region": group})
+
+
+def selected(data: bi.RegimeData) -> Decomposition:
+    """Terms of the pilot fit, with levels of biases in groups as candidates."""
+    model = bi.models.additive("linear")
+    with jax.enable_x64(True):
+        terms, candidates = model.decompose(data).without_group_biases()
+        pilot = pilot_fit(data, model, terms, candidates, progress=False)
+    return pilot.posterior.terms
+
+
+def levels_of_biases(terms: Decomposition) -> dict[str, int]:
+    return {t.name: t.component.basis.size for t in terms.terms if t.is_group_bias}
+
+
+def test_biases_that_differ_have_a_level_in_every_group_also_in_those_that_rows_barely_inform() -> (
+    None
+):
+    levels = {"delta(a1 | region)": GROUPS, "delta(a2 | region)": GROUPS}
+    assert levels_of_biases(selected(rows(0.5))) == levels
+
+
+@pytest.mark.parametrize("slope", [0.0, -1.0])
+def test_levels_of_biases_are_judged_given_the_usual_action(slope: float) -> None:
+    data = usual_actions_matter(slope)
+    assert not levels_of_biases(selected(data))
+    # The control: without the slope the levels have to explain what it did.
+    model = bi.models.additive("linear")
+    terms, candidates = model.decompose(data).without_group_biases()
+    without_slope = terms.without([t.name for t in terms.terms if "| usual" in t.name])
+    with jax.enable_x64(True):
+        pilot = pilot_fit(data, model, without_slope, candidates, progress=False)
+    assert bool(levels_of_biases(pilot.posterior.terms)) == bool(slope)

@@ -22,10 +22,10 @@ from bayes_intgen.models.terms import Term
 # Minimum log Bayes factor of a single candidate, strong evidence according to Kass and Raftery
 # (1995). The logarithm of the number of candidates is added to it.
 MIN_LOG_BAYES_FACTOR = 3.0
-# The same for an interaction of two actions, which is added unless there is evidence against it. A
-# missing one makes intervals too short wherever actions interact. A needless one, with its scale
-# sampled, widens them little.
-MIN_LOG_BAYES_FACTOR_OF_INTERACTION = -0.5
+# The same for interactions of two actions and levels of biases in groups, which are added unless
+# there is evidence against them. A missing one makes intervals too short. A needless one, with its
+# scale sampled, widens them little.
+MIN_LOG_BAYES_FACTOR_BY_DEFAULT = -0.5
 # Minimum ratio of likelihood to prior precision of a direction of an added term: directions below
 # it have less than a sixth of a degree of freedom each.
 MIN_PRECISION_RATIO = 0.2
@@ -63,12 +63,13 @@ def select_terms(
         In the order of ``candidates``.
     """
     remaining = RemainingCandidates(posterior, sites, statistics, candidates)
-    count = sum(term.role != "interaction" for term in candidates)
+    by_default = [term.role == "interaction" or term.is_group_bias for term in candidates]
+    count = len(candidates) - sum(by_default)
     thresholds = [
-        MIN_LOG_BAYES_FACTOR_OF_INTERACTION
-        if term.role == "interaction"
+        MIN_LOG_BAYES_FACTOR_BY_DEFAULT
+        if each
         else MIN_LOG_BAYES_FACTOR + np.log(count) - np.log(posterior.terms.prior_inclusion(term))
-        for term in candidates
+        for each, term in zip(by_default, candidates, strict=True)
     ]
     # Candidates with evidence against them from the start are not considered again.
     evidence = remaining.evidence()
@@ -153,8 +154,11 @@ def _informed(term: Term, precision: Array, scale: float) -> Term:
     """Remove the directions of a term's coefficients that the data barely inform.
 
     Independent coefficients of equal variance stay so in any rotation. Along the eigenvectors of
-    the likelihood's precision they are also independent in the posterior.
+    the likelihood's precision they are also independent in the posterior. Groups keep all of them:
+    the difference between groups with and without an experiment is what rows do not inform.
     """
+    if term.is_group_bias:
+        return term
     values, vectors = np.linalg.eigh((precision + precision.T) / 2)
     informed = values * scale**2 > MIN_PRECISION_RATIO
     if informed.all() or not informed.any():

@@ -17,7 +17,7 @@ from bayes_intgen.inference.gaussian.passes import (
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.inference.pilot.forward_selection import (
     MIN_LOG_BAYES_FACTOR,
-    MIN_LOG_BAYES_FACTOR_OF_INTERACTION,
+    MIN_LOG_BAYES_FACTOR_BY_DEFAULT,
     CrossProducts,
     RemainingCandidates,
     left_over,
@@ -177,7 +177,7 @@ def best_of(evidence: dict[int, TermEvidence]) -> int:
 def thresholds_of(candidates: Sequence[Term]) -> list[float]:
     interacts = [term.role == "interaction" for term in candidates]
     usual = MIN_LOG_BAYES_FACTOR + np.log(len(candidates) - sum(interacts))
-    return [MIN_LOG_BAYES_FACTOR_OF_INTERACTION if own else usual for own in interacts]
+    return [MIN_LOG_BAYES_FACTOR_BY_DEFAULT if own else usual for own in interacts]
 
 
 def test_evidence_of_remaining_candidates_agrees_with_the_joint_likelihood(case) -> None:
