@@ -8,13 +8,15 @@ For each model: the root mean square error of the joint effect, divided by the l
 
 for known functional forms (s_r: residual standard deviation of the outcome given the actions in
 regime r, here from a large sample), and the coverage of central credible intervals at joint test
-points. With --graph the fit uses the true graph. Results are saved one by one; an interrupted run
-resumes.
+points. Without a given graph, edges with a probability above one half are counted among those of the
+true graph and among absent ones. With --graph the fit uses the true graph. Results are saved one by
+one; an interrupted run resumes.
 """
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 import bayes_intgen as bi
 from bayes_intgen.simulators import Polynomial
@@ -56,6 +58,18 @@ def limit(model: Polynomial, rows: int) -> float:
     return math.sqrt((interventional * 3 + (count - 1) ** 2 * observational) / rows)
 
 
+def edge_counts(likely: NDArray[np.bool_], model: Polynomial) -> Row:
+    """Numbers of true and absent edges, and of likely ones among them."""
+    true = np.array([[j in model.graph[k] for j in model.names] for k in model.names])
+    absent = ~true & ~np.eye(len(true), dtype=bool)
+    return {
+        "edges": int(true.sum()),
+        "edges likely": int((true & likely).sum()),
+        "absent": int(absent.sum()),
+        "absent likely": int((absent & likely).sum()),
+    }
+
+
 def score(seed: int, actions: int, rows: int, graph: bool, quick: bool) -> list[Row]:
     """Fit one random model and compare with the true effect."""
     model = Polynomial.random(actions, seed)
@@ -78,6 +92,8 @@ def score(seed: int, actions: int, rows: int, graph: bool, quick: bool) -> list[
     row["error/limit"] = f"{error / limit(model, rows):.3f}"
     for level in LEVELS:
         row[f"coverage{level * 100:.0f}"] = f"{coverage(draws, truth, level):.3f}"
+    if not graph:
+        row |= edge_counts(posterior.graph.to_numpy() > 0.5, model)
     row["divergences"] = int(posterior.tree["sample_stats"]["diverging"].sum())
     row["seconds"] = f"{seconds:.1f}"
     return [row]
@@ -104,6 +120,9 @@ def main() -> None:
     for level in LEVELS:
         mean, error = mean_and_error([float(row[f"coverage{level * 100:.0f}"]) for row in rows])
         print(f"coverage of {level:.0%} intervals: {mean:.3f} +- {error:.3f}")
+    for kind in ("edges", "absent") if not args.graph else ():
+        likely, count = (sum(int(row[key]) for row in rows) for key in (f"{kind} likely", kind))
+        print(f"{kind}: {likely} of {count} with a probability above one half")
     print(f"median seconds per fit: {np.median([float(row['seconds']) for row in rows]):.1f}")
     print(f"divergences: {sum(int(row['divergences']) for row in rows)}")
 
