@@ -8,9 +8,8 @@ For each model: the root mean square error of the joint effect, divided by the l
 
 for known functional forms (s_r: residual standard deviation of the outcome given the actions in
 regime r, here from a large sample), and the coverage of central credible intervals at joint test
-points. Without a given graph, edges with a probability above one half are counted among those of the
-true graph and among absent ones. With --graph the fit uses the true graph. Results are saved one by
-one; an interrupted run resumes.
+points. Without --graph, edges with a probability above one half are counted, true and absent ones;
+with it the fit uses the true graph. Results are saved one by one; an interrupted run resumes.
 """
 
 import math
