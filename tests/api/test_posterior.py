@@ -140,7 +140,7 @@ def test_print_shows_the_summary(posterior) -> None:
         "  do(red)        300 rows, red at \N{MINUS SIGN}2.09 to 2.23",
     ]
     titles = [line for line in lines[1:] if not line.startswith(" ")]
-    assert titles == ["Regimes", "Certificates", "Support", "Assumptions", "Sampling"]
+    assert titles == ["Regimes", "Certificates", "Graph", "Support", "Assumptions", "Sampling"]
 
 
 def test_repr_computes_nothing(posterior) -> None:
