@@ -367,14 +367,16 @@ def violations() -> list[list[str]]:
     names = {
         "none": "none",
         "interacting": "interaction, 5% of the outcome's variance",
-        "shared confounder": "correlated hidden causes of all actions",
+        "smallest detectable interaction": "interaction of the size that the check calls detectable",
+        "confounded interaction": "interaction with hidden causes",
+        "shared confounder": "correlated hidden causes",
     }
     for row in rows_of("checks", kind="all"):
         if row["violation"] in names and row["together"] != "two":
-            strength = f", strength {row['strength']}" if row["violation"][0] == "s" else ""
+            shared = f" of {row['actions']} actions, strength {row['strength']}"
             lines.append(
                 [
-                    names[row["violation"]] + strength,
+                    names[row["violation"]] + (shared if row["violation"] == "shared confounder" else ""),
                     "known" if row["graph"] == "True" else "unknown",
                     number(row["several"], 0),
                     row["models"],

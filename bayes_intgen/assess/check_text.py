@@ -43,6 +43,8 @@ def _violation(row: xr.Dataset, label: str, unit: float) -> str:
         "confounded interaction": f"{interaction}, in which hidden causes take part",
         "graph": f"{label}, which the graph does not allow",
         "regime": f"{label}, by {size:.3g} or {share} of the outcome's standard deviation",
+        "variance": f"{label}, by a standard deviation of {size:.3g} or {share} of the outcome's. "
+        "An interaction in which hidden causes take part would explain it",
         "shared cause": "a hidden cause that they share, which correlates them by "
         f"{size:.2g} where neither is set",
     }[str(row["kind"].item())]

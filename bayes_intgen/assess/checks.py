@@ -23,7 +23,7 @@ of their two familywise p values is corrected for two independent tests (Sidak 1
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import xarray as xr
@@ -38,6 +38,7 @@ from bayes_intgen.assess.held_out import log_density_difference
 from bayes_intgen.assess.null_fit import null_fit
 from bayes_intgen.assess.score_tests import TestResult, score_tests
 from bayes_intgen.assess.shared_causes import SharedCauseResult, shared_cause_tests
+from bayes_intgen.assess.variance_tests import variance_tests
 from bayes_intgen.data.rows import Rows, checked_data
 from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems, fit_tests_dataset
@@ -57,15 +58,16 @@ class Check:
     Attributes
     ----------
     table : Dataset, dim test
-        ``kind`` ("interaction", "graph", "regime", "confounded interaction" or "shared cause"),
-        ``p``, ``p_familywise`` (over all tests), ``size`` and ``detectable`` (in the outcome's
-        units: the estimate's standard deviation, or root mean square in a regime, and the size
-        detected with probability 0.9; for a shared cause the correlation that it gives the two
-        actions where neither is set), and ``between`` (test, action), the actions concerned.
+        ``kind`` ("interaction", "graph", "regime", "confounded interaction", "variance" or "shared
+        cause"), ``p``, ``p_familywise`` (over all tests), ``size`` and ``detectable`` (in the
+        outcome's units: the estimate's standard deviation, or root mean square in a regime, and the
+        size detected with probability 0.9; for a variance the standard deviation of what the noise
+        has beyond the prediction; for a shared cause the correlation that it gives the two actions
+        where neither is set), and ``between`` (test, action), the actions concerned.
         ``log_bayes_factor`` and ``weight`` (probability of each alternative if one of them holds)
-        are NaN for shared causes. ``hidden`` names the alternatives that these rows cannot test,
-        with ``hidden_kind`` and ``hidden_between``. ``fit_p`` (fit_test): p values of tests of
-        whether each action's functions follow the rows.
+        are NaN for variances and shared causes. ``hidden`` names the alternatives that these rows
+        cannot test, with ``hidden_kind`` and ``hidden_between``. ``fit_p`` (fit_test): p values of
+        tests of whether each action's functions follow the rows.
     held_out : Dataset
         ``difference`` and ``error``: log predictive density of held-out rows under the additive
         model minus that under a regression per regime, and its standard error; ``rows``. Empty
@@ -117,9 +119,12 @@ class Check:
         """Alternative with the strongest evidence; None if nothing could be tested."""
         if not self.table.sizes["test"]:
             return None
-        # A shared cause also biases the outcome's mean, but nothing in the mean moves the actions.
-        p, evidence = (self.table[name].to_numpy() for name in ("p_familywise", "log_bayes_factor"))
-        evidence = np.where(np.isnan(evidence), np.inf, evidence)
+        # A shared cause also biases the outcome's mean, but nothing in the mean moves the actions;
+        # a wrong mean adds to the variance of residuals.
+        names = ("kind", "p_familywise", "log_bayes_factor")
+        kind, p, evidence = (self.table[name].to_numpy() for name in names)
+        evidence = np.where(kind == "shared cause", np.inf, evidence)
+        evidence = np.where(kind == "variance", np.finfo(float).min, evidence)
         best = int(np.argmax(np.where(p == p.min(), evidence, -np.inf)))
         return str(self.table["test"].to_numpy()[best])
 
@@ -216,13 +221,18 @@ def check(
     rows = data.sample(PILOT_ROWS)
     candidates = alternatives(rows, model)
     testable = [each for each in candidates if each.testable]
-    # Each of the two families of tests has its share of the level.
-    share = 1 - (1 - level) ** 0.5
+    regimes = [each for each in testable if each.kind == "regime"]
+    # Each family of tests has its share of the level: mean, variance and shared causes.
+    share = 1 - (1 - level) ** (1 / (3 if regimes else 2))
     with single_blas_thread():
         fit = null_fit(rows, model, testable, progress)
         results = dict(zip(testable, score_tests(rows, fit, testable, share, seed), strict=True))
+        variances = variance_tests(rows, fit, regimes, share, seed)
         shared = shared_cause_tests(rows, model, share, seed)
-    table = _table(rows.names, [(each, results.get(each)) for each in candidates], shared)
+    lines = [_Line.of_mean(each, results.get(each)) for each in candidates]
+    lines += [_Line.of_variance(*pair) for pair in zip(regimes, variances, strict=True)]
+    lines += [_Line.of_shared_cause(rows.names, result) for result in shared]
+    table = _table(rows.names, lines)
     table = table.assign_attrs(
         outcome=rows.outcome_name,
         outcome_sd=float(rows.outcome.std()),
@@ -243,27 +253,39 @@ class _Line(NamedTuple):
     actions: tuple[str, ...]
     result: TestResult | None
 
+    @classmethod
+    def of_mean(cls, alternative: Alternative, result: TestResult | None) -> Self:
+        """Test of the outcome's mean."""
+        return cls(alternative.kind, alternative.label, alternative.actions, result)
 
-def _table(
-    names: Sequence[str],
-    of_mean: Sequence[tuple[Alternative, TestResult | None]],
-    of_actions: Sequence[SharedCauseResult],
-) -> xr.Dataset:
-    """Results of the tests, and the alternatives that cannot be tested, as labelled arrays."""
-    lines = [_Line(each.kind, each.label, each.actions, result) for each, result in of_mean]
-    for pair in of_actions:
-        first, second = names[pair.first], names[pair.second]
+    @classmethod
+    def of_variance(cls, regime: Alternative, result: TestResult | None) -> Self:
+        """Test of the outcome's variance in a regime."""
+        return cls("variance", f"variance: {regime.label}", regime.actions, result)
+
+    @classmethod
+    def of_shared_cause(cls, names: Sequence[str], test: SharedCauseResult) -> Self:
+        """Test of two actions for a shared hidden cause."""
+        first, second = names[test.first], names[test.second]
+        result = TestResult(np.nan, test.p, test.p_familywise, test.size, test.detectable)
         label = f"hidden cause shared by {first} and {second}"
-        result = TestResult(np.nan, pair.p, pair.p_familywise, pair.size, pair.detectable)
-        tested = None if np.isnan(pair.p) else result
-        lines.append(_Line("shared cause", label, (first, second), tested))
+        return cls("shared cause", label, (first, second), None if np.isnan(test.p) else result)
+
+    @property
+    def family(self) -> str:
+        """Family of tests whose p values are corrected together."""
+        return self.kind if self.kind in ("variance", "shared cause") else "mean"
+
+
+def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:
+    """Results of the tests, and the alternatives that cannot be tested, as labelled arrays."""
     tests = [line for line in lines if line.result is not None]
     rest = [line for line in lines if line.result is None]
     results = [line.result for line in tests if line.result is not None]
     values = np.array(results, dtype=float).reshape(-1, len(TestResult._fields)).T
     columns = dict(zip(TestResult._fields, values, strict=True))
-    if len({line.kind == "shared cause" for line in tests}) == 2:
-        columns["p_familywise"] = 1 - (1 - columns["p_familywise"]) ** 2
+    families = len({line.family for line in tests})
+    columns["p_familywise"] = 1 - (1 - columns["p_familywise"]) ** families
     evidence = columns["log_bayes_factor"]
     weight = np.exp(evidence - logsumexp(evidence[~np.isnan(evidence)]))
 

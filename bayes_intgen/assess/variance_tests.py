@@ -1,0 +1,137 @@
+"""Test of the outcome's variance where several actions are set.
+
+Hidden causes are independent, so that the variance of the outcome given actions and mask adds up as
+the mean does. Other regimes therefore predict it where several actions are set. An interaction in
+which hidden causes take part adds to it, and a few rows show that long before they show a change of
+the mean.
+
+Notes
+-----
+The statistic is the mean square of the regime's standardised residuals, on a logarithmic scale. Its
+null distribution is a bootstrap: standardised residuals of other regimes, which have the shape of
+the noise, times draws of the variance function over its estimate.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
+from bayes_intgen.assess.alternatives import Alternative
+from bayes_intgen.assess.bootstrap import (
+    N_BOOTSTRAP,
+    POWER_SAMPLES,
+    Family,
+    critical_value,
+    smallest_size,
+)
+from bayes_intgen.assess.score_tests import SIZES, NullModel, TestResult
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.inference.pilot.pilot import Pilot
+
+# Minimum number of rows in a regime.
+MIN_ROWS = 5
+
+
+def variance_tests(
+    data: Observations, fit: Pilot, regimes: Sequence[Alternative], level: float, seed: int
+) -> list[TestResult | None]:
+    """Test the variance in regimes that other regimes predict, with familywise p values.
+
+    Parameters
+    ----------
+    data : Observations
+    fit : Pilot
+        The additive model at its mode, fitted to these rows.
+    regimes : sequence of Alternative
+        Of kind "regime".
+    level : float
+        Familywise level at which ``detectable`` is computed.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    list of TestResult or None
+        None for a regime with very few rows, or if the noise has constant variance.
+        ``size`` is the standard deviation of what the noise has beyond the prediction, or lacks.
+    """
+    tests: dict[int, _Test] = {}
+    if fit.estimate is not None and regimes:
+        null, rng = NullModel.of(data, fit), generator(seed, "check", 3)
+        for i, regime in enumerate(regimes):
+            own = regime.matrix(data.actions, data.intervened)[:, 0] != 0
+            if own.sum() >= MIN_ROWS:
+                tests[i] = _Test.of(null, own, rng)
+    if not tests:
+        return [None] * len(regimes)
+    family = Family.of([test.statistics for test in tests.values()], level)
+    results = {
+        i: TestResult(
+            float("nan"),
+            float(family.p[n]),
+            float(family.p_familywise[n]),
+            test.size,
+            test.detectable(family.threshold),
+        )
+        for n, (i, test) in enumerate(tests.items())
+    }
+    return [results.get(i) for i in range(len(regimes))]
+
+
+class _Test(NamedTuple):
+    """Statistic of one regime with its bootstrap samples.
+
+    Attributes
+    ----------
+    log_ratio : ndarray, shape (1 + N_BOOTSTRAP,)
+        Logarithm of the mean square of standardised residuals, relative to its null median.
+    variance : float
+        Mean variance of the noise in the regime, as predicted.
+    unit : float
+        Standard deviation of the outcome.
+    """
+
+    log_ratio: Array
+    variance: float
+    unit: float
+
+    @classmethod
+    def of(cls, null: NullModel, own: NDArray[np.bool_], rng: np.random.Generator) -> Self:
+        """Compare a regime's squared residuals with resampled ones of other regimes."""
+        squares = null.residual**2 * null.weights
+        data, count = null.data, int(own.sum())
+        assert null.fit.estimate is not None
+        deviations = null.fit.estimate.draw((N_BOOTSTRAP,), rng)
+        where = data.actions[own], data.intervened[own]
+        spread = null.fit.estimate.spread
+        ratio = spread.drawn(*where, deviations) / spread(*where)
+        resampled = rng.choice(squares[~own], (N_BOOTSTRAP, count))
+        means = np.concatenate([[squares[own].mean()], (resampled * ratio).mean(axis=1)])
+        logs = np.log(np.maximum(means, 1e-300))
+        variance = float(np.mean(1 / null.weights[own]))
+        return cls(logs - np.median(logs[1:]), variance, null.fit.posterior.terms.unit)
+
+    @property
+    def statistics(self) -> Array:
+        """Absolute log ratios."""
+        return np.abs(self.log_ratio)
+
+    @property
+    def size(self) -> float:
+        """Standard deviation of the excess, or of what is lacking."""
+        return float(np.sqrt(self.variance * abs(np.expm1(self.log_ratio[0]))))
+
+    def detectable(self, threshold: float) -> float:
+        """Standard deviation of an excess with a p value below ``threshold``, nine times in ten."""
+        critical = critical_value(self.statistics[1:], threshold)
+        samples = self.log_ratio[1 : POWER_SAMPLES + 1]
+
+        def power(size: float) -> float:
+            added = np.log1p((size * self.unit) ** 2 / self.variance)
+            return float(np.mean(np.abs(samples + added) > critical))
+
+        return self.unit * smallest_size(power, *SIZES)
