@@ -265,10 +265,14 @@ def attainable() -> list[list[str]]:
 
 def accuracy() -> list[list[str]]:
     """Errors relative to the attainable one over many models."""
-    lines = [["graph", "models", "error/limit"]]
+    lines = [["graph", "models", "error/limit", "true edges likely", "absent edges likely"]]
     for graph, name in (("unknown", "accuracy_K5_N2000"), ("known", "accuracy_K5_N2000_graph")):
         rows = rows_of(name)
-        lines.append([graph, str(len(rows)), number(root_mean_square(rows, "error/limit"))])
+        line = [graph, str(len(rows)), number(root_mean_square(rows, "error/limit"))]
+        for kind in ("edges", "absent"):
+            counts = [sum(int(r.get(c, 0)) for r in rows) for c in (f"{kind} likely", kind)]
+            line.append(f"{counts[0]} of {counts[1]}" if counts[1] else "")
+        lines.append(line)
     return lines
 
 
@@ -376,7 +380,8 @@ def violations() -> list[list[str]]:
             shared = f" of {row['actions']} actions, strength {row['strength']}"
             lines.append(
                 [
-                    names[row["violation"]] + (shared if row["violation"] == "shared confounder" else ""),
+                    names[row["violation"]]
+                    + (shared if row["violation"] == "shared confounder" else ""),
                     "known" if row["graph"] == "True" else "unknown",
                     number(row["several"], 0),
                     row["models"],
