@@ -30,3 +30,15 @@ def test_names_may_contain_separators() -> None:
 def test_malformed_graphs_are_rejected(texts) -> None:
     with pytest.raises(bi.ModelError):
         parsing.parse_graph(texts)
+
+
+def test_graphs_given_unknown_and_any() -> None:
+    assert parsing.parse_graph(["green=red, blue", "blue=?"]) == {
+        "green": ("red", "blue"),
+        "blue": None,
+    }
+    assert parsing.parse_graph(["none"]) == {}
+    assert parsing.parse_graph(["any"]) == "any"
+    assert parsing.parse_graph([]) is None
+    with pytest.raises(bi.ModelError):
+        parsing.parse_graph(["any", "green=red"])
