@@ -90,11 +90,14 @@ def effect_along(
         curve["supported"] = ("point", verdict.supported)
     if predictive is not None:
         # All points share the noise of a draw, so that the lines are as smooth as the bands.
-        noise = prediction.standard_noise((*effect.shape[:2], 1), np.random.default_rng(0))
-        unit = prediction.of_unit(points, all_set)
-        outcome = unit + prediction.noise_sd(points, all_set) * noise
         tails = [(1 - predictive) / 2, (1 + predictive) / 2]
-        curve["outcome"] = (("bound", "point"), np.quantile(outcome, tails, axis=(0, 1)))
+        if prediction.kind == "continuous":
+            unit = prediction.of_unit(points, all_set)
+            noise = prediction.draw_noise(points, all_set, np.random.default_rng(0), 1)
+            ends = np.quantile(unit + noise, tails, axis=(0, 1))
+        else:
+            ends = prediction.outcome_quantiles(points, all_set, tails)
+        curve["outcome"] = (("bound", "point"), ends)
         curve.attrs["predictive"] = predictive
     return curve
 
