@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.diagnostics import problems
+from bayes_intgen.assess.outcome_text import outcome_lines
 from bayes_intgen.assess.population_text import population_lines
 from bayes_intgen.basis.categories import Categories, short_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.errors import SupportWarning
 from bayes_intgen.identification.certificates import Certificate, certify
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
+from bayes_intgen.models.outcome_kinds import OutcomeKind
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.curves import points_along
 from bayes_intgen.posterior.defaults import (
@@ -96,6 +98,8 @@ class Content:
     adjusted_for: tuple[str, ...]
     adjustment: AdjustmentContent
     interactions: InteractionContent
+    kind: OutcomeKind
+    outcome_notes: tuple[str, ...]
 
 
 def content_of(
@@ -163,6 +167,8 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
             posterior, changes_in_words(posterior, default, low, high), level
         ),
         interactions=interaction_content(posterior, default, level),
+        kind=posterior.outcome_kind,
+        outcome_notes=outcome_lines(posterior),
     )
 
 
@@ -269,7 +275,8 @@ def _joint_curve(
     named = named_values(posterior, points)
     table = effect_table(posterior, named, level=level, **over)
     draws = posterior.joint_effect(named, **over).to_numpy().reshape(-1, len(points))
-    outcomes = (table["outcome_low"].to_numpy(), table["outcome_high"].to_numpy())
+    names = ("outcome_low", "outcome_high")
+    outcomes = tuple(table[name].to_numpy() for name in names if name in table)
     return Curve("set", draws.mean(axis=0), _bands(draws, (0.5, level)), outcomes)
 
 

@@ -314,7 +314,35 @@
     }
     return (a + b) / 2;
   };
+  // Probability of at most k of a count: see bayes_intgen/models/outcome_kinds.py.
+  const countBelow = (mean, variance, k) => {
+    if (k < 0) return 0;
+    mean = Math.max(mean, 1e-9);
+    const least = 1e-6 * mean, below = variance - mean < -least;
+    let size = mean ** 2 / Math.max(Math.abs(variance - mean), least);
+    if (!below) return beta(size / (size + mean), size, k + 1);
+    size = Math.max(size, mean);
+    return k >= size ? 1 : beta(1 - mean / size, size - k, k + 1);
+  };
+  const countQuantile = ({ unit, sd }, p) => {
+    const short = (k) => {
+      let sum = 0;
+      for (let s = 0; s < draws; s++) sum += countBelow(unit[s], sd[s] ** 2 * (noise.df ? noise.df[s] / Math.max(noise.df[s] - 2, 0.1) : 1), k);
+      return sum / draws < p;
+    };
+    let low = -1, high = 1;
+    while (short(high)) { low = high; high = 2 * high + 1; }
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2);
+      if (short(middle)) low = middle; else high = middle;
+    }
+    return high;
+  };
+  const binary = page.kind === "binary";
   const outcomeBand = (outcome, probability, guesses, precision) => {
+    // The chart of a probability has no further lines.
+    if (binary) { const middle = average(outcome.mean); return [middle, middle]; }
+    if (page.kind === "count") return [0, 1].map((i) => countQuantile(outcome, (1 + (2 * i - 1) * probability) / 2));
     const centre = average(outcome.unit), unit = average(outcome.sd);
     return [0, 1].map((i) => mixtureQuantile(
       outcome, (1 + (2 * i - 1) * probability) / 2,
@@ -417,9 +445,12 @@
     const mean = average(outcome.mean), ends = band(outcome.mean, probability);
     const outer = outcomeBand(outcome, probability, null, 1e-13);
     const digits = decimalsFor(ends[1] - ends[0]), coarse = decimalsFor(outer[1] - outer[0]);
+    const single = binary ? average(outcome.unit.map((v) => clamp(v, 0, 1))) : null;
     show("effect", "mean", formatToUncertainty(mean, digits), [mean]);
     show("effect", "band", `${formatToUncertainty(ends[0], digits)} to ${formatToUncertainty(ends[1], digits)}`, ends);
-    show("outcome", "band", `${formatToUncertainty(outer[0], coarse)} to ${formatToUncertainty(outer[1], coarse)}`, outer);
+    if (binary) show("outcome", "band", single.toFixed(2), [single]);
+    else if (page.kind === "count") show("outcome", "band", `${formatNumber(outer[0])} to ${formatNumber(outer[1])}`, outer);
+    else show("outcome", "band", `${formatToUncertainty(outer[0], coarse)} to ${formatToUncertainty(outer[1], coarse)}`, outer);
     const change = new Float64Array(draws);
     parts.forEach((own, k) => {
       if (steps[k] !== baseline[k]) for (let s = 0; s < draws; s++) change[s] += own.phi[s] - reference[k][s];
@@ -540,14 +571,14 @@
       .map((i) => `L${x(action.values[gridSteps[i]]).toFixed(1)} ${y(ends[i][1]).toFixed(1)}`).join("") + "Z";
     const intervals = (ends) => ends.map((e, i) => `M${xAt(gridSteps[i]).toFixed(1)} ${y(e[0]).toFixed(1)}V${y(e[1]).toFixed(1)}`).join("");
     if (action.labels) {
-      shape("path", { class: "outcome", d: intervals(lines.outer) }, svg);
+      if (!binary) shape("path", { class: "outcome", d: intervals(lines.outer) }, svg);
       shape("path", { class: "set-range", d: intervals(lines.wide) }, svg);
       if (probability > 0.5) shape("path", { class: "set-inner", d: intervals(lines.narrow) }, svg);
       shape("path", { class: "set-dot", d: lines.mean.map((v, i) => `M${xAt(gridSteps[i]).toFixed(1)} ${y(v).toFixed(1)}h0`).join("") }, svg);
     } else {
       shape("path", { class: "set-band", d: area(lines.wide) }, svg);
       if (probability > 0.5) shape("path", { class: "set-band", d: area(lines.narrow) }, svg);
-      for (const i of [0, 1]) shape("path", { class: "outcome", d: path(lines.outer.map((e) => e[i])) }, svg);
+      for (const i of binary ? [] : [0, 1]) shape("path", { class: "outcome", d: path(lines.outer.map((e) => e[i])) }, svg);
       shape("path", { class: "set", d: path(lines.mean) }, svg);
     }
     const here = xAt(steps[along]);
