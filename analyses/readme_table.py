@@ -349,6 +349,20 @@ def covariates() -> list[list[str]]:
     return lines
 
 
+def outcomes() -> list[list[str]]:
+    """Coverage of single outcomes with all actions set, by kind of world and shape."""
+    percent = (50, 80, 90, 95)
+    lines = [["world", "shape of the noise", *(f"coverage of {p}%" for p in percent), "slope"]]
+    for row in rows_of("outcomes"):
+        covered = (
+            with_error(row[f"coverage{p}"], row[f"standard error of coverage{p}"]) for p in percent
+        )
+        slope = with_error(row["slope"], row["standard error of slope"]) if row["slope"] else ""
+        shape = {"mask": "of the mask", "pooled": "pooled"}[row["shape"]]
+        lines.append([row["kind"], shape, *covered, slope])
+    return lines
+
+
 def interactions() -> list[list[str]]:
     """Coverage, errors and times by the share of an interaction, over all worlds and by kind."""
     lines = [["interaction", "actions", "share", "coverage of 50%", "of 90%", "error", "time"]]
@@ -416,6 +430,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
         by_kind,
         rough,
         covariates,
+        outcomes,
         interactions,
         violations,
         bad_input,

@@ -8,16 +8,25 @@ predictive distribution function is
 and its quantile at p solves F(y) = p. Quantiles of simulated outcomes converge to these.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 from scipy.optimize.elementwise import bracket_root, find_root
 
 from bayes_intgen._typing import Array
+from bayes_intgen.models.sinh_arcsinh import SinhArcsinh
 
-# Distribution function of standardised noise, elementwise on arrays of shape (draws, n).
-DistributionFunction = Callable[[Array], Array]
+
+class DistributionFunction(Protocol):
+    """Distribution function of noise in units of its scale, elementwise on arrays (draws, m).
+
+    ``columns``, shape (m,), are the positions of the columns among those of the mixtures.
+    """
+
+    def __call__(self, x: Array, columns: NDArray[np.int_]) -> Array: ...
 
 
 def tabulated_cdf(quantiles: Array) -> DistributionFunction:
@@ -25,11 +34,13 @@ def tabulated_cdf(quantiles: Array) -> DistributionFunction:
 
     Examples
     --------
-    >>> float(tabulated_cdf(np.array([-1.0, 1.0]))(np.array(0.0)))
+    >>> float(tabulated_cdf(np.array([-1.0, 1.0]))(np.array(0.0), np.zeros(1, int)))
     0.5
     """
     probabilities = (np.arange(len(quantiles)) + 0.5) / len(quantiles)
-    return lambda x: np.asarray(np.interp(x, quantiles, probabilities, left=0.0, right=1.0))
+    return lambda x, columns: np.asarray(
+        np.interp(x, quantiles, probabilities, left=0.0, right=1.0)
+    )
 
 
 def student_t_cdf(df: Array) -> DistributionFunction:
@@ -37,10 +48,30 @@ def student_t_cdf(df: Array) -> DistributionFunction:
 
     Examples
     --------
-    >>> float(student_t_cdf(np.array([4.0]))(np.zeros((1, 1)))[0, 0])
+    >>> float(student_t_cdf(np.array([4.0]))(np.zeros((1, 1)), np.zeros(1, int))[0, 0])
     0.5
     """
-    return lambda x: np.asarray(special.stdtr(df[:, None], x))
+    return lambda x, columns: np.asarray(special.stdtr(df[:, None], x))
+
+
+def sinh_arcsinh_cdf(laws: SinhArcsinh) -> DistributionFunction:
+    """Distribution function of noise in units of its scale, given laws of shape (draws, n).
+
+    Examples
+    --------
+    >>> zero = np.zeros((1, 1))
+    >>> float(sinh_arcsinh_cdf(SinhArcsinh(zero, zero, zero))(zero, np.zeros(1, int))[0, 0])
+    0.5
+    """
+    tail, mean = np.exp(laws.log_tail), laws.mean
+
+    def cdf(x: Array, columns: NDArray[np.int_]) -> Array:
+        angle = np.arcsinh(x + mean[:, columns])
+        return np.asarray(
+            special.ndtr(np.sinh(tail[:, columns] * angle - laws.skewness[:, columns]))
+        )
+
+    return cdf
 
 
 def mixture_quantiles(
@@ -53,7 +84,8 @@ def mixture_quantiles(
     mean, sd : ndarray, shape (draws, n)
         Mean and noise scale of the outcome in each draw.
     cdf : callable
-        Distribution function of the noise: :func:`tabulated_cdf` or :func:`student_t_cdf`.
+        Distribution function of the noise: :func:`tabulated_cdf`, :func:`student_t_cdf` or
+        :func:`sinh_arcsinh_cdf`.
     probabilities : sequence of float
         Between 0 and 1.
 
@@ -75,7 +107,7 @@ def mixture_quantiles(
         # The solver passes only the elements that have not converged, in any shape.
         columns = column.astype(int).ravel()
         standardised = (y.ravel() - mean[:, columns]) / sd[:, columns]
-        return np.asarray(cdf(standardised).mean(axis=0).reshape(y.shape) - p)
+        return np.asarray(cdf(standardised, columns).mean(axis=0).reshape(y.shape) - p)
 
     centre, reach = mean.mean(axis=0), mean.std(axis=0) + sd.mean(axis=0)
     bracket = bracket_root(

@@ -15,8 +15,22 @@ from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.covariates import UNSEEN
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.models.gates import Always, Gate
-from bayes_intgen.models.mixture import mixture_quantiles, student_t_cdf, tabulated_cdf
+from bayes_intgen.models.mixture import (
+    DistributionFunction,
+    mixture_quantiles,
+    sinh_arcsinh_cdf,
+    student_t_cdf,
+    tabulated_cdf,
+)
+from bayes_intgen.models.noise_shape import NoiseShape
+from bayes_intgen.models.outcome_kinds import (
+    OutcomeKind,
+    count_quantiles,
+    draw_binary,
+    draw_counts,
+)
 from bayes_intgen.models.population import Population
+from bayes_intgen.models.sinh_arcsinh import SinhArcsinh
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction, draw_noise
@@ -54,7 +68,7 @@ class Prediction:
     deviations : ndarray, shape (chain, draw, H), or None
         Draws of the deviations of the variance function's knot values from their estimates.
     quantiles : ndarray
-        Quantiles of the standardised noise.
+        Quantiles of the standardised noise, pooled over all rows; used where ``shape`` is None.
     df : ndarray, shape (chain, draw), or None
         Degrees of freedom of Student-t noise.
     units : ndarray, shape (U, C + G), or None
@@ -64,6 +78,11 @@ class Prediction:
         Rows over which effects are averaged; by default the observational rows of the data.
     unseen : tuple of UnseenGroup
         Effects of a group that is not in the data.
+    shape : NoiseShape or None
+        Shape of the noise as a function of actions and mask, with its uncertainty. None for
+        Student-t noise, and in fits of versions without it.
+    kind : {"continuous", "binary", "count"}
+        What a single outcome can be.
     """
 
     terms: Decomposition
@@ -76,6 +95,8 @@ class Prediction:
     units: Array | None = None
     population: Population | None = None
     unseen: tuple[UnseenGroup, ...] = ()
+    shape: NoiseShape | None = None
+    kind: OutcomeKind = "continuous"
 
     @classmethod
     def of(
@@ -83,6 +104,9 @@ class Prediction:
     ) -> Self:
         """Extract from the DataTree of a fit."""
         hyperparameters, noise = tree["posterior"], tree["noise"]
+        shape = None
+        if "shape" in noise:
+            shape = NoiseShape(noise["shape"].to_numpy(), noise["shape_deviation"].to_numpy())
         return cls(
             terms,
             spread,
@@ -92,6 +116,8 @@ class Prediction:
             noise["quantile"].to_numpy(),
             hyperparameters["df"].to_numpy() if "df" in hyperparameters else None,
             tree["population"]["unit"].to_numpy() if "population" in tree.children else None,
+            shape=shape,
+            kind=tree.attrs.get("outcome_kind", "continuous"),
         )
 
     def mean(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:
@@ -240,8 +266,28 @@ class Prediction:
     ) -> Array:
         """Draws of Y given a and R, shape (chain, draw, n), of a single unit of the population."""
         mean = self.of_unit(actions, intervened)
-        noise = self.standard_noise(mean.shape, rng)
-        return np.asarray(mean + self.noise_sd(actions, intervened) * noise)
+        if self.kind == "binary":
+            return draw_binary(mean, rng)
+        if self.kind == "count":
+            return draw_counts(mean, self._variance(actions, intervened), rng)
+        return np.asarray(mean + self.draw_noise(actions, intervened, rng, len(actions)))
+
+    def draw_noise(
+        self, actions: Array, intervened: NDArray[np.bool_], rng: np.random.Generator, size: int
+    ) -> Array:
+        """Draws of continuous noise given a and R, shape (chain, draw, n).
+
+        ``size`` is n for independent noise, or 1 for the same quantile of it at all points.
+        """
+        sizes = (*self.sd.shape, size)
+        if self.shape is not None:
+            laws = self._laws(actions, intervened)
+            return np.asarray(self.sd[..., None] * laws.quantile(rng.standard_normal(sizes)))
+        if self.df is None:
+            noise = draw_noise(self.quantiles, sizes, rng)
+        else:
+            noise = np.asarray(rng.standard_t(self.df[..., None], size=sizes))
+        return np.asarray(self.noise_sd(actions, intervened) * noise)
 
     def outcome_quantiles(
         self, actions: Array, intervened: NDArray[np.bool_], probabilities: Sequence[float]
@@ -250,16 +296,45 @@ class Prediction:
 
         Exact, from the mixture's distribution function instead of simulated noise.
         """
-        mean, sd = self.of_unit(actions, intervened), self.noise_sd(actions, intervened)
-        cdf = tabulated_cdf(self.quantiles) if self.df is None else student_t_cdf(self.df.ravel())
         flat = (-1, len(actions))
-        return mixture_quantiles(mean.reshape(flat), sd.reshape(flat), cdf, probabilities)
+        mean = self.of_unit(actions, intervened).reshape(flat)
+        if self.kind == "binary":
+            ones = np.clip(mean, 0, 1).mean(axis=0)
+            return np.array([np.where(p > 1 - ones, 1.0, 0.0) for p in probabilities])
+        if self.kind == "count":
+            variance = self._variance(actions, intervened).reshape(flat)
+            return count_quantiles(mean, variance, probabilities)
+        sd, cdf = self._scaled_noise(actions, intervened)
+        return mixture_quantiles(mean, sd.reshape(flat), cdf, probabilities)
 
-    def standard_noise(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Draws of noise in units of :meth:`noise_sd`, shape (chain, draw, ...)."""
-        if self.df is None:
-            return draw_noise(self.quantiles, shape, rng)
-        return np.asarray(rng.standard_t(self.df[..., None], size=shape))
+    def probability(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Posterior predictive probability that a binary outcome is one, shape (n,)."""
+        mean = self.of_unit(actions, intervened)
+        return np.asarray(np.clip(mean, 0, 1).mean(axis=(0, 1)))
+
+    def _scaled_noise(
+        self, actions: Array, intervened: NDArray[np.bool_]
+    ) -> tuple[Array, DistributionFunction]:
+        """Scale of the noise, (chain, draw, n), and distribution function in units of it."""
+        if self.shape is not None:
+            laws = self._laws(actions, intervened)
+            scale = np.exp(laws.log_scale)
+            flat = SinhArcsinh(*(x.reshape(-1, len(actions)) for x in laws))
+            return self.sd[..., None] * scale, sinh_arcsinh_cdf(flat)
+        cdf = tabulated_cdf(self.quantiles) if self.df is None else student_t_cdf(self.df.ravel())
+        return self.noise_sd(actions, intervened), cdf
+
+    def _laws(self, actions: Array, intervened: NDArray[np.bool_]) -> SinhArcsinh:
+        assert self.shape is not None
+        return self.shape.laws(self.spread.features(actions, intervened).toarray())
+
+    def _variance(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Variance of Y given a and R, shape (chain, draw, n)."""
+        variance = self.noise_sd(actions, intervened) ** 2
+        if self.df is not None:
+            # Infinite below two degrees of freedom.
+            variance = variance * (self.df / np.maximum(self.df - 2, 0.1))[..., None]
+        return np.asarray(variance)
 
     def log_density(self, rows: Observations) -> Array:
         """Log density of the rows' outcomes under the model's noise, (chain, draw, n).
@@ -277,15 +352,28 @@ class Prediction:
     def draw_rows(self, rows: Observations, rng: np.random.Generator) -> Array:
         """Draws of the rows' outcomes, shape (chain, draw, n), given their covariates."""
         mean = self.mean(rows.inputs, rows.intervened)
-        return np.asarray(mean + self.row_sd(rows) * self.standard_noise(mean.shape, rng))
+        between = self._between_sd(rows)
+        if between is not None:
+            mean = mean + between * rng.standard_normal(mean.shape)
+        if self.kind == "binary":
+            return draw_binary(mean, rng)
+        if self.kind == "count":
+            return draw_counts(mean, self._variance(rows.actions, rows.intervened), rng)
+        noise = self.draw_noise(rows.actions, rows.intervened, rng, len(rows))
+        return np.asarray(mean + noise / (1 if rows.weights is None else np.sqrt(rows.weights)))
 
     def row_sd(self, rows: Observations) -> Array:
         """Standard deviation of each row's outcome, random effects included, (chain, draw, n)."""
         sd = self.noise_sd(rows.actions, rows.intervened)
         if rows.weights is not None:
             sd = sd / np.sqrt(rows.weights)
+        between = self._between_sd(rows)
+        return np.asarray(sd if between is None else np.hypot(sd, between))
+
+    def _between_sd(self, rows: Observations) -> Array | None:
+        """Standard deviation of each row's random effects, (chain, draw, n)."""
         effects = self.terms.random_effects
-        if effects is not None:
-            between = effects.functions(rows.inputs) ** 2 @ np.array(effects.ratio)
-            sd = np.hypot(sd, self.sd[..., None] * np.sqrt(between))
-        return np.asarray(sd)
+        if effects is None:
+            return None
+        between = effects.functions(rows.inputs) ** 2 @ np.array(effects.ratio)
+        return np.asarray(self.sd[..., None] * np.sqrt(between))

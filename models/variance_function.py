@@ -111,6 +111,10 @@ class Homoscedastic:
         """Relative variance: ones, shape (n,)."""
         return np.ones(len(actions))
 
+    def features(self, actions: Array, intervened: NDArray[np.bool_]) -> csr_array:
+        """Constant, as a sparse matrix (n, 1)."""
+        return csr_array(np.ones((len(actions), 1)))
+
 
 class VarianceFunctionEstimate(NamedTuple):
     """Variance function with its uncertainty.
@@ -127,9 +131,14 @@ class VarianceFunctionEstimate(NamedTuple):
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Draw deviations of the knot values from their estimates, shape (*shape, H)."""
-        values, vectors = np.linalg.eigh(self.covariance)
-        root = vectors * np.sqrt(np.clip(values, 0, None))
-        return np.asarray(rng.standard_normal((*shape, len(root))) @ root.T)
+        return draw_normal(self.covariance, shape, rng)
+
+
+def draw_normal(covariance: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Draw normal vectors with mean zero, shape (*shape, H); the covariance may be singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.clip(values, 0, None))
+    return np.asarray(rng.standard_normal((*shape, len(root))) @ root.T)
 
 
 def estimate_variance_function(

@@ -27,6 +27,7 @@ from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.models.base import checked_model
+from bayes_intgen.models.outcome_kinds import outcome_kind
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.draws import prediction_of
 from bayes_intgen.posterior.schema import build_tree
@@ -150,6 +151,7 @@ def fit_decomposed(
     sample, others = data.split(PILOT_ROWS)
     sample = sample.by_unit()
     terms = model.decompose(sample, len(data)) if terms is None else terms
+    kind = outcome_kind(data.in_memory.outcome, data.in_memory.weights)
     # Before the pilot fit, which takes long: this raises if the folder belongs to another fit.
     folder = None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings)
     # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
@@ -174,7 +176,8 @@ def fit_decomposed(
             model,
             sampled,
             pilot.spread,
-            noise=_noise(pilot, settings, draws),
+            kind=kind,
+            noise=_noise(pilot, settings, draws, with_shape=model.noise == "gaussian"),
             pilot_noise_sd=float(pilot.sites["noise_sd"]),
             fit_tests=pilot.fit_tests,
             settings=replace(settings, draws=draws),
@@ -226,10 +229,16 @@ def _warn_of_draws_and_fit(posterior: Posterior, monitored: MonitoredEffect) -> 
         warnings.warn(problem, LackOfFitWarning, skip_file_prefixes=(PACKAGE,))
 
 
-def _noise(pilot: Pilot, settings: SamplerSettings, draws: int) -> dict[str, Array]:
-    """Quantiles of the standardised noise, and draws of its variance function."""
-    if pilot.estimate is None:
-        return {"quantile": pilot.shape}
-    rng = generator(settings.seed, "noise")
-    deviations = pilot.estimate.draw((settings.chains, draws), rng)
-    return {"quantile": pilot.shape, "deviation": deviations}
+def _noise(
+    pilot: Pilot, settings: SamplerSettings, draws: int, with_shape: bool
+) -> dict[str, Array]:
+    """Quantiles of the standardised noise, and draws of its variance function and shape."""
+    noise, shape = {"quantile": pilot.shape}, (settings.chains, draws)
+    if pilot.estimate is not None:
+        rng = generator(settings.seed, "noise")
+        noise["deviation"] = pilot.estimate.draw(shape, rng)
+    if with_shape and pilot.noise_rows is not None:
+        estimate = pilot.noise_rows.shape(pilot.spread)
+        rng = generator(settings.seed, "noise", 1)
+        noise |= {"shape": estimate.values, "shape_deviation": estimate.draw(shape, rng)}
+    return noise

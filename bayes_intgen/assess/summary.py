@@ -14,6 +14,7 @@ from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.data_problems import data_problems
 from bayes_intgen.assess.diagnostics import problems
 from bayes_intgen.assess.interaction_text import interaction_lines
+from bayes_intgen.assess.outcome_text import outcome_lines
 from bayes_intgen.assess.population_text import population_lines
 from bayes_intgen.assess.summary_tables import question_table, regime_table
 from bayes_intgen.assess.summary_text import (
@@ -276,6 +277,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         check,
         problems,
         population=population_lines(posterior, between),
+        first={"Outcome": outcome_lines(posterior)},
         interactions=interaction_lines(sizes),
         graph=_graph_lines(posterior),
     )

@@ -180,7 +180,8 @@ def effect(
 ) -> int:
     """Estimate the mean outcome with actions set to values, and the change from another point.
 
-    Bands of the mean show its uncertainty; those of outcomes contain single outcomes.
+    Bands of the mean show its uncertainty; those of outcomes contain single outcomes. Of outcomes
+    that are zeros and ones the table has the probability of a one instead.
     """
     from bayes_intgen.api.loading import load
     from bayes_intgen.posterior.effects import effect_table

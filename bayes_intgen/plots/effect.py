@@ -65,7 +65,18 @@ def _label_axes(ax: "Axes", curve: xr.Dataset) -> None:
     name_levels_of(ax, curve)
     # Names are no formulas, whatever dollar signs they have.
     ax.set_xlabel(name, parse_math=False)
-    ax.set_ylabel(f"E[{curve.attrs['outcome']} | do({', '.join(actions)})]", parse_math=False)
+    # The mean of zeros and ones is the probability of a one.
+    given = f"| do({', '.join(actions)})"
+    binary = curve.attrs.get("outcome_kind") == "binary"
+    effect = (
+        f"P({curve.attrs['outcome']} = 1 {given})"
+        if binary
+        else (f"E[{curve.attrs['outcome']} {given}]")
+    )
+    ax.set_ylabel(effect, parse_math=False)
+    if curve.attrs.get("outside_0_1"):
+        for bound in (0, 1):
+            ax.axhline(bound, color="0.4", linestyle="--", linewidth=0.8, zorder=0.5)
     values = zip(actions, curve["value"].to_numpy()[:, 0].tolist(), strict=True)
     title = ", ".join(f"{n} = {short_label(value)}" for n, value in values if n != name)
     ax.set_title(with_population(title, curve, 72), fontsize="medium", parse_math=False)

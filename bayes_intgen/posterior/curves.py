@@ -12,7 +12,12 @@ from bayes_intgen.basis.categories import Label, decoded_table
 from bayes_intgen.data.queries import checked_value
 from bayes_intgen.errors import PointsError
 from bayes_intgen.posterior.defaults import levels_of
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import (
+    PosteriorDraws,
+    prediction_of,
+    probability_attrs,
+    support_of,
+)
 from bayes_intgen.posterior.standardisation import Standardisation
 from bayes_intgen.text.messages import unknown_action
 
@@ -58,7 +63,8 @@ def effect_along(
     -------
     Dataset
         ``effect`` (chain, draw, point); ``supported`` (point), where the fit has reference rows;
-        ``outcome`` (bound, point), the ends of the predictive band. Coordinates: ``along``
+        ``outcome`` (bound, point), the ends of the predictive band, unless the outcome is
+        binary. Coordinates: ``along``
         (point), the action's values; ``label`` (point) if it has levels; ``value`` (action,
         point), of all actions. The attribute ``population`` says over whom it is averaged.
 
@@ -88,13 +94,18 @@ def effect_along(
     verdict = support_of(posterior).verdict(points, all_set[0])
     if verdict is not None:
         curve["supported"] = ("point", verdict.supported)
-    if predictive is not None:
+    curve.attrs |= {"outcome_kind": prediction.kind, **probability_attrs(prediction.kind, effect)}
+    # The effect on a binary outcome is the probability of a one already.
+    if predictive is not None and prediction.kind != "binary":
         # All points share the noise of a draw, so that the lines are as smooth as the bands.
-        noise = prediction.standard_noise((*effect.shape[:2], 1), np.random.default_rng(0))
-        unit = prediction.of_unit(points, all_set)
-        outcome = unit + prediction.noise_sd(points, all_set) * noise
         tails = [(1 - predictive) / 2, (1 + predictive) / 2]
-        curve["outcome"] = (("bound", "point"), np.quantile(outcome, tails, axis=(0, 1)))
+        if prediction.kind == "continuous":
+            unit = prediction.of_unit(points, all_set)
+            noise = prediction.draw_noise(points, all_set, np.random.default_rng(0), 1)
+            ends = np.quantile(unit + noise, tails, axis=(0, 1))
+        else:
+            ends = prediction.outcome_quantiles(points, all_set, tails)
+        curve["outcome"] = (("bound", "point"), ends)
         curve.attrs["predictive"] = predictive
     return curve
 

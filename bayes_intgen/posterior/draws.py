@@ -17,6 +17,7 @@ from bayes_intgen.data.queries import checked_points, named_points
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
+from bayes_intgen.models.outcome_kinds import OutcomeKind
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
@@ -58,6 +59,11 @@ class PosteriorDraws:
         return self.terms.categories
 
     @property
+    def outcome_kind(self) -> OutcomeKind:
+        """What a single outcome can be: ``continuous``, ``binary`` (0 or 1) or ``count``."""
+        return self._prediction.kind
+
+    @property
     def outcome_name(self) -> str:
         """Name of the outcome."""
         return str(self.tree.attrs["outcome"])
@@ -86,6 +92,8 @@ class PosteriorDraws:
             In the outcome's units; the attribute ``population`` says over whom it is averaged.
             Coordinates along ``point``: the values, or names of levels,
             of each action, and ``supported``, whether rows near the point identify the effect.
+            Of a binary outcome it is a probability, and the attribute ``outside_0_1`` is the
+            share of draws below 0 or above 1.
 
         Raises
         ------
@@ -157,10 +165,11 @@ class PosteriorDraws:
     ) -> xr.DataArray:
         """Draws of the outcome itself, Y given do(a_S) and a_rest.
 
-        The mean is that of :meth:`effect`. The variance is affine in the mask, hence identified
-        where the mean is; each draw has its own variance function. The noise is distributed as
-        the standardised residuals, or Student-t where the model says so. With covariates or
-        groups, each draw is of a unit drawn from the population.
+        The mean is that of :meth:`effect`. Variance and shape of the noise are those of the mask:
+        every cumulant is affine in the mask, hence identified where the mean is, and each draw has
+        its own. The noise has a Student-t law where the model says so. Binary outcomes are drawn as
+        0 or 1, with probabilities clipped to [0, 1], and counts as counts with the identified
+        variance. With covariates or groups, each draw is of a unit drawn from the population.
 
         Parameters
         ----------
@@ -175,7 +184,8 @@ class PosteriorDraws:
         Returns
         -------
         DataArray, dims (chain, draw, point)
-            In the outcome's units; its quantiles over chain and draw are predictive.
+            In the outcome's units; its quantiles over chain and draw are predictive, and of a
+            binary outcome its mean is the probability of a one.
 
         Raises
         ------
@@ -349,13 +359,25 @@ class PosteriorDraws:
         }
         if query.verdict is not None:
             coords["supported"] = ("point", query.verdict.supported)
-        attrs = {"intervened": ", ".join(query.intervened), "outcome": self.outcome_name}
+        attrs: dict[str, Any] = {
+            "intervened": ", ".join(query.intervened),
+            "outcome": self.outcome_name,
+        }
         attrs |= query.averages.attrs
+        if name == "effect":
+            attrs |= probability_attrs(self._prediction.kind, draws)
         return xr.DataArray(draws, coords, ("chain", "draw", "point"), name, attrs)
 
     def _draw_coords(self) -> dict[str, Any]:
         draws = self.tree["posterior"].dataset
         return {dim: draws[dim].to_numpy() for dim in ("chain", "draw")}
+
+
+def probability_attrs(kind: OutcomeKind, draws: Array) -> dict[str, float]:
+    """Share of draws outside [0, 1], if the effect is a probability."""
+    if kind != "binary":
+        return {}
+    return {"outside_0_1": float(((draws < 0) | (draws > 1)).mean())}
 
 
 def size_of_draws(posterior: PosteriorDraws) -> str:

@@ -45,7 +45,9 @@ def effect_table(
     -------
     Dataset, dims (point)
         ``mean``, ``low``, ``high``: of the mean outcome. ``outcome_low``, ``outcome_high``:
-        quantiles of a single outcome, over noise and posterior. ``supported``: whether rows
+        quantiles of a single outcome, over noise and posterior. Of a binary outcome instead
+        ``probability`` that a single outcome is 1, and ``outside_0_1``, the share of draws of the
+        mean below 0 or above 1. ``supported``: whether rows
         near the point identify the effect, as in ``posterior.support``. With a baseline also
         ``change``, ``change_low``, ``change_high``, and ``above_zero``, the probability that
         the change is positive. In the outcome's units. ``value`` and ``baseline``, dims
@@ -101,6 +103,7 @@ def effect_table(
             "outcome": posterior.outcome_name,
             "intervened": list(names),
             "level": level,
+            "outcome_kind": prediction.kind,
             **query.averages.attrs,
         },
     )
@@ -117,14 +120,13 @@ def _effects(
     """Mean outcome and central intervals of the mean and of single outcomes."""
     draws = prediction.mean(values, mask).reshape(-1, len(values))
     low, high = np.quantile(draws, _tails(level), axis=0)
-    outcome_low, outcome_high = prediction.outcome_quantiles(values, mask, _tails(level))
-    return {
-        "mean": draws.mean(axis=0),
-        "low": low,
-        "high": high,
-        "outcome_low": outcome_low,
-        "outcome_high": outcome_high,
-    }
+    effects = {"mean": draws.mean(axis=0), "low": low, "high": high}
+    if prediction.kind == "binary":
+        effects["probability"] = prediction.probability(values, mask)
+        effects["outside_0_1"] = ((draws < 0) | (draws > 1)).mean(axis=0)
+        return effects
+    ends = prediction.outcome_quantiles(values, mask, _tails(level))
+    return effects | dict(zip(("outcome_low", "outcome_high"), ends, strict=True))
 
 
 def _changes(

@@ -109,7 +109,14 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
     ),
     "/noise": (
         _block("f: quantile probability (probability)", required=True),
-        _block(*_DRAWS, "f: deviation (chain, draw, height)", "i: height (height)"),
+        _block(*_DRAWS),
+        _block("f: deviation (chain, draw, height)", "i: height (height)"),
+        _block(
+            "f: shape (quantity, feature)",
+            "f: shape_deviation (chain, draw, quantity, feature)",
+            "s: quantity (quantity)",
+            "i: feature (feature)",
+        ),
     ),
     "/support": (
         _block(

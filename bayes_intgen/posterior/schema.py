@@ -16,6 +16,8 @@ from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
+from bayes_intgen.models.noise_shape import QUANTITIES
+from bayes_intgen.models.outcome_kinds import OutcomeKind
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
 
@@ -32,6 +34,7 @@ def build_tree(
     pilot_noise_sd: float,
     fit_tests: Sequence[FitTest],
     settings: SamplerSettings,
+    kind: OutcomeKind = "continuous",
 ) -> xr.DataTree:
     """Assemble the DataTree of a fit, with the model as JSON in its attributes.
 
@@ -44,11 +47,15 @@ def build_tree(
     noise : mapping
         ``quantile``: quantiles of the standardised noise at evenly spaced probabilities. If the
         variance function is estimated, ``deviation``: draws of the differences of its knot values
-        from their estimates, shape (chain, draw, H).
+        from their estimates, shape (chain, draw, H). If the shape of the noise is estimated,
+        ``shape`` and ``shape_deviation``, the fields of
+        :class:`~bayes_intgen.models.noise_shape.NoiseShape`.
     pilot_noise_sd : float
         Standard deviation of the noise in the pilot fit, the unit of fixed scales.
     fit_tests : sequence of FitTest
     settings : SamplerSettings
+    kind : {"continuous", "binary", "count"}
+        Kind of the outcome.
 
     Returns
     -------
@@ -73,6 +80,7 @@ def build_tree(
         "inference_library": "numpyro",
         "inference_library_version": version("numpyro"),
         "outcome": data.outcome_name,
+        "outcome_kind": kind,
         "settings": serialise.dumps(asdict(settings)),
         "model": serialise.dumps(model),
         "terms": serialise.dumps(terms),
@@ -138,6 +146,12 @@ def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
         dataset = dataset.assign_coords(coords)
         dataset = dataset.assign(deviation=((*_DRAW_DIMS, "height"), noise["deviation"]))
         dataset = dataset.assign_coords(height=knot_values)
+    if "shape" in noise:
+        dims = ("quantity", "feature")
+        features = np.arange(noise["shape"].shape[-1])
+        dataset = dataset.assign_coords(**coords, quantity=list(QUANTITIES), feature=features)
+        dataset["shape"] = (dims, noise["shape"])
+        dataset["shape_deviation"] = ((*_DRAW_DIMS, *dims), noise["shape_deviation"])
     return dataset
 
 

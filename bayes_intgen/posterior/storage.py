@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import xarray as xr
@@ -17,6 +17,8 @@ from bayes_intgen.basis.categories import centres
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.models import AdditiveModel
+from bayes_intgen.models.noise_shape import QUANTITIES
+from bayes_intgen.models.outcome_kinds import OutcomeKind
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.layout import of_netcdf, to_netcdf
@@ -139,6 +141,11 @@ def _twice_stored(posterior: PosteriorDraws) -> Iterator[tuple[str, Any, Any]]:
     yield "degrees of freedom", int("df" in hyperparameters), int(is_student_t)
     knot_values = len(spread.knot_values) if isinstance(spread, VarianceFunction) else 0
     yield "values of the variance function", tree["noise"].sizes.get("height", 0), knot_values
+    if "shape" in tree["noise"]:
+        size = tree["noise"]["shape"].shape
+        yield "values of the noise's shape", size, (len(QUANTITIES), max(knot_values, 1))
+    kind = tree.attrs.get("outcome_kind", "continuous")
+    yield "kinds of outcomes that are unknown", int(kind not in get_args(OutcomeKind)), 0
 
 
 def _texts(group: Any, name: str) -> list[str]:
@@ -148,7 +155,7 @@ def _texts(group: Any, name: str) -> list[str]:
 def _evaluate(posterior: PosteriorDraws) -> None:
     """Evaluate mean and variance once in each regime; raises an error if they cannot be."""
     terms, prediction = posterior.terms, prediction_of(posterior)
-    deviations = prediction.deviations
+    deviations, shape = prediction.deviations, prediction.shape
     masks = np.array(list(support_of(posterior).regimes))
     medians = [coordinate.centre for coordinate in terms.coordinates]
     points = np.tile(centres(medians, terms.categories), (len(masks), 1))
@@ -159,8 +166,13 @@ def _evaluate(posterior: PosteriorDraws) -> None:
         coefficients=prediction.coefficients[:1, :1],
         sd=prediction.sd[:1, :1],
         deviations=None if deviations is None else deviations[:1, :1],
+        shape=None if shape is None else shape._replace(deviations=shape.deviations[:1, :1]),
     )
     if not np.isfinite(first.mean(points, masks)).all():
         raise SavedFitError("its mean is not finite")
     if not ((prediction.sd > 0).all() and (first.noise_sd(points, masks) > 0).all()):
         raise SavedFitError("its noise is not positive")
+    if shape is not None:
+        noise = first.draw_noise(points, masks, np.random.default_rng(0), len(points))
+        if not np.isfinite(noise).all():
+            raise SavedFitError("the shape of its noise has no law")

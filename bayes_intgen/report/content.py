@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.diagnostics import problems
+from bayes_intgen.assess.outcome_text import outcome_lines
 from bayes_intgen.assess.population_text import population_lines
 from bayes_intgen.basis.categories import Categories, short_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.errors import SupportWarning
 from bayes_intgen.identification.certificates import Certificate, certify
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
+from bayes_intgen.models.outcome_kinds import OutcomeKind
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.curves import points_along
 from bayes_intgen.posterior.defaults import (
@@ -99,6 +101,8 @@ class Content:
     interactions: InteractionContent
     edges: list[Edge] | None
     learned: bool
+    kind: OutcomeKind
+    outcome_notes: tuple[str, ...]
 
 
 def content_of(
@@ -168,6 +172,8 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
         interactions=interaction_content(posterior, default, level),
         edges=None if posterior.terms.parents is None else likely_edges(posterior.graph),
         learned=posterior.terms.parents is not None and is_learned(posterior.graph),
+        kind=posterior.outcome_kind,
+        outcome_notes=outcome_lines(posterior),
     )
 
 
@@ -274,7 +280,8 @@ def _joint_curve(
     named = named_values(posterior, points)
     table = effect_table(posterior, named, level=level, **over)
     draws = posterior.joint_effect(named, **over).to_numpy().reshape(-1, len(points))
-    outcomes = (table["outcome_low"].to_numpy(), table["outcome_high"].to_numpy())
+    names = ("outcome_low", "outcome_high")
+    outcomes = tuple(table[name].to_numpy() for name in names if name in table)
     return Curve("set", draws.mean(axis=0), _bands(draws, (0.5, level)), outcomes)
 
 

@@ -13,11 +13,18 @@
   for (const name of ["quantiles", "df", "deviation"]) {
     if (name in page.noise) noise[name] = numbers(page.noise[name]);
   }
+  // Law of the noise by its characteristic function: see bayes_intgen/models/noise_shape.py.
+  const law = page.noise.law;
+  if (law) {
+    for (const name of ["nodes", "weights", "bounds"]) law[name] = numbers(law[name]);
+    law.angles = law.nodes.map(Math.asinh);
+    for (const name of ["shape_values", "shape_deviations"]) noise[name] = numbers(page.noise[name]);
+  }
   const unitLevels = numbers(page.unit_levels);
   const fitted = "deviation" in noise;
   const actions = page.actions.map((data) => {
     const out = { name: data.name, start: data.start, labels: data.labels };
-    for (const name of ["values", "functions", "coefficients", "unit_functions", "unit_coefficients", "hats", "knot_values", "deviations", "reasons"]) {
+    for (const name of ["values", "functions", "coefficients", "unit_functions", "unit_coefficients", "hats", "knot_values", "deviations", "shape_values", "shape_deviations", "reasons"]) {
       if (name in data) out[name] = numbers(data[name]);
     }
     out.supported = out.reasons.map((reason) => reason === 0);
@@ -52,6 +59,18 @@
       out.estimate = 0;
       const size = action.knot_values.length;
       for (let i = 0; i < size; i++) out.estimate += action.hats[step * size + i] * action.knot_values[i];
+      if (law) {
+        out.shape = [0, 0, 0];
+        out.shapeMoved = new Float64Array(3 * draws);
+        for (let i = 0; i < size; i++) {
+          const hat = action.hats[step * size + i];
+          if (!hat) continue;
+          for (let q = 0; q < 3; q++) {
+            out.shape[q] += hat * action.shape_values[q * size + i];
+            for (let s = 0; s < draws; s++) out.shapeMoved[3 * s + q] += hat * action.shape_deviations[(3 * s + q) * size + i];
+          }
+        }
+      }
     }
     return out;
   };
@@ -66,6 +85,108 @@
     const [j, k] = pair.actions, width = pair.columns[pair.columns.length - 1] + 1;
     return actions[j].supported[steps[j]] && actions[k].supported[steps[k]]
       && pair.unreached[pair.rows[steps[j]] * width + pair.columns[steps[k]]] > 0;
+  };
+  // Solution of three linear equations, with several right-hand sides.
+  const solve3 = (matrix, sides) => {
+    const rows = matrix.map((row, i) => [...row, ...sides[i]]);
+    for (let i = 0; i < 3; i++) {
+      let best = i;
+      for (let j = i + 1; j < 3; j++) if (Math.abs(rows[j][i]) > Math.abs(rows[best][i])) best = j;
+      [rows[i], rows[best]] = [rows[best], rows[i]];
+      for (let j = 0; j < 3; j++) {
+        if (j === i) continue;
+        const factor = rows[j][i] / rows[i][i];
+        rows[j] = rows[j].map((v, k) => v - factor * rows[i][k]);
+      }
+    }
+    return rows.map((row, i) => row.slice(3).map((v) => v / row[i]));
+  };
+  // Features of the characteristic function of a law, and their derivatives.
+  const featuresOf = ([logScale, skewness, logTail]) => {
+    const tail = Math.exp(logTail), scale = Math.exp(logScale), n = law.nodes.length;
+    const partial = [0, 1, 2].map(() => new Float64Array(n)), means = [0, 0, 0];
+    for (let i = 0; i < n; i++) {
+      const angle = (law.angles[i] + skewness) / tail, cosh = Math.cosh(angle);
+      partial[0][i] = Math.sinh(angle); partial[1][i] = cosh / tail; partial[2][i] = -angle * cosh;
+      for (let q = 0; q < 3; q++) means[q] += law.weights[i] * partial[q][i];
+    }
+    // The first derivative is that with respect to the log scale.
+    const of = law.frequencies.map((t) => {
+      let re = 0, im = 0;
+      const dRe = [0, 0, 0], dIm = [0, 0, 0];
+      for (let i = 0; i < n; i++) {
+        const y = t * scale * (partial[0][i] - means[0]);
+        const c = law.weights[i] * Math.cos(y), s = law.weights[i] * Math.sin(y);
+        re += c; im += s;
+        for (let q = 0; q < 3; q++) {
+          const slope = t * scale * (partial[q][i] - means[q]);
+          dRe[q] -= s * slope; dIm[q] += c * slope;
+        }
+      }
+      const size = re * re + im * im;
+      return {
+        modulus: -0.5 * Math.log(size), angle: Math.atan2(im, re),
+        dModulus: dRe.map((d, q) => -(d * re + dIm[q] * im) / size),
+        dAngle: dRe.map((d, q) => (dIm[q] * re - d * im) / size),
+      };
+    });
+    const a = of[0].modulus, b = of[0].angle, c = of[1].modulus, da = of[0].dModulus;
+    return {
+      values: [Math.log(a), c / a, b / a ** 1.5],
+      slopes: [da.map((d) => d / a), da.map((d, q) => of[1].dModulus[q] / a - c / a ** 2 * d),
+        da.map((d, q) => of[0].dAngle[q] / a ** 1.5 - 1.5 * b / a ** 2.5 * d)],
+    };
+  };
+  const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+  const within = (value, q) => clamp(value, law.bounds[2 * q], law.bounds[2 * q + 1]);
+  const leastSquares = (slopes, ridge) => {
+    const gram = [0, 1, 2].map((p) => [0, 1, 2].map((q) => slopes.reduce((sum, row) => sum + row[p] * row[q], p === q ? ridge : 0)));
+    return solve3(gram, [0, 1, 2].map((p) => slopes.map((row) => row[p])));
+  };
+  // Parameters of the law with these values of the characteristic function, and their derivatives.
+  const match = (target) => {
+    const a = Math.max(target[0], law.least_exponent), b = target[1];
+    const c = clamp(target[2], law.ratios[0] * a, law.ratios[1] * a);
+    const wanted = [Math.log(a), c / a, b / a ** 1.5];
+    const parameters = [0.5 * Math.log(2 * a) - Math.log(law.frequencies[0]), 0, 0];
+    let slopes = null;
+    for (let i = 0; i < law.iterations; i++) {
+      const now = featuresOf(parameters);
+      slopes = now.slopes;
+      const inverse = leastSquares(slopes, law.damping);
+      for (let p = 0; p < 3; p++) {
+        const step = inverse[p].reduce((sum, v, q) => sum + v * (wanted[q] - now.values[q]), 0);
+        const limit = law.largest_step * law.step_ratio ** i;
+        parameters[p] = within(parameters[p] + clamp(step, -limit, limit), p);
+      }
+    }
+    const inverse = leastSquares(slopes, law.ridge);
+    const outer = [[1 / a, 0, 0], [-c / a ** 2, 0, 1 / a], [-1.5 * b / a ** 2.5, a ** -1.5, 0]];
+    return { parameters, slopes: inverse.map((row) => [0, 1, 2].map((q) => row.reduce((sum, v, r) => sum + v * outer[r][q], 0))) };
+  };
+  // Law of the noise in every draw.
+  const lawOf = (parts) => {
+    const values = Array.from(noise.shape_values), moved = Float64Array.from(noise.shape_deviations);
+    for (const own of parts) {
+      if (!own.shape) continue;
+      for (let q = 0; q < 3; q++) values[q] += own.shape[q];
+      for (let i = 0; i < moved.length; i++) moved[i] += own.shapeMoved[i];
+    }
+    const { parameters, slopes } = match(values);
+    const out = { scale: new Float64Array(draws), skewness: new Float64Array(draws), tail: new Float64Array(draws), mean: new Float64Array(draws) };
+    const half = law.nodes.length >> 1;
+    for (let s = 0; s < draws; s++) {
+      const [logScale, skewness, logTail] = [0, 1, 2].map((p) => {
+        const move = slopes[p].reduce((sum, v, q) => sum + v * moved[3 * s + q], 0);
+        return within(parameters[p] + clamp(move, -law.moves[p], law.moves[p]), p);
+      });
+      const tail = Math.exp(logTail);
+      let even = law.weights[half];
+      for (let i = half + 1; i < law.nodes.length; i++) even += 2 * law.weights[i] * Math.cosh(law.angles[i] / tail);
+      out.scale[s] = Math.exp(logScale); out.skewness[s] = skewness; out.tail[s] = tail;
+      out.mean[s] = Math.sinh(skewness / tail) * even;
+    }
+    return out;
   };
   // In every draw, from the parts of all actions and the interactions of all pairs: the mean outcome,
   // and the mean and standard deviation of the outcome of one unit of the population.
@@ -86,7 +207,9 @@
       }
       for (let s = 0; s < draws; s++) sd[s] *= Math.sqrt(estimate * Math.exp(deviation[s] / estimate));
     }
-    return { mean, unit, sd };
+    const shape = law && page.kind === "continuous" ? lawOf(parts) : null;
+    if (shape) for (let s = 0; s < draws; s++) sd[s] = noise.sd[s] * shape.scale[s];
+    return { mean, unit, sd, shape };
   };
 
   // ---- quantiles ----
@@ -139,8 +262,24 @@
     const tail = 0.5 * beta(df / (df + t * t), df / 2, 0.5);
     return t > 0 ? 1 - tail : tail;
   };
+  // Distribution function of the standard normal law: series, and continued fraction in the tails.
+  const normalBelow = (x) => {
+    const z = Math.abs(x);
+    let tail;
+    if (z < 3) {
+      let term = z, sum = z;
+      for (let i = 1; i < 100 && term > 1e-18 * sum; i++) { term *= z * z / (2 * i + 1); sum += term; }
+      tail = 0.5 - Math.exp(-z * z / 2) * sum / Math.sqrt(2 * Math.PI);
+    } else {
+      let f = 0;
+      for (let i = 80; i > 0; i--) f = i / (z + f);
+      tail = Math.exp(-z * z / 2) / Math.sqrt(2 * Math.PI) / (z + f);
+    }
+    return x > 0 ? 1 - tail : tail;
+  };
   // Distribution function of the standardised noise.
-  const noiseBelow = (x, s) => {
+  const noiseBelow = (x, s, shape) => {
+    if (shape) return normalBelow(Math.sinh(shape.tail[s] * Math.asinh(x + shape.mean[s]) - shape.skewness[s]));
     if (noise.df) return studentBelow(x, noise.df[s]);
     const q = noise.quantiles, n = q.length;
     if (x < q[0]) return 0;
@@ -154,10 +293,10 @@
     return (low + 0.5 + slope) / n;
   };
   // Quantiles of the mixture of all draws' outcomes, by the Illinois method and bisection.
-  const mixtureQuantile = ({ unit: mean, sd }, p, guess, precision) => {
+  const mixtureQuantile = ({ unit: mean, sd, shape }, p, guess, precision) => {
     const overshoot = (y) => {
       let sum = 0;
-      for (let s = 0; s < draws; s++) sum += noiseBelow((y - mean[s]) / sd[s], s);
+      for (let s = 0; s < draws; s++) sum += noiseBelow((y - mean[s]) / sd[s], s, shape);
       return sum / draws - p;
     };
     const unit = average(sd);
@@ -175,7 +314,35 @@
     }
     return (a + b) / 2;
   };
+  // Probability of at most k of a count: see bayes_intgen/models/outcome_kinds.py.
+  const countBelow = (mean, variance, k) => {
+    if (k < 0) return 0;
+    mean = Math.max(mean, 1e-9);
+    const least = 1e-6 * mean, below = variance - mean < -least;
+    let size = mean ** 2 / Math.max(Math.abs(variance - mean), least);
+    if (!below) return beta(size / (size + mean), size, k + 1);
+    size = Math.max(size, mean);
+    return k >= size ? 1 : beta(1 - mean / size, size - k, k + 1);
+  };
+  const countQuantile = ({ unit, sd }, p) => {
+    const short = (k) => {
+      let sum = 0;
+      for (let s = 0; s < draws; s++) sum += countBelow(unit[s], sd[s] ** 2 * (noise.df ? noise.df[s] / Math.max(noise.df[s] - 2, 0.1) : 1), k);
+      return sum / draws < p;
+    };
+    let low = -1, high = 1;
+    while (short(high)) { low = high; high = 2 * high + 1; }
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2);
+      if (short(middle)) low = middle; else high = middle;
+    }
+    return high;
+  };
+  const binary = page.kind === "binary";
   const outcomeBand = (outcome, probability, guesses, precision) => {
+    // The chart of a probability has no further lines.
+    if (binary) { const middle = average(outcome.mean); return [middle, middle]; }
+    if (page.kind === "count") return [0, 1].map((i) => countQuantile(outcome, (1 + (2 * i - 1) * probability) / 2));
     const centre = average(outcome.unit), unit = average(outcome.sd);
     return [0, 1].map((i) => mixtureQuantile(
       outcome, (1 + (2 * i - 1) * probability) / 2,
@@ -278,9 +445,12 @@
     const mean = average(outcome.mean), ends = band(outcome.mean, probability);
     const outer = outcomeBand(outcome, probability, null, 1e-13);
     const digits = decimalsFor(ends[1] - ends[0]), coarse = decimalsFor(outer[1] - outer[0]);
+    const single = binary ? average(outcome.unit.map((v) => clamp(v, 0, 1))) : null;
     show("effect", "mean", formatToUncertainty(mean, digits), [mean]);
     show("effect", "band", `${formatToUncertainty(ends[0], digits)} to ${formatToUncertainty(ends[1], digits)}`, ends);
-    show("outcome", "band", `${formatToUncertainty(outer[0], coarse)} to ${formatToUncertainty(outer[1], coarse)}`, outer);
+    if (binary) show("outcome", "band", single.toFixed(2), [single]);
+    else if (page.kind === "count") show("outcome", "band", `${formatNumber(outer[0])} to ${formatNumber(outer[1])}`, outer);
+    else show("outcome", "band", `${formatToUncertainty(outer[0], coarse)} to ${formatToUncertainty(outer[1], coarse)}`, outer);
     const change = new Float64Array(draws);
     parts.forEach((own, k) => {
       if (steps[k] !== baseline[k]) for (let s = 0; s < draws; s++) change[s] += own.phi[s] - reference[k][s];
@@ -401,14 +571,14 @@
       .map((i) => `L${x(action.values[gridSteps[i]]).toFixed(1)} ${y(ends[i][1]).toFixed(1)}`).join("") + "Z";
     const intervals = (ends) => ends.map((e, i) => `M${xAt(gridSteps[i]).toFixed(1)} ${y(e[0]).toFixed(1)}V${y(e[1]).toFixed(1)}`).join("");
     if (action.labels) {
-      shape("path", { class: "outcome", d: intervals(lines.outer) }, svg);
+      if (!binary) shape("path", { class: "outcome", d: intervals(lines.outer) }, svg);
       shape("path", { class: "set-range", d: intervals(lines.wide) }, svg);
       if (probability > 0.5) shape("path", { class: "set-inner", d: intervals(lines.narrow) }, svg);
       shape("path", { class: "set-dot", d: lines.mean.map((v, i) => `M${xAt(gridSteps[i]).toFixed(1)} ${y(v).toFixed(1)}h0`).join("") }, svg);
     } else {
       shape("path", { class: "set-band", d: area(lines.wide) }, svg);
       if (probability > 0.5) shape("path", { class: "set-band", d: area(lines.narrow) }, svg);
-      for (const i of [0, 1]) shape("path", { class: "outcome", d: path(lines.outer.map((e) => e[i])) }, svg);
+      for (const i of binary ? [] : [0, 1]) shape("path", { class: "outcome", d: path(lines.outer.map((e) => e[i])) }, svg);
       shape("path", { class: "set", d: path(lines.mean) }, svg);
     }
     const here = xAt(steps[along]);

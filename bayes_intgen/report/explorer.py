@@ -21,7 +21,24 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, short_label
+from bayes_intgen.models.noise_shape import (
+    FREQUENCIES,
+    LARGEST_MOVES,
+    LEAST_EXPONENT,
+    RATIOS,
+    NoiseShape,
+)
 from bayes_intgen.models.prediction import Prediction
+from bayes_intgen.models.sinh_arcsinh import (
+    BOUNDS,
+    DAMPING,
+    ITERATIONS,
+    LARGEST_STEP,
+    NODES,
+    RIDGE,
+    STEP_RATIO,
+    WEIGHTS,
+)
 from bayes_intgen.models.terms import Term
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.defaults import default_point, levels_of
@@ -66,7 +83,7 @@ def round_grid(low: float, high: float) -> Array:
 
 def thinned(prediction: Prediction, max_draws: int = MAX_DRAWS) -> Prediction:
     """Thin predictions to evenly spaced draws in one chain."""
-    total = prediction.sd.size
+    total, shape = prediction.sd.size, prediction.shape
     positions = np.linspace(0, total - 1, min(max_draws, total)).astype(int)
 
     def flat(draws: Array) -> Array:
@@ -78,6 +95,7 @@ def thinned(prediction: Prediction, max_draws: int = MAX_DRAWS) -> Prediction:
         sd=flat(prediction.sd),
         deviations=None if prediction.deviations is None else flat(prediction.deviations),
         df=None if prediction.df is None else flat(prediction.df),
+        shape=None if shape is None else shape._replace(deviations=flat(shape.deviations)),
         unseen=tuple(group._replace(draws=flat(group.draws)) for group in prediction.unseen),
     )
 
@@ -107,7 +125,10 @@ def explorer_data(
         ``pairs``: for every interaction in the fit the fields of
         :class:`~bayes_intgen.report.pairs.PairData`.
         ``noise``: ``sd`` (draws,), either ``quantiles`` or ``df`` (draws,), and with a fitted
-        variance function ``knot_value`` and ``deviation`` (draws,).
+        variance function ``knot_value`` and ``deviation`` (draws,). With the shape of the noise
+        also ``shape_values`` (3,), ``shape_deviations`` (draws, 3), the same of every action with
+        its hat functions (3, 7) and (draws, 3, 7), and ``law``: nodes and constants of
+        :func:`bayes_intgen.models.sinh_arcsinh.match`. ``kind``: that of the outcome.
 
     Examples
     --------
@@ -123,6 +144,7 @@ def explorer_data(
     pairs = pairs_of(posterior, prediction, default, [slider for slider, _ in sliders])
     return {
         "outcome": posterior.outcome_name,
+        "kind": prediction.kind,
         "population": averages.description if averages else "",
         "draws": prediction.sd.size,
         "level_of_draws": packed(coefficients @ functions[0] + terms.centre),
@@ -154,6 +176,8 @@ def _noise_data(prediction: Prediction) -> dict[str, Any]:
         noise["quantiles"] = packed(prediction.quantiles)
     else:
         noise["df"] = packed(prediction.df[0])
+    if prediction.shape is not None:
+        noise |= _law_data(prediction.shape)
     spread, deviations = prediction.spread, prediction.deviations
     if isinstance(spread, VarianceFunction) and deviations is not None:
         noise["knot_value"] = float(spread.knot_values[0])
@@ -192,7 +216,34 @@ def _action_data(
     spread, deviations = prediction.spread, prediction.deviations
     if isinstance(spread, VarianceFunction) and deviations is not None:
         action |= _variance_data(spread, deviations[0], k, grid)
+        if prediction.shape is not None:
+            values, moved = prediction.shape
+            columns = spread.columns_where_set(k)
+            action["shape_values"] = packed(values[:, columns])
+            action["shape_deviations"] = packed(moved[0][..., columns])
     return action
+
+
+def _law_data(shape: NoiseShape) -> dict[str, Any]:
+    """Part of the noise's shape that all actions share, and constants of matching laws."""
+    return {
+        "shape_values": packed(shape.values[:, 0]),
+        "shape_deviations": packed(shape.deviations[0][..., 0]),
+        "law": {
+            "nodes": packed(NODES),
+            "weights": packed(WEIGHTS),
+            "bounds": packed(BOUNDS),
+            "moves": list(LARGEST_MOVES),
+            "frequencies": list(FREQUENCIES),
+            "ratios": list(RATIOS),
+            "least_exponent": LEAST_EXPONENT,
+            "iterations": ITERATIONS,
+            "damping": DAMPING,
+            "largest_step": LARGEST_STEP,
+            "step_ratio": STEP_RATIO,
+            "ridge": RIDGE,
+        },
+    }
 
 
 def _functions(

@@ -90,13 +90,16 @@ def _effects_as_table(table: "xr.Dataset") -> str:
     condition = ", ".join(
         [f"do({', '.join(intervened)})", *(name for name in names if name not in intervened)]
     )
-    head = [*names, "mean", f"{level} band", "outcomes"]
+    binary = "probability" in table
+    head = [*names, "mean", f"{level} band", "P(1)" if binary else "outcomes"]
     if "change" in table:
         head += ["change", f"{level} band", "P(> 0)"]
     all_supported = bool(table["supported"].all())
     rows = [
         _effect_cells(
-            {str(name): column[i] for name, column in table.data_vars.items()}, all_supported
+            {str(name): column[i] for name, column in table.data_vars.items()},
+            all_supported,
+            table.attrs.get("outcome_kind", "continuous"),
         )
         for i in range(table.sizes["point"])
     ]
@@ -104,11 +107,19 @@ def _effects_as_table(table: "xr.Dataset") -> str:
     lines = [
         f"Mean of {table.attrs['outcome']} given {condition}; band: where the mean lies with "
         f"probability {level};",
-        "outcomes: where a single outcome does.",
+        "P(1): probability that a single outcome is 1."
+        if binary
+        else "outcomes: where a single outcome does.",
         *([f"Population: {population}."] if population else []),
         "",
         align_columns(head, rows, left=0),
     ]
+    if binary and (outside := float(table["outside_0_1"].max())) > 0:
+        lines += [
+            "",
+            f"Up to {_share(outside)} of a band's draws lie outside [0, 1]: the mean adds up over "
+            "the actions; P(1) is clipped.",
+        ]
     if not all_supported:
         lines += [
             "",
@@ -117,7 +128,7 @@ def _effects_as_table(table: "xr.Dataset") -> str:
     return "\n".join(lines)
 
 
-def _effect_cells(point: "dict[str, xr.DataArray]", all_supported: bool) -> list[str]:
+def _effect_cells(point: "dict[str, xr.DataArray]", all_supported: bool, kind: str) -> list[str]:
     """Cells of one point: values of the actions, mean, intervals, and the change if present."""
     values = point["value"].to_numpy()
     before = point["baseline"].to_numpy() if "baseline" in point else values
@@ -131,7 +142,7 @@ def _effect_cells(point: "dict[str, xr.DataArray]", all_supported: bool) -> list
     cells += [
         mean + mark,
         _interval(number["low"], number["high"]),
-        _interval(number["outcome_low"], number["outcome_high"]),
+        _single_outcome(number, kind),
     ]
     if "change" in number:
         low, high = number["change_low"], number["change_high"]
@@ -141,6 +152,18 @@ def _effect_cells(point: "dict[str, xr.DataArray]", all_supported: bool) -> list
             _probability(number["above_zero"]),
         ]
     return cells
+
+
+def _single_outcome(number: dict[str, float], kind: str) -> str:
+    """Probability of a binary outcome, or interval of single outcomes."""
+    if kind == "binary":
+        return f"{number['probability']:.2f}"
+    low, high = number["outcome_low"], number["outcome_high"]
+    return f"{low:,.0f} to {high:,.0f}" if kind == "count" else _interval(low, high)
+
+
+def _share(share: float) -> str:
+    return "less than 1%" if share < 0.01 else f"{share:.0%}"
 
 
 def _interval(low: float, high: float, *, sign: bool = False) -> str:

@@ -544,6 +544,32 @@ def test_explorer_of_a_population_agrees_with_python(browser, tmp_path, over) ->
     assert page.get_log("browser") == []
 
 
+@pytest.mark.parametrize("kind", ["binary", "count"])
+def test_explorer_of_zeros_and_ones_and_of_counts_agrees_with_python(
+    browser, tmp_path, kind
+) -> None:
+    fit = made_up(["tv", "radio"], unit=0.005 if kind == "binary" else 1.0, draws=60)
+    fit.tree.attrs["outcome_kind"] = kind
+    fit = bi.Posterior(fit.tree)
+    page = open_page(browser, fit, tmp_path / "report.html")
+    grids = [unpacked(action["values"]) for action in explorer_data(fit)["actions"]]
+    for steps in ([30, 50], [0, 0]):
+        move_sliders(page, steps)
+        point = [[g[s] for g, s in zip(grids, steps, strict=True)]]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bi.SupportWarning)
+            table = effect_table(fit, point)
+        names = ["probability"] if kind == "binary" else ["outcome_low", "outcome_high"]
+        expected = [table[name].item() for name in names]
+        np.testing.assert_allclose(readout(page)["outcome band"], expected, rtol=1e-12)
+    lines = "return document.querySelectorAll('#profile .outcome').length"
+    assert page.execute_script(lines) == (0 if kind == "binary" else 2)
+    text = page.find_element("tag name", "body").text
+    assert ("probability of a 1" in text) == (kind == "binary")
+    assert ("of outcomes" in text) == (kind == "count")
+    assert page.get_log("browser") == []
+
+
 def test_explorer_moves_a_pair_as_python_does(browser, tmp_path) -> None:
     """The curve along one action, too, depends on where the other is held."""
     fit = made_up_with_pairs()

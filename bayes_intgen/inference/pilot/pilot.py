@@ -6,6 +6,7 @@ from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.replicates import refuse_exact_replicates
@@ -28,6 +29,7 @@ from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspi
 from bayes_intgen.inference.pilot.residuals import residuals
 from bayes_intgen.inference.pilot.variance_ratio import estimate_ratio
 from bayes_intgen.models import Model
+from bayes_intgen.models.noise_shape import NoiseShapeEstimate, estimate_noise_shape
 from bayes_intgen.models.random_effects import RandomEffects
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
@@ -46,6 +48,25 @@ SPREAD_ROWS = 20_000
 TEST_ROWS = 8_000
 # Minimum noise standard deviation, in units of the outcome's: less is rounding.
 MIN_NOISE = 1e-5
+
+
+class NoiseRows(NamedTuple):
+    """Residuals of the first fit, in units of the noise where the relative variance is one.
+
+    Attributes
+    ----------
+    actions, intervened : ndarray, shape (N, K)
+    standardised : ndarray, shape (N,)
+    """
+
+    actions: Array
+    intervened: NDArray[np.bool_]
+    standardised: Array
+
+    def shape(self, spread: VarianceFunction | Homoscedastic) -> NoiseShapeEstimate:
+        """Estimate the shape of the noise on the features of its variance function."""
+        features = spread.features(self.actions, self.intervened)
+        return estimate_noise_shape(features, self.standardised, spread)
 
 
 class Pilot(NamedTuple):
@@ -68,6 +89,8 @@ class Pilot(NamedTuple):
         Variance function with its uncertainty, unless it is constant.
     fit_tests : tuple of FitTest
         Score tests for lack of fit, per contribution and bias.
+    noise_rows : NoiseRows, optional
+        Rows from which the shape of the noise is estimated.
     """
 
     spread: VarianceFunction | Homoscedastic
@@ -78,6 +101,7 @@ class Pilot(NamedTuple):
     shape: Array
     estimate: VarianceFunctionEstimate | None = None
     fit_tests: tuple[FitTest, ...] = ()
+    noise_rows: NoiseRows | None = None
 
     @classmethod
     def of(
@@ -137,16 +161,26 @@ def pilot_fit(
     final = Pilot.of(posterior, sums, noise.spread, progress, start)
     _refuse_no_noise(data, float(final.sites["noise_sd"]), terms.unit)
     fit_tests = _test_fit(final, selection, rows, model, progress)
-    return final._replace(shape=noise.quantiles, estimate=noise.estimate, fit_tests=fit_tests)
+    return final._replace(
+        shape=noise.quantiles,
+        estimate=noise.estimate,
+        fit_tests=fit_tests,
+        noise_rows=NoiseRows(rows.actions, rows.intervened, noise.noise),
+    )
 
 
 class _NoiseFit(NamedTuple):
-    """Noise of the first fit: variance function, noise quantiles, and standardised residuals."""
+    """Noise of the first fit: variance function, noise quantiles, and residuals.
+
+    ``residuals`` are over their standard deviations, ``noise`` over that of the noise where the
+    relative variance is one.
+    """
 
     spread: VarianceFunction | Homoscedastic
     estimate: VarianceFunctionEstimate | None
     quantiles: Array
     residuals: Array
+    noise: Array
 
 
 class _Selection(NamedTuple):
@@ -223,7 +257,9 @@ def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -
         residual = residual * np.sqrt(rows.weights)
     variance = spread(rows.actions, rows.intervened)
     standardised = residual / np.sqrt(np.mean(residual**2) * variance)
-    return _NoiseFit(spread, estimate, residual_quantiles(residual, variance), standardised)
+    noise = residual / np.sqrt(np.mean(residual**2 / variance))
+    quantiles = residual_quantiles(residual, variance)
+    return _NoiseFit(spread, estimate, quantiles, standardised, noise)
 
 
 def _mean_squares(rows: Observations, residual: Array) -> tuple[Array, Array | None]:

@@ -1,0 +1,105 @@
+"""Worlds whose outcome is skewed, has heavy tails, is binary or a count, for `outcomes.py`.
+
+    A_k = pull_k C_k + sum_j b_kj A_j + V_k,   score = sum_k [curve_k(A_k) + cause_k(A_k, C_k)]
+
+A continuous outcome is the score plus noise of the same law as the causes. A binary outcome is one
+with the score as its probability, and a count is a Poisson number with the score as its mean;
+hidden causes then have two values, so that the score stays within its bounds.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+import bayes_intgen as bi
+
+CONTINUOUS = ("gaussian", "gamma", "t3", "lognormal", "heteroscedastic")
+DISCRETE = ("binary", "counts of 1.5", "counts of 20")
+KINDS = (*CONTINUOUS, *DISCRETE)
+ACTIONS = 3
+
+
+def standard_draws(law: str, shape: float, size: object, rng: np.random.Generator) -> np.ndarray:
+    """Draws of mean 0 and standard deviation 1; ``shape`` in (0, 1) sets the skewness."""
+    if law == "gamma":
+        k = 0.5 + 2 * shape
+        return (rng.gamma(k, size=size) - k) / np.sqrt(k)
+    if law == "t3":
+        return rng.standard_t(3, size=size) / np.sqrt(3)
+    if law == "lognormal":
+        s2 = (0.5 + 0.4 * shape) ** 2
+        draws = np.exp(np.sqrt(s2) * rng.normal(size=size) - s2 / 2)
+        return (draws - 1) / np.sqrt(np.expm1(s2))
+    if law == "two values":
+        return np.where(rng.random(size) < 0.5, 1.0, -1.0)
+    return rng.normal(size=size)
+
+
+class OutcomeWorld:
+    """A random world of one kind."""
+
+    def __init__(self, kind: str, seed: int) -> None:
+        rng = np.random.default_rng([seed, KINDS.index(kind)])
+        self.kind, count = kind, ACTIONS
+        self.names = tuple(f"a{k + 1}" for k in range(count))
+        laws = {"heteroscedastic": ("gaussian", "gamma")[seed % 2]}
+        self.law = "two values" if kind in DISCRETE else laws.get(kind, kind)
+        self.shape = rng.random(count + 1)
+        signs = np.ones(count) if seed % 2 else rng.choice([-1.0, 1.0], count)
+        self.pull = rng.uniform(0.7, 2.0, count)
+        self.between = np.tril(rng.normal(scale=0.4, size=(count, count)), -1)
+        self.size = rng.choice([-1.0, 1.0], count) * rng.uniform(0.5, 1.5, count)
+        self.slope, self.middle = rng.uniform(0.5, 1.5, count), rng.uniform(-0.5, 0.5, count)
+        self.burden = signs * rng.uniform(0.5, 1.2, count)
+        self.varying = rng.uniform(-0.8, 0.8, count) if kind == "heteroscedastic" else 0 * signs
+        self.noise = rng.uniform(0.1, 0.7)
+        self.level = rng.normal()
+        # Centre and largest distance of the score in a discrete outcome.
+        bounds = {"binary": (0.5, 0.47), "counts of 1.5": (1.5, 1.3), "counts of 20": (20.0, 14.0)}
+        self.centre, reach = bounds.get(kind, (0.0, 1.0))
+        self.scale = reach / (np.abs(self.size) + np.abs(self.burden)).sum()
+
+    def curve(self, actions: np.ndarray) -> np.ndarray:
+        """Sum of the contributions of the actions alone, shape (n,); causes have mean zero."""
+        return np.tanh(self.slope * (actions - self.middle)) @ self.size
+
+    def sample(
+        self, regime: Sequence[str], rows: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Actions (rows, K) and outcome (rows,) with the actions of a regime set."""
+        count = len(self.names)
+        causes = np.stack(
+            [standard_draws(self.law, self.shape[k], rows, rng) for k in range(count)], axis=1
+        )
+        actions = np.zeros((rows, count))
+        for k, name in enumerate(self.names):
+            observed = causes[:, k] * self.pull[k] + rng.normal(size=rows)
+            observed = observed + actions @ self.between[k]
+            actions[:, k] = 1.3 * rng.normal(size=rows) if name in regime else observed
+        score = self.curve(actions)
+        score += (self.burden * causes * np.exp(self.varying * np.tanh(actions))).sum(axis=1)
+        if self.kind == "binary":
+            return actions, 1.0 * (rng.random(rows) < self.centre + self.scale * score)
+        if self.kind in DISCRETE:
+            return actions, 1.0 * rng.poisson(self.centre + self.scale * score)
+        noise = self.noise * standard_draws(self.law, self.shape[-1], rows, rng)
+        return actions, self.level + score + noise
+
+    def joint_effect(self, points: np.ndarray) -> np.ndarray:
+        """Mean outcome with every action set, shape (M,)."""
+        if self.kind in DISCRETE:
+            return self.centre + self.scale * self.curve(points)
+        return self.level + self.curve(points)
+
+    def data(self, rows: int, seed: int) -> bi.RegimeData:
+        """Observational rows, and as many with each action set."""
+        rng = np.random.default_rng([seed, 11])
+        regimes: list[tuple[str, ...]] = [(), *((name,) for name in self.names)]
+        parts = [self.sample(regime, rows, rng) for regime in regimes]
+        masks = [np.isin(self.names, regime) for regime in regimes]
+        return bi.RegimeData.from_arrays(
+            np.concatenate([actions for actions, _ in parts]),
+            np.concatenate([outcome for _, outcome in parts]),
+            np.repeat(masks, rows, axis=0),
+            self.names,
+        )

@@ -1,0 +1,157 @@
+"""Coverage of single outcomes under joint interventions: skewed, heavy-tailed, binary and counts.
+
+    python analyses/outcomes.py [--models 40] [--rows 1000] [--kinds KIND ...] [--quick]
+
+Random worlds of three actions whose hidden causes and noise are normal, gamma, lognormal or
+Student-t with three degrees of freedom, or whose hidden causes matter more at some values of their
+action than at others; and worlds whose outcome is binary or a Poisson count with a mean of about
+1.5 or 20. Default fits to observational rows and single interventions predict outcomes with all
+actions set. Coverage is that of central predictive intervals; of discrete outcomes by randomised
+ranks. "pooled": the same fits with the pooled shape of all residuals, in place of that of the mask,
+and numbers in place of zeros, ones and counts. The slope is that of binary outcomes on their
+predicted probability. Seconds are those of the processor. An interrupted run resumes.
+"""
+
+import shlex
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from _outcome_worlds import KINDS, OutcomeWorld
+
+import bayes_intgen as bi
+
+from _figures import column, legend, save_figure
+from _scores import LEVELS, QUICK, STUDY, mean_and_error, rms
+from _study import Row, arguments, command_of, publish_study
+
+POINTS = 1000
+QUICK_KINDS = ("gamma", "binary", "counts of 1.5")
+PERCENT = tuple(round(100 * level) for level in LEVELS)
+
+
+def ranks(draws: np.ndarray, outcome: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Ranks of outcomes (n,) among draws (chain, draw, n), uniform if the law is right."""
+    below, equal = ((op(draws, outcome)).mean(axis=(0, 1)) for op in (np.less, np.equal))
+    return np.asarray(below + rng.random(len(outcome)) * equal)
+
+
+def with_pooled_shape(posterior: bi.Posterior) -> bi.Posterior:
+    """The same fit without kind of outcome and shape of the noise, as earlier versions saved it."""
+    tree = posterior.tree.copy()
+    names = ["shape", "shape_deviation", "quantity", "feature"]
+    tree["noise"] = tree["noise"].to_dataset().drop_vars(names)
+    del tree.attrs["outcome_kind"]
+    return bi.Posterior(tree)
+
+
+def score(kind: str, seed: int, rows: int, quick: bool) -> list[Row]:
+    """Score predictions of single outcomes in one world."""
+    world = OutcomeWorld(kind, seed)
+    data = world.data(rows, seed + 10_000)
+    settings, prior = (QUICK, "linear") if quick else (STUDY, "gp")
+    began = time.process_time()
+    posterior = bi.fit(data, bi.models.additive(prior), seed=seed, progress=False, **settings)
+    seconds = time.process_time() - began
+    rng = np.random.default_rng([seed, 12])
+    points, outcome = world.sample(world.names, POINTS, rng)
+    truth = world.joint_effect(points)
+    effect = posterior.joint_effect(points).to_numpy()
+    error = rms(effect.mean(axis=(0, 1)) - truth) / truth.std()
+    lines = []
+    for shape, fit in (("mask", posterior), ("pooled", with_pooled_shape(posterior))):
+        draws = fit.outcome(points, seed=seed).to_numpy()
+        at = ranks(draws, outcome, rng)
+        line: Row = {"kind": kind, "seed": seed, "rows": rows, "quick": quick, "shape": shape}
+        for level, percent in zip(LEVELS, PERCENT, strict=True):
+            line[f"coverage{percent}"] = f"{np.mean(np.abs(at - 0.5) < level / 2):.4f}"
+        line["below 2.5%"], line["above 97.5%"] = (
+            f"{np.mean(side < 0.025):.4f}" for side in (at, 1 - at)
+        )
+        line["slope"] = ""
+        if kind == "binary":
+            line["slope"] = f"{np.polyfit(draws.mean(axis=(0, 1)), outcome, 1)[0]:.4f}"
+        line["negative"] = f"{np.mean(draws < 0):.4f}"
+        line["error"], line["seconds"] = f"{error:.4f}", f"{seconds:.2f}"
+        lines.append(line)
+    return lines
+
+
+def summary(rows: list[dict[str, str]]) -> list[Row]:
+    """Mean coverage with standard errors over worlds, per kind and shape."""
+    lines = []
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        for shape in ("mask", "pooled"):
+            own = [row for row in rows if (row["kind"], row["shape"]) == (kind, shape)]
+            line: Row = {"kind": kind, "shape": shape, "worlds": len(own)}
+            for percent in PERCENT:
+                name = f"coverage{percent}"
+                mean, error = mean_and_error([float(row[name]) for row in own])
+                line |= {name: f"{mean:.3f}", f"standard error of {name}": f"{error:.3f}"}
+            for name in ("below 2.5%", "above 97.5%"):
+                line[name] = f"{column(own, name).mean():.4f}"
+            line["slope"], line["standard error of slope"] = "", ""
+            if own[0]["slope"]:
+                mean, error = mean_and_error([float(row["slope"]) for row in own])
+                line |= {"slope": f"{mean:.3f}", "standard error of slope": f"{error:.3f}"}
+            line["negative"] = f"{column(own, 'negative').mean():.4f}"
+            line["error"] = f"{rms(column(own, 'error')):.3f}"
+            line["seconds"] = f"{np.median(column(own, 'seconds')):.1f}"
+            lines.append(line)
+    return lines
+
+
+def draw_figure(lines: list[Row], path: Path) -> None:
+    """Plot coverage minus its level, by level, with the shape of the mask and pooled."""
+    kinds = list(dict.fromkeys(line["kind"] for line in lines))
+    figure, axes = plt.subplots(
+        1, len(PERCENT), figsize=(11, 0.9 + 0.42 * len(kinds)), sharey=True, layout="constrained"
+    )
+    place = np.arange(len(kinds))[::-1]
+    for ax, percent in zip(axes, PERCENT, strict=True):
+        ax.axvspan(-1.5, 1.5, color="0.92", zorder=0)
+        ax.axvline(0, color="0.6", linewidth=0.8, zorder=0)
+        for shape, color, shift in (("mask", "C0", 0.12), ("pooled", "C1", -0.12)):
+            own = [line for line in lines if line["shape"] == shape]
+            name = f"coverage{percent}"
+            ax.errorbar(
+                100 * column(own, name) - percent,
+                place + shift,
+                xerr=196 * column(own, f"standard error of {name}"),
+                fmt="o",
+                markersize=4,
+                color=color,
+                capsize=2,
+                label="shape of the mask" if shape == "mask" else "pooled residuals",
+            )
+        ax.set_title(f"{percent}% intervals", fontsize="medium")
+        ax.set_xlabel("coverage minus level (points)")
+    axes[0].set_yticks(place, [str(kind) for kind in kinds])
+    axes[0].set_ylim(-0.6, len(kinds) - 0.4)
+    legend(axes[-1], loc="upper right")
+    save_figure(figure, path)
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = arguments(__doc__, models=40, rows=1000)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, help="kinds of worlds, default all")
+    args = parser.parse_args()
+    if args.quick:
+        args.models, args.rows = 2, 150
+    kinds = args.kinds or (QUICK_KINDS if args.quick else KINDS)
+    jobs = [
+        {"kind": kind, "seed": seed, "rows": args.rows, "quick": args.quick}
+        for kind in kinds
+        for seed in range(args.models)
+    ]
+    command = command_of("outcomes", args, "models", "rows")
+    if args.kinds:
+        command += f" --kinds {shlex.join(args.kinds)}"
+    _, lines = publish_study("outcomes", args, score, jobs, command, summary)
+    draw_figure(lines, args.output / "outcomes")
+
+
+if __name__ == "__main__":
+    main()

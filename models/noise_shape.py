@@ -1,0 +1,228 @@
+"""Shape of the noise: dependence of its characteristic function on regime and actions.
+
+Given a and R the outcome is a sum of independent parts, so that every cumulant is affine in the
+mask, and so is their generating function, the logarithm of the characteristic function:
+
+    log E exp(i t [Y - E Y]) = l_U(t) + sum_k [R_k l_k(t, a_k) + (1 - R_k) m_k(t, a_k)]
+
+It is estimated at two frequencies, on the features of the variance function. Sines and cosines
+are bounded; sample cumulants of third and fourth order, its derivatives at zero, have a variance
+that heavy tails make useless or infinite. At a point the noise has the sinh-arcsinh law with these
+values.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, diags_array
+
+from bayes_intgen._typing import Array
+from bayes_intgen.models.sinh_arcsinh import BOUNDS, SinhArcsinh, match
+from bayes_intgen.models.variance_function import (
+    KNOTS,
+    Homoscedastic,
+    VarianceFunction,
+    draw_normal,
+)
+
+# Frequencies, per standard deviation of the noise: low enough for moduli to be estimated well, far
+# enough apart to tell tails from the scale.
+FREQUENCIES = (0.8, 2.0)
+# Prior standard deviations of the values at the knots, relative to those of a normal law with the
+# estimated variance (moduli), and to that of skewness one (arguments). Weak, as for the variance.
+MODULUS_SD, SECOND_MODULUS_SD, ARGUMENT_SD = 2.0, 1.0, 8.0
+# Prior standard deviation of changes from knot to knot, relative to that of values.
+CHANGE_SD = 0.5
+# Largest change of a log characteristic function in an iteration; change below which the
+# information is not computed anew; and tolerance, small against the error of a few percent.
+LARGEST_CHANGE, SMALL_CHANGE, TOLERANCE, MAX_ITERATIONS = 1.0, 0.3, 5e-3, 20
+# Least modulus exponent at the first frequency, and range of the ratio of both: 6.25 if normal.
+LEAST_EXPONENT, RATIOS = 1e-3, (1.3, 8.0)
+# Largest deviations of a draw of log scale, skewness and log tail from their estimates.
+LARGEST_MOVES = (1.0, 1.0, 0.3)
+Complex = NDArray[np.complexfloating[Any]]
+QUANTITIES = ("modulus", "argument", "second modulus")
+
+
+class NoiseShape(NamedTuple):
+    """Minus log modulus and argument at the first frequency, minus log modulus at the second.
+
+    Attributes
+    ----------
+    values : ndarray, shape (3, H)
+        Coefficients of the features.
+    deviations : ndarray, shape (..., 3, H)
+        Draws of their deviations.
+    """
+
+    values: Array
+    deviations: Array
+
+    def laws(self, features: Array) -> SinhArcsinh:
+        """Laws of the noise in units of ``noise_sd``, shape (..., n), at features (n, H).
+
+        The parameters are linearised in the deviations.
+        """
+        estimate, slopes = match(bounded(self.values @ features.T).T, FREQUENCIES)
+        moved = self.deviations.astype(np.float64) @ features.T
+        parameters = estimate + np.einsum("npq,...qn->...np", slopes, moved)
+        return SinhArcsinh.of_parameters(bounded_parameters(parameters, estimate))
+
+
+class NoiseShapeEstimate(NamedTuple):
+    """Shape of the noise with its uncertainty.
+
+    Attributes
+    ----------
+    values : ndarray, shape (3, H)
+    covariance : ndarray, shape (3 H, 3 H)
+    """
+
+    values: Array
+    covariance: Array
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        """Draw deviations of the values from their estimates, shape (*shape, 3, H)."""
+        draws = draw_normal(self.covariance, shape, rng)
+        return np.asarray(draws.reshape(*shape, *self.values.shape), dtype=np.float32)
+
+
+def bounded(exponents: Array) -> Array:
+    """Restrict values at points, shape (3, n), to what laws can have."""
+    first = np.maximum(exponents[0], LEAST_EXPONENT)
+    second = np.clip(exponents[2], RATIOS[0] * first, RATIOS[1] * first)
+    return np.stack([first, exponents[1], second])
+
+
+def bounded_parameters(parameters: Array, estimate: Array) -> Array:
+    """Restrict draws of parameters, (..., n, 3), to a range about their estimate."""
+    moved = np.clip(parameters - estimate, -np.array(LARGEST_MOVES), LARGEST_MOVES)
+    return np.asarray(np.clip(estimate + moved, *BOUNDS.T))
+
+
+def estimate_noise_shape(
+    features: csr_array, standardised: Array, spread: VarianceFunction | Homoscedastic
+) -> NoiseShapeEstimate:
+    """Estimate the log characteristic function by penalised least squares, with a log link.
+
+    Parameters
+    ----------
+    features : sparse array, shape (N, H)
+    standardised : ndarray, shape (N,)
+        Residuals over the noise standard deviation where the relative variance is one.
+    spread : VarianceFunction or Homoscedastic
+        Its knot values are the prior mean: a normal law at the first frequency. At the second, the
+        prior mean is proportional to the estimate at the first.
+
+    Notes
+    -----
+    The covariance is the sandwich estimator, which is valid whatever the law of the noise.
+    """
+    knots = spread.knot_values if isinstance(spread, VarianceFunction) else np.ones(1)
+    low, high = FREQUENCIES
+    normal = -0.5 * low**2 * knots + 0j
+    skewed = low**3 * knots**1.5 / 6
+    first = _LogLinear.fit(
+        features,
+        np.exp(1j * low * standardised),
+        normal,
+        _precision(0.5 * MODULUS_SD * low**2 * knots),
+        _precision(ARGUMENT_SD * skewed),
+    )
+    ratio = _ratio(features, first.coefficients, np.exp(1j * high * standardised))
+    skewed = high**3 * knots**1.5 / 6
+    second = _LogLinear.fit(
+        features,
+        np.exp(1j * high * standardised),
+        ratio * first.coefficients.real + 1j * ratio**1.5 * first.coefficients.imag,
+        _precision(0.5 * SECOND_MODULUS_SD * high**2 * knots),
+        _precision(0.5 * ARGUMENT_SD * skewed),
+    )
+    values = np.stack(
+        [-first.coefficients.real, first.coefficients.imag, -second.coefficients.real]
+    )
+    covariance = _covariance(features, first, second, ratio)
+    return NoiseShapeEstimate(np.asarray(values, dtype=np.float64), covariance)
+
+
+class _LogLinear(NamedTuple):
+    """Fit of E psi = exp(F c), with complex c.
+
+    ``real`` and ``imaginary`` are pairs of inverse penalised information and prior precision;
+    ``scores`` are the rows' weighted residuals.
+    """
+
+    coefficients: Complex
+    real: tuple[Array, Array]
+    imaginary: tuple[Array, Array]
+    scores: Complex
+
+    @classmethod
+    def fit(
+        cls, features: csr_array, psi: Complex, prior: Complex, real: Array, imaginary: Array
+    ) -> "_LogLinear":
+        """Gauss-Newton iterations from the prior mean."""
+        coefficients, transposed = prior.copy(), csr_array(features.T)
+        change = np.inf
+        for _ in range(MAX_ITERATIONS):
+            mean = np.exp(features @ coefficients)
+            weights = np.abs(mean) ** 2
+            scores = weights * (psi / mean - 1)
+            if change > SMALL_CHANGE:
+                information = (transposed @ diags_array(weights) @ features).toarray()
+                of_real, of_imaginary = (np.linalg.inv(information + p) for p in (real, imaginary))
+            slope, gap = transposed @ scores, coefficients - prior
+            step = of_real @ (slope.real - real @ gap.real)
+            step = step + 1j * (of_imaginary @ (slope.imag - imaginary @ gap.imag))
+            change = float(np.abs(features @ step).max())
+            if change < TOLERANCE:
+                break
+            coefficients = coefficients + step * min(1.0, LARGEST_CHANGE / change)
+        return cls(coefficients, (of_real, real), (of_imaginary, imaginary), scores)
+
+
+def _ratio(features: csr_array, coefficients: Complex, psi: Complex) -> float:
+    """Ratio of minus the log moduli at both frequencies, if it is the same in all rows."""
+    exponents = features @ coefficients
+    first, angle = -exponents.real, exponents.imag
+    ratio = 0.9 * (FREQUENCIES[1] / FREQUENCIES[0]) ** 2
+    for _ in range(MAX_ITERATIONS):
+        modulus = np.exp(-ratio * first)
+        slope = first * modulus
+        gap = psi.real - modulus * np.cos(ratio**1.5 * angle)
+        step = float(slope @ gap / (slope @ slope))
+        ratio = float(np.clip(ratio - step, *RATIOS))
+        if abs(step) < TOLERANCE:
+            break
+    return ratio
+
+
+def _precision(sd: Array) -> Array:
+    """Prior precision of values at knots with prior standard deviations, shape (H,)."""
+    out = np.eye(len(sd))
+    if len(sd) > 1:
+        difference = np.diff(np.eye(len(KNOTS)), axis=0) / CHANGE_SD
+        out[1:, 1:] += np.kron(np.eye(len(sd[1:]) // len(KNOTS)), difference.T @ difference)
+    return np.asarray(out / np.outer(sd, sd))
+
+
+def _covariance(features: csr_array, first: _LogLinear, second: _LogLinear, ratio: float) -> Array:
+    """Sandwich covariance of the three quantities' coefficients."""
+    scores = (-first.scores.real, first.scores.imag, -second.scores.real)
+    bread = (first.real, first.imaginary, second.real)
+    size = features.shape[1]
+    middle, transposed = np.empty((3, size, 3, size)), csr_array(features.T)
+    for i in range(3):
+        for j in range(i, 3):
+            rows = diags_array(scores[i] * scores[j])
+            middle[i, :, j] = (transposed @ rows @ features).toarray()
+            middle[j, :, i] = middle[i, :, j]
+        middle[i, :, i] += bread[i][1]
+    outer = np.zeros((3, size, 3, size))
+    for i in range(3):
+        outer[i, :, i] = bread[i][0]
+    # The prior mean at the second frequency follows the estimate at the first.
+    outer[2, :, 0] = ratio * second.real[0] @ second.real[1] @ first.real[0]
+    outer, middle = outer.reshape(3 * size, -1), middle.reshape(3 * size, -1)
+    return np.asarray(outer @ middle @ outer.T)
