@@ -93,10 +93,12 @@ VALUES = Kind(
     ],
 )
 GRAPH = Kind(
-    [*constants(None, {}, {"green": ["red"]}, {"green": ("red",)}, {"green": set()}),
+    [*constants(
+        None, "any", {}, {"green": ["red"]}, {"green": ("red",)}, {"green": set()}, {"green": None},
+     ),
      lambda rng: {"green": (name for name in ["red"])}],
     constants(
-        [1], "x", 3, {"green": None}, {"green": "red"}, {"green": 3}, {"green": ["blue"]},
+        [1], "x", 3, {"green": "any"}, {"green": "red"}, {"green": 3}, {"green": ["blue"]},
         {"green": ["green"]}, {"green": ["red"], "red": ["green"]}, {1: ["red"]}, {"green": [None]},
     ),
 )  # fmt: skip

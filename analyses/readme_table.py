@@ -385,7 +385,7 @@ def violations() -> list[list[str]]:
     names = {
         "none": "none",
         "interacting": "interaction, 5% of the outcome's variance",
-        "smallest detectable interaction": "interaction of the size that the check calls detectable",
+        "smallest detectable interaction": "interaction of the detectable size",
         "confounded interaction": "interaction with hidden causes",
         "shared confounder": "correlated hidden causes",
     }

@@ -39,9 +39,9 @@ from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
     prediction_of,
-    size_of_draws,
     support_of,
 )
+from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.posterior.surfaces import interaction_sd
 from bayes_intgen.text.edges import edges_in_words, is_learned
 from bayes_intgen.text.messages import quoted
@@ -263,7 +263,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     check = Check.of_tree(posterior.tree)
     if check is not None:
         groups["check"] = check.table
-    size = size_of_draws(posterior)
+    size = size_of_draws(posterior.tree)
     head = f"Posterior of {posterior.outcome_name!r} given {quoted(names)}: {size}"
     between = between_groups(posterior)
     if between.sizes["effect"]:

@@ -22,6 +22,7 @@ from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 from bayes_intgen.posterior.fit_support import FitSupport, Query
+from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.posterior.standardisation import Standardisation, in_population
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class PosteriorDraws:
 
     def __repr__(self) -> str:
         names = ", ".join(map(repr, self.actions))
-        size = size_of_draws(self)
+        size = size_of_draws(self.tree)
         return f"{type(self).__name__} of {self.outcome_name!r} given {names}: {size}"
 
     @property
@@ -378,19 +379,6 @@ def probability_attrs(kind: OutcomeKind, draws: Array) -> dict[str, float]:
     if kind != "binary":
         return {}
     return {"outside_0_1": float(((draws < 0) | (draws > 1)).mean())}
-
-
-def size_of_draws(posterior: PosteriorDraws) -> str:
-    """Numbers of chains and draws as text.
-
-    Examples
-    --------
-    >>> size_of_draws(posterior)
-    '4 chains of 250 draws'
-    """
-    sizes = posterior.tree["posterior"].sizes
-    chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
-    return f"{chains} of {sizes['draw']} draws"
 
 
 def prediction_of(posterior: PosteriorDraws, averages: Standardisation | None = None) -> Prediction:

@@ -96,6 +96,19 @@ def with_groups(tree: xr.DataTree, groups: Mapping[str, xr.Dataset]) -> xr.DataT
     return xr.DataTree.from_dict({**own, **groups})
 
 
+def size_of_draws(tree: xr.DataTree) -> str:
+    """Numbers of chains and draws as text.
+
+    Examples
+    --------
+    >>> size_of_draws(posterior.tree)
+    '4 chains of 250 draws'
+    """
+    sizes = tree["posterior"].sizes
+    chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
+    return f"{chains} of {sizes['draw']} draws"
+
+
 def _draw_coords(sampled: SampledModel) -> dict[str, NDArray[np.int_]]:
     return dict(zip(_DRAW_DIMS, map(np.arange, sampled.coefficients.shape[:2]), strict=True))
 

@@ -103,6 +103,7 @@ def test_marginalised_and_full_samplers_have_the_same_posterior(prior, graph) ->
     assert distance(one, quantities(other_prior)) > limit
 
 
+@pytest.mark.slow
 def test_student_t_noise_is_robust_to_outliers() -> None:
     clean = confounded_rows(60, seed=4)
     outcome = clean.outcome.copy()

@@ -84,6 +84,7 @@ def test_unconfounded_actions_need_no_bound() -> None:
     np.testing.assert_allclose(above, (inflation(np.array(0.3), 3) - 1) * delta[:1])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 def test_bounds_contain_the_truth_of_worlds_with_a_shared_cause() -> None:
     base = bi.simulators.DoseResponse.random(2, seed=1)

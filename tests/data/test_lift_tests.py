@@ -109,6 +109,7 @@ def test_posterior_combines_prior_and_lift_test() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_marginalised_and_full_sampling_agree() -> None:
     data = without_red(60).add_lift_test("red", -1, 1, effect=2.5, se=0.3)
     settings = {"draws": 500, "simplify": False}

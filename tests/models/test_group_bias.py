@@ -65,6 +65,7 @@ def test_the_usual_action_of_a_group_is_its_mean_where_it_was_not_set() -> None:
         assert np.corrcoef(usual, shift[group[observational]])[0, 1] > 0.95
 
 
+@pytest.mark.slow
 def test_biases_that_differ_between_groups_widen_intervals() -> None:
     """An experiment in four groups says little about the bias in eight others."""
 

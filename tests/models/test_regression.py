@@ -54,6 +54,7 @@ def test_saturated_model_within_a_regime_equals_its_regression_alone(rows, separ
     assert (np.abs(one.std(("chain", "draw")) / sd - 1) < 0.35).all()
 
 
+@pytest.mark.slow
 def test_pooled_model_is_biased_unless_all_actions_were_set(rows) -> None:
     assert errors(fit(rows.only([]), bi.models.pooled("polynomial"))).max() > 5
     assert errors(fit(rows, bi.models.pooled("polynomial"))).max() > 5

@@ -132,6 +132,7 @@ class _Experiment:
         self.observed_causes = terms.observed_causes(data.inputs[rows])
         self.unit = None if data.unit is None else data.unit[rows]
         self.bases = [basis for basis, _ in bases]
+        self.spans: dict[tuple[bytes, tuple[int, ...]], Array] = {}
         own = [data.actions[np.ix_(rows, [k])] for k in range(len(bases))]
         self.functions = [basis.matrix(a) for (basis, _), a in zip(bases, own, strict=True)]
         self.features = [basis.matrix(a) for (_, basis), a in zip(bases, own, strict=True)]
@@ -141,11 +142,10 @@ class _Experiment:
         rows = np.flatnonzero(~self.intervened[:, k])
         if not len(rows):
             return 0.0
-        causes = self._causes(rows, others)
+        span = self._span_of_causes(rows, others)
         regressors = self.functions[self.j][rows]
-        if len(rows) < ROWS_PER_REGRESSOR * (causes.shape[1] + regressors.shape[1]):
+        if len(rows) < ROWS_PER_REGRESSOR * (span.shape[1] + regressors.shape[1]):
             return 0.0
-        span = orthonormal_basis(causes, MIN_REGRESSOR)
         features = self.features[k][rows]
         features = features - features.mean(axis=0)
         remainder = features - span @ (span.T @ features)
@@ -155,6 +155,13 @@ class _Experiment:
         response = orthonormal_basis(remainder[:, left], MIN_RESPONSE) * np.sqrt(len(rows))
         unit = None if self.unit is None else self.unit[rows]
         return _log_bayes_factor(regressors - span @ (span.T @ regressors), response, unit)
+
+    def _span_of_causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
+        """Orthonormal basis of :meth:`_causes`, computed once if it is needed for several pairs."""
+        key = (rows.tobytes(), tuple(others))
+        if key not in self.spans:
+            self.spans[key] = orthonormal_basis(self._causes(rows, others), MIN_REGRESSOR)
+        return self.spans[key]
 
     def _causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
         """Functions of observed causes and of other actions, and indicators of the regimes."""

@@ -122,6 +122,7 @@ def test_log_determinant_is_that_of_the_jacobian(case: Case, blocks) -> None:
         np.testing.assert_array_equal(np.delete(back, white_at), np.delete(flat, white_at))
 
 
+@pytest.mark.slow
 def test_whitened_weights_have_the_expected_covariance(case: Case) -> None:
     """At the expansion point, by the Hessian of the potential."""
     whitening, expansion = case.whitening(several_blocks(case))

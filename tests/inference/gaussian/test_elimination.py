@@ -152,6 +152,7 @@ def test_evidence_of_an_uninformed_term_is_zero() -> None:
     assert evidence.log_bayes_factor == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_simplified_fit_samples_present_terms_and_preserves_effects() -> None:
     data = confounded_rows(400, seed=7)
     points = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])

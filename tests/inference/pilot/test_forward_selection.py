@@ -230,6 +230,7 @@ def test_candidate_with_most_evidence_is_added_until_none_has_enough(case, inter
     assert passes == (selection if remaining else selection[:-1])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore::bayes_intgen.SupportWarning",
     # A fit without candidates does not follow the product, and a cubic does not follow every tail.

@@ -77,6 +77,7 @@ def test_trajectories_are_short(noise: str) -> None:
     assert float(posterior.tree["sample_stats"]["diverging"].mean()) < 0.02
 
 
+@pytest.mark.slow
 def test_a_singular_posterior_is_sampled_without_whitening(whitened_and_not) -> None:
     fits = whitened_and_not(heavy_tailed(30), {"draws": 20, "warmup": 20, "chains": 2}, {})
     # Without whitening trajectories are much longer.
