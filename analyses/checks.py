@@ -268,7 +268,7 @@ def draw_figure(lines: list[dict[str, Any]], head: str, path: Path) -> None:
     ax.set_xlim(-0.02, 1.02)
     ax.set_xlabel("share of models in which a violation is declared (dashed: 5% and 90%)")
     figure.suptitle(head, fontsize=9)
-    legend(ax, loc="lower right")
+    legend(ax, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=5)
     figure.tight_layout()
     save_figure(figure, path)
 
