@@ -162,7 +162,7 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     file = args.output / "repeated_visits.csv"
     trials = RepeatedVisits.random(len(DRUGS), seed=TRIALS)
-    write_data(file, trials, 450 if args.quick else ROWS, args.seed)
+    write_data(file, trials, 600 if args.quick else ROWS, args.seed)
     print(f"Data written to {file}")
 
     # The analyst's work; from here on the simulator supplies true effects only.

@@ -39,8 +39,9 @@ CHANGE_SD = 0.5
 LARGEST_CHANGE, SMALL_CHANGE, TOLERANCE, MAX_ITERATIONS = 1.0, 0.3, 5e-3, 20
 # Least modulus exponent at the first frequency, and range of the ratio of both: 6.25 if normal.
 LEAST_EXPONENT, RATIOS = 1e-3, (1.3, 8.0)
-# Largest deviations of a draw of log scale, skewness and log tail from their estimates.
-LARGEST_MOVES = (1.0, 1.0, 0.3)
+# Largest deviations of a draw of log scale, skewness and log tail from their estimates. With few
+# rows larger ones would make predicted outcomes too variable; with many they hardly matter.
+LARGEST_MOVES = (0.15, 0.25, 0.05)
 Complex = NDArray[np.complexfloating[Any]]
 QUANTITIES = ("modulus", "argument", "second modulus")
 

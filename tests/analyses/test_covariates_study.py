@@ -111,7 +111,7 @@ def test_repeated_visits_from_csv_to_figure(tmp_path, monkeypatch, capsys) -> No
 
     run(repeated_visits, monkeypatch, tmp_path)
     frame = pd.read_csv(tmp_path / "repeated_visits.csv")
-    assert frame["patient"].nunique() == 4 * 150
+    assert frame["patient"].nunique() == 4 * 200
     assert (frame.groupby("patient")["age"].nunique() == 1).all()
     table = pd.read_csv(tmp_path / "repeated_visits_ages.csv", comment="#")
     assert len(table) == len(repeated_visits.RAISED) * len(repeated_visits.AGES)
