@@ -60,12 +60,15 @@ class NoiseShape(NamedTuple):
     values: Array
     deviations: Array
 
-    def laws(self, features: Array) -> SinhArcsinh:
+    def laws(self, features: Array, variance: Array) -> SinhArcsinh:
         """Laws of the noise in units of ``noise_sd``, shape (..., n), at features (n, H).
 
-        The parameters are linearised in the deviations.
+        The parameters are linearised in the deviations. The scale is reduced where the law of the
+        estimate has a larger variance than the identified one, ``variance`` (n,).
         """
         estimate, slopes = match(bounded(self.values @ features.T).T, FREQUENCIES)
+        excess = SinhArcsinh.of_parameters(estimate).variance / variance
+        estimate[:, 0] -= 0.5 * np.log(np.maximum(excess, 1.0))
         moved = self.deviations.astype(np.float64) @ features.T
         parameters = estimate + np.einsum("npq,...qn->...np", slopes, moved)
         return SinhArcsinh.of_parameters(bounded_parameters(parameters, estimate))

@@ -326,7 +326,8 @@ class Prediction:
 
     def _laws(self, actions: Array, intervened: NDArray[np.bool_]) -> SinhArcsinh:
         assert self.shape is not None
-        return self.shape.laws(self.spread.features(actions, intervened).toarray())
+        features = self.spread.features(actions, intervened).toarray()
+        return self.shape.laws(features, self.spread(actions, intervened))
 
     def _variance(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Variance of Y given a and R, shape (chain, draw, n)."""

@@ -49,13 +49,21 @@ class SinhArcsinh(NamedTuple):
     def mean(self) -> Array:
         """Mean before the location is subtracted, in units of the scale."""
         tail = np.exp(self.log_tail)
-        # E cosh(arcsinh(Z) / tail): nodes and their negatives contribute the same.
-        half = slice(len(NODES) // 2, None)
-        weights = np.r_[WEIGHTS[half][0], 2 * WEIGHTS[half][1:]]
-        even = np.zeros(np.shape(tail))
-        for angle, weight in zip(np.arcsinh(NODES[half]), weights, strict=True):
-            even += weight * np.cosh(angle / tail)
-        return np.asarray(np.sinh(self.skewness / tail) * even)
+        return np.asarray(np.sinh(self.skewness / tail) * _mean_cosh(tail))
+
+    @property
+    def variance(self) -> Array:
+        """Variance.
+
+        Examples
+        --------
+        >>> SinhArcsinh(np.zeros(1), np.zeros(1), np.zeros(1)).variance.round(9)
+        array([1.])
+        """
+        tail = np.exp(self.log_tail)
+        # sinh(x)^2 = (cosh(2 x) - 1) / 2
+        square = (np.cosh(2 * self.skewness / tail) * _mean_cosh(tail / 2) - 1) / 2
+        return np.asarray(np.exp(2 * self.log_scale) * (square - self.mean**2))
 
     def quantile(self, normal: Array) -> Array:
         """Quantiles at the probabilities of standard normal quantiles.
@@ -80,6 +88,17 @@ class SinhArcsinh(NamedTuple):
         """
         angle = np.arcsinh(values / np.exp(self.log_scale) + self.mean)
         return np.asarray(ndtr(np.sinh(np.exp(self.log_tail) * angle - self.skewness)))
+
+
+def _mean_cosh(tail: Array) -> Array:
+    """E cosh(arcsinh(Z) / tail)."""
+    # Nodes and their negatives contribute the same.
+    half = slice(len(NODES) // 2, None)
+    weights = np.r_[WEIGHTS[half][0], 2 * WEIGHTS[half][1:]]
+    total = np.zeros(np.shape(tail))
+    for angle, weight in zip(np.arcsinh(NODES[half]), weights, strict=True):
+        total += weight * np.cosh(angle / tail)
+    return total
 
 
 def match(targets: Array, frequencies: tuple[float, float]) -> tuple[Array, Array]:

@@ -164,8 +164,19 @@
     const outer = [[1 / a, 0, 0], [-c / a ** 2, 0, 1 / a], [-1.5 * b / a ** 2.5, a ** -1.5, 0]];
     return { parameters, slopes: inverse.map((row) => [0, 1, 2].map((q) => row.reduce((sum, v, r) => sum + v * outer[r][q], 0))) };
   };
-  // Law of the noise in every draw.
-  const lawOf = (parts) => {
+  // E cosh(arcsinh(Z) / tail) for standard normal Z.
+  const meanCosh = (tail) => {
+    const half = law.nodes.length >> 1;
+    let sum = law.weights[half];
+    for (let i = half + 1; i < law.nodes.length; i++) sum += 2 * law.weights[i] * Math.cosh(law.angles[i] / tail);
+    return sum;
+  };
+  const varianceOf = ([logScale, skewness, logTail]) => {
+    const tail = Math.exp(logTail), mean = Math.sinh(skewness / tail) * meanCosh(tail);
+    return Math.exp(2 * logScale) * ((Math.cosh(2 * skewness / tail) * meanCosh(tail / 2) - 1) / 2 - mean ** 2);
+  };
+  // Law of the noise in every draw, given its relative variance.
+  const lawOf = (parts, variance) => {
     const values = Array.from(noise.shape_values), moved = Float64Array.from(noise.shape_deviations);
     for (const own of parts) {
       if (!own.shape) continue;
@@ -173,18 +184,16 @@
       for (let i = 0; i < moved.length; i++) moved[i] += own.shapeMoved[i];
     }
     const { parameters, slopes } = match(values);
+    parameters[0] -= 0.5 * Math.log(Math.max(varianceOf(parameters) / variance, 1));
     const out = { scale: new Float64Array(draws), skewness: new Float64Array(draws), tail: new Float64Array(draws), mean: new Float64Array(draws) };
-    const half = law.nodes.length >> 1;
     for (let s = 0; s < draws; s++) {
       const [logScale, skewness, logTail] = [0, 1, 2].map((p) => {
         const move = slopes[p].reduce((sum, v, q) => sum + v * moved[3 * s + q], 0);
         return within(parameters[p] + clamp(move, -law.moves[p], law.moves[p]), p);
       });
       const tail = Math.exp(logTail);
-      let even = law.weights[half];
-      for (let i = half + 1; i < law.nodes.length; i++) even += 2 * law.weights[i] * Math.cosh(law.angles[i] / tail);
       out.scale[s] = Math.exp(logScale); out.skewness[s] = skewness; out.tail[s] = tail;
-      out.mean[s] = Math.sinh(skewness / tail) * even;
+      out.mean[s] = Math.sinh(skewness / tail) * meanCosh(tail);
     }
     return out;
   };
@@ -198,8 +207,9 @@
     }
     for (const psi of surfaces) for (let s = 0; s < draws; s++) mean[s] += psi[s];
     for (let s = 0; s < draws; s++) unit[s] += mean[s];
+    let estimate = 1;
     if (fitted) {
-      let estimate = page.noise.knot_value;
+      estimate = page.noise.knot_value;
       const deviation = Float64Array.from(noise.deviation);
       for (const own of parts) {
         estimate += own.estimate;
@@ -207,7 +217,7 @@
       }
       for (let s = 0; s < draws; s++) sd[s] *= Math.sqrt(estimate * Math.exp(deviation[s] / estimate));
     }
-    const shape = law && page.kind === "continuous" ? lawOf(parts) : null;
+    const shape = law && page.kind === "continuous" ? lawOf(parts, estimate) : null;
     if (shape) for (let s = 0; s < draws; s++) sd[s] = noise.sd[s] * shape.scale[s];
     return { mean, unit, sd, shape };
   };

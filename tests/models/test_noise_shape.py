@@ -56,7 +56,7 @@ def test_laws_of_both_actions_have_the_quantiles_of_the_noise() -> None:
     for seed in range(6):
         spread, estimate, scale = estimated("gamma", 3000, seed)
         shape = NoiseShape(estimate.values, np.zeros((1, *estimate.values.shape)))
-        law = shape.laws(spread.features(points, both).toarray())
+        law = shape.laws(spread.features(points, both).toarray(), spread(points, both))
         draws = noise(np.ones((50_000, 2), bool), "gamma", np.random.default_rng(seed)) / scale
         ends.append(law.cdf(np.quantile(draws, at)[:, None, None])[:, 0, 0])
         # Negative control: a normal law of the same variance.
