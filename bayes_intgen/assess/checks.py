@@ -1,9 +1,10 @@
 """Tests of the assumptions that the data can contradict.
 
 `check` tests the additive model against every alternative that the regimes in the data can
-reveal (`alternatives`), tests each pair of actions for a shared hidden cause (`shared_causes`), and
-compares the model with a regression per regime on held-out rows. The strongest test compares rows
-with several actions set with the additive prediction from the other rows.
+reveal (`alternatives`), tests the variance where several actions are set (`variance_tests`) and
+each pair of actions for a shared hidden cause (`shared_causes`), and compares the model with a
+regression per regime on held-out rows. The strongest tests compare mean and variance of rows with
+several actions set with what the other rows predict.
 
 Notes
 -----
@@ -17,8 +18,9 @@ most one action set (``analyses/non_identifiable.py`` draws a pair of them), so 
 rows can distinguish them; rows with both actions set do.
 
 Given the actions, the tests of the mean are calibrated whatever the law of the actions, on which
-alone the tests of shared causes depend. Both families are therefore independent, and the smallest
-of their two familywise p values is corrected for two independent tests (Sidak 1967).
+alone the tests of shared causes depend, so that these two families are independent. Means and mean
+squares of residuals are at most weakly dependent. The smallest of the familywise p values is
+therefore corrected as that of independent tests (Sidak 1967).
 """
 
 from collections.abc import Sequence
@@ -34,9 +36,11 @@ from bayes_intgen._arguments import probability, seed_number
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen.assess.alternatives import Alternative, alternatives
 from bayes_intgen.assess.check_text import comparison, hidden, reach, verdict
+from bayes_intgen.assess.familywise import TestResult
 from bayes_intgen.assess.held_out import log_density_difference
 from bayes_intgen.assess.null_fit import null_fit
-from bayes_intgen.assess.score_tests import TestResult, score_tests
+from bayes_intgen.assess.null_model import NullModel
+from bayes_intgen.assess.score_tests import score_tests
 from bayes_intgen.assess.shared_causes import SharedCauseResult, shared_cause_tests
 from bayes_intgen.assess.variance_tests import variance_tests
 from bayes_intgen.data.rows import Rows, checked_data
@@ -226,8 +230,9 @@ def check(
     share = 1 - (1 - level) ** (1 / (3 if regimes else 2))
     with single_blas_thread():
         fit = null_fit(rows, model, testable, progress)
-        results = dict(zip(testable, score_tests(rows, fit, testable, share, seed), strict=True))
-        variances = variance_tests(rows, fit, regimes, share, seed)
+        null = NullModel.of(rows, fit)
+        results = dict(zip(testable, score_tests(null, testable, share, seed), strict=True))
+        variances = variance_tests(null, regimes, share, seed)
         shared = shared_cause_tests(rows, model, share, seed)
     lines = [_Line.of_mean(each, results.get(each)) for each in candidates]
     lines += [_Line.of_variance(*pair) for pair in zip(regimes, variances, strict=True)]

@@ -24,28 +24,26 @@ from bayes_intgen.assess.alternatives import Alternative
 from bayes_intgen.assess.bootstrap import (
     N_BOOTSTRAP,
     POWER_SAMPLES,
-    Family,
     critical_value,
     smallest_size,
 )
-from bayes_intgen.assess.score_tests import SIZES, NullModel, TestResult
-from bayes_intgen.data.rows import Observations
-from bayes_intgen.inference.pilot.pilot import Pilot
+from bayes_intgen.assess.familywise import TestResult, familywise_results
+from bayes_intgen.assess.null_model import NullModel
+from bayes_intgen.assess.score_tests import SIZES
+from bayes_intgen.models.variance_function import VarianceFunctionEstimate
 
 # Minimum number of rows in a regime.
 MIN_ROWS = 5
 
 
 def variance_tests(
-    data: Observations, fit: Pilot, regimes: Sequence[Alternative], level: float, seed: int
+    null: NullModel, regimes: Sequence[Alternative], level: float, seed: int
 ) -> list[TestResult | None]:
     """Test the variance in regimes that other regimes predict, with familywise p values.
 
     Parameters
     ----------
-    data : Observations
-    fit : Pilot
-        The additive model at its mode, fitted to these rows.
+    null : NullModel
     regimes : sequence of Alternative
         Of kind "regime".
     level : float
@@ -60,26 +58,13 @@ def variance_tests(
         ``size`` is the standard deviation of what the noise has beyond the prediction, or lacks.
     """
     tests: dict[int, _Test] = {}
-    if fit.estimate is not None and regimes:
-        null, rng = NullModel.of(data, fit), generator(seed, "check", 3)
+    if null.fit.estimate is not None:
+        rng = generator(seed, "check", 3)
         for i, regime in enumerate(regimes):
-            own = regime.matrix(data.actions, data.intervened)[:, 0] != 0
+            own = regime.gate(null.data.intervened) > 0
             if own.sum() >= MIN_ROWS:
-                tests[i] = _Test.of(null, own, rng)
-    if not tests:
-        return [None] * len(regimes)
-    family = Family.of([test.statistics for test in tests.values()], level)
-    results = {
-        i: TestResult(
-            float("nan"),
-            float(family.p[n]),
-            float(family.p_familywise[n]),
-            test.size,
-            test.detectable(family.threshold),
-        )
-        for n, (i, test) in enumerate(tests.items())
-    }
-    return [results.get(i) for i in range(len(regimes))]
+                tests[i] = _Test.of(null, null.fit.estimate, own, rng)
+    return familywise_results(tests, len(regimes), level)
 
 
 class _Test(NamedTuple):
@@ -100,15 +85,19 @@ class _Test(NamedTuple):
     unit: float
 
     @classmethod
-    def of(cls, null: NullModel, own: NDArray[np.bool_], rng: np.random.Generator) -> Self:
+    def of(
+        cls,
+        null: NullModel,
+        estimate: VarianceFunctionEstimate,
+        own: NDArray[np.bool_],
+        rng: np.random.Generator,
+    ) -> Self:
         """Compare a regime's squared residuals with resampled ones of other regimes."""
         squares = null.residual**2 * null.weights
         data, count = null.data, int(own.sum())
-        assert null.fit.estimate is not None
-        deviations = null.fit.estimate.draw((N_BOOTSTRAP,), rng)
         where = data.actions[own], data.intervened[own]
-        spread = null.fit.estimate.spread
-        ratio = spread.drawn(*where, deviations) / spread(*where)
+        deviations = estimate.draw((N_BOOTSTRAP,), rng)
+        ratio = estimate.spread.drawn(*where, deviations) / estimate.spread(*where)
         resampled = rng.choice(squares[~own], (N_BOOTSTRAP, count))
         means = np.concatenate([[squares[own].mean()], (resampled * ratio).mean(axis=1)])
         logs = np.log(np.maximum(means, 1e-300))
@@ -119,6 +108,11 @@ class _Test(NamedTuple):
     def statistics(self) -> Array:
         """Absolute log ratios."""
         return np.abs(self.log_ratio)
+
+    @property
+    def log_bayes_factor(self) -> float:
+        """NaN: there is no model of the alternative."""
+        return float("nan")
 
     @property
     def size(self) -> float:

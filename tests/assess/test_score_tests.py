@@ -5,7 +5,8 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.assess.alternatives import alternatives
 from bayes_intgen.assess.null_fit import null_fit
-from bayes_intgen.assess.score_tests import NullModel, ScoreStatistics, score_tests
+from bayes_intgen.assess.null_model import NullModel
+from bayes_intgen.assess.score_tests import ScoreStatistics, score_tests
 from bayes_intgen.inference.gaussian.passes import candidate_statistics
 from bayes_intgen.inference.pilot.forward_selection import left_over
 from bayes_intgen.inference.pilot.pilot import pilot_fit
@@ -91,7 +92,9 @@ def test_alternatives_in_the_span_of_the_model_are_not_tested() -> None:
         candidates = alternatives(data, model)[:1]
         with jax.enable_x64(True):
             fit = null_fit(data, model, candidates, progress=False)
-        return [r is not None for r in score_tests(data, fit, candidates, 0.025, seed=0)]
+        return [
+            r is not None for r in score_tests(NullModel.of(data, fit), candidates, 0.025, seed=0)
+        ]
 
     everything = np.ones(600, dtype=bool)
     assert tested(everything) == [True]
