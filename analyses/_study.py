@@ -2,8 +2,9 @@
 
 import argparse
 import os
+import shlex
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -131,6 +132,11 @@ def arguments(doc: str, *, models: int, **more: Any) -> argparse.ArgumentParser:
     return parser
 
 
+def add_kinds(parser: argparse.ArgumentParser, kinds: Iterable[str]) -> None:
+    """Add the option of a study to run some kinds of worlds only."""
+    parser.add_argument("--kinds", nargs="+", choices=kinds, help="kinds of worlds, default all")
+
+
 def story_arguments(doc: str, name: str) -> argparse.ArgumentParser:
     """Parser of the options of an analysis of one data set."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
@@ -146,6 +152,9 @@ def options(args: argparse.Namespace, *names: str) -> Row:
 
 
 def command_of(script: str, args: argparse.Namespace, *names: str) -> str:
-    """Command line that runs a script with the values of these options."""
+    """Command line that runs a script with the values of these options, and the kinds chosen."""
     values = options(args, *names).items()
-    return " ".join([f"python analyses/{script}.py", *(f"--{name} {x}" for name, x in values)])
+    words = [f"python analyses/{script}.py", *(f"--{name} {x}" for name, x in values)]
+    if getattr(args, "kinds", None):
+        words.append(f"--kinds {shlex.join(args.kinds)}")
+    return " ".join(words)

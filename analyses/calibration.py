@@ -18,7 +18,6 @@ one; an interrupted run resumes.
 """
 
 import argparse
-import shlex
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -50,7 +49,7 @@ from bayes_intgen.simulators import (
 
 from _figures import column, legend, save_figure
 from _scores import QUICK, mean_and_error, rms
-from _study import Row, arguments, command_of, options, run_study
+from _study import Row, add_kinds, arguments, command_of, options, run_study
 from _tables import print_table, publish_table, write_table
 
 SMOOTH = (Polynomial, Linear, MediaMix, DoseResponse)
@@ -318,7 +317,7 @@ def draw_ranks(rows: list[dict[str, str]], path: Path) -> None:
 def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; a quick run has few and small worlds."""
     parser = arguments(__doc__, models=40, actions=3, rows=1000, points=1000, simulations=200)
-    parser.add_argument("--kinds", nargs="+", choices=WORLDS, help="kinds of worlds, default all")
+    add_kinds(parser, WORLDS)
     parser.add_argument("--seed", type=int, default=40_000, help="of the first world of a kind")
     args = parser.parse_args(words)
     if args.quick:
@@ -330,8 +329,7 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 def command_line(args: argparse.Namespace) -> str:
     """Command that runs the study with these options."""
     names = ("models", "actions", "rows", "points", "simulations", "seed")
-    kinds = f" --kinds {shlex.join(args.kinds)}" if args.kinds else ""
-    return command_of("calibration", args, *names) + kinds
+    return command_of("calibration", args, *names)
 
 
 def kinds_of(args: argparse.Namespace) -> list[str]:

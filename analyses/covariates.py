@@ -12,7 +12,6 @@ joint effect in the observational rows, at points of the experiments' own distri
 those of the processor. Results are saved one by one; an interrupted run resumes.
 """
 
-import shlex
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,7 +34,7 @@ from bayes_intgen.simulators import (
 
 from _figures import column, legend, save_figure
 from _scores import QUICK, STUDY, coverage, mean_and_error, rms
-from _study import Row, arguments, command_of, publish_study
+from _study import Row, add_kinds, arguments, command_of, publish_study
 
 ACTIONS, POINTS = 3, 60
 # Coverage without covariates is near its level in both (calibration.py).
@@ -282,7 +281,7 @@ def draw_figure(lines: list[Row], path: Path) -> None:
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=40, rows=1000)
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, help="kinds of worlds, default all")
+    add_kinds(parser, KINDS)
     args = parser.parse_args()
     if args.quick:
         args.models, args.rows = 2, 120
@@ -293,8 +292,6 @@ def main() -> None:
         for kind in kinds
     ]
     command = command_of("covariates", args, "models", "rows")
-    if args.kinds:
-        command += f" --kinds {shlex.join(args.kinds)}"
     _, lines = publish_study("covariates", args, score, jobs, command, summary)
     draw_figure(lines, args.output / "covariates")
 

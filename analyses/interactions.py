@@ -10,7 +10,6 @@ time. Errors are relative to those in the same world, with the same noise, witho
 Seconds are those of the processor. An interrupted run resumes.
 """
 
-import shlex
 import time
 from itertools import combinations
 from pathlib import Path
@@ -23,7 +22,7 @@ from bayes_intgen.simulators import DoseResponse, MediaMix, Ordered, Polynomial
 
 from _figures import column, save_figure
 from _scores import QUICK, STUDY, coverage, mean_and_error, rms
-from _study import Row, arguments, command_of, publish_study
+from _study import Row, add_kinds, arguments, command_of, publish_study
 
 POINTS = 100
 KINDS = ("product", "saturating", "table")
@@ -186,7 +185,7 @@ def draw_figure(lines: list[Row], path: Path) -> None:
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=40, rows=1000)
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, help="kinds of worlds, default all")
+    add_kinds(parser, KINDS)
     args = parser.parse_args()
     if args.quick:
         args.models, args.rows = 2, 150
@@ -197,8 +196,6 @@ def main() -> None:
         for kind in args.kinds or KINDS
     ]
     command = command_of("interactions", args, "models", "rows")
-    if args.kinds:
-        command += f" --kinds {shlex.join(args.kinds)}"
     _, lines = publish_study("interactions", args, score, jobs, command, summary)
     draw_figure(lines, args.output / "interactions")
 

@@ -12,7 +12,6 @@ and numbers in place of zeros, ones and counts. The slope is that of binary outc
 predicted probability. Seconds are those of the processor. An interrupted run resumes.
 """
 
-import shlex
 import time
 from pathlib import Path
 
@@ -24,7 +23,7 @@ import bayes_intgen as bi
 
 from _figures import column, legend, save_figure
 from _scores import LEVELS, QUICK, STUDY, mean_and_error, rms
-from _study import Row, arguments, command_of, publish_study
+from _study import Row, add_kinds, arguments, command_of, publish_study
 
 POINTS = 1000
 QUICK_KINDS = ("gamma", "binary", "counts of 1.5")
@@ -136,7 +135,7 @@ def draw_figure(lines: list[Row], path: Path) -> None:
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=40, rows=1000)
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, help="kinds of worlds, default all")
+    add_kinds(parser, KINDS)
     args = parser.parse_args()
     if args.quick:
         args.models, args.rows = 2, 150
@@ -147,8 +146,6 @@ def main() -> None:
         for seed in range(args.models)
     ]
     command = command_of("outcomes", args, "models", "rows")
-    if args.kinds:
-        command += f" --kinds {shlex.join(args.kinds)}"
     _, lines = publish_study("outcomes", args, score, jobs, command, summary)
     draw_figure(lines, args.output / "outcomes")
 

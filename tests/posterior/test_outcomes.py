@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from outcomes import with_pooled_shape
 from scipy.stats import kstest
 
 import bayes_intgen as bi
@@ -54,15 +55,6 @@ def fit(data: bi.RegimeData, prior: str = "spline", **settings) -> bi.Posterior:
 @pytest.fixture(scope="module")
 def heavy() -> bi.Posterior:
     return fit(dataset(heavy_rows, lambda score, rng: score, 1500, 0))
-
-
-def with_pooled_shape(posterior: bi.Posterior) -> bi.Posterior:
-    """The same fit as saved by versions that pooled the residuals of all rows."""
-    tree = posterior.tree.copy()
-    names = ["shape", "shape_deviation", "quantity", "feature"]
-    tree["noise"] = tree["noise"].to_dataset().drop_vars(names)
-    del tree.attrs["outcome_kind"]
-    return bi.Posterior(tree)
 
 
 def coverage(posterior: bi.Posterior, mask: tuple[bool, bool], level: float) -> float:
