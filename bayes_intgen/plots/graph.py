@@ -64,7 +64,7 @@ def _draw_edge(
     ax: "Axes", source: "Text", target: "Text", start: Array, end: Array, probability: float
 ) -> None:
     """Draw one edge as an arrow, with its probability."""
-    likely = probability > LIKELY
+    likely = probability >= LIKELY
     color = "C0" if likely else "0.55"
     ax.annotate(
         "", tuple(end.tolist()), tuple(start.tolist()), zorder=4,

@@ -36,11 +36,13 @@ from bayes_intgen.report.contrasts import Contrast, changes_in_words, contrasts_
 from bayes_intgen.report.interaction_content import InteractionContent, interaction_content
 from bayes_intgen.report.provenance import diagnostics_of_fit, settings_of_fit, versions_of_fit
 from bayes_intgen.report.values import named_values, value_text
-from bayes_intgen.text.edges import Edge, is_learned, likely_edges
+from bayes_intgen.text.edges import Edge, edges_from, is_learned
 from bayes_intgen.text.number_format import MINUS
 
 # Number of points along an action in a chart, and the step between those for diagnostics.
 N_POINTS, DIAGNOSTIC_STEP = 101, 25
+# Probability from which an edge of the graph is listed; the page states it.
+MIN_EDGE = 0.1
 # Minimum shares of supported points for good and for moderate support.
 MIN_GOOD_SUPPORT, MIN_MODERATE_SUPPORT = 0.9, 0.5
 
@@ -170,7 +172,7 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
             posterior, changes_in_words(posterior, default, low, high), level
         ),
         interactions=interaction_content(posterior, default, level),
-        edges=None if posterior.terms.parents is None else likely_edges(posterior.graph),
+        edges=None if posterior.terms.parents is None else edges_from(posterior.graph, MIN_EDGE),
         learned=posterior.terms.parents is not None and is_learned(posterior.graph),
         kind=posterior.outcome_kind,
         outcome_notes=outcome_lines(posterior),

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-# Probability of an edge from which it is named, and from which it is likely.
-MIN_PROBABILITY, LIKELY = 0.1, 0.5
+# Probability from which an edge is likely.
+LIKELY = 0.5
 
 
 class Edge(NamedTuple):
@@ -22,30 +22,29 @@ class Edge(NamedTuple):
         return format_edge_probability(self.probability)
 
 
-def likely_edges(graph: xr.DataArray) -> list[Edge]:
-    """Edges that are not improbable, the most probable first.
+def edges_from(graph: xr.DataArray, minimum: float) -> list[Edge]:
+    """Edges with at least this probability, the most probable first.
 
     Parameters
     ----------
     graph : DataArray, dims (action, parent)
         From :attr:`bayes_intgen.Posterior.graph`.
+    minimum : float
 
     Examples
     --------
     >>> names = ["red", "green"]
     >>> graph = xr.DataArray([[0, 0.02], [0.97, 0]], {"action": names, "parent": names})
-    >>> likely_edges(graph)
+    >>> edges_from(graph, 0.1)
     [Edge(parent='red', action='green', probability=0.97)]
     """
     values = graph.to_numpy()
-    order = np.argsort(-values, axis=None, kind="stable")
-    positions = zip(*np.unravel_index(order, values.shape), strict=True)
     names = graph["action"].to_numpy().tolist()
-    return [
+    edges = [
         Edge(names[j], names[k], float(values[k, j]))
-        for k, j in positions
-        if values[k, j] >= MIN_PROBABILITY
+        for k, j in zip(*np.nonzero(values >= minimum), strict=True)
     ]
+    return sorted(edges, key=lambda edge: -edge.probability)
 
 
 def is_learned(graph: xr.DataArray) -> bool:
@@ -70,9 +69,9 @@ def edges_in_words(graph: xr.DataArray) -> str:
     >>> edges_in_words(graph)
     'red → green 0.97; every other edge at most 0.02'
     """
-    edges = [edge for edge in likely_edges(graph) if edge.probability > LIKELY]
+    edges = edges_from(graph, LIKELY)
     values = graph.to_numpy()[~np.eye(graph.sizes["action"], dtype=bool)]
-    rest = values[values <= LIKELY]
+    rest = values[values < LIKELY]
     shown = [f"{edge.parent} → {edge.action} {edge.in_words}" for edge in edges]
     if rest.size:
         most = format_edge_probability(float(rest.max()))

@@ -46,6 +46,8 @@ N_REGRESSORS, PRODUCT_ORDER, ROWS_PER_REGRESSOR = 6, 3, 10
 # Maximum number of rows in which an action was set, which show any dependence that matters, and
 # of rows that determine the functions of an action.
 MAX_ROWS, BASIS_ROWS = 20_000, 5_000
+# Smallest probability of an edge, and of its absence.
+CERTAIN = 1e-12
 # Scale of the coefficients, in standard deviations of the response.
 SCALE = LogNormal(median=0.5, sigma=1.0)
 # Singular values, relative to columns of unit length, below which columns are combinations of
@@ -63,7 +65,7 @@ def parent_probabilities(data: Observations, terms: Decomposition, edges: Array)
         Its coordinates, levels, and terms of covariates and groups are used.
     edges : ndarray, shape (K, K)
         Entry ``[k, j]`` is 1 if j is known to be a parent of k, 0 if it is known not to be, and NaN
-        if this is to be learned.
+        if this is to be learned; from :func:`~bayes_intgen.identification.graph.known_edges`.
 
     Returns
     -------
@@ -73,12 +75,13 @@ def parent_probabilities(data: Observations, terms: Decomposition, edges: Array)
     if not unknown.any():
         return edges
     direct = _log_bayes_factors(data, terms)
-    # Weights of k <- j, of k -> j, and of neither; a known edge excludes its reverse.
+    # Weights of k <- j, of k -> j, and of neither.
     forward = np.where(edges == 0, -np.inf, direct)
     neither = np.log((1 - 2 * PRIOR_OF_EDGE) / PRIOR_OF_EDGE)
     weights = np.stack([forward, forward.T, np.full_like(direct, neither)])
-    learned = np.exp(forward - logsumexp(weights, axis=0))
-    return np.where(unknown, np.where(edges.T == 1, 0.0, learned), edges)
+    # Rows are never certain, unlike a graph that is given.
+    learned = np.clip(np.exp(forward - logsumexp(weights, axis=0)), CERTAIN, 1 - CERTAIN)
+    return np.where(unknown, learned, edges)
 
 
 def with_parents(data: Observations, model: Model, terms: Decomposition) -> Decomposition:

@@ -194,3 +194,10 @@ def test_rows_of_one_patient_are_no_independent_evidence() -> None:
     assert (by_patient > 0.5).mean() <= 0.15
     # Negative control: visits taken for independent rows.
     assert (as_rows > 0.5).mean() > 0.5
+
+
+def test_overwhelming_evidence_is_not_certainty() -> None:
+    data = sampled([exogenous, lambda a, c, v: a[:, 0] + 0.01 * c], 5000, seed=11)
+    probability = learned(data)
+    assert 0 < probability[0, 1] < 1e-6
+    assert 1 - 1e-6 < probability[1, 0] < 1
