@@ -19,6 +19,7 @@ from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.recentring import recentred
+from bayes_intgen.inference.pilot.student_t import clipped
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.full import sample_full
 from bayes_intgen.inference.sampling.marginalised import sample_marginal
@@ -150,7 +151,10 @@ def fit_decomposed(
     settings = _with_sampler(settings, data, model)
     sample, others = data.split(PILOT_ROWS)
     sample = sample.by_unit()
-    terms = model.decompose(sample, len(data)) if terms is None else terms
+    if terms is None:
+        # Outliers would widen the unit of all priors.
+        typical = clipped(sample) if model.noise == "student_t" else sample
+        terms = model.decompose(typical, len(data))
     kind = outcome_kind(data.in_memory.outcome, data.in_memory.weights)
     # Before the pilot fit, which takes long: this raises if the folder belongs to another fit.
     folder = None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings)
@@ -178,7 +182,7 @@ def fit_decomposed(
             pilot.spread,
             kind=kind,
             noise=_noise(pilot, settings, draws, with_shape=model.noise == "gaussian"),
-            pilot_noise_sd=float(pilot.sites["noise_sd"]),
+            pilot_noise_sd=pilot.noise_scale,
             fit_tests=pilot.fit_tests,
             settings=replace(settings, draws=draws),
         )
@@ -187,23 +191,21 @@ def fit_decomposed(
 
 def _with_sampler(settings: SamplerSettings, data: Rows, model: Model) -> SamplerSettings:
     """Decide whether to integrate the coefficients out; raise ModelError if that is impossible."""
-    gaussian = model.noise == "gaussian"
-    collapse = gaussian if settings.collapse is None else bool(settings.collapse)
-    if collapse and not gaussian:
-        raise ModelError("collapse=True requires Gaussian noise; leave collapse out")
-    if not collapse and data.in_memory is not data:
+    collapse = True if settings.collapse is None else bool(settings.collapse)
+    every_row = not collapse or model.noise == "student_t"
+    if every_row and data.in_memory is not data:
         raise ModelError(
             "Student-t noise and collapse=False need every row in memory; read the rows with "
             "RegimeData.from_frame, or leave noise and collapse out"
         )
     fine = data.columns.fine_grouping
-    if not collapse and fine is not None:
+    if every_row and fine is not None:
         raise ModelError(
             f"Student-t noise and collapse=False need a column for each group, and "
             f"{data.columns.every[fine]!r} has more than {MAX_GROUP_COLUMNS}; leave noise and "
             "collapse out, so that the levels of groups are integrated out, or use coarser groups"
         )
-    if not collapse and data.in_memory.within is not None:
+    if every_row and data.in_memory.within is not None:
         raise ModelError(
             "Student-t noise and collapse=False cannot use the standard deviations within rows "
             "(outcome_sd); leave noise and collapse out, or read the rows without outcome_sd"

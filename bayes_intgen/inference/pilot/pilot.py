@@ -27,6 +27,7 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
 from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspicious_tests
 from bayes_intgen.inference.pilot.residuals import residuals
+from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
 from bayes_intgen.inference.pilot.variance_ratio import estimate_ratio
 from bayes_intgen.models import Model
 from bayes_intgen.models.noise_shape import NoiseShapeEstimate, estimate_noise_shape
@@ -48,6 +49,9 @@ SPREAD_ROWS = 20_000
 TEST_ROWS = 8_000
 # Minimum noise standard deviation, in units of the outcome's: less is rounding.
 MIN_NOISE = 1e-5
+# Fits to pseudo-values before the selection of terms, if the noise is Student-t: after clipping,
+# the second changes the scale of the noise by less than a percent or two.
+STUDENT_T_FITS = 2
 
 
 class NoiseRows(NamedTuple):
@@ -91,6 +95,8 @@ class Pilot(NamedTuple):
         Score tests for lack of fit, per contribution and bias.
     noise_rows : NoiseRows, optional
         Rows from which the shape of the noise is estimated.
+    student_t : StudentTFit, optional
+        Student-t noise at the mode. All else is then that of pseudo-values.
     """
 
     spread: VarianceFunction | Homoscedastic
@@ -102,6 +108,14 @@ class Pilot(NamedTuple):
     estimate: VarianceFunctionEstimate | None = None
     fit_tests: tuple[FitTest, ...] = ()
     noise_rows: NoiseRows | None = None
+    student_t: StudentTFit | None = None
+
+    @property
+    def noise_scale(self) -> float:
+        """Scale of the noise at the mode."""
+        if self.student_t is not None:
+            return self.student_t.scale
+        return float(self.sites["noise_sd"])
 
     @classmethod
     def of(
@@ -151,9 +165,22 @@ def pilot_fit(
     """
     sample = data.in_memory if sample is None else sample
     _refuse_straight_line(sample)
-    rows = sample.sample(SPREAD_ROWS)
+    own = rows = sample.sample(SPREAD_ROWS)
+    if model.noise == "student_t":
+        rows = clipped(own)
     first = _first_fit(data, rows, model, terms, progress)
     noise = _noise_fit(first, rows, model, progress)
+    if model.noise == "student_t":
+        for _ in range(STUDENT_T_FITS):
+            fitted = fit_student_t(first.posterior, first.sites, own, noise.spread)
+            rows = fitted.with_pseudo_values(own, terms, noise.spread)
+            first = _first_fit(data, rows, model, terms, progress)
+            noise = _noise_fit(first, rows, model, progress)
+        data, sample, remainder = (
+            fitted.with_pseudo_values(each, terms, noise.spread)
+            if isinstance(each, Observations) else each
+            for each in (data, sample, remainder)
+        )
     selection = _select_terms(sample, rows, model, first, noise, candidates, progress)
     sums = _final_statistics(data, sample, remainder, selection, noise.spread, progress)
     posterior = MarginalPosterior.of(model, selection.terms, sums)
@@ -161,6 +188,9 @@ def pilot_fit(
     final = Pilot.of(posterior, sums, noise.spread, progress, start)
     _refuse_no_noise(data, float(final.sites["noise_sd"]), terms.unit)
     fit_tests = _test_fit(final, selection, rows, model, progress)
+    if model.noise == "student_t":
+        fitted = fit_student_t(posterior, final.sites, own, noise.spread)
+        final = final._replace(student_t=fitted)
     return final._replace(
         shape=noise.quantiles,
         estimate=noise.estimate,

@@ -6,7 +6,7 @@ compiled, and draws do not depend on the size of the blocks of iterations.
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -129,6 +129,21 @@ class ChainState(NamedTuple):
     def log_step_size(self) -> float:
         """Average of the log step size over the adaptation."""
         return float(self.adaptation[1])
+
+
+class Kernel(Protocol):
+    """Iterations of a chain, in blocks."""
+
+    def begin(self, flat: Array, coefficients: Array) -> ChainState:
+        """Start a chain with an adapting step size at a flat vector."""
+
+    def compile(self, chain: ChainState, count: int) -> None:
+        """Compile :meth:`advance` for ``count`` iterations of such a chain."""
+
+    def advance(
+        self, chain: ChainState, innovations: Innovations, step_size: float | None
+    ) -> tuple[ChainState, Collected]:
+        """Run iterations, with an adapting step size if it is None; collect draws of each."""
 
 
 class NUTSKernel:
