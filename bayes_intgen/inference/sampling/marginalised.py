@@ -84,7 +84,7 @@ def _sample_row_weights(
     covariance[noise, noise] = rows.fit.covariance[0, 0]
 
     def quantities(flat: Array, coefficients: Array) -> Array:
-        effects = coefficients[..., rows.remaining] @ effect.T
+        effects = coefficients[..., rows.columns] @ effect.T
         return np.concatenate([np.exp(flat), np.exp(coefficients[..., -1:]), effects], axis=-1)
 
     draws = nuts(

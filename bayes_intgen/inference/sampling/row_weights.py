@@ -9,16 +9,20 @@ Far rows make it slower by a factor of about (df + 3) / 2, the inverse of the sh
 about the mean that the weights do not hide.
 """
 
-from typing import NamedTuple, Self
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple, Self
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.linalg import eigh
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.batches import ROWS_PER_BATCH
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.inference.density.log_density import LogDensity
+from bayes_intgen.inference.density.log_density import LogDensity, Potential, PotentialAndDraw
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.elimination import ReducedStatistics
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
@@ -28,16 +32,53 @@ from bayes_intgen.inference.pilot.pruning import PrunedModel
 from bayes_intgen.inference.pilot.student_t import StudentTFit, noise_potential
 from bayes_intgen.inference.sampling.chain_runner import concatenated
 from bayes_intgen.inference.sampling.checkpoint import Collected
-from bayes_intgen.inference.sampling.kernel import ChainState, Innovations, NUTSKernel
+from bayes_intgen.inference.sampling.kernel import (
+    ChainState,
+    Innovations,
+    NUTSKernel,
+    collected,
+    iterations,
+)
 from bayes_intgen.models.base import degrees_of_freedom
-from bayes_intgen.models.pseudo_observations import PseudoObservations
 
-# Probability that a sweep draws the coefficients with a fixed scale too. Products of their many
-# columns take most of the time, and hardly any other coefficient depends on them.
-FULL_SWEEP_PROBABILITY = 0.2
+# Least ratio of data precision to prior precision of a direction of the coefficients with fixed
+# scales that every sweep draws. Others hardly depend on anything, and are drawn in some sweeps.
+INFORMED_RATIO = 0.1
+# Probability that a sweep draws these too: products of their many columns take long.
+FULL_SWEEP_PROBABILITY = 0.05
 # Random-walk Metropolis steps of scale and degrees of freedom in a sweep, and their size in units
 # of the posterior's standard deviation (Gelman, Roberts and Gilks 1996, for two dimensions).
-NOISE_STEPS, NOISE_STEP_SIZE = 4, 2.38 / np.sqrt(2)
+NOISE_STEPS, NOISE_STEP_SIZE = 3, 2.38 / np.sqrt(2)
+
+
+class FixedScales(NamedTuple):
+    """Coefficients with fixed scales, as independent weights u of the same scale as the noise.
+
+    Attributes
+    ----------
+    columns : ndarray of int
+        Their columns of the design.
+    root : ndarray, shape (Q, Q)
+        The coefficients are ``root @ u``. Weights come in the order of their data precision.
+    informed : int
+        Number of weights that every sweep draws.
+    """
+
+    columns: Array
+    root: Array
+    informed: int
+
+    @classmethod
+    def of(cls, statistics: ReducedStatistics, unit: float) -> Self:
+        """Rotate the coefficients to the eigenvectors of their data precision.
+
+        ``unit`` is the noise standard deviation that the statistics' ratios are relative to, over
+        the scale of the noise.
+        """
+        factor = statistics.factor
+        values, vectors = eigh(factor @ factor.T - np.eye(len(factor)))
+        root = statistics.ratio[:, None] * unit * vectors[:, ::-1]
+        return cls(statistics.eliminated, root, int((values > INFORMED_RATIO).sum()))
 
 
 class StudentTRows(NamedTuple):
@@ -48,83 +89,94 @@ class StudentTRows(NamedTuple):
     posterior : MarginalPosterior
         Posterior of the hyperparameters given pseudo-values: its statistics are replaced in every
         sweep.
-    remaining, eliminated : ndarray of int
-        Columns of the design with a sampled scale, and with a fixed one.
-    ratio : ndarray, shape (len(eliminated),)
-        Prior standard deviations of the latter's coefficients, in units of the scale of the noise.
-    design, eliminated_design : ndarray, shapes (N, len(remaining)) and (N, len(eliminated))
-        In units of each row's relative noise.
+    data : tuple
+        Data of its density, likewise.
+    columns : ndarray of int, shape (P,)
+        Columns of the coefficients with sampled scales.
+    fixed : FixedScales
+    design : ndarray, shape (N, P + padding + Q)
+        Columns with sampled scales, padded as the density is, then those of the weights u; in units
+        of each row's relative noise.
     outcome : ndarray, shape (N,)
-        Centred outcomes, in the same units.
+        Outcomes minus their prior means, in the same units.
     log_precision : float
         Sum of the logarithms of the rows' inverse relative variances.
-    known : PseudoObservations, optional
-        Lift tests, in the remaining columns.
     fit : StudentTFit
         Noise at the mode.
     """
 
     posterior: MarginalPosterior
-    remaining: Array
-    eliminated: Array
-    ratio: Array
+    data: Any
+    columns: Array
+    fixed: FixedScales
     design: Array
-    eliminated_design: Array
     outcome: Array
     log_precision: float
-    known: PseudoObservations | None
     fit: StudentTFit
 
     @classmethod
     def of(cls, rows: Observations, pruned: PrunedModel, pilot: Pilot) -> Self:
         """Arrange the rows of a fit."""
         assert pilot.student_t is not None
-        terms, statistics = pruned.terms, pruned.statistics
+        terms, statistics, posterior = pruned.terms, pruned.statistics, pruned.posterior
         relative_sd = relative_noise_sd(pilot.spread, rows)
         matrix = terms.matrix(rows.inputs, rows.intervened) / relative_sd[:, None]
         # Fixed scales are in units of the scale of the noise, which pseudo-values exceed.
-        ratio = statistics.ratio * (float(pilot.sites["noise_sd"]) / pilot.noise_scale)
+        fixed = FixedScales.of(statistics, float(pilot.sites["noise_sd"]) / pilot.noise_scale)
+        size = posterior.density.n_coefficients
+        design = np.zeros((len(matrix), size + len(fixed.columns)))
+        design[:, : posterior.size] = matrix[:, statistics.remaining]
+        design[:, size:] = matrix[:, fixed.columns] @ fixed.root
+        outcome = (rows.outcome - terms.centre) / relative_sd
         return cls(
-            pruned.posterior,
+            posterior,
+            posterior.density.data,
             statistics.remaining,
-            statistics.eliminated,
-            ratio,
-            np.ascontiguousarray(matrix[:, statistics.remaining]),
-            np.ascontiguousarray(matrix[:, statistics.eliminated]),
-            (rows.outcome - terms.centre) / relative_sd,
+            fixed,
+            design,
+            outcome - design[:, : posterior.size] @ posterior.priors.mean,
             -2 * float(np.log(relative_sd).sum()),
-            statistics.sums.known,
             pilot.student_t,
         )
 
     @property
+    def size(self) -> int:
+        """Number of coefficients with sampled scales, with padding."""
+        return self.design.shape[1] - len(self.fixed.columns)
+
+    @property
     def density(self) -> LogDensity:
         """Density for the start of chains: given pseudo-values, with all coefficients to draw."""
-        size = len(self.remaining) + len(self.eliminated)
-        return self.posterior.density._replace(n_coefficients=size + 1, draw=self.start)
+        count = len(self.columns) + len(self.fixed.columns)
+        return self.posterior.density._replace(n_coefficients=count + 1, draw=self.start)
 
     def start(self, flat: Array, normal: Array) -> Array:
-        """Draw coefficients, shape (P,), and log degrees of freedom, from P + 1 normal numbers."""
+        """Draw coefficients, shape (P + Q,), and log df, from as many normal numbers."""
         state = np.empty(len(normal))
         own = self.posterior.conditional(self.posterior.sites(flat))
-        state[self.remaining] = own.mean + own.root @ normal[self.remaining]
-        state[self.eliminated] = self.ratio * own.noise_sd * normal[self.eliminated]
+        state[self.columns] = own.mean + own.root @ normal[self.columns]
+        state[self.fixed.columns] = own.noise_sd * self.fixed.root @ normal[self.fixed.columns]
         state[-1] = self.fit.log_mode[1] + np.sqrt(self.fit.covariance[1, 1]) * normal[-1]
         return state
 
+    def deviations(self, state: Array) -> tuple[Array, Array]:
+        """Coefficients minus their prior means, with padding, and the weights u of a state."""
+        own = np.zeros(self.size)
+        own[: len(self.columns)] = state[self.columns] - self.posterior.priors.mean
+        return own, np.linalg.solve(self.fixed.root, state[self.fixed.columns])
+
     def draw_noise(
-        self, residual: Array, log_noise: Array, eliminated: Array, rng: np.random.Generator
+        self, residual: Array, log_noise: Array, fixed: Array, rng: np.random.Generator
     ) -> tuple[Array, Array]:
         """Draw log scale and log degrees of freedom, then the weights, given the coefficients."""
         prior, root = degrees_of_freedom(), np.linalg.cholesky(self.fit.covariance)
         at = self.posterior.layout.positions["noise_sd"][0]
         median, sd = self.posterior.start[at], self.posterior.prior_sd[at]
-        squares, count = float(np.sum((eliminated / self.ratio) ** 2)), len(eliminated)
 
         def potential(log_noise: Array) -> float:
             log_scale = log_noise[0]
-            own = 0.5 * ((log_scale - median) / sd) ** 2 + count * log_scale
-            own += 0.5 * squares * np.exp(-2 * log_scale)
+            own = 0.5 * ((log_scale - median) / sd) ** 2 + len(fixed) * log_scale
+            own += 0.5 * (fixed @ fixed) * np.exp(-2 * log_scale)
             return float(own + noise_potential(log_noise, residual, prior))
 
         value = potential(log_noise)
@@ -138,38 +190,26 @@ class StudentTRows(NamedTuple):
         weights /= 0.5 * (df + (residual / scale) ** 2)
         return log_noise, weights
 
-    def given_weights(self, weights: Array, state: Array) -> SufficientStatistics:
-        """Statistics of the weighted rows, given the coefficients of fixed scale."""
-        eliminated = state[self.eliminated]
-        outcome = self.outcome - self.eliminated_design @ eliminated
-        sums = self._sums(self.design, outcome, weights)
-        # These coefficients inform the scale of the noise, in units of which their prior is.
-        return sums._replace(
-            rows=float(np.asarray(sums.rows)) + len(eliminated),
-            yy=float(np.asarray(sums.yy)) + float(np.sum((eliminated / self.ratio) ** 2)),
-            known=self.known,
-        )
+    def statistics(self, weights: Array, given: Array) -> ReducedStatistics:
+        """Statistics of the weighted rows, without the first weights u.
 
-    def reduced(self, weights: Array) -> ReducedStatistics:
-        """Statistics of the weighted rows, without the coefficients of fixed scale."""
-        first, last = len(self.remaining), len(self.remaining) + len(self.eliminated)
-        sums = self._sums(
-            np.concatenate([self.design, self.eliminated_design], axis=1), self.outcome, weights
-        )
-        if self.known is not None:
-            known = self.known._replace(
-                matrix=np.pad(self.known.matrix, ((0, 0), (0, last - first)))
-            )
-            sums = sums._replace(known=known)
-        return ReducedStatistics.of(sums, np.arange(first, last), self.ratio)
-
-    def _sums(self, design: Array, outcome: Array, weights: Array) -> SufficientStatistics:
-        """Sum over batches, which avoids a weighted copy of the whole design."""
+        The last ones are ``given``; they inform the scale of the noise, which is their unit.
+        """
+        first, last = self.size, self.design.shape[1] - len(given)
+        outcome = self.outcome - self.design[:, last:] @ given
+        # Batches avoid a weighted copy of the whole design.
         batches = [
             slice(begin, begin + ROWS_PER_BATCH) for begin in range(0, len(outcome), ROWS_PER_BATCH)
         ]
-        sums = SufficientStatistics.over((design[b], outcome[b], weights[b]) for b in batches)
-        return sums._replace(log_weight=float(np.asarray(sums.log_weight)) + self.log_precision)
+        sums = SufficientStatistics.over(
+            (self.design[batch, :last], outcome[batch], weights[batch]) for batch in batches
+        )
+        sums = sums._replace(
+            rows=float(np.asarray(sums.rows)) + len(given),
+            yy=float(np.asarray(sums.yy)) + float(given @ given),
+            log_weight=float(np.asarray(sums.log_weight)) + self.log_precision,
+        )
+        return ReducedStatistics.of(sums, np.arange(first, last), np.ones(last - first))
 
 
 class RowWeightKernel:
@@ -187,17 +227,22 @@ class RowWeightKernel:
 
     def __init__(self, rows: StudentTRows, root: Array, target_accept: float) -> None:
         self.rows, self.root, self.target_accept = rows, root, target_accept
+        density = rows.posterior.density
+        assert density.potential_and_draw is not None
+        self._trajectory = _trajectory(density.potential, density.potential_and_draw)
 
     def begin(self, flat: Array, coefficients: Array) -> ChainState:
         """Start a chain with an adapting step size at a flat vector, as :class:`NUTSKernel`."""
-        inner = self._given(self.rows.posterior, flat, coefficients[self.rows.remaining])[1]
-        return self._with_state(inner, coefficients)
+        density = self.rows.posterior.density
+        kernel = NUTSKernel(density, density, self.root, self.target_accept)
+        chain = kernel.begin(flat, np.zeros(self.rows.size))
+        return _with_coefficients(chain, coefficients)
 
     def compile(self, chain: ChainState, count: int) -> None:
         """Compile a trajectory; sweeps run in Python."""
-        flat, state = self._point(chain)
-        kernel, start = self._given(self.rows.posterior, flat, state[self.rows.remaining])
-        kernel.compile(start, 1)
+        own = np.zeros(self.rows.size)
+        random = Innovations.zeros(1, len(self.root), self.rows.size)
+        self._run(_with_coefficients(chain, own), self.rows.data, random, None)
 
     def advance(
         self, chain: ChainState, innovations: Innovations, step_size: float | None
@@ -216,47 +261,59 @@ class RowWeightKernel:
         rows = self.rows
         first, second = map(int, innovations.key_data[0])
         rng = generator(first, "row weights", second)
-        flat, state = self._point(chain)
-        noise = rows.posterior.layout.positions["noise_sd"][0]
-        eliminated = state[rows.eliminated]
-        residual = rows.outcome - rows.design @ state[rows.remaining]
-        residual -= rows.eliminated_design @ eliminated
-        log_noise = np.array([flat[noise], state[-1]])
-        (flat[noise], state[-1]), weights = rows.draw_noise(residual, log_noise, eliminated, rng)
-        full = rng.random() < FULL_SWEEP_PROBABILITY and len(eliminated) > 0
-        reduced = rows.reduced(weights) if full else None
-        sums = rows.given_weights(weights, state) if reduced is None else reduced.sums
-        posterior = MarginalPosterior(rows.posterior.priors, sums, rows.posterior.terms)
-
-        kernel, start = self._given(posterior, flat, state[rows.remaining])
-        padded = np.zeros((1, len(start.current.coefficients)))
-        padded[0, : len(rows.remaining)] = innovations.normal[0, rows.remaining]
-        end, piece = kernel.advance(
-            start._replace(adaptation=chain.adaptation),
-            innovations._replace(normal=padded),
-            step_size,
-        )
-        state[rows.remaining] = piece["coefficients"][0, : len(rows.remaining)]
-        if reduced is not None:
-            own, scale = state[rows.remaining], np.exp(piece["flat"][0, noise])
-            every = reduced.complete(own[None, None], np.array([[scale]]), rng)[0, 0]
-            state[rows.eliminated] = every[len(rows.remaining) :]
-        return self._with_state(end, state), {**piece, "coefficients": state[None]}
-
-    def _point(self, chain: ChainState) -> tuple[Array, Array]:
-        """Flat hyperparameters, and coefficients with log df, of a state."""
         flat = self.root @ np.asarray(chain.current.z)
-        return flat, np.array(chain.current.coefficients)
+        state = np.array(chain.current.coefficients)
+        own, fixed = rows.deviations(state)
+        noise = rows.posterior.layout.positions["noise_sd"][0]
+        log_noise = np.array([flat[noise], state[-1]])
+        residual = rows.outcome - rows.design @ np.concatenate([own, fixed])
+        (flat[noise], state[-1]), weights = rows.draw_noise(residual, log_noise, fixed, rng)
+        full = rng.random() < FULL_SWEEP_PROBABILITY
+        count = len(fixed) if full else rows.fixed.informed
+        reduced = rows.statistics(weights, fixed[count:])
 
-    def _given(
-        self, posterior: MarginalPosterior, flat: Array, coefficients: Array
-    ) -> tuple[NUTSKernel, ChainState]:
-        """Kernel of a posterior, and the state at a point."""
-        density = posterior.density
-        kernel = NUTSKernel(density, density, self.root, self.target_accept)
-        padding = (0, density.n_coefficients - len(coefficients))
-        return kernel, kernel.begin(flat, np.pad(coefficients, padding))
+        prior, priors, statistics = rows.data
+        data = prior, priors, reduced.sums._replace(known=statistics.known)
+        z = np.linalg.solve(self.root, flat)
+        start = chain._replace(current=chain.current._replace(z=z, coefficients=own))
+        normal = np.zeros((1, rows.size))
+        normal[0, : len(rows.columns)] = innovations.normal[0, rows.columns]
+        chain, piece = self._run(start, data, innovations._replace(normal=normal), step_size)
 
-    @staticmethod
-    def _with_state(chain: ChainState, state: Array) -> ChainState:
-        return chain._replace(current=chain.current._replace(coefficients=jnp.asarray(state)))
+        drawn = piece["coefficients"][0]
+        state[rows.columns] = drawn[: len(rows.columns)]
+        own[: len(rows.columns)] = state[rows.columns] - rows.posterior.priors.mean
+        scale = np.exp(piece["flat"][:1, noise])
+        fixed[:count] = reduced.complete(own[None, None], scale[None], rng)[0, 0, rows.size :]
+        state[rows.fixed.columns] = rows.fixed.root @ fixed
+        return _with_coefficients(chain, state), {**piece, "coefficients": state[None]}
+
+    def _run(
+        self, chain: ChainState, data: Any, innovations: Innovations, step_size: float | None
+    ) -> tuple[ChainState, Collected]:
+        """Run one trajectory of NUTS under given statistics."""
+        step = np.array([np.nan if step_size is None else step_size, self.target_accept])
+        chain, row = self._trajectory(chain, data, self.root, step, innovations)
+        return chain, collected(row, self.root)
+
+
+@lru_cache(maxsize=16)
+def _trajectory(potential: Potential, exact: PotentialAndDraw) -> Callable[..., Any]:
+    """Compiled iteration of NUTS from a state of another density."""
+    advance = iterations(potential, exact)
+
+    def run(
+        chain: ChainState, data: Any, root: jax.Array, step: jax.Array, innovations: Innovations
+    ) -> tuple[ChainState, jax.Array]:
+        current = chain.current
+        value, gradient = jax.value_and_grad(lambda z: potential(data)(root @ z))(current.z)
+        current = current._replace(
+            potential=value, gradient=gradient, potential_correction=jnp.zeros_like(value)
+        )
+        return advance(chain._replace(current=current), (data, data), root, step, innovations)
+
+    return jax.jit(run)
+
+
+def _with_coefficients(chain: ChainState, coefficients: Array) -> ChainState:
+    return chain._replace(current=chain.current._replace(coefficients=np.asarray(coefficients)))
