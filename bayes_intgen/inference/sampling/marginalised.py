@@ -47,7 +47,8 @@ def sample_marginal(
     effect = posterior.terms.matrix(monitored.points, monitored.masks)
 
     if model.noise == "student_t":
-        rows = StudentTRows.of(data.in_memory, pruned, pilot)
+        sites = posterior.sites(start)
+        rows = StudentTRows.of(data.in_memory, pruned, pilot, sites)
         return _sample_row_weights(rows, pruned, start, effect, settings, checkpoint)
 
     def quantities(flat: Array, coefficients: Array) -> Array:

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.linalg import eigh
+from numpy.typing import NDArray
+from scipy.linalg import eigh, solve_triangular
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
@@ -48,7 +49,7 @@ INFORMED_RATIO = 0.1
 FULL_SWEEP_PROBABILITY = 0.05
 # Random-walk Metropolis steps of scale and degrees of freedom in a sweep, and their size in units
 # of the posterior's standard deviation (Gelman, Roberts and Gilks 1996, for two dimensions).
-NOISE_STEPS, NOISE_STEP_SIZE = 3, 2.38 / np.sqrt(2)
+NOISE_STEPS, NOISE_STEP_SIZE = 2, 2.38 / np.sqrt(2)
 
 
 class FixedScales(NamedTuple):
@@ -58,7 +59,7 @@ class FixedScales(NamedTuple):
     ----------
     columns : ndarray of int
         Their columns of the design.
-    root : ndarray, shape (Q, Q)
+    root, inverse : ndarray, shape (Q, Q)
         The coefficients are ``root @ u``. Weights come in the order of their data precision.
     informed : int
         Number of weights that every sweep draws.
@@ -66,6 +67,7 @@ class FixedScales(NamedTuple):
 
     columns: Array
     root: Array
+    inverse: Array
     informed: int
 
     @classmethod
@@ -77,8 +79,58 @@ class FixedScales(NamedTuple):
         """
         factor = statistics.factor
         values, vectors = eigh(factor @ factor.T - np.eye(len(factor)))
-        root = statistics.ratio[:, None] * unit * vectors[:, ::-1]
-        return cls(statistics.eliminated, root, int((values > INFORMED_RATIO).sum()))
+        ratio, vectors = statistics.ratio * unit, vectors[:, ::-1]
+        informed = int((values > INFORMED_RATIO).sum())
+        return cls(statistics.eliminated, ratio[:, None] * vectors, vectors.T / ratio, informed)
+
+
+class WhitenedDesign(NamedTuple):
+    """Design in coordinates in which the posterior precision is about that of the noise.
+
+    There, single precision is exact to six digits in every direction, and twice as fast.
+
+    Attributes
+    ----------
+    matrix : ndarray of float32, shape (N, p)
+        ``design @ inverse(root).T``.
+    root : ndarray, shape (p, p)
+        Lower Cholesky factor of the expected posterior precision.
+    """
+
+    matrix: NDArray[np.float32]
+    root: Array
+
+    @classmethod
+    def of(cls, design: Array, prior_precision: Array) -> Self:
+        """Whiten a design; precisions are in units of the noise, prior ones of shape (p,)."""
+        root = np.linalg.cholesky(design.T @ design + np.diag(prior_precision))
+        matrix = solve_triangular(root, design.T, lower=True).T
+        return cls(np.ascontiguousarray(matrix, dtype=np.float32), root)
+
+    def fitted(self, coefficients: Array) -> Array:
+        """Product of the design and coefficients (p,), shape (N,)."""
+        white = (self.root.T @ coefficients).astype(np.float32)
+        return np.asarray(self.matrix @ white, dtype=np.float64)
+
+    def sums(self, outcome: Array, weights: Array) -> SufficientStatistics:
+        """Weighted statistics of the design, by batches."""
+        size = self.matrix.shape[1]
+        xx, xy = np.zeros((size, size)), np.zeros(size)
+        root_weights = np.sqrt(weights).astype(np.float32)
+        weighted = (weights * outcome).astype(np.float32)
+        for begin in range(0, len(outcome), ROWS_PER_BATCH):
+            batch = slice(begin, begin + ROWS_PER_BATCH)
+            matrix = self.matrix[batch]
+            scaled = matrix * root_weights[batch, None]
+            xx += scaled.T @ scaled
+            xy += weighted[batch] @ matrix
+        return SufficientStatistics(
+            float(len(outcome)),
+            self.root @ xx @ self.root.T,
+            self.root @ xy,
+            float(weights @ outcome**2),
+            float(np.log(weights).sum()),
+        )
 
 
 class StudentTRows(NamedTuple):
@@ -97,6 +149,8 @@ class StudentTRows(NamedTuple):
     design : ndarray, shape (N, P + padding + Q)
         Columns with sampled scales, padded as the density is, then those of the weights u; in units
         of each row's relative noise.
+    whitened : WhitenedDesign
+        Of the columns that every sweep draws.
     outcome : ndarray, shape (N,)
         Outcomes minus their prior means, in the same units.
     log_precision : float
@@ -110,13 +164,16 @@ class StudentTRows(NamedTuple):
     columns: Array
     fixed: FixedScales
     design: Array
+    whitened: WhitenedDesign
     outcome: Array
     log_precision: float
     fit: StudentTFit
 
     @classmethod
-    def of(cls, rows: Observations, pruned: PrunedModel, pilot: Pilot) -> Self:
-        """Arrange the rows of a fit."""
+    def of(
+        cls, rows: Observations, pruned: PrunedModel, pilot: Pilot, sites: dict[str, Array]
+    ) -> Self:
+        """Arrange the rows of a fit; ``sites`` are the hyperparameters at the pruned mode."""
         assert pilot.student_t is not None
         terms, statistics, posterior = pruned.terms, pruned.statistics, pruned.posterior
         relative_sd = relative_noise_sd(pilot.spread, rows)
@@ -128,12 +185,16 @@ class StudentTRows(NamedTuple):
         design[:, : posterior.size] = matrix[:, statistics.remaining]
         design[:, size:] = matrix[:, fixed.columns] @ fixed.root
         outcome = (rows.outcome - terms.centre) / relative_sd
+        precision = np.ones(size + fixed.informed)
+        log_sd = posterior.priors.log_sd(sites)
+        precision[: posterior.size] = np.exp(2 * (np.log(pilot.noise_scale) - log_sd))
         return cls(
             posterior,
             posterior.density.data,
             statistics.remaining,
             fixed,
             design,
+            WhitenedDesign.of(design[:, : len(precision)], precision),
             outcome - design[:, : posterior.size] @ posterior.priors.mean,
             -2 * float(np.log(relative_sd).sum()),
             pilot.student_t,
@@ -163,7 +224,7 @@ class StudentTRows(NamedTuple):
         """Coefficients minus their prior means, with padding, and the weights u of a state."""
         own = np.zeros(self.size)
         own[: len(self.columns)] = state[self.columns] - self.posterior.priors.mean
-        return own, np.linalg.solve(self.fixed.root, state[self.fixed.columns])
+        return own, self.fixed.inverse @ state[self.fixed.columns]
 
     def draw_noise(
         self, residual: Array, log_noise: Array, fixed: Array, rng: np.random.Generator
@@ -190,26 +251,29 @@ class StudentTRows(NamedTuple):
         weights /= 0.5 * (df + (residual / scale) ** 2)
         return log_noise, weights
 
-    def statistics(self, weights: Array, given: Array) -> ReducedStatistics:
+    def residual(self, own: Array, fixed: Array) -> tuple[Array, Array]:
+        """Residuals, and outcomes given the weights u that not every sweep draws."""
+        size = self.size + self.fixed.informed
+        outcome = self.outcome - self.design[:, size:] @ fixed[self.fixed.informed :]
+        informed = np.concatenate([own, fixed[: self.fixed.informed]])
+        return outcome - self.whitened.fitted(informed), outcome
+
+    def statistics(self, weights: Array, outcome: Array, given: Array) -> ReducedStatistics:
         """Statistics of the weighted rows, without the first weights u.
 
         The last ones are ``given``; they inform the scale of the noise, which is their unit.
         """
-        first, last = self.size, self.design.shape[1] - len(given)
-        outcome = self.outcome - self.design[:, last:] @ given
-        # Batches avoid a weighted copy of the whole design.
-        batches = [
-            slice(begin, begin + ROWS_PER_BATCH) for begin in range(0, len(outcome), ROWS_PER_BATCH)
-        ]
-        sums = SufficientStatistics.over(
-            (self.design[batch, :last], outcome[batch], weights[batch]) for batch in batches
-        )
+        if len(given):
+            sums = self.whitened.sums(outcome, weights)
+        else:
+            sums = SufficientStatistics.over([(self.design, self.outcome, weights)])
         sums = sums._replace(
             rows=float(np.asarray(sums.rows)) + len(given),
             yy=float(np.asarray(sums.yy)) + float(given @ given),
             log_weight=float(np.asarray(sums.log_weight)) + self.log_precision,
         )
-        return ReducedStatistics.of(sums, np.arange(first, last), np.ones(last - first))
+        last = self.design.shape[1] - len(given)
+        return ReducedStatistics.of(sums, np.arange(self.size, last), np.ones(last - self.size))
 
 
 class RowWeightKernel:
@@ -266,15 +330,15 @@ class RowWeightKernel:
         own, fixed = rows.deviations(state)
         noise = rows.posterior.layout.positions["noise_sd"][0]
         log_noise = np.array([flat[noise], state[-1]])
-        residual = rows.outcome - rows.design @ np.concatenate([own, fixed])
+        residual, outcome = rows.residual(own, fixed)
         (flat[noise], state[-1]), weights = rows.draw_noise(residual, log_noise, fixed, rng)
         full = rng.random() < FULL_SWEEP_PROBABILITY
         count = len(fixed) if full else rows.fixed.informed
-        reduced = rows.statistics(weights, fixed[count:])
+        reduced = rows.statistics(weights, outcome, fixed[count:])
 
         prior, priors, statistics = rows.data
         data = prior, priors, reduced.sums._replace(known=statistics.known)
-        z = np.linalg.solve(self.root, flat)
+        z = solve_triangular(self.root, flat, lower=True)
         start = chain._replace(current=chain.current._replace(z=z, coefficients=own))
         normal = np.zeros((1, rows.size))
         normal[0, : len(rows.columns)] = innovations.normal[0, rows.columns]
