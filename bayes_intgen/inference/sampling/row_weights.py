@@ -47,9 +47,10 @@ from bayes_intgen.models.base import degrees_of_freedom
 INFORMED_RATIO = 0.1
 # Probability that a sweep draws these too: products of their many columns take long.
 FULL_SWEEP_PROBABILITY = 0.05
-# Random-walk Metropolis steps of scale and degrees of freedom in a sweep, and their size in units
-# of the posterior's standard deviation (Gelman, Roberts and Gilks 1996, for two dimensions).
-NOISE_STEPS, NOISE_STEP_SIZE = 2, 2.38 / np.sqrt(2)
+# Metropolis steps of scale and degrees of freedom in a sweep: independence proposals from a t
+# distribution about their mode, wider than their posterior, and random walks, which still move
+# where the posterior is far from it (step size: Gelman, Roberts and Gilks 1996).
+PROPOSAL_DF, PROPOSAL_WIDTH, RANDOM_WALK_SIZE = 5, 1.3, 2.38 / np.sqrt(2)
 
 
 class FixedScales(NamedTuple):
@@ -240,11 +241,21 @@ class StudentTRows(NamedTuple):
             own += 0.5 * (fixed @ fixed) * np.exp(-2 * log_scale)
             return float(own + noise_potential(log_noise, residual, prior))
 
+        def log_proposal(log_noise: Array) -> float:
+            away = np.linalg.solve(PROPOSAL_WIDTH * root, log_noise - self.fit.log_mode)
+            return float(-0.5 * (PROPOSAL_DF + 2) * np.log1p(away @ away / PROPOSAL_DF))
+
         value = potential(log_noise)
-        for _ in range(NOISE_STEPS):
-            proposal = log_noise + NOISE_STEP_SIZE * root @ rng.standard_normal(2)
+        for independent in (True, False, True):
+            step, correction = root @ rng.standard_normal(2), 0.0
+            if independent:
+                tail = np.sqrt(PROPOSAL_DF / rng.chisquare(PROPOSAL_DF))
+                proposal = self.fit.log_mode + PROPOSAL_WIDTH * tail * step
+                correction = log_proposal(log_noise) - log_proposal(proposal)
+            else:
+                proposal = log_noise + RANDOM_WALK_SIZE * step
             proposed = potential(proposal)
-            if np.log(rng.random()) < value - proposed:
+            if np.log(rng.random()) < value - proposed + correction:
                 log_noise, value = proposal, proposed
         scale, df = np.exp(log_noise)
         weights = rng.standard_gamma((df + 1) / 2, len(residual))
