@@ -178,7 +178,8 @@ def pilot_fit(
             noise = _noise_fit(first, rows, model, progress)
         data, sample, remainder = (
             fitted.with_pseudo_values(each, terms, noise.spread)
-            if isinstance(each, Observations) else each
+            if isinstance(each, Observations)
+            else each
             for each in (data, sample, remainder)
         )
     selection = _select_terms(sample, rows, model, first, noise, candidates, progress)

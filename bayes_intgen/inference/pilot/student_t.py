@@ -125,14 +125,16 @@ def fit_student_t(
         if np.isnan(log_noise[0]):
             log_noise[0] = np.log(max(np.median(np.abs(residual)) * NORMAL_MAD, 1e-300))
         previous = log_noise
-        log_noise = minimize(noise_potential, previous, (residual, prior), method="Nelder-Mead").x
+        log_noise = minimize(
+            noise_potential, previous, (residual**2, prior), method="Nelder-Mead"
+        ).x
         pseudo = target - residual + bounded_residuals(residual, log_noise)
         sums = posterior.sums._replace(xx=xx, xy=scaled.T @ pseudo, yy=float(pseudo @ pseudo))
         noise_sd = np.exp(log_noise[0]) / np.sqrt(_information(np.exp(log_noise[1])))
         mean = Conditional.of(sums, posterior.priors.mean, log_sd, float(noise_sd)).mean
         if np.abs(log_noise - previous).max() < LOG_TOLERANCE:
             break
-    return StudentTFit(log_noise, _inverse_curvature(log_noise, residual, prior), mean)
+    return StudentTFit(log_noise, _inverse_curvature(log_noise, residual**2, prior), mean)
 
 
 def bounded_residuals(residual: Array, log_noise: Array) -> Array:
@@ -145,12 +147,12 @@ def bounded_residuals(residual: Array, log_noise: Array) -> Array:
     return np.asarray(residual * weights / _information(df))
 
 
-def noise_potential(log_noise: Array, residual: Array, prior: Gamma) -> float:
-    """Minus the log density of residuals and of log df under its prior, up to a constant."""
+def noise_potential(log_noise: Array, squares: Array, prior: Gamma) -> float:
+    """Minus the log density of squared residuals and of log df, up to a constant."""
     scale, df = np.exp(log_noise)
     constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df) - log_noise[0]
-    squares = np.log1p((residual / scale) ** 2 / df).sum()
-    of_rows = 0.5 * (df + 1) * squares - len(residual) * constant
+    logs = np.log1p(squares / (scale**2 * df)).sum()
+    of_rows = 0.5 * (df + 1) * logs - len(squares) * constant
     return float(of_rows + prior.rate * df - prior.concentration * log_noise[1])
 
 
@@ -158,14 +160,14 @@ def _information(df: float) -> float:
     return (df + 1) / (df + 3)
 
 
-def _inverse_curvature(log_noise: Array, residual: Array, prior: Gamma) -> Array:
+def _inverse_curvature(log_noise: Array, squares: Array, prior: Gamma) -> Array:
     """Inverse Hessian of :func:`noise_potential`, by central differences."""
     step = 0.02
     shifts = step * np.array([[1, 0], [0, 1], [1, 1]])
-    centre = noise_potential(log_noise, residual, prior)
+    centre = noise_potential(log_noise, squares, prior)
     one, other, both = (
-        noise_potential(log_noise + shift, residual, prior)
-        + noise_potential(log_noise - shift, residual, prior)
+        noise_potential(log_noise + shift, squares, prior)
+        + noise_potential(log_noise - shift, squares, prior)
         - 2 * centre
         for shift in shifts
     )

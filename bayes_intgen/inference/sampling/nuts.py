@@ -111,7 +111,9 @@ def nuts(
         disable=not settings.progress,
     ) as bar:
         runner = ChainRunner(randomness, block_size, bar, checkpoint, label)
-        warm = warm_up(runner, density, surrogate, starts, covariance, settings, mode_potential, other_kernel)
+        warm = warm_up(
+            runner, density, surrogate, starts, covariance, settings, mode_potential, other_kernel
+        )
         states, collected = runner.run(warm.kernel, "draws", warm.states, count, warm.step_size)
         refuse_higher_mode(collected, mode_potential)
         while settings.draws is None and (

@@ -234,19 +234,20 @@ class StudentTRows(NamedTuple):
         prior, root = degrees_of_freedom(), np.linalg.cholesky(self.fit.covariance)
         at = self.posterior.layout.positions["noise_sd"][0]
         median, sd = self.posterior.start[at], self.posterior.prior_sd[at]
+        squares, of_fixed = residual**2, float(fixed @ fixed)
 
         def potential(log_noise: Array) -> float:
             log_scale = log_noise[0]
             own = 0.5 * ((log_scale - median) / sd) ** 2 + len(fixed) * log_scale
-            own += 0.5 * (fixed @ fixed) * np.exp(-2 * log_scale)
-            return float(own + noise_potential(log_noise, residual, prior))
+            own += 0.5 * of_fixed * np.exp(-2 * log_scale)
+            return float(own + noise_potential(log_noise, squares, prior))
 
         def log_proposal(log_noise: Array) -> float:
             away = np.linalg.solve(PROPOSAL_WIDTH * root, log_noise - self.fit.log_mode)
             return float(-0.5 * (PROPOSAL_DF + 2) * np.log1p(away @ away / PROPOSAL_DF))
 
         value = potential(log_noise)
-        for independent in (True, False, True):
+        for independent in (True, False):
             step, correction = root @ rng.standard_normal(2), 0.0
             if independent:
                 tail = np.sqrt(PROPOSAL_DF / rng.chisquare(PROPOSAL_DF))
@@ -259,7 +260,7 @@ class StudentTRows(NamedTuple):
                 log_noise, value = proposal, proposed
         scale, df = np.exp(log_noise)
         weights = rng.standard_gamma((df + 1) / 2, len(residual))
-        weights /= 0.5 * (df + (residual / scale) ** 2)
+        weights /= 0.5 * (df + squares / scale**2)
         return log_noise, weights
 
     def residual(self, own: Array, fixed: Array) -> tuple[Array, Array]:
