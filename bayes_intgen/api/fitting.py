@@ -10,6 +10,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.diagnostics import warn_of_problems
+from bayes_intgen.assess.outcome_text import far_outcome_lines
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.pretreatment import advice_on_changed_covariates
 from bayes_intgen.data.replicates import warn_of_copies
@@ -50,8 +51,9 @@ def fit(
 ) -> Posterior:
     """Sample the posterior of a model with NUTS.
 
-    Under Gaussian noise the coefficients are marginalised: NUTS samples the hyperparameters, and
-    the coefficients are drawn exactly given each draw of them.
+    The coefficients are marginalised: NUTS samples the hyperparameters, and the coefficients are
+    drawn exactly given each draw of them. Student-t noise is a mixture of Gaussian noises, with a
+    weight per row that is sampled too.
 
     Parameters
     ----------
@@ -74,8 +76,8 @@ def fit(
         Target acceptance probability of the step size adaptation; values nearer to one give
         smaller steps and fewer divergences.
     collapse : bool, optional
-        Whether to integrate the coefficients out; by default if the noise is Gaussian. False
-        samples the full program, which is slow, for comparison.
+        Whether to integrate the coefficients out, as by default. False samples the full program,
+        which is slow, for comparison.
     simplify : bool
         Whether the data select terms; applies if the coefficients are marginalised. Scales of
         cross-action terms of a bias are estimated by empirical Bayes; terms with evidence against
@@ -109,8 +111,9 @@ def fit(
     -----
     DataWarning
         If a tenth of the rows or more are exact copies of others, an action has three to six
-        distinct numbers and a smooth prior, cells lie far from all others, or the distribution of
-        a covariate changes where an action is set.
+        distinct numbers and a smooth prior, cells lie far from all others, the distribution of a
+        covariate changes where an action is set, or outcomes lie so far from a fit with Gaussian
+        noise that they decide its intervals.
     SamplingWarning
         If the chains have not converged; the message names the remedy.
     LackOfFitWarning
@@ -184,6 +187,7 @@ def fit_decomposed(
             noise=_noise(pilot, settings, draws, with_shape=model.noise == "gaussian"),
             pilot_noise_sd=pilot.noise_scale,
             fit_tests=pilot.fit_tests,
+            far=pilot.far if kind == "continuous" else None,
             settings=replace(settings, draws=draws),
         )
     )
@@ -227,6 +231,8 @@ def _warn_of_draws_and_fit(posterior: Posterior, monitored: MonitoredEffect) -> 
     # Not `posterior.effect`, which would warn of unsupported rows at the edge of their regime.
     effect = monitored_effect(prediction_of(posterior), monitored.points, monitored.masks)
     warn_of_problems(posterior.tree, effect)
+    for message in far_outcome_lines(posterior):
+        warnings.warn(message, DataWarning, skip_file_prefixes=(PACKAGE,))
     for problem in fit_problems(posterior.tree["constant_data"].dataset):
         warnings.warn(problem, LackOfFitWarning, skip_file_prefixes=(PACKAGE,))
 

@@ -16,12 +16,13 @@ from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect
 from bayes_intgen.inference.sampling.nuts import Draws, Quantities, nuts
-from bayes_intgen.inference.sampling.row_weights import RowWeightKernel, StudentTRows
+from bayes_intgen.inference.sampling.row_weights import RowWeightKernel
 from bayes_intgen.inference.sampling.starting_points import (
     N_TEST_POINTS,
     chain_starts,
     dispersed_points,
 )
+from bayes_intgen.inference.sampling.student_t_rows import StudentTRows
 from bayes_intgen.inference.sampling.warmup import HigherModeError
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
