@@ -100,7 +100,7 @@ class RowWeightKernel:
         prior, priors, statistics = rows.data
         data = prior, priors, reduced.sums._replace(known=statistics.known)
         z = solve_triangular(self.root, flat, lower=True)
-        start = chain._replace(current=chain.current._replace(z=jnp.asarray(z)))
+        start = chain._replace(current=chain.current._replace(z=z))
         start = _with_coefficients(start, own)
         normal = np.zeros((1, rows.size))
         normal[0, : len(rows.columns)] = innovations.normal[0, rows.columns]
@@ -119,6 +119,8 @@ class RowWeightKernel:
     ) -> tuple[ChainState, Collected]:
         """Run one trajectory of NUTS under given statistics."""
         step = np.array([np.nan if step_size is None else step_size, self.target_accept])
+        # Python's and JAX's numbers of weak type would each be compiled for.
+        chain, data = jax.tree.map(np.asarray, (chain, data))
         chain, row = self._trajectory(chain, data, self.root, step, innovations)
         return chain, collected(row, self.root)
 
