@@ -17,6 +17,8 @@ from bayes_intgen.data.rows import Observations, Rows
 # Tail probabilities between which the rate of an exponential tail is estimated: more typing errors
 # than a fifth of these would be needed to change it much.
 TAILS = (0.2, 0.1)
+# Standard errors of that rate by which the tail may be longer than estimated.
+STANDARD_ERRORS = 1.64
 # Expected number of rows beyond the limit on either side, if the tail is exponential.
 EXPECTED_ROWS = 0.01
 # Minimum share of the residual sum of squares in such rows: less hardly changes any interval.
@@ -107,11 +109,13 @@ def exponential_limit(values: Array) -> float:
 
     Examples
     --------
-    >>> round(exponential_limit(np.random.default_rng(0).exponential(size=100_000)))
-    16
+    >>> round(exponential_limit(np.random.default_rng(0).exponential(size=1_000_000)))
+    19
     """
     begin, end = (float(np.quantile(values, 1 - tail)) for tail in TAILS)
-    mean_excess = (end - begin) / np.log(TAILS[0] / TAILS[1])
+    steps = np.log(TAILS[0] / TAILS[1])
+    error = np.sqrt((1 / TAILS[1] - 1 / TAILS[0]) / len(values)) / steps
+    mean_excess = (end - begin) / steps * (1 + STANDARD_ERRORS * error)
     return float(end + mean_excess * np.log(len(values) * TAILS[1] / EXPECTED_ROWS))
 
 
