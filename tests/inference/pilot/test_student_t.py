@@ -24,6 +24,9 @@ class TwoLevels(Homoscedastic):
 TWO_LEVELS = TwoLevels()
 
 
+TWO_LEVELS = TwoLevels()
+
+
 def fit_line(
     noise: np.ndarray, spread: Homoscedastic = TWO_LEVELS
 ) -> tuple[StudentTFit, bi.RegimeData, Decomposition, MarginalPosterior]:

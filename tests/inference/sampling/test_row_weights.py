@@ -65,9 +65,9 @@ def discrepancies(one: bi.Posterior, other: bi.Posterior) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 def test_posterior_is_that_of_the_full_program(monkeypatch) -> None:
-    data = heavy_tailed(40)
-    full = fitted(data, collapse=False, draws=600)
-    fast = fitted(data, simplify=False, draws=800, seed=1)
+    data = heavy_tailed(30)
+    full = fitted(data, collapse=False, draws=400)
+    fast = fitted(data, simplify=False, draws=500, seed=1)
     # Of ten numbers, exceeded once in a thousand runs.
     assert np.abs(discrepancies(fast, full)).max() < 3.9
     # Negative control: weights that do not depend on the row.
@@ -78,7 +78,7 @@ def test_posterior_is_that_of_the_full_program(monkeypatch) -> None:
         return log_noise, np.full_like(weights, weights.mean())
 
     monkeypatch.setattr(StudentTRows, "draw_noise", without_weights)
-    wrong = fitted(data, simplify=False, draws=400, seed=1)
+    wrong = fitted(data, simplify=False, draws=300, seed=1)
     assert np.abs(discrepancies(wrong, full)).max() > 6
 
 
