@@ -377,7 +377,7 @@ def outliers() -> list[list[str]]:
         reported = "" if row["noise"] == "student_t" else f"{100 * float(row['reported']):.0f}%"
         time = row["ratio of processor seconds"]
         cells = [share, noise, row["worlds"], *covered, number(row["error"]), reported]
-        lines.append([*cells, f"{number(time, 1)} ×" if time else ""])
+        lines.append([*cells, f"{number(time, 1)} times" if time else ""])
     return lines
 
 
