@@ -1,4 +1,4 @@
-"""Sentences about outcomes that are binary or counts."""
+"""Sentences about outcomes that are binary, counts, or products."""
 
 import numpy as np
 
@@ -6,7 +6,12 @@ from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_
 
 
 def outcome_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
-    """Say what effects on a binary outcome or a count are; empty for continuous outcomes."""
+    """Say what effects are, unless contributions add up to numbers on a continuous scale."""
+    if posterior.model.link == "log":
+        return (
+            f"A positive outcome that multiplies: contributions add up to "
+            f"{posterior.predictor_name}; effects are means of {posterior.outcome_name} itself.",
+        )
     if posterior.outcome_kind == "count":
         return (
             "A count: effects are means, and outcomes are drawn as counts with the identified "

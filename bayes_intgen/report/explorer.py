@@ -12,7 +12,6 @@ the average are functions of the same form.
 
 import base64
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -83,21 +82,13 @@ def round_grid(low: float, high: float) -> Array:
 
 def thinned(prediction: Prediction, max_draws: int = MAX_DRAWS) -> Prediction:
     """Thin predictions to evenly spaced draws in one chain."""
-    total, shape = prediction.sd.size, prediction.shape
+    total = prediction.sd.size
     positions = np.linspace(0, total - 1, min(max_draws, total)).astype(int)
 
     def flat(draws: Array) -> Array:
         return np.asarray(draws.reshape(total, *draws.shape[2:])[positions][None])
 
-    return replace(
-        prediction,
-        coefficients=flat(prediction.coefficients),
-        sd=flat(prediction.sd),
-        deviations=None if prediction.deviations is None else flat(prediction.deviations),
-        df=None if prediction.df is None else flat(prediction.df),
-        shape=None if shape is None else shape._replace(deviations=flat(shape.deviations)),
-        unseen=tuple(group._replace(draws=flat(group.draws)) for group in prediction.unseen),
-    )
+    return prediction.map_draws(flat)
 
 
 def explorer_data(

@@ -6,7 +6,6 @@ from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.replicates import refuse_exact_replicates
@@ -26,10 +25,10 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
 )
 from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspicious_tests
+from bayes_intgen.inference.pilot.noise_rows import NoiseRows
 from bayes_intgen.inference.pilot.residuals import residuals
 from bayes_intgen.inference.pilot.variance_ratio import estimate_ratio
 from bayes_intgen.models import Model
-from bayes_intgen.models.noise_shape import NoiseShapeEstimate, estimate_noise_shape
 from bayes_intgen.models.random_effects import RandomEffects
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
@@ -48,25 +47,6 @@ SPREAD_ROWS = 20_000
 TEST_ROWS = 8_000
 # Minimum noise standard deviation, in units of the outcome's: less is rounding.
 MIN_NOISE = 1e-5
-
-
-class NoiseRows(NamedTuple):
-    """Residuals of the first fit, in units of the noise where the relative variance is one.
-
-    Attributes
-    ----------
-    actions, intervened : ndarray, shape (N, K)
-    standardised : ndarray, shape (N,)
-    """
-
-    actions: Array
-    intervened: NDArray[np.bool_]
-    standardised: Array
-
-    def shape(self, spread: VarianceFunction | Homoscedastic) -> NoiseShapeEstimate:
-        """Estimate the shape of the noise on the features of its variance function."""
-        features = spread.features(self.actions, self.intervened)
-        return estimate_noise_shape(features, self.standardised, spread)
 
 
 class Pilot(NamedTuple):
@@ -165,7 +145,7 @@ def pilot_fit(
         shape=noise.quantiles,
         estimate=noise.estimate,
         fit_tests=fit_tests,
-        noise_rows=NoiseRows(rows.actions, rows.intervened, noise.noise),
+        noise_rows=NoiseRows(rows, noise.noise),
     )
 
 
