@@ -1,4 +1,4 @@
-"""Worlds whose outcome is skewed, has heavy tails, is binary, a count or a product, for `outcomes.py`.
+"""Worlds whose outcome is skewed, heavy-tailed, binary, a count or a product, for `outcomes.py`.
 
     A_k = pull_k C_k + sum_j b_kj A_j + V_k,   score = sum_k [curve_k(A_k) + cause_k(A_k, C_k)]
 
@@ -108,7 +108,7 @@ class OutcomeWorld:
         return np.asarray(self.burden * np.exp(self.varying * np.tanh(actions)))
 
     def log_mean_factor(self, points: np.ndarray) -> np.ndarray:
-        """Logarithm of E[Y | do(a)] minus E[log Y | do(a)] of a log-additive outcome, shape (M,)."""
+        """Log E[Y | do(a)] minus E[log Y | do(a)] of a log-additive outcome, shape (M,)."""
         slopes = np.column_stack([self.burdens(points), np.full(len(points), self.noise)])
         t = self.scale * slopes
         if self.law == "gaussian":
@@ -119,14 +119,15 @@ class OutcomeWorld:
     def oracle(self, data: bi.RegimeData, points: np.ndarray) -> np.ndarray:
         """Estimate E[Y | do(a)] of a log-additive outcome by least squares, shape (M,).
 
-        The forms of all functions are known, and how E[Y | do(a)] follows from the mean of log Y.
+        The forms of all functions are known, but for the level of each bias, and how E[Y | do(a)]
+        follows from the mean of log Y.
         """
         curves = np.tanh(self.slope * (data.actions - self.middle))
         innovations = data.actions - data.actions @ self.between.T
         biases = np.exp(self.varying * np.tanh(data.actions)) * ~data.intervened
         for k in range(ACTIONS):
             biases[:, k] *= self._expected_cause(k, innovations[:, k])
-        design = np.column_stack([np.ones(len(curves)), curves, biases])
+        design = np.column_stack([np.ones(len(curves)), curves, ~data.intervened, biases])
         found = np.linalg.lstsq(design, np.log(data.outcome), rcond=None)[0]
         own = np.tanh(self.slope * (points - self.middle))
         mean = found[0] + own @ found[1 : 1 + ACTIONS]

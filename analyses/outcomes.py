@@ -5,16 +5,16 @@
 Random worlds of three actions whose hidden causes and noise are normal, gamma, lognormal or
 Student-t with three degrees of freedom, or whose hidden causes matter more at some values of their
 action than at others; worlds whose outcome is binary or a Poisson count with a mean of about 1.5 or
-20; and worlds whose outcome has an additive logarithm. Default fits to observational rows and single
-interventions, those of log-additive outcomes with the multiplicative model, predict outcomes with
-all actions set. Coverage is that of central predictive intervals; of discrete outcomes by randomised
-ranks. "pooled": the same fits with the pooled shape of all residuals, in place of that of the mask,
-and numbers in place of zeros, ones and counts. The slope is that of binary outcomes on their
-predicted probability. Of log-additive outcomes also the coverage of 90% intervals of E[Y | do(a)],
-and the errors of two estimates that know how E[Y | do(a)] follows from the mean of the logarithm:
-"known factor" has the fitted mean, the oracle a mean by least squares with known forms of all
-functions. Errors are over the standard deviation of E[Y | do(a)]. Seconds are those of the
-processor. An interrupted run resumes.
+20; and worlds whose outcome has an additive logarithm. Default fits to observational rows and
+single interventions, those of log-additive outcomes with the multiplicative model, predict outcomes
+with all actions set. Coverage is that of central predictive intervals; of discrete outcomes by
+randomised ranks. "pooled": the same fits with the pooled shape of all residuals, in place of that
+of the mask, and numbers in place of zeros, ones and counts. The slope is that of binary outcomes on
+their predicted probability. Of log-additive outcomes also the coverage of 90% intervals of
+E[Y | do(a)], and scores of two estimates that know how E[Y | do(a)] follows from the mean of the
+logarithm: "known factor" has the fitted mean, the oracle a mean by least squares with known forms of
+all functions, but for the level of each bias. Errors are over the standard deviation of E[Y | do(a)].
+Seconds are those of the processor. An interrupted run resumes.
 """
 
 import time
@@ -33,7 +33,8 @@ from _study import Row, add_kinds, arguments, command_of, publish_study
 
 POINTS = 1000
 QUICK_KINDS = ("gamma", "binary", "counts of 1.5", LOG_ADDITIVE)
-OF_PRODUCTS = ("effect coverage90", "known factor error", "oracle error")
+COVERAGES = ("effect coverage90", "known factor coverage90")
+OF_PRODUCTS = (*COVERAGES, "known factor error", "oracle error")
 PERCENT = tuple(round(100 * level) for level in LEVELS)
 
 
@@ -96,8 +97,9 @@ def scores_of_products(
     all_set = np.ones(points.shape, dtype=bool)
     known = np.exp(prediction_of(posterior).predictor(points, all_set) + factor)
     errors = (known.mean(axis=(0, 1)) - truth, world.oracle(data, points) - truth)
-    covered = coverage(posterior.joint_effect(points).to_numpy(), truth, 0.9)
-    scores = (covered, *(rms(error) / truth.std() for error in errors))
+    draws = (posterior.joint_effect(points).to_numpy(), known)
+    covered = (coverage(own, truth, 0.9) for own in draws)
+    scores = (*covered, *(rms(error) / truth.std() for error in errors))
     return dict(zip(OF_PRODUCTS, (f"{score:.4f}" for score in scores), strict=True))
 
 
@@ -121,13 +123,14 @@ def summary(rows: list[dict[str, str]]) -> list[Row]:
             line["negative"] = f"{column(own, 'negative').mean():.4f}"
             line["error"] = f"{rms(column(own, 'error')):.3f}"
             line["seconds"] = f"{np.median(column(own, 'seconds')):.1f}"
-            line |= dict.fromkeys(OF_PRODUCTS, "")
-            line["standard error of effect coverage90"] = ""
-            if own[0]["oracle error"]:
-                name = "effect coverage90"
-                mean, error = mean_and_error([float(row[name]) for row in own])
-                line |= {name: f"{mean:.3f}", f"standard error of {name}": f"{error:.3f}"}
-                line |= {name: f"{rms(column(own, name)):.3f}" for name in OF_PRODUCTS[1:]}
+            for name in OF_PRODUCTS:
+                is_coverage, given = name in COVERAGES, bool(own[0][name])
+                line[name] = f"{rms(column(own, name)):.3f}" if given and not is_coverage else ""
+                if is_coverage:
+                    line[f"standard error of {name}"] = ""
+                if is_coverage and given:
+                    mean, error = mean_and_error([float(row[name]) for row in own])
+                    line |= {name: f"{mean:.3f}", f"standard error of {name}": f"{error:.3f}"}
             lines.append(line)
     return lines
 

@@ -98,9 +98,7 @@ class LogPrediction(Prediction):
         """Whether the factor by which units of the population differ depends on the actions."""
         count = len(self.terms.names)
         of_units = (t for t in self.terms.terms if t.depends_on_covariates(count))
-        set_too = any(
-            min(term.inputs) < count and term.role != "bias" for term in of_units
-        )
+        set_too = any(min(term.inputs) < count and term.role != "bias" for term in of_units)
         effects = self.terms.random_effects
         fine = effects is not None and min(effects.inputs) < count
         return set_too or fine or any(group.input is not None for group in self.unseen)

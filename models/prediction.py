@@ -15,7 +15,7 @@ from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.covariates import UNSEEN
 from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.models.gates import Always, Gate
+from bayes_intgen.models.gates import Always
 from bayes_intgen.models.mixture import (
     DistributionFunction,
     mixture_quantiles,
@@ -139,9 +139,7 @@ class Prediction:
         """
         return self.change_of_predictor(start, end, intervened)
 
-    def change_of_predictor(
-        self, start: Array, end: Array, intervened: NDArray[np.bool_]
-    ) -> Array:
+    def change_of_predictor(self, start: Array, end: Array, intervened: NDArray[np.bool_]) -> Array:
         """Change of the predictor, with arguments as of :meth:`change`."""
         # Differences of design matrices are exactly zero where nothing changes.
         before = self.terms.matrix(start, intervened[: len(start)], self.population)

@@ -20,11 +20,11 @@ from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.recentring import recentred
+from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.full import sample_full
 from bayes_intgen.inference.sampling.marginalised import sample_marginal
 from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect, monitored_effect
-from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued

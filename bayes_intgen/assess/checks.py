@@ -65,14 +65,15 @@ class Check:
     table : Dataset, dim test
         ``kind`` ("interaction", "graph", "regime", "confounded interaction", "variance" or "shared
         cause"), ``p``, ``p_familywise`` (over all tests), ``size`` and ``detectable`` (in the
-        outcome's units, or those of its logarithm for a multiplicative model: the estimate's standard deviation, or root mean square in a regime, and the
-        size detected with probability 0.9; for a variance the standard deviation of what the noise
-        has beyond the prediction; for a shared cause the correlation that it gives the two actions
-        where neither is set), and ``between`` (test, action), the actions concerned.
-        ``log_bayes_factor`` and ``weight`` (probability of each alternative if one of them holds)
-        are NaN for variances and shared causes. ``hidden`` names the alternatives that these rows
-        cannot test, with ``hidden_kind`` and ``hidden_between``. ``fit_p`` (fit_test): p values of
-        tests of whether each action's functions follow the rows.
+        outcome's units, or its logarithm's in a multiplicative model: the estimate's standard
+        deviation, or root mean square in a regime, and the size detected with probability 0.9; for
+        a variance the standard deviation of what the noise has beyond the prediction; for a shared
+        cause the correlation that it gives the two actions where neither is set), and ``between``
+        (test, action), the actions concerned. ``log_bayes_factor`` and ``weight`` (probability of
+        each alternative if one of them holds) are NaN for variances and shared causes. ``hidden``
+        names the alternatives that these rows cannot test, with ``hidden_kind`` and
+        ``hidden_between``. ``fit_p`` (fit_test): p values of tests of whether each action's
+        functions follow the rows.
     held_out : Dataset
         ``difference`` and ``error``: log predictive density of held-out rows under the additive
         model minus that under a regression per regime, and its standard error; ``rows``. Empty

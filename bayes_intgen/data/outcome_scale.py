@@ -64,9 +64,10 @@ def with_log_outcome(rows: Observations) -> Observations:
         first = refused[0]
         raise DataError(
             f"models.multiplicative() needs positive outcomes: {rows.outcome_name!r} is "
-            f"{rows.outcome[first]:g} in row {first} ({rows.label(rows.intervened[first])}), and at "
-            f"most zero in {refused.size} of {len(rows)} rows; drop these rows if they are errors, "
-            "model whether the outcome is zero apart (as a 0/1 outcome), or use models.additive()"
+            f"{rows.outcome[first]:g} in row {first} ({rows.label(rows.intervened[first])}), and "
+            f"not positive in {refused.size} of {len(rows)} rows; drop these rows if they are "
+            "errors, model whether the outcome is zero apart (as a 0/1 outcome), or use "
+            "models.additive()"
         )
     return replace(rows, outcome=np.log(rows.outcome), weights=None, within=None)
 
@@ -116,7 +117,8 @@ class LogOutcomes(Rows):
         progress: bool,
     ) -> T:
         """Run :meth:`Rows.map_reduce` of the source."""
-        return self._source.map_reduce(partial(_of_logs, function), combine, label, progress)
+        of_logs: Callable[[Observations], T] = partial(_of_logs, function)
+        return self._source.map_reduce(of_logs, combine, label, progress)
 
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
         raise ModelError("lift tests are not of logarithms")

@@ -57,7 +57,7 @@ def population_dataset(rows: Observations, link: Link = "identity") -> xr.Datase
     if link == "identity":
         sampled = rng.choice(len(rows), N_UNITS, p=shares)
     else:
-        size = min(LOG_UNITS, np.count_nonzero(shares))
+        size = min(LOG_UNITS, int(np.count_nonzero(shares)))
         sampled = rng.choice(len(rows), size, replace=False, p=shares)
     counts = [
         groups_under_one_mask(codes, rows.intervened) for codes in values.T[len(columns.names) :]

@@ -38,9 +38,7 @@ class NoiseRows(NamedTuple):
         residuals, variance = noise_sd * self.standardised, noise_sd**2 * spread(*at)
         return estimate_log_mean(spread.features(*at), residuals, variance, noise_sd**2 * knots)
 
-    def projected(
-        self, spread: VarianceFunction | Homoscedastic, terms: Decomposition
-    ) -> Array:
+    def projected(self, spread: VarianceFunction | Homoscedastic, terms: Decomposition) -> Array:
         """Coefficients of the same features that approximate each term's functions, (H, P)."""
         rows = self.rows
         features = spread.features(rows.actions, rows.intervened)
