@@ -3,18 +3,19 @@
     python analyses/outcomes.py [--models 40] [--rows 1000] [--kinds KIND ...] [--quick]
 
 Random worlds of three actions whose hidden causes and noise are normal, gamma, lognormal or
-Student-t with three degrees of freedom, or whose hidden causes matter more at some values of their
-action than at others; worlds whose outcome is binary or a Poisson count with a mean of about 1.5 or
-20; and worlds whose outcome has an additive logarithm. Default fits to observational rows and
-single interventions, those of log-additive outcomes with the multiplicative model, predict outcomes
-with all actions set. Coverage is that of central predictive intervals; of discrete outcomes by
-randomised ranks. "pooled": the same fits with the pooled shape of all residuals, in place of that
-of the mask, and numbers in place of zeros, ones and counts. The slope is that of binary outcomes on
-their predicted probability. Of log-additive outcomes also the coverage of 90% intervals of
-E[Y | do(a)], and scores of two estimates that know how E[Y | do(a)] follows from the mean of the
-logarithm: "known factor" has the fitted mean, the oracle a mean by least squares with known forms of
-all functions, but for the level of each bias. Errors are over the standard deviation of E[Y | do(a)].
-Seconds are those of the processor. An interrupted run resumes.
+Student-t with three degrees of freedom, or whose hidden causes matter more at some values of
+their action than at others; worlds whose outcome is binary or a Poisson count with a mean of
+about 1.5 or 20; and worlds whose outcome has an additive logarithm. Default fits to observational
+rows and single interventions, those of log-additive outcomes with the multiplicative model,
+predict outcomes with all actions set. Coverage is that of central predictive intervals; of
+discrete outcomes by randomised ranks. "pooled": the same fits with the pooled shape of all
+residuals, in place of that of the mask, and numbers in place of zeros, ones and counts. The slope
+is that of binary outcomes on their predicted probability. Of log-additive outcomes also the
+coverage of 90% intervals of E[Y | do(a)], and scores of two estimates that know how E[Y | do(a)]
+follows from the mean of the logarithm: "known factor" has the fitted mean, the oracle a mean by
+least squares with known forms of all functions, but for the level of each bias. Errors are over
+the standard deviation of E[Y | do(a)]. Seconds are those of the processor. An interrupted run
+resumes.
 """
 
 import time
