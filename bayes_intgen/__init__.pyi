@@ -12,6 +12,10 @@ from .data.lift_tests import LiftTest
 from .data.regime_data import RegimeData
 from .data.rows import Rows
 from .data.streamed import StreamedData
+from .decide.contrasts import Contrast
+from .decide.decision import Decision
+from .decide.objectives import CVaR, Quantile
+from .decide.plan import Plan
 from .errors import (
     BayesIntgenError,
     BayesIntgenWarning,
@@ -37,10 +41,13 @@ __all__ = [
     "GP",
     "BayesIntgenError",
     "BayesIntgenWarning",
+    "CVaR",
     "Certificate",
     "Check",
+    "Contrast",
     "DataError",
     "DataWarning",
+    "Decision",
     "DistributedData",
     "LackOfFitWarning",
     "Levels",
@@ -48,9 +55,11 @@ __all__ = [
     "Linear",
     "LogNormal",
     "ModelError",
+    "Plan",
     "PointsError",
     "Polynomial",
     "Posterior",
+    "Quantile",
     "RegimeData",
     "Report",
     "Rows",

@@ -80,6 +80,21 @@ def checked_points(points: Any, names: Sequence[str], categories: Levels = ()) -
     return values
 
 
+def point_labels(points: Any, count: int) -> NDArray[Any]:
+    """Labels of points: the index of a data frame that has one, or their positions, shape (M,).
+
+    Examples
+    --------
+    >>> point_labels([[1.0], [2.0]], 2)
+    array([0, 1])
+    """
+    index = getattr(points, "index", None)
+    # Lists have a method of this name; an index of several levels has no single label.
+    if as_table(points) is None or getattr(index, "nlevels", 2) != 1:
+        return np.arange(count)
+    return np.asarray(index)
+
+
 def checked_value(value: Any, name: str, levels: Categories | None) -> float:
     """Convert one value of an action to a number or code; raises PointsError if it is neither.
 

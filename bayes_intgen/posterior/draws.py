@@ -94,7 +94,7 @@ class PosteriorDraws:
         -------
         DataArray, dims (chain, draw, point)
             In the outcome's units; the attribute ``population`` says over whom it is averaged.
-            Coordinates along ``point``: the values, or names of levels,
+            Coordinates along ``point``: the index of a data frame, the values, or names of levels,
             of each action, and ``supported``, whether rows near the point identify the effect.
             Of a binary outcome it is a probability, and the attribute ``outside_0_1`` is the
             share of draws below 0 or above 1.
@@ -360,7 +360,7 @@ class PosteriorDraws:
         columns = named_points(query.values, self.actions, self.categories)
         coords = {
             **self._draw_coords(),
-            "point": np.arange(len(query.values)),
+            "point": query.labels,
             **{key: ("point", values) for key, values in columns.items() if key not in reserved},
         }
         if query.verdict is not None:

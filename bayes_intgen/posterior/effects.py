@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from bayes_intgen._arguments import probability
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
-from bayes_intgen.data.queries import checked_actions, checked_points, named_points
+from bayes_intgen.data.queries import (
+    checked_actions,
+    checked_points,
+    named_points,
+    point_labels,
+)
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
@@ -98,7 +103,7 @@ def effect_table(
         arguments["baseline"] = (dims, decoded_table(starts, categories))
     return xr.Dataset(
         {**{name: ("point", column) for name, column in columns.items()}, **arguments},
-        coords={"point": np.arange(len(values)), "action": list(actions)},
+        coords={"point": point_labels(points, len(values)), "action": list(actions)},
         attrs={
             "outcome": posterior.outcome_name,
             "intervened": list(names),

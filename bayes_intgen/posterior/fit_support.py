@@ -11,7 +11,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.data.queries import checked_actions, checked_mask, checked_points
+from bayes_intgen.data.queries import (
+    checked_actions,
+    checked_mask,
+    checked_points,
+    point_labels,
+)
 from bayes_intgen.data.rows import Rows, checked_data
 from bayes_intgen.errors import PACKAGE, DataError, SavedFitError, SupportWarning
 from bayes_intgen.identification.certificates import certify
@@ -30,13 +35,17 @@ from bayes_intgen.text.messages import quoted
 
 
 class Query(NamedTuple):
-    """Points and masks as arrays, shape (M, K), names of the actions set, support, population."""
+    """Points and masks as arrays, shape (M, K), names of the actions set, support, population.
+
+    ``labels`` of the points, shape (M,), are the index of a data frame.
+    """
 
     values: Array
     mask: NDArray[np.bool_]
     intervened: tuple[str, ...]
     verdict: Verdict | None
     averages: Standardisation
+    labels: NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +142,8 @@ class FitSupport:
         verdict = self.verdict(values, mask)
         averages = self.standardisation(given, population)
         self._warn(values, mask, verdict)
-        return Query(values, np.broadcast_to(mask, values.shape), actions, verdict, averages)
+        masks, labels = np.broadcast_to(mask, values.shape), point_labels(points, len(values))
+        return Query(values, masks, actions, verdict, averages, labels)
 
     def standardisation(
         self, given: Mapping[str, Any] | None = None, population: Any = None

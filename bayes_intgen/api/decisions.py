@@ -1,0 +1,242 @@
+"""Decisions from a posterior: contrasts, slopes and best plans."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import xarray as xr
+
+from bayes_intgen.api.pictures import Pictures
+from bayes_intgen.decide.best import best_plan
+from bayes_intgen.decide.budgets import cheapest_plan, frontier
+from bayes_intgen.decide.contrasts import Contrast, contrast, slope
+from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.objectives import Objective
+from bayes_intgen.decide.plan import Plan
+
+
+class Decisions(Pictures):
+    """Methods of a posterior that compare and choose plans."""
+
+    def contrast(
+        self,
+        to: Any,
+        start: Any,
+        *,
+        intervened: Sequence[str] | None = None,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+    ) -> Contrast:
+        """Draws of the change of an effect between points, E[Y | do(to)] - E[Y | do(start)].
+
+        Parameters
+        ----------
+        to, start : points as in :meth:`joint_effect`
+            One point, or as many as the other has.
+        intervened : sequence of str, optional
+            Actions that are set; all by default.
+        given, population
+            As in :meth:`joint_effect`.
+
+        Returns
+        -------
+        Contrast, dims (chain, draw, point)
+            A DataArray in the outcome's units, with a method ``summary``. Coordinates along
+            ``point``: the index of a data frame, the values of each action and, after ``from``,
+            those at the start, and ``supported``, whether both ends are.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`, and if the numbers of points do not match.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`effect`.
+
+        Examples
+        --------
+        >>> change = posterior.contrast({"red": 0.5, "green": 0.2}, {"red": 0.0, "green": 0.2})
+        >>> bool(change.summary().low > 0)
+        True
+        """
+        return contrast(self, to, start, intervened, given, population)
+
+    def slope(
+        self,
+        action: str,
+        at: Any,
+        *,
+        intervened: Sequence[str] | None = None,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+    ) -> Contrast:
+        """Draws of the derivative of an effect with respect to one action.
+
+        Parameters
+        ----------
+        action : str
+        at : points as in :meth:`joint_effect`
+        intervened, given, population
+            As in :meth:`contrast`.
+
+        Returns
+        -------
+        Contrast, dims (chain, draw, point)
+            In the outcome's units per unit of the action; one-sided at the ends of the observed
+            range.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`, and for an action with levels.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`effect`.
+
+        Examples
+        --------
+        >>> bool(posterior.slope("red", [[0.0, 0.0]]).summary().low > 0)
+        True
+        """
+        return slope(self, action, at, intervened, given, population)
+
+    def best(
+        self,
+        decision: Decision,
+        objective: Objective = "mean",
+        *,
+        beyond_support: bool = False,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+    ) -> Plan:
+        """Find the values of all actions with the best joint effect.
+
+        Parameters
+        ----------
+        decision : Decision
+            Costs, budget, bounds and baseline.
+        objective : "mean", CVaR or Quantile
+            Of the draws of E[Y | do(plan)].
+        beyond_support : bool
+            Whether to consider plans that the rows do not support.
+        given, population
+            As in :meth:`joint_effect`.
+
+        Returns
+        -------
+        Plan
+            It prints as a few lines.
+
+        Raises
+        ------
+        ModelError
+            On unknown actions, and if the budget or the support allows no plan.
+
+        Warns
+        -----
+        SupportWarning
+            If the baseline is not supported.
+
+        Notes
+        -----
+        The objective need not be concave. The posterior mean is a sum over components of
+        interacting actions: dynamic programming over a grid finds its global optimum there, and
+        exchanges between actions refine it. A measure of risk is enumerated on a grid with few
+        actions, and searched from several starts with more.
+
+        Examples
+        --------
+        >>> plan = posterior.best(bi.Decision(cost={"red": 1.0, "green": 1.0}, budget=1.0))
+        >>> plan.cost <= 1.0 and plan.probability_better > 0.9
+        True
+        """
+        return best_plan(self, decision, objective, beyond_support, given, population)
+
+    def frontier(
+        self,
+        decision: Decision,
+        budgets: Sequence[float],
+        objective: Objective = "mean",
+        *,
+        level: float = 0.9,
+        beyond_support: bool = False,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+    ) -> xr.Dataset:
+        """Find the best plan of each of several budgets.
+
+        Parameters
+        ----------
+        decision : Decision
+            Its own budget is ignored.
+        budgets : sequence of float
+        level : float
+            Probability of the intervals of the gain.
+        objective, beyond_support, given, population
+            As in :meth:`best`.
+
+        Returns
+        -------
+        Dataset, dims (budget, action)
+            ``plan`` (budget, action); and per budget ``value``, the objective, ``cost``, ``gain``
+            over the baseline with ``gain_low`` and ``gain_high``, and ``probability_better``.
+
+        Raises
+        ------
+        ModelError
+            As :meth:`best`.
+
+        Examples
+        --------
+        >>> decision = bi.Decision({"red": 1.0, "green": 1.0}, bounds={"red": (-1, 1)})
+        >>> bool((posterior.frontier(decision, [0.0, 0.5, 1.0]).value.diff("budget") > 0).all())
+        True
+        """
+        return frontier(
+            self, decision, budgets, objective, level, beyond_support, given, population
+        )
+
+    def cheapest(
+        self,
+        decision: Decision,
+        target: float,
+        objective: Objective = "mean",
+        *,
+        beyond_support: bool = False,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+    ) -> Plan:
+        """Find the cheapest plan whose objective reaches a target.
+
+        Parameters
+        ----------
+        decision : Decision
+        target : float
+            In the outcome's units.
+        objective, beyond_support, given, population
+            As in :meth:`best`.
+
+        Returns
+        -------
+        Plan
+            Its budget is its cost.
+
+        Raises
+        ------
+        ModelError
+            As :meth:`best`, without costs, and if no plan reaches the target.
+
+        Notes
+        -----
+        Bisection of the budget: the value of the best plan does not fall with it.
+
+        Examples
+        --------
+        >>> plan = posterior.cheapest(bi.Decision(cost={"red": 1.0, "green": 1.0}), target=0.5)
+        >>> abs(plan.value - 0.5) < 0.01
+        True
+        """
+        return cheapest_plan(self, decision, target, objective, beyond_support, given, population)

@@ -1,0 +1,1 @@
+"""From draws to decisions: contrasts, slopes and best plans."""

@@ -1,0 +1,174 @@
+"""Contrasts and slopes of effects, as labelled draws that summarise themselves."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen._arguments import items, probability, real_number
+from bayes_intgen._typing import Array
+from bayes_intgen.data.queries import (
+    checked_actions,
+    checked_points,
+    named_points,
+    point_labels,
+)
+from bayes_intgen.errors import PointsError
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+
+# Step of central differences, in an action's usual spread: the functions are smooth, and rounding
+# is far smaller.
+STEP = 1e-3
+
+
+class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
+    """Draws of a contrast or slope, dims (chain, draw, point), in labelled form.
+
+    An xarray DataArray with one more method.
+    """
+
+    __slots__ = ()
+
+    def summary(
+        self, level: float = 0.9, equivalent: tuple[float, float] | None = None
+    ) -> xr.Dataset:
+        """Summarise the draws per point.
+
+        Parameters
+        ----------
+        level : float
+            Probability of the central intervals.
+        equivalent : (float, float), optional
+            Region of practical equivalence, in the units of the draws.
+
+        Returns
+        -------
+        Dataset, dims (point)
+            ``mean``, ``sd``, ``low``, ``high``, ``above_zero``, the probability of a positive
+            value, and with ``equivalent`` the probabilities ``below``, ``within`` and ``above``
+            that region.
+
+        Raises
+        ------
+        PointsError
+            If ``level`` is not a probability, or ``equivalent`` is not an interval.
+
+        Examples
+        --------
+        >>> change = posterior.contrast([[0.5, 0.5]], [[0.0, 0.0]])
+        >>> bool(change.summary(equivalent=(-0.1, 0.1)).above > 0.9)
+        True
+        """
+        tails = (1 + np.array([-1, 1]) * probability(level, "level", PointsError)) / 2
+        draws = self.transpose("chain", "draw", "point").to_numpy().reshape(-1, self.sizes["point"])
+        low, high = np.quantile(draws, tails, axis=0)
+        columns = {
+            "mean": draws.mean(axis=0),
+            "sd": draws.std(axis=0),
+            "low": low,
+            "high": high,
+            "above_zero": (draws > 0).mean(axis=0),
+        }
+        if equivalent is not None:
+            columns |= _equivalence(draws, equivalent)
+        own = {name: c for name, c in self.coords.items() if c.dims == ("point",)}
+        attrs = {**self.attrs, "level": level}
+        return xr.Dataset({n: ("point", c) for n, c in columns.items()}, own, attrs)
+
+
+def _equivalence(draws: Array, region: tuple[float, float]) -> dict[str, Array]:
+    """Probabilities that draws lie below, within and above a region."""
+    ends = items(region, "equivalent", "two numbers", PointsError)
+    numbers = [real_number(end, "an end of equivalent", PointsError) for end in ends]
+    if len(numbers) != 2 or numbers[0] >= numbers[1]:
+        raise PointsError(f"equivalent must be an interval (low, high), not {region!r}")
+    below, above = (draws < numbers[0]).mean(axis=0), (draws > numbers[1]).mean(axis=0)
+    return {"below": below, "within": 1 - below - above, "above": above}
+
+
+def contrast(
+    posterior: PosteriorDraws,
+    to: Any,
+    start: Any,
+    intervened: Sequence[str] | None = None,
+    given: Mapping[str, Any] | None = None,
+    population: Any = None,
+) -> Contrast:
+    """Draws of the change of an effect; see :meth:`bayes_intgen.Posterior.contrast`."""
+    actions, categories = posterior.actions, posterior.categories
+    names = actions if intervened is None else checked_actions(intervened, actions)
+    ends, starts = (checked_points(points, actions, categories) for points in (to, start))
+    if len(starts) != len(ends) and 1 not in (len(starts), len(ends)):
+        raise PointsError(
+            f"a contrast to {len(ends)} points from {len(starts)}; give as many of both, or one"
+        )
+    labels = point_labels(to if len(ends) >= len(starts) else start, max(len(ends), len(starts)))
+    ends = np.broadcast_to(ends, (len(labels), len(actions)))
+    # One query, so that there is one warning.
+    both = named_points(np.concatenate([ends, starts]), actions, categories)
+    query = support_of(posterior).query(both, names, given, population)
+    draws = prediction_of(posterior, query.averages).change(starts, ends, query.mask[: len(ends)])
+    starts = np.broadcast_to(starts, ends.shape)
+    coords = _coordinates(posterior, labels, {"": ends, "from ": starts})
+    if query.verdict is not None:
+        supported = query.verdict.supported
+        both_supported = supported[: len(ends)] & supported[len(ends) :]
+        coords["supported"] = ("point", both_supported)
+    attrs = {"intervened": ", ".join(names), "outcome": posterior.outcome_name}
+    attrs |= query.averages.attrs
+    return Contrast(draws, coords, ("chain", "draw", "point"), "contrast", attrs)
+
+
+def slope(
+    posterior: PosteriorDraws,
+    action: str,
+    at: Any,
+    intervened: Sequence[str] | None = None,
+    given: Mapping[str, Any] | None = None,
+    population: Any = None,
+) -> Contrast:
+    """Draws of the derivative of an effect; see :meth:`bayes_intgen.Posterior.slope`."""
+    actions, categories = posterior.actions, posterior.categories
+    (name,) = checked_actions([action], actions)
+    k = actions.index(name)
+    if categories[k] is not None:
+        raise PointsError(
+            f"{name!r} has levels, between which there is no slope; use posterior.contrast"
+        )
+    names = actions if intervened is None else checked_actions(intervened, actions)
+    query = support_of(posterior).query(at, names, given, population)
+    coordinate, values = posterior.terms.coordinates[k], query.values
+    step = STEP * coordinate.spread
+    below, above = values.copy(), values.copy()
+    # One-sided at the ends of the observed range, beyond which functions are constant.
+    inside = (values[:, k] >= coordinate.low) & (values[:, k] <= coordinate.high)
+    low, high = np.where(inside, coordinate.low, -np.inf), np.where(inside, coordinate.high, np.inf)
+    below[:, k] = np.maximum(values[:, k] - step, low)
+    above[:, k] = np.minimum(values[:, k] + step, high)
+    prediction = prediction_of(posterior, query.averages)
+    draws = prediction.change(below, above, query.mask) / (above - below)[:, k]
+    coords = _coordinates(posterior, point_labels(at, len(values)), {"": values})
+    if query.verdict is not None:
+        coords["supported"] = ("point", query.verdict.supported)
+    attrs = {"action": name, "intervened": ", ".join(names), "outcome": posterior.outcome_name}
+    attrs |= query.averages.attrs
+    return Contrast(draws, coords, ("chain", "draw", "point"), "slope", attrs)
+
+
+def _coordinates(
+    posterior: PosteriorDraws, labels: Array, points: Mapping[str, Array]
+) -> dict[str, Any]:
+    """Coordinates of draws: chains, points, and the values of the actions under a prefix."""
+    dataset = posterior.tree["posterior"].dataset
+    coords: dict[str, Any] = {dim: dataset[dim].to_numpy() for dim in ("chain", "draw")}
+    coords["point"] = labels
+    reserved = {"chain", "draw", "point", "supported"}
+    for prefix, values in points.items():
+        named = named_points(values, posterior.actions, posterior.categories)
+        coords |= {
+            f"{prefix}{name}": ("point", column)
+            for name, column in named.items()
+            if f"{prefix}{name}" not in reserved
+        }
+    return coords

@@ -1,0 +1,88 @@
+"""A decision in the user's words: costs, a budget, bounds and a baseline."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+from bayes_intgen._arguments import items, mapping, real_number
+from bayes_intgen.basis.categories import Label
+from bayes_intgen.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Plans to choose from, and what they are compared with.
+
+    Attributes
+    ----------
+    cost : mapping from action to float, or to a mapping from level to float
+        Cost per unit of the action, or of each of its levels. Actions that are not named cost
+        nothing.
+    budget : float, optional
+        Largest total cost. No limit by default.
+    bounds : mapping from action to (low, high), or to a list of levels
+        Values to choose from; by default all that the rows support.
+    baseline : mapping from action to value, optional
+        Plan with which gains are compared: values of some actions; the others are at their medians.
+
+    Raises
+    ------
+    ModelError
+        On costs that are negative or not finite, a budget without costs, or empty bounds.
+
+    Examples
+    --------
+    >>> Decision(cost={"tv": 1.0, "radio": 0.4}, budget=100, bounds={"tv": (0, 60)}).budget
+    100.0
+    """
+
+    cost: Mapping[str, float | Mapping[Label, float]] = field(default_factory=dict)
+    budget: float | None = None
+    bounds: Mapping[str, Sequence[Label]] = field(default_factory=dict)
+    baseline: Mapping[str, Label] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        cost = {
+            name: _checked_cost(own, name)
+            for name, own in mapping(self.cost, "cost", "actions to costs").items()
+        }
+        bounds = {
+            name: _checked_bounds(own, name)
+            for name, own in mapping(self.bounds, "bounds", "actions to (low, high)").items()
+        }
+        budget = None if self.budget is None else real_number(self.budget, "budget")
+        if budget is not None and not cost:
+            raise ModelError("a budget needs costs; write cost={action: cost per unit}")
+        object.__setattr__(self, "cost", cost)
+        object.__setattr__(self, "bounds", bounds)
+        object.__setattr__(self, "budget", budget)
+        object.__setattr__(
+            self, "baseline", mapping(self.baseline, "baseline", "actions to values")
+        )
+
+
+def _checked_cost(cost: Any, name: str) -> float | dict[Label, float]:
+    """Cost per unit, or of each level."""
+    if isinstance(cost, Mapping):
+        return {level: _checked_price(own, f"{name!r} at {level!r}") for level, own in cost.items()}
+    return _checked_price(cost, repr(name))
+
+
+def _checked_price(cost: Any, of: str) -> float:
+    number = real_number(cost, f"the cost of {of}")
+    if number < 0:
+        raise ModelError(f"the cost of {of} is negative, {number:g}; costs must be at least 0")
+    return number
+
+
+def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...]:
+    values = items(bounds, f"bounds of {name!r}", "two numbers or of levels")
+    numbers = [value for value in values if isinstance(value, int | float)]
+    if not values:
+        raise ModelError(f"bounds of {name!r} are empty; give (low, high) or levels")
+    if any(not isfinite(number) for number in numbers):
+        raise ModelError(f"bounds of {name!r} must be finite numbers, not {bounds!r}")
+    if len(values) == 2 and len(numbers) == 2 and numbers[0] > numbers[1]:
+        raise ModelError(f"bounds of {name!r} are empty: {numbers[0]:g} is above {numbers[1]:g}")
+    return values

@@ -1,0 +1,240 @@
+"""A decision about the actions of one fit, as arrays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import Categories
+from bayes_intgen.data.queries import checked_value
+from bayes_intgen.decide.decision import Decision
+from bayes_intgen.errors import ModelError
+from bayes_intgen.posterior.defaults import levels_of, medians
+from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+from bayes_intgen.text.messages import quoted, unknown_action
+
+# Number of values of a continuous action among the candidates.
+N_VALUES = 101
+# Relative tolerance of costs against the budget.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Plans to choose from, their costs, and the baseline.
+
+    Attributes
+    ----------
+    names : tuple of str, length K
+    categories : tuple of Categories or None, length K
+        Levels of actions that take a few values only.
+    candidates : tuple of ndarray, length K
+        Values of each action, ascending; levels by their codes. Those without support are left
+        out.
+    rates : ndarray, shape (K,)
+        Cost per unit; zero for actions whose levels have prices.
+    prices : mapping from position to ndarray
+        Costs of the candidates of an action whose levels have prices.
+    budget : float or None
+    baseline : ndarray, shape (K,)
+    posterior : PosteriorDraws or None
+        Fit whose rows must support a plan; None if plans beyond the support are allowed.
+    """
+
+    names: tuple[str, ...]
+    categories: tuple[Categories | None, ...]
+    candidates: tuple[Array, ...]
+    rates: Array
+    prices: Mapping[int, Array]
+    budget: float | None
+    baseline: Array
+    posterior: PosteriorDraws | None
+
+    @classmethod
+    def of(cls, posterior: PosteriorDraws, decision: Decision, beyond_support: bool) -> Self:
+        """Match a decision with a fit.
+
+        Raises
+        ------
+        ModelError
+            On unknown actions and levels, where no value of an action is supported, and where the
+            budget does not pay for the cheapest plan.
+        """
+        names = posterior.actions
+        for role in ("cost", "bounds", "baseline"):
+            for name in getattr(decision, role):
+                if name not in names:
+                    raise ModelError(f"{role}: {unknown_action(name, names)}")
+        categories = levels_of(posterior)
+        baseline = medians(posterior)
+        for name, value in decision.baseline.items():
+            k = names.index(name)
+            baseline[k] = checked_value(value, name, posterior.categories[k])
+        candidates = tuple(
+            _candidates(posterior, decision, k, categories[k], baseline, beyond_support)
+            for k in range(len(names))
+        )
+        rates, prices = np.zeros(len(names)), {}
+        for name, cost in decision.cost.items():
+            k = names.index(name)
+            if isinstance(cost, Mapping):
+                prices[k] = _prices(cost, name, categories[k], candidates[k])
+                continue
+            levels = posterior.categories[k]
+            if levels is None:
+                rates[k] = cost
+            elif levels.numeric:
+                prices[k] = cost * np.asarray(levels.decode(candidates[k]), dtype=float)
+            else:
+                raise ModelError(
+                    f"{name!r} has named levels; give the cost of each, "
+                    f"cost={{{name!r}: {{{levels.labels[0]!r}: ...}}}}"
+                )
+        own = cls(
+            names,
+            categories,
+            candidates,
+            rates,
+            prices,
+            decision.budget,
+            baseline,
+            None if beyond_support else posterior,
+        )
+        own._refuse_unaffordable()
+        return own
+
+    def cost_of_options(self, values: Array, actions: Sequence[int]) -> Array:
+        """Cost of values, shape (M, number of actions), of some actions, shape (M,).
+
+        An action whose levels have prices is at one of its candidates.
+        """
+        total = values @ self.rates[list(actions)]
+        for k, column in zip(actions, values.T, strict=True):
+            if k in self.prices:
+                total = total + self.prices[k][np.searchsorted(self.candidates[k], column)]
+        return np.asarray(total)
+
+    def cost(self, points: Array) -> Array:
+        """Cost of plans, shape (M, K), as an array of shape (M,)."""
+        return self.cost_of_options(points, range(len(self.candidates)))
+
+    @property
+    def least_cost(self) -> float:
+        """Cost of the cheapest plan."""
+        return sum(
+            float(self.cost_of_options(values[:, None], [k]).min())
+            for k, values in enumerate(self.candidates)
+        )
+
+    @property
+    def single_changes(self) -> Array:
+        """The baseline with each action at each of its candidates in turn, shape (M, K)."""
+        out = []
+        for k, values in enumerate(self.candidates):
+            own = np.tile(self.baseline, (len(values), 1))
+            own[:, k] = values
+            out.append(own)
+        return np.concatenate(out)
+
+    def is_affordable(self, points: Array) -> NDArray[np.bool_]:
+        """Whether the budget pays for plans, shape (M,)."""
+        if self.budget is None:
+            return np.ones(len(points), dtype=bool)
+        slack = ROUNDING * max(1.0, abs(self.budget))
+        return np.asarray(self.cost(points) <= self.budget + slack)
+
+    def is_feasible(self, points: Array) -> NDArray[np.bool_]:
+        """Whether the budget pays for plans and the rows support them, shape (M,)."""
+        out = self.is_affordable(points)
+        if self.posterior is not None and out.any():
+            out[out] = is_supported(self.posterior, points[out])
+        return out
+
+    def with_budget(self, budget: float) -> "Problem":
+        """The same decision with another budget; raises ModelError if it pays for no plan."""
+        own = Problem(**{**self.__dict__, "budget": budget})
+        own._refuse_unaffordable()
+        return own
+
+    def _refuse_unaffordable(self) -> None:
+        least = self.least_cost
+        if self.budget is not None and least > self.budget + ROUNDING * max(1.0, abs(self.budget)):
+            raise ModelError(
+                f"the budget of {self.budget:g} pays for no plan: the cheapest one costs "
+                f"{least:g}; raise the budget, or widen the bounds"
+            )
+
+
+def is_supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
+    """Whether rows near the points identify the joint effect there, shape (M,).
+
+    A fit that was saved without rows supports the observed ranges.
+    """
+    verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
+    if verdict is not None:
+        return verdict.supported
+    low, high = np.array([(c.low, c.high) for c in posterior.terms.coordinates]).T
+    return np.asarray(((points >= low) & (points <= high)).all(axis=1))
+
+
+def _candidates(
+    posterior: PosteriorDraws,
+    decision: Decision,
+    k: int,
+    levels: Categories | None,
+    baseline: Array,
+    beyond_support: bool,
+) -> Array:
+    """Values of one action within its bounds and, unless they may lie beyond it, the support."""
+    name, bounds = posterior.actions[k], decision.bounds.get(posterior.actions[k])
+    coordinate = posterior.terms.coordinates[k]
+    own_levels = posterior.categories[k]
+    if own_levels is not None and bounds is not None:
+        values = np.array([checked_value(b, name, own_levels) for b in bounds])
+        if own_levels.ordered and len(values) == 2:
+            codes = np.array(own_levels.codes)
+            values = codes[(codes >= values.min()) & (codes <= values.max())]
+    elif bounds is not None and len(bounds) != 2:
+        raise ModelError(f"bounds of {name!r} must be (low, high), not {bounds!r}")
+    else:
+        ends = (coordinate.low, coordinate.high)
+        if bounds is not None:
+            ends = (checked_value(bounds[0], name, None), checked_value(bounds[1], name, None))
+        if levels is not None:
+            codes = np.array(levels.codes)
+            values = codes[(codes >= ends[0]) & (codes <= ends[1])]
+        else:
+            own = [v for v in (0.0, baseline[k]) if ends[0] <= v <= ends[1]]
+            values = np.append(np.linspace(*ends, N_VALUES), own)
+    values = np.unique(values)
+    if not beyond_support:
+        # Support of one action does not depend on the others' values, but for their link.
+        points = np.tile(baseline, (len(values), 1))
+        points[:, k] = values
+        verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
+        if verdict is not None:
+            values = values[(verdict.close & verdict.separated)[:, k]]
+    if not len(values):
+        raise ModelError(
+            f"no value of {name!r} within its bounds is supported by the rows; widen the bounds, "
+            "or pass beyond_support=True"
+        )
+    return values
+
+
+def _prices(
+    cost: Mapping[Any, float], name: str, levels: Categories | None, candidates: Array
+) -> Array:
+    """Costs of the levels among the candidates."""
+    if levels is None:
+        raise ModelError(f"{name!r} has no levels; give its cost per unit as a number")
+    labels = levels.decode(candidates).tolist()
+    missing = [label for label in labels if label not in cost]
+    unknown = [label for label in cost if label not in levels.labels]
+    if missing or unknown:
+        problem = f"no cost of {quoted(missing)}" if missing else f"unknown level {quoted(unknown)}"
+        raise ModelError(f"cost of {name!r}: {problem}; its levels are {levels.spelled()}")
+    return np.array([float(cost[label]) for label in labels])

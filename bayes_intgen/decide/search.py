@@ -1,0 +1,223 @@
+"""Search for the best plan: dynamic programming on a grid, then local exchanges.
+
+The posterior mean is a sum over components of interacting actions, so that dynamic programming
+finds the global optimum among the candidates of a grid. If the rows do not support that plan, and
+for a measure of risk, which is not a sum, a small grid is enumerated; of a large one random plans
+are tried. Local searches start from these, and from the best plan for the mean of the worst draws.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bayes_intgen._typing import Array
+from bayes_intgen.decide.grid import Grid, Positions, combinations, thinned
+from bayes_intgen.decide.joint_surface import JointSurface
+from bayes_intgen.decide.knapsack import best_choices
+from bayes_intgen.decide.objectives import RiskMeasure
+from bayes_intgen.decide.problem import Problem
+from bayes_intgen.errors import ModelError
+
+# Cells of the budget in dynamic programming: for the posterior mean, and for each draw.
+CELLS, CELLS_PER_DRAW = 1000, 300
+# Maximum number of options of a component of interacting actions: as with cells.
+MAX_OPTIONS, MAX_OPTIONS_PER_DRAW = 20_000, 1_000
+# Maximum number of plans that are enumerated for a measure of risk.
+MAX_PLANS = 20_000
+# Draws, and plans, that are evaluated at once, and plans whose support is.
+DRAWS_AT_ONCE, PLANS_AT_ONCE, SUPPORTED_AT_ONCE = 500, 2_000, 300
+# Windows of local search, as shares of an action's range, and values in each.
+WINDOWS = (1.0, 0.2, 0.04, 0.008, 0.0016, 0.0003)
+N_WINDOW = 21
+MAX_SWEEPS = 30
+# Smallest improvement that counts, as a share of the range of the effect.
+TOLERANCE = 1e-7
+# Weightings of the draws from which a search for a measure of risk starts, number of starts that
+# are improved, and of random plans.
+N_TAILS, N_STARTS, N_RANDOM = 4, 4, 4_000
+
+Value = Callable[[Array], Array]
+
+
+def best_point(problem: Problem, surface: JointSurface, measure: RiskMeasure | None) -> Array:
+    """Plan with the best posterior mean, or the best measure of risk, shape (K,).
+
+    Raises
+    ------
+    ModelError
+        If no plan is feasible.
+    """
+    value = value_of(surface, measure)
+    starts = [_best_on_grid(problem, surface)]
+    if measure is not None or not problem.is_feasible(starts[0][None])[0]:
+        starts += _enumerated(problem, value)
+    if measure is not None:
+        for _ in range(N_TAILS):
+            # The mean of the draws that are worst at the last plan.
+            draws = surface.draws(starts[-1][None])[:, 0]
+            worst = np.argsort(draws)[: max(1, len(draws) // 10)]
+            starts.append(_best_on_grid(problem, surface, worst))
+    points = np.unique(np.array([*starts, problem.baseline]), axis=0)
+    points = points[problem.is_feasible(points)]
+    if not len(points):
+        points = _random_plans(problem)
+    return improved(problem, surface, measure, points)
+
+
+def improved(
+    problem: Problem, surface: JointSurface, measure: RiskMeasure | None, points: Array
+) -> Array:
+    """Improve feasible plans by local exchanges, and return the best, shape (K,)."""
+    value = value_of(surface, measure)
+    values = value(points)
+    tolerance = TOLERANCE * max(1e-12, float(np.ptp(surface.mean(problem.single_changes))))
+    best, best_value = np.asarray(points[0]), -np.inf
+    for i in np.argsort(-values)[:N_STARTS]:
+        start = np.asarray(points[i])
+        point, own = _locally_best(problem, value, start, float(values[i]), tolerance)
+        if own > best_value:
+            best, best_value = point, own
+    return best
+
+
+def value_of(surface: JointSurface, measure: RiskMeasure | None) -> Value:
+    """Objective of plans of shape (M, K), shape (M,)."""
+    if measure is None:
+        return surface.mean
+
+    def value(points: Array) -> Array:
+        parts = range(0, len(points), PLANS_AT_ONCE)
+        draws = (surface.draws(points[i : i + PLANS_AT_ONCE]) for i in parts)
+        return np.concatenate([measure(own) for own in draws])
+
+    return value
+
+
+def best_points_of_draws(
+    problem: Problem, surface: JointSurface, plan: Array
+) -> tuple[Array, Array]:
+    """Best plan under each draw, shape (S, K), and its joint effect, shape (S,).
+
+    Plans on the grid that the rows do not support are replaced by the best of the other draws'
+    plans and ``plan``.
+    """
+    grid = Grid(problem, surface.components, MAX_OPTIONS_PER_DRAW)
+    base = surface.draws(problem.baseline[None])[:, 0]
+    values = [surface.draws(grid.points(i)) - base[:, None] for i in range(len(grid.options))]
+    parts = []
+    for begin in range(0, len(base), DRAWS_AT_ONCE):
+        own = [v[begin : begin + DRAWS_AT_ONCE] for v in values]
+        parts.append(grid.plans(best_choices(own, grid.costs, problem.budget, CELLS_PER_DRAW)))
+    points = np.concatenate(parts)
+    distinct, which = np.unique(points, axis=0, return_inverse=True)
+    feasible = problem.is_feasible(distinct)
+    pool = np.concatenate([plan[None], distinct[feasible]])
+    effects = surface.draws(pool)
+    positions = np.cumsum(feasible)
+    choice = np.where(feasible[which], positions[which], effects.argmax(axis=1))
+    return pool[choice], effects[np.arange(len(choice)), choice]
+
+
+def _best_on_grid(problem: Problem, surface: JointSurface, which: Positions | None = None) -> Array:
+    """Best plan on the grid for the mean over some of the draws, shape (K,)."""
+    grid = Grid(problem, surface.components, MAX_OPTIONS)
+
+    def mean(points: Array) -> Array:
+        if which is None:
+            return surface.mean(points)
+        return np.asarray(surface.draws(points)[which].mean(axis=0))
+
+    base = mean(problem.baseline[None])[0]
+    values = [(mean(grid.points(i)) - base)[None] for i in range(len(grid.options))]
+    choice = best_choices(values, grid.costs, problem.budget, CELLS)
+    return np.asarray(grid.plans(choice)[0])
+
+
+def _enumerated(problem: Problem, value: Value) -> list[Array]:
+    """Best feasible plans among combinations of candidates; none with many actions."""
+    sizes = [len(own) for own in problem.candidates]
+    least = max(3, int(MAX_PLANS ** (1 / len(sizes))))
+    if np.prod([min(size, least) for size in sizes]) > MAX_PLANS:
+        return list(_random_plans(problem)[:N_STARTS])
+    plans = combinations([thinned(own, least) for own in problem.candidates])
+    plans = plans[problem.is_affordable(plans)]
+    order, out = np.argsort(-value(plans)), []
+    # Support takes longer than the objective.
+    for begin in range(0, len(order), SUPPORTED_AT_ONCE):
+        best = plans[order[begin : begin + SUPPORTED_AT_ONCE]]
+        out += list(best[problem.is_feasible(best)])
+        if len(out) >= N_STARTS:
+            break
+    return out[:N_STARTS]
+
+
+def _random_plans(problem: Problem) -> Array:
+    """Feasible plans among random combinations of candidates.
+
+    Raises
+    ------
+    ModelError
+        If there are none.
+    """
+    rng = np.random.default_rng(0)
+    points = np.stack([rng.choice(own, N_RANDOM) for own in problem.candidates], axis=1)
+    points = points[problem.is_feasible(points)]
+    if not len(points):
+        raise ModelError(
+            "the rows support no plan within the bounds and the budget; widen the bounds, or pass "
+            "beyond_support=True"
+        )
+    return points
+
+
+def _locally_best(
+    problem: Problem, value: Value, point: Array, current: float, tolerance: float
+) -> tuple[Array, float]:
+    """Move one action, or two at the same cost, as long as that improves the plan."""
+    for window in WINDOWS:
+        for _ in range(MAX_SWEEPS):
+            before = current
+            for k in range(len(point)):
+                for neighbours in (_changes, _exchanges):
+                    moves = neighbours(problem, point, k, window)
+                    values = value(moves) if len(moves) else np.empty(0)
+                    # Support takes longer than the objective.
+                    better = np.flatnonzero(values > current + tolerance)
+                    better = better[problem.is_feasible(moves[better])]
+                    if len(better):
+                        i = better[values[better].argmax()]
+                        point, current = moves[i], float(values[i])
+            if current <= before + tolerance:
+                break
+    return point, current
+
+
+def _changes(problem: Problem, point: Array, k: int, window: float) -> Array:
+    """Plans that differ in one action, within a window of its range."""
+    own = values = problem.candidates[k]
+    if problem.categories[k] is None:
+        if window < 1:
+            reach = window * (values[-1] - values[0])
+            own = np.clip(point[k] + reach * np.linspace(-1, 1, N_WINDOW), values[0], values[-1])
+        if problem.budget is not None and problem.rates[k] > 0:
+            # All of the budget that is left.
+            left = (problem.budget - problem.cost(point[None])[0]) / problem.rates[k]
+            own = np.append(own, np.clip(point[k] + left, values[0], values[-1]))
+    out = np.tile(point, (len(own), 1))
+    out[:, k] = own
+    return out
+
+
+def _exchanges(problem: Problem, point: Array, k: int, window: float) -> Array:
+    """Plans of the same cost that move one action and pay from, or into, another."""
+    out = [np.empty((0, len(point)))]
+    if problem.budget is not None and (problem.rates[k] > 0 or k in problem.prices):
+        moved = _changes(problem, point, k, window)
+        extra = problem.cost(moved) - problem.cost(point[None])
+        for j in np.flatnonzero(problem.rates > 0):
+            if j != k and problem.categories[j] is None:
+                low, high = problem.candidates[j][[0, -1]]
+                own = moved.copy()
+                own[:, j] = point[j] - extra / problem.rates[j]
+                out.append(own[(own[:, j] >= low) & (own[:, j] <= high)])
+    return np.concatenate(out)

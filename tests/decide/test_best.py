@@ -1,0 +1,174 @@
+"""Best plans of fits: against brute force, with levels and support, and bad decisions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+DECISION = bi.Decision(cost={"red": 1.0, "green": 0.5}, budget=0.8, bounds={"red": (-1, 1.5)})
+
+
+@pytest.fixture(scope="module")
+def plan(posterior) -> bi.Plan:
+    return posterior.best(DECISION)
+
+
+@pytest.fixture(scope="module")
+def trial() -> bi.Posterior:
+    """A dose and a drug with three levels; drug b is the best, and c hardly worse."""
+    rng = np.random.default_rng(2)
+    count = 900
+    regime = rng.choice(["", "dose", "drug"], count)
+    cause = rng.normal(size=count)
+    drug = np.where(cause + rng.normal(size=count) > 0, "b", rng.choice(["a", "c"], count))
+    drug = np.where(regime == "drug", rng.choice(["a", "b", "c"], count), drug)
+    effect = pd.Series({"a": 0.0, "b": 1.0, "c": 0.9})
+    dose = np.where(regime == "dose", 0.0, 0.5 * cause) + rng.normal(size=count)
+    outcome = dose + effect[drug].to_numpy() + cause + rng.normal(size=count)
+    frame = pd.DataFrame({"dose": dose, "drug": drug, "y": outcome, "regime": regime})
+    data = bi.RegimeData.from_frame(frame, ["dose", "drug"], "y", "regime")
+    model = bi.models.additive("linear")
+    return bi.fit(data, model, draws=60, warmup=60, chains=2, progress=False)
+
+
+def test_no_affordable_plan_is_better(posterior, plan) -> None:
+    grid = np.stack(np.meshgrid(np.linspace(-1, 1.5, 81), np.linspace(-2, 2.5, 81)), -1)
+    points = grid.reshape(-1, 2)
+    points = points[points @ [1.0, 0.5] <= 0.8]
+    with pytest.warns(bi.SupportWarning):
+        effect = posterior.joint_effect(points)
+    effect = effect.isel(point=effect["supported"].to_numpy()).mean(("chain", "draw"))
+    assert plan.value >= float(effect.max()) - 1e-3
+    assert plan.supported
+    assert plan.cost <= 0.8 + 1e-9
+
+
+def test_a_plan_describes_itself(posterior, plan) -> None:
+    np.testing.assert_allclose(
+        plan.gain, posterior.contrast(plan.point, plan.baseline).isel(point=0), atol=1e-10
+    )
+    assert plan.probability_better == float((plan.gain > 0).mean())
+    assert float(plan.regret.min()) >= 0
+    assert plan.best_of_draws.dims == ("chain", "draw", "action")
+    # Each draw's own best costs no more, and its effect is that of the plan plus the regret.
+    costs = plan.best_of_draws.to_numpy().astype(float) @ [1.0, 0.5]
+    assert costs.max() <= 0.8 + 1e-9
+    text = str(plan)
+    assert "joint effect" in text
+    assert "of 0.8" in text
+    assert "<pre>" in plan._repr_html_()
+
+
+def test_shadow_price_is_the_gain_of_a_larger_budget(posterior, plan) -> None:
+    larger = posterior.best(
+        bi.Decision(cost=DECISION.cost, budget=0.85, bounds=DECISION.bounds)
+    ).value
+    assert plan.shadow_price == pytest.approx((larger - plan.value) / 0.05, rel=0.1)
+    free = posterior.best(bi.Decision(cost=DECISION.cost, budget=100, bounds=DECISION.bounds))
+    assert free.shadow_price == pytest.approx(0, abs=1e-6)
+    assert posterior.best(bi.Decision()).shadow_price is None
+
+
+def test_less_risk_costs_some_of_the_mean(posterior, plan) -> None:
+    careful = posterior.best(DECISION, bi.CVaR(0.05))
+    draws = np.sort(careful.effect.to_numpy().ravel())
+    share = max(1, round(0.05 * draws.size))
+    assert careful.value == pytest.approx(draws[:share].mean(), abs=0.01)
+    assert float(careful.effect.mean()) <= plan.value + 1e-6
+    # Negative control: the plan for the mean has at least as much risk.
+    assert bi.CVaR(0.05)(plan.effect.to_numpy().reshape(-1, 1))[0] <= careful.value + 1e-6
+
+
+def test_frontier_and_cheapest_plan_agree(posterior) -> None:
+    decision = bi.Decision(cost=DECISION.cost, bounds=DECISION.bounds)
+    table = posterior.frontier(decision, [0.0, 0.4, 0.8])
+    assert (table["value"].diff("budget") > 0).all()
+    middle = table.sel(budget=0.4)
+    plan = posterior.cheapest(decision, float(middle["value"]))
+    assert plan.cost == pytest.approx(float(middle["cost"]), abs=5e-3)
+    assert plan.budget == pytest.approx(plan.cost)
+
+
+def test_levels_are_chosen_by_their_prices(trial) -> None:
+    bounds = {"dose": (-1, 1)}
+    plan = trial.best(bi.Decision(bounds=bounds))
+    assert plan.point["drug"] in ("b", "c")
+    assert plan.point["dose"] == pytest.approx(1)
+    dear = {"drug": {"a": 0.0, "b": 5.0, "c": 1.0}}
+    assert trial.best(bi.Decision(dear, 2.0, bounds)).point["drug"] == "c"
+    assert trial.best(bi.Decision(dear, 0.5, bounds)).point["drug"] == "a"
+    assert trial.best(bi.Decision(bounds={"drug": ["a", "c"]})).point["drug"] == "c"
+    assert "drug" in str(plan)
+
+
+def test_plans_beyond_the_support_need_consent(posterior) -> None:
+    decision = bi.Decision(bounds={"red": (2.0, 30.0)})
+    inside = posterior.best(decision)
+    assert inside.supported
+    outside = posterior.best(bi.Decision(bounds={"red": (20.0, 30.0)}), beyond_support=True)
+    assert not outside.supported
+    assert "extrapolation" in str(outside)
+
+
+@pytest.mark.parametrize(
+    ("decision", "message"),
+    [
+        (lambda: bi.Decision({"rod": 1.0}), "did you mean 'red'"),
+        (lambda: bi.Decision({"red": -1.0}), "is negative"),
+        (lambda: bi.Decision({"red": float("nan")}), "finite number"),
+        (lambda: bi.Decision(budget=3), "a budget needs costs"),
+        (lambda: bi.Decision({"red": 1.0}, budget=-50), "pays for no plan"),
+        (lambda: bi.Decision(bounds={"red": (1, 0)}), "1 is above 0"),
+        (lambda: bi.Decision(bounds={"red": ()}), "are empty"),
+        (lambda: bi.Decision(bounds={"red": (0, 1, 2)}), "must be \\(low, high\\)"),
+        (lambda: bi.Decision(bounds={"red": (50, 60)}), "supported by the rows"),
+        (lambda: bi.Decision({"red": {"on": 1.0}}), "has no levels"),
+        (lambda: bi.Decision(baseline={"rod": 1.0}), "did you mean 'red'"),
+        (lambda: "cheap", "bayes_intgen.Decision"),
+    ],
+)
+def test_bad_decisions_are_named(posterior, decision, message: str) -> None:
+    with pytest.raises(bi.ModelError, match=message):
+        posterior.best(decision())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p: p.best(bi.Decision(), "median"), "unknown objective"),
+        (lambda p: p.best(bi.Decision(), bi.CVaR(2)), "lie between 0 and 1"),
+        (lambda p: p.cheapest(bi.Decision(), 1.0), "needs costs"),
+        (lambda p: p.cheapest(bi.Decision({"red": 1.0}), 1e6), "no plan reaches"),
+        (lambda p: p.frontier(bi.Decision({"red": 1.0}), []), "budgets are empty"),
+    ],
+)
+def test_bad_questions_are_named(posterior, call, message: str) -> None:
+    with pytest.raises(bi.ModelError, match=message):
+        call(posterior)
+
+
+def test_levels_have_no_slope_and_need_known_prices(trial) -> None:
+    with pytest.raises(bi.PointsError, match="has levels"):
+        trial.slope("drug", {"dose": 0.0, "drug": "a"})
+    with pytest.raises(bi.ModelError, match="give the cost of each"):
+        trial.best(bi.Decision({"drug": 1.0}))
+    with pytest.raises(bi.ModelError, match="no cost of 'c'"):
+        trial.best(bi.Decision({"drug": {"a": 0.0, "b": 1.0}}))
+
+
+def test_an_unsupported_baseline_warns(posterior) -> None:
+    with pytest.warns(bi.SupportWarning, match="red"):
+        posterior.best(bi.Decision(baseline={"red": 40.0}))
+
+
+def test_effects_that_no_regime_identifies_are_refused() -> None:
+    rng = np.random.default_rng(1)
+    regimes = np.repeat([[False, False], [True, False]], 60, axis=0)
+    actions = rng.normal(size=(120, 2))
+    data = bi.RegimeData.from_arrays(
+        actions, actions.sum(1) + rng.normal(size=120), regimes, ["red", "green"]
+    )
+    fit = bi.fit(data, bi.models.additive("linear"), draws=40, warmup=40, chains=2, progress=False)
+    with pytest.raises(bi.ModelError, match="supported by the rows"):
+        fit.best(bi.Decision())

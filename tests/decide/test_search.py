@@ -1,0 +1,132 @@
+"""The search for the best plan against brute force, on surfaces with many optima."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import Categories
+from bayes_intgen.decide.grid import combinations
+from bayes_intgen.decide.objectives import CVaR, Quantile
+from bayes_intgen.decide.problem import Problem
+from bayes_intgen.decide.search import best_point, best_points_of_draws, value_of
+
+
+class Waves:
+    """Joint surface of sines in each action, their products in one pair, and draws of both."""
+
+    def __init__(self, count: int, draws: int, interacts: bool, rng: np.random.Generator) -> None:
+        self.components: tuple[tuple[int, ...], ...] = tuple((k,) for k in range(count))
+        if interacts:
+            self.components = ((0, 1), *self.components[2:])
+        self.interacts = interacts
+        self.frequency = rng.uniform(1, 9, (count, 3))
+        self.phase = rng.uniform(0, 6, (count, 3))
+        centre = rng.normal(size=(count, 3))
+        self.weight = centre + 0.3 * rng.normal(size=(draws, count, 3))
+        self.product = rng.normal() + 0.3 * rng.normal(size=draws)
+
+    def draws(self, points: Array) -> Array:
+        features = np.sin(points[:, :, None] * self.frequency + self.phase)
+        out = np.einsum("mkf,skf->sm", features, self.weight)
+        if self.interacts:
+            out = out + self.product[:, None] * np.sin(3 * points[:, 0] * points[:, 1])
+        return out
+
+    def mean(self, points: Array) -> Array:
+        features = np.sin(points[:, :, None] * self.frequency + self.phase)
+        out = np.einsum("mkf,kf->m", features, self.weight.mean(axis=0))
+        if self.interacts:
+            out = out + self.product.mean() * np.sin(3 * points[:, 0] * points[:, 1])
+        return out
+
+
+def random_problem(count: int, rng: np.random.Generator) -> Problem:
+    """A decision with a budget; half of the time the last action has four levels with prices."""
+    with_levels = rng.random() < 0.5
+    levels = Categories.of_labels(["a", "b", "c", "d"], ordered=False)
+    categories = (*(None,) * (count - 1), levels if with_levels else None)
+    values = [np.linspace(0.0, 1.0, 101)] * (count - 1)
+    values.append(np.arange(4.0) if with_levels else np.linspace(0.0, 1.0, 101))
+    rates = rng.choice([0.0, 1.0], count, p=[0.2, 0.8]) * rng.uniform(0.2, 2, count)
+    prices = {count - 1: rng.uniform(0, 1, 4)} if with_levels else {}
+    rates[-1] *= not with_levels
+    return Problem(
+        tuple(f"a{k}" for k in range(count)),
+        categories,
+        tuple(values),
+        rates,
+        prices,
+        float(rng.uniform(0.3, 0.8) * (rates.sum() + with_levels) + with_levels),
+        np.zeros(count),
+        None,
+    )
+
+
+def brute_force(problem: Problem, size: int) -> Array:
+    """All affordable plans on a fine grid."""
+    values = [
+        np.linspace(own[0], own[-1], size) if levels is None else own
+        for own, levels in zip(problem.candidates, problem.categories, strict=True)
+    ]
+    plans = combinations(values)
+    return plans[problem.cost(plans) <= problem.budget]
+
+
+def _outside_a_disc(problem: Problem, points: Array, centre: Array) -> NDArray[np.bool_]:
+    """Affordable plans that are not near ``centre``."""
+    return np.asarray(problem.is_affordable(points) & (np.hypot(*(points - centre).T) > 0.2))
+
+
+@pytest.mark.parametrize(("count", "size", "repeats"), [(2, 300, 20), (3, 45, 10), (4, 17, 5)])
+def test_no_plan_on_a_fine_grid_is_better(count: int, size: int, repeats: int) -> None:
+    gaps = []
+    for seed in range(repeats):
+        rng = np.random.default_rng([seed, count])
+        surface, problem = Waves(count, 5, seed % 2 == 1, rng), random_problem(count, rng)
+        plan = best_point(problem, surface, None)
+        assert problem.cost(plan[None])[0] <= problem.budget + 1e-6
+        values = surface.mean(brute_force(problem, size))
+        gaps.append((values.max() - surface.mean(plan[None])[0]) / np.ptp(values))
+    assert max(gaps) < 1e-3
+
+
+@pytest.mark.parametrize("measure", [CVaR(0.1), Quantile(0.2)])
+def test_no_plan_has_less_risk(measure: CVaR | Quantile) -> None:
+    for seed in range(3):
+        rng = np.random.default_rng([seed, 7])
+        surface, problem = Waves(2, 80, seed % 2 == 1, rng), random_problem(2, rng)
+        value = value_of(surface, measure)
+        plan = best_point(problem, surface, measure)
+        values = value(brute_force(problem, 100))
+        assert value(plan[None])[0] >= values.max() - 1e-3 * np.ptp(values)
+        # Negative control: the plan with the best mean is not the one with the least risk.
+        mean = best_point(problem, surface, None)
+        assert value(plan[None])[0] >= value(mean[None])[0]
+
+
+def test_each_draw_has_its_own_best_plan() -> None:
+    rng = np.random.default_rng(5)
+    surface, problem = Waves(2, 12, True, rng), random_problem(2, rng)
+    plan = best_point(problem, surface, None)
+    points, effects = best_points_of_draws(problem, surface, plan)
+    plans = brute_force(problem, 150)
+    best = surface.draws(plans).max(axis=1)
+    own = surface.draws(points).diagonal()
+    np.testing.assert_allclose(effects, own)
+    assert (problem.cost(points) <= problem.budget + 1e-9).all()
+    assert np.max((best - effects) / np.ptp(best)) < 0.05
+    assert (effects - surface.draws(plan[None])[:, 0]).mean() > 0
+
+
+def test_unsupported_plans_are_avoided(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    surface, problem = Waves(2, 5, False, rng), random_problem(2, rng)
+    best = best_point(problem, surface, None)
+    monkeypatch.setattr(Problem, "is_feasible", lambda own, at: _outside_a_disc(own, at, best))
+    other = best_point(problem, surface, None)
+    plans = brute_force(problem, 200)
+    plans = plans[_outside_a_disc(problem, plans, best)]
+    values = surface.mean(plans)
+    assert np.hypot(*(other - best)) >= 0.2
+    assert surface.mean(other[None])[0] >= values.max() - 2e-3 * np.ptp(values)
