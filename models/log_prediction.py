@@ -97,6 +97,8 @@ class LogPrediction(Prediction):
     def factor_varies(self) -> bool:
         """Whether the factor by which units of the population differ depends on the actions."""
         count = len(self.terms.names)
+        if len(self._units_and_shares[0]) == 1:
+            return False
         of_units = (t for t in self.terms.terms if t.depends_on_covariates(count))
         set_too = any(min(term.inputs) < count and term.role != "bias" for term in of_units)
         effects = self.terms.random_effects
@@ -144,6 +146,8 @@ class LogPrediction(Prediction):
         if self.population is not None and len(self.population.values) > 1:
             return self.population.values, self.population.shares
         units = self._units_given
+        if (units == units[0]).all():
+            units = units[:1]
         return units, np.full(len(units), 1 / len(units))
 
 

@@ -12,7 +12,6 @@ from bayes_intgen.assess.contraction import contraction
 from bayes_intgen.assess.sensitivity import sensitivity
 from bayes_intgen.errors import DataError
 from bayes_intgen.posterior.draws import support_of
-from bayes_intgen.posterior.ratios import ratio_of_effects
 from bayes_intgen.posterior.schema import with_groups
 from bayes_intgen.posterior.storage import save_tree
 
@@ -95,50 +94,6 @@ class Posterior(Decisions):
         """
         names = self.actions if intervened is None else intervened
         return contraction(self, support_of(self).query(points, names, given, population), seed)
-
-    def ratio(
-        self,
-        to: Any,
-        from_: Any,
-        *,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
-    ) -> xr.DataArray:
-        """Draws of the relative effect of setting all actions, E[Y | do(to)] / E[Y | do(from_)].
-
-        Parameters
-        ----------
-        to : array_like, shape (M, K), table, dict or list of dicts
-            As in :meth:`joint_effect`.
-        from_ : as ``to``
-            One point for all, or one per point of ``to``.
-        given, population
-            As in :meth:`joint_effect`; the ratio is of averages over the population.
-
-        Returns
-        -------
-        DataArray, dims (chain, draw, point)
-            Ratios: 1.2 is an increase by 20%. Coordinates as of :meth:`joint_effect`, with the
-            actions of ``to``; ``supported`` is of both points.
-
-        Raises
-        ------
-        PointsError
-            As :meth:`joint_effect`, for another number of points in ``from_``, and where the mean
-            at ``from_`` is too near to zero: within four posterior standard deviations.
-
-        Warns
-        -----
-        SupportWarning
-            As :meth:`joint_effect`.
-
-        Examples
-        --------
-        >>> change = posterior.ratio([[0.5, 0.5]], from_=[[0.1, 0.2]]) - 1
-        >>> change.dims
-        ('chain', 'draw', 'point')
-        """
-        return ratio_of_effects(self, to, from_, given=given, population=population)
 
     def sensitivity(
         self,

@@ -10,9 +10,9 @@ from numpyro import handlers
 
 import bayes_intgen as bi
 from bayes_intgen.assess.held_out import log_densities, split
+from bayes_intgen.decide.contrasts import MIN_DISTANCE
 from bayes_intgen.posterior.draws import prediction_of
 from bayes_intgen.posterior.effects import effect_table
-from bayes_intgen.posterior.ratios import MIN_DISTANCE
 
 from conftest import confounded_rows
 
@@ -75,18 +75,18 @@ def test_ratios_are_relative_effects(fitted) -> None:
     truth = np.exp(joint_truth(POINTS[1:]))
     sd = ratio.std(("chain", "draw"))
     assert (np.abs(ratio.mean(("chain", "draw")) - truth) < 4 * sd).all()
-    with pytest.raises(bi.PointsError, match="from_ has 2 points and to has 3"):
+    with pytest.raises(bi.PointsError, match="3 points from 2"):
         fitted.ratio(POINTS[1:], POINTS[:2])
 
 
 def test_ratios_of_sums_need_a_denominator_away_from_zero(posterior) -> None:
     effect = posterior.joint_effect([[0.5, 0.5], [0.0, 0.0]]).to_numpy()
     assert abs(effect[..., 0].mean()) > MIN_DISTANCE * effect[..., 0].std()
-    ratio = posterior.ratio([[0.9, 0.9]], from_=[[0.5, 0.5]])
+    ratio = posterior.ratio([[0.9, 0.9]], start=[[0.5, 0.5]])
     expected = posterior.joint_effect([[0.9, 0.9]]).to_numpy() / effect[..., :1]
     np.testing.assert_allclose(ratio, expected, rtol=1e-12)
     with pytest.raises(bi.PointsError, match="too near to zero.*multiplicative"):
-        posterior.ratio([[0.5, 0.5]], from_=[[0.0, 0.0]])
+        posterior.ratio([[0.5, 0.5]], start=[[0.0, 0.0]])
 
 
 @slow
