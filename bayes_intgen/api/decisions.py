@@ -184,8 +184,9 @@ class Decisions(Pictures):
         -----
         The objective need not be concave. The posterior mean is a sum over components of
         interacting actions (in a multiplicative model all actions form one): dynamic programming
-        over a grid finds its global optimum there, and exchanges between actions refine it. A measure of risk is enumerated on a grid with few
-        actions, and searched from several starts with more.
+        over a grid finds its global optimum there, and exchanges between actions refine it. A
+        measure of risk is enumerated on a grid with few actions, and searched from several starts
+        with more.
 
         Examples
         --------

@@ -45,8 +45,10 @@ def on_scale(data: Rows, link: Link) -> Rows:
     return with_log_outcome(data) if isinstance(data, Observations) else LogOutcomes(data)
 
 
-def with_log_outcome(rows: Observations) -> Observations:
+def with_log_outcome(rows: Observations, numbered: bool = True) -> Observations:
     """Rows in memory with the logarithm of their outcome.
+
+    ``numbered``: whether positions of the rows mean anything to users, for error messages.
 
     Examples
     --------
@@ -62,9 +64,10 @@ def with_log_outcome(rows: Observations) -> Observations:
     refused = np.flatnonzero(~(rows.outcome > 0))
     if refused.size:
         first = refused[0]
+        place = f"row {first}" if numbered else "a row"
         raise DataError(
             f"models.multiplicative() needs positive outcomes: {rows.outcome_name!r} is "
-            f"{rows.outcome[first]:g} in row {first} ({rows.label(rows.intervened[first])}), and "
+            f"{rows.outcome[first]:g} in {place} ({rows.label(rows.intervened[first])}), and "
             f"not positive in {refused.size} of {len(rows)} rows; drop these rows if they are "
             "errors, model whether the outcome is zero apart (as a 0/1 outcome), or use "
             "models.additive()"
@@ -80,7 +83,7 @@ class LogOutcomes(Rows):
         self.names, self.outcome_name = source.names, source.outcome_name
         self.lift_tests, self.columns = source.lift_tests, source.columns
         self.dropped = source.dropped
-        self._in_memory = with_log_outcome(source.in_memory)
+        self._in_memory = with_log_outcome(source.in_memory, numbered=False)
 
     @property
     def regimes(self) -> dict[Mask, int]:
@@ -99,7 +102,7 @@ class LogOutcomes(Rows):
 
     def sample(self, rows: int) -> Observations:
         """Sample the rows that the source samples."""
-        return with_log_outcome(self._source.sample(rows))
+        return with_log_outcome(self._source.sample(rows), numbered=False)
 
     def split(self, rows: int) -> tuple[Observations, Observations | None]:
         """Sample rows; the others are not in memory."""
@@ -107,7 +110,7 @@ class LogOutcomes(Rows):
 
     def batches(self, rows: int) -> Iterator[Observations]:
         """Yield all rows in consecutive batches."""
-        return map(with_log_outcome, self._source.batches(rows))
+        return (with_log_outcome(own, numbered=False) for own in self._source.batches(rows))
 
     def map_reduce[T](
         self,
@@ -129,4 +132,4 @@ class LogOutcomes(Rows):
 
 def _of_logs(function: Callable[[Observations], Any], batch: Observations) -> Any:
     """Apply a function to a batch with the logarithm of its outcome."""
-    return function(with_log_outcome(batch))
+    return function(with_log_outcome(batch, numbered=False))

@@ -258,8 +258,7 @@ class PosteriorDraws:
             ``interaction`` (chain, draw, pair, point): psi_jk(a_j, a_k), with mean zero over the
             rows' values of either action, for each pair of actions whose interaction is in the fit;
             coordinates ``first`` and ``second`` (pair) name them.
-            In units of the outcome, or of its logarithm in multiplicative models: attribute
-            ``scale``. Coordinate ``value`` (action, point) is the grid.
+            In units of attribute ``scale``; coordinate ``value`` (action, point) is the grid.
 
         Raises
         ------
