@@ -374,6 +374,24 @@ def products() -> list[list[str]]:
     return [*lines, ["oracle", "", number(row["oracle error"])]]
 
 
+def outliers() -> list[list[str]]:
+    """Coverage, errors, reports and times by the share of outliers and the noise of the model."""
+    head = ["outliers", "noise of the model", "worlds", "coverage of 50%", "of 90%", "error"]
+    lines = [[*head, "reported", "processor time"]]
+    for row in rows_of("outliers"):
+        covered = (
+            with_error(row[f"coverage{p}"], row[f"standard error of coverage{p}"]) for p in (50, 90)
+        )
+        noise = {"gaussian": "Gaussian", "student_t": "Student-t"}[row["noise"]]
+        skewed = ", skewed noise" if row["kind"] == "skewed" else ""
+        share = f"{100 * float(row['share']):.0f}%{skewed}"
+        reported = "" if row["noise"] == "student_t" else f"{100 * float(row['reported']):.0f}%"
+        time = row["ratio of processor seconds"]
+        cells = [share, noise, row["worlds"], *covered, number(row["error"]), reported]
+        lines.append([*cells, f"{number(time, 1)} times" if time else ""])
+    return lines
+
+
 def interactions() -> list[list[str]]:
     """Coverage, errors and times by the share of an interaction, over all worlds and by kind."""
     lines = [["interaction", "actions", "share", "coverage of 50%", "of 90%", "error", "time"]]
@@ -443,6 +461,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
         covariates,
         outcomes,
         products,
+        outliers,
         interactions,
         violations,
         bad_input,

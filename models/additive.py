@@ -180,11 +180,10 @@ def additive(
         actions; the interactions of named pairs are in every fit, under a prior that shrinks them.
         Interactions of three actions are neither fitted nor tested.
     noise : {"gaussian", "student_t"}
-        Student-t noise is robust to outliers, but is sampled row by row, which takes long.
+        Student-t noise is robust to outliers. A weight per row is sampled too, which takes several
+        times as long.
     spread : {"fitted", "constant"}, optional
-        Whether the noise variance may depend on regime and actions. Default: ``"fitted"`` for
-        Gaussian noise, and ``"constant"`` for Student-t noise, whose outliers would dominate the
-        estimate.
+        Whether the noise variance may depend on regime and actions. Default: ``"fitted"``.
     noise_scale : LogNormal, optional
         Prior of the noise standard deviation, in outcome standard deviations; by default with
         median 0.5 and ``sigma`` 1.

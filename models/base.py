@@ -281,7 +281,7 @@ def validate_noise(
     """
     one_of(noise, "noise", get_args(Noise))
     if spread is None:
-        spread = "fitted" if noise == "gaussian" else "constant"
+        spread = "fitted"
     one_of(spread, "spread", get_args(SpreadName))
     if intercept is None:
         return noise, spread, None

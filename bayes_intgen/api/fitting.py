@@ -10,6 +10,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.diagnostics import warn_of_problems
+from bayes_intgen.assess.outcome_text import far_outcome_lines
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.pretreatment import advice_on_changed_covariates
@@ -20,6 +21,7 @@ from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.recentring import recentred
+from bayes_intgen.inference.pilot.student_t import clipped
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.full import sample_full
@@ -51,8 +53,9 @@ def fit(
 ) -> Posterior:
     """Sample the posterior of a model with NUTS.
 
-    Under Gaussian noise the coefficients are marginalised: NUTS samples the hyperparameters, and
-    the coefficients are drawn exactly given each draw of them.
+    The coefficients are marginalised: NUTS samples the hyperparameters, and the coefficients are
+    drawn exactly given each draw of them. Student-t noise is a mixture of Gaussian noises, with a
+    weight per row that is sampled too.
 
     Parameters
     ----------
@@ -75,8 +78,8 @@ def fit(
         Target acceptance probability of the step size adaptation; values nearer to one give
         smaller steps and fewer divergences.
     collapse : bool, optional
-        Whether to integrate the coefficients out; by default if the noise is Gaussian. False
-        samples the full program, which is slow, for comparison.
+        Whether to integrate the coefficients out, as by default. False samples the full program,
+        which is slow, for comparison.
     simplify : bool
         Whether the data select terms; applies if the coefficients are marginalised. Scales of
         cross-action terms of a bias are estimated by empirical Bayes; terms with evidence against
@@ -110,8 +113,9 @@ def fit(
     -----
     DataWarning
         If a tenth of the rows or more are exact copies of others, an action has three to six
-        distinct numbers and a smooth prior, cells lie far from all others, or the distribution of
-        a covariate changes where an action is set.
+        distinct numbers and a smooth prior, cells lie far from all others, the distribution of a
+        covariate changes where an action is set, or outcomes lie so far from a fit with Gaussian
+        noise that they decide its intervals.
     SamplingWarning
         If the chains have not converged; the message names the remedy.
     LackOfFitWarning
@@ -154,7 +158,10 @@ def fit_decomposed(
     settings = _with_sampler(settings, data, model)
     sample, others = data.split(PILOT_ROWS)
     sample = sample.by_unit()
-    terms = model.decompose(sample, len(data)) if terms is None else terms
+    if terms is None:
+        # Outliers would widen the unit of all priors.
+        typical = clipped(sample) if model.noise == "student_t" else sample
+        terms = model.decompose(typical, len(data))
     kind: OutcomeKind = "continuous"
     if model.link == "identity":
         kind = outcome_kind(data.in_memory.outcome, data.in_memory.weights)
@@ -187,8 +194,9 @@ def fit_decomposed(
             pilot.spread,
             kind=kind,
             noise=noise,
-            pilot_noise_sd=float(pilot.sites["noise_sd"]),
+            pilot_noise_sd=pilot.noise_scale,
             fit_tests=pilot.fit_tests,
+            far=pilot.far if (kind, model.link) == ("continuous", "identity") else None,
             settings=replace(settings, draws=draws),
         )
     )
@@ -196,23 +204,21 @@ def fit_decomposed(
 
 def _with_sampler(settings: SamplerSettings, data: Rows, model: Model) -> SamplerSettings:
     """Decide whether to integrate the coefficients out; raise ModelError if that is impossible."""
-    gaussian = model.noise == "gaussian"
-    collapse = gaussian if settings.collapse is None else bool(settings.collapse)
-    if collapse and not gaussian:
-        raise ModelError("collapse=True requires Gaussian noise; leave collapse out")
-    if not collapse and data.in_memory is not data:
+    collapse = True if settings.collapse is None else bool(settings.collapse)
+    every_row = not collapse or model.noise == "student_t"
+    if every_row and data.in_memory is not data:
         raise ModelError(
             "Student-t noise and collapse=False need every row in memory; read the rows with "
             "RegimeData.from_frame, or leave noise and collapse out"
         )
     fine = data.columns.fine_grouping
-    if not collapse and fine is not None:
+    if every_row and fine is not None:
         raise ModelError(
             f"Student-t noise and collapse=False need a column for each group, and "
             f"{data.columns.every[fine]!r} has more than {MAX_GROUP_COLUMNS}; leave noise and "
             "collapse out, so that the levels of groups are integrated out, or use coarser groups"
         )
-    if not collapse and data.in_memory.within is not None:
+    if every_row and data.in_memory.within is not None:
         raise ModelError(
             "Student-t noise and collapse=False cannot use the standard deviations within rows "
             "(outcome_sd); leave noise and collapse out, or read the rows without outcome_sd"
@@ -234,6 +240,8 @@ def _warn_of_draws_and_fit(posterior: Posterior, monitored: MonitoredEffect) -> 
     # Not `posterior.effect`, which would warn of unsupported rows at the edge of their regime.
     effect = monitored_effect(prediction_of(posterior), monitored.points, monitored.masks)
     warn_of_problems(posterior.tree, effect)
+    for message in far_outcome_lines(posterior):
+        warnings.warn(message, DataWarning, skip_file_prefixes=(PACKAGE,))
     for problem in fit_problems(posterior.tree["constant_data"].dataset):
         warnings.warn(problem, LackOfFitWarning, skip_file_prefixes=(PACKAGE,))
 

@@ -1,12 +1,13 @@
-"""Sentences about outcomes that are binary, counts, or products."""
+"""Sentences about outcomes that are binary, counts or products, or that lie far from the fit."""
 
 import numpy as np
 
+from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes, far_outcomes_in_words
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 
 
 def outcome_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
-    """Say what effects are, unless contributions add up to numbers on a continuous scale."""
+    """Say what effects are, and which outcomes lie far from the fit."""
     if posterior.model.link == "log":
         return (
             f"A positive outcome that multiplies: contributions add up to "
@@ -18,7 +19,7 @@ def outcome_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
             "variance.",
         )
     if posterior.outcome_kind == "continuous":
-        return ()
+        return tuple(f"{line[0].upper()}{line[1:]}." for line in far_outcome_lines(posterior))
     lines = ["Zeros and ones: effects are probabilities of a one, which add up over the actions."]
     outside = share_outside(posterior)
     if outside:
@@ -28,6 +29,12 @@ def outcome_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
             "reference rows; probabilities of single outcomes are clipped."
         )
     return tuple(lines)
+
+
+def far_outcome_lines(posterior: PosteriorDraws) -> list[str]:
+    """Say how many outcomes lie how far from a fit with Gaussian noise; empty if none do."""
+    far = FarOutcomes.of_dataset(posterior.tree["constant_data"].dataset)
+    return [] if far is None else [far_outcomes_in_words(far, repr(posterior.outcome_name))]
 
 
 def share_outside(posterior: PosteriorDraws) -> float:

@@ -380,9 +380,8 @@ class PosteriorDraws:
 
 def probability_attrs(kind: OutcomeKind, draws: Array) -> dict[str, float]:
     """Share of draws outside [0, 1], if the effect is a probability."""
-    if kind != "binary":
-        return {}
-    return {"outside_0_1": float(((draws < 0) | (draws > 1)).mean())}
+    outside = (draws < 0) | (draws > 1)
+    return {"outside_0_1": float(outside.mean())} if kind == "binary" else {}
 
 
 def prediction_of(posterior: PosteriorDraws, averages: Standardisation | None = None) -> Prediction:

@@ -91,6 +91,10 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
             required=True,
         ),
         _block("f: pilot_noise_sd ()"),
+        _block(
+            "f: far_distance far_limit far_share far_value ()",
+            "i: far_above far_below far_rows far_row ()",
+        ),
         _FIT_TESTS,
         _block(
             "s: lift_of (lift_test)",

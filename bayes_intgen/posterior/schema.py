@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
+from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, fit_tests_dataset
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.settings import SamplerSettings
@@ -35,6 +36,7 @@ def build_tree(
     fit_tests: Sequence[FitTest],
     settings: SamplerSettings,
     kind: OutcomeKind = "continuous",
+    far: FarOutcomes | None = None,
 ) -> xr.DataTree:
     """Assemble the DataTree of a fit, with the model as JSON in its attributes.
 
@@ -57,6 +59,8 @@ def build_tree(
     settings : SamplerSettings
     kind : {"continuous", "binary", "count"}
         Kind of the outcome.
+    far : FarOutcomes, optional
+        Outcomes that lie far from the fit.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def build_tree(
         {
             "posterior": _posterior(sampled),
             "sample_stats": _sample_stats(sampled),
-            "constant_data": _constant_data(data, sampled, pilot_noise_sd, fit_tests),
+            "constant_data": _constant_data(data, sampled, pilot_noise_sd, fit_tests, far),
             "coefficients": _coefficients(sampled),
             "noise": _noise(noise, _draw_coords(sampled)),
             "support": data.in_memory.reference_rows(sampled.terms.coordinates).to_dataset(),
@@ -173,9 +177,13 @@ def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
 
 
 def _constant_data(
-    data: Rows, sampled: SampledModel, pilot_noise_sd: float, fit_tests: Sequence[FitTest]
+    data: Rows,
+    sampled: SampledModel,
+    pilot_noise_sd: float,
+    fit_tests: Sequence[FitTest],
+    far: FarOutcomes | None,
 ) -> xr.Dataset:
-    """Regimes, fixed scales and score tests; lift tests and levels, if there are any."""
+    """Regimes, fixed scales and score tests; lift tests, levels, far outcomes, if there are any."""
     regimes, fixed = data.regimes, sampled.fixed_scales
     dataset = xr.Dataset(
         {
@@ -191,6 +199,8 @@ def _constant_data(
         },
     )
     dataset = dataset.merge(fit_tests_dataset(fit_tests, data.names))
+    if far is not None:
+        dataset = dataset.merge(far.to_dataset())
     return dataset.merge(_lift_tests(data)).merge(_levels(data))
 
 

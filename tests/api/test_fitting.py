@@ -172,8 +172,6 @@ def test_effects_follow_a_change_of_units() -> None:
 def test_invalid_settings_raise(data, settings, message) -> None:
     with pytest.raises(bi.ModelError, match=message):
         bi.fit(data, progress=False, **settings)
-    with pytest.raises(bi.ModelError, match="requires Gaussian noise"):
-        bi.fit(data, bi.models.additive(noise="student_t"), collapse=True)
 
 
 def test_other_types_of_data_and_models_raise(data) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_solve, solve_triangular
 from scipy.special import logsumexp
 
 from bayes_intgen._typing import Array
@@ -168,20 +168,19 @@ class ReducedStatistics(NamedTuple):
         xx, xy = np.asarray(sums.xx), np.asarray(sums.xy)
         remaining = np.setdiff1d(np.arange(len(xy)), eliminated)
         block = xx[np.ix_(eliminated, eliminated)] * np.outer(ratio, ratio)
-        factor, _ = cho_factor(np.eye(len(eliminated)) + block, lower=True)
-        factor = np.tril(factor)
+        factor = np.linalg.cholesky(np.eye(len(eliminated)) + block)
         cross = ratio[:, None] * xx[np.ix_(eliminated, remaining)]
         information = ratio * xy[eliminated]
         if sums.known is not None and np.any(np.asarray(sums.known.matrix)[:, eliminated]):
             raise ValueError("pseudo-observations depend on an eliminated column")
-        solution = cho_solve((factor, True), cross)
+        half = solve_triangular(factor, np.c_[cross, information], lower=True)
+        half, half_information = half[:, :-1], half[:, -1]
         log_det = 2 * float(np.sum(np.log(np.diag(factor))))
         reduced = SufficientStatistics(
             sums.rows,
-            xx[np.ix_(remaining, remaining)] - cross.T @ solution,
-            xy[remaining] - solution.T @ information,
-            float(np.asarray(sums.yy))
-            - float(information @ cho_solve((factor, True), information)),
+            xx[np.ix_(remaining, remaining)] - half.T @ half,
+            xy[remaining] - half.T @ half_information,
+            float(np.asarray(sums.yy)) - float(half_information @ half_information),
             float(np.asarray(sums.log_weight)) - log_det,
             sums.select(remaining).known,
         )

@@ -11,7 +11,6 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.replicates import refuse_exact_replicates
 from bayes_intgen.data.reservoir import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.errors import DataError
 from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import (
     candidate_statistics,
@@ -23,10 +22,13 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
     CandidateStatistics,
     SufficientStatistics,
 )
+from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
 from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspicious_tests
+from bayes_intgen.inference.pilot.no_noise import refuse_no_noise, refuse_straight_line
 from bayes_intgen.inference.pilot.noise_rows import NoiseRows
 from bayes_intgen.inference.pilot.residuals import residuals
+from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
 from bayes_intgen.inference.pilot.variance_ratio import estimate_ratio
 from bayes_intgen.models import Model
 from bayes_intgen.models.random_effects import RandomEffects
@@ -45,8 +47,9 @@ PILOT_ROWS = SAMPLE_ROWS
 SPREAD_ROWS = 20_000
 # Maximum number of rows for score tests of a fit with added terms.
 TEST_ROWS = 8_000
-# Minimum noise standard deviation, in units of the outcome's: less is rounding.
-MIN_NOISE = 1e-5
+# Fits to pseudo-values before the selection of terms, if the noise is Student-t: after clipping,
+# the second changes the scale of the noise by less than a percent or two.
+STUDENT_T_FITS = 2
 
 
 class Pilot(NamedTuple):
@@ -71,6 +74,10 @@ class Pilot(NamedTuple):
         Score tests for lack of fit, per contribution and bias.
     noise_rows : NoiseRows, optional
         Rows from which the shape of the noise is estimated.
+    student_t : StudentTFit, optional
+        Student-t noise at the mode. All else is then that of pseudo-values.
+    far : FarOutcomes, optional
+        Outcomes that lie far from a fit with Gaussian noise.
     """
 
     spread: VarianceFunction | Homoscedastic
@@ -82,6 +89,15 @@ class Pilot(NamedTuple):
     estimate: VarianceFunctionEstimate | None = None
     fit_tests: tuple[FitTest, ...] = ()
     noise_rows: NoiseRows | None = None
+    student_t: StudentTFit | None = None
+    far: FarOutcomes | None = None
+
+    @property
+    def noise_scale(self) -> float:
+        """Scale of the noise at the mode."""
+        if self.student_t is not None:
+            return self.student_t.scale
+        return float(self.sites["noise_sd"])
 
     @classmethod
     def of(
@@ -130,17 +146,35 @@ def pilot_fit(
         If the actions determine the outcome almost exactly.
     """
     sample = data.in_memory if sample is None else sample
-    _refuse_straight_line(sample)
-    rows = sample.sample(SPREAD_ROWS)
+    refuse_straight_line(sample)
+    own = rows = sample.sample(SPREAD_ROWS)
+    if model.noise == "student_t":
+        rows = clipped(own)
     first = _first_fit(data, rows, model, terms, progress)
     noise = _noise_fit(first, rows, model, progress)
+    if model.noise == "student_t":
+        for _ in range(STUDENT_T_FITS):
+            fitted = fit_student_t(first.posterior, first.sites, own, noise.spread)
+            rows = fitted.with_pseudo_values(own, terms, noise.spread)
+            first = _first_fit(data, rows, model, terms, progress)
+            noise = _noise_fit(first, rows, model, progress)
+        # The rows are in memory: settings of the sampler require it.
+        data = fitted.with_pseudo_values(data.in_memory, terms, noise.spread)
+        sample = fitted.with_pseudo_values(sample, terms, noise.spread)
+        if remainder is not None:
+            remainder = fitted.with_pseudo_values(remainder, terms, noise.spread)
     selection = _select_terms(sample, rows, model, first, noise, candidates, progress)
     sums = _final_statistics(data, sample, remainder, selection, noise.spread, progress)
     posterior = MarginalPosterior.of(model, selection.terms, sums)
     start = posterior.point(first.sites, terms)
     final = Pilot.of(posterior, sums, noise.spread, progress, start)
-    _refuse_no_noise(data, float(final.sites["noise_sd"]), terms.unit)
+    refuse_no_noise(data, float(final.sites["noise_sd"]), terms.unit)
     fit_tests = _test_fit(final, selection, rows, model, progress)
+    if model.noise == "student_t":
+        fitted = fit_student_t(posterior, final.sites, own, noise.spread)
+        final = final._replace(student_t=fitted)
+    else:
+        final = final._replace(far=FarOutcomes.of(data, rows, noise.noise))
     return final._replace(
         shape=noise.quantiles,
         estimate=noise.estimate,
@@ -198,7 +232,7 @@ def _first_fit(
     sums = sufficient_statistics(rows, terms, constant, progress)
     first = Pilot.of(MarginalPosterior.of(model, terms, sums), sums, constant, progress)
     noise_sd = float(first.sites["noise_sd"])
-    _refuse_no_noise(data, noise_sd, terms.unit)
+    refuse_no_noise(data, noise_sd, terms.unit)
     degrees_of_freedom = float(np.sum(first.posterior.conditional(first.sites).share))
     refuse_exact_replicates(rows, degrees_of_freedom, noise_sd / terms.unit)
     return first
@@ -329,29 +363,3 @@ def _next_finer(finer: Sequence[Term], finest: Sequence[Term], terms: Decomposit
     present = {term.name for term in terms.terms}
     next_finer = {(term.role, term.action): term for term in finest}
     return [next_finer[term.role, term.action] if term.name in present else term for term in finer]
-
-
-def _refuse_no_noise(data: Rows, noise_sd: float, unit: float) -> None:
-    """Raise DataError if the actions explain the outcome completely."""
-    if not noise_sd > MIN_NOISE * unit:
-        raise DataError(
-            f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
-            f"{noise_sd:.1g} for a standard deviation of {unit:.3g}), so there is nothing to "
-            "infer; check that the outcome was not computed from the actions"
-        )
-
-
-def _refuse_straight_line(data: Observations) -> None:
-    """Raise DataError if a straight line in the actions explains the outcome of nearly all rows.
-
-    Residuals are compared with the interquartile range, because one outlier can dominate the
-    standard deviation, and a fit in transformed coordinates would then not detect the line.
-    """
-    centred = data.actions - data.actions.mean(axis=0)
-    centred /= centred.std(axis=0)
-    outcome = data.outcome - data.outcome.mean()
-    slopes, *_ = np.linalg.lstsq(centred, outcome)
-    interquartile_range = np.subtract(*np.quantile(outcome, [0.75, 0.25]))
-    residual = np.quantile(np.abs(outcome - centred @ slopes), 0.9)
-    if interquartile_range > 0:
-        _refuse_no_noise(data, float(residual), float(interquartile_range))

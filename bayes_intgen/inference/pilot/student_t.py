@@ -1,6 +1,13 @@
-"""EM estimation of Student-t noise, as Gaussian noise with a weight per row."""
+"""Student-t noise as Gaussian rows: pseudo-values, for the pilot fit.
 
-from collections.abc import Iterator
+Pseudo-values are outcomes whose residuals are bounded: fitted values plus residuals times their
+weights in the estimating equation, over the expected information. Least squares on them have the
+same solution as the Student-t likelihood, and standard errors that are right to first order (Huber,
+*Robust Statistics*, 1981, section 7.9). So everything that the pilot fit learns from Gaussian rows
+holds for them: hyperparameters, variance function, selection of terms, tests of fit.
+"""
+
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,19 +16,27 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 
 from bayes_intgen._typing import Array
-from bayes_intgen.data.batches import ROWS_PER_BATCH
+from bayes_intgen.data.batches import map_batches
+from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
-from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
+from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.models.base import degrees_of_freedom
+from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 
 # Convergence threshold for changes of log scale and log degrees of freedom, and maximum number of
-# EM iterations.
+# iterations.
 LOG_TOLERANCE, MAX_ITERATIONS = 0.01, 50
+# Distance from the median, in robust standard deviations, to which outcomes are clipped before the
+# first fit. Their units and the first residuals then hardly depend on outliers.
+MAX_DEVIATION = 4.0
+# Standard deviation of a normal variable over its median absolute deviation.
+NORMAL_MAD = 1.4826
 
 
 class StudentTFit(NamedTuple):
-    """Student-t noise fitted to rows.
+    """Student-t noise fitted to rows, at fixed hyperparameters.
 
     Attributes
     ----------
@@ -29,91 +44,130 @@ class StudentTFit(NamedTuple):
         Log scale and log degrees of freedom of the noise.
     covariance : ndarray, shape (2, 2)
         Covariance of ``log_mode``.
-    sums : SufficientStatistics
-        Statistics of the weighted rows. With them, Gaussian noise of the same scale has the same
-        mode.
+    mean : ndarray, shape (P,)
+        Coefficients at the mode.
     """
 
     log_mode: Array
     covariance: Array
-    sums: SufficientStatistics
+    mean: Array
 
     @property
-    def told(self) -> SufficientStatistics:
-        """Statistics with the expected information of t noise about the mean.
+    def scale(self) -> float:
+        """Scale of the noise."""
+        return float(np.exp(self.log_mode[0]))
 
-        It is (df + 1) / (df + 3) of what the weights imply (Lange, Little and Taylor 1989).
+    @property
+    def information(self) -> float:
+        """Expected information about the mean, over that of Gaussian noise of the same scale.
+
+        (df + 1) / (df + 3) (Lange, Little and Taylor, "Robust statistical modeling using the t
+        distribution", JASA 1989).
         """
-        df = float(np.exp(self.log_mode[1]))
-        ratio = (df + 1) / (df + 3)
-        xx, xy = np.asarray(self.sums.xx), np.asarray(self.sums.xy)
-        return self.sums._replace(xx=ratio * xx, xy=ratio * xy)
+        return _information(float(np.exp(self.log_mode[1])))
+
+    def with_pseudo_values(
+        self,
+        rows: Observations,
+        terms: Decomposition,
+        spread: VarianceFunction | Homoscedastic,
+    ) -> Observations:
+        """Replace the outcomes by pseudo-values."""
+
+        def of_batch(batch: Observations) -> Array:
+            fitted = terms.matrix(batch.inputs, batch.intervened) @ self.mean + terms.centre
+            relative_sd = relative_noise_sd(spread, batch)
+            residual = (batch.outcome - fitted) / relative_sd
+            return np.asarray(fitted + relative_sd * bounded_residuals(residual, self.log_mode))
+
+        pseudo = np.concatenate(list(map_batches(rows, of_batch, "Pseudo-values", False)))
+        return replace(rows, outcome=pseudo)
 
 
-def robust_fit(
+def clipped(rows: Observations) -> Observations:
+    """Clip outcomes to a few robust standard deviations from their median."""
+    median = np.median(rows.outcome)
+    deviation = MAX_DEVIATION * NORMAL_MAD * np.median(np.abs(rows.outcome - median))
+    if not deviation > 0:
+        return rows
+    return replace(rows, outcome=rows.outcome.clip(median - deviation, median + deviation))
+
+
+def fit_student_t(
     posterior: MarginalPosterior,
     sites: dict[str, Array],
-    matrix: Array,
-    relative_sd: Array,
-    outcome: Array,
+    rows: Observations,
+    spread: VarianceFunction | Homoscedastic,
 ) -> StudentTFit:
-    """Fit Student-t noise by expectation-maximisation, at fixed scales and lengthscales.
+    """Fit Student-t noise and coefficients at fixed scales and lengthscales.
+
+    Each step fits the noise to the residuals, and the coefficients to pseudo-values.
 
     Parameters
     ----------
     posterior : MarginalPosterior
     sites : dict
-        Hyperparameters of ``posterior``; ``noise_sd`` is the initial scale.
-    matrix : ndarray, shape (N, P)
-    relative_sd, outcome : ndarray, shape (N,)
-        Noise standard deviation of each row relative to ``noise_sd``, and outcomes.
-
-    Notes
-    -----
-    The weight of row i is (df + 1) / (df + r_i^2), with its residual r_i in units of the noise
-    (Lange, Little and Taylor, "Robust statistical modeling using the t distribution", JASA 1989).
+        Hyperparameters of ``posterior``.
+    rows : Observations
+        With their own outcomes.
+    spread : VarianceFunction or Homoscedastic
     """
-    log_sd, known = posterior.priors.log_sd(sites), posterior.sums.known
-    log_noise = np.array([np.log(float(sites["noise_sd"])), np.log(10.0)])
-    weights, prior = np.ones(len(outcome)), degrees_of_freedom()
+    terms = posterior.terms
+    matrix, outcome = terms.matrix(rows.inputs, rows.intervened), rows.outcome - terms.centre
+    relative_sd = relative_noise_sd(spread, rows)
+    scaled = matrix / relative_sd[:, None]
+    xx, target = scaled.T @ scaled, outcome / relative_sd
+    log_sd, prior = posterior.priors.log_sd(sites), degrees_of_freedom()
+    mean = posterior.conditional(sites).mean
+    log_noise = np.array([np.nan, np.log(4.0)])
     for _ in range(MAX_ITERATIONS):
-        rows = _batches(matrix, outcome, weights / relative_sd**2)
-        sums = SufficientStatistics.over(rows)._replace(known=known)
-        noise_sd = float(np.exp(log_noise[0]))
-        conditional = Conditional.of(sums, posterior.priors.mean, log_sd, noise_sd)
-        residual = (outcome - matrix @ conditional.mean) / relative_sd
+        residual = target - scaled @ mean
+        if np.isnan(log_noise[0]):
+            log_noise[0] = np.log(max(np.median(np.abs(residual)) * NORMAL_MAD, 1e-300))
         previous = log_noise
-        log_noise = minimize(_potential, previous, (residual, prior), method="Nelder-Mead").x
-        scale, df = np.exp(log_noise)
-        weights = (df + 1) / (df + (residual / scale) ** 2)
+        log_noise = minimize(
+            noise_potential, previous, (residual**2, prior), method="Nelder-Mead"
+        ).x
+        pseudo = target - residual + bounded_residuals(residual, log_noise)
+        sums = posterior.sums._replace(xx=xx, xy=scaled.T @ pseudo, yy=float(pseudo @ pseudo))
+        noise_sd = np.exp(log_noise[0]) / np.sqrt(_information(np.exp(log_noise[1])))
+        mean = Conditional.of(sums, posterior.priors.mean, log_sd, float(noise_sd)).mean
         if np.abs(log_noise - previous).max() < LOG_TOLERANCE:
             break
-    return StudentTFit(log_noise, _inverse_curvature(log_noise, residual, prior), sums)
+    return StudentTFit(log_noise, _inverse_curvature(log_noise, residual**2, prior), mean)
 
 
-def _batches(matrix: Array, outcome: Array, weights: Array) -> Iterator[tuple[Array, Array, Array]]:
-    """Yield batches of rows, which avoids a weighted copy of the whole matrix."""
-    for begin in range(0, len(outcome), ROWS_PER_BATCH):
-        rows = slice(begin, begin + ROWS_PER_BATCH)
-        yield matrix[rows], outcome[rows], weights[rows]
+def bounded_residuals(residual: Array, log_noise: Array) -> Array:
+    """Residuals times their weights, over the expected information.
+
+    The weight is (df + 1) / (df + r^2), with the residual r in units of the scale.
+    """
+    scale, df = np.exp(log_noise)
+    weights = (df + 1) / (df + (residual / scale) ** 2)
+    return np.asarray(residual * weights / _information(df))
 
 
-def _potential(log_noise: Array, residual: Array, prior: Gamma) -> float:
-    """Minus the log density of the residuals and of log df under its prior."""
+def noise_potential(log_noise: Array, squares: Array, prior: Gamma) -> float:
+    """Minus the log density of squared residuals and of log df, up to a constant."""
     scale, df = np.exp(log_noise)
     constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df) - log_noise[0]
-    per_row = 0.5 * (df + 1) * np.log1p((residual / scale) ** 2 / df) - constant
-    return float(per_row.sum() + prior.rate * df - prior.concentration * log_noise[1])
+    logs = np.log1p(squares / (scale**2 * df)).sum()
+    of_rows = 0.5 * (df + 1) * logs - len(squares) * constant
+    return float(of_rows + prior.rate * df - prior.concentration * log_noise[1])
 
 
-def _inverse_curvature(log_noise: Array, residual: Array, prior: Gamma) -> Array:
-    """Inverse Hessian of :func:`_potential`, by central differences."""
+def _information(df: float) -> float:
+    return (df + 1) / (df + 3)
+
+
+def _inverse_curvature(log_noise: Array, squares: Array, prior: Gamma) -> Array:
+    """Inverse Hessian of :func:`noise_potential`, by central differences."""
     step = 0.02
     shifts = step * np.array([[1, 0], [0, 1], [1, 1]])
-    centre = _potential(log_noise, residual, prior)
+    centre = noise_potential(log_noise, squares, prior)
     one, other, both = (
-        _potential(log_noise + shift, residual, prior)
-        + _potential(log_noise - shift, residual, prior)
+        noise_potential(log_noise + shift, squares, prior)
+        + noise_potential(log_noise - shift, squares, prior)
         - 2 * centre
         for shift in shifts
     )

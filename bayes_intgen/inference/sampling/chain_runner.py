@@ -19,7 +19,7 @@ from bayes_intgen.inference.sampling.kernel import (
     COLLECTED,
     ChainRandomness,
     ChainState,
-    NUTSKernel,
+    Kernel,
 )
 
 MAX_BLOCK_SIZE = 25
@@ -56,7 +56,7 @@ class ChainRunner:
 
     def run(
         self,
-        kernel: NUTSKernel,
+        kernel: Kernel,
         stage: str,
         states: list[ChainState],
         iterations: int,
@@ -87,7 +87,7 @@ class ChainRunner:
 
     def _run_chain(
         self,
-        kernel: NUTSKernel,
+        kernel: Kernel,
         stage: str,
         iterations: int,
         step_size: float | None,

@@ -19,7 +19,6 @@ from bayes_intgen.inference.density.partition import coefficient_blocks
 from bayes_intgen.inference.density.whitening import Whitening, unwhitened, whitened
 from bayes_intgen.inference.gaussian.passes import pseudo_observations, relative_noise_sd
 from bayes_intgen.inference.pilot.pilot import Pilot
-from bayes_intgen.inference.pilot.student_t import robust_fit
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.nuts import nuts
@@ -41,7 +40,7 @@ def sample_full(
     rows = data.in_memory
     relative_sd = relative_noise_sd(pilot.spread, rows)
     if model.noise == "student_t":
-        gaussian = _GaussianModel.of_student_t(pilot, rows, relative_sd, settings.progress)
+        gaussian = _GaussianModel.of_student_t(pilot)
     else:
         gaussian = _GaussianModel.of_pilot(pilot)
     whitening, weight_covariance = _whitening(gaussian, settings)
@@ -120,29 +119,24 @@ class _GaussianModel(NamedTuple):
         return cls(posterior, mode, covariance, posterior.layout.sites(mode), covariance)
 
     @classmethod
-    def of_student_t(
-        cls, pilot: Pilot, data: Observations, relative_sd: Array, progress: bool
-    ) -> "_GaussianModel":
-        """Gaussian approximation of Student's t noise, with a weight for each row."""
-        priors, terms = pilot.posterior.priors, pilot.posterior.terms
-        matrix = terms.matrix(data.inputs, data.intervened)
-        outcome = data.outcome - terms.centre
-        noise = robust_fit(pilot.posterior, pilot.sites, matrix, relative_sd, outcome)
-        log_noise_sd, log_df = noise.log_mode
-        fitted = MarginalPosterior(priors, noise.sums, terms)
-        start = {**fitted.layout.sites(pilot.mode), "noise_sd": log_noise_sd}
-        mode = fitted.mode(fitted.layout.flat(start), progress)
-        mode_covariance = fitted.covariance(mode)
-
-        sites = {**fitted.layout.sites(mode), "df": log_df}
+    def of_student_t(cls, pilot: Pilot) -> "_GaussianModel":
+        """Gaussian approximation of Student's t noise, from a fit to pseudo-values."""
+        fit = pilot.student_t
+        assert fit is not None
+        priors, sums, terms = pilot.posterior.priors, pilot.sums, pilot.posterior.terms
+        mode, mode_covariance = pilot.mode.copy(), pilot.posterior.covariance(pilot.mode)
+        mode[pilot.posterior.layout.positions["noise_sd"]] = fit.log_mode[0]
+        sites = {**pilot.posterior.layout.sites(mode), "df": fit.log_mode[1]}
         positions = FlatLayout(sites).positions
-        order = np.concatenate([positions[name] for name in fitted.layout.positions])
+        order = np.concatenate([positions[name] for name in pilot.posterior.layout.positions])
         covariance = np.zeros((len(order) + 1, len(order) + 1))
         covariance[np.ix_(order, order)] = mode_covariance
         noise_at = np.concatenate([positions["noise_sd"], positions["df"]])
         covariance[noise_at], covariance[:, noise_at] = 0, 0
-        covariance[np.ix_(noise_at, noise_at)] = noise.covariance
-        posterior = MarginalPosterior(priors, noise.told, terms)
+        covariance[np.ix_(noise_at, noise_at)] = fit.covariance
+        # The precision of the pseudo-values, in units of the scale of Student's t.
+        xx, xy = (fit.information * np.asarray(each) for each in (sums.xx, sums.xy))
+        posterior = MarginalPosterior(priors, sums._replace(xx=xx, xy=xy), terms)
         return cls(posterior, mode, mode_covariance, sites, covariance)
 
 

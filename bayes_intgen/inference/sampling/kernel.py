@@ -6,7 +6,7 @@ compiled, and draws do not depend on the size of the blocks of iterations.
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -131,6 +131,21 @@ class ChainState(NamedTuple):
         return float(self.adaptation[1])
 
 
+class Kernel(Protocol):
+    """Iterations of a chain, in blocks."""
+
+    def begin(self, flat: Array, coefficients: Array) -> ChainState:
+        """Start a chain with an adapting step size at a flat vector."""
+
+    def compile(self, chain: ChainState, count: int) -> None:
+        """Compile :meth:`advance` for ``count`` iterations of such a chain."""
+
+    def advance(
+        self, chain: ChainState, innovations: Innovations, step_size: float | None
+    ) -> tuple[ChainState, Collected]:
+        """Run iterations, with an adapting step size if it is None; collect draws of each."""
+
+
 class NUTSKernel:
     """NUTS on a surrogate density, with a Metropolis correction by the exact one.
 
@@ -191,12 +206,7 @@ class NUTSKernel:
         The step size adapts if it is None.
         """
         chain, rows = self._program(self._arguments(chain, innovations, step_size))
-        size = len(self.root)
-        ends = [size, size + len(STATISTICS)]
-        z, columns, coefficients = np.split(np.asarray(rows), ends, axis=1)
-        named = zip(STATISTICS.items(), columns.T, strict=True)
-        statistics = {name: values.astype(dtype) for (name, dtype), values in named}
-        return chain, {"flat": z @ self.root.T, "coefficients": coefficients, **statistics}
+        return chain, collected(rows, self.root)
 
     def _arguments(
         self, chain: ChainState, innovations: Innovations, step_size: float | None
@@ -206,11 +216,20 @@ class NUTSKernel:
         return chain, data, self.root, np.array(step), innovations
 
 
+def collected(rows: Any, root: Array) -> Collected:
+    """Split the rows of :func:`iterations` into draws and statistics."""
+    ends = [len(root), len(root) + len(STATISTICS)]
+    z, columns, coefficients = np.split(np.asarray(rows), ends, axis=1)
+    named = zip(STATISTICS.items(), columns.T, strict=True)
+    statistics = {name: values.astype(dtype) for (name, dtype), values in named}
+    return {"flat": z @ root.T, "coefficients": coefficients, **statistics}
+
+
 class _CompiledProgram:
     """Iterations of NUTS for one potential, compiled once for all data of the same shapes."""
 
     def __init__(self, potential: Potential, exact: PotentialAndDraw | None) -> None:
-        self._advance = jax.jit(_program(potential, exact))
+        self._advance = jax.jit(iterations(potential, exact))
         self._compiled: dict[Any, Any] = {}
 
     def compile(self, arguments: tuple[Any, ...]) -> None:
@@ -245,8 +264,8 @@ def _without_coefficients(potential: Potential) -> PotentialAndDraw:
     return lambda data: lambda flat, normal: (potential(data)(flat), normal)
 
 
-def _program(potential: Potential, exact: PotentialAndDraw | None) -> Callable[..., Any]:
-    """Function that advances a chain, for compilation."""
+def iterations(potential: Potential, exact: PotentialAndDraw | None) -> Callable[..., Any]:
+    """Function that advances a chain by several iterations, for compilation."""
 
     def advance(
         chain: ChainState, data: Any, root: jax.Array, step: jax.Array, innovations: Innovations

@@ -1,5 +1,7 @@
 """Marginalised sampler: NUTS over the hyperparameters, with the coefficients marginalised."""
 
+from functools import partial
+
 import numpy as np
 
 from bayes_intgen._random import generator
@@ -14,11 +16,13 @@ from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect
 from bayes_intgen.inference.sampling.nuts import Draws, Quantities, nuts
+from bayes_intgen.inference.sampling.row_weights import RowWeightKernel
 from bayes_intgen.inference.sampling.starting_points import (
     N_TEST_POINTS,
     chain_starts,
     dispersed_points,
 )
+from bayes_intgen.inference.sampling.student_t_rows import StudentTRows
 from bayes_intgen.inference.sampling.warmup import HigherModeError
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
@@ -43,6 +47,11 @@ def sample_marginal(
     monitored = MonitoredEffect.of(data, model)
     effect = posterior.terms.matrix(monitored.points, monitored.masks)
 
+    if model.noise == "student_t":
+        sites = posterior.sites(start)
+        rows = StudentTRows.of(data.in_memory, pruned, pilot, sites)
+        return _sample_row_weights(rows, pruned, start, effect, settings, checkpoint)
+
     def quantities(flat: Array, coefficients: Array) -> Array:
         # Without the eliminated coefficients, which add little.
         effects = coefficients[..., : posterior.size] @ effect.T
@@ -55,6 +64,42 @@ def sample_marginal(
         sites["noise_sd"],
         generator(settings.seed, "condensed"),
     )
+    return SampledModel(pruned.terms, sites, coefficients, draws.statistics, pruned.fixed)
+
+
+def _sample_row_weights(
+    rows: StudentTRows,
+    pruned: PrunedModel,
+    start: Array,
+    effect: Array,
+    settings: SamplerSettings,
+    checkpoint: Checkpoint | None,
+) -> SampledModel:
+    """Sample weights of rows, hyperparameters and coefficients in turn, for Student-t noise."""
+    posterior = pruned.posterior
+    modes = find_modes(posterior, start, settings.chains, settings.progress)
+    noise = posterior.layout.positions["noise_sd"][0]
+    starts, covariance = chain_starts(modes, settings), modes[0].covariance.copy()
+    # Pseudo-values vary more than the scale of the noise says.
+    starts[:, noise] -= 0.5 * np.log(1 / rows.fit.information)
+    covariance[noise], covariance[:, noise] = 0, 0
+    covariance[noise, noise] = rows.fit.covariance[0, 0]
+
+    def quantities(flat: Array, coefficients: Array) -> Array:
+        effects = coefficients[..., rows.columns] @ effect.T
+        return np.concatenate([np.exp(flat), np.exp(coefficients[..., -1:]), effects], axis=-1)
+
+    draws = nuts(
+        rows.density,
+        starts,
+        covariance,
+        settings,
+        quantities=quantities,
+        checkpoint=checkpoint,
+        other_kernel=partial(RowWeightKernel, rows),
+    )
+    sites = {**posterior.sites(draws.flat), "df": np.exp(draws.coefficients[..., -1])}
+    coefficients = draws.coefficients[..., :-1]
     return SampledModel(pruned.terms, sites, coefficients, draws.statistics, pruned.fixed)
 
 

@@ -19,7 +19,7 @@ from bayes_intgen.inference.sampling.chain_runner import (
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.kernel import ChainRandomness
 from bayes_intgen.inference.sampling.stopping import MIN_DRAWS, additional_draws
-from bayes_intgen.inference.sampling.warmup import refuse_higher_mode, warm_up
+from bayes_intgen.inference.sampling.warmup import KernelFactory, refuse_higher_mode, warm_up
 from bayes_intgen.inference.settings import SamplerSettings
 
 # From unconstrained sites (chain, draw, D) and coefficients (chain, draw, P) to the quantities
@@ -56,6 +56,7 @@ def nuts(
     mode_potential: float = -math.inf,
     checkpoint: Checkpoint | None = None,
     label: str = "",
+    other_kernel: KernelFactory | None = None,
 ) -> Draws:
     """Run one NUTS chain from each start; call it in a 64-bit scope of JAX.
 
@@ -86,6 +87,8 @@ def nuts(
         Receives every block of iterations, and supplies those of an earlier run.
     label : str
         Name of this run in the checkpoint.
+    other_kernel : callable, optional
+        Makes the kernel of the chains, in place of NUTS on ``density``.
 
     Raises
     ------
@@ -108,7 +111,9 @@ def nuts(
         disable=not settings.progress,
     ) as bar:
         runner = ChainRunner(randomness, block_size, bar, checkpoint, label)
-        warm = warm_up(runner, density, surrogate, starts, covariance, settings, mode_potential)
+        warm = warm_up(
+            runner, density, surrogate, starts, covariance, settings, mode_potential, other_kernel
+        )
         states, collected = runner.run(warm.kernel, "draws", warm.states, count, warm.step_size)
         refuse_higher_mode(collected, mode_potential)
         while settings.draws is None and (

@@ -1,0 +1,99 @@
+import warnings
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.inference.pilot.far_outcomes import (
+    FarOutcomes,
+    exponential_limit,
+    far_outcomes_in_words,
+)
+
+from conftest import confounded_rows
+
+LAWS = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "exponential": lambda rng, n: rng.exponential(size=n) - 1,
+    "gamma": lambda rng, n: rng.gamma(0.5, size=n) - 0.5,
+    "laplace": lambda rng, n: rng.laplace(size=n),
+}
+
+
+def found(noise: np.ndarray) -> FarOutcomes | None:
+    rows = confounded_rows(len(noise) // 3, seed=0)
+    data = bi.RegimeData.from_arrays(rows.actions, noise, rows.intervened, rows.names)
+    return FarOutcomes.of(data, data, noise / noise.std())
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("rows", [300, 3000])
+def test_noise_with_exponential_tails_is_not_reported(law: str, rows: int) -> None:
+    rng = np.random.default_rng(5)
+    tables = [LAWS[law](rng, rows) for _ in range(60)]
+    assert sum(found(noise) is not None for noise in tables) <= 3
+    # Negative control: one outcome in a hundred far away.
+    for noise in tables[:10]:
+        noise[::100] += 30 * noise.std()
+        far = found(noise)
+        assert far is not None
+        assert far.above + far.below >= rows // 100
+        assert far.distance > 20
+        assert far.share > 0.5
+
+
+def test_report_names_the_farthest_row() -> None:
+    noise = np.random.default_rng(0).normal(size=300)
+    noise[[7, 90]] = 40.0, -60.0
+    far = found(noise)
+    assert far is not None
+    assert (far.above, far.below, far.rows, far.row, far.value) == (1, 1, 300, 90, -60.0)
+    text = far_outcomes_in_words(far, "'sales'")
+    assert "2 of 300 outcomes lie" in text
+    assert "'sales' is -60 in row 90" in text
+    assert "skewed" not in text
+    assert FarOutcomes.of_dataset(far.to_dataset()) == far
+    skewed = far._replace(above=20, below=0)
+    assert "Nearly all lie above the fit" in far_outcomes_in_words(skewed, "'sales'")
+
+
+def test_constant_residuals_are_not_reported() -> None:
+    noise = np.zeros(300)
+    noise[0] = 1.0
+    assert found(noise) is None
+
+
+def test_limit_of_an_exponential_tail() -> None:
+    values = np.random.default_rng(1).exponential(size=200_000)
+    assert exponential_limit(values) == pytest.approx(np.log(200_000 / 0.01), rel=0.03)
+
+
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SamplingWarning")
+def test_fits_warn_of_far_outcomes_and_print_them() -> None:
+    clean = confounded_rows(60, seed=4)
+    outcome = clean.outcome.copy()
+    outcome[11] += 50
+    data = bi.RegimeData.from_arrays(clean.actions, outcome, clean.intervened, clean.names)
+    settings = {"draws": 10, "warmup": 10, "chains": 1, "progress": False}
+    with pytest.warns(bi.DataWarning, match="in row 11"):
+        posterior = bi.fit(data, bi.models.additive("linear"), **settings)
+    assert "row 11" in " ".join(str(posterior).split())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", bi.DataWarning)
+        sound = bi.fit(clean, bi.models.additive("linear"), **settings)
+        robust = bi.fit(data, bi.models.additive("linear", noise="student_t"), **settings)
+    assert "far_rows" not in sound.tree["constant_data"]
+    assert "far_rows" not in robust.tree["constant_data"]
+
+
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SamplingWarning")
+def test_counts_are_not_reported() -> None:
+    clean = confounded_rows(60, seed=4)
+    outcome = np.random.default_rng(0).poisson(1.0, len(clean))
+    outcome[3] = 60
+    data = bi.RegimeData.from_arrays(clean.actions, outcome, clean.intervened, clean.names)
+    posterior = bi.fit(
+        data, bi.models.additive("linear"), draws=10, warmup=10, chains=1, progress=False
+    )
+    assert posterior.outcome_kind == "count"
+    assert "far_rows" not in posterior.tree["constant_data"]
