@@ -111,7 +111,7 @@ def test_student_t_noise_is_robust_to_outliers() -> None:
     data = bi.RegimeData.from_arrays(clean.actions, outcome, clean.intervened, clean.names)
     errors = {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SamplingWarning)
+        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
         for noise, settings in (("gaussian", {"spread": "constant"}), ("student_t", {})):
             model = bi.models.additive(prior="linear", noise=noise, **settings)
             posterior = bi.fit(data, model, draws=200, progress=False)

@@ -36,7 +36,7 @@ def whitened_and_not(monkeypatch):
 
 def fitted(data: bi.RegimeData, prior="linear", noise="student_t", **settings) -> bi.Posterior:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SamplingWarning)
+        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
         return bi.fit(data, bi.models.additive(prior, noise=noise), progress=False, **settings)
 
 
