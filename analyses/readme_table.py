@@ -363,6 +363,17 @@ def outcomes() -> list[list[str]]:
     return lines
 
 
+def products() -> list[list[str]]:
+    """Coverage and errors of mean outcomes in log-additive worlds."""
+    row = next(r for r in rows_of("outcomes") if r["oracle error"] and r["shape"] == "mask")
+    lines = [["estimate", "coverage of 90%", "error"]]
+    for label, name in (("multiplicative", "effect"), ("known factor", "known factor")):
+        covered = (row[f"{start}{name} coverage90"] for start in ("", "standard error of "))
+        error = row["error" if name == "effect" else "known factor error"]
+        lines.append([label, with_error(*covered), number(error)])
+    return [*lines, ["oracle", "", number(row["oracle error"])]]
+
+
 def outliers() -> list[list[str]]:
     """Coverage, errors, reports and times by the share of outliers and the noise of the model."""
     head = ["outliers", "noise of the model", "worlds", "coverage of 50%", "of 90%", "error"]
@@ -449,6 +460,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
         rough,
         covariates,
         outcomes,
+        products,
         outliers,
         interactions,
         violations,

@@ -283,8 +283,9 @@ def _effect_in_rows(
     population = query.averages.population
     assert population is not None
     inputs = np.concatenate([values, population.values], axis=1)
-    draws = prediction_of(posterior).mean(inputs, query.mask)
+    prediction = prediction_of(posterior)
+    draws = prediction.mean(inputs, query.mask)
     for group in prediction_of(posterior, query.averages).unseen:
         unseen = population.values[:, group.column] == UNSEEN
-        draws = draws + unseen * group.effect(values)
+        draws = prediction.plus(draws, unseen * group.effect(values))
     return draws

@@ -2,6 +2,7 @@
 
 from bayes_intgen.models.additive import AdditiveModel, additive
 from bayes_intgen.models.base import Model
+from bayes_intgen.models.multiplicative import multiplicative
 from bayes_intgen.models.regression import PooledModel, SaturatedModel, pooled, saturated
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "PooledModel",
     "SaturatedModel",
     "additive",
+    "multiplicative",
     "pooled",
     "saturated",
 ]

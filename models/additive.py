@@ -219,7 +219,8 @@ def additive(
         spread=spread,
         noise_scale=validate_noise_scale(noise_scale),
         intercept=intercept,
-        **single,
+        unconfounded=single["unconfounded"],
+        bias=single["bias"],
         graph=checked_graph(graph),
         covariates={
             name: _priors(own)

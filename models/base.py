@@ -8,7 +8,7 @@ and the sampled posterior") lists the differences.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import jax
@@ -20,6 +20,7 @@ from jax.typing import ArrayLike
 
 from bayes_intgen._arguments import instance, items, one_of, real_number
 from bayes_intgen._typing import Array
+from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.masks import Mask
@@ -70,6 +71,9 @@ class Model(ABC):
         Prior of the noise standard deviation, in outcome standard deviations.
     intercept : (mean, sd) or None
         Normal prior of the intercept, in the outcome's units.
+    link : {"identity", "log"}
+        Scale on which the terms add up: the outcome itself, or its logarithm. Rows that a model
+        sees have their outcome on this scale.
     """
 
     prior: AnyMechanism
@@ -77,6 +81,7 @@ class Model(ABC):
     spread: SpreadName
     noise_scale: LogNormal
     intercept: tuple[float, float] | None
+    link: Link = field(default="identity", kw_only=True)
 
     @abstractmethod
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
@@ -150,6 +155,7 @@ class Model(ABC):
         *,
         fixed: Mapping[str, float] | None = None,
         centre: float = 0.0,
+        link: Link = "identity",
     ) -> None:
         """Generative NumPyro program: hyperparameters, coefficients, and outcomes of rows.
 
@@ -172,6 +178,8 @@ class Model(ABC):
             their coefficients in units of ``noise_sd``.
         centre : float
             Origin of the outcome: zero, or ``terms.centre`` for the outcome's own units.
+        link : {"identity", "log"}
+            Under ``"log"`` the outcome is the exponential of what the terms add up to.
         """
         fixed = fixed or {}
         priors = self.hyperpriors(terms.without(fixed))
@@ -191,6 +199,9 @@ class Model(ABC):
             distribution: dist.Distribution = dist.StudentT(df, mean, sd)
         else:
             distribution = dist.Normal(mean, sd)
+        if link == "log":
+            transform = dist.transforms.ExpTransform()
+            distribution = dist.TransformedDistribution(distribution, transform)
         with numpyro.plate("row", len(mean)):
             numpyro.sample("outcome", distribution, obs=outcome)
         if known is not None:

@@ -20,10 +20,10 @@ from scipy.sparse import csr_array, diags_array
 from bayes_intgen._typing import Array
 from bayes_intgen.models.sinh_arcsinh import BOUNDS, SinhArcsinh, match
 from bayes_intgen.models.variance_function import (
-    KNOTS,
     Homoscedastic,
     VarianceFunction,
     draw_normal,
+    knot_precision,
 )
 
 # Frequencies, per standard deviation of the noise: low enough for moduli to be estimated well, far
@@ -131,8 +131,8 @@ def estimate_noise_shape(
         features,
         np.exp(1j * low * standardised),
         normal,
-        _precision(0.5 * MODULUS_SD * low**2 * knots),
-        _precision(ARGUMENT_SD * skewed),
+        knot_precision(0.5 * MODULUS_SD * low**2 * knots, CHANGE_SD),
+        knot_precision(ARGUMENT_SD * skewed, CHANGE_SD),
     )
     ratio = _ratio(features, first.coefficients, np.exp(1j * high * standardised))
     skewed = high**3 * knots**1.5 / 6
@@ -140,8 +140,8 @@ def estimate_noise_shape(
         features,
         np.exp(1j * high * standardised),
         ratio * first.coefficients.real + 1j * ratio**1.5 * first.coefficients.imag,
-        _precision(0.5 * SECOND_MODULUS_SD * high**2 * knots),
-        _precision(0.5 * ARGUMENT_SD * skewed),
+        knot_precision(0.5 * SECOND_MODULUS_SD * high**2 * knots, CHANGE_SD),
+        knot_precision(0.5 * ARGUMENT_SD * skewed, CHANGE_SD),
     )
     values = np.stack(
         [-first.coefficients.real, first.coefficients.imag, -second.coefficients.real]
@@ -200,15 +200,6 @@ def _ratio(features: csr_array, coefficients: Complex, psi: Complex) -> float:
         if abs(step) < TOLERANCE:
             break
     return ratio
-
-
-def _precision(sd: Array) -> Array:
-    """Prior precision of values at knots with prior standard deviations, shape (H,)."""
-    out = np.eye(len(sd))
-    if len(sd) > 1:
-        difference = np.diff(np.eye(len(KNOTS)), axis=0) / CHANGE_SD
-        out[1:, 1:] += np.kron(np.eye(len(sd[1:]) // len(KNOTS)), difference.T @ difference)
-    return np.asarray(out / np.outer(sd, sd))
 
 
 def _covariance(features: csr_array, first: _LogLinear, second: _LogLinear, ratio: float) -> Array:

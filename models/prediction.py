@@ -1,8 +1,8 @@
 """Predictions for every draw: means, noise, quantiles and densities, on plain arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import xarray as xr
@@ -13,8 +13,9 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.covariates import UNSEEN
+from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.models.gates import Always, Gate
+from bayes_intgen.models.gates import Always
 from bayes_intgen.models.mixture import (
     DistributionFunction,
     mixture_quantiles,
@@ -32,31 +33,16 @@ from bayes_intgen.models.outcome_kinds import (
 from bayes_intgen.models.population import Population
 from bayes_intgen.models.sinh_arcsinh import SinhArcsinh
 from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.unit_part import UnitPart
 from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction, draw_noise
-
-
-class UnitPart(NamedTuple):
-    """Difference of a unit per draw from the average, in one term.
-
-    Attributes
-    ----------
-    action : int or None
-        Action on which it depends.
-    gate : Gate
-    functions : ndarray, shape (n, m)
-    coefficients : ndarray, shape (chain, draw, m)
-    """
-
-    action: int | None
-    gate: Gate
-    functions: Array
-    coefficients: Array
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """Posterior draws of the mean and the noise, evaluation at actions and masks.
+
+    The mean is the predictor, to which the terms add up, unless there is a log link.
 
     Attributes
     ----------
@@ -84,6 +70,8 @@ class Prediction:
     kind : {"continuous", "binary", "count"}
         What a single outcome can be.
     """
+
+    link: ClassVar[Link] = "identity"
 
     terms: Decomposition
     spread: VarianceFunction | Homoscedastic
@@ -126,6 +114,18 @@ class Prediction:
         For actions, shape (n, K), it is an average over the population; for inputs of rows, shape
         (n, K + C + G), it is conditional on their covariates and groups.
         """
+        return self.predictor(inputs, intervened)
+
+    def on_outcome_scale(self, values: Array) -> Array:
+        """Outcomes of values on the scale of the link."""
+        return values
+
+    def plus(self, mean: Array, shift: Array) -> Array:
+        """Mean outcome where the predictor is larger by a shift."""
+        return mean + shift
+
+    def predictor(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Sum of all terms, shape (chain, draw, n), with arguments as of :meth:`mean`."""
         design = self.terms.matrix(inputs, intervened, self.population)
         mean = self.coefficients @ design.T + self.terms.centre
         for group in self.unseen:
@@ -137,6 +137,10 @@ class Prediction:
 
         ``start`` has one row, or as many as ``end``.
         """
+        return self.change_of_predictor(start, end, intervened)
+
+    def change_of_predictor(self, start: Array, end: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Change of the predictor, with arguments as of :meth:`change`."""
         # Differences of design matrices are exactly zero where nothing changes.
         before = self.terms.matrix(start, intervened[: len(start)], self.population)
         step = self.terms.matrix(end, intervened, self.population) - before
@@ -145,6 +149,19 @@ class Prediction:
             out = out + group.share * (group.effect(end) - group.effect(start))
         return np.asarray(out)
 
+    def map_draws(self, function: Callable[[Array], Array]) -> Self:
+        """Apply a function to every array of draws, shape (chain, draw, ...)."""
+        shape = self.shape
+        return replace(
+            self,
+            coefficients=function(self.coefficients),
+            sd=function(self.sd),
+            deviations=None if self.deviations is None else function(self.deviations),
+            df=None if self.df is None else function(self.df),
+            shape=None if shape is None else shape._replace(deviations=function(shape.deviations)),
+            unseen=tuple(group._replace(draws=function(group.draws)) for group in self.unseen),
+        )
+
     def in_population(
         self, population: Population | None, unseen: tuple[UnseenGroup, ...] = ()
     ) -> Self:
@@ -152,8 +169,8 @@ class Prediction:
         return replace(self, population=population, unseen=unseen)
 
     def of_unit(self, actions: Array, intervened: NDArray[np.bool_], seed: int = 0) -> Array:
-        """E[Y | a, R, unit] for a unit of the population per draw, shape (chain, draw, n)."""
-        out = self.mean(actions, intervened)
+        """Predictor of a unit of the population per draw, shape (chain, draw, n)."""
+        out = self.predictor(actions, intervened)
         for part in self.unit_parts(actions, seed):
             out = out + part.coefficients @ (part.functions * part.gate(intervened)[:, None]).T
         return np.asarray(out)
@@ -270,7 +287,8 @@ class Prediction:
             return draw_binary(mean, rng)
         if self.kind == "count":
             return draw_counts(mean, self._variance(actions, intervened), rng)
-        return np.asarray(mean + self.draw_noise(actions, intervened, rng, len(actions)))
+        noise = self.draw_noise(actions, intervened, rng, len(actions))
+        return self.on_outcome_scale(mean + noise)
 
     def draw_noise(
         self, actions: Array, intervened: NDArray[np.bool_], rng: np.random.Generator, size: int
@@ -305,7 +323,8 @@ class Prediction:
             variance = self._variance(actions, intervened).reshape(flat)
             return count_quantiles(mean, variance, probabilities)
         sd, cdf = self._scaled_noise(actions, intervened)
-        return mixture_quantiles(mean, sd.reshape(flat), cdf, probabilities)
+        ends = mixture_quantiles(mean, sd.reshape(flat), cdf, probabilities)
+        return self.on_outcome_scale(ends)
 
     def probability(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Posterior predictive probability that a binary outcome is one, shape (n,)."""
@@ -345,14 +364,14 @@ class Prediction:
         # The import takes half a second, and fits do not need it.
         from scipy import stats
 
-        mean, sd = self.mean(rows.inputs, rows.intervened), self.row_sd(rows)
+        mean, sd = self.predictor(rows.inputs, rows.intervened), self.row_sd(rows)
         if self.df is None:
             return np.asarray(stats.norm.logpdf(rows.outcome, mean, sd))
         return np.asarray(stats.t.logpdf(rows.outcome, self.df[..., None], mean, sd))
 
     def draw_rows(self, rows: Observations, rng: np.random.Generator) -> Array:
         """Draws of the rows' outcomes, shape (chain, draw, n), given their covariates."""
-        mean = self.mean(rows.inputs, rows.intervened)
+        mean = self.predictor(rows.inputs, rows.intervened)
         between = self._between_sd(rows)
         if between is not None:
             mean = mean + between * rng.standard_normal(mean.shape)
@@ -361,7 +380,8 @@ class Prediction:
         if self.kind == "count":
             return draw_counts(mean, self._variance(rows.actions, rows.intervened), rng)
         noise = self.draw_noise(rows.actions, rows.intervened, rng, len(rows))
-        return np.asarray(mean + noise / (1 if rows.weights is None else np.sqrt(rows.weights)))
+        units = 1 if rows.weights is None else rows.weights
+        return self.on_outcome_scale(mean + noise / np.sqrt(units))
 
     def row_sd(self, rows: Observations) -> Array:
         """Standard deviation of each row's outcome, random effects included, (chain, draw, n)."""

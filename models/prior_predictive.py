@@ -10,6 +10,7 @@ from numpyro.infer import Predictive
 from bayes_intgen._arguments import seed_number, whole_number
 from bayes_intgen._jax import double_precision
 from bayes_intgen._typing import Array
+from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Rows, checked_data
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.base import checked_model
@@ -56,7 +57,7 @@ def prior_predictive(
     ('chain', 'draw', 'row')
     """
     model = additive() if model is None else checked_model(model)
-    data = checked_data(data).in_memory
+    data = on_scale(checked_data(data).in_memory, model.link).in_memory
     draws, rows = (whole_number(n, of, 1) for n, of in ((draws, "draws"), (rows, "rows")))
     seed = seed_number(seed)
     terms = model.decompose(data)
@@ -70,6 +71,8 @@ def prior_predictive(
             jnp.asarray(terms.functions(inputs)),
             jnp.asarray(terms.gates(intervened)),
             jnp.asarray(np.sqrt(Homoscedastic()(actions, intervened))),
+            centre=terms.centre,
+            link=model.link,
         )
         values = {name: np.asarray(site)[None] for name, site in sites.items()}
     return _to_tree(values, terms, positions)
@@ -90,7 +93,7 @@ def _to_tree(
         if name in values:
             prior[name] = (lead, values[name])
     outcome = xr.Dataset(
-        {"outcome": ((*lead, "row"), values["outcome"] + terms.centre)},
+        {"outcome": ((*lead, "row"), values["outcome"])},
         coords={**coords, "row": positions},
     )
     return xr.DataTree.from_dict({"prior": prior, "prior_predictive": outcome})

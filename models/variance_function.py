@@ -141,6 +141,28 @@ def draw_normal(covariance: Array, shape: tuple[int, ...], rng: np.random.Genera
     return np.asarray(rng.standard_normal((*shape, len(root))) @ root.T)
 
 
+def knot_precision(sd: Array, change_sd: float) -> Array:
+    """Prior precision of values at knots, of the first alone, and of changes from knot to knot.
+
+    Parameters
+    ----------
+    sd : ndarray, shape (H,)
+        Prior standard deviations of the values.
+    change_sd : float
+        Prior standard deviation of changes, relative to that of values.
+
+    Examples
+    --------
+    >>> knot_precision(np.array([2.0]), 0.5)
+    array([[0.25]])
+    """
+    out = np.eye(len(sd))
+    if len(sd) > 1:
+        difference = np.diff(np.eye(len(KNOTS)), axis=0) / change_sd
+        out[1:, 1:] += np.kron(np.eye(len(sd[1:]) // len(KNOTS)), difference.T @ difference)
+    return np.asarray(out / np.outer(sd, sd))
+
+
 def estimate_variance_function(
     actions: Array,
     intervened: NDArray[np.bool_],

@@ -1,15 +1,17 @@
 """Posteriors that nobody sampled: random draws of coefficients, for tests of what is shown."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.settings import SamplerSettings
-from bayes_intgen.models import Model
+from bayes_intgen.models import Model, codec
 from bayes_intgen.models.variance_function import KNOTS, Homoscedastic, VarianceFunction
 from bayes_intgen.posterior.schema import build_tree
 
@@ -142,6 +144,20 @@ def made_up(
         fit_tests=(),
         settings=SamplerSettings(seed, 2, draws, 10, 0.8, True, True, False),
     )
+    return bi.Posterior(tree)
+
+
+def with_log_link(posterior: bi.Posterior, seed: int = 0) -> bi.Posterior:
+    """The same draws as those of the logarithm of an outcome, with a made-up log mean."""
+    tree, rng = posterior.tree.copy(), np.random.default_rng(seed)
+    size = tree["noise"].sizes.get("height", 1)
+    noise = tree["noise"].to_dataset()
+    shape = posterior.tree["posterior"]["noise_sd"].shape
+    noise["log_mean"] = ("feature", 0.05 * rng.normal(size=size))
+    moved = 0.02 * rng.normal(size=(*shape, size))
+    noise["log_mean_deviation"] = (("chain", "draw", "feature"), moved)
+    tree["noise"] = xr.DataTree(noise)
+    tree.attrs["model"] = codec.dumps(replace(posterior.model, link="log"))
     return bi.Posterior(tree)
 
 

@@ -1,4 +1,4 @@
-"""Decisions from a posterior: contrasts, slopes and best plans."""
+"""Decisions from a posterior: contrasts, ratios, slopes and best plans."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import xarray as xr
 from bayes_intgen.api.pictures import Pictures
 from bayes_intgen.decide.best import best_plan
 from bayes_intgen.decide.budgets import cheapest_plan, frontier
-from bayes_intgen.decide.contrasts import Contrast, contrast, slope
+from bayes_intgen.decide.contrasts import Contrast, contrast, ratio, slope
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.objectives import Objective
 from bayes_intgen.decide.plan import Plan
@@ -61,6 +61,46 @@ class Decisions(Pictures):
         True
         """
         return contrast(self, to, start, intervened, given, population)
+
+    def ratio(
+        self,
+        to: Any,
+        start: Any,
+        *,
+        intervened: Sequence[str] | None = None,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+    ) -> xr.DataArray:
+        """Draws of the relative effect between points, E[Y | do(to)] / E[Y | do(start)].
+
+        Parameters
+        ----------
+        to, start, intervened, given, population
+            As in :meth:`contrast`; the ratio is of averages over the population.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, point)
+            1.2 is an increase by 20%. Coordinates as of :meth:`contrast`.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`contrast`, and where the mean at the start is too near to zero: within four
+            posterior standard deviations.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`effect`.
+
+        Examples
+        --------
+        >>> per_cent = 100 * (posterior.ratio([[0.5, 0.5]], [[0.5, 0.2]]) - 1)
+        >>> bool(per_cent.mean() > 0)
+        True
+        """
+        return ratio(self, to, start, intervened, given, population)
 
     def slope(
         self,
@@ -143,9 +183,10 @@ class Decisions(Pictures):
         Notes
         -----
         The objective need not be concave. The posterior mean is a sum over components of
-        interacting actions: dynamic programming over a grid finds its global optimum there, and
-        exchanges between actions refine it. A measure of risk is enumerated on a grid with few
-        actions, and searched from several starts with more.
+        interacting actions (in a multiplicative model all actions form one): dynamic programming
+        over a grid finds its global optimum there, and exchanges between actions refine it. A
+        measure of risk is enumerated on a grid with few actions, and searched from several starts
+        with more.
 
         Examples
         --------

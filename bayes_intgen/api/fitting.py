@@ -12,6 +12,7 @@ from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.diagnostics import warn_of_problems
 from bayes_intgen.assess.outcome_text import far_outcome_lines
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
+from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.pretreatment import advice_on_changed_covariates
 from bayes_intgen.data.replicates import warn_of_copies
 from bayes_intgen.data.rows import Rows, checked_data
@@ -21,6 +22,7 @@ from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.recentring import recentred
 from bayes_intgen.inference.pilot.student_t import clipped
+from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.full import sample_full
 from bayes_intgen.inference.sampling.marginalised import sample_marginal
@@ -29,7 +31,7 @@ from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.models.base import checked_model
-from bayes_intgen.models.outcome_kinds import outcome_kind
+from bayes_intgen.models.outcome_kinds import OutcomeKind, outcome_kind
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.draws import prediction_of
 from bayes_intgen.posterior.schema import build_tree
@@ -151,6 +153,8 @@ def fit_decomposed(
     checkpoint: str | PathLike[str] | None = None,
 ) -> Posterior:
     """Fit like :func:`fit`, without warnings; the decomposition is the model's if it is None."""
+    # From here on the outcome is on the scale on which the model adds up.
+    data = on_scale(data, model.link)
     settings = _with_sampler(settings, data, model)
     sample, others = data.split(PILOT_ROWS)
     sample = sample.by_unit()
@@ -158,7 +162,9 @@ def fit_decomposed(
         # Outliers would widen the unit of all priors.
         typical = clipped(sample) if model.noise == "student_t" else sample
         terms = model.decompose(typical, len(data))
-    kind = outcome_kind(data.in_memory.outcome, data.in_memory.weights)
+    kind: OutcomeKind = "continuous"
+    if model.link == "identity":
+        kind = outcome_kind(data.in_memory.outcome, data.in_memory.weights)
     # Before the pilot fit, which takes long: this raises if the folder belongs to another fit.
     folder = None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings)
     # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
@@ -177,6 +183,9 @@ def fit_decomposed(
         sampler = sample_marginal if settings.collapse else sample_full
         sampled = sampler(data, model, pilot.posterior.terms, pilot, settings, folder)
     draws = sampled.coefficients.shape[1]
+    noise = _noise(pilot, settings, draws, with_shape=model.noise == "gaussian")
+    if model.link == "log":
+        noise |= _log_mean(pilot, settings, sampled)
     return Posterior(
         build_tree(
             data,
@@ -184,10 +193,10 @@ def fit_decomposed(
             sampled,
             pilot.spread,
             kind=kind,
-            noise=_noise(pilot, settings, draws, with_shape=model.noise == "gaussian"),
+            noise=noise,
             pilot_noise_sd=pilot.noise_scale,
             fit_tests=pilot.fit_tests,
-            far=pilot.far if kind == "continuous" else None,
+            far=pilot.far if (kind, model.link) == ("continuous", "identity") else None,
             settings=replace(settings, draws=draws),
         )
     )
@@ -250,3 +259,15 @@ def _noise(
         rng = generator(settings.seed, "noise", 1)
         noise |= {"shape": estimate.values, "shape_deviation": estimate.draw(shape, rng)}
     return noise
+
+
+def _log_mean(pilot: Pilot, settings: SamplerSettings, sampled: SampledModel) -> dict[str, Array]:
+    """Draws of the mean of the exponential of the noise, next to those of the coefficients."""
+    assert pilot.noise_rows is not None
+    estimate = pilot.noise_rows.log_mean(pilot.spread, float(pilot.sites["noise_sd"]))
+    coefficients = sampled.coefficients
+    projected = pilot.noise_rows.projected(pilot.spread, sampled.terms)
+    of_mean = (coefficients - coefficients.mean(axis=(0, 1))) @ projected.T
+    rng = generator(settings.seed, "noise", 2)
+    deviations = estimate.draw(coefficients.shape[:2], of_mean, rng)
+    return {"log_mean": estimate.values, "log_mean_deviation": deviations}

@@ -74,7 +74,8 @@ class Posterior(Decisions):
             (point): posterior width over prior width, one if the data are uninformative. ``prior``,
             ``posterior``, and the same with ``interaction_`` and ``effect_`` in front, are the
             widths, in the outcome's units: half of the central 68% interval, the standard deviation
-            of a normal distribution. A plain regression has effects only.
+            of a normal distribution. A plain regression has effects only. For a multiplicative
+            model all are of the mean of the outcome's logarithm.
 
         Raises
         ------
@@ -131,7 +132,7 @@ class Posterior(Decisions):
         PointsError
             As :meth:`effect`, and if ``rho`` is not a correlation.
         ModelError
-            If the model is a regression, not additive.
+            If the model is a regression, or multiplicative.
 
         Warns
         -----

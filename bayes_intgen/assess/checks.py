@@ -43,6 +43,7 @@ from bayes_intgen.assess.null_model import NullModel
 from bayes_intgen.assess.score_tests import score_tests
 from bayes_intgen.assess.shared_causes import SharedCauseResult, shared_cause_tests
 from bayes_intgen.assess.variance_tests import variance_tests
+from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Rows, checked_data
 from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems, fit_tests_dataset
@@ -64,14 +65,15 @@ class Check:
     table : Dataset, dim test
         ``kind`` ("interaction", "graph", "regime", "confounded interaction", "variance" or "shared
         cause"), ``p``, ``p_familywise`` (over all tests), ``size`` and ``detectable`` (in the
-        outcome's units: the estimate's standard deviation, or root mean square in a regime, and the
-        size detected with probability 0.9; for a variance the standard deviation of what the noise
-        has beyond the prediction; for a shared cause the correlation that it gives the two actions
-        where neither is set), and ``between`` (test, action), the actions concerned.
-        ``log_bayes_factor`` and ``weight`` (probability of each alternative if one of them holds)
-        are NaN for variances and shared causes. ``hidden`` names the alternatives that these rows
-        cannot test, with ``hidden_kind`` and ``hidden_between``. ``fit_p`` (fit_test): p values of
-        tests of whether each action's functions follow the rows.
+        outcome's units, or its logarithm's in a multiplicative model: the estimate's standard
+        deviation, or root mean square in a regime, and the size detected with probability 0.9; for
+        a variance the standard deviation of what the noise has beyond the prediction; for a shared
+        cause the correlation that it gives the two actions where neither is set), and ``between``
+        (test, action), the actions concerned. ``log_bayes_factor`` and ``weight`` (probability of
+        each alternative if one of them holds) are NaN for variances and shared causes. ``hidden``
+        names the alternatives that these rows cannot test, with ``hidden_kind`` and
+        ``hidden_between``. ``fit_p`` (fit_test): p values of tests of whether each action's
+        functions follow the rows.
     held_out : Dataset
         ``difference`` and ``error``: log predictive density of held-out rows under the additive
         model minus that under a regression per regime, and its standard error; ``rows``. Empty
@@ -222,7 +224,8 @@ def check(
         )
     level = probability(level, "level")
     held_out = probability(held_out, "held_out", or_zero=True)
-    rows = data.sample(PILOT_ROWS)
+    sample = data.sample(PILOT_ROWS)
+    rows = on_scale(sample, model.link).in_memory
     candidates = alternatives(rows, model)
     testable = [each for each in candidates if each.testable]
     regimes = [each for each in testable if each.kind == "regime"]
@@ -245,7 +248,7 @@ def check(
     ).merge(fit_tests_dataset(fit.fit_tests, rows.names), combine_attrs="override")
     predictions = xr.Dataset()
     if held_out:
-        difference = log_density_difference(rows, model, held_out, seed, progress)
+        difference = log_density_difference(sample, model, held_out, seed, progress)
         predictions = xr.Dataset(difference._asdict())
     return Check(table, predictions, level)
 

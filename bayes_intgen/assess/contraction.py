@@ -147,6 +147,7 @@ def contraction(posterior: PosteriorDraws, query: Query, seed: int) -> xr.Datase
         attrs={
             "intervened": ", ".join(query.intervened),
             "outcome": posterior.outcome_name,
+            "scale": posterior.predictor_name,
             **query.averages.attrs,
         },
     )
@@ -158,7 +159,7 @@ def contraction(posterior: PosteriorDraws, query: Query, seed: int) -> xr.Datase
             table[name] = (("mechanism", "action", "point"), np.array(by_kind))
             of_pairs = widths(prediction.interactions(values))
             table[f"interaction_{name}"] = (("pair", "point"), of_pairs)
-        table[f"effect_{name}"] = ("point", widths(prediction.mean(values, query.mask)))
+        table[f"effect_{name}"] = ("point", widths(prediction.predictor(values, query.mask)))
     if additive:
         pairs = np.array(posterior.terms.pair_labels, dtype=str)
         table = table.assign_coords(mechanism=list(KINDS), pair=pairs)

@@ -1,5 +1,6 @@
 """Log predictive density of held-out rows under models at their modes."""
 
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy import stats
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
+from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.validation import rows_needed
 from bayes_intgen.errors import ModelError
@@ -31,8 +33,10 @@ def log_densities(
 ) -> Array:
     """Compute the log predictive density of each held-out row, shape (n,).
 
-    Hyperparameters are at their mode, coefficients are marginalised, and the noise is normal.
+    Hyperparameters are at their mode, coefficients are marginalised, and the noise is normal. The
+    density is that of the outcome itself, so that models with different links are comparable.
     """
+    train, held_out = (on_scale(rows, model.link).in_memory for rows in (train, held_out))
     with single_blas_thread():
         terms, group_biases = model.decompose(train).without_group_biases()
         candidates = (*model.candidates(train), *group_biases)
@@ -44,7 +48,9 @@ def log_densities(
     variance = noise * float(pilot.sites["noise_sd"]) ** 2
     variance = variance + ((design @ covariance) * design).sum(axis=1)
     prediction = design @ mean + terms.centre
-    return np.asarray(stats.norm.logpdf(held_out.outcome, prediction, np.sqrt(variance)))
+    density = stats.norm.logpdf(held_out.outcome, prediction, np.sqrt(variance))
+    # The derivative of the logarithm is one over the outcome.
+    return np.asarray(density - held_out.outcome if model.link == "log" else density)
 
 
 class Difference(NamedTuple):
@@ -85,5 +91,6 @@ def log_density_difference(
             f"{len(held_out)} to predict; choose another share, or held_out=0 for no comparison"
         )
     per_regime = saturated(model.prior, noise_scale=model.noise_scale, spread=model.spread)
+    per_regime = replace(per_regime, link=model.link)
     first, second = (log_densities(m, train, held_out, progress) for m in (model, per_regime))
     return Difference.of(first, second)

@@ -81,4 +81,5 @@ def _mechanism_curve(
             prior_high=(dims, high),
             share=("mechanism", share),
         )
+        .assign_attrs(outcome=posterior.predictor_name)
     )

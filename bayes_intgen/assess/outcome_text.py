@@ -1,4 +1,4 @@
-"""Sentences about outcomes that are binary or counts, or that lie far from the fit."""
+"""Sentences about outcomes that are binary, counts or products, or that lie far from the fit."""
 
 import numpy as np
 
@@ -7,7 +7,12 @@ from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_
 
 
 def outcome_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
-    """Say what effects on a binary outcome or a count are, and which outcomes are far away."""
+    """Say what effects are, and which outcomes lie far from the fit."""
+    if posterior.model.link == "log":
+        return (
+            f"A positive outcome that multiplies: contributions add up to "
+            f"{posterior.predictor_name}; effects are means of {posterior.outcome_name} itself.",
+        )
     if posterior.outcome_kind == "count":
         return (
             "A count: effects are means, and outcomes are drawn as counts with the identified "

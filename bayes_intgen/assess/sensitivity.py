@@ -123,6 +123,12 @@ def sensitivity(
     """Posterior of the joint effect widened by its bounds, at the points of a query."""
     if not isinstance(posterior.model, AdditiveModel):
         raise ModelError("only models.additive() has biases that correlated causes could change")
+    if posterior.model.link == "log":
+        raise ModelError(
+            "the bounds are for outcomes that add up; correlated causes would also change the "
+            "variance of the logarithm, on which the mean of a multiplicative outcome depends. Fit "
+            f"models.additive() to log {posterior.outcome_name} for bounds on its mean"
+        )
     level = probability(level, "level", PointsError)
     steps, values = _correlations(rho), query.values
     prediction = prediction_of(posterior, query.averages)

@@ -14,6 +14,7 @@ from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.data_problems import data_problems
 from bayes_intgen.assess.diagnostics import problems
 from bayes_intgen.assess.interaction_text import interaction_lines
+from bayes_intgen.assess.outcome_advice import advice_on_scale
 from bayes_intgen.assess.outcome_text import outcome_lines
 from bayes_intgen.assess.population_text import population_lines
 from bayes_intgen.assess.summary_tables import question_table, regime_table
@@ -238,7 +239,11 @@ def summarise_data(
                 strict=True,
             )
         ],
-        first={"Columns": note_lines(columns), "Groups": tuple(groups_in_words(data))},
+        first={
+            "Columns": note_lines(columns),
+            "Groups": tuple(groups_in_words(data)),
+            "Outcome": advice_on_scale(few),
+        },
         columns=columns,
     )
 

@@ -119,6 +119,7 @@ def fit(
     graph: options.Graph = None,
     interactions: options.Interactions = None,
     prior: options.Prior = "gp",
+    multiplicative: options.Multiplicative = False,
     noise: options.Noise = "gaussian",
     seed: options.Seed = 0,
     chains: options.Chains = 4,
@@ -135,7 +136,7 @@ def fit(
     import bayes_intgen as bi
 
     _require_writable(output)
-    model = model_of(prior, graph, interactions, noise=noise)
+    model = model_of(prior, graph, interactions, multiplicative, noise=noise)
     rows = _rows(
         data,
         actions,
@@ -290,6 +291,7 @@ def check(
     graph: options.Graph = None,
     interactions: options.Interactions = None,
     prior: options.Prior = "gp",
+    multiplicative: options.Multiplicative = False,
     held_out: options.HeldOut = 0.25,
     seed: int = 0,
     format: options.TableOrJson = "table",
@@ -300,7 +302,7 @@ def check(
     """
     import bayes_intgen as bi
 
-    model = model_of(prior, graph, interactions)
+    model = model_of(prior, graph, interactions, multiplicative)
     rows = _rows(
         data,
         actions,

@@ -101,6 +101,15 @@ Prior = Annotated[
     Literal["gp", "spline", "polynomial", "linear"],
     Parameter(name="--prior", help="Prior of every function.", group=model),
 ]
+Multiplicative = Annotated[
+    bool,
+    Parameter(
+        name="--multiplicative",
+        help="The outcome is positive and its logarithm adds up: revenue, durations.",
+        group=model,
+        negative=(),
+    ),
+]
 Noise = Annotated[
     Literal["gaussian", "student_t"],
     Parameter(help="Student-t is robust to outliers, and slow.", group=model),

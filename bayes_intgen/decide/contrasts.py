@@ -1,10 +1,11 @@
-"""Contrasts and slopes of effects, as labelled draws that summarise themselves."""
+"""Contrasts, ratios and slopes of effects, as labelled draws."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayes_intgen._arguments import items, probability, real_number
 from bayes_intgen._typing import Array
@@ -16,10 +17,14 @@ from bayes_intgen.data.queries import (
 )
 from bayes_intgen.errors import PointsError
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.fit_support import Query
 
 # Step of central differences, in an action's usual spread: the functions are smooth, and rounding
 # is far smaller.
 STEP = 1e-3
+# Minimum distance of a denominator from zero, in posterior standard deviations: nearer to zero a
+# ratio has no useful interval.
+MIN_DISTANCE = 4.0
 
 
 class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
@@ -96,6 +101,58 @@ def contrast(
     population: Any = None,
 ) -> Contrast:
     """Draws of the change of an effect; see :meth:`bayes_intgen.Posterior.contrast`."""
+    both = _ends_of(posterior, to, start, intervened, given, population)
+    prediction = prediction_of(posterior, both.query.averages)
+    draws = prediction.change(both.starts, both.ends, both.mask)
+    return Contrast(draws, both.coords, ("chain", "draw", "point"), "contrast", both.attrs)
+
+
+def ratio(
+    posterior: PosteriorDraws,
+    to: Any,
+    start: Any,
+    intervened: Sequence[str] | None = None,
+    given: Mapping[str, Any] | None = None,
+    population: Any = None,
+) -> xr.DataArray:
+    """Draws of the ratio of effects; see :meth:`bayes_intgen.Posterior.ratio`."""
+    both = _ends_of(posterior, to, start, intervened, given, population)
+    prediction = prediction_of(posterior, both.query.averages)
+    before = prediction.mean(both.starts, both.mask[: len(both.starts)])
+    mean, sd = before.mean(axis=(0, 1)), before.std(axis=(0, 1))
+    near_zero = np.flatnonzero(np.abs(mean) < MIN_DISTANCE * sd)
+    # Under a log link no mean is zero.
+    if prediction.link == "identity" and near_zero.size:
+        i = near_zero[0]
+        raise PointsError(
+            f"the mean of {posterior.outcome_name!r} at point {i} of the start is {mean[i]:.3g} "
+            f"with a posterior standard deviation of {sd[i]:.2g}, too near to zero for a ratio; "
+            "use posterior.contrast, or models.multiplicative() for a positive outcome"
+        )
+    draws = prediction.mean(both.ends, both.mask) / before
+    return xr.DataArray(draws, both.coords, ("chain", "draw", "point"), "ratio", both.attrs)
+
+
+class _Ends(NamedTuple):
+    """Both ends of a contrast or ratio, one query for both, and labels of the result."""
+
+    starts: Array
+    ends: Array
+    mask: NDArray[np.bool_]
+    query: Query
+    coords: dict[str, Any]
+    attrs: dict[str, Any]
+
+
+def _ends_of(
+    posterior: PosteriorDraws,
+    to: Any,
+    start: Any,
+    intervened: Sequence[str] | None,
+    given: Mapping[str, Any] | None,
+    population: Any,
+) -> _Ends:
+    """Validate both ends, and warn once where they are not supported."""
     actions, categories = posterior.actions, posterior.categories
     names = actions if intervened is None else checked_actions(intervened, actions)
     ends, starts = (checked_points(points, actions, categories) for points in (to, start))
@@ -108,16 +165,15 @@ def contrast(
     # One query, so that there is one warning.
     both = named_points(np.concatenate([ends, starts]), actions, categories)
     query = support_of(posterior).query(both, names, given, population)
-    draws = prediction_of(posterior, query.averages).change(starts, ends, query.mask[: len(ends)])
-    starts = np.broadcast_to(starts, ends.shape)
-    coords = _coordinates(posterior, labels, {"": ends, "from ": starts})
+    every_start = np.broadcast_to(starts, ends.shape)
+    coords = _coordinates(posterior, labels, {"": ends, "from ": every_start})
     if query.verdict is not None:
         supported = query.verdict.supported
         both_supported = supported[: len(ends)] & supported[len(ends) :]
         coords["supported"] = ("point", both_supported)
     attrs = {"intervened": ", ".join(names), "outcome": posterior.outcome_name}
     attrs |= query.averages.attrs
-    return Contrast(draws, coords, ("chain", "draw", "point"), "contrast", attrs)
+    return _Ends(starts, ends, query.mask[: len(ends)], query, coords, attrs)
 
 
 def slope(

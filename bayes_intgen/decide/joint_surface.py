@@ -6,7 +6,12 @@ from typing import Self
 import numpy as np
 
 from bayes_intgen._typing import Array
+from bayes_intgen.errors import ModelError
+from bayes_intgen.models.log_prediction import LogPrediction
 from bayes_intgen.models.prediction import Prediction
+
+# Plans that are evaluated at once under a log link.
+PLANS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,6 +19,7 @@ class JointSurface:
     """Draws and posterior mean of E[Y | do(a)], at plans of shape (M, K).
 
     It is a sum over components: actions that interact, directly or through others, form one.
+    Under a log link all actions do.
 
     Attributes
     ----------
@@ -28,7 +34,19 @@ class JointSurface:
 
     @classmethod
     def of(cls, prediction: Prediction) -> Self:
-        """Remove the biases, which vanish under a joint intervention."""
+        """Remove the biases, which vanish under a joint intervention.
+
+        Raises
+        ------
+        ModelError
+            Under a log link, if units of the population differ in the effect of an action.
+        """
+        if isinstance(prediction, LogPrediction) and prediction.factor_varies:
+            raise ModelError(
+                "under a multiplicative model whose effects differ between units, the mean over "
+                "the population takes too long for a search; pass given, with a value for each "
+                "covariate and grouping, or compare plans by posterior.joint_effect"
+            )
         terms = prediction.terms
         count = len(terms.names)
         gates = terms.gates(np.ones((1, count), dtype=bool))[0]
@@ -46,6 +64,8 @@ class JointSurface:
             for term in own
             if len({i for i in term.inputs if i < count}) > 1
         ]
+        if prediction.link == "log":
+            return cls(reduced, (tuple(range(count)),))
         return cls(reduced, _connected(count, pairs))
 
     def draws(self, points: Array) -> Array:
@@ -56,6 +76,11 @@ class JointSurface:
     def mean(self, points: Array) -> Array:
         """Posterior mean of the joint effect, shape (M,)."""
         prediction = self.prediction
+        if prediction.link == "log":
+            # The mean of an exponential is not the exponential at mean coefficients.
+            parts = range(0, len(points), PLANS_AT_ONCE)
+            means = [self.draws(points[i : i + PLANS_AT_ONCE]).mean(axis=0) for i in parts]
+            return np.concatenate(means)
         # Deviations of an unseen group average zero.
         average = replace(
             prediction,

@@ -119,5 +119,5 @@ def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
             "groups": ("effect", np.array(sizes, dtype=int)),
             "estimate": ("effect", np.array([row[3] for row in rows], dtype=str)),
         },
-        attrs={"outcome": posterior.outcome_name},
+        attrs={"outcome": posterior.predictor_name},
     )

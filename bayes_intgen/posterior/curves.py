@@ -102,7 +102,7 @@ def effect_along(
         if prediction.kind == "continuous":
             unit = prediction.of_unit(points, all_set)
             noise = prediction.draw_noise(points, all_set, np.random.default_rng(0), 1)
-            ends = np.quantile(unit + noise, tails, axis=(0, 1))
+            ends = np.quantile(prediction.on_outcome_scale(unit + noise), tails, axis=(0, 1))
         else:
             ends = prediction.outcome_quantiles(points, all_set, tails)
         curve["outcome"] = (("bound", "point"), ends)

@@ -5,7 +5,7 @@ Every result has dims (chain, draw, ...), the quantity's own dims last.
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,6 +17,7 @@ from bayes_intgen.data.queries import checked_points, named_points
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
+from bayes_intgen.models.log_prediction import LogPrediction
 from bayes_intgen.models.outcome_kinds import OutcomeKind
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
@@ -24,9 +25,6 @@ from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunctio
 from bayes_intgen.posterior.fit_support import FitSupport, Query
 from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.posterior.standardisation import Standardisation, in_population
-
-if TYPE_CHECKING:
-    pass
 
 
 class PosteriorDraws:
@@ -68,6 +66,11 @@ class PosteriorDraws:
     def outcome_name(self) -> str:
         """Name of the outcome."""
         return str(self.tree.attrs["outcome"])
+
+    @property
+    def predictor_name(self) -> str:
+        """Name of what contributions add up to: the outcome, or its logarithm."""
+        return f"log {self.outcome_name}" if self.model.link == "log" else self.outcome_name
 
     def joint_effect(
         self, points: Any, *, given: Mapping[str, Any] | None = None, population: Any = None
@@ -255,7 +258,7 @@ class PosteriorDraws:
             ``interaction`` (chain, draw, pair, point): psi_jk(a_j, a_k), with mean zero over the
             rows' values of either action, for each pair of actions whose interaction is in the fit;
             coordinates ``first`` and ``second`` (pair) name them.
-            In the outcome's units; coordinate ``value`` (action, point) is the grid.
+            In units of attribute ``scale``; coordinate ``value`` (action, point) is the grid.
 
         Raises
         ------
@@ -300,7 +303,7 @@ class PosteriorDraws:
                 "point": np.arange(len(values)),
                 "value": (("action", "point"), decoded_table(values, self.categories).T),
             },
-            attrs=averages.attrs,
+            attrs={"scale": self.predictor_name, **averages.attrs},
         )
 
     @property
@@ -339,7 +342,8 @@ class PosteriorDraws:
 
     @cached_property
     def _prediction(self) -> Prediction:
-        return Prediction.of(self.tree, self.terms, self.spread)
+        kind = LogPrediction if self.model.link == "log" else Prediction
+        return kind.of(self.tree, self.terms, self.spread)
 
     def _prediction_in(self, averages: Standardisation) -> Prediction:
         draws, fixed = (self.tree[name].to_dataset() for name in ("posterior", "constant_data"))
@@ -376,9 +380,8 @@ class PosteriorDraws:
 
 def probability_attrs(kind: OutcomeKind, draws: Array) -> dict[str, float]:
     """Share of draws outside [0, 1], if the effect is a probability."""
-    if kind != "binary":
-        return {}
-    return {"outside_0_1": float(((draws < 0) | (draws > 1)).mean())}
+    outside = (draws < 0) | (draws > 1)
+    return {"outside_0_1": float(outside.mean())} if kind == "binary" else {}
 
 
 def prediction_of(posterior: PosteriorDraws, averages: Standardisation | None = None) -> Prediction:

@@ -121,6 +121,7 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
             "s: quantity (quantity)",
             "i: feature (feature)",
         ),
+        _block("f: log_mean (feature)", "f: log_mean_deviation (chain, draw, feature)"),
     ),
     "/support": (
         _block(

@@ -10,12 +10,15 @@ import xarray as xr
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
+from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.groups import groups_under_one_mask
 from bayes_intgen.models.adjustment import population_shares
 
 # Number of units, sampled from the population, whose outcomes a fit predicts.
 N_UNITS = 200
+# The same, at most, under a log link, where effects are averages over these units.
+LOG_UNITS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,24 +50,29 @@ class FitPopulation:
         return cls(stored["low"].to_numpy(), stored["high"].to_numpy(), counts)
 
 
-def population_dataset(rows: Observations) -> xr.Dataset:
+def population_dataset(rows: Observations, link: Link = "identity") -> xr.Dataset:
     """Group ``population`` of the tree of a fit to rows with covariates or groups."""
     values, columns = rows.covariates, rows.columns
-    units = generator(0, "unit").choice(len(rows), N_UNITS, p=population_shares(rows))
+    shares, rng = population_shares(rows), generator(0, "unit")
+    if link == "identity":
+        sampled = rng.choice(len(rows), N_UNITS, p=shares)
+    else:
+        size = min(LOG_UNITS, int(np.count_nonzero(shares)))
+        sampled = rng.choice(len(rows), size, replace=False, p=shares)
     counts = [
         groups_under_one_mask(codes, rows.intervened) for codes in values.T[len(columns.names) :]
     ]
     under_one_mask, n_groups = np.array(counts, dtype=int).reshape(-1, 2).T
     return xr.Dataset(
         {
-            "unit": (("population_row", "covariate"), values[units]),
+            "unit": (("population_row", "covariate"), values[sampled]),
             "low": ("covariate", values.min(axis=0)),
             "high": ("covariate", values.max(axis=0)),
             "under_one_mask": ("grouping", under_one_mask),
             "n_groups": ("grouping", n_groups),
         },
         coords={
-            "population_row": np.arange(N_UNITS),
+            "population_row": np.arange(len(sampled)),
             "covariate": list(columns.every),
             "grouping": np.array(columns.groups, dtype=str),
         },

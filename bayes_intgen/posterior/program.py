@@ -94,6 +94,7 @@ class Program:
             self.lift_tests,
             fixed=self.fixed,
             centre=self.terms.centre,
+            link=self.model.link,
         )
 
 

@@ -51,7 +51,8 @@ def build_tree(
         variance function is estimated, ``deviation``: draws of the differences of its knot values
         from their estimates, shape (chain, draw, H). If the shape of the noise is estimated,
         ``shape`` and ``shape_deviation``, the fields of
-        :class:`~bayes_intgen.models.noise_shape.NoiseShape`.
+        :class:`~bayes_intgen.models.noise_shape.NoiseShape`. Under a log link ``log_mean`` and
+        ``log_mean_deviation``, those of :class:`~bayes_intgen.models.log_mean.LogMean`.
     pilot_noise_sd : float
         Standard deviation of the noise in the pilot fit, the unit of fixed scales.
     fit_tests : sequence of FitTest
@@ -77,7 +78,7 @@ def build_tree(
         }
     )
     if len(data.columns):
-        tree["population"] = xr.DataTree(population_dataset(data.in_memory))
+        tree["population"] = xr.DataTree(population_dataset(data.in_memory, model.link))
     tree.attrs = {
         "creation_library": "bayes-intgen",
         "creation_library_version": version("bayes-intgen"),
@@ -169,6 +170,9 @@ def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
         dataset = dataset.assign_coords(**coords, quantity=list(QUANTITIES), feature=features)
         dataset["shape"] = (dims, noise["shape"])
         dataset["shape_deviation"] = ((*_DRAW_DIMS, *dims), noise["shape_deviation"])
+    if "log_mean" in noise:
+        dataset["log_mean"] = ("feature", noise["log_mean"])
+        dataset["log_mean_deviation"] = ((*_DRAW_DIMS, "feature"), noise["log_mean_deviation"])
     return dataset
 
 

@@ -4,7 +4,6 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -144,8 +143,14 @@ def _twice_stored(posterior: PosteriorDraws) -> Iterator[tuple[str, Any, Any]]:
     if "shape" in tree["noise"]:
         size = tree["noise"]["shape"].shape
         yield "values of the noise's shape", size, (len(QUANTITIES), max(knot_values, 1))
+    of_mean = max(knot_values, 1) * (posterior.model.link == "log")
+    yield "values of the log mean", _sizes(tree["noise"], "log_mean"), [of_mean] * bool(of_mean)
     kind = tree.attrs.get("outcome_kind", "continuous")
     yield "kinds of outcomes that are unknown", int(kind not in get_args(OutcomeKind)), 0
+
+
+def _sizes(group: Any, name: str) -> list[int]:
+    return list(group[name].shape) if name in group else []
 
 
 def _texts(group: Any, name: str) -> list[str]:
@@ -155,24 +160,17 @@ def _texts(group: Any, name: str) -> list[str]:
 def _evaluate(posterior: PosteriorDraws) -> None:
     """Evaluate mean and variance once in each regime; raises an error if they cannot be."""
     terms, prediction = posterior.terms, prediction_of(posterior)
-    deviations, shape = prediction.deviations, prediction.shape
     masks = np.array(list(support_of(posterior).regimes))
     medians = [coordinate.centre for coordinate in terms.coordinates]
     points = np.tile(centres(medians, terms.categories), (len(masks), 1))
     if isinstance(posterior.model, AdditiveModel):
         parents_of(terms.names, posterior.model.graph)
-    first = replace(
-        prediction,
-        coefficients=prediction.coefficients[:1, :1],
-        sd=prediction.sd[:1, :1],
-        deviations=None if deviations is None else deviations[:1, :1],
-        shape=None if shape is None else shape._replace(deviations=shape.deviations[:1, :1]),
-    )
+    first = prediction.map_draws(lambda draws: draws[:1, :1])
     if not np.isfinite(first.mean(points, masks)).all():
         raise SavedFitError("its mean is not finite")
     if not ((prediction.sd > 0).all() and (first.noise_sd(points, masks) > 0).all()):
         raise SavedFitError("its noise is not positive")
-    if shape is not None:
+    if prediction.shape is not None:
         noise = first.draw_noise(points, masks, np.random.default_rng(0), len(points))
         if not np.isfinite(noise).all():
             raise SavedFitError("the shape of its noise has no law")

@@ -112,7 +112,7 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
         attrs={
             "first": first,
             "second": second,
-            "outcome": posterior.outcome_name,
+            "outcome": posterior.predictor_name,
             "level": level,
             **averages.attrs,
         },
@@ -185,7 +185,7 @@ def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
             "first": ("pair", np.array([one for one, _ in names], dtype=str)),
             "second": ("pair", np.array([other for _, other in names], dtype=str)),
         },
-        attrs={"outcome": posterior.outcome_name},
+        attrs={"outcome": posterior.predictor_name},
     )
 
 

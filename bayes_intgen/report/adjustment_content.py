@@ -44,13 +44,14 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class GroupTable:
-    """Groups of a grouping, in descending order, and zero on their axis in percent."""
+    """Groups of a grouping, in descending order, zero on their axis in percent, and their unit."""
 
     title: str
     grouping: str
     rows: list[GroupRow]
     zero: float
     is_open: bool
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def adjustment_content(
     for i, name in enumerate(columns.every):
         if name in columns.groups and i != fine:
             levels = adjustment_along(posterior, name)
-            groups.append(_group_table(posterior, name, f"Level of each {name}", levels, level))
+            title, unit = f"Level of each {name}", posterior.predictor_name
+            groups.append(_group_table(posterior, name, title, levels, level, unit))
     effects, change_of = [], {name: (words, a, b) for name, words, a, b in changes}
     for action, name in effect_modifiers(posterior.terms):
         words, start, end = change_of[action]
@@ -91,7 +93,8 @@ def adjustment_content(
             effects.append((f"{words}, along {name}", name, draws))
         else:
             title = f"Effect of {words} in each {name}"
-            groups.append(_group_table(posterior, name, title, draws, level))
+            unit = posterior.outcome_name
+            groups.append(_group_table(posterior, name, title, draws, level, unit))
     return AdjustmentContent(
         _charts(posterior, functions, level), _charts(posterior, effects, level), groups
     )
@@ -127,7 +130,7 @@ def _curve(draws: Array, level: float) -> Curve:
 
 
 def _group_table(
-    posterior: PosteriorDraws, grouping: str, title: str, draws: Array, level: float
+    posterior: PosteriorDraws, grouping: str, title: str, draws: Array, level: float, unit: str
 ) -> GroupTable:
     labels = values_along(posterior, grouping)[1] or []
     curve = _curve(draws, level)
@@ -149,4 +152,4 @@ def _group_table(
         )
         for g in np.argsort(-middle)
     ]
-    return GroupTable(title, grouping, rows, percentage(0.0), len(rows) <= MAX_OPEN_ROWS)
+    return GroupTable(title, grouping, rows, percentage(0.0), len(rows) <= MAX_OPEN_ROWS, unit)

@@ -14,6 +14,7 @@ from bayes_intgen.assess.outcome_text import outcome_lines
 from bayes_intgen.assess.population_text import population_lines
 from bayes_intgen.basis.categories import Categories, short_label
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.errors import SupportWarning
 from bayes_intgen.identification.certificates import Certificate, certify
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
@@ -79,6 +80,8 @@ class Content:
     """Content of the report of a posterior."""
 
     outcome: str
+    predictor: str
+    link: Link
     actions: list[Action]
     regimes: list[Regime]
     rows: int
@@ -148,6 +151,8 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
     contrasts, zero = contrasts_of(posterior, default, low, high, level, over)
     return Content(
         outcome=posterior.outcome_name,
+        predictor=posterior.predictor_name,
+        link=posterior.model.link,
         actions=_actions(posterior, along, default, certificate, level, over),
         regimes=_regimes(certificate),
         rows=sum(fit_support.regimes.values()),

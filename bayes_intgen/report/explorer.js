@@ -20,6 +20,8 @@
     law.angles = law.nodes.map(Math.asinh);
     for (const name of ["shape_values", "shape_deviations"]) noise[name] = numbers(page.noise[name]);
   }
+  // A log link: the logarithm of the outcome is a sum.
+  const products = page.link === "log";
   const unitLevels = numbers(page.unit_levels);
   const fitted = "deviation" in noise;
   const actions = page.actions.map((data) => {
@@ -217,6 +219,8 @@
       }
       for (let s = 0; s < draws; s++) sd[s] *= Math.sqrt(estimate * Math.exp(deviation[s] / estimate));
     }
+    // Mean of an outcome whose logarithm is normal; other laws are in the levels and functions.
+    if (products) for (let s = 0; s < draws; s++) mean[s] = Math.exp(mean[s] + sd[s] ** 2 / 2);
     const shape = law && page.kind === "continuous" ? lawOf(parts, estimate) : null;
     if (shape) for (let s = 0; s < draws; s++) sd[s] = noise.sd[s] * shape.scale[s];
     return { mean, unit, sd, shape };
@@ -354,9 +358,10 @@
     if (binary) { const middle = average(outcome.mean); return [middle, middle]; }
     if (page.kind === "count") return [0, 1].map((i) => countQuantile(outcome, (1 + (2 * i - 1) * probability) / 2));
     const centre = average(outcome.unit), unit = average(outcome.sd);
-    return [0, 1].map((i) => mixtureQuantile(
+    const ends = [0, 1].map((i) => mixtureQuantile(
       outcome, (1 + (2 * i - 1) * probability) / 2,
-      guesses ? guesses[i] : centre + (2 * i - 1) * 1.6 * unit, precision));
+      guesses ? (products ? Math.log(guesses[i]) : guesses[i]) : centre + (2 * i - 1) * 1.6 * unit, precision));
+    return products ? ends.map(Math.exp) : ends;
   };
 
   // ---- formatting ----
@@ -401,6 +406,7 @@
   const parts = steps.map((step, k) => part(k, step));
   const surfaces = pairs.map((pair) => surface(pair, steps));
   let reference = parts.map((own) => own.phi), referenceSurfaces = [...surfaces];
+  let referenceMean = outcomeOf(parts, surfaces).mean;
   const move = (k, step) => {
     steps[k] = step;
     parts[k] = part(k, step);
@@ -461,11 +467,11 @@
     if (binary) show("outcome", "band", single.toFixed(2), [single]);
     else if (page.kind === "count") show("outcome", "band", `${formatNumber(outer[0])} to ${formatNumber(outer[1])}`, outer);
     else show("outcome", "band", `${formatToUncertainty(outer[0], coarse)} to ${formatToUncertainty(outer[1], coarse)}`, outer);
-    const change = new Float64Array(draws);
-    parts.forEach((own, k) => {
+    const change = products ? outcome.mean.map((v, s) => v - referenceMean[s]) : new Float64Array(draws);
+    if (!products) parts.forEach((own, k) => {
       if (steps[k] !== baseline[k]) for (let s = 0; s < draws; s++) change[s] += own.phi[s] - reference[k][s];
     });
-    pairs.forEach((pair, i) => {
+    if (!products) pairs.forEach((pair, i) => {
       if (pair.actions.some((k) => steps[k] !== baseline[k])) for (let s = 0; s < draws; s++) change[s] += surfaces[i][s] - referenceSurfaces[i][s];
     });
     const meanChange = average(change), range = band(change, probability);
@@ -602,6 +608,7 @@
     baseline = [...steps];
     reference = parts.map((own) => own.phi);
     referenceSurfaces = [...surfaces];
+    referenceMean = outcomeOf(parts, surfaces).mean;
     update();
   });
   find("reset").addEventListener("click", () => {

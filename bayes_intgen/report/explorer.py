@@ -12,7 +12,6 @@ the average are functions of the same form.
 
 import base64
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, short_label
+from bayes_intgen.models.log_prediction import LogPrediction
 from bayes_intgen.models.noise_shape import (
     FREQUENCIES,
     LARGEST_MOVES,
@@ -83,21 +83,28 @@ def round_grid(low: float, high: float) -> Array:
 
 def thinned(prediction: Prediction, max_draws: int = MAX_DRAWS) -> Prediction:
     """Thin predictions to evenly spaced draws in one chain."""
-    total, shape = prediction.sd.size, prediction.shape
+    total = prediction.sd.size
     positions = np.linspace(0, total - 1, min(max_draws, total)).astype(int)
 
     def flat(draws: Array) -> Array:
         return np.asarray(draws.reshape(total, *draws.shape[2:])[positions][None])
 
-    return replace(
-        prediction,
-        coefficients=flat(prediction.coefficients),
-        sd=flat(prediction.sd),
-        deviations=None if prediction.deviations is None else flat(prediction.deviations),
-        df=None if prediction.df is None else flat(prediction.df),
-        shape=None if shape is None else shape._replace(deviations=flat(shape.deviations)),
-        unseen=tuple(group._replace(draws=flat(group.draws)) for group in prediction.unseen),
-    )
+    return prediction.map_draws(flat)
+
+
+def has_explorer(posterior: PosteriorDraws, averages: Standardisation | None = None) -> bool:
+    """Whether joint effects are computable from functions of one action, or of two.
+
+    Not under a log link, if units of the population differ in the effect of an action: the mean
+    over units of a product is no product of such functions.
+
+    Examples
+    --------
+    >>> has_explorer(posterior)
+    True
+    """
+    prediction = prediction_of(posterior, averages)
+    return not (isinstance(prediction, LogPrediction) and prediction.factor_varies)
 
 
 def explorer_data(
@@ -128,7 +135,9 @@ def explorer_data(
         variance function ``knot_value`` and ``deviation`` (draws,). With the shape of the noise
         also ``shape_values`` (3,), ``shape_deviations`` (draws, 3), the same of every action with
         its hat functions (3, 7) and (draws, 3, 7), and ``law``: nodes and constants of
-        :func:`bayes_intgen.models.sinh_arcsinh.match`. ``kind``: that of the outcome.
+        :func:`bayes_intgen.models.sinh_arcsinh.match`. ``kind``: that of the outcome. ``link``:
+        under a log link levels and functions include the difference of the log mean from that of
+        normal noise; those of a unit subtract it.
 
     Examples
     --------
@@ -140,15 +149,21 @@ def explorer_data(
     everywhere = [t for t in terms.terms if t.action is None and t.role != "interaction"]
     functions, coefficients = _functions(prediction, default[None], everywhere, None)
     unit_functions, unit_coefficients = _unit_functions(prediction, default[None], None)
+    level = coefficients @ functions[0] + terms.centre
+    unit_level = unit_coefficients @ unit_functions[0]
+    if isinstance(prediction, LogPrediction):
+        shared = _shared_factor(prediction, default[None])
+        level, unit_level = level + shared, unit_level - shared
     sliders = [_slider(posterior, default, k, own) for k, own in enumerate(levels)]
     pairs = pairs_of(posterior, prediction, default, [slider for slider, _ in sliders])
     return {
         "outcome": posterior.outcome_name,
         "kind": prediction.kind,
+        "link": prediction.link,
         "population": averages.description if averages else "",
         "draws": prediction.sd.size,
-        "level_of_draws": packed(coefficients @ functions[0] + terms.centre),
-        "unit_levels": packed(unit_coefficients @ unit_functions[0]),
+        "level_of_draws": packed(level),
+        "unit_levels": packed(unit_level),
         "noise": _noise_data(prediction),
         "reasons": list(REASONS),
         "actions": [
@@ -201,6 +216,16 @@ def _action_data(
     own = [t for t in terms.terms if t.role != "bias" and t.action == k]
     functions, coefficients = _functions(prediction, points, own, k)
     unit_functions, unit_coefficients = _unit_functions(prediction, points, k)
+    spread, deviations = prediction.spread, prediction.deviations
+    if isinstance(prediction, LogPrediction) and isinstance(spread, VarianceFunction):
+        hats, columns = _hats(spread, k, grid), spread.columns_where_set(k)
+        values, moved = prediction.log_mean
+        factor = values[columns] + moved[0][:, columns]
+        functions = np.concatenate([functions, hats], axis=1)
+        coefficients = np.concatenate([coefficients, factor], axis=1)
+        # Single outcomes are on the scale of the predictor.
+        unit_functions = np.concatenate([unit_functions, hats], axis=1)
+        unit_coefficients = np.concatenate([unit_coefficients, -factor], axis=1)
     action = {
         "name": terms.names[k],
         "values": packed(grid),
@@ -213,7 +238,6 @@ def _action_data(
     }
     if levels is not None:
         action["labels"] = [short_label(label) for label in levels.labels]
-    spread, deviations = prediction.spread, prediction.deviations
     if isinstance(spread, VarianceFunction) and deviations is not None:
         action |= _variance_data(spread, deviations[0], k, grid)
         if prediction.shape is not None:
@@ -328,16 +352,35 @@ def _reasons(
     return np.select(applies, range(1, len(REASONS)), 0)
 
 
+def _shared_factor(prediction: LogPrediction, default: Array) -> Array:
+    """Logarithm of the mean minus the predictor, but for the noise's variance, shape (draws,).
+
+    Without the part of it that depends on the actions.
+    """
+    all_set = np.ones(default.shape, dtype=bool)
+    features = prediction.spread.features(default, all_set).toarray()
+    half = prediction.noise_sd(default, all_set) ** 2 / 2
+    along = prediction.log_mean(features)
+    values, moved = prediction.log_mean
+    total = prediction.log_factor(default, all_set) - half - along
+    return np.asarray(total[0, :, 0] + values[0] + moved[0][:, 0])
+
+
+def _hats(spread: VarianceFunction, action: int, grid: Array) -> Array:
+    """Hat functions of one action along its grid, shape (steps, 7)."""
+    points = np.tile([c.centre for c in spread.coordinates], (len(grid), 1))
+    points[:, action] = grid
+    features = spread.features(points, np.ones(points.shape, dtype=bool)).toarray()
+    return np.asarray(features[:, spread.columns_where_set(action)])
+
+
 def _variance_data(
     spread: VarianceFunction, deviations: Array, action: int, grid: Array
 ) -> dict[str, Any]:
     """One action's part of the relative variance along its grid."""
-    points = np.tile([c.centre for c in spread.coordinates], (len(grid), 1))
-    points[:, action] = grid
     columns = spread.columns_where_set(action)
-    features = spread.features(points, np.ones(points.shape, dtype=bool)).toarray()
     return {
-        "hats": packed(features[:, columns]),
+        "hats": packed(_hats(spread, action, grid)),
         "knot_values": packed(spread.knot_values[columns]),
         "deviations": packed(deviations[:, columns]),
     }

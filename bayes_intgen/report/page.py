@@ -16,7 +16,7 @@ from bayes_intgen.assess.checks import Check
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
 from bayes_intgen.report.content import content_of
-from bayes_intgen.report.explorer import explorer_data
+from bayes_intgen.report.explorer import explorer_data, has_explorer
 
 FOLDER = Path(__file__).parent
 # Escapes of characters that could end a script element or begin a comment in one.
@@ -89,12 +89,15 @@ def page_of(
     environment.filters["sha256"] = _sha256
     content = content_of(posterior, level, given, population)
     averages = support_of(posterior).standardisation(given, population)
+    data = None
+    if has_explorer(posterior, averages):
+        data = _json({**explorer_data(posterior, averages), "level": level})
     return environment.get_template("page.html.j2").render(
         content=content,
         check=Check.of_tree(posterior.tree),
         style=_file("page.css"),
         script=_file("explorer.js"),
-        data=_json({**explorer_data(posterior, averages), "level": level}),
+        data=data,
     )
 
 

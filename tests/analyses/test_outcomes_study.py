@@ -28,6 +28,11 @@ def test_study_of_outcomes(tmp_path, monkeypatch) -> None:
     assert (by_shape.loc[[("binary", "mask"), ("counts of 1.5", "mask")], "negative"] == 0).all()
     assert by_shape.loc[("counts of 1.5", "pooled"), "negative"] > 0
     assert by_shape.loc[("binary", "mask"), "slope"] > 0
+    products = by_shape.loc[(outcomes.LOG_ADDITIVE, "mask")]
+    assert products["negative"] == 0
+    assert 0 < products["oracle error"] < products["error"] < 2
+    assert 0.4 < products["effect coverage90"] <= 1
+    assert lines.loc[lines["kind"] != outcomes.LOG_ADDITIVE, "oracle error"].isna().all()
     assert (tmp_path / "outcomes.png").stat().st_size > 5000
     # A second run uses the saved rows.
     before = mark(tmp_path / "outcomes_models.csv")

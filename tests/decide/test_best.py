@@ -6,6 +6,8 @@ import pytest
 
 import bayes_intgen as bi
 
+from _posteriors import made_up_with_groups, with_log_link
+
 DECISION = bi.Decision(cost={"red": 1.0, "green": 0.5}, budget=0.8, bounds={"red": (-1, 1.5)})
 
 
@@ -172,3 +174,28 @@ def test_effects_that_no_regime_identifies_are_refused() -> None:
     fit = bi.fit(data, bi.models.additive("linear"), draws=40, warmup=40, chains=2, progress=False)
     with pytest.raises(bi.ModelError, match="supported by the rows"):
         fit.best(bi.Decision())
+
+
+def test_best_plans_of_products_are_those_of_the_mean_outcome(posterior) -> None:
+    products = with_log_link(posterior)
+    plan = products.best(DECISION)
+    grid = np.stack(np.meshgrid(np.linspace(-1, 1.5, 41), np.linspace(-2, 2.5, 41)), -1)
+    points = grid.reshape(-1, 2)
+    points = points[points @ [1.0, 0.5] <= 0.8]
+    with pytest.warns(bi.SupportWarning):
+        effect = products.joint_effect(points)
+    best = effect.mean(("chain", "draw")).where(effect.supported).max()
+    assert plan.value >= float(best) - 1e-6
+    assert plan.value == pytest.approx(float(products.joint_effect(plan.point).mean()))
+    assert plan.supported
+    # Negative control: the exponential of the best mean logarithm.
+    assert np.exp(posterior.best(DECISION).value) < 0.99 * plan.value
+
+
+def test_plans_of_products_that_differ_between_units_need_a_unit() -> None:
+    fit = with_log_link(made_up_with_groups(groups=("region",)))
+    with pytest.raises(bi.ModelError, match="pass given"):
+        fit.best(bi.Decision())
+    given = {"age": 40, "season": "winter", "region": "region 1"}
+    value = fit.best(bi.Decision(), given=given, beyond_support=True).value
+    assert value > 0

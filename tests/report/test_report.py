@@ -37,6 +37,7 @@ from _posteriors import (
     made_up_with_groups,
     made_up_with_levels,
     made_up_with_pairs,
+    with_log_link,
 )
 
 HOSTILE = (
@@ -493,7 +494,7 @@ def assert_agrees(browser, posterior, steps, base, level=0.9, **over) -> None:
         np.testing.assert_allclose(values[place], expected, rtol=0, atol=1e-9 * size)
 
 
-@pytest.mark.parametrize("kind", ["fitted", "five", "student_t", "tiny", "pairs"])
+@pytest.mark.parametrize("kind", ["fitted", "five", "student_t", "tiny", "pairs", "products"])
 def test_explorer_agrees_with_python(browser, posterior, tmp_path, kind) -> None:
     fit = {
         "fitted": lambda: posterior,
@@ -501,6 +502,7 @@ def test_explorer_agrees_with_python(browser, posterior, tmp_path, kind) -> None
         "student_t": lambda: made_up(["dose"], noise="student_t"),
         "tiny": lambda: made_up(["a", "b"], unit=1e-9),
         "pairs": lambda: made_up_with_pairs(draws=100),
+        "products": lambda: with_log_link(posterior),
     }[kind]()
     page = open_page(browser, fit, tmp_path / "report.html")
     data = explorer_data(fit)["actions"]
@@ -542,6 +544,31 @@ def test_explorer_of_a_population_agrees_with_python(browser, tmp_path, over) ->
     move_sliders(page, steps)
     assert_agrees(page, fit, steps, base, **over)
     assert page.get_log("browser") == []
+
+
+@pytest.mark.parametrize("over", [{}, {"given": {"age": 60, "region": "elsewhere"}}])
+def test_explorer_of_products_in_a_population_agrees_with_python(browser, tmp_path, over) -> None:
+    pairs = [("tv", "promo")]
+    model = bi.models.additive("linear", groups={"region": ["level"]}, interactions=pairs)
+    data = data_with_groups()
+    fit = with_log_link(made_up(data.names, outcome="sales", data=data, model=model))
+    page = open_page(browser, fit, tmp_path / "report.html", **over)
+    base = [action["start"] for action in explorer_data(fit)["actions"]]
+    steps = [base[0] + 20, base[1] - 15]
+    move_sliders(page, steps)
+    assert_agrees(page, fit, steps, base, **over)
+    assert page.get_log("browser") == []
+
+
+def test_page_of_products_whose_effects_differ_between_units_has_no_explorer() -> None:
+    page = page_of(with_log_link(made_up_with_groups()))
+    assert 'id="explorer"' not in page
+    assert "<script" not in page
+    assert "The contribution of each action to log sales" in page
+    assert "Effects multiply" in page
+    other = page_of(made_up_with_groups())
+    assert 'id="explorer"' in other
+    assert "log sales" not in other
 
 
 @pytest.mark.parametrize("kind", ["binary", "count"])

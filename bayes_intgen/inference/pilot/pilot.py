@@ -6,7 +6,6 @@ from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.replicates import refuse_exact_replicates
@@ -27,11 +26,11 @@ from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
 from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspicious_tests
 from bayes_intgen.inference.pilot.no_noise import refuse_no_noise, refuse_straight_line
+from bayes_intgen.inference.pilot.noise_rows import NoiseRows
 from bayes_intgen.inference.pilot.residuals import residuals
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
 from bayes_intgen.inference.pilot.variance_ratio import estimate_ratio
 from bayes_intgen.models import Model
-from bayes_intgen.models.noise_shape import NoiseShapeEstimate, estimate_noise_shape
 from bayes_intgen.models.random_effects import RandomEffects
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
@@ -51,25 +50,6 @@ TEST_ROWS = 8_000
 # Fits to pseudo-values before the selection of terms, if the noise is Student-t: after clipping,
 # the second changes the scale of the noise by less than a percent or two.
 STUDENT_T_FITS = 2
-
-
-class NoiseRows(NamedTuple):
-    """Residuals of the first fit, in units of the noise where the relative variance is one.
-
-    Attributes
-    ----------
-    actions, intervened : ndarray, shape (N, K)
-    standardised : ndarray, shape (N,)
-    """
-
-    actions: Array
-    intervened: NDArray[np.bool_]
-    standardised: Array
-
-    def shape(self, spread: VarianceFunction | Homoscedastic) -> NoiseShapeEstimate:
-        """Estimate the shape of the noise on the features of its variance function."""
-        features = spread.features(self.actions, self.intervened)
-        return estimate_noise_shape(features, self.standardised, spread)
 
 
 class Pilot(NamedTuple):
@@ -199,7 +179,7 @@ def pilot_fit(
         shape=noise.quantiles,
         estimate=noise.estimate,
         fit_tests=fit_tests,
-        noise_rows=NoiseRows(rows.actions, rows.intervened, noise.noise),
+        noise_rows=NoiseRows(rows, noise.noise),
     )
 
 

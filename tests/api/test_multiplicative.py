@@ -1,0 +1,152 @@
+"""The multiplicative model, from fit to answers."""
+
+from dataclasses import replace
+
+import arviz as az
+import jax
+import numpy as np
+import pytest
+from numpyro import handlers
+
+import bayes_intgen as bi
+from bayes_intgen.assess.held_out import log_densities, split
+from bayes_intgen.decide.contrasts import MIN_DISTANCE
+from bayes_intgen.posterior.draws import prediction_of
+from bayes_intgen.posterior.effects import effect_table
+
+from conftest import confounded_rows
+
+POINTS = np.array([[0.0, 0.0], [0.8, -0.5], [-0.9, 0.7], [0.4, 1.0]])
+# Half the variance of the logarithm of the outcome with both actions set: of causes and noise.
+LOG_FACTOR = (0.25 + 0.25 + 0.04) / 2
+LINEAR = bi.models.multiplicative("linear", graph={"green": ["red"]}, interactions=None)
+
+
+def joint_truth(points: np.ndarray) -> np.ndarray:
+    """Mean of the logarithm with both actions set."""
+    return points[:, 0] + points[:, 1] / 2
+
+
+@pytest.fixture(scope="module")
+def rows() -> bi.RegimeData:
+    data = confounded_rows(400, seed=2)
+    red = data.actions[:, 0]
+    logs = data.outcome - np.sin(red) + red
+    return replace(data, outcome=np.exp(logs), outcome_name="sales")
+
+
+@pytest.fixture(scope="module")
+def fitted(rows) -> bi.Posterior:
+    return bi.fit(rows, LINEAR, chains=2, draws=250, progress=False)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.BayesIntgenWarning")
+slow = pytest.mark.slow
+
+
+@slow
+def test_joint_effect_is_the_mean_of_the_outcome(fitted) -> None:
+    truth = np.exp(joint_truth(POINTS) + LOG_FACTOR)
+    effect = fitted.joint_effect(POINTS)
+    mean, sd = effect.mean(("chain", "draw")), effect.std(("chain", "draw"))
+    assert (np.abs(mean - truth) < 4 * sd).all()
+    assert (sd < 0.25 * truth).all()
+    # Negative control: the exponential of the mean of logarithms.
+    all_set = np.ones(POINTS.shape, dtype=bool)
+    geometric = np.exp(prediction_of(fitted).predictor(POINTS, all_set)).mean(axis=(0, 1))
+    assert (geometric / truth).mean() < 0.9
+
+
+@slow
+def test_outcomes_are_positive_with_the_mean_of_the_effect(fitted) -> None:
+    outcome = fitted.outcome(np.repeat(POINTS[:1], 200, axis=0))
+    assert float(outcome.min()) > 0
+    expected = float(fitted.joint_effect(POINTS[:1]).mean())
+    assert float(outcome.mean()) == pytest.approx(expected, rel=0.05)
+    table = effect_table(fitted, POINTS, baseline=POINTS[:1])
+    assert (table["outcome_low"] > 0).all()
+    np.testing.assert_allclose(table["change"], table["mean"] - table["mean"][0], atol=1e-9)
+
+
+@slow
+def test_ratios_are_relative_effects(fitted) -> None:
+    ratio = fitted.ratio(POINTS[1:], POINTS[:1])
+    assert ratio.dims == ("chain", "draw", "point")
+    truth = np.exp(joint_truth(POINTS[1:]))
+    sd = ratio.std(("chain", "draw"))
+    assert (np.abs(ratio.mean(("chain", "draw")) - truth) < 4 * sd).all()
+    with pytest.raises(bi.PointsError, match="3 points from 2"):
+        fitted.ratio(POINTS[1:], POINTS[:2])
+
+
+def test_ratios_of_sums_need_a_denominator_away_from_zero(posterior) -> None:
+    effect = posterior.joint_effect([[0.5, 0.5], [0.0, 0.0]]).to_numpy()
+    assert abs(effect[..., 0].mean()) > MIN_DISTANCE * effect[..., 0].std()
+    ratio = posterior.ratio([[0.9, 0.9]], start=[[0.5, 0.5]])
+    expected = posterior.joint_effect([[0.9, 0.9]]).to_numpy() / effect[..., :1]
+    np.testing.assert_allclose(ratio, expected, rtol=1e-12)
+    with pytest.raises(bi.PointsError, match="too near to zero.*multiplicative"):
+        posterior.ratio([[0.5, 0.5]], start=[[0.0, 0.0]])
+
+
+@slow
+def test_comparison_with_the_additive_model_is_on_the_scale_of_the_outcome(rows, fitted) -> None:
+    """Log densities, and held-out scores, prefer the model that is right."""
+    train, held_out = split(rows, 0.25, seed=0)
+    additive = bi.models.additive("linear", graph={"green": ["red"]}, interactions=None)
+    scores = [log_densities(m, train, held_out, False) for m in (LINEAR, additive)]
+    assert scores[0].sum() > scores[1].sum() + 20
+    # Negative control: logarithms themselves are additive.
+    logs = [replace(part, outcome=np.log(part.outcome) + 10) for part in (train, held_out)]
+    other = [log_densities(m, *logs, False) for m in (LINEAR, additive)]
+    assert other[0].sum() < other[1].sum() + 5
+    # The scale of the outcome does not matter.
+    tree = fitted.with_log_likelihood(rows, rows=200)
+    density = tree["log_likelihood"]["outcome"].mean(("chain", "draw")).to_numpy()
+    outcome = tree["observed_data"]["outcome"].to_numpy()
+    spread = np.abs(np.log(outcome)).max()
+    assert spread > 1
+    assert np.corrcoef(density, np.log(outcome))[0, 1] < -0.5
+    assert np.isfinite(az.loo(tree).elpd)
+    assert float(tree["posterior_predictive"]["outcome"].min()) > 0
+
+
+@slow
+def test_contributions_are_of_the_logarithm(fitted) -> None:
+    assert fitted.mechanisms(POINTS).attrs["scale"] == "log sales"
+    assert "add up to log sales" in str(fitted)
+    assert fitted.plot_contraction().axes[0].get_ylabel() == "unconfounded (log sales)"
+    assert "sales" in fitted.plot_joint_effect("red", predictive=0.9).get_ylabel()
+    with pytest.raises(bi.ModelError, match="multiplicative outcome"):
+        fitted.sensitivity(POINTS, 0.2)
+
+
+@slow
+def test_saved_fits_answer_the_same(fitted, tmp_path) -> None:
+    fitted.save(tmp_path / "fit.nc")
+    loaded = bi.load(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(loaded.joint_effect(POINTS), fitted.joint_effect(POINTS))
+    np.testing.assert_array_equal(loaded.outcome(POINTS), fitted.outcome(POINTS))
+    broken = bi.Posterior(fitted.tree.copy())
+    broken.tree["noise"] = broken.tree["noise"].to_dataset().drop_vars("log_mean_deviation")
+    with pytest.raises(bi.SavedFitError, match="log_mean"):
+        broken.save(tmp_path / "broken.nc")
+
+
+@slow
+def test_program_is_of_the_outcome_itself(rows, fitted) -> None:
+    seeded = handlers.seed(fitted.program(rows), jax.random.key(0))
+    drawn = handlers.trace(seeded).get_trace(None)["outcome"]["value"]
+    assert float(drawn.min()) > 0
+    observed = handlers.trace(seeded).get_trace()["outcome"]
+    np.testing.assert_array_equal(observed["value"], rows.outcome)
+    prior = bi.prior_predictive(rows, LINEAR, draws=10)["prior_predictive"]["outcome"]
+    assert float(prior.min()) > 0
+
+
+def test_check_is_of_the_logarithm(rows) -> None:
+    result = bi.check(rows, LINEAR, held_out=0, progress=False)
+    logs = replace(rows, outcome=np.log(rows.outcome))
+    additive = replace(LINEAR, link="identity")
+    expected = bi.check(logs, additive, held_out=0, progress=False)
+    np.testing.assert_array_equal(result.table["p"], expected.table["p"])
