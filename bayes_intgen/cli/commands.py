@@ -14,6 +14,7 @@ from cyclopts import App, Parameter
 from bayes_intgen._atomic import atomic_write, writable_target
 from bayes_intgen.cli import options, parsing
 from bayes_intgen.cli.console import DONE, DOUBTFUL, log, recorded, show_progress, write
+from bayes_intgen.cli.decisions import best
 from bayes_intgen.cli.model import model_of
 from bayes_intgen.cli.points import (
     Point,
@@ -207,6 +208,9 @@ def effect(
     table = effect_table(posterior, values, intervened, baseline=baseline, level=level, **over)
     write(tables.format_effects(table, format))
     return DONE
+
+
+app.command(best, sort_key=4)
 
 
 @app.command(sort_key=4)

@@ -195,6 +195,26 @@ HeldOut = Annotated[
         "0 skips the comparison, which takes most of the time."
     ),
 ]
+Cost = Annotated[
+    str | None, Parameter(help="Cost per unit of actions, as tv=1,radio=0.4; 0 for the others.")
+]
+Budget = Annotated[float | None, Parameter(help="Largest total cost; no limit by default.")]
+Bounds = Annotated[
+    str | None,
+    Parameter(
+        help="Values to choose from, as tv=0..60,drug=off|on; by default all that rows support."
+    ),
+]
+Baseline = Annotated[
+    str | None,
+    Parameter(help="Plan to compare with, as tv=30; the medians of actions that are not named."),
+]
+Risk = Annotated[
+    str, Parameter(help="Objective: mean, cvar=0.1 (worst tenth of the draws), or quantile=0.1.")
+]
+BeyondSupport = Annotated[
+    bool, Parameter(help="Also consider plans that no rows support.", negative=())
+]
 Level = Annotated[float, Parameter(name="--level", help="Probability of the bands.")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="File to write.")]
 Folder = Annotated[Path, Parameter(name=["--output", "-o"], help="Folder to write to.")]
