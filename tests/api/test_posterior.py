@@ -197,6 +197,7 @@ def joint_outcomes(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
+@pytest.mark.slow
 def test_predictive_intervals_cover_outcomes_unlike_those_of_the_effect(posterior) -> None:
     actions, outcome = joint_outcomes(4000, seed=21)
 

@@ -92,6 +92,7 @@ def test_program_includes_lift_tests_and_sampled_scales() -> None:
     assert np.ptp(differences(posterior, replace(program, lift_tests=None))) > 1e-3
 
 
+@pytest.mark.slow
 def test_program_has_covariates_groups_and_weights() -> None:
     data = data_with_groups(groups=["region"], weights="n")
     settings = {"draws": 12, "warmup": 20, "chains": 2, "progress": False}
@@ -161,6 +162,7 @@ def _weights(
     return (coefficients - centre) / (scale - centre)
 
 
+@pytest.mark.slow
 def test_nuts_of_numpyro_samples_the_program() -> None:
     data = confounded_rows(30, seed=4)
     with warnings.catch_warnings():

@@ -127,6 +127,7 @@ with jax.default_device(other):
 """
 
 
+@pytest.mark.slow
 def test_sampling_uses_the_cpu_if_the_default_device_is_another() -> None:
     # One CPU, presented to JAX as two devices, stands for a CPU and an accelerator.
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
