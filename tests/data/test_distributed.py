@@ -313,5 +313,5 @@ def test_killed_worker_does_not_change_the_result(paths, client, how, source) ->
             # Release waiting tasks even after a failure.
             killed.set()
         assert_same_bits(running.result(timeout=60), undisturbed)
-    client.wait_for_workers(2, timeout=60)
+    client.wait_for_workers(2, timeout=240)
     assert victim not in {nanny.pid for nanny in client.cluster.workers.values()}
