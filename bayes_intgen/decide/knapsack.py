@@ -47,7 +47,7 @@ def best_choices(
         return np.stack([own.argmax(axis=1) for own in values], axis=1)
     floors = [own.min() for own in costs]
     free = budget - sum(floors)
-    if free <= ROUNDING * max(1.0, abs(budget)):
+    if free <= with_rounding(budget) - budget:
         cheapest = [
             np.where(c <= low, v, -np.inf) for v, c, low in zip(values, costs, floors, strict=True)
         ]
@@ -67,6 +67,17 @@ def best_choices(
         out.append(choice[every, left])
         left = left - cell[out[-1]]
     return np.stack(out[::-1], axis=1)
+
+
+def with_rounding(budget: float) -> float:
+    """Largest sum of costs that counts as within a budget.
+
+    Examples
+    --------
+    >>> 0.1 + 0.2 <= 0.3, 0.1 + 0.2 <= with_rounding(0.3)
+    (False, True)
+    """
+    return budget + ROUNDING * max(1.0, abs(budget))
 
 
 def _with_component(best: Array, values: Array, cells: Choices) -> tuple[Array, Choices]:

@@ -6,8 +6,10 @@ from html import escape
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._arguments import probability
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.decide.objectives import Objective
+from bayes_intgen.errors import PointsError
 from bayes_intgen.text.number_format import (
     decimals_for,
     format_interval,
@@ -68,6 +70,7 @@ class Plan:
         >>> float(plan.summary()["mean"].sel(quantity="regret")) >= 0
         True
         """
+        level = probability(level, "level", PointsError)
         names = ["effect", "gain", "regret"]
         draws = np.stack([getattr(self, name).to_numpy().ravel() for name in names])
         low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=1)

@@ -1,7 +1,7 @@
 """A decision about the actions of one fit, as arrays."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,15 +11,15 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.queries import checked_value
 from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.knapsack import with_rounding
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.defaults import levels_of, medians
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+from bayes_intgen.posterior.effects import supported
 from bayes_intgen.text.messages import quoted, unknown_action
 
 # Number of values of a continuous action among the candidates.
 N_VALUES = 101
-# Relative tolerance of costs against the budget.
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +143,7 @@ class Problem:
         """Whether the budget pays for plans, shape (M,)."""
         if self.budget is None:
             return np.ones(len(points), dtype=bool)
-        slack = ROUNDING * max(1.0, abs(self.budget))
-        return np.asarray(self.cost(points) <= self.budget + slack)
+        return np.asarray(self.cost(points) <= with_rounding(self.budget))
 
     def is_feasible(self, points: Array) -> NDArray[np.bool_]:
         """Whether the budget pays for plans and the rows support them, shape (M,)."""
@@ -155,13 +154,13 @@ class Problem:
 
     def with_budget(self, budget: float) -> "Problem":
         """The same decision with another budget; raises ModelError if it pays for no plan."""
-        own = Problem(**{**self.__dict__, "budget": budget})
+        own = replace(self, budget=budget)
         own._refuse_unaffordable()
         return own
 
     def _refuse_unaffordable(self) -> None:
         least = self.least_cost
-        if self.budget is not None and least > self.budget + ROUNDING * max(1.0, abs(self.budget)):
+        if self.budget is not None and least > with_rounding(self.budget):
             raise ModelError(
                 f"the budget of {self.budget:g} pays for no plan: the cheapest one costs "
                 f"{least:g}; raise the budget, or widen the bounds"
@@ -169,15 +168,8 @@ class Problem:
 
 
 def is_supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
-    """Whether rows near the points identify the joint effect there, shape (M,).
-
-    A fit that was saved without rows supports the observed ranges.
-    """
-    verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
-    if verdict is not None:
-        return verdict.supported
-    low, high = np.array([(c.low, c.high) for c in posterior.terms.coordinates]).T
-    return np.asarray(((points >= low) & (points <= high)).all(axis=1))
+    """Whether rows near the points identify the joint effect there, shape (M,)."""
+    return np.asarray(supported(posterior, points, posterior.actions).all(axis=1))
 
 
 def _candidates(

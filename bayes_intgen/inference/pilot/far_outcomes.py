@@ -125,8 +125,7 @@ def _row_in(data: Rows, rows: Observations, which: int) -> int:
         return -1
     same: NDArray[np.bool_] = data.outcome == rows.outcome[which]
     same &= (data.actions == rows.actions[which]).all(axis=1)
-    found = np.flatnonzero(same)
-    return int(found[0]) if len(found) else -1
+    return int(same.argmax()) if same.any() else -1
 
 
 def far_outcomes_in_words(far: FarOutcomes, outcome: str) -> str:
