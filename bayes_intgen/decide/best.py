@@ -17,6 +17,7 @@ from bayes_intgen.decide.plan import Plan
 from bayes_intgen.decide.problem import Problem, is_supported
 from bayes_intgen.decide.search import best_point, best_points_of_draws, improved, value_of
 from bayes_intgen.errors import ModelError
+from bayes_intgen.posterior.coordinates import draw_coordinates
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.standardisation import Standardisation
 
@@ -72,8 +73,7 @@ def described(
     names, categories = posterior.actions, posterior.categories
 
     def labelled(name: str, draws: Array, *dims: str) -> xr.DataArray:
-        dataset = posterior.tree["posterior"].dataset
-        coords: dict[str, Any] = {dim: dataset[dim].to_numpy() for dim in ("chain", "draw")}
+        coords: dict[str, Any] = {**draw_coordinates(posterior.tree)}
         shape = tuple(len(coords[dim]) for dim in ("chain", "draw"))
         if dims:
             coords["action"] = list(names)

@@ -16,6 +16,7 @@ from bayes_intgen.data.queries import (
     point_labels,
 )
 from bayes_intgen.errors import PointsError
+from bayes_intgen.posterior.coordinates import action_coordinates, draw_coordinates
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.fit_support import Query
 
@@ -215,16 +216,8 @@ def slope(
 def _coordinates(
     posterior: PosteriorDraws, labels: Array, points: Mapping[str, Array]
 ) -> dict[str, Any]:
-    """Coordinates of draws: chains, points, and the values of the actions under a prefix."""
-    dataset = posterior.tree["posterior"].dataset
-    coords: dict[str, Any] = {dim: dataset[dim].to_numpy() for dim in ("chain", "draw")}
-    coords["point"] = labels
-    reserved = {"chain", "draw", "point", "supported"}
+    """Coordinates of draws: chains, points, and the values of the actions under each prefix."""
+    coords: dict[str, Any] = {**draw_coordinates(posterior.tree), "point": labels}
     for prefix, values in points.items():
-        named = named_points(values, posterior.actions, posterior.categories)
-        coords |= {
-            f"{prefix}{name}": ("point", column)
-            for name, column in named.items()
-            if f"{prefix}{name}" not in reserved
-        }
+        coords |= action_coordinates(values, posterior.actions, posterior.categories, prefix)
     return coords

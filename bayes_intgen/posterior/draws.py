@@ -13,7 +13,7 @@ import xarray as xr
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
-from bayes_intgen.data.queries import checked_points, named_points
+from bayes_intgen.data.queries import checked_points
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
@@ -22,6 +22,7 @@ from bayes_intgen.models.outcome_kinds import OutcomeKind
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+from bayes_intgen.posterior.coordinates import action_coordinates, draw_coordinates
 from bayes_intgen.posterior.fit_support import FitSupport, Query
 from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.posterior.standardisation import Standardisation, in_population
@@ -295,7 +296,7 @@ class PosteriorDraws:
                 ),
             },
             coords={
-                **self._draw_coords(),
+                **draw_coordinates(self.tree),
                 "action": list(self.actions),
                 "pair": np.array(self.terms.pair_labels, dtype=str),
                 "first": ("pair", np.array(first, dtype=str)),
@@ -355,12 +356,10 @@ class PosteriorDraws:
 
     def _labelled(self, name: str, draws: Array, query: Query) -> xr.DataArray:
         """Label draws, shape (chain, draw, M), at the points of a query."""
-        reserved = {"chain", "draw", "point", "supported"}
-        columns = named_points(query.values, self.actions, self.categories)
-        coords = {
-            **self._draw_coords(),
+        coords: dict[str, Any] = {
+            **draw_coordinates(self.tree),
             "point": query.labels,
-            **{key: ("point", values) for key, values in columns.items() if key not in reserved},
+            **action_coordinates(query.values, self.actions, self.categories),
         }
         if query.verdict is not None:
             coords["supported"] = ("point", query.verdict.supported)
@@ -372,10 +371,6 @@ class PosteriorDraws:
         if name == "effect":
             attrs |= probability_attrs(self._prediction.kind, draws)
         return xr.DataArray(draws, coords, ("chain", "draw", "point"), name, attrs)
-
-    def _draw_coords(self) -> dict[str, Any]:
-        draws = self.tree["posterior"].dataset
-        return {dim: draws[dim].to_numpy() for dim in ("chain", "draw")}
 
 
 def probability_attrs(kind: OutcomeKind, draws: Array) -> dict[str, float]:

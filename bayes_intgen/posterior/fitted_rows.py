@@ -8,6 +8,7 @@ from bayes_intgen._arguments import whole_number
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import DataError, ModelError
+from bayes_intgen.posterior.coordinates import draw_coordinates
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.posterior.log_likelihood import log_prior, row_groups
 from bayes_intgen.posterior.schema import with_groups
@@ -62,7 +63,9 @@ class FittedRows(PosteriorDraws):
         return with_groups(
             self.tree,
             {
-                **row_groups(self._prediction, data.in_memory, rows, seed, self._draw_coords()),
+                **row_groups(
+                    self._prediction, data.in_memory, rows, seed, draw_coordinates(self.tree)
+                ),
                 "/log_prior": log_prior(self.model, sampled, hyperparameters),
             },
         )
