@@ -14,6 +14,7 @@ from .data.rows import Rows
 from .data.streamed import StreamedData
 from .decide.contrasts import Contrast
 from .decide.decision import Decision
+from .decide.experiment import Experiment
 from .decide.objectives import CVaR, Quantile
 from .decide.plan import Plan
 from .errors import (
@@ -49,6 +50,7 @@ __all__ = [
     "DataWarning",
     "Decision",
     "DistributedData",
+    "Experiment",
     "LackOfFitWarning",
     "Levels",
     "LiftTest",
