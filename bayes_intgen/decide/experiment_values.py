@@ -97,6 +97,13 @@ class Choice:
         )
 
     @property
+    def perfect_information(self) -> float:
+        """Expected value of perfect information."""
+        # The best plans of draws come from a grid, those of means of draws are finer.
+        regret = self.gains.max(axis=1) - self.gains[:, 0]
+        return float(np.maximum(self.plan.regret.to_numpy().ravel(), regret).mean())
+
+    @property
     def attributes(self) -> dict[str, Any]:
         """Attributes that describe the choice."""
         attrs = self.plan.gain.attrs
@@ -139,8 +146,31 @@ def plans_after(problem: Problem, surface: JointSurface, plan: Array) -> Array:
         moved = replace(some, coefficients=centre + factor * (some.coefficients - centre))
         found.append(best_points_of_draws(problem, replace(surface, prediction=moved), plan)[0])
     points = np.unique(np.concatenate(found), axis=0)
+    points = np.unique(with_budget_spent(problem, surface, points), axis=0)
     others = points[(points != plan).any(axis=1)]
     return np.concatenate([plan[None], others])
+
+
+def with_budget_spent(problem: Problem, surface: JointSurface, points: Array) -> Array:
+    """Spend the rest of the budget, which the search on a grid leaves, on one action of each plan.
+
+    It is the action with the best posterior mean, or none.
+    """
+    if problem.budget is None:
+        return points
+    variants = [points]
+    left = problem.budget - problem.cost(points)
+    for k in np.flatnonzero(problem.rates > 0):
+        if problem.categories[k] is None:
+            own = points.copy()
+            low, high = problem.candidates[k][[0, -1]]
+            own[:, k] = np.clip(own[:, k] + left / problem.rates[k], low, high)
+            variants.append(own)
+    every = np.stack(variants)
+    flat = every.reshape(-1, every.shape[-1])
+    mean = np.where(problem.is_feasible(flat), surface.mean(flat), -np.inf)
+    best = mean.reshape(len(variants), -1).argmax(axis=0)
+    return np.asarray(every[best, np.arange(len(points))])
 
 
 def value_of_information(mean: Array, moves: Array) -> tuple[float, float]:
@@ -211,7 +241,7 @@ def experiment_values(
         {"experiment": np.array(_labels(listed), dtype=str)[order]},
         {**choice.attributes, "level": level, "horizon": horizon},
     )
-    table["evpi"] = float(choice.plan.regret.mean())
+    table["evpi"] = choice.perfect_information
     table["explanation"] = ("experiment", explanations(table))
     return table
 
