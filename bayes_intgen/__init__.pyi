@@ -17,6 +17,7 @@ from .decide.decision import Decision
 from .decide.experiment import Experiment
 from .decide.objectives import CVaR, Quantile
 from .decide.plan import Plan
+from .decide.study_design import design
 from .errors import (
     BayesIntgenError,
     BayesIntgenWarning,
@@ -75,6 +76,7 @@ __all__ = [
     "__version__",
     "calibration",
     "check",
+    "design",
     "fit",
     "load",
     "models",

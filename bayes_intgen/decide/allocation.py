@@ -68,8 +68,7 @@ class Allocation:
     def mean_variance(self, rows: Array) -> tuple[float, Array]:
         """Mean variance after some rows of each regime, and its gradient, shape (R,)."""
         precision = np.eye(self.belief.size) + self._information(rows)
-        covariance = cho_solve(cho_factor(precision), np.eye(len(precision)))
-        along = self.loadings @ covariance
+        along = cho_solve(cho_factor(precision), self.loadings.T).T
         slope = along.T @ along / len(along)
         value = float(np.einsum("jr,jr->", along, self.loadings)) / len(along)
         return value, -np.array([np.vdot(slope, own) for own in self.informations])

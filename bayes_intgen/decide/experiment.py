@@ -94,6 +94,18 @@ def named_actions(actions: Any) -> tuple[str, ...]:
     return names
 
 
+def default_regimes(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Each action alone, all together, and none, by the actions set.
+
+    Examples
+    --------
+    >>> default_regimes(["tv", "radio"])
+    [('tv',), ('radio',), ('tv', 'radio'), ()]
+    """
+    alone = [(name,) for name in names]
+    return [*alone, tuple(names), ()] if len(names) > 1 else [*alone, ()]
+
+
 def _checked_values(at: Any, names: tuple[str, ...]) -> dict[str, tuple[Label, ...]]:
     """Values per action."""
     if at is None:

@@ -13,7 +13,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.decide.belief import Belief
 from bayes_intgen.decide.best import described, problem_of
 from bayes_intgen.decide.decision import Decision
-from bayes_intgen.decide.experiment import Experiment
+from bayes_intgen.decide.experiment import Experiment, default_regimes
 from bayes_intgen.decide.joint_surface import JointSurface
 from bayes_intgen.decide.plan import Plan
 from bayes_intgen.decide.planned_rows import PlannedRows, information_of_rows, planned_rows
@@ -266,12 +266,6 @@ def checked_experiments(
     if rows is None:
         rows = max(1, round(np.mean([*support_of(posterior).regimes.values()])))
     return [Experiment(names, rows) for names in default_regimes(posterior.actions)]
-
-
-def default_regimes(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Each action alone, all together, and none."""
-    alone = [(name,) for name in names]
-    return [*alone, tuple(names), ()] if len(names) > 1 else [*alone, ()]
 
 
 def _value(

@@ -12,13 +12,13 @@ from bayes_intgen._typing import Array
 from bayes_intgen.decide.allocation import Allocation
 from bayes_intgen.decide.belief import Belief
 from bayes_intgen.decide.decision import Decision
-from bayes_intgen.decide.experiment import named_actions
-from bayes_intgen.decide.experiment_values import Choice, default_regimes
+from bayes_intgen.decide.experiment import default_regimes, named_actions
+from bayes_intgen.decide.experiment_values import Choice
 from bayes_intgen.decide.planned_rows import information_of_rows, planned_rows
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.labels import regime_label
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.text.messages import hint, quoted
+from bayes_intgen.text.messages import hint, quoted, unknown_action
 
 # Numbers of rows at which the width is given, relative to those that are split.
 MULTIPLES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -38,11 +38,13 @@ def allocation_of(
 ) -> tuple[Allocation, list[str], list[str], dict[str, Any]]:
     """Allocation problem, labels of its regimes, origins of other actions, and attributes."""
     level = probability(level, "level")
-    chosen = checked_regimes(posterior, regimes)
-    labels = [regime_label(names) for names in chosen]
+    chosen = (
+        regimes_of(posterior) if regimes is None else checked_regimes(posterior.actions, regimes)
+    )
+    labels = [regime_label(own) for own in chosen]
     own_costs = checked_costs(costs, labels)
     rng = generator(SEED, "experiments")
-    planned = [planned_rows(posterior, names, {}, rng) for names in chosen]
+    planned = [planned_rows(posterior, own, {}, rng) for own in chosen]
     draws, attrs = targets_of(posterior, target, beyond_support, given, population)
     coefficients = prediction_of(posterior).coefficients
     belief = Belief.of_draws(coefficients.reshape(-1, coefficients.shape[-1]))
@@ -151,28 +153,31 @@ def targets_of(
     return mean.reshape(-1, mean.shape[-1]), {"target": "joint effects", **query.averages.attrs}
 
 
-def checked_regimes(posterior: PosteriorDraws, regimes: Any) -> list[tuple[str, ...]]:
-    """Actions that each regime sets, in the order of the actions.
-
-    By default those of the data, each action alone, all together, and none.
-    """
+def regimes_of(posterior: PosteriorDraws) -> list[tuple[str, ...]]:
+    """Regimes of the data, each action alone, all together, and none, by the actions set."""
     names = posterior.actions
-    if regimes is None:
-        masks = support_of(posterior).regimes
-        in_data = [
-            tuple(name for name, was_set in zip(names, mask, strict=True) if was_set)
-            for mask in masks
-        ]
-        return list(dict.fromkeys([*in_data, *default_regimes(names)]))
+    in_data = [
+        tuple(name for name, was_set in zip(names, mask, strict=True) if was_set)
+        for mask in support_of(posterior).regimes
+    ]
+    return list(dict.fromkeys([*in_data, *default_regimes(names)]))
+
+
+def checked_regimes(names: Sequence[str], regimes: Any) -> list[tuple[str, ...]]:
+    """Actions that each regime sets, in their own order; raises ModelError on unknown ones.
+
+    Examples
+    --------
+    >>> checked_regimes(["tv", "radio"], [None, "radio", ("radio", "tv")])
+    [(), ('radio',), ('tv', 'radio')]
+    """
     listed = [named_actions(own) for own in items(regimes, "regimes", "regimes")]
     if not listed:
         raise ModelError("regimes are empty; leave them out for the default ones")
-    ordered = [tuple(sorted(own, key=_order(names))) for own in listed]
-    return list(dict.fromkeys(ordered))
-
-
-def _order(names: Sequence[str]) -> Any:
-    return lambda name: names.index(name) if name in names else len(names)
+    for name in (name for own in listed for name in own):
+        if name not in names:
+            raise ModelError(f"regimes: {unknown_action(name, names)}")
+    return list(dict.fromkeys(tuple(n for n in names if n in own) for own in listed))
 
 
 def checked_costs(costs: Any, labels: Sequence[str]) -> Array:
