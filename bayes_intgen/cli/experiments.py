@@ -164,7 +164,9 @@ def parse_experiment(text: str, rows: int | None, actions: Sequence[str]) -> "Ex
         raise ModelError(f"--experiment {text!r} has too many parts; write actions:rows:cost")
     if rest and rest[0]:
         count = number(rest[0], f"the number of rows in --experiment {text!r}")
-        rows = int(count) if count.is_integer() else rows
+        if not count.is_integer():
+            raise ModelError(f"the number of rows in --experiment {text!r} is not whole")
+        rows = int(count)
     if rows is None:
         raise ModelError(f"--experiment {text!r} has no rows; write {what}:500, or add --rows 500")
     cost = number(rest[1], f"the cost in --experiment {text!r}") if len(rest) == 2 else 0.0

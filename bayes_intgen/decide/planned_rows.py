@@ -27,8 +27,8 @@ from bayes_intgen.text.messages import quoted, unknown_action
 
 # Number of rows that represent those of an experiment.
 N_ROWS = 400
-# Number of nearest rows, one of which is drawn.
-N_NEAREST = 5
+# Number of nearest rows, one of which is drawn: at most this share of all, within these limits.
+NEAREST_SHARE, MIN_NEAREST, MAX_NEAREST = 0.05, 5, 30
 # Probability above which an edge of the graph moves an action.
 MIN_EDGE = 0.5
 
@@ -166,9 +166,10 @@ def _respond(
         regimes = zip(reference.masks, reference.rows, strict=True)
         donors = np.concatenate([own for mask, own in regimes if not mask[k]])
         places, wanted = (reference.placed(own)[:, parents] for own in (donors, rows))
-        ranks = rng.integers(0, min(N_NEAREST, len(donors)), len(rows))
-        _, nearest = KDTree(places).query(wanted, min(N_NEAREST, len(donors)))
-        rows[:, k] = donors[nearest.reshape(len(rows), -1)[np.arange(len(rows)), ranks], k]
+        count = int(np.clip(NEAREST_SHARE * len(donors), MIN_NEAREST, MAX_NEAREST))
+        _, nearest = KDTree(places).query(wanted, np.arange(1, min(count, len(donors)) + 1))
+        drawn = rng.integers(0, nearest.shape[1], len(rows))
+        rows[:, k] = donors[nearest[np.arange(len(rows)), drawn], k]
 
 
 def _others(
