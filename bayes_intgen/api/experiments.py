@@ -71,6 +71,8 @@ class Experiments(Decisions):
         SupportWarning
             If the baseline is not supported, or an experiment sets values outside the observed
             range.
+        SamplingWarning
+            If there are fewer draws than coefficients.
 
         Notes
         -----
@@ -150,6 +152,8 @@ class Experiments(Decisions):
         -----
         SupportWarning
             As :meth:`joint_effect`.
+        SamplingWarning
+            As :meth:`experiments`.
 
         Notes
         -----

@@ -7,6 +7,11 @@ correlated beliefs of Frazier, Powell and Dayanik 2009). V is the covariance of 
 hyperparameters too, so that the update is that of Bayes linear statistics (Goldstein and Wooff
 2007). For a function that is not linear in the coefficients, such as an effect under a log link,
 only its linear part is updated.
+
+Where rows say little, draws are a mixture of normal distributions over scales, and the variance of
+its largest draws would promise too much of an experiment. In a principal component whose central
+90% interval is much narrower than its variance implies, the belief is the normal distribution with
+that interval.
 """
 
 from dataclasses import dataclass
@@ -17,6 +22,10 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 
+# Width of the central 90% interval of a standard normal distribution, and the ratio of widths below
+# which a direction has heavy tails: with 400 draws, its standard error is 0.04 for normal draws.
+ENDS, NORMAL_WIDTH = (0.05, 0.95), 3.2897072539029444
+MIN_RATIO = 0.9
 # Smallest variance of a direction, relative to the largest, that counts as uncertain.
 MIN_VARIANCE = 1e-12
 
@@ -32,7 +41,9 @@ class Belief:
     ----------
     root : ndarray, shape (P, r)
     scores : ndarray, shape (S, r), or None
-        Draws in whitened coordinates; None for a covariance that is known.
+        Draws in coordinates with unit variance; None for a covariance that is known.
+    tails : ndarray, shape (r,), or float
+        Standard deviation of the belief relative to that of the draws: 1 without heavy tails.
 
     Examples
     --------
@@ -44,6 +55,7 @@ class Belief:
 
     root: Array
     scores: Array | None = None
+    tails: Array | float = 1.0
 
     @classmethod
     def of_draws(cls, coefficients: Array) -> Self:
@@ -53,7 +65,10 @@ class Belief:
         values, vectors = np.linalg.eigh(covariance)
         uncertain = values > MIN_VARIANCE * max(float(values[-1]), 0.0)
         sd, vectors = np.sqrt(values[uncertain]), vectors[:, uncertain]
-        return cls(vectors * sd, centred @ vectors / sd)
+        scores = centred @ vectors / sd
+        width = np.ptp(np.quantile(scores, ENDS, axis=0), axis=0) / NORMAL_WIDTH
+        tails = np.where(width < MIN_RATIO, width, 1.0)
+        return cls(vectors * sd * tails, scores, tails)
 
     @classmethod
     def of_sd(cls, sd: Array) -> Self:
@@ -79,7 +94,7 @@ class Belief:
         variance = np.square(centred).sum(axis=0) / (len(centred) - 1)
         rest = variance - np.square(linear).sum(axis=1)
         # Rounding, where targets are linear.
-        return linear, np.where(rest > 1e-9 * variance, rest, 0.0)
+        return linear * self.tails, np.where(rest > 1e-9 * variance, rest, 0.0)
 
     def information(self, design: Array, precision: Array) -> Array:
         """Information of rows, shape (r, r), in whitened coordinates.

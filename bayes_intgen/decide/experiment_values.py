@@ -16,11 +16,16 @@ from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.experiment import Experiment, default_regimes
 from bayes_intgen.decide.joint_surface import JointSurface
 from bayes_intgen.decide.plan import Plan
-from bayes_intgen.decide.planned_rows import PlannedRows, information_of_rows, planned_rows
+from bayes_intgen.decide.planned_rows import (
+    PlannedRows,
+    belief_of,
+    information_of_rows,
+    planned_rows,
+)
 from bayes_intgen.decide.problem import Problem, is_supported
 from bayes_intgen.decide.search import best_point, best_points_of_draws
 from bayes_intgen.errors import ModelError
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import PosteriorDraws, support_of
 from bayes_intgen.text.number_format import decimals_for, format_to_uncertainty
 
 # Draws that are moved towards their mean, by these factors, to find such plans.
@@ -86,8 +91,7 @@ class Choice:
         plan = described(posterior, problem, surface, point, "mean", averages)
         points = plans_after(problem, surface, point)
         effects = surface.draws(points)
-        coefficients = prediction_of(posterior).coefficients
-        belief = Belief.of_draws(coefficients.reshape(-1, coefficients.shape[-1]))
+        belief = belief_of(posterior)
         loadings, _ = belief.loadings(effects)
         gains = effects - surface.draws(problem.baseline[None])
         of_gain, rest = belief.loadings(gains[:, :1])

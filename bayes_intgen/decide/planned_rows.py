@@ -19,7 +19,7 @@ from scipy.spatial import KDTree
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_mask, checked_value
 from bayes_intgen.decide.belief import Belief
-from bayes_intgen.errors import PACKAGE, ModelError, SupportWarning
+from bayes_intgen.errors import PACKAGE, ModelError, SamplingWarning, SupportWarning
 from bayes_intgen.identification.graph import ancestors_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
@@ -184,6 +184,27 @@ def _others(
     if rest:
         parts.append(f"{quoted(rest)} as in {origin}")
     return "; ".join(parts) or "none"
+
+
+def belief_of(posterior: PosteriorDraws) -> Belief:
+    """Belief in the coefficients of a fit.
+
+    Warns
+    -----
+    SamplingWarning
+        If there are fewer draws than coefficients.
+    """
+    coefficients = prediction_of(posterior).coefficients
+    coefficients = coefficients.reshape(-1, coefficients.shape[-1])
+    n_draws, size = coefficients.shape
+    if n_draws < size:
+        warnings.warn(
+            f"{n_draws} draws of {size} coefficients are too few for the widths of intervals after "
+            f"an experiment; fit with {2 * size} draws or more in all",
+            SamplingWarning,
+            skip_file_prefixes=(PACKAGE,),
+        )
+    return Belief.of_draws(coefficients)
 
 
 def information_of_rows(posterior: PosteriorDraws, belief: Belief, planned: PlannedRows) -> Array:

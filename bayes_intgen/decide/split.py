@@ -10,11 +10,10 @@ from bayes_intgen._arguments import items, mapping, probability, real_number, wh
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.allocation import Allocation
-from bayes_intgen.decide.belief import Belief
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.experiment import default_regimes, named_actions
 from bayes_intgen.decide.experiment_values import Choice
-from bayes_intgen.decide.planned_rows import information_of_rows, planned_rows
+from bayes_intgen.decide.planned_rows import belief_of, information_of_rows, planned_rows
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.labels import regime_label
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
@@ -46,8 +45,7 @@ def allocation_of(
     rng = generator(SEED, "experiments")
     planned = [planned_rows(posterior, own, {}, rng) for own in chosen]
     draws, attrs = targets_of(posterior, target, beyond_support, given, population)
-    coefficients = prediction_of(posterior).coefficients
-    belief = Belief.of_draws(coefficients.reshape(-1, coefficients.shape[-1]))
+    belief = belief_of(posterior)
     loadings, rest = belief.loadings(draws)
     widths = np.ptp(np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0), axis=0)
     informations = [information_of_rows(posterior, belief, plan) for plan in planned]

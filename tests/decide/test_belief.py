@@ -109,3 +109,22 @@ def test_directions_without_uncertainty_are_dropped() -> None:
         np.cov(np.c_[draws, draws[:, 0], 0 * draws[:, 0]].T),
         atol=1e-12,
     )
+
+
+def test_few_large_draws_do_not_promise_too_much() -> None:
+    # A scale mixture, as where the prior decides; one row is far more precise than the belief.
+    rng = np.random.default_rng(30_004)
+    draws = 0.4 * np.exp(1.5 * rng.standard_normal((4_000, 1))) * rng.standard_normal((4_000, 1))
+    width, noise_sd = np.ptp(np.quantile(draws, [0.05, 0.95])), 0.1
+
+    def after(belief: Belief) -> float:
+        information = belief.information(np.eye(1), np.array([noise_sd**-2]))
+        share = belief.variance(belief.root, information) / np.square(belief.root).sum()
+        return float(width * np.sqrt(share[0]))
+
+    # The interval is then that of the row.
+    assert after(Belief.of_draws(draws)) == pytest.approx(3.29 * noise_sd, rel=0.05)
+    # Negative control: the variance of the draws.
+    assert after(Belief.of_sd(draws.std(axis=0))) < 2 * noise_sd
+    normal = Belief.of_draws(rng.standard_normal((1_000, 30)))
+    assert np.all(np.asarray(normal.tails) == 1)
