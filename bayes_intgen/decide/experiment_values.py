@@ -183,7 +183,7 @@ def value_of_information(mean: Array, moves: Array) -> tuple[float, float]:
     Parameters
     ----------
     mean : ndarray, shape (J,)
-        Present means of plans, the first of which would be chosen now.
+        Present means of plans, the best of which would be chosen now.
     moves : ndarray, shape (n, J)
         Draws of the changes of these means.
 
@@ -193,7 +193,7 @@ def value_of_information(mean: Array, moves: Array) -> tuple[float, float]:
     1.0
     """
     after = mean + moves
-    gain = after.max(axis=1) - after[:, 0]
+    gain = after.max(axis=1) - after[:, mean.argmax()]
     return float(gain.mean()), float(gain.std() / np.sqrt(len(gain)))
 
 
