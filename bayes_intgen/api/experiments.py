@@ -72,7 +72,7 @@ class Experiments(Decisions):
             If the baseline is not supported, or an experiment sets values outside the observed
             range.
         SamplingWarning
-            If there are fewer draws than coefficients.
+            If there are too few draws for the widths after the planned rows.
 
         Notes
         -----

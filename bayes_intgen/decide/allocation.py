@@ -15,7 +15,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.belief import Belief
+from bayes_intgen.decide.belief import Belief, Update
 from bayes_intgen.errors import ModelError
 from bayes_intgen.text.number_format import format_number
 
@@ -58,10 +58,14 @@ class Allocation:
             self._best[total] = self._shares(total) * total / self.costs
         return self._best[total]
 
+    def update(self, rows: Array) -> Update:
+        """Update of the belief by some rows of each regime, shape (R,)."""
+        return self.belief.update(self._information(rows))
+
     def mean_width(self, rows: Array) -> float:
         """Mean width of the targets' intervals after some rows of each regime, shape (R,)."""
         before = np.square(self.loadings).sum(axis=1) + self.rest
-        after = self.belief.variance(self.loadings, self._information(rows)) + self.rest
+        after = self.update(rows).variance(self.loadings) + self.rest
         share = np.divide(after, before, out=np.zeros_like(after), where=before > 0)
         return float((self.widths * np.sqrt(np.minimum(share, 1.0))).mean())
 

@@ -135,6 +135,11 @@ class Update:
     vectors: Array
     n_draws: int | None
 
+    @property
+    def informed(self) -> float:
+        """Effective number of directions that the rows inform."""
+        return float((self.values / (1 + self.values)).sum())
+
     @cached_property
     def remaining(self) -> Array:
         """Share of the variance in each eigenvector that the rows leave, shape (r,).
@@ -146,7 +151,7 @@ class Update:
         share = 1 / (1 + self.values)
         if self.n_draws is None:
             return share
-        bias = share**2 * ((1 - share).sum() + 1 - share) / (self.n_draws - 1)
+        bias = share**2 * (self.informed + 1 - share) / (self.n_draws - 1)
         return np.minimum(share + bias, 1.0)
 
     def variance(self, loadings: Array) -> Array:

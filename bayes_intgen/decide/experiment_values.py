@@ -10,17 +10,17 @@ import xarray as xr
 from bayes_intgen._arguments import instance, items, probability, real_number
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.belief import Belief
+from bayes_intgen.decide.belief import Belief, Update
 from bayes_intgen.decide.best import described, problem_of
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.experiment import Experiment, default_regimes
 from bayes_intgen.decide.joint_surface import JointSurface
 from bayes_intgen.decide.plan import Plan
 from bayes_intgen.decide.planned_rows import (
-    PlannedRows,
     belief_of,
     information_of_rows,
     planned_rows,
+    warn_of_few_draws,
 )
 from bayes_intgen.decide.problem import Problem, is_supported
 from bayes_intgen.decide.search import best_point, best_points_of_draws
@@ -221,12 +221,13 @@ def experiment_values(
     planned = [planned_rows(posterior, own.names, own.at, rng) for own in listed]
     choice = Choice.of(posterior, decision, beyond_support, given, population)
     normals = rng.standard_normal((N_MEANS, choice.belief.size))
-    evsi, error, width = np.array(
-        [
-            _value(posterior, choice, own.rows, plan, normals, level)
-            for own, plan in zip(listed, planned, strict=True)
-        ]
-    ).T
+    belief = choice.belief
+    updates = [
+        belief.update(own.rows * information_of_rows(posterior, belief, plan))
+        for own, plan in zip(listed, planned, strict=True)
+    ]
+    warn_of_few_draws(updates)
+    evsi, error, width = np.array([_value(choice, own, normals, level) for own in updates]).T
     cost = np.array([own.cost for own in listed])
     net = horizon * evsi - cost
     order = np.lexsort((-evsi, -net))
@@ -273,16 +274,9 @@ def checked_experiments(
 
 
 def _value(
-    posterior: PosteriorDraws,
-    choice: Choice,
-    rows: int,
-    planned: PlannedRows,
-    normals: Array,
-    level: float,
+    choice: Choice, update: Update, normals: Array, level: float
 ) -> tuple[float, float, float]:
     """Value of an experiment, its Monte Carlo error, and the width of the gain after it."""
-    belief = choice.belief
-    update = belief.update(rows * information_of_rows(posterior, belief, planned))
     value, error = value_of_information(choice.mean, update.moves(choice.loadings, normals))
     after = float(update.variance(choice.of_gain)[0]) + choice.rest
     before = float(np.square(choice.of_gain).sum()) + choice.rest

@@ -13,7 +13,12 @@ from bayes_intgen.decide.allocation import Allocation
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.experiment import default_regimes, named_actions
 from bayes_intgen.decide.experiment_values import Choice
-from bayes_intgen.decide.planned_rows import belief_of, information_of_rows, planned_rows
+from bayes_intgen.decide.planned_rows import (
+    belief_of,
+    information_of_rows,
+    planned_rows,
+    warn_of_few_draws,
+)
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.labels import regime_label
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
@@ -71,6 +76,7 @@ def best_split(
         posterior, target, regimes, costs, level, beyond_support, given, population
     )
     table = split_table(allocation, labels, rows)
+    warn_of_few_draws([allocation.update(allocation.best_rows(rows))])
     table["others"] = ("regime", np.array(others, dtype=str))
     return table.assign_attrs(attrs)
 
@@ -93,7 +99,10 @@ def rows_for_width(
     allocation, *_ = allocation_of(
         posterior, target, regimes, costs, level, beyond_support, given, population
     )
-    return allocation.rows_for(width)
+    rows = allocation.rows_for(width)
+    if rows:
+        warn_of_few_draws([allocation.update(allocation.best_rows(rows))])
+    return rows
 
 
 def split_table(allocation: Allocation, labels: Sequence[str], rows: int) -> xr.Dataset:

@@ -215,6 +215,12 @@ def test_values_outside_the_observed_range_warn(posterior) -> None:
         posterior.experiments(DECISION, [bi.Experiment("red", 10, at=[0.0, 90.0])])
 
 
+def test_few_draws_warn(posterior) -> None:
+    few = bi.Posterior(posterior.tree.isel(draw=slice(0, 5), chain=slice(0, 2)))
+    with pytest.warns(bi.SamplingWarning, match="10 draws are too few"):
+        few.split(10**6, POINTS)
+
+
 @pytest.mark.slow
 def test_intervals_after_experiments_have_the_predicted_width(data, posterior) -> None:
     decision = bi.Decision(bounds={"red": (-1, 1), "green": (-1, 1)}, baseline={"red": 0.0})
