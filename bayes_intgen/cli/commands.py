@@ -216,7 +216,7 @@ app.command(next_experiment, name="next", sort_key=4)
 app.command(split, sort_key=4)
 
 
-@app.command(sort_key=4)
+@app.command(sort_key=5)
 def plot(
     fit: options.Fit,
     *,

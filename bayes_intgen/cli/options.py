@@ -224,7 +224,10 @@ PlannedExperiments = Annotated[
         negative=(),
     ),
 ]
-PlannedRows = Annotated[int | None, Parameter(name="--rows", help="Number of further rows.")]
+PlannedRows = Annotated[
+    int | None,
+    Parameter(name="--rows", help="Number of further rows; of each experiment that names none."),
+]
 Horizon = Annotated[
     float, Parameter(help="Number of units to which the plan will apply; multiplies its value.")
 ]
