@@ -1,12 +1,12 @@
 """The commands ``next`` and ``split``: which experiment to run, and with how many rows."""
 
 # Commands import heavy modules themselves, so that help appears at once.
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bayes_intgen.cli import options
 from bayes_intgen.cli.console import DONE, write
-from bayes_intgen.cli.decisions import number, parse_bounds, parse_costs
+from bayes_intgen.cli.decisions import best, number, parse_bounds, parse_costs
 from bayes_intgen.cli.parsing import parse_point
 from bayes_intgen.cli.points import checked_point, completed, points_of_file, read_population
 from bayes_intgen.errors import ModelError
@@ -114,6 +114,10 @@ def split(
     text = _shares if format == "table" else lambda own: to_json(as_document(own, "regime"))
     write(text(table))
     return DONE
+
+
+# Commands about a decision, by their names.
+DECISIONS: dict[str, Callable[..., int]] = {"best": best, "next": next_experiment, "split": split}
 
 
 def as_document(table: "xr.Dataset", dim: str) -> dict[str, Any]:
