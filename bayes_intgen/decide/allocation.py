@@ -60,7 +60,9 @@ class Allocation:
 
     def update(self, rows: Array) -> Update:
         """Update of the belief by some rows of each regime, shape (R,)."""
-        return self.belief.update(self._information(rows))
+        scores = self.belief.scores
+        n_draws = None if scores is None else len(scores)
+        return Update.of_information(self._information(rows), n_draws)
 
     def mean_width(self, rows: Array) -> float:
         """Mean width of the targets' intervals after some rows of each regime, shape (R,)."""

@@ -48,8 +48,8 @@ class Belief:
     Examples
     --------
     >>> belief = Belief.of_sd(np.array([1.0, 2.0]))
-    >>> once = belief.information(np.array([[0.0, 1.0]]), np.array([0.75]))
-    >>> belief.variance(np.eye(2) @ belief.root, once)
+    >>> once = belief.half_information(np.array([[0.0, 1.0]]), np.array([0.75]))
+    >>> belief.update(once).variance(np.eye(2) @ belief.root)
     array([1., 1.])
     """
 
@@ -96,8 +96,8 @@ class Belief:
         # Rounding, where targets are linear.
         return linear * self.tails, np.where(rest > 1e-9 * variance, rest, 0.0)
 
-    def information(self, design: Array, precision: Array) -> Array:
-        """Information of rows, shape (r, r), in whitened coordinates.
+    def half_information(self, design: Array, precision: Array) -> Array:
+        """Matrix H of rows, shape (n, r); H'H is their information in whitened coordinates.
 
         Parameters
         ----------
@@ -105,18 +105,18 @@ class Belief:
         precision : ndarray, shape (n,)
             Inverse variance of the noise of each row, times the number of rows like it.
         """
-        half = (design @ self.root) * np.sqrt(precision)[:, None]
-        return np.asarray(half.T @ half)
+        return np.asarray((design @ self.root) * np.sqrt(precision)[:, None])
 
-    def update(self, information: Array) -> "Update":
-        """Update by rows of some information, shape (r, r)."""
-        values, vectors = np.linalg.eigh(information)
+    def update(self, half: Array) -> "Update":
+        """Update by rows with a matrix H from :meth:`half_information`, shape (n, r)."""
         n_draws = None if self.scores is None else len(self.scores)
-        return Update(np.clip(values, 0.0, None), vectors, n_draws)
-
-    def variance(self, loadings: Array, information: Array) -> Array:
-        """Variances, shape (J,), of targets with loadings, shape (J, r), after rows."""
-        return self.update(information).variance(loadings)
+        if len(half) >= self.size:
+            return Update.of_information(half.T @ half, n_draws)
+        # Few rows inform few directions.
+        values, vectors = np.linalg.eigh(half @ half.T)
+        informed = values > MIN_VARIANCE * max(float(values[-1]), 0.0)
+        values, vectors = values[informed], vectors[:, informed]
+        return Update(values, half.T @ vectors / np.sqrt(values), n_draws)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +125,9 @@ class Update:
 
     Attributes
     ----------
-    values : ndarray, shape (r,)
-    vectors : ndarray, shape (r, r)
+    values : ndarray, shape (m,)
+    vectors : ndarray, shape (r, m)
+        Eigenvectors with positive eigenvalues; or all of them.
     n_draws : int or None
         Number of draws behind the covariance; None if it is known.
     """
@@ -135,6 +136,12 @@ class Update:
     vectors: Array
     n_draws: int | None
 
+    @classmethod
+    def of_information(cls, information: Array, n_draws: int | None) -> Self:
+        """Update by rows of some information, shape (r, r)."""
+        values, vectors = np.linalg.eigh(information)
+        return cls(np.clip(values, 0.0, None), vectors, n_draws)
+
     @property
     def informed(self) -> float:
         """Effective number of directions that the rows inform."""
@@ -142,7 +149,7 @@ class Update:
 
     @cached_property
     def remaining(self) -> Array:
-        """Share of the variance in each eigenvector that the rows leave, shape (r,).
+        """Share of the variance in each eigenvector that the rows leave, shape (m,).
 
         The variance after an update is a concave function of the covariance before, so that a
         covariance of S draws makes it too small: to second order by m^2 (d + 1 - m) / S, where m
@@ -155,8 +162,9 @@ class Update:
         return np.minimum(share + bias, 1.0)
 
     def variance(self, loadings: Array) -> Array:
-        """Variances of targets after the update, shape (J,)."""
-        return np.asarray(np.square(loadings @ self.vectors) @ self.remaining)
+        """Variances of targets with loadings, shape (J, r), after the update, shape (J,)."""
+        removed = np.square(loadings @ self.vectors) @ (1 - self.remaining)
+        return np.asarray(np.maximum(np.square(loadings).sum(axis=1) - removed, 0.0))
 
     def moves(self, loadings: Array, normals: Array) -> Array:
         """Draws of the change of the posterior means of targets, shape (n, J).
@@ -164,10 +172,10 @@ class Update:
         Parameters
         ----------
         loadings : ndarray, shape (J, r)
-        normals : ndarray, shape (n, r)
-            Standard normal numbers. The same ones make updates by several experiments comparable.
+        normals : ndarray, shape (n, J)
+            Standard normal numbers. The same ones make updates by several experiments comparable,
+            since the root of the covariance is the symmetric one.
         """
-        sd = np.sqrt(1 - self.remaining)
-        informed = sd > 1e-6
-        vectors = self.vectors[:, informed]
-        return np.asarray(((normals @ vectors) * sd[informed]) @ (loadings @ vectors).T)
+        half = (loadings @ self.vectors) * np.sqrt(1 - self.remaining)
+        values, vectors = np.linalg.eigh(half @ half.T)
+        return np.asarray(((normals @ vectors) * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T)

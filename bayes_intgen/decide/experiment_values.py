@@ -18,7 +18,7 @@ from bayes_intgen.decide.joint_surface import JointSurface
 from bayes_intgen.decide.plan import Plan
 from bayes_intgen.decide.planned_rows import (
     belief_of,
-    information_of_rows,
+    half_information_of_rows,
     planned_rows,
     warn_of_few_draws,
 )
@@ -220,10 +220,10 @@ def experiment_values(
     # Before the search for plans, which takes longer than errors in the experiments should.
     planned = [planned_rows(posterior, own.names, own.at, rng) for own in listed]
     choice = Choice.of(posterior, decision, beyond_support, given, population)
-    normals = rng.standard_normal((N_MEANS, choice.belief.size))
+    normals = rng.standard_normal((N_MEANS, len(choice.points)))
     belief = choice.belief
     updates = [
-        belief.update(own.rows * information_of_rows(posterior, belief, plan))
+        belief.update(np.sqrt(own.rows) * half_information_of_rows(posterior, belief, plan))
         for own, plan in zip(listed, planned, strict=True)
     ]
     warn_of_few_draws(updates)

@@ -209,8 +209,10 @@ def warn_of_few_draws(updates: Iterable[Update]) -> None:
         )
 
 
-def information_of_rows(posterior: PosteriorDraws, belief: Belief, planned: PlannedRows) -> Array:
-    """Information of a single row of an experiment, on average, in whitened coordinates.
+def half_information_of_rows(
+    posterior: PosteriorDraws, belief: Belief, planned: PlannedRows
+) -> Array:
+    """Matrix H, shape (n, r), whose H'H is the information of a row of an experiment on average.
 
     Covariates and groups are at their averages over the population of the fit.
     """
@@ -228,4 +230,4 @@ def information_of_rows(posterior: PosteriorDraws, belief: Belief, planned: Plan
         # Fisher information of the location of a Student-t distribution.
         variance = variance * float(((prediction.df + 3) / (prediction.df + 1)).mean())
     design = terms.matrix(planned.actions, masks)
-    return belief.information(design, 1 / (variance * len(planned.actions)))
+    return belief.half_information(design, 1 / (variance * len(planned.actions)))

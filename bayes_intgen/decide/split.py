@@ -15,7 +15,7 @@ from bayes_intgen.decide.experiment import default_regimes, named_actions
 from bayes_intgen.decide.experiment_values import Choice
 from bayes_intgen.decide.planned_rows import (
     belief_of,
-    information_of_rows,
+    half_information_of_rows,
     planned_rows,
     warn_of_few_draws,
 )
@@ -53,7 +53,8 @@ def allocation_of(
     belief = belief_of(posterior)
     loadings, rest = belief.loadings(draws)
     widths = np.ptp(np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0), axis=0)
-    informations = [information_of_rows(posterior, belief, plan) for plan in planned]
+    halves = [half_information_of_rows(posterior, belief, plan) for plan in planned]
+    informations = [half.T @ half for half in halves]
     allocation = Allocation(belief, loadings, rest, widths, informations, own_costs)
     attrs = {"outcome": posterior.outcome_name, "level": level, **attrs}
     return allocation, labels, [plan.others for plan in planned], attrs

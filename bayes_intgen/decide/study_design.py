@@ -105,7 +105,8 @@ def design(
     sd = np.sqrt(np.square(loadings).sum(axis=1))
     matrix, which = terms.matrix(data.actions, data.intervened), np.arange(len(data)) // N_ROWS
     precision = np.full(N_ROWS, 1 / (noise**2 * N_ROWS))
-    informations = [belief.information(matrix[which == r], precision) for r in range(len(masks))]
+    halves = [belief.half_information(matrix[which == r], precision) for r in range(len(masks))]
+    informations = [half.T @ half for half in halves]
     widths = 2 * NormalDist().inv_cdf((1 + level) / 2) * sd
     allocation = Allocation(belief, loadings, 0 * sd, widths, informations, own_costs)
     return split_table(allocation, labels, rows).assign_attrs(

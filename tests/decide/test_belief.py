@@ -27,12 +27,12 @@ def linear_world(seed: int):
 def test_variances_are_those_of_normal_equations(seed: int) -> None:
     rng, _, covariance, plans, rows, precision = linear_world(seed)
     belief = Belief(np.linalg.cholesky(covariance))
-    update = belief.update(belief.information(rows, precision))
+    update = belief.update(belief.half_information(rows, precision))
     after = np.linalg.inv(np.linalg.inv(covariance) + (rows.T * precision) @ rows)
     loadings = plans @ belief.root
     np.testing.assert_allclose(update.variance(loadings), np.diag(plans @ after @ plans.T))
     # Means move by the difference.
-    moves = update.moves(loadings, rng.standard_normal((20_000, belief.size)))
+    moves = update.moves(loadings, rng.standard_normal((20_000, len(plans))))
     expected = np.diag(plans @ (covariance - after) @ plans.T)
     np.testing.assert_allclose(moves.var(axis=0), expected, rtol=5 * np.sqrt(2 / 20_000))
 
@@ -42,8 +42,8 @@ def test_value_of_information_is_that_of_simulated_experiments() -> None:
     for seed in range(30_000, 30_020):
         rng, mean, covariance, plans, rows, precision = linear_world(seed)
         belief, n = Belief(np.linalg.cholesky(covariance)), 6_000
-        update = belief.update(belief.information(rows, precision))
-        normals = rng.standard_normal((n, belief.size))
+        update = belief.update(belief.half_information(rows, precision))
+        normals = rng.standard_normal((n, len(plans)))
         moves = update.moves(plans @ belief.root, normals)
         value, error = value_of_information(plans @ mean, moves)
         # Simulate coefficients and outcomes, update, and choose.
@@ -75,10 +75,10 @@ def test_variances_from_few_draws_are_not_too_small() -> None:
         belief = Belief.of_draws(draws)
         loadings, rest = belief.loadings(draws @ plans.T)
         assert not rest.any()
-        information = belief.information(rows, np.ones(20))
-        corrected.append(2 * belief.variance(loadings, information).mean())
+        information = belief.half_information(rows, np.ones(20))
+        corrected.append(2 * belief.update(information).variance(loadings).mean())
         # Negative control: as if the covariance of the draws were exact.
-        plain.append(2 * Belief(belief.root).variance(loadings, information).mean())
+        plain.append(2 * Belief(belief.root).update(information).variance(loadings).mean())
     error = np.std(corrected) / np.sqrt(len(corrected))
     # The correction is of second order, so that the error that remains is a tenth of it.
     assert abs(np.mean(corrected) - 1) < 3 * error + 0.01
@@ -94,8 +94,8 @@ def test_only_the_linear_part_of_a_target_is_updated() -> None:
     assert rest[0] == 0
     # The variance of the square of a standard normal variable is two.
     assert rest[1] == pytest.approx(2, rel=0.15)
-    many = belief.information(np.eye(3), np.full(3, 1e9))
-    after = belief.variance(loadings, many) + rest
+    many = belief.half_information(np.eye(3), np.full(3, 1e9))
+    after = belief.update(many).variance(loadings) + rest
     assert after[0] == pytest.approx(0, abs=1e-4)
     assert after[1] == pytest.approx(2, rel=0.15)
 
@@ -118,8 +118,8 @@ def test_few_large_draws_do_not_promise_too_much() -> None:
     width, noise_sd = np.ptp(np.quantile(draws, [0.05, 0.95])), 0.1
 
     def after(belief: Belief) -> float:
-        information = belief.information(np.eye(1), np.array([noise_sd**-2]))
-        share = belief.variance(belief.root, information) / np.square(belief.root).sum()
+        information = belief.half_information(np.eye(1), np.array([noise_sd**-2]))
+        share = belief.update(information).variance(belief.root) / np.square(belief.root).sum()
         return float(width * np.sqrt(share[0]))
 
     # The interval is then that of the row.
