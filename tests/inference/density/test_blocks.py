@@ -181,10 +181,13 @@ def test_single_precision_suffices_for_millions_of_rows(case) -> None:
     compiled = surrogate.density
     _, slope = value_and_grad(compiled.potential, compiled.data, draws[0])
     np.testing.assert_allclose(surrogate.value_and_grad(draws[0])[1], slope, atol=0.2)
-    assert expected_acceptance(log_ratio(posterior, surrogate, draws[24:])) > 0.75
     # The cap on precisions costs nothing: double precision without it has about the same values.
     capped = approximate(posterior, mode, dtype=np.float64)
     full = approximate(posterior, mode, dtype=np.float64, max_precision_ratio=np.inf)
+    acceptance = expected_acceptance(log_ratio(posterior, full, draws[24:]))
+    assert acceptance > 0.5
+    ratio = log_ratio(posterior, surrogate, draws[24:])
+    assert expected_acceptance(ratio) == pytest.approx(acceptance, abs=0.02)
     assert np.linalg.eigvalsh(full.statistics.precision).max() > 1e6
     for at in draws[:5]:
         values = [each.value_and_grad(at)[0] for each in (capped, full)]
@@ -192,7 +195,8 @@ def test_single_precision_suffices_for_millions_of_rows(case) -> None:
         assert values[0] != values[1]
     # Negative control: single precision without the cap.
     single = approximate(posterior, mode, max_precision_ratio=np.inf)
-    assert not expected_acceptance(log_ratio(posterior, single, draws[24:])) > 0.75
+    ratio = log_ratio(posterior, single, draws[24:])
+    assert expected_acceptance(ratio) != pytest.approx(acceptance, abs=0.02)
 
 
 def test_cap_on_precisions_limits_rounding_of_gradients_under_wide_priors(case) -> None:
@@ -219,7 +223,7 @@ def test_rounding_leaves_the_density_smooth_under_narrow_priors(case, monkeypatc
     steps = np.random.default_rng(2).multivariate_normal(0 * mode, covariance, size=6) / 100
     far = mode.copy()
     far[posterior.layout.positions["lengthscale"]] += 1.5
-    far[posterior.layout.positions["scale"]] -= 3
+    far[posterior.layout.positions["scale"]] -= 4
 
     def roughness() -> float:
         single, double = (approximate(posterior, mode, dtype=t) for t in (np.float32, np.float64))
