@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, short_label
+from bayes_intgen.basis.monomials import Atom
 from bayes_intgen.models.log_prediction import LogPrediction
 from bayes_intgen.models.noise_shape import (
     FREQUENCIES,
@@ -179,7 +180,12 @@ def _slider(
 ) -> tuple[Slider, NDArray[np.int_]]:
     """Steps of an action, and the reasons against each."""
     coordinate = posterior.terms.coordinates[k]
-    grid = round_grid(coordinate.low, coordinate.high) if levels is None else np.array(levels.codes)
+    if levels is not None:
+        grid = np.array(levels.codes)
+    else:
+        bases = [t.component.basis for t in posterior.terms.terms if t.action == k]
+        atoms = [basis.value for basis in bases if isinstance(basis, Atom)]
+        grid = np.union1d(round_grid(coordinate.low, coordinate.high), atoms)
     reasons = _reasons(posterior, default, k, grid)
     return Slider(grid, _start(grid, default[k], reasons == 0), reasons == 0), reasons
 
@@ -238,6 +244,7 @@ def _action_data(
     }
     if levels is not None:
         action["labels"] = [short_label(label) for label in levels.labels]
+        action["named"] = not levels.numeric
     if isinstance(spread, VarianceFunction) and deviations is not None:
         action |= _variance_data(spread, deviations[0], k, grid)
         if prediction.shape is not None:

@@ -562,12 +562,12 @@ def test_explorer_of_products_in_a_population_agrees_with_python(browser, tmp_pa
 
 def test_page_of_products_whose_effects_differ_between_units_has_no_explorer() -> None:
     page = page_of(with_log_link(made_up_with_groups()))
-    assert 'id="explorer"' not in page
+    assert 'id="planner"' not in page
     assert "<script" not in page
     assert "The contribution of each action to log sales" in page
     assert "Effects multiply" in page
     other = page_of(made_up_with_groups())
-    assert 'id="explorer"' in other
+    assert 'id="planner"' in other
     assert "log sales" not in other
 
 
