@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 import warnings
 from html.parser import HTMLParser
 from io import BytesIO
@@ -12,6 +11,7 @@ from itertools import combinations
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from _pages import move_sliders, open_page, unpacked
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
@@ -49,10 +49,6 @@ HOSTILE = (
     "a \"quoted\" & 'odd' <name> {{ 7 * 7 }}",
     *(f"a rather long name of action number {k}" for k in range(7, 13)),
 )
-
-
-def unpacked(text: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), dtype="<f8").copy()
 
 
 class Page(HTMLParser):
@@ -404,29 +400,6 @@ def test_many_draws_are_thinned() -> None:
 
 # ---- in a browser ----
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("no chromium with its driver: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    profile = tmp_path_factory.mktemp("profile")
-    for option in (*OPTIONS.split(), f"--user-data-dir={profile}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
-
 
 @pytest.fixture(scope="module")
 def interacting() -> bi.Posterior:
@@ -442,25 +415,6 @@ def interacting() -> bi.Posterior:
     data = bi.RegimeData.from_arrays(actions, outcome, intervened, ["one", "two"])
     model = bi.models.additive(interactions=[("one", "two")])
     return made_up(data.names, data=data, model=model)
-
-
-def open_page(browser, posterior, path, width=1200, **over):
-    posterior.report(path, **over)
-    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.get(path.as_uri())
-    return browser
-
-
-def move_sliders(browser, steps) -> None:
-    """Move the sliders as a user does: set the position, then send the event."""
-    for k, step in enumerate(steps):
-        browser.execute_script(
-            "const s = document.getElementById(arguments[0]); s.value = arguments[1];"
-            "s.dispatchEvent(new Event('input', {bubbles: true}));",
-            f"action-{k}",
-            int(step),
-        )
 
 
 def readout(browser) -> dict[str, list[float]]:
