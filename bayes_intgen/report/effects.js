@@ -24,7 +24,7 @@ const unitLevels = numbers(page.unit_levels);
 const fitted = "deviation" in noise;
 const actions = page.actions.map((data) => {
   const out = { name: data.name, start: data.start, labels: data.labels, named: data.named };
-  for (const name of ["values", "functions", "coefficients", "unit_functions", "unit_coefficients", "hats", "knot_values", "deviations", "shape_values", "shape_deviations", "reasons"]) {
+  for (const name of ["values", "functions", "coefficients", "unit_functions", "unit_coefficients", "hats", "knot_values", "deviations", "shape_values", "shape_deviations", "reasons", "linked"]) {
     if (name in data) out[name] = numbers(data[name]);
   }
   out.supported = out.reasons.map((reason) => reason === 0);
@@ -118,7 +118,13 @@ const planAt = (steps, near) => {
   const surfaces = pairs.map((pair, i) => shared(pair.actions) ? near.surfaces[i] : surface(pair, steps));
   return { steps: [...steps], parts, surfaces, outcome: outcomeOf(parts, surfaces) };
 };
+// Actions that a plan moves from the start although it is not known whether the rows support their
+// values together: each is supported beside the start, but rows elsewhere do not link one of them.
 const starts = actions.map((action) => action.start);
+const apart = (steps) => {
+  const away = actions.map((_, k) => k).filter((k) => steps[k] !== starts[k] && actions[k].supported[steps[k]]);
+  return away.length > 1 && away.some((k) => !actions[k].linked[steps[k]]) ? away : [];
+};
 const moved = (steps, k, step) => steps.map((own, i) => i === k ? step : own);
 const same = (one, other) => one.steps.every((step, k) => step === other.steps[k]);
 // Change of the mean outcome between two plans in every draw. Parts that they share cancel exactly.

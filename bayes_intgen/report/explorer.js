@@ -71,6 +71,8 @@ const update = () => {
   for (const pair of pairs) {
     if (unreached(pair, steps)) far.push(`no regimes reach this combination of ${pair.actions.map((k) => actions[k].name).join(" and ")}`);
   }
+  const names = apart(steps).map((k) => actions[k].name);
+  if (names.length) far.push(`the values of ${names.join(" and ")} together`);
   find("beyond").hidden = !far.length;
   find("beyond").textContent = far.length ? `Not supported, so the answer rests on the model and its prior: ${far.join("; ")}.` : "";
   find("baseline").textContent = "Baseline: " + actions.map((a, k) => `${a.name} ${valueText(a, baseline.steps[k])}`).join(", ") + ".";
@@ -107,7 +109,10 @@ const drawProfile = () => {
   const action = actions[along], last = action.values.length - 1, count = Math.min(48, last);
   const gridSteps = [...new Set(Array.from({ length: count + 1 }, (_, i) => Math.round(i * last / count)))];
   const lines = { mean: [], wide: [], narrow: [], outer: [] };
-  const supported = action.supported.map((own, step) => own && !pairs.some((pair) => pair.actions.includes(along) && unreached(pair, moved(steps, along, step))));
+  const supported = action.supported.map((own, step) => {
+    const at = moved(steps, along, step);
+    return own && !apart(at).length && !pairs.some((pair) => pair.actions.includes(along) && unreached(pair, at));
+  });
   let guesses = null;
   for (const step of gridSteps) {
     const { outcome } = planAt(moved(steps, along, step), plan);

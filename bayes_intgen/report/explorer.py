@@ -128,8 +128,10 @@ def explorer_data(
         (the step nearest the default point, supported if any is), ``functions`` (steps, P_k),
         ``coefficients`` (draws, P_k), ``unit_functions`` and ``unit_coefficients``, the same of
         a unit relative to the average, ``reasons`` (steps,), positions in the list of the same
-        name, 0 where the step is supported, and for levels ``labels``; with a fitted variance
-        function also ``hats`` (steps, 7), ``knot_values`` (7,) and ``deviations`` (draws, 7).
+        name, 0 where the step is supported beside the default point, ``linked`` (steps,), whether
+        it is so beside all other linked steps, and for levels ``labels`` and ``named``, whether
+        these are no numbers; with a fitted variance function also ``hats`` (steps, 7),
+        ``knot_values`` (7,) and ``deviations`` (draws, 7).
         ``pairs``: for every interaction in the fit the fields of
         :class:`~bayes_intgen.report.pairs.PairData`.
         ``noise``: ``sd`` (draws,), either ``quantiles`` or ``df`` (draws,), and with a fitted
@@ -241,6 +243,7 @@ def _action_data(
         "unit_functions": packed(unit_functions),
         "unit_coefficients": packed(unit_coefficients),
         "reasons": packed(reasons),
+        "linked": packed(_linked(posterior, default, k, grid)),
     }
     if levels is not None:
         action["labels"] = [short_label(label) for label in levels.labels]
@@ -323,11 +326,10 @@ def _reasons(
 ) -> NDArray[np.int_]:
     """Reasons against support of the joint effect along an action, the others at the default.
 
-    The contributions of single actions add up, so slider positions are supported together if each
-    is supported beside the default point and the default point itself is linked. Actions that
-    interact also need support of their combination: see :func:`bayes_intgen.report.pairs.pairs_of`,
-    which checks each pair with the other actions at the default point. The support of all actions
-    jointly is in ``posterior.support``.
+    Steps that are supported beside the default point are supported together if all of them are
+    linked: see :func:`_linked`. Actions that interact also need support of their combination: see
+    :func:`bayes_intgen.report.pairs.pairs_of`, which checks each pair with the other actions at the
+    default point. The support of all actions jointly is in ``posterior.support``.
 
     Returns
     -------
@@ -357,6 +359,21 @@ def _reasons(
         ~(linked[:-1] & linked[-1]),
     )
     return np.select(applies, range(1, len(REASONS)), 0)
+
+
+def _linked(
+    posterior: PosteriorDraws, default: Array, action: int, grid: Array
+) -> NDArray[np.bool_]:
+    """Whether the regimes link each step whatever the steps of the other actions, shape (steps,).
+
+    Rows near a point may support it although the regimes do not link its values elsewhere. Such
+    support does not extend to combinations with other values.
+    """
+    points = np.tile(default, (len(grid) + 1, 1))
+    points[:-1, action] = grid
+    all_set = np.ones(points.shape[1], dtype=bool)
+    linked = support_of(posterior).linked(points, all_set, nearby=False)
+    return np.asarray(linked[:-1] & linked[-1])
 
 
 def _shared_factor(prediction: LogPrediction, default: Array) -> Array:

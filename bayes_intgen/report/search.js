@@ -193,35 +193,48 @@ const spread = (task) => {
 // Best plan given the costs of all steps, a budget, and the value of a unit of the outcome; or the
 // reason why there is none.
 const search = ({ costs, budget, value, beyond }) => {
-  const candidates = actions.map((action) => Array.from(action.values.keys()).filter((step) => beyond || action.supported[step]));
-  const empty = candidates.findIndex((own) => !own.length);
+  const empty = actions.findIndex((action) => !beyond && !action.supported.some(Boolean));
   if (empty >= 0) return { problem: `The rows support no value of ${actions[empty].name}: allow plans beyond the support.` };
+  // Steps that the rows support together.
+  const candidates = actions.map((action, k) => {
+    const own = Array.from(action.values.keys()).filter((step) => beyond || (action.supported[step] && action.linked[step]));
+    return own.length ? own : [starts[k]];
+  });
   const limit = budget === null ? Infinity : budget + ROUNDING * Math.max(1, Math.abs(budget));
   const charge = value === null ? 0 : 1, weight = value ?? 1;
   const byCost = candidates.map((own, k) => [...own].sort((a, b) => costs[k][a] - costs[k][b]));
-  const feasible = (steps) => costAt(costs, steps) <= limit && (beyond || !pairs.some((pair) => unreached(pair, steps)));
+  const isSupported = (steps) => beyond || !(apart(steps).length || pairs.some((pair) => unreached(pair, steps)));
+  const feasible = (steps) => costAt(costs, steps) <= limit && isSupported(steps);
   // Under a log link sums of logarithms give a plan to start from.
   const sums = products ? { weight: Math.sign(weight), charge: 0 } : { weight, charge };
   const task = { candidates, costs, beyond, limit, byCost, feasible, ...sums };
   const options = components.map((component) => optionsOf(component, task));
-  const unlinked = options.findIndex((own) => !own.length);
-  if (unlinked >= 0) return { problem: `The rows support no combination of ${components[unlinked].map((k) => actions[k].name).join(" and ")}: allow plans beyond the support.` };
-  const least = options.reduce((sum, own) => sum + own[0].cost, 0);
-  if (least > limit) return { problem: `The budget of ${formatNumber(budget)} pays for no plan: the cheapest one costs ${formatNumber(least)}.` };
+  const least = options.reduce((sum, own) => sum + (own.length ? own[0].cost : Infinity), 0);
+  // Other steps are supported beside the start, one at a time.
+  const single = actions.flatMap((action, k) => Array.from(action.values.keys()).filter((step) => action.supported[step]).map((step) => moved(starts, k, step))).filter(feasible);
+  if (least > limit && !single.length) {
+    return { problem: budget === null || least === Infinity ? "The rows support no plan: allow plans beyond the support."
+      : `The budget of ${formatNumber(budget)} pays for no plan: the cheapest one costs ${formatNumber(least)}.` };
+  }
   const worthWith = (count) => {
     const mean = meanOutcome(count);
     return (steps) => weight * mean(steps) - (charge ? costAt(costs, steps) : 0);
   };
-  const steps = knapsack(options, limit), isSum = !products && components.every((own) => own.length < 3);
-  if (isSum) return { steps: ascend(steps, task, worthWith(draws)).steps };
+  const highest = (reached) => reached.reduce((a, b) => b.worth > a.worth ? b : a);
+  const measured = (plans, worthOf) => plans.map((steps) => ({ steps, worth: worthOf(steps) }));
+  const known = least <= limit ? [knapsack(options, limit)] : [];
+  if (!products && components.every((own) => own.length < 3)) {
+    const worthOf = worthWith(draws);
+    return highest([...known.map((plan) => ascend(plan, task, worthOf)), ...measured(single, worthOf)]);
+  }
   const rough = worthWith(Math.min(draws, FEW_DRAWS));
   const few = { ...task, candidates: candidates.map((own) => evenly(own, FEW_STEPS)) };
-  const tried = spread(few).map((plan) => ({ plan, worth: rough(plan) })).sort((a, b) => b.worth - a.worth).slice(0, MAX_STARTS);
-  const reached = [steps, ...tried.map(({ plan }) => plan)].map((plan) => ascend(plan, few, rough));
-  const peak = ascend(reached.reduce((a, b) => b.worth > a.worth ? b : a).steps, task, rough).steps;
+  const tried = measured(spread(few), rough).sort((a, b) => b.worth - a.worth).slice(0, MAX_STARTS);
+  const reached = [...known, ...tried.map((own) => own.steps)].map((plan) => ascend(plan, few, rough));
+  const peak = ascend(highest([...reached, ...measured(single, rough)]).steps, task, rough).steps;
   const near = { ...task, candidates: candidates.map((own, k) => own.filter((step) => Math.abs(step - peak[k]) <= WINDOW)) };
   const moves = actions.length * (2 * WINDOW + 1) * (budget === null ? 1 : actions.length);
   const perDraw = actions.length + meanWeights.reduce((sum, own) => sum + own.length, 0) + 30;
   const count = Math.min(draws, Math.max(FEW_DRAWS, Math.floor(MAX_OPERATIONS / (moves * perDraw))));
-  return { steps: ascend(peak, near, worthWith(count)).steps };
+  return ascend(peak, near, worthWith(count));
 };

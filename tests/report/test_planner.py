@@ -69,14 +69,37 @@ def means_on_grid(posterior, values) -> np.ndarray:
     return out
 
 
+def feasible_on_grid(posterior) -> np.ndarray:
+    """Whether a plan is supported, of all combinations of the sliders' steps.
+
+    Steps that rows elsewhere link are supported together; others beside the start only.
+    """
+    data = explorer_data(posterior)
+    count = len(data["actions"])
+    one_by_one, linked, moved = np.asarray(True), np.asarray(True), np.asarray(0)
+    for action in data["actions"]:
+        own = unpacked(action["reasons"]) == 0
+        away = np.arange(len(own)) != action["start"]
+        one_by_one = np.logical_and.outer(one_by_one, own)
+        linked = np.logical_and.outer(linked, (unpacked(action["linked"]) > 0) | ~away)
+        moved = np.add.outer(moved, away.astype(int))
+    out = one_by_one & (linked | (moved < 2))
+    for pair in data["pairs"]:
+        places = [unpacked(pair[name]).astype(int) for name in ("rows", "columns")]
+        unreached = unpacked(pair["unreached"]).reshape(places[0].max() + 1, -1) > 0
+        others = [k for k in range(count) if k not in pair["actions"]]
+        out &= ~np.expand_dims(unreached[np.ix_(*places)], others)
+    return out
+
+
 def best_by_brute_force(posterior, costs, budget) -> float:
     """Largest posterior mean over all supported steps of the sliders within the budget."""
-    values, supported = grids_of(posterior)
-    means = means_on_grid(posterior, [v[s] for v, s in zip(values, supported, strict=True)])
+    means = means_on_grid(posterior, grids_of(posterior)[0])
     cost = np.asarray(0.0)
-    for own, s in zip(costs, supported, strict=True):
-        cost = np.add.outer(cost, own[s])
-    return float(means[cost <= budget + 1e-9 * max(1.0, abs(budget))].max())
+    for own in costs:
+        cost = np.add.outer(cost, own)
+    affordable = cost <= budget + 1e-9 * max(1.0, abs(budget))
+    return float(means[affordable & feasible_on_grid(posterior)].max())
 
 
 def assert_table_agrees(rows, posterior, start=3, level=0.9, **over) -> None:
@@ -181,14 +204,8 @@ def test_random_decisions_reach_the_best_plan_on_the_grid(browser, tmp_path) -> 
     )
     for fit in (made_up(["a", "b"], draws=10, seed=2), pairs):
         page = open_page(browser, fit, tmp_path / "report.html")
-        values, supported = grids_of(fit)
-        data = explorer_data(fit)
-        reached = np.ones([len(v) for v in values], dtype=bool)
-        for pair in data["pairs"]:
-            places = [unpacked(pair[name]).astype(int) for name in ("rows", "columns")]
-            unreached = unpacked(pair["unreached"]).reshape(places[0].max() + 1, -1) > 0
-            reached = ~unreached[np.ix_(*places)]
-        feasible = reached & supported[0][:, None] & supported[1]
+        values, _ = grids_of(fit)
+        feasible = feasible_on_grid(fit)
         means = means_on_grid(fit, values)
         for _ in range(8):
             rates = rng.gamma(1.0, 1 / np.array([np.ptp(v) for v in values]))
