@@ -32,9 +32,9 @@ const addCosts = (k, slider, ends) => {
 };
 let waiting = 0;
 const listen = (field) => {
-  field.addEventListener("change", () => solve());
+  field.addEventListener("change", answer);
   // While somebody types, the best plan follows at the first pause.
-  field.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(solve, 500); });
+  field.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(answer, 500); });
 };
 for (const id of ["budget", "value", "far"]) listen(find(id));
 
@@ -58,7 +58,8 @@ const entered = () => {
   if (value === 0) problems.push("“Value” is 0: enter another number, or leave it empty.");
   const priced = costFields.some((own) => own.some((field) => Number(field.value) > 0));
   if (budget !== null && !priced) problems.push("A budget needs costs: enter the cost of an action.");
-  return { costs, priced, budget, value, beyond: find("far").checked, problem: problems[0] };
+  if (problems.length) return { costs: actions.map(({ values }) => values.map(() => 0)), priced: false, value: null, problem: problems[0] };
+  return { costs, priced, budget, value, beyond: find("far").checked };
 };
 
 // ---- the best plan ----
@@ -70,6 +71,14 @@ const solve = () => {
   const input = entered(), { steps, problem } = input.problem ? input : search(input);
   Object.assign(best, { input, problem: problem ?? "", plan: steps ? planAt(steps) : null });
   comparePlans(...compared);
+};
+
+// The answer to what somebody entered, said aloud by a screen reader.
+const answer = () => {
+  solve();
+  if (!best.plan) return;
+  const values = actions.map((action, k) => `${action.name} ${valueText(action, best.plan.steps[k])}`);
+  find("spoken").textContent = `Best plan: ${values.join(", ")}; mean ${formatNumber(average(best.plan.outcome.mean))}`;
 };
 
 // ---- the table ----
@@ -96,8 +105,9 @@ const tableOf = (columns, probability) => {
   addDraws(`mean ${page.outcome}`, columns.map((plan) => plan && plan.outcome.mean));
   const net = (plan) => plan.outcome.mean.map((v) => value * v - spent(plan));
   if (value !== null) addDraws("value minus cost", columns.map((plan) => plan && net(plan)));
+  if (!best.plan) return rows;
   // Differences of the best plan from the two others.
-  const others = (of) => columns.map((plan, i) => i !== 1 && columns[1] ? of(plan) : null);
+  const others = (of) => columns.map((plan, i) => i !== 1 ? of(plan) : null);
   const gains = others((plan) => change(columns[1], plan));
   const addGains = (name, ofColumns) => {
     addDraws(name, ofColumns, true);
@@ -105,7 +115,7 @@ const tableOf = (columns, probability) => {
   };
   addGains("best plan minus this one", gains);
   if (value !== null) {
-    addGains("the same of value minus cost", gains.map((own, i) => own && own.map((v) => value * v - spent(columns[1]) + spent(columns[i]))));
+    addGains("difference of value minus cost", gains.map((own, i) => own && own.map((v) => value * v - spent(columns[1]) + spent(columns[i]))));
   }
   return rows;
 };

@@ -238,7 +238,7 @@ def test_value_minus_cost_and_its_gains(page, small) -> None:
         for own, shown, interval in zip(net, *map(numbers, rows[5:7]), strict=True):
             np.testing.assert_allclose(shown, [own.mean()], rtol=1e-9)
             np.testing.assert_allclose(interval, np.quantile(own, [0.05, 0.95]), rtol=1e-9)
-        assert rows[10][0] == "the same of value minus cost"
+        assert rows[10][0] == "difference of value minus cost"
         gain, share = numbers(rows[10])[0], numbers(rows[12])[0]
         np.testing.assert_allclose(gain, [(net[1] - net[0]).mean()], rtol=1e-9)
         assert gain[0] > 0
@@ -414,3 +414,37 @@ def test_an_atom_is_a_step_of_its_slider() -> None:
     )
     jumps = np.abs(np.diff(means))
     assert jumps[at] > 5 * np.median(jumps)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_steps_that_are_linked_are_supported_together(count) -> None:
+    """Steps that are supported beside the start need not be so together; linked steps are."""
+    fit = made_up([f"action {k}" for k in range(count)], draws=4)
+    values, supported = grids_of(fit)
+    linked = [unpacked(a["linked"]) > 0 for a in explorer_data(fit)["actions"]]
+    rng = np.random.default_rng(0)
+
+    def share(among) -> float:
+        columns = [rng.choice(v[own], 400) for v, own in zip(values, among, strict=True)]
+        return float(fit.support(np.stack(columns, axis=1)).supported.mean())
+
+    assert all(own.any() for own in linked)
+    assert share([s & own for s, own in zip(supported, linked, strict=True)]) == 1
+    # Negative control: some fits have no other steps.
+    assert share(supported) < 1 or count == 2
+
+
+def test_page_names_values_that_are_supported_apart_only(browser, tmp_path) -> None:
+    fit = made_up(["a", "b", "c"], draws=4)
+    page = open_page(browser, fit, tmp_path / "report.html")
+    actions = explorer_data(fit)["actions"]
+    start = [action["start"] for action in actions]
+    own = [
+        np.flatnonzero((unpacked(a["reasons"]) == 0) & (unpacked(a["linked"]) == 0))
+        for a in actions
+    ]
+    note = page.find_element("id", "beyond")
+    move_sliders(page, [start[0], own[1][0], start[2]])
+    assert not note.is_displayed()
+    move_sliders(page, [start[0] + 1, own[1][0], start[2]])
+    assert note.text.endswith("its prior: the values of a and b together.")

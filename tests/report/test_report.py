@@ -690,7 +690,7 @@ def test_page_fits_the_width_of_a_phone(browser, tmp_path, scheme, names) -> Non
     )
     assert wide == []
     assert page.title == "Joint effect on <b>Umsatz</b> je Filiale und Woche (T€)"
-    labels = [e.text for e in page.find_elements("css selector", ".slider label")]
+    labels = [e.text for e in page.find_elements("css selector", ".slider label[for]")]
     assert labels == list(names)
     light, dark = "rgb(255, 255, 255)", "rgb(20, 23, 27)"
     background = page.execute_script("return getComputedStyle(document.body).backgroundColor")
