@@ -32,9 +32,9 @@ const addCosts = (k, slider, ends) => {
 };
 let waiting = 0;
 const listen = (field) => {
-  field.addEventListener("change", answer);
+  field.addEventListener("change", () => answer());
   // While somebody types, the best plan follows at the first pause.
-  field.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(answer, 500); });
+  field.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(() => answer(), 500); });
 };
 for (const id of ["budget", "value", "far"]) listen(find(id));
 
