@@ -204,7 +204,8 @@ class FitSupport:
         """Whether the regimes reach the values of all actions together, shape (M,).
 
         Without ``nearby``, whether they link them by rows elsewhere; see
-        :meth:`bayes_intgen.identification.overlap.ReferenceRows.linked`. True for a regression and for a fit that was saved without reference rows.
+        :meth:`bayes_intgen.identification.overlap.ReferenceRows.linked`. True for a regression and
+        for a fit that was saved without reference rows.
         """
         if self.reference is None or self._parents is None:
             return np.ones(len(values), dtype=bool)
