@@ -20,9 +20,9 @@ const sliders = actions.map((action, k) => {
   input.autocomplete = "off";
   input.value = starts[k];
   const ends = make("div", { className: "ends" }, box);
-  const labelSteps = action.labels && last < 5 ? action.labels.map((_, step) => step) : [0, last];
+  const labelSteps = !action.labels ? [] : last < 5 ? action.labels.map((_, step) => step) : [0, last];
   for (const step of labelSteps) make("span", { textContent: valueText(action, step) }, ends);
-  addCosts(k, box, ends);
+  addFields(k, box, ends);
   input.addEventListener("input", () => {
     choose(k);
     go(moved(plan.steps, k, Number(input.value)));

@@ -8,27 +8,29 @@ const shareText = (share) => share === 1 ? `> ${(1 - 1 / draws).toFixed(4)}`
 
 // ---- inputs ----
 
-// Fields of an action's cost per unit, or of the cost of each of its levels.
-const costFields = actions.map(() => []);
+// Fields of an action's cost per unit, or of the cost of each of its levels, and of its limits.
+const costFields = actions.map(() => []), limitFields = actions.map(() => []);
 const addField = (label, name, parent) => {
   const box = make("label", {}, parent);
   make("span", { textContent: `${label} ` }, box);
   // Firefox keeps what was typed over a reload.
   const field = make("input", { type: "number", step: "any", autocomplete: "off", value: "" }, box);
   field.setAttribute("aria-label", name);
+  listen(field);
   return field;
 };
-const addCosts = (k, slider, ends) => {
-  const action = actions[k], own = costFields[k];
+const addFields = (k, slider, ends) => {
+  const action = actions[k], costs = costFields[k];
+  const box = action.labels ? make("div", { className: "costs" }, slider) : ends;
   if (action.named) {
-    const box = make("div", { className: "costs" }, slider);
-    for (const label of action.labels) own.push(addField(`cost of ${label}`, `Cost of ${action.name} at ${label}`, box));
-  } else {
-    own.push(addField("cost per unit", `Cost per unit of ${action.name}`, ends));
-    // Between the labels of the lowest and the highest value.
-    if (ends.childElementCount === 3) ends.insertBefore(ends.lastChild, ends.children[1]);
+    for (const label of action.labels) costs.push(addField(`cost of ${label}`, `Cost of ${action.name} at ${label}`, box));
+    return;
   }
-  own.forEach(listen);
+  if (!action.labels) {
+    limitFields[k].push(addField("from", `Lowest ${action.name}`, ends), addField("to", `Highest ${action.name}`, ends));
+    [0, action.values.length - 1].forEach((step, i) => { limitFields[k][i].placeholder = valueText(action, step); });
+  }
+  costs.push(addField("cost per unit", `Cost per unit of ${action.name}`, box));
 };
 let waiting = 0;
 const listen = (field) => {
@@ -43,7 +45,7 @@ const read = (field, name, problems) => {
   if (field.validity.badInput) problems.push(`${name} is not a number.`);
   return field.value === "" || field.validity.badInput ? null : Number(field.value);
 };
-// Costs of all steps, the budget and the value of a unit; or the first problem with what was entered.
+// Costs of all steps, limits, the budget and the value of a unit; or the first problem with them.
 const entered = () => {
   const problems = [];
   const costs = actions.map((action, k) => {
@@ -54,12 +56,17 @@ const entered = () => {
     });
     return action.values.map((v, step) => action.named ? own[step] : own[0] * v);
   });
+  const limits = limitFields.map((own, k) => {
+    const [low, high] = own.map((field) => read(field, `“${field.getAttribute("aria-label")}”`, problems));
+    if (low > high && high !== null && low !== null) problems.push(`The limits of ${actions[k].name} are empty: ${formatNumber(low)} is above ${formatNumber(high)}.`);
+    return [low ?? -Infinity, high ?? Infinity];
+  });
   const budget = read(find("budget"), "“Budget”", problems), value = read(find("value"), "“Value”", problems);
   if (value === 0) problems.push("“Value” is 0: enter another number, or leave it empty.");
   const priced = costFields.some((own) => own.some((field) => Number(field.value) > 0));
   if (budget !== null && !priced) problems.push("A budget needs costs: enter the cost of an action.");
   if (problems.length) return { costs: actions.map(({ values }) => values.map(() => 0)), priced: false, value: null, problem: problems[0] };
-  return { costs, priced, budget, value, beyond: find("far").checked };
+  return { costs, limits, priced, budget, value, beyond: find("far").checked };
 };
 
 // ---- the best plan ----

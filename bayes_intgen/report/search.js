@@ -190,15 +190,23 @@ const spread = (task) => {
   return Array.from({ length: MAX_TRIED }, () => task.candidates.map((own) => own[random(own.length)])).filter(task.feasible);
 };
 
-// Best plan given the costs of all steps, a budget, and the value of a unit of the outcome; or the
-// reason why there is none.
-const search = ({ costs, budget, value, beyond }) => {
-  const empty = actions.findIndex((action) => !beyond && !action.supported.some(Boolean));
-  if (empty >= 0) return { problem: `The rows support no value of ${actions[empty].name}: allow plans beyond the support.` };
+// Best plan given the costs of all steps, limits of each action, a budget, and the value of a unit of
+// the outcome; or the reason why there is none.
+const search = ({ costs, limits, budget, value, beyond }) => {
+  const isAllowed = (k, step) => {
+    const action = actions[k], at = action.values[step], [low, high] = limits[k];
+    return at >= low && at <= high && (beyond || action.supported[step]);
+  };
+  const allowed = actions.map((action, k) => Array.from(action.values.keys()).filter((step) => isAllowed(k, step)));
+  const empty = allowed.findIndex((own) => !own.length);
+  if (empty >= 0) {
+    return { problem: limits[empty].some(isFinite) ? `No ${beyond ? "" : "supported "}value of ${actions[empty].name} lies within its limits.`
+      : `The rows support no value of ${actions[empty].name}: allow plans beyond the support.` };
+  }
   // Steps that the rows support together.
-  const candidates = actions.map((action, k) => {
-    const own = Array.from(action.values.keys()).filter((step) => beyond || (action.supported[step] && action.linked[step]));
-    return own.length ? own : [starts[k]];
+  const candidates = allowed.map((own, k) => {
+    const together = own.filter((step) => beyond || actions[k].linked[step]);
+    return together.length ? together : own.filter((step) => step === starts[k]);
   });
   const limit = budget === null ? Infinity : budget + ROUNDING * Math.max(1, Math.abs(budget));
   const charge = value === null ? 0 : 1, weight = value ?? 1;
@@ -211,9 +219,10 @@ const search = ({ costs, budget, value, beyond }) => {
   const options = components.map((component) => optionsOf(component, task));
   const least = options.reduce((sum, own) => sum + (own.length ? own[0].cost : Infinity), 0);
   // Other steps are supported beside the start, one at a time.
-  const single = actions.flatMap((action, k) => Array.from(action.values.keys()).filter((step) => action.supported[step]).map((step) => moved(starts, k, step))).filter(feasible);
+  const single = allowed.flatMap((own, k) => own.map((step) => moved(starts, k, step)))
+    .filter((steps) => feasible(steps) && steps.every((step, k) => isAllowed(k, step)));
   if (least > limit && !single.length) {
-    return { problem: budget === null || least === Infinity ? "The rows support no plan: allow plans beyond the support."
+    return { problem: budget === null || least === Infinity ? "The rows support no plan: widen the limits, or allow plans beyond the support."
       : `The budget of ${formatNumber(budget)} pays for no plan: the cheapest one costs ${formatNumber(least)}.` };
   }
   const worthWith = (count) => {

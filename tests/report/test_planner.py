@@ -300,6 +300,11 @@ BAD_INPUT = (
         {"Cost per unit of red": 1.0, "Budget": 0.5},
         "The budget of 0.5 pays for no plan: the cheapest one costs 1.",
     ),
+    (
+        {"Lowest red": 30.0, "Highest red": 20.0},
+        "The limits of red are empty: 30 is above 20.",
+    ),
+    ({"Highest red": -1.0}, "No supported value of red lies within its limits."),
     ({"Value per unit of sales": 0.0}, "“Value” is 0: enter another number, or leave it empty."),
 )
 
@@ -330,6 +335,26 @@ def test_text_in_a_field_of_numbers_is_refused(page) -> None:
     page.find_element("id", "budget").send_keys("1e")
     page.execute_script("document.getElementById('budget').dispatchEvent(new Event('change'))")
     assert page.find_element("id", "trouble").text == "“Budget” is not a number."
+
+
+def test_limits_of_actions(page, small) -> None:
+    values, _ = grids_of(small)
+    free = plan_in(table_of_plans(page), small)[1]
+    # Steps on either side of the best one.
+    low, high = (float(np.quantile(values[0], q)) for q in (0.3, 0.5))
+    if low <= free["red"] <= high:
+        low, high = high, float(values[0][-1])
+    enter(page, **{"Lowest red": low, "Highest red": high})
+    rows = table_of_plans(page)
+    limited = plan_in(rows, small)[1]
+    assert low <= limited["red"] <= high
+    assert limited["green"] == free["green"]
+    means, feasible = means_on_grid(small, values), feasible_on_grid(small)
+    within = (values[0] >= low) & (values[0] <= high)
+    best = means[within][feasible[within]].max()
+    assert numbers(rows[2 + MEAN])[1][0] == pytest.approx(best, rel=1e-12)
+    decision = bi.Decision(bounds={"red": (low, high)})
+    assert small.best(decision).value == pytest.approx(best, abs=0.02 * np.ptp(means))
 
 
 def test_unsupported_actions_have_no_best_plan(browser, tmp_path) -> None:
