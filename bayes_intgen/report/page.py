@@ -19,7 +19,7 @@ from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import explorer_data, has_explorer
 
 FOLDER = Path(__file__).parent
-# Scripts of the page, which share one scope: each uses names of those before it.
+# Scripts of the page in the order in which they run; they share one scope.
 SCRIPTS = (
     "effects.js",
     "noise_law.js",

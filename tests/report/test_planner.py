@@ -15,6 +15,7 @@ from bayes_intgen.report.explorer import explorer_data
 from _posteriors import (
     half_supported,
     made_up,
+    made_up_in_a_band,
     made_up_with_groups,
     made_up_with_levels,
     made_up_with_pairs,
@@ -196,30 +197,28 @@ def test_plans_agree_with_python_and_with_brute_force(browser, kinds, tmp_path, 
 
 
 @pytest.mark.slow
-def test_random_decisions_reach_the_best_plan_on_the_grid(browser, tmp_path) -> None:
-    """Costs without a common unit; where some actions interact, and where none does."""
+@pytest.mark.parametrize("interacting", [False, True])
+def test_random_decisions_reach_the_best_plan_on_the_grid(browser, tmp_path, interacting) -> None:
+    """Costs without a common unit; where actions interact, few combinations are supported."""
     rng = np.random.default_rng(1)
-    pairs = made_up(
-        ["a", "b"], draws=10, seed=3, model=bi.models.additive(graph={}, interactions=[("a", "b")])
-    )
-    for fit in (made_up(["a", "b"], draws=10, seed=2), pairs):
-        page = open_page(browser, fit, tmp_path / "report.html")
-        values, _ = grids_of(fit)
-        feasible = feasible_on_grid(fit)
-        means = means_on_grid(fit, values)
-        for _ in range(8):
-            rates = rng.gamma(1.0, 1 / np.array([np.ptp(v) for v in values]))
-            cost = rates[0] * values[0][:, None] + rates[1] * values[1]
-            budget = float(np.quantile(cost[feasible], rng.uniform(0.02, 0.7)))
-            value = float(rng.choice([-1.0, 1.0, 3.0]))
-            enter(page, **{"Cost per unit of a": rates[0], "Cost per unit of b": rates[1]})
-            enter(page, **{"Budget": budget, "Value per unit of outcome": value})
-            rows = table_of_plans(page)
-            worth = np.where(
-                feasible & (cost <= budget * (1 + 1e-9)), value * means - cost, -np.inf
-            )
-            assert rows[5][0] == "value minus cost"
-            assert numbers(rows[5])[1][0] == pytest.approx(worth.max(), rel=1e-12)
+    fit = made_up_in_a_band() if interacting else made_up(["a", "b", "c"], draws=10, seed=2)
+    page = open_page(browser, fit, tmp_path / "report.html")
+    values, _ = grids_of(fit)
+    means, feasible = means_on_grid(fit, values), feasible_on_grid(fit)
+    scales = np.array([np.ptp(own) for own in values])
+    for value in (-1.0, 1.0, 3.0, -0.3):
+        rates = rng.gamma(1.0, 1 / scales)
+        cost = np.asarray(0.0)
+        for rate, own in zip(rates, values, strict=True):
+            cost = np.add.outer(cost, rate * own)
+        budget = float(np.quantile(cost[feasible][::100], rng.uniform(0.02, 0.5)))
+        enter(page, **{f"Cost per unit of {n}": r for n, r in zip(fit.actions, rates, strict=True)})
+        enter(page, **{"Budget": budget, "Value per unit of outcome": value})
+        row = table_of_plans(page)[len(values) + 3]
+        assert row[0] == "value minus cost"
+        affordable = feasible & (cost <= budget + 1e-9 * max(1.0, abs(budget)))
+        best = (value * means - cost)[affordable].max()
+        assert numbers(row)[1][0] == pytest.approx(best, rel=1e-12)
 
 
 def test_value_minus_cost_and_its_gains(page, small) -> None:

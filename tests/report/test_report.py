@@ -34,6 +34,7 @@ from _posteriors import (
     frame_with_groups,
     half_supported,
     made_up,
+    made_up_in_a_band,
     made_up_with_groups,
     made_up_with_levels,
     made_up_with_pairs,
@@ -403,18 +404,7 @@ def test_many_draws_are_thinned() -> None:
 
 @pytest.fixture(scope="module")
 def interacting() -> bi.Posterior:
-    """Two actions of which only a diagonal band of combinations is observed."""
-    rng = np.random.default_rng(0)
-    pieces = []
-    for mask in ((False, False), (True, False), (False, True)):
-        common = rng.normal(size=400)
-        pieces.append((common[:, None] + rng.normal(scale=0.4, size=(400, 2)), mask))
-    actions = np.concatenate([rows for rows, _ in pieces])
-    intervened = np.repeat([mask for _, mask in pieces], 400, axis=0)
-    outcome = actions.prod(axis=1) + rng.normal(size=1200)
-    data = bi.RegimeData.from_arrays(actions, outcome, intervened, ["one", "two"])
-    model = bi.models.additive(interactions=[("one", "two")])
-    return made_up(data.names, data=data, model=model)
+    return made_up_in_a_band()
 
 
 def readout(browser) -> dict[str, list[float]]:
