@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_limits
 import bayes_intgen as bi
 from bayes_intgen.inference.gaussian.evidence import log_marginal
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
-from bayes_intgen.models.base import hyperparameters
 from bayes_intgen.models.hyperpriors import Hyperpriors
+from bayes_intgen.models.program import hyperparameters
 
 matplotlib.use("agg")
 

@@ -9,14 +9,7 @@ and the sampled posterior") lists the differences.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
-
-import jax
-import jax.numpy as jnp
-import numpy as np
-import numpyro
-import numpyro.distributions as dist
-from jax.typing import ArrayLike
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bayes_intgen._arguments import instance, items, one_of, real_number
 from bayes_intgen._typing import Array
@@ -34,6 +27,9 @@ from bayes_intgen.models.mechanisms.spline import Spline
 from bayes_intgen.models.pseudo_observations import PseudoObservations
 from bayes_intgen.models.terms import Decomposition, Term
 
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+
 PriorName = Literal["gp", "spline", "polynomial", "linear"]
 AnyMechanism = GP | Spline | Polynomial | Linear | Levels
 CovariateMechanism = AnyMechanism | Trend | Seasonal
@@ -49,11 +45,6 @@ _PRIORS: dict[str, type[GP] | type[Spline] | type[Polynomial] | type[Linear]] = 
 }
 # Default prior of the noise standard deviation, in outcome standard deviations.
 NOISE_SCALE = LogNormal(median=0.5, sigma=1.0)
-
-
-def degrees_of_freedom() -> dist.Gamma:
-    """Prior of the degrees of freedom of Student-t noise (Juárez and Steel 2010)."""
-    return dist.Gamma(2.0, 0.1)
 
 
 @dataclass(frozen=True)
@@ -147,10 +138,10 @@ class Model(ABC):
     def program(
         self,
         terms: Decomposition,
-        functions: ArrayLike,
-        gates: ArrayLike,
-        relative_sd: ArrayLike,
-        outcome: ArrayLike | None = None,
+        functions: "ArrayLike",
+        gates: "ArrayLike",
+        relative_sd: "ArrayLike",
+        outcome: "ArrayLike | None" = None,
         known: PseudoObservations | None = None,
         *,
         fixed: Mapping[str, float] | None = None,
@@ -181,75 +172,21 @@ class Model(ABC):
         link : {"identity", "log"}
             Under ``"log"`` the outcome is the exponential of what the terms add up to.
         """
-        fixed = fixed or {}
-        priors = self.hyperpriors(terms.without(fixed))
-        log_sd, noise_sd = hyperparameters(priors)
-        prior_mean, log_sd = _with_fixed(terms, fixed, priors.mean, log_sd, jnp.log(noise_sd))
-        # Non-centred parameterisation: weights are standard normal whatever the scales are.
-        weights = numpyro.sample("weights", dist.Normal(0, 1).expand((terms.size,)).to_event(1))
-        coefficients = numpyro.deterministic("coefficients", prior_mean + jnp.exp(log_sd) * weights)
-        functions, gates = jnp.asarray(functions), jnp.asarray(gates)
-        mean = jnp.full(len(functions), centre)
-        for i, term in enumerate(terms.terms):
-            columns = terms.columns[term.name]
-            mean += gates[:, i] * (functions[:, columns] @ coefficients[columns])
-        sd = noise_sd * jnp.asarray(relative_sd)
-        if self.noise == "student_t":
-            df = numpyro.sample("df", degrees_of_freedom())
-            distribution: dist.Distribution = dist.StudentT(df, mean, sd)
-        else:
-            distribution = dist.Normal(mean, sd)
-        if link == "log":
-            transform = dist.transforms.ExpTransform()
-            distribution = dist.TransformedDistribution(distribution, transform)
-        with numpyro.plate("row", len(mean)):
-            numpyro.sample("outcome", distribution, obs=outcome)
-        if known is not None:
-            _sample_pseudo_observations(known, coefficients)
+        # Results of a saved fit need no NumPyro, which takes long to import.
+        from bayes_intgen.models.program import draw_or_condition
 
-
-def _sample_pseudo_observations(known: PseudoObservations, coefficients: jax.Array) -> None:
-    """Condition on pseudo-observations, in the outcome's units so that constants are right too."""
-    sd = jnp.exp(jnp.asarray(known.log_sd))
-    mean = sd * (jnp.asarray(known.matrix) @ coefficients)
-    with numpyro.plate("known_row", len(sd)):
-        numpyro.sample("known_outcome", dist.Normal(mean, sd), obs=sd * known.outcome)
-
-
-def _with_fixed(
-    terms: Decomposition,
-    fixed: Mapping[str, float],
-    mean: ArrayLike,
-    log_sd: jax.Array,
-    log_noise: jax.Array,
-) -> tuple[ArrayLike, jax.Array]:
-    """Insert terms of fixed scale into prior means and log sds of the remaining coefficients."""
-    if not fixed:
-        return mean, log_sd
-    log_ratio = np.full(terms.size, np.nan)
-    for name, ratio in fixed.items():
-        log_ratio[terms.columns[name]] = np.log(ratio)
-    sampled = np.isnan(log_ratio)
-    every = (jnp.asarray(log_ratio) + log_noise).at[sampled].set(log_sd)
-    return jnp.zeros(terms.size).at[sampled].set(mean), every
-
-
-def hyperparameters(priors: Hyperpriors) -> tuple[jax.Array, jax.Array]:
-    """Sample the hyperparameters.
-
-    Returns
-    -------
-    log_sd : Array, shape (P,)
-        Log prior standard deviations of the coefficients.
-    noise_sd : Array, shape ()
-    """
-    sampled = {
-        name: numpyro.sample(
-            name, dist.LogNormal(prior.log_median, prior.sigma).to_event(np.ndim(prior.sigma))
+        draw_or_condition(
+            self,
+            terms,
+            functions,
+            gates,
+            relative_sd,
+            outcome,
+            known,
+            fixed=fixed or {},
+            centre=centre,
+            link=link,
         )
-        for name, prior in priors.sites.items()
-    }
-    return priors.log_sd(sampled, jnp), sampled["noise_sd"]
 
 
 def as_mechanism(prior: Prior) -> AnyMechanism:

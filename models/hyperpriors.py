@@ -1,7 +1,6 @@
 """Hyperpriors, and the prior of the coefficients given the hyperparameters.
 
-All values are arrays in a JAX pytree, so that a program that takes them as arguments is compiled
-once per shape instead of once per data set.
+All values are arrays, in a JAX pytree as soon as JAX is used (`pytrees`).
 """
 
 from collections.abc import Callable, Mapping
@@ -10,8 +9,6 @@ from operator import getitem
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -87,7 +84,10 @@ class Hyperpriors:
         xp : module
             ``numpy`` or ``jax.numpy``.
         """
-        take: Callable[..., Any] = getitem if xp is np else _gather
+        take: Callable[..., Any] = getitem
+        if xp is not np:
+            # Results of a saved fit need no JAX, which takes long to import.
+            from bayes_intgen.models.pytrees import gather as take
         none = xp.zeros(0)
         # Index zero is for coefficients without this hyperparameter.
         log_scale = xp.concatenate([xp.zeros(1), xp.log(sites.get("scale", none))])
@@ -133,33 +133,8 @@ class Hyperpriors:
         return self._map(lambda values: values[columns])
 
     def _map(self, function: Callable[[Array], Array]) -> "Hyperpriors":
-        values: dict[str, Any] = {n: function(getattr(self, n)) for n in _PER_COEFFICIENT}
+        values: dict[str, Any] = {n: function(getattr(self, n)) for n in PER_COEFFICIENT}
         return replace(self, **values)
-
-
-@jax.custom_vjp
-def _gather(values: jax.Array, index: jax.Array) -> jax.Array:
-    """Gather ``values[index]``, with a matrix product as its derivative.
-
-    The compiled scatter-add of the default derivative is slower.
-    """
-    return values[index]
-
-
-def _gather_forward(
-    values: jax.Array, index: jax.Array
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return values[index], (index, jnp.arange(len(values)))
-
-
-def _gather_backward(
-    residuals: tuple[jax.Array, jax.Array], cotangent: jax.Array
-) -> tuple[jax.Array, None]:
-    index, positions = residuals
-    return cotangent @ (index[:, None] == positions).astype(cotangent.dtype), None
-
-
-_gather.defvjp(_gather_forward, _gather_backward)
 
 
 def _sum_by_index(values: Array, index: NDArray[Any], count: int) -> Array:
@@ -167,10 +142,4 @@ def _sum_by_index(values: Array, index: NDArray[Any], count: int) -> Array:
     return np.asarray(np.bincount(index, values, count + 1)[1:])
 
 
-_PER_COEFFICIENT = ("mean", "fixed", "scale_of", "lengthscale_of", "frequency", "kernel_of")
-
-jax.tree_util.register_dataclass(
-    Hyperpriors,
-    data_fields=["scale", "lengthscale", "noise_sd", *_PER_COEFFICIENT],
-    meta_fields=["kernels"],
-)
+PER_COEFFICIENT = ("mean", "fixed", "scale_of", "lengthscale_of", "frequency", "kernel_of")

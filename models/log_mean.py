@@ -16,7 +16,7 @@ shrunk towards the normal law.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
+import scipy
 
 from bayes_intgen._typing import Array
 from bayes_intgen.models.variance_function import draw_normal, knot_precision
@@ -79,7 +79,7 @@ class LogMeanEstimate(NamedTuple):
 
 
 def estimate_log_mean(
-    features: csr_array, residuals: Array, variance: Array, knot_values: Array
+    features: "scipy.sparse.csr_array", residuals: Array, variance: Array, knot_values: Array
 ) -> LogMeanEstimate:
     """Estimate the difference of the log mean from that of a normal law.
 
@@ -102,12 +102,16 @@ def estimate_log_mean(
     sd = SKEWNESS_SD * np.maximum(knot_values, LEAST_VARIANCE**2) ** 1.5 / 6
     precision = knot_precision(sd, CHANGE_SD)
     expected = np.expm1(variance) - variance - variance**2 / 2
-    transposed, values, dispersion = csr_array(features.T), np.zeros(features.shape[1]), 1.0
+    transposed, values, dispersion = (
+        scipy.sparse.csr_array(features.T),
+        np.zeros(features.shape[1]),
+        1.0,
+    )
     for _ in range(MAX_ITERATIONS):
         factor = np.exp(residuals - variance / 2 - features @ values)
         gap = factor - 1 - residuals - (residuals**2 - variance) / 2
         weights = 1 / (dispersion * expected)
-        information = (transposed @ diags_array(weights) @ features).toarray()
+        information = (transposed @ scipy.sparse.diags_array(weights) @ features).toarray()
         bread = np.linalg.inv(information + precision)
         step = bread @ (transposed @ (weights * gap) - precision @ values)
         change = float(np.abs(features @ step).max())
@@ -115,14 +119,16 @@ def estimate_log_mean(
         values = values + step * min(1.0, LARGEST_CHANGE / max(change, TOLERANCE))
         if change < TOLERANCE:
             break
-    middle = (transposed @ diags_array((weights * gap) ** 2) @ features).toarray() + precision
+    middle = (
+        transposed @ scipy.sparse.diags_array((weights * gap) ** 2) @ features
+    ).toarray() + precision
     slope = float(np.mean((factor - 1 - residuals) * residuals / variance))
     return LogMeanEstimate(values, np.asarray(bread @ middle @ bread.T), slope)
 
 
-def projected_on(features: csr_array, design: Array) -> Array:
+def projected_on(features: "scipy.sparse.csr_array", design: Array) -> Array:
     """Coefficients of features that approximate the columns of a design matrix, (H, P)."""
     rows, size = features.shape
-    transposed = csr_array(features.T)
+    transposed = scipy.sparse.csr_array(features.T)
     gram = (transposed @ features).toarray() + RIDGE * rows / size * np.eye(size)
     return np.asarray(np.linalg.solve(gram, transposed @ design))

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
-from scipy.optimize.elementwise import bracket_root, find_root
 
 from bayes_intgen._typing import Array
 from bayes_intgen.models.sinh_arcsinh import SinhArcsinh
@@ -51,7 +50,7 @@ def student_t_cdf(df: Array) -> DistributionFunction:
     >>> float(student_t_cdf(np.array([4.0]))(np.zeros((1, 1)), np.zeros(1, int))[0, 0])
     0.5
     """
-    return lambda x, columns: np.asarray(special.stdtr(df[:, None], x))
+    return lambda x, columns: np.asarray(scipy.special.stdtr(df[:, None], x))
 
 
 def sinh_arcsinh_cdf(laws: SinhArcsinh) -> DistributionFunction:
@@ -68,7 +67,7 @@ def sinh_arcsinh_cdf(laws: SinhArcsinh) -> DistributionFunction:
     def cdf(x: Array, columns: NDArray[np.int_]) -> Array:
         angle = np.arcsinh(x + mean[:, columns])
         return np.asarray(
-            special.ndtr(np.sinh(tail[:, columns] * angle - laws.skewness[:, columns]))
+            scipy.special.ndtr(np.sinh(tail[:, columns] * angle - laws.skewness[:, columns]))
         )
 
     return cdf
@@ -110,14 +109,14 @@ def mixture_quantiles(
         return np.asarray(cdf(standardised, columns).mean(axis=0).reshape(y.shape) - p)
 
     centre, reach = mean.mean(axis=0), mean.std(axis=0) + sd.mean(axis=0)
-    bracket = bracket_root(
+    bracket = scipy.optimize.elementwise.bracket_root(
         excess,
         np.broadcast_to(centre - 3 * reach, p.shape),
         np.broadcast_to(centre + 3 * reach, p.shape),
         args=(p, column.astype(float)),
     ).bracket
     # The absolute tolerance bounds the work for quantiles near zero.
-    root = find_root(
+    root = scipy.optimize.elementwise.find_root(
         excess,
         bracket,
         args=(p, column.astype(float)),

@@ -14,8 +14,8 @@ values.
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, diags_array
 
 from bayes_intgen._typing import Array
 from bayes_intgen.models.sinh_arcsinh import BOUNDS, SinhArcsinh, match
@@ -106,7 +106,9 @@ def bounded_parameters(parameters: Array, estimate: Array) -> Array:
 
 
 def estimate_noise_shape(
-    features: csr_array, standardised: Array, spread: VarianceFunction | Homoscedastic
+    features: "scipy.sparse.csr_array",
+    standardised: Array,
+    spread: VarianceFunction | Homoscedastic,
 ) -> NoiseShapeEstimate:
     """Estimate the log characteristic function by penalised least squares, with a log link.
 
@@ -164,17 +166,22 @@ class _LogLinear(NamedTuple):
 
     @classmethod
     def fit(
-        cls, features: csr_array, psi: Complex, prior: Complex, real: Array, imaginary: Array
+        cls,
+        features: "scipy.sparse.csr_array",
+        psi: Complex,
+        prior: Complex,
+        real: Array,
+        imaginary: Array,
     ) -> "_LogLinear":
         """Gauss-Newton iterations from the prior mean."""
-        coefficients, transposed = prior.copy(), csr_array(features.T)
+        coefficients, transposed = prior.copy(), scipy.sparse.csr_array(features.T)
         change = np.inf
         for _ in range(MAX_ITERATIONS):
             mean = np.exp(features @ coefficients)
             weights = np.abs(mean) ** 2
             scores = weights * (psi / mean - 1)
             if change > SMALL_CHANGE:
-                information = (transposed @ diags_array(weights) @ features).toarray()
+                information = (transposed @ scipy.sparse.diags_array(weights) @ features).toarray()
                 of_real, of_imaginary = (np.linalg.inv(information + p) for p in (real, imaginary))
             slope, gap = transposed @ scores, coefficients - prior
             step = of_real @ (slope.real - real @ gap.real)
@@ -186,7 +193,7 @@ class _LogLinear(NamedTuple):
         return cls(coefficients, (of_real, real), (of_imaginary, imaginary), scores)
 
 
-def _ratio(features: csr_array, coefficients: Complex, psi: Complex) -> float:
+def _ratio(features: "scipy.sparse.csr_array", coefficients: Complex, psi: Complex) -> float:
     """Ratio of minus the log moduli at both frequencies, if it is the same in all rows."""
     exponents = features @ coefficients
     first, angle = -exponents.real, exponents.imag
@@ -202,15 +209,17 @@ def _ratio(features: csr_array, coefficients: Complex, psi: Complex) -> float:
     return ratio
 
 
-def _covariance(features: csr_array, first: _LogLinear, second: _LogLinear, ratio: float) -> Array:
+def _covariance(
+    features: "scipy.sparse.csr_array", first: _LogLinear, second: _LogLinear, ratio: float
+) -> Array:
     """Sandwich covariance of the three quantities' coefficients."""
     scores = (-first.scores.real, first.scores.imag, -second.scores.real)
     bread = (first.real, first.imaginary, second.real)
     size = features.shape[1]
-    middle, transposed = np.empty((3, size, 3, size)), csr_array(features.T)
+    middle, transposed = np.empty((3, size, 3, size)), scipy.sparse.csr_array(features.T)
     for i in range(3):
         for j in range(i, 3):
-            rows = diags_array(scores[i] * scores[j])
+            rows = scipy.sparse.diags_array(scores[i] * scores[j])
             middle[i, :, j] = (transposed @ rows @ features).toarray()
             middle[j, :, i] = middle[i, :, j]
         middle[i, :, i] += bread[i][1]

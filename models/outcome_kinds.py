@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import betainc
 
 from bayes_intgen._typing import Array
 
@@ -79,7 +79,7 @@ def count_cdf(mean: Array, variance: Array, counts: Array) -> Array:
     certain = below & (left <= 0)
     first = np.where(below, np.where(certain, 1.0, left), shape)
     at = np.where(below, 1 - share, share)
-    out = betainc(first, np.maximum(counts + 1, 1e-9), at)
+    out = scipy.special.betainc(first, np.maximum(counts + 1, 1e-9), at)
     return np.where(counts < 0, 0.0, np.where(certain, 1.0, out))
 
 

@@ -1,8 +1,9 @@
 """Rows whose noise has a known standard deviation, such as lift tests."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from jax.typing import ArrayLike
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
 
 
 class PseudoObservations(NamedTuple):
@@ -18,6 +19,6 @@ class PseudoObservations(NamedTuple):
         Logarithm of the known standard deviation.
     """
 
-    matrix: ArrayLike
-    outcome: ArrayLike
-    log_sd: ArrayLike
+    matrix: "ArrayLike"
+    outcome: "ArrayLike"
+    log_sd: "ArrayLike"

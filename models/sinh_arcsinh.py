@@ -12,7 +12,7 @@ and its quantiles and probabilities are explicit and monotone for all parameters
 from typing import NamedTuple, Self
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from bayes_intgen._typing import Array
 
@@ -87,7 +87,9 @@ class SinhArcsinh(NamedTuple):
         array([0.5])
         """
         angle = np.arcsinh(values / np.exp(self.log_scale) + self.mean)
-        return np.asarray(ndtr(np.sinh(np.exp(self.log_tail) * angle - self.skewness)))
+        return np.asarray(
+            scipy.special.ndtr(np.sinh(np.exp(self.log_tail) * angle - self.skewness))
+        )
 
 
 def _mean_cosh(tail: Array) -> Array:

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
-from scipy.optimize import minimize
-from scipy.sparse import csr_array, diags_array
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
@@ -49,23 +47,30 @@ class VarianceFunction:
     knots: Array
     knot_values: Array
 
-    def features(self, actions: Array, intervened: NDArray[np.bool_]) -> csr_array:
+    def features(self, actions: Array, intervened: NDArray[np.bool_]) -> "scipy.sparse.csr_array":
         """Constant, and every hat function times its gate, as a sparse matrix (n, H)."""
+        values, columns = self._entries(actions, intervened)
+        pointers = np.arange(len(values) + 1) * values.shape[1]
+        return scipy.sparse.csr_array(
+            (values.ravel(), columns.ravel(), pointers), shape=(len(values), len(self.knot_values))
+        )
+
+    def _entries(
+        self, actions: Array, intervened: NDArray[np.bool_]
+    ) -> tuple[Array, NDArray[np.int_]]:
+        """Nonzero features of each row, and their columns: a constant, and two hats per action."""
         rows, count = actions.shape
-        # Nonzero entries of a row: the constant, and two hat functions per action.
         values = np.ones((rows, 1 + 2 * count))
         columns = np.zeros((rows, 1 + 2 * count), dtype=int)
         for k, (z, rising, first) in enumerate(self._along(actions)):
-            clipped = np.clip(z, rising[0], rising[-1])
-            hats = BSpline.design_matrix(clipped, np.r_[rising[0], rising, rising[-1]], 1, True)
+            left = np.clip(np.searchsorted(rising, z, "right") - 1, 0, len(rising) - 2)
+            share = np.clip((z - rising[left]) / (rising[left + 1] - rising[left]), 0, 1)
             own = slice(1 + 2 * k, 3 + 2 * k)
-            function = np.where(intervened[:, k], k, count + k)[:, None]
-            values[:, own] = hats.data.reshape(-1, 2)
-            columns[:, own] = first[hats.indices].reshape(-1, 2) + 1 + len(KNOTS) * function
-        pointers = np.arange(rows + 1) * (1 + 2 * count)
-        return csr_array(
-            (values.ravel(), columns.ravel(), pointers), shape=(rows, len(self.knot_values))
-        )
+            values[:, own] = np.column_stack([1 - share, share])
+            function = np.where(intervened[:, k], k, count + k)
+            knots = np.column_stack([first[left], first[left + 1]])
+            columns[:, own] = 1 + len(KNOTS) * function[:, None] + knots
+        return values, columns
 
     def _along(self, actions: Array) -> Iterator[tuple[Array, Array, NDArray[np.int_]]]:
         """Per action: its coordinates (n,), the distinct knots, and the first position of each."""
@@ -98,7 +103,10 @@ class VarianceFunction:
         The logarithm of the variance is linearised in the deviations. Linearising the logarithms of
         the knot values instead would be worse: their sum is well determined even if they are not.
         """
-        features = self.features(actions, intervened).toarray()
+        values, columns = self._entries(actions, intervened)
+        # Not from a sparse matrix, since SciPy takes long to import.
+        features = np.zeros((len(actions), len(self.knot_values)))
+        np.add.at(features, (np.arange(len(actions))[:, None], columns), values)
         estimate = features @ self.knot_values
         return np.asarray(estimate * np.exp(deviations @ (features / estimate[:, None]).T))
 
@@ -111,9 +119,9 @@ class Homoscedastic:
         """Relative variance: ones, shape (n,)."""
         return np.ones(len(actions))
 
-    def features(self, actions: Array, intervened: NDArray[np.bool_]) -> csr_array:
+    def features(self, actions: Array, intervened: NDArray[np.bool_]) -> "scipy.sparse.csr_array":
         """Constant, as a sparse matrix (n, 1)."""
-        return csr_array(np.ones((len(actions), 1)))
+        return scipy.sparse.csr_array(np.ones((len(actions), 1)))
 
 
 class VarianceFunctionEstimate(NamedTuple):
@@ -215,10 +223,14 @@ def _quantiles(values: Array, units: Array | None) -> Array:
 
 
 def _penalised_mode(
-    features: csr_array, squares: Array, units: Array, prior_mean: Array, precision: Array
+    features: "scipy.sparse.csr_array",
+    squares: Array,
+    units: Array,
+    prior_mean: Array,
+    precision: Array,
 ) -> Array:
     """Knot values that maximise the penalised likelihood of squared residuals."""
-    transposed = csr_array(features.T)
+    transposed = scipy.sparse.csr_array(features.T)
 
     def loss(log_values: Array) -> tuple[float, Array]:
         """Minus the penalised log likelihood, and its gradient."""
@@ -228,18 +240,24 @@ def _penalised_mode(
         return float(value), np.asarray(slope * np.exp(log_values) + precision @ gap)
 
     options = {"maxiter": 100}
-    result = minimize(loss, prior_mean, jac=True, method="L-BFGS-B", options=options)
+    result = scipy.optimize.minimize(loss, prior_mean, jac=True, method="L-BFGS-B", options=options)
     return np.asarray(np.exp(result.x))
 
 
 def _sandwich_covariance(
-    features: csr_array, squares: Array, units: Array, knot_values: Array, precision: Array
+    features: "scipy.sparse.csr_array",
+    squares: Array,
+    units: Array,
+    knot_values: Array,
+    precision: Array,
 ) -> Array:
     """Sandwich estimate of the covariance of the log knot values."""
     variance = features @ knot_values
-    shares = diags_array(1 / variance) @ features @ diags_array(knot_values)
-    score = diags_array(units * (squares / variance - 1) / 2) @ shares
-    information = (shares.T @ diags_array(units) @ shares).toarray() / 2
+    shares = (
+        scipy.sparse.diags_array(1 / variance) @ features @ scipy.sparse.diags_array(knot_values)
+    )
+    score = scipy.sparse.diags_array(units * (squares / variance - 1) / 2) @ shares
+    information = (shares.T @ scipy.sparse.diags_array(units) @ shares).toarray() / 2
     bread = np.linalg.inv(information + precision)
     return np.asarray(bread @ ((score.T @ score).toarray() + precision) @ bread)
 

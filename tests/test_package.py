@@ -43,6 +43,25 @@ def test_names_are_imported_when_they_are_first_used() -> None:
         _ = bi.no_such_name
 
 
+def test_saved_fits_answer_without_jax() -> None:
+    fit = Path(__file__).parent / "posterior" / "saved_fits" / "f298bb4_gp.nc"
+    program = (
+        "import sys, warnings, matplotlib, bayes_intgen as bi\n"
+        "warnings.simplefilter('ignore')\n"
+        "matplotlib.use('agg')\n"
+        f"fit = bi.load({str(fit)!r})\n"
+        "points = [[0.0] * len(fit.terms.names), [0.1] * len(fit.terms.names)]\n"
+        "fit.joint_effect(points), fit.outcome(points), fit.contrast(points[:1], points[1:])\n"
+        "fit.plot_joint_effect(fit.terms.names[0])\n"
+        "print({'jax', 'numpyro'} & set(sys.modules))\n"
+        "print(len(str(fit)), {'jax', 'numpyro'} & set(sys.modules))\n"
+    )
+    first, second = run(program).splitlines()
+    assert first == "set()"
+    # Negative control: diagnostics of the sampler come from NumPyro.
+    assert "numpyro" in second
+
+
 def test_version_is_that_of_the_project_and_imported_at_its_first_use() -> None:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     assert bi.__version__ == project["version"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.interpolate import BSpline
+import scipy
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
@@ -72,7 +72,7 @@ class PenalisedSpline:
 
     def matrix(self, actions: Array) -> Array:
         z = np.clip(self.coordinate(actions[:, 0]), self.knots[0], self.knots[-1])
-        raw = BSpline.design_matrix(z, np.array(self.knots), self.degree)
+        raw = scipy.interpolate.BSpline.design_matrix(z, np.array(self.knots), self.degree)
         return np.asarray(raw @ self.rotation - np.array(self.centres))
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
@@ -55,10 +55,10 @@ class Neighbours:
         self._ranks = [min(rank, len(rows)) for rows in regimes]
         # The nearest of a row's neighbours is the row itself.
         own_ranks = [min(rank + 1, len(rows)) for rows in regimes]
-        self._trees: list[KDTree] = []
+        self._trees: list[scipy.spatial.KDTree] = []
         self._padded: list[tuple[NDArray[np.intp], Array]] = []
         if regimes[0].shape[1] > 1:
-            self._trees = [KDTree(rows) for rows in regimes]
+            self._trees = [scipy.spatial.KDTree(rows) for rows in regimes]
             self.within = [
                 np.sort(tree.query(tree.data, k=[own])[0][:, 0])
                 for tree, own in zip(self._trees, own_ranks, strict=True)

@@ -3,16 +3,13 @@
 from collections.abc import Mapping
 
 import numpy as np
-import numpyro.distributions as dist
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._jax import double_precision
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.models import Model
-from bayes_intgen.models.base import degrees_of_freedom
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 
@@ -71,6 +68,12 @@ def log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Datas
     draws : Dataset
         Group ``posterior`` of a fit.
     """
+    # Results of a saved fit need no NumPyro, which takes long to import.
+    import numpyro.distributions as dist
+
+    from bayes_intgen._jax import double_precision
+    from bayes_intgen.models.program import degrees_of_freedom
+
     log_densities = xr.Dataset(coords=draws.coords)
     with double_precision():
         densities: dict[str, dist.Distribution] = {

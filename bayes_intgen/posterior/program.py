@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import xarray as xr
-from jax.typing import ArrayLike
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
@@ -15,6 +14,9 @@ from bayes_intgen.models import Model
 from bayes_intgen.models.pseudo_observations import PseudoObservations
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,7 @@ class Program:
             pseudo_observations(data, terms),
         )
 
-    def __call__(self, outcome: ArrayLike | Literal["observed"] | None = "observed") -> None:
+    def __call__(self, outcome: "ArrayLike | Literal['observed'] | None" = "observed") -> None:
         """Run the program, inside a NumPyro handler.
 
         Parameters

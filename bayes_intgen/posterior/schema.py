@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -11,10 +11,6 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
-from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
-from bayes_intgen.inference.pilot.lack_of_fit import FitTest, fit_tests_dataset
-from bayes_intgen.inference.sampled_model import SampledModel
-from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.noise_shape import QUANTITIES
@@ -22,21 +18,27 @@ from bayes_intgen.models.outcome_kinds import OutcomeKind
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
 
+if TYPE_CHECKING:
+    from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
+    from bayes_intgen.inference.pilot.lack_of_fit import FitTest
+    from bayes_intgen.inference.sampled_model import SampledModel
+    from bayes_intgen.inference.settings import SamplerSettings
+
 _DRAW_DIMS = ("chain", "draw")
 
 
 def build_tree(
     data: Rows,
     model: Model,
-    sampled: SampledModel,
+    sampled: "SampledModel",
     spread: VarianceFunction | Homoscedastic,
     *,
     noise: Mapping[str, Array],
     pilot_noise_sd: float,
-    fit_tests: Sequence[FitTest],
-    settings: SamplerSettings,
+    fit_tests: "Sequence[FitTest]",
+    settings: "SamplerSettings",
     kind: OutcomeKind = "continuous",
-    far: FarOutcomes | None = None,
+    far: "FarOutcomes | None" = None,
 ) -> xr.DataTree:
     """Assemble the DataTree of a fit, with the model as JSON in its attributes.
 
@@ -114,11 +116,11 @@ def size_of_draws(tree: xr.DataTree) -> str:
     return f"{chains} of {sizes['draw']} draws"
 
 
-def _draw_coords(sampled: SampledModel) -> dict[str, NDArray[np.int_]]:
+def _draw_coords(sampled: "SampledModel") -> dict[str, NDArray[np.int_]]:
     return dict(zip(_DRAW_DIMS, map(np.arange, sampled.coefficients.shape[:2]), strict=True))
 
 
-def _posterior(sampled: SampledModel) -> xr.Dataset:
+def _posterior(sampled: "SampledModel") -> xr.Dataset:
     """Intercept and hyperparameters."""
     terms = sampled.terms
     free = terms.without(sampled.fixed_scales)
@@ -135,12 +137,12 @@ def _posterior(sampled: SampledModel) -> xr.Dataset:
     return dataset
 
 
-def _sample_stats(sampled: SampledModel) -> xr.Dataset:
+def _sample_stats(sampled: "SampledModel") -> xr.Dataset:
     statistics = {name: (_DRAW_DIMS, values) for name, values in sampled.statistics.items()}
     return xr.Dataset(statistics, coords=_draw_coords(sampled))
 
 
-def _coefficients(sampled: SampledModel) -> xr.Dataset:
+def _coefficients(sampled: "SampledModel") -> xr.Dataset:
     names = [
         f"{term.name}[{i}]"
         for term in sampled.terms.terms
@@ -178,10 +180,10 @@ def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
 
 def _constant_data(
     data: Rows,
-    sampled: SampledModel,
+    sampled: "SampledModel",
     pilot_noise_sd: float,
-    fit_tests: Sequence[FitTest],
-    far: FarOutcomes | None,
+    fit_tests: "Sequence[FitTest]",
+    far: "FarOutcomes | None",
 ) -> xr.Dataset:
     """Regimes, fixed scales and score tests; lift tests, levels, far outcomes, if there are any."""
     regimes, fixed = data.regimes, sampled.fixed_scales
@@ -198,6 +200,9 @@ def _constant_data(
             "fixed_scale_of": np.array(list(fixed), dtype=str),
         },
     )
+    # Results of a saved fit need no JAX, which takes long to import.
+    from bayes_intgen.inference.pilot.lack_of_fit import fit_tests_dataset
+
     dataset = dataset.merge(fit_tests_dataset(fit_tests, data.names))
     if far is not None:
         dataset = dataset.merge(far.to_dataset())

@@ -1,6 +1,5 @@
 """Gaussian-process mechanisms."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +27,9 @@ from bayes_intgen.models.mechanisms.components import (
 from bayes_intgen.models.mechanisms.kernels import SMOOTHNESS, KernelName, log_spectral_sd
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, check_priors
 
-# Shortest lengthscale, in units of the coordinate, that the basis functions resolve.
-RESOLUTION = 1.25
+# Lengthscales, in units of the coordinate, for which the basis functions are accurate under the
+# default prior. They need not cover longer ones: the line has its own coefficient.
+SHORTEST, LONGEST = 0.8, 1.25
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class GP:
 
     Attributes
     ----------
-    kernel : {"squared_exponential", "matern32", "matern52"}
+    kernel : {"matern52", "squared_exponential", "matern32"}
     scale, slope : LogNormal
         Marginal standard deviation of the process, and standard deviation of the line's slope, in
         units of the outcome's standard deviation.
@@ -58,11 +58,11 @@ class GP:
 
     Examples
     --------
-    >>> GP(kernel="matern52").kernel
-    'matern52'
+    >>> GP(kernel="squared_exponential").kernel
+    'squared_exponential'
     """
 
-    kernel: KernelName = "squared_exponential"
+    kernel: KernelName = "matern52"
     scale: LogNormal = SCALE
     slope: LogNormal = SCALE
     lengthscale: LogNormal = LENGTHSCALE
@@ -86,9 +86,8 @@ class GP:
         self, actions: Array, coordinate: Coordinate, rows: int
     ) -> tuple[Component, ...]:
         prior = self.lengthscale
-        # The upper quartile of the prior: with longer lengthscales functions are nearly straight.
-        longest = prior.median * math.exp(0.6745 * prior.sigma)
-        shortest = RESOLUTION * prior.median / LENGTHSCALE.median
+        unit = prior.median / LENGTHSCALE.median
+        shortest, longest = SHORTEST * unit, LONGEST * unit
         process = HSGPBasis.of(actions, coordinate, longest, shortest, self.size)
         return (
             Component("slope", line_basis(actions, coordinate), self.slope),

@@ -21,7 +21,7 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
-from bayes_intgen.models.base import degrees_of_freedom
+from bayes_intgen.models.program import degrees_of_freedom
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 

@@ -17,7 +17,7 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStat
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.pruning import PrunedModel
 from bayes_intgen.inference.pilot.student_t import StudentTFit, noise_potential
-from bayes_intgen.models.base import degrees_of_freedom
+from bayes_intgen.models.program import degrees_of_freedom
 
 # Least ratio of data precision to prior precision of a direction of the coefficients with fixed
 # scales that every sweep draws. Others hardly depend on anything, and are drawn in some sweeps.

@@ -1,0 +1,112 @@
+"""Generative NumPyro program of a model: hyperparameters, coefficients, and outcomes of rows."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jax.typing import ArrayLike
+
+from bayes_intgen.data.outcome_scale import Link
+from bayes_intgen.models.hyperpriors import Hyperpriors
+from bayes_intgen.models.pseudo_observations import PseudoObservations
+from bayes_intgen.models.terms import Decomposition
+
+if TYPE_CHECKING:
+    from bayes_intgen.models.base import Model
+
+
+def degrees_of_freedom() -> dist.Gamma:
+    """Prior of the degrees of freedom of Student-t noise (Juárez and Steel 2010)."""
+    return dist.Gamma(2.0, 0.1)
+
+
+def draw_or_condition(
+    model: "Model",
+    terms: Decomposition,
+    functions: ArrayLike,
+    gates: ArrayLike,
+    relative_sd: ArrayLike,
+    outcome: ArrayLike | None,
+    known: PseudoObservations | None,
+    *,
+    fixed: Mapping[str, float],
+    centre: float,
+    link: Link,
+) -> None:
+    """Draw the outcome, or condition on it; :meth:`bayes_intgen.models.Model.program` has details.
+
+    NumPyro's sites are ``scale``, ``lengthscale``, ``noise_sd``, ``df``, ``weights``,
+    ``coefficients``, ``outcome`` and ``known_outcome``.
+    """
+    priors = model.hyperpriors(terms.without(fixed))
+    log_sd, noise_sd = hyperparameters(priors)
+    prior_mean, log_sd = _with_fixed(terms, fixed, priors.mean, log_sd, jnp.log(noise_sd))
+    # Non-centred parameterisation: weights are standard normal whatever the scales are.
+    weights = numpyro.sample("weights", dist.Normal(0, 1).expand((terms.size,)).to_event(1))
+    coefficients = numpyro.deterministic("coefficients", prior_mean + jnp.exp(log_sd) * weights)
+    functions, gates = jnp.asarray(functions), jnp.asarray(gates)
+    mean = jnp.full(len(functions), centre)
+    for i, term in enumerate(terms.terms):
+        columns = terms.columns[term.name]
+        mean += gates[:, i] * (functions[:, columns] @ coefficients[columns])
+    sd = noise_sd * jnp.asarray(relative_sd)
+    if model.noise == "student_t":
+        df = numpyro.sample("df", degrees_of_freedom())
+        distribution: dist.Distribution = dist.StudentT(df, mean, sd)
+    else:
+        distribution = dist.Normal(mean, sd)
+    if link == "log":
+        transform = dist.transforms.ExpTransform()
+        distribution = dist.TransformedDistribution(distribution, transform)
+    with numpyro.plate("row", len(mean)):
+        numpyro.sample("outcome", distribution, obs=outcome)
+    if known is not None:
+        _sample_pseudo_observations(known, coefficients)
+
+
+def _sample_pseudo_observations(known: PseudoObservations, coefficients: jax.Array) -> None:
+    """Condition on pseudo-observations, in the outcome's units so that constants are right too."""
+    sd = jnp.exp(jnp.asarray(known.log_sd))
+    mean = sd * (jnp.asarray(known.matrix) @ coefficients)
+    with numpyro.plate("known_row", len(sd)):
+        numpyro.sample("known_outcome", dist.Normal(mean, sd), obs=sd * known.outcome)
+
+
+def _with_fixed(
+    terms: Decomposition,
+    fixed: Mapping[str, float],
+    mean: ArrayLike,
+    log_sd: jax.Array,
+    log_noise: jax.Array,
+) -> tuple[ArrayLike, jax.Array]:
+    """Insert terms of fixed scale into prior means and log sds of the remaining coefficients."""
+    if not fixed:
+        return mean, log_sd
+    log_ratio = np.full(terms.size, np.nan)
+    for name, ratio in fixed.items():
+        log_ratio[terms.columns[name]] = np.log(ratio)
+    sampled = np.isnan(log_ratio)
+    every = (jnp.asarray(log_ratio) + log_noise).at[sampled].set(log_sd)
+    return jnp.zeros(terms.size).at[sampled].set(mean), every
+
+
+def hyperparameters(priors: Hyperpriors) -> tuple[jax.Array, jax.Array]:
+    """Sample the hyperparameters.
+
+    Returns
+    -------
+    log_sd : Array, shape (P,)
+        Log prior standard deviations of the coefficients.
+    noise_sd : Array, shape ()
+    """
+    sampled = {
+        name: numpyro.sample(
+            name, dist.LogNormal(prior.log_median, prior.sigma).to_event(np.ndim(prior.sigma))
+        )
+        for name, prior in priors.sites.items()
+    }
+    return priors.log_sd(sampled, jnp), sampled["noise_sd"]
