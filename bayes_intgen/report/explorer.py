@@ -43,26 +43,20 @@ from bayes_intgen.models.sinh_arcsinh import (
 from bayes_intgen.models.terms import Term
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.defaults import default_point, levels_of
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.effects import supported
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
 from bayes_intgen.posterior.standardisation import Standardisation
 from bayes_intgen.report.pairs import Slider, pairs_of
+from bayes_intgen.report.slider_support import (
+    REASONS,
+    linked_steps,
+    reasons_against,
+    starting_step,
+)
 
 # Maximum number of draws: more would make the page slow to load for little precision.
 MAX_DRAWS = 2000
 # Maximum number of steps of a slider.
 MAX_STEPS = 250
-# Reasons why a position is not supported; the first that applies is shown.
-REASONS = (
-    "",
-    "never set in an experiment",
-    "no experiment sets this level",
-    "outside the range of its experiments",
-    "between the values of its experiments",
-    "not observed there without being set",
-    "too few regimes reach this value",
-    "no regimes reach it together with the other values",
-)
 
 
 def round_grid(low: float, high: float) -> Array:
@@ -188,8 +182,8 @@ def _slider(
         bases = [t.component.basis for t in posterior.terms.terms if t.action == k]
         atoms = [basis.value for basis in bases if isinstance(basis, Atom)]
         grid = np.union1d(round_grid(coordinate.low, coordinate.high), atoms)
-    reasons = _reasons(posterior, default, k, grid)
-    return Slider(grid, _start(grid, default[k], reasons == 0), reasons == 0), reasons
+    reasons = reasons_against(posterior, default, k, grid)
+    return Slider(grid, starting_step(grid, default[k], reasons == 0), reasons == 0), reasons
 
 
 def _noise_data(prediction: Prediction) -> dict[str, Any]:
@@ -243,7 +237,7 @@ def _action_data(
         "unit_functions": packed(unit_functions),
         "unit_coefficients": packed(unit_coefficients),
         "reasons": packed(reasons),
-        "linked": packed(_linked(posterior, default, k, grid)),
+        "linked": packed(linked_steps(posterior, default, k, grid)),
     }
     if levels is not None:
         action["labels"] = [short_label(label) for label in levels.labels]
@@ -313,67 +307,6 @@ def _unit_functions(
     of_draws = np.concatenate([np.empty((prediction.sd.size, 0)), *coefficients], axis=1)
     used = values.any(axis=0) & of_draws.any(axis=0)
     return values[:, used], of_draws[:, used]
-
-
-def _start(grid: Array, value: float, within: NDArray[np.bool_]) -> int:
-    """Step nearest to a value, among the supported ones if there are any."""
-    gaps = np.abs(grid - value)
-    return int(np.where(within, gaps, np.inf).argmin() if within.any() else gaps.argmin())
-
-
-def _reasons(
-    posterior: PosteriorDraws, default: Array, action: int, grid: Array
-) -> NDArray[np.int_]:
-    """Reasons against support of the joint effect along an action, the others at the default.
-
-    Steps that are supported beside the default point are supported together if all of them are
-    linked: see :func:`_linked`. Actions that interact also need support of their combination: see
-    :func:`bayes_intgen.report.pairs.pairs_of`, which checks each pair with the other actions at the
-    default point. The support of all actions jointly is in ``posterior.support``.
-
-    Returns
-    -------
-    ndarray of int, shape (steps,)
-        Positions in :data:`REASONS`; 0 where the effect is supported.
-    """
-    points = np.tile(default, (len(grid), 1))
-    points[:, action] = grid
-    all_set = np.ones(len(posterior.actions), dtype=bool)
-    support = support_of(posterior)
-    reference, verdict = support.reference, support.verdict(points, all_set)
-    if reference is None or verdict is None:
-        own = supported(posterior, points, posterior.actions)[:, action]
-        return np.where(own, 0, REASONS.index("outside the range of its experiments"))
-    regimes = zip(reference.rows, reference.masks, strict=True)
-    settings = [rows[:, action] for rows, mask in regimes if mask[action]]
-    values = np.concatenate(settings) if settings else np.array([np.inf, -np.inf])
-    outside = (grid < values.min()) | (grid > values.max())
-    linked = support.linked(np.concatenate([points, default[None]]), all_set)
-    applies = (
-        np.full(len(grid), not settings),
-        ~verdict.close[:, action] & (levels_of(posterior)[action] is not None),
-        ~verdict.close[:, action] & outside,
-        ~verdict.close[:, action],
-        ~verdict.separated[:, action] & ~verdict.without_setting[:, action],
-        ~verdict.separated[:, action],
-        ~(linked[:-1] & linked[-1]),
-    )
-    return np.select(applies, range(1, len(REASONS)), 0)
-
-
-def _linked(
-    posterior: PosteriorDraws, default: Array, action: int, grid: Array
-) -> NDArray[np.bool_]:
-    """Whether the regimes link each step whatever the steps of the other actions, shape (steps,).
-
-    Rows near a point may support it although the regimes do not link its values elsewhere. Such
-    support does not extend to combinations with other values.
-    """
-    points = np.tile(default, (len(grid) + 1, 1))
-    points[:-1, action] = grid
-    all_set = np.ones(points.shape[1], dtype=bool)
-    linked = support_of(posterior).linked(points, all_set, nearby=False)
-    return np.asarray(linked[:-1] & linked[-1])
 
 
 def _shared_factor(prediction: LogPrediction, default: Array) -> Array:
