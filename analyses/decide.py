@@ -181,16 +181,17 @@ def draw_plans(ax: Axes, rows: list[Row], best: bi.Plan) -> None:
 
 def draw_regrets(ax: Axes, rows: list[Row], regrets: Mapping[str, np.ndarray]) -> None:
     """Distribution function of the regret of each plan, with the true regret marked."""
-    for row in rows:
+    for i, row in enumerate(rows):
         name = row["plan"]
         if name in (UNLIMITED, OPTIMUM):
             continue
         ordered = np.sort(regrets[name])
         share = np.arange(1, len(ordered) + 1) / len(ordered)
         label = f"{name}, {row['expected regret']:.1f} on average"
-        ax.plot(ordered, share, color=COLOURS[name], label=label)
+        # Two plans may be the same.
+        ax.plot(ordered, share, color=COLOURS[name], linewidth=4 if i == 1 else 1.5, label=label)
         at = np.searchsorted(ordered, row["true regret"]) / len(ordered)
-        ax.plot(row["true regret"], at, "x", color=COLOURS[name], markeredgewidth=2)
+        ax.plot(row["true regret"], at, "x", color=COLOURS[name], markeredgewidth=2, zorder=4)
     ax.plot([], [], "kx", markeredgewidth=2, label="true regret")
     ax.set_xlim(left=-0.4)
     ax.set_ylim(-0.02, 1.02)

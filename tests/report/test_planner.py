@@ -189,10 +189,11 @@ def test_plans_agree_with_python_and_with_brute_force(browser, kinds, tmp_path, 
         assert mean == pytest.approx(best, rel=1e-12)
         # Negative control: without the budget the best plan is another one.
         assert mean < free
-    # The search in Python has other values of each action, between the same bounds.
+    # The search in Python has other values of each action, which end elsewhere near the edge of the
+    # support, where curves may be steep.
     prices = dict(zip(fit.actions, rates.tolist(), strict=True))
     value = fit.best(bi.Decision(cost=prices, budget=budget)).value
-    assert abs(mean - value) < 0.02 * np.ptp(means_on_grid(fit, [v[::10] for v in values]))
+    assert abs(mean - value) < 0.1 * np.ptp(means_on_grid(fit, [v[::10] for v in values]))
     assert page.get_log("browser") == []
 
 
