@@ -14,8 +14,10 @@ from .data.rows import Rows
 from .data.streamed import StreamedData
 from .decide.contrasts import Contrast
 from .decide.decision import Decision
+from .decide.experiment import Experiment
 from .decide.objectives import CVaR, Quantile
 from .decide.plan import Plan
+from .decide.study_design import design
 from .errors import (
     BayesIntgenError,
     BayesIntgenWarning,
@@ -49,6 +51,7 @@ __all__ = [
     "DataWarning",
     "Decision",
     "DistributedData",
+    "Experiment",
     "LackOfFitWarning",
     "Levels",
     "LiftTest",
@@ -73,6 +76,7 @@ __all__ = [
     "__version__",
     "calibration",
     "check",
+    "design",
     "fit",
     "load",
     "models",

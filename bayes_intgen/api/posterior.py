@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from bayes_intgen._arguments import instance
-from bayes_intgen.api.decisions import Decisions
+from bayes_intgen.api.experiments import Experiments
 from bayes_intgen.assess.contraction import contraction
 from bayes_intgen.assess.sensitivity import sensitivity
 from bayes_intgen.errors import DataError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bayes_intgen.assess.summary import Report
 
 
-class Posterior(Decisions):
+class Posterior(Experiments):
     """Posterior of a fit, from :func:`bayes_intgen.fit` or :func:`bayes_intgen.load`.
 
     ``print`` shows regimes, certificates, support, checks and sampling on one screen.

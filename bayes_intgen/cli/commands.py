@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from bayes_intgen._atomic import atomic_write, writable_target
 from bayes_intgen.cli import options, parsing
 from bayes_intgen.cli.console import DONE, DOUBTFUL, log, recorded, show_progress, write
-from bayes_intgen.cli.decisions import best
+from bayes_intgen.cli.experiments import DECISIONS
 from bayes_intgen.cli.model import model_of
 from bayes_intgen.cli.points import (
     Point,
@@ -210,10 +210,11 @@ def effect(
     return DONE
 
 
-app.command(best, sort_key=4)
+for name, command in DECISIONS.items():
+    app.command(command, name=name, sort_key=4)
 
 
-@app.command(sort_key=4)
+@app.command(sort_key=5)
 def plot(
     fit: options.Fit,
     *,

@@ -87,7 +87,7 @@ def parse_costs(text: str | None) -> dict[str, float]:
     """
     if text is None:
         return {}
-    return {name: _number(value, f"cost of {name!r}") for name, value in parse_point(text).items()}
+    return {name: number(value, f"cost of {name!r}") for name, value in parse_point(text).items()}
 
 
 def parse_bounds(text: str | None) -> dict[str, tuple[Any, ...]]:
@@ -109,7 +109,7 @@ def parse_bounds(text: str | None) -> dict[str, tuple[Any, ...]]:
     for name, value in parse_point(text).items():
         low, dots, high = str(value).partition(TO)
         if dots:
-            bounds[name] = tuple(_number(end, f"bounds of {name!r}") for end in (low, high))
+            bounds[name] = tuple(number(end, f"bounds of {name!r}") for end in (low, high))
         elif OR in str(value):
             bounds[name] = tuple(part.strip() for part in str(value).split(OR))
         else:
@@ -140,10 +140,17 @@ def parse_risk(text: str) -> "Objective":
     kinds: dict[str, type[CVaR] | type[Quantile]] = {"cvar": CVaR, "quantile": Quantile}
     if name not in kinds:
         raise ModelError(f"unknown risk {text!r}; write mean, cvar=0.1 or quantile=0.1")
-    return kinds[name](_number(value, name))
+    return kinds[name](number(value, name))
 
 
-def _number(text: Any, name: str) -> float:
+def number(text: Any, name: str) -> float:
+    """Parse a number; raises ModelError on other texts.
+
+    Examples
+    --------
+    >>> number("2.5", "cost")
+    2.5
+    """
     try:
         return float(text)
     except ValueError as error:

@@ -215,6 +215,41 @@ Risk = Annotated[
 BeyondSupport = Annotated[
     bool, Parameter(help="Also consider plans that no rows support.", negative=())
 ]
+PlannedExperiments = Annotated[
+    list[str] | None,
+    Parameter(
+        name=["--experiment", "-e"],
+        help="Experiment to rank, as radio:500:3 (actions, rows, cost), tv+radio=0|20:500, or "
+        "history:1000; repeat it.",
+        negative=(),
+    ),
+]
+PlannedRows = Annotated[
+    int | None,
+    Parameter(name="--rows", help="Number of further rows; of each experiment that names none."),
+]
+Horizon = Annotated[
+    float, Parameter(help="Number of units to which the plan will apply; multiplies its value.")
+]
+Width = Annotated[
+    float | None, Parameter(help="Mean width of the intervals; the rows that it needs are split.")
+]
+RowCost = Annotated[
+    str | None,
+    Parameter(
+        help="Cost of a row per regime, as tv=3,tv+radio=5,history=0.1; 1 for the others. "
+        "--rows is then the number of rows at a cost of 1 that would cost as much."
+    ),
+]
+PlannedRegimes = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--regime",
+        help="Regime to use, as tv, tv+radio, history or all; repeat it. By default those of the "
+        "data, each action alone, all together, and history.",
+        negative=(),
+    ),
+]
 Level = Annotated[float, Parameter(name="--level", help="Probability of the bands.")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="File to write.")]
 Folder = Annotated[Path, Parameter(name=["--output", "-o"], help="Folder to write to.")]

@@ -71,7 +71,7 @@ def known_edges(names: tuple[str, ...], graph: Graph) -> NDArray[np.float64]:
     edges = np.zeros((count, count))
     for child, parents in graph.items():
         edges[position[child], [position[name] for name in parents or ()]] = 1.0
-    ancestors = _ancestors(edges == 1)
+    ancestors = ancestors_of(edges == 1)
     if cycle := [repr(names[k]) for k in np.flatnonzero(ancestors.diagonal())]:
         raise ModelError(f"the graph has a cycle among {', '.join(cycle)}; it must be acyclic")
     for child, parents in graph.items():
@@ -81,7 +81,7 @@ def known_edges(names: tuple[str, ...], graph: Graph) -> NDArray[np.float64]:
     return edges
 
 
-def _ancestors(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def ancestors_of(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether action j is an ancestor of action k, entry ``[k, j]``."""
     ancestors = edges
     for _ in range(len(edges)):

@@ -1,0 +1,233 @@
+"""Rows of a planned experiment: values that are set, and responses of the other actions.
+
+An experiment that has been run is planned to be like its rows. In any other, the actions that are
+not set have the values of observational rows, except for descendants of those that are set. The
+hidden causes are independent, so that an action depends on its parents alone, in the same way in
+every regime in which it is not set: a descendant takes the value of a row whose parents have
+similar values (hot-deck imputation by nearest neighbours).
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from bayes_intgen._typing import Array
+from bayes_intgen.data.queries import checked_mask, checked_value
+from bayes_intgen.decide.belief import Belief, Update
+from bayes_intgen.errors import PACKAGE, ModelError, SamplingWarning, SupportWarning
+from bayes_intgen.identification.graph import ancestors_of
+from bayes_intgen.identification.overlap import ReferenceRows
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.text.messages import quoted, unknown_action
+
+# Number of rows that represent those of an experiment.
+N_ROWS = 400
+# Number of nearest rows, one of which is drawn: at most this share of all, within these limits.
+NEAREST_SHARE, MIN_NEAREST, MAX_NEAREST = 0.05, 5, 30
+# Probability above which an edge of the graph moves an action.
+MIN_EDGE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedRows:
+    """Representative rows of a planned experiment.
+
+    Attributes
+    ----------
+    actions : ndarray, shape (n, K)
+    mask : ndarray, shape (K,)
+    others : str
+        Origin of the values of the actions that are not set.
+    """
+
+    actions: Array
+    mask: NDArray[np.bool_]
+    others: str
+
+
+def planned_rows(
+    posterior: PosteriorDraws,
+    names: Sequence[str],
+    at: Mapping[str, Sequence[Any]],
+    rng: np.random.Generator,
+) -> PlannedRows:
+    """Draw rows of an experiment that sets some actions.
+
+    Parameters
+    ----------
+    posterior : PosteriorDraws
+    names : sequence of str
+        Actions that are set; none for more history.
+    at : mapping from action to values
+        Values to which actions are set in turn.
+    rng : Generator
+
+    Raises
+    ------
+    ModelError
+        On unknown actions, and for a fit that was saved without reference rows.
+    PointsError
+        On unknown levels, and values that are not finite.
+
+    Warns
+    -----
+    SupportWarning
+        If values lie outside the observed range of their action.
+    """
+    for name in names:
+        if name not in posterior.actions:
+            raise ModelError(unknown_action(name, posterior.actions))
+    reference = support_of(posterior).reference
+    if reference is None:
+        raise ModelError(
+            "the fit was saved by a version without reference rows, which experiments are planned "
+            "from; fit again"
+        )
+    mask = checked_mask(names, posterior.actions)
+    values = {
+        posterior.actions.index(name): _values(posterior, name, own) for name, own in at.items()
+    }
+    own_rows = dict(zip(reference.masks, reference.rows, strict=True)).get(tuple(mask.tolist()))
+    if own_rows is not None and not values:
+        return PlannedRows(own_rows, mask, "as in the rows of the regime")
+    base, origin = _base(reference, own_rows)
+    rows = base[rng.permutation(len(base))[:N_ROWS]]
+    for k in np.flatnonzero(mask).tolist():
+        if k in values:
+            rows[:, k] = np.resize(values[k], len(rows))
+        else:
+            rows[:, k] = rng.choice(_settings(reference, k), len(rows))
+    moved = _descendants(posterior, mask)
+    _respond(posterior, reference, rows, moved, rng)
+    return PlannedRows(rows, mask, _others(posterior, mask, moved, origin))
+
+
+def _values(posterior: PosteriorDraws, name: str, values: Sequence[Any]) -> Array:
+    """Values to which an action is set, levels by their codes."""
+    k = posterior.actions.index(name)
+    codes = np.array([checked_value(value, name, posterior.categories[k]) for value in values])
+    coordinate = posterior.terms.coordinates[k]
+    outside = codes[(codes < coordinate.low) | (codes > coordinate.high)]
+    if posterior.categories[k] is None and len(outside):
+        warnings.warn(
+            f"an experiment sets {name!r} to {outside[0]:g}, outside its observed range from "
+            f"{coordinate.low:g} to {coordinate.high:g}, beyond which the model is constant: the "
+            "value of such an experiment is not known",
+            SupportWarning,
+            skip_file_prefixes=(PACKAGE,),
+        )
+    return codes
+
+
+def _base(reference: ReferenceRows, own_rows: Array | None) -> tuple[Array, str]:
+    """Rows from which the actions that are not set are taken, and words for them."""
+    if own_rows is not None:
+        return own_rows, "the rows of the regime"
+    for mask, rows in zip(reference.masks, reference.rows, strict=True):
+        if not any(mask):
+            return rows, "the observational rows"
+    return np.concatenate(reference.rows), "all rows, since none are observational"
+
+
+def _settings(reference: ReferenceRows, k: int) -> Array:
+    """Values of an action in the rows in which it was set, or in all rows if it never was."""
+    regimes = list(zip(reference.masks, reference.rows, strict=True))
+    own = [rows[:, k] for mask, rows in regimes if mask[k]]
+    return np.concatenate(own or [rows[:, k] for _, rows in regimes])
+
+
+def _descendants(posterior: PosteriorDraws, mask: NDArray[np.bool_]) -> list[int]:
+    """Actions that are not set and respond to those that are, ancestors first."""
+    if posterior.terms.parents is None:
+        return []
+    edges = posterior.terms.parents > MIN_EDGE
+    # Edges into an action that is set are cut.
+    ancestors = ancestors_of(edges & ~mask[:, None])
+    moved = np.flatnonzero(ancestors[:, mask].any(axis=1) & ~mask)
+    return sorted(moved.tolist(), key=lambda k: int(ancestors[k].sum()))
+
+
+def _respond(
+    posterior: PosteriorDraws,
+    reference: ReferenceRows,
+    rows: Array,
+    moved: list[int],
+    rng: np.random.Generator,
+) -> None:
+    """Draw the values of descendants given those of their parents, in place."""
+    for k in moved:
+        assert posterior.terms.parents is not None
+        parents = np.flatnonzero(posterior.terms.parents[k] > MIN_EDGE)
+        regimes = zip(reference.masks, reference.rows, strict=True)
+        donors = np.concatenate([own for mask, own in regimes if not mask[k]])
+        places, wanted = (reference.placed(own)[:, parents] for own in (donors, rows))
+        count = int(np.clip(NEAREST_SHARE * len(donors), MIN_NEAREST, MAX_NEAREST))
+        _, nearest = KDTree(places).query(wanted, np.arange(1, min(count, len(donors)) + 1))
+        drawn = rng.integers(0, nearest.shape[1], len(rows))
+        rows[:, k] = donors[nearest[np.arange(len(rows)), drawn], k]
+
+
+def _others(
+    posterior: PosteriorDraws, mask: NDArray[np.bool_], moved: list[int], origin: str
+) -> str:
+    """Words for the values of the actions that are not set."""
+    names = posterior.actions
+    parts = []
+    if moved:
+        parts.append(f"{quoted([names[k] for k in moved])} by response to the actions set")
+    rest = [names[k] for k in np.flatnonzero(~mask) if k not in moved]
+    if rest:
+        parts.append(f"{quoted(rest)} as in {origin}")
+    return "; ".join(parts) or "none"
+
+
+def belief_of(posterior: PosteriorDraws) -> Belief:
+    """Belief in the coefficients of a fit."""
+    coefficients = prediction_of(posterior).coefficients
+    return Belief.of_draws(coefficients.reshape(-1, coefficients.shape[-1]))
+
+
+def warn_of_few_draws(updates: Iterable[Update]) -> None:
+    """Issue a SamplingWarning if rows inform more than half as many directions as there are draws.
+
+    The widths after such an update are too small by more than 2% on average.
+    """
+    known = [(own.informed, own.n_draws) for own in updates if own.n_draws is not None]
+    informed, n_draws = max(known, default=(0.0, 1))
+    if informed > n_draws / 2:
+        warnings.warn(
+            f"the planned rows inform {informed:.0f} directions of the coefficients, and "
+            f"{n_draws} draws are too few for the widths of intervals after them; fit with "
+            f"{2 * round(informed)} draws or more in all",
+            SamplingWarning,
+            skip_file_prefixes=(PACKAGE,),
+        )
+
+
+def half_information_of_rows(
+    posterior: PosteriorDraws, belief: Belief, planned: PlannedRows
+) -> Array:
+    """Matrix H, shape (n, r), whose H'H is the information of a row of an experiment on average.
+
+    Covariates and groups are at their averages over the population of the fit.
+    """
+    terms, masks = posterior.terms, np.broadcast_to(planned.mask, planned.actions.shape)
+    relative = posterior.spread(planned.actions, masks)
+    effects = terms.random_effects
+    if effects is not None:
+        # Each row is of a unit that is not in the data.
+        for basis, i, ratio in zip(effects.bases, effects.inputs, effects.ratio, strict=True):
+            if i < len(terms.names):
+                relative = relative + ratio * np.square(basis.matrix(planned.actions[:, [i]])[:, 0])
+    prediction = prediction_of(posterior)
+    variance = float(np.square(prediction.sd).mean()) * relative
+    if prediction.df is not None:
+        # Fisher information of the location of a Student-t distribution.
+        variance = variance * float(((prediction.df + 3) / (prediction.df + 1)).mean())
+    design = terms.matrix(planned.actions, masks)
+    return belief.half_information(design, 1 / (variance * len(planned.actions)))

@@ -1,0 +1,122 @@
+"""Best allocations of rows: against a grid of shares, closed forms, and numerical gradients."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.decide.allocation import Allocation
+from bayes_intgen.decide.belief import Belief
+from bayes_intgen.decide.split import whole_rows
+
+
+def random_allocation(seed: int, regimes: int) -> tuple[Allocation, float]:
+    rng = np.random.default_rng(seed)
+    size, targets = int(rng.integers(4, 20)), int(rng.integers(1, 6))
+    informations = []
+    for _ in range(regimes):
+        rows = rng.normal(size=(int(rng.integers(2, size + 3)), size))
+        informations.append(rows.T @ rows / len(rows))
+    allocation = Allocation(
+        Belief.of_sd(np.ones(size)),
+        rng.normal(size=(targets, size)),
+        np.zeros(targets),
+        np.ones(targets),
+        informations,
+        rng.uniform(0.5, 3, regimes),
+    )
+    return allocation, float(10 ** rng.uniform(0, 4))
+
+
+@pytest.mark.parametrize("seed", range(30_000, 30_008))
+def test_no_shares_of_a_grid_are_better(seed: int) -> None:
+    allocation, total = random_allocation(seed, 3)
+    best = allocation.best_rows(total)
+    assert best @ allocation.costs == pytest.approx(total)
+    grid = [np.array(w) / 20 for w in product(range(21), repeat=3) if sum(w) == 20]
+    values = [allocation.mean_variance(w * total / allocation.costs)[0] for w in grid]
+    assert allocation.mean_variance(best)[0] <= min(values) * (1 + 1e-6)
+    # Negative control: equal shares are worse.
+    equal = allocation.mean_variance(total / 3 / allocation.costs)[0]
+    assert allocation.mean_variance(best)[0] < equal
+
+
+def test_gradient_is_that_of_differences() -> None:
+    allocation, total = random_allocation(30_010, 4)
+    rows = np.full(4, total / 4)
+    _, gradient = allocation.mean_variance(rows)
+    step = 1e-5 * total
+    differences = [
+        (allocation.mean_variance(rows + h)[0] - allocation.mean_variance(rows - h)[0]) / 2 / step
+        for h in step * np.eye(4)
+    ]
+    np.testing.assert_allclose(gradient, differences, rtol=1e-5)
+
+
+def test_rows_for_a_width_are_found_by_their_own_split() -> None:
+    allocation, _ = random_allocation(30_011, 3)
+    width = allocation.mean_width(allocation.best_rows(300.0))
+    assert allocation.rows_for(width) == pytest.approx(300, abs=1.5)
+    assert allocation.rows_for(1.0) == 0
+
+
+def test_a_width_below_that_of_the_rest_is_refused() -> None:
+    allocation = Allocation(
+        Belief.of_sd(np.ones(1)), np.ones((1, 1)), np.ones(1), np.ones(1), [np.eye(1)], np.ones(1)
+    )
+    # The rest is half of the variance.
+    assert allocation.mean_width(np.array([1e12])) == pytest.approx(np.sqrt(0.5))
+    with pytest.raises(bi.ModelError, match=r"no number of rows .* 0\.70"):
+        allocation.rows_for(0.7)
+
+
+def test_whole_rows_keep_their_sum() -> None:
+    rows = np.random.default_rng(0).uniform(0, 10, 7)
+    rows *= 100 / rows.sum()
+    assert whole_rows(rows).sum() == 100
+    assert np.abs(whole_rows(rows) - rows).max() < 1
+
+
+def test_first_study_splits_levels_as_their_variance_says() -> None:
+    # At the middle of the ranges only the level matters: sum_j s^2 / n_j + (K - 1)^2 s^2 / n_0.
+    ranges = dict.fromkeys(("tv", "radio", "print"), (-1.0, 1.0))
+    model = bi.models.additive("linear", graph={}, interactions=None)
+    middle = dict.fromkeys(ranges, 0.0)
+    table = bi.design(ranges, 1_000_000, middle, model=model)
+    np.testing.assert_allclose(table.share, [0.4, 0.2, 0.2, 0.2], atol=0.01)
+    # Shapes matter at the ends, and need experiments.
+    ends = bi.design(ranges, 1_000_000, dict.fromkeys(ranges, 1.0), model=model, seed=1)
+    assert float(ends.share[0]) < 0.37
+    assert (table.width_of_total.diff("total") < 0).all()
+    assert float(table.width) < float(table.width_of_equal_split) < float(table.width_before)
+
+
+def test_design_of_historical_rows_and_levels() -> None:
+    rng = np.random.default_rng(0)
+    history = pd.DataFrame({"tv": rng.gamma(2, size=80), "drug": rng.choice(["a", "b"], 80)})
+    table = bi.design(history, 500, costs={"do(tv)": 4.0})
+    assert list(table.regime.to_numpy()) == ["observational", "do(tv)", "do(drug)"]
+    assert float((table.rows * table.cost).sum()) == pytest.approx(500, abs=6)
+    # The same levels as a list.
+    listed = bi.design({"tv": (0, 5), "drug": ["a", "b"]}, 500, {"tv": 1.0, "drug": "b"})
+    assert int(listed.rows.sum()) == 500
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: bi.design({}, 10), "actions are empty"),
+        (lambda: bi.design(3, 10), "must map names to ranges"),
+        (lambda: bi.design({"tv": (1, 0)}, 10), "range of 'tv' is empty"),
+        (lambda: bi.design({"tv": ["a"]}, 10), "two or more values"),
+        (lambda: bi.design({"tv": (0, 1)}, 0), "rows must be a whole number"),
+        (lambda: bi.design({"tv": (0, 1)}, 10, noise=0), "noise must be positive"),
+        (lambda: bi.design({"tv": (0, 1)}, 10, regimes=["radio"]), "unknown action 'radio'"),
+        (lambda: bi.design({"tv": (0, 1)}, 10, costs={"do(tb)": 1}), "unknown regime 'do"),
+    ],
+)
+def test_bad_designs_are_named(call, message: str) -> None:
+    with pytest.raises(bi.ModelError, match=message):
+        call()

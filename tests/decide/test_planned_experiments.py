@@ -1,0 +1,243 @@
+"""Values of experiments for fits: limits, responses of other actions, refits, and bad input."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen._random import generator
+from bayes_intgen.decide.best import problem_of
+from bayes_intgen.decide.experiment_values import Choice, value_of_information
+from bayes_intgen.decide.planned_rows import half_information_of_rows, planned_rows
+
+from _posteriors import made_up_with_groups, made_up_with_levels, with_log_link
+from conftest import confounded_rows
+
+DECISION = bi.Decision(cost={"red": 1.0, "green": 0.5}, budget=0.8, bounds={"red": (-1, 1.5)})
+POINTS = {"red": [0.0, 0.5, 1.0], "green": [0.0, 0.5, 1.0]}
+
+
+@pytest.fixture(scope="module")
+def table(posterior):
+    return posterior.experiments(DECISION)
+
+
+@pytest.fixture(scope="module")
+def unidentified() -> bi.Posterior:
+    """A fit to history and experiments on red: rows never set green."""
+    rng = np.random.default_rng(1)
+    regimes = np.repeat([[False, False], [True, False]], 100, axis=0)
+    cause = rng.normal(size=(200, 2))
+    actions = np.where(regimes, 0.0, cause) + rng.normal(size=(200, 2))
+    outcome = actions @ [1.0, -0.5] + cause.sum(axis=1) + rng.normal(size=200)
+    data = bi.RegimeData.from_arrays(actions, outcome, regimes, ["red", "green"])
+    model = bi.models.additive("linear")
+    return bi.fit(data, model, draws=80, warmup=60, chains=2, progress=False)
+
+
+def test_default_experiments_are_ranked(posterior, table) -> None:
+    assert set(table.experiment.to_numpy()) == {
+        "do(red)",
+        "do(green)",
+        "do(red, green)",
+        "observational",
+    }
+    assert (table.rows == 300).all()
+    assert (table.net_benefit.diff("experiment") <= 0).all()
+    assert (table.width_after <= table.width_before).all()
+    gain = posterior.best(DECISION).gain
+    width = float(np.ptp(np.quantile(gain, [0.05, 0.95])))
+    np.testing.assert_allclose(table.width_before, width)
+    assert "narrow the 90% interval" in str(table.explanation[0].item())
+
+
+def test_more_rows_are_worth_more_up_to_perfect_information(posterior) -> None:
+    both = ("red", "green")
+    table = posterior.experiments(
+        DECISION, [bi.Experiment(both, rows) for rows in (30, 300, 3_000, 10**8)]
+    )
+    by_rows = table.sortby("rows")
+    assert (by_rows.evsi.diff("experiment") > 0).all()
+    assert (by_rows.width_after.diff("experiment") < 0).all()
+    assert float(by_rows.width_after[-1]) < 0.01 * float(by_rows.width_before[0])
+    evpi, last = float(table.evpi), by_rows.isel(experiment=-1)
+    # A thousand draws, and the same plans.
+    assert float(last.evsi) == pytest.approx(evpi, abs=0.1 * evpi + 3 * float(last.evsi_error))
+
+
+def test_costs_and_the_horizon_decide_the_order(posterior, table) -> None:
+    first = str(table.experiment[0].item())
+    planned = [bi.Experiment(("red", "green"), 300, cost=0.9), bi.Experiment("green", 300)]
+    assert first == "do(red, green)"
+    near = posterior.experiments(DECISION, planned)
+    assert str(near.experiment[0].item()) == "do(green)"
+    assert "less than their cost of 0.9" in str(near.explanation[1].item())
+    far = posterior.experiments(DECISION, planned, horizon=10_000)
+    assert str(far.experiment[0].item()) == first
+    np.testing.assert_allclose(far.net_benefit, 10_000 * far.evsi - far.cost)
+
+
+def test_plans_after_an_experiment_are_as_good_as_a_fine_grid(posterior) -> None:
+    problem, surface, _ = problem_of(posterior, DECISION, False, None, None)
+    choice = Choice.of(posterior, DECISION)
+    red = np.linspace(-1, 1.5, 126)
+    points = np.stack([red, np.minimum((0.8 - red) / 0.5, problem.candidates[1][-1])], axis=1)
+    points = np.concatenate([choice.points[:1], points[problem.is_feasible(points)]])
+    effects = surface.draws(points)
+    planned = planned_rows(posterior, ("red", "green"), {}, generator(0, "experiments"))
+    half = half_information_of_rows(posterior, choice.belief, planned)
+    update = choice.belief.update(np.sqrt(300) * half)
+    # Plans of either set together, so that the same normals move both.
+    both = np.concatenate([effects, surface.draws(choice.points)], axis=1)
+    normals = np.random.default_rng(0).standard_normal((8_000, both.shape[1]))
+    moves, mean = update.moves(choice.belief.loadings(both)[0], normals), both.mean(axis=0)
+    value, error = value_of_information(mean[: len(points)], moves[:, : len(points)])
+    few, _ = value_of_information(mean[len(points) :], moves[:, len(points) :])
+    # The grid of the search is coarser.
+    assert few == pytest.approx(value, rel=0.1)
+    assert error < 0.1 * value
+
+
+def test_descendants_respond_to_planned_values(posterior) -> None:
+    def means(names, at):
+        rng = generator(0, "experiments")
+        return planned_rows(posterior, names, at, rng).actions.mean(axis=0)
+
+    # Red moves green by half of its change; 30 rows near either value have a deviation of 0.7.
+    rise = means(("red",), {"red": [1.0]}) - means(("red",), {"red": [-1.0]})
+    np.testing.assert_allclose(rise, [2.0, 1.0], atol=3 * 0.7 * np.sqrt(2 / 30))
+    # Negative control: green does not move red.
+    rise = means(("green",), {"green": [1.0]}) - means(("green",), {"green": [-1.0]})
+    np.testing.assert_allclose(rise, [0.0, 2.0], atol=1e-12)
+    planned = planned_rows(posterior, ("red",), {"red": [1.0]}, generator(0, "experiments"))
+    assert planned.others == "'green' by response to the actions set"
+    own = planned_rows(posterior, ("red",), {}, generator(0, "experiments"))
+    assert own.others == "as in the rows of the regime"
+
+
+def test_experiments_identify_an_effect_for_the_first_time(unidentified) -> None:
+    bounds = {"red": (-1, 1), "green": (-1, 1)}
+    decision = bi.Decision(bounds=bounds, baseline={"red": 0.0, "green": 0.0})
+    with pytest.warns(bi.SupportWarning):
+        table = unidentified.experiments(decision, rows=300).set_index(experiment="experiment")
+    assert table.attrs["beyond_support"] == 1
+    share = table.width_after / table.width_before
+    assert float(share.sel(experiment="do(green)")) < 0.65
+    assert float(share.sel(experiment="do(red, green)")) < 0.65
+    # Negative control: regimes that do not identify the effect.
+    assert float(share.sel(experiment="do(red)")) > 0.8
+    assert float(share.sel(experiment="observational")) > 0.9
+    assert "'red' as in the observational rows" in str(
+        table.others.sel(experiment="do(green)").item()
+    )
+
+
+@pytest.mark.slow
+def test_a_mean_that_multiplies_is_valued_through_its_linear_part(posterior) -> None:
+    table = with_log_link(posterior).experiments(DECISION)
+    assert (table.width_after < table.width_before).all()
+    assert (table.evsi >= 0).all()
+
+
+def test_levels_and_groups_are_planned() -> None:
+    levels = made_up_with_levels()
+    planned = [bi.Experiment("drug", 50, at=["a", "b"]), bi.Experiment(("drug", "spend"), 50)]
+    decision = bi.Decision(bounds={"spend": (1, 5)})
+    table = levels.experiments(decision, planned, beyond_support=True)
+    assert "do(drug=a|b)" in table.experiment.to_numpy()
+    with pytest.raises(bi.PointsError, match="has no level 'c'"):
+        levels.experiments(decision, [bi.Experiment("drug", 50, at="c")])
+    groups = made_up_with_groups()
+    own = groups.experiments(bi.Decision(), rows=50, beyond_support=True)
+    assert "population" in own.attrs
+    assert (own.width_after <= own.width_before * (1 + 1e-9)).all()
+
+
+def test_splits_are_of_all_rows_and_better_than_equal_ones(posterior) -> None:
+    regimes = [None, "red", "green"]
+    table = posterior.split(999, POINTS, regimes=regimes)
+    assert int(table.rows.sum()) == 999
+    assert list(table.regime.to_numpy()) == ["observational", "do(red)", "do(green)"]
+    assert float(table.width) <= float(table.width_of_equal_split) < float(table.width_before)
+    assert (table.width_of_total.diff("total") < 0).all()
+    assert float(table.width_of_total.sel(total=999)) == pytest.approx(float(table.width))
+    dear = posterior.split(999, POINTS, regimes=regimes, costs={"do(red)": 5.0})
+    assert float(dear.share.sel(regime="do(red)")) < float(table.share.sel(regime="do(red)"))
+    assert float((dear.rows * dear.cost).sum()) == pytest.approx(999, abs=10)
+    # With all regimes, joint rows are the most informative for joint effects.
+    every = posterior.split(999, DECISION)
+    assert every.share.idxmax().item() == "do(red, green)"
+    assert every.attrs["target"] == "gains over the baseline"
+
+
+def test_rows_for_a_width_reach_it(posterior) -> None:
+    width = 0.8 * float(posterior.split(1, POINTS).width_before)
+    rows = posterior.rows_for(width, POINTS)
+    assert float(posterior.split(rows, POINTS).width) == pytest.approx(width, rel=2e-2)
+    assert posterior.rows_for(100.0, POINTS) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p: bi.Experiment("red", 0), "rows must be a whole number of at least 1"),
+        (lambda p: bi.Experiment("red", 10, cost=-1), "cost of an experiment is negative"),
+        (lambda p: bi.Experiment("red", 10, cost=float("nan")), "finite number"),
+        (lambda p: bi.Experiment(("red", "red"), 10), "'red' occurs twice"),
+        (lambda p: bi.Experiment(None, 10, at=3.0), "at must map actions to values"),
+        (lambda p: bi.Experiment("red", 10, at={"green": 3.0}), "which the experiment does not"),
+        (lambda p: bi.Experiment("red", 10, at=[]), "no values of 'red'"),
+        (lambda p: p.experiments(DECISION, [bi.Experiment("rod", 10)]), "did you mean 'red'"),
+        (lambda p: p.experiments(DECISION, []), "experiments are empty"),
+        (lambda p: p.experiments(DECISION, ["red"]), "bayes_intgen.Experiment"),
+        (lambda p: p.experiments(DECISION, [bi.Experiment("red", 9)], rows=9), "or rows"),
+        (lambda p: p.experiments(DECISION, horizon=0), "horizon must be positive"),
+        (lambda p: p.experiments(DECISION, level=2), "level must lie between 0 and 1"),
+        (lambda p: p.experiments("cheap"), "bayes_intgen.Decision"),
+        (lambda p: p.split(0, POINTS), "rows must be a whole number"),
+        (lambda p: p.split(10, None), "target is missing"),
+        (lambda p: p.split(10, POINTS, regimes=[]), "regimes are empty"),
+        (lambda p: p.split(10, POINTS, regimes=["rod"]), "did you mean 'red'"),
+        (lambda p: p.split(10, POINTS, costs={"do(rod)": 1}), "unknown regime 'do"),
+        (lambda p: p.split(10, POINTS, costs={"do(red)": 0}), "must be positive"),
+        (lambda p: p.rows_for(-1, POINTS), "width must be positive"),
+    ],
+)
+def test_bad_experiments_are_named(posterior, call, message: str) -> None:
+    with pytest.raises(bi.BayesIntgenError, match=message):
+        call(posterior)
+
+
+def test_values_outside_the_observed_range_warn(posterior) -> None:
+    with pytest.warns(bi.SupportWarning, match="outside its observed range"):
+        posterior.experiments(DECISION, [bi.Experiment("red", 10, at=[0.0, 90.0])])
+
+
+def test_few_draws_warn(posterior) -> None:
+    few = bi.Posterior(posterior.tree.isel(draw=slice(0, 5), chain=slice(0, 2)))
+    with pytest.warns(bi.SamplingWarning, match="10 draws are too few"):
+        few.split(10**6, POINTS)
+
+
+@pytest.mark.slow
+def test_intervals_after_experiments_have_the_predicted_width(data, posterior) -> None:
+    decision = bi.Decision(bounds={"red": (-1, 1), "green": (-1, 1)}, baseline={"red": 0.0})
+    plan = posterior.best(decision)
+    more = confounded_rows(900, seed=7)
+    for names, mask in ((("green",), [False, True]), ((), [False, False])):
+        table = posterior.experiments(decision, [bi.Experiment(names or None, 900)])
+        own = (more.intervened == mask).all(axis=1)
+        together = bi.RegimeData.from_arrays(
+            np.concatenate([data.actions, more.actions[own]]),
+            np.concatenate([data.outcome, more.outcome[own]]),
+            np.concatenate([data.intervened, more.intervened[own]]),
+            data.names,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bi.SamplingWarning)
+            again = bi.fit(together, seed=1, draws=250, progress=False)
+        gain = again.contrast(plan.point, plan.baseline)
+        width = float(np.ptp(np.quantile(gain, [0.05, 0.95])))
+        # Widths vary between data sets by about a tenth.
+        assert float(table.width_after[0]) == pytest.approx(width, rel=0.3)
