@@ -55,6 +55,21 @@ def made_up_with_pairs(draws: int = 50) -> bi.Posterior:
     return made_up(["tv", "radio", "print"], outcome="sales", draws=draws, model=model)
 
 
+def made_up_in_a_band() -> bi.Posterior:
+    """Two actions that interact, of which only a diagonal band of combinations is observed."""
+    rng = np.random.default_rng(0)
+    pieces = []
+    for mask in ((False, False), (True, False), (False, True)):
+        common = rng.normal(size=400)
+        pieces.append((common[:, None] + rng.normal(scale=0.4, size=(400, 2)), mask))
+    actions = np.concatenate([rows for rows, _ in pieces])
+    intervened = np.repeat([mask for _, mask in pieces], 400, axis=0)
+    outcome = actions.prod(axis=1) + rng.normal(size=1200)
+    data = bi.RegimeData.from_arrays(actions, outcome, intervened, ["one", "two"])
+    model = bi.models.additive(interactions=[("one", "two")])
+    return made_up(data.names, data=data, model=model)
+
+
 def half_supported(regimes: Sequence[str] = ("", "promo", "channel", "spend")) -> bi.Posterior:
     """A posterior of two levels, three without an order, of which one is never set, and numbers.
 

@@ -156,11 +156,11 @@ class Posterior(Experiments):
         population: Any = None,
         level: float = 0.9,
     ) -> None:
-        """Write an HTML report with effects, mechanisms, diagnostics and an explorer.
+        """Write an HTML report with effects, mechanisms, diagnostics and a planner.
 
-        The report is a single file that needs neither a network nor this package. Its explorer
-        computes the joint effect from the draws. It includes the check that :meth:`with_check`
-        added.
+        The report is a single file that needs neither a network nor this package. Its planner
+        computes joint effects, and the best plan within a budget, from the draws. It includes the
+        check that :meth:`with_check` added.
 
         Parameters
         ----------

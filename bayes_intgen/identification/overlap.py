@@ -247,10 +247,22 @@ class ReferenceRows:
         return Verdict(close, separated, linked, without_setting, together)
 
     def linked(
-        self, points: Array, target: Mask, parents: Sequence[Sequence[int]]
+        self,
+        points: Array,
+        target: Mask,
+        parents: Sequence[Sequence[int]],
+        nearby: bool = True,
     ) -> NDArray[np.bool_]:
-        """Test the condition of linkage alone, shape (M,)."""
+        """Test the condition of linkage alone, shape (M,).
+
+        Without ``nearby``, rows near a point itself do not count. Where all actions are set, the
+        condition is then that a sum of one vector per action is zero, so that values which are
+        linked one at a time are linked together.
+        """
         count = len(self.names)
+        if not nearby:
+            nowhere = np.zeros((len(points), len(self.masks)), dtype=bool)
+            return self._cells(parents).determine(self._codes(points), nowhere, target)
         reached = self.covers(points, range(count))
         # In many dimensions a point that is near jointly may lie beyond the range of one action.
         for k in range(count):

@@ -198,14 +198,18 @@ class FitSupport:
         )
         return self.reference.verdict(values, target, needs, parents, [*self.terms.interactions])
 
-    def linked(self, values: Array, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def linked(
+        self, values: Array, mask: NDArray[np.bool_], nearby: bool = True
+    ) -> NDArray[np.bool_]:
         """Whether the regimes reach the values of all actions together, shape (M,).
 
-        True for a regression and for a fit that was saved without reference rows.
+        Without ``nearby``, whether they link them by rows elsewhere; see
+        :meth:`bayes_intgen.identification.overlap.ReferenceRows.linked`. True for a regression and
+        for a fit that was saved without reference rows.
         """
         if self.reference is None or self._parents is None:
             return np.ones(len(values), dtype=bool)
-        return self.reference.linked(values, tuple(mask.tolist()), self._parents)
+        return self.reference.linked(values, tuple(mask.tolist()), self._parents, nearby)
 
     def dataset(self, points: Any, intervened: Sequence[str]) -> xr.Dataset:
         """Labelled distances of points from the rows of each regime, and their support.

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, short_label
+from bayes_intgen.basis.monomials import Atom
 from bayes_intgen.models.log_prediction import LogPrediction
 from bayes_intgen.models.noise_shape import (
     FREQUENCIES,
@@ -42,26 +43,20 @@ from bayes_intgen.models.sinh_arcsinh import (
 from bayes_intgen.models.terms import Term
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.defaults import default_point, levels_of
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.effects import supported
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
 from bayes_intgen.posterior.standardisation import Standardisation
 from bayes_intgen.report.pairs import Slider, pairs_of
+from bayes_intgen.report.slider_support import (
+    REASONS,
+    linked_steps,
+    reasons_against,
+    starting_step,
+)
 
 # Maximum number of draws: more would make the page slow to load for little precision.
 MAX_DRAWS = 2000
 # Maximum number of steps of a slider.
 MAX_STEPS = 250
-# Reasons why a position is not supported; the first that applies is shown.
-REASONS = (
-    "",
-    "never set in an experiment",
-    "no experiment sets this level",
-    "outside the range of its experiments",
-    "between the values of its experiments",
-    "not observed there without being set",
-    "too few regimes reach this value",
-    "no regimes reach it together with the other values",
-)
 
 
 def round_grid(low: float, high: float) -> Array:
@@ -127,8 +122,10 @@ def explorer_data(
         (the step nearest the default point, supported if any is), ``functions`` (steps, P_k),
         ``coefficients`` (draws, P_k), ``unit_functions`` and ``unit_coefficients``, the same of
         a unit relative to the average, ``reasons`` (steps,), positions in the list of the same
-        name, 0 where the step is supported, and for levels ``labels``; with a fitted variance
-        function also ``hats`` (steps, 7), ``knot_values`` (7,) and ``deviations`` (draws, 7).
+        name, 0 where the step is supported beside the default point, ``linked`` (steps,), whether
+        it is so beside all other linked steps, and for levels ``labels`` and ``named``, whether
+        these are no numbers; with a fitted variance function also ``hats`` (steps, 7),
+        ``knot_values`` (7,) and ``deviations`` (draws, 7).
         ``pairs``: for every interaction in the fit the fields of
         :class:`~bayes_intgen.report.pairs.PairData`.
         ``noise``: ``sd`` (draws,), either ``quantiles`` or ``df`` (draws,), and with a fitted
@@ -179,9 +176,14 @@ def _slider(
 ) -> tuple[Slider, NDArray[np.int_]]:
     """Steps of an action, and the reasons against each."""
     coordinate = posterior.terms.coordinates[k]
-    grid = round_grid(coordinate.low, coordinate.high) if levels is None else np.array(levels.codes)
-    reasons = _reasons(posterior, default, k, grid)
-    return Slider(grid, _start(grid, default[k], reasons == 0), reasons == 0), reasons
+    if levels is not None:
+        grid = np.array(levels.codes)
+    else:
+        bases = [t.component.basis for t in posterior.terms.terms if t.action == k]
+        atoms = [basis.value for basis in bases if isinstance(basis, Atom)]
+        grid = np.union1d(round_grid(coordinate.low, coordinate.high), atoms)
+    reasons = reasons_against(posterior, default, k, grid)
+    return Slider(grid, starting_step(grid, default[k], reasons == 0), reasons == 0), reasons
 
 
 def _noise_data(prediction: Prediction) -> dict[str, Any]:
@@ -235,9 +237,11 @@ def _action_data(
         "unit_functions": packed(unit_functions),
         "unit_coefficients": packed(unit_coefficients),
         "reasons": packed(reasons),
+        "linked": packed(linked_steps(posterior, default, k, grid)),
     }
     if levels is not None:
         action["labels"] = [short_label(label) for label in levels.labels]
+        action["named"] = not levels.numeric
     if isinstance(spread, VarianceFunction) and deviations is not None:
         action |= _variance_data(spread, deviations[0], k, grid)
         if prediction.shape is not None:
@@ -303,53 +307,6 @@ def _unit_functions(
     of_draws = np.concatenate([np.empty((prediction.sd.size, 0)), *coefficients], axis=1)
     used = values.any(axis=0) & of_draws.any(axis=0)
     return values[:, used], of_draws[:, used]
-
-
-def _start(grid: Array, value: float, within: NDArray[np.bool_]) -> int:
-    """Step nearest to a value, among the supported ones if there are any."""
-    gaps = np.abs(grid - value)
-    return int(np.where(within, gaps, np.inf).argmin() if within.any() else gaps.argmin())
-
-
-def _reasons(
-    posterior: PosteriorDraws, default: Array, action: int, grid: Array
-) -> NDArray[np.int_]:
-    """Reasons against support of the joint effect along an action, the others at the default.
-
-    The contributions of single actions add up, so slider positions are supported together if each
-    is supported beside the default point and the default point itself is linked. Actions that
-    interact also need support of their combination: see :func:`bayes_intgen.report.pairs.pairs_of`,
-    which checks each pair with the other actions at the default point. The support of all actions
-    jointly is in ``posterior.support``.
-
-    Returns
-    -------
-    ndarray of int, shape (steps,)
-        Positions in :data:`REASONS`; 0 where the effect is supported.
-    """
-    points = np.tile(default, (len(grid), 1))
-    points[:, action] = grid
-    all_set = np.ones(len(posterior.actions), dtype=bool)
-    support = support_of(posterior)
-    reference, verdict = support.reference, support.verdict(points, all_set)
-    if reference is None or verdict is None:
-        own = supported(posterior, points, posterior.actions)[:, action]
-        return np.where(own, 0, REASONS.index("outside the range of its experiments"))
-    regimes = zip(reference.rows, reference.masks, strict=True)
-    settings = [rows[:, action] for rows, mask in regimes if mask[action]]
-    values = np.concatenate(settings) if settings else np.array([np.inf, -np.inf])
-    outside = (grid < values.min()) | (grid > values.max())
-    linked = support.linked(np.concatenate([points, default[None]]), all_set)
-    applies = (
-        np.full(len(grid), not settings),
-        ~verdict.close[:, action] & (levels_of(posterior)[action] is not None),
-        ~verdict.close[:, action] & outside,
-        ~verdict.close[:, action],
-        ~verdict.separated[:, action] & ~verdict.without_setting[:, action],
-        ~verdict.separated[:, action],
-        ~(linked[:-1] & linked[-1]),
-    )
-    return np.select(applies, range(1, len(REASONS)), 0)
 
 
 def _shared_factor(prediction: LogPrediction, default: Array) -> Array:

@@ -19,6 +19,16 @@ from bayes_intgen.report.content import content_of
 from bayes_intgen.report.explorer import explorer_data, has_explorer
 
 FOLDER = Path(__file__).parent
+# Scripts of the page in the order in which they run; they share one scope.
+SCRIPTS = (
+    "effects.js",
+    "noise_law.js",
+    "quantiles.js",
+    "number_format.js",
+    "search.js",
+    "planner.js",
+    "explorer.js",
+)
 # Escapes of characters that could end a script element or begin a comment in one.
 _UNSAFE = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"})
 
@@ -96,7 +106,7 @@ def page_of(
         content=content,
         check=Check.of_tree(posterior.tree),
         style=_file("page.css"),
-        script=_file("explorer.js"),
+        script=_script(),
         data=data,
     )
 
@@ -108,6 +118,13 @@ def _sha256(text: str) -> str:
 
 def _file(name: str) -> Markup:
     return Markup((FOLDER / name).read_text(encoding="utf-8"))
+
+
+def _script() -> Markup:
+    """All scripts in one function, so that none of their names is global."""
+    return Markup("\n").join(
+        [Markup('"use strict";\n(() => {'), *(_file(name) for name in SCRIPTS), Markup("})();\n")]
+    )
 
 
 def _json(value: Any) -> Markup:

@@ -59,6 +59,53 @@ def test_changes_are_taken_within_draws() -> None:
     np.testing.assert_array_equal(media_mix.changes(draws), [[[2.0, 1.0]], [[2.0, 1.0]]])
 
 
+@pytest.mark.slow
+def test_decision_from_rows_to_plans(tmp_path, monkeypatch, capsys) -> None:
+    import decide
+
+    run(decide, monkeypatch, tmp_path)
+    plans = pd.read_csv(tmp_path / "decide_plans.csv", comment="#").set_index("plan")
+    spend = plans[decide.CHANNELS]
+    today, best = spend.loc["today"], plans.loc["best"]
+    assert (plans["cost"] <= plans["cost"]["today"] + 0.01).all()
+    limited = spend.drop(index=decide.UNLIMITED)
+    assert (limited >= today / decide.FACTOR - 0.01).all(axis=None)
+    assert (limited <= today * decide.FACTOR + 0.01).all(axis=None)
+    # Nothing within the limits has a larger mean, a smaller regret, or a larger true gain.
+    within = plans.drop(index=decide.UNLIMITED)
+    assert best["gain"] >= within["gain"].max() - 0.05
+    assert best["expected regret"] <= within["expected regret"].min() + 0.05
+    assert plans["true gain"][decide.OPTIMUM] >= within["true gain"].max() - 0.01
+    # A 90% band misses the truth once in ten; twice its width hardly ever.
+    middle, width = (best["5%"] + best["95%"]) / 2, best["95%"] - best["5%"]
+    assert abs(best["true gain"] - middle) < width
+    frontier = pd.read_csv(tmp_path / "decide_frontier.csv", comment="#")
+    assert (frontier[decide.CHANNELS].sum(axis=1) <= frontier["budget"] + 0.02).all()
+    assert (frontier["gain"].diff()[1:] > 0).all()
+    assert (frontier["true gain"] <= frontier["largest true gain"] + 0.01).all()
+    same = frontier.set_index("share of today's").loc[1.0]
+    assert same["gain"] == pytest.approx(best["gain"], abs=0.02)
+    for name in ("decide.png", "decide.svg"):
+        assert (tmp_path / name).stat().st_size > 500
+    assert 'id="planner"' in (tmp_path / "report.html").read_text()
+    assert "Best plan for sales" in capsys.readouterr().out
+
+
+def test_last_channel_of_the_true_best_plan_gets_the_rest() -> None:
+    import decide
+
+    firm = bi.simulators.MediaMix.random(3, seed=decide.FIRM)
+    today = dict(zip(decide.CHANNELS, firm.budget.tolist(), strict=True))
+    decision = decide.decision_of(today, sum(today.values()))
+    best = decide.true_best(firm, decision)
+    assert best.sum() == pytest.approx(sum(today.values()))
+    rng = np.random.default_rng(0)
+    points = firm.budget * rng.uniform(1 / decide.FACTOR, decide.FACTOR, (20_000, 3))
+    points = points[points.sum(axis=1) <= sum(today.values())]
+    value = firm.joint_effect(points).max()
+    assert value < firm.joint_effect(best[None])[0] < value + 0.5
+
+
 # A corner of the square lies beyond the rows of a quick run.
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 import warnings
 from html.parser import HTMLParser
 from io import BytesIO
@@ -12,6 +11,7 @@ from itertools import combinations
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from _pages import move_sliders, open_page, unpacked
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
@@ -34,6 +34,7 @@ from _posteriors import (
     frame_with_groups,
     half_supported,
     made_up,
+    made_up_in_a_band,
     made_up_with_groups,
     made_up_with_levels,
     made_up_with_pairs,
@@ -49,10 +50,6 @@ HOSTILE = (
     "a \"quoted\" & 'odd' <name> {{ 7 * 7 }}",
     *(f"a rather long name of action number {k}" for k in range(7, 13)),
 )
-
-
-def unpacked(text: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), dtype="<f8").copy()
 
 
 class Page(HTMLParser):
@@ -404,63 +401,10 @@ def test_many_draws_are_thinned() -> None:
 
 # ---- in a browser ----
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("no chromium with its driver: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    profile = tmp_path_factory.mktemp("profile")
-    for option in (*OPTIONS.split(), f"--user-data-dir={profile}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
-
 
 @pytest.fixture(scope="module")
 def interacting() -> bi.Posterior:
-    """Two actions of which only a diagonal band of combinations is observed."""
-    rng = np.random.default_rng(0)
-    pieces = []
-    for mask in ((False, False), (True, False), (False, True)):
-        common = rng.normal(size=400)
-        pieces.append((common[:, None] + rng.normal(scale=0.4, size=(400, 2)), mask))
-    actions = np.concatenate([rows for rows, _ in pieces])
-    intervened = np.repeat([mask for _, mask in pieces], 400, axis=0)
-    outcome = actions.prod(axis=1) + rng.normal(size=1200)
-    data = bi.RegimeData.from_arrays(actions, outcome, intervened, ["one", "two"])
-    model = bi.models.additive(interactions=[("one", "two")])
-    return made_up(data.names, data=data, model=model)
-
-
-def open_page(browser, posterior, path, width=1200, **over):
-    posterior.report(path, **over)
-    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.get(path.as_uri())
-    return browser
-
-
-def move_sliders(browser, steps) -> None:
-    """Move the sliders as a user does: set the position, then send the event."""
-    for k, step in enumerate(steps):
-        browser.execute_script(
-            "const s = document.getElementById(arguments[0]); s.value = arguments[1];"
-            "s.dispatchEvent(new Event('input', {bubbles: true}));",
-            f"action-{k}",
-            int(step),
-        )
+    return made_up_in_a_band()
 
 
 def readout(browser) -> dict[str, list[float]]:
@@ -562,12 +506,12 @@ def test_explorer_of_products_in_a_population_agrees_with_python(browser, tmp_pa
 
 def test_page_of_products_whose_effects_differ_between_units_has_no_explorer() -> None:
     page = page_of(with_log_link(made_up_with_groups()))
-    assert 'id="explorer"' not in page
+    assert 'id="planner"' not in page
     assert "<script" not in page
     assert "The contribution of each action to log sales" in page
     assert "Effects multiply" in page
     other = page_of(made_up_with_groups())
-    assert 'id="explorer"' in other
+    assert 'id="planner"' in other
     assert "log sales" not in other
 
 
@@ -736,7 +680,7 @@ def test_page_fits_the_width_of_a_phone(browser, tmp_path, scheme, names) -> Non
     )
     assert wide == []
     assert page.title == "Joint effect on <b>Umsatz</b> je Filiale und Woche (T€)"
-    labels = [e.text for e in page.find_elements("css selector", ".slider label")]
+    labels = [e.text for e in page.find_elements("css selector", ".slider label[for]")]
     assert labels == list(names)
     light, dark = "rgb(255, 255, 255)", "rgb(20, 23, 27)"
     background = page.execute_script("return getComputedStyle(document.body).backgroundColor")
