@@ -266,7 +266,7 @@ def report(
     data: options.DataToCheck = None,
     regime: options.RegimeOfFit = None,
 ) -> int:
-    """Write a report with an explorer of joint effects as one self-contained HTML file."""
+    """Write a report with a planner of joint effects as one self-contained HTML file."""
     from bayes_intgen.api.loading import load
     from bayes_intgen.assess.checks import check as check_assumptions
 

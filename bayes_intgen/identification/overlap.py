@@ -247,11 +247,7 @@ class ReferenceRows:
         return Verdict(close, separated, linked, without_setting, together)
 
     def linked(
-        self,
-        points: Array,
-        target: Mask,
-        parents: Sequence[Sequence[int]],
-        nearby: bool = True,
+        self, points: Array, target: Mask, parents: Sequence[Sequence[int]], nearby: bool = True
     ) -> NDArray[np.bool_]:
         """Test the condition of linkage alone, shape (M,).
 
