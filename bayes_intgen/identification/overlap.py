@@ -251,9 +251,8 @@ class ReferenceRows:
     ) -> NDArray[np.bool_]:
         """Test the condition of linkage alone, shape (M,).
 
-        Without ``nearby``, rows near a point itself do not count. Where all actions are set, the
-        condition is then that a sum of one vector per action is zero, so that values which are
-        linked one at a time are linked together.
+        Without ``nearby``, rows near a point itself do not count. Where all actions are set, values
+        that are then linked one at a time are linked together: a sum of one vector each is zero.
         """
         count = len(self.names)
         if not nearby:
