@@ -1,5 +1,6 @@
 """Fixtures shared by the tests and by the examples in docstrings."""
 
+import shutil
 import warnings
 from pathlib import Path
 
@@ -18,6 +19,12 @@ from bayes_intgen.models.program import hyperparameters
 matplotlib.use("agg")
 
 NAMES = ("red", "green")
+# Browser in which pages of reports are used.
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+OPTIONS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+)
 
 
 def confounded_rows(rows: int, seed: int) -> bi.RegimeData:
@@ -88,3 +95,20 @@ def one_thread():
     """Linear algebra as in a fit, where chains share the cores."""
     with threadpool_limits(1, "blas"):
         yield
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("no chromium with its driver: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    profile = tmp_path_factory.mktemp("profile")
+    for option in (*OPTIONS.split(), f"--user-data-dir={profile}"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
