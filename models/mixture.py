@@ -100,6 +100,9 @@ def mixture_quantiles(
     >>> mixture_quantiles(zero, one, uniform, [0.25, 0.5]).round(3).ravel() + 0
     array([-0.5,  0. ])
     """
+    # Results without quantiles of outcomes do not wait for it.
+    from scipy.optimize import elementwise
+
     p, column = np.meshgrid(probabilities, np.arange(mean.shape[1]), indexing="ij")
 
     def excess(y: Array, p: Array, column: Array) -> Array:
@@ -109,14 +112,14 @@ def mixture_quantiles(
         return np.asarray(cdf(standardised, columns).mean(axis=0).reshape(y.shape) - p)
 
     centre, reach = mean.mean(axis=0), mean.std(axis=0) + sd.mean(axis=0)
-    bracket = scipy.optimize.elementwise.bracket_root(
+    bracket = elementwise.bracket_root(
         excess,
         np.broadcast_to(centre - 3 * reach, p.shape),
         np.broadcast_to(centre + 3 * reach, p.shape),
         args=(p, column.astype(float)),
     ).bracket
     # The absolute tolerance bounds the work for quantiles near zero.
-    root = scipy.optimize.elementwise.find_root(
+    root = elementwise.find_root(
         excess,
         bracket,
         args=(p, column.astype(float)),
