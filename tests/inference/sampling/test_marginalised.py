@@ -42,7 +42,7 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.slow
 def test_a_poor_surrogate_does_not_change_the_posterior() -> None:
-    posterior = marginal_posterior(100)
+    posterior = marginal_posterior(150)
     mode = posterior.mode(posterior.start, progress=False)
     covariance = posterior.covariance(mode)
     points = dispersed_points(mode, covariance, 100, 0, "probes")
