@@ -1,6 +1,6 @@
 """Hyperpriors, and the prior of the coefficients given the hyperparameters.
 
-All values are arrays, in a JAX pytree as soon as JAX is used (`pytrees`).
+Where JAX is used, hyperpriors are a pytree of arrays (`pytrees`).
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.models.mechanisms.kernels import KernelName, log_spectral_sd, spectral_slope
+
+# Fields of hyperpriors that have a value per coefficient.
+PER_COEFFICIENT = ("mean", "fixed", "scale_of", "lengthscale_of", "frequency", "kernel_of")
 
 
 class LogNormals(NamedTuple):
@@ -140,6 +143,3 @@ class Hyperpriors:
 def _sum_by_index(values: Array, index: NDArray[Any], count: int) -> Array:
     """Sums of coefficients' values by hyperparameter, without index zero."""
     return np.asarray(np.bincount(index, values, count + 1)[1:])
-
-
-PER_COEFFICIENT = ("mean", "fixed", "scale_of", "lengthscale_of", "frequency", "kernel_of")

@@ -102,11 +102,8 @@ def estimate_log_mean(
     sd = SKEWNESS_SD * np.maximum(knot_values, LEAST_VARIANCE**2) ** 1.5 / 6
     precision = knot_precision(sd, CHANGE_SD)
     expected = np.expm1(variance) - variance - variance**2 / 2
-    transposed, values, dispersion = (
-        scipy.sparse.csr_array(features.T),
-        np.zeros(features.shape[1]),
-        1.0,
-    )
+    transposed = scipy.sparse.csr_array(features.T)
+    values, dispersion = np.zeros(features.shape[1]), 1.0
     for _ in range(MAX_ITERATIONS):
         factor = np.exp(residuals - variance / 2 - features @ values)
         gap = factor - 1 - residuals - (residuals**2 - variance) / 2
@@ -119,9 +116,8 @@ def estimate_log_mean(
         values = values + step * min(1.0, LARGEST_CHANGE / max(change, TOLERANCE))
         if change < TOLERANCE:
             break
-    middle = (
-        transposed @ scipy.sparse.diags_array((weights * gap) ** 2) @ features
-    ).toarray() + precision
+    squares = scipy.sparse.diags_array((weights * gap) ** 2)
+    middle = (transposed @ squares @ features).toarray() + precision
     slope = float(np.mean((factor - 1 - residuals) * residuals / variance))
     return LogMeanEstimate(values, np.asarray(bread @ middle @ bread.T), slope)
 

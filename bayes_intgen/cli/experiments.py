@@ -163,7 +163,7 @@ def parse_experiment(text: str, rows: int | None, actions: Sequence[str]) -> "Ex
     """
     from bayes_intgen.decide.experiment import Experiment
 
-    what, *rest = text.split(":")
+    regime, *rest = text.split(":")
     if len(rest) > 2:
         raise ModelError(f"--experiment {text!r} has too many parts; write actions:rows:cost")
     if rest and rest[0]:
@@ -172,11 +172,12 @@ def parse_experiment(text: str, rows: int | None, actions: Sequence[str]) -> "Ex
             raise ModelError(f"the number of rows in --experiment {text!r} is not whole")
         rows = int(count)
     if rows is None:
-        raise ModelError(f"--experiment {text!r} has no rows; write {what}:500, or add --rows 500")
+        raise ModelError(
+            f"--experiment {text!r} has no rows; write {regime}:500, or add --rows 500"
+        )
     cost = number(rest[1], f"the cost in --experiment {text!r}") if len(rest) == 2 else 0.0
-    values = {}
-    names = []
-    for part in what.split("+"):
+    values, names = {}, []
+    for part in regime.split("+"):
         name, equals, own = part.partition("=")
         names.append(name.strip())
         if equals:

@@ -145,11 +145,13 @@ def plans_after(problem: Problem, surface: JointSurface, plan: Array) -> Array:
     which = np.unique(np.linspace(0, count - 1, N_MOVED).round().astype(int))
     some = prediction.map_draws(lambda draws: draws.reshape(count, *draws.shape[2:])[which][None])
     centre = prediction.coefficients.mean(axis=(0, 1))
-    found = [plan[None]]
+    candidates = [plan[None]]
     for factor in FACTORS:
         moved = replace(some, coefficients=centre + factor * (some.coefficients - centre))
-        found.append(best_points_of_draws(problem, replace(surface, prediction=moved), plan)[0])
-    points = np.unique(np.concatenate(found), axis=0)
+        candidates.append(
+            best_points_of_draws(problem, replace(surface, prediction=moved), plan)[0]
+        )
+    points = np.unique(np.concatenate(candidates), axis=0)
     points = np.unique(with_budget_spent(problem, surface, points), axis=0)
     others = points[(points != plan).any(axis=1)]
     return np.concatenate([plan[None], others])
