@@ -28,6 +28,7 @@ from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBa
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import AdditiveModel, PooledModel, SaturatedModel
+from bayes_intgen.models.conditional_mean import ConditionalMean
 from bayes_intgen.models.gates import Always, InRegime, WhereNotSet
 from bayes_intgen.models.mechanisms.gp import GP
 from bayes_intgen.models.mechanisms.levels import Levels
@@ -59,6 +60,7 @@ TAGS: dict[str, type[Any]] = {
     "Centred": CentredBasis,
     "CovariateColumns": CovariateColumns,
     "RandomEffects": RandomEffects,
+    "ConditionalMean": ConditionalMean,
     "Fourier": FourierBasis,
     "Trend": Trend,
     "Seasonal": Seasonal,

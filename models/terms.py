@@ -28,6 +28,7 @@ from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import PRIOR_OF_EDGE
+from bayes_intgen.models.conditional_mean import ConditionalMean
 from bayes_intgen.models.gates import Always, Gate
 from bayes_intgen.models.hyperpriors import Hyperpriors, LogNormals
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
@@ -129,6 +130,8 @@ class Decomposition:
     parents : ndarray, shape (K, K), optional
         Entry ``[k, j]`` is the probability that action j is a parent of action k. None if the graph
         was not learned.
+    conditional_means : tuple of ConditionalMean
+        Means of functions of biases given the parents of their actions, which the functions lack.
     """
 
     names: tuple[str, ...]
@@ -141,8 +144,12 @@ class Decomposition:
     covariates: CovariateColumns = field(default_factory=CovariateColumns)
     random_effects: RandomEffects | None = None
     parents: Array | None = None
+    conditional_means: tuple[ConditionalMean, ...] = ()
 
     def __post_init__(self) -> None:
+        sizes = {term.name: term.component.basis.size for term in self.terms}
+        for mean in self.conditional_means:
+            mean.check(sizes, len(self.names))
         # Fits saved by versions without levels.
         if not self.categories:
             object.__setattr__(self, "categories", (None,) * len(self.names))
@@ -297,6 +304,8 @@ class Decomposition:
             out[self.columns[term.name]] = (
                 0.0 if averaged else evaluation(term.component.basis, term.inputs)
             )
+        for mean in self.conditional_means:
+            mean.subtract_from(out, evaluation, self.columns)
         return out.T
 
     def observed_causes(self, inputs: Array) -> Array:

@@ -17,6 +17,7 @@ from bayes_intgen.data.pretreatment import advice_on_changed_covariates
 from bayes_intgen.data.replicates import warn_of_copies
 from bayes_intgen.data.rows import Rows, checked_data
 from bayes_intgen.errors import PACKAGE, DataWarning, LackOfFitWarning, ModelError
+from bayes_intgen.inference.pilot.conditional_means import with_conditional_means
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
@@ -176,7 +177,7 @@ def fit_decomposed(
             terms, group_biases = terms.without_group_biases()
             candidates = (*candidates, *group_biases)
         terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
-        terms = with_parents(sample, model, terms)
+        terms = with_conditional_means(sample, with_parents(sample, model, terms))
         pilot = pilot_fit(data, model, terms, candidates, settings.progress, sample, others)
         if folder is not None:
             folder.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)

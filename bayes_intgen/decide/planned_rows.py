@@ -20,7 +20,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_mask, checked_value
 from bayes_intgen.decide.belief import Belief, Update
 from bayes_intgen.errors import PACKAGE, ModelError, SamplingWarning, SupportWarning
-from bayes_intgen.identification.graph import ancestors_of
+from bayes_intgen.identification.graph import LIKELY_EDGE, ancestors_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.text.messages import quoted, unknown_action
@@ -29,8 +29,6 @@ from bayes_intgen.text.messages import quoted, unknown_action
 N_ROWS = 400
 # Number of nearest rows, one of which is drawn: at most this share of all, within these limits.
 NEAREST_SHARE, MIN_NEAREST, MAX_NEAREST = 0.05, 5, 30
-# Probability above which an edge of the graph moves an action.
-MIN_EDGE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +143,7 @@ def _descendants(posterior: PosteriorDraws, mask: NDArray[np.bool_]) -> list[int
     """Actions that are not set and respond to those that are, ancestors first."""
     if posterior.terms.parents is None:
         return []
-    edges = posterior.terms.parents > MIN_EDGE
+    edges = posterior.terms.parents > LIKELY_EDGE
     # Edges into an action that is set are cut.
     ancestors = ancestors_of(edges & ~mask[:, None])
     moved = np.flatnonzero(ancestors[:, mask].any(axis=1) & ~mask)
@@ -162,7 +160,7 @@ def _respond(
     """Draw the values of descendants given those of their parents, in place."""
     for k in moved:
         assert posterior.terms.parents is not None
-        parents = np.flatnonzero(posterior.terms.parents[k] > MIN_EDGE)
+        parents = np.flatnonzero(posterior.terms.parents[k] > LIKELY_EDGE)
         regimes = zip(reference.masks, reference.rows, strict=True)
         donors = np.concatenate([own for mask, own in regimes if not mask[k]])
         places, wanted = (reference.placed(own)[:, parents] for own in (donors, rows))

@@ -17,6 +17,8 @@ Graph = Mapping[str, tuple[str, ...] | None] | Literal["any"] | None
 # Prior probability of each edge: two actions are adjacent with probability one half, in either
 # direction.
 PRIOR_OF_EDGE = 0.25
+# Probability above which an edge counts as present.
+LIKELY_EDGE = 0.5
 
 
 def checked_graph(graph: Any) -> Graph:

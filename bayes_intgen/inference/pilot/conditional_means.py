@@ -1,0 +1,96 @@
+"""Regression of the functions of biases on the parents of their actions."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.evaluation import Evaluation
+from bayes_intgen.basis.tensor_product import TensorProductBasis
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.identification.graph import LIKELY_EDGE
+from bayes_intgen.models.conditional_mean import ConditionalMean
+from bayes_intgen.models.terms import Decomposition, Term
+
+# Total order of products of functions of two parents, and rows per function.
+PRODUCT_ORDER, ROWS_PER_FUNCTION = 3, 10
+# Maximum number of rows, which determine a mean far better than the bias itself is known.
+MAX_ROWS = 20_000
+# Singular values, relative to the largest, below which functions are combinations of others.
+MIN_SINGULAR_VALUE = 1e-6
+
+
+def with_conditional_means(data: Observations, terms: Decomposition) -> Decomposition:
+    """Take functions of actions in biases relative to their means given likely parents.
+
+    Parameters
+    ----------
+    data : Observations
+    terms : Decomposition
+        With the probabilities of edges; without them nothing changes.
+    """
+    if terms.parents is None:
+        return terms
+    means = [
+        _conditional_mean(data, terms, k, np.flatnonzero(likely).tolist())
+        for k, likely in enumerate(terms.parents > LIKELY_EDGE)
+    ]
+    return replace(terms, conditional_means=tuple(own for own in means if own is not None))
+
+
+def _conditional_mean(
+    data: Observations, terms: Decomposition, k: int, parents: list[int]
+) -> ConditionalMean | None:
+    """Mean of the functions of the bias of action k; None without parents or enough rows."""
+    margins = {
+        term.inputs[0]: term.component.basis
+        for term in terms.terms
+        if term.role == "bias" and term.action == k and len(term.inputs) == 1
+    }
+    singles = [j for j in parents if j in margins]
+    rows = np.flatnonzero(~data.intervened[:, k])
+    rows = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
+    for pairs in (list(combinations(singles, 2)), []):
+        inputs = (*((j,) for j in singles), *pairs)
+        bases: list[Basis] = [margins[j] for j in singles]
+        bases += [TensorProductBasis((margins[i], margins[j]), PRODUCT_ORDER) for i, j in pairs]
+        count = sum(basis.size for basis in bases)
+        if bases and len(rows) >= ROWS_PER_FUNCTION * (1 + count):
+            blank = ConditionalMean(tuple(bases), inputs, (), ())
+            return _regression(data, terms, blank, _own_terms(terms, k, singles), rows)
+    return None
+
+
+def _own_terms(terms: Decomposition, k: int, parents: list[int]) -> list[Term]:
+    """Terms of a bias that depend on the own action, and on no others than its parents."""
+    return [
+        term
+        for term in terms.terms
+        if term.role == "bias"
+        and term.action == k
+        and k in term.inputs
+        and set(term.inputs) <= {k, *parents}
+    ]
+
+
+def _regression(
+    data: Observations,
+    terms: Decomposition,
+    blank: ConditionalMean,
+    own: list[Term],
+    rows: NDArray[np.intp],
+) -> ConditionalMean:
+    """Least squares, weighted by the numbers of units in rows."""
+    inputs = data.inputs[rows]
+    root = np.ones(len(rows)) if data.weights is None else np.sqrt(data.weights[rows])
+    regressors = blank.functions_of_parents(Evaluation(inputs)).T * root[:, None]
+    responses = replace(terms, terms=tuple(own)).functions(inputs) * root[:, None]
+    coefficients = np.linalg.lstsq(regressors, responses, rcond=MIN_SINGULAR_VALUE)[0]
+    ends = np.cumsum([term.component.basis.size for term in own])[:-1]
+    return replace(
+        blank,
+        terms=tuple(term.name for term in own),
+        coefficients=tuple(np.split(coefficients, ends, axis=1)),
+    )

@@ -1,0 +1,97 @@
+"""Regression of the functions of biases on likely parents."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.api import fitting
+from bayes_intgen.inference.pilot.conditional_means import with_conditional_means
+from bayes_intgen.inference.pilot.graph_evidence import with_parents
+from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.posterior.draws import prediction_of
+
+CHAIN = {"b": ["a"], "c": ["a", "b"]}
+
+
+def switches(rows: int, seed: int) -> bi.RegimeData:
+    """On/off actions, strong edges; hidden causes shift the outcome. The effects are 1."""
+    rng = np.random.default_rng(seed)
+    masks = np.repeat(np.vstack([np.zeros(3), np.eye(3)]) > 0, rows, axis=0)
+    causes, actions = rng.normal(size=(2, *masks.shape))
+    for k in range(3):
+        moved = 2.5 * (actions[:, :k] - 0.5).sum(axis=1)
+        own = 1.5 * causes[:, k] + moved + rng.logistic(size=len(masks)) > 0
+        actions[:, k] = np.where(masks[:, k], rng.random(len(masks)) < 0.5, own)
+    outcome = actions.sum(axis=1) - causes.sum(axis=1) + 0.5 * rng.normal(size=len(masks))
+    return bi.RegimeData.from_arrays(actions, outcome, masks, ("a", "b", "c"))
+
+
+def decompositions(data, **model) -> tuple[Decomposition, Decomposition]:
+    """Decomposition with the probabilities of edges, without and with conditional means."""
+    specification = bi.models.additive(**model)
+    plain = with_parents(data, specification, specification.decompose(data))
+    return plain, with_conditional_means(data, plain)
+
+
+def test_functions_average_zero_given_the_parents() -> None:
+    data = switches(500, seed=0)
+    plain, centred = decompositions(data, graph=CHAIN)
+    free = ~data.intervened[:, 2]
+    columns = np.concatenate(
+        [
+            np.arange(centred.size)[centred.columns[t.name]]
+            for t in centred.terms
+            if t.action == 2 and t.role == "bias" and 2 in t.inputs
+        ]
+    )
+    largest = 0.0
+    for a in (0, 1):
+        for b in (0, 1):
+            rows = free & (data.actions[:, 0] == a) & (data.actions[:, 1] == b)
+            means = centred.functions(data.actions[rows])[:, columns].mean(axis=0)
+            np.testing.assert_allclose(means, 0, atol=1e-10)
+            own = plain.functions(data.actions[rows])[:, columns].mean(axis=0)
+            largest = max(largest, np.abs(own).max())
+    # Negative control.
+    assert largest > 0.1
+
+
+def test_models_contain_the_same_functions() -> None:
+    data = bi.simulators.Polynomial.random(3, seed=3).dataset(300, seed=1)
+    plain, centred = decompositions(data, graph={"a1": [], "a2": ["a1"], "a3": ["a1", "a2"]})
+    one, other = (own.matrix(data.actions, data.intervened)[:, 1:] for own in (plain, centred))
+    assert not np.allclose(one, other)
+    together = np.linalg.matrix_rank(np.hstack([one, other]), rtol=1e-9)
+    # Products of functions of two parents are in no bias.
+    pairs = centred.conditional_means[1].bases[-1].size
+    assert together - np.linalg.matrix_rank(one, rtol=1e-9) <= pairs
+    unknown = replace(plain, parents=None)
+    assert with_conditional_means(data, unknown) is unknown
+
+
+def test_without_likely_parents_or_rows_nothing_changes() -> None:
+    data = switches(500, seed=0)
+    for model in ({"graph": {}}, {"graph": "any"}):
+        assert decompositions(data, **model)[1].conditional_means == ()
+    # One function of a parent and the intercept need twenty rows.
+    assert decompositions(switches(6, seed=0), graph=CHAIN)[1].conditional_means == ()
+    assert len(decompositions(switches(10, seed=0), graph=CHAIN)[1].conditional_means) == 2
+
+
+@pytest.mark.slow
+def test_effects_are_more_precise(monkeypatch) -> None:
+    errors = {}
+    points = np.vstack([np.zeros(3), np.eye(3)])
+    for name in ("with", "without"):
+        if name == "without":
+            monkeypatch.setattr(fitting, "with_conditional_means", lambda data, terms: terms)
+        own = []
+        for seed in range(8):
+            model = bi.models.additive(graph=CHAIN)
+            fit = bi.fit(switches(300, seed), model, draws=100, chains=2, progress=False)
+            means = prediction_of(fit).mean(points, np.ones((4, 3), bool)).mean(axis=(0, 1))
+            own.append(means[1:] - means[0] - 1)
+        errors[name] = np.sqrt(np.mean(np.square(own)))
+    assert errors["with"] < 0.9 * errors["without"]
