@@ -122,6 +122,7 @@ def fit(
     prior: options.Prior = "gp",
     multiplicative: options.Multiplicative = False,
     noise: options.Noise = "gaussian",
+    method: options.Method = "nuts",
     seed: options.Seed = 0,
     chains: options.Chains = 4,
     draws: options.Draws = None,
@@ -154,6 +155,7 @@ def fit(
         posterior = bi.fit(
             rows,
             model,
+            method=method,
             seed=seed,
             chains=chains,
             draws=draws,
