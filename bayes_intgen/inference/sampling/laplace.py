@@ -74,10 +74,10 @@ def _coefficients(
     posterior: MarginalPosterior, points: Array, index: Array, rng: np.random.Generator
 ) -> Array:
     """Draw the coefficients given each resampled point, shape (draw, P)."""
-    coefficients = np.empty((len(index), posterior.size))
-    normal = rng.standard_normal(coefficients.shape)
+    normal = rng.standard_normal((len(index), posterior.size))
+    coefficients = np.empty(normal.shape)
     for i in np.unique(index):
         rows = index == i
         conditional = posterior.conditional(posterior.sites(points[i]))
-        coefficients[rows] = conditional.mean + normal[rows] @ conditional.root.T
+        coefficients[rows] = conditional.draw(normal[rows].T).T
     return coefficients
