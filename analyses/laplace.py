@@ -64,8 +64,8 @@ def summary(rows: list[dict[str, str]]) -> list[Row]:
     """Both methods compared, over all worlds and per kind."""
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
     return [
-        compared("all" if len(group) > 1 else group[0], rows, group)
-        for group in dict.fromkeys([tuple(kinds), *((kind,) for kind in kinds)])
+        compared("all", rows, kinds),
+        *(compared(kind, rows, [kind]) for kind in kinds),
     ]
 
 
