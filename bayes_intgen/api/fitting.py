@@ -3,8 +3,10 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 
+from bayes_intgen._arguments import instance
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._jax import double_precision
 from bayes_intgen._random import generator
@@ -12,12 +14,15 @@ from bayes_intgen._typing import Array
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.diagnostics import warn_of_problems
 from bayes_intgen.assess.outcome_text import far_outcome_lines
+from bayes_intgen.data.additional_rows import with_rows
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.pretreatment import advice_on_changed_covariates
+from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.replicates import warn_of_copies
 from bayes_intgen.data.rows import Rows, checked_data
-from bayes_intgen.errors import PACKAGE, DataWarning, LackOfFitWarning, ModelError
+from bayes_intgen.errors import PACKAGE, DataError, DataWarning, LackOfFitWarning, ModelError
+from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
@@ -156,9 +161,37 @@ def fit(
     )
     _warn_of_data(data, model)
     posterior = fit_decomposed(data, model, settings, checkpoint=checkpoint)
+    return _finished(posterior, data, model, settings)
+
+
+def _finished(
+    posterior: Posterior, data: Rows, model: Model, settings: SamplerSettings
+) -> Posterior:
+    """Warn of problems of a fit, and keep its rows for an update."""
     warn_of_copies(data.in_memory)
     _warn_of_draws_and_fit(posterior, MonitoredEffect.of(data, model))
+    if isinstance(data, RegimeData):
+        return Posterior(posterior.tree, partial(_updated, data, model, settings))
     return posterior
+
+
+def _updated(
+    data: RegimeData, model: Model, settings: SamplerSettings, new_rows: RegimeData, progress: bool
+) -> Posterior:
+    """Fit all rows by a Laplace approximation, or by NUTS where it is not reliable or possible."""
+    instance(new_rows, RegimeData, "new_rows", "RegimeData.from_frame", DataError)
+    rows = with_rows(data, new_rows)
+    settings = replace(settings, progress=bool(progress))
+    _warn_of_data(rows, model)
+    posterior = None
+    if settings.collapse is not False and model.noise == "gaussian":
+        posterior = fit_decomposed(rows, model, replace(settings, method="laplace"))
+        importance = ImportanceDiagnostics.of(posterior.tree["sample_stats"].attrs)
+        if settings.method == "nuts" and not (importance and importance.is_reliable):
+            posterior = None
+    if posterior is None:
+        posterior = fit_decomposed(rows, model, settings)
+    return _finished(posterior, rows, model, settings)
 
 
 def fit_decomposed(

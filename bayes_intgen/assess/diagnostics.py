@@ -64,18 +64,19 @@ def warn_of_problems(tree: xr.DataTree, effect: xr.DataArray) -> None:
 
 def _unreliable_weights(importance: ImportanceDiagnostics) -> list[str]:
     """Problems of a Laplace approximation, to which R-hat and effective draws do not apply."""
-    if importance.is_reliable:
-        return []
-    if importance.importance_ess < MIN_ESS:
-        reason = (
-            f"the importance weights of the Laplace approximation are worth "
-            f"{importance.importance_ess:.0f} draws, fewer than {MIN_ESS}: intervals are noisy"
-        )
+    # A comparison with NaN is false.
     if not importance.pareto_k <= PARETO_K_LIMIT:
         reason = (
             f"Pareto k is {importance.pareto_k:.2f}, above {PARETO_K_LIMIT}: the posterior is too "
             "far from its Laplace approximation for importance weights to correct"
         )
+    elif not importance.importance_ess >= MIN_ESS:
+        reason = (
+            f"the importance weights of the Laplace approximation are worth "
+            f"{importance.importance_ess:.0f} draws, fewer than {MIN_ESS}: intervals are noisy"
+        )
+    else:
+        return []
     return [f'{reason}; fit with method="nuts"']
 
 

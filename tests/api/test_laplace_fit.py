@@ -7,6 +7,11 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.errors import ModelError, SavedFitError
+from bayes_intgen.report.provenance import (
+    diagnostics_of_fit,
+    settings_of_fit,
+    versions_of_fit,
+)
 
 from _posteriors import data_with_groups, data_with_levels, model_with_groups
 from conftest import joint_truth
@@ -35,10 +40,10 @@ def test_a_posterior_with_the_usual_dimensions(fit) -> None:
     observed = fit.effect(POINTS, []).mean(("chain", "draw"))
     assert (np.abs(observed - joint_truth(POINTS)) > 5 * sd)[1:].all()
     assert float(az.ess(effect).min()) > 500
-    assert fit.contrast(POINTS[[1]], POINTS[[0]]).draws.sizes["draw"] == 250
+    assert fit.contrast(POINTS[[1]], POINTS[[0]]).sizes["draw"] == 250
 
 
-def test_pareto_k_takes_the_place_of_divergences(fit, tmp_path) -> None:
+def test_pareto_k_takes_the_place_of_divergences(fit) -> None:
     statistics = fit.tree["sample_stats"]
     assert "diverging" not in statistics
     assert 0 < statistics.attrs["importance_ess"] <= statistics.attrs["proposals"]
@@ -46,6 +51,15 @@ def test_pareto_k_takes_the_place_of_divergences(fit, tmp_path) -> None:
     assert line in str(fit)
     assert "1,000 draws of a Laplace approximation" in repr(fit)
     assert not any(word in str(fit) for word in ("R-hat", "ivergen", "chain"))
+    rows = [*diagnostics_of_fit(fit.tree, fit.joint_effect(POINTS)), *settings_of_fit(fit)]
+    names = [name for name, _ in (*rows, *versions_of_fit(fit))]
+    assert "Pareto k (at most 0.7)" in names
+    assert ("method", "laplace") in rows
+    assert not {"warmup", "target accept", "divergent draws", "NumPyro (sampling)"} & set(names)
+
+
+@pytest.mark.slow
+def test_the_page_says_nothing_of_chains(fit, tmp_path) -> None:
     fit.report(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert "Pareto k (at most 0.7)" in page
@@ -64,6 +78,7 @@ def test_a_saved_fit_answers_like_the_fit(fit, tmp_path) -> None:
         bi.Posterior(tree).save(tmp_path / "other.nc")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_draws(fit, rows) -> None:
     again, other = (
         bi.fit(rows, method="laplace", seed=seed, progress=False).joint_effect(POINTS)
