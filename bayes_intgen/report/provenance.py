@@ -81,6 +81,14 @@ def diagnostics_of_fit(tree: xr.DataTree, effect: xr.DataArray) -> list[tuple[st
     return rows
 
 
+def sampling_in_words(tree: xr.DataTree) -> str:
+    """Reliability of the draws of a fit without problems, in a sentence."""
+    reason = "The chains agree"
+    if ImportanceDiagnostics.of(tree["sample_stats"].attrs) is not None:
+        reason = "Importance weights correct the Laplace approximation"
+    return f"{reason}, and the effective sample size is sufficient for the bands on this page."
+
+
 def versions_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     """List the versions of the libraries behind the fit, its sampling and the report."""
     attrs = posterior.tree.attrs
