@@ -90,22 +90,22 @@ def parse_costs(text: str | None) -> dict[str, float]:
     return {name: number(value, f"cost of {name!r}") for name, value in parse_point(text).items()}
 
 
-def parse_bounds(text: str | None) -> dict[str, tuple[Any, ...]]:
-    """Parse bounds from ``tv=0..60,drug=off|on``; empty without a text.
+def parse_bounds(text: str | None) -> dict[str, Any]:
+    """Parse bounds from ``tv=0..60,drug=off|on,radio=20``; empty without a text.
 
     Raises
     ------
     ModelError
-        If bounds are neither a range nor levels.
+        If the ends of a range are not numbers.
 
     Examples
     --------
-    >>> parse_bounds("tv=0..60,drug=off|on")
-    {'tv': (0.0, 60.0), 'drug': ('off', 'on')}
+    >>> parse_bounds("tv=0..60,drug=off|on,radio=20")
+    {'tv': (0.0, 60.0), 'drug': ('off', 'on'), 'radio': 20.0}
     """
     if text is None:
         return {}
-    bounds: dict[str, tuple[Any, ...]] = {}
+    bounds: dict[str, Any] = {}
     for name, value in parse_point(text).items():
         low, dots, high = str(value).partition(TO)
         if dots:
@@ -113,9 +113,7 @@ def parse_bounds(text: str | None) -> dict[str, tuple[Any, ...]]:
         elif OR in str(value):
             bounds[name] = tuple(part.strip() for part in str(value).split(OR))
         else:
-            raise ModelError(
-                f"bounds of {name!r} are {value!r}; write {name}=0..60, or {name}=off|on for levels"
-            )
+            bounds[name] = value
     return bounds
 
 

@@ -209,7 +209,8 @@ Budget = Annotated[float | None, Parameter(help="Largest total cost; no limit by
 Bounds = Annotated[
     str | None,
     Parameter(
-        help="Values to choose from, as tv=0..60,drug=off|on; by default all that rows support."
+        help="Values to choose from, as tv=0..60,drug=off|on, or one to hold the action there, as "
+        "tv=30; by default all that rows support."
     ),
 ]
 Baseline = Annotated[

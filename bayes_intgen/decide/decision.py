@@ -21,15 +21,17 @@ class Decision:
         nothing.
     budget : float, optional
         Largest total cost. No limit by default.
-    bounds : mapping from action to (low, high), or to a list of levels
-        Values to choose from; by default all that the rows support.
+    bounds : mapping from action to (low, high), to a list of levels, or to one value
+        Values to choose from, by default all that the rows support; one value holds the action
+        there.
     baseline : mapping from action to value, optional
         Plan with which gains are compared: values of some actions; the others are at their medians.
 
     Raises
     ------
     ModelError
-        On costs that are negative or not finite, a budget without costs, or empty bounds.
+        On costs that are negative or not finite, a budget without costs, and bounds that are empty
+        or a single point.
 
     Examples
     --------
@@ -39,7 +41,7 @@ class Decision:
 
     cost: Mapping[str, float | Mapping[Label, float]] = field(default_factory=dict)
     budget: float | None = None
-    bounds: Mapping[str, Sequence[Label]] = field(default_factory=dict)
+    bounds: Mapping[str, Sequence[Label] | Label] = field(default_factory=dict)
     baseline: Mapping[str, Label] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -76,13 +78,25 @@ def _checked_price(cost: Any, of: str) -> float:
     return number
 
 
-def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...]:
+def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
+    if isinstance(bounds, str | int | float):
+        _refuse_infinite([bounds], bounds, name)
+        return bounds
     values = items(bounds, f"bounds of {name!r}", "two numbers or of levels")
-    numbers = [value for value in values if isinstance(value, int | float)]
     if not values:
         raise ModelError(f"bounds of {name!r} are empty; give (low, high) or levels")
-    if any(not isfinite(number) for number in numbers):
-        raise ModelError(f"bounds of {name!r} must be finite numbers, not {bounds!r}")
+    numbers = [value for value in values if isinstance(value, int | float)]
+    _refuse_infinite(numbers, bounds, name)
     if len(values) == 2 and len(numbers) == 2 and numbers[0] > numbers[1]:
         raise ModelError(f"bounds of {name!r} are empty: {numbers[0]:g} is above {numbers[1]:g}")
+    if len(set(values)) == 1:
+        raise ModelError(
+            f"bounds of {name!r} are a single point; to hold it there, write "
+            f"bounds={{{name!r}: {values[0]!r}}}"
+        )
     return values
+
+
+def _refuse_infinite(numbers: Sequence[Any], bounds: Any, name: str) -> None:
+    if any(isinstance(number, int | float) and not isfinite(number) for number in numbers):
+        raise ModelError(f"bounds of {name!r} must be finite numbers, not {bounds!r}")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Categories
+from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.data.queries import checked_value
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.knapsack import with_rounding
@@ -104,6 +104,10 @@ class Problem:
             None if beyond_support else posterior,
         )
         own._refuse_unaffordable()
+        if all(len(values) == 1 for values in candidates):
+            raise ModelError(
+                "the bounds and the support leave one plan only; widen the bounds of an action"
+            )
         return own
 
     def cost_of_options(self, values: Array, actions: Sequence[int]) -> Array:
@@ -181,7 +185,7 @@ def _candidates(
     beyond_support: bool,
 ) -> Array:
     """Values of one action within its bounds and, unless they may lie beyond it, the support."""
-    name, bounds = posterior.actions[k], decision.bounds.get(posterior.actions[k])
+    name, bounds = posterior.actions[k], _interval(decision, posterior.actions[k])
     coordinate = posterior.terms.coordinates[k]
     own_levels = posterior.categories[k]
     if own_levels is not None and bounds is not None:
@@ -215,6 +219,12 @@ def _candidates(
             "or pass beyond_support=True"
         )
     return values
+
+
+def _interval(decision: Decision, name: str) -> Sequence[Label] | None:
+    """Bounds of an action; twice the value at which it is held."""
+    bounds = decision.bounds.get(name)
+    return (bounds, bounds) if isinstance(bounds, str | int | float) else bounds
 
 
 def _prices(

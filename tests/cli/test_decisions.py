@@ -43,7 +43,7 @@ def test_risk_is_an_option(posterior, fit, capsys) -> None:
         (["--cost", "red=much"], "cost of 'red' is 'much', which is not a number"),
         (["--cost", "rod=1"], "did you mean 'red'"),
         (["--budget", "3"], "a budget needs costs"),
-        (["--bounds", "red=3"], "write red=0..60"),
+        (["--bounds", "red=3..3"], "to hold it there"),
         (["--bounds", "red=a..b"], "which is not a number"),
         (["--risk", "median"], "unknown risk 'median'"),
         (["--risk", "cvar=2"], "lie between 0 and 1"),

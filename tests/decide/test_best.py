@@ -104,6 +104,27 @@ def test_levels_are_chosen_by_their_prices(trial) -> None:
     assert "drug" in str(plan)
 
 
+def test_a_value_holds_an_action(posterior, trial) -> None:
+    held = posterior.best(bi.Decision(bounds={"red": 0.25}))
+    assert held.point["red"] == 0.25
+    free = posterior.best(bi.Decision())
+    assert held.value < free.value
+    assert held.point["green"] == pytest.approx(free.point["green"], abs=1e-3)
+    assert trial.best(bi.Decision(bounds={"drug": "a"})).point["drug"] == "a"
+
+
+def test_best_plan_reaches_the_edge_of_the_support(trial) -> None:
+    """The edge of the search is that of a fine grid, finer than its candidates."""
+    grid = np.linspace(-8, 8, 8001)
+    with pytest.warns(bi.SupportWarning):
+        effect = trial.joint_effect({"dose": grid, "drug": ["b"] * len(grid)})
+    inside = grid[effect.supported.to_numpy().astype(bool)]
+    best = trial.best(bi.Decision(bounds={"dose": (-8, 8), "drug": "b"}))
+    # The effect increases with the dose.
+    assert inside[-1] < 7
+    assert best.point["dose"] == pytest.approx(inside[-1], abs=0.002)
+
+
 def test_plans_beyond_the_support_need_consent(posterior) -> None:
     decision = bi.Decision(bounds={"red": (2.0, 30.0)})
     inside = posterior.best(decision)
@@ -123,6 +144,9 @@ def test_plans_beyond_the_support_need_consent(posterior) -> None:
         (lambda: bi.Decision({"red": 1.0}, budget=-50), "pays for no plan"),
         (lambda: bi.Decision(bounds={"red": (1, 0)}), "1 is above 0"),
         (lambda: bi.Decision(bounds={"red": ()}), "are empty"),
+        (lambda: bi.Decision(bounds={"red": (1, 1)}), "a single point; .* bounds={'red': 1}"),
+        (lambda: bi.Decision(bounds={"red": float("inf")}), "finite numbers"),
+        (lambda: bi.Decision(bounds={"red": 0, "green": 0}), "one plan only"),
         (lambda: bi.Decision(bounds={"red": (0, 1, 2)}), "must be \\(low, high\\)"),
         (lambda: bi.Decision(bounds={"red": (50, 60)}), "supported by the rows"),
         (lambda: bi.Decision({"red": {"on": 1.0}}), "has no levels"),
