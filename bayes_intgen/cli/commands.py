@@ -376,15 +376,9 @@ def _rows(
             parsing.parse_names(texts, whole) or [] for texts in (actions, covariates, groups)
         )
         return rows_of_file(
-            source,
-            names,
-            outcome,
-            regime,
-            covariates=others,
-            groups=units,
-            progress=show_progress(),
-            **settings,
-        )
+            source, names, outcome, regime, covariates=others, groups=units,
+            progress=show_progress(), **settings,
+        )  # fmt: skip
 
 
 def _require_writable(output: Path) -> None:
