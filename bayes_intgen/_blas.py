@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from threadpoolctl import ThreadpoolController, threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 class _SingleThread:
@@ -20,24 +20,25 @@ class _SingleThread:
     def enter(self) -> None:
         with self._lock:
             if not self._users:
-                _release_control()
-                self._limits = threadpool_limits(1, "blas")
+                # Looking for the libraries takes milliseconds: once suffices.
+                self._libraries = ThreadpoolController()
+                self._release_control()
+                self._limits = self._libraries.limit(limits=1, user_api="blas")
             self._users += 1
 
     def exit(self) -> None:
         with self._lock:
             self._users -= 1
             if not self._users:
-                _release_control()
+                self._release_control()
                 self._limits.restore_original_limits()
-                _release_control()
+                self._release_control()
 
-
-def _release_control() -> None:
-    """Let this thread set the limit, which threadpoolctl reserves to the first that did."""
-    for library in ThreadpoolController().lib_controllers:
-        if clear := getattr(library, "clear_controlling_thread", None):
-            clear(force=True)
+    def _release_control(self) -> None:
+        """Let this thread set the limit, which threadpoolctl reserves to the first that did."""
+        for library in self._libraries.lib_controllers:
+            if clear := getattr(library, "clear_controlling_thread", None):
+                clear(force=True)
 
 
 _SINGLE_THREAD = _SingleThread()

@@ -14,7 +14,7 @@ from bayes_intgen._arguments import seed_number
 Purpose = Literal[
     "starts", "condensed", "noise", "outcome", "rows", "causes", "points", "sample",
     "coefficients", "support", "prior", "check", "probes", "accepted",
-    "momenta", "trajectories", "initial", "unit", "row weights", "experiments",
+    "momenta", "trajectories", "initial", "unit", "row weights", "experiments", "proposals",
 ]  # fmt: skip
 
 

@@ -17,8 +17,10 @@ from bayes_intgen._jax import double_precision
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.api.fitting import fit, fit_decomposed
+from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import PACKAGE, ModelError
+from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.terms import Decomposition
@@ -225,7 +227,7 @@ def coverage(
         ``z_rms``, without levels, the root mean square of (posterior mean - truth) /
         (posterior standard deviation), which is one for calibrated errors. Scalars ``error``,
         the root mean square error of the posterior mean of the joint effect, and
-        ``divergences``.
+        ``divergences``, or ``pareto_k`` of a fit with ``method="laplace"``.
 
     Examples
     --------
@@ -263,10 +265,19 @@ def coverage(
             "width": (dims, np.array(widths) / outcome.std()),
             "z_rms": ("of", np.array(z_rms)),
             "error": np.sqrt(np.mean((effect.mean(axis=(0, 1)) - truth) ** 2)),
-            "divergences": int(posterior.tree["sample_stats"]["diverging"].sum()),
+            **_reliability(posterior),
         },
         coords={"of": list(scores), "level": list(levels)},
     )
+
+
+def _reliability(posterior: Posterior) -> dict[str, float]:
+    """Number of divergences of NUTS, or Pareto k of a Laplace approximation."""
+    statistics = posterior.tree["sample_stats"]
+    importance = ImportanceDiagnostics.of(statistics.attrs)
+    if importance is not None:
+        return {"pareto_k": importance.pareto_k}
+    return {"divergences": int(statistics["diverging"].sum())}
 
 
 def _lowest_set(data: RegimeData) -> Array:

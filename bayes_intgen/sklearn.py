@@ -17,6 +17,7 @@ from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import as_table
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.masks import masks_of
+from bayes_intgen.inference.settings import Method
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.base import Prior
 from bayes_intgen.posterior.draws import prediction_of, support_of
@@ -51,6 +52,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         not has the spread between groups in its standard deviation.
     model : Model, optional
         Replaces ``additive(prior, graph)``.
+    method : {"nuts", "laplace"}
     chains, draws, warmup : int
         As in :func:`bayes_intgen.fit`.
     random_state : int or None
@@ -80,6 +82,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         covariates: Sequence[str | int] = (),
         groups: Sequence[str | int] = (),
         model: Model | None = None,
+        method: Method = "nuts",
         chains: int = 4,
         draws: int | None = None,
         warmup: int = 100,
@@ -90,6 +93,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         self.covariates = covariates
         self.groups = groups
         self.model = model
+        self.method = method
         self.chains = chains
         self.draws = draws
         self.warmup = warmup
@@ -151,6 +155,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         self.posterior_ = fit(
             data,
             additive(self.prior, self.graph) if self.model is None else self.model,
+            method=self.method,
             seed=int(self.random_state or 0),
             chains=self.chains,
             draws=self.draws,

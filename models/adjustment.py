@@ -125,6 +125,8 @@ class Adjustment:
 
 NO_ADJUSTMENT = Adjustment({}, {}, {})
 MarginalBasis = Callable[[Mechanism, int], Basis]
+# Centred marginal bases by covariate, size, default prior and priors of the covariate.
+MarginCache = dict[tuple[int, int, Mechanism, tuple[CovariatePrior, ...]], CentredBasis]
 
 
 class AdjustmentTerms:
@@ -142,6 +144,8 @@ class AdjustmentTerms:
         Marginal basis of an action, from a mechanism and the action's position.
     rows : int
         Number of rows in all, if ``data`` is a sample of them.
+    margins : dict
+        Marginal bases of covariates for the same data, to which new ones are added.
     """
 
     def __init__(
@@ -152,12 +156,13 @@ class AdjustmentTerms:
         own: Sequence[Mechanism],
         marginal_basis: MarginalBasis,
         rows: int,
+        margins: MarginCache,
     ) -> None:
         adjustment.check(data)
         self.adjustment, self.data, self.prior, self.rows = adjustment, data, prior, rows
         self.own, self.marginal_basis = own, marginal_basis
         self.shares = population_shares(data)
-        self._margins: dict[int, Basis] = {}
+        self._margins = margins
 
     def terms(self) -> list[Term]:
         """Terms of covariates, moderators and groups with a column each."""
@@ -197,19 +202,22 @@ class AdjustmentTerms:
     def _covariate_terms(self) -> list[Term]:
         out, count = [], len(self.data.names)
         for c, name in enumerate(self.data.columns.names):
-            values, priors = self.data.covariates[:, [c]], self._priors(c)
-            coordinate = Coordinate.of(values[:, 0])
-            components = [
-                replace(component, basis=self._centred(component.basis, values))
-                for prior in priors
-                for component in prior.main_effect(values, coordinate, self.rows)
-            ]
-            if not priors:
-                components = [Component("", self._margin(c, COVARIATE_SIZE), SCALE)]
-            for component in components:
+            for component in self._components(c):
                 label = f"gamma({name}) {component.label}".strip()
                 out.append(Term(label, "covariate", None, (count + c,), component, None, Always()))
         return out
+
+    def _components(self, c: int) -> list[Component]:
+        """Components of the function of a covariate."""
+        values, priors = self.data.covariates[:, [c]], self._priors(c)
+        if not priors:
+            return [Component("", self._margin(c, COVARIATE_SIZE), SCALE)]
+        coordinate = Coordinate.of(values[:, 0])
+        return [
+            replace(component, basis=self._centred(component.basis, values))
+            for prior in priors
+            for component in prior.main_effect(values, coordinate, self.rows)
+        ]
 
     def _priors(self, c: int) -> tuple[CovariatePrior, ...]:
         """Mechanisms whose sum is the function of a covariate; none for the default of numbers."""
@@ -308,23 +316,33 @@ class AdjustmentTerms:
         column = self.data.actions[:, [k]]
         return LinearBasis.of(column, Coordinate.of(column[:, 0]))
 
-    def _margin(self, c: int, size: int | None = None) -> Basis:
+    def _margin(self, c: int, size: int = MARGIN_SIZE) -> CentredBasis:
         """Centred marginal basis of a covariate."""
-        key = c if size is None else -1 - c
+        key = (c, size, self.prior, self._priors(c))
         if key not in self._margins:
-            values, levels = self.data.covariates[:, [c]], self.data.columns.categories[c]
-            mechanism = self.prior if levels is None else Levels(levels.ordered)
-            coordinate = Coordinate.of(values[:, 0])
-            basis = mechanism.marginal_basis(values, coordinate, size or MARGIN_SIZE)
-            for season in self._priors(c):
-                if isinstance(season, Seasonal):
-                    periodic = season.main_effect(values, coordinate, self.rows)[0].basis
-                    basis = ConcatenatedBasis(basis, periodic)
-            self._margins[key] = self._centred(basis, values)
+            self._margins[key] = self._new_margin(c, size)
         return self._margins[key]
 
+    def _new_margin(self, c: int, size: int) -> CentredBasis:
+        values, levels = self.data.covariates[:, [c]], self.data.columns.categories[c]
+        if levels is None and not self._priors(c) and size < COVARIATE_SIZE:
+            more = self._margin(c, COVARIATE_SIZE)
+            if isinstance(more.basis, KarhunenLoeveBasis):
+                # Its functions are evaluated once for both.
+                return CentredBasis(more.basis.leading(size), more.centres[:size])
+        mechanism = self.prior if levels is None else Levels(levels.ordered)
+        coordinate = Coordinate.of(values[:, 0])
+        basis = mechanism.marginal_basis(values, coordinate, size)
+        for season in self._priors(c):
+            if isinstance(season, Seasonal):
+                periodic = season.main_effect(values, coordinate, self.rows)[0].basis
+                basis = ConcatenatedBasis(basis, periodic)
+        return self._centred(basis, values)
+
     def _centred(self, basis: Basis, values: Array) -> CentredBasis:
-        return CentredBasis(basis, self.shares @ basis.matrix(values))
+        population = self.shares > 0
+        centres = self.shares[population] @ basis.matrix(values[population])
+        return CentredBasis(basis, centres)
 
 
 def population_shares(data: Observations) -> Array:

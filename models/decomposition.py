@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import combinations
-from typing import Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -15,7 +15,12 @@ from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import Graph, parents_of
-from bayes_intgen.models.adjustment import NO_ADJUSTMENT, Adjustment, AdjustmentTerms
+from bayes_intgen.models.adjustment import (
+    NO_ADJUSTMENT,
+    Adjustment,
+    AdjustmentTerms,
+    MarginCache,
+)
 from bayes_intgen.models.gates import Always, Gate, WhereNotSet
 from bayes_intgen.models.mechanisms.components import marginal_basis_size
 from bayes_intgen.models.mechanisms.levels import Levels
@@ -133,7 +138,9 @@ def _adjustment_terms(
         return bases.marginal_basis(mechanism, k, marginal_basis_size(bases.rows))
 
     default = prior or own[0]
-    return AdjustmentTerms(adjustment, data, default, own, marginal_basis, bases.rows)
+    return AdjustmentTerms(
+        adjustment, data, default, own, marginal_basis, bases.rows, bases.covariate_margins
+    )
 
 
 def finer_terms(
@@ -277,6 +284,7 @@ class _Bases:
         rows: int,
     ) -> None:
         self.coordinates, self.rows = coordinates, rows
+        self.covariate_margins: MarginCache = {}
 
         def marginal_basis(mechanism: Mechanism, k: int, size: int) -> Basis:
             with_levels = isinstance(own[k], Levels) or isinstance(mechanism, Levels)
@@ -288,10 +296,19 @@ class _Bases:
         self.marginal_basis = cache(marginal_basis)
 
     @classmethod
-    def of(cls, data: Observations, own: Sequence[Mechanism], rows: int | None) -> Self:
-        actions = unit_rows(data)
-        coordinates = tuple(Coordinate.of(column) for column in actions.T)
-        return cls(actions, coordinates, own, len(data) if rows is None else rows)
+    def of(cls, data: Observations, own: Sequence[Mechanism], rows: int | None) -> "_Bases":
+        """Bases for these rows: the same ones in every call, for as long as the rows exist.
+
+        Terms, candidates and tests of a fit then have the same bases, which are computed and
+        evaluated once.
+        """
+        of_data = _BASES_OF.setdefault(data, {})
+        key = (tuple(own), len(data) if rows is None else rows)
+        if key not in of_data:
+            actions = unit_rows(data)
+            coordinates = tuple(Coordinate.of(column) for column in actions.T)
+            of_data[key] = cls(actions, coordinates, *key)
+        return of_data[key]
 
     def pairwise(self, mechanism: Mechanism, k: int, j: int) -> tuple[Component, ...]:
         size = marginal_basis_size(self.rows)
@@ -309,6 +326,13 @@ class _Bases:
         size = marginal_basis_size(self.rows)
         own, one, other = (self.marginal_basis(mechanism, at, size) for at in (k, i, j))
         return three_way(mechanism, own, one, other)
+
+
+# Bases by rows, mechanisms and number of rows in all. They refer to arrays of the rows, not to the
+# rows, so that these can be freed.
+_BASES_OF: WeakKeyDictionary[Observations, dict[tuple[tuple[Mechanism, ...], int], _Bases]] = (
+    WeakKeyDictionary()
+)
 
 
 def _build(

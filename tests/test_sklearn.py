@@ -110,6 +110,12 @@ def test_predictions_use_each_rows_mask(fitted) -> None:
             fitted.predict(frame_of(POINTS), intervened=mask)
 
 
+def test_method_is_passed_on(data) -> None:
+    regressor = JointEffectRegressor("linear", method="laplace", draws=20)
+    regressor.fit(data.actions, data.outcome, intervened=data.intervened)
+    assert "pareto_k" in regressor.posterior_.tree["sample_stats"].attrs
+
+
 def test_parameters_are_set_and_cloned(fitted) -> None:
     other = clone(fitted).set_params(prior="gp", draws=7)
     assert (other.prior, other.draws, other.warmup) == ("gp", 7, 60)

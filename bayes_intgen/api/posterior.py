@@ -17,9 +17,14 @@ from bayes_intgen.posterior.storage import save_tree
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from bayes_intgen.assess.checks import Check
     from bayes_intgen.assess.summary import Report
+    from bayes_intgen.data.regime_data import RegimeData
+
+    # Takes new rows, and whether to show progress.
+    Refit = Callable[[RegimeData, bool], "Posterior"]
 
 
 class Posterior(Experiments):
@@ -38,6 +43,10 @@ class Posterior(Experiments):
     spread : VarianceFunction or Homoscedastic
         Estimate of the variance function of the noise; group ``noise`` has draws of it.
     """
+
+    def __init__(self, tree: xr.DataTree, refit: "Refit | None" = None) -> None:
+        super().__init__(tree)
+        self._refit = refit
 
     def __str__(self) -> str:
         return str(self._report)
@@ -201,6 +210,53 @@ class Posterior(Experiments):
         """
         save_tree(self.tree, path)
 
+    def update(self, new_rows: "RegimeData", *, progress: bool = True) -> "Posterior":
+        """Fit the rows of this fit together with new ones, in a fraction of the time of a new fit.
+
+        Coordinates, functions, variance function and graph are those of all rows, as in a new fit.
+        The draws are those of ``fit(all_rows, method="laplace")``, with the settings of this fit,
+        and NUTS runs only where Pareto k or the effective sample size says that importance weights
+        do not suffice, or with Student-t noise or ``collapse=False``.
+
+        Parameters
+        ----------
+        new_rows : RegimeData
+            With the same columns. Levels and groups are matched by their labels; groups may be
+            new, levels may not. Lift tests are added to those of the fit.
+        progress : bool
+            Whether to show progress on standard error.
+
+        Returns
+        -------
+        Posterior
+            It can be updated again. This one does not change.
+
+        Raises
+        ------
+        DataError
+            If ``new_rows`` are not rows in memory, or columns differ; also if this posterior
+            has no rows: those of a fit that was loaded, or whose rows were not in memory.
+
+        Warns
+        -----
+        DataWarning, SamplingWarning, LackOfFitWarning
+            As :func:`bayes_intgen.fit`.
+
+        Examples
+        --------
+        >>> recent = np.arange(len(data)) % 10 == 0
+        >>> first = bi.fit(data.take(~recent), method="laplace", progress=False)
+        >>> second = first.update(data.take(recent), progress=False)
+        >>> int(second.tree["constant_data"]["rows"].sum()) == len(data)
+        True
+        """
+        if self._refit is None:
+            raise DataError(
+                "this posterior has no rows to add to: it was loaded from a file, or its rows were "
+                "not in memory; fit all rows together with bi.fit"
+            )
+        return self._refit(new_rows, progress)
+
     def with_check(self, check: "Check") -> "Posterior":
         """Add the result of :func:`bayes_intgen.check` to the posterior.
 
@@ -236,7 +292,7 @@ class Posterior(Experiments):
                 f"the check is of {outcome!r} given {', '.join(map(repr, names))}, not of the data "
                 "that were fitted"
             )
-        return Posterior(with_groups(self.tree, check.to_datasets()))
+        return Posterior(with_groups(self.tree, check.to_datasets()), self._refit)
 
     @property
     def check(self) -> "Check | None":

@@ -6,6 +6,11 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen.errors import PACKAGE, SamplingWarning
+from bayes_intgen.inference.importance_diagnostics import (
+    MIN_ESS,
+    PARETO_K_LIMIT,
+    ImportanceDiagnostics,
+)
 from bayes_intgen.inference.sampling.convergence import (
     ESS_LIMIT,
     RHAT_LIMIT,
@@ -30,7 +35,8 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
     list of str
     """
     statistics = tree["sample_stats"].dataset
-    divergences = _divergences(statistics)
+    importance = ImportanceDiagnostics.of(statistics.attrs)
+    divergences = _divergences(statistics) if importance is None else []
     quantities = convergence_quantities(tree, effect)
     nonfinite = [
         f"draws of {name} are not all finite: do not use them; check the data for extreme values"
@@ -39,6 +45,8 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
     ]
     if nonfinite:
         return nonfinite + divergences
+    if importance is not None:
+        return _unreliable_weights(importance)
     of_each = convergence(quantities)
     return [
         *divergences,
@@ -52,6 +60,24 @@ def warn_of_problems(tree: xr.DataTree, effect: xr.DataArray) -> None:
     """Issue a SamplingWarning for each of :func:`problems`."""
     for problem in problems(tree, effect):
         warnings.warn(problem, SamplingWarning, skip_file_prefixes=(PACKAGE,))
+
+
+def _unreliable_weights(importance: ImportanceDiagnostics) -> list[str]:
+    """Problems of a Laplace approximation, to which R-hat and effective draws do not apply."""
+    # A comparison with NaN is false.
+    if not importance.pareto_k <= PARETO_K_LIMIT:
+        reason = (
+            f"Pareto k is {importance.pareto_k:.2f}, above {PARETO_K_LIMIT}: the posterior is too "
+            "far from its Laplace approximation for importance weights to correct"
+        )
+    elif not importance.importance_ess >= MIN_ESS:
+        reason = (
+            f"the importance weights of the Laplace approximation are worth "
+            f"{importance.importance_ess:.0f} draws, fewer than {MIN_ESS}: intervals are noisy"
+        )
+    else:
+        return []
+    return [f'{reason}; fit with method="nuts"']
 
 
 def _divergences(statistics: xr.Dataset) -> list[str]:

@@ -33,6 +33,7 @@ from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import settings_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.requirements import requirements
+from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
 from bayes_intgen.inference.sampling.monitored_effect import every_nth, monitored_effect
@@ -71,8 +72,9 @@ class Report:
         alone, ``identified``, ``weights`` (question, regime; NaN where not identified),
         ``certificate``, the sentence, and ``supported``, the share of the rows at whose values
         the effect is supported. For a fit also group ``sampling``: ``rhat`` and ``ess`` by
-        quantity, with the number of ``divergences``; group ``check``, if the posterior has one;
-        and for a fit with groups ``between_groups``, the standard deviations between them.
+        quantity, with the number of ``divergences``, or, of a Laplace approximation, the
+        attributes ``pareto_k`` and ``importance_ess`` alone; group ``check``, if the posterior
+        has one; and for a fit with groups ``between_groups``, the standard deviations between them.
     sections : mapping from title to lines
         The same in sentences.
     actions : tuple of ActionSummary
@@ -298,21 +300,25 @@ def _graph_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
 def _sampling(
     posterior: PosteriorDraws, questions: xr.Dataset, reference: ReferenceRows
 ) -> tuple[xr.Dataset, list[str]]:
-    """R-hat and effective sample size of every quantity, and problems in sentences."""
+    """R-hat and effective sample sizes, or those of importance weights, and problems."""
     rows = every_nth(np.concatenate(reference.rows))
     # Monitor the observational mean if the joint effect is not identified.
     masks = np.full(rows.shape, bool(questions["identified"][0]))
     effect = monitored_effect(prediction_of(posterior), rows, masks)
+    sentences = [
+        *problems(posterior.tree, effect),
+        *fit_problems(posterior.tree["constant_data"].dataset),
+    ]
+    importance = ImportanceDiagnostics.of(posterior.tree["sample_stats"].attrs)
+    if importance is not None:
+        return xr.Dataset(attrs=importance._asdict()), sentences
     diagnostics = convergence(convergence_quantities(posterior.tree, effect))
     sampling = xr.Dataset(
         {"rhat": ("quantity", diagnostics.rhat), "ess": ("quantity", diagnostics.ess)},
         coords={"quantity": diagnostics.names},
         attrs={"divergences": int(posterior.tree["sample_stats"]["diverging"].sum())},
     )
-    return sampling, [
-        *problems(posterior.tree, effect),
-        *fit_problems(posterior.tree["constant_data"].dataset),
-    ]
+    return sampling, sentences
 
 
 def _report(

@@ -7,6 +7,7 @@ import xarray as xr
 
 from bayes_intgen.assess.action_summary import shorter_number
 from bayes_intgen.data.column_notes import ColumnNote
+from bayes_intgen.inference.importance_diagnostics import PARETO_K_LIMIT, ImportanceDiagnostics
 
 
 def rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool], list[str]]]:
@@ -73,6 +74,13 @@ def support_lines(questions: xr.Dataset) -> tuple[str, ...]:
 
 def sampling_line(sampling: xr.Dataset) -> str:
     """Convergence of the draws of a fit without problems."""
+    importance = ImportanceDiagnostics.of(sampling.attrs)
+    if importance is not None:
+        return (
+            f"Laplace approximation: Pareto k {importance.pareto_k:.2f} (at most "
+            f"{PARETO_K_LIMIT}), {importance.importance_ess:.0f} effective draws of the "
+            "hyperparameters: fit for use."
+        )
     worst = float(sampling["rhat"].max())
     agree = f"R-hat at most {worst:.3f}, " if np.isfinite(worst) else ""
     return (

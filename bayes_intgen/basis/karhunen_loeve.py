@@ -38,6 +38,10 @@ class KarhunenLoeveBasis:
         leading = leading * np.sign(leading[largest, np.arange(leading.shape[1])])
         return cls(basis, sd[:, None] * leading)
 
+    def leading(self, size: int) -> Self:
+        """Restrict to the leading functions."""
+        return type(self)(self.basis, self.weights[:, :size])
+
     @property
     def size(self) -> int:
         return int(self.weights.shape[1])

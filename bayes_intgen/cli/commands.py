@@ -122,6 +122,7 @@ def fit(
     prior: options.Prior = "gp",
     multiplicative: options.Multiplicative = False,
     noise: options.Noise = "gaussian",
+    method: options.Method = "nuts",
     seed: options.Seed = 0,
     chains: options.Chains = 4,
     draws: options.Draws = None,
@@ -154,6 +155,7 @@ def fit(
         posterior = bi.fit(
             rows,
             model,
+            method=method,
             seed=seed,
             chains=chains,
             draws=draws,
@@ -374,15 +376,9 @@ def _rows(
             parsing.parse_names(texts, whole) or [] for texts in (actions, covariates, groups)
         )
         return rows_of_file(
-            source,
-            names,
-            outcome,
-            regime,
-            covariates=others,
-            groups=units,
-            progress=show_progress(),
-            **settings,
-        )
+            source, names, outcome, regime, covariates=others, groups=units,
+            progress=show_progress(), **settings,
+        )  # fmt: skip
 
 
 def _require_writable(output: Path) -> None:

@@ -114,6 +114,13 @@ Noise = Annotated[
     Literal["gaussian", "student_t"],
     Parameter(help="Student-t is robust to outliers, and slow.", group=model),
 ]
+Method = Annotated[
+    Literal["nuts", "laplace"],
+    Parameter(
+        help="laplace: a fraction of the time, for previews; Pareto k says whether to trust it.",
+        group=sampling,
+    ),
+]
 Seed = Annotated[int, Parameter(help="The same seed gives the same fit.", group=sampling)]
 Chains = Annotated[int, Parameter(help="Number of chains.", group=sampling)]
 Draws = Annotated[

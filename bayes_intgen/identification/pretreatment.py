@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.special import gammaln
+from scipy.special import gammaln, stdtr
 
 from bayes_intgen._typing import Array
 from bayes_intgen.identification.masks import masks_of
@@ -134,7 +134,7 @@ def _p_within(
     if not change.any():
         return 1.0
     spread = change.std(ddof=1) / np.sqrt(len(change))
-    p = 2 * stats.t.sf(abs(change.mean()) / spread, len(change) - 1) if spread > 0 else 0.0
+    p = 2 * stdtr(len(change) - 1, -abs(change.mean()) / spread) if spread > 0 else 0.0
     # No test of rows within groups has a smaller p-value than one over their arrangements.
     arrangements = gammaln(sizes + 1) - gammaln(set_rows + 1) - gammaln(sizes - set_rows + 1)
     return float(max(p, 2 * np.exp(-arrangements.sum())))

@@ -3,11 +3,12 @@
 from typing import Any, NamedTuple
 
 from bayes_intgen._typing import Array
+from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.models.terms import Decomposition
 
 
 class SampledModel(NamedTuple):
-    """Draws of all hyperparameters and coefficients, from either sampler.
+    """Draws of all hyperparameters and coefficients, from any sampler.
 
     Attributes
     ----------
@@ -20,6 +21,8 @@ class SampledModel(NamedTuple):
         Sampler statistics.
     fixed_scales : dict from term to float
         Scales that are fixed instead of sampled.
+    importance : ImportanceDiagnostics, optional
+        Reliability of a Laplace approximation.
     """
 
     terms: Decomposition
@@ -27,3 +30,4 @@ class SampledModel(NamedTuple):
     coefficients: Array
     statistics: dict[str, Any]
     fixed_scales: dict[str, float]
+    importance: ImportanceDiagnostics | None = None

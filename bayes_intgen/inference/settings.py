@@ -1,8 +1,11 @@
 """Settings of the sampler."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from bayes_intgen._arguments import probability, whole_number
+from bayes_intgen._arguments import one_of, probability, whole_number
+
+Method = Literal["nuts", "laplace"]
 
 _MINIMUM = {"chains": 1, "draws": 4, "warmup": 10, "seed": 0}
 
@@ -25,6 +28,7 @@ class SamplerSettings:
     collapse: bool | None = None
     simplify: bool = True
     progress: bool = True
+    method: Method = "nuts"
 
     def __post_init__(self) -> None:
         for name, minimum in _MINIMUM.items():
@@ -35,5 +39,6 @@ class SamplerSettings:
             object.__setattr__(self, name, whole_number(value, name, minimum))
         accept = probability(self.target_accept, "target_accept")
         object.__setattr__(self, "target_accept", accept)
+        one_of(self.method, "method", get_args(Method))
         for name in ("simplify", "progress"):
             object.__setattr__(self, name, bool(getattr(self, name)))

@@ -73,12 +73,15 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
     "": (),
     "/posterior": (*_SITES, _block("f: intercept (chain, draw)", required=True)),
     "/sample_stats": (
-        _block(*_DRAWS, "b: diverging reached_max_treedepth (chain, draw)", required=True),
+        _block(*_DRAWS, required=True),
+        # Of NUTS, but not of a Laplace approximation.
+        _block("b: diverging reached_max_treedepth (chain, draw)"),
         _block(
-            "f: energy lp acceptance_rate step_size (chain, draw)",
+            "f: energy acceptance_rate step_size (chain, draw)",
             "i: n_steps tree_depth (chain, draw)",
             "b: accepted (chain, draw)",
         ),
+        _block("f: lp (chain, draw)"),
     ),
     "/constant_data": (
         _block(

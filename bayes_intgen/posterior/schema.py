@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
+from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.noise_shape import QUANTITIES
@@ -81,11 +82,13 @@ def build_tree(
     )
     if len(data.columns):
         tree["population"] = xr.DataTree(population_dataset(data.in_memory, model.link))
+    # A Laplace approximation runs no code of NumPyro.
+    library = "numpyro" if sampled.importance is None else "bayes-intgen"
     tree.attrs = {
         "creation_library": "bayes-intgen",
         "creation_library_version": version("bayes-intgen"),
-        "inference_library": "numpyro",
-        "inference_library_version": version("numpyro"),
+        "inference_library": library,
+        "inference_library_version": version(library),
         "outcome": data.outcome_name,
         "outcome_kind": kind,
         "settings": serialise.dumps(asdict(settings)),
@@ -104,7 +107,7 @@ def with_groups(tree: xr.DataTree, groups: Mapping[str, xr.Dataset]) -> xr.DataT
 
 
 def size_of_draws(tree: xr.DataTree) -> str:
-    """Numbers of chains and draws as text.
+    """Numbers of chains and draws as text; draws of a Laplace approximation have no chains.
 
     Examples
     --------
@@ -112,6 +115,8 @@ def size_of_draws(tree: xr.DataTree) -> str:
     '4 chains of 250 draws'
     """
     sizes = tree["posterior"].sizes
+    if ImportanceDiagnostics.of(tree["sample_stats"].attrs) is not None:
+        return f"{sizes['chain'] * sizes['draw']:,} draws of a Laplace approximation"
     chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
     return f"{chains} of {sizes['draw']} draws"
 
@@ -139,7 +144,8 @@ def _posterior(sampled: "SampledModel") -> xr.Dataset:
 
 def _sample_stats(sampled: "SampledModel") -> xr.Dataset:
     statistics = {name: (_DRAW_DIMS, values) for name, values in sampled.statistics.items()}
-    return xr.Dataset(statistics, coords=_draw_coords(sampled))
+    attrs = {} if sampled.importance is None else sampled.importance._asdict()
+    return xr.Dataset(statistics, coords=_draw_coords(sampled), attrs=attrs)
 
 
 def _coefficients(sampled: "SampledModel") -> xr.Dataset:

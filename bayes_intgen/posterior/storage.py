@@ -15,6 +15,7 @@ from bayes_intgen._checksum import MARK, with_checksum, without_checksum
 from bayes_intgen.basis.categories import centres
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.identification.graph import parents_of
+from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.noise_shape import QUANTITIES
 from bayes_intgen.models.outcome_kinds import OutcomeKind
@@ -136,6 +137,9 @@ def _twice_stored(posterior: PosteriorDraws) -> Iterator[tuple[str, Any, Any]]:
     hyperparameters = tree["posterior"]
     yield "scales", _texts(hyperparameters, "scale_of"), list(free.scaled)
     yield "lengthscales", _texts(hyperparameters, "lengthscale_of"), list(free.lengthscales)
+    statistics = tree["sample_stats"]
+    is_nuts = ImportanceDiagnostics.of(statistics.attrs) is None
+    yield "statistics of divergences", int("diverging" in statistics), int(is_nuts)
     is_student_t = posterior.model.noise == "student_t"
     yield "degrees of freedom", int("df" in hyperparameters), int(is_student_t)
     knot_values = len(spread.knot_values) if isinstance(spread, VarianceFunction) else 0

@@ -35,7 +35,12 @@ from bayes_intgen.report.adjustment_content import AdjustmentContent, adjustment
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
 from bayes_intgen.report.contrasts import Contrast, changes_in_words, contrasts_of
 from bayes_intgen.report.interaction_content import InteractionContent, interaction_content
-from bayes_intgen.report.provenance import diagnostics_of_fit, settings_of_fit, versions_of_fit
+from bayes_intgen.report.provenance import (
+    diagnostics_of_fit,
+    sampling_in_words,
+    settings_of_fit,
+    versions_of_fit,
+)
 from bayes_intgen.report.values import named_values, value_text
 from bayes_intgen.text.edges import Edge, edges_from, is_learned
 from bayes_intgen.text.number_format import MINUS
@@ -94,6 +99,7 @@ class Content:
     has_numbers: bool
     problems: list[str]
     lack_of_fit: list[str]
+    sampling: str
     diagnostics: list[tuple[str, str]]
     contrasts: list[Contrast]
     zero: float
@@ -165,6 +171,7 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
         has_numbers=any(levels is None for levels in levels_by_action),
         problems=problems(posterior.tree, effect),
         lack_of_fit=fit_problems(posterior.tree["constant_data"].dataset),
+        sampling=sampling_in_words(posterior.tree),
         diagnostics=diagnostics_of_fit(posterior.tree, effect),
         contrasts=contrasts,
         zero=zero,

@@ -9,6 +9,11 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen.identification.graph import Graph
+from bayes_intgen.inference.importance_diagnostics import (
+    MIN_ESS,
+    PARETO_K_LIMIT,
+    ImportanceDiagnostics,
+)
 from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models import codec as serialise
@@ -37,7 +42,7 @@ def settings_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
         *(
             (str(name).replace("_", " "), YES_NO.get(str(value), str(value)))
             for name, value in sampler.items()
-            if name != "progress"
+            if name not in _without_meaning(posterior)
         ),
     ]
 
@@ -45,6 +50,17 @@ def settings_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
 def diagnostics_of_fit(tree: xr.DataTree, effect: xr.DataArray) -> list[tuple[str, str]]:
     """Names and values of the sampler's diagnostics."""
     statistics = tree["sample_stats"].dataset
+    importance = ImportanceDiagnostics.of(statistics.attrs)
+    if importance is not None:
+        return [
+            ("draws", f"{effect.sizes['chain'] * effect.sizes['draw']:,}"),
+            ("proposals from the Laplace approximation", f"{importance.proposals:,}"),
+            (f"Pareto k (at most {PARETO_K_LIMIT})", f"{importance.pareto_k:.2f}"),
+            (
+                f"effective sample size of the importance weights ({MIN_ESS} is enough)",
+                f"{importance.importance_ess:,.0f}",
+            ),
+        ]
     total = int(statistics["diverging"].size)
     chains, draws = effect.sizes["chain"], effect.sizes["draw"]
     rows = [("draws", f"{total:,} in {chains} {'chain' if chains == 1 else 'chains'}")]
@@ -65,15 +81,36 @@ def diagnostics_of_fit(tree: xr.DataTree, effect: xr.DataArray) -> list[tuple[st
     return rows
 
 
+def sampling_in_words(tree: xr.DataTree) -> str:
+    """Reliability of the draws of a fit without problems, in a sentence."""
+    reason = "The chains agree"
+    if ImportanceDiagnostics.of(tree["sample_stats"].attrs) is not None:
+        reason = "Importance weights correct the Laplace approximation"
+    return f"{reason}, and the effective sample size is sufficient for the bands on this page."
+
+
 def versions_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     """List the versions of the libraries behind the fit, its sampling and the report."""
     attrs = posterior.tree.attrs
     return [
         ("bayes-intgen (fit)", str(attrs["creation_library_version"])),
-        ("NumPyro (sampling)", str(attrs["inference_library_version"])),
+        *_sampler_version(attrs),
         ("bayes-intgen (this page)", version("bayes-intgen")),
         *((f"{name} (this page)", version(name)) for name in ("jax", "numpy", "arviz")),
     ]
+
+
+def _without_meaning(posterior: PosteriorDraws) -> tuple[str, ...]:
+    """Settings that say nothing about the draws of a fit."""
+    if ImportanceDiagnostics.of(posterior.tree["sample_stats"].attrs) is None:
+        return ("progress",)
+    return ("progress", "warmup", "target_accept", "chains", "draws")
+
+
+def _sampler_version(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
+    if attrs["inference_library"] != "numpyro":
+        return []
+    return [("NumPyro (sampling)", str(attrs["inference_library_version"]))]
 
 
 def _mechanisms(posterior: PosteriorDraws) -> list[tuple[str, str]]:

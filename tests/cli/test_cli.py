@@ -61,7 +61,7 @@ def test_help_imports_no_heavy_module() -> None:
 def test_defaults_equal_those_of_the_library() -> None:
     # Written twice: reading them from the library would load it for every --help.
     own, library = (inspect.signature(f).parameters for f in (commands.fit, bi.fit))
-    shared = ("seed", "chains", "draws", "warmup", "target_accept", "checkpoint")
+    shared = ("method", "seed", "chains", "draws", "warmup", "target_accept", "checkpoint")
     assert [own[name].default for name in shared] == [library[name].default for name in shared]
 
 
@@ -86,6 +86,16 @@ def test_fit_then_effect(folder, tmp_path) -> None:
     expected = effect_table(saved, points, baseline=before)
     for name in ("mean", "low", "high", "outcome_low", "outcome_high", "change", "above_zero"):
         np.testing.assert_allclose([p[name] for p in answer["points"]], expected[name])
+
+
+def test_fit_from_a_laplace_approximation(folder, tmp_path, capsys) -> None:
+    run = ("fit", folder / "data.csv", "-y", "intensity", "-a", "red,green", "--method", "laplace")
+    assert cli.main([*map(str, run), "--draws", "50", "-o", str(tmp_path / "fit.nc")]) == 0
+    assert "Pareto k" in capsys.readouterr().err
+    assert bi.load(tmp_path / "fit.nc").tree["sample_stats"].attrs["pareto_k"] < 0.7
+    other = [*map(str, run), "--noise", "student_t", "-o", str(tmp_path / "fit.nc")]
+    assert cli.main(other) == 1
+    assert "use method='nuts'" in capsys.readouterr().err
 
 
 def test_formats_contain_the_same_numbers(folder, tmp_path, capsys) -> None:

@@ -1,11 +1,18 @@
+import gc
+import weakref
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.basis.monomials import MonomialBasis
 from bayes_intgen.basis.spline import PenalisedSpline
-from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.terms import Decomposition, Term
+
+from conftest import confounded_rows
 
 PRIORS = ["gp", "spline", "polynomial", "linear"]
 
@@ -100,3 +107,26 @@ def test_contributions_of_an_action_share_a_lengthscale_if_their_priors_are_equa
     assert list(own.lengthscales) == ["red", "green", "delta(red)"]
     assert own.lengthscale_of["delta(red)"] == "delta(red)"
     assert decompose(data, prior="spline").lengthscales == {}
+
+
+def _bases(terms: Iterable[Term]) -> list[Basis]:
+    return [factor for t in terms for factor in getattr(t.component.basis, "factors", ())]
+
+
+def test_terms_and_candidates_share_bases_while_the_rows_exist() -> None:
+    data, model = confounded_rows(100, seed=3), bi.models.additive("spline")
+    terms, candidates = model.decompose(data).terms, model.candidates(data)
+    own = _bases(terms)
+    shared = _bases(t for t in candidates if t.role == "interaction")
+    assert shared
+    assert all(any(basis is other for other in own) for basis in shared)
+    # Negative control: other rows, and another prior, have bases of their own.
+    for others in (
+        model.decompose(confounded_rows(100, seed=4)),
+        bi.models.additive(bi.Spline(degree=1)).decompose(data),
+    ):
+        assert not any(basis is other for basis in _bases(others.terms) for other in own)
+    rows = weakref.ref(data)
+    del data
+    gc.collect()
+    assert rows() is None

@@ -76,6 +76,11 @@ class Conditional:
         """Upper triangular root R of the posterior covariance R R', shape (P, P)."""
         return np.asarray(self.sd[:, None] * self._inverse_factor)
 
+    def draw(self, normal: Array) -> Array:
+        """Draw the coefficients from standard normal numbers, both of shape (P, draw)."""
+        steps, _ = dtrtrs(self.factor, self.half[:, None] + normal)
+        return np.asarray(self.prior_mean[:, None] + self.sd[:, None] * steps)
+
     @property
     def covariance(self) -> Array:
         """Posterior covariance, shape (P, P)."""

@@ -12,7 +12,6 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
-from scipy.special import logsumexp
 
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
@@ -21,6 +20,9 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStat
 GRID = np.linspace(-4, 4, 81)
 # Hyperprior standard deviation of the log median of scales of the same kind.
 LOG_MEDIAN_SD = 0.75
+# Number of log scales between which the likelihood of a term is interpolated. Interpolation changes
+# the estimated median by less than a thousandth.
+N_LOG_SCALES = 221
 
 
 class TermLikelihood(NamedTuple):
@@ -89,9 +91,10 @@ class TermEvidence(NamedTuple):
         # likelihood estimate, and of its posterior variance to 1 / l.
         ratio = np.exp(2 * log_scales)[:, None] * likelihood.values
         shrinkage = (ratio / (1 + ratio)).sum(axis=1)
-        expected = np.exp(log_weight - logsumexp(log_weight)) @ shrinkage
+        log_total = _log_sum_exp(log_weight)
+        expected = np.exp(log_weight - log_total) @ shrinkage
         return cls(
-            float(logsumexp(log_weight) - logsumexp(log_prior)),
+            float(log_total - _log_sum_exp(log_prior)),
             float(np.exp(np.interp(expected, shrinkage, log_scales))),
         )
 
@@ -112,13 +115,25 @@ def empirical_bayes_log_scale(
     medians = log_median + LOG_MEDIAN_SD * np.linspace(-3, 3, 61)
     log_posterior = -0.5 * ((medians - log_median) / LOG_MEDIAN_SD) ** 2
     grid = medians[:, None] + sigma * GRID
-    log_prior = logsumexp(-0.5 * GRID**2)
+    # Neighbouring medians have nearly the same scales: one grid of these serves them all.
+    log_scales = np.linspace(grid.min(), grid.max(), N_LOG_SCALES)
+    log_prior = _log_sum_exp(-0.5 * GRID**2)
     for likelihood, probability in zip(likelihoods, present, strict=True):
-        log_ratio = logsumexp(likelihood.log_ratio(grid) - 0.5 * GRID**2, axis=1) - log_prior
+        log_ratios = np.interp(grid, log_scales, likelihood.log_ratio(log_scales))
+        log_ratio = _log_sum_exp(log_ratios - 0.5 * GRID**2) - log_prior
         with np.errstate(divide="ignore"):
             absent = np.log1p(-probability)
         log_posterior += np.logaddexp(np.log(probability) + log_ratio, absent)
-    return float(np.exp(log_posterior - logsumexp(log_posterior)) @ medians)
+    return float(np.exp(log_posterior - _log_sum_exp(log_posterior)) @ medians)
+
+
+def _log_sum_exp(values: Array) -> Array:
+    """Logarithm of the sum of exponentials along the last axis.
+
+    SciPy's takes a tenth of a millisecond per call, more than all else that evidence needs.
+    """
+    highest = values.max(axis=-1, keepdims=True)
+    return np.asarray(np.log(np.exp(values - highest).sum(axis=-1)) + highest[..., 0])
 
 
 class ReducedStatistics(NamedTuple):

@@ -226,11 +226,10 @@ def _first_fit(
     data: Rows, rows: Observations, model: Model, terms: Decomposition, progress: bool
 ) -> Pilot:
     """Fit the model with constant variance to some of the rows."""
-    constant = Homoscedastic()
+    first = _constant_fit(rows, model, terms, progress)
     if terms.random_effects is not None:
-        terms = _with_variance_ratio(rows, model, terms, terms.random_effects, progress)
-    sums = sufficient_statistics(rows, terms, constant, progress)
-    first = Pilot.of(MarginalPosterior.of(model, terms, sums), sums, constant, progress)
+        estimated = _with_variance_ratio(rows, first, terms.random_effects)
+        first = _constant_fit(rows, model, estimated, progress, first.mode)
     noise_sd = float(first.sites["noise_sd"])
     refuse_no_noise(data, noise_sd, terms.unit)
     degrees_of_freedom = float(np.sum(first.posterior.conditional(first.sites).share))
@@ -238,20 +237,25 @@ def _first_fit(
     return first
 
 
-def _with_variance_ratio(
+def _constant_fit(
     rows: Observations,
     model: Model,
     terms: Decomposition,
-    effects: RandomEffects,
     progress: bool,
-) -> Decomposition:
-    """Estimate the variances of random effects from a fit with an initial guess of them."""
+    start: Array | None = None,
+) -> Pilot:
+    """Find the mode with constant variance and given variances of random effects."""
     constant = Homoscedastic()
     sums = sufficient_statistics(rows, terms, constant, progress)
-    fit = Pilot.of(MarginalPosterior.of(model, terms, sums), sums, constant, progress)
-    mean, _ = fit.posterior.moments(fit.sites)
-    matrix, outcome, weights = weighted_design(terms, constant, rows)
-    estimated = estimate_ratio(rows, effects, outcome - matrix @ mean, weights)
+    return Pilot.of(MarginalPosterior.of(model, terms, sums), sums, constant, progress, start)
+
+
+def _with_variance_ratio(rows: Observations, fit: Pilot, effects: RandomEffects) -> Decomposition:
+    """Estimate the variances of random effects from a fit with an initial guess of them."""
+    terms = fit.posterior.terms
+    matrix, outcome, weights = weighted_design(terms, fit.spread, rows)
+    residual = outcome - matrix @ fit.posterior.conditional(fit.sites).mean
+    estimated = estimate_ratio(rows, effects, residual, weights)
     return replace(terms, random_effects=estimated)
 
 
@@ -298,7 +302,7 @@ def _select_terms(
     """Add the candidates with enough evidence to the terms of the first fit."""
     terms = first.posterior.terms
     # The first fit may have such terms already; then the tests use the next finer functions.
-    tests = _next_finer(model.fit_tests(sample), model.fit_tests(sample, 2), terms)
+    tests = _next_finer(model, sample, model.fit_tests(sample), terms)
     suspicious = suspicious_tests(tests, rows.actions, rows.intervened, noise.residuals)
     names = {term.name for term in suspicious}
     harmless = tuple(term for term in tests if term.name not in names)
@@ -345,7 +349,7 @@ def _test_fit(
     if selection.additions:
         # The statistics lack the added terms. A sample suffices to test them.
         few = rows.sample(TEST_ROWS)
-        tests = _next_finer(selection.suspicious, model.fit_tests(few, 2), selection.terms)
+        tests = _next_finer(model, few, selection.suspicious, selection.terms)
         statistics = candidate_statistics(
             few, selection.terms, tests, final.spread, progress, whole=False
         )
@@ -358,8 +362,12 @@ def _test_fit(
     return (*score_tests(final.posterior, final.sites, statistics, tests), *passed)
 
 
-def _next_finer(finer: Sequence[Term], finest: Sequence[Term], terms: Decomposition) -> list[Term]:
+def _next_finer(
+    model: Model, rows: Observations, finer: Sequence[Term], terms: Decomposition
+) -> list[Term]:
     """Replace functions of an action that are in the model by the next finer ones."""
     present = {term.name for term in terms.terms}
-    next_finer = {(term.role, term.action): term for term in finest}
+    if present.isdisjoint(term.name for term in finer):
+        return list(finer)
+    next_finer = {(term.role, term.action): term for term in model.fit_tests(rows, 2)}
     return [next_finer[term.role, term.action] if term.name in present else term for term in finer]

@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 
 import bayes_intgen as bi
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.elimination import (
     GRID,
+    LOG_MEDIAN_SD,
     ReducedStatistics,
     TermEvidence,
     TermLikelihood,
@@ -176,6 +177,28 @@ def test_simplified_fit_samples_present_terms_and_preserves_effects() -> None:
         assert (np.abs(gap) < (0.1 + 4 * np.sqrt(2 / 1000)) * sd).all()
         ratio = one.std(("chain", "draw")) / sd
         np.testing.assert_allclose(ratio, 1, atol=0.05 + 4 * np.sqrt(2 / 2000))
+
+
+@pytest.mark.parametrize("sigma", [0.1, 1.5, 2.0])
+def test_empirical_bayes_scale_is_that_of_a_double_integral(sigma: float) -> None:
+    rng, log_median, present = np.random.default_rng(1), np.log(0.2), [1.0, 0.3]
+    terms = [
+        TermLikelihood.of_information(np.diag(rng.uniform(1, 200, 6)), rng.normal(scale=12, size=6))
+        for _ in present
+    ]
+
+    medians = log_median + LOG_MEDIAN_SD * np.linspace(-3, 3, 41)
+    scales = np.linspace(medians[0] - 6 * sigma, medians[-1] + 6 * sigma, 1201)
+    weight = norm.pdf(medians, log_median, LOG_MEDIAN_SD)
+    for term, probability in zip(terms, present, strict=True):
+        density = np.exp(term.log_ratio(scales)) * norm.pdf(scales, medians[:, None], sigma)
+        ratio = np.trapezoid(density, scales, axis=1)
+        weight *= probability * ratio + 1 - probability
+    expected = weight @ medians / weight.sum()
+    estimate = empirical_bayes_log_scale(terms, log_median, sigma, present)
+    assert estimate == pytest.approx(expected, abs=3e-3)
+    # Negative control: the terms move the estimate by far more.
+    assert abs(estimate - log_median) > 0.05
 
 
 def test_empirical_bayes_scale_is_estimated_from_all_terms() -> None:

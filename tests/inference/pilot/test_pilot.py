@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE
+from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.pilot import SPREAD_ROWS, Pilot, pilot_fit
 from bayes_intgen.models.variance_function import Homoscedastic
@@ -84,3 +84,30 @@ def test_variance_function_comes_from_a_sample_and_statistics_from_all_rows() ->
     assert not np.allclose(whole.spread.knot_values, other.spread.knot_values, rtol=0.01)
     assert whole.sites["noise_sd"] == pytest.approx(part.sites["noise_sd"], rel=0.05)
     assert whole.sums.rows > part.sums.rows
+
+
+def test_second_search_with_random_effects_starts_at_the_first_mode(monkeypatch) -> None:
+    """It reaches the same density as a search from the prior medians."""
+    rng = np.random.default_rng(5)
+    patient = np.repeat(np.arange(150), 3)
+    actions = rng.normal(size=(450, 1))
+    outcome = actions[:, 0] + rng.normal(size=150)[patient] + rng.normal(size=450)
+    data = bi.RegimeData.from_arrays(
+        actions, outcome, (patient % 2 == 1)[:, None], groups={"patient": patient.astype(str)}
+    )
+    searches, search = [], MarginalPosterior.mode
+
+    def recorded(self, start, progress, tolerance=1e-6):
+        mode = search(self, start, progress, tolerance)
+        searches.append((self, start, mode))
+        return mode
+
+    monkeypatch.setattr(MarginalPosterior, "mode", recorded)
+    fit_pilot(data)
+    (before, _, first), (posterior, start, second), *_ = searches
+    assert before.terms.random_effects.ratio != posterior.terms.random_effects.ratio
+    np.testing.assert_array_equal(start, first)
+    from_prior = posterior.value(search(posterior, posterior.start, False))
+    assert posterior.value(second) < from_prior + 3 * QUICK_TOLERANCE
+    # Negative control: the prior medians are far from the mode.
+    assert posterior.value(posterior.start) > from_prior + 10 * QUICK_TOLERANCE

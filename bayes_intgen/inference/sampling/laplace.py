@@ -1,0 +1,83 @@
+"""Laplace approximation of the hyperparameters, corrected by importance weights."""
+
+import numpy as np
+
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.inference.density.importance import ImportanceDraws, importance_draws
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.modes import find_modes
+from bayes_intgen.inference.pilot.pilot import Pilot
+from bayes_intgen.inference.pilot.pruning import PrunedModel
+from bayes_intgen.inference.sampled_model import SampledModel
+from bayes_intgen.inference.sampling.checkpoint import Checkpoint
+from bayes_intgen.inference.sampling.marginalised import MAX_RESTARTS
+from bayes_intgen.inference.sampling.warmup import MODE_TOLERANCE
+from bayes_intgen.inference.settings import SamplerSettings
+from bayes_intgen.models import Model
+from bayes_intgen.models.terms import Decomposition
+
+# Default number of draws per chain, and maximum number of modes about which to draw.
+DRAWS, MAX_MODES = 250, 4
+
+
+def sample_laplace(
+    data: Rows,
+    model: Model,
+    terms: Decomposition,
+    pilot: Pilot,
+    settings: SamplerSettings,
+    checkpoint: Checkpoint | None,
+) -> SampledModel:
+    """Resample importance draws of the hyperparameters, and draw the coefficients given each.
+
+    Draws are independent of each other but for repetitions of hyperparameters: chains and draws
+    are only the dimensions that other functions expect.
+    """
+    pruned = PrunedModel.of(model, terms, pilot, settings.simplify)
+    posterior = pruned.posterior
+    start = posterior.point(pilot.sites, pilot.posterior.terms)
+    draws = _importance_draws(posterior, start, settings)
+    rng = generator(settings.seed, "proposals", 1)
+    shape = settings.chains, settings.draws or DRAWS
+    index = draws.resample(shape[0] * shape[1], rng)
+    coefficients = _coefficients(posterior, draws.points, index, rng).reshape(*shape, -1)
+    sites = posterior.sites(draws.points[index].reshape(*shape, -1))
+    return SampledModel(
+        pruned.terms,
+        sites,
+        pruned.statistics.complete(
+            coefficients, sites["noise_sd"], generator(settings.seed, "condensed")
+        ),
+        {"lp": draws.log_density[index].reshape(shape)},
+        pruned.fixed,
+        draws.diagnostics,
+    )
+
+
+def _importance_draws(
+    posterior: MarginalPosterior, start: Array, settings: SamplerSettings, restarts: int = 0
+) -> ImportanceDraws:
+    """Draw about the modes near ``start``; restart where a draw reaches a higher mode."""
+    modes = find_modes(posterior, start, MAX_MODES, settings.progress)
+    rng = generator(settings.seed, "proposals")
+    draws = importance_draws(posterior.value, modes, rng, settings.progress)
+    highest = int(np.argmax(draws.log_density))
+    missed = draws.log_density[highest] + min(mode.potential for mode in modes)
+    if missed > MODE_TOLERANCE and restarts < MAX_RESTARTS:
+        return _importance_draws(posterior, draws.points[highest], settings, restarts + 1)
+    return draws
+
+
+def _coefficients(
+    posterior: MarginalPosterior, points: Array, index: Array, rng: np.random.Generator
+) -> Array:
+    """Draw the coefficients given each resampled point, shape (draw, P)."""
+    normal = rng.standard_normal((len(index), posterior.size))
+    coefficients = np.empty(normal.shape)
+    for i in np.unique(index):
+        rows = index == i
+        conditional = posterior.conditional(posterior.sites(points[i]))
+        coefficients[rows] = conditional.draw(normal[rows].T).T
+    return coefficients

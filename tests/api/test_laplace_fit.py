@@ -1,0 +1,138 @@
+import re
+import warnings
+
+import arviz as az
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.errors import ModelError, SavedFitError
+from bayes_intgen.report.provenance import (
+    diagnostics_of_fit,
+    settings_of_fit,
+    versions_of_fit,
+)
+
+from _posteriors import data_with_groups, data_with_levels, model_with_groups
+from conftest import joint_truth
+
+POINTS = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
+
+
+@pytest.fixture(scope="module")
+def rows(data) -> bi.RegimeData:
+    return data
+
+
+@pytest.fixture(scope="module")
+def fit(rows) -> bi.Posterior:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", bi.SamplingWarning)
+        return bi.fit(rows, method="laplace", progress=False)
+
+
+def test_a_posterior_with_the_usual_dimensions(fit) -> None:
+    effect = fit.joint_effect(POINTS)
+    assert effect.sizes == {"chain": 4, "draw": 250, "point": 3}
+    mean, sd = effect.mean(("chain", "draw")), effect.std(("chain", "draw"))
+    assert (np.abs(mean - joint_truth(POINTS)) < 3.5 * sd).all()
+    # Negative control: the observational mean is not the joint effect.
+    observed = fit.effect(POINTS, []).mean(("chain", "draw"))
+    assert (np.abs(observed - joint_truth(POINTS)) > 5 * sd)[1:].all()
+    assert float(az.ess(effect).min()) > 500
+    assert fit.contrast(POINTS[[1]], POINTS[[0]]).sizes["draw"] == 250
+
+
+def test_pareto_k_takes_the_place_of_divergences(fit) -> None:
+    statistics = fit.tree["sample_stats"]
+    assert "diverging" not in statistics
+    assert 0 < statistics.attrs["importance_ess"] <= statistics.attrs["proposals"]
+    line = f"Laplace approximation: Pareto k {statistics.attrs['pareto_k']:.2f} (at most 0.7)"
+    assert line in str(fit)
+    assert "1,000 draws of a Laplace approximation" in repr(fit)
+    assert not any(word in str(fit) for word in ("R-hat", "ivergen", "chain"))
+    rows = [*diagnostics_of_fit(fit.tree, fit.joint_effect(POINTS)), *settings_of_fit(fit)]
+    names = [name for name, _ in (*rows, *versions_of_fit(fit))]
+    assert "Pareto k (at most 0.7)" in names
+    assert ("method", "laplace") in rows
+    assert not {"warmup", "target accept", "divergent draws", "NumPyro (sampling)"} & set(names)
+
+
+@pytest.mark.slow
+def test_the_page_says_nothing_of_chains(fit, tmp_path) -> None:
+    fit.report(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "Pareto k (at most 0.7)" in page
+    assert "Importance weights correct the Laplace approximation, and" in page
+    assert not any(word in page for word in ("R-hat", "divergent", "warmup", "NumPyro", "chains"))
+
+
+def test_a_saved_fit_answers_like_the_fit(fit, tmp_path) -> None:
+    fit.save(tmp_path / "fit.nc")
+    saved = bi.load(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(saved.joint_effect(POINTS), fit.joint_effect(POINTS))
+    assert saved.tree["sample_stats"].attrs == fit.tree["sample_stats"].attrs
+    # Without Pareto k it would be a fit by NUTS, whose divergences are missing.
+    tree = fit.tree.copy()
+    tree["sample_stats"].attrs = {}
+    with pytest.raises(SavedFitError, match="divergences"):
+        bi.Posterior(tree).save(tmp_path / "other.nc")
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_draws(fit, rows) -> None:
+    again, other = (
+        bi.fit(rows, method="laplace", seed=seed, progress=False).joint_effect(POINTS)
+        for seed in (0, 1)
+    )
+    np.testing.assert_array_equal(again, fit.joint_effect(POINTS))
+    assert (other.to_numpy() != again.to_numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("k", "ess", "message"),
+    [
+        (0.83, 900.0, r'^Pareto k is 0\.83, above 0\.7.*method="nuts"'),
+        (0.3, 57.0, r'^the importance weights .* are worth 57 draws.*method="nuts"'),
+    ],
+)
+def test_unreliable_weights_are_named_with_the_remedy(fit, k, ess, message) -> None:
+    tree = fit.tree.copy()
+    tree["sample_stats"].attrs = {"pareto_k": k, "importance_ess": ess, "proposals": 4000}
+    report = bi.report_identification(bi.Posterior(tree))
+    assert len(report.problems) == 1
+    assert re.match(message, report.sections["Sampling"][0])
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        (bi.models.additive(noise="student_t"), {}, "method='nuts'"),
+        (None, {"collapse": False}, "method='nuts'"),
+        (None, {"checkpoint": "run"}, "leave checkpoint out"),
+        (None, {"method": "vi"}, "unknown method 'vi'"),
+    ],
+)
+def test_other_fits_are_refused_with_the_remedy(rows, model, options, message, tmp_path) -> None:
+    options = {"method": "laplace", **options}
+    if "checkpoint" in options:
+        options["checkpoint"] = tmp_path / options["checkpoint"]
+    with pytest.raises(ModelError, match=message):
+        bi.fit(rows, model, progress=False, **options)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bayes_intgen.BayesIntgenWarning")
+def test_other_data_and_models(rows) -> None:
+    positive = bi.RegimeData.from_arrays(
+        rows.actions, np.exp(rows.outcome), rows.intervened, rows.names
+    )
+    for data, model in (
+        (data_with_groups(), model_with_groups()),
+        (data_with_levels(), None),
+        (positive, bi.models.multiplicative()),
+    ):
+        posterior = bi.fit(data, model, method="laplace", draws=50, progress=False)
+        assert posterior.tree["sample_stats"].attrs["pareto_k"] < 0.7
+        assert np.isfinite(posterior.tree["coefficients"]["coefficients"]).all()

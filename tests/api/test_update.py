@@ -1,0 +1,109 @@
+import warnings
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+import bayes_intgen as bi
+from bayes_intgen.api import fitting
+from bayes_intgen.errors import DataError
+
+from conftest import confounded_rows
+
+POINTS = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
+MODEL = bi.models.additive("linear", graph={"green": ["red"]})
+
+pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
+
+
+def joined(*parts: bi.RegimeData) -> bi.RegimeData:
+    columns = ("actions", "outcome", "intervened")
+    arrays = [np.concatenate([getattr(part, name) for part in parts]) for name in columns]
+    return bi.RegimeData.from_arrays(*arrays, parts[0].names, outcome_name="intensity")
+
+
+@pytest.fixture(scope="module")
+def first() -> bi.Posterior:
+    return bi.fit(confounded_rows(100, seed=5), MODEL, method="laplace", progress=False)
+
+
+def effect_of(posterior: bi.Posterior) -> np.ndarray:
+    return posterior.joint_effect(POINTS).to_numpy()
+
+
+def test_an_update_is_the_fit_of_all_rows(first) -> None:
+    old, new = confounded_rows(100, seed=5), confounded_rows(10, seed=6)
+    before = effect_of(first)
+    updated = first.update(new, progress=False)
+    together = bi.fit(joined(old, new), MODEL, method="laplace", progress=False)
+    np.testing.assert_array_equal(effect_of(updated), effect_of(together))
+    np.testing.assert_array_equal(effect_of(first), before)
+    # Rows may be added again, and a check does not lose them.
+    third = updated.with_check(bi.check(old, held_out=0, progress=False))
+    assert int(third.update(new, progress=False).tree["constant_data"]["rows"].sum()) == 360
+
+
+def test_nuts_runs_where_importance_weights_do_not_suffice(first, monkeypatch) -> None:
+    unreliable, nuts = bi.Posterior(first.tree.copy()), bi.Posterior(first.tree.copy())
+    worse = {"pareto_k": 0.9, "importance_ess": 300.0, "proposals": 4000}
+    unreliable.tree["sample_stats"].attrs = worse
+    laplace, methods = [first], []
+
+    def recorded(data, model, settings, **_):
+        methods.append(settings.method)
+        return laplace[-1] if settings.method == "laplace" else nuts
+
+    monkeypatch.setattr(fitting, "fit_decomposed", recorded)
+    data, new = confounded_rows(100, seed=5), confounded_rows(10, seed=6)
+    start = bi.fit(data, MODEL, progress=False)
+    assert start.update(new).tree is first.tree
+    assert methods == ["nuts", "laplace"]
+    laplace.append(unreliable)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", bi.SamplingWarning)
+        assert start.update(new).tree is nuts.tree
+    assert methods == ["nuts", "laplace", "laplace", "nuts"]
+    # Whoever asked for a Laplace approximation gets one, with a warning.
+    with pytest.warns(bi.SamplingWarning, match=r"Pareto k is 0\.90"):
+        bi.fit(data, MODEL, method="laplace", progress=False).update(new)
+    assert methods[-2:] == ["laplace", "laplace"]
+    methods.clear()
+    bi.fit(data, MODEL, collapse=False, progress=False).update(new)
+    assert methods == ["nuts", "nuts"]
+
+
+def test_posteriors_without_rows_say_so(first) -> None:
+    with pytest.raises(DataError, match="no rows to add to.*fit all rows together with bi.fit"):
+        # As a loaded one.
+        bi.Posterior(first.tree).update(confounded_rows(10, seed=6))
+    with pytest.raises(DataError, match="new_rows must be a RegimeData, not ndarray"):
+        first.update(POINTS)
+
+
+@pytest.mark.slow
+def test_an_updated_posterior_is_that_of_nuts_on_all_rows() -> None:
+    old, new = confounded_rows(100, seed=5), confounded_rows(10, seed=6)
+    # Another intercept, so that the new rows move the posterior.
+    new = bi.RegimeData.from_arrays(
+        new.actions, new.outcome + 1, new.intervened, new.names, outcome_name="intensity"
+    )
+    common = {"progress": False, "draws": 1000}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+        first = bi.fit(old, MODEL, **common)
+        updated = first.update(new, progress=False)
+        fresh = bi.fit(joined(old, new), MODEL, seed=7, **common)
+    before, one, other = map(effect_of, (first, updated, fresh))
+    ess = updated.tree["sample_stats"].attrs["importance_ess"]
+    limit = -norm.ppf(0.0005 / (2 * len(POINTS)))
+
+    def distances(draws: np.ndarray) -> np.ndarray:
+        error = np.sqrt(draws.var((0, 1)) / ess + other.var((0, 1)) / 400)
+        return np.abs(draws.mean((0, 1)) - other.mean((0, 1))) / error
+
+    assert (distances(one) < limit).all()
+    # The standard deviation of n normal draws has a relative error of one over the root of 2 n.
+    ratio = one.std((0, 1)) / other.std((0, 1))
+    assert (np.abs(np.log(ratio)) < limit * np.sqrt(0.5 / ess + 0.5 / 400)).all()
+    # Negative control: the posterior before the update.
+    assert (distances(before) > limit).any()

@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+from scipy.special import digamma, logsumexp, polygamma
+from scipy.stats import multivariate_t, norm
+
+from bayes_intgen.inference import importance_diagnostics
+from bayes_intgen.inference.density import importance
+from bayes_intgen.inference.density.importance import (
+    DEGREES_OF_FREEDOM,
+    ImportanceDraws,
+    Proposal,
+    StudentT,
+    importance_draws,
+    smoothed_weights,
+)
+from bayes_intgen.inference.density.modes import Mode
+from bayes_intgen.inference.importance_diagnostics import (
+    MIN_ESS,
+    PARETO_K_LIMIT,
+    ImportanceDiagnostics,
+)
+
+# Logarithms of gamma variables: skewed to the left like the logarithms of scales.
+SHAPES = np.array([2.0, 2.0, 4.0, 10.0])
+
+
+def log_gamma(at: np.ndarray) -> float:
+    return float(np.sum(np.exp(at) - SHAPES * at))
+
+
+def mode_of_log_gamma() -> Mode:
+    point = np.log(SHAPES)
+    return Mode(point, log_gamma(point), np.diag(1 / SHAPES))
+
+
+def draws_of(value, modes, seed: int = 0) -> ImportanceDraws:
+    return importance_draws(value, modes, np.random.default_rng(seed), progress=False)
+
+
+def estimate(draws: ImportanceDraws, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and its standard error."""
+    mean = draws.weights @ values
+    return mean, np.sqrt(draws.weights**2 @ (values - mean) ** 2)
+
+
+def test_moments_of_a_skewed_density_unlike_those_of_its_laplace_approximation(monkeypatch) -> None:
+    monkeypatch.setattr(importance_diagnostics, "MIN_ESS", 1000)
+    mode = mode_of_log_gamma()
+    draws = draws_of(log_gamma, [mode])
+    assert draws.diagnostics.is_reliable
+    mean = digamma(SHAPES)
+    limit = -norm.ppf(0.0005 / (2 * len(SHAPES)))
+    first, error = estimate(draws, draws.points)
+    assert (np.abs(first - mean) < limit * error).all()
+    # Negative control: the mode, about which the approximation draws.
+    assert (np.abs(mode.point - mean) > limit * error)[SHAPES < 3].all()
+    second, error = estimate(draws, (draws.points - mean) ** 2)
+    assert (np.abs(second - polygamma(1, SHAPES)) < limit * error).all()
+
+
+def test_shares_of_two_modes_unlike_one_of_them() -> None:
+    centres, log_shares = np.array([[0.0, 0.0], [9.0, 0.0]]), np.log([0.7, 0.3])
+
+    def value(at: np.ndarray) -> float:
+        return -float(logsumexp(log_shares - 0.5 * ((at - centres) ** 2).sum(axis=1)))
+
+    # The approximation overestimates the smaller mode.
+    modes = [Mode(c, value(c), s * np.eye(2)) for c, s in zip(centres, (1.0, 4.0), strict=True)]
+    draws = draws_of(value, modes)
+    share = draws.weights @ (draws.points[:, 0] > 4.5)
+    assert abs(share - 0.3) < 4 * np.sqrt(0.21 / draws.diagnostics.importance_ess)
+    only_first = draws_of(value, modes[:1])
+    assert only_first.weights @ (only_first.points[:, 0] > 4.5) < 0.05
+
+
+def test_adaptation_needs_fewer_proposals(monkeypatch) -> None:
+    mode = mode_of_log_gamma()._replace(covariance=0.2 * np.diag(1 / SHAPES))
+    adapted = draws_of(log_gamma, [mode]).diagnostics
+    monkeypatch.setattr(Proposal, "adapted", lambda self, *_: self)
+    fixed = draws_of(log_gamma, [mode]).diagnostics
+    assert adapted.proposals < fixed.proposals
+
+
+def test_heavy_tails_exceed_the_limit_of_pareto_k(monkeypatch) -> None:
+    # Without adaptation, which would widen the proposal.
+    monkeypatch.setattr(importance, "MAX_PROPOSALS", 200)
+    size = 12
+
+    def cauchy(at: np.ndarray) -> float:
+        return 0.5 * (1 + size) * float(np.log1p(at @ at))
+
+    mode = Mode(np.zeros(size), 0.0, np.eye(size) / (1 + size))
+    diagnostics = draws_of(cauchy, [mode]).diagnostics
+    assert diagnostics.pareto_k > PARETO_K_LIMIT
+    assert not diagnostics.is_reliable
+    assert diagnostics.proposals == 200
+
+
+def test_regions_without_density_have_no_weight() -> None:
+    def truncated(at: np.ndarray) -> float:
+        return 0.5 * float(at @ at) if at[0] > 0 else np.nan
+
+    draws = draws_of(truncated, [Mode(np.array([0.5, 0.0]), 0.1, np.eye(2))])
+    outside = draws.points[:, 0] <= 0
+    assert outside.any()
+    assert draws.weights[outside].sum() < 1e-12
+    assert np.isneginf(draws.log_density[outside]).all()
+
+
+def test_smoothed_weights_keep_the_order_of_the_weights() -> None:
+    log_ratio = np.random.default_rng(0).exponential(0.3, size=1000)
+    weights, pareto_k = smoothed_weights(log_ratio)
+    assert weights.sum() == pytest.approx(1)
+    assert (np.diff(weights[np.argsort(log_ratio)]) >= 0).all()
+    # The exponential of an exponential variable of mean 0.3 has Pareto tails with k = 0.3.
+    assert abs(pareto_k - 0.3) < 0.25
+    assert abs(smoothed_weights(3 * log_ratio)[1] - 0.9) < 0.35
+
+
+def test_density_equals_that_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    root = np.tril(rng.normal(size=(3, 3))) + 2 * np.eye(3)
+    part, points = StudentT(rng.normal(size=3), root), rng.normal(size=(7, 3))
+    expected = multivariate_t(part.mean, root @ root.T, df=DEGREES_OF_FREEDOM).logpdf(points)
+    np.testing.assert_allclose(part.log_density(points), expected)
+    mixture = Proposal(np.array([0.25, 0.75]), (part, part))
+    np.testing.assert_allclose(logsumexp(mixture.log_densities(points), axis=0), expected)
+
+
+def test_resampling_repeats_draws_in_proportion_to_their_weights() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.full(50, 0.3))
+    draws = ImportanceDraws(
+        np.zeros((50, 1)), np.zeros(50), weights, ImportanceDiagnostics(0.1, 300.0, 50)
+    )
+    index = draws.resample(1000, rng)
+    counts = np.bincount(index, minlength=50)
+    assert (np.abs(counts - 1000 * weights) < 1).all()
+    # In random order: the chains of a fit are alike.
+    assert abs(np.corrcoef(index, np.arange(1000))[0, 1]) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("k", "ess", "reliable"),
+    [
+        (PARETO_K_LIMIT, MIN_ESS, True),
+        (0.71, 900.0, False),
+        (0.2, MIN_ESS - 1.0, False),
+        (np.nan, 900.0, False),
+    ],
+)
+def test_gate(k: float, ess: float, reliable: bool) -> None:
+    assert ImportanceDiagnostics(k, ess, 1000).is_reliable == reliable
