@@ -90,7 +90,7 @@ def test_plans_after_an_experiment_are_as_good_as_a_fine_grid(posterior) -> None
     update = choice.belief.update(np.sqrt(300) * half)
     # Plans of either set together, so that the same normals move both.
     both = np.concatenate([effects, surface.draws(choice.points)], axis=1)
-    normals = np.random.default_rng(0).standard_normal((8_000, both.shape[1]))
+    normals = np.random.default_rng(0).standard_normal((40_000, both.shape[1]))
     moves, mean = update.moves(choice.belief.loadings(both)[0], normals), both.mean(axis=0)
     value, error = value_of_information(mean[: len(points)], moves[:, : len(points)])
     few, _ = value_of_information(mean[len(points) :], moves[:, len(points) :])
