@@ -10,8 +10,9 @@ information, fits again, and so on, is compared with one that chooses at random 
 all in turn. After each batch the best plan of the posterior is compared with the simulator's.
 
 The measure is the share of rows: the further rows with which the chosen experiments have the mean
-regret of the others, over those of the others. Rows of the same experiment are the same in all
-loops. Fits are Laplace approximations, which take a fraction of the time.
+regret of the others, over those of the others. It is given for the simulator's regret, and for the
+posterior's expected regret, which varies less between firms. Rows of the same experiment are the
+same in all loops. Fits are Laplace approximations, which take a fraction of the time.
 """
 
 import zlib
@@ -130,13 +131,16 @@ def run_loop(seed: int, kind: str, strategy: str, batches: int) -> list[Row]:
     return rows
 
 
-def curves(rows: list[dict[str, str]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def curves(
+    rows: list[dict[str, str]], of: str = "regret"
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Numbers of further rows, and regrets per strategy, shape (firms, numbers)."""
     numbers = np.unique(column(rows, "further rows"))
-    own = {name: [row for row in rows if row["strategy"] == name] for name in STRATEGIES}
-    return numbers, {
-        name: column(of, "regret").reshape(-1, len(numbers)) for name, of in own.items()
-    }
+    regrets = {}
+    for name in STRATEGIES:
+        own = [row for row in rows if row["strategy"] == name]
+        regrets[name] = column(own, of).reshape(-1, len(numbers))
+    return numbers, regrets
 
 
 def share_of_rows(numbers: np.ndarray, chosen: np.ndarray, other: np.ndarray) -> float:
@@ -161,7 +165,7 @@ def share_of_rows(numbers: np.ndarray, chosen: np.ndarray, other: np.ndarray) ->
 
 
 def summary(rows: list[dict[str, str]]) -> list[Row]:
-    """Mean regrets with standard errors, and the share of rows with its 90% interval."""
+    """Mean regrets with standard errors, and shares of rows with 90% intervals."""
     return [line for kind in KINDS for line in _lines(kind, of_kind(rows, kind))]
 
 
@@ -173,21 +177,16 @@ def of_kind(rows: list[dict[str, str]], kind: str) -> list[dict[str, str]]:
 def _lines(kind: str, rows: list[dict[str, str]]) -> list[Row]:
     """Summary of one choice of experiments, a line per strategy."""
     numbers, regrets = curves(rows)
-    rng = np.random.default_rng(0)
+    _, expected = curves(rows, "expected regret")
     lines = []
     for name, own in regrets.items():
         line: Row = {"experiments": kind, "chosen by": LABELS[name], "firms": len(own)}
         for number, values in zip(numbers, own.T, strict=True):
             error = values.std(ddof=1) / np.sqrt(len(values))
             line[f"regret, {number:.0f} rows"] = f"{values.mean():.2f} +- {error:.2f}"
-        if name != "chosen":
-            picks = rng.integers(0, len(own), (N_BOOTSTRAP, len(own)))
-            shares = [share_of_rows(numbers, regrets["chosen"][i], own[i]) for i in picks]
-            low, high = np.quantile(shares, [0.05, 0.95])
-            line["share of rows"] = f"{share_of_rows(numbers, regrets['chosen'], own):.2f}"
-            line["90% interval"] = f"{low:.2f} to {high:.2f}"
-        else:
-            line["share of rows"] = line["90% interval"] = ""
+        for of, curve in (("regret", regrets), ("expected regret", expected)):
+            text = "" if name == "chosen" else _share(numbers, curve["chosen"], curve[name])
+            line[f"share of rows, {of}"] = text
         last = [
             row
             for row in rows
@@ -198,6 +197,14 @@ def _lines(kind: str, rows: list[dict[str, str]]) -> list[Row]:
             line[label] = round(BATCH * float(column(last, label).mean()))
         lines.append(line)
     return lines
+
+
+def _share(numbers: np.ndarray, chosen: np.ndarray, other: np.ndarray) -> str:
+    """Share of rows with its 90% interval, from a bootstrap over firms."""
+    picks = np.random.default_rng(0).integers(0, len(other), (N_BOOTSTRAP, len(other)))
+    shares = [share_of_rows(numbers, chosen[i], other[i]) for i in picks]
+    low, high = np.quantile(shares, [0.05, 0.95])
+    return f"{share_of_rows(numbers, chosen, other):.2f} ({low:.2f} to {high:.2f})"
 
 
 def draw_regrets(ax: Axes, kind: str, rows: list[dict[str, str]]) -> None:
