@@ -1,6 +1,6 @@
 """The loop from rows to a decision to the next experiment, against experiments chosen otherwise.
 
-    python analyses/experiment_loop.py [--models 80] [--processes 2] [--quick] [--output FOLDER]
+    python analyses/experiment_loop.py [--models 60] [--processes 2] [--quick] [--output FOLDER]
 
 Firms with three channels, as in `media_mix.py`, have a short history and a small lift test per
 channel, and split a fixed budget. They collect rows in batches of equal size: of a test of one
@@ -220,7 +220,7 @@ def draw_regrets(ax: Axes, kind: str, rows: list[dict[str, str]]) -> None:
         )
     ax.set_ylim(bottom=0)
     ax.set_xlabel("further rows")
-    ax.set_title(kind)
+    ax.set_title(kind.capitalize())
     legend(ax, loc="upper right")
 
 
@@ -258,7 +258,7 @@ def draw_figure(rows: list[dict[str, str]], lines: list[Row]) -> Figure:
 
 def main() -> None:
     """Run from the command line."""
-    args = arguments(__doc__, models=80).parse_args()
+    args = arguments(__doc__, models=60).parse_args()
     models, batches = (2, 2) if args.quick else (args.models, N_BATCHES)
     jobs = [
         {
