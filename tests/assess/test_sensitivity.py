@@ -93,7 +93,7 @@ def test_bounds_contain_the_truth_of_worlds_with_a_shared_cause() -> None:
     points, _ = base.sample(base.names, 400, np.random.default_rng(3))
     points = points[fitted.joint_effect(points)["supported"].to_numpy()]
     truth = world.joint_effect(points)
-    bounded = fitted.sensitivity(points, [0.0, 0.1, 0.5])
+    bounded = fitted.sensitivity(points, [0.0, 0.05, 0.5])
     coverage = ((bounded.low < truth) & (truth < bounded.high)).mean("point").to_numpy()
     assert coverage[2] > 0.95
     assert coverage[0] < 0.6
