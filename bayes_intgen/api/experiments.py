@@ -112,6 +112,7 @@ class Experiments(Decisions):
         beyond_support: bool = False,
         given: Mapping[str, Any] | None = None,
         population: Any = None,
+        seed: int = 0,
     ) -> xr.Dataset:
         """Split further rows over regimes so that joint effects become as precise as possible.
 
@@ -132,6 +133,8 @@ class Experiments(Decisions):
             Probability of the intervals.
         beyond_support, given, population
             As in :meth:`experiments`.
+        seed : int
+            Seed of the planned rows.
 
         Returns
         -------
@@ -168,7 +171,7 @@ class Experiments(Decisions):
         1000
         """
         return best_split(
-            self, rows, target, costs, regimes, level, beyond_support, given, population
+            self, rows, target, costs, regimes, level, beyond_support, given, population, seed
         )
 
     def rows_for(
@@ -182,6 +185,7 @@ class Experiments(Decisions):
         beyond_support: bool = False,
         given: Mapping[str, Any] | None = None,
         population: Any = None,
+        seed: int = 0,
     ) -> int:
         """Count the further rows that narrow intervals to a width, in the best split.
 
@@ -189,7 +193,7 @@ class Experiments(Decisions):
         ----------
         width : float
             Mean width of the targets' intervals, in the outcome's units.
-        target, costs, regimes, level, beyond_support, given, population
+        target, costs, regimes, level, beyond_support, given, population, seed
             As in :meth:`split`.
 
         Returns
@@ -210,5 +214,5 @@ class Experiments(Decisions):
         True
         """
         return rows_for_width(
-            self, width, target, costs, regimes, level, beyond_support, given, population
+            self, width, target, costs, regimes, level, beyond_support, given, population, seed
         )

@@ -26,8 +26,6 @@ from bayes_intgen.text.messages import hint, quoted, unknown_action
 
 # Numbers of rows at which the width is given, relative to those that are split.
 MULTIPLES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-# Seed of the planned rows.
-SEED = 0
 
 
 def allocation_of(
@@ -39,6 +37,7 @@ def allocation_of(
     beyond_support: bool,
     given: Mapping[str, Any] | None,
     population: Any,
+    seed: int,
 ) -> tuple[Allocation, list[str], list[str], dict[str, Any]]:
     """Allocation problem, labels of its regimes, origins of other actions, and attributes."""
     level = probability(level, "level")
@@ -47,7 +46,7 @@ def allocation_of(
     )
     labels = [regime_label(own) for own in chosen]
     own_costs = checked_costs(costs, labels)
-    rng = generator(SEED, "experiments")
+    rng = generator(seed, "experiments")
     planned = [planned_rows(posterior, own, {}, rng) for own in chosen]
     draws, attrs = targets_of(posterior, target, beyond_support, given, population)
     belief = belief_of(posterior)
@@ -70,11 +69,12 @@ def best_split(
     beyond_support: bool = False,
     given: Mapping[str, Any] | None = None,
     population: Any = None,
+    seed: int = 0,
 ) -> xr.Dataset:
     """Split rows over regimes; see :meth:`bayes_intgen.Posterior.split`."""
     rows = whole_number(rows, "rows", 1)
     allocation, labels, others, attrs = allocation_of(
-        posterior, target, regimes, costs, level, beyond_support, given, population
+        posterior, target, regimes, costs, level, beyond_support, given, population, seed
     )
     table = split_table(allocation, labels, rows)
     warn_of_few_draws([allocation.update(allocation.best_rows(rows))])
@@ -92,13 +92,14 @@ def rows_for_width(
     beyond_support: bool = False,
     given: Mapping[str, Any] | None = None,
     population: Any = None,
+    seed: int = 0,
 ) -> int:
     """Count the rows that a width requires; see :meth:`bayes_intgen.Posterior.rows_for`."""
     width = real_number(width, "width")
     if width <= 0:
         raise ModelError(f"width must be positive, not {width:g}")
     allocation, *_ = allocation_of(
-        posterior, target, regimes, costs, level, beyond_support, given, population
+        posterior, target, regimes, costs, level, beyond_support, given, population, seed
     )
     rows = allocation.rows_for(width)
     if rows:

@@ -162,6 +162,12 @@ def test_splits_are_of_all_rows_and_better_than_equal_ones(posterior) -> None:
     assert float(table.width) <= float(table.width_of_equal_split) < float(table.width_before)
     assert (table.width_of_total.diff("total") < 0).all()
     assert float(table.width_of_total.sel(total=999)) == pytest.approx(float(table.width))
+    # The planned rows of the experiments are those of the data, and do not depend on a seed; those of
+    # a regime that was never run do.
+    assert posterior.split(999, POINTS, regimes=regimes, seed=1).identical(table)
+    fresh = [posterior.split(999, POINTS, regimes=[("red", "green")], seed=i) for i in (1, 1, 2)]
+    assert fresh[0].identical(fresh[1])
+    assert not fresh[0].identical(fresh[2])
     dear = posterior.split(999, POINTS, regimes=regimes, costs={"do(red)": 5.0})
     assert float(dear.share.sel(regime="do(red)")) < float(table.share.sel(regime="do(red)"))
     assert float((dear.rows * dear.cost).sum()) == pytest.approx(999, abs=10)
