@@ -162,8 +162,7 @@ def test_splits_are_of_all_rows_and_better_than_equal_ones(posterior) -> None:
     assert float(table.width) <= float(table.width_of_equal_split) < float(table.width_before)
     assert (table.width_of_total.diff("total") < 0).all()
     assert float(table.width_of_total.sel(total=999)) == pytest.approx(float(table.width))
-    # The planned rows of the experiments are those of the data, and do not depend on a seed; those of
-    # a regime that was never run do.
+    # Planned rows of a regime that was run are those of the data; others depend on the seed.
     assert posterior.split(999, POINTS, regimes=regimes, seed=1).identical(table)
     fresh = [posterior.split(999, POINTS, regimes=[("red", "green")], seed=i) for i in (1, 1, 2)]
     assert fresh[0].identical(fresh[1])
