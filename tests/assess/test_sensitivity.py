@@ -88,12 +88,12 @@ def test_unconfounded_actions_need_no_bound() -> None:
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 def test_bounds_contain_the_truth_of_worlds_with_a_shared_cause() -> None:
     base = bi.simulators.DoseResponse.random(2, seed=1)
-    world = bi.simulators.SharedConfounder(base, 0.5)
+    world = bi.simulators.SharedConfounder(base, 0.6)
     fitted = bi.fit(world.dataset(3000, seed=2), draws=200, warmup=150, chains=1, progress=False)
     points, _ = base.sample(base.names, 400, np.random.default_rng(3))
     points = points[fitted.joint_effect(points)["supported"].to_numpy()]
     truth = world.joint_effect(points)
-    bounded = fitted.sensitivity(points, [0.0, 0.05, 0.5])
+    bounded = fitted.sensitivity(points, [0.0, 0.1, 0.6])
     coverage = ((bounded.low < truth) & (truth < bounded.high)).mean("point").to_numpy()
     assert coverage[2] > 0.95
     assert coverage[0] < 0.6
