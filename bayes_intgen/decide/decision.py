@@ -79,10 +79,13 @@ def _checked_price(cost: Any, of: str) -> float:
 
 
 def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
-    if isinstance(bounds, str | int | float):
-        _refuse_infinite([bounds], bounds, name)
-        return bounds
-    values = items(bounds, f"bounds of {name!r}", "two numbers or of levels")
+    single = _plain(bounds)
+    if isinstance(single, str | int | float):
+        _refuse_infinite([single], bounds, name)
+        return single
+    values = tuple(map(_plain, items(bounds, f"bounds of {name!r}", "two numbers or of levels")))
+    if not all(isinstance(value, str | int | float) for value in values):
+        raise ModelError(f"bounds of {name!r} must be numbers or levels, not {bounds!r}")
     if not values:
         raise ModelError(f"bounds of {name!r} are empty; give (low, high) or levels")
     numbers = [value for value in values if isinstance(value, int | float)]
@@ -95,6 +98,11 @@ def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
             f"bounds={{{name!r}: {values[0]!r}}}"
         )
     return values
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar as a Python number; other values unchanged."""
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 def _refuse_infinite(numbers: Sequence[Any], bounds: Any, name: str) -> None:

@@ -107,6 +107,7 @@ def test_levels_are_chosen_by_their_prices(trial) -> None:
 def test_a_value_holds_an_action(posterior, trial) -> None:
     held = posterior.best(bi.Decision(bounds={"red": 0.25}))
     assert held.point["red"] == 0.25
+    assert bi.Decision(bounds={"red": np.float64(0.25)}) == bi.Decision(bounds={"red": 0.25})
     free = posterior.best(bi.Decision())
     assert held.value < free.value
     assert held.point["green"] == pytest.approx(free.point["green"], abs=1e-3)
@@ -146,6 +147,8 @@ def test_plans_beyond_the_support_need_consent(posterior) -> None:
         (lambda: bi.Decision(bounds={"red": ()}), "are empty"),
         (lambda: bi.Decision(bounds={"red": (1, 1)}), "a single point; .* bounds={'red': 1}"),
         (lambda: bi.Decision(bounds={"red": float("inf")}), "finite numbers"),
+        (lambda: bi.Decision(bounds={"red": ([1], [2])}), "numbers or levels"),
+        (lambda: bi.Decision(bounds={"red": np.array([1, 0])}), "1 is above 0"),
         (lambda: bi.Decision(bounds={"red": 0, "green": 0}), "one plan only"),
         (lambda: bi.Decision(bounds={"red": (0, 1, 2)}), "must be \\(low, high\\)"),
         (lambda: bi.Decision(bounds={"red": (50, 60)}), "supported by the rows"),
