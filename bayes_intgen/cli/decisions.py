@@ -101,7 +101,7 @@ def parse_bounds(text: str | None) -> dict[str, Any]:
     Examples
     --------
     >>> parse_bounds("tv=0..60,drug=off|on,radio=20")
-    {'tv': (0.0, 60.0), 'drug': ('off', 'on'), 'radio': 20.0}
+    {'tv': (0.0, 60.0), 'drug': ('off', 'on'), 'radio': '20'}
     """
     if text is None:
         return {}

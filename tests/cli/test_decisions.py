@@ -37,6 +37,12 @@ def test_risk_is_an_option(posterior, fit, capsys) -> None:
     assert document["value"] == pytest.approx(posterior.best(draws, bi.CVaR(0.2)).value)
 
 
+def test_a_value_holds_an_action(fit, capsys) -> None:
+    arguments = ["--bounds", "red=0.25", "--format", "json"]
+    assert cli.main(["best", fit, *arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["plan"]["red"] == 0.25
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -45,6 +51,7 @@ def test_risk_is_an_option(posterior, fit, capsys) -> None:
         (["--budget", "3"], "a budget needs costs"),
         (["--bounds", "red=3..3"], "to hold it there"),
         (["--bounds", "red=a..b"], "which is not a number"),
+        (["--bounds", "red=much"], "set 'red' to 'much'"),
         (["--risk", "median"], "unknown risk 'median'"),
         (["--risk", "cvar=2"], "lie between 0 and 1"),
     ],
