@@ -1,6 +1,8 @@
 """Fixtures shared by the tests and by the examples in docstrings."""
 
+import os
 import shutil
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -19,12 +21,25 @@ from bayes_intgen.models.program import hyperparameters
 matplotlib.use("agg")
 
 NAMES = ("red", "green")
+CACHE = pytest.StashKey[tempfile.TemporaryDirectory]()
 # Browser in which pages of reports are used.
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 OPTIONS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Share compiled programs between the processes of a run, and with nothing else."""
+    if not hasattr(config, "workerinput"):
+        config.stash[CACHE] = tempfile.TemporaryDirectory()
+        os.environ["BAYES_INTGEN_CACHE"] = config.stash[CACHE].name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if CACHE in config.stash:
+        config.stash[CACHE].cleanup()
 
 
 def confounded_rows(rows: int, seed: int) -> bi.RegimeData:

@@ -6,7 +6,11 @@ Every measurement runs in a separate process, compilation included, from a Parqu
 polynomial data: seconds of the fit, effective sample sizes of the joint effect and the smallest of
 any hyperparameter, peak memory of the process, error relative to the limit.
 
-- this library: default settings, rows streamed from the file; also with the true graph;
+- this library: default settings, rows streamed from the file; also with the true graph, and by a
+  Laplace approximation. Next to the first fit (cold): a fit of other data of the same size in the
+  same process (warm), and the first fit again in a new process, with the compiled programs of the
+  first (cached). Importing the library and all that a fit needs has a column of its own;
+- update: all rows after a fit of ten elevenths of them, beside a new fit (warm);
 - NumPyro: its NUTS on the full (joint) model over all rows, one chain, for --seconds after
   compilation. Its time to 400 effective draws of the joint effect is extrapolated from the draws
   after warmup or, with too few of them, is the time of 400 iterations ("at best");
@@ -18,6 +22,7 @@ resumes.
 """
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -26,7 +31,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import arviz as az
 import jax
@@ -48,6 +53,8 @@ from accuracy import limit
 
 ROWS = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 ACTIONS = (2, 3, 5, 8, 16)
+# Small tables, and numbers of rows: as many as fit in memory at once.
+FEW_ACTIONS, MAX_ROWS_IN_MEMORY = (2, 3), 1_000_000
 # Total rows while actions vary, and actions while rows vary.
 ROWS_AT, ACTIONS_AT = 20_000, 5
 # Limits of feasibility of NUTS on all rows, and of unknown graphs.
@@ -58,7 +65,9 @@ MAX_BATCH_ROWS = 100_000
 # number of draws with a meaningful effective sample size.
 WARMUP, ENOUGH, MIN_DRAWS = 50, 400, 8
 LIBRARY, GRAPH, NUTS_ON_ROWS, MGCV = "this library", "this library, graph given", "NumPyro", "mgcv"
-REGIME = "regime"
+LAPLACE, UPDATE = "this library, Laplace", "this library, update"
+# Column of regimes, and file of other data of the same size.
+REGIME, OTHER = "regime", "other.parquet"
 
 
 def write_rows(path: Path, world: Polynomial, rows: int, batch: int = MAX_BATCH_ROWS) -> None:
@@ -81,37 +90,76 @@ def write_rows(path: Path, world: Polynomial, rows: int, batch: int = MAX_BATCH_
         writer.close()
 
 
-def measure(world: Polynomial, path: Path, what: str, seconds: float, quick: bool) -> Any:
-    """Run one estimator on one file: seconds, draws of the effect (draw, point) and diagnostics."""
+class Measurement(NamedTuple):
+    """Seconds of one estimator, its draws of the effect (draw, point), and other columns."""
+
+    seconds: float
+    draws: np.ndarray
+    more: dict[str, str]
+
+
+def measure(job: dict[str, Any]) -> Measurement:
+    """Run one estimator on one file."""
+    world, what = Polynomial.random(job["actions"], job["seed"]), job["what"]
+    path = Path(job["path"])
     points, _ = world.sample(world.names, 500, np.random.default_rng(8))
     if what == MGCV:
         fit = _mgcv(world, path, points)
-        return fit["seconds"], np.array(fit["effect"])[None], {"times": "measured"}
+        return Measurement(fit["seconds"], np.array(fit["effect"])[None], {"times": "measured"})
     columns = (list(world.names), "outcome", REGIME)
-    began = time.perf_counter()
     if what == NUTS_ON_ROWS:
         data = bi.RegimeData.from_frame(parquet.read_table(path), *columns)
-        draws, duration, more = _nuts_on_rows(data, points, seconds)
-        return duration, draws, more
-    stream = bi.StreamedData.from_parquet(path, *columns, progress=False)
-    read = time.perf_counter() - began
-    model = bi.models.additive(graph=world.graph if what == GRAPH else None)
-    began = time.perf_counter()
-    posterior = bi.fit(stream, model, progress=False, **(QUICK if quick else {}))
-    duration = time.perf_counter() - began
+        draws, duration, more = _nuts_on_rows(data, points, job["seconds"])
+        return Measurement(duration, draws, more)
+    settings = {"progress": False, **(QUICK if job["quick"] else {})}
+    if what == UPDATE:
+        posterior, duration, more = _updated(path, columns, settings)
+    else:
+        model = bi.models.additive(graph=world.graph if what == GRAPH else None)
+        method = "laplace" if what == LAPLACE else "nuts"
+        began = time.perf_counter()
+        stream = bi.StreamedData.from_parquet(path, *columns, progress=False)
+        more = {"seconds reading": f"{time.perf_counter() - began:.1f}"}
+        posterior, duration = _timed_fit(stream, model, method=method, **settings)
+        other = path.with_name(OTHER)
+        if other.exists():
+            stream = bi.StreamedData.from_parquet(other, *columns, progress=False)
+            more["warm"] = f"{_timed_fit(stream, model, method=method, **settings)[1]:.2f}"
     effect = posterior.joint_effect(points)
+    draws = effect.to_numpy().reshape(-1, len(points))
+    if what == LAPLACE:
+        return Measurement(duration, draws, {"times": "measured", **more})
     hyper = posterior.tree["posterior"].dataset
     ess = [az.ess(hyper, method=method) for method in ("bulk", "tail")]
     some = effect.isel(point=slice(None, None, 10))
-    more = {
+    more |= {
         "times": "measured",
         "ess effect": f"{min(float(az.ess(some, method=m).min()) for m in ('bulk', 'tail')):.0f}",
         "ess least": f"{min(float(v.min()) for each in ess for v in each.data_vars.values()):.0f}",
         "max R-hat": f"{max(float(v.max()) for v in az.rhat(hyper).data_vars.values()):.3f}",
         "divergences": f"{int(posterior.tree['sample_stats']['diverging'].sum())}",
-        "seconds reading": f"{read:.1f}",
     }
-    return duration, effect.to_numpy().reshape(-1, len(points)), more
+    return Measurement(duration, draws, more)
+
+
+def _timed_fit(data: Any, model: Any, **settings: Any) -> tuple[bi.Posterior, float]:
+    began = time.perf_counter()
+    posterior = bi.fit(data, model, **settings)
+    return posterior, time.perf_counter() - began
+
+
+def _updated(
+    path: Path, columns: tuple[Any, ...], settings: dict[str, Any]
+) -> tuple[bi.Posterior, float, dict[str, str]]:
+    """Posterior of all rows by an update, its seconds, and those of a new fit, both warm."""
+    data = bi.RegimeData.from_frame(parquet.read_table(path), *columns)
+    is_new = np.arange(len(data)) % 11 == 10
+    first = bi.fit(data.take(~is_new), **settings)
+    again, warm = _timed_fit(data, None, **settings)
+    del again
+    began = time.perf_counter()
+    posterior = first.update(data.take(is_new), progress=False)
+    return posterior, time.perf_counter() - began, {"warm": f"{warm:.2f}"}
 
 
 def _nuts_on_rows(
@@ -168,15 +216,14 @@ def one(job: dict[str, Any]) -> dict[str, Any]:
     """Run one job in this process."""
     warnings.simplefilter("ignore", bi.BayesIntgenWarning)
     world = Polynomial.random(job["actions"], job["seed"])
-    path = Path(job["path"])
-    duration, draws, more = measure(world, path, job["what"], job["seconds"], job["quick"])
+    duration, draws, more = measure(job)
     points, _ = world.sample(world.names, 500, np.random.default_rng(8))
     error = rms(draws.mean(axis=0) - world.joint_effect(points))
     each = job["rows"] // (job["actions"] + 1)
     whose = resource.RUSAGE_CHILDREN if job["what"] == MGCV else resource.RUSAGE_SELF
     times = more.pop("times")
     return {
-        "time": f"{duration:.1f}",
+        "time": f"{duration:.2f}",
         "times": times,
         # Draws of the warmup have no meaningful error.
         "error/limit": "" if times == "at best" else f"{error / limit(world, each):.2f}",
@@ -186,14 +233,14 @@ def one(job: dict[str, Any]) -> dict[str, Any]:
 
 
 COLUMNS = (
-    "what", "actions", "rows", "time", "times", "error/limit", "peak GB", "ess/s", "ess effect",
-    "ess least", "max R-hat", "divergences", "seconds reading",
+    "what", "actions", "rows", "time", "times", "warm", "cached", "import", "error/limit",
+    "peak GB", "ess/s", "ess effect", "ess least", "max R-hat", "divergences", "seconds reading",
 )  # fmt: skip
 
 
 def per_second(row: dict[str, str]) -> str:
     """Effective draws of the joint effect per second."""
-    if row["what"] == MGCV:
+    if row["what"] != NUTS_ON_ROWS and not row["ess effect"]:
         return ""
     draws = ENOUGH if row["what"] == NUTS_ON_ROWS else float(row["ess effect"])
     return ("< " if row["times"] == "at best" else "") + f"{draws / float(row['time']):.3g}"
@@ -201,21 +248,48 @@ def per_second(row: dict[str, str]) -> str:
 
 def in_own_process(job: dict[str, Any]) -> dict[str, str]:
     """Run a job in a fresh process and return its row of the table."""
+    is_ours = job["what"] in (LIBRARY, GRAPH, LAPLACE)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         write_rows(path, Polynomial.random(job["actions"], job["seed"]), job["rows"])
-        request = json.dumps({**job, "path": str(path)})
-        process = subprocess.run(
-            [sys.executable, __file__, "--one", request], check=True, stdout=subprocess.PIPE
-        )
-    result = {**job, **json.loads(process.stdout.decode().splitlines()[-1])}
-    row = {name: str(result.get(name, "")) for name in COLUMNS}
+        other = path.with_name(OTHER)
+        if is_ours and job["rows"] <= MAX_ROWS_IN_MEMORY:
+            write_rows(other, Polynomial.random(job["actions"], job["seed"] + 1), job["rows"])
+        result = _in_process(job, path)
+        if is_ours:
+            other.unlink(missing_ok=True)
+            result["cached"] = _in_process(job, path)["time"]
+            result["import"] = _seconds_of_import()
+    row = {name: str({**job, **result}.get(name, "")) for name in COLUMNS}
     return {**row, "ess/s": per_second(row)}
 
 
+def _in_process(job: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Run a job in a process whose compiled programs are those of earlier ones beside its rows."""
+    process = subprocess.run(
+        [sys.executable, __file__, "--one", json.dumps({**job, "path": str(path)})],
+        check=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "BAYES_INTGEN_CACHE": str(path.with_name("programs"))},
+    )
+    result: dict[str, Any] = json.loads(process.stdout.decode().splitlines()[-1])
+    return result
+
+
+def _seconds_of_import() -> str:
+    """Seconds to import what a fit needs, in a new process."""
+    script = (
+        "import time; began = time.perf_counter(); import bayes_intgen as bi; "
+        "bi.fit, bi.StreamedData, bi.models.additive; print(time.perf_counter() - began)"
+    )
+    process = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE)
+    return f"{float(process.stdout):.2f}"
+
+
 def jobs_for(rows: int, actions: int, seconds: float, quick: bool) -> list[dict[str, Any]]:
-    """Jobs: varying rows at five actions, then varying actions at 20,000 rows."""
+    """Jobs: varying rows at two, three and five actions, then varying actions at 20,000 rows."""
     grid = [(ACTIONS_AT, r) for r in ROWS if r <= rows]
+    grid += [(k, r) for k in FEW_ACTIONS for r in ROWS if r <= min(rows, MAX_ROWS_IN_MEMORY)]
     grid += [(k, ROWS_AT) for k in ACTIONS if k <= actions]
     if quick:
         grid = [(2, rows)]
@@ -224,11 +298,13 @@ def jobs_for(rows: int, actions: int, seconds: float, quick: bool) -> list[dict[
     for k, r in dict.fromkeys(grid):
         estimators = [] if quick else [GRAPH]
         if k <= MAX_ACTIONS_WITHOUT_GRAPH:
-            estimators.insert(0, LIBRARY)
-            if r <= MAX_ROWS_OF_NUTS:
-                estimators.append(NUTS_ON_ROWS)
+            estimators = [LIBRARY, LAPLACE, *estimators]
+            if r <= MAX_ROWS_IN_MEMORY:
+                estimators.append(UPDATE)
             if has_mgcv and r <= 1_000_000:
                 estimators.append(MGCV)
+            if r <= MAX_ROWS_OF_NUTS and (k == ACTIONS_AT or r == ROWS_AT or quick):
+                estimators.append(NUTS_ON_ROWS)
         common = {"actions": k, "rows": r, "seed": 3, "seconds": seconds, "quick": quick}
         jobs += [{"what": what, **common} for what in estimators]
     # The longest and least interesting jobs last.

@@ -9,6 +9,7 @@ from os import PathLike
 from bayes_intgen._arguments import instance
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._jax import double_precision
+from bayes_intgen._progress import stage
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.api.posterior import Posterior
@@ -226,9 +227,10 @@ def fit_decomposed(
         if adapts:
             terms, group_biases = terms.without_group_biases()
             candidates = (*candidates, *group_biases)
-        terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
-        terms = with_conditional_means(sample, with_parents(sample, model, terms))
-        pilot = pilot_fit(data, model, terms, candidates, settings.progress, sample, others)
+        with stage("Pilot fit", settings.progress):
+            terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
+            terms = with_conditional_means(sample, with_parents(sample, model, terms))
+            pilot = pilot_fit(data, model, terms, candidates, settings.progress, sample, others)
         if folder is not None:
             folder.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)
         sampled = _sampler(settings)(data, model, pilot.posterior.terms, pilot, settings, folder)

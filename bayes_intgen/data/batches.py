@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import reduce
 from typing import Protocol
 
-from tqdm.auto import tqdm
+from bayes_intgen._progress import bar_of_steps
 
 ROWS_PER_BATCH = 4096
 
@@ -33,14 +33,7 @@ def map_batches[Batch: Sized, T](
     waiting: deque[tuple[int, Future[T]]] = deque()
     with (
         ThreadPoolExecutor(workers) as pool,
-        tqdm(
-            total=len(data),
-            desc=label,
-            unit=" rows",
-            unit_scale=True,
-            leave=False,
-            disable=not progress,
-        ) as bar,
+        bar_of_steps(label, progress, len(data), "rows") as bar,
     ):
 
         def first() -> T:

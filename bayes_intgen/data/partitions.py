@@ -6,9 +6,8 @@ from functools import reduce
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from tqdm.auto import tqdm
-
 from bayes_intgen._blas import single_blas_thread
+from bayes_intgen._progress import bar_of_steps
 from bayes_intgen.data.batches import ROWS_PER_BATCH
 from bayes_intgen.data.columns import Columns, read_again, read_batches, tables_of
 from bayes_intgen.data.content import Content, refuse_new_nonfinite
@@ -57,9 +56,7 @@ def tree_reduce(
             client.submit(combine_attempts, combine, *several, pure=False, priority=height)
             for several in batched(level, TREE_ARITY)
         ]
-    with tqdm(
-        total=len(leaves), desc=label, unit=" partitions", leave=False, disable=not progress
-    ) as bar:
+    with bar_of_steps(label, progress, len(leaves), "partitions") as bar:
         for leaf in as_completed(leaves):
             bar.update()
             # Tasks of the tree hold the result as long as they need it.

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
-from tqdm.auto import tqdm
-
+from bayes_intgen._progress import stage
 from bayes_intgen.data.columns import Batch, Columns, read_again, read_batches, tables_of
 from bayes_intgen.data.missing import Missing
 from bayes_intgen.data.out_of_core import OutOfCoreRows
@@ -159,9 +158,7 @@ class StreamedData(OutOfCoreRows):
         cls, tables: Tables, columns: Columns, require_observational: bool, progress: bool
     ) -> Self:
         """Make the first pass over tables."""
-        with tqdm(
-            desc="Reading", unit=" rows", unit_scale=True, leave=False, disable=not progress
-        ) as bar:
+        with stage("Reading", progress, "rows") as bar:
 
             def with_progress() -> Iterator[Batch]:
                 for batch in read_batches(tables(), columns):

@@ -25,7 +25,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.expansion_point import ExpansionPoint
-from bayes_intgen.inference.density.log_density import LogDensity
+from bayes_intgen.inference.density.log_density import LogDensity, padding_to
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.partition import coefficient_blocks
 from bayes_intgen.inference.gaussian.sweep import inverse_and_log_det
@@ -190,10 +190,12 @@ def block_statistics(
     """
     posterior, sd = expansion.posterior, expansion.sd
     covariance, log_det = expansion.covariance.copy(), expansion.log_det
-    # A multiple of 8: fits with blocks of nearly equal size share compiled programs.
-    size = -(-max(len(block) for block in blocks) // 8) * 8
-    order = np.full((len(blocks), size), len(sd))
-    precision = np.zeros((len(blocks), size, size))
+    # Fits with about as many blocks of nearly equal size share compiled programs.
+    size = max(len(block) for block in blocks)
+    size += padding_to(8, size)
+    count_of_blocks = len(blocks) + padding_to(4, len(blocks))
+    order = np.full((count_of_blocks, size), len(sd))
+    precision = np.zeros((count_of_blocks, size, size))
     for i, block in enumerate(blocks):
         count = len(block)
         order[i, :count] = block

@@ -45,6 +45,12 @@ class FlatPrior(NamedTuple):
         mean, sd = layout.flat(priors.start), layout.flat(priors.prior_sd)
         return cls(mean, sd, np.asarray(-np.sum(np.log(sd) + 0.5 * np.log(2 * np.pi))))
 
+    def padded(self, padding: int) -> Self:
+        """Append standard normal sites; the constant stays, so that they only lower the density."""
+        return self._replace(
+            mean=np.append(self.mean, np.zeros(padding)), sd=np.append(self.sd, np.ones(padding))
+        )
+
     def log_density(self, flat: Any) -> Any:
         """Evaluate the log density at a vector of NumPy or JAX, shape (D,)."""
         return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum()

@@ -19,8 +19,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import gammaln, logsumexp
-from tqdm.auto import tqdm
 
+from bayes_intgen._progress import stage
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.modes import Mode
 from bayes_intgen.inference.importance_diagnostics import (
@@ -162,9 +162,7 @@ def importance_draws(
     proposals = [Proposal.about(modes)]
     points = np.zeros((0, len(modes[0].point)))
     log_density = np.zeros(0)
-    with tqdm(
-        desc="Laplace approximation", unit=" draws", leave=False, disable=not progress
-    ) as bar:
+    with stage("Laplace approximation", progress, "draws") as bar:
         while True:
             batch = proposals[-1].draw(BATCH_SIZE, rng)
             points = np.concatenate([points, batch])

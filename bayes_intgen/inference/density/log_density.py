@@ -44,6 +44,9 @@ class LogDensity(NamedTuple):
     draw : callable, optional
         The same draw at a single flat vector, from standard normal numbers (P,), without
         compilation; required with ``potential_and_draw``.
+    padding : int
+        Number of standard normal sites at the end of flat vectors, on which nothing depends:
+        densities of nearly equal size share compiled programs.
     """
 
     potential: Potential
@@ -52,6 +55,18 @@ class LogDensity(NamedTuple):
     potential_and_draw: PotentialAndDraw | None = None
     n_coefficients: int = 0
     draw: Callable[[Array, Array], Array] | None = None
+    padding: int = 0
+
+
+def padding_to(multiple: int, size: int) -> int:
+    """Smallest number that makes a size a multiple of another one.
+
+    Examples
+    --------
+    >>> padding_to(4, 13)
+    3
+    """
+    return -size % multiple
 
 
 class FlatLayout:
@@ -79,6 +94,14 @@ class FlatLayout:
             sites[name] = flat[..., begin:end].reshape((*flat.shape[:-1], *shape))
             begin = end
         return sites
+
+    def padded(self, padding: int) -> "FlatLayout":
+        """Lengthen the last site, whose values are at the end of flat vectors."""
+        if not padding:
+            return self
+        *others, (name, (size,)) = self.shapes
+        sites = {other: np.empty(shape) for other, shape in others}
+        return FlatLayout({**sites, name: np.empty(size + padding)})
 
     @property
     def positions(self) -> dict[str, Array]:

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import jax
 import numpy as np
-from tqdm.auto import tqdm
 
+from bayes_intgen._progress import bar_of_steps
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.flat_hyperprior import (
     Evidence,
@@ -21,6 +21,7 @@ from bayes_intgen.inference.density.log_density import (
     LogDensity,
     ValueAndGrad,
     cpu_device,
+    padding_to,
 )
 from bayes_intgen.inference.density.minimise import minimise
 from bayes_intgen.inference.gaussian.conditional import Conditional
@@ -70,15 +71,13 @@ class MarginalPosterior:
 
     @cached_property
     def density(self) -> LogDensity:
-        """Log density for NUTS.
-
-        Padded to a multiple of 8 coefficients: fits of nearly equal size share compiled programs.
-        """
-        size = -(-self.size // 8) * 8
+        """Log density for NUTS, padded: fits of nearly equal size share compiled programs."""
+        size = self.size + padding_to(16, self.size)
         sums = self.sums.centred_at(self.priors.mean).padded(size)
         density = self.density_of(log_marginal, self.priors.padded(size), sums, self.value_and_grad)
+        layout = self.layout.padded(density.padding)
         return density._replace(
-            potential_and_draw=marginal_potential_and_draw(log_marginal_and_draw, self.layout),
+            potential_and_draw=marginal_potential_and_draw(log_marginal_and_draw, layout),
             n_coefficients=size,
             draw=self.draw,
         )
@@ -88,7 +87,7 @@ class MarginalPosterior:
 
         Parameters
         ----------
-        flat : ndarray, shape (D,)
+        flat : ndarray, shape (D,) or (D + padding,)
         normal : ndarray, shape (P + padding,)
             Standard normal numbers; those beyond P are draws of the padding.
 
@@ -110,10 +109,22 @@ class MarginalPosterior:
         """Log density with another evidence, of coefficients with these priors.
 
         Its data are on the CPU: an accelerator would be idle between the steps most of the time.
+        Its flat vectors are padded.
         """
-        data = jax.tree.map(np.asarray, (self.prior, priors, statistics))
-        potential = marginal_potential(evidence, self.layout)
-        return LogDensity(potential, jax.device_put(data, cpu_device()), value_and_grad)
+        padding = padding_to(4, self.layout.size) if "scale" in self.priors.sites else 0
+        layout, prior = self.layout.padded(padding), self.prior.padded(padding)
+
+        def padded(flat: Array) -> tuple[float, Array]:
+            own, rest = flat[: self.layout.size], flat[self.layout.size :]
+            value, gradient = value_and_grad(own)
+            return value + 0.5 * float(rest @ rest), np.append(gradient, rest)
+
+        return LogDensity(
+            marginal_potential(evidence, layout),
+            jax.device_put(jax.tree.map(np.asarray, (prior, priors, statistics)), cpu_device()),
+            padded,
+            padding=padding,
+        )
 
     def sites(self, flat: Array) -> dict[str, Array]:
         """Hyperparameters by name, from flat vectors (..., D)."""
@@ -194,7 +205,7 @@ class MarginalPosterior:
         units[noise] = np.minimum(units[noise], 4 / np.sqrt(2 * float(np.asarray(self.sums.rows))))
         reach = MAX_DISTANCE * self.prior_sd
         bounds = np.stack([self.start - reach, self.start + reach], axis=1) / units[:, None]
-        with progress_bar(progress) as bar:
+        with bar_of_steps("Search for the mode", progress, unit="steps") as bar:
 
             def value_and_grad(scaled: Array) -> tuple[float, Array]:
                 bar.update()
@@ -226,8 +237,3 @@ class MarginalPosterior:
 def labels_of(terms: Decomposition) -> dict[str, tuple[str, ...]]:
     """Labels of the scales and of the lengthscales, by site."""
     return {"scale": tuple(terms.scaled), "lengthscale": tuple(terms.lengthscales)}
-
-
-def progress_bar(progress: bool) -> Any:
-    """Progress bar that counts the steps of a search."""
-    return tqdm(desc="Search for the mode", unit=" steps", leave=False, disable=not progress)

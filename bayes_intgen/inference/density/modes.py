@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from bayes_intgen._progress import stage
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.marginal_posterior import (
     MAX_DISTANCE,
     QUICK_TOLERANCE,
     MarginalPosterior,
     labels_of,
-    progress_bar,
 )
 from bayes_intgen.inference.density.minimise import minimise
 
@@ -91,8 +91,8 @@ def find_modes(
     list of Mode
         The most probable first, and those within ``MIN_LOG_SHARE`` of it.
     """
-    nearest = Mode.at(posterior, posterior.mode(start, progress))
-    with progress_bar(progress) as bar, ThreadPoolExecutor() as pool:
+    with stage("Search for modes", progress, "steps") as bar, ThreadPoolExecutor() as pool:
+        nearest = Mode.at(posterior, posterior.mode(start, progress=False))
         searches = _Searches(posterior, nearest, bar)
         ends = [_End(np.zeros(len(start)), nearest.potential)]
         for moves in _moves(posterior):

@@ -9,11 +9,12 @@ import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from threading import Event
-from typing import Any
 
 import jax
 import numpy as np
 
+from bayes_intgen._progress import Share, share_of_stage
+from bayes_intgen._progress import stage as progress_stage
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint, Collected
 from bayes_intgen.inference.sampling.kernel import (
     COLLECTED,
@@ -34,8 +35,8 @@ class ChainRunner:
         Random numbers of each chain.
     block_size : int
         Number of iterations compiled, run and written to the checkpoint at once.
-    bar : tqdm
-        Progress bar to update.
+    progress : bool
+        Whether to report compilation.
     checkpoint : Checkpoint, optional
         Receives every block of iterations, and supplies those of an earlier run.
     label : str
@@ -46,11 +47,11 @@ class ChainRunner:
         self,
         randomness: list[ChainRandomness],
         block_size: int,
-        bar: Any,
+        progress: bool,
         checkpoint: Checkpoint | None = None,
         label: str = "",
     ) -> None:
-        self.randomness, self.block_size, self.bar = randomness, block_size, bar
+        self.randomness, self.block_size, self.progress = randomness, block_size, progress
         self.checkpoint, self.label = checkpoint, label
         self._stopped = Event()
 
@@ -60,19 +61,23 @@ class ChainRunner:
         stage: str,
         states: list[ChainState],
         iterations: int,
+        share: Share,
         step_size: float | None = None,
     ) -> tuple[list[ChainState], Collected]:
         """Run every chain through a stage; the step size adapts if it is None.
+
+        ``share`` counts the iterations of all chains.
 
         Returns
         -------
         states : list of ChainState
         collected : dict of ndarray, each (chain, iteration, ...)
         """
-        # Compile before the threads start, each of which would compile the same program.
-        for count in {min(self.block_size, iterations), iterations % self.block_size} - {0}:
-            kernel.compile(states[0], count)
-        run_chain = partial(self._run_chain, kernel, self.label + stage, iterations, step_size)
+        # Before the threads start, each of which would compile the same program.
+        self.compile(kernel, states, iterations)
+        run_chain = partial(
+            self._run_chain, kernel, self.label + stage, iterations, step_size, share
+        )
         with ThreadPoolExecutor(min(len(states), os.cpu_count() or 1)) as pool:
             try:
                 running = [pool.submit(run_chain, i, state) for i, state in enumerate(states)]
@@ -85,12 +90,33 @@ class ChainRunner:
         last, pieces = zip(*(future.result() for future in running), strict=True)
         return list(last), {name: np.stack([p[name] for p in pieces]) for name in pieces[0]}
 
+    def run_stage(
+        self,
+        title: str,
+        kernel: Kernel,
+        stage: str,
+        states: list[ChainState],
+        iterations: int,
+    ) -> tuple[list[ChainState], Collected]:
+        """Run every chain through a stage of adaptation, and report its progress."""
+        self.compile(kernel, states, iterations)
+        with share_of_stage(title, self.progress, len(states) * iterations) as share:
+            return self.run(kernel, stage, states, iterations, share)
+
+    def compile(self, kernel: Kernel, states: list[ChainState], iterations: int) -> None:
+        """Compile what a stage of so many iterations needs."""
+        for count in {min(self.block_size, iterations), iterations % self.block_size} - {0}:
+            if not kernel.is_compiled(states[0], count):
+                with progress_stage("Compilation", self.progress):
+                    kernel.compile(states[0], count)
+
     def _run_chain(
         self,
         kernel: Kernel,
         stage: str,
         iterations: int,
         step_size: float | None,
+        share: Share,
         chain: int,
         state: ChainState,
     ) -> tuple[ChainState, Collected]:
@@ -104,7 +130,7 @@ class ChainRunner:
             if earlier:
                 state, pieces = earlier[0], [earlier[1]]
                 done = len(pieces[0]["flat"])
-                self.bar.update(done)
+                share.update(done)
             randomness.next(done)
             for begin in range(done, iterations, self.block_size):
                 if self._stopped.is_set():
@@ -115,7 +141,7 @@ class ChainRunner:
                 if self.checkpoint is not None:
                     pieces = [concatenated(pieces)]
                     self.checkpoint.write(stage, chain, state, pieces[0])
-                self.bar.update(count)
+                share.update(count)
         return state, concatenated(pieces)
 
 

@@ -22,6 +22,7 @@ from bayes_intgen.inference.density.numpyro_adapter import (
     nuts_trajectory,
 )
 from bayes_intgen.inference.sampling.checkpoint import Collected
+from bayes_intgen.inference.sampling.program_cache import compiled
 
 INITIAL_STEP_SIZE = 0.5
 
@@ -137,6 +138,9 @@ class Kernel(Protocol):
     def begin(self, flat: Array, coefficients: Array) -> ChainState:
         """Start a chain with an adapting step size at a flat vector."""
 
+    def is_compiled(self, chain: ChainState, count: int) -> bool:
+        """Whether :meth:`advance` is compiled for ``count`` iterations of such a chain."""
+
     def compile(self, chain: ChainState, count: int) -> None:
         """Compile :meth:`advance` for ``count`` iterations of such a chain."""
 
@@ -193,10 +197,13 @@ class NUTSKernel:
         adaptation = tuple(map(jnp.asarray, initial_step_size(INITIAL_STEP_SIZE)))
         return ChainState(KernelState(*map(jnp.asarray, numbers)), adaptation)
 
+    def is_compiled(self, chain: ChainState, count: int) -> bool:
+        """Whether :meth:`advance` is compiled for ``count`` iterations of such a chain."""
+        return self._program.is_compiled(self._arguments(chain, self._zeros(count), None))
+
     def compile(self, chain: ChainState, count: int) -> None:
         """Compile :meth:`advance` for ``count`` iterations of such a chain."""
-        innovations = Innovations.zeros(count, len(self.root), self._n_coefficients)
-        self._program.compile(self._arguments(chain, innovations, None))
+        self._program.compile(self._arguments(chain, self._zeros(count), None))
 
     def advance(
         self, chain: ChainState, innovations: Innovations, step_size: float | None
@@ -207,6 +214,9 @@ class NUTSKernel:
         """
         chain, rows = self._program(self._arguments(chain, innovations, step_size))
         return chain, collected(rows, self.root)
+
+    def _zeros(self, count: int) -> Innovations:
+        return Innovations.zeros(count, len(self.root), self._n_coefficients)
 
     def _arguments(
         self, chain: ChainState, innovations: Innovations, step_size: float | None
@@ -225,22 +235,39 @@ def collected(rows: Any, root: Array) -> Collected:
     return {"flat": z @ root.T, "coefficients": coefficients, **statistics}
 
 
-class _CompiledProgram:
-    """Iterations of NUTS for one potential, compiled once for all data of the same shapes."""
+class CompiledProgram:
+    """Function that advances a chain, compiled once for all arguments of the same shapes.
 
-    def __init__(self, potential: Potential, exact: PotentialAndDraw | None) -> None:
-        self._advance = jax.jit(iterations(potential, exact))
+    Parameters
+    ----------
+    advance : callable
+        From a chain and other arguments to the chain and an array of collected numbers.
+    """
+
+    def __init__(self, advance: Callable[..., tuple[ChainState, jax.Array]]) -> None:
+        self._advance = advance
         self._compiled: dict[Any, Any] = {}
+
+    def is_compiled(self, arguments: tuple[Any, ...]) -> bool:
+        """Whether the function is compiled for arguments of these shapes."""
+        return self._key(arguments) in self._compiled
 
     def compile(self, arguments: tuple[Any, ...]) -> None:
         """Compile for arguments of these shapes."""
-        key = self._key(arguments)
-        if key not in self._compiled:
-            self._compiled[key] = self._advance.lower(*arguments).compile()
+        if self.is_compiled(arguments):
+            return
+        leaves, structure = jax.tree.flatten(arguments)
+
+        # Of plain arrays: files of compiled programs cannot hold the classes of this package.
+        def advance(*leaves: Any) -> tuple[Any, ...]:
+            chain, rows = self._advance(*jax.tree.unflatten(structure, leaves))
+            return (*jax.tree.leaves(chain), rows)
+
+        self._compiled[self._key(arguments)] = compiled(jax.jit(advance).lower(*leaves))
 
     def __call__(self, arguments: tuple[Any, ...]) -> tuple[ChainState, jax.Array]:
-        result: tuple[ChainState, jax.Array] = self._compiled[self._key(arguments)](*arguments)
-        return result
+        leaves = self._compiled[self._key(arguments)](*jax.tree.leaves(arguments))
+        return jax.tree.unflatten(jax.tree.structure(arguments[0]), leaves[:-1]), leaves[-1]
 
     @staticmethod
     def _key(arguments: tuple[Any, ...]) -> Any:
@@ -249,8 +276,8 @@ class _CompiledProgram:
 
 
 @lru_cache(maxsize=16)
-def _compiled_program(potential: Potential, exact: PotentialAndDraw | None) -> _CompiledProgram:
-    return _CompiledProgram(potential, exact)
+def _compiled_program(potential: Potential, exact: PotentialAndDraw | None) -> CompiledProgram:
+    return CompiledProgram(iterations(potential, exact))
 
 
 def _potential_and_draw(exact: LogDensity) -> PotentialAndDraw:

@@ -136,5 +136,5 @@ def _sample_hyperparameters(
         )
     except HigherModeError as higher:
         return _sample_hyperparameters(
-            posterior, higher.point, settings, checkpoint, quantities, restarts + 1
+            posterior, higher.point[: len(start)], settings, checkpoint, quantities, restarts + 1
         )

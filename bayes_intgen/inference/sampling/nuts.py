@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
+from scipy.linalg import block_diag
 
+from bayes_intgen._progress import share_of_stage
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.log_density import LogDensity
 from bayes_intgen.inference.density.numpyro_adapter import MAX_TREE_DEPTH
@@ -18,7 +19,12 @@ from bayes_intgen.inference.sampling.chain_runner import (
 )
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.kernel import ChainRandomness
-from bayes_intgen.inference.sampling.stopping import MIN_DRAWS, additional_draws
+from bayes_intgen.inference.sampling.stopping import (
+    MAX_DRAWS,
+    MIN_DRAWS,
+    additional_draws,
+    shortfall,
+)
 from bayes_intgen.inference.sampling.warmup import KernelFactory, refuse_higher_mode, warm_up
 from bayes_intgen.inference.settings import SamplerSettings
 
@@ -98,35 +104,45 @@ def nuts(
         a covariance adapted to the other mode.
     """
     chains, size = starts.shape
+    starts = np.pad(starts, ((0, 0), (0, density.padding)))
+    covariance = block_diag(covariance, np.eye(density.padding))
     half = settings.warmup // 2
     count = MIN_DRAWS if settings.draws is None else settings.draws
     block_size = common_block_size(half, settings.warmup - half, count)
     randomness = [
-        ChainRandomness(settings.seed, i, size, density.n_coefficients) for i in range(chains)
+        ChainRandomness(settings.seed, i, starts.shape[1], density.n_coefficients)
+        for i in range(chains)
     ]
-    with tqdm(
-        total=chains * (settings.warmup + count),
-        desc=f"NUTS, {chains} chains",
-        unit="it",
-        disable=not settings.progress,
-    ) as bar:
-        runner = ChainRunner(randomness, block_size, bar, checkpoint, label)
-        warm = warm_up(
-            runner, density, surrogate, starts, covariance, settings, mode_potential, other_kernel
+    runner = ChainRunner(randomness, block_size, settings.progress, checkpoint, label)
+    warm = warm_up(
+        runner, density, surrogate, starts, covariance, settings, mode_potential, other_kernel
+    )
+    runner.compile(warm.kernel, warm.states, count)
+    # Without a number of draws, about twice the minimum.
+    expected = 2 * count if settings.draws is None else count
+    title = f"Draws of {chains} chains"
+    with share_of_stage(title, settings.progress, chains * expected, leave=True) as share:
+        states, collected = runner.run(
+            warm.kernel, "draws", warm.states, count, share, warm.step_size
         )
-        states, collected = runner.run(warm.kernel, "draws", warm.states, count, warm.step_size)
         refuse_higher_mode(collected, mode_potential)
-        while settings.draws is None and (
-            more := additional_draws(
-                quantities(collected["flat"], collected["coefficients"]), block_size
+        while settings.draws is None:
+            done = collected["flat"].shape[1]
+            short = shortfall(quantities(collected["flat"][..., :size], collected["coefficients"]))
+            more = additional_draws(short, done, block_size)
+            if not more:
+                break
+            share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
+            states, further = runner.run(
+                warm.kernel, f"draws{done}", states, more, share, warm.step_size
             )
-        ):
-            bar.total += chains * more
-            stage = f"draws{collected['flat'].shape[1]}"
-            states, further = runner.run(warm.kernel, stage, states, more, warm.step_size)
             collected = concatenated([collected, further], axis=1)
 
     flat, coefficients = collected.pop("flat"), collected.pop("coefficients")
+    flat, padding = flat[..., :size], flat[..., size:]
+    of_padding = 0.5 * (padding**2).sum(axis=-1)
+    collected["lp"] += of_padding
+    collected["energy"] -= of_padding
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)
     collected["reached_max_treedepth"] = collected["tree_depth"] >= MAX_TREE_DEPTH
     return Draws(flat, coefficients, collected)

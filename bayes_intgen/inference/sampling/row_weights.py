@@ -9,7 +9,6 @@ Far rows make it slower by a factor of about (df + 3) / 2, the inverse of the sh
 about the mean that the weights do not hide.
 """
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +24,7 @@ from bayes_intgen.inference.sampling.chain_runner import concatenated
 from bayes_intgen.inference.sampling.checkpoint import Collected
 from bayes_intgen.inference.sampling.kernel import (
     ChainState,
+    CompiledProgram,
     Innovations,
     NUTSKernel,
     collected,
@@ -63,11 +63,13 @@ class RowWeightKernel:
         chain = kernel.begin(flat, np.zeros(self.rows.size))
         return _with_coefficients(chain, coefficients)
 
+    def is_compiled(self, chain: ChainState, count: int) -> bool:
+        """Whether a trajectory is compiled."""
+        return self._trajectory.is_compiled(self._example(chain))
+
     def compile(self, chain: ChainState, count: int) -> None:
         """Compile a trajectory; sweeps run in Python."""
-        own = np.zeros(self.rows.size)
-        random = Innovations.zeros(1, len(self.root), self.rows.size)
-        self._run(_with_coefficients(chain, own), self.rows.data, random, None)
+        self._trajectory.compile(self._example(chain))
 
     def advance(
         self, chain: ChainState, innovations: Innovations, step_size: float | None
@@ -118,15 +120,26 @@ class RowWeightKernel:
         self, chain: ChainState, data: Any, innovations: Innovations, step_size: float | None
     ) -> tuple[ChainState, Collected]:
         """Run one trajectory of NUTS under given statistics."""
-        step = np.array([np.nan if step_size is None else step_size, self.target_accept])
-        # Python's and JAX's numbers of weak type would each be compiled for.
-        chain, data = jax.tree.map(np.asarray, (chain, data))
-        chain, row = self._trajectory(chain, data, self.root, step, innovations)
+        chain, row = self._trajectory(self._arguments(chain, data, innovations, step_size))
         return chain, collected(row, self.root)
+
+    def _example(self, chain: ChainState) -> tuple[Any, ...]:
+        """Arguments of a trajectory, for their shapes."""
+        own = np.zeros(self.rows.size)
+        random = Innovations.zeros(1, len(self.root), self.rows.size)
+        return self._arguments(_with_coefficients(chain, own), self.rows.data, random, None)
+
+    def _arguments(
+        self, chain: ChainState, data: Any, innovations: Innovations, step_size: float | None
+    ) -> tuple[Any, ...]:
+        step = np.array([np.nan if step_size is None else step_size, self.target_accept])
+        # Python's numbers have no shape.
+        chain, data = jax.tree.map(np.asarray, (chain, data))
+        return chain, data, self.root, step, innovations
 
 
 @lru_cache(maxsize=16)
-def _trajectory(potential: Potential, exact: PotentialAndDraw) -> Callable[..., Any]:
+def _trajectory(potential: Potential, exact: PotentialAndDraw) -> CompiledProgram:
     """Compiled iteration of NUTS from a state of another density."""
     advance = iterations(potential, exact)
 
@@ -142,7 +155,7 @@ def _trajectory(potential: Potential, exact: PotentialAndDraw) -> Callable[..., 
         moved: tuple[ChainState, jax.Array] = advance(chain, (data, data), root, step, innovations)
         return moved
 
-    return jax.jit(run)
+    return CompiledProgram(run)
 
 
 def _with_coefficients(chain: ChainState, coefficients: Array) -> ChainState:

@@ -13,10 +13,20 @@ MIN_DRAWS, MAX_DRAWS = 200, 2000
 MAX_GROWTH = 1.25
 
 
-def additional_draws(quantities: Array, block_size: int) -> int:
-    """Decide how many draws per chain to add, in whole blocks, to those of (chain, draw, Q)."""
-    done = quantities.shape[1]
-    short = shortfall(quantities)
+def additional_draws(short: float, done: int, block_size: int) -> int:
+    """Decide how many draws per chain to add, in whole blocks, to those that are done.
+
+    Parameters
+    ----------
+    short : float
+        Their :func:`shortfall`.
+    done, block_size : int
+
+    Examples
+    --------
+    >>> additional_draws(1.1, 200, 25)
+    25
+    """
     if short <= 1:
         return 0
     # Few draws exaggerate the shortfall: one excursion of one chain may cost a hundred draws.

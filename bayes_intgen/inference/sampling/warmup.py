@@ -75,7 +75,8 @@ def warm_up(
 
     kernel = kernel_with(np.linalg.cholesky(covariance))
     coefficients = _initial_coefficients(density, starts, settings.seed)
-    _, first = runner.run(kernel, "steps", list(map(kernel.begin, starts, coefficients)), half)
+    states = list(map(kernel.begin, starts, coefficients))
+    _, first = runner.run_stage("Warmup, first half", kernel, "steps", states, half)
     refuse_higher_mode(first, mode_potential)
     if min_acceptance_rate(first) < MIN_ACCEPTANCE_RATE:
         sampled = density
@@ -84,7 +85,9 @@ def warm_up(
     root = np.linalg.cholesky(_shrunk_covariance(draws, covariance))
     kernel = kernel_with(root)
     states = _restarted(kernel, first)
-    states, second = runner.run(kernel, "covariance", states, settings.warmup - half)
+    states, second = runner.run_stage(
+        "Warmup, second half", kernel, "covariance", states, settings.warmup - half
+    )
     refuse_higher_mode(second, mode_potential)
     step_size = math.exp(sum(state.log_step_size for state in states) / len(states))
     if min_acceptance_rate(second) < MIN_ACCEPTANCE_RATE:

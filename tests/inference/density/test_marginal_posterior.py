@@ -43,12 +43,17 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
         program = ProgramDensity(marginal_program, arguments, posterior.layout)
         expected, slopes = value_and_grad(program.potential, program.arguments, at)
         density = posterior.density
-        compiled_value, compiled_gradient = value_and_grad(density.potential, density.data, at)
+        padded = np.append(at, np.arange(1.0, density.padding + 1))
+        compiled_value, compiled_gradient = value_and_grad(density.potential, density.data, padded)
     assert value == pytest.approx(expected, rel=1e-11)
     np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-8)
-    # The padding of the compiled density changes nothing.
-    assert compiled_value == pytest.approx(expected, rel=1e-11)
-    np.testing.assert_allclose(compiled_gradient, slopes, rtol=1e-8, atol=1e-8)
+    # Sites of the padding are standard normal and change nothing else.
+    rest = padded[len(at) :]
+    assert compiled_value == pytest.approx(expected + rest @ rest / 2, rel=1e-11)
+    np.testing.assert_allclose(compiled_gradient, [*slopes, *rest], rtol=1e-8, atol=1e-8)
+    own_value, own_gradient = density.value_and_grad(padded)
+    assert own_value == pytest.approx(compiled_value, rel=1e-11)
+    np.testing.assert_allclose(own_gradient, compiled_gradient, rtol=1e-8, atol=1e-8)
     # Negative control: another point.
     assert value != pytest.approx(posterior.value_and_grad(posterior.start)[0], rel=1e-6)
 

@@ -27,6 +27,7 @@ from bayes_intgen.inference.sampling.warmup import (
 from bayes_intgen.inference.settings import SamplerSettings
 
 CHAINS, DRAWS = 4, 400
+COVARIANCE = np.array([[2.0, 0.6], [0.6, 1.0]])
 
 
 def normal(precision):
@@ -355,11 +356,39 @@ def test_the_failure_of_one_chain_stops_the_others() -> None:
 
 def test_additional_draws_are_whole_blocks_up_to_the_maximum() -> None:
     rng = np.random.default_rng(0)
-    assert additional_draws(rng.normal(size=(CHAINS, 300, 2)), 25) == 0
+
+    def more(draws: np.ndarray, block_size: int) -> int:
+        return additional_draws(shortfall(draws), draws.shape[1], block_size)
+
+    assert more(rng.normal(size=(CHAINS, 300, 2)), 25) == 0
     few = rng.normal(size=(CHAINS, 80, 2))
     # 320 independent draws are fewer than 400 effective ones.
-    assert additional_draws(few, 20) == 20
+    assert more(few, 20) == 20
     apart = rng.normal(size=(CHAINS, MAX_DRAWS, 2)) + np.arange(CHAINS)[:, None, None]
-    assert additional_draws(apart[:, :300], 25) == 75
-    assert additional_draws(apart[:, : MAX_DRAWS - 10], 25) == 10
-    assert additional_draws(apart, 25) == 0
+    assert more(apart[:, :300], 25) == 75
+    assert more(apart[:, : MAX_DRAWS - 10], 25) == 10
+    assert more(apart, 25) == 0
+
+
+def test_padding_changes_neither_the_draws_distribution_nor_their_statistics() -> None:
+    def padded(precision):
+        return lambda z: normal(precision)(z[:2]) + 0.5 * jnp.sum(z[2:] ** 2)
+
+    def value_and_grad(z):
+        value, gradient = normal_density(COVARIANCE).value_and_grad(z[:2])
+        return value + 0.5 * float(z[2:] @ z[2:]), np.append(gradient, z[2:])
+
+    precision = np.linalg.inv(COVARIANCE)
+    density = LogDensity(padded, precision, value_and_grad, padding=2)
+    draws = sample(density, COVARIANCE)
+    assert draws.flat.shape == (CHAINS, DRAWS, 2)
+    flat = draws.flat.reshape(-1, 2)
+    # At least a quarter of the 1,600 draws is effective.
+    np.testing.assert_allclose(
+        np.cov(flat, rowvar=False), COVARIANCE, atol=4 * np.sqrt(2 / 400) * 2
+    )
+    values = np.array([-float(normal(precision)(at)) for at in flat])
+    np.testing.assert_allclose(draws.statistics["lp"].ravel(), values, atol=1e-9)
+    assert (draws.statistics["energy"] >= -draws.statistics["lp"] - 1e-9).all()
+    with pytest.raises(HigherModeError):
+        sample(density, COVARIANCE, mode_potential=5.0)
