@@ -21,7 +21,7 @@ from bayes_intgen.basis.fourier import FourierBasis
 from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
 from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.monomials import Atom, Line, LinearBasis, MonomialBasis
+from bayes_intgen.basis.monomials import Atom, Line, LinearBasis, MonomialBasis, Parabola
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.basis.spline import PenalisedSpline
 from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
@@ -49,6 +49,7 @@ TAGS: dict[str, type[Any]] = {
     "Slope": LinearBasis,
     "Sines": HSGPBasis,
     "Line": Line,
+    "Parabola": Parabola,
     "Atom": Atom,
     "PiecewiseLinear": PiecewiseLinear,
     "PenalisedSpline": PenalisedSpline,
@@ -83,9 +84,9 @@ TAGS: dict[str, type[Any]] = {
     "SaturatedModel": SaturatedModel,
 }
 _BASES = (
-    Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Atom, PiecewiseLinear, PenalisedSpline,
-    KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis, CentredBasis, GroupIndicators,
-    FourierBasis,
+    Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom, PiecewiseLinear,
+    PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis, CentredBasis,
+    GroupIndicators, FourierBasis,
 )  # fmt: skip
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 # Stored names of fields that have been renamed since.

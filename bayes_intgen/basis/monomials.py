@@ -90,6 +90,30 @@ class Line:
 
 
 @dataclass(frozen=True, eq=False)
+class Parabola:
+    """Square of the transformed action, times a factor, centred over the data.
+
+    Attributes
+    ----------
+    coordinate : Coordinate
+    factor, centre : float
+        The centre is the mean of the square over the data.
+    """
+
+    coordinate: Coordinate
+    factor: float
+    centre: float
+    size: int = 1
+
+    @classmethod
+    def of(cls, actions: Array, coordinate: Coordinate, factor: float) -> Self:
+        return cls(coordinate, factor, float((coordinate(actions[:, 0]) ** 2).mean()))
+
+    def matrix(self, actions: Array) -> Array:
+        return np.asarray(self.factor * (self.coordinate(actions[:, :1]) ** 2 - self.centre))
+
+
+@dataclass(frozen=True, eq=False)
 class Atom:
     """Indicator of one value that many rows share, centred over the data.
 

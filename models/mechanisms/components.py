@@ -6,7 +6,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.coordinate import Coordinate, balanced_quantiles
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.monomials import Atom, Line, LinearBasis
+from bayes_intgen.basis.monomials import Atom, Line, LinearBasis, Parabola
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.basis.spline import CLOSEST_KNOTS
 from bayes_intgen.basis.tensor_product import ConcatenatedBasis
@@ -32,6 +32,11 @@ KNOT_ROWS = 4_000
 FINER_SCALE = LogNormal(median=0.2, sigma=2.0)
 
 
+# Prior standard deviation of the parabola's coefficient, relative to that of the slope. Half and a
+# quarter hardly differ (30 worlds of one action with U-shaped, hinged, steep and sine effects).
+CURVATURE = 0.5
+
+
 def scaled_order(order: int, rows: int) -> int:
     """Scale an order of resolution with the fifth root of the rows, from ``MANY_ROWS`` on.
 
@@ -49,10 +54,16 @@ def marginal_basis_size(rows: int) -> int:
     return scaled_order(PAIR_ORDER, rows) + MARGIN_SIZE - PAIR_ORDER
 
 
-def line_basis(actions: Array, coordinate: Coordinate) -> Basis:
-    """Straight line in the coordinate of one action and, with an edge, in the action itself."""
-    line = LinearBasis.of(actions, coordinate)
-    return ConcatenatedBasis(line, Line.of(actions, coordinate)) if coordinate.edge else line
+def trend_basis(actions: Array, coordinate: Coordinate) -> Basis:
+    """Line and parabola in the coordinate of one action and, with an edge, a line in the action.
+
+    A random function alone reverts to a line beyond the bulk of the rows. Where few rows determine
+    the ends of a curve that bends throughout, that biases them towards the line.
+    """
+    trend: Basis = LinearBasis.of(actions, coordinate)
+    if coordinate.edge:
+        trend = ConcatenatedBasis(trend, Line.of(actions, coordinate))
+    return ConcatenatedBasis(trend, Parabola.of(actions, coordinate, CURVATURE))
 
 
 def smooth_marginal_basis(

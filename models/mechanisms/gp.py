@@ -19,10 +19,10 @@ from bayes_intgen.models.mechanisms.components import (
     SCALE,
     TRIPLE_ORDER,
     atom_component,
-    line_basis,
     random_walk_component,
     scaled_order,
     smooth_marginal_basis,
+    trend_basis,
 )
 from bayes_intgen.models.mechanisms.kernels import SMOOTHNESS, KernelName, log_spectral_sd
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, check_priors
@@ -34,7 +34,7 @@ SHORTEST, LONGEST = 0.8, 1.25
 
 @dataclass(frozen=True)
 class GP:
-    """Hilbert-space Gaussian process (HSGP) plus a straight line.
+    """Hilbert-space Gaussian process (HSGP) plus a line and a parabola.
 
     If an action starts at zero, the process takes it on a logarithmic scale, and there are two
     lines: one on that scale and one in the action itself. A value that many rows share has a
@@ -44,8 +44,8 @@ class GP:
     ----------
     kernel : {"matern52", "squared_exponential", "matern32"}
     scale, slope : LogNormal
-        Marginal standard deviation of the process, and standard deviation of the line's slope, in
-        units of the outcome's standard deviation.
+        Marginal standard deviation of the process, and standard deviation of the slopes of lines,
+        twice that of the parabola's coefficient, in units of the outcome's standard deviation.
     lengthscale : LogNormal
         In units of the action's coordinate.
     cross_action, interaction : LogNormal
@@ -90,7 +90,7 @@ class GP:
         shortest, longest = SHORTEST * unit, LONGEST * unit
         process = HSGPBasis.of(actions, coordinate, longest, shortest, self.size)
         return (
-            Component("slope", line_basis(actions, coordinate), self.slope),
+            Component("slope", trend_basis(actions, coordinate), self.slope),
             Component("", process, self.scale, kernel=self.kernel, lengthscale=prior),
             *atom_component(actions, self.scale),
         )

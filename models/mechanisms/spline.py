@@ -17,10 +17,10 @@ from bayes_intgen.models.mechanisms.components import (
     SCALE,
     TRIPLE_ORDER,
     atom_component,
-    line_basis,
     random_walk_component,
     scaled_order,
     smooth_marginal_basis,
+    trend_basis,
 )
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, check_priors
 
@@ -30,7 +30,7 @@ INTERVALS = 12
 
 @dataclass(frozen=True)
 class Spline:
-    """Penalised B-spline (P-spline) with knots at quantiles, plus a straight line.
+    """Penalised B-spline (P-spline) with knots at quantiles, plus a line and a parabola.
 
     Actions that start at zero, values that many rows share, and finer functions are treated as
     in :class:`GP`.
@@ -42,8 +42,9 @@ class Spline:
     degree : int
         Degree of the polynomial pieces.
     scale, slope : LogNormal
-        Standard deviation of the curved component, averaged over the data, and of the line's
-        slope, in units of the outcome's standard deviation.
+        Standard deviation of the curved component, averaged over the data, and of the slopes of
+        lines, twice that of the parabola's coefficient, in units of the outcome's standard
+        deviation.
     cross_action, interaction : LogNormal
         Scales of functions of another action, alone and in products with the own action.
 
@@ -75,7 +76,7 @@ class Spline:
         intervals = self.intervals or scaled_order(INTERVALS, rows)
         spline = PenalisedSpline.of(actions, coordinate, intervals, self.degree)
         return (
-            Component("slope", line_basis(actions, coordinate), self.slope),
+            Component("slope", trend_basis(actions, coordinate), self.slope),
             Component("", spline, self.scale),
             *atom_component(actions, self.scale),
         )

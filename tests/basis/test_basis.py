@@ -10,7 +10,7 @@ from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.monomials import Atom, Line, LinearBasis, MonomialBasis
+from bayes_intgen.basis.monomials import Atom, Line, LinearBasis, MonomialBasis, Parabola
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.basis.spline import PenalisedSpline
 from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
@@ -33,6 +33,7 @@ def hsgp(values: np.ndarray = HEAVY) -> HSGPBasis:
     [
         hsgp(),
         LinearBasis.of(HEAVY, coordinate()),
+        Parabola.of(HEAVY, coordinate(), 0.5),
         PenalisedSpline.of(HEAVY, coordinate()),
         MonomialBasis.of(HEAVY, coordinate(), 3),
     ],
