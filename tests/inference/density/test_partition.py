@@ -145,7 +145,7 @@ def test_uninformed_coefficients_belong_to_a_block(gp) -> None:
     assert value == pytest.approx(posterior.value(posterior.start), abs=0.05)
 
 
-@pytest.mark.parametrize("seed", [3, 7, 8])
+@pytest.mark.parametrize("seed", [4, 6, 8])
 def test_block_sizes_hardly_depend_on_the_sample_of_points(seed: int) -> None:
     world = Polynomial.random(4, seed=seed)
     posterior, mode, _ = at_mode(world.dataset(800, seed=0), world)
