@@ -131,6 +131,12 @@ class Hyperpriors:
         padding = (0, size - len(self.mean))
         return self._map(lambda values: np.pad(values, padding))
 
+    def with_more_scales(self, count: int) -> "Hyperpriors":
+        """Append scales on which no coefficient depends, with standard normal logarithms."""
+        log_median = np.append(self.scale.log_median, np.zeros(count))
+        sigma = np.append(self.scale.sigma, np.ones(count))
+        return replace(self, scale=LogNormals(log_median, sigma))
+
     def select(self, columns: NDArray[np.int_]) -> "Hyperpriors":
         """Restrict to a subset of the coefficients."""
         return self._map(lambda values: values[columns])

@@ -58,15 +58,15 @@ class LogDensity(NamedTuple):
     padding: int = 0
 
 
-def padding_to(multiple: int, size: int) -> int:
-    """Smallest number that makes a size a multiple of another one.
+def padding_to(step: int, size: int) -> int:
+    """Smallest number that makes a size a whole number of steps, which double from eight steps on.
 
     Examples
     --------
-    >>> padding_to(4, 13)
-    3
+    >>> padding_to(16, 100), padding_to(16, 200)
+    (12, 24)
     """
-    return -size % multiple
+    return -size % (step if size < 8 * step else 2 * step)
 
 
 class FlatLayout:

@@ -111,8 +111,9 @@ class MarginalPosterior:
         Its data are on the CPU: an accelerator would be idle between the steps most of the time.
         Its flat vectors are padded.
         """
-        padding = padding_to(4, self.layout.size) if "scale" in self.priors.sites else 0
+        padding = padding_to(8, self.layout.size) if "scale" in self.priors.sites else 0
         layout, prior = self.layout.padded(padding), self.prior.padded(padding)
+        priors = priors.with_more_scales(padding)
 
         def padded(flat: Array) -> tuple[float, Array]:
             own, rest = flat[: self.layout.size], flat[self.layout.size :]
