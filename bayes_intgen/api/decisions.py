@@ -96,7 +96,7 @@ class Decisions(Pictures):
 
         Examples
         --------
-        >>> per_cent = 100 * (posterior.ratio([[0.5, 0.5]], [[0.5, 0.2]]) - 1)
+        >>> per_cent = 100 * (posterior.ratio([[1.0, 0.5]], [[0.5, 0.5]]) - 1)
         >>> bool(per_cent.mean() > 0)
         True
         """

@@ -417,7 +417,7 @@ def readout(browser) -> dict[str, list[float]]:
     return {name: [float(number) for number in text.split()] for name, text in texts.items()}
 
 
-def assert_agrees(browser, posterior, steps, base, level=0.9, **over) -> None:
+def assert_agrees(browser, posterior, steps, base, level=0.9, digits=9, **over) -> None:
     grids = [unpacked(action["values"]) for action in explorer_data(posterior)["actions"]]
     point, start = ([[g[s] for g, s in zip(grids, at, strict=True)]] for at in (steps, base))
     with warnings.catch_warnings():
@@ -435,7 +435,7 @@ def assert_agrees(browser, posterior, steps, base, level=0.9, **over) -> None:
     ):
         expected = [table[name].item() for name in names]
         size = abs(table["outcome_high"].item() - table["outcome_low"].item())
-        np.testing.assert_allclose(values[place], expected, rtol=0, atol=1e-9 * size)
+        np.testing.assert_allclose(values[place], expected, rtol=0, atol=10**-digits * size)
 
 
 @pytest.mark.parametrize("kind", ["fitted", "five", "student_t", "tiny", "pairs", "products"])
@@ -456,7 +456,12 @@ def test_explorer_agrees_with_python(browser, posterior, tmp_path, kind) -> None
     before = readout(page)
     picture = page.execute_script("return document.getElementById('profile').innerHTML")
     rng = np.random.default_rng(0)
-    for steps in ([0] * len(base), last, *(rng.integers(0, last) for _ in range(3))):
+    # At the ends no law may have the extrapolated shape, and the nearest one depends on rounding.
+    for steps in ([0] * len(base), last):
+        move_sliders(page, steps)
+        assert_agrees(page, fit, steps, base, digits=7)
+    for _ in range(3):
+        steps = rng.integers(5, np.array(last) - 5)
         move_sliders(page, steps)
         assert_agrees(page, fit, steps, base)
     assert readout(page) != before
