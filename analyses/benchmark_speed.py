@@ -127,7 +127,7 @@ def measure(job: dict[str, Any]) -> Measurement:
             more["warm"] = f"{_timed_fit(stream, model, method=method, **settings)[1]:.2f}"
     effect = posterior.joint_effect(points)
     draws = effect.to_numpy().reshape(-1, len(points))
-    if what == LAPLACE:
+    if what in (LAPLACE, UPDATE):
         return Measurement(duration, draws, {"times": "measured", **more})
     hyper = posterior.tree["posterior"].dataset
     ess = [az.ess(hyper, method=method) for method in ("bulk", "tail")]
@@ -298,7 +298,7 @@ def jobs_for(rows: int, actions: int, seconds: float, quick: bool) -> list[dict[
     for k, r in dict.fromkeys(grid):
         estimators = [] if quick else [GRAPH]
         if k <= MAX_ACTIONS_WITHOUT_GRAPH:
-            estimators = [LIBRARY, LAPLACE, *estimators]
+            estimators = [LIBRARY, *([] if quick else [LAPLACE]), *estimators]
             if r <= MAX_ROWS_IN_MEMORY:
                 estimators.append(UPDATE)
             if has_mgcv and r <= 1_000_000:

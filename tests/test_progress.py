@@ -60,7 +60,10 @@ def test_a_fit_reports_its_stages_and_compiles_once(data, capsys) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 def test_bars_on_a_terminal_never_run_backwards() -> None:
+    termios = pytest.importorskip("termios")
     master, terminal = os.openpty()
+    # 24 rows of 80 columns.
+    termios.tcsetwinsize(terminal, (24, 80))
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", FIT.format(draws=None)], stderr=terminal
     ) as process:

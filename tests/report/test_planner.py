@@ -173,7 +173,7 @@ def test_plans_agree_with_python_and_with_brute_force(browser, kinds, tmp_path, 
     enter(page, **{f"Cost per unit of {n}": r for n, r in zip(fit.actions, rates, strict=True)})
     move_sliders(page, [7 + 30 * k for k in range(len(values))])
     free = float(numbers(table_of_plans(page)[len(values) + 1])[1][0])
-    for share in (0.0, 0.1, 0.3):
+    for share in (0.0, 0.1, 0.2):
         budget = low + share * (high - low)
         enter(page, Budget=budget)
         rows = table_of_plans(page)
