@@ -115,7 +115,7 @@ def _line(label: str) -> Iterator[None]:
     sys.stderr.write(f"{label} ... ")
     sys.stderr.flush()
     began = time.monotonic()
-    end = "interrupted"
+    end = "stopped"
     try:
         yield
         end = f"{time.monotonic() - began:.1f} s"

@@ -34,7 +34,7 @@ def test_a_log_has_one_line_per_stage(capsys) -> None:
     assert re.fullmatch(r"[\d.]+ s\nDraws ... [\d.]+ s\n", capsys.readouterr().err)
     with pytest.raises(KeyboardInterrupt), stage("Reading", show=True):
         raise KeyboardInterrupt
-    assert capsys.readouterr().err == "Reading ... interrupted\n"
+    assert capsys.readouterr().err == "Reading ... stopped\n"
     with stage("Reading", show=False), share_of_stage("Draws", show=False, expected=1):
         pass
     assert capsys.readouterr().err == ""

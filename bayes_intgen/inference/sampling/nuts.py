@@ -130,9 +130,9 @@ def nuts(
             done = collected["flat"].shape[1]
             short = shortfall(quantities(collected["flat"][..., :size], collected["coefficients"]))
             more = additional_draws(short, done, block_size)
+            share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
             if not more:
                 break
-            share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
             states, further = runner.run(
                 warm.kernel, f"draws{done}", states, more, share, warm.step_size
             )
