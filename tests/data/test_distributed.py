@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import dask
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,7 +37,13 @@ LOCAL = {
 
 @pytest.fixture(scope="module")
 def client():
-    with LocalCluster(n_workers=2, **LOCAL) as cluster, Client(cluster) as client:
+    # A while after it has lost a worker, a cluster closes that worker's nanny if no worker of that
+    # name is connected. By default this may fall into the restart after a second loss.
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
+        LocalCluster(n_workers=2, **LOCAL) as cluster,
+        Client(cluster) as client,
+    ):
         yield client
 
 
