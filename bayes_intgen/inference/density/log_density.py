@@ -38,12 +38,14 @@ class LogDensity(NamedTuple):
         Potential and gradient at a single point, by any means.
     potential_and_draw : PotentialAndDraw, optional
         ``potential``, and a draw of the P coefficients that the density has marginalised, from
-        their distribution given the sites.
+        their distribution given the sites. With ``correction``, the potential depends on the draw.
     n_coefficients : int
         Number P of these coefficients.
     draw : callable, optional
         The same draw at a single flat vector, from standard normal numbers (P,), without
         compilation; required with ``potential_and_draw``.
+    correction : callable, optional
+        Potential of ``potential_and_draw`` minus ``potential``, from a flat vector and a draw.
     padding : int
         Number of standard normal sites at the end of flat vectors, on which nothing depends:
         densities of nearly equal size share compiled programs.
@@ -55,6 +57,7 @@ class LogDensity(NamedTuple):
     potential_and_draw: PotentialAndDraw | None = None
     n_coefficients: int = 0
     draw: Callable[[Array, Array], Array] | None = None
+    correction: Callable[[Array, Array], float] | None = None
     padding: int = 0
 
 
@@ -94,14 +97,6 @@ class FlatLayout:
             sites[name] = flat[..., begin:end].reshape((*flat.shape[:-1], *shape))
             begin = end
         return sites
-
-    def padded(self, padding: int) -> "FlatLayout":
-        """Lengthen the last site, whose values are at the end of flat vectors."""
-        if not padding:
-            return self
-        *others, (name, (size,)) = self.shapes
-        sites = {other: np.empty(shape) for other, shape in others}
-        return FlatLayout({**sites, name: np.empty(size + padding)})
 
     @property
     def positions(self) -> dict[str, Array]:

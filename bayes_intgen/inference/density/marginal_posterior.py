@@ -49,12 +49,19 @@ class MarginalPosterior:
     sums : SufficientStatistics
         Of the columns of the same coefficients.
     terms : Decomposition
+    spare : int
+        Number of standard normal sites that ``density`` has after those of ``layout``, for others
+        to use.
     """
 
     def __init__(
-        self, priors: Hyperpriors, sums: SufficientStatistics, terms: Decomposition
+        self,
+        priors: Hyperpriors,
+        sums: SufficientStatistics,
+        terms: Decomposition,
+        spare: int = 0,
     ) -> None:
-        self.priors, self.sums, self.terms = priors, sums, terms
+        self.priors, self.sums, self.terms, self.spare = priors, sums, terms, spare
         self.layout = FlatLayout(self.priors.start)
         self.prior = FlatPrior.of(priors, self.layout)
         self.start, self.prior_sd = self.prior.mean, self.prior.sd
@@ -75,7 +82,7 @@ class MarginalPosterior:
         size = self.size + padding_to(16, self.size)
         sums = self.sums.centred_at(self.priors.mean).padded(size)
         density = self.density_of(log_marginal, self.priors.padded(size), sums, self.value_and_grad)
-        layout = self.layout.padded(density.padding)
+        layout = FlatLayout(density.data[1].start)
         return density._replace(
             potential_and_draw=marginal_potential_and_draw(log_marginal_and_draw, layout),
             n_coefficients=size,
@@ -111,9 +118,9 @@ class MarginalPosterior:
         Its data are on the CPU: an accelerator would be idle between the steps most of the time.
         Its flat vectors are padded.
         """
-        padding = padding_to(8, self.layout.size) if "scale" in self.priors.sites else 0
-        layout, prior = self.layout.padded(padding), self.prior.padded(padding)
-        priors = priors.with_more_scales(padding)
+        padding = padding_to(8, self.layout.size + self.spare)
+        prior = self.prior.padded(self.spare + padding)
+        priors = priors.with_more_scales(self.spare + padding)
 
         def padded(flat: Array) -> tuple[float, Array]:
             own, rest = flat[: self.layout.size], flat[self.layout.size :]
@@ -121,7 +128,7 @@ class MarginalPosterior:
             return value + 0.5 * float(rest @ rest), np.append(gradient, rest)
 
         return LogDensity(
-            marginal_potential(evidence, layout),
+            marginal_potential(evidence, FlatLayout(priors.start)),
             jax.device_put(jax.tree.map(np.asarray, (prior, priors, statistics)), cpu_device()),
             padded,
             padding=padding,

@@ -134,7 +134,7 @@ def fit_student_t(
         mean = Conditional.of(sums, posterior.priors.mean, log_sd, float(noise_sd)).mean
         if np.abs(log_noise - previous).max() < LOG_TOLERANCE:
             break
-    return StudentTFit(log_noise, _inverse_curvature(log_noise, residual**2, prior), mean)
+    return StudentTFit(log_noise, inverse_curvature(log_noise, residual**2, prior), mean)
 
 
 def bounded_residuals(residual: Array, log_noise: Array) -> Array:
@@ -160,7 +160,7 @@ def _information(df: float) -> float:
     return (df + 1) / (df + 3)
 
 
-def _inverse_curvature(log_noise: Array, squares: Array, prior: Gamma) -> Array:
+def inverse_curvature(log_noise: Array, squares: Array, prior: Gamma) -> Array:
     """Inverse Hessian of :func:`noise_potential`, by central differences."""
     step = 0.02
     shifts = step * np.array([[1, 0], [0, 1], [1, 1]])

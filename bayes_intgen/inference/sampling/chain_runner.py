@@ -20,7 +20,7 @@ from bayes_intgen.inference.sampling.kernel import (
     COLLECTED,
     ChainRandomness,
     ChainState,
-    Kernel,
+    NUTSKernel,
 )
 
 MAX_BLOCK_SIZE = 25
@@ -57,7 +57,7 @@ class ChainRunner:
 
     def run(
         self,
-        kernel: Kernel,
+        kernel: NUTSKernel,
         stage: str,
         states: list[ChainState],
         iterations: int,
@@ -93,7 +93,7 @@ class ChainRunner:
     def run_stage(
         self,
         title: str,
-        kernel: Kernel,
+        kernel: NUTSKernel,
         stage: str,
         states: list[ChainState],
         iterations: int,
@@ -103,7 +103,7 @@ class ChainRunner:
         with share_of_stage(title, self.progress, len(states) * iterations) as share:
             return self.run(kernel, stage, states, iterations, share)
 
-    def compile(self, kernel: Kernel, states: list[ChainState], iterations: int) -> None:
+    def compile(self, kernel: NUTSKernel, states: list[ChainState], iterations: int) -> None:
         """Compile what a stage of so many iterations needs."""
         for count in {min(self.block_size, iterations), iterations % self.block_size} - {0}:
             if not kernel.is_compiled(states[0], count):
@@ -112,7 +112,7 @@ class ChainRunner:
 
     def _run_chain(
         self,
-        kernel: Kernel,
+        kernel: NUTSKernel,
         stage: str,
         iterations: int,
         step_size: float | None,

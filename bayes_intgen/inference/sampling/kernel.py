@@ -6,7 +6,7 @@ compiled, and draws do not depend on the size of the blocks of iterations.
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -132,24 +132,6 @@ class ChainState(NamedTuple):
         return float(self.adaptation[1])
 
 
-class Kernel(Protocol):
-    """Iterations of a chain, in blocks."""
-
-    def begin(self, flat: Array, coefficients: Array) -> ChainState:
-        """Start a chain with an adapting step size at a flat vector."""
-
-    def is_compiled(self, chain: ChainState, count: int) -> bool:
-        """Whether :meth:`advance` is compiled for ``count`` iterations of such a chain."""
-
-    def compile(self, chain: ChainState, count: int) -> None:
-        """Compile :meth:`advance` for ``count`` iterations of such a chain."""
-
-    def advance(
-        self, chain: ChainState, innovations: Innovations, step_size: float | None
-    ) -> tuple[ChainState, Collected]:
-        """Run iterations, with an adapting step size if it is None; collect draws of each."""
-
-
 class NUTSKernel:
     """NUTS on a surrogate density, with a Metropolis correction by the exact one.
 
@@ -185,10 +167,12 @@ class NUTSKernel:
         """
         potential, gradient = self.surrogate.value_and_grad(flat)
         z = solve_triangular(self.root, flat, lower=True)
+        coefficients = np.zeros(0) if coefficients is None else coefficients
         correction = 0.0
         if self.exact is not None and self.exact is not self.surrogate:
             correction = self.exact.value_and_grad(flat)[0] - potential
-        coefficients = np.zeros(0) if coefficients is None else coefficients
+        if self.exact is not None and self.exact.correction is not None:
+            correction += self.exact.correction(flat, coefficients)
         if len(coefficients) != self._n_coefficients:
             raise ValueError(
                 f"a chain begins with {self._n_coefficients} coefficients, not {len(coefficients)}"

@@ -1,13 +1,13 @@
 """Marginalised sampler: NUTS over the hyperparameters, with the coefficients marginalised."""
 
-from functools import partial
-
 import numpy as np
+from scipy.linalg import block_diag
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.density.blocks import block_approximation
+from bayes_intgen.inference.density.log_density import LogDensity
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.modes import find_modes
 from bayes_intgen.inference.pilot.pilot import Pilot
@@ -16,13 +16,12 @@ from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect
 from bayes_intgen.inference.sampling.nuts import Draws, Quantities, nuts
-from bayes_intgen.inference.sampling.row_weights import RowWeightKernel
 from bayes_intgen.inference.sampling.starting_points import (
     N_TEST_POINTS,
     chain_starts,
     dispersed_points,
 )
-from bayes_intgen.inference.sampling.student_t_rows import StudentTRows
+from bayes_intgen.inference.sampling.student_t_density import StudentTPosterior
 from bayes_intgen.inference.sampling.warmup import HigherModeError
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
@@ -47,17 +46,31 @@ def sample_marginal(
     monitored = MonitoredEffect.of(data, model)
     effect = posterior.terms.matrix(monitored.points, monitored.masks)
 
+    def effects(coefficients: Array) -> Array:
+        # Without the eliminated coefficients, which add little.
+        return np.asarray(coefficients[..., : posterior.size] @ effect.T)
+
     if model.noise == "student_t":
-        sites = posterior.sites(start)
-        rows = StudentTRows.of(data.in_memory, pruned, pilot, sites)
-        return _sample_row_weights(rows, pruned, start, effect, settings, checkpoint)
+        start[posterior.layout.positions["noise_sd"]] = np.log(pilot.noise_scale)
+        rows = StudentTPosterior.of(data.in_memory, pruned, pilot, start)
+
+        def with_df(flat: Array, coefficients: Array) -> Array:
+            df = rows.sites(flat)["df"][..., None]
+            own = np.exp(flat[..., : posterior.layout.size])
+            return np.concatenate([own, df, effects(coefficients)], axis=-1)
+
+        draws = _sample_hyperparameters(
+            rows.posterior, rows.density, start, settings, checkpoint, with_df
+        )
+        sites, coefficients = rows.sites(draws.flat), rows.coefficients(draws.coefficients)
+        return SampledModel(pruned.terms, sites, coefficients, draws.statistics, pruned.fixed)
 
     def quantities(flat: Array, coefficients: Array) -> Array:
-        # Without the eliminated coefficients, which add little.
-        effects = coefficients[..., : posterior.size] @ effect.T
-        return np.concatenate([np.exp(flat), effects], axis=-1)
+        return np.concatenate([np.exp(flat), effects(coefficients)], axis=-1)
 
-    draws = _sample_hyperparameters(posterior, start, settings, checkpoint, quantities)
+    draws = _sample_hyperparameters(
+        posterior, posterior.density, start, settings, checkpoint, quantities
+    )
     sites = posterior.sites(draws.flat)
     coefficients = pruned.statistics.complete(
         draws.coefficients[..., : posterior.size],
@@ -67,51 +80,19 @@ def sample_marginal(
     return SampledModel(pruned.terms, sites, coefficients, draws.statistics, pruned.fixed)
 
 
-def _sample_row_weights(
-    rows: StudentTRows,
-    pruned: PrunedModel,
-    start: Array,
-    effect: Array,
-    settings: SamplerSettings,
-    checkpoint: Checkpoint | None,
-) -> SampledModel:
-    """Sample weights of rows, hyperparameters and coefficients in turn, for Student-t noise."""
-    posterior = pruned.posterior
-    modes = find_modes(posterior, start, settings.chains, settings.progress)
-    noise = posterior.layout.positions["noise_sd"][0]
-    starts, covariance = chain_starts(modes, settings), modes[0].covariance.copy()
-    # Pseudo-values vary more than the scale of the noise says.
-    starts[:, noise] -= 0.5 * np.log(1 / rows.fit.information)
-    covariance[noise], covariance[:, noise] = 0, 0
-    covariance[noise, noise] = rows.fit.covariance[0, 0]
-
-    def quantities(flat: Array, coefficients: Array) -> Array:
-        effects = coefficients[..., rows.columns] @ effect.T
-        return np.concatenate([np.exp(flat), np.exp(coefficients[..., -1:]), effects], axis=-1)
-
-    draws = nuts(
-        rows.density,
-        starts,
-        covariance,
-        settings,
-        quantities=quantities,
-        checkpoint=checkpoint,
-        other_kernel=partial(RowWeightKernel, rows),
-    )
-    sites = {**posterior.sites(draws.flat), "df": np.exp(draws.coefficients[..., -1])}
-    coefficients = draws.coefficients[..., :-1]
-    return SampledModel(pruned.terms, sites, coefficients, draws.statistics, pruned.fixed)
-
-
 def _sample_hyperparameters(
     posterior: MarginalPosterior,
+    density: LogDensity,
     start: Array,
     settings: SamplerSettings,
     checkpoint: Checkpoint | None,
     quantities: Quantities,
     restarts: int = 0,
 ) -> Draws:
-    """Run chains from the modes near ``start``; restart if a chain reaches a higher one."""
+    """Run chains from the modes near ``start``; restart if a chain reaches a higher one.
+
+    The density is that of the draws: of ``posterior``, or one that it approximates.
+    """
     modes = find_modes(posterior, start, settings.chains, settings.progress)
     first = modes[0]
     points = dispersed_points(first.point, first.covariance, N_TEST_POINTS, settings.seed, "probes")
@@ -120,21 +101,28 @@ def _sample_hyperparameters(
     # A chain could not leave a point at which rounding makes the density NaN.
     without_density = [not np.isfinite(posterior.value(at)) for at in starts]
     starts[without_density] = first.point
+    normal = generator(settings.seed, "starts", 1).standard_normal((len(starts), posterior.spare))
+    # A potential that depends on the draw of the coefficients has no mode.
+    has_mode = density.correction is None and restarts < MAX_RESTARTS
     try:
         return nuts(
-            posterior.density,
-            starts,
-            first.covariance,
+            density,
+            np.concatenate([starts, normal], axis=1),
+            block_diag(first.covariance, np.eye(posterior.spare)),
             settings,
             quantities=quantities,
             surrogate=None if surrogate is None else surrogate.density,
-            mode_potential=(
-                min(mode.potential for mode in modes) if restarts < MAX_RESTARTS else -np.inf
-            ),
+            mode_potential=min(mode.potential for mode in modes) if has_mode else -np.inf,
             checkpoint=checkpoint,
             label=f"again{restarts}-" if restarts else "",
         )
     except HigherModeError as higher:
         return _sample_hyperparameters(
-            posterior, higher.point[: len(start)], settings, checkpoint, quantities, restarts + 1
+            posterior,
+            density,
+            higher.point[: len(start)],
+            settings,
+            checkpoint,
+            quantities,
+            restarts + 1,
         )

@@ -25,7 +25,7 @@ from bayes_intgen.inference.sampling.stopping import (
     additional_draws,
     shortfall,
 )
-from bayes_intgen.inference.sampling.warmup import KernelFactory, refuse_higher_mode, warm_up
+from bayes_intgen.inference.sampling.warmup import refuse_higher_mode, warm_up
 from bayes_intgen.inference.settings import SamplerSettings
 
 # From unconstrained sites (chain, draw, D) and coefficients (chain, draw, P) to the quantities
@@ -62,7 +62,6 @@ def nuts(
     mode_potential: float = -math.inf,
     checkpoint: Checkpoint | None = None,
     label: str = "",
-    other_kernel: KernelFactory | None = None,
 ) -> Draws:
     """Run one NUTS chain from each start; call it in a 64-bit scope of JAX.
 
@@ -93,8 +92,6 @@ def nuts(
         Receives every block of iterations, and supplies those of an earlier run.
     label : str
         Name of this run in the checkpoint.
-    other_kernel : callable, optional
-        Makes the kernel of the chains, in place of NUTS on ``density``.
 
     Raises
     ------
@@ -114,9 +111,7 @@ def nuts(
         for i in range(chains)
     ]
     runner = ChainRunner(randomness, block_size, settings.progress, checkpoint, label)
-    warm = warm_up(
-        runner, density, surrogate, starts, covariance, settings, mode_potential, other_kernel
-    )
+    warm = warm_up(runner, density, surrogate, starts, covariance, settings, mode_potential)
     runner.compile(warm.kernel, warm.states, count)
     # Without a number of draws, about twice the minimum.
     expected = 2 * count if settings.draws is None else count

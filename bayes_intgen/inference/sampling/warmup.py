@@ -1,7 +1,6 @@
 """Warmup of NUTS: step size, covariance, and whether to use the surrogate."""
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.log_density import LogDensity
 from bayes_intgen.inference.sampling.chain_runner import ChainRunner
 from bayes_intgen.inference.sampling.checkpoint import Collected
-from bayes_intgen.inference.sampling.kernel import ChainState, Kernel, NUTSKernel
+from bayes_intgen.inference.sampling.kernel import ChainState, NUTSKernel
 from bayes_intgen.inference.settings import SamplerSettings
 
 # Minimum acceptance rate of a surrogate, below which it costs more than it saves.
@@ -34,14 +33,10 @@ class HigherModeError(Exception):
         self.point = point
 
 
-# Takes the root of a covariance and the target acceptance probability.
-KernelFactory = Callable[[Array, float], Kernel]
-
-
 class Warmup(NamedTuple):
     """Result of a warmup: kernel, state of each chain, and common step size."""
 
-    kernel: Kernel
+    kernel: NUTSKernel
     states: list[ChainState]
     step_size: float
 
@@ -54,7 +49,6 @@ def warm_up(
     covariance: Array,
     settings: SamplerSettings,
     mode_potential: float,
-    other_kernel: KernelFactory | None = None,
 ) -> Warmup:
     """Adapt step size and covariance, and drop a surrogate that is rejected too often.
 
@@ -67,9 +61,7 @@ def warm_up(
     half = settings.warmup // 2
     sampled = density if surrogate is None else surrogate
 
-    def kernel_with(root: Array) -> Kernel:
-        if other_kernel is not None:
-            return other_kernel(root, settings.target_accept)
+    def kernel_with(root: Array) -> NUTSKernel:
         corrected = sampled is not density or density.potential_and_draw is not None
         return NUTSKernel(sampled, density if corrected else None, root, settings.target_accept)
 
@@ -110,7 +102,7 @@ def _initial_coefficients(density: LogDensity, starts: Array, seed: int) -> list
     return list(map(density.draw, starts, normal))
 
 
-def _restarted(kernel: Kernel, collected: Collected) -> list[ChainState]:
+def _restarted(kernel: NUTSKernel, collected: Collected) -> list[ChainState]:
     """Start every chain of a kernel at its last draw with another kernel."""
     return list(map(kernel.begin, collected["flat"][:, -1], collected["coefficients"][:, -1]))
 
