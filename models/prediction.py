@@ -243,31 +243,6 @@ class Prediction:
         fixed = self.population.values[0]
         return np.where(np.isnan(fixed), self.units, fixed)
 
-    def contributions(self, actions: Array) -> tuple[Array, Array]:
-        """Unconfounded contributions and biases of all actions, (chain, draw, K, n) each."""
-        shape = (*self.coefficients.shape[:2], len(self.terms.names), len(actions))
-        unconfounded, bias = np.zeros(shape), np.zeros(shape)
-        functions = self.terms.functions(actions, self.population)
-        for term in self.terms.terms:
-            if term.action is None:
-                continue
-            columns = self.terms.columns[term.name]
-            total = bias if term.role == "bias" else unconfounded
-            total[:, :, term.action] += self.coefficients[..., columns] @ functions[:, columns].T
-        for group in self.unseen:
-            if group.input is not None:
-                unconfounded[:, :, group.input] += group.share * group.effect(actions)
-        return unconfounded, bias
-
-    def interactions(self, actions: Array) -> Array:
-        """Interactions of the pairs in ``terms.interactions``, shape (chain, draw, pairs, n)."""
-        shape = (*self.coefficients.shape[:2], len(self.terms.interactions), len(actions))
-        out = np.empty(shape)
-        for i, (pair, term) in enumerate(self.terms.interactions.items()):
-            functions = term.component.basis.matrix(actions[:, list(pair)])
-            out[:, :, i] = self.coefficients[..., self.terms.columns[term.name]] @ functions.T
-        return out
-
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Noise scale of Y given a and R, shape (chain, draw, n).
 
@@ -282,13 +257,28 @@ class Prediction:
         self, actions: Array, intervened: NDArray[np.bool_], rng: np.random.Generator
     ) -> Array:
         """Draws of Y given a and R, shape (chain, draw, n), of a single unit of the population."""
-        mean = self.of_unit(actions, intervened)
+        return self._draw_about(self.of_unit(actions, intervened), actions, intervened, rng)
+
+    def _draw_about(
+        self,
+        mean: Array,
+        actions: Array,
+        intervened: NDArray[np.bool_],
+        rng: np.random.Generator,
+        units: Array | float = 1.0,
+    ) -> Array:
+        """Draws of outcomes about means, (chain, draw, n), of rows of several units each."""
         if self.kind == "binary":
             return draw_binary(mean, rng)
-        if self.kind == "count":
-            return draw_counts(mean, self._variance(actions, intervened), rng)
-        noise = self.draw_noise(actions, intervened, rng, len(actions))
-        return self.on_outcome_scale(mean + noise)
+        if self.kind == "continuous":
+            noise = self.draw_noise(actions, intervened, rng, len(actions))
+            return self.on_outcome_scale(mean + noise / np.sqrt(units))
+
+        def draws_of_noise(at: NDArray[np.bool_]) -> Array:
+            return self.draw_noise(actions[at], intervened[at], rng, int(at.sum()))
+
+        variance = self._variance(actions, intervened)
+        return draw_counts(mean, variance, rng, draws_of_noise if self.shape is not None else None)
 
     def draw_noise(
         self, actions: Array, intervened: NDArray[np.bool_], rng: np.random.Generator, size: int
@@ -319,12 +309,17 @@ class Prediction:
         if self.kind == "binary":
             ones = np.clip(mean, 0, 1).mean(axis=0)
             return np.array([np.where(p > 1 - ones, 1.0, 0.0) for p in probabilities])
+
+        def quantiles(at: NDArray[np.bool_], factor: Array) -> Array:
+            sd, cdf = self._scaled_noise(actions[at], intervened[at])
+            sd = sd.reshape(-1, int(at.sum())) * factor
+            return mixture_quantiles(mean[:, at], sd, cdf, probabilities)
+
         if self.kind == "count":
             variance = self._variance(actions, intervened).reshape(flat)
-            return count_quantiles(mean, variance, probabilities)
-        sd, cdf = self._scaled_noise(actions, intervened)
-        ends = mixture_quantiles(mean, sd.reshape(flat), cdf, probabilities)
-        return self.on_outcome_scale(ends)
+            shaped = None if self.shape is None else quantiles
+            return count_quantiles(mean, variance, probabilities, shaped)
+        return self.on_outcome_scale(quantiles(np.ones(len(actions), bool), np.ones(1)))
 
     def probability(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Posterior predictive probability that a binary outcome is one, shape (n,)."""
@@ -375,13 +370,8 @@ class Prediction:
         between = self._between_sd(rows)
         if between is not None:
             mean = mean + between * rng.standard_normal(mean.shape)
-        if self.kind == "binary":
-            return draw_binary(mean, rng)
-        if self.kind == "count":
-            return draw_counts(mean, self._variance(rows.actions, rows.intervened), rng)
-        noise = self.draw_noise(rows.actions, rows.intervened, rng, len(rows))
-        units = 1 if rows.weights is None else rows.weights
-        return self.on_outcome_scale(mean + noise / np.sqrt(units))
+        units = 1.0 if rows.weights is None else rows.weights
+        return self._draw_about(mean, rows.actions, rows.intervened, rng, units)
 
     def row_sd(self, rows: Observations) -> Array:
         """Standard deviation of each row's outcome, random effects included, (chain, draw, n)."""

@@ -69,8 +69,8 @@ def fit(
     """Sample the posterior of a model, with NUTS or from a Laplace approximation.
 
     The coefficients are marginalised: NUTS samples the hyperparameters, and the coefficients are
-    drawn exactly given each draw of them. With Student-t noise both are proposals from Gaussian rows
-    that approximate it, and the likelihood of the rows corrects them.
+    drawn exactly given each draw of them. With Student-t noise both are proposals from a Gaussian
+    approximation of the rows, which their likelihood corrects.
 
     ``method="laplace"`` draws the hyperparameters about the modes of their posterior instead, and
     importance weights from the exact density correct the draws. It takes a fraction of the time,

@@ -23,6 +23,7 @@ from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.adjustment import GROUP_BIAS_SCALE, SLOPE_SCALE
 from bayes_intgen.models.base import AnyMechanism, CovariateMechanism
+from bayes_intgen.models.contributions import contributions, interactions
 from bayes_intgen.models.mechanisms.components import SCALE
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.prediction import Prediction
@@ -154,10 +155,10 @@ def contraction(posterior: PosteriorDraws, query: Query, seed: int) -> xr.Datase
     additive = isinstance(posterior.model, AdditiveModel)
     for name, prediction in predictions.items():
         if additive:
-            unconfounded, bias = prediction.contributions(values)
+            unconfounded, bias = contributions(prediction, values)
             by_kind = [widths(unconfounded), widths(unconfounded + bias)]
             table[name] = (("mechanism", "action", "point"), np.array(by_kind))
-            of_pairs = widths(prediction.interactions(values))
+            of_pairs = widths(interactions(prediction, values))
             table[f"interaction_{name}"] = (("pair", "point"), of_pairs)
         table[f"effect_{name}"] = ("point", widths(prediction.predictor(values, query.mask)))
     if additive:

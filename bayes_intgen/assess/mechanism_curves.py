@@ -10,6 +10,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.assess.contraction import ENDS, KINDS, prior_prediction, widths
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.errors import ModelError
+from bayes_intgen.models.contributions import contributions
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.curves import fixed_values, labelled_points, points_along
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
@@ -66,7 +67,7 @@ def _mechanism_curve(
     points = points_along(posterior, k, fixed, N_POINTS)
     before_data, after_data = (
         np.stack([unconfounded[:, :, k], (unconfounded + bias)[:, :, k]])
-        for unconfounded, bias in (prediction.contributions(points) for prediction in predictions)
+        for unconfounded, bias in (contributions(prediction, points) for prediction in predictions)
     )
     low, high = np.quantile(before_data, ENDS, axis=(1, 2))
     pairs = zip(before_data, after_data, strict=True)

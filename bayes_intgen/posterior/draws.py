@@ -17,6 +17,7 @@ from bayes_intgen.data.queries import checked_points
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
+from bayes_intgen.models.contributions import contributions, interactions
 from bayes_intgen.models.log_prediction import LogPrediction
 from bayes_intgen.models.outcome_kinds import OutcomeKind
 from bayes_intgen.models.prediction import Prediction
@@ -282,7 +283,7 @@ class PosteriorDraws:
         self._support.warn_of_range(values)
         averages = self._support.standardisation(given, population)
         prediction = self._prediction_in(averages)
-        unconfounded, bias = prediction.contributions(values)
+        unconfounded, bias = contributions(prediction, values)
         dims = ("chain", "draw", "action", "point")
         pairs = [[self.actions[i] for i in pair] for pair in self.terms.interactions]
         first, second = zip(*pairs, strict=True) if pairs else ((), ())
@@ -292,7 +293,7 @@ class PosteriorDraws:
                 "confounded": (dims, unconfounded + bias),
                 "interaction": (
                     ("chain", "draw", "pair", "point"),
-                    prediction.interactions(values),
+                    interactions(prediction, values),
                 ),
             },
             coords={
