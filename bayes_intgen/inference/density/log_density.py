@@ -46,7 +46,7 @@ class LogDensity(NamedTuple):
         compilation; required with ``potential_and_draw``.
     padding : int
         Number of standard normal sites at the end of flat vectors, on which nothing depends:
-        densities of nearly equal size share compiled programs.
+        densities of nearly equal size share compiled programs. The sampler leaves them at zero.
     """
 
     potential: Potential
