@@ -278,7 +278,12 @@ class Decomposition:
             kernels,
         )
 
-    def functions(self, inputs: Array, population: Population | None = None) -> Array:
+    def functions(
+        self,
+        inputs: Array,
+        population: Population | None = None,
+        evaluation: Evaluation | None = None,
+    ) -> Array:
         """Basis functions of all terms, ungated, shape (n, P).
 
         Parameters
@@ -289,13 +294,16 @@ class Decomposition:
         population : Population, optional
             By default that of the observational rows, over which functions of covariates and
             groups average zero.
+        evaluation : Evaluation, optional
+            Values of bases at the same rows, to which new ones are added.
         """
         # Each function is contiguous in memory.
         out = np.empty((self.size, len(inputs)))
         count = len(self.names)
         own_covariates = inputs.shape[1] > count
-        averages = None if population is None else population.padded(count)
-        evaluation = Evaluation(inputs, averages, count)
+        if evaluation is None:
+            averages = None if population is None else population.padded(count)
+            evaluation = Evaluation(inputs, averages, count)
         for term in self.terms:
             others = [i - count for i in term.inputs if i >= count]
             averaged = not own_covariates and any(
@@ -342,16 +350,21 @@ class Decomposition:
         return np.stack([values[term.gate] for term in self.terms], axis=1)
 
     def matrix(
-        self, inputs: Array, intervened: NDArray[np.bool_], population: Population | None = None
+        self,
+        inputs: Array,
+        intervened: NDArray[np.bool_],
+        population: Population | None = None,
+        evaluation: Evaluation | None = None,
     ) -> Array:
         """Design matrix, shape (n, P): the functions of every term times its gate.
 
         Parameters as in :meth:`functions` and :meth:`gates`.
         """
-        out, gates = self.functions(inputs, population), self.gates(intervened)
-        for i, term in enumerate(self.terms):
+        out = self.functions(inputs, population, evaluation)
+        gates = {gate: gate(intervened) for gate in {term.gate for term in self.terms}}
+        for term in self.terms:
             if not isinstance(term.gate, Always):
-                out[:, self.columns[term.name]] *= gates[:, [i]]
+                out[:, self.columns[term.name]] *= gates[term.gate][:, None]
         return out
 
     def differences(self, tests: Sequence[LiftTest]) -> Array:

@@ -106,8 +106,9 @@ def fit(
     simplify : bool
         Whether the data select terms; applies if the coefficients are marginalised. Scales of
         cross-action terms of a bias are estimated by empirical Bayes; terms with evidence against
-        them keep a small scale, fixed in units of the noise, and are not sampled, which gives
-        nearly the same effects in a fraction of the time. The tree's ``constant_data`` lists them.
+        them, or hardly any for functions of covariates and groups alone, keep a small scale, fixed
+        in units of the noise, and are not sampled, which gives nearly the same effects in a
+        fraction of the time. The tree's ``constant_data`` lists them.
         Finer functions of an action, and products of three actions in a bias, join the model if
         there is strong evidence for them.
     progress : bool

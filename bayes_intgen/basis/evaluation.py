@@ -12,6 +12,8 @@ from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBa
 class Evaluation:
     """Values of bases at the same rows, where each function of one input is evaluated once.
 
+    Products are not kept: terms do not share them, and there are many.
+
     Many terms are products of the same few functions of an action.
 
     Parameters
@@ -31,13 +33,15 @@ class Evaluation:
 
     def __call__(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
         """Values of a basis of some actions, shape (size, n), one function per row."""
+        if isinstance(basis, TensorProductBasis):
+            return self.products(basis, inputs)
         key = (basis, inputs)
         if key not in self._cache:
             self._cache[key] = self._evaluate(basis, inputs)
         return self._cache[key]
 
     def products(self, basis: TensorProductBasis, inputs: tuple[int, ...]) -> Array:
-        """Values of a tensor product, shape (size, n), not cached: terms do not share products."""
+        """Values of a tensor product, shape (size, n)."""
         return basis.multiplied([self(f, (k,)) for f, k in zip(basis.factors, inputs, strict=True)])
 
     def _evaluate(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
@@ -45,8 +49,6 @@ class Evaluation:
             return np.asarray(basis.weights.T @ self(basis.basis, inputs))
         if isinstance(basis, ConcatenatedBasis):
             return np.concatenate([self(basis.first, inputs), self(basis.second, inputs)])
-        if isinstance(basis, TensorProductBasis):
-            return self.products(basis, inputs)
         if isinstance(basis, CentredBasis):
             return self(basis.basis, inputs) - basis.centres[:, None]
         if self._population is not None and max(inputs, default=-1) >= self._first:

@@ -69,6 +69,8 @@ class HSGPBasis:
         before, twice = np.zeros_like(angle), 2 * np.cos(angle)
         out[0] = np.sin(angle) / np.sqrt(self.box)
         for i in range(1, self.size):
-            out[i] = twice * out[i - 1] - before
+            np.multiply(twice, out[i - 1], out=out[i])
+            out[i] -= before
             before = out[i - 1]
-        return np.asarray((out - np.array(self.centres)[:, None]).T)
+        out -= np.array(self.centres)[:, None]
+        return out.T

@@ -15,7 +15,8 @@ from bayes_intgen._arguments import whole_number
 from bayes_intgen._columns import take_rows
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.data.batches import map_reduce
+from bayes_intgen.basis.evaluation import Evaluation
+from bayes_intgen.data.batches import ROWS_PER_BATCH, map_reduce
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest, LiftTestable
 from bayes_intgen.data.listing import listing
@@ -271,6 +272,7 @@ class Observations(Rows):
     weights: NDArray[np.float64] | None = None
     within: NDArray[np.float64] | None = None
     dropped: dict[Mask, int] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
 
     def __post_init__(self) -> None:
         if not self.categories:
@@ -302,13 +304,24 @@ class Observations(Rows):
     def batches(self, rows: int) -> Iterator[Self]:
         """Yield consecutive batches of about ``rows`` rows that keep rows of a unit together."""
         rows = whole_number(rows, "rows", 1, DataError)
+        if 0 < len(self) <= rows:
+            yield self
+            return
         for start, stop in pairwise(batch_ends(self.unit, len(self), rows)):
             yield self.take(slice(start, stop))
 
     def by_unit(self) -> Self:
         """Sort the rows by unit, if they have units."""
         unit = self.unit
-        return self if unit is None else self.take(np.argsort(unit, kind="stable"))
+        if unit is None or (np.diff(unit) >= 0).all():
+            return self
+        return self.take(np.argsort(unit, kind="stable"))
+
+    def evaluated(self) -> Self:
+        """Copy of the rows that keeps their functions between passes, if it is a single batch."""
+        if len(self) > ROWS_PER_BATCH:
+            return self
+        return replace(self, evaluation=Evaluation(self.inputs, first=len(self.names)))
 
     def sample(self, rows: int) -> Self:
         """Sample about ``rows`` rows by :func:`balanced_sample`; all if there are no more."""
@@ -357,6 +370,7 @@ class Observations(Rows):
             covariates=self.covariates[rows],
             weights=None if self.weights is None else self.weights[rows],
             within=None if self.within is None else self.within[rows],
+            evaluation=None,
         )
 
     def __len__(self) -> int:

@@ -48,7 +48,7 @@ class LogDensity(NamedTuple):
         Potential of ``potential_and_draw`` minus ``potential``, from a flat vector and a draw.
     padding : int
         Number of standard normal sites at the end of flat vectors, on which nothing depends:
-        densities of nearly equal size share compiled programs.
+        densities of nearly equal size share compiled programs. The sampler leaves them at zero.
     """
 
     potential: Potential

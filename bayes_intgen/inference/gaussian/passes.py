@@ -211,7 +211,7 @@ def weighted_design(
     """Design matrix (n, P), centred outcome (n,) and weights (n,) of a batch."""
     weights = 1.0 / spread(batch.actions, batch.intervened)
     return (
-        terms.matrix(batch.inputs, batch.intervened),
+        terms.matrix(batch.inputs, batch.intervened, evaluation=batch.evaluation),
         batch.outcome - terms.centre,
         weights if batch.weights is None else weights * batch.weights,
     )

@@ -148,7 +148,9 @@ class CandidateStatistics(NamedTuple):
         """
         first = matrix.shape[1] - sum(sizes)
         root = np.sqrt(weights)[:, None]
-        rounded = (matrix * root).astype(dtype)
+        # Rounds each product without a matrix of them in double precision.
+        rounded = np.empty_like(matrix, dtype=dtype)
+        np.multiply(matrix, root, out=rounded, casting="same_kind")
         z, y = rounded[:, first:], outcome * root[:, 0]
         ends = np.cumsum(sizes)
         return cls(

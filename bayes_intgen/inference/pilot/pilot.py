@@ -146,6 +146,9 @@ def pilot_fit(
         If the actions determine the outcome almost exactly.
     """
     sample = data.in_memory if sample is None else sample
+    # Of the same object as the terms, whose functions the model keeps.
+    tests = model.fit_tests(sample)
+    sample = sample.by_unit().evaluated()
     refuse_straight_line(sample)
     own = rows = sample.sample(SPREAD_ROWS)
     if model.noise == "student_t":
@@ -163,7 +166,7 @@ def pilot_fit(
         sample = fitted.with_pseudo_values(sample, terms, noise.spread)
         if remainder is not None:
             remainder = fitted.with_pseudo_values(remainder, terms, noise.spread)
-    selection = _select_terms(sample, rows, model, first, noise, candidates, progress)
+    selection = _select_terms(sample, rows, model, first, noise, candidates, tests, progress)
     sums = _final_statistics(data, sample, remainder, selection, noise.spread, progress)
     posterior = MarginalPosterior.of(model, selection.terms, sums)
     start = posterior.point(first.sites, terms)
@@ -179,7 +182,7 @@ def pilot_fit(
         shape=noise.quantiles,
         estimate=noise.estimate,
         fit_tests=fit_tests,
-        noise_rows=NoiseRows(rows, noise.noise),
+        noise_rows=NoiseRows(replace(rows, evaluation=None), noise.noise),
     )
 
 
@@ -297,12 +300,13 @@ def _select_terms(
     first: Pilot,
     noise: _NoiseFit,
     candidates: Sequence[Term],
+    tests: Sequence[Term],
     progress: bool,
 ) -> _Selection:
     """Add the candidates with enough evidence to the terms of the first fit."""
     terms = first.posterior.terms
     # The first fit may have such terms already; then the tests use the next finer functions.
-    tests = _next_finer(model, sample, model.fit_tests(sample), terms)
+    tests = _next_finer(model, sample, tests, terms)
     suspicious = suspicious_tests(tests, rows.actions, rows.intervened, noise.residuals)
     names = {term.name for term in suspicious}
     harmless = tuple(term for term in tests if term.name not in names)
@@ -334,7 +338,7 @@ def _final_statistics(
     whole = len(sample) == len(data)
     incomplete = not whole and (remainder is None or selection.terms.random_effects is not None)
     if selection.additions or incomplete:
-        return sufficient_statistics(data, selection.terms, spread, progress)
+        return sufficient_statistics(sample if whole else data, selection.terms, spread, progress)
     sums = selection.statistics.sums
     if whole or remainder is None:
         return sums

@@ -1,10 +1,11 @@
-"""Pruning: cross-action terms with evidence against them get a fixed scale, and are eliminated."""
+"""Pruning: terms without enough evidence for them get a fixed scale, and are eliminated."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 import numpy as np
 
+from bayes_intgen.basis.group_indicators import CentredBasis
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.elimination import (
     ReducedStatistics,
@@ -15,11 +16,20 @@ from bayes_intgen.inference.gaussian.elimination import (
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
-from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.terms import Decomposition, Term
 
 # Log Bayes factor below which a term is pruned. A term that the data do not inform has a log Bayes
 # factor of zero up to rounding; its scale must keep its prior.
 MAX_LOG_BAYES_FACTOR = -0.01
+# The same for centred functions of covariates and groups alone, hardly more evidence for them than
+# against. They average zero over the population, so that the uncertainty of their scales hardly
+# enters answers. Levels of biases in groups, and levels that nothing but exchangeability separates
+# from biases, are not among them: their scales widen intervals. Of 40 tables with three covariates
+# and a grouping that do not matter, 18 keep such a term without this threshold, and 6 with it. In
+# 99 worlds with weak effects of covariates or groups, in which it fixes a scale, errors are the
+# same (ratio 1.000, standard error 0.002), and coverage of 90% intervals is 0.904 after 0.908. Up
+# to a threshold of 1 errors would grow (ratio 1.007, standard error 0.003, in 72 such worlds).
+MAX_LOG_BAYES_FACTOR_WITHOUT_ACTIONS = 0.5
 
 
 class PrunedModel(NamedTuple):
@@ -49,7 +59,7 @@ class PrunedModel(NamedTuple):
         if simplify:
             likelihoods = _likelihoods(terms, pilot)
             terms = _with_empirical_bayes_scales(terms, likelihoods)
-            fixed = _weak_terms(terms, likelihoods)
+            fixed = weak_terms(terms, likelihoods)
         columns = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
         sd = [np.full(len(c), scale) for c, scale in zip(columns, fixed.values(), strict=True)]
         statistics = ReducedStatistics.of(
@@ -98,9 +108,7 @@ def _with_empirical_bayes_scales(
     return terms.with_scales(scales)
 
 
-def _weak_terms(
-    terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]
-) -> dict[str, float]:
+def weak_terms(terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]) -> dict[str, float]:
     """Cross-action terms with evidence against them, and their fixed scales.
 
     Evidence of the outcome counts together with that of the actions: where an action hardly is a
@@ -115,8 +123,16 @@ def _weak_terms(
             )
             present = terms.prior_inclusion(term)
             log_odds = evidence.log_bayes_factor + np.log(present)
-            if log_odds < MAX_LOG_BAYES_FACTOR:
+            if log_odds < _max_log_bayes_factor(term, len(terms.names)):
                 # Posterior probability of presence: the prior variance is that of the mixture.
                 share = 1 / (1 + (1 - present) * np.exp(-log_odds))
                 weak[term.name] = evidence.scale * float(np.sqrt(share))
     return weak
+
+
+def _max_log_bayes_factor(term: Term, actions: int) -> float:
+    """Log Bayes factor below which a term is pruned; there are ``actions`` actions."""
+    centred = isinstance(term.component.basis, CentredBasis) and not term.is_group_bias
+    if centred and all(i >= actions for i in term.inputs):
+        return MAX_LOG_BAYES_FACTOR_WITHOUT_ACTIONS
+    return MAX_LOG_BAYES_FACTOR

@@ -25,7 +25,7 @@ def residuals(
     root = (conditional.root / conditional.noise_sd).astype(np.float32)
 
     def of_batch(batch: Observations) -> Array:
-        design = terms.matrix(batch.inputs, batch.intervened)
+        design = terms.matrix(batch.inputs, batch.intervened, evaluation=batch.evaluation)
         weights = np.ones(len(batch)) if batch.weights is None else batch.weights
         leverage = weights * np.sum((design.astype(np.float32) @ root) ** 2, axis=1)
         residual = batch.outcome - terms.centre - design @ conditional.mean

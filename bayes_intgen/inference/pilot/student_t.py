@@ -75,7 +75,8 @@ class StudentTFit(NamedTuple):
         """Replace the outcomes by pseudo-values."""
 
         def of_batch(batch: Observations) -> Array:
-            fitted = terms.matrix(batch.inputs, batch.intervened) @ self.mean + terms.centre
+            design = terms.matrix(batch.inputs, batch.intervened, evaluation=batch.evaluation)
+            fitted = design @ self.mean + terms.centre
             relative_sd = relative_noise_sd(spread, batch)
             residual = (batch.outcome - fitted) / relative_sd
             return np.asarray(fitted + relative_sd * bounded_residuals(residual, self.log_mode))
@@ -113,7 +114,8 @@ def fit_student_t(
     spread : VarianceFunction or Homoscedastic
     """
     terms = posterior.terms
-    matrix, outcome = terms.matrix(rows.inputs, rows.intervened), rows.outcome - terms.centre
+    matrix = terms.matrix(rows.inputs, rows.intervened, evaluation=rows.evaluation)
+    outcome = rows.outcome - terms.centre
     relative_sd = relative_noise_sd(spread, rows)
     scaled = matrix / relative_sd[:, None]
     xx, target = scaled.T @ scaled, outcome / relative_sd

@@ -69,10 +69,22 @@ class Innovations(NamedTuple):
 
 
 class ChainRandomness:
-    """Random numbers of one chain; the sequence does not depend on the size of the blocks."""
+    """Random numbers of one chain; the sequence does not depend on the size of the blocks.
 
-    def __init__(self, seed: int, chain: int, size: int, n_coefficients: int = 0) -> None:
-        self._size, self._n_coefficients = size, n_coefficients
+    Parameters
+    ----------
+    seed, chain : int
+    size : int
+        Number of sites that move.
+    n_coefficients : int
+    padding : int
+        Number of sites after them, whose momenta are zero.
+    """
+
+    def __init__(
+        self, seed: int, chain: int, size: int, n_coefficients: int = 0, padding: int = 0
+    ) -> None:
+        self._size, self._n_coefficients, self._padding = size, n_coefficients, padding
         self._momentum = generator(seed, "momenta", chain)
         self._normal = generator(seed, "coefficients", chain)
         self._key_data = generator(seed, "trajectories", chain)
@@ -80,8 +92,9 @@ class ChainRandomness:
 
     def next(self, count: int) -> Innovations:
         """Draw the random numbers of the next ``count`` iterations."""
+        momentum = self._momentum.standard_normal((count, self._size))
         return Innovations(
-            self._momentum.standard_normal((count, self._size)),
+            np.pad(momentum, ((0, 0), (0, self._padding))),
             self._key_data.integers(2**32, size=(count, 2), dtype=np.uint32),
             self._uniform.random(count),
             self._normal.standard_normal((count, self._n_coefficients)),

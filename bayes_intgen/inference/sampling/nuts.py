@@ -101,13 +101,15 @@ def nuts(
         a covariance adapted to the other mode.
     """
     chains, size = starts.shape
+    # Padding stays at zero, where its gradient is zero, as its momenta are: trajectories are those
+    # of the other sites alone, whose step sizes are larger.
     starts = np.pad(starts, ((0, 0), (0, density.padding)))
     covariance = block_diag(covariance, np.eye(density.padding))
     half = settings.warmup // 2
     count = MIN_DRAWS if settings.draws is None else settings.draws
     block_size = common_block_size(half, settings.warmup - half, count)
     randomness = [
-        ChainRandomness(settings.seed, i, starts.shape[1], density.n_coefficients)
+        ChainRandomness(settings.seed, i, size, density.n_coefficients, density.padding)
         for i in range(chains)
     ]
     runner = ChainRunner(randomness, block_size, settings.progress, checkpoint, label)
@@ -134,10 +136,6 @@ def nuts(
             collected = concatenated([collected, further], axis=1)
 
     flat, coefficients = collected.pop("flat"), collected.pop("coefficients")
-    flat, padding = flat[..., :size], flat[..., size:]
-    of_padding = 0.5 * (padding**2).sum(axis=-1)
-    collected["lp"] += of_padding
-    collected["energy"] -= of_padding
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)
     collected["reached_max_treedepth"] = collected["tree_depth"] >= MAX_TREE_DEPTH
-    return Draws(flat, coefficients, collected)
+    return Draws(flat[..., :size], coefficients, collected)

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
-from bayes_intgen.inference.pilot.pruning import PrunedModel
+from bayes_intgen.inference.pilot.pruning import PrunedModel, weak_terms
 
 from conftest import confounded_rows
 
@@ -75,3 +76,58 @@ def test_pruning_preserves_the_posterior_of_the_remaining_coefficients(pilot: Pi
     prior_sd = np.exp(posterior.priors.log_sd(sites))
     assert not np.allclose(prior_sd, sd, rtol=0.2, atol=0.05 * sd.max())
     assert not np.allclose(posterior.priors.mean, whole_mean[columns], atol=0.3 * sd.max())
+
+
+def likelihood_with(log_bayes_factor: float, log_median: float, sigma: float) -> TermLikelihood:
+    """Likelihood of one coefficient with a given log Bayes factor, by bisection."""
+    precision, low, high = np.exp(-2 * log_median), 0.0, 40.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        likelihood = TermLikelihood(np.array([precision]), np.array([middle * precision]))
+        factor = TermEvidence.of(likelihood, log_median, sigma).log_bayes_factor
+        low, high = (middle, high) if factor < log_bayes_factor else (low, middle)
+    return likelihood
+
+
+@pytest.mark.parametrize(
+    ("log_bayes_factor", "weak"),
+    [
+        (-0.1, {"action", "covariate", "level", "slope", "usual", "moderator", "group bias"}),
+        (0.25, {"covariate", "level", "usual"}),
+        (0.75, set()),
+    ],
+)
+def test_terms_without_actions_need_evidence_for_them(
+    log_bayes_factor: float, weak: set[str]
+) -> None:
+    plain, rng = confounded_rows(60, seed=1), np.random.default_rng(2)
+    data = bi.RegimeData.from_arrays(
+        plain.actions,
+        plain.outcome,
+        plain.intervened,
+        plain.names,
+        covariates={"age": rng.normal(size=len(plain))},
+        groups={"region": rng.integers(0, 4, len(plain))},
+    )
+    model = bi.models.additive(
+        "spline", moderators={"red": ["age"]}, groups={"region": ["level", "red"]}
+    )
+    terms = model.decompose(data)
+    likelihoods = {}
+    for term in terms.terms:
+        if term.can_be_pruned:
+            prior = term.component.scale
+            log_median = float(np.log(prior.median * terms.unit))
+            likelihoods[term.name] = likelihood_with(log_bayes_factor, log_median, prior.sigma)
+    kinds = {
+        "delta(red | green)": "action",
+        "gamma(age)": "covariate",
+        "level(region)": "level",
+        "slope(red | region)": "slope",
+        "delta(red | usual red of region)": "usual",
+        "psi(red | age)": "moderator",
+        "delta(red | region)": "group bias",
+    }
+    assert set(kinds) <= set(likelihoods)
+    found = weak_terms(terms, likelihoods)
+    assert {kind for name, kind in kinds.items() if name in found} == weak

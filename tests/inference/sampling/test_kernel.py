@@ -155,6 +155,13 @@ def test_points_of_undefined_density_are_never_accepted(surrogate: bool) -> None
     assert draws["accepted"].all() != surrogate
 
 
+def test_momenta_of_padding_are_zero_and_change_no_other_random_number() -> None:
+    own, padded = ChainRandomness(3, 1, 4, 2).next(12), ChainRandomness(3, 1, 4, 2, 3).next(12)
+    np.testing.assert_array_equal(padded.momentum, np.pad(own.momentum, ((0, 0), (0, 3))))
+    for one, other in zip(own[1:], padded[1:], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("blocks", [[12], [5, 7], [1] * 12])
 def test_random_numbers_do_not_depend_on_the_block_size(blocks: list[int]) -> None:
     whole = ChainRandomness(3, 1, 4, 2).next(12)

@@ -392,3 +392,7 @@ def test_padding_changes_neither_the_distribution_of_draws_nor_statistics() -> N
     assert (draws.statistics["energy"] >= -draws.statistics["lp"] - 1e-9).all()
     with pytest.raises(HigherModeError):
         sample(density, COVARIANCE, mode_potential=5.0)
+    # Thirty standard normal sites that moved would take twice the steps.
+    many = sample(density._replace(padding=30), COVARIANCE).statistics["n_steps"].mean()
+    none = sample(normal_density(COVARIANCE), COVARIANCE).statistics["n_steps"].mean()
+    assert many == pytest.approx(none, rel=0.1)
