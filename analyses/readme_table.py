@@ -90,14 +90,14 @@ def kinds(table: str) -> list[str]:
     return [kind for kind in every if kind != "all"]
 
 
-def speed(what: str, actions: int, rows: int, column: str = "time") -> str:
+def speed(what: str, actions: int, rows: int, column: str = "time", digits: int = 2) -> str:
     """Seconds, or another column, of one measurement; empty where there is none."""
     every = rows_of("benchmark_speed", what=what, actions=str(actions), rows=str(rows))
     if not every or not every[0][column]:
         return ""
     (row,) = every
-    if column != "time":
-        return number(row[column])
+    if column != "time" or digits != 2:
+        return number(row[column], digits)
     return ("> " if row["times"] == "at best" else "") + seconds(row[column])
 
 
@@ -308,6 +308,35 @@ def times() -> list[list[str]]:
     return lines
 
 
+def later_fits() -> list[list[str]]:
+    """Seconds of first and later fits, of Laplace approximations, and of updates."""
+    lines = [
+        [
+            "actions",
+            "rows",
+            "first fit",
+            "other data, same process",
+            "new process",
+            "Laplace, same process",
+            "update",
+            "mgcv",
+        ]
+    ]
+    columns = (
+        (OURS, "time"),
+        (OURS, "warm"),
+        (OURS, "cached"),
+        ("this library, Laplace", "warm"),
+        ("this library, update", "time"),
+        ("mgcv", "time"),
+    )
+    sizes = {(int(r["actions"]), int(r["rows"])) for r in rows_of("benchmark_speed", what="mgcv")}
+    for actions, rows in sorted(sizes):
+        cells = [speed(what, actions, rows, column, digits=1) for what, column in columns]
+        lines.append([str(actions), number(rows, 0), *cells])
+    return lines
+
+
 def intervals() -> list[list[str]]:
     """Coverage over all worlds."""
     lines = [["coverage of intervals of", "50%", "80%", "90%", "95%"]]
@@ -455,6 +484,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
         attainable,
         accuracy,
         times,
+        later_fits,
         intervals,
         by_kind,
         rough,
