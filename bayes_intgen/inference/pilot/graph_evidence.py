@@ -134,8 +134,6 @@ class _Experiment:
         self.j, self.intervened = j, data.intervened[rows]
         self.observed_causes = terms.observed_causes(data.inputs[rows])
         self.unit = None if data.unit is None else data.unit[rows]
-        # Numbers of units: a row stands for as many rows.
-        self.units = np.ones(len(rows)) if data.weights is None else data.weights[rows]
         self.bases = [basis for basis, _ in bases]
         self.spans: dict[tuple[bytes, tuple[int, ...]], Array] = {}
         own = [data.actions[np.ix_(rows, [k])] for k in range(len(bases))]
@@ -148,28 +146,24 @@ class _Experiment:
         if not len(rows):
             return 0.0
         span = self._span_of_causes(rows, others)
-        units = self.units[rows]
-        root = np.sqrt(units)[:, None]
-        regressors = self.functions[self.j][rows] * root
-        if units.sum() < ROWS_PER_REGRESSOR * (span.shape[1] + regressors.shape[1]):
+        regressors = self.functions[self.j][rows]
+        if len(rows) < ROWS_PER_REGRESSOR * (span.shape[1] + regressors.shape[1]):
             return 0.0
         features = self.features[k][rows]
-        features = (features - np.average(features, axis=0, weights=units)) * root
+        features = features - features.mean(axis=0)
         remainder = features - span @ (span.T @ features)
         left = (remainder**2).sum(axis=0) > MIN_RESPONSE**2 * (features**2).sum(axis=0)
         if not left.any():
             return 0.0
-        response = orthonormal_basis(remainder[:, left], MIN_RESPONSE) * np.sqrt(units.sum())
+        response = orthonormal_basis(remainder[:, left], MIN_RESPONSE) * np.sqrt(len(rows))
         unit = None if self.unit is None else self.unit[rows]
-        regressors = regressors - span @ (span.T @ regressors)
-        return _log_bayes_factor(regressors, response, units, unit)
+        return _log_bayes_factor(regressors - span @ (span.T @ regressors), response, unit)
 
     def _span_of_causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
         """Orthonormal basis of :meth:`_causes`, computed once if it is needed for several pairs."""
         key = (rows.tobytes(), tuple(others))
         if key not in self.spans:
-            causes = self._causes(rows, others) * np.sqrt(self.units[rows])[:, None]
-            self.spans[key] = orthonormal_basis(causes, MIN_REGRESSOR)
+            self.spans[key] = orthonormal_basis(self._causes(rows, others), MIN_REGRESSOR)
         return self.spans[key]
 
     def _causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
@@ -183,19 +177,14 @@ class _Experiment:
         return np.column_stack(columns)
 
 
-def _log_bayes_factor(
-    regressors: Array, response: Array, units: Array, unit: NDArray[np.int_] | None
-) -> float:
+def _log_bayes_factor(regressors: Array, response: Array, unit: NDArray[np.int_] | None) -> float:
     """Log Bayes factor of dependence of a response on regressors.
 
     Parameters
     ----------
     regressors : ndarray, shape (n, M)
-        Times the root of ``units``.
     response : ndarray, shape (n, q)
-        Uncorrelated, with standard deviation one, times the same.
-    units : ndarray, shape (n,)
-        Number of equal rows that each row stands for.
+        Uncorrelated, with standard deviation one.
     unit : ndarray of int, shape (n,), optional
         Unit of each row; rows of a unit may be dependent.
     """
@@ -206,9 +195,6 @@ def _log_bayes_factor(
         sums = np.zeros((index.max() + 1, each.shape[1]))
         np.add.at(sums, index, each)
         each = sums
-    else:
-        # The sum of squares over equal rows.
-        each = each / np.sqrt(units)[:, None]
     values, vectors = np.linalg.eigh(each.T @ each)
     present = values > MIN_REGRESSOR**2 * values[-1]
     whitening = vectors[:, present] / np.sqrt(values[present])

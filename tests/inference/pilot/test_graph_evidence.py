@@ -201,17 +201,3 @@ def test_overwhelming_evidence_is_not_certainty() -> None:
     probability = learned(data)
     assert 0 < probability[0, 1] < 1e-6
     assert 1 - 1e-6 < probability[1, 0] < 1
-
-
-def test_rows_of_several_units_count_as_many_rows() -> None:
-    """Equal rows, and one row with their number, say the same about the graph."""
-    few = sampled([exogenous, lambda a, c, v: 0.15 * a[:, 0] + c + 0.5 * v], 120, seed=3)
-    copies = np.arange(len(few)).repeat(3)
-    many = few.take(copies)
-    cells = bi.RegimeData.from_arrays(
-        few.actions, few.outcome, few.intervened, weights=np.full(len(few), 3.0)
-    )
-    expected = learned(many)
-    np.testing.assert_allclose(learned(cells), expected, atol=0.02)
-    # Negative control: without the numbers of units the rows say less.
-    assert np.abs(learned(few) - expected).max() > 0.1
