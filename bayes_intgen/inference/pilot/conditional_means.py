@@ -6,11 +6,13 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import LIKELY_EDGE
+from bayes_intgen.inference.pilot.cells import numbers_of_rows
 from bayes_intgen.models.conditional_mean import ConditionalMean
 from bayes_intgen.models.terms import Decomposition, Term
 
@@ -33,15 +35,16 @@ def with_conditional_means(data: Observations, terms: Decomposition) -> Decompos
     """
     if terms.parents is None:
         return terms
+    numbers = numbers_of_rows(data)
     means = [
-        _conditional_mean(data, terms, k, np.flatnonzero(likely).tolist())
+        _conditional_mean(data, terms, numbers, k, np.flatnonzero(likely).tolist())
         for k, likely in enumerate(terms.parents > LIKELY_EDGE)
     ]
     return replace(terms, conditional_means=tuple(own for own in means if own is not None))
 
 
 def _conditional_mean(
-    data: Observations, terms: Decomposition, k: int, parents: list[int]
+    data: Observations, terms: Decomposition, numbers: Array, k: int, parents: list[int]
 ) -> ConditionalMean | None:
     """Mean of the functions of the bias of action k; None without parents or enough rows."""
     margins = {
@@ -52,12 +55,13 @@ def _conditional_mean(
     singles = [j for j in parents if j in margins]
     rows = np.flatnonzero(~data.intervened[:, k])
     rows = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
+    number = numbers[rows].sum()
     for pairs in (list(combinations(singles, 2)), []):
         inputs = (*((j,) for j in singles), *pairs)
         bases: list[Basis] = [margins[j] for j in singles]
         bases += [TensorProductBasis((margins[i], margins[j]), PRODUCT_ORDER) for i, j in pairs]
         count = sum(basis.size for basis in bases)
-        if bases and len(rows) >= ROWS_PER_FUNCTION * (1 + count):
+        if bases and number >= ROWS_PER_FUNCTION * (1 + count):
             blank = ConditionalMean(tuple(bases), inputs, (), ())
             return _regression(data, terms, blank, _own_terms(terms, k, singles), rows)
     return None

@@ -34,6 +34,7 @@ from bayes_intgen.identification.graph import PRIOR_OF_EDGE
 from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
 from bayes_intgen.inference.gaussian.projection import orthonormal_basis
+from bayes_intgen.inference.pilot.cells import numbers_of_rows
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.features import feature_basis
 from bayes_intgen.models.mechanisms.gp import GP
@@ -96,7 +97,8 @@ def _log_bayes_factors(data: Observations, terms: Decomposition) -> Array:
     """Log Bayes factors of j as a parent of k, entries ``[k, j]``; zero where no rows decide."""
     count = len(data.names)
     bases = [_functions(data.actions[:, [k]], terms, k) for k in range(count)]
-    experiments = [_Experiment(data, terms, bases, j) for j in range(count)]
+    numbers = numbers_of_rows(data)
+    experiments = [_Experiment(data, terms, bases, numbers, j) for j in range(count)]
     factors = np.zeros((count, count))
     pairs = list(permutations(range(count), 2))
     for j, k in pairs:
@@ -127,6 +129,7 @@ class _Experiment:
         data: Observations,
         terms: Decomposition,
         bases: Sequence[tuple[Basis, Basis]],
+        numbers: Array,
         j: int,
     ) -> None:
         rows = np.flatnonzero(data.intervened[:, j])
@@ -134,6 +137,7 @@ class _Experiment:
         self.j, self.intervened = j, data.intervened[rows]
         self.observed_causes = terms.observed_causes(data.inputs[rows])
         self.unit = None if data.unit is None else data.unit[rows]
+        self.numbers = numbers[rows]
         self.bases = [basis for basis, _ in bases]
         self.spans: dict[tuple[bytes, tuple[int, ...]], Array] = {}
         own = [data.actions[np.ix_(rows, [k])] for k in range(len(bases))]
@@ -146,24 +150,28 @@ class _Experiment:
         if not len(rows):
             return 0.0
         span = self._span_of_causes(rows, others)
-        regressors = self.functions[self.j][rows]
-        if len(rows) < ROWS_PER_REGRESSOR * (span.shape[1] + regressors.shape[1]):
+        numbers = self.numbers[rows]
+        root = np.sqrt(numbers)[:, None]
+        regressors = self.functions[self.j][rows] * root
+        if numbers.sum() < ROWS_PER_REGRESSOR * (span.shape[1] + regressors.shape[1]):
             return 0.0
         features = self.features[k][rows]
-        features = features - features.mean(axis=0)
+        features = (features - np.average(features, axis=0, weights=numbers)) * root
         remainder = features - span @ (span.T @ features)
         left = (remainder**2).sum(axis=0) > MIN_RESPONSE**2 * (features**2).sum(axis=0)
         if not left.any():
             return 0.0
-        response = orthonormal_basis(remainder[:, left], MIN_RESPONSE) * np.sqrt(len(rows))
+        response = orthonormal_basis(remainder[:, left], MIN_RESPONSE) * np.sqrt(numbers.sum())
         unit = None if self.unit is None else self.unit[rows]
-        return _log_bayes_factor(regressors - span @ (span.T @ regressors), response, unit)
+        regressors = regressors - span @ (span.T @ regressors)
+        return _log_bayes_factor(regressors, response, numbers, unit)
 
     def _span_of_causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
         """Orthonormal basis of :meth:`_causes`, computed once if it is needed for several pairs."""
         key = (rows.tobytes(), tuple(others))
         if key not in self.spans:
-            self.spans[key] = orthonormal_basis(self._causes(rows, others), MIN_REGRESSOR)
+            causes = self._causes(rows, others) * np.sqrt(self.numbers[rows])[:, None]
+            self.spans[key] = orthonormal_basis(causes, MIN_REGRESSOR)
         return self.spans[key]
 
     def _causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
@@ -177,14 +185,19 @@ class _Experiment:
         return np.column_stack(columns)
 
 
-def _log_bayes_factor(regressors: Array, response: Array, unit: NDArray[np.int_] | None) -> float:
+def _log_bayes_factor(
+    regressors: Array, response: Array, numbers: Array, unit: NDArray[np.int_] | None
+) -> float:
     """Log Bayes factor of dependence of a response on regressors.
 
     Parameters
     ----------
     regressors : ndarray, shape (n, M)
+        Times the root of ``numbers``.
     response : ndarray, shape (n, q)
-        Uncorrelated, with standard deviation one.
+        Uncorrelated, with standard deviation one, times the same.
+    numbers : ndarray, shape (n,)
+        Number of equal rows that each row stands for.
     unit : ndarray of int, shape (n,), optional
         Unit of each row; rows of a unit may be dependent.
     """
@@ -195,6 +208,9 @@ def _log_bayes_factor(regressors: Array, response: Array, unit: NDArray[np.int_]
         sums = np.zeros((index.max() + 1, each.shape[1]))
         np.add.at(sums, index, each)
         each = sums
+    else:
+        # The sum of squares over equal rows.
+        each = each / np.sqrt(numbers)[:, None]
     values, vectors = np.linalg.eigh(each.T @ each)
     present = values > MIN_REGRESSOR**2 * values[-1]
     whitening = vectors[:, present] / np.sqrt(values[present])

@@ -80,6 +80,33 @@ def test_without_likely_parents_or_rows_nothing_changes() -> None:
     assert len(decompositions(switches(10, seed=0), graph=CHAIN)[1].conditional_means) == 2
 
 
+def test_cells_have_the_conditional_means_of_their_rows() -> None:
+    data = switches(500, seed=0)
+    listed = np.column_stack([data.intervened, data.actions])
+    first, cell, sizes = np.unique(
+        listed, axis=0, return_index=True, return_inverse=True, return_counts=True
+    )[1:]
+    outcome = np.bincount(cell.ravel(), data.outcome) / sizes
+    kinds = {}
+    for name, sd in (("cells", np.ones(len(first))), ("regions", None)):
+        cells = bi.RegimeData.from_arrays(
+            data.actions[first],
+            outcome,
+            data.intervened[first],
+            data.names,
+            weights=sizes,
+            outcome_sd=sd,
+        )
+        kinds[name] = decompositions(cells, graph=CHAIN)[1].conditional_means
+    expected = decompositions(data, graph=CHAIN)[1].conditional_means
+    assert len(kinds["cells"]) == len(expected) == 2
+    for one, other in zip(kinds["cells"], expected, strict=True):
+        for own, theirs in zip(one.coefficients, other.coefficients, strict=True):
+            np.testing.assert_allclose(own, theirs, atol=1e-8)
+    # Negative control: units that may have moved together are too few.
+    assert len(kinds["regions"]) < 2
+
+
 @pytest.mark.slow
 def test_effects_are_more_precise(monkeypatch) -> None:
     errors = {}

@@ -201,3 +201,41 @@ def test_overwhelming_evidence_is_not_certainty() -> None:
     probability = learned(data)
     assert 0 < probability[0, 1] < 1e-6
     assert 1 - 1e-6 < probability[1, 0] < 1
+
+
+def tables(few: bi.RegimeData, number: int, sd: float | None) -> bi.RegimeData:
+    """The rows as means of several units, with the sd of the outcome among them if it is known."""
+    sds = None if sd is None else np.full(len(few), sd)
+    weights = np.full(len(few), float(number))
+    return bi.RegimeData.from_arrays(
+        few.actions, few.outcome, few.intervened, weights=weights, outcome_sd=sds
+    )
+
+
+def coarse(rows: int, seed: int) -> bi.RegimeData:
+    """Cells: each combination of rounded actions once."""
+    fine = sampled([exogenous, lambda a, c, v: 0.2 * a[:, 0] + c + 0.5 * v], rows, seed)
+    actions = (2 * fine.actions).round() / 2
+    first = np.unique(np.column_stack([fine.intervened, actions]), axis=0, return_index=True)[1]
+    return bi.RegimeData.from_arrays(actions[first], fine.outcome[first], fine.intervened[first])
+
+
+def test_cells_count_as_many_rows() -> None:
+    """Equal rows, and one cell with their number, say the same about the graph."""
+    few = coarse(120, seed=3)
+    many = few.take(np.arange(len(few)).repeat(4))
+    expected = learned(many)
+    np.testing.assert_allclose(learned(tables(few, 4, 0.3)), expected, atol=0.02)
+    # Negative control: the same rows once.
+    assert np.abs(learned(few) - expected).max() > 0.1
+
+
+def test_rows_whose_units_moved_together_count_once() -> None:
+    """Regions with many customers, whose actions were set for all of them."""
+    fine = sampled([exogenous, lambda a, c, v: 0.15 * a[:, 0] + c + 0.5 * v], 120, seed=3)
+    cells = coarse(120, seed=3)
+    repeated = cells.take(np.r_[0, np.arange(len(cells))])
+    for few, sd in ((fine, None), (fine, 0.3), (cells, None), (repeated, 0.3)):
+        np.testing.assert_allclose(learned(tables(few, 50, sd)), learned(few), atol=1e-9)
+    # Negative control: cells count as many rows.
+    assert np.abs(learned(tables(cells, 50, 0.3)) - learned(cells)).max() > 0.1
