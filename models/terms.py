@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
@@ -131,7 +132,8 @@ class Decomposition:
         Entry ``[k, j]`` is the probability that action j is a parent of action k. None if the graph
         was not learned.
     conditional_means : tuple of ConditionalMean
-        Means of functions of biases given the parents of their actions, which the functions lack.
+        Means of functions of biases given the observed causes of their actions, which are
+        subtracted from these functions.
     """
 
     names: tuple[str, ...]
@@ -149,7 +151,7 @@ class Decomposition:
     def __post_init__(self) -> None:
         sizes = {term.name: term.component.basis.size for term in self.terms}
         for mean in self.conditional_means:
-            mean.check(sizes, len(self.names))
+            mean.check(sizes, len(self.names) + len(self.covariates))
         # Fits saved by versions without levels.
         if not self.categories:
             object.__setattr__(self, "categories", (None,) * len(self.names))
@@ -304,16 +306,18 @@ class Decomposition:
         if evaluation is None:
             averages = None if population is None else population.padded(count)
             evaluation = Evaluation(inputs, averages, count)
-        for term in self.terms:
-            others = [i - count for i in term.inputs if i >= count]
+
+        def values(basis: Basis, arguments: tuple[int, ...]) -> Array:
+            others = [i - count for i in arguments if i >= count]
             averaged = not own_covariates and any(
                 population is None or not population.covers(i) for i in others
             )
-            out[self.columns[term.name]] = (
-                0.0 if averaged else evaluation(term.component.basis, term.inputs)
-            )
+            return np.zeros((basis.size, len(inputs))) if averaged else evaluation(basis, arguments)
+
+        for term in self.terms:
+            out[self.columns[term.name]] = values(term.component.basis, term.inputs)
         for mean in self.conditional_means:
-            mean.subtract_from(out, evaluation, self.columns)
+            mean.subtract_from(out, values, self.columns)
         return out.T
 
     def observed_causes(self, inputs: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Regression of the functions of biases on the parents of their actions."""
+"""Regression of the functions of biases on the observed causes of their actions."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -23,46 +23,57 @@ MAX_ROWS = 20_000
 # Singular values, relative to the largest, below which functions are combinations of others.
 MIN_SINGULAR_VALUE = 1e-6
 
+# A basis and its arguments.
+Functions = tuple[Basis, tuple[int, ...]]
+
 
 def with_conditional_means(data: Observations, terms: Decomposition) -> Decomposition:
-    """Take functions of actions in biases relative to their means given likely parents.
+    """Take functions of actions in biases relative to their means given observed causes.
 
     Parameters
     ----------
     data : Observations
     terms : Decomposition
-        With the probabilities of edges; without them nothing changes.
+        With the probabilities of edges; without them parents are unknown.
     """
-    if terms.parents is None:
-        return terms
+    count = len(terms.names)
+    unknown = np.zeros((count, count))
+    likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
     numbers = numbers_of_rows(data)
     means = [
-        _conditional_mean(data, terms, numbers, k, np.flatnonzero(likely).tolist())
-        for k, likely in enumerate(terms.parents > LIKELY_EDGE)
+        _conditional_mean(data, terms, numbers, k, np.flatnonzero(own).tolist())
+        for k, own in enumerate(likely)
     ]
-    return replace(terms, conditional_means=tuple(own for own in means if own is not None))
+    present = tuple(own for own in means if own is not None)
+    return replace(terms, conditional_means=present) if present else terms
 
 
 def _conditional_mean(
-    data: Observations, terms: Decomposition, numbers: Array, k: int, parents: list[int]
+    data: Observations, terms: Decomposition, numbers: Array, k: int, likely: list[int]
 ) -> ConditionalMean | None:
-    """Mean of the functions of the bias of action k; None without parents or enough rows."""
+    """Mean of the functions of the bias of action k; None without causes or enough rows."""
     margins = {
         term.inputs[0]: term.component.basis
         for term in terms.terms
         if term.role == "bias" and term.action == k and len(term.inputs) == 1
     }
-    singles = [j for j in parents if j in margins]
+    singles = [j for j in likely if j in margins]
+    parents: list[Functions] = [(margins[j], (j,)) for j in singles]
+    products: list[Functions] = [
+        (TensorProductBasis((margins[i], margins[j]), PRODUCT_ORDER), (i, j))
+        for i, j in combinations(singles, 2)
+    ]
+    covariates: list[Functions] = [
+        (term.component.basis, term.inputs) for term in terms.terms if term.role == "covariate"
+    ]
     rows = np.flatnonzero(~data.intervened[:, k])
     rows = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
     number = numbers[rows].sum()
-    for pairs in (list(combinations(singles, 2)), []):
-        inputs = (*((j,) for j in singles), *pairs)
-        bases: list[Basis] = [margins[j] for j in singles]
-        bases += [TensorProductBasis((margins[i], margins[j]), PRODUCT_ORDER) for i, j in pairs]
-        count = sum(basis.size for basis in bases)
-        if bases and number >= ROWS_PER_FUNCTION * (1 + count):
-            blank = ConditionalMean(tuple(bases), inputs, (), ())
+    for causes in ([*parents, *products, *covariates], [*parents, *covariates], parents):
+        count = sum(basis.size for basis, _ in causes)
+        if causes and number >= ROWS_PER_FUNCTION * (1 + count):
+            bases, inputs = zip(*causes, strict=True)
+            blank = ConditionalMean(bases, inputs, (), ())
             return _regression(data, terms, blank, _own_terms(terms, k, singles), rows)
     return None
 
@@ -89,7 +100,7 @@ def _regression(
     """Least squares, weighted by the numbers of units in rows."""
     inputs = data.inputs[rows]
     root = np.ones(len(rows)) if data.weights is None else np.sqrt(data.weights[rows])
-    regressors = blank.functions_of_parents(Evaluation(inputs)).T * root[:, None]
+    regressors = blank.functions_of_causes(Evaluation(inputs)).T * root[:, None]
     responses = replace(terms, terms=tuple(own)).functions(inputs) * root[:, None]
     coefficients = np.linalg.lstsq(regressors, responses, rcond=MIN_SINGULAR_VALUE)[0]
     ends = np.cumsum([term.component.basis.size for term in own])[:-1]

@@ -9,6 +9,7 @@ import bayes_intgen as bi
 from bayes_intgen.api import fitting
 from bayes_intgen.inference.pilot.conditional_means import with_conditional_means
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
+from bayes_intgen.models.population import Population
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.draws import prediction_of
 
@@ -78,6 +79,91 @@ def test_without_likely_parents_or_rows_nothing_changes() -> None:
     # One function of a parent and the intercept need twenty rows.
     assert decompositions(switches(6, seed=0), graph=CHAIN)[1].conditional_means == ()
     assert len(decompositions(switches(10, seed=0), graph=CHAIN)[1].conditional_means) == 2
+
+
+def with_season(rows: int, seed: int, pull: float = 1.0) -> bi.RegimeData:
+    """Actions that follow a season, and hidden causes that shift the outcome."""
+    rng = np.random.default_rng(seed)
+    masks = np.repeat(np.vstack([np.zeros(2), np.eye(2)]) > 0, rows, axis=0)
+    causes, actions = rng.normal(size=(2, *masks.shape))
+    season = rng.choice(["dry", "hot", "wet"], len(masks))
+    shift = pull * ((season == "hot") + 0.5 * (season == "wet"))
+    actions = np.where(masks, 1.5 * actions, causes + shift[:, None])
+    outcome = actions.sum(axis=1) + causes.sum(axis=1) + 0.3 * rng.normal(size=len(masks)) + shift
+    return bi.RegimeData.from_arrays(
+        actions, outcome, masks, ("a", "b"), covariates={"season": season}
+    )
+
+
+def bias_columns(terms: Decomposition, k: int) -> np.ndarray:
+    """Columns of the functions of an action in its own bias."""
+    own = [
+        np.arange(terms.size)[terms.columns[t.name]]
+        for t in terms.terms
+        if t.action == k and t.role == "bias" and t.inputs == (k,)
+    ]
+    return np.concatenate(own)
+
+
+@pytest.mark.parametrize("graph", [None, "any"])
+def test_functions_average_zero_given_a_covariate(graph) -> None:
+    data = with_season(300, seed=0)
+    plain, centred = decompositions(data, graph=graph)
+    columns = bias_columns(centred, 1)
+    free, season = ~data.intervened[:, 1], data.covariates[:, 0]
+    largest = 0.0
+    for level in range(3):
+        rows = free & (season == level)
+        means = centred.functions(data.inputs[rows])[:, columns].mean(axis=0)
+        np.testing.assert_allclose(means, 0, atol=1e-10)
+        own = plain.functions(data.inputs[rows])[:, columns].mean(axis=0)
+        largest = max(largest, np.abs(own).max())
+    # Negative control.
+    assert largest > 0.1
+
+
+def test_averages_over_populations_are_those_of_the_rows() -> None:
+    """Two routes: functions averaged by the decomposition, and at every row of a population."""
+    data = with_season(300, seed=1)
+    _, centred = decompositions(data)
+    columns = bias_columns(centred, 0)
+    rows = data.covariates[~data.intervened.any(axis=1)]
+    others = np.array([[0.0], [0.0], [2.0]])
+    shares = np.full(3, 1 / 3)
+    point = np.array([[0.7, -0.2]])
+
+    def averaged(values: np.ndarray) -> np.ndarray:
+        inputs = np.column_stack([point.repeat(len(values), axis=0), values])
+        return centred.functions(inputs)[:, columns].mean(axis=0)
+
+    default = centred.functions(point)[0, columns]
+    np.testing.assert_allclose(default, averaged(rows), atol=1e-10)
+    given = centred.functions(point, Population(others, shares))[0, columns]
+    np.testing.assert_allclose(given, averaged(others), atol=1e-10)
+    # Negative control.
+    assert np.abs(given - default).max() > 0.1
+
+
+def test_a_season_that_moves_actions_needs_no_term_of_its_own(monkeypatch) -> None:
+    """Biases are linear in the action less its season. The effects are 1."""
+    points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    terms = {}
+    for name in ("with", "without"):
+        if name == "without":
+            monkeypatch.setattr(fitting, "with_conditional_means", lambda data, terms: terms)
+        fit = bi.fit(
+            with_season(200, seed=0, pull=3.0),
+            bi.models.additive(graph="any"),
+            method="laplace",
+            progress=False,
+        )
+        means = prediction_of(fit).mean(points, np.ones((3, 2), bool))
+        change = means[..., 1:] - means[..., :1]
+        assert (np.abs(change.mean(axis=(0, 1)) - 1) < 3.5 * change.std(axis=(0, 1))).all()
+        terms[name] = [term.name for term in fit.terms.terms]
+    assert not any("| season" in term for term in terms["with"])
+    # Negative control: forward selection has to add them.
+    assert {"delta(a | season)", "delta(b | season)"} < set(terms["without"])
 
 
 def test_cells_have_the_conditional_means_of_their_rows() -> None:
