@@ -1,5 +1,6 @@
 """Regression of the functions of biases on the observed causes of their actions."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -12,7 +13,9 @@ from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import LIKELY_EDGE
+from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.inference.pilot.cells import numbers_of_rows
+from bayes_intgen.inference.pilot.dependence import functions_of_action, log_bayes_factor, span_of
 from bayes_intgen.models.conditional_mean import ConditionalMean
 from bayes_intgen.models.terms import Decomposition, Term
 
@@ -63,12 +66,10 @@ def _conditional_mean(
         (TensorProductBasis((margins[i], margins[j]), PRODUCT_ORDER), (i, j))
         for i, j in combinations(singles, 2)
     ]
-    covariates: list[Functions] = [
-        (term.component.basis, term.inputs) for term in terms.terms if term.role == "covariate"
-    ]
     rows = np.flatnonzero(~data.intervened[:, k])
     rows = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
     number = numbers[rows].sum()
+    covariates = _relevant_covariates(data, terms, numbers, k, parents, rows)
     for causes in ([*parents, *products, *covariates], [*parents, *covariates], parents):
         count = sum(basis.size for basis, _ in causes)
         if causes and number >= ROWS_PER_FUNCTION * (1 + count):
@@ -76,6 +77,43 @@ def _conditional_mean(
             blank = ConditionalMean(bases, inputs, (), ())
             return _regression(data, terms, blank, _own_terms(terms, k, singles), rows)
     return None
+
+
+def _relevant_covariates(
+    data: Observations,
+    terms: Decomposition,
+    numbers: Array,
+    k: int,
+    parents: Sequence[Functions],
+    rows: NDArray[np.intp],
+) -> list[Functions]:
+    """Functions of the covariates on which action k is likely to depend, given its parents.
+
+    Others would add the noise of their coefficients to the functions of the action. The covariate
+    with the most evidence is added, and the others are compared given those that were added.
+    """
+    remaining: list[Functions] = [
+        (term.component.basis, term.inputs) for term in terms.terms if term.role == "covariate"
+    ]
+    if not remaining or not len(rows):
+        return []
+    evaluation, own = Evaluation(data.inputs[rows]), data.actions[np.ix_(rows, [k])]
+    features = functions_of_action(own, terms, k)[1].matrix(own)
+    masks, regime = masks_of(data.intervened[rows])
+    causes = [np.eye(len(masks))[regime], *(evaluation(*parent).T for parent in parents)]
+    unit = None if data.unit is None else data.unit[rows]
+    relevant: list[Functions] = []
+    while remaining:
+        span = span_of(np.column_stack(causes), numbers[rows])
+        evidence = [
+            log_bayes_factor(evaluation(*each).T, features, span, numbers[rows], unit)
+            for each in remaining
+        ]
+        if max(evidence) <= 0:
+            break
+        relevant.append(remaining.pop(int(np.argmax(evidence))))
+        causes.append(evaluation(*relevant[-1]).T)
+    return relevant
 
 
 def _own_terms(terms: Decomposition, k: int, parents: list[int]) -> list[Term]:

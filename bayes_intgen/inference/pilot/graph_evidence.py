@@ -6,16 +6,7 @@ ancestor of k. It is a parent if k depends on j given the other ancestors of k (
 condition; Pearl 2009, section 1.4). Rows in which neither was set do not count: dependence has no
 direction there.
 
-Notes
------
-The evidence is an approximate log Bayes factor of dependence. Let x be functions of a_j and t
-functions of a_k, all without the part that observed causes and other ancestors explain. If a_k does
-not depend on a_j, the score S = sum_i x_i t_i is normal with mean zero and covariance
-V = sum_i x_i x_i' t_i t_i'. If it does, the covariance is V + s^2 J J', with the information
-J = sum_i x_i x_i' and a scale s of the coefficients that is integrated out. V allows for a spread
-of a_k that depends on a_j, and bounds the influence of single rows. The t are a few smooth
-functions, which show the mean and the spread of a_k. Each pair is judged by itself: that the graph
-is acyclic is not imposed.
+Each pair is judged by itself: that the graph is acyclic is not imposed.
 """
 
 from collections.abc import Sequence
@@ -32,28 +23,17 @@ from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import PRIOR_OF_EDGE
 from bayes_intgen.identification.masks import masks_of
-from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
-from bayes_intgen.inference.gaussian.projection import orthonormal_basis
 from bayes_intgen.inference.pilot.cells import numbers_of_rows
+from bayes_intgen.inference.pilot.dependence import functions_of_action, log_bayes_factor, span_of
 from bayes_intgen.models import Model
-from bayes_intgen.models.mechanisms.features import feature_basis
-from bayes_intgen.models.mechanisms.gp import GP
-from bayes_intgen.models.mechanisms.levels import Levels
-from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.terms import Decomposition
 
-# Functions of an action as a regressor; total order of products of two; rows per regressor.
-N_REGRESSORS, PRODUCT_ORDER, ROWS_PER_REGRESSOR = 6, 3, 10
-# Maximum number of rows in which an action was set, which show any dependence that matters, and
-# of rows that determine the functions of an action.
-MAX_ROWS, BASIS_ROWS = 20_000, 5_000
+# Total order of products of functions of two actions.
+PRODUCT_ORDER = 3
+# Maximum number of rows in which an action was set, which show any dependence that matters.
+MAX_ROWS = 20_000
 # Smallest probability of an edge, and of its absence.
 CERTAIN = 1e-12
-# Scale of the coefficients, in standard deviations of the response.
-SCALE = LogNormal(median=0.5, sigma=1.0)
-# Singular values, relative to columns of unit length, below which columns are combinations of
-# others: of regressors, and of responses beside the regressors.
-MIN_REGRESSOR, MIN_RESPONSE = 1e-6, 1e-3
 
 
 def parent_probabilities(data: Observations, terms: Decomposition, edges: Array) -> Array:
@@ -96,7 +76,7 @@ def with_parents(data: Observations, model: Model, terms: Decomposition) -> Deco
 def _log_bayes_factors(data: Observations, terms: Decomposition) -> Array:
     """Log Bayes factors of j as a parent of k, entries ``[k, j]``; zero where no rows decide."""
     count = len(data.names)
-    bases = [_functions(data.actions[:, [k]], terms, k) for k in range(count)]
+    bases = [functions_of_action(data.actions[:, [k]], terms, k) for k in range(count)]
     numbers = numbers_of_rows(data)
     experiments = [_Experiment(data, terms, bases, numbers, j) for j in range(count)]
     factors = np.zeros((count, count))
@@ -109,16 +89,6 @@ def _log_bayes_factors(data: Observations, terms: Decomposition) -> Array:
         if ancestor[k, j] and ancestor[others, j].any():
             factors[k, j] = min(factors[k, j], experiments[j].log_bayes_factor(k, others))
     return factors
-
-
-def _functions(actions: Array, terms: Decomposition, k: int) -> tuple[Basis, Basis]:
-    """Functions of an action as a regressor and as a response, whatever its prior in the model."""
-    levels, rows = terms.categories[k], actions[:: max(1, len(actions) // BASIS_ROWS)]
-    mechanism = GP() if levels is None else Levels(levels.ordered)
-    if levels is not None:
-        rows = np.concatenate([rows, np.unique(actions)[:, None]])
-    basis = mechanism.marginal_basis(rows, terms.coordinates[k], N_REGRESSORS)
-    return basis, feature_basis(mechanism, basis, rows)
 
 
 class _Experiment:
@@ -150,28 +120,15 @@ class _Experiment:
         if not len(rows):
             return 0.0
         span = self._span_of_causes(rows, others)
-        numbers = self.numbers[rows]
-        root = np.sqrt(numbers)[:, None]
-        regressors = self.functions[self.j][rows] * root
-        if numbers.sum() < ROWS_PER_REGRESSOR * (span.shape[1] + regressors.shape[1]):
-            return 0.0
-        features = self.features[k][rows]
-        features = (features - np.average(features, axis=0, weights=numbers)) * root
-        remainder = features - span @ (span.T @ features)
-        left = (remainder**2).sum(axis=0) > MIN_RESPONSE**2 * (features**2).sum(axis=0)
-        if not left.any():
-            return 0.0
-        response = orthonormal_basis(remainder[:, left], MIN_RESPONSE) * np.sqrt(numbers.sum())
         unit = None if self.unit is None else self.unit[rows]
-        regressors = regressors - span @ (span.T @ regressors)
-        return _log_bayes_factor(regressors, response, numbers, unit)
+        regressors, features = self.functions[self.j][rows], self.features[k][rows]
+        return log_bayes_factor(regressors, features, span, self.numbers[rows], unit)
 
     def _span_of_causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
         """Orthonormal basis of :meth:`_causes`, computed once if it is needed for several pairs."""
         key = (rows.tobytes(), tuple(others))
         if key not in self.spans:
-            causes = self._causes(rows, others) * np.sqrt(self.numbers[rows])[:, None]
-            self.spans[key] = orthonormal_basis(causes, MIN_REGRESSOR)
+            self.spans[key] = span_of(self._causes(rows, others), self.numbers[rows])
         return self.spans[key]
 
     def _causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
@@ -183,39 +140,3 @@ class _Experiment:
             product = TensorProductBasis(tuple(self.bases[i] for i in pair), PRODUCT_ORDER)
             columns.append(product.multiplied([functions[i].T for i in pair]).T)
         return np.column_stack(columns)
-
-
-def _log_bayes_factor(
-    regressors: Array, response: Array, numbers: Array, unit: NDArray[np.int_] | None
-) -> float:
-    """Log Bayes factor of dependence of a response on regressors.
-
-    Parameters
-    ----------
-    regressors : ndarray, shape (n, M)
-        Times the root of ``numbers``.
-    response : ndarray, shape (n, q)
-        Uncorrelated, with standard deviation one, times the same.
-    numbers : ndarray, shape (n,)
-        Number of equal rows that each row stands for.
-    unit : ndarray of int, shape (n,), optional
-        Unit of each row; rows of a unit may be dependent.
-    """
-    each = (regressors[:, :, None] * response[:, None, :]).reshape(len(response), -1)
-    score = each.sum(axis=0)
-    if unit is not None:
-        _, index = np.unique(unit, return_inverse=True)
-        sums = np.zeros((index.max() + 1, each.shape[1]))
-        np.add.at(sums, index, each)
-        each = sums
-    else:
-        # The sum of squares over equal rows.
-        each = each / np.sqrt(numbers)[:, None]
-    values, vectors = np.linalg.eigh(each.T @ each)
-    present = values > MIN_REGRESSOR**2 * values[-1]
-    whitening = vectors[:, present] / np.sqrt(values[present])
-    information = np.kron(regressors.T @ regressors, np.eye(response.shape[1]))
-    # Given coefficients b, the whitened score is normal with mean `root @ b` and unit covariance.
-    root = whitening.T @ information
-    likelihood = TermLikelihood.of_information(root.T @ root, root.T @ (whitening.T @ score))
-    return TermEvidence.of(likelihood, np.log(SCALE.median), SCALE.sigma).log_bayes_factor
