@@ -122,6 +122,26 @@ def test_functions_average_zero_given_a_covariate(graph) -> None:
     assert largest > 0.1
 
 
+def test_useless_covariates_change_nothing() -> None:
+    data = with_season(300, seed=2)
+    rng = np.random.default_rng(5)
+    useless = {"age": rng.normal(size=len(data)), "shop": rng.choice(["x", "y", "z"], len(data))}
+
+    def means(**covariates):
+        own = bi.RegimeData.from_arrays(
+            data.actions, data.outcome, data.intervened, covariates=covariates
+        )
+        return decompositions(own, graph="any")[1].conditional_means
+
+    assert means(**useless) == ()
+    # Negative controls: a smooth covariate and a season that move both actions.
+    free = ~data.intervened.any(axis=1)
+    usual = np.where(free, data.actions.sum(axis=1), 0) + rng.normal(size=len(data))
+    assert [mean.inputs for mean in means(age=usual, shop=useless["shop"])] == [((2,),)] * 2
+    season = np.array(["dry", "hot", "wet"])[data.covariates[:, 0].astype(int)]
+    assert [mean.inputs for mean in means(**useless, season=season)] == [((4,),)] * 2
+
+
 def test_averages_over_populations_are_those_of_the_rows() -> None:
     """Two routes: functions averaged by the decomposition, and at every row of a population."""
     data = with_season(300, seed=1)
