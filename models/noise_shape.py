@@ -39,6 +39,9 @@ CHANGE_SD = 0.5
 LARGEST_CHANGE, SMALL_CHANGE, TOLERANCE, MAX_ITERATIONS = 1.0, 0.3, 5e-3, 20
 # Least modulus exponent at the first frequency, and range of the ratio of both: 6.25 if normal.
 LEAST_EXPONENT, RATIOS = 1e-3, (1.3, 8.0)
+# Largest variance of a law, over the identified one. Both are estimates: the smaller of the two
+# would be too small on average.
+MAX_EXCESS = 1.5
 # Largest deviations of a draw of log scale, skewness and log tail from their estimates. With few
 # rows larger ones would make predicted outcomes too variable; with many they hardly matter.
 LARGEST_MOVES = (0.15, 0.25, 0.05)
@@ -64,11 +67,11 @@ class NoiseShape(NamedTuple):
         """Laws of the noise in units of ``noise_sd``, shape (..., n), at features (n, H).
 
         The parameters are linearised in the deviations. The scale is reduced where the law of the
-        estimate has a larger variance than the identified one, ``variance`` (n,).
+        estimate has a far larger variance than the identified one, ``variance`` (n,).
         """
         estimate, slopes = match(bounded(self.values @ features.T).T, FREQUENCIES)
         excess = SinhArcsinh.of_parameters(estimate).variance / variance
-        estimate[:, 0] -= 0.5 * np.log(np.maximum(excess, 1.0))
+        estimate[:, 0] -= 0.5 * np.log(np.maximum(excess / MAX_EXCESS, 1.0))
         moved = self.deviations.astype(np.float64) @ features.T
         parameters = estimate + np.einsum("npq,...qn->...np", slopes, moved)
         return SinhArcsinh.of_parameters(bounded_parameters(parameters, estimate))
