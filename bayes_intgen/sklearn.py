@@ -85,7 +85,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         method: Method = "nuts",
         chains: int = 4,
         draws: int | None = None,
-        warmup: int = 100,
+        warmup: int = 75,
         random_state: int | None = None,
     ) -> None:
         self.prior = prior

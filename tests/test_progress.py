@@ -43,7 +43,7 @@ def test_a_log_has_one_line_per_stage(capsys) -> None:
 def test_a_fit_reports_its_stages_and_compiles_once(data, capsys) -> None:
     settings = {"draws": 25, "warmup": 50, "chains": 2}
     once = ["Pilot fit", "Search for modes"]
-    chains = ["Warmup, first half", "Warmup, second half", "Draws of 2 chains"]
+    chains = ["Warmup, first part", "Warmup, second part", "Draws of 2 chains"]
     few = data.take(slice(0, None, 2))
     bi.fit(few, **settings)
     stages = [line.split(" ... ")[0] for line in capsys.readouterr().err.splitlines()]

@@ -59,7 +59,7 @@ def fit(
     seed: int = 0,
     chains: int = 4,
     draws: int | None = None,
-    warmup: int = 100,
+    warmup: int = 75,
     target_accept: float = 0.8,
     collapse: bool | None = None,
     simplify: bool = True,

@@ -126,7 +126,7 @@ def fit(
     seed: options.Seed = 0,
     chains: options.Chains = 4,
     draws: options.Draws = None,
-    warmup: options.Warmup = 100,
+    warmup: options.Warmup = 75,
     target_accept: options.TargetAccept = 0.8,
     checkpoint: options.Checkpoint = None,
     strict: options.Strict = False,

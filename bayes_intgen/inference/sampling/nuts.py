@@ -25,7 +25,7 @@ from bayes_intgen.inference.sampling.stopping import (
     additional_draws,
     shortfall,
 )
-from bayes_intgen.inference.sampling.warmup import refuse_higher_mode, warm_up
+from bayes_intgen.inference.sampling.warmup import parts_of_warmup, refuse_higher_mode, warm_up
 from bayes_intgen.inference.settings import SamplerSettings
 
 # From unconstrained sites (chain, draw, D) and coefficients (chain, draw, P) to the quantities
@@ -105,9 +105,8 @@ def nuts(
     # of the other sites alone, whose step sizes are larger.
     starts = np.pad(starts, ((0, 0), (0, density.padding)))
     covariance = block_diag(covariance, np.eye(density.padding))
-    half = settings.warmup // 2
     count = MIN_DRAWS if settings.draws is None else settings.draws
-    block_size = common_block_size(half, settings.warmup - half, count)
+    block_size = common_block_size(*parts_of_warmup(settings.warmup), count)
     randomness = [
         ChainRandomness(settings.seed, i, size, density.n_coefficients, density.padding)
         for i in range(chains)

@@ -1,6 +1,5 @@
 """Warmup of NUTS: step size, covariance, and whether to use the surrogate."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from bayes_intgen.inference.density.log_density import LogDensity
 from bayes_intgen.inference.sampling.chain_runner import ChainRunner
 from bayes_intgen.inference.sampling.checkpoint import Collected
 from bayes_intgen.inference.sampling.kernel import ChainState, NUTSKernel
+from bayes_intgen.inference.sampling.step_size import step_size_with_rate
 from bayes_intgen.inference.settings import SamplerSettings
 
 # Minimum acceptance rate of a surrogate, below which it costs more than it saves.
@@ -41,6 +41,19 @@ class Warmup(NamedTuple):
     step_size: float
 
 
+def parts_of_warmup(iterations: int) -> tuple[int, int]:
+    """Split a warmup into iterations for the covariance and, half as many, for the step size.
+
+    Examples
+    --------
+    >>> parts_of_warmup(75), parts_of_warmup(100)
+    ((50, 25), (70, 30))
+    """
+    # Multiples of five, so that blocks of as many iterations fit into both parts.
+    second = 5 * (iterations // 15) if iterations >= 15 else max(iterations // 3, 1)
+    return iterations - second, second
+
+
 def warm_up(
     runner: ChainRunner,
     density: LogDensity,
@@ -52,13 +65,13 @@ def warm_up(
 ) -> Warmup:
     """Adapt step size and covariance, and drop a surrogate that is rejected too often.
 
-    In the first half of the warmup the step size adapts to the initial covariance. The draws of
-    all chains then improve the covariance, to which the step size adapts in the second half. All
-    chains take the geometric mean of their step sizes.
+    In the first part of the warmup the step size adapts to the initial covariance. The draws of
+    all chains then improve the covariance, to which the step size adapts in the second part. All
+    chains take the step size at which their acceptance rates suggest the target.
 
     Parameters are those of :func:`bayes_intgen.inference.sampling.nuts.nuts`.
     """
-    half = settings.warmup // 2
+    first_part, second_part = parts_of_warmup(settings.warmup)
     sampled = density if surrogate is None else surrogate
 
     def kernel_with(root: Array) -> NUTSKernel:
@@ -68,20 +81,22 @@ def warm_up(
     kernel = kernel_with(np.linalg.cholesky(covariance))
     coefficients = _initial_coefficients(density, starts, settings.seed)
     states = list(map(kernel.begin, starts, coefficients))
-    _, first = runner.run_stage("Warmup, first half", kernel, "steps", states, half)
+    _, first = runner.run_stage("Warmup, first part", kernel, "steps", states, first_part)
     refuse_higher_mode(first, mode_potential)
     if min_acceptance_rate(first) < MIN_ACCEPTANCE_RATE:
         sampled = density
 
-    draws = first["flat"][:, half // 3 :].reshape(-1, starts.shape[1])
+    draws = first["flat"][:, first_part // 3 :].reshape(-1, starts.shape[1])
     root = np.linalg.cholesky(_shrunk_covariance(draws, covariance))
     kernel = kernel_with(root)
     states = _restarted(kernel, first)
     states, second = runner.run_stage(
-        "Warmup, second half", kernel, "covariance", states, settings.warmup - half
+        "Warmup, second part", kernel, "covariance", states, second_part
     )
     refuse_higher_mode(second, mode_potential)
-    step_size = math.exp(sum(state.log_step_size for state in states) / len(states))
+    step_size = step_size_with_rate(
+        settings.target_accept, second["step_size"], second["acceptance_rate"]
+    )
     if min_acceptance_rate(second) < MIN_ACCEPTANCE_RATE:
         sampled = density
         kernel = kernel_with(root)
