@@ -62,14 +62,14 @@ class LogDensity(NamedTuple):
 
 
 def padding_to(step: int, size: int) -> int:
-    """Smallest number that makes a size a whole number of steps, which double from eight steps on.
+    """Smallest number that makes a size a whole number of steps, which double from 16 steps on.
 
     Examples
     --------
-    >>> padding_to(16, 100), padding_to(16, 200)
-    (12, 24)
+    >>> padding_to(16, 100), padding_to(16, 300)
+    (12, 20)
     """
-    return -size % (step if size < 8 * step else 2 * step)
+    return -size % (step if size < 16 * step else 2 * step)
 
 
 class FlatLayout:
