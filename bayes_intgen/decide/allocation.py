@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
+import scipy
 
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.belief import Belief, Update
@@ -74,7 +73,7 @@ class Allocation:
     def mean_variance(self, rows: Array) -> tuple[float, Array]:
         """Mean variance after some rows of each regime, and its gradient, shape (R,)."""
         precision = np.eye(self.belief.size) + self._information(rows)
-        along = cho_solve(cho_factor(precision), self.loadings.T).T
+        along = scipy.linalg.cho_solve(scipy.linalg.cho_factor(precision), self.loadings.T).T
         slope = along.T @ along / len(along)
         value = float(np.einsum("jr,jr->", along, self.loadings)) / len(along)
         return value, -np.array([np.vdot(slope, own) for own in self.informations])
@@ -128,7 +127,7 @@ class Allocation:
         start = np.full(count, 1 / count)
         if known is not None:
             start = (start + 9 * self._best[known] * self.costs / known) / 10
-        result = minimize(
+        result = scipy.optimize.minimize(
             loss,
             start,
             jac=True,

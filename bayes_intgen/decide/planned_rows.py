@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_mask, checked_value
@@ -165,7 +165,9 @@ def _respond(
         donors = np.concatenate([own for mask, own in regimes if not mask[k]])
         places, wanted = (reference.placed(own)[:, parents] for own in (donors, rows))
         count = int(np.clip(NEAREST_SHARE * len(donors), MIN_NEAREST, MAX_NEAREST))
-        _, nearest = KDTree(places).query(wanted, np.arange(1, min(count, len(donors)) + 1))
+        _, nearest = scipy.spatial.KDTree(places).query(
+            wanted, np.arange(1, min(count, len(donors)) + 1)
+        )
         drawn = rng.integers(0, nearest.shape[1], len(rows))
         rows[:, k] = donors[nearest[np.arange(len(rows)), drawn], k]
 
