@@ -14,6 +14,9 @@ from bayes_intgen.basis.coordinate import Coordinate
 # Onset of the logarithmic scale of an action that starts at zero, as a share of its spread. The
 # onset in a fit is closer to zero, and would place large values too near to each other.
 DISTANCE_EDGE = 0.15
+# Maximum number of pairs of points and rows without a tree, whose library takes a tenth of a second
+# to import.
+MAX_PAIRS = 500_000
 # Substitute for the infinite distance between unordered levels: differences of infinities are NaN.
 INFINITE = 1e9
 
@@ -55,13 +58,13 @@ class Neighbours:
         self._ranks = [min(rank, len(rows)) for rows in regimes]
         # The nearest of a row's neighbours is the row itself.
         own_ranks = [min(rank + 1, len(rows)) for rows in regimes]
-        self._trees: list[scipy.spatial.KDTree] = []
+        self._rows: list[Array] = []
         self._padded: list[tuple[NDArray[np.intp], Array]] = []
         if regimes[0].shape[1] > 1:
-            self._trees = [scipy.spatial.KDTree(rows) for rows in regimes]
+            self._rows = list(regimes)
             self.within = [
-                np.sort(tree.query(tree.data, k=[own])[0][:, 0])
-                for tree, own in zip(self._trees, own_ranks, strict=True)
+                np.sort(_distances_to(rows, rows, own))
+                for rows, own in zip(regimes, own_ranks, strict=True)
             ]
             return
         # Sorted values need a fraction of the time of trees, and regimes of similar size share one
@@ -84,9 +87,9 @@ class Neighbours:
 
     def distance(self, points: Array) -> Array:
         """Euclidean distance of points, shape (M, inputs), to each regime, shape (M, regimes)."""
-        if self._trees:
-            pairs = zip(self._trees, self._ranks, strict=True)
-            return np.stack([tree.query(points, k=[rank])[0][:, 0] for tree, rank in pairs], 1)
+        if self._rows:
+            pairs = zip(self._rows, self._ranks, strict=True)
+            return np.stack([_distances_to(rows, points, rank) for rows, rank in pairs], axis=1)
         at = points[:, 0]
         out = np.empty((len(self._ranks), len(at)))
         for members, padded in self._padded:
@@ -118,6 +121,16 @@ class Neighbours:
             if as_far > 0:
                 out[i] = within[-as_far]
         return out
+
+
+def _distances_to(rows: Array, points: Array, rank: int) -> Array:
+    """Euclidean distance of points, (M, d), to the ``rank``-th nearest of the rows, shape (M,)."""
+    if len(points) * len(rows) > MAX_PAIRS:
+        return np.asarray(scipy.spatial.KDTree(rows).query(points, k=[rank])[0][:, 0])
+    squares = np.zeros((len(points), len(rows)))
+    for own, other in zip(points.T, rows.T, strict=True):
+        squares += (own[:, None] - other) ** 2
+    return np.asarray(np.sqrt(np.partition(squares, rank - 1, axis=1)[:, rank - 1]))
 
 
 def _within(values: Array, rank: int) -> Array:
