@@ -40,7 +40,7 @@ def test_radius_is_where_the_conformal_p_value_falls_to_the_share(share) -> None
     neighbours = Neighbours(regimes, RANK)
     radii = neighbours.radii([share] * len(regimes))
     for within, radius in zip(neighbours.within, radii, strict=True):
-        for distance in [*within, *(within + 1e-6), *(within - 1e-6)]:
-            p = (1 + (within >= distance).sum()) / (1 + len(within))
+        for at in [*within, *(within + 1e-6), *(within - 1e-6)]:
+            p = (1 + (within >= at).sum()) / (1 + len(within))
             # Shares are counted, so that equality is exact up to rounding.
-            assert (distance <= radius) == (p > share + 1e-9)
+            assert (at <= radius) == (p > share + 1e-9)
