@@ -4,6 +4,7 @@ Compiled functions are cached by the program and the shapes of its arguments, no
 second fit of a program that takes all its data as arguments compiles nothing.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -83,7 +84,8 @@ class FlatLayout:
 
     def __init__(self, sites: Mapping[str, Any]) -> None:
         self.shapes = tuple((name, np.shape(sites[name])) for name in sorted(sites))
-        self.size = sum(int(np.prod(shape)) for _, shape in self.shapes)
+        self._sizes = [math.prod(shape) for _, shape in self.shapes]
+        self.size = sum(self._sizes)
 
     def flat(self, sites: Mapping[str, Any]) -> Array:
         """Concatenate the values of all sites into one vector, shape (D,)."""
@@ -92,8 +94,8 @@ class FlatLayout:
     def sites(self, flat: Any) -> dict[str, Any]:
         """Split flat vectors of any leading shape (..., D) into sites."""
         sites, begin = {}, 0
-        for name, shape in self.shapes:
-            end = begin + int(np.prod(shape))
+        for (name, shape), size in zip(self.shapes, self._sizes, strict=True):
+            end = begin + size
             sites[name] = flat[..., begin:end].reshape((*flat.shape[:-1], *shape))
             begin = end
         return sites
