@@ -9,6 +9,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jax.typing import ArrayLike
+from numpyro import handlers
 
 from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.models.hyperpriors import Hyperpriors
@@ -36,6 +37,7 @@ def draw_or_condition(
     fixed: Mapping[str, float],
     centre: float,
     link: Link,
+    likelihood_power: float,
 ) -> None:
     """Draw the outcome, or condition on it; :meth:`bayes_intgen.models.Model.program` has details.
 
@@ -62,7 +64,7 @@ def draw_or_condition(
     if link == "log":
         transform = dist.transforms.ExpTransform()
         distribution = dist.TransformedDistribution(distribution, transform)
-    with numpyro.plate("row", len(mean)):
+    with handlers.scale(scale=likelihood_power), numpyro.plate("row", len(mean)):
         numpyro.sample("outcome", distribution, obs=outcome)
     if known is not None:
         _sample_pseudo_observations(known, coefficients)

@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 from os import PathLike
 
+import numpy as np
+
 from bayes_intgen._arguments import instance
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._jax import double_precision
@@ -335,6 +337,8 @@ def _noise(
         estimate = pilot.noise_rows.shape(pilot.spread)
         rng = generator(settings.seed, "noise", 1)
         noise |= {"shape": estimate.values, "shape_deviation": estimate.draw(shape, rng)}
+    if pilot.student_t is not None:
+        noise["likelihood_power"] = np.array(pilot.student_t.power)
     return noise
 
 

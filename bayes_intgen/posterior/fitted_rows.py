@@ -128,4 +128,6 @@ class FittedRows(PosteriorDraws):
                 "a program needs every row in memory; read the rows with RegimeData.from_frame"
             )
         fixed = fixed_in_noise_units(self.tree["constant_data"].to_dataset())
-        return Program.of(self.model, self.terms, fixed, self.spread, data.in_memory)
+        noise = self.tree["noise"].to_dataset()
+        power = float(noise["likelihood_power"]) if "likelihood_power" in noise else 1.0
+        return Program.of(self.model, self.terms, fixed, self.spread, data.in_memory, power)

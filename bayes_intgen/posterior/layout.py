@@ -125,6 +125,7 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
             "i: feature (feature)",
         ),
         _block("f: log_mean (feature)", "f: log_mean_deviation (chain, draw, feature)"),
+        _block("f: likelihood_power ()"),
     ),
     "/support": (
         _block(

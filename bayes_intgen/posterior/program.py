@@ -45,6 +45,9 @@ class Program:
         Outcome of the data.
     lift_tests : PseudoObservations, optional
         Lift tests of the data, on which the program is always conditioned.
+    likelihood_power : float
+        Power of the likelihood of the outcome; below one with outliers that Student-t noise does
+        not fit.
     """
 
     model: Model
@@ -55,6 +58,7 @@ class Program:
     relative_sd: Array
     observed: Array
     lift_tests: PseudoObservations | None
+    likelihood_power: float = 1.0
 
     @classmethod
     def of(
@@ -64,6 +68,7 @@ class Program:
         fixed: Mapping[str, float],
         spread: VarianceFunction | Homoscedastic,
         data: Observations,
+        likelihood_power: float,
     ) -> Self:
         """Build the program at the rows of ``data``."""
         return cls(
@@ -75,6 +80,7 @@ class Program:
             relative_noise_sd(spread, data),
             data.outcome,
             pseudo_observations(data, terms),
+            likelihood_power,
         )
 
     def __call__(self, outcome: "ArrayLike | Literal['observed'] | None" = "observed") -> None:
@@ -97,6 +103,7 @@ class Program:
             fixed=self.fixed,
             centre=self.terms.centre,
             link=self.model.link,
+            likelihood_power=self.likelihood_power,
         )
 
 

@@ -54,7 +54,8 @@ def build_tree(
         variance function is estimated, ``deviation``: draws of the differences of its knot values
         from their estimates, shape (chain, draw, H). If the shape of the noise is estimated,
         ``shape`` and ``shape_deviation``, the fields of
-        :class:`~bayes_intgen.models.noise_shape.NoiseShape`. Under a log link ``log_mean`` and
+        :class:`~bayes_intgen.models.noise_shape.NoiseShape`. With Student-t noise
+        ``likelihood_power``, the power of the likelihood. Under a log link ``log_mean`` and
         ``log_mean_deviation``, those of :class:`~bayes_intgen.models.log_mean.LogMean`.
     pilot_noise_sd : float
         Standard deviation of the noise in the pilot fit, the unit of fixed scales.
@@ -181,6 +182,8 @@ def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
     if "log_mean" in noise:
         dataset["log_mean"] = ("feature", noise["log_mean"])
         dataset["log_mean_deviation"] = ((*_DRAW_DIMS, "feature"), noise["log_mean_deviation"])
+    if "likelihood_power" in noise:
+        dataset["likelihood_power"] = float(noise["likelihood_power"])
     return dataset
 
 

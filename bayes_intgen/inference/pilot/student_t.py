@@ -31,6 +31,8 @@ LOG_TOLERANCE, MAX_ITERATIONS = 0.01, 50
 # Distance from the median, in robust standard deviations, to which outcomes are clipped before the
 # first fit. Their units and the first residuals then hardly depend on outliers.
 MAX_DEVIATION = 4.0
+# Least power of the likelihood.
+MIN_POWER = 0.5
 # Standard deviation of a normal variable over its median absolute deviation.
 NORMAL_MAD = 1.4826
 
@@ -46,11 +48,14 @@ class StudentTFit(NamedTuple):
         Covariance of ``log_mode``.
     mean : ndarray, shape (P,)
         Coefficients at the mode.
+    power : float
+        Power of the likelihood, from :func:`likelihood_power`.
     """
 
     log_mode: Array
     covariance: Array
     mean: Array
+    power: float
 
     @property
     def scale(self) -> float:
@@ -136,7 +141,41 @@ def fit_student_t(
         mean = Conditional.of(sums, posterior.priors.mean, log_sd, float(noise_sd)).mean
         if np.abs(log_noise - previous).max() < LOG_TOLERANCE:
             break
-    return StudentTFit(log_noise, inverse_curvature(log_noise, residual**2, prior), mean)
+    power = likelihood_power(residual, log_noise)
+    covariance = inverse_curvature(log_noise, residual**2, prior, power)
+    return StudentTFit(log_noise, covariance, mean, power)
+
+
+def likelihood_power(residual: Array, log_noise: Array) -> float:
+    """Power of the likelihood with which the posterior is as wide as estimates vary.
+
+    With slopes and curvatures of the rows' log likelihoods in their means, estimates have variance
+    V / (N J^2), with V the mean square of the slopes and J the mean curvature, and the posterior
+    has variance 1 / (N J). Both agree if the noise is Student-t. Of outliers among Gaussian noise
+    V is larger than J; the likelihood to the power of J / V then has the right width (Lyddon,
+    Holmes and Walker, "General Bayesian updating and the loss-likelihood bootstrap", Biometrika
+    2019).
+
+    Parameters
+    ----------
+    residual : ndarray, shape (n,)
+    log_noise : ndarray, shape (2,)
+        Log scale and log degrees of freedom.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(size=4000)
+    >>> round(likelihood_power(noise, np.log([1.0, 100.0])), 1)
+    1.0
+    >>> noise[:200] += 20
+    >>> round(likelihood_power(noise, np.log([0.74, 1.4])), 1)
+    0.7
+    """
+    scale, df = np.exp(log_noise)
+    squares = (residual / scale) ** 2
+    slopes = (df + 1) * residual / scale / (df + squares)
+    curvature = (df + 1) * (df - squares) / (df + squares) ** 2
+    return float(np.clip(curvature.mean() / np.mean(slopes**2), MIN_POWER, 1.0))
 
 
 def bounded_residuals(residual: Array, log_noise: Array) -> Array:
@@ -149,27 +188,30 @@ def bounded_residuals(residual: Array, log_noise: Array) -> Array:
     return np.asarray(residual * weights / _information(df))
 
 
-def noise_potential(log_noise: Array, squares: Array, prior: Gamma) -> float:
-    """Minus the log density of squared residuals and of log df, up to a constant."""
+def noise_potential(log_noise: Array, squares: Array, prior: Gamma, power: float = 1.0) -> float:
+    """Minus the log density of squared residuals and of log df, up to a constant.
+
+    The likelihood of the residuals has the power ``power``.
+    """
     scale, df = np.exp(log_noise)
     constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df) - log_noise[0]
     logs = np.log1p(squares / (scale**2 * df)).sum()
     of_rows = 0.5 * (df + 1) * logs - len(squares) * constant
-    return float(of_rows + prior.rate * df - prior.concentration * log_noise[1])
+    return float(power * of_rows + prior.rate * df - prior.concentration * log_noise[1])
 
 
 def _information(df: float) -> float:
     return (df + 1) / (df + 3)
 
 
-def inverse_curvature(log_noise: Array, squares: Array, prior: Gamma) -> Array:
+def inverse_curvature(log_noise: Array, squares: Array, prior: Gamma, power: float) -> Array:
     """Inverse Hessian of :func:`noise_potential`, by central differences."""
     step = 0.02
     shifts = step * np.array([[1, 0], [0, 1], [1, 1]])
-    centre = noise_potential(log_noise, squares, prior)
+    centre = noise_potential(log_noise, squares, prior, power)
     one, other, both = (
-        noise_potential(log_noise + shift, squares, prior)
-        + noise_potential(log_noise - shift, squares, prior)
+        noise_potential(log_noise + shift, squares, prior, power)
+        + noise_potential(log_noise - shift, squares, prior, power)
         - 2 * centre
         for shift in shifts
     )

@@ -45,7 +45,8 @@ def sample_full(
         gaussian = _GaussianModel.of_pilot(pilot)
     whitening, weight_covariance = _whitening(gaussian, settings)
     start = {**gaussian.sites, "weights": np.zeros(terms.size)}
-    program = _program_density(rows, model, terms, relative_sd, FlatLayout(start))
+    power = 1.0 if pilot.student_t is None else pilot.student_t.power
+    program = _program_density(rows, model, terms, relative_sd, power, FlatLayout(start))
     layout = program.layout
     potential, arguments = whitened(program.potential, layout), (program.arguments, whitening)
     density = LogDensity(potential, arguments, partial(value_and_grad, potential, arguments))
@@ -74,12 +75,17 @@ def sample_full(
 
 
 def _program_density(
-    data: Observations, model: Model, terms: Decomposition, relative_sd: Array, layout: FlatLayout
+    data: Observations,
+    model: Model,
+    terms: Decomposition,
+    relative_sd: Array,
+    power: float,
+    layout: FlatLayout,
 ) -> ProgramDensity:
-    """Log density of the generative program given these rows."""
+    """Log density of the generative program given these rows, whose likelihood has a power."""
 
     def program(*rows: Any) -> None:
-        model.program(terms, *rows)
+        model.program(terms, *rows, likelihood_power=power)
 
     rows = (
         terms.functions(data.inputs),

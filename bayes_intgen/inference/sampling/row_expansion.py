@@ -45,7 +45,7 @@ class RowExpansion(NamedTuple):
     residual : ndarray, shape (N,)
         Residuals at ``mean``, in units of each row's relative noise.
     slope : ndarray, shape (P,)
-        Gradient of the log likelihood, times the squared scale.
+        Gradient of the log likelihood, with its power, times the squared scale.
     precision : ndarray, shape (P, P)
         Minus its Hessian, likewise.
     rows : float
@@ -81,18 +81,18 @@ class RowExpansion(NamedTuple):
             residual = outcome - matrix @ mean
             squares = residual**2
             log_noise = minimize(
-                noise_potential, log_noise, (squares, prior), method="Nelder-Mead"
+                noise_potential, log_noise, (squares, prior, fit.power), method="Nelder-Mead"
             ).x
             scale = np.exp(log_noise[0])
             of_prior = (scale / prior_sd) ** 2
-            pull, weights, curvature = _averages(residual, sd, log_noise)
+            pull, weights, curvature = fit.power * _averages(residual, sd, log_noise)
             slope = matrix.T @ pull
             precision = _precision(matrix, weights, curvature, of_prior)
             root = np.linalg.cholesky(precision + np.diag(of_prior))
             step = cho_solve((root, True), slope - of_prior * (mean - prior_mean))
             white = solve_triangular(root, matrix.T, lower=True)
             sd = scale * np.sqrt((white**2).sum(axis=0))
-        covariance = inverse_curvature(log_noise, squares, prior)
+        covariance = inverse_curvature(log_noise, squares, prior, fit.power)
         informed = float(np.trace(cho_solve((root, True), precision)))
         order = _order_of_precision(residual, log_noise, covariance)
         # Given the scale s, the marginal likelihood has a factor s to the power of the number of
@@ -118,8 +118,8 @@ class RowExpansion(NamedTuple):
         return SufficientStatistics(self.rows, self.precision, xy, squares, 0.0)
 
 
-def _averages(residual: Array, sd: Array, log_noise: Array) -> tuple[Array, Array, Array]:
-    """Average weighted residuals, weights and curvatures of rows with uncertain fitted values."""
+def _averages(residual: Array, sd: Array, log_noise: Array) -> Array:
+    """Average weighted residuals, weights and curvatures of rows with uncertain means, (3, N)."""
     scale, df = np.exp(log_noise)
     nodes, shares = np.polynomial.hermite_e.hermegauss(N_NODES)
     averages = np.zeros((3, len(residual)))
@@ -127,7 +127,7 @@ def _averages(residual: Array, sd: Array, log_noise: Array) -> tuple[Array, Arra
         at = residual + sd * node
         weights = (df + 1) / (df + (at / scale) ** 2)
         averages += share * np.stack([weights * at, weights, _curvature(at, log_noise)])
-    return averages[0], averages[1], averages[2]
+    return averages
 
 
 def _curvature(residual: Array, log_noise: Array) -> Array:

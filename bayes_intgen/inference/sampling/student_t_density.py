@@ -77,6 +77,8 @@ class RowRatio(NamedTuple):
     rows, squares, log_precision : float
         Number of rows of the approximation, their sum of squares at the centre, and sum of the
         logarithms of inverse relative standard deviations.
+    power : float
+        Power of the Student-t likelihood.
     """
 
     design: Any
@@ -94,6 +96,7 @@ class RowRatio(NamedTuple):
     rows: Any
     squares: Any
     log_precision: Any
+    power: Any
 
     def draw_last(self, coefficients: Any, log_scale: Any, normal: Any, xp: ModuleType) -> Any:
         """Draw the last coordinates given the first coefficients, shape (Q,)."""
@@ -133,7 +136,7 @@ class RowRatio(NamedTuple):
         squares = ((self.residual - change) / scale) ** 2
         logs = (self.present * xp.log1p(squares / df)).sum()
         exact = number * constant - 0.5 * (df + 1) * logs + self.log_precision
-        exact = exact + prior.concentration * log_df - prior.rate * df
+        exact = self.power * exact + prior.concentration * log_df - prior.rate * df
         misfit = self.squares + coordinates @ (self.precision @ coordinates - 2 * self.slope)
         gaussian = -self.rows * (log_scale + 0.5 * np.log(2 * np.pi)) - 0.5 * misfit / scale**2
         return exact - gaussian + 0.5 * deviation**2
@@ -178,7 +181,9 @@ class StudentTPosterior(NamedTuple):
         sums = expansion.statistics._replace(known=pilot.sums.known)
         reduced = ReducedStatistics.of(sums, last, fixed)
         posterior = MarginalPosterior(priors, reduced.sums, pruned.posterior.terms, spare=1)
-        ratio = _row_ratio(matrix, relative_sd, expansion, reduced, posterior, prior_sd[own])
+        ratio = _row_ratio(
+            matrix, relative_sd, expansion, reduced, posterior, prior_sd[own], fit.power
+        )
         on_cpu = jax.device_put(jax.tree.map(np.asarray, ratio), cpu_device())
         return cls(posterior, on_cpu, reduced)
 
@@ -272,6 +277,7 @@ def _row_ratio(
     reduced: ReducedStatistics,
     posterior: MarginalPosterior,
     prior_sd: Array,
+    power: float,
 ) -> RowRatio:
     """Arrange a design for compiled programs, with padding."""
     own, last = reduced.remaining, reduced.eliminated
@@ -306,6 +312,7 @@ def _row_ratio(
         expansion.rows,
         expansion.squares,
         -float(np.log(relative_sd).sum()),
+        power,
     )
 
 

@@ -7,7 +7,14 @@ import bayes_intgen as bi
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.pilot import pilot_fit
-from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
+from bayes_intgen.inference.pilot.student_t import (
+    StudentTFit,
+    clipped,
+    fit_student_t,
+    likelihood_power,
+    noise_potential,
+)
+from bayes_intgen.models.program import degrees_of_freedom
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic
 
@@ -93,9 +100,44 @@ def test_pseudo_values_have_the_mode_of_the_likelihood_and_bounded_residuals() -
 
 def test_information_is_that_of_students_t() -> None:
     draws = student_t(4.0).rvs(200_000, random_state=0)
-    fit = StudentTFit(np.log([1.0, 4.0]), np.eye(2), np.zeros(1))
+    fit = StudentTFit(np.log([1.0, 4.0]), np.eye(2), np.zeros(1), 1.0)
     curvature = 5 * (4 - draws**2) / (4 + draws**2) ** 2
     assert fit.information == pytest.approx(curvature.mean(), rel=0.02)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05])
+def test_posteriors_are_as_wide_as_estimates_vary(share: float) -> None:
+    """Estimates of a mean with Student-t noise, of normal noise with a share of outliers."""
+    rng = np.random.default_rng(3)
+
+    def noise(*shape: int) -> np.ndarray:
+        far = rng.choice([-1, 1], shape) * rng.uniform(5, 50, shape)
+        return rng.normal(size=shape) + far * (rng.random(shape) < share)
+
+    rows, repetitions = 400, 1500
+    many = noise(100_000)
+    log_noise = minimize(
+        noise_potential, np.log([1.0, 4.0]), (many**2, degrees_of_freedom()), method="Nelder-Mead"
+    ).x
+    scale, df = np.exp(log_noise)
+    samples, estimates = noise(repetitions, rows), np.zeros(repetitions)
+    for _ in range(200):
+        weights = (df + 1) / (df + ((samples - estimates[:, None]) / scale) ** 2)
+        estimates = (weights * samples).sum(axis=1) / weights.sum(axis=1)
+    squares = (many / scale) ** 2
+    curvature = np.mean((df + 1) * (df - squares) / (df + squares) ** 2) / scale**2
+    power = likelihood_power(many, log_noise)
+    ratio = estimates.var() * rows * curvature * power
+    error = np.sqrt(2 / repetitions)
+    assert ratio == pytest.approx(1, abs=4 * error)
+    # Negative control: outliers make the posterior without the power too narrow.
+    assert (abs(ratio / power - 1) > 4 * error) == (share > 0)
+
+
+def test_the_power_is_one_for_students_t() -> None:
+    for df in (2.0, 5.0):
+        draws = student_t(df).rvs(50_000, random_state=0)
+        assert likelihood_power(draws, np.log([1.0, df])) == pytest.approx(1, abs=0.03)
 
 
 def test_outliers_change_neither_units_nor_noise_of_the_pilot_fit() -> None:

@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -123,8 +124,19 @@ def test_posterior_is_that_of_the_full_program(monkeypatch) -> None:
     assert np.abs(discrepancies(fitted(data, simplify=False, draws=1500), full)).max() > 6
 
 
-def test_ratio_is_that_of_the_likelihoods() -> None:
-    posterior, design, outcome = expanded(heavy_tailed(60))
+def with_far_outcomes(rows: int) -> bi.RegimeData:
+    """Normal noise, and every eighth outcome far from the others."""
+    clean = heavy_tailed(rows, df=1e6)
+    outcome = clean.outcome.copy()
+    outcome[::8] += np.random.default_rng(1).choice([-60.0, 60.0], len(outcome[::8]))
+    return replace(clean, outcome=outcome)
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_ratio_is_that_of_the_likelihoods(far: bool) -> None:
+    posterior, design, outcome = expanded(with_far_outcomes(60) if far else heavy_tailed(60))
+    power = float(posterior.ratio.power)
+    assert power < 0.95 if far else power > 0.9
     ratio, statistics = posterior.ratio, posterior.statistics
     sums, size, first = statistics.sums, posterior.posterior.size, len(ratio.centre)
     assert len(statistics.eliminated) > 10
@@ -132,7 +144,7 @@ def test_ratio_is_that_of_the_likelihoods() -> None:
     for flat, draw in some_draws(posterior, 5):
         coefficients, sites = posterior.coefficients(draw[None, None])[0, 0], posterior.sites(flat)
         df, scale = sites["df"], float(sites["noise_sd"])
-        exact = stats.t.logpdf(outcome, df, design @ coefficients, scale).sum()
+        exact = power * stats.t.logpdf(outcome, df, design @ coefficients, scale).sum()
         exact += stats.gamma.logpdf(df, 2, scale=10) + np.log(df)
         # Rows of the approximation, with the eliminated coefficients integrated out, times the
         # distribution of these given the others, over their prior.
@@ -204,7 +216,7 @@ def test_rows_of_gaussian_noise_are_their_own_expansion() -> None:
     design = rng.normal(size=(400, 5))
     outcome = design @ np.arange(5.0) + 0.7 * rng.normal(size=400)
     covariance = 1e-6 * np.eye(2)
-    fit = StudentTFit(np.array([np.log(0.7), 12.0]), covariance, np.zeros(5))
+    fit = StudentTFit(np.array([np.log(0.7), 12.0]), covariance, np.zeros(5), 1.0)
     with pytest.MonkeyPatch.context() as patch:
         # Fixed noise with so many degrees of freedom that it is normal.
         patch.setattr(row_expansion, "minimize", lambda *args, **kwargs: Result(args[1]))
