@@ -26,6 +26,7 @@ from bayes_intgen.models.noise_shape import (
     FREQUENCIES,
     LARGEST_MOVES,
     LEAST_EXPONENT,
+    MAX_EXCESS,
     RATIOS,
     NoiseShape,
 )
@@ -265,6 +266,7 @@ def _law_data(shape: NoiseShape) -> dict[str, Any]:
             "frequencies": list(FREQUENCIES),
             "ratios": list(RATIOS),
             "least_exponent": LEAST_EXPONENT,
+            "max_excess": MAX_EXCESS,
             "iterations": ITERATIONS,
             "damping": DAMPING,
             "largest_step": LARGEST_STEP,

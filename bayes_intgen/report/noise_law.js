@@ -97,7 +97,7 @@ const lawOf = (parts, variance) => {
     for (let i = 0; i < moved.length; i++) moved[i] += own.shapeMoved[i];
   }
   const { parameters, slopes } = match(values);
-  parameters[0] -= 0.5 * Math.log(Math.max(varianceOf(parameters) / variance, 1));
+  parameters[0] -= 0.5 * Math.log(Math.max(varianceOf(parameters) / variance / law.max_excess, 1));
   const out = { scale: new Float64Array(draws), skewness: new Float64Array(draws), tail: new Float64Array(draws), mean: new Float64Array(draws) };
   for (let s = 0; s < draws; s++) {
     const [logScale, skewness, logTail] = [0, 1, 2].map((p) => {
