@@ -41,7 +41,7 @@ LARGEST_CHANGE, SMALL_CHANGE, TOLERANCE, MAX_ITERATIONS = 1.0, 0.3, 5e-3, 20
 LEAST_EXPONENT, RATIOS = 1e-3, (1.3, 8.0)
 # Largest variance of a law, over the identified one. Both are estimates: the smaller of the two
 # would be too small on average.
-MAX_EXCESS = 1.5
+MAX_EXCESS = 1.2
 # Largest deviations of a draw of log scale, skewness and log tail from their estimates. With few
 # rows larger ones would make predicted outcomes too variable; with many they hardly matter.
 LARGEST_MOVES = (0.15, 0.25, 0.05)
