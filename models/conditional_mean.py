@@ -1,7 +1,7 @@
 """Means of the functions of a confounding bias given the observed causes of its action.
 
-Observed causes are the parents of action k and covariates x. The hidden cause of the action is
-independent of its parents, and independent of them given covariates. The bias therefore averages
+Observed causes are the parents of action k and covariates x. Given covariates, the hidden cause of
+the action is independent of its parents. The bias therefore averages
 
     E[delta_k(A_k, A_pa, x) | A_pa, x] = E[f_k(A_k, C_k) - phi_k(A_k) | A_pa, x],
 
@@ -60,7 +60,7 @@ class ConditionalMean:
             raise ValueError(f"coefficients of a conditional mean need {rows} rows")
 
     def check(self, sizes: Mapping[str, int], inputs: int) -> None:
-        """Raise ValueError if coefficients do not match terms of these sizes, or inputs rows."""
+        """Raise ValueError if coefficients do not match these sizes, or an input is missing."""
         for name, own in zip(self.terms, self.coefficients, strict=True):
             if own.shape[1] != sizes.get(name, own.shape[1]):
                 raise ValueError(f"the conditional mean of {name!r} has {own.shape[1]} columns")

@@ -36,27 +36,37 @@ def decompositions(data, **model) -> tuple[Decomposition, Decomposition]:
     return plain, with_conditional_means(data, plain)
 
 
+def bias_columns(terms: Decomposition, k: int, others: tuple[int, ...] = ()) -> np.ndarray:
+    """Columns of an action's bias that depend on the action, and on no more than some others."""
+    own = [
+        np.arange(terms.size)[terms.columns[t.name]]
+        for t in terms.terms
+        if t.action == k and t.role == "bias" and k in t.inputs and set(t.inputs) <= {k, *others}
+    ]
+    return np.concatenate(own)
+
+
+def assert_zero_means(
+    plain: Decomposition,
+    centred: Decomposition,
+    columns: np.ndarray,
+    cells: list[np.ndarray],
+) -> None:
+    """Functions average zero in each cell of inputs with conditional means, and not without."""
+    for inputs in cells:
+        means = centred.functions(inputs)[:, columns].mean(axis=0)
+        np.testing.assert_allclose(means, 0, atol=1e-10)
+    # Negative control.
+    without = [plain.functions(inputs)[:, columns].mean(axis=0) for inputs in cells]
+    assert np.abs(without).max() > 0.1
+
+
 def test_functions_average_zero_given_the_parents() -> None:
     data = switches(500, seed=0)
     plain, centred = decompositions(data, graph=CHAIN)
-    free = ~data.intervened[:, 2]
-    columns = np.concatenate(
-        [
-            np.arange(centred.size)[centred.columns[t.name]]
-            for t in centred.terms
-            if t.action == 2 and t.role == "bias" and 2 in t.inputs
-        ]
-    )
-    largest = 0.0
-    for a in (0, 1):
-        for b in (0, 1):
-            rows = free & (data.actions[:, 0] == a) & (data.actions[:, 1] == b)
-            means = centred.functions(data.actions[rows])[:, columns].mean(axis=0)
-            np.testing.assert_allclose(means, 0, atol=1e-10)
-            own = plain.functions(data.actions[rows])[:, columns].mean(axis=0)
-            largest = max(largest, np.abs(own).max())
-    # Negative control.
-    assert largest > 0.1
+    rows = data.actions[~data.intervened[:, 2]]
+    cells = [rows[(rows[:, :2] == at).all(axis=1)] for at in ([0, 0], [0, 1], [1, 0], [1, 1])]
+    assert_zero_means(plain, centred, bias_columns(centred, 2, (0, 1)), cells)
 
 
 def test_models_contain_the_same_functions() -> None:
@@ -95,31 +105,13 @@ def with_season(rows: int, seed: int, pull: float = 1.0) -> bi.RegimeData:
     )
 
 
-def bias_columns(terms: Decomposition, k: int) -> np.ndarray:
-    """Columns of the functions of an action in its own bias."""
-    own = [
-        np.arange(terms.size)[terms.columns[t.name]]
-        for t in terms.terms
-        if t.action == k and t.role == "bias" and t.inputs == (k,)
-    ]
-    return np.concatenate(own)
-
-
 @pytest.mark.parametrize("graph", [None, "any"])
 def test_functions_average_zero_given_a_covariate(graph) -> None:
     data = with_season(300, seed=0)
     plain, centred = decompositions(data, graph=graph)
-    columns = bias_columns(centred, 1)
-    free, season = ~data.intervened[:, 1], data.covariates[:, 0]
-    largest = 0.0
-    for level in range(3):
-        rows = free & (season == level)
-        means = centred.functions(data.inputs[rows])[:, columns].mean(axis=0)
-        np.testing.assert_allclose(means, 0, atol=1e-10)
-        own = plain.functions(data.inputs[rows])[:, columns].mean(axis=0)
-        largest = max(largest, np.abs(own).max())
-    # Negative control.
-    assert largest > 0.1
+    rows = data.inputs[~data.intervened[:, 1]]
+    cells = [rows[rows[:, 2] == level] for level in range(3)]
+    assert_zero_means(plain, centred, bias_columns(centred, 1), cells)
 
 
 def test_useless_covariates_change_nothing() -> None:

@@ -44,8 +44,8 @@ def test_draws_have_about_the_target_acceptance_rate() -> None:
     for target in (0.8, 0.95):
         fit = bi.fit(data, draws=200, chains=2, target_accept=target, progress=False)
         statistics = fit.tree["sample_stats"].dataset
-        if not statistics["accepted"].all():
-            pytest.fail("the surrogate of a small fit is the density itself")
+        # The fit is so small that NUTS runs on the density itself.
+        assert statistics["accepted"].all()
         # The average of dual averaging's step sizes would give 0.9 and 0.98.
         rate = float(statistics["acceptance_rate"].mean())
         assert rate == pytest.approx(target, abs=0.05 if target < 0.9 else 0.02)
