@@ -139,11 +139,6 @@ class ChainState(NamedTuple):
     current: KernelState
     adaptation: Any
 
-    @property
-    def log_step_size(self) -> float:
-        """Average of the log step size over the adaptation."""
-        return float(self.adaptation[1])
-
 
 class NUTSKernel:
     """NUTS on a surrogate density, with a Metropolis correction by the exact one.

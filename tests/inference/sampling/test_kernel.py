@@ -80,7 +80,7 @@ def test_step_size_adapts_as_in_numpyro() -> None:
             state = update(0.7 - rate, state)
             if i < 29:
                 assert draws["step_size"][i + 1] == pytest.approx(float(np.exp(state[0])))
-    assert chain.log_step_size == pytest.approx(float(state[1]))
+    assert float(chain.adaptation[1]) == pytest.approx(float(state[1]))
 
 
 def test_initial_state_has_the_gradient_and_the_correction_of_its_point() -> None:
