@@ -37,8 +37,8 @@ class LogPrediction(Prediction):
         cls, tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction | Homoscedastic
     ) -> Self:
         """Extract from the DataTree of a fit."""
-        of_log, noise = Prediction.of(tree, terms, spread), tree["noise"]
-        difference = LogMean(noise["log_mean"].to_numpy(), noise["log_mean_deviation"].to_numpy())
+        of_log, noise = Prediction.of(tree, terms, spread), tree["noise"].dataset
+        difference = LogMean(noise["log_mean"].values, noise["log_mean_deviation"].values)
         own = {each.name: getattr(of_log, each.name) for each in fields(of_log)}
         return cls(**own, log_mean=difference)
 
@@ -82,7 +82,7 @@ class LogPrediction(Prediction):
         """Logarithm of the mean minus the predictor, shape (chain, draw, n)."""
         count = len(self.terms.names)
         actions = inputs[:, :count]
-        features = self.spread.features(actions, intervened).toarray()
+        features = self.spread.dense_features(actions, intervened)
         out = self._variance(actions, intervened) / 2 + self.log_mean(features)
         effects, unseen = self.terms.random_effects, {group.column for group in self.unseen}
         if effects is not None and effects.grouping - count not in unseen:

@@ -13,19 +13,17 @@ from typing import Protocol
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
+from bayes_intgen.models.normal import normal_cdf
+from bayes_intgen.models.roots import increasing_roots
 from bayes_intgen.models.sinh_arcsinh import SinhArcsinh
 
 
 class DistributionFunction(Protocol):
-    """Distribution function of noise in units of its scale, elementwise on arrays (draws, m).
+    """Distribution function of noise in units of its scale, elementwise on arrays (draws, n)."""
 
-    ``columns``, shape (m,), are the positions of the columns among those of the mixtures.
-    """
-
-    def __call__(self, x: Array, columns: NDArray[np.int_]) -> Array: ...
+    def __call__(self, x: Array) -> Array: ...
 
 
 def tabulated_cdf(quantiles: Array) -> DistributionFunction:
@@ -33,13 +31,11 @@ def tabulated_cdf(quantiles: Array) -> DistributionFunction:
 
     Examples
     --------
-    >>> float(tabulated_cdf(np.array([-1.0, 1.0]))(np.array(0.0), np.zeros(1, int)))
+    >>> float(tabulated_cdf(np.array([-1.0, 1.0]))(np.array(0.0)))
     0.5
     """
     probabilities = (np.arange(len(quantiles)) + 0.5) / len(quantiles)
-    return lambda x, columns: np.asarray(
-        np.interp(x, quantiles, probabilities, left=0.0, right=1.0)
-    )
+    return lambda x: np.asarray(np.interp(x, quantiles, probabilities, left=0.0, right=1.0))
 
 
 def student_t_cdf(df: Array) -> DistributionFunction:
@@ -47,10 +43,10 @@ def student_t_cdf(df: Array) -> DistributionFunction:
 
     Examples
     --------
-    >>> float(student_t_cdf(np.array([4.0]))(np.zeros((1, 1)), np.zeros(1, int))[0, 0])
+    >>> float(student_t_cdf(np.array([4.0]))(np.zeros((1, 1)))[0, 0])
     0.5
     """
-    return lambda x, columns: np.asarray(scipy.special.stdtr(df[:, None], x))
+    return lambda x: np.asarray(scipy.special.stdtr(df[:, None], x))
 
 
 def sinh_arcsinh_cdf(laws: SinhArcsinh) -> DistributionFunction:
@@ -59,18 +55,11 @@ def sinh_arcsinh_cdf(laws: SinhArcsinh) -> DistributionFunction:
     Examples
     --------
     >>> zero = np.zeros((1, 1))
-    >>> float(sinh_arcsinh_cdf(SinhArcsinh(zero, zero, zero))(zero, np.zeros(1, int))[0, 0])
+    >>> float(sinh_arcsinh_cdf(SinhArcsinh(zero, zero, zero))(zero)[0, 0])
     0.5
     """
     tail, mean = np.exp(laws.log_tail), laws.mean
-
-    def cdf(x: Array, columns: NDArray[np.int_]) -> Array:
-        angle = np.arcsinh(x + mean[:, columns])
-        return np.asarray(
-            scipy.special.ndtr(np.sinh(tail[:, columns] * angle - laws.skewness[:, columns]))
-        )
-
-    return cdf
+    return lambda x: normal_cdf(np.sinh(tail * np.arcsinh(x + mean) - laws.skewness))
 
 
 def mixture_quantiles(
@@ -100,29 +89,16 @@ def mixture_quantiles(
     >>> mixture_quantiles(zero, one, uniform, [0.25, 0.5]).round(3).ravel() + 0
     array([-0.5,  0. ])
     """
-    # Results without quantiles of outcomes do not wait for it.
-    from scipy.optimize import elementwise
-
-    p, column = np.meshgrid(probabilities, np.arange(mean.shape[1]), indexing="ij")
-
-    def excess(y: Array, p: Array, column: Array) -> Array:
-        # The solver passes only the elements that have not converged, in any shape.
-        columns = column.astype(int).ravel()
-        standardised = (y.ravel() - mean[:, columns]) / sd[:, columns]
-        return np.asarray(cdf(standardised, columns).mean(axis=0).reshape(y.shape) - p)
-
     centre, reach = mean.mean(axis=0), mean.std(axis=0) + sd.mean(axis=0)
-    bracket = elementwise.bracket_root(
-        excess,
-        np.broadcast_to(centre - 3 * reach, p.shape),
-        np.broadcast_to(centre + 3 * reach, p.shape),
-        args=(p, column.astype(float)),
-    ).bracket
-    # The absolute tolerance bounds the work for quantiles near zero.
-    root = elementwise.find_root(
-        excess,
-        bracket,
-        args=(p, column.astype(float)),
-        tolerances={"xatol": 1e-13 * float(reach.min()), "xrtol": 1e-15},
-    )
-    return np.asarray(root.x)
+    # Bounds the work for quantiles near zero.
+    resolution = 1e-13 * float(reach.min(initial=np.inf))
+
+    def quantiles(p: float) -> Array:
+        return increasing_roots(
+            lambda y: cdf((y - mean) / sd).mean(axis=0) - p,
+            centre - 3 * reach,
+            centre + 3 * reach,
+            resolution,
+        )
+
+    return np.array([quantiles(p) for p in probabilities])

@@ -91,19 +91,22 @@ class Prediction:
         cls, tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction | Homoscedastic
     ) -> Self:
         """Extract from the DataTree of a fit."""
-        hyperparameters, noise = tree["posterior"], tree["noise"]
+        hyperparameters, noise = tree["posterior"].dataset, tree["noise"].dataset
         shape = None
         if "shape" in noise:
-            shape = NoiseShape(noise["shape"].to_numpy(), noise["shape_deviation"].to_numpy())
+            shape = NoiseShape(noise["shape"].values, noise["shape_deviation"].values)
+        units = None
+        if "population" in tree.children:
+            units = tree["population"].dataset["unit"].values
         return cls(
             terms,
             spread,
-            tree["coefficients"]["coefficients"].to_numpy(),
-            hyperparameters["noise_sd"].to_numpy(),
-            noise["deviation"].to_numpy() if "deviation" in noise else None,
-            noise["quantile"].to_numpy(),
-            hyperparameters["df"].to_numpy() if "df" in hyperparameters else None,
-            tree["population"]["unit"].to_numpy() if "population" in tree.children else None,
+            tree["coefficients"].dataset["coefficients"].values,
+            hyperparameters["noise_sd"].values,
+            noise["deviation"].values if "deviation" in noise else None,
+            noise["quantile"].values,
+            hyperparameters["df"].values if "df" in hyperparameters else None,
+            units,
             shape=shape,
             kind=tree.attrs.get("outcome_kind", "continuous"),
         )
@@ -340,7 +343,7 @@ class Prediction:
 
     def _laws(self, actions: Array, intervened: NDArray[np.bool_]) -> SinhArcsinh:
         assert self.shape is not None
-        features = self.spread.features(actions, intervened).toarray()
+        features = self.spread.dense_features(actions, intervened)
         return self.shape.laws(features, self.spread(actions, intervened))
 
     def _variance(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:

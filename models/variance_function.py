@@ -55,6 +55,13 @@ class VarianceFunction:
             (values.ravel(), columns.ravel(), pointers), shape=(len(values), len(self.knot_values))
         )
 
+    def dense_features(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Features as an array, for few rows: SciPy takes long to import."""
+        values, columns = self._entries(actions, intervened)
+        features = np.zeros((len(actions), len(self.knot_values)))
+        np.add.at(features, (np.arange(len(actions))[:, None], columns), values)
+        return features
+
     def _entries(
         self, actions: Array, intervened: NDArray[np.bool_]
     ) -> tuple[Array, NDArray[np.int_]]:
@@ -103,10 +110,7 @@ class VarianceFunction:
         The logarithm of the variance is linearised in the deviations. Linearising the logarithms of
         the knot values instead would be worse: their sum is well determined even if they are not.
         """
-        values, columns = self._entries(actions, intervened)
-        # Not from a sparse matrix, since SciPy takes long to import.
-        features = np.zeros((len(actions), len(self.knot_values)))
-        np.add.at(features, (np.arange(len(actions))[:, None], columns), values)
+        features = self.dense_features(actions, intervened)
         estimate = features @ self.knot_values
         return np.asarray(estimate * np.exp(deviations @ (features / estimate[:, None]).T))
 
@@ -121,7 +125,11 @@ class Homoscedastic:
 
     def features(self, actions: Array, intervened: NDArray[np.bool_]) -> "scipy.sparse.csr_array":
         """Constant, as a sparse matrix (n, 1)."""
-        return scipy.sparse.csr_array(np.ones((len(actions), 1)))
+        return scipy.sparse.csr_array(self.dense_features(actions, intervened))
+
+    def dense_features(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Constant as an array, shape (n, 1)."""
+        return np.ones((len(actions), 1))
 
 
 class VarianceFunctionEstimate(NamedTuple):

@@ -3,7 +3,7 @@
 import os
 
 from bayes_intgen.api.posterior import Posterior
-from bayes_intgen.posterior.storage import load_tree
+from bayes_intgen.posterior.storage import load_draws
 
 
 def load(path: str | os.PathLike[str]) -> Posterior:
@@ -32,4 +32,4 @@ def load(path: str | os.PathLike[str]) -> Posterior:
     >>> load(folder / "fit.nc").actions == posterior.actions
     True
     """
-    return Posterior(load_tree(path))
+    return load_draws(path, Posterior)

@@ -2,19 +2,25 @@
 
 import re
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
+import lazy_loader
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.errors import BayesIntgenError
 
+if TYPE_CHECKING:
+    import narwhals as nw
+else:
+    # Imported at its first use: most queries to a saved fit are not tables.
+    nw = lazy_loader.load("narwhals")
+
 SECONDS_PER_DAY = 86_400
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
 
 
-def holds_dates(series: nw.Series[Any]) -> bool:
+def holds_dates(series: "nw.Series[Any]") -> bool:
     """Whether a column holds dates, with or without a time of day; also as text in ISO 8601.
 
     Examples
@@ -32,7 +38,7 @@ def holds_dates(series: nw.Series[Any]) -> bool:
     return series.dtype in (nw.Date, nw.Datetime)
 
 
-def days_of_column(series: nw.Series[Any]) -> NDArray[np.float64]:
+def days_of_column(series: "nw.Series[Any]") -> NDArray[np.float64]:
     """Days since 1970 of a column for which :func:`holds_dates` is true; NaN if missing."""
     cells = [None if cell is None or cell != cell else cell for cell in series.to_list()]
     return np.array([np.nan if cell is None else _days(cell) for cell in cells], dtype=np.float64)

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +14,9 @@ from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.tables import as_table, has_levels, label_cells, numeric_column
 from bayes_intgen.errors import PointsError
 from bayes_intgen.text.messages import quoted, unknown_action
+
+if TYPE_CHECKING:
+    import narwhals as nw
 
 Levels = Sequence[Categories | None]
 # Kinds of cells that float() or NumPy would convert to numbers with another meaning.
@@ -157,7 +159,7 @@ def checked_mask(intervened: Iterable[str], names: Sequence[str]) -> NDArray[np.
     return np.array([name in actions for name in names])
 
 
-def _of_table(table: nw.DataFrame[Any], names: Sequence[str], categories: Levels) -> Array:
+def _of_table(table: "nw.DataFrame[Any]", names: Sequence[str], categories: Levels) -> Array:
     missing = [name for name in names if name not in table.columns]
     if missing:
         raise PointsError(f"points have no column {quoted(missing)}")

@@ -1,9 +1,9 @@
 """Conversion of tables of any kind, and of their columns, through narwhals."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
+import lazy_loader
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -14,11 +14,17 @@ from bayes_intgen.data.observed_levels import ColumnLevels, as_label
 from bayes_intgen.errors import BayesIntgenError, DataError
 from bayes_intgen.text.messages import quoted
 
+if TYPE_CHECKING:
+    import narwhals as nw
+else:
+    # Imported at its first use: most queries to a saved fit are not tables.
+    nw = lazy_loader.load("narwhals")
+
 # Kinds of tables, for messages.
 KINDS = "a table (pandas, Polars, Arrow, DuckDB, or an xarray Dataset of one dimension)"
 
 
-def as_table(frame: Any) -> nw.DataFrame[Any] | None:
+def as_table(frame: Any) -> "nw.DataFrame[Any] | None":
     """Convert a table of any kind, computing lazy ones; None if the object is not a table.
 
     Raises
@@ -27,6 +33,8 @@ def as_table(frame: Any) -> nw.DataFrame[Any] | None:
         If two columns have the same name, a Dataset has several dimensions, a query fails, or a
         library is missing.
     """
+    if isinstance(frame, np.ndarray | list | tuple | dict):
+        return None
     if isinstance(frame, xr.Dataset):
         frame = _dataset_as_frame(frame)
     try:
@@ -42,7 +50,7 @@ def as_table(frame: Any) -> nw.DataFrame[Any] | None:
         raise DataError(f"the {type(frame).__name__} cannot be read ({error})") from error
 
 
-def _as_narwhals(frame: Any) -> nw.DataFrame[Any] | nw.LazyFrame[Any] | None:
+def _as_narwhals(frame: Any) -> "nw.DataFrame[Any] | nw.LazyFrame[Any] | None":
     # narwhals does not accept Arrow record batches, or streams of them, as native tables.
     if hasattr(frame, "__arrow_c_array__"):
         return nw.from_arrow(frame, backend="pyarrow")
@@ -79,7 +87,7 @@ def _dataset_as_frame(dataset: xr.Dataset) -> Any:
 
 
 def numeric_column(
-    table: nw.DataFrame[Any], name: str, error: type[BayesIntgenError], first_row: int = 0
+    table: "nw.DataFrame[Any]", name: str, error: type[BayesIntgenError], first_row: int = 0
 ) -> NDArray[np.float64]:
     """Convert a column to float64, missing cells to NaN; raises ``error`` if it is not numeric."""
     series = table[name]
@@ -97,7 +105,7 @@ def numeric_column(
     return np.asarray(cells, dtype=np.float64)
 
 
-def _not_numbers(series: nw.Series[Any], first_row: int) -> str:
+def _not_numbers(series: "nw.Series[Any]", first_row: int) -> str:
     """Describe a column that is not numeric, with a cell and the remedy."""
     name = series.name
     missing = missing_cells(series)
@@ -134,12 +142,12 @@ def _remedy_of_text(name: str, texts: Sequence[str]) -> str:
     return f"; convert them (with pandas: {code})"
 
 
-def is_categorical(series: nw.Series[Any]) -> bool:
+def is_categorical(series: "nw.Series[Any]") -> bool:
     """Whether a column holds categories."""
     return series.dtype in (nw.Categorical, nw.Enum)
 
 
-def missing_cells(series: nw.Series[Any]) -> NDArray[np.bool_]:
+def missing_cells(series: "nw.Series[Any]") -> NDArray[np.bool_]:
     """Whether each cell of a column is null or NaN, shape (n,)."""
     if series.dtype.is_float() and (values := series.to_numpy()).dtype.kind == "f":
         return np.isnan(values)
@@ -153,7 +161,7 @@ def missing_cells(series: nw.Series[Any]) -> NDArray[np.bool_]:
     return null
 
 
-def has_levels(table: nw.DataFrame[Any], name: str) -> bool:
+def has_levels(table: "nw.DataFrame[Any]", name: str) -> bool:
     """Whether a column holds text, booleans or categories instead of numbers."""
     series = table[name]
     if series.dtype in (nw.String, nw.Boolean, nw.Categorical, nw.Enum):
@@ -165,7 +173,7 @@ def has_levels(table: nw.DataFrame[Any], name: str) -> bool:
 
 
 def label_cells(
-    table: nw.DataFrame[Any], name: str, error: type[BayesIntgenError], first_row: int = 0
+    table: "nw.DataFrame[Any]", name: str, error: type[BayesIntgenError], first_row: int = 0
 ) -> list[Any]:
     """Cells of a column of levels; raises ``error`` if one is missing."""
     series = table[name]
@@ -178,7 +186,7 @@ def label_cells(
     return series.to_list()
 
 
-def filled_cells(table: nw.DataFrame[Any], name: str) -> list[Any]:
+def filled_cells(table: "nw.DataFrame[Any]", name: str) -> list[Any]:
     """Cells of a column of levels, missing ones as a level of their own."""
     series = table[name]
     missing = missing_cells(series).tolist()
@@ -189,7 +197,7 @@ def filled_cells(table: nw.DataFrame[Any], name: str) -> list[Any]:
 
 
 def levels_of_column(
-    table: nw.DataFrame[Any], name: str, numbers: Sequence[int] | NDArray[np.int_] | None = None
+    table: "nw.DataFrame[Any]", name: str, numbers: Sequence[int] | NDArray[np.int_] | None = None
 ) -> ColumnLevels:
     """Collect the levels of a column for which :func:`has_levels` is true.
 
@@ -242,7 +250,7 @@ def _first_rows(cells: Sequence[Any], numbers: Iterable[int]) -> dict[str, int]:
     return rows
 
 
-def _declared(series: nw.Series[Any]) -> tuple[list[Any], bool] | None:
+def _declared(series: "nw.Series[Any]") -> tuple[list[Any], bool] | None:
     """Categories of a column in order, and whether the order is meaningful; None for text."""
     native = series.to_native()
     if nw.dependencies.is_pandas_like_series(native) and hasattr(native, "cat"):

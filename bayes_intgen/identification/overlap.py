@@ -115,10 +115,10 @@ class ReferenceRows:
         categories: tuple[Categories | None, ...],
     ) -> Self:
         """Restore from :meth:`to_dataset`."""
-        masks = stored["intervened"].to_numpy() > 0
-        which, rows = stored["regime_of"].to_numpy(), stored["reference"].to_numpy()
+        masks = stored["intervened"].values > 0
+        which, rows = stored["regime_of"].values, stored["reference"].values
         return cls(
-            tuple(map(str, stored["action"].to_numpy())),
+            tuple(map(str, stored["action"].values)),
             coordinates,
             tuple(tuple(mask) for mask in masks.tolist()),
             tuple(rows[which == i] for i in range(len(masks))),

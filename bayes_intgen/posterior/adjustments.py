@@ -90,7 +90,7 @@ def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
     """
     terms, tree = posterior.terms, posterior.tree
     draws, fixed = (tree[group].to_dataset() for group in ("posterior", "constant_data"))
-    noise_sd = draws["noise_sd"].to_numpy()
+    noise_sd = draws["noise_sd"].values
     columns, count = terms.covariates, len(terms.names)
     rows: list[tuple[Array, str, str, str, str]] = []
     for term in terms.terms:

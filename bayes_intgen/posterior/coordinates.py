@@ -23,7 +23,7 @@ def draw_coordinates(tree: xr.DataTree) -> dict[str, NDArray[Any]]:
     ['chain', 'draw']
     """
     draws = tree["posterior"].dataset
-    return {dim: draws[dim].to_numpy() for dim in ("chain", "draw")}
+    return {dim: draws[dim].values for dim in ("chain", "draw")}
 
 
 def action_coordinates(

@@ -25,6 +25,7 @@ from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 from bayes_intgen.posterior.coordinates import action_coordinates, draw_coordinates
 from bayes_intgen.posterior.fit_support import FitSupport, Query
+from bayes_intgen.posterior.labelled import labelled_array
 from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.posterior.standardisation import Standardisation, in_population
 
@@ -371,7 +372,7 @@ class PosteriorDraws:
         attrs |= query.averages.attrs
         if name == "effect":
             attrs |= probability_attrs(self._prediction.kind, draws)
-        return xr.DataArray(draws, coords, ("chain", "draw", "point"), name, attrs)
+        return labelled_array(name, ("chain", "draw", "point"), draws, coords, attrs)
 
 
 def probability_attrs(kind: OutcomeKind, draws: Array) -> dict[str, float]:

@@ -19,6 +19,7 @@ from bayes_intgen.data.queries import (
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.labelled import labelled_dataset
 
 
 def effect_table(
@@ -101,7 +102,7 @@ def effect_table(
         columns |= _changes(prediction, start, values, mask, level)
         starts = np.broadcast_to(start, values.shape)
         arguments["baseline"] = (dims, decoded_table(starts, categories))
-    return xr.Dataset(
+    return labelled_dataset(
         {**{name: ("point", column) for name, column in columns.items()}, **arguments},
         coords={"point": point_labels(points, len(values)), "action": list(actions)},
         attrs={

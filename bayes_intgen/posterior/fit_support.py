@@ -77,13 +77,13 @@ class FitSupport:
     @classmethod
     def of(cls, tree: xr.DataTree, model: Model, terms: Decomposition) -> Self:
         """Read the regimes and the reference rows from the tree of a fit."""
-        constant, reference = tree["constant_data"], None
+        constant, reference = tree["constant_data"].dataset, None
         if "support" in tree.children:
             reference = ReferenceRows.of_dataset(
                 tree["support"].to_dataset(), terms.coordinates, terms.categories
             )
-        masks = map(tuple, (constant["intervened"].to_numpy() > 0).tolist())
-        regimes = dict(zip(masks, constant["rows"].to_numpy().tolist(), strict=True))
+        masks = map(tuple, (constant["intervened"].values > 0).tolist())
+        regimes = dict(zip(masks, constant["rows"].values.tolist(), strict=True))
         population, digest = FitPopulation.of(tree), tree.attrs.get("covariates_digest", "")
         has_tests = "lift_of" in constant
         return cls(model, terms, regimes, reference, has_tests, population, digest)

@@ -59,7 +59,7 @@ class FittedRows(PosteriorDraws):
         if rows is not None:
             rows = whole_number(rows, "rows", 1, DataError)
         hyperparameters = self.tree["posterior"].to_dataset()
-        sampled = self.terms.without(self.tree["constant_data"]["fixed_scale_of"].to_numpy())
+        sampled = self.terms.without(self.tree["constant_data"].dataset["fixed_scale_of"].values)
         return with_groups(
             self.tree,
             {

@@ -19,6 +19,7 @@ from packaging.version import InvalidVersion, Version
 
 from bayes_intgen._checksum import MARK
 from bayes_intgen.errors import SavedFitError
+from bayes_intgen.posterior.labelled import labelled_dataset
 
 # Attribute of every group that announces a checksum, so that a file whose checksum is lost is never
 # taken for one of a version without checksums.
@@ -245,7 +246,7 @@ class _Reader:
             lacking = set(block.variables) - set(variables)
             if lacking and (block.required or len(lacking) < len(block.variables)):
                 raise SavedFitError(f"{path}/{min(lacking)} is missing")
-        yield path or "/", xr.Dataset(variables, attrs=attributes)
+        yield path or "/", labelled_dataset(variables, attrs=attributes)
         for name in groups:
             yield from self.nodes(group[name], f"{path}/{name}")
 

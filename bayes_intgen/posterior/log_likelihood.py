@@ -83,6 +83,6 @@ def log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Datas
         if "df" in draws:
             densities["df"] = degrees_of_freedom()
         for name, density in densities.items():
-            values = np.asarray(density.log_prob(draws[name].to_numpy()))
+            values = np.asarray(density.log_prob(draws[name].values))
             log_densities[name] = draws[name].dims, values
     return log_densities

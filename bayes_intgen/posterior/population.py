@@ -45,9 +45,9 @@ class FitPopulation:
         stored = tree["population"].to_dataset()
         counts = {
             str(name): (int(stored["under_one_mask"][g]), int(stored["n_groups"][g]))
-            for g, name in enumerate(stored["grouping"].to_numpy())
+            for g, name in enumerate(stored["grouping"].values)
         }
-        return cls(stored["low"].to_numpy(), stored["high"].to_numpy(), counts)
+        return cls(stored["low"].values, stored["high"].values, counts)
 
 
 def population_dataset(rows: Observations, link: Link = "identity") -> xr.Dataset:

@@ -210,5 +210,5 @@ def draws_of_scale(name: str, draws: xr.Dataset, fixed: xr.Dataset) -> Array:
         scale = float(fixed["fixed_scale"].sel(fixed_scale_of=name)) / float(
             fixed["pilot_noise_sd"]
         )
-        return np.asarray(scale * draws["noise_sd"].to_numpy())
-    return draws["scale"].sel(scale_of=name).to_numpy()
+        return np.asarray(scale * draws["noise_sd"].values)
+    return draws["scale"].sel(scale_of=name).values

@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -43,7 +43,7 @@ def save_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
     """
     content = to_netcdf(tree)
     try:
-        _check_content(of_netcdf(content))
+        _check_content(PosteriorDraws, of_netcdf(content))
     except SavedFitError as error:
         raise SavedFitError(
             f"{path} was not written, as it could not be loaded: {error}"
@@ -51,13 +51,21 @@ def save_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
     atomic_write(path, with_checksum(content))
 
 
-def load_tree(path: str | os.PathLike[str]) -> xr.DataTree:
-    """Read the tree of a fit into memory; the errors are those of :func:`bayes_intgen.load`.
+def load_draws[T: PosteriorDraws](
+    path: str | os.PathLike[str], kind: Callable[[xr.DataTree], T]
+) -> T:
+    """Read a fit into memory; the errors are those of :func:`bayes_intgen.load`.
+
+    Parameters
+    ----------
+    path : path
+    kind : type
+        Class of the result.
 
     Examples
     --------
     >>> save_tree(posterior.tree, folder / "fit.nc")
-    >>> load_tree(folder / "fit.nc").attrs == posterior.tree.attrs
+    >>> load_draws(folder / "fit.nc", PosteriorDraws).tree.attrs == posterior.tree.attrs
     True
     """
     source = Path(path)
@@ -74,8 +82,7 @@ def load_tree(path: str | os.PathLike[str]) -> xr.DataTree:
     try:
         if not content.startswith(_SIGNATURE):
             raise ValueError("no HDF5 signature")
-        tree = of_netcdf(content)
-        _check_content(tree)
+        return _check_content(kind, of_netcdf(content))
     except SavedFitError as error:
         raise SavedFitError(f"{source} cannot be read as a saved fit: {error}") from error
     except MemoryError:
@@ -84,7 +91,6 @@ def load_tree(path: str | os.PathLike[str]) -> xr.DataTree:
         raise SavedFitError(
             f"{source} cannot be read as a saved fit: it is truncated or not netCDF ({error})"
         ) from error
-    return tree
 
 
 def _bytes_of(source: Path) -> bytes:
@@ -109,13 +115,13 @@ def _bytes_of(source: Path) -> bytes:
         return start + file.read() if start == _SIGNATURE else start
 
 
-def _check_content(tree: xr.DataTree) -> None:
-    """Refuse a model and draws that do not match, and a model that cannot be evaluated."""
+def _check_content[T: PosteriorDraws](kind: Callable[[xr.DataTree], T], tree: xr.DataTree) -> T:
+    """Decode a fit; refuse draws that do not match their model, or that it cannot evaluate."""
     for name in ("model", "terms", "spread", "settings", "outcome"):
         if not isinstance(tree.attrs.get(name), str):
             raise SavedFitError(f"attribute {name!r} is missing")
     try:
-        posterior = PosteriorDraws(tree)
+        posterior = kind(tree)
         for what, stored, expected in _twice_stored(posterior):
             if stored != expected:
                 raise SavedFitError(f"it has {stored} {what}, but its model has {expected}")
@@ -124,6 +130,7 @@ def _check_content(tree: xr.DataTree) -> None:
         raise
     except Exception as error:  # parts of a model that do not match fail in many ways
         raise SavedFitError(f"its model cannot be evaluated ({error})") from error
+    return posterior
 
 
 def _twice_stored(posterior: PosteriorDraws) -> Iterator[tuple[str, Any, Any]]:
@@ -158,7 +165,7 @@ def _sizes(group: Any, name: str) -> list[int]:
 
 
 def _texts(group: Any, name: str) -> list[str]:
-    return group[name].to_numpy().tolist() if name in group else []
+    return group[name].values.tolist() if name in group else []
 
 
 def _evaluate(posterior: PosteriorDraws) -> None:

@@ -317,7 +317,7 @@ def _shared_factor(prediction: LogPrediction, default: Array) -> Array:
     Without the part of it that depends on the actions.
     """
     all_set = np.ones(default.shape, dtype=bool)
-    features = prediction.spread.features(default, all_set).toarray()
+    features = prediction.spread.dense_features(default, all_set)
     half = prediction.noise_sd(default, all_set) ** 2 / 2
     along = prediction.log_mean(features)
     values, moved = prediction.log_mean
@@ -329,7 +329,7 @@ def _hats(spread: VarianceFunction, action: int, grid: Array) -> Array:
     """Hat functions of one action along its grid, shape (steps, 7)."""
     points = np.tile([c.centre for c in spread.coordinates], (len(grid), 1))
     points[:, action] = grid
-    features = spread.features(points, np.ones(points.shape, dtype=bool)).toarray()
+    features = spread.dense_features(points, np.ones(points.shape, dtype=bool))
     return np.asarray(features[:, spread.columns_where_set(action)])
 
 

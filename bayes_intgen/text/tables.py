@@ -85,7 +85,7 @@ def _terminal_width(text: str) -> int:
 
 def _effects_as_table(table: "xr.Dataset") -> str:
     level = f"{100 * table.attrs['level']:g}%"
-    names = [str(name) for name in table["action"].to_numpy()]
+    names = [str(name) for name in table["action"].values]
     intervened = table.attrs["intervened"]
     condition = ", ".join(
         [f"do({', '.join(intervened)})", *(name for name in names if name not in intervened)]
@@ -94,10 +94,11 @@ def _effects_as_table(table: "xr.Dataset") -> str:
     head = [*names, "mean", f"{level} band", "P(1)" if binary else "outcomes"]
     if "change" in table:
         head += ["change", f"{level} band", "P(> 0)"]
-    all_supported = bool(table["supported"].all())
+    all_supported = bool(table["supported"].values.all())
+    columns = {str(name): column.values for name, column in table.data_vars.items()}
     rows = [
         _effect_cells(
-            {str(name): column[i] for name, column in table.data_vars.items()},
+            {name: column[i] for name, column in columns.items()},
             all_supported,
             table.attrs.get("outcome_kind", "continuous"),
         )
@@ -114,7 +115,7 @@ def _effects_as_table(table: "xr.Dataset") -> str:
         "",
         align_columns(head, rows, left=0),
     ]
-    if binary and (outside := float(table["outside_0_1"].max())) > 0:
+    if binary and (outside := float(table["outside_0_1"].values.max())) > 0:
         lines += [
             "",
             f"Up to {_share(outside)} of a band's draws lie outside [0, 1]: the mean adds up over "
@@ -128,11 +129,11 @@ def _effects_as_table(table: "xr.Dataset") -> str:
     return "\n".join(lines)
 
 
-def _effect_cells(point: "dict[str, xr.DataArray]", all_supported: bool, kind: str) -> list[str]:
+def _effect_cells(point: dict[str, Any], all_supported: bool, kind: str) -> list[str]:
     """Cells of one point: values of the actions, mean, intervals, and the change if present."""
-    values = point["value"].to_numpy()
-    before = point["baseline"].to_numpy() if "baseline" in point else values
-    number = {name: column.item() for name, column in point.items() if not column.ndim}
+    values = point["value"]
+    before = point.get("baseline", values)
+    number = {name: cell.item() for name, cell in point.items() if not cell.ndim}
     mean = format_to_uncertainty(number["mean"], decimals_for(number["high"] - number["low"]))
     mark = "" if all_supported else " " if number["supported"] else "*"
     cells = [
@@ -181,31 +182,31 @@ def _numbers(table: "xr.Dataset") -> list[str]:
 
 
 def _effects_as_csv(table: "xr.Dataset") -> str:
-    names = [str(name) for name in table["action"].to_numpy()]
+    names = [str(name) for name in table["action"].values]
     columns = _numbers(table)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     before = [f"{name} (from)" for name in names] if "baseline" in table else []
     writer.writerow([*names, *before, *columns])
     for i in range(table.sizes["point"]):
-        values = [*table["value"].to_numpy()[i].tolist()]
+        values = [*table["value"].values[i].tolist()]
         if before:
-            values += table["baseline"].to_numpy()[i].tolist()
-        writer.writerow([*values, *(table[name].to_numpy()[i].item() for name in columns)])
+            values += table["baseline"].values[i].tolist()
+        writer.writerow([*values, *(table[name].values[i].item() for name in columns)])
     return text.getvalue()
 
 
 def _effects_as_json(table: "xr.Dataset") -> str:
-    names = [str(name) for name in table["action"].to_numpy()]
+    names = [str(name) for name in table["action"].values]
 
     def point(values: Any) -> dict[str, Any]:
         return dict(zip(names, values.tolist(), strict=True))
 
     points = []
     for i in range(table.sizes["point"]):
-        entry: dict[str, Any] = {"values": point(table["value"].to_numpy()[i])}
+        entry: dict[str, Any] = {"values": point(table["value"].values[i])}
         if "baseline" in table:
-            entry["from"] = point(table["baseline"].to_numpy()[i])
-        entry |= {name: table[name].to_numpy()[i].item() for name in _numbers(table)}
+            entry["from"] = point(table["baseline"].values[i])
+        entry |= {name: table[name].values[i].item() for name in _numbers(table)}
         points.append(entry)
     return to_json({**table.attrs, "points": points})

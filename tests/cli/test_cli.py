@@ -58,6 +58,20 @@ def test_help_imports_no_heavy_module() -> None:
         assert word in done.stdout
 
 
+def test_effects_of_a_saved_fit_wait_for_no_library_that_they_do_not_need(folder) -> None:
+    pytest.importorskip("dask")  # xarray imports it where it is installed
+    program = (
+        "import sys\nfrom bayes_intgen import cli\n"
+        f"cli.main(['effect', {str(folder / 'fit.nc')!r}, '--set', 'red=0.1,green=0.2', '-q'])\n"
+        "heavy = {'jax', 'numpyro', 'dask', 'scipy.special', 'scipy.optimize', 'scipy.sparse',\n"
+        "         'narwhals.translate', 'matplotlib', 'arviz'}\n"
+        "print(heavy & set(sys.modules), 'xarray' in sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == "set() True\n"
+    assert "outcomes" in done.stdout
+
+
 def test_defaults_equal_those_of_the_library() -> None:
     # Written twice: reading them from the library would load it for every --help.
     own, library = (inspect.signature(f).parameters for f in (commands.fit, bi.fit))

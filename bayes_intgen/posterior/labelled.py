@@ -1,0 +1,74 @@
+"""Labelled arrays, without xarray's search for Dask arrays.
+
+xarray imports Dask, where it is installed, to see whether an array is one of Dask's. That takes as
+long as the rest of a question to a saved fit.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike
+from xarray.indexes import PandasIndex
+
+# As in xarray: dimensions, values, and perhaps attributes; or the values along a dimension.
+Labelled = Any
+
+
+def labelled_dataset(
+    variables: Mapping[str, Labelled],
+    coords: Mapping[str, Labelled] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Build a dataset of NumPy arrays, as ``xarray.Dataset`` does.
+
+    Parameters
+    ----------
+    variables, coords : mapping
+        ``(dims, values)``, ``(dims, values, attrs)``, or values along the dimension of that name.
+    attrs : mapping, optional
+
+    Examples
+    --------
+    >>> labelled_dataset({"mean": ("point", [0.5])}, {"point": [3]})["mean"].sel(point=3).item()
+    0.5
+    """
+    data = {name: _variable(name, value) for name, value in variables.items()}
+    labels = {name: _variable(name, value) for name, value in (coords or {}).items()}
+    labels |= {name: data.pop(name) for name in [*data] if data[name].dims == (name,)}
+    indexes = {
+        name: PandasIndex(pd.Index(variable.values), name, variable.dtype)
+        for name, variable in labels.items()
+        if variable.dims == (name,)
+    }
+    for name, index in indexes.items():
+        labels |= index.create_variables({name: labels[name]})
+    return xr.Dataset(data, xr.Coordinates(labels, indexes), attrs)
+
+
+def labelled_array(
+    name: str,
+    dims: tuple[str, ...],
+    values: ArrayLike,
+    coords: Mapping[str, Labelled],
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.DataArray:
+    """Build an array of NumPy's with labels, as ``xarray.DataArray`` does.
+
+    Examples
+    --------
+    >>> labelled_array("mean", ("point",), [0.5], {"point": [3]}).sel(point=3).item()
+    0.5
+    """
+    array = labelled_dataset({name: (dims, values)}, coords)[name]
+    array.attrs = dict(attrs or {})
+    return array
+
+
+def _variable(name: str, value: Labelled) -> xr.Variable:
+    dims, values, *rest = value if isinstance(value, tuple) else (name, value)
+    array, attrs = np.asarray(values), rest[0] if rest else None
+    # xarray converts dates, and objects.
+    return xr.Variable(dims, array, attrs, fastpath=array.dtype.kind not in "OMm")
