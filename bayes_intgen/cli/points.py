@@ -87,12 +87,12 @@ def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
 
 def read_population(given: str | None, population: Path | None) -> dict[str, Any]:
     """Arguments ``given`` and ``population`` of queries, from the options of the same names."""
-    from bayes_intgen.data.files import read_table
+    rows = None
+    if population is not None:
+        from bayes_intgen.data.files import read_table
 
-    return {
-        "given": None if given is None else parse_point(given),
-        "population": None if population is None else read_table(population),
-    }
+        rows = read_table(population)
+    return {"given": None if given is None else parse_point(given), "population": rows}
 
 
 def rows_of_fit(data: Path, posterior: "Posterior", regime: str | None, progress: bool) -> "Rows":
