@@ -7,9 +7,6 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
-from tqdm.asyncio import tqdm_asyncio
-from tqdm.auto import tqdm
-
 # Format of a bar of an estimated share, whose count would mean nothing.
 SHARE = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
 
@@ -39,6 +36,9 @@ def bar_of_steps(label: str, show: bool, total: int | None = None, unit: str = "
     >>> with bar_of_steps("Sums over rows", show=False, total=10, unit="rows") as bar:
     ...     bar.update(10)
     """
+    # Imported where a bar may be drawn: questions to a saved fit draw none.
+    from tqdm.auto import tqdm
+
     return tqdm(
         desc=label,
         total=total,
@@ -95,6 +95,8 @@ class Share:
 def share_of_stage(label: str, show: bool, expected: float, leave: bool = False) -> Iterator[Share]:
     """Report a stage with a bar of the share that is done, which stays at the end if asked to."""
     if show and _interactive():
+        from tqdm.auto import tqdm
+
         with tqdm(desc=label, total=100, bar_format=SHARE, leave=leave) as bar:
             yield Share(expected, bar)
             bar.update(100 - bar.n)
@@ -105,6 +107,9 @@ def share_of_stage(label: str, show: bool, expected: float, leave: bool = False)
 
 def _interactive() -> bool:
     """Whether a bar can be drawn: on a terminal, or by the widgets of a notebook."""
+    from tqdm.asyncio import tqdm_asyncio
+    from tqdm.auto import tqdm
+
     in_notebook = tqdm is not tqdm_asyncio
     return in_notebook or (sys.stderr is not None and sys.stderr.isatty())
 
