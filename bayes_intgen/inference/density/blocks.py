@@ -7,9 +7,9 @@ and gradient are exact. NUTS samples this surrogate, and the exact density corre
 acceptance (Christen and Fox, "Markov chain Monte Carlo using an approximation", JCGS 2005). See
 docs/method.md for the derivation.
 
-On one core, value and gradient take 0.17 ms (281 coefficients) and 1.1 ms (1,061) after 2 s of
-compilation; those of the exact density take 1.1 ms and 79 ms after 3 s. With NumPy, for single
-points and without compilation, they take 0.5 ms and 8 ms.
+On one core, value and gradient take 0.03 ms (112 coefficients), 0.06 ms (224) and 0.24 ms (512),
+those of the exact density 0.09, 0.55 and 3.3 ms. With NumPy, for single points and without
+compilation, they take 0.5 ms with 281 coefficients.
 """
 
 from collections.abc import Callable
@@ -31,8 +31,9 @@ from bayes_intgen.inference.density.partition import coefficient_blocks
 from bayes_intgen.inference.gaussian.sweep import inverse_and_log_det
 from bayes_intgen.models.hyperpriors import Hyperpriors
 
-# Minimum number of coefficients for a surrogate: with fewer an exact gradient takes no longer.
-MIN_COEFFICIENTS = 150
+# Minimum number of coefficients for a surrogate: with 70 a fit takes two thirds as long, with 30
+# it takes longer.
+MIN_COEFFICIENTS = 60
 # Minimum expected acceptance rate of a surrogate, and number of points at which it is estimated.
 MIN_ACCEPTANCE_RATE, N_COMPARED = 0.6, 24
 # Maximum ratio of data precision to prior precision in any direction. The cap changes derivatives
@@ -52,6 +53,8 @@ class BlockStatistics(NamedTuple):
     ----------
     rows, squares : ()
         Number of rows, and penalised residual sum of squares at the expansion point.
+    sizes : (G,) of int
+        Number of coefficients of each block.
     constant : ()
         Log of the normalising constant of the density of all outcomes.
     precision : (G, p, p)
@@ -67,6 +70,7 @@ class BlockStatistics(NamedTuple):
 
     rows: ArrayLike
     squares: ArrayLike
+    sizes: ArrayLike
     constant: ArrayLike
     precision: ArrayLike
     mean: ArrayLike
@@ -192,7 +196,7 @@ def block_statistics(
     covariance, log_det = expansion.covariance.copy(), expansion.log_det
     # Fits with about as many blocks of nearly equal size share compiled programs.
     size = max(len(block) for block in blocks)
-    size += padding_to(8, size)
+    size += padding_to(16, size)
     count_of_blocks = len(blocks) + padding_to(4, len(blocks))
     order = np.full((count_of_blocks, size), len(sd))
     precision = np.zeros((count_of_blocks, size, size))
@@ -208,6 +212,7 @@ def block_statistics(
     statistics = BlockStatistics(
         float(np.asarray(posterior.sums.rows)),
         expansion.squares,
+        np.array([len(block) for block in blocks] + [0] * (count_of_blocks - len(blocks))),
         _log_constant(posterior, log_det),
         precision.astype(dtype),
         np.append(expansion.mean, 0.0)[order],
@@ -329,7 +334,7 @@ def _evidence_and_slopes(
     scale = ratio.astype(dtype)
     one = xp.eye(mean.shape[1], dtype=dtype)
     covariance, log_det = inverse(
-        one + statistics.precision * scale[:, :, None] * scale[:, None, :]
+        one + statistics.precision * scale[:, :, None] * scale[:, None, :], statistics.sizes
     )
     difference = 1 / ratio - ratio
     change = _PriorChange(statistics.precision, covariance, ratio, difference, xp)
@@ -352,7 +357,7 @@ def _evidence_and_slopes(
     return value, towards_log_sd.reshape(-1), towards_noise
 
 
-def _inverse_and_log_det(matrices: Array) -> tuple[Array, float]:
+def _inverse_and_log_det(matrices: Array, sizes: NDArray[np.int_]) -> tuple[Array, float]:
     """:func:`inverse_and_log_det` with LAPACK, without compilation.
 
     Both results are NaN if rounding leaves a matrix that is not positive definite, as in compiled

@@ -1,4 +1,4 @@
-"""Batched inverses of positive definite matrices by the SWEEP operator.
+"""Inverses of positive definite matrices by the SWEEP operator.
 
 XLA fuses a loop into one function only if the loop calls no library. For matrices as small as
 blocks of coefficients, the call overhead of LAPACK exceeds its run time.
@@ -11,16 +11,24 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+# Maximum size of a matrix that is swept: a larger one leaves the processor's nearest cache, and is
+# inverted by halves.
+MAX_SWEPT = 64
 # Compute an array once, instead of recomputing it at each use.
 _materialise = cast(Callable[[jax.Array], jax.Array], lax.optimization_barrier)
 
 
-def inverse_and_log_det(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
+def inverse_and_log_det(matrices: jax.Array, sizes: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Invert G symmetric positive definite matrices, and sum their log determinants.
+
+    One after the other: together they would leave the nearest cache, which takes twice as long from
+    eight matrices of 64 rows on.
 
     Parameters
     ----------
     matrices : Array, shape (G, p, p)
+    sizes : Array of int, shape (G,)
+        Rows of each matrix that differ from those of the identity; others take no time.
 
     Returns
     -------
@@ -35,21 +43,43 @@ def inverse_and_log_det(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
     after sweeping every row, a matrix becomes minus its inverse, and the product of the pivots is
     its determinant. Positive definite matrices need no pivoting.
     """
-    size = matrices.shape[1]
+    inverses, log_dets = lax.map(lambda each: _inverse(*each), (matrices, sizes))
+    return inverses, log_dets.sum()
+
+
+def _inverse(matrix: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Invert a matrix (p, p): its first half, and the Schur complement of that."""
+    if len(matrix) <= MAX_SWEPT:
+        return _swept(matrix, size)
+    half = len(matrix) // 2
+    below = matrix[half:, :half]
+    first, log_det = _inverse(matrix[:half, :half], jnp.minimum(size, half))
+    weights = below @ first
+    complement = matrix[half:, half:] - weights @ below.T
+    last, log_det_of_complement = _inverse(complement, jnp.maximum(size - half, 0))
+    between = -last @ weights
+    inverse = jnp.block([[first - weights.T @ between, between.T], [between, last]])
+    return inverse, log_det + log_det_of_complement
+
+
+def _swept(matrix: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Invert a matrix by sweeping its first ``size`` rows."""
 
     def sweep(k: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         matrix, log_det = state
         # Inside the loop over the matrix, the row would be read out of order.
-        row = _materialise(lax.dynamic_index_in_dim(matrix, k, 1, keepdims=False))
-        pivot = lax.dynamic_index_in_dim(row, k, 1)
+        row = _materialise(lax.dynamic_index_in_dim(matrix, k, 0, keepdims=False))
+        pivot = lax.dynamic_index_in_dim(row, k, 0)
         share = row / pivot
-        matrix = _materialise(matrix - share[:, :, None] * row[:, None, :])
+        matrix = _materialise(matrix - share[:, None] * row[None, :])
+        matrix = lax.dynamic_update_index_in_dim(matrix, share, k, 0)
         matrix = lax.dynamic_update_index_in_dim(matrix, share, k, 1)
-        matrix = lax.dynamic_update_index_in_dim(matrix, share, k, 2)
-        matrix = lax.dynamic_update_slice(matrix, -1 / pivot[:, None], (0, k, k, 0))
+        matrix = lax.dynamic_update_slice(matrix, -1 / pivot[None], (k, k, 0))
         return matrix, log_det + jnp.sum(jnp.log(pivot.astype(float)))
 
     # A last axis of length one keeps the compiler from unrolling the loop over a row, which then
     # vectorises.
-    matrix, log_det = lax.fori_loop(0, size, sweep, (matrices[..., None], jnp.zeros(())))
-    return -matrix[..., 0], log_det
+    start = matrix[..., None], jnp.zeros(())
+    swept, log_det = lax.fori_loop(0, size, sweep, start)
+    is_swept = jnp.arange(len(matrix))[:, None] < size
+    return jnp.where(is_swept, -swept[..., 0], swept[..., 0]), log_det
