@@ -5,7 +5,7 @@ Where JAX is used, hyperpriors are a pytree of arrays (`pytrees`).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from operator import getitem
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -78,23 +78,25 @@ class Hyperpriors:
         return {name: prior for name, prior in priors.items() if np.size(prior.sigma)}
 
     def log_sd(self, sites: Mapping[str, Any], xp: ModuleType = np) -> Any:
-        """Log prior standard deviations of the coefficients, shape (P,).
+        """Log prior standard deviations of the coefficients, shape (..., P).
 
         Parameters
         ----------
         sites : mapping from site to array
-            Scales, shape (S,), and lengthscales, shape (L,), if there are any.
+            Scales, shape (..., S), and lengthscales, shape (..., L), if there are any. Leading
+            dimensions are for NumPy alone.
         xp : module
             ``numpy`` or ``jax.numpy``.
         """
-        take: Callable[..., Any] = getitem
+        take: Callable[..., Any] = partial(np.take, axis=-1)
         if xp is not np:
             # Results of a saved fit need no JAX, which takes long to import.
             from bayes_intgen.models.pytrees import gather as take
-        none = xp.zeros(0)
+        lead = np.shape(sites.get("scale", sites.get("lengthscale", np.zeros(0))))[:-1]
+        none, one = xp.zeros((*lead, 0)), xp.ones((*lead, 1))
         # Index zero is for coefficients without this hyperparameter.
-        log_scale = xp.concatenate([xp.zeros(1), xp.log(sites.get("scale", none))])
-        lengthscale = xp.concatenate([xp.ones(1), sites.get("lengthscale", none)])
+        log_scale = xp.concatenate([0 * one, xp.log(sites.get("scale", none))], axis=-1)
+        lengthscale = xp.concatenate([one, sites.get("lengthscale", none)], axis=-1)
         lengths = take(lengthscale, self.lengthscale_of)
         log_sd = xp.asarray(self.fixed) + take(log_scale, self.scale_of)
         for i, kernel in enumerate(self.kernels):

@@ -52,8 +52,8 @@ class FlatPrior(NamedTuple):
         )
 
     def log_density(self, flat: Any) -> Any:
-        """Evaluate the log density at a vector of NumPy or JAX, shape (D,)."""
-        return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum()
+        """Evaluate the log density at vectors of NumPy or JAX, shape (..., D)."""
+        return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum(-1)
 
 
 # Data of both functions below; the last element is the first argument of the evidence.

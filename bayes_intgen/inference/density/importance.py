@@ -139,14 +139,14 @@ class Proposal(NamedTuple):
 
 
 def importance_draws(
-    value: Callable[[Array], float], modes: list[Mode], rng: np.random.Generator, progress: bool
+    values: Callable[[Array], Array], modes: list[Mode], rng: np.random.Generator, progress: bool
 ) -> ImportanceDraws:
     """Draw from proposals that adapt to the posterior, until enough draws are effective.
 
     Parameters
     ----------
-    value : callable
-        Minus the log posterior density at one point, shape (D,), up to a constant.
+    values : callable
+        Minus the log posterior density at points (n, D), shape (n,), up to a constant.
     modes : list of Mode
     rng : Generator
     progress : bool
@@ -155,7 +155,7 @@ def importance_draws(
     --------
     >>> mode = Mode(np.zeros(2), 0.0, np.eye(2))
     >>> rng = np.random.default_rng(0)
-    >>> draws = importance_draws(lambda at: 0.5 * float(at @ at), [mode], rng, progress=False)
+    >>> draws = importance_draws(lambda x: 0.5 * (x**2).sum(1), [mode], rng, progress=False)
     >>> draws.diagnostics.is_reliable
     True
     """
@@ -166,7 +166,9 @@ def importance_draws(
         while True:
             batch = proposals[-1].draw(BATCH_SIZE, rng)
             points = np.concatenate([points, batch])
-            log_density = np.append(log_density, _log_densities(value, batch))
+            of_batch = -values(batch)
+            finite = np.where(np.isfinite(of_batch), of_batch, -np.inf)
+            log_density = np.append(log_density, finite)
             bar.update(BATCH_SIZE)
             # All batches have one size: the density of all proposals together is their mean.
             of_each = [logsumexp(each.log_densities(points), axis=0) for each in proposals]
@@ -194,10 +196,3 @@ def smoothed_weights(log_ratio: Array) -> tuple[Array, float]:
     # Its argument is minus the log weights, as if they were log likelihoods.
     log_weights, pareto_k = array_stats.psislw(-log_ratio)
     return np.asarray(np.exp(log_weights - logsumexp(log_weights))), float(pareto_k)
-
-
-def _log_densities(value: Callable[[Array], float], points: Array) -> Array:
-    """Log density at every point; minus infinity where numbers overflow."""
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        log_density = -np.array([value(at) for at in points])
-    return np.where(np.isfinite(log_density), log_density, -np.inf)

@@ -1,6 +1,7 @@
 """Marginal posterior of the hyperparameters: coefficients marginalised, rows as statistics."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, Self
@@ -24,7 +25,7 @@ from bayes_intgen.inference.density.log_density import (
     padding_to,
 )
 from bayes_intgen.inference.density.minimise import minimise
-from bayes_intgen.inference.gaussian.conditional import Conditional
+from bayes_intgen.inference.gaussian.conditional import Conditional, Conditionals
 from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models import Model
@@ -36,6 +37,8 @@ QUICK_TOLERANCE = 0.03
 # Maximum distance of a search from the prior median, in prior standard deviations: farther out the
 # prior density is negligible, and numbers overflow.
 MAX_DISTANCE = 10
+# Number of elements of the matrices that are factorised together: a megabyte, for the cache.
+MAX_BATCH_SIZE = 2**17
 
 
 class MarginalPosterior:
@@ -168,6 +171,40 @@ class MarginalPosterior:
         """Minus the log density."""
         conditional = self.conditional(self.sites(flat))
         return -conditional.log_evidence - float(self.prior.log_density(flat))
+
+    def values(self, points: Array) -> Array:
+        """Minus the log density at points (n, D), shape (n,); NaN where numbers overflow."""
+
+        def values(conditionals: Conditionals, at: slice) -> Array:
+            return np.asarray(-conditionals.log_evidence - self.prior.log_density(points[at]))
+
+        return np.asarray(np.concatenate(self.map_conditionals(values, points)))
+
+    def map_conditionals[T](
+        self, function: Callable[[Conditionals, slice], T], points: Array
+    ) -> list[T]:
+        """Apply a function to the conditional distributions at a few points at a time, in threads.
+
+        Parameters
+        ----------
+        function : callable
+            Takes the conditional distributions, and the points they are of.
+        points : ndarray, shape (n, D)
+        """
+        count = max(MAX_BATCH_SIZE // self.size**2, 1)
+        mean = np.asarray(self.priors.mean)
+        sums = self.sums.centred_at(mean)
+
+        def of_batch(begin: int) -> T:
+            at = slice(begin, begin + count)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                sites = self.sites(points[at])
+                noise_sd = sites["noise_sd"]
+                log_sd = np.broadcast_to(self.priors.log_sd(sites), (len(noise_sd), self.size))
+                return function(Conditionals.of(sums, mean, log_sd, noise_sd), at)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(of_batch, range(0, len(points), count)))
 
     def value_and_grad(self, flat: Array) -> tuple[float, Array]:
         """Minus the log density and its gradient, shape (D,), without compilation."""

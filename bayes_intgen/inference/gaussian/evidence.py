@@ -23,15 +23,15 @@ class PosteriorSystem(NamedTuple):
 
     Attributes
     ----------
-    precision : (P, P)
+    precision : (..., P, P)
         A = I + S H S.
-    information : (P,)
+    information : (..., P)
         A times the posterior mean of b.
-    squares, log_scale : ()
+    squares, log_scale : (...)
         Sum of squares of the outcomes, and logarithm of the normalising constants.
     rows : ()
         Number of rows N, without pseudo-observations.
-    known : (P, L), known_outcome : (L,); or None
+    known : (..., P, L), known_outcome : (L,); or None
         S K' for pseudo-observations K, and their outcomes.
     """
 
@@ -52,41 +52,43 @@ class PosteriorSystem(NamedTuple):
         Parameters
         ----------
         sums : SufficientStatistics
-        sd : (P,)
+        sd : (..., P)
             Prior standard deviations.
-        noise_sd : ()
+        noise_sd : (...)
         xp : module
             ``numpy`` or ``jax.numpy``.
         """
-        precision = 1 / noise_sd**2
-        matrix = xp.asarray(sums.xx) * (sd * precision) * sd[:, None]
-        information = xp.asarray(sums.xy) * precision
+        precision = 1 / xp.asarray(noise_sd) ** 2
+        matrix = xp.asarray(sums.xx) * (sd * precision[..., None])[..., None, :]
+        # In place in NumPy.
+        matrix *= sd[..., None]
+        information = xp.asarray(sums.xy) * precision[..., None]
         squares = xp.asarray(sums.yy) * precision
         log_scale = sums.rows * xp.log(2 * np.pi * noise_sd**2) - sums.log_weight
         known = outcome = None
         if sums.known is not None:
             rows, outcome = xp.asarray(sums.known.matrix), xp.asarray(sums.known.outcome)
-            known = (rows * sd).T
-            matrix = matrix + known @ known.T
+            known = xp.swapaxes(rows * sd[..., None, :], -1, -2)
+            matrix += known @ xp.swapaxes(known, -1, -2)
             information = information + rows.T @ outcome
             squares = squares + outcome @ outcome
             log_scale += len(outcome) * np.log(2 * np.pi) + 2 * xp.sum(
                 xp.asarray(sums.known.log_sd)
             )
-        matrix = matrix + xp.eye(len(sd))
+        matrix += xp.eye(sd.shape[-1])
         return cls(matrix, sd * information, squares, log_scale, sums.rows, known, outcome)
 
-    def log_evidence(self, half: Any, log_det: Any) -> Any:
-        """Log density of all outcomes.
+    def log_evidence(self, residual: Any, log_det: Any) -> Any:
+        """Log density of all outcomes, shape (...).
 
         Parameters
         ----------
-        half : (P,)
-            Inverse of the lower Cholesky factor times ``information``.
-        log_det : ()
+        residual : (...)
+            ``squares`` minus those of the inverse Cholesky factor times ``information``.
+        log_det : (...)
             Log determinant of ``precision``.
         """
-        return -0.5 * (self.squares - half @ half + log_det + self.log_scale)
+        return -0.5 * (residual + log_det + self.log_scale)
 
     def gradient(self, half: Any, step: Any, share: Any, known_half: Any) -> tuple[Any, Any]:
         """Gradient of the log evidence with respect to log S, (P,), and log ``noise_sd``, ().
@@ -94,7 +96,7 @@ class PosteriorSystem(NamedTuple):
         Parameters
         ----------
         half : (P,)
-            As in :meth:`log_evidence`.
+            Inverse of the lower Cholesky factor times ``information``.
         step : (P,)
             Posterior mean of b.
         share : (P,)
@@ -159,7 +161,7 @@ def log_marginal_and_draw(
     half = solve_triangular(factor, system.information, lower=True)
     step = solve_triangular(factor, half + normal, lower=True, trans="T")
     log_det = 2 * jnp.sum(jnp.log(jnp.diag(factor)))
-    return jnp.asarray(system.log_evidence(half, log_det)), sd * step
+    return jnp.asarray(system.log_evidence(system.squares - half @ half, log_det)), sd * step
 
 
 def _forward(
@@ -173,7 +175,7 @@ def _forward(
     share = 1 - jnp.sum(inverse**2, axis=0)
     known_half = None if system.known is None else inverse @ system.known
     towards_log_sd, towards_log_noise = system.gradient(half, step, share, known_half)
-    value = system.log_evidence(half, 2 * jnp.sum(jnp.log(diagonal)))
+    value = system.log_evidence(system.squares - half @ half, 2 * jnp.sum(jnp.log(diagonal)))
     return value, (towards_log_sd, towards_log_noise / noise_sd)
 
 

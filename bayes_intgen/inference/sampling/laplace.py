@@ -8,6 +8,7 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.density.importance import ImportanceDraws, importance_draws
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.modes import find_modes
+from bayes_intgen.inference.gaussian.conditional import Conditionals
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.pruning import PrunedModel
 from bayes_intgen.inference.sampled_model import SampledModel
@@ -62,7 +63,7 @@ def _importance_draws(
     """Draw about the modes near ``start``; restart where a draw reaches a higher mode."""
     modes = find_modes(posterior, start, MAX_MODES, settings.progress)
     rng = generator(settings.seed, "proposals")
-    draws = importance_draws(posterior.value, modes, rng, settings.progress)
+    draws = importance_draws(posterior.values, modes, rng, settings.progress)
     highest = int(np.argmax(draws.log_density))
     missed = draws.log_density[highest] + min(mode.potential for mode in modes)
     if missed > MODE_TOLERANCE and restarts < MAX_RESTARTS:
@@ -76,8 +77,12 @@ def _coefficients(
     """Draw the coefficients given each resampled point, shape (draw, P)."""
     normal = rng.standard_normal((len(index), posterior.size))
     coefficients = np.empty(normal.shape)
-    for i in np.unique(index):
-        rows = index == i
-        conditional = posterior.conditional(posterior.sites(points[i]))
-        coefficients[rows] = conditional.draw(normal[rows].T).T
+    distinct, position = np.unique(index, return_inverse=True)
+    rows = np.split(np.argsort(position, kind="stable"), np.bincount(position).cumsum()[:-1])
+
+    def draw(conditionals: Conditionals, at: slice) -> None:
+        for i, own in enumerate(rows[at]):
+            coefficients[own] = conditionals.draw(i, normal[own].T).T
+
+    posterior.map_conditionals(draw, points[distinct])
     return coefficients

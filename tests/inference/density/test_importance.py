@@ -34,7 +34,8 @@ def mode_of_log_gamma() -> Mode:
 
 
 def draws_of(value, modes, seed: int = 0) -> ImportanceDraws:
-    return importance_draws(value, modes, np.random.default_rng(seed), progress=False)
+    rng = np.random.default_rng(seed)
+    return importance_draws(lambda x: np.array(list(map(value, x))), modes, rng, progress=False)
 
 
 def estimate(draws: ImportanceDraws, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

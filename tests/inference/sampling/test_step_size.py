@@ -40,12 +40,15 @@ def test_extreme_rates_change_the_step_size_by_a_bounded_factor(rate: float) -> 
 
 
 def test_draws_have_about_the_target_acceptance_rate() -> None:
-    data = bi.simulators.Polynomial.random(2, seed=3).dataset(300, seed=1)
+    data = bi.simulators.Polynomial.random(1, seed=3).dataset(300, seed=1)
     for target in (0.8, 0.95):
-        fit = bi.fit(data, draws=200, chains=2, target_accept=target, progress=False)
-        statistics = fit.tree["sample_stats"].dataset
-        # The fit is so small that NUTS runs on the density itself.
-        assert statistics["accepted"].all()
+        rates = []
+        # Step sizes come from 25 iterations, and rates vary by 0.06 and 0.02 between fits.
+        for seed in range(8):
+            fit = bi.fit(data, draws=200, chains=2, target_accept=target, progress=False, seed=seed)
+            statistics = fit.tree["sample_stats"].dataset
+            # The fit is so small that NUTS runs on the density itself.
+            assert statistics["accepted"].all()
+            rates.append(float(statistics["acceptance_rate"].mean()))
         # The average of dual averaging's step sizes would give 0.9 and 0.98.
-        rate = float(statistics["acceptance_rate"].mean())
-        assert rate == pytest.approx(target, abs=0.05 if target < 0.9 else 0.02)
+        assert np.mean(rates) == pytest.approx(target, abs=0.05 if target < 0.9 else 0.02)
