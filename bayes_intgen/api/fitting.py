@@ -14,7 +14,7 @@ from bayes_intgen._jax import double_precision
 from bayes_intgen._progress import stage
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.api.posterior import Posterior
+from bayes_intgen.api.posterior import Posterior, with_refit
 from bayes_intgen.assess.diagnostics import warn_of_problems
 from bayes_intgen.assess.outcome_text import far_outcome_lines
 from bayes_intgen.data.additional_rows import with_rows
@@ -176,7 +176,7 @@ def _finished(
     warn_of_copies(data.in_memory)
     _warn_of_draws_and_fit(posterior, MonitoredEffect.of(data, model))
     if isinstance(data, RegimeData):
-        return Posterior(posterior.tree, partial(_updated, data, model, settings))
+        return with_refit(posterior, partial(_updated, data, model, settings))
     return posterior
 
 

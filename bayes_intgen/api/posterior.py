@@ -1,6 +1,7 @@
 """The class Posterior: results, plots, reports and files of a fit."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -306,3 +307,10 @@ class Posterior(Experiments):
         from bayes_intgen.assess.summary import report_identification
 
         return report_identification(self)
+
+
+def with_refit(posterior: Posterior, refit: "Refit") -> Posterior:
+    """Copy a posterior that :meth:`Posterior.update` can refit."""
+    copied = copy(posterior)
+    copied._refit = refit
+    return copied

@@ -58,7 +58,8 @@ class ExpansionPoint:
         LinAlgError
             If rounding leaves a precision that is not positive definite, or numbers overflow.
         """
-        prior_sd, noise_sd = _prior_sd(posterior, flat)
+        prior_sd, noise = _prior_sd(posterior, flat)
+        noise_sd = float(noise)
         centred = posterior.sums.centred_at(posterior.priors.mean)
         xx, information, squares = _with_pseudo_observations(centred, noise_sd)
         floor = MIN_VARIANCE_SHARE / np.maximum(np.diag(xx), MIN_PRECISION)
@@ -92,8 +93,7 @@ class ExpansionPoint:
         The second-order terms, in the covariance of two coefficients, of the log determinant and
         the quadratic form, with every other covariance set to zero; see docs/method.md.
         """
-        priors = [_prior_sd(self.posterior, at) for at in points]
-        prior_sd, noise_sd = np.stack([sd for sd, _ in priors]), np.array([sd for _, sd in priors])
+        prior_sd, noise_sd = _prior_sd(self.posterior, points)
         precision_change = self.sd**2 / (prior_sd**2 + self.floor) - 1
         t = precision_change / (1 + precision_change * np.diag(self.covariance))
         size, square = np.abs(t), (t * self.mean / noise_sd[:, None]) ** 2
@@ -102,11 +102,11 @@ class ExpansionPoint:
         return np.asarray(self.covariance**2 * both / (2 * len(points)))
 
 
-def _prior_sd(posterior: MarginalPosterior, flat: Array) -> tuple[Array, float]:
-    """Prior sds of the coefficients, shape (P,), in units of the noise's, and the noise's."""
+def _prior_sd(posterior: MarginalPosterior, flat: Array) -> tuple[Array, Array]:
+    """Prior sds of the coefficients, shape (..., P), in units of the noise's, and those, (...)."""
     sites = posterior.sites(flat)
-    noise_sd = float(sites["noise_sd"])
-    return np.asarray(np.exp(posterior.priors.log_sd(sites)) / noise_sd), noise_sd
+    noise_sd = sites["noise_sd"]
+    return np.exp(posterior.priors.log_sd(sites)) / noise_sd[..., None], noise_sd
 
 
 def _with_pseudo_observations(

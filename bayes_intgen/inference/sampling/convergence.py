@@ -5,6 +5,7 @@ with ArviZ's, which takes a second to import (Vehtari et al., "Rank-normalizatio
 localization", Bayesian Analysis 2021).
 """
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -127,5 +128,5 @@ def _names(draws: xr.DataArray) -> list[str]:
     rest = draws.dims[2:]
     if not rest:
         return [str(draws.name)]
-    labels = draws.isel(chain=0, draw=0).stack(where=rest)["where"].to_numpy()
+    labels = product(*(draws[dim].values.tolist() for dim in rest))
     return [f"{draws.name}[{', '.join(map(str, label))}]" for label in labels]
