@@ -16,8 +16,8 @@ shrunk towards the normal law.
 from typing import NamedTuple
 
 import numpy as np
-import scipy
 
+from bayes_intgen._scipy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.models.variance_function import draw_normal, knot_precision
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-import scipy
 
+from bayes_intgen._scipy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.models.normal import normal_cdf
 from bayes_intgen.models.roots import increasing_roots

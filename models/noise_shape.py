@@ -14,9 +14,9 @@ values.
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
+from bayes_intgen._scipy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.models.sinh_arcsinh import BOUNDS, SinhArcsinh, match
 from bayes_intgen.models.variance_function import (

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-import scipy
 
+from bayes_intgen._scipy import scipy
 from bayes_intgen._typing import Array
 
 # Number of values that the standard library computes faster than SciPy is imported.

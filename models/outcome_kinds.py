@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
+from bayes_intgen._scipy import scipy
 from bayes_intgen._typing import Array
 
 OutcomeKind = Literal["continuous", "binary", "count"]

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
+from bayes_intgen._scipy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
 
