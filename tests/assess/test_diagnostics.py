@@ -7,12 +7,7 @@ import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen.assess.diagnostics import problems, warn_of_problems
-from bayes_intgen.inference.sampling.convergence import (
-    ESS_LIMIT,
-    effective_draws,
-    effective_sample_sizes,
-    rhat,
-)
+from bayes_intgen.inference.sampling.convergence import ESS_LIMIT, Convergence
 from bayes_intgen.inference.sampling.stopping import shortfall
 
 CHAINS, DRAWS = 4, 500
@@ -104,14 +99,15 @@ def test_rhat_and_ess_agree_with_arviz(stuck: float) -> None:
     # A transformation that changes moments but not ranks.
     draws **= 5
     dataset = xr.Dataset({"draws": (("chain", "draw", "quantity"), draws)})
-    np.testing.assert_allclose(rhat(draws), az.rhat(dataset)["draws"], rtol=1e-12)
+    np.testing.assert_allclose(Convergence.of(draws).rhat, az.rhat(dataset)["draws"], rtol=1e-12)
     of_arviz = [az.ess(dataset, method=method)["draws"] for method in ("bulk", "tail")]
     # ArviZ adds half of one more pair at the end of Geyer's sequence.
-    for one, other in zip(effective_sample_sizes(draws), of_arviz, strict=True):
+    own = Convergence.of(draws)
+    for one, other in zip((own.ess_bulk, own.ess_tail), of_arviz, strict=True):
         np.testing.assert_allclose(one, other, rtol=0.03)
-    np.testing.assert_allclose(effective_draws(draws), np.minimum(*of_arviz), rtol=0.03)
+    np.testing.assert_allclose(Convergence.of(draws).ess, np.minimum(*of_arviz), rtol=0.03)
     other = az.ess(dataset, method="mean")["draws"]
-    assert np.abs(effective_draws(draws) / other - 1).max() > 0.03
+    assert np.abs(Convergence.of(draws).ess / other - 1).max() > 0.03
 
 
 def test_nearly_constant_quantities_do_not_extend_sampling() -> None:
@@ -121,10 +117,14 @@ def test_nearly_constant_quantities_do_not_extend_sampling() -> None:
     dataset = xr.Dataset({"draws": (("chain", "draw", "quantity"), draws)})
     for method in ("bulk", "tail"):
         assert (az.ess(dataset, method=method)["draws"][1:] > 0.99 * CHAINS * DRAWS).all()
-    assert (effective_draws(draws)[1:] > 0.99 * CHAINS * DRAWS).all()
+    assert (Convergence.of(draws).ess[1:] > 0.99 * CHAINS * DRAWS).all()
     assert shortfall(draws) <= 1
+    # They do not hide that chains disagree about another quantity.
+    apart = draws.copy()
+    apart[0, :, 0] += 1
+    assert shortfall(apart) > 5
     draws[0, 0, 0] = np.nan
-    assert np.isnan(effective_draws(draws)).tolist() == [True, False, False]
+    assert np.isnan(Convergence.of(draws).ess).tolist() == [True, False, False]
 
 
 def test_shortfall_is_that_of_the_worst_quantity() -> None:
@@ -142,7 +142,7 @@ def test_shortfall_is_that_of_the_worst_quantity() -> None:
     scale = fit_with(stuck=0.8)[0]["posterior"]["scale"]
     one, stuck = scale.isel(chain=[0]), scale.to_numpy()
     ess = [float(az.ess(one, method=method).min()) for method in ("bulk", "tail")]
-    assert shortfall(stuck[:1]) == pytest.approx(ESS_LIMIT / effective_draws(stuck[:1]).min())
+    assert shortfall(stuck[:1]) == pytest.approx(ESS_LIMIT / Convergence.of(stuck[:1]).ess.min())
     assert shortfall(stuck[:1]) == pytest.approx(ESS_LIMIT / min(ess), rel=0.03)
     assert shortfall(fit_with(shift=1.0)[0]["posterior"]["scale"].to_numpy()) > 5
     stuck[0, 0, 0] = np.nan

@@ -5,8 +5,9 @@ with ArviZ's, which takes a second to import (Vehtari et al., "Rank-normalizatio
 localization", Bayesian Analysis 2021).
 """
 
+from collections.abc import Sequence
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import xarray as xr
@@ -22,9 +23,19 @@ TAIL_PROBABILITIES = (0.11, 0.89)
 
 
 class Convergence(NamedTuple):
-    """R-hat and effective sample sizes of every quantity, each shape (quantity,)."""
+    """R-hat and effective sample sizes of every quantity, each shape (quantity,).
 
-    names: list[str]
+    Attributes
+    ----------
+    names : sequence of str
+        Names of the quantities; empty where they do not matter.
+    rhat : ndarray
+        Split R-hat of the ranks, or of the folded ranks if larger; NaN for a single chain.
+    ess_bulk, ess_tail : ndarray
+        In the bulk and in the tails; NaN if a draw is not finite.
+    """
+
+    names: Sequence[str]
     rhat: Array
     ess_bulk: Array
     ess_tail: Array
@@ -34,6 +45,21 @@ class Convergence(NamedTuple):
         """Smaller of the effective sample sizes in the bulk and in the tails."""
         return np.minimum(self.ess_bulk, self.ess_tail)
 
+    @classmethod
+    def of(cls, draws: Array, names: Sequence[str] = ()) -> Self:
+        """Assess draws, shape (chain, draw, quantity)."""
+        halves = _halves(draws)
+        scores = _normal_scores(halves)
+        below = [halves <= np.quantile(draws, p, axis=(0, 1)) for p in TAIL_PROBABILITIES]
+        tail = np.minimum(*(_ess_of_mean(values.astype(float)) for values in below))
+        rhat = np.full(draws.shape[2], np.nan)
+        if len(draws) > 1:
+            folded = _normal_scores(np.abs(halves - np.median(halves, axis=(0, 1))))
+            rhat = np.maximum(gelman_rubin(scores), gelman_rubin(folded))
+        finite = np.isfinite(draws).all(axis=(0, 1))
+        ess = (np.where(finite, values, np.nan) for values in (_ess_of_mean(scores), tail))
+        return cls(names, rhat, *ess)
+
 
 def convergence(quantities: xr.Dataset) -> Convergence:
     """Assess the convergence of every quantity in a Dataset of draws, dims (chain, draw, ...)."""
@@ -41,7 +67,7 @@ def convergence(quantities: xr.Dataset) -> Convergence:
     names = [name for each in ordered.data_vars.values() for name in _names(each)]
     flat = [each.to_numpy().reshape(*each.shape[:2], -1) for each in ordered.data_vars.values()]
     draws = np.concatenate(flat, axis=2)
-    return Convergence(names, rhat(draws), *effective_sample_sizes(draws))
+    return Convergence.of(draws, names)
 
 
 def convergence_quantities(tree: xr.DataTree, effect: xr.DataArray) -> xr.Dataset:
@@ -57,43 +83,6 @@ def convergence_quantities(tree: xr.DataTree, effect: xr.DataArray) -> xr.Datase
     # Coordinates with the actions' values along the points could share a name with a variable.
     others = [name for name in effect.coords if name not in effect.dims]
     return tree["posterior"].dataset.assign(joint_effect=effect.drop_vars(others))
-
-
-def effective_draws(draws: Array) -> Array:
-    """Compute the smaller of both effective sample sizes, shape (quantity,)."""
-    return np.asarray(np.minimum(*effective_sample_sizes(draws)))
-
-
-def effective_sample_sizes(draws: Array) -> tuple[Array, Array]:
-    """Compute effective sample sizes in the bulk and in the tails, each shape (quantity,).
-
-    Parameters
-    ----------
-    draws : ndarray, shape (chain, draw, quantity)
-    """
-    halves = _halves(draws)
-    finite = np.isfinite(draws).all(axis=(0, 1))
-    below = [halves <= np.quantile(draws, p, axis=(0, 1)) for p in TAIL_PROBABILITIES]
-    tail = np.minimum(*(_ess_of_mean(values.astype(float)) for values in below))
-    bulk = _ess_of_mean(_normal_scores(halves))
-    return np.where(finite, bulk, np.nan), np.where(finite, tail, np.nan)
-
-
-def rhat(draws: Array) -> Array:
-    """Compute split R-hat of the ranks, or of the folded ranks if larger, shape (quantity,).
-
-    It is NaN for a single chain.
-
-    Parameters
-    ----------
-    draws : ndarray, shape (chain, draw, quantity)
-    """
-    if len(draws) == 1:
-        return np.full(draws.shape[2], np.nan)
-    halves = _halves(draws)
-    folded = np.abs(halves - np.median(halves, axis=(0, 1)))
-    bulk, tails = (gelman_rubin(_normal_scores(values)) for values in (halves, folded))
-    return np.asarray(np.maximum(bulk, tails))
 
 
 def _ess_of_mean(values: Array) -> Array:
@@ -115,12 +104,18 @@ def _halves(draws: Array) -> Array:
 
 def _normal_scores(draws: Array) -> Array:
     """Standard normal quantiles at the ranks of every quantity's draws; ties have average ranks."""
-    flat = draws.reshape(-1, draws.shape[2])
+    flat = np.ascontiguousarray(draws.reshape(-1, draws.shape[2]).T)
+    order = np.argsort(flat, axis=1)
+    ordered = np.take_along_axis(flat, order, axis=1)
+    # First and last position of each run of equal draws.
+    position, change = np.arange(flat.shape[1]), ordered[:, 1:] != ordered[:, :-1]
+    change = np.pad(change, ((0, 0), (1, 1)), constant_values=True)
+    first = np.maximum.accumulate(np.where(change[:, :-1], position, 0), axis=1)
+    last = np.where(change[:, 1:], position, len(position))[:, ::-1]
+    last = np.minimum.accumulate(last, axis=1)[:, ::-1]
     ranks = np.empty(flat.shape)
-    for column, values in enumerate(flat.T):
-        _, index, count = np.unique(values, return_inverse=True, return_counts=True)
-        ranks[:, column] = (np.cumsum(count) - (count - 1) / 2)[index]
-    return np.asarray(ndtri((ranks - 3 / 8) / (len(flat) + 1 / 4)).reshape(draws.shape))
+    np.put_along_axis(ranks, order, (first + last) / 2 + 1, axis=1)
+    return np.asarray(ndtri((ranks - 3 / 8) / (len(position) + 1 / 4)).T.reshape(draws.shape))
 
 
 def _names(draws: xr.DataArray) -> list[str]:

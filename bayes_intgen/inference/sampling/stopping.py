@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.sampling.convergence import ESS_LIMIT, RHAT_LIMIT, effective_draws, rhat
+from bayes_intgen.inference.sampling.convergence import ESS_LIMIT, RHAT_LIMIT, Convergence
 
 # Minimum and maximum draws per chain, if their number is not fixed.
 MIN_DRAWS, MAX_DRAWS = 200, 2000
@@ -45,8 +45,10 @@ def shortfall(draws: Array) -> float:
     """
     if not np.isfinite(draws).all():
         return np.inf
-    short = ESS_LIMIT / float(effective_draws(draws).min())
-    if len(draws) > 1:
-        # R-hat - 1 is about inversely proportional to the number of draws.
-        short = max(short, (float(rhat(draws).max()) - 1) / (RHAT_LIMIT - 1))
+    assessed = Convergence.of(draws)
+    short = ESS_LIMIT / float(assessed.ess.min())
+    # R-hat - 1 is about inversely proportional to the number of draws. R-hat is NaN for a quantity
+    # that never changes, and for a single chain.
+    excess = np.nan_to_num(assessed.rhat, nan=1.0) - 1
+    short = max(short, float(excess.max()) / (RHAT_LIMIT - 1))
     return short if np.isfinite(short) else np.inf
