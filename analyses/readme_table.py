@@ -337,6 +337,12 @@ def later_fits() -> list[list[str]]:
     return lines
 
 
+def saved_fits() -> list[list[str]]:
+    """Seconds of questions to a saved fit."""
+    rows = rows_of("saved_fit_speed")
+    return [[*rows[0]], *([*row.values()] for row in rows)]
+
+
 def intervals() -> list[list[str]]:
     """Coverage over all worlds."""
     lines = [["coverage of intervals of", "50%", "80%", "90%", "95%"]]
@@ -485,6 +491,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
         accuracy,
         times,
         later_fits,
+        saved_fits,
         intervals,
         by_kind,
         rough,

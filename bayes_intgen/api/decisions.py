@@ -1,17 +1,18 @@
 """Decisions from a posterior: contrasts, ratios, slopes and best plans."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from bayes_intgen.api.pictures import Pictures
-from bayes_intgen.decide.best import best_plan
-from bayes_intgen.decide.budgets import cheapest_plan, frontier
-from bayes_intgen.decide.contrasts import Contrast, contrast, ratio, slope
-from bayes_intgen.decide.decision import Decision
-from bayes_intgen.decide.objectives import Objective
-from bayes_intgen.decide.plan import Plan
+
+# Methods import what decides: most questions to a saved fit are about effects.
+if TYPE_CHECKING:
+    from bayes_intgen.decide.contrasts import Contrast
+    from bayes_intgen.decide.decision import Decision
+    from bayes_intgen.decide.objectives import Objective
+    from bayes_intgen.decide.plan import Plan
 
 
 class Decisions(Pictures):
@@ -25,7 +26,7 @@ class Decisions(Pictures):
         intervened: Sequence[str] | None = None,
         given: Mapping[str, Any] | None = None,
         population: Any = None,
-    ) -> Contrast:
+    ) -> "Contrast":
         """Draws of the change of an effect between points, E[Y | do(to)] - E[Y | do(start)].
 
         Parameters
@@ -60,6 +61,8 @@ class Decisions(Pictures):
         >>> bool(change.summary().low > 0)
         True
         """
+        from bayes_intgen.decide.contrasts import contrast
+
         return contrast(self, to, start, intervened, given, population)
 
     def ratio(
@@ -100,6 +103,8 @@ class Decisions(Pictures):
         >>> bool(per_cent.mean() > 0)
         True
         """
+        from bayes_intgen.decide.contrasts import ratio
+
         return ratio(self, to, start, intervened, given, population)
 
     def slope(
@@ -110,7 +115,7 @@ class Decisions(Pictures):
         intervened: Sequence[str] | None = None,
         given: Mapping[str, Any] | None = None,
         population: Any = None,
-    ) -> Contrast:
+    ) -> "Contrast":
         """Draws of the derivative of an effect with respect to one action.
 
         Parameters
@@ -141,17 +146,19 @@ class Decisions(Pictures):
         >>> bool(posterior.slope("red", [[0.0, 0.0]]).summary().low > 0)
         True
         """
+        from bayes_intgen.decide.contrasts import slope
+
         return slope(self, action, at, intervened, given, population)
 
     def best(
         self,
-        decision: Decision,
-        objective: Objective = "mean",
+        decision: "Decision",
+        objective: "Objective" = "mean",
         *,
         beyond_support: bool = False,
         given: Mapping[str, Any] | None = None,
         population: Any = None,
-    ) -> Plan:
+    ) -> "Plan":
         """Find the values of all actions with the best joint effect.
 
         Parameters
@@ -194,13 +201,15 @@ class Decisions(Pictures):
         >>> plan.cost <= 1.0 and plan.probability_better > 0.9
         True
         """
+        from bayes_intgen.decide.best import best_plan
+
         return best_plan(self, decision, objective, beyond_support, given, population)
 
     def frontier(
         self,
-        decision: Decision,
+        decision: "Decision",
         budgets: Sequence[float],
-        objective: Objective = "mean",
+        objective: "Objective" = "mean",
         *,
         level: float = 0.9,
         beyond_support: bool = False,
@@ -236,20 +245,22 @@ class Decisions(Pictures):
         >>> bool((posterior.frontier(decision, [0.0, 0.5, 1.0]).value.diff("budget") > 0).all())
         True
         """
+        from bayes_intgen.decide.budgets import frontier
+
         return frontier(
             self, decision, budgets, objective, level, beyond_support, given, population
         )
 
     def cheapest(
         self,
-        decision: Decision,
+        decision: "Decision",
         target: float,
-        objective: Objective = "mean",
+        objective: "Objective" = "mean",
         *,
         beyond_support: bool = False,
         given: Mapping[str, Any] | None = None,
         population: Any = None,
-    ) -> Plan:
+    ) -> "Plan":
         """Find the cheapest plan whose objective reaches a target.
 
         Parameters
@@ -280,4 +291,6 @@ class Decisions(Pictures):
         >>> abs(plan.value - 0.5) < 0.01
         True
         """
+        from bayes_intgen.decide.budgets import cheapest_plan
+
         return cheapest_plan(self, decision, target, objective, beyond_support, given, population)

@@ -1,15 +1,15 @@
 """Planned experiments from a posterior: their value, the split of their rows, and their number."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from bayes_intgen.api.decisions import Decisions
-from bayes_intgen.decide.decision import Decision
-from bayes_intgen.decide.experiment import Experiment
-from bayes_intgen.decide.experiment_values import experiment_values
-from bayes_intgen.decide.split import best_split, rows_for_width
+
+if TYPE_CHECKING:
+    from bayes_intgen.decide.decision import Decision
+    from bayes_intgen.decide.experiment import Experiment
 
 
 class Experiments(Decisions):
@@ -17,8 +17,8 @@ class Experiments(Decisions):
 
     def experiments(
         self,
-        decision: Decision,
-        experiments: Sequence[Experiment] | None = None,
+        decision: "Decision",
+        experiments: "Sequence[Experiment] | None" = None,
         *,
         rows: int | None = None,
         horizon: float = 1.0,
@@ -88,6 +88,8 @@ class Experiments(Decisions):
         >>> bool((table.width_after <= table.width_before).all())
         True
         """
+        from bayes_intgen.decide.experiment_values import experiment_values
+
         return experiment_values(
             self,
             decision,
@@ -170,6 +172,8 @@ class Experiments(Decisions):
         >>> int(table.rows.sum())
         1000
         """
+        from bayes_intgen.decide.split import best_split
+
         return best_split(
             self, rows, target, costs, regimes, level, beyond_support, given, population, seed
         )
@@ -213,6 +217,8 @@ class Experiments(Decisions):
         >>> abs(posterior.rows_for(width, points) - 1000) < 20
         True
         """
+        from bayes_intgen.decide.split import rows_for_width
+
         return rows_for_width(
             self, width, target, costs, regimes, level, beyond_support, given, population, seed
         )

@@ -9,6 +9,7 @@ from saved_tables import mark
 from bayes_intgen.simulators import Polynomial
 
 import benchmark_speed
+import saved_fit_speed
 
 
 def test_draws_per_second_are_an_upper_bound_without_enough_draws() -> None:
@@ -67,3 +68,12 @@ def test_jobs_are_limited_to_feasible_sizes(rows, actions) -> None:
             assert job["rows"] <= benchmark_speed.MAX_ROWS_OF_NUTS
         if job["actions"] > benchmark_speed.MAX_ACTIONS_WITHOUT_GRAPH:
             assert job["what"] == benchmark_speed.GRAPH
+
+
+def test_questions_to_a_saved_fit_are_timed_beside_an_import(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["saved_fit_speed.py", "--quick", "--output", str(tmp_path)])
+    saved_fit_speed.main()
+    table = pd.read_csv(tmp_path / "saved_fit_speed.csv", comment="#", index_col="process")
+    assert list(table.index[1:]) == ["bi.load and joint_effect", "bayes-intgen effect"]
+    assert table.loc["import numpyro", "times import numpyro"] == 1
+    assert (table["seconds"] > 0.1).all()
