@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.special import gammaln, stdtr
 
+from bayes_intgen._scipy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.identification.masks import masks_of
 
@@ -113,7 +113,7 @@ def _scores(column: Array, levels: bool) -> Iterator[Array]:
         # The last indicator is determined by the others.
         yield from ((column == code).astype(float) for code in codes[: max(len(codes) - 1, 1)])
     else:
-        yield stats.rankdata(column) / len(column)
+        yield scipy.stats.rankdata(column) / len(column)
 
 
 def _p_value(score: Array, was_set: NDArray[np.bool_], unit: NDArray[np.int_]) -> float:
@@ -148,4 +148,6 @@ def _p_between(score: Array, share: Array) -> float:
         return 1.0
     third = (a**3).sum() * (b**3).sum() * count / ((count - 1) * (count - 2))
     z, skew = (a @ b) / np.sqrt(variance), third / variance**1.5
-    return float(min(1.0, 2 * min(stats.pearson3.sf(z, skew), stats.pearson3.cdf(z, skew))))
+    return float(
+        min(1.0, 2 * min(scipy.stats.pearson3.sf(z, skew), scipy.stats.pearson3.cdf(z, skew)))
+    )

@@ -34,6 +34,8 @@ from bayes_intgen.models.hyperpriors import Hyperpriors
 # Minimum number of coefficients for a surrogate: with 70 a fit takes two thirds as long, with 30
 # it takes longer.
 MIN_COEFFICIENTS = 60
+# Size to which smaller blocks are padded.
+MIN_PADDED = 48
 # Minimum expected acceptance rate of a surrogate, and number of points at which it is estimated.
 MIN_ACCEPTANCE_RATE, N_COMPARED = 0.6, 24
 # Maximum ratio of data precision to prior precision in any direction. The cap changes derivatives
@@ -196,7 +198,7 @@ def block_statistics(
     covariance, log_det = expansion.covariance.copy(), expansion.log_det
     # Fits with about as many blocks of nearly equal size share compiled programs.
     size = max(len(block) for block in blocks)
-    size += padding_to(16, size)
+    size = max(size + padding_to(16, size), MIN_PADDED)
     count_of_blocks = len(blocks) + padding_to(4, len(blocks))
     order = np.full((count_of_blocks, size), len(sd))
     precision = np.zeros((count_of_blocks, size, size))

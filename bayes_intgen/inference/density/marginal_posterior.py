@@ -82,7 +82,7 @@ class MarginalPosterior:
     @cached_property
     def density(self) -> LogDensity:
         """Log density for NUTS, padded: fits of nearly equal size share compiled programs."""
-        size = self.size + padding_to(16, self.size)
+        size = self.size + padding_to(16 if self.size < 64 else 48, self.size)
         sums = self.sums.centred_at(self.priors.mean).padded(size)
         density = self.density_of(log_marginal, self.priors.padded(size), sums, self.value_and_grad)
         layout = FlatLayout(density.data[1].start)
@@ -121,7 +121,7 @@ class MarginalPosterior:
         Its data are on the CPU: an accelerator would be idle between the steps most of the time.
         Its flat vectors are padded.
         """
-        padding = padding_to(8, self.layout.size + self.spare)
+        padding = padding_to(12, self.layout.size + self.spare)
         prior = self.prior.padded(self.spare + padding)
         priors = priors.with_more_scales(self.spare + padding)
 
