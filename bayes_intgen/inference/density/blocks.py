@@ -25,7 +25,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.expansion_point import ExpansionPoint
-from bayes_intgen.inference.density.log_density import LogDensity, padding_to
+from bayes_intgen.inference.density.log_density import LogDensity, padded_size, padding_to
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.partition import coefficient_blocks
 from bayes_intgen.inference.gaussian.sweep import inverse_and_log_det
@@ -34,7 +34,7 @@ from bayes_intgen.models.hyperpriors import Hyperpriors
 # Minimum number of coefficients for a surrogate: with 70 a fit takes two thirds as long, with 30
 # it takes longer.
 MIN_COEFFICIENTS = 60
-# Size to which smaller blocks are padded.
+# Size to which smaller blocks are padded: most fits of two to five actions need no more.
 MIN_PADDED = 48
 # Minimum expected acceptance rate of a surrogate, and number of points at which it is estimated.
 MIN_ACCEPTANCE_RATE, N_COMPARED = 0.6, 24
@@ -63,8 +63,10 @@ class BlockStatistics(NamedTuple):
         Data precision of each block, with the other blocks marginalised.
     mean : (G, p)
         Posterior mean at the expansion point.
-    cross : (G p, G p)
-        Posterior covariances K between blocks.
+    cross : (Q, Q)
+        Posterior covariances K between blocks, of the P coefficients and of padding.
+    slot : (Q,) of int, place : (G, p) of int
+        Position among those of all blocks of each of the Q, and the reverse.
     log_reference : (G, p), floor : (G, p)
         Log prior standard deviations at the expansion point, in units of the noise's, and minimum
         prior variances.
@@ -77,6 +79,8 @@ class BlockStatistics(NamedTuple):
     precision: ArrayLike
     mean: ArrayLike
     cross: ArrayLike
+    slot: ArrayLike
+    place: ArrayLike
     log_reference: ArrayLike
     floor: ArrayLike
 
@@ -211,6 +215,9 @@ def block_statistics(
         log_det -= float(np.sum(np.log1p(values)))
         covariance[np.ix_(block, block)] = 0
     flat = order.ravel()
+    # Padding of blocks is in the first row of zeros.
+    slot = np.zeros(padded_size(len(sd) + 1), dtype=int)
+    slot[flat[flat < len(sd)]] = np.flatnonzero(flat < len(sd))
     statistics = BlockStatistics(
         float(np.asarray(posterior.sums.rows)),
         expansion.squares,
@@ -218,7 +225,9 @@ def block_statistics(
         _log_constant(posterior, log_det),
         precision.astype(dtype),
         np.append(expansion.mean, 0.0)[order],
-        np.pad(covariance, (0, 1))[np.ix_(flat, flat)].astype(dtype),
+        np.pad(covariance, (0, len(slot) - len(sd))).astype(dtype),
+        slot,
+        order,
         np.log(np.append(sd, 1.0))[order],
         np.append(expansion.floor / sd**2, 0.0)[order],
     )
@@ -344,8 +353,8 @@ def _evidence_and_slopes(
     # T m, by which each block acts on itself and on the others, and K T m, its effect on them.
     own = change.solve(mean)
     pull = difference * own
-    effect = statistics.cross @ pull.reshape(-1).astype(dtype)
-    effect = effect.reshape(pull.shape).astype(mean.dtype)
+    packed = xp.take(pull.reshape(-1), statistics.slot).astype(dtype)
+    effect = xp.take(statistics.cross @ packed, statistics.place).astype(mean.dtype)
     precision = xp.exp(-2 * log_noise)
     squares = (statistics.squares + xp.sum(pull * (mean - effect))) * precision
     per_row = 2 * log_noise + np.log(2 * np.pi)

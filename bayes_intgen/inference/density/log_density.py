@@ -73,6 +73,21 @@ def padding_to(step: int, size: int) -> int:
     return -size % (step if size < 16 * step else 2 * step)
 
 
+def padded_size(count: int) -> int:
+    """Number of coefficients to which a density of so many is padded.
+
+    One size from 64 to 144: most fits of two or three actions share it.
+
+    Examples
+    --------
+    >>> [padded_size(count) for count in (50, 100, 150)]
+    [64, 144, 192]
+    """
+    if count <= 64:
+        return count + padding_to(16, count)
+    return max(count + padding_to(48, count), 144)
+
+
 class FlatLayout:
     """Order of unconstrained sites in a flat vector: one after the other, by name.
 

@@ -22,6 +22,7 @@ from bayes_intgen.inference.density.log_density import (
     LogDensity,
     ValueAndGrad,
     cpu_device,
+    padded_size,
     padding_to,
 )
 from bayes_intgen.inference.density.minimise import minimise
@@ -82,7 +83,7 @@ class MarginalPosterior:
     @cached_property
     def density(self) -> LogDensity:
         """Log density for NUTS, padded: fits of nearly equal size share compiled programs."""
-        size = self.size + padding_to(16 if self.size < 64 else 48, self.size)
+        size = padded_size(self.size)
         sums = self.sums.centred_at(self.priors.mean).padded(size)
         density = self.density_of(log_marginal, self.priors.padded(size), sums, self.value_and_grad)
         layout = FlatLayout(density.data[1].start)
