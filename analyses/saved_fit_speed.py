@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,7 @@ def main() -> None:
     if args.quick:
         args.repetitions = 2
     output = args.output or (Path("output/quick") if args.quick else RESULTS)
+    warnings.simplefilter("ignore", bi.BayesIntgenWarning)
     data = Polynomial.random(3, seed=300).dataset(1000, seed=300)
     posterior = bi.fit(data, method="laplace", progress=False)
     with tempfile.TemporaryDirectory() as folder:
