@@ -91,7 +91,7 @@ def mixture_quantiles(
     """
     centre, reach = mean.mean(axis=0), mean.std(axis=0) + sd.mean(axis=0)
     # Bounds the work for quantiles near zero.
-    resolution = 1e-13 * float(reach.min(initial=np.inf))
+    resolution = 1e-13 * float(reach.min(where=np.isfinite(reach), initial=np.inf))
 
     def quantiles(p: float) -> Array:
         return increasing_roots(

@@ -38,6 +38,7 @@ def increasing_roots(
     Returns
     -------
     ndarray, shape (n,)
+        NaN where the function is.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def increasing_roots(
         point = np.clip(low + share * (high - low), low, high)
         value = function(point)
         width = resolution + ROUNDING * np.abs(point)
-        if ((np.abs(value) <= ZERO) | (high - low <= width)).all():
+        if (np.isnan(value) | (np.abs(value) <= ZERO) | (high - low <= width)).all():
             return point
         below = value < 0
         at_low = np.where(below, value, np.where(last > 0, at_low / 2, at_low))

@@ -28,6 +28,14 @@ def test_distribution_function_at_quantiles_equals_their_probability() -> None:
         np.testing.assert_allclose(below, p, atol=1e-9)
 
 
+def test_draws_that_overflow_leave_other_points_alone() -> None:
+    mean, sd = np.array([[0.0, np.inf, np.nan, 1.0]]), np.array([[1.0, 1.0, 1.0, np.nan]])
+    with np.errstate(invalid="ignore"):
+        quantiles = mixture_quantiles(mean, sd, student_t_cdf(np.array([5.0])), [0.5, 0.9])
+    assert np.isnan(quantiles[:, 1:]).all()
+    np.testing.assert_allclose(quantiles[:, 0], stats.t.ppf([0.5, 0.9], 5), rtol=1e-10, atol=1e-12)
+
+
 def test_simulated_outcomes_agree_with_exact_quantiles(posterior) -> None:
     points = np.array([[0.2, 0.1], [1.0, -1.0]])
     low, high = prediction_of(posterior).outcome_quantiles(
