@@ -93,14 +93,16 @@ def test_sample_does_not_depend_on_batches(batches) -> None:
 def test_streamed_fit_equals_fit_in_memory() -> None:
     # More rows than the sample that the model structure is learned from.
     rows = 3 * PILOT_ROWS // 2
-    frame, settings = table(rows), {"draws": 5, "warmup": 10, "chains": 2, "progress": False}
+    # Chains on the surrogate, in single precision, would magnify the rounding of the sums.
+    settings = {"method": "laplace", "draws": 5, "chains": 2, "progress": False}
+    frame = table(rows)
     stream = bi.StreamedData.from_batches([frame[:900], frame[900:]], *COLUMNS, progress=False)
     whole = bi.RegimeData.from_frame(frame, *COLUMNS)
     one, other = (
         bi.fit(rows, bi.models.additive("spline"), **settings) for rows in (stream, whole)
     )
     points = [[0.3, -0.2], [1.0, 1.0]]
-    # Sums in another order differ by rounding, which grows along the chains.
+    # Sums in another order differ by rounding.
     close = {"rtol": 1e-5, "atol": 1e-5}
     np.testing.assert_allclose(one.joint_effect(points), other.joint_effect(points), **close)
     # Negative control: another seed.
