@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayes_intgen._scipy import scipy
+from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.models.variance_function import draw_normal, knot_precision
 

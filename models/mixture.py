@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bayes_intgen._scipy import scipy
+from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.models.normal import normal_cdf
 from bayes_intgen.models.roots import increasing_roots

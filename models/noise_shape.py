@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._scipy import scipy
+from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.models.sinh_arcsinh import BOUNDS, SinhArcsinh, match
 from bayes_intgen.models.variance_function import (

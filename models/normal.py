@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from bayes_intgen._scipy import scipy
+from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 
 # Number of values that the standard library computes faster than SciPy is imported.

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._scipy import scipy
+from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 
 OutcomeKind = Literal["continuous", "binary", "count"]

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from bayes_intgen._scipy import scipy
+from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.errors import ModelError

@@ -2,19 +2,13 @@
 
 import re
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import lazy_loader
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._lazy import nw
 from bayes_intgen.errors import BayesIntgenError
-
-if TYPE_CHECKING:
-    import narwhals as nw
-else:
-    # Imported at its first use: most queries to a saved fit are not tables.
-    nw = lazy_loader.load("narwhals")
 
 SECONDS_PER_DAY = 86_400
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")

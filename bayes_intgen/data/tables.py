@@ -1,24 +1,18 @@
 """Conversion of tables of any kind, and of their columns, through narwhals."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import lazy_loader
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._lazy import nw
 from bayes_intgen.data.cell_text import are_dates, numbers_as_text
 from bayes_intgen.data.missing import MISSING_LEVEL, missing_in
 from bayes_intgen.data.observed_levels import ColumnLevels, as_label
 from bayes_intgen.errors import BayesIntgenError, DataError
 from bayes_intgen.text.messages import quoted
-
-if TYPE_CHECKING:
-    import narwhals as nw
-else:
-    # Imported at its first use: most queries to a saved fit are not tables.
-    nw = lazy_loader.load("narwhals")
 
 # Kinds of tables, for messages.
 KINDS = "a table (pandas, Polars, Arrow, DuckDB, or an xarray Dataset of one dimension)"
@@ -34,6 +28,7 @@ def as_table(frame: Any) -> "nw.DataFrame[Any] | None":
         library is missing.
     """
     if isinstance(frame, np.ndarray | list | tuple | dict):
+        # narwhals need not be imported to see that.
         return None
     if isinstance(frame, xr.Dataset):
         frame = _dataset_as_frame(frame)

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from bayes_intgen._scipy import scipy
+from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.belief import Belief, Update
 from bayes_intgen.errors import ModelError

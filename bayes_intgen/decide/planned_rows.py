@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._scipy import scipy
+from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_mask, checked_value
 from bayes_intgen.decide.belief import Belief, Update

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, stdtr
 
-from bayes_intgen._scipy import scipy
+from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.identification.masks import masks_of
 

@@ -1,7 +1,8 @@
 """Labelled arrays, without xarray's search for Dask arrays.
 
 xarray imports Dask, where it is installed, to see whether an array is one of Dask's. That takes as
-long as the rest of a question to a saved fit.
+long as the rest of a question to a saved fit. ``.to_numpy()`` of a labelled array does so too, but
+``.values`` does not.
 """
 
 from collections.abc import Mapping

@@ -215,7 +215,7 @@ def block_statistics(
         log_det -= float(np.sum(np.log1p(values)))
         covariance[np.ix_(block, block)] = 0
     flat = order.ravel()
-    # Padding of blocks is in the first row of zeros.
+    # Places of padding are those of the first zero of the product with `cross`.
     slot = np.zeros(padded_size(len(sd) + 1), dtype=int)
     slot[flat[flat < len(sd)]] = np.flatnonzero(flat < len(sd))
     statistics = BlockStatistics(
@@ -369,7 +369,7 @@ def _evidence_and_slopes(
 
 
 def _inverse_and_log_det(matrices: Array, sizes: NDArray[np.int_]) -> tuple[Array, float]:
-    """:func:`inverse_and_log_det` with LAPACK, without compilation.
+    """:func:`inverse_and_log_det` with LAPACK, without compilation; it needs no sizes.
 
     Both results are NaN if rounding leaves a matrix that is not positive definite, as in compiled
     programs.

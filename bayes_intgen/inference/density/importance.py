@@ -8,7 +8,7 @@ multiple importance sampling (Cornuet, Marin, Mira and Robert, Scandinavian Jour
 Yao and Gabry, Journal of Machine Learning Research 2024).
 
 Only NumPy evaluates the density: nothing is compiled. Over 24 fits with 3 actions, 200 effective
-draws take 900 evaluations of 0.2 ms, and the standard deviations of the hyperparameters' logarithms
+draws take 900 evaluations, and the standard deviations of the hyperparameters' logarithms
 are 5% too small: the largest weights are rare. Two-piece distributions per principal axis in place
 of the first proposal save a tenth of the evaluations.
 """

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_intgen.inference.gaussian.conditional import Conditional, upper_cholesky
+from bayes_intgen.inference.gaussian.conditional import Conditional, Conditionals, upper_cholesky
 from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.pseudo_observations import PseudoObservations
@@ -43,6 +43,28 @@ def test_moments_equal_those_of_bayesian_regression(known) -> None:
     conditional = conditional_on(known)
     np.testing.assert_allclose(conditional.mean, mean, rtol=1e-8)
     np.testing.assert_allclose(conditional.covariance, covariance, rtol=1e-7, atol=1e-13)
+
+
+@both
+def test_several_points_equal_single_ones(known) -> None:
+    log_sd, noise = LOG_SD + RNG.normal(size=(3, P)), np.array([0.3, 0.7, 2.0])
+    every = Conditionals.of(sums(known).centred_at(MEAN), MEAN, log_sd, noise)
+    normal = RNG.normal(size=(P, 2))
+    for i in range(3):
+        one = Conditional.of(sums(known), MEAN, log_sd[i], noise[i])
+        assert every.log_evidence[i] == pytest.approx(one.log_evidence, rel=1e-12)
+        np.testing.assert_allclose(every.draw(i, normal), one.draw(normal), rtol=1e-9)
+        # Negative control: another point.
+        assert every.log_evidence[i - 1] != pytest.approx(one.log_evidence, rel=1e-6)
+
+
+def test_a_point_that_overflows_leaves_the_others_alone() -> None:
+    log_sd = np.stack([LOG_SD, LOG_SD + 400, LOG_SD])
+    with np.errstate(over="ignore", invalid="ignore"):
+        every = Conditionals.of(sums(False).centred_at(MEAN), MEAN, log_sd, np.full(3, NOISE))
+    assert np.isfinite(every.log_evidence).tolist() == [True, False, True]
+    one = conditional_on(False).log_evidence
+    np.testing.assert_allclose(every.log_evidence[[0, 2]], one, rtol=1e-12)
 
 
 @both
