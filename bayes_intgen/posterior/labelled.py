@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike
 from xarray.indexes import PandasIndex
 
 # As in xarray: dimensions, values, and perhaps attributes; or the values along a dimension.
-Labelled = Any
+VariableLike = Any
 
 
 def labelled_dataset(
-    variables: Mapping[str, Labelled],
-    coords: Mapping[str, Labelled] | None = None,
+    variables: Mapping[str, VariableLike],
+    coords: Mapping[str, VariableLike] | None = None,
     attrs: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Build a dataset of NumPy arrays, as ``xarray.Dataset`` does.
@@ -53,7 +53,7 @@ def labelled_array(
     name: str,
     dims: tuple[str, ...],
     values: ArrayLike,
-    coords: Mapping[str, Labelled],
+    coords: Mapping[str, VariableLike],
     attrs: Mapping[str, Any] | None = None,
 ) -> xr.DataArray:
     """Build an array of NumPy's with labels, as ``xarray.DataArray`` does.
@@ -68,7 +68,7 @@ def labelled_array(
     return array
 
 
-def _variable(name: str, value: Labelled) -> xr.Variable:
+def _variable(name: str, value: VariableLike) -> xr.Variable:
     dims, values, *rest = value if isinstance(value, tuple) else (name, value)
     array, attrs = np.asarray(values), rest[0] if rest else None
     # xarray converts dates, and objects.
