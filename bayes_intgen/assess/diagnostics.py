@@ -41,7 +41,7 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
     nonfinite = [
         f"draws of {name} are not all finite: do not use them; check the data for extreme values"
         for name, values in quantities.data_vars.items()
-        if not np.isfinite(values).all()
+        if not np.isfinite(values.values).all()
     ]
     if nonfinite:
         return nonfinite + divergences
@@ -81,7 +81,7 @@ def _unreliable_weights(importance: ImportanceDiagnostics) -> list[str]:
 
 
 def _divergences(statistics: xr.Dataset) -> list[str]:
-    diverging, total = int(statistics["diverging"].sum()), int(statistics["diverging"].size)
+    diverging, total = int(statistics["diverging"].values.sum()), statistics["diverging"].size
     if not diverging:
         return []
     return [
@@ -117,7 +117,7 @@ def _few_effective_draws(of_each: Convergence, draws: int) -> list[str]:
 
 
 def _deep_trees(statistics: xr.Dataset) -> list[str]:
-    deepest = int(statistics["reached_max_treedepth"].sum())
+    deepest = int(statistics["reached_max_treedepth"].values.sum())
     if not deepest:
         return []
     return [

@@ -32,6 +32,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._columns import columns_of, side_by_side
+from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, decoded_table
@@ -128,13 +129,13 @@ class ReferenceRows:
     def to_dataset(self) -> xr.Dataset:
         """Convert to one array of rows, with the position of each row's regime."""
         which = np.repeat(np.arange(len(self.rows)), [len(rows) for rows in self.rows])
-        return xr.Dataset(
+        return labelled_dataset(
             {
                 "reference": (("reference_row", "action"), np.concatenate(self.rows)),
                 "regime_of": ("reference_row", which),
                 "intervened": (("regime", "action"), np.array(self.masks, dtype=np.int8)),
             },
-            coords={
+            {
                 "reference_row": np.arange(len(which)),
                 "regime": list(self.labels),
                 "action": list(self.names),

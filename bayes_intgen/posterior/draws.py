@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._labelled import labelled_array
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
@@ -25,7 +26,6 @@ from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 from bayes_intgen.posterior.coordinates import action_coordinates, draw_coordinates
 from bayes_intgen.posterior.fit_support import FitSupport, Query
-from bayes_intgen.posterior.labelled import labelled_array
 from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.posterior.standardisation import Standardisation, in_population
 

@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import probability
+from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
 from bayes_intgen.data.queries import (
@@ -19,7 +20,6 @@ from bayes_intgen.data.queries import (
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.labelled import labelled_dataset
 
 
 def effect_table(

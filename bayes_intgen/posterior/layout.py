@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from packaging.version import InvalidVersion, Version
 
 from bayes_intgen._checksum import MARK
+from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen.errors import SavedFitError
-from bayes_intgen.posterior.labelled import labelled_dataset
 
 # Attribute of every group that announces a checksum, so that a file whose checksum is lost is never
 # taken for one of a version without checksums.

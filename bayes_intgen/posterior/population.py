@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.outcome_scale import Link
@@ -63,7 +64,7 @@ def population_dataset(rows: Observations, link: Link = "identity") -> xr.Datase
         groups_under_one_mask(codes, rows.intervened) for codes in values.T[len(columns.names) :]
     ]
     under_one_mask, n_groups = np.array(counts, dtype=int).reshape(-1, 2).T
-    return xr.Dataset(
+    return labelled_dataset(
         {
             "unit": (("population_row", "covariate"), values[sampled]),
             "low": ("covariate", values.min(axis=0)),
@@ -71,7 +72,7 @@ def population_dataset(rows: Observations, link: Link = "identity") -> xr.Datase
             "under_one_mask": ("grouping", under_one_mask),
             "n_groups": ("grouping", n_groups),
         },
-        coords={
+        {
             "population_row": np.arange(len(sampled)),
             "covariate": list(columns.every),
             "grouping": np.array(columns.groups, dtype=str),

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._labelled import labelled_dataset, merged
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
@@ -132,21 +133,21 @@ def _posterior(sampled: "SampledModel") -> xr.Dataset:
     free = terms.without(sampled.fixed_scales)
     labels = {"scale": free.scaled, "lengthscale": tuple(free.lengthscales)}
     intercept = sampled.coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
-    dataset = xr.Dataset({"intercept": (_DRAW_DIMS, intercept)}, coords=_draw_coords(sampled))
+    variables = {"intercept": (_DRAW_DIMS, intercept)}
+    coords: dict[str, Any] = dict(_draw_coords(sampled))
     for name, values in sampled.sites.items():
+        dims: tuple[str, ...] = _DRAW_DIMS
         if name in labels:
-            dim = f"{name}_of"
-            dataset = dataset.assign_coords({dim: np.array(labels[name], dtype=str)})
-            dataset[name] = ((*_DRAW_DIMS, dim), values)
-        else:
-            dataset[name] = (_DRAW_DIMS, values)
-    return dataset
+            dims = (*dims, f"{name}_of")
+            coords[dims[-1]] = np.array(labels[name], dtype=str)
+        variables[name] = (dims, values)
+    return labelled_dataset(variables, coords)
 
 
 def _sample_stats(sampled: "SampledModel") -> xr.Dataset:
     statistics = {name: (_DRAW_DIMS, values) for name, values in sampled.statistics.items()}
     attrs = {} if sampled.importance is None else sampled.importance._asdict()
-    return xr.Dataset(statistics, coords=_draw_coords(sampled), attrs=attrs)
+    return labelled_dataset(statistics, _draw_coords(sampled), attrs)
 
 
 def _coefficients(sampled: "SampledModel") -> xr.Dataset:
@@ -155,36 +156,33 @@ def _coefficients(sampled: "SampledModel") -> xr.Dataset:
         for term in sampled.terms.terms
         for i in range(term.component.basis.size)
     ]
-    return xr.Dataset(
+    return labelled_dataset(
         {"coefficients": ((*_DRAW_DIMS, "coefficient"), sampled.coefficients)},
-        coords={**_draw_coords(sampled), "coefficient": names},
+        {**_draw_coords(sampled), "coefficient": names},
     )
 
 
 def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
     """Shape of the noise, and draws of its variance function."""
     size = len(noise["quantile"])
-    dataset = xr.Dataset(
-        {"quantile": ("probability", noise["quantile"])},
-        coords={"probability": (np.arange(size) + 0.5) / size},
-    )
+    variables: dict[str, Any] = {"quantile": ("probability", noise["quantile"])}
+    labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
     if "deviation" in noise:
-        knot_values = np.arange(noise["deviation"].shape[-1])
-        dataset = dataset.assign_coords(coords)
-        dataset = dataset.assign(deviation=((*_DRAW_DIMS, "height"), noise["deviation"]))
-        dataset = dataset.assign_coords(height=knot_values)
+        variables["deviation"] = ((*_DRAW_DIMS, "height"), noise["deviation"])
+        labels |= {**coords, "height": np.arange(noise["deviation"].shape[-1])}
     if "shape" in noise:
         dims = ("quantity", "feature")
+        variables["shape"] = (dims, noise["shape"])
+        variables["shape_deviation"] = ((*_DRAW_DIMS, *dims), noise["shape_deviation"])
         features = np.arange(noise["shape"].shape[-1])
-        dataset = dataset.assign_coords(**coords, quantity=list(QUANTITIES), feature=features)
-        dataset["shape"] = (dims, noise["shape"])
-        dataset["shape_deviation"] = ((*_DRAW_DIMS, *dims), noise["shape_deviation"])
+        labels |= {**coords, "quantity": list(QUANTITIES), "feature": features}
     if "log_mean" in noise:
-        dataset["log_mean"] = ("feature", noise["log_mean"])
-        dataset["log_mean_deviation"] = ((*_DRAW_DIMS, "feature"), noise["log_mean_deviation"])
+        variables["log_mean"] = ("feature", noise["log_mean"])
+        dims = (*_DRAW_DIMS, "feature")
+        variables["log_mean_deviation"] = (dims, noise["log_mean_deviation"])
     if "likelihood_power" in noise:
-        dataset["likelihood_power"] = float(noise["likelihood_power"])
-    return dataset
+        variables["likelihood_power"] = ((), float(noise["likelihood_power"]))
+    return labelled_dataset(variables, labels)
 
 
 def _constant_data(
@@ -196,14 +194,14 @@ def _constant_data(
 ) -> xr.Dataset:
     """Regimes, fixed scales and score tests; lift tests, levels, far outcomes, if there are any."""
     regimes, fixed = data.regimes, sampled.fixed_scales
-    dataset = xr.Dataset(
+    dataset = labelled_dataset(
         {
             "rows": ("regime", np.array(list(regimes.values()))),
             "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
             "fixed_scale": ("fixed_scale_of", np.array(list(fixed.values()), dtype=float)),
-            "pilot_noise_sd": pilot_noise_sd,
+            "pilot_noise_sd": ((), pilot_noise_sd),
         },
-        coords={
+        {
             "regime": [data.label(mask) for mask in regimes],
             "action": list(data.names),
             "fixed_scale_of": np.array(list(fixed), dtype=str),
@@ -212,22 +210,22 @@ def _constant_data(
     # Results of a saved fit need no JAX, which takes long to import.
     from bayes_intgen.inference.pilot.lack_of_fit import fit_tests_dataset
 
-    dataset = dataset.merge(fit_tests_dataset(fit_tests, data.names))
+    parts = [fit_tests_dataset(fit_tests, data.names), _lift_tests(data), _levels(data)]
     if far is not None:
-        dataset = dataset.merge(far.to_dataset())
-    return dataset.merge(_lift_tests(data)).merge(_levels(data))
+        parts.append(far.to_dataset())
+    return merged(dataset, *parts)
 
 
 def _lift_tests(data: Rows) -> xr.Dataset:
     if not data.lift_tests:
         return xr.Dataset()
     columns = zip(*map(astuple, data.lift_tests), strict=True)
-    return xr.Dataset(
+    return labelled_dataset(
         {
             f"lift_{name}": ("lift_test", np.array(values))
             for name, values in zip(("of", "from", "to", "effect", "se"), columns, strict=True)
         },
-        coords={"lift_test": np.arange(len(data.lift_tests))},
+        {"lift_test": np.arange(len(data.lift_tests))},
     )
 
 
@@ -242,6 +240,6 @@ def _levels(data: Rows) -> xr.Dataset:
     if not rows:
         return xr.Dataset()
     actions, labels, codes = map(np.array, zip(*rows, strict=True))
-    return xr.Dataset(
-        {"level_code": ("level", codes), "level_of": ("level", actions)}, coords={"level": labels}
+    return labelled_dataset(
+        {"level_code": ("level", codes), "level_of": ("level", actions)}, {"level": labels}
     )

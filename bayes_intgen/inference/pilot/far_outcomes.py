@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, Rows
 
@@ -94,7 +95,7 @@ class FarOutcomes(NamedTuple):
 
     def to_dataset(self) -> xr.Dataset:
         """Convert to scalars, for storage with a fit."""
-        return xr.Dataset({f"far_{name}": ((), value) for name, value in self._asdict().items()})
+        return labelled_dataset({f"far_{n}": ((), value) for n, value in self._asdict().items()})
 
     @classmethod
     def of_dataset(cls, dataset: xr.Dataset) -> Self | None:

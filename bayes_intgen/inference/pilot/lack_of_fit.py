@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
+from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
@@ -155,13 +156,13 @@ def fit_tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Data
     'delta(red)'
     """
     symbols = {"unconfounded": "phi", "bias": "delta"}
-    return xr.Dataset(
+    return labelled_dataset(
         {
             "fit_p": ("fit_test", np.array([test.p for test in tests], dtype=float)),
             "fit_action": ("fit_test", np.array([test.action for test in tests], dtype=np.int64)),
             "fit_role": ("fit_test", np.array([test.role for test in tests], dtype=str)),
         },
-        coords={
+        {
             "fit_test": np.array(
                 [f"{symbols[test.role]}({names[test.action]})" for test in tests], dtype=str
             )
@@ -187,9 +188,9 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     if "fit_p" not in tests:
         # Fits saved by versions without these tests.
         return []
-    columns = (tests[f"fit_{name}"].to_numpy().tolist() for name in ("action", "role", "p"))
+    columns = (tests[f"fit_{name}"].values.tolist() for name in ("action", "role", "p"))
     failed = failed_tests([FitTest(*row) for row in zip(*columns, strict=True)], level)
-    names = tests["action"].to_numpy()
+    names = tests["action"].values
     sentences = []
     for action in dict.fromkeys(test.action for test in failed):
         own = [test for test in failed if test.action == action]

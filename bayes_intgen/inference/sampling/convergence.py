@@ -14,6 +14,7 @@ import xarray as xr
 from numpyro.diagnostics import effective_sample_size, gelman_rubin
 from scipy.special import ndtri
 
+from bayes_intgen._labelled import merged
 from bayes_intgen._typing import Array
 
 RHAT_LIMIT = 1.01
@@ -63,9 +64,9 @@ class Convergence(NamedTuple):
 
 def convergence(quantities: xr.Dataset) -> Convergence:
     """Assess the convergence of every quantity in a Dataset of draws, dims (chain, draw, ...)."""
-    ordered = quantities.transpose("chain", "draw", ...)
-    names = [name for each in ordered.data_vars.values() for name in _names(each)]
-    flat = [each.to_numpy().reshape(*each.shape[:2], -1) for each in ordered.data_vars.values()]
+    ordered = [each.transpose("chain", "draw", ...) for each in quantities.data_vars.values()]
+    names = [name for each in ordered for name in _names(each)]
+    flat = [each.values.reshape(*each.shape[:2], -1) for each in ordered]
     draws = np.concatenate(flat, axis=2)
     return Convergence.of(draws, names)
 
@@ -82,7 +83,8 @@ def convergence_quantities(tree: xr.DataTree, effect: xr.DataArray) -> xr.Datase
     """
     # Coordinates with the actions' values along the points could share a name with a variable.
     others = [name for name in effect.coords if name not in effect.dims]
-    return tree["posterior"].dataset.assign(joint_effect=effect.drop_vars(others))
+    joint_effect = effect.drop_vars(others).to_dataset(name="joint_effect")
+    return merged(tree["posterior"].dataset, joint_effect)
 
 
 def _ess_of_mean(values: Array) -> Array:

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_intgen.posterior.labelled import labelled_array, labelled_dataset
+from bayes_intgen._labelled import labelled_array, labelled_dataset
 
 DATES = pd.date_range("2026-01-01", periods=3, freq="D")
 

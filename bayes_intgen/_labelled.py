@@ -68,6 +68,21 @@ def labelled_array(
     return array
 
 
+def merged(first: xr.Dataset, *others: xr.Dataset) -> xr.Dataset:
+    """Merge datasets that share no variables, as ``xarray.merge`` does; attributes of the first.
+
+    Examples
+    --------
+    >>> list(merged(labelled_dataset({"a": ((), 1)}), labelled_dataset({"b": ((), 2)})))
+    ['a', 'b']
+    """
+    every = (first, *others)
+    data = {name: each[name].variable for each in every for name in each}
+    labels = {name: values.variable for each in every for name, values in each.coords.items()}
+    indexes = {name: index for each in every for name, index in each.xindexes.items()}
+    return xr.Dataset(data, xr.Coordinates(labels, indexes), first.attrs)
+
+
 def _variable(name: str, value: VariableLike) -> xr.Variable:
     dims, values, *rest = value if isinstance(value, tuple) else (name, value)
     array, attrs = np.asarray(values), rest[0] if rest else None
