@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_intgen._labelled import labelled_array, labelled_dataset
+from bayes_intgen._labelled import labelled_array, labelled_dataset, merged
 
 DATES = pd.date_range("2026-01-01", periods=3, freq="D")
 
@@ -34,3 +34,12 @@ def test_arrays_equal_those_of_xarray() -> None:
     own = labelled_array("effect", dims, values, coords, {"outcome": "sales"})
     expected = xr.DataArray(values, coords, dims, "effect", {"outcome": "sales"})
     xr.testing.assert_identical(own, expected)
+
+
+def test_merged_datasets_equal_those_of_xarray() -> None:
+    first = labelled_dataset({"a": ("x", [1, 2])}, {"x": [0, 1]}, {"level": 0.9})
+    second = labelled_dataset({"b": ("y", [3]), "c": ((), 2.0)}, {"y": DATES[:1]}, {"unit": "kg"})
+    own = merged(first, second, xr.Dataset())
+    expected = xr.merge([first, second, xr.Dataset()], combine_attrs="override")
+    xr.testing.assert_identical(own, expected)
+    assert own.sel(y=DATES[0])["b"].item() == 3

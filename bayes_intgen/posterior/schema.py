@@ -133,7 +133,7 @@ def _posterior(sampled: "SampledModel") -> xr.Dataset:
     free = terms.without(sampled.fixed_scales)
     labels = {"scale": free.scaled, "lengthscale": tuple(free.lengthscales)}
     intercept = sampled.coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
-    variables = {"intercept": (_DRAW_DIMS, intercept)}
+    variables: dict[str, Any] = {"intercept": (_DRAW_DIMS, intercept)}
     coords: dict[str, Any] = dict(_draw_coords(sampled))
     for name, values in sampled.sites.items():
         dims: tuple[str, ...] = _DRAW_DIMS
@@ -178,8 +178,7 @@ def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
         labels |= {**coords, "quantity": list(QUANTITIES), "feature": features}
     if "log_mean" in noise:
         variables["log_mean"] = ("feature", noise["log_mean"])
-        dims = (*_DRAW_DIMS, "feature")
-        variables["log_mean_deviation"] = (dims, noise["log_mean_deviation"])
+        variables["log_mean_deviation"] = ((*_DRAW_DIMS, "feature"), noise["log_mean_deviation"])
     if "likelihood_power" in noise:
         variables["likelihood_power"] = ((), float(noise["likelihood_power"]))
     return labelled_dataset(variables, labels)

@@ -1,12 +1,12 @@
 """Prior and posterior of the hyperparameters' logarithms as functions of a flat vector.
 
 The density is that of :meth:`bayes_intgen.models.Model.program` with the coefficients integrated
-out. Functions are cached by evidence and layout, so that JAX recognises those that it has
+out. Functions with the same evidence and layout are equal, so that JAX recognises those that it has
 compiled.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.log_density import FlatLayout, Potential, PotentialAndDraw
+from bayes_intgen.inference.density.log_density import FlatLayout
 from bayes_intgen.models.hyperpriors import Hyperpriors
 
 # Log marginal likelihood from statistics of the data, log prior standard deviations of the
@@ -56,42 +56,49 @@ class FlatPrior(NamedTuple):
         return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum(-1)
 
 
-# Data of both functions below; the last element is the first argument of the evidence.
+# Argument of both functions below; the last element is the first argument of the evidence.
 Data = tuple[FlatPrior, Hyperpriors, Any]
 
 
-@lru_cache(maxsize=64)
-def marginal_potential(evidence: Evidence, layout: FlatLayout) -> Potential:
-    """Minus the log posterior density of the hyperparameters."""
+@dataclass(frozen=True)
+class MarginalPotential:
+    """Minus the log posterior density of the hyperparameters.
 
-    def of_data(data: Data) -> Callable[[jax.Array], jax.Array]:
+    Attributes
+    ----------
+    evidence : callable
+    layout : FlatLayout
+    """
+
+    evidence: Evidence
+    layout: FlatLayout
+
+    def __call__(self, data: Data) -> Callable[[jax.Array], jax.Array]:
         prior, _, statistics = data
 
         def potential(flat: jax.Array) -> jax.Array:
-            log_evidence = evidence(statistics, *_sds(data, layout, flat))
+            log_evidence = self.evidence(statistics, *_sds(data, self.layout, flat))
             return jnp.asarray(-prior.log_density(flat) - log_evidence)
 
         return potential
 
-    return of_data
 
+@dataclass(frozen=True)
+class MarginalPotentialAndDraw:
+    """:class:`MarginalPotential` with a draw of the coefficients."""
 
-@lru_cache(maxsize=64)
-def marginal_potential_and_draw(
-    evidence_and_draw: EvidenceAndDraw, layout: FlatLayout
-) -> PotentialAndDraw:
-    """:func:`marginal_potential` with a draw of the coefficients."""
+    evidence_and_draw: EvidenceAndDraw
+    layout: FlatLayout
 
-    def of_data(data: Data) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+    def __call__(self, data: Data) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
         prior, priors, statistics = data
 
         def potential_and_draw(flat: jax.Array, normal: jax.Array) -> tuple[jax.Array, jax.Array]:
-            log_evidence, draw = evidence_and_draw(statistics, *_sds(data, layout, flat), normal)
+            sds = _sds(data, self.layout, flat)
+            log_evidence, draw = self.evidence_and_draw(statistics, *sds, normal)
             return -prior.log_density(flat) - log_evidence, jnp.asarray(priors.mean) + draw
 
         return potential_and_draw
-
-    return of_data
 
 
 def _sds(data: Data, layout: FlatLayout, flat: jax.Array) -> tuple[jax.Array, jax.Array]:

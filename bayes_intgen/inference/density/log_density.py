@@ -6,8 +6,9 @@ second fit of a program that takes all its data as arguments compiles nothing.
 
 import math
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -88,19 +89,31 @@ def padded_size(count: int) -> int:
     return max(count + padding_to(48, count), 144)
 
 
+@dataclass(frozen=True)
 class FlatLayout:
     """Order of unconstrained sites in a flat vector: one after the other, by name.
 
-    Parameters
+    Attributes
     ----------
-    sites : mapping from site to array
-        Arrays of the sites' shapes.
+    shapes : tuple of (str, tuple of int)
+        Names and shapes of the sites.
     """
 
-    def __init__(self, sites: Mapping[str, Any]) -> None:
-        self.shapes = tuple((name, np.shape(sites[name])) for name in sorted(sites))
-        self._sizes = [math.prod(shape) for _, shape in self.shapes]
-        self.size = sum(self._sizes)
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+
+    @classmethod
+    def of(cls, sites: Mapping[str, Any]) -> Self:
+        """Arrange sites, a mapping from their names to arrays of their shapes."""
+        return cls(tuple((name, np.shape(sites[name])) for name in sorted(sites)))
+
+    @cached_property
+    def _sizes(self) -> list[int]:
+        return [math.prod(shape) for _, shape in self.shapes]
+
+    @cached_property
+    def size(self) -> int:
+        """Length of flat vectors."""
+        return sum(self._sizes)
 
     def flat(self, sites: Mapping[str, Any]) -> Array:
         """Concatenate the values of all sites into one vector, shape (D,)."""
@@ -119,12 +132,6 @@ class FlatLayout:
     def positions(self) -> dict[str, Array]:
         """Indices of each site in a flat vector."""
         return {name: np.ravel(index) for name, index in self.sites(np.arange(self.size)).items()}
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, FlatLayout) and self.shapes == other.shapes
-
-    def __hash__(self) -> int:
-        return hash(self.shapes)
 
 
 class ProgramDensity:

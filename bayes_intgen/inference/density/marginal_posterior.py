@@ -14,8 +14,8 @@ from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.flat_hyperprior import (
     Evidence,
     FlatPrior,
-    marginal_potential,
-    marginal_potential_and_draw,
+    MarginalPotential,
+    MarginalPotentialAndDraw,
 )
 from bayes_intgen.inference.density.log_density import (
     FlatLayout,
@@ -66,7 +66,7 @@ class MarginalPosterior:
         spare: int = 0,
     ) -> None:
         self.priors, self.sums, self.terms, self.spare = priors, sums, terms, spare
-        self.layout = FlatLayout(self.priors.start)
+        self.layout = FlatLayout.of(self.priors.start)
         self.prior = FlatPrior.of(priors, self.layout)
         self.start, self.prior_sd = self.prior.mean, self.prior.sd
 
@@ -86,9 +86,9 @@ class MarginalPosterior:
         size = padded_size(self.size)
         sums = self.sums.centred_at(self.priors.mean).padded(size)
         density = self.density_of(log_marginal, self.priors.padded(size), sums, self.value_and_grad)
-        layout = FlatLayout(density.data[1].start)
+        layout = FlatLayout.of(density.data[1].start)
         return density._replace(
-            potential_and_draw=marginal_potential_and_draw(log_marginal_and_draw, layout),
+            potential_and_draw=MarginalPotentialAndDraw(log_marginal_and_draw, layout),
             n_coefficients=size,
             draw=self.draw,
         )
@@ -132,7 +132,7 @@ class MarginalPosterior:
             return value + 0.5 * float(rest @ rest), np.append(gradient, rest)
 
         return LogDensity(
-            marginal_potential(evidence, FlatLayout(priors.start)),
+            MarginalPotential(evidence, FlatLayout.of(priors.start)),
             jax.device_put(jax.tree.map(np.asarray, (prior, priors, statistics)), cpu_device()),
             padded,
             padding=padding,

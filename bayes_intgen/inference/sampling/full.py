@@ -46,12 +46,12 @@ def sample_full(
     whitening, weight_covariance = _whitening(gaussian, settings)
     start = {**gaussian.sites, "weights": np.zeros(terms.size)}
     power = 1.0 if pilot.student_t is None else pilot.student_t.power
-    program = _program_density(rows, model, terms, relative_sd, power, FlatLayout(start))
+    program = _program_density(rows, model, terms, relative_sd, power, FlatLayout.of(start))
     layout = program.layout
     potential, arguments = whitened(program.potential, layout), (program.arguments, whitening)
     density = LogDensity(potential, arguments, partial(value_and_grad, potential, arguments))
 
-    weights, names = layout.positions["weights"], FlatLayout(gaussian.sites).positions
+    weights, names = layout.positions["weights"], FlatLayout.of(gaussian.sites).positions
     hyperparameters = np.concatenate([layout.positions[name] for name in names])
     covariance = np.zeros((layout.size, layout.size))
     covariance[np.ix_(hyperparameters, hyperparameters)] = gaussian.covariance
@@ -133,7 +133,7 @@ class _GaussianModel(NamedTuple):
         mode, mode_covariance = pilot.mode.copy(), pilot.posterior.covariance(pilot.mode)
         mode[pilot.posterior.layout.positions["noise_sd"]] = fit.log_mode[0]
         sites = {**pilot.posterior.layout.sites(mode), "df": fit.log_mode[1]}
-        positions = FlatLayout(sites).positions
+        positions = FlatLayout.of(sites).positions
         order = np.concatenate([positions[name] for name in pilot.posterior.layout.positions])
         covariance = np.zeros((len(order) + 1, len(order) + 1))
         covariance[np.ix_(order, order)] = mode_covariance

@@ -5,6 +5,7 @@ compiled, and draws do not depend on the size of the blocks of iterations.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
@@ -22,7 +23,7 @@ from bayes_intgen.inference.density.numpyro_adapter import (
     nuts_trajectory,
 )
 from bayes_intgen.inference.sampling.checkpoint import Collected
-from bayes_intgen.inference.sampling.program_cache import compiled
+from bayes_intgen.inference.sampling.program_cache import compiled, name_of
 
 INITIAL_STEP_SIZE = 0.5
 
@@ -186,8 +187,9 @@ class NUTSKernel:
                 f"a chain begins with {self._n_coefficients} coefficients, not {len(coefficients)}"
             )
         numbers = z, self.root.T @ gradient, potential, potential, correction, coefficients
-        adaptation = tuple(map(jnp.asarray, initial_step_size(INITIAL_STEP_SIZE)))
-        return ChainState(KernelState(*map(jnp.asarray, numbers)), adaptation)
+        current = KernelState(*jax.device_put([np.asarray(each) for each in numbers]))
+        adaptation = initial_step_size(INITIAL_STEP_SIZE)
+        return ChainState(current, jax.device_put(jax.tree.map(np.asarray, adaptation)))
 
     def is_compiled(self, chain: ChainState, count: int) -> bool:
         """Whether :meth:`advance` is compiled for ``count`` iterations of such a chain."""
@@ -234,10 +236,14 @@ class CompiledProgram:
     ----------
     advance : callable
         From a chain and other arguments to the chain and an array of collected numbers.
+    name : str, optional
+        All that determines the function besides this package.
     """
 
-    def __init__(self, advance: Callable[..., tuple[ChainState, jax.Array]]) -> None:
-        self._advance = advance
+    def __init__(
+        self, advance: Callable[..., tuple[ChainState, jax.Array]], name: str | None = None
+    ) -> None:
+        self._advance, self._name = advance, name
         self._compiled: dict[Any, Any] = {}
 
     def is_compiled(self, arguments: tuple[Any, ...]) -> bool:
@@ -255,7 +261,8 @@ class CompiledProgram:
             chain, rows = self._advance(*jax.tree.unflatten(structure, leaves))
             return (*jax.tree.leaves(chain), rows)
 
-        self._compiled[self._key(arguments)] = compiled(jax.jit(advance).lower(*leaves))
+        name = None if self._name is None else f"{self._name} {structure}"
+        self._compiled[self._key(arguments)] = compiled(jax.jit(advance), leaves, name)
 
     def __call__(self, arguments: tuple[Any, ...]) -> tuple[ChainState, jax.Array]:
         leaves = self._compiled[self._key(arguments)](*jax.tree.leaves(arguments))
@@ -269,18 +276,23 @@ class CompiledProgram:
 
 @lru_cache(maxsize=16)
 def _compiled_program(potential: Potential, exact: PotentialAndDraw | None) -> CompiledProgram:
-    return CompiledProgram(iterations(potential, exact))
+    return CompiledProgram(iterations(potential, exact), name_of((potential, exact)))
 
 
 def _potential_and_draw(exact: LogDensity) -> PotentialAndDraw:
     if exact.potential_and_draw is None:
-        return _without_coefficients(exact.potential)
+        return _WithoutCoefficients(exact.potential)
     return exact.potential_and_draw
 
 
-@lru_cache(maxsize=16)
-def _without_coefficients(potential: Potential) -> PotentialAndDraw:
-    return lambda data: lambda flat, normal: (potential(data)(flat), normal)
+@dataclass(frozen=True)
+class _WithoutCoefficients:
+    """Potential that passes the numbers on from which others draw coefficients."""
+
+    potential: Potential
+
+    def __call__(self, data: Any) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+        return lambda flat, normal: (self.potential(data)(flat), normal)
 
 
 def iterations(potential: Potential, exact: PotentialAndDraw | None) -> Callable[..., Any]:

@@ -1,8 +1,10 @@
 """Folder of compiled programs: a new process loads those that an earlier one has compiled.
 
-The key of a program is a hash of everything its machine code depends on: the program as JAX lowers
-it, JAX's version and settings, and the processor. JAX has such a cache of its own, but for all
-programs of a process, through settings that belong to the caller.
+The key of a program is a hash of everything its machine code depends on: shapes of arguments,
+versions and settings of JAX, the processor, and the program as JAX lowers it. Tracing and lowering
+take longer than loading, so that functions of this package are known by their names and by the
+package's source instead. JAX has such a cache of its own, but for all programs of a process,
+through settings that belong to the caller.
 
 The environment variable ``BAYES_INTGEN_CACHE`` names another folder; ``off`` stands for none.
 """
@@ -13,13 +15,20 @@ import os
 import pickle
 import platform
 import stat
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import jax
+import numpy as np
 from jax.experimental import serialize_executable
+from jax.typing import ArrayLike
 from platformdirs import user_cache_path
 
+import bayes_intgen
 from bayes_intgen._atomic import atomic_write
 from bayes_intgen._checksum import with_checksum, without_checksum
 from bayes_intgen.inference.density.log_density import cpu_device
@@ -51,54 +60,124 @@ def cache_folder() -> Path | None:
     return folder
 
 
-def compiled(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
-    """Compile a lowered program, or load it from the folder if it is there.
+def compiled(
+    function: jax.stages.Wrapped, arguments: Sequence[ArrayLike], name: str | None = None
+) -> jax.stages.Compiled:
+    """Compile a function for arguments of these shapes, or load it from the folder.
 
     Only programs for the CPU are written to the folder: data of other devices are not common, and
     their programs depend on drivers.
+
+    Parameters
+    ----------
+    function : jitted function
+    arguments : sequence of arrays
+    name : str, optional
+        From :func:`name_of`; functions of the same name must be equal. Without a name JAX must
+        trace the function to find its program, which takes longer than loading it.
     """
     folder, device = cache_folder(), cpu_device()
     if folder is None or device is None or jax.default_backend() != "cpu":
-        return lowered.compile()
-    path = folder / f"{_key(lowered)}{SUFFIX}"
-    program = _loaded(path, lowered, device)
+        return function.lower(*arguments).compile()
+    lowered = function.lower(*arguments) if name is None else None
+    # The text of a program lacks arguments that it does not use.
+    shapes = [(np.shape(each), np.asarray(each).dtype.name) for each in arguments]
+    identity = f"{name} {_digest_of_package()}" if lowered is None else lowered.as_text()
+    path = folder / f"{_key(identity, shapes)}{SUFFIX}"
+    program = _loaded(path, device)
     if program is None:
-        program = lowered.compile()
+        program = (lowered or function.lower(*arguments)).compile()
         _store(path, program)
     return program
 
 
-def _key(lowered: jax.stages.Lowered) -> str:
+def name_of(value: Any) -> str | None:
+    """Name a function by all that determines it besides this package.
+
+    Parameters
+    ----------
+    value
+        Function of a module of this package, dataclass of such functions, or tuple of them.
+
+    Returns
+    -------
+    str or None
+        None if the value, or a part of it, is something else, for example a closure.
+
+    Examples
+    --------
+    >>> name_of((name_of, 3))
+    '(bayes_intgen.inference.sampling.program_cache.name_of, 3)'
+    >>> name_of(lambda x: x) is None
+    True
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return repr(value)
+    parts = value if isinstance(value, tuple) else ()
+    prefix = ""
+    if not isinstance(value, tuple):
+        described = type(value) if is_dataclass(value) else value
+        module, own = (getattr(described, each, "") for each in ("__module__", "__qualname__"))
+        if not module.startswith("bayes_intgen.") or not own or "<" in own:
+            return None
+        prefix = f"{module}.{own}"
+        if not is_dataclass(value):
+            return prefix
+        parts = tuple(getattr(value, field.name) for field in fields(value))
+    names = [name_of(part) for part in parts]
+    if None in names:
+        return None
+    return f"{prefix}({', '.join(map(str, names))})"
+
+
+def _key(identity: str, shapes: list[tuple[tuple[int, ...], str]]) -> str:
     settings = sorted((name, str(value)) for name, value in jax.config.values.items())
     surroundings = settings, os.environ.get("XLA_FLAGS"), platform.machine(), _processor()
-    versions = version("jax"), version("jaxlib")
-    # The text lacks arguments that the program does not use.
-    arguments = jax.tree.leaves(lowered.args_info)
-    parts = lowered.as_text(), repr((arguments, surroundings, versions))
+    versions = [version(name) for name in ("jax", "jaxlib", "numpyro")]
+    parts = identity, repr((shapes, surroundings, versions))
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def _loaded(
-    path: Path, lowered: jax.stages.Lowered, device: jax.Device
-) -> jax.stages.Compiled | None:
+@cache
+def _digest_of_package() -> str:
+    """Digest of the source files of this package."""
+    root, digest = Path(bayes_intgen.__file__).parent, hashlib.sha256()
+    for path in sorted((*root.rglob("*.py"), *(root / "models").rglob("*.py"))):
+        digest.update(f"{path.relative_to(root)}".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _loaded(path: Path, device: jax.Device) -> jax.stages.Compiled | None:
     """Load a program; None if it is not there, or cannot be loaded."""
     # A program that cannot be loaded, for whatever reason, is compiled again.
     with contextlib.suppress(Exception):
         content = without_checksum(path.read_bytes())
         if content is not None:
+            _initialise_lapack()
+            executable, in_tree, out_tree = pickle.loads(content)
             program: jax.stages.Compiled = serialize_executable.deserialize_and_load(
-                content, lowered.in_tree, lowered.out_tree, "cpu", [device]
+                executable, in_tree, out_tree, "cpu", [device]
             )
             os.utime(path)
             return program
     return None
 
 
+@cache
+def _initialise_lapack() -> None:
+    """Have JAX look up LAPACK's functions, which it does when it first lowers a call of them.
+
+    A loaded program that calls them would end the process without this.
+    """
+    jax.jit(jax.lax.linalg.cholesky).lower(np.eye(1))
+
+
 def _store(path: Path, program: jax.stages.Compiled) -> None:
     """Write a compiled program to its file, if that is possible."""
     # A full or read-only disk only costs time.
     with contextlib.suppress(OSError, ValueError, NotImplementedError, pickle.PicklingError):
-        content, *_ = serialize_executable.serialize(program)
+        content = pickle.dumps(serialize_executable.serialize(program))
         atomic_write(path, with_checksum(content))
         _delete_least_recent(path.parent)
 

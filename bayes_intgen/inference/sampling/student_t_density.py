@@ -12,7 +12,7 @@ order.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple, Self
 
@@ -195,9 +195,9 @@ class StudentTPosterior(NamedTuple):
         at = int(self.posterior.layout.positions["noise_sd"][0])
         size = self.posterior.layout.size
         return gaussian._replace(
-            potential=_of_first(gaussian.potential),
+            potential=_OfFirst(gaussian.potential),
             data=(gaussian.data, self.ratio),
-            potential_and_draw=_potential_and_draw(
+            potential_and_draw=_PotentialAndDraw(
                 gaussian.potential_and_draw, at, size, self._several
             ),
             # One more, which chooses among the draws.
@@ -316,32 +316,42 @@ def _row_ratio(
     )
 
 
-@lru_cache(maxsize=16)
-def _of_first(potential: Potential) -> Potential:
-    return lambda data: potential(data[0])
+@dataclass(frozen=True)
+class _OfFirst:
+    """Potential of the first element of its data."""
+
+    potential: Potential
+
+    def __call__(self, data: Any) -> Callable[[jax.Array], jax.Array]:
+        return self.potential(data[0])
 
 
-@lru_cache(maxsize=16)
-def _potential_and_draw(
-    gaussian: PotentialAndDraw, noise: int, deviation: int, several: bool
-) -> PotentialAndDraw:
+@dataclass(frozen=True)
+class _PotentialAndDraw:
     """Corrected potential and draw; ``noise`` and ``deviation`` are positions in flat vectors."""
 
-    def of_data(data: Any) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+    gaussian: PotentialAndDraw
+    noise: int
+    deviation: int
+    several: bool
+
+    def __call__(self, data: Any) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
         ratio: RowRatio = data[1]
         first = len(ratio.centre)
 
         def potential_and_draw(flat: jax.Array, normal: jax.Array) -> tuple[jax.Array, jax.Array]:
+            log_noise = flat[self.noise]
+
             def one(normal: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-                potential, own = gaussian(data[0])(flat, normal[:first])
-                last = ratio.draw_last(own, flat[noise], normal[first:], jnp)
+                potential, own = self.gaussian(data[0])(flat, normal[:first])
+                last = ratio.draw_last(own, log_noise, normal[first:], jnp)
                 draw = jnp.concatenate([own, last])
                 log_ratio = ratio.log_ratio(
-                    draw, flat[noise], flat[deviation], jnp, jax.scipy.special
+                    draw, log_noise, flat[self.deviation], jnp, jax.scipy.special
                 )
                 return potential, draw, log_ratio
 
-            normals = _orbit(normal[:-1], jnp) if several else normal[None, :-1]
+            normals = _orbit(normal[:-1], jnp) if self.several else normal[None, :-1]
             potentials, draws, log_ratios = jax.vmap(one)(normals)
             total = jax.scipy.special.logsumexp(log_ratios)
             share = jnp.cumsum(jnp.exp(log_ratios - total))
@@ -350,5 +360,3 @@ def _potential_and_draw(
             return potential, jnp.append(draws[chosen], 0.0)
 
         return potential_and_draw
-
-    return of_data

@@ -30,7 +30,7 @@ def _float64():
         yield
 
 
-LAYOUT = FlatLayout({"sd": np.array(0.5), "centre": np.zeros(2)})
+LAYOUT = FlatLayout.of({"sd": np.array(0.5), "centre": np.zeros(2)})
 
 
 def density() -> ProgramDensity:

@@ -41,7 +41,7 @@ class Case:
             data.outcome - terms.centre,
             pseudo_observations(data, terms),
         )
-        self.layout = FlatLayout(self.sites(self.mode, np.zeros(terms.size)))
+        self.layout = FlatLayout.of(self.sites(self.mode, np.zeros(terms.size)))
         self.program = ProgramDensity(lambda *rows: model.program(terms, *rows), rows, self.layout)
 
     def sites(self, at: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,6 +1,8 @@
 import os
 import stat
+import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -8,12 +10,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bayes_intgen.inference.density.blocks import log_marginal_by_blocks
+from bayes_intgen.inference.density.flat_hyperprior import (
+    MarginalPotential,
+    MarginalPotentialAndDraw,
+)
+from bayes_intgen.inference.density.log_density import FlatLayout
+from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
+from bayes_intgen.inference.sampling import program_cache
 from bayes_intgen.inference.sampling.program_cache import (
     MAX_PROGRAMS,
     SUFFIX,
     VARIABLE,
     cache_folder,
     compiled,
+    name_of,
 )
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="no owners and modes of folders")
@@ -27,8 +38,12 @@ def programs(tmp_path, monkeypatch) -> Path:
 
 
 def root(scale: float):
-    """Program that needs LAPACK; its constant determines the result, not the shapes."""
-    return jax.jit(lambda matrix: scale * jnp.linalg.cholesky(matrix)).lower(np.eye(3))
+    """Function that needs LAPACK; its constant determines the result, not the shapes."""
+    return jax.jit(lambda matrix: scale * jnp.linalg.cholesky(matrix))
+
+
+def compiled_root(scale: float, name: str | None = None):
+    return compiled(root(scale), [np.eye(3)], name)
 
 
 def files(folder: Path) -> list[Path]:
@@ -36,39 +51,97 @@ def files(folder: Path) -> list[Path]:
 
 
 def test_a_program_is_loaded_from_its_file(programs) -> None:
-    np.testing.assert_array_equal(compiled(root(2.0))(np.eye(3)), 2 * np.eye(3))
+    np.testing.assert_array_equal(compiled_root(2.0)(np.eye(3)), 2 * np.eye(3))
     (first,) = files(programs)
-    compiled(root(3.0))
+    compiled_root(3.0)
     (second,) = set(files(programs)) - {first}
     # The other program in its place shows that the file is read.
     first.write_bytes(second.read_bytes())
-    np.testing.assert_array_equal(compiled(root(2.0))(np.eye(3)), 3 * np.eye(3))
+    np.testing.assert_array_equal(compiled_root(2.0)(np.eye(3)), 3 * np.eye(3))
     assert len(files(programs)) == 2
 
 
-def test_programs_differ_in_arguments_that_they_do_not_use(programs) -> None:
+@pytest.mark.parametrize("name", [None, "first"])
+def test_programs_differ_in_arguments_that_they_do_not_use(programs, name) -> None:
     function = jax.jit(lambda used, unused: 2 * used)
     for size in (4, 5):
         arguments = np.ones(2), np.ones(size)
-        result = compiled(function.lower(*arguments))(*arguments)
-        np.testing.assert_array_equal(result, [2, 2])
+        np.testing.assert_array_equal(compiled(function, arguments, name)(*arguments), [2, 2])
     assert len(files(programs)) == 2
+
+
+def test_a_function_with_a_name_is_not_traced(programs) -> None:
+    np.testing.assert_array_equal(compiled_root(2.0, "doubled")(np.eye(3)), 2 * np.eye(3))
+    # The name stands for the function, here falsely.
+    np.testing.assert_array_equal(compiled_root(3.0, "doubled")(np.eye(3)), 2 * np.eye(3))
+    np.testing.assert_array_equal(compiled_root(3.0, "tripled")(np.eye(3)), 3 * np.eye(3))
+    np.testing.assert_array_equal(compiled_root(3.0)(np.eye(3)), 3 * np.eye(3))
+    assert len(files(programs)) == 3
+
+
+def test_names_depend_on_the_source_of_the_package(programs, monkeypatch) -> None:
+    compiled_root(2.0, "doubled")
+    monkeypatch.setattr(program_cache, "_digest_of_package", lambda: "another version")
+    np.testing.assert_array_equal(compiled_root(3.0, "doubled")(np.eye(3)), 3 * np.eye(3))
+
+
+def test_a_loaded_program_finds_lapack_in_a_new_process(programs) -> None:
+    """JAX looks LAPACK up when it lowers a call, which a process that loads programs need not."""
+    compiled_root(2.0, "doubled")
+    code = (
+        "import jax, numpy as np\n"
+        "from bayes_intgen.inference.sampling.program_cache import compiled\n"
+        "program = compiled(jax.jit(lambda matrix: 0 * matrix), [np.eye(3)], 'doubled')\n"
+        "print(np.asarray(program(np.eye(3))).trace())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "6.0\n"), done.stderr
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Dataclass that is not of the package."""
+
+    size: int = 3
+
+
+def test_names_tell_functions_apart() -> None:
+    layout = FlatLayout.of({"noise_sd": 1.0})
+    other = FlatLayout.of({"noise_sd": 1.0, "scale": np.ones(2)})
+    functions = [
+        MarginalPotential(log_marginal, layout),
+        MarginalPotential(log_marginal_by_blocks, layout),
+        MarginalPotential(log_marginal, other),
+        MarginalPotentialAndDraw(log_marginal_and_draw, layout),
+        (MarginalPotential(log_marginal, layout), None),
+    ]
+    names = {name_of(each) for each in functions}
+    assert None not in names
+    assert len(names) == len(functions)
+    assert name_of(MarginalPotential(log_marginal, FlatLayout.of({"noise_sd": 2.0}))) in names
+
+
+def test_functions_that_the_package_does_not_determine_have_no_name() -> None:
+    layout = FlatLayout.of({"noise_sd": 1.0})
+    closure = lambda statistics, log_sd, noise_sd: log_sd.sum()  # noqa: E731
+    for each in (closure, np.linalg.cholesky, Outside(), MarginalPotential(closure, layout)):
+        assert name_of(each) is None, each
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", None])
 def test_a_damaged_file_is_compiled_and_written_again(programs, content) -> None:
-    compiled(root(2.0))
+    compiled_root(2.0)
     (path,) = files(programs)
     whole = path.read_bytes()
     path.write_bytes(whole[:-100] if content is None else content)
-    np.testing.assert_array_equal(compiled(root(2.0))(np.eye(3)), 2 * np.eye(3))
+    np.testing.assert_array_equal(compiled_root(2.0)(np.eye(3)), 2 * np.eye(3))
     assert len(path.read_bytes()) == len(whole)
 
 
 def test_settings_of_the_compiler_have_files_of_their_own(programs, monkeypatch) -> None:
-    compiled(root(2.0))
+    compiled_root(2.0)
     monkeypatch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to=nowhere")
-    compiled(root(2.0))
+    compiled_root(2.0)
     assert len(files(programs)) == 2
 
 
@@ -76,7 +149,7 @@ def test_the_folder_can_be_switched_off(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv(VARIABLE, "off")
     assert cache_folder() is None
-    np.testing.assert_array_equal(compiled(root(2.0))(np.eye(3)), 2 * np.eye(3))
+    np.testing.assert_array_equal(compiled_root(2.0)(np.eye(3)), 2 * np.eye(3))
     assert not list(tmp_path.iterdir())
 
 
@@ -84,29 +157,29 @@ def test_the_folder_can_be_switched_off(tmp_path, monkeypatch) -> None:
 def test_a_folder_that_others_can_write_to_is_not_used(programs) -> None:
     assert cache_folder() == programs
     assert stat.S_IMODE(programs.stat().st_mode) == 0o700
-    compiled(root(2.0))
+    compiled_root(2.0)
     programs.chmod(0o777)
     assert cache_folder() is None
-    compiled(root(3.0))
+    compiled_root(3.0)
     assert len(files(programs)) == 1
 
 
 def test_a_folder_that_cannot_be_made_costs_no_fit(tmp_path, monkeypatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
-    np.testing.assert_array_equal(compiled(root(2.0))(np.eye(3)), 2 * np.eye(3))
+    np.testing.assert_array_equal(compiled_root(2.0)(np.eye(3)), 2 * np.eye(3))
 
 
 def test_the_least_recently_used_programs_are_deleted(programs) -> None:
-    compiled(root(2.0))
+    compiled_root(2.0)
     (used,) = files(programs)
     for i in range(MAX_PROGRAMS):
         path = programs / f"{i}{SUFFIX}"
         path.touch()
         os.utime(path, (i, i))
     os.utime(used, (0, 0))
-    compiled(root(2.0))
-    compiled(root(3.0))
+    compiled_root(2.0)
+    compiled_root(3.0)
     assert len(files(programs)) == MAX_PROGRAMS
     assert used in files(programs)
     assert not (programs / f"0{SUFFIX}").exists()
