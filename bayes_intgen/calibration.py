@@ -16,7 +16,8 @@ from numpyro.infer import Predictive
 from bayes_intgen._jax import double_precision
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.api.fitting import fit, fit_decomposed
+from bayes_intgen.api.decomposed import fit_decomposed
+from bayes_intgen.api.fitting import fit
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import PACKAGE, ModelError
@@ -127,7 +128,7 @@ class _RankStudy:
             self.fitted,
             SamplerSettings(seed=seed, **{"progress": False, **self.settings}),
             self.fitted_terms,
-        )
+        ).posterior
         mask = np.ones(self.points.shape, dtype=bool)
         centre = self.terms.centre
         true_effect = truth["coefficients"] @ self.terms.matrix(self.points, mask).T + centre

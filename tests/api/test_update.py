@@ -1,12 +1,14 @@
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 import bayes_intgen as bi
-from bayes_intgen.api import fitting
+from bayes_intgen.api import decomposed, updating
 from bayes_intgen.errors import DataError
+from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 
 from conftest import confounded_rows
 
@@ -51,9 +53,13 @@ def test_nuts_runs_where_importance_weights_do_not_suffice(first, monkeypatch) -
 
     def recorded(data, model, settings, **_):
         methods.append(settings.method)
-        return laplace[-1] if settings.method == "laplace" else nuts
+        posterior = laplace[-1] if settings.method == "laplace" else nuts
+        fit = decomposed.fit_decomposed(data, model, replace(settings, method="laplace"))
+        attrs = posterior.tree["sample_stats"].attrs
+        sampled = fit.sampled._replace(importance=ImportanceDiagnostics.of(attrs))
+        return fit._replace(posterior=posterior, sampled=sampled)
 
-    monkeypatch.setattr(fitting, "fit_decomposed", recorded)
+    monkeypatch.setattr(updating, "fit_decomposed", recorded)
     data, new = confounded_rows(100, seed=5), confounded_rows(10, seed=6)
     start = bi.fit(data, MODEL, progress=False)
     assert start.update(new).tree is first.tree
