@@ -337,6 +337,17 @@ def later_fits() -> list[list[str]]:
     return lines
 
 
+def updates() -> list[list[str]]:
+    """Updates beside fits of all rows."""
+    header = ["worlds", "number", "update", "Monte Carlo error", "without new rows", "sd", "time"]
+    lines = [header]
+    for row in rows_of("updates")[:3]:
+        distances = [number(row[f"distance, {of}"], 3) for of in ("update", "other", "before")]
+        ratios = row["sd ratio, update"], row["time ratio"]
+        lines.append([row["worlds of"], row["worlds"], *distances, *ratios])
+    return lines
+
+
 def saved_fits() -> list[list[str]]:
     """Seconds of questions to a saved fit."""
     rows = rows_of("saved_fit_speed")
@@ -491,6 +502,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
         accuracy,
         times,
         later_fits,
+        updates,
         saved_fits,
         intervals,
         by_kind,

@@ -109,7 +109,7 @@ def described(
     if model.link == "identity":
         kind = outcome_kind(data.in_memory.outcome, data.in_memory.weights)
     draws = sampled.coefficients.shape[1]
-    noise = _noise(pilot, settings, draws, with_shape=model.noise == "gaussian")
+    noise = _noise(pilot, settings, draws)
     if model.link == "log":
         noise |= _log_mean(pilot, settings, sampled)
     tree = build_tree(
@@ -175,17 +175,14 @@ def _sampler(settings: SamplerSettings) -> Sampler:
     return sample_marginal if settings.collapse else sample_full
 
 
-def _noise(
-    pilot: Pilot, settings: SamplerSettings, draws: int, with_shape: bool
-) -> dict[str, Array]:
+def _noise(pilot: Pilot, settings: SamplerSettings, draws: int) -> dict[str, Array]:
     """Quantiles of the standardised noise, and draws of its variance function and shape."""
     noise, shape = {"quantile": pilot.shape}, (settings.chains, draws)
     if pilot.estimate is not None:
         rng = generator(settings.seed, "noise")
         noise["deviation"] = pilot.estimate.draw(shape, rng)
-    if with_shape and pilot.noise_rows is not None:
-        estimate = pilot.noise_rows.shape(pilot.spread)
-        rng = generator(settings.seed, "noise", 1)
+    if pilot.noise_shape is not None:
+        estimate, rng = pilot.noise_shape, generator(settings.seed, "noise", 1)
         noise |= {"shape": estimate.values, "shape_deviation": estimate.draw(shape, rng)}
     if pilot.student_t is not None:
         noise["likelihood_power"] = np.array(pilot.student_t.power)

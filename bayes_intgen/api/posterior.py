@@ -214,10 +214,12 @@ class Posterior(Experiments):
     def update(self, new_rows: "RegimeData", *, progress: bool = True) -> "Posterior":
         """Fit the rows of this fit together with new ones, in a fraction of the time of a new fit.
 
-        Coordinates, functions, variance function and graph are those of all rows, as in a new fit.
-        The draws are those of ``fit(all_rows, method="laplace")``, with the settings of this fit,
-        and NUTS runs only where Pareto k or the effective sample size says that importance weights
-        do not suffice, or with Student-t noise or ``collapse=False``.
+        The draws of this fit are weighted by the ratio of the posterior densities with and without
+        the new rows (Chopin, "A sequential particle filter method for static models", Biometrika
+        2002), with the functions and the variance function of this fit. Once rows have grown by
+        more than an eighth, or where new rows are unlike the earlier ones, all rows are fitted
+        anew with ``method="laplace"``, or with NUTS where Pareto k or the effective sample size
+        says that importance weights do not suffice; see docs/data.md for the other cases.
 
         Parameters
         ----------

@@ -77,7 +77,7 @@ def sampling_line(sampling: xr.Dataset) -> str:
     importance = ImportanceDiagnostics.of(sampling.attrs)
     if importance is not None:
         return (
-            f"Laplace approximation: Pareto k {importance.pareto_k:.2f} (at most "
+            f"Importance weights: Pareto k {importance.pareto_k:.2f} (at most "
             f"{PARETO_K_LIMIT}), {importance.importance_ess:.0f} effective draws of the "
             "hyperparameters: fit for use."
         )

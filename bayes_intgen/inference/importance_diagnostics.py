@@ -1,4 +1,4 @@
-"""Diagnostics of importance weights: the gate of a Laplace approximation."""
+"""Diagnostics of importance weights: the gate of Laplace approximations and updates."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
@@ -11,7 +11,7 @@ MIN_ESS = 200
 
 
 class ImportanceDiagnostics(NamedTuple):
-    """Reliability of the draws of a Laplace approximation.
+    """Reliability of importance draws: of a Laplace approximation, or of an update.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ class SampledModel(NamedTuple):
     fixed_scales : dict from term to float
         Scales that are fixed instead of sampled.
     importance : ImportanceDiagnostics, optional
-        Reliability of a Laplace approximation.
+        Reliability of importance draws; None for draws of NUTS.
     """
 
     terms: Decomposition

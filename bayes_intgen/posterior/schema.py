@@ -109,7 +109,7 @@ def with_groups(tree: xr.DataTree, groups: Mapping[str, xr.Dataset]) -> xr.DataT
 
 
 def size_of_draws(tree: xr.DataTree) -> str:
-    """Numbers of chains and draws as text; draws of a Laplace approximation have no chains.
+    """Numbers of chains and draws as text; importance draws have no chains.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def size_of_draws(tree: xr.DataTree) -> str:
     """
     sizes = tree["posterior"].sizes
     if ImportanceDiagnostics.of(tree["sample_stats"].attrs) is not None:
-        return f"{sizes['chain'] * sizes['draw']:,} draws of a Laplace approximation"
+        return f"{sizes['chain'] * sizes['draw']:,} importance draws"
     chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
     return f"{chains} of {sizes['draw']} draws"
 

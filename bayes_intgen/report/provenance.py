@@ -54,7 +54,7 @@ def diagnostics_of_fit(tree: xr.DataTree, effect: xr.DataArray) -> list[tuple[st
     if importance is not None:
         return [
             ("draws", f"{effect.sizes['chain'] * effect.sizes['draw']:,}"),
-            ("proposals from the Laplace approximation", f"{importance.proposals:,}"),
+            ("draws before resampling", f"{importance.proposals:,}"),
             (f"Pareto k (at most {PARETO_K_LIMIT})", f"{importance.pareto_k:.2f}"),
             (
                 f"effective sample size of the importance weights ({MIN_ESS} is enough)",
@@ -85,7 +85,7 @@ def sampling_in_words(tree: xr.DataTree) -> str:
     """Reliability of the draws of a fit without problems, in a sentence."""
     reason = "The chains agree"
     if ImportanceDiagnostics.of(tree["sample_stats"].attrs) is not None:
-        reason = "Importance weights correct the Laplace approximation"
+        reason = "Importance weights correct the draws"
     return f"{reason}, and the effective sample size is sufficient for the bands on this page."
 
 

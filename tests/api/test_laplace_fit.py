@@ -47,9 +47,9 @@ def test_pareto_k_takes_the_place_of_divergences(fit) -> None:
     statistics = fit.tree["sample_stats"]
     assert "diverging" not in statistics
     assert 0 < statistics.attrs["importance_ess"] <= statistics.attrs["proposals"]
-    line = f"Laplace approximation: Pareto k {statistics.attrs['pareto_k']:.2f} (at most 0.7)"
+    line = f"Importance weights: Pareto k {statistics.attrs['pareto_k']:.2f} (at most 0.7)"
     assert line in str(fit)
-    assert "1,000 draws of a Laplace approximation" in repr(fit)
+    assert "1,000 importance draws" in repr(fit)
     assert not any(word in str(fit) for word in ("R-hat", "ivergen", "chain"))
     rows = [*diagnostics_of_fit(fit.tree, fit.joint_effect(POINTS)), *settings_of_fit(fit)]
     names = [name for name, _ in (*rows, *versions_of_fit(fit))]
@@ -63,7 +63,7 @@ def test_the_page_says_nothing_of_chains(fit, tmp_path) -> None:
     fit.report(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert "Pareto k (at most 0.7)" in page
-    assert "Importance weights correct the Laplace approximation, and" in page
+    assert "Importance weights correct the draws, and" in page
     assert not any(word in page for word in ("R-hat", "divergent", "warmup", "NumPyro", "chains"))
 
 

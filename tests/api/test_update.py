@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import norm
 
 import bayes_intgen as bi
-from bayes_intgen.api import decomposed, updating
+from bayes_intgen.api import decomposed, fitting, updating
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 
@@ -45,6 +45,22 @@ def test_an_update_is_the_fit_of_all_rows(first) -> None:
     assert int(third.update(new, progress=False).tree["constant_data"]["rows"].sum()) == 360
 
 
+def test_an_update_keeps_the_pilot_fit_for_rows_like_the_earlier_ones() -> None:
+    old, new, more = confounded_rows(160, seed=5), *(confounded_rows(8, s) for s in (6, 7))
+    first = bi.fit(old, progress=False)
+    second = first.update(new, progress=False)
+    third = second.update(more, progress=False)
+    spreads = [each.tree.attrs["spread"] for each in (first, second, third)]
+    assert spreads == spreads[:1] * 3
+    assert int(third.tree["constant_data"]["rows"].sum()) == 528
+    # Both start from the first fit, so that importance weights do not multiply.
+    at_once = first.update(joined(new, more), progress=False)
+    np.testing.assert_array_equal(effect_of(third), effect_of(at_once))
+    # More than an eighth of the rows.
+    fourth = third.update(confounded_rows(8, seed=8), progress=False)
+    assert fourth.tree.attrs["spread"] != spreads[0]
+
+
 def test_nuts_runs_where_importance_weights_do_not_suffice(first, monkeypatch) -> None:
     unreliable, nuts = bi.Posterior(first.tree.copy()), bi.Posterior(first.tree.copy())
     worse = {"pareto_k": 0.9, "importance_ess": 300.0, "proposals": 4000}
@@ -54,12 +70,15 @@ def test_nuts_runs_where_importance_weights_do_not_suffice(first, monkeypatch) -
     def recorded(data, model, settings, **_):
         methods.append(settings.method)
         posterior = laplace[-1] if settings.method == "laplace" else nuts
-        fit = decomposed.fit_decomposed(data, model, replace(settings, method="laplace"))
+        quick = replace(settings, method="laplace", collapse=True)
+        fit = decomposed.fit_decomposed(data, model, quick)
         attrs = posterior.tree["sample_stats"].attrs
         sampled = fit.sampled._replace(importance=ImportanceDiagnostics.of(attrs))
-        return fit._replace(posterior=posterior, sampled=sampled)
+        return fit._replace(posterior=posterior, sampled=sampled, settings=settings)
 
-    monkeypatch.setattr(updating, "fit_decomposed", recorded)
+    for module in (fitting, updating):
+        monkeypatch.setattr(module, "fit_decomposed", recorded)
+    monkeypatch.setattr(updating, "sample_with_added_rows", lambda *_: None)
     data, new = confounded_rows(100, seed=5), confounded_rows(10, seed=6)
     start = bi.fit(data, MODEL, progress=False)
     assert start.update(new).tree is first.tree

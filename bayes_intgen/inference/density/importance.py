@@ -4,8 +4,7 @@ The Laplace approximation at the modes, with the heavier tails of Student-t dist
 first proposal. After every batch the proposal adapts to the weighted draws so far: adaptive
 multiple importance sampling (Cornuet, Marin, Mira and Robert, Scandinavian Journal of Statistics
 2012), with one part per mode (Cappé, Douc, Guillin, Marin and Robert, Statistics and Computing
-2008). The weights are those of all proposals together, Pareto smoothed (Vehtari, Simpson, Gelman,
-Yao and Gabry, Journal of Machine Learning Research 2024).
+2008). The weights are those of all proposals together, Pareto smoothed.
 
 Only NumPy evaluates the density: nothing is compiled. Over 24 fits with 3 actions, 200 effective
 draws take 900 evaluations, and the standard deviations of the hyperparameters' logarithms
@@ -23,6 +22,7 @@ from scipy.special import gammaln, logsumexp
 from bayes_intgen._progress import stage
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.modes import Mode
+from bayes_intgen.inference.density.pareto_smoothing import smoothed_weights
 from bayes_intgen.inference.importance_diagnostics import (
     ImportanceDiagnostics,
 )
@@ -32,8 +32,6 @@ from bayes_intgen.inference.importance_diagnostics import (
 DEGREES_OF_FREEDOM = 8.0
 # Number of proposals between two adaptations, and maximum number of all.
 BATCH_SIZE, MAX_PROPOSALS = 200, 4000
-# Log weight below the largest one at which a draw has none, and below which `exp` underflows.
-LOWEST_LOG_WEIGHT = -700.0
 
 
 class ImportanceDraws(NamedTuple):
@@ -114,16 +112,16 @@ class Proposal(NamedTuple):
             self.shares[:, None]
         )
 
-    def adapted(self, points: Array, weights: Array, modes: list[Mode]) -> Self:
+    def adapted(self, points: Array, weights: Array, first: Self) -> Self:
         """Match shares, means and covariances of the parts to those of weighted points.
 
-        A covariance is shrunk towards that of its mode, which has the weight of two draws per
-        dimension. A part without weight stays as it is.
+        A covariance is shrunk towards that of the first proposal, which has the weight of two
+        draws per dimension. A part without weight stays as it is.
         """
         log_densities = self.log_densities(points)
         of_part = weights * np.exp(log_densities - logsumexp(log_densities, axis=0))
         shares, parts = of_part.sum(axis=1), []
-        for part, share, own, mode in zip(self.parts, shares, of_part, modes, strict=True):
+        for part, share, own, initial in zip(self.parts, shares, of_part, first.parts, strict=True):
             if share < 1 / len(points):
                 parts.append(part)
                 continue
@@ -132,14 +130,18 @@ class Proposal(NamedTuple):
             trust = effective / (effective + 2 * points.shape[1])
             mean = own @ points
             covariance = (points - mean).T @ ((points - mean) * own[:, None])
-            covariance = trust * covariance + (1 - trust) * mode.covariance
+            covariance = trust * covariance + (1 - trust) * initial.root @ initial.root.T
             parts.append(StudentT(mean, np.linalg.cholesky(covariance)))
         shares = np.maximum(shares, 1 / len(points))
         return type(self)(shares / shares.sum(), tuple(parts))
 
 
 def importance_draws(
-    values: Callable[[Array], Array], modes: list[Mode], rng: np.random.Generator, progress: bool
+    values: Callable[[Array], Array],
+    proposal: Proposal,
+    rng: np.random.Generator,
+    progress: bool,
+    max_proposals: int = MAX_PROPOSALS,
 ) -> ImportanceDraws:
     """Draw from proposals that adapt to the posterior, until enough draws are effective.
 
@@ -147,20 +149,23 @@ def importance_draws(
     ----------
     values : callable
         Minus the log posterior density at points (n, D), shape (n,), up to a constant.
-    modes : list of Mode
+    proposal : Proposal
+        The first one.
     rng : Generator
     progress : bool
+    max_proposals : int
+        Maximum number of draws.
 
     Examples
     --------
-    >>> mode = Mode(np.zeros(2), 0.0, np.eye(2))
+    >>> proposal = Proposal.about([Mode(np.zeros(2), 0.0, np.eye(2))])
     >>> rng = np.random.default_rng(0)
-    >>> draws = importance_draws(lambda x: 0.5 * (x**2).sum(1), [mode], rng, progress=False)
+    >>> draws = importance_draws(lambda x: 0.5 * (x**2).sum(1), proposal, rng, progress=False)
     >>> draws.diagnostics.is_reliable
     True
     """
-    proposals = [Proposal.about(modes)]
-    points = np.zeros((0, len(modes[0].point)))
+    proposals = [proposal]
+    points = np.zeros((0, len(proposal.parts[0].mean)))
     log_density = np.zeros(0)
     with stage("Laplace approximation", progress, "draws") as bar:
         while True:
@@ -175,24 +180,6 @@ def importance_draws(
             log_proposal = logsumexp(of_each, axis=0) - np.log(len(proposals))
             weights, pareto_k = smoothed_weights(log_density - log_proposal)
             diagnostics = ImportanceDiagnostics(pareto_k, 1 / float(weights @ weights), len(points))
-            if diagnostics.is_reliable or len(points) >= MAX_PROPOSALS:
+            if diagnostics.is_reliable or len(points) >= max_proposals:
                 return ImportanceDraws(points, log_density, weights, diagnostics)
-            proposals.append(proposals[-1].adapted(points, weights, modes))
-
-
-def smoothed_weights(log_ratio: Array) -> tuple[Array, float]:
-    """Pareto-smooth importance weights; return them, with sum one, and Pareto k.
-
-    Parameters
-    ----------
-    log_ratio : ndarray, shape (n,)
-        Log of the posterior density over that of the proposal, up to a constant; minus infinity
-        where the posterior has no density.
-    """
-    # ArviZ takes a third of a second to import.
-    from arviz_stats.base import array_stats
-
-    log_ratio = np.maximum(log_ratio - log_ratio.max(), LOWEST_LOG_WEIGHT)
-    # Its argument is minus the log weights, as if they were log likelihoods.
-    log_weights, pareto_k = array_stats.psislw(-log_ratio)
-    return np.asarray(np.exp(log_weights - logsumexp(log_weights))), float(pareto_k)
+            proposals.append(proposals[-1].adapted(points, weights, proposal))

@@ -148,9 +148,11 @@ class Conditionals(NamedTuple):
 
     def draw(self, point: int, normal: Array) -> Array:
         """Draw the coefficients at one of the points from standard normal numbers, (P, draw)."""
-        factor, half = self.factors[point, :-1, :-1].T, self.factors[point, -1, :-1]
-        steps, _ = dtrtrs(np.asfortranarray(factor), half[:, None] + normal)
-        return np.asarray(self.prior_mean[:, None] + self.sd[point][:, None] * steps)
+        # With a zero in its last row the bordered system is that of the precision.
+        right = np.zeros((len(normal) + 1, normal.shape[1]), order="F")
+        right[:-1] = self.factors[point, -1, :-1, None] + normal
+        steps, _ = dtrtrs(self.factors[point].T, right, overwrite_b=1)
+        return np.asarray(self.prior_mean[:, None] + self.sd[point][:, None] * steps[:-1])
 
 
 def upper_cholesky(matrix: Array) -> Array:

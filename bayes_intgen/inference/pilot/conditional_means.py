@@ -33,6 +33,8 @@ Functions = tuple[Basis, tuple[int, ...]]
 def with_conditional_means(data: Observations, terms: Decomposition) -> Decomposition:
     """Take functions of actions in biases relative to their means given observed causes.
 
+    Earlier means of the terms are replaced.
+
     Parameters
     ----------
     data : Observations
@@ -40,6 +42,8 @@ def with_conditional_means(data: Observations, terms: Decomposition) -> Decompos
         With the probabilities of edges; without them parents are unknown.
     """
     count = len(terms.names)
+    if terms.conditional_means:
+        terms = replace(terms, conditional_means=())
     unknown = np.zeros((count, count))
     likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
     numbers = numbers_of_rows(data)

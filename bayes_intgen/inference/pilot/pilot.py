@@ -19,7 +19,6 @@ from bayes_intgen.inference.gaussian.passes import (
     weighted_design,
 )
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
-    CandidateStatistics,
     SufficientStatistics,
 )
 from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
@@ -28,9 +27,11 @@ from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspi
 from bayes_intgen.inference.pilot.no_noise import refuse_no_noise, refuse_straight_line
 from bayes_intgen.inference.pilot.noise_rows import NoiseRows
 from bayes_intgen.inference.pilot.residuals import residuals
+from bayes_intgen.inference.pilot.selection import Selection
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
 from bayes_intgen.inference.pilot.variance_ratio import estimate_ratio
 from bayes_intgen.models import Model
+from bayes_intgen.models.noise_shape import NoiseShapeEstimate
 from bayes_intgen.models.random_effects import RandomEffects
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
@@ -78,6 +79,10 @@ class Pilot(NamedTuple):
         Student-t noise at the mode. All else is then that of pseudo-values.
     far : FarOutcomes, optional
         Outcomes that lie far from a fit with Gaussian noise.
+    noise_shape : NoiseShapeEstimate, optional
+        Shape of Gaussian noise, with its uncertainty.
+    selection : Selection, optional
+        Terms that forward selection added, and those that it compared.
     """
 
     spread: VarianceFunction | Homoscedastic
@@ -91,6 +96,8 @@ class Pilot(NamedTuple):
     noise_rows: NoiseRows | None = None
     student_t: StudentTFit | None = None
     far: FarOutcomes | None = None
+    noise_shape: NoiseShapeEstimate | None = None
+    selection: Selection | None = None
 
     @property
     def noise_scale(self) -> float:
@@ -178,11 +185,14 @@ def pilot_fit(
         final = final._replace(student_t=fitted)
     else:
         final = final._replace(far=FarOutcomes.of(data, rows, noise.noise))
+    noise_rows = NoiseRows(replace(rows, evaluation=None), noise.noise)
     return final._replace(
         shape=noise.quantiles,
         estimate=noise.estimate,
         fit_tests=fit_tests,
-        noise_rows=NoiseRows(replace(rows, evaluation=None), noise.noise),
+        noise_rows=noise_rows,
+        selection=selection,
+        noise_shape=noise_rows.shape(noise.spread) if model.noise == "gaussian" else None,
     )
 
 
@@ -198,31 +208,6 @@ class _NoiseFit(NamedTuple):
     quantiles: Array
     residuals: Array
     noise: Array
-
-
-class _Selection(NamedTuple):
-    """Terms of the final model, and score tests sorted by the screening of residuals.
-
-    Attributes
-    ----------
-    terms : Decomposition
-        Terms of the final model.
-    additions : tuple of Term
-        Those that forward selection added.
-    statistics : CandidateStatistics
-        Statistics of the sample, for the terms of the first fit and ``candidates``.
-    candidates : tuple of Term
-        Candidates of forward selection and suspicious tests.
-    suspicious, harmless : tuple of Term
-        Tests that the screening retains, and those that it rules out.
-    """
-
-    terms: Decomposition
-    additions: tuple[Term, ...]
-    statistics: CandidateStatistics
-    candidates: tuple[Term, ...]
-    suspicious: tuple[Term, ...]
-    harmless: tuple[Term, ...]
 
 
 def _first_fit(
@@ -302,7 +287,7 @@ def _select_terms(
     candidates: Sequence[Term],
     tests: Sequence[Term],
     progress: bool,
-) -> _Selection:
+) -> Selection:
     """Add the candidates with enough evidence to the terms of the first fit."""
     terms = first.posterior.terms
     # The first fit may have such terms already; then the tests use the next finer functions.
@@ -323,14 +308,24 @@ def _select_terms(
         partial(products, sample, terms, eligible, noise.spread, progress),
     )
     extended = terms.and_terms(additions)
-    return _Selection(extended, additions, statistics, every, suspicious, harmless)
+    return Selection(
+        extended,
+        terms,
+        first.sites,
+        additions,
+        statistics,
+        every,
+        len(eligible),
+        suspicious,
+        harmless,
+    )
 
 
 def _final_statistics(
     data: Rows,
     sample: Observations,
     remainder: Observations | None,
-    selection: _Selection,
+    selection: Selection,
     spread: VarianceFunction | Homoscedastic,
     progress: bool,
 ) -> SufficientStatistics:
@@ -347,7 +342,7 @@ def _final_statistics(
 
 
 def _test_fit(
-    final: Pilot, selection: _Selection, rows: Observations, model: Model, progress: bool
+    final: Pilot, selection: Selection, rows: Observations, model: Model, progress: bool
 ) -> tuple[FitTest, ...]:
     """Test the final fit against finer functions of each action."""
     if selection.additions:

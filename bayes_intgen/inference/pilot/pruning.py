@@ -1,6 +1,6 @@
 """Pruning: terms without enough evidence for them get a fixed scale, and are eliminated."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -53,13 +53,23 @@ class PrunedModel(NamedTuple):
     posterior: MarginalPosterior
 
     @classmethod
-    def of(cls, model: Model, terms: Decomposition, pilot: Pilot, simplify: bool) -> Self:
-        """Prune cross-action terms by their evidence at the pilot's mode, if ``simplify``."""
+    def of(
+        cls,
+        model: Model,
+        terms: Decomposition,
+        pilot: Pilot,
+        simplify: bool,
+        only: Collection[str] | None = None,
+    ) -> Self:
+        """Prune cross-action terms by their evidence at the pilot's mode, if ``simplify``.
+
+        With the names of some terms, ``only`` these are pruned, whatever their evidence.
+        """
         fixed: dict[str, float] = {}
         if simplify:
             likelihoods = _likelihoods(terms, pilot)
             terms = _with_empirical_bayes_scales(terms, likelihoods)
-            fixed = weak_terms(terms, likelihoods)
+            fixed = weak_terms(terms, likelihoods, only)
         columns = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
         sd = [np.full(len(c), scale) for c, scale in zip(columns, fixed.values(), strict=True)]
         statistics = ReducedStatistics.of(
@@ -108,8 +118,12 @@ def _with_empirical_bayes_scales(
     return terms.with_scales(scales)
 
 
-def weak_terms(terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]) -> dict[str, float]:
-    """Cross-action terms with evidence against them, and their fixed scales.
+def weak_terms(
+    terms: Decomposition,
+    likelihoods: Mapping[str, TermLikelihood],
+    only: Collection[str] | None = None,
+) -> dict[str, float]:
+    """Cross-action terms with evidence against them, or ``only`` these, and their fixed scales.
 
     Evidence of the outcome counts together with that of the actions: where an action hardly is a
     parent, the dependence of a bias on it is present with a small prior probability.
@@ -123,7 +137,8 @@ def weak_terms(terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]) 
             )
             present = terms.prior_inclusion(term)
             log_odds = evidence.log_bayes_factor + np.log(present)
-            if log_odds < _max_log_bayes_factor(term, len(terms.names)):
+            is_weak = log_odds < _max_log_bayes_factor(term, len(terms.names))
+            if is_weak if only is None else term.name in only:
                 # Posterior probability of presence: the prior variance is that of the mixture.
                 share = 1 / (1 + (1 - present) * np.exp(-log_odds))
                 weak[term.name] = evidence.scale * float(np.sqrt(share))

@@ -5,7 +5,9 @@ with ArviZ's, which takes a second to import (Vehtari et al., "Rank-normalizatio
 localization", Bayesian Analysis 2021).
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import NamedTuple, Self
 
@@ -50,16 +52,26 @@ class Convergence(NamedTuple):
     def of(cls, draws: Array, names: Sequence[str] = ()) -> Self:
         """Assess draws, shape (chain, draw, quantity)."""
         halves = _halves(draws)
-        scores = _normal_scores(halves)
-        below = [halves <= np.quantile(draws, p, axis=(0, 1)) for p in TAIL_PROBABILITIES]
-        tail = np.minimum(*(_ess_of_mean(values.astype(float)) for values in below))
-        rhat = np.full(draws.shape[2], np.nan)
-        if len(draws) > 1:
-            folded = _normal_scores(np.abs(halves - np.median(halves, axis=(0, 1))))
-            rhat = np.maximum(gelman_rubin(scores), gelman_rubin(folded))
+
+        def bulk() -> tuple[Array, Array]:
+            scores = _normal_scores(halves)
+            return _rhat(scores), _ess_of_mean(scores)
+
+        def folded() -> Array:
+            return _rhat(_normal_scores(np.abs(halves - np.median(halves, axis=(0, 1)))))
+
+        def tail(probability: float) -> Array:
+            below = halves <= np.quantile(draws, probability, axis=(0, 1))
+            return _ess_of_mean(below.astype(float))
+
+        # Sorting and Fourier transforms release the GIL.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            of_bulk, of_folded = pool.submit(bulk), pool.submit(folded)
+            ess_tail = np.minimum(*pool.map(tail, TAIL_PROBABILITIES))
+            rhat, ess_bulk = of_bulk.result()
         finite = np.isfinite(draws).all(axis=(0, 1))
-        ess = (np.where(finite, values, np.nan) for values in (_ess_of_mean(scores), tail))
-        return cls(names, rhat, *ess)
+        ess = (np.where(finite, values, np.nan) for values in (ess_bulk, ess_tail))
+        return cls(names, np.maximum(rhat, of_folded.result()), *ess)
 
 
 def convergence(quantities: xr.Dataset) -> Convergence:
@@ -85,6 +97,13 @@ def convergence_quantities(tree: xr.DataTree, effect: xr.DataArray) -> xr.Datase
     others = [name for name in effect.coords if name not in effect.dims]
     joint_effect = effect.drop_vars(others).to_dataset(name="joint_effect")
     return merged(tree["posterior"].dataset, joint_effect)
+
+
+def _rhat(scores: Array) -> Array:
+    """R-hat of the halves of chains (half, draw, quantity); NaN for a single chain."""
+    if len(scores) <= 2:
+        return np.full(scores.shape[2], np.nan)
+    return np.asarray(gelman_rubin(scores))
 
 
 def _ess_of_mean(values: Array) -> Array:

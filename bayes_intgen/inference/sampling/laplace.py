@@ -5,10 +5,10 @@ import numpy as np
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
-from bayes_intgen.inference.density.importance import ImportanceDraws, importance_draws
+from bayes_intgen.inference.density.evaluated_draws import EvaluatedDraws
+from bayes_intgen.inference.density.importance import ImportanceDraws, Proposal, importance_draws
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.modes import find_modes
-from bayes_intgen.inference.gaussian.conditional import Conditionals
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.pruning import PrunedModel
 from bayes_intgen.inference.sampled_model import SampledModel
@@ -37,13 +37,21 @@ def sample_laplace(
     are only the dimensions that other functions expect.
     """
     pruned = PrunedModel.of(model, terms, pilot, settings.simplify)
+    start = pruned.posterior.point(pilot.sites, pilot.posterior.terms)
+    return resampled(*_importance_draws(pruned.posterior, start, settings), pruned, settings)
+
+
+def resampled(
+    draws: ImportanceDraws,
+    evaluated: EvaluatedDraws,
+    pruned: PrunedModel,
+    settings: SamplerSettings,
+) -> SampledModel:
+    """Resample importance draws, with coefficients of each."""
     posterior = pruned.posterior
-    start = posterior.point(pilot.sites, pilot.posterior.terms)
-    draws = _importance_draws(posterior, start, settings)
-    rng = generator(settings.seed, "proposals", 1)
     shape = settings.chains, settings.draws or DRAWS
-    index = draws.resample(shape[0] * shape[1], rng)
-    coefficients = _coefficients(posterior, draws.points, index, rng).reshape(*shape, -1)
+    index = draws.resample(shape[0] * shape[1], generator(settings.seed, "proposals", 2))
+    coefficients = evaluated.coefficients(draws.points, index).reshape(*shape, -1)
     sites = posterior.sites(draws.points[index].reshape(*shape, -1))
     return SampledModel(
         pruned.terms,
@@ -59,30 +67,14 @@ def sample_laplace(
 
 def _importance_draws(
     posterior: MarginalPosterior, start: Array, settings: SamplerSettings, restarts: int = 0
-) -> ImportanceDraws:
+) -> tuple[ImportanceDraws, EvaluatedDraws]:
     """Draw about the modes near ``start``; restart where a draw reaches a higher mode."""
     modes = find_modes(posterior, start, MAX_MODES, settings.progress)
     rng = generator(settings.seed, "proposals")
-    draws = importance_draws(posterior.values, modes, rng, settings.progress)
+    evaluated = EvaluatedDraws(posterior, settings.seed)
+    draws = importance_draws(evaluated.values, Proposal.about(modes), rng, settings.progress)
     highest = int(np.argmax(draws.log_density))
     missed = draws.log_density[highest] + min(mode.potential for mode in modes)
     if missed > MODE_TOLERANCE and restarts < MAX_RESTARTS:
         return _importance_draws(posterior, draws.points[highest], settings, restarts + 1)
-    return draws
-
-
-def _coefficients(
-    posterior: MarginalPosterior, points: Array, index: Array, rng: np.random.Generator
-) -> Array:
-    """Draw the coefficients given each resampled point, shape (draw, P)."""
-    normal = rng.standard_normal((len(index), posterior.size))
-    coefficients = np.empty(normal.shape)
-    distinct, position = np.unique(index, return_inverse=True)
-    rows = np.split(np.argsort(position, kind="stable"), np.bincount(position).cumsum()[:-1])
-
-    def draw(conditionals: Conditionals, at: slice) -> None:
-        for i, own in enumerate(rows[at]):
-            coefficients[own] = conditionals.draw(i, normal[own].T).T
-
-    posterior.map_conditionals(draw, points[distinct])
-    return coefficients
+    return draws, evaluated

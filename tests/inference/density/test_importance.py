@@ -4,14 +4,12 @@ from scipy.special import digamma, logsumexp, polygamma
 from scipy.stats import multivariate_t, norm
 
 from bayes_intgen.inference import importance_diagnostics
-from bayes_intgen.inference.density import importance
 from bayes_intgen.inference.density.importance import (
     DEGREES_OF_FREEDOM,
     ImportanceDraws,
     Proposal,
     StudentT,
     importance_draws,
-    smoothed_weights,
 )
 from bayes_intgen.inference.density.modes import Mode
 from bayes_intgen.inference.importance_diagnostics import (
@@ -33,9 +31,10 @@ def mode_of_log_gamma() -> Mode:
     return Mode(point, log_gamma(point), np.diag(1 / SHAPES))
 
 
-def draws_of(value, modes, seed: int = 0) -> ImportanceDraws:
+def draws_of(value, modes, seed: int = 0, **settings: int) -> ImportanceDraws:
     rng = np.random.default_rng(seed)
-    return importance_draws(lambda x: np.array(list(map(value, x))), modes, rng, progress=False)
+    values, proposal = (lambda x: np.array(list(map(value, x)))), Proposal.about(modes)
+    return importance_draws(values, proposal, rng, False, **settings)
 
 
 def estimate(draws: ImportanceDraws, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,16 +81,15 @@ def test_adaptation_needs_fewer_proposals(monkeypatch) -> None:
     assert adapted.proposals < fixed.proposals
 
 
-def test_heavy_tails_exceed_the_limit_of_pareto_k(monkeypatch) -> None:
-    # Without adaptation, which would widen the proposal.
-    monkeypatch.setattr(importance, "MAX_PROPOSALS", 200)
+def test_heavy_tails_exceed_the_limit_of_pareto_k() -> None:
     size = 12
 
     def cauchy(at: np.ndarray) -> float:
         return 0.5 * (1 + size) * float(np.log1p(at @ at))
 
     mode = Mode(np.zeros(size), 0.0, np.eye(size) / (1 + size))
-    diagnostics = draws_of(cauchy, [mode]).diagnostics
+    # Without adaptation, which would widen the proposal.
+    diagnostics = draws_of(cauchy, [mode], max_proposals=200).diagnostics
     assert diagnostics.pareto_k > PARETO_K_LIMIT
     assert not diagnostics.is_reliable
     assert diagnostics.proposals == 200
@@ -106,16 +104,6 @@ def test_regions_without_density_have_no_weight() -> None:
     assert outside.any()
     assert draws.weights[outside].sum() < 1e-12
     assert np.isneginf(draws.log_density[outside]).all()
-
-
-def test_smoothed_weights_keep_the_order_of_the_weights() -> None:
-    log_ratio = np.random.default_rng(0).exponential(0.3, size=1000)
-    weights, pareto_k = smoothed_weights(log_ratio)
-    assert weights.sum() == pytest.approx(1)
-    assert (np.diff(weights[np.argsort(log_ratio)]) >= 0).all()
-    # The exponential of an exponential variable of mean 0.3 has Pareto tails with k = 0.3.
-    assert abs(pareto_k - 0.3) < 0.25
-    assert abs(smoothed_weights(3 * log_ratio)[1] - 0.9) < 0.35
 
 
 def test_density_equals_that_of_scipy() -> None:

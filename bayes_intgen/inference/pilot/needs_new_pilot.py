@@ -1,0 +1,101 @@
+"""Decision whether rows that are added to a fit need a new pilot fit.
+
+A pilot fit chooses coordinates, functions, and the distribution of the noise. An eighth more rows
+like the earlier ones would hardly change them.
+"""
+
+import numpy as np
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.inference.gaussian.passes import weighted_design
+from bayes_intgen.inference.pilot.pilot import Pilot
+from bayes_intgen.inference.pilot.predictive_tests import Predicted, is_predicted
+from bayes_intgen.inference.pilot.reselection import selects_the_same
+from bayes_intgen.inference.sampled_model import SampledModel
+from bayes_intgen.models import Model
+from bayes_intgen.models.terms import Term
+
+# Maximum number of added rows, relative to those of the pilot fit.
+MAX_GROWTH = 1 / 8
+# Maximum distance, in spreads of an action, of values beyond the range of the fit, at whose ends
+# functions are constant, and maximum share of such rows.
+MAX_BEYOND, MAX_SHARE_BEYOND = 1.0, 0.01
+# Maximum distance of outcomes beyond those of the fit, relative to their range.
+MAX_OUTCOME_BEYOND = 0.25
+# Maximum number of rows whose outcomes are predicted, and number of draws for that.
+MAX_PREDICTED, N_PREDICTIONS = 8_000, 200
+
+
+def needs_new_pilot(
+    data: Observations, count: int, model: Model, pilot: Pilot, sampled: SampledModel
+) -> bool:
+    """Whether rows added to a fit need a new pilot fit.
+
+    They do if there are many, if they have other masks, values far beyond the range of the fit or
+    lift tests, if the fit does not predict their outcomes, or if forward selection adds other
+    terms. So do all rows with covariates or groups, over which effects are averages, and fits with
+    finer functions of an action, whose directions are those that the rows inform.
+
+    Parameters
+    ----------
+    data : Observations
+        All rows, the added ones last, with outcomes on the model's scale.
+    count : int
+        Number of rows of the pilot fit.
+    model : Model
+    pilot : Pilot
+    sampled : SampledModel
+        Draws given the rows of the pilot fit.
+    """
+    if len(data) - count > MAX_GROWTH * count or model.link != "identity" or len(data.columns):
+        return True
+    known = 0 if pilot.sums.known is None else len(np.asarray(pilot.sums.known.outcome))
+    if len(data.lift_tests) != known:
+        return True
+    selection = pilot.selection
+    if selection is None or any(map(_has_informed_directions, selection.additions)):
+        return True
+    added = data.take(slice(count, None))
+    if any(data.regimes[mask] == number for mask, number in added.regimes.items()):
+        return True
+    low, high = np.min(data.outcome[:count]), np.max(data.outcome[:count])
+    reach = MAX_OUTCOME_BEYOND * (high - low)
+    if added.outcome.min() < low - reach or added.outcome.max() > high + reach:
+        return True
+    if not all(map(_is_within, pilot.posterior.terms.coordinates, added.actions.T)):
+        return True
+    some = added.sample(MAX_PREDICTED)
+    if not is_predicted(some, _predicted(some, pilot, sampled)):
+        return True
+    return not selects_the_same(selection, data, added, model, pilot.spread)
+
+
+def _has_informed_directions(term: Term) -> bool:
+    """Whether a term has finer functions of an action, in directions that the rows inform."""
+    return len(term.inputs) == 1 and isinstance(term.component.basis, KarhunenLoeveBasis)
+
+
+def _is_within(coordinate: Coordinate, values: Array) -> bool:
+    """Whether hardly any values lie beyond the range of the fit, and none far beyond it."""
+    beyond = coordinate.transform(values) - coordinate(values)
+    if coordinate.edge:
+        # The logarithm does not tell values below zero apart.
+        beyond = np.maximum(beyond, np.where(values < coordinate.low, np.inf, 0))
+    few = max(MAX_SHARE_BEYOND * len(values), 2)
+    return bool(np.abs(beyond).max() <= MAX_BEYOND and np.count_nonzero(beyond) <= few)
+
+
+def _predicted(added: Observations, pilot: Pilot, sampled: SampledModel) -> Predicted:
+    matrix, outcome, weights = weighted_design(pilot.posterior.terms, pilot.spread, added)
+    coefficients = sampled.coefficients.reshape(-1, matrix.shape[1])
+    some = np.linspace(0, len(coefficients) - 1, N_PREDICTIONS).astype(int)
+    mean = coefficients.mean(axis=0)
+    return Predicted(
+        outcome - matrix @ mean,
+        float(np.mean(sampled.sites["noise_sd"] ** 2)) / weights,
+        matrix @ (coefficients[some] - mean).T,
+        pilot.shape,
+    )

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+import bayes_intgen as bi
+from bayes_intgen.inference.density.evaluated_draws import PER_POINT, EvaluatedDraws
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.models.variance_function import Homoscedastic
+
+from conftest import confounded_rows
+
+
+@pytest.fixture(scope="module")
+def marginal() -> MarginalPosterior:
+    data, model = confounded_rows(60, seed=1), bi.models.additive(prior="linear")
+    terms = model.decompose(data)
+    sums = sufficient_statistics(data, terms, Homoscedastic(), progress=False)
+    return MarginalPosterior.of(model, terms, sums)
+
+
+def test_coefficients_have_the_conditional_moments_of_their_points(marginal) -> None:
+    mode = marginal.mode(marginal.start, progress=False)
+    # Two kinds of points in two batches: one with all of its draws from the evaluation, and one
+    # with more draws than these.
+    points = np.stack([mode] * 1000 + [mode - 2.0])
+    evaluated = EvaluatedDraws(marginal, seed=0)
+    values = np.concatenate([evaluated.values(points[:600]), evaluated.values(points[600:])])
+    np.testing.assert_allclose(values[[0, 1000]], list(map(marginal.value, points[[0, 1000]])))
+    index = np.concatenate([np.repeat(np.arange(1000), PER_POINT), np.full(4000, 1000)])
+    index = np.random.default_rng(1).permutation(index)
+    draws = evaluated.coefficients(points, index)
+    assert len(np.unique(draws, axis=0)) == len(index)
+    limit = -norm.ppf(0.0005 / draws.shape[1])
+    for first, at in ((True, mode), (False, mode - 2.0)):
+        of_point = (index < 1000) == first
+        mean, covariance = marginal.moments(marginal.sites(at))
+        error = np.sqrt(np.diag(covariance) / 4000)
+        assert (np.abs(draws[of_point].mean(axis=0) - mean) < limit * error).all()
+        # Negative control: the other point.
+        for same in (True, False):
+            ratio = np.var(draws[of_point == same], axis=0) / np.diag(covariance)
+            assert (np.abs(ratio - 1) < limit * np.sqrt(2 / 4000)).all() == same
