@@ -2,9 +2,10 @@
 
 from os import PathLike
 
-from bayes_intgen.api.decomposed import fit_decomposed
+from bayes_intgen.api.decomposed_fit import fit_decomposed
+from bayes_intgen.api.fit_warnings import warn_of_data, warn_of_fit
 from bayes_intgen.api.posterior import Posterior
-from bayes_intgen.api.updating import finished, warn_of_data
+from bayes_intgen.api.updating import updatable_posterior
 from bayes_intgen.data.rows import Rows, checked_data
 from bayes_intgen.inference.settings import Method, SamplerSettings
 from bayes_intgen.models import Model, additive
@@ -123,4 +124,6 @@ def fit(
         seed, chains, draws, warmup, target_accept, collapse, simplify, progress, method
     )
     warn_of_data(data, model)
-    return finished(fit_decomposed(data, model, settings, checkpoint=checkpoint), data)
+    fit = fit_decomposed(data, model, settings, checkpoint=checkpoint)
+    warn_of_fit(fit, data)
+    return updatable_posterior(fit, data)

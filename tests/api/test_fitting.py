@@ -12,7 +12,7 @@ import xarray as xr
 from scipy.stats import norm
 
 import bayes_intgen as bi
-from bayes_intgen.api import decomposed
+from bayes_intgen.api import decomposed_fit
 from bayes_intgen.inference.density.modes import Mode
 from bayes_intgen.inference.pilot import pilot
 from bayes_intgen.inference.sampling import marginalised
@@ -296,7 +296,7 @@ def test_structure_from_a_sample_of_rows_gives_the_effects_of_a_full_fit(data, m
     """Coordinates, knots and variance function from a third of the rows, statistics from all."""
     settings = {"draws": 200, "progress": False, "seed": 0}
     whole = bi.fit(data, **settings)
-    for module in (pilot, decomposed):
+    for module in (pilot, decomposed_fit):
         monkeypatch.setattr(module, "PILOT_ROWS", len(data) // 3)
     part = bi.fit(data, **settings)
     assert float(part.tree["constant_data"]["rows"].sum()) == len(data)

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import norm
 
 import bayes_intgen as bi
-from bayes_intgen.api import decomposed, fitting, updating
+from bayes_intgen.api import decomposed_fit, fitting, updating
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 
@@ -71,7 +71,7 @@ def test_nuts_runs_where_importance_weights_do_not_suffice(first, monkeypatch) -
         methods.append(settings.method)
         posterior = laplace[-1] if settings.method == "laplace" else nuts
         quick = replace(settings, method="laplace", collapse=True)
-        fit = decomposed.fit_decomposed(data, model, quick)
+        fit = decomposed_fit.fit_decomposed(data, model, quick)
         attrs = posterior.tree["sample_stats"].attrs
         sampled = fit.sampled._replace(importance=ImportanceDiagnostics.of(attrs))
         return fit._replace(posterior=posterior, sampled=sampled, settings=settings)

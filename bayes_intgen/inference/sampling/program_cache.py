@@ -113,21 +113,22 @@ def name_of(value: Any) -> str | None:
     """
     if value is None or isinstance(value, bool | int | str):
         return repr(value)
-    parts = value if isinstance(value, tuple) else ()
-    prefix = ""
-    if not isinstance(value, tuple):
-        described = type(value) if is_dataclass(value) else value
-        module, own = (getattr(described, each, "") for each in ("__module__", "__qualname__"))
-        if not module.startswith("bayes_intgen.") or not own or "<" in own:
-            return None
-        prefix = f"{module}.{own}"
-        if not is_dataclass(value):
-            return prefix
+    own: str | None = ""
+    parts = value
+    if is_dataclass(value):
+        own = _qualified_name(type(value))
         parts = tuple(getattr(value, field.name) for field in fields(value))
+    elif not isinstance(value, tuple):
+        return _qualified_name(value)
     names = [name_of(part) for part in parts]
-    if None in names:
-        return None
-    return f"{prefix}({', '.join(map(str, names))})"
+    return None if own is None or None in names else f"{own}({', '.join(map(str, names))})"
+
+
+def _qualified_name(definition: Any) -> str | None:
+    """Name of a function or class at the top of a module of this package; None for others."""
+    module, name = (getattr(definition, each, "") for each in ("__module__", "__qualname__"))
+    is_own = module.startswith("bayes_intgen.") and name and "<" not in name
+    return f"{module}.{name}" if is_own else None
 
 
 def _key(identity: str, shapes: list[tuple[tuple[int, ...], str]]) -> str:

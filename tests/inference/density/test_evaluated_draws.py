@@ -1,22 +1,15 @@
 import numpy as np
 import pytest
+from _marginals import linear_marginal_posterior
 from scipy.stats import norm
 
-import bayes_intgen as bi
 from bayes_intgen.inference.density.evaluated_draws import PER_POINT, EvaluatedDraws
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.passes import sufficient_statistics
-from bayes_intgen.models.variance_function import Homoscedastic
-
-from conftest import confounded_rows
 
 
 @pytest.fixture(scope="module")
 def marginal() -> MarginalPosterior:
-    data, model = confounded_rows(60, seed=1), bi.models.additive(prior="linear")
-    terms = model.decompose(data)
-    sums = sufficient_statistics(data, terms, Homoscedastic(), progress=False)
-    return MarginalPosterior.of(model, terms, sums)
+    return linear_marginal_posterior()
 
 
 def test_coefficients_have_the_conditional_moments_of_their_points(marginal) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.api import decomposed
+from bayes_intgen.api import decomposed_fit
 from bayes_intgen.inference.pilot.conditional_means import with_conditional_means
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.models.population import Population
@@ -162,7 +162,7 @@ def test_a_season_that_moves_actions_needs_no_term_of_its_own(monkeypatch) -> No
     terms = {}
     for name in ("with", "without"):
         if name == "without":
-            monkeypatch.setattr(decomposed, "with_conditional_means", lambda data, terms: terms)
+            monkeypatch.setattr(decomposed_fit, "with_conditional_means", lambda data, terms: terms)
         fit = bi.fit(
             with_season(200, seed=0, pull=3.0),
             bi.models.additive(graph="any"),
@@ -211,7 +211,7 @@ def test_effects_are_more_precise(monkeypatch) -> None:
     points = np.vstack([np.zeros(3), np.eye(3)])
     for name in ("with", "without"):
         if name == "without":
-            monkeypatch.setattr(decomposed, "with_conditional_means", lambda data, terms: terms)
+            monkeypatch.setattr(decomposed_fit, "with_conditional_means", lambda data, terms: terms)
         own = []
         for seed in range(8):
             model = bi.models.additive(graph=CHAIN)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.api.decomposed import Fit, fit_decomposed
+from bayes_intgen.api.decomposed_fit import Fit, fit_decomposed
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
+from bayes_intgen.data.additional_rows import with_rows
 from bayes_intgen.inference.pilot.needs_new_pilot import MAX_GROWTH, needs_new_pilot
 from bayes_intgen.inference.settings import SamplerSettings
 
@@ -21,14 +22,7 @@ def fit() -> Fit:
 
 
 def needs(fit: Fit, added: bi.RegimeData) -> bool:
-    data = replace(
-        ROWS,
-        **{
-            name: np.concatenate([getattr(ROWS, name), getattr(added, name)])
-            for name in ("actions", "outcome", "intervened", "covariates")
-        },
-        lift_tests=added.lift_tests,
-    )
+    data = with_rows(ROWS, added)
     return needs_new_pilot(data, len(ROWS), fit.model, fit.pilot, fit.sampled)
 
 

@@ -1,10 +1,10 @@
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.api.decomposed import Fit, fit_decomposed
+from bayes_intgen.api.decomposed_fit import Fit, fit_decomposed
+from bayes_intgen.data.additional_rows import with_rows
 from bayes_intgen.inference.pilot.reselection import selects_the_same
 from bayes_intgen.inference.settings import SamplerSettings
 
@@ -16,12 +16,6 @@ ROWS, ADDED = confounded_rows(160, seed=5), confounded_rows(20, seed=6)
 def with_outcome(rows: bi.RegimeData, interaction: float) -> bi.RegimeData:
     product = rows.actions[:, 0] * rows.actions[:, 1]
     return replace(rows, outcome=rows.outcome + interaction * product)
-
-
-def joined(one: bi.RegimeData, other: bi.RegimeData) -> bi.RegimeData:
-    names = ("actions", "outcome", "intervened", "covariates")
-    parts = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names}
-    return replace(one, **parts)
 
 
 @pytest.fixture(scope="module", params=[0.0, 0.3])
@@ -37,12 +31,12 @@ def fit_of(rows: bi.RegimeData) -> Fit:
 def same(fit: Fit, rows: bi.RegimeData, added: bi.RegimeData) -> bool:
     selection = fit.pilot.selection
     assert selection is not None
-    return selects_the_same(selection, joined(rows, added), added, fit.model, fit.pilot.spread)
+    return selects_the_same(selection, with_rows(rows, added), added, fit.model, fit.pilot.spread)
 
 
 def test_selection_is_that_of_a_fit_of_all_rows(interaction: float) -> None:
     rows, added = (with_outcome(each, interaction) for each in (ROWS, ADDED))
-    fit, together = fit_of(rows), fit_of(joined(rows, added))
+    fit, together = fit_of(rows), fit_of(with_rows(rows, added))
     names = [{term.name for term in each.pilot.selection.additions} for each in (fit, together)]
     assert same(fit, rows, added) == (names[0] == names[1])
     assert ("psi(red, green)" in names[0]) or interaction == 0

@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import norm
 
 import bayes_intgen as bi
-from bayes_intgen.api.decomposed import Fit, fit_decomposed
+from bayes_intgen.api.decomposed_fit import Fit, fit_decomposed
+from bayes_intgen.data.additional_rows import with_rows
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling import added_rows
 from bayes_intgen.inference.sampling.added_rows import sample_with_added_rows
@@ -14,13 +15,7 @@ from bayes_intgen.inference.settings import SamplerSettings
 from conftest import confounded_rows
 
 BEFORE, ADDED = confounded_rows(300, seed=5), confounded_rows(30, seed=6)
-ALL = replace(
-    BEFORE,
-    **{
-        name: np.concatenate([getattr(BEFORE, name), getattr(ADDED, name)])
-        for name in ("actions", "outcome", "intervened", "covariates")
-    },
-)
+ALL = with_rows(BEFORE, ADDED)
 POINTS = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25], [1.0, 0.0], [0.0, 1.0]])
 SET = np.ones(POINTS.shape, dtype=bool)
 MODEL = bi.models.additive("gp")

@@ -1,31 +1,24 @@
 import jax
 import numpy as np
 import pytest
+from _marginals import linear_marginal_posterior
 from numpyro.diagnostics import effective_sample_size
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
-import bayes_intgen as bi
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.modes import Mode
-from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.sampling import laplace
 from bayes_intgen.inference.sampling.nuts import nuts
 from bayes_intgen.inference.sampling.starting_points import dispersed_points
 from bayes_intgen.inference.settings import SamplerSettings
-from bayes_intgen.models.variance_function import Homoscedastic
-
-from conftest import confounded_rows
 
 SETTINGS = SamplerSettings(progress=False, method="laplace")
 
 
 @pytest.fixture(scope="module")
 def marginal() -> MarginalPosterior:
-    data, model = confounded_rows(60, seed=1), bi.models.additive(prior="linear")
-    terms = model.decompose(data)
-    sums = sufficient_statistics(data, terms, Homoscedastic(), progress=False)
-    return MarginalPosterior.of(model, terms, sums)
+    return linear_marginal_posterior()
 
 
 def test_a_higher_mode_that_a_draw_reaches_is_searched(marginal, monkeypatch) -> None:

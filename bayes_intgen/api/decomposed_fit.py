@@ -45,6 +45,7 @@ class Fit(NamedTuple):
     Attributes
     ----------
     data : Rows
+        With outcomes on the scale on which the model adds up.
     model : Model
     settings : SamplerSettings
     pilot : Pilot
@@ -98,10 +99,10 @@ def fit_decomposed(
         if folder is not None:
             folder.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)
         sampled = _sampler(settings)(data, model, pilot.posterior.terms, pilot, settings, folder)
-    return described(data, model, settings, pilot, sampled)
+    return fit_of_draws(data, model, settings, pilot, sampled)
 
 
-def described(
+def fit_of_draws(
     data: Rows, model: Model, settings: SamplerSettings, pilot: Pilot, sampled: SampledModel
 ) -> Fit:
     """Add the tree of a posterior to its draws; the outcome is on the model's scale."""
