@@ -134,7 +134,7 @@ def draw_figure(posterior: bi.Posterior, path: Path) -> None:
         top.plot(along, true_effect, "k--", linewidth=1.2, label="simulator")
         top.plot(along, observational, color="0.45", linestyle=":", label="observational mean")
         top.set_xlabel("")
-        legend(top, loc="upper left")
+        legend(top, loc="lower right")
         draws = posterior.joint_effect(points).to_numpy().reshape(-1, 100)
         band(bottom, along, draws - true_effect, (0.5, 0.9), shade)
         bottom.axhline(0, color="k", linestyle="--", linewidth=1.2)
