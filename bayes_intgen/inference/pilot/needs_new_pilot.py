@@ -34,10 +34,10 @@ def needs_new_pilot(
 ) -> bool:
     """Whether rows added to a fit need a new pilot fit.
 
-    They do if there are many, if they have other masks, values far beyond the range of the fit or
-    lift tests, if the fit does not predict their outcomes, or if forward selection adds other
-    terms. So do all rows with covariates or groups, over which effects are averages, and fits with
-    finer functions of an action, whose directions are those that the rows inform.
+    They do if there are many or none, if they have other masks, lift tests, or values far beyond
+    the range of the fit, if the fit does not predict their outcomes, or if forward selection adds
+    other terms. So do all rows with covariates or groups, over which effects are averages, and fits
+    with finer functions of an action, whose directions are those that the rows inform.
 
     Parameters
     ----------
@@ -50,7 +50,9 @@ def needs_new_pilot(
     sampled : SampledModel
         Draws given the rows of the pilot fit.
     """
-    if len(data) - count > MAX_GROWTH * count or model.link != "identity" or len(data.columns):
+    if not 0 < len(data) - count <= MAX_GROWTH * count:
+        return True
+    if model.link != "identity" or len(data.columns):
         return True
     known = 0 if pilot.sums.known is None else len(np.asarray(pilot.sums.known.outcome))
     if len(data.lift_tests) != known:

@@ -47,9 +47,12 @@ def test_rows_like_those_of_the_fit_need_none(fit) -> None:
     assert not needs(fit, beyond)
 
 
-@pytest.mark.parametrize("of", ["rows", "range", "outcome", "typing error", "mask", "lift test"])
+@pytest.mark.parametrize(
+    "of", ["no rows", "rows", "range", "outcome", "typing error", "mask", "lift test"]
+)
 def test_other_rows_need_a_new_pilot_fit(fit, of: str) -> None:
     added = {
+        "no rows": lambda: ADDED.take(slice(0, 0)),
         "rows": lambda: confounded_rows(int(MAX_GROWTH * 160) + 1, seed=6),
         "range": lambda: changed("actions", 9.0),
         "outcome": lambda: replace(ADDED, outcome=ADDED.outcome + 0.5),
