@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
+from bayes_intgen.models.sparse_features import SparseFeatures
 from bayes_intgen.models.variance_function import draw_normal, knot_precision
 
 # Prior standard deviation of the skewness of each part of the noise, and of its changes from knot
@@ -79,7 +79,7 @@ class LogMeanEstimate(NamedTuple):
 
 
 def estimate_log_mean(
-    features: "scipy.sparse.csr_array", residuals: Array, variance: Array, knot_values: Array
+    features: SparseFeatures, residuals: Array, variance: Array, knot_values: Array
 ) -> LogMeanEstimate:
     """Estimate the difference of the log mean from that of a normal law.
 
@@ -102,29 +102,25 @@ def estimate_log_mean(
     sd = SKEWNESS_SD * np.maximum(knot_values, LEAST_VARIANCE**2) ** 1.5 / 6
     precision = knot_precision(sd, CHANGE_SD)
     expected = np.expm1(variance) - variance - variance**2 / 2
-    transposed = scipy.sparse.csr_array(features.T)
     values, dispersion = np.zeros(features.shape[1]), 1.0
     for _ in range(MAX_ITERATIONS):
         factor = np.exp(residuals - variance / 2 - features @ values)
         gap = factor - 1 - residuals - (residuals**2 - variance) / 2
         weights = 1 / (dispersion * expected)
-        information = (transposed @ scipy.sparse.diags_array(weights) @ features).toarray()
-        bread = np.linalg.inv(information + precision)
-        step = bread @ (transposed @ (weights * gap) - precision @ values)
+        bread = np.linalg.inv(features.gram(weights) + precision)
+        step = bread @ (features.transposed_times(weights * gap) - precision @ values)
         change = float(np.abs(features @ step).max())
         dispersion = max(1.0, float(np.mean(gap**2 / expected)))
         values = values + step * min(1.0, LARGEST_CHANGE / max(change, TOLERANCE))
         if change < TOLERANCE:
             break
-    squares = scipy.sparse.diags_array((weights * gap) ** 2)
-    middle = (transposed @ squares @ features).toarray() + precision
+    middle = features.gram((weights * gap) ** 2) + precision
     slope = float(np.mean((factor - 1 - residuals) * residuals / variance))
     return LogMeanEstimate(values, np.asarray(bread @ middle @ bread.T), slope)
 
 
-def projected_on(features: "scipy.sparse.csr_array", design: Array) -> Array:
+def projected_on(features: SparseFeatures, design: Array) -> Array:
     """Coefficients of features that approximate the columns of a design matrix, (H, P)."""
     rows, size = features.shape
-    transposed = scipy.sparse.csr_array(features.T)
-    gram = (transposed @ features).toarray() + RIDGE * rows / size * np.eye(size)
-    return np.asarray(np.linalg.solve(gram, transposed @ design))
+    gram = features.gram(np.ones(rows)) + RIDGE * rows / size * np.eye(size)
+    return np.asarray(np.linalg.solve(gram, features.transposed_times(design)))

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
+from bayes_intgen.models.line_search import backtracked
 from bayes_intgen.models.sinh_arcsinh import BOUNDS, SinhArcsinh, match
+from bayes_intgen.models.sparse_features import SparseFeatures
 from bayes_intgen.models.variance_function import (
     Homoscedastic,
     VarianceFunction,
@@ -34,9 +35,11 @@ FREQUENCIES = (0.8, 2.0)
 MODULUS_SD, SECOND_MODULUS_SD, ARGUMENT_SD = 2.0, 1.0, 8.0
 # Prior standard deviation of changes from knot to knot, relative to that of values.
 CHANGE_SD = 0.5
-# Largest change of a log characteristic function in an iteration; change below which the
-# information is not computed anew; and tolerance, small against the error of a few percent.
-LARGEST_CHANGE, SMALL_CHANGE, TOLERANCE, MAX_ITERATIONS = 1.0, 0.3, 5e-3, 20
+# Largest change of a log characteristic function in an iteration; largest gain, in squared error,
+# of the last iteration, small against the error of a few percent; and maximum number of iterations.
+LARGEST_CHANGE, TOLERANCE, MAX_ITERATIONS = 2.0, 1e-3, 50
+# Tolerance of the ratio of both moduli's logarithms.
+RATIO_TOLERANCE = 5e-3
 # Least modulus exponent at the first frequency, and range of the ratio of both: 6.25 if normal.
 LEAST_EXPONENT, RATIOS = 1e-3, (1.3, 8.0)
 # Largest variance of a law, over the identified one. Both are estimates: the smaller of the two
@@ -109,7 +112,7 @@ def bounded_parameters(parameters: Array, estimate: Array) -> Array:
 
 
 def estimate_noise_shape(
-    features: "scipy.sparse.csr_array",
+    features: SparseFeatures,
     standardised: Array,
     spread: VarianceFunction | Homoscedastic,
 ) -> NoiseShapeEstimate:
@@ -170,33 +173,36 @@ class _LogLinear(NamedTuple):
     @classmethod
     def fit(
         cls,
-        features: "scipy.sparse.csr_array",
+        features: SparseFeatures,
         psi: Complex,
         prior: Complex,
         real: Array,
         imaginary: Array,
     ) -> "_LogLinear":
-        """Gauss-Newton iterations from the prior mean."""
-        coefficients, transposed = prior.copy(), scipy.sparse.csr_array(features.T)
-        change = np.inf
+        """Gauss-Newton iterations from the prior mean, with backtracking."""
+
+        def loss(coefficients: Complex) -> tuple[float, Complex]:
+            mean, gap = np.exp(features @ coefficients), coefficients - prior
+            penalty = gap.real @ real @ gap.real + gap.imag @ imaginary @ gap.imag
+            return float(np.sum(np.abs(psi - mean) ** 2) + penalty) / 2, mean
+
+        coefficients, (value, mean) = prior, loss(prior)
         for _ in range(MAX_ITERATIONS):
-            mean = np.exp(features @ coefficients)
             weights = np.abs(mean) ** 2
-            scores = weights * (psi / mean - 1)
-            if change > SMALL_CHANGE:
-                information = (transposed @ scipy.sparse.diags_array(weights) @ features).toarray()
-                of_real, of_imaginary = (np.linalg.inv(information + p) for p in (real, imaginary))
-            slope, gap = transposed @ scores, coefficients - prior
+            scores, gap = mean.conj() * psi - weights, coefficients - prior
+            information, slope = features.gram(weights), features.transposed_times(scores)
+            of_real, of_imaginary = (np.linalg.inv(information + p) for p in (real, imaginary))
             step = of_real @ (slope.real - real @ gap.real)
             step = step + 1j * (of_imaginary @ (slope.imag - imaginary @ gap.imag))
-            change = float(np.abs(features @ step).max())
-            if change < TOLERANCE:
+            step = step * min(1.0, LARGEST_CHANGE / float(np.abs(features @ step).max()))
+            before = value
+            coefficients, value, mean = backtracked(loss, coefficients, step, value)
+            if before - value < TOLERANCE:
                 break
-            coefficients = coefficients + step * min(1.0, LARGEST_CHANGE / change)
         return cls(coefficients, (of_real, real), (of_imaginary, imaginary), scores)
 
 
-def _ratio(features: "scipy.sparse.csr_array", coefficients: Complex, psi: Complex) -> float:
+def _ratio(features: SparseFeatures, coefficients: Complex, psi: Complex) -> float:
     """Ratio of minus the log moduli at both frequencies, if it is the same in all rows."""
     exponents = features @ coefficients
     first, angle = -exponents.real, exponents.imag
@@ -207,23 +213,22 @@ def _ratio(features: "scipy.sparse.csr_array", coefficients: Complex, psi: Compl
         gap = psi.real - modulus * np.cos(ratio**1.5 * angle)
         step = float(slope @ gap / (slope @ slope))
         ratio = float(np.clip(ratio - step, *RATIOS))
-        if abs(step) < TOLERANCE:
+        if abs(step) < RATIO_TOLERANCE:
             break
     return ratio
 
 
 def _covariance(
-    features: "scipy.sparse.csr_array", first: _LogLinear, second: _LogLinear, ratio: float
+    features: SparseFeatures, first: _LogLinear, second: _LogLinear, ratio: float
 ) -> Array:
     """Sandwich covariance of the three quantities' coefficients."""
     scores = (-first.scores.real, first.scores.imag, -second.scores.real)
     bread = (first.real, first.imaginary, second.real)
     size = features.shape[1]
-    middle, transposed = np.empty((3, size, 3, size)), scipy.sparse.csr_array(features.T)
+    middle = np.empty((3, size, 3, size))
     for i in range(3):
         for j in range(i, 3):
-            rows = scipy.sparse.diags_array(scores[i] * scores[j])
-            middle[i, :, j] = (transposed @ rows @ features).toarray()
+            middle[i, :, j] = features.gram(scores[i] * scores[j])
             middle[j, :, i] = middle[i, :, j]
         middle[i, :, i] += bread[i][1]
     outer = np.zeros((3, size, 3, size))
@@ -231,5 +236,5 @@ def _covariance(
         outer[i, :, i] = bread[i][0]
     # The prior mean at the second frequency follows the estimate at the first.
     outer[2, :, 0] = ratio * second.real[0] @ second.real[1] @ first.real[0]
-    outer, middle = outer.reshape(3 * size, -1), middle.reshape(3 * size, -1)
-    return np.asarray(outer @ middle @ outer.T)
+    flat = outer.reshape(3 * size, -1)
+    return np.asarray(flat @ middle.reshape(3 * size, -1) @ flat.T)

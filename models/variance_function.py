@@ -16,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.models.line_search import backtracked
+from bayes_intgen.models.sparse_features import SparseFeatures
 
 # Knots of the piecewise linear functions, as quantiles of the action: close enough to the ends to
 # follow a tail, but with enough rows beyond each to determine its value.
@@ -26,6 +27,9 @@ KNOTS = (0.003, 0.03, 0.2, 0.5, 0.8, 0.97, 0.997)
 # Prior standard deviations of each log knot value, and of its change from knot to knot. Weak: a
 # hundred rows at a knot outweigh them.
 KNOT_VALUE_SD, CHANGE_SD = 2.0, 1.0
+# Largest change of a log knot value in an iteration, least curvature, log likelihood that the last
+# iteration may gain, and maximum number of iterations.
+LARGEST_CHANGE, LEAST_CURVATURE, TOLERANCE, MAX_ITERATIONS = 2.0, 1e-3, 1e-3, 100
 # Number of quantiles that represent the noise distribution.
 N_QUANTILES = 1000
 
@@ -47,13 +51,9 @@ class VarianceFunction:
     knots: Array
     knot_values: Array
 
-    def features(self, actions: Array, intervened: NDArray[np.bool_]) -> "scipy.sparse.csr_array":
+    def features(self, actions: Array, intervened: NDArray[np.bool_]) -> SparseFeatures:
         """Constant, and every hat function times its gate, as a sparse matrix (n, H)."""
-        values, columns = self._entries(actions, intervened)
-        pointers = np.arange(len(values) + 1) * values.shape[1]
-        return scipy.sparse.csr_array(
-            (values.ravel(), columns.ravel(), pointers), shape=(len(values), len(self.knot_values))
-        )
+        return SparseFeatures(*self._entries(actions, intervened), len(self.knot_values))
 
     def dense_features(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Features as an array, for few rows: SciPy takes long to import."""
@@ -123,9 +123,9 @@ class Homoscedastic:
         """Relative variance: ones, shape (n,)."""
         return np.ones(len(actions))
 
-    def features(self, actions: Array, intervened: NDArray[np.bool_]) -> "scipy.sparse.csr_array":
+    def features(self, actions: Array, intervened: NDArray[np.bool_]) -> SparseFeatures:
         """Constant, as a sparse matrix (n, 1)."""
-        return scipy.sparse.csr_array(self.dense_features(actions, intervened))
+        return SparseFeatures(np.ones((len(actions), 1)), np.zeros((len(actions), 1), dtype=int), 1)
 
     def dense_features(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Constant as an array, shape (n, 1)."""
@@ -214,7 +214,7 @@ def estimate_variance_function(
     start = np.full(size, -np.log(1 + count))
     knot_values = _penalised_mode(features, squares, units, start, precision)
     log_covariance = _sandwich_covariance(features, squares, units, knot_values, precision)
-    weights = units @ features / units.sum()
+    weights = features.transposed_times(units) / units.sum()
     knot_values = knot_values / (weights @ knot_values)
     # The common factor belongs to `noise_sd`, so deviations have to average zero over the rows.
     root = np.diag(knot_values) - np.outer(knot_values, weights * knot_values)
@@ -231,29 +231,50 @@ def _quantiles(values: Array, units: Array | None) -> Array:
 
 
 def _penalised_mode(
-    features: "scipy.sparse.csr_array",
+    features: SparseFeatures,
     squares: Array,
     units: Array,
     prior_mean: Array,
     precision: Array,
 ) -> Array:
-    """Knot values that maximise the penalised likelihood of squared residuals."""
-    transposed = scipy.sparse.csr_array(features.T)
+    """Knot values that maximise the penalised likelihood of squared residuals.
+
+    Newton's method over their logarithms, with backtracking. Directions of negative curvature are
+    descended as if it were positive.
+    """
 
     def loss(log_values: Array) -> tuple[float, Array]:
-        """Minus the penalised log likelihood, and its gradient."""
+        """Minus the penalised log likelihood, and the variance of each row."""
         variance, gap = features @ np.exp(log_values), log_values - prior_mean
         value = 0.5 * units @ (np.log(variance) + squares / variance) + 0.5 * gap @ precision @ gap
-        slope = transposed @ (0.5 * units * (1 - squares / variance) / variance)
-        return float(value), np.asarray(slope * np.exp(log_values) + precision @ gap)
+        return float(value), variance
 
-    options = {"maxiter": 100}
-    result = scipy.optimize.minimize(loss, prior_mean, jac=True, method="L-BFGS-B", options=options)
-    return np.asarray(np.exp(result.x))
+    log_values, (value, variance) = prior_mean, loss(prior_mean)
+    for _ in range(MAX_ITERATIONS):
+        knot_values, excess = np.exp(log_values), squares / variance
+        slope = features.transposed_times(units * (1 - excess) / (2 * variance)) * knot_values
+        curvature = features.gram(units * (excess - 0.5) / variance**2)
+        hessian = curvature * np.outer(knot_values, knot_values) + np.diag(slope) + precision
+        values, vectors = np.linalg.eigh(hessian)
+        gradient = vectors.T @ (slope + precision @ (log_values - prior_mean))
+        step = -vectors @ (gradient / np.maximum(np.abs(values), LEAST_CURVATURE))
+        step = step * min(1.0, LARGEST_CHANGE / float(np.abs(step).max()))
+        before = value
+        log_values, value, variance = backtracked(loss, log_values, step, value)
+        if before - value < TOLERANCE:
+            break
+    return np.asarray(np.exp(log_values))
+
+
+def _information(
+    features: SparseFeatures, units: Array, knot_values: Array, variance: Array
+) -> Array:
+    """Expected information about the log knot values."""
+    return features.gram(units / (2 * variance**2)) * np.outer(knot_values, knot_values)
 
 
 def _sandwich_covariance(
-    features: "scipy.sparse.csr_array",
+    features: SparseFeatures,
     squares: Array,
     units: Array,
     knot_values: Array,
@@ -261,13 +282,10 @@ def _sandwich_covariance(
 ) -> Array:
     """Sandwich estimate of the covariance of the log knot values."""
     variance = features @ knot_values
-    shares = (
-        scipy.sparse.diags_array(1 / variance) @ features @ scipy.sparse.diags_array(knot_values)
-    )
-    score = scipy.sparse.diags_array(units * (squares / variance - 1) / 2) @ shares
-    information = (shares.T @ scipy.sparse.diags_array(units) @ shares).toarray() / 2
-    bread = np.linalg.inv(information + precision)
-    return np.asarray(bread @ ((score.T @ score).toarray() + precision) @ bread)
+    bread = np.linalg.inv(_information(features, units, knot_values, variance) + precision)
+    of_score = (units * (squares / variance - 1) / (2 * variance)) ** 2
+    middle = features.gram(of_score) * np.outer(knot_values, knot_values)
+    return np.asarray(bread @ (middle + precision) @ bread)
 
 
 def _prior_precision(count: int) -> Array:

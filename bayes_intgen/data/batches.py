@@ -1,5 +1,6 @@
 """Parallel map and reduce over batches of rows."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sized
@@ -9,7 +10,8 @@ from typing import Protocol
 
 from bayes_intgen._progress import bar_of_steps
 
-ROWS_PER_BATCH = 4096
+# Maximum number of rows of a batch, and minimum number that makes up for the work of a thread.
+ROWS_PER_BATCH, MIN_ROWS_PER_BATCH = 4096, 1024
 
 
 class Batched[Batch: Sized](Protocol):
@@ -19,6 +21,21 @@ class Batched[Batch: Sized](Protocol):
         """Yield all rows in consecutive batches of at most ``rows`` rows."""
 
     def __len__(self) -> int: ...
+
+
+def rows_per_batch(rows: int) -> int:
+    """Size of batches such that an even number of them, nearly equal, make up all rows.
+
+    The size does not depend on the number of processors, on which sums would depend too.
+
+    Examples
+    --------
+    >>> [rows_per_batch(rows) for rows in (1_500, 3_000, 12_000, 1_000_000)]
+    [1500, 1500, 3000, 4066]
+    """
+    if rows < 2 * MIN_ROWS_PER_BATCH:
+        return max(rows, 1)
+    return math.ceil(rows / (2 * math.ceil(rows / (2 * ROWS_PER_BATCH))))
 
 
 def map_batches[Batch: Sized, T](
@@ -42,7 +59,7 @@ def map_batches[Batch: Sized, T](
             bar.update(rows)
             return result
 
-        for batch in data.batches(ROWS_PER_BATCH):
+        for batch in data.batches(rows_per_batch(len(data))):
             waiting.append((len(batch), pool.submit(function, batch)))
             if len(waiting) > workers:
                 yield first()

@@ -16,7 +16,7 @@ from bayes_intgen._columns import take_rows
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
-from bayes_intgen.data.batches import ROWS_PER_BATCH, map_reduce
+from bayes_intgen.data.batches import map_reduce
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest, LiftTestable
 from bayes_intgen.data.listing import listing
@@ -36,6 +36,9 @@ from bayes_intgen.text.messages import quoted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+# Maximum number of rows whose functions are kept between passes: they take some kilobytes per row.
+MAX_EVALUATED_ROWS = 30_000
 
 
 class Rows(LiftTestable):
@@ -308,7 +311,8 @@ class Observations(Rows):
             yield self
             return
         for start, stop in pairwise(batch_ends(self.unit, len(self), rows)):
-            yield self.take(slice(start, stop))
+            batch, own = self.take(slice(start, stop)), self.evaluation
+            yield batch if own is None else replace(batch, evaluation=own.part(start, stop))
 
     def by_unit(self) -> Self:
         """Sort the rows by unit, if they have units."""
@@ -318,8 +322,8 @@ class Observations(Rows):
         return self.take(np.argsort(unit, kind="stable"))
 
     def evaluated(self) -> Self:
-        """Copy of the rows that keeps their functions between passes, if it is a single batch."""
-        if len(self) > ROWS_PER_BATCH:
+        """Copy of the rows that keeps their functions between passes, unless they are many."""
+        if len(self) > MAX_EVALUATED_ROWS:
             return self
         return replace(self, evaluation=Evaluation(self.inputs, first=len(self.names)))
 

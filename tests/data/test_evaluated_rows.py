@@ -6,8 +6,7 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.basis.tensor_product import TensorProductBasis
-from bayes_intgen.data.batches import ROWS_PER_BATCH
-from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.rows import MAX_EVALUATED_ROWS, Observations
 from bayes_intgen.models.terms import Decomposition
 
 from conftest import confounded_rows
@@ -84,10 +83,27 @@ def test_other_rows_have_functions_of_their_own(table: bi.RegimeData, terms: Dec
     assert whole is rows
 
 
-def test_rows_of_several_batches_are_as_they_were(table: bi.RegimeData) -> None:
+def test_batches_keep_their_functions_between_passes(
+    table: bi.RegimeData, terms: Decomposition
+) -> None:
+    rows = table.evaluated()
+    with patch.object(HSGPBasis, "matrix", autospec=True, side_effect=HSGPBasis.matrix) as matrix:
+        for batch in rows.batches(50):
+            design_matrix(terms, batch)
+        evaluations = matrix.call_count
+        for batch in rows.batches(50):
+            design_matrix(terms, batch)
+        assert matrix.call_count == evaluations > 0
+        # Negative control: rows of other batches.
+        for batch in rows.batches(60):
+            design_matrix(terms, batch)
+        assert matrix.call_count > evaluations
+
+
+def test_functions_of_many_rows_are_not_kept(table: bi.RegimeData) -> None:
     assert table.evaluation is None
     assert table.evaluated().evaluation is not None
-    many = table.take(np.resize(np.arange(len(table)), ROWS_PER_BATCH + 1))
+    many = table.take(np.resize(np.arange(len(table)), MAX_EVALUATED_ROWS + 1))
     assert many.evaluated() is many
 
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
 
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.models.log_mean import estimate_log_mean, projected_on
-from bayes_intgen.models.variance_function import estimate_variance_function
+from bayes_intgen.models.sparse_features import SparseFeatures
+from bayes_intgen.models.variance_function import Homoscedastic, estimate_variance_function
 
 MASKS = np.array([[False, False], [True, False], [False, True]])
 ROWS = 3000
@@ -28,6 +28,11 @@ def residuals_of(rng: np.random.Generator, gamma: bool):
     causes = causes / np.sqrt(SHAPE) if gamma else rng.normal(size=masks.shape)
     noise = (causes * SLOPES * np.where(masks, 1.0, 0.5)).sum(axis=1)
     return rng.normal(size=masks.shape), masks, noise
+
+
+def constant(rows: int) -> SparseFeatures:
+    """Features of a constant variance."""
+    return Homoscedastic().features(np.zeros((rows, 0)), np.zeros((rows, 0), dtype=bool))
 
 
 def estimated(rng: np.random.Generator, gamma: bool):
@@ -63,7 +68,7 @@ def test_normal_noise_needs_no_difference_and_the_covariance_says_how_well_it_is
     for seed in range(12):
         estimate, spread, _ = estimated(np.random.default_rng([seed, 1]), gamma=False)
         point = np.zeros((1, 2))
-        feature = spread.features(point, np.ones((1, 2), dtype=bool)).toarray()[0]
+        feature = spread.dense_features(point, np.ones((1, 2), dtype=bool))[0]
         sd = np.sqrt(feature @ estimate.covariance @ feature)
         assert abs(estimate.slope) < 0.05
         scores.append(feature @ estimate.values / sd)
@@ -75,7 +80,7 @@ def test_normal_noise_needs_no_difference_and_the_covariance_says_how_well_it_is
 def test_an_outlier_moves_the_estimate_little() -> None:
     rng = np.random.default_rng(3)
     noise = 0.8 * rng.normal(size=2000)
-    features, variance = csr_array(np.ones((2000, 1))), np.full(2000, 0.64)
+    features, variance = constant(2000), np.full(2000, 0.64)
     knots = np.array([0.64])
     before = estimate_log_mean(features, noise, variance, knots)
     outlier = estimate_log_mean(features, np.append(noise[1:], 12 * 0.8), variance, knots)
@@ -92,7 +97,7 @@ def test_errors_of_the_mean_move_the_estimate_if_the_noise_is_skewed() -> None:
     residual = noise - level[:, None]
     log_mean = np.log(np.exp(residual).mean(axis=1))
     expected = np.polyfit(level, log_mean, 1)[0]
-    one = csr_array(np.ones((noise.size, 1)))
+    one = constant(noise.size)
     variance = np.full(noise.size, 0.49)
     estimate = estimate_log_mean(one, noise.ravel(), variance, np.array([0.49]))
     assert estimate.slope == pytest.approx(expected, abs=0.05)
@@ -106,5 +111,6 @@ def test_projection_reproduces_features() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(500, 3))
     weights = np.array([[1.0, 0.0], [0.5, 2.0], [0.0, -1.0]])
-    found = projected_on(csr_array(features), features @ weights)
-    np.testing.assert_allclose(found, weights, atol=5e-3)
+    columns = np.tile(np.arange(3), (500, 1))
+    projected = projected_on(SparseFeatures(features, columns, 3), features @ weights)
+    np.testing.assert_allclose(projected, weights, atol=5e-3)

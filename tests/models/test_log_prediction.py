@@ -50,7 +50,7 @@ def test_population_averages_are_means_of_means(of_groups) -> None:
     np.testing.assert_allclose(average, own, rtol=1e-10)
     # Negative control: the exponential of the average predictor.
     geometric = np.exp(of_groups.in_population(population).predictor(POINTS, ALL_SET))
-    features = of_groups.spread.features(POINTS, ALL_SET).toarray()
+    features = of_groups.spread.dense_features(POINTS, ALL_SET)
     factor = of_groups.noise_sd(POINTS, ALL_SET) ** 2 / 2 + of_groups.log_mean(features)
     assert np.abs(geometric * np.exp(factor) / own - 1).max() > 1e-3
     # The size of an effect depends on age.

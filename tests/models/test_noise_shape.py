@@ -10,22 +10,22 @@ from bayes_intgen.models.variance_function import estimate_variance_function
 MASKS = np.array([[False, False], [True, False], [False, True]])
 
 
-def noise(mask: np.ndarray, law: str, rng: np.random.Generator) -> np.ndarray:
+def noise(mask: np.ndarray, law: str, rng: np.random.Generator, normal_sd=0.4) -> np.ndarray:
     """Noise to which each set action adds a skewed or heavy-tailed part, shape (n,)."""
     parts = {
         "gamma": lambda: rng.gamma(0.7, size=mask.shape) - 0.7,
         "t": lambda: 0.7 * rng.standard_t(3, size=mask.shape),
         "normal": lambda: rng.normal(size=mask.shape),
     }[law]()
-    return (mask * parts).sum(axis=1) + 0.4 * rng.normal(size=len(mask))
+    return (mask * parts).sum(axis=1) + normal_sd * rng.normal(size=len(mask))
 
 
-def estimated(law: str, rows: int, seed: int):
+def estimated(law: str, rows: int, seed: int, normal_sd=0.4):
     """Estimate from observational rows and rows with one action set, and the residuals' scale."""
     rng = np.random.default_rng(seed)
     intervened = np.repeat(MASKS, rows, axis=0)
     actions = rng.normal(size=intervened.shape)
-    residual = noise(intervened, law, rng)
+    residual = noise(intervened, law, rng, normal_sd)
     coordinates = tuple(Coordinate.of(column) for column in actions.T)
     spread = estimate_variance_function(actions, intervened, residual**2, coordinates).spread
     scale = np.sqrt(np.mean(residual**2 / spread(actions, intervened)))
@@ -39,7 +39,7 @@ def test_the_shape_under_both_actions_follows_from_single_ones(law) -> None:
     errors = []
     for seed in range(6):
         spread, estimate, scale = estimated(law, 3000, seed)
-        values = estimate.values @ spread.features(points, both).toarray()[0]
+        values = estimate.values @ spread.dense_features(points, both)[0]
         rng = np.random.default_rng(100 + seed)
         draws = noise(np.ones((200_000, 2), dtype=bool), law, rng) / scale
         low, high = (np.log(np.exp(1j * t * draws).mean()) for t in FREQUENCIES)
@@ -56,10 +56,11 @@ def test_laws_of_both_actions_have_the_quantiles_of_the_noise() -> None:
     at = [0.025, 0.25, 0.75, 0.975]
     ends = []
     for seed in range(6):
-        spread, estimate, scale = estimated("gamma", 3000, seed)
+        spread, estimate, scale = estimated("gamma", 3000, seed, 0.6)
         shape = NoiseShape(estimate.values, np.zeros((1, *estimate.values.shape)))
-        law = shape.laws(spread.features(points, both).toarray(), spread(points, both))
-        draws = noise(np.ones((50_000, 2), bool), "gamma", np.random.default_rng(seed)) / scale
+        law = shape.laws(spread.dense_features(points, both), spread(points, both))
+        rng = np.random.default_rng(seed)
+        draws = noise(np.ones((50_000, 2), bool), "gamma", rng, 0.6) / scale
         ends.append(law.cdf(np.quantile(draws, at)[:, None, None])[:, 0, 0])
         # Negative control: a normal law of the same variance.
         sd = np.log(draws.std())
@@ -77,7 +78,7 @@ def test_central_half_of_the_noise_is_not_too_narrow_on_average(monkeypatch) -> 
         shape = NoiseShape(estimate.values, np.zeros((1, *estimate.values.shape)))
         for most, own in probabilities.items():
             monkeypatch.setattr(noise_shape, "MAX_EXCESS", most)
-            law = shape.laws(spread.features(points, both).toarray(), spread(points, both))
+            law = shape.laws(spread.dense_features(points, both), spread(points, both))
             low, high = law.cdf(np.array([[[-half / scale]], [[half / scale]]]))[:, 0, 0]
             own.append(high - low)
     usual, reduced = (np.array(own) for own in probabilities.values())
@@ -94,7 +95,7 @@ def test_spread_of_draws_matches_the_error_of_the_estimate() -> None:
     values, spreads = [], []
     for seed in range(30):
         spread, estimate, _ = estimated("gamma", 500, seed)
-        features = spread.features(points, both).toarray()[0]
+        features = spread.dense_features(points, both)[0]
         values.append(estimate.values @ features)
         moved = estimate.draw((200,), np.random.default_rng(seed)) @ features
         spreads.append(moved.std(axis=0))

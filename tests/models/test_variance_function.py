@@ -47,8 +47,7 @@ def test_estimate_is_positive_and_independent_of_units() -> None:
     far = np.array([[1e3, -1e6], [0.0, 0.0]])
     masks = np.array([[True, False], [False, True]])
     assert (one(far, masks) > 0).all()
-    # The optimiser stops at slightly different points.
-    np.testing.assert_allclose(one(far, masks), other(far * 1e-6, masks), rtol=1e-2)
+    np.testing.assert_allclose(one(far, masks), other(far * 1e-6, masks), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("equal", "dependent"), [(450, False), (300, True), (499, False)])

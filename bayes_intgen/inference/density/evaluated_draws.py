@@ -27,16 +27,16 @@ class EvaluatedDraws:
     def values(self, points: Array) -> Array:
         """:meth:`MarginalPosterior.values`, and ``PER_POINT`` draws of the coefficients each."""
         posterior = self._posterior
-        normal = self._rng.standard_normal((len(points), posterior.size, PER_POINT))
-        draws = np.empty((len(points), PER_POINT, posterior.size))
+        normal = self._rng.standard_normal((len(points), PER_POINT, posterior.size))
+        draws = np.empty_like(normal)
 
-        def values(conditionals: Conditionals, at: slice) -> Array:
-            for i, own in enumerate(normal[at]):
-                draws[at][i] = conditionals.draw(i, own).T
-            return np.asarray(-conditionals.log_evidence - posterior.prior.log_density(points[at]))
+        def draw(conditionals: Conditionals, at: slice) -> Array:
+            draws[at] = conditionals.draw(normal[at])
+            return conditionals.log_evidence
 
         self._batches.append(draws)
-        return np.concatenate(posterior.map_conditionals(values, points))
+        evidence = np.concatenate(posterior.map_conditionals(draw, points))
+        return np.asarray(-evidence - posterior.prior.log_density(points))
 
     def coefficients(self, points: Array, index: Array) -> Array:
         """Coefficients at points by index, shape (draw, P), of all points evaluated so far."""
@@ -48,11 +48,11 @@ class EvaluatedDraws:
             coefficients[own[:PER_POINT]] = every[i, : len(own)]
         more = np.flatnonzero(counts > PER_POINT)
         others = [rows[i][PER_POINT:] for i in more]
-        normal = [self._rng.standard_normal((every.shape[2], len(own))) for own in others]
+        normal = [self._rng.standard_normal((len(own), every.shape[2])) for own in others]
 
         def draw(conditionals: Conditionals, at: slice) -> None:
             for i, (own, numbers) in enumerate(zip(others[at], normal[at], strict=True)):
-                coefficients[own] = conditionals.draw(i, numbers).T
+                coefficients[own] = conditionals.draw(numbers, i)
 
         if len(more):
             self._posterior.map_conditionals(draw, points[distinct[more]])

@@ -38,8 +38,8 @@ QUICK_TOLERANCE = 0.03
 # Maximum distance of a search from the prior median, in prior standard deviations: farther out the
 # prior density is negligible, and numbers overflow.
 MAX_DISTANCE = 10
-# Number of elements of the matrices that are factorised together: a megabyte, for the cache.
-MAX_BATCH_SIZE = 2**17
+# Number of elements of the matrices that are factorised together: two megabytes, for the cache.
+MAX_BATCH_SIZE = 2**18
 
 
 class MarginalPosterior:
@@ -176,10 +176,11 @@ class MarginalPosterior:
     def values(self, points: Array) -> Array:
         """Minus the log density at points (n, D), shape (n,); NaN where numbers overflow."""
 
-        def values(conditionals: Conditionals, at: slice) -> Array:
-            return np.asarray(-conditionals.log_evidence - self.prior.log_density(points[at]))
+        def log_evidence(conditionals: Conditionals, at: slice) -> Array:
+            return conditionals.log_evidence
 
-        return np.asarray(np.concatenate(self.map_conditionals(values, points)))
+        evidence = np.concatenate(self.map_conditionals(log_evidence, points))
+        return np.asarray(-evidence - self.prior.log_density(points))
 
     def map_conditionals[T](
         self, function: Callable[[Conditionals, slice], T], points: Array
@@ -195,14 +196,14 @@ class MarginalPosterior:
         count = max(MAX_BATCH_SIZE // self.size**2, 1)
         mean = np.asarray(self.priors.mean)
         sums = self.sums.centred_at(mean)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sites = self.sites(points)
+            log_sd = np.broadcast_to(self.priors.log_sd(sites), (len(points), self.size))
 
         def of_batch(begin: int) -> T:
             at = slice(begin, begin + count)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                sites = self.sites(points[at])
-                noise_sd = sites["noise_sd"]
-                log_sd = np.broadcast_to(self.priors.log_sd(sites), (len(noise_sd), self.size))
-                return function(Conditionals.of(sums, mean, log_sd, noise_sd), at)
+                return function(Conditionals.of(sums, mean, log_sd[at], sites["noise_sd"][at]), at)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(of_batch, range(0, len(points), count)))

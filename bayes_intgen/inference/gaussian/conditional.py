@@ -146,13 +146,29 @@ class Conditionals(NamedTuple):
         log_det = 2 * np.log(diagonal[:, :size]).sum(axis=1)
         return cls(sd, prior_mean, factors, system.log_evidence(diagonal[:, size] ** 2, log_det))
 
-    def draw(self, point: int, normal: Array) -> Array:
-        """Draw the coefficients at one of the points from standard normal numbers, (P, draw)."""
+    def draw(self, normal: Array, point: int | slice = slice(None)) -> Array:
+        """Draw the coefficients at all points, or at one, from standard normal numbers.
+
+        Parameters
+        ----------
+        normal : ndarray, shape (n, draw, P), or (draw, P) for one point
+        point : int, optional
+
+        Returns
+        -------
+        ndarray, shape of ``normal``
+        """
+        factors = self.factors[point]
         # With a zero in its last row the bordered system is that of the precision.
-        right = np.zeros((len(normal) + 1, normal.shape[1]), order="F")
-        right[:-1] = self.factors[point, -1, :-1, None] + normal
-        steps, _ = dtrtrs(self.factors[point].T, right, overwrite_b=1)
-        return np.asarray(self.prior_mean[:, None] + self.sd[point][:, None] * steps[:-1])
+        steps = np.zeros((*normal.shape[:-1], normal.shape[-1] + 1))
+        steps[..., :-1] = factors[..., None, -1, :-1] + normal
+        size = normal.shape[-1] + 1
+        for factor, own in zip(
+            factors.reshape(-1, size, size), steps.reshape(-1, *steps.shape[-2:]), strict=True
+        ):
+            # In place: the arrays are in Fortran order.
+            dtrtrs(factor.T, own.T, overwrite_b=1)
+        return np.asarray(self.prior_mean + self.sd[point][..., None, :] * steps[..., :-1])
 
 
 def upper_cholesky(matrix: Array) -> Array:

@@ -49,11 +49,13 @@ def test_moments_equal_those_of_bayesian_regression(known) -> None:
 def test_several_points_equal_single_ones(known) -> None:
     log_sd, noise = LOG_SD + RNG.normal(size=(3, P)), np.array([0.3, 0.7, 2.0])
     every = Conditionals.of(sums(known).centred_at(MEAN), MEAN, log_sd, noise)
-    normal = RNG.normal(size=(P, 2))
+    normal = RNG.normal(size=(3, 2, P))
+    draws = every.draw(normal)
     for i in range(3):
         one = Conditional.of(sums(known), MEAN, log_sd[i], noise[i])
         assert every.log_evidence[i] == pytest.approx(one.log_evidence, rel=1e-12)
-        np.testing.assert_allclose(every.draw(i, normal), one.draw(normal), rtol=1e-9)
+        np.testing.assert_allclose(draws[i], one.draw(normal[i].T).T, rtol=1e-9)
+        np.testing.assert_array_equal(every.draw(normal[i], i), draws[i])
         # Negative control: another point.
         assert every.log_evidence[i - 1] != pytest.approx(one.log_evidence, rel=1e-6)
 
