@@ -25,9 +25,10 @@ from scipy.linalg import cho_factor, cho_solve
 
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.expansion_point import ExpansionPoint
-from bayes_intgen.inference.density.log_density import LogDensity, padded_size, padding_to
+from bayes_intgen.inference.density.log_density import LogDensity, padding_to
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.partition import coefficient_blocks
+from bayes_intgen.inference.gaussian.leading_evidence import common_size
 from bayes_intgen.inference.gaussian.sweep import inverse_and_log_det
 from bayes_intgen.models.hyperpriors import Hyperpriors
 
@@ -35,7 +36,7 @@ from bayes_intgen.models.hyperpriors import Hyperpriors
 # it takes longer.
 MIN_COEFFICIENTS = 60
 # Size to which smaller blocks are padded: most fits of two to five actions need no more.
-MIN_PADDED = 48
+MIN_PADDED = 64
 # Minimum expected acceptance rate of a surrogate, and number of points at which it is estimated.
 MIN_ACCEPTANCE_RATE, N_COMPARED = 0.6, 24
 # Maximum ratio of data precision to prior precision in any direction. The cap changes derivatives
@@ -216,7 +217,7 @@ def block_statistics(
         covariance[np.ix_(block, block)] = 0
     flat = order.ravel()
     # Places of padding are those of the first zero of the product with `cross`.
-    slot = np.zeros(padded_size(len(sd) + 1), dtype=int)
+    slot = np.zeros(common_size(len(sd) + 1), dtype=int)
     slot[flat[flat < len(sd)]] = np.flatnonzero(flat < len(sd))
     statistics = BlockStatistics(
         float(np.asarray(posterior.sums.rows)),

@@ -13,6 +13,7 @@ from bayes_intgen._progress import bar_of_steps
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.flat_hyperprior import (
     Evidence,
+    EvidenceAndDraw,
     FlatPrior,
     MarginalPotential,
     MarginalPotentialAndDraw,
@@ -28,6 +29,12 @@ from bayes_intgen.inference.density.log_density import (
 from bayes_intgen.inference.density.minimise import minimise
 from bayes_intgen.inference.gaussian.conditional import Conditional, Conditionals
 from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
+from bayes_intgen.inference.gaussian.leading_evidence import (
+    PaddedStatistics,
+    common_size,
+    log_marginal_and_draw_of_padded,
+    log_marginal_of_padded,
+)
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models import Model
 from bayes_intgen.models.hyperpriors import Hyperpriors
@@ -85,10 +92,27 @@ class MarginalPosterior:
         """Log density for NUTS, padded: fits of nearly equal size share compiled programs."""
         size = padded_size(self.size)
         sums = self.sums.centred_at(self.priors.mean).padded(size)
-        density = self.density_of(log_marginal, self.priors.padded(size), sums, self.value_and_grad)
+        return self._with_draw(log_marginal, log_marginal_and_draw, sums, size)
+
+    @cached_property
+    def correction(self) -> LogDensity:
+        """The same density for proposals of a cheaper one, where its gradient is not needed.
+
+        Fits of most sizes share compiled programs.
+        """
+        sums = PaddedStatistics.of(self.sums.centred_at(self.priors.mean), self.size)
+        return self._with_draw(
+            log_marginal_of_padded, log_marginal_and_draw_of_padded, sums, common_size(self.size)
+        )
+
+    def _with_draw(
+        self, evidence: Evidence, evidence_and_draw: EvidenceAndDraw, statistics: Any, size: int
+    ) -> LogDensity:
+        priors = self.priors.padded(size)
+        density = self.density_of(evidence, priors, statistics, self.value_and_grad)
         layout = FlatLayout.of(density.data[1].start)
         return density._replace(
-            potential_and_draw=MarginalPotentialAndDraw(log_marginal_and_draw, layout),
+            potential_and_draw=MarginalPotentialAndDraw(evidence_and_draw, layout),
             n_coefficients=size,
             draw=self.draw,
         )

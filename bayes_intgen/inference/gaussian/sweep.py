@@ -5,7 +5,8 @@ blocks of coefficients, the call overhead of LAPACK exceeds its run time.
 """
 
 from collections.abc import Callable
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,9 @@ from jax import lax
 # Maximum size of a matrix that is swept: a larger one leaves the processor's nearest cache, and is
 # inverted by halves.
 MAX_SWEPT = 64
+# Sizes of leading parts of a matrix that are inverted alone if they suffice: loops over all rows of
+# a matrix take time for those of the identity too.
+PARTS = (32, 48, 64)
 # Compute an array once, instead of recomputing it at each use.
 _materialise = cast(Callable[[jax.Array], jax.Array], lax.optimization_barrier)
 
@@ -43,8 +47,25 @@ def inverse_and_log_det(matrices: jax.Array, sizes: jax.Array) -> tuple[jax.Arra
     after sweeping every row, a matrix becomes minus its inverse, and the product of the pivots is
     its determinant. Positive definite matrices need no pivoting.
     """
-    inverses, log_dets = lax.map(lambda each: _inverse(*each), (matrices, sizes))
-    return inverses, log_dets.sum()
+    parts = (*(part for part in PARTS if part < matrices.shape[1]), matrices.shape[1])
+
+    def invert(k: jax.Array, part: int, state: tuple[jax.Array, jax.Array]) -> Any:
+        """Invert the leading part of one matrix in place; the rest is that of the identity."""
+        matrices, log_det = state
+        at = k, 0, 0
+        matrix = lax.dynamic_slice(matrices, at, (1, part, part))[0]
+        inverse, of_matrix = _inverse(matrix, sizes[k])
+        return lax.dynamic_update_slice(matrices, inverse[None], at), log_det + of_matrix
+
+    def invert_smallest_part(k: jax.Array, state: tuple[jax.Array, jax.Array]) -> Any:
+        smallest = sum((sizes[k] > part).astype(int) for part in parts[:-1])
+        branches = [partial(invert, k, part) for part in parts]
+        return lax.switch(smallest, branches, state) if len(branches) > 1 else branches[0](state)
+
+    sizes = jnp.asarray(sizes)
+    count = jnp.max(jnp.where(sizes > 0, jnp.arange(1, len(sizes) + 1), 0))
+    inverses, log_det = lax.fori_loop(0, count, invert_smallest_part, (matrices, jnp.zeros(())))
+    return inverses, log_det
 
 
 def _inverse(matrix: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -66,7 +87,7 @@ def _swept(matrix: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Invert a matrix by sweeping its first ``size`` rows."""
 
     def sweep(k: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        matrix, log_det = state
+        matrix, pivots = state
         # Inside the loop over the matrix, the row would be read out of order.
         row = _materialise(lax.dynamic_index_in_dim(matrix, k, 0, keepdims=False))
         pivot = lax.dynamic_index_in_dim(row, k, 0)
@@ -75,11 +96,12 @@ def _swept(matrix: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
         matrix = lax.dynamic_update_index_in_dim(matrix, share, k, 0)
         matrix = lax.dynamic_update_index_in_dim(matrix, share, k, 1)
         matrix = lax.dynamic_update_slice(matrix, -1 / pivot[None], (k, k, 0))
-        return matrix, log_det + jnp.sum(jnp.log(pivot.astype(float)))
+        return matrix, lax.dynamic_update_index_in_dim(pivots, pivot, k, 0)
 
     # A last axis of length one keeps the compiler from unrolling the loop over a row, which then
     # vectorises.
-    start = matrix[..., None], jnp.zeros(())
-    swept, log_det = lax.fori_loop(0, size, sweep, start)
+    start = matrix[..., None], jnp.ones((len(matrix), 1), matrix.dtype)
+    swept, pivots = lax.fori_loop(0, size, sweep, start)
     is_swept = jnp.arange(len(matrix))[:, None] < size
-    return jnp.where(is_swept, -swept[..., 0], swept[..., 0]), log_det
+    inverse = jnp.where(is_swept, -swept[..., 0], swept[..., 0])
+    return inverse, jnp.sum(jnp.log(pivots.astype(float)))

@@ -68,9 +68,7 @@ def sample_marginal(
     def quantities(flat: Array, coefficients: Array) -> Array:
         return np.concatenate([np.exp(flat), effects(coefficients)], axis=-1)
 
-    draws = _sample_hyperparameters(
-        posterior, posterior.density, start, settings, checkpoint, quantities
-    )
+    draws = _sample_hyperparameters(posterior, None, start, settings, checkpoint, quantities)
     sites = posterior.sites(draws.flat)
     coefficients = pruned.statistics.complete(
         draws.coefficients[..., : posterior.size],
@@ -82,7 +80,7 @@ def sample_marginal(
 
 def _sample_hyperparameters(
     posterior: MarginalPosterior,
-    density: LogDensity,
+    density: LogDensity | None,
     start: Array,
     settings: SamplerSettings,
     checkpoint: Checkpoint | None,
@@ -91,22 +89,23 @@ def _sample_hyperparameters(
 ) -> Draws:
     """Run chains from the modes near ``start``; restart if a chain reaches a higher one.
 
-    The density is that of the draws: of ``posterior``, or one that it approximates.
+    The density is that of the draws, if it is another one than that of ``posterior``.
     """
     modes = find_modes(posterior, start, settings.chains, settings.progress)
     first = modes[0]
     points = dispersed_points(first.point, first.covariance, N_TEST_POINTS, settings.seed, "probes")
     surrogate = block_approximation(posterior, first.point, points)
+    target = density or (posterior.density if surrogate is None else posterior.correction)
     starts = chain_starts(modes, settings)
     # A chain could not leave a point at which rounding makes the density NaN.
     without_density = [not np.isfinite(posterior.value(at)) for at in starts]
     starts[without_density] = first.point
     normal = generator(settings.seed, "starts", 1).standard_normal((len(starts), posterior.spare))
     # A potential that depends on the draw of the coefficients has no mode.
-    has_mode = density.correction is None and restarts < MAX_RESTARTS
+    has_mode = target.correction is None and restarts < MAX_RESTARTS
     try:
         return nuts(
-            density,
+            target,
             np.concatenate([starts, normal], axis=1),
             block_diag(first.covariance, np.eye(posterior.spare)),
             settings,

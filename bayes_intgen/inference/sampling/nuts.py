@@ -22,8 +22,8 @@ from bayes_intgen.inference.sampling.kernel import ChainRandomness
 from bayes_intgen.inference.sampling.stopping import (
     MAX_DRAWS,
     MIN_DRAWS,
+    StoppingRule,
     additional_draws,
-    shortfall,
 )
 from bayes_intgen.inference.sampling.warmup import parts_of_warmup, refuse_higher_mode, warm_up
 from bayes_intgen.inference.settings import SamplerSettings
@@ -122,9 +122,11 @@ def nuts(
             warm.kernel, "draws", warm.states, count, share, warm.step_size
         )
         refuse_higher_mode(collected, mode_potential)
+        rule = StoppingRule()
         while settings.draws is None:
             done = collected["flat"].shape[1]
-            short = shortfall(quantities(collected["flat"][..., :size], collected["coefficients"]))
+            every = quantities(collected["flat"][..., :size], collected["coefficients"])
+            short = rule.shortfall(every)
             more = additional_draws(short, done, block_size)
             share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
             if not more:

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.sampling.convergence import ESS_LIMIT, RHAT_LIMIT, Convergence
@@ -34,6 +35,26 @@ def additional_draws(short: float, done: int, block_size: int) -> int:
     return int(max(min(blocks * block_size, MAX_DRAWS - done), 0))
 
 
+class StoppingRule:
+    """Estimate how many more draws convergence needs, again and again as draws are added.
+
+    Quantities that have not converged are assessed first: most of the time they decide.
+    """
+
+    def __init__(self) -> None:
+        self._slow: NDArray[np.bool_] | None = None
+
+    def shortfall(self, draws: Array) -> float:
+        """Estimate the :func:`shortfall` of draws, shape (chain, draw, quantity)."""
+        if self._slow is not None:
+            short = shortfall(draws[..., self._slow])
+            if short > 1:
+                return short
+        each = shortfalls(draws)
+        self._slow = each > 1
+        return float(each.max())
+
+
 def shortfall(draws: Array) -> float:
     """Estimate the ratio of the number of draws that convergence needs to the present number.
 
@@ -43,12 +64,16 @@ def shortfall(draws: Array) -> float:
     ----------
     draws : ndarray, shape (chain, draw, quantity)
     """
+    return float(shortfalls(draws).max())
+
+
+def shortfalls(draws: Array) -> Array:
+    """Estimate the :func:`shortfall` of every quantity, shape (quantity,)."""
     if not np.isfinite(draws).all():
-        return np.inf
+        return np.full(draws.shape[2], np.inf)
     assessed = Convergence.of(draws)
-    short = ESS_LIMIT / float(assessed.ess.min())
     # R-hat - 1 is about inversely proportional to the number of draws. R-hat is NaN for a quantity
     # that never changes, and for a single chain.
     excess = np.nan_to_num(assessed.rhat, nan=1.0) - 1
-    short = max(short, float(excess.max()) / (RHAT_LIMIT - 1))
-    return short if np.isfinite(short) else np.inf
+    short = np.maximum(ESS_LIMIT / assessed.ess, excess / (RHAT_LIMIT - 1))
+    return np.where(np.isfinite(short), short, np.inf)

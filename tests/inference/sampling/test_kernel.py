@@ -6,6 +6,7 @@ from numpyro.infer.hmc import hmc
 from numpyro.infer.hmc_util import dual_averaging
 
 from bayes_intgen.inference.density.log_density import LogDensity
+from bayes_intgen.inference.density.numpyro_adapter import GAMMA
 from bayes_intgen.inference.sampling.kernel import INITIAL_STEP_SIZE, ChainRandomness, NUTSKernel
 
 COVARIANCE = np.array([[4.0, 1.2], [1.2, 1.0]])
@@ -73,9 +74,9 @@ def test_step_size_adapts_as_in_numpyro() -> None:
     kernel = NUTSKernel(normal_density(COVARIANCE), None, np.linalg.cholesky(COVARIANCE), 0.7)
     chain, draws = run(kernel, 30, None)
     assert draws["step_size"][0] == pytest.approx(INITIAL_STEP_SIZE)
-    begin, update = dual_averaging()
+    begin, update = dual_averaging(gamma=GAMMA)
     with jax.enable_x64(True):
-        state = begin(np.log(10 * INITIAL_STEP_SIZE))
+        state = begin(np.log(INITIAL_STEP_SIZE))
         for i, rate in enumerate(draws["acceptance_rate"]):
             state = update(0.7 - rate, state)
             if i < 29:
