@@ -45,8 +45,8 @@ QUICK_TOLERANCE = 0.03
 # Maximum distance of a search from the prior median, in prior standard deviations: farther out the
 # prior density is negligible, and numbers overflow.
 MAX_DISTANCE = 10
-# Number of elements of the matrices that are factorised together: two megabytes, for the cache.
-MAX_BATCH_SIZE = 2**18
+# Number of elements of the matrices that are factorised together: four megabytes, for the cache.
+MAX_BATCH_SIZE = 2**19
 
 
 class MarginalPosterior:
@@ -219,7 +219,7 @@ class MarginalPosterior:
         """
         count = max(MAX_BATCH_SIZE // self.size**2, 1)
         mean = np.asarray(self.priors.mean)
-        sums = self.sums.centred_at(mean)
+        bordered = self.sums.centred_at(mean).with_outcome_as_column()
         with np.errstate(over="ignore", invalid="ignore"):
             sites = self.sites(points)
             log_sd = np.broadcast_to(self.priors.log_sd(sites), (len(points), self.size))
@@ -227,7 +227,8 @@ class MarginalPosterior:
         def of_batch(begin: int) -> T:
             at = slice(begin, begin + count)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                return function(Conditionals.of(sums, mean, log_sd[at], sites["noise_sd"][at]), at)
+                noise_sd = sites["noise_sd"][at]
+                return function(Conditionals.of(bordered, mean, log_sd[at], noise_sd), at)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(of_batch, range(0, len(points), count)))

@@ -117,8 +117,9 @@ class Conditionals(NamedTuple):
         Prior standard deviations s.
     prior_mean : ndarray, shape (P,)
     factors : ndarray, shape (n, P + 1, P + 1)
-        Lower Cholesky factors of the precisions A, bordered by information and squares: the last
-        row is ``half`` of :class:`Conditional`, and the square of the last element the residual.
+        Lower Cholesky factors of the precisions A, bordered by information and squares plus one:
+        the last row is ``half`` of :class:`Conditional`, and the square of the last element the
+        residual plus one.
     log_evidence : ndarray, shape (n,)
     """
 
@@ -129,22 +130,24 @@ class Conditionals(NamedTuple):
 
     @classmethod
     def of(
-        cls, statistics: SufficientStatistics, prior_mean: Array, log_sd: Array, noise_sd: Array
+        cls, bordered: SufficientStatistics, prior_mean: Array, log_sd: Array, noise_sd: Array
     ) -> Self:
-        """Condition on statistics centred at the prior mean, given priors (n, P), noise (n,)."""
-        sd, size = np.exp(log_sd), log_sd.shape[1]
-        system = PosteriorSystem.of(statistics, sd, noise_sd, np)
-        bordered = np.zeros((len(sd), size + 1, size + 1))
-        bordered[:, :size, :size] = system.precision
-        bordered[:, size, :size] = system.information
-        bordered[:, size, size] = system.squares
+        """Condition on statistics, given priors (n, P) and noise (n,).
+
+        ``bordered`` is :meth:`SufficientStatistics.with_outcome_as_column` of statistics that are
+        centred at the prior mean. If the outcome is another column, of prior standard deviation
+        one, the bordered systems are those of all columns.
+        """
+        sd = np.pad(np.exp(log_sd), ((0, 0), (0, 1)), constant_values=1.0)
+        system = PosteriorSystem.of(bordered, sd, noise_sd, np)
         try:
-            factors = np.linalg.cholesky(bordered)
+            factors = np.linalg.cholesky(system.precision)
         except np.linalg.LinAlgError:
-            factors = np.stack([upper_cholesky(matrix).T for matrix in bordered])
+            factors = np.stack([upper_cholesky(matrix).T for matrix in system.precision])
         diagonal = np.diagonal(factors, axis1=1, axis2=2)
-        log_det = 2 * np.log(diagonal[:, :size]).sum(axis=1)
-        return cls(sd, prior_mean, factors, system.log_evidence(diagonal[:, size] ** 2, log_det))
+        log_det = 2 * np.log(diagonal[:, :-1]).sum(axis=1)
+        log_evidence = system.log_evidence(diagonal[:, -1] ** 2 - 1, log_det)
+        return cls(sd[:, :-1], prior_mean, factors, log_evidence)
 
     def draw(self, normal: Array, point: int | slice = slice(None)) -> Array:
         """Draw the coefficients at all points, or at one, from standard normal numbers.

@@ -75,7 +75,11 @@ class PosteriorSystem(NamedTuple):
             log_scale += len(outcome) * np.log(2 * np.pi) + 2 * xp.sum(
                 xp.asarray(sums.known.log_sd)
             )
-        matrix += xp.eye(sd.shape[-1])
+        if xp is np:
+            # Without a pass over all elements.
+            np.einsum("...pp->...p", matrix)[...] += 1
+        else:
+            matrix += xp.eye(sd.shape[-1])
         return cls(matrix, sd * information, squares, log_scale, sums.rows, known, outcome)
 
     def log_evidence(self, residual: Any, log_det: Any) -> Any:

@@ -93,6 +93,14 @@ class SufficientStatistics(NamedTuple):
         squares = self.yy - 2 * mean @ xy + mean @ shift
         return self._replace(xy=xy - shift, yy=squares, known=known)
 
+    def with_outcome_as_column(self) -> "SufficientStatistics":
+        """Append the outcome to the columns."""
+        xx, xy = np.asarray(self.xx), np.append(self.xy, self.yy)
+        known = self.known and self.known._replace(
+            matrix=np.column_stack([self.known.matrix, self.known.outcome])
+        )
+        return self._replace(xx=np.block([[xx, xy[:-1, None]], [xy]]), xy=xy, known=known)
+
     def padded(self, size: int) -> "SufficientStatistics":
         """Append columns of zeros, up to ``size`` in all."""
         padding = (0, size - len(np.asarray(self.xy)))

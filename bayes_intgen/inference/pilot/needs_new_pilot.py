@@ -8,15 +8,12 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.gaussian.passes import weighted_design
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.predictive_tests import Predicted, is_predicted
-from bayes_intgen.inference.pilot.reselection import selects_the_same
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.models import Model
-from bayes_intgen.models.terms import Term
 
 # Maximum number of added rows, relative to those of the pilot fit.
 MAX_GROWTH = 1 / 8
@@ -35,9 +32,8 @@ def needs_new_pilot(
     """Whether rows added to a fit need a new pilot fit.
 
     They do if there are many or none, if they have other masks, lift tests, or values far beyond
-    the range of the fit, if the fit does not predict their outcomes, or if forward selection adds
-    other terms. So do all rows with covariates or groups, over which effects are averages, and fits
-    with finer functions of an action, whose directions are those that the rows inform.
+    the range of the fit, or if the fit does not predict their outcomes. So do all rows with
+    covariates or groups, over which effects are averages.
 
     Parameters
     ----------
@@ -57,8 +53,7 @@ def needs_new_pilot(
     known = 0 if pilot.sums.known is None else len(np.asarray(pilot.sums.known.outcome))
     if len(data.lift_tests) != known:
         return True
-    selection = pilot.selection
-    if selection is None or any(map(_has_informed_directions, selection.additions)):
+    if pilot.selection is None:
         return True
     added = data.take(slice(count, None))
     if any(data.regimes[mask] == number for mask, number in added.regimes.items()):
@@ -70,14 +65,7 @@ def needs_new_pilot(
     if not all(map(_is_within, pilot.posterior.terms.coordinates, added.actions.T)):
         return True
     some = added.sample(MAX_PREDICTED)
-    if not is_predicted(some, _predicted(some, pilot, sampled)):
-        return True
-    return not selects_the_same(selection, data, added, model, pilot.spread)
-
-
-def _has_informed_directions(term: Term) -> bool:
-    """Whether a term has finer functions of an action, in directions that the rows inform."""
-    return len(term.inputs) == 1 and isinstance(term.component.basis, KarhunenLoeveBasis)
+    return not is_predicted(some, _predicted(some, pilot, sampled))
 
 
 def _is_within(coordinate: Coordinate, values: Array) -> bool:

@@ -32,11 +32,13 @@ from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.inference.pilot.needs_new_pilot import needs_new_pilot
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot
 from bayes_intgen.inference.pilot.pruning import PrunedModel
+from bayes_intgen.inference.pilot.reselection import reselected_terms
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.convergence import ESS_LIMIT, Convergence
 from bayes_intgen.inference.sampling.laplace import resampled
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
+from bayes_intgen.models.terms import Term
 
 # Number of draws that are weighted at once. Maximum numbers of these, and of proposals, after which
 # a new fit is faster.
@@ -80,8 +82,12 @@ def sample_with_added_rows(
         return None
     if needs_new_pilot(data, count, model, pilot, sampled):
         return None
+    assert pilot.selection is not None
     added = data.take(slice(count, None))
-    posterior = _posterior(data, added, model, pilot, settings.progress)
+    additions = reselected_terms(pilot.selection, data, added, model, pilot.spread)
+    if additions is None:
+        return None
+    posterior = _posterior(data, added, model, pilot, additions, settings.progress)
     terms, sums = posterior.terms, posterior.sums
     grown = Pilot.of(posterior, sums, pilot.spread, settings.progress, pilot.mode)
     pruned = PrunedModel.of(model, terms, grown, settings.simplify, tuple(sampled.fixed_scales))
@@ -103,18 +109,27 @@ def sample_with_added_rows(
 
 
 def _posterior(
-    data: Observations, added: Observations, model: Model, pilot: Pilot, progress: bool
+    data: Observations,
+    added: Observations,
+    model: Model,
+    pilot: Pilot,
+    additions: tuple[Term, ...],
+    progress: bool,
 ) -> MarginalPosterior:
     """Posterior given all rows, before pruning.
 
     The graph, and means of biases given observed causes, are estimated anew, unless they come from
     a sample of the rows anyway: they move answers more than all else that depends on the data.
     """
-    terms, spread = pilot.posterior.terms, pilot.spread
+    terms, spread, selection = pilot.posterior.terms, pilot.spread, pilot.selection
+    has_new_functions = selection is not None and additions is not selection.additions
+    if selection is not None and has_new_functions:
+        terms = selection.base.and_terms(additions)
     if len(data) <= PILOT_ROWS:
         terms = with_conditional_means(data, with_parents(data, model, terms))
     # Means are equal only if they are the same objects.
-    if terms.conditional_means != pilot.posterior.terms.conditional_means:
+    same_means = terms.conditional_means == pilot.posterior.terms.conditional_means
+    if has_new_functions or not same_means:
         sums = sufficient_statistics(data.evaluated(), terms, spread, progress)
     else:
         more = sufficient_statistics(added, terms, spread, progress)._replace(known=None)
@@ -141,7 +156,9 @@ def _weighted(points: Array, log_density: Array, evaluated: EvaluatedDraws) -> I
         of_weights = 1 / float(weights @ weights)
         ess = min(effective / len(flat), 1.0) * of_weights
         expected = min(effective, total) * of_weights / len(flat)
-        if ess >= ESS_LIMIT or len(flat) >= MAX_DRAWS or expected < MIN_EXPECTED * MIN_ESS:
+        # As many draws as there are effective ones are nearly independent: more add little.
+        is_enough = ess >= ESS_LIMIT or (ess >= MIN_ESS and len(flat) >= effective)
+        if is_enough or len(flat) >= MAX_DRAWS or expected < MIN_EXPECTED * MIN_ESS:
             break
     diagnostics = ImportanceDiagnostics(pareto_k, ess, len(flat))
     return ImportanceDraws(flat, density, weights, diagnostics)

@@ -164,7 +164,12 @@ class NUTSKernel:
         self._n_coefficients = 0 if exact is None else exact.n_coefficients
         self._program = _compiled_program(surrogate.potential, exact and _potential_and_draw(exact))
 
-    def begin(self, flat: Array, coefficients: Array | None = None) -> ChainState:
+    def begin(
+        self,
+        flat: Array,
+        coefficients: Array | None = None,
+        step_size: float = INITIAL_STEP_SIZE,
+    ) -> ChainState:
         """Start a chain with an adapting step size at a flat vector.
 
         Parameters
@@ -173,6 +178,8 @@ class NUTSKernel:
         coefficients : ndarray, shape (P,), optional
             Draw at that vector of the coefficients that the exact density has marginalised. The
             chain repeats it until it accepts a proposal.
+        step_size : float
+            At which adaptation begins.
         """
         potential, gradient = self.surrogate.value_and_grad(flat)
         z = solve_triangular(self.root, flat, lower=True)
@@ -188,7 +195,7 @@ class NUTSKernel:
             )
         numbers = z, self.root.T @ gradient, potential, potential, correction, coefficients
         current = KernelState(*jax.device_put([np.asarray(each) for each in numbers]))
-        adaptation = initial_step_size(INITIAL_STEP_SIZE)
+        adaptation = initial_step_size(step_size)
         return ChainState(current, jax.device_put(jax.tree.map(np.asarray, adaptation)))
 
     def is_compiled(self, chain: ChainState, count: int) -> bool:

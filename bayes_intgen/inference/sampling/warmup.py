@@ -66,8 +66,8 @@ def warm_up(
     """Adapt step size and covariance, and drop a surrogate that is rejected too often.
 
     In the first part of the warmup the step size adapts to the initial covariance. The draws of
-    all chains then improve the covariance, to which the step size adapts in the second part. All
-    chains take the step size at which their acceptance rates suggest the target.
+    all chains then improve the covariance, to which the step size adapts further in the second
+    part. All chains take the step size at which their acceptance rates suggest the target.
 
     Parameters are those of :func:`bayes_intgen.inference.sampling.nuts.nuts`.
     """
@@ -118,8 +118,11 @@ def _initial_coefficients(density: LogDensity, starts: Array, seed: int) -> list
 
 
 def _restarted(kernel: NUTSKernel, collected: Collected) -> list[ChainState]:
-    """Start every chain of a kernel at its last draw with another kernel."""
-    return list(map(kernel.begin, collected["flat"][:, -1], collected["coefficients"][:, -1]))
+    """Start every chain of a kernel at its last draw with another kernel, and its usual step."""
+    half = collected["step_size"].shape[1] // 2
+    step_size = float(np.exp(np.mean(np.log(collected["step_size"][:, half:]))))
+    last = zip(collected["flat"][:, -1], collected["coefficients"][:, -1], strict=True)
+    return [kernel.begin(flat, coefficients, step_size) for flat, coefficients in last]
 
 
 def min_acceptance_rate(collected: Collected) -> float:

@@ -28,6 +28,11 @@ def conditional_on(known: bool) -> Conditional:
     return Conditional.of(sums(known), MEAN, LOG_SD, NOISE)
 
 
+def conditionals_on(known: bool, log_sd: np.ndarray, noise: np.ndarray) -> Conditionals:
+    bordered = sums(known).centred_at(MEAN).with_outcome_as_column()
+    return Conditionals.of(bordered, MEAN, log_sd, noise)
+
+
 def exact_moments(known: bool) -> tuple[np.ndarray, np.ndarray]:
     x, y, weights = X, Y, W / NOISE**2
     if known:
@@ -48,7 +53,7 @@ def test_moments_equal_those_of_bayesian_regression(known) -> None:
 @both
 def test_several_points_equal_single_ones(known) -> None:
     log_sd, noise = LOG_SD + RNG.normal(size=(3, P)), np.array([0.3, 0.7, 2.0])
-    every = Conditionals.of(sums(known).centred_at(MEAN), MEAN, log_sd, noise)
+    every = conditionals_on(known, log_sd, noise)
     normal = RNG.normal(size=(3, 2, P))
     draws = every.draw(normal)
     for i in range(3):
@@ -63,7 +68,7 @@ def test_several_points_equal_single_ones(known) -> None:
 def test_a_point_that_overflows_leaves_the_others_alone() -> None:
     log_sd = np.stack([LOG_SD, LOG_SD + 400, LOG_SD])
     with np.errstate(over="ignore", invalid="ignore"):
-        every = Conditionals.of(sums(False).centred_at(MEAN), MEAN, log_sd, np.full(3, NOISE))
+        every = conditionals_on(False, log_sd, np.full(3, NOISE))
     assert np.isfinite(every.log_evidence).tolist() == [True, False, True]
     one = conditional_on(False).log_evidence
     np.testing.assert_allclose(every.log_evidence[[0, 2]], one, rtol=1e-12)

@@ -5,7 +5,6 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.api.decomposed_fit import Fit, fit_decomposed
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.data.additional_rows import with_rows
 from bayes_intgen.inference.pilot.needs_new_pilot import MAX_GROWTH, needs_new_pilot
 from bayes_intgen.inference.settings import SamplerSettings
@@ -64,12 +63,6 @@ def test_other_rows_need_a_new_pilot_fit(fit, of: str) -> None:
 
 
 def test_some_fits_always_need_one(fit) -> None:
-    finer = next(t for t in fit.pilot.posterior.terms.terms if len(t.inputs) == 1)
-    basis = KarhunenLoeveBasis(finer.component.basis, np.eye(finer.component.basis.size))
-    finer = replace(finer, component=replace(finer.component, basis=basis))
-    selection = fit.pilot.selection._replace(additions=(finer,))
-    with_finer = fit._replace(pilot=fit.pilot._replace(selection=selection))
     with_log_link = fit._replace(model=replace(fit.model, link="log"))
-    assert needs(with_finer, ADDED)
     assert needs(with_log_link, ADDED)
     assert not needs(fit, ADDED)

@@ -58,9 +58,9 @@ def test_a_poor_surrogate_does_not_change_the_posterior() -> None:
         return np.concatenate([draws.flat, effects], axis=-1)
 
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
-        expansion = ExpansionPoint.of(posterior, mode)
-        # Blocks so small that the surrogate is another posterior.
-        blocks = coefficient_blocks(expansion, points, sizes=(8,))
+        # So far from the mode, and blocks so small, that the surrogate is another posterior.
+        expansion = ExpansionPoint.of(posterior, points[0])
+        blocks = coefficient_blocks(expansion, points, sizes=(16,))
         surrogate = block_statistics(expansion, blocks).density
         exact = sample(posterior.density, 0)
         corrected = sample(posterior.density, 1, surrogate)
