@@ -50,10 +50,9 @@ def reselected_terms(
         return None if is_finer else selection.additions
     data = data.evaluated()
     if is_finer:
-        by_name = {term.name: term for term in model.candidates(data, len(data))}
-        if any(term.name not in by_name for term in candidates):
-            return None
-        candidates = tuple(by_name[term.name] for term in candidates)
+        # With those that the screening of the earlier rows ruled out: as functions of one action
+        # change fast, those of another may.
+        candidates = model.candidates(data, len(data))
         statistics = candidate_statistics(data, base, candidates, spread, False)
     else:
         statistics = _with_added_rows(selection, added, candidates, spread)
