@@ -1,7 +1,7 @@
 """Log evidence of padded statistics, at the smallest of a few sizes that holds all coefficients.
 
-Such a program chooses the size when it runs. It serves fits of many sizes, so that it is seldom
-compiled, and takes about as long as one that was compiled for a fit's own size.
+A compiled program chooses the size when it runs. It serves fits of many sizes, so that compilations
+are rare, and takes about as long as a program of a fit's own size.
 """
 
 from typing import NamedTuple

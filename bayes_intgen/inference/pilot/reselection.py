@@ -26,8 +26,8 @@ def reselected_terms(
     """Terms that forward selection adds with the statistics of added rows.
 
     Functions of these terms stay the same, unless some are finer functions of an action: their
-    knots are quantiles of all rows, and their directions are those that the rows inform.
-    Selection is not repeated where it compared terms on a sample of the rows.
+    knots are quantiles of all rows, and their directions are those that the rows inform. Without
+    such functions selection is not repeated where it compared terms on a sample of the rows.
 
     Parameters
     ----------
@@ -41,19 +41,18 @@ def reselected_terms(
     Returns
     -------
     tuple of Term, in the order of ``selection.additions``; or None
-        None if they are other terms than in ``selection``, or have to be estimated anew from a
-        sample of the rows.
+        None if they are other terms than in ``selection``.
     """
     base, candidates = selection.base, selection.candidates[: selection.eligible]
     is_finer = any(map(_has_informed_directions, selection.additions))
-    if not candidates or len(data) > PILOT_ROWS:
-        return None if is_finer else selection.additions
-    data = data.evaluated()
+    if not candidates or (len(data) > PILOT_ROWS and not is_finer):
+        return selection.additions
+    rows = data.split(PILOT_ROWS)[0].evaluated()
     if is_finer:
         # With those that the screening of the earlier rows ruled out: as functions of one action
         # change fast, those of another may.
-        candidates = model.candidates(data, len(data))
-        statistics = candidate_statistics(data, base, candidates, spread, False)
+        candidates = model.candidates(rows, len(data))
+        statistics = candidate_statistics(rows, base, candidates, spread, False)
     else:
         statistics = _with_added_rows(selection, added, candidates, spread)
     additions = select_terms(
@@ -61,7 +60,7 @@ def reselected_terms(
         selection.sites,
         statistics,
         candidates,
-        partial(products, data, base, candidates, spread, False),
+        partial(products, rows, base, candidates, spread, False),
     )
     selected = {term.name: term for term in additions}
     if selected.keys() != {term.name for term in selection.additions}:

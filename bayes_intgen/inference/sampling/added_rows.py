@@ -118,15 +118,17 @@ def _posterior(
 ) -> MarginalPosterior:
     """Posterior given all rows, before pruning.
 
-    The graph, and means of biases given observed causes, are estimated anew, unless they come from
-    a sample of the rows anyway: they move answers more than all else that depends on the data.
+    The graph, and means of biases given observed causes, are estimated anew: they move answers more
+    than all else that depends on the data. If they come from a sample of the rows, and no functions
+    are new, they stay, so that only the added rows are read.
     """
     terms, spread, selection = pilot.posterior.terms, pilot.spread, pilot.selection
     has_new_functions = selection is not None and additions is not selection.additions
     if selection is not None and has_new_functions:
         terms = selection.base.and_terms(additions)
-    if len(data) <= PILOT_ROWS:
-        terms = with_conditional_means(data, with_parents(data, model, terms))
+    if has_new_functions or len(data) <= PILOT_ROWS:
+        sample = data.split(PILOT_ROWS)[0].by_unit()
+        terms = with_conditional_means(sample, with_parents(sample, model, terms))
     # Means are equal only if they are the same objects.
     same_means = terms.conditional_means == pilot.posterior.terms.conditional_means
     if has_new_functions or not same_means:

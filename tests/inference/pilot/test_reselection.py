@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.api import decomposed_fit
 from bayes_intgen.api.decomposed_fit import Fit, fit_decomposed
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.data.additional_rows import with_rows
+from bayes_intgen.inference.pilot import reselection
+from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.inference.pilot.reselection import reselected_terms
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models.terms import Term
@@ -63,7 +66,10 @@ def with_step(rows: bi.RegimeData) -> bi.RegimeData:
     return replace(rows, outcome=rows.outcome + 2.0 * (rows.actions[:, 0] > 0.3))
 
 
-def test_finer_functions_are_those_of_a_fit_of_all_rows() -> None:
+@pytest.mark.parametrize("sample", [PILOT_ROWS, 600])
+def test_finer_functions_are_those_of_a_fit_of_all_rows(monkeypatch, sample: int) -> None:
+    for module in (decomposed_fit, reselection):
+        monkeypatch.setattr(module, "PILOT_ROWS", sample)
     rows, added = with_step(confounded_rows(800, seed=5)), with_step(confounded_rows(80, seed=6))
     fit, together = fit_of(rows), fit_of(with_rows(rows, added))
     names = [[term.name for term in each.pilot.selection.additions] for each in (fit, together)]
