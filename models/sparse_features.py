@@ -18,7 +18,7 @@ class SparseFeatures:
     values : ndarray, shape (n, m)
         Nonzero features of each row.
     columns : ndarray of int, shape (n, m)
-        Their columns.
+        Their columns; those of a row may coincide, and their features then add up.
     size : int
         Number of features H.
 
@@ -59,11 +59,17 @@ class SparseFeatures:
         That takes a tenth of the time of a product of three sparse matrices.
         """
         size, (one, other) = self.shape[1], np.triu_indices(self._values.shape[1])
-        columns = np.sort(self._columns, axis=1)
-        values = np.take_along_axis(self._values, np.argsort(self._columns, axis=1), axis=1)
-        return _with_rows(
-            values[:, one] * values[:, other], columns[:, one] * size + columns[:, other], size**2
+        order = np.argsort(self._columns, axis=1)
+        columns = np.take_along_axis(self._columns, order, axis=1)
+        values = np.take_along_axis(self._values, order, axis=1)
+        products, first, second = (
+            values[:, one] * values[:, other],
+            columns[:, one],
+            columns[:, other],
         )
+        # A product of two features of one column belongs to the diagonal twice.
+        products[(first == second) & (one != other)] *= 2
+        return _with_rows(products, first * size + second, size**2)
 
 
 def _product(matrix: Any, values: Any) -> Any:

@@ -31,3 +31,12 @@ def test_gram_matrix_equals_that_of_the_dense_matrix() -> None:
     np.testing.assert_array_equal(gram, gram.T)
     # Negative control: other weights.
     assert not np.allclose(gram, FEATURES.gram(np.ones(ROWS)))
+
+
+def test_features_of_one_column_add_up() -> None:
+    columns = np.array([[0, 2, 2], [1, 0, 1]])
+    values = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    dense = np.array([[1.0, 0.0, 5.0], [5.0, 10.0, 0.0]])
+    features, weights = SparseFeatures(values, columns, 3), np.array([1.0, 2.0])
+    np.testing.assert_allclose(features @ np.ones(3), dense.sum(axis=1))
+    np.testing.assert_allclose(features.gram(weights), (dense.T * weights) @ dense)
