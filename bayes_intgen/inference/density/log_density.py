@@ -75,9 +75,9 @@ def padding_to(step: int, size: int) -> int:
 
 
 def padded_size(count: int) -> int:
-    """Number of coefficients to which a density of so many is padded.
+    """Number of coefficients to which a density that NUTS samples itself is padded.
 
-    One size from 64 to 144: most fits of two or three actions share it.
+    One size from 64 to 144: most such fits of two or three actions share it.
 
     Examples
     --------

@@ -53,8 +53,6 @@ def needs_new_pilot(
     known = 0 if pilot.sums.known is None else len(np.asarray(pilot.sums.known.outcome))
     if len(data.lift_tests) != known:
         return True
-    if pilot.selection is None:
-        return True
     added = data.take(slice(count, None))
     if any(data.regimes[mask] == number for mask, number in added.regimes.items()):
         return True

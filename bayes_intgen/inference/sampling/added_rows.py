@@ -38,7 +38,7 @@ from bayes_intgen.inference.sampling.convergence import ESS_LIMIT, Convergence
 from bayes_intgen.inference.sampling.laplace import resampled
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
-from bayes_intgen.models.terms import Term
+from bayes_intgen.models.terms import Decomposition
 
 # Number of draws that are weighted at once. Maximum numbers of these, and of proposals, after which
 # a new fit is faster.
@@ -80,14 +80,16 @@ def sample_with_added_rows(
     total, size = sampled.statistics["lp"].size, pilot.posterior.layout.size
     if total < max(MIN_ESS, MIN_DRAWS_PER_SITE * size):
         return None
-    if needs_new_pilot(data, count, model, pilot, sampled):
+    selection = pilot.selection
+    if selection is None or needs_new_pilot(data, count, model, pilot, sampled):
         return None
-    assert pilot.selection is not None
     added = data.take(slice(count, None))
-    additions = reselected_terms(pilot.selection, data, added, model, pilot.spread)
+    additions = reselected_terms(selection, data, added, model, pilot.spread)
     if additions is None:
         return None
-    posterior = _posterior(data, added, model, pilot, additions, settings.progress)
+    # The same functions are the same objects.
+    new_terms = None if additions is selection.additions else selection.base.and_terms(additions)
+    posterior = _posterior(data, added, model, pilot, new_terms, settings.progress)
     terms, sums = posterior.terms, posterior.sums
     grown = Pilot.of(posterior, sums, pilot.spread, settings.progress, pilot.mode)
     pruned = PrunedModel.of(model, terms, grown, settings.simplify, tuple(sampled.fixed_scales))
@@ -113,25 +115,22 @@ def _posterior(
     added: Observations,
     model: Model,
     pilot: Pilot,
-    additions: tuple[Term, ...],
+    new_terms: Decomposition | None,
     progress: bool,
 ) -> MarginalPosterior:
     """Posterior given all rows, before pruning.
 
     The graph, and means of biases given observed causes, are estimated anew: they move answers more
-    than all else that depends on the data. If they come from a sample of the rows, and no functions
-    are new, they stay, so that only the added rows are read.
+    than all else that depends on the data. If they come from a sample of the rows they stay, unless
+    there are ``new_terms`` with other functions, so that only the added rows are read.
     """
-    terms, spread, selection = pilot.posterior.terms, pilot.spread, pilot.selection
-    has_new_functions = selection is not None and additions is not selection.additions
-    if selection is not None and has_new_functions:
-        terms = selection.base.and_terms(additions)
-    if has_new_functions or len(data) <= PILOT_ROWS:
+    earlier, spread = pilot.posterior.terms, pilot.spread
+    terms = new_terms or earlier
+    if new_terms or len(data) <= PILOT_ROWS:
         sample = data.split(PILOT_ROWS)[0].by_unit()
         terms = with_conditional_means(sample, with_parents(sample, model, terms))
     # Means are equal only if they are the same objects.
-    same_means = terms.conditional_means == pilot.posterior.terms.conditional_means
-    if has_new_functions or not same_means:
+    if new_terms or terms.conditional_means != earlier.conditional_means:
         sums = sufficient_statistics(data.evaluated(), terms, spread, progress)
     else:
         more = sufficient_statistics(added, terms, spread, progress)._replace(known=None)
