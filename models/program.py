@@ -12,17 +12,12 @@ from jax.typing import ArrayLike
 from numpyro import handlers
 
 from bayes_intgen.data.outcome_scale import Link
-from bayes_intgen.models.hyperpriors import Hyperpriors
+from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM, Hyperpriors
 from bayes_intgen.models.pseudo_observations import PseudoObservations
 from bayes_intgen.models.terms import Decomposition
 
 if TYPE_CHECKING:
     from bayes_intgen.models.base import Model
-
-
-def degrees_of_freedom() -> dist.Gamma:
-    """Prior of the degrees of freedom of Student-t noise (Juárez and Steel 2010)."""
-    return dist.Gamma(2.0, 0.1)
 
 
 def draw_or_condition(
@@ -57,7 +52,7 @@ def draw_or_condition(
         mean += gates[:, i] * (functions[:, columns] @ coefficients[columns])
     sd = noise_sd * jnp.asarray(relative_sd)
     if model.noise == "student_t":
-        df = numpyro.sample("df", degrees_of_freedom())
+        df = numpyro.sample("df", dist.Gamma(*DEGREES_OF_FREEDOM))
         distribution: dist.Distribution = dist.StudentT(df, mean, sd)
     else:
         distribution = dist.Normal(mean, sd)

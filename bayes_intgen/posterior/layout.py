@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from bayes_intgen._checksum import MARK
 from bayes_intgen._labelled import labelled_dataset
+from bayes_intgen._lazy import h5py
 from bayes_intgen.errors import SavedFitError
 
 # Attribute of every group that announces a checksum, so that a file whose checksum is lost is never
@@ -29,7 +29,6 @@ _NETCDF = frozenset(
     "CLASS NAME DIMENSION_LIST REFERENCE_LIST _FillValue dtype _NCProperties _Netcdf4Coordinates "
     f"_Netcdf4Dimid {_NOTE}".split()
 )
-_STORAGE = (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
 # Number of strings that are read at once: a crafted file may refer to a long one many times.
 _STRINGS = 16
 
@@ -222,7 +221,7 @@ class _Reader:
         self._left = limit
         self._sizes: dict[str, int] = {}
 
-    def nodes(self, group: h5py.Group, path: str) -> Iterator[tuple[str, xr.Dataset]]:
+    def nodes(self, group: "h5py.Group", path: str) -> Iterator[tuple[str, xr.Dataset]]:
         """Read a group and those below it."""
         attributes = self._attributes(group)
         if not path:
@@ -250,13 +249,14 @@ class _Reader:
         for name in groups:
             yield from self.nodes(group[name], f"{path}/{name}")
 
-    def _array(self, dataset: h5py.Dataset, path: str, variable: Variable) -> NDArray[Any]:
+    def _array(self, dataset: "h5py.Dataset", path: str, variable: Variable) -> NDArray[Any]:
         properties = dataset.id.get_create_plist()
         storage, shape = properties.get_layout(), dataset.shape
+        known = (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
         if (
             properties.get_external_count()
             or properties.get_nfilters()
-            or storage not in _STORAGE
+            or storage not in known
             # netCDF stores empty arrays in chunks.
             or (storage == h5py.h5d.CHUNKED and 0 not in shape)
         ):
@@ -281,13 +281,13 @@ class _Reader:
             raise SavedFitError(f"{path} has numbers that are not finite")
         return values.astype(bool) if is_bool else values
 
-    def _texts(self, dataset: h5py.Dataset, path: str) -> Iterator[str]:
+    def _texts(self, dataset: "h5py.Dataset", path: str) -> Iterator[str]:
         for begin in range(0, len(dataset), _STRINGS):
             for text in dataset[begin : begin + _STRINGS]:
                 self._spend(len(text), path)
                 yield text.decode()
 
-    def _attributes(self, item: h5py.Group | h5py.Dataset) -> dict[str, Any]:
+    def _attributes(self, item: "h5py.Group | h5py.Dataset") -> dict[str, Any]:
         attributes: dict[str, Any] = {}
         for name in item.attrs:
             if name in _NETCDF:

@@ -10,6 +10,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.models import Model
+from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 
@@ -72,7 +73,6 @@ def log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Datas
     import numpyro.distributions as dist
 
     from bayes_intgen._jax import double_precision
-    from bayes_intgen.models.program import degrees_of_freedom
 
     log_densities = xr.Dataset(coords=draws.coords)
     with double_precision():
@@ -81,7 +81,7 @@ def log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Datas
             for name, prior in model.hyperpriors(terms).sites.items()
         }
         if "df" in draws:
-            densities["df"] = degrees_of_freedom()
+            densities["df"] = dist.Gamma(*DEGREES_OF_FREEDOM)
         for name, density in densities.items():
             values = np.asarray(density.log_prob(draws[name].values))
             log_densities[name] = draws[name].dims, values

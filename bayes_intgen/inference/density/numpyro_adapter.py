@@ -9,14 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro.infer.hmc_util import (
-    build_tree,
-    dual_averaging,
-    euclidean_kinetic_energy,
-    velocity_verlet,
-)
-from numpyro.infer.util import constrain_fn
-from numpyro.infer.util import potential_energy as _potential_energy
+
+from bayes_intgen._lazy import numpyro
 
 MAX_TREE_DEPTH = 10
 
@@ -26,7 +20,6 @@ StepSizeState = tuple[Any, ...]
 # Regularisation of dual averaging. With NumPyro's default of 0.05 step sizes vary so much over a
 # warmup of 75 iterations that its trajectories have 12 steps instead of 7.
 GAMMA = 0.2
-_, _update_step_size = dual_averaging(gamma=GAMMA)
 
 
 class Trajectory(NamedTuple):
@@ -72,10 +65,11 @@ def nuts_trajectory(
     key_data : Array of uint32, shape (2,)
         Data of a Threefry key.
     """
-    _, leapfrog = velocity_verlet(potential, euclidean_kinetic_energy)
-    tree = build_tree(
+    hmc = numpyro.infer.hmc_util
+    _, leapfrog = hmc.velocity_verlet(potential, hmc.euclidean_kinetic_energy)
+    tree = hmc.build_tree(
         leapfrog,
-        euclidean_kinetic_energy,
+        hmc.euclidean_kinetic_energy,
         start,
         jnp.ones(len(start[0])),
         step_size,
@@ -103,7 +97,8 @@ def initial_step_size(step_size: float) -> StepSizeState:
 
 def adapted_step_size(error: jax.Array, state: StepSizeState) -> StepSizeState:
     """Update dual averaging by the target minus the observed acceptance probability."""
-    updated: StepSizeState = _update_step_size(error, state)
+    _, update = numpyro.infer.hmc_util.dual_averaging(gamma=GAMMA)
+    updated: StepSizeState = update(error, state)
     return updated
 
 
@@ -111,11 +106,12 @@ def potential_energy(
     program: Callable[..., None], arguments: tuple[Any, ...], sites: Mapping[str, Any]
 ) -> jax.Array:
     """Evaluate minus the log density of a NumPyro program at unconstrained sites."""
-    return jnp.asarray(_potential_energy(program, arguments, {}, sites))
+    return jnp.asarray(numpyro.infer.util.potential_energy(program, arguments, {}, sites))
 
 
 def constrained_sites(
     program: Callable[..., None], arguments: tuple[Any, ...], sites: Mapping[str, Any]
 ) -> Any:
     """Compute all sites of a NumPyro program, with deterministic ones, from unconstrained ones."""
+    constrain_fn = numpyro.infer.util.constrain_fn
     return constrain_fn(program, arguments, {}, sites, return_deterministic=True)

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numpyro.distributions import Gamma
 from scipy.optimize import minimize
 from scipy.special import gammaln
 
@@ -21,7 +20,7 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
-from bayes_intgen.models.program import degrees_of_freedom
+from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM, GammaPrior
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 
@@ -124,7 +123,7 @@ def fit_student_t(
     relative_sd = relative_noise_sd(spread, rows)
     scaled = matrix / relative_sd[:, None]
     xx, target = scaled.T @ scaled, outcome / relative_sd
-    log_sd, prior = posterior.priors.log_sd(sites), degrees_of_freedom()
+    log_sd, prior = posterior.priors.log_sd(sites), DEGREES_OF_FREEDOM
     mean = posterior.conditional(sites).mean
     log_noise = np.array([np.nan, np.log(4.0)])
     for _ in range(MAX_ITERATIONS):
@@ -188,7 +187,9 @@ def bounded_residuals(residual: Array, log_noise: Array) -> Array:
     return np.asarray(residual * weights / _information(df))
 
 
-def noise_potential(log_noise: Array, squares: Array, prior: Gamma, power: float = 1.0) -> float:
+def noise_potential(
+    log_noise: Array, squares: Array, prior: GammaPrior, power: float = 1.0
+) -> float:
     """Minus the log density of squared residuals and of log df, up to a constant.
 
     The likelihood of the residuals has the power ``power``.
@@ -204,7 +205,7 @@ def _information(df: float) -> float:
     return (df + 1) / (df + 3)
 
 
-def inverse_curvature(log_noise: Array, squares: Array, prior: Gamma, power: float) -> Array:
+def inverse_curvature(log_noise: Array, squares: Array, prior: GammaPrior, power: float) -> Array:
     """Inverse Hessian of :func:`noise_potential`, by central differences."""
     step = 0.02
     shifts = step * np.array([[1, 0], [0, 1], [1, 1]])

@@ -19,7 +19,7 @@ from bayes_intgen.inference.pilot.student_t import (
     inverse_curvature,
     noise_potential,
 )
-from bayes_intgen.models.program import degrees_of_freedom
+from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
 
 # Steps towards the approximation, and number of Gauss-Hermite nodes of averages. More steps change
 # acceptance rates by less than a hundredth.
@@ -74,7 +74,7 @@ class RowExpansion(NamedTuple):
         prior_mean, prior_sd : ndarray, shape (P,)
             Prior of the coefficients.
         """
-        log_noise, prior = fit.log_mode, degrees_of_freedom()
+        log_noise, prior = fit.log_mode, DEGREES_OF_FREEDOM
         mean, step, sd = fit.mean, np.zeros(len(prior_mean)), np.zeros(len(outcome))
         for _ in range(N_STEPS):
             mean = mean + step

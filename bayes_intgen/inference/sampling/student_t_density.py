@@ -37,7 +37,7 @@ from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.pruning import PrunedModel
 from bayes_intgen.inference.sampling.row_expansion import RowExpansion
-from bayes_intgen.models.program import degrees_of_freedom
+from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
 
 # Maximum number of rows with several draws per proposal: with more of them the approximation is
 # closer, and a draw takes longer than the rest of an iteration.
@@ -130,7 +130,7 @@ class RowRatio(NamedTuple):
         change = (self.design @ coordinates.astype(self.design.dtype)).astype(coordinates.dtype)
         log_df = self.log_df(log_scale, deviation)
         df, scale, number = xp.exp(log_df), xp.exp(log_scale), self.present.sum()
-        prior = degrees_of_freedom()
+        prior = DEGREES_OF_FREEDOM
         constant = functions.gammaln((df + 1) / 2) - functions.gammaln(df / 2)
         constant = constant - 0.5 * (log_df + np.log(np.pi)) - log_scale
         squares = ((self.residual - change) / scale) ** 2

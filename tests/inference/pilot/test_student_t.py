@@ -14,7 +14,7 @@ from bayes_intgen.inference.pilot.student_t import (
     likelihood_power,
     noise_potential,
 )
-from bayes_intgen.models.program import degrees_of_freedom
+from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic
 
@@ -117,7 +117,7 @@ def test_posteriors_are_as_wide_as_estimates_vary(share: float) -> None:
     rows, repetitions = 400, 1500
     many = noise(100_000)
     log_noise = minimize(
-        noise_potential, np.log([1.0, 4.0]), (many**2, degrees_of_freedom()), method="Nelder-Mead"
+        noise_potential, np.log([1.0, 4.0]), (many**2, DEGREES_OF_FREEDOM), method="Nelder-Mead"
     ).x
     scale, df = np.exp(log_noise)
     samples, estimates = noise(repetitions, rows), np.zeros(repetitions)
