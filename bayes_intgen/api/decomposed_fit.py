@@ -27,6 +27,7 @@ from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.full import sample_full
 from bayes_intgen.inference.sampling.laplace import sample_laplace
 from bayes_intgen.inference.sampling.marginalised import sample_marginal
+from bayes_intgen.inference.sampling.program_cache import load_ahead
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.outcome_kinds import OutcomeKind, outcome_kind
@@ -87,6 +88,8 @@ def fit_decomposed(
     # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
     # default, all chains would wait.
     with double_precision(), single_blas_thread():
+        if settings.method == "nuts":
+            load_ahead()
         adapts = settings.collapse and settings.simplify
         candidates = model.candidates(sample, len(data)) if adapts else ()
         if adapts:

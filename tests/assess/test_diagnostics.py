@@ -4,10 +4,11 @@ import arviz as az
 import numpy as np
 import pytest
 import xarray as xr
+from numpyro.diagnostics import effective_sample_size
 
 import bayes_intgen as bi
 from bayes_intgen.assess.diagnostics import problems, warn_of_problems
-from bayes_intgen.inference.sampling.convergence import ESS_LIMIT, Convergence
+from bayes_intgen.inference.sampling.convergence import ESS_LIMIT, TAIL_PROBABILITIES, Convergence
 from bayes_intgen.inference.sampling.stopping import shortfall
 
 CHAINS, DRAWS = 4, 500
@@ -106,6 +107,12 @@ def test_rhat_and_ess_agree_with_arviz(stuck: float) -> None:
     for one, other in zip((own.ess_bulk, own.ess_tail), of_arviz, strict=True):
         np.testing.assert_allclose(one, other, rtol=0.03)
     np.testing.assert_allclose(Convergence.of(draws).ess, np.minimum(*of_arviz), rtol=0.03)
+    halves = np.concatenate([draws[:, :400], draws[:, -400:]])
+    of_numpyro = [
+        effective_sample_size((halves <= np.quantile(draws, p, axis=(0, 1))).astype(float))
+        for p in TAIL_PROBABILITIES
+    ]
+    np.testing.assert_allclose(own.ess_tail, np.minimum(*of_numpyro), rtol=1e-10)
     other = az.ess(dataset, method="mean")["draws"]
     assert np.abs(Convergence.of(draws).ess / other - 1).max() > 0.03
 

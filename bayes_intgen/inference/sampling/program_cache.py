@@ -1,10 +1,13 @@
 """Folder of compiled programs: a new process loads those that an earlier one has compiled.
 
-The key of a program is a hash of everything its machine code depends on: shapes of arguments,
-versions and settings of JAX, the processor, and the program as JAX lowers it. Tracing and lowering
-take longer than loading, so that functions of this package are known by their names and by the
-package's source instead. JAX has such a cache of its own, but for all programs of a process,
-through settings that belong to the caller.
+The name of a program's file is a hash of everything its machine code depends on: its surroundings
+(versions and settings of JAX, the processor, the package's source), shapes of arguments, and the
+program as JAX lowers it. Tracing and lowering take longer than loading, so that functions of this
+package are known by their names instead. JAX has such a cache of its own, but for all programs of a
+process, through settings that belong to the caller.
+
+The shapes of a fit are known after its pilot fit. Meanwhile a new process loads the program that
+was used last, which is probably the one that it needs.
 
 The environment variable ``BAYES_INTGEN_CACHE`` names another folder; ``off`` stands for none.
 """
@@ -16,6 +19,7 @@ import pickle
 import platform
 import stat
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib.metadata import version
@@ -37,6 +41,9 @@ VARIABLE, OFF = "BAYES_INTGEN_CACHE", "off"
 SUFFIX = ".program"
 # Maximum number of programs, of about a megabyte each; the least recently used ones are deleted.
 MAX_PROGRAMS = 64
+
+# Program that was used last in a folder, which a thread loads.
+_AHEAD: dict[Path, Future[tuple[Path, jax.stages.Compiled | None] | None]] = {}
 
 
 def cache_folder() -> Path | None:
@@ -76,19 +83,42 @@ def compiled(
         From :func:`name_of`; functions of the same name must be equal. Without a name JAX must
         trace the function to find its program, which takes longer than loading it.
     """
-    folder, device = cache_folder(), cpu_device()
-    if folder is None or device is None or jax.default_backend() != "cpu":
+    folder = _usable_folder()
+    if folder is None:
         return function.lower(*arguments).compile()
     lowered = function.lower(*arguments) if name is None else None
     # The text of a program lacks arguments that it does not use.
     shapes = [(np.shape(each), np.asarray(each).dtype.name) for each in arguments]
-    identity = f"{name} {_digest_of_package()}" if lowered is None else lowered.as_text()
-    path = folder / f"{_key(identity, shapes)}{SUFFIX}"
-    program = _loaded(path, device)
+    identity = f"{name if lowered is None else lowered.as_text()} {shapes}"
+    path = folder / f"{_surroundings()}-{_digest(identity)}{SUFFIX}"
+    ahead = _AHEAD[folder].result() if folder in _AHEAD else None
+    program = ahead[1] if ahead is not None and ahead[0] == path else _loaded(path)
     if program is None:
         program = (lowered or function.lower(*arguments)).compile()
         _store(path, program)
     return program
+
+
+def load_ahead() -> None:
+    """Begin to load the program that was used last, in a thread; once per process and folder.
+
+    Call it in a 64-bit scope of JAX, as :func:`compiled`.
+    """
+    folder = _usable_folder()
+    if folder is not None and folder not in _AHEAD:
+        pool = ThreadPoolExecutor(1)
+        _AHEAD[folder] = pool.submit(_load_last_used, folder)
+        pool.shutdown(wait=False)
+
+
+def _load_last_used(folder: Path) -> tuple[Path, jax.stages.Compiled | None] | None:
+    """Load the program that was used last in the same surroundings; None if there is none."""
+    # Settings of JAX are local to a thread, and another process may delete files.
+    with jax.enable_x64(True), contextlib.suppress(OSError):
+        paths = folder.glob(f"{_surroundings()}-*{SUFFIX}")
+        last = max(paths, key=lambda path: path.stat().st_mtime_ns, default=None)
+        return None if last is None else (last, _loaded(last))
+    return None
 
 
 def name_of(value: Any) -> str | None:
@@ -131,12 +161,24 @@ def _qualified_name(definition: Any) -> str | None:
     return f"{module}.{name}" if is_own else None
 
 
-def _key(identity: str, shapes: list[tuple[tuple[int, ...], str]]) -> str:
+def _usable_folder() -> Path | None:
+    """Folder of compiled programs; None if there is none, or programs are not for the CPU."""
+    folder = cache_folder()
+    if folder is None or cpu_device() is None or jax.default_backend() != "cpu":
+        return None
+    return folder
+
+
+def _surroundings() -> str:
+    """Digest of all that every program depends on."""
     settings = sorted((name, str(value)) for name, value in jax.config.values.items())
-    surroundings = settings, os.environ.get("XLA_FLAGS"), platform.machine(), _processor()
     versions = [version(name) for name in ("jax", "jaxlib", "numpyro")]
-    parts = identity, repr((shapes, surroundings, versions))
-    return hashlib.sha256("".join(parts).encode()).hexdigest()
+    machine = os.environ.get("XLA_FLAGS"), platform.machine(), _processor()
+    return _digest(repr((settings, versions, machine, _digest_of_package())))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @cache
@@ -149,7 +191,7 @@ def _digest_of_package() -> str:
     return digest.hexdigest()
 
 
-def _loaded(path: Path, device: jax.Device) -> jax.stages.Compiled | None:
+def _loaded(path: Path) -> jax.stages.Compiled | None:
     """Load a program; None if it is not there, or cannot be loaded."""
     # A program that cannot be loaded, for whatever reason, is compiled again.
     with contextlib.suppress(Exception):
@@ -158,7 +200,7 @@ def _loaded(path: Path, device: jax.Device) -> jax.stages.Compiled | None:
             _initialise_lapack()
             executable, in_tree, out_tree = pickle.loads(content)
             program: jax.stages.Compiled = serialize_executable.deserialize_and_load(
-                executable, in_tree, out_tree, "cpu", [device]
+                executable, in_tree, out_tree, "cpu", [cpu_device()]
             )
             os.utime(path)
             return program
