@@ -213,7 +213,13 @@ def _initialise_lapack() -> None:
 
     A loaded program that calls them would end the process without this.
     """
-    jax.jit(jax.lax.linalg.cholesky).lower(np.eye(1))
+    try:
+        # Part of such a lowering, which takes a tenth of a second otherwise.
+        from jaxlib.lapack import prepare_lapack_call
+
+        prepare_lapack_call("potrf_ffi", np.float64)  # type: ignore[no-untyped-call]
+    except (ImportError, AttributeError, TypeError):
+        jax.jit(jax.lax.linalg.cholesky).lower(np.eye(1))
 
 
 def _store(path: Path, program: jax.stages.Compiled) -> None:
