@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 # Format of a bar of an estimated share, whose count would mean nothing.
 SHARE = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
@@ -36,7 +36,9 @@ def bar_of_steps(label: str, show: bool, total: int | None = None, unit: str = "
     >>> with bar_of_steps("Sums over rows", show=False, total=10, unit="rows") as bar:
     ...     bar.update(10)
     """
-    # Imported where a bar may be drawn: questions to a saved fit draw none.
+    if not (show and _interactive()):
+        return _NoBar()
+    # Imported where a bar is drawn.
     from tqdm.auto import tqdm
 
     return tqdm(
@@ -46,8 +48,20 @@ def bar_of_steps(label: str, show: bool, total: int | None = None, unit: str = "
         unit_scale=True,
         bar_format=None if unit else "{desc}",
         leave=False,
-        disable=not (show and _interactive()),
     )
+
+
+class _NoBar:
+    """Stands for a bar where none is drawn."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, steps: int = 1) -> None:
+        """Do nothing."""
 
 
 class Share:
