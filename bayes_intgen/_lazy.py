@@ -4,9 +4,23 @@ Most questions to a saved fit need neither SciPy nor narwhals. A fit needs HDF5 
 loaded, and NumPyro only to compile a program that no earlier process has compiled.
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-import lazy_loader
+
+class _Library:
+    """Stands for a module, which it imports when an attribute is asked for.
+
+    It is not among ``sys.modules``: a package that is loaded lazily there is imported twice in part
+    if its first use is to import a module of it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self._name), attribute)
+
 
 if TYPE_CHECKING:
     import h5py
@@ -14,6 +28,6 @@ if TYPE_CHECKING:
     import numpyro
     import scipy
 else:
-    h5py, nw, numpyro, scipy = map(lazy_loader.load, ("h5py", "narwhals", "numpyro", "scipy"))
+    h5py, nw, numpyro, scipy = map(_Library, ("h5py", "narwhals", "numpyro", "scipy"))
 
 __all__ = ["h5py", "numpyro", "nw", "scipy"]
