@@ -1,7 +1,7 @@
 """Libraries that are imported at their first use.
 
-Most questions to a saved fit need neither SciPy nor narwhals. A fit needs HDF5 only to be saved or
-loaded, and NumPyro only to compile a program that no earlier process has compiled.
+Most questions to a saved fit need neither SciPy nor narwhals, and a fit needs HDF5 only to be saved
+or loaded.
 """
 
 from importlib import import_module
@@ -25,9 +25,8 @@ class _Library:
 if TYPE_CHECKING:
     import h5py
     import narwhals as nw
-    import numpyro
     import scipy
 else:
-    h5py, nw, numpyro, scipy = map(_Library, ("h5py", "narwhals", "numpyro", "scipy"))
+    h5py, nw, scipy = map(_Library, ("h5py", "narwhals", "scipy"))
 
-__all__ = ["h5py", "numpyro", "nw", "scipy"]
+__all__ = ["h5py", "nw", "scipy"]

@@ -1,6 +1,7 @@
 """Adapter to the parts of NumPyro that may change between releases.
 
-Because of them ``pyproject.toml`` has an upper bound on the version of NumPyro.
+Because of them ``pyproject.toml`` has an upper bound on the version of NumPyro. Functions import
+what they need: a process that loads its compiled programs does without NumPyro.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,8 +10,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-
-from bayes_intgen._lazy import numpyro
 
 MAX_TREE_DEPTH = 10
 
@@ -65,11 +64,12 @@ def nuts_trajectory(
     key_data : Array of uint32, shape (2,)
         Data of a Threefry key.
     """
-    hmc = numpyro.infer.hmc_util
-    _, leapfrog = hmc.velocity_verlet(potential, hmc.euclidean_kinetic_energy)
-    tree = hmc.build_tree(
+    from numpyro.infer.hmc_util import build_tree, euclidean_kinetic_energy, velocity_verlet
+
+    _, leapfrog = velocity_verlet(potential, euclidean_kinetic_energy)
+    tree = build_tree(
         leapfrog,
-        hmc.euclidean_kinetic_energy,
+        euclidean_kinetic_energy,
         start,
         jnp.ones(len(start[0])),
         step_size,
@@ -97,7 +97,9 @@ def initial_step_size(step_size: float) -> StepSizeState:
 
 def adapted_step_size(error: jax.Array, state: StepSizeState) -> StepSizeState:
     """Update dual averaging by the target minus the observed acceptance probability."""
-    _, update = numpyro.infer.hmc_util.dual_averaging(gamma=GAMMA)
+    from numpyro.infer.hmc_util import dual_averaging
+
+    _, update = dual_averaging(gamma=GAMMA)
     updated: StepSizeState = update(error, state)
     return updated
 
@@ -106,12 +108,15 @@ def potential_energy(
     program: Callable[..., None], arguments: tuple[Any, ...], sites: Mapping[str, Any]
 ) -> jax.Array:
     """Evaluate minus the log density of a NumPyro program at unconstrained sites."""
-    return jnp.asarray(numpyro.infer.util.potential_energy(program, arguments, {}, sites))
+    from numpyro.infer.util import potential_energy
+
+    return jnp.asarray(potential_energy(program, arguments, {}, sites))
 
 
 def constrained_sites(
     program: Callable[..., None], arguments: tuple[Any, ...], sites: Mapping[str, Any]
 ) -> Any:
     """Compute all sites of a NumPyro program, with deterministic ones, from unconstrained ones."""
-    constrain_fn = numpyro.infer.util.constrain_fn
+    from numpyro.infer.util import constrain_fn
+
     return constrain_fn(program, arguments, {}, sites, return_deterministic=True)
