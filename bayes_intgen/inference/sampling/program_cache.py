@@ -7,7 +7,7 @@ package are known by their names instead. JAX has such a cache of its own, but f
 process, through settings that belong to the caller.
 
 The shapes of a fit are known after its pilot fit. Meanwhile a new process loads the program that
-was used last, which is probably the one that it needs.
+the last process needed first, which is probably the one that it needs, too.
 
 The environment variable ``BAYES_INTGEN_CACHE`` names another folder; ``off`` stands for none.
 """
@@ -42,8 +42,12 @@ SUFFIX = ".program"
 # Maximum number of programs, of about a megabyte each; the least recently used ones are deleted.
 MAX_PROGRAMS = 64
 
-# Program that was used last in a folder, which a thread loads.
+# File with the name of the program that the last process needed first.
+FIRST = "first"
+
+# By folder: the program that a thread loads ahead, and the first one that this process has needed.
 _AHEAD: dict[Path, Future[tuple[Path, jax.stages.Compiled | None] | None]] = {}
+_FIRST: dict[Path, Path] = {}
 
 
 def cache_folder() -> Path | None:
@@ -91,6 +95,8 @@ def compiled(
     shapes = [(np.shape(each), np.asarray(each).dtype.name) for each in arguments]
     identity = f"{name if lowered is None else lowered.as_text()} {shapes}"
     path = folder / f"{_surroundings()}-{_digest(identity)}{SUFFIX}"
+    if _FIRST.setdefault(folder, path) == path:
+        _remember(path)
     ahead = _AHEAD[folder].result() if folder in _AHEAD else None
     program = ahead[1] if ahead is not None and ahead[0] == path else _loaded(path)
     if program is None:
@@ -100,25 +106,32 @@ def compiled(
 
 
 def load_ahead() -> None:
-    """Begin to load the program that was used last, in a thread; once per process and folder.
+    """Begin to load the program that is probably needed, in a thread; once per process and folder.
 
     Call it in a 64-bit scope of JAX, as :func:`compiled`.
     """
     folder = _usable_folder()
     if folder is not None and folder not in _AHEAD:
         pool = ThreadPoolExecutor(1)
-        _AHEAD[folder] = pool.submit(_load_last_used, folder)
+        _AHEAD[folder] = pool.submit(_load_first, folder)
         pool.shutdown(wait=False)
 
 
-def _load_last_used(folder: Path) -> tuple[Path, jax.stages.Compiled | None] | None:
-    """Load the program that was used last in the same surroundings; None if there is none."""
-    # Settings of JAX are local to a thread, and another process may delete files.
-    with jax.enable_x64(True), contextlib.suppress(OSError):
-        paths = folder.glob(f"{_surroundings()}-*{SUFFIX}")
-        last = max(paths, key=lambda path: path.stat().st_mtime_ns, default=None)
-        return None if last is None else (last, _loaded(last))
+def _load_first(folder: Path) -> tuple[Path, jax.stages.Compiled | None] | None:
+    """Load the program that the last process needed first; None if its surroundings were others."""
+    # Settings of JAX are local to a thread.
+    with jax.enable_x64(True), contextlib.suppress(OSError, ValueError):
+        path = folder / Path((folder / FIRST).read_text()).name
+        return (path, _loaded(path)) if path.name.startswith(_surroundings()) else None
     return None
+
+
+def _remember(path: Path) -> None:
+    """Write the name of the first program of a process to a file, if that is possible."""
+    file = path.with_name(FIRST)
+    with contextlib.suppress(OSError, ValueError):
+        if not file.exists() or file.read_text() != path.name:
+            atomic_write(file, path.name.encode())
 
 
 def name_of(value: Any) -> str | None:

@@ -1,7 +1,9 @@
+import concurrent.futures
 import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from bayes_intgen.inference.sampling.program_cache import (
     VARIABLE,
     cache_folder,
     compiled,
+    load_ahead,
     name_of,
 )
 
@@ -35,6 +38,12 @@ def programs(tmp_path, monkeypatch) -> Path:
     path = tmp_path / "programs"
     monkeypatch.setenv(VARIABLE, str(path))
     return path
+
+
+@pytest.fixture
+def double_precision_scope() -> Iterator[None]:
+    with jax.enable_x64(True):
+        yield
 
 
 def root(scale: float):
@@ -96,6 +105,45 @@ def test_a_loaded_program_finds_lapack_in_a_new_process(programs) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "6.0\n"), done.stderr
+
+
+def new_process(monkeypatch) -> None:
+    """Forget which programs this process has loaded."""
+    for memory in ("_AHEAD", "_FIRST"):
+        monkeypatch.setattr(program_cache, memory, {})
+
+
+@pytest.mark.usefixtures("double_precision_scope")
+def test_the_first_program_of_the_last_process_is_loaded_ahead(programs, monkeypatch) -> None:
+    new_process(monkeypatch)
+    for factor, name in ((2.0, "doubled"), (3.0, "tripled")):
+        compiled_root(factor, name)
+    new_process(monkeypatch)
+    load_ahead()
+    concurrent.futures.wait(program_cache._AHEAD.values())
+    for path in files(programs):
+        path.unlink()
+    # The name stands for the first function, which is in memory.
+    np.testing.assert_array_equal(compiled_root(5.0, "doubled")(np.eye(3)), 2 * np.eye(3))
+    np.testing.assert_array_equal(compiled_root(5.0, "tripled")(np.eye(3)), 5 * np.eye(3))
+
+
+@pytest.mark.usefixtures("double_precision_scope")
+@pytest.mark.parametrize("fault", ["another version", "no file", "damaged file"])
+def test_a_program_that_cannot_be_loaded_ahead_is_compiled(programs, monkeypatch, fault) -> None:
+    new_process(monkeypatch)
+    compiled_root(2.0, "doubled")
+    new_process(monkeypatch)
+    if fault == "another version":
+        monkeypatch.setattr(program_cache, "_digest_of_package", lambda: "another version")
+    elif fault == "no file":
+        (programs / program_cache.FIRST).unlink()
+        files(programs)[0].unlink()
+    else:
+        (programs / program_cache.FIRST).write_bytes(b"\xff/../nonsense")
+        files(programs)[0].write_bytes(b"nonsense")
+    load_ahead()
+    np.testing.assert_array_equal(compiled_root(3.0, "doubled")(np.eye(3)), 3 * np.eye(3))
 
 
 @dataclass(frozen=True)
