@@ -197,10 +197,14 @@ def _digest(text: str) -> str:
 @cache
 def _digest_of_package() -> str:
     """Digest of the source files of this package."""
-    root, digest = Path(bayes_intgen.__file__).parent, hashlib.sha256()
-    for path in sorted((*root.rglob("*.py"), *(root / "models").rglob("*.py"))):
-        digest.update(f"{path.relative_to(root)}".encode())
-        digest.update(path.read_bytes())
+    root, digest = os.path.dirname(bayes_intgen.__file__), hashlib.sha256()
+    # In a checkout the folder of models is a link, which a walk does not follow.
+    for folder, _, names in sorted((*os.walk(root), *os.walk(os.path.join(root, "models")))):
+        for name in sorted(names):
+            if name.endswith(".py"):
+                digest.update(os.path.join(folder.removeprefix(root), name).encode())
+                with open(os.path.join(folder, name), "rb") as file:
+                    digest.update(file.read())
     return digest.hexdigest()
 
 
