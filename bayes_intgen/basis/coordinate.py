@@ -88,6 +88,23 @@ class Coordinate:
             return np.asarray((self._log(values) - middle) / unit)
         return np.asarray(self.squash * np.arcsinh(self.standardise(values) / self.squash))
 
+    def distance_outside(self, values: Array) -> Array:
+        """Distance of values from the observed range, after the transform.
+
+        Below an edge, where the logarithm is constant, distance grows with its slope at the edge.
+
+        Examples
+        --------
+        >>> coordinate = Coordinate(centre=0.0, spread=1.0, low=-1.0, high=1.0)
+        >>> coordinate.distance_outside(np.array([-1.5, 0.3])).round(2)
+        array([0.48, 0.  ])
+        """
+        distance = np.abs(self.transform(values) - self(values))
+        if self.edge:
+            _, unit = self._along_edge
+            distance += np.maximum(self.low - values, 0) / (self.edge * unit)
+        return np.asarray(distance)
+
     def inverse_transform(self, z: Array) -> Array:
         """Invert :meth:`transform`."""
         if self.edge:

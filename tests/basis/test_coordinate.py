@@ -32,6 +32,21 @@ def test_inverse_transform(values: np.ndarray) -> None:
     )
 
 
+def test_distance_outside_the_range_continues_below_an_edge() -> None:
+    at = Coordinate.of(SPEND + 0.001)
+    assert at.edge > 0
+    inside = np.linspace(at.low, at.high, 9)
+    np.testing.assert_array_equal(at.distance_outside(inside), 0)
+    step = at.edge / 1000
+    slope = (at(np.array([at.low + step])) - at(np.array([at.low]))) / step
+    below = at.low - np.array([step, 0.5 * at.edge, 1e3])
+    np.testing.assert_allclose(at.distance_outside(below), slope * (at.low - below), rtol=1e-3)
+    above = 2 * at.high
+    assert at.distance_outside(np.array([above])) == at.transform(above) - at.ends[1]
+    # Negative control: the transform is constant there.
+    np.testing.assert_array_equal(at.transform(below), at.transform(at.low))
+
+
 def test_spread_is_continuous_in_the_share_of_zeros() -> None:
     """At shares of one half and three quarters, at which plain quartiles jump."""
     spreads = []

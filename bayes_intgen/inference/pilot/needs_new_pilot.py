@@ -68,12 +68,9 @@ def needs_new_pilot(
 
 def _is_within(coordinate: Coordinate, values: Array) -> bool:
     """Whether hardly any values lie beyond the range of the fit, and none far beyond it."""
-    beyond = coordinate.transform(values) - coordinate(values)
-    if coordinate.edge:
-        # The logarithm does not tell values below zero apart.
-        beyond = np.maximum(beyond, np.where(values < coordinate.low, np.inf, 0))
+    distance = coordinate.distance_outside(values)
     few = max(MAX_SHARE_BEYOND * len(values), 2)
-    return bool(np.abs(beyond).max() <= MAX_BEYOND and np.count_nonzero(beyond) <= few)
+    return bool(distance.max() <= MAX_BEYOND and np.count_nonzero(distance) <= few)
 
 
 def _predicted(added: Observations, pilot: Pilot, sampled: SampledModel) -> Predicted:

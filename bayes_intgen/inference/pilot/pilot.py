@@ -311,6 +311,7 @@ def _select_terms(
     return Selection(
         extended,
         terms,
+        first.sums,
         first.sites,
         additions,
         statistics,

@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 from functools import partial
 
+from bayes_intgen._typing import Array
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.passes import candidate_statistics, products
+from bayes_intgen.inference.gaussian.passes import (
+    candidate_statistics,
+    products,
+    sufficient_statistics,
+)
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.inference.pilot.forward_selection import select_terms
-from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
+from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot
 from bayes_intgen.inference.pilot.selection import Selection
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Term
@@ -28,6 +33,8 @@ def reselected_terms(
     Functions of these terms stay the same, unless some are finer functions of an action: their
     knots are quantiles of all rows, and their directions are those that the rows inform. Without
     such functions selection is not repeated where it compared terms on a sample of the rows.
+    Finer functions of other actions than before need a new pilot fit, whose tests for lack of fit
+    compare the fit with still finer ones.
 
     Parameters
     ----------
@@ -40,8 +47,9 @@ def reselected_terms(
 
     Returns
     -------
-    tuple of Term, in the order of ``selection.additions``; or None
-        None if they are other terms than in ``selection``.
+    tuple of Term, or None
+        Terms that are among ``selection.additions`` have the same order. None if the rows need a
+        new pilot fit.
     """
     base, candidates = selection.base, selection.candidates[: selection.eligible]
     is_finer = any(map(_has_informed_directions, selection.additions))
@@ -55,19 +63,36 @@ def reselected_terms(
         statistics = candidate_statistics(rows, base, candidates, spread, False)
     else:
         statistics = _with_added_rows(selection, added, candidates, spread)
-    additions = select_terms(
-        MarginalPosterior.of(model, base, statistics.sums),
-        selection.sites,
-        statistics,
-        candidates,
-        partial(products, rows, base, candidates, spread, False),
-    )
-    selected = {term.name: term for term in additions}
-    if selected.keys() != {term.name for term in selection.additions}:
+
+    def selected_at(sites: dict[str, Array]) -> dict[str, Term]:
+        posterior = MarginalPosterior.of(model, base, statistics.sums)
+        cross = partial(products, rows, base, candidates, spread, False)
+        additions = select_terms(posterior, sites, statistics, candidates, cross)
+        return {term.name: term for term in additions}
+
+    earlier = {term.name: term for term in selection.additions}
+    selected = selected_at(selection.sites)
+    if selected.keys() != earlier.keys():
+        # Evidence may be close to its threshold: the added rows also change the first fit.
+        selected = selected_at(_sites_of_first_fit(selection, added, model))
+    every, changed = {**selected, **earlier}, selected.keys() ^ earlier.keys()
+    if any(_has_informed_directions(every[name]) for name in changed):
         return None
-    if not is_finer:
+    if not is_finer and not changed:
         return selection.additions
-    return tuple(selected[term.name] for term in selection.additions)
+    return tuple(selected[name] for name in {**earlier, **selected} if name in selected)
+
+
+def _sites_of_first_fit(
+    selection: Selection, added: Observations, model: Model
+) -> dict[str, Array]:
+    """Hyperparameters of the first fit with added rows."""
+    more = sufficient_statistics(added, selection.base, Homoscedastic(), False)
+    sums = selection.sums._replace(known=None).merge(more._replace(known=None))
+    sums = sums._replace(known=selection.sums.known)
+    posterior = MarginalPosterior.of(model, selection.base, sums)
+    start = posterior.point(selection.sites, selection.base)
+    return Pilot.of(posterior, sums, Homoscedastic(), False, start).sites
 
 
 def _has_informed_directions(term: Term) -> bool:

@@ -8,7 +8,8 @@ unlike the earlier ones.
 Draws of NUTS are weighted by the ratio of both densities (the first step of Chopin, "A sequential
 particle filter method for static models", Biometrika 2002). Where too few of them are effective,
 and with draws of a Laplace approximation, which are worth fewer, they give the moments of a first
-proposal.
+proposal. Where forward selection adds other terms, whose scales have no draws yet, a Laplace
+approximation does.
 """
 
 import numpy as np
@@ -35,7 +36,7 @@ from bayes_intgen.inference.pilot.pruning import PrunedModel
 from bayes_intgen.inference.pilot.reselection import reselected_terms
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.convergence import ESS_LIMIT, Convergence
-from bayes_intgen.inference.sampling.laplace import resampled
+from bayes_intgen.inference.sampling.laplace import resampled, sample_laplace
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
@@ -91,7 +92,10 @@ def sample_with_added_rows(
     new_terms = None if additions is selection.additions else selection.base.and_terms(additions)
     posterior = _posterior(data, added, model, pilot, new_terms, settings.progress)
     terms, sums = posterior.terms, posterior.sums
-    grown = Pilot.of(posterior, sums, pilot.spread, settings.progress, pilot.mode)
+    start = posterior.point(pilot.sites, pilot.posterior.terms)
+    grown = Pilot.of(posterior, sums, pilot.spread, settings.progress, start)
+    if [term.name for term in additions] != [term.name for term in selection.additions]:
+        return _reliable(sample_laplace(data, model, terms, grown, settings, None))
     pruned = PrunedModel.of(model, terms, grown, settings.simplify, tuple(sampled.fixed_scales))
     points = _points(pruned.posterior, sampled)
     if sampled.importance is None:
@@ -105,9 +109,12 @@ def sample_with_added_rows(
     proposal = Proposal(np.ones(1), (StudentT(points.mean(axis=0), root),))
     rng = generator(settings.seed, "proposals")
     draws = importance_draws(evaluated.values, proposal, rng, settings.progress, MAX_PROPOSALS)
-    if not draws.diagnostics.is_reliable:
-        return None
-    return resampled(draws, evaluated, pruned, settings)
+    return _reliable(resampled(draws, evaluated, pruned, settings))
+
+
+def _reliable(sampled: SampledModel) -> SampledModel | None:
+    """Draws whose importance weights suffice; otherwise None."""
+    return sampled if sampled.importance and sampled.importance.is_reliable else None
 
 
 def _posterior(

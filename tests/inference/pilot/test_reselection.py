@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -8,11 +9,14 @@ from bayes_intgen.api import decomposed_fit
 from bayes_intgen.api.decomposed_fit import Fit, fit_decomposed
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.data.additional_rows import with_rows
+from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, MarginalPosterior
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot import reselection
-from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
+from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot
 from bayes_intgen.inference.pilot.reselection import reselected_terms
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models.terms import Term
+from bayes_intgen.models.variance_function import Homoscedastic
 
 from conftest import confounded_rows
 
@@ -40,30 +44,67 @@ def terms_for(fit: Fit, rows: bi.RegimeData, added: bi.RegimeData) -> tuple[Term
     return reselected_terms(selection, with_rows(rows, added), added, fit.model, fit.pilot.spread)
 
 
+def names_of(terms: Iterable[Term] | None) -> set[str]:
+    assert terms is not None
+    return {term.name for term in terms}
+
+
 def test_selection_is_that_of_a_fit_of_all_rows(interaction: float) -> None:
     rows, added = (with_outcome(each, interaction) for each in (ROWS, ADDED))
     fit, together = fit_of(rows), fit_of(with_rows(rows, added))
-    names = [{term.name for term in each.pilot.selection.additions} for each in (fit, together)]
+    before, expected = (names_of(each.pilot.selection.additions) for each in (fit, together))
     selected = terms_for(fit, rows, added)
-    assert (selected is not None) == (names[0] == names[1])
+    assert names_of(selected) == expected
     # The functions are those of the fit.
-    assert selected in (None, fit.pilot.selection.additions)
-    assert ("psi(red, green)" in names[0]) or interaction == 0
+    assert expected != before or selected is fit.pilot.selection.additions
+    assert ("psi(red, green)" in before) or interaction == 0
+
+
+def without_additions(fit: Fit) -> Fit:
+    selection = fit.pilot.selection
+    assert selection is not None
+    return fit._replace(pilot=fit.pilot._replace(selection=selection._replace(additions=())))
 
 
 def test_rows_with_an_interaction_change_it() -> None:
     rows = with_outcome(ROWS, 0.0)
-    fit = fit_of(rows)
+    fit = without_additions(fit_of(rows))
+    # Strong enough that few rows decide.
+    assert "psi(red, green)" in names_of(terms_for(fit, rows, with_outcome(ADDED, 3.0)))
+    # Negative control.
+    assert "psi(red, green)" not in names_of(terms_for(fit, rows, with_outcome(ADDED, 0.0)))
+
+
+def test_evidence_near_its_threshold_is_that_of_the_first_fit_of_all_rows(monkeypatch) -> None:
+    fit = fit_of(ROWS)
     selection = fit.pilot.selection
     assert selection is not None
-    without = selection._replace(additions=())
-    fit = fit._replace(pilot=fit.pilot._replace(selection=without))
-    # Strong enough that few rows decide.
-    assert terms_for(fit, rows, with_outcome(ADDED, 3.0)) is None
+    sites = []
+    monkeypatch.setattr(reselection, "select_terms", lambda _, at, *rest: sites.append(at) or ())
+    # As if the earlier rows had selected another term.
+    other = selection._replace(additions=selection.candidates[:1])
+    together = with_rows(ROWS, ADDED)
+    reselected_terms(other, together, ADDED, fit.model, fit.pilot.spread)
+    sums = sufficient_statistics(together, selection.base, Homoscedastic(), False)
+    posterior = MarginalPosterior.of(fit.model, selection.base, sums)
+    at_mode = posterior.value(Pilot.of(posterior, sums, Homoscedastic(), False).mode)
+    before, after = (posterior.value(posterior.point(at, selection.base)) for at in sites)
+    assert abs(after - at_mode) < QUICK_TOLERANCE
+    # Negative control: those of the earlier rows.
+    assert before - at_mode > 5 * QUICK_TOLERANCE
 
 
 def with_step(rows: bi.RegimeData) -> bi.RegimeData:
     return replace(rows, outcome=rows.outcome + 2.0 * (rows.actions[:, 0] > 0.3))
+
+
+def test_finer_functions_of_another_action_need_a_new_pilot_fit() -> None:
+    rows, added = with_step(confounded_rows(400, seed=5)), with_step(confounded_rows(40, seed=6))
+    fit = fit_of(rows)
+    assert "phi(red) finer" in names_of(fit.pilot.selection.additions)
+    assert terms_for(without_additions(fit), rows, added) is None
+    # Negative control.
+    assert terms_for(fit, rows, added) is not None
 
 
 @pytest.mark.parametrize("sample", [PILOT_ROWS, 600])

@@ -64,6 +64,36 @@ def test_the_posterior_is_that_of_a_fit_of_all_rows(before) -> None:
     assert (distances(earlier) > limit).any()
 
 
+@pytest.mark.parametrize(("interaction", "seed"), [(0.15, 7), (0.1, 9)], ids=["more", "fewer"])
+def test_the_posterior_has_the_terms_of_a_fit_of_all_rows(interaction: float, seed: int) -> None:
+    rows, added = (
+        replace(each, outcome=each.outcome + interaction * each.actions.prod(axis=1))
+        for each in (confounded_rows(100, seed=seed), confounded_rows(12, seed=seed + 1))
+    )
+    together = with_rows(rows, added)
+    before, after = (fit_decomposed(x, MODEL, settings(method="laplace")) for x in (rows, together))
+    names = [[t.name for t in fit.pilot.selection.additions] for fit in (before, after)]
+    assert sorted(names, key=len) == [[], ["psi(red, green)"]]
+    sampled = sample_with_added_rows(
+        together, len(rows), MODEL, before.pilot, before.sampled, before.settings
+    )
+    assert sampled is not None
+    assert {term.name for term in sampled.terms.terms} == {
+        term.name for term in after.sampled.terms.terms
+    }
+    one, other, earlier = map(effect, (sampled, after.sampled, before.sampled))
+    ess = [fit.importance.importance_ess for fit in (sampled, after.sampled)]
+    error = np.sqrt(sum(each.var((0, 1)) / n for each, n in zip((one, other), ess, strict=True)))
+
+    def distances(draws: np.ndarray) -> np.ndarray:
+        return np.abs(draws.mean((0, 1)) - other.mean((0, 1))) / error
+
+    limit = -norm.ppf(0.0005 / (2 * len(POINTS)))
+    assert (distances(one) < limit).all()
+    # Negative control: the posterior without the added rows.
+    assert (distances(earlier) > limit).any()
+
+
 def test_correlated_draws_of_nuts_do_not_count_as_effective(before, monkeypatch) -> None:
     if before.sampled.importance is not None:
         pytest.skip("draws of a Laplace approximation are independent of each other")
