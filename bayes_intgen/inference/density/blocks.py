@@ -43,6 +43,9 @@ MIN_ACCEPTANCE_RATE, N_COMPARED = 0.6, 24
 # of the density in the fourth digit; single precision without it changes them in the third, or in
 # the first where prior standard deviations have grown thirtyfold.
 MAX_PRECISION_RATIO = 1e4
+# Maximum ratio of prior standard deviations to those at the expansion point. Beyond it the log
+# evidence continues linearly in their logarithms: rounding would leave no positive definite matrix.
+MAX_SD_RATIO = 20.0
 # Ratio of prior standard deviations below which the form for narrow priors has less rounding error.
 NARROW_RATIO = 0.3
 
@@ -341,7 +344,9 @@ def _evidence_and_slopes(
     arrays. Matrices have the precision of the statistics, everything else is in double precision.
     """
     mean, dtype = statistics.mean, statistics.precision.dtype
-    variance = xp.exp(2 * (log_sd.reshape(mean.shape) - log_noise - statistics.log_reference))
+    log_ratio = log_sd.reshape(mean.shape) - log_noise - statistics.log_reference
+    excess = xp.maximum(log_ratio - np.log(MAX_SD_RATIO), 0)
+    variance = xp.exp(2 * (log_ratio - excess))
     ratio = xp.sqrt(variance + statistics.floor)
     scale = ratio.astype(dtype)
     one = xp.eye(mean.shape[1], dtype=dtype)
@@ -366,6 +371,7 @@ def _evidence_and_slopes(
     towards_ratio = precision * own * (own - 2 * change.solve(effect)) - shrinkage
     towards_log_sd = towards_ratio * variance / ratio**2
     towards_noise = squares - statistics.rows - xp.sum(towards_log_sd)
+    value = value + xp.sum(towards_log_sd * excess)
     return value, towards_log_sd.reshape(-1), towards_noise
 
 

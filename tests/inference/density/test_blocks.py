@@ -224,6 +224,32 @@ def test_cap_on_precisions_limits_rounding_of_gradients_under_wide_priors(case) 
     assert not rounding(np.inf) < 0.02 * size
 
 
+def test_density_stays_finite_and_close_under_very_wide_priors(monkeypatch) -> None:
+    posterior, mode = with_millions_of_rows()
+    surrogate = approximate(posterior, mode)
+    scales = posterior.layout.positions["scale"]
+
+    def wide(which: np.ndarray, shift: float) -> np.ndarray:
+        point = mode.copy()
+        point[which] += shift
+        return point
+
+    def errors(shift: float) -> np.ndarray:
+        """Errors with each scale in turn, and then with all, that much larger than at the mode."""
+        at = [wide(which, shift) for which in (*scales, scales)]
+        return np.abs(log_ratio(posterior, surrogate, at))
+
+    assert np.log(module.MAX_SD_RATIO) < 3.5
+    assert (errors(3.5)[:-1] < 1).all()
+    assert np.isfinite(errors(5.0)).all()
+    # The log evidence is linear there, and the log prior quadratic.
+    (far, slope), (near, other) = (surrogate.value_and_grad(wide(scales, by)) for by in (5.5, 5.0))
+    assert far - near == pytest.approx(0.25 * (slope + other)[scales].sum(), rel=1e-6)
+    # Negative control: rounding without the maximum.
+    monkeypatch.setattr(module, "MAX_SD_RATIO", np.inf)
+    assert np.isnan(errors(5.0)).any()
+
+
 def test_rounding_leaves_the_density_smooth_under_narrow_priors(case, monkeypatch) -> None:
     posterior, mode, _ = case
     covariance = posterior.covariance(mode)
