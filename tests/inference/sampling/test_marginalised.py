@@ -16,6 +16,7 @@ from bayes_intgen.inference.sampling.nuts import Draws, nuts
 from bayes_intgen.inference.sampling.starting_points import dispersed_points
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.simulators import Ordered
 
 from conftest import confounded_rows
 
@@ -73,3 +74,21 @@ def test_a_poor_surrogate_does_not_change_the_posterior() -> None:
     assert distance(one, other) < limit
     # Negative control: draws of the surrogate.
     assert distance(exact.flat, uncorrected.flat) > limit
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bayes_intgen.DataWarning")
+def test_fits_of_few_levels_do_not_diverge() -> None:
+    """Where priors are wide, rounding of the surrogate once made a draw in two hundred diverge."""
+    diverging, rejected, draws = 0, 0, 0
+    for seed in range(20_500, 20_506):
+        world = Ordered.random(3, seed, levels=3)
+        statistics = bi.fit(world.dataset(1000, seed), draws=300, progress=False).tree[
+            "sample_stats"
+        ]
+        diverging += int(statistics["diverging"].sum())
+        rejected += int((~statistics["accepted"]).sum())
+        draws += statistics["diverging"].size
+    assert diverging <= draws / 2000
+    # There is a surrogate.
+    assert rejected
