@@ -45,6 +45,8 @@ MIN_ACCEPTANCE_RATE, N_COMPARED = 0.6, 24
 MAX_PRECISION_RATIO = 1e4
 # Maximum ratio of prior standard deviations to those at the expansion point. Beyond it the log
 # evidence continues linearly in their logarithms: rounding would leave no positive definite matrix.
+# The gradient omits how these slopes depend on other prior standard deviations; trajectories are
+# reversible and preserve volume with any force, so that NUTS samples the surrogate all the same.
 MAX_SD_RATIO = 20.0
 # Ratio of prior standard deviations below which the form for narrow priors has less rounding error.
 NARROW_RATIO = 0.3

@@ -95,7 +95,8 @@ def sample_with_added_rows(
     start = posterior.point(pilot.sites, pilot.posterior.terms)
     grown = Pilot.of(posterior, sums, pilot.spread, settings.progress, start)
     if [term.name for term in additions] != [term.name for term in selection.additions]:
-        return _reliable(sample_laplace(data, model, terms, grown, settings, None))
+        other = sample_laplace(data, model, terms, grown, settings, None)
+        return other if other.importance and other.importance.is_reliable else None
     pruned = PrunedModel.of(model, terms, grown, settings.simplify, tuple(sampled.fixed_scales))
     points = _points(pruned.posterior, sampled)
     if sampled.importance is None:
@@ -109,12 +110,9 @@ def sample_with_added_rows(
     proposal = Proposal(np.ones(1), (StudentT(points.mean(axis=0), root),))
     rng = generator(settings.seed, "proposals")
     draws = importance_draws(evaluated.values, proposal, rng, settings.progress, MAX_PROPOSALS)
-    return _reliable(resampled(draws, evaluated, pruned, settings))
-
-
-def _reliable(sampled: SampledModel) -> SampledModel | None:
-    """Draws whose importance weights suffice; otherwise None."""
-    return sampled if sampled.importance and sampled.importance.is_reliable else None
+    if not draws.diagnostics.is_reliable:
+        return None
+    return resampled(draws, evaluated, pruned, settings)
 
 
 def _posterior(

@@ -1,6 +1,6 @@
 """Folder of compiled programs: a new process loads those that an earlier one has compiled.
 
-The name of a program's file is a hash of everything its machine code depends on: its surroundings
+The name of a program's file is a hash of everything its machine code depends on: its environment
 (versions and settings of JAX, the processor, the package's source), shapes of arguments, and the
 program as JAX lowers it. Tracing and lowering take longer than loading, so that functions of this
 package are known by their names instead. JAX has such a cache of its own, but for all programs of a
@@ -94,7 +94,7 @@ def compiled(
     # The text of a program lacks arguments that it does not use.
     shapes = [(np.shape(each), np.asarray(each).dtype.name) for each in arguments]
     identity = f"{name if lowered is None else lowered.as_text()} {shapes}"
-    path = folder / f"{_surroundings()}-{_digest(identity)}{SUFFIX}"
+    path = folder / f"{_environment()}-{_digest(identity)}{SUFFIX}"
     if _FIRST.setdefault(folder, path) == path:
         _remember(path)
     ahead = _AHEAD[folder].result() if folder in _AHEAD else None
@@ -118,11 +118,11 @@ def load_ahead() -> None:
 
 
 def _load_first(folder: Path) -> tuple[Path, jax.stages.Compiled | None] | None:
-    """Load the program that the last process needed first; None if its surroundings were others."""
+    """Load the program that the last process needed first; None if its environment was another."""
     # Settings of JAX are local to a thread.
     with jax.enable_x64(True), contextlib.suppress(OSError, ValueError):
         path = folder / Path((folder / FIRST).read_text()).name
-        return (path, _loaded(path)) if path.name.startswith(_surroundings()) else None
+        return (path, _loaded(path)) if path.name.startswith(_environment()) else None
     return None
 
 
@@ -182,7 +182,7 @@ def _usable_folder() -> Path | None:
     return folder
 
 
-def _surroundings() -> str:
+def _environment() -> str:
     """Digest of all that every program depends on."""
     settings = sorted((name, str(value)) for name, value in jax.config.values.items())
     versions = [version(name) for name in ("jax", "jaxlib", "numpyro")]
