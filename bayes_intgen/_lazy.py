@@ -1,7 +1,7 @@
 """Libraries that are imported at their first use.
 
 Most questions to a saved fit need neither SciPy nor narwhals, and a fit needs HDF5 only to be saved
-or loaded.
+or loaded. JAX, which takes longest, is needed where functions are compiled.
 """
 
 from importlib import import_module
@@ -24,9 +24,15 @@ class _Library:
 
 if TYPE_CHECKING:
     import h5py
+    import jax
+    import jax.numpy as jnp
+    import jax.scipy.linalg as jax_linalg
     import narwhals as nw
     import scipy
+    from jax import lax
 else:
     h5py, nw, scipy = map(_Library, ("h5py", "narwhals", "scipy"))
+    jax, jnp, lax = map(_Library, ("jax", "jax.numpy", "jax.lax"))
+    jax_linalg = _Library("jax.scipy.linalg")
 
-__all__ = ["h5py", "nw", "scipy"]
+__all__ = ["h5py", "jax", "jax_linalg", "jnp", "lax", "nw", "scipy"]

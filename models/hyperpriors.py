@@ -1,7 +1,4 @@
-"""Hyperpriors, and the prior of the coefficients given the hyperparameters.
-
-Where JAX is used, hyperpriors are a pytree of arrays (`pytrees`).
-"""
+"""Hyperpriors, and the prior of the coefficients given the hyperparameters."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
+from bayes_intgen.models.gather import gather
 from bayes_intgen.models.mechanisms.kernels import KernelName, log_spectral_sd, spectral_slope
 
 # Fields of hyperpriors that have a value per coefficient.
@@ -99,10 +97,7 @@ class Hyperpriors:
         xp : module
             ``numpy`` or ``jax.numpy``.
         """
-        take: Callable[..., Any] = partial(np.take, axis=-1)
-        if xp is not np:
-            # Results of a saved fit need no JAX, which takes long to import.
-            from bayes_intgen.models.pytrees import gather as take
+        take: Callable[..., Any] = partial(np.take, axis=-1) if xp is np else gather
         lead = np.shape(sites.get("scale", sites.get("lengthscale", np.zeros(0))))[:-1]
         none, one = xp.zeros((*lead, 0)), xp.ones((*lead, 1))
         # Index zero is for coefficients without this hyperparameter.

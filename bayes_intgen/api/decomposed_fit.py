@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from bayes_intgen._blas import single_blas_thread
-from bayes_intgen._jax import double_precision
 from bayes_intgen._progress import stage
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
@@ -87,7 +86,7 @@ def fit_decomposed(
     folder = None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings)
     # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
     # default, all chains would wait.
-    with double_precision(), single_blas_thread():
+    with single_blas_thread():
         if settings.method == "nuts":
             load_ahead()
         adapts = settings.collapse and settings.simplify

@@ -5,7 +5,6 @@ from functools import partial
 
 from bayes_intgen._arguments import instance
 from bayes_intgen._blas import single_blas_thread
-from bayes_intgen._jax import double_precision
 from bayes_intgen.api.decomposed_fit import Fit, fit_decomposed, fit_of_draws
 from bayes_intgen.api.fit_warnings import warn_of_data, warn_of_fit
 from bayes_intgen.api.posterior import Posterior, with_refit
@@ -54,7 +53,7 @@ def _updated(data: RegimeData, fit: Fit, new_rows: RegimeData, progress: bool) -
 def _with_added_rows(fit: Fit, rows: RegimeData, settings: SamplerSettings) -> Fit | None:
     """Fit that keeps the earlier pilot fit; None if rows need a new one or weights do not do."""
     data = on_scale(rows, fit.model.link)
-    with double_precision(), single_blas_thread():
+    with single_blas_thread():
         sampled = sample_with_added_rows(
             data.in_memory, len(fit.data), fit.model, fit.pilot, fit.sampled, settings
         )

@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 FIT = """
 import sys, warnings
 warnings.simplefilter("ignore")
-import jax, numpy as np
+import numpy as np
 import bayes_intgen as bi
 from bayes_intgen.inference.density import numpyro_adapter
 
@@ -26,22 +27,43 @@ posterior = bi.fit(data, draws=40, warmup=30, progress=False)
 (ahead,) = program_cache._AHEAD.values()
 (first,) = program_cache._FIRST.values()
 loaded_ahead = ahead.result() is not None and ahead.result()[0] == first
-print(bool(traced), "dask" in sys.modules, "numpyro" in sys.modules, loaded_ahead,
-      float(posterior.joint_effect([[1.0, -1.0]]).sum()))
+libraries = {"jax", "numpyro", "dask"} & set(sys.modules)
+print(float(posterior.joint_effect([[1.0, -1.0]]).sum()), "traced" if traced else "loaded",
+      "ahead" if loaded_ahead else "in time", *sorted(libraries))
 """
 
 
+def fit_in_new_process(folder: Path, before: str = "") -> tuple[str, str]:
+    """Sum of draws, and the other words that the process prints."""
+    environment = {**os.environ, "BAYES_INTGEN_CACHE": str(folder)}
+    command = [sys.executable, "-c", before + FIT]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stderr == ""
+    draws, rest = done.stdout.strip().split(maxsplit=1)
+    return draws, rest
+
+
 def test_the_second_process_loads_its_program_ahead_and_has_the_same_draws(tmp_path) -> None:
-    pytest.importorskip("dask")  # xarray imports it where it is installed
-    environment = {**os.environ, "BAYES_INTGEN_CACHE": str(tmp_path / "programs")}
-    lines = [
-        subprocess.run(
-            [sys.executable, "-c", FIT], capture_output=True, text=True, env=environment, check=True
-        ).stdout.split()
-        for _ in range(2)
-    ]
-    assert [" ".join(line[:4]) for line in lines] == [
-        "True False True False",
-        "False False False True",
-    ]
-    assert lines[0][4] == lines[1][4]
+    draws, rest = fit_in_new_process(tmp_path / "programs")
+    assert rest == "traced in time jax numpyro"
+    assert fit_in_new_process(tmp_path / "programs") == (draws, "loaded ahead")
+
+
+@pytest.mark.parametrize("function", ["__init__", "__call__"])
+def test_programs_that_jaxlib_cannot_run_are_compiled_again(tmp_path, function) -> None:
+    """As with a jaxlib of another interface."""
+    draws, _ = fit_in_new_process(tmp_path / "programs")
+    other_jaxlib = (
+        "from bayes_intgen.inference.sampling import loaded_program\n"
+        f"loaded_program.LoadedProgram.{function} = lambda *args: loaded_program.no_such_name\n"
+    )
+    again = fit_in_new_process(tmp_path / "programs", other_jaxlib)
+    assert again == (draws, "traced ahead jax numpyro")
+
+
+def test_a_process_with_other_settings_of_jax_has_its_own_programs(tmp_path) -> None:
+    draws, _ = fit_in_new_process(tmp_path / "programs")
+    setting = "import jax; jax.config.update('jax_default_matmul_precision', 'float32')\n"
+    for words in ("traced in time", "loaded ahead"):
+        assert fit_in_new_process(tmp_path / "programs", setting)[1].startswith(words)
+    assert fit_in_new_process(tmp_path / "programs")[0] == draws

@@ -12,17 +12,18 @@ those of the exact density 0.09, 0.55 and 3.3 ms. With NumPy, for single points 
 compilation, they take 0.5 ms with 281 coefficients.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
 
+from bayes_intgen._jax import with_derivative
+from bayes_intgen._lazy import jax, jnp
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.expansion_point import ExpansionPoint
 from bayes_intgen.inference.density.log_density import LogDensity, padding_to
@@ -31,6 +32,9 @@ from bayes_intgen.inference.density.partition import coefficient_blocks
 from bayes_intgen.inference.gaussian.leading_evidence import common_size
 from bayes_intgen.inference.gaussian.sweep import inverse_and_log_det
 from bayes_intgen.models.hyperpriors import Hyperpriors
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
 
 # Minimum number of coefficients for a surrogate: with 70 a fit takes two thirds as long, with 30
 # it takes longer.
@@ -281,14 +285,7 @@ def log_marginal_by_blocks(
     -------
     Array, shape ()
     """
-    return _log_marginal(statistics, log_sd, jnp.log(noise_sd))
-
-
-@jax.custom_vjp
-def _log_marginal(
-    statistics: BlockStatistics, log_sd: jax.Array, log_noise: jax.Array
-) -> jax.Array:
-    return jnp.asarray(_forward(statistics, log_sd, log_noise)[0])
+    return jnp.asarray(_log_marginal(statistics, log_sd, jnp.log(noise_sd)))
 
 
 def _forward(
@@ -303,7 +300,11 @@ def _backward(slopes: Any, cotangent: jax.Array) -> tuple[None, jax.Array, jax.A
     return None, cotangent * towards_log_sd, cotangent * towards_log_noise
 
 
-_log_marginal.defvjp(_forward, _backward)
+@with_derivative(_forward, _backward)
+def _log_marginal(
+    statistics: BlockStatistics, log_sd: jax.Array, log_noise: jax.Array
+) -> jax.Array:
+    return jnp.asarray(_forward(statistics, log_sd, log_noise)[0])
 
 
 class _PriorChange(NamedTuple):

@@ -5,24 +5,25 @@ out. Functions with the same evidence and layout are equal, so that JAX recognis
 compiled.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from bayes_intgen._lazy import jax, jnp
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.log_density import FlatLayout
 from bayes_intgen.models.hyperpriors import Hyperpriors
 
 # Log marginal likelihood from statistics of the data, log prior standard deviations of the
 # coefficients, shape (P,), and the standard deviation of the noise.
-Evidence = Callable[[Any, jax.Array, jax.Array], jax.Array]
+type Evidence = Callable[[Any, jax.Array, jax.Array], jax.Array]
 # The same with standard normal numbers as last argument, from which it draws the coefficients'
 # deviations from their prior means.
-EvidenceAndDraw = Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+type EvidenceAndDraw = Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 class FlatPrior(NamedTuple):

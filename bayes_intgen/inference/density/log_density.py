@@ -4,25 +4,29 @@ Compiled functions are cached by the program and the shapes of its arguments, no
 second fit of a program that takes all its data as arguments compiles nothing.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from bayes_intgen._lazy import jax, jnp, lax
 from bayes_intgen._typing import Array
+from bayes_intgen.inference.density.nested import flatten, rebuild
 from bayes_intgen.inference.density.numpyro_adapter import constrained_sites, potential_energy
 
 # A function of the data that returns a function of the flat unconstrained sites, so that the data
 # are arguments of the compiled program rather than constants within it.
-Potential = Callable[[Any], Callable[[jax.Array], jax.Array]]
+type Potential = Callable[[Any], Callable[[jax.Array], jax.Array]]
 # The same, for a function of the flat sites and of standard normal numbers, shape (P,), that also
 # returns a draw of the coefficients.
-PotentialAndDraw = Callable[[Any], Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]]
+type PotentialAndDraw = Callable[
+    [Any], Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+]
 ValueAndGrad = Callable[[Array], tuple[float, Array]]
 Program = Callable[..., None]
 
@@ -34,7 +38,7 @@ class LogDensity(NamedTuple):
     ----------
     potential : Potential
         Minus the log density, for NUTS to differentiate.
-    data : pytree of arrays
+    data : nested tuples and dataclasses of arrays
         Argument of ``potential``.
     value_and_grad : callable
         Potential and gradient at a single point, by any means.
@@ -51,6 +55,8 @@ class LogDensity(NamedTuple):
     padding : int
         Number of standard normal sites at the end of flat vectors, on which nothing depends:
         densities of nearly equal size share compiled programs. The sampler leaves them at zero.
+    on_cpu : bool
+        Whether the density is for the CPU, even if JAX uses another device by default.
     """
 
     potential: Potential
@@ -61,6 +67,7 @@ class LogDensity(NamedTuple):
     draw: Callable[[Array, Array], Array] | None = None
     correction: Callable[[Array, Array], float] | None = None
     padding: int = 0
+    on_cpu: bool = False
 
 
 def padding_to(step: int, size: int) -> int:
@@ -149,7 +156,8 @@ class ProgramDensity:
 
     def __init__(self, program: Program, arguments: tuple[Any, ...], layout: FlatLayout) -> None:
         self.program = program
-        self.arguments = jax.device_put(jax.tree.map(np.asarray, arguments))
+        arrays, structure = flatten(arguments)
+        self.arguments = rebuild(structure, jax.device_put(arrays))
         self.layout = layout
         self.potential = _potential(program, layout)
 
@@ -157,22 +165,16 @@ class ProgramDensity:
         """Transform flat vectors of any leading shape (..., D) to sites in their own spaces."""
         lead = flat.shape[:-1]
         points = jnp.asarray(flat.reshape(-1, flat.shape[-1]))
-        sites = _constrain(self.program, self.layout, self.arguments, points)
+        arrays, structure = flatten(self.arguments)
+        sites = _constrain(self.program, self.layout, structure)(arrays, points)
         return {name: np.asarray(v).reshape((*lead, *v.shape[1:])) for name, v in sites.items()}
 
 
 def value_and_grad(potential: Potential, data: Any, flat: Array) -> tuple[float, Array]:
     """Evaluate a potential and its gradient, shape (D,), at one flat vector."""
-    value, gradient = _value_and_grad(potential, data, jnp.asarray(flat))
+    arrays, structure = flatten(data)
+    value, gradient = _value_and_grad(potential, structure)(arrays, jnp.asarray(flat))
     return float(value), np.asarray(gradient)
-
-
-def cpu_device() -> jax.Device | None:
-    """First CPU of JAX; None if JAX is configured to use none."""
-    try:
-        return jax.local_devices(backend="cpu")[0]
-    except RuntimeError:
-        return None
 
 
 @lru_cache(maxsize=64)
@@ -185,16 +187,26 @@ def _potential(program: Program, layout: FlatLayout) -> Potential:
     return of_data
 
 
-@partial(jax.jit, static_argnums=0)
+@lru_cache(maxsize=64)
 def _value_and_grad(
-    potential: Potential, arguments: Any, flat: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    return jax.value_and_grad(potential(arguments))(flat)
+    potential: Potential, structure: Any
+) -> Callable[[list[Any], jax.Array], tuple[jax.Array, jax.Array]]:
+    def evaluate(arrays: list[Any], flat: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return jax.value_and_grad(potential(rebuild(structure, arrays)))(flat)
+
+    return jax.jit(evaluate)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _constrain(program: Program, layout: FlatLayout, arguments: Any, flat: jax.Array) -> Any:
-    def one(flat: jax.Array) -> Any:
-        return constrained_sites(program, arguments, layout.sites(flat))
+@lru_cache(maxsize=64)
+def _constrain(
+    program: Program, layout: FlatLayout, structure: Any
+) -> Callable[[list[Any], jax.Array], Any]:
+    def constrain(arrays: list[Any], points: jax.Array) -> Any:
+        arguments = rebuild(structure, arrays)
 
-    return jax.lax.map(one, flat)
+        def one(flat: jax.Array) -> Any:
+            return constrained_sites(program, arguments, layout.sites(flat))
+
+        return lax.map(one, points)
+
+    return jax.jit(constrain)

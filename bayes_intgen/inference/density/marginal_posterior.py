@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, Self
 
-import jax
 import numpy as np
 
 from bayes_intgen._progress import bar_of_steps
@@ -22,7 +21,6 @@ from bayes_intgen.inference.density.log_density import (
     FlatLayout,
     LogDensity,
     ValueAndGrad,
-    cpu_device,
     padded_size,
     padding_to,
 )
@@ -143,7 +141,7 @@ class MarginalPosterior:
     ) -> LogDensity:
         """Log density with another evidence, of coefficients with these priors.
 
-        Its data are on the CPU: an accelerator would be idle between the steps most of the time.
+        It runs on the CPU: an accelerator would be idle between the steps most of the time.
         Its flat vectors are padded.
         """
         padding = padding_to(12, self.layout.size + self.spare)
@@ -157,9 +155,10 @@ class MarginalPosterior:
 
         return LogDensity(
             MarginalPotential(evidence, FlatLayout.of(priors.start)),
-            jax.device_put(jax.tree.map(np.asarray, (prior, priors, statistics)), cpu_device()),
+            (prior, priors, statistics),
             padded,
             padding=padding,
+            on_cpu=True,
         )
 
     def sites(self, flat: Array) -> dict[str, Array]:

@@ -4,12 +4,14 @@ Because of them ``pyproject.toml`` has an upper bound on the version of NumPyro.
 what they need: a process that loads its compiled programs does without NumPyro.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+
+from bayes_intgen._lazy import jax, jnp
 
 MAX_TREE_DEPTH = 10
 

@@ -8,23 +8,26 @@ hyperparameters. The density remains that of the program, however good the appro
 Jacobian 1 / det R.
 """
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
-from typing import Any, NamedTuple, Self
+from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
 import numpy as np
-from jax.scipy.linalg import solve_triangular
-from jax.typing import ArrayLike
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
+from bayes_intgen._lazy import jax, jax_linalg, jnp, lax
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.blocks import MAX_PRECISION_RATIO, block_statistics
 from bayes_intgen.inference.density.expansion_point import ExpansionPoint
 from bayes_intgen.inference.density.log_density import FlatLayout, Potential
+from bayes_intgen.inference.density.nested import flatten, rebuild
 from bayes_intgen.models.hyperpriors import Hyperpriors
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
 
 # Minimum variance of whitened weights, below which rounding could make one negative.
 MIN_VARIANCE = 1e-12
@@ -108,9 +111,11 @@ class Whitening(NamedTuple):
         one = jnp.eye(shape[1])
         factor = jnp.linalg.cholesky(one + self.precision * ratio[:, :, None] * ratio[:, None, :])
         information = ratio * self.information * jnp.exp(-sites["noise_sd"])
-        half = solve_triangular(factor, information[..., None], lower=True)
+        half = jax_linalg.solve_triangular(factor, information[..., None], lower=True)
         white = jnp.zeros(np.prod(shape)).at[self.place].set(sites["weights"]).reshape(shape)
-        weights = solve_triangular(factor, half + white[..., None], lower=True, trans="T")
+        weights = jax_linalg.solve_triangular(
+            factor, half + white[..., None], lower=True, trans="T"
+        )
         log_det = jnp.sum(jnp.log(jnp.diagonal(factor, axis1=1, axis2=2)))
         return weights.reshape(-1)[self.place], log_det
 
@@ -137,15 +142,21 @@ def whitened(potential: Potential, layout: FlatLayout) -> Potential:
 def unwhitened(layout: FlatLayout, whitening: Whitening, flat: Array) -> Array:
     """Replace whitened weights in flat vectors (..., D) by the weights."""
     points = jnp.asarray(flat.reshape(-1, flat.shape[-1]))
-    return np.asarray(_unwhitened(layout, whitening, points)).reshape(flat.shape)
+    arrays, structure = flatten(whitening)
+    return np.asarray(_unwhitened(layout, structure)(arrays, points)).reshape(flat.shape)
 
 
-@partial(jax.jit, static_argnums=0)
-def _unwhitened(layout: FlatLayout, whitening: Whitening, points: jax.Array) -> jax.Array:
-    def one(flat: jax.Array) -> jax.Array:
-        return _with_weights(layout, flat, whitening.weights(layout.sites(flat))[0])
+@lru_cache(maxsize=64)
+def _unwhitened(layout: FlatLayout, structure: Any) -> Callable[[list[Any], jax.Array], jax.Array]:
+    def unwhiten(arrays: list[Any], points: jax.Array) -> jax.Array:
+        whitening = rebuild(structure, arrays)
 
-    return jnp.asarray(jax.lax.map(one, points))
+        def one(flat: jax.Array) -> jax.Array:
+            return _with_weights(layout, flat, whitening.weights(layout.sites(flat))[0])
+
+        return jnp.asarray(lax.map(one, points))
+
+    return jax.jit(unwhiten)
 
 
 def _with_weights(layout: FlatLayout, flat: jax.Array, weights: jax.Array) -> jax.Array:

@@ -6,14 +6,15 @@ factor of A. `PosteriorSystem` states the formulas once, for NumPy (`conditional
 without compilation) and for JAX (this module, for NUTS).
 """
 
+from __future__ import annotations
+
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
 
+from bayes_intgen._jax import with_derivative
+from bayes_intgen._lazy import jax, jax_linalg, jnp
 from bayes_intgen.inference.gaussian.blocked_cholesky import inverse_cholesky
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 
@@ -46,7 +47,7 @@ class PosteriorSystem(NamedTuple):
     @classmethod
     def of(
         cls, sums: SufficientStatistics, sd: Any, noise_sd: Any, xp: ModuleType
-    ) -> "PosteriorSystem":
+    ) -> PosteriorSystem:
         """Set up the system from statistics centred at the prior mean.
 
         Parameters
@@ -119,28 +120,6 @@ class PosteriorSystem(NamedTuple):
         return step**2 - share, squares + uncertain - self.rows
 
 
-@jax.custom_vjp
-def log_marginal(sums: SufficientStatistics, log_sd: jax.Array, noise_sd: jax.Array) -> jax.Array:
-    """Log density of the outcome with marginalised coefficients, with a closed-form gradient.
-
-    Parameters
-    ----------
-    sums : SufficientStatistics
-        Centred at the coefficients' prior mean m; constant under differentiation.
-    log_sd : Array, shape (P,)
-        Log prior standard deviations.
-    noise_sd : float
-        Noise standard deviation of a row of weight one.
-
-    Returns
-    -------
-    Array, shape ()
-        log N(y; X m, X diag(s^2) X' + noise_sd^2 W^-1), plus the log density of
-        pseudo-observations given y.
-    """
-    return log_marginal_and_draw(sums, log_sd, noise_sd, jnp.zeros(len(log_sd)))[0]
-
-
 def log_marginal_and_draw(
     sums: SufficientStatistics, log_sd: jax.Array, noise_sd: jax.Array, normal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
@@ -162,8 +141,8 @@ def log_marginal_and_draw(
     sd = jnp.exp(log_sd)
     system = PosteriorSystem.of(sums, sd, noise_sd, jnp)
     factor = jnp.linalg.cholesky(system.precision, symmetrize_input=False)
-    half = solve_triangular(factor, system.information, lower=True)
-    step = solve_triangular(factor, half + normal, lower=True, trans="T")
+    half = jax_linalg.solve_triangular(factor, system.information, lower=True)
+    step = jax_linalg.solve_triangular(factor, half + normal, lower=True, trans="T")
     log_det = 2 * jnp.sum(jnp.log(jnp.diag(factor)))
     return jnp.asarray(system.log_evidence(system.squares - half @ half, log_det)), sd * step
 
@@ -188,4 +167,23 @@ def _backward(gradient: Any, cotangent: jax.Array) -> tuple[None, jax.Array, jax
     return None, cotangent * towards_log_sd, cotangent * towards_noise
 
 
-log_marginal.defvjp(_forward, _backward)
+@with_derivative(_forward, _backward)
+def log_marginal(sums: SufficientStatistics, log_sd: jax.Array, noise_sd: jax.Array) -> jax.Array:
+    """Log density of the outcome with marginalised coefficients, with a closed-form gradient.
+
+    Parameters
+    ----------
+    sums : SufficientStatistics
+        Centred at the coefficients' prior mean m; constant under differentiation.
+    log_sd : Array, shape (P,)
+        Log prior standard deviations.
+    noise_sd : float
+        Noise standard deviation of a row of weight one.
+
+    Returns
+    -------
+    Array, shape ()
+        log N(y; X m, X diag(s^2) X' + noise_sd^2 W^-1), plus the log density of
+        pseudo-observations given y.
+    """
+    return log_marginal_and_draw(sums, log_sd, noise_sd, jnp.zeros(len(log_sd)))[0]

@@ -4,15 +4,16 @@ A compiled program chooses the size when it runs. It serves fits of many sizes, 
 are rare, and takes about as long as a program of a fit's own size.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
-from jax import lax
-from jax.typing import ArrayLike
+from typing import TYPE_CHECKING, NamedTuple
 
+from bayes_intgen._lazy import jax, jnp, lax
 from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
 
 # Coefficients from one size of a program to the next, number of its sizes, each of which takes time
 # to compile, and largest size of the program before the first.
@@ -34,7 +35,7 @@ class PaddedStatistics(NamedTuple):
     size: ArrayLike
 
     @classmethod
-    def of(cls, sums: SufficientStatistics, size: int) -> "PaddedStatistics":
+    def of(cls, sums: SufficientStatistics, size: int) -> PaddedStatistics:
         """Pad statistics of so many columns to their common size."""
         return cls(sums.padded(common_size(size)), size)
 

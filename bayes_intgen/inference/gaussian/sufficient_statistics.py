@@ -4,16 +4,20 @@ For outcomes y_i ~ N(x_i' beta, noise_sd^2 / w_i), the rows enter the posterior 
 X'Wy, y'Wy, the number of rows, and the sum of log weights.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
-from jax.typing import ArrayLike
 from numpy.typing import DTypeLike, NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.models.pseudo_observations import PseudoObservations
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
 
 
 class SufficientStatistics(NamedTuple):
@@ -78,13 +82,13 @@ class SufficientStatistics(NamedTuple):
         totals: tuple[Any, ...] = tuple(map(np.add, self[:-1], other[:-1]))
         return type(self)(*totals)
 
-    def select(self, columns: NDArray[np.int_]) -> "SufficientStatistics":
+    def select(self, columns: NDArray[np.int_]) -> SufficientStatistics:
         """Restrict to a subset of the columns."""
         xx, xy = np.asarray(self.xx), np.asarray(self.xy)
         known = self.known and self.known._replace(matrix=np.asarray(self.known.matrix)[:, columns])
         return self._replace(xx=xx[np.ix_(columns, columns)], xy=xy[columns], known=known)
 
-    def centred_at(self, mean: ArrayLike) -> "SufficientStatistics":
+    def centred_at(self, mean: ArrayLike) -> SufficientStatistics:
         """Subtract the prediction of coefficients ``mean``, shape (P,), from the outcome."""
         xx, xy, known = cast(Any, self.xx), cast(Any, self.xy), self.known
         shift = xx @ mean
@@ -93,7 +97,7 @@ class SufficientStatistics(NamedTuple):
         squares = self.yy - 2 * mean @ xy + mean @ shift
         return self._replace(xy=xy - shift, yy=squares, known=known)
 
-    def with_outcome_as_column(self) -> "SufficientStatistics":
+    def with_outcome_as_column(self) -> SufficientStatistics:
         """Append the outcome to the columns."""
         xx, xy = np.asarray(self.xx), np.append(self.xy, self.yy)
         known = self.known and self.known._replace(
@@ -101,7 +105,7 @@ class SufficientStatistics(NamedTuple):
         )
         return self._replace(xx=np.block([[xx, xy[:-1, None]], [xy]]), xy=xy, known=known)
 
-    def padded(self, size: int) -> "SufficientStatistics":
+    def padded(self, size: int) -> SufficientStatistics:
         """Append columns of zeros, up to ``size`` in all."""
         padding = (0, size - len(np.asarray(self.xy)))
         known = self.known and self.known._replace(
@@ -171,7 +175,7 @@ class CandidateStatistics(NamedTuple):
             ),
         )
 
-    def of_candidates(self, indices: Sequence[int]) -> "CandidateStatistics":
+    def of_candidates(self, indices: Sequence[int]) -> CandidateStatistics:
         """Restrict to some of the candidates, in the order of ``indices``."""
         ranges = [np.arange(len(self.xy))[self.columns[i]] for i in indices]
         at = np.concatenate([np.zeros(0, dtype=int), *ranges])

@@ -4,13 +4,12 @@ XLA fuses a loop into one function only if the loop calls no library. For matric
 blocks of coefficients, the call overhead of LAPACK exceeds its run time.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from functools import partial
 from typing import Any, cast
 
-import jax
-import jax.numpy as jnp
-from jax import lax
+from bayes_intgen._lazy import jax, jnp, lax
 
 # Maximum size of a matrix that is swept: a larger one leaves the processor's nearest cache, and is
 # inverted by halves.
@@ -18,8 +17,6 @@ MAX_SWEPT = 64
 # Sizes of leading parts of a matrix that are inverted alone if they suffice: loops over all rows of
 # a matrix take time for those of the identity too.
 PARTS = (32, 48, 64)
-# Compute an array once, instead of recomputing it at each use.
-_materialise = cast(Callable[[jax.Array], jax.Array], lax.optimization_barrier)
 
 
 def inverse_and_log_det(matrices: jax.Array, sizes: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -105,3 +102,8 @@ def _swept(matrix: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
     is_swept = jnp.arange(len(matrix))[:, None] < size
     inverse = jnp.where(is_swept, -swept[..., 0], swept[..., 0])
     return inverse, jnp.sum(jnp.log(pivots.astype(float)))
+
+
+def _materialise(array: jax.Array) -> jax.Array:
+    """Compute an array once, instead of recomputing it at each use."""
+    return cast(jax.Array, lax.optimization_barrier(array))  # type: ignore[no-untyped-call]

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from threading import Event
 
-import jax
 import numpy as np
 
 from bayes_intgen._progress import Share, share_of_stage
@@ -124,24 +123,22 @@ class ChainRunner:
         pieces: list[Collected] = []
         randomness = self.randomness[chain]
         done = 0
-        # JAX settings are local to a thread.
-        with jax.enable_x64(True):
-            earlier = self.checkpoint and self.checkpoint.read(stage, chain, state, COLLECTED)
-            if earlier:
-                state, pieces = earlier[0], [earlier[1]]
-                done = len(pieces[0]["flat"])
-                share.update(done)
-            randomness.next(done)
-            for begin in range(done, iterations, self.block_size):
-                if self._stopped.is_set():
-                    break
-                count = min(self.block_size, iterations - begin)
-                state, piece = kernel.advance(state, randomness.next(count), step_size)
-                pieces.append(piece)
-                if self.checkpoint is not None:
-                    pieces = [concatenated(pieces)]
-                    self.checkpoint.write(stage, chain, state, pieces[0])
-                share.update(count)
+        earlier = self.checkpoint and self.checkpoint.read(stage, chain, state, COLLECTED)
+        if earlier:
+            state, pieces = earlier[0], [earlier[1]]
+            done = len(pieces[0]["flat"])
+            share.update(done)
+        randomness.next(done)
+        for begin in range(done, iterations, self.block_size):
+            if self._stopped.is_set():
+                break
+            count = min(self.block_size, iterations - begin)
+            state, piece = kernel.advance(state, randomness.next(count), step_size)
+            pieces.append(piece)
+            if self.checkpoint is not None:
+                pieces = [concatenated(pieces)]
+                self.checkpoint.write(stage, chain, state, pieces[0])
+            share.update(count)
         return state, concatenated(pieces)
 
 

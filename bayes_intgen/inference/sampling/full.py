@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bayes_intgen._jax import double_precision
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.expansion_point import ExpansionPoint
@@ -28,6 +29,7 @@ from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
 
 
+@double_precision()
 def sample_full(
     data: Rows,
     model: Model,

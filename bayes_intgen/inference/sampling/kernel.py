@@ -4,26 +4,29 @@ Trajectories and dual averaging are NumPyro's. Random numbers come from NumPy: l
 compiled, and draws do not depend on the size of the blocks of iterations.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from bayes_intgen._lazy import jax, jnp, lax
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.log_density import LogDensity, Potential, PotentialAndDraw
+from bayes_intgen.inference.density.nested import flatten, rebuild
 from bayes_intgen.inference.density.numpyro_adapter import (
     adapted_step_size,
     initial_step_size,
     nuts_trajectory,
 )
 from bayes_intgen.inference.sampling.checkpoint import Collected
-from bayes_intgen.inference.sampling.program_cache import compiled, name_of
+from bayes_intgen.inference.sampling.program_cache import Program, compiled
+from bayes_intgen.inference.sampling.program_names import name_of
 
 INITIAL_STEP_SIZE = 0.5
 
@@ -119,12 +122,12 @@ class KernelState(NamedTuple):
         Draw of the coefficients that the exact density has marginalised.
     """
 
-    z: jax.Array
-    gradient: jax.Array
-    potential: jax.Array
-    energy: jax.Array
-    potential_correction: jax.Array
-    coefficients: jax.Array
+    z: Any
+    gradient: Any
+    potential: Any
+    energy: Any
+    potential_correction: Any
+    coefficients: Any
 
 
 class ChainState(NamedTuple):
@@ -162,7 +165,9 @@ class NUTSKernel:
         self.surrogate, self.exact, self.root = surrogate, exact, root
         self.target_accept = target_accept
         self._n_coefficients = 0 if exact is None else exact.n_coefficients
-        self._program = _compiled_program(surrogate.potential, exact and _potential_and_draw(exact))
+        self._program = _compiled_program(
+            surrogate.potential, exact and _potential_and_draw(exact), surrogate.on_cpu
+        )
 
     def begin(
         self,
@@ -194,9 +199,8 @@ class NUTSKernel:
                 f"a chain begins with {self._n_coefficients} coefficients, not {len(coefficients)}"
             )
         numbers = z, self.root.T @ gradient, potential, potential, correction, coefficients
-        current = KernelState(*jax.device_put([np.asarray(each) for each in numbers]))
-        adaptation = initial_step_size(step_size)
-        return ChainState(current, jax.device_put(jax.tree.map(np.asarray, adaptation)))
+        adaptation = map(np.asarray, initial_step_size(step_size))
+        return ChainState(KernelState(*map(np.asarray, numbers)), tuple(adaptation))
 
     def is_compiled(self, chain: ChainState, count: int) -> bool:
         """Whether :meth:`advance` is compiled for ``count`` iterations of such a chain."""
@@ -245,45 +249,54 @@ class CompiledProgram:
         From a chain and other arguments to the chain and an array of collected numbers.
     name : str, optional
         All that determines the function besides this package.
+    on_cpu : bool
+        Whether it runs on the CPU, even if JAX uses another device by default.
     """
 
     def __init__(
-        self, advance: Callable[..., tuple[ChainState, jax.Array]], name: str | None = None
+        self,
+        advance: Callable[..., tuple[ChainState, jax.Array]],
+        name: str | None = None,
+        on_cpu: bool = False,
     ) -> None:
-        self._advance, self._name = advance, name
-        self._compiled: dict[Any, Any] = {}
+        self._advance, self._name, self._on_cpu = advance, name, on_cpu
+        self._compiled: dict[Any, Program] = {}
 
     def is_compiled(self, arguments: tuple[Any, ...]) -> bool:
         """Whether the function is compiled for arguments of these shapes."""
-        return self._key(arguments) in self._compiled
+        return _key(*flatten(arguments)) in self._compiled
 
     def compile(self, arguments: tuple[Any, ...]) -> None:
         """Compile for arguments of these shapes."""
-        if self.is_compiled(arguments):
+        arrays, structure = flatten(arguments)
+        key = _key(arrays, structure)
+        if key in self._compiled:
             return
-        leaves, structure = jax.tree.flatten(arguments)
 
         # Of plain arrays: files of compiled programs cannot hold the classes of this package.
-        def advance(*leaves: Any) -> tuple[Any, ...]:
-            chain, rows = self._advance(*jax.tree.unflatten(structure, leaves))
-            return (*jax.tree.leaves(chain), rows)
+        def advance(*arrays: jax.Array) -> list[jax.Array]:
+            chain, rows = self._advance(*rebuild(structure, arrays))
+            return [*flatten(chain)[0], rows]
 
         name = None if self._name is None else f"{self._name} {structure}"
-        self._compiled[self._key(arguments)] = compiled(jax.jit(advance), leaves, name)
+        self._compiled[key] = compiled(advance, arrays, name, self._on_cpu)
 
-    def __call__(self, arguments: tuple[Any, ...]) -> tuple[ChainState, jax.Array]:
-        leaves = self._compiled[self._key(arguments)](*jax.tree.leaves(arguments))
-        return jax.tree.unflatten(jax.tree.structure(arguments[0]), leaves[:-1]), leaves[-1]
+    def __call__(self, arguments: tuple[Any, ...]) -> tuple[ChainState, Array]:
+        """Advance the chain, the first argument."""
+        arrays, structure = flatten(arguments)
+        *chain, rows = self._compiled[_key(arrays, structure)](arrays)
+        return rebuild(structure.parts[0], chain), rows
 
-    @staticmethod
-    def _key(arguments: tuple[Any, ...]) -> Any:
-        leaves, structure = jax.tree.flatten(arguments)
-        return structure, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves)
+
+def _key(arrays: list[Any], structure: Any) -> Any:
+    return structure, tuple((array.shape, array.dtype) for array in arrays)
 
 
 @lru_cache(maxsize=16)
-def _compiled_program(potential: Potential, exact: PotentialAndDraw | None) -> CompiledProgram:
-    return CompiledProgram(iterations(potential, exact), name_of((potential, exact)))
+def _compiled_program(
+    potential: Potential, exact: PotentialAndDraw | None, on_cpu: bool
+) -> CompiledProgram:
+    return CompiledProgram(iterations(potential, exact), name_of((potential, exact)), on_cpu)
 
 
 def _potential_and_draw(exact: LogDensity) -> PotentialAndDraw:
@@ -348,6 +361,6 @@ def iterations(potential: Potential, exact: PotentialAndDraw | None) -> Callable
             row = jnp.concatenate([new.z, numbers, new.coefficients])
             return ChainState(new, adaptation), row
 
-        return jax.lax.scan(iterate, chain, innovations)
+        return lax.scan(iterate, chain, innovations)
 
     return advance

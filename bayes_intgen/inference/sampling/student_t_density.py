@@ -11,24 +11,24 @@ variance is small where rows outnumber coefficients: what the approximation leav
 order.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple, Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy import special
 from scipy.linalg import solve_triangular
 
+from bayes_intgen._lazy import jax, jnp
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.log_density import (
     LogDensity,
     Potential,
     PotentialAndDraw,
-    cpu_device,
     padding_to,
 )
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
@@ -184,8 +184,7 @@ class StudentTPosterior(NamedTuple):
         ratio = _row_ratio(
             matrix, relative_sd, expansion, reduced, posterior, prior_sd[own], fit.power
         )
-        on_cpu = jax.device_put(jax.tree.map(np.asarray, ratio), cpu_device())
-        return cls(posterior, on_cpu, reduced)
+        return cls(posterior, ratio, reduced)
 
     @property
     def density(self) -> LogDensity:
@@ -209,7 +208,7 @@ class StudentTPosterior(NamedTuple):
     def sites(self, flat: Array) -> dict[str, Array]:
         """Hyperparameters by name, from flat vectors (..., D + 1)."""
         sites = self.posterior.sites(flat)
-        log_df = self._host.log_df(np.log(sites["noise_sd"]), flat[..., self.posterior.layout.size])
+        log_df = self.ratio.log_df(np.log(sites["noise_sd"]), flat[..., self.posterior.layout.size])
         return {**sites, "df": np.exp(log_df)}
 
     def coefficients(self, draws: Array) -> Array:
@@ -226,10 +225,6 @@ class StudentTPosterior(NamedTuple):
         return out
 
     @property
-    def _host(self) -> RowRatio:
-        return RowRatio._make(np.asarray(values) for values in self.ratio)
-
-    @property
     def _several(self) -> bool:
         return len(self.ratio.present) <= ROWS_WITH_SEVERAL_DRAWS
 
@@ -241,11 +236,11 @@ class StudentTPosterior(NamedTuple):
         first = len(self.ratio.centre)
         own = self.posterior.draw(flat, normal[:first])
         log_scale = np.log(self.posterior.sites(flat)["noise_sd"])
-        return np.append(own, self._host.draw_last(own, log_scale, normal[first:], np))
+        return np.append(own, self.ratio.draw_last(own, log_scale, normal[first:], np))
 
     def _correction(self, flat: Array, draw: Array) -> float:
         """Correction of a state with this draw: of the normal numbers behind it, in any order."""
-        ratio, size = self._host, self.posterior.size
+        ratio, size = self.ratio, self.posterior.size
         first, sites = len(ratio.centre), self.posterior.sites(flat)
         log_scale, conditional = np.log(sites["noise_sd"]), self.posterior.conditional(sites)
         own = solve_triangular(conditional.root, draw[:size] - conditional.mean)

@@ -3,23 +3,13 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_intgen.inference.density.blocks import log_marginal_by_blocks
-from bayes_intgen.inference.density.flat_hyperprior import (
-    MarginalPotential,
-    MarginalPotentialAndDraw,
-)
-from bayes_intgen.inference.density.log_density import FlatLayout
-from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
-from bayes_intgen.inference.sampling import program_cache
+from bayes_intgen.inference.sampling import program_cache, program_names
 from bayes_intgen.inference.sampling.program_cache import (
     MAX_PROGRAMS,
     SUFFIX,
@@ -27,7 +17,6 @@ from bayes_intgen.inference.sampling.program_cache import (
     cache_folder,
     compiled,
     load_ahead,
-    name_of,
 )
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="no owners and modes of folders")
@@ -40,19 +29,15 @@ def programs(tmp_path, monkeypatch) -> Path:
     return path
 
 
-@pytest.fixture
-def double_precision_scope() -> Iterator[None]:
-    with jax.enable_x64(True):
-        yield
-
-
 def root(scale: float):
     """Function that needs LAPACK; its constant determines the result, not the shapes."""
-    return jax.jit(lambda matrix: scale * jnp.linalg.cholesky(matrix))
+    return lambda matrix: [scale * jnp.linalg.cholesky(matrix)]
 
 
 def compiled_root(scale: float, name: str | None = None):
-    return compiled(root(scale), [np.eye(3)], name)
+    """Result of such a function for a matrix, once it is compiled or loaded."""
+    program = compiled(root(scale), [np.eye(3)], name, on_cpu=True)
+    return lambda matrix: program([matrix])[0]
 
 
 def files(folder: Path) -> list[Path]:
@@ -72,10 +57,10 @@ def test_a_program_is_loaded_from_its_file(programs) -> None:
 
 @pytest.mark.parametrize("name", [None, "first"])
 def test_programs_differ_in_arguments_that_they_do_not_use(programs, name) -> None:
-    function = jax.jit(lambda used, unused: 2 * used)
     for size in (4, 5):
         arguments = np.ones(2), np.ones(size)
-        np.testing.assert_array_equal(compiled(function, arguments, name)(*arguments), [2, 2])
+        program = compiled(lambda used, unused: [2 * used], arguments, name, on_cpu=True)
+        np.testing.assert_array_equal(program(arguments)[0], [2, 2])
     assert len(files(programs)) == 2
 
 
@@ -90,21 +75,46 @@ def test_a_function_with_a_name_is_not_traced(programs) -> None:
 
 def test_names_depend_on_the_source_of_the_package(programs, monkeypatch) -> None:
     compiled_root(2.0, "doubled")
-    monkeypatch.setattr(program_cache, "_digest_of_package", lambda: "another version")
+    monkeypatch.setattr(program_names, "_digest_of_package", lambda: "another version")
     np.testing.assert_array_equal(compiled_root(3.0, "doubled")(np.eye(3)), 3 * np.eye(3))
 
 
-def test_a_loaded_program_finds_lapack_in_a_new_process(programs) -> None:
-    """JAX looks LAPACK up when it lowers a call, which a process that loads programs need not."""
-    compiled_root(2.0, "doubled")
+def test_a_loaded_program_finds_lapack_without_jax(programs) -> None:
     code = (
-        "import jax, numpy as np\n"
+        "import sys, numpy as np\n"
+        "from bayes_intgen._lazy import jax, jnp\n"
         "from bayes_intgen.inference.sampling.program_cache import compiled\n"
-        "program = compiled(jax.jit(lambda matrix: 0 * matrix), [np.eye(3)], 'doubled')\n"
-        "print(np.asarray(program(np.eye(3))).trace())\n"
+        "root = lambda matrix: [jnp.linalg.cholesky(matrix)]\n"
+        "program = compiled(root, [np.eye(3)], 'root', on_cpu=True)\n"
+        "print(program([4 * np.eye(3)])[0].trace(), 'jax' in sys.modules)\n"
+        # JAX registers the same functions.
+        "print(jax.jit(jnp.linalg.cholesky)(4 * np.eye(3)).trace())\n"
+        "print(program([4 * np.eye(3)])[0].trace())\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "6.0\n"), done.stderr
+    for imported in ("True", "False"):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.stdout.split() == ["6.0", imported, "6.0", "6.0"], done.stderr
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_programs_take_and_return_arrays_of_any_type(programs) -> None:
+    arguments = (
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(3, dtype=np.uint32),
+        np.array(2**40),
+        np.array([True, False]),
+        np.ones((0, 2), np.float32),
+    )
+
+    def doubled(*arrays):
+        return [array if array.dtype == bool else 2 * array for array in arrays]
+
+    written, loaded = (compiled(doubled, arguments, "doubled", on_cpu=True) for _ in range(2))
+    assert type(written) is not type(loaded)
+    for one, other, argument in zip(written(arguments), loaded(arguments), arguments, strict=True):
+        assert one.dtype == other.dtype == argument.dtype
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, argument if argument.dtype == bool else 2 * argument)
 
 
 def new_process(monkeypatch) -> None:
@@ -113,7 +123,6 @@ def new_process(monkeypatch) -> None:
         monkeypatch.setattr(program_cache, memory, {})
 
 
-@pytest.mark.usefixtures("double_precision_scope")
 def test_the_first_program_of_the_last_process_is_loaded_ahead(programs, monkeypatch) -> None:
     new_process(monkeypatch)
     for factor, name in ((2.0, "doubled"), (3.0, "tripled")):
@@ -128,14 +137,13 @@ def test_the_first_program_of_the_last_process_is_loaded_ahead(programs, monkeyp
     np.testing.assert_array_equal(compiled_root(5.0, "tripled")(np.eye(3)), 5 * np.eye(3))
 
 
-@pytest.mark.usefixtures("double_precision_scope")
 @pytest.mark.parametrize("fault", ["another version", "no file", "damaged file"])
 def test_a_program_that_cannot_be_loaded_ahead_is_compiled(programs, monkeypatch, fault) -> None:
     new_process(monkeypatch)
     compiled_root(2.0, "doubled")
     new_process(monkeypatch)
     if fault == "another version":
-        monkeypatch.setattr(program_cache, "_digest_of_package", lambda: "another version")
+        monkeypatch.setattr(program_names, "_digest_of_package", lambda: "another version")
     elif fault == "no file":
         (programs / program_cache.FIRST).unlink()
         files(programs)[0].unlink()
@@ -144,36 +152,6 @@ def test_a_program_that_cannot_be_loaded_ahead_is_compiled(programs, monkeypatch
         files(programs)[0].write_bytes(b"nonsense")
     load_ahead()
     np.testing.assert_array_equal(compiled_root(3.0, "doubled")(np.eye(3)), 3 * np.eye(3))
-
-
-@dataclass(frozen=True)
-class Outside:
-    """Dataclass that is not of the package."""
-
-    size: int = 3
-
-
-def test_names_tell_functions_apart() -> None:
-    layout = FlatLayout.of({"noise_sd": 1.0})
-    other = FlatLayout.of({"noise_sd": 1.0, "scale": np.ones(2)})
-    functions = [
-        MarginalPotential(log_marginal, layout),
-        MarginalPotential(log_marginal_by_blocks, layout),
-        MarginalPotential(log_marginal, other),
-        MarginalPotentialAndDraw(log_marginal_and_draw, layout),
-        (MarginalPotential(log_marginal, layout), None),
-    ]
-    names = {name_of(each) for each in functions}
-    assert None not in names
-    assert len(names) == len(functions)
-    assert name_of(MarginalPotential(log_marginal, FlatLayout.of({"noise_sd": 2.0}))) in names
-
-
-def test_functions_that_the_package_does_not_determine_have_no_name() -> None:
-    layout = FlatLayout.of({"noise_sd": 1.0})
-    closure = lambda statistics, log_sd, noise_sd: log_sd.sum()  # noqa: E731
-    for each in (closure, np.linalg.cholesky, Outside(), MarginalPotential(closure, layout)):
-        assert name_of(each) is None, each
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", None])
