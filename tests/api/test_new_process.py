@@ -33,11 +33,13 @@ print(float(posterior.joint_effect([[1.0, -1.0]]).sum()), "traced" if traced els
 """
 
 
-def fit_in_new_process(folder: Path, before: str = "") -> tuple[str, str]:
+def fit_in_new_process(folder: Path, before: str = "", after: str = "") -> tuple[str, str]:
     """Sum of draws, and the other words that the process prints."""
     environment = {**os.environ, "BAYES_INTGEN_CACHE": str(folder)}
-    command = [sys.executable, "-c", before + FIT]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    command = [sys.executable, "-u", "-W", "ignore", "-c", before + FIT + after]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, check=True, timeout=60
+    )
     assert done.stderr == ""
     draws, rest = done.stdout.strip().split(maxsplit=1)
     return draws, rest
@@ -67,3 +69,22 @@ def test_a_process_with_other_settings_of_jax_has_its_own_programs(tmp_path) -> 
     for words in ("traced in time", "loaded ahead"):
         assert fit_in_new_process(tmp_path / "programs", setting)[1].startswith(words)
     assert fit_in_new_process(tmp_path / "programs")[0] == draws
+
+
+def test_a_process_forked_from_one_that_has_loaded_programs_raises(tmp_path) -> None:
+    """Their threads do not survive the fork."""
+    fork = """
+import os
+child = os.fork()
+if not child:
+    try:
+        bi.fit(data, draws=40, warmup=30, progress=False)
+    except bi.BayesIntgenError as error:
+        print(error)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    fit_in_new_process(tmp_path / "programs")
+    _, rest = fit_in_new_process(tmp_path / "programs", after=fork)
+    assert rest.startswith("loaded ahead\nthis process was forked")
+    assert 'get_context("spawn")' in rest

@@ -113,25 +113,29 @@ def compiled(
     def compiled_now() -> Program:
         with double_precision(), _placement(on_cpu):
             lowered = jax.jit(function, keep_unused=True).lower(*arguments)
-            own = None
-            if _is_on_cpu(on_cpu):
-                own = path or _path(folder, lowered.as_text(), arguments)
-            if own is not None and own != path and (program := _needed(own)) is not None:
-                return program
+            own = path
+            if not _is_on_cpu(on_cpu):
+                own = None
+            elif path is None:
+                own = _path(folder, lowered.as_text(), arguments)
+                if own is not None and (loaded := _needed(own)) is not None:
+                    return _with_remedy(loaded, lambda: _JAXProgram(lowered.compile(), on_cpu))
             executable = lowered.compile()
         if own is not None:
             _store(own, executable)
         return _JAXProgram(executable, on_cpu)
 
     loaded = None if path is None else _needed(path)
-    if loaded is None:
-        return compiled_now()
+    return compiled_now() if loaded is None else _with_remedy(loaded, compiled_now)
+
+
+def _with_remedy(loaded: LoadedProgram, compiled_now: Callable[[], Program]) -> Program:
+    """Run a loaded program, or compile it if the interface of jaxlib is not as expected."""
 
     def run(arguments: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         try:
             return loaded(arguments)
         except (AttributeError, TypeError):
-            # The interface of jaxlib is another one than expected.
             return compiled_now()(arguments)
 
     return run
