@@ -8,7 +8,12 @@ from numpyro.diagnostics import effective_sample_size
 
 import bayes_intgen as bi
 from bayes_intgen.assess.diagnostics import problems, warn_of_problems
-from bayes_intgen.inference.sampling.convergence import ESS_LIMIT, TAIL_PROBABILITIES, Convergence
+from bayes_intgen.inference.sampling.convergence import (
+    ESS_LIMIT,
+    TAIL_PROBABILITIES,
+    Convergence,
+    ess_bulk,
+)
 from bayes_intgen.inference.sampling.stopping import shortfall
 
 CHAINS, DRAWS = 4, 500
@@ -113,6 +118,7 @@ def test_rhat_and_ess_agree_with_arviz(stuck: float) -> None:
         for p in TAIL_PROBABILITIES
     ]
     np.testing.assert_allclose(own.ess_tail, np.minimum(*of_numpyro), rtol=1e-10)
+    np.testing.assert_array_equal(ess_bulk(draws), own.ess_bulk)
     other = az.ess(dataset, method="mean")["draws"]
     assert np.abs(Convergence.of(draws).ess / other - 1).max() > 0.03
 

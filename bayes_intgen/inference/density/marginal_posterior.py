@@ -43,8 +43,8 @@ QUICK_TOLERANCE = 0.03
 # Maximum distance of a search from the prior median, in prior standard deviations: farther out the
 # prior density is negligible, and numbers overflow.
 MAX_DISTANCE = 10
-# Number of elements of the matrices that are factorised together: four megabytes, for the cache.
-MAX_BATCH_SIZE = 2**19
+# Number of elements of the matrices that are factorised together: two megabytes, for the cache.
+MAX_BATCH_SIZE = 2**18
 
 
 class MarginalPosterior:

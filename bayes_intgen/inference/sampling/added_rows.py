@@ -35,7 +35,7 @@ from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot
 from bayes_intgen.inference.pilot.pruning import PrunedModel
 from bayes_intgen.inference.pilot.reselection import reselected_terms
 from bayes_intgen.inference.sampled_model import SampledModel
-from bayes_intgen.inference.sampling.convergence import ESS_LIMIT, Convergence
+from bayes_intgen.inference.sampling.convergence import ESS_LIMIT, ess_bulk
 from bayes_intgen.inference.sampling.laplace import resampled, sample_laplace
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
@@ -150,7 +150,7 @@ def _weighted(points: Array, log_density: Array, evaluated: EvaluatedDraws) -> I
     The effective sample size is that of the weights times the share of effective draws.
     """
     chains, count, size = points.shape
-    total, effective = chains * count, float(np.min(Convergence.of(points).ess_bulk))
+    total, effective = chains * count, float(np.min(ess_bulk(points)))
     step = -(-total // BATCH_SIZE)
     flat, ratio, density = np.zeros((0, size)), np.zeros(0), np.zeros(0)
     for first in range(step):

@@ -99,6 +99,11 @@ def convergence_quantities(tree: xr.DataTree, effect: xr.DataArray) -> xr.Datase
     return merged(tree["posterior"].dataset, joint_effect)
 
 
+def ess_bulk(draws: Array) -> Array:
+    """Effective sample size in the bulk of finite draws (chain, draw, quantity)."""
+    return _ess_of_mean(_normal_scores(_halves(draws)))
+
+
 def _rhat(scores: Array) -> Array:
     """R-hat of the halves of chains (half, draw, quantity); NaN for a single chain."""
     if len(scores) <= 2:
