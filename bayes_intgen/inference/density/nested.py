@@ -17,8 +17,7 @@ ARRAY = "array"
 class Structure(NamedTuple):
     """Structure of a tuple or dataclass: its type, and the structures of its elements.
 
-    Those of other values are :data:`ARRAY` or, for None and the tuple of a model's kernels,
-    :class:`Constant`.
+    The structure of an array is :data:`ARRAY`, that of None or a text a :class:`Constant`.
     """
 
     kind: type

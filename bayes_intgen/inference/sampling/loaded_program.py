@@ -80,7 +80,7 @@ class LoadedProgram:
                 [cpu.device],
                 enable_x64=True,
             )
-            for each in map(np.ascontiguousarray, arguments)
+            for each in (np.asarray(argument, order="C") for argument in arguments)
         ]
         results = self._executable.execute_sharded(placed).consume_with_handlers(self._handlers)
         # A copy of a view, which an array of jaxlib gives without JAX.
