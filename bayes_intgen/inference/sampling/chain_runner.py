@@ -11,6 +11,7 @@ from functools import partial
 from threading import Event
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayes_intgen._progress import Share, share_of_stage
 from bayes_intgen._progress import stage as progress_stage
@@ -101,6 +102,11 @@ class ChainRunner:
         self.compile(kernel, states, iterations)
         with share_of_stage(title, self.progress, len(states) * iterations) as share:
             return self.run(kernel, stage, states, iterations, share)
+
+    def swap(self, pairs: NDArray[np.int_]) -> None:
+        """Swap these pairs of sites, shape (pair, 2), from now on."""
+        for randomness in self.randomness:
+            randomness.pairs = pairs
 
     def compile(self, kernel: NUTSKernel, states: list[ChainState], iterations: int) -> None:
         """Compile what a stage of so many iterations needs."""

@@ -22,6 +22,7 @@ from bayes_intgen.inference.sampling.starting_points import (
     dispersed_points,
 )
 from bayes_intgen.inference.sampling.student_t_density import StudentTPosterior
+from bayes_intgen.inference.sampling.swaps import pairs_of_scales
 from bayes_intgen.inference.sampling.warmup import HigherModeError
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
@@ -110,6 +111,7 @@ def _sample_hyperparameters(
             block_diag(first.covariance, np.eye(posterior.spare)),
             settings,
             quantities=quantities,
+            pairs=pairs_of_scales(posterior.terms, posterior.layout.positions.get("scale", ())),
             surrogate=None if surrogate is None else surrogate.density,
             mode_potential=min(mode.potential for mode in modes) if has_mode else -np.inf,
             checkpoint=checkpoint,

@@ -25,6 +25,7 @@ from bayes_intgen.inference.sampling.stopping import (
     StoppingRule,
     additional_draws,
 )
+from bayes_intgen.inference.sampling.swaps import MIN_DRAWS_EXPECTED, correlated_pairs
 from bayes_intgen.inference.sampling.warmup import parts_of_warmup, refuse_higher_mode, warm_up
 from bayes_intgen.inference.settings import SamplerSettings
 
@@ -58,6 +59,7 @@ def nuts(
     settings: SamplerSettings,
     *,
     quantities: Quantities = lambda flat, coefficients: flat,
+    pairs: NDArray[np.int_] | None = None,
     surrogate: LogDensity | None = None,
     mode_potential: float = -math.inf,
     checkpoint: Checkpoint | None = None,
@@ -83,6 +85,9 @@ def nuts(
         all quantities have converged.
     quantities : callable
         Quantities that must converge.
+    pairs : ndarray of int, shape (pair, 2), optional
+        Positions of sites that may be swapped, in posteriors that need many draws: these begin
+        anew with swaps of those pairs that are negatively correlated.
     surrogate : LogDensity, optional
         Cheaper density. It is dropped if few proposals of a chain are accepted in either half of
         the warmup.
@@ -101,6 +106,7 @@ def nuts(
         a covariance adapted to the other mode.
     """
     chains, size = starts.shape
+    pairs = np.zeros((0, 2), dtype=int) if pairs is None else pairs
     # Padding stays at zero, where its gradient is zero, as its momenta are: trajectories are those
     # of the other sites alone, whose step sizes are larger.
     starts = np.pad(starts, ((0, 0), (0, density.padding)))
@@ -122,7 +128,7 @@ def nuts(
             warm.kernel, "draws", warm.states, count, share, warm.step_size
         )
         refuse_higher_mode(collected, mode_potential)
-        rule = StoppingRule()
+        rule, kernel = StoppingRule(), warm.kernel
         while settings.draws is None:
             done = collected["flat"].shape[1]
             every = quantities(collected["flat"][..., :size], collected["coefficients"])
@@ -131,9 +137,21 @@ def nuts(
             share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
             if not more:
                 break
-            states, further = runner.run(
-                warm.kernel, f"draws{done}", states, more, share, warm.step_size
-            )
+            correlated = np.zeros((0, 2), dtype=int)
+            if not kernel.swaps and short * done > MIN_DRAWS_EXPECTED:
+                flat = collected["flat"].reshape(-1, starts.shape[1])
+                correlated = correlated_pairs(flat, pairs)
+            if len(correlated):
+                # Draws that seldom moved between modes are part of the warmup.
+                kernel, rule = kernel.with_swaps(), StoppingRule()
+                runner.swap(correlated)
+                states, collected = runner.run(
+                    kernel, "swaps", states, count, share, warm.step_size
+                )
+                refuse_higher_mode(collected, mode_potential)
+                continue
+            stage = f"{'swaps' if kernel.swaps else 'draws'}{done}"
+            states, further = runner.run(kernel, stage, states, more, share, warm.step_size)
             collected = concatenated([collected, further], axis=1)
 
     flat, coefficients = collected.pop("flat"), collected.pop("coefficients")
