@@ -17,8 +17,8 @@ from bayes_intgen.inference.sampling.chain_runner import (
     common_block_size,
     concatenated,
 )
-from bayes_intgen.inference.sampling.checkpoint import Checkpoint
-from bayes_intgen.inference.sampling.kernel import ChainRandomness
+from bayes_intgen.inference.sampling.checkpoint import Checkpoint, Collected
+from bayes_intgen.inference.sampling.kernel import ChainRandomness, ChainState
 from bayes_intgen.inference.sampling.stopping import (
     MAX_DRAWS,
     MIN_DRAWS,
@@ -119,40 +119,40 @@ def nuts(
     ]
     runner = ChainRunner(randomness, block_size, settings.progress, checkpoint, label)
     warm = warm_up(runner, density, surrogate, starts, covariance, settings, mode_potential)
-    runner.compile(warm.kernel, warm.states, count)
+    kernel, states, step_size = warm
     # Without a number of draws, about twice the minimum.
     expected = 2 * count if settings.draws is None else count
-    title = f"Draws of {chains} chains"
-    with share_of_stage(title, settings.progress, chains * expected, leave=True) as share:
-        states, collected = runner.run(
-            warm.kernel, "draws", warm.states, count, share, warm.step_size
-        )
-        refuse_higher_mode(collected, mode_potential)
-        rule, kernel = StoppingRule(), warm.kernel
-        while settings.draws is None:
-            done = collected["flat"].shape[1]
-            every = quantities(collected["flat"][..., :size], collected["coefficients"])
-            short = rule.shortfall(every)
-            more = additional_draws(short, done, block_size)
-            share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
-            if not more:
-                break
-            correlated = np.zeros((0, 2), dtype=int)
-            if not kernel.swaps and short * done > MIN_DRAWS_EXPECTED:
-                flat = collected["flat"].reshape(-1, starts.shape[1])
-                correlated = correlated_pairs(flat, pairs)
-            if len(correlated):
-                # Draws that seldom moved between modes are part of the warmup.
-                kernel, rule = kernel.with_swaps(), StoppingRule()
-                runner.swap(correlated)
-                states, collected = runner.run(
-                    kernel, "swaps", states, count, share, warm.step_size
-                )
-                refuse_higher_mode(collected, mode_potential)
-                continue
-            stage = f"{'swaps' if kernel.swaps else 'draws'}{done}"
-            states, further = runner.run(kernel, stage, states, more, share, warm.step_size)
-            collected = concatenated([collected, further], axis=1)
+
+    def draw(stage: str, title: str) -> tuple[list[ChainState], Collected, NDArray[np.int_]]:
+        """Draw until all quantities have converged, or until sites are to be swapped."""
+        runner.compile(kernel, states, count)
+        with share_of_stage(title, settings.progress, chains * expected, leave=True) as share:
+            last, collected = runner.run(kernel, stage, states, count, share, step_size)
+            refuse_higher_mode(collected, mode_potential)
+            rule = StoppingRule()
+            while settings.draws is None:
+                done = collected["flat"].shape[1]
+                every = quantities(collected["flat"][..., :size], collected["coefficients"])
+                short = rule.shortfall(every)
+                more = additional_draws(short, done, block_size)
+                if more and not kernel.swaps and short * done > MIN_DRAWS_EXPECTED:
+                    correlated = correlated_pairs(collected["flat"], pairs)
+                    if len(correlated):
+                        share.expect(chains * done, "two modes")
+                        return last, collected, correlated
+                share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
+                if not more:
+                    break
+                last, further = runner.run(kernel, f"{stage}{done}", last, more, share, step_size)
+                collected = concatenated([collected, further], axis=1)
+        return last, collected, np.zeros((0, 2), dtype=int)
+
+    states, collected, correlated = draw("draws", f"Draws of {chains} chains")
+    if len(correlated):
+        # Draws that seldom moved between modes are part of the warmup.
+        kernel = kernel.with_swaps()
+        runner.swap(correlated)
+        states, collected, _ = draw("swaps", f"Draws of {chains} chains, with swaps")
 
     flat, coefficients = collected.pop("flat"), collected.pop("coefficients")
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)

@@ -53,7 +53,7 @@ def correlated_pairs(draws: Array, pairs: NDArray[np.int_]) -> NDArray[np.int_]:
 
     Parameters
     ----------
-    draws : ndarray, shape (draw, D)
+    draws : ndarray, shape (..., D)
     pairs : ndarray of int, shape (pair, 2)
         Positions of sites.
 
@@ -63,7 +63,8 @@ def correlated_pairs(draws: Array, pairs: NDArray[np.int_]) -> NDArray[np.int_]:
     >>> correlated_pairs(np.stack([one, one, other], axis=1), np.array([[0, 1], [0, 2]]))
     array([[0, 2]])
     """
-    correlation = np.asarray(np.corrcoef(draws, rowvar=False))
+    flat = draws.reshape(-1, draws.shape[-1])
+    correlation = np.asarray(np.corrcoef(flat, rowvar=False))
     return pairs[correlation[pairs[:, 0], pairs[:, 1]] < MAX_CORRELATION]
 
 
