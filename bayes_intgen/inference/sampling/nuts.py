@@ -65,11 +65,12 @@ def nuts(
     checkpoint: Checkpoint | None = None,
     label: str = "",
 ) -> Draws:
-    """Run one NUTS chain from each start; call it in a 64-bit scope of JAX.
+    """Run one NUTS chain from each start.
 
     With a surrogate, NUTS proposes from that cheaper density, and a Metropolis step with the ratio
     of both densities corrects the proposal (delayed acceptance; Christen and Fox 2005, section 2).
-    The correction is exact because NUTS is reversible under the density that it samples.
+    The correction is exact because NUTS, with or without swaps before and after it, is reversible
+    under the density that it samples.
 
     Parameters
     ----------
