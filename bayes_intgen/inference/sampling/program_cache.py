@@ -189,8 +189,8 @@ def _is_on_cpu(on_cpu: bool) -> bool:
 
 @contextlib.contextmanager
 def _placement(on_cpu: bool) -> Iterator[None]:
-    """Use the CPU, if it is asked for and JAX uses another device by default."""
-    if on_cpu and jax.default_backend() != "cpu" and (device := cpu_device()) is not None:
+    """Use the CPU if it is asked for, whatever device JAX uses by default."""
+    if on_cpu and (device := cpu_device()) is not None:
         with jax.default_device(device):
             yield
     else:

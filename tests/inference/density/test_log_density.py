@@ -100,9 +100,7 @@ import jax
 import numpy as np
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.passes import sufficient_statistics
-from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.inference.sampling import kernel, program_cache
 from bayes_intgen.simulators import Linear
 
 first, other = jax.devices()
@@ -111,24 +109,40 @@ model = bi.models.additive("linear")
 settings = {"draws": 20, "warmup": 20, "chains": 2, "progress": False}
 
 
-def effect():
-    return bi.fit(data, model, **settings).joint_effect([[0.1, 0.2]]).to_numpy()
+devices = set()
+run = program_cache._JAXProgram.__call__
+
+
+def recorded(self, arguments):
+    devices.update(self.compiled.runtime_executable().local_devices())
+    return run(self, arguments)
+
+
+program_cache._JAXProgram.__call__ = recorded
+
+
+def effect(**options):
+    fit = bi.fit(data, model, **settings, **options)
+    return fit.joint_effect([[0.1, 0.2]]).to_numpy()
 
 
 expected = effect()
+kernel._compiled_program.cache_clear()
 with jax.default_device(other):
     assert jax.numpy.zeros(1).devices() == {other}
-    terms = model.decompose(data)
-    sums = sufficient_statistics(data, terms, Homoscedastic(), False)
-    posterior = MarginalPosterior.of(model, terms, sums)
-    for leaf in jax.tree.leaves(posterior.density.data):
-        assert leaf.devices() == {first}, leaf
     np.testing.assert_array_equal(effect(), expected)
+    assert devices == {first}, devices
+    # The full program runs where JAX does.
+    effect(collapse=False)
+    assert devices == {first, other}, devices
 """
 
 
 @pytest.mark.slow
 def test_sampling_uses_the_cpu_if_the_default_device_is_another() -> None:
     # One CPU, presented to JAX as two devices, stands for a CPU and an accelerator.
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    flags = {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "BAYES_INTGEN_CACHE": "off",
+    }
     subprocess.run([sys.executable, "-c", IN_ANOTHER_PROCESS], check=True, env=os.environ | flags)
