@@ -59,7 +59,7 @@ def start_process() -> None:
     """
     if _STARTED and os.getpid() not in _STARTED:
         raise BayesIntgenError(
-            "this process was forked from one that had used JAX, and would hang; start processes "
+            "this process was forked from one that had fitted, and would hang; start processes "
             'with multiprocessing.get_context("spawn")'
         )
     _STARTED.add(os.getpid())

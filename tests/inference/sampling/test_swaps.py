@@ -1,3 +1,4 @@
+import arviz as az
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from bayes_intgen.inference.settings import SamplerSettings
 
 PAIR = np.array([[0, 1]])
 COVARIANCE = np.array([[1.5, -0.9], [-0.9, 2.0]])
-DISTANCE, COUNT = 8.0, 4000
+DISTANCE, COUNT = 8.0, 20_000
 
 
 def two_modes(data):
@@ -35,15 +36,15 @@ def density(weight: float, width: float) -> LogDensity:
     return LogDensity(two_modes, data, lambda flat: value_and_grad(two_modes, data, flat))
 
 
-def share_of_first(kernel: NUTSKernel, pairs: np.ndarray | None) -> np.ndarray:
-    """Whether draws of one chain are about the first mode, and their first coordinates there."""
+def draws_of_chain(kernel: NUTSKernel, pairs: np.ndarray | None) -> np.ndarray:
+    """Draws of one chain, shape (draw, 2), which begins at the first mode."""
     randomness = ChainRandomness(0, 0, 2)
     randomness.pairs = pairs
     with double_precision():
         chain = kernel.begin(np.array([DISTANCE, 0.0]))
         kernel.compile(chain, COUNT)
         flat = kernel.advance(chain, randomness.next(COUNT), 0.6)[1]["flat"]
-    return flat[flat[:, 0] > flat[:, 1], 0]
+    return flat
 
 
 @pytest.mark.parametrize("is_corrected", [False, True])
@@ -52,13 +53,17 @@ def test_swaps_have_the_right_distribution(is_corrected) -> None:
     surrogate = density(0.4, 1.2) if is_corrected else exact
     root = np.linalg.cholesky(COVARIANCE)
     kernel = NUTSKernel(surrogate, exact if is_corrected else None, root, 0.8)
-    first = share_of_first(kernel.with_swaps(), PAIR)
-    # Batches of successive draws give the Monte Carlo error: about a tenth are independent.
-    assert abs(len(first) / COUNT - 0.7) < 4 * np.sqrt(0.7 * 0.3 / (COUNT / 10))
-    assert abs(first.mean() - DISTANCE) < 4 * 1.5 / np.sqrt(COUNT / 10)
-    assert abs(first.std() - 1.5) < 4 * 1.5 / np.sqrt(2 * COUNT / 10)
+    flat = draws_of_chain(kernel.with_swaps(), PAIR)
+    is_first = flat[:, 0] > flat[:, 1]
+    deviation = np.where(is_first, flat[:, 0] - DISTANCE, 0.0)
+    expected = [(is_first, 0.7), (deviation, 0.0), (deviation**2, 0.7 * 1.5**2)]
+    for values, mean in expected:
+        values = values.astype(float)
+        effective = float(az.ess(values[None], method="mean"))
+        assert abs(values.mean() - mean) < 4 * values.std() / np.sqrt(effective)
     # Negative control: without swaps the chain never leaves the mode where it begins.
-    assert len(share_of_first(kernel, None)) == COUNT
+    stuck = draws_of_chain(kernel, None)
+    assert (stuck[:, 0] > stuck[:, 1]).all()
 
 
 def test_posteriors_with_two_modes_converge() -> None:
@@ -68,9 +73,10 @@ def test_posteriors_with_two_modes_converge() -> None:
         draws = nuts(density(0.7, 1.5), starts, np.eye(2), settings, pairs=PAIR).flat
         stuck = nuts(density(0.7, 1.5), starts, np.eye(2), settings).flat
     assert draws.shape[1] < MAX_DRAWS / 3
-    shares = (draws[..., 0] > draws[..., 1]).mean(axis=1)
-    assert abs(shares.mean() - 0.7) < 4 * np.sqrt(0.7 * 0.3 / (draws[..., 0].size / 10))
-    assert shares.max() - shares.min() < 0.25
+    is_first = (draws[..., 0] > draws[..., 1]).astype(float)
+    effective = float(az.ess(is_first, method="mean"))
+    assert abs(is_first.mean() - 0.7) < 4 * np.sqrt(0.7 * 0.3 / effective)
+    assert np.ptp(is_first.mean(axis=1)) < 0.25
     # Negative control: without swaps every chain stays in its mode.
     assert stuck.shape[1] == MAX_DRAWS
     assert_array_equal((stuck[..., 0] > stuck[..., 1]).mean(axis=1), [1, 1, 1, 0])
