@@ -203,14 +203,21 @@ def test_names_of_dimensions_and_numpy_integers_are_accepted(data) -> None:
     np.testing.assert_array_equal(effect["scale"], POINTS[:, 0])
 
 
-def test_an_interrupt_stops_all_chains(data, tmp_path) -> None:
+# A signal to the process ends the wait of its main thread. One to another thread does not, like a
+# signal that comes just before the main thread waits.
+@pytest.mark.parametrize(
+    "send",
+    [lambda number: os.kill(os.getpid(), number), signal.raise_signal],
+    ids=["process", "thread"],
+)
+def test_an_interrupt_stops_all_chains(data, tmp_path, send) -> None:
     draws, ended = 20_000, Event()
 
     def interrupt() -> None:
         while not (list(tmp_path.glob("draws-*.npz")) or ended.is_set()):
             time.sleep(0.01)
         if not ended.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
+            send(signal.SIGINT)
 
     thread = Thread(target=interrupt)
     # Processes that run tests in parallel ignore interrupts.

@@ -6,7 +6,7 @@ and checkpoints are written between the blocks, without callbacks from compiled 
 
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from threading import Event
 
@@ -24,6 +24,8 @@ from bayes_intgen.inference.sampling.kernel import (
 )
 
 MAX_BLOCK_SIZE = 25
+# An interrupt just before the main thread waits for the chains does not end that wait.
+WAIT_SECONDS = 0.1
 
 
 class ChainRunner:
@@ -81,8 +83,11 @@ class ChainRunner:
         with ThreadPoolExecutor(min(len(states), os.cpu_count() or 1)) as pool:
             try:
                 running = [pool.submit(run_chain, i, state) for i, state in enumerate(states)]
-                for future in as_completed(running):
-                    future.result()
+                unfinished = set(running)
+                while unfinished:
+                    done, unfinished = wait(unfinished, WAIT_SECONDS, FIRST_EXCEPTION)
+                    for future in done:
+                        future.result()
             except BaseException:
                 # An interrupt or the failure of one chain must not wait for the other chains.
                 self._stopped.set()
