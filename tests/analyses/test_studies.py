@@ -216,7 +216,7 @@ def test_study_of_interactions(tmp_path, monkeypatch, capsys) -> None:
     }
     assert in_order(models["error"], 1e-3, 100)
     assert (models.loc[models["candidates"] == "none", ["true pairs", "other pairs"]] == 0).all(
-        None
+        axis=None
     )
     # An interaction of 30% of the variance does not go unnoticed.
     strong = models[models["share"] == 0.3]

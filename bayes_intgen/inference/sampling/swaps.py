@@ -64,8 +64,10 @@ def correlated_pairs(draws: Array, pairs: NDArray[np.int_]) -> NDArray[np.int_]:
     array([[0, 2]])
     """
     flat = draws.reshape(-1, draws.shape[-1])
-    correlation = np.asarray(np.corrcoef(flat, rowvar=False))
-    return pairs[correlation[pairs[:, 0], pairs[:, 1]] < MAX_CORRELATION]
+    one, other = (flat - flat.mean(axis=0))[:, pairs.T].swapaxes(0, 1)
+    # Sites that do not vary have no correlation.
+    limit = MAX_CORRELATION * np.sqrt(np.sum(one**2, axis=0) * np.sum(other**2, axis=0))
+    return pairs[np.sum(one * other, axis=0) < limit]
 
 
 def swapped(

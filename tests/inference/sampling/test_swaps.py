@@ -97,10 +97,12 @@ def test_scales_of_functions_of_the_same_inputs_may_be_swapped(data) -> None:
 def test_pairs_with_two_modes_are_negatively_correlated() -> None:
     rng = np.random.default_rng(0)
     modes = rng.random(1000) < 0.9
-    draws = rng.normal(size=(1000, 4))
+    draws = rng.normal(size=(1000, 5))
     draws[:, 0] += np.where(modes, 5, 0)
     draws[:, 3] += np.where(modes, 0, 5)
-    every = np.array([[0, 1], [0, 3], [1, 2]])
+    # As that of padding.
+    draws[:, 4] = 0.0
+    every = np.array([[0, 1], [0, 3], [1, 2], [0, 4]])
     assert_array_equal(correlated_pairs(draws, every), [[0, 3]])
     assert len(correlated_pairs(draws[modes], every)) == 0
     assert len(correlated_pairs(draws, np.zeros((0, 2), dtype=int))) == 0
