@@ -31,10 +31,10 @@ def reselected_terms(
     """Terms that forward selection adds with the statistics of added rows.
 
     Functions of these terms stay the same, unless some are finer functions of an action: their
-    knots are quantiles of all rows, and their directions are those that the rows inform. Without
-    such functions selection is not repeated where it compared terms on a sample of the rows.
-    Finer functions of other actions than before need a new pilot fit, whose tests for lack of fit
-    compare the fit with still finer ones.
+    knots are quantiles of all rows, and their directions are those that the rows inform. Finer
+    functions of other actions than before need a new pilot fit, whose tests for lack of fit compare
+    the fit with still finer ones. Where terms are compared on a sample of the rows, they all stay:
+    those of another sample differ from them by chance.
 
     Parameters
     ----------
@@ -52,10 +52,10 @@ def reselected_terms(
         new pilot fit.
     """
     base, candidates = selection.base, selection.candidates[: selection.eligible]
-    is_finer = any(map(_has_informed_directions, selection.additions))
-    if not candidates or (len(data) > PILOT_ROWS and not is_finer):
+    if not candidates or len(data) > PILOT_ROWS:
         return selection.additions
-    rows = data.split(PILOT_ROWS)[0].evaluated()
+    rows = data.evaluated()
+    is_finer = any(map(_has_informed_directions, selection.additions))
     if is_finer:
         # With those that the screening of the earlier rows ruled out: as functions of one action
         # change fast, those of another may.

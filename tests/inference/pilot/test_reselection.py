@@ -12,7 +12,7 @@ from bayes_intgen.data.additional_rows import with_rows
 from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot import reselection
-from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot
+from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.reselection import reselected_terms
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models.terms import Term
@@ -107,10 +107,7 @@ def test_finer_functions_of_another_action_need_a_new_pilot_fit() -> None:
     assert terms_for(fit, rows, added) is not None
 
 
-@pytest.mark.parametrize("sample", [PILOT_ROWS, 600])
-def test_finer_functions_are_those_of_a_fit_of_all_rows(monkeypatch, sample: int) -> None:
-    for module in (decomposed_fit, reselection):
-        monkeypatch.setattr(module, "PILOT_ROWS", sample)
+def test_finer_functions_are_those_of_a_fit_of_all_rows() -> None:
     rows, added = with_step(confounded_rows(800, seed=5)), with_step(confounded_rows(80, seed=6))
     fit, together = fit_of(rows), fit_of(with_rows(rows, added))
     names = [[term.name for term in each.pilot.selection.additions] for each in (fit, together)]
@@ -127,3 +124,16 @@ def test_finer_functions_are_those_of_a_fit_of_all_rows(monkeypatch, sample: int
             np.testing.assert_allclose(knots, expected[term.name].component.basis.basis.knots)
             # Negative control: those of the earlier rows.
             assert not np.array_equal(knots, before.component.basis.basis.knots)
+
+
+def test_terms_compared_on_a_sample_of_the_rows_stay(monkeypatch) -> None:
+    for module in (decomposed_fit, reselection):
+        monkeypatch.setattr(module, "PILOT_ROWS", 600)
+    rows, added = with_step(confounded_rows(800, seed=5)), with_step(confounded_rows(80, seed=6))
+    fit = fit_of(rows)
+    earlier = fit.pilot.selection.additions
+    assert "phi(red) finer" in names_of(earlier)
+    assert terms_for(fit, rows, added) is earlier
+    # Negative control: without a limit they are compared again.
+    monkeypatch.setattr(reselection, "PILOT_ROWS", len(rows) + len(added))
+    assert terms_for(fit, rows, added) is not earlier
