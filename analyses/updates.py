@@ -4,11 +4,11 @@
         [--kinds polynomial binary ...] [--seed 80000]
 
 Worlds of the kinds in ``calibration.py``, ``--models`` of each kind. A fit of ten elevenths of the
-rows is updated with the others, and all rows are fitted twice, with different seeds. Distances are
-root mean squares, over points where all actions are set, of differences between posterior means in
-posterior standard deviations: of the update, of the other fit of all rows (the Monte Carlo error), of a fit of
-all rows in another order (more than 30,000 are sampled to choose functions) and of the fit without
-the new rows (the negative control) from the first fit of all rows. Ratios of
+rows is updated with the others, and all rows are fitted three times. Distances are root mean
+squares, over points where all actions are set, of differences between posterior means in posterior
+standard deviations, from the first fit of all rows: of the update, of the fit of all rows with
+another seed (the Monte Carlo error), of that in another order (functions are chosen on a sample of
+more than 30,000 rows), and of the fit without the new rows (the negative control). Ratios of
 standard deviations and of seconds are geometric means; seconds include compilation. The method was
 chosen on seeds below 30,000. Results are saved one by one; an interrupted run resumes.
 """
