@@ -96,7 +96,8 @@ def fit_decomposed(
             candidates = (*candidates, *group_biases)
         with stage("Pilot fit", settings.progress):
             terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
-            terms = with_conditional_means(sample, with_parents(sample, model, terms))
+            terms = with_parents(sample, model, terms)
+            terms = with_conditional_means(sample, terms, data, settings.progress)
             pilot = pilot_fit(data, model, terms, candidates, settings.progress, sample, others)
         if folder is not None:
             folder.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.basis.tensor_product import TensorProductBasis
-from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.graph import LIKELY_EDGE
 from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.inference.pilot.cells import numbers_of_rows
@@ -21,44 +23,74 @@ from bayes_intgen.models.terms import Decomposition, Term
 
 # Total order of products of functions of two parents, and rows per function.
 PRODUCT_ORDER, ROWS_PER_FUNCTION = 3, 10
-# Maximum number of rows, which determine a mean far better than the bias itself is known.
+# Maximum number of rows for the choice of covariates.
 MAX_ROWS = 20_000
-# Singular values, relative to the largest, below which functions are combinations of others.
-MIN_SINGULAR_VALUE = 1e-6
+# Eigenvalues of cross products, relative to the largest, below which functions are combinations of
+# others.
+MIN_EIGENVALUE = 1e-12
 
 # A basis and its arguments.
 Functions = tuple[Basis, tuple[int, ...]]
 
 
-def with_conditional_means(data: Observations, terms: Decomposition) -> Decomposition:
+class Regression(NamedTuple):
+    """Regression of functions of a bias on functions of the observed causes of its action.
+
+    Attributes
+    ----------
+    action : int
+    blank : ConditionalMean
+        Without coefficients.
+    own : tuple of Term
+        Terms of the bias that depend on the action.
+    """
+
+    action: int
+    blank: ConditionalMean
+    own: tuple[Term, ...]
+
+
+def with_conditional_means(
+    sample: Observations, terms: Decomposition, data: Rows | None = None, progress: bool = False
+) -> Decomposition:
     """Take functions of actions in biases relative to their means given observed causes.
 
     Earlier means of the terms are replaced.
 
     Parameters
     ----------
-    data : Observations
+    sample : Observations
+        Rows by which the causes are chosen.
     terms : Decomposition
         With the probabilities of edges; without them parents are unknown.
+    data : Rows, optional
+        All rows, which determine the means. The more rows, the better biases are known, and the
+        better their means must be. By default the sample.
+    progress : bool
     """
     count = len(terms.names)
     if terms.conditional_means:
         terms = replace(terms, conditional_means=())
     unknown = np.zeros((count, count))
     likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
-    numbers = numbers_of_rows(data)
-    means = [
-        _conditional_mean(data, terms, numbers, k, np.flatnonzero(own).tolist())
+    numbers = numbers_of_rows(sample)
+    chosen = [
+        _regression(sample, terms, numbers, k, np.flatnonzero(own).tolist())
         for k, own in enumerate(likely)
     ]
-    present = tuple(own for own in means if own is not None)
-    return replace(terms, conditional_means=present) if present else terms
+    regressions = [each for each in chosen if each is not None]
+    if not regressions:
+        return terms
+    cross = (sample if data is None else data).map_reduce(
+        partial(_cross_products, terms, regressions), _merge, "Means of biases", progress
+    )
+    return replace(terms, conditional_means=tuple(map(_conditional_mean, regressions, cross)))
 
 
-def _conditional_mean(
+def _regression(
     data: Observations, terms: Decomposition, numbers: Array, k: int, likely: list[int]
-) -> ConditionalMean | None:
-    """Mean of the functions of the bias of action k; None without causes or enough rows."""
+) -> Regression | None:
+    """Regression of the functions of the bias of action k; None without causes or enough rows."""
     margins = {
         term.inputs[0]: term.component.basis
         for term in terms.terms
@@ -71,15 +103,15 @@ def _conditional_mean(
         for i, j in combinations(singles, 2)
     ]
     rows = np.flatnonzero(~data.intervened[:, k])
-    rows = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
     number = numbers[rows].sum()
-    covariates = _relevant_covariates(data, terms, numbers, k, parents, rows)
+    some = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
+    covariates = _relevant_covariates(data, terms, numbers, k, parents, some)
     for causes in ([*parents, *products, *covariates], [*parents, *covariates], parents):
         count = sum(basis.size for basis, _ in causes)
         if causes and number >= ROWS_PER_FUNCTION * (1 + count):
             bases, inputs = zip(*causes, strict=True)
             blank = ConditionalMean(bases, inputs, (), ())
-            return _regression(data, terms, blank, _own_terms(terms, k, singles), rows)
+            return Regression(k, blank, _own_terms(terms, k, singles))
     return None
 
 
@@ -120,34 +152,50 @@ def _relevant_covariates(
     return relevant
 
 
-def _own_terms(terms: Decomposition, k: int, parents: list[int]) -> list[Term]:
+def _own_terms(terms: Decomposition, k: int, parents: list[int]) -> tuple[Term, ...]:
     """Terms of a bias that depend on the own action, and on no others than its parents."""
-    return [
+    return tuple(
         term
         for term in terms.terms
         if term.role == "bias"
         and term.action == k
         and k in term.inputs
         and set(term.inputs) <= {k, *parents}
-    ]
+    )
 
 
-def _regression(
-    data: Observations,
-    terms: Decomposition,
-    blank: ConditionalMean,
-    own: list[Term],
-    rows: NDArray[np.intp],
-) -> ConditionalMean:
-    """Least squares, weighted by the numbers of units in rows."""
-    inputs = data.inputs[rows]
-    root = np.ones(len(rows)) if data.weights is None else np.sqrt(data.weights[rows])
-    regressors = blank.functions_of_causes(Evaluation(inputs)).T * root[:, None]
-    responses = replace(terms, terms=tuple(own)).functions(inputs) * root[:, None]
-    coefficients = np.linalg.lstsq(regressors, responses, rcond=MIN_SINGULAR_VALUE)[0]
-    ends = np.cumsum([term.component.basis.size for term in own])[:-1]
+def _cross_products(
+    terms: Decomposition, regressions: Sequence[Regression], batch: Observations
+) -> list[Array]:
+    """Products of the functions of causes with themselves and with the functions of each bias.
+
+    Rows are weighted by their numbers of units.
+    """
+    every = []
+    for action, blank, own in regressions:
+        rows = ~batch.intervened[:, action]
+        inputs = batch.inputs[rows]
+        of_causes = blank.functions_of_causes(Evaluation(inputs))
+        of_bias = replace(terms, terms=own).functions(inputs)
+        weighted = of_causes if batch.weights is None else of_causes * batch.weights[rows]
+        every.append(weighted @ np.column_stack([of_causes.T, of_bias]))
+    return every
+
+
+def _merge(before: list[Array], after: list[Array]) -> list[Array]:
+    return [one + other for one, other in zip(before, after, strict=True)]
+
+
+def _conditional_mean(regression: Regression, cross: Array) -> ConditionalMean:
+    """Least squares, with the smallest coefficients if several are equally good."""
+    count = len(cross)
+    values, vectors = np.linalg.eigh(cross[:, :count])
+    independent = values > MIN_EIGENVALUE * values[-1]
+    root = vectors[:, independent] / np.sqrt(values[independent])
+    coefficients = root @ (root.T @ cross[:, count:])
+    ends = np.cumsum([term.component.basis.size for term in regression.own])[:-1]
     return replace(
-        blank,
-        terms=tuple(term.name for term in own),
+        regression.blank,
+        terms=tuple(term.name for term in regression.own),
         coefficients=tuple(np.split(coefficients, ends, axis=1)),
     )

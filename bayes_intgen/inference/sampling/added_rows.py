@@ -126,13 +126,13 @@ def _posterior(
     """Posterior given all rows, before pruning.
 
     The graph, and means of biases given observed causes, are estimated anew: they move answers more
-    than all else that depends on the data. If they come from a sample of the rows they stay, unless
-    there are ``new_terms`` with other functions, so that only the added rows are read.
+    than all else that depends on the data. Those of many rows stay, so that only the added rows are
+    read.
     """
     earlier, spread = pilot.posterior.terms, pilot.spread
     terms = new_terms or earlier
-    if new_terms or len(data) <= PILOT_ROWS:
-        sample = data.split(PILOT_ROWS)[0].by_unit()
+    if len(data) <= PILOT_ROWS:
+        sample = data.by_unit()
         terms = with_conditional_means(sample, with_parents(sample, model, terms))
     # Means are equal only if they are the same objects.
     if new_terms or terms.conditional_means != earlier.conditional_means:

@@ -162,7 +162,9 @@ def test_a_season_that_moves_actions_needs_no_term_of_its_own(monkeypatch) -> No
     terms = {}
     for name in ("with", "without"):
         if name == "without":
-            monkeypatch.setattr(decomposed_fit, "with_conditional_means", lambda data, terms: terms)
+            monkeypatch.setattr(
+                decomposed_fit, "with_conditional_means", lambda _, terms, *rest: terms
+            )
         fit = bi.fit(
             with_season(200, seed=0, pull=3.0),
             bi.models.additive(graph="any"),
@@ -211,7 +213,9 @@ def test_effects_are_more_precise(monkeypatch) -> None:
     points = np.vstack([np.zeros(3), np.eye(3)])
     for name in ("with", "without"):
         if name == "without":
-            monkeypatch.setattr(decomposed_fit, "with_conditional_means", lambda data, terms: terms)
+            monkeypatch.setattr(
+                decomposed_fit, "with_conditional_means", lambda _, terms, *rest: terms
+            )
         own = []
         for seed in range(8):
             model = bi.models.additive(graph=CHAIN)
@@ -231,3 +235,27 @@ def test_earlier_means_are_replaced() -> None:
     at = data.inputs[:50], data.intervened[:50]
     np.testing.assert_array_equal(again.matrix(*at), expected.matrix(*at))
     assert np.abs(earlier.matrix(*at) - expected.matrix(*at)).max() > 1e-3
+
+
+def test_means_of_a_sample_are_those_of_all_rows() -> None:
+    # In batches of one regime each, some of which have no rows with a bias.
+    data = switches(3000, seed=0)
+    plain, expected = decompositions(data, graph=CHAIN)
+    sample = data.take(np.arange(len(data)) % 8 == 0)
+    at = data.inputs[:50], data.intervened[:50]
+    every, of_sample = (
+        with_conditional_means(sample, plain, *rows).matrix(*at) for rows in ((data,), ())
+    )
+    np.testing.assert_allclose(every, expected.matrix(*at), atol=1e-12)
+    # Negative control.
+    assert np.abs(of_sample - every).max() > 1e-3
+    # Least squares on the design matrix of the rows.
+    free = ~data.intervened[:, 2]
+    mean = expected.conditional_means[-1]
+    (own,) = [term for term in plain.terms if term.name == mean.terms[0]]
+    a, b = data.actions[free, :2].T
+    design = np.column_stack([np.ones(free.sum()), a, b, a * b])
+    responses = replace(plain, terms=(own,)).functions(data.inputs[free])
+    fitted = design @ np.linalg.lstsq(design, responses)[0]
+    centred = replace(expected, terms=(own,)).functions(data.inputs[free])
+    np.testing.assert_allclose(responses - centred, fitted, atol=1e-10)
