@@ -30,7 +30,7 @@ from bayes_intgen.models import Model, codec
 Collected = dict[str, NDArray[Any]]
 
 # Version of the sampler's state and draws: chains of another version cannot continue.
-SAMPLER = 9
+SAMPLER = 10
 # Relative tolerance of sums over the same rows, whose rounding depends on the batches.
 SUMS_TOLERANCE = 1e-9
 # Names of arrays in files, where they differ from those in the code.
