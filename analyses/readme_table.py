@@ -339,12 +339,13 @@ def later_fits() -> list[list[str]]:
 
 def updates() -> list[list[str]]:
     """Updates beside fits of all rows."""
-    header = ["worlds", "number", "update", "Monte Carlo error", "without new rows", "sd", "time"]
-    lines = [header]
+    distances = ["update", "another seed", "another order", "without new rows"]
+    lines = [["worlds", "number", *distances, "sd", "time"]]
     for row in rows_of("updates")[:3]:
-        distances = [number(row[f"distance, {of}"], 3) for of in ("update", "other", "before")]
+        fits = ("update", "other", "order", "before")
+        cells = [number(row[f"distance, {of}"], 3) for of in fits]
         ratios = row["sd ratio, update"], row["time ratio"]
-        lines.append([row["worlds of"], row["worlds"], *distances, *ratios])
+        lines.append([row["worlds of"], row["worlds"], *cells, *ratios])
     return lines
 
 

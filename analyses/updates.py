@@ -80,6 +80,8 @@ def _summarised(name: str, rows: list[dict[str, str]]) -> Row:
     for of in OTHER_FITS:
         line[f"distance, {of}"] = f"{rms(column(rows, f'distance {of}')):.3f}"
     for of in OTHER_FITS:
+        line[f"median distance, {of}"] = f"{np.median(column(rows, f'distance {of}')):.3f}"
+    for of in OTHER_FITS:
         line[f"sd ratio, {of}"] = f"{np.exp(np.mean(np.log(column(rows, f'sd {of}')))):.3f}"
     ratio = column(rows, "seconds update") / column(rows, "seconds")
     line["time ratio"] = f"{np.exp(np.mean(np.log(ratio))):.2f}"

@@ -30,6 +30,7 @@ def test_summary_of_made_up_updates() -> None:
     assert {**every, "worlds of": "linear"} == of_kind
     assert [line["worlds"] for line in (every, same, new)] == [3, 2, 1]
     assert same["distance, update"] == f"{np.sqrt((0.3**2 + 0.4**2) / 2):.3f}"
+    assert every["median distance, order"] == "0.300"
     assert (same["time ratio"], every["median"]) == ("0.20", "0.40")
     assert every["same pilot fit"] == "0.67"
 

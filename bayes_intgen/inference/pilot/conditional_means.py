@@ -33,23 +33,6 @@ MIN_EIGENVALUE = 1e-12
 Functions = tuple[Basis, tuple[int, ...]]
 
 
-class Regression(NamedTuple):
-    """Regression of functions of a bias on functions of the observed causes of its action.
-
-    Attributes
-    ----------
-    action : int
-    blank : ConditionalMean
-        Without coefficients.
-    own : tuple of Term
-        Terms of the bias that depend on the action.
-    """
-
-    action: int
-    blank: ConditionalMean
-    own: tuple[Term, ...]
-
-
 def with_conditional_means(
     sample: Observations, terms: Decomposition, data: Rows | None = None, progress: bool = False
 ) -> Decomposition:
@@ -74,11 +57,11 @@ def with_conditional_means(
     unknown = np.zeros((count, count))
     likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
     numbers = numbers_of_rows(sample)
-    chosen = [
+    of_actions = (
         _regression(sample, terms, numbers, k, np.flatnonzero(own).tolist())
         for k, own in enumerate(likely)
-    ]
-    regressions = [each for each in chosen if each is not None]
+    )
+    regressions = [each for each in of_actions if each is not None]
     if not regressions:
         return terms
     cross = (sample if data is None else data).map_reduce(
@@ -87,9 +70,26 @@ def with_conditional_means(
     return replace(terms, conditional_means=tuple(map(_conditional_mean, regressions, cross)))
 
 
+class _Regression(NamedTuple):
+    """Regression of functions of a bias on functions of the observed causes of its action.
+
+    Attributes
+    ----------
+    action : int
+    blank : ConditionalMean
+        Without coefficients.
+    own : tuple of Term
+        Terms of the bias that depend on the action.
+    """
+
+    action: int
+    blank: ConditionalMean
+    own: tuple[Term, ...]
+
+
 def _regression(
     data: Observations, terms: Decomposition, numbers: Array, k: int, likely: list[int]
-) -> Regression | None:
+) -> _Regression | None:
     """Regression of the functions of the bias of action k; None without causes or enough rows."""
     margins = {
         term.inputs[0]: term.component.basis
@@ -111,7 +111,7 @@ def _regression(
         if causes and number >= ROWS_PER_FUNCTION * (1 + count):
             bases, inputs = zip(*causes, strict=True)
             blank = ConditionalMean(bases, inputs, (), ())
-            return Regression(k, blank, _own_terms(terms, k, singles))
+            return _Regression(k, blank, _own_terms(terms, k, singles))
     return None
 
 
@@ -165,7 +165,7 @@ def _own_terms(terms: Decomposition, k: int, parents: list[int]) -> tuple[Term, 
 
 
 def _cross_products(
-    terms: Decomposition, regressions: Sequence[Regression], batch: Observations
+    terms: Decomposition, regressions: Sequence[_Regression], batch: Observations
 ) -> list[Array]:
     """Products of the functions of causes with themselves and with the functions of each bias.
 
@@ -186,7 +186,7 @@ def _merge(before: list[Array], after: list[Array]) -> list[Array]:
     return [one + other for one, other in zip(before, after, strict=True)]
 
 
-def _conditional_mean(regression: Regression, cross: Array) -> ConditionalMean:
+def _conditional_mean(regression: _Regression, cross: Array) -> ConditionalMean:
     """Least squares, with the smallest coefficients if several are equally good."""
     count = len(cross)
     values, vectors = np.linalg.eigh(cross[:, :count])
