@@ -1,0 +1,445 @@
+"""Kinds of tables that users have, each with a small fit and its truth."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from _worlds import Array, Cause, World, counts, named, numbers, spend, switch
+
+import bayes_intgen as bi
+
+ROWS = 200
+
+
+@dataclass(frozen=True)
+class Case:
+    """A table, its world, and what is asked of its fit.
+
+    Attributes
+    ----------
+    world : World
+    frame : DataFrame
+    data : Rows
+    model : Model, optional
+    units : DataFrame
+        Observed causes over which effects are averaged by default.
+    given : dict
+        Values of some observed causes; empty without any.
+    population : DataFrame, optional
+        Units over which effects are averaged instead.
+    identified : bool
+        Whether the level of the joint effect is; changes of it always are.
+    single : bool
+        Whether the outcome of a row is that of one unit, so that its spread is known.
+    fit : callable
+        Fits the data.
+    """
+
+    world: World
+    frame: pd.DataFrame
+    data: bi.Rows
+    model: Any = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    population: pd.DataFrame | None = None
+    identified: bool = True
+    single: bool = True
+    fit: Callable[["Case"], bi.Posterior] = lambda case: fitted(case.data, case.model)
+
+    @property
+    def actions(self) -> list[str]:
+        return list(self.world.actions)
+
+    @property
+    def units(self) -> pd.DataFrame:
+        return self.frame[self.frame["regime"] == ""]
+
+    @property
+    def points(self) -> pd.DataFrame:
+        """Three ordinary points."""
+        values = [a.values for a in self.world.actions.values()]
+        return pd.DataFrame(
+            {
+                n: np.roll(np.array(v), k)
+                for k, (n, v) in enumerate(zip(self.actions, values, strict=True))
+            }
+        )
+
+    @property
+    def start(self) -> pd.DataFrame:
+        """Point with which the others are compared."""
+        return (
+            self.points.iloc[[1, 1, 1]].set_axis([0, 1, 2])
+            if len(self.points) == 3
+            else self.points
+        )
+
+    @property
+    def smooth(self) -> list[str]:
+        """Actions that are numbers."""
+        levels = zip(self.actions, self.data.categories, strict=True)
+        return [name for name, own in levels if own is None]
+
+    def averaged_over(self, over: Mapping[str, Any]) -> pd.DataFrame:
+        """Units of a query."""
+        if "population" in over:
+            return pd.DataFrame(over["population"])
+        return self.units.assign(**over.get("given", {}))
+
+    def truth(
+        self, points: pd.DataFrame, over: Mapping[str, Any], intervened: Sequence[str] | None = None
+    ) -> Array:
+        """True effects at points."""
+        return self.world.effect(
+            points, self.actions if intervened is None else intervened, self.averaged_over(over)
+        )
+
+
+def fitted(data: bi.Rows, model: Any = None, **settings: Any) -> bi.Posterior:
+    """Fit by a Laplace approximation, unless told otherwise."""
+    return bi.fit(data, model, **{"method": "laplace", "progress": False} | settings)
+
+
+def read(frame: pd.DataFrame, world: World, **options: Any) -> bi.RegimeData:
+    """Read a table of a world in memory."""
+    return bi.RegimeData.from_frame(frame, [*world.actions], "y", "regime", **options)
+
+
+def case_of(
+    world: World,
+    *,
+    rows: int = ROWS,
+    regimes: Sequence[str] | None = None,
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    **over: Any,
+) -> Case:
+    """A case of rows in memory: history, and an experiment on each action."""
+    regimes = ["", *world.actions] if regimes is None else regimes
+    frame = world.table(rows, regimes, seed)
+    return Case(world, frame, read(frame, world, **options or {}), **over)
+
+
+TWO = {"tv": numbers(), "radio": numbers(lambda a: 0.5 * a)}
+AGE = Cause(
+    lambda rng, n: rng.normal(40.0, 8.0, n).round(1), lambda a: (a - 40) / 8, moves=0.5, adds=0.6
+)
+SITES = {"north": -0.6, "east": -0.1, "south": 0.2, "west": 0.9}
+
+
+def labelled(scores: Mapping[str, float], **effects: float) -> Cause:
+    """Text with a score for each label."""
+    return Cause(
+        lambda rng, n: rng.choice(list(scores), size=n),
+        lambda cells: np.array([scores[cell] for cell in cells]),
+        **effects,
+    )
+
+
+def plain(folder: Path) -> Case:
+    return case_of(World(TWO))
+
+
+def two_and_three_levels(folder: Path) -> Case:
+    return case_of(
+        World({"promo": switch(), "size": named({"small": -0.5, "medium": 0.1, "large": 0.9})})
+    )
+
+
+def named_levels(folder: Path) -> Case:
+    world = World({"drug": named({"placebo": 0.0, "a": 1.0, "b": -0.5}), "dose": numbers()})
+    return case_of(world)
+
+
+def counted_actions(folder: Path) -> Case:
+    return case_of(World({"visits": counts(), "calls": counts(-0.1)}))
+
+
+def spend_with_zeros(folder: Path) -> Case:
+    return case_of(World({"tv": spend(), "radio": spend(0.3)}))
+
+
+DAY0 = np.datetime64("2024-01-01")
+
+
+def season(dates: np.ndarray) -> Array:
+    days = (np.asarray(dates, dtype="datetime64[D]") - DAY0).astype(int)
+    return np.asarray(np.sin(2 * np.pi * days / 365.25) + days / 700)
+
+
+def dates_and_season(folder: Path) -> Case:
+    week = Cause(
+        lambda rng, n: (DAY0 + 7 * rng.integers(0, 104, n)).astype("datetime64[ns]"),
+        season,
+        moves=0.5,
+        adds=0.7,
+    )
+    return case_of(
+        World(TWO, {"week": week}), options={"covariates": ["week"]}, given={"week": "2024-05-06"}
+    )
+
+
+def with_population(case: Case, size: int = 30) -> Case:
+    """Ask for the effect over some of the rows too."""
+    causes = [*dict(case.world.causes)]
+    return replace(case, population=case.frame.iloc[::7][causes].head(size).reset_index(drop=True))
+
+
+def covariates(folder: Path) -> Case:
+    causes = {"age": AGE, "site": labelled(SITES, moves=0.5, adds=0.5)}
+    options = {"covariates": ["age", "site"]}
+    return with_population(
+        case_of(World(TWO, causes), options=options, given={"age": 48.0, "site": "west"})
+    )
+
+
+def moderators(folder: Path) -> Case:
+    world = World(TWO, {"age": AGE}, moderated=("radio", "age", 0.4))
+    model = bi.models.additive(moderators={"radio": ["age"]})
+    return with_population(
+        case_of(world, options={"covariates": ["age"]}, model=model, given={"age": 46.0})
+    )
+
+
+def regions(count: int, moves: float, adds: float) -> Cause:
+    scores = np.random.default_rng(5).normal(size=count)
+    return Cause(
+        lambda rng, n: rng.integers(0, count, n),
+        lambda codes: scores[codes.astype(int)],
+        moves,
+        adds,
+    )
+
+
+def few_groups(folder: Path) -> Case:
+    world = World(
+        TWO, {"region": labelled(SITES | {"coast": 0.4, "lakes": -0.9}, moves=0.4, adds=0.8)}
+    )
+    case = case_of(world, options={"groups": ["region"]}, given={"region": "west"})
+    return with_population(case)
+
+
+def many_groups(folder: Path) -> Case:
+    world = World(TWO, {"patient": regions(150, 0.0, 0.5)})
+    return case_of(world, rows=300, options={"groups": ["patient"]}, single=False)
+
+
+def weighted(folder: Path) -> Case:
+    """Rows that are means of n units, with hidden causes of the row."""
+    world, rng = World(TWO, noise=0.0), np.random.default_rng(3)
+    frame = world.table(300, ["", *world.actions])
+    size = np.exp(rng.uniform(0, 3, len(frame))).round()
+    frame = frame.assign(n=size, y=frame["y"] + 1.5 * rng.normal(size=len(frame)) / np.sqrt(size))
+    return Case(world, frame, read(frame, world, weights="n"), single=False)
+
+
+def aggregated(folder: Path) -> Case:
+    """Cells of units with the same actions, with the spread within each."""
+    world = World({"visits": counts(), "promo": switch()})
+    units = world.table(800, ["", *world.actions])
+    cells = (
+        units.groupby(["visits", "promo", "regime"])["y"].agg(["size", "mean", "std"]).reset_index()
+    )
+    cells = cells.rename(columns={"size": "n", "mean": "y", "std": "sd"})
+    data = read(cells, world, weights="n", outcome_sd="sd")
+    return Case(world, cells, data, single=False)
+
+
+def lift_test(folder: Path) -> Case:
+    """No row in which radio was set, but a summary of its experiment."""
+    case = case_of(World(TWO), regimes=["", "tv"])
+    tested = case.data.add_lift_test("radio", -1.0, 1.0, effect=1.02, se=0.05)
+    return replace(case, data=tested, identified=False)
+
+
+def lift_test_beside_rows(folder: Path) -> Case:
+    case = case_of(World(TWO))
+    return replace(case, data=case.data.add_lift_test("radio", -1.0, 1.0, effect=1.02, se=0.05))
+
+
+def joint_regimes(folder: Path) -> Case:
+    world = World(TWO | {"print": numbers(lambda a: -0.4 * a)})
+    return case_of(world, regimes=["", "tv+radio", "print"])
+
+
+def interaction(folder: Path) -> Case:
+    world = World(TWO, together=lambda rows: 0.6 * rows["tv"].to_numpy() * rows["radio"].to_numpy())
+    return case_of(world, model=bi.models.additive(interactions=[("tv", "radio")]))
+
+
+def missing_cells(folder: Path) -> Case:
+    world = World(TWO, {"age": AGE, "site": labelled(SITES, adds=0.5)})
+    rng = np.random.default_rng(4)
+    frame = world.table(250, ["", *world.actions])
+    gaps = frame.assign(
+        age=frame["age"].where(rng.random(len(frame)) > 0.1),
+        site=frame["site"].where(rng.random(len(frame)) > 0.1),
+    )
+    options = {"covariates": ["age", "site"], "missing": {"age": "drop", "site": "level"}}
+    return Case(
+        world, frame[gaps["age"].notna()], read(gaps, world, **options), given={"age": 45.0}
+    )
+
+
+def stream(folder: Path) -> Case:
+    case = covariates(folder)
+    case.frame.to_parquet(folder / "rows.parquet")
+    options: dict[str, Any] = {"covariates": ["age", "site"], "progress": False}
+    data = bi.StreamedData.from_parquet(
+        folder / "rows.parquet", case.actions, "y", "regime", **options
+    )
+    return replace(case, data=data)
+
+
+def cluster(folder: Path) -> Case:
+    from distributed import Client, LocalCluster
+
+    case = plain(folder)
+    case.frame.to_parquet(folder / "rows.parquet")
+    cluster = LocalCluster(
+        n_workers=1,
+        processes=False,
+        threads_per_worker=1,
+        dashboard_address="localhost:0",
+        silence_logs=50,
+    )
+    client = Client(cluster)
+    data = bi.DistributedData.from_parquet(
+        [folder / "rows.parquet"], case.actions, "y", "regime", client=client, progress=False
+    )
+    return replace(case, data=data)
+
+
+def zeros_and_ones(folder: Path) -> Case:
+    shrunk = {"tv": numbers(lambda a: 0.06 * np.tanh(a)), "promo": switch(0.1)}
+    return case_of(World(shrunk, weight=0.1, base=0.45, law="binary"), rows=400)
+
+
+def counted_outcome(folder: Path) -> Case:
+    return case_of(World(TWO, law="count", weight=0.6), rows=300)
+
+
+def money(folder: Path) -> Case:
+    world = World(TWO, {"age": AGE}, law="log", base=1.0)
+    model = bi.models.multiplicative()
+    return with_population(
+        case_of(world, options={"covariates": ["age"]}, model=model, given={"age": 45.0})
+    )
+
+
+def heavy_tails(folder: Path) -> Case:
+    """Student-t noise, which Laplace approximations do not take."""
+    world = World(
+        {"tv": numbers(lambda a: 0.7 * a), "promo": switch()},
+        {"age": AGE},
+        law="student_t",
+        noise=0.3,
+    )
+    settings = {"method": "nuts", "chains": 2, "draws": 150, "warmup": 75}
+    return case_of(
+        world,
+        options={"covariates": ["age"]},
+        model=bi.models.additive("linear", noise="student_t"),
+        given={"age": 44.0},
+        fit=lambda case: fitted(case.data, case.model, **settings),
+    )
+
+
+def sampled(folder: Path) -> Case:
+    """The default fit, by NUTS, with a covariate and groups."""
+    causes = {"age": AGE, "region": labelled(SITES, moves=0.4, adds=0.8)}
+    case = case_of(
+        World(TWO, causes), rows=120, options={"covariates": ["age"], "groups": ["region"]}
+    )
+    settings = {"method": "nuts", "chains": 2, "draws": 150}
+    return replace(
+        case, given={"age": 44.0, "region": "west"}, fit=lambda own: fitted(own.data, **settings)
+    )
+
+
+def straight_lines(folder: Path) -> Case:
+    world = World(
+        {"tv": numbers(lambda a: 0.7 * a), "radio": numbers(lambda a: 0.5 * a)}, {"age": AGE}
+    )
+    # E[C | A] is no straight line if the cause is -1 or 1: it does not act on the outcome here.
+    options = {"covariates": ["age"]}
+    return case_of(
+        replace(world, weight=0.0),
+        options=options,
+        model=bi.models.additive("linear"),
+        given={"age": 44.0},
+    )
+
+
+def splines(folder: Path) -> Case:
+    return case_of(
+        World(TWO, {"age": AGE}),
+        options={"covariates": ["age"]},
+        model=bi.models.additive("spline"),
+        given={"age": 44.0},
+    )
+
+
+def pooled(folder: Path) -> Case:
+    """A plain regression, right where no hidden cause acts."""
+    return case_of(World(TWO, weight=0.0), model=bi.models.pooled())
+
+
+def saturated(folder: Path) -> Case:
+    """A regression for each regime, the joint one among them."""
+    world = World(TWO)
+    return case_of(world, regimes=["", *world.actions, "tv+radio"], model=bi.models.saturated())
+
+
+def updated(folder: Path) -> Case:
+    case = covariates(folder)
+    old = np.arange(len(case.data)) % 12 > 0
+    assert isinstance(case.data, bi.RegimeData)
+    first, rest = case.data.take(old), case.data.take(~old)
+    return replace(case, fit=lambda own: fitted(first).update(rest, progress=False))
+
+
+def saved(folder: Path) -> Case:
+    case = moderators(folder)
+
+    def again(own: Case) -> bi.Posterior:
+        fitted(own.data, own.model).save(folder / "fit.nc")
+        return bi.load(folder / "fit.nc")
+
+    return replace(case, fit=again)
+
+
+KINDS: tuple[Callable[[Path], Case], ...] = (
+    plain,
+    two_and_three_levels,
+    named_levels,
+    counted_actions,
+    spend_with_zeros,
+    dates_and_season,
+    covariates,
+    moderators,
+    few_groups,
+    many_groups,
+    weighted,
+    aggregated,
+    lift_test,
+    lift_test_beside_rows,
+    joint_regimes,
+    interaction,
+    missing_cells,
+    stream,
+    cluster,
+    zeros_and_ones,
+    counted_outcome,
+    money,
+    heavy_tails,
+    sampled,
+    straight_lines,
+    splines,
+    pooled,
+    saturated,
+    updated,
+    saved,
+)

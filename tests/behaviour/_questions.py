@@ -1,0 +1,455 @@
+"""Questions to a fit, each of which checks its own answer against the truth of the world.
+
+A question takes a case, its posterior, and ``over``: the arguments ``given`` or ``population``, or
+nothing. It fails on a wrong answer; errors of the package pass through.
+"""
+
+import contextlib
+import io
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpyro
+import pandas as pd
+import xarray as xr
+from _kinds import Case
+from _pages import open_page, table_of_plans
+from _worlds import Array
+from matplotlib import pyplot as plt
+
+import bayes_intgen as bi
+from bayes_intgen import cli
+
+Over = Mapping[str, Any]
+# Errors above this number of posterior standard deviations are wrong answers.
+MAX_Z = 4.0
+
+
+def moments(draws: xr.DataArray) -> tuple[Array, Array]:
+    """Mean and standard deviation over draws, at each point."""
+    assert draws.dims[:2] == ("chain", "draw")
+    assert np.isfinite(draws.to_numpy()).all()
+    return draws.mean(("chain", "draw")).to_numpy(), draws.std(("chain", "draw")).to_numpy()
+
+
+def assert_near(draws: xr.DataArray, truth: Array, rounding: float = 1e-9) -> None:
+    """The truth lies within ``MAX_Z`` posterior standard deviations of the mean."""
+    mean, sd = moments(draws)
+    z = (mean - truth) / np.hypot(sd, rounding)
+    assert (np.abs(z) < MAX_Z).all(), f"z {z.round(1)}: mean {mean}, sd {sd}, truth {truth}"
+
+
+def joint_effect(case: Case, fit: bi.Posterior, over: Over) -> None:
+    effect = fit.joint_effect(case.points, **over)
+    assert effect.dims == ("chain", "draw", "point")
+    assert effect.sizes["point"] == 3
+    assert ("population" in effect.attrs) == bool(len(case.data.columns))
+    assert_near(effect, case.truth(case.points, over))
+
+
+def effect(case: Case, fit: bi.Posterior, over: Over) -> None:
+    for intervened in ([], case.actions[:1]):
+        draws = fit.effect(case.points, intervened, **over)
+        assert draws.dims == ("chain", "draw", "point")
+        assert_near(draws, case.truth(case.points, over, intervened))
+
+
+def outcome(case: Case, fit: bi.Posterior, over: Over) -> None:
+    draws = fit.outcome(case.points, seed=1, **over)
+    assert draws.dims == ("chain", "draw", "point")
+    mean, sd = moments(draws)
+    error = np.hypot(
+        moments(fit.joint_effect(case.points, **over))[1], sd / np.sqrt(draws[..., 0].size)
+    )
+    z = (mean - case.truth(case.points, over)) / error
+    assert (np.abs(z) < MAX_Z).all(), f"z {z}"
+    np.testing.assert_array_equal(draws, fit.outcome(case.points, seed=1, **over))
+    kinds = {"binary": "binary", "count": "count"}
+    assert fit.outcome_kind == kinds.get(case.world.law, "continuous")
+    if fit.outcome_kind != "continuous":
+        np.testing.assert_array_equal(draws, np.round(draws))
+    if case.single:
+        # Their quartiles, which heavy tails do not move, as wide as those of the truth.
+        own = np.ptp(np.quantile(draws, [0.25, 0.75], axis=(0, 1)), axis=0)
+        true = np.ptp(case.world.quartiles(case.points, case.averaged_over(over)), axis=0)
+        ratio = (own + 1e-9) / (true + 1e-9)
+        assert ((ratio > 0.6) & (ratio < 1.6)).all() or fit.outcome_kind == "binary", ratio
+
+
+def contrast(case: Case, fit: bi.Posterior, over: Over) -> None:
+    change = fit.contrast(case.points, case.start, **over)
+    assert change.dims == ("chain", "draw", "point")
+    assert_near(change, case.truth(case.points, over) - case.truth(case.start, over))
+    difference = (
+        fit.joint_effect(case.points, **over) - fit.joint_effect(case.start, **over).to_numpy()
+    )
+    np.testing.assert_allclose(
+        change, difference, rtol=1e-6, atol=1e-9 * float(np.abs(difference).max())
+    )
+    summary = change.summary()
+    assert (summary.low <= summary["mean"]).all()
+    assert (summary["mean"] <= summary.high).all()
+
+
+def ratio(case: Case, fit: bi.Posterior, over: Over) -> None:
+    draws = fit.ratio(case.points, case.start, **over)
+    assert draws.dims == ("chain", "draw", "point")
+    assert_near(draws, case.truth(case.points, over) / case.truth(case.start, over))
+
+
+def slope(case: Case, fit: bi.Posterior, over: Over) -> None:
+    for name in case.actions:
+        draws = fit.slope(name, case.points, **over)
+        assert draws.dims == ("chain", "draw", "point")
+        step = 1e-4
+        ahead, behind = (
+            case.truth(case.points.assign(**{name: case.points[name] + sign * step}), over)
+            for sign in (1, -1)
+        )
+        assert_near(draws, (ahead - behind) / (2 * step))
+
+
+def mechanisms(case: Case, fit: bi.Posterior, over: Over) -> None:
+    curves = fit.mechanisms(case.points, **over)
+    assert curves.unconfounded.dims == ("chain", "draw", "action", "point")
+    assert curves.confounded.dims == curves.unconfounded.dims
+    assert np.isfinite(curves.confounded).all()
+    for name, action in case.world.actions.items():
+        own = curves.unconfounded.sel(action=name)
+        effects = action.effect(case.points[name].to_numpy())
+        if case.world.together is None and case.world.moderated is None:
+            assert_near(own - own.isel(point=0), effects - effects[0])
+
+
+def support(case: Case, fit: bi.Posterior, over: Over) -> None:
+    table = fit.support(case.points)
+    assert table.supported.dims == ("point",)
+    assert table.distance.dims == ("point", "regime", "action")
+    if case.identified:
+        assert table.supported.all()
+    assert (
+        not fit.support(case.points.assign(**dict.fromkeys(case.smooth, 1e4))).supported.any()
+        or not case.smooth
+    )
+
+
+def contraction(case: Case, fit: bi.Posterior, over: Over) -> None:
+    widths = fit.contraction(case.points, **over)
+    assert widths.effect_contraction.dims == ("point",)
+    assert (widths.effect_contraction > 0).all()
+    assert (widths.effect_contraction < 1.2).all()
+
+
+def sensitivity(case: Case, fit: bi.Posterior, over: Over) -> None:
+    moved = fit.sensitivity(case.points, [0.0, 0.2], **over)
+    assert moved.low.dims == ("rho", "point")
+    draws = fit.joint_effect(case.points, **over)
+    np.testing.assert_allclose(moved.effect, moments(draws)[0])
+    np.testing.assert_allclose(moved.low.sel(rho=0), np.quantile(draws, 0.05, axis=(0, 1)))
+    assert (moved.low.sel(rho=0.2) < moved.low.sel(rho=0)).all()
+    assert (moved.high.sel(rho=0.2) > moved.high.sel(rho=0)).all()
+
+
+def decision(case: Case, **over: Any) -> bi.Decision:
+    """Values between those of the points, and a cost of a unit of each action that is a number."""
+    bounds, cost = {}, {}
+    for name, levels in zip(case.actions, case.data.categories, strict=True):
+        own = case.points[name]
+        bounds[name] = (
+            sorted(set(own)) if levels is not None else (float(own.min()), float(own.max()))
+        )
+        numeric = levels is None or all(isinstance(value, int | float) for value in own)
+        cost[name] = 1.0 if numeric else dict.fromkeys(levels.labels, 1.0)
+    cost = {
+        name: own
+        for name, own in cost.items()
+        if isinstance(own, dict) or case.points[name].min() >= 0
+    }
+    baseline = {
+        name: value.item() if hasattr(value, "item") else value
+        for name, value in case.start.iloc[0].items()
+    }
+    return bi.Decision(**{"bounds": bounds, "cost": cost, "baseline": baseline} | over)
+
+
+def assert_consistent(case: Case, fit: bi.Posterior, plan: bi.Plan, over: Over) -> None:
+    """The plan's effect is the joint effect at it, and its gain is about what it truly gains."""
+    point, baseline = pd.DataFrame([plan.point]), pd.DataFrame([plan.baseline])
+    np.testing.assert_allclose(plan.effect, fit.joint_effect(point, **over)[..., 0], rtol=1e-6)
+    np.testing.assert_allclose(
+        plan.gain, fit.contrast(point, baseline, **over)[..., 0], rtol=1e-6, atol=1e-9
+    )
+    assert_near(plan.gain, case.truth(point, over)[0] - case.truth(baseline, over)[0])
+    assert plan.supported
+    assert str(plan)
+
+
+def best(case: Case, fit: bi.Posterior, over: Over) -> None:
+    plan = fit.best(decision(case), **over)
+    assert_consistent(case, fit, plan, over)
+    assert float(plan.gain.mean()) > -1e-9
+    assert float(plan.regret.mean()) > -1e-9
+
+
+def best_cvar(case: Case, fit: bi.Posterior, over: Over) -> None:
+    plan = fit.best(decision(case), bi.CVaR(0.1), **over)
+    assert_consistent(case, fit, plan, over)
+    worst = np.sort(plan.effect.to_numpy().ravel())[: round(0.1 * plan.effect.size)]
+    np.testing.assert_allclose(plan.value, worst.mean(), rtol=1e-6)
+
+
+def frontier(case: Case, fit: bi.Posterior, over: Over) -> None:
+    costs = dict.fromkeys(case.smooth, 1.0)
+    bounds = {name: (0.0, float(case.points[name].max())) for name in case.smooth}
+    own = decision(case, cost=costs, bounds=decision(case).bounds | bounds)
+    budgets = [
+        0.4 * sum(high for _, high in bounds.values()),
+        sum(high for _, high in bounds.values()),
+    ]
+    table = fit.frontier(own, budgets, **over)
+    assert table.plan.dims == ("budget", "action")
+    assert (table.cost <= table.budget + 1e-6).all()
+    assert float(table.value[1]) >= float(table.value[0]) - 1e-9
+    assert np.isfinite(table.gain).all()
+
+
+def cheapest(case: Case, fit: bi.Posterior, over: Over) -> None:
+    costs = dict.fromkeys(case.smooth, 1.0)
+    bounds = {name: (0.0, float(case.points[name].max())) for name in case.smooth}
+    own = decision(case, cost=costs, bounds=decision(case).bounds | bounds)
+    most = fit.best(own, **over)
+    none = fit.frontier(own, [0.0], **over)
+    target = 0.5 * (float(none.value[0]) + most.value)
+    plan = fit.cheapest(own, target, **over)
+    assert plan.value >= target - 1e-6 * abs(target)
+    assert plan.cost <= sum(high for _, high in bounds.values()) + 1e-9
+
+
+def experiments(case: Case, fit: bi.Posterior, over: Over) -> None:
+    table = fit.experiments(decision(case), rows=100, **over)
+    assert table.evsi.dims == ("experiment",)
+    assert np.isfinite(table.evsi).all()
+    assert (table.evsi > -4 * table.evsi_error - 1e-9).all()
+    assert (table.width_after <= table.width_before + 1e-9).all()
+
+
+def split(case: Case, fit: bi.Posterior, over: Over) -> None:
+    table = fit.split(300, case.points, **over)
+    np.testing.assert_allclose(table.share.sum(), 1.0)
+    assert float(table.width) <= float(table.width_of_equal_split) * (1 + 1e-6)
+    assert float(table.width) < float(table.width_before)
+    assert fit.rows_for(float(table.width), case.points, **over) <= 330
+
+
+def check(case: Case, fit: bi.Posterior, over: Over) -> None:
+    result = bi.check(case.data, case.model, held_out=0.0, progress=False)
+    assert not result.violated
+    assert case.actions == [str(name) for name in result.table["action"].to_numpy()]
+    assert str(fit.with_check(result))
+
+
+def with_log_likelihood(case: Case, fit: bi.Posterior, over: Over) -> None:
+    tree = fit.with_log_likelihood(case.data, rows=50)
+    density = tree["log_likelihood"]["y"]
+    assert density.dims[:2] == ("chain", "draw")
+    assert density.shape[2] == 50
+    assert np.isfinite(density).all()
+    assert np.isfinite(tree["log_prior"].to_dataset().to_array()).all()
+
+
+def program(case: Case, fit: bi.Posterior, over: Over) -> None:
+    own = fit.program(case.data)
+    with numpyro.handlers.seed(rng_seed=0):
+        trace = numpyro.handlers.trace(own).get_trace()
+    site = trace["outcome"]
+    assert np.isfinite(np.asarray(site["fn"].log_prob(site["value"]))).all()
+    assert len(np.asarray(site["value"])) == len(case.data)
+
+
+def plots(case: Case, fit: bi.Posterior, over: Over) -> None:
+    first, second = case.actions[:2]
+    at = {name: case.start[name].iloc[0] for name in case.actions[1:]}
+    drawn = [
+        fit.plot_joint_effect(first, at, predictive=0.9, **over),
+        fit.plot_contraction(**over),
+        fit.plot_graph(),
+        case.data.plot_support(case.points),
+    ]
+    if "interaction" in fit.mechanisms(case.points) and fit.mechanisms(case.points).sizes.get(
+        "pair"
+    ):
+        drawn.append(fit.plot_interaction(first, second, size=8, **over))
+    if fit.model.link == "identity":
+        drawn.append(fit.plot_sensitivity(case.points.head(1), [0.0, 0.2], **over))
+    for picture in drawn:
+        figure = getattr(picture, "figure", picture)
+        figure.savefig(io.BytesIO(), format="png", dpi=40)
+    plt.close("all")
+
+
+def printed(case: Case, fit: bi.Posterior, over: Over) -> None:
+    text = str(fit)
+    assert all(name in text for name in case.actions)
+    assert "nan" not in text.lower().split()
+    assert fit._repr_html_()
+    assert str(bi.report_identification(case.data))
+    certificate = case.data.identify(case.actions)
+    assert ("not identified" not in str(certificate)) == case.identified
+
+
+def saved_again(case: Case, fit: bi.Posterior, over: Over, folder: Path) -> None:
+    fit.save(folder / "again.nc")
+    again = bi.load(folder / "again.nc")
+    np.testing.assert_array_equal(
+        again.joint_effect(case.points, **over), fit.joint_effect(case.points, **over)
+    )
+    np.testing.assert_array_equal(
+        again.outcome(case.points, **over), fit.outcome(case.points, **over)
+    )
+
+
+def command_line(case: Case, fit: bi.Posterior, over: Over, folder: Path) -> None:
+    fit.save(folder / "fit.nc")
+    (point,), (start,) = (own.head(1).to_dict("records") for own in (case.points, case.start))
+    options = []
+    if "given" in over:
+        options = ["--given", ",".join(f"{name}={value}" for name, value in over["given"].items())]
+    if "population" in over:
+        over["population"].to_csv(folder / "population.csv", index=False)
+        options = ["--population", folder / "population.csv"]
+    shown = run(
+        "effect",
+        folder / "fit.nc",
+        "--set",
+        texts(point),
+        "--from",
+        texts(start),
+        "--format",
+        "json",
+        *options,
+    )
+    (row,) = json.loads(shown)["effects"]
+    np.testing.assert_allclose(
+        row["mean"], float(fit.joint_effect(point, **over).mean()), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        row["change"], float(fit.contrast(point, start, **over).mean()), rtol=1e-4, atol=1e-6
+    )
+    held = ",".join(f"{name}={value}" for name, value in start.items())
+    assert run("best", folder / "fit.nc", "--baseline", held)
+    run("plot", folder / "fit.nc", "--action", case.actions[0], "-o", folder / "plot.png", *options)
+    assert (folder / "plot.png").stat().st_size > 5000
+
+
+def texts(point: Mapping[str, Any]) -> str:
+    """A point as the command line takes it."""
+    return ",".join(f"{name}={value}" for name, value in point.items())
+
+
+def run(*arguments: object) -> str:
+    """Standard output of a command; the error that it reports, if it refuses its input."""
+    out, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        status = cli.main([str(argument) for argument in arguments])
+    if status == 1:
+        raise bi.BayesIntgenError(errors.getvalue())
+    assert status == 0, errors.getvalue()
+    return out.getvalue()
+
+
+def report(case: Case, fit: bi.Posterior, over: Over, folder: Path, browser: Any) -> None:
+    """The page opens without an error, and shows the effect at its start."""
+    open_page(browser, fit, folder / "report.html", **over)
+    problems = [
+        entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"
+    ]
+    assert not problems
+    text = browser.execute_script("return document.body.innerText")
+    assert not {"NaN", "undefined", "Infinity", "nan", "None"} & set(re.findall(r"\w+", text))
+    rows = table_of_plans(browser)
+    assert [name for name, _ in rows[: len(case.actions)]] == case.actions
+    plan = {name: _number(cells[0][0]) for name, cells in rows[: len(case.actions)]}
+    mean = float(dict(rows)["mean"][0][0]) if "mean" in dict(rows) else None
+    shown = [
+        float(cells[0][0])
+        for name, cells in rows[len(case.actions) :]
+        if cells[0] and "mean" in name.lower()
+    ]
+    assert shown or mean is not None, [name for name, _ in rows]
+    with warnings.catch_warnings():
+        # The page starts at medians, which may not be supported.
+        warnings.simplefilter("ignore", bi.SupportWarning)
+        wanted = fit.joint_effect(plan, **over)
+    np.testing.assert_allclose(shown[0], float(wanted.mean()), atol=0.3 * float(wanted.std()))
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def estimator(case: Case, fit: bi.Posterior, over: Over) -> None:
+    """The scikit-learn regressor predicts what the fit of the same rows does."""
+    from bayes_intgen.sklearn import JointEffectRegressor
+
+    assert isinstance(case.data, bi.RegimeData)
+    columns = case.data.columns
+    regressor = JointEffectRegressor(
+        model=case.model,
+        covariates=list(columns.names),
+        groups=list(columns.groups),
+        method="laplace",
+    )
+    frame = case.frame[[*case.actions, *columns.every]]
+    regressor.fit(
+        frame,
+        case.frame["y"].to_numpy(),
+        intervened=case.data.intervened,
+        weights=case.data.weights,
+    )
+    rows = case.units[[*case.actions, *columns.every]].head(5)
+    predicted = regressor.predict(rows)
+    for i, (_, row) in enumerate(rows.iterrows()):
+        units = row[[*columns.every]].to_dict()
+        mean, sd = moments(
+            fit.joint_effect([row[case.actions].to_dict()], **({"given": units} if units else {}))
+        )
+        assert abs(predicted[i] - mean[0]) < 0.5 * sd[0]
+
+
+QUESTIONS = (
+    joint_effect,
+    effect,
+    outcome,
+    contrast,
+    ratio,
+    slope,
+    mechanisms,
+    support,
+    contraction,
+    sensitivity,
+    best,
+    best_cvar,
+    frontier,
+    cheapest,
+    experiments,
+    split,
+    check,
+    with_log_likelihood,
+    program,
+    plots,
+    printed,
+    saved_again,
+    command_line,
+    estimator,
+    report,
+)
+# Those that take neither given nor population.
+ALWAYS_ALIKE = (support, check, with_log_likelihood, program, printed, estimator)

@@ -1,0 +1,280 @@
+"""Worlds with an exact joint effect, unlike the simulators of the package.
+
+Each action has a hidden cause of its own that is -1 or 1 with equal probability. It moves the
+action and adds to the outcome, so that its mean given the action is a ratio of two densities, and
+every effect is exact, whatever the kind of action. Observed causes (covariates and groups) move
+actions and the outcome as well.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+CAUSES = np.array([-1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Action:
+    """Laws of an action, observed and set, and its contribution to the outcome.
+
+    Attributes
+    ----------
+    draw : callable
+        Draws values, given a generator and the shift of each row: hidden and observed causes.
+    density : callable
+        Density of values given the shift, up to a factor that does not depend on the shift.
+    set : callable
+        Draws values of an experiment, given a generator and the number of rows.
+    effect : callable
+        Contribution to the mean outcome at each value.
+    values : sequence of three
+        Ordinary values, at which questions are asked.
+    """
+
+    draw: Callable[[np.random.Generator, Array], np.ndarray]
+    density: Callable[[np.ndarray, Array], Array]
+    set: Callable[[np.random.Generator, int], np.ndarray]
+    effect: Callable[[np.ndarray], Array]
+    values: tuple[float | str, ...]
+
+
+def numbers(effect: Callable[[Array], Array] = np.tanh) -> Action:
+    """A smooth action; the default contribution saturates."""
+    return Action(
+        lambda rng, shift: shift + rng.normal(size=len(shift)),
+        lambda a, shift: np.exp(-((a - shift) ** 2) / 2),
+        lambda rng, n: 1.5 * rng.normal(size=n),
+        effect,
+        (-0.8, 0.2, 0.9),
+    )
+
+
+def switch(size: float = 0.8) -> Action:
+    """An action that is 0 or 1."""
+
+    def draw(rng: np.random.Generator, shift: Array) -> np.ndarray:
+        return (rng.random(len(shift)) < 1 / (1 + np.exp(-shift))).astype(int)
+
+    return Action(
+        draw,
+        lambda a, shift: 1 / (1 + np.exp(np.where(a == 1, -shift, shift))),
+        lambda rng, n: rng.integers(0, 2, size=n),
+        lambda a: size * np.asarray(a, dtype=float),
+        (0, 1, 1),
+    )
+
+
+def named(effects: Mapping[str, float]) -> Action:
+    """An action whose levels have names and no order."""
+    labels = np.array(list(effects))
+    place = {label: i - (len(labels) - 1) / 2 for i, label in enumerate(effects)}
+
+    def shares(shift: Array) -> Array:
+        odds = np.exp(np.outer(shift, list(place.values())))
+        return odds / odds.sum(axis=1, keepdims=True)
+
+    def draw(rng: np.random.Generator, shift: Array) -> np.ndarray:
+        above = rng.random((len(shift), 1)) > shares(shift).cumsum(axis=1)
+        return labels[np.minimum(above.sum(axis=1), len(labels) - 1)]
+
+    def density(a: np.ndarray, shift: Array) -> Array:
+        own = np.array([list(effects).index(str(label)) for label in a])
+        return shares(np.broadcast_to(shift, len(own)))[np.arange(len(own)), own]
+
+    return Action(
+        draw,
+        density,
+        lambda rng, n: rng.choice(labels, size=n),
+        lambda a: np.array([effects[str(label)] for label in a]),
+        (*effects,)[:3],
+    )
+
+
+def counts(slope: float = 0.2) -> Action:
+    """An action that counts something, such as the number of visits."""
+
+    def rate(shift: Array) -> Array:
+        return np.exp(1.6 + 0.3 * shift)
+
+    return Action(
+        lambda rng, shift: rng.poisson(rate(shift)),
+        lambda a, shift: np.exp(a * 0.3 * shift - rate(shift)),
+        lambda rng, n: rng.poisson(6.0, size=n),
+        lambda a: slope * np.asarray(a, dtype=float),
+        (4, 5, 7),
+    )
+
+
+def spend(size: float = 0.5) -> Action:
+    """An action with many zeros, and a long tail above them."""
+
+    def none(shift: Array) -> Array:
+        return 1 / (1 + np.exp(1.0 + shift))
+
+    def draw(rng: np.random.Generator, shift: Array) -> np.ndarray:
+        positive = np.exp(0.5 + 0.3 * shift + 0.6 * rng.normal(size=len(shift)))
+        return np.where(rng.random(len(shift)) < none(shift), 0.0, positive)
+
+    def density(a: np.ndarray, shift: Array) -> Array:
+        logs = np.log(np.where(a > 0, a, 1.0))
+        tail = (1 - none(shift)) * np.exp(-((logs - 0.5 - 0.3 * shift) ** 2) / 2 / 0.36)
+        return np.where(a > 0, tail, none(shift))
+
+    def setting(rng: np.random.Generator, n: int) -> np.ndarray:
+        return np.where(rng.random(n) < 0.25, 0.0, np.exp(0.5 + 0.7 * rng.normal(size=n)))
+
+    effect = lambda a: size * np.asarray(a, dtype=float)  # noqa: E731
+    return Action(draw, density, setting, effect, (1.0, 0.0, 2.5))
+
+
+@dataclass(frozen=True)
+class Cause:
+    """An observed cause: a covariate or a grouping.
+
+    Attributes
+    ----------
+    draw : callable
+        Draws the column, given a generator and the number of rows.
+    score : callable
+        Number of each cell, on which actions and outcome depend.
+    moves : float
+        Shift of every action per unit of the score.
+    adds : float
+        Change of the outcome per unit of the score.
+    """
+
+    draw: Callable[[np.random.Generator, int], np.ndarray]
+    score: Callable[[np.ndarray], Array]
+    moves: float = 0.0
+    adds: float = 0.0
+
+
+@dataclass(frozen=True)
+class World:
+    """Mechanism of a table.
+
+    Attributes
+    ----------
+    actions : mapping from name to Action
+    causes : mapping from name to Cause
+    weight : float
+        Change of the outcome per unit of each hidden cause.
+    pull : float
+        Shift of an action per unit of its hidden cause.
+    base : float
+        Mean outcome where all else is zero.
+    noise : float
+        Standard deviation of the noise; that of a logarithm under a log link.
+    law : {"normal", "log", "binary", "count", "student_t"}
+        Law of the outcome given its mean; ``"log"`` multiplies instead of adding up.
+    together : callable, optional
+        Interaction of the actions, given a table of them.
+    moderated : (str, str, float), optional
+        Action, cause, and the change of the outcome per unit of their product.
+    """
+
+    actions: Mapping[str, Action]
+    causes: Mapping[str, Cause] = ()  # type: ignore[assignment]
+    weight: float = 0.5
+    pull: float = 0.8
+    base: float = 5.0
+    noise: float = 0.4
+    law: Literal["normal", "log", "binary", "count", "student_t"] = "normal"
+    together: Callable[[pd.DataFrame], Array] | None = None
+    moderated: tuple[str, str, float] | None = None
+
+    def table(self, rows: int, regimes: Sequence[str], seed: int = 0) -> pd.DataFrame:
+        """Rows of each regime, with columns ``y`` and ``regime``."""
+        rng = np.random.default_rng(seed)
+        parts = []
+        for regime in regimes:
+            own = pd.DataFrame({name: c.draw(rng, rows) for name, c in self._causes})
+            shift, mean = self._scores(own, rows)
+            hidden = {name: rng.choice(CAUSES, size=rows) for name in self.actions}
+            for name, action in self.actions.items():
+                own[name] = (
+                    action.set(rng, rows)
+                    if name in regime.split("+")
+                    else action.draw(rng, self.pull * hidden[name] + shift)
+                )
+            mean = mean + self._contributions(own) + self.weight * sum(hidden.values())
+            own["y"] = self._outcome(rng, mean)
+            parts.append(own.assign(regime=regime))
+        return pd.concat(parts, ignore_index=True)
+
+    def effect(self, points: pd.DataFrame, intervened: Sequence[str], units: pd.DataFrame) -> Array:
+        """E[Y | do(intervened), the other actions], averaged over the causes of ``units``."""
+        shift, level = self._scores(units, max(len(units), 1))
+        out = []
+        for i in range(len(points)):
+            point = points.iloc[[i] * len(level)].reset_index(drop=True)
+            mean = level + self._contributions(
+                point.join(units[[*dict(self._causes)]].reset_index(drop=True))
+            )
+            factor = np.ones(len(level))
+            for name, action in self.actions.items():
+                share = np.full(len(level), 0.5)
+                if name not in intervened:
+                    low, high = (
+                        action.density(point[name].to_numpy(), self.pull * c + shift)
+                        for c in CAUSES
+                    )
+                    share = high / (low + high)
+                mean = mean + self.weight * (2 * share - 1) * (self.law != "log")
+                factor = factor * (share * np.exp(self.weight) + (1 - share) * np.exp(-self.weight))
+            if self.law == "log":
+                mean = np.exp(mean + self.noise**2 / 2) * factor
+            out.append(mean.mean())
+        return np.array(out)
+
+    def quartiles(self, points: pd.DataFrame, units: pd.DataFrame) -> Array:
+        """Quartiles of a single outcome with all actions set, shape (2, M), by simulation."""
+        rng, draws, out = np.random.default_rng(1), 20_000, []
+        for i in range(len(points)):
+            own = units.iloc[rng.integers(0, max(len(units), 1), draws)].reset_index(drop=True)
+            _, mean = self._scores(own, draws)
+            point = points.iloc[[i] * draws].reset_index(drop=True)
+            mean = mean + self._contributions(point.join(own[[*dict(self._causes)]]))
+            hidden = rng.choice(CAUSES, size=(draws, len(self.actions))).sum(axis=1)
+            out.append(np.quantile(self._outcome(rng, mean + self.weight * hidden), [0.25, 0.75]))
+        return np.array(out).T
+
+    @property
+    def _causes(self) -> list[tuple[str, Cause]]:
+        return list(dict(self.causes).items())
+
+    def _scores(self, units: pd.DataFrame, rows: int) -> tuple[Array, Array]:
+        """Shift of the actions, and mean outcome without the actions, of each unit."""
+        shift, mean = np.zeros(rows), np.full(rows, self.base)
+        for name, cause in self._causes:
+            score = cause.score(units[name].to_numpy())
+            shift, mean = shift + cause.moves * score, mean + cause.adds * score
+        return shift, mean
+
+    def _contributions(self, rows: pd.DataFrame) -> Array:
+        out = sum(action.effect(rows[name].to_numpy()) for name, action in self.actions.items())
+        if self.together is not None:
+            out = out + self.together(rows)
+        if self.moderated is not None:
+            action, cause, slope = self.moderated
+            score = dict(self._causes)[cause].score(rows[cause].to_numpy())
+            out = out + slope * rows[action].to_numpy() * score
+        return np.asarray(out)
+
+    def _outcome(self, rng: np.random.Generator, mean: Array) -> Array:
+        size = len(mean)
+        match self.law:
+            case "binary":
+                return (rng.random(size) < mean).astype(float)
+            case "count":
+                return rng.poisson(mean).astype(float)
+            case "log":
+                return np.exp(mean + self.noise * rng.normal(size=size))
+            case "student_t":
+                return mean + self.noise * rng.standard_t(3, size=size)
+        return mean + self.noise * rng.normal(size=size)

@@ -1,0 +1,141 @@
+"""What must not change an answer: units, order, names, storage, and where rows are read."""
+
+
+import numpy as np
+import pandas as pd
+import pytest
+from _kinds import AGE, SITES, aggregated, cluster, fitted, labelled, read
+from _worlds import World, counts, named, numbers, switch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bayes_intgen as bi
+
+# Largest differences, in posterior standard deviations, with the same terms and with others.
+SAME, OTHER = 0.02, 0.3
+MIXED = World(
+    {"dose": numbers(), "drug": named({"a": 0.0, "b": 0.7, "c": -0.4})},
+    {"age": AGE, "site": labelled(SITES, moves=0.3, adds=0.5)},
+)
+OPTIONS = {"covariates": ["age"], "groups": ["site"]}
+
+
+def table_of(world: World = MIXED, rows: int = 120) -> pd.DataFrame:
+    return world.table(rows, ["", *world.actions])
+
+
+def answers(fit: bi.Posterior, points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    effect = fit.joint_effect(points)
+    return effect.mean(("chain", "draw")).to_numpy(), effect.std(("chain", "draw")).to_numpy()
+
+
+def assert_alike(
+    first: bi.Posterior, second: bi.Posterior, points, others=None, scale=1.0, origin=0.0
+) -> None:
+    """Means and standard deviations agree, after a change of the outcome's unit and origin."""
+    mean, sd = answers(first, points)
+    other_mean, other_sd = answers(second, points if others is None else others)
+    terms = [sorted(len(t.inputs) for t in fit.terms.terms) for fit in (first, second)]
+    limit = SAME if terms[0] == terms[1] else OTHER
+    np.testing.assert_allclose((other_mean - origin) / scale, mean, atol=limit * sd.min(), rtol=0)
+    np.testing.assert_allclose(other_sd / scale, sd, atol=limit * sd.min(), rtol=0)
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    frame = table_of()
+    points = pd.DataFrame({"dose": [-0.5, 0.0, 0.8], "drug": ["a", "b", "c"]})
+    return frame, points, fitted(read(frame, MIXED, **OPTIONS))
+
+
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(
+    scale=st.sampled_from([1e-6, 0.01, 7.0, 1e5]),
+    origin=st.sampled_from([0.0, -300.0, 40.0]),
+    outcome=st.sampled_from([1e-9, 30.0, 1e6]),
+    level=st.sampled_from([0.0, -1000.0, 77.0]),
+)
+def test_units_and_origins(mixed, scale, origin, outcome, level) -> None:
+    frame, points, fit = mixed
+    other = frame.assign(
+        dose=frame["dose"] * scale + origin * scale,
+        age=frame["age"] * 12 - 5,
+        y=(frame["y"] + level) * outcome,
+    )
+    changed = points.assign(dose=points["dose"] * scale + origin * scale)
+    assert_alike(
+        fit, fitted(read(other, MIXED, **OPTIONS)), points, changed, outcome, level * outcome
+    )
+
+
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 1000))
+def test_order_of_rows(mixed, seed) -> None:
+    frame, points, fit = mixed
+    assert_alike(
+        fit, fitted(read(frame.sample(frac=1, random_state=seed), MIXED, **OPTIONS)), points
+    )
+
+
+def test_order_of_columns_and_levels_and_names(mixed) -> None:
+    frame, points, fit = mixed
+    columns = bi.RegimeData.from_frame(
+        frame[frame.columns[::-1]], ["drug", "dose"], "y", "regime", **OPTIONS
+    )
+    assert_alike(fit, fitted(columns), points)
+    names = {"dose": "amount of it", "drug": "A", "age": "years", "site": "place"}
+    labels = {"a": "zebra", "b": "yak", "c": "an ant"}
+    renamed = frame.replace({"regime": names, "drug": labels}).rename(columns=names)
+    data = bi.RegimeData.from_frame(
+        renamed, ["amount of it", "A"], "y", "regime", covariates=["years"], groups=["place"]
+    )
+    assert_alike(fit, fitted(data), points, points.replace({"drug": labels}).rename(columns=names))
+
+
+def test_counts_do_not_depend_on_names_and_order() -> None:
+    world = World({"visits": counts(), "promo": switch()}, law="count")
+    frame, points = table_of(world), pd.DataFrame({"visits": [3, 8], "promo": [0, 1]})
+    fit = fitted(read(frame, world))
+    other = fitted(bi.RegimeData.from_frame(frame[::-1], ["promo", "visits"], "y", "regime"))
+    assert_alike(fit, other, points)
+
+
+def test_stream_batches_and_files_equal_memory(mixed, tmp_path) -> None:
+    frame, points, fit = mixed
+    for size in (50, 1000):
+        batches = [frame[i : i + size] for i in range(0, len(frame), size)]
+        stream = bi.StreamedData.from_batches(
+            lambda own=batches: iter(own),
+            ["dose", "drug"],
+            "y",
+            "regime",
+            progress=False,
+            **OPTIONS,
+        )
+        assert_alike(fit, fitted(stream), points)
+    fit.save(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(
+        bi.load(tmp_path / "fit.nc").joint_effect(points), fit.joint_effect(points)
+    )
+
+
+def test_cluster_equals_memory(tmp_path) -> None:
+    case = cluster(tmp_path)
+    assert_alike(fitted(read(case.frame, case.world)), case.fit(case), case.points)
+
+
+def test_cells_equal_their_rows(tmp_path) -> None:
+    case = aggregated(tmp_path)
+    rows = case.world.table(800, ["", *case.actions])
+    mean, sd = answers(fitted(read(rows, case.world)), case.points)
+    cell_mean, cell_sd = answers(case.fit(case), case.points)
+    np.testing.assert_allclose(cell_mean, mean, atol=0.1 * sd.min(), rtol=0)
+    np.testing.assert_allclose(cell_sd, sd, rtol=0.1)
+
+
+def test_other_rows_do_change_answers(mixed) -> None:
+    """Negative control: these comparisons tell other rows from the same ones."""
+    frame, points, fit = mixed
+    other = fitted(read(frame.iloc[: len(frame) - 100], MIXED, **OPTIONS))
+    with pytest.raises(AssertionError):
+        assert_alike(fit, other, points)
