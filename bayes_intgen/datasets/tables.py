@@ -149,8 +149,8 @@ def compiler(
 
 
 def tax_plans(
-    actions: Sequence[str] = ("taxrate1", "taxrate2"),
-    causes: Sequence[str] = ("taxrate3", "taxrate6"),
+    actions: Sequence[str] = ("taxrate3", "taxrate6"),
+    causes: Sequence[str] = ("taxrate1", "taxrate2"),
     *,
     strength: float = 0.8,
     rows: int | None = None,
@@ -173,7 +173,7 @@ def tax_plans(
     Returns
     -------
     Dataset
-        Outcome ``chose_plan``; by default some 2,000 rows per regime.
+        Outcome ``chose_plan``; by default some 2,600 rows per regime.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def tax_plans(
     --------
     >>> known = bi.datasets.tax_plans(rows=200)
     >>> known.data.categories[0].labels
-    ('0%', '5%', '15%', '25%')
+    ('5%', '15%', '25%', '35%')
     """
     table = _read("tax_plans")
     for name in table.columns.drop("chose_plan"):

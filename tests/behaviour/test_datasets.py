@@ -9,9 +9,7 @@ import bayes_intgen as bi
 TABLES = {
     "light tunnel": lambda seed: bi.datasets.light_tunnel(rows=300, seed=seed),
     "compiler": lambda seed: bi.datasets.compiler(rows=300, seed=seed),
-    "tax plans": lambda seed: bi.datasets.tax_plans(
-        ["taxrate3", "taxrate6"], ["taxrate1", "taxrate2"], seed=seed
-    ),
+    "tax plans": lambda seed: bi.datasets.tax_plans(seed=seed),
 }
 SEEDS = range(3)
 
