@@ -1,6 +1,6 @@
 """Bayesian joint effects of several interventions from data on one at a time."""
 
-from . import calibration, models, simulators
+from . import calibration, datasets, models, simulators
 from ._version import __version__
 from .api.fitting import fit
 from .api.loading import load
@@ -76,6 +76,7 @@ __all__ = [
     "__version__",
     "calibration",
     "check",
+    "datasets",
     "design",
     "fit",
     "load",
