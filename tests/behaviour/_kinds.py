@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from _worlds import Array, Cause, World, counts, named, numbers, spend, switch
 
 import bayes_intgen as bi
@@ -179,6 +180,14 @@ def dates_and_season(folder: Path) -> Case:
     return case_of(
         World(TWO, {"week": week}), options={"covariates": ["week"]}, given={"week": "2024-05-06"}
     )
+
+
+def bias_that_depends_on_a_season(folder: Path) -> Case:
+    """A season that moves the actions, whose hidden causes matter more where it is high."""
+    season = Cause(lambda rng, n: rng.normal(size=n), lambda cells: cells, moves=0.9, adds=1.0)
+    world = World(TWO, {"season": season}, weight=0.8, scaled=("season", 0.6))
+    case = case_of(world, rows=600, options={"covariates": ["season"]}, given={"season": 0.7})
+    return with_population(case)
 
 
 def with_population(case: Case, size: int = 30) -> Case:
@@ -398,7 +407,8 @@ def updated(folder: Path) -> Case:
     old = np.arange(len(case.data)) % 12 > 0
     assert isinstance(case.data, bi.RegimeData)
     first, rest = case.data.take(old), case.data.take(~old)
-    return replace(case, fit=lambda own: fitted(first).update(rest, progress=False))
+    both = case.data.take(np.concatenate([np.flatnonzero(old), np.flatnonzero(~old)]))
+    return replace(case, data=both, fit=lambda own: fitted(first).update(rest, progress=False))
 
 
 def saved(folder: Path) -> Case:
@@ -418,6 +428,7 @@ KINDS: tuple[Callable[[Path], Case], ...] = (
     counted_actions,
     spend_with_zeros,
     dates_and_season,
+    bias_that_depends_on_a_season,
     covariates,
     moderators,
     few_groups,

@@ -255,7 +255,7 @@ def check(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 def with_log_likelihood(case: Case, fit: bi.Posterior, over: Over) -> None:
     tree = fit.with_log_likelihood(case.data, rows=50)
-    density = tree["log_likelihood"]["y"]
+    density = tree["log_likelihood"]["outcome"]
     assert density.dims[:2] == ("chain", "draw")
     assert density.shape[2] == 50
     assert np.isfinite(density).all()
@@ -333,7 +333,7 @@ def command_line(case: Case, fit: bi.Posterior, over: Over, folder: Path) -> Non
         "json",
         *options,
     )
-    (row,) = json.loads(shown)["effects"]
+    (row,) = json.loads(shown)["points"]
     np.testing.assert_allclose(
         row["mean"], float(fit.joint_effect(point, **over).mean()), rtol=1e-5
     )

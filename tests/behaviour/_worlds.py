@@ -164,6 +164,8 @@ class World:
     causes : mapping from name to Cause
     weight : float
         Change of the outcome per unit of each hidden cause.
+    scaled : (str, float), optional
+        Observed cause, and the relative change of that weight per unit of its score.
     pull : float
         Shift of an action per unit of its hidden cause.
     base : float
@@ -181,6 +183,7 @@ class World:
     actions: Mapping[str, Action]
     causes: Mapping[str, Cause] = ()  # type: ignore[assignment]
     weight: float = 0.5
+    scaled: tuple[str, float] | None = None
     pull: float = 0.8
     base: float = 5.0
     noise: float = 0.4
@@ -202,7 +205,8 @@ class World:
                     if name in regime.split("+")
                     else action.draw(rng, self.pull * hidden[name] + shift)
                 )
-            mean = mean + self._contributions(own) + self.weight * sum(hidden.values())
+            mean = mean + self._contributions(own)
+            mean = mean + self._weight(own) * sum(hidden.values())
             own["y"] = self._outcome(rng, mean)
             parts.append(own.assign(regime=regime))
         return pd.concat(parts, ignore_index=True)
@@ -225,7 +229,7 @@ class World:
                         for c in CAUSES
                     )
                     share = high / (low + high)
-                mean = mean + self.weight * (2 * share - 1) * (self.law != "log")
+                mean = mean + self._weight(units) * (2 * share - 1) * (self.law != "log")
                 factor = factor * (share * np.exp(self.weight) + (1 - share) * np.exp(-self.weight))
             if self.law == "log":
                 mean = np.exp(mean + self.noise**2 / 2) * factor
@@ -241,8 +245,16 @@ class World:
             point = points.iloc[[i] * draws].reset_index(drop=True)
             mean = mean + self._contributions(point.join(own[[*dict(self._causes)]]))
             hidden = rng.choice(CAUSES, size=(draws, len(self.actions))).sum(axis=1)
-            out.append(np.quantile(self._outcome(rng, mean + self.weight * hidden), [0.25, 0.75]))
+            mean = mean + self._weight(own) * hidden
+            out.append(np.quantile(self._outcome(rng, mean), [0.25, 0.75]))
         return np.array(out).T
+
+    def _weight(self, units: pd.DataFrame) -> Array | float:
+        """Change of the outcome per unit of a hidden cause, for each unit."""
+        if self.scaled is None:
+            return self.weight
+        name, change = self.scaled
+        return self.weight * (1 + change * dict(self._causes)[name].score(units[name].to_numpy()))
 
     @property
     def _causes(self) -> list[tuple[str, Cause]]:
