@@ -119,6 +119,7 @@ def fit(
     missing: options.Missing = "error",
     graph: options.Graph = None,
     interactions: options.Interactions = None,
+    moderators: options.Moderators = None,
     prior: options.Prior = "gp",
     multiplicative: options.Multiplicative = False,
     noise: options.Noise = "gaussian",
@@ -138,7 +139,9 @@ def fit(
     import bayes_intgen as bi
 
     _require_writable(output)
-    model = model_of(prior, graph, interactions, multiplicative, noise=noise)
+    model = model_of(
+        prior, graph, interactions, multiplicative, moderators=moderators, noise=noise
+    )
     rows = _rows(
         data,
         actions,
@@ -297,6 +300,7 @@ def check(
     missing: options.Missing = "error",
     graph: options.Graph = None,
     interactions: options.Interactions = None,
+    moderators: options.Moderators = None,
     prior: options.Prior = "gp",
     multiplicative: options.Multiplicative = False,
     held_out: options.HeldOut = 0.25,
@@ -309,7 +313,7 @@ def check(
     """
     import bayes_intgen as bi
 
-    model = model_of(prior, graph, interactions, multiplicative)
+    model = model_of(prior, graph, interactions, multiplicative, moderators=moderators)
     rows = _rows(
         data,
         actions,

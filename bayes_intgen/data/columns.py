@@ -98,8 +98,8 @@ class Columns(NamedTuple):
         actions: Sequence[str],
         outcome: str,
         regime: str,
-        covariates: Sequence[str] = (),
-        groups: Sequence[str] = (),
+        covariates: Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
         weights: str | None = None,
         outcome_sd: str | None = None,
         missing: Missing = "error",
@@ -107,7 +107,10 @@ class Columns(NamedTuple):
         """Validate names of columns; raises DataError if they are unusable."""
         names = checked_names(actions, "actions")
         check_names(names, len(names))
-        others = checked_names(covariates, "covariates"), checked_names(groups, "groups")
+        others = tuple(
+            checked_names(() if own is None else own, role)
+            for role, own in (("covariates", covariates), ("groups", groups))
+        )
         singles = {"outcome": outcome, "regime": regime}
         singles |= {"weights": weights} if weights is not None else {}
         singles |= {"outcome_sd": outcome_sd} if outcome_sd is not None else {}
@@ -259,7 +262,7 @@ class Columns(NamedTuple):
         levels = self.known.categories or (None,) * len(self.covariates)
         covariates = [
             *(
-                days_of_column(complete[name])
+                days_of_column(complete[name].to_list(), name, DataError)
                 if name in self.known.dates
                 else _codes(complete, name, own, numbers)
                 for name, own in zip(self.covariates, levels, strict=True)
