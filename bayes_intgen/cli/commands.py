@@ -139,9 +139,7 @@ def fit(
     import bayes_intgen as bi
 
     _require_writable(output)
-    model = model_of(
-        prior, graph, interactions, multiplicative, moderators=moderators, noise=noise
-    )
+    model = model_of(prior, graph, interactions, multiplicative, moderators=moderators, noise=noise)
     rows = _rows(
         data,
         actions,
@@ -212,6 +210,11 @@ def effect(
     over = read_population(given, population)
     table = effect_table(posterior, values, intervened, baseline=baseline, level=level, **over)
     write(tables.format_effects(table, format))
+    if pairs := table.attrs.get("unmoderated"):
+        log(
+            "note: these effects do not depend on the covariates given; to let them, fit with "
+            f"--moderators {pairs}"
+        )
     return DONE
 
 
@@ -327,6 +330,9 @@ def check(
     )
     result = bi.check(rows, model, held_out=held_out, seed=seed, progress=show_progress())
     write(result.to_json() if format == "json" else str(result))
+    if found := result.moderators:
+        pairs = ",".join(f"{action}:{name}" for action, own in found.items() for name in own)
+        log(f"note: to let these effects depend on covariates, fit with --moderators {pairs}")
     return DOUBTFUL if result.violated else DONE
 
 

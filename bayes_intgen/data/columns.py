@@ -107,10 +107,7 @@ class Columns(NamedTuple):
         """Validate names of columns; raises DataError if they are unusable."""
         names = checked_names(actions, "actions")
         check_names(names, len(names))
-        others = tuple(
-            checked_names(() if own is None else own, role)
-            for role, own in (("covariates", covariates), ("groups", groups))
-        )
+        others = checked_names(covariates, "covariates"), checked_names(groups, "groups")
         singles = {"outcome": outcome, "regime": regime}
         singles |= {"weights": weights} if weights is not None else {}
         singles |= {"outcome_sd": outcome_sd} if outcome_sd is not None else {}

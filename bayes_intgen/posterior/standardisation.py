@@ -23,7 +23,7 @@ from bayes_intgen.errors import PointsError
 from bayes_intgen.models.population import Population
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
-from bayes_intgen.text.messages import hint, quoted
+from bayes_intgen.text.messages import hint, in_words, quoted
 
 # Maximum number of averaged values that a description lists.
 MAX_VALUES_SHOWN = 8
@@ -155,9 +155,7 @@ def _words_of_value(value: Any) -> str:
     words = [*map(str, several[:MAX_VALUES_SHOWN])]
     if len(several) > len(words):
         words.append(f"{len(several) - len(words)} more")
-    if len(words) == 1:
-        return words[0]
-    return f"average of {', '.join(words[:-1])} and {words[-1]}"
+    return f"{'average of ' * (len(words) > 1)}{in_words(words)}"
 
 
 def _values_of_table(columns: CovariateColumns, population: Any) -> Array:

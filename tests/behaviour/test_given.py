@@ -84,9 +84,7 @@ def rows_of(table: pd.DataFrame = TABLE, **values: Any) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("label", ["Region Z", "region a", "elsewhere", 3])
-def test_unknown_group_is_refused_with_the_nearest_label(
-    fit: bi.Posterior, label: object
-) -> None:
+def test_unknown_group_is_refused_with_the_nearest_label(fit: bi.Posterior, label: object) -> None:
     near = "did you mean 'Region [ABC]'. .*" if str(label).lower().startswith("region") else ""
     message = f"'region' has no group '{label}'.*{near}'Region C'.*'new group' .bi.NEW_GROUP."
     for over in ({"given": {"region": label}}, {"population": rows_of(region=label)}):
@@ -306,3 +304,96 @@ def test_none_means_no_covariates_and_groups() -> None:
         TABLE[["tv", "promo"]], TABLE["sales"], masks, covariates=None, groups=None
     )
     assert arrays.columns.every == ()
+
+
+# Changes that do not depend on what is given
+
+FROM, TV, PROMO, BOTH = [[0.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0]], [[1.0, 1.0]]
+AT = {"age": 60}
+
+
+def population(answer: Any) -> str:
+    return str(answer.attrs["population"])
+
+
+def test_changes_say_on_which_values_given_they_do_not_depend(fit: bi.Posterior) -> None:
+    """Negative controls: levels depend on all covariates, and the effect of tv on age."""
+    plain = population(fit.joint_effect(TV, given=AT))
+    assert "depend" not in plain
+    assert population(fit.contrast(TV, FROM, given=AT)) == plain
+    assert population(fit.slope("tv", FROM, given=AT)) == plain
+    words = f"{plain}; the effect of promo does not depend on age in this model"
+    for change in (
+        fit.contrast(PROMO, FROM, given=AT),
+        fit.contrast(BOTH, FROM, given=AT),
+        fit.slope("promo", FROM, given=AT),
+    ):
+        assert population(change) == words
+        assert change.attrs["unmoderated"] == "promo:age"
+    several = fit.contrast(BOTH, FROM, given={"age": [30, 60], "region": "Region A"})
+    assert population(several).endswith(
+        "the effect of promo does not depend on age in this model; "
+        "the effects of tv and promo do not depend on region in this model"
+    )
+    # Without values given, and without a change, there is nothing to say.
+    assert "depend" not in population(fit.contrast(PROMO, FROM))
+    assert "depend" not in population(fit.contrast(FROM, FROM, given=AT))
+    assert "depend" not in population(fit.ratio(PROMO, FROM, given={"age": 60}))
+
+
+def test_the_sentence_is_true(fit: bi.Posterior, revenue: bi.Posterior) -> None:
+    """The changes of which it is said are equal, and others are not."""
+    values: dict[str, tuple[Any, Any]] = {
+        "age": (25, 65),
+        "region": ("Region A", "Region C"),
+        "season": ("summer", "winter"),
+    }
+    for answer in (fit.contrast, revenue.ratio):
+        for end in (TV, PROMO):
+            for name, pair in values.items():
+                one, other = (answer(end, FROM, given={name: value}) for value in pair)
+                said = "depend on" in population(one)
+                assert said == bool(np.allclose(one, other, rtol=1e-9)), (name, end)
+
+
+def test_changes_of_a_multiplicative_outcome_depend_on_everything(revenue: bi.Posterior) -> None:
+    young, old = (revenue.contrast(PROMO, FROM, given={"age": age}) for age in (25, 65))
+    assert "depend" not in population(young)
+    assert abs(young.mean() - old.mean()) > 0.01
+    assert population(revenue.ratio(PROMO, FROM, given=AT)).endswith(
+        "the effect of promo does not depend on age in this model"
+    )
+
+
+def test_biases_that_depend_on_covariates_matter_where_actions_are_observed() -> None:
+    """Where the bias of tv depends on age, so does the change of an observed tv."""
+    table = frame()
+    of_bias = (table["regime"] != "tv") / 12 - 0.03
+    table["sales"] += of_bias * (table["age"] - 45) * table["tv"]
+    biased = fitted(read(table, covariates=["age"], groups=()))
+    observed = [
+        biased.contrast(TV, FROM, intervened=["promo"], given={"age": age}) for age in (25, 65)
+    ]
+    assert abs(observed[0].mean() - observed[1].mean()) > 1
+    assert "depend on" not in population(observed[0])
+    both_set = [biased.contrast(TV, FROM, given={"age": age}) for age in (25, 65)]
+    np.testing.assert_allclose(*both_set)
+    assert "the effect of tv does not depend on age" in population(both_set[0])
+
+
+def test_slopes_of_groups_are_dependence() -> None:
+    model = bi.models.additive("linear", groups={"region": ["level", "tv"]})
+    sloped = fitted(read(covariates=["age"]), model)
+    given = {"region": "Region A"}
+    assert "depend" not in population(sloped.contrast(TV, FROM, given=given))
+    promo = sloped.contrast(PROMO, FROM, given=given)
+    assert population(promo).endswith("the effect of promo does not depend on region in this model")
+    # Only covariates moderate.
+    assert "unmoderated" not in promo.attrs
+
+
+def test_report_says_on_which_values_changes_do_not_depend(fit: bi.Posterior, tmp_path) -> None:
+    fit.report(tmp_path / "page.html", given=AT)
+    page = (tmp_path / "page.html").read_text()
+    assert "the effect of promo does not depend on age in this model" in page
+    assert "the effect of tv" not in page.split("</head>")[1].split("<section")[0]

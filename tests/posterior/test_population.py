@@ -114,7 +114,9 @@ def test_mechanisms_at_a_value_add_up_to_the_effect(fit) -> None:
     assert (unseen.sel(action="tv") > 1.05 * known.sel(action="tv")).all()
 
 
-@pytest.mark.parametrize("given", [None, {"age": 65}, {"region": bi.NEW_GROUP}, {"patient": bi.NEW_GROUP}])
+@pytest.mark.parametrize(
+    "given", [None, {"age": 65}, {"region": bi.NEW_GROUP}, {"patient": bi.NEW_GROUP}]
+)
 def test_outcomes_are_of_single_units(fit, given) -> None:
     """The mean over units, and the variance, by simulation of unit, noise and posterior."""
     outcome = of(fit.outcome(POINTS, given=given))
