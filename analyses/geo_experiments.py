@@ -85,7 +85,7 @@ def in_regions(
         places.append((region_name(int(r)), channel, own))
     places.append((NEW, "", np.nan))
     for name, channel, true in places:
-        given = None if name == "average" else {"region": name}
+        given = None if name == "average" else {"region": bi.NEW_GROUP if name == NEW else name}
         draws = posterior.joint_effect(plan, given=given).to_numpy()
         low, high = np.quantile(draws, [0.05, 0.95])
         lines.append(

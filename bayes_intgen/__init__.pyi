@@ -7,6 +7,7 @@ from .api.loading import load
 from .api.posterior import Posterior
 from .assess.checks import Check, check
 from .assess.summary import Report, report_identification
+from .data.covariates import NEW_GROUP
 from .data.distributed import DistributedData
 from .data.lift_tests import LiftTest
 from .data.regime_data import RegimeData
@@ -41,6 +42,7 @@ from .models.prior_predictive import prior_predictive
 
 __all__ = [
     "GP",
+    "NEW_GROUP",
     "BayesIntgenError",
     "BayesIntgenWarning",
     "CVaR",

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.api.fitting import fit
 from bayes_intgen.api.posterior import Posterior
-from bayes_intgen.data.covariates import UNSEEN
+from bayes_intgen.data.covariates import NEW_GROUP, UNSEEN, group_label
+from bayes_intgen.data.missing import missing_in
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import as_table
 from bayes_intgen.errors import DataError
@@ -283,6 +284,11 @@ def _effect_in_rows(
     posterior: Posterior, values: Array, intervened: Sequence[str], others: dict[str, NDArray[Any]]
 ) -> Array:
     """Draws of E[Y | a, x, g, R] at rows with their own covariates and groups, (chain, draw, n)."""
+    columns = posterior.terms.covariates
+    for name, labels in zip(columns.groups, map(set, columns.labels), strict=True):
+        new = [group_label(cell) not in labels for cell in others[name]]
+        is_new = np.array(new) & ~missing_in(others[name])
+        others = others | {name: np.where(is_new, NEW_GROUP, others[name].astype(object))}
     rows = xr.Dataset({name: ("row", column) for name, column in others.items()})
     query = support_of(posterior).query(values, intervened, population=rows)
     population = query.averages.population

@@ -143,12 +143,12 @@ class LogPrediction(Prediction):
         """Units of the population, shape (U, C + G), and their shares."""
         if self.units is None:
             return np.empty((1, 0)), np.ones(1)
-        if self.population is not None and len(self.population.values) > 1:
-            return self.population.values, self.population.shares
         units = self._units_given
         if (units == units[0]).all():
-            units = units[:1]
-        return units, np.full(len(units), 1 / len(units))
+            return units[:1], np.ones(1)
+        shares = np.ones(1) if self.population is None else self.population.shares
+        each = len(units) // len(shares)
+        return units, np.repeat(shares, each) / each
 
 
 def _padded(inputs: Array, size: int) -> Array:

@@ -239,12 +239,16 @@ class Prediction:
 
     @property
     def _units_given(self) -> Array:
-        """Units of the population, with the values that a query fixes."""
+        """Units of the population; with the values that a query fixes, under each of its rows."""
         assert self.units is not None
-        if self.population is None or len(self.population.values) > 1:
-            return self.units if self.population is None else self.population.values
-        fixed = self.population.values[0]
-        return np.where(np.isnan(fixed), self.units, fixed)
+        if self.population is None:
+            return self.units
+        fixed, fine = self.population.values, self.terms.covariates.fine_grouping
+        others = (c for c in range(fixed.shape[1]) if c != fine)
+        if len(fixed) > 1 and all(map(self.population.covers, others)):
+            return fixed
+        filled = np.where(np.isnan(fixed)[:, None], self.units, fixed[:, None])
+        return filled.reshape(-1, fixed.shape[1])
 
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Noise scale of Y given a and R, shape (chain, draw, n).

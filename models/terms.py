@@ -334,6 +334,16 @@ class Decomposition:
         own = tuple(t for t in self.terms if t.role in ("covariate", "group") and t.action is None)
         return replace(self, terms=own).functions(inputs)
 
+    def moderators_of(self, action: int, intervened: NDArray[np.bool_]) -> set[str]:
+        """Covariates and groups on which the effect of an action depends, under a mask (K,)."""
+        gates = self.gates(intervened[None])[0]
+        inputs = [term.inputs for term, gate in zip(self.terms, gates, strict=True) if gate]
+        if self.random_effects is not None:
+            inputs += [(k, self.random_effects.grouping) for k in self.random_effects.inputs]
+        count = len(self.names)
+        others = {i - count for own in inputs if action in own for i in own if i >= count}
+        return {self.covariates.every[i] for i in others}
+
     def prior_inclusion(self, term: Term) -> float:
         """Prior probability that a term is present, from the learned graph.
 

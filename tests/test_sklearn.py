@@ -174,6 +174,7 @@ def test_rows_are_predicted_with_their_own_covariates_and_groups(adjusted, frame
     mean, std = adjusted.predict(rows[adjusted.feature_names_in_], return_std=True)
     for i, row in enumerate(rows.to_dict("records")):
         given = {name: row[name] for name in ("age", "season", "region")}
+        given["region"] = given["region"].replace("elsewhere", bi.NEW_GROUP)
         effect = posterior.joint_effect([[row["tv"], row["promo"]]], given=given)
         assert mean[i] == pytest.approx(effect.mean().item())
         assert std[i] == pytest.approx(effect.std().item())

@@ -12,10 +12,14 @@ The additive model is overidentified. Its mean, E[Y | a, R] = c + sum_k phi_k(a_
   actions, from the prediction of the other regimes;
 - a *confounded interaction*, in which hidden causes take part: a function of two actions in the
   rows where both are set, which the biases may offset in all others.
+
+It may also lack a *moderator*, a covariate on which the contribution of an action depends. Rows
+where the action was set show it whatever its bias depends on. It is no violation: the effect is
+still an average over the covariate.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from typing import Literal
 
@@ -33,7 +37,7 @@ from bayes_intgen.models.gates import Always, Gate, InRegime, WhereNotSet
 from bayes_intgen.models.mechanisms.components import MARGIN_SIZE
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 
-Kind = Literal["interaction", "graph", "regime", "confounded interaction"]
+Kind = Literal["interaction", "graph", "regime", "confounded interaction", "moderator"]
 Piece = tuple[Basis, tuple[int, ...]]
 
 # Maximum total order of products of two actions, and number of functions, smoothest first, of
@@ -59,13 +63,14 @@ class Alternative:
 
     Attributes
     ----------
-    kind : {"interaction", "graph", "regime", "confounded interaction"}
+    kind : {"interaction", "graph", "regime", "confounded interaction", "moderator"}
     actions : tuple of str
         For interactions, the two actions; for a graph, the action with the bias and the action
-        on which the bias depends; for a regime, the actions that it sets.
+        on which the bias depends; for a regime, the actions that it sets; for a moderator, the
+        action and the covariate.
     label : str
     pieces : tuple of (Basis, tuple of int)
-        Bases, each with the positions of its input actions.
+        Bases, each with the positions of its inputs: actions, then covariates.
     gate : Gate or WhereBothSet
     scale : LogNormal
         Prior of the scale of all coefficients, in outcome standard deviations.
@@ -82,9 +87,9 @@ class Alternative:
     scale: LogNormal
     testable: bool
 
-    def matrix(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Compute its columns, shape (n, size)."""
-        pieces = [basis.matrix(actions[:, list(inputs)]) for basis, inputs in self.pieces]
+    def matrix(self, values: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Compute its columns, shape (n, size), from actions, (n, K), or with covariates."""
+        pieces = [basis.matrix(values[:, list(inputs)]) for basis, inputs in self.pieces]
         return np.asarray(np.concatenate(pieces, axis=1) * self.gate(intervened)[:, None])
 
 
@@ -97,6 +102,30 @@ def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
         *builder.regimes(),
         *builder.confounded_interactions(),
     ]
+
+
+def moderators(data: Observations, model: AdditiveModel) -> list[Alternative]:
+    """List the dependences of effects on covariates that a model lacks."""
+    out, plain = [], replace(model, graph={}, interactions=None)
+    for k in np.flatnonzero(data.intervened.any(axis=0)).tolist():
+        name = data.names[k]
+        own = model.moderators.get(name, ())
+        others = tuple(covariate for covariate in data.columns.names if covariate not in own)
+        for term in replace(plain, moderators={name: others}).decompose(data).terms:
+            if term.role == "moderator":
+                covariate = data.columns.names[term.inputs[1] - len(data.names)]
+                out.append(
+                    Alternative(
+                        "moderator",
+                        (name, covariate),
+                        f"the effect of {name} depends on {covariate}",
+                        ((term.component.basis, term.inputs),),
+                        WhereBothSet(k, k),
+                        term.component.scale,
+                        True,
+                    )
+                )
+    return out
 
 
 class _Builder:

@@ -1,9 +1,12 @@
 """Sentences of a check, from its labelled arrays."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
+
+from bayes_intgen.text.messages import in_words
 
 # Maximum number of untestable alternatives that the statement names.
 MAX_NAMED = 3
@@ -86,6 +89,17 @@ def hidden(table: xr.Dataset) -> Iterator[str]:
         yield (
             "No row has several actions set: only such rows could reveal an interaction in which "
             "hidden causes take part, because the biases may offset it in every regime."
+        )
+
+
+def moderation(table: xr.Dataset, moderators: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Covariates on which effects depend, and the model that lets them."""
+    if moderators:
+        p = float(table["moderator_p_familywise"].min())
+        effects = "; ".join(f"that of {k} on {in_words(own)}" for k, own in moderators.items())
+        yield (
+            f"Effects depend on covariates: {effects} (p {'<' if p < 0.001 else '='} "
+            f"{max(p, 0.001):.3g}). Fit models.additive(moderators={json.dumps(moderators)})."
         )
 
 

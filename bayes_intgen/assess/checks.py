@@ -23,7 +23,7 @@ squares of residuals are at most weakly dependent. The smallest of the familywis
 therefore corrected as that of independent tests (Sidak 1967).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -34,8 +34,8 @@ from scipy.special import logsumexp
 
 from bayes_intgen._arguments import probability, seed_number
 from bayes_intgen._blas import single_blas_thread
-from bayes_intgen.assess.alternatives import Alternative, alternatives
-from bayes_intgen.assess.check_text import comparison, hidden, reach, verdict
+from bayes_intgen.assess.alternatives import Alternative, alternatives, moderators
+from bayes_intgen.assess.check_text import comparison, hidden, moderation, reach, verdict
 from bayes_intgen.assess.familywise import TestResult
 from bayes_intgen.assess.held_out import log_density_difference
 from bayes_intgen.assess.null_fit import null_fit
@@ -73,7 +73,8 @@ class Check:
         each alternative if one of them holds) are NaN for variances and shared causes. ``hidden``
         names the alternatives that these rows cannot test, with ``hidden_kind`` and
         ``hidden_between``. ``fit_p`` (fit_test): p values of tests of whether each action's
-        functions follow the rows.
+        functions follow the rows. ``moderator_p_familywise`` (moderator): those of tests of
+        whether the effect of ``moderated`` depends on the covariate ``by``.
     held_out : Dataset
         ``difference`` and ``error``: log predictive density of held-out rows under the additive
         model minus that under a regression per regime, and its standard error; ``rows``. Empty
@@ -121,6 +122,22 @@ class Check:
         return [f"{line[0].upper()}{line[1:]}." for line in fit_problems(self.table)]
 
     @property
+    def moderators(self) -> dict[str, list[str]]:
+        """Covariates on which the effect of an action depends, by evidence at the level.
+
+        As ``models.additive(moderators=...)`` takes them; only those that the model lacks. This
+        contradicts no assumption.
+        """
+        out: dict[str, list[str]] = {}
+        # Checks of earlier versions have no such tests.
+        if "moderator" in self.table.dims:
+            names = ("moderated", "by", "moderator_p_familywise")
+            for action, covariate, p in zip(*(self.table[n].values for n in names), strict=True):
+                if p <= self.level:
+                    out.setdefault(str(action), []).append(str(covariate))
+        return out
+
+    @property
     def likeliest(self) -> str | None:
         """Alternative with the strongest evidence; None if nothing could be tested."""
         if not self.table.sizes["test"]:
@@ -153,6 +170,7 @@ class Check:
                 "p": self.p,
                 "level": self.level,
                 "likeliest": self.likeliest,
+                "moderators": self.moderators,
                 "statement": self.sentences(),
                 "held_out": {str(k): v.item() for k, v in self.held_out.data_vars.items()},
                 "tests": tests,
@@ -164,7 +182,7 @@ class Check:
         lines = [verdict(self.table, self.likeliest, self.p, self.level)]
         if not self.violated:
             lines += reach(self.table)
-        lines += [*hidden(self.table), *self.lack_of_fit]
+        lines += [*hidden(self.table), *self.lack_of_fit, *moderation(self.table, self.moderators)]
         if self.held_out.data_vars:
             lines.append(comparison(self.held_out))
         return lines
@@ -236,6 +254,8 @@ def check(
         null = NullModel.of(rows, fit)
         results = dict(zip(testable, score_tests(null, testable, share, seed), strict=True))
         variances = variance_tests(null, regimes, share, seed)
+        of_moderators = moderators(rows, model)
+        moderated = score_tests(null, of_moderators, level, seed)
         shared = shared_cause_tests(rows, model, share, seed)
     lines = [_Line.of_mean(each, results.get(each)) for each in candidates]
     lines += [_Line.of_variance(*pair) for pair in zip(regimes, variances, strict=True)]
@@ -246,11 +266,26 @@ def check(
         outcome_sd=float(rows.outcome.std()),
         rows_with_several_set=sum(n for m, n in data.regimes.items() if sum(m) > 1),
     ).merge(fit_tests_dataset(fit.fit_tests, rows.names), combine_attrs="override")
+    table = table.merge(_of_moderators(zip(of_moderators, moderated, strict=True)))
     predictions = xr.Dataset()
     if held_out:
         difference = log_density_difference(sample, model, held_out, seed, progress)
         predictions = xr.Dataset(difference._asdict())
     return Check(table, predictions, level)
+
+
+def _of_moderators(tests: Iterable[tuple[Alternative, TestResult | None]]) -> xr.Dataset:
+    """Results of the tests of moderators, as labelled arrays."""
+    done = [(each, result.p_familywise) for each, result in tests if result is not None]
+    pairs = np.array([each.actions for each, _ in done], dtype=str).reshape(-1, 2)
+    return xr.Dataset(
+        {
+            "moderated": ("moderator", pairs[:, 0]),
+            "by": ("moderator", pairs[:, 1]),
+            "moderator_p_familywise": ("moderator", np.array([p for _, p in done], dtype=float)),
+        },
+        coords={"moderator": np.array([each.label for each, _ in done], dtype=str)},
+    )
 
 
 class _Line(NamedTuple):

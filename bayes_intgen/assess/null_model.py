@@ -82,10 +82,10 @@ class NullModel:
         ]
 
     def related(self, alternative: Alternative) -> list[Term]:
-        """Terms of the model that are functions of the same two actions together."""
+        """Terms of the model that are functions of the same two inputs together."""
         if alternative.kind == "regime":
             return []
-        pair = {self.data.names.index(name) for name in alternative.actions}
+        pair = {i for _, inputs in alternative.pieces for i in inputs}
         terms = self.fit.posterior.terms.terms
         return [term for term in terms if term.cross_action and set(term.inputs) == pair]
 

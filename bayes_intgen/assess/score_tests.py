@@ -64,7 +64,7 @@ def score_tests(
     list of TestResult or None
         None for an alternative whose columns are combinations of the model's in these rows.
     """
-    blocks = [each.matrix(null.data.actions, null.data.intervened) for each in candidates]
+    blocks = [each.matrix(null.data.inputs, null.data.intervened) for each in candidates]
     directions = null.testable_columns(blocks)
     tests = {
         i: _Test.of(null, each, block, direction, seed)

@@ -119,6 +119,7 @@ def fit(
     missing: options.Missing = "error",
     graph: options.Graph = None,
     interactions: options.Interactions = None,
+    moderators: options.Moderators = None,
     prior: options.Prior = "gp",
     multiplicative: options.Multiplicative = False,
     noise: options.Noise = "gaussian",
@@ -138,7 +139,7 @@ def fit(
     import bayes_intgen as bi
 
     _require_writable(output)
-    model = model_of(prior, graph, interactions, multiplicative, noise=noise)
+    model = model_of(prior, graph, interactions, multiplicative, moderators=moderators, noise=noise)
     rows = _rows(
         data,
         actions,
@@ -209,6 +210,11 @@ def effect(
     over = read_population(given, population)
     table = effect_table(posterior, values, intervened, baseline=baseline, level=level, **over)
     write(tables.format_effects(table, format))
+    if pairs := table.attrs.get("unmoderated"):
+        log(
+            "note: these effects do not depend on the covariates given; to let them, fit with "
+            f"--moderators {pairs}"
+        )
     return DONE
 
 
@@ -297,6 +303,7 @@ def check(
     missing: options.Missing = "error",
     graph: options.Graph = None,
     interactions: options.Interactions = None,
+    moderators: options.Moderators = None,
     prior: options.Prior = "gp",
     multiplicative: options.Multiplicative = False,
     held_out: options.HeldOut = 0.25,
@@ -309,7 +316,7 @@ def check(
     """
     import bayes_intgen as bi
 
-    model = model_of(prior, graph, interactions, multiplicative)
+    model = model_of(prior, graph, interactions, multiplicative, moderators=moderators)
     rows = _rows(
         data,
         actions,
@@ -323,6 +330,9 @@ def check(
     )
     result = bi.check(rows, model, held_out=held_out, seed=seed, progress=show_progress())
     write(result.to_json() if format == "json" else str(result))
+    if found := result.moderators:
+        pairs = ",".join(f"{action}:{name}" for action, own in found.items() for name in own)
+        log(f"note: to let these effects depend on covariates, fit with --moderators {pairs}")
     return DOUBTFUL if result.violated else DONE
 
 

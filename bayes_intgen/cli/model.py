@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bayes_intgen.cli import options
-from bayes_intgen.cli.parsing import parse_graph, parse_interactions
+from bayes_intgen.cli.parsing import parse_graph, parse_interactions, parse_moderators
 from bayes_intgen.errors import ModelError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ def model_of(
     interactions: Sequence[str] | None,
     multiplies: bool = False,
     *,
+    moderators: Sequence[str] | None = None,
     noise: options.Noise = "gaussian",
 ) -> "AdditiveModel":
     """Build an additive or a multiplicative model from texts.
@@ -34,10 +35,11 @@ def model_of(
     from bayes_intgen.models import additive, multiplicative
 
     edges, pairs = parse_graph(graph or ()), parse_interactions(interactions or ())
+    moderated = parse_moderators(moderators or ())
     if not multiplies:
-        return additive(prior, edges, interactions=pairs, noise=noise)
+        return additive(prior, edges, interactions=pairs, moderators=moderated, noise=noise)
     if noise != "gaussian":
         raise ModelError(
             "with --multiplicative, Student-t noise leaves the outcome without a mean; omit --noise"
         )
-    return multiplicative(prior, edges, interactions=pairs)
+    return multiplicative(prior, edges, interactions=pairs, moderators=moderated)

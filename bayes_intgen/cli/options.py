@@ -97,6 +97,15 @@ Interactions = Annotated[
         negative=(),
     ),
 ]
+Moderators = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--moderators",
+        help="Actions whose effects depend on covariates, as drug:age,drug:sex.",
+        group=model,
+        negative=(),
+    ),
+]
 Prior = Annotated[
     Literal["gp", "spline", "polynomial", "linear"],
     Parameter(name="--prior", help="Prior of every function.", group=model),
@@ -179,10 +188,12 @@ At = Annotated[
     ),
 ]
 Given = Annotated[
-    str | None,
+    list[str] | None,
     Parameter(
         help="Covariates and groups at which effects are evaluated, as age=40,region=north; "
-        "averages over the observational rows in the others."
+        "averages over the observational rows in the others. Repeat it with further values of one "
+        "for their average; region='new group' is a group that is not in the data.",
+        negative=(),
     ),
 ]
 Population = Annotated[

@@ -53,6 +53,21 @@ def parse_point(text: str) -> dict[str, Any]:
     return point
 
 
+def parse_given(texts: Sequence[str]) -> dict[str, Any]:
+    """Parse values of covariates and groups; several texts with a value of one give a list.
+
+    Examples
+    --------
+    >>> parse_given(["age=40, region=north", "region=south"])
+    {'age': '40', 'region': ['north', 'south']}
+    """
+    values: dict[str, list[Any]] = {}
+    for point in map(parse_point, texts):
+        for name, value in point.items():
+            values.setdefault(name, []).append(value)
+    return {name: own if len(own) > 1 else own[0] for name, own in values.items()}
+
+
 def parse_graph(
     texts: Sequence[str],
 ) -> Mapping[str, tuple[str, ...] | None] | Literal["any"] | None:
@@ -111,6 +126,28 @@ def parse_interactions(
     if list(texts) == [NO_EDGES]:
         return None
     return [tuple(name.strip() for name in text.split(",")) for text in texts]
+
+
+def parse_moderators(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Parse covariates by action from ``action:covariate``, separated by commas.
+
+    Raises
+    ------
+    ModelError
+        If a part has another form.
+
+    Examples
+    --------
+    >>> parse_moderators(["drug:age,drug:sex", "tv:season"])
+    {'drug': ['age', 'sex'], 'tv': ['season']}
+    """
+    moderators: dict[str, list[str]] = {}
+    for part in parse_names(texts) or ():
+        action, colon, covariate = (piece.strip() for piece in part.partition(":"))
+        if not action or not colon or not covariate:
+            raise ModelError(f"{part!r} is not action:covariate, such as drug:age")
+        moderators.setdefault(action, []).append(covariate)
+    return moderators
 
 
 def parse_names(texts: Sequence[str] | None, whole: Sequence[str] = ()) -> list[str] | None:

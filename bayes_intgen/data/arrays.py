@@ -10,6 +10,7 @@ from bayes_intgen._arguments import items
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.columns import Batch
 from bayes_intgen.data.covariates import CovariateColumns, group_label
+from bayes_intgen.data.dates import are_dates, days_of_column
 from bayes_intgen.data.missing import (
     MISSING_LEVEL,
     Missing,
@@ -184,11 +185,21 @@ def _encoded_covariates(
     covariates: Mapping[str, NDArray[Any]], groups: Mapping[str, NDArray[Any]]
 ) -> tuple[CovariateColumns, NDArray[np.float64]]:
     """Encode covariates and groups as columns of numbers, shape (n, C + G)."""
-    encoded = [_encoded_column(cells, name) for name, cells in covariates.items()]
+    dates = tuple(name for name, cells in covariates.items() if are_dates(cells))
+    encoded = [
+        (days_of_column(cells, name, DataError), None)
+        if name in dates
+        else _encoded_column(cells, name)
+        for name, cells in covariates.items()
+    ]
     labels = {name: [group_label(cell) for cell in cells] for name, cells in groups.items()}
     observed = TableLevels({}, {name: frozenset(own) for name, own in labels.items()})
     columns = CovariateColumns(
-        tuple(covariates), tuple(levels for _, levels in encoded), tuple(groups), observed.labels()
+        tuple(covariates),
+        tuple(levels for _, levels in encoded),
+        tuple(groups),
+        observed.labels(),
+        dates,
     )
     values = [codes for codes, _ in encoded]
     values += [columns.encode_groups(name, own) for name, own in labels.items()]

@@ -98,8 +98,8 @@ class Columns(NamedTuple):
         actions: Sequence[str],
         outcome: str,
         regime: str,
-        covariates: Sequence[str] = (),
-        groups: Sequence[str] = (),
+        covariates: Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
         weights: str | None = None,
         outcome_sd: str | None = None,
         missing: Missing = "error",
@@ -259,7 +259,7 @@ class Columns(NamedTuple):
         levels = self.known.categories or (None,) * len(self.covariates)
         covariates = [
             *(
-                days_of_column(complete[name])
+                days_of_column(complete[name].to_list(), name, DataError)
                 if name in self.known.dates
                 else _codes(complete, name, own, numbers)
                 for name, own in zip(self.covariates, levels, strict=True)

@@ -7,13 +7,16 @@ from functools import cached_property
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Categories
+from bayes_intgen.basis.categories import Categories, listed
+from bayes_intgen.errors import BayesIntgenError, DataError
+from bayes_intgen.text.messages import hint
 
 # Maximum number of groups that have a column each in the design matrix. The levels of a finer
 # grouping are integrated out.
 MAX_GROUP_COLUMNS = 64
-# Code of a group that is not in the data.
+# Code of a group that is not in the data, and the label by which queries ask for one.
 UNSEEN = -1.0
+NEW_GROUP = "new group"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,22 +66,42 @@ class CovariateColumns:
         fine = [i for i, size in enumerate(sizes) if size > MAX_GROUP_COLUMNS]
         return len(self.names) + fine[0] if fine else None
 
-    def encode_groups(self, grouping: str, cells: Sequence[object]) -> Array:
-        """Codes of groups by their labels, shape (n,); :data:`UNSEEN` for labels not in the data.
+    def encode_groups(
+        self, grouping: str, cells: Sequence[object], error: type[BayesIntgenError] = DataError
+    ) -> Array:
+        """Codes of groups by their labels, shape (n,); :data:`UNSEEN` for :data:`NEW_GROUP`.
+
+        Raises
+        ------
+        BayesIntgenError
+            Of class ``error``, on a label that is not in the data.
 
         Examples
         --------
         >>> CovariateColumns(groups=("region",), labels=(("north", "south"),)).encode_groups(
-        ...     "region", ["south", "east"]
+        ...     "region", ["south", "new group"]
         ... )
         array([ 1., -1.])
         """
-        codes = self._codes[self.groups.index(grouping)]
-        return np.array([codes.get(group_label(cell), UNSEEN) for cell in cells], dtype=float)
+        at = self.groups.index(grouping)
+        labels = list(map(group_label, cells))
+        try:
+            return np.array([self._codes[at][label] for label in labels], dtype=float)
+        except KeyError as unknown:
+            (label,) = unknown.args
+            where = f" (row {labels.index(label)})" if len(labels) > 1 else ""
+            raise error(
+                f"{grouping!r} has no group {label!r}{where}; "
+                f"{hint(label, self.labels[at])} groups are {listed(self.labels[at])}; write "
+                f"{NEW_GROUP!r} (bi.NEW_GROUP) for one that is not in the data"
+            ) from None
 
     @cached_property
     def _codes(self) -> list[Mapping[str, float]]:
-        return [{label: float(i) for i, label in enumerate(own)} for own in self.labels]
+        return [
+            {NEW_GROUP: UNSEEN, **{label: float(i) for i, label in enumerate(own)}}
+            for own in self.labels
+        ]
 
 
 def group_label(cell: object) -> str:

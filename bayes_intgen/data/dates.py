@@ -1,6 +1,7 @@
 """Dates as numbers of days."""
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -14,8 +15,19 @@ SECONDS_PER_DAY = 86_400
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
 
 
+def are_dates(cells: Sequence[Any] | NDArray[Any]) -> bool:
+    """Whether all cells are dates, with or without a time of day; also as text in ISO 8601.
+
+    Examples
+    --------
+    >>> are_dates(["2024-05-01"]), are_dates(["20240501"]), are_dates([])
+    (True, False, False)
+    """
+    return len(cells) > 0 and all(map(_is_date, cells))
+
+
 def holds_dates(series: "nw.Series[Any]") -> bool:
-    """Whether a column holds dates, with or without a time of day; also as text in ISO 8601.
+    """Whether a column holds dates, as :func:`are_dates`, apart from missing cells.
 
     Examples
     --------
@@ -24,22 +36,19 @@ def holds_dates(series: "nw.Series[Any]") -> bool:
     True
     """
     if series.dtype in (nw.Object, nw.String):
-        cells = series.drop_nulls().unique().to_list()
-        return bool(cells) and all(
-            isinstance(cell, date) or (isinstance(cell, str) and ISO_DATE.fullmatch(cell))
-            for cell in cells
-        )
+        return are_dates(series.drop_nulls().unique().to_list())
     return series.dtype in (nw.Date, nw.Datetime)
 
 
-def days_of_column(series: "nw.Series[Any]") -> NDArray[np.float64]:
-    """Days since 1970 of a column for which :func:`holds_dates` is true; NaN if missing."""
-    cells = [None if cell is None or cell != cell else cell for cell in series.to_list()]
-    return np.array([np.nan if cell is None else _days(cell) for cell in cells], dtype=np.float64)
+def days_of_column(
+    cells: Sequence[Any] | NDArray[Any], name: str, error: type[BayesIntgenError]
+) -> NDArray[np.float64]:
+    """Days since 1970 of the cells of a column, as :func:`days_of`."""
+    return np.array([days_of(cell, name, error) for cell in cells], dtype=np.float64)
 
 
 def days_of(value: Any, name: str, error: type[BayesIntgenError]) -> float:
-    """Days since 1970 of a date, of text such as ``2024-05-01``, or given as a finite number.
+    """Days since 1970 of a date, or of text such as ``2024-05-01``; raises ``error`` on others.
 
     Examples
     --------
@@ -48,20 +57,35 @@ def days_of(value: Any, name: str, error: type[BayesIntgenError]) -> float:
     1.0
     """
     try:
-        is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        days = float(value) if is_number else _days(value)
-        if not np.isfinite(days):
-            raise ValueError("it is not finite")
-        return days
+        return _days(value)
     except (TypeError, ValueError) as refusal:
         raise error(
-            f"{name!r} is set to {value!r}, which is not a date; write it as 2024-05-01"
+            f"{name!r} has {value!r}, which is not a date; write it as 2024-05-01"
         ) from refusal
 
 
+def date_text(days: float) -> str:
+    """Date of a number of days since 1970, without the time of day.
+
+    Examples
+    --------
+    >>> date_text(1.5)
+    '1970-01-02'
+    """
+    return str(np.datetime64(int(days // 1), "D"))
+
+
+def _is_date(cell: Any) -> bool:
+    return isinstance(cell, date | np.datetime64) or (
+        isinstance(cell, str) and ISO_DATE.fullmatch(cell) is not None
+    )
+
+
 def _days(value: Any) -> float:
-    zone = getattr(value, "tzinfo", None)
-    if zone is not None:
+    if not _is_date(value):
+        # NumPy would read "20240501" as a year, and numbers as days.
+        raise ValueError("it has another form")
+    if getattr(value, "tzinfo", None) is not None:
         # NumPy has no time zones: days are those of the wall clock.
         value = value.replace(tzinfo=None)
     seconds = np.datetime64(value).astype("datetime64[s]")

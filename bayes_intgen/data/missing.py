@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import reduce
 from typing import Literal, NamedTuple, Self, get_args
 
@@ -201,7 +202,7 @@ def any_missing(missing: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
 
 
 def missing_in(values: object) -> NDArray[np.bool_]:
-    """Whether each cell of an array is masked, None or NaN, in the shape of the array.
+    """Whether each cell of an array is masked, None, NaN or NaT, in the shape of the array.
 
     Examples
     --------
@@ -210,7 +211,7 @@ def missing_in(values: object) -> NDArray[np.bool_]:
     """
     array = np.ma.asanyarray(values)
     masked = np.ma.getmaskarray(array)
-    if array.dtype.kind == "f":
+    if array.dtype.kind in "fM":
         return np.asarray(masked | np.isnan(array.data))
     if array.dtype.kind != "O":
         return np.asarray(masked)
@@ -219,7 +220,8 @@ def missing_in(values: object) -> NDArray[np.bool_]:
 
 
 def _is_nan(cell: object) -> bool:
-    return isinstance(cell, float | np.floating) and bool(np.isnan(cell))
+    # NaN and NaT differ from themselves.
+    return isinstance(cell, float | np.floating | date | np.datetime64) and bool(cell != cell)
 
 
 def _counts(intervened: NDArray[np.bool_]) -> Counts:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bayes_intgen.basis.categories import Categories, Label, listed
 from bayes_intgen.data.cell_text import are_dates, is_number, numbers_as_text
+from bayes_intgen.data.covariates import NEW_GROUP
 from bayes_intgen.errors import DataError
 
 # Maximum number of levels of an action. Columns of text with more contain descriptions.
@@ -144,7 +145,19 @@ class TableLevels:
         }
 
     def labels(self) -> tuple[tuple[str, ...], ...]:
-        """Labels of the groups of each grouping, in natural order."""
+        """Labels of the groups of each grouping, in natural order.
+
+        Raises
+        ------
+        DataError
+            If a group has the label by which queries ask for a group that is not in the data.
+        """
+        for name, own in self.groups.items():
+            if NEW_GROUP in own:
+                raise DataError(
+                    f"column {name!r} has a group {NEW_GROUP!r}, by which queries ask for a group "
+                    "that is not in the data; give it another name"
+                )
         return tuple(tuple(sorted(own, key=_natural)) for own in self.groups.values())
 
 

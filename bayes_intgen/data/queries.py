@@ -190,7 +190,7 @@ def _check_names(point: Mapping[Any, Any], names: Sequence[str], where: str = ""
 def _of_dict(points: Mapping[Any, Any], names: Sequence[str], categories: Levels) -> Array:
     _check_names(points, names)
     columns = [
-        list(points[name]) if _is_sequence(points[name]) else [points[name]] for name in names
+        list(points[name]) if is_sequence(points[name]) else [points[name]] for name in names
     ]
     counts = [len(column) for column in columns]
     most = max(counts)
@@ -241,7 +241,14 @@ def _codes(cells: Any, name: str, levels: Categories | None) -> Array:
     return out
 
 
-def _is_sequence(value: Any) -> bool:
+def is_sequence(value: Any) -> bool:
+    """Whether a value is a list, an array or a column of values, but not text.
+
+    Examples
+    --------
+    >>> is_sequence([1.0]), is_sequence("north")
+    (True, False)
+    """
     return not isinstance(value, str) and np.ndim(value) > 0
 
 

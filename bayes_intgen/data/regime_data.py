@@ -139,8 +139,8 @@ class RegimeData(Observations):
         outcome: str,
         regime: str,
         *,
-        covariates: Sequence[str] = (),
-        groups: Sequence[str] = (),
+        covariates: Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
         weights: str | None = None,
         outcome_sd: str | None = None,
         missing: Missing = "error",
@@ -162,11 +162,11 @@ class RegimeData(Observations):
             Column of regime labels, which name the actions that were set: ``"red"`` for do(red),
             ``"red+green"`` if both were set, and missing, ``""`` or ``"observational"`` if none
             was.
-        covariates : sequence of str
+        covariates : sequence of str, optional
             Columns of observed causes that the actions do not change, such as season or age.
             Text, booleans and categories are levels. Effects are averages over the
             observational rows unless a query says otherwise.
-        groups : sequence of str
+        groups : sequence of str, optional
             Columns that name units whose rows belong together, such as regions or patients. Each
             group has a level, partially pooled. One column may have more than 64 groups.
         weights : str, optional

@@ -204,9 +204,9 @@ def _refuse_lost_digits(low: float, high: float, what: str) -> None:
         raise DataError(f"{what} varies by no more than {spread:.1g}; use smaller units")
 
 
-def checked_names(names: Sequence[str], role: str) -> tuple[str, ...]:
-    """Validate a list of names of columns; raises DataError, naming the argument ``role``."""
-    out = items(names, role, "columns", DataError)
+def checked_names(names: Sequence[str] | None, role: str) -> tuple[str, ...]:
+    """Validate names of columns, none for None; raises DataError, naming the argument ``role``."""
+    out = items(() if names is None else names, role, "columns", DataError)
     if not all(isinstance(name, str) for name in out):
         raise DataError(f"{role} must be names of columns; rename columns that are numbers")
     for name in out:

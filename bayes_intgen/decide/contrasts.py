@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._arguments import items, probability, real_number
 from bayes_intgen._typing import Array
+from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.queries import (
     checked_actions,
     checked_points,
@@ -18,6 +19,7 @@ from bayes_intgen.data.queries import (
 from bayes_intgen.errors import PointsError
 from bayes_intgen.posterior.coordinates import action_coordinates, draw_coordinates
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.effects import change_attrs
 from bayes_intgen.posterior.fit_support import Query
 
 # Step of central differences, in an action's usual spread: the functions are smooth, and rounding
@@ -117,7 +119,7 @@ def ratio(
     population: Any = None,
 ) -> xr.DataArray:
     """Draws of the ratio of effects; see :meth:`bayes_intgen.Posterior.ratio`."""
-    both = _ends_of(posterior, to, start, intervened, given, population)
+    both = _ends_of(posterior, to, start, intervened, given, population, "log")
     prediction = prediction_of(posterior, both.query.averages)
     before = prediction.mean(both.starts, both.mask[: len(both.starts)])
     mean, sd = before.mean(axis=(0, 1)), before.std(axis=(0, 1))
@@ -152,6 +154,7 @@ def _ends_of(
     intervened: Sequence[str] | None,
     given: Mapping[str, Any] | None,
     population: Any,
+    link: Link = "identity",
 ) -> _Ends:
     """Validate both ends, and warn once where they are not supported."""
     actions, categories = posterior.actions, posterior.categories
@@ -173,7 +176,8 @@ def _ends_of(
         both_supported = supported[: len(ends)] & supported[len(ends) :]
         coords["supported"] = ("point", both_supported)
     attrs = {"intervened": ", ".join(names), "outcome": posterior.outcome_name}
-    attrs |= query.averages.attrs
+    changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
+    attrs |= change_attrs(posterior, query.averages, changed, names, link)
     return _Ends(starts, ends, query.mask[: len(ends)], query, coords, attrs)
 
 
@@ -209,7 +213,7 @@ def slope(
     if query.verdict is not None:
         coords["supported"] = ("point", query.verdict.supported)
     attrs = {"action": name, "intervened": ", ".join(names), "outcome": posterior.outcome_name}
-    attrs |= query.averages.attrs
+    attrs |= change_attrs(posterior, query.averages, [k], names)
     return Contrast(draws, coords, ("chain", "draw", "point"), "slope", attrs)
 
 

@@ -85,10 +85,12 @@ class PosteriorDraws:
         points : array_like, shape (M, K), table, dict or list of dicts
             In the actions' own units, levels by their names: a table with a column for each
             action, or ``{"dose": 3, "drug": "on"}`` with a value for each, or several of these.
-        given : mapping from covariate or grouping to value, optional
+        given : mapping from covariate or grouping to value, or list of values, optional
             Values at which the effect is evaluated; it is an average over the observational rows
-            (over all rows, if there are none) in all covariates and groups that are not given. A
-            group that is not in the data has the spread between groups in its interval.
+            (over all rows, if there are none) in all covariates and groups that are not given.
+            Lists are averaged with equal weights, over all combinations of several. The group
+            ``bi.NEW_GROUP``, one that is not in the data, has the spread between groups in its
+            interval.
         population : table, optional
             Rows over which the effect is averaged instead, with a column per covariate and
             grouping.

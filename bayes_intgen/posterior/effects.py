@@ -11,6 +11,7 @@ from bayes_intgen._arguments import probability
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
+from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.queries import (
     checked_actions,
     checked_points,
@@ -20,6 +21,8 @@ from bayes_intgen.data.queries import (
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.standardisation import Standardisation
+from bayes_intgen.text.messages import in_words
 
 
 def effect_table(
@@ -58,7 +61,8 @@ def effect_table(
         ``change``, ``change_low``, ``change_high``, and ``above_zero``, the probability that
         the change is positive. In the outcome's units. ``value`` and ``baseline``, dims
         (point, action), repeat the arguments, levels by their names. The attribute
-        ``population`` says over whom the effects are averaged, if there are covariates or groups.
+        ``population`` says over whom the effects are averaged, if there are covariates or groups,
+        and on which of the values given the changes do not depend; ``unmoderated`` has the pairs.
 
     Raises
     ------
@@ -98,7 +102,10 @@ def effect_table(
     }
     dims = ("point", "action")
     arguments = {"value": (dims, decoded_table(values, categories))}
+    attrs = query.averages.attrs
     if start is not None:
+        changed = np.flatnonzero((values != start).any(axis=0)).tolist()
+        attrs = change_attrs(posterior, query.averages, changed, names)
         columns |= _changes(prediction, start, values, mask, level)
         starts = np.broadcast_to(start, values.shape)
         arguments["baseline"] = (dims, decoded_table(starts, categories))
@@ -110,9 +117,60 @@ def effect_table(
             "intervened": list(names),
             "level": level,
             "outcome_kind": prediction.kind,
-            **query.averages.attrs,
+            **attrs,
         },
     )
+
+
+def change_attrs(
+    posterior: PosteriorDraws,
+    averages: Standardisation,
+    changed: Sequence[int],
+    intervened: Sequence[str],
+    link: Link = "identity",
+) -> dict[str, str]:
+    """Attributes of changes of some actions, which say on which values given none depends.
+
+    Parameters
+    ----------
+    posterior : PosteriorDraws
+    averages : Standardisation
+    changed : sequence of int
+        Positions of the actions that change.
+    intervened : sequence of str
+    link : Link
+        Link under which these changes are sums of terms: ``log`` for ratios. Under the other one
+        they depend on every covariate and group.
+
+    Returns
+    -------
+    dict
+        ``population``, with a sentence on the covariates and groups that make no difference, and
+        ``unmoderated``, the pairs of these actions and covariates, as ``tv:age,tv:sex``.
+    """
+    terms, attrs = posterior.terms, averages.attrs
+    if posterior.model.link != link or not averages.given:
+        return attrs
+    mask = np.isin(terms.names, list(intervened))
+    moderators = {terms.names[k]: terms.moderators_of(k, mask) for k in changed}
+    constant = {
+        name: tuple(action for action, own in moderators.items() if name not in own)
+        for name in averages.given
+    }
+    words = [averages.description]
+    for actions in dict.fromkeys(filter(None, constant.values())):
+        names = [name for name, own in constant.items() if own == actions]
+        verb = "effects of {} do" if len(actions) > 1 else "effect of {} does"
+        words.append(
+            f"the {verb.format(in_words(actions))} not depend on {in_words(names)} in this model"
+        )
+    pairs = [
+        f"{action}:{name}"
+        for name, actions in constant.items()
+        for action in actions
+        if name in terms.covariates.names
+    ]
+    return {"population": "; ".join(words)} | ({"unmoderated": ",".join(pairs)} if pairs else {})
 
 
 def _tails(level: float) -> list[float]:

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
+from bayes_intgen.data.dates import date_text
 from bayes_intgen.data.queries import (
     checked_actions,
     checked_mask,
@@ -150,7 +151,7 @@ class FitSupport:
     ) -> Standardisation:
         """Population of a query, with its description."""
         columns = self.terms.covariates
-        default = self.default_population(given or ())
+        default = self.default_population(given if isinstance(given, Mapping) else ())
         averages = standardisation(columns, default, given, population)
         if population is not None and columns.fine_grouping is not None:
             unit = f"for an average {columns.every[columns.fine_grouping]}"
@@ -178,10 +179,11 @@ class FitSupport:
         for c, name in enumerate(self.terms.covariates.names):
             outside = int(((values[:, c] < own.low[c]) | (values[:, c] > own.high[c])).sum())
             if outside:
+                words = date_text if name in self.terms.covariates.dates else "{:g}".format
                 where = f" in {outside} of {len(values)} rows" if len(values) > 1 else ""
                 warnings.warn(
-                    f"the population has {name!r} outside its observed range, {own.low[c]:g} to "
-                    f"{own.high[c]:g}{where}: answers there are extrapolation",
+                    f"the population has {name!r} outside its observed range, {words(own.low[c])} "
+                    f"to {words(own.high[c])}{where}: answers there are extrapolation",
                     SupportWarning,
                     skip_file_prefixes=(PACKAGE,),
                 )

@@ -149,6 +149,7 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
         ),
         _block("s: hidden_kind (hidden)"),
         _FIT_TESTS,
+        _block("f: moderator_p_familywise (moderator)", "s: moderated by moderator (moderator)"),
     ),
     "/population": (
         _block(

@@ -5,6 +5,7 @@ population is the average over its rows (standardisation, the g-formula; Robins 
 """
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,15 +15,18 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Constant
 from bayes_intgen.basis.tensor_product import TensorProductBasis
-from bayes_intgen.data.covariates import UNSEEN, CovariateColumns
-from bayes_intgen.data.dates import days_of, days_of_column, holds_dates
-from bayes_intgen.data.queries import checked_points, checked_value
-from bayes_intgen.data.tables import KINDS, as_table, label_cells
+from bayes_intgen.data.covariates import NEW_GROUP, UNSEEN, CovariateColumns
+from bayes_intgen.data.dates import days_of, days_of_column
+from bayes_intgen.data.queries import checked_points, checked_value, is_sequence
+from bayes_intgen.data.tables import KINDS, as_table, label_cells, missing_cells
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.population import Population
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
-from bayes_intgen.text.messages import hint, quoted
+from bayes_intgen.text.messages import hint, in_words, quoted
+
+# Maximum number of averaged values that a description lists.
+MAX_VALUES_SHOWN = 8
 
 
 class Standardisation(NamedTuple):
@@ -34,10 +38,13 @@ class Standardisation(NamedTuple):
         None for the observational rows of the data.
     description : str
         Empty for a fit without covariates and groups.
+    given : tuple of str
+        Covariates and groups whose values are given.
     """
 
     population: Population | None
     description: str
+    given: tuple[str, ...] = ()
 
     @property
     def attrs(self) -> dict[str, str]:
@@ -59,14 +66,15 @@ def standardisation(
         Covariates and groups of the fit.
     default : str
         Description of the default population.
-    given : mapping from covariate or grouping to value, optional
+    given : mapping from covariate or grouping to value or list of values, optional
+        Lists are averaged with equal weights, several of them over all combinations.
     population : table, optional
         A column per covariate and grouping; not together with ``given``.
 
     Raises
     ------
     PointsError
-        On unknown names or levels, missing columns, or cells that are not finite.
+        On unknown names, levels or groups, missing columns, or cells that are not finite.
     """
     if given is not None and population is not None:
         raise PointsError(
@@ -80,13 +88,10 @@ def standardisation(
     if not given:
         return Standardisation(None, default if len(columns) else "")
     values = _values_given(columns, given)
-    unseen = [columns.every[i] for i in np.flatnonzero(values == UNSEEN) if i >= len(columns.names)]
-    at = ", ".join(
-        f"{name} = {value}{' (not in the data)' * (name in unseen)}"
-        for name, value in given.items()
-    )
+    at = ", ".join(f"{name} = {_words_of_value(value)}" for name, value in given.items())
     rest = "" if len(given) == len(columns) else f"; otherwise {default}"
-    return Standardisation(Population(values[None], np.ones(1)), f"at {at}{rest}")
+    shares = np.full(len(values), 1 / len(values))
+    return Standardisation(Population(values, shares), f"at {at}{rest}", tuple(given))
 
 
 def in_population(
@@ -108,33 +113,49 @@ def in_population(
 
 
 def _values_given(columns: CovariateColumns, given: Mapping[str, Any]) -> Array:
+    """Combinations of the values given, shape (R, C + G); NaN in the other columns."""
     if not isinstance(given, Mapping):
         raise PointsError(
             f"given must map covariates and groups to values, not be a {type(given).__name__}"
         )
-    values = np.full(len(columns), np.nan)
+    codes: list[list[float]] = [[np.nan]] * len(columns)
     for name, value in given.items():
         if name not in columns.every:
-            own = quoted(columns.every) or "none"
             raise PointsError(
-                f"given: unknown covariate or grouping {name!r}; the fit has {own}"
-                f"{hint(name, columns.every) if isinstance(name, str) else ''}"
+                f"given: unknown covariate or grouping {name!r}; {hint(name, columns.every)} fit "
+                f"has {quoted(columns.every) or 'none'}"
             )
-        at = columns.every.index(name)
-        if name in columns.groups:
-            if value is None or value != value:
-                raise PointsError(f"given: {name!r} is missing; name a group, or omit it")
-            values[at] = columns.encode_groups(name, [value])[0]
-            if at == columns.fine_grouping and values[at] != UNSEEN:
-                raise PointsError(
-                    f"the levels of {name!r} are integrated out, so that the fit cannot answer for "
-                    f"{value!r} alone; omit it, or give a new label for a unit not in the data"
-                )
-        elif name in columns.dates:
-            values[at] = days_of(value, name, PointsError)
-        else:
-            values[at] = checked_value(value, name, columns.categories[at])
-    return values
+        several = list(value) if is_sequence(value) else [value]
+        if not several:
+            raise PointsError(f"given: {name!r} is an empty list; give a value, or omit it")
+        codes[columns.every.index(name)] = [_code_given(columns, name, own) for own in several]
+    return np.array(list(product(*codes)))
+
+
+def _code_given(columns: CovariateColumns, name: str, value: Any) -> float:
+    """Number or code of a value of a covariate or grouping."""
+    at = columns.every.index(name)
+    if name in columns.dates:
+        return days_of(value, name, PointsError)
+    if name in columns.names:
+        return checked_value(value, name, columns.categories[at])
+    if value is None or value != value:
+        raise PointsError(f"given: {name!r} is missing; name a group, or omit it")
+    if at == columns.fine_grouping and value != NEW_GROUP:
+        raise PointsError(
+            f"the levels of {name!r} are integrated out, so that the fit cannot answer for "
+            f"{value!r} alone; omit it, or write {NEW_GROUP!r} (bi.NEW_GROUP)"
+        )
+    return float(columns.encode_groups(name, [value], PointsError)[0])
+
+
+def _words_of_value(value: Any) -> str:
+    """A value in a description, or the values of a list that is averaged over."""
+    several = list(value) if is_sequence(value) else [value]
+    words = [*map(str, several[:MAX_VALUES_SHOWN])]
+    if len(several) > len(words):
+        words.append(f"{len(several) - len(words)} more")
+    return f"{'average of ' * (len(words) > 1)}{in_words(words)}"
 
 
 def _values_of_table(columns: CovariateColumns, population: Any) -> Array:
@@ -156,19 +177,19 @@ def _values_of_table(columns: CovariateColumns, population: Any) -> Array:
         )
     values = np.full((len(table), len(columns)), np.nan)
     for at, name in enumerate(columns.names):
-        if name in columns.dates and holds_dates(table[name]):
-            values[:, at] = days_of_column(table[name])
-            undated = np.flatnonzero(np.isnan(values[:, at]))
+        if name in columns.dates:
+            undated = np.flatnonzero(missing_cells(table[name]))
             if undated.size:
-                # A column of NaN would be averaged over the data.
                 raise PointsError(f"the population has no date {name!r} in row {undated[0]}")
+            values[:, at] = days_of_column(table[name].to_list(), name, PointsError)
         else:
             own = table.select([name])
             values[:, [at]] = checked_points(own, [name], columns.categories[at : at + 1])
     for name in columns.groups:
         at = columns.every.index(name)
         if at != fine:
-            values[:, at] = columns.encode_groups(name, label_cells(table, name, PointsError))
+            cells = label_cells(table, name, PointsError)
+            values[:, at] = columns.encode_groups(name, cells, PointsError)
     return values
 
 

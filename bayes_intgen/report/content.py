@@ -30,7 +30,7 @@ from bayes_intgen.posterior.defaults import (
     usual_range,
 )
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.effects import effect_table, supported
+from bayes_intgen.posterior.effects import change_attrs, effect_table, supported
 from bayes_intgen.report.adjustment_content import AdjustmentContent, adjustment_content
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
 from bayes_intgen.report.contrasts import Contrast, changes_in_words, contrasts_of
@@ -178,7 +178,7 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
         settings=settings_of_fit(posterior),
         versions=versions_of_fit(posterior),
         draws=prediction_of(posterior).sd.size,
-        population=fit_support.standardisation(**over).description,
+        population=_population(posterior, over),
         adjusted_for=population_lines(posterior, between_groups(posterior))[1:],
         adjustment=adjustment_content(
             posterior, changes_in_words(posterior, default, low, high), level
@@ -189,6 +189,12 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
         kind=posterior.outcome_kind,
         outcome_notes=outcome_lines(posterior),
     )
+
+
+def _population(posterior: PosteriorDraws, over: Mapping[str, Any]) -> str:
+    averages = support_of(posterior).standardisation(**over)
+    every = range(len(posterior.actions))
+    return change_attrs(posterior, averages, every, posterior.actions).get("population", "")
 
 
 def _regimes(certificate: Certificate) -> list[Regime]:

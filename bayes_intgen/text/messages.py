@@ -39,6 +39,17 @@ def hint(name: object, known: Sequence[str]) -> str:
     return f"did you mean {folded[[*close, *words][0]]!r}? The" if close or words else "the"
 
 
+def in_words(names: Sequence[str]) -> str:
+    """Names as a list in a sentence.
+
+    Examples
+    --------
+    >>> in_words(["tv"]), in_words(["tv", "radio", "print"])
+    ('tv', 'tv, radio and print')
+    """
+    return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
+
+
 def quoted(names: Sequence[object]) -> str:
     """Names in quotation marks, separated by commas; the first of very many.
 

@@ -53,7 +53,7 @@ def test_season_is_followed_and_dates_are_given_in_queries() -> None:
     at = [{"week": day} for day in ("2022-04-04", datetime.date(2022, 10, 3))]
     spring, autumn = (posterior.joint_effect([[0.0]], given=own).mean().item() for own in at)
     assert spring - autumn == pytest.approx(2, abs=0.1)
-    with pytest.raises(bi.PointsError, match="'week' is set to 'soon', which is not a date"):
+    with pytest.raises(bi.PointsError, match="'week' has 'soon', which is not a date"):
         posterior.joint_effect([[0.0]], given={"week": "soon"})
     for missing in (float("nan"), "NaT", pd.NaT, True):
         with pytest.raises(bi.PointsError, match="is not a date"):

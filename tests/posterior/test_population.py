@@ -37,8 +37,8 @@ def of(draws) -> np.ndarray:
         ({}, DEFAULT),
         ({"given": {"age": 40}}, f"at age = 40; otherwise {DEFAULT}"),
         (
-            {"given": {"patient": "new"}},
-            "at patient = new (not in the data); otherwise average over 120 observational rows",
+            {"given": {"patient": bi.NEW_GROUP}},
+            "at patient = new group; otherwise average over 120 observational rows",
         ),
     ],
 )
@@ -80,7 +80,7 @@ def test_population_is_the_average_of_its_rows(fit, frame) -> None:
     np.testing.assert_allclose(of(fit.joint_effect(POINTS, population=few)), average)
 
 
-@pytest.mark.parametrize("given", [{"age": 65}, {"region": "region 4"}, {"region": "elsewhere"}])
+@pytest.mark.parametrize("given", [{"age": 65}, {"region": "region 4"}, {"region": bi.NEW_GROUP}])
 def test_changes_in_the_table_are_differences_of_effects(fit, given) -> None:
     table = effect_table(fit, POINTS, baseline=[[0.0, 0.0]], given=given)
     change = fit.joint_effect(POINTS, given=given) - of(fit.joint_effect([[0.0, 0.0]], given=given))
@@ -105,16 +105,18 @@ def test_moderated_effects_differ_between_ages(fit) -> None:
 
 def test_mechanisms_at_a_value_add_up_to_the_effect(fit) -> None:
     """Also in a group that is not in the data, whose slope has the spread between groups."""
-    for given in ({"age": 65, "region": "region 1"}, {"region": "elsewhere"}):
+    for given in ({"age": 65, "region": "region 1"}, {"region": bi.NEW_GROUP}):
         effect = of(fit.joint_effect(POINTS, given=given))
         contributions = of(fit.mechanisms(POINTS, given=given)["unconfounded"]).sum(axis=2)
         np.testing.assert_allclose(np.diff(effect), np.diff(contributions))
     known = fit.mechanisms(POINTS, given={"region": "region 1"})["unconfounded"].std("draw")
-    unseen = fit.mechanisms(POINTS, given={"region": "elsewhere"})["unconfounded"].std("draw")
+    unseen = fit.mechanisms(POINTS, given={"region": bi.NEW_GROUP})["unconfounded"].std("draw")
     assert (unseen.sel(action="tv") > 1.05 * known.sel(action="tv")).all()
 
 
-@pytest.mark.parametrize("given", [None, {"age": 65}, {"region": "elsewhere"}, {"patient": "new"}])
+@pytest.mark.parametrize(
+    "given", [None, {"age": 65}, {"region": bi.NEW_GROUP}, {"patient": bi.NEW_GROUP}]
+)
 def test_outcomes_are_of_single_units(fit, given) -> None:
     """The mean over units, and the variance, by simulation of unit, noise and posterior."""
     outcome = of(fit.outcome(POINTS, given=given))
@@ -186,7 +188,7 @@ def test_bad_populations_are_refused_by_every_query(fit, over, message) -> None:
 
 
 def test_prior_of_an_unseen_group_is_wider_than_its_posterior(fit) -> None:
-    wide = fit.contraction(POINTS, given={"region": "elsewhere"})
+    wide = fit.contraction(POINTS, given={"region": bi.NEW_GROUP})
     narrow = fit.contraction(POINTS, given={"region": "region 1"})
     assert (wide["effect_posterior"] > narrow["effect_posterior"]).all()
     assert (wide["effect_contraction"] < 1).all()
@@ -302,7 +304,7 @@ def test_rows_with_weights_differ_from_those_without(frame) -> None:
 def test_saved_fit_gives_the_same_answers(fit, frame, tmp_path) -> None:
     fit.save(tmp_path / "fit.nc")
     loaded = bi.load(tmp_path / "fit.nc")
-    for over in ({}, {"given": {"region": "elsewhere", "age": 30}}, {"population": frame[:9]}):
+    for over in ({}, {"given": {"region": bi.NEW_GROUP, "age": 30}}, {"population": frame[:9]}):
         np.testing.assert_array_equal(
             loaded.joint_effect(POINTS, **over), fit.joint_effect(POINTS, **over)
         )

@@ -246,7 +246,7 @@ def test_explorer_names_levels(browser, tmp_path) -> None:
     assert page.get_log("browser") == []
 
 
-GIVEN = ({}, {"given": {"age": 60, "region": "elsewhere"}}, {"given": {"patient": "new"}})
+GIVEN = ({}, {"given": {"age": 60, "region": bi.NEW_GROUP}}, {"given": {"patient": bi.NEW_GROUP}})
 
 
 def test_page_states_the_population_and_shows_covariates_and_groups() -> None:
@@ -494,7 +494,7 @@ def test_explorer_of_a_population_agrees_with_python(browser, tmp_path, over) ->
     assert page.get_log("browser") == []
 
 
-@pytest.mark.parametrize("over", [{}, {"given": {"age": 60, "region": "elsewhere"}}])
+@pytest.mark.parametrize("over", [{}, {"given": {"age": 60, "region": bi.NEW_GROUP}}])
 def test_explorer_of_products_in_a_population_agrees_with_python(browser, tmp_path, over) -> None:
     pairs = [("tv", "promo")]
     model = bi.models.additive("linear", groups={"region": ["level"]}, interactions=pairs)

@@ -1,0 +1,399 @@
+"""For whom an answer is: values, lists of values, groups, dates and what depends on them."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+POINTS = [[0.5, 0.2], [-0.5, 0.4]]
+REGIONS = ["Region A", "Region B", "Region C"]
+
+
+def frame(rows: int = 100, patients: int = 0) -> pd.DataFrame:
+    """Rows of two actions; the effect of tv depends on age, and that of promo on nothing."""
+    rng, tables = np.random.default_rng(0), []
+    for regime in ("", "tv", "promo"):
+        age = rng.uniform(20, 70, rows)
+        tv = rng.normal(size=rows) + (regime != "tv") * 0.02 * (age - 45)
+        promo = rng.normal(size=rows) + (regime != "promo") * 0.4 * tv
+        region, season = rng.integers(0, 3, rows), rng.choice(["summer", "winter"], rows)
+        day = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 200, rows), "D")
+        log = 0.1 * (
+            tv * (1 + 0.03 * (age - 45))
+            + 0.5 * promo
+            + region
+            + (season == "winter")
+            + 0.05 * (age - 45)
+            + 0.01 * (day - day.min()).days.to_numpy()
+            + rng.normal(scale=0.3, size=rows)
+        )
+        columns = {
+            "tv": tv,
+            "promo": promo,
+            "sales": 10 * log,
+            "revenue": np.exp(log),
+            "regime": regime,
+            "age": age,
+            "season": season,
+            "day": day,
+            "region": np.array(REGIONS)[region],
+        }
+        if patients:
+            columns["patient"] = [f"p{i}" for i in rng.integers(0, patients, rows)]
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+TABLE = frame()
+
+
+def read(table: pd.DataFrame = TABLE, outcome: str = "sales", **roles: Any) -> bi.RegimeData:
+    roles = {"covariates": ["age", "season", "day"], "groups": ["region"]} | roles
+    return bi.RegimeData.from_frame(table, ["tv", "promo"], outcome, "regime", **roles)
+
+
+def fitted(data: bi.RegimeData, model: bi.models.Model | None = None) -> bi.Posterior:
+    return bi.fit(data, model, method="laplace", draws=100, chains=2, progress=False)
+
+
+@pytest.fixture(scope="module")
+def fit() -> bi.Posterior:
+    return fitted(read(), bi.models.additive("linear", moderators={"tv": ["age"]}))
+
+
+@pytest.fixture(scope="module")
+def revenue() -> bi.Posterior:
+    model = bi.models.multiplicative("linear", moderators={"tv": ["age"]})
+    return fitted(read(outcome="revenue"), model)
+
+
+def effect(posterior: bi.Posterior, **over: Any) -> np.ndarray:
+    return posterior.joint_effect(POINTS, **over).to_numpy()
+
+
+def rows_of(table: pd.DataFrame = TABLE, **values: Any) -> pd.DataFrame:
+    return table[:2].assign(**values)
+
+
+# Groups
+
+
+@pytest.mark.parametrize("label", ["Region Z", "region a", "elsewhere", 3])
+def test_unknown_group_is_refused_with_the_nearest_label(fit: bi.Posterior, label: object) -> None:
+    near = "did you mean 'Region [ABC]'. .*" if str(label).lower().startswith("region") else ""
+    message = f"'region' has no group '{label}'.*{near}'Region C'.*'new group' .bi.NEW_GROUP."
+    for over in ({"given": {"region": label}}, {"population": rows_of(region=label)}):
+        with pytest.raises(bi.PointsError, match=message):
+            effect(fit, **over)
+
+
+def test_new_group_is_asked_for_by_its_label(fit: bi.Posterior) -> None:
+    assert bi.NEW_GROUP == "new group"
+    answer = fit.joint_effect(POINTS, given={"region": bi.NEW_GROUP})
+    known = fit.joint_effect(POINTS, given={"region": "Region B"})
+    assert answer.attrs["population"].startswith("at region = new group; otherwise average over ")
+    assert (answer.std(("chain", "draw")) > 1.2 * known.std(("chain", "draw"))).all()
+    row = TABLE.iloc[[0]]
+    given = row[["age", "season", "day"]].iloc[0].to_dict()
+    np.testing.assert_allclose(
+        effect(fit, population=row.assign(region="new group")),
+        effect(fit, given={**given, "region": "new group"}),
+    )
+
+
+def test_group_of_the_data_called_new_group_is_refused() -> None:
+    table = TABLE.replace({"region": {"Region B": "new group"}})
+    with pytest.raises(bi.DataError, match="'region' has a group 'new group'.*another name"):
+        read(table)
+    arrays = [TABLE[["tv", "promo"]], TABLE["sales"], np.stack([TABLE["regime"] == n for n in
+              ("tv", "promo")], axis=1)]  # fmt: skip
+    with pytest.raises(bi.DataError, match="another name"):
+        bi.RegimeData.from_arrays(*arrays, groups={"region": table["region"].to_numpy()})
+
+
+def test_levels_that_are_integrated_out() -> None:
+    data = read(frame(patients=90), covariates=["age"], groups=["patient"])
+    fine = fitted(data, bi.models.additive("linear"))
+    assert "at patient = new group" in fine.joint_effect(
+        POINTS, given={"patient": bi.NEW_GROUP}
+    ).attrs["population"]  # fmt: skip
+    for label in ("p3", "somebody", ["p3", bi.NEW_GROUP]):
+        with pytest.raises(bi.PointsError, match="integrated out.*'new group' .bi.NEW_GROUP"):
+            effect(fine, given={"patient": label})
+
+
+# Lists
+
+LISTS: list[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]], str]] = [
+    (
+        {"region": ["Region B", "Region C"]},
+        [{"region": "Region B"}, {"region": "Region C"}],
+        "at region = average of Region B and Region C; otherwise average over 100 obs",
+    ),
+    (
+        {"age": np.array([30, 40, 60]), "season": "winter"},
+        [{"age": a, "season": "winter"} for a in (30, 40, 60)],
+        "at age = average of 30, 40 and 60, season = winter; otherwise",
+    ),
+    (
+        {"day": ["2024-02-01", datetime.date(2024, 3, 1)], "season": ("summer", "winter")},
+        [
+            {"day": day, "season": season}
+            for day in ("2024-02-01", "2024-03-01")
+            for season in ("summer", "winter")
+        ],
+        "at day = average of 2024-02-01 and 2024-03-01, season = average of summer and winter;",
+    ),
+    (
+        {"region": ["Region A", bi.NEW_GROUP]},
+        [{"region": "Region A"}, {"region": bi.NEW_GROUP}],
+        "at region = average of Region A and new group;",
+    ),
+    ({"age": [30]}, [{"age": 30}], "at age = 30; otherwise"),
+]
+
+
+@pytest.mark.parametrize(("given", "each", "words"), LISTS)
+@pytest.mark.parametrize("kind", ["fit", "revenue"])
+def test_lists_are_averages_with_equal_weights(
+    kind: str, given: Any, each: Any, words: str, request: pytest.FixtureRequest
+) -> None:
+    posterior = request.getfixturevalue(kind)
+    answer = posterior.joint_effect(POINTS, given=given)
+    assert answer.attrs["population"].startswith(words)
+    average = np.mean([effect(posterior, given=own) for own in each], axis=0)
+    np.testing.assert_allclose(answer, average, rtol=1e-6, atol=1e-9)
+    one = posterior.contrast([[1.0, 0.0]], [[0.0, 0.0]], given=given)
+    changes = [posterior.contrast([[1.0, 0.0]], [[0.0, 0.0]], given=own) for own in each]
+    np.testing.assert_allclose(one, np.mean(changes, axis=0), rtol=1e-6, atol=1e-9)
+
+
+def test_outcomes_under_a_list_are_those_of_units_of_each_value(fit: bi.Posterior) -> None:
+    """Mean and variance of single outcomes are those of a mixture of the values."""
+    wide = fit.outcome(POINTS, given={"age": [21, 69]})
+    assert np.isfinite(wide).all()
+    parts = [fit.outcome(POINTS, given={"age": age}) for age in (21, 69)]
+    mean = np.mean([part.mean() for part in parts])
+    error = wide.std().item() / np.sqrt(200)
+    assert abs(wide.mean().item() - mean) < 4 * error
+    variance = np.mean([part.var(("chain", "draw")) for part in parts], axis=0)
+    variance += np.var([part.mean(("chain", "draw")) for part in parts], axis=0)
+    np.testing.assert_allclose(wide.var(("chain", "draw")), variance, rtol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"region": []}, "'region' is an empty list"),
+        ({"region": ["Region A", "Region Z"]}, "no group 'Region Z'"),
+        ({"age": [30, float("nan")]}, "not a finite number"),
+        ({"season": ["winter", "wintre"]}, "did you mean 'winter'"),
+        ({"aeg": [30]}, "unknown covariate or grouping 'aeg'; did you mean 'age'. The fit has "),
+        ({"xyz": 1}, "unknown covariate or grouping 'xyz'; the fit has 'age', 'season'"),
+        (3, "given must map covariates and groups to values"),
+    ],
+)
+def test_values_that_cannot_be_given(fit: bi.Posterior, given: Any, message: str) -> None:
+    with pytest.raises(bi.PointsError, match=message):
+        effect(fit, given=given)
+
+
+# Dates
+
+UNREADABLE = ["20240501", "2024", "2024-05", "2024-13-45", "May 2024", 2024, 20240501, 19844.0]
+
+
+@pytest.mark.parametrize("day", UNREADABLE)
+def test_what_is_not_a_date_is_refused_everywhere(fit: bi.Posterior, day: object) -> None:
+    for over in ({"given": {"day": day}}, {"population": rows_of(day=day)}):
+        with pytest.raises(bi.PointsError, match="'day' has .*not a date; write it as 2024-05-01"):
+            effect(fit, **over)
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        "2024-05-01",
+        "2024-05-01 00:00",
+        "2024-05-01T00:00:00",
+        datetime.date(2024, 5, 1),
+        datetime.datetime(2024, 5, 1),
+        pd.Timestamp("2024-05-01"),
+        pd.Timestamp("2024-05-01", tz="Europe/Berlin"),
+        np.datetime64("2024-05-01"),
+    ],
+)
+def test_dates_are_read_alike_by_columns_and_questions(fit: bi.Posterior, day: Any) -> None:
+    expected = effect(fit, given={"day": "2024-05-01"})
+    np.testing.assert_array_equal(effect(fit, given={"day": day}), expected)
+    one = pd.DataFrame({"age": [40.0], "season": "winter", "region": "Region A"})
+    given = {**one.iloc[0].to_dict(), "day": "2024-05-01"}
+    one["day"] = [day]
+    np.testing.assert_allclose(effect(fit, population=one), effect(fit, given=given))
+    days = pd.Series([day, day - pd.Timedelta(days=3)] if not isinstance(day, str) else
+                     [day, "2024-04-28"], dtype=object)  # fmt: skip
+    rows = pd.DataFrame({"a": np.arange(20.0), "y": np.arange(20.0) ** 2, "regime": ["", "a"] * 10})
+    column = pd.concat([days] * 10, ignore_index=True)
+    read_rows = bi.RegimeData.from_frame(
+        rows.assign(day=column), ["a"], "y", "regime", covariates=["day"]
+    )
+    np.testing.assert_array_equal(read_rows.covariates[:2, 0], [19844, 19841])
+
+
+def test_dates_in_arrays_are_those_of_frames() -> None:
+    table = TABLE
+    masks = np.stack([table["regime"] == name for name in ("tv", "promo")], axis=1)
+    expected = read(covariates=["day"], groups=())
+    for days in (
+        table["day"].to_numpy(),
+        table["day"].to_numpy().astype("datetime64[D]"),
+        table["day"].dt.date.to_numpy(),
+        table["day"].tolist(),
+        table["day"].dt.strftime("%Y-%m-%d").to_numpy(),
+    ):
+        data = bi.RegimeData.from_arrays(
+            table[["tv", "promo"]], table["sales"], masks, ["tv", "promo"],
+            covariates={"day": days},
+        )  # fmt: skip
+        np.testing.assert_array_equal(data.covariates, expected.covariates)
+        assert data.columns.dates == expected.columns.dates == ("day",)
+
+
+@pytest.mark.parametrize("kind", ["datetime64[ns]", object])
+def test_missing_dates_in_arrays(kind: Any) -> None:
+    days = TABLE["day"].to_numpy().astype("datetime64[ns]")
+    days[3] = np.datetime64("NaT", "ns")
+    masks = np.stack([TABLE["regime"] == name for name in ("tv", "promo")], axis=1)
+    arguments = (TABLE[["tv", "promo"]], TABLE["sales"], masks)
+    cells = np.array(list(days), dtype=object) if kind is object else days
+    with pytest.raises(bi.DataError, match="'day' has 1 missing cells"):
+        bi.RegimeData.from_arrays(*arguments, covariates={"day": cells})
+    with pytest.warns(bi.DataWarning, match="1 of 300 rows"):
+        data = bi.RegimeData.from_arrays(*arguments, covariates={"day": cells}, missing="drop")
+    assert data.columns.dates == ("day",)
+
+
+def test_column_with_a_date_that_does_not_exist() -> None:
+    text = TABLE["day"].dt.strftime("%Y-%m-%d").where(TABLE.index != 5, "2024-13-45")
+    with pytest.raises(bi.DataError, match="'day' has '2024-13-45', which is not a date"):
+        read(TABLE.assign(day=text))
+
+
+def test_warning_of_extrapolation_shows_dates(fit: bi.Posterior) -> None:
+    with pytest.warns(bi.SupportWarning, match="range, 2024-01-01 to 2024-07-1"):
+        effect(fit, given={"day": "2026-01-01"})
+
+
+# No covariates and groups
+
+
+def test_none_means_no_covariates_and_groups() -> None:
+    plain = read(covariates=None, groups=None)
+    assert plain.columns.every == ()
+    streams = bi.StreamedData.from_batches(
+        [TABLE], ["tv", "promo"], "sales", "regime", covariates=None, groups=None, progress=False
+    )
+    assert streams.columns.every == ()
+    masks = np.stack([TABLE["regime"] == name for name in ("tv", "promo")], axis=1)
+    arrays = bi.RegimeData.from_arrays(
+        TABLE[["tv", "promo"]], TABLE["sales"], masks, covariates=None, groups=None
+    )
+    assert arrays.columns.every == ()
+
+
+# Changes that do not depend on what is given
+
+FROM, TV, PROMO, BOTH = [[0.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0]], [[1.0, 1.0]]
+AT = {"age": 60}
+
+
+def population(answer: Any) -> str:
+    return str(answer.attrs["population"])
+
+
+def test_changes_say_on_which_values_given_they_do_not_depend(fit: bi.Posterior) -> None:
+    """Negative controls: levels depend on all covariates, and the effect of tv on age."""
+    plain = population(fit.joint_effect(TV, given=AT))
+    assert "depend" not in plain
+    assert population(fit.contrast(TV, FROM, given=AT)) == plain
+    assert population(fit.slope("tv", FROM, given=AT)) == plain
+    words = f"{plain}; the effect of promo does not depend on age in this model"
+    for change in (
+        fit.contrast(PROMO, FROM, given=AT),
+        fit.contrast(BOTH, FROM, given=AT),
+        fit.slope("promo", FROM, given=AT),
+    ):
+        assert population(change) == words
+        assert change.attrs["unmoderated"] == "promo:age"
+    several = fit.contrast(BOTH, FROM, given={"age": [30, 60], "region": "Region A"})
+    assert population(several).endswith(
+        "the effect of promo does not depend on age in this model; "
+        "the effects of tv and promo do not depend on region in this model"
+    )
+    # Without values given, and without a change, there is nothing to say.
+    assert "depend" not in population(fit.contrast(PROMO, FROM))
+    assert "depend" not in population(fit.contrast(FROM, FROM, given=AT))
+    assert "depend" not in population(fit.ratio(PROMO, FROM, given={"age": 60}))
+
+
+def test_the_sentence_is_true(fit: bi.Posterior, revenue: bi.Posterior) -> None:
+    """The changes of which it is said are equal, and others are not."""
+    values: dict[str, tuple[Any, Any]] = {
+        "age": (25, 65),
+        "region": ("Region A", "Region C"),
+        "season": ("summer", "winter"),
+    }
+    for answer in (fit.contrast, revenue.ratio):
+        for end in (TV, PROMO):
+            for name, pair in values.items():
+                one, other = (answer(end, FROM, given={name: value}) for value in pair)
+                said = "depend on" in population(one)
+                assert said == bool(np.allclose(one, other, rtol=1e-9)), (name, end)
+
+
+def test_changes_of_a_multiplicative_outcome_depend_on_everything(revenue: bi.Posterior) -> None:
+    young, old = (revenue.contrast(PROMO, FROM, given={"age": age}) for age in (25, 65))
+    assert "depend" not in population(young)
+    assert abs(young.mean() - old.mean()) > 0.01
+    assert population(revenue.ratio(PROMO, FROM, given=AT)).endswith(
+        "the effect of promo does not depend on age in this model"
+    )
+
+
+def test_biases_that_depend_on_covariates_matter_where_actions_are_observed() -> None:
+    """Where the bias of tv depends on age, so does the change of an observed tv."""
+    table = frame()
+    of_bias = (table["regime"] != "tv") / 12 - 0.03
+    table["sales"] += of_bias * (table["age"] - 45) * table["tv"]
+    biased = fitted(read(table, covariates=["age"], groups=()))
+    observed = [
+        biased.contrast(TV, FROM, intervened=["promo"], given={"age": age}) for age in (25, 65)
+    ]
+    assert abs(observed[0].mean() - observed[1].mean()) > 1
+    assert "depend on" not in population(observed[0])
+    both_set = [biased.contrast(TV, FROM, given={"age": age}) for age in (25, 65)]
+    np.testing.assert_allclose(*both_set)
+    assert "the effect of tv does not depend on age" in population(both_set[0])
+
+
+def test_slopes_of_groups_are_dependence() -> None:
+    model = bi.models.additive("linear", groups={"region": ["level", "tv"]})
+    sloped = fitted(read(covariates=["age"]), model)
+    given = {"region": "Region A"}
+    assert "depend" not in population(sloped.contrast(TV, FROM, given=given))
+    promo = sloped.contrast(PROMO, FROM, given=given)
+    assert population(promo).endswith("the effect of promo does not depend on region in this model")
+    # Only covariates moderate.
+    assert "unmoderated" not in promo.attrs
+
+
+def test_report_says_on_which_values_changes_do_not_depend(fit: bi.Posterior, tmp_path) -> None:
+    fit.report(tmp_path / "page.html", given=AT)
+    page = (tmp_path / "page.html").read_text()
+    assert "the effect of promo does not depend on age in this model" in page
+    assert "the effect of tv" not in page.split("</head>")[1].split("<section")[0]

@@ -1,0 +1,72 @@
+"""Evidence in a check for covariates on which effects depend."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+
+def rows(slope: float, of_bias: float = 0.0, seed: int = 0) -> pd.DataFrame:
+    """The effect of b has a slope in age, and so has the part of its hidden cause."""
+    rng, tables = np.random.default_rng(seed), []
+    for regime in ("", "a", "b"):
+        age, sex = rng.normal(size=200), rng.choice(["f", "m"], 200)
+        cause, other = rng.normal(size=(2, 200))
+        a = rng.normal(size=200) + (regime != "a") * (other + 0.5 * age)
+        b = rng.normal(size=200) + (regime != "b") * (cause + 0.5 * a)
+        y = a + b * (1 + slope * age) + cause * (1 + of_bias * age) + other + age
+        y += (sex == "m") + rng.normal(size=200)
+        columns = {"a": a, "b": b, "y": y, "age": age, "sex": sex, "regime": regime}
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def checked(table: pd.DataFrame, **moderators: list[str]) -> bi.Check:
+    data = bi.RegimeData.from_frame(table, ["a", "b"], "y", "regime", covariates=["age", "sex"])
+    model = bi.models.additive("linear", moderators=moderators)
+    return bi.check(data, model, held_out=0, progress=False)
+
+
+def test_moderator_that_the_model_lacks_is_named_with_the_remedy() -> None:
+    result = checked(rows(slope=0.7))
+    assert result.moderators == {"b": ["age"]}
+    assert 'models.additive(moderators={"b": ["age"]})' in str(result)
+    assert json.loads(result.to_json())["moderators"] == {"b": ["age"]}
+
+
+def test_it_contradicts_no_assumption() -> None:
+    with_slope, without = checked(rows(slope=0.7)), checked(rows(slope=0.7), b=["age"])
+    assert not with_slope.violated
+    assert with_slope.table["test"].equals(without.table["test"])
+    assert "age" not in without.moderators.get("b", [])
+    assert not checked(rows(slope=0.7), b=["age", "sex"], a=["age", "sex"]).moderators
+
+
+@pytest.mark.parametrize("of_bias", [0.0, 1.5])
+def test_without_a_moderator_nothing_is_said(of_bias: float) -> None:
+    """Also where the bias depends on age, which the effect of an experiment does not."""
+    found = [checked(rows(0.0, of_bias, seed)).moderators for seed in range(20, 26)]
+    # At 5%, three of six are as unlikely as 0.002.
+    assert sum(map(bool, found)) < 3
+    assert not any("age" in own.get("b", []) for own in found)
+
+
+def test_multiplicative_models_too() -> None:
+    table = rows(slope=0.7)
+    table["y"] = np.exp(table["y"] / 5)
+    data = bi.RegimeData.from_frame(table, ["a", "b"], "y", "regime", covariates=["age"])
+    result = bi.check(data, bi.models.multiplicative("linear"), held_out=0, progress=False)
+    assert result.moderators == {"b": ["age"]}
+
+
+def test_saved_with_the_fit(tmp_path) -> None:
+    data = bi.RegimeData.from_frame(
+        rows(slope=0.7), ["a", "b"], "y", "regime", covariates=["age", "sex"]
+    )
+    model = bi.models.additive("linear")
+    fit = bi.fit(data, model, method="laplace", draws=50, chains=2, progress=False)
+    fit.with_check(checked(rows(slope=0.7))).save(tmp_path / "fit.nc")
+    assert bi.load(tmp_path / "fit.nc").check.moderators == {"b": ["age"]}
