@@ -131,6 +131,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
             values, others = self._split(X)
             outcome = column_or_1d(y)
         else:
+            _refuse_text(X)
             values, outcome = validate_data(
                 self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
             )
@@ -278,6 +279,17 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
                 f"intervened must have shape {values.shape} or ({values.shape[1]},), "
                 f"not {masks.shape}"
             ) from error
+
+
+def _refuse_text(X: ArrayLike) -> None:  # noqa: N803
+    """Raise DataError if a column of a table holds no numbers."""
+    table = as_table(X)
+    for name, kind in {} if table is None else table.schema.items():
+        if not (kind.is_numeric() or kind.is_boolean()):
+            raise DataError(
+                f"column {name!r} of X holds no numbers; encode levels first, such as with "
+                "OrdinalEncoder, or read them with bi.RegimeData.from_frame"
+            )
 
 
 def _effect_in_rows(

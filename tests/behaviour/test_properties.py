@@ -1,6 +1,5 @@
 """What must not change an answer: units, order, names, storage, and where rows are read."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
