@@ -1,10 +1,15 @@
 """Populations over which effects are averaged (standardisation, the g-formula)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import numpy as np
+import xarray as xr
 
 from bayes_intgen._typing import Array
+
+# Maximum number of units that stand for a population where each draw has its own unit, or weights.
+SAMPLED_UNITS = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,3 +35,90 @@ class Population:
         """Values after columns for the actions, shape (R, K + C + G), and shares."""
         blank = np.zeros((len(self.values), actions))
         return np.concatenate([blank, self.values], axis=1), self.shares
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Units of the population of the data: its rows, or a sample of them.
+
+    Attributes
+    ----------
+    values : ndarray, shape (U, C + G)
+    shares : ndarray, shape (U,)
+        Shares of the units, which sum to one.
+    rows : ndarray, shape (U,)
+        Number of rows for which each unit stands.
+    """
+
+    values: Array
+    shares: Array
+    rows: Array
+
+    @classmethod
+    def of(cls, stored: xr.Dataset, constant: xr.Dataset) -> Self:
+        """Read from groups ``population`` and ``constant_data`` of the tree of a fit."""
+        values = stored["unit"].values
+        if "share" in stored:
+            return cls(values, stored["share"].values, stored["rows_of_unit"].values)
+        # Fits of earlier versions have a sample of units of equal share.
+        rows, is_set = constant["rows"].values, constant["intervened"].values.any(axis=1)
+        equal = np.full(len(values), 1 / len(values))
+        return cls(values, equal, (rows.sum() if is_set.all() else rows[~is_set].sum()) * equal)
+
+    def within(self, population: Population | None) -> Self:
+        """Units of another population, or these with the values that a query fixes."""
+        if population is None:
+            return self
+        fixed = population.values[0]
+        if len(population.values) > 1:
+            own = population.values, population.shares
+            return replace(self, values=own[0], shares=own[1], rows=np.ones(len(own[1])))
+        if not np.isnan(fixed).any():
+            one = np.ones(1)
+            return replace(self, values=population.values, shares=one, rows=self.rows.sum() * one)
+        return replace(self, values=np.where(np.isnan(fixed), self.values, fixed))
+
+    def sampled(self, rng: np.random.Generator, size: int = SAMPLED_UNITS) -> Self:
+        """Sample units of equal share, one from each interval of the cumulative share."""
+        if len(self.values) <= size:
+            return self
+        ends = np.cumsum(self.shares)
+        at = (np.arange(size) + rng.random(size)) / size * ends[-1]
+        which = np.minimum(np.searchsorted(ends, at, side="right"), len(ends) - 1)
+        # Rows of unequal weight say as much as fewer rows of equal weight.
+        effective = 1 / (np.square(self.shares) / self.rows).sum()
+        equal = np.full(size, 1 / size)
+        return replace(self, values=self.values[which], shares=equal, rows=effective * equal)
+
+    def distinct(self) -> Self:
+        """Merge units with the same values."""
+        values, which = np.unique(self.values, axis=0, return_inverse=True)
+        shares, rows = (np.bincount(which.ravel(), x) for x in (self.shares, self.rows))
+        return replace(self, values=values, shares=shares, rows=rows)
+
+    def resampled(self, shape: tuple[int, ...], rng: np.random.Generator) -> "ResampledUnits":
+        """Draw the population by the Bayesian bootstrap (Rubin 1981), for draws of a shape.
+
+        The weights of rows are those of a Dirichlet distribution with parameters of one. A unit has
+        the sum of the weights of the rows for which it stands.
+        """
+        few = self.sampled(rng)
+        weights = few.shares / few.rows * rng.gamma(few.rows, size=(*shape, len(few.rows)))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        return ResampledUnits(few.values, few.shares, weights)
+
+
+class ResampledUnits(NamedTuple):
+    """Units of a population, and their weights in every draw.
+
+    Attributes
+    ----------
+    values : ndarray, shape (U, C + G)
+    shares : ndarray, shape (U,)
+    weights : ndarray, shape (chain, draw, U)
+        They sum to one, and ``shares`` is their mean.
+    """
+
+    values: Array
+    shares: Array
+    weights: Array

@@ -89,9 +89,12 @@ class PosteriorDraws:
             Values at which the effect is evaluated; it is an average over the observational rows
             (over all rows, if there are none) in all covariates and groups that are not given. A
             group that is not in the data has the spread between groups in its interval.
-        population : table, optional
+        population : table or "bootstrap", optional
             Rows over which the effect is averaged instead, with a column per covariate and
-            grouping.
+            grouping. Rows are a fixed population: intervals do not include that they may be a
+            sample of another. With ``"bootstrap"``, which combines with ``given``, they do: each
+            draw weights the observational rows by the Bayesian bootstrap (Rubin 1981), the same
+            way in all answers.
 
         Returns
         -------
@@ -350,7 +353,7 @@ class PosteriorDraws:
 
     def _prediction_in(self, averages: Standardisation) -> Prediction:
         draws, fixed = (self.tree[name].to_dataset() for name in ("posterior", "constant_data"))
-        return in_population(self._prediction, draws, fixed, averages.population)
+        return in_population(self._prediction, draws, fixed, averages)
 
     @cached_property
     def _support(self) -> FitSupport:

@@ -24,6 +24,10 @@ from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
 from bayes_intgen.text.messages import hint, quoted
 
+# Value of ``population`` that draws it, and its words in answers.
+BOOTSTRAP = "bootstrap"
+BOOTSTRAP_WORDS = "drawn by the Bayesian bootstrap"
+
 
 class Standardisation(NamedTuple):
     """Population of a query, and its description.
@@ -34,10 +38,13 @@ class Standardisation(NamedTuple):
         None for the observational rows of the data.
     description : str
         Empty for a fit without covariates and groups.
+    bootstrap : bool
+        Whether each draw has its own population, by the Bayesian bootstrap.
     """
 
     population: Population | None
     description: str
+    bootstrap: bool = False
 
     @property
     def attrs(self) -> dict[str, str]:
@@ -60,7 +67,7 @@ def standardisation(
     default : str
         Description of the default population.
     given : mapping from covariate or grouping to value, optional
-    population : table, optional
+    population : table or "bootstrap", optional
         A column per covariate and grouping; not together with ``given``.
 
     Raises
@@ -68,6 +75,15 @@ def standardisation(
     PointsError
         On unknown names or levels, missing columns, or cells that are not finite.
     """
+    if isinstance(population, str):
+        if population != BOOTSTRAP:
+            raise PointsError(f"population must be a table or {BOOTSTRAP!r}, not {population!r}")
+        if not len(columns):
+            raise PointsError(
+                "the fit has no covariates or groups, so there is nothing to resample"
+            )
+        own = standardisation(columns, f"{default}, {BOOTSTRAP_WORDS}", given)
+        return own._replace(bootstrap=True)
     if given is not None and population is not None:
         raise PointsError(
             "pass given or population, not both; put fixed values into the population"
@@ -90,21 +106,23 @@ def standardisation(
 
 
 def in_population(
-    prediction: Prediction, draws: xr.Dataset, fixed: xr.Dataset, population: Population | None
+    prediction: Prediction, draws: xr.Dataset, fixed: xr.Dataset, averages: Standardisation
 ) -> Prediction:
     """Predictions in a population, with draws of the effects of groups that are not in the data.
+
+    The population of a draw is the same in all answers.
 
     Parameters
     ----------
     prediction : Prediction
     draws, fixed : Dataset
         Groups ``posterior`` and ``constant_data`` of the tree of the fit.
-    population : Population or None
+    averages : Standardisation
     """
-    if population is None:
-        return prediction
-    unseen = _unseen_groups(prediction, draws, fixed, population)
-    return prediction.in_population(population, unseen)
+    population = averages.population
+    bootstrap = generator(0, "population") if averages.bootstrap else None
+    unseen = () if population is None else _unseen_groups(prediction, draws, fixed, population)
+    return prediction.in_population(population, unseen, bootstrap)
 
 
 def _values_given(columns: CovariateColumns, given: Mapping[str, Any]) -> Array:
