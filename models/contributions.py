@@ -20,6 +20,12 @@ def contributions(prediction: Prediction, actions: Array) -> tuple[Array, Array]
     for group in prediction.unseen:
         if group.input is not None:
             unconfounded[:, :, group.input] += group.share * group.effect(actions)
+    none_set = np.zeros(actions.shape, dtype=bool)
+    for k in range(len(prediction.terms.names)):
+        for out, is_bias in ((unconfounded, False), (bias, True)):
+            of_k = (term for term in prediction.terms.terms if term.action == k)
+            own = [term for term in of_k if (term.role == "bias") == is_bias]
+            out[:, :, k] += prediction.shift_of_population(actions, none_set, own)
     return unconfounded, bias
 
 

@@ -9,7 +9,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.data.covariates import UNSEEN
 from bayes_intgen.data.outcome_scale import Link, with_log_outcome
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.models.log_mean import LogMean
@@ -96,8 +95,8 @@ class LogPrediction(Prediction):
     @property
     def factor_varies(self) -> bool:
         """Whether the factor by which units of the population differ depends on the actions."""
-        count = len(self.terms.names)
-        if len(self._units_and_shares[0]) == 1:
+        count, units = len(self.terms.names), self.units_within
+        if units is None or len(units.values) == 1:
             return False
         of_units = (t for t in self.terms.terms if t.depends_on_covariates(count))
         set_too = any(min(term.inputs) < count and term.role != "bias" for term in of_units)
@@ -108,47 +107,28 @@ class LogPrediction(Prediction):
     def log_average_over_units(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Logarithm of the population's mean of exp(difference of a unit from the predictor).
 
-        Shape (chain, draw, n). The units are a sample if the population is that of the data. Their
+        Shape (chain, draw, n). The units are a sample if the population has very many. Their
         differences from its predictor, whose average is zero, are centred.
         """
-        out = np.zeros((*self.sd.shape, len(actions)))
-        units, shares = self._units_and_shares
-        if len(units) == 1:
-            return out
-        count = len(self.terms.names)
-        own = [t for t in self.terms.terms if t.depends_on_covariates(count)]
-        columns = [np.arange(self.terms.size)[self.terms.columns[term.name]] for term in own]
-        terms = replace(self.terms, terms=tuple(own))
-        coefficients = self.coefficients[..., np.concatenate([np.empty(0, int), *columns])]
-        before: tuple[Array, Array] | None = None
-        for i in range(len(actions)):
-            point = actions[[i]]
-            rows = np.concatenate([np.repeat(point, len(units), axis=0), units], axis=1)
-            mask = np.repeat(intervened[[i]], len(units), axis=0)
-            design = terms.matrix(rows, mask) if own else np.zeros((len(units), 0))
-            of_groups = [(g.column, g.effect(point)) for g in self.unseen]
-            parts = [coefficients, *(effect for _, effect in of_groups)]
-            shifts = [design, *((units[:, [c]] == UNSEEN).astype(float) for c, _ in of_groups)]
-            both = np.concatenate(shifts, axis=1), np.concatenate(parts, axis=-1)
-            if before is not None and all(map(np.array_equal, both, before)):
-                out[..., i] = out[..., i - 1]
-                continue
-            centred = both[0] - shares @ both[0]
-            out[..., i] = np.log(np.exp(both[1] @ centred.T) @ shares)
-            before = both
-        return out
+        units, effects = self.units_within, self.unit_effects(intervened)
+        if units is None or len(units.values) == 1:
+            return np.zeros((*self.sd.shape, len(actions)))
 
-    @property
-    def _units_and_shares(self) -> tuple[Array, Array]:
-        """Units of the population, shape (U, C + G), and their shares."""
-        if self.units is None:
-            return np.empty((1, 0)), np.ones(1)
-        units = self._units_given
-        if (units == units[0]).all():
-            return units[:1], np.ones(1)
-        shares = np.ones(1) if self.population is None else self.population.shares
-        each = len(units) // len(shares)
-        return units, np.repeat(shares, each) / each
+        def of_all(design: Array) -> Array:
+            return effects.log_mean_exp(design, units.shares)
+
+        out = effects.at_each(actions, intervened, units.values, of_all)
+        if self.resampled is None:
+            return out
+        few, shares, weights = self.resampled
+
+        def change(design: Array) -> Array:
+            ratios = np.exp(effects.coefficients @ (design - shares @ design).T)
+            return np.asarray(np.log((weights * ratios).sum(axis=-1) / (ratios @ shares)))
+
+        # The predictor has the change of the differences' mean already.
+        shift = self.shift_of_population(actions, intervened)
+        return np.asarray(out + effects.at_each(actions, intervened, few, change) - shift)
 
 
 def _padded(inputs: Array, size: int) -> Array:

@@ -1,10 +1,15 @@
 """Populations over which effects are averaged (standardisation, the g-formula)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import numpy as np
+import xarray as xr
 
 from bayes_intgen._typing import Array
+
+# Maximum number of units that stand for a population where each draw has its own unit, or weights.
+SAMPLED_UNITS = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,3 +35,111 @@ class Population:
         """Values after columns for the actions, shape (R, K + C + G), and shares."""
         blank = np.zeros((len(self.values), actions))
         return np.concatenate([blank, self.values], axis=1), self.shares
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Units of the population of the data: its rows, or a sample of them.
+
+    Attributes
+    ----------
+    values : ndarray, shape (U, C + G)
+    shares : ndarray, shape (U,)
+        Shares of the units, which sum to one.
+    rows : ndarray, shape (U,)
+        Number of rows for which each unit stands.
+    """
+
+    values: Array
+    shares: Array
+    rows: Array
+
+    @classmethod
+    def of(cls, stored: xr.Dataset, constant: xr.Dataset) -> Self:
+        """Read from groups ``population`` and ``constant_data`` of the tree of a fit."""
+        values = stored["unit"].values
+        if "share" in stored:
+            return cls(values, stored["share"].values, stored["rows_of_unit"].values)
+        # Fits of earlier versions have a sample of units of equal share.
+        rows, is_set = constant["rows"].values, constant["intervened"].values.any(axis=1)
+        equal = np.full(len(values), 1 / len(values))
+        return cls(values, equal, (rows.sum() if is_set.all() else rows[~is_set].sum()) * equal)
+
+    def within(self, population: Population | None, fine: int | None = None) -> Self:
+        """Units of another population; these, with each of its rows, where it leaves values open.
+
+        ``fine`` is the column of a grouping whose levels are integrated out.
+        """
+        if population is None:
+            return self
+        fixed, shares = population.values, population.shares
+        if not _leaves_open(population, fine):
+            return replace(self, values=fixed, shares=shares, rows=np.ones(len(shares)))
+        values = np.where(np.isnan(fixed)[:, None], self.values, fixed[:, None])
+        return replace(
+            self,
+            values=values.reshape(-1, fixed.shape[1]),
+            shares=np.outer(shares, self.shares).ravel(),
+            rows=np.tile(self.rows, len(shares)),
+        )
+
+    def sampled(self, rng: np.random.Generator, size: int = SAMPLED_UNITS) -> Self:
+        """Sample units of equal share, one from each interval of the cumulative share."""
+        if len(self.values) <= size:
+            return self
+        ends = np.cumsum(self.shares)
+        at = (np.arange(size) + rng.random(size)) / size * ends[-1]
+        which = np.minimum(np.searchsorted(ends, at, side="right"), len(ends) - 1)
+        # Rows of unequal weight say as much as fewer rows of equal weight.
+        effective = 1 / (np.square(self.shares) / self.rows).sum()
+        equal = np.full(size, 1 / size)
+        return replace(self, values=self.values[which], shares=equal, rows=effective * equal)
+
+    def distinct(self) -> Self:
+        """Merge units with the same values."""
+        values, which = np.unique(self.values, axis=0, return_inverse=True)
+        shares, rows = (np.bincount(which.ravel(), x) for x in (self.shares, self.rows))
+        return replace(self, values=values, shares=shares, rows=rows)
+
+    def resampled(
+        self,
+        shape: tuple[int, ...],
+        rng: np.random.Generator,
+        population: Population | None = None,
+        fine: int | None = None,
+    ) -> "ResampledUnits":
+        """Draw the population by the Bayesian bootstrap (Rubin 1981), for draws of a shape.
+
+        The weights of rows are those of a Dirichlet distribution with parameters of one. A unit has
+        the sum of the weights of the rows for which it stands, whatever values a query fixes.
+        """
+        few = self.sampled(rng)
+        weights = few.shares / few.rows * rng.gamma(few.rows, size=(*shape, len(few.rows)))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        own = few.within(population, fine)
+        if population is not None:
+            open_too = _leaves_open(population, fine)
+            of_units = weights if open_too else np.ones((*shape, 1))
+            weights = population.shares[:, None] * of_units[..., None, :]
+        return ResampledUnits(own.values, own.shares, weights.reshape(*shape, -1))
+
+
+def _leaves_open(population: Population, fine: int | None) -> bool:
+    """Whether columns of a population, other than ``fine``, are averaged over the data."""
+    return bool(np.delete(np.isnan(population.values), [] if fine is None else fine, axis=1).any())
+
+
+class ResampledUnits(NamedTuple):
+    """Units of a population, and their weights in every draw.
+
+    Attributes
+    ----------
+    values : ndarray, shape (U, C + G)
+    shares : ndarray, shape (U,)
+    weights : ndarray, shape (chain, draw, U)
+        They sum to one, and ``shares`` is their mean.
+    """
+
+    values: Array
+    shares: Array
+    weights: Array

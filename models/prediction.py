@@ -10,12 +10,8 @@ from numpy.typing import NDArray
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis
-from bayes_intgen.basis.tensor_product import TensorProductBasis
-from bayes_intgen.data.covariates import UNSEEN
 from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.models.gates import Always
 from bayes_intgen.models.mixture import (
     DistributionFunction,
     mixture_quantiles,
@@ -30,10 +26,10 @@ from bayes_intgen.models.outcome_kinds import (
     draw_binary,
     draw_counts,
 )
-from bayes_intgen.models.population import Population
+from bayes_intgen.models.population import Population, ResampledUnits, Units
 from bayes_intgen.models.sinh_arcsinh import SinhArcsinh
 from bayes_intgen.models.terms import Decomposition, Term
-from bayes_intgen.models.unit_part import UnitPart
+from bayes_intgen.models.unit_effects import UnitEffects
 from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction, draw_noise
 
@@ -57,13 +53,14 @@ class Prediction:
         Quantiles of the standardised noise, pooled over all rows; used where ``shape`` is None.
     df : ndarray, shape (chain, draw), or None
         Degrees of freedom of Student-t noise.
-    units : ndarray, shape (U, C + G), or None
-        Covariates and groups of some rows of the population: single outcomes are those of a unit
-        drawn from them.
+    units : Units or None
+        Units of the population of the data. A single outcome is that of one of them.
     population : Population or None
         Rows over which effects are averaged; by default the observational rows of the data.
     unseen : tuple of UnseenGroup
         Effects of a group that is not in the data.
+    resampled : ResampledUnits or None
+        The population of each draw; None if it is the same for all draws.
     shape : NoiseShape or None
         Shape of the noise as a function of actions and mask, with its uncertainty. None for
         Student-t noise, and in fits of versions without it.
@@ -80,9 +77,10 @@ class Prediction:
     deviations: Array | None
     quantiles: Array
     df: Array | None
-    units: Array | None = None
+    units: Units | None = None
     population: Population | None = None
     unseen: tuple[UnseenGroup, ...] = ()
+    resampled: ResampledUnits | None = None
     shape: NoiseShape | None = None
     kind: OutcomeKind = "continuous"
 
@@ -97,7 +95,7 @@ class Prediction:
             shape = NoiseShape(noise["shape"].values, noise["shape_deviation"].values)
         units = None
         if "population" in tree.children:
-            units = tree["population"].dataset["unit"].values
+            units = Units.of(tree["population"].dataset, tree["constant_data"].dataset)
         return cls(
             terms,
             spread,
@@ -133,6 +131,8 @@ class Prediction:
         mean = self.coefficients @ design.T + self.terms.centre
         for group in self.unseen:
             mean = mean + group.share * group.effect(inputs)
+        if inputs.shape[1] == len(self.terms.names):
+            mean = mean + self.shift_of_population(inputs, intervened)
         return np.asarray(mean)
 
     def change(self, start: Array, end: Array, intervened: NDArray[np.bool_]) -> Array:
@@ -150,11 +150,33 @@ class Prediction:
         out = self.coefficients @ step.T
         for group in self.unseen:
             out = out + group.share * (group.effect(end) - group.effect(start))
-        return np.asarray(out)
+        shift = self.shift_of_population(end, intervened)
+        return np.asarray(out + shift - self.shift_of_population(start, intervened[: len(start)]))
+
+    def shift_of_population(
+        self,
+        actions: Array,
+        intervened: NDArray[np.bool_],
+        among: Sequence[Term] | None = None,
+    ) -> Array | float:
+        """Change of terms, of all or some, in the population of each draw, shape (chain, draw, n).
+
+        Relative to the population from which it is resampled; zero without resampling.
+        """
+        if self.resampled is None:
+            return 0.0
+        units, shares, weights = self.resampled
+        effects = self.unit_effects(intervened, among)
+
+        def shift(design: Array) -> Array:
+            of_units = effects.coefficients @ (design - shares @ design).T
+            return np.asarray((weights * of_units).sum(axis=-1))
+
+        return effects.at_each(actions, intervened, units, shift)
 
     def map_draws(self, function: Callable[[Array], Array]) -> Self:
         """Apply a function to every array of draws, shape (chain, draw, ...)."""
-        shape = self.shape
+        shape, resampled = self.shape, self.resampled
         return replace(
             self,
             coefficients=function(self.coefficients),
@@ -163,92 +185,71 @@ class Prediction:
             df=None if self.df is None else function(self.df),
             shape=None if shape is None else shape._replace(deviations=function(shape.deviations)),
             unseen=tuple(group._replace(draws=function(group.draws)) for group in self.unseen),
+            resampled=resampled and resampled._replace(weights=function(resampled.weights)),
         )
 
     def in_population(
-        self, population: Population | None, unseen: tuple[UnseenGroup, ...] = ()
+        self,
+        population: Population | None,
+        unseen: tuple[UnseenGroup, ...] = (),
+        bootstrap: np.random.Generator | None = None,
     ) -> Self:
-        """Predict averages over another population."""
-        return replace(self, population=population, unseen=unseen)
+        """Predict averages over another population, or over one that each draw resamples.
+
+        ``bootstrap`` draws the weights of the units that a query does not fix.
+        """
+        own = replace(self, population=population, unseen=unseen)
+        if bootstrap is None or self.units is None:
+            return own
+        fine = self.terms.covariates.fine_grouping
+        drawn = self.units.resampled(self.sd.shape, bootstrap, population, fine)
+        return replace(own, resampled=drawn)
+
+    @property
+    def units_within(self) -> Units | None:
+        """Units of the population of the query; None for a fit without covariates and groups."""
+        if self.units is None:
+            return None
+        return self.units.within(self.population, self.terms.covariates.fine_grouping)
+
+    def unit_effects(
+        self, intervened: NDArray[np.bool_], among: Sequence[Term] | None = None
+    ) -> UnitEffects:
+        """Terms, of all or some, that differ between units under any of the masks, (n, K)."""
+        return UnitEffects.of(self.terms, self.coefficients, intervened, self.unseen, among)
 
     def of_unit(self, actions: Array, intervened: NDArray[np.bool_], seed: int = 0) -> Array:
         """Predictor of a unit of the population per draw, shape (chain, draw, n)."""
-        out = self.predictor(actions, intervened)
-        for part in self.unit_parts(actions, seed):
-            out = out + part.coefficients @ (part.functions * part.gate(intervened)[:, None]).T
-        return np.asarray(out)
+        mean = self.predictor(actions, intervened)
+        return np.asarray(mean + self.unit_deviations(actions, intervened, seed))
 
-    def unit_parts(self, actions: Array, seed: int = 0) -> list[UnitPart]:
-        """Differences from the average of a unit of the population per draw, by term.
+    def unit_deviations(
+        self, actions: Array, intervened: NDArray[np.bool_], seed: int = 0
+    ) -> Array:
+        """Difference of a unit of the population per draw from its average, (chain, draw, n).
 
-        The same seed and numbers of draws give the same units.
+        The same seed and numbers of draws give the same units. They are those of the data where the
+        population is resampled: a unit of a resampled population is one of the population.
         """
-        rng, out = generator(seed, "unit"), []
-        count, effects = len(self.terms.names), self.terms.random_effects
-        units = np.full((1, len(self.terms.covariates)), np.nan)
-        if self.units is not None and self._varies_between_units:
-            units = self._units_given
-        which = rng.integers(0, len(units), self.sd.shape)
-        for term in self.terms.terms:
-            if term.depends_on_covariates(count) and len(units) > 1:
-                functions, positions, deviations = self._separated(term, actions, units)
-                of_draws = self.coefficients[..., self.terms.columns[term.name]]
-                sums = (of_draws * deviations[which]) @ np.eye(functions.shape[1])[positions]
-                out.append(UnitPart(term.action, term.gate, functions, sums))
-        unseen = self.unseen
-        if effects is not None and all(g.column != effects.grouping - count for g in unseen):
-            fresh = unseen_group(self.terms, effects, self.sd, rng)
-            unseen = (*unseen, *(group._replace(share=0.0) for group in fresh))
-        for group in unseen:
-            fine = effects is not None and group.column == effects.grouping - count
-            is_in = np.ones(len(units)) if fine else units[:, group.column] == UNSEEN
-            draws = group.draws * (is_in[which] - group.share)[..., None]
-            out.append(UnitPart(group.input, Always(), group.functions(actions), draws))
+        rng, units, shape = generator(seed, "unit"), self.units_within, self.sd.shape
+        out = np.zeros((*shape, len(actions)))
+        if units is not None and len(units.values) > 1:
+            units, own = units.sampled(rng), self.unit_effects(intervened)
+            which = rng.choice(len(units.shares), shape, p=units.shares)
+
+            def deviation(design: Array) -> Array:
+                centred = design - units.shares @ design
+                return np.asarray((own.coefficients * centred[which]).sum(axis=-1))
+
+            out += own.at_each(actions, intervened, units.values, deviation)
+            out -= self.shift_of_population(actions, intervened)
+        effects = self.terms.random_effects
+        if effects is not None:
+            column = effects.grouping - len(self.terms.names)
+            if all(group.column != column for group in self.unseen):
+                for group in unseen_group(self.terms, effects, self.sd, rng):
+                    out += group.effect(actions)
         return out
-
-    def _separated(
-        self, term: Term, actions: Array, units: Array
-    ) -> tuple[Array, NDArray[np.int_], Array]:
-        """Factors of the functions of a term of a covariate, and of an action or none.
-
-        Functions of the action, shape (n, m); their positions in the functions of the term, (P,);
-        and functions of the covariate of units minus those of the population, (U, P).
-        """
-        basis, count = term.component.basis, len(self.terms.names)
-        factors: tuple[Basis, ...] = (basis,)
-        indices = np.arange(basis.size)[None]
-        if isinstance(basis, TensorProductBasis):
-            factors, indices = basis.factors, basis.indices
-        functions, positions = np.ones((len(actions), 1)), np.zeros(basis.size, dtype=int)
-        deviations = np.empty(0)
-        for factor, own, i in zip(factors, indices, term.inputs, strict=True):
-            if i < count:
-                functions, positions = factor.matrix(actions[:, [i]]), own
-                continue
-            column, average = i - count, np.zeros(factor.size)
-            if self.population is not None and self.population.covers(column):
-                values = self.population.values[:, [column]]
-                average = self.population.shares @ factor.matrix(values)
-            deviations = (factor.matrix(units[:, [column]]) - average)[:, own]
-        return functions, positions, deviations
-
-    @property
-    def _varies_between_units(self) -> bool:
-        count = len(self.terms.names)
-        return any(term.depends_on_covariates(count) for term in self.terms.terms)
-
-    @property
-    def _units_given(self) -> Array:
-        """Units of the population; with the values that a query fixes, under each of its rows."""
-        assert self.units is not None
-        if self.population is None:
-            return self.units
-        fixed, fine = self.population.values, self.terms.covariates.fine_grouping
-        others = (c for c in range(fixed.shape[1]) if c != fine)
-        if len(fixed) > 1 and all(map(self.population.covers, others)):
-            return fixed
-        filled = np.where(np.isnan(fixed)[:, None], self.units, fixed[:, None])
-        return filled.reshape(-1, fixed.shape[1])
 
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Noise scale of Y given a and R, shape (chain, draw, n).

@@ -156,6 +156,21 @@ class Decomposition:
         if not self.categories:
             object.__setattr__(self, "categories", (None,) * len(self.names))
 
+    def differs_between_units(self, term: Term) -> bool:
+        """Whether a term, or the mean that is subtracted from it, depends on covariates or groups.
+
+        A mean given the observed causes of an action has covariates among these.
+        """
+        count = len(self.names)
+        causes = [
+            i
+            for mean in self.conditional_means
+            if term.name in mean.terms
+            for inputs in mean.inputs
+            for i in inputs
+        ]
+        return any(i >= count for i in (*term.inputs, *causes))
+
     def without(self, names: Collection[str]) -> "Decomposition":
         """Remove terms by name."""
         return replace(self, terms=tuple(t for t in self.terms if t.name not in names))

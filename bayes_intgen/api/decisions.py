@@ -129,7 +129,9 @@ class Decisions(Pictures):
         -------
         Contrast, dims (chain, draw, point)
             In the outcome's units per unit of the action; one-sided at the ends of the observed
-            range.
+            range. At a value that many rows share, such as no spend, the derivative of the smooth
+            function beside it, without the step there. At such a zero it is known badly unless
+            there are rows just above; :meth:`contrast` compares zero with a usual value.
 
         Raises
         ------

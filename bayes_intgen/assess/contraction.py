@@ -59,7 +59,7 @@ def prior_prediction(
         coords={"scale_of": list(terms.scaled)},
     )
     nothing_fixed = xr.Dataset(coords={"fixed_scale_of": []})
-    return in_population(prediction, draws, nothing_fixed, averages.population)
+    return in_population(prediction, draws, nothing_fixed, averages)
 
 
 def prior_draws(model: Model, terms: Decomposition, seed: int) -> tuple[Array, Array]:

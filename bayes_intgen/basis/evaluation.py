@@ -63,3 +63,29 @@ class Evaluation:
             mean = shares @ basis.matrix(values[:, inputs])
             return np.repeat(mean[:, None], len(self._inputs), axis=1)
         return basis.matrix(self._inputs[:, inputs]).T
+
+
+class PointEvaluation(Evaluation):
+    """Values of bases at rows that share the values of their first inputs.
+
+    Parameters
+    ----------
+    rows : Evaluation
+        At the same rows with any values of the first inputs.
+    point : ndarray, shape (1, first)
+        Values of the first inputs.
+    """
+
+    def __init__(self, rows: Evaluation, point: Array) -> None:
+        inputs, first = rows._inputs.copy(), point.shape[1]
+        inputs[:, :first] = point
+        super().__init__(inputs)
+        self._rows, self._shared, self._split = rows, Evaluation(inputs[:1]), first
+
+    def __call__(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
+        """Values of a basis of some inputs, shape (size, n), one function per row."""
+        if min(inputs) >= self._split:
+            return self._rows(basis, inputs)
+        if max(inputs) < self._split:
+            return np.repeat(self._shared(basis, inputs), len(self._inputs), axis=1)
+        return super().__call__(basis, inputs)

@@ -200,7 +200,8 @@ Population = Annotated[
     Path | None,
     Parameter(
         help="File of rows over which effects are averaged: CSV, Parquet or Arrow, a column per "
-        "covariate and grouping."
+        "covariate and grouping. With 'bootstrap', intervals include that the observational rows "
+        "are a sample of their population."
     ),
 ]
 DataToCheck = Annotated[

@@ -87,8 +87,10 @@ def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
 
 def read_population(given: Sequence[str] | None, population: Path | None) -> dict[str, Any]:
     """Arguments ``given`` and ``population`` of queries, from the options of the same names."""
-    rows = None
-    if population is not None:
+    rows: Any = None
+    if population == Path("bootstrap"):
+        rows = "bootstrap"
+    elif population is not None:
         from bayes_intgen.data.files import read_table
 
         rows = read_table(population)

@@ -25,6 +25,8 @@ from bayes_intgen.posterior.fit_support import Query
 # Step of central differences, in an action's usual spread: the functions are smooth, and rounding
 # is far smaller.
 STEP = 1e-3
+# Distance of these differences from their ends, relative to the step.
+INSET = 0.01
 # Minimum distance of a denominator from zero, in posterior standard deviations: nearer to zero a
 # ratio has no useful interval.
 MIN_DISTANCE = 4.0
@@ -207,6 +209,9 @@ def slope(
     low, high = np.where(inside, coordinate.low, -np.inf), np.where(inside, coordinate.high, np.inf)
     below[:, k] = np.maximum(values[:, k] - step, low)
     above[:, k] = np.minimum(values[:, k] + step, high)
+    # Neither end is at a value with an effect of its own, such as no spend at all.
+    inset = INSET * (above - below)
+    below, above = below + inset, above - inset
     prediction = prediction_of(posterior, query.averages)
     draws = prediction.change(below, above, query.mask) / (above - below)[:, k]
     coords = _coordinates(posterior, point_labels(at, len(values)), {"": values})

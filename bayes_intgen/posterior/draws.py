@@ -91,9 +91,12 @@ class PosteriorDraws:
             Lists are averaged with equal weights, over all combinations of several. The group
             ``bi.NEW_GROUP``, one that is not in the data, has the spread between groups in its
             interval.
-        population : table, optional
+        population : table or "bootstrap", optional
             Rows over which the effect is averaged instead, with a column per covariate and
-            grouping.
+            grouping. Rows are a fixed population: intervals do not include that they may be a
+            sample of another. With ``"bootstrap"``, which combines with ``given``, they do: each
+            draw weights the observational rows by the Bayesian bootstrap (Rubin 1981), the same
+            way in all answers.
 
         Returns
         -------
@@ -352,7 +355,7 @@ class PosteriorDraws:
 
     def _prediction_in(self, averages: Standardisation) -> Prediction:
         draws, fixed = (self.tree[name].to_dataset() for name in ("posterior", "constant_data"))
-        return in_population(self._prediction, draws, fixed, averages.population)
+        return in_population(self._prediction, draws, fixed, averages)
 
     @cached_property
     def _support(self) -> FitSupport:

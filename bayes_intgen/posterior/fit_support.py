@@ -153,7 +153,8 @@ class FitSupport:
         columns = self.terms.covariates
         default = self.default_population(given if isinstance(given, Mapping) else ())
         averages = standardisation(columns, default, given, population)
-        if population is not None and columns.fine_grouping is not None:
+        of_rows = population is not None and not averages.bootstrap
+        if of_rows and columns.fine_grouping is not None:
             unit = f"for an average {columns.every[columns.fine_grouping]}"
             averages = averages._replace(description=f"{averages.description}, {unit}")
         if self.population is not None and averages.population is not None:

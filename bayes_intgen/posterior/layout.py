@@ -161,6 +161,7 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
             "s: grouping (grouping)",
             required=True,
         ),
+        _block("f: share rows_of_unit (population_row)"),
     ),
     "/check/held_out": (_block("f: difference error ()", "i: rows ()"),),
     "/log_likelihood": _BY_ROW,

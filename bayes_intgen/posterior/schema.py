@@ -83,7 +83,8 @@ def build_tree(
         }
     )
     if len(data.columns):
-        tree["population"] = xr.DataTree(population_dataset(data.in_memory, model.link))
+        means = sampled.coefficients.mean(axis=(0, 1))
+        tree["population"] = xr.DataTree(population_dataset(data, model.link, terms, means))
     # A Laplace approximation runs no code of NumPyro.
     library = "numpyro" if sampled.importance is None else "bayes-intgen"
     tree.attrs = {

@@ -28,6 +28,10 @@ from bayes_intgen.text.messages import hint, in_words, quoted
 # Maximum number of averaged values that a description lists.
 MAX_VALUES_SHOWN = 8
 
+# Value of ``population`` that draws it, and its words in answers.
+BOOTSTRAP = "bootstrap"
+BOOTSTRAP_WORDS = "drawn by the Bayesian bootstrap"
+
 
 class Standardisation(NamedTuple):
     """Population of a query, and its description.
@@ -40,11 +44,14 @@ class Standardisation(NamedTuple):
         Empty for a fit without covariates and groups.
     given : tuple of str
         Covariates and groups whose values are given.
+    bootstrap : bool
+        Whether each draw has its own population, by the Bayesian bootstrap.
     """
 
     population: Population | None
     description: str
     given: tuple[str, ...] = ()
+    bootstrap: bool = False
 
     @property
     def attrs(self) -> dict[str, str]:
@@ -68,7 +75,7 @@ def standardisation(
         Description of the default population.
     given : mapping from covariate or grouping to value or list of values, optional
         Lists are averaged with equal weights, several of them over all combinations.
-    population : table, optional
+    population : table or "bootstrap", optional
         A column per covariate and grouping; not together with ``given``.
 
     Raises
@@ -76,6 +83,15 @@ def standardisation(
     PointsError
         On unknown names, levels or groups, missing columns, or cells that are not finite.
     """
+    if isinstance(population, str):
+        if population != BOOTSTRAP:
+            raise PointsError(f"population must be a table or {BOOTSTRAP!r}, not {population!r}")
+        if not len(columns):
+            raise PointsError(
+                "the fit has no covariates or groups, so there is nothing to resample"
+            )
+        own = standardisation(columns, f"{default}, {BOOTSTRAP_WORDS}", given)
+        return own._replace(bootstrap=True)
     if given is not None and population is not None:
         raise PointsError(
             "pass given or population, not both; put fixed values into the population"
@@ -95,21 +111,23 @@ def standardisation(
 
 
 def in_population(
-    prediction: Prediction, draws: xr.Dataset, fixed: xr.Dataset, population: Population | None
+    prediction: Prediction, draws: xr.Dataset, fixed: xr.Dataset, averages: Standardisation
 ) -> Prediction:
     """Predictions in a population, with draws of the effects of groups that are not in the data.
+
+    The population of a draw is the same in all answers.
 
     Parameters
     ----------
     prediction : Prediction
     draws, fixed : Dataset
         Groups ``posterior`` and ``constant_data`` of the tree of the fit.
-    population : Population or None
+    averages : Standardisation
     """
-    if population is None:
-        return prediction
-    unseen = _unseen_groups(prediction, draws, fixed, population)
-    return prediction.in_population(population, unseen)
+    population = averages.population
+    bootstrap = generator(0, "population") if averages.bootstrap else None
+    unseen = () if population is None else _unseen_groups(prediction, draws, fixed, population)
+    return prediction.in_population(population, unseen, bootstrap)
 
 
 def _values_given(columns: CovariateColumns, given: Mapping[str, Any]) -> Array:

@@ -181,6 +181,9 @@ def _evaluate(posterior: PosteriorDraws) -> None:
         raise SavedFitError("its mean is not finite")
     if not ((prediction.sd > 0).all() and (first.noise_sd(points, masks) > 0).all()):
         raise SavedFitError("its noise is not positive")
+    units = prediction.units
+    if units is not None and not (np.minimum(units.shares, units.rows) > 0).all():
+        raise SavedFitError("its population has units without rows")
     if prediction.shape is not None:
         noise = first.draw_noise(points, masks, np.random.default_rng(0), len(points))
         if not np.isfinite(noise).all():

@@ -58,6 +58,8 @@ from bayes_intgen.report.slider_support import (
 MAX_DRAWS = 2000
 # Maximum number of steps of a slider.
 MAX_STEPS = 250
+# Singular values of the differences of units, relative to the largest, that are rounding.
+RANK_TOLERANCE = 1e-12
 
 
 def round_grid(low: float, high: float) -> Array:
@@ -146,9 +148,9 @@ def explorer_data(
     default, levels = default_point(posterior), levels_of(posterior)
     everywhere = [t for t in terms.terms if t.action is None and t.role != "interaction"]
     functions, coefficients = _functions(prediction, default[None], everywhere, None)
-    unit_functions, unit_coefficients = _unit_functions(prediction, default[None], None)
-    level = coefficients @ functions[0] + terms.centre
-    unit_level = unit_coefficients @ unit_functions[0]
+    shift, unit = _deviations(prediction, default[None])
+    level = coefficients @ functions[0] + terms.centre + shift[:, 0]
+    unit_level = unit[:, 0]
     if isinstance(prediction, LogPrediction):
         shared = _shared_factor(prediction, default[None])
         level, unit_level = level + shared, unit_level - shared
@@ -218,7 +220,16 @@ def _action_data(
     points[:, k] = grid
     own = [t for t in terms.terms if t.role != "bias" and t.action == k]
     functions, coefficients = _functions(prediction, points, own, k)
-    unit_functions, unit_coefficients = _unit_functions(prediction, points, k)
+    at_default = _deviations(prediction, default[None])
+    (shift, unit_functions), (of_shift, unit_coefficients) = zip(
+        *(
+            _factors(along - fixed)
+            for along, fixed in zip(_deviations(prediction, points), at_default, strict=True)
+        ),
+        strict=True,
+    )
+    functions = np.concatenate([functions, shift], axis=1)
+    coefficients = np.concatenate([coefficients, of_shift], axis=1)
     spread, deviations = prediction.spread, prediction.deviations
     if isinstance(prediction, LogPrediction) and isinstance(spread, VarianceFunction):
         hats, columns = _hats(spread, k, grid), spread.columns_where_set(k)
@@ -297,18 +308,22 @@ def _functions(
     return values[:, used], of_draws[:, used]
 
 
-def _unit_functions(
-    prediction: Prediction, points: Array, action: int | None
-) -> tuple[Array, Array]:
-    """Functions by which a unit of the population differs from the average, and coefficients."""
+def _deviations(prediction: Prediction, points: Array) -> tuple[Array, Array]:
+    """Change of the mean in the population of each draw, and of its unit, (draws, n) each."""
     all_set = np.ones(points.shape, dtype=bool)
-    parts = [part for part in prediction.unit_parts(points) if part.action == action]
-    functions = [part.functions * part.gate(all_set)[:, None] for part in parts]
-    coefficients = [part.coefficients[0] for part in parts]
-    values = np.concatenate([np.empty((len(points), 0)), *functions], axis=1)
-    of_draws = np.concatenate([np.empty((prediction.sd.size, 0)), *coefficients], axis=1)
-    used = values.any(axis=0) & of_draws.any(axis=0)
-    return values[:, used], of_draws[:, used]
+    shape = (prediction.sd.size, len(points))
+    shift = np.broadcast_to(prediction.shift_of_population(points, all_set), (1, *shape))
+    return shift[0], prediction.unit_deviations(points, all_set)[0]
+
+
+def _factors(values: Array) -> tuple[Array, Array]:
+    """Few functions, shape (n, r), and coefficients, (draws, r), whose products are the values."""
+    if not values.any():
+        return np.zeros((values.shape[1], 0)), np.zeros((len(values), 0))
+    left, sizes, right = np.linalg.svd(values, full_matrices=False)
+    # The others are rounding.
+    used = sizes > RANK_TOLERANCE * sizes[0]
+    return right[used].T, left[:, used] * sizes[used]
 
 
 def _shared_factor(prediction: LogPrediction, default: Array) -> Array:

@@ -117,12 +117,13 @@ def _mechanisms(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     model = posterior.model
     rows = [("prior of every function", _prior(model.prior))]
     if isinstance(model, AdditiveModel):
-        for symbol, priors in (
-            ("phi", model.unconfounded),
-            ("delta", model.bias),
-            ("gamma", model.covariates),
-        ):
+        for symbol, priors in (("phi", model.unconfounded), ("delta", model.bias)):
             rows += [(f"prior of {symbol}({name})", _prior(p)) for name, p in priors.items()]
+        # The function of a covariate is a sum.
+        rows += [
+            (f"prior of gamma({name})", "; ".join(map(_prior, parts)))
+            for name, parts in model.covariates.items()
+        ]
         rows.append(("graph over the actions", _graph(posterior, model.graph)))
         rows += [
             (f"moderators of {name}", ", ".join(own)) for name, own in model.moderators.items()

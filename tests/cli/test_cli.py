@@ -294,6 +294,7 @@ def fit_with_groups(tmp_path_factory):
     [
         (["--given", "age=40,region=region 1"], {"given": {"age": 40, "region": "region 1"}}),
         (["--population", "rows.csv"], {"population": frame_with_groups(rows=9)}),
+        (["--population", "bootstrap"], {"population": "bootstrap"}),
     ],
 )
 def test_effects_in_a_population(fit_with_groups, monkeypatch, capsys, options, over) -> None:

@@ -7,7 +7,6 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.models.log_mean import LogMean
 from bayes_intgen.models.population import Population
 from bayes_intgen.posterior.draws import prediction_of
-from bayes_intgen.posterior.population import population_dataset
 
 from _posteriors import data_with_groups, made_up, made_up_with_groups, with_log_link
 
@@ -104,10 +103,11 @@ def test_log_densities_are_of_the_outcome_itself() -> None:
     assert np.trapezoid(density * grid, grid).max() > 1.1
 
 
-def test_units_of_the_population_are_rows_without_repetition() -> None:
-    posterior = made_up_with_groups(groups=("region",))
-    model = replace(posterior.model, link="log")
+def test_units_of_the_population_are_its_distinct_rows() -> None:
+    stored = made_up_with_groups(groups=("region",)).tree["population"]
     rows = data_with_groups(groups=("region",))
-    units = population_dataset(rows, model.link)["unit"].to_numpy()
     observational = rows.covariates[~rows.intervened.any(axis=1)]
-    np.testing.assert_array_equal(np.sort(units, axis=0), np.sort(observational, axis=0))
+    distinct, counts = np.unique(observational, axis=0, return_counts=True)
+    np.testing.assert_array_equal(stored["unit"], distinct)
+    np.testing.assert_array_equal(stored["rows_of_unit"], counts)
+    np.testing.assert_allclose(stored["share"], counts / counts.sum())

@@ -1,0 +1,123 @@
+"""Part of the predictor by which the units of a population differ, and averages over units."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.evaluation import Evaluation, PointEvaluation
+from bayes_intgen.data.covariates import UNSEEN
+from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.unseen_groups import UnseenGroup
+
+# Number of units above which an average of exponentials is over strata of similar units, and number
+# of these strata. With 20,000 units whose effects have a standard deviation of one, the average of
+# a draw is wrong by at most 0.05%, and by 0.02 posterior standard deviations.
+MANY_UNITS, STRATA = 1_000, 250
+
+
+class UnitEffects(NamedTuple):
+    """Terms of covariates and groups, and effects of groups that are not in the data.
+
+    Attributes
+    ----------
+    terms : Decomposition
+        Without the terms that are the same for all units.
+    unseen : tuple of UnseenGroup
+    coefficients : ndarray, shape (chain, draw, P)
+        Of the terms, then of the unseen groups.
+    """
+
+    terms: Decomposition
+    unseen: tuple[UnseenGroup, ...]
+    coefficients: Array
+
+    @classmethod
+    def of(
+        cls,
+        terms: Decomposition,
+        coefficients: Array,
+        intervened: NDArray[np.bool_],
+        unseen: tuple[UnseenGroup, ...] = (),
+        among: Sequence[Term] | None = None,
+    ) -> Self:
+        """Extract from some terms, or all, and the coefficients of all, (chain, draw, P).
+
+        Leaves out terms that are zero under all of the masks, shape (n, K).
+        """
+        own = tuple(
+            term
+            for term in (terms.terms if among is None else among)
+            if terms.differs_between_units(term) and term.gate(intervened).any()
+        )
+        columns = [np.arange(terms.size)[terms.columns[term.name]] for term in own]
+        which = np.concatenate([np.empty(0, dtype=int), *columns])
+        parts = [coefficients[..., which], *(group.draws for group in unseen)]
+        return cls(replace(terms, terms=own), unseen, np.concatenate(parts, axis=-1))
+
+    def at_each(
+        self,
+        actions: Array,
+        intervened: NDArray[np.bool_],
+        units: Array,
+        function: Callable[[Array], Array],
+    ) -> Array:
+        """Apply a function of the design of units at points and masks, shape (n, K).
+
+        The function maps a design, shape (U, P), of the units, shape (U, C + G), to an array
+        (..., draw), and the result has n as its last axis. Points with the same design as the one
+        before have the same result.
+        """
+        blank = np.zeros((len(units), actions.shape[1]))
+        evaluation = Evaluation(np.concatenate([blank, units], axis=1))
+        out: list[Array] = []
+        before: Array | None = None
+        for i in range(len(actions)):
+            design = self._design(evaluation, actions[[i]], intervened[[i]], units)
+            same = before is not None and np.array_equal(design, before)
+            out.append(out[-1] if same else function(design))
+            before = design
+        return np.stack(out, axis=-1)
+
+    def _design(
+        self, evaluation: Evaluation, point: Array, mask: NDArray[np.bool_], units: Array
+    ) -> Array:
+        """Functions of units, shape (U, C + G), at a point and a mask, (1, K): shape (U, P)."""
+        rows = np.concatenate([np.repeat(point, len(units), axis=0), units], axis=1)
+        of_terms = self.terms.matrix(
+            rows,
+            np.repeat(mask, len(units), axis=0),
+            evaluation=PointEvaluation(evaluation, point),
+        )
+        of_groups = [
+            (units[:, [group.column]] == UNSEEN) * group.functions(point) for group in self.unseen
+        ]
+        return np.concatenate([of_terms, *of_groups], axis=1)
+
+    def log_mean_exp(self, design: Array, shares: Array) -> Array:
+        """Logarithm of the mean over units of exp(difference from the average), (chain, draw).
+
+        More units than ``MANY_UNITS`` are sorted by the posterior mean of their differences and
+        grouped, more finely where the exponential is large. A group has the design of its mean. The
+        variance within groups, pooled, enters to second order.
+        """
+        centred = design - shares @ design
+        if len(design) <= MANY_UNITS:
+            return np.asarray(np.log(np.exp(self.coefficients @ centred.T) @ shares))
+        average = centred @ self.coefficients.mean(axis=(0, 1))
+        order = np.argsort(average)
+        centred, shares, average = centred[order], shares[order], average[order]
+        tilted = shares * np.exp(average - average[-1])
+        tilted /= tilted.sum()
+        position = np.cumsum(shares + tilted)
+        stratum = np.ceil(STRATA * position / position[-1])
+        starts = np.flatnonzero(np.diff(stratum, prepend=0.0))
+        totals = np.add.reduceat(shares, starts)
+        means = np.add.reduceat(shares[:, None] * centred, starts) / totals[:, None]
+        within = centred - np.repeat(means, np.diff(starts, append=len(shares)), axis=0)
+        covariance = (within * tilted[:, None]).T @ within
+        half = ((self.coefficients @ covariance) * self.coefficients).sum(axis=-1) / 2
+        return np.asarray(np.log(np.exp(self.coefficients @ means.T) @ totals) + half)

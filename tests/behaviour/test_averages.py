@@ -1,0 +1,237 @@
+"""Averages over the population, outcomes of its units, and slopes beside a value of many rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+POINTS = [[0.5, 0.5], [-0.5, 0.2]]
+
+
+def seasonal_table(rows: int = 300, seed: int = 0) -> pd.DataFrame:
+    """A season moves both actions and the outcome, and changes a bias."""
+    rng, parts = np.random.default_rng(seed), []
+    for regime in ("", "a", "b"):
+        season, cause = rng.integers(-2, 3, rows) / 1.4, rng.normal(size=(rows, 2))
+        x = cause + 0.8 * season[:, None] + 0.5 * rng.normal(size=(rows, 2))
+        if regime:
+            x[:, "ab".index(regime)] = rng.normal(size=rows)
+        bias = (0.5 + 0.5 * np.tanh(x)) * cause * (1 + 0.5 * season[:, None])
+        y = np.tanh(x[:, 0]) + x[:, 1] + season + bias.sum(axis=1) + 0.3 * rng.normal(size=rows)
+        part = pd.DataFrame(x, columns=["a", "b"]).assign(season=season, y=y, regime=regime)
+        parts.append(part)
+    return pd.concat(parts)
+
+
+def fitted(table: pd.DataFrame, model: bi.models.AdditiveModel | None = None) -> bi.Posterior:
+    covariates = [name for name in table if name not in ("a", "b", "y", "regime")]
+    data = bi.RegimeData.from_frame(
+        table, ["a", "b"], outcome="y", regime="regime", covariates=covariates
+    )
+    return bi.fit(data, model, method="laplace", seed=0, progress=False)
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return seasonal_table()
+
+
+@pytest.fixture(scope="module")
+def seasonal(table) -> bi.Posterior:
+    return fitted(table, bi.models.additive(moderators={"a": ["season"]}))
+
+
+@pytest.mark.parametrize("intervened", [["a", "b"], ["a"], []])
+def test_outcomes_have_the_mean_and_the_variance_of_units_and_noise(
+    seasonal, table, intervened
+) -> None:
+    """By the law of total variance, over answers for single rows of the population."""
+    outcome = seasonal.outcome(POINTS, intervened)
+    seasons, counts = np.unique(table["season"][table["regime"] == ""], return_counts=True)
+    shape, shares = (len(seasons), -1, 2), counts / counts.sum()
+    given = [{"season": x} for x in seasons.tolist()]
+    effects = np.stack([seasonal.effect(POINTS, intervened, given=x) for x in given])
+    alone = np.stack([seasonal.outcome(POINTS, intervened, given=x) for x in given])
+    noise = (alone - effects).reshape(shape).var(axis=1)[0]
+    draws = outcome.to_numpy().reshape(-1, 2)
+    se = draws.std(axis=0) / np.sqrt(len(draws))
+    mean = seasonal.effect(POINTS, intervened).to_numpy().reshape(-1, 2).mean(axis=0)
+    np.testing.assert_array_less(np.abs(draws.mean(axis=0) - mean), 4 * se)
+    second = shares @ np.square(effects).reshape(shape).mean(axis=1)
+    expected = second - mean**2 + noise
+    # The variance of a thousand draws has a standard error of 4.5%.
+    np.testing.assert_allclose(draws.var(axis=0), expected, rtol=0.18)
+    # Negative control: without units the variance is smaller.
+    assert (draws.var(axis=0) > 1.3 * noise).all()
+
+
+def test_everything_that_draws_outcomes_answers(seasonal, tmp_path) -> None:
+    line = seasonal.plot_joint_effect("a", predictive=0.9)
+    assert len(line.lines) > 1
+    seasonal.report(tmp_path / "report.html")
+    assert "nan" not in str(seasonal)
+
+
+def multiplied(rows: int, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:
+    """Products with a covariate and an effect modifier, and each unit's effect at POINTS[0]."""
+    rng, parts = np.random.default_rng(seed), []
+    for regime in ("", "a", "b"):
+        cause, x = rng.normal(size=(rows, 2)), rng.normal(size=rows)
+        actions = 0.7 * cause + 0.7 * rng.normal(size=(rows, 2))
+        if regime:
+            actions[:, "ab".index(regime)] = rng.normal(size=rows)
+        log = actions @ [0.4, -0.3] + 1.5 * x + 0.3 * actions[:, 0] * x + 0.3 * cause.sum(axis=1)
+        part = pd.DataFrame(actions, columns=["a", "b"])
+        parts.append(part.assign(x=x, y=np.exp(log + 0.3 * rng.normal(size=rows)), regime=regime))
+    return pd.concat(parts)
+
+
+def test_products_are_averaged_over_all_units() -> None:
+    """Thirds of the rows have few enough units for an average without strata."""
+    table = multiplied(2400)
+    model = bi.models.multiplicative(
+        prior="linear",
+        graph={},
+        covariates={"x": "linear"},
+        moderators={"a": ["x"]},
+        interactions=None,
+    )
+    posterior = fitted(table, model)
+    rows = table[table["regime"] == ""]
+    thirds = [posterior.joint_effect(POINTS, population=rows[i::3]).to_numpy() for i in range(3)]
+    whole = posterior.joint_effect(POINTS)
+    np.testing.assert_allclose(whole, np.mean(thirds, axis=0), rtol=2e-3)
+    # Negative control: a sample of the units has another mean.
+    assert (np.abs(thirds[0] / thirds[1] - 1) > 0.01).all()
+
+
+def few_rows(seed: int) -> pd.DataFrame:
+    rng, parts = np.random.default_rng(seed), []
+    for regime, rows in (("", 40), ("a", 300), ("b", 300)):
+        cause, x = rng.normal(size=(rows, 2)), rng.normal(size=rows)
+        actions = 0.7 * cause + 0.7 * rng.normal(size=(rows, 2))
+        if regime:
+            actions[:, "ab".index(regime)] = rng.normal(size=rows)
+        y = actions @ [1.0, -0.5] + 1.5 * x + x * actions[:, 0] + 0.3 * cause.sum(axis=1)
+        part = pd.DataFrame(actions, columns=["a", "b"])
+        parts.append(part.assign(x=x, y=y + 0.3 * rng.normal(size=rows), regime=regime))
+    return pd.concat(parts)
+
+
+LINEAR = bi.models.additive(
+    prior="linear",
+    graph={},
+    covariates={"x": "linear"},
+    moderators={"a": ["x"]},
+    interactions=None,
+)
+
+
+@pytest.fixture(scope="module")
+def sampled() -> tuple[bi.Posterior, pd.DataFrame]:
+    table = few_rows(0)
+    return fitted(table, LINEAR), table[table["regime"] == ""]
+
+
+def test_a_bootstrapped_population_has_the_variance_of_the_average(sampled) -> None:
+    """That of Dirichlet weights: Var of the units' effects over n + 1."""
+    posterior, rows = sampled
+    fixed, drawn = (posterior.joint_effect(POINTS, population=x) for x in (None, "bootstrap"))
+    units = np.array(
+        [posterior.joint_effect(POINTS, given={"x": x}).mean(("chain", "draw")) for x in rows["x"]]
+    )
+    more = (drawn - fixed).to_numpy().reshape(-1, 2)
+    size = np.sqrt(units.var(axis=0) / (len(rows) + 1))
+    np.testing.assert_allclose(more.std(axis=0), size, rtol=0.15)
+    np.testing.assert_array_less(np.abs(more.mean(axis=0)), 4 * size / np.sqrt(len(more)))
+    assert "Bayesian bootstrap" in drawn.attrs["population"]
+
+
+def test_answers_share_the_population_of_a_draw(sampled) -> None:
+    posterior, _ = sampled
+    over = {"population": "bootstrap"}
+    one, other = (posterior.joint_effect([point], **over).to_numpy() for point in POINTS)
+    together = posterior.joint_effect(POINTS, **over)
+    change = posterior.contrast([POINTS[0]], [POINTS[1]], **over)
+    np.testing.assert_allclose(np.concatenate([one, other], axis=-1), together)
+    np.testing.assert_allclose(change, one - other, atol=1e-12)
+    # The effect of b is the same for all units.
+    same = posterior.contrast([[0.5, 1.0]], [[0.5, 0.0]])
+    np.testing.assert_allclose(
+        posterior.contrast([[0.5, 1.0]], [[0.5, 0.0]], **over), same, atol=1e-12
+    )
+    assert float(change.std()) > 1.5 * float(posterior.contrast([POINTS[0]], [POINTS[1]]).std())
+    # Contributions add up to the same change.
+    curves = posterior.mechanisms(POINTS, **over)["unconfounded"].sum("action")
+    np.testing.assert_allclose(curves[..., 0] - curves[..., 1], change[..., 0], atol=1e-9)
+
+
+def test_every_question_takes_a_bootstrapped_population(sampled, tmp_path) -> None:
+    posterior, _ = sampled
+    over = {"population": "bootstrap"}
+    decision = bi.Decision({"a": 1.0, "b": 1.0}, budget=1.0)
+    table = posterior.sensitivity(POINTS, 0.1, **over)
+    assert "Bayesian bootstrap" in table.attrs["population"]
+    fixed, drawn = (posterior.frontier(decision, [1.0], population=x) for x in (None, "bootstrap"))
+    assert drawn.gain_high - drawn.gain_low > fixed.gain_high - fixed.gain_low
+    answers = [
+        posterior.outcome(POINTS, **over),
+        posterior.effect(POINTS, ["a"], **over),
+        posterior.slope("a", POINTS, **over),
+        posterior.joint_effect(POINTS, given={"x": 1.0}, **over),
+    ]
+    assert all(np.isfinite(answer).all() for answer in answers)
+    # No covariate is left to resample.
+    np.testing.assert_array_equal(answers[-1], posterior.joint_effect(POINTS, given={"x": 1.0}))
+    wide, narrow = (posterior.contraction(POINTS, population=x) for x in ("bootstrap", None))
+    assert (wide.effect_posterior > narrow.effect_posterior).all()
+    assert "Bayesian bootstrap" in posterior.plot_joint_effect("a", **over).get_title()
+    posterior.report(tmp_path / "report.html", **over)
+    assert "Bayesian bootstrap" in (tmp_path / "report.html").read_text()
+
+
+def test_bootstrapped_products_vary_with_their_units() -> None:
+    """The standard deviation of the logarithm of a mean of exponentials."""
+    table = multiplied(200)
+    model = bi.models.multiplicative(prior="linear", covariates={"x": "linear"}, interactions=None)
+    posterior = fitted(table, model)
+    rows = table[table["regime"] == ""]
+    drawn, fixed = (posterior.joint_effect(POINTS, population=x) for x in ("bootstrap", None))
+    units = np.array(
+        [posterior.joint_effect(POINTS, given={"x": x}).mean(("chain", "draw")) for x in rows["x"]]
+    )
+    ratio = (drawn / fixed).to_numpy().reshape(-1, 2)
+    expected = units.std(axis=0) / units.mean(axis=0) / np.sqrt(len(rows) + 1)
+    np.testing.assert_allclose(ratio.std(axis=0), expected, rtol=0.2)
+    np.testing.assert_array_less(np.abs(ratio.mean(axis=0) - 1), 4 * expected / np.sqrt(len(ratio)))
+
+
+def test_populations_that_make_no_sense_are_refused(sampled) -> None:
+    with pytest.raises(bi.PointsError, match="a table or 'bootstrap', not 'bootstrp'"):
+        sampled[0].joint_effect(POINTS, population="bootstrp")
+    plain = fitted(sampled[1].drop(columns="x"), bi.models.pooled("linear"))
+    with pytest.raises(bi.PointsError, match="no covariates or groups"):
+        plain.joint_effect(POINTS, population="bootstrap")
+
+
+def test_slope_beside_a_value_of_many_rows_is_that_of_the_smooth_function() -> None:
+    """A start-up effect of two at any spend: the slope is one everywhere."""
+    rng, parts = np.random.default_rng(0), []
+    for regime in ("", "a", "b"):
+        x = rng.uniform(0, 4, size=(300, 2)) * (rng.random((300, 2)) > 0.25)
+        y = x.sum(axis=1) + 2 * (x[:, 0] > 0) + 0.2 * rng.normal(size=300)
+        parts.append(pd.DataFrame(x, columns=["a", "b"]).assign(y=y, regime=regime))
+    table = pd.concat(parts)
+    data = bi.RegimeData.from_frame(table, ["a", "b"], outcome="y", regime="regime")
+    posterior = bi.fit(data, method="laplace", seed=0, progress=False)
+    rows = table[table["regime"] == ""][["a", "b"]]
+    summary = posterior.slope("a", rows).mean("point")
+    assert abs(float(summary.mean()) - 1) < 4 * float(summary.std())
+    assert float(summary.std()) < 1
+    at_zero = posterior.slope("a", {"a": 0.0, "b": 1.0})
+    beside = posterior.slope("a", {"a": 0.01, "b": 1.0})
+    assert abs(float(at_zero.mean() - beside.mean())) < 2 * float(beside.std())
+    # Negative control: the step itself.
+    step = posterior.contrast({"a": 0.01, "b": 1.0}, {"a": 0.0, "b": 1.0})
+    assert float(step.mean()) > 1
