@@ -6,10 +6,11 @@ entry per action,
     m(a, R) = sum_k [ s_k(a_k) where k is set, u_k(a_k, a_pa(k)) where it is not ],
 
 with s_k = phi_k and u_k = phi_k + delta_k (the intercept is part of either), and of an entry
-psi_jk(a_j, a_k) for each pair of actions that interact, in every regime. A *cell* is a combination of classes together with the regimes that have rows there; each of its regimes gives
-one equation in the entries. The mean under a target mask is a sum of entries too. The rows
-determine it if and only if that sum is a linear combination of the equations. With one class per
-value this test is exact. It assumes neither smoothness nor any similarity between entries.
+psi_jk(a_j, a_k) for each pair of actions that interact, in every regime. A *cell* is a combination
+of classes together with the regimes that have rows there; each of its regimes gives one equation in
+the entries. The mean under a target mask is a sum of entries too. The rows determine it if and only
+if that sum is a linear combination of the equations. With one class per value this test is exact.
+It assumes neither smoothness nor any similarity between entries.
 
 Entries of u_k that belong to a single cell are eliminated within that cell, so that few unknowns
 remain with an unknown graph, where u_k depends on every action.
@@ -193,7 +194,11 @@ def _equations(
     for code, here in zip(map(tuple, codes.tolist()), reached, strict=True):
         merged[code] = merged[code] | here if code in merged else here
     return [
-        [_entries(parents, pairs, code, mask) for mask, rows in zip(masks, here, strict=True) if rows]
+        [
+            _entries(parents, pairs, code, mask)
+            for mask, rows in zip(masks, here, strict=True)
+            if rows
+        ]
         for code, here in merged.items()
     ]
 

@@ -276,9 +276,7 @@ class ReferenceRows:
         masks = np.repeat(np.array(self.masks), [len(rows) for rows in self.rows], axis=0)
         return settings_of(self.names, np.concatenate(self.rows), masks, self.categories)
 
-    def _cells(
-        self, parents: Sequence[Sequence[int]], pairs: Sequence[tuple[int, int]]
-    ) -> Cells:
+    def _cells(self, parents: Sequence[Sequence[int]], pairs: Sequence[tuple[int, int]]) -> Cells:
         key = (*map(tuple, parents), *pairs)
         if key not in self._known_cells:
             places, own = self._places
