@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from bayes_intgen._arguments import items, mapping
 from bayes_intgen.errors import ModelError
@@ -81,6 +82,30 @@ def known_edges(names: tuple[str, ...], graph: Graph) -> NDArray[np.float64]:
         if parents is None:
             edges[k, ~ancestors[:, k] & (np.arange(count) != k)] = np.nan
     return edges
+
+
+def edge_probabilities(
+    edges: NDArray[np.float64], log_bayes_factors: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Probabilities of the edges that :func:`known_edges` leaves open, a pair at a time.
+
+    Parameters
+    ----------
+    edges : ndarray, shape (K, K)
+        From :func:`known_edges`.
+    log_bayes_factors : ndarray, shape (K, K)
+        Of each edge against its absence; zero without evidence.
+
+    Examples
+    --------
+    >>> edge_probabilities(known_edges(("red", "green"), None), np.zeros((2, 2)))
+    array([[0.  , 0.25],
+           [0.25, 0.  ]])
+    """
+    # Weights of k <- j, of k -> j, and of neither.
+    forward = np.where(edges == 0, -np.inf, log_bayes_factors)
+    neither = np.full_like(edges, np.log((1 - 2 * PRIOR_OF_EDGE) / PRIOR_OF_EDGE))
+    return np.asarray(np.exp(forward - logsumexp([forward, forward.T, neither], axis=0)))
 
 
 def ancestors_of(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:
