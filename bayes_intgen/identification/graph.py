@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from bayes_intgen._arguments import items, mapping
 from bayes_intgen.errors import ModelError
@@ -104,8 +103,9 @@ def edge_probabilities(
     """
     # Weights of k <- j, of k -> j, and of neither.
     forward = np.where(edges == 0, -np.inf, log_bayes_factors)
-    neither = np.full_like(edges, np.log((1 - 2 * PRIOR_OF_EDGE) / PRIOR_OF_EDGE))
-    return np.asarray(np.exp(forward - logsumexp([forward, forward.T, neither], axis=0)))
+    neither = np.log((1 - 2 * PRIOR_OF_EDGE) / PRIOR_OF_EDGE)
+    total = np.logaddexp(np.logaddexp(forward, forward.T), neither)
+    return np.asarray(np.exp(forward - total))
 
 
 def ancestors_of(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:
