@@ -192,7 +192,7 @@ def score(
         {
             **job,
             "p": f"{check.p:.4f}",
-            "found": int(check.violated),
+            "found": int(check.state == "violated"),
             "test": str(likeliest["kind"].item()),
             "right pair": int(pair == set(data.names[:2])) if violation == "interacting" else "",
         }

@@ -154,7 +154,8 @@ class Pictures(FittedRows):
     def plot_graph(self, *, threshold: float = 0.1, ax: "Axes | None" = None) -> "Axes":
         """Plot the graph over the actions: an arrow from each action to those that it moves.
 
-        Solid arrows are likely, dashed ones are not; widths and numbers are probabilities.
+        Solid arrows are likely, dashed ones are not; widths and numbers are probabilities. Pairs
+        of which no rows show whether one moves the other are joined by a dotted line.
 
         Parameters
         ----------

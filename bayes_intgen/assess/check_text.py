@@ -16,7 +16,7 @@ def verdict(table: xr.Dataset, likeliest: str | None, p: float, level: float) ->
     """Whether a violation was detected, and where."""
     tests = table.sizes["test"]
     if likeliest is None:
-        return "Nothing could be tested: these regimes do not restrict the model."
+        return f"Nothing could be tested: {obstacle(table)}."
     stated = f"p {'<' if p < 0.001 else '='} {max(p, 0.001):.3g} over {tests} " + (
         "tests" if tests > 1 else "test"
     )
@@ -81,7 +81,9 @@ def hidden(table: xr.Dataset) -> Iterator[str]:
     if len(labels) > MAX_NAMED:
         listed.append(f"{len(labels) - MAX_NAMED} more")
     if labels:
-        yield f"These regimes cannot reveal: {'; '.join(listed)}."
+        yield f"These rows cannot reveal: {'; '.join(listed)}."
+    if table.sizes["test"] and _obstacles(table):
+        yield f"Some pairs are not tested for a hidden cause: {'; '.join(_obstacles(table))}."
     several = int(table.attrs["rows_with_several_set"])
     if several:
         yield f"{several} rows have several actions set: the strongest possible test."
@@ -101,6 +103,20 @@ def moderation(table: xr.Dataset, moderators: Mapping[str, Sequence[str]]) -> It
             f"Effects depend on covariates: {effects} (p {'<' if p < 0.001 else '='} "
             f"{max(p, 0.001):.3g}). Fit models.additive(moderators={json.dumps(moderators)})."
         )
+
+
+def obstacle(table: xr.Dataset) -> str:
+    """Why nothing could be tested."""
+    if table.sizes["action"] == 1:
+        return "one action alone restricts nothing"
+    return "; ".join(_obstacles(table)) or "these regimes do not restrict the model"
+
+
+def _obstacles(table: xr.Dataset) -> list[str]:
+    """Reasons why pairs are not tested for shared causes; tables of older versions have none."""
+    if "hidden_obstacle" not in table:
+        return []
+    return [text for text in dict.fromkeys(table["hidden_obstacle"].to_numpy().tolist()) if text]
 
 
 def _hidden_kinds(table: xr.Dataset) -> np.ndarray:

@@ -25,7 +25,7 @@ therefore corrected as that of independent tests (Sidak 1967).
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import xarray as xr
@@ -35,7 +35,14 @@ from scipy.special import logsumexp
 from bayes_intgen._arguments import probability, seed_number
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen.assess.alternatives import Alternative, alternatives, moderators
-from bayes_intgen.assess.check_text import comparison, hidden, moderation, reach, verdict
+from bayes_intgen.assess.check_text import (
+    comparison,
+    hidden,
+    moderation,
+    obstacle,
+    reach,
+    verdict,
+)
 from bayes_intgen.assess.familywise import TestResult
 from bayes_intgen.assess.held_out import log_density_difference
 from bayes_intgen.assess.null_fit import null_fit
@@ -71,10 +78,11 @@ class Check:
         cause the correlation that it gives the two actions where neither is set), and ``between``
         (test, action), the actions concerned. ``log_bayes_factor`` and ``weight`` (probability of
         each alternative if one of them holds) are NaN for variances and shared causes. ``hidden``
-        names the alternatives that these rows cannot test, with ``hidden_kind`` and
-        ``hidden_between``. ``fit_p`` (fit_test): p values of tests of whether each action's
-        functions follow the rows. ``moderator_p_familywise`` (moderator): those of tests of
-        whether the effect of ``moderated`` depends on the covariate ``by``.
+        names the alternatives that these rows cannot test, with ``hidden_kind``,
+        ``hidden_between`` and ``hidden_obstacle``, why a pair is not tested for a shared cause.
+        ``fit_p`` (fit_test): p values of tests of whether each action's functions follow the rows.
+        ``moderator_p_familywise`` (moderator): those of tests of whether the effect of
+        ``moderated`` depends on the covariate ``by``.
     held_out : Dataset
         ``difference`` and ``error``: log predictive density of held-out rows under the additive
         model minus that under a regression per regime, and its standard error; ``rows``. Empty
@@ -109,9 +117,21 @@ class Check:
         return float(self.table["p_familywise"].min()) if self.table.sizes["test"] else 1.0
 
     @property
-    def violated(self) -> bool:
-        """Whether the data contradict the assumptions at the level."""
-        return self.p <= self.level
+    def violated(self) -> bool | None:
+        """Whether the data contradict the assumptions at the level; None if nothing was tested."""
+        return self.p <= self.level if self.table.sizes["test"] else None
+
+    @property
+    def state(self) -> Literal["violated", "no sign of a violation", "could not be tested"]:
+        """Result in words."""
+        if self.violated is None:
+            return "could not be tested"
+        return "violated" if self.violated else "no sign of a violation"
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why nothing could be tested; None if something was."""
+        return obstacle(self.table) if self.violated is None else None
 
     @property
     def lack_of_fit(self) -> list[str]:
@@ -166,7 +186,9 @@ class Check:
         ]
         return to_json(
             {
+                "state": self.state,
                 "violated": self.violated,
+                "obstacle": self.obstacle,
                 "p": self.p,
                 "level": self.level,
                 "likeliest": self.likeliest,
@@ -295,6 +317,7 @@ class _Line(NamedTuple):
     label: str
     actions: tuple[str, ...]
     result: TestResult | None
+    obstacle: str = ""
 
     @classmethod
     def of_mean(cls, alternative: Alternative, result: TestResult | None) -> Self:
@@ -312,7 +335,8 @@ class _Line(NamedTuple):
         first, second = names[test.first], names[test.second]
         result = TestResult(np.nan, test.p, test.p_familywise, test.size, test.detectable)
         label = f"hidden cause shared by {first} and {second}"
-        return cls("shared cause", label, (first, second), None if np.isnan(test.p) else result)
+        own = None if np.isnan(test.p) else result
+        return cls("shared cause", label, (first, second), own, test.obstacle)
 
     @property
     def family(self) -> str:
@@ -344,6 +368,7 @@ def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:
             "between": (("test", "action"), between(tests)),
             "hidden_kind": ("hidden", np.array([line.kind for line in rest], dtype=str)),
             "hidden_between": (("hidden", "action"), between(rest)),
+            "hidden_obstacle": ("hidden", np.array([line.obstacle for line in rest], dtype=str)),
         },
         coords={
             "test": np.array([line.label for line in tests], dtype=str),

@@ -16,10 +16,15 @@ For a pair (j, k), one of two hypotheses holds without a shared cause, since the
 - k may move j: the same with j and k exchanged.
 
 All regressions contain functions of covariates and indicators of groups, since observed causes may
-be shared. With a grouping of very many groups no pair is tested.
+be shared. Very many groups are removed by subtracting the mean of each from every column (the
+within transformation), so that rows of one group are compared. Rows of such a group may be
+dependent: their contributions to a score are summed, and the bootstrap draws a sign per group
+(Cameron, Gelbach and Miller 2008).
 
-The t are a few smooth functions of the action, which show its mean and its spread. A given graph is
-not used, so that an edge that it lacks does not pass for a shared cause.
+The t are a few smooth functions of the action, which show its mean and its spread. With covariates
+or groups t is the action's coordinate alone: what they add to its mean they do not add to the mean
+of its square, whose regression would lack products of theirs. A given graph is not used, so that an
+edge that it lacks does not pass for a shared cause.
 
 The statistic of a hypothesis is the sum of the score statistics of its contrast and its effect;
 that of the pair is the smallest over the hypotheses. The bootstrap takes this minimum too. Under
@@ -51,6 +56,7 @@ from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.masks import Mask
 from bayes_intgen.inference.gaussian.projection import orthonormal_basis
+from bayes_intgen.inference.pilot.dependence import sums_by_unit
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.mechanisms.components import MARGIN_SIZE
 from bayes_intgen.models.mechanisms.features import N_FEATURES, feature_basis
@@ -81,6 +87,8 @@ class SharedCauseResult(NamedTuple):
         Estimated correlation of the actions due to shared causes, where neither was set.
     detectable : float
         Correlation that the test detects with probability 0.9; infinite if it detects none.
+    obstacle : str
+        Why these rows do not test the pair; empty if they do.
     """
 
     first: int
@@ -89,6 +97,7 @@ class SharedCauseResult(NamedTuple):
     p_familywise: float = float("nan")
     size: float = float("nan")
     detectable: float = float("nan")
+    obstacle: str = ""
 
 
 def shared_cause_tests(
@@ -126,8 +135,13 @@ def shared_cause_tests(
             tests[pair] = _PairTest.of(
                 [[sampled[key] for key in keys if key in sampled] for keys in hypotheses]
             )
+    untested = {
+        pair: SharedCauseResult(*pair, obstacle=actions.obstacle(*pair))
+        for pair in pairs
+        if pair not in tests
+    }
     if not tests:
-        return [SharedCauseResult(*pair) for pair in pairs]
+        return [*untested.values()]
     family = Family.of([test.statistics for test in tests.values()], level)
     p = dict(
         zip(tests, zip(family.p.tolist(), family.p_familywise.tolist(), strict=True), strict=True)
@@ -137,7 +151,7 @@ def shared_cause_tests(
             *pair, *p[pair], tests[pair].size, tests[pair].detectable(family.threshold)
         )
         if pair in tests
-        else SharedCauseResult(*pair)
+        else untested[pair]
         for pair in pairs
     ]
 
@@ -240,11 +254,13 @@ class _Actions:
 
     def __init__(self, data: Observations, model: AdditiveModel) -> None:
         self.data = data
+        # Positions of the units of a grouping that is too fine for an indicator each.
+        self.unit = None if data.unit is None else np.unique(data.unit, return_inverse=True)[1]
         self.rows = {m: np.flatnonzero((data.intervened == m).all(axis=1)) for m in data.regimes}
         fewest = min(map(len, self.rows.values()))
         size = int(np.clip(fewest // ROWS_PER_REGRESSOR, N_FEATURES, N_REGRESSORS))
         mechanisms = model.mechanisms(data, model.bias)
-        self.regressors, self.factors, self.features = [], [], []
+        self.regressors, self.factors, self.features, self.responses = [], [], [], []
         for k, name in enumerate(data.names):
             own, coordinate = data.actions[:, [k]], Coordinate.of(data.actions[:, k])
             mechanism = mechanisms[name]
@@ -252,6 +268,8 @@ class _Actions:
             self.regressors.append(mechanism.marginal_basis(own, coordinate, size))
             self.factors.append(factor)
             self.features.append(feature_basis(mechanism, factor, own).matrix(own))
+            of_mean = len(data.columns) > 0 and data.categories[k] is None
+            self.responses.append(coordinate(own) if of_mean else self.features[k])
         self.observed_causes = model.decompose(data).observed_causes(data.inputs)
         self.effects = {
             pair: self.effect(*pair) for pair in permutations(range(len(data.names)), 2)
@@ -270,7 +288,7 @@ class _Actions:
     def effect(self, j: int, k: int) -> _Score | None:
         """Score of action j in a regression of action k on a constant, in rows of do(j)."""
         regimes = self._regimes(j, k)
-        if regimes is None or self.data.columns.fine_grouping is not None:
+        if regimes is None:
             return None
         rows = self.rows[regimes[1]]
         return self._score(rows, self.features[j][rows], [], k, np.zeros(len(rows), dtype=bool))
@@ -278,7 +296,7 @@ class _Actions:
     def contrast(self, j: int, k: int) -> _Score | None:
         """Score of action j, where it was not set, in a regression of action k on j and others."""
         regimes = self._regimes(j, k)
-        if regimes is None or self.data.columns.fine_grouping is not None:
+        if regimes is None:
             return None
         free, was_set = (self.rows[mask] for mask in regimes)
         rows = np.concatenate([free, was_set])
@@ -293,6 +311,16 @@ class _Actions:
                 pair.matrix(actions[:, [j, other]]),
             ]
         return self._score(rows, feature * is_free[:, None], regressors, k, is_free)
+
+    def obstacle(self, j: int, k: int) -> str:
+        """Why the rows have no scores of a pair."""
+        fine = self.data.columns.fine_grouping
+        if self._regimes(j, k) is None and self._regimes(k, j) is None:
+            return "a test of two actions needs rows with neither set and rows with one of them set"
+        if fine is not None:
+            name = self.data.columns.every[fine]
+            return f"actions are compared within each {name}, where they hardly vary"
+        return "there are too few rows, or too few values with and without experiments"
 
     def _regimes(self, j: int, k: int) -> tuple[Mask, Mask] | None:
         """Masks with neither action set and with j set, the others alike, with most rows."""
@@ -334,23 +362,29 @@ class _Actions:
         is_free: NDArray[np.bool_],
     ) -> _Score | None:
         """Score of features in a regression of the features of action k, robust to its noise."""
-        regressors = [np.ones(len(rows)), self.observed_causes[rows], *regressors]
-        span = orthonormal_basis(np.column_stack(regressors), MIN_REGRESSOR)
-        degrees = len(rows) - span.shape[1]
-        if degrees < len(rows) / 2:
+        unit = None if self.unit is None else self.unit[rows]
+        columns = np.column_stack([np.ones(len(rows)), self.observed_causes[rows], *regressors])
+        span = orthonormal_basis(_within(columns, unit), MIN_REGRESSOR)
+        count = len(rows) if unit is None else len(rows) - len(np.unique(unit))
+        degrees = count - span.shape[1]
+        if degrees < count / 2:
             return None
 
         def remainder(columns: Array) -> Array:
             return np.asarray(columns - span @ (span.T @ columns))
 
-        responses = self.features[k][rows]
+        responses = self.responses[k][rows]
         responses = responses - responses.mean(axis=0)
-        left, _ = _whiten(remainder(features), features, MIN_FEATURE)
-        right, scale = _whiten(remainder(responses), responses, MIN_RESPONSE)
+        lengths = [np.sqrt((columns**2).sum(axis=0)) for columns in (features, responses)]
+        features, responses = _within(features, unit), _within(responses, unit)
+        left, _ = _whiten(remainder(features), lengths[0], MIN_FEATURE)
+        right, scale = _whiten(remainder(responses), lengths[1], MIN_RESPONSE)
         if not left.shape[1] or not right.shape[1]:
             return None
         each = (left[:, :, None] * right[:, None, :]).reshape(len(rows), -1)
-        covariance = each.T @ each * (len(rows) / degrees)
+        if unit is not None:
+            rows, each = sums_by_unit(each, unit)
+        covariance = each.T @ each * (count / degrees)
         # A standardised response that the leading feature determines where neither is set.
         leading, response = features[:, 0], remainder(responses)[:, 0]
         spread = float(np.std(leading[is_free])) if is_free.any() else 0.0
@@ -362,16 +396,27 @@ class _Actions:
         slope = float(own @ response) / max(float(own @ own), 1e-300)
         return _Score(
             each.sum(axis=0),
-            RowScores(rows, each * np.sqrt(len(rows) / degrees)),
+            RowScores(rows, each * np.sqrt(count / degrees)),
             np.linalg.pinv(covariance),
             shift,
             abs(slope) / sd if sd else 0.0,
         )
 
 
-def _whiten(remainder: Array, columns: Array, tolerance: float) -> tuple[Array, Array]:
-    """Orthonormal directions of remainders, and the weights that give them."""
-    length = np.maximum(np.sqrt((columns**2).sum(axis=0)), 1e-300)
+def _within(columns: Array, unit: NDArray[np.intp] | None) -> Array:
+    """Subtract the mean of each unit, if there are units; columns constant in units become zero."""
+    if unit is None:
+        return columns
+    units, sums = sums_by_unit(columns, unit)
+    at = np.searchsorted(units, unit)
+    within = columns - sums[at] / np.bincount(at)[at, None]
+    is_constant = (within**2).sum(axis=0) <= MIN_REGRESSOR**2 * (columns**2).sum(axis=0)
+    return np.where(is_constant, 0.0, within)
+
+
+def _whiten(remainder: Array, length: Array, tolerance: float) -> tuple[Array, Array]:
+    """Orthonormal directions of remainders of columns with these lengths, and their weights."""
+    length = np.maximum(length, 1e-300)
     left, values, right = np.linalg.svd(remainder / length, full_matrices=False)
     present = values > tolerance
     return left[:, present], (right[present] / values[present, None]).T / length[:, None]

@@ -45,7 +45,7 @@ from bayes_intgen.posterior.draws import (
 )
 from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.posterior.surfaces import interaction_sd
-from bayes_intgen.text.edges import edges_in_words, is_learned
+from bayes_intgen.text.edges import edges_in_words, is_learned, shows_edges
 from bayes_intgen.text.messages import quoted
 from bayes_intgen.text.tables import to_json
 
@@ -294,7 +294,10 @@ def _graph_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
     """Edges of a learned graph, in one sentence."""
     if posterior.terms.parents is None or not is_learned(posterior.graph):
         return ()
-    return (f"Learned from the actions: {edges_in_words(posterior.graph)}.",)
+    words = edges_in_words(posterior.graph)
+    if not shows_edges(posterior.graph):
+        return (f"{words[0].upper()}{words[1:]}.",)
+    return (f"Learned from the actions: {words}.",)
 
 
 def _sampling(

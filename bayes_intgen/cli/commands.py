@@ -40,7 +40,8 @@ set in the row, none (empty, or observational), one (red), or several (red+green
 EPILOGUE = """Everywhere: --quiet (-q) shows warnings and errors only, --debug shows where an error
 comes from. Results go to standard output, progress and warnings to standard error.
 Exit codes: 0 done, 1 the input cannot be used, 2 wrong command line, 3 done but not reliable
-(--strict, check), 70 a defect of the program, 130 interrupted."""
+(--strict and a warning, check and a violation or nothing to test), 70 a defect of the program,
+130 interrupted."""
 
 app = App(
     name="bayes-intgen",
@@ -310,9 +311,10 @@ def check(
     seed: int = 0,
     format: options.TableOrJson = "table",
 ) -> int:
-    """Test the assumptions that the data can contradict; exit with 3 if they do.
+    """Test the assumptions that the data can contradict.
 
-    The statement includes its uncertainty and the violations that the data cannot reveal.
+    Exits with 3 if they are violated, or if nothing could be tested. The statement includes its
+    uncertainty and the violations that the data cannot reveal.
     """
     import bayes_intgen as bi
 
@@ -333,7 +335,7 @@ def check(
     if found := result.moderators:
         pairs = ",".join(f"{action}:{name}" for action, own in found.items() for name in own)
         log(f"note: to let these effects depend on covariates, fit with --moderators {pairs}")
-    return DOUBTFUL if result.violated else DONE
+    return DONE if result.violated is False else DOUBTFUL
 
 
 @app.command(sort_key=7)

@@ -203,7 +203,9 @@ do(green) itself.
 
         Notes
         -----
-        docs/method.md states the conditions of support ("Where an effect is identified").
+        docs/method.md states the conditions of support ("Where an effect is identified"). Actions
+        are taken not to interact: ``posterior.support`` knows the interactions of a fit, and
+        requires more at points that it calls supported.
 
         Examples
         --------

@@ -83,6 +83,31 @@ def known_edges(names: tuple[str, ...], graph: Graph) -> NDArray[np.float64]:
     return edges
 
 
+def edge_probabilities(
+    edges: NDArray[np.float64], log_bayes_factors: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Probabilities of the edges that :func:`known_edges` leaves open, a pair at a time.
+
+    Parameters
+    ----------
+    edges : ndarray, shape (K, K)
+        From :func:`known_edges`.
+    log_bayes_factors : ndarray, shape (K, K)
+        Of each edge against its absence; zero without evidence.
+
+    Examples
+    --------
+    >>> edge_probabilities(known_edges(("red", "green"), None), np.zeros((2, 2)))
+    array([[0.  , 0.25],
+           [0.25, 0.  ]])
+    """
+    # Weights of k <- j, of k -> j, and of neither.
+    forward = np.where(edges == 0, -np.inf, log_bayes_factors)
+    neither = np.log((1 - 2 * PRIOR_OF_EDGE) / PRIOR_OF_EDGE)
+    total = np.logaddexp(np.logaddexp(forward, forward.T), neither)
+    return np.asarray(np.exp(forward - total))
+
+
 def ancestors_of(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether action j is an ancestor of action k, entry ``[k, j]``."""
     ancestors = edges

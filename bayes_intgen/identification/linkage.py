@@ -5,11 +5,12 @@ entry per action,
 
     m(a, R) = sum_k [ s_k(a_k) where k is set, u_k(a_k, a_pa(k)) where it is not ],
 
-with s_k = phi_k and u_k = phi_k + delta_k (the intercept is part of either). A *cell* is a
-combination of classes together with the regimes that have rows there; each of its regimes gives
-one equation in the entries. The mean under a target mask is a sum of entries too. The rows
-determine it if and only if that sum is a linear combination of the equations. With one class per
-value this test is exact. It assumes neither smoothness nor any similarity between entries.
+with s_k = phi_k and u_k = phi_k + delta_k (the intercept is part of either), and of an entry
+psi_jk(a_j, a_k) for each pair of actions that interact, in every regime. A *cell* is a combination
+of classes together with the regimes that have rows there; each of its regimes gives one equation in
+the entries. The mean under a target mask is a sum of entries too. The rows determine it if and only
+if that sum is a linear combination of the equations. With one class per value this test is exact.
+It assumes neither smoothness nor any similarity between entries.
 
 Entries of u_k that belong to a single cell are eliminated within that cell, so that few unknowns
 remain with an unknown graph, where u_k depends on every action.
@@ -27,8 +28,9 @@ from bayes_intgen._typing import Array
 from bayes_intgen.identification.masks import Mask, is_identified
 
 Codes = NDArray[np.intp]
-# Entry of a table: whether the action is set, the action, and the classes of its inputs.
-Entry = tuple[bool, int, tuple[int, ...]]
+# Entry of a table: whether it is free of confounding (s_k and psi_jk are, u_k is not), the actions
+# on which it depends, u_k's own first, and their classes.
+Entry = tuple[bool, tuple[int, ...], tuple[int, ...]]
 
 # Threshold of singular values that are zero up to rounding, relative to the largest one.
 RANK_TOLERANCE = 1e-7
@@ -47,6 +49,8 @@ class Cells:
     ----------
     parents : list of list of int
         Actions on which the bias of each action may depend.
+    pairs : list of pairs of int
+        Actions that interact.
     masks : list of masks
     undetermined : dict from Entry to ndarray, shape (d,)
         Coordinates of each shared entry in the null space of the equations: a sum of entries
@@ -56,11 +60,13 @@ class Cells:
     def __init__(
         self,
         parents: Sequence[Sequence[int]],
+        pairs: Sequence[tuple[int, int]],
         masks: Sequence[Mask],
         undetermined: dict[Entry, Array],
         dimension: int,
     ) -> None:
         self.parents = [list(others) for others in parents]
+        self.pairs = list(pairs)
         self.masks = list(masks)
         self.undetermined = undetermined
         self._dimension = dimension
@@ -72,6 +78,7 @@ class Cells:
         masks: Sequence[Mask],
         codes: Codes,
         reached: NDArray[np.bool_],
+        pairs: Sequence[tuple[int, int]] = (),
     ) -> Self:
         """Reduce the equations of cells.
 
@@ -83,6 +90,8 @@ class Cells:
             The class of each action.
         reached : ndarray of bool, shape (cells, regimes)
             Which regimes have rows there.
+        pairs : sequence of pairs of int
+            Actions that interact.
 
         Examples
         --------
@@ -93,7 +102,7 @@ class Cells:
         >>> cells.determine(np.array([[0, 0], [0, 1]]), nowhere, (True, True))
         array([ True, False])
         """
-        equations = _equations(parents, masks, codes, reached)
+        equations = _equations(parents, pairs, masks, codes, reached)
         position = _shared_entries(equations, codes.shape[1])
         gram = np.zeros((len(position), len(position)))
         eliminations: dict[bytes, Array] = {}
@@ -109,7 +118,8 @@ class Cells:
             rest = combinations.T @ np.stack([outside[i] for i in at], axis=1)
             gram[np.ix_(at, at)] += rest.T @ rest
         null = _null_space_of_gram(gram)
-        return cls(parents, masks, {entry: null[i] for entry, i in position.items()}, null.shape[1])
+        undetermined = {entry: null[i] for entry, i in position.items()}
+        return cls(parents, pairs, masks, undetermined, null.shape[1])
 
     def determine(
         self, codes: Codes, reached: NDArray[np.bool_], target: Mask
@@ -142,9 +152,9 @@ class Cells:
         return out
 
     def _determines(self, code: tuple[int, ...], reached: NDArray[np.bool_], target: Mask) -> bool:
-        wanted = _entries(self.parents, code, target)
+        wanted = _entries(self.parents, self.pairs, code, target)
         equations = [
-            _entries(self.parents, code, mask)
+            _entries(self.parents, self.pairs, code, mask)
             for mask, rows in zip(self.masks, reached, strict=True)
             if rows
         ]
@@ -174,6 +184,7 @@ class Cells:
 
 def _equations(
     parents: Sequence[Sequence[int]],
+    pairs: Sequence[tuple[int, int]],
     masks: Sequence[Mask],
     codes: Codes,
     reached: NDArray[np.bool_],
@@ -183,7 +194,11 @@ def _equations(
     for code, here in zip(map(tuple, codes.tolist()), reached, strict=True):
         merged[code] = merged[code] | here if code in merged else here
     return [
-        [_entries(parents, code, mask) for mask, rows in zip(masks, here, strict=True) if rows]
+        [
+            _entries(parents, pairs, code, mask)
+            for mask, rows in zip(masks, here, strict=True)
+            if rows
+        ]
         for code, here in merged.items()
     ]
 
@@ -264,12 +279,16 @@ def _thinned(values: Array, gap: float) -> Array:
     return np.array(out)
 
 
-def _entries(parents: Sequence[Sequence[int]], code: tuple[int, ...], mask: Mask) -> list[Entry]:
+def _entries(
+    parents: Sequence[Sequence[int]],
+    pairs: Sequence[tuple[int, int]],
+    code: tuple[int, ...],
+    mask: Mask,
+) -> list[Entry]:
     """Entries whose sum is the mean outcome in a cell."""
-    return [
-        (True, k, (code[k],)) if was_set else (False, k, (code[k], *(code[j] for j in parents[k])))
-        for k, was_set in enumerate(mask)
-    ]
+    inputs = [(k,) if was_set else (k, *parents[k]) for k, was_set in enumerate(mask)]
+    tables = [*zip(mask, inputs, strict=True), *((True, pair) for pair in pairs)]
+    return [(free, of, tuple(code[j] for j in of)) for free, of in tables]
 
 
 def _null_space(matrix: Array) -> Array:

@@ -244,34 +244,40 @@ class ReferenceRows:
         # A point that fails another condition is reported under that one.
         tested = (close & separated).all(axis=1)
         if tested.any():
-            linked[tested] = self.linked(points[tested], target, parents)
+            linked[tested] = self.linked(points[tested], target, parents, pairs)
         return Verdict(close, separated, linked, without_setting, together)
 
     def linked(
-        self, points: Array, target: Mask, parents: Sequence[Sequence[int]], nearby: bool = True
+        self,
+        points: Array,
+        target: Mask,
+        parents: Sequence[Sequence[int]],
+        pairs: Sequence[tuple[int, int]] = (),
+        nearby: bool = True,
     ) -> NDArray[np.bool_]:
         """Test the condition of linkage alone, shape (M,).
 
         Without ``nearby``, rows near a point itself do not count. Where all actions are set, values
-        that are then linked one at a time are linked together: a sum of one vector each is zero.
+        that are then linked one at a time are linked together if no actions interact: a sum of one
+        vector each is zero.
         """
         count = len(self.names)
         if not nearby:
             nowhere = np.zeros((len(points), len(self.masks)), dtype=bool)
-            return self._cells(parents).determine(self._codes(points), nowhere, target)
+            return self._cells(parents, pairs).determine(self._codes(points), nowhere, target)
         reached = self.covers(points, range(count))
         # In many dimensions a point that is near jointly may lie beyond the range of one action.
         for k in range(count):
             reached &= self.covers(points, (k,))
-        return self._cells(parents).determine(self._codes(points), reached, target)
+        return self._cells(parents, pairs).determine(self._codes(points), reached, target)
 
     def settings(self) -> dict[str, tuple[Label, ...]]:
         """Find actions whose experiments have few values: :func:`settings_of` for these rows."""
         masks = np.repeat(np.array(self.masks), [len(rows) for rows in self.rows], axis=0)
         return settings_of(self.names, np.concatenate(self.rows), masks, self.categories)
 
-    def _cells(self, parents: Sequence[Sequence[int]]) -> Cells:
-        key = tuple(map(tuple, parents))
+    def _cells(self, parents: Sequence[Sequence[int]], pairs: Sequence[tuple[int, int]]) -> Cells:
+        key = (*map(tuple, parents), *pairs)
         if key not in self._known_cells:
             places, own = self._places
             reached = self.covers(places, range(len(self.names)))
@@ -282,7 +288,8 @@ class ReferenceRows:
                 reached[:, i] &= inside.all(axis=1)
             rows = own >= 0
             reached[rows, own[rows]] = True
-            self._known_cells[key] = Cells.of(parents, self.masks, self._codes(places), reached)
+            codes = self._codes(places)
+            self._known_cells[key] = Cells.of(parents, self.masks, codes, reached, pairs)
         return self._known_cells[key]
 
     @cached_property

@@ -6,7 +6,13 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen._typing import Array
-from bayes_intgen.text.edges import LIKELY, format_edge_probability
+from bayes_intgen.text.edges import (
+    LIKELY,
+    edges_from,
+    format_edge_probability,
+    pairs_without_evidence,
+    shows_edges,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,24 +26,24 @@ _PADDING, _BEND, _LABEL_AT = 0.45, 0.12, 0.4
 def plot_graph(graph: xr.DataArray, *, threshold: float, ax: "Axes | None" = None) -> "Axes":
     """Draw the edges of a graph with their probabilities, the actions on a circle.
 
+    Pairs without evidence are joined by a dotted line, unless there is evidence of no pair.
+
     Parameters
     ----------
     graph : DataArray, dims (action, parent)
-        Probabilities of edges.
+        Probabilities of edges, from :attr:`bayes_intgen.Posterior.graph`.
     threshold : float
         Probability from which an edge is drawn.
     ax : Axes, optional
 
     Examples
     --------
-    >>> names = ["red", "green"]
-    >>> graph = xr.DataArray([[0, 0.02], [0.97, 0]], {"action": names, "parent": names})
-    >>> [text.get_text() for text in plot_graph(graph, threshold=0.1).texts]
-    ['red', 'green', '', '0.97']
+    >>> [text.get_text() for text in plot_graph(posterior.graph, threshold=0.1).texts]
+    ['red', 'green', '', '>0.99']
     """
     import matplotlib.pyplot as plt
 
-    names, probability = graph["action"].to_numpy().tolist(), graph.to_numpy()
+    names = graph["action"].to_numpy().tolist()
     if ax is None:
         size = 3.2 + 0.25 * len(names)
         _, ax = plt.subplots(figsize=(size + 0.8, size), layout="constrained")
@@ -52,11 +58,24 @@ def plot_graph(graph: xr.DataArray, *, threshold: float, ax: "Axes | None" = Non
         )
         for (x, y), name in zip(at, names, strict=True)
     ]  # fmt: skip
-    for k, j in zip(*np.nonzero(probability >= threshold), strict=True):
-        _draw_edge(ax, labels[j], labels[k], at[j], at[k], float(probability[k, j]))
+    edges, unknown = edges_from(graph, threshold), pairs_without_evidence(graph)
+    for edge in edges:
+        j, k = names.index(edge.parent), names.index(edge.action)
+        _draw_edge(ax, labels[j], labels[k], at[j], at[k], edge.probability)
+    title = f"Probability that one action moves another (from {threshold:g})"
+    if unknown and not edges and not shows_edges(graph):
+        title = "These experiments do not show\nwhich action moves which"
+    else:
+        for one, other in unknown:
+            ends = at[[names.index(one), names.index(other)]]
+            ax.plot(*ends.T, color="0.55", linestyle=":", zorder=1)
+        if unknown:
+            title += "\nDotted: these experiments do not show it"
+        elif not edges:
+            title = f"No action is likely to move another\n(probabilities below {threshold:g})"
     ax.set(xlim=(-1.35, 1.35), ylim=(-1.3, 1.3), aspect="equal")
     ax.set_axis_off()
-    ax.set_title(f"Probability that one action moves another (from {threshold:g})", fontsize=10)
+    ax.set_title(title, fontsize=10)
     return ax
 
 

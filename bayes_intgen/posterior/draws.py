@@ -16,6 +16,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
 from bayes_intgen.data.queries import checked_points
 from bayes_intgen.errors import ModelError
+from bayes_intgen.identification.graph import edge_probabilities
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.contributions import contributions, interactions
@@ -325,7 +326,8 @@ class PosteriorDraws:
         Returns
         -------
         DataArray, dims (action, parent)
-            Probability that ``parent`` moves ``action`` directly.
+            Probability that ``parent`` moves ``action`` directly. The coordinate ``source`` says
+            what it rests on: "rows", "given", or the "prior" alone where no rows decide.
 
         Raises
         ------
@@ -343,9 +345,19 @@ class PosteriorDraws:
                 "this fit has no graph over the actions; fit models.additive() with graph=None, "
                 "which learns it"
             )
-        names = list(self.actions)
+        names, edges = list(self.actions), self.model.edges(self.actions)
+        assert edges is not None  # because there are probabilities
+        no_evidence = np.isclose(
+            self.terms.parents, edge_probabilities(edges, np.zeros(edges.shape))
+        )
+        learned = np.where(no_evidence, "prior", "rows")
+        source = np.where(np.isnan(edges), learned, "given")
+        dims = ("action", "parent")
         return xr.DataArray(
-            self.terms.parents, {"action": names, "parent": names}, name="probability of an edge"
+            self.terms.parents,
+            {"action": names, "parent": names, "source": (dims, source)},
+            dims,
+            name="probability of an edge",
         )
 
     @cached_property

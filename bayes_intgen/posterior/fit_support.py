@@ -206,13 +206,14 @@ class FitSupport:
     ) -> NDArray[np.bool_]:
         """Whether the regimes reach the values of all actions together, shape (M,).
 
-        Without ``nearby``, whether they link them by rows elsewhere; see
+        Without ``nearby``, whether they link each value by rows elsewhere, interactions aside; see
         :meth:`bayes_intgen.identification.overlap.ReferenceRows.linked`. True for a regression and
         for a fit that was saved without reference rows.
         """
         if self.reference is None or self._parents is None:
             return np.ones(len(values), dtype=bool)
-        return self.reference.linked(values, tuple(mask.tolist()), self._parents, nearby)
+        target, pairs = tuple(mask.tolist()), [*self.terms.interactions] if nearby else []
+        return self.reference.linked(values, target, self._parents, pairs, nearby)
 
     def dataset(self, points: Any, intervened: Sequence[str]) -> xr.Dataset:
         """Labelled distances of points from the rows of each regime, and their support.

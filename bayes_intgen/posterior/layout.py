@@ -148,6 +148,7 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
             required=True,
         ),
         _block("s: hidden_kind (hidden)"),
+        _block("s: hidden_obstacle (hidden)"),
         _FIT_TESTS,
         _block("f: moderator_p_familywise (moderator)", "s: moderated by moderator (moderator)"),
     ),

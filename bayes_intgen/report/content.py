@@ -42,7 +42,7 @@ from bayes_intgen.report.provenance import (
     versions_of_fit,
 )
 from bayes_intgen.report.values import named_values, value_text
-from bayes_intgen.text.edges import Edge, edges_from, is_learned
+from bayes_intgen.text.edges import Edge, edges_from, missing_evidence_in_words, shows_edges
 from bayes_intgen.text.number_format import MINUS
 
 # Number of points along an action in a chart, and the step between those for diagnostics.
@@ -112,6 +112,7 @@ class Content:
     interactions: InteractionContent
     edges: list[Edge] | None
     learned: bool
+    edges_not_shown: str
     kind: OutcomeKind
     outcome_notes: tuple[str, ...]
 
@@ -185,7 +186,10 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
         ),
         interactions=interaction_content(posterior, default, level),
         edges=None if posterior.terms.parents is None else edges_from(posterior.graph, MIN_EDGE),
-        learned=posterior.terms.parents is not None and is_learned(posterior.graph),
+        learned=posterior.terms.parents is not None and shows_edges(posterior.graph),
+        edges_not_shown=(
+            "" if posterior.terms.parents is None else missing_evidence_in_words(posterior.graph)
+        ),
         kind=posterior.outcome_kind,
         outcome_notes=outcome_lines(posterior),
     )

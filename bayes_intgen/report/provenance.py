@@ -18,7 +18,7 @@ from bayes_intgen.inference.sampling.convergence import convergence, convergence
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.posterior.draws import PosteriorDraws
-from bayes_intgen.text.edges import edges_in_words
+from bayes_intgen.text.edges import edges_in_words, shows_edges
 
 NOISE = {"gaussian": "Gaussian", "student_t": "Student-t"}
 YES_NO = {"True": "yes", "False": "no"}
@@ -139,7 +139,8 @@ def _graph(posterior: PosteriorDraws, graph: Graph) -> str:
     if posterior.terms.parents is None:
         return "any: each bias may depend on every action"
     if not isinstance(graph, Mapping):
-        return f"learned from the actions: {edges_in_words(posterior.graph)}"
+        source = "learned from the actions" if shows_edges(posterior.graph) else "unknown"
+        return f"{source}: {edges_in_words(posterior.graph)}"
     if None in graph.values():
         return f"partly given, partly learned: {edges_in_words(posterior.graph)}"
     edges = [f"{' and '.join(p)} → {child}" for child, p in graph.items() if p]

@@ -7,6 +7,8 @@ import xarray as xr
 
 # Probability from which an edge is likely.
 LIKELY = 0.5
+# Maximum number of pairs without evidence that are named.
+MAX_NAMED = 3
 
 
 class Edge(NamedTuple):
@@ -23,7 +25,7 @@ class Edge(NamedTuple):
 
 
 def edges_from(graph: xr.DataArray, minimum: float) -> list[Edge]:
-    """Edges with at least this probability, the most probable first.
+    """Edges that are given or learned, with at least this probability, the most probable first.
 
     Parameters
     ----------
@@ -33,12 +35,10 @@ def edges_from(graph: xr.DataArray, minimum: float) -> list[Edge]:
 
     Examples
     --------
-    >>> names = ["red", "green"]
-    >>> graph = xr.DataArray([[0, 0.02], [0.97, 0]], {"action": names, "parent": names})
-    >>> edges_from(graph, 0.1)
-    [Edge(parent='red', action='green', probability=0.97)]
+    >>> edges_from(posterior.graph, 0.1)[0].parent
+    'red'
     """
-    values = graph.to_numpy()
+    values = np.where(graph["source"] == "prior", -1.0, graph)
     names = graph["action"].to_numpy().tolist()
     edges = [
         Edge(names[j], names[k], float(values[k, j]))
@@ -48,35 +48,71 @@ def edges_from(graph: xr.DataArray, minimum: float) -> list[Edge]:
 
 
 def is_learned(graph: xr.DataArray) -> bool:
-    """Whether any edge was learned instead of given.
+    """Whether any edge was to be learned instead of given.
 
     Examples
     --------
-    >>> names = ["red", "green"]
-    >>> is_learned(xr.DataArray([[0, 0], [1, 0]], {"action": names, "parent": names}))
-    False
+    >>> is_learned(posterior.graph)
+    True
     """
-    return not np.isin(graph, (0.0, 1.0)).all()
+    return bool((graph["source"] != "given").any())
+
+
+def shows_edges(graph: xr.DataArray) -> bool:
+    """Whether rows are evidence of any edge or of its absence.
+
+    Examples
+    --------
+    >>> shows_edges(posterior.graph)
+    True
+    """
+    return bool((graph["source"] == "rows").any())
+
+
+def pairs_without_evidence(graph: xr.DataArray) -> list[tuple[str, str]]:
+    """Pairs of actions of which no rows show whether one moves the other.
+
+    Examples
+    --------
+    >>> pairs_without_evidence(posterior.graph)
+    []
+    """
+    prior = graph["source"].to_numpy() == "prior"
+    names = graph["action"].to_numpy().tolist()
+    return [
+        (names[j], names[k]) for j, k in zip(*np.nonzero(np.triu(prior | prior.T)), strict=True)
+    ]
 
 
 def edges_in_words(graph: xr.DataArray) -> str:
-    """Likely edges with their probabilities, and the largest probability of the others.
+    """Likely edges with their probabilities, pairs without evidence, and the largest of the rest.
 
     Examples
     --------
-    >>> names = ["red", "green"]
-    >>> graph = xr.DataArray([[0, 0.02], [0.97, 0]], {"action": names, "parent": names})
-    >>> edges_in_words(graph)
-    'red → green 0.97; every other edge at most 0.02'
+    >>> edges_in_words(posterior.graph)
+    'red → green >0.99; every other edge at most <0.01'
     """
-    edges = edges_from(graph, LIKELY)
-    values = graph.to_numpy()[~np.eye(graph.sizes["action"], dtype=bool)]
+    edges, unknown = edges_from(graph, LIKELY), missing_evidence_in_words(graph)
+    has_evidence = (graph["source"].to_numpy() != "prior") & ~np.eye(len(graph), dtype=bool)
+    values = graph.to_numpy()[has_evidence]
     rest = values[values < LIKELY]
     shown = [f"{edge.parent} → {edge.action} {edge.in_words}" for edge in edges]
+    shown += [unknown] if unknown else []
     if rest.size:
         most = format_edge_probability(float(rest.max()))
-        shown.append(f"every {'other ' if edges else ''}edge at most {most}")
+        shown.append(f"every {'other ' if shown else ''}edge at most {most}")
     return "; ".join(shown) or "one action, no edge"
+
+
+def missing_evidence_in_words(graph: xr.DataArray) -> str:
+    """Name pairs of which no rows show whether one moves the other; empty if there are none."""
+    pairs = pairs_without_evidence(graph)
+    count = graph.sizes["action"]
+    if len(pairs) == count * (count - 1) // 2:
+        return "these experiments do not show which action moves which" * bool(pairs)
+    named = ", or ".join(f"{one} and {other}" for one, other in pairs[:MAX_NAMED])
+    more = f", or {len(pairs) - MAX_NAMED} more pairs" * (len(pairs) > MAX_NAMED)
+    return f"these experiments do not show whether {named}{more} move each other" * bool(pairs)
 
 
 def format_edge_probability(probability: float) -> str:

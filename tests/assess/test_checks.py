@@ -117,12 +117,12 @@ def test_untestable_interaction_is_named(data) -> None:
     assert result.table["hidden"].to_numpy().tolist() == [
         "interaction of red and green", "interaction of red and green with hidden causes",
     ]  # fmt: skip
-    assert "These regimes cannot reveal: interaction of red and green." in str(result)
+    assert "These rows cannot reveal: interaction of red and green." in str(result)
     # Without experiments, red may move green by any amount.
     blind = checked(data.only([]))
     assert blind.likeliest is None
     assert blind.p == 1
-    assert str(blind).startswith("Nothing could be tested: these regimes do not restrict")
+    assert str(blind).startswith("Nothing could be tested: a test of two actions needs rows with")
     assert "hidden cause shared by red and green" in str(blind)
     # In a graph without edges its bias cannot depend on red.
     with_graph = checked(data.only([], ["red"]), bi.models.additive(graph={}, interactions=None))
@@ -138,9 +138,9 @@ def test_one_action_has_nothing_to_test() -> None:
         rng.normal(size=(60, 1)), rng.normal(size=60), np.arange(60)[:, None] < 30
     )
     result = checked(one, bi.models.additive("linear"))
-    assert not result.violated
+    assert result.violated is None
     assert result.likeliest is None
-    assert str(result).startswith("Nothing could be tested")
+    assert str(result).startswith("Nothing could be tested: one action alone")
 
 
 def test_invalid_arguments_are_rejected(data) -> None:

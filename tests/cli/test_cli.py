@@ -161,6 +161,17 @@ def test_check_exits_with_3_after_a_violation(folder, tmp_path, capsys) -> None:
     assert "Violated, most likely between red and green" in capsys.readouterr().out
 
 
+def test_check_exits_with_3_if_nothing_could_be_tested(folder, tmp_path, capsys) -> None:
+    frame = pd.read_csv(folder / "data.csv", keep_default_na=False)
+    frame[frame["regime"].isin(["", "observational"])].to_csv(tmp_path / "data.csv", index=False)
+    command = ["check", str(tmp_path / "data.csv"), "-y", "intensity", "-a", "red,green", "-q"]
+    command += ["--held-out", "0", "--format", "json"]
+    assert cli.main(command) == console.DOUBTFUL
+    document = json.loads(capsys.readouterr().out)
+    assert (document["state"], document["violated"]) == ("could not be tested", None)
+    assert "needs rows with neither set" in document["obstacle"]
+
+
 def test_plot_and_report_write_files(folder, tmp_path, capsys) -> None:
     for name, start in (("effect.png", b"\x89PNG"), ("effect.svg", b"<?xml")):
         picture = tmp_path / name

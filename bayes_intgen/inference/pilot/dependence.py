@@ -94,10 +94,7 @@ def log_bayes_factor(
     each = (regressors[:, :, None] * response[:, None, :]).reshape(len(response), -1)
     score = each.sum(axis=0)
     if unit is not None:
-        _, index = np.unique(unit, return_inverse=True)
-        sums = np.zeros((index.max() + 1, each.shape[1]))
-        np.add.at(sums, index, each)
-        each = sums
+        _, each = sums_by_unit(each, unit)
     else:
         # The sum of squares over equal rows.
         each = each / np.sqrt(numbers)[:, None]
@@ -109,3 +106,18 @@ def log_bayes_factor(
     root = whitening.T @ information
     likelihood = TermLikelihood.of_information(root.T @ root, root.T @ (whitening.T @ score))
     return TermEvidence.of(likelihood, np.log(SCALE.median), SCALE.sigma).log_bayes_factor
+
+
+def sums_by_unit(columns: Array, unit: NDArray[np.int_]) -> tuple[NDArray[np.int_], Array]:
+    """Distinct units, and the sums of columns over the rows of each.
+
+    Examples
+    --------
+    >>> sums_by_unit(np.array([[1.0], [2.0], [4.0]]), np.array([7, 3, 7]))
+    (array([3, 7]), array([[2.],
+           [5.]]))
+    """
+    units, index = np.unique(unit, return_inverse=True)
+    sums = np.zeros((len(units), columns.shape[1]))
+    np.add.at(sums, index, columns)
+    return units, sums

@@ -15,13 +15,12 @@ from itertools import combinations, permutations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.identification.graph import PRIOR_OF_EDGE
+from bayes_intgen.identification.graph import edge_probabilities
 from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.inference.pilot.cells import numbers_of_rows
 from bayes_intgen.inference.pilot.dependence import functions_of_action, log_bayes_factor, span_of
@@ -55,13 +54,9 @@ def parent_probabilities(data: Observations, terms: Decomposition, edges: Array)
     unknown = np.isnan(edges)
     if not unknown.any():
         return edges
-    direct = _log_bayes_factors(data, terms)
-    # Weights of k <- j, of k -> j, and of neither.
-    forward = np.where(edges == 0, -np.inf, direct)
-    neither = np.log((1 - 2 * PRIOR_OF_EDGE) / PRIOR_OF_EDGE)
-    weights = np.stack([forward, forward.T, np.full_like(direct, neither)])
     # Rows are never certain, unlike a graph that is given.
-    learned = np.clip(np.exp(forward - logsumexp(weights, axis=0)), CERTAIN, 1 - CERTAIN)
+    learned = edge_probabilities(edges, _log_bayes_factors(data, terms))
+    learned = np.clip(learned, CERTAIN, 1 - CERTAIN)
     return np.where(unknown, learned, edges)
 
 

@@ -1,0 +1,107 @@
+"""Checks of the assumptions: what was tested, what could not be, and why."""
+
+import json
+
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+
+PATIENTS, VISITS = 70, 4
+
+
+def trials(
+    seed: int, shared: float = 0.0, edge: float = 0.5, dose_of: str = "visit"
+) -> bi.RegimeData:
+    """Three trials with repeated visits of patients, who differ in their usual doses and outcomes.
+
+    Patients are an observed cause of both doses, and the drug moves the dose by ``edge``;
+    ``shared`` correlates the hidden causes. Doses differ by visit or by patient.
+    """
+    rng = np.random.default_rng(seed)
+    shape = (3, PATIENTS, VISITS if dose_of == "visit" else 1)
+    usual = 1.5 * rng.normal(size=(*shape[:2], 1))
+    cause = rng.normal(size=(2, *shape))
+    cause[1] = shared * cause[0] + np.sqrt(1 - shared**2) * cause[1]
+    first = usual + cause[0] + 0.5 * rng.normal(size=shape)
+    first[1] = rng.normal(size=shape[1:])
+    second = usual + cause[1] + edge * first + 0.5 * rng.normal(size=shape)
+    second[2] = rng.normal(size=shape[1:])
+    outcome = first + second + cause.sum(axis=0) + usual
+    every = (3, PATIENTS, VISITS)
+    columns = [np.broadcast_to(values, every).ravel() for values in (first, second, outcome)]
+    patients = np.broadcast_to(np.arange(3 * PATIENTS).reshape(3, PATIENTS, 1), every).ravel()
+    masks = np.repeat([[False, False], [True, False], [False, True]], PATIENTS * VISITS, axis=0)
+    return bi.RegimeData.from_arrays(
+        np.stack(columns[:2], axis=1),
+        columns[2] + 0.5 * rng.normal(size=len(masks)),
+        masks,
+        ("drug", "dose"),
+        groups={"patient": patients},
+    )
+
+
+def checked(data: bi.RegimeData) -> bi.Check:
+    return bi.check(data, held_out=0, progress=False)
+
+
+def test_a_hidden_cause_is_found_within_patients_and_patients_are_not_taken_for_one() -> None:
+    sound = [checked(trials(seed)) for seed in range(4)]
+    assert [check.state for check in sound] == ["no sign of a violation"] * 4
+    assert all(check.violated is False and check.obstacle is None for check in sound)
+    found = checked(trials(0, shared=0.9))
+    assert found.state == "violated"
+    assert found.likeliest == "hidden cause shared by drug and dose"
+    # Without patients the same sound rows seem to share a cause: the usual dose.
+    data = trials(0, edge=0.0)
+    assert checked(data).violated is False
+    pooled = bi.RegimeData.from_arrays(data.actions, data.outcome, data.intervened, data.names)
+    assert checked(pooled).violated
+
+
+def test_a_covariate_that_moves_both_actions_is_no_hidden_cause() -> None:
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        masks = np.repeat([[False, False], [True, False], [False, True]], 800, axis=0)
+        season, cause = rng.normal(size=2400), rng.normal(size=(2400, 2))
+        tv = np.where(masks[:, 0], rng.normal(size=2400), season + cause[:, 0])
+        radio = np.where(masks[:, 1], rng.normal(size=2400), season + 0.7 * tv + cause[:, 1])
+        data = bi.RegimeData.from_arrays(
+            np.stack([tv, radio], axis=1),
+            tv + radio + season + cause.sum(axis=1),
+            masks,
+            ("tv", "radio"),
+            covariates={"season": season},
+        )
+        assert checked(data).state == "no sign of a violation"
+
+
+@pytest.fixture(scope="module")
+def untestable() -> tuple[bi.RegimeData, bi.Check]:
+    data = trials(0, dose_of="patient")
+    return data, checked(data)
+
+
+def test_nothing_to_test_is_no_good_sign(untestable) -> None:
+    _, check = untestable
+    assert check.state == "could not be tested"
+    assert check.violated is None
+    reason = "actions are compared within each patient, where they hardly vary"
+    assert check.obstacle == reason
+    assert str(check).startswith(f"Nothing could be tested: {reason}.")
+    document = json.loads(check.to_json())
+    assert (document["state"], document["violated"]) == ("could not be tested", None)
+    assert document["obstacle"] == reason
+
+
+def test_the_report_does_not_reassure_where_nothing_was_tested(untestable, tmp_path) -> None:
+    data, check = untestable
+    model = bi.models.additive("linear")
+    posterior = bi.fit(data, model, method="laplace", draws=50, progress=False)
+    posterior.with_check(check).save(tmp_path / "fit.nc")
+    again = bi.load(tmp_path / "fit.nc")
+    assert again.check.state == "could not be tested"
+    again.report(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert '<li class="open"><b>Assumptions.</b> Could not be tested' in page
+    assert "No sign of a violation" not in page
