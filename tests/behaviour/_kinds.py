@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from _worlds import Array, Cause, World, counts, named, numbers, spend, switch
+from _worlds import Array, Cause, Known, World, counts, named, numbers, spend, switch
 
 import bayes_intgen as bi
 
@@ -60,22 +60,12 @@ class Case:
     @property
     def points(self) -> pd.DataFrame:
         """Three ordinary points."""
-        values = [a.values for a in self.world.actions.values()]
-        return pd.DataFrame(
-            {
-                n: np.roll(np.array(v), k)
-                for k, (n, v) in enumerate(zip(self.actions, values, strict=True))
-            }
-        )
+        return self.world.points
 
     @property
     def start(self) -> pd.DataFrame:
         """Point with which the others are compared."""
-        return (
-            self.points.iloc[[1, 1, 1]].set_axis([0, 1, 2])
-            if len(self.points) == 3
-            else self.points
-        )
+        return self.points.iloc[[1, 1, 1]].reset_index(drop=True)
 
     def identifies(self, intervened: Sequence[str]) -> bool:
         """Whether the regimes identify an effect."""
@@ -188,10 +178,11 @@ def dates_and_season(folder: Path) -> Case:
 
 def bias_that_depends_on_a_season(folder: Path) -> Case:
     """A season that moves the actions, whose hidden causes matter more where it is high."""
-    season = Cause(lambda rng, n: rng.normal(size=n), lambda cells: cells, moves=0.9, adds=1.0)
+    season = Cause(lambda rng, n: rng.normal(size=n), lambda cells: cells, moves=0.5, adds=1.0)
     world = World(TWO, {"season": season}, weight=0.8, scaled=("season", 0.6))
     case = case_of(world, rows=600, options={"covariates": ["season"]}, given={"season": 0.7})
-    return with_population(case)
+    # The spread of the outcome depends on the season too, which is not in the model.
+    return with_population(replace(case, single=False))
 
 
 def with_population(case: Case, size: int = 30) -> Case:
@@ -264,7 +255,8 @@ def lift_test(folder: Path) -> Case:
     """No row in which radio was set, but a summary of its experiment."""
     case = case_of(World(TWO), regimes=["", "tv"])
     tested = case.data.add_lift_test("radio", -1.0, 1.0, effect=1.02, se=0.05)
-    return replace(case, data=tested, identified=False)
+    # The level of the joint effect is that of the prior, which is wide, and so are outcomes.
+    return replace(case, data=tested, identified=False, single=False)
 
 
 def lift_test_beside_rows(folder: Path) -> Case:
@@ -291,9 +283,9 @@ def missing_cells(folder: Path) -> Case:
         site=frame["site"].where(rng.random(len(frame)) > 0.1),
     )
     options = {"covariates": ["age", "site"], "missing": {"age": "drop", "site": "level"}}
-    return Case(
-        world, frame[gaps["age"].notna()], read(gaps, world, **options), given={"age": 45.0}
-    )
+    with pytest.warns(bi.DataWarning, match="missing cells"):
+        data = read(gaps, world, **options)
+    return Case(world, frame[gaps["age"].notna()], data, given={"age": 45.0})
 
 
 def stream(folder: Path) -> Case:
@@ -425,6 +417,16 @@ def saved(folder: Path) -> Case:
     return replace(case, fit=again)
 
 
+def real_table(folder: Path) -> Case:
+    """Readings of a real sensor, with the joint answer from rows that are left out."""
+    known = bi.datasets.light_tunnel(rows=300)
+    frame = known.frame.rename(columns={known.outcome: "y"}).replace(
+        {"regime": {"observational": ""}}
+    )
+    world = Known(known.joint, known.actions)
+    return Case(world, frame, read(frame, world), single=False)
+
+
 KINDS: tuple[Callable[[Path], Case], ...] = (
     plain,
     two_and_three_levels,
@@ -457,4 +459,5 @@ KINDS: tuple[Callable[[Path], Case], ...] = (
     saturated,
     updated,
     saved,
+    real_table,
 )

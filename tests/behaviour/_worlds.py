@@ -191,6 +191,12 @@ class World:
     together: Callable[[pd.DataFrame], Array] | None = None
     moderated: tuple[str, str, float] | None = None
 
+    @property
+    def points(self) -> pd.DataFrame:
+        """Three ordinary points."""
+        values = [np.roll(np.array(own.values), k) for k, own in enumerate(self.actions.values())]
+        return pd.DataFrame(dict(zip(self.actions, values, strict=True)))
+
     def table(self, rows: int, regimes: Sequence[str], seed: int = 0) -> pd.DataFrame:
         """Rows of each regime, with columns ``y`` and ``regime``."""
         rng = np.random.default_rng(seed)
@@ -290,3 +296,23 @@ class World:
             case "student_t":
                 return mean + self.noise * rng.standard_t(3, size=size)
         return mean + self.noise * rng.normal(size=size)
+
+
+class Known:
+    """A real table, of which some joint effects are known: NaN elsewhere."""
+
+    law, together, moderated, causes = "normal", "unknown", None, ()
+
+    def __init__(self, joint: pd.DataFrame, actions: Sequence[str]) -> None:
+        self.joint, self.actions = joint, dict.fromkeys(actions)
+
+    @property
+    def points(self) -> pd.DataFrame:
+        """Settings in the middle."""
+        middle = self.joint.iloc[[len(self.joint) * i // 4 for i in (1, 2, 3)]]
+        return middle[[*self.actions]].reset_index(drop=True)
+
+    def effect(self, points: pd.DataFrame, intervened: Sequence[str], units: pd.DataFrame) -> Array:
+        """Mean outcome of the randomised rows at each point."""
+        known = points.merge(self.joint, how="left", on=[*self.actions])["effect"].to_numpy()
+        return known if set(intervened) == {*self.actions} else np.full(len(points), np.nan)
