@@ -6,8 +6,9 @@ Panels have 24 regions with at most one experiment each and a season that moves 
 their twins have the same random numbers without regions and season. Harder panels have a strong
 season, regions that differ much in spend, regions of unequal size, or regions that respond
 differently. Trials have patients with 1, 3 and 6 visits and an age that moderates effects; with one
-visit a patient is no group. Covariates and groups without any effect, and 20,000 patients, are
-compared with leaving them out, and aggregated rows with the rows themselves. The estimand is the
+visit a patient is no group. Covariates and groups without any effect, 20,000 patients, and weights
+of means of n units, which share their hidden causes, are compared with leaving them out, and
+aggregated rows with the rows themselves. The estimand is the
 joint effect in the observational rows, at points of the experiments' own distributions. Seconds are
 those of the processor. Results are saved one by one; an interrupted run resumes.
 """
@@ -42,7 +43,9 @@ BASES = (MediaMix, DoseResponse)
 PANELS = ("panel", "strong season", "spend differs", "unequal regions", "responses differ")
 VISITS = {"1 visit": 1, "3 visits": 3, "6 visits": 6}
 MANY, NULL, CELLS = "20,000 patients", "no effect", "aggregated rows"
-KINDS = (*PANELS, *VISITS, MANY, NULL, CELLS)
+# Largest number of units of a row; its logarithm is uniform.
+MEANS = {"means of 1 to 50": 50, "means of 1 to 1,000": 1000}
+KINDS = (*PANELS, *VISITS, MANY, NULL, CELLS, *MEANS)
 TIMED = (MANY, NULL)
 QUICK_KINDS = ("panel", "3 visits", CELLS)
 # Means and standard deviations are compared: their Monte Carlo error must be small.
@@ -154,6 +157,21 @@ def cell_cases(kind: str, seed: int, rows: int, prior: str) -> dict[str, Case]:
     return {name: Case(d, model, points, truth) for name, d in (("adjusted", means), ("raw", raw))}
 
 
+def mean_cases(kind: str, seed: int, rows: int, prior: str) -> dict[str, Case]:
+    """Means of n units that share their hidden causes, with noise of each unit added."""
+    world = BASES[seed % 2].random(ACTIONS, seed)
+    data, points = world.dataset(rows, seed + 10_000), query_points(world, seed)
+    rng = np.random.default_rng([seed, 9])
+    n = np.exp(rng.uniform(0, np.log(MEANS[kind]), len(data))).round()
+    noise = 2 * data.outcome.std() * rng.normal(size=len(data)) / np.sqrt(n)
+    rows_of = (data.actions, data.outcome + noise, data.intervened, data.names)
+    model, truth = bi.models.additive(prior), world.joint_effect(points)
+    weighted, plain = (bi.RegimeData.from_arrays(*rows_of, weights=w) for w in (n, None))
+    return {
+        f: Case(d, model, points, truth) for f, d in (("adjusted", weighted), ("without", plain))
+    }
+
+
 def query_points(world: bi.simulators.StructuralCausalModel, seed: int) -> np.ndarray:
     """Points of the experiments' own distributions."""
     return world.sample(world.names, POINTS, np.random.default_rng(seed + 20_000))[0]
@@ -175,7 +193,12 @@ def with_columns(data: bi.RegimeData, covariates: list[str], groups: list[str]) 
 
 def score(kind: str, seed: int, rows: int, quick: bool) -> list[Row]:
     """Score all fits to one world."""
-    make = {**dict.fromkeys(PANELS, panel_cases), NULL: null_cases, CELLS: cell_cases}
+    make = {
+        **dict.fromkeys(PANELS, panel_cases),
+        **dict.fromkeys(MEANS, mean_cases),
+        NULL: null_cases,
+        CELLS: cell_cases,
+    }
     cases = make.get(kind, trial_cases)(kind, seed, rows, "linear" if quick else "gp")
     settings = QUICK if quick else COMPARED if kind == CELLS else STUDY
     turns = sorted(cases, reverse=bool(seed // 2 % 2))

@@ -31,7 +31,12 @@ from bayes_intgen.models.sinh_arcsinh import SinhArcsinh
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.unit_effects import UnitEffects
 from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
-from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction, draw_noise
+from bayes_intgen.models.variance_function import (
+    Homoscedastic,
+    VarianceFunction,
+    draw_noise,
+    effective_units,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +280,7 @@ class Prediction:
         rng: np.random.Generator,
         units: Array | float = 1.0,
     ) -> Array:
-        """Draws of outcomes about means, (chain, draw, n), of rows of several units each."""
+        """Draws of outcomes about means, (chain, draw, n), of rows of several independent units."""
         if self.kind == "binary":
             return draw_binary(mean, rng)
         if self.kind == "continuous":
@@ -378,16 +383,16 @@ class Prediction:
         between = self._between_sd(rows)
         if between is not None:
             mean = mean + between * rng.standard_normal(mean.shape)
-        units = 1.0 if rows.weights is None else rows.weights
-        return self._draw_about(mean, rows.actions, rows.intervened, rng, units)
+        return self._draw_about(mean, rows.actions, rows.intervened, rng, self._units(rows))
 
     def row_sd(self, rows: Observations) -> Array:
         """Standard deviation of each row's outcome, random effects included, (chain, draw, n)."""
-        sd = self.noise_sd(rows.actions, rows.intervened)
-        if rows.weights is not None:
-            sd = sd / np.sqrt(rows.weights)
+        sd = self.noise_sd(rows.actions, rows.intervened) / np.sqrt(self._units(rows))
         between = self._between_sd(rows)
         return np.asarray(sd if between is None else np.hypot(sd, between))
+
+    def _units(self, rows: Observations) -> Array | float:
+        return effective_units(rows.weights, self.spread.intraclass_correlation)
 
     def _between_sd(self, rows: Observations) -> Array | None:
         """Standard deviation of each row's random effects, (chain, draw, n)."""

@@ -45,11 +45,14 @@ class VarianceFunction:
         Knots in each action's coordinate.
     knot_values : ndarray, shape (H,) with H = 1 + 14 K
         s_U^2, then the values of every v_k at the knots, then those of every w_k; relative.
+    intraclass_correlation : float
+        Share of a unit's variance that the units of a row have in common.
     """
 
     coordinates: tuple[Coordinate, ...]
     knots: Array
     knot_values: Array
+    intraclass_correlation: float = 0.0
 
     def features(self, actions: Array, intervened: NDArray[np.bool_]) -> SparseFeatures:
         """Constant, and every hat function times its gate, as a sparse matrix (n, H)."""
@@ -117,7 +120,9 @@ class VarianceFunction:
 
 @dataclass(frozen=True)
 class Homoscedastic:
-    """Constant variance."""
+    """Constant variance, with the intraclass correlation as of :class:`VarianceFunction`."""
+
+    intraclass_correlation: float = 0.0
 
     def __call__(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Relative variance: ones, shape (n,)."""
@@ -130,6 +135,20 @@ class Homoscedastic:
     def dense_features(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Constant as an array, shape (n, 1)."""
         return np.ones((len(actions), 1))
+
+
+def effective_units(units: Array | None, intraclass_correlation: float) -> Array | float:
+    """Number of independent units that the mean of n units is worth, n / (1 + (n - 1) rho).
+
+    One for rows of single units, ``units=None``. A part rho of the variance of a unit, such as a
+    hidden cause of the whole row, does not average out (Kish, *Survey Sampling*, 1965, chapter 5).
+
+    Examples
+    --------
+    >>> effective_units(np.array([1.0, 10.0, 1000.0]), 0.1).round(1)
+    array([1. , 5.3, 9.9])
+    """
+    return 1.0 if units is None else units / (1 + (units - 1) * intraclass_correlation)
 
 
 class VarianceFunctionEstimate(NamedTuple):
@@ -185,6 +204,7 @@ def estimate_variance_function(
     squares: Array,
     coordinates: tuple[Coordinate, ...],
     units: Array | None = None,
+    intraclass_correlation: float = 0.0,
 ) -> VarianceFunctionEstimate:
     """Estimate the variance function by penalised maximum likelihood.
 
@@ -196,6 +216,8 @@ def estimate_variance_function(
     coordinates : tuple of Coordinate, length K
     units : ndarray, shape (N,), optional
         Number of units of each row; one by default.
+    intraclass_correlation : float
+        That of the variance function, with which the squares were computed.
 
     Notes
     -----
@@ -219,7 +241,8 @@ def estimate_variance_function(
     # The common factor belongs to `noise_sd`, so deviations have to average zero over the rows.
     root = np.diag(knot_values) - np.outer(knot_values, weights * knot_values)
     return VarianceFunctionEstimate(
-        VarianceFunction(coordinates, knots, knot_values), root @ log_covariance @ root.T
+        VarianceFunction(coordinates, knots, knot_values, intraclass_correlation),
+        root @ log_covariance @ root.T,
     )
 
 

@@ -17,7 +17,11 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
 )
 from bayes_intgen.models.pseudo_observations import PseudoObservations
 from bayes_intgen.models.terms import Decomposition, Term
-from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+from bayes_intgen.models.variance_function import (
+    Homoscedastic,
+    VarianceFunction,
+    effective_units,
+)
 
 
 def sufficient_statistics(
@@ -61,15 +65,17 @@ def _batch_statistics(
     terms: Decomposition, spread: VarianceFunction | Homoscedastic, batch: Observations
 ) -> SufficientStatistics:
     matrix, outcome, weights = weighted_design(terms, spread, batch)
-    return _with_units(SufficientStatistics.over([(matrix, outcome, weights)]), batch, weights)
+    return _with_units(SufficientStatistics.over([(matrix, outcome, weights)]), batch, spread)
 
 
 def _with_units(
-    statistics: SufficientStatistics, batch: Observations, weights: Array
+    statistics: SufficientStatistics,
+    batch: Observations,
+    spread: VarianceFunction | Homoscedastic,
 ) -> SufficientStatistics:
     if batch.weights is None or batch.within is None:
         return statistics
-    return statistics.with_units(batch.weights, batch.within, weights / batch.weights)
+    return statistics.with_units(batch.weights, batch.within, unit_precision(spread, batch))
 
 
 def _grouped_statistics(
@@ -79,7 +85,7 @@ def _grouped_statistics(
     matrix, outcome, weights = weighted_design(terms, spread, batch)
     statistics = SufficientStatistics.over([(matrix, outcome, weights)])
     groups = group_sums(terms, batch, matrix, outcome, weights)
-    return _with_units(statistics, batch, weights), groups
+    return _with_units(statistics, batch, spread), groups
 
 
 def _integrated_statistics(
@@ -131,7 +137,7 @@ def candidate_statistics(
         if terms.random_effects is not None:
             groups = group_sums(terms, batch, matrix, outcome, weights)
             return _integrated(statistics, groups, np.array(terms.random_effects.ratio), whole)
-        return statistics._replace(sums=_with_units(statistics.sums, batch, weights))
+        return statistics._replace(sums=_with_units(statistics.sums, batch, spread))
 
     statistics = map_reduce(
         data.by_unit(), of_batch, CandidateStatistics.merge, "Sums over rows", progress
@@ -201,17 +207,30 @@ def pseudo_observations(data: Rows, terms: Decomposition) -> PseudoObservations 
 
 def relative_noise_sd(spread: VarianceFunction | Homoscedastic, rows: Observations) -> Array:
     """Noise standard deviation of each row, relative to that of a single unit, shape (n,)."""
-    variance = spread(rows.actions, rows.intervened)
-    return np.sqrt(variance if rows.weights is None else variance / rows.weights)
+    return np.sqrt(_relative_variance(spread, rows))
+
+
+def row_weights(spread: VarianceFunction | Homoscedastic, rows: Observations) -> Array:
+    """Inverse noise variance of each row, relative to that of a single unit, shape (n,)."""
+    return 1.0 / _relative_variance(spread, rows)
+
+
+def _relative_variance(spread: VarianceFunction | Homoscedastic, rows: Observations) -> Array:
+    units = effective_units(rows.weights, spread.intraclass_correlation)
+    return spread(rows.actions, rows.intervened) / units
+
+
+def unit_precision(spread: VarianceFunction | Homoscedastic, rows: Observations) -> Array:
+    """Inverse relative variance of units about what the units of their row share, shape (n,)."""
+    return 1.0 / (spread(rows.actions, rows.intervened) * (1 - spread.intraclass_correlation))
 
 
 def weighted_design(
     terms: Decomposition, spread: VarianceFunction | Homoscedastic, batch: Observations
 ) -> tuple[Array, Array, Array]:
     """Design matrix (n, P), centred outcome (n,) and weights (n,) of a batch."""
-    weights = 1.0 / spread(batch.actions, batch.intervened)
     return (
         terms.matrix(batch.inputs, batch.intervened, evaluation=batch.evaluation),
         batch.outcome - terms.centre,
-        weights if batch.weights is None else weights * batch.weights,
+        row_weights(spread, batch),
     )

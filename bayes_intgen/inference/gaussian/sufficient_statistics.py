@@ -64,11 +64,11 @@ class SufficientStatistics(NamedTuple):
         Parameters
         ----------
         units : ndarray, shape (n,)
-            Number of units of each row, its weight apart from ``precision``.
+            Number of units of each row.
         within : ndarray, shape (n,)
             Sum of squares of the units' outcomes about their mean.
         precision : ndarray, shape (n,)
-            Weight of a single unit.
+            Weight of a single unit about what the units of its row share.
         """
         log_weight = (units - 1) * np.log(precision) - np.log(units)
         return self._replace(

@@ -15,7 +15,9 @@ from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, M
 from bayes_intgen.inference.gaussian.passes import (
     candidate_statistics,
     products,
+    row_weights,
     sufficient_statistics,
+    unit_precision,
     weighted_design,
 )
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
@@ -29,7 +31,10 @@ from bayes_intgen.inference.pilot.noise_rows import NoiseRows
 from bayes_intgen.inference.pilot.residuals import residuals
 from bayes_intgen.inference.pilot.selection import Selection
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
-from bayes_intgen.inference.pilot.variance_ratio import estimate_ratio
+from bayes_intgen.inference.pilot.variance_ratio import (
+    estimate_intraclass_correlation,
+    estimate_ratio,
+)
 from bayes_intgen.models import Model
 from bayes_intgen.models.noise_shape import NoiseShapeEstimate
 from bayes_intgen.models.random_effects import RandomEffects
@@ -51,6 +56,9 @@ TEST_ROWS = 8_000
 # Fits to pseudo-values before the selection of terms, if the noise is Student-t: after clipping,
 # the second changes the scale of the noise by less than a percent or two.
 STUDENT_T_FITS = 2
+# Maximum number of fits with an estimated intraclass correlation: the second moves it by a tenth,
+# a third by less than a hundredth.
+INTRACLASS_FITS = 2
 
 
 class Pilot(NamedTuple):
@@ -214,53 +222,74 @@ def _first_fit(
     data: Rows, rows: Observations, model: Model, terms: Decomposition, progress: bool
 ) -> Pilot:
     """Fit the model with constant variance to some of the rows."""
-    first = _constant_fit(rows, model, terms, progress)
-    if terms.random_effects is not None:
-        estimated = _with_variance_ratio(rows, first, terms.random_effects)
-        first = _constant_fit(rows, model, estimated, progress, first.mode)
-    noise_sd = float(first.sites["noise_sd"])
-    refuse_no_noise(data, noise_sd, terms.unit)
+    first = _with_random_effects(rows, model, terms, Homoscedastic(), progress)
+    refuse_no_noise(data, first.noise_scale, terms.unit)
+    for _ in range(0 if rows.weights is None else INTRACLASS_FITS):
+        residual = residuals(rows, first.posterior, first.sites, first.spread, progress)
+        spread = Homoscedastic(estimate_intraclass_correlation(rows, residual))
+        if spread == first.spread:
+            break
+        first = _with_random_effects(rows, model, terms, spread, progress, first.mode)
     degrees_of_freedom = float(np.sum(first.posterior.conditional(first.sites).share))
-    refuse_exact_replicates(rows, degrees_of_freedom, noise_sd / terms.unit)
+    refuse_exact_replicates(rows, degrees_of_freedom, first.noise_scale / terms.unit)
     return first
+
+
+def _with_random_effects(
+    rows: Observations,
+    model: Model,
+    terms: Decomposition,
+    spread: Homoscedastic,
+    progress: bool,
+    start: Array | None = None,
+) -> Pilot:
+    """Find the mode with constant variance, and estimate the variances of random effects."""
+    fit = _constant_fit(rows, model, terms, spread, progress, start)
+    if terms.random_effects is None:
+        return fit
+    estimated = _with_variance_ratio(rows, fit, terms.random_effects)
+    return _constant_fit(rows, model, estimated, spread, progress, fit.mode)
 
 
 def _constant_fit(
     rows: Observations,
     model: Model,
     terms: Decomposition,
+    spread: Homoscedastic,
     progress: bool,
     start: Array | None = None,
 ) -> Pilot:
     """Find the mode with constant variance and given variances of random effects."""
-    constant = Homoscedastic()
-    sums = sufficient_statistics(rows, terms, constant, progress)
-    return Pilot.of(MarginalPosterior.of(model, terms, sums), sums, constant, progress, start)
+    sums = sufficient_statistics(rows, terms, spread, progress)
+    return Pilot.of(MarginalPosterior.of(model, terms, sums), sums, spread, progress, start)
 
 
 def _with_variance_ratio(rows: Observations, fit: Pilot, effects: RandomEffects) -> Decomposition:
     """Estimate the variances of random effects from a fit with an initial guess of them."""
     terms = fit.posterior.terms
-    matrix, outcome, weights = weighted_design(terms, fit.spread, rows)
+    matrix, outcome, _ = weighted_design(terms, fit.spread, rows)
     residual = outcome - matrix @ fit.posterior.conditional(fit.sites).mean
-    estimated = estimate_ratio(rows, effects, residual, weights)
+    estimated = estimate_ratio(rows, effects, residual, fit.spread)
     return replace(terms, random_effects=estimated)
 
 
 def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -> _NoiseFit:
     """Estimate the variance function and the distribution of the noise from residuals."""
-    residual = residuals(rows, first.posterior, first.sites, progress)
-    spread: VarianceFunction | Homoscedastic = Homoscedastic()
-    estimate = None
+    residual = residuals(rows, first.posterior, first.sites, first.spread, progress)
+    spread, estimate = first.spread, None
     if model.spread == "fitted":
         coordinates = first.posterior.terms.coordinates
-        squares, units = _mean_squares(rows, residual)
+        squares, units = _mean_squares(rows, residual, first.spread)
         estimate = estimate_variance_function(
-            rows.actions, rows.intervened, squares, coordinates, units
+            rows.actions,
+            rows.intervened,
+            squares,
+            coordinates,
+            units,
+            first.spread.intraclass_correlation,
         )
         spread = estimate.spread
-    if rows.weights is not None:
-        residual = residual * np.sqrt(rows.weights)
+    residual = residual * np.sqrt(row_weights(first.spread, rows))
     variance = spread(rows.actions, rows.intervened)
     standardised = residual / np.sqrt(np.mean(residual**2) * variance)
     noise = residual / np.sqrt(np.mean(residual**2 / variance))
@@ -268,14 +297,17 @@ def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -
     return _NoiseFit(spread, estimate, quantiles, standardised, noise)
 
 
-def _mean_squares(rows: Observations, residual: Array) -> tuple[Array, Array | None]:
-    """Mean square of the residuals of each row's units, and their number if it is known."""
-    if rows.weights is None:
-        return residual**2, None
-    squares = rows.weights * residual**2
-    if rows.within is None:
+def _mean_squares(
+    rows: Observations, residual: Array, spread: VarianceFunction | Homoscedastic
+) -> tuple[Array, Array | None]:
+    """Mean square of the residuals of each row's units, and their number if it is known.
+
+    ``spread`` has constant variance.
+    """
+    squares = row_weights(spread, rows) * residual**2
+    if rows.weights is None or rows.within is None:
         return squares, None
-    return (squares + rows.within) / rows.weights, rows.weights
+    return (squares + rows.within * unit_precision(spread, rows)) / rows.weights, rows.weights
 
 
 def _select_terms(

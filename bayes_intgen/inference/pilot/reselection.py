@@ -74,7 +74,8 @@ def reselected_terms(
     selected = selected_at(selection.sites)
     if selected.keys() != earlier.keys():
         # Evidence may be close to its threshold: the added rows also change the first fit.
-        selected = selected_at(_sites_of_first_fit(selection, added, model))
+        constant = Homoscedastic(spread.intraclass_correlation)
+        selected = selected_at(_sites_of_first_fit(selection, added, model, constant))
     every, changed = {**selected, **earlier}, selected.keys() ^ earlier.keys()
     if any(_has_informed_directions(every[name]) for name in changed):
         return None
@@ -84,15 +85,15 @@ def reselected_terms(
 
 
 def _sites_of_first_fit(
-    selection: Selection, added: Observations, model: Model
+    selection: Selection, added: Observations, model: Model, constant: Homoscedastic
 ) -> dict[str, Array]:
     """Hyperparameters of the first fit with added rows."""
-    more = sufficient_statistics(added, selection.base, Homoscedastic(), False)
+    more = sufficient_statistics(added, selection.base, constant, False)
     sums = selection.sums._replace(known=None).merge(more._replace(known=None))
     sums = sums._replace(known=selection.sums.known)
     posterior = MarginalPosterior.of(model, selection.base, sums)
     start = posterior.point(selection.sites, selection.base)
-    return Pilot.of(posterior, sums, Homoscedastic(), False, start).sites
+    return Pilot.of(posterior, sums, constant, False, start).sites
 
 
 def _has_informed_directions(term: Term) -> bool:

@@ -6,11 +6,17 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.batches import map_batches
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.passes import row_weights
 from bayes_intgen.inference.pilot.variance_ratio import conditional_residuals
+from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 
 
 def residuals(
-    data: Observations, posterior: MarginalPosterior, sites: dict[str, Array], progress: bool
+    data: Observations,
+    posterior: MarginalPosterior,
+    sites: dict[str, Array],
+    spread: VarianceFunction | Homoscedastic,
+    progress: bool,
 ) -> Array:
     """Leverage-corrected residuals of a fit with constant variance, shape (N,).
 
@@ -26,13 +32,12 @@ def residuals(
 
     def of_batch(batch: Observations) -> Array:
         design = terms.matrix(batch.inputs, batch.intervened, evaluation=batch.evaluation)
-        weights = np.ones(len(batch)) if batch.weights is None else batch.weights
-        leverage = weights * np.sum((design.astype(np.float32) @ root) ** 2, axis=1)
+        of_unit = np.sum((design.astype(np.float32) @ root) ** 2, axis=1)
+        leverage = row_weights(spread, batch) * of_unit
         residual = batch.outcome - terms.centre - design @ conditional.mean
         return np.asarray(residual / np.sqrt(np.clip(1 - leverage, 0.05, 1)))
 
     own = np.concatenate(list(map_batches(data, of_batch, "Residuals", progress)))
     if terms.random_effects is None:
         return own
-    weights = np.ones(len(data)) if data.weights is None else data.weights
-    return conditional_residuals(data, terms.random_effects, own, weights)
+    return conditional_residuals(data, terms.random_effects, own, row_weights(spread, data))

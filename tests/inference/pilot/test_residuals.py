@@ -16,7 +16,7 @@ def test_residuals_are_corrected_for_leverage() -> None:
         model, terms, sufficient_statistics(data, terms, Homoscedastic(), False)
     )
     sites = posterior.sites(posterior.start)
-    corrected = residuals(data, posterior, sites, progress=False)
+    corrected = residuals(data, posterior, sites, Homoscedastic(), progress=False)
     mean, covariance = posterior.moments(sites)
     design = terms.matrix(data.actions, data.intervened)
     leverage = np.diag(design @ covariance @ design.T) / float(sites["noise_sd"]) ** 2

@@ -5,6 +5,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.inference.pilot.variance_ratio import conditional_residuals, estimate_ratio
+from bayes_intgen.models.variance_function import Homoscedastic
 
 MODEL = bi.models.additive("linear")
 
@@ -29,7 +30,7 @@ def test_ratio_of_variances_is_recovered(sd: float) -> None:
     data, _ = _groups(sd)
     effects = MODEL.decompose(data).random_effects
     assert effects is not None
-    estimate = estimate_ratio(data, effects, data.outcome, np.ones(len(data)))
+    estimate = estimate_ratio(data, effects, data.outcome, Homoscedastic())
     # The relative standard error is about sqrt(2 / 400) (1 + 1 / (4 ratio)).
     assert np.log(estimate.ratio[0]) == pytest.approx(2 * np.log(sd), abs=0.45)
 
@@ -38,7 +39,7 @@ def test_groups_that_are_alike_have_a_small_ratio() -> None:
     data, _ = _groups(0.0)
     effects = MODEL.decompose(data).random_effects
     assert effects is not None
-    estimate = estimate_ratio(data, effects, data.outcome, np.ones(len(data)))
+    estimate = estimate_ratio(data, effects, data.outcome, Homoscedastic())
     assert estimate.ratio[0] < 0.06
 
 

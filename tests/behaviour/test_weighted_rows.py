@@ -1,0 +1,168 @@
+"""Rows that are means of n units, which share a hidden cause or do not."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+POINTS = np.random.default_rng(9).normal(size=(40, 2)).clip(-2, 2)
+# Variance of the noise of a unit, and of what all units of a row share where both actions are set;
+# given the actions it is between 2.2 and 2.4 in the other regimes.
+NOISE, SHARED = 9.0, 2.5
+
+
+def table(shared: bool, seed: int = 1, rows: int = 200) -> pd.DataFrame:
+    """Means of n units in each of three regimes; they share hidden causes and a shock, or not."""
+    rng = np.random.default_rng(seed)
+    number = 3 * rows
+    n = np.clip(np.round(np.exp(rng.normal(1.2, 1.2, number))), 1, 60)
+    regime = np.arange(number) % 3
+    was_set = np.array([[0, 0], [1, 0], [0, 1]], dtype=bool)[regime]
+    cause = rng.normal(size=(number, 2)) * shared
+    actions = np.where(was_set, 1.3, 1) * rng.normal(size=(number, 2)) + cause * ~was_set
+    outcome = np.sin(actions[:, 0]) - 0.7 * actions[:, 1] + cause @ [0.6, 0.4]
+    outcome += shared * 1.4 * rng.normal(size=number)
+    outcome += np.sqrt(NOISE / n) * rng.normal(size=number)
+    labels = np.array(["", "red", "green"])[regime]
+    columns = {"red": actions[:, 0], "green": actions[:, 1], "y": outcome, "n": n}
+    return pd.DataFrame(columns | {"regime": labels})
+
+
+def read(frame: pd.DataFrame, weights: str | None = "n", sd: str | None = None) -> bi.RegimeData:
+    return bi.RegimeData.from_frame(
+        frame, ["red", "green"], "y", "regime", weights=weights, outcome_sd=sd
+    )
+
+
+def fit(data: bi.RegimeData, model: object = None, **settings: object) -> bi.Posterior:
+    settings = {"method": "laplace", "progress": False, "draws": 500} | settings
+    return bi.fit(data, model, **settings)
+
+
+@cache
+def fitted(shared: bool) -> tuple[pd.DataFrame, bi.Posterior]:
+    frame = table(shared, rows=500)
+    return frame, fit(read(frame))
+
+
+def moments(posterior: bi.Posterior) -> tuple[np.ndarray, np.ndarray]:
+    effect = posterior.joint_effect(POINTS)
+    return tuple(getattr(effect, name)(("chain", "draw")).to_numpy() for name in ("mean", "std"))
+
+
+def surprise(posterior: bi.Posterior, frame: pd.DataFrame) -> tuple[float, float]:
+    """Root mean square of standardised outcomes, in rows of few and of many units."""
+    tree = posterior.with_log_likelihood(read(frame), rows=None)
+    drawn = tree["posterior_predictive"].dataset["outcome"]
+    mean, sd = (getattr(drawn, name)(("chain", "draw")).to_numpy() for name in ("mean", "std"))
+    z = (frame["y"].to_numpy() - mean) / sd
+    few, many = frame["n"] <= 3, frame["n"] >= 20
+    return float(np.sqrt(np.mean(z[few] ** 2))), float(np.sqrt(np.mean(z[many] ** 2)))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_rows_of_few_and_of_many_units_are_as_far_from_the_fit_as_it_says(shared: bool) -> None:
+    frame, posterior = fitted(shared)
+    # The standard errors are below 0.06.
+    assert surprise(posterior, frame) == pytest.approx((1, 1), abs=0.15)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_predicted_outcome_is_that_of_one_unit(shared: bool) -> None:
+    _, posterior = fitted(shared)
+    expected = np.sqrt(NOISE + shared * SHARED)
+    assert float(posterior.outcome(POINTS).std("draw").mean()) == pytest.approx(expected, rel=0.15)
+
+
+def test_effects_are_those_with_effective_numbers_of_units() -> None:
+    frame, posterior = fitted(shared=True)
+    effective = frame.assign(n=frame["n"] / (1 + frame["n"] * 2.3 / NOISE))
+    (mean, sd), (expected, _) = moments(posterior), moments(fit(read(effective)))
+    assert np.abs(mean - expected).mean() < 0.1 * sd.mean()
+    # Negative control: without weights they differ more.
+    plain, _ = moments(fit(read(frame, weights=None)))
+    assert np.abs(plain - expected).mean() > 0.2 * sd.mean()
+
+
+def test_weights_pay_where_units_share_nothing() -> None:
+    frame, posterior = fitted(shared=False)
+    (_, sd), (_, without) = moments(posterior), moments(fit(read(frame, weights=None)))
+    assert sd.mean() < 0.8 * without.mean()
+
+
+def test_an_equal_number_of_units_changes_nothing() -> None:
+    frame = table(shared=True).assign(n=5)
+    (mean, sd), (expected, without) = moments(fit(read(frame))), moments(fit(read(frame, None)))
+    assert np.abs(mean - expected).max() < 0.05 * sd.mean()
+    assert sd == pytest.approx(without, rel=0.05)
+
+
+def cells(shared: float, units: int | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Units at 243 settings, and their cells; units of a cell share a cause of this sd."""
+    rng = np.random.default_rng(1)
+    values = np.linspace(-2, 2, 9)
+    settings = pd.MultiIndex.from_product([values, values, ["", "red", "green"]])
+    settings = settings.to_frame(index=False, name=["red", "green", "regime"])
+    sizes = rng.integers(1, 12, len(settings)) if units is None else units
+    rows = settings.loc[np.repeat(np.arange(len(settings)), sizes)]
+    noise = shared * rng.normal(size=len(settings))[rows.index] + rng.normal(size=len(rows))
+    rows = rows.assign(y=np.sin(rows["red"]) - 0.7 * rows["green"] + noise)
+    grouped = rows.groupby(["red", "green", "regime"])["y"]
+    means = grouped.agg(y="mean", n="size", sd="std").fillna({"sd": 0.0}).reset_index()
+    return rows, means
+
+
+def test_cells_with_their_sd_agree_with_their_units() -> None:
+    units, means = cells(shared=0.0)
+    raw, of_cells = fit(read(units, None)), fit(read(means, sd="sd"))
+    (mean, sd), (expected, without) = moments(of_cells), moments(raw)
+    assert np.abs(mean - expected).mean() < 0.1 * sd.mean()
+    assert sd == pytest.approx(without, rel=0.1)
+
+
+def test_standard_deviations_within_cells_show_what_their_units_share() -> None:
+    # Even if all have the same number of units, which says nothing by itself.
+    for units in (None, 5):
+        _, means = cells(shared=1.0, units=units)
+        posterior = fit(read(means, sd="sd"))
+        assert float(posterior.outcome(POINTS[:1]).std()) == pytest.approx(np.sqrt(2), rel=0.15)
+
+
+def test_updates_saved_fits_and_streams_have_the_same_variance(tmp_path: Path) -> None:
+    frame = table(shared=True)
+    earlier, later = frame.iloc[:-45], frame.iloc[-45:]
+    updated = fit(read(earlier)).update(read(later), progress=False)
+    assert surprise(updated, frame) == pytest.approx((1, 1), abs=0.17)
+    (mean, sd), (expected, _) = moments(updated), moments(fit(read(frame)))
+    assert np.abs(mean - expected).mean() < 0.25 * sd.mean()
+    updated.save(tmp_path / "fit.nc")
+    assert surprise(bi.load(tmp_path / "fit.nc"), frame) == surprise(updated, frame)
+    batches = [frame.iloc[i : i + 200] for i in (0, 200, 400)]
+    stream = bi.StreamedData.from_batches(
+        lambda: iter(batches), ["red", "green"], "y", "regime", weights="n"
+    )
+    streamed, _ = moments(bi.fit(stream, method="laplace", progress=False, draws=500))
+    assert np.abs(streamed - expected).max() < 0.2 * sd.mean()
+
+
+def test_the_program_has_the_same_variance() -> None:
+    frame = table(shared=True)
+    model = bi.models.additive(spread="constant")
+    relative = fit(read(frame), model).program(read(frame)).relative_sd ** 2
+    n = frame["n"].to_numpy()
+    # Variance of a row, relative to that of a unit.
+    (common, own), *_ = np.linalg.lstsq(np.column_stack([np.ones_like(n), 1 / n]), relative)
+    assert common == pytest.approx(2.3 / (2.3 + NOISE), abs=0.1)
+    assert common + own == pytest.approx(1)
+
+
+def test_student_t_noise_has_the_same_variance() -> None:
+    frame = table(shared=True, rows=120)
+    model = bi.models.additive("linear", noise="student_t")
+    settings = {"chains": 1, "warmup": 100, "draws": 100, "method": "nuts"}
+    few, many = surprise(fit(read(frame), model, **settings), frame)
+    assert (few, many) == pytest.approx((1, 1), abs=0.25)
