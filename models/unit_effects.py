@@ -58,6 +58,13 @@ class UnitEffects(NamedTuple):
         parts = [coefficients[..., which], *(group.draws for group in unseen)]
         return cls(replace(terms, terms=own), unseen, np.concatenate(parts, axis=-1))
 
+    @property
+    def depends_on_actions(self) -> bool:
+        """Whether the differences between units depend on the actions."""
+        count = len(self.terms.names)
+        of_terms = any(min(term.inputs) < count for term in self.terms.terms)
+        return of_terms or any(group.input is not None for group in self.unseen)
+
     def at_each(
         self,
         actions: Array,
@@ -71,6 +78,9 @@ class UnitEffects(NamedTuple):
         (..., draw), and the result has n as its last axis. Points with the same design as the one
         before have the same result.
         """
+        if len(actions) > 1 and not self.depends_on_actions and (intervened == intervened[0]).all():
+            one = self.at_each(actions[:1], intervened[:1], units, function)
+            return np.repeat(one, len(actions), axis=-1)
         blank = np.zeros((len(units), actions.shape[1]))
         evaluation = Evaluation(np.concatenate([blank, units], axis=1))
         out: list[Array] = []

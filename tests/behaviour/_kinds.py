@@ -329,9 +329,9 @@ def counted_outcome(folder: Path) -> Case:
 def money(folder: Path) -> Case:
     world = World(TWO, {"age": AGE}, law="log", base=1.0)
     model = bi.models.multiplicative()
-    return with_population(
-        case_of(world, options={"covariates": ["age"]}, model=model, given={"age": 45.0})
-    )
+    case = case_of(world, options={"covariates": ["age"]}, model=model, given={"age": 45.0})
+    # Plans are searched with all draws: few of them suffice here.
+    return with_population(replace(case, fit=lambda own: fitted(own.data, model, draws=60)))
 
 
 def heavy_tails(folder: Path) -> Case:
