@@ -13,6 +13,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.covariates import UNSEEN
+from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.models.gates import Always
@@ -25,7 +26,6 @@ from bayes_intgen.models.mixture import (
 )
 from bayes_intgen.models.noise_shape import NoiseShape
 from bayes_intgen.models.outcome_kinds import (
-    OutcomeKind,
     count_quantiles,
     draw_binary,
     draw_counts,
