@@ -108,17 +108,13 @@ def in_population(
 
 
 def _values_given(columns: CovariateColumns, given: Mapping[str, Any]) -> Array:
-    if not isinstance(given, Mapping):
-        raise PointsError(
-            f"given must map covariates and groups to values, not be a {type(given).__name__}"
-        )
     values = np.full(len(columns), np.nan)
     for name, value in given.items():
         if name not in columns.every:
             own = quoted(columns.every) or "none"
             raise PointsError(
-                f"given: unknown covariate or grouping {name!r}; the fit has {own}"
-                f"{hint(name, columns.every) if isinstance(name, str) else ''}"
+                f"given: unknown covariate or grouping {name!r}; {hint(name, columns.every)} fit "
+                f"has {own}"
             )
         at = columns.every.index(name)
         if name in columns.groups:
