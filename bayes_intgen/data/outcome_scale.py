@@ -72,7 +72,7 @@ def with_log_outcome(rows: Observations, numbered: bool = True) -> Observations:
             f"models.multiplicative() needs positive outcomes, of at least {1 / MAX_MAGNITUDE:g}: "
             f"{rows.outcome_name!r} is {rows.outcome[first]:g} in {place} "
             f"({rows.label(rows.intervened[first])}), and below that in {refused.size} of "
-            f"{len(rows)} rows; drop errors, model zeros apart (as a 0/1 outcome), or use "
+            f"{len(rows)} rows; drop these rows, model zeros apart (as a 0/1 outcome), or use "
             "models.additive()"
         )
     return replace(rows, outcome=np.log(rows.outcome), weights=None, within=None)

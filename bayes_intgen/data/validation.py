@@ -147,8 +147,8 @@ def check_weights(rows: Observations, numbers: NDArray[np.int_] | None = None) -
     bad = np.flatnonzero(~(np.isfinite(rows.within) & (rows.within >= 0)))
     if bad.size:
         raise DataError(
-            f"outcome_sd must lie between 0 and {MAX_MAGNITUDE:g}, and weights must be at least 1 "
-            f"with it; see row {numbers[bad[0]]}"
+            f"outcome_sd must be finite and not negative, at most {MAX_MAGNITUDE:g}, and weights "
+            f"at least 1 with it; see row {numbers[bad[0]]}"
         )
 
 
