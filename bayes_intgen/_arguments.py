@@ -11,6 +11,11 @@ from bayes_intgen.errors import BayesIntgenError, ModelError
 Error = type[BayesIntgenError]
 # Maximum length of a value in a message.
 MAX_CHARACTERS = 60
+# Maximum magnitude of numbers, and of the inverse of positive ones, so that sums of their squares
+# are finite in float64.
+MAX_MAGNITUDE = 1e100
+# Maximum number of rows that are planned: beyond, rounding would determine their best split.
+MAX_PLANNED_ROWS = 10**12
 
 
 def whole_number(value: Any, name: str, minimum: int, error: Error = ModelError) -> int:
@@ -24,6 +29,20 @@ def whole_number(value: Any, name: str, minimum: int, error: Error = ModelError)
     if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
         raise error(f"{name} must be a whole number of at least {minimum}, not {_shown(value)}")
     return int(value)
+
+
+def row_count(value: Any, name: str = "rows") -> int:
+    """Validate a number of planned rows.
+
+    Examples
+    --------
+    >>> row_count(500)
+    500
+    """
+    count = whole_number(value, name, 1)
+    if count > MAX_PLANNED_ROWS:
+        raise ModelError(f"{name} must be at most {MAX_PLANNED_ROWS:,}, not {_shown(value)}")
+    return count
 
 
 def seed_number(value: Any) -> int:
@@ -63,7 +82,7 @@ def probabilities(values: Any, name: str, error: Error = ModelError) -> tuple[fl
 
 
 def real_number(value: Any, name: str, error: Error = ModelError) -> float:
-    """Validate a finite number.
+    """Validate a number of at most ``MAX_MAGNITUDE``.
 
     Examples
     --------
@@ -73,6 +92,25 @@ def real_number(value: Any, name: str, error: Error = ModelError) -> float:
     number = _number(value)
     if number is None or not isfinite(number):
         raise error(f"{name} must be a finite number, not {_shown(value)}")
+    if abs(number) > MAX_MAGNITUDE:
+        raise error(f"{name} must be at most {MAX_MAGNITUDE:g}, not {number:g}; use larger units")
+    return number
+
+
+def positive_number(value: Any, name: str) -> float:
+    """Validate a positive number, with bounds on its magnitude as of :func:`real_number`.
+
+    Examples
+    --------
+    >>> positive_number(0.5, "noise")
+    0.5
+    """
+    number = real_number(value, name)
+    if number <= 0:
+        raise ModelError(f"{name} must be positive, not {number:g}")
+    if number < 1 / MAX_MAGNITUDE:
+        least = 1 / MAX_MAGNITUDE
+        raise ModelError(f"{name} must be at least {least:g}, not {number:g}; use smaller units")
     return number
 
 

@@ -24,7 +24,10 @@ _OF_ENVIRONMENT: set[str] = set()
 
 @contextmanager
 def double_precision() -> Iterator[None]:
-    """Compute in double precision, leaving JAX's own setting as it is.
+    """Compute in double precision, with JAX's defaults, leaving its own settings as they are.
+
+    Whatever the caller allows JAX to promote or transfer, and with whatever precision it
+    multiplies matrices, results are the same.
 
     Raises
     ------
@@ -44,7 +47,13 @@ def double_precision() -> Iterator[None]:
         ) from error
     if not is_imported:
         _OF_ENVIRONMENT.add(_settings())
-    with jax.enable_x64(True):
+    with (
+        jax.enable_x64(True),
+        jax.numpy_rank_promotion("allow"),
+        jax.numpy_dtype_promotion("standard"),
+        jax.transfer_guard("allow"),
+        jax.default_matmul_precision(None),
+    ):
         yield
 
 

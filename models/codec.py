@@ -88,6 +88,8 @@ _BASES = (
     PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis, CentredBasis,
     GroupIndicators, FourierBasis,
 )  # fmt: skip
+# Integers below this are exact as floats.
+MAX_INTEGER = 2**53
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 # Stored names of fields that have been renamed since.
 _STORED_NAMES = {"component": "part", "knot_values": "heights", "cross_action": "borrowed"}
@@ -190,7 +192,9 @@ def _has_type(value: Any, hint: Any) -> bool:
     """Whether a decoded value has the declared type of a field; numbers must be finite."""
     origin, inner = get_origin(hint), get_args(hint)
     if hint is float:
-        return isinstance(value, float | int) and type(value) is not bool and abs(value) < np.inf
+        # NumPy takes larger integers for objects.
+        limit = MAX_INTEGER if type(value) is int else np.inf
+        return isinstance(value, float | int) and type(value) is not bool and abs(value) < limit
     if hint is int:
         return type(value) is int
     if hint is Basis:

@@ -1,4 +1,4 @@
-"""Kinds of outcomes: numbers on a continuous scale, zero or one, and counts.
+"""Laws of outcomes of each kind: numbers on a continuous scale, zero or one, and counts.
 
 The mean of every kind adds up over the actions. The kinds differ in what a single outcome can be.
 Given the mean, a binary outcome has one law. A count is Poisson where its identified variance
@@ -7,7 +7,6 @@ are far from zero at a point are rounded numbers, which may have any shape.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 
-OutcomeKind = Literal["continuous", "binary", "count"]
 # Smallest mean of a count, and smallest relative difference of its variance from its mean: Poisson
 # numbers are the limit of zero.
 MIN_MEAN, MIN_DISPERSION = 1e-9, 1e-6
@@ -24,29 +22,6 @@ MIN_MEAN, MIN_DISPERSION = 1e-9, 1e-6
 FAR_MEAN, FAR_VARIANCE = 3.0, 4.0
 # Variance that rounding adds.
 OF_ROUNDING = 1 / 12
-# Largest count: from there on, values are so dense that any law of numbers does.
-MAX_COUNT = 1000
-
-
-def outcome_kind(outcome: Array, units: Array | None) -> OutcomeKind:
-    """Detect the kind of an outcome, shape (N,), from its values.
-
-    Means of several units (``units``, shape (N,)) are numbers whatever the units' outcomes are.
-
-    Examples
-    --------
-    >>> [outcome_kind(np.array(y), None) for y in ([0.0, 1, 1], [0.0, 3, 1], [0.5, 1, 2])]
-    ['binary', 'count', 'continuous']
-    """
-    if units is not None and (units != 1).any():
-        return "continuous"
-    whole = (outcome >= 0) & (outcome <= MAX_COUNT) & (outcome == np.floor(outcome))
-    if not whole.all():
-        return "continuous"
-    distinct = np.unique(outcome)
-    if len(distinct) > 2:
-        return "count"
-    return "binary" if np.array_equal(distinct, [0, 1]) else "continuous"
 
 
 def draw_binary(probability: Array, rng: np.random.Generator) -> Array:

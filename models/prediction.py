@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
+from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.models.mixture import (
@@ -21,7 +22,6 @@ from bayes_intgen.models.mixture import (
 )
 from bayes_intgen.models.noise_shape import NoiseShape
 from bayes_intgen.models.outcome_kinds import (
-    OutcomeKind,
     count_quantiles,
     draw_binary,
     draw_counts,

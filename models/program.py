@@ -51,6 +51,8 @@ def draw_or_condition(
         columns = terms.columns[term.name]
         mean += gates[:, i] * (functions[:, columns] @ coefficients[columns])
     sd = noise_sd * jnp.asarray(relative_sd)
+    # In the precision of this call: JAX keeps constants that are arrays of NumPy for later calls.
+    observed = None if outcome is None else jnp.asarray(outcome)
     if model.noise == "student_t":
         df = numpyro.sample("df", dist.Gamma(*DEGREES_OF_FREEDOM))
         distribution: dist.Distribution = dist.StudentT(df, mean, sd)
@@ -60,7 +62,7 @@ def draw_or_condition(
         transform = dist.transforms.ExpTransform()
         distribution = dist.TransformedDistribution(distribution, transform)
     with handlers.scale(scale=likelihood_power), numpyro.plate("row", len(mean)):
-        numpyro.sample("outcome", distribution, obs=outcome)
+        numpyro.sample("outcome", distribution, obs=observed)
     if known is not None:
         _sample_pseudo_observations(known, coefficients)
 
@@ -70,7 +72,7 @@ def _sample_pseudo_observations(known: PseudoObservations, coefficients: jax.Arr
     sd = jnp.exp(jnp.asarray(known.log_sd))
     mean = sd * (jnp.asarray(known.matrix) @ coefficients)
     with numpyro.plate("known_row", len(sd)):
-        numpyro.sample("known_outcome", dist.Normal(mean, sd), obs=sd * known.outcome)
+        numpyro.sample("known_outcome", dist.Normal(mean, sd), obs=sd * jnp.asarray(known.outcome))
 
 
 def _with_fixed(

@@ -13,6 +13,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
+from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import ModelError
@@ -29,7 +30,6 @@ from bayes_intgen.inference.sampling.marginalised import sample_marginal
 from bayes_intgen.inference.sampling.program_cache import load_ahead
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
-from bayes_intgen.models.outcome_kinds import OutcomeKind, outcome_kind
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.schema import build_tree
 
@@ -109,9 +109,7 @@ def fit_of_draws(
     data: Rows, model: Model, settings: SamplerSettings, pilot: Pilot, sampled: SampledModel
 ) -> Fit:
     """Add the tree of a posterior to its draws; the outcome is on the model's scale."""
-    kind: OutcomeKind = "continuous"
-    if model.link == "identity":
-        kind = outcome_kind(data.in_memory.outcome, data.in_memory.weights)
+    kind: OutcomeKind = data.outcome_kind if model.link == "identity" else "continuous"
     draws = sampled.coefficients.shape[1]
     noise = _noise(pilot, settings, draws)
     if model.link == "log":

@@ -16,7 +16,6 @@ from bayes_intgen.data.validation import rows_needed
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.verdict import separates
 from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
-from bayes_intgen.models.outcome_kinds import outcome_kind
 
 # Minimum number of distinct values of a continuous outcome.
 MIN_OUTCOME_VALUES = 6
@@ -75,11 +74,11 @@ def data_problems(data: Rows, reference: ReferenceRows, sample: Observations) ->
             for j in np.flatnonzero(near[k, :k])
         ]
     problems += [*dropped_in_words(data.names, data.dropped), *advice_on_changed_covariates(data)]
-    outcome, units = data.in_memory.outcome, data.in_memory.weights
-    distinct = len(np.unique(outcome))
-    if distinct < MIN_OUTCOME_VALUES and outcome_kind(outcome, units) == "continuous":
+    distinct = np.unique(data.in_memory.outcome)
+    if len(distinct) < MIN_OUTCOME_VALUES and data.outcome_kind == "continuous":
         problems.append(
-            f"the outcome has {distinct} distinct values: the model takes it to be continuous"
+            f"the outcome has few distinct values, such as {distinct[0]:g} and {distinct[-1]:g}: "
+            "the model takes it to be continuous"
         )
     return problems
 

@@ -5,7 +5,6 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.models.outcome_kinds import outcome_kind
 
 # Minimum gain in log likelihood per row, and minimum skewness of residuals of the outcome itself.
 MIN_GAIN, MIN_SKEWNESS = 0.1, 0.5
@@ -22,7 +21,7 @@ def advice_on_scale(rows: Observations) -> tuple[str, ...]:
     ()
     """
     outcome = rows.outcome
-    continuous = outcome_kind(outcome, rows.weights) == "continuous" and rows.weights is None
+    continuous = rows.outcome_kind == "continuous" and rows.weights is None
     if not continuous or not (outcome > 0).all():
         return ()
     gain, skewness = gain_of_logarithm(rows)

@@ -5,6 +5,7 @@ is not reliable (``--strict``, ``check``); 70 a defect of the program; 130 inter
 """
 
 # Commands import heavy modules themselves, so that help appears at once.
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -139,7 +140,7 @@ def fit(
     """
     import bayes_intgen as bi
 
-    _require_writable(output)
+    _require_writable(output, data, checkpoint)
     model = model_of(prior, graph, interactions, multiplicative, moderators=moderators, noise=noise)
     rows = _rows(
         data,
@@ -238,6 +239,8 @@ def plot(
 
     The suffix of the output file determines its format: png, svg, pdf.
     """
+    output = output if output.suffix else output.with_suffix(".png")
+    _require_writable(output, fit, population)
     import io
 
     import matplotlib as mpl
@@ -246,8 +249,6 @@ def plot(
     from bayes_intgen.api.loading import load
     from bayes_intgen.cli.effect_grid import plot_effect_grid
 
-    _require_writable(output)
-    output = output if output.suffix else output.with_suffix(".png")
     posterior = load(fit)
     point = {**default_point(posterior), **checked_point(at, posterior)}
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
@@ -276,10 +277,10 @@ def report(
     regime: options.RegimeOfFit = None,
 ) -> int:
     """Write a report with a planner of joint effects as one self-contained HTML file."""
+    _require_writable(output, fit, population, data)
     from bayes_intgen.api.loading import load
     from bayes_intgen.assess.checks import check as check_assumptions
 
-    _require_writable(output)
     posterior = load(fit)
     if data is not None:
         rows = rows_of_fit(data, posterior, regime, progress=show_progress())
@@ -393,13 +394,21 @@ def _rows(
         )  # fmt: skip
 
 
-def _require_writable(output: Path) -> None:
-    """Refuse an output that cannot be written, before hours of sampling rather than after."""
+def _require_writable(output: Path, *inputs: Path | None) -> None:
+    """Refuse an output that cannot be written, before hours of sampling rather than after.
+
+    Nor may it replace an input, under whatever name.
+    """
     if not output.absolute().parent.is_dir():
         raise DataError(f"there is no folder {output.absolute().parent} to write {output.name} to")
     if output.is_dir():
         raise DataError(f"{output} is a folder; name a file to write")
-    writable_target(output)
+    target = writable_target(output)
+    for path in (own for own in inputs if own is not None):
+        is_same = path.exists() and target.exists() and path.samefile(target)
+        # Neither exists yet where a checkpoint would be a folder of the same name.
+        if is_same or os.path.realpath(path) == str(target):
+            raise DataError(f"--output {output} would replace {path}, an input; name another file")
 
 
 def _require_unobserved(points: Sequence[Point], observed: Point, message: str) -> None:

@@ -17,6 +17,7 @@ from bayes_intgen.data import reservoir
 from bayes_intgen.data.columns import Columns
 from bayes_intgen.data.content import Content, refuse_new_nonfinite
 from bayes_intgen.data.lift_tests import LiftTest
+from bayes_intgen.data.outcome_kind import OutcomeKind, kind_of
 from bayes_intgen.data.reservoir import Reservoir
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import check_covariates, check_enough_rows
@@ -69,6 +70,11 @@ class OutOfCoreRows(Rows):
     def categories(self) -> tuple[Categories | None, ...]:
         """Levels of each action; None for actions without levels."""
         return self._columns.categories
+
+    @property
+    def outcome_kind(self) -> OutcomeKind:
+        """``"continuous"``, ``"binary"`` or ``"count"``, by the outcomes of all rows."""
+        return kind_of(self._first_pass.outcome)
 
     @abstractmethod
     def _read(self) -> Iterator[Observations]:

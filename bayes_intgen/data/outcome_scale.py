@@ -11,8 +11,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from bayes_intgen._arguments import MAX_MAGNITUDE
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.lift_tests import LiftTest
+from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.identification.masks import Mask
@@ -61,15 +63,16 @@ def with_log_outcome(rows: Observations, numbered: bool = True) -> Observations:
             "rows are means of several units (weights), and the logarithm of a mean is not the "
             "mean of logarithms; use one row per unit, or models.additive()"
         )
-    refused = np.flatnonzero(~(rows.outcome > 0))
+    # Smaller ones are zeros that something has computed.
+    refused = np.flatnonzero(~(rows.outcome >= 1 / MAX_MAGNITUDE))
     if refused.size:
         first = refused[0]
         place = f"row {first}" if numbered else "a row"
         raise DataError(
-            f"models.multiplicative() needs positive outcomes: {rows.outcome_name!r} is "
-            f"{rows.outcome[first]:g} in {place} ({rows.label(rows.intervened[first])}), and "
-            f"not positive in {refused.size} of {len(rows)} rows; drop these rows if they are "
-            "errors, model whether the outcome is zero apart (as a 0/1 outcome), or use "
+            f"models.multiplicative() needs positive outcomes, of at least {1 / MAX_MAGNITUDE:g}: "
+            f"{rows.outcome_name!r} is {rows.outcome[first]:g} in {place} "
+            f"({rows.label(rows.intervened[first])}), and below that in {refused.size} of "
+            f"{len(rows)} rows; drop these rows, model zeros apart (as a 0/1 outcome), or use "
             "models.additive()"
         )
     return replace(rows, outcome=np.log(rows.outcome), weights=None, within=None)
@@ -94,6 +97,11 @@ class LogOutcomes(Rows):
     def categories(self) -> tuple[Categories | None, ...]:
         """Levels of each action; None for actions without levels."""
         return self._source.categories
+
+    @property
+    def outcome_kind(self) -> OutcomeKind:
+        """Kind of logarithms."""
+        return "continuous"
 
     @property
     def in_memory(self) -> Observations:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import items
+from bayes_intgen._arguments import MAX_MAGNITUDE, items
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.tables import as_table, has_levels, label_cells, numeric_column
@@ -79,6 +79,12 @@ def checked_points(points: Any, names: Sequence[str], categories: Levels = ()) -
         bad = np.flatnonzero(~np.isfinite(values[:, k]))
         if bad.size:
             raise PointsError(f"points hold NaN or infinity for {name!r} in row {bad[0]}")
+        far = np.flatnonzero(np.abs(values[:, k]) > MAX_MAGNITUDE)
+        if far.size:
+            raise PointsError(
+                f"points set {name!r} to {values[far[0], k]:g} in row {far[0]}; set it to a value "
+                "near those of the data"
+            )
     return values
 
 
@@ -110,8 +116,9 @@ def checked_value(value: Any, name: str, levels: Categories | None) -> float:
         with suppress(ValueError):
             value = float(value)
     code = float(_codes([value], name, levels)[0])
-    if not np.isfinite(code):
-        raise PointsError(f"{name!r} is set to {value!r}, which is not a finite number")
+    if not abs(code) <= MAX_MAGNITUDE:
+        what = "far from every value of data" if np.isfinite(code) else "not a finite number"
+        raise PointsError(f"{name!r} is set to {value!r}, which is {what}")
     return code
 
 

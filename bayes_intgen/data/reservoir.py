@@ -17,6 +17,7 @@ from bayes_intgen.basis.categories import at_most_three
 from bayes_intgen.data.columns import Batch, Columns
 from bayes_intgen.data.content import Content
 from bayes_intgen.data.missing import MissingCells
+from bayes_intgen.data.outcome_kind import decisive_values
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.sampling import even_shares, priorities, priorities_of_units
 from bayes_intgen.data.validation import check_finite, check_weights
@@ -60,6 +61,8 @@ class Reservoir(NamedTuple):
     missing : MissingCells
     values : tuple of tuples of float, length K + C
         Distinct values of each action and covariate, at most three of them.
+    outcome : tuple of float
+        Outcomes that decide the kind of all.
     content : Content
         Digest of all rows.
     """
@@ -69,6 +72,7 @@ class Reservoir(NamedTuple):
     extremes: dict[tuple[int, str | float], ExtremeRow]
     missing: MissingCells
     values: tuple[tuple[float, ...], ...] = ()
+    outcome: tuple[float, ...] = ()
     content: Content = Content()
 
     @classmethod
@@ -113,6 +117,7 @@ class Reservoir(NamedTuple):
             _extremes(batch, rows),
             missing,
             tuple(map(at_most_three, batch.smooth_columns.T)),
+            decisive_values(batch.outcome, batch.weights),
             Content.of(batch),
         )
 
@@ -130,6 +135,7 @@ class Reservoir(NamedTuple):
             _merged_extremes(self.extremes, other.extremes),
             self.missing.merge(other.missing),
             _merged_values(self.values, other.values),
+            decisive_values(np.array([*self.outcome, *other.outcome]), None),
             self.content.merge(other.content),
         )
 

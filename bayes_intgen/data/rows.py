@@ -21,6 +21,7 @@ from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest, LiftTestable
 from bayes_intgen.data.listing import listing
 from bayes_intgen.data.missing import dropped_in_words
+from bayes_intgen.data.outcome_kind import OutcomeKind, outcome_kind
 from bayes_intgen.data.queries import checked_mask, checked_points
 from bayes_intgen.data.sampling import balanced_sample, batch_ends
 from bayes_intgen.errors import DataError
@@ -75,6 +76,11 @@ class Rows(LiftTestable):
     @abstractmethod
     def categories(self) -> tuple[Categories | None, ...]:
         """Levels of each action; None for actions without levels."""
+
+    @property
+    @abstractmethod
+    def outcome_kind(self) -> OutcomeKind:
+        """``"continuous"``, ``"binary"`` or ``"count"``, by the outcomes of all rows."""
 
     @property
     @abstractmethod
@@ -381,6 +387,11 @@ class Observations(Rows):
 
     def __len__(self) -> int:
         return len(self.outcome)
+
+    @property
+    def outcome_kind(self) -> OutcomeKind:
+        """``"continuous"``, ``"binary"`` or ``"count"``."""
+        return outcome_kind(self.outcome, self.weights)
 
     @property
     def in_memory(self) -> Self:

@@ -7,7 +7,7 @@ from itertools import chain, combinations, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import items
+from bayes_intgen._arguments import MAX_MAGNITUDE, items
 from bayes_intgen.basis.categories import spelled_label
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError, is_observational
@@ -20,8 +20,9 @@ from bayes_intgen.text.messages import quoted
 # Minimum number of rows per unknown of a linear model: the intercept and, per action, the slopes
 # of the unconfounded contribution and of the confounding bias.
 ROWS_PER_UNKNOWN = 2
-# Maximum magnitude of cells, and of the inverse of their range, for sums of squares in float64.
-MAX_MAGNITUDE = 1e100
+# Largest weight, and inverse of the smallest one: sums over rows of weights that differ by more
+# lose all digits of the light ones.
+MAX_WEIGHT = 1e12
 # Maximum number of targets that are tried for a message, and listed in it.
 MAX_TARGETS, MAX_LISTED = 500, 6
 # Minimum range of values relative to their size; a smaller one is due to rounding.
@@ -122,7 +123,7 @@ def check_finite(rows: Observations, numbers: NDArray[np.int_] | None = None) ->
 
 
 def check_weights(rows: Observations, numbers: NDArray[np.int_] | None = None) -> None:
-    """Raise DataError on weights that are not positive, or standard deviations that are negative.
+    """Raise DataError on weights or standard deviations outside their limits.
 
     Parameters are those of :func:`check_finite`.
     """
@@ -135,13 +136,19 @@ def check_weights(rows: Observations, numbers: NDArray[np.int_] | None = None) -
             f"weights must be positive, the number of units of which a row is the mean; row "
             f"{numbers[bad[0]]} has {rows.weights[bad[0]]:g}"
         )
+    bad = np.flatnonzero((rows.weights > MAX_WEIGHT) | (rows.weights < 1 / MAX_WEIGHT))
+    if bad.size:
+        raise DataError(
+            f"weights must lie between {1 / MAX_WEIGHT:g} and {MAX_WEIGHT:g}; row "
+            f"{numbers[bad[0]]} has {rows.weights[bad[0]]:g}: correct it, or divide all by a factor"
+        )
     if rows.within is None:
         return
     bad = np.flatnonzero(~(np.isfinite(rows.within) & (rows.within >= 0)))
     if bad.size:
         raise DataError(
-            "outcome_sd must be finite and not negative, and weights at least 1 with it; see row "
-            f"{numbers[bad[0]]}"
+            f"outcome_sd must be finite and not negative, at most {MAX_MAGNITUDE:g}, and weights "
+            f"at least 1 with it; see row {numbers[bad[0]]}"
         )
 
 
@@ -150,13 +157,14 @@ def within_squares(
 ) -> NDArray[np.float64] | None:
     """Sum of squares of the outcomes of a row's units about their mean, shape (n,).
 
-    A row of one unit has none, whatever its standard deviation. Negative standard deviations give
-    NaN, which :func:`check_weights` refuses.
+    A row of one unit has none, whatever its standard deviation. Negative and huge standard
+    deviations give NaN, which :func:`check_weights` refuses.
     """
     if weights is None or sd is None:
         return None
-    squares = (weights - 1) * sd**2
-    return np.where(weights == 1, 0.0, np.where(sd >= 0, squares, np.nan))
+    usable = np.where((sd >= 0) & (sd <= MAX_MAGNITUDE), sd, np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):  # weights that are refused, too
+        return np.where(weights == 1, 0.0, (weights - 1) * usable**2)
 
 
 def check_covariates(sample: Observations, rows: int) -> None:

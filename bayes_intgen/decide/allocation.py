@@ -20,6 +20,9 @@ from bayes_intgen.text.number_format import format_number
 
 # Largest number of rows that a search for a width considers, and relative precision of its result.
 MAX_ROWS, ROWS_PRECISION = 10**9, 1e-3
+# Largest information of planned rows about a combination of coefficients, in units of the present
+# one: float64 has 16 digits, two of which are left for coefficients that rows say nothing about.
+MAX_INFORMATION = 1e14
 # Shares of the rows below this are zero.
 MIN_SHARE = 1e-4
 
@@ -52,7 +55,22 @@ class Allocation:
     _best: dict[float, Array] = field(default_factory=dict, repr=False)
 
     def best_rows(self, total: float) -> Array:
-        """Numbers of rows, shape (R,), that cost ``total`` and minimise the mean variance."""
+        """Numbers of rows, shape (R,), that cost ``total`` and minimise the mean variance.
+
+        Raises
+        ------
+        ModelError
+            If they would inform so much that rounding determines the result.
+        """
+        # Of all eigenvalues together. Costs may differ by any factor.
+        with np.errstate(over="ignore"):
+            information = np.trace(self._stacked, axis1=1, axis2=2) * (total / self.costs)
+        most = int(information.argmax())
+        if not information[most] <= MAX_INFORMATION:
+            raise ModelError(
+                f"{total:.3g} rows at a cost of {self.costs[most]:g} each leave a variance that is "
+                "too small to be computed; give fewer rows, or a larger cost or noise"
+            )
         if total not in self._best:
             self._best[total] = self._shares(total) * total / self.costs
         return self._best[total]

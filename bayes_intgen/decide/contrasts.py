@@ -202,7 +202,8 @@ def slope(
     names = actions if intervened is None else checked_actions(intervened, actions)
     query = support_of(posterior).query(at, names, given, population)
     coordinate, values = posterior.terms.coordinates[k], query.values
-    step = STEP * coordinate.spread
+    # Far outside the range, numbers that differ by less are the same.
+    step = np.maximum(STEP * coordinate.spread, np.spacing(np.abs(values[:, k])))
     below, above = values.copy(), values.copy()
     # One-sided at the ends of the observed range, beyond which functions are constant.
     inside = (values[:, k] >= coordinate.low) & (values[:, k] <= coordinate.high)

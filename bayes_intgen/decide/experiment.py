@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bayes_intgen._arguments import items, mapping, real_number, whole_number
+from bayes_intgen._arguments import items, mapping, real_number, row_count
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.labels import regime_label
@@ -53,7 +53,7 @@ class Experiment:
                 f"the cost of an experiment is negative, {cost:g}; costs must be at least 0"
             )
         object.__setattr__(self, "actions", names)
-        object.__setattr__(self, "rows", whole_number(self.rows, "rows", 1))
+        object.__setattr__(self, "rows", row_count(self.rows))
         object.__setattr__(self, "cost", cost)
         object.__setattr__(self, "at", _checked_values(self.at, names))
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._arguments import instance, items, probability, real_number
+from bayes_intgen._arguments import instance, items, positive_number, probability
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.belief import Belief, Update
@@ -213,9 +213,7 @@ def experiment_values(
     seed: int = 0,
 ) -> xr.Dataset:
     """Rank experiments; see :meth:`bayes_intgen.Posterior.experiments`."""
-    level, horizon = probability(level, "level"), real_number(horizon, "horizon")
-    if horizon <= 0:
-        raise ModelError(f"horizon must be positive, not {horizon:g}")
+    level, horizon = probability(level, "level"), positive_number(horizon, "horizon")
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
     listed = checked_experiments(posterior, experiments, rows)
     rng = generator(seed, "experiments")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._arguments import items, mapping, probability, real_number, whole_number
+from bayes_intgen._arguments import items, mapping, positive_number, probability, row_count
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.allocation import Allocation
@@ -72,7 +72,7 @@ def best_split(
     seed: int = 0,
 ) -> xr.Dataset:
     """Split rows over regimes; see :meth:`bayes_intgen.Posterior.split`."""
-    rows = whole_number(rows, "rows", 1)
+    rows = row_count(rows)
     allocation, labels, others, attrs = allocation_of(
         posterior, target, regimes, costs, level, beyond_support, given, population, seed
     )
@@ -95,9 +95,7 @@ def rows_for_width(
     seed: int = 0,
 ) -> int:
     """Count the rows that a width requires; see :meth:`bayes_intgen.Posterior.rows_for`."""
-    width = real_number(width, "width")
-    if width <= 0:
-        raise ModelError(f"width must be positive, not {width:g}")
+    width = positive_number(width, "width")
     allocation, *_ = allocation_of(
         posterior, target, regimes, costs, level, beyond_support, given, population, seed
     )
@@ -198,8 +196,5 @@ def checked_costs(costs: Any, labels: Sequence[str]) -> Array:
                 f"costs: unknown regime {label!r}; {hint(label, labels)} regimes are "
                 f"{quoted(labels)}"
             )
-        number = real_number(cost, f"the cost of a row of {label}")
-        if number <= 0:
-            raise ModelError(f"the cost of a row of {label} must be positive, not {number:g}")
-        out[labels.index(label)] = number
+        out[labels.index(label)] = positive_number(cost, f"the cost of a row of {label}")
     return out

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import items, probability, real_number, whole_number
+from bayes_intgen._arguments import items, positive_number, probability, real_number, row_count
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_points
@@ -83,10 +83,8 @@ def design(
     >>> int(table.rows.sum()), bool(table.width < table.width_before)
     (1000, True)
     """
-    rows, level = whole_number(rows, "rows", 1), probability(level, "level")
-    noise = real_number(noise, "noise")
-    if noise <= 0:
-        raise ModelError(f"noise must be positive, not {noise:g}")
+    rows, level = row_count(rows), probability(level, "level")
+    noise = positive_number(noise, "noise")
     model = additive() if model is None else checked_model(model)
     rng = generator(seed, "experiments")
     history = _history(actions, rng)

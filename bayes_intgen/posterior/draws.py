@@ -14,6 +14,7 @@ from bayes_intgen._labelled import labelled_array
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
+from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.queries import checked_points
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import edge_probabilities
@@ -21,7 +22,6 @@ from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.contributions import contributions, interactions
 from bayes_intgen.models.log_prediction import LogPrediction
-from bayes_intgen.models.outcome_kinds import OutcomeKind
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction

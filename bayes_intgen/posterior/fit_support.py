@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._arguments import mapping
 from bayes_intgen._typing import Array
 from bayes_intgen.data.dates import date_text
 from bayes_intgen.data.queries import (
@@ -19,7 +20,7 @@ from bayes_intgen.data.queries import (
     point_labels,
 )
 from bayes_intgen.data.rows import Rows, checked_data
-from bayes_intgen.errors import PACKAGE, DataError, SavedFitError, SupportWarning
+from bayes_intgen.errors import PACKAGE, DataError, PointsError, SavedFitError, SupportWarning
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.groups import rest_on_exchangeability
@@ -151,7 +152,9 @@ class FitSupport:
     ) -> Standardisation:
         """Population of a query, with its description."""
         columns = self.terms.covariates
-        default = self.default_population(given if isinstance(given, Mapping) else ())
+        if given is not None:
+            given = mapping(given, "given", "covariates and groups to values", PointsError)
+        default = self.default_population(given or ())
         averages = standardisation(columns, default, given, population)
         of_rows = population is not None and not averages.bootstrap
         if of_rows and columns.fine_grouping is not None:

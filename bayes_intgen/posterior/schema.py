@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from bayes_intgen._labelled import labelled_dataset, merged
 from bayes_intgen._typing import Array
+from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.noise_shape import QUANTITIES
-from bayes_intgen.models.outcome_kinds import OutcomeKind
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
 

@@ -132,10 +132,6 @@ def in_population(
 
 def _values_given(columns: CovariateColumns, given: Mapping[str, Any]) -> Array:
     """Combinations of the values given, shape (R, C + G); NaN in the other columns."""
-    if not isinstance(given, Mapping):
-        raise PointsError(
-            f"given must map covariates and groups to values, not be a {type(given).__name__}"
-        )
     codes: list[list[float]] = [[np.nan]] * len(columns)
     for name, value in given.items():
         if name not in columns.every:

@@ -13,12 +13,12 @@ import xarray as xr
 from bayes_intgen._atomic import atomic_write
 from bayes_intgen._checksum import MARK, with_checksum, without_checksum
 from bayes_intgen.basis.categories import centres
+from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
-from bayes_intgen.models import AdditiveModel
+from bayes_intgen.models import AdditiveModel, codec
 from bayes_intgen.models.noise_shape import QUANTITIES
-from bayes_intgen.models.outcome_kinds import OutcomeKind
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.layout import of_netcdf, to_netcdf
@@ -121,6 +121,7 @@ def _check_content[T: PosteriorDraws](kind: Callable[[xr.DataTree], T], tree: xr
         if not isinstance(tree.attrs.get(name), str):
             raise SavedFitError(f"attribute {name!r} is missing")
     try:
+        codec.loads(tree.attrs["settings"], dict)
         posterior = kind(tree)
         for what, stored, expected in _twice_stored(posterior):
             if stored != expected:
@@ -140,6 +141,11 @@ def _twice_stored(posterior: PosteriorDraws) -> Iterator[tuple[str, Any, Any]]:
     groups = [group for group in ("constant_data", "support", "check") if group in tree.children]
     for group in groups:
         yield f"actions in {group}", _texts(tree[group], "action"), list(terms.names)
+    if "support" in groups:
+        masks = _masks(tree["support"])
+        yield "regimes in support", sorted(masks), sorted(_masks(tree["constant_data"]))
+        which = sorted(set(tree["support"]["regime_of"].to_numpy().tolist()))
+        yield "regimes with reference rows", which, [*range(len(masks))]
     free = terms.without(_texts(tree["constant_data"], "fixed_scale_of"))
     hyperparameters = tree["posterior"]
     yield "scales", _texts(hyperparameters, "scale_of"), list(free.scaled)
@@ -158,6 +164,11 @@ def _twice_stored(posterior: PosteriorDraws) -> Iterator[tuple[str, Any, Any]]:
     yield "values of the log mean", _sizes(tree["noise"], "log_mean"), [of_mean] * bool(of_mean)
     kind = tree.attrs.get("outcome_kind", "continuous")
     yield "kinds of outcomes that are unknown", int(kind not in get_args(OutcomeKind)), 0
+
+
+def _masks(group: Any) -> list[list[bool]]:
+    masks: list[list[bool]] = (group["intervened"].values > 0).tolist()
+    return masks
 
 
 def _sizes(group: Any, name: str) -> list[int]:

@@ -36,6 +36,9 @@ class LogNormal:
         median, sigma = (real_number(getattr(self, n), n) for n in ("median", "sigma"))
         if not (median > 0 and sigma > 0):
             raise ModelError(f"a log-normal prior needs a positive median and sigma, not {self}")
+        # NumPy takes large integers for objects.
+        object.__setattr__(self, "median", median)
+        object.__setattr__(self, "sigma", sigma)
 
 
 def check_priors(mechanism: Any) -> None:

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bayes_intgen.data.outcome_kind import outcome_kind
 from bayes_intgen.models.outcome_kinds import (
     count_cdf,
     count_quantiles,
     draw_binary,
     draw_counts,
-    outcome_kind,
 )
 
 

@@ -164,11 +164,13 @@ class CandidateStatistics(NamedTuple):
         rounded = np.empty_like(matrix, dtype=dtype)
         np.multiply(matrix, root, out=rounded, casting="same_kind")
         z, y = rounded[:, first:], outcome * root[:, 0]
+        # By a power of two, so that large and small outcomes are within the range of ``dtype``.
+        exponent = np.frexp(np.abs(y).max(initial=0.0))[1]
         ends = np.cumsum(sizes)
         return cls(
             SufficientStatistics.over([(matrix[:, : first * whole], outcome, weights)]),
             (z.T @ rounded[:, :first]).astype(float),
-            (z.T @ y.astype(dtype)).astype(float),
+            np.ldexp((z.T @ np.ldexp(y, -exponent).astype(dtype)).astype(float), exponent),
             tuple(
                 (z[:, end - size : end].T @ z[:, end - size : end]).astype(float)
                 for size, end in zip(sizes, ends, strict=True)

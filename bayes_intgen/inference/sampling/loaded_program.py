@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import cache
+from threading import Lock
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -32,6 +33,10 @@ class _CPU(NamedTuple):
     client: Any
     device: Any
     sharding: Any
+
+
+# A process has one client: a program of another one cannot take its arrays.
+_STARTING = Lock()
 
 
 class LoadedProgram:
@@ -99,8 +104,14 @@ def to_bytes(compiled: Any) -> bytes:
     return json.dumps(outputs).encode() + b"\n" + executable
 
 
-@cache
 def _cpu() -> _CPU:
+    """Client of this process, which the first of all threads to need it starts."""
+    with _STARTING:
+        return _started_cpu()
+
+
+@cache
+def _started_cpu() -> _CPU:
     """Start jaxlib's client of the processor, and look up LAPACK for programs that call it."""
     # jaxlib writes a line about every client to the standard error, unless a variable that JAX sets
     # at import tells it not to.

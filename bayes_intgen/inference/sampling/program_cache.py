@@ -17,7 +17,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,11 +58,12 @@ def cache_folder() -> Path | None:
     setting = os.environ.get(VARIABLE, "")
     if setting.lower() == OFF:
         return None
-    folder = Path(setting) if setting else user_cache_path("bayes-intgen", False) / "programs"
     try:
+        folder = Path(setting) if setting else user_cache_path("bayes-intgen", False) / "programs"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
-    except OSError:
+    # The latter for a user without a home.
+    except (OSError, RuntimeError):
         return None
     if hasattr(os, "getuid"):
         writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
@@ -130,12 +131,12 @@ def compiled(
 
 
 def _with_remedy(loaded: LoadedProgram, compiled_now: Callable[[], Program]) -> Program:
-    """Run a loaded program, or compile it if the interface of jaxlib is not as expected."""
+    """Run a loaded program, or compile it if that fails, as with another interface of jaxlib."""
 
     def run(arguments: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         try:
             return loaded(arguments)
-        except (AttributeError, TypeError):
+        except Exception:
             return compiled_now()(arguments)
 
     return run
@@ -148,6 +149,19 @@ def load_ahead() -> None:
         pool = ThreadPoolExecutor(1)
         _AHEAD[folder] = pool.submit(_load_first, folder)
         pool.shutdown(wait=False)
+
+
+def _wait_until_loaded() -> None:
+    """Wait until all threads have loaded their programs.
+
+    A forked child lacks these threads: it would wait for them, or for modules that they were
+    importing, forever.
+    """
+    wait(list(_AHEAD.values()))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_wait_until_loaded)
 
 
 def _load_first(folder: Path) -> tuple[Path, LoadedProgram | None] | None:
@@ -204,7 +218,9 @@ def _loaded(path: Path) -> LoadedProgram | None:
         content = without_checksum(path.read_bytes())
         if content is not None:
             program = LoadedProgram.from_bytes(content)
-            os.utime(path)
+            # A folder that is read-only keeps all its programs.
+            with contextlib.suppress(OSError):
+                os.utime(path)
             return program
     return None
 

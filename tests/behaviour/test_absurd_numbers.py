@@ -1,0 +1,151 @@
+"""Numbers that no one means give errors that name them, and no warnings of NumPy."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+POINT = [[1.0, 0.5]]
+RANGES = {"tv": (0, 60), "radio": (0, 20)}
+DECISION = bi.Decision(cost={"red": 1.0})
+
+
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    frames = []
+    for label in ("", "red", "green"):
+        cause, own, age = rng.normal(size=(3, 110))
+        red = own if label == "red" else own + cause
+        green = rng.normal(size=110) + (0 if label == "green" else cause)
+        y = red + green / 2 + cause + rng.normal(size=110)
+        frames.append({"red": red, "green": green, "age": age, "y": y, "regime": label})
+    return pd.concat(map(pd.DataFrame, frames), ignore_index=True)
+
+
+def read(frame: pd.DataFrame, **columns) -> bi.RegimeData:
+    return bi.RegimeData.from_frame(frame, ["red", "green"], "y", "regime", **columns)
+
+
+def fitted(frame: pd.DataFrame, model: bi.models.Model | None = None, **columns) -> bi.Posterior:
+    model = bi.models.additive("linear") if model is None else model
+    data = read(frame, **columns)
+    return bi.fit(data, model, method="laplace", draws=60, chains=1, progress=False)
+
+
+@pytest.fixture(scope="module")
+def fit() -> bi.Posterior:
+    return fitted(table(), covariates=["age"])
+
+
+@pytest.fixture(autouse=True)
+def warnings_of_numpy_are_errors():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+        yield
+
+
+@pytest.mark.parametrize("weight", [1e100, 1e-100])
+@pytest.mark.parametrize("rows", [1, 330])
+def test_weights_have_limits(weight, rows) -> None:
+    weights = np.where(np.arange(330) < rows, weight, 1.0)
+    with pytest.raises(
+        bi.DataError, match=f"weights must lie between.*row 0 has {weight:g}".replace("+", ".")
+    ):
+        read(table().assign(w=weights), weights="w")
+
+
+def test_standard_deviations_have_a_limit() -> None:
+    with pytest.raises(bi.DataError, match="outcome_sd must be.*at most 1e.100.*row 0"):
+        read(table().assign(w=4, sd=1e200), weights="w", outcome_sd="sd")
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda fit: fit.joint_effect(POINT, given=3), "given must map.*not int"),
+        (lambda fit: fit.joint_effect([[1e300, 0]]), "'red' to 1e.300 in row 0"),
+        (lambda fit: fit.slope("red", [[1e300, 0]]), "'red' to 1e.300 in row 0"),
+        (lambda fit: bi.Experiment("red", 10**400), "rows must be at most"),
+        (lambda fit: bi.Experiment("red", 10**18), "rows must be at most.*not 10000"),
+        (lambda fit: fit.split(10**18, POINT), "rows must be at most"),
+        (
+            lambda fit: fit.split(9, POINT, costs={"do(red)": 1e-300}),
+            r"do\(red\).*at least.*1e-300",
+        ),
+        (lambda fit: fit.split(9, POINT, costs={"do(red)": 1e-90}), "9 rows at a cost of 1e-90"),
+        (lambda fit: fit.rows_for(1e-3, POINT, costs={"do(red)": 1e-90}), "at a cost of 1e-90"),
+        (lambda fit: bi.design(RANGES, 10**18), "rows must be at most"),
+        (lambda fit: bi.design(RANGES, 500, noise=1e-300), "noise must be at least.*1e-300"),
+        (lambda fit: bi.design(RANGES, 500, noise=1e-20), "larger cost or noise"),
+        (lambda fit: bi.design(RANGES, 500, noise=1e300), "noise must be at most.*1e.300"),
+        (lambda fit: fit.experiments(DECISION, horizon=1e-300), "horizon must be at least"),
+    ],
+)
+def test_questions_have_limits(fit, ask, message) -> None:
+    with pytest.raises((bi.PointsError, bi.ModelError), match=message) as error:
+        ask(fit)
+    assert len(str(error.value)) < 220
+
+
+def test_most_rows_that_can_be_planned(fit) -> None:
+    for cost in (1e-6, 1.0, 1e6):
+        shares = fit.split(10**6, POINT, costs={"do(red)": cost}).share
+        assert abs(float(shares.sum()) - 1) < 1e-9
+    assert int(bi.design(RANGES, 10**9).rows.sum()) == 10**9
+
+
+@pytest.mark.parametrize("unit", [1e99, 1e-60])
+def test_outcomes_in_extreme_units_give_the_same_answer(unit) -> None:
+    frame = table()
+    expected = float(fitted(frame).joint_effect(POINT).mean())
+    scaled = float(fitted(frame.assign(y=frame["y"] * unit)).joint_effect(POINT).mean())
+    assert scaled / unit == pytest.approx(expected, rel=1e-6)
+
+
+def test_slopes_far_outside_the_range_are_numbers(fit) -> None:
+    assert np.isfinite(fit.slope("red", [[1e50, 0.0], [-1e99, 0.0]])).all()
+
+
+def test_outcomes_whose_logarithm_is_absurd_are_refused() -> None:
+    frame = table().assign(y=np.exp(table()["y"] / 4))
+    fit = fitted(frame, bi.models.multiplicative("linear"))
+    more = frame.assign(y=np.where(np.arange(330) == 5, 1e-300, frame["y"]))
+    with pytest.raises(bi.DataError, match="outcomes, of at least 1e-100: 'y' is 1e-300"):
+        fit.update(read(more), progress=False)
+
+
+def test_a_whole_number_is_a_median() -> None:
+    prior = bi.Linear(scale=bi.LogNormal(10**20, 1))
+    assert np.isfinite(fitted(table(), bi.models.additive(prior)).joint_effect(POINT)).all()
+
+
+@pytest.mark.parametrize("settings", ["null", "[1]", "{"])
+def test_a_fit_with_other_settings_is_not_saved(fit, tmp_path, settings) -> None:
+    other = fitted(table())
+    other.tree.attrs["settings"] = settings
+    with pytest.raises(bi.SavedFitError, match="it could not be loaded"):
+        other.save(tmp_path / "fit.nc")
+
+
+@pytest.mark.parametrize("name", ["median", "centre"])
+def test_a_fit_with_a_huge_whole_number_is_not_saved(tmp_path, name) -> None:
+    other = fitted(table())
+    attribute = "model" if name == "median" else "terms"
+    text = other.tree.attrs[attribute]
+    at = text.index(f'"{name}": ') + len(f'"{name}": ')
+    end = min(text.index(mark, at) for mark in ",}" if mark in text[at:])
+    other.tree.attrs[attribute] = f"{text[:at]}{10**30}{text[end:]}"
+    with pytest.raises(bi.SavedFitError, match=f"invalid {name}"):
+        other.save(tmp_path / "fit.nc")
+
+
+@pytest.mark.parametrize("name", ["intervened", "regime_of"])
+def test_a_fit_with_reference_rows_of_other_regimes_is_not_saved(tmp_path, name) -> None:
+    other = fitted(table())
+    other.tree["support"][name].values[:] = 7
+    with pytest.raises(bi.SavedFitError, match="regimes"):
+        other.save(tmp_path / "fit.nc")

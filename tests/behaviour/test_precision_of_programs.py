@@ -1,0 +1,34 @@
+"""The program of a fit runs in whatever precision NumPyro is set to."""
+
+import jax
+import numpy as np
+import numpyro
+import pandas as pd
+from numpyro import handlers
+from numpyro.infer.util import log_density
+
+import bayes_intgen as bi
+
+
+def test_a_program_works_in_either_precision() -> None:
+    rng = np.random.default_rng(2)
+    red = rng.normal(size=120)
+    frame = pd.DataFrame({"red": red, "y": red + rng.normal(size=120), "regime": ["", "red"] * 60})
+    data = bi.RegimeData.from_frame(frame, ["red"], "y", "regime")
+    data = data.add_lift_test("red", -1.0, 1.0, effect=2.0, se=0.5)
+    fit = bi.fit(
+        data, bi.models.additive("linear"), method="laplace", draws=50, chains=1, progress=False
+    )
+    program = fit.program(data)
+    own = jax.config.jax_enable_x64
+    densities = []
+    try:
+        for x64 in (False, True, False, True):
+            numpyro.enable_x64(x64)
+            density, _ = log_density(handlers.seed(program, 0), (), {}, {})
+            assert density.dtype == (np.float64 if x64 else np.float32)
+            densities.append(float(density))
+    finally:
+        numpyro.enable_x64(own)
+    assert densities[:2] == densities[2:]
+    assert np.isfinite(densities).all()
