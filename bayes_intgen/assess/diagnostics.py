@@ -48,10 +48,11 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
     if importance is not None:
         return _unreliable_weights(importance)
     of_each = convergence(quantities)
+    # Chains that disagree have few effective draws, and their remedy comes first.
+    disagreement = _disagreement(of_each) if effect.sizes["chain"] > 1 else []
     return [
         *divergences,
-        *(_disagreement(of_each) if effect.sizes["chain"] > 1 else []),
-        *_few_effective_draws(of_each, effect.sizes["draw"]),
+        *(disagreement or _few_effective_draws(of_each, effect.sizes["draw"])),
         *_deep_trees(statistics),
     ]
 
@@ -86,7 +87,7 @@ def _divergences(statistics: xr.Dataset) -> list[str]:
         return []
     return [
         f"{diverging} of {total} draws ended in a divergence, so part of the posterior may be "
-        "missing: rerun with target_accept=0.95 or more; if divergences remain, use tighter priors"
+        "missing: rerun with target_accept=0.95 or more, or use tighter priors"
     ]
 
 
