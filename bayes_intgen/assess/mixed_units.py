@@ -30,7 +30,7 @@ MIN_FACTOR = 8.0
 # Maximum ratio of the interquartile ranges of the logarithms in the groups, and minimum share of
 # the smaller one: those of a change of unit are the same.
 MAX_RANGES, MIN_SHARE = 2.0, 0.1
-# Minimum number of distinct values. Fewer are doses or prices, whose gaps are chosen.
+# Minimum number of distinct sizes of an action. Fewer are doses or prices, whose gaps are chosen.
 MIN_DISTINCT = 15
 
 
@@ -79,9 +79,10 @@ def _columns_in_two_units(rows: Observations) -> Iterator[tuple[str, TwoUnits]]:
     for k, (name, own_levels) in enumerate(zip(rows.names, rows.categories, strict=True)):
         # Experiments may set an action to any two ranges.
         free = ~rows.intervened[:, k]
-        if own_levels is None and free.any():
+        values = rows.actions[free, k]
+        if own_levels is None and len(np.unique(np.abs(values))) >= MIN_DISTINCT:
             known = [column[free] for column in levels]
-            found = two_units(rows.actions[free, k], regime[free], known)
+            found = two_units(values, regime[free], known)
             if found:
                 yield name, found
     if outcome_kind(rows.outcome, rows.weights) != "binary":
@@ -114,7 +115,7 @@ def two_units(
     """
     used = values != 0
     sizes = np.abs(values[used])
-    if len(np.unique(sizes)) < MIN_DISTINCT:
+    if len(np.unique(sizes)) < 2:
         return None
     left = _within_cells(np.log(sizes))
     known: list[Array] = [column[used] for column in levels]

@@ -151,8 +151,8 @@ def words_of_verdict(
         beyond = (points[:, k] < low) | (points[:, k] > high)
         between = np.zeros(len(points), bool) if levels is None else ~levels.covers(points[:, k])
         near = "no experiment near" if target[k] else "no rows near, with the others near theirs,"
-        for reason, applies, observed in (
-            ("outside the observed range:", beyond, f" (observed: {low:.4g} to {high:.4g})"),
+        for reason, applies, where in (
+            ("", beyond, f" is outside its observed range, {low:g} to {high:g}"),
             ("between levels:", between, ""),
             (near, ~verdict.close[:, k], ""),
             ("never observed without being set near", ~verdict.without_setting[:, k], ""),
@@ -162,7 +162,7 @@ def words_of_verdict(
             failed &= ~applies
             if own.any():
                 actions, count = reasons.get(reason, ([], 0))
-                at = f"{name!r} = {_values_in_words(points[own, k], levels)}{observed}"
+                at = f"{name!r} = {_values_in_words(points[own, k], levels)}{where}"
                 reasons[reason] = ([*actions, at], count + int(own.sum()))
     apart = int((~verdict.together).any(axis=1).sum())
     if apart:
@@ -171,7 +171,7 @@ def words_of_verdict(
         unlinked = int((~verdict.linked).sum())
         reasons["the regimes do not reach these values together"] = ([], unlinked)
     ordered = sorted(reasons.items(), key=lambda item: -item[1][1])
-    listed = [f"{reason} {first_few(own, 2)}".rstrip() for reason, (own, _) in ordered]
+    listed = [f"{reason} {first_few(own, 2)}".strip() for reason, (own, _) in ordered]
     more = f"; {len(listed) - 2} more" if len(listed) > 2 else ""
     subject = f"{subject} is" if subject else f"{missing} of {len(points)} points are"
     return (

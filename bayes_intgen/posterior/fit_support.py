@@ -283,5 +283,7 @@ def _outside(names: Sequence[str], values: Array, low: Array, high: Array) -> st
         excess = np.maximum(least - column, column - most)
         if excess.max() > 0:
             farthest = column[excess.argmax()]
-            found.append(f"{name!r} at {farthest:g} (observed: {least:g} to {most:g})")
+            found.append(
+                f"{name!r} at {farthest:g}, outside its observed range, {least:g} to {most:g}"
+            )
     return first_few(found, 2)

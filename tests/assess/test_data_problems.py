@@ -77,7 +77,7 @@ def test_levels_are_counted_and_few_numbers_are_advised_to_be_levels() -> None:
     assert "high 0, low 1, off 59" in str(report)
     assert json.loads(report.to_json())["actions"][0]["observed_levels"]["off"] == 59
     text = "\n".join(report.problems)
-    assert "dose has 3 distinct values" in text
+    assert "'dose' takes only the values 1, 2, 5" in text
     assert 'bias={"dose": bi.Levels(ordered=True)}' in text
     assert "drug has" not in text
     assert "drug: rows in which it was set are at 'high', where no others are" in text

@@ -192,21 +192,18 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     columns = (tests[f"fit_{name}"].values.tolist() for name in ("action", "role", "p"))
     failed = failed_tests([FitTest(*row) for row in zip(*columns, strict=True)], level)
     names = tests["action"].values
-    found = []
-    for action in dict.fromkeys(test.action for test in failed):
-        own = [test for test in failed if test.action == action]
-        functions = " and ".join(
-            {"unconfounded": "contribution", "bias": "confounding bias"}[test.role] for test in own
-        )
-        p = min(test.p for test in own)
-        shown = "< 0.0001" if p < 1e-4 else f"= {p:.1g}"
-        found.append(f"the {functions} of {str(names[action])!r} (p {shown})")
-    if not found:
+    if not failed:
         return []
+    functions = {"unconfounded": "contribution", "bias": "confounding bias"}
+    found = []
+    for role, function in functions.items():
+        own = [repr(str(names[test.action])) for test in failed if test.role == role]
+        found += [f"the {function} of {first_few(own)}"] if own else []
+    p = min(test.p for test in failed)
+    shown = "< 0.0001" if p < 1e-4 else f"= {p:.1g}"
     return [
-        f"the fit does not follow {first_few(found, 2)}: answers may be wrong, and intervals too "
-        "narrow; plot the outcome against the action, and try bi.Spline(intervals=...) or "
-        "bi.Levels()"
+        f"the fit does not follow {' and '.join(found)} (p {shown}): answers may be wrong; plot the "
+        "outcome against the action, and try bi.Spline(intervals=...) or bi.Levels()"
     ]
 
 
