@@ -100,10 +100,10 @@ def advice_on_far_cells(data: Rows, coordinates: Sequence[Coordinate] | None = N
             limit = coordinate.high if values[row] > coordinate.high else coordinate.low
             lone.append(f"{cell}, treated as {limit:g}")
         else:
-            tails.append(f"{cell}, {distance[row]:,.0f} spreads from its median")
+            tails.append(f"{cell}, {distance[row]:,.0f} spreads from the median")
     remedies = (
         (lone, "no other value is near: correct such cells, or drop the rows, if they are errors"),
-        (tails, "correct such cells if they are errors, or use the logarithm of such an action"),
+        (tails, "correct errors, or use the logarithm of such an action"),
     )
     return [f"action {first_few(cells, 2)}: {remedy}" for cells, remedy in remedies if cells]
 

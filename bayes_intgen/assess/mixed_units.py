@@ -67,8 +67,8 @@ def advice_on_units(data: Rows) -> list[str]:
     first = f" ({names[0]!r}: " if len(names) > 1 else " ("
     return [
         f"{quoted(names)} may mix two units{first}about {low:.3g} in {1 - share:.0%} of rows and "
-        f"{high:.3g} in the others, few between). If so, convert them to one unit; otherwise name "
-        "the cause of the gap as a covariate"
+        f"{high:.3g} in the others, few between): convert them to one unit, or name the cause of "
+        "the gap as a covariate"
     ]
 
 

@@ -34,9 +34,9 @@ def advice_on_changed_covariates(data: Rows) -> list[str]:
     which, where = (first_few([repr(name) for name in own]) for own in (covariates, actions))
     several = len(covariates) > 1
     return [
-        f"covariate{'s' * several} {which} differ{'s' * (not several)} between rows in which "
-        f"{where} was set and others (p = {min(change.p for change in changes):.2g}): omit what "
-        "the action changed; keep what differs because experiments ran at other times or places"
+        f"covariate{'s' * several} {which} differ{'s' * (not several)} where {where} was set "
+        f"(p = {min(change.p for change in changes):.2g}): omit what an action changed; keep what "
+        "differs because experiments ran at other times or places"
     ]
 
 

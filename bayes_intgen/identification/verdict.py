@@ -152,7 +152,7 @@ def words_of_verdict(
         between = np.zeros(len(points), bool) if levels is None else ~levels.covers(points[:, k])
         near = "no experiment near" if target[k] else "no rows near, with the others near theirs,"
         for reason, applies, where in (
-            ("", beyond, f" is outside its observed range, {low:g} to {high:g}"),
+            ("", beyond, f" is outside its range, {low:.4g} to {high:.4g}"),
             ("between levels:", between, ""),
             (near, ~verdict.close[:, k], ""),
             ("never observed without being set near", ~verdict.without_setting[:, k], ""),
@@ -175,7 +175,7 @@ def words_of_verdict(
     more = f"; {len(listed) - 2} more" if len(listed) > 2 else ""
     subject = f"{subject} is" if subject else f"{missing} of {len(points)} points are"
     return (
-        f"{subject} not supported by the data, so answers there rest on the prior "
+        f"{subject} not supported by the data, so answers rest on the prior "
         f"({'; '.join(listed[:2])}{more})"
     )
 

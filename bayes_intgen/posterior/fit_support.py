@@ -181,7 +181,7 @@ class FitSupport:
         outside = _outside(self.terms.covariates.names, values, own.low, own.high)
         if outside:
             warnings.warn(
-                f"the population has {outside}: answers there are extrapolation; choose a "
+                f"the population has {outside}: this is extrapolation; choose a "
                 "population within the range",
                 SupportWarning,
                 skip_file_prefixes=(PACKAGE,),
@@ -259,8 +259,7 @@ class FitSupport:
         outside = _outside(self.terms.names, values, low, high)
         if outside:
             warnings.warn(
-                f"the points have {outside}: answers there are extrapolation; choose points within "
-                "the range",
+                f"the points have {outside}: this is extrapolation; choose points within the range",
                 SupportWarning,
                 skip_file_prefixes=(PACKAGE,),
             )
@@ -283,7 +282,5 @@ def _outside(names: Sequence[str], values: Array, low: Array, high: Array) -> st
         excess = np.maximum(least - column, column - most)
         if excess.max() > 0:
             farthest = column[excess.argmax()]
-            found.append(
-                f"{name!r} at {farthest:g}, outside its observed range, {least:g} to {most:g}"
-            )
+            found.append(f"{name!r} at {farthest:g}, outside its range, {least:.4g} to {most:.4g}")
     return first_few(found, 2)

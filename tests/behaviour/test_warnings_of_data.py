@@ -159,9 +159,7 @@ def test_one_warning_for_all_covariates_and_actions_and_none_for_dates() -> None
         pd.DataFrame(frame), ["tv", "radio"], "sales", "regime", covariates=["week", "mood", "day"]
     )
     (message,) = [text for text in warned(data) if "covariate" in text]
-    assert message.startswith(
-        "covariates 'week', 'mood' differ between rows in which 'tv', 'radio'"
-    )
+    assert message.startswith("covariates 'week', 'mood' differ where 'tv', 'radio' was set")
     assert "day" not in message
 
 
@@ -171,9 +169,9 @@ def test_actions_outside_their_range_share_a_warning_with_values() -> None:
         posterior.joint_effect([[0.0, 0.0], [50.0, 40.0]])
     (message,) = [str(own.message) for own in caught]
     assert message.startswith("1 of 2 points are not supported")
-    assert "'tv' = 50 is outside its observed range" in message
-    assert "'radio' = 40 is outside its observed range" in message
-    assert len(message) < 300
+    assert "'tv' = 50 is outside its range" in message
+    assert "'radio' = 40 is outside its range" in message
+    assert len(message) <= 220
     with pytest.warns(bi.SupportWarning) as caught:
         posterior.mechanisms([[50.0, 40.0]])
     assert len(caught) == 1

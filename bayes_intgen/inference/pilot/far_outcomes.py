@@ -144,7 +144,7 @@ def far_outcomes_in_words(far: FarOutcomes, outcome: str) -> str:
     remedy = 'or use bi.models.additive(noise="student_t")'
     if count > 4 and min(far.above, far.below) <= 0.1 * count:
         side = "above" if far.above > far.below else "below"
-        remedy = f'and keep real ones: nearly all lie {side}, and noise="student_t" would miss them'
+        remedy = f"but keep real ones: nearly all lie {side}, where Student-t noise misses them"
     return (
         f"outcome {outcome} is {far.value:.6g}{place}, {far.distance:.0f} standard deviations of "
         f"the noise from the fit ({such} up {far.share:.0%} of its variance): correct errors, "

@@ -202,8 +202,8 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     p = min(test.p for test in failed)
     shown = "< 0.0001" if p < 1e-4 else f"= {p:.1g}"
     return [
-        f"the fit does not follow {' and '.join(found)} (p {shown}): answers may be wrong; plot the "
-        "outcome against the action, and try bi.Spline(intervals=...) or bi.Levels()"
+        f"the fit does not follow {' and '.join(found)} (p {shown}): answers may be wrong; plot "
+        "the outcome against the action, and try bi.Spline(intervals=...) or bi.Levels()"
     ]
 
 
