@@ -11,9 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.data.sampling import random_rows
 from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.models.outcome_kinds import outcome_kind
 from bayes_intgen.text.messages import quoted
@@ -60,7 +62,8 @@ def advice_on_units(data: Rows) -> list[str]:
     >>> advice_on_units(data)
     []
     """
-    found = dict(_columns_in_two_units(data.in_memory.sample(MAX_ROWS)))
+    rows = data.in_memory
+    found = dict(_columns_in_two_units(rows.take(random_rows(len(rows), MAX_ROWS))))
     if not found:
         return []
     names, (low, high, share) = list(found), next(iter(found.values()))
@@ -165,7 +168,7 @@ def _within_cells(values: Array) -> Array:
     distinct, which, counts = np.unique(values, return_inverse=True, return_counts=True)
     middles = (distinct[1:] + distinct[:-1]) / 2
     ends = np.r_[2 * distinct[0] - middles[0], middles, 2 * distinct[-1] - middles[-1]]
-    places = np.random.default_rng(0).random(len(values))
+    places = generator(0, "sample", 1).random(len(values))
     spread = ends[which] + np.diff(ends)[which] * places
     return np.where(counts[which] > 1, spread, values)
 

@@ -8,6 +8,7 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.data.sampling import random_rows
 from bayes_intgen.models.outcome_kinds import outcome_kind
 
 # Minimum gain in log likelihood per row, and minimum skewness of residuals of the outcome itself.
@@ -50,7 +51,8 @@ def advice_on_outcome(data: Rows) -> list[str]:
     elif seen := _proportion(outcome):
         transform = ", or fit the log odds np.log(y / (1 - y))"
     elif kind == "count":
-        seen, transform = _growing_variance(rows.sample(MAX_ROWS)), ", or fit np.log1p(y)"
+        sample = rows.take(random_rows(len(rows), MAX_ROWS))
+        seen, transform = _growing_variance(sample), ", or fit np.log1p(y)"
     if not seen:
         return []
     several = bool((rows.intervened.sum(axis=1) > 1).any())
