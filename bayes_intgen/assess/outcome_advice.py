@@ -76,9 +76,14 @@ def _at_an_end(outcome: Array, counts: bool) -> str:
     if counts and low == 0:
         del shares["lowest"]
     end = max(shares, key=lambda side: shares[side])
+    if shares[end] < END_SHARE:
+        return ""
+    # Outcomes that repeat because rows do are no more frequent at an end than elsewhere.
+    whole = (outcome == np.floor(outcome)).all()
+    if not whole and shares[end] * len(np.unique(outcome)) < 2:
+        return ""
     value = low if end == "lowest" else high
-    is_limit = shares[end] >= END_SHARE
-    return f"is {value:g}, its {end} value, in {shares[end]:.0%} of rows" if is_limit else ""
+    return f"is {value:g}, its {end} value, in {shares[end]:.0%} of rows"
 
 
 def _proportion(outcome: Array) -> str:

@@ -178,7 +178,10 @@ class FitSupport:
 
     def _warn_of_covariates(self, values: Array, own: FitPopulation) -> None:
         """Warn of covariates that a population places outside their observed range."""
-        outside = _outside(self.terms.covariates.names, values, own.low, own.high)
+        names = self.terms.covariates.names
+        # Codes of groups follow, which have no range.
+        count = len(names)
+        outside = _outside(names, values[:, :count], own.low[:count], own.high[:count])
         if outside:
             warnings.warn(
                 f"the population has {outside}: this is extrapolation; choose a "
