@@ -375,7 +375,7 @@ def test_a_point_without_a_value_of_an_action_raises(levelled) -> None:
 
 def test_numbers_between_two_levels_are_not_supported(levelled) -> None:
     points = {**LEVELS, "coin": [0, 0.5, 1]}
-    message = "1 of 3 points are not supported .* between levels: 'coin' = 0.5"
+    message = "1 of 3 points are not supported .*between levels: 'coin' = 0.5"
     with pytest.warns(bi.SupportWarning, match=message):
         effect = levelled.joint_effect(points)
     assert effect["supported"].to_numpy().tolist() == [True, False, True]
