@@ -1,7 +1,8 @@
 """Validation of arguments of public functions: one function per kind."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import wraps
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any
@@ -184,3 +185,34 @@ def instance[T](value: Any, kind: type[T], name: str, remedy: str, error: Error)
             f"{name} must be a {kind.__name__}, not {type(value).__name__}; make one with {remedy}"
         )
     return value
+
+
+def hints_for_names[**P, R](hints: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function to answer names of other libraries' arguments with a remedy.
+
+    Type checkers see the signature of the function itself.
+
+    Examples
+    --------
+    >>> @hints_for_names({"tune": "use warmup"})
+    ... def sample(warmup: int = 75) -> None: ...
+    >>> sample(tune=100)
+    Traceback (most recent call last):
+        ...
+    TypeError: sample() got an unexpected keyword argument 'tune': use warmup
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def with_hints(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in kwargs:
+                if name in hints:
+                    raise TypeError(
+                        f"{function.__name__}() got an unexpected keyword argument {name!r}: "
+                        f"{hints[name]}"
+                    )
+            return function(*args, **kwargs)
+
+        return with_hints
+
+    return decorate

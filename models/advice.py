@@ -1,6 +1,6 @@
 """Advice on the model, given the form of the data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.mechanisms.gp import GP
 from bayes_intgen.models.mechanisms.spline import Spline
+from bayes_intgen.text.messages import first_few
 
 # Distance from the median, in units of the coordinate's spread, beyond which cells are reported.
 MAX_SPREADS = 200.0
@@ -18,8 +19,8 @@ MAX_SPREADS = 200.0
 FIRST_ROWS = 1_000
 
 
-def few_valued(data: Rows, model: Model | None = None) -> dict[str, int]:
-    """Count the distinct values of numeric actions that have three to six.
+def few_valued(data: Rows, model: Model | None = None) -> dict[str, list[float]]:
+    """Find the numeric actions that have three to six distinct values, with these.
 
     Parameters
     ----------
@@ -33,36 +34,38 @@ def few_valued(data: Rows, model: Model | None = None) -> dict[str, int]:
     >>> few_valued(data)
     {}
     """
-    counts = {}
+    values = {}
     columns = data.in_memory.actions.T
     for name, levels, column in zip(data.names, data.categories, columns, strict=True):
         if levels is None and len(np.unique(column[:FIRST_ROWS])) <= MAX_DISTINCT:
-            distinct = len(np.unique(column))
-            if distinct <= MAX_DISTINCT and _is_smooth(name, model):
-                counts[name] = distinct
-    return counts
+            distinct = np.unique(column)
+            if len(distinct) <= MAX_DISTINCT and _is_smooth(name, model):
+                values[name] = distinct.tolist()
+    return values
 
 
-def advice_on_levels(few: dict[str, int]) -> str:
+def advice_on_levels(few: Mapping[str, Sequence[float]]) -> str:
     """Advise levels for actions with few distinct values.
 
     Examples
     --------
-    >>> print(advice_on_levels({"dose": 3}))
-    dose has 3 distinct values, too few for a smooth function: treat them as levels, with \
-bi.models.additive(unconfounded={"dose": bi.Levels(ordered=True)}, \
-bias={"dose": bi.Levels(ordered=True)})
+    >>> print(advice_on_levels({"dose": [0, 1, 2.5]}))
+    'dose' takes only the values 0, 1, 2.5, too few for a smooth function: fit \
+bi.models.additive(unconfounded=levels, bias=levels), levels = {"dose": bi.Levels(ordered=True)}
     """
-    counts = ", ".join(f"{name} has {count}" for name, count in few.items())
-    priors = ", ".join(f'"{name}": bi.Levels(ordered=True)' for name in few)
+    first, *others = few
+    values = ", ".join(f"{value:g}" for value in few[first])
+    subject = f"{first!r} takes only the values {values}"
+    if others:
+        subject += f" ({first_few([repr(name) for name in others])}: as few)"
     return (
-        f"{counts} distinct values, too few for a smooth function: treat them as levels, with "
-        f"bi.models.additive(unconfounded={{{priors}}}, bias={{{priors}}})"
+        f"{subject}, too few for a smooth function: fit bi.models.additive(unconfounded=levels, "
+        f'bias=levels), levels = {{"{first}": bi.Levels(ordered=True){", ..." * bool(others)}}}'
     )
 
 
 def advice_on_far_cells(data: Rows, coordinates: Sequence[Coordinate] | None = None) -> list[str]:
-    """Report cells hundreds of spreads from all others, in one sentence per action.
+    """Report cells hundreds of spreads from all others, in one sentence, and long tails in another.
 
     For rows outside memory the in-memory sample is used. ``coordinates`` are those of its actions,
     if they are known.
@@ -73,7 +76,7 @@ def advice_on_far_cells(data: Rows, coordinates: Sequence[Coordinate] | None = N
     []
     """
     sample = data.in_memory
-    sentences = []
+    lone, tails = [], []
     known: Sequence[Coordinate | None] = coordinates or [None] * len(data.names)
     columns = zip(data.names, data.categories, columns_of(sample.actions), known, strict=True)
     for name, levels, values, coordinate in columns:
@@ -86,29 +89,23 @@ def advice_on_far_cells(data: Rows, coordinates: Sequence[Coordinate] | None = N
             or (np.abs(coordinate.standardise(ends)) > MAX_SPREADS).any()
         ):
             continue
-        lone = far_cells(values, coordinate)
+        outliers = far_cells(values, coordinate)
         distance = np.abs(coordinate.standardise(values))
-        far = lone if lone.size else np.flatnonzero(distance > MAX_SPREADS)
+        far = outliers if outliers.size else np.flatnonzero(distance > MAX_SPREADS)
         row = far[np.argmax(distance[far])]
         # Row numbers of a sample differ from those of the table.
         place = f" in row {row}" if sample is data else ""
-        subject = (
-            f"action {name!r} is {values[row]:g}{place}, {distance[row]:,.0f} spreads from its "
-            f"median{_and_others(far.size)}"
-        )
-        limit = coordinate.high if values[row] > coordinate.high else coordinate.low
-        sentences.append(
-            f"{subject}, with no other value nearby: it is treated as {limit:g}. Correct such "
-            "cells, or drop the rows, if they are errors"
-            if lone.size
-            else f"{subject}: correct such cells if they are errors, or use the logarithm of the "
-            "action if its tail is that long"
-        )
-    return sentences
-
-
-def _and_others(count: int) -> str:
-    return "" if count == 1 else f" (and {count - 1} more such cells)"
+        cell = f"{name!r} is {values[row]:g}{place}"
+        if outliers.size:
+            limit = coordinate.high if values[row] > coordinate.high else coordinate.low
+            lone.append(f"{cell}, treated as {limit:g}")
+        else:
+            tails.append(f"{cell}, {distance[row]:,.0f} spreads from the median")
+    remedies = (
+        (lone, "no other value is near: correct such cells, or drop the rows, if they are errors"),
+        (tails, "correct errors, or use the logarithm of such an action"),
+    )
+    return [f"action {first_few(cells, 2)}: {remedy}" for cells, remedy in remedies if cells]
 
 
 def _is_smooth(name: str, model: Model | None) -> bool:

@@ -2,6 +2,7 @@
 
 from os import PathLike
 
+from bayes_intgen._arguments import hints_for_names
 from bayes_intgen.api.decomposed_fit import fit_decomposed
 from bayes_intgen.api.fit_warnings import warn_of_data, warn_of_fit
 from bayes_intgen.api.posterior import Posterior
@@ -11,7 +12,18 @@ from bayes_intgen.inference.settings import Method, SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.base import checked_model
 
+# Remedies for names of other samplers' arguments. Python itself suggests names that are similar.
+OTHER_NAMES = {
+    **dict.fromkeys(("random_seed", "rng_key"), "use seed"),
+    **dict.fromkeys(("tune", "num_warmup"), "use warmup"),
+    "num_samples": "use draws",
+    **dict.fromkeys(("cores", "chain_method"), "chains run in parallel by themselves"),
+    "num_chains": "use chains",
+    **dict.fromkeys(("nuts_sampler", "step"), 'use method, "nuts" or "laplace"'),
+}
 
+
+@hints_for_names(OTHER_NAMES)
 def fit(
     data: Rows,
     model: Model | None = None,
@@ -97,15 +109,18 @@ def fit(
     Warns
     -----
     DataWarning
-        If a tenth of the rows or more are exact copies of others, an action has three to six
-        distinct numbers and a smooth prior, cells lie far from all others, the distribution of a
-        covariate changes where an action is set, or outcomes lie so far from a fit with Gaussian
-        noise that they decide its intervals.
+        One per cause, with all columns that it concerns. Effects may not add up: the outcome is at
+        its lowest or highest value in 5% of rows or more, is a proportion, is zero or one with one
+        of them rarer than 10%, or is a count whose variance grows faster than its mean. A column
+        mixes two units. A tenth of the rows or more are exact copies of others, an action has
+        three to six distinct numbers and a smooth prior, cells lie far from all others, the
+        distribution of a covariate changes where an action is set, or outcomes lie so far from a
+        fit with Gaussian noise that they decide its intervals.
     SamplingWarning
         If the chains have not converged, or Pareto k is above 0.7; the message names the remedy.
     LackOfFitWarning
-        If the rows show structure in an action that the model does not follow: one warning per
-        action, from tests with a joint false-alarm probability of 1%.
+        If the rows show structure that the model does not follow, from tests with a joint
+        false-alarm probability of 1%.
 
     Examples
     --------

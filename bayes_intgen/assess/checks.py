@@ -135,7 +135,7 @@ class Check:
 
     @property
     def lack_of_fit(self) -> list[str]:
-        """Actions whose functions the model does not follow, a sentence each.
+        """Sentences on structure that the model does not follow.
 
         This contradicts the smoothness of the prior, not the assumptions.
         """

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from bayes_intgen._columns import columns_of
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.action_summary import shorter_number
+from bayes_intgen.assess.mixed_units import advice_on_units
+from bayes_intgen.assess.outcome_advice import advice_on_outcome
 from bayes_intgen.basis.categories import Categories, spelled_label
 from bayes_intgen.data.missing import dropped_in_words
 from bayes_intgen.data.pretreatment import advice_on_changed_covariates
@@ -17,8 +19,6 @@ from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.verdict import separates
 from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
 
-# Minimum number of distinct values of a continuous outcome.
-MIN_OUTCOME_VALUES = 6
 # Maximum correlation of actions with distinguishable effects.
 MAX_CORRELATION = 0.999
 # Minimum share of an action's settings that support the joint effect, and of its observed values
@@ -74,13 +74,7 @@ def data_problems(data: Rows, reference: ReferenceRows, sample: Observations) ->
             for j in np.flatnonzero(near[k, :k])
         ]
     problems += [*dropped_in_words(data.names, data.dropped), *advice_on_changed_covariates(data)]
-    distinct = np.unique(data.in_memory.outcome)
-    if len(distinct) < MIN_OUTCOME_VALUES and data.outcome_kind == "continuous":
-        problems.append(
-            f"the outcome has few distinct values, such as {distinct[0]:g} and {distinct[-1]:g}: "
-            "the model takes it to be continuous"
-        )
-    return problems
+    return [*problems, *advice_on_units(data), *advice_on_outcome(data)]
 
 
 def _small_regimes(n_actions: int, regimes: dict[str, int]) -> Iterator[str]:

@@ -48,10 +48,12 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
     if importance is not None:
         return _unreliable_weights(importance)
     of_each = convergence(quantities)
+    draws = effect.sizes["draw"]
+    # Chains that disagree have few effective draws, too.
+    disagreement = _disagreement(of_each, draws) if effect.sizes["chain"] > 1 else []
     return [
         *divergences,
-        *(_disagreement(of_each) if effect.sizes["chain"] > 1 else []),
-        *_few_effective_draws(of_each, effect.sizes["draw"]),
+        *(disagreement or _few_effective_draws(of_each, draws)),
         *_deep_trees(statistics),
     ]
 
@@ -86,11 +88,11 @@ def _divergences(statistics: xr.Dataset) -> list[str]:
         return []
     return [
         f"{diverging} of {total} draws ended in a divergence, so part of the posterior may be "
-        "missing: rerun with target_accept=0.95 or more; if divergences remain, use tighter priors"
+        "missing: rerun with target_accept=0.95 or more, or use tighter priors"
     ]
 
 
-def _disagreement(of_each: Convergence) -> list[str]:
+def _disagreement(of_each: Convergence, draws: int) -> list[str]:
     above = of_each.rhat > RHAT_LIMIT
     if not above.any():
         return []
@@ -98,7 +100,8 @@ def _disagreement(of_each: Convergence) -> list[str]:
     return [
         f"R-hat is {of_each.rhat[worst]:.3f} for {of_each.names[worst]} "
         f"(and above {RHAT_LIMIT} for {int(above.sum())} quantities): "
-        "the chains disagree; raise warmup and draws"
+        "the chains disagree; raise warmup, and fit with "
+        f"draws={2 * draws} or more"
     ]
 
 

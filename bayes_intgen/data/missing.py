@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bayes_intgen.errors import PACKAGE, DataError, DataWarning
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask, in_regime_order, masks_of
-from bayes_intgen.text.messages import hint, quoted
+from bayes_intgen.text.messages import first_few, hint, quoted
 
 # Treatment of missing cells: an error, rows left out, or a level of a text covariate.
 Treatment = Literal["error", "drop", "level"]
@@ -136,10 +136,10 @@ class MissingCells(NamedTuple):
         DataWarning
         """
         if self.rows:
+            counts = first_few(_counted(actions, self.rows))
             warnings.warn(
-                f"{self.total} of {rows} rows have missing cells and are left out "
-                f"({counts_in_words(actions, self.rows)}). If cells are missing for a reason that "
-                "is related to the outcome, answers are wrong",
+                f"{self.total} of {rows} rows have missing cells and are left out ({counts}): fill "
+                "them in if they are missing for a reason related to the outcome",
                 DataWarning,
                 skip_file_prefixes=(PACKAGE,),
             )
@@ -153,7 +153,11 @@ def counts_in_words(actions: Sequence[str], counts: Mapping[Mask, int]) -> str:
     >>> counts_in_words(["red"], {(False,): 2, (True,): 1})
     'observational 2, do(red) 1'
     """
-    return ", ".join(f"{mask_label(actions, mask)} {count}" for mask, count in counts.items())
+    return ", ".join(_counted(actions, counts))
+
+
+def _counted(actions: Sequence[str], counts: Mapping[Mask, int]) -> list[str]:
+    return [f"{mask_label(actions, mask)} {count}" for mask, count in counts.items()]
 
 
 def dropped_in_words(actions: Sequence[str], dropped: Mapping[Mask, int]) -> list[str]:

@@ -3,13 +3,14 @@
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.identification.groups import groups_under_one_mask
 from bayes_intgen.identification.pretreatment import changed_covariates
+from bayes_intgen.text.messages import first_few
 
 
 def advice_on_changed_covariates(data: Rows) -> list[str]:
-    """Report covariates whose distribution changes when an action is set, a sentence per pair.
+    """Report covariates whose distribution changes when an action is set, in one sentence.
 
-    False alarms have a joint probability of 1%. For rows outside memory the in-memory sample is
-    used.
+    False alarms have a joint probability of 1%. No action changes a date. For rows outside memory
+    the in-memory sample is used.
 
     Examples
     --------
@@ -17,19 +18,25 @@ def advice_on_changed_covariates(data: Rows) -> list[str]:
     []
     """
     sample, columns = data.in_memory, data.columns
-    if not columns.names:
+    tested = [i for i, name in enumerate(columns.names) if name not in columns.dates]
+    if not tested:
         return []
-    count = len(columns.names)
-    has_levels = [levels is not None for levels in columns.categories]
     changes = changed_covariates(
-        sample.covariates[:, :count], has_levels, sample.intervened, sample.covariates[:, count:]
+        sample.covariates[:, tested],
+        [columns.categories[i] is not None for i in tested],
+        sample.intervened,
+        sample.covariates[:, len(columns.names) :],
     )
+    if not changes:
+        return []
+    covariates = dict.fromkeys(columns.names[tested[change.covariate]] for change in changes)
+    actions = dict.fromkeys(data.names[change.action] for change in changes)
+    which, where = (first_few([repr(name) for name in own]) for own in (covariates, actions))
+    several = len(covariates) > 1
     return [
-        f"covariate {columns.names[change.covariate]!r} differs between rows in which "
-        f"{data.names[change.action]!r} was set and others (p = {change.p:.2g}): omit it if the "
-        "action changed it, since it is then an effect of the action rather than a cause; "
-        "keep it if the experiment was only made at other times or places"
-        for change in changes
+        f"covariate{'s' * several} {which} differ{'s' * (not several)} where {where} was set "
+        f"(p = {min(change.p for change in changes):.2g}): omit what an action changed; keep what "
+        "differs because experiments ran at other times or places"
     ]
 
 

@@ -119,9 +119,9 @@ def warn_of_copies(data: Observations) -> None:
     copies = Replicates.of(data).copies
     if copies >= MIN_COPIES_SHARE * len(data) and not is_discrete(data.outcome):
         warnings.warn(
-            f"{copies} of {len(data)} rows are exact copies of others, in actions, regime and "
-            f"outcome {data.outcome_name!r}: a fit treats them as independent, so intervals are "
-            "too narrow; drop them (DataFrame.drop_duplicates) unless they are measurements",
+            f"{copies} of {len(data)} rows are exact copies of others, which a fit treats as "
+            "independent, so intervals are too narrow: drop them (DataFrame.drop_duplicates) "
+            "unless they are measurements",
             DataWarning,
             skip_file_prefixes=(PACKAGE,),
         )

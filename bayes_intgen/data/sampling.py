@@ -53,6 +53,21 @@ def balanced_sample(
     return sampled
 
 
+def random_rows(count: int, most: int) -> slice | NDArray[np.intp]:
+    """Positions of about ``most`` of ``count`` rows, in order; of all if there are no more.
+
+    Takes time in proportion to ``most``, unlike a balanced sample.
+
+    Examples
+    --------
+    >>> random_rows(10, 20), len(random_rows(10**9, 20))
+    (slice(None, None, None), 20)
+    """
+    if count <= most:
+        return slice(None)
+    return np.unique(generator(0, "sample").integers(count, size=most))
+
+
 def batch_ends(unit: NDArray[np.int_] | None, count: int, rows: int) -> list[int]:
     """Ends of consecutive batches of about ``rows`` rows that do not divide runs of a unit.
 

@@ -51,7 +51,9 @@ def problem_of(
     """Match a decision with a fit, and warn of a baseline that its rows do not support."""
     problem = Problem.of(posterior, decision, beyond_support)
     baseline = named_points(problem.baseline[None], posterior.actions, posterior.categories)
-    query = support_of(posterior).query(baseline, posterior.actions, given, population)
+    query = support_of(posterior).query(
+        baseline, posterior.actions, given, population, "the baseline"
+    )
     return problem, JointSurface.of(prediction_of(posterior, query.averages)), query.averages
 
 

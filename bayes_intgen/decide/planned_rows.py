@@ -113,9 +113,9 @@ def _values(posterior: PosteriorDraws, name: str, values: Sequence[Any]) -> Arra
     outside = codes[(codes < coordinate.low) | (codes > coordinate.high)]
     if posterior.categories[k] is None and len(outside):
         warnings.warn(
-            f"an experiment sets {name!r} to {outside[0]:g}, outside its observed range from "
-            f"{coordinate.low:g} to {coordinate.high:g}, beyond which the model is constant: the "
-            "value of such an experiment is not known",
+            f"an experiment sets {name!r} to {outside[0]:g}, outside its observed range, "
+            f"{coordinate.low:g} to {coordinate.high:g}, so its value is not known: plan settings "
+            "within the range",
             SupportWarning,
             skip_file_prefixes=(PACKAGE,),
         )
@@ -201,9 +201,9 @@ def warn_of_few_draws(updates: Iterable[Update]) -> None:
     informed, n_draws = max(known, default=(0.0, 1))
     if informed > n_draws / 2:
         warnings.warn(
-            f"the planned rows inform {informed:.0f} directions of the coefficients, and "
-            f"{n_draws} draws are too few for the widths of intervals after them; fit with "
-            f"{2 * round(informed)} draws or more in all",
+            f"the planned rows inform {informed:.0f} directions of the coefficients, for which "
+            f"{n_draws} draws give too narrow intervals: fit with {2 * round(informed)} draws or "
+            "more in all",
             SamplingWarning,
             skip_file_prefixes=(PACKAGE,),
         )

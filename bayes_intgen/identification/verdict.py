@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Categories
+from bayes_intgen.basis.categories import Categories, spelled_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.masks import Mask, is_identified, masks_of
+from bayes_intgen.text.messages import first_few
 
 
 class Verdict(NamedTuple):
@@ -131,47 +132,58 @@ def words_of_verdict(
     points: Array,
     target: Mask,
     verdict: Verdict,
+    subject: str = "",
 ) -> str:
     """Message on unsupported points; empty if all points are supported.
 
-    At each point an action is listed under the first reason that applies.
+    At each point an action is listed under the first reason that applies. ``subject`` names the
+    points, if they are known by a name.
     """
     missing = int((~verdict.supported).sum())
     if not missing:
         return ""
-    reasons: dict[str, int] = {}
+    # Actions with their values, and number of points, for each reason.
+    reasons: dict[str, tuple[list[str], int]] = {}
     columns = zip(names, coordinates, categories, strict=True)
     for k, (name, coordinate, levels) in enumerate(columns):
         failed = ~(verdict.close[:, k] & verdict.separated[:, k])
         low, high = coordinate.low, coordinate.high
         beyond = (points[:, k] < low) | (points[:, k] > high)
         between = np.zeros(len(points), bool) if levels is None else ~levels.covers(points[:, k])
-        near = (
-            f"no experiment sets {name!r} near its value"
-            if target[k]
-            else f"no rows observe {name!r} near its value with the others near theirs"
-        )
-        for reason, applies in (
-            (f"{name!r} is outside its observed range, {low:g} to {high:g},", beyond),
-            (f"{name!r} is between its levels", between),
-            (near, ~verdict.close[:, k]),
-            (
-                f"{name!r} was never observed at its value without being set",
-                ~verdict.without_setting[:, k],
-            ),
-            (f"too few regimes reach the value of {name!r}", failed),
+        near = "no experiment near" if target[k] else "no rows near, with the others near theirs,"
+        for reason, applies, where in (
+            ("", beyond, f" is outside its range, {low:.4g} to {high:.4g}"),
+            ("between levels:", between, ""),
+            (near, ~verdict.close[:, k], ""),
+            ("never observed without being set near", ~verdict.without_setting[:, k], ""),
+            ("too few regimes reach", failed, ""),
         ):
-            count = int((failed & applies).sum())
+            own = failed & applies
             failed &= ~applies
-            if count:
-                reasons[reason] = count
+            if own.any():
+                actions, count = reasons.get(reason, ([], 0))
+                at = f"{name!r} = {_values_in_words(points[own, k], levels)}{where}"
+                reasons[reason] = ([*actions, at], count + int(own.sum()))
     apart = int((~verdict.together).any(axis=1).sum())
     if apart:
-        reasons["too few regimes reach the values of actions that interact together"] = apart
+        reasons["too few regimes reach the values of actions that interact together"] = ([], apart)
     if not verdict.linked.all():
-        reasons["the regimes do not reach these values together"] = int((~verdict.linked).sum())
-    counted = "; ".join(f"{reason} at {count}" for reason, count in reasons.items())
+        unlinked = int((~verdict.linked).sum())
+        reasons["the regimes do not reach these values together"] = ([], unlinked)
+    ordered = sorted(reasons.items(), key=lambda item: -item[1][1])
+    listed = [f"{reason} {first_few(own, 2)}".strip() for reason, (own, _) in ordered]
+    more = f"; {len(listed) - 2} more" if len(listed) > 2 else ""
+    subject = f"{subject} is" if subject else f"{missing} of {len(points)} points are"
     return (
-        f"{missing} of {len(points)} points are not supported by the data, and answers there "
-        f"rest on the model and its prior: {counted}"
+        f"{subject} not supported by the data, so answers rest on the prior "
+        f"({'; '.join(listed[:2])}{more})"
     )
+
+
+def _values_in_words(values: Array, levels: Categories | None) -> str:
+    """One or two values, or their range."""
+    distinct = np.unique(values)
+    if levels is not None:
+        return " or ".join(map(spelled_label, levels.decode(distinct).tolist()))
+    joint = " to " if len(distinct) > 2 else " or "
+    return joint.join(dict.fromkeys(f"{value:.4g}" for value in distinct[[0, -1]]))

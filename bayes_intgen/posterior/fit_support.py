@@ -33,7 +33,7 @@ from bayes_intgen.models.requirements import parents_of_terms, requirements_of_t
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.population import FitPopulation, digest_of_covariates
 from bayes_intgen.posterior.standardisation import Standardisation, standardisation
-from bayes_intgen.text.messages import quoted
+from bayes_intgen.text.messages import first_few, quoted
 
 
 class Query(NamedTuple):
@@ -130,8 +130,11 @@ class FitSupport:
         intervened: Sequence[str],
         given: Mapping[str, Any] | None = None,
         population: Any = None,
+        subject: str = "",
     ) -> Query:
         """Validate points and the actions that are set, and warn where support is missing.
+
+        ``subject`` names the points in the warning, such as ``"the baseline"``.
 
         Raises
         ------
@@ -143,7 +146,7 @@ class FitSupport:
         mask = checked_mask(actions, self.terms.names)
         verdict = self.verdict(values, mask)
         averages = self.standardisation(given, population)
-        self._warn(values, mask, verdict)
+        self._warn(values, mask, verdict, subject)
         masks, labels = np.broadcast_to(mask, values.shape), point_labels(points, len(values))
         return Query(values, masks, actions, verdict, averages, labels)
 
@@ -179,18 +182,19 @@ class FitSupport:
         return f"average over {over}{', for ' * bool(average)}{' and '.join(average)}"
 
     def _warn_of_covariates(self, values: Array, own: FitPopulation) -> None:
-        """Warn of each covariate that a population places outside its observed range."""
-        for c, name in enumerate(self.terms.covariates.names):
-            outside = int(((values[:, c] < own.low[c]) | (values[:, c] > own.high[c])).sum())
-            if outside:
-                words = date_text if name in self.terms.covariates.dates else "{:g}".format
-                where = f" in {outside} of {len(values)} rows" if len(values) > 1 else ""
-                warnings.warn(
-                    f"the population has {name!r} outside its observed range, {words(own.low[c])} "
-                    f"to {words(own.high[c])}{where}: answers there are extrapolation",
-                    SupportWarning,
-                    skip_file_prefixes=(PACKAGE,),
-                )
+        """Warn of covariates that a population places outside their observed range."""
+        names = self.terms.covariates.names
+        # Codes of groups follow, which have no range.
+        count = len(names)
+        dates = self.terms.covariates.dates
+        outside = _outside(names, values[:, :count], own.low[:count], own.high[:count], dates)
+        if outside:
+            warnings.warn(
+                f"the population has {outside}: this is extrapolation; choose a "
+                "population within the range",
+                SupportWarning,
+                skip_file_prefixes=(PACKAGE,),
+            )
 
     def verdict(self, values: Array, mask: NDArray[np.bool_]) -> Verdict | None:
         """Conditions of support at points, shape (M, K); None without reference rows."""
@@ -239,7 +243,9 @@ class FitSupport:
         parents = self._parents or parents_of_terms(self.terms)
         return self.reference.described(values, target, parents, verdict)
 
-    def _warn(self, values: Array, mask: NDArray[np.bool_], verdict: Verdict | None) -> None:
+    def _warn(
+        self, values: Array, mask: NDArray[np.bool_], verdict: Verdict | None, subject: str
+    ) -> None:
         """Warn once of an effect that is not identified, everywhere or at some of the points."""
         names, target = self.terms.names, tuple(mask.tolist())
         if not self.model.identifies(list(self.regimes), target):
@@ -251,26 +257,22 @@ class FitSupport:
             self.warn_of_range(values)
             return
         else:
-            reasons = words_of_verdict(
-                names, self.terms.coordinates, self.terms.categories, values, target, verdict
-            )
-            message = f"{reasons}; posterior.support(points) has the details" if reasons else ""
+            columns = self.terms.coordinates, self.terms.categories
+            reasons = words_of_verdict(names, *columns, values, target, verdict, subject)
+            message = f"{reasons}; see posterior.support(points)" if reasons else ""
         if message:
             warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
 
     def warn_of_range(self, values: Array) -> None:
-        """Warn of each action that points place outside its observed range."""
-        for name, coordinate, column in zip(
-            self.terms.names, self.terms.coordinates, values.T, strict=True
-        ):
-            outside = int(((column < coordinate.low) | (column > coordinate.high)).sum())
-            if outside:
-                warnings.warn(
-                    f"{outside} of {len(values)} points set {name!r} outside its observed range, "
-                    f"{coordinate.low:g} to {coordinate.high:g}: answers there are extrapolation",
-                    SupportWarning,
-                    skip_file_prefixes=(PACKAGE,),
-                )
+        """Warn of actions that points place outside their observed range."""
+        low, high = np.array([[own.low, own.high] for own in self.terms.coordinates]).T
+        outside = _outside(self.terms.names, values, low, high)
+        if outside:
+            warnings.warn(
+                f"the points have {outside}: this is extrapolation; choose points within the range",
+                SupportWarning,
+                skip_file_prefixes=(PACKAGE,),
+            )
 
     @cached_property
     def _parents(self) -> list[list[int]] | None:
@@ -281,3 +283,17 @@ class FitSupport:
         if any(term.role == "regression" for term in self.terms.terms):
             return None
         return parents_of_terms(self.terms)
+
+
+def _outside(
+    names: Sequence[str], values: Array, low: Array, high: Array, dates: Sequence[str] = ()
+) -> str:
+    """Columns with values outside their ranges, with the farthest value; empty if none."""
+    found = []
+    for name, column, least, most in zip(names, values.T, low, high, strict=True):
+        excess = np.maximum(least - column, column - most)
+        if excess.max() > 0:
+            words = date_text if name in dates else "{:.4g}".format
+            farthest, start, end = map(words, (column[excess.argmax()], least, most))
+            found.append(f"{name!r} at {farthest}, outside its range, {start} to {end}")
+    return first_few(found, 2)

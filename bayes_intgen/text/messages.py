@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-# Maximum number of names that a message lists.
-MAX_NAMES = 20
+# Maximum number of names that a message lists, and maximum number of parts of a warning.
+MAX_NAMES, MAX_PARTS = 20, 3
 
 
 def unknown_action(name: object, known: Sequence[str]) -> str:
@@ -60,3 +60,15 @@ def quoted(names: Sequence[object]) -> str:
     """
     more = [f"{len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
     return ", ".join([*map(repr, names[:MAX_NAMES]), *more])
+
+
+def first_few(parts: Sequence[str], most: int = MAX_PARTS) -> str:
+    """Parts of a warning, separated by commas; the first of many.
+
+    Examples
+    --------
+    >>> first_few(["'red'", "'green'"]), first_few(["a", "b", "c", "d", "e"])
+    ("'red', 'green'", 'a, b, c and 2 more')
+    """
+    more = f" and {len(parts) - most} more" if len(parts) > most else ""
+    return ", ".join(parts[:most]) + more

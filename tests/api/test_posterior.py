@@ -116,12 +116,10 @@ def test_points_outside_the_data_warn_with_name_and_range(data, posterior) -> No
         lambda points: posterior.effect(points, []),
         posterior.mechanisms,
     ):
-        with pytest.warns(
-            bi.SupportWarning, match="'red' (is )?outside its observed range"
-        ) as caught:
+        with pytest.warns(bi.SupportWarning, match="'red' .* outside its range") as caught:
             method([[0.0, 0.0], [beyond, 0.0]])
         assert len(caught) == 1
-        assert f"{low:g} to {high:g}" in str(caught[0].message)
+        assert f"{low:.4g} to {high:.4g}" in str(caught[0].message)
         assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -377,7 +375,7 @@ def test_a_point_without_a_value_of_an_action_raises(levelled) -> None:
 
 def test_numbers_between_two_levels_are_not_supported(levelled) -> None:
     points = {**LEVELS, "coin": [0, 0.5, 1]}
-    message = "1 of 3 points are not supported .* 'coin' is between its levels at 1"
+    message = "1 of 3 points are not supported .*between levels: 'coin' = 0.5"
     with pytest.warns(bi.SupportWarning, match=message):
         effect = levelled.joint_effect(points)
     assert effect["supported"].to_numpy().tolist() == [True, False, True]

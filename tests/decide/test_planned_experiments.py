@@ -223,7 +223,7 @@ def test_values_outside_the_observed_range_warn(posterior) -> None:
 
 def test_few_draws_warn(posterior) -> None:
     few = bi.Posterior(posterior.tree.isel(draw=slice(0, 5), chain=slice(0, 2)))
-    with pytest.warns(bi.SamplingWarning, match="10 draws are too few"):
+    with pytest.warns(bi.SamplingWarning, match="10 draws give too narrow"):
         few.split(10**6, POINTS)
 
 

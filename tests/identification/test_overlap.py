@@ -186,7 +186,7 @@ def test_marginal_overlap_does_not_imply_joint_support() -> None:
     assert data.support(points, graph={"y": ["x"]}).needs_met.sel(action="y").all()
 
 
-def test_warning_counts_unsupported_points_with_reasons(posterior) -> None:
+def test_warning_names_unsupported_values_with_reasons(posterior) -> None:
     points = np.array([[0.0, 0.0], [2.7, 0.0], [99.0, 0.0]])
     for ask in (
         posterior.joint_effect,
@@ -198,8 +198,8 @@ def test_warning_counts_unsupported_points_with_reasons(posterior) -> None:
             ask(points)
         (message,) = [str(warning.message) for warning in caught]
         assert message.startswith("2 of 3 points are not supported by the data")
-        assert "'red' is outside its observed range, -2.65495 to 2.80323, at 1" in message
-        assert "no experiment sets 'red' near its value at 1" in message
+        assert "'red' = 99 is outside its range, -2.655 to 2.803" in message
+        assert "no experiment near 'red' = 2.7" in message
         assert "green" not in message
         assert caught[0].filename == __file__
     with warnings.catch_warnings():
@@ -219,7 +219,7 @@ def test_warning_names_values_that_occur_in_experiments_only() -> None:
     message = words_of_verdict(
         data.names, reference.coordinates, reference.categories, points, target, verdict
     )
-    assert "'x' was never observed at its value without being set at 1" in message
+    assert "never observed without being set near 'x' = 4" in message
 
 
 def test_results_and_saved_fits_carry_support(data, posterior, tmp_path) -> None:

@@ -58,5 +58,5 @@ def test_a_corner_that_no_regime_reaches_is_supported_without_the_interaction_on
 def test_a_point_in_the_empty_corner_warns_of_the_interaction() -> None:
     model = bi.models.additive(graph={}, interactions=[("b", "a")])
     posterior = bi.fit(square(2, corner=False), model, **SHORT)
-    with pytest.warns(bi.SupportWarning, match="actions that interact together at 1"):
+    with pytest.warns(bi.SupportWarning, match="actions that interact together"):
         posterior.joint_effect([[0.8, 0.8], [-0.8, 0.5]])

@@ -15,9 +15,9 @@ def doses(values: list[float], rows: int = 60) -> bi.RegimeData:
     return bi.RegimeData.from_arrays(actions, outcome, intervened, ["dose", "other"])
 
 
-def test_few_valued_counts_three_to_six_distinct_numbers() -> None:
-    assert few_valued(doses([1, 2, 4])) == {"dose": 3}
-    assert few_valued(doses([*range(6)])) == {"dose": 6}
+def test_few_valued_lists_three_to_six_distinct_numbers() -> None:
+    assert few_valued(doses([1, 2, 4])) == {"dose": [1, 2, 4]}
+    assert few_valued(doses([*range(6)])) == {"dose": [*range(6)]}
     assert few_valued(doses([*range(7)])) == {}
     # Actions with two values have levels by default.
     assert few_valued(doses([1, 2])) == {}
@@ -31,8 +31,8 @@ def test_few_valued_reads_all_rows() -> None:
 
 def test_no_advice_on_levels_for_other_priors_than_smooth_ones() -> None:
     data, linear = doses([1, 2, 4]), {"dose": "linear"}
-    assert few_valued(data, bi.models.additive()) == {"dose": 3}
-    assert few_valued(data, bi.models.additive(unconfounded=linear)) == {"dose": 3}
+    assert few_valued(data, bi.models.additive()) == {"dose": [1, 2, 4]}
+    assert few_valued(data, bi.models.additive(unconfounded=linear)) == {"dose": [1, 2, 4]}
     for model in (
         bi.models.additive(unconfounded=linear, bias=linear),
         bi.models.additive("linear"),
@@ -46,7 +46,7 @@ def test_fit_warns_with_advice_on_levels() -> None:
     with pytest.warns(bi.DataWarning) as issued:
         bi.fit(doses([1, 2, 4]), **quick)
     (text,) = [str(w.message) for w in issued if w.category is bi.DataWarning]
-    assert text == advice_on_levels({"dose": 3})
+    assert text == advice_on_levels({"dose": [1, 2, 4]})
     # A warning would be an error here.
     bi.fit(doses([1, 2]), **quick)
 
@@ -66,7 +66,7 @@ def test_far_cell_is_reported_with_row_and_value(error: float) -> None:
     data = bi.RegimeData.from_arrays(actions, outcome, masks, ["tv", "radio"])
     (sentence,) = advice_on_far_cells(data)
     assert f"action 'radio' is {error:g} in row 17" in sentence
-    assert "Correct such cells" in sentence
+    assert "correct such cells" in sentence
     assert any("in row 17" in problem for problem in summarise_data(data).problems)
 
 

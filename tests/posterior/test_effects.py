@@ -39,7 +39,7 @@ def test_actions_may_be_observed(posterior) -> None:
 
 
 def test_points_beyond_the_data_are_not_supported(posterior) -> None:
-    with pytest.warns(bi.SupportWarning, match="'green' is outside"):
+    with pytest.warns(bi.SupportWarning, match="'green' = .* is outside"):
         table = effect_table(posterior, [[0.0, 0.0], [0.0, 99.0]])
     assert table["supported"].to_numpy().tolist() == [True, False]
     without_rows = bi.Posterior(posterior.tree.copy())

@@ -154,9 +154,9 @@ def test_units_of_a_table_have_the_mean_of_their_rows() -> None:
 
 
 def test_given_values_beyond_the_data_warn(fit, frame) -> None:
-    with pytest.warns(bi.SupportWarning, match="'age' outside its observed range, 20"):
+    with pytest.warns(bi.SupportWarning, match="'age' at 90, outside its range, 20"):
         fit.joint_effect(POINTS, given={"age": 90})
-    with pytest.warns(bi.SupportWarning, match="in 1 of 2 rows"):
+    with pytest.warns(bi.SupportWarning, match="'age' at 99"):
         fit.joint_effect(POINTS, population=frame.iloc[:2].assign(age=[30.0, 99.0]))
     with warnings.catch_warnings():
         warnings.simplefilter("error", bi.SupportWarning)

@@ -187,7 +187,7 @@ def test_lack_of_fit_is_in_the_banner_and_in_a_sentence() -> None:
     tests = fit_tests_dataset([FitTest(1, "unconfounded", 1e-6)], posterior.actions)
     tree["constant_data"] = tree["constant_data"].to_dataset().drop_dims("fit_test").merge(tests)
     text = Page(page_of(bi.Posterior(tree))).text
-    assert "does not follow 1 action" in text
+    assert "does not follow the rows" in text
     assert "contribution of 'two'" in text
 
 

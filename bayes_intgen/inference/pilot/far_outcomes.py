@@ -130,32 +130,23 @@ def _row_in(data: Rows, rows: Observations, which: int) -> int:
 
 
 def far_outcomes_in_words(far: FarOutcomes, outcome: str) -> str:
-    """Say how many outcomes lie how far away, and the remedy.
+    """Say how far the farthest outcome is, what such outcomes do, and the remedy.
 
     Examples
     --------
     >>> far = FarOutcomes(3, 1, 400, 22.0, 8.0, 0.7, 17, 95.0)
     >>> far_outcomes_in_words(far, "'sales'").split(" (")[0]
-    '4 of 400 outcomes lie 8 to 22 standard deviations of the noise from the fit'
+    "outcome 'sales' is 95 in row 17, 22 standard deviations of the noise from the fit"
     """
     count = far.above + far.below
     place = f" in row {far.row}" if far.row >= 0 else ""
-    lie = "outcome lies" if count == 1 else "outcomes lie"
-    reach = f"{far.distance:.0f}"
-    if count > 1 and round(far.limit) < round(far.distance):
-        reach = f"{far.limit:.0f} to {far.distance:.0f}"
-    remedy = (
-        'correct these cells if they are errors, or use bi.models.additive(noise="student_t"), '
-        "which such rows hardly move, if the noise has tails that long and is about symmetric"
-    )
+    such = "1 such row makes" if count == 1 else f"{count:,} such rows make"
+    remedy = 'or use bi.models.additive(noise="student_t")'
     if count > 4 and min(far.above, far.below) <= 0.1 * count:
         side = "above" if far.above > far.below else "below"
-        remedy += (
-            f". Nearly all lie {side} the fit: if they are real, the outcome is skewed and they "
-            "belong to its mean, which Student-t noise would miss"
-        )
+        remedy = f"but keep real ones: nearly all lie {side}, where Student-t noise misses them"
     return (
-        f"{count:,} of {far.rows:,} {lie} {reach} standard deviations of the noise from the fit "
-        f"(farthest: {outcome} is {far.value:.6g}{place}) and make up {far.share:.0%} of its "
-        f"residual variance, so that intervals may be wrong or needlessly wide: {remedy}"
+        f"outcome {outcome} is {far.value:.6g}{place}, {far.distance:.0f} standard deviations of "
+        f"the noise from the fit ({such} up {far.share:.0%} of its variance): correct errors, "
+        f"{remedy}"
     )

@@ -21,6 +21,7 @@ from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.inference.pilot.forward_selection import left_over
 from bayes_intgen.models.terms import Term
+from bayes_intgen.text.messages import first_few
 
 # Familywise error rate of all tests of a fit.
 LEVEL = 0.01
@@ -171,7 +172,7 @@ def fit_tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Data
 
 
 def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
-    """Report actions with lack of fit, in one sentence per action.
+    """Report actions with lack of fit, in one sentence.
 
     Parameters
     ----------
@@ -191,21 +192,19 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     columns = (tests[f"fit_{name}"].values.tolist() for name in ("action", "role", "p"))
     failed = failed_tests([FitTest(*row) for row in zip(*columns, strict=True)], level)
     names = tests["action"].values
-    sentences = []
-    for action in dict.fromkeys(test.action for test in failed):
-        own = [test for test in failed if test.action == action]
-        functions = " and ".join(
-            {"unconfounded": "contribution", "bias": "confounding bias"}[test.role] for test in own
-        )
-        p = max(min(test.p for test in own), 1e-4)
-        sentences.append(
-            f"the fit does not follow the {functions} of {str(names[action])!r} "
-            f"(p {'<' if p == 1e-4 else '='} {p:.1g}): it changes faster than the model's "
-            "functions can, or has a shape that they cannot represent. Answers may be wrong there, "
-            "and intervals too narrow; plot the outcome against this action, and try bi.Levels(), "
-            "a transformed scale or bi.Spline(intervals=...) for it"
-        )
-    return sentences
+    if not failed:
+        return []
+    functions = {"unconfounded": "contribution", "bias": "confounding bias"}
+    found = []
+    for role, function in functions.items():
+        own = [repr(str(names[test.action])) for test in failed if test.role == role]
+        found += [f"the {function} of {first_few(own)}"] if own else []
+    p = min(test.p for test in failed)
+    shown = "< 0.0001" if p < 1e-4 else f"= {p:.1g}"
+    return [
+        f"the fit does not follow {' and '.join(found)} (p {shown}): answers may be wrong; plot "
+        "the outcome against the action, and try bi.Spline(intervals=...) or bi.Levels()"
+    ]
 
 
 def _p_value(precision: Array, score: Array) -> float:

@@ -1,0 +1,200 @@
+"""Conditions of a table that a fit reports, once each, in two lines; and tables without any."""
+
+import re
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+MASKS = np.repeat([[False, False], [True, False], [False, True]], 300, axis=0)
+LINEAR = bi.models.additive("linear")
+
+
+def world(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Actions with hidden causes, and an outcome with mean zero and standard deviation one."""
+    rng = np.random.default_rng(seed)
+    causes = rng.normal(size=MASKS.shape)
+    actions = np.where(MASKS, rng.normal(size=MASKS.shape), causes + rng.normal(size=MASKS.shape))
+    outcome = np.tanh(actions) @ [1.0, -0.6] + causes @ [0.5, 0.7] + rng.normal(size=len(MASKS))
+    return actions, (outcome - outcome.mean()) / outcome.std()
+
+
+def table(actions: np.ndarray, outcome: np.ndarray, **columns) -> bi.RegimeData:
+    return bi.RegimeData.from_arrays(
+        actions, outcome, MASKS, ["tv", "radio"], outcome_name="sales", **columns
+    )
+
+
+def warned(data: bi.RegimeData, model: bi.models.Model = LINEAR) -> list[str]:
+    """Messages of a quick fit, at most two lines each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        bi.fit(data, model, method="laplace", progress=False)
+    messages = [str(own.message) for own in caught if own.category is not bi.SamplingWarning]
+    assert all(len(message) <= 220 for message in messages)
+    return messages
+
+
+def at_random(outcome: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(1).random(len(outcome)) < outcome
+
+
+def multiplied(values: np.ndarray, factor: float) -> np.ndarray:
+    half = np.random.default_rng(2).random(len(values)) < 0.5
+    return np.where(half, factor * values, values)
+
+
+@pytest.mark.parametrize(
+    ("transform", "seen"),
+    [
+        (lambda y: np.maximum(y, -0.5), "'sales' is -0.5, its lowest value, in 3.% of rows"),
+        (lambda y: np.minimum(y, 1.0), "'sales' is 1, its highest value, in 1.% of rows"),
+        (lambda y: np.clip(np.round(3 + 1.3 * y), 1, 5), "'sales' is [15], its .* value, in"),
+        (lambda y: 1 / (1 + np.exp(-y)), "'sales' is a proportion, 0.0.* to 0.9"),
+        (lambda y: 1.0 * at_random(0.02 * np.exp(y)), "'sales' is 1 in only .* of rows"),
+        (
+            lambda y: np.random.default_rng(3).poisson(np.exp(3 + 0.8 * y)).astype(float),
+            "'sales' has a variance of .* times its mean near .* times near",
+        ),
+    ],
+    ids=["floor", "ceiling", "rating", "proportion", "rare ones", "counts"],
+)
+def test_outcomes_to_which_effects_may_not_add_up(
+    transform: Callable[[np.ndarray], np.ndarray], seen: str
+) -> None:
+    actions, outcome = world()
+    data = table(actions, transform(outcome))
+    (message,) = [text for text in warned(data) if "may not add up" in text]
+    assert re.search(seen, message)
+    assert "add rows in which several actions were set" in message
+    assert message in bi.report_identification(data).problems
+
+
+def test_where_several_actions_were_set_the_remedy_is_the_test() -> None:
+    actions, outcome = world()
+    both = MASKS | (np.arange(len(MASKS)) % 5 == 0)[:, None]
+    data = bi.RegimeData.from_arrays(actions, np.maximum(outcome, 0), both)
+    (message,) = [text for text in warned(data) if "may not add up" in text]
+    assert "bi.check" in message
+
+
+def test_no_advice_on_adding_up_where_nothing_adds_up() -> None:
+    actions, outcome = world()
+    proportions = table(actions, 1 / (1 + np.exp(-outcome)))
+    for model in (bi.models.pooled("linear"), bi.models.multiplicative("linear")):
+        assert not any("add up" in text for text in warned(proportions, model))
+    alone = bi.RegimeData.from_arrays(
+        actions[:600, :1], np.maximum(outcome[:600], 0), MASKS[:600, :1]
+    )
+    assert not any("add up" in text for text in warned(alone))
+
+
+@pytest.mark.parametrize("factor", [10, 1000])
+def test_outcome_in_two_units(factor: float) -> None:
+    actions, outcome = world()
+    (message,) = [t for t in warned(table(actions, multiplied(outcome + 2, factor))) if "unit" in t]
+    assert message.startswith("'sales' may mix two units (about 2")
+    assert "convert" in message
+
+
+def test_actions_in_two_units_share_a_warning() -> None:
+    actions, outcome = world()
+    both = np.stack([multiplied(column, 1000) for column in actions.T], axis=1)
+    (message,) = [text for text in warned(table(both, outcome)) if "unit" in text]
+    assert message.startswith("'tv', 'radio' may mix two units")
+    assert message in bi.report_identification(table(both, outcome)).problems
+
+
+def sound() -> dict[str, bi.RegimeData]:
+    actions, outcome = world()
+    rng = np.random.default_rng(4)
+    several = rng.choice(
+        [0.0, 1, 5, 10, 25, 50, 100], MASKS.shape, p=[0.4, 0.1, 0.2, 0.05, 0.1, 0.05, 0.1]
+    )
+    spend = np.where(rng.random(MASKS.shape) < 0.4, 0.0, np.exp(2 * actions + 3))
+    ranges = np.where(MASKS, 100 * rng.uniform(0.5, 1.5, MASKS.shape), np.exp(0.5 * actions))
+    shop = rng.random(len(MASKS)) < 0.5
+    size = np.where(shop, 1.0, 30.0)
+    coin = 1.0 * (actions > 0)
+    return {
+        "smooth": table(actions, outcome),
+        "few doses": table(several, outcome),
+        "binary actions with large effects": table(coin, outcome + 30 * coin.sum(axis=1)),
+        "spend with zeros": table(spend, outcome),
+        "lognormal outcome": table(actions, np.exp(outcome)),
+        "other ranges in experiments": table(ranges, outcome),
+        "shops of two sizes": table(
+            size[:, None] * np.exp(0.5 * actions),
+            size * np.exp(0.5 * outcome),
+            covariates={"size": np.where(shop, "small", "large")},
+        ),
+        "counts": table(actions, rng.poisson(20 + 3 * outcome).astype(float)),
+        "zeros and ones": table(
+            actions, 1.0 * (rng.random(len(MASKS)) < 0.3 + 0.05 * np.tanh(outcome))
+        ),
+        "heavy tails": table(actions, outcome + 0.5 * rng.standard_t(3, len(MASKS))),
+    }
+
+
+@pytest.mark.parametrize("kind", sound())
+def test_sound_tables_are_not_reported(kind: str) -> None:
+    problems = bi.report_identification(sound()[kind]).problems
+    assert not [text for text in problems if "add up" in text or "unit" in text]
+
+
+def test_one_warning_for_all_covariates_and_actions_and_none_for_dates() -> None:
+    actions, outcome = world()
+    was_set = MASKS.any(axis=1)
+    days = np.datetime64("2024-01-01") + (np.arange(len(MASKS)) // 3).astype("timedelta64[D]")
+    frame = {
+        "tv": actions[:, 0], "radio": actions[:, 1], "sales": outcome,
+        "week": np.arange(len(MASKS)) // 20, "mood": outcome + 2 * was_set, "day": days,
+        "regime": np.select([MASKS[:, 0], MASKS[:, 1]], ["tv", "radio"], ""),
+    }  # fmt: skip
+    data = bi.RegimeData.from_frame(
+        pd.DataFrame(frame), ["tv", "radio"], "sales", "regime", covariates=["week", "mood", "day"]
+    )
+    (message,) = [text for text in warned(data) if "covariate" in text]
+    assert message.startswith("covariates 'week', 'mood' differ where 'tv', 'radio' was set")
+    assert "day" not in message
+
+
+def test_actions_outside_their_range_share_a_warning_with_values() -> None:
+    posterior = bi.fit(table(*world()), LINEAR, method="laplace", progress=False)
+    with pytest.warns(bi.SupportWarning) as caught:
+        posterior.joint_effect([[0.0, 0.0], [50.0, 40.0]])
+    (message,) = [str(own.message) for own in caught]
+    assert message.startswith("1 of 2 points are not supported")
+    assert "'tv' = 50 is outside its range" in message
+    assert "'radio' = 40 is outside its range" in message
+    assert len(message) <= 220
+    with pytest.warns(bi.SupportWarning) as caught:
+        posterior.mechanisms([[50.0, 40.0]])
+    assert len(caught) == 1
+
+
+def test_actions_that_the_model_does_not_follow_share_a_warning() -> None:
+    actions, outcome = world()
+    waves = outcome + 3 * np.sin(2 * actions).sum(axis=1)
+    (message,) = [text for text in warned(table(actions, waves)) if "does not follow" in text]
+    assert "the contribution of 'radio', 'tv'" in message or "of 'tv', 'radio'" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("random_seed", "use seed"),
+        ("tune", "use warmup"),
+        ("num_samples", "use draws"),
+        ("cores", "chains run in parallel by themselves"),
+        ("nuts_sampler", "use method"),
+        ("progressbar", "'progress'"),
+    ],
+)
+def test_names_of_other_samplers_arguments_get_the_remedy(name: str, remedy: str) -> None:
+    with pytest.raises(TypeError, match=f"{name}.*{remedy}"):
+        bi.fit(table(*world()), **{name: 1})
