@@ -245,7 +245,10 @@ def check(
         outcome=rows.outcome_name,
         outcome_sd=float(rows.outcome.std()),
         rows_with_several_set=sum(n for m, n in data.regimes.items() if sum(m) > 1),
-    ).merge(fit_tests_dataset(fit.fit_tests, rows.names), combine_attrs="override")
+    ).merge(
+        fit_tests_dataset(fit.fit_tests, (*rows.names, *rows.columns.every)),
+        combine_attrs="override",
+    )
     predictions = xr.Dataset()
     if held_out:
         difference = log_density_difference(sample, model, held_out, seed, progress)
