@@ -23,6 +23,7 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
 )
 from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
 from bayes_intgen.inference.pilot.forward_selection import select_terms
+from bayes_intgen.inference.pilot.group_slope_tests import slope_tests
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspicious_tests
 from bayes_intgen.inference.pilot.no_noise import refuse_no_noise, refuse_straight_line
 from bayes_intgen.inference.pilot.noise_rows import NoiseRows
@@ -181,6 +182,10 @@ def pilot_fit(
     final = Pilot.of(posterior, sums, noise.spread, progress, start)
     refuse_no_noise(data, float(final.sites["noise_sd"]), terms.unit)
     fit_tests = _test_fit(final, selection, rows, model, progress)
+    if rows.columns.groups:
+        left = residuals(rows, posterior, final.sites, progress)
+        slopes = slope_tests(rows, left, posterior.terms, noise.spread)
+        fit_tests += tuple(FitTest(t.action, "slope", t.p, t.grouping) for t in slopes)
     if model.noise == "student_t":
         fitted = fit_student_t(posterior, final.sites, own, noise.spread)
         final = final._replace(student_t=fitted)
