@@ -33,7 +33,7 @@ from bayes_intgen.models.base import (
     validate_noise,
     validate_noise_scale,
 )
-from bayes_intgen.models.decomposition import candidates, decompose, finer_terms
+from bayes_intgen.models.decomposition import candidates, decompose, finer_pairs, finer_terms
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.seasonal import Seasonal, Trend
 from bayes_intgen.models.terms import Decomposition, Term
@@ -90,12 +90,26 @@ class AdditiveModel(Model):
         )
 
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
-        pairs = list(combinations(data.names, 2)) if self.interactions == "auto" else []
+        pairs = [] if self._pairs else self._possible_pairs(data)
         mechanisms = self._mechanisms(data)
-        return candidates(data, *mechanisms, self.graph, rows, self._adjustment, self.prior, pairs)
+        terms = candidates(data, *mechanisms, self.graph, rows, self._adjustment, self.prior, pairs)
+        return (*terms, *self._finer_pairs(data, candidates_only=True))
 
     def fit_tests(self, data: Observations, refinement: int = 1) -> tuple[Term, ...]:
-        return finer_terms(data, *self._mechanisms(data), refinement)
+        finer = finer_terms(data, *self._mechanisms(data), refinement)
+        return (*finer, *self._finer_pairs(data, refinement))
+
+    def _finer_pairs(
+        self, data: Observations, refinement: int = 1, candidates_only: bool = False
+    ) -> tuple[Term, ...]:
+        pairs = self._possible_pairs(data)
+        own = self._mechanisms(data)
+        return finer_pairs(data, *own, self.graph, pairs, refinement, candidates_only)
+
+    def _possible_pairs(self, data: Observations) -> list[tuple[str, str]]:
+        """Pairs of actions that may interact."""
+        every = combinations(data.names, 2)
+        return [pair for pair in every if self.allows_interaction(*pair)]
 
     def edges(self, names: tuple[str, ...]) -> Array | None:
         return None if self.graph == "any" else known_edges(names, self.graph)

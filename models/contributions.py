@@ -33,9 +33,7 @@ def interactions(prediction: Prediction, actions: Array) -> Array:
     """Interactions of the pairs in ``terms.interactions``, shape (chain, draw, pairs, n)."""
     shape = (*prediction.coefficients.shape[:2], len(prediction.terms.interactions), len(actions))
     out = np.empty(shape)
-    for i, (pair, term) in enumerate(prediction.terms.interactions.items()):
-        functions = term.component.basis.matrix(actions[:, list(pair)])
-        out[:, :, i] = (
-            prediction.coefficients[..., prediction.terms.columns[term.name]] @ functions.T
-        )
+    for i, (pair, (basis, columns)) in enumerate(prediction.terms.interactions.items()):
+        functions = basis.matrix(actions[:, list(pair)])
+        out[:, :, i] = prediction.coefficients[..., columns] @ functions.T
     return out

@@ -11,6 +11,7 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
@@ -22,8 +23,13 @@ from bayes_intgen.models.adjustment import (
     MarginCache,
 )
 from bayes_intgen.models.gates import Always, Gate, WhereNotSet
-from bayes_intgen.models.mechanisms.components import marginal_basis_size
-from bayes_intgen.models.mechanisms.levels import Levels
+from bayes_intgen.models.mechanisms.components import (
+    PAIR_KNOTS,
+    finer_label,
+    marginal_basis_size,
+    random_walk,
+)
+from bayes_intgen.models.mechanisms.levels import MAX_LEVELS, Levels
 from bayes_intgen.models.mechanisms.mechanism import (
     Component,
     LogNormal,
@@ -175,6 +181,52 @@ def finer_terms(
     return tuple(terms)
 
 
+def finer_pairs(
+    data: Observations,
+    unconfounded: Mapping[str, Mechanism],
+    bias: Mapping[str, Mechanism],
+    graph: Graph,
+    pairs: Sequence[tuple[str, str]],
+    refinement: int = 1,
+    candidates_only: bool = False,
+) -> tuple[Term, ...]:
+    """Functions of two actions jointly that are finer than the products of :func:`decompose`.
+
+    They act in every regime, as an interaction, or where one of both actions was not set, if its
+    bias may depend on the other: either may look like the other where it is missing.
+
+    Parameters
+    ----------
+    data, unconfounded, bias, graph
+        As in :func:`decompose`.
+    pairs : sequence of pairs of actions
+        Pairs that may interact.
+    refinement, candidates_only
+        As in :func:`finer_terms`.
+    """
+    bases = _Bases.of(data, [bias[name] for name in data.names], None)
+    parents, terms = parents_of(data.names, graph), []
+    for pair in pairs:
+        j, k = sorted(map(data.names.index, pair))
+        psi = f"psi({data.names[j]}, {data.names[k]})"
+        own = (unconfounded[data.names[j]], unconfounded[data.names[k]])
+        kinds: list[tuple[str, int | None, tuple[int, int], tuple[Mechanism, Mechanism]]]
+        kinds = [(psi, None, (j, k), own)]
+        for one, other in ((j, k), (k, j)):
+            if other in parents[one]:
+                name = data.names[one]
+                delta = f"delta({name} | {data.names[other]})"
+                kinds.append((delta, one, (one, other), (bias[name], bias[name])))
+        for label, action, inputs, mechanisms in kinds:
+            c = bases.finer_product(mechanisms, inputs, refinement)
+            refines = all(m.refines or isinstance(m, Levels) for m in mechanisms)
+            if c is not None and (refines or not candidates_only):
+                role: Role = "interaction" if action is None else "bias"
+                gate = Always() if action is None else WhereNotSet(action)
+                terms.append(Term(_label(label, c), role, action, inputs, c, None, gate))
+    return tuple(terms)
+
+
 def candidates(
     data: Observations,
     unconfounded: Mapping[str, Mechanism],
@@ -291,6 +343,15 @@ class _Bases:
             prior = own[k] if with_levels else mechanism
             return prior.marginal_basis(actions[:, [k]], coordinates[k], size)
 
+        def walk(k: int, refinement: int) -> PiecewiseLinear:
+            if isinstance(own[k], Levels):
+                levels = marginal_basis(own[k], k, MAX_LEVELS)
+                assert isinstance(levels, PiecewiseLinear)
+                return levels
+            count = round(PAIR_KNOTS * refinement**0.5)
+            return random_walk(actions[:, [k]], coordinates[k], count)
+
+        self.walk = cache(walk)
         self.main_effect = cache(lambda m, k: m.main_effect(actions[:, [k]], coordinates[k], rows))
         self.finer = cache(lambda m, k, times: m.finer(actions[:, [k]], coordinates[k], times))
         self.marginal_basis = cache(marginal_basis)
@@ -321,6 +382,17 @@ class _Bases:
         factors = (self.marginal_basis(one, j, size), self.marginal_basis(other, k, size))
         order = max(1, *(mechanism.pair_order(self.rows) for mechanism in (one, other)))
         return Component("", TensorProductBasis(factors, order), one.interaction, inputs=(0, 1))
+
+    def finer_product(
+        self, mechanisms: tuple[Mechanism, Mechanism], inputs: tuple[int, int], refinement: int
+    ) -> Component | None:
+        """Products of random walks along two actions; None if levels have all products already."""
+        walks = tuple(self.walk(k, refinement) for k in inputs)
+        basis = TensorProductBasis(walks, walks[0].size + walks[1].size)
+        if self.product(*mechanisms, *inputs).basis.size >= basis.size:
+            return None
+        scale = mechanisms[0].interaction
+        return Component(finer_label(refinement), basis, scale, inputs=(0, 1))
 
     def three_way(self, mechanism: Mechanism, k: int, i: int, j: int) -> tuple[Component, ...]:
         size = marginal_basis_size(self.rows)

@@ -13,7 +13,7 @@ Plain regressions consist of the same terms: a single regression on all rows, or
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
 from bayes_intgen.basis.hsgp import HSGPBasis
+from bayes_intgen.basis.tensor_product import ConcatenatedBasis
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.errors import ModelError
@@ -106,6 +107,25 @@ class Term:
         if self.component.kernel is not None:
             return False
         return self.cross_action or self.role in _OPTIONAL_ROLES
+
+
+class Interaction(NamedTuple):
+    """Functions of two actions jointly, in every regime.
+
+    Attributes
+    ----------
+    basis : Basis
+    columns : ndarray of int, shape (basis.size,)
+        Their columns in the design matrix.
+    """
+
+    basis: Basis
+    columns: NDArray[np.int_]
+
+    def and_functions(self, other: "Interaction") -> "Interaction":
+        """Combine the functions of two terms of the same actions."""
+        columns = np.concatenate([self.columns, other.columns])
+        return Interaction(ConcatenatedBasis(self.basis, other.basis), columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,10 +214,16 @@ class Decomposition:
         return replace(self, terms=tuple(map(adapted, self.terms)))
 
     @cached_property
-    def interactions(self) -> dict[tuple[int, int], Term]:
+    def interactions(self) -> dict[tuple[int, int], Interaction]:
         """Interactions of two actions, by their positions."""
-        own = (term for term in self.terms if term.role == "interaction")
-        return {(term.inputs[0], term.inputs[1]): term for term in own}
+        every = np.arange(self.size)
+        out: dict[tuple[int, int], Interaction] = {}
+        for term in self.terms:
+            if term.role == "interaction":
+                j, k = term.inputs
+                own = Interaction(term.component.basis, every[self.columns[term.name]])
+                out[j, k] = out[j, k].and_functions(own) if (j, k) in out else own
+        return out
 
     @property
     def pair_labels(self) -> list[str]:

@@ -287,7 +287,10 @@ def check(
         outcome=rows.outcome_name,
         outcome_sd=float(rows.outcome.std()),
         rows_with_several_set=sum(n for m, n in data.regimes.items() if sum(m) > 1),
-    ).merge(fit_tests_dataset(fit.fit_tests, rows.names), combine_attrs="override")
+    ).merge(
+        fit_tests_dataset(fit.fit_tests, (*rows.names, *rows.columns.every)),
+        combine_attrs="override",
+    )
     table = table.merge(_of_moderators(zip(of_moderators, moderated, strict=True)))
     predictions = xr.Dataset()
     if held_out:

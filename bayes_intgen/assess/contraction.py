@@ -115,7 +115,7 @@ def _specified_scale(model: Model, terms: Decomposition, term: Term) -> LogNorma
         levels = isinstance(basis, CentredBasis) and isinstance(basis.basis, GroupIndicators)
         return GROUP_BIAS_SCALE if levels else SLOPE_SCALE
     mechanism = model.prior if name is None else priors.get(name, model.prior)
-    together = term.role == "moderator" or term.component.label == "interaction"
+    together = term.role == "moderator" or term.component.label
     return mechanism.interaction if together else mechanism.cross_action
 
 

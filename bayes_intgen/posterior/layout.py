@@ -62,6 +62,8 @@ _DRAWS = ("i: chain (chain)", "i: draw (draw)")
 _FIT_TESTS = _block(
     "f: fit_p (fit_test)", "i: fit_action (fit_test)", "s: fit_role fit_test (fit_test)"
 )
+# Absent in fits of versions without tests of two columns.
+_JOINT_FIT_TESTS = _block("s: fit_given (fit_test)")
 _SITES = (
     _block("f: noise_sd (chain, draw)", *_DRAWS, required=True),
     _block("f: df (chain, draw)"),
@@ -99,6 +101,7 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
             "i: far_above far_below far_rows far_row ()",
         ),
         _FIT_TESTS,
+        _JOINT_FIT_TESTS,
         _block(
             "s: lift_of (lift_test)",
             "f: lift_from lift_to lift_effect lift_se (lift_test)",
@@ -150,6 +153,7 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
         _block("s: hidden_kind (hidden)"),
         _block("s: hidden_obstacle (hidden)"),
         _FIT_TESTS,
+        _JOINT_FIT_TESTS,
         _block("f: moderator_p_familywise (moderator)", "s: moderated by moderator (moderator)"),
     ),
     "/population": (

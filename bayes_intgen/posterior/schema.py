@@ -210,7 +210,11 @@ def _constant_data(
     # Results of a saved fit need no JAX, which takes long to import.
     from bayes_intgen.inference.pilot.lack_of_fit import fit_tests_dataset
 
-    parts = [fit_tests_dataset(fit_tests, data.names), _lift_tests(data), _levels(data)]
+    parts = [
+        fit_tests_dataset(fit_tests, (*data.names, *data.columns.every)),
+        _lift_tests(data),
+        _levels(data),
+    ]
     if far is not None:
         parts.append(far.to_dataset())
     return merged(dataset, *parts)

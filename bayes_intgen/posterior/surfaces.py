@@ -97,9 +97,8 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
     points[:, j], points[:, k] = np.repeat(x, len(y)), np.tile(y, len(x))
     known, prediction = posterior.terms.interactions, prediction_of(posterior)
     own = (j, k) if (j, k) in known else (k, j)
-    columns = posterior.terms.columns[known[own].name]
-    functions = known[own].component.basis.matrix(points[:, list(own)])
-    draws = prediction.coefficients[..., columns] @ functions.T
+    basis, columns = known[own]
+    draws = prediction.coefficients[..., columns] @ basis.matrix(points[:, list(own)]).T
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=(0, 1))
     shape = (len(x), len(y))
     surface = xr.Dataset(
@@ -170,11 +169,11 @@ def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
             [np.full(len(own), support.regimes[mask] / len(own)) for mask, own in masks]
         )
         shares /= shares.sum()
-    for i, ((j, k), term) in enumerate(pairs.items()):
-        functions = term.component.basis.matrix(rows[:, [j, k]])
+    for i, ((j, k), (basis, columns)) in enumerate(pairs.items()):
+        functions = basis.matrix(rows[:, [j, k]])
         centred = functions - shares @ functions
         covariance = (centred * shares[:, None]).T @ centred
-        coefficients = prediction.coefficients[..., terms.columns[term.name]]
+        coefficients = prediction.coefficients[..., columns]
         sd[..., i] = _sd_of(coefficients, covariance)
         of_mean[i] = _sd_of(coefficients.mean(axis=(0, 1)), covariance)
     names = [[terms.names[i] for i in pair] for pair in pairs]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.tensor_product import TensorProductBasis
+from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.models.terms import Term
+from bayes_intgen.models.terms import Interaction
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.posterior.surfaces import jointly_supported
 
@@ -50,11 +50,11 @@ class Factors(NamedTuple):
 
 
 def factors_of(basis: Basis, coefficients: Array, first: Array, second: Array) -> Factors:
-    """Factors of a function in a tensor product basis, or in a rotation of one.
+    """Factors of a function in a tensor product basis, in a rotation of one, or a sum of such.
 
     Parameters
     ----------
-    basis : TensorProductBasis or KarhunenLoeveBasis
+    basis : TensorProductBasis, KarhunenLoeveBasis or ConcatenatedBasis
         Basis of two actions; the rotation of a Karhunen-Loève basis becomes part of the
         coefficients.
     coefficients : ndarray, shape (draws, basis.size)
@@ -71,6 +71,10 @@ def factors_of(basis: Basis, coefficients: Array, first: Array, second: Array) -
     >>> np.allclose(values, 2 * basis.matrix(np.array([[3.0, 1.0], [3.0, 5.0]])).T)
     True
     """
+    if isinstance(basis, ConcatenatedBasis):
+        parts = np.split(coefficients, [basis.first.size], axis=1)
+        both = map(factors_of, (basis.first, basis.second), parts, (first,) * 2, (second,) * 2)
+        return Factors(*(np.concatenate(own, axis=1) for own in zip(*both, strict=True)))
     while isinstance(basis, KarhunenLoeveBasis):
         coefficients, basis = coefficients @ basis.weights.T, basis.basis
     assert isinstance(basis, TensorProductBasis)
@@ -129,8 +133,8 @@ def pairs_of(
     sliders : sequence of Slider, length K
     """
     return [
-        _pair(posterior, prediction, default, (j, k), term, (sliders[j], sliders[k]))
-        for (j, k), term in posterior.terms.interactions.items()
+        _pair(posterior, prediction, default, (j, k), own, (sliders[j], sliders[k]))
+        for (j, k), own in posterior.terms.interactions.items()
     ]
 
 
@@ -139,11 +143,11 @@ def _pair(
     prediction: Prediction,
     default: Array,
     actions: tuple[int, int],
-    term: Term,
+    interaction: Interaction,
     sliders: tuple[Slider, Slider],
 ) -> PairData:
-    own = prediction.coefficients[0][:, posterior.terms.columns[term.name]]
-    factors = factors_of(term.component.basis, own, *(slider.values for slider in sliders))
+    own = prediction.coefficients[0][:, interaction.columns]
+    factors = factors_of(interaction.basis, own, *(slider.values for slider in sliders))
     checked = [_checked_steps(slider) for slider in sliders]
     places = [
         np.abs(np.arange(len(slider.values))[:, None] - steps).argmin(axis=1)

@@ -30,6 +30,8 @@ FINER_KNOTS, MAX_FINER_KNOTS = 30, 48
 # Minimum number of rows that determine the knots and the centring of finer functions.
 KNOT_ROWS = 4_000
 FINER_SCALE = LogNormal(median=0.2, sigma=2.0)
+# Number of knots of each factor of finer functions of two actions.
+PAIR_KNOTS = 16
 # Prior standard deviation of the parabola's coefficient, relative to that of the slope. Half and a
 # quarter hardly differ (30 worlds of one action with U-shaped, hinged, steep and sine effects).
 CURVATURE = 0.5
@@ -97,14 +99,28 @@ def atom_component(actions: Array, scale: LogNormal) -> tuple[Component, ...]:
 def random_walk_component(actions: Array, coordinate: Coordinate, refinement: int = 1) -> Component:
     """Random walk along one action, for steps and rapid oscillations.
 
+    ``refinement`` multiplies the number of knots.
+    """
+    rows = min(len(actions), KNOT_ROWS)
+    count = refinement * min(round(FINER_KNOTS * (rows / 1000) ** (1 / 3)), MAX_FINER_KNOTS)
+    walk = random_walk(actions, coordinate, count)
+    return Component(finer_label(refinement), walk, FINER_SCALE)
+
+
+def finer_label(refinement: int) -> str:
+    """Label of the component of finer functions."""
+    return "finer" if refinement == 1 else f"finer by {refinement}"
+
+
+def random_walk(actions: Array, coordinate: Coordinate, count: int) -> PiecewiseLinear:
+    """Random walk along one action, with at most ``count`` knots.
+
     Most knots are quantiles of the action, for resolution where rows are dense. The others are
-    evenly spaced in its coordinate, for oscillations where rows are sparse. ``refinement``
-    multiplies the number of knots.
+    evenly spaced in its coordinate, for oscillations where rows are sparse.
     """
     # A few thousand rows determine the quantiles well enough.
     actions = actions[:: max(len(actions) // KNOT_ROWS, 1)]
     knots, counts = np.unique(actions[:, 0], return_counts=True)
-    count = refinement * min(round(FINER_KNOTS * (len(actions) / 1000) ** (1 / 3)), MAX_FINER_KNOTS)
     if len(knots) > count:
         most = round(0.6 * count)
         quantiles = balanced_quantiles(knots, counts, ((np.arange(most) + 0.5) / most).tolist())
@@ -112,5 +128,4 @@ def random_walk_component(actions: Array, coordinate: Coordinate, refinement: in
         z = np.sort(np.concatenate([coordinate(np.array(quantiles)), even]))
         gap = CLOSEST_KNOTS * (z[-1] - z[0])
         knots = coordinate.inverse_transform(z[np.diff(z, prepend=-np.inf) > gap])
-    walk = PiecewiseLinear.random_walk(actions, tuple(knots.tolist()))
-    return Component("finer" if refinement == 1 else f"finer by {refinement}", walk, FINER_SCALE)
+    return PiecewiseLinear.random_walk(actions, tuple(knots.tolist()))

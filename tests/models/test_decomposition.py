@@ -117,9 +117,13 @@ def test_terms_and_candidates_share_bases_while_the_rows_exist() -> None:
     data, model = confounded_rows(100, seed=3), bi.models.additive("spline")
     terms, candidates = model.decompose(data).terms, model.candidates(data)
     own = _bases(terms)
-    shared = _bases(t for t in candidates if t.role == "interaction")
+    pairs = [t for t in candidates if t.role == "interaction"]
+    shared = _bases(t for t in pairs if not t.component.label)
     assert shared
     assert all(any(basis is other for other in own) for basis in shared)
+    finer, tests = _bases(t for t in pairs if t.component.label), _bases(model.fit_tests(data))
+    assert finer
+    assert all(any(basis is other for other in tests) for basis in finer)
     # Negative control: other rows, and another prior, have bases of their own.
     for others in (
         model.decompose(confounded_rows(100, seed=4)),

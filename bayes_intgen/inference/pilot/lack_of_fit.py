@@ -1,9 +1,9 @@
-"""Rao's score tests for lack of fit in the functions of each action.
+"""Rao's score tests for lack of fit in the functions of each action and pair of actions.
 
 The alternatives are functions that are finer than those of the fit: random walks along quantiles of
-the action. With the fit's coefficients marginalised, the score S of additional columns is normal
-with mean zero and covariance P under the null, so that S'P^-1 S has a chi-squared distribution. The
-tests need only sufficient statistics.
+the action, and products of two. With the fit's coefficients marginalised, the score S of additional
+columns is normal with mean zero and covariance P under the null, so that S'P^-1 S has a chi-squared
+distribution. The tests need only sufficient statistics.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,11 @@ from scipy.special import chdtrc
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
+from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.inference.pilot.forward_selection import left_over
+from bayes_intgen.inference.pilot.joint_problems import JointTest, joint_problems, p_text
 from bayes_intgen.models.terms import Term
 from bayes_intgen.text.messages import first_few
 
@@ -27,31 +29,36 @@ from bayes_intgen.text.messages import first_few
 LEVEL = 0.01
 # P value of the screening by mean residuals below which a score test is made.
 SCREENING_LEVEL = 0.05
+# Every so many knots of a pair bound the cells of its screening: about six by six.
+SCREENING_STEP = 3
 # Minimum precision of a direction relative to the largest: single precision does not determine
 # smaller ones.
 MIN_PRECISION_SHARE = 1e-4
 
 
 class FitTest(NamedTuple):
-    """Score test of one action's contribution or bias.
+    """Test of an action's contribution or bias, alone or jointly with another column.
 
     Attributes
     ----------
     action : int
-    role : {"unconfounded", "bias"}
+    role : {"unconfounded", "bias", "interaction", "slope"}
+        ``slope`` is that of the contribution in each group.
     p : float
         P value.
+    given : int, optional
+        The other action, or the grouping, counted through actions, covariates and groups.
     """
 
     action: int
     role: str
     p: float
+    given: int | None = None
 
     @classmethod
     def of(cls, term: Term, p: float) -> Self:
-        """Label a p value with the action and role of the alternative."""
-        assert term.action is not None
-        return cls(term.action, term.role, p)
+        """Label a p value with the actions and role of the alternative."""
+        return cls(term.inputs[0], term.role, p, *term.inputs[1:])
 
     @classmethod
     def passed(cls, term: Term) -> Self:
@@ -65,7 +72,7 @@ def score_tests(
     statistics: CandidateStatistics,
     tests: Sequence[Term],
 ) -> tuple[FitTest, ...]:
-    """Test a fit against finer functions of each action.
+    """Test a fit against finer functions of each action and pair.
 
     Parameters
     ----------
@@ -76,7 +83,7 @@ def score_tests(
     statistics : CandidateStatistics
         Statistics of the fit's columns and of ``tests``.
     tests : sequence of Term
-        Finer functions, each of one action.
+        Finer functions, each of one action or two.
 
     Returns
     -------
@@ -98,12 +105,12 @@ def suspicious_tests(
 ) -> tuple[Term, ...]:
     """Select the tests whose residuals show any structure.
 
-    The screening is cheap: a chi-squared test of the mean residuals between the knots.
+    The screening is cheap: a chi-squared test of the mean residuals in the cells between the knots.
 
     Parameters
     ----------
     tests : sequence of Term
-        Finer functions, each piecewise linear in one action.
+        Finer functions, each piecewise linear in one action, or products of such.
     actions, intervened : ndarray, shape (n, K)
     residuals : ndarray, shape (n,)
         Standardised residuals.
@@ -111,12 +118,18 @@ def suspicious_tests(
     suspicious = []
     for term in tests:
         basis = term.component.basis
-        assert isinstance(basis, PiecewiseLinear)
+        factors = basis.factors if isinstance(basis, TensorProductBasis) else (basis,)
         acting = term.gate(intervened) > 0
-        values, own = actions[acting, term.inputs[0]], residuals[acting]
-        interval = np.searchsorted(basis.knots, values, side="right")
-        counts = np.bincount(interval)
-        sums = np.bincount(interval, own)[counts > 0]
+        own, cell = residuals[acting], np.zeros(acting.sum(), dtype=int)
+        for factor, k in zip(factors, term.inputs, strict=True):
+            assert isinstance(factor, PiecewiseLinear)
+            # Few rows in each of many cells would hide structure that many share.
+            coarse = len(factors) > 1 and len(factor.knots) > SCREENING_STEP
+            knots = factor.knots[1::SCREENING_STEP] if coarse else factor.knots
+            interval = np.searchsorted(knots, actions[acting, k], side="right")
+            cell = cell * (len(knots) + 1) + interval
+        counts = np.bincount(cell)
+        sums = np.bincount(cell, own)[counts > 0]
         counts = counts[counts > 0]
         if chdtrc(len(counts), np.sum(sums**2 / counts)) < SCREENING_LEVEL:
             suspicious.append(term)
@@ -146,28 +159,38 @@ def failed_tests(tests: Sequence[FitTest], level: float = LEVEL) -> tuple[FitTes
 def fit_tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Dataset:
     """Label the tests as arrays, for storage with a fit.
 
+    Parameters
+    ----------
+    tests : sequence of FitTest
+    names : sequence of str
+        Actions, then covariates and groups.
+
     Returns
     -------
     Dataset, dim fit_test
-        ``fit_p``, ``fit_action`` and ``fit_role``.
+        ``fit_p``, ``fit_action``, ``fit_role`` and ``fit_given``: the name of the other action or
+        of the grouping of a joint test, otherwise empty.
 
     Examples
     --------
     >>> fit_tests_dataset([FitTest(0, "bias", 0.3)], ["red"]).fit_test.item()
     'delta(red)'
     """
-    symbols = {"unconfounded": "phi", "bias": "delta"}
+    symbols = {"unconfounded": "phi", "interaction": "psi", "bias": "delta", "slope": "slope"}
+    given = ["" if test.given is None else names[test.given] for test in tests]
+    labels = []
+    for test, other in zip(tests, given, strict=True):
+        separator = ", " if test.role == "interaction" else " | "
+        own = separator.join(filter(None, (names[test.action], other)))
+        labels.append(f"{symbols[test.role]}({own})")
     return labelled_dataset(
         {
             "fit_p": ("fit_test", np.array([test.p for test in tests], dtype=float)),
             "fit_action": ("fit_test", np.array([test.action for test in tests], dtype=np.int64)),
             "fit_role": ("fit_test", np.array([test.role for test in tests], dtype=str)),
+            "fit_given": ("fit_test", np.array(given, dtype=str)),
         },
-        {
-            "fit_test": np.array(
-                [f"{symbols[test.role]}({names[test.action]})" for test in tests], dtype=str
-            )
-        },
+        {"fit_test": np.array(labels, dtype=str)},
     )
 
 
@@ -189,21 +212,37 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     if "fit_p" not in tests:
         # Fits saved by versions without these tests.
         return []
-    columns = (tests[f"fit_{name}"].values.tolist() for name in ("action", "role", "p"))
-    failed = failed_tests([FitTest(*row) for row in zip(*columns, strict=True)], level)
+    columns = [tests[f"fit_{name}"].values.tolist() for name in ("action", "role", "p")]
+    # Fits saved by versions without joint tests.
+    given = tests["fit_given"].values.tolist() if "fit_given" in tests else [""] * len(columns[0])
+    rows = zip(*columns, (i if other else None for i, other in enumerate(given)), strict=True)
+    failed = failed_tests([FitTest(*row) for row in rows], level)
     names = tests["action"].values
-    if not failed:
-        return []
+    joint = [
+        JointTest(str(names[test.action]), test.role, test.p, given[test.given])
+        for test in failed
+        if test.given is not None
+    ]
+    return [
+        *_single_problems([test for test in failed if test.given is None], names),
+        *joint_problems(joint),
+    ]
+
+
+def _single_problems(failed: Sequence[FitTest], names: NDArray[np.str_]) -> list[str]:
+    """Report all functions of single actions in one sentence."""
     functions = {"unconfounded": "contribution", "bias": "confounding bias"}
     found = []
     for role, function in functions.items():
         own = [repr(str(names[test.action])) for test in failed if test.role == role]
         found += [f"the {function} of {first_few(own)}"] if own else []
-    p = min(test.p for test in failed)
-    shown = "< 0.0001" if p < 1e-4 else f"= {p:.1g}"
+    if not found:
+        return []
+    p = p_text(min(test.p for test in failed))
     return [
-        f"the fit does not follow {' and '.join(found)} (p {shown}): answers may be wrong; plot "
-        "the outcome against the action, and try bi.Spline(intervals=...) or bi.Levels()"
+        f"the fit does not follow {' and '.join(found)} ({p}): "
+        "answers may be wrong; plot the outcome against the action, and try "
+        "bi.Spline(intervals=...) or bi.Levels()"
     ]
 
 

@@ -25,9 +25,11 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
 )
 from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
 from bayes_intgen.inference.pilot.forward_selection import select_terms
+from bayes_intgen.inference.pilot.group_slope_tests import slope_tests
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspicious_tests
 from bayes_intgen.inference.pilot.no_noise import refuse_no_noise, refuse_straight_line
 from bayes_intgen.inference.pilot.noise_rows import NoiseRows
+from bayes_intgen.inference.pilot.pair_tests import with_pairs, with_roughness
 from bayes_intgen.inference.pilot.residuals import residuals
 from bayes_intgen.inference.pilot.selection import Selection
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
@@ -188,6 +190,10 @@ def pilot_fit(
     final = Pilot.of(posterior, sums, noise.spread, progress, start)
     refuse_no_noise(data, float(final.sites["noise_sd"]), terms.unit)
     fit_tests = _test_fit(final, selection, rows, model, progress)
+    if rows.columns.groups:
+        left = residuals(rows, posterior, final.sites, noise.spread, progress)
+        slopes = slope_tests(rows, left, posterior.terms, noise.spread)
+        fit_tests += tuple(FitTest(t.action, "slope", t.p, t.grouping) for t in slopes)
     if model.noise == "student_t":
         fitted = fit_student_t(posterior, final.sites, own, noise.spread)
         final = final._replace(student_t=fitted)
@@ -325,19 +331,39 @@ def _select_terms(
     # The first fit may have such terms already; then the tests use the next finer functions.
     tests = _next_finer(model, sample, tests, terms)
     suspicious = suspicious_tests(tests, rows.actions, rows.intervened, noise.residuals)
+    compare = partial(_compare, sample, model, first, noise.spread, candidates, tests, progress)
+    suspicious = with_pairs(suspicious, tests, terms.terms)
+    selection = compare(suspicious)
+    # Products of smooth functions may be what an interaction with jumps looks like.
+    more = with_pairs(suspicious, tests, selection.additions)
+    return compare(more) if len(more) > len(suspicious) else selection
+
+
+def _compare(
+    sample: Observations,
+    model: Model,
+    first: Pilot,
+    spread: VarianceFunction | Homoscedastic,
+    candidates: Sequence[Term],
+    tests: Sequence[Term],
+    progress: bool,
+    suspicious: tuple[Term, ...],
+) -> Selection:
+    """Compare the candidates that are not harmless tests, and the suspicious tests."""
+    terms = first.posterior.terms
     names = {term.name for term in suspicious}
     harmless = tuple(term for term in tests if term.name not in names)
     excluded = {term.name for term in harmless}
     eligible = [term for term in candidates if term.name not in excluded]
     names = {term.name for term in eligible}
     every = (*eligible, *(term for term in suspicious if term.name not in names))
-    statistics = candidate_statistics(sample, terms, every, noise.spread, progress)
+    statistics = candidate_statistics(sample, terms, every, spread, progress)
     additions = select_terms(
         MarginalPosterior.of(model, terms, statistics.sums),
         first.sites,
         statistics.of_candidates(range(len(eligible))),
         eligible,
-        partial(products, sample, terms, eligible, noise.spread, progress),
+        partial(products, sample, terms, eligible, spread, progress),
     )
     extended = terms.and_terms(additions)
     return Selection(
@@ -377,7 +403,7 @@ def _final_statistics(
 def _test_fit(
     final: Pilot, selection: Selection, rows: Observations, model: Model, progress: bool
 ) -> tuple[FitTest, ...]:
-    """Test the final fit against finer functions of each action."""
+    """Test the final fit against finer functions of each action, and of pairs."""
     if selection.additions:
         # The statistics lack the added terms. A sample suffices to test them.
         few = rows.sample(TEST_ROWS)
@@ -391,7 +417,8 @@ def _test_fit(
         tests = [selection.candidates[i] for i in indices]
         statistics = selection.statistics.of_candidates(indices)
     passed = map(FitTest.passed, selection.harmless)
-    return (*score_tests(final.posterior, final.sites, statistics, tests), *passed)
+    results = score_tests(final.posterior, final.sites, statistics, tests)
+    return (*with_roughness(results, selection, model), *passed)
 
 
 def _next_finer(
@@ -401,5 +428,5 @@ def _next_finer(
     present = {term.name for term in terms.terms}
     if present.isdisjoint(term.name for term in finer):
         return list(finer)
-    next_finer = {(term.role, term.action): term for term in model.fit_tests(rows, 2)}
-    return [next_finer[term.role, term.action] if term.name in present else term for term in finer]
+    next_finer = {(term.role, term.inputs): term for term in model.fit_tests(rows, 2)}
+    return [next_finer[term.role, term.inputs] if term.name in present else term for term in finer]

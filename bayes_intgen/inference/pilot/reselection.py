@@ -59,7 +59,12 @@ def reselected_terms(
     if is_finer:
         # With those that the screening of the earlier rows ruled out: as functions of one action
         # change fast, those of another may.
-        candidates = model.candidates(rows, len(data))
+        names = {term.name for term in selection.candidates}
+        candidates = tuple(
+            term
+            for term in model.candidates(rows, len(data))
+            if len(term.inputs) != 2 or term.name in names
+        )
         statistics = candidate_statistics(rows, base, candidates, spread, False)
     else:
         statistics = _with_added_rows(selection, added, candidates, spread)
@@ -97,8 +102,9 @@ def _sites_of_first_fit(
 
 
 def _has_informed_directions(term: Term) -> bool:
-    """Whether a term has finer functions of an action, in directions that the rows inform."""
-    return len(term.inputs) == 1 and isinstance(term.component.basis, KarhunenLoeveBasis)
+    """Whether a term has finer functions, in directions that the rows inform."""
+    finer = term.component.label.startswith("finer")
+    return finer and isinstance(term.component.basis, KarhunenLoeveBasis)
 
 
 def _with_added_rows(

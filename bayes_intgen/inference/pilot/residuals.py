@@ -18,7 +18,7 @@ def residuals(
     spread: VarianceFunction | Homoscedastic,
     progress: bool,
 ) -> Array:
-    """Leverage-corrected residuals of a fit with constant variance, shape (N,).
+    """Leverage-corrected residuals of a fit with a variance function, shape (N,).
 
     Random effects are subtracted. The rows may be means of several units, by their weights.
 

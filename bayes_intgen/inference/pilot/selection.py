@@ -32,7 +32,7 @@ class Selection(NamedTuple):
     eligible : int
         Number of the former.
     suspicious, harmless : tuple of Term
-        Tests that the screening retains, and those that it rules out.
+        Tests that the screening retains or that concern an added interaction, and the others.
     """
 
     terms: Decomposition

@@ -1,0 +1,166 @@
+"""What two actions do together, and groups that respond differently: followed, or reported."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+FAST = {"method": "laplace", "progress": False}
+
+
+def pair_rows(
+    interaction: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    rows: int = 300,
+    bias: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+) -> bi.RegimeData:
+    """Rows of history and two experiments: a hidden cause per action, linear effects."""
+    rng = np.random.default_rng(1)
+    tables = []
+    for regime in ("", "tv", "promo"):
+        causes = rng.normal(size=(rows, 2))
+        tv, promo = (0.7 * causes + 0.7 * rng.normal(size=(rows, 2))).T
+        tv = rng.normal(size=rows) * 1.1 if regime == "tv" else tv
+        promo = rng.normal(size=rows) * 1.1 if regime == "promo" else promo
+        sales = tv + 0.5 * promo + causes @ [0.5, -0.6] + interaction(tv, promo)
+        sales += 0.5 * rng.normal(size=rows)
+        if bias is not None and regime != "tv":
+            sales += bias(tv, promo)
+        tables.append(pd.DataFrame({"tv": tv, "promo": promo, "sales": sales, "regime": regime}))
+    return bi.RegimeData.from_frame(
+        pd.concat(tables), ["tv", "promo"], outcome="sales", regime="regime"
+    )
+
+
+def region_rows(spread: float, rows: int = 300, regions: int = 12) -> bi.RegimeData:
+    """History in all regions, experiments in four each; levels, noise and spend differ."""
+    rng = np.random.default_rng(3)
+    level, noise = 2 * rng.normal(size=regions), np.exp(0.5 * rng.normal(size=regions))
+    response = 1 + spread * rng.normal(size=(regions, 2))
+    usual = 0.4 * rng.normal(size=(regions, 2))
+    tables = []
+    for k, regime in enumerate(("tv", "promo", "")):
+        own = rng.permutation(regions)[: 4 if regime else regions]
+        region = rng.choice(own, rows)
+        cause = rng.normal(size=(rows, 2))
+        actions = 0.7 * cause + usual[region] + 0.7 * rng.normal(size=(rows, 2))
+        if regime:
+            actions[:, k] = 1.1 * rng.normal(size=rows)
+        sales = (np.tanh(actions) * response[region] + 0.6 * cause).sum(axis=1)
+        sales += level[region] + 0.4 * noise[region] * rng.normal(size=rows)
+        columns = {"tv": actions[:, 0], "promo": actions[:, 1], "sales": sales, "regime": regime}
+        tables.append(pd.DataFrame(columns).assign(region=region.astype(str)))
+    table = pd.concat(tables)
+    return bi.RegimeData.from_frame(
+        table, ["tv", "promo"], outcome="sales", regime="regime", groups=["region"]
+    )
+
+
+def reports(data: bi.RegimeData, model: object = None) -> tuple[list[str], bi.Posterior]:
+    """Texts of the warnings about lack of fit, and the fit."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        posterior = bi.fit(data, model, **FAST)
+    texts = [str(w.message) for w in caught if w.category is bi.LackOfFitWarning]
+    return texts, posterior
+
+
+def printed(posterior: bi.Posterior) -> str:
+    """Printed fit, without line breaks."""
+    return " ".join(str(posterior).split())
+
+
+def both_high(tv: np.ndarray, promo: np.ndarray) -> np.ndarray:
+    """Promotions work only above a level of tv."""
+    return 1.5 * (tv > 0.3) * promo
+
+
+def test_an_interaction_with_a_threshold_is_followed() -> None:
+    _, posterior = reports(pair_rows(both_high, 600))
+    rng = np.random.default_rng(0)
+    points = 1.1 * rng.normal(size=(200, 2))
+    truth = points @ [1, 0.5] + both_high(*points.T)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SupportWarning)
+        effect = posterior.joint_effect(points)
+    low, high = effect.quantile([0.05, 0.95], ("chain", "draw")).to_numpy()
+    assert np.mean((low < truth) & (truth < high)) > 0.85
+
+
+def test_jumps_in_two_actions_are_followed_and_reported(tmp_path: Path) -> None:
+    data = pair_rows(lambda tv, promo: 2.0 * ((tv > 0.2) ^ (promo > -0.3)))
+    (text,), posterior = reports(data)
+    assert "'tv' and 'promo' together" in text
+    assert len(text) <= 200
+    assert text[1:] in printed(posterior)
+    posterior.save(tmp_path / "fit.nc")
+    assert text[1:] in printed(bi.load(tmp_path / "fit.nc"))
+    # Contributions and the interaction of all its terms add up to the joint effect.
+    points = [[0.5, 0.5], [-1.0, 0.5]]
+    parts, effect = posterior.mechanisms(points), posterior.joint_effect(points)
+    total = parts.unconfounded.sum("action") + parts.interaction.sum("pair")
+    change = total.diff("point") - effect.diff("point").drop_vars("point", errors="ignore").values
+    assert np.abs(change).max() < 1e-6
+
+
+@pytest.mark.parametrize("interaction", [lambda tv, promo: 0 * tv, lambda tv, promo: tv * promo])
+def test_smooth_effects_are_not_reported(
+    interaction: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> None:
+    assert reports(pair_rows(interaction))[0] == []
+
+
+def test_a_bias_with_a_threshold_is_not_taken_for_an_interaction() -> None:
+    data = pair_rows(lambda tv, promo: 0 * tv, 600, bias=lambda tv, promo: 2.0 * (tv > 0) * promo)
+    _, posterior = reports(data)
+    points = [[1.0, -1.0], [1.0, 1.0]]
+    effect = posterior.joint_effect(points).diff("point")
+    # Without the bias the change is 0.5 * 2; with it, 5.
+    assert abs(float(effect.mean()) - 1.0) < 0.5
+
+
+def test_regions_that_respond_differently_are_reported_once() -> None:
+    data = region_rows(0.5)
+    (text,), posterior = reports(data)
+    assert "'region'" in text
+    assert "groups={'region': ['level', " in text
+    assert len(text) <= 200
+    assert text[1:] in printed(posterior)
+    model = bi.models.additive(groups={"region": ["level", "tv", "promo"]})
+    assert reports(data, model)[0] == []
+
+
+def test_regions_that_respond_alike_are_not_reported() -> None:
+    assert reports(region_rows(0.0))[0] == []
+
+
+def test_many_groups_with_few_rows_are_not_reported() -> None:
+    assert reports(region_rows(0.0, rows=400, regions=100))[0] == []
+
+
+@pytest.mark.parametrize("promo", ["off on", "low middle high", "1 2 3 4 5 6 7 8"])
+def test_a_threshold_beside_named_or_few_values_is_followed(promo: str) -> None:
+    names = promo.split()
+    rng = np.random.default_rng(5)
+    tables = []
+    for regime in ("", "tv", "promo"):
+        cause = rng.normal(size=300)
+        tv = rng.normal(size=300) + (regime != "tv") * 0.8 * cause
+        kind = rng.integers(len(names), size=300)
+        sales = tv + 3.0 * (tv > 0.3) * (kind % 2) + 0.6 * cause + 0.5 * rng.normal(size=300)
+        columns = {"tv": tv, "promo": np.array(names)[kind], "sales": sales, "regime": regime}
+        tables.append(pd.DataFrame(columns))
+    table = pd.concat(tables)
+    if names[0].isdigit():
+        table["promo"] = table["promo"].astype(float)
+    data = bi.RegimeData.from_frame(table, ["tv", "promo"], outcome="sales", regime="regime")
+    model = bi.models.additive(unconfounded={"promo": bi.Levels(ordered=False)})
+    _, posterior = reports(data, model)
+    values = [float(x) if x.isdigit() else x for x in names[:2]]
+    points = [{"tv": 1.2, "promo": value} for value in values]
+    change = posterior.joint_effect(points).diff("point")
+    assert float(change.mean()) == pytest.approx(3.0, abs=0.6)
