@@ -218,15 +218,15 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     rows = zip(*columns, (i if other else None for i, other in enumerate(given)), strict=True)
     failed = failed_tests([FitTest(*row) for row in rows], level)
     names = tests["action"].values
+    single = [test for test in failed if test.given is None]
+    # Where an action alone is not followed, its pairs fail for the same reason.
+    known = {str(names[test.action]) for test in single}
     joint = [
         JointTest(str(names[test.action]), test.role, test.p, given[test.given])
         for test in failed
-        if test.given is not None
+        if test.given is not None and known.isdisjoint((str(names[test.action]), given[test.given]))
     ]
-    return [
-        *_single_problems([test for test in failed if test.given is None], names),
-        *joint_problems(joint),
-    ]
+    return [*_single_problems(single, names), *joint_problems(joint)]
 
 
 def _single_problems(failed: Sequence[FitTest], names: NDArray[np.str_]) -> list[str]:
