@@ -224,7 +224,8 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     joint = [
         JointTest(str(names[test.action]), test.role, test.p, given[test.given])
         for test in failed
-        if test.given is not None and known.isdisjoint((str(names[test.action]), given[test.given]))
+        if test.given is not None
+        and (test.role == "slope" or known.isdisjoint((str(names[test.action]), given[test.given])))
     ]
     return [*_single_problems(single, names), *joint_problems(joint)]
 
