@@ -32,7 +32,12 @@ def null_fit(
     set_together = {
         pair for mask in data.regimes for pair in combinations(np.flatnonzero(mask).tolist(), 2)
     }
-    interactions = [t for t in candidates if t.role == "interaction" and t.inputs in set_together]
+    interactions = [
+        t
+        for t in candidates
+        # Finer functions of a pair, which have a label, need evidence.
+        if t.role == "interaction" and not t.component.label and t.inputs in set_together
+    ]
     terms = model.decompose(data).and_terms(interactions)
     pilot = pilot_fit(data, model, terms, (), progress)
     passed = {

@@ -331,7 +331,7 @@ def money(folder: Path) -> Case:
     model = bi.models.multiplicative()
     case = case_of(world, options={"covariates": ["age"]}, model=model, given={"age": 45.0})
     # Plans are searched with all draws: few of them suffice here.
-    return with_population(replace(case, fit=lambda own: fitted(own.data, model, draws=60)))
+    return with_population(replace(case, fit=lambda own: fitted(own.data, model, draws=100)))
 
 
 def heavy_tails(folder: Path) -> Case:

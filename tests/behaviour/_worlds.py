@@ -314,5 +314,6 @@ class Known:
 
     def effect(self, points: pd.DataFrame, intervened: Sequence[str], units: pd.DataFrame) -> Array:
         """Mean outcome of the randomised rows at each point."""
-        known = points.merge(self.joint, how="left", on=[*self.actions])["effect"].to_numpy()
+        both = points.astype(float).merge(self.joint.astype(float), how="left", on=[*self.actions])
+        known = both["effect"].to_numpy()
         return known if set(intervened) == {*self.actions} else np.full(len(points), np.nan)

@@ -81,7 +81,7 @@ def test_page_is_self_contained(posterior) -> None:
 @pytest.mark.parametrize(
     ("regimes", "sentences"),
     [
-        (None, ["Identified.", "No check was run", "2 problems: see"]),
+        (None, ["Identified.", "No check was run", "1 problem: see"]),
         (2, ["Not identified.", "Not checked in this report"]),
     ],
 )
