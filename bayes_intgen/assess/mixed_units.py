@@ -20,7 +20,7 @@ from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.text.messages import quoted
 
 # Maximum number of rows that are tested.
-MAX_ROWS = 20_000
+MAX_ROWS = 5_000
 # Width of the intervals, in natural logarithms.
 WIDTH = 0.5
 # Standard errors by which an interval has fewer values than those on either side.

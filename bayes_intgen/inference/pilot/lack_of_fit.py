@@ -27,10 +27,11 @@ from bayes_intgen.text.messages import first_few
 
 # Familywise error rate of all tests of a fit.
 LEVEL = 0.01
-# P value of the screening by mean residuals below which a score test is made.
-SCREENING_LEVEL = 0.05
+# P values of the screening by mean residuals below which a score test is made: of an action, and of
+# a pair, of which there are many.
+SCREENING_LEVEL, PAIR_SCREENING_LEVEL = 0.05, 0.0025
 # Every so many knots of a pair bound the cells of its screening: about six by six.
-SCREENING_STEP = 3
+SCREENING_STEP = 2
 # Minimum precision of a direction relative to the largest: single precision does not determine
 # smaller ones.
 MIN_PRECISION_SHARE = 1e-4
@@ -131,7 +132,8 @@ def suspicious_tests(
         counts = np.bincount(cell)
         sums = np.bincount(cell, own)[counts > 0]
         counts = counts[counts > 0]
-        if chdtrc(len(counts), np.sum(sums**2 / counts)) < SCREENING_LEVEL:
+        level = SCREENING_LEVEL if len(factors) == 1 else PAIR_SCREENING_LEVEL
+        if chdtrc(len(counts), np.sum(sums**2 / counts)) < level:
             suspicious.append(term)
     return tuple(suspicious)
 
