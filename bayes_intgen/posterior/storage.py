@@ -144,7 +144,7 @@ def _twice_stored(posterior: PosteriorDraws) -> Iterator[tuple[str, Any, Any]]:
     if "support" in groups:
         masks = _masks(tree["support"])
         yield "regimes in support", sorted(masks), sorted(_masks(tree["constant_data"]))
-        which = sorted(set(tree["support"]["regime_of"].values.tolist()))
+        which = sorted(set(tree["support"].dataset["regime_of"].values.tolist()))
         yield "regimes with reference rows", which, [*range(len(masks))]
     free = terms.without(_texts(tree["constant_data"], "fixed_scale_of"))
     hyperparameters = tree["posterior"]
