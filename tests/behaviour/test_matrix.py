@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 from _kinds import KINDS, TWO, case_of, fitted
-from _questions import ALWAYS_ALIKE, QUESTIONS, contrast, estimator, joint_effect
+from _questions import ALWAYS_ALIKE, QUESTIONS, contrast, estimator, joint_effect, plots, report
 from _worlds import World
 
 import bayes_intgen as bi
@@ -46,6 +46,10 @@ REFUSED = {
 }
 
 
+# Slow questions, which are asked over one population only.
+PICTURES = (plots, report)
+
+
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)
 def asked(request, tmp_path_factory):
     """Case of a kind, with its fit."""
@@ -62,6 +66,8 @@ def test_answer(asked, question, request, tmp_path) -> None:
     if question not in ALWAYS_ALIKE:
         overs += [{"given": case.given}] * bool(case.given)
         overs += [{"population": case.population}] * (case.population is not None)
+    if question in PICTURES:
+        overs = overs[-1:]
     wanted = set(inspect.signature(question).parameters)
     tools = {"folder": tmp_path} if "folder" in wanted else {}
     if "browser" in wanted:
