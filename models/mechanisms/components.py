@@ -30,8 +30,8 @@ FINER_KNOTS, MAX_FINER_KNOTS = 30, 48
 # Minimum number of rows that determine the knots and the centring of finer functions.
 KNOT_ROWS = 4_000
 FINER_SCALE = LogNormal(median=0.2, sigma=2.0)
-# Number of knots of each factor of finer functions of two actions. With 12, 90% intervals contained
-# the effects of worlds with thresholds in 0.87, with 10 in 0.85 (20 and 12 worlds each).
+# Number of knots of each factor of finer functions of two actions. More follow thresholds better,
+# and the time of a fit with an interaction grows with their square.
 PAIR_KNOTS = 12
 # Prior standard deviation of the parabola's coefficient, relative to that of the slope. Half and a
 # quarter hardly differ (30 worlds of one action with U-shaped, hinged, steep and sine effects).

@@ -415,15 +415,17 @@ def estimator(case: Case, fit: bi.Posterior, over: Over) -> None:
     regressor.fit(rows, outcome, intervened=masks, weights=case.data.weights)
     rows = rows.iloc[::97].head(5)
     predicted = regressor.predict(rows)
+    # Levels of a fine grouping are integrated out: predictions are for a group of average level.
+    coarse = [n for n, own in zip(columns.groups, columns.labels, strict=True) if len(own) <= 64]
     for i, row in enumerate(rows.to_dict("records")):
-        given = {name: row[name] for name in covariates}
+        given = {name: row[name] for name in (*covariates, *coarse)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", bi.SupportWarning)
             point = {name: row[name] for name in case.actions}
             own = fit.joint_effect(point, given=given or None)
         mean, sd = moments(own)
-        # Levels of groups are apart from their average by about their own spread.
-        assert abs(predicted[i] - mean[0]) < 0.5 * sd[0] + 1.5 * bool(groups)
+        # Two fits of the same rows: another seed, or NUTS in place of a Laplace approximation.
+        assert abs(predicted[i] - mean[0]) < 0.5 * sd[0]
 
 
 QUESTIONS = (
