@@ -184,6 +184,15 @@ class CandidateStatistics(NamedTuple):
         own = tuple(self.own[i] for i in indices)
         return CandidateStatistics(self.sums, self.cross[at], self.xy[at], own)
 
+    def and_candidates(self, other: Self) -> Self:
+        """Append further candidates, whose statistics are of the same rows."""
+        return type(self)(
+            self.sums,
+            np.concatenate([self.cross, other.cross]),
+            np.concatenate([self.xy, other.xy]),
+            self.own + other.own,
+        )
+
     def merge(self, other: Self) -> Self:
         """Merge with the statistics of other rows."""
         return type(self)(

@@ -21,7 +21,9 @@ def with_pairs(
     """
     pairs = {frozenset(term.inputs) for term in terms if term.role == "interaction"}
     names = {term.name for term in suspicious}
-    return tuple(t for t in tests if t.name in names or frozenset(t.inputs) in pairs)
+    among = [t for t in tests if t.role == "interaction" and frozenset(t.inputs) in pairs]
+    names |= {term.name for term in among}
+    return tuple(term for term in tests if term.name in names)
 
 
 def with_roughness(

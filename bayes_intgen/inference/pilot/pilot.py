@@ -336,7 +336,7 @@ def _select_terms(
     selection = compare(suspicious)
     # Products of smooth functions may be what an interaction with jumps looks like.
     more = with_pairs(suspicious, tests, selection.additions)
-    return compare(more) if len(more) > len(suspicious) else selection
+    return compare(more, selection) if len(more) > len(suspicious) else selection
 
 
 def _compare(
@@ -348,8 +348,12 @@ def _compare(
     tests: Sequence[Term],
     progress: bool,
     suspicious: tuple[Term, ...],
+    before: Selection | None = None,
 ) -> Selection:
-    """Compare the candidates that are not harmless tests, and the suspicious tests."""
+    """Compare the candidates that are not harmless tests, and the suspicious tests.
+
+    Statistics of those that were compared ``before`` are reused.
+    """
     terms = first.posterior.terms
     names = {term.name for term in suspicious}
     harmless = tuple(term for term in tests if term.name not in names)
@@ -357,7 +361,15 @@ def _compare(
     eligible = [term for term in candidates if term.name not in excluded]
     names = {term.name for term in eligible}
     every = (*eligible, *(term for term in suspicious if term.name not in names))
-    statistics = candidate_statistics(sample, terms, every, spread, progress)
+    if before is None:
+        statistics = candidate_statistics(sample, terms, every, spread, progress)
+    else:
+        position = {term.name: i for i, term in enumerate(before.candidates)}
+        new = [term for term in every if term.name not in position]
+        position |= {term.name: len(position) + i for i, term in enumerate(new)}
+        others = candidate_statistics(sample, terms, new, spread, progress, whole=False)
+        statistics = before.statistics.and_candidates(others)
+        statistics = statistics.of_candidates([position[term.name] for term in every])
     additions = select_terms(
         MarginalPosterior.of(model, terms, statistics.sums),
         first.sites,
