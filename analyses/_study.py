@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 import bayes_intgen as bi
 
-from _tables import provenance, publish_table, read_table, write_table
+from _tables import commit, publish_table, read_table, versions, write_table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -44,6 +44,8 @@ def run_study(
     list of dict
         As read from the table, in the order of the jobs.
     """
+    # Of the code that the jobs will run, whatever is committed while they do.
+    commit()
     saved: list[Any] = _saved(path, jobs[0])
     finished = {_key(row, jobs[0]) for row in saved}
     remaining = [job for job in jobs if _key(job, job) not in finished]
@@ -59,7 +61,7 @@ def run_study(
                 for future in as_completed([pool.submit(work, **job) for job in remaining]):
                     saved += [{name: str(v) for name, v in row.items()} for row in future.result()]
                     saved.sort(key=lambda row: place.get(_key(row, jobs[0]), len(jobs)))
-                    write_table(path, saved, command)
+                    write_table(path, saved, command, path)
                     bar.update()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -81,7 +83,7 @@ def publish_study(
     path = args.output / f"{name}_models.csv"
     rows = run_study(work, jobs, path, command, args.processes)
     lines = summary(rows)
-    publish_table(args.output / f"{name}.csv", lines, command)
+    publish_table(args.output / f"{name}.csv", lines, command, path)
     return rows, lines
 
 
@@ -91,8 +93,8 @@ def _saved(path: Path, job: Job) -> list[dict[str, str]]:
         return []
     rows = read_table(path)
     with path.open() as file:
-        versions = file.readlines()[1].removeprefix("# ").strip()
-    if versions == provenance("")[1] and set(job) <= set(rows[0]):
+        made_with = file.readlines()[1].removeprefix("# ").strip()
+    if made_with == versions() and set(job) <= set(rows[0]):
         return rows
     aside = path.with_suffix(".old.csv")
     path.replace(aside)

@@ -374,7 +374,7 @@ def main() -> None:
             continue
         rows.append(in_own_process(job))
         print_table(rows[-1:])
-        write_table(path, rows, command)
+        write_table(path, rows, command, path)
     print()
     print_table(rows)
     draw_figure(rows, path)

@@ -361,7 +361,7 @@ def score_worlds(args: argparse.Namespace) -> None:
     path = args.output / "calibration_worlds.csv"
     rows = run_study(score_coverage, world_jobs(args), path, command, args.processes)
     fits = fit_lines(rows)
-    publish_table(args.output / "calibration_fits.csv", fits, command)
+    publish_table(args.output / "calibration_fits.csv", fits, command, path)
     reported = {line["kind"]: line["lack of fit reported"] for line in fits}
     for name, group in (
         ("calibration_coverage", [kind for kind in kinds if kind not in ROUGH]),
@@ -373,7 +373,7 @@ def score_worlds(args: argparse.Namespace) -> None:
                 {**line, "lack of fit reported": reported.get(line["kind"], "")} for line in lines
             ]
             print_table([line for line in lines if line["level"] in (0.5, 0.9)])
-            write_table(args.output / f"{name}.csv", lines, command)
+            write_table(args.output / f"{name}.csv", lines, command, path)
             draw_coverage(lines, args.output / name)
 
 
@@ -389,7 +389,7 @@ def score_simulations(args: argparse.Namespace) -> None:
     rows = run_study(score_ranks, jobs, path, command, args.processes)
     lines = rank_lines(rows)
     if lines:
-        publish_table(args.output / "calibration_ranks.csv", lines, command)
+        publish_table(args.output / "calibration_ranks.csv", lines, command, path)
         draw_ranks(rows, args.output / "calibration_ranks")
         for name in MODELS:
             own = [float(line["p of uniformity"]) for line in lines if line["model"] == name]

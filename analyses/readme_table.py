@@ -2,8 +2,9 @@
 
     python analyses/readme_table.py [--write]
 
-Prints the tables. With --write it replaces them in those files, between the comments
-`<!-- table: NAME -->` and `<!-- end of table -->`; nothing else in the files changes.
+Prints the tables, each with the commits that made its results. With --write it replaces them
+in those files, between the comments `<!-- table: NAME -->` and `<!-- end of table -->`; nothing
+else in the files changes.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from _tables import read_table
+from _tables import commits, read_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "analyses" / "results"
@@ -101,9 +102,16 @@ def speed(what: str, actions: int, rows: int, column: str = "time", digits: int 
     return ("> " if row["times"] == "at best" else "") + seconds(row[column])
 
 
+def made_by(*names: str) -> str:
+    """Commits that made these tables of results, where they say so."""
+    every = [commit for name in names for commit in commits(RESULTS / f"{name}.csv")]
+    return ", ".join(f"`{commit}`" for commit in dict.fromkeys(every))
+
+
 def source(name: str) -> str:
-    """Link from the README to a table of results."""
-    return f"[{name}](analyses/results/{name}.csv)"
+    """Link from the README to a table of results, and the commits that made it."""
+    link, by = f"[{name}](analyses/results/{name}.csv)", made_by(name)
+    return f"{link}, commit {by}" if by else link
 
 
 def summary() -> list[list[str]]:
@@ -213,12 +221,11 @@ def published() -> list[list[str]]:
 
 def convergence() -> list[list[str]]:
     """Error and coverage against the number of rows."""
-    splines = f"{OURS}, splines"
-    head = ["rows in all", OURS, "coverage of 90% intervals", "with splines", "coverage"]
+    head = ["rows in all", OURS, "coverage of 90% intervals"]
     lines = [[*head, "published estimator", "ridge on joint rows", "attainable"]]
     for total in dict.fromkeys(row["total"] for row in rows_of("published_convergence")):
         cells = []
-        for name in (OURS, splines, PUBLISHED, TOPLINE):
+        for name in (OURS, PUBLISHED, TOPLINE):
             row = row_of("published_convergence", total=total, estimator=name)
             cells.append(with_error(row["mean"], row["standard error"], 4))
             if row["coverage90"]:
@@ -277,82 +284,36 @@ def accuracy() -> list[list[str]]:
 
 
 def times() -> list[list[str]]:
-    """Time, memory and error against rows and actions."""
-    measurements = {(int(r["actions"]), int(r["rows"])) for r in rows_of("benchmark_speed")}
+    """Time and memory against rows and actions."""
+    measurements = {
+        (int(r["actions"]), int(r["rows"])) for r in rows_of("benchmark_speed", what=OURS)
+    }
     varying_rows = sorted(pair for pair in measurements if pair[0] == 5 and pair[1] != 20_000)
     varying_actions = sorted(pair for pair in measurements if pair[1] == 20_000)
-    lines = [
-        [
-            "actions",
-            "rows",
-            "graph unknown",
-            "graph known",
-            "mgcv",
-            "NumPyro",
-            "GB, graph unknown",
-            "GB, graph known",
-            "error/limit, graph unknown",
-            "error/limit, mgcv",
-        ]
-    ]
+    columns = {
+        "first fit": (OURS, "time", 2),
+        "later fit": (OURS, "warm", 1),
+        "Laplace": ("this library, Laplace", "warm", 1),
+        "graph known": (OURS_GRAPH, "time", 2),
+        "mgcv": ("mgcv", "time", 2),
+        "NumPyro": ("NumPyro", "time", 2),
+        "GB": (OURS, "peak GB", 2),
+    }
+    lines = [["actions", "rows", *columns]]
     for actions, rows in (*varying_rows, *varying_actions):
-        lines.append(
-            [
-                str(actions),
-                number(rows, 0),
-                *(speed(what, actions, rows) for what in (OURS, OURS_GRAPH, "mgcv", "NumPyro")),
-                *(speed(what, actions, rows, "peak GB") for what in (OURS, OURS_GRAPH)),
-                *(speed(what, actions, rows, "error/limit") for what in (OURS, "mgcv")),
-            ]
-        )
-    return lines
-
-
-def later_fits() -> list[list[str]]:
-    """Seconds of first and later fits, of Laplace approximations, and of updates."""
-    lines = [
-        [
-            "actions",
-            "rows",
-            "first fit",
-            "other data, same process",
-            "new process",
-            "Laplace, same process",
-            "update",
-            "mgcv",
-        ]
-    ]
-    columns = (
-        (OURS, "time"),
-        (OURS, "warm"),
-        (OURS, "cached"),
-        ("this library, Laplace", "warm"),
-        ("this library, update", "time"),
-        ("mgcv", "time"),
-    )
-    sizes = {(int(r["actions"]), int(r["rows"])) for r in rows_of("benchmark_speed", what="mgcv")}
-    for actions, rows in sorted(sizes):
-        cells = [speed(what, actions, rows, column, digits=1) for what, column in columns]
+        cells = (speed(what, actions, rows, *column) for what, *column in columns.values())
         lines.append([str(actions), number(rows, 0), *cells])
     return lines
 
 
 def updates() -> list[list[str]]:
     """Updates beside fits of all rows."""
-    distances = ["update", "another seed", "another order", "without new rows"]
-    lines = [["worlds", "number", *distances, "sd", "time"]]
-    for row in rows_of("updates")[:3]:
+    lines = [["worlds", "update", "another seed", "another order", "without new rows", "time"]]
+    for row in rows_of("updates", **{"worlds of": "all"}):
         fits = ("update", "other", "order", "before")
         cells = [number(row[f"distance, {of}"], 3) for of in fits]
-        ratios = row["sd ratio, update"], row["time ratio"]
-        lines.append([row["worlds of"], row["worlds"], *cells, *ratios])
+        lines.append([row["worlds"], *cells, row["time ratio"]])
     return lines
-
-
-def saved_fits() -> list[list[str]]:
-    """Seconds of questions to a saved fit."""
-    rows = rows_of("saved_fit_speed")
-    return [[*rows[0]], *([*row.values()] for row in rows)]
 
 
 def intervals() -> list[list[str]]:
@@ -361,13 +322,6 @@ def intervals() -> list[list[str]]:
     for of, text in INTERVALS.items():
         lines.append([text, *(coverage(of, level) for level in LEVELS)])
     return lines
-
-
-def by_kind() -> list[list[str]]:
-    """Coverage of 90% intervals for each kind of world."""
-    every = kinds("calibration_coverage")
-    lines = [[kind, *(coverage(of, "0.9", kind) for of in INTERVALS)] for kind in every]
-    return [["kind of world", *INTERVALS.values()], *lines]
 
 
 def rough() -> list[list[str]]:
@@ -384,7 +338,7 @@ def rough() -> list[list[str]]:
 def covariates() -> list[list[str]]:
     """Coverage, errors and times with covariates and groups, by kind of table."""
     lines = [["table", "coverage of 50%", "of 90%", "error", "time", "compared with"]]
-    others = {"twin": "the same without regions and season", "without": "leaving them out",
+    others = {"twin": "no regions and season", "without": "leaving them out",
               "raw": "the rows themselves"}  # fmt: skip
     for row in rows_of("covariates"):
         ratios = [number(row[n]) if row[n] else "" for n in ("error ratio", "time ratio")]
@@ -397,16 +351,19 @@ def covariates() -> list[list[str]]:
 
 
 def outcomes() -> list[list[str]]:
-    """Coverage of single outcomes with all actions set, by kind of world and shape."""
-    percent = (50, 80, 90, 95)
-    lines = [["world", "shape of the noise", *(f"coverage of {p}%" for p in percent), "slope"]]
-    for row in rows_of("outcomes"):
+    """Coverage of single outcomes with all actions set, by kind of world."""
+    percent = (50, 90)
+    lines = [
+        ["world", *(f"coverage of {p}%" for p in percent), *(f"pooled, {p}%" for p in percent)]
+    ]
+    for row in rows_of("outcomes", shape="mask"):
+        pooled = row_of("outcomes", shape="pooled", kind=row["kind"])
         covered = (
-            with_error(row[f"coverage{p}"], row[f"standard error of coverage{p}"]) for p in percent
+            with_error(own[f"coverage{p}"], own[f"standard error of coverage{p}"])
+            for own in (row, pooled)
+            for p in percent
         )
-        slope = with_error(row["slope"], row["standard error of slope"]) if row["slope"] else ""
-        shape = {"mask": "of the mask", "pooled": "pooled"}[row["shape"]]
-        lines.append([row["kind"], shape, *covered, slope])
+        lines.append([row["kind"], *covered])
     return lines
 
 
@@ -440,18 +397,16 @@ def outliers() -> list[list[str]]:
 
 
 def interactions() -> list[list[str]]:
-    """Coverage, errors and times by the share of an interaction, over all worlds and by kind."""
-    lines = [["interaction", "actions", "share", "coverage of 50%", "of 90%", "error", "time"]]
-    for row in rows_of("interactions"):
-        share = f"{100 * float(row['share']):.0f}%"
+    """Coverage, errors and times by the share of an interaction, over all worlds."""
+    lines = [["share", "worlds", "coverage of 50%", "of 90%", "error", "time"]]
+    for row in rows_of("interactions", kind="all"):
         covered = (
             with_error(row[name], row[f"standard error of {name}"])
             for name in ("coverage50", "coverage90")
         )
-        time = number(row["time ratio"]) if row["time ratio"] else ""
-        lines.append(
-            [row["kind"], row["actions"], share, *covered, number(row["error ratio"]), time]
-        )
+        share, time = f"{100 * float(row['share']):.0f}%", row["time ratio"]
+        cells = [share, row["worlds"], *covered, number(row["error ratio"])]
+        lines.append([*cells, number(time) if time else ""])
     return lines
 
 
@@ -493,29 +448,24 @@ def bad_input() -> list[list[str]]:
     return lines
 
 
-TABLES: dict[str, Callable[[], list[list[str]]]] = {
-    table.__name__: table
-    for table in (
-        summary,
-        published,
-        convergence,
-        attainable,
-        accuracy,
-        times,
-        later_fits,
-        updates,
-        saved_fits,
-        intervals,
-        by_kind,
-        rough,
-        covariates,
-        outcomes,
-        products,
-        outliers,
-        interactions,
-        violations,
-        bad_input,
-    )
+# Each table, and the results that it shows.
+TABLES: dict[str, tuple[Callable[[], list[list[str]]], tuple[str, ...]]] = {
+    "summary": (summary, ()),  # which names the commits beside each row
+    "published": (published, ("published_main",)),
+    "convergence": (convergence, ("published_convergence",)),
+    "attainable": (attainable, ("benchmark_cases",)),
+    "accuracy": (accuracy, ("accuracy_K5_N2000", "accuracy_K5_N2000_graph")),
+    "times": (times, ("benchmark_speed",)),
+    "updates": (updates, ("updates",)),
+    "intervals": (intervals, ("calibration_coverage",)),
+    "rough": (rough, ("calibration_lack_of_fit",)),
+    "covariates": (covariates, ("covariates",)),
+    "outcomes": (outcomes, ("outcomes",)),
+    "products": (products, ("outcomes",)),
+    "outliers": (outliers, ("outliers",)),
+    "interactions": (interactions, ("interactions",)),
+    "violations": (violations, ("checks",)),
+    "bad_input": (bad_input, ("bad_input",)),
 }
 
 
@@ -528,9 +478,16 @@ def markdown(lines: Iterable[Sequence[str]]) -> str:
     )
 
 
+def block(name: str) -> str:
+    """A table, and below it the commits that made its results."""
+    table, results = TABLES[name]
+    by = made_by(*results)
+    return markdown(table()) + (f"\n\nMade by commit {by}." if by else "")
+
+
 def updated(text: str) -> str:
     """The text with its tables computed anew."""
-    return BLOCK.sub(lambda match: f"{match[1]}\n{markdown(TABLES[match[2]]())}\n{match[3]}", text)
+    return BLOCK.sub(lambda match: f"{match[1]}\n{block(match[2])}\n{match[3]}", text)
 
 
 def main() -> None:
@@ -541,8 +498,8 @@ def main() -> None:
         for page in PAGES:
             page.write_text(updated(page.read_text()))
     else:
-        for name, table in TABLES.items():
-            print(f"{name}\n\n{markdown(table())}\n")
+        for name in TABLES:
+            print(f"{name}\n\n{block(name)}\n")
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import re
 import sys
 import warnings
 
@@ -12,7 +13,7 @@ import _ridge
 import _study
 import calibration
 import published_main
-from _tables import read_table, write_table
+from _tables import commits, read_table, write_table
 
 
 def run(module, tmp_path, monkeypatch) -> None:
@@ -171,6 +172,19 @@ def test_published_estimator_is_accurate_for_quadratic_effects() -> None:
     assert error(separate.published(points)) < 3 * 1.2 * np.sqrt(3 * 10 / 4000)
     assert error(separate.observational(points)) > 0.4
     assert error(separate.averaged(points)) > 0.2
+
+
+def test_a_table_names_the_commits_that_made_its_rows(tmp_path) -> None:
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    write_table(first, [{"seed": 0}], "a command")
+    if not commits(first):
+        pytest.skip("no git checkout")
+    (made_by,) = commits(first)
+    assert re.fullmatch(r"[0-9a-f]{7,}\+?", made_by)
+    first.write_text(first.read_text().replace(made_by, "0123abc"))
+    write_table(second, [{"seed": 0}, {"seed": 1}], "a command", first)
+    assert commits(second) == ["0123abc", made_by]
+    assert read_table(second) == [{"seed": "0"}, {"seed": "1"}]
 
 
 @pytest.mark.slow
