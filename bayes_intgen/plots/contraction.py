@@ -13,16 +13,9 @@ if TYPE_CHECKING:
 
 
 def plot_contraction(curves: Sequence[xr.Dataset]) -> "Figure":
-    """Draw prior and posterior of mechanisms along their actions.
+    """Draw curves from `mechanism_curves`; see :meth:`bayes_intgen.Posterior.plot_contraction`.
 
-    Each curve, from `mechanism_curves`, has a column of panels; each kind of mechanism has a row.
-
-    Examples
-    --------
-    >>> from bayes_intgen.assess.mechanism_curves import mechanism_curves
-    >>> figure = plot_contraction(mechanism_curves(posterior, posterior.default_point))
-    >>> [ax.get_title() for ax in figure.axes[:2]]
-    ['red', 'green']
+    Each curve has a column of panels; each kind of mechanism has a row.
     """
     import matplotlib.pyplot as plt
 

@@ -28,17 +28,7 @@ def plot_effect(
     color: str = "C0",
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Draw an effect along one action as a line with credible bands.
-
-    The curve is from `effect_along`; the levels are probabilities of central bands.
-
-    Examples
-    --------
-    >>> from bayes_intgen.posterior.curves import effect_along
-    >>> curve = effect_along(posterior, "red", posterior.default_point)
-    >>> plot_effect(curve, levels=[0.9]).get_ylabel()
-    'E[intensity | do(red, green)]'
-    """
+    """Draw a curve from `effect_along`; see :meth:`bayes_intgen.Posterior.plot_joint_effect`."""
     import matplotlib.pyplot as plt
 
     levels = probabilities(levels, "levels", PointsError)

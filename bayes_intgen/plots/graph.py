@@ -24,23 +24,7 @@ _PADDING, _BEND, _LABEL_AT = 0.45, 0.12, 0.4
 
 
 def plot_graph(graph: xr.DataArray, *, threshold: float, ax: "Axes | None" = None) -> "Axes":
-    """Draw the edges of a graph with their probabilities, the actions on a circle.
-
-    Pairs without evidence are joined by a dotted line, unless there is evidence of no pair.
-
-    Parameters
-    ----------
-    graph : DataArray, dims (action, parent)
-        Probabilities of edges, from :attr:`bayes_intgen.Posterior.graph`.
-    threshold : float
-        Probability from which an edge is drawn.
-    ax : Axes, optional
-
-    Examples
-    --------
-    >>> [text.get_text() for text in plot_graph(posterior.graph, threshold=0.1).texts]
-    ['red', 'green', '', '>0.99']
-    """
+    """Draw the edges, the actions on a circle; see :meth:`bayes_intgen.Posterior.plot_graph`."""
     import matplotlib.pyplot as plt
 
     names = graph["action"].to_numpy().tolist()

@@ -19,21 +19,9 @@ VEIL = (1.0, 1.0, 1.0, 0.6)
 
 
 def plot_interaction(surface: xr.Dataset) -> "Figure":
-    """Draw the posterior mean of an interaction, and half the width of its interval.
+    """Draw `interaction_surface`; see :meth:`bayes_intgen.Posterior.plot_interaction`.
 
-    The surface is from `interaction_surface`. Points that are not supported are pale and hatched,
-    and the colours are scaled to the others.
-
-    Examples
-    --------
-    >>> values = np.arange(6.0).reshape(2, 3) - 2.5
-    >>> surface = xr.Dataset(
-    ...     {"mean": (("x", "y"), values), "half_width": (("x", "y"), np.ones((2, 3)))},
-    ...     coords={"x": [0.0, 1.0], "y": [0.0, 1.0, 2.0]},
-    ...     attrs={"first": "red", "second": "green", "outcome": "intensity", "level": 0.9},
-    ... )
-    >>> [ax.get_title() for ax in plot_interaction(surface).axes[:2]]
-    ['posterior mean', 'half the width of the 90% interval']
+    The colours are scaled to the points that are supported; the others are pale and hatched.
     """
     import matplotlib.pyplot as plt
 

@@ -13,17 +13,9 @@ if TYPE_CHECKING:
 
 
 def plot_sensitivity(correlated: xr.Dataset, independent: xr.Dataset) -> "Figure":
-    """Draw bounds on the joint effect against the correlation of hidden causes.
+    """Draw `sensitivity`, a panel per point; see :meth:`bayes_intgen.Posterior.plot_sensitivity`.
 
-    Both Datasets are from `sensitivity`, with a panel per point; ``independent`` has the same
-    points at ``rho = 0``.
-
-    Examples
-    --------
-    >>> points = [[0.1, 0.2], [0.3, 0.1]]
-    >>> both = (posterior.sensitivity(points, rho) for rho in ([0, 0.1], 0))
-    >>> len(plot_sensitivity(*both).axes)
-    2
+    ``independent`` has the same points at ``rho = 0``.
     """
     import matplotlib.pyplot as plt
 

@@ -28,19 +28,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def save_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
-    """Write the tree of a fit to ``path`` atomically: a failure leaves an older file intact.
-
-    Raises
-    ------
-    SavedFitError
-        If the tree has groups, variables or values that no fit has, so that it could not be loaded.
-    OSError
-        As :func:`bayes_intgen._atomic.atomic_write`.
-
-    Examples
-    --------
-    >>> save_tree(posterior.tree, folder / "fit.nc")
-    """
+    """Write the tree of a fit; see :meth:`bayes_intgen.Posterior.save`."""
     content = to_netcdf(tree)
     try:
         _check_content(PosteriorDraws, of_netcdf(content))
@@ -54,20 +42,7 @@ def save_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
 def load_draws[T: PosteriorDraws](
     path: str | os.PathLike[str], kind: Callable[[xr.DataTree], T]
 ) -> T:
-    """Read a fit into memory; the errors are those of :func:`bayes_intgen.load`.
-
-    Parameters
-    ----------
-    path : path
-    kind : type
-        Class of the result.
-
-    Examples
-    --------
-    >>> save_tree(posterior.tree, folder / "fit.nc")
-    >>> load_draws(folder / "fit.nc", PosteriorDraws).tree.attrs == posterior.tree.attrs
-    True
-    """
+    """Read a fit into memory, as an object of a class; see :func:`bayes_intgen.load`."""
     source = Path(path)
     stored = _bytes_of(source)
     content = without_checksum(stored)
