@@ -194,7 +194,8 @@ def additive(
         actions; the interactions of named pairs are in every fit, under a prior that shrinks them.
         Interactions of three actions are neither fitted nor tested.
     noise : {"gaussian", "student_t"}
-        Student-t noise is robust to outliers, and takes about three times as long.
+        Student-t noise is robust to outliers. Its degrees of freedom are estimated and have no
+        draws.
     spread : {"fitted", "constant"}, optional
         Whether the noise variance may depend on regime and actions. Default: ``"fitted"``.
     noise_scale : LogNormal, optional

@@ -147,7 +147,6 @@ class Model(ABC):
         fixed: Mapping[str, float] | None = None,
         centre: float = 0.0,
         link: Link = "identity",
-        likelihood_power: float = 1.0,
     ) -> None:
         """Generative NumPyro program: hyperparameters, coefficients, and outcomes of rows.
 
@@ -172,9 +171,6 @@ class Model(ABC):
             Origin of the outcome: zero, or ``terms.centre`` for the outcome's own units.
         link : {"identity", "log"}
             Under ``"log"`` the outcome is the exponential of what the terms add up to.
-        likelihood_power : float
-            Power of the likelihood of the outcome, below one with outliers that Student-t noise
-            does not fit.
         """
         # Results of a saved fit need no NumPyro, which takes long to import.
         from bayes_intgen.models.program import draw_or_condition
@@ -190,7 +186,6 @@ class Model(ABC):
             fixed=fixed or {},
             centre=centre,
             link=link,
-            likelihood_power=likelihood_power,
         )
 
 

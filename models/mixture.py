@@ -9,7 +9,7 @@ and its quantile at p solves F(y) = p. Quantiles of simulated outcomes converge 
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -38,15 +38,33 @@ def tabulated_cdf(quantiles: Array) -> DistributionFunction:
     return lambda x: np.asarray(np.interp(x, quantiles, probabilities, left=0.0, right=1.0))
 
 
-def student_t_cdf(df: Array) -> DistributionFunction:
-    """Distribution function of Student-t noise, given degrees of freedom of shape (draws,).
+class StudentTLaw(NamedTuple):
+    """Law of Student-t noise, in units of Gaussian noise that says as much about the mean.
 
-    Examples
-    --------
-    >>> float(student_t_cdf(np.array([4.0]))(np.zeros((1, 1)))[0, 0])
-    0.5
+    Attributes
+    ----------
+    df : float
+        Degrees of freedom.
+    relative_scale : float
     """
-    return lambda x: np.asarray(scipy.special.stdtr(df[:, None], x))
+
+    df: float
+    relative_scale: float
+
+    def cdf(self, x: Array) -> Array:
+        """Distribution function, elementwise.
+
+        Examples
+        --------
+        >>> float(StudentTLaw(4.0, 0.8).cdf(np.zeros(1))[0])
+        0.5
+        """
+        return np.asarray(scipy.special.stdtr(self.df, x / self.relative_scale))
+
+    @property
+    def variance(self) -> float:
+        """Variance; infinite below two degrees of freedom, and large there."""
+        return self.relative_scale**2 * self.df / max(self.df - 2, 0.1)
 
 
 def sinh_arcsinh_cdf(laws: SinhArcsinh) -> DistributionFunction:
@@ -72,8 +90,8 @@ def mixture_quantiles(
     mean, sd : ndarray, shape (draws, n)
         Mean and noise scale of the outcome in each draw.
     cdf : callable
-        Distribution function of the noise: :func:`tabulated_cdf`, :func:`student_t_cdf` or
-        :func:`sinh_arcsinh_cdf`.
+        Distribution function of the noise: :func:`tabulated_cdf`, :func:`sinh_arcsinh_cdf` or
+        :meth:`StudentTLaw.cdf`.
     probabilities : sequence of float
         Between 0 and 1.
 

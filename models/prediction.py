@@ -15,9 +15,9 @@ from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.models.mixture import (
     DistributionFunction,
+    StudentTLaw,
     mixture_quantiles,
     sinh_arcsinh_cdf,
-    student_t_cdf,
     tabulated_cdf,
 )
 from bayes_intgen.models.noise_shape import NoiseShape
@@ -56,8 +56,8 @@ class Prediction:
         Draws of the deviations of the variance function's knot values from their estimates.
     quantiles : ndarray
         Quantiles of the standardised noise, pooled over all rows; used where ``shape`` is None.
-    df : ndarray, shape (chain, draw), or None
-        Degrees of freedom of Student-t noise.
+    student_t : StudentTLaw or None
+        Law of Student-t noise in units of ``sd``.
     units : Units or None
         Units of the population of the data. A single outcome is that of one of them.
     population : Population or None
@@ -81,7 +81,7 @@ class Prediction:
     sd: Array
     deviations: Array | None
     quantiles: Array
-    df: Array | None
+    student_t: StudentTLaw | None = None
     units: Units | None = None
     population: Population | None = None
     unseen: tuple[UnseenGroup, ...] = ()
@@ -98,6 +98,9 @@ class Prediction:
         shape = None
         if "shape" in noise:
             shape = NoiseShape(noise["shape"].values, noise["shape_deviation"].values)
+        student_t = None
+        if "df" in noise:
+            student_t = StudentTLaw(*(float(noise[name]) for name in StudentTLaw._fields))
         units = None
         if "population" in tree.children:
             units = Units.of(tree["population"].dataset, tree["constant_data"].dataset)
@@ -108,7 +111,7 @@ class Prediction:
             hyperparameters["noise_sd"].values,
             noise["deviation"].values if "deviation" in noise else None,
             noise["quantile"].values,
-            hyperparameters["df"].values if "df" in hyperparameters else None,
+            student_t,
             units,
             shape=shape,
             kind=tree.attrs.get("outcome_kind", "continuous"),
@@ -187,7 +190,6 @@ class Prediction:
             coefficients=function(self.coefficients),
             sd=function(self.sd),
             deviations=None if self.deviations is None else function(self.deviations),
-            df=None if self.df is None else function(self.df),
             shape=None if shape is None else shape._replace(deviations=function(shape.deviations)),
             unseen=tuple(group._replace(draws=function(group.draws)) for group in self.unseen),
             resampled=resampled and resampled._replace(weights=function(resampled.weights)),
@@ -259,7 +261,8 @@ class Prediction:
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Noise scale of Y given a and R, shape (chain, draw, n).
 
-        The standard deviation of Gaussian noise; of Student-t noise the scale, which is smaller.
+        The standard deviation of Gaussian noise, or of Gaussian noise that says as much about the
+        mean as Student-t noise does.
         """
         if self.deviations is None or isinstance(self.spread, Homoscedastic):
             return np.asarray(self.sd[..., None] * np.ones(len(actions)))
@@ -304,10 +307,10 @@ class Prediction:
         if self.shape is not None:
             laws = self._laws(actions, intervened)
             return np.asarray(self.sd[..., None] * laws.quantile(rng.standard_normal(sizes)))
-        if self.df is None:
+        if self.student_t is None:
             noise = draw_noise(self.quantiles, sizes, rng)
         else:
-            noise = np.asarray(rng.standard_t(self.df[..., None], size=sizes))
+            noise = self.student_t.relative_scale * rng.standard_t(self.student_t.df, sizes)
         return np.asarray(self.noise_sd(actions, intervened) * noise)
 
     def outcome_quantiles(
@@ -348,7 +351,8 @@ class Prediction:
             scale = np.exp(laws.log_scale)
             flat = SinhArcsinh(*(x.reshape(-1, len(actions)) for x in laws))
             return self.sd[..., None] * scale, sinh_arcsinh_cdf(flat)
-        cdf = tabulated_cdf(self.quantiles) if self.df is None else student_t_cdf(self.df.ravel())
+        law = self.student_t
+        cdf = tabulated_cdf(self.quantiles) if law is None else law.cdf
         return self.noise_sd(actions, intervened), cdf
 
     def _laws(self, actions: Array, intervened: NDArray[np.bool_]) -> SinhArcsinh:
@@ -358,11 +362,8 @@ class Prediction:
 
     def _variance(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Variance of Y given a and R, shape (chain, draw, n)."""
-        variance = self.noise_sd(actions, intervened) ** 2
-        if self.df is not None:
-            # Infinite below two degrees of freedom.
-            variance = variance * (self.df / np.maximum(self.df - 2, 0.1))[..., None]
-        return np.asarray(variance)
+        factor = 1.0 if self.student_t is None else self.student_t.variance
+        return np.asarray(factor * self.noise_sd(actions, intervened) ** 2)
 
     def log_density(self, rows: Observations) -> Array:
         """Log density of the rows' outcomes under the model's noise, (chain, draw, n).
@@ -373,9 +374,10 @@ class Prediction:
         from scipy import stats
 
         mean, sd = self.predictor(rows.inputs, rows.intervened), self.row_sd(rows)
-        if self.df is None:
+        if self.student_t is None:
             return np.asarray(stats.norm.logpdf(rows.outcome, mean, sd))
-        return np.asarray(stats.t.logpdf(rows.outcome, self.df[..., None], mean, sd))
+        df, relative_scale = self.student_t
+        return np.asarray(stats.t.logpdf(rows.outcome, df, mean, relative_scale * sd))
 
     def draw_rows(self, rows: Observations, rng: np.random.Generator) -> Array:
         """Draws of the rows' outcomes, shape (chain, draw, n), given their covariates."""

@@ -9,7 +9,6 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jax.typing import ArrayLike
-from numpyro import handlers
 
 from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM, Hyperpriors
@@ -32,7 +31,6 @@ def draw_or_condition(
     fixed: Mapping[str, float],
     centre: float,
     link: Link,
-    likelihood_power: float,
 ) -> None:
     """Draw the outcome, or condition on it; :meth:`bayes_intgen.models.Model.program` has details.
 
@@ -61,7 +59,7 @@ def draw_or_condition(
     if link == "log":
         transform = dist.transforms.ExpTransform()
         distribution = dist.TransformedDistribution(distribution, transform)
-    with handlers.scale(scale=likelihood_power), numpyro.plate("row", len(mean)):
+    with numpyro.plate("row", len(mean)):
         numpyro.sample("outcome", distribution, obs=observed)
     if known is not None:
         _sample_pseudo_observations(known, coefficients)

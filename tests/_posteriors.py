@@ -139,7 +139,7 @@ def made_up(
     noises = {"quantile": np.linspace(-1.7, 1.8, 1000) - 0.05}
     spread: VarianceFunction | Homoscedastic = Homoscedastic()
     if noise == "student_t":
-        sites["df"] = rng.gamma(3.0, 2.0, size=shape) + 1
+        noises |= {"df": np.array(5.0), "relative_scale": np.array(0.8)}
     else:
         coordinates = tuple(Coordinate.of(column) for column in data.actions.T)
         knots = np.array(

@@ -75,7 +75,7 @@ def fit_decomposed(
     # From here on the outcome is on the scale on which the model adds up.
     data = on_scale(data, model.link)
     settings = _with_sampler(settings, data, model)
-    _refuse_unsuitable_laplace(settings, model, checkpoint)
+    _refuse_unsuitable_laplace(settings, checkpoint)
     sample, others = data.split(PILOT_ROWS)
     sample = sample.by_unit()
     if terms is None:
@@ -121,7 +121,7 @@ def fit_of_draws(
         pilot.spread,
         kind=kind,
         noise=noise,
-        pilot_noise_sd=pilot.noise_scale,
+        pilot_noise_sd=pilot.noise_sd,
         fit_tests=pilot.fit_tests,
         far=pilot.far if (kind, model.link) == ("continuous", "identity") else None,
         settings=replace(settings, draws=draws),
@@ -132,37 +132,38 @@ def fit_of_draws(
 def _with_sampler(settings: SamplerSettings, data: Rows, model: Model) -> SamplerSettings:
     """Decide whether to integrate the coefficients out; raise ModelError if that is impossible."""
     collapse = True if settings.collapse is None else bool(settings.collapse)
-    every_row = not collapse or model.noise == "student_t"
-    if every_row and data.in_memory is not data:
+    if not collapse and model.noise == "student_t":
+        raise ModelError("collapse=False takes Gaussian noise only; leave noise or collapse out")
+    if not collapse and data.in_memory is not data:
         raise ModelError(
-            "Student-t noise and collapse=False need every row in memory; read the rows with "
-            "RegimeData.from_frame, or leave noise and collapse out"
+            "collapse=False needs every row in memory; read the rows with "
+            "RegimeData.from_frame, or leave collapse out"
         )
     fine = data.columns.fine_grouping
-    if every_row and fine is not None:
+    if not collapse and fine is not None:
         raise ModelError(
-            f"Student-t noise and collapse=False need a column for each group, and "
-            f"{data.columns.every[fine]!r} has more than {MAX_GROUP_COLUMNS}; leave noise and "
+            f"collapse=False needs a column for each group, and "
+            f"{data.columns.every[fine]!r} has more than {MAX_GROUP_COLUMNS}; leave "
             "collapse out, so that the levels of groups are integrated out, or use coarser groups"
         )
-    if every_row and data.in_memory.within is not None:
+    if not collapse and data.in_memory.within is not None:
         raise ModelError(
-            "Student-t noise and collapse=False cannot use the standard deviations within rows "
-            "(outcome_sd); leave noise and collapse out, or read the rows without outcome_sd"
+            "collapse=False cannot use the standard deviations within rows "
+            "(outcome_sd); leave collapse out, or read the rows without outcome_sd"
         )
     return replace(settings, collapse=collapse)
 
 
 def _refuse_unsuitable_laplace(
-    settings: SamplerSettings, model: Model, checkpoint: str | PathLike[str] | None
+    settings: SamplerSettings, checkpoint: str | PathLike[str] | None
 ) -> None:
     """Raise ModelError if a Laplace approximation cannot do what is asked of it."""
     if settings.method != "laplace":
         return
-    if not settings.collapse or model.noise == "student_t":
+    if not settings.collapse:
         raise ModelError(
-            "method='laplace' approximates the posterior with Gaussian noise and marginalised "
-            "coefficients, not Student-t noise or collapse=False; use method='nuts'"
+            "method='laplace' approximates the posterior with marginalised coefficients, not "
+            "collapse=False; use method='nuts'"
         )
     if checkpoint is not None:
         raise ModelError(
@@ -187,14 +188,14 @@ def _noise(pilot: Pilot, settings: SamplerSettings, draws: int) -> dict[str, Arr
         estimate, rng = pilot.noise_shape, generator(settings.seed, "noise", 1)
         noise |= {"shape": estimate.values, "shape_deviation": estimate.draw(shape, rng)}
     if pilot.student_t is not None:
-        noise["likelihood_power"] = np.array(pilot.student_t.power)
+        noise |= {name: np.array(value) for name, value in pilot.student_t.law._asdict().items()}
     return noise
 
 
 def _log_mean(pilot: Pilot, settings: SamplerSettings, sampled: SampledModel) -> dict[str, Array]:
     """Draws of the mean of the exponential of the noise, next to those of the coefficients."""
     assert pilot.noise_rows is not None
-    estimate = pilot.noise_rows.log_mean(pilot.spread, float(pilot.sites["noise_sd"]))
+    estimate = pilot.noise_rows.log_mean(pilot.spread, pilot.noise_sd)
     coefficients = sampled.coefficients
     projected = pilot.noise_rows.projected(pilot.spread, sampled.terms)
     of_mean = (coefficients - coefficients.mean(axis=(0, 1))) @ projected.T

@@ -42,8 +42,8 @@ def fit(
     """Sample the posterior of a model, with NUTS or from a Laplace approximation.
 
     The coefficients are marginalised: NUTS samples the hyperparameters, and the coefficients are
-    drawn exactly given each draw of them. With Student-t noise both are proposals from a Gaussian
-    approximation of the rows, which their likelihood corrects.
+    drawn exactly given each draw of them. With Student-t noise, outcomes are replaced by
+    pseudo-values, whose residuals are bounded.
 
     ``method="laplace"`` draws the hyperparameters about the modes of their posterior instead, and
     importance weights from the exact density correct the draws. It takes a fraction of the time,
@@ -57,9 +57,9 @@ def fit(
     model : Model, optional
         By default ``additive()``: Gaussian processes, unknown graph.
     method : {"nuts", "laplace"}
-        ``"laplace"`` needs Gaussian noise and marginalised coefficients. Its draws are equally
-        weighted and independent of each other; the group ``sample_stats`` has the attributes
-        ``pareto_k`` and ``importance_ess`` instead of divergences.
+        ``"laplace"`` needs marginalised coefficients. Its draws are equally weighted and
+        independent of each other; the group ``sample_stats`` has the attributes ``pareto_k`` and
+        ``importance_ess`` instead of divergences.
     seed : int
         The same seed gives the same draws.
     chains : int

@@ -34,7 +34,7 @@ def _updated(data: RegimeData, fit: Fit, new_rows: RegimeData, progress: bool) -
     model, settings = fit.model, replace(fit.settings, progress=bool(progress))
     warn_of_data(rows, model)
     new = None
-    if settings.collapse is not False and model.noise == "gaussian":
+    if settings.collapse is not False:
         laplace = replace(settings, method="laplace")
         new = _with_added_rows(fit, rows, laplace)
         if new is not None:
@@ -54,7 +54,8 @@ def _with_added_rows(fit: Fit, rows: RegimeData, settings: SamplerSettings) -> F
     """Fit that keeps the earlier pilot fit; None if rows need a new one or weights do not do."""
     data = on_scale(rows, fit.model.link)
     with single_blas_thread():
+        gaussian = fit.pilot.with_pseudo_values(data).in_memory
         sampled = sample_with_added_rows(
-            data.in_memory, len(fit.data), fit.model, fit.pilot, fit.sampled, settings
+            gaussian, len(fit.data), fit.model, fit.pilot, fit.sampled, settings
         )
     return None if sampled is None else fit_of_draws(data, fit.model, settings, fit.pilot, sampled)

@@ -136,7 +136,7 @@ def fit(
 ) -> int:
     """Fit a file, and save the posterior.
 
-    A Parquet file is read in passes, never as a whole (with Gaussian noise).
+    A Parquet file is read in passes, never as a whole.
     """
     import bayes_intgen as bi
 
@@ -152,7 +152,6 @@ def fit(
         weights=weights,
         outcome_sd=outcome_sd,
         missing=missing,
-        in_memory=noise == "student_t",
     )
     with recorded(SamplingWarning) as problems:
         posterior = bi.fit(

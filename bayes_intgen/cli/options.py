@@ -121,7 +121,7 @@ Multiplicative = Annotated[
 ]
 Noise = Annotated[
     Literal["gaussian", "student_t"],
-    Parameter(help="Student-t is robust to outliers, and slow.", group=model),
+    Parameter(help="Student-t is robust to outliers.", group=model),
 ]
 Method = Annotated[
     Literal["nuts", "laplace"],

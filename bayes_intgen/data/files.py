@@ -45,7 +45,6 @@ def rows_of_file(
     weights: str | None = None,
     outcome_sd: str | None = None,
     missing: Missing = "error",
-    in_memory: bool = False,
     require_observational: bool = True,
     progress: bool = True,
 ) -> Rows:
@@ -58,8 +57,6 @@ def rows_of_file(
         Arrow (``.arrow``, ``.feather``, ``.ipc``, ``.arrows``). Parquet files are streamed.
     actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
         As in :meth:`RegimeData.from_frame`.
-    in_memory : bool
-        Whether to read Parquet files into memory instead.
     require_observational : bool
         As in :meth:`RegimeData.from_arrays`.
     progress : bool
@@ -91,7 +88,7 @@ def rows_of_file(
         "missing": missing,
         "require_observational": require_observational,
     }
-    if kind_of(source) == "parquet" and not in_memory:
+    if kind_of(source) == "parquet":
         return StreamedData.from_parquet(source, **settings, progress=progress)
     return RegimeData.from_frame(read_table(source, regime), **settings)
 

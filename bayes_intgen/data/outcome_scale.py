@@ -4,20 +4,16 @@ Every pass over rows sees the outcome on the scale of the link, so that whatever
 does with rows serves outcomes that multiply too.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Literal
 
 import numpy as np
 
 from bayes_intgen._arguments import MAX_MAGNITUDE
-from bayes_intgen.basis.categories import Categories
-from bayes_intgen.data.lift_tests import LiftTest
-from bayes_intgen.data.outcome_kind import OutcomeKind
+from bayes_intgen.data.mapped_rows import MappedRows
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError, ModelError
-from bayes_intgen.identification.masks import Mask
 
 Link = Literal["identity", "log"]
 
@@ -44,7 +40,9 @@ def on_scale(data: Rows, link: Link) -> Rows:
             "lift tests state changes of the outcome, not of its logarithm; fit models.additive(), "
             "or omit the lift tests"
         )
-    return with_log_outcome(data) if isinstance(data, Observations) else LogOutcomes(data)
+    if isinstance(data, Observations):
+        return with_log_outcome(data)
+    return MappedRows(data, partial(with_log_outcome, numbered=False))
 
 
 def with_log_outcome(rows: Observations, numbered: bool = True) -> Observations:
@@ -76,68 +74,3 @@ def with_log_outcome(rows: Observations, numbered: bool = True) -> Observations:
             "models.additive()"
         )
     return replace(rows, outcome=np.log(rows.outcome), weights=None, within=None)
-
-
-class LogOutcomes(Rows):
-    """Rows out of memory with the logarithm of their outcome."""
-
-    def __init__(self, source: Rows) -> None:
-        self._source = source
-        self.names, self.outcome_name = source.names, source.outcome_name
-        self.lift_tests, self.columns = source.lift_tests, source.columns
-        self.dropped = source.dropped
-        self._in_memory = with_log_outcome(source.in_memory, numbered=False)
-
-    @property
-    def regimes(self) -> dict[Mask, int]:
-        """Number of rows per mask, fewest interventions first."""
-        return self._source.regimes
-
-    @property
-    def categories(self) -> tuple[Categories | None, ...]:
-        """Levels of each action; None for actions without levels."""
-        return self._source.categories
-
-    @property
-    def outcome_kind(self) -> OutcomeKind:
-        """Kind of logarithms."""
-        return "continuous"
-
-    @property
-    def in_memory(self) -> Observations:
-        """Sample of every regime."""
-        return self._in_memory
-
-    def sample(self, rows: int) -> Observations:
-        """Sample the rows that the source samples."""
-        return with_log_outcome(self._source.sample(rows), numbered=False)
-
-    def split(self, rows: int) -> tuple[Observations, Observations | None]:
-        """Sample rows; the others are not in memory."""
-        return self.sample(rows), None
-
-    def batches(self, rows: int) -> Iterator[Observations]:
-        """Yield all rows in consecutive batches."""
-        return (with_log_outcome(own, numbered=False) for own in self._source.batches(rows))
-
-    def map_reduce[T](
-        self,
-        function: Callable[[Observations], T],
-        combine: Callable[[T, T], T],
-        label: str,
-        progress: bool,
-    ) -> T:
-        """Run :meth:`Rows.map_reduce` of the source."""
-        of_logs: Callable[[Observations], T] = partial(_of_logs, function)
-        return self._source.map_reduce(of_logs, combine, label, progress)
-
-    def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
-        raise ModelError("lift tests are not of logarithms")
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-
-def _of_logs(function: Callable[[Observations], Any], batch: Observations) -> Any:
-    """Apply a function to a batch with the logarithm of its outcome."""
-    return function(with_log_outcome(batch, numbered=False))

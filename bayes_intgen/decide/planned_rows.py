@@ -226,8 +226,5 @@ def half_information_of_rows(
                 relative = relative + ratio * np.square(basis.matrix(planned.actions[:, [i]])[:, 0])
     prediction = prediction_of(posterior)
     variance = float(np.square(prediction.sd).mean()) * relative
-    if prediction.df is not None:
-        # Fisher information of the location of a Student-t distribution.
-        variance = variance * float(((prediction.df + 3) / (prediction.df + 1)).mean())
     design = terms.matrix(planned.actions, masks)
     return belief.half_information(design, 1 / (variance * len(planned.actions)))

@@ -99,7 +99,9 @@ class FittedRows(PosteriorDraws):
         Notes
         -----
         With the coefficients marginalised, its density of the hyperparameters equals that of
-        the fit up to a constant. Run it under ``jax.enable_x64(True)`` for more than six digits.
+        the fit up to a constant. With Student-t noise, of which it has the likelihood and the
+        degrees of freedom, posteriors agree to first order only. Run it under
+        ``jax.enable_x64(True)`` for more than six digits.
 
         Examples
         --------
@@ -128,6 +130,7 @@ class FittedRows(PosteriorDraws):
                 "a program needs every row in memory; read the rows with RegimeData.from_frame"
             )
         fixed = fixed_in_noise_units(self.tree["constant_data"].to_dataset())
-        noise = self.tree["noise"].to_dataset()
-        power = float(noise["likelihood_power"]) if "likelihood_power" in noise else 1.0
-        return Program.of(self.model, self.terms, fixed, self.spread, data.in_memory, power)
+        law = self._prediction.student_t
+        if law is not None:
+            fixed = {name: ratio / law.relative_scale for name, ratio in fixed.items()}
+        return Program.of(self.model, self.terms, fixed, self.spread, data.in_memory)

@@ -66,7 +66,6 @@ _FIT_TESTS = _block(
 _JOINT_FIT_TESTS = _block("s: fit_given (fit_test)")
 _SITES = (
     _block("f: noise_sd (chain, draw)", *_DRAWS, required=True),
-    _block("f: df (chain, draw)"),
     _block("f: scale (chain, draw, scale_of)", "s: scale_of (scale_of)"),
     _block("f: lengthscale (chain, draw, lengthscale_of)", "s: lengthscale_of (lengthscale_of)"),
 )
@@ -128,7 +127,7 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
             "i: feature (feature)",
         ),
         _block("f: log_mean (feature)", "f: log_mean_deviation (chain, draw, feature)"),
-        _block("f: likelihood_power ()"),
+        _block("f: df relative_scale ()"),
     ),
     "/support": (
         _block(

@@ -10,7 +10,6 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.models import Model
-from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 
@@ -80,8 +79,6 @@ def log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Datas
             name: dist.LogNormal(prior.log_median, prior.sigma)
             for name, prior in model.hyperpriors(terms).sites.items()
         }
-        if "df" in draws:
-            densities["df"] = dist.Gamma(*DEGREES_OF_FREEDOM)
         for name, density in densities.items():
             values = np.asarray(density.log_prob(draws[name].values))
             log_densities[name] = draws[name].dims, values

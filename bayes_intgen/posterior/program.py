@@ -45,9 +45,6 @@ class Program:
         Outcome of the data.
     lift_tests : PseudoObservations, optional
         Lift tests of the data, on which the program is always conditioned.
-    likelihood_power : float
-        Power of the likelihood of the outcome; below one with outliers that Student-t noise does
-        not fit.
     """
 
     model: Model
@@ -58,7 +55,6 @@ class Program:
     relative_sd: Array
     observed: Array
     lift_tests: PseudoObservations | None
-    likelihood_power: float = 1.0
 
     @classmethod
     def of(
@@ -68,7 +64,6 @@ class Program:
         fixed: Mapping[str, float],
         spread: VarianceFunction | Homoscedastic,
         data: Observations,
-        likelihood_power: float,
     ) -> Self:
         """Build the program at the rows of ``data``."""
         return cls(
@@ -80,7 +75,6 @@ class Program:
             relative_noise_sd(spread, data),
             data.outcome,
             pseudo_observations(data, terms),
-            likelihood_power,
         )
 
     def __call__(self, outcome: "ArrayLike | Literal['observed'] | None" = "observed") -> None:
@@ -103,7 +97,6 @@ class Program:
             fixed=self.fixed,
             centre=self.terms.centre,
             link=self.model.link,
-            likelihood_power=self.likelihood_power,
         )
 
 

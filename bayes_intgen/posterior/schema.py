@@ -16,6 +16,7 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
+from bayes_intgen.models.mixture import StudentTLaw
 from bayes_intgen.models.noise_shape import QUANTITIES
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
@@ -56,8 +57,9 @@ def build_tree(
         from their estimates, shape (chain, draw, H). If the shape of the noise is estimated,
         ``shape`` and ``shape_deviation``, the fields of
         :class:`~bayes_intgen.models.noise_shape.NoiseShape`. With Student-t noise
-        ``likelihood_power``, the power of the likelihood. Under a log link ``log_mean`` and
-        ``log_mean_deviation``, those of :class:`~bayes_intgen.models.log_mean.LogMean`.
+        the fields of :class:`~bayes_intgen.models.mixture.StudentTLaw`. Under a log link
+        ``log_mean`` and ``log_mean_deviation``, those of
+        :class:`~bayes_intgen.models.log_mean.LogMean`.
     pilot_noise_sd : float
         Standard deviation of the noise in the pilot fit, the unit of fixed scales.
     fit_tests : sequence of FitTest
@@ -180,8 +182,8 @@ def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
     if "log_mean" in noise:
         variables["log_mean"] = ("feature", noise["log_mean"])
         variables["log_mean_deviation"] = ((*_DRAW_DIMS, "feature"), noise["log_mean_deviation"])
-    if "likelihood_power" in noise:
-        variables["likelihood_power"] = ((), float(noise["likelihood_power"]))
+    if "df" in noise:
+        variables |= {name: ((), float(noise[name])) for name in StudentTLaw._fields}
     return labelled_dataset(variables, labels)
 
 

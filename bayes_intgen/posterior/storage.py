@@ -129,7 +129,7 @@ def _twice_stored(posterior: PosteriorDraws) -> Iterator[tuple[str, Any, Any]]:
     is_nuts = ImportanceDiagnostics.of(statistics.attrs) is None
     yield "statistics of divergences", int("diverging" in statistics), int(is_nuts)
     is_student_t = posterior.model.noise == "student_t"
-    yield "degrees of freedom", int("df" in hyperparameters), int(is_student_t)
+    yield "degrees of freedom", int("df" in tree["noise"]), int(is_student_t)
     knot_values = len(spread.knot_values) if isinstance(spread, VarianceFunction) else 0
     yield "values of the variance function", tree["noise"].sizes.get("height", 0), knot_values
     if "shape" in tree["noise"]:

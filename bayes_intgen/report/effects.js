@@ -7,8 +7,8 @@ const numbers = (text) => {
 const page = JSON.parse(document.getElementById("explorer-data").textContent);
 const draws = page.draws;
 const level = numbers(page.level_of_draws);
-const noise = { sd: numbers(page.noise.sd) };
-for (const name of ["quantiles", "df", "deviation"]) {
+const noise = { sd: numbers(page.noise.sd), df: page.noise.df };
+for (const name of ["quantiles", "deviation"]) {
   if (name in page.noise) noise[name] = numbers(page.noise[name]);
 }
 // Law of the noise by its characteristic function: see bayes_intgen/models/noise_shape.py.

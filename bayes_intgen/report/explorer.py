@@ -131,7 +131,7 @@ def explorer_data(
         ``knot_values`` (7,) and ``deviations`` (draws, 7).
         ``pairs``: for every interaction in the fit the fields of
         :class:`~bayes_intgen.report.pairs.PairData`.
-        ``noise``: ``sd`` (draws,), either ``quantiles`` or ``df`` (draws,), and with a fitted
+        ``noise``: ``sd`` (draws,), either ``quantiles`` or ``df``, and with a fitted
         variance function ``knot_value`` and ``deviation`` (draws,). With the shape of the noise
         also ``shape_values`` (3,), ``shape_deviations`` (draws, 3), the same of every action with
         its hat functions (3, 7) and (draws, 3, 7), and ``law``: nodes and constants of
@@ -191,11 +191,11 @@ def _slider(
 
 def _noise_data(prediction: Prediction) -> dict[str, Any]:
     """Noise of all draws, and its part of the relative variance that all actions share."""
-    noise: dict[str, Any] = {"sd": packed(prediction.sd[0])}
-    if prediction.df is None:
-        noise["quantiles"] = packed(prediction.quantiles)
+    law, sd = prediction.student_t, prediction.sd[0]
+    if law is None:
+        noise: dict[str, Any] = {"sd": packed(sd), "quantiles": packed(prediction.quantiles)}
     else:
-        noise["df"] = packed(prediction.df[0])
+        noise = {"sd": packed(law.relative_scale * sd), "df": law.df}
     if prediction.shape is not None:
         noise |= _law_data(prediction.shape)
     spread, deviations = prediction.spread, prediction.deviations

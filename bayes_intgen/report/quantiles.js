@@ -65,7 +65,7 @@ const normalBelow = (x) => {
 // Distribution function of the standardised noise.
 const noiseBelow = (x, s, shape) => {
   if (shape) return normalBelow(Math.sinh(shape.tail[s] * Math.asinh(x + shape.mean[s]) - shape.skewness[s]));
-  if (noise.df) return studentBelow(x, noise.df[s]);
+  if (noise.df) return studentBelow(x, noise.df);
   const q = noise.quantiles, n = q.length;
   if (x < q[0]) return 0;
   if (x > q[n - 1]) return 1;
@@ -112,7 +112,7 @@ const countBelow = (mean, variance, k) => {
 const countQuantile = ({ unit, sd }, p) => {
   const short = (k) => {
     let sum = 0;
-    for (let s = 0; s < draws; s++) sum += countBelow(unit[s], sd[s] ** 2 * (noise.df ? noise.df[s] / Math.max(noise.df[s] - 2, 0.1) : 1), k);
+    for (let s = 0; s < draws; s++) sum += countBelow(unit[s], sd[s] ** 2 * (noise.df ? noise.df / Math.max(noise.df - 2, 0.1) : 1), k);
     return sum / draws < p;
   };
   let low = -1, high = 1;

@@ -107,7 +107,6 @@ def test_unreliable_weights_are_named_with_the_remedy(fit, k, ess, message) -> N
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        (bi.models.additive(noise="student_t"), {}, "method='nuts'"),
         (None, {"collapse": False}, "method='nuts'"),
         (None, {"checkpoint": "run"}, "leave checkpoint out"),
         (None, {"method": "vi"}, "unknown method 'vi'"),

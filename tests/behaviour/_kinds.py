@@ -335,21 +335,22 @@ def money(folder: Path) -> Case:
 
 
 def heavy_tails(folder: Path) -> Case:
-    """Student-t noise, which Laplace approximations do not take."""
-    world = World(
-        {"tv": numbers(lambda a: 0.7 * a), "promo": switch()},
-        {"age": AGE},
-        law="student_t",
-        noise=0.3,
-    )
-    settings = {"method": "nuts", "chains": 2, "draws": 150, "warmup": 75}
+    actions = {"tv": numbers(lambda a: 0.7 * a), "promo": switch()}
     return case_of(
-        world,
+        World(actions, {"age": AGE}, law="student_t", noise=0.3),
         options={"covariates": ["age"]},
         model=bi.models.additive("linear", noise="student_t"),
         given={"age": 44.0},
-        fit=lambda case: fitted(case.data, case.model, **settings),
     )
+
+
+def heavy_tails_in_a_stream(folder: Path) -> Case:
+    case = heavy_tails(folder)
+    pieces = [case.frame[:200], case.frame[200:]]
+    stream = bi.StreamedData.from_batches(
+        pieces, case.actions, "y", "regime", covariates=["age"], progress=False
+    )
+    return replace(case, data=stream)
 
 
 def sampled(folder: Path) -> Case:
@@ -452,6 +453,7 @@ KINDS: tuple[Callable[[Path], Case], ...] = (
     counted_outcome,
     money,
     heavy_tails,
+    heavy_tails_in_a_stream,
     sampled,
     straight_lines,
     splines,

@@ -107,9 +107,6 @@ def test_fit_from_a_laplace_approximation(folder, tmp_path, capsys) -> None:
     assert cli.main([*map(str, run), "--draws", "50", "-o", str(tmp_path / "fit.nc")]) == 0
     assert "Pareto k" in capsys.readouterr().err
     assert bi.load(tmp_path / "fit.nc").tree["sample_stats"].attrs["pareto_k"] < 0.7
-    other = [*map(str, run), "--noise", "student_t", "-o", str(tmp_path / "fit.nc")]
-    assert cli.main(other) == 1
-    assert "use method='nuts'" in capsys.readouterr().err
 
 
 def test_formats_contain_the_same_numbers(folder, tmp_path, capsys) -> None:

@@ -162,8 +162,6 @@ def test_unreadable_and_changing_sources_raise(files, tmp_path) -> None:
     grown.append(frame[:5])
     with pytest.raises(bi.DataError, match="3000 rows when it was first read and 3005 now"):
         list(stream.batches(1000))
-    with pytest.raises(bi.ModelError, match="every row in memory"):
-        bi.fit(stream, bi.models.additive(noise="student_t"), progress=False)
 
 
 def test_stream_and_frame_have_the_same_certificate(files) -> None:

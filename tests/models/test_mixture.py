@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 import bayes_intgen as bi
-from bayes_intgen.models.mixture import mixture_quantiles, student_t_cdf, tabulated_cdf
+from bayes_intgen.models.mixture import StudentTLaw, mixture_quantiles, tabulated_cdf
 from bayes_intgen.posterior.draws import prediction_of
 
 from _posteriors import made_up
@@ -12,7 +12,7 @@ from _posteriors import made_up
 def test_quantiles_of_a_single_draw_are_those_of_its_noise() -> None:
     probabilities = [0.05, 0.5, 0.975]
     quantiles = mixture_quantiles(
-        np.array([[2.0]]), np.array([[3.0]]), student_t_cdf(np.array([5.0])), probabilities
+        np.array([[2.0]]), np.array([[3.0]]), StudentTLaw(5.0, 1.0).cdf, probabilities
     )
     np.testing.assert_allclose(quantiles[:, 0], 2 + 3 * stats.t.ppf(probabilities, 5), rtol=1e-10)
 
@@ -31,7 +31,7 @@ def test_distribution_function_at_quantiles_equals_their_probability() -> None:
 def test_draws_that_overflow_leave_other_points_alone() -> None:
     mean, sd = np.array([[0.0, np.inf, np.nan, 1.0]]), np.array([[1.0, 1.0, 1.0, np.nan]])
     with np.errstate(invalid="ignore"):
-        quantiles = mixture_quantiles(mean, sd, student_t_cdf(np.array([5.0])), [0.5, 0.9])
+        quantiles = mixture_quantiles(mean, sd, StudentTLaw(5.0, 1.0).cdf, [0.5, 0.9])
     assert np.isnan(quantiles[:, 1:]).all()
     np.testing.assert_allclose(quantiles[:, 0], stats.t.ppf([0.5, 0.9], 5), rtol=1e-10, atol=1e-12)
 

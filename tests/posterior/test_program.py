@@ -8,7 +8,6 @@ import pytest
 import xarray as xr
 from numpyro.infer import MCMC, NUTS, Predictive
 from numpyro.infer.util import log_density
-from scipy import stats
 
 import bayes_intgen as bi
 from bayes_intgen.posterior.program import Program
@@ -105,27 +104,6 @@ def test_program_has_covariates_groups_and_weights() -> None:
     # Negative control: without the weights the density differs.
     unweighted = replace(program, relative_sd=program.relative_sd * np.sqrt(data.weights))
     assert np.ptp(differences(posterior, unweighted)) > 1e-3
-
-
-def test_likelihood_of_far_outcomes_has_the_power_of_the_fit(data) -> None:
-    outcome = data.outcome.copy()
-    outcome[::20] += 40 * outcome.std() * np.where(np.arange(len(outcome[::20])) % 2, 1, -1)
-    data, settings = replace(data, outcome=outcome), {"draws": 8, "warmup": 20, "chains": 1}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
-        model = bi.models.additive("linear", noise="student_t")
-        posterior = bi.fit(data, model, simplify=False, progress=False, **settings)
-    program = posterior.program(data)
-    power = program.likelihood_power
-    assert 0.5 <= power < 0.95
-    sites = {name: posterior.tree["posterior"][name].to_numpy()[0, 3] for name in ("scale", "df")}
-    noise_sd = float(posterior.tree["posterior"]["noise_sd"][0, 3])
-    sites |= {"noise_sd": noise_sd, "weights": np.zeros(program.terms.size)}
-    whole = replace(program, likelihood_power=1.0)
-    (with_power, trace), (without, _) = (log_density(p, (), {}, sites) for p in (program, whole))
-    mean = trace["outcome"]["fn"].mean
-    logs = stats.t.logpdf(data.outcome, sites["df"], mean, noise_sd * program.relative_sd)
-    assert float(with_power - without) == pytest.approx((power - 1) * logs.sum(), rel=1e-9)
 
 
 def test_fits_without_a_program_say_why() -> None:

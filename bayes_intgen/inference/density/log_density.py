@@ -44,14 +44,12 @@ class LogDensity(NamedTuple):
         Potential and gradient at a single point, by any means.
     potential_and_draw : PotentialAndDraw, optional
         ``potential``, and a draw of the P coefficients that the density has marginalised, from
-        their distribution given the sites. With ``correction``, the potential depends on the draw.
+        their distribution given the sites.
     n_coefficients : int
         Number P of these coefficients.
     draw : callable, optional
         The same draw at a single flat vector, from standard normal numbers (P,), without
         compilation; required with ``potential_and_draw``.
-    correction : callable, optional
-        Potential of ``potential_and_draw`` minus ``potential``, from a flat vector and a draw.
     padding : int
         Number of standard normal sites at the end of flat vectors, on which nothing depends:
         densities of nearly equal size share compiled programs. The sampler leaves them at zero.
@@ -65,7 +63,6 @@ class LogDensity(NamedTuple):
     potential_and_draw: PotentialAndDraw | None = None
     n_coefficients: int = 0
     draw: Callable[[Array, Array], Array] | None = None
-    correction: Callable[[Array, Array], float] | None = None
     padding: int = 0
     on_cpu: bool = False
 

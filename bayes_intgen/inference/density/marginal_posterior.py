@@ -58,9 +58,6 @@ class MarginalPosterior:
     sums : SufficientStatistics
         Of the columns of the same coefficients.
     terms : Decomposition
-    spare : int
-        Number of standard normal sites that ``density`` has after those of ``layout``, for others
-        to use.
     """
 
     def __init__(
@@ -68,9 +65,8 @@ class MarginalPosterior:
         priors: Hyperpriors,
         sums: SufficientStatistics,
         terms: Decomposition,
-        spare: int = 0,
     ) -> None:
-        self.priors, self.sums, self.terms, self.spare = priors, sums, terms, spare
+        self.priors, self.sums, self.terms = priors, sums, terms
         self.layout = FlatLayout.of(self.priors.start)
         self.prior = FlatPrior.of(priors, self.layout)
         self.start, self.prior_sd = self.prior.mean, self.prior.sd
@@ -144,9 +140,9 @@ class MarginalPosterior:
         It runs on the CPU: an accelerator would be idle between the steps most of the time.
         Its flat vectors are padded.
         """
-        padding = padding_to(12, self.layout.size + self.spare)
-        prior = self.prior.padded(self.spare + padding)
-        priors = priors.with_more_scales(self.spare + padding)
+        padding = padding_to(12, self.layout.size)
+        prior = self.prior.padded(padding)
+        priors = priors.with_more_scales(padding)
 
         def padded(flat: Array) -> tuple[float, Array]:
             own, rest = flat[: self.layout.size], flat[self.layout.size :]

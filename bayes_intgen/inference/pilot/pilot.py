@@ -86,7 +86,7 @@ class Pilot(NamedTuple):
     noise_rows : NoiseRows, optional
         Rows from which the shape of the noise is estimated.
     student_t : StudentTFit, optional
-        Student-t noise at the mode. All else is then that of pseudo-values.
+        Student-t noise and pseudo-values of rows, from which all else is estimated then.
     far : FarOutcomes, optional
         Outcomes that lie far from a fit with Gaussian noise.
     noise_shape : NoiseShapeEstimate, optional
@@ -110,11 +110,13 @@ class Pilot(NamedTuple):
     selection: Selection | None = None
 
     @property
-    def noise_scale(self) -> float:
-        """Scale of the noise at the mode."""
-        if self.student_t is not None:
-            return self.student_t.scale
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise at the mode."""
         return float(self.sites["noise_sd"])
+
+    def with_pseudo_values(self, data: Rows) -> Rows:
+        """Rows whose noise is Gaussian, as the fit takes it to be."""
+        return data if self.student_t is None else self.student_t.with_pseudo_values(data)
 
     @classmethod
     def of(
@@ -167,47 +169,48 @@ def pilot_fit(
     tests = model.fit_tests(sample)
     sample = sample.by_unit().evaluated()
     refuse_straight_line(sample)
-    own = rows = sample.sample(SPREAD_ROWS)
-    if model.noise == "student_t":
-        rows = clipped(own)
+    some, student_t = sample.sample(SPREAD_ROWS), None
+    rows = clipped(some) if model.noise == "student_t" else some
     first = _first_fit(data, rows, model, terms, progress)
     noise = _noise_fit(first, rows, model, progress)
-    if model.noise == "student_t":
-        for _ in range(STUDENT_T_FITS):
-            fitted = fit_student_t(first.posterior, first.sites, own, noise.spread)
-            rows = fitted.with_pseudo_values(own, terms, noise.spread)
-            first = _first_fit(data, rows, model, terms, progress)
-            noise = _noise_fit(first, rows, model, progress)
-        # The rows are in memory: settings of the sampler require it.
-        data = fitted.with_pseudo_values(data.in_memory, terms, noise.spread)
-        sample = fitted.with_pseudo_values(sample, terms, noise.spread)
-        if remainder is not None:
-            remainder = fitted.with_pseudo_values(remainder, terms, noise.spread)
-    selection = _select_terms(sample, rows, model, first, noise, candidates, tests, progress)
+    for _ in range(STUDENT_T_FITS if model.noise == "student_t" else 0):
+        student_t = fit_student_t(first.posterior, first.sites, some, noise.spread)
+        rows = student_t.pseudo_values(some)
+        first = _first_fit(data, rows, model, terms, progress)
+        noise = _noise_fit(first, rows, model, progress)
+    compared = sample if student_t is None else student_t.pseudo_values(sample)
+    selection = _select_terms(compared, rows, model, first, noise, candidates, tests, progress)
+    if student_t is not None:
+        if selection.additions:
+            # Rows that lie far from the fit without these terms are no outliers.
+            wider = _first_fit(data, rows, model, selection.terms, progress)
+            student_t = fit_student_t(wider.posterior, wider.sites, some, noise.spread)
+            rows = student_t.pseudo_values(some)
+        data = student_t.with_pseudo_values(data)
+        sample = student_t.pseudo_values(sample)
+        remainder = None if remainder is None else student_t.pseudo_values(remainder)
     sums = _final_statistics(data, sample, remainder, selection, noise.spread, progress)
     posterior = MarginalPosterior.of(model, selection.terms, sums)
     start = posterior.point(first.sites, terms)
     final = Pilot.of(posterior, sums, noise.spread, progress, start)
-    refuse_no_noise(data, float(final.sites["noise_sd"]), terms.unit)
+    refuse_no_noise(data, final.noise_sd, terms.unit)
     fit_tests = _test_fit(final, selection, rows, model, progress)
     if rows.columns.groups:
         left = residuals(rows, posterior, final.sites, noise.spread, progress)
         slopes = slope_tests(rows, left, posterior.terms, noise.spread)
         fit_tests += tuple(FitTest(t.action, "slope", t.p, t.grouping) for t in slopes)
-    if model.noise == "student_t":
-        fitted = fit_student_t(posterior, final.sites, own, noise.spread)
-        final = final._replace(student_t=fitted)
-    else:
-        final = final._replace(far=FarOutcomes.of(data, rows, noise.noise))
     noise_rows = NoiseRows(replace(rows, evaluation=None), noise.noise)
-    return final._replace(
+    final = final._replace(
         shape=noise.quantiles,
         estimate=noise.estimate,
         fit_tests=fit_tests,
         noise_rows=noise_rows,
         selection=selection,
-        noise_shape=noise_rows.shape(noise.spread) if model.noise == "gaussian" else None,
     )
+    if student_t is not None:
+        return final._replace(student_t=student_t)
+    far = FarOutcomes.of(data, rows, noise.noise)
+    return final._replace(far=far, noise_shape=noise_rows.shape(noise.spread))
 
 
 class _NoiseFit(NamedTuple):
@@ -229,7 +232,7 @@ def _first_fit(
 ) -> Pilot:
     """Fit the model with constant variance to some of the rows."""
     first = _with_random_effects(rows, model, terms, Homoscedastic(), progress)
-    refuse_no_noise(data, first.noise_scale, terms.unit)
+    refuse_no_noise(data, first.noise_sd, terms.unit)
     for _ in range(0 if rows.weights is None else INTRACLASS_FITS):
         residual = residuals(rows, first.posterior, first.sites, first.spread, progress)
         spread = Homoscedastic(estimate_intraclass_correlation(rows, residual))
@@ -237,7 +240,7 @@ def _first_fit(
             break
         first = _with_random_effects(rows, model, terms, spread, progress, first.mode)
     degrees_of_freedom = float(np.sum(first.posterior.conditional(first.sites).share))
-    refuse_exact_replicates(rows, degrees_of_freedom, first.noise_scale / terms.unit)
+    refuse_exact_replicates(rows, degrees_of_freedom, first.noise_sd / terms.unit)
     return first
 
 

@@ -1,10 +1,11 @@
-"""Student-t noise as Gaussian rows: pseudo-values, for the pilot fit.
+"""Student-t noise as Gaussian rows: pseudo-values.
 
 Pseudo-values are outcomes whose residuals are bounded: fitted values plus residuals times their
-weights in the estimating equation, over the expected information. Least squares on them have the
-same solution as the Student-t likelihood, and standard errors that are right to first order (Huber,
-*Robust Statistics*, 1981, section 7.9). So everything that the pilot fit learns from Gaussian rows
-holds for them: hyperparameters, variance function, selection of terms, tests of fit.
+weights in the estimating equation, over the mean curvature J of the rows' log likelihoods. Least
+squares on them have the same solution as the Student-t likelihood. Their variance is V / J^2, with
+V the mean square of the slopes: the sandwich variance of that solution, which is right to first
+order whether the noise is Student-t or has outliers of another kind (Huber, *Robust Statistics*,
+1981, section 7.9). So whatever a fit does with Gaussian rows it does with them.
 """
 
 from dataclasses import replace
@@ -16,22 +17,28 @@ from scipy.special import gammaln
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.batches import map_batches
-from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.mapped_rows import MappedRows
+from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
-from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM, GammaPrior
+from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
+from bayes_intgen.models.mixture import StudentTLaw
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 
 # Convergence threshold for changes of log scale and log degrees of freedom, and maximum number of
 # iterations.
 LOG_TOLERANCE, MAX_ITERATIONS = 0.01, 50
+# Limit of residuals in Huber's estimate, in robust standard deviations, for an efficiency of 95%
+# with normal noise, and maximum change of a fitted value at convergence.
+HUBER, TOLERANCE = 1.345, 0.1
 # Distance from the median, in robust standard deviations, to which outcomes are clipped before the
 # first fit. Their units and the first residuals then hardly depend on outliers.
 MAX_DEVIATION = 4.0
-# Least power of the likelihood.
-MIN_POWER = 0.5
+# Minimum mean curvature, over that of Gaussian noise: it could be negative if the noise has several
+# modes.
+MIN_CURVATURE = 0.05
 # Standard deviation of a normal variable over its median absolute deviation.
 NORMAL_MAD = 1.4826
 
@@ -41,56 +48,69 @@ class StudentTFit(NamedTuple):
 
     Attributes
     ----------
-    log_mode : ndarray, shape (2,)
-        Log scale and log degrees of freedom of the noise.
-    covariance : ndarray, shape (2, 2)
-        Covariance of ``log_mode``.
+    terms : Decomposition
     mean : ndarray, shape (P,)
         Coefficients at the mode.
-    power : float
-        Power of the likelihood, from :func:`likelihood_power`.
+    spread : VarianceFunction or Homoscedastic
+        Relative variance of the rows' noise.
+    scale, df : float
+        Scale and degrees of freedom of the noise.
+    curvature : float
+        Mean curvature J of the rows' log likelihoods, times the squared scale.
+    square : float
+        Mean square V of their slopes, likewise.
     """
 
-    log_mode: Array
-    covariance: Array
+    terms: Decomposition
     mean: Array
-    power: float
+    spread: VarianceFunction | Homoscedastic
+    scale: float
+    df: float
+    curvature: float
+    square: float
 
     @property
-    def scale(self) -> float:
-        """Scale of the noise."""
-        return float(np.exp(self.log_mode[0]))
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise of pseudo-values."""
+        return float(self.scale * np.sqrt(self.square) / self.curvature)
 
     @property
-    def information(self) -> float:
-        """Expected information about the mean, over that of Gaussian noise of the same scale.
+    def law(self) -> StudentTLaw:
+        """Law of the noise in units of that standard deviation."""
+        return StudentTLaw(self.df, self.scale / self.noise_sd)
 
-        (df + 1) / (df + 3) (Lange, Little and Taylor, "Robust statistical modeling using the t
-        distribution", JASA 1989).
+    def with_pseudo_values(self, data: Rows) -> Rows:
+        """Replace the outcomes by pseudo-values, of rows out of memory when they are read."""
+        if isinstance(data, Observations):
+            return self.pseudo_values(data)
+        return MappedRows(data, self.pseudo_values)
+
+    def pseudo_values(self, rows: Observations) -> Observations:
+        """Replace the outcomes of rows in memory by pseudo-values.
+
+        Squares within rows are left out: outliers among the units of a row inflate them.
         """
-        return _information(float(np.exp(self.log_mode[1])))
+        fitted = map_batches(rows, self._fitted, "Pseudo-values", False)
+        mean, relative_sd = np.concatenate(list(fitted)), relative_noise_sd(self.spread, rows)
+        residual = (rows.outcome - mean) / relative_sd
+        return replace(rows, outcome=mean + relative_sd * self.bounded(residual), within=None)
 
-    def with_pseudo_values(
-        self,
-        rows: Observations,
-        terms: Decomposition,
-        spread: VarianceFunction | Homoscedastic,
-    ) -> Observations:
-        """Replace the outcomes by pseudo-values."""
+    def _fitted(self, batch: Observations) -> Array:
+        design = self.terms.matrix(batch.inputs, batch.intervened, evaluation=batch.evaluation)
+        return np.asarray(design @ self.mean + self.terms.centre)
 
-        def of_batch(batch: Observations) -> Array:
-            design = terms.matrix(batch.inputs, batch.intervened, evaluation=batch.evaluation)
-            fitted = design @ self.mean + terms.centre
-            relative_sd = relative_noise_sd(spread, batch)
-            residual = (batch.outcome - fitted) / relative_sd
-            return np.asarray(fitted + relative_sd * bounded_residuals(residual, self.log_mode))
-
-        pseudo = np.concatenate(list(map_batches(rows, of_batch, "Pseudo-values", False)))
-        return replace(rows, outcome=pseudo)
+    def bounded(self, residual: Array) -> Array:
+        """Residuals of pseudo-values, in units of the same relative noise."""
+        weights = (self.df + 1) / (self.df + (residual / self.scale) ** 2)
+        return np.asarray(residual * weights / self.curvature)
 
 
 def clipped(rows: Observations) -> Observations:
-    """Clip outcomes to a few robust standard deviations from their median."""
+    """Clip outcomes to a few robust standard deviations from their median.
+
+    Squares within rows are left out.
+    """
+    rows = replace(rows, within=None)
     median = np.median(rows.outcome)
     deviation = MAX_DEVIATION * NORMAL_MAD * np.median(np.abs(rows.outcome - median))
     if not deviation > 0:
@@ -106,7 +126,9 @@ def fit_student_t(
 ) -> StudentTFit:
     """Fit Student-t noise and coefficients at fixed scales and lengthscales.
 
-    Each step fits the noise to the residuals, and the coefficients to pseudo-values.
+    Each step fits the noise to the residuals, and the coefficients to pseudo-values. The first
+    steps are those of Huber's estimate, whose loss is convex: of the modes of the Student-t
+    likelihood the next is then that in which the fewest rows are outliers.
 
     Parameters
     ----------
@@ -117,106 +139,51 @@ def fit_student_t(
         With their own outcomes.
     spread : VarianceFunction or Homoscedastic
     """
-    terms = posterior.terms
+    terms, relative_sd = posterior.terms, relative_noise_sd(spread, rows)
     matrix = terms.matrix(rows.inputs, rows.intervened, evaluation=rows.evaluation)
-    outcome = rows.outcome - terms.centre
-    relative_sd = relative_noise_sd(spread, rows)
-    scaled = matrix / relative_sd[:, None]
-    xx, target = scaled.T @ scaled, outcome / relative_sd
-    log_sd, prior = posterior.priors.log_sd(sites), DEGREES_OF_FREEDOM
+    scaled, target = matrix / relative_sd[:, None], (rows.outcome - terms.centre) / relative_sd
+    sums, log_sd = posterior.sums._replace(xx=scaled.T @ scaled), posterior.priors.log_sd(sites)
+
+    def fitted_to(pseudo: Array, noise_sd: float) -> Array:
+        """Coefficients of the posterior mode with Gaussian noise."""
+        own = sums._replace(xy=scaled.T @ pseudo, yy=float(pseudo @ pseudo))
+        return Conditional.of(own, posterior.priors.mean, log_sd, noise_sd).mean
+
     mean = posterior.conditional(sites).mean
-    log_noise = np.array([np.nan, np.log(4.0)])
+    residual = target - scaled @ mean
     for _ in range(MAX_ITERATIONS):
+        previous, scale = residual, NORMAL_MAD * max(float(np.median(np.abs(residual))), 1e-300)
+        bounded = residual.clip(-HUBER * scale, HUBER * scale)
+        mean = fitted_to(target - residual + bounded, scale)
         residual = target - scaled @ mean
-        if np.isnan(log_noise[0]):
-            log_noise[0] = np.log(max(np.median(np.abs(residual)) * NORMAL_MAD, 1e-300))
+        if np.abs(residual - previous).max() < TOLERANCE * scale:
+            break
+    log_noise = np.log([scale, 4.0])
+    for _ in range(MAX_ITERATIONS):
         previous = log_noise
-        log_noise = minimize(
-            noise_potential, previous, (residual**2, prior), method="Nelder-Mead"
-        ).x
-        pseudo = target - residual + bounded_residuals(residual, log_noise)
-        sums = posterior.sums._replace(xx=xx, xy=scaled.T @ pseudo, yy=float(pseudo @ pseudo))
-        noise_sd = np.exp(log_noise[0]) / np.sqrt(_information(np.exp(log_noise[1])))
-        mean = Conditional.of(sums, posterior.priors.mean, log_sd, float(noise_sd)).mean
+        log_noise = minimize(_potential, previous, residual**2, method="Nelder-Mead").x
+        fit = StudentTFit(terms, mean, spread, *_moments(residual, log_noise))
+        mean = fitted_to(target - residual + fit.bounded(residual), fit.noise_sd)
+        residual = target - scaled @ mean
         if np.abs(log_noise - previous).max() < LOG_TOLERANCE:
             break
-    power = likelihood_power(residual, log_noise)
-    covariance = inverse_curvature(log_noise, residual**2, prior, power)
-    return StudentTFit(log_noise, covariance, mean, power)
+    return fit._replace(mean=mean)
 
 
-def likelihood_power(residual: Array, log_noise: Array) -> float:
-    """Power of the likelihood with which the posterior is as wide as estimates vary.
-
-    With slopes and curvatures of the rows' log likelihoods in their means, estimates have variance
-    V / (N J^2), with V the mean square of the slopes and J the mean curvature, and the posterior
-    has variance 1 / (N J). Both agree if the noise is Student-t. Of outliers among Gaussian noise
-    V is larger than J; the likelihood to the power of J / V then has the right width (Lyddon,
-    Holmes and Walker, "General Bayesian updating and the loss-likelihood bootstrap", Biometrika
-    2019).
-
-    Parameters
-    ----------
-    residual : ndarray, shape (n,)
-    log_noise : ndarray, shape (2,)
-        Log scale and log degrees of freedom.
-
-    Examples
-    --------
-    >>> noise = np.random.default_rng(0).normal(size=4000)
-    >>> round(likelihood_power(noise, np.log([1.0, 100.0])), 1)
-    1.0
-    >>> noise[:200] += 20
-    >>> round(likelihood_power(noise, np.log([0.74, 1.4])), 1)
-    0.7
-    """
+def _moments(residual: Array, log_noise: Array) -> tuple[float, float, float, float]:
+    """Scale and degrees of freedom, and the mean curvature and mean square slope of residuals."""
     scale, df = np.exp(log_noise)
     squares = (residual / scale) ** 2
-    slopes = (df + 1) * residual / scale / (df + squares)
-    curvature = (df + 1) * (df - squares) / (df + squares) ** 2
-    return float(np.clip(curvature.mean() / np.mean(slopes**2), MIN_POWER, 1.0))
+    curvature = np.mean((df + 1) * (df - squares) / (df + squares) ** 2)
+    square = np.mean((df + 1) ** 2 * squares / (df + squares) ** 2)
+    return float(scale), float(df), max(float(curvature), MIN_CURVATURE), float(square)
 
 
-def bounded_residuals(residual: Array, log_noise: Array) -> Array:
-    """Residuals times their weights, over the expected information.
-
-    The weight is (df + 1) / (df + r^2), with the residual r in units of the scale.
-    """
-    scale, df = np.exp(log_noise)
-    weights = (df + 1) / (df + (residual / scale) ** 2)
-    return np.asarray(residual * weights / _information(df))
-
-
-def noise_potential(
-    log_noise: Array, squares: Array, prior: GammaPrior, power: float = 1.0
-) -> float:
-    """Minus the log density of squared residuals and of log df, up to a constant.
-
-    The likelihood of the residuals has the power ``power``.
-    """
+def _potential(log_noise: Array, squares: Array) -> float:
+    """Minus the log density of squared residuals and of log df, up to a constant."""
     scale, df = np.exp(log_noise)
     constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df) - log_noise[0]
     logs = np.log1p(squares / (scale**2 * df)).sum()
     of_rows = 0.5 * (df + 1) * logs - len(squares) * constant
-    return float(power * of_rows + prior.rate * df - prior.concentration * log_noise[1])
-
-
-def _information(df: float) -> float:
-    return (df + 1) / (df + 3)
-
-
-def inverse_curvature(log_noise: Array, squares: Array, prior: GammaPrior, power: float) -> Array:
-    """Inverse Hessian of :func:`noise_potential`, by central differences."""
-    step = 0.02
-    shifts = step * np.array([[1, 0], [0, 1], [1, 1]])
-    centre = noise_potential(log_noise, squares, prior, power)
-    one, other, both = (
-        noise_potential(log_noise + shift, squares, prior, power)
-        + noise_potential(log_noise - shift, squares, prior, power)
-        - 2 * centre
-        for shift in shifts
-    )
-    mixed = (both - one - other) / 2
-    values, vectors = np.linalg.eigh(np.array([[one, mixed], [mixed, other]]) / step**2)
-    # The rows may barely inform the degrees of freedom.
-    return np.asarray(vectors / np.clip(values, 1.0, None) @ vectors.T)
+    prior = DEGREES_OF_FREEDOM
+    return float(of_rows + prior.rate * df - prior.concentration * log_noise[1])

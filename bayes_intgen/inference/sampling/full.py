@@ -41,14 +41,10 @@ def sample_full(
     """Sample the generative program in coordinates whitened by a Gaussian approximation."""
     rows = data.in_memory
     relative_sd = relative_noise_sd(pilot.spread, rows)
-    if model.noise == "student_t":
-        gaussian = _GaussianModel.of_student_t(pilot)
-    else:
-        gaussian = _GaussianModel.of_pilot(pilot)
+    gaussian = _GaussianModel.of_pilot(pilot)
     whitening, weight_covariance = _whitening(gaussian, settings)
     start = {**gaussian.sites, "weights": np.zeros(terms.size)}
-    power = 1.0 if pilot.student_t is None else pilot.student_t.power
-    program = _program_density(rows, model, terms, relative_sd, power, FlatLayout.of(start))
+    program = _program_density(rows, model, terms, relative_sd, FlatLayout.of(start))
     layout = program.layout
     potential, arguments = whitened(program.potential, layout), (program.arguments, whitening)
     density = LogDensity(potential, arguments, partial(value_and_grad, potential, arguments))
@@ -81,13 +77,12 @@ def _program_density(
     model: Model,
     terms: Decomposition,
     relative_sd: Array,
-    power: float,
     layout: FlatLayout,
 ) -> ProgramDensity:
-    """Log density of the generative program given these rows, whose likelihood has a power."""
+    """Log density of the generative program given these rows."""
 
     def program(*rows: Any) -> None:
-        model.program(terms, *rows, likelihood_power=power)
+        model.program(terms, *rows)
 
     rows = (
         terms.functions(data.inputs),
@@ -125,27 +120,6 @@ class _GaussianModel(NamedTuple):
         posterior, mode = pilot.posterior, pilot.mode
         covariance = posterior.covariance(mode)
         return cls(posterior, mode, covariance, posterior.layout.sites(mode), covariance)
-
-    @classmethod
-    def of_student_t(cls, pilot: Pilot) -> "_GaussianModel":
-        """Gaussian approximation of Student's t noise, from a fit to pseudo-values."""
-        fit = pilot.student_t
-        assert fit is not None
-        priors, sums, terms = pilot.posterior.priors, pilot.sums, pilot.posterior.terms
-        mode, mode_covariance = pilot.mode.copy(), pilot.posterior.covariance(pilot.mode)
-        mode[pilot.posterior.layout.positions["noise_sd"]] = fit.log_mode[0]
-        sites = {**pilot.posterior.layout.sites(mode), "df": fit.log_mode[1]}
-        positions = FlatLayout.of(sites).positions
-        order = np.concatenate([positions[name] for name in pilot.posterior.layout.positions])
-        covariance = np.zeros((len(order) + 1, len(order) + 1))
-        covariance[np.ix_(order, order)] = mode_covariance
-        noise_at = np.concatenate([positions["noise_sd"], positions["df"]])
-        covariance[noise_at], covariance[:, noise_at] = 0, 0
-        covariance[np.ix_(noise_at, noise_at)] = fit.covariance
-        # The precision of the pseudo-values, in units of the scale of Student's t.
-        xx, xy = (fit.information * np.asarray(each) for each in (sums.xx, sums.xy))
-        posterior = MarginalPosterior(priors, sums._replace(xx=xx, xy=xy), terms)
-        return cls(posterior, mode, mode_covariance, sites, covariance)
 
 
 def _whitening(gaussian: _GaussianModel, settings: SamplerSettings) -> tuple[Whitening, Array]:

@@ -226,8 +226,6 @@ class NUTSKernel:
         correction = 0.0
         if self.exact is not None and self.exact is not self.surrogate:
             correction = self.exact.value_and_grad(flat)[0] - potential
-        if self.exact is not None and self.exact.correction is not None:
-            correction += self.exact.correction(flat, coefficients)
         if len(coefficients) != self._n_coefficients:
             raise ValueError(
                 f"a chain begins with {self._n_coefficients} coefficients, not {len(coefficients)}"
