@@ -107,12 +107,12 @@ def _charts(
     curves = [_curve(draws, level) for _, _, draws in parts]
     if not curves:
         return []
-    charts, y_range = [], common_range(curves)
+    charts, y_range, dates = [], common_range(curves), posterior.terms.covariates.dates
     for (caption, name, _), curve in zip(parts, curves, strict=True):
         values, labels = values_along(posterior, name)
         everywhere = np.ones(len(values), dtype=bool)
         chart = (
-            draw(values, [curve], y_range, None, everywhere)
+            draw(values, [curve], y_range, None, everywhere, name in dates)
             if labels is None
             else draw_levels([short_label(own) for own in labels], [curve], y_range, everywhere)
         )

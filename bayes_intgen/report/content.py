@@ -30,7 +30,7 @@ from bayes_intgen.posterior.defaults import (
     usual_range,
 )
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.effects import change_attrs, effect_table, supported
+from bayes_intgen.posterior.effects import change_attrs, supported
 from bayes_intgen.report.adjustment_content import AdjustmentContent, adjustment_content
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
 from bayes_intgen.report.contrasts import Contrast, changes_in_words, contrasts_of
@@ -46,7 +46,7 @@ from bayes_intgen.text.edges import Edge, edges_from, missing_evidence_in_words,
 from bayes_intgen.text.number_format import MINUS
 
 # Number of points along an action in a chart, and the step between those for diagnostics.
-N_POINTS, DIAGNOSTIC_STEP = 101, 25
+N_POINTS, DIAGNOSTIC_STEP = 61, 15
 # Probability from which an edge of the graph is listed; the page states it.
 MIN_EDGE = 0.1
 # Minimum shares of supported points for good and for moderate support.
@@ -302,11 +302,8 @@ def _joint_curve(
     posterior: PosteriorDraws, points: Array, level: float, over: Mapping[str, Any]
 ) -> Curve:
     named = named_values(posterior, points)
-    table = effect_table(posterior, named, level=level, **over)
     draws = posterior.joint_effect(named, **over).to_numpy().reshape(-1, len(points))
-    names = ("outcome_low", "outcome_high")
-    outcomes = tuple(table[name].to_numpy() for name in names if name in table)
-    return Curve("set", draws.mean(axis=0), _bands(draws, (0.5, level)), outcomes)
+    return Curve("set", draws.mean(axis=0), _bands(draws, (0.5, level)))
 
 
 def _mechanism_curves(

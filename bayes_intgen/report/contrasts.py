@@ -12,7 +12,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.posterior.defaults import levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
 from bayes_intgen.posterior.effects import effect_table, supported
-from bayes_intgen.report.values import named_values, value_text
+from bayes_intgen.report.values import named_values, probability_text, value_text
 from bayes_intgen.text.number_format import decimals_for, format_interval, format_to_uncertainty
 
 
@@ -102,7 +102,7 @@ def _formatted(
             end=end,
             change=format_to_uncertainty(float(change[k]), decimals, sign=True),
             band=format_interval(lows[k], highs[k], decimals, sign=True),
-            above_zero=_probability(float(above[k]), draws),
+            above_zero=probability_text(float(above[k]), draws),
             supported=bool(supported[k]),
             low=percentage(lows[k]),
             high=percentage(highs[k]),
@@ -110,10 +110,3 @@ def _formatted(
         )
         for k, (name, start, end) in enumerate(labels)
     ], percentage(0.0)
-
-
-def _probability(share: float, draws: int) -> str:
-    """Format a share of draws as a probability strictly between 0 and 1."""
-    if share in (0.0, 1.0):
-        return f"> {1 - 1 / draws:.4f}" if share else f"< {1 / draws:.4f}"
-    return f"{share:.2f}" if 0.005 <= share <= 0.995 else f"{share:.4f}"

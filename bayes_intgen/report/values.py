@@ -22,3 +22,10 @@ def value_text(value: float, coordinate: Coordinate, levels: Categories | None) 
     if levels is not None:
         return short_label(levels.decode(np.array([value])).tolist()[0])
     return format_to_uncertainty(value, decimals_for(coordinate.spread) + 1)
+
+
+def probability_text(share: float, draws: int) -> str:
+    """Format a share of draws as a probability strictly between 0 and 1."""
+    if share in (0.0, 1.0):
+        return f"> {1 - 1 / draws:.4f}" if share else f"< {1 / draws:.4f}"
+    return f"{share:.2f}" if 0.005 <= share <= 0.995 else f"{share:.4f}"
