@@ -15,8 +15,8 @@ from bayes_intgen.posterior.defaults import levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.report.charts import ticks
+from bayes_intgen.report.contrasts import named_values, probability_text, value_text
 from bayes_intgen.report.explorer import Slider
-from bayes_intgen.report.values import named_values, probability_text, value_text
 from bayes_intgen.text.number_format import (
     decimals_for,
     format_number,

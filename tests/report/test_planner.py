@@ -149,7 +149,7 @@ def test_page_without_a_decision_says_how_to_get_plans(report) -> None:
     page = report(made_up(["tv"], draws=4))
     assert 'id="planner"' not in page
     assert "posterior.report(path, decision=bi.Decision(cost=" in page
-    assert "bayes-intgen report --cost" in page
+    assert "bayes-intgen report FIT --cost" in page
 
 
 def test_button_moves_the_sliders_near_a_plan(browser, tmp_path) -> None:
