@@ -101,9 +101,9 @@ def draw_heat_map(surface: xr.Dataset, name: str) -> dict[str, Any]:
     >>> [tick.label for tick in draw_heat_map(surface, "mean")["bar_ticks"]][2:]
     ['0', '1', '2']
     """
-    values, reach = surface[name].to_numpy(), largest_supported(surface, name)
-    low = -reach if name == "mean" else 0.0
-    bar = {v: format_number(v) for v in ticks(low, reach, 5)}
+    values, largest = surface[name].to_numpy(), largest_supported(surface, name)
+    low = -largest if name == "mean" else 0.0
+    bar = {v: format_number(v) for v in ticks(low, largest, 5)}
     bar_labels = round(CHARACTER_WIDTH * max(map(len, bar.values())))
     right = WIDTH - BAR_GAP - BAR_WIDTH - LABEL_GAP - bar_labels
     labels = _labels(surface, "y")
@@ -114,11 +114,11 @@ def draw_heat_map(surface: xr.Dataset, name: str) -> dict[str, Any]:
     along = _labels(surface, "x")
     room = int((right - left) / len(along) / CHARACTER_WIDTH)
     runs = runs_of_cells(x(edges[0]), y(edges[1]), ~supported_cells(surface))
-    at = scale(low, reach, HEIGHT - BOTTOM, TOP)
+    at = scale(low, largest, HEIGHT - BOTTOM, TOP)
     return {
         "left": left,
         "right": right,
-        "image": _image(values / reach, signed=name == "mean"),
+        "image": _image(values / largest, signed=name == "mean"),
         "kind": "diverging" if name == "mean" else "sequential",
         "x_ticks": tuple(
             Tick(float(x(v)), shortened(t, max(room, 2)), t) for v, t in along.items()
