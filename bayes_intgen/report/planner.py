@@ -99,7 +99,7 @@ def plans_of(
     ]
     costs = np.sum(_costs(posterior, decision, [*np.array(plans).T]), axis=0)
     if decision.cost:
-        rows.append(("cost", [format_number(float(f"{own:.4g}")) for own in costs]))
+        rows.append(("cost", list(map(_short, costs))))
     rows += _effects(table, prediction_of(posterior).sd.size)
     if len(plans) > 2:
         worth = _values_per_unit(costs[1:], table["mean"].to_numpy()[1:])
@@ -140,7 +140,10 @@ def _effects(table: xr.Dataset, draws: int) -> list[tuple[str, list[str]]]:
     ):
         # A binary outcome has none of single outcomes.
         if low in table:
-            sign, decimals = low == change[0], decimals_for(float((table[high] - table[low]).max()))
+            sign, decimals = (
+                low == change[0],
+                decimals_for(float((table[high] - table[low]).median())),
+            )
             texts = [
                 " to ".join(format_to_uncertainty(float(v), decimals, sign=sign) for v in own)
                 for own in zip(*(table[column].to_numpy() for column in columns), strict=True)
@@ -160,9 +163,15 @@ def _values_per_unit(costs: Array, means: Array) -> list[str]:
         dearer, cheaper = means > mean, means < mean
         low = np.max((cost - costs[cheaper]) / (mean - means[cheaper]), initial=0.0)
         high = np.min((costs[dearer] - cost) / (means[dearer] - mean), initial=np.inf)
-        text = f"over {low:,.3g}" if high == np.inf else f"{low:,.3g} to {high:,.3g}"
+        ends = [_short(end) for end in (low, high) if end < np.inf]
+        text = " to ".join(ends) if len(ends) > 1 else f"over {ends[0]}"
         texts.append(text if low < high else "")
     return texts
+
+
+def _short(value: float) -> str:
+    """Format a number to four figures."""
+    return format_number(float(f"{value:.4g}"))
 
 
 def _in_words(parts: Mapping[str, Any]) -> str:
