@@ -284,8 +284,8 @@ def main() -> None:
     write_table(args.output / "decide_plans.csv", rows, COMMAND)
     write_table(args.output / "decide_frontier.csv", frontier, COMMAND)
     save_figure(draw_figure(rows, regrets, best, frontier), args.output / "decide")
-    posterior.report(args.output / "report.html")
-    print(f"\nFigure, tables and a report with a planner are in {args.output}")
+    posterior.report(args.output / "report.html", decision=decision)
+    print(f"\nFigure, tables and a report with best plans are in {args.output}")
 
 
 if __name__ == "__main__":

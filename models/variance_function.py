@@ -92,11 +92,6 @@ class VarianceFunction:
                 rising, first = np.append(rising, rising + 1), first.repeat(2)
             yield coordinate(actions[:, k]), rising, first
 
-    def columns_where_set(self, action: int) -> slice:
-        """Columns of v_k, the variance that an action contributes where it was set."""
-        start = 1 + action * len(KNOTS)
-        return slice(start, start + len(KNOTS))
-
     def __call__(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Relative variance, shape (n,)."""
         # Interpolation takes half the time of `features @ knot_values`.

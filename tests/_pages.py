@@ -1,21 +1,24 @@
 """Pages of reports in a browser: what a user does there, and the numbers that are shown."""
 
 import base64
+import json
 
 import numpy as np
 
 
-def unpacked(text: str) -> np.ndarray:
-    """Numbers of an array in the data of a page."""
-    return np.frombuffer(base64.b64decode(text), dtype="<f8").copy()
-
-
-def open_page(browser, posterior, path, width=1200, **over):
-    posterior.report(path, **over)
+def open_page(browser, posterior, path, width=1200, **settings):
+    posterior.report(path, **settings)
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get(path.as_uri())
     return browser
+
+
+def stops(browser) -> list[np.ndarray]:
+    """Values at the stops of each slider, codes of levels."""
+    data = json.loads(browser.find_element("id", "explorer-data").get_attribute("textContent"))
+    texts = [action["values"]["float64"] for action in data["actions"]]
+    return [np.frombuffer(base64.b64decode(text), dtype="<f8") for text in texts]
 
 
 def move_sliders(browser, steps) -> None:
@@ -29,22 +32,32 @@ def move_sliders(browser, steps) -> None:
         )
 
 
-def enter(browser, **values) -> None:
-    """Enter texts in fields by their accessible names, and leave each field."""
-    for name, value in values.items():
-        browser.execute_script(
-            "const f = [...document.querySelectorAll('input')].find("
-            "(f) => f.getAttribute('aria-label') === arguments[0]); f.value = arguments[1];"
-            "f.dispatchEvent(new Event('change'));",
-            name,
-            value if isinstance(value, str) else repr(float(value)),
-        )
+def positions(browser) -> list[int]:
+    sliders = browser.find_elements("css selector", ".sliders input")
+    return [int(slider.get_property("value")) for slider in sliders]
 
 
-def table_of_plans(browser) -> list[tuple[str, list[list[str]]]]:
-    """Rows of the planner's table: a name, and the values of each plan with all digits."""
-    rows = browser.execute_script(
-        "return [...document.querySelectorAll('#plans tr')].map((r) => [r.firstChild.textContent,"
-        "[...r.querySelectorAll('td')].map((c) => c.dataset.value ?? '')])"
+def plan_of(browser) -> dict[str, float | str]:
+    """Values of all actions at the sliders, levels by their names."""
+    texts = browser.execute_script(
+        "return [...document.querySelectorAll('.slider')].map((s) => "
+        "[s.querySelector('label').textContent, s.querySelector('output').dataset.value])"
     )
-    return [(name, [text.split() for text in texts]) for name, texts in rows]
+    return {name: _number(text) for name, text in texts}
+
+
+def readout(browser) -> dict[str, list[float]]:
+    """Numbers of the explorer with all digits."""
+    texts = browser.execute_script(
+        "return [...document.querySelectorAll('.readout [data-of]'), document.getElementById("
+        "'above')].map((c) => [(c.closest('tr')?.id ?? '') + ' ' + (c.dataset.of ?? c.id),"
+        "c.dataset.value])"
+    )
+    return {name.strip(): [float(number) for number in text.split()] for name, text in texts}
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -12,11 +12,9 @@ from bayes_intgen.assess.mechanism_curves import mechanism_curves
 from bayes_intgen.assess.sensitivity import sensitivity
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.data.queries import named_points
-from bayes_intgen.plots.contraction import plot_contraction
-from bayes_intgen.plots.effect import plot_effect
+from bayes_intgen.plots.effect import plot_contraction, plot_effect, plot_sensitivity
 from bayes_intgen.plots.graph import plot_graph
 from bayes_intgen.plots.interaction import plot_interaction
-from bayes_intgen.plots.sensitivity import plot_sensitivity
 from bayes_intgen.posterior.curves import effect_along
 from bayes_intgen.posterior.defaults import default_point
 from bayes_intgen.posterior.draws import support_of

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bayes_intgen.assess.checks import Check
     from bayes_intgen.assess.summary import Report
     from bayes_intgen.data.regime_data import RegimeData
+    from bayes_intgen.decide.decision import Decision
 
     # Takes new rows, and whether to show progress.
     Refit = Callable[[RegimeData, bool], "Posterior"]
@@ -165,12 +166,12 @@ class Posterior(Experiments):
         given: Mapping[str, Any] | None = None,
         population: Any = None,
         level: float = 0.9,
+        decision: "Decision | None" = None,
     ) -> None:
-        """Write an HTML report with effects, mechanisms, diagnostics and a planner.
+        """Write an HTML report with effects, mechanisms, diagnostics and an explorer.
 
-        The report is a single file that needs neither a network nor this package. Its planner
-        computes joint effects, and the best plan within a budget, from the draws. It includes the
-        check that :meth:`with_check` added.
+        The report is a single file that needs neither a network nor this package. Its explorer has
+        a slider for every action. It includes the check that :meth:`with_check` added.
 
         Parameters
         ----------
@@ -179,19 +180,21 @@ class Posterior(Experiments):
             As in :meth:`joint_effect`: all answers of the report are averages over this population.
         level : float
             Probability of the credible intervals.
+        decision : Decision, optional
+            Costs, limits and a budget: the report then has the best plans for a range of budgets.
 
         Raises
         ------
         ModelError, PointsError
-            If the model is a regression, or ``level`` is not a probability.
+            If the model is a regression, or ``level`` is not a probability; as :meth:`best`.
 
         Examples
         --------
-        >>> posterior.report(folder / "report.html")
+        >>> posterior.report(folder / "report.html", decision=bi.Decision(cost={"red": 1.0}))
         """
         from bayes_intgen.report import write_report
 
-        write_report(self, path, given=given, population=population, level=level)
+        write_report(self, path, given=given, population=population, level=level, decision=decision)
 
     def save(self, path: "str | os.PathLike[str]") -> None:
         """Save the posterior to a netCDF file, which :func:`bayes_intgen.load` reads.

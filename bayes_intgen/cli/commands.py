@@ -15,6 +15,7 @@ from cyclopts import App, Parameter
 from bayes_intgen._atomic import atomic_write, writable_target
 from bayes_intgen.cli import options, parsing
 from bayes_intgen.cli.console import DONE, DOUBTFUL, log, recorded, show_progress, write
+from bayes_intgen.cli.decisions import read_decision
 from bayes_intgen.cli.experiments import DECISIONS
 from bayes_intgen.cli.model import model_of
 from bayes_intgen.cli.points import (
@@ -274,8 +275,15 @@ def report(
     level: options.Level = 0.9,
     data: options.DataToCheck = None,
     regime: options.RegimeOfFit = None,
+    cost: options.Cost = None,
+    budget: options.Budget = None,
+    bounds: options.Bounds = None,
+    baseline: options.Baseline = None,
 ) -> int:
-    """Write a report with a planner of joint effects as one self-contained HTML file."""
+    """Write a report with an explorer of joint effects as one self-contained HTML file.
+
+    With --cost, --budget, --bounds or --baseline it has the best plans for a range of budgets.
+    """
     _require_writable(output, fit, population, data)
     from bayes_intgen.api.loading import load
     from bayes_intgen.assess.checks import check as check_assumptions
@@ -285,7 +293,11 @@ def report(
         rows = rows_of_fit(data, posterior, regime, progress=show_progress())
         assumptions = check_assumptions(rows, posterior.model, progress=show_progress())
         posterior = posterior.with_check(assumptions)
-    posterior.report(output, level=level, **read_population(given, population))
+    decision = None
+    if any(text is not None for text in (cost, budget, bounds, baseline)):
+        decision = read_decision(posterior, cost, budget, bounds, baseline)
+    over = read_population(given, population)
+    posterior.report(output, level=level, decision=decision, **over)
     log(f"written to {output}")
     return DONE
 

@@ -10,6 +10,8 @@ from bayes_intgen.cli.points import checked_point, read_population
 from bayes_intgen.errors import ModelError
 
 if TYPE_CHECKING:
+    from bayes_intgen.api.posterior import Posterior
+    from bayes_intgen.decide.decision import Decision
     from bayes_intgen.decide.objectives import Objective
     from bayes_intgen.decide.plan import Plan
 
@@ -34,20 +36,29 @@ def best(
     Without --bounds an action may take every value that the rows support.
     """
     from bayes_intgen.api.loading import load
-    from bayes_intgen.decide.decision import Decision
     from bayes_intgen.text.tables import to_json
 
     posterior = load(fit)
-    decision = Decision(
-        cost=parse_costs(cost),
-        budget=budget,
-        bounds=parse_bounds(bounds),
-        baseline=checked_point(baseline, posterior),
-    )
+    decision = read_decision(posterior, cost, budget, bounds, baseline)
     over = read_population(given, population)
     plan = posterior.best(decision, parse_risk(risk), beyond_support=beyond_support, **over)
     write(str(plan) if format == "table" else to_json(as_document(plan)))
     return DONE
+
+
+def read_decision(
+    posterior: "Posterior",
+    cost: str | None,
+    budget: float | None,
+    bounds: str | None,
+    baseline: str | None,
+) -> "Decision":
+    """Parse the parts of a decision on the actions of a fit."""
+    from bayes_intgen.decide.decision import Decision
+
+    return Decision(
+        parse_costs(cost), budget, parse_bounds(bounds), checked_point(baseline, posterior)
+    )
 
 
 def as_document(plan: "Plan") -> dict[str, Any]:

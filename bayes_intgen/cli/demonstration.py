@@ -10,6 +10,7 @@ from bayes_intgen.api.fitting import fit
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.regime_labels import OBSERVATIONAL, SEPARATOR
+from bayes_intgen.decide.decision import Decision
 from bayes_intgen.models import Model
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.simulators import MediaMix
@@ -42,8 +43,6 @@ def demonstrate(
     """
     import pandas as pd
 
-    from bayes_intgen.report import write_report
-
     world = MediaMix.random(CHANNELS, seed)
     simulated = world.dataset(rows, seed)
     labels = [
@@ -62,8 +61,14 @@ def demonstrate(
     data = RegimeData.from_frame(frame, world.names, "sales", "regime")
     posterior = fit(data, model, seed=seed, **settings)
     posterior.save(folder / "fit.nc")
-    log(f"bayes-intgen report {folder / 'fit.nc'} --output {folder / 'report.html'}")
-    write_report(posterior, folder / "report.html")
+    budget = float(f"{world.budget.sum():.3g}")
+    log(
+        f"bayes-intgen report {folder / 'fit.nc'} "
+        f"--cost {','.join(f'{name}=1' for name in world.names)} --budget {budget:g} "
+        f"--output {folder / 'report.html'}"
+    )
+    decision = Decision(dict.fromkeys(world.names, 1.0), budget)
+    posterior.report(folder / "report.html", decision=decision)
     return _estimates_beside_truth(posterior, world)
 
 

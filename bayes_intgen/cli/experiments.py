@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayes_intgen.cli import options
 from bayes_intgen.cli.console import DONE, write
-from bayes_intgen.cli.decisions import best, number, parse_bounds, parse_costs
+from bayes_intgen.cli.decisions import best, number, read_decision
 from bayes_intgen.cli.parsing import parse_point
 from bayes_intgen.cli.points import checked_point, completed, points_of_file, read_population
 from bayes_intgen.errors import ModelError
@@ -42,13 +42,10 @@ def next_experiment(
     Without --experiment: each action alone, all together, and more history.
     """
     from bayes_intgen.api.loading import load
-    from bayes_intgen.decide.decision import Decision
     from bayes_intgen.text.tables import to_json
 
     posterior = load(fit)
-    decision = Decision(
-        parse_costs(cost), budget, parse_bounds(bounds), checked_point(baseline, posterior)
-    )
+    decision = read_decision(posterior, cost, budget, bounds, baseline)
     planned = None
     if experiment:
         planned = [parse_experiment(text, rows, posterior.actions) for text in experiment]
@@ -91,14 +88,13 @@ def split(
     gains of the plans that may be best, as in the command ``next``.
     """
     from bayes_intgen.api.loading import load
-    from bayes_intgen.decide.decision import Decision
     from bayes_intgen.text.tables import to_json
 
     if (rows is None) == (width is None):
         raise ModelError("give either --rows, to split them, or --width, to count the rows")
     posterior = load(fit)
-    target: Any = _points(set, points, posterior) or Decision(
-        parse_costs(cost), budget, parse_bounds(bounds), checked_point(baseline, posterior)
+    target: Any = _points(set, points, posterior) or read_decision(
+        posterior, cost, budget, bounds, baseline
     )
     settings: dict[str, Any] = {
         "costs": _row_costs(row_cost, posterior.actions),

@@ -13,7 +13,7 @@ from bayes_intgen.decide.best import described, problem_of
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.objectives import Objective, risk_measure
 from bayes_intgen.decide.plan import Plan
-from bayes_intgen.decide.search import best_point, value_of
+from bayes_intgen.decide.search import best_point, grid_of_means, value_of
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.posterior.draws import PosteriorDraws
 
@@ -42,7 +42,8 @@ def frontier(
     measure = risk_measure(objective)
     first = replace(decision, budget=min(values))
     problem, surface, averages = problem_of(posterior, first, beyond_support, given, population)
-    plans = np.stack([best_point(problem.with_budget(b), surface, measure) for b in values])
+    means = grid_of_means(problem, surface)
+    plans = np.stack([best_point(problem.with_budget(b), surface, measure, means) for b in values])
     draws = surface.draws(plans) - surface.draws(problem.baseline[None])
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
     columns = {
@@ -80,7 +81,8 @@ def cheapest_plan(
     measure = risk_measure(objective)
     problem, surface, averages = problem_of(posterior, decision, beyond_support, given, population)
     value = value_of(surface, measure)
-    best = best_point(problem, surface, measure)
+    means = grid_of_means(problem, surface)
+    best = best_point(problem, surface, measure, means)
     reached = float(value(best[None])[0])
     if reached < target:
         raise ModelError(
@@ -94,7 +96,7 @@ def cheapest_plan(
         if high - low <= tolerance:
             break
         middle = (low + high) / 2
-        point = best_point(problem.with_budget(middle), surface, measure)
+        point = best_point(problem.with_budget(middle), surface, measure, means)
         if value(point[None])[0] >= target:
             best, high = point, min(middle, float(problem.cost(point[None])[0]))
         else:

@@ -156,7 +156,7 @@ class Problem:
             out[out] = is_supported(self.posterior, points[out])
         return out
 
-    def with_budget(self, budget: float) -> "Problem":
+    def with_budget(self, budget: float | None) -> "Problem":
         """The same decision with another budget; raises ModelError if it pays for no plan."""
         own = replace(self, budget=budget)
         own._refuse_unaffordable()

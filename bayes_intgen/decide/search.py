@@ -7,6 +7,7 @@ are tried. Local searches start from these, and from the best plan for the mean 
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,8 +40,22 @@ N_TAILS, N_STARTS, N_RANDOM = 4, 4, 4_000
 Value = Callable[[Array], Array]
 
 
-def best_point(problem: Problem, surface: JointSurface, measure: RiskMeasure | None) -> Array:
+class GridOfMeans(NamedTuple):
+    """Options of each component, and means over draws relative to the baseline, for any budget."""
+
+    grid: Grid
+    means: list[Array]
+
+
+def best_point(
+    problem: Problem,
+    surface: JointSurface,
+    measure: RiskMeasure | None,
+    means: GridOfMeans | None = None,
+) -> Array:
     """Plan with the best posterior mean, or the best measure of risk, shape (K,).
+
+    ``means`` of :func:`grid_of_means` may be those of the same decision with another budget.
 
     Raises
     ------
@@ -48,7 +63,7 @@ def best_point(problem: Problem, surface: JointSurface, measure: RiskMeasure | N
         If no plan is feasible.
     """
     value = value_of(surface, measure)
-    starts = [_best_on_grid(problem, surface)]
+    starts = [_best_on_grid(problem, means or grid_of_means(problem, surface))]
     if measure is not None or not problem.is_feasible(starts[0][None])[0]:
         starts += _enumerated(problem, value)
     if measure is not None:
@@ -56,7 +71,7 @@ def best_point(problem: Problem, surface: JointSurface, measure: RiskMeasure | N
             # The mean of the draws that are worst at the last plan.
             draws = surface.draws(starts[-1][None])[:, 0]
             worst = np.argsort(draws)[: max(1, len(draws) // 10)]
-            starts.append(_best_on_grid(problem, surface, worst))
+            starts.append(_best_on_grid(problem, grid_of_means(problem, surface, worst)))
     points = np.unique(np.array([*starts, problem.baseline]), axis=0)
     points = points[problem.is_feasible(points)]
     if not len(points):
@@ -118,8 +133,10 @@ def best_points_of_draws(
     return pool[choice], effects[np.arange(len(choice)), choice]
 
 
-def _best_on_grid(problem: Problem, surface: JointSurface, which: Positions | None = None) -> Array:
-    """Best plan on the grid for the mean over some of the draws, shape (K,)."""
+def grid_of_means(
+    problem: Problem, surface: JointSurface, which: Positions | None = None
+) -> GridOfMeans:
+    """Evaluate the options of a grid, as means over all or some of the draws."""
     grid = Grid(problem, surface.components, MAX_OPTIONS)
 
     def mean(points: Array) -> Array:
@@ -128,9 +145,14 @@ def _best_on_grid(problem: Problem, surface: JointSurface, which: Positions | No
         return np.asarray(surface.draws(points)[which].mean(axis=0))
 
     base = mean(problem.baseline[None])[0]
-    values = [(mean(grid.points(i)) - base)[None] for i in range(len(grid.options))]
-    choice = best_choices(values, grid.costs, problem.budget, CELLS)
-    return np.asarray(grid.plans(choice)[0])
+    return GridOfMeans(grid, [mean(grid.points(i)) - base for i in range(len(grid.options))])
+
+
+def _best_on_grid(problem: Problem, means: GridOfMeans) -> Array:
+    """Best plan on the grid within the budget, shape (K,)."""
+    values = [own[None] for own in means.means]
+    choice = best_choices(values, means.grid.costs, problem.budget, CELLS)
+    return np.asarray(means.grid.plans(choice)[0])
 
 
 def _enumerated(problem: Problem, value: Value) -> list[Array]:

@@ -1,4 +1,4 @@
-"""Picture of the joint effect along one action."""
+"""Pictures of the joint effect: along an action, of its mechanisms, and of its sensitivity."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from bayes_intgen.plots.bands import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def plot_effect(
@@ -72,3 +73,92 @@ def _label_axes(ax: "Axes", curve: xr.Dataset) -> None:
     ax.set_title(with_population(title, curve, 72), fontsize="medium", parse_math=False)
     # Opaque enough to be readable over hatching.
     ax.legend(framealpha=0.85, edgecolor="none")
+
+
+def plot_contraction(curves: Sequence[xr.Dataset]) -> "Figure":
+    """Draw curves from `mechanism_curves`; see :meth:`bayes_intgen.Posterior.plot_contraction`.
+
+    Each curve has a column of panels; each kind of mechanism has a row.
+    """
+    import matplotlib.pyplot as plt
+
+    kinds = curves[0]["mechanism"].to_numpy().tolist()
+    figure, panels = plt.subplots(
+        len(kinds), len(curves), squeeze=False, sharex="col", layout="constrained",
+        figsize=(1.2 + 3 * len(curves), 0.2 + 2.5 * len(kinds)),
+    )  # fmt: skip
+    for column, curve in zip(panels.T, curves, strict=True):
+        for ax, kind in zip(column, kinds, strict=True):
+            _draw_mechanism(ax, curve.sel(mechanism=kind))
+        column[0].set_title(curve.attrs["along"], parse_math=False)
+        name_levels_of(column[-1], curve)
+        column[-1].set_xlabel(curve.attrs["along"], parse_math=False)
+    for ax, kind in zip(panels[:, 0], kinds, strict=True):
+        ax.set_ylabel(f"{kind} ({curves[0].attrs['outcome']})", parse_math=False)
+    population = with_population("", curves[0], 40 * len(curves))
+    if population:
+        figure.supxlabel(population, fontsize=9, parse_math=False)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
+    return figure
+
+
+def _draw_mechanism(ax: "Axes", curve: xr.Dataset) -> None:
+    """Draw the prior in grey, the posterior over it, and the ratio of their widths as text."""
+    draws = curve["posterior"].to_numpy().reshape(-1, curve.sizes["point"])
+    ends = (curve[name].to_numpy() for name in ("prior_low", "prior_high"))
+    along, draws, low, high = on_axis(curve, draws, *ends)
+    ax.fill_between(along, low, high, color="0.85", linewidth=0, label="prior, 68%")
+    draw_bands(ax, along, draws, (0.683, 0.95), "C0")
+    ax.text(
+        0.03, 0.04, f"{float(curve['share']):.1%} of the prior's width", transform=ax.transAxes,
+        fontsize=8, color="0.3",
+        bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
+    )  # fmt: skip
+    ax.margins(x=0.05 if "label" in curve.coords else 0)
+
+
+def plot_sensitivity(correlated: xr.Dataset, independent: xr.Dataset) -> "Figure":
+    """Draw `sensitivity`, a panel per point; see :meth:`bayes_intgen.Posterior.plot_sensitivity`.
+
+    ``independent`` has the same points at ``rho = 0``.
+    """
+    import matplotlib.pyplot as plt
+
+    count = correlated.sizes["point"]
+    figure, panels = plt.subplots(
+        1, count, squeeze=False, sharey=True, layout="constrained", figsize=(1.4 + 3 * count, 3.6)
+    )
+    for point, ax in enumerate(panels[0]):
+        _draw_point(ax, correlated.isel(point=point), independent.isel(point=point, rho=0))
+    names = ", ".join(correlated["action"].to_numpy())
+    panels[0, 0].set_ylabel(f"E[{correlated.attrs['outcome']} | do({names})]", parse_math=False)
+    population = with_population("", correlated, 40 * count + 20)
+    if population:
+        figure.suptitle(population, fontsize=9, parse_math=False)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8)
+    return figure
+
+
+def _draw_point(ax: "Axes", correlated: xr.Dataset, independent: xr.Dataset) -> None:
+    """Draw the bounds at one point."""
+    along, effect = correlated["rho"].to_numpy(), float(correlated["effect"])
+    ax.fill_between(
+        along, correlated["low"], correlated["high"], color="C1", alpha=0.3, linewidth=0,
+        label=f"{correlated.attrs['level']:.0%} band, widened by the bound",
+    )  # fmt: skip
+    ax.fill_between(
+        along, effect - correlated["above"], effect + correlated["below"], color="C1", alpha=0.45,
+        linewidth=0, label="posterior mean, widened by the bound",
+    )  # fmt: skip
+    for end in (float(independent["low"]), float(independent["high"])):
+        ax.axhline(end, color="C0", linewidth=1, linestyle=":")
+    ax.axhline(effect, color="C0", label="posterior mean and band, causes independent")
+    point = zip(
+        correlated["action"].to_numpy(), correlated["value"].to_numpy().tolist(), strict=True
+    )
+    title = ", ".join(f"{name} = {short_label(value)}" for name, value in point)
+    ax.set_title(title, fontsize=9, parse_math=False)
+    ax.set_xlabel("maximum correlation of any two hidden causes")
+    ax.margins(x=0)

@@ -28,8 +28,8 @@ def plot_interaction(surface: xr.Dataset) -> "Figure":
     figure, panels = plt.subplots(1, 2, layout="constrained", figsize=(9.6, 4.2))
     words = f"half the width of the {surface.attrs['level']:.0%} interval"
     # White is zero, and equal distances from zero are equally dark.
-    reach = largest_supported(surface, "mean")
-    _draw_panel(panels[0], surface, "mean", "posterior mean", ("RdBu_r", -reach, reach))
+    largest = largest_supported(surface, "mean")
+    _draw_panel(panels[0], surface, "mean", "posterior mean", ("RdBu_r", -largest, largest))
     _draw_panel(
         panels[1],
         surface,

@@ -18,6 +18,13 @@ WIDTH, HEIGHT = 320, 200
 RIGHT, TOP, BOTTOM = 10, 8, 26
 # Width of a character in a label, and minimum width of labels, in pixels.
 CHARACTER_WIDTH, MIN_LEFT = 6.8, 40
+# Maximum number of dates along an axis, and the days, months and years between them.
+MAX_DATES = 4
+DATE_STEPS = (
+    *(("D", step) for step in (1, 2, 5, 10, 20)),
+    *(("M", step) for step in (1, 2, 3, 6)),
+    *(("Y", step) for step in (1, 2, 5, 10, 20, 50)),
+)
 # Half the distance of two curves at a level: share of the level's width, and maximum in pixels.
 HALF_GAP_SHARE, MAX_HALF_GAP = 0.14, 9.0
 
@@ -79,19 +86,16 @@ class Curve:
     middle : ndarray, shape (n,)
     bands : sequence of (low, high)
         Each of shape (n,).
-    edges : sequence of ndarray, shape (n,)
-        Further lines, drawn dotted.
     """
 
     kind: str
     middle: Array
     bands: Sequence[tuple[Array, Array]]
-    edges: Sequence[Array] = ()
 
     @property
     def extremes(self) -> tuple[float, float]:
         """Lowest and highest value."""
-        lines = [self.middle, *(end for band in self.bands for end in band), *self.edges]
+        lines = [self.middle, *(end for band in self.bands for end in band)]
         return float(min(map(np.min, lines))), float(max(map(np.max, lines)))
 
 
@@ -101,6 +105,7 @@ def draw(
     y_range: tuple[float, float],
     usual: tuple[float, float] | None,
     supported: NDArray[np.bool_],
+    dates: bool = False,
 ) -> Chart:
     """Draw curves over the same values, shape (n,).
 
@@ -112,21 +117,23 @@ def draw(
         Ends of the usual range of the action.
     supported : ndarray of bool, shape (n,)
         Whether rows identify the effect.
+    dates : bool
+        Whether values are days since 1970.
     """
     low, high, labels, left = _vertical(y_range)
     x = scale(float(along[0]), float(along[-1]), left, WIDTH - RIGHT)
     y = scale(low, high, HEIGHT - BOTTOM, TOP)
+    ends = float(along[0]), float(along[-1])
+    labels_along = date_labels(*ends) if dates else {v: format_number(v) for v in ticks(*ends, 4)}
     marks = []
     for curve in curves:
         for lower, upper in curve.bands:
             there, back = _points(x(along), y(lower)), _points(x(along)[::-1], y(upper)[::-1])
             marks.append(Mark(f"M{there}L{back}Z", f"{curve.kind}-band"))
-    for curve in curves:
-        marks += [Mark(f"M{_points(x(along), y(edge))}", "outcome") for edge in curve.edges]
-        marks.append(Mark(f"M{_points(x(along), y(curve.middle))}", curve.kind))
+    marks += [Mark(f"M{_points(x(along), y(curve.middle))}", curve.kind) for curve in curves]
     return Chart(
         left,
-        tuple(Tick(float(x(v)), format_number(v)) for v in ticks(along[0], along[-1], 4)),
+        tuple(Tick(float(x(v)), label) for v, label in labels_along.items()),
         tuple(Tick(float(y(v)), label) for v, label in labels.items()),
         tuple(marks),
         float(y(0.0)) if low < 0 < high else None,
@@ -167,8 +174,6 @@ def draw_levels(
     marks = []
     for i, curve in enumerate(curves):
         x = np.asarray(at + gap * (2 * i - len(curves) + 1), dtype=np.float64)
-        if curve.edges:
-            marks.append(Mark(_intervals(x, *map(y, curve.edges)), "outcome"))
         for j, (lower, upper) in enumerate(curve.bands):
             kind = f"{curve.kind}-{'inner' if j else 'range'}"
             marks.append(Mark(_intervals(x, y(lower), y(upper)), kind))
@@ -257,6 +262,26 @@ def ticks(low: float, high: float, count: int) -> list[float]:
     locator = MaxNLocator(count, steps=[1, 2, 2.5, 5, 10])
     slack = 1e-9 * (high - low)
     return [float(v) for v in locator.tick_values(low, high) if low - slack <= v <= high + slack]
+
+
+def date_labels(low: float, high: float) -> dict[float, str]:
+    """Round dates within a range of days since 1970, in words no longer than they need to be.
+
+    Examples
+    --------
+    >>> list(date_labels(19358.0, 19723.0).values())
+    ['2023-01', '2023-07', '2024-01']
+    """
+    days = np.arange(np.ceil(low), high + 1e-9)
+    dates = days.astype("datetime64[D]")
+    labels: dict[float, str] = {}
+    for unit, step in DATE_STEPS:
+        periods = dates.astype(f"datetime64[{unit}]")
+        chosen = (periods == dates) & (periods.astype(int) % step == 0)
+        labels = dict(zip(days[chosen].tolist(), map(str, periods[chosen]), strict=True))
+        if len(labels) <= MAX_DATES:
+            break
+    return labels
 
 
 def _with_ticks(y_range: tuple[float, float]) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,6 @@ from bayes_intgen.assess.outcome_text import outcome_lines
 from bayes_intgen.assess.population_text import population_lines
 from bayes_intgen.basis.categories import Categories, short_label
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.data.outcome_kind import OutcomeKind
-from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.errors import SupportWarning
 from bayes_intgen.identification.certificates import Certificate, certify
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
@@ -30,91 +27,26 @@ from bayes_intgen.posterior.defaults import (
     usual_range,
 )
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.effects import change_attrs, effect_table, supported
-from bayes_intgen.report.adjustment_content import AdjustmentContent, adjustment_content
+from bayes_intgen.posterior.effects import change_attrs, supported
+from bayes_intgen.report.adjustments import adjustments_of
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
-from bayes_intgen.report.contrasts import Contrast, changes_in_words, contrasts_of
-from bayes_intgen.report.interaction_content import InteractionContent, interaction_content
+from bayes_intgen.report.contrasts import changes_in_words, contrasts_of, named_values, value_text
+from bayes_intgen.report.interactions import interactions_of
 from bayes_intgen.report.provenance import (
     diagnostics_of_fit,
     sampling_in_words,
     settings_of_fit,
     versions_of_fit,
 )
-from bayes_intgen.report.values import named_values, value_text
-from bayes_intgen.text.edges import Edge, edges_from, missing_evidence_in_words, shows_edges
+from bayes_intgen.text.edges import edges_from, missing_evidence_in_words, shows_edges
 from bayes_intgen.text.number_format import MINUS
 
 # Number of points along an action in a chart, and the step between those for diagnostics.
-N_POINTS, DIAGNOSTIC_STEP = 101, 25
+N_POINTS, DIAGNOSTIC_STEP = 61, 15
 # Probability from which an edge of the graph is listed; the page states it.
 MIN_EDGE = 0.1
 # Minimum shares of supported points for good and for moderate support.
 MIN_GOOD_SUPPORT, MIN_MODERATE_SUPPORT = 0.9, 0.5
-
-
-@dataclass(frozen=True)
-class Regime:
-    """A regime: name, rows, share of the largest regime, weight in the joint effect."""
-
-    label: str
-    rows: int
-    share: float
-    weight: str
-
-
-@dataclass(frozen=True)
-class Action:
-    """An action: name, how it was set, median and range, and charts.
-
-    ``held``: values at which its chart holds the actions that it interacts with, if there are any.
-    """
-
-    name: str
-    state: str
-    median: str
-    low: str
-    high: str
-    joint: Chart
-    mechanism: Chart
-    held: str
-
-
-@dataclass(frozen=True)
-class Content:
-    """Content of the report of a posterior."""
-
-    outcome: str
-    predictor: str
-    link: Link
-    actions: list[Action]
-    regimes: list[Regime]
-    rows: int
-    level: str
-    certificate: Certificate
-    support: str
-    support_tone: str
-    reference: str
-    has_levels: bool
-    has_numbers: bool
-    problems: list[str]
-    lack_of_fit: list[str]
-    sampling: str
-    diagnostics: list[tuple[str, str]]
-    contrasts: list[Contrast]
-    zero: float
-    settings: list[tuple[str, str]]
-    versions: list[tuple[str, str]]
-    draws: int
-    population: str
-    adjusted_for: tuple[str, ...]
-    adjustment: AdjustmentContent
-    interactions: InteractionContent
-    edges: list[Edge] | None
-    learned: bool
-    edges_not_shown: str
-    kind: OutcomeKind
-    outcome_notes: tuple[str, ...]
 
 
 def content_of(
@@ -122,8 +54,8 @@ def content_of(
     level: float,
     given: Mapping[str, Any] | None = None,
     population: Any = None,
-) -> Content:
-    """Collect the content of a report.
+) -> dict[str, Any]:
+    """Collect what the template of a report shows.
 
     Parameters
     ----------
@@ -140,7 +72,7 @@ def content_of(
         return _content_of(posterior, level, {"given": given, "population": population})
 
 
-def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]) -> Content:
+def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]) -> dict[str, Any]:
     fit_support, default = support_of(posterior), default_point(posterior)
     certificate = certify(
         posterior.actions,
@@ -156,43 +88,43 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
     support, tone = _words_of_support(posterior)
     low, high = default_changes(posterior, default)
     contrasts, zero = contrasts_of(posterior, default, low, high, level, over)
-    return Content(
-        outcome=posterior.outcome_name,
-        predictor=posterior.predictor_name,
-        link=posterior.model.link,
-        actions=_actions(posterior, along, default, certificate, level, over),
-        regimes=_regimes(certificate),
-        rows=sum(fit_support.regimes.values()),
-        level=f"{100 * level:g}%",
-        certificate=certificate,
-        support=support,
-        support_tone=tone,
-        reference=_reference(posterior, default),
-        has_levels=any(levels is not None for levels in levels_by_action),
-        has_numbers=any(levels is None for levels in levels_by_action),
-        problems=problems(posterior.tree, effect),
-        lack_of_fit=fit_problems(posterior.tree["constant_data"].dataset),
-        sampling=sampling_in_words(posterior.tree),
-        diagnostics=diagnostics_of_fit(posterior.tree, effect),
-        contrasts=contrasts,
-        zero=zero,
-        settings=settings_of_fit(posterior),
-        versions=versions_of_fit(posterior),
-        draws=prediction_of(posterior).sd.size,
-        population=_population(posterior, over),
-        adjusted_for=population_lines(posterior, between_groups(posterior))[1:],
-        adjustment=adjustment_content(
+    return {
+        "outcome": posterior.outcome_name,
+        "predictor": posterior.predictor_name,
+        "link": posterior.model.link,
+        "actions": _actions(posterior, along, default, certificate, level, over),
+        "regimes": _regimes(certificate),
+        "rows": sum(fit_support.regimes.values()),
+        "level": f"{100 * level:g}%",
+        "certificate": certificate,
+        "support": support,
+        "support_tone": tone,
+        "reference": _reference(posterior, default),
+        "has_levels": any(levels is not None for levels in levels_by_action),
+        "has_numbers": any(levels is None for levels in levels_by_action),
+        "problems": problems(posterior.tree, effect),
+        "lack_of_fit": fit_problems(posterior.tree["constant_data"].dataset),
+        "sampling": sampling_in_words(posterior.tree),
+        "diagnostics": diagnostics_of_fit(posterior.tree, effect),
+        "contrasts": contrasts,
+        "zero": zero,
+        "settings": settings_of_fit(posterior),
+        "versions": versions_of_fit(posterior),
+        "draws": prediction_of(posterior).sd.size,
+        "population": _population(posterior, over),
+        "adjusted_for": population_lines(posterior, between_groups(posterior))[1:],
+        "adjustment": adjustments_of(
             posterior, changes_in_words(posterior, default, low, high), level
         ),
-        interactions=interaction_content(posterior, default, level),
-        edges=None if posterior.terms.parents is None else edges_from(posterior.graph, MIN_EDGE),
-        learned=posterior.terms.parents is not None and shows_edges(posterior.graph),
-        edges_not_shown=(
+        "interactions": interactions_of(posterior, default, level),
+        "edges": None if posterior.terms.parents is None else edges_from(posterior.graph, MIN_EDGE),
+        "learned": posterior.terms.parents is not None and shows_edges(posterior.graph),
+        "edges_not_shown": (
             "" if posterior.terms.parents is None else missing_evidence_in_words(posterior.graph)
         ),
-        kind=posterior.outcome_kind,
-        outcome_notes=outcome_lines(posterior),
-    )
+        "kind": posterior.outcome_kind,
+        "outcome_notes": outcome_lines(posterior),
+    }
 
 
 def _population(posterior: PosteriorDraws, over: Mapping[str, Any]) -> str:
@@ -201,15 +133,15 @@ def _population(posterior: PosteriorDraws, over: Mapping[str, Any]) -> str:
     return change_attrs(posterior, averages, every, posterior.actions).get("population", "")
 
 
-def _regimes(certificate: Certificate) -> list[Regime]:
+def _regimes(certificate: Certificate) -> list[dict[str, Any]]:
     largest = max(certificate.rows.values())
     return [
-        Regime(
-            label,
-            rows,
-            100 * rows / largest,
-            str(certificate.weights.get(label, "")).replace("-", MINUS),
-        )
+        {
+            "label": label,
+            "rows": rows,
+            "share": 100 * rows / largest,
+            "weight": str(certificate.weights.get(label, "")).replace("-", MINUS),
+        }
         for label, rows in certificate.rows.items()
     ]
 
@@ -254,7 +186,7 @@ def _actions(
     certificate: Certificate,
     level: float,
     over: Mapping[str, Any],
-) -> list[Action]:
+) -> list[dict[str, Any]]:
     joint = [_joint_curve(posterior, points, level, over) for points in along]
     mechanism = [
         _mechanism_curves(posterior, k, points, level, over) for k, points in enumerate(along)
@@ -263,18 +195,20 @@ def _actions(
     joint_range = common_range(joint)
     mechanism_range = common_range([curve for pair in mechanism for curve in pair])
     return [
-        Action(
-            name=name,
-            state=certificate.states[name],
-            median=value_text(middle, c, levels),
-            low=value_text(c.low, c, levels),
-            high=value_text(c.high, c, levels),
-            joint=_chart(along[k][:, k], [joint[k]], joint_range, c, levels, within[k].all(axis=1)),
-            mechanism=_chart(
+        {
+            "name": name,
+            "state": certificate.states[name],
+            "median": value_text(middle, c, levels),
+            "low": value_text(c.low, c, levels),
+            "high": value_text(c.high, c, levels),
+            "joint": _chart(
+                along[k][:, k], [joint[k]], joint_range, c, levels, within[k].all(axis=1)
+            ),
+            "mechanism": _chart(
                 along[k][:, k], mechanism[k], mechanism_range, c, levels, within[k][:, k]
             ),
-            held=_held(posterior, k, default),
-        )
+            "held": _held(posterior, k, default),
+        }
         for k, (name, c, levels, middle) in enumerate(
             zip(
                 posterior.actions,
@@ -302,11 +236,8 @@ def _joint_curve(
     posterior: PosteriorDraws, points: Array, level: float, over: Mapping[str, Any]
 ) -> Curve:
     named = named_values(posterior, points)
-    table = effect_table(posterior, named, level=level, **over)
     draws = posterior.joint_effect(named, **over).to_numpy().reshape(-1, len(points))
-    names = ("outcome_low", "outcome_high")
-    outcomes = tuple(table[name].to_numpy() for name in names if name in table)
-    return Curve("set", draws.mean(axis=0), _bands(draws, (0.5, level)), outcomes)
+    return Curve("set", draws.mean(axis=0), _bands(draws, (0.5, level)))
 
 
 def _mechanism_curves(

@@ -1,7 +1,6 @@
-"""Contrasts of a report: effects of the default changes of each action, in words."""
+"""Values of actions, and effects of the default changes of each, as the report writes them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,28 +8,32 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import Categories, short_label
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.data.queries import named_points
 from bayes_intgen.posterior.defaults import levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
 from bayes_intgen.posterior.effects import effect_table, supported
-from bayes_intgen.report.values import named_values, value_text
 from bayes_intgen.text.number_format import decimals_for, format_interval, format_to_uncertainty
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """Effect of a change of one action, or of all, in words and along a common axis."""
+def named_values(posterior: PosteriorDraws, values: Array) -> Any:
+    """Replace the codes of levels by their names."""
+    return named_points(values, posterior.actions, posterior.categories)
 
-    name: str
-    start: str
-    end: str
-    change: str
-    band: str
-    above_zero: str
-    supported: bool
-    # Percentages along the axis.
-    low: float
-    high: float
-    middle: float
+
+def value_text(value: float, coordinate: Coordinate, levels: Categories | None) -> str:
+    """Format a value of an action with the decimals of its coordinate, or name a level."""
+    if levels is not None:
+        return short_label(levels.decode(np.array([value])).tolist()[0])
+    return format_to_uncertainty(value, decimals_for(coordinate.spread) + 1)
+
+
+def probability_text(share: float, draws: int) -> str:
+    """Format a share of draws as a probability strictly between 0 and 1."""
+    if share in (0.0, 1.0):
+        return f"> {1 - 1 / draws:.4f}" if share else f"< {1 / draws:.4f}"
+    return f"{share:.2f}" if 0.005 <= share <= 0.995 else f"{share:.4f}"
 
 
 def contrasts_of(
@@ -40,7 +43,7 @@ def contrasts_of(
     high: Array,
     level: float,
     over: Mapping[str, Any],
-) -> tuple[list[Contrast], float]:
+) -> tuple[list[dict[str, Any]], float]:
     """Effects of the default changes, one action at a time and together, and zero on the axis."""
     starts = np.tile(default, (len(low), 1))
     ends = starts.copy()
@@ -83,7 +86,7 @@ def _changes(posterior: PosteriorDraws, low: Array, high: Array) -> list[tuple[s
 
 def _formatted(
     table: xr.Dataset, labels: list[tuple[str, str, str]], supported: NDArray[np.bool_], draws: int
-) -> tuple[list[Contrast], float]:
+) -> tuple[list[dict[str, Any]], float]:
     """Format contrasts with a common number of decimals, and place them on a common axis."""
     change, lows, highs, above = (
         table[name].to_numpy() for name in ("change", "change_low", "change_high", "above_zero")
@@ -96,24 +99,17 @@ def _formatted(
         return float(100 * (value - start_of_axis) / length)
 
     return [
-        Contrast(
-            name=name,
-            start=start,
-            end=end,
-            change=format_to_uncertainty(float(change[k]), decimals, sign=True),
-            band=format_interval(lows[k], highs[k], decimals, sign=True),
-            above_zero=_probability(float(above[k]), draws),
-            supported=bool(supported[k]),
-            low=percentage(lows[k]),
-            high=percentage(highs[k]),
-            middle=percentage(change[k]),
-        )
+        {
+            "name": name,
+            "start": start,
+            "end": end,
+            "change": format_to_uncertainty(float(change[k]), decimals, sign=True),
+            "band": format_interval(lows[k], highs[k], decimals, sign=True),
+            "above_zero": probability_text(float(above[k]), draws),
+            "supported": bool(supported[k]),
+            "low": percentage(lows[k]),
+            "high": percentage(highs[k]),
+            "middle": percentage(change[k]),
+        }
         for k, (name, start, end) in enumerate(labels)
     ], percentage(0.0)
-
-
-def _probability(share: float, draws: int) -> str:
-    """Format a share of draws as a probability strictly between 0 and 1."""
-    if share in (0.0, 1.0):
-        return f"> {1 - 1 / draws:.4f}" if share else f"< {1 / draws:.4f}"
-    return f"{share:.2f}" if 0.005 <= share <= 0.995 else f"{share:.4f}"

@@ -1,13 +1,25 @@
 // Sliders, answers at their positions, and the curve along one action.
+const find = (id) => document.getElementById(id);
+const make = (kind, properties, parent) => parent.appendChild(Object.assign(document.createElement(kind), properties));
 let plan = planAt(starts), baseline = plan, along = 0, probability = page.level, soon = 0;
 const go = (steps) => { plan = planAt(steps, plan); update(); };
 
-const show = (row, of, text, values) => {
-  const cell = document.querySelector(`#${row} [data-of=${of}]`);
-  cell.textContent = text;
-  // All digits, for tests and other programs.
-  cell.dataset.value = values.map(String).join(" ");
+// All digits of what is shown, for tests and other programs.
+const show = (place, text, values) => {
+  place.textContent = text;
+  place.dataset.value = values.map(String).join(" ");
 };
+// Numbers to the digits that an interval of draws supports.
+const showDraws = (row, values, sign) => {
+  const ends = band(values, probability), mean = average(values);
+  const decimals = ends[1] > ends[0] ? decimalsFor(ends[1] - ends[0]) : 0;
+  const text = (v) => formatToUncertainty(v, decimals, sign);
+  show(document.querySelector(`#${row} [data-of=mean]`), text(mean), [mean]);
+  show(document.querySelector(`#${row} [data-of=band]`), `${text(ends[0])} to ${text(ends[1])}`, ends);
+  return `Mean ${text(mean)}, band ${text(ends[0])} to ${text(ends[1])}`;
+};
+const shareText = (share) => share === 1 ? `> ${(1 - 1 / draws).toFixed(4)}`
+  : share === 0 ? `< ${(1 / draws).toFixed(4)}` : share.toFixed(share > 0.995 || share < 0.005 ? 4 : 2);
 
 const sliders = actions.map((action, k) => {
   const box = make("div", { className: "slider" }, document.querySelector(".sliders"));
@@ -22,7 +34,6 @@ const sliders = actions.map((action, k) => {
   const ends = make("div", { className: "ends" }, box);
   const labelSteps = !action.labels ? [] : last < 5 ? action.labels.map((_, step) => step) : [0, last];
   for (const step of labelSteps) make("span", { textContent: valueText(action, step) }, ends);
-  addFields(k, box, ends);
   input.addEventListener("input", () => {
     choose(k);
     go(moved(plan.steps, k, Number(input.value)));
@@ -33,41 +44,35 @@ const sliders = actions.map((action, k) => {
 });
 const choose = (k) => { along = k; find("along").value = String(k); };
 
+const percent = (share) => `${Number((100 * share).toFixed(4))}%`;
 const levels = [...new Set([0.5, 0.8, 0.9, 0.95, page.level])].sort();
-for (const l of levels) make("option", { value: l, textContent: `${Number((100 * l).toFixed(4))}%` }, find("level"));
+for (const l of levels) make("option", { value: l, textContent: percent(l) }, find("level"));
 find("level").value = String(probability);
 
 const update = () => {
-  const { steps, outcome } = plan;
+  const { steps, mean } = plan;
   sliders.forEach(({ input, output }, k) => {
-    const text = valueText(actions[k], steps[k]);
+    const { labels, values } = actions[k], text = valueText(actions[k], steps[k]);
     input.value = steps[k];
     input.setAttribute("aria-valuetext", text);
-    output.textContent = text;
+    show(output, text, [labels ? labels[steps[k]] : values[steps[k]]]);
   });
-  const mean = average(outcome.mean), ends = band(outcome.mean, probability);
-  const outer = outcomeBand(outcome, probability, null, 1e-13);
-  const digits = decimalsFor(ends[1] - ends[0]), coarse = decimalsFor(outer[1] - outer[0]);
-  const single = binary ? average(outcome.unit.map((v) => clamp(v, 0, 1))) : null;
-  show("effect", "mean", formatToUncertainty(mean, digits), [mean]);
-  show("effect", "band", `${formatToUncertainty(ends[0], digits)} to ${formatToUncertainty(ends[1], digits)}`, ends);
-  if (binary) show("outcome", "band", single.toFixed(2), [single]);
-  else if (page.kind === "count") show("outcome", "band", `${formatNumber(outer[0])} to ${formatNumber(outer[1])}`, outer);
-  else show("outcome", "band", `${formatToUncertainty(outer[0], coarse)} to ${formatToUncertainty(outer[1], coarse)}`, outer);
-  const gain = change(plan, baseline), meanChange = average(gain), range = band(gain, probability);
-  const fine = range[1] > range[0] ? decimalsFor(range[1] - range[0]) : 0;
-  show("change", "mean", formatToUncertainty(meanChange, fine, true), [meanChange]);
-  show("change", "band", `${formatToUncertainty(range[0], fine, true)} to ${formatToUncertainty(range[1], fine, true)}`, range);
-  const share = shareAbove(gain);
-  find("above").textContent = same(plan, baseline) ? "–" : shareText(share);
-  find("above").dataset.value = String(share);
-  for (const place of document.querySelectorAll("#planner .level")) {
-    place.textContent = `${Number((100 * probability).toFixed(4))}%`;
+  const spoken = showDraws("effect", mean);
+  if (!binary) {
+    const ends = singleOutcome(plan), decimals = decimalsFor(ends[1] - ends[0]);
+    const text = (v) => page.kind === "count" ? formatNumber(v) : formatToUncertainty(v, decimals);
+    show(document.querySelector("#outcome [data-of=band]"), `${text(ends[0])} to ${text(ends[1])}`, ends);
   }
-  const far = actions.flatMap((a, k) => {
-    const reason = page.reasons[a.reasons[steps[k]]];
-    return reason ? [`${a.name} (${reason})`] : [];
-  });
+  const gain = mean.map((v, s) => v - baseline.mean[s]);
+  showDraws("change", gain, true);
+  const share = gain.filter((v) => v > 0).length / draws;
+  show(find("above"), same(plan, baseline) ? "–" : shareText(share), [share]);
+  if (page.costs) {
+    const cost = page.costs.reduce((sum, own, k) => sum + own[steps[k]], 0);
+    show(find("cost"), Number.isNaN(cost) ? "–" : formatNumber(cost), [cost]);
+  }
+  for (const place of document.querySelectorAll("#explorer .level")) place.textContent = percent(probability);
+  const far = actions.flatMap((a, k) => isSupported(k, steps[k]) ? [] : [`${a.name} (${page.reasons[a.reasons[steps[k]]]})`]);
   for (const pair of pairs) {
     if (unreached(pair, steps)) far.push(`no regimes reach this combination of ${pair.actions.map((k) => actions[k].name).join(" and ")}`);
   }
@@ -77,11 +82,8 @@ const update = () => {
   find("beyond").textContent = far.length ? `Not supported, so the answer rests on the model and its prior: ${far.join("; ")}.` : "";
   find("baseline").textContent = "Baseline: " + actions.map((a, k) => `${a.name} ${valueText(a, baseline.steps[k])}`).join(", ") + ".";
   clearTimeout(soon);
-  soon = setTimeout(() => {
-    find("spoken").textContent = `Mean ${formatToUncertainty(mean, digits)}, band ${formatToUncertainty(ends[0], digits)} to ${formatToUncertainty(ends[1], digits)}`;
-  }, 600);
+  soon = setTimeout(() => { find("spoken").textContent = spoken; }, 600);
   drawProfile();
-  comparePlans(plan, baseline, probability);
 };
 
 // ---- the picture ----
@@ -106,26 +108,14 @@ const ticks = (low, high, count) => {
 let axis = null;
 const drawProfile = () => {
   const { steps } = plan;
-  const action = actions[along], last = action.values.length - 1, count = Math.min(48, last);
-  const gridSteps = [...new Set(Array.from({ length: count + 1 }, (_, i) => Math.round(i * last / count)))];
-  const lines = { mean: [], wide: [], narrow: [], outer: [] };
-  const supported = action.supported.map((own, step) => {
+  const action = actions[along], last = action.values.length - 1, stops = [...action.values.keys()];
+  const supported = stops.map((step) => {
     const at = moved(steps, along, step);
-    return own && !apart(at).length && !pairs.some((pair) => pair.actions.includes(along) && unreached(pair, at));
+    return isSupported(along, step) && !apart(at).length && !pairs.some((pair) => pair.actions.includes(along) && unreached(pair, at));
   });
-  let guesses = null;
-  for (const step of gridSteps) {
-    const { outcome } = planAt(moved(steps, along, step), plan);
-    lines.mean.push(average(outcome.mean));
-    const sorted = Float64Array.from(outcome.mean).sort();
-    for (const [name, l] of [["wide", probability], ["narrow", 0.5]]) {
-      lines[name].push([quantile(sorted, (1 - l) / 2), quantile(sorted, (1 + l) / 2)]);
-    }
-    guesses = outcomeBand(outcome, probability, guesses, 1e-4);
-    lines.outer.push(guesses);
-  }
-  const lows = Math.min(...lines.outer.map((e) => e[0]), ...lines.wide.map((e) => e[0]));
-  const highs = Math.max(...lines.outer.map((e) => e[1]), ...lines.wide.map((e) => e[1]));
+  const ofStops = stops.map((step) => planAt(moved(steps, along, step), plan).mean);
+  const lines = { mean: ofStops.map(average), wide: ofStops.map((own) => band(own, probability)), narrow: ofStops.map((own) => band(own, 0.5)) };
+  const lows = Math.min(...lines.wide.map((e) => e[0])), highs = Math.max(...lines.wide.map((e) => e[1]));
   axis = axis ? [Math.min(axis[0], lows), Math.max(axis[1], highs)] : [lows, highs];
   const marks = ticks(axis[0], axis[1], 5), gap = marks.length > 1 ? marks[1] - marks[0] : 1;
   const low = Math.floor(axis[0] / gap + 1e-9) * gap, high = Math.ceil(axis[1] / gap - 1e-9) * gap;
@@ -163,31 +153,32 @@ const drawProfile = () => {
   const short = (text) => shortened(text, Math.floor(W / 9));
   shape("text", { class: "x label", x: (left + W - right) / 2, y: H - 6 }, svg, short(action.name));
   shape("text", { class: "label", x: 4, y: 12 }, svg, short(page.outcome));
-  const path = (values) => values.map((v, i) => `${i ? "L" : "M"}${x(action.values[gridSteps[i]]).toFixed(1)} ${y(v).toFixed(1)}`).join("");
-  const area = (ends) => path(ends.map((e) => e[0])) + gridSteps.map((step, i) => i).reverse()
-    .map((i) => `L${x(action.values[gridSteps[i]]).toFixed(1)} ${y(ends[i][1]).toFixed(1)}`).join("") + "Z";
-  const intervals = (ends) => ends.map((e, i) => `M${xAt(gridSteps[i]).toFixed(1)} ${y(e[0]).toFixed(1)}V${y(e[1]).toFixed(1)}`).join("");
+  const path = (values) => values.map((v, i) => `${i ? "L" : "M"}${x(action.values[i]).toFixed(1)} ${y(v).toFixed(1)}`).join("");
+  const area = (ends) => path(ends.map((e) => e[0])) + [...stops].reverse()
+    .map((i) => `L${x(action.values[i]).toFixed(1)} ${y(ends[i][1]).toFixed(1)}`).join("") + "Z";
+  const intervals = (ends) => ends.map((e, i) => `M${xAt(i).toFixed(1)} ${y(e[0]).toFixed(1)}V${y(e[1]).toFixed(1)}`).join("");
   if (action.labels) {
-    if (!binary) shape("path", { class: "outcome", d: intervals(lines.outer) }, svg);
     shape("path", { class: "set-range", d: intervals(lines.wide) }, svg);
     if (probability > 0.5) shape("path", { class: "set-inner", d: intervals(lines.narrow) }, svg);
-    shape("path", { class: "set-dot", d: lines.mean.map((v, i) => `M${xAt(gridSteps[i]).toFixed(1)} ${y(v).toFixed(1)}h0`).join("") }, svg);
+    shape("path", { class: "set-dot", d: lines.mean.map((v, i) => `M${xAt(i).toFixed(1)} ${y(v).toFixed(1)}h0`).join("") }, svg);
   } else {
     shape("path", { class: "set-band", d: area(lines.wide) }, svg);
     if (probability > 0.5) shape("path", { class: "set-band", d: area(lines.narrow) }, svg);
-    for (const i of binary ? [] : [0, 1]) shape("path", { class: "outcome", d: path(lines.outer.map((e) => e[i])) }, svg);
     shape("path", { class: "set", d: path(lines.mean) }, svg);
   }
   const here = xAt(steps[along]);
   shape("line", { class: "here", x1: here, x2: here, y1: top, y2: H - bottom, "stroke-dasharray": "2 3" }, svg);
-  shape("circle", { class: "spot", cx: here, cy: y(average(plan.outcome.mean)), r: 4.5 }, svg);
+  shape("circle", { class: "spot", cx: here, cy: y(average(plan.mean)), r: 4.5 }, svg);
 };
 
 find("along").addEventListener("change", (event) => { choose(Number(event.target.value)); drawProfile(); });
 find("level").addEventListener("change", (event) => { probability = Number(event.target.value); update(); });
 find("rebase").addEventListener("click", () => { baseline = plan; update(); });
 find("reset").addEventListener("click", () => go(starts));
-find("use-best").addEventListener("click", () => { if (best.plan) go(best.plan.steps); });
+for (const button of document.querySelectorAll("[data-stops]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => { go(button.dataset.stops.split(" ").map(Number)); find("explorer").scrollIntoView(); });
+}
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawProfile(); } });
 find("interactive").hidden = false;

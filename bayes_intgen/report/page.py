@@ -2,33 +2,31 @@
 
 import json
 import os
+import warnings
 from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
+from numpy.typing import NDArray
 
+from bayes_intgen._arguments import instance
 from bayes_intgen._atomic import atomic_write
 from bayes_intgen.assess.checks import Check
-from bayes_intgen.errors import ModelError
+from bayes_intgen.decide.decision import Decision
+from bayes_intgen.errors import ModelError, SupportWarning
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
 from bayes_intgen.report.content import content_of
-from bayes_intgen.report.explorer import explorer_data, has_explorer
+from bayes_intgen.report.explorer import explorer_data, has_explorer, sliders_of
+from bayes_intgen.report.planner import plans_of
 
 FOLDER = Path(__file__).parent
 # Scripts of the page in the order in which they run; they share one scope.
-SCRIPTS = (
-    "effects.js",
-    "noise_law.js",
-    "quantiles.js",
-    "number_format.js",
-    "search.js",
-    "planner.js",
-    "explorer.js",
-)
+SCRIPTS = ("effects.js", "number_format.js", "explorer.js")
 # Escapes of characters that could end a script element or begin a comment in one.
 _UNSAFE = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"})
 
@@ -40,6 +38,7 @@ def write_report(
     given: Mapping[str, Any] | None = None,
     population: Any = None,
     level: float = 0.9,
+    decision: Decision | None = None,
 ) -> None:
     """Write the report of a posterior, with its check if it has one, to one file.
 
@@ -53,11 +52,13 @@ def write_report(
         As in ``posterior.joint_effect``.
     level : float
         Probability of bands.
+    decision : Decision, optional
+        Whose best plans the report has.
 
     Raises
     ------
     ModelError
-        Where the model is a regression, which has no mechanisms.
+        Where the model is a regression, which has no mechanisms, and as ``posterior.best``.
     PointsError
         Where ``level`` is not a probability, and as in ``posterior.joint_effect``.
 
@@ -67,7 +68,7 @@ def write_report(
     >>> "<title>" in (folder / "report.html").read_text()
     True
     """
-    text = page_of(posterior, given=given, population=population, level=level)
+    text = page_of(posterior, given=given, population=population, level=level, decision=decision)
     atomic_write(path, text.encode())
 
 
@@ -77,6 +78,7 @@ def page_of(
     given: Mapping[str, Any] | None = None,
     population: Any = None,
     level: float = 0.9,
+    decision: Decision | None = None,
 ) -> str:
     """Render the report as HTML.
 
@@ -99,15 +101,27 @@ def page_of(
     environment.filters["sha256"] = _sha256
     content = content_of(posterior, level, given, population)
     averages = support_of(posterior).standardisation(given, population)
-    data = None
-    if has_explorer(posterior, averages):
-        data = _json({**explorer_data(posterior, averages), "level": level})
+    plans = data = None
+    sliders = sliders_of(posterior)
+    with warnings.catch_warnings():
+        # The page itself states which plans are not supported.
+        warnings.simplefilter("ignore", SupportWarning)
+        if decision is not None:
+            instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
+            plans = plans_of(
+                posterior, decision, sliders, level, {"given": given, "population": population}
+            )
+        if has_explorer(posterior, averages):
+            data = explorer_data(posterior, sliders, averages, level)
+            if plans is not None and plans["costs"]:
+                data["costs"] = plans["cost_of_stops"]
     return environment.get_template("page.html.j2").render(
         content=content,
         check=Check.of_tree(posterior.tree),
         style=_file("page.css"),
         script=_script(),
-        data=data,
+        plans=plans,
+        data=None if data is None else _json(data),
     )
 
 
@@ -129,4 +143,10 @@ def _script() -> Markup:
 
 def _json(value: Any) -> Markup:
     """Encode a value as JSON that cannot end the script element around it."""
-    return Markup(json.dumps(value).translate(_UNSAFE))
+    return Markup(json.dumps(value, default=_packed).translate(_UNSAFE))
+
+
+def _packed(values: NDArray[Any]) -> dict[str, str]:
+    """Encode an array as base64 of its little-endian numbers in row-major order."""
+    numbers = np.ascontiguousarray(values, dtype="<f8").tobytes()
+    return {"float64": b64encode(numbers).decode()}

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from _kinds import Case
-from _pages import open_page, table_of_plans
+from _pages import open_page, plan_of, readout
 from _worlds import Array
 from matplotlib import pyplot as plt
 
@@ -376,28 +376,14 @@ def report(case: Case, fit: bi.Posterior, over: Over, folder: Path, browser: Any
     assert not problems
     text = browser.execute_script("return document.body.innerText")
     assert not {"NaN", "undefined", "Infinity", "nan"} & set(re.findall(r"\w+", text))
-    rows = table_of_plans(browser)
-    assert [name for name, _ in rows[: len(case.actions)]] == case.actions
-    plan = {name: _number(cells[0][0]) for name, cells in rows[: len(case.actions)]}
-    mean = float(dict(rows)["mean"][0][0]) if "mean" in dict(rows) else None
-    shown = [
-        float(cells[0][0])
-        for name, cells in rows[len(case.actions) :]
-        if cells[0] and "mean" in name.lower()
-    ]
-    assert shown or mean is not None, [name for name, _ in rows]
+    plan = plan_of(browser)
+    assert list(plan) == case.actions
+    (shown,) = readout(browser)["effect mean"]
     with warnings.catch_warnings():
         # The page starts at medians, which may not be supported.
         warnings.simplefilter("ignore", bi.SupportWarning)
         wanted = fit.joint_effect(plan, **over)
-    np.testing.assert_allclose(shown[0], float(wanted.mean()), atol=0.3 * float(wanted.std()))
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    np.testing.assert_allclose(shown, float(wanted.mean()), atol=1e-6 * float(wanted.std()))
 
 
 def estimator(case: Case, fit: bi.Posterior, over: Over) -> None:

@@ -1,8 +1,5 @@
 """Defects that are known and not mended yet: each test states what is right."""
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,21 +29,6 @@ def test_a_fit_takes_the_rows_of_one_day() -> None:
     day = frame.iloc[-6:].assign(dose=1.0)
     updated = posterior.update(read(day), progress=False)
     assert int(updated.tree["constant_data"]["rows"].sum()) == 206
-
-
-@pytest.mark.xfail(strict=True, reason="axes of the report have numbers of days")
-def test_axes_of_the_report_have_dates(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    day = pd.Timestamp("2023-06-01") + pd.to_timedelta(rng.integers(0, 300, 240), "D")
-    frame = pd.DataFrame({"tv": rng.normal(size=240), "day": day})
-    frame["regime"] = np.tile(["", "tv"], 120)
-    frame["y"] = frame["tv"] + (day - day.min()).days / 150 + rng.normal(size=240)
-    data = bi.RegimeData.from_frame(frame, ["tv"], "y", "regime", covariates=["day"])
-    bi.fit(data, **LAPLACE).report(tmp_path / "report.html")
-    ticks = re.findall(r'<text class="x"[^>]*>([^<]*)<', (tmp_path / "report.html").read_text())
-    assert ticks
-    # Of the days since 1970.
-    assert not [tick for tick in ticks if re.fullmatch(r"19[.,\s]?[5-9]\d\d", tick)]
 
 
 def share_covered(posterior: bi.Posterior, points: np.ndarray, truth: np.ndarray) -> float:

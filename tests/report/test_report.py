@@ -1,7 +1,6 @@
 """The report, read by a parser and used in a real browser."""
 
 import base64
-import json
 import re
 import warnings
 from html.parser import HTMLParser
@@ -10,24 +9,12 @@ from itertools import combinations
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
-from _pages import move_sliders, open_page, unpacked
+from _pages import move_sliders, open_page, plan_of, positions, readout, stops
 
 import bayes_intgen as bi
-from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.hsgp import HSGPBasis
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.monomials import LinearBasis
-from bayes_intgen.basis.tensor_product import TensorProductBasis
-from bayes_intgen.inference.pilot.lack_of_fit import FitTest, fit_tests_dataset
-from bayes_intgen.posterior.draws import prediction_of, support_of
 from bayes_intgen.posterior.effects import effect_table
-from bayes_intgen.posterior.surfaces import interaction_sd, interaction_surface
-from bayes_intgen.report.content import content_of
-from bayes_intgen.report.explorer import MAX_DRAWS, explorer_data, round_grid, thinned
-from bayes_intgen.report.heat_map import draw_heat_map
-from bayes_intgen.report.page import page_of
-from bayes_intgen.report.pairs import factors_of
 
 from _posteriors import (
     data_with_groups,
@@ -51,43 +38,69 @@ HOSTILE = (
     "a \"quoted\" & 'odd' <name> {{ 7 * 7 }}",
     *(f"a rather long name of action number {k}" for k in range(7, 13)),
 )
+GIVEN = ({}, {"given": {"age": 60, "region": bi.NEW_GROUP}}, {"given": {"patient": bi.NEW_GROUP}})
 
 
 class Page(HTMLParser):
-    """Elements, text and the data of a page."""
+    """Tags, attributes, text and rows of tables of a report."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
+        self.source = text
         self.tags: list[str] = []
         self.text = ""
         self.attributes: list[tuple[str, str | None]] = []
+        self.rows: list[list[str]] = []
+        self.in_cell = False
         self.feed(text)
 
     def handle_starttag(self, tag, attrs) -> None:
         self.tags.append(tag)
         self.attributes += attrs
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.in_cell = True
+
+    def handle_endtag(self, tag) -> None:
+        self.in_cell = self.in_cell and tag not in ("td", "th")
 
     def handle_data(self, data) -> None:
+        if self.tags[-1:] == ["script"]:
+            return
         self.text += data
+        if self.in_cell:
+            self.rows[-1][-1] += data.replace("\N{MINUS SIGN}", "-").strip()
 
 
-def test_page_is_self_contained(posterior) -> None:
-    page = Page(page_of(posterior))
+@pytest.fixture
+def report(tmp_path):
+    """Write the report of a posterior, and read it."""
+
+    def read(posterior: bi.Posterior, **settings) -> Page:
+        posterior.report(tmp_path / "report.html", **settings)
+        return Page((tmp_path / "report.html").read_text())
+
+    return read
+
+
+def test_page_is_self_contained(posterior, report) -> None:
+    page = report(posterior)
     links = [value for name, value in page.attributes if name in ("src", "href", "action")]
     assert all(link.startswith(("#", "data:")) for link in links)
-    assert not re.search(r"https?://(?!www\.w3\.org)", page_of(posterior))
+    assert not re.search(r"https?://(?!www\.w3\.org)", page.source)
 
 
 @pytest.mark.parametrize(
     ("regimes", "sentences"),
     [
-        (None, ["Identified.", "No check was run", "1 problem: see"]),
-        (2, ["Not identified.", "Not checked in this report"]),
+        (None, ["Identified.", "No check was run", "1 problem: see", "Support: "]),
+        (2, ["Not identified.", "Not checked in this report", "None of the joint points"]),
     ],
 )
-def test_page_states_identification_and_problems(regimes, sentences) -> None:
-    posterior = made_up(["one", "two"], regimes=regimes, draws=20)
-    text = Page(page_of(posterior)).text
+def test_page_states_identification_and_problems(report, regimes, sentences) -> None:
+    text = report(made_up(["one", "two"], regimes=regimes, draws=20)).text
     for words in sentences:
         assert words in text
     for words in ("Effect of each action", "R-hat", "graph over the actions", "bayes-intgen"):
@@ -109,126 +122,322 @@ def posterior_and_check() -> tuple[bi.Posterior, bi.Check]:
 @pytest.mark.parametrize(
     ("p", "verdict"), [(1e-6, "The data contradict them"), (0.5, "No sign of a violation")]
 )
-def test_page_has_the_verdict_of_the_check(posterior_and_check, p, verdict) -> None:
+def test_page_has_the_verdict_of_the_check(posterior_and_check, report, p, verdict) -> None:
     posterior, check = posterior_and_check
     table = check.table.assign(p_familywise=("test", np.full(check.table.sizes["test"], p)))
     check = bi.Check(table, check.held_out, check.level)
-    text = Page(page_of(posterior.with_check(check))).text
+    text = report(posterior.with_check(check)).text
     assert f"Assumptions. {verdict}: see" in text
     assert str(check) in text
     assert ("<b>tv</b>" in str(check)) == check.violated
 
 
-def test_names_are_escaped() -> None:
+def test_names_are_escaped(report) -> None:
     posterior = made_up(HOSTILE, outcome="</title><script>1</script>", draws=4)
-    page = Page(page_of(posterior))
-    plain = Page(page_of(made_up(["x"] + [f"y{k}" for k in range(11)], draws=4)))
+    page = report(posterior)
+    plain = report(made_up(["x"] + [f"y{k}" for k in range(11)], draws=4))
     for tag in ("script", "img", "title", "name"):
         assert page.tags.count(tag) == plain.tags.count(tag)
     for name in HOSTILE[:2]:
         assert page.text.count(name) >= 4
 
 
-def test_regression_has_no_report(posterior) -> None:
+def test_regression_has_no_report(posterior, tmp_path) -> None:
     pooled = made_up(["a", "b"], model=bi.models.pooled("linear"), draws=4)
     with pytest.raises(bi.ModelError, match="no mechanisms to report"):
-        page_of(pooled)
+        pooled.report(tmp_path / "report.html")
     with pytest.raises(bi.PointsError, match="level must lie"):
-        page_of(posterior, level=90)
+        posterior.report(tmp_path / "report.html", level=90)
+    assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.013, 1.02), (-3e8, 5e8), (1e-9, 7e-9), (5, 543)])
-def test_sliders_have_round_values_within_the_range(low, high) -> None:
-    grid = round_grid(low, high)
-    assert 100 <= len(grid) <= 251
-    assert low <= grid[0]
-    assert grid[-1] <= high
-    step = grid[1] - grid[0]
-    np.testing.assert_allclose(np.diff(grid), step, rtol=1e-6)
-    assert float(f"{step:.6e}"[:8]) in (1, 2, 5)
-    assert max(grid[0] - low, high - grid[-1]) < step
-
-
-def test_data_of_the_page_reproduce_the_draws(posterior) -> None:
-    page = json.loads(json.dumps(explorer_data(posterior)))
-    total = unpacked(page["level_of_draws"])
-    point = []
-    for action in page["actions"]:
-        step = action["start"] + 3
-        values = unpacked(action["values"])
-        functions = unpacked(action["functions"]).reshape(len(values), -1)
-        coefficients = unpacked(action["coefficients"]).reshape(page["draws"], -1)
-        total = total + coefficients @ functions[step]
-        point.append(values[step])
-    expected = posterior.joint_effect([point]).to_numpy().ravel()
-    # Sums of a few numbers of order one, which may cancel.
-    np.testing.assert_allclose(total, expected, rtol=1e-12, atol=1e-14)
-
-
-def test_sliders_of_levels_stop_at_the_levels() -> None:
-    posterior = made_up_with_levels()
-    page = Page(page_of(posterior))
-    for name in ("placebo", "small", "large"):
-        assert name in page.text
-    steps = [unpacked(action["values"]).tolist() for action in explorer_data(posterior)["actions"]]
-    assert steps[:4] == [[0, 1, 2], [0, 1, 2], [0, 1], [0, 1]]
-    assert len(steps[4]) > 50
-    for action in explorer_data(posterior)["actions"][:4]:
-        assert not unpacked(action["reasons"]).any()
-    labels = [action.get("labels") for action in explorer_data(posterior)["actions"]]
-    assert labels[:3] == [["a", "b", "placebo"], ["small", "medium", "large"], ["False", "True"]]
-    assert labels[3:] == [["0", "1"], None]
-
-
-def test_lack_of_fit_is_in_the_banner_and_in_a_sentence() -> None:
-    posterior = made_up(["one", "two"], draws=20)
-    assert "does not follow" not in Page(page_of(posterior)).text
-    tree = posterior.tree.copy()
-    tests = fit_tests_dataset([FitTest(1, "unconfounded", 1e-6)], posterior.actions)
-    tree["constant_data"] = tree["constant_data"].to_dataset().drop_dims("fit_test").merge(tests)
-    text = Page(page_of(bi.Posterior(tree))).text
+def test_lack_of_fit_is_in_the_banner_and_in_a_sentence(report) -> None:
+    rng = np.random.default_rng(0)
+    dose, was_set = rng.uniform(-2, 2, (600, 1)), np.tile([[False], [True]], (300, 1))
+    outcome = dose[:, 0] ** 2 + 0.1 * rng.normal(size=600)
+    data = bi.RegimeData.from_arrays(dose, outcome, was_set, ["dose"])
+    with pytest.warns(bi.LackOfFitWarning):
+        fit = bi.fit(data, bi.models.additive("linear"), method="laplace", progress=False)
+    text = report(fit).text
     assert "does not follow the rows" in text
-    assert "contribution of 'two'" in text
+    assert "contribution of 'dose'" in text
 
 
-def test_banner_states_the_supported_share() -> None:
-    for posterior, sentences, tone in (
-        (made_up_with_levels(), "100% of the joint points", "good"),
-        (made_up(["one", "two"], regimes=2, draws=20), "None of the joint points", "bad"),
-    ):
-        assert f'<li class="{tone}"><b>Support:</b> {sentences}' in page_of(posterior)
-
-
-def test_changes_and_charts_use_supported_levels() -> None:
-    posterior = half_supported()
-    content = content_of(posterior, 0.9)
-    assert [(c.start, c.end) for c in content.contrasts[:3]] == [
-        ("off", "on"),
-        ("a", "b"),
-        ("3.00", "14.00"),
-    ]
-    assert all(contrast.supported for contrast in content.contrasts)
-    assert [tick.label for tick in content.actions[1].joint.x_ticks] == ["a", "b", "c"]
-    # The third level is hatched, the others are not; a level has no line through it.
-    ((left, right),) = content.actions[1].joint.beyond
-    assert left < content.actions[1].joint.x_ticks[2].at < right
-    kinds = [mark.kind for mark in content.actions[1].joint.marks]
-    assert kinds == ["outcome", "set-range", "set-inner", "set-dot"]
-    assert "set" in [mark.kind for mark in content.actions[2].joint.marks]
-    data = explorer_data(posterior)
-    channel = data["actions"][1]
-    reasons = [data["reasons"][int(i)] for i in unpacked(channel["reasons"])]
-    assert reasons == ["", "", "no experiment sets this level"]
-    spend = data["actions"][2]
-    reasons = [data["reasons"][int(i)] for i in unpacked(spend["reasons"])]
-    assert {"between the values of its experiments", "outside the range of its experiments"} <= {
-        *reasons
-    }
-    assert all(unpacked(a["reasons"])[a["start"]] == 0 for a in data["actions"])
+def test_changes_and_charts_use_supported_levels(report) -> None:
+    page = report(half_supported())
+    changes = {row[0]: row[1:3] for row in page.rows if len(row) == 7}
+    assert changes["promo"] == ["off", "on"]
+    assert changes["channel"] == ["a", "b"]
+    assert changes["spend"] == ["3.00", "14.00"]
+    # The third level is hatched.
+    assert 'class="beyond"' in page.source
     # Negative control: without the experiment on promo nothing is supported, and the page says so.
-    fewer = content_of(half_supported(("", "channel", "spend")), 0.9)
-    assert not any(contrast.supported for contrast in fewer.contrasts)
-    assert "not supported" in Page(page_of(half_supported(("", "channel", "spend")))).text
+    assert "not identify the change" not in page.text
+    fewer = report(half_supported(("", "channel", "spend")))
+    assert "not identify the change" in fewer.text
+
+
+def test_axes_have_dates(report) -> None:
+    rng = np.random.default_rng(0)
+    day = pd.Timestamp("2023-06-01") + pd.to_timedelta(rng.integers(0, 300, 240), "D")
+    frame = pd.DataFrame({"tv": rng.normal(size=240), "day": day})
+    frame["regime"] = np.tile(["", "tv"], 120)
+    frame["y"] = frame["tv"] + (day - day.min()).days / 150 + rng.normal(size=240)
+    data = bi.RegimeData.from_frame(frame, ["tv"], "y", "regime", covariates=["day"])
+    page = report(bi.fit(data, method="laplace", progress=False))
+    ticks = re.findall(r'<text class="x"[^>]*>([^<]*)<', page.source)
+    assert {"2023-07", "2024-01"} <= {*ticks}
+    # Of the days since 1970.
+    assert not [tick for tick in ticks if re.fullmatch(r"19[.,\s]?[5-9]\d\d", tick)]
+
+
+def test_page_states_the_population_and_shows_covariates_and_groups(report) -> None:
+    posterior = made_up_with_groups()
+    page = report(posterior)
+    words = "average over 120 observational rows, for an average patient"
+    assert page.text.count(f"Population: {words}") == 3
+    for sentence in (
+        "patient, 80 groups: sd of their levels about",
+        "sales along age",
+        "sales along season",
+        ", along age",
+        "Level of each region",
+        "Effect of tv from",
+        "given the covariates and groups",
+        "the actions do not change the covariates or groups",
+    ):
+        assert sentence in page.text
+    assert {f"region {i}" for i in range(5)} <= {row[0] for row in page.rows}
+    at = report(posterior, given={"age": 60}).text
+    assert at.count(f"Population: at age = 60; otherwise {words}") == 3
+
+
+def test_page_mentions_only_what_the_fit_has(posterior, report) -> None:
+    page = report(posterior)
+    for words in ("Population", "Covariates", "Interactions", "on which it depends"):
+        assert words not in page.text
+    assert "Effects add up" in page.text
+
+
+def test_page_counts_groups_under_one_mask(report) -> None:
+    frame = frame_with_groups()
+    data = data_with_groups(
+        frame.assign(region=frame["region"] + frame["regime"]), groups=["region"]
+    )
+    text = report(made_up(data.names, outcome="sales", data=data, draws=4)).text
+    assert "15 of 15 groups of 'region' occur under one mask only" in text
+    assert "relative to an average group" in text
+
+
+def test_page_shows_interactions(report) -> None:
+    posterior = made_up_with_pairs()
+    page = report(posterior, level=0.8)
+    assert "except for the interactions in the fit" in page.text
+    assert "Effects add up" not in page.text
+    assert page.text.count("on which it depends") == 3
+    rows = [row for row in page.rows if " and " in row[0] and len(row) == 4]
+    assert len(rows) == 2
+    # The map of the first one has the colours of the posterior mean.
+    first, second = rows[0][0].split(" and ")
+    image = re.findall(r"data:image/png;base64,([^\"]*)", page.source)[0]
+    # The top row of the picture is the largest value of the second action.
+    pixels = plt.imread(BytesIO(base64.b64decode(image)))[::-1].swapaxes(0, 1)
+    names, count = list(posterior.actions), len(pixels)
+    x, y = (
+        np.linspace(own.low, own.high, count)
+        for own in (posterior.terms.coordinates[names.index(name)] for name in (first, second))
+    )
+    points = np.tile([own.low for own in posterior.terms.coordinates], (count**2, 1))
+    points[:, names.index(first)], points[:, names.index(second)] = (
+        np.repeat(x, count),
+        np.tile(y, count),
+    )
+    psi = posterior.mechanisms(points).interaction.mean(("chain", "draw"))
+    pairs = [
+        {str(a), str(b)} for a, b in zip(psi["first"].values, psi["second"].values, strict=True)
+    ]
+    mean = psi.isel(pair=pairs.index({first, second})).to_numpy().reshape(count, count)
+    opacity = pixels[..., 3]
+    at = np.unravel_index(np.where(opacity < 0.99, opacity, 0).argmax(), opacity.shape)
+    expected = np.minimum(np.abs(mean / mean[at]) * opacity[at], 1)
+    np.testing.assert_allclose(opacity, expected, atol=0.02)
+    np.testing.assert_array_equal(pixels[..., 0] > pixels[..., 2], mean > 0)
+    assert 0 < (mean > 0).mean() < 1
+
+
+def test_page_shows_the_strongest_interactions_only(report) -> None:
+    names = ["a", "b", "c", "d", "e"]
+    model = bi.models.additive("linear", graph={}, interactions=list(combinations(names, 2))[:8])
+    page = report(made_up(names, draws=10, model=model))
+    assert page.tags.count("image") == 12
+    assert "2 weaker interactions are in the fit" in page.text
+
+
+def test_many_draws_are_thinned(report) -> None:
+    assert "evenly spaced among 4,000" in report(made_up(["a"], draws=2000)).text
+    assert "evenly spaced" not in report(made_up(["a"], draws=1000)).text
+
+
+# ---- in a browser ----
+
+
+def assert_agrees(browser, posterior, baseline, start, level=0.9, **over) -> None:
+    """Numbers of the page are those of Python at the stops."""
+    plan, values = plan_of(browser), readout(browser)
+    with warnings.catch_warnings():
+        # The ends of sliders may be unsupported.
+        warnings.simplefilter("ignore", bi.SupportWarning)
+        table = effect_table(posterior, plan, baseline=baseline, level=level, **over)
+        single = effect_table(posterior, plan, **over)
+    number = {name: float(column[0]) for name, column in table.items() if column.ndim == 1}
+    for place, names in (
+        ("effect mean", ["mean"]),
+        ("effect band", ["low", "high"]),
+        ("change mean", ["change"]),
+        ("change band", ["change_low", "change_high"]),
+        ("above", ["above_zero"]),
+    ):
+        expected = [number[name] for name in names]
+        size = number["high"] - number["low"]
+        np.testing.assert_allclose(values[place], expected, rtol=0, atol=1e-6 * size)
+    if "outcome band" in values:
+        shown, expected = (
+            values["outcome band"],
+            [single[f"outcome_{e}"][0] for e in ("low", "high")],
+        )
+        if posterior.model.link == "log":
+            shown, expected = np.log(shown), np.log(expected)
+        # Variances add up nearly; with one action away from the start nothing is added.
+        away = sum(np.array(positions(browser)) != start)
+        atol = (1e-6 if away < 2 else 0.03) * float(expected[1] - expected[0])
+        if posterior.outcome_kind == "count" and away > 1:
+            atol = max(atol, 1.0)
+        np.testing.assert_allclose(shown, expected, rtol=0, atol=atol)
+
+
+def fits(kind: str) -> bi.Posterior:
+    if kind in ("binary", "count"):
+        fit = made_up(["tv", "radio"], unit=0.005 if kind == "binary" else 1.0, draws=60)
+        fit.tree.attrs["outcome_kind"] = kind
+        return bi.Posterior(fit.tree)
+    # In some fits no law has the shape of the noise extrapolated to the ends of sliders, and the
+    # nearest one depends on rounding.
+    fitted = bi.fit(confounded_rows(300, seed=2), method="laplace", progress=False)
+    return {
+        "fitted": lambda: fitted,
+        "five": lambda: made_up(["tv", "radio", "search", "social", "print"], draws=100),
+        "student_t": lambda: made_up(["dose"], noise="student_t"),
+        "tiny": lambda: made_up(["a", "b"], unit=1e-9),
+        "pairs": lambda: made_up_with_pairs(draws=100),
+        "levels": made_up_with_levels,
+        "products": lambda: with_log_link(fitted),
+    }[kind]()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["fitted", "five", "student_t", "tiny", "pairs", "levels", "products", "binary", "count"],
+)
+def test_explorer_agrees_with_python(browser, tmp_path, kind) -> None:
+    fit = fits(kind)
+    page = open_page(browser, fit, tmp_path / "report.html")
+    start, base = positions(page), plan_of(page)
+    assert_agrees(page, fit, base, start)
+    last = [len(own) - 1 for own in stops(page)]
+    picture = page.execute_script("return document.getElementById('profile').innerHTML")
+    rng = np.random.default_rng(0)
+    for steps in (
+        [0, *start[1:]],
+        [0] * len(last),
+        last,
+        *(rng.integers(0, last) for _ in range(3)),
+    ):
+        move_sliders(page, steps)
+        assert_agrees(page, fit, base, start)
+    assert page.execute_script("return document.getElementById('profile').innerHTML") != picture
+    # A new baseline, other bands, and back to the start.
+    page.find_element("id", "rebase").click()
+    before = plan_of(page)
+    page.execute_script(
+        "const s = document.getElementById('level'); s.value = '0.5';"
+        "s.dispatchEvent(new Event('change'));"
+    )
+    page.find_element("id", "reset").click()
+    assert_agrees(page, fit, before, start, level=0.5)
+    # The text is the computed number to its digits.
+    text = page.find_element("css selector", "#effect [data-of=mean]").text
+    if kind != "tiny":
+        decimals = len(text.partition(".")[2])
+        number = float(text.replace("\N{MINUS SIGN}", "-").replace(",", ""))
+        assert number == pytest.approx(readout(page)["effect mean"][0], abs=0.51 * 10**-decimals)
+    text = page.find_element("tag name", "body").text
+    assert ("probability of a 1" in text) == (kind == "binary")
+    assert page.get_log("browser") == []
+
+
+@pytest.mark.parametrize("over", GIVEN)
+@pytest.mark.parametrize("products", [False, True])
+def test_explorer_of_a_population_agrees_with_python(browser, tmp_path, over, products) -> None:
+    if products:
+        pairs, data = [("tv", "promo")], data_with_groups()
+        model = bi.models.additive("linear", groups={"region": ["level"]}, interactions=pairs)
+        fit = with_log_link(made_up(data.names, outcome="sales", data=data, model=model))
+    else:
+        fit = made_up_with_groups()
+    page = open_page(browser, fit, tmp_path / "report.html", **over)
+    start, base = positions(page), plan_of(page)
+    for moved in ([0, 0], [4, 0], [4, -3]):
+        move_sliders(page, np.add(start, moved))
+        assert_agrees(page, fit, base, start, **over)
+    assert page.get_log("browser") == []
+
+
+def test_page_of_products_whose_effects_differ_between_units_has_no_explorer(report) -> None:
+    page = report(with_log_link(made_up_with_groups()))
+    assert "script" not in page.tags
+    assert "The contribution of each action to log sales" in page.text
+    assert "Effects multiply" in page.text
+    other = report(made_up_with_groups())
+    assert "script" in other.tags
+    assert "log sales" not in other.text
+
+
+@pytest.mark.parametrize("kind", ["apart", "band", "levels"])
+def test_page_calls_supported_what_python_does(browser, tmp_path, kind) -> None:
+    """Along one action exactly; of combinations only those that the rows support."""
+    fit = {
+        "apart": lambda: made_up(["a", "b", "c"], draws=4),
+        "band": made_up_in_a_band,
+        "levels": half_supported,
+    }[kind]()
+    page = open_page(browser, fit, tmp_path / "report.html")
+    start, values = positions(page), stops(page)
+    note = page.find_element("id", "beyond")
+    plans, shown, reasons = [], [], set()
+    rng = np.random.default_rng(0)
+    along = [
+        [*start[:k], i, *start[k + 1 :]] for k, own in enumerate(values) for i in range(len(own))
+    ]
+    for steps in [*along, *rng.integers(0, [len(own) for own in values], (60, len(values)))]:
+        move_sliders(page, steps)
+        plans.append(plan_of(page))
+        shown.append(not note.is_displayed())
+        reasons |= {
+            *re.findall(r"\(([^()]*)\)|(the values of .* together|this combination)", note.text)
+        }
+    supported = fit.support(plans).supported.to_numpy()
+    shown, count = np.array(shown), len(along)
+    np.testing.assert_array_equal(shown[:count], supported[:count])
+    assert 0 < supported[:count].mean() < 1
+    assert supported[count:][shown[count:]].all()
+    found = {one or other for one, other in reasons}
+    expected = {
+        "apart": {"outside the range of its experiments"},
+        "band": {"this combination"},
+        "levels": {"no experiment sets this level", "between the values of its experiments"},
+    }[kind]
+    assert expected <= found, found
+    assert ("this combination" in found) == (kind == "band")
 
 
 def test_explorer_names_levels(browser, tmp_path) -> None:
@@ -238,7 +447,6 @@ def test_explorer_names_levels(browser, tmp_path) -> None:
     assert outputs == ["on", "c"]
     assert page.find_element("id", "action-1").get_attribute("max") == "2"
     assert page.find_element("id", "action-1").get_attribute("aria-valuetext") == "c"
-    assert "channel (no experiment sets this level)" in page.find_element("id", "beyond").text
     ticks = page.find_elements("css selector", "#profile text.x:not(.label)")
     assert [tick.text for tick in ticks] == ["a", "b", "c"]
     assert page.find_elements("css selector", "#profile .set-dot")
@@ -246,403 +454,27 @@ def test_explorer_names_levels(browser, tmp_path) -> None:
     assert page.get_log("browser") == []
 
 
-GIVEN = ({}, {"given": {"age": 60, "region": bi.NEW_GROUP}}, {"given": {"patient": bi.NEW_GROUP}})
-
-
-def test_page_states_the_population_and_shows_covariates_and_groups() -> None:
-    posterior = made_up_with_groups()
-    content = content_of(posterior, 0.9)
-    assert [chart.caption for chart in content.adjustment.functions] == ["age", "season"]
-    assert [chart.covariate for chart in content.adjustment.effects] == ["age"]
-    assert content.adjustment.effects[0].caption.startswith("tv from ")
-    tables = content.adjustment.groups
-    assert [table.title.split(" from ")[0] for table in tables] == [
-        "Level of each region",
-        "Effect of tv",
-    ]
-    assert {row.label for row in tables[0].rows} == {f"region {i}" for i in range(5)}
-    text = Page(page_of(posterior)).text
-    words = "average over 120 observational rows, for an average patient"
-    assert text.count(f"Population: {words}") == 3
-    for sentence in (
-        "patient, 80 groups: sd of their levels about",
-        "sales along age",
-        "given the covariates and groups",
-        "the actions do not change the covariates or groups",
-    ):
-        assert sentence in text
-    at = Page(page_of(posterior, given={"age": 60})).text
-    assert at.count(f"Population: at age = 60; otherwise {words}") == 3
-
-
-def test_page_without_covariates_does_not_mention_them(posterior) -> None:
-    text = Page(page_of(posterior)).text
-    assert "Population" not in text
-    assert "Covariates" not in text
-
-
-def test_page_counts_groups_under_one_mask() -> None:
-    frame = frame_with_groups()
-    data = data_with_groups(
-        frame.assign(region=frame["region"] + frame["regime"]), groups=["region"]
-    )
-    posterior = made_up(data.names, outcome="sales", data=data, draws=4)
-    text = Page(page_of(posterior)).text
-    assert "15 of 15 groups of 'region' occur under one mask only" in text
-    assert "relative to an average group" in text
-
-
-@pytest.mark.parametrize("over", GIVEN)
-def test_data_of_the_page_reproduce_effects_in_a_population(over) -> None:
-    """Average and unit, from the functions in the page."""
-    posterior = made_up_with_groups()
-    averages = support_of(posterior).standardisation(**over)
-    page = explorer_data(posterior, averages)
-    mean, unit, point = unpacked(page["level_of_draws"]), unpacked(page["unit_levels"]), []
-    for action in page["actions"]:
-        step, values = action["start"] + 3, unpacked(action["values"])
-        for total, prefix in ((mean, ""), (unit, "unit_")):
-            functions = unpacked(action[f"{prefix}functions"]).reshape(len(values), -1)
-            coefficients = unpacked(action[f"{prefix}coefficients"]).reshape(page["draws"], -1)
-            total += coefficients @ functions[step]
-        point.append(values[step])
-    prediction, mask = thinned(prediction_of(posterior, averages)), np.ones((1, 2), dtype=bool)
-    expected = posterior.joint_effect([point], **over).to_numpy().ravel()
-    np.testing.assert_allclose(mean, expected, rtol=1e-12, atol=1e-14)
-    of_unit = prediction.of_unit(np.array([point]), mask).ravel()
-    np.testing.assert_allclose(mean + unit, of_unit, rtol=1e-12, atol=1e-13)
-    assert np.abs(unit).max() > 0.01
-
-
-def test_page_shows_interactions() -> None:
-    posterior = made_up_with_pairs()
-    shown = content_of(posterior, 0.8).interactions
-    rows = np.concatenate(support_of(posterior).reference.rows)
-    # Regimes have as many rows as reference rows here.
-    psi = posterior.mechanisms(rows).interaction
-    sd = psi.std("point")
-    of_mean = psi.mean(("chain", "draw")).std("point")
-    order = np.argsort(-of_mean.to_numpy())
-    assert len(order) == 2
-    assert [[p.first, p.second] for p in shown.pairs] == [
-        [str(psi[name].to_numpy()[i]) for name in ("first", "second")] for i in order
-    ]
-    for pair, i in zip(shown.pairs, order, strict=True):
-        own = sd.isel(pair=i)
-        low, high = own.quantile([0.1, 0.9]).to_numpy()
-        for text, number in zip(
-            [pair.sd, *pair.band.split(" to ")], [float(own.mean()), low, high], strict=True
-        ):
-            assert float(text) == pytest.approx(number, abs=0.051 * (high - low) + 0.0005)
-        share = float(own.mean()) / posterior.terms.unit
-        assert float(pair.share.strip("%")) == pytest.approx(100 * share, abs=0.051)
-    text = Page(page_of(posterior)).text
-    assert "Interactions" in text
-    assert "except for the interactions in the fit" in text
-    assert "Effects add up" not in text
-    held = [action.held.split(" = ")[0] for action in content_of(posterior, 0.8).actions]
-    assert held == ["radio", "tv", "radio"]
-    assert text.count("on which it depends") == 3
-
-
-def test_heat_map_has_the_colours_of_the_surface() -> None:
-    posterior = made_up_with_pairs()
-    surface = interaction_surface(posterior, "tv", "radio", posterior.default_point, size=9)
-    for name in ("mean", "half_width"):
-        image = draw_heat_map(surface, name).image.partition("base64,")[2]
-        pixels = plt.imread(BytesIO(base64.b64decode(image)))
-        values = surface[name].to_numpy()
-        reach = np.abs(values[surface.supported.to_numpy()]).max()
-        # The top row of the picture is the largest value of the second action.
-        expected = np.minimum(np.abs(values.T[::-1]) / reach, 1)
-        np.testing.assert_allclose(pixels[..., 3], expected, atol=0.003)
-        is_red = pixels[..., 0] > pixels[..., 2]
-        if name == "mean":
-            np.testing.assert_array_equal(is_red, values.T[::-1] > 0)
-            assert 0 < is_red.mean() < 1
-    # Unsupported cells are covered.
-    assert draw_heat_map(surface, "mean").beyond
-    everywhere = surface.assign(supported=surface.supported | True)
-    assert not draw_heat_map(everywhere, "mean").beyond
-
-
-def test_page_without_interactions_does_not_mention_them(posterior) -> None:
-    page = page_of(posterior)
-    assert 'id="interactions-title"' not in page
-    assert "Effects add up" in Page(page).text
-    assert "on which it depends" not in page
-
-
-def test_page_shows_the_strongest_interactions_only() -> None:
-    names = ["a", "b", "c", "d", "e"]
-    model = bi.models.additive("linear", graph={}, interactions=list(combinations(names, 2))[:8])
-    posterior = made_up(names, draws=10, model=model)
-    page = Page(page_of(posterior))
-    assert page.tags.count("image") == 12
-    assert "2 weaker interactions are in the fit" in page.text
-    sizes = interaction_sd(posterior).sd_of_mean.to_numpy()
-    shown = content_of(posterior, 0.9).interactions
-    assert len(shown.names) == 8
-    strongest = posterior.terms.interactions
-    at = list(strongest)[int(sizes.argmax())]
-    assert shown.names[0] == f"{names[at[0]]} and {names[at[1]]}"
-
-
-def test_many_draws_are_thinned() -> None:
-    posterior = made_up(["a"], draws=MAX_DRAWS)
-    few = thinned(prediction_of(posterior))
-    assert few.sd.shape == (1, MAX_DRAWS)
-    few_draws, all_ = (
-        few.coefficients[0],
-        prediction_of(posterior).coefficients.reshape(2 * MAX_DRAWS, -1),
-    )
-    np.testing.assert_array_equal(few_draws[[0, -1]], all_[[0, -1]])
-    assert f"evenly spaced among {2 * MAX_DRAWS:,}" in page_of(posterior)
-
-
-# ---- in a browser ----
-
-
-@pytest.fixture(scope="module")
-def interacting() -> bi.Posterior:
-    return made_up_in_a_band()
-
-
-def readout(browser) -> dict[str, list[float]]:
-    """Numbers of the explorer with all digits."""
-    texts = browser.execute_script(
-        "return Object.fromEntries([...document.querySelectorAll('.readout [data-of]')].map("
-        "(c) => [c.parentElement.id + ' ' + c.dataset.of, c.dataset.value]))"
-    )
-    texts["above"] = browser.execute_script("return document.getElementById('above').dataset.value")
-    return {name: [float(number) for number in text.split()] for name, text in texts.items()}
-
-
-def assert_agrees(browser, posterior, steps, base, level=0.9, **over) -> None:
-    grids = [unpacked(action["values"]) for action in explorer_data(posterior)["actions"]]
-    point, start = ([[g[s] for g, s in zip(grids, at, strict=True)]] for at in (steps, base))
-    with warnings.catch_warnings():
-        # The ends of sliders may be unsupported.
-        warnings.simplefilter("ignore", bi.SupportWarning)
-        table = effect_table(posterior, point, baseline=start, level=level, **over)
-    values = readout(browser)
-    for place, names in (
-        ("effect mean", ["mean"]),
-        ("effect band", ["low", "high"]),
-        ("outcome band", ["outcome_low", "outcome_high"]),
-        ("change mean", ["change"]),
-        ("change band", ["change_low", "change_high"]),
-        ("above", ["above_zero"]),
-    ):
-        expected = [table[name].item() for name in names]
-        size = abs(table["outcome_high"].item() - table["outcome_low"].item())
-        np.testing.assert_allclose(values[place], expected, rtol=0, atol=1e-9 * size)
-
-
-@pytest.mark.parametrize("kind", ["fitted", "five", "student_t", "tiny", "pairs", "products"])
-def test_explorer_agrees_with_python(browser, tmp_path, kind) -> None:
-    # In some fits no law has the shape of the noise extrapolated to the ends of sliders, and the
-    # nearest one depends on rounding.
-    posterior = bi.fit(confounded_rows(300, seed=2), method="laplace", progress=False)
-    fit = {
-        "fitted": lambda: posterior,
-        "five": lambda: made_up(["tv", "radio", "search", "social", "print"], draws=100),
-        "student_t": lambda: made_up(["dose"], noise="student_t"),
-        "tiny": lambda: made_up(["a", "b"], unit=1e-9),
-        "pairs": lambda: made_up_with_pairs(draws=100),
-        "products": lambda: with_log_link(posterior),
-    }[kind]()
-    page = open_page(browser, fit, tmp_path / "report.html")
-    data = explorer_data(fit)["actions"]
-    base = [action["start"] for action in data]
-    last = [len(unpacked(action["values"])) - 1 for action in data]
-    assert_agrees(page, fit, base, base)
-    before = readout(page)
-    picture = page.execute_script("return document.getElementById('profile').innerHTML")
-    rng = np.random.default_rng(0)
-    for steps in ([0] * len(base), last, *(rng.integers(0, last) for _ in range(3))):
-        move_sliders(page, steps)
-        assert_agrees(page, fit, steps, base)
-    assert readout(page) != before
-    assert page.execute_script("return document.getElementById('profile').innerHTML") != picture
-    # A new baseline, other bands, and back to the medians.
-    page.find_element("id", "rebase").click()
-    page.execute_script(
-        "const s = document.getElementById('level'); s.value = '0.5';"
-        "s.dispatchEvent(new Event('change'));"
-    )
-    page.find_element("id", "reset").click()
-    assert_agrees(page, fit, base, steps, level=0.5)
-    # The text is the computed number to its digits.
-    text = page.find_element("css selector", "#effect [data-of=mean]").text
-    if kind != "tiny":
-        decimals = len(text.partition(".")[2])
-        number = float(text.replace("\N{MINUS SIGN}", "-").replace(",", ""))
-        assert number == pytest.approx(readout(page)["effect mean"][0], abs=0.51 * 10**-decimals)
-    assert page.get_log("browser") == []
-
-
-@pytest.mark.parametrize("over", GIVEN)
-def test_explorer_of_a_population_agrees_with_python(browser, tmp_path, over) -> None:
-    fit = made_up_with_groups()
-    page = open_page(browser, fit, tmp_path / "report.html", **over)
-    base = [action["start"] for action in explorer_data(fit)["actions"]]
-    assert_agrees(page, fit, base, base, **over)
-    steps = [base[0] + 20, base[1] - 15]
-    move_sliders(page, steps)
-    assert_agrees(page, fit, steps, base, **over)
-    assert page.get_log("browser") == []
-
-
-@pytest.mark.parametrize("over", [{}, {"given": {"age": 60, "region": bi.NEW_GROUP}}])
-def test_explorer_of_products_in_a_population_agrees_with_python(browser, tmp_path, over) -> None:
-    pairs = [("tv", "promo")]
-    model = bi.models.additive("linear", groups={"region": ["level"]}, interactions=pairs)
-    data = data_with_groups()
-    fit = with_log_link(made_up(data.names, outcome="sales", data=data, model=model))
-    page = open_page(browser, fit, tmp_path / "report.html", **over)
-    base = [action["start"] for action in explorer_data(fit)["actions"]]
-    steps = [base[0] + 20, base[1] - 15]
-    move_sliders(page, steps)
-    assert_agrees(page, fit, steps, base, **over)
-    assert page.get_log("browser") == []
-
-
-def test_page_of_products_whose_effects_differ_between_units_has_no_explorer() -> None:
-    page = page_of(with_log_link(made_up_with_groups()))
-    assert 'id="planner"' not in page
-    assert "<script" not in page
-    assert "The contribution of each action to log sales" in page
-    assert "Effects multiply" in page
-    other = page_of(made_up_with_groups())
-    assert 'id="planner"' in other
-    assert "log sales" not in other
-
-
-@pytest.mark.parametrize("kind", ["binary", "count"])
-def test_explorer_of_zeros_and_ones_and_of_counts_agrees_with_python(
-    browser, tmp_path, kind
-) -> None:
-    fit = made_up(["tv", "radio"], unit=0.005 if kind == "binary" else 1.0, draws=60)
-    fit.tree.attrs["outcome_kind"] = kind
-    fit = bi.Posterior(fit.tree)
-    page = open_page(browser, fit, tmp_path / "report.html")
-    grids = [unpacked(action["values"]) for action in explorer_data(fit)["actions"]]
-    for steps in ([30, 50], [0, 0]):
-        move_sliders(page, steps)
-        point = [[g[s] for g, s in zip(grids, steps, strict=True)]]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", bi.SupportWarning)
-            table = effect_table(fit, point)
-        names = ["probability"] if kind == "binary" else ["outcome_low", "outcome_high"]
-        expected = [table[name].item() for name in names]
-        np.testing.assert_allclose(readout(page)["outcome band"], expected, rtol=1e-12)
-    lines = "return document.querySelectorAll('#profile .outcome').length"
-    assert page.execute_script(lines) == (0 if kind == "binary" else 2)
-    text = page.find_element("tag name", "body").text
-    assert ("probability of a 1" in text) == (kind == "binary")
-    assert ("of outcomes" in text) == (kind == "count")
-    assert page.get_log("browser") == []
-
-
-def test_explorer_moves_a_pair_as_python_does(browser, tmp_path) -> None:
-    """The curve along one action, too, depends on where the other is held."""
-    fit = made_up_with_pairs()
-    page = open_page(browser, fit, tmp_path / "report.html")
-    base = [action["start"] for action in explorer_data(fit)["actions"]]
-    curve = "return document.querySelector('#profile .set').getAttribute('d')"
-    shapes = []
-    for step in (0, 40):
-        move_sliders(page, [base[0], step, base[2]])
-        assert_agrees(page, fit, [base[0], step, base[2]], base)
-        # Along the first action; a curve moved up by a constant would have the same shape.
-        page.execute_script(
-            "const s = document.getElementById('along'); s.value = '0';"
-            "s.dispatchEvent(new Event('change'));"
-        )
-        heights = [float(y) for y in re.findall(r" (-?[\d.]+)", page.execute_script(curve))]
-        shapes.append(np.diff(heights))
-    assert np.abs(shapes[0] - shapes[1]).max() > 1
-    assert page.get_log("browser") == []
-
-
-def test_page_names_combinations_that_no_regimes_reach(browser, interacting, tmp_path) -> None:
-    """Where either value is supported beside the default point, but not both together."""
-    page = explorer_data(interacting)
-    (pair,) = page["pairs"]
-    grids = [unpacked(action["values"]) for action in page["actions"]]
-    own = [unpacked(action["reasons"]) == 0 for action in page["actions"]]
-    places = [unpacked(pair[name]).astype(int) for name in ("rows", "columns")]
-    unreached = unpacked(pair["unreached"]).reshape(places[0].max() + 1, -1) > 0
-    assert 0 < unreached.mean() < 0.5
-    at = []
-    for i, j in np.argwhere(unreached):
-        # The step that a place stands for is in the middle of those nearest to it.
-        mine = [np.flatnonzero(place == p) for place, p in zip(places, (i, j), strict=True)]
-        at.append([steps_of[len(steps_of) // 2] for steps_of in mine])
-    points = np.array([[grids[0][a], grids[1][b]] for a, b in at])
-    assert all(own[0][a] and own[1][b] for a, b in at)
-    # No row is near any of them, in units of the actions' spread.
-    rows = np.concatenate(support_of(interacting).reference.rows)
-    gaps = np.linalg.norm(points[:, None] - rows, axis=2).min(axis=1)
-    assert (gaps > 0.2).mean() > 0.9
-    browser = open_page(browser, interacting, tmp_path / "report.html")
-    note = browser.find_element("id", "beyond")
-    assert not note.is_displayed()
-    browser.find_element("id", "action-0").send_keys("\ue014")
-    stretches = (
-        "return [...document.querySelectorAll('#profile .beyond')].reduce("
-        "(sum, e) => sum + Number(e.getAttribute('width')), 0)"
-    )
-    hatched = [browser.execute_script(stretches)]
-    move_sliders(browser, at[0])
-    assert "no regimes reach this combination of one and two" in note.text
-    hatched.append(browser.execute_script(stretches))
-    assert hatched[1] > hatched[0]
-
-
-def test_factors_of_rotated_functions_are_those_of_the_basis() -> None:
-    rng = np.random.default_rng(0)
-    at = Coordinate.of(np.arange(10.0))
-    line, bent = LinearBasis(at, 1.0), HSGPBasis(at, 1.5, (0.0, 0.1, 0.2, 0.3))
-    products = TensorProductBasis((line, bent), 4)
-    rotated = KarhunenLoeveBasis(products, rng.normal(size=(products.size, 2)))
-    coefficients, first, second = rng.normal(size=(7, 2)), rng.normal(size=5), rng.normal(size=3)
-    for basis, own in ((rotated, coefficients), (products, rng.normal(size=(7, products.size)))):
-        out = factors_of(basis, own, first, second)
-        for i, a in enumerate(first):
-            points = np.column_stack([np.full(3, a), second])
-            values = out.coefficients @ (out.first[i] * out.second).T
-            np.testing.assert_allclose(values, own @ basis.matrix(points).T, rtol=1e-12)
-
-
-def test_sliders_are_supported_where_the_joint_effect_is(posterior) -> None:
-    actions = explorer_data(posterior)["actions"]
-    middle = posterior.default_point
-    for k, action in enumerate(actions):
-        points = np.tile(middle, (len(unpacked(action["values"])), 1))
-        points[:, k] = unpacked(action["values"])
-        is_supported = unpacked(action["reasons"]) == 0
-        np.testing.assert_array_equal(is_supported, posterior.support(points).supported)
-        assert 0 < is_supported.mean() < 1
-    # Without experiments on the second action no point is supported.
-    fewer = made_up(["one", "two"], regimes=2)
-    for action in explorer_data(fewer)["actions"]:
-        assert unpacked(action["reasons"]).all()
-
-
 def test_keyboard_moves_a_slider(browser, posterior, tmp_path) -> None:
     page = open_page(browser, posterior, tmp_path / "report.html")
-    slider = page.find_element("id", "action-1")
+    base, start = plan_of(page), positions(page)
     assert page.find_element("css selector", "label[for=action-1]").text == "green"
-    step = int(slider.get_attribute("value"))
-    slider.send_keys("\ue014")  # the right arrow
-    assert int(slider.get_attribute("value")) == step + 1
-    base = [action["start"] for action in explorer_data(posterior)["actions"]]
-    assert_agrees(page, posterior, [base[0], step + 1], base)
-    assert slider.get_attribute("aria-valuetext") == page.find_element("css selector",
-        "output[for=action-1]").text  # fmt: skip
+    page.find_element("id", "action-1").send_keys("\ue014")  # the right arrow
+    assert positions(page)[1] == start[1] + 1
+    assert_agrees(page, posterior, base, start)
     assert page.find_element("id", "along").get_property("value") == "1"
+
+
+def test_an_atom_is_a_stop_of_its_slider(browser, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    spend = np.where(rng.random((400, 2)) < 0.3, 3.77, rng.gamma(3.0, 2.0, (400, 2)))
+    intervened = np.repeat([[False, False], [True, False], [False, True], [True, False]], 100, 0)
+    data = bi.RegimeData.from_arrays(spend, rng.normal(size=400), intervened, ["tv", "radio"])
+    fit = made_up(data.names, data=data, model=bi.models.additive())
+    values, others = stops(open_page(browser, fit, tmp_path / "report.html"))
+    assert 3.77 in values
+    assert 3.77 in others
+    steps = np.diff(values[values != 3.77])
+    np.testing.assert_allclose(steps, steps[0])
 
 
 def test_explorer_states_missing_experiments(browser, tmp_path) -> None:
@@ -652,8 +484,9 @@ def test_explorer_states_missing_experiments(browser, tmp_path) -> None:
     )
     hatched = []
     for regimes, sentences in ((3, ""), (2, missing)):
-        posterior = made_up(["one", "two"], regimes=regimes)
-        page = open_page(browser, posterior, tmp_path / "report.html")
+        page = open_page(
+            browser, made_up(["one", "two"], regimes=regimes), tmp_path / "report.html"
+        )
         note = page.find_element("id", "beyond")
         assert (note.is_displayed(), note.text) == (bool(sentences), sentences)
         page.find_element("id", "action-1").send_keys("\ue014")
@@ -676,11 +509,13 @@ def test_page_fits_the_width_of_a_phone(browser, tmp_path, scheme, names) -> Non
     )
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    page = open_page(browser, posterior, tmp_path / "report.html", width=360)
+    decision = bi.Decision(cost={names[0]: 1.0}) if len(names) == 1 else None
+    page = open_page(browser, posterior, tmp_path / "report.html", width=360, decision=decision)
     assert page.execute_script("return document.documentElement.scrollWidth") == 360
     wide = page.execute_script(
-        "return [...document.querySelectorAll('body *')].filter((e) => !e.closest('.hidden') && "
-        "e.getBoundingClientRect().right > 360.5).map((e) => e.outerHTML.slice(0, 200))"
+        "return [...document.querySelectorAll('body *')].filter((e) => "
+        "!e.closest('.hidden, .wide-table') && e.getBoundingClientRect().right > 360.5)"
+        ".map((e) => e.outerHTML.slice(0, 200))"
     )
     assert wide == []
     assert page.title == "Joint effect on <b>Umsatz</b> je Filiale und Woche (T€)"

@@ -1,7 +1,7 @@
-"""Content of a report on covariates and groups: charts of functions, and tables of groups."""
+"""Covariates and groups in the report: charts of functions, and tables of groups."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,59 +14,17 @@ from bayes_intgen.posterior.adjustments import (
     values_along,
 )
 from bayes_intgen.posterior.draws import PosteriorDraws
-from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
+from bayes_intgen.report.charts import Curve, common_range, draw, draw_levels
 from bayes_intgen.text.number_format import decimals_for, format_interval, format_to_uncertainty
 
 # Maximum number of rows of a table of groups that is open.
 MAX_OPEN_ROWS = 12
 
 
-@dataclass(frozen=True)
-class CovariateChart:
-    """Chart along a covariate, with its caption."""
-
-    caption: str
-    covariate: str
-    chart: Chart
-
-
-@dataclass(frozen=True)
-class GroupRow:
-    """Mean and interval of a group, and their places on the axis in percent."""
-
-    label: str
-    mean: str
-    band: str
-    low: float
-    high: float
-    middle: float
-
-
-@dataclass(frozen=True)
-class GroupTable:
-    """Groups of a grouping, in descending order, zero on their axis in percent, and their unit."""
-
-    title: str
-    grouping: str
-    rows: list[GroupRow]
-    zero: float
-    is_open: bool
-    unit: str
-
-
-@dataclass(frozen=True)
-class AdjustmentContent:
-    """Functions of covariates, effects along covariates, and tables of groups."""
-
-    functions: list[CovariateChart]
-    effects: list[CovariateChart]
-    groups: list[GroupTable]
-
-
-def adjustment_content(
+def adjustments_of(
     posterior: PosteriorDraws, changes: Sequence[tuple[str, str, Array, Array]], level: float
-) -> AdjustmentContent:
-    """Collect charts and tables.
+) -> dict[str, Any]:
+    """Collect charts of ``functions`` and ``effects`` along covariates, and tables of ``groups``.
 
     Parameters
     ----------
@@ -95,28 +53,30 @@ def adjustment_content(
             title = f"Effect of {words} in each {name}"
             unit = posterior.outcome_name
             groups.append(_group_table(posterior, name, title, draws, level, unit))
-    return AdjustmentContent(
-        _charts(posterior, functions, level), _charts(posterior, effects, level), groups
-    )
+    return {
+        "functions": _charts(posterior, functions, level),
+        "effects": _charts(posterior, effects, level),
+        "groups": groups,
+    }
 
 
 def _charts(
     posterior: PosteriorDraws, parts: Sequence[tuple[str, str, Array]], level: float
-) -> list[CovariateChart]:
+) -> list[dict[str, Any]]:
     """Charts of draws along covariates, with a common vertical axis."""
     curves = [_curve(draws, level) for _, _, draws in parts]
     if not curves:
         return []
-    charts, y_range = [], common_range(curves)
+    charts, y_range, dates = [], common_range(curves), posterior.terms.covariates.dates
     for (caption, name, _), curve in zip(parts, curves, strict=True):
         values, labels = values_along(posterior, name)
         everywhere = np.ones(len(values), dtype=bool)
         chart = (
-            draw(values, [curve], y_range, None, everywhere)
+            draw(values, [curve], y_range, None, everywhere, name in dates)
             if labels is None
             else draw_levels([short_label(own) for own in labels], [curve], y_range, everywhere)
         )
-        charts.append(CovariateChart(caption, name, chart))
+        charts.append({"caption": caption, "chart": chart})
     return charts
 
 
@@ -131,7 +91,8 @@ def _curve(draws: Array, level: float) -> Curve:
 
 def _group_table(
     posterior: PosteriorDraws, grouping: str, title: str, draws: Array, level: float, unit: str
-) -> GroupTable:
+) -> dict[str, Any]:
+    """Groups in descending order, and zero on their axis in percent."""
     labels = values_along(posterior, grouping)[1] or []
     curve = _curve(draws, level)
     (low, high), middle = curve.bands[0], curve.middle
@@ -142,14 +103,21 @@ def _group_table(
         return float(100 * (value - start) / length)
 
     rows = [
-        GroupRow(
-            str(labels[g]),
-            format_to_uncertainty(float(middle[g]), decimals, sign=True),
-            format_interval(low[g], high[g], decimals, sign=True),
-            percentage(low[g]),
-            percentage(high[g]),
-            percentage(middle[g]),
-        )
+        {
+            "label": str(labels[g]),
+            "mean": format_to_uncertainty(float(middle[g]), decimals, sign=True),
+            "band": format_interval(low[g], high[g], decimals, sign=True),
+            "low": percentage(low[g]),
+            "high": percentage(high[g]),
+            "middle": percentage(middle[g]),
+        }
         for g in np.argsort(-middle)
     ]
-    return GroupTable(title, grouping, rows, percentage(0.0), len(rows) <= MAX_OPEN_ROWS, unit)
+    return {
+        "title": title,
+        "grouping": grouping,
+        "rows": rows,
+        "zero": percentage(0.0),
+        "is_open": len(rows) <= MAX_OPEN_ROWS,
+        "unit": unit,
+    }

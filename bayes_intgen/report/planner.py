@@ -1,0 +1,189 @@
+"""The best plan of a decision for each of several budgets, as a table of the report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen._typing import Array
+from bayes_intgen.decide.best import problem_of
+from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.search import best_point, grid_of_means
+from bayes_intgen.errors import ModelError
+from bayes_intgen.posterior.defaults import levels_of
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
+from bayes_intgen.posterior.effects import effect_table
+from bayes_intgen.report.charts import ticks
+from bayes_intgen.report.contrasts import named_values, probability_text, value_text
+from bayes_intgen.report.explorer import Slider
+from bayes_intgen.text.number_format import (
+    decimals_for,
+    format_number,
+    format_to_uncertainty,
+    format_value,
+)
+
+# Maximum number of steps between budgets: a best plan takes up to seconds.
+MAX_STEPS = 6
+
+
+def plans_of(
+    posterior: PosteriorDraws,
+    decision: Decision,
+    sliders: Sequence[Slider],
+    level: float,
+    over: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Find and describe the best plan of each budget.
+
+    Budgets are round numbers up to the cost of the best plan without a budget, and that of the
+    decision.
+
+    Returns
+    -------
+    dict
+        ``columns``: the baseline, then the best plans in the order of their budgets, each with its
+        ``title``, whether it is ``chosen``, the one of the decision's budget, whether it is
+        ``supported``, and ``stops``, the nearest positions of the sliders. ``rows``: pairs of a
+        name and the texts of all columns. ``costs`` and ``limits`` in words. ``cost_of_stops``: of
+        each slider, not a number where the decision does not say it.
+
+    Raises
+    ------
+    ModelError
+        As ``posterior.best``.
+    """
+    problem, surface, _ = problem_of(posterior, decision, False, **over)
+    means = grid_of_means(problem, surface)
+    free = best_point(problem.with_budget(None), surface, None, means)
+    low, high = problem.least_cost, float(problem.cost(free[None])[0])
+    budgets = {*ticks(low, high, MAX_STEPS)} if high > low else set()
+    if decision.budget is not None:
+        budgets.add(decision.budget)
+    plans, titles = [problem.baseline], ["baseline"]
+    for budget in sorted(budgets):
+        try:
+            plans.append(best_point(problem.with_budget(budget), surface, None, means))
+            titles.append(format_number(budget))
+        except ModelError:
+            # Rows may support dearer plans only.
+            if budget == decision.budget:
+                raise
+    plans.append(free)
+    titles.append("no limit" if decision.cost else "best plan")
+    chosen = None if decision.budget is None else format_number(decision.budget)
+    points, start = (named_values(posterior, np.array(own)) for own in (plans, plans[:1]))
+    table = effect_table(posterior, points, baseline=start, level=level, **over)
+    columns = [
+        {
+            "title": title,
+            "chosen": title == chosen,
+            "supported": bool(within),
+            "stops": [
+                int(np.abs(s.values - v).argmin()) for s, v in zip(sliders, plan, strict=True)
+            ],
+        }
+        for title, within, plan in zip(titles, table["supported"].to_numpy(), plans, strict=True)
+    ]
+    values = zip(*plans, strict=True)
+    rows = [
+        (name, [value_text(v, coordinate, levels) for v in own])
+        for name, coordinate, levels, own in zip(
+            posterior.actions,
+            posterior.terms.coordinates,
+            levels_of(posterior),
+            values,
+            strict=True,
+        )
+    ]
+    costs = np.sum(_costs(posterior, decision, [*np.array(plans).T]), axis=0)
+    if decision.cost:
+        rows.append(("cost", list(map(_short, costs))))
+    rows += _effects(table, prediction_of(posterior).sd.size)
+    if len(plans) > 2:
+        worth = _values_per_unit(costs[1:], table["mean"].to_numpy()[1:])
+        rows.append((f"best if a unit of {posterior.outcome_name} is worth", ["", *worth]))
+    return {
+        "columns": columns,
+        "rows": rows,
+        "costs": _in_words(decision.cost),
+        "limits": _in_words(decision.bounds),
+        "cost_of_stops": _costs(posterior, decision, [s.values for s in sliders]),
+    }
+
+
+def _costs(posterior: PosteriorDraws, decision: Decision, values: Sequence[Array]) -> list[Array]:
+    """Costs of values of each action."""
+    out = []
+    for name, levels, own in zip(posterior.actions, posterior.categories, values, strict=True):
+        cost = decision.cost.get(name, 0.0)
+        labels = own if levels is None or not cost else levels.decode(own)
+        if isinstance(cost, Mapping):
+            out.append(np.array([cost.get(label, np.nan) for label in labels.tolist()]))
+        else:
+            out.append(cost * np.asarray(labels, dtype=float))
+    return out
+
+
+def _effects(table: xr.Dataset, draws: int) -> list[tuple[str, list[str]]]:
+    """Means, single outcomes, and changes from the baseline, which is the first plan."""
+    moved = (table["value"] != table["value"][0]).any("action").to_numpy()
+    band, outcome, change = ((f"{name}low", f"{name}high") for name in ("", "outcome_", "change_"))
+    rows = []
+    for name, columns, (low, high) in (
+        (f"mean {table.attrs['outcome']}", ("mean",), band),
+        ("band", band, band),
+        ("band of a single outcome", outcome, outcome),
+        ("change from the baseline", ("change",), change),
+        ("band", change, change),
+    ):
+        # A binary outcome has none of single outcomes.
+        if low in table:
+            sign, decimals = (
+                low == change[0],
+                decimals_for(float((table[high] - table[low]).median())),
+            )
+            texts = [
+                " to ".join(format_to_uncertainty(float(v), decimals, sign=sign) for v in own)
+                for own in zip(*(table[column].to_numpy() for column in columns), strict=True)
+            ]
+            rows.append(
+                (name, [t if m or not sign else "" for t, m in zip(texts, moved, strict=True)])
+            )
+    shares = [probability_text(float(share), draws) for share in table["above_zero"]]
+    texts = [t if m else "" for t, m in zip(shares, moved, strict=True)]
+    return [*rows, ("probability of a positive change", texts)]
+
+
+def _values_per_unit(costs: Array, means: Array) -> list[str]:
+    """Values of a unit of the outcome with which value minus cost is largest at each plan."""
+    texts = []
+    for cost, mean in zip(costs, means, strict=True):
+        dearer, cheaper = means > mean, means < mean
+        low = np.max((cost - costs[cheaper]) / (mean - means[cheaper]), initial=0.0)
+        high = np.min((costs[dearer] - cost) / (means[dearer] - mean), initial=np.inf)
+        ends = [_short(end) for end in (low, high) if end < np.inf]
+        text = " to ".join(ends) if len(ends) > 1 else f"over {ends[0]}"
+        texts.append(text if low < high else "")
+    return texts
+
+
+def _short(value: float) -> str:
+    """Format a number to four figures."""
+    return format_number(float(f"{value:.4g}"))
+
+
+def _in_words(parts: Mapping[str, Any]) -> str:
+    """Costs or limits of actions: of each level, per unit, between two ends, or at one value."""
+    texts = []
+    for name, own in parts.items():
+        if isinstance(own, Mapping):
+            text = ", ".join(f"{label} {format_number(cost)}" for label, cost in own.items())
+        elif isinstance(own, tuple):
+            between = len(own) == 2 and not any(isinstance(end, str | bool) for end in own)
+            text = (" to " if between else ", ").join(map(format_value, own))
+        else:
+            text = format_value(own)
+        texts.append(f"{name} {text}")
+    return "; ".join(texts)
