@@ -1,6 +1,5 @@
 """Fit of a decomposition: pilot fit, sampler, and the posterior of both."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
 from typing import NamedTuple
@@ -24,7 +23,6 @@ from bayes_intgen.inference.pilot.recentring import recentred
 from bayes_intgen.inference.pilot.student_t import clipped
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.checkpoint import Checkpoint
-from bayes_intgen.inference.sampling.full import sample_full
 from bayes_intgen.inference.sampling.laplace import sample_laplace
 from bayes_intgen.inference.sampling.marginalised import sample_marginal
 from bayes_intgen.inference.sampling.program_cache import load_ahead
@@ -32,11 +30,6 @@ from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.schema import build_tree
-
-# Takes data, model, terms, pilot fit, settings and checkpoint.
-Sampler = Callable[
-    [Rows, Model, Decomposition, Pilot, SamplerSettings, Checkpoint | None], SampledModel
-]
 
 
 class Fit(NamedTuple):
@@ -74,7 +67,8 @@ def fit_decomposed(
     """
     # From here on the outcome is on the scale on which the model adds up.
     data = on_scale(data, model.link)
-    settings = _with_sampler(settings, data, model)
+    if model.noise == "student_t":
+        _refuse_unsuitable_rows(data)
     _refuse_unsuitable_laplace(settings, model, checkpoint)
     sample, others = data.split(PILOT_ROWS)
     sample = sample.by_unit()
@@ -89,9 +83,8 @@ def fit_decomposed(
     with single_blas_thread():
         if settings.method == "nuts":
             load_ahead()
-        adapts = settings.collapse and settings.simplify
-        candidates = model.candidates(sample, len(data)) if adapts else ()
-        if adapts:
+        candidates = model.candidates(sample, len(data)) if settings.simplify else ()
+        if settings.simplify:
             terms, group_biases = terms.without_group_biases()
             candidates = (*candidates, *group_biases)
         with stage("Pilot fit", settings.progress):
@@ -101,7 +94,8 @@ def fit_decomposed(
             pilot = pilot_fit(data, model, terms, candidates, settings.progress, sample, others)
         if folder is not None:
             folder.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)
-        sampled = _sampler(settings)(data, model, pilot.posterior.terms, pilot, settings, folder)
+        sample_model = sample_laplace if settings.method == "laplace" else sample_marginal
+        sampled = sample_model(data, model, pilot.posterior.terms, pilot, settings, folder)
     return fit_of_draws(data, model, settings, pilot, sampled)
 
 
@@ -129,28 +123,25 @@ def fit_of_draws(
     return Fit(data, model, settings, pilot, sampled, Posterior(tree))
 
 
-def _with_sampler(settings: SamplerSettings, data: Rows, model: Model) -> SamplerSettings:
-    """Decide whether to integrate the coefficients out; raise ModelError if that is impossible."""
-    collapse = True if settings.collapse is None else bool(settings.collapse)
-    every_row = not collapse or model.noise == "student_t"
-    if every_row and data.in_memory is not data:
+def _refuse_unsuitable_rows(data: Rows) -> None:
+    """Raise ModelError if Student-t noise is impossible with these rows."""
+    if data.in_memory is not data:
         raise ModelError(
-            "Student-t noise and collapse=False need every row in memory; read the rows with "
-            "RegimeData.from_frame, or leave noise and collapse out"
+            "Student-t noise needs every row in memory; read the rows with "
+            "RegimeData.from_frame, or leave noise out"
         )
     fine = data.columns.fine_grouping
-    if every_row and fine is not None:
+    if fine is not None:
         raise ModelError(
-            f"Student-t noise and collapse=False need a column for each group, and "
-            f"{data.columns.every[fine]!r} has more than {MAX_GROUP_COLUMNS}; leave noise and "
-            "collapse out, so that the levels of groups are integrated out, or use coarser groups"
+            f"Student-t noise needs a column for each group, and "
+            f"{data.columns.every[fine]!r} has more than {MAX_GROUP_COLUMNS}; leave noise out, "
+            "so that the levels of groups are integrated out, or use coarser groups"
         )
-    if every_row and data.in_memory.within is not None:
+    if data.in_memory.within is not None:
         raise ModelError(
-            "Student-t noise and collapse=False cannot use the standard deviations within rows "
-            "(outcome_sd); leave noise and collapse out, or read the rows without outcome_sd"
+            "Student-t noise cannot use the standard deviations within rows (outcome_sd); leave "
+            "noise out, or read the rows without outcome_sd"
         )
-    return replace(settings, collapse=collapse)
 
 
 def _refuse_unsuitable_laplace(
@@ -159,22 +150,16 @@ def _refuse_unsuitable_laplace(
     """Raise ModelError if a Laplace approximation cannot do what is asked of it."""
     if settings.method != "laplace":
         return
-    if not settings.collapse or model.noise == "student_t":
+    if model.noise == "student_t":
         raise ModelError(
-            "method='laplace' approximates the posterior with Gaussian noise and marginalised "
-            "coefficients, not Student-t noise or collapse=False; use method='nuts'"
+            "method='laplace' approximates the posterior with Gaussian noise, not Student-t "
+            "noise; use method='nuts'"
         )
     if checkpoint is not None:
         raise ModelError(
             "a Laplace approximation writes no checkpoint, as it has no chains; leave checkpoint "
             "out, or use method='nuts'"
         )
-
-
-def _sampler(settings: SamplerSettings) -> Sampler:
-    if settings.method == "laplace":
-        return sample_laplace
-    return sample_marginal if settings.collapse else sample_full
 
 
 def _noise(pilot: Pilot, settings: SamplerSettings, draws: int) -> dict[str, Array]:

@@ -34,7 +34,6 @@ def fit(
     draws: int | None = None,
     warmup: int = 75,
     target_accept: float = 0.8,
-    collapse: bool | None = None,
     simplify: bool = True,
     progress: bool = True,
     checkpoint: str | PathLike[str] | None = None,
@@ -57,7 +56,7 @@ def fit(
     model : Model, optional
         By default ``additive()``: Gaussian processes, unknown graph.
     method : {"nuts", "laplace"}
-        ``"laplace"`` needs Gaussian noise and marginalised coefficients. Its draws are equally
+        ``"laplace"`` needs Gaussian noise. Its draws are equally
         weighted and independent of each other; the group ``sample_stats`` has the attributes
         ``pareto_k`` and ``importance_ess`` instead of divergences.
     seed : int
@@ -73,11 +72,8 @@ def fit(
     target_accept : float
         Target acceptance probability of the step size adaptation; values nearer to one give
         smaller steps and fewer divergences (NUTS only).
-    collapse : bool, optional
-        Whether to integrate the coefficients out, as by default. False samples the full program,
-        which is slow, for comparison.
     simplify : bool
-        Whether the data select terms; applies if the coefficients are marginalised. Scales of
+        Whether the data select terms. Scales of
         cross-action terms of a bias are estimated by empirical Bayes; terms with evidence against
         them, or hardly any for functions of covariates and groups alone, keep a small scale, fixed
         in units of the noise, and are not sampled, which gives nearly the same effects in a
@@ -136,7 +132,7 @@ def fit(
     model = additive() if model is None else model
     data, model = checked_data(data), checked_model(model)
     settings = SamplerSettings(
-        seed, chains, draws, warmup, target_accept, collapse, simplify, progress, method
+        seed, chains, draws, warmup, target_accept, simplify, progress, method
     )
     warn_of_data(data, model)
     fit = fit_decomposed(data, model, settings, checkpoint=checkpoint)

@@ -34,7 +34,7 @@ def _updated(data: RegimeData, fit: Fit, new_rows: RegimeData, progress: bool) -
     model, settings = fit.model, replace(fit.settings, progress=bool(progress))
     warn_of_data(rows, model)
     new = None
-    if settings.collapse is not False and model.noise == "gaussian":
+    if model.noise == "gaussian":
         laplace = replace(settings, method="laplace")
         new = _with_added_rows(fit, rows, laplace)
         if new is not None:

@@ -25,7 +25,6 @@ class SamplerSettings:
     draws: int | None = None
     warmup: int = 75
     target_accept: float = 0.8
-    collapse: bool | None = None
     simplify: bool = True
     progress: bool = True
     method: Method = "nuts"

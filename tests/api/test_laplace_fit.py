@@ -108,7 +108,6 @@ def test_unreliable_weights_are_named_with_the_remedy(fit, k, ess, message) -> N
     ("model", "options", "message"),
     [
         (bi.models.additive(noise="student_t"), {}, "method='nuts'"),
-        (None, {"collapse": False}, "method='nuts'"),
         (None, {"checkpoint": "run"}, "leave checkpoint out"),
         (None, {"method": "vi"}, "unknown method 'vi'"),
     ],

@@ -70,7 +70,7 @@ def test_nuts_runs_where_importance_weights_do_not_suffice(first, monkeypatch) -
     def recorded(data, model, settings, **_):
         methods.append(settings.method)
         posterior = laplace[-1] if settings.method == "laplace" else nuts
-        quick = replace(settings, method="laplace", collapse=True)
+        quick = replace(settings, method="laplace")
         fit = decomposed_fit.fit_decomposed(data, model, quick)
         attrs = posterior.tree["sample_stats"].attrs
         sampled = fit.sampled._replace(importance=ImportanceDiagnostics.of(attrs))
@@ -92,9 +92,6 @@ def test_nuts_runs_where_importance_weights_do_not_suffice(first, monkeypatch) -
     with pytest.warns(bi.SamplingWarning, match=r"Pareto k is 0\.90"):
         bi.fit(data, MODEL, method="laplace", progress=False).update(new)
     assert methods[-2:] == ["laplace", "laplace"]
-    methods.clear()
-    bi.fit(data, MODEL, collapse=False, progress=False).update(new)
-    assert methods == ["nuts", "nuts"]
 
 
 def test_posteriors_without_rows_say_so(first) -> None:

@@ -105,25 +105,6 @@ def discrepancies(one: bi.Posterior, other: bi.Posterior) -> np.ndarray:
     return np.concatenate(scores)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
-def test_posterior_is_that_of_the_full_program(monkeypatch) -> None:
-    data = heavy_tailed(30)
-    full = fitted(data, collapse=False, draws=400)
-    fast = fitted(data, simplify=False, draws=1500, seed=1)
-    # Of ten numbers, exceeded once in a thousand runs.
-    assert np.abs(discrepancies(fast, full)).max() < 3.9
-    # Negative control: residuals of the ratio that are a tenth too large.
-    of = StudentTPosterior.of
-
-    def wrong(*arguments):
-        rows = of(*arguments)
-        return rows._replace(ratio=rows.ratio._replace(residual=1.1 * rows.ratio.residual))
-
-    monkeypatch.setattr(StudentTPosterior, "of", wrong)
-    assert np.abs(discrepancies(fitted(data, simplify=False, draws=1500), full)).max() > 6
-
-
 def with_far_outcomes(rows: int) -> bi.RegimeData:
     """Normal noise, and every eighth outcome far from the others."""
     clean = heavy_tailed(rows, df=1e6)
