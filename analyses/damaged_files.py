@@ -5,7 +5,7 @@
 Saved fits are damaged at random (bit flips, garbled and zeroed runs, truncations, appended bytes,
 all of these after the checksum is cut off) or crafted: well-formed files with links to other files,
 cycles, enormous declared sizes, missing or additional parts and models of other types, with a right
-checksum or none. Checkpoints are damaged alike. Each file is loaded in another process: a crash and
+checksum. Checkpoints are damaged alike. Each file is loaded in another process: a crash and
 a load of over a minute are failures, and so are other numbers than the intact file's, and any other
 error than a `SavedFitError`.
 """
@@ -136,7 +136,7 @@ def damaged_fits(files: int, folder: Path) -> dict[str, Counter[str]]:
     path = folder / "damaged.nc"
     rng = np.random.default_rng(0)
     outcomes: dict[str, Counter[str]] = {}
-    crafted = [(name, sealed) for name in CRAFTS for sealed in (True, False)]
+    crafted = list(CRAFTS)
     kinds = [kind for kind, share in SHARES.items() for _ in range(int(share * files))]
     with Worker("damaged_files") as worker:
         for i in range(files):
@@ -145,10 +145,10 @@ def damaged_fits(files: int, folder: Path) -> dict[str, Counter[str]]:
                 kind = kinds[i]
                 path.write_bytes(DAMAGES[kind](base.read_bytes(), rng))
             else:
-                name, sealed = crafted[i % len(crafted)]
-                kind = f"crafted, {'with' if sealed else 'without'} checksum: {name}"
+                name = crafted[i % len(crafted)]
+                kind = f"crafted: {name}"
                 path.unlink(missing_ok=True)
-                craft(name, base, path, rng, sealed)
+                craft(name, base, path, rng)
             outcome = worker.call("outcome_of_load", str(path), str(base))
             record(outcomes, kind, outcome)
     return outcomes

@@ -150,12 +150,10 @@ class Check:
         contradicts no assumption.
         """
         out: dict[str, list[str]] = {}
-        # Checks of earlier versions have no such tests.
-        if "moderator" in self.table.dims:
-            names = ("moderated", "by", "moderator_p_familywise")
-            for action, covariate, p in zip(*(self.table[n].values for n in names), strict=True):
-                if p <= self.level:
-                    out.setdefault(str(action), []).append(str(covariate))
+        names = ("moderated", "by", "moderator_p_familywise")
+        for action, covariate, p in zip(*(self.table[n].values for n in names), strict=True):
+            if p <= self.level:
+                out.setdefault(str(action), []).append(str(covariate))
         return out
 
     @property

@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.posterior.defaults import levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
-from bayes_intgen.posterior.effects import supported
 
 # Reasons why a position is not supported; the first that applies is shown.
 REASONS = (
@@ -47,9 +46,6 @@ def reasons_against(
     all_set = np.ones(len(posterior.actions), dtype=bool)
     support = support_of(posterior)
     reference, verdict = support.reference, support.verdict(points, all_set)
-    if reference is None or verdict is None:
-        own = supported(posterior, points, posterior.actions)[:, action]
-        return np.where(own, 0, REASONS.index("outside the range of its experiments"))
     regimes = zip(reference.rows, reference.masks, strict=True)
     settings = [rows[:, action] for rows, mask in regimes if mask[action]]
     values = np.concatenate(settings) if settings else np.array([np.inf, -np.inf])
