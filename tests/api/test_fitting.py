@@ -12,9 +12,7 @@ import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen.api import decomposed_fit
-from bayes_intgen.inference.density.modes import Mode
 from bayes_intgen.inference.pilot import pilot
-from bayes_intgen.inference.sampling import marginalised
 
 from _posteriors import data_with_groups, frame_with_groups
 from conftest import confounded_rows, confounding_bias, joint_truth
@@ -176,11 +174,15 @@ def test_names_of_dimensions_and_numpy_integers_are_accepted(data) -> None:
     ids=["process", "thread"],
 )
 def test_an_interrupt_stops_all_chains(data, tmp_path, send) -> None:
-    draws, ended = 20_000, Event()
+    # So many draws would take minutes.
+    draws, ended, began = 400_000, Event(), []
 
     def interrupt() -> None:
-        while not (list(tmp_path.glob("draws-*.npz")) or ended.is_set()):
+        # The checkpoint is written before sampling.
+        while not ((tmp_path / "sums").exists() or ended.is_set()):
             time.sleep(0.01)
+        ended.wait(2)
+        began.append(time.monotonic())
         if not ended.is_set():
             send(signal.SIGINT)
 
@@ -191,58 +193,17 @@ def test_an_interrupt_stops_all_chains(data, tmp_path, send) -> None:
     try:
         with pytest.raises(KeyboardInterrupt):
             bi.fit(
-                data, bi.models.additive("linear"), draws=draws, progress=False, checkpoint=tmp_path
+                data,
+                bi.models.additive("linear"),
+                draws=draws,
+                progress=False,
+                checkpoint=tmp_path / "sums",
             )
     finally:
         ended.set()
         thread.join()
         signal.signal(signal.SIGINT, handler)
-    files = list(tmp_path.glob("draws-*.npz"))
-    assert files
-    for file in files:
-        with np.load(file) as arrays:
-            assert len(arrays["flat"]) < draws / 10
-
-
-@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
-def test_chains_restart_from_a_higher_mode_that_one_of_them_reaches(
-    data, monkeypatch, tmp_path
-) -> None:
-    search, potentials = marginalised.find_modes, []
-
-    def poor_search(posterior, start, max_modes, progress):
-        modes = search(posterior, start, max_modes, progress)
-        if not potentials:
-            # The first search ends at far too large a noise.
-            noise = np.arange(len(start)) == posterior.layout.positions["noise_sd"]
-            modes = [Mode.at(posterior, modes[0].point + noise)]
-        potentials.append(modes[0].potential)
-        return modes
-
-    monkeypatch.setattr(marginalised, "find_modes", poor_search)
-    model = bi.models.additive(prior="linear")
-
-    def effect(**more) -> np.ndarray:
-        potentials.clear()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", bi.SamplingWarning)
-            posterior = bi.fit(data, model, draws=400, progress=False, **more)
-        return posterior.joint_effect(POINTS).to_numpy()
-
-    restarted = effect()
-    assert len(potentials) == 2
-    assert potentials[1] < potentials[0] - 10
-    # A fit from its checkpoint restarts at the same mode.
-    for _ in range(2):
-        np.testing.assert_array_equal(effect(checkpoint=tmp_path / "chains"), restarted)
-    monkeypatch.undo()
-    direct = effect()
-    assert not potentials
-    difference = restarted.mean((0, 1)) - direct.mean((0, 1))
-    # At least a quarter of the 1,600 draws of each is effective.
-    error = np.sqrt(restarted.var((0, 1)) / 400 + direct.var((0, 1)) / 400)
-    assert (np.abs(difference) < 4 * error).all()
-    assert (difference != 0).any()
+    assert time.monotonic() - began[0] < 30
 
 
 # With so few rows a level has no experiments.
