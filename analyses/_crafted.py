@@ -1,4 +1,4 @@
-"""Crafted files: well-formed HDF5 that no fit has, with a right checksum or none.
+"""Crafted files: well-formed HDF5 that no fit has, with a right checksum.
 
 Each function changes the file of a saved fit in place, given a random generator.
 """
@@ -26,7 +26,7 @@ MODELS = ("model", "terms", "spread")
 Craft = Callable[[h5py.File, np.random.Generator, Path], None]
 
 
-def craft(name: str, base: Path, path: Path, rng: np.random.Generator, sealed: bool) -> None:
+def craft(name: str, base: Path, path: Path, rng: np.random.Generator) -> None:
     """Write a crafted file.
 
     Parameters
@@ -36,31 +36,15 @@ def craft(name: str, base: Path, path: Path, rng: np.random.Generator, sealed: b
     base, path : Path
         A saved fit, and the file to write.
     rng : Generator
-    sealed : bool
-        Whether the file has a right checksum, or is like one of a version without checksums.
     """
     content = without_checksum(base.read_bytes())
     assert content is not None
     path.write_bytes(content)
     with h5py.File(path, "r+") as file:
-        if not sealed:
-            for item in (file, *map(file.get, _paths(file))):
-                item.attrs.pop("checksum", None)
         CRAFTS[name](file, rng, base)
     if name == "one long text many times":
         _repeat_text(path)
-    content = path.read_bytes()
-    if sealed:
-        path.write_bytes(with_checksum(content))
-    else:
-        # HDF5 does not overwrite what it deletes.
-        path.write_bytes(content.replace(b"bayes-intgen sha256", b"bayes-intgen ......"))
-
-
-def _paths(file: h5py.File) -> list[str]:
-    paths: list[str] = []
-    file.visit(paths.append)
-    return paths
+    path.write_bytes(with_checksum(path.read_bytes()))
 
 
 def _replaced(file: h5py.File, name: str, **settings: Any) -> h5py.Dataset:

@@ -46,11 +46,11 @@ def ranks(draws: np.ndarray, outcome: np.ndarray, rng: np.random.Generator) -> n
 
 
 def with_pooled_shape(posterior: bi.Posterior) -> bi.Posterior:
-    """The same fit without kind of outcome and shape of the noise, as earlier versions saved it."""
+    """The same fit of a continuous outcome, without the shape of the noise."""
     tree = posterior.tree.copy()
     names = ["shape", "shape_deviation", "quantity", "feature"]
     tree["noise"] = tree["noise"].to_dataset().drop_vars(names)
-    del tree.attrs["outcome_kind"]
+    tree.attrs["outcome_kind"] = "continuous"
     return bi.Posterior(tree)
 
 

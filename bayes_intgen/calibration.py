@@ -1,9 +1,7 @@
 """Calibration of the posterior: simulation-based calibration, and coverage in simulated worlds."""
 
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 
 import jax
@@ -20,7 +18,7 @@ from bayes_intgen.api.decomposed_fit import fit_decomposed
 from bayes_intgen.api.fitting import fit
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.regime_data import RegimeData
-from bayes_intgen.errors import PACKAGE, ModelError
+from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, additive
@@ -341,22 +339,3 @@ def coverage_table(worlds: Sequence[xr.Dataset]) -> xr.Dataset:
             "z_rms": np.sqrt((scores["z_rms"] ** 2).mean("world")),
         }
     )
-
-
-def _renamed[**P, T](old: str, function: Callable[P, T]) -> Callable[P, T]:
-    """Alias of a renamed function that works for one release, with a warning."""
-    new = function.__name__
-
-    @wraps(function)
-    def alias(*args: P.args, **kwargs: P.kwargs) -> T:
-        message = f"bi.calibration.{old} is now {new}; the old name goes with the next release"
-        warnings.warn(message, FutureWarning, skip_file_prefixes=(PACKAGE,))
-        return function(*args, **kwargs)
-
-    alias.__name__ = alias.__qualname__ = old
-    alias.__doc__ = f"Old name of :func:`{new}`."
-    return alias
-
-
-cover = _renamed("cover", coverage)
-cover_table = _renamed("cover_table", coverage_table)

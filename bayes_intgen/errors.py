@@ -23,7 +23,7 @@ class PointsError(BayesIntgenError):
 
 
 class SavedFitError(BayesIntgenError):
-    """Unreadable saved fit: truncated, foreign, or written by a newer version."""
+    """Unreadable saved fit: truncated, foreign, or written by another version."""
 
 
 class BayesIntgenWarning(UserWarning):

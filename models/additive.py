@@ -59,7 +59,7 @@ class AdditiveModel(Model):
         ``level``, and actions whose slopes differ between groups.
     interactions : "auto", tuple of pairs of actions, or None
         Pairs of actions that may interact, all of them under ``"auto"``, which adds those for which
-        there is evidence. None in fits of versions without interactions.
+        there is evidence; None for none.
     """
 
     unconfounded: Mapping[str, AnyMechanism]

@@ -40,49 +40,16 @@ from bayes_intgen.models.random_effects import RandomEffects
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 
-# Tag of each class in saved fits. Tags never change, even if a class is renamed: earlier files must
-# keep loading.
-TAGS: dict[str, type[Any]] = {
-    "Coordinate": Coordinate,
-    "Constant": Constant,
-    "Powers": MonomialBasis,
-    "Slope": LinearBasis,
-    "Sines": HSGPBasis,
-    "Line": Line,
-    "Parabola": Parabola,
-    "Atom": Atom,
-    "PiecewiseLinear": PiecewiseLinear,
-    "PenalisedSpline": PenalisedSpline,
-    "Principal": KarhunenLoeveBasis,
-    "Joined": ConcatenatedBasis,
-    "Products": TensorProductBasis,
-    "Categories": Categories,
-    "GroupIndicators": GroupIndicators,
-    "Centred": CentredBasis,
-    "CovariateColumns": CovariateColumns,
-    "RandomEffects": RandomEffects,
-    "ConditionalMean": ConditionalMean,
-    "Fourier": FourierBasis,
-    "Trend": Trend,
-    "Seasonal": Seasonal,
-    "LogNormal": LogNormal,
-    "Part": Component,
-    "GP": GP,
-    "Spline": Spline,
-    "Polynomial": Polynomial,
-    "Linear": Linear,
-    "Levels": Levels,
-    "Term": Term,
-    "Decomposition": Decomposition,
-    "Spread": VarianceFunction,
-    "ConstantSpread": Homoscedastic,
-    "Always": Always,
-    "WhereNotSet": WhereNotSet,
-    "InRegime": InRegime,
-    "AdditiveModel": AdditiveModel,
-    "PooledModel": PooledModel,
-    "SaturatedModel": SaturatedModel,
-}
+_KINDS: tuple[type[Any], ...] = (
+    Coordinate, Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom,
+    PiecewiseLinear, PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis,
+    Categories, GroupIndicators, CentredBasis, CovariateColumns, RandomEffects, ConditionalMean,
+    FourierBasis, Trend, Seasonal, LogNormal, Component, GP, Spline, Polynomial, Linear, Levels,
+    Term, Decomposition, VarianceFunction, Homoscedastic, Always, WhereNotSet, InRegime,
+    AdditiveModel, PooledModel, SaturatedModel,
+)  # fmt: skip
+# Classes in saved fits, by name.
+TAGS = {kind.__name__: kind for kind in _KINDS}
 _BASES = (
     Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom, PiecewiseLinear,
     PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis, CentredBasis,
@@ -90,10 +57,6 @@ _BASES = (
 )  # fmt: skip
 # Integers below this are exact as floats.
 MAX_INTEGER = 2**53
-_TAG_OF = {kind: tag for tag, kind in TAGS.items()}
-# Stored names of fields that have been renamed since.
-_STORED_NAMES = {"component": "part", "knot_values": "heights", "cross_action": "borrowed"}
-_FIELD_NAMES = {stored: name for name, stored in _STORED_NAMES.items()}
 
 
 def dumps(value: Any) -> str:
@@ -148,12 +111,10 @@ def _encode(value: Any) -> Any:
         return {"kind": "mapping", "items": {key: _encode(item) for key, item in value.items()}}
     if isinstance(value, tuple | list):
         return [_encode(item) for item in value]
-    if type(value) in _TAG_OF:
-        members = {
-            _STORED_NAMES.get(field.name, field.name): _encode(getattr(value, field.name))
-            for field in fields(value)
-        }
-        return {"kind": _TAG_OF[type(value)], **members}
+    tag = type(value).__name__
+    if TAGS.get(tag) is type(value):
+        members = {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+        return {"kind": tag, **members}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{type(value).__name__} cannot be saved")
@@ -171,11 +132,7 @@ def _decode(value: Any) -> Any:
         return {key: _decode(item) for key, item in value["items"].items()}
     if kind not in TAGS:
         raise SavedFitError(f"the saved model contains unknown kind {kind!r}")
-    arguments = {
-        str(_FIELD_NAMES.get(key, key)): _decode(item)
-        for key, item in value.items()
-        if key != "kind"
-    }
+    arguments = {key: _decode(item) for key, item in value.items() if key != "kind"}
     for name, hint in _field_types(kind).items():
         if name in arguments and not _has_type(arguments[name], hint):
             raise SavedFitError(f"the saved model has a {kind} with an invalid {name}")

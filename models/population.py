@@ -55,15 +55,9 @@ class Units:
     rows: Array
 
     @classmethod
-    def of(cls, stored: xr.Dataset, constant: xr.Dataset) -> Self:
-        """Read from groups ``population`` and ``constant_data`` of the tree of a fit."""
-        values = stored["unit"].values
-        if "share" in stored:
-            return cls(values, stored["share"].values, stored["rows_of_unit"].values)
-        # Fits of earlier versions have a sample of units of equal share.
-        rows, is_set = constant["rows"].values, constant["intervened"].values.any(axis=1)
-        equal = np.full(len(values), 1 / len(values))
-        return cls(values, equal, (rows.sum() if is_set.all() else rows[~is_set].sum()) * equal)
+    def of(cls, stored: xr.Dataset) -> Self:
+        """Read from the group ``population`` of the tree of a fit."""
+        return cls(*(stored[name].values for name in ("unit", "share", "rows_of_unit")))
 
     def within(self, population: Population | None, fine: int | None = None) -> Self:
         """Units of another population; these, with each of its rows, where it leaves values open.

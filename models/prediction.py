@@ -68,7 +68,7 @@ class Prediction:
         The population of each draw; None if it is the same for all draws.
     shape : NoiseShape or None
         Shape of the noise as a function of actions and mask, with its uncertainty. None for
-        Student-t noise, and in fits of versions without it.
+        Student-t noise.
     kind : {"continuous", "binary", "count"}
         What a single outcome can be.
     """
@@ -103,7 +103,7 @@ class Prediction:
             student_t = StudentTLaw(*(float(noise[name]) for name in StudentTLaw._fields))
         units = None
         if "population" in tree.children:
-            units = Units.of(tree["population"].dataset, tree["constant_data"].dataset)
+            units = Units.of(tree["population"].dataset)
         return cls(
             terms,
             spread,
@@ -114,7 +114,7 @@ class Prediction:
             student_t,
             units,
             shape=shape,
-            kind=tree.attrs.get("outcome_kind", "continuous"),
+            kind=tree.attrs["outcome_kind"],
         )
 
     def mean(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:

@@ -172,7 +172,6 @@ class Decomposition:
         sizes = {term.name: term.component.basis.size for term in self.terms}
         for mean in self.conditional_means:
             mean.check(sizes, len(self.names) + len(self.covariates))
-        # Fits saved by versions without levels.
         if not self.categories:
             object.__setattr__(self, "categories", (None,) * len(self.names))
 

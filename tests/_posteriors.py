@@ -148,7 +148,12 @@ def made_up(
         size = 1 + 2 * count * len(KNOTS)
         spread = VarianceFunction(coordinates, knots, rng.gamma(3.0, 1 / (3 * (1 + count)), size))
         noises["deviation"] = 0.1 * spread.knot_values * rng.normal(size=(*shape, size))
-    statistics = {name: np.zeros(shape, bool) for name in ("diverging", "reached_max_treedepth")}
+    kinds = {
+        bool: ("diverging", "reached_max_treedepth", "accepted"),
+        int: ("n_steps", "tree_depth"),
+        float: ("lp", "energy", "acceptance_rate", "step_size"),
+    }
+    statistics = {name: np.zeros(shape, kind) for kind, names in kinds.items() for name in names}
     tree = build_tree(
         data,
         model,
@@ -157,7 +162,7 @@ def made_up(
         noise=noises,
         pilot_noise_sd=unit,
         fit_tests=(),
-        settings=SamplerSettings(seed, 2, draws, 10, 0.8, True, True, False),
+        settings=SamplerSettings(seed, 2, draws, 10, progress=False),
     )
     return bi.Posterior(tree)
 

@@ -119,21 +119,6 @@ def test_standard_errors_are_over_worlds() -> None:
         bi.calibration.coverage_table([world(0.9, 1.0)])
 
 
-def test_old_names_work_with_a_warning() -> None:
-    one = xr.Dataset(
-        {"coverage": ("level", [0.8]), "width": ("level", [1.0]), "z_rms": 1.0}, {"level": [0.9]}
-    )
-    with pytest.warns(FutureWarning, match="cover_table is now coverage_table") as caught:
-        table = bi.calibration.cover_table([one, one + 0.1])
-    assert caught[0].filename == __file__
-    xr.testing.assert_identical(table, bi.calibration.coverage_table([one, one + 0.1]))
-    world = bi.simulators.Linear.random(2, seed=0)
-    short = {"rows": 50, "seed": 0, "draws": 20, "warmup": 20, "chains": 2}
-    with pytest.warns(FutureWarning, match="cover is now coverage"):
-        table = bi.calibration.cover(world, **short)
-    xr.testing.assert_identical(table, bi.calibration.coverage(world, **short))
-
-
 def test_only_gaussian_noise_has_ranks() -> None:
     with pytest.raises(bi.ModelError, match="Gaussian noise"):
         bi.calibration.ranks(

@@ -57,8 +57,9 @@ def test_names_are_imported_when_they_are_first_used() -> None:
         _ = bi.no_such_name
 
 
-def test_saved_fits_answer_without_jax() -> None:
-    fit = Path(__file__).parent / "posterior" / "saved_fits" / "f298bb4_gp.nc"
+def test_saved_fits_answer_without_jax(posterior, tmp_path) -> None:
+    fit = tmp_path / "fit.nc"
+    posterior.save(fit)
     program = (
         "import sys, warnings, matplotlib, bayes_intgen as bi\n"
         "warnings.simplefilter('ignore')\n"

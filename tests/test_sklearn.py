@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
+from bayes_intgen.data.validation import checked_data
 
 # Linear mechanisms, which are quick to fit, do not follow the sine in these rows.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
@@ -40,6 +41,7 @@ class StraightLine:
     """Least-squares stand-in for a posterior, for scikit-learn's dozens of interface checks."""
 
     def __init__(self, data: bi.RegimeData, *_: object, **__: object) -> None:
+        checked_data(data)
         self.actions, self.regimes = data.names, data.regimes
         design = np.column_stack([np.ones(len(data)), data.actions])
         self.coefficients = np.linalg.lstsq(design, data.outcome)[0]

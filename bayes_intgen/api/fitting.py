@@ -7,7 +7,8 @@ from bayes_intgen.api.decomposed_fit import fit_decomposed
 from bayes_intgen.api.fit_warnings import warn_of_data, warn_of_fit
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.api.updating import updatable_posterior
-from bayes_intgen.data.rows import Rows, checked_data
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.validation import checked_data
 from bayes_intgen.inference.settings import Method, SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.base import checked_model
@@ -33,8 +34,7 @@ def fit(
     chains: int = 4,
     draws: int | None = None,
     warmup: int = 75,
-    target_accept: float = 0.8,
-    collapse: bool | None = None,
+    target_accept: float = 0.7,
     simplify: bool = True,
     progress: bool = True,
     checkpoint: str | PathLike[str] | None = None,
@@ -57,7 +57,7 @@ def fit(
     model : Model, optional
         By default ``additive()``: Gaussian processes, unknown graph.
     method : {"nuts", "laplace"}
-        ``"laplace"`` needs marginalised coefficients. Its draws are equally weighted and
+        Draws of ``"laplace"`` are equally weighted and
         independent of each other; the group ``sample_stats`` has the attributes ``pareto_k`` and
         ``importance_ess`` instead of divergences.
     seed : int
@@ -73,11 +73,8 @@ def fit(
     target_accept : float
         Target acceptance probability of the step size adaptation; values nearer to one give
         smaller steps and fewer divergences (NUTS only).
-    collapse : bool, optional
-        Whether to integrate the coefficients out, as by default. False samples the full program,
-        which is slow, for comparison.
     simplify : bool
-        Whether the data select terms; applies if the coefficients are marginalised. Scales of
+        Whether the data select terms. Scales of
         cross-action terms of a bias are estimated by empirical Bayes; terms with evidence against
         them, or hardly any for functions of covariates and groups alone, keep a small scale, fixed
         in units of the noise, and are not sampled, which gives nearly the same effects in a
@@ -87,8 +84,8 @@ def fit(
     progress : bool
         Whether to show progress on standard error.
     checkpoint : path, optional
-        Folder to which the chains are written as they grow. After an interruption the same call
-        continues from there, and gives the draws of an uninterrupted fit (NUTS only).
+        File for the sums over all rows, written before sampling. After an interruption the same
+        call samples without reading the rows again, and gives the draws of an uninterrupted fit.
 
     Returns
     -------
@@ -102,7 +99,7 @@ def fit(
     ModelError
         If the model does not match the data, or a setting is invalid.
     SavedFitError
-        If ``checkpoint`` holds another fit or damaged files, or is not a folder.
+        If ``checkpoint`` is of another fit, or damaged.
     BayesIntgenError
         In a process forked from one that had fitted, or if JAX's platform is not available.
 
@@ -136,7 +133,7 @@ def fit(
     model = additive() if model is None else model
     data, model = checked_data(data), checked_model(model)
     settings = SamplerSettings(
-        seed, chains, draws, warmup, target_accept, collapse, simplify, progress, method
+        seed, chains, draws, warmup, target_accept, simplify, progress, method
     )
     warn_of_data(data, model)
     fit = fit_decomposed(data, model, settings, checkpoint=checkpoint)

@@ -21,7 +21,7 @@ def load(path: str | os.PathLike[str]) -> Posterior:
     Raises
     ------
     SavedFitError
-        If the file is truncated or damaged, is not a saved fit, or was written by a newer version.
+        If the file is truncated or damaged, is not a saved fit, or was written by another version.
         Pipes, devices and folders are refused at once.
     FileNotFoundError
         If there is no such file.

@@ -59,7 +59,7 @@ def reach(table: xr.Dataset) -> Iterator[str]:
     interactions = detectable[kinds == "interaction"]
     if interactions.size and np.isfinite(interactions).all():
         worst, unit = float(interactions.max()), table.attrs["outcome_sd"]
-        which = "Any other" if (_hidden_kinds(table) == "interaction").any() else "Any"
+        which = "Any other" if (table["hidden_kind"].to_numpy() == "interaction").any() else "Any"
         yield (
             f"{which} smooth interaction of two actions with a standard deviation over "
             f"{worst:.3g}, {worst / unit:.0%} of the outcome's, would be detected with probability "
@@ -75,7 +75,7 @@ def reach(table: xr.Dataset) -> Iterator[str]:
 
 def hidden(table: xr.Dataset) -> Iterator[str]:
     """Violations that these regimes cannot reveal."""
-    is_named = _hidden_kinds(table) != "confounded interaction"
+    is_named = table["hidden_kind"].to_numpy() != "confounded interaction"
     labels = [str(label) for label in table["hidden"].to_numpy()[is_named]]
     listed = labels[:MAX_NAMED]
     if len(labels) > MAX_NAMED:
@@ -113,17 +113,8 @@ def obstacle(table: xr.Dataset) -> str:
 
 
 def _obstacles(table: xr.Dataset) -> list[str]:
-    """Reasons why pairs are not tested for shared causes; tables of older versions have none."""
-    if "hidden_obstacle" not in table:
-        return []
+    """Reasons why pairs are not tested for shared causes."""
     return [text for text in dict.fromkeys(table["hidden_obstacle"].to_numpy().tolist()) if text]
-
-
-def _hidden_kinds(table: xr.Dataset) -> np.ndarray:
-    """Kinds of the untestable alternatives; tables of older versions have none."""
-    if "hidden_kind" in table:
-        return table["hidden_kind"].to_numpy()
-    return np.full(table.sizes["hidden"], "interaction")
 
 
 def comparison(held_out: xr.Dataset) -> str:

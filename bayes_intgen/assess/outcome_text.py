@@ -39,10 +39,7 @@ def far_outcome_lines(posterior: PosteriorDraws) -> list[str]:
 
 def share_outside(posterior: PosteriorDraws) -> float:
     """Share of reference rows at which the 90% interval of the joint effect leaves [0, 1]."""
-    reference = support_of(posterior).reference
-    if reference is None:
-        return 0.0
-    points = np.concatenate(reference.rows)
+    points = np.concatenate(support_of(posterior).reference.rows)
     mean = prediction_of(posterior).mean(points, np.ones(points.shape, dtype=bool))
     low, high = np.quantile(mean, [0.05, 0.95], axis=(0, 1))
     return float(((low < 0) | (high > 1)).mean())

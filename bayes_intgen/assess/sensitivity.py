@@ -63,7 +63,7 @@ import xarray as xr
 from bayes_intgen._arguments import probability
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
-from bayes_intgen.errors import ModelError, PointsError, SavedFitError
+from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.contributions import contributions
 from bayes_intgen.models.prediction import Prediction
@@ -173,8 +173,6 @@ def _bias_sd(posterior: PosteriorDraws, prediction: Prediction) -> Array:
     Biases that depend on covariates are averages over the population of the prediction.
     """
     reference = support_of(posterior).reference
-    if reference is None:
-        raise SavedFitError("the fit was saved by a version that kept no rows; fit again")
     by_mask = dict(zip(reference.masks, reference.rows, strict=True))
     observational = (False,) * len(posterior.actions)
     rows = by_mask.get(observational, np.concatenate(reference.rows))

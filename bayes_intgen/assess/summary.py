@@ -159,7 +159,6 @@ def report_identification(of: Rows | PosteriorDraws) -> Report:
     Parameters
     ----------
     of : Observations, StreamedData, DistributedData or Posterior
-        The report of a posterior saved by a version without reference rows lacks support.
 
     Returns
     -------
@@ -258,15 +257,13 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         "questions": question_table(
             names,
             regimes,
-            {} if reference is None else reference.settings(),
+            reference.settings(),
             {} if support.population is None else support.population.under_one_mask,
             reference,
             lambda points, mask: support.verdict(points, np.array(mask)),
         ),
     }
-    problems: list[str] | None = None
-    if reference is not None:
-        groups["sampling"], problems = _sampling(posterior, groups["questions"], reference)
+    groups["sampling"], problems = _sampling(posterior, groups["questions"], reference)
     check = Check.of_tree(posterior.tree)
     if check is not None:
         groups["check"] = check.table

@@ -21,20 +21,19 @@ RANGE_TAILS = (0.01, 0.99)
 def regime_table(
     names: Sequence[str],
     regimes: Mapping[Mask, int],
-    reference: ReferenceRows | None,
+    reference: ReferenceRows,
     outcome: str,
 ) -> xr.Dataset:
     """Rows of each regime, and range and levels of each action there."""
     shape = (len(regimes), len(names))
     low, high = np.full((2, *shape), np.nan)
     levels = np.full(shape, "", dtype=object)
-    if reference is not None:
-        for i, mask in enumerate(regimes):
-            rows = reference.rows[reference.masks.index(mask)]
-            low[i], high[i] = np.quantile(rows, RANGE_TAILS, axis=0)
-            for k, categories in enumerate(reference.categories):
-                if categories is not None:
-                    levels[i, k] = categories.subset(rows[:, k]).spelled()
+    for i, mask in enumerate(regimes):
+        rows = reference.rows[reference.masks.index(mask)]
+        low[i], high[i] = np.quantile(rows, RANGE_TAILS, axis=0)
+        for k, categories in enumerate(reference.categories):
+            if categories is not None:
+                levels[i, k] = categories.subset(rows[:, k]).spelled()
     dims = ("regime", "action")
     return xr.Dataset(
         {
@@ -55,7 +54,7 @@ def question_table(
     settings: Mapping[str, tuple[Label, ...]],
     under_one_mask: Mapping[str, tuple[int, int]],
     reference: ReferenceRows | None,
-    verdict_at: Callable[[Array, Mask], Verdict | None],
+    verdict_at: Callable[[Array, Mask], Verdict],
 ) -> xr.Dataset:
     """Certificates and supported shares of the joint effect and of single interventions."""
     count = len(names)
@@ -67,8 +66,7 @@ def question_table(
     supported = np.full(len(masks), np.nan)
     if reference is not None:
         points = np.concatenate(reference.rows)
-        verdicts = [verdict_at(points, mask) for mask in masks]
-        supported = np.array([np.nan if v is None else v.supported.mean() for v in verdicts])
+        supported = np.array([verdict_at(points, mask).supported.mean() for mask in masks])
     labels = [mask_label(names, mask) for mask in regimes]
     return xr.Dataset(
         {

@@ -173,10 +173,8 @@ def _ends_of(
     query = support_of(posterior).query(both, names, given, population)
     every_start = np.broadcast_to(starts, ends.shape)
     coords = _coordinates(posterior, labels, {"": ends, "from ": every_start})
-    if query.verdict is not None:
-        supported = query.verdict.supported
-        both_supported = supported[: len(ends)] & supported[len(ends) :]
-        coords["supported"] = ("point", both_supported)
+    supported = query.verdict.supported
+    coords["supported"] = ("point", supported[: len(ends)] & supported[len(ends) :])
     attrs = {"intervened": ", ".join(names), "outcome": posterior.outcome_name}
     changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
     attrs |= change_attrs(posterior, query.averages, changed, names, link)
@@ -216,8 +214,7 @@ def slope(
     prediction = prediction_of(posterior, query.averages)
     draws = prediction.change(below, above, query.mask) / (above - below)[:, k]
     coords = _coordinates(posterior, point_labels(at, len(values)), {"": values})
-    if query.verdict is not None:
-        coords["supported"] = ("point", query.verdict.supported)
+    coords["supported"] = ("point", query.verdict.supported)
     attrs = {"action": name, "intervened": ", ".join(names), "outcome": posterior.outcome_name}
     attrs |= change_attrs(posterior, query.averages, [k], names)
     return Contrast(draws, coords, ("chain", "draw", "point"), "slope", attrs)

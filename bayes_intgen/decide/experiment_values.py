@@ -128,10 +128,7 @@ class Choice:
 
 def supports_any_plan(posterior: PosteriorDraws) -> bool:
     """Whether the joint effect is supported at any of 200 reference rows."""
-    reference = support_of(posterior).reference
-    if reference is None:
-        return True
-    rows = np.concatenate(reference.rows)
+    rows = np.concatenate(support_of(posterior).reference.rows)
     return bool(is_supported(posterior, rows[:: max(1, len(rows) // N_CHECKED)]).any())
 
 

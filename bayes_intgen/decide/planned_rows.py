@@ -68,7 +68,7 @@ def planned_rows(
     Raises
     ------
     ModelError
-        On unknown actions, and for a fit that was saved without reference rows.
+        On unknown actions.
     PointsError
         On unknown levels, and values that are not finite.
 
@@ -81,11 +81,6 @@ def planned_rows(
         if name not in posterior.actions:
             raise ModelError(unknown_action(name, posterior.actions))
     reference = support_of(posterior).reference
-    if reference is None:
-        raise ModelError(
-            "the fit was saved by a version without reference rows, which experiments are planned "
-            "from; fit again"
-        )
     mask = checked_mask(names, posterior.actions)
     values = {
         posterior.actions.index(name): _values(posterior, name, own) for name, own in at.items()

@@ -211,8 +211,7 @@ def _candidates(
         points = np.tile(baseline, (len(values), 1))
         points[:, k] = values
         verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
-        if verdict is not None:
-            values = values[(verdict.close & verdict.separated)[:, k]]
+        values = values[(verdict.close & verdict.separated)[:, k]]
     if not len(values):
         raise ModelError(
             f"no value of {name!r} within its bounds is supported by the rows; widen the bounds, "

@@ -91,9 +91,7 @@ def effect_along(
         effect=(("chain", "draw", "point"), effect)
     )
     # No warning: pictures hatch points that are not supported.
-    verdict = support_of(posterior).verdict(points, all_set[0])
-    if verdict is not None:
-        curve["supported"] = ("point", verdict.supported)
+    curve["supported"] = ("point", support_of(posterior).verdict(points, all_set[0]).supported)
     curve.attrs |= {"outcome_kind": prediction.kind, **probability_attrs(prediction.kind, effect)}
     # The effect on a binary outcome is the probability of a one already.
     if predictive is not None and prediction.kind != "binary":

@@ -38,10 +38,7 @@ def levels_of(posterior: PosteriorDraws) -> tuple[Categories | None, ...]:
     >>> levels_of(posterior)
     (None, None)
     """
-    reference = support_of(posterior).reference
-    if reference is None:
-        return posterior.categories
-    rows = np.concatenate(reference.rows)
+    rows = np.concatenate(support_of(posterior).reference.rows)
     out: list[Categories | None] = []
     for levels, column in zip(posterior.categories, rows.T, strict=True):
         values = np.unique(column)
@@ -74,7 +71,7 @@ def default_point(posterior: PosteriorDraws) -> Array:
     True
     """
     middle, reference = medians(posterior), support_of(posterior).reference
-    if reference is None or _supported(posterior, middle[None])[0]:
+    if _supported(posterior, middle[None])[0]:
         return middle
     for rows in _rows_by_distance(reference, middle):
         supported = _supported(posterior, rows)
@@ -128,11 +125,11 @@ def usual_range(coordinate: Coordinate) -> tuple[float, float]:
     )
 
 
-def share_supported(posterior: PosteriorDraws) -> float | None:
+def share_supported(posterior: PosteriorDraws) -> float:
     """Supported share of joint points, with each action sampled from its own experiments.
 
     Actions are sampled independently of each other, from the rows in which they were set, or from
-    all rows if they never were. None for a fit that was saved without rows.
+    all rows if they never were.
 
     Examples
     --------
@@ -140,8 +137,6 @@ def share_supported(posterior: PosteriorDraws) -> float | None:
     True
     """
     reference = support_of(posterior).reference
-    if reference is None:
-        return None
     rng = generator(0, "support")
     masks = np.repeat(np.array(reference.masks), [len(rows) for rows in reference.rows], axis=0)
     columns = []
@@ -151,9 +146,8 @@ def share_supported(posterior: PosteriorDraws) -> float | None:
 
 
 def _supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
-    """Whether the joint effect is supported at points, shape (M,); true without rows."""
-    verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
-    return np.ones(len(points), dtype=bool) if verdict is None else verdict.supported
+    """Whether the joint effect is supported at points, shape (M,)."""
+    return support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool)).supported
 
 
 def _rows_by_distance(reference: ReferenceRows, point: Array) -> Iterator[Array]:
@@ -187,12 +181,11 @@ def _candidates(posterior: PosteriorDraws, k: int, levels: Categories | None) ->
     if levels is not None:
         return np.array(levels.codes)
     reference = support_of(posterior).reference
-    if reference is not None:
-        regimes = zip(reference.rows, reference.masks, strict=True)
-        own = [rows[:, k] for rows, mask in regimes if mask[k]]
-        values = np.unique(np.concatenate(own)) if own else np.empty(0)
-        if 1 < len(values) <= MAX_DISTINCT:
-            return values
+    regimes = zip(reference.rows, reference.masks, strict=True)
+    own = [rows[:, k] for rows, mask in regimes if mask[k]]
+    values = np.unique(np.concatenate(own)) if own else np.empty(0)
+    if 1 < len(values) <= MAX_DISTINCT:
+        return values
     coordinate = posterior.terms.coordinates[k]
     return _rounded(coordinate, usual_range(coordinate))
 

@@ -235,8 +235,6 @@ class PosteriorDraws:
         ------
         PointsError
             As :meth:`effect`.
-        SavedFitError
-            Where the fit was saved by a version without reference rows.
 
         Examples
         --------
@@ -332,8 +330,7 @@ class PosteriorDraws:
         Raises
         ------
         ModelError
-            If the fit has learned no graph: a regression, a model with ``graph="any"``, or a fit
-            saved by an earlier version.
+            If the fit has learned no graph: a regression, or a model with ``graph="any"``.
 
         Examples
         --------
@@ -380,8 +377,7 @@ class PosteriorDraws:
             "point": query.labels,
             **action_coordinates(query.values, self.actions, self.categories),
         }
-        if query.verdict is not None:
-            coords["supported"] = ("point", query.verdict.supported)
+        coords["supported"] = ("point", query.verdict.supported)
         attrs: dict[str, Any] = {
             "intervened": ", ".join(query.intervened),
             "outcome": self.outcome_name,

@@ -212,21 +212,10 @@ def supported(
 ) -> NDArray[np.bool_]:
     """Whether the contribution of each action is supported, shape (M, K), at points (M, K).
 
-    A fit that was saved without rows is checked against the observed ranges alone.
-
     Examples
     --------
     >>> supported(posterior, np.array([[0.1, 99.0]]), ["red", "green"])
     array([[ True, False]])
     """
     mask = np.isin(posterior.actions, list(intervened))
-    verdict = support_of(posterior).verdict(values, mask)
-    if verdict is not None:
-        return verdict.needs_met
-    terms = posterior.terms
-    low, high = np.array([(c.low, c.high) for c in terms.coordinates]).T
-    within = (values >= low) & (values <= high)
-    for k, levels in enumerate(terms.categories):
-        if levels is not None:
-            within[:, k] &= levels.covers(values[:, k])
-    return np.asarray(within)
+    return support_of(posterior).verdict(values, mask).needs_met

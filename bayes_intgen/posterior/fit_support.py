@@ -19,8 +19,9 @@ from bayes_intgen.data.queries import (
     checked_points,
     point_labels,
 )
-from bayes_intgen.data.rows import Rows, checked_data
-from bayes_intgen.errors import PACKAGE, DataError, PointsError, SavedFitError, SupportWarning
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.validation import checked_data
+from bayes_intgen.errors import PACKAGE, DataError, PointsError, SupportWarning
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.groups import rest_on_exchangeability
@@ -45,7 +46,7 @@ class Query(NamedTuple):
     values: Array
     mask: NDArray[np.bool_]
     intervened: tuple[str, ...]
-    verdict: Verdict | None
+    verdict: Verdict
     averages: Standardisation
     labels: NDArray[Any]
 
@@ -60,8 +61,8 @@ class FitSupport:
     terms : Decomposition
     regimes : mapping from mask to int
         Rows of each regime in the data.
-    reference : ReferenceRows or None
-        Reference rows of each regime; None for a fit that was saved without them.
+    reference : ReferenceRows
+        Reference rows of each regime.
     has_lift_tests : bool
     population : FitPopulation or None
         None for a fit without covariates and groups.
@@ -71,22 +72,21 @@ class FitSupport:
     model: Model
     terms: Decomposition
     regimes: Mapping[Mask, int]
-    reference: ReferenceRows | None
+    reference: ReferenceRows
     has_lift_tests: bool
-    population: FitPopulation | None = None
-    covariates_digest: str = ""
+    population: FitPopulation | None
+    covariates_digest: str
 
     @classmethod
     def of(cls, tree: xr.DataTree, model: Model, terms: Decomposition) -> Self:
         """Read the regimes and the reference rows from the tree of a fit."""
-        constant, reference = tree["constant_data"].dataset, None
-        if "support" in tree.children:
-            reference = ReferenceRows.of_dataset(
-                tree["support"].to_dataset(), terms.coordinates, terms.categories
-            )
+        constant = tree["constant_data"].dataset
+        reference = ReferenceRows.of_dataset(
+            tree["support"].to_dataset(), terms.coordinates, terms.categories
+        )
         masks = map(tuple, (constant["intervened"].values > 0).tolist())
         regimes = dict(zip(masks, constant["rows"].values.tolist(), strict=True))
-        population, digest = FitPopulation.of(tree), tree.attrs.get("covariates_digest", "")
+        population, digest = FitPopulation.of(tree), tree.attrs["covariates_digest"]
         has_tests = "lift_of" in constant
         return cls(model, terms, regimes, reference, has_tests, population, digest)
 
@@ -106,10 +106,9 @@ class FitSupport:
                     f"the data have {n_rows} rows of regime {data.label(mask)}, the fit had "
                     f"{n_fitted}; {remedy}"
                 )
-        if self.reference is not None:
-            rows = data.in_memory.reference_rows(self.terms.coordinates).rows
-            if not all(map(np.array_equal, rows, self.reference.rows)):
-                raise DataError(f"the rows of the data have other values of the actions; {remedy}")
+        rows = data.in_memory.reference_rows(self.terms.coordinates).rows
+        if not all(map(np.array_equal, rows, self.reference.rows)):
+            raise DataError(f"the rows of the data have other values of the actions; {remedy}")
         for kind, own, fitted in (
             ("covariates", data.columns.names, self.terms.covariates.names),
             ("groups", data.columns.groups, self.terms.covariates.groups),
@@ -196,10 +195,8 @@ class FitSupport:
                 skip_file_prefixes=(PACKAGE,),
             )
 
-    def verdict(self, values: Array, mask: NDArray[np.bool_]) -> Verdict | None:
-        """Conditions of support at points, shape (M, K); None without reference rows."""
-        if self.reference is None:
-            return None
+    def verdict(self, values: Array, mask: NDArray[np.bool_]) -> Verdict:
+        """Conditions of support at points, shape (M, K)."""
         target, parents = tuple(mask.tolist()), self._parents
         needs = (
             requirements_of_terms(self.terms, self.reference.masks, target)
@@ -214,10 +211,9 @@ class FitSupport:
         """Whether the regimes reach the values of all actions together, shape (M,).
 
         Without ``nearby``, whether they link each value by rows elsewhere, interactions aside; see
-        :meth:`bayes_intgen.identification.overlap.ReferenceRows.linked`. True for a regression and
-        for a fit that was saved without reference rows.
+        :meth:`bayes_intgen.identification.overlap.ReferenceRows.linked`. True for a regression.
         """
-        if self.reference is None or self._parents is None:
+        if self._parents is None:
             return np.ones(len(values), dtype=bool)
         target, pairs = tuple(mask.tolist()), [*self.terms.interactions] if nearby else []
         return self.reference.linked(values, target, self._parents, pairs, nearby)
@@ -229,23 +225,14 @@ class FitSupport:
         ------
         PointsError
             As :meth:`query`.
-        SavedFitError
-            Without reference rows.
         """
-        if self.reference is None:
-            raise SavedFitError(
-                "the fit was saved by a version that kept no rows of the data; use data.support"
-            )
         values = checked_points(points, self.terms.names, self.terms.categories)
         mask = checked_mask(intervened, self.terms.names)
         verdict, target = self.verdict(values, mask), tuple(mask.tolist())
-        assert verdict is not None  # because there are reference rows
         parents = self._parents or parents_of_terms(self.terms)
         return self.reference.described(values, target, parents, verdict)
 
-    def _warn(
-        self, values: Array, mask: NDArray[np.bool_], verdict: Verdict | None, subject: str
-    ) -> None:
+    def _warn(self, values: Array, mask: NDArray[np.bool_], verdict: Verdict, subject: str) -> None:
         """Warn once of an effect that is not identified, everywhere or at some of the points."""
         names, target = self.terms.names, tuple(mask.tolist())
         if not self.model.identifies(list(self.regimes), target):
@@ -253,9 +240,6 @@ class FitSupport:
             certificate = certify(names, self.regimes, intervened)
             tests = "; lift tests tell how it changes, not its level" * self.has_lift_tests
             message = f"{certificate} The answer rests on the prior{tests}."
-        elif verdict is None:
-            self.warn_of_range(values)
-            return
         else:
             columns = self.terms.coordinates, self.terms.categories
             reasons = words_of_verdict(names, *columns, values, target, verdict, subject)

@@ -93,8 +93,6 @@ class FittedRows(PosteriorDraws):
             Where the data have other rows, or their rows are not all in memory.
         ModelError
             Where the levels of a grouping are integrated out, or rows have an ``outcome_sd``.
-        SavedFitError
-            Where the fit was saved by a version without the units of fixed scales.
 
         Notes
         -----

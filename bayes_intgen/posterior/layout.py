@@ -8,27 +8,23 @@ and reads at most as many bytes as the file has.
 import io
 import math
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from packaging.version import InvalidVersion, Version
 
-from bayes_intgen._checksum import MARK
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._lazy import h5py
 from bayes_intgen.errors import SavedFitError
 
-# Attribute of every group that announces a checksum, so that a file whose checksum is lost is never
-# taken for one of a version without checksums.
-_NOTE = "checksum"
-# Attributes that are no part of a tree: the note, and descriptions of dimensions and types.
-_NETCDF = frozenset(
-    "CLASS NAME DIMENSION_LIST REFERENCE_LIST _FillValue dtype _NCProperties _Netcdf4Coordinates "
-    f"_Netcdf4Dimid {_NOTE}".split()
-)
+# Version of the format; files of others are refused.
+FORMAT = 1
+# Attributes that are no part of a tree: descriptions of dimensions and types.
+_NETCDF = (
+    "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_FillValue", "dtype", "_NCProperties",
+    "_Netcdf4Coordinates", "_Netcdf4Dimid",
+)  # fmt: skip
 # Number of strings that are read at once: a crafted file may refer to a long one many times.
 _STRINGS = 16
 
@@ -60,10 +56,11 @@ def _block(*columns: str, required: bool = False) -> Block:
 
 _DRAWS = ("i: chain (chain)", "i: draw (draw)")
 _FIT_TESTS = _block(
-    "f: fit_p (fit_test)", "i: fit_action (fit_test)", "s: fit_role fit_test (fit_test)"
+    "f: fit_p (fit_test)",
+    "i: fit_action (fit_test)",
+    "s: fit_role fit_given fit_test (fit_test)",
+    required=True,
 )
-# Absent in fits of versions without tests of two columns.
-_JOINT_FIT_TESTS = _block("s: fit_given (fit_test)")
 _SITES = (
     _block("f: noise_sd (chain, draw)", *_DRAWS, required=True),
     _block("f: scale (chain, draw, scale_of)", "s: scale_of (scale_of)"),
@@ -74,15 +71,13 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
     "": (),
     "/posterior": (*_SITES, _block("f: intercept (chain, draw)", required=True)),
     "/sample_stats": (
-        _block(*_DRAWS, required=True),
+        _block(*_DRAWS, "f: lp (chain, draw)", required=True),
         # Of NUTS, but not of a Laplace approximation.
-        _block("b: diverging reached_max_treedepth (chain, draw)"),
         _block(
             "f: energy acceptance_rate step_size (chain, draw)",
             "i: n_steps tree_depth (chain, draw)",
-            "b: accepted (chain, draw)",
+            "b: accepted diverging reached_max_treedepth (chain, draw)",
         ),
-        _block("f: lp (chain, draw)"),
     ),
     "/constant_data": (
         _block(
@@ -92,15 +87,14 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
             "s: action (action)",
             "f: fixed_scale (fixed_scale_of)",
             "s: fixed_scale_of (fixed_scale_of)",
+            "f: pilot_noise_sd ()",
             required=True,
         ),
-        _block("f: pilot_noise_sd ()"),
         _block(
             "f: far_distance far_limit far_share far_value ()",
             "i: far_above far_below far_rows far_row ()",
         ),
         _FIT_TESTS,
-        _JOINT_FIT_TESTS,
         _block(
             "s: lift_of (lift_test)",
             "f: lift_from lift_to lift_effect lift_se (lift_test)",
@@ -145,15 +139,13 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
             "s: kind test (test)",
             "b: between (test, action)",
             "b: hidden_between (hidden, action)",
-            "s: hidden (hidden)",
+            "s: hidden hidden_kind hidden_obstacle (hidden)",
             "s: action (action)",
+            "f: moderator_p_familywise (moderator)",
+            "s: moderated by moderator (moderator)",
             required=True,
         ),
-        _block("s: hidden_kind (hidden)"),
-        _block("s: hidden_obstacle (hidden)"),
         _FIT_TESTS,
-        _JOINT_FIT_TESTS,
-        _block("f: moderator_p_familywise (moderator)", "s: moderated by moderator (moderator)"),
     ),
     "/population": (
         _block(
@@ -163,9 +155,9 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
             "s: covariate (covariate)",
             "i: population_row (population_row)",
             "s: grouping (grouping)",
+            "f: share rows_of_unit (population_row)",
             required=True,
         ),
-        _block("f: share rows_of_unit (population_row)"),
     ),
     "/check/held_out": (_block("f: difference error ()", "i: rows ()"),),
     "/log_likelihood": _BY_ROW,
@@ -173,26 +165,24 @@ LAYOUT: dict[str, tuple[Block, ...]] = {
     "/posterior_predictive": _BY_ROW,
     "/observed_data": (_block("f: outcome (row)", "i: row (row)", required=True),),
 }
-# Groups of every fit; the files of early versions lack "/support".
-_REQUIRED = ("/posterior", "/sample_stats", "/constant_data", "/coefficients", "/noise")
+# Groups of every fit.
+_REQUIRED = ("/posterior", "/sample_stats", "/constant_data", "/coefficients", "/noise", "/support")
 # Groups whose numbers are all finite.
-_FINITE = (*_REQUIRED[:1], *_REQUIRED[2:], "/support", "/population")
+_FINITE = (*_REQUIRED[:1], *_REQUIRED[2:], "/population")
 # Dimensions of the same size in every group.
 _SHARED = ("chain", "draw", "action", "regime", "row")
 
 
 def to_netcdf(tree: xr.DataTree) -> bytes:
-    r"""Serialise the tree of a fit, with a note on the checksum in every group.
+    r"""Serialise the tree of a fit.
 
     Examples
     --------
     >>> to_netcdf(posterior.tree).startswith(b"\x89HDF")
     True
     """
-    stored, file = tree.copy(), io.BytesIO()
-    for node in stored.subtree:
-        node.attrs = {**node.attrs, _NOTE: f"{MARK.decode()} at the end of the file"}
-    stored.to_netcdf(file, engine="h5netcdf")
+    file = io.BytesIO()
+    tree.to_netcdf(file, engine="h5netcdf")
     return file.getvalue()
 
 
@@ -321,12 +311,5 @@ class _Reader:
 def _check_origin(attributes: Mapping[str, Any]) -> None:
     if attributes.get("creation_library") != "bayes-intgen":
         raise SavedFitError("it was not written by bayes-intgen")
-    own, installed = str(attributes.get("creation_library_version")), version("bayes-intgen")
-    try:
-        is_newer = Version(own) > Version(installed)
-    except InvalidVersion as error:
-        raise SavedFitError("it does not say which version wrote it") from error
-    if is_newer:
-        raise SavedFitError(
-            f"it was written by bayes-intgen {own}; this is {installed}: upgrade to read it"
-        )
+    if attributes.get("format") != FORMAT:
+        raise SavedFitError("it was written by another version of bayes-intgen; fit again")

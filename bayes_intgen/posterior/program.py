@@ -8,7 +8,6 @@ import xarray as xr
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.errors import SavedFitError
 from bayes_intgen.inference.gaussian.passes import pseudo_observations, relative_noise_sd
 from bayes_intgen.models import Model
 from bayes_intgen.models.pseudo_observations import PseudoObservations
@@ -101,16 +100,6 @@ class Program:
 
 
 def fixed_in_noise_units(constant: xr.Dataset) -> dict[str, float]:
-    """Scales that a fit did not sample, in units of ``noise_sd``, by term.
-
-    Raises
-    ------
-    SavedFitError
-        Where the fit was saved by a version without these units.
-    """
-    scales = constant["fixed_scale"].to_series().to_dict()
-    if scales and "pilot_noise_sd" not in constant:
-        raise SavedFitError(
-            "the fit was saved by a version that lacks the units of fixed scales; fit again"
-        )
-    return {name: scale / float(constant["pilot_noise_sd"]) for name, scale in scales.items()}
+    """Scales that a fit did not sample, in units of ``noise_sd``, by term."""
+    ratios = constant["fixed_scale"] / constant["pilot_noise_sd"]
+    return {str(name): float(ratio) for name, ratio in ratios.to_series().items()}

@@ -19,6 +19,7 @@ from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.mixture import StudentTLaw
 from bayes_intgen.models.noise_shape import QUANTITIES
 from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+from bayes_intgen.posterior.layout import FORMAT
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def build_tree(
     tree.attrs = {
         "creation_library": "bayes-intgen",
         "creation_library_version": version("bayes-intgen"),
+        "format": FORMAT,
         "inference_library": library,
         "inference_library_version": version(library),
         "outcome": data.outcome_name,

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen._atomic import atomic_write
-from bayes_intgen._checksum import MARK, with_checksum, without_checksum
+from bayes_intgen._checksum import with_checksum, without_checksum
 from bayes_intgen.basis.categories import centres
 from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.errors import SavedFitError
@@ -24,6 +24,10 @@ from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_
 from bayes_intgen.posterior.layout import of_netcdf, to_netcdf
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# Texts in the attributes of every fit.
+ATTRIBUTES = (
+    "model", "terms", "spread", "settings", "outcome", "outcome_kind", "covariates_digest",
+)  # fmt: skip
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -47,16 +51,11 @@ def load_draws[T: PosteriorDraws](
     stored = _bytes_of(source)
     content = without_checksum(stored)
     if content is None:
-        if MARK in stored:
-            raise SavedFitError(
-                f"{source} cannot be read as a saved fit: it is truncated or damaged, as its "
-                "checksum shows; use a copy, or fit again"
-            )
-        # Earlier versions wrote no checksum.
-        content = stored
+        raise SavedFitError(
+            f"{source} cannot be read as a saved fit: it is truncated, damaged or another file, as "
+            "it has no right checksum; use a copy, or fit again"
+        )
     try:
-        if not content.startswith(_SIGNATURE):
-            raise ValueError("no HDF5 signature")
         return _check_content(kind, of_netcdf(content))
     except SavedFitError as error:
         raise SavedFitError(f"{source} cannot be read as a saved fit: {error}") from error
@@ -92,7 +91,15 @@ def _bytes_of(source: Path) -> bytes:
 
 def _check_content[T: PosteriorDraws](kind: Callable[[xr.DataTree], T], tree: xr.DataTree) -> T:
     """Decode a fit; refuse draws that do not match their model, or that it cannot evaluate."""
-    for name in ("model", "terms", "spread", "settings", "outcome"):
+    for name in (
+        "model",
+        "terms",
+        "spread",
+        "settings",
+        "outcome",
+        "outcome_kind",
+        "covariates_digest",
+    ):
         if not isinstance(tree.attrs.get(name), str):
             raise SavedFitError(f"attribute {name!r} is missing")
     try:
@@ -116,11 +123,10 @@ def _twice_stored(posterior: PosteriorDraws) -> Iterator[tuple[str, Any, Any]]:
     groups = [group for group in ("constant_data", "support", "check") if group in tree.children]
     for group in groups:
         yield f"actions in {group}", _texts(tree[group], "action"), list(terms.names)
-    if "support" in groups:
-        masks = _masks(tree["support"])
-        yield "regimes in support", sorted(masks), sorted(_masks(tree["constant_data"]))
-        which = sorted(set(tree["support"].dataset["regime_of"].values.tolist()))
-        yield "regimes with reference rows", which, [*range(len(masks))]
+    masks = _masks(tree["support"])
+    yield "regimes in support", sorted(masks), sorted(_masks(tree["constant_data"]))
+    which = sorted(set(tree["support"].dataset["regime_of"].values.tolist()))
+    yield "regimes with reference rows", which, [*range(len(masks))]
     free = terms.without(_texts(tree["constant_data"], "fixed_scale_of"))
     hyperparameters = tree["posterior"]
     yield "scales", _texts(hyperparameters, "scale_of"), list(free.scaled)
@@ -137,7 +143,7 @@ def _twice_stored(posterior: PosteriorDraws) -> Iterator[tuple[str, Any, Any]]:
         yield "values of the noise's shape", size, (len(QUANTITIES), max(knot_values, 1))
     of_mean = max(knot_values, 1) * (posterior.model.link == "log")
     yield "values of the log mean", _sizes(tree["noise"], "log_mean"), [of_mean] * bool(of_mean)
-    kind = tree.attrs.get("outcome_kind", "continuous")
+    kind = tree.attrs["outcome_kind"]
     yield "kinds of outcomes that are unknown", int(kind not in get_args(OutcomeKind)), 0
 
 

@@ -129,15 +129,13 @@ def jointly_supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bo
     Returns
     -------
     ndarray of bool, shape (M,)
-        True for a fit that was saved without reference rows.
 
     Examples
     --------
     >>> jointly_supported(posterior, np.array([[0.1, 0.2], [0.1, 99.0]]))
     array([ True, False])
     """
-    verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
-    return np.ones(len(points), dtype=bool) if verdict is None else verdict.supported
+    return support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool)).supported
 
 
 def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
@@ -150,7 +148,6 @@ def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
     Dataset
         ``sd`` (chain, draw, pair), in the outcome's units; ``sd_of_mean`` (pair), the same of the
         posterior mean. Coordinate ``pair``, and ``first`` and ``second`` (pair), name the actions.
-        Without pairs for a fit that was saved without reference rows.
 
     Examples
     --------
@@ -159,10 +156,10 @@ def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
     """
     terms, support = posterior.terms, support_of(posterior)
     prediction, reference = prediction_of(posterior), support.reference
-    pairs = {} if reference is None else terms.interactions
+    pairs = terms.interactions
     sd = np.empty((*prediction.sd.shape, len(pairs)))
     of_mean = np.empty(len(pairs))
-    if reference is not None and pairs:
+    if pairs:
         rows = np.concatenate(reference.rows)
         masks = zip(reference.masks, reference.rows, strict=True)
         shares = np.concatenate(

@@ -78,7 +78,7 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
         posterior.actions,
         fit_support.regimes,
         posterior.actions,
-        None if fit_support.reference is None else fit_support.reference.settings(),
+        fit_support.reference.settings(),
         None if fit_support.population is None else fit_support.population.under_one_mask,
     )
     along = [points_along(posterior, k, default, N_POINTS) for k in range(len(posterior.actions))]
@@ -149,8 +149,6 @@ def _regimes(certificate: Certificate) -> list[dict[str, Any]]:
 def _words_of_support(posterior: PosteriorDraws) -> tuple[str, str]:
     """Supported share of the experiments' range as a sentence, and its rating."""
     share = share_supported(posterior)
-    if share is None:
-        return "Unknown: the fit was saved by a version without reference rows.", "open"
     if not share:
         return (
             "None of the joint points sampled from the experiments is supported: every answer "

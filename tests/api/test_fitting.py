@@ -9,15 +9,11 @@ import jax
 import numpy as np
 import pytest
 import xarray as xr
-from scipy.stats import norm
 
 import bayes_intgen as bi
 from bayes_intgen.api import decomposed_fit
-from bayes_intgen.inference.density.modes import Mode
 from bayes_intgen.inference.pilot import pilot
-from bayes_intgen.inference.sampling import marginalised
 
-from _posteriors import data_with_groups, frame_with_groups
 from conftest import confounded_rows, confounding_bias, joint_truth
 
 POINTS = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
@@ -73,39 +69,6 @@ def distance(one: xr.Dataset, other: xr.Dataset) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("prior", "graph"),
-    [(bi.GP(size=5), None), (bi.Spline(intervals=4), {"green": ["red"]})],
-    ids=["gp", "spline with a graph"],
-)
-def test_marginalised_and_full_samplers_have_the_same_posterior(prior, graph) -> None:
-    data = confounded_rows(25, seed=3)
-    # A prior mean of the intercept that differs from zero and from the data.
-    model = bi.models.additive(prior=prior, graph=graph, intercept=(0.8, 0.2))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SamplingWarning)
-        marginalised_fit = bi.fit(
-            data, model, draws=1500, warmup=600, simplify=False, progress=False
-        )
-        full_fit = bi.fit(
-            data, model, draws=1500, warmup=600, collapse=False, seed=1, progress=False
-        )
-        other_prior = bi.fit(
-            data,
-            bi.models.additive(prior=prior, graph=graph, intercept=(0.0, 0.2)),
-            draws=1500,
-            simplify=False,
-            progress=False,
-        )
-    one, other = quantities(marginalised_fit), quantities(full_fit)
-    count = sum(2 * v.size // 6000 for v in one.data_vars.values())  # means and sds
-    # The largest of `count` standard normal distances, exceeded once in a thousand runs.
-    limit = float(-norm.ppf(0.0005 / count))
-    assert distance(one, other) < limit
-    # Negative control: another prior mean.
-    assert distance(one, quantities(other_prior)) > limit
-
-
 def test_draws_depend_on_the_seed_and_jax_settings_are_restored() -> None:
     data = confounded_rows(30, seed=5)
     model = bi.models.additive(prior="linear")
@@ -192,11 +155,15 @@ def test_names_of_dimensions_and_numpy_integers_are_accepted(data) -> None:
     ids=["process", "thread"],
 )
 def test_an_interrupt_stops_all_chains(data, tmp_path, send) -> None:
-    draws, ended = 20_000, Event()
+    # So many draws would take minutes.
+    draws, ended, began = 400_000, Event(), []
 
     def interrupt() -> None:
-        while not (list(tmp_path.glob("draws-*.npz")) or ended.is_set()):
+        # The checkpoint is written before sampling.
+        while not ((tmp_path / "sums").exists() or ended.is_set()):
             time.sleep(0.01)
+        ended.wait(2)
+        began.append(time.monotonic())
         if not ended.is_set():
             send(signal.SIGINT)
 
@@ -207,58 +174,17 @@ def test_an_interrupt_stops_all_chains(data, tmp_path, send) -> None:
     try:
         with pytest.raises(KeyboardInterrupt):
             bi.fit(
-                data, bi.models.additive("linear"), draws=draws, progress=False, checkpoint=tmp_path
+                data,
+                bi.models.additive("linear"),
+                draws=draws,
+                progress=False,
+                checkpoint=tmp_path / "sums",
             )
     finally:
         ended.set()
         thread.join()
         signal.signal(signal.SIGINT, handler)
-    files = list(tmp_path.glob("draws-*.npz"))
-    assert files
-    for file in files:
-        with np.load(file) as arrays:
-            assert len(arrays["flat"]) < draws / 10
-
-
-@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
-def test_chains_restart_from_a_higher_mode_that_one_of_them_reaches(
-    data, monkeypatch, tmp_path
-) -> None:
-    search, potentials = marginalised.find_modes, []
-
-    def poor_search(posterior, start, max_modes, progress):
-        modes = search(posterior, start, max_modes, progress)
-        if not potentials:
-            # The first search ends at far too large a noise.
-            noise = np.arange(len(start)) == posterior.layout.positions["noise_sd"]
-            modes = [Mode.at(posterior, modes[0].point + noise)]
-        potentials.append(modes[0].potential)
-        return modes
-
-    monkeypatch.setattr(marginalised, "find_modes", poor_search)
-    model = bi.models.additive(prior="linear")
-
-    def effect(**more) -> np.ndarray:
-        potentials.clear()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", bi.SamplingWarning)
-            posterior = bi.fit(data, model, draws=400, progress=False, **more)
-        return posterior.joint_effect(POINTS).to_numpy()
-
-    restarted = effect()
-    assert len(potentials) == 2
-    assert potentials[1] < potentials[0] - 10
-    # A fit from its checkpoint restarts at the same mode.
-    for _ in range(2):
-        np.testing.assert_array_equal(effect(checkpoint=tmp_path / "chains"), restarted)
-    monkeypatch.undo()
-    direct = effect()
-    assert not potentials
-    difference = restarted.mean((0, 1)) - direct.mean((0, 1))
-    # At least a quarter of the 1,600 draws of each is effective.
-    error = np.sqrt(restarted.var((0, 1)) / 400 + direct.var((0, 1)) / 400)
-    assert (np.abs(difference) < 4 * error).all()
-    assert (difference != 0).any()
+    assert time.monotonic() - began[0] < 30
 
 
 # With so few rows a level has no experiments.
@@ -295,14 +221,3 @@ def test_structure_from_a_sample_of_rows_gives_the_effects_of_a_full_fit(data, m
     assert float((abs(mean - other) / sd).max()) < 0.6
     ratio = effects[1].std(("chain", "draw")) / sd
     np.testing.assert_allclose(ratio, 1, atol=0.25)
-
-
-def test_many_groups_need_marginalised_coefficients() -> None:
-    data = data_with_groups()
-    with pytest.raises(bi.ModelError, match="'patient' has more than 64.*coarser groups"):
-        bi.fit(data, bi.models.additive("linear"), progress=False, collapse=False)
-    cells = data_with_groups(
-        frame_with_groups().assign(sd=0.3), groups=["region"], weights="n", outcome_sd="sd"
-    )
-    with pytest.raises(bi.ModelError, match="without outcome_sd"):
-        bi.fit(cells, bi.models.additive("linear"), collapse=False, progress=False)

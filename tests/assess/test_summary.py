@@ -1,8 +1,5 @@
-import warnings
-
 import numpy as np
 import pytest
-import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen.assess.diagnostics import problems
@@ -93,14 +90,3 @@ def test_notebook_representation_is_the_summary(posterior) -> None:
     assert html == bi.report_identification(posterior)._repr_html_()
     for title in SECTIONS:
         assert f"<b>{title}</b>" in html
-
-
-def test_fit_saved_without_rows_still_prints(posterior) -> None:
-    groups = {n.path: n.to_dataset(inherit=False) for n in posterior.tree.subtree}
-    del groups["/support"]
-    old = bi.Posterior(xr.DataTree.from_dict(groups))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        text = str(old)
-    assert "Support" not in text
-    assert "do(red)        300 rows\n" in text

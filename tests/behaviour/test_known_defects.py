@@ -14,7 +14,6 @@ def width(effect: object) -> float:
     return float((high - low).mean())
 
 
-@pytest.mark.xfail(strict=True, raises=bi.DataError, reason="columns of few rows must vary")
 def test_a_fit_takes_the_rows_of_one_day() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(200, 2)), columns=["dose", "y"])

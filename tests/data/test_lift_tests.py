@@ -1,6 +1,5 @@
 import warnings
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import pytest
@@ -107,22 +106,6 @@ def test_posterior_combines_prior_and_lift_test() -> None:
     assert [recorded[f"lift_{n}"].item() for n in ("from", "to", "effect", "se")] == [
         -1, 1, effect, se,
     ]  # fmt: skip
-
-
-@pytest.mark.slow
-def test_marginalised_and_full_sampling_agree() -> None:
-    data = without_red(60).add_lift_test("red", -1, 1, effect=2.5, se=0.3)
-    settings = {"draws": 500, "simplify": False}
-    marginalised = contrast(fitted(data, LINEAR, **settings))
-    full = contrast(fitted(data, LINEAR, collapse=False, **settings))
-    for summary in (az.mcse, lambda draws, method="sd": az.mcse(draws, method=method)):
-        error = max(float(summary(draws)) for draws in (marginalised, full))
-        sd = summary is not az.mcse
-        one, other = (float(d.std() if sd else d.mean()) for d in (marginalised, full))
-        assert abs(one - other) < 4 * np.sqrt(2) * error
-    # Negative control: the test matters.
-    alone = contrast(fitted(without_red(60), LINEAR, **settings))
-    assert abs(float(alone.mean() - marginalised.mean())) > 10 * float(az.mcse(marginalised))
 
 
 def test_streamed_data_carry_lift_tests() -> None:

@@ -225,19 +225,6 @@ def test_results_and_saved_fits_carry_support(data, posterior, tmp_path) -> None
     posterior.save(tmp_path / "fit.nc")
     again = bi.load(tmp_path / "fit.nc")
     xr.testing.assert_identical(again.support(points), posterior.support(points))
-    # A fit that was saved without reference rows predicts the same, and names the remedy.
-    groups = {n.path: n.to_dataset(inherit=False) for n in posterior.tree.subtree}
-    del groups["/support"]
-    tree = xr.DataTree.from_dict(groups)
-    tree.attrs = posterior.tree.attrs
-    bi.Posterior(tree).save(tmp_path / "old.nc")
-    old = bi.load(tmp_path / "old.nc")
-    assert "supported" not in old.joint_effect(points).coords
-    np.testing.assert_array_equal(old.joint_effect(points), joint)
-    assert not old.plot_joint_effect("red").patches
-    plt.close("all")
-    with pytest.raises(bi.SavedFitError, match="data.support"):
-        old.support(points)
 
 
 def test_stream_and_rows_in_memory_have_the_same_support(data) -> None:

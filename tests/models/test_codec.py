@@ -9,7 +9,7 @@ from bayes_intgen.models.codec import dumps, loads
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 
 SCALE = {"kind": "LogNormal", "median": 1, "sigma": 2.0}
-PART = {"kind": "Part", "label": "", "basis": {"kind": "Constant", "size": 1}, "scale": SCALE,
+PART = {"kind": "Component", "label": "", "basis": {"kind": "Constant", "size": 1}, "scale": SCALE,
         "inputs": [0], "kernel": None, "lengthscale": None}  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def test_whole_numbers_are_floats_but_no_truth_values() -> None:
 )  # fmt: skip
 def test_fields_of_other_types_are_refused(field, value) -> None:
     assert loads(json.dumps(PART)) == Component("", Constant(), LogNormal(1, 2.0))
-    with pytest.raises(bi.SavedFitError, match=f"Part with an invalid {field}"):
+    with pytest.raises(bi.SavedFitError, match=f"Component with an invalid {field}"):
         loads(json.dumps(PART | {field: value}))
 
 

@@ -22,12 +22,6 @@ def test_curve_equals_the_joint_effect_at_its_points(posterior) -> None:
     assert "label" not in curve.coords
 
 
-def test_support_needs_reference_rows(posterior) -> None:
-    old = bi.Posterior(posterior.tree.copy())
-    del old.tree["support"]
-    assert "supported" not in effect_along(old, "red", old.default_point, size=3)
-
-
 def test_curve_over_levels_has_one_point_per_level() -> None:
     posterior = made_up_with_levels()
     curve = effect_along(posterior, "size", posterior.default_point, {"drug": "b"})

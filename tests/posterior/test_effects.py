@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.posterior.effects import effect_table, supported
+from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.text import tables
 
 from _posteriors import made_up_with_levels
@@ -42,11 +42,6 @@ def test_points_beyond_the_data_are_not_supported(posterior) -> None:
     with pytest.warns(bi.SupportWarning, match="'green' = .* is outside"):
         table = effect_table(posterior, [[0.0, 0.0], [0.0, 99.0]])
     assert table["supported"].to_numpy().tolist() == [True, False]
-    without_rows = bi.Posterior(posterior.tree.copy())
-    del without_rows.tree["support"]
-    assert supported(without_rows, np.array([[0.0, 99.0]]), ["red", "green"]).tolist() == [
-        [True, False]
-    ]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 from numpyro.infer import MCMC, NUTS, Predictive
 from numpyro.infer.util import log_density
 
@@ -190,9 +189,3 @@ def test_other_data_and_fits_without_units_are_rejected(data, posterior) -> None
     )
     with pytest.raises(bi.DataError, match="every row in memory"):
         posterior.program(streamed)
-    old = {node.path: node.to_dataset(inherit=False) for node in posterior.tree.subtree}
-    old["/constant_data"] = old["/constant_data"].drop_vars("pilot_noise_sd")
-    tree = xr.DataTree.from_dict(old)
-    tree.attrs = posterior.tree.attrs
-    with pytest.raises(bi.SavedFitError, match="fit again"):
-        bi.Posterior(tree).program(data)

@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import arviz as az
 import numpy as np
@@ -76,10 +75,13 @@ def test_truncated_file_is_rejected(saved, share) -> None:
 def test_foreign_file_is_rejected(tmp_path) -> None:
     path = tmp_path / "other.nc"
     xr.Dataset({"x": ("y", [1.0])}).to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(bi.SavedFitError, match="another file, as it has no right checksum"):
+        bi.load(path)
+    path.write_bytes(with_checksum(path.read_bytes()))
     with pytest.raises(bi.SavedFitError, match="not written by bayes-intgen"):
         bi.load(path)
     path.write_text("regime,red\n")
-    with pytest.raises(bi.SavedFitError, match="not netCDF"):
+    with pytest.raises(bi.SavedFitError, match="another file"):
         bi.load(path)
     with pytest.raises(FileNotFoundError, match=r"missing\.nc"):
         bi.load(tmp_path / "missing.nc")
@@ -89,11 +91,17 @@ def rewrite(path, change) -> None:
     tree = bi.load(path).tree.copy(deep=True)
     change(tree)
     tree.to_netcdf(path, engine="h5netcdf")
+    path.write_bytes(with_checksum(path.read_bytes()))
 
 
-def test_file_of_a_newer_version_is_rejected(saved) -> None:
-    rewrite(saved, lambda tree: tree.attrs.update(creation_library_version="99.0"))
-    with pytest.raises(bi.SavedFitError, match=r"written by bayes-intgen 99\.0.*upgrade"):
+@pytest.mark.parametrize("change", [{"format": 99}, {"format": "1"}, {}])
+def test_file_of_another_format_is_rejected(saved, change) -> None:
+    def other(tree) -> None:
+        del tree.attrs["format"]
+        tree.attrs.update(change)
+
+    rewrite(saved, other)
+    with pytest.raises(bi.SavedFitError, match=r"another version of bayes-intgen; fit again"):
         bi.load(saved)
 
 
@@ -112,6 +120,15 @@ def test_damaged_file_is_rejected(saved, change) -> None:
     rewrite(saved, change)
     with pytest.raises(bi.SavedFitError):
         bi.load(saved)
+
+
+def test_every_part_of_a_fit_is_needed(posterior, saved) -> None:
+    groups = ["posterior", "sample_stats", "constant_data", "coefficients", "noise", "support"]
+    for group in groups:
+        posterior.save(saved)
+        rewrite(saved, lambda tree, group=group: tree.__delitem__(group))
+        with pytest.raises(bi.SavedFitError, match=f"{group} is missing"):
+            bi.load(saved)
 
 
 def test_other_programs_open_the_file(posterior, saved) -> None:
@@ -166,18 +183,8 @@ def test_any_change_of_a_file_is_noticed(saved) -> None:
         damaged = bytearray(content)
         damaged[place] ^= 1 << int(rng.integers(8))
         saved.write_bytes(damaged)
-        with pytest.raises(bi.SavedFitError, match="truncated or damaged, as its checksum shows"):
+        with pytest.raises(bi.SavedFitError, match="no right checksum"):
             bi.load(saved)
-
-
-def test_file_that_has_lost_its_checksum_is_no_earlier_fit(posterior, saved, tmp_path) -> None:
-    content = saved.read_bytes()
-    saved.write_bytes(content[: content.rindex(b"\nbayes-intgen sha256")])
-    with pytest.raises(bi.SavedFitError, match="checksum"):
-        bi.load(saved)
-    # Negative control: a file without any sign of a checksum.
-    posterior.tree.to_netcdf(tmp_path / "plain.nc", engine="h5netcdf")
-    bi.load(tmp_path / "plain.nc")
 
 
 def test_anything_but_a_file_is_refused_at_once(saved, tmp_path) -> None:
@@ -200,27 +207,3 @@ def test_refusals_print_nothing(saved) -> None:
         [sys.executable, "-W", "ignore", "-c", program, str(saved)], capture_output=True, check=True
     )
     assert (run.stdout, run.stderr) == (b"refused\n", b"")
-
-
-# Fits saved by earlier versions, named after the commit, and their predictions.
-EARLIER = Path(__file__).parent / "saved_fits"
-PREDICTIONS = json.loads((EARLIER / "predictions.json").read_text())
-
-
-@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
-@pytest.mark.parametrize("name", PREDICTIONS)
-def test_earlier_fits_load_and_predict_the_same(name, tmp_path) -> None:
-    expected = PREDICTIONS[name]
-    posterior = bi.load(EARLIER / f"{name}.nc")
-    effect = (
-        posterior.joint_effect(expected["points"]).to_numpy().reshape(-1, len(expected["points"]))
-    )
-    np.testing.assert_allclose(effect, expected["joint_effect"], rtol=1e-9)
-    if "given" in expected:
-        at = posterior.joint_effect(expected["points"], given=expected["given"]).to_numpy()
-        np.testing.assert_allclose(
-            at.reshape(effect.shape), expected["joint_effect_given"], rtol=1e-9
-        )
-    posterior.save(tmp_path / "again.nc")
-    again = bi.load(tmp_path / "again.nc")
-    assert again.tree.attrs == posterior.tree.attrs

@@ -1,7 +1,7 @@
-"""Log densities over flat vectors, for NUTS, and the log density of a NumPyro program.
+"""Log densities over flat vectors, for NUTS.
 
-Compiled functions are cached by the program and the shapes of its arguments, not by the data: a
-second fit of a program that takes all its data as arguments compiles nothing.
+Compiled functions are cached by the potential and the shapes of its data, not by the data: a second
+fit of the same kind compiles nothing.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from bayes_intgen._lazy import jax, jnp, lax
+from bayes_intgen._lazy import jax
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.nested import flatten, rebuild
-from bayes_intgen.inference.density.numpyro_adapter import constrained_sites, potential_energy
 
 # A function of the data that returns a function of the flat unconstrained sites, so that the data
 # are arguments of the compiled program rather than constants within it.
@@ -28,7 +26,6 @@ type PotentialAndDraw = Callable[
     [Any], Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 ]
 ValueAndGrad = Callable[[Array], tuple[float, Array]]
-Program = Callable[..., None]
 
 
 class LogDensity(NamedTuple):
@@ -136,74 +133,3 @@ class FlatLayout:
     def positions(self) -> dict[str, Array]:
         """Indices of each site in a flat vector."""
         return {name: np.ravel(index) for name, index in self.sites(np.arange(self.size)).items()}
-
-
-class ProgramDensity:
-    """Log density of a NumPyro program over its unconstrained sites.
-
-    Parameters
-    ----------
-    program : callable
-        A NumPyro program of arrays and pytrees of arrays.
-    arguments : tuple
-        Arguments of the program.
-    layout : FlatLayout
-        Of all latent sites.
-    """
-
-    def __init__(self, program: Program, arguments: tuple[Any, ...], layout: FlatLayout) -> None:
-        self.program = program
-        arrays, structure = flatten(arguments)
-        self.arguments = rebuild(structure, jax.device_put(arrays))
-        self.layout = layout
-        self.potential = _potential(program, layout)
-
-    def constrain(self, flat: Array) -> dict[str, Array]:
-        """Transform flat vectors of any leading shape (..., D) to sites in their own spaces."""
-        lead = flat.shape[:-1]
-        points = jnp.asarray(flat.reshape(-1, flat.shape[-1]))
-        arrays, structure = flatten(self.arguments)
-        sites = _constrain(self.program, self.layout, structure)(arrays, points)
-        return {name: np.asarray(v).reshape((*lead, *v.shape[1:])) for name, v in sites.items()}
-
-
-def value_and_grad(potential: Potential, data: Any, flat: Array) -> tuple[float, Array]:
-    """Evaluate a potential and its gradient, shape (D,), at one flat vector."""
-    arrays, structure = flatten(data)
-    value, gradient = _value_and_grad(potential, structure)(arrays, jnp.asarray(flat))
-    return float(value), np.asarray(gradient)
-
-
-@lru_cache(maxsize=64)
-def _potential(program: Program, layout: FlatLayout) -> Potential:
-    """Potential of a program; the cache returns the same function, which JAX compiles once."""
-
-    def of_data(arguments: Any) -> Callable[[jax.Array], jax.Array]:
-        return lambda flat: potential_energy(program, arguments, layout.sites(flat))
-
-    return of_data
-
-
-@lru_cache(maxsize=64)
-def _value_and_grad(
-    potential: Potential, structure: Any
-) -> Callable[[list[Any], jax.Array], tuple[jax.Array, jax.Array]]:
-    def evaluate(arrays: list[Any], flat: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return jax.value_and_grad(potential(rebuild(structure, arrays)))(flat)
-
-    return jax.jit(evaluate)
-
-
-@lru_cache(maxsize=64)
-def _constrain(
-    program: Program, layout: FlatLayout, structure: Any
-) -> Callable[[list[Any], jax.Array], Any]:
-    def constrain(arrays: list[Any], points: jax.Array) -> Any:
-        arguments = rebuild(structure, arrays)
-
-        def one(flat: jax.Array) -> Any:
-            return constrained_sites(program, arguments, layout.sites(flat))
-
-        return lax.map(one, points)
-
-    return jax.jit(constrain)

@@ -6,7 +6,7 @@ what they need: a process that loads its compiled programs does without NumPyro.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,21 +104,3 @@ def adapted_step_size(error: jax.Array, state: StepSizeState) -> StepSizeState:
     _, update = dual_averaging(gamma=GAMMA)
     updated: StepSizeState = update(error, state)
     return updated
-
-
-def potential_energy(
-    program: Callable[..., None], arguments: tuple[Any, ...], sites: Mapping[str, Any]
-) -> jax.Array:
-    """Evaluate minus the log density of a NumPyro program at unconstrained sites."""
-    from numpyro.infer.util import potential_energy
-
-    return jnp.asarray(potential_energy(program, arguments, {}, sites))
-
-
-def constrained_sites(
-    program: Callable[..., None], arguments: tuple[Any, ...], sites: Mapping[str, Any]
-) -> Any:
-    """Compute all sites of a NumPyro program, with deterministic ones, from unconstrained ones."""
-    from numpyro.infer.util import constrain_fn
-
-    return constrain_fn(program, arguments, {}, sites, return_deterministic=True)

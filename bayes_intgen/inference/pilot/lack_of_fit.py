@@ -211,12 +211,8 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     >>> fit_problems(posterior.tree["constant_data"].dataset)
     []
     """
-    if "fit_p" not in tests:
-        # Fits saved by versions without these tests.
-        return []
     columns = [tests[f"fit_{name}"].values.tolist() for name in ("action", "role", "p")]
-    # Fits saved by versions without joint tests.
-    given = tests["fit_given"].values.tolist() if "fit_given" in tests else [""] * len(columns[0])
+    given = tests["fit_given"].values.tolist()
     rows = zip(*columns, (i if other else None for i, other in enumerate(given)), strict=True)
     failed = failed_tests([FitTest(*row) for row in rows], level)
     names = tests["action"].values

@@ -1,1 +1,1 @@
-"""NUTS with delayed acceptance: kernel, chains, checkpoints, stopping rule."""
+"""NUTS with delayed acceptance: kernel, chains, stopping rule."""

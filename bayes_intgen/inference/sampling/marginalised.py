@@ -11,7 +11,6 @@ from bayes_intgen.inference.density.modes import find_modes
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.pruning import PrunedModel
 from bayes_intgen.inference.sampled_model import SampledModel
-from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect
 from bayes_intgen.inference.sampling.nuts import Draws, Quantities, nuts
 from bayes_intgen.inference.sampling.starting_points import (
@@ -19,14 +18,9 @@ from bayes_intgen.inference.sampling.starting_points import (
     chain_starts,
     dispersed_points,
 )
-from bayes_intgen.inference.sampling.swaps import pairs_of_scales
-from bayes_intgen.inference.sampling.warmup import HigherModeError
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
-
-# Maximum number of restarts from a higher mode that a chain reached.
-MAX_RESTARTS = 3
 
 
 def sample_marginal(
@@ -35,7 +29,6 @@ def sample_marginal(
     terms: Decomposition,
     pilot: Pilot,
     settings: SamplerSettings,
-    checkpoint: Checkpoint | None,
 ) -> SampledModel:
     """Sample the hyperparameters by NUTS, and draw the coefficients exactly given each."""
     pruned = PrunedModel.of(model, terms, pilot, settings.simplify)
@@ -49,7 +42,7 @@ def sample_marginal(
         effects = coefficients[..., : posterior.size] @ effect.T
         return np.concatenate([np.exp(flat), effects], axis=-1)
 
-    draws = _sample_hyperparameters(posterior, start, settings, checkpoint, quantities)
+    draws = _sample_hyperparameters(posterior, start, settings, quantities)
     sites = posterior.sites(draws.flat)
     coefficients = pruned.statistics.complete(
         draws.coefficients[..., : posterior.size],
@@ -63,40 +56,22 @@ def _sample_hyperparameters(
     posterior: MarginalPosterior,
     start: Array,
     settings: SamplerSettings,
-    checkpoint: Checkpoint | None,
     quantities: Quantities,
-    restarts: int = 0,
 ) -> Draws:
-    """Run chains from the modes near ``start``; restart if a chain reaches a higher one."""
+    """Run chains from the modes near ``start``."""
     modes = find_modes(posterior, start, settings.chains, settings.progress)
     first = modes[0]
     points = dispersed_points(first.point, first.covariance, N_TEST_POINTS, settings.seed, "probes")
     surrogate = block_approximation(posterior, first.point, points)
-    target = posterior.density if surrogate is None else posterior.correction
     starts = chain_starts(modes, settings)
     # A chain could not leave a point at which rounding makes the density NaN.
     without_density = [not np.isfinite(posterior.value(at)) for at in starts]
     starts[without_density] = first.point
-    highest = min(mode.potential for mode in modes)
-    try:
-        return nuts(
-            target,
-            starts,
-            first.covariance,
-            settings,
-            quantities=quantities,
-            pairs=pairs_of_scales(posterior.terms, posterior.layout.positions.get("scale", ())),
-            surrogate=None if surrogate is None else surrogate.density,
-            mode_potential=highest if restarts < MAX_RESTARTS else -np.inf,
-            checkpoint=checkpoint,
-            label=f"again{restarts}-" if restarts else "",
-        )
-    except HigherModeError as higher:
-        return _sample_hyperparameters(
-            posterior,
-            higher.point[: len(start)],
-            settings,
-            checkpoint,
-            quantities,
-            restarts + 1,
-        )
+    return nuts(
+        posterior.density if surrogate is None else posterior.correction,
+        starts,
+        first.covariance,
+        settings,
+        quantities=quantities,
+        surrogate=None if surrogate is None else surrogate.density,
+    )
