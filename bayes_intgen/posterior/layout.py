@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
+import h5py
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from packaging.version import InvalidVersion, Version
 
 from bayes_intgen._checksum import MARK
 from bayes_intgen._labelled import labelled_dataset
-from bayes_intgen._lazy import h5py
 from bayes_intgen.errors import SavedFitError
 
 # Attribute of every group that announces a checksum, so that a file whose checksum is lost is never

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-
-from bayes_intgen._lazy import jax, jnp
 
 MAX_TREE_DEPTH = 10
 

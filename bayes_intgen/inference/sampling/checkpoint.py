@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -23,7 +24,6 @@ from bayes_intgen._atomic import atomic_write
 from bayes_intgen._checksum import with_checksum, without_checksum
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import SavedFitError
-from bayes_intgen.inference.density.nested import flatten, rebuild
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, codec
 
@@ -107,7 +107,7 @@ class Checkpoint:
         path = self._path(stage, chain)
         if not path.exists():
             return None
-        leaves, structure = flatten(like)
+        leaves, structure = jax.tree.flatten(like)
         remedy = "delete it to repeat this stage of the chain"
         arrays = _read(path, remedy)
         states = [arrays.pop(f"state{i}", np.zeros(0)) for i in range(len(leaves))]
@@ -117,11 +117,11 @@ class Checkpoint:
         if len({array.shape[:1] for array in arrays.values()}) != 1:
             raise SavedFitError(f"{path} has arrays of different lengths; {remedy}")
         collected = {name: arrays[own] for name, own in stored.items()}
-        return rebuild(structure, states), collected
+        return jax.tree.unflatten(structure, states), collected
 
     def write(self, stage: str, chain: int, state: Any, collected: Collected) -> None:
         """Write the draws of a chain's stage so far, and the state of the sampler."""
-        leaves, _ = flatten(state)
+        leaves = jax.tree.leaves(state)
         arrays: dict[str, Any] = {f"state{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
         arrays |= {STORED_NAMES.get(name, name): values for name, values in collected.items()}
         _write(self._path(stage, chain), arrays)

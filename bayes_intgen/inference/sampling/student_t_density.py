@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple, Self
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import special
 from scipy.linalg import solve_triangular
 
-from bayes_intgen._lazy import jax, jnp
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.log_density import (

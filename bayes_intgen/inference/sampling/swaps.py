@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.scipy.linalg import solve_triangular
 from numpy.typing import NDArray
 
-from bayes_intgen._lazy import jax, jax_linalg, jnp
 from bayes_intgen._typing import Array
 from bayes_intgen.models.terms import Decomposition
 
@@ -93,7 +95,7 @@ def swapped(
     """
     flat = root @ point[0]
     flat = flat.at[pair].set(flat[pair[::-1]])
-    z = jax_linalg.solve_triangular(root, flat, lower=True)
+    z = solve_triangular(root, flat, lower=True)
     proposal = z, *jax.value_and_grad(potential)(z)
     accepted = jnp.log(uniform) < point[1] - proposal[1]
     result: Point = jax.tree.map(lambda a, b: jnp.where(accepted, a, b), proposal, point)

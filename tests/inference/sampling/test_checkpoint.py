@@ -315,7 +315,7 @@ def _ends(output: IO[str], takes: float, folder: Path, written: int) -> bool:
 def test_fits_killed_repeatedly_have_the_same_draws(tmp_path) -> None:
     rng = np.random.default_rng(0)
     # With the programs of the first fit most of the others is sampling.
-    cache = {"BAYES_INTGEN_CACHE": str(tmp_path / "compiled")}
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")}
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", PROGRAM],
         stdin=subprocess.PIPE,
