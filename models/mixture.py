@@ -96,9 +96,10 @@ def mixture_quantiles(
     >>> mixture_quantiles(zero, one, uniform, [0.25, 0.5]).round(3).ravel() + 0
     array([-0.5,  0. ])
     """
-    centre, reach = mean.mean(axis=0), mean.std(axis=0) + sd.mean(axis=0)
     # Most questions need no solver, which takes 0.4 s to import.
-    find = scipy.optimize.elementwise
+    from scipy.optimize.elementwise import bracket_root, find_root
+
+    centre, reach = mean.mean(axis=0), mean.std(axis=0) + sd.mean(axis=0)
 
     def quantile(p: float) -> Array:
         def excess(y: Array, points: NDArray[np.int_]) -> Array:
@@ -106,7 +107,7 @@ def mixture_quantiles(
             return cdf((y - mean[:, points]) / sd[:, points], points).mean(axis=0) - p
 
         ends, points = (centre - 3 * reach, centre + 3 * reach), (np.arange(len(centre)),)
-        bracket = find.bracket_root(excess, *ends, args=points).bracket
-        return np.asarray(find.find_root(excess, bracket, args=points).x)
+        bracket = bracket_root(excess, *ends, args=points).bracket
+        return np.asarray(find_root(excess, bracket, args=points).x)
 
     return np.array([quantile(p) for p in probabilities])

@@ -87,8 +87,8 @@ class SinhArcsinh(NamedTuple):
         array([0.5])
         """
         angle = np.arcsinh(values / np.exp(self.log_scale) + self.mean)
-        angle = np.sinh(np.exp(self.log_tail) * angle - self.skewness)
-        return np.asarray(scipy.special.ndtr(angle))
+        normal = np.sinh(np.exp(self.log_tail) * angle - self.skewness)
+        return np.asarray(scipy.special.ndtr(normal))
 
 
 def _mean_cosh(tail: Array) -> Array:

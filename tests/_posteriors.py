@@ -157,7 +157,7 @@ def made_up(
         noise=noises,
         pilot_noise_sd=unit,
         fit_tests=(),
-        settings=SamplerSettings(seed, 2, draws, 10, 0.8, True, True, False),
+        settings=SamplerSettings(seed, 2, draws, 10, progress=False),
     )
     return bi.Posterior(tree)
 

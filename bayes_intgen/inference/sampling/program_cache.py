@@ -104,7 +104,7 @@ def _on_cpu() -> Iterator[jax.Device | None]:
 
 def _shapes(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     leaves, structure = jax.tree.flatten(arguments)
-    return structure, *((np.shape(leaf), np.result_type(leaf)) for leaf in leaves)
+    return structure, *((leaf.shape, leaf.dtype) for leaf in map(np.asarray, leaves))
 
 
 def _load(content: bytes, arguments: tuple[Any, ...], device: jax.Device) -> jax.stages.Compiled:
