@@ -3,7 +3,7 @@
     python analyses/interrupted_writes.py [--fits 40] [--saves 60] [--disks 10] [--quick]
 
 Default fits with a checkpoint are killed (SIGKILL) at random moments until each ends: its draws
-must equal those of an uninterrupted fit, and its folder must hold no temporary file. Processes that
+must equal those of an uninterrupted fit, and no temporary file may be left. Processes that
 save one of two fits to the same file over and over are killed: the file must be one of the two, and
 the next save must remove what the dead process left. On disks (tmpfs) that are full after a random
 number of bytes a fit is saved, sampled with a checkpoint, reported and plotted: each must raise an
@@ -37,12 +37,12 @@ WRITES = ("save", "checkpoint", "report", "plot")
 Row = dict[str, Any]
 
 
-def fit(folder: str | None, out: str) -> str:
+def fit(file: str | None, out: str) -> str:
     """Fit the default model with a checkpoint, and save it."""
     rows = Polynomial.random(2, seed=0).dataset(100, seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.BayesIntgenWarning)
-        bi.fit(rows, checkpoint=folder, **SETTINGS).save(out)
+        bi.fit(rows, checkpoint=file, **SETTINGS).save(out)
     return "done"
 
 
@@ -105,12 +105,12 @@ def killed_fits(kills: int, folder: Path) -> Row:
             run, out = folder / f"run{runs}", folder / f"run{runs}.nc"
             runs += 1
             while True:
-                written = size_of(run)
+                written = run.exists()
                 worker.kill()
                 worker.start("fit", str(run), str(out))
-                # At a random moment of the fit, or soon after a chain has grown.
-                if rng.random() < 0.6:
-                    while size_of(run) <= written and not worker.ends(0.002):
+                # At a random moment of the fit, or soon after the checkpoint was written.
+                if rng.random() < 0.6 and not written:
+                    while not run.exists() and not worker.ends(0.002):
                         pass
                     moment = rng.uniform(0, 0.5)
                 else:
@@ -119,21 +119,16 @@ def killed_fits(kills: int, folder: Path) -> Row:
                     break
                 worker.kill()
                 killed += 1
-                grown += 0 < written < size_of(run)
-                left += bool(leftovers(run))
+                grown += run.exists()
+                left += bool(leftovers(folder))
             result = worker.result()
             same = result == "done" and bi.load(out).tree.identical(expected)
             failure = "" if same else f"other draws ({result})"
-            failure = failure or ", ".join(leftovers(run))
+            failure = failure or ", ".join(leftovers(folder))
             failures += report_failure(f"fit {runs}", failure)
     return {"what": "kill during a fit", "tried": killed, "fits": runs,
             "killed after progress": grown, "temporary files left": left,
             "FAILURE": failures}  # fmt: skip
-
-
-def size_of(folder: Path) -> int:
-    """Bytes in the files of a checkpoint's chains."""
-    return sum(file.stat().st_size for file in folder.glob("*.npz"))
 
 
 def killed_saves(kills: int, folder: Path, intact: Path) -> Row:
@@ -204,7 +199,7 @@ def full_disks(disks: int, what: str, folder: Path, intact: Path) -> Row:
     plain = folder / f"plain-{what}"
     plain.mkdir()
     with Worker("interrupted_writes", 600) as worker:
-        target = plain if what == "checkpoint" else plain / "file.svg"
+        target = plain / "file.svg"
         worker.call("write", what, str(intact), str(target))
         total = sum(file.stat().st_size for file in plain.iterdir())
         for i, share in enumerate(shares):
@@ -221,11 +216,11 @@ def full_disks(disks: int, what: str, folder: Path, intact: Path) -> Row:
 
 def _full_disk(worker: Worker, what: str, disk: Path, intact: Path) -> str:
     """Write to a disk that is too small; return what is wrong with the result."""
-    target = disk / ("run" if what == "checkpoint" else "file.svg")
+    target = disk / "file.svg"
     if what != "checkpoint":
         target.write_bytes(b"old")
     result = worker.call("write", what, str(intact), str(target))
-    left = leftovers(target if what == "checkpoint" else disk)
+    left = leftovers(disk)
     if result != "OSError" or left:
         return f"{result} {left}"
     if what != "checkpoint":

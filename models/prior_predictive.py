@@ -11,7 +11,8 @@ from bayes_intgen._arguments import seed_number, whole_number
 from bayes_intgen._jax import double_precision
 from bayes_intgen._typing import Array
 from bayes_intgen.data.outcome_scale import on_scale
-from bayes_intgen.data.rows import Rows, checked_data
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.validation import checked_data
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.base import checked_model
 from bayes_intgen.models.terms import Decomposition

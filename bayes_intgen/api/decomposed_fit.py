@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayes_intgen._atomic import writable_target
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import stage
 from bayes_intgen._random import generator
@@ -14,20 +15,20 @@ from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.outcome_scale import on_scale
-from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import ModelError
+from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
 from bayes_intgen.inference.pilot.conditional_means import with_conditional_means
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.recentring import recentred
 from bayes_intgen.inference.pilot.student_t import clipped
 from bayes_intgen.inference.sampled_model import SampledModel
-from bayes_intgen.inference.sampling.checkpoint import Checkpoint
 from bayes_intgen.inference.sampling.laplace import sample_laplace
 from bayes_intgen.inference.sampling.marginalised import sample_marginal
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
-from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.posterior.schema import build_tree
 
 
@@ -64,42 +65,56 @@ def fit_decomposed(
 
     The decomposition is the model's if it is None.
     """
-    # From here on the outcome is on the scale on which the model adds up.
+    # Before the outcome is on the scale on which the model adds up.
+    file = None if checkpoint is None else writable_target(checkpoint)
+    identity = identity_of_fit(data, model, settings.simplify) if file else {}
     data = on_scale(data, model.link)
     if model.noise == "student_t":
         _refuse_unsuitable_rows(data)
-    _refuse_unsuitable_laplace(settings, model, checkpoint)
+        _refuse_laplace(settings)
+    saved = None if file is None else SavedSums.read(file, identity)
     sample, others = data.split(PILOT_ROWS)
     sample = sample.by_unit()
+    # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
+    # default, all chains would wait.
+    with single_blas_thread(), stage("Pilot fit", settings.progress):
+        if saved is None:
+            first = _first_terms(data, sample, model, terms, settings)
+        else:
+            first = saved.terms, saved.candidates
+        pilot = pilot_fit(data, model, *first, settings.progress, sample, others, saved)
+        if file is not None and saved is None:
+            selected = tuple(term.name for term in pilot.posterior.terms.terms)
+            SavedSums(*first, selected, pilot.sums).write(file, identity)
+    return fit_of_pilot(data, model, settings, pilot)
+
+
+def _first_terms(
+    data: Rows,
+    sample: Observations,
+    model: Model,
+    terms: Decomposition | None,
+    settings: SamplerSettings,
+) -> tuple[Decomposition, tuple[Term, ...]]:
+    """Terms of the first fit, and candidates for more, with centres and means over all rows."""
     if terms is None:
         # Outliers would widen the unit of all priors.
         typical = clipped(sample) if model.noise == "student_t" else sample
         terms = model.decompose(typical, len(data))
-    # Before the pilot fit, which takes long: this raises if the folder belongs to another fit.
-    folder = None if checkpoint is None else Checkpoint.of(checkpoint, data, model, settings)
-    # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
-    # default, all chains would wait.
+    candidates: tuple[Term, ...] = ()
+    if settings.simplify:
+        terms, group_biases = terms.without_group_biases()
+        candidates = (*model.candidates(sample, len(data)), *group_biases)
+    terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
+    terms = with_parents(sample, model, terms)
+    return with_conditional_means(sample, terms, data, settings.progress), candidates
+
+
+def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pilot) -> Fit:
+    """Sample after a pilot fit; the outcome is on the model's scale."""
+    sample_model = sample_laplace if settings.method == "laplace" else sample_marginal
     with single_blas_thread():
-        candidates = model.candidates(sample, len(data)) if settings.simplify else ()
-        if settings.simplify:
-            terms, group_biases = terms.without_group_biases()
-            candidates = (*candidates, *group_biases)
-        with stage("Pilot fit", settings.progress):
-            terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
-            terms = with_parents(sample, model, terms)
-            terms = with_conditional_means(sample, terms, data, settings.progress)
-            pilot = pilot_fit(data, model, terms, candidates, settings.progress, sample, others)
-        if folder is not None:
-            folder.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)
-        sample_model = sample_laplace if settings.method == "laplace" else sample_marginal
-        sampled = sample_model(data, model, pilot.posterior.terms, pilot, settings, folder)
-    return fit_of_draws(data, model, settings, pilot, sampled)
-
-
-def fit_of_draws(
-    data: Rows, model: Model, settings: SamplerSettings, pilot: Pilot, sampled: SampledModel
-) -> Fit:
-    """Add the tree of a posterior to its draws; the outcome is on the model's scale."""
+        sampled = sample_model(data, model, pilot.posterior.terms, pilot, settings)
     kind: OutcomeKind = data.outcome_kind if model.link == "identity" else "continuous"
     draws = sampled.coefficients.shape[1]
     noise = _noise(pilot, settings, draws)
@@ -141,21 +156,12 @@ def _refuse_unsuitable_rows(data: Rows) -> None:
         )
 
 
-def _refuse_unsuitable_laplace(
-    settings: SamplerSettings, model: Model, checkpoint: str | PathLike[str] | None
-) -> None:
-    """Raise ModelError if a Laplace approximation cannot do what is asked of it."""
-    if settings.method != "laplace":
-        return
-    if model.noise == "student_t":
+def _refuse_laplace(settings: SamplerSettings) -> None:
+    """Raise ModelError if a Laplace approximation is asked for."""
+    if settings.method == "laplace":
         raise ModelError(
             "method='laplace' approximates the posterior with Gaussian noise, not Student-t "
             "noise; use method='nuts'"
-        )
-    if checkpoint is not None:
-        raise ModelError(
-            "a Laplace approximation writes no checkpoint, as it has no chains; leave checkpoint "
-            "out, or use method='nuts'"
         )
 
 

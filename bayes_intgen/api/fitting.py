@@ -7,7 +7,8 @@ from bayes_intgen.api.decomposed_fit import fit_decomposed
 from bayes_intgen.api.fit_warnings import warn_of_data, warn_of_fit
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.api.updating import updatable_posterior
-from bayes_intgen.data.rows import Rows, checked_data
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.validation import checked_data
 from bayes_intgen.inference.settings import Method, SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.base import checked_model
@@ -33,7 +34,7 @@ def fit(
     chains: int = 4,
     draws: int | None = None,
     warmup: int = 75,
-    target_accept: float = 0.8,
+    target_accept: float = 0.7,
     simplify: bool = True,
     progress: bool = True,
     checkpoint: str | PathLike[str] | None = None,
@@ -83,8 +84,8 @@ def fit(
     progress : bool
         Whether to show progress on standard error.
     checkpoint : path, optional
-        Folder to which the chains are written as they grow. After an interruption the same call
-        continues from there, and gives the draws of an uninterrupted fit (NUTS only).
+        File for the sums over all rows, written before sampling. After an interruption the same
+        call samples without reading the rows again, and gives the draws of an uninterrupted fit.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def fit(
     ModelError
         If the model does not match the data, or a setting is invalid.
     SavedFitError
-        If ``checkpoint`` holds another fit or damaged files, or is not a folder.
+        If ``checkpoint`` is of another fit, or damaged.
     BayesIntgenError
         In a process forked from one that had fitted, or if JAX's platform is not available.
 

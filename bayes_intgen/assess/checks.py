@@ -51,7 +51,8 @@ from bayes_intgen.assess.score_tests import score_tests
 from bayes_intgen.assess.shared_causes import SharedCauseResult, shared_cause_tests
 from bayes_intgen.assess.variance_tests import variance_tests
 from bayes_intgen.data.outcome_scale import on_scale
-from bayes_intgen.data.rows import Rows, checked_data
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems, fit_tests_dataset
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS

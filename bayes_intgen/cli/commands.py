@@ -130,7 +130,7 @@ def fit(
     chains: options.Chains = 4,
     draws: options.Draws = None,
     warmup: options.Warmup = 75,
-    target_accept: options.TargetAccept = 0.8,
+    target_accept: options.TargetAccept = 0.7,
     checkpoint: options.Checkpoint = None,
     strict: options.Strict = False,
 ) -> int:
@@ -406,7 +406,7 @@ def _require_writable(output: Path, *inputs: Path | None) -> None:
     target = writable_target(output)
     for path in (own for own in inputs if own is not None):
         is_same = path.exists() and target.exists() and path.samefile(target)
-        # Neither exists yet where a checkpoint would be a folder of the same name.
+        # Neither exists yet where a checkpoint would have the same name.
         if is_same or os.path.realpath(path) == str(target):
             raise DataError(f"--output {output} would replace {path}, an input; name another file")
 

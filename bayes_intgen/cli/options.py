@@ -144,8 +144,8 @@ TargetAccept = Annotated[
 Checkpoint = Annotated[
     Path | None,
     Parameter(
-        help="Folder for the chains so far: the same command resumes a fit that was "
-        "interrupted or killed.",
+        help="File for the sums over all rows: the same command samples again after a fit that "
+        "was interrupted or killed, without reading them again.",
         group=sampling,
     ),
 ]

@@ -20,7 +20,7 @@ from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.outcome_kind import OutcomeKind, kind_of
 from bayes_intgen.data.reservoir import Reservoir
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.data.validation import check_covariates, check_enough_rows
+from bayes_intgen.data.validation import check_covariates, check_enough_rows, check_observational
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.masks import Mask
 
@@ -57,7 +57,9 @@ class OutOfCoreRows(Rows):
         self._columns, self._first_pass = columns.with_two_valued(first_pass.values), first_pass
         self.columns = self._columns.known
         self.dropped = first_pass.missing.rows
-        check_enough_rows(self.in_memory, len(self), require_observational)
+        check_enough_rows(self.in_memory, len(self))
+        if require_observational:
+            check_observational(self.in_memory)
         check_covariates(self.in_memory, len(self))
         first_pass.missing.warn(self.names, len(self) + first_pass.missing.total)
 
@@ -75,6 +77,11 @@ class OutOfCoreRows(Rows):
     def outcome_kind(self) -> OutcomeKind:
         """``"continuous"``, ``"binary"`` or ``"count"``, by the outcomes of all rows."""
         return kind_of(self._first_pass.outcome)
+
+    @property
+    def digest(self) -> str:
+        """Digest of all rows, those outside the sample too."""
+        return repr(self._first_pass.content)
 
     @abstractmethod
     def _read(self) -> Iterator[Observations]:

@@ -2,27 +2,32 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen._arguments import items
 from bayes_intgen.basis.categories import Categories, two_valued
+from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.arrays import Arrays
 from bayes_intgen.data.columns import Batch, Columns
 from bayes_intgen.data.missing import Missing
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.tables import KINDS, as_table
 from bayes_intgen.data.validation import (
-    check_covariates,
     check_enough_rows,
     check_finite,
+    check_observational,
     check_weights,
 )
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.masks import masks_of
+from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.text.messages import unknown_action
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class RegimeData(Observations):
@@ -103,8 +108,9 @@ class RegimeData(Observations):
         Raises
         ------
         DataError
-            On wrong shapes, cells that are not finite, an action that never varies,
-            too few rows, or missing observational rows.
+            On wrong shapes, cells that are not finite, or missing observational rows. Columns that
+            never vary and too few rows are errors of :func:`bayes_intgen.fit` alone: such rows can
+            be added to a fit.
 
         Examples
         --------
@@ -238,8 +244,8 @@ class RegimeData(Observations):
             if getattr(self, name) is not None
         }
         data = replace(self, **arrays)
-        check_enough_rows(data, len(self), require_observational)
-        check_covariates(data, len(self))
+        if require_observational:
+            check_observational(data)
         for array in arrays.values():
             array.flags.writeable = False
         return data
@@ -259,6 +265,17 @@ class RegimeData(Observations):
         columns = replace(self.columns, categories=with_levels(self.covariates[:, : len(own)], own))
         return replace(self, categories=with_levels(self.actions, self.categories), columns=columns)
 
+    @override
+    def reference_rows(self, coordinates: tuple[Coordinate, ...] | None = None) -> ReferenceRows:
+        if coordinates is None:
+            check_enough_rows(self, len(self))
+        return super().reference_rows(coordinates)
+
+    @override
+    def plot_support(self, points: Any = None) -> "Figure":
+        check_enough_rows(self, len(self))
+        return super().plot_support(points)
+
     def only(self, *regimes: Sequence[str]) -> Self:
         """Select the rows of some regimes.
 
@@ -270,8 +287,7 @@ class RegimeData(Observations):
         Raises
         ------
         DataError
-            If a regime names an unknown action, or the selected rows are too few, or an action
-            does not vary among them.
+            If a regime names an unknown action, or no rows belong to the regimes.
 
         Examples
         --------

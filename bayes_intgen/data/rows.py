@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -101,6 +102,14 @@ class Rows(LiftTestable):
 
     @abstractmethod
     def __len__(self) -> int: ...
+
+    @property
+    def digest(self) -> str:
+        """Digest of the cells, by which a checkpoint recognises its rows."""
+        rows, digest = self.in_memory, sha256()
+        for array in (rows.inputs, rows.outcome, rows.intervened, rows.weights, rows.within):
+            digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def label(self, mask: Sequence[bool]) -> str:
         """Label of a mask: ``observational``, ``do(red)``, ``do(red, green)``."""
@@ -400,13 +409,3 @@ class Observations(Rows):
 
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
         return replace(self, lift_tests=tests)
-
-
-def checked_data(data: Any) -> Rows:
-    """Validate an argument ``data``."""
-    if not isinstance(data, Rows):
-        raise DataError(
-            f"data must be a RegimeData, not {type(data).__name__}; build one with "
-            "RegimeData.from_frame"
-        )
-    return data

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain, combinations, islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from bayes_intgen._arguments import MAX_MAGNITUDE, items
 from bayes_intgen.basis.categories import spelled_label
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError, is_observational
-from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask, null_space_of_regimes, project
@@ -34,7 +35,23 @@ def rows_needed(n_actions: int) -> int:
     return ROWS_PER_UNKNOWN * (2 * n_actions + 1)
 
 
-def check_enough_rows(sample: Observations, rows: int, require_observational: bool) -> None:
+def checked_data(data: Any) -> Rows:
+    """Validate an argument ``data``: rows to which a model can be fitted.
+
+    Rows in memory are not refused when they are read, since they may be added to a fit.
+    """
+    if not isinstance(data, Rows):
+        raise DataError(
+            f"data must be a RegimeData, not {type(data).__name__}; build one with "
+            "RegimeData.from_frame"
+        )
+    if isinstance(data, Observations):
+        check_enough_rows(data, len(data))
+        check_covariates(data, len(data))
+    return data
+
+
+def check_enough_rows(sample: Observations, rows: int) -> None:
     """Raise DataError on too few rows or columns that do not vary in a sample of the rows."""
     needed = rows_needed(len(sample.names))
     if rows < needed:
@@ -59,7 +76,11 @@ def check_enough_rows(sample: Observations, rows: int, require_observational: bo
             f"outcome {sample.outcome_name!r} never varies: it is {sample.outcome[0]:g} everywhere"
         )
     _refuse_lost_digits(low, high, f"outcome {sample.outcome_name!r}")
-    if require_observational and not any(not any(mask) for mask in sample.regimes):
+
+
+def check_observational(sample: Observations) -> None:
+    """Raise DataError without observational rows, and say what the regimes identify."""
+    if not any(not any(mask) for mask in sample.regimes):
         raise DataError(
             "there are no observational rows (rows in which no action was set). "
             f"{_identified_targets(sample.names, list(sample.regimes))} Add such rows, or pass "

@@ -24,7 +24,7 @@ class SamplerSettings:
     chains: int = 4
     draws: int | None = None
     warmup: int = 75
-    target_accept: float = 0.8
+    target_accept: float = 0.7
     simplify: bool = True
     progress: bool = True
     method: Method = "nuts"

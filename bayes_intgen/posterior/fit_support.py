@@ -19,7 +19,8 @@ from bayes_intgen.data.queries import (
     checked_points,
     point_labels,
 )
-from bayes_intgen.data.rows import Rows, checked_data
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import PACKAGE, DataError, PointsError, SavedFitError, SupportWarning
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of

@@ -20,7 +20,7 @@ def test_damaged_files_give_the_same_numbers_or_one_error(tmp_path, monkeypatch,
     every = table[table["damage"] == "all"].set_index("what")
     assert every["tried"].to_dict() == {"saved fit": 100, "checkpoint": 8}
     assert every["FAILURE"].to_dict() == {"saved fit": 0, "checkpoint": 0}, capsys.readouterr().out
-    # A run of zeros over zeros, and a file of a checkpoint that is repeated.
+    # A run of zeros over zeros.
     assert every["same numbers"].between(0, 10).all()
 
 

@@ -6,7 +6,6 @@ import pytest
 from scipy.stats import norm
 
 import bayes_intgen as bi
-from bayes_intgen.api import decomposed_fit, fitting, updating
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 
@@ -38,7 +37,9 @@ def test_an_update_is_the_fit_of_all_rows(first) -> None:
     before = effect_of(first)
     updated = first.update(new, progress=False)
     together = bi.fit(joined(old, new), MODEL, method="laplace", progress=False)
-    np.testing.assert_array_equal(effect_of(updated), effect_of(together))
+    one, other = map(effect_of, (updated, together))
+    assert (np.abs(one.mean((0, 1)) - other.mean((0, 1))) < 0.25 * other.std((0, 1))).all()
+    np.testing.assert_allclose(one.std((0, 1)), other.std((0, 1)), rtol=0.15)
     np.testing.assert_array_equal(effect_of(first), before)
     # Rows may be added again, and a check does not lose them.
     third = updated.with_check(bi.check(old, held_out=0, progress=False))
@@ -61,37 +62,35 @@ def test_an_update_keeps_the_pilot_fit_for_rows_like_the_earlier_ones() -> None:
     assert fourth.tree.attrs["spread"] != spreads[0]
 
 
-def test_nuts_runs_where_importance_weights_do_not_suffice(first, monkeypatch) -> None:
-    unreliable, nuts = bi.Posterior(first.tree.copy()), bi.Posterior(first.tree.copy())
-    worse = {"pareto_k": 0.9, "importance_ess": 300.0, "proposals": 4000}
-    unreliable.tree["sample_stats"].attrs = worse
-    laplace, methods = [first], []
+@pytest.mark.filterwarnings("ignore::bayes_intgen.DataWarning")
+def test_rows_unlike_the_earlier_ones_get_a_new_pilot_fit() -> None:
+    old, new = confounded_rows(160, seed=5), confounded_rows(8, seed=6)
+    first = bi.fit(old, method="laplace", progress=False)
 
-    def recorded(data, model, settings, **_):
-        methods.append(settings.method)
-        posterior = laplace[-1] if settings.method == "laplace" else nuts
-        quick = replace(settings, method="laplace")
-        fit = decomposed_fit.fit_decomposed(data, model, quick)
-        attrs = posterior.tree["sample_stats"].attrs
-        sampled = fit.sampled._replace(importance=ImportanceDiagnostics.of(attrs))
-        return fit._replace(posterior=posterior, sampled=sampled, settings=settings)
+    def keeps_terms(rows: bi.RegimeData) -> bool:
+        updated = first.update(rows, progress=False)
+        assert int(updated.tree["constant_data"]["rows"].sum()) == 504
+        return bool(updated.tree.attrs["spread"] == first.tree.attrs["spread"])
 
-    for module in (fitting, updating):
-        monkeypatch.setattr(module, "fit_decomposed", recorded)
-    monkeypatch.setattr(updating, "sample_with_added_rows", lambda *_: None)
+    assert keeps_terms(new)
+    far = new.actions.copy()
+    far[0, 0] = 3 * old.actions[:, 0].max()
+    assert not keeps_terms(replace(new, actions=far))
+    jump = np.where(new.actions[:, 0] > 0.5, 30.0, 0.0)
+    assert not keeps_terms(replace(new, outcome=new.outcome + jump))
+    assert not keeps_terms(replace(new, intervened=np.ones_like(new.intervened)))
+    lifted = new.add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.3)
+    assert not keeps_terms(lifted)
+
+
+def test_nuts_runs_where_importance_weights_do_not_suffice(monkeypatch) -> None:
+    monkeypatch.setattr(ImportanceDiagnostics, "is_reliable", property(lambda self: False))
     data, new = confounded_rows(100, seed=5), confounded_rows(10, seed=6)
-    start = bi.fit(data, MODEL, progress=False)
-    assert start.update(new).tree is first.tree
-    assert methods == ["nuts", "laplace"]
-    laplace.append(unreliable)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", bi.SamplingWarning)
-        assert start.update(new).tree is nuts.tree
-    assert methods == ["nuts", "laplace", "laplace", "nuts"]
-    # Whoever asked for a Laplace approximation gets one, with a warning.
-    with pytest.warns(bi.SamplingWarning, match=r"Pareto k is 0\.90"):
-        bi.fit(data, MODEL, method="laplace", progress=False).update(new)
-    assert methods[-2:] == ["laplace", "laplace"]
+    for method, attribute in (("nuts", False), ("laplace", True)):
+        first = bi.fit(data, MODEL, method=method, draws=50, progress=False)
+        statistics = first.update(new, progress=False).tree["sample_stats"]
+        assert ("pareto_k" in statistics.attrs) == attribute
+        assert ("n_steps" in statistics) != attribute
 
 
 def test_posteriors_without_rows_say_so(first) -> None:

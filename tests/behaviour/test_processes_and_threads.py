@@ -62,6 +62,12 @@ if not child:
     os._exit(0)
 print(os.waitpid(child, 0)[1])
 """
+SPAWN = """
+from multiprocessing import get_context
+fit()
+with get_context("spawn").Pool(1) as pool:
+    pool.apply(exec, (os.environ["CODE"], {}))
+"""
 NO_HOME = """
 import pwd
 def of_nobody(user):
@@ -162,6 +168,11 @@ def test_a_process_forked_after_a_fit_raises_instead_of_hanging(folder, expected
     said, status = run(FORK_AFTER_FIT, folder)
     assert 'get_context("spawn")' in said
     assert status == "0"
+
+
+def test_a_process_spawned_after_a_fit_has_the_same_draws(folder, expected) -> None:
+    code = START + "print(draws(fit()), flush=True)"
+    assert run(SPAWN, folder, CODE=code) == [expected]
 
 
 @POSIX

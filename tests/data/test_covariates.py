@@ -330,7 +330,7 @@ def test_unusable_columns_raise(reader, spoil, changes, message) -> None:
     frame = table() if spoil is None else spoil(table())
     reads = read if reader == "frame" else partial(streamed, size=250)
     with pytest.raises(bi.DataError, match=message):
-        reads(frame, **changes)
+        bi.fit(reads(frame, **changes), progress=False)
 
 
 def test_text_with_many_levels_is_refused_soon() -> None:

@@ -15,6 +15,7 @@ from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, M
 from bayes_intgen.inference.gaussian.passes import (
     candidate_statistics,
     products,
+    pseudo_observations,
     row_weights,
     sufficient_statistics,
     unit_precision,
@@ -23,6 +24,7 @@ from bayes_intgen.inference.gaussian.passes import (
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     SufficientStatistics,
 )
+from bayes_intgen.inference.pilot.checkpoint import SavedSums
 from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
 from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.group_slope_tests import slope_tests
@@ -45,6 +47,7 @@ from bayes_intgen.models.variance_function import (
     Homoscedastic,
     VarianceFunction,
     VarianceFunctionEstimate,
+    effective_units,
     estimate_variance_function,
     residual_quantiles,
 )
@@ -91,8 +94,6 @@ class Pilot(NamedTuple):
         Outcomes that lie far from a fit with Gaussian noise.
     noise_shape : NoiseShapeEstimate, optional
         Shape of Gaussian noise, with its uncertainty.
-    selection : Selection, optional
-        Terms that forward selection added, and those that it compared.
     """
 
     spread: VarianceFunction | Homoscedastic
@@ -107,7 +108,6 @@ class Pilot(NamedTuple):
     student_t: StudentTFit | None = None
     far: FarOutcomes | None = None
     noise_shape: NoiseShapeEstimate | None = None
-    selection: Selection | None = None
 
     @property
     def noise_scale(self) -> float:
@@ -139,6 +139,7 @@ def pilot_fit(
     progress: bool,
     sample: Observations | None = None,
     remainder: Observations | None = None,
+    saved: SavedSums | None = None,
 ) -> Pilot:
     """Fit with constant variance, estimate the variance function, select terms, and fit again.
 
@@ -156,6 +157,8 @@ def pilot_fit(
         and the variance function use at most ``SPREAD_ROWS`` of them.
     remainder : Observations, optional
         Rows outside the sample, if they are in memory too.
+    saved : SavedSums, optional
+        Sums over all rows, from a checkpoint.
 
     Raises
     ------
@@ -184,7 +187,10 @@ def pilot_fit(
         if remainder is not None:
             remainder = fitted.with_pseudo_values(remainder, terms, noise.spread)
     selection = _select_terms(sample, rows, model, first, noise, candidates, tests, progress)
-    sums = _final_statistics(data, sample, remainder, selection, noise.spread, progress)
+    if saved is not None and saved.selected == tuple(term.name for term in selection.terms.terms):
+        sums = saved.sums._replace(known=pseudo_observations(data, selection.terms))
+    else:
+        sums = _final_statistics(data, sample, remainder, selection, noise.spread, progress)
     posterior = MarginalPosterior.of(model, selection.terms, sums)
     start = posterior.point(first.sites, terms)
     final = Pilot.of(posterior, sums, noise.spread, progress, start)
@@ -205,7 +211,6 @@ def pilot_fit(
         estimate=noise.estimate,
         fit_tests=fit_tests,
         noise_rows=noise_rows,
-        selection=selection,
         noise_shape=noise_rows.shape(noise.spread) if model.noise == "gaussian" else None,
     )
 
@@ -295,7 +300,18 @@ def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -
             first.spread.intraclass_correlation,
         )
         spread = estimate.spread
-    residual = residual * np.sqrt(row_weights(first.spread, rows))
+    return _standardised(
+        residual * np.sqrt(row_weights(first.spread, rows)), rows, spread, estimate
+    )
+
+
+def _standardised(
+    residual: Array,
+    rows: Observations,
+    spread: VarianceFunction | Homoscedastic,
+    estimate: VarianceFunctionEstimate | None,
+) -> _NoiseFit:
+    """Standardise residuals, in units of those of single units, by a variance function."""
     variance = spread(rows.actions, rows.intervened)
     standardised = residual / np.sqrt(np.mean(residual**2) * variance)
     noise = residual / np.sqrt(np.mean(residual**2 / variance))
@@ -406,19 +422,47 @@ def _test_fit(
     """Test the final fit against finer functions of each action, and of pairs."""
     if selection.additions:
         # The statistics lack the added terms. A sample suffices to test them.
-        few = rows.sample(TEST_ROWS)
-        tests = _next_finer(model, few, selection.suspicious, selection.terms)
-        statistics = candidate_statistics(
-            few, selection.terms, tests, final.spread, progress, whole=False
-        )
+        results = _score_tests(final, selection.suspicious, rows, model, progress)
     else:
         names = {term.name for term in selection.suspicious}
         indices = [i for i, term in enumerate(selection.candidates) if term.name in names]
         tests = [selection.candidates[i] for i in indices]
         statistics = selection.statistics.of_candidates(indices)
+        results = score_tests(final.posterior, final.sites, statistics, tests)
     passed = map(FitTest.passed, selection.harmless)
-    results = score_tests(final.posterior, final.sites, statistics, tests)
     return (*with_roughness(results, selection, model), *passed)
+
+
+def _score_tests(
+    final: Pilot, finer: Sequence[Term], rows: Observations, model: Model, progress: bool
+) -> tuple[FitTest, ...]:
+    """Test a fit against finer functions, or the next finer ones, with some of the rows."""
+    few, terms = rows.sample(TEST_ROWS), final.posterior.terms
+    tests = _next_finer(model, few, finer, terms)
+    statistics = candidate_statistics(few, terms, tests, final.spread, progress, whole=False)
+    return score_tests(final.posterior, final.sites, statistics, tests)
+
+
+def with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress: bool) -> Pilot:
+    """Complete a fit at its mode, with Gaussian noise: test its terms, and describe its noise."""
+    terms, spread = fit.posterior.terms, fit.spread
+    tests = _next_finer(model, data, model.fit_tests(data), terms)
+    rows = data.by_unit().evaluated().sample(SPREAD_ROWS)
+    residual = residuals(rows, fit.posterior, fit.sites, spread, progress)
+    of_unit = residual * np.sqrt(effective_units(rows.weights, spread.intraclass_correlation))
+    noise = _standardised(of_unit, rows, spread, fit.estimate)
+    found = suspicious_tests(tests, rows.actions, rows.intervened, noise.residuals)
+    suspicious = with_pairs(found, tests, terms.terms)
+    names = {term.name for term in suspicious}
+    passed = (FitTest.passed(term) for term in tests if term.name not in names)
+    noise_rows = NoiseRows(replace(rows, evaluation=None), noise.noise)
+    return fit._replace(
+        shape=noise.quantiles,
+        fit_tests=(*_score_tests(fit, suspicious, rows, model, progress), *passed),
+        noise_rows=noise_rows,
+        far=FarOutcomes.of(data, rows, noise.noise),
+        noise_shape=noise_rows.shape(spread),
+    )
 
 
 def _next_finer(

@@ -1,6 +1,6 @@
 """Pruning: terms without enough evidence for them get a fixed scale, and are eliminated."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -59,17 +59,13 @@ class PrunedModel(NamedTuple):
         terms: Decomposition,
         pilot: Pilot,
         simplify: bool,
-        only: Collection[str] | None = None,
     ) -> Self:
-        """Prune cross-action terms by their evidence at the pilot's mode, if ``simplify``.
-
-        With the names of some terms, ``only`` these are pruned, whatever their evidence.
-        """
+        """Prune cross-action terms by their evidence at the pilot's mode, if ``simplify``."""
         fixed: dict[str, float] = {}
         if simplify:
             likelihoods = _likelihoods(terms, pilot)
             terms = _with_empirical_bayes_scales(terms, likelihoods)
-            fixed = weak_terms(terms, likelihoods, only)
+            fixed = weak_terms(terms, likelihoods)
         columns = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
         sd = [np.full(len(c), scale) for c, scale in zip(columns, fixed.values(), strict=True)]
         statistics = ReducedStatistics.of(
@@ -121,9 +117,8 @@ def _with_empirical_bayes_scales(
 def weak_terms(
     terms: Decomposition,
     likelihoods: Mapping[str, TermLikelihood],
-    only: Collection[str] | None = None,
 ) -> dict[str, float]:
-    """Cross-action terms with evidence against them, or ``only`` these, and their fixed scales.
+    """Cross-action terms with evidence against them, and their fixed scales.
 
     Evidence of the outcome counts together with that of the actions: where an action hardly is a
     parent, the dependence of a bias on it is present with a small prior probability.
@@ -137,8 +132,7 @@ def weak_terms(
             )
             present = terms.prior_inclusion(term)
             log_odds = evidence.log_bayes_factor + np.log(present)
-            is_weak = log_odds < _max_log_bayes_factor(term, len(terms.names))
-            if is_weak if only is None else term.name in only:
+            if log_odds < _max_log_bayes_factor(term, len(terms.names)):
                 # Posterior probability of presence: the prior variance is that of the mixture.
                 share = 1 / (1 + (1 - present) * np.exp(-log_odds))
                 weak[term.name] = evidence.scale * float(np.sqrt(share))

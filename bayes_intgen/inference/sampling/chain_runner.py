@@ -1,7 +1,7 @@
 """Parallel chains of NUTS, in blocks of iterations.
 
 Each chain has a thread, which needs no choice of devices before JAX starts. Progress is reported
-and checkpoints are written between the blocks, without callbacks from compiled code.
+between the blocks, without callbacks from compiled code.
 """
 
 import math
@@ -11,15 +11,13 @@ from functools import partial
 from threading import Event
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_intgen._progress import Share, share_of_stage
 from bayes_intgen._progress import stage as progress_stage
-from bayes_intgen.inference.sampling.checkpoint import Checkpoint, Collected
 from bayes_intgen.inference.sampling.kernel import (
-    COLLECTED,
     ChainRandomness,
     ChainState,
+    Collected,
     NUTSKernel,
 )
 
@@ -36,31 +34,18 @@ class ChainRunner:
     randomness : list of ChainRandomness
         Random numbers of each chain.
     block_size : int
-        Number of iterations compiled, run and written to the checkpoint at once.
+        Number of iterations compiled and run at once.
     progress : bool
         Whether to report compilation.
-    checkpoint : Checkpoint, optional
-        Receives every block of iterations, and supplies those of an earlier run.
-    label : str
-        Prefix of the stages' names in the checkpoint.
     """
 
-    def __init__(
-        self,
-        randomness: list[ChainRandomness],
-        block_size: int,
-        progress: bool,
-        checkpoint: Checkpoint | None = None,
-        label: str = "",
-    ) -> None:
+    def __init__(self, randomness: list[ChainRandomness], block_size: int, progress: bool) -> None:
         self.randomness, self.block_size, self.progress = randomness, block_size, progress
-        self.checkpoint, self.label = checkpoint, label
         self._stopped = Event()
 
     def run(
         self,
         kernel: NUTSKernel,
-        stage: str,
         states: list[ChainState],
         iterations: int,
         share: Share,
@@ -77,9 +62,7 @@ class ChainRunner:
         """
         # Before the threads start, each of which would compile the same program.
         self.compile(kernel, states, iterations)
-        run_chain = partial(
-            self._run_chain, kernel, self.label + stage, iterations, step_size, share
-        )
+        run_chain = partial(self._run_chain, kernel, iterations, step_size, share)
         with ThreadPoolExecutor(min(len(states), os.cpu_count() or 1)) as pool:
             try:
                 running = [pool.submit(run_chain, i, state) for i, state in enumerate(states)]
@@ -99,19 +82,13 @@ class ChainRunner:
         self,
         title: str,
         kernel: NUTSKernel,
-        stage: str,
         states: list[ChainState],
         iterations: int,
     ) -> tuple[list[ChainState], Collected]:
         """Run every chain through a stage of adaptation, and report its progress."""
         self.compile(kernel, states, iterations)
         with share_of_stage(title, self.progress, len(states) * iterations) as share:
-            return self.run(kernel, stage, states, iterations, share)
-
-    def swap(self, pairs: NDArray[np.int_]) -> None:
-        """Swap these pairs of sites, shape (pair, 2), from now on."""
-        for randomness in self.randomness:
-            randomness.pairs = pairs
+            return self.run(kernel, states, iterations, share)
 
     def compile(self, kernel: NUTSKernel, states: list[ChainState], iterations: int) -> None:
         """Compile what a stage of so many iterations needs."""
@@ -123,32 +100,20 @@ class ChainRunner:
     def _run_chain(
         self,
         kernel: NUTSKernel,
-        stage: str,
         iterations: int,
         step_size: float | None,
         share: Share,
         chain: int,
         state: ChainState,
     ) -> tuple[ChainState, Collected]:
-        """Run one chain through a stage, continuing from the checkpoint if there is one."""
+        """Run one chain through a stage."""
         pieces: list[Collected] = []
-        randomness = self.randomness[chain]
-        done = 0
-        earlier = self.checkpoint and self.checkpoint.read(stage, chain, state, COLLECTED)
-        if earlier:
-            state, pieces = earlier[0], [earlier[1]]
-            done = len(pieces[0]["flat"])
-            share.update(done)
-        randomness.next(done)
-        for begin in range(done, iterations, self.block_size):
+        for begin in range(0, iterations, self.block_size):
             if self._stopped.is_set():
                 break
             count = min(self.block_size, iterations - begin)
-            state, piece = kernel.advance(state, randomness.next(count), step_size)
+            state, piece = kernel.advance(state, self.randomness[chain].next(count), step_size)
             pieces.append(piece)
-            if self.checkpoint is not None:
-                pieces = [concatenated(pieces)]
-                self.checkpoint.write(stage, chain, state, pieces[0])
             share.update(count)
         return state, concatenated(pieces)
 

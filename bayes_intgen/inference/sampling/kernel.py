@@ -26,9 +26,9 @@ from bayes_intgen.inference.density.numpyro_adapter import (
     initial_step_size,
     nuts_trajectory,
 )
-from bayes_intgen.inference.sampling.checkpoint import Collected
 from bayes_intgen.inference.sampling.program_cache import CompiledProgram
-from bayes_intgen.inference.sampling.swaps import Point, swapped
+
+Collected = dict[str, NDArray[Any]]
 
 INITIAL_STEP_SIZE = 0.5
 
@@ -42,8 +42,6 @@ STATISTICS = {
     "step_size": float,
     "accepted": bool,
 }
-# Names of all arrays that are collected over iterations.
-COLLECTED = ("flat", "coefficients", *STATISTICS)
 
 
 class Innovations(NamedTuple):
@@ -59,28 +57,19 @@ class Innovations(NamedTuple):
         For the Metropolis correction.
     normal : (n, P)
         Standard normal, for the draws of the coefficients.
-    pairs : (n, 2, 2) of int, optional
-        Positions of the sites that are swapped before and after the trajectory.
-    swap : (n, 2), optional
-        Uniform, for the acceptance of swaps.
     """
 
     momentum: Any
     key_data: Any
     uniform: Any
     normal: Any
-    pairs: Any = None
-    swap: Any = None
 
     @classmethod
-    def zeros(cls, count: int, size: int, n_coefficients: int, swaps: bool) -> Self:
+    def zeros(cls, count: int, size: int, n_coefficients: int) -> Self:
         """Zeros of the shapes of ``count`` iterations in ``size`` dimensions."""
         key_data = np.zeros((count, 2), dtype=np.uint32)
         normal = np.zeros((count, n_coefficients))
-        zeros = cls(np.zeros((count, size)), key_data, np.zeros(count), normal)
-        if not swaps:
-            return zeros
-        return zeros._replace(pairs=np.zeros((count, 2, 2), dtype=int), swap=np.zeros((count, 2)))
+        return cls(np.zeros((count, size)), key_data, np.zeros(count), normal)
 
 
 class ChainRandomness:
@@ -94,11 +83,6 @@ class ChainRandomness:
     n_coefficients : int
     padding : int
         Number of sites after them, whose momenta are zero.
-
-    Attributes
-    ----------
-    pairs : ndarray of int, shape (pair, 2), optional
-        Positions of the sites that are swapped; none at first.
     """
 
     def __init__(
@@ -109,29 +93,20 @@ class ChainRandomness:
         self._normal = generator(seed, "coefficients", chain)
         self._key_data = generator(seed, "trajectories", chain)
         self._uniform = generator(seed, "accepted", chain)
-        self._swap = generator(seed, "swaps", chain)
-        self.pairs: NDArray[np.int_] | None = None
 
     def next(self, count: int) -> Innovations:
         """Draw the random numbers of the next ``count`` iterations."""
         momentum = self._momentum.standard_normal((count, self._size))
-        numbers = Innovations(
+        return Innovations(
             np.pad(momentum, ((0, 0), (0, self._padding))),
             self._key_data.integers(2**32, size=(count, 2), dtype=np.uint32),
             self._uniform.random(count),
             self._normal.standard_normal((count, self._n_coefficients)),
         )
-        if self.pairs is None:
-            return numbers
-        which, swap = np.moveaxis(self._swap.random((count, 2, 2)), 2, 0)
-        pairs = self.pairs[(which * len(self.pairs)).astype(int)]
-        return numbers._replace(pairs=pairs, swap=swap)
 
 
 class KernelState(NamedTuple):
     """Current draw of a chain, in coordinates with about unit posterior covariance.
-
-    The order of the fields is that of the arrays in checkpoints.
 
     Attributes
     ----------
@@ -180,8 +155,6 @@ class NUTSKernel:
         Lower Cholesky factor of an estimate of the covariance: NUTS samples z, with flat vector
         ``root @ z``. This is equivalent to a dense mass matrix, and compiles faster.
     target_accept : float
-    swaps : bool
-        Whether pairs of sites are swapped before and after every trajectory.
     """
 
     def __init__(
@@ -190,18 +163,11 @@ class NUTSKernel:
         exact: LogDensity | None,
         root: Array,
         target_accept: float,
-        swaps: bool = False,
     ) -> None:
         self.surrogate, self.exact, self.root = surrogate, exact, root
-        self.target_accept, self.swaps = target_accept, swaps
+        self.target_accept = target_accept
         self._n_coefficients = 0 if exact is None else exact.n_coefficients
-        self._program = _compiled_program(
-            surrogate.potential, exact and _potential_and_draw(exact), swaps
-        )
-
-    def with_swaps(self) -> NUTSKernel:
-        """Swap pairs of sites, too; states of chains are those of this kernel."""
-        return NUTSKernel(self.surrogate, self.exact, self.root, self.target_accept, swaps=True)
+        self._program = _compiled_program(surrogate.potential, exact and _potential_and_draw(exact))
 
     def begin(
         self,
@@ -255,7 +221,7 @@ class NUTSKernel:
         return chain, collected(rows, self.root)
 
     def _zeros(self, count: int) -> Innovations:
-        return Innovations.zeros(count, len(self.root), self._n_coefficients, self.swaps)
+        return Innovations.zeros(count, len(self.root), self._n_coefficients)
 
     def _arguments(
         self, chain: ChainState, innovations: Innovations, step_size: float | None
@@ -275,10 +241,8 @@ def collected(rows: Any, root: Array) -> Collected:
 
 
 @lru_cache(maxsize=16)
-def _compiled_program(
-    potential: Potential, exact: PotentialAndDraw | None, swaps: bool
-) -> CompiledProgram:
-    return CompiledProgram(iterations(potential, exact, swaps), (potential, exact, swaps))
+def _compiled_program(potential: Potential, exact: PotentialAndDraw | None) -> CompiledProgram:
+    return CompiledProgram(iterations(potential, exact), (potential, exact))
 
 
 def _potential_and_draw(exact: LogDensity) -> PotentialAndDraw:
@@ -297,9 +261,7 @@ class _WithoutCoefficients:
         return lambda flat, normal: (self.potential(data)(flat), normal)
 
 
-def iterations(
-    potential: Potential, exact: PotentialAndDraw | None, swaps: bool = False
-) -> Callable[..., Any]:
+def iterations(potential: Potential, exact: PotentialAndDraw | None) -> Callable[..., Any]:
     """Function that advances a chain by several iterations, for compilation."""
 
     def advance(
@@ -316,24 +278,16 @@ def iterations(
             def of_z(z: jax.Array) -> jax.Array:
                 return potential(data[0])(root @ z)
 
-            def swap(number: int, point: Point) -> Point:
-                if not swaps:
-                    return point
-                return swapped(of_z, root, point, random.pairs[number], random.swap[number])
-
-            # Swaps before and after the trajectory: the whole proposal is reversible.
-            z, value, slope = swap(0, (current.z, current.potential, current.gradient))
-            trajectory = nuts_trajectory(
-                of_z, (z, random.momentum, value, slope), step_size, random.key_data
-            )
-            end = trajectory.position, trajectory.potential, trajectory.gradient
-            z, value, slope = swap(1, end)
-            energy = trajectory.energy - trajectory.potential + value
+            start = current.z, random.momentum, current.potential, current.gradient
+            trajectory = nuts_trajectory(of_z, start, step_size, random.key_data)
+            z, value = trajectory.position, trajectory.potential
             correction, coefficients = current.potential_correction, current.coefficients
             if exact is not None:
                 exact_potential, coefficients = exact(data[1])(root @ z, random.normal)
                 correction = exact_potential - value
-            proposal = KernelState(z, slope, value, energy, correction, coefficients)
+            proposal = KernelState(
+                z, trajectory.gradient, value, trajectory.energy, correction, coefficients
+            )
             log_acceptance = current.potential_correction - proposal.potential_correction
             accepted = jnp.log(random.uniform) < log_acceptance
             new: KernelState = jax.tree.map(

@@ -1,20 +1,13 @@
 """Laplace approximation of the hyperparameters, corrected by importance weights."""
 
-import numpy as np
-
 from bayes_intgen._random import generator
-from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.density.evaluated_draws import EvaluatedDraws
-from bayes_intgen.inference.density.importance import ImportanceDraws, Proposal, importance_draws
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.importance import Proposal, importance_draws
 from bayes_intgen.inference.density.modes import find_modes
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.pruning import PrunedModel
 from bayes_intgen.inference.sampled_model import SampledModel
-from bayes_intgen.inference.sampling.checkpoint import Checkpoint
-from bayes_intgen.inference.sampling.marginalised import MAX_RESTARTS
-from bayes_intgen.inference.sampling.warmup import MODE_TOLERANCE
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
@@ -29,7 +22,6 @@ def sample_laplace(
     terms: Decomposition,
     pilot: Pilot,
     settings: SamplerSettings,
-    checkpoint: Checkpoint | None,
 ) -> SampledModel:
     """Resample importance draws of the hyperparameters, and draw the coefficients given each.
 
@@ -37,18 +29,12 @@ def sample_laplace(
     are only the dimensions that other functions expect.
     """
     pruned = PrunedModel.of(model, terms, pilot, settings.simplify)
-    start = pruned.posterior.point(pilot.sites, pilot.posterior.terms)
-    return resampled(*_importance_draws(pruned.posterior, start, settings), pruned, settings)
-
-
-def resampled(
-    draws: ImportanceDraws,
-    evaluated: EvaluatedDraws,
-    pruned: PrunedModel,
-    settings: SamplerSettings,
-) -> SampledModel:
-    """Resample importance draws, with coefficients of each."""
     posterior = pruned.posterior
+    start = posterior.point(pilot.sites, pilot.posterior.terms)
+    modes = find_modes(posterior, start, MAX_MODES, settings.progress)
+    rng = generator(settings.seed, "proposals")
+    evaluated = EvaluatedDraws(posterior, settings.seed)
+    draws = importance_draws(evaluated.values, Proposal.about(modes), rng, settings.progress)
     shape = settings.chains, settings.draws or DRAWS
     index = draws.resample(shape[0] * shape[1], generator(settings.seed, "proposals", 2))
     coefficients = evaluated.coefficients(draws.points, index).reshape(*shape, -1)
@@ -63,18 +49,3 @@ def resampled(
         pruned.fixed,
         draws.diagnostics,
     )
-
-
-def _importance_draws(
-    posterior: MarginalPosterior, start: Array, settings: SamplerSettings, restarts: int = 0
-) -> tuple[ImportanceDraws, EvaluatedDraws]:
-    """Draw about the modes near ``start``; restart where a draw reaches a higher mode."""
-    modes = find_modes(posterior, start, MAX_MODES, settings.progress)
-    rng = generator(settings.seed, "proposals")
-    evaluated = EvaluatedDraws(posterior, settings.seed)
-    draws = importance_draws(evaluated.values, Proposal.about(modes), rng, settings.progress)
-    highest = int(np.argmax(draws.log_density))
-    missed = draws.log_density[highest] + min(mode.potential for mode in modes)
-    if missed > MODE_TOLERANCE and restarts < MAX_RESTARTS:
-        return _importance_draws(posterior, draws.points[highest], settings, restarts + 1)
-    return draws, evaluated

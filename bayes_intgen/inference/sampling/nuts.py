@@ -1,6 +1,5 @@
 """NUTS with delayed acceptance: warmup, draws, and stopping rule."""
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,16 +16,14 @@ from bayes_intgen.inference.sampling.chain_runner import (
     common_block_size,
     concatenated,
 )
-from bayes_intgen.inference.sampling.checkpoint import Checkpoint, Collected
-from bayes_intgen.inference.sampling.kernel import ChainRandomness, ChainState
+from bayes_intgen.inference.sampling.kernel import ChainRandomness
 from bayes_intgen.inference.sampling.stopping import (
     MAX_DRAWS,
     MIN_DRAWS,
     StoppingRule,
     additional_draws,
 )
-from bayes_intgen.inference.sampling.swaps import MIN_DRAWS_EXPECTED, correlated_pairs
-from bayes_intgen.inference.sampling.warmup import parts_of_warmup, refuse_higher_mode, warm_up
+from bayes_intgen.inference.sampling.warmup import parts_of_warmup, warm_up
 from bayes_intgen.inference.settings import SamplerSettings
 
 # From unconstrained sites (chain, draw, D) and coefficients (chain, draw, P) to the quantities
@@ -59,18 +56,13 @@ def nuts(
     settings: SamplerSettings,
     *,
     quantities: Quantities = lambda flat, coefficients: flat,
-    pairs: NDArray[np.int_] | None = None,
     surrogate: LogDensity | None = None,
-    mode_potential: float = -math.inf,
-    checkpoint: Checkpoint | None = None,
-    label: str = "",
 ) -> Draws:
     """Run one NUTS chain from each start.
 
     With a surrogate, NUTS proposes from that cheaper density, and a Metropolis step with the ratio
     of both densities corrects the proposal (delayed acceptance; Christen and Fox 2005, section 2).
-    The correction is exact because NUTS, with or without swaps before and after it, is reversible
-    under the density that it samples.
+    The correction is exact because NUTS is reversible under the density that it samples.
 
     Parameters
     ----------
@@ -86,28 +78,11 @@ def nuts(
         all quantities have converged.
     quantities : callable
         Quantities that must converge.
-    pairs : ndarray of int, shape (pair, 2), optional
-        Positions of sites that may be swapped, in posteriors that need many draws: these begin
-        anew with swaps of those pairs that are negatively correlated.
     surrogate : LogDensity, optional
         Cheaper density. It is dropped if few proposals of a chain are accepted in either half of
         the warmup.
-    mode_potential : float
-        Minus the log density at the mode.
-    checkpoint : Checkpoint, optional
-        Receives every block of iterations, and supplies those of an earlier run.
-    label : str
-        Name of this run in the checkpoint.
-
-    Raises
-    ------
-    HigherModeError
-        If the density is higher in the warmup or the first draws than at the mode. Chains that
-        start at a lower mode seldom reach the highest one, and those that do have a step size and
-        a covariance adapted to the other mode.
     """
     chains, size = starts.shape
-    pairs = np.zeros((0, 2), dtype=int) if pairs is None else pairs
     # Padding stays at zero, where its gradient is zero, as its momenta are: trajectories are those
     # of the other sites alone, whose step sizes are larger.
     starts = np.pad(starts, ((0, 0), (0, density.padding)))
@@ -118,42 +93,25 @@ def nuts(
         ChainRandomness(settings.seed, i, size, density.n_coefficients, density.padding)
         for i in range(chains)
     ]
-    runner = ChainRunner(randomness, block_size, settings.progress, checkpoint, label)
-    warm = warm_up(runner, density, surrogate, starts, covariance, settings, mode_potential)
+    runner = ChainRunner(randomness, block_size, settings.progress)
+    warm = warm_up(runner, density, surrogate, starts, covariance, settings)
     kernel, states, step_size = warm
     # Without a number of draws, about twice the minimum.
     expected = 2 * count if settings.draws is None else count
-
-    def draw(stage: str, title: str) -> tuple[list[ChainState], Collected, NDArray[np.int_]]:
-        """Draw until all quantities have converged, or until sites are to be swapped."""
-        runner.compile(kernel, states, count)
-        with share_of_stage(title, settings.progress, chains * expected, leave=True) as share:
-            last, collected = runner.run(kernel, stage, states, count, share, step_size)
-            refuse_higher_mode(collected, mode_potential)
-            rule = StoppingRule()
-            while settings.draws is None:
-                done = collected["flat"].shape[1]
-                every = quantities(collected["flat"][..., :size], collected["coefficients"])
-                short = rule.shortfall(every)
-                more = additional_draws(short, done, block_size)
-                if more and not kernel.swaps and short * done > MIN_DRAWS_EXPECTED:
-                    correlated = correlated_pairs(collected["flat"], pairs)
-                    if len(correlated):
-                        share.expect(chains * done, "two modes")
-                        return last, collected, correlated
-                share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
-                if not more:
-                    break
-                last, further = runner.run(kernel, f"{stage}{done}", last, more, share, step_size)
-                collected = concatenated([collected, further], axis=1)
-        return last, collected, np.zeros((0, 2), dtype=int)
-
-    states, collected, correlated = draw("draws", f"Draws of {chains} chains")
-    if len(correlated):
-        # Draws that seldom moved between modes are part of the warmup.
-        kernel = kernel.with_swaps()
-        runner.swap(correlated)
-        states, collected, _ = draw("swaps", f"Draws of {chains} chains, with swaps")
+    runner.compile(kernel, states, count)
+    title, rule = f"Draws of {chains} chains", StoppingRule()
+    with share_of_stage(title, settings.progress, chains * expected, leave=True) as share:
+        states, collected = runner.run(kernel, states, count, share, step_size)
+        while settings.draws is None:
+            done = collected["flat"].shape[1]
+            every = quantities(collected["flat"][..., :size], collected["coefficients"])
+            short = rule.shortfall(every)
+            more = additional_draws(short, done, block_size)
+            share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
+            if not more:
+                break
+            states, further = runner.run(kernel, states, more, share, step_size)
+            collected = concatenated([collected, further], axis=1)
 
     flat, coefficients = collected.pop("flat"), collected.pop("coefficients")
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)

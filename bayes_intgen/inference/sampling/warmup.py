@@ -8,29 +8,11 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.log_density import LogDensity
 from bayes_intgen.inference.sampling.chain_runner import ChainRunner
-from bayes_intgen.inference.sampling.checkpoint import Collected
-from bayes_intgen.inference.sampling.kernel import ChainState, NUTSKernel
-from bayes_intgen.inference.sampling.step_size import step_size_with_rate
+from bayes_intgen.inference.sampling.kernel import ChainState, Collected, NUTSKernel
 from bayes_intgen.inference.settings import SamplerSettings
 
 # Minimum acceptance rate of a surrogate, below which it costs more than it saves.
 MIN_ACCEPTANCE_RATE = 0.5
-# Maximum log density of a draw above the mode, for rounding and a search that ended early.
-MODE_TOLERANCE = 1.0
-
-
-class HigherModeError(Exception):
-    """A chain reached a higher density than that of the supposed mode.
-
-    Attributes
-    ----------
-    point : ndarray, shape (D,)
-        Unconstrained sites with that density.
-    """
-
-    def __init__(self, point: Array) -> None:
-        super().__init__("there is a higher mode")
-        self.point = point
 
 
 class Warmup(NamedTuple):
@@ -61,13 +43,12 @@ def warm_up(
     starts: Array,
     covariance: Array,
     settings: SamplerSettings,
-    mode_potential: float,
 ) -> Warmup:
     """Adapt step size and covariance, and drop a surrogate that is rejected too often.
 
     In the first part of the warmup the step size adapts to the initial covariance. The draws of
     all chains then improve the covariance, to which the step size adapts further in the second
-    part. All chains take the step size at which their acceptance rates suggest the target.
+    part. All chains take the geometric mean of their step sizes, so that none is slower.
 
     Parameters are those of :func:`bayes_intgen.inference.sampling.nuts.nuts`.
     """
@@ -81,8 +62,7 @@ def warm_up(
     kernel = kernel_with(np.linalg.cholesky(covariance))
     coefficients = _initial_coefficients(density, starts, settings.seed)
     states = list(map(kernel.begin, starts, coefficients))
-    _, first = runner.run_stage("Warmup, first part", kernel, "steps", states, first_part)
-    refuse_higher_mode(first, mode_potential)
+    _, first = runner.run_stage("Warmup, first part", kernel, states, first_part)
     if min_acceptance_rate(first) < MIN_ACCEPTANCE_RATE:
         sampled = density
 
@@ -90,13 +70,9 @@ def warm_up(
     root = np.linalg.cholesky(_shrunk_covariance(draws, covariance))
     kernel = kernel_with(root)
     states = _restarted(kernel, first)
-    states, second = runner.run_stage(
-        "Warmup, second part", kernel, "covariance", states, second_part
-    )
-    refuse_higher_mode(second, mode_potential)
-    step_size = step_size_with_rate(
-        settings.target_accept, second["step_size"], second["acceptance_rate"]
-    )
+    states, second = runner.run_stage("Warmup, second part", kernel, states, second_part)
+    # Average log step sizes of dual averaging.
+    step_size = float(np.exp(np.mean([state.adaptation[1] for state in states])))
     if min_acceptance_rate(second) < MIN_ACCEPTANCE_RATE:
         sampled = density
         kernel = kernel_with(root)
@@ -128,14 +104,6 @@ def _restarted(kernel: NUTSKernel, collected: Collected) -> list[ChainState]:
 def min_acceptance_rate(collected: Collected) -> float:
     """Smallest acceptance rate of delayed acceptance in any chain."""
     return float(collected["accepted"].mean(axis=1).min())
-
-
-def refuse_higher_mode(collected: Collected, mode_potential: float) -> None:
-    """Raise HigherModeError if a draw has a higher density than the mode."""
-    log_density = np.nan_to_num(collected["lp"], nan=-np.inf)
-    highest = np.unravel_index(np.argmax(log_density), log_density.shape)
-    if log_density[highest] > MODE_TOLERANCE - mode_potential:
-        raise HigherModeError(collected["flat"][highest])
 
 
 def _shrunk_covariance(draws: Array, initial: Array) -> Array:

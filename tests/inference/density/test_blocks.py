@@ -167,7 +167,7 @@ def test_compiled_density_equals_the_numpy_one(case) -> None:
             at = np.pad(at, (0, compiled.padding))
             value, gradient = compiled.value_and_grad(at)
             other, slope = jax.value_and_grad(compiled.potential(compiled.data))(at)
-            assert value == pytest.approx(other, abs=digits)
+            assert value == pytest.approx(float(other), abs=digits)
             np.testing.assert_allclose(gradient, slope, atol=digits)
             # Negative control: in single precision they are not identical.
             assert (np.abs(gradient - slope).max() > 1e-8) == (dtype == np.float32)

@@ -50,14 +50,15 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
         compiled_value, compiled_gradient = jax.jit(
             jax.value_and_grad(density.potential(density.data))
         )(padded)
+    expected = float(expected)
     assert value == pytest.approx(expected, rel=1e-11)
     np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-8)
     # Sites of the padding are standard normal and change nothing else.
     rest = padded[len(at) :]
-    assert compiled_value == pytest.approx(expected + rest @ rest / 2, rel=1e-11)
+    assert float(compiled_value) == pytest.approx(expected + rest @ rest / 2, rel=1e-11)
     np.testing.assert_allclose(compiled_gradient, [*slopes, *rest], rtol=1e-8, atol=1e-8)
     own_value, own_gradient = density.value_and_grad(padded)
-    assert own_value == pytest.approx(compiled_value, rel=1e-11)
+    assert own_value == pytest.approx(float(compiled_value), rel=1e-11)
     np.testing.assert_allclose(own_gradient, compiled_gradient, rtol=1e-8, atol=1e-8)
     # Negative control: another point.
     assert value != pytest.approx(posterior.value_and_grad(posterior.start)[0], rel=1e-6)

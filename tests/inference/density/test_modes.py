@@ -14,7 +14,7 @@ from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models.variance_function import Homoscedastic
 from bayes_intgen.simulators import Polynomial
 
-SETTINGS = SamplerSettings(0, 4, 10, 10, 0.8, True, True, False)
+SETTINGS = SamplerSettings(0, 4, 10, 10, progress=False)
 
 
 def marginal_posterior(data: bi.RegimeData, **options: object) -> MarginalPosterior:

@@ -1,6 +1,3 @@
-import os
-from threading import Event
-
 import arviz as az
 import jax
 import jax.numpy as jnp
@@ -9,7 +6,7 @@ import pytest
 from jax.scipy.stats import norm
 
 from bayes_intgen.inference.density.log_density import LogDensity
-from bayes_intgen.inference.sampling.chain_runner import MAX_BLOCK_SIZE, common_block_size
+from bayes_intgen.inference.sampling.chain_runner import common_block_size
 from bayes_intgen.inference.sampling.nuts import nuts
 from bayes_intgen.inference.sampling.stopping import (
     MAX_DRAWS,
@@ -19,10 +16,7 @@ from bayes_intgen.inference.sampling.stopping import (
 )
 from bayes_intgen.inference.sampling.warmup import (
     MIN_ACCEPTANCE_RATE,
-    MODE_TOLERANCE,
-    HigherModeError,
     min_acceptance_rate,
-    refuse_higher_mode,
 )
 from bayes_intgen.inference.settings import SamplerSettings
 
@@ -204,43 +198,6 @@ def test_step_size_averages_over_half_of_the_warmup() -> None:
     assert whole < 0.05**2
 
 
-def test_raises_if_a_draw_beats_the_mode() -> None:
-    # The potential at the mode is 0: a search that ended at 5 missed it.
-    with pytest.raises(HigherModeError) as error:
-        sample(np.eye(2), np.eye(2), mode_potential=5.0)
-    assert 0.5 * error.value.point @ error.value.point < 4
-    # Negative control: no draw is higher than the mode.
-    assert sample(np.eye(2), np.eye(2), mode_potential=0.0).flat.shape == (CHAINS, DRAWS, 2)
-
-
-class Recorder:
-    """Checkpoint that records the highest log density of every stage and chain."""
-
-    def __init__(self) -> None:
-        self.highest: dict[tuple[str, int], float] = {}
-
-    def read(self, *_) -> None:
-        return None
-
-    def write(self, stage: str, chain: int, state, collected) -> None:
-        self.highest[stage, chain] = float(collected["lp"].max())
-
-
-def test_the_first_draws_are_compared_with_the_mode() -> None:
-    recorder = Recorder()
-    # With this seed the highest draw is not in the warmup.
-    run = {"covariance": np.eye(2), "warmup": 20, "seed": 1}
-    sample(np.eye(2), **run, checkpoint=recorder)
-    in_draws, in_warmup = (
-        max(lp for (stage, _), lp in recorder.highest.items() if (stage == "draws") == sampling)
-        for sampling in (True, False)
-    )
-    assert in_draws > in_warmup
-    with pytest.raises(HigherModeError) as higher:
-        sample(np.eye(2), **run, mode_potential=MODE_TOLERANCE - (in_draws + in_warmup) / 2)
-    assert -0.5 * higher.value.point @ higher.value.point == pytest.approx(in_draws)
-
-
 def test_draws_depend_on_the_seed_alone() -> None:
     one, same, other = (sample(np.eye(2), np.eye(2), seed).flat for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
@@ -318,45 +275,6 @@ def test_acceptance_rate_is_that_of_the_worst_chain() -> None:
     assert accepted.mean() > MIN_ACCEPTANCE_RATE
 
 
-def test_undefined_densities_do_not_hide_a_higher_mode() -> None:
-    collected = {
-        "lp": np.array([[np.nan, -9.0], [3.0, 1.0]]),
-        "flat": np.arange(8.0).reshape(2, 2, 2),
-    }
-    with pytest.raises(HigherModeError) as error:
-        refuse_higher_mode(collected, mode_potential=0.0)
-    np.testing.assert_array_equal(error.value.point, collected["flat"][1, 0])
-    refuse_higher_mode(collected, mode_potential=-3.0)
-
-
-class Failing:
-    """Checkpoint whose disk is full for one chain; it counts the blocks of the first chain."""
-
-    def __init__(self) -> None:
-        self.full, self.blocks = Event(), 0
-
-    def read(self, *_) -> None:
-        return None
-
-    def write(self, stage: str, chain: int, *_) -> None:
-        if stage != "draws":
-            return
-        if chain == 1:
-            self.full.set()
-            raise OSError("the disk is full")
-        # The other chain has failed by then.
-        assert self.full.wait(timeout=60)
-        self.blocks += chain == 0
-
-
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="chains run one after the other")
-def test_the_failure_of_one_chain_stops_the_others() -> None:
-    checkpoint = Failing()
-    with pytest.raises(OSError, match="full"):
-        sample(np.eye(2), np.eye(2), draws=MAX_DRAWS, checkpoint=checkpoint)
-    assert checkpoint.blocks < MAX_DRAWS / MAX_BLOCK_SIZE / 2
-
-
 def test_additional_draws_are_whole_blocks_up_to_the_maximum() -> None:
     rng = np.random.default_rng(0)
 
@@ -393,8 +311,6 @@ def test_padding_changes_neither_the_distribution_of_draws_nor_statistics() -> N
     values = np.array([-float(normal(precision)(at)) for at in flat])
     np.testing.assert_allclose(draws.statistics["lp"].ravel(), values, atol=1e-9)
     assert (draws.statistics["energy"] >= -draws.statistics["lp"] - 1e-9).all()
-    with pytest.raises(HigherModeError):
-        sample(density, COVARIANCE, mode_potential=5.0)
     # Thirty standard normal sites that moved would take twice the steps.
     many = sample(density._replace(padding=30), COVARIANCE).statistics["n_steps"].mean()
     none = sample(normal_density(COVARIANCE), COVARIANCE).statistics["n_steps"].mean()

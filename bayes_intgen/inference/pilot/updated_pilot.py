@@ -1,0 +1,71 @@
+"""Pilot fit with a few more rows: their statistics join those of the earlier ones."""
+
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.identification.graph import LIKELY_EDGE
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.inference.pilot.graph_evidence import with_parents
+from bayes_intgen.inference.pilot.lack_of_fit import failed_tests
+from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, with_noise_and_tests
+from bayes_intgen.models import Model
+from bayes_intgen.models.terms import Decomposition
+
+# Maximum number of added rows, relative to those of the pilot fit: more of them would change the
+# variance function, coordinates and knots, which stay.
+MAX_GROWTH = 1 / 8
+# Maximum distance of added rows beyond the range of an action, in its spreads: there functions are
+# constant.
+MAX_BEYOND = 1.0
+
+
+def updated_pilot(
+    pilot: Pilot, earlier: Observations, data: Observations, model: Model, progress: bool
+) -> Pilot | None:
+    """Find the mode given more rows, with the same terms and variance function.
+
+    Parameters
+    ----------
+    pilot : Pilot
+        Of the earlier rows.
+    earlier, data : Observations
+        Those rows, and all rows: first the earlier ones. Outcomes are on the model's scale.
+    model : Model
+    progress : bool
+
+    Returns
+    -------
+    Pilot or None
+        None if the rows need a new pilot fit: they are many, have other masks or lift tests, or lie
+        beyond the range of an action; effects are averages over their covariates or groups; the
+        noise is not Gaussian; other edges of the graph are likely; or a score test of all rows
+        rejects the terms.
+    """
+    added = data.take(slice(len(earlier), None))
+    terms, spread = pilot.posterior.terms, pilot.spread
+    beyond = [
+        coordinate.distance_outside(values).max() > MAX_BEYOND
+        for coordinate, values in zip(terms.coordinates, added.actions.T, strict=True)
+    ]
+    if (
+        len(added) > MAX_GROWTH * len(earlier)
+        or data.regimes.keys() != earlier.regimes.keys()
+        or data.lift_tests != earlier.lift_tests
+        or len(data.columns)
+        or model.noise != "gaussian"
+        or any(beyond)
+    ):
+        return None
+    # The probabilities of edges matter most of all that depends on the rows.
+    terms = with_parents(data.sample(PILOT_ROWS).by_unit(), model, terms)
+    if _likely_edges(terms) != _likely_edges(pilot.posterior.terms):
+        return None
+    more = sufficient_statistics(added, terms, spread, progress)._replace(known=None)
+    sums = pilot.sums._replace(known=None).merge(more)._replace(known=pilot.sums.known)
+    posterior = MarginalPosterior.of(model, terms, sums)
+    grown = Pilot.of(posterior, sums, spread, progress, pilot.mode)
+    grown = with_noise_and_tests(grown._replace(estimate=pilot.estimate), data, model, progress)
+    return None if failed_tests(grown.fit_tests) else grown
+
+
+def _likely_edges(terms: Decomposition) -> list[list[bool]] | None:
+    return None if terms.parents is None else (terms.parents > LIKELY_EDGE).tolist()

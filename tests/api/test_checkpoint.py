@@ -1,0 +1,146 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+from conftest import confounded_rows
+
+# Linear models are fitted fastest, but do not follow the sine in these rows, as a warning says.
+pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.BayesIntgenWarning")
+POINTS = [[0.1, 0.2], [-0.4, 0.3]]
+LINEAR = bi.models.additive("linear")
+
+
+def effect(data: bi.Rows, checkpoint: Path | None = None, model=LINEAR, **settings) -> np.ndarray:
+    settings = {"method": "laplace", **settings}
+    posterior = bi.fit(data, model, checkpoint=checkpoint, progress=False, **settings)
+    return posterior.joint_effect(POINTS).to_numpy()
+
+
+class Table:
+    """Rows of a stream, with the number of passes over them."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame, self.passes = frame, 0
+
+    def stream(self) -> bi.StreamedData:
+        def batches():
+            self.passes += 1
+            yield from (self.frame[:20_000], self.frame[20_000:])
+
+        columns = (["red", "green"], "intensity", "regime")
+        return bi.StreamedData.from_batches(batches, *columns, progress=False)
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    rows = confounded_rows(11_000, seed=4)
+    return pd.DataFrame(rows.actions, columns=["red", "green"]).assign(
+        intensity=rows.outcome,
+        regime=[rows.label(mask).removeprefix("do(").rstrip(")") for mask in rows.intervened],
+    )
+
+
+def test_a_fit_from_a_checkpoint_reads_no_rows_and_has_the_same_draws(frame, tmp_path) -> None:
+    table, file = Table(frame), tmp_path / "run"
+    data = table.stream()
+    expected, begun = effect(data), table.passes
+    np.testing.assert_array_equal(effect(data, file), expected)
+    assert table.passes > begun
+    begun = table.passes
+    np.testing.assert_array_equal(effect(data, file), expected)
+    assert table.passes == begun
+    # The sums are those of every seed, whose draws differ.
+    assert not np.isclose(effect(data, file, seed=1), expected).any()
+    # Rows outside the sample are part of the data, too.
+    other = Table(frame.assign(intensity=frame["intensity"]))
+    outside = ~frame["intensity"].isin(data.in_memory.outcome)
+    other.frame.loc[outside.idxmax(), "intensity"] += 0.1
+    with pytest.raises(bi.SavedFitError, match="fit with other data"):
+        effect(other.stream(), file)
+
+
+PROGRAM = """
+import sys, warnings
+import bayes_intgen as bi
+from conftest import confounded_rows
+warnings.simplefilter("ignore")
+bi.fit(confounded_rows(150, seed=3), bi.models.additive("linear"), draws=400_000,
+       progress=False, checkpoint=sys.argv[1])
+"""
+
+
+def test_a_fit_that_was_killed_has_the_draws_of_one_that_was_not(tmp_path) -> None:
+    file, tests = tmp_path / "run", Path(__file__).parents[1]
+    env = os.environ | {"PYTHONPATH": f"{tests}:{os.environ.get('PYTHONPATH', '')}"}
+    with subprocess.Popen([sys.executable, "-c", PROGRAM, str(file)], env=env) as process:
+        began = time.monotonic()
+        while not file.exists() and time.monotonic() < began + 120:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    data, settings = confounded_rows(150, seed=3), {"method": "nuts", "draws": 30, "chains": 2}
+    before = file.read_bytes()
+    np.testing.assert_array_equal(effect(data, file, **settings), effect(data, **settings))
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("simplify", [True, False])
+@pytest.mark.parametrize("noise", ["gaussian", "student_t"])
+def test_all_kinds_of_terms_are_kept(noise: str, simplify: bool, tmp_path) -> None:
+    data = confounded_rows(100, seed=6).add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.3)
+    model = bi.models.additive("spline", noise=noise)
+    settings = {"simplify": simplify}
+    if noise == "student_t":
+        settings |= {"method": "nuts", "draws": 10, "chains": 1}
+    for expected in (effect(data, None, model, **settings),) * 2:
+        found = effect(data, tmp_path / "run", model, **settings)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        ({"simplify": False}, "simplify"),
+        ({"model": bi.models.additive("polynomial")}, "model"),
+        ({"data": confounded_rows(20, seed=9)}, "data"),
+    ],
+)
+def test_the_checkpoint_of_another_fit_raises_and_is_left_as_it_is(other, what, tmp_path) -> None:
+    data, file = confounded_rows(100, seed=6), tmp_path / "run"
+    effect(data, file)
+    before = file.read_bytes()
+    with pytest.raises(bi.SavedFitError, match=f"fit with other {what}; name another file"):
+        effect(**{"data": data, "checkpoint": file, **other})
+    assert file.read_bytes() == before
+
+
+def test_foreign_and_damaged_files_raise(tmp_path) -> None:
+    data, file = confounded_rows(100, seed=6), tmp_path / "run"
+    effect(data, file)
+    whole, rng = file.read_bytes(), np.random.default_rng(0)
+    damaged = [whole[: len(whole) // 2], b"precious", b""]
+    for place in (8, len(whole) // 2, -40):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << int(rng.integers(8))
+        damaged.append(bytes(changed))
+    for content in damaged:
+        file.write_bytes(content)
+        with pytest.raises(bi.SavedFitError, match="is no checkpoint, or damaged; name another"):
+            effect(data, file)
+        assert file.read_bytes() == content
+    with pytest.raises(IsADirectoryError, match="name a file"):
+        effect(data, tmp_path)
+    file.unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", bi.DataWarning)
+        effect(data, file)
+    assert len(file.read_bytes()) == len(whole)
