@@ -58,7 +58,14 @@ class CompiledProgram:
             file = None if device is None else self._file(arguments)
             compiled = None if file is None else _kept(file, arguments, device)
             if compiled is None:
-                compiled = jax.jit(self._advance, keep_unused=True).lower(*arguments).compile()
+
+                def advance(*arguments: Any) -> tuple[Any, jax.Array]:
+                    return self._advance(*arguments)
+
+                if file is not None:
+                    # JAX's cache, whose executables cannot be kept, knows functions by name, too.
+                    advance.__name__ = f"advance_{file.stem}"
+                compiled = jax.jit(advance, keep_unused=True).lower(*arguments).compile()
                 if file is not None:
                     _keep(file, compiled, arguments, device)
         self._compiled[_shapes(arguments)] = compiled
