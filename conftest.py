@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import jax
 import matplotlib
 import numpy as np
 import numpyro
@@ -34,7 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Share compiled programs between the processes of a run, and with nothing else."""
     if not hasattr(config, "workerinput"):
         config.stash[CACHE] = tempfile.TemporaryDirectory()
-        os.environ["BAYES_INTGEN_CACHE"] = config.stash[CACHE].name
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = config.stash[CACHE].name
+        jax.config.update("jax_compilation_cache_dir", config.stash[CACHE].name)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

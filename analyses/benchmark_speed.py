@@ -270,7 +270,7 @@ def _in_process(job: dict[str, Any], path: Path) -> dict[str, Any]:
         [sys.executable, __file__, "--one", json.dumps({**job, "path": str(path)})],
         check=True,
         stdout=subprocess.PIPE,
-        env={**os.environ, "BAYES_INTGEN_CACHE": str(path.with_name("programs"))},
+        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(path.with_name("programs"))},
     )
     result: dict[str, Any] = json.loads(process.stdout.decode().splitlines()[-1])
     return result

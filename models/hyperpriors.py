@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.models.gather import gather
 from bayes_intgen.models.mechanisms.kernels import KernelName, log_spectral_sd, spectral_slope
 
 # Fields of hyperpriors that have a value per coefficient.
@@ -97,7 +96,7 @@ class Hyperpriors:
         xp : module
             ``numpy`` or ``jax.numpy``.
         """
-        take: Callable[..., Any] = partial(np.take, axis=-1) if xp is np else gather
+        take: Callable[..., Any] = partial(np.take, axis=-1) if xp is np else _by_product
         lead = np.shape(sites.get("scale", sites.get("lengthscale", np.zeros(0))))[:-1]
         none, one = xp.zeros((*lead, 0)), xp.ones((*lead, 1))
         # Index zero is for coefficients without this hyperparameter.
@@ -157,3 +156,11 @@ class Hyperpriors:
 def _sum_by_index(values: Array, index: NDArray[Any], count: int) -> Array:
     """Sums of coefficients' values by hyperparameter, without index zero."""
     return np.asarray(np.bincount(index, values, count + 1)[1:])
+
+
+def _by_product(values: Any, index: Any) -> Any:
+    """Elements of an array of JAX, as a matrix product.
+
+    Its derivative is one, too: the scatter-add of an indexed array's is slower when compiled.
+    """
+    return (index[:, None] == np.arange(len(values))) @ values

@@ -9,9 +9,9 @@ are far from zero at a point are rounded numbers, which may have any shape.
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
-from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 
 # Smallest mean of a count, and smallest relative difference of its variance from its mean: Poisson

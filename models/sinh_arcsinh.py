@@ -12,9 +12,9 @@ and its quantiles and probabilities are explicit and monotone for all parameters
 from typing import NamedTuple, Self
 
 import numpy as np
+import scipy
 
 from bayes_intgen._typing import Array
-from bayes_intgen.models.normal import normal_cdf
 
 # Nodes of expectations over Z: the trapezoidal rule, whose error here is below 1e-9.
 NODES = np.linspace(-6.5, 6.5, 53)
@@ -87,7 +87,8 @@ class SinhArcsinh(NamedTuple):
         array([0.5])
         """
         angle = np.arcsinh(values / np.exp(self.log_scale) + self.mean)
-        return normal_cdf(np.sinh(np.exp(self.log_tail) * angle - self.skewness))
+        normal = np.sinh(np.exp(self.log_tail) * angle - self.skewness)
+        return np.asarray(scipy.special.ndtr(normal))
 
 
 def _mean_cosh(tail: Array) -> Array:

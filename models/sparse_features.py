@@ -4,9 +4,9 @@ from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
-from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 
 

@@ -25,7 +25,6 @@ from bayes_intgen.inference.pilot.student_t import clipped
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.laplace import sample_laplace
 from bayes_intgen.inference.sampling.marginalised import sample_marginal
-from bayes_intgen.inference.sampling.program_cache import load_ahead
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition, Term
@@ -75,8 +74,6 @@ def fit_decomposed(
     # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
     # default, all chains would wait.
     with single_blas_thread(), stage("Pilot fit", settings.progress):
-        if settings.method == "nuts":
-            load_ahead()
         if saved is None:
             first = _first_terms(data, sample, model, terms, settings)
         else:

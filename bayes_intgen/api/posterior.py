@@ -14,7 +14,6 @@ from bayes_intgen.assess.sensitivity import sensitivity
 from bayes_intgen.errors import DataError
 from bayes_intgen.posterior.draws import support_of
 from bayes_intgen.posterior.schema import with_groups
-from bayes_intgen.posterior.storage import save_tree
 
 if TYPE_CHECKING:
     import os
@@ -212,6 +211,9 @@ class Posterior(Experiments):
         --------
         >>> posterior.save(folder / "fit.nc")
         """
+        # A fit that is not saved needs no HDF5.
+        from bayes_intgen.posterior.storage import save_tree
+
         save_tree(self.tree, path)
 
     def update(self, new_rows: "RegimeData", *, progress: bool = True) -> "Posterior":

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import scipy
 
-from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.errors import ModelError

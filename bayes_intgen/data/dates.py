@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._lazy import nw
 from bayes_intgen.errors import BayesIntgenError
 
 SECONDS_PER_DAY = 86_400

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._lazy import nw
 from bayes_intgen.data.cell_text import are_dates, numbers_as_text
 from bayes_intgen.data.missing import MISSING_LEVEL, missing_in
 from bayes_intgen.data.observed_levels import ColumnLevels, as_label

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import scipy
 
-from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.belief import Belief, Update
 from bayes_intgen.errors import ModelError

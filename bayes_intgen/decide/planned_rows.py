@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
-from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_mask, checked_value
 from bayes_intgen.decide.belief import Belief, Update

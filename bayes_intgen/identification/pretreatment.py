@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from scipy.special import gammaln, stdtr
 
-from bayes_intgen._lazy import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.identification.masks import masks_of
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._labelled import labelled_array
+from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
@@ -385,7 +385,7 @@ class PosteriorDraws:
         attrs |= query.averages.attrs
         if name == "effect":
             attrs |= probability_attrs(self._prediction.kind, draws)
-        return labelled_array(name, ("chain", "draw", "point"), draws, coords, attrs)
+        return labelled_dataset({name: (("chain", "draw", "point"), draws, attrs)}, coords)[name]
 
 
 def probability_attrs(kind: OutcomeKind, draws: Array) -> dict[str, float]:

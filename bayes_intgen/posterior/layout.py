@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import h5py
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._labelled import labelled_dataset
-from bayes_intgen._lazy import h5py
 from bayes_intgen.errors import SavedFitError
 
 # Version of the format; files of others are refused.

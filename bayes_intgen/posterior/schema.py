@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._labelled import labelled_dataset, merged
+from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.rows import Rows
@@ -221,7 +221,7 @@ def _constant_data(
     ]
     if far is not None:
         parts.append(far.to_dataset())
-    return merged(dataset, *parts)
+    return xr.merge([dataset, *parts], join="exact", combine_attrs="override")
 
 
 def _lift_tests(data: Rows) -> xr.Dataset:

@@ -1,4 +1,4 @@
-"""Fits in threads and forked processes, without a folder for programs, and in settings of JAX."""
+"""Fits in threads and processes, with and without kept programs, and in settings of JAX."""
 
 import os
 import subprocess
@@ -22,21 +22,21 @@ table = pd.DataFrame({"red": red, "y": red + rng.normal(size=100), "regime": [""
 def fit(table=table):
     data = bi.RegimeData.from_frame(table, ["red"], "y", "regime")
     linear = bi.models.additive("linear")
-    return bi.fit(data, linear, draws=10, warmup=10, chains=1, progress=False)
+    return bi.fit(data, linear, draws=20, warmup=20, chains=1, progress=False)
 
 def draws(fit):
     return fit.tree["posterior"]["noise_sd"].values.sum()
 
 warnings.simplefilter("ignore")
 """
-FIT = "print(draws(fit()), 'jax' in sys.modules)"
+# Only a process that compiles its program needs NumPyro.
+FIT = "print(draws(fit()), 'numpyro' in sys.modules)"
 THREADS = """
 from concurrent.futures import ThreadPoolExecutor
-with ThreadPoolExecutor(3) as pool:
-    fits = list(pool.map(lambda _: fit(), range(3)))
+with ThreadPoolExecutor(8) as pool:
+    fits = list(pool.map(lambda _: fit(), range(8)))
 print(*{draws(own) for own in fits})
 """
-# The first fit fails at once, while a thread loads the program that it would have needed.
 FORK = """
 import faulthandler
 try:
@@ -45,13 +45,28 @@ except bi.DataError:
     child = os.fork()
     if not child:
         faulthandler.dump_traceback_later(60, exit=True)
-        try:
-            fit()
-            print("fitted", flush=True)
-        except bi.BayesIntgenError as error:
-            print(error, flush=True)
+        print(draws(fit()), flush=True)
         os._exit(0)
     print(os.waitpid(child, 0)[1])
+"""
+FORK_AFTER_FIT = """
+import faulthandler
+fit()
+child = os.fork()
+if not child:
+    faulthandler.dump_traceback_later(60, exit=True)
+    try:
+        fit()
+    except bi.BayesIntgenError as error:
+        print(error, flush=True)
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+SPAWN = """
+from multiprocessing import get_context
+fit()
+with get_context("spawn").Pool(1) as pool:
+    pool.apply(exec, (os.environ["CODE"], {}))
 """
 NO_HOME = """
 import pwd
@@ -60,28 +75,33 @@ def of_nobody(user):
 pwd.getpwuid = of_nobody
 """
 READ_ONLY = """
-def refuse(*arguments, **options):
-    raise OSError(30, "Read-only file system")
-os.utime = refuse
+import pathlib
+def open_to_read(path, mode="r", *arguments, own=pathlib.Path.open, **options):
+    if {*mode} & {*"wxa+"}:
+        raise OSError(30, "Read-only file system")
+    return own(path, mode, *arguments, **options)
+pathlib.Path.open = open_to_read
 """
 # The second fit runs the program that the first one compiled.
 SETTINGS = """
 import jax
 own = {"numpy_rank_promotion": "raise", "numpy_dtype_promotion": "strict",
-       "transfer_guard": "disallow"}
+       "transfer_guard": "disallow", "threefry_partitionable": False}
 for name, value in own.items():
     jax.config.update(f"jax_{name}", value)
-with jax.default_matmul_precision("BF16_BF16_F32"):
+with jax.default_matmul_precision("BF16_BF16_F32"), jax.default_device(jax.devices()[-1]):
     print(draws(fit()))
 assert own == {name: getattr(jax.config, f"jax_{name}") for name in own}
 print(draws(fit()))
 """
 
 
-def run(code: str, cache: Path | None) -> list[str]:
+def run(code: str, cache: Path | None, **variables: str) -> list[str]:
     """Output of a new process with this folder of compiled programs."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")}
-    environment["BAYES_INTGEN_CACHE"] = "" if cache is None else str(cache)
+    without = ("HOME", "XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR")
+    environment = {k: v for k, v in os.environ.items() if k not in without} | variables
+    if cache is not None:
+        environment["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     done = subprocess.run(
         [sys.executable, "-c", START + code],
         capture_output=True, text=True, env=environment, timeout=300,
@@ -90,34 +110,69 @@ def run(code: str, cache: Path | None) -> list[str]:
     return done.stdout.splitlines()
 
 
+def kept_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.bayes-intgen"))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("programs")
-    folder.chmod(0o700)
-    return folder
+    return tmp_path_factory.mktemp("programs") / "new"
 
 
 @pytest.fixture(scope="module")
 def expected(folder) -> str:
     """Draws of a fit that compiles a program, and writes it to the folder."""
-    draws, has_compiled = run(FIT, folder)[0].split()
+    # JAX keeps the program in its own cache, too.
+    (output,) = run(FIT, folder, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0")
+    draws, has_compiled = output.split()
     assert has_compiled == "True"
+    assert kept_in(folder)
     return draws
 
 
-@pytest.mark.parametrize("first", ["as it was", "of another program"])
-def test_threads_fit_at_once(folder, expected, first) -> None:
-    """Each starts with the program that the last process needed first."""
-    if first == "of another program":
-        (folder / "first").write_text("another")
-    assert run(THREADS, folder) == [expected]
+def test_a_new_process_loads_the_program(folder, expected) -> None:
+    assert run(FIT, folder) == [f"{expected} False"]
+
+
+def test_a_damaged_program_is_compiled_again(folder, expected, tmp_path) -> None:
+    for file in kept_in(folder):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        (tmp_path / file.name).write_bytes(content)
+    assert run(FIT, tmp_path) == [f"{expected} True"]
+    assert run(FIT, tmp_path) == [f"{expected} False"]
+
+
+def test_a_program_from_the_cache_of_jax_is_not_kept(folder, expected, tmp_path) -> None:
+    """Such an executable lacks parts when JAX serialises it again."""
+    for file in folder.glob("jit_advance*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    for _ in range(2):
+        assert run(FIT, tmp_path) == [f"{expected} True"]
+    assert not kept_in(tmp_path)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_threads_fit_at_once(folder, expected, tmp_path, is_kept) -> None:
+    assert run(THREADS, folder if is_kept else tmp_path) == [expected]
 
 
 @POSIX
-def test_a_process_forked_while_a_program_is_loaded_does_not_wait_for_it(folder, expected) -> None:
-    said, status = run(FORK, folder)
-    assert said == "fitted" or 'get_context("spawn")' in said
+def test_a_process_forked_after_a_fit_that_failed_can_fit(folder, expected) -> None:
+    assert run(FORK, folder) == [expected, "0"]
+
+
+@POSIX
+def test_a_process_forked_after_a_fit_raises_instead_of_hanging(folder, expected) -> None:
+    """The threads of JAX do not survive the fork."""
+    said, status = run(FORK_AFTER_FIT, folder)
+    assert 'get_context("spawn")' in said
     assert status == "0"
+
+
+def test_a_process_spawned_after_a_fit_has_the_same_draws(folder, expected) -> None:
+    code = START + "print(draws(fit()), flush=True)"
+    assert run(SPAWN, folder, CODE=code) == [expected]
 
 
 @POSIX
@@ -125,10 +180,18 @@ def test_a_user_without_a_home_can_fit(expected) -> None:
     assert run(NO_HOME + FIT, None) == [f"{expected} True"]
 
 
-def test_programs_in_a_read_only_folder_are_used(folder, expected) -> None:
-    """A process that loads its program needs no JAX."""
+def test_nothing_is_kept_unless_the_variable_of_jax_is_set(expected, tmp_path) -> None:
+    assert run(FIT, None, HOME=str(tmp_path)) == [f"{expected} True"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_read_only_folder_is_used(folder, expected, tmp_path) -> None:
     assert run(READ_ONLY + FIT, folder) == [f"{expected} False"]
+    assert run(READ_ONLY + FIT, tmp_path) == [f"{expected} True"]
 
 
-def test_a_fit_does_not_depend_on_settings_of_the_caller(tmp_path, expected) -> None:
-    assert run(SETTINGS, tmp_path) == [expected, expected]
+def test_a_fit_does_not_depend_on_settings_of_the_caller(folder, expected, tmp_path) -> None:
+    devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    assert run(SETTINGS, tmp_path, **devices) == [expected, expected]
+    # Programs that were compiled under them serve processes without them.
+    assert run(FIT, tmp_path, **devices) == [f"{expected} False"]

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
+from bayes_intgen._checksum import with_checksum
 
 POINTS = [[0.1, 0.2], [-0.4, 0.3]]
 

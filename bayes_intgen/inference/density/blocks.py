@@ -18,12 +18,12 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from bayes_intgen._jax import with_derivative
-from bayes_intgen._lazy import jax, jnp
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.expansion_point import ExpansionPoint
 from bayes_intgen.inference.density.log_density import LogDensity, padding_to
@@ -300,11 +300,14 @@ def _backward(slopes: Any, cotangent: jax.Array) -> tuple[None, jax.Array, jax.A
     return None, cotangent * towards_log_sd, cotangent * towards_log_noise
 
 
-@with_derivative(_forward, _backward)
+@jax.custom_vjp
 def _log_marginal(
     statistics: BlockStatistics, log_sd: jax.Array, log_noise: jax.Array
 ) -> jax.Array:
     return jnp.asarray(_forward(statistics, log_sd, log_noise)[0])
+
+
+_log_marginal.defvjp(_forward, _backward)
 
 
 class _PriorChange(NamedTuple):

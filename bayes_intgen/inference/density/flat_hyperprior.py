@@ -8,15 +8,23 @@ compiled.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Self
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from bayes_intgen._lazy import jax, jnp
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.log_density import FlatLayout
 from bayes_intgen.models.hyperpriors import Hyperpriors
+
+# Nested arrays for JAX. The kernels are part of the structure.
+jax.tree_util.register_dataclass(
+    Hyperpriors,
+    [field.name for field in fields(Hyperpriors) if field.name != "kernels"],
+    ["kernels"],
+)
 
 # Log marginal likelihood from statistics of the data, log prior standard deviations of the
 # coefficients, shape (P,), and the standard deviation of the noise.

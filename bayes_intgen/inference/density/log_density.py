@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
+import jax
 import numpy as np
 
-from bayes_intgen._lazy import jax
 from bayes_intgen._typing import Array
 
 # A function of the data that returns a function of the flat unconstrained sites, so that the data
@@ -50,8 +50,6 @@ class LogDensity(NamedTuple):
     padding : int
         Number of standard normal sites at the end of flat vectors, on which nothing depends:
         densities of nearly equal size share compiled programs. The sampler leaves them at zero.
-    on_cpu : bool
-        Whether the density is for the CPU, even if JAX uses another device by default.
     """
 
     potential: Potential
@@ -61,7 +59,6 @@ class LogDensity(NamedTuple):
     n_coefficients: int = 0
     draw: Callable[[Array, Array], Array] | None = None
     padding: int = 0
-    on_cpu: bool = False
 
 
 def padding_to(step: int, size: int) -> int:

@@ -137,7 +137,6 @@ class MarginalPosterior:
     ) -> LogDensity:
         """Log density with another evidence, of coefficients with these priors.
 
-        It runs on the CPU: an accelerator would be idle between the steps most of the time.
         Its flat vectors are padded.
         """
         padding = padding_to(12, self.layout.size)
@@ -154,7 +153,6 @@ class MarginalPosterior:
             (prior, priors, statistics),
             padded,
             padding=padding,
-            on_cpu=True,
         )
 
     def sites(self, flat: Array) -> dict[str, Array]:

@@ -2,7 +2,7 @@
 
 The largest weights are replaced by quantiles of a generalised Pareto distribution (Vehtari,
 Simpson, Gelman, Yao and Gabry, "Pareto smoothed importance sampling", Journal of Machine Learning
-Research 2024). It agrees with ArviZ's implementation, which takes a third of a second to import.
+Research 2024). ArviZ's function takes 1.2 s to import, three times as long as such a fit.
 """
 
 import numpy as np

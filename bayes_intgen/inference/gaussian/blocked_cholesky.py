@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bayes_intgen._lazy import jax, jax_linalg, jnp
+import jax
+import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
 
 # Maximum size of a block factorised by LAPACK, and maximum number of halvings on the way: more
 # blocks take longer to compile.
@@ -20,7 +22,7 @@ def inverse_cholesky(
     size = len(matrix)
     if size <= MAX_LEAF_SIZE or not halvings:
         factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
-        return jnp.diag(factor), jax_linalg.solve_triangular(factor, jnp.eye(size), lower=True)
+        return jnp.diag(factor), solve_triangular(factor, jnp.eye(size), lower=True)
     half = size // 2
     first, upper = inverse_cholesky(matrix[:half, :half], halvings - 1)
     below = matrix[half:, :half] @ upper.T

@@ -11,10 +11,11 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.scipy.linalg import solve_triangular
 
-from bayes_intgen._jax import with_derivative
-from bayes_intgen._lazy import jax, jax_linalg, jnp
 from bayes_intgen.inference.gaussian.blocked_cholesky import inverse_cholesky
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 
@@ -141,8 +142,8 @@ def log_marginal_and_draw(
     sd = jnp.exp(log_sd)
     system = PosteriorSystem.of(sums, sd, noise_sd, jnp)
     factor = jnp.linalg.cholesky(system.precision, symmetrize_input=False)
-    half = jax_linalg.solve_triangular(factor, system.information, lower=True)
-    step = jax_linalg.solve_triangular(factor, half + normal, lower=True, trans="T")
+    half = solve_triangular(factor, system.information, lower=True)
+    step = solve_triangular(factor, half + normal, lower=True, trans="T")
     log_det = 2 * jnp.sum(jnp.log(jnp.diag(factor)))
     return jnp.asarray(system.log_evidence(system.squares - half @ half, log_det)), sd * step
 
@@ -167,7 +168,14 @@ def _backward(gradient: Any, cotangent: jax.Array) -> tuple[None, jax.Array, jax
     return None, cotangent * towards_log_sd, cotangent * towards_noise
 
 
-@with_derivative(_forward, _backward)
+@jax.custom_vjp
+def _log_marginal(sums: SufficientStatistics, log_sd: jax.Array, noise_sd: jax.Array) -> jax.Array:
+    return log_marginal_and_draw(sums, log_sd, noise_sd, jnp.zeros(len(log_sd)))[0]
+
+
+_log_marginal.defvjp(_forward, _backward)
+
+
 def log_marginal(sums: SufficientStatistics, log_sd: jax.Array, noise_sd: jax.Array) -> jax.Array:
     """Log density of the outcome with marginalised coefficients, with a closed-form gradient.
 
@@ -186,4 +194,4 @@ def log_marginal(sums: SufficientStatistics, log_sd: jax.Array, noise_sd: jax.Ar
         log N(y; X m, X diag(s^2) X' + noise_sd^2 W^-1), plus the log density of
         pseudo-observations given y.
     """
-    return log_marginal_and_draw(sums, log_sd, noise_sd, jnp.zeros(len(log_sd)))[0]
+    return jnp.asarray(_log_marginal(sums, log_sd, noise_sd))

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bayes_intgen._lazy import jax, jnp, lax
+import jax
+import jax.numpy as jnp
+from jax import lax
+
 from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, cast
 
-from bayes_intgen._lazy import jax, jnp, lax
+import jax
+import jax.numpy as jnp
+from jax import lax
 
 # Maximum size of a matrix that is swept: a larger one leaves the processor's nearest cache, and is
 # inverted by halves.

@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from bayes_intgen._lazy import jax, jnp, lax
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.log_density import LogDensity, Potential, PotentialAndDraw
-from bayes_intgen.inference.density.nested import flatten, rebuild
 from bayes_intgen.inference.density.numpyro_adapter import (
     adapted_step_size,
     initial_step_size,
     nuts_trajectory,
 )
-from bayes_intgen.inference.sampling.program_cache import Program, compiled
-from bayes_intgen.inference.sampling.program_names import name_of
+from bayes_intgen.inference.sampling.program_cache import CompiledProgram
 
 Collected = dict[str, NDArray[Any]]
 
@@ -167,9 +167,7 @@ class NUTSKernel:
         self.surrogate, self.exact, self.root = surrogate, exact, root
         self.target_accept = target_accept
         self._n_coefficients = 0 if exact is None else exact.n_coefficients
-        self._program = _compiled_program(
-            surrogate.potential, exact and _potential_and_draw(exact), surrogate.on_cpu
-        )
+        self._program = _compiled_program(surrogate.potential, exact and _potential_and_draw(exact))
 
     def begin(
         self,
@@ -240,64 +238,9 @@ def collected(rows: Any, root: Array) -> Collected:
     return {"flat": z @ root.T, "coefficients": coefficients, **statistics}
 
 
-class CompiledProgram:
-    """Function that advances a chain, compiled once for all arguments of the same shapes.
-
-    Parameters
-    ----------
-    advance : callable
-        From a chain and other arguments to the chain and an array of collected numbers.
-    name : str, optional
-        All that determines the function besides this package.
-    on_cpu : bool
-        Whether it runs on the CPU, even if JAX uses another device by default.
-    """
-
-    def __init__(
-        self,
-        advance: Callable[..., tuple[ChainState, jax.Array]],
-        name: str | None = None,
-        on_cpu: bool = False,
-    ) -> None:
-        self._advance, self._name, self._on_cpu = advance, name, on_cpu
-        self._compiled: dict[Any, Program] = {}
-
-    def is_compiled(self, arguments: tuple[Any, ...]) -> bool:
-        """Whether the function is compiled for arguments of these shapes."""
-        return _key(*flatten(arguments)) in self._compiled
-
-    def compile(self, arguments: tuple[Any, ...]) -> None:
-        """Compile for arguments of these shapes."""
-        arrays, structure = flatten(arguments)
-        key = _key(arrays, structure)
-        if key in self._compiled:
-            return
-
-        # Of plain arrays: files of compiled programs cannot hold the classes of this package.
-        def advance(*arrays: jax.Array) -> list[jax.Array]:
-            chain, rows = self._advance(*rebuild(structure, arrays))
-            return [*flatten(chain)[0], rows]
-
-        name = None if self._name is None else f"{self._name} {structure}"
-        self._compiled[key] = compiled(advance, arrays, name, self._on_cpu)
-
-    def __call__(self, arguments: tuple[Any, ...]) -> tuple[ChainState, Array]:
-        """Advance the chain, the first argument."""
-        arrays, structure = flatten(arguments)
-        *chain, rows = self._compiled[_key(arrays, structure)](arrays)
-        return rebuild(structure.parts[0], chain), rows
-
-
-def _key(arrays: list[Any], structure: Any) -> Any:
-    return structure, tuple((array.shape, array.dtype) for array in arrays)
-
-
 @lru_cache(maxsize=16)
-def _compiled_program(
-    potential: Potential, exact: PotentialAndDraw | None, on_cpu: bool
-) -> CompiledProgram:
-    name = name_of((potential, exact))
-    return CompiledProgram(iterations(potential, exact), name, on_cpu)
+def _compiled_program(potential: Potential, exact: PotentialAndDraw | None) -> CompiledProgram:
+    return CompiledProgram(iterations(potential, exact), (potential, exact))
 
 
 def _potential_and_draw(exact: LogDensity) -> PotentialAndDraw:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._labelled import labelled_array
+from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.models import Model
@@ -29,7 +29,7 @@ def monitored_effect(
     """
     effect = prediction.mean(points, masks)
     coords = {"point": np.arange(len(points))}
-    return labelled_array("effect", ("chain", "draw", "point"), effect, coords)
+    return labelled_dataset({"effect": (("chain", "draw", "point"), effect)}, coords)["effect"]
 
 
 class MonitoredEffect(NamedTuple):
