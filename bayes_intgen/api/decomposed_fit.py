@@ -93,12 +93,21 @@ def fit_decomposed(
         candidates = model.candidates(sample, len(data)) if adapts else ()
         if adapts:
             terms, group_biases = terms.without_group_biases()
-            candidates = (*candidates, *group_biases)
+            candidates = (*filter(settings.techniques.considers, candidates), *group_biases)
         with stage("Pilot fit", settings.progress):
             terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
             terms = with_parents(sample, model, terms)
             terms = with_conditional_means(sample, terms, data, settings.progress)
-            pilot = pilot_fit(data, model, terms, candidates, settings.progress, sample, others)
+            pilot = pilot_fit(
+                data,
+                model,
+                terms,
+                candidates,
+                settings.progress,
+                sample,
+                others,
+                settings.techniques,
+            )
         if folder is not None:
             folder.refuse_other_sums(pilot.sums.xy, pilot.sums.yy)
         sampled = _sampler(settings)(data, model, pilot.posterior.terms, pilot, settings, folder)
@@ -109,7 +118,8 @@ def fit_of_draws(
     data: Rows, model: Model, settings: SamplerSettings, pilot: Pilot, sampled: SampledModel
 ) -> Fit:
     """Add the tree of a posterior to its draws; the outcome is on the model's scale."""
-    kind: OutcomeKind = data.outcome_kind if model.link == "identity" else "continuous"
+    distinct = model.link == "identity" and settings.techniques.outcome_kind
+    kind: OutcomeKind = data.outcome_kind if distinct else "continuous"
     draws = sampled.coefficients.shape[1]
     noise = _noise(pilot, settings, draws)
     if model.link == "log":

@@ -142,6 +142,7 @@ def importance_draws(
     rng: np.random.Generator,
     progress: bool,
     max_proposals: int = MAX_PROPOSALS,
+    adapts: bool = True,
 ) -> ImportanceDraws:
     """Draw from proposals that adapt to the posterior, until enough draws are effective.
 
@@ -155,6 +156,8 @@ def importance_draws(
     progress : bool
     max_proposals : int
         Maximum number of draws.
+    adapts : bool
+        Whether proposals adapt to the draws so far.
 
     Examples
     --------
@@ -182,4 +185,5 @@ def importance_draws(
             diagnostics = ImportanceDiagnostics(pareto_k, 1 / float(weights @ weights), len(points))
             if diagnostics.is_reliable or len(points) >= max_proposals:
                 return ImportanceDraws(points, log_density, weights, diagnostics)
-            proposals.append(proposals[-1].adapted(points, weights, proposal))
+            latest = proposals[-1]
+            proposals.append(latest.adapted(points, weights, proposal) if adapts else latest)

@@ -37,6 +37,7 @@ from bayes_intgen.inference.pilot.variance_ratio import (
     estimate_intraclass_correlation,
     estimate_ratio,
 )
+from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
 from bayes_intgen.models.noise_shape import NoiseShapeEstimate
 from bayes_intgen.models.random_effects import RandomEffects
@@ -139,6 +140,7 @@ def pilot_fit(
     progress: bool,
     sample: Observations | None = None,
     remainder: Observations | None = None,
+    techniques: Techniques = ALL_TECHNIQUES,
 ) -> Pilot:
     """Fit with constant variance, estimate the variance function, select terms, and fit again.
 
@@ -156,6 +158,8 @@ def pilot_fit(
         and the variance function use at most ``SPREAD_ROWS`` of them.
     remainder : Observations, optional
         Rows outside the sample, if they are in memory too.
+    techniques : Techniques
+        All of them, except in studies of what they buy.
 
     Raises
     ------
@@ -164,26 +168,28 @@ def pilot_fit(
     """
     sample = data.in_memory if sample is None else sample
     # Of the same object as the terms, whose functions the model keeps.
-    tests = model.fit_tests(sample)
+    tests = model.fit_tests(sample) if techniques.fit_tests else ()
     sample = sample.by_unit().evaluated()
     refuse_straight_line(sample)
     own = rows = sample.sample(SPREAD_ROWS)
     if model.noise == "student_t":
         rows = clipped(own)
-    first = _first_fit(data, rows, model, terms, progress)
+    first = _first_fit(data, rows, model, terms, progress, techniques)
     noise = _noise_fit(first, rows, model, progress)
     if model.noise == "student_t":
         for _ in range(STUDENT_T_FITS):
             fitted = fit_student_t(first.posterior, first.sites, own, noise.spread)
             rows = fitted.with_pseudo_values(own, terms, noise.spread)
-            first = _first_fit(data, rows, model, terms, progress)
+            first = _first_fit(data, rows, model, terms, progress, techniques)
             noise = _noise_fit(first, rows, model, progress)
         # The rows are in memory: settings of the sampler require it.
         data = fitted.with_pseudo_values(data.in_memory, terms, noise.spread)
         sample = fitted.with_pseudo_values(sample, terms, noise.spread)
         if remainder is not None:
             remainder = fitted.with_pseudo_values(remainder, terms, noise.spread)
-    selection = _select_terms(sample, rows, model, first, noise, candidates, tests, progress)
+    selection = _select_terms(
+        sample, rows, model, first, noise, candidates, tests, progress, techniques
+    )
     sums = _final_statistics(data, sample, remainder, selection, noise.spread, progress)
     posterior = MarginalPosterior.of(model, selection.terms, sums)
     start = posterior.point(first.sites, terms)
@@ -199,6 +205,7 @@ def pilot_fit(
         final = final._replace(student_t=fitted)
     else:
         final = final._replace(far=FarOutcomes.of(data, rows, noise.noise))
+    has_shape = model.noise == "gaussian" and techniques.noise_shape
     noise_rows = NoiseRows(replace(rows, evaluation=None), noise.noise)
     return final._replace(
         shape=noise.quantiles,
@@ -206,7 +213,7 @@ def pilot_fit(
         fit_tests=fit_tests,
         noise_rows=noise_rows,
         selection=selection,
-        noise_shape=noise_rows.shape(noise.spread) if model.noise == "gaussian" else None,
+        noise_shape=noise_rows.shape(noise.spread) if has_shape else None,
     )
 
 
@@ -225,17 +232,24 @@ class _NoiseFit(NamedTuple):
 
 
 def _first_fit(
-    data: Rows, rows: Observations, model: Model, terms: Decomposition, progress: bool
+    data: Rows,
+    rows: Observations,
+    model: Model,
+    terms: Decomposition,
+    progress: bool,
+    techniques: Techniques,
 ) -> Pilot:
     """Fit the model with constant variance to some of the rows."""
-    first = _with_random_effects(rows, model, terms, Homoscedastic(), progress)
+    fit = _with_random_effects if techniques.group_variances else _constant_fit
+    first = fit(rows, model, terms, Homoscedastic(), progress)
     refuse_no_noise(data, first.noise_scale, terms.unit)
-    for _ in range(0 if rows.weights is None else INTRACLASS_FITS):
+    correlated = rows.weights is not None and techniques.intraclass_correlation
+    for _ in range(INTRACLASS_FITS if correlated else 0):
         residual = residuals(rows, first.posterior, first.sites, first.spread, progress)
         spread = Homoscedastic(estimate_intraclass_correlation(rows, residual))
         if spread == first.spread:
             break
-        first = _with_random_effects(rows, model, terms, spread, progress, first.mode)
+        first = fit(rows, model, terms, spread, progress, first.mode)
     degrees_of_freedom = float(np.sum(first.posterior.conditional(first.sites).share))
     refuse_exact_replicates(rows, degrees_of_freedom, first.noise_scale / terms.unit)
     return first
@@ -325,13 +339,16 @@ def _select_terms(
     candidates: Sequence[Term],
     tests: Sequence[Term],
     progress: bool,
+    techniques: Techniques,
 ) -> Selection:
     """Add the candidates with enough evidence to the terms of the first fit."""
     terms = first.posterior.terms
     # The first fit may have such terms already; then the tests use the next finer functions.
     tests = _next_finer(model, sample, tests, terms)
     suspicious = suspicious_tests(tests, rows.actions, rows.intervened, noise.residuals)
-    compare = partial(_compare, sample, model, first, noise.spread, candidates, tests, progress)
+    compare = partial(
+        _compare, sample, model, first, noise.spread, candidates, tests, progress, techniques
+    )
     suspicious = with_pairs(suspicious, tests, terms.terms)
     selection = compare(suspicious)
     # Products of smooth functions may be what an interaction with jumps looks like.
@@ -347,6 +364,7 @@ def _compare(
     candidates: Sequence[Term],
     tests: Sequence[Term],
     progress: bool,
+    techniques: Techniques,
     suspicious: tuple[Term, ...],
     before: Selection | None = None,
 ) -> Selection:
@@ -376,6 +394,7 @@ def _compare(
         statistics.of_candidates(range(len(eligible))),
         eligible,
         partial(products, sample, terms, eligible, spread, progress),
+        techniques.informed_directions,
     )
     extended = terms.and_terms(additions)
     return Selection(

@@ -14,6 +14,7 @@ from bayes_intgen.inference.gaussian.elimination import (
     empirical_bayes_log_scale,
 )
 from bayes_intgen.inference.pilot.pilot import Pilot
+from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.terms import Decomposition, Term
@@ -60,6 +61,7 @@ class PrunedModel(NamedTuple):
         pilot: Pilot,
         simplify: bool,
         only: Collection[str] | None = None,
+        techniques: Techniques = ALL_TECHNIQUES,
     ) -> Self:
         """Prune cross-action terms by their evidence at the pilot's mode, if ``simplify``.
 
@@ -68,8 +70,10 @@ class PrunedModel(NamedTuple):
         fixed: dict[str, float] = {}
         if simplify:
             likelihoods = _likelihoods(terms, pilot)
-            terms = _with_empirical_bayes_scales(terms, likelihoods)
-            fixed = weak_terms(terms, likelihoods, only)
+            if techniques.typical_scales:
+                terms = _with_empirical_bayes_scales(terms, likelihoods)
+            if techniques.pruning:
+                fixed = weak_terms(terms, likelihoods, only)
         columns = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
         sd = [np.full(len(c), scale) for c, scale in zip(columns, fixed.values(), strict=True)]
         statistics = ReducedStatistics.of(

@@ -36,7 +36,7 @@ def sample_laplace(
     Draws are independent of each other but for repetitions of hyperparameters: chains and draws
     are only the dimensions that other functions expect.
     """
-    pruned = PrunedModel.of(model, terms, pilot, settings.simplify)
+    pruned = PrunedModel.of(model, terms, pilot, settings.simplify, techniques=settings.techniques)
     start = pruned.posterior.point(pilot.sites, pilot.posterior.terms)
     return resampled(*_importance_draws(pruned.posterior, start, settings), pruned, settings)
 
@@ -69,10 +69,14 @@ def _importance_draws(
     posterior: MarginalPosterior, start: Array, settings: SamplerSettings, restarts: int = 0
 ) -> tuple[ImportanceDraws, EvaluatedDraws]:
     """Draw about the modes near ``start``; restart where a draw reaches a higher mode."""
-    modes = find_modes(posterior, start, MAX_MODES, settings.progress)
+    count = MAX_MODES if settings.techniques.several_modes else 1
+    modes = find_modes(posterior, start, count, settings.progress)
     rng = generator(settings.seed, "proposals")
     evaluated = EvaluatedDraws(posterior, settings.seed)
-    draws = importance_draws(evaluated.values, Proposal.about(modes), rng, settings.progress)
+    adapts = settings.techniques.adapted_proposals
+    draws = importance_draws(
+        evaluated.values, Proposal.about(modes), rng, settings.progress, adapts=adapts
+    )
     highest = int(np.argmax(draws.log_density))
     missed = draws.log_density[highest] + min(mode.potential for mode in modes)
     if missed > MODE_TOLERANCE and restarts < MAX_RESTARTS:

@@ -41,7 +41,7 @@ def sample_marginal(
     checkpoint: Checkpoint | None,
 ) -> SampledModel:
     """Sample the hyperparameters by NUTS, and draw the coefficients exactly given each."""
-    pruned = PrunedModel.of(model, terms, pilot, settings.simplify)
+    pruned = PrunedModel.of(model, terms, pilot, settings.simplify, techniques=settings.techniques)
     posterior = pruned.posterior
     start = posterior.point(pilot.sites, pilot.posterior.terms)
     monitored = MonitoredEffect.of(data, model)
@@ -92,10 +92,14 @@ def _sample_hyperparameters(
 
     The density is that of the draws, if it is another one than that of ``posterior``.
     """
-    modes = find_modes(posterior, start, settings.chains, settings.progress)
+    techniques = settings.techniques
+    count = settings.chains if techniques.several_modes else 1
+    modes = find_modes(posterior, start, count, settings.progress)
     first = modes[0]
     points = dispersed_points(first.point, first.covariance, N_TEST_POINTS, settings.seed, "probes")
-    surrogate = block_approximation(posterior, first.point, points)
+    surrogate = None
+    if techniques.surrogate:
+        surrogate = block_approximation(posterior, first.point, points)
     target = density or (posterior.density if surrogate is None else posterior.correction)
     starts = chain_starts(modes, settings)
     # A chain could not leave a point at which rounding makes the density NaN.
