@@ -29,18 +29,3 @@ def test_distances_equal_those_of_all_pairs(inputs, pairs, monkeypatch) -> None:
     measured = neighbours.distance(points)
     for i, regime in enumerate(regimes):
         np.testing.assert_allclose(measured[:, i], brute_force(regime, points, RANK), rtol=1e-12)
-        # The nearest row of a row is the row itself.
-        own = np.sort(brute_force(regime, regime, RANK + 1))
-        np.testing.assert_allclose(neighbours.within[i], own, rtol=1e-12)
-
-
-@pytest.mark.parametrize("share", [0.01, 0.1, 1 / 41, 0.5])
-def test_radius_is_where_the_conformal_p_value_falls_to_the_share(share) -> None:
-    regimes = regimes_of([40, 3, 200], 1, 5)
-    neighbours = Neighbours(regimes, RANK)
-    radii = neighbours.radii([share] * len(regimes))
-    for within, radius in zip(neighbours.within, radii, strict=True):
-        for at in [*within, *(within + 1e-6), *(within - 1e-6)]:
-            p = (1 + (within >= at).sum()) / (1 + len(within))
-            # Shares are counted, so that equality is exact up to rounding.
-            assert (at <= radius) == (p > share + 1e-9)
