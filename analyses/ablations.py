@@ -39,6 +39,8 @@ POINTS, PERCENT = 1000, (50, 90)
 MIN_ERROR, MIN_COVERAGE, MIN_TIME = 0.03, 0.02, 0.2
 # Share of outliers, and their distance in standard deviations of the outcome.
 OUTLIERS, OUTLIER_DISTANCE = 0.05, 10.0
+# Share of the rows in kinds with few.
+FEW = 0.15
 # Share of the joint effect's variance that interactions have.
 INTERACTION = 0.15
 LIGHTS, SENSORS = ("red", "green", "blue"), ("ir_1", "ir_2", "ir_3", "vis_1", "vis_2", "vis_3")
@@ -72,6 +74,7 @@ class Technique(NamedTuple):
 
 
 SMOOTH = ("polynomial", "linear", "media mix")
+FEW_ROWS = tuple(f"{kind}, few rows" for kind in SMOOTH)
 ROUGH = ("hinge", "steps", "sine 1", "hill")
 REAL = ("light tunnel", "compiler", "tax plans")
 NO_CANDIDATES = {"finer_functions": False, "finer_pairs": False, "three_way_products": False}
@@ -85,8 +88,12 @@ TECHNIQUES = {
     "informed directions": Technique(
         (*ROUGH, "thresholds", "media mix, five"), {"informed_directions": False}
     ),
-    "typical scales": Technique((*SMOOTH, "media mix, five", *REAL), {"typical_scales": False}),
-    "pruning": Technique((*SMOOTH, "media mix, five", *REAL), {"pruning": False}),
+    "typical scales": Technique(
+        (*SMOOTH, *FEW_ROWS, "media mix, five", *REAL), {"typical_scales": False}
+    ),
+    "pruning": Technique(
+        (*SMOOTH, *FEW_ROWS, "media mix, five", *REAL), {"pruning": False}
+    ),
     "pruning before NUTS": Technique(("polynomial", "media mix"), {"pruning": False}, {}, "nuts"),
     "variance function": Technique(
         ("heteroscedastic", "dose response", "zeros and ones", "tax plans"),
@@ -101,7 +108,10 @@ TECHNIQUES = {
     "Student-t noise": Technique(
         ("t3", "outliers"), {}, {"noise": "gaussian"}, "nuts", {"noise": "student_t"}
     ),
-    "several modes": Technique(SMOOTH, {"several_modes": False}),
+    "several modes": Technique(
+        (*SMOOTH, *FEW_ROWS, "media mix, five", "hinge", "zeros", "visits"),
+        {"several_modes": False}
+    ),
     "several modes of NUTS": Technique(SMOOTH[1:], {"several_modes": False}, {}, "nuts"),
     "adapted proposals": Technique(("linear", "media mix, five"), {"adapted_proposals": False}),
     "surrogate": Technique(("polynomial", "media mix"), {"surrogate": False}, {}, "nuts"),
@@ -126,10 +136,11 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         world: Any = OutcomeWorld(LAWS[kind], seed)
         data = world.data(rows, seed + 10_000)
     else:
-        name, _, five = kind.partition(", ")
-        name = "polynomial" if name == "outliers" else name
-        world = WORLDS[name](5 if five else 3, seed)
-        data = world.dataset(rows, seed + 10_000)
+        name, _, variant = kind.partition(", ")
+        name = "linear" if name == "outliers" else name
+        world = WORLDS[name](5 if variant == "five" else 3, seed)
+        count = round(FEW * rows) if variant == "few rows" else rows
+        data = world.dataset(count, seed + 10_000)
     points, outcome = world.sample(world.names, POINTS, rng)
     if kind == "outliers":
         far = OUTLIER_DISTANCE * data.outcome.std() * rng.standard_normal(len(data))

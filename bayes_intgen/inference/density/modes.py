@@ -73,7 +73,11 @@ class Mode(NamedTuple):
 
 
 def find_modes(
-    posterior: MarginalPosterior, start: Array, max_modes: int, progress: bool
+    posterior: MarginalPosterior,
+    start: Array,
+    max_modes: int,
+    progress: bool,
+    several: bool = True,
 ) -> list[Mode]:
     """Search for the modes from which chains should start.
 
@@ -85,6 +89,8 @@ def find_modes(
     max_modes : int
         Maximum number of modes.
     progress : bool
+    several : bool
+        Whether to search beyond the nearest one.
 
     Returns
     -------
@@ -93,6 +99,8 @@ def find_modes(
     """
     with stage("Search for modes", progress, "steps") as bar, ThreadPoolExecutor() as pool:
         nearest = Mode.at(posterior, posterior.mode(start, progress=False))
+        if not several:
+            return [nearest]
         searches = _Searches(posterior, nearest, bar)
         ends = [_End(np.zeros(len(start)), nearest.potential)]
         for moves in _moves(posterior):

@@ -69,8 +69,8 @@ def _importance_draws(
     posterior: MarginalPosterior, start: Array, settings: SamplerSettings, restarts: int = 0
 ) -> tuple[ImportanceDraws, EvaluatedDraws]:
     """Draw about the modes near ``start``; restart where a draw reaches a higher mode."""
-    count = MAX_MODES if settings.techniques.several_modes else 1
-    modes = find_modes(posterior, start, count, settings.progress)
+    several = settings.techniques.several_modes
+    modes = find_modes(posterior, start, MAX_MODES, settings.progress, several)
     rng = generator(settings.seed, "proposals")
     evaluated = EvaluatedDraws(posterior, settings.seed)
     adapts = settings.techniques.adapted_proposals

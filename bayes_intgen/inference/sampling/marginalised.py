@@ -93,8 +93,8 @@ def _sample_hyperparameters(
     The density is that of the draws, if it is another one than that of ``posterior``.
     """
     techniques = settings.techniques
-    count = settings.chains if techniques.several_modes else 1
-    modes = find_modes(posterior, start, count, settings.progress)
+    several = techniques.several_modes
+    modes = find_modes(posterior, start, settings.chains, settings.progress, several)
     first = modes[0]
     points = dispersed_points(first.point, first.covariance, N_TEST_POINTS, settings.seed, "probes")
     surrogate = None
