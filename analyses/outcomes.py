@@ -23,12 +23,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from _outcome_worlds import KINDS, LOG_ADDITIVE, OutcomeWorld
 
 import bayes_intgen as bi
 from bayes_intgen.posterior.draws import prediction_of
 
 from _figures import column, legend, save_figure
+from _outcome_worlds import KINDS, LOG_ADDITIVE, OutcomeWorld
 from _scores import LEVELS, QUICK, STUDY, coverage, mean_and_error, rms
 from _study import Row, add_kinds, arguments, command_of, publish_study
 

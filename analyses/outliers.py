@@ -17,7 +17,6 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from _outcome_worlds import OutcomeWorld
 from _unlike import KINDS as UNLIKE
 from _unlike import unlike
 
@@ -25,6 +24,7 @@ import bayes_intgen as bi
 from bayes_intgen.inference.pilot.pilot import pilot_fit
 
 from _figures import column
+from _outcome_worlds import OutcomeWorld
 from _scores import QUICK, STUDY, coverage, mean_and_error, rms
 from _study import Row, add_kinds, arguments, command_of, publish_study
 

@@ -78,7 +78,16 @@ def fit_decomposed(
             first = _first_terms(data, sample, model, terms, settings)
         else:
             first = saved.terms, saved.candidates
-        pilot = pilot_fit(data, model, *first, settings.progress, sample, others, saved)
+        pilot = pilot_fit(
+            data,
+            model,
+            *first,
+            settings.progress,
+            sample,
+            others,
+            saved,
+            settings.techniques,
+        )
         if file is not None and saved is None:
             selected = tuple(term.name for term in pilot.posterior.terms.terms)
             SavedSums(*first, selected, pilot.sums).write(file, identity)
@@ -100,7 +109,8 @@ def _first_terms(
     candidates: tuple[Term, ...] = ()
     if settings.simplify:
         terms, group_biases = terms.without_group_biases()
-        candidates = (*model.candidates(sample, len(data)), *group_biases)
+        considered = filter(settings.techniques.considers, model.candidates(sample, len(data)))
+        candidates = (*considered, *group_biases)
     terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
     terms = with_parents(sample, model, terms)
     return with_conditional_means(sample, terms, data, settings.progress), candidates
@@ -111,7 +121,8 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
     sample_model = sample_laplace if settings.method == "laplace" else sample_marginal
     with single_blas_thread():
         sampled = sample_model(data, model, pilot.posterior.terms, pilot, settings)
-    kind: OutcomeKind = data.outcome_kind if model.link == "identity" else "continuous"
+    distinct = model.link == "identity" and settings.techniques.outcome_kind
+    kind: OutcomeKind = data.outcome_kind if distinct else "continuous"
     draws = sampled.coefficients.shape[1]
     noise = _noise(pilot, settings, draws)
     if model.link == "log":

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from bayes_intgen._arguments import one_of, probability, whole_number
+from bayes_intgen.models.mechanisms.components import FINER
+from bayes_intgen.models.terms import Term
 
 Method = Literal["nuts", "laplace"]
 
@@ -11,8 +13,58 @@ _MINIMUM = {"chains": 1, "draws": 4, "warmup": 10, "seed": 0}
 
 
 @dataclass(frozen=True)
+class Techniques:
+    """Techniques of inference, each of which a study may leave out to measure what it buys.
+
+    ``analyses/ablations.py`` does. Fits use all of them.
+
+    Attributes
+    ----------
+    finer_functions, finer_pairs : bool
+        Candidates of forward selection.
+    informed_directions : bool
+        Added terms keep only the directions that the rows inform.
+    pruning : bool
+        Terms without evidence get a fixed scale.
+    group_variances, intraclass_correlation : bool
+        Variances of random effects, and the correlation within weighted rows, are estimated.
+    fit_tests : bool
+        Score tests for lack of fit.
+    noise_shape : bool
+        Shape of the noise per mask.
+    outcome_kind : bool
+        Outcomes that are binary or counts are predicted as such.
+    surrogate, adapted_proposals : bool
+        Delayed acceptance with a surrogate, and adaptation of importance sampling.
+    """
+
+    finer_functions: bool = True
+    finer_pairs: bool = True
+    informed_directions: bool = True
+    pruning: bool = True
+    group_variances: bool = True
+    intraclass_correlation: bool = True
+    fit_tests: bool = True
+    noise_shape: bool = True
+    outcome_kind: bool = True
+    surrogate: bool = True
+    adapted_proposals: bool = True
+
+    def considers(self, term: Term) -> bool:
+        """Whether forward selection considers a candidate."""
+        if not term.component.label.startswith(FINER):
+            return True
+        return self.finer_functions if len(term.inputs) == 1 else self.finer_pairs
+
+
+ALL_TECHNIQUES = Techniques()
+
+
+@dataclass(frozen=True)
 class SamplerSettings:
     """Validated settings of the sampler; :func:`bayes_intgen.fit` describes each field.
+
+    ``techniques`` are all except in studies.
 
     Raises
     ------
@@ -28,6 +80,12 @@ class SamplerSettings:
     simplify: bool = True
     progress: bool = True
     method: Method = "nuts"
+    techniques: Techniques = ALL_TECHNIQUES
+
+    @property
+    def prunes(self) -> bool:
+        """Whether terms without evidence get a fixed scale."""
+        return self.simplify and self.techniques.pruning
 
     def __post_init__(self) -> None:
         for name, minimum in _MINIMUM.items():

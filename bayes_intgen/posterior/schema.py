@@ -98,7 +98,9 @@ def build_tree(
         "inference_library_version": version(library),
         "outcome": data.outcome_name,
         "outcome_kind": kind,
-        "settings": serialise.dumps(asdict(settings)),
+        "settings": serialise.dumps(
+            {k: v for k, v in asdict(settings).items() if k != "techniques"}
+        ),
         "model": serialise.dumps(model),
         "terms": serialise.dumps(terms),
         "spread": serialise.dumps(spread),

@@ -27,6 +27,8 @@ MANY_ROWS = 100_000
 MARGIN_SLOPE, MARGIN_ATOM = 0.3, 1.0
 # Number of knots of finer functions at a thousand rows, and its maximum.
 FINER_KNOTS, MAX_FINER_KNOTS = 30, 48
+# Start of the label of finer functions.
+FINER = "finer"
 # Minimum number of rows that determine the knots and the centring of finer functions.
 KNOT_ROWS = 4_000
 FINER_SCALE = LogNormal(median=0.2, sigma=2.0)

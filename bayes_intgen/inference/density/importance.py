@@ -1,10 +1,9 @@
-"""Importance draws of hyperparameters about the modes of their marginal posterior.
+"""Importance draws of hyperparameters about the mode of their marginal posterior.
 
-The Laplace approximation at the modes, with the heavier tails of Student-t distributions, is the
+The Laplace approximation at the mode, with the heavier tails of a Student-t distribution, is the
 first proposal. After every batch the proposal adapts to the weighted draws so far: adaptive
 multiple importance sampling (Cornuet, Marin, Mira and Robert, Scandinavian Journal of Statistics
-2012), with one part per mode (Cappé, Douc, Guillin, Marin and Robert, Statistics and Computing
-2008). The weights are those of all proposals together, Pareto smoothed.
+2012). The weights are those of all proposals together, Pareto smoothed.
 
 Only NumPy evaluates the density: nothing is compiled. Over 24 fits with 3 actions, 200 effective
 draws take 900 evaluations, and the standard deviations of the hyperparameters' logarithms
@@ -70,6 +69,11 @@ class StudentT(NamedTuple):
     mean: Array
     root: Array
 
+    @classmethod
+    def about(cls, mode: Mode) -> Self:
+        """Laplace approximation with heavier tails."""
+        return cls(mode.point, np.linalg.cholesky(mode.covariance))
+
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         """Draw points, shape (count, D)."""
         normal = rng.standard_normal((count, len(self.mean)))
@@ -85,63 +89,27 @@ class StudentT(NamedTuple):
         squares = np.einsum("dn,dn->n", white, white)
         return np.asarray(constant - 0.5 * (df + size) * np.log1p(squares / df))
 
-
-class Proposal(NamedTuple):
-    """Mixture of Student-t distributions, one part per mode."""
-
-    shares: Array
-    parts: tuple[StudentT, ...]
-
-    @classmethod
-    def about(cls, modes: list[Mode]) -> Self:
-        """Mixture of the Laplace approximations at the modes."""
-        log_mass = np.array([mode.log_mass for mode in modes])
-        parts = tuple(StudentT(mode.point, np.linalg.cholesky(mode.covariance)) for mode in modes)
-        return cls(np.exp(log_mass - logsumexp(log_mass)), parts)
-
-    def draw(self, count: int, rng: np.random.Generator) -> Array:
-        """Draw points, shape (count, D)."""
-        counts = rng.multinomial(count, self.shares)
-        return np.concatenate(
-            [part.draw(n, rng) for part, n in zip(self.parts, counts, strict=True)]
-        )
-
-    def log_densities(self, points: Array) -> Array:
-        """Log density of each part times its share, shape (part, n)."""
-        return np.stack([part.log_density(points) for part in self.parts]) + np.log(
-            self.shares[:, None]
-        )
-
     def adapted(self, points: Array, weights: Array, first: Self) -> Self:
-        """Match shares, means and covariances of the parts to those of weighted points.
+        """Match mean and covariance to those of weighted points.
 
-        A covariance is shrunk towards that of the first proposal, which has the weight of two
-        draws per dimension. A part without weight stays as it is.
+        The covariance is shrunk towards that of the first proposal, which has the weight of two
+        draws per dimension.
         """
-        log_densities = self.log_densities(points)
-        of_part = weights * np.exp(log_densities - logsumexp(log_densities, axis=0))
-        shares, parts = of_part.sum(axis=1), []
-        for part, share, own, initial in zip(self.parts, shares, of_part, first.parts, strict=True):
-            if share < 1 / len(points):
-                parts.append(part)
-                continue
-            own = own / share
-            effective = 1 / float(own @ own)
-            trust = effective / (effective + 2 * points.shape[1])
-            mean = own @ points
-            covariance = (points - mean).T @ ((points - mean) * own[:, None])
-            covariance = trust * covariance + (1 - trust) * initial.root @ initial.root.T
-            parts.append(StudentT(mean, np.linalg.cholesky(covariance)))
-        shares = np.maximum(shares, 1 / len(points))
-        return type(self)(shares / shares.sum(), tuple(parts))
+        effective = 1 / float(weights @ weights)
+        trust = effective / (effective + 2 * points.shape[1])
+        mean = weights @ points
+        covariance = (points - mean).T @ ((points - mean) * weights[:, None])
+        covariance = trust * covariance + (1 - trust) * first.root @ first.root.T
+        return type(self)(mean, np.linalg.cholesky(covariance))
 
 
 def importance_draws(
     values: Callable[[Array], Array],
-    proposal: Proposal,
+    proposal: StudentT,
     rng: np.random.Generator,
     progress: bool,
     max_proposals: int = MAX_PROPOSALS,
+    adapts: bool = True,
 ) -> ImportanceDraws:
     """Draw from proposals that adapt to the posterior, until enough draws are effective.
 
@@ -149,23 +117,25 @@ def importance_draws(
     ----------
     values : callable
         Minus the log posterior density at points (n, D), shape (n,), up to a constant.
-    proposal : Proposal
+    proposal : StudentT
         The first one.
     rng : Generator
     progress : bool
     max_proposals : int
         Maximum number of draws.
+    adapts : bool
+        Whether proposals adapt to the draws so far.
 
     Examples
     --------
-    >>> proposal = Proposal.about([Mode(np.zeros(2), 0.0, np.eye(2))])
+    >>> proposal = StudentT.about(Mode(np.zeros(2), 0.0, np.eye(2)))
     >>> rng = np.random.default_rng(0)
     >>> draws = importance_draws(lambda x: 0.5 * (x**2).sum(1), proposal, rng, progress=False)
     >>> draws.diagnostics.is_reliable
     True
     """
     proposals = [proposal]
-    points = np.zeros((0, len(proposal.parts[0].mean)))
+    points = np.zeros((0, len(proposal.mean)))
     log_density = np.zeros(0)
     with stage("Laplace approximation", progress, "draws") as bar:
         while True:
@@ -176,10 +146,11 @@ def importance_draws(
             log_density = np.append(log_density, finite)
             bar.update(BATCH_SIZE)
             # All batches have one size: the density of all proposals together is their mean.
-            of_each = [logsumexp(each.log_densities(points), axis=0) for each in proposals]
+            of_each = [one.log_density(points) for one in proposals]
             log_proposal = logsumexp(of_each, axis=0) - np.log(len(proposals))
             weights, pareto_k = smoothed_weights(log_density - log_proposal)
             diagnostics = ImportanceDiagnostics(pareto_k, 1 / float(weights @ weights), len(points))
             if diagnostics.is_reliable or len(points) >= max_proposals:
                 return ImportanceDraws(points, log_density, weights, diagnostics)
-            proposals.append(proposals[-1].adapted(points, weights, proposal))
+            latest = proposals[-1]
+            proposals.append(latest.adapted(points, weights, proposal) if adapts else latest)

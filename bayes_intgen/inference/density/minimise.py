@@ -19,7 +19,6 @@ def minimise(
     start: Array,
     tolerance: float,
     bounds: Array | None = None,
-    abandon: Callable[[Array, float], bool] | None = None,
 ) -> tuple[Array, float]:
     """Minimise a smooth function in coordinates in which its curvature is of order one.
 
@@ -31,8 +30,6 @@ def minimise(
         Minimum gain of a step, in units of the function. SciPy's own tolerance is relative to the
         value of the function, which may be near zero.
     bounds : ndarray, shape (D, 2), optional
-    abandon : callable, optional
-        Called with point and value after every step; the search ends if it returns true.
 
     Returns
     -------
@@ -56,8 +53,6 @@ def minimise(
     def end(intermediate_result: OptimizeResult) -> None:
         values.append(float(intermediate_result.fun))
         if values[-2] - values[-1] < tolerance:
-            raise StopIteration
-        if abandon is not None and abandon(np.asarray(intermediate_result.x), values[-1]):
             raise StopIteration
 
     result = minimize(

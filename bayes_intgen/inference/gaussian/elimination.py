@@ -6,7 +6,6 @@ therefore get a fixed scale in units of the noise, and their coefficients are ma
 Given that scale this is exact; see docs/method.md ("Selection of terms").
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -18,11 +17,6 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStat
 
 # Grid of log scales for integrating over a term's scale, in prior sds from the log median.
 GRID = np.linspace(-4, 4, 81)
-# Hyperprior standard deviation of the log median of scales of the same kind.
-LOG_MEDIAN_SD = 0.75
-# Number of log scales between which the likelihood of a term is interpolated. Interpolation changes
-# the estimated median by less than a thousandth.
-N_LOG_SCALES = 221
 
 
 class TermLikelihood(NamedTuple):
@@ -97,34 +91,6 @@ class TermEvidence(NamedTuple):
             float(log_total - _log_sum_exp(log_prior)),
             float(np.exp(np.interp(expected, shrinkage, log_scales))),
         )
-
-
-def empirical_bayes_log_scale(
-    likelihoods: Sequence[TermLikelihood],
-    log_median: float,
-    sigma: float,
-    present: Sequence[float],
-) -> float:
-    """Posterior mean of the log median of similar terms' scales.
-
-    Scales are log-normal about a common median with ``sigma``. The hyperprior of its logarithm is
-    normal about ``log_median`` with standard deviation ``LOG_MEDIAN_SD``. Sharing the median adapts
-    the model to sparse or dense dependence, about which a single term is barely informative. Each
-    term is present with a prior probability in ``present``; absent ones say nothing of the median.
-    """
-    medians = log_median + LOG_MEDIAN_SD * np.linspace(-3, 3, 61)
-    log_posterior = -0.5 * ((medians - log_median) / LOG_MEDIAN_SD) ** 2
-    grid = medians[:, None] + sigma * GRID
-    # Neighbouring medians have nearly the same scales: one grid of these serves them all.
-    log_scales = np.linspace(grid.min(), grid.max(), N_LOG_SCALES)
-    log_prior = _log_sum_exp(-0.5 * GRID**2)
-    for likelihood, probability in zip(likelihoods, present, strict=True):
-        log_ratios = np.interp(grid, log_scales, likelihood.log_ratio(log_scales))
-        log_ratio = _log_sum_exp(log_ratios - 0.5 * GRID**2) - log_prior
-        with np.errstate(divide="ignore"):
-            absent = np.log1p(-probability)
-        log_posterior += np.logaddexp(np.log(probability) + log_ratio, absent)
-    return float(np.exp(log_posterior - _log_sum_exp(log_posterior)) @ medians)
 
 
 def _log_sum_exp(values: Array) -> Array:

@@ -41,6 +41,7 @@ def select_terms(
     statistics: CandidateStatistics,
     candidates: Sequence[Term],
     products: CrossProducts,
+    informed: bool = True,
 ) -> tuple[Term, ...]:
     """Select terms by evidence, without directions of their coefficients that rows barely inform.
 
@@ -56,6 +57,8 @@ def select_terms(
         Terms with a scale and prior mean zero.
     products : callable
         Weighted cross products of one candidate with others. Called once per added candidate.
+    informed : bool
+        Whether terms keep only the directions that the rows inform.
 
     Returns
     -------
@@ -84,7 +87,9 @@ def select_terms(
         if excess[best] < 0:
             break
         scale = evidence[best].scale
-        selection[best] = _informed(candidates[best], remaining.precisions[best], scale)
+        selection[best] = candidates[best]
+        if informed:
+            selection[best] = _informed(candidates[best], remaining.precisions[best], scale)
         remaining.add_to_model(best, scale, products)
     return tuple(selection[i] for i in sorted(selection))
 

@@ -39,6 +39,7 @@ from bayes_intgen.inference.pilot.variance_ratio import (
     estimate_intraclass_correlation,
     estimate_ratio,
 )
+from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
 from bayes_intgen.models.noise_shape import NoiseShapeEstimate
 from bayes_intgen.models.random_effects import RandomEffects
@@ -142,6 +143,7 @@ def pilot_fit(
     sample: Observations | None = None,
     remainder: Observations | None = None,
     saved: SavedSums | None = None,
+    techniques: Techniques = ALL_TECHNIQUES,
 ) -> Pilot:
     """Fit with constant variance, estimate the variance function, select terms, and fit again.
 
@@ -161,6 +163,8 @@ def pilot_fit(
         Rows outside the sample, if they are in memory too.
     saved : SavedSums, optional
         Sums over all rows, from a checkpoint.
+    techniques : Techniques
+        All of them, except in studies of what they buy.
 
     Raises
     ------
@@ -169,24 +173,26 @@ def pilot_fit(
     """
     sample = data.in_memory if sample is None else sample
     # Of the same object as the terms, whose functions the model keeps.
-    tests = model.fit_tests(sample)
+    tests = model.fit_tests(sample) if techniques.fit_tests else ()
     sample = sample.by_unit().evaluated()
     refuse_straight_line(sample)
     some, student_t = sample.sample(SPREAD_ROWS), None
     rows = clipped(some) if model.noise == "student_t" else some
-    first = _first_fit(data, rows, model, terms, progress)
+    first = _first_fit(data, rows, model, terms, progress, techniques)
     noise = _noise_fit(first, rows, model, progress)
     for _ in range(STUDENT_T_FITS if model.noise == "student_t" else 0):
         student_t = fit_student_t(first.posterior, first.sites, some, noise.spread)
         rows = student_t.pseudo_values(some)
-        first = _first_fit(data, rows, model, terms, progress)
+        first = _first_fit(data, rows, model, terms, progress, techniques)
         noise = _noise_fit(first, rows, model, progress)
     compared = sample if student_t is None else student_t.pseudo_values(sample)
-    selection = _select_terms(compared, rows, model, first, noise, candidates, tests, progress)
+    selection = _select_terms(
+        compared, rows, model, first, noise, candidates, tests, progress, techniques
+    )
     if student_t is not None:
         if selection.additions:
             # Rows that lie far from the fit without these terms are no outliers.
-            wider = _first_fit(data, rows, model, selection.terms, progress)
+            wider = _first_fit(data, rows, model, selection.terms, progress, techniques)
             student_t = fit_student_t(wider.posterior, wider.sites, some, noise.spread)
             rows = student_t.pseudo_values(some)
         data = student_t.with_pseudo_values(data)
@@ -215,7 +221,8 @@ def pilot_fit(
     if student_t is not None:
         return final._replace(student_t=student_t)
     far = FarOutcomes.of(data, rows, noise.noise)
-    return final._replace(far=far, noise_shape=noise_rows.shape(noise.spread))
+    shape = noise_rows.shape(noise.spread) if techniques.noise_shape else None
+    return final._replace(far=far, noise_shape=shape)
 
 
 class _NoiseFit(NamedTuple):
@@ -233,17 +240,24 @@ class _NoiseFit(NamedTuple):
 
 
 def _first_fit(
-    data: Rows, rows: Observations, model: Model, terms: Decomposition, progress: bool
+    data: Rows,
+    rows: Observations,
+    model: Model,
+    terms: Decomposition,
+    progress: bool,
+    techniques: Techniques,
 ) -> Pilot:
     """Fit the model with constant variance to some of the rows."""
-    first = _with_random_effects(rows, model, terms, Homoscedastic(), progress)
+    fit = _with_random_effects if techniques.group_variances else _constant_fit
+    first = fit(rows, model, terms, Homoscedastic(), progress)
     refuse_no_noise(data, first.noise_sd, terms.unit)
-    for _ in range(0 if rows.weights is None else INTRACLASS_FITS):
+    correlated = rows.weights is not None and techniques.intraclass_correlation
+    for _ in range(INTRACLASS_FITS if correlated else 0):
         residual = residuals(rows, first.posterior, first.sites, first.spread, progress)
         spread = Homoscedastic(estimate_intraclass_correlation(rows, residual))
         if spread == first.spread:
             break
-        first = _with_random_effects(rows, model, terms, spread, progress, first.mode)
+        first = fit(rows, model, terms, spread, progress, first.mode)
     degrees_of_freedom = float(np.sum(first.posterior.conditional(first.sites).share))
     refuse_exact_replicates(rows, degrees_of_freedom, first.noise_sd / terms.unit)
     return first
@@ -344,13 +358,16 @@ def _select_terms(
     candidates: Sequence[Term],
     tests: Sequence[Term],
     progress: bool,
+    techniques: Techniques,
 ) -> Selection:
     """Add the candidates with enough evidence to the terms of the first fit."""
     terms = first.posterior.terms
     # The first fit may have such terms already; then the tests use the next finer functions.
     tests = _next_finer(model, sample, tests, terms)
     suspicious = suspicious_tests(tests, rows.actions, rows.intervened, noise.residuals)
-    compare = partial(_compare, sample, model, first, noise.spread, candidates, tests, progress)
+    compare = partial(
+        _compare, sample, model, first, noise.spread, candidates, tests, progress, techniques
+    )
     suspicious = with_pairs(suspicious, tests, terms.terms)
     selection = compare(suspicious)
     # Products of smooth functions may be what an interaction with jumps looks like.
@@ -366,6 +383,7 @@ def _compare(
     candidates: Sequence[Term],
     tests: Sequence[Term],
     progress: bool,
+    techniques: Techniques,
     suspicious: tuple[Term, ...],
     before: Selection | None = None,
 ) -> Selection:
@@ -395,6 +413,7 @@ def _compare(
         statistics.of_candidates(range(len(eligible))),
         eligible,
         partial(products, sample, terms, eligible, spread, progress),
+        techniques.informed_directions,
     )
     extended = terms.and_terms(additions)
     return Selection(

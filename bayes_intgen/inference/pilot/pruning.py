@@ -11,11 +11,9 @@ from bayes_intgen.inference.gaussian.elimination import (
     ReducedStatistics,
     TermEvidence,
     TermLikelihood,
-    empirical_bayes_log_scale,
 )
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.models import Model
-from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.terms import Decomposition, Term
 
 # Log Bayes factor below which a term is pruned. A term that the data do not inform has a log Bayes
@@ -38,7 +36,7 @@ class PrunedModel(NamedTuple):
     Attributes
     ----------
     terms : Decomposition
-        All terms, with empirical-Bayes medians of cross-action scales.
+        All terms.
     fixed : dict from term to float
         Fixed scales.
     statistics : ReducedStatistics
@@ -58,14 +56,10 @@ class PrunedModel(NamedTuple):
         model: Model,
         terms: Decomposition,
         pilot: Pilot,
-        simplify: bool,
+        prunes: bool,
     ) -> Self:
-        """Prune cross-action terms by their evidence at the pilot's mode, if ``simplify``."""
-        fixed: dict[str, float] = {}
-        if simplify:
-            likelihoods = _likelihoods(terms, pilot)
-            terms = _with_empirical_bayes_scales(terms, likelihoods)
-            fixed = weak_terms(terms, likelihoods)
+        """Prune cross-action terms by their evidence at the pilot's mode, if ``prunes``."""
+        fixed = weak_terms(terms, _likelihoods(terms, pilot)) if prunes else {}
         columns = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
         sd = [np.full(len(c), scale) for c, scale in zip(columns, fixed.values(), strict=True)]
         statistics = ReducedStatistics.of(
@@ -89,29 +83,6 @@ def _likelihoods(terms: Decomposition, pilot: Pilot) -> dict[str, TermLikelihood
                 mean[columns], covariance[columns, columns], scale
             )
     return likelihoods
-
-
-def _with_empirical_bayes_scales(
-    terms: Decomposition, likelihoods: Mapping[str, TermLikelihood]
-) -> Decomposition:
-    """Replace prior medians of scales by empirical-Bayes estimates, one per kind of term."""
-    kinds: dict[tuple[LogNormal, str, str, int], list[str]] = {}
-    for term in terms.terms:
-        if term.name in likelihoods:
-            kind = (term.component.scale, term.role, term.component.label, len(term.inputs))
-            kinds.setdefault(kind, []).append(term.name)
-    present = {term.name: terms.prior_inclusion(term) for term in terms.terms}
-    scales = {}
-    for (prior, *_), names in kinds.items():
-        log_median = empirical_bayes_log_scale(
-            [likelihoods[name] for name in names],
-            np.log(prior.median * terms.unit),
-            prior.sigma,
-            [present[name] for name in names],
-        )
-        estimate = LogNormal(float(np.exp(log_median)) / terms.unit, prior.sigma)
-        scales.update(dict.fromkeys(names, estimate))
-    return terms.with_scales(scales)
 
 
 def weak_terms(

@@ -3,8 +3,8 @@
 from bayes_intgen._random import generator
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.density.evaluated_draws import EvaluatedDraws
-from bayes_intgen.inference.density.importance import Proposal, importance_draws
-from bayes_intgen.inference.density.modes import find_modes
+from bayes_intgen.inference.density.importance import StudentT, importance_draws
+from bayes_intgen.inference.density.modes import Mode
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.pruning import PrunedModel
 from bayes_intgen.inference.sampled_model import SampledModel
@@ -28,13 +28,19 @@ def sample_laplace(
     Draws are independent of each other but for repetitions of hyperparameters: chains and draws
     are only the dimensions that other functions expect.
     """
-    pruned = PrunedModel.of(model, terms, pilot, settings.simplify)
+    pruned = PrunedModel.of(model, terms, pilot, settings.prunes)
     posterior = pruned.posterior
     start = posterior.point(pilot.sites, pilot.posterior.terms)
-    modes = find_modes(posterior, start, MAX_MODES, settings.progress)
+    mode = Mode.nearest(posterior, start, settings.progress)
     rng = generator(settings.seed, "proposals")
     evaluated = EvaluatedDraws(posterior, settings.seed)
-    draws = importance_draws(evaluated.values, Proposal.about(modes), rng, settings.progress)
+    draws = importance_draws(
+        evaluated.values,
+        StudentT.about(mode),
+        rng,
+        settings.progress,
+        adapts=settings.techniques.adapted_proposals,
+    )
     shape = settings.chains, settings.draws or DRAWS
     index = draws.resample(shape[0] * shape[1], generator(settings.seed, "proposals", 2))
     coefficients = evaluated.coefficients(draws.points, index).reshape(*shape, -1)

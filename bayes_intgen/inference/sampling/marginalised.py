@@ -7,20 +7,19 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.density.blocks import block_approximation
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.density.modes import find_modes
+from bayes_intgen.inference.density.modes import Mode
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.pruning import PrunedModel
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect
 from bayes_intgen.inference.sampling.nuts import Draws, Quantities, nuts
-from bayes_intgen.inference.sampling.starting_points import (
-    N_TEST_POINTS,
-    chain_starts,
-    dispersed_points,
-)
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
+
+# Number of test points of approximations. With a few dozen, outliers among them would determine the
+# sizes of the blocks of coefficients.
+N_TEST_POINTS = 400
 
 
 def sample_marginal(
@@ -31,7 +30,7 @@ def sample_marginal(
     settings: SamplerSettings,
 ) -> SampledModel:
     """Sample the hyperparameters by NUTS, and draw the coefficients exactly given each."""
-    pruned = PrunedModel.of(model, terms, pilot, settings.simplify)
+    pruned = PrunedModel.of(model, terms, pilot, settings.prunes)
     posterior = pruned.posterior
     start = posterior.point(pilot.sites, pilot.posterior.terms)
     monitored = MonitoredEffect.of(data, model)
@@ -58,19 +57,19 @@ def _sample_hyperparameters(
     settings: SamplerSettings,
     quantities: Quantities,
 ) -> Draws:
-    """Run chains from the modes near ``start``."""
-    modes = find_modes(posterior, start, settings.chains, settings.progress)
-    first = modes[0]
-    points = dispersed_points(first.point, first.covariance, N_TEST_POINTS, settings.seed, "probes")
-    surrogate = block_approximation(posterior, first.point, points)
-    starts = chain_starts(modes, settings)
+    """Run chains from points about the mode nearest to ``start``."""
+    mode, surrogate = Mode.nearest(posterior, start, settings.progress), None
+    if settings.techniques.surrogate:
+        points = mode.points(N_TEST_POINTS, generator(settings.seed, "probes"))
+        surrogate = block_approximation(posterior, mode.point, points)
+    starts = mode.points(settings.chains, generator(settings.seed, "starts"))
     # A chain could not leave a point at which rounding makes the density NaN.
     without_density = [not np.isfinite(posterior.value(at)) for at in starts]
-    starts[without_density] = first.point
+    starts[without_density] = mode.point
     return nuts(
         posterior.density if surrogate is None else posterior.correction,
         starts,
-        first.covariance,
+        mode.covariance,
         settings,
         quantities=quantities,
         surrogate=None if surrogate is None else surrogate.density,

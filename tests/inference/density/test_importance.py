@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
-from scipy.special import digamma, logsumexp, polygamma
+from scipy.special import digamma, polygamma
 from scipy.stats import multivariate_t, norm
 
 from bayes_intgen.inference import importance_diagnostics
 from bayes_intgen.inference.density.importance import (
     DEGREES_OF_FREEDOM,
     ImportanceDraws,
-    Proposal,
     StudentT,
     importance_draws,
 )
@@ -31,9 +30,9 @@ def mode_of_log_gamma() -> Mode:
     return Mode(point, log_gamma(point), np.diag(1 / SHAPES))
 
 
-def draws_of(value, modes, seed: int = 0, **settings: int) -> ImportanceDraws:
+def draws_of(value, mode, seed: int = 0, **settings: int) -> ImportanceDraws:
     rng = np.random.default_rng(seed)
-    values, proposal = (lambda x: np.array(list(map(value, x)))), Proposal.about(modes)
+    values, proposal = (lambda x: np.array(list(map(value, x)))), StudentT.about(mode)
     return importance_draws(values, proposal, rng, False, **settings)
 
 
@@ -46,7 +45,7 @@ def estimate(draws: ImportanceDraws, values: np.ndarray) -> tuple[np.ndarray, np
 def test_moments_of_a_skewed_density_unlike_those_of_its_laplace_approximation(monkeypatch) -> None:
     monkeypatch.setattr(importance_diagnostics, "MIN_ESS", 1000)
     mode = mode_of_log_gamma()
-    draws = draws_of(log_gamma, [mode])
+    draws = draws_of(log_gamma, mode)
     assert draws.diagnostics.is_reliable
     mean = digamma(SHAPES)
     limit = -norm.ppf(0.0005 / (2 * len(SHAPES)))
@@ -58,26 +57,10 @@ def test_moments_of_a_skewed_density_unlike_those_of_its_laplace_approximation(m
     assert (np.abs(second - polygamma(1, SHAPES)) < limit * error).all()
 
 
-def test_shares_of_two_modes_unlike_one_of_them() -> None:
-    centres, log_shares = np.array([[0.0, 0.0], [9.0, 0.0]]), np.log([0.7, 0.3])
-
-    def value(at: np.ndarray) -> float:
-        return -float(logsumexp(log_shares - 0.5 * ((at - centres) ** 2).sum(axis=1)))
-
-    # The approximation overestimates the smaller mode.
-    modes = [Mode(c, value(c), s * np.eye(2)) for c, s in zip(centres, (1.0, 4.0), strict=True)]
-    draws = draws_of(value, modes)
-    share = draws.weights @ (draws.points[:, 0] > 4.5)
-    assert abs(share - 0.3) < 4 * np.sqrt(0.21 / draws.diagnostics.importance_ess)
-    only_first = draws_of(value, modes[:1])
-    assert only_first.weights @ (only_first.points[:, 0] > 4.5) < 0.05
-
-
-def test_adaptation_needs_fewer_proposals(monkeypatch) -> None:
+def test_adaptation_needs_fewer_proposals() -> None:
     mode = mode_of_log_gamma()._replace(covariance=0.2 * np.diag(1 / SHAPES))
-    adapted = draws_of(log_gamma, [mode]).diagnostics
-    monkeypatch.setattr(Proposal, "adapted", lambda self, *_: self)
-    fixed = draws_of(log_gamma, [mode]).diagnostics
+    adapted = draws_of(log_gamma, mode).diagnostics
+    fixed = draws_of(log_gamma, mode, adapts=False).diagnostics
     assert adapted.proposals < fixed.proposals
 
 
@@ -89,7 +72,7 @@ def test_heavy_tails_exceed_the_limit_of_pareto_k() -> None:
 
     mode = Mode(np.zeros(size), 0.0, np.eye(size) / (1 + size))
     # Without adaptation, which would widen the proposal.
-    diagnostics = draws_of(cauchy, [mode], max_proposals=200).diagnostics
+    diagnostics = draws_of(cauchy, mode, max_proposals=200).diagnostics
     assert diagnostics.pareto_k > PARETO_K_LIMIT
     assert not diagnostics.is_reliable
     assert diagnostics.proposals == 200
@@ -99,7 +82,7 @@ def test_regions_without_density_have_no_weight() -> None:
     def truncated(at: np.ndarray) -> float:
         return 0.5 * float(at @ at) if at[0] > 0 else np.nan
 
-    draws = draws_of(truncated, [Mode(np.array([0.5, 0.0]), 0.1, np.eye(2))])
+    draws = draws_of(truncated, Mode(np.array([0.5, 0.0]), 0.1, np.eye(2)))
     outside = draws.points[:, 0] <= 0
     assert outside.any()
     assert draws.weights[outside].sum() < 1e-12
@@ -112,8 +95,6 @@ def test_density_equals_that_of_scipy() -> None:
     part, points = StudentT(rng.normal(size=3), root), rng.normal(size=(7, 3))
     expected = multivariate_t(part.mean, root @ root.T, df=DEGREES_OF_FREEDOM).logpdf(points)
     np.testing.assert_allclose(part.log_density(points), expected)
-    mixture = Proposal(np.array([0.25, 0.75]), (part, part))
-    np.testing.assert_allclose(logsumexp(mixture.log_densities(points), axis=0), expected)
 
 
 def test_resampling_repeats_draws_in_proportion_to_their_weights() -> None:

@@ -4,17 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import multivariate_normal
 
 import bayes_intgen as bi
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.elimination import (
     GRID,
-    LOG_MEDIAN_SD,
     ReducedStatistics,
     TermEvidence,
     TermLikelihood,
-    empirical_bayes_log_scale,
 )
 from bayes_intgen.inference.gaussian.evidence import log_marginal
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
@@ -177,55 +175,6 @@ def test_simplified_fit_samples_present_terms_and_preserves_effects() -> None:
         assert (np.abs(gap) < (0.1 + 4 * np.sqrt(2 / 1000)) * sd).all()
         ratio = one.std(("chain", "draw")) / sd
         np.testing.assert_allclose(ratio, 1, atol=0.05 + 4 * np.sqrt(2 / 2000))
-
-
-@pytest.mark.parametrize("sigma", [0.1, 1.5, 2.0])
-def test_empirical_bayes_scale_is_that_of_a_double_integral(sigma: float) -> None:
-    rng, log_median, present = np.random.default_rng(1), np.log(0.2), [1.0, 0.3]
-    terms = [
-        TermLikelihood.of_information(np.diag(rng.uniform(1, 200, 6)), rng.normal(scale=12, size=6))
-        for _ in present
-    ]
-
-    medians = log_median + LOG_MEDIAN_SD * np.linspace(-3, 3, 41)
-    scales = np.linspace(medians[0] - 6 * sigma, medians[-1] + 6 * sigma, 1201)
-    weight = norm.pdf(medians, log_median, LOG_MEDIAN_SD)
-    for term, probability in zip(terms, present, strict=True):
-        density = np.exp(term.log_ratio(scales)) * norm.pdf(scales, medians[:, None], sigma)
-        ratio = np.trapezoid(density, scales, axis=1)
-        weight *= probability * ratio + 1 - probability
-    expected = weight @ medians / weight.sum()
-    estimate = empirical_bayes_log_scale(terms, log_median, sigma, present)
-    assert estimate == pytest.approx(expected, abs=3e-3)
-    # Negative control: the terms move the estimate by far more.
-    assert abs(estimate - log_median) > 0.05
-
-
-def test_empirical_bayes_scale_is_estimated_from_all_terms() -> None:
-    rng = np.random.default_rng(3)
-    log_median, sigma, precision = np.log(0.05), 1.0, 400.0
-
-    def terms(count: int, median: float) -> list[TermLikelihood]:
-        """Estimates of 4 coefficients each, with a known precision."""
-        scales = median * np.exp(sigma * rng.normal(size=count))
-        estimates = rng.normal(size=(count, 4)) * np.sqrt(scales**2 + 1 / precision)[:, None]
-        return [TermLikelihood(np.full(4, precision), (precision * e) ** 2) for e in estimates]
-
-    # Error of a mean of 200 logarithms, each with a standard error of about sigma.
-    for median in (0.03, 0.15):
-        estimate = empirical_bayes_log_scale(terms(200, median), log_median, sigma, [1.0] * 200)
-        assert estimate == pytest.approx(np.log(median), abs=4 * 1.5 * sigma / np.sqrt(200))
-    # Without terms the estimate is the prior mean; absent terms move it below.
-    assert empirical_bayes_log_scale([], log_median, sigma, []) == pytest.approx(log_median)
-    absent = terms(200, 1e-6)
-    assert empirical_bayes_log_scale(absent, log_median, sigma, [1.0] * 200) < log_median - 1.5
-    # Terms that are known to be absent say nothing of the others.
-    present = terms(200, 0.15)
-    estimate = empirical_bayes_log_scale(
-        [*present, *absent], log_median, sigma, [1.0] * 200 + [1e-9] * 200
-    )
-    alone = empirical_bayes_log_scale(present, log_median, sigma, [1.0] * 200)
-    assert estimate == pytest.approx(alone, abs=1e-6)
 
 
 def test_coefficients_with_vanishing_prior_variance_are_eliminated_as_zeros() -> None:

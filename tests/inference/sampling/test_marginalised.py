@@ -10,10 +10,10 @@ from bayes_intgen.inference.density.blocks import block_statistics
 from bayes_intgen.inference.density.expansion_point import ExpansionPoint
 from bayes_intgen.inference.density.log_density import LogDensity
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.modes import Mode
 from bayes_intgen.inference.density.partition import coefficient_blocks
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.sampling.nuts import Draws, nuts
-from bayes_intgen.inference.sampling.starting_points import dispersed_points
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models.variance_function import Homoscedastic
 from bayes_intgen.simulators import Ordered
@@ -44,15 +44,14 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 @pytest.mark.slow
 def test_a_poor_surrogate_does_not_change_the_posterior() -> None:
     posterior = marginal_posterior(150)
-    mode = posterior.mode(posterior.start, progress=False)
-    covariance = posterior.covariance(mode)
-    points = dispersed_points(mode, covariance, 100, 0, "probes")
+    mode = Mode.nearest(posterior, posterior.start, progress=False)
+    points = mode.points(100, np.random.default_rng(0))
     effect = posterior.terms.matrix(POINTS, np.ones(POINTS.shape, dtype=bool))
 
     def sample(density: LogDensity, seed: int, surrogate: LogDensity | None = None) -> Draws:
-        starts = dispersed_points(mode, covariance, 4, seed, "starts")
+        starts = mode.points(4, np.random.default_rng(seed))
         settings = SamplerSettings(seed, draws=1500, warmup=400, progress=False)
-        return nuts(density, starts, covariance, settings, surrogate=surrogate)
+        return nuts(density, starts, mode.covariance, settings, surrogate=surrogate)
 
     def quantities(draws: Draws) -> np.ndarray:
         effects = draws.coefficients[..., : posterior.size] @ effect.T

@@ -1,0 +1,308 @@
+"""What each technique of inference buys: fits with all of them, and with all but one.
+
+    python analyses/ablations.py [--models 20] [--rows 1000] [--techniques pruning ...]
+        [--seed 50000]
+
+Every technique is left out in the kinds of tables it is for: worlds with known effects, and real
+tables of ``bi.datasets`` with random choices of actions and hidden causes, ``--models`` of each
+kind. Both fits have the same rows and seed. Per technique and kind: the ratio of the errors of the
+joint effect without and with the technique (geometric mean over worlds), coverage of 50 and 90%
+intervals of effects and, in worlds, of outcomes, and the ratio of times of the processor, each with
+its standard error over worlds. A technique earns its lines in a kind if, by more than two standard
+errors, errors are 3% smaller, coverage is 2 points closer to its level, or 20% of the time is
+saved. Results are saved one by one; an interrupted run resumes.
+"""
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import bayes_intgen as bi
+from bayes_intgen.api.decomposed_fit import fit_decomposed
+from bayes_intgen.inference.settings import SamplerSettings, Techniques
+
+from _figures import column
+from _outcome_worlds import LOG_ADDITIVE, OutcomeWorld
+from _scores import QUICK, STUDY, coverage, mean_and_error, rms
+from _study import Row, arguments, command_of, options, publish_study
+from calibration import WORLDS
+from covariates import mean_cases, panel_cases, trial_cases
+from interactions import World
+
+POINTS, PERCENT = 1000, (50, 90)
+# Gains that keep a technique: share of the error, points of coverage, share of the time.
+MIN_ERROR, MIN_COVERAGE, MIN_TIME = 0.03, 0.02, 0.2
+# Share of outliers, and their distance in standard deviations of the outcome.
+OUTLIERS, OUTLIER_DISTANCE = 0.05, 10.0
+# Share of the rows in kinds with few.
+FEW = 0.15
+# Share of the joint effect's variance that interactions have.
+INTERACTION = 0.15
+LIGHTS, SENSORS = ("red", "green", "blue"), ("ir_1", "ir_2", "ir_3", "vis_1", "vis_2", "vis_3")
+PASSES = (
+    "ipsccp", "called_value_propagation", "inline", "pgo_memop_opt", "tailcallelim", "licm", "sink",
+    "gvn", "adce",
+)  # fmt: skip
+
+
+class Case(NamedTuple):
+    """Rows, points with their true effect, an outcome at each point, and options of the model."""
+
+    data: bi.RegimeData
+    points: np.ndarray
+    truth: np.ndarray
+    outcome: np.ndarray | None = None
+    options: Mapping[str, Any] = {}
+
+
+class Technique(NamedTuple):
+    """What is left out, the kinds of tables it is for, and options of both fits.
+
+    ``without`` has fields of Techniques, ``model_without`` options of the model.
+    """
+
+    kinds: Sequence[str]
+    without: Mapping[str, bool] = {}
+    model_without: Mapping[str, Any] = {}
+    method: str = "laplace"
+    model: Mapping[str, Any] = {}
+
+
+SMOOTH = ("polynomial", "linear", "media mix")
+FEW_ROWS = tuple(f"{kind}, few rows" for kind in SMOOTH)
+ROUGH = ("hinge", "steps", "sine 1", "hill")
+REAL = ("light tunnel", "compiler", "tax plans")
+NO_CANDIDATES = {"finer_functions": False, "finer_pairs": False}
+TECHNIQUES = {
+    "forward selection": Technique(
+        (*ROUGH, "products", *REAL), NO_CANDIDATES, {"interactions": None}
+    ),
+    "finer functions": Technique((*ROUGH, "light tunnel"), {"finer_functions": False}),
+    "finer pairs": Technique(("thresholds", "products"), {"finer_pairs": False}),
+    "informed directions": Technique(
+        (*ROUGH, "thresholds", "media mix, five"), {"informed_directions": False}
+    ),
+    "pruning": Technique(
+        (*SMOOTH, *FEW_ROWS, "media mix, five", *REAL), {"pruning": False}
+    ),
+    "pruning before NUTS": Technique(("polynomial", "media mix"), {"pruning": False}, {}, "nuts"),
+    "variance function": Technique(
+        ("heteroscedastic", "dose response", "zeros and ones", "tax plans"),
+        {},
+        {"spread": "constant"},
+    ),
+    "group variances": Technique(("visits", "regions"), {"group_variances": False}),
+    "intraclass correlation": Technique(("weights",), {"intraclass_correlation": False}),
+    "score tests": Technique((*SMOOTH, "hinge"), {"fit_tests": False}),
+    "noise shape": Technique(("t3", "lognormal", "gamma"), {"noise_shape": False}),
+    "kind of outcome": Technique(("zeros and ones", "counts"), {"outcome_kind": False}),
+    "Student-t noise": Technique(
+        ("t3", "outliers"), {}, {"noise": "gaussian"}, "nuts", {"noise": "student_t"}
+    ),
+    "adapted proposals": Technique(("linear", "media mix, five"), {"adapted_proposals": False}),
+    "surrogate": Technique(("polynomial", "media mix"), {"surrogate": False}, {}, "nuts"),
+}  # fmt: skip
+LAWS = {
+    "zeros and ones": "binary", "counts": "counts of 1.5", "products of all": LOG_ADDITIVE,
+    **{law: law for law in ("t3", "lognormal", "gamma", "heteroscedastic")},
+}  # fmt: skip
+QUICK_TECHNIQUES = ("pruning", "noise shape", "surrogate")
+
+
+def case_of(kind: str, seed: int, rows: int) -> Case:
+    """Sample a table of a kind."""
+    rng = np.random.default_rng([seed, 12])
+    if kind in REAL:
+        return real(kind, seed, rows, rng)
+    if kind in ("visits", "regions", "weights"):
+        return adjusted(kind, seed, rows)
+    if kind in ("products", "thresholds"):
+        return interacting(kind, seed, rows, rng)
+    if kind in LAWS:
+        world: Any = OutcomeWorld(LAWS[kind], seed)
+        data = world.data(rows, seed + 10_000)
+    else:
+        name, _, variant = kind.partition(", ")
+        name = "linear" if name == "outliers" else name
+        world = WORLDS[name](5 if variant == "five" else 3, seed)
+        count = round(FEW * rows) if variant == "few rows" else rows
+        data = world.dataset(count, seed + 10_000)
+    points, outcome = world.sample(world.names, POINTS, rng)
+    if kind == "outliers":
+        far = OUTLIER_DISTANCE * data.outcome.std() * rng.standard_normal(len(data))
+        moved = data.outcome + far * (rng.random(len(data)) < OUTLIERS)
+        data = bi.RegimeData.from_arrays(data.actions, moved, data.intervened, data.names)
+    return Case(data, points, world.joint_effect(points), outcome)
+
+
+def interacting(kind: str, seed: int, rows: int, rng: np.random.Generator) -> Case:
+    """Smooth world with a product of two actions, or with one that acts beyond a threshold only."""
+    world = World("product", 2 + seed % 2, INTERACTION, seed)
+    if kind == "products":
+        return Case(world.data(rows, seed + 10_000), *world.points(seed + 20_000))
+    base, (j, k) = world.base, world.pairs[0]
+
+    def synergy(actions: np.ndarray) -> np.ndarray:
+        z = (actions - world.mean) / world.sd
+        return np.asarray((z[:, j] > 0.5 * np.sin(seed)) * z[:, k])
+
+    points = base.sample(base.names, POINTS, rng)[0]
+    ratio = INTERACTION / (1 - INTERACTION)
+    size = np.sqrt(ratio) * base.joint_effect(points).std() / synergy(points).std()
+    plain = base.dataset(rows, seed + 10_000)
+    outcome = plain.outcome + size * synergy(plain.actions)
+    data = bi.RegimeData.from_arrays(plain.actions, outcome, plain.intervened, plain.names)
+    return Case(data, points, base.joint_effect(points) + size * synergy(points))
+
+
+def adjusted(kind: str, seed: int, rows: int) -> Case:
+    """Panel of regions, trial with several visits per patient, or means of several units."""
+    make, name = {
+        "regions": (panel_cases, "panel"),
+        "visits": (trial_cases, "3 visits"),
+        "weights": (mean_cases, "means of 1 to 50"),
+    }[kind]
+    case = make(name, seed, rows, "gp")["adjusted"]
+    model = case.model
+    given = {"groups": model.groups, "moderators": model.moderators}
+    return Case(case.data, case.points, case.truth, None, {k: v for k, v in given.items() if v})
+
+
+def real(kind: str, seed: int, rows: int, rng: np.random.Generator) -> Case:
+    """Real table with a random choice of actions, hidden causes and, of sensors, the outcome."""
+    if kind == "light tunnel":
+        # It has fewer than a thousand rows per regime.
+        hidden, outcome, few = rng.choice(LIGHTS), rng.choice(SENSORS), min(rows, 300)
+        known = bi.datasets.light_tunnel(hidden=hidden, outcome=outcome, rows=few, seed=seed)
+    elif kind == "compiler":
+        chosen = rng.permutation(PASSES)[:6].tolist()
+        known = bi.datasets.compiler(chosen[:3], chosen[3:], rows=rows, seed=seed)
+    else:
+        brackets = rng.permutation(6)[:4] + 1
+        chosen = [f"taxrate{i}" for i in brackets]
+        known = bi.datasets.tax_plans(chosen[:2], chosen[2:], rows=rows, seed=seed)
+    points = known.joint[list(known.actions)].to_numpy()
+    return Case(known.data, points, known.joint["effect"].to_numpy())
+
+
+def score(technique: str, kind: str, seed: int, rows: int, quick: bool) -> list[Row]:
+    """Score a fit with all techniques, and one without this technique."""
+    own, case = TECHNIQUES[technique], case_of(kind, seed, rows)
+    settings = QUICK if quick else STUDY if own.method == "nuts" else {}
+    build = bi.models.multiplicative if kind == "products of all" else bi.models.additive
+    models = {
+        "with": build(**case.options, **own.model),
+        "without": build(**{**case.options, **own.model, **own.model_without}),
+    }
+    chosen = SamplerSettings(seed=seed, progress=False, method=own.method, **settings)
+    left_out = replace(chosen, techniques=Techniques(**own.without))
+    fits = {
+        "with": partial(fit_decomposed, case.data, models["with"], chosen),
+        "without": partial(fit_decomposed, case.data, models["without"], left_out),
+    }
+    lines = []
+    for name in ("with", "without")[:: 1 if seed % 2 else -1]:
+        # A first fit by NUTS compiles.
+        for _ in range(1 + (own.method == "nuts" and not quick)):
+            began = time.process_time()
+            posterior = fits[name]().posterior
+            seconds = time.process_time() - began
+        effect = posterior.joint_effect(case.points).transpose("chain", "draw", ...).to_numpy()
+        line: Row = {"technique": technique, "kind": kind, "seed": seed, "rows": rows}
+        line |= {"quick": quick, "fit": name, "seconds": f"{seconds:.3f}"}
+        line["error"] = f"{rms(effect.mean(axis=(0, 1)) - case.truth):.6g}"
+        of_outcome = None
+        if case.outcome is not None:
+            of_outcome = posterior.outcome(case.points, seed=seed)
+            of_outcome = of_outcome.transpose("chain", "draw", ...).to_numpy()
+        for percent in PERCENT:
+            line[f"coverage{percent}"] = f"{coverage(effect, case.truth, percent / 100):.4f}"
+            line[f"outcome{percent}"] = ""
+            if of_outcome is not None and case.outcome is not None:
+                inside = inclusion(of_outcome, case.outcome, percent / 100, seed)
+                line[f"outcome{percent}"] = f"{inside:.4f}"
+        lines.append(line)
+    return lines
+
+
+def inclusion(draws: np.ndarray, outcome: np.ndarray, level: float, seed: int) -> float:
+    """Share of outcomes whose rank among draws is central; ties are broken at random."""
+    below, equal = (op(draws, outcome).mean(axis=(0, 1)) for op in (np.less, np.equal))
+    rank = below + np.random.default_rng(seed).random(len(outcome)) * equal
+    return float(np.mean(np.abs(rank - 0.5) < level / 2))
+
+
+def summary(rows: list[dict[str, str]]) -> list[Row]:
+    """What each technique changes in each kind, and whether that earns its lines."""
+    cases = dict.fromkeys((row["technique"], row["kind"]) for row in rows)
+    return [compared(*case, rows) for case in cases]
+
+
+def compared(technique: str, kind: str, rows: list[dict[str, str]]) -> Row:
+    """Compare fits with and without a technique in the same worlds."""
+    own = [row for row in rows if (row["technique"], row["kind"]) == (technique, kind)]
+    by_fit = [
+        sorted((row for row in own if row["fit"] == name), key=lambda row: int(row["seed"]))
+        for name in ("with", "without")
+    ]
+    line: Row = {"technique": technique, "kind": kind, "worlds": len(by_fit[0])}
+    gains = []
+    for name, minimum in (("error", np.log1p(MIN_ERROR)), ("seconds", -np.log1p(-MIN_TIME))):
+        one, other = (column(lines, name) for lines in by_fit)
+        mean, error = paired(np.log(other / one))
+        line[f"{name} ratio"], line[f"its error ({name})"] = f"{np.exp(mean):.3f}", f"{error:.3f}"
+        gains.append(mean >= minimum and mean > 2 * error)
+    for of in ("coverage", "outcome"):
+        for percent in PERCENT:
+            name = f"{of}{percent}"
+            line |= {f"{name} {fit}": "" for fit in ("with", "without", "difference")}
+            if by_fit[0][0][name] == "":
+                continue
+            one, other = (column(lines, name) for lines in by_fit)
+            change, error = paired(one - other)
+            line[f"{name} with"], line[f"{name} without"] = (
+                f"{one.mean():.3f}",
+                f"{other.mean():.3f}",
+            )
+            line[f"{name} difference"] = f"{change:+.3f} +- {error:.3f}"
+            gain = abs(other.mean() - percent / 100) - abs(one.mean() - percent / 100)
+            gains.append(gain >= MIN_COVERAGE and abs(change) > 2 * error)
+    line["earns its lines"] = "yes" if any(gains) else "no"
+    return line
+
+
+def paired(differences: np.ndarray) -> tuple[float, float]:
+    """Mean and its standard error; infinite for a single world."""
+    if len(differences) < 2:
+        return float(differences.mean()), np.inf
+    return mean_and_error(differences.tolist())
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = arguments(__doc__, models=20, rows=1000, seed=50_000)
+    parser.add_argument("--techniques", nargs="+", choices=TECHNIQUES, help="default all")
+    args: argparse.Namespace = parser.parse_args()
+    names = args.techniques or (QUICK_TECHNIQUES if args.quick else list(TECHNIQUES))
+    if args.quick:
+        args.models, args.rows = 1, 60
+    kinds = [
+        (name, kind) for name in names for kind in TECHNIQUES[name].kinds[: args.quick or None]
+    ]
+    common = options(args, "rows", "quick")
+    jobs = [
+        {"technique": technique, "kind": kind, "seed": args.seed + i, **common}
+        for i in range(args.models)
+        for technique, kind in kinds
+    ]
+    command = command_of("ablations", args, "models", "rows", "seed")
+    publish_study("ablations", args, score, jobs, command, summary)
+
+
+if __name__ == "__main__":
+    main()
