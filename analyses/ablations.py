@@ -63,7 +63,8 @@ class Case(NamedTuple):
 class Technique(NamedTuple):
     """What is left out, the kinds of tables it is for, and options of both fits.
 
-    ``without`` has fields of Techniques, ``model_without`` options of the model.
+    ``without`` has fields of Techniques, ``model_without`` options of the model. With
+    ``draws_without`` the other fit has the default number of draws, which a rule determines.
     """
 
     kinds: Sequence[str]
@@ -71,6 +72,7 @@ class Technique(NamedTuple):
     model_without: Mapping[str, Any] = {}
     method: str = "laplace"
     model: Mapping[str, Any] = {}
+    draws_without: int | None = None
 
 
 SMOOTH = ("polynomial", "linear", "media mix")
@@ -100,11 +102,13 @@ TECHNIQUES = {
     "intraclass correlation": Technique(("weights",), {"intraclass_correlation": False}),
     "score tests": Technique((*SMOOTH, "hinge"), {"fit_tests": False}),
     "noise shape": Technique(("t3", "lognormal", "gamma"), {"noise_shape": False}),
+    "log mean": Technique(("products of all",), {"log_mean": False}),
     "kind of outcome": Technique(("zeros and ones", "counts"), {"outcome_kind": False}),
     "Student-t noise": Technique(
         ("t3", "outliers"), {}, {"noise": "gaussian"}, "nuts", {"noise": "student_t"}
     ),
     "adapted proposals": Technique(("linear", "media mix, five"), {"adapted_proposals": False}),
+    "stopping rule": Technique(SMOOTH[1:], method="nuts", draws_without=1000),
     "surrogate": Technique(("polynomial", "media mix"), {"surrogate": False}, {}, "nuts"),
 }  # fmt: skip
 LAWS = {
@@ -201,6 +205,9 @@ def score(technique: str, kind: str, seed: int, rows: int, quick: bool) -> list[
     }
     chosen = SamplerSettings(seed=seed, progress=False, method=own.method, **settings)
     left_out = replace(chosen, techniques=Techniques(**own.without))
+    if own.draws_without and not quick:
+        chosen = replace(chosen, draws=None)
+        left_out = replace(left_out, draws=own.draws_without)
     fits = {
         "with": partial(fit_decomposed, case.data, models["with"], chosen),
         "without": partial(fit_decomposed, case.data, models["without"], left_out),

@@ -174,4 +174,5 @@ def _log_mean(pilot: Pilot, settings: SamplerSettings, sampled: SampledModel) ->
     of_mean = (coefficients - coefficients.mean(axis=(0, 1))) @ projected.T
     rng = generator(settings.seed, "noise", 2)
     deviations = estimate.draw(coefficients.shape[:2], of_mean, rng)
-    return {"log_mean": estimate.values, "log_mean_deviation": deviations}
+    used = float(settings.techniques.log_mean)
+    return {"log_mean": used * estimate.values, "log_mean_deviation": used * deviations}

@@ -32,6 +32,8 @@ class Techniques:
         Score tests for lack of fit.
     noise_shape : bool
         Shape of the noise per mask.
+    log_mean : bool
+        Means under a log link differ from those of a normal law.
     outcome_kind : bool
         Outcomes that are binary or counts are predicted as such.
     surrogate, adapted_proposals : bool
@@ -46,6 +48,7 @@ class Techniques:
     intraclass_correlation: bool = True
     fit_tests: bool = True
     noise_shape: bool = True
+    log_mean: bool = True
     outcome_kind: bool = True
     surrogate: bool = True
     adapted_proposals: bool = True
