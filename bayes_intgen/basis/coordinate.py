@@ -66,7 +66,8 @@ class Coordinate:
         """Estimate the coordinate of an action from its values, shape (n,)."""
         distinct, counts = np.unique(values, return_counts=True)
         lower, centre, upper = balanced_quantiles(distinct, counts, (0.25, 0.5, 0.75))
-        spread = (upper - lower) / 1.349
+        # Rows that will join others may all have one value.
+        spread = (upper - lower) / 1.349 or 1.0
         whole = cls(centre, spread, float(distinct[0]), float(distinct[-1]))
         first, last = _without_far_cells(whole, distinct, counts)
         low, high = float(distinct[first]), float(distinct[last])

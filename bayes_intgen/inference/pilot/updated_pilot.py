@@ -1,12 +1,15 @@
 """Pilot fit with a few more rows: their statistics join those of the earlier ones."""
 
+from scipy.special import chdtrc
+
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import LIKELY_EDGE
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.inference.gaussian.passes import row_weights, sufficient_statistics
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
-from bayes_intgen.inference.pilot.lack_of_fit import failed_tests
+from bayes_intgen.inference.pilot.lack_of_fit import LEVEL, failed_tests
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, with_noise_and_tests
+from bayes_intgen.inference.pilot.residuals import residuals
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
 
@@ -36,9 +39,9 @@ def updated_pilot(
     -------
     Pilot or None
         None if the rows need a new pilot fit: they are many, have other masks or lift tests, or lie
-        beyond the range of an action; effects are averages over their covariates or groups; the
-        noise is not Gaussian; other edges of the graph are likely; or a score test of all rows
-        rejects the terms.
+        beyond the range of an action; their outcomes vary more than the noise of the earlier fit;
+        effects are averages over their covariates or groups; the noise is not Gaussian; other edges
+        of the graph are likely; or a score test of all rows rejects the terms.
     """
     added = data.take(slice(len(earlier), None))
     terms, spread = pilot.posterior.terms, pilot.spread
@@ -54,6 +57,10 @@ def updated_pilot(
         or model.noise != "gaussian"
         or any(beyond)
     ):
+        return None
+    residual = residuals(added, pilot.posterior, pilot.sites, spread, progress)
+    squares = row_weights(spread, added) * (residual / pilot.noise_sd) ** 2
+    if chdtrc(len(added), float(squares.sum())) < LEVEL:
         return None
     # The probabilities of edges matter most of all that depends on the rows.
     terms = with_parents(data.sample(PILOT_ROWS).by_unit(), model, terms)
