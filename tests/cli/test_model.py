@@ -1,7 +1,7 @@
 import pytest
+from bayes_intgen.cli.model import model_of
 
 import bayes_intgen as bi
-from bayes_intgen.cli.model import model_of
 
 
 def test_products_have_a_log_link_and_the_options_of_sums() -> None:
