@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayes_intgen.api.posterior import Posterior
+    from bayes_intgen.decide.decision import Objective
     from bayes_intgen.decide.experiment import Experiment
-    from bayes_intgen.decide.objectives import Objective
     from bayes_intgen.decide.plan import Plan
 
 HISTORY, ALL = "history", "all"
@@ -195,7 +195,7 @@ def parse_risk(text: str) -> "Objective":
     >>> parse_risk("mean"), parse_risk("cvar=0.1")
     ('mean', CVaR(share=0.1))
     """
-    from bayes_intgen.decide.objectives import CVaR, Quantile
+    from bayes_intgen.decide.decision import CVaR, Quantile
 
     if text == "mean":
         return "mean"

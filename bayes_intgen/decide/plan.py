@@ -8,7 +8,7 @@ import xarray as xr
 
 from bayes_intgen._arguments import probability
 from bayes_intgen.basis.categories import Label
-from bayes_intgen.decide.objectives import Objective
+from bayes_intgen.decide.decision import Objective
 from bayes_intgen.errors import PointsError
 from bayes_intgen.text.number_format import (
     decimals_for,

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.best import problem_of
+from bayes_intgen.decide.best import Planning
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.search import best_point, grid_of_means
 from bayes_intgen.errors import ModelError
@@ -54,7 +54,8 @@ def plans_of(
     ModelError
         As ``posterior.best``.
     """
-    problem, surface, _ = problem_of(posterior, decision, False, **over)
+    planning = Planning.of(posterior, decision, False, **over)
+    problem, surface = planning.problem, planning.surface
     means = grid_of_means(problem, surface)
     free = best_point(problem.with_budget(None), surface, None, means)
     low, high = problem.least_cost, float(problem.cost(free[None])[0])

@@ -7,7 +7,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen._random import generator
-from bayes_intgen.decide.best import problem_of
+from bayes_intgen.decide.best import Planning
 from bayes_intgen.decide.experiment_values import Choice, value_of_information
 from bayes_intgen.decide.planned_rows import half_information_of_rows, planned_rows
 
@@ -81,8 +81,9 @@ def test_costs_and_the_horizon_decide_the_order(posterior, table) -> None:
 
 
 def test_plans_after_an_experiment_are_as_good_as_a_fine_grid(posterior) -> None:
-    problem, surface, _ = problem_of(posterior, DECISION, False, None, None)
-    choice = Choice.of(posterior, DECISION)
+    planning = Planning.of(posterior, DECISION, False, None, None)
+    problem, surface = planning.problem, planning.surface
+    choice = Choice.of(posterior, DECISION, False, None, None)
     red = np.linspace(-1, 1.5, 126)
     points = np.stack([red, np.minimum((0.8 - red) / 0.5, problem.candidates[1][-1])], axis=1)
     points = np.concatenate([choice.points[:1], points[problem.is_feasible(points)]])

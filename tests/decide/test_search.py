@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
+from bayes_intgen.decide.decision import CVaR, Quantile
 from bayes_intgen.decide.grid import combinations
-from bayes_intgen.decide.objectives import CVaR, Quantile
 from bayes_intgen.decide.problem import Problem
 from bayes_intgen.decide.search import best_point, best_points_of_draws, value_of
 
