@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.diagnostics import problems
-from bayes_intgen.assess.outcome_text import outcome_lines
-from bayes_intgen.assess.population_text import population_lines
+from bayes_intgen.assess.fit_text import outcome_lines, population_lines
 from bayes_intgen.basis.categories import Categories, short_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.errors import SupportWarning

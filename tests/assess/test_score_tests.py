@@ -4,8 +4,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.assess.alternatives import alternatives
-from bayes_intgen.assess.null_fit import null_fit
-from bayes_intgen.assess.null_model import NullModel
+from bayes_intgen.assess.null_model import NullModel, null_fit
 from bayes_intgen.assess.score_tests import ScoreStatistics, score_tests
 from bayes_intgen.inference.gaussian.passes import candidate_statistics
 from bayes_intgen.inference.pilot.forward_selection import left_over
