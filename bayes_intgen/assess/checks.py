@@ -176,21 +176,15 @@ class Check:
 
     def to_json(self) -> str:
         """Convert the statement and the tests to JSON."""
-        columns = ("p", "p_familywise", "log_bayes_factor", "weight", "size", "detectable")
-        tests = [
-            {"test": str(name), "kind": str(self.table["kind"].to_numpy()[i])}
-            | {column: self.table[column].to_numpy()[i].item() for column in columns}
-            for i, name in enumerate(self.table["test"].to_numpy())
-        ]
+        columns = (
+            "test", "kind", "p", "p_familywise", "log_bayes_factor", "weight", "size", "detectable"
+        )  # fmt: skip
+        rows = zip(*(self.table[name].to_numpy().tolist() for name in columns), strict=True)
+        tests = [dict(zip(columns, row, strict=True)) for row in rows]
+        names = ("state", "violated", "obstacle", "p", "level", "likeliest", "moderators")
         return to_json(
             {
-                "state": self.state,
-                "violated": self.violated,
-                "obstacle": self.obstacle,
-                "p": self.p,
-                "level": self.level,
-                "likeliest": self.likeliest,
-                "moderators": self.moderators,
+                **{name: getattr(self, name) for name in names},
                 "statement": self.sentences(),
                 "held_out": {str(k): v.item() for k, v in self.held_out.data_vars.items()},
                 "tests": tests,

@@ -1,7 +1,7 @@
 """The commands ``best``, ``next`` and ``split``: the best plan, and what to run to improve it."""
 
 # Commands import heavy modules themselves, so that help appears at once.
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -163,23 +163,17 @@ DECISIONS: dict[str, Callable[..., int]] = {"best": best, "next": next_experimen
 def plan_document(plan: "Plan") -> dict[str, Any]:
     """Plan as nested dicts and numbers."""
     table = plan.summary()
+    columns = [str(name) for name in table.data_vars]
     numbers = {
-        str(name): {column: float(table[column].sel(quantity=name)) for column in table.data_vars}
-        for name in table["quantity"].to_numpy()
+        name: {column: float(table[column].sel(quantity=name)) for column in columns}
+        for name in table["quantity"].values.tolist()
     }
+    names = ("probability_better", "cost", "budget", "shadow_price", "supported")
     return {
-        "plan": plan.point,
-        "baseline": plan.baseline,
-        "outcome": table.attrs["outcome"],
-        "level": table.attrs["level"],
-        "value": plan.value,
-        **numbers,
-        "probability_better": plan.probability_better,
-        "cost": plan.cost,
-        "budget": plan.budget,
-        "shadow_price": plan.shadow_price,
-        "supported": plan.supported,
-    }
+        "plan": plan.point, "baseline": plan.baseline, "outcome": table.attrs["outcome"],
+        "level": table.attrs["level"], "value": plan.value,
+        **numbers, **{name: getattr(plan, name) for name in names},
+    }  # fmt: skip
 
 
 def parse_risk(text: str) -> "Objective":
@@ -208,29 +202,18 @@ def parse_risk(text: str) -> "Objective":
 
 def as_document(table: "xr.Dataset", dim: str) -> dict[str, Any]:
     """Dataset as nested dicts and numbers: a record per entry along a dimension."""
-    document: dict[str, Any] = {
-        str(name): value for name, value in table.attrs.items() if name != "beyond_support"
-    }
-    for name, column in table.data_vars.items():
-        if not column.dims:
-            document[str(name)] = column.item()
-    records = [
-        {
-            dim: label,
-            **{str(n): c[i].item() for n, c in table.data_vars.items() if c.dims == (dim,)},
-        }
-        for i, label in enumerate(table[dim].to_numpy().tolist())
-    ]
-    document[f"{dim}s"] = records
+    document = {str(name): own for name, own in table.attrs.items() if name != "beyond_support"}
+    document |= {str(name): own.item() for name, own in table.data_vars.items() if not own.dims}
+    along = {str(name): own for name, own in table.data_vars.items() if own.dims == (dim,)}
+    rows = zip(
+        table[dim].values.tolist(), *(own.values.tolist() for own in along.values()), strict=True
+    )
+    document[f"{dim}s"] = [dict(zip([dim, *along], row, strict=True)) for row in rows]
     if "width_of_total" in table:
-        document["width_of_total"] = {
-            str(total): width
-            for total, width in zip(
-                table["total"].to_numpy().tolist(),
-                table["width_of_total"].to_numpy().tolist(),
-                strict=True,
-            )
-        }
+        totals = map(str, table["total"].values.tolist())
+        document["width_of_total"] = dict(
+            zip(totals, table["width_of_total"].values.tolist(), strict=True)
+        )
     return document
 
 
@@ -294,11 +277,10 @@ def _row_costs(text: str | None, actions: Sequence[str]) -> dict[str, float]:
     return out
 
 
-def _points(set: Any, points: Any, posterior: "Posterior") -> Any:
-    if points is not None:
-        return points_of_file(points, posterior)
-    own = [checked_point(text, posterior) for text in set or []]
-    return completed(own, {}, posterior) if own else None
+def _points(texts: Texts, file: Path | None, posterior: "Posterior") -> Any:
+    if file is not None:
+        return points_of_file(file, posterior)
+    return completed([checked_point(text, posterior) for text in texts or []], {}, posterior)
 
 
 def _ranking(table: "xr.Dataset") -> str:
@@ -309,16 +291,17 @@ def _ranking(table: "xr.Dataset") -> str:
     decimals = decimals_for(float(table["width_before"].max()))
     finer = 1 + decimals_for(float(table["evpi"]))
     costs = bool((table["cost"] > 0).any())
-    rows = []
-    for i, label in enumerate(table["experiment"].to_numpy()):
-        own = table.isel(experiment=i)
-        cells = [str(label), f"{int(own['rows']):,}"]
-        cells.append(format_to_uncertainty(float(own["width_after"]), decimals))
-        cells.append(format_to_uncertainty(float(own["evsi"]), finer))
-        if costs:
-            money = (float(own["cost"]), float(own["net_benefit"]))
-            cells += [f"{money[0]:g}", format_to_uncertainty(money[1], finer)]
-        rows.append(cells)
+    names = ("experiment", "rows", "width_after", "evsi", "cost", "net_benefit")
+    rows = [
+        [
+            label, f"{count:,}", format_to_uncertainty(width, decimals),
+            format_to_uncertainty(evsi, finer),
+            *([f"{cost:g}", format_to_uncertainty(net, finer)] if costs else []),
+        ]
+        for label, count, width, evsi, cost, net in zip(
+            *(table[name].values.tolist() for name in names), strict=True
+        )
+    ]  # fmt: skip
     level = f"{table.attrs['level']:.0%}"
     now = format_to_uncertainty(float(table["width_before"][0]), decimals)
     head = ["", "rows", "width after", "value", *(["cost", "net benefit"] if costs else [])]
@@ -332,8 +315,7 @@ def _ranking(table: "xr.Dataset") -> str:
             f"       over {table.attrs['baseline']}, now {now}",
             "value: expected gain from choosing the plan after the experiment; perfect",
             f"       information is worth {format_to_uncertainty(float(table['evpi']), finer)}",
-            *_lines_on_others(table, "experiment"),
-            *_line_on_support(table),
+            *_footnotes(table, "experiment"),
         ]
     )
 
@@ -348,16 +330,10 @@ def _shares(table: "xr.Dataset") -> str:
     def width(value: Any) -> str:
         return format_to_uncertainty(float(value), decimals)
 
-    rows = [
-        [str(label), f"{float(table['share'][i]):.0%}", f"{int(table['rows'][i]):,}"]
-        for i, label in enumerate(table["regime"].to_numpy())
-    ]
-    curve = [
-        [f"{int(total):,}", width(own)]
-        for total, own in zip(
-            table["total"].to_numpy(), table["width_of_total"].to_numpy(), strict=True
-        )
-    ]
+    columns = (table[name].values.tolist() for name in ("regime", "share", "rows"))
+    rows = [[label, f"{s:.0%}", f"{n:,}"] for label, s, n in zip(*columns, strict=True)]
+    widths = (table[name].values.tolist() for name in ("total", "width_of_total"))
+    curve = [[f"{n:,}", width(own)] for n, own in zip(*widths, strict=True)]
     total = int(table["rows"].sum())
     return "\n".join(
         [
@@ -371,25 +347,18 @@ def _shares(table: "xr.Dataset") -> str:
             "after equal shares",
             "",
             align_columns(["rows", "width"], curve, left=0),
-            *_lines_on_others(table, "regime"),
-            *_line_on_support(table),
+            *_footnotes(table, "regime"),
         ]
     )
 
 
-def _lines_on_others(table: "xr.Dataset", dim: str) -> list[str]:
-    """Origins of the values of actions that are not set, where they are not those of rows."""
-    labels, others = table[dim].to_numpy().tolist(), table["others"].to_numpy().tolist()
-    lines = [
-        f"{label}: {own}"
-        for label, own in zip(labels, others, strict=True)
-        if own not in ("none", "as in the rows of the regime")
-    ]
-    return ["", "Other actions in planned rows:", *lines] if lines else []
-
-
-def _line_on_support(table: "xr.Dataset") -> list[str]:
-    attrs: Mapping[str, Any] = table.attrs
-    if not attrs.get("beyond_support"):
-        return []
-    return ["", "Plans that no rows support are considered: their values rest on the prior."]
+def _footnotes(table: "xr.Dataset", dim: str) -> list[str]:
+    """Origins of actions that are not set, unless they are rows' own, and a lack of support."""
+    origins = zip(table[dim].values.tolist(), table["others"].values.tolist(), strict=True)
+    usual = ("none", "as in the rows of the regime")
+    lines = [f"{label}: {origin}" for label, origin in origins if origin not in usual]
+    notes = ["", "Other actions in planned rows:", *lines] if lines else []
+    if table.attrs.get("beyond_support"):
+        text = "Plans that no rows support are considered: their values rest on the prior."
+        notes += ["", text]
+    return notes
