@@ -104,7 +104,7 @@ def shared_cause_tests(
     """
     actions = _Actions(data, model)
     pairs = list(combinations(range(len(data.names)), 2))
-    scores = actions.scores(pairs)
+    scores = actions.scores()
     samples = wild_bootstrap(
         [score.rows for score in scores.values()], len(data), generator(seed, "check", 2)
     )
@@ -244,15 +244,11 @@ class _Actions:
             pair: self.effect(*pair) for pair in permutations(range(len(data.names)), 2)
         }
 
-    def scores(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[str, int, int], _Score]:
-        """Scores of the hypotheses about pairs, as far as the regimes have them."""
-        keys = dict.fromkeys(key for p in pairs for keys in _hypotheses(*p) for key in keys)
-        scores = {}
-        for name, j, k in keys:
-            score = self.contrast(j, k) if name == "contrast" else self.effects[j, k]
-            if score is not None:
-                scores[name, j, k] = score
-        return scores
+    def scores(self) -> dict[tuple[str, int, int], _Score]:
+        """Scores of the hypotheses about all pairs, as far as the regimes have them."""
+        scores = {("effect", *pair): score for pair, score in self.effects.items()}
+        scores |= {("contrast", *pair): self.contrast(*pair) for pair in self.effects}
+        return {key: score for key, score in scores.items() if score is not None}
 
     def effect(self, j: int, k: int) -> _Score | None:
         """Score of action j in a regression of action k on a constant, in rows of do(j)."""

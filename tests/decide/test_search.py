@@ -9,7 +9,7 @@ from bayes_intgen.basis.categories import Categories
 from bayes_intgen.decide.decision import CVaR, Quantile
 from bayes_intgen.decide.grid import combinations
 from bayes_intgen.decide.problem import Problem
-from bayes_intgen.decide.search import best_point, best_points_of_draws, value_of
+from bayes_intgen.decide.search import best_point, value_of
 
 
 class Waves:
@@ -103,20 +103,6 @@ def test_no_plan_has_less_risk(measure: CVaR | Quantile) -> None:
         # Negative control: the plan with the best mean is not the one with the least risk.
         mean = best_point(problem, surface, None)
         assert value(plan[None])[0] >= value(mean[None])[0]
-
-
-def test_each_draw_has_its_own_best_plan() -> None:
-    rng = np.random.default_rng(5)
-    surface, problem = Waves(2, 12, True, rng), random_problem(2, rng)
-    plan = best_point(problem, surface, None)
-    points, effects = best_points_of_draws(problem, surface, plan)
-    plans = brute_force(problem, 150)
-    best = surface.draws(plans).max(axis=1)
-    own = surface.draws(points).diagonal()
-    np.testing.assert_allclose(effects, own)
-    assert (problem.cost(points) <= problem.budget + 1e-9).all()
-    assert np.max((best - effects) / np.ptp(best)) < 0.05
-    assert (effects - surface.draws(plan[None])[:, 0]).mean() > 0
 
 
 def test_unsupported_plans_are_avoided(monkeypatch: pytest.MonkeyPatch) -> None:
