@@ -59,7 +59,7 @@ def wild_bootstrap(
     return sums
 
 
-class TestResult(NamedTuple):
+class BootstrapResult(NamedTuple):
     """Result of the test against one alternative.
 
     Attributes
@@ -89,7 +89,7 @@ class BootstrapTest(Protocol):
     """Protocol of a test whose statistic has bootstrap samples under the null hypothesis.
 
     ``statistics``, shape (1 + N_BOOTSTRAP,), are the statistic and its samples; the other members
-    are as in :class:`TestResult`.
+    are as in :class:`BootstrapResult`.
     """
 
     @property
@@ -103,7 +103,7 @@ class BootstrapTest(Protocol):
 
 def familywise_results[Key](
     tests: Mapping[Key, BootstrapTest], level: float
-) -> dict[Key, TestResult]:
+) -> dict[Key, BootstrapResult]:
     """Results of a family of tests, with p values that hold for all of them together.
 
     Parameters
@@ -120,7 +120,7 @@ def familywise_results[Key](
     familywise = np.searchsorted(smallest, p[0], side="right") / len(smallest)
     threshold = float(smallest[max(int(level * len(smallest)) - 1, 0)])
     return {
-        key: TestResult(
+        key: BootstrapResult(
             test.log_bayes_factor,
             float(p[0, i]),
             float(familywise[i]),

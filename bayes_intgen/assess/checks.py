@@ -35,7 +35,7 @@ from scipy.special import logsumexp
 from bayes_intgen._arguments import probability, seed_number
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen.assess.alternatives import Alternative, alternatives, moderators
-from bayes_intgen.assess.bootstrap import TestResult
+from bayes_intgen.assess.bootstrap import BootstrapResult
 from bayes_intgen.assess.check_text import (
     comparison,
     hidden,
@@ -297,7 +297,7 @@ def check(
     return Check(table, predictions, level)
 
 
-def _of_moderators(tests: Mapping[Alternative, TestResult]) -> xr.Dataset:
+def _of_moderators(tests: Mapping[Alternative, BootstrapResult]) -> xr.Dataset:
     """Results of the tests of moderators, as labelled arrays."""
     pairs = np.array([each.actions for each in tests], dtype=str).reshape(-1, 2)
     p = np.array([result.p_familywise for result in tests.values()], dtype=float)
@@ -317,7 +317,7 @@ class _Line(NamedTuple):
     kind: str
     label: str
     actions: tuple[str, ...]
-    result: TestResult | str | None
+    result: BootstrapResult | str | None
 
     @property
     def family(self) -> str:
@@ -327,11 +327,11 @@ class _Line(NamedTuple):
 
 def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:
     """Results of the tests, and the alternatives that cannot be tested, as labelled arrays."""
-    tests = [line for line in lines if isinstance(line.result, TestResult)]
-    rest = [line for line in lines if not isinstance(line.result, TestResult)]
+    tests = [line for line in lines if isinstance(line.result, BootstrapResult)]
+    rest = [line for line in lines if not isinstance(line.result, BootstrapResult)]
     results = [line.result for line in tests]
-    values = np.array(results, dtype=float).reshape(-1, len(TestResult._fields)).T
-    columns = dict(zip(TestResult._fields, values, strict=True))
+    values = np.array(results, dtype=float).reshape(-1, len(BootstrapResult._fields)).T
+    columns = dict(zip(BootstrapResult._fields, values, strict=True))
     families = len({line.family for line in tests})
     columns["p_familywise"] = 1 - (1 - columns["p_familywise"]) ** families
     evidence = columns["log_bayes_factor"]

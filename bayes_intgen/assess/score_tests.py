@@ -30,8 +30,8 @@ from bayes_intgen.assess.alternatives import Alternative
 from bayes_intgen.assess.bootstrap import (
     POWER,
     POWER_SAMPLES,
+    BootstrapResult,
     RowScores,
-    TestResult,
     critical_value,
     familywise_results,
     smallest_size,
@@ -48,7 +48,7 @@ SIZES, CRITICAL_UPDATES = (1e-3, 30.0), 10
 
 def score_tests(
     null: NullModel, candidates: Sequence[Alternative], level: float, seed: int
-) -> dict[Alternative, TestResult]:
+) -> dict[Alternative, BootstrapResult]:
     """Test the additive model against all alternatives, with familywise p values.
 
     Parameters
@@ -62,7 +62,7 @@ def score_tests(
 
     Returns
     -------
-    dict from Alternative to TestResult
+    dict from Alternative to BootstrapResult
         Without alternatives whose columns are combinations of the model's in these rows.
     """
     blocks = [each.matrix(null.data.inputs, null.data.intervened) for each in candidates]

@@ -45,8 +45,8 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.bootstrap import (
     POWER_SAMPLES,
+    BootstrapResult,
     RowScores,
-    TestResult,
     critical_value,
     familywise_results,
     smallest_size,
@@ -77,7 +77,7 @@ CORRELATIONS = (1e-3, 1.0)
 
 def shared_cause_tests(
     data: Observations, model: AdditiveModel, level: float, seed: int
-) -> dict[tuple[int, int], TestResult | str]:
+) -> dict[tuple[int, int], BootstrapResult | str]:
     """Test each pair of actions for a shared hidden cause, with familywise p values.
 
     Parameters
@@ -92,7 +92,7 @@ def shared_cause_tests(
 
     Returns
     -------
-    dict from pair of positions to TestResult or str
+    dict from pair of positions to BootstrapResult or str
         ``size`` and ``detectable`` are correlations of the actions due to shared causes, where
         neither was set; a text says why these rows do not test a pair.
 

@@ -24,7 +24,7 @@ from bayes_intgen.assess.alternatives import Alternative
 from bayes_intgen.assess.bootstrap import (
     N_BOOTSTRAP,
     POWER_SAMPLES,
-    TestResult,
+    BootstrapResult,
     critical_value,
     familywise_results,
     smallest_size,
@@ -39,7 +39,7 @@ MIN_ROWS = 5
 
 def variance_tests(
     null: NullModel, regimes: Sequence[Alternative], level: float, seed: int
-) -> dict[Alternative, TestResult]:
+) -> dict[Alternative, BootstrapResult]:
     """Test the variance in regimes that other regimes predict, with familywise p values.
 
     Parameters
@@ -54,7 +54,7 @@ def variance_tests(
 
     Returns
     -------
-    dict from Alternative to TestResult
+    dict from Alternative to BootstrapResult
         Without regimes with very few rows; empty if the noise has constant variance.
         ``size`` is the standard deviation of what the noise has beyond the prediction, or lacks.
     """

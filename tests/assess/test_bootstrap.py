@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import kstest
 
-from bayes_intgen.assess.bootstrap import TestResult, familywise_results
+from bayes_intgen.assess.bootstrap import BootstrapResult, familywise_results
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Sampled:
         return threshold
 
 
-def results(values: np.ndarray, level: float) -> list[TestResult]:
+def results(values: np.ndarray, level: float) -> list[BootstrapResult]:
     return [*familywise_results(dict(enumerate(map(Sampled, values.T))), level).values()]
 
 
