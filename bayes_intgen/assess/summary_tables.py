@@ -93,20 +93,17 @@ def rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool],
     """Iterate over regimes: label, rows, which actions were set, and their levels or ranges."""
     for i, label in enumerate(regimes["regime"].to_numpy()):
         own = regimes.isel(regime=i)
-        ranges = [_range(*cells) for cells in _ranges_of(own)]
-        yield str(label), int(own["rows"]), own["was_set"].to_numpy().tolist(), ranges
+        yield str(label), int(own["rows"]), own["was_set"].to_numpy().tolist(), _ranges_of(own)
 
 
-def _ranges_of(regime: xr.Dataset) -> list[tuple[float, float, str]]:
-    low, high, levels = (regime[name].to_numpy().tolist() for name in ("low", "high", "levels"))
-    return list(zip(low, high, levels, strict=True))
-
-
-def _range(low: float, high: float, levels: str) -> str:
-    """Levels or range of an action in a regime; empty if unknown."""
-    if levels or np.isnan(low):
-        return levels
-    return " to ".join(shorter_number(end, 3) for end in (low, high))
+def _ranges_of(regime: xr.Dataset) -> list[str]:
+    """Levels or range of each action in a regime; empty if unknown."""
+    columns = (regime[name].to_numpy().tolist() for name in ("low", "high", "levels"))
+    return [
+        levels
+        or ("" if np.isnan(low) else f"{shorter_number(low, 3)} to {shorter_number(high, 3)}")
+        for low, high, levels in zip(*columns, strict=True)
+    ]
 
 
 def note_lines(notes: Sequence[ColumnNote]) -> tuple[str, ...]:
@@ -124,8 +121,7 @@ def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:
     for i, label in enumerate(regimes["regime"].to_numpy()):
         own = regimes.isel(regime=i)
         columns = zip(names, own["was_set"].to_numpy(), _ranges_of(own), strict=True)
-        texts = ((name, _range(*cells)) for name, is_set, cells in columns if is_set)
-        set_to = "".join(f", {name} at {text}" for name, text in texts if text)
+        set_to = "".join(f", {name} at {text}" for name, is_set, text in columns if is_set and text)
         rows = int(own["rows"])
         lines.append(f"{label:<{width}}  {rows:>{digits},} rows{set_to}")
     return tuple(lines)

@@ -189,36 +189,6 @@ def test_alternatives_in_the_span_of_the_model_are_not_tested() -> None:
         assert ("cannot reveal: interaction of a1 and a2" in str(result)) != is_tested
 
 
-def test_alternatives_follow_from_regimes_and_graph(data) -> None:
-    def labels(model, rows=data):
-        return [d.label for d in alternatives(rows, model)]
-
-    pair = "interaction of red and green"
-    confounded = f"{pair} with hidden causes"
-    assert labels(bi.models.additive(interactions=None)) == [pair, confounded]
-    assert labels(bi.models.additive()) == [confounded]
-    assert labels(bi.models.additive(interactions=[("green", "red")])) == [confounded]
-    assert labels(bi.models.additive(graph={"green": ["red"]}, interactions=None)) == [
-        pair, "bias of red depends on green", confounded,
-    ]  # fmt: skip
-    together = np.repeat([[False, False], [True, True]], 100, axis=0)
-    rng = np.random.default_rng(0)
-    several = bi.RegimeData.from_arrays(
-        rng.normal(size=(200, 2)), rng.normal(size=200), together, data.names
-    )
-    results = alternatives(several, bi.models.additive("linear", interactions=None))
-    assert [d.label for d in results] == [
-        pair, "do(red, green) differs from what other regimes predict", confounded,
-    ]  # fmt: skip
-    # Without other rows, contributions and biases can fit any mean of the regime.
-    assert [d.testable for d in results] == [True, False, False]
-    # It is zero outside its own regime: a level, and a function of each action.
-    block = results[1].matrix(several.actions, several.intervened)
-    assert block.shape == (200, 3)
-    assert not block[:100].any()
-    assert (block[100:, 0] == 1).all()
-
-
 def three_actions(interaction: float, triple: float) -> bi.RegimeData:
     """Rows of 500 single interventions each and 300 on the first two actions together.
 

@@ -27,6 +27,7 @@ from _posteriors import (
 )
 
 COMMAND = [sys.executable, "-m", "bayes_intgen.cli"]
+FIT = ["fit", "DATA", "-y", "intensity", "-a", "red", "-o", "x.nc"]
 
 
 def process(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -231,42 +232,9 @@ def test_interactions_are_pairs_of_names(folder, tmp_path) -> None:
         (["fit", "DATA", "-o", "x.nc"], 2, "--outcome"),
         (["fit", "DATA", "-y", "intensity", "-o", "no/such/x.nc"], 1, "there is no folder"),
         (["fit", "DATA", "-y", "red", "-a", "red", "-o", "x.nc"], 1, "different columns"),
-        (["fit", "DATA", "-y", "intensity", "--graph", "red", "-o", "x.nc"], 1, "child=parent"),
-        (
-            [
-                "fit",
-                "DATA",
-                "-y",
-                "intensity",
-                "-a",
-                "red",
-                "--graph",
-                "none",
-                "--graph",
-                "a",
-                "-o",
-                "x.nc",
-            ],
-            1,
-            "child=parent",
-        ),
-        (
-            [
-                "fit",
-                "DATA",
-                "-y",
-                "intensity",
-                "-a",
-                "red",
-                "--multiplicative",
-                "--noise",
-                "student_t",
-                "-o",
-                "x.nc",
-            ],
-            1,
-            "without a mean; omit --noise",
-        ),
+        ([*FIT, "--graph", "red"], 1, "child=parent"),
+        ([*FIT, "--graph", "none", "--graph", "red"], 1, "child=parent"),
+        ([*FIT, "--multiplicative", "--noise", "student_t"], 1, "a mean; omit --noise"),
         (["effect", "FIT", "--set", "red"], 1, "not name=value"),
         (["effect", "FIT", "--set", "red=1,red=2"], 1, "two values"),
         (["effect", "FIT", "--set", " "], 1, "sets nothing"),

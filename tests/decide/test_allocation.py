@@ -49,16 +49,6 @@ def test_rows_for_a_width_are_found_by_their_own_split() -> None:
     assert allocation.rows_for(1.0) == 0
 
 
-def test_a_width_below_that_of_the_rest_is_refused() -> None:
-    allocation = Allocation(
-        Belief.of_sd(np.ones(1)), np.ones((1, 1)), np.ones(1), np.ones(1), [np.eye(1)], np.ones(1)
-    )
-    # The rest is half of the variance.
-    assert allocation.mean_width(np.array([1e12])) == pytest.approx(np.sqrt(0.5))
-    with pytest.raises(bi.ModelError, match=r"no number of rows .* 0\.70"):
-        allocation.rows_for(0.7)
-
-
 def test_first_study_splits_levels_as_their_variance_says() -> None:
     # At the middle of the ranges only the level matters: sum_j s^2 / n_j + (K - 1)^2 s^2 / n_0.
     ranges = dict.fromkeys(("tv", "radio", "print"), (-1.0, 1.0))

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
@@ -73,11 +72,6 @@ def brute_force(problem: Problem, size: int) -> Array:
     return plans[problem.cost(plans) <= problem.budget]
 
 
-def _outside_a_disc(problem: Problem, points: Array, centre: Array) -> NDArray[np.bool_]:
-    """Affordable plans that are not near ``centre``."""
-    return np.asarray(problem.is_affordable(points) & (np.hypot(*(points - centre).T) > 0.2))
-
-
 @pytest.mark.parametrize(("count", "size", "repeats"), [(2, 300, 20), (3, 45, 10), (4, 17, 5)])
 def test_no_plan_on_a_fine_grid_is_better(count: int, size: int, repeats: int) -> None:
     gaps = []
@@ -103,16 +97,3 @@ def test_no_plan_has_less_risk(measure: CVaR | Quantile) -> None:
         # Negative control: the plan with the best mean is not the one with the least risk.
         mean = best_point(problem, surface, None)
         assert value(plan[None])[0] >= value(mean[None])[0]
-
-
-def test_unsupported_plans_are_avoided(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(3)
-    surface, problem = Waves(2, 5, False, rng), random_problem(2, rng)
-    best = best_point(problem, surface, None)
-    monkeypatch.setattr(Problem, "is_feasible", lambda own, at: _outside_a_disc(own, at, best))
-    other = best_point(problem, surface, None)
-    plans = brute_force(problem, 200)
-    plans = plans[_outside_a_disc(problem, plans, best)]
-    values = surface.mean(plans)
-    assert np.hypot(*(other - best)) >= 0.2
-    assert surface.mean(other[None])[0] >= values.max() - 2e-3 * np.ptp(values)
