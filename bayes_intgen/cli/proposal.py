@@ -36,16 +36,11 @@ def options_of(roles: Mapping[str, str]) -> str:
     "--outcome sales --actions tv --covariates 'the age'"
     """
     options = []
-    for option, role, default in (
-        ("--outcome", "outcome", ""),
-        ("--regime", "regime", "regime"),
-        ("--actions", "action", ""),
-        ("--covariates", "covariate", ""),
-        ("--groups", "group", ""),
-    ):
+    for role in ("outcome", "regime", "action", "covariate", "group"):
         names = ",".join(name for name, own in roles.items() if own == role)
-        if names and names != default:
-            options.append(f"{option} {shlex.quote(names)}")
+        if names and (role, names) != ("regime", "regime"):
+            plural = "" if role in ("outcome", "regime") else "s"
+            options.append(f"--{role}{plural} {shlex.quote(names)}")
     return " ".join(options)
 
 

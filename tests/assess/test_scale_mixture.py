@@ -34,11 +34,3 @@ def test_bayes_factors_integrate_over_nuisances() -> None:
     results = mixture.log_bayes_factors(information)
     for one, score in zip(results, information, strict=True):
         assert one == pytest.approx(log_evidence(score, True) - log_evidence(score, False))
-
-
-def test_estimate_is_the_tested_coefficients() -> None:
-    precision = np.eye(4) * 1000 + 200
-    mixture = ScaleMixture.of(precision, [2], [SCALE], SCALE, UNIT)
-    information = precision @ [0.0, 0.0, 2.0, -1.0]
-    np.testing.assert_allclose(mixture.estimate(information), [2.0, -1.0], rtol=0.05)
-    np.testing.assert_allclose(mixture.shift(np.array([2.0, -1.0])), information)

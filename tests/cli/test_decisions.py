@@ -37,12 +37,6 @@ def test_risk_is_an_option(posterior, fit, capsys) -> None:
     assert document["value"] == pytest.approx(posterior.best(draws, bi.CVaR(0.2)).value)
 
 
-def test_a_value_holds_an_action(fit, capsys) -> None:
-    arguments = ["--bounds", "red=0.25", "--format", "json"]
-    assert cli.main(["best", fit, *arguments]) == 0
-    assert json.loads(capsys.readouterr().out)["plan"]["red"] == 0.25
-
-
 def test_next_ranks_the_experiments_of_the_method(posterior, fit, capsys) -> None:
     planned = [
         bi.Experiment("red", 200, at=["0", "1"], cost=0.01),
