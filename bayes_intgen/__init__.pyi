@@ -14,11 +14,10 @@ from .data.regime_data import RegimeData
 from .data.rows import Rows
 from .data.streamed import StreamedData
 from .decide.contrasts import Contrast
-from .decide.decision import Decision
+from .decide.decision import CVaR, Decision, Quantile
 from .decide.experiment import Experiment
-from .decide.objectives import CVaR, Quantile
 from .decide.plan import Plan
-from .decide.study_design import design
+from .decide.split import design
 from .errors import (
     BayesIntgenError,
     BayesIntgenWarning,

@@ -91,15 +91,8 @@ def ranks(
         raise ModelError("ranks are for Gaussian noise: leave noise out of the model")
     if points is None:
         points = data.actions[:: max(len(data) // 3, 1)][:3]
-    study = _RankStudy(
-        data=data,
-        model=model,
-        terms=model.decompose(data),
-        fitted=fitted,
-        fitted_terms=fitted.decompose(data),
-        points=np.asarray(points),
-        settings=settings,
-    )
+    terms, fitted_terms = model.decompose(data), fitted.decompose(data)
+    study = _RankStudy(data, model, terms, fitted, fitted_terms, np.asarray(points), settings)
     shares = [study.ranks(seed) for seed in simulations]
     # The inner join drops terms that some fits have pruned.
     together = xr.concat(shares, "draw", join="inner", data_vars="all", coords="minimal")

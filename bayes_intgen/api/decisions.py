@@ -10,8 +10,7 @@ from bayes_intgen.api.pictures import Pictures
 # Methods import what decides: most questions to a saved fit are about effects.
 if TYPE_CHECKING:
     from bayes_intgen.decide.contrasts import Contrast
-    from bayes_intgen.decide.decision import Decision
-    from bayes_intgen.decide.objectives import Objective
+    from bayes_intgen.decide.decision import Decision, Objective
     from bayes_intgen.decide.plan import Plan
 
 
@@ -203,9 +202,9 @@ class Decisions(Pictures):
         >>> plan.cost <= 1.0 and plan.probability_better > 0.9
         True
         """
-        from bayes_intgen.decide.best import best_plan
+        from bayes_intgen.decide.best import Planning
 
-        return best_plan(self, decision, objective, beyond_support, given, population)
+        return Planning.of(self, decision, beyond_support, given, population).best(objective)
 
     def frontier(
         self,
@@ -247,7 +246,7 @@ class Decisions(Pictures):
         >>> bool((posterior.frontier(decision, [0.0, 0.5, 1.0]).value.diff("budget") > 0).all())
         True
         """
-        from bayes_intgen.decide.budgets import frontier
+        from bayes_intgen.decide.best import frontier
 
         return frontier(
             self, decision, budgets, objective, level, beyond_support, given, population
@@ -293,6 +292,7 @@ class Decisions(Pictures):
         >>> abs(plan.value - 0.5) < 0.01
         True
         """
-        from bayes_intgen.decide.budgets import cheapest_plan
+        from bayes_intgen.decide.best import Planning, cheapest_plan
 
-        return cheapest_plan(self, decision, target, objective, beyond_support, given, population)
+        planning = Planning.of(self, decision, beyond_support, given, population)
+        return cheapest_plan(planning, target, objective)

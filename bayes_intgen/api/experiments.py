@@ -91,17 +91,9 @@ class Experiments(Decisions):
         from bayes_intgen.decide.experiment_values import experiment_values
 
         return experiment_values(
-            self,
-            decision,
-            experiments,
-            rows=rows,
-            horizon=horizon,
-            level=level,
-            beyond_support=beyond_support,
-            given=given,
-            population=population,
-            seed=seed,
-        )
+            self, decision, experiments, rows=rows, horizon=horizon, level=level, seed=seed,
+            beyond_support=beyond_support, given=given, population=population,
+        )  # fmt: skip
 
     def split(
         self,
@@ -172,11 +164,11 @@ class Experiments(Decisions):
         >>> int(table.rows.sum())
         1000
         """
-        from bayes_intgen.decide.split import best_split
+        from bayes_intgen.decide.split import PlannedSplit
 
-        return best_split(
-            self, rows, target, costs, regimes, level, beyond_support, given, population, seed
-        )
+        return PlannedSplit.of(
+            self, target, costs, regimes, level, beyond_support, given, population, seed
+        ).best(rows)
 
     def rows_for(
         self,
@@ -217,8 +209,8 @@ class Experiments(Decisions):
         >>> abs(posterior.rows_for(width, points) - 1000) < 20
         True
         """
-        from bayes_intgen.decide.split import rows_for_width
+        from bayes_intgen.decide.split import PlannedSplit
 
-        return rows_for_width(
-            self, width, target, costs, regimes, level, beyond_support, given, population, seed
-        )
+        return PlannedSplit.of(
+            self, target, costs, regimes, level, beyond_support, given, population, seed
+        ).rows_for(width)

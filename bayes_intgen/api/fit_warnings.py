@@ -4,9 +4,9 @@ import warnings
 
 from bayes_intgen.api.decomposed_fit import Fit
 from bayes_intgen.assess.diagnostics import warn_of_problems
+from bayes_intgen.assess.fit_text import far_outcome_lines
 from bayes_intgen.assess.mixed_units import advice_on_units
 from bayes_intgen.assess.outcome_advice import advice_on_outcome
-from bayes_intgen.assess.outcome_text import far_outcome_lines
 from bayes_intgen.data.pretreatment import advice_on_changed_covariates
 from bayes_intgen.data.replicates import warn_of_copies
 from bayes_intgen.data.rows import Rows

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayes_intgen._arguments import probability
 from bayes_intgen._typing import Array
-from bayes_intgen.assess.mechanism_curves import mechanism_curves
+from bayes_intgen.assess.contraction import mechanism_curves
 from bayes_intgen.assess.sensitivity import sensitivity
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.data.queries import named_points

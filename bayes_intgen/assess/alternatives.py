@@ -20,7 +20,7 @@ still an average over the covariate.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, permutations
+from itertools import combinations, compress, permutations
 from typing import Literal
 
 import numpy as np
@@ -148,17 +148,9 @@ class _Builder:
 
     def interactions(self) -> Iterator[Alternative]:
         for j, k in combinations(range(len(self.names)), 2):
-            if self.model.allows_interaction(self.names[j], self.names[k]):
-                continue
-            yield Alternative(
-                "interaction",
-                (self.names[j], self.names[k]),
-                f"interaction of {self.names[j]} and {self.names[k]}",
-                (self._products(j, k),),
-                Always(),
-                self.mechanisms[j].interaction,
-                _is_independent(self.everywhere, self._bias_gates(j, k)),
-            )
+            if not self.model.allows_interaction(self.names[j], self.names[k]):
+                testable = _is_independent(self.everywhere, self._bias_gates(j, k))
+                yield self._interaction("interaction", j, k, "", Always(), testable)
 
     def graph(self) -> Iterator[Alternative]:
         for j, k in permutations(range(len(self.names)), 2):
@@ -183,7 +175,7 @@ class _Builder:
         for i in np.flatnonzero(self.masks.sum(axis=1) > 1).tolist():
             yield Alternative(
                 "regime",
-                tuple(n for n, was_set in zip(self.names, regimes[i], strict=True) if was_set),
+                tuple(compress(self.names, regimes[i])),
                 f"{self.data.label(regimes[i])} differs from what other regimes predict",
                 ((Constant(), ()), *single),
                 InRegime(regimes, i),
@@ -193,16 +185,16 @@ class _Builder:
 
     def confounded_interactions(self) -> Iterator[Alternative]:
         for j, k in combinations(range(len(self.names)), 2):
-            gate = WhereBothSet(j, k)
-            yield Alternative(
-                "confounded interaction",
-                (self.names[j], self.names[k]),
-                f"interaction of {self.names[j]} and {self.names[k]} with hidden causes",
-                (self._products(j, k),),
-                gate,
-                self.mechanisms[j].interaction,
-                _is_independent(gate(self.masks), [self.everywhere, *self.unset]),
-            )
+            gate, more = WhereBothSet(j, k), " with hidden causes"
+            testable = _is_independent(gate(self.masks), [self.everywhere, *self.unset])
+            yield self._interaction("confounded interaction", j, k, more, gate, testable)
+
+    def _interaction(
+        self, kind: Kind, j: int, k: int, more: str, gate: Gate | WhereBothSet, testable: bool
+    ) -> Alternative:
+        pair = self.names[j], self.names[k]
+        label, scale = f"interaction of {' and '.join(pair)}{more}", self.mechanisms[j].interaction
+        return Alternative(kind, pair, label, (self._products(j, k),), gate, scale, testable)
 
     def _products(self, j: int, k: int) -> Piece:
         marginal_bases = (self.marginal_bases[j], self.marginal_bases[k])

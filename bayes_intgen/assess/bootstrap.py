@@ -6,8 +6,8 @@ actions. All tests share the signs, so that the smallest p value can be compared
 distribution (Westfall and Young 1993): the level holds for all tests together.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,39 +59,76 @@ def wild_bootstrap(
     return sums
 
 
-class Family(NamedTuple):
-    """P values of several tests of one null hypothesis.
+class BootstrapResult(NamedTuple):
+    """Result of the test against one alternative.
 
     Attributes
     ----------
-    p : ndarray, shape (tests,)
-        P value of each test.
-    p_familywise : ndarray, shape (tests,)
-        Probability that the smallest p value is at most that of the test.
-    threshold : float
-        Largest p value of a test that is significant at the familywise level.
+    log_bayes_factor : float
+        Evidence for the alternative against the null hypothesis; NaN if it has none.
+    p : float
+        Bootstrap p value.
+    p_familywise : float
+        Probability that the smallest p value of all tests is at most ``p``.
+    size : float
+        Standard deviation over the rows of the estimate, in the outcome's units; for a regime the
+        root mean square.
+    detectable : float
+        Size of the smoothest function that the test detects with probability 0.9; infinite if it
+        detects none.
     """
 
-    p: Array
-    p_familywise: Array
-    threshold: float
+    log_bayes_factor: float
+    p: float
+    p_familywise: float
+    size: float
+    detectable: float
 
-    @classmethod
-    def of(cls, statistics: Sequence[Array], level: float) -> Self:
-        """Compare statistics with their bootstrap samples.
 
-        Parameters
-        ----------
-        statistics : sequence of ndarray, shape (1 + N_BOOTSTRAP,)
-            For each test the statistic, large under the alternative, and its bootstrap samples.
-        level : float
-            Familywise level of the threshold.
-        """
-        each = np.stack([_p_values(values) for values in statistics], axis=1)
-        smallest = np.sort(each.min(axis=1))
-        familywise = np.searchsorted(smallest, each[0], side="right") / len(smallest)
-        threshold = float(smallest[max(int(level * len(smallest)) - 1, 0)])
-        return cls(each[0], familywise, threshold)
+class BootstrapTest(Protocol):
+    """Protocol of a test whose statistic has bootstrap samples under the null hypothesis.
+
+    ``statistics``, shape (1 + N_BOOTSTRAP,), are the statistic and its samples; the other members
+    are as in :class:`BootstrapResult`.
+    """
+
+    @property
+    def statistics(self) -> Array: ...
+    @property
+    def log_bayes_factor(self) -> float: ...
+    @property
+    def size(self) -> float: ...
+    def detectable(self, threshold: float) -> float: ...
+
+
+def familywise_results[Key](
+    tests: Mapping[Key, BootstrapTest], level: float
+) -> dict[Key, BootstrapResult]:
+    """Results of a family of tests, with p values that hold for all of them together.
+
+    Parameters
+    ----------
+    tests : mapping to tests
+        Their ``statistics`` are large under the alternative.
+    level : float
+        Familywise level at which ``detectable`` is computed.
+    """
+    if not tests:
+        return {}
+    p = np.stack([_p_values(test.statistics) for test in tests.values()], axis=1)
+    smallest = np.sort(p.min(axis=1))
+    familywise = np.searchsorted(smallest, p[0], side="right") / len(smallest)
+    threshold = float(smallest[max(int(level * len(smallest)) - 1, 0)])
+    return {
+        key: BootstrapResult(
+            test.log_bayes_factor,
+            float(p[0, i]),
+            float(familywise[i]),
+            test.size,
+            test.detectable(threshold),
+        )
+        for i, (key, test) in enumerate(tests.items())
+    }
 
 
 def critical_value(samples: Array, threshold: float) -> float:

@@ -17,9 +17,7 @@ def verdict(table: xr.Dataset, likeliest: str | None, p: float, level: float) ->
     tests = table.sizes["test"]
     if likeliest is None:
         return f"Nothing could be tested: {obstacle(table)}."
-    stated = f"p {'<' if p < 0.001 else '='} {max(p, 0.001):.3g} over {tests} " + (
-        "tests" if tests > 1 else "test"
-    )
+    stated = f"{_p_text(p)} over {tests} {'tests' if tests > 1 else 'test'}"
     if p > level:
         return f"No sign of violation ({stated}; a violation has p below {level:g})."
     row = table.sel(test=likeliest)
@@ -32,6 +30,10 @@ def verdict(table: xr.Dataset, likeliest: str | None, p: float, level: float) ->
         f"Violated, most likely between {where} ({stated}): "
         f"{_violation(row, likeliest, table.attrs['outcome_sd'])}."
     )
+
+
+def _p_text(p: float) -> str:
+    return f"p {'<' if p < 0.001 else '='} {max(p, 0.001):.3g}"
 
 
 def _violation(row: xr.Dataset, label: str, unit: float) -> str:
@@ -100,8 +102,8 @@ def moderation(table: xr.Dataset, moderators: Mapping[str, Sequence[str]]) -> It
         p = float(table["moderator_p_familywise"].min())
         effects = "; ".join(f"that of {k} on {in_words(own)}" for k, own in moderators.items())
         yield (
-            f"Effects depend on covariates: {effects} (p {'<' if p < 0.001 else '='} "
-            f"{max(p, 0.001):.3g}). Fit models.additive(moderators={json.dumps(moderators)})."
+            f"Effects depend on covariates: {effects} ({_p_text(p)}). "
+            f"Fit models.additive(moderators={json.dumps(moderators)})."
         )
 
 

@@ -23,9 +23,9 @@ squares of residuals are at most weakly dependent. The smallest of the familywis
 therefore corrected as that of independent tests (Sidak 1967).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -35,6 +35,7 @@ from scipy.special import logsumexp
 from bayes_intgen._arguments import probability, seed_number
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen.assess.alternatives import Alternative, alternatives, moderators
+from bayes_intgen.assess.bootstrap import BootstrapResult
 from bayes_intgen.assess.check_text import (
     comparison,
     hidden,
@@ -43,12 +44,10 @@ from bayes_intgen.assess.check_text import (
     reach,
     verdict,
 )
-from bayes_intgen.assess.familywise import TestResult
 from bayes_intgen.assess.held_out import log_density_difference
-from bayes_intgen.assess.null_fit import null_fit
-from bayes_intgen.assess.null_model import NullModel
+from bayes_intgen.assess.null_model import NullModel, null_fit
 from bayes_intgen.assess.score_tests import score_tests
-from bayes_intgen.assess.shared_causes import SharedCauseResult, shared_cause_tests
+from bayes_intgen.assess.shared_causes import shared_cause_tests
 from bayes_intgen.assess.variance_tests import variance_tests
 from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Rows
@@ -177,21 +176,15 @@ class Check:
 
     def to_json(self) -> str:
         """Convert the statement and the tests to JSON."""
-        columns = ("p", "p_familywise", "log_bayes_factor", "weight", "size", "detectable")
-        tests = [
-            {"test": str(name), "kind": str(self.table["kind"].to_numpy()[i])}
-            | {column: self.table[column].to_numpy()[i].item() for column in columns}
-            for i, name in enumerate(self.table["test"].to_numpy())
-        ]
+        columns = (
+            "test", "kind", "p", "p_familywise", "log_bayes_factor", "weight", "size", "detectable"
+        )  # fmt: skip
+        rows = zip(*(self.table[name].to_numpy().tolist() for name in columns), strict=True)
+        tests = [dict(zip(columns, row, strict=True)) for row in rows]
+        names = ("state", "violated", "obstacle", "p", "level", "likeliest", "moderators")
         return to_json(
             {
-                "state": self.state,
-                "violated": self.violated,
-                "obstacle": self.obstacle,
-                "p": self.p,
-                "level": self.level,
-                "likeliest": self.likeliest,
-                "moderators": self.moderators,
+                **{name: getattr(self, name) for name in names},
                 "statement": self.sentences(),
                 "held_out": {str(k): v.item() for k, v in self.held_out.data_vars.items()},
                 "tests": tests,
@@ -273,14 +266,20 @@ def check(
     with single_blas_thread():
         fit = null_fit(rows, model, testable, progress)
         null = NullModel.of(rows, fit)
-        results = dict(zip(testable, score_tests(null, testable, share, seed), strict=True))
+        results = score_tests(null, testable, share, seed)
         variances = variance_tests(null, regimes, share, seed)
-        of_moderators = moderators(rows, model)
-        moderated = score_tests(null, of_moderators, level, seed)
+        moderated = score_tests(null, moderators(rows, model), level, seed)
         shared = shared_cause_tests(rows, model, share, seed)
-    lines = [_Line.of_mean(each, results.get(each)) for each in candidates]
-    lines += [_Line.of_variance(*pair) for pair in zip(regimes, variances, strict=True)]
-    lines += [_Line.of_shared_cause(rows.names, result) for result in shared]
+    lines = [_Line(each.kind, each.label, each.actions, results.get(each)) for each in candidates]
+    lines += [
+        _Line("variance", f"variance: {each.label}", each.actions, variances.get(each))
+        for each in regimes
+    ]
+    for (j, k), result in shared.items():
+        first, second = pair = rows.names[j], rows.names[k]
+        lines.append(
+            _Line("shared cause", f"hidden cause shared by {first} and {second}", pair, result)
+        )
     table = _table(rows.names, lines)
     table = table.assign_attrs(
         outcome=rows.outcome_name,
@@ -290,7 +289,7 @@ def check(
         fit_tests_dataset(fit.fit_tests, (*rows.names, *rows.columns.every)),
         combine_attrs="override",
     )
-    table = table.merge(_of_moderators(zip(of_moderators, moderated, strict=True)))
+    table = table.merge(_of_moderators(moderated))
     predictions = xr.Dataset()
     if held_out:
         difference = log_density_difference(sample, model, held_out, seed, progress)
@@ -298,47 +297,27 @@ def check(
     return Check(table, predictions, level)
 
 
-def _of_moderators(tests: Iterable[tuple[Alternative, TestResult | None]]) -> xr.Dataset:
+def _of_moderators(tests: Mapping[Alternative, BootstrapResult]) -> xr.Dataset:
     """Results of the tests of moderators, as labelled arrays."""
-    done = [(each, result.p_familywise) for each, result in tests if result is not None]
-    pairs = np.array([each.actions for each, _ in done], dtype=str).reshape(-1, 2)
+    pairs = np.array([each.actions for each in tests], dtype=str).reshape(-1, 2)
+    p = np.array([result.p_familywise for result in tests.values()], dtype=float)
     return xr.Dataset(
         {
             "moderated": ("moderator", pairs[:, 0]),
             "by": ("moderator", pairs[:, 1]),
-            "moderator_p_familywise": ("moderator", np.array([p for _, p in done], dtype=float)),
+            "moderator_p_familywise": ("moderator", p),
         },
-        coords={"moderator": np.array([each.label for each, _ in done], dtype=str)},
+        coords={"moderator": np.array([each.label for each in tests], dtype=str)},
     )
 
 
 class _Line(NamedTuple):
-    """A test as a line of the table, or an alternative that these rows cannot test."""
+    """A test as a line of the table, or an alternative that these rows cannot test, and why."""
 
     kind: str
     label: str
     actions: tuple[str, ...]
-    result: TestResult | None
-    obstacle: str = ""
-
-    @classmethod
-    def of_mean(cls, alternative: Alternative, result: TestResult | None) -> Self:
-        """Test of the outcome's mean."""
-        return cls(alternative.kind, alternative.label, alternative.actions, result)
-
-    @classmethod
-    def of_variance(cls, regime: Alternative, result: TestResult | None) -> Self:
-        """Test of the outcome's variance in a regime."""
-        return cls("variance", f"variance: {regime.label}", regime.actions, result)
-
-    @classmethod
-    def of_shared_cause(cls, names: Sequence[str], test: SharedCauseResult) -> Self:
-        """Test of two actions for a shared hidden cause."""
-        first, second = names[test.first], names[test.second]
-        result = TestResult(np.nan, test.p, test.p_familywise, test.size, test.detectable)
-        label = f"hidden cause shared by {first} and {second}"
-        own = None if np.isnan(test.p) else result
-        return cls("shared cause", label, (first, second), own, test.obstacle)
+    result: BootstrapResult | str | None
 
     @property
     def family(self) -> str:
@@ -348,11 +327,11 @@ class _Line(NamedTuple):
 
 def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:
     """Results of the tests, and the alternatives that cannot be tested, as labelled arrays."""
-    tests = [line for line in lines if line.result is not None]
-    rest = [line for line in lines if line.result is None]
-    results = [line.result for line in tests if line.result is not None]
-    values = np.array(results, dtype=float).reshape(-1, len(TestResult._fields)).T
-    columns = dict(zip(TestResult._fields, values, strict=True))
+    tests = [line for line in lines if isinstance(line.result, BootstrapResult)]
+    rest = [line for line in lines if not isinstance(line.result, BootstrapResult)]
+    results = [line.result for line in tests]
+    values = np.array(results, dtype=float).reshape(-1, len(BootstrapResult._fields)).T
+    columns = dict(zip(BootstrapResult._fields, values, strict=True))
     families = len({line.family for line in tests})
     columns["p_familywise"] = 1 - (1 - columns["p_familywise"]) ** families
     evidence = columns["log_bayes_factor"]
@@ -370,7 +349,10 @@ def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:
             "between": (("test", "action"), between(tests)),
             "hidden_kind": ("hidden", np.array([line.kind for line in rest], dtype=str)),
             "hidden_between": (("hidden", "action"), between(rest)),
-            "hidden_obstacle": ("hidden", np.array([line.obstacle for line in rest], dtype=str)),
+            "hidden_obstacle": (
+                "hidden",
+                np.array([line.result or "" for line in rest], dtype=str),
+            ),
         },
         coords={
             "test": np.array([line.label for line in tests], dtype=str),

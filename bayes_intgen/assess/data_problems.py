@@ -91,7 +91,14 @@ def _outside_experiments(
     if was_set.all() or not was_set.any():
         return
     if levels is not None:
-        yield from _exclusive_levels(name, values, was_set, levels)
+        for here, where in ((was_set, "set"), (~was_set, "not set")):
+            only = np.setdiff1d(values[here], values[~here])
+            if len(only):
+                labels = ", ".join(map(spelled_label, levels.decode(only).tolist()))
+                yield (
+                    f"{name}: rows in which it was {where} are at {labels}, where no others "
+                    "are: answers there rest on the model"
+                )
         return
     settings, others = values[was_set], values[~was_set]
     low, high = settings.min(), settings.max()
@@ -102,19 +109,6 @@ def _outside_experiments(
             f"of its experiments, {shorter_number(low)} to {shorter_number(high)}: answers there "
             "rest on the model"
         )
-
-
-def _exclusive_levels(
-    name: str, values: Array, was_set: NDArray[np.bool_], levels: Categories
-) -> Iterator[str]:
-    for here, where in ((was_set, "set"), (~was_set, "not set")):
-        only = np.setdiff1d(values[here], values[~here])
-        if len(only):
-            labels = ", ".join(map(spelled_label, levels.decode(only).tolist()))
-            yield (
-                f"{name}: rows in which it was {where} are at {labels}, where no others "
-                "are: answers there rest on the model"
-            )
 
 
 def _supported_shares(sample: Observations, reference: ReferenceRows) -> dict[int, float]:

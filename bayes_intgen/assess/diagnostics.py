@@ -36,7 +36,19 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
     """
     statistics = tree["sample_stats"].dataset
     importance = ImportanceDiagnostics.of(statistics.attrs)
-    divergences = _divergences(statistics) if importance is None else []
+    divergences, deep_trees = [], []
+    if importance is None:
+        total = statistics["diverging"].size
+        names = ("diverging", "reached_max_treedepth")
+        diverging, deepest = (int(statistics[name].values.sum()) for name in names)
+        divergences = [
+            f"{diverging} of {total} draws ended in a divergence, so part of the posterior may be "
+            "missing: rerun with target_accept=0.95 or more, or use tighter priors"
+        ] * bool(diverging)
+        deep_trees = [
+            f"{deepest} of {total} draws reached the maximum tree depth: sampling is slow but not "
+            "wrong; tighter priors help"
+        ] * bool(deepest)
     quantities = convergence_quantities(tree, effect)
     nonfinite = [
         f"draws of {name} are not all finite: do not use them; check the data for extreme values"
@@ -51,11 +63,8 @@ def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
     draws = effect.sizes["draw"]
     # Chains that disagree have few effective draws, too.
     disagreement = _disagreement(of_each, draws) if effect.sizes["chain"] > 1 else []
-    return [
-        *divergences,
-        *(disagreement or _few_effective_draws(of_each, draws)),
-        *_deep_trees(statistics),
-    ]
+    few = disagreement or _few_effective_draws(of_each, draws)
+    return [*divergences, *few, *deep_trees]
 
 
 def warn_of_problems(tree: xr.DataTree, effect: xr.DataArray) -> None:
@@ -82,16 +91,6 @@ def _unreliable_weights(importance: ImportanceDiagnostics) -> list[str]:
     return [f'{reason}; fit with method="nuts"']
 
 
-def _divergences(statistics: xr.Dataset) -> list[str]:
-    diverging, total = int(statistics["diverging"].values.sum()), statistics["diverging"].size
-    if not diverging:
-        return []
-    return [
-        f"{diverging} of {total} draws ended in a divergence, so part of the posterior may be "
-        "missing: rerun with target_accept=0.95 or more, or use tighter priors"
-    ]
-
-
 def _disagreement(of_each: Convergence, draws: int) -> list[str]:
     above = of_each.rhat > RHAT_LIMIT
     if not above.any():
@@ -116,14 +115,4 @@ def _few_effective_draws(of_each: Convergence, draws: int) -> list[str]:
         f"the effective sample size is {smallest:.0f} for {of_each.names[worst]} "
         f"(and below {ESS_LIMIT} for {int(below.sum())} quantities): "
         f"its bands are noisy; rerun with draws={enough} or so"
-    ]
-
-
-def _deep_trees(statistics: xr.Dataset) -> list[str]:
-    deepest = int(statistics["reached_max_treedepth"].values.sum())
-    if not deepest:
-        return []
-    return [
-        f"{deepest} of {statistics['diverging'].size} draws reached the maximum tree depth: "
-        "sampling is slow but not wrong; tighter priors help"
     ]

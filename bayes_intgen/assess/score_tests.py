@@ -30,12 +30,13 @@ from bayes_intgen.assess.alternatives import Alternative
 from bayes_intgen.assess.bootstrap import (
     POWER,
     POWER_SAMPLES,
+    BootstrapResult,
     RowScores,
     critical_value,
+    familywise_results,
     smallest_size,
     wild_bootstrap,
 )
-from bayes_intgen.assess.familywise import TestResult, familywise_results
 from bayes_intgen.assess.null_model import NullModel
 from bayes_intgen.assess.scale_mixture import ScaleMixture
 from bayes_intgen.models.terms import Term
@@ -47,7 +48,7 @@ SIZES, CRITICAL_UPDATES = (1e-3, 30.0), 10
 
 def score_tests(
     null: NullModel, candidates: Sequence[Alternative], level: float, seed: int
-) -> list[TestResult | None]:
+) -> dict[Alternative, BootstrapResult]:
     """Test the additive model against all alternatives, with familywise p values.
 
     Parameters
@@ -61,19 +62,17 @@ def score_tests(
 
     Returns
     -------
-    list of TestResult or None
-        None for an alternative whose columns are combinations of the model's in these rows.
+    dict from Alternative to BootstrapResult
+        Without alternatives whose columns are combinations of the model's in these rows.
     """
     blocks = [each.matrix(null.data.inputs, null.data.intervened) for each in candidates]
     directions = null.testable_columns(blocks)
     tests = {
-        i: _Test.of(null, each, block, direction, seed)
-        for i, (each, block, direction) in enumerate(
-            zip(candidates, blocks, directions, strict=True)
-        )
+        each: _Test.of(null, each, block, direction, seed)
+        for each, block, direction in zip(candidates, blocks, directions, strict=True)
         if direction.shape[1]
     }
-    return familywise_results(tests, len(candidates), level)
+    return familywise_results(tests, level)
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,9 +45,10 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.bootstrap import (
     POWER_SAMPLES,
-    Family,
+    BootstrapResult,
     RowScores,
     critical_value,
+    familywise_results,
     smallest_size,
     wild_bootstrap,
 )
@@ -74,35 +75,9 @@ MIN_REGRESSOR, MIN_FEATURE, MIN_RESPONSE = 1e-6, 3e-3, 1e-3
 CORRELATIONS = (1e-3, 1.0)
 
 
-class SharedCauseResult(NamedTuple):
-    """Result of the test of one pair of actions.
-
-    Attributes
-    ----------
-    first, second : int
-        Positions of the actions.
-    p, p_familywise : float
-        Of this pair, and over all pairs. NaN if these rows do not test the pair.
-    size : float
-        Estimated correlation of the actions due to shared causes, where neither was set.
-    detectable : float
-        Correlation that the test detects with probability 0.9; infinite if it detects none.
-    obstacle : str
-        Why these rows do not test the pair; empty if they do.
-    """
-
-    first: int
-    second: int
-    p: float = float("nan")
-    p_familywise: float = float("nan")
-    size: float = float("nan")
-    detectable: float = float("nan")
-    obstacle: str = ""
-
-
 def shared_cause_tests(
     data: Observations, model: AdditiveModel, level: float, seed: int
-) -> list[SharedCauseResult]:
+) -> dict[tuple[int, int], BootstrapResult | str]:
     """Test each pair of actions for a shared hidden cause, with familywise p values.
 
     Parameters
@@ -115,15 +90,21 @@ def shared_cause_tests(
     seed : int
         Seed of the bootstrap weights.
 
+    Returns
+    -------
+    dict from pair of positions to BootstrapResult or str
+        ``size`` and ``detectable`` are correlations of the actions due to shared causes, where
+        neither was set; a text says why these rows do not test a pair.
+
     Examples
     --------
-    >>> result, = shared_cause_tests(data, bi.models.additive(), 0.025, seed=0)
-    >>> result.first, result.second, result.p > 0.05
-    (0, 1, True)
+    >>> results = shared_cause_tests(data, bi.models.additive(), 0.025, seed=0)
+    >>> list(results), results[0, 1].p > 0.05
+    ([(0, 1)], True)
     """
     actions = _Actions(data, model)
     pairs = list(combinations(range(len(data.names)), 2))
-    scores = actions.scores(pairs)
+    scores = actions.scores()
     samples = wild_bootstrap(
         [score.rows for score in scores.values()], len(data), generator(seed, "check", 2)
     )
@@ -135,25 +116,8 @@ def shared_cause_tests(
             tests[pair] = _PairTest.of(
                 [[sampled[key] for key in keys if key in sampled] for keys in hypotheses]
             )
-    untested = {
-        pair: SharedCauseResult(*pair, obstacle=actions.obstacle(*pair))
-        for pair in pairs
-        if pair not in tests
-    }
-    if not tests:
-        return [*untested.values()]
-    family = Family.of([test.statistics for test in tests.values()], level)
-    p = dict(
-        zip(tests, zip(family.p.tolist(), family.p_familywise.tolist(), strict=True), strict=True)
-    )
-    return [
-        SharedCauseResult(
-            *pair, *p[pair], tests[pair].size, tests[pair].detectable(family.threshold)
-        )
-        if pair in tests
-        else untested[pair]
-        for pair in pairs
-    ]
+    results = familywise_results(tests, level)
+    return {pair: results.get(pair) or actions.obstacle(*pair) for pair in pairs}
 
 
 def _hypotheses(j: int, k: int) -> list[list[tuple[str, int, int]]]:
@@ -231,6 +195,11 @@ class _PairTest(NamedTuple):
         statistics = np.concatenate([[observed[best]], np.min(resampled, axis=0)])
         return cls(statistics, hypotheses, best, hypotheses[best][0][0].correlation)
 
+    @property
+    def log_bayes_factor(self) -> float:
+        """NaN: there is no model of the alternative."""
+        return float("nan")
+
     def detectable(self, threshold: float) -> float:
         """Correlation of actions that do not move each other with a p value below ``threshold``.
 
@@ -275,15 +244,11 @@ class _Actions:
             pair: self.effect(*pair) for pair in permutations(range(len(data.names)), 2)
         }
 
-    def scores(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[str, int, int], _Score]:
-        """Scores of the hypotheses about pairs, as far as the regimes have them."""
-        keys = dict.fromkeys(key for p in pairs for keys in _hypotheses(*p) for key in keys)
-        scores = {}
-        for name, j, k in keys:
-            score = self.contrast(j, k) if name == "contrast" else self.effects[j, k]
-            if score is not None:
-                scores[name, j, k] = score
-        return scores
+    def scores(self) -> dict[tuple[str, int, int], _Score]:
+        """Scores of the hypotheses about all pairs, as far as the regimes have them."""
+        scores = {("effect", *pair): score for pair, score in self.effects.items()}
+        scores |= {("contrast", *pair): self.contrast(*pair) for pair in self.effects}
+        return {key: score for key, score in scores.items() if score is not None}
 
     def effect(self, j: int, k: int) -> _Score | None:
         """Score of action j in a regression of action k on a constant, in rows of do(j)."""

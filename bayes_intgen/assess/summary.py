@@ -13,15 +13,14 @@ from bayes_intgen.assess.action_summary import ActionSummary, table_of_actions
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.data_problems import data_problems
 from bayes_intgen.assess.diagnostics import problems
-from bayes_intgen.assess.interaction_text import interaction_lines
+from bayes_intgen.assess.fit_text import interaction_lines, outcome_lines, population_lines
 from bayes_intgen.assess.outcome_advice import advice_on_scale
-from bayes_intgen.assess.outcome_text import outcome_lines
-from bayes_intgen.assess.population_text import population_lines
-from bayes_intgen.assess.summary_tables import question_table, regime_table
-from bayes_intgen.assess.summary_text import (
+from bayes_intgen.assess.summary_tables import (
     certificate_lines,
     note_lines,
+    question_table,
     regime_lines,
+    regime_table,
     rows_of_regimes,
     sampling_line,
     support_lines,
@@ -108,6 +107,10 @@ class Report:
                 "columns": [note._asdict() for note in self.columns],
             }
         )
+
+    def __post_init__(self) -> None:
+        sections = {title: lines for title, lines in self.sections.items() if lines}
+        object.__setattr__(self, "sections", sections)
 
     def __str__(self) -> str:
         lines = [self.head]
@@ -212,41 +215,42 @@ def summarise_data(
     # Without a graph an action may depend on every other.
     parents = [[j for j in range(len(names)) if j != k] for k in range(len(names))]
     joint = data.identify(list(names))
-    groups = {
-        "regimes": regime_table(names, data.regimes, reference, data.outcome_name),
-        "questions": question_table(
-            names,
-            data.regimes,
-            settings_of(names, sample.actions, sample.intervened, sample.categories),
-            joint.under_one_mask,
-            reference if support else None,
-            lambda points, mask: reference.verdict(
-                points, mask, requirements(parents, reference.masks, mask), parents
-            ),
+    regimes = regime_table(names, data.regimes, reference, data.outcome_name)
+    questions = question_table(
+        names,
+        data.regimes,
+        settings_of(names, sample.actions, sample.intervened, sample.categories),
+        joint.under_one_mask,
+        reference if support else None,
+        lambda points, mask: reference.verdict(
+            points, mask, requirements(parents, reference.masks, mask), parents
         ),
-    }
-    return _report(
-        f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {quoted(names)}",
-        groups,
-        None,
-        data_problems(data, reference, few),
-        [
-            ActionSummary.of(name, joint.states[name], values, was_set, levels)
-            for name, values, was_set, levels in zip(
-                names,
-                columns_of(sample.actions),
-                columns_of(sample.intervened),
-                sample.categories,
-                strict=True,
-            )
-        ],
-        first={
-            "Columns": note_lines(columns),
-            "Groups": tuple(groups_in_words(data)),
-            "Outcome": advice_on_scale(few),
-        },
-        columns=columns,
     )
+    actions = tuple(
+        ActionSummary.of(name, joint.states[name], values, was_set, levels)
+        for name, values, was_set, levels in zip(
+            names,
+            columns_of(sample.actions),
+            columns_of(sample.intervened),
+            sample.categories,
+            strict=True,
+        )
+    )
+    problems = tuple(data_problems(data, reference, few))
+    sections = {
+        "Columns": note_lines(columns),
+        "Groups": tuple(groups_in_words(data)),
+        "Outcome": advice_on_scale(few),
+        "Regimes": regime_lines(regimes),
+        "Actions": table_of_actions(actions),
+        "Certificates": certificate_lines(questions),
+        "Support": support_lines(questions),
+        "Assumptions": ("Not tested yet: run bi.check(data, model).",),
+        "Problems": problems or ("None found.",),
+    }
+    head = f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {quoted(names)}"
+    tree = xr.DataTree.from_dict({"regimes": regimes, "questions": questions})
+    return Report(head, tree, sections, actions, problems, tuple(columns))
 
 
 def _of_posterior(posterior: PosteriorDraws) -> Report:
@@ -267,24 +271,26 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     check = Check.of_tree(posterior.tree)
     if check is not None:
         groups["check"] = check.table
-    size = size_of_draws(posterior.tree)
-    head = f"Posterior of {posterior.outcome_name!r} given {quoted(names)}: {size}"
-    between = between_groups(posterior)
+    between, sizes = between_groups(posterior), interaction_sd(posterior)
     if between.sizes["effect"]:
         groups["between_groups"] = between
-    sizes = interaction_sd(posterior)
     if sizes.sizes["pair"]:
         groups["interactions"] = sizes
-    return _report(
-        head,
-        groups,
-        check,
-        problems,
-        population=population_lines(posterior, between),
-        first={"Outcome": outcome_lines(posterior)},
-        interactions=interaction_lines(sizes),
-        graph=_graph_lines(posterior),
-    )
+    untested = "Not tested yet: run bi.check(data, model); posterior.with_check stores the result."
+    sections = {
+        "Outcome": outcome_lines(posterior),
+        "Regimes": regime_lines(groups["regimes"]),
+        "Certificates": certificate_lines(groups["questions"]),
+        "Covariates and groups": population_lines(posterior, between),
+        "Interactions": interaction_lines(sizes),
+        "Graph": _graph_lines(posterior),
+        "Support": support_lines(groups["questions"]),
+        "Assumptions": (untested,) if check is None else tuple(check.sentences()),
+        "Sampling": tuple(problems) or (sampling_line(groups["sampling"]),),
+    }
+    size = size_of_draws(posterior.tree)
+    head = f"Posterior of {posterior.outcome_name!r} given {quoted(names)}: {size}"
+    return Report(head, xr.DataTree.from_dict(groups), sections, problems=tuple(problems))
 
 
 def _graph_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
@@ -319,43 +325,3 @@ def _sampling(
         attrs={"divergences": int(posterior.tree["sample_stats"]["diverging"].sum())},
     )
     return sampling, sentences
-
-
-def _report(
-    head: str,
-    groups: Mapping[str, xr.Dataset],
-    check: Check | None,
-    problems: Sequence[str] | None = None,
-    actions: Sequence[ActionSummary] = (),
-    population: tuple[str, ...] = (),
-    *,
-    interactions: tuple[str, ...] = (),
-    graph: tuple[str, ...] = (),
-    first: Mapping[str, tuple[str, ...]] | None = None,
-    columns: Sequence[ColumnNote] = (),
-) -> Report:
-    """Assemble a report: the first sections, then sentences from the labelled groups."""
-    sections = {title: lines for title, lines in (first or {}).items() if lines}
-    sections["Regimes"] = regime_lines(groups["regimes"])
-    if actions:
-        sections["Actions"] = table_of_actions(actions)
-    sections["Certificates"] = certificate_lines(groups["questions"])
-    if population:
-        sections["Covariates and groups"] = population
-    if interactions:
-        sections["Interactions"] = interactions
-    if graph:
-        sections["Graph"] = graph
-    if groups["questions"]["supported"].notnull().all():
-        sections["Support"] = support_lines(groups["questions"])
-    if check is not None:
-        sections["Assumptions"] = tuple(check.sentences())
-    else:
-        store = "" if actions else "; posterior.with_check stores the result"
-        sections["Assumptions"] = (f"Not tested yet: run bi.check(data, model){store}.",)
-    if actions:
-        sections["Problems"] = tuple(problems or ()) or ("None found.",)
-    elif problems is not None:
-        sections["Sampling"] = tuple(problems) or (sampling_line(groups["sampling"]),)
-    tree = xr.DataTree.from_dict(dict(groups))
-    return Report(head, tree, sections, tuple(actions), tuple(problems or ()), tuple(columns))

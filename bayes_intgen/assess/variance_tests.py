@@ -24,10 +24,11 @@ from bayes_intgen.assess.alternatives import Alternative
 from bayes_intgen.assess.bootstrap import (
     N_BOOTSTRAP,
     POWER_SAMPLES,
+    BootstrapResult,
     critical_value,
+    familywise_results,
     smallest_size,
 )
-from bayes_intgen.assess.familywise import TestResult, familywise_results
 from bayes_intgen.assess.null_model import NullModel
 from bayes_intgen.assess.score_tests import SIZES
 from bayes_intgen.models.variance_function import VarianceFunctionEstimate
@@ -38,7 +39,7 @@ MIN_ROWS = 5
 
 def variance_tests(
     null: NullModel, regimes: Sequence[Alternative], level: float, seed: int
-) -> list[TestResult | None]:
+) -> dict[Alternative, BootstrapResult]:
     """Test the variance in regimes that other regimes predict, with familywise p values.
 
     Parameters
@@ -53,18 +54,18 @@ def variance_tests(
 
     Returns
     -------
-    list of TestResult or None
-        None for a regime with very few rows, or if the noise has constant variance.
+    dict from Alternative to BootstrapResult
+        Without regimes with very few rows; empty if the noise has constant variance.
         ``size`` is the standard deviation of what the noise has beyond the prediction, or lacks.
     """
-    tests: dict[int, _Test] = {}
+    tests: dict[Alternative, _Test] = {}
     if null.fit.estimate is not None:
         rng = generator(seed, "check", 3)
-        for i, regime in enumerate(regimes):
+        for regime in regimes:
             own = regime.gate(null.data.intervened) > 0
             if own.sum() >= MIN_ROWS:
-                tests[i] = _Test.of(null, null.fit.estimate, own, rng)
-    return familywise_results(tests, len(regimes), level)
+                tests[regime] = _Test.of(null, null.fit.estimate, own, rng)
+    return familywise_results(tests, level)
 
 
 class _Test(NamedTuple):

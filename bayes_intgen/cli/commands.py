@@ -7,32 +7,39 @@ is not reliable (``--strict``, ``check``); 70 a defect of the program; 130 inter
 # Commands import heavy modules themselves, so that help appears at once.
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
 from bayes_intgen._atomic import atomic_write, writable_target
-from bayes_intgen.cli import options, parsing
+from bayes_intgen.cli import parsing
 from bayes_intgen.cli.console import DONE, DOUBTFUL, log, recorded, show_progress, write
-from bayes_intgen.cli.decisions import read_decision
-from bayes_intgen.cli.experiments import DECISIONS
-from bayes_intgen.cli.model import model_of
+from bayes_intgen.cli.decisions import DECISIONS
+from bayes_intgen.cli.options import (
+    Choice,
+    Columns,
+    Data,
+    Fit,
+    Level,
+    ModelOptions,
+    Output,
+    Over,
+    TableOrJson,
+    Texts,
+)
 from bayes_intgen.cli.points import (
     Point,
     checked_point,
     completed,
     default_point,
     points_of_file,
-    read_population,
     require_actions,
     rows_of_fit,
 )
-from bayes_intgen.cli.proposal import explained, options_of, proposal, proposed_roles
+from bayes_intgen.cli.proposal import explained, proposal
 from bayes_intgen.errors import DataError, PointsError, SamplingWarning
-
-if TYPE_CHECKING:
-    from bayes_intgen.data.rows import Rows
 
 HELP = """Estimate joint effects of several actions from data in which one was set at a time.
 
@@ -50,24 +57,13 @@ app = App(
     help=HELP,
     help_epilogue=EPILOGUE,
     version_flags=["--version"],
+    default_parameter=Parameter(negative=()),
     result_action="return_value",
 )
 
 
 @app.command(sort_key=1)
-def describe(
-    data: options.Data,
-    *,
-    outcome: options.Outcome,
-    actions: options.Actions = None,
-    regime: options.Regime = "regime",
-    covariates: options.Covariates = None,
-    groups: options.Groups = None,
-    weights: options.Weights = None,
-    outcome_sd: options.OutcomeSd = None,
-    missing: options.Missing = "error",
-    format: options.TableOrJson = "table",
-) -> int:
+def describe(data: Data, *, columns: Columns, format: TableOrJson = "table") -> int:
     """Summarise a file without a fit: columns, regimes, identified effects, ranges, and problems.
 
     Without --actions, explain the columns and propose their roles.
@@ -76,97 +72,78 @@ def describe(
     from bayes_intgen.data.files import regular_file
 
     with regular_file(data) as source:
-        if not actions:
-            write(proposal(source, outcome, regime, format))
+        if not columns.actions:
+            write(proposal(source, columns.outcome, columns.regime, format))
             return DONE
-        rows = _rows(
-            source,
-            actions,
-            outcome,
-            regime,
-            covariates,
-            groups,
-            weights=weights,
-            outcome_sd=outcome_sd,
-            missing=missing,
-            require_observational=False,
-        )
-        notes = explained(source, _roles(rows, outcome, regime, weights, outcome_sd), regime)
+        rows = columns.rows(source, require_observational=False)
+        notes = explained(source, columns.roles(rows), columns.regime)
     report = summarise_data(rows, support=False, columns=notes)
     write(report.to_json() if format == "json" else str(report))
     return DONE
 
 
-def _roles(
-    rows: "Rows", outcome: str, regime: str, weights: str | None, outcome_sd: str | None
-) -> dict[str, str]:
-    """Role of each column that data use."""
-    others = {regime: "regime", weights: "weights", outcome_sd: "sd of the outcome"}
-    roles = {outcome: "outcome", **{n: role for n, role in others.items() if n is not None}}
-    roles |= dict.fromkeys(rows.names, "action") | dict.fromkeys(rows.columns.names, "covariate")
-    return roles | dict.fromkeys(rows.columns.groups, "group")
+@Parameter(name="*", group=Group("Sampling", sort_key=30))
+@dataclass(frozen=True)
+class Sampling:
+    """Settings of a fit, with the defaults of `bayes_intgen.fit`.
+
+    Attributes
+    ----------
+    method
+        laplace: a fraction of the time, for previews; Pareto k says whether to trust it.
+    seed
+        The same seed gives the same fit.
+    chains
+        Number of chains.
+    draws
+        Draws per chain; by default as many as convergence requires.
+    warmup
+        Iterations that only adapt the sampler.
+    target_accept
+        Nearer to 1: smaller steps, which remove divergences.
+    checkpoint
+        File for the sums over all rows: the same command samples again after a fit that was
+        interrupted or killed, without reading them again.
+    """
+
+    method: Literal["nuts", "laplace"] = "nuts"
+    seed: int = 0
+    chains: int = 4
+    draws: int | None = None
+    warmup: int = 75
+    target_accept: float = 0.7
+    checkpoint: Path | None = None
 
 
 @app.command(sort_key=2)
 def fit(
-    data: options.Data,
+    data: Data,
     *,
-    outcome: options.Outcome,
-    output: options.Output,
-    actions: options.Actions = None,
-    regime: options.Regime = "regime",
-    covariates: options.Covariates = None,
-    groups: options.Groups = None,
-    weights: options.Weights = None,
-    outcome_sd: options.OutcomeSd = None,
-    missing: options.Missing = "error",
-    graph: options.Graph = None,
-    interactions: options.Interactions = None,
-    moderators: options.Moderators = None,
-    prior: options.Prior = "gp",
-    multiplicative: options.Multiplicative = False,
-    noise: options.Noise = "gaussian",
-    method: options.Method = "nuts",
-    seed: options.Seed = 0,
-    chains: options.Chains = 4,
-    draws: options.Draws = None,
-    warmup: options.Warmup = 75,
-    target_accept: options.TargetAccept = 0.7,
-    checkpoint: options.Checkpoint = None,
-    strict: options.Strict = False,
+    columns: Columns,
+    output: Output,
+    options: ModelOptions = ModelOptions(),
+    noise: Annotated[Literal["gaussian", "student_t"], Parameter(group="Model")] = "gaussian",
+    sampling: Sampling = Sampling(),
+    strict: Annotated[bool, Parameter(group="Sampling")] = False,
 ) -> int:
     """Fit a file, and save the posterior.
 
     A Parquet file is read in passes, never as a whole.
+
+    Parameters
+    ----------
+    noise
+        Student-t is robust to outliers.
+    strict
+        Exit with 3 if the draws are not reliable.
     """
     import bayes_intgen as bi
 
-    _require_writable(output, data, checkpoint)
-    model = model_of(prior, graph, interactions, multiplicative, moderators=moderators, noise=noise)
-    rows = _rows(
-        data,
-        actions,
-        outcome,
-        regime,
-        covariates,
-        groups,
-        weights=weights,
-        outcome_sd=outcome_sd,
-        missing=missing,
-    )
+    _require_writable(output, data, sampling.checkpoint)
+    model = options.model(noise)
+    rows = columns.rows(data)
     with recorded(SamplingWarning) as problems:
-        posterior = bi.fit(
-            rows,
-            model,
-            method=method,
-            seed=seed,
-            chains=chains,
-            draws=draws,
-            warmup=warmup,
-            target_accept=target_accept,
-            progress=show_progress(),
-            checkpoint=checkpoint,
-        )
+        posterior = bi.fit(rows, model, progress=show_progress(), **vars(sampling))
     posterior.save(output)
     log(f"{posterior}\nsaved to {output}")
     return DOUBTFUL if strict and problems else DONE
@@ -174,21 +151,34 @@ def fit(
 
 @app.command(sort_key=3)
 def effect(
-    fit: options.Fit,
+    fit: Fit,
     *,
-    set: options.Set = None,
-    points: options.Points = None,
-    from_: options.From = None,
-    observed: options.Observed = None,
-    given: options.Given = None,
-    population: options.Population = None,
-    level: options.Level = 0.9,
-    format: options.Format = "table",
+    set: Annotated[Texts, Parameter(alias="-s")] = None,
+    points: Path | None = None,
+    from_: Annotated[str | None, Parameter(name=["--from", "-f"])] = None,
+    observed: str | None = None,
+    over: Over = Over(),
+    level: Level = 0.9,
+    format: Literal["table", "csv", "json"] = "table",
 ) -> int:
     """Estimate the mean outcome with actions set to values, and the change from another point.
 
     Bands of the mean show its uncertainty; those of outcomes contain single outcomes. Of outcomes
     that are zeros and ones the table has the probability of a one instead.
+
+    Parameters
+    ----------
+    set
+        Values or levels to set, as tv=2,drug=on; repeat it for further points. Other actions are
+        set to a supported point near their medians.
+    points
+        File of points to set: CSV, Parquet or Arrow, a column per action.
+    from_
+        Also give the change from here, as tv=1. Other actions stay as in --set.
+    observed
+        Values of actions that are observed and not set, as print=3.
+    format
+        How to print the result.
     """
     from bayes_intgen.api.loading import load
     from bayes_intgen.posterior.effects import effect_table
@@ -209,8 +199,9 @@ def effect(
         _require_unobserved([start], observed_point, "--from would change {name!r}")
         baseline = [{**point, **start} for point in values]
     intervened = [name for name in posterior.actions if name not in observed_point]
-    over = read_population(given, population)
-    table = effect_table(posterior, values, intervened, baseline=baseline, level=level, **over)
+    table = effect_table(
+        posterior, values, intervened, baseline=baseline, level=level, **over.arguments()
+    )
     write(tables.format_effects(table, format))
     if pairs := table.attrs.get("unmoderated"):
         log(
@@ -226,21 +217,27 @@ for name, command in DECISIONS.items():
 
 @app.command(sort_key=5)
 def plot(
-    fit: options.Fit,
+    fit: Fit,
     *,
-    output: options.Output,
-    action: options.Axes = None,
-    at: options.At = None,
-    given: options.Given = None,
-    population: options.Population = None,
-    level: options.Level = 0.9,
+    output: Output,
+    action: Annotated[Texts, Parameter(alias="-a")] = None,
+    at: str | None = None,
+    over: Over = Over(),
+    level: Level = 0.9,
 ) -> int:
     """Plot the joint effect along actions: mean, bands, and a band of outcomes (dotted).
 
     The suffix of the output file determines its format: png, svg, pdf.
+
+    Parameters
+    ----------
+    action
+        Actions to plot along; all by default.
+    at
+        Values of the other actions, as radio=1; by default a supported point near their medians.
     """
     output = output if output.suffix else output.with_suffix(".png")
-    _require_writable(output, fit, population)
+    _require_writable(output, fit, over.population)
     import io
 
     import matplotlib as mpl
@@ -253,8 +250,7 @@ def plot(
     point = {**default_point(posterior), **checked_point(at, posterior)}
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
     require_actions(names, posterior)
-    over = read_population(given, population)
-    figure = plot_effect_grid(posterior, names, point, level=level, **over)
+    figure = plot_effect_grid(posterior, names, point, level=level, **over.arguments())
     picture = io.BytesIO()
     try:
         figure.savefig(picture, dpi=150, format=output.suffix.removeprefix("."))
@@ -267,24 +263,27 @@ def plot(
 
 @app.command(sort_key=5)
 def report(
-    fit: options.Fit,
+    fit: Fit,
     *,
-    output: options.Output,
-    given: options.Given = None,
-    population: options.Population = None,
-    level: options.Level = 0.9,
-    data: options.DataToCheck = None,
-    regime: options.RegimeOfFit = None,
-    cost: options.Cost = None,
-    budget: options.Budget = None,
-    bounds: options.Bounds = None,
-    baseline: options.Baseline = None,
+    output: Output,
+    over: Over = Over(),
+    level: Level = 0.9,
+    data: Path | None = None,
+    regime: Annotated[str | None, Parameter(alias="-r")] = None,
+    choice: Choice = Choice(),
 ) -> int:
     """Write a report with an explorer of joint effects as one self-contained HTML file.
 
     With --cost, --budget, --bounds or --baseline it has the best plans for a range of budgets.
+
+    Parameters
+    ----------
+    data
+        The data of the fit: the report then checks the assumptions.
+    regime
+        Column of the actions set in each row of --data; by default that of the fit.
     """
-    _require_writable(output, fit, population, data)
+    _require_writable(output, fit, over.population, data)
     from bayes_intgen.api.loading import load
     from bayes_intgen.assess.checks import check as check_assumptions
 
@@ -293,55 +292,37 @@ def report(
         rows = rows_of_fit(data, posterior, regime, progress=show_progress())
         assumptions = check_assumptions(rows, posterior.model, progress=show_progress())
         posterior = posterior.with_check(assumptions)
-    decision = None
-    if any(text is not None for text in (cost, budget, bounds, baseline)):
-        decision = read_decision(posterior, cost, budget, bounds, baseline)
-    over = read_population(given, population)
-    posterior.report(output, level=level, decision=decision, **over)
+    decision = None if choice == Choice() else choice.decision(posterior)
+    posterior.report(output, level=level, decision=decision, **over.arguments())
     log(f"written to {output}")
     return DONE
 
 
 @app.command(sort_key=6)
 def check(
-    data: options.Data,
+    data: Data,
     *,
-    outcome: options.Outcome,
-    actions: options.Actions = None,
-    regime: options.Regime = "regime",
-    covariates: options.Covariates = None,
-    groups: options.Groups = None,
-    weights: options.Weights = None,
-    outcome_sd: options.OutcomeSd = None,
-    missing: options.Missing = "error",
-    graph: options.Graph = None,
-    interactions: options.Interactions = None,
-    moderators: options.Moderators = None,
-    prior: options.Prior = "gp",
-    multiplicative: options.Multiplicative = False,
-    held_out: options.HeldOut = 0.25,
+    columns: Columns,
+    options: ModelOptions = ModelOptions(),
+    held_out: float = 0.25,
     seed: int = 0,
-    format: options.TableOrJson = "table",
+    format: TableOrJson = "table",
 ) -> int:
     """Test the assumptions that the data can contradict.
 
     Exits with 3 if they are violated, or if nothing could be tested. The statement includes its
     uncertainty and the violations that the data cannot reveal.
+
+    Parameters
+    ----------
+    held_out
+        Share of the rows on which the model is compared with a regression per regime; 0 skips the
+        comparison, which takes most of the time.
     """
     import bayes_intgen as bi
 
-    model = model_of(prior, graph, interactions, multiplicative, moderators=moderators)
-    rows = _rows(
-        data,
-        actions,
-        outcome,
-        regime,
-        covariates,
-        groups,
-        weights=weights,
-        outcome_sd=outcome_sd,
-        missing=missing,
-    )
+    model = options.model()
+    rows = columns.rows(data)
     result = bi.check(rows, model, held_out=held_out, seed=seed, progress=show_progress())
     write(result.to_json() if format == "json" else str(result))
     if found := result.moderators:
@@ -353,15 +334,26 @@ def check(
 @app.command(sort_key=7)
 def demo(
     *,
-    output: options.Folder = Path("bayes-intgen-demo"),
-    rows: Annotated[int, Parameter(help="Rows per regime.")] = 500,
-    prior: options.Prior = "gp",
-    draws: options.Draws = None,
+    output: Annotated[Path, Parameter(alias="-o")] = Path("bayes-intgen-demo"),
+    rows: int = 500,
+    prior: Literal["gp", "spline", "polynomial", "linear"] = "gp",
+    draws: int | None = None,
     seed: int = 0,
 ) -> int:
     """Simulate advertising and sales, fit them, and compare the estimates with the truth.
 
     Writes data.csv, fit.nc and report.html, and prints the commands that would do the same.
+
+    Parameters
+    ----------
+    output
+        Folder to write to.
+    rows
+        Rows per regime.
+    prior
+        Prior of every function.
+    draws
+        Draws per chain; by default as many as convergence requires.
     """
     from bayes_intgen.cli.demonstration import demonstrate
     from bayes_intgen.models import additive
@@ -375,34 +367,6 @@ def demo(
         )  # fmt: skip
     write(text)
     return DONE
-
-
-def _rows(
-    data: Path,
-    actions: Sequence[str] | None,
-    outcome: str,
-    regime: str,
-    covariates: Sequence[str] | None = None,
-    groups: Sequence[str] | None = None,
-    **settings: Any,
-) -> "Rows":
-    from bayes_intgen.data.files import columns_of_file, regular_file, rows_of_file
-
-    if not actions:
-        options = options_of(proposed_roles(data, outcome, regime))
-        raise DataError(
-            f"no actions are named; `bayes-intgen describe` explains the columns. A proposal to "
-            f"check and change: {options}"
-        )
-    with regular_file(data) as source:
-        whole = columns_of_file(source)
-        names, others, units = (
-            parsing.parse_names(texts, whole) or [] for texts in (actions, covariates, groups)
-        )
-        return rows_of_file(
-            source, names, outcome, regime, covariates=others, groups=units,
-            progress=show_progress(), **settings,
-        )  # fmt: skip
 
 
 def _require_writable(output: Path, *inputs: Path | None) -> None:

@@ -1,131 +1,179 @@
-"""The command ``best``: the best plan of a decision."""
+"""The commands ``best``, ``next`` and ``split``: the best plan, and what to run to improve it."""
 
 # Commands import heavy modules themselves, so that help appears at once.
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from bayes_intgen.cli import options
+from cyclopts import Parameter
+
 from bayes_intgen.cli.console import DONE, write
-from bayes_intgen.cli.parsing import parse_point
-from bayes_intgen.cli.points import checked_point, read_population
+from bayes_intgen.cli.options import Choice, Fit, Level, Over, TableOrJson, Texts
+from bayes_intgen.cli.parsing import number, parse_point
+from bayes_intgen.cli.points import checked_point, completed, points_of_file
 from bayes_intgen.errors import ModelError
+from bayes_intgen.identification.labels import regime_label
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from bayes_intgen.api.posterior import Posterior
-    from bayes_intgen.decide.decision import Decision
-    from bayes_intgen.decide.objectives import Objective
+    from bayes_intgen.decide.decision import Objective
+    from bayes_intgen.decide.experiment import Experiment
     from bayes_intgen.decide.plan import Plan
 
-MEAN, TO, OR = "mean", "..", "|"
+HISTORY, ALL = "history", "all"
+BeyondSupport = Annotated[bool, Parameter(help="Also consider plans that no rows support.")]
 
 
 def best(
-    fit: options.Fit,
+    fit: Fit,
     *,
-    cost: options.Cost = None,
-    budget: options.Budget = None,
-    bounds: options.Bounds = None,
-    baseline: options.Baseline = None,
-    risk: options.Risk = MEAN,
-    beyond_support: options.BeyondSupport = False,
-    given: options.Given = None,
-    population: options.Population = None,
-    format: options.TableOrJson = "table",
+    choice: Choice = Choice(),
+    risk: str = "mean",
+    beyond_support: BeyondSupport = False,
+    over: Over = Over(),
+    format: TableOrJson = "table",
 ) -> int:
     """Find the values of all actions with the best mean outcome, within a budget.
 
     Without --bounds an action may take every value that the rows support.
+
+    Parameters
+    ----------
+    risk
+        Objective: mean, cvar=0.1 (worst tenth of the draws), or quantile=0.1.
     """
     from bayes_intgen.api.loading import load
     from bayes_intgen.text.tables import to_json
 
     posterior = load(fit)
-    decision = read_decision(posterior, cost, budget, bounds, baseline)
-    over = read_population(given, population)
-    plan = posterior.best(decision, parse_risk(risk), beyond_support=beyond_support, **over)
-    write(str(plan) if format == "table" else to_json(as_document(plan)))
+    decision, objective = choice.decision(posterior), parse_risk(risk)
+    plan = posterior.best(decision, objective, beyond_support=beyond_support, **over.arguments())
+    write(str(plan) if format == "table" else to_json(plan_document(plan)))
     return DONE
 
 
-def read_decision(
-    posterior: "Posterior",
-    cost: str | None,
-    budget: float | None,
-    bounds: str | None,
-    baseline: str | None,
-) -> "Decision":
-    """Parse the parts of a decision on the actions of a fit."""
-    from bayes_intgen.decide.decision import Decision
+def next_experiment(
+    fit: Fit,
+    *,
+    experiment: Annotated[Texts, Parameter(alias="-e")] = None,
+    rows: int | None = None,
+    horizon: float = 1.0,
+    choice: Choice = Choice(),
+    beyond_support: BeyondSupport = False,
+    over: Over = Over(),
+    level: Level = 0.9,
+    format: TableOrJson = "table",
+) -> int:
+    """Rank experiments by their value for a decision: which one to run next.
 
-    return Decision(
-        parse_costs(cost), budget, parse_bounds(bounds), checked_point(baseline, posterior)
-    )
+    Without --experiment: each action alone, all together, and more history.
+
+    Parameters
+    ----------
+    experiment
+        Experiment to rank, as radio:500:3 (actions, rows, cost), tv+radio=0|20:500, or
+        history:1000; repeat it.
+    rows
+        Number of further rows; of each experiment that names none.
+    horizon
+        Number of units to which the plan will apply; multiplies its value.
+    """
+    from bayes_intgen.api.loading import load
+    from bayes_intgen.text.tables import to_json
+
+    posterior = load(fit)
+    decision = choice.decision(posterior)
+    planned = None
+    if experiment:
+        planned = [parse_experiment(text, rows, posterior.actions) for text in experiment]
+    table = posterior.experiments(
+        decision, planned, rows=None if experiment else rows, horizon=horizon, level=level,
+        beyond_support=beyond_support, **over.arguments(),
+    )  # fmt: skip
+    write(_ranking(table) if format == "table" else to_json(as_document(table, "experiment")))
+    return DONE
 
 
-def as_document(plan: "Plan") -> dict[str, Any]:
+def split(
+    fit: Fit,
+    *,
+    rows: int | None = None,
+    width: float | None = None,
+    row_cost: str | None = None,
+    regimes: Annotated[Texts, Parameter(name="--regime")] = None,
+    set: Annotated[Texts, Parameter(alias="-s")] = None,
+    points: Path | None = None,
+    choice: Choice = Choice(),
+    beyond_support: BeyondSupport = False,
+    over: Over = Over(),
+    level: Level = 0.9,
+    format: TableOrJson = "table",
+) -> int:
+    """Split further rows over regimes, or count those that narrow intervals to a width.
+
+    The intervals are of the joint effects at the points of --set or --points, otherwise of the
+    gains of the plans that may be best, as in the command ``next``.
+
+    Parameters
+    ----------
+    rows
+        Number of further rows.
+    width
+        Mean width of the intervals; the rows that it needs are split.
+    row_cost
+        Cost of a row per regime, as tv=3,tv+radio=5,history=0.1; 1 for the others. --rows is then
+        the number of rows at a cost of 1 that would cost as much.
+    regimes
+        Regime to use, as tv, tv+radio, history or all; repeat it. By default those of the data,
+        each action alone, all together, and history.
+    set
+        Values or levels to set, as tv=2,drug=on; repeat it for further points. Other actions are
+        set to a supported point near their medians.
+    points
+        File of points to set: CSV, Parquet or Arrow, a column per action.
+    """
+    from bayes_intgen.api.loading import load
+    from bayes_intgen.text.tables import to_json
+
+    if (rows is None) == (width is None):
+        raise ModelError("give either --rows, to split them, or --width, to count the rows")
+    posterior = load(fit)
+    target: Any = _points(set, points, posterior) or choice.decision(posterior)
+    settings: dict[str, Any] = {
+        "costs": _row_costs(row_cost, posterior.actions),
+        "regimes": None if regimes is None else [_names(own, posterior.actions) for own in regimes],
+        "level": level,
+        "beyond_support": beyond_support,
+        **over.arguments(),
+    }
+    if rows is None:
+        assert width is not None
+        rows = max(1, posterior.rows_for(width, target, **settings))
+    table = posterior.split(rows, target, **settings)
+    write(_shares(table) if format == "table" else to_json(as_document(table, "regime")))
+    return DONE
+
+
+# Commands about a decision, by their names.
+DECISIONS: dict[str, Callable[..., int]] = {"best": best, "next": next_experiment, "split": split}
+
+
+def plan_document(plan: "Plan") -> dict[str, Any]:
     """Plan as nested dicts and numbers."""
     table = plan.summary()
+    columns = [str(name) for name in table.data_vars]
     numbers = {
-        str(name): {column: float(table[column].sel(quantity=name)) for column in table.data_vars}
-        for name in table["quantity"].to_numpy()
+        name: {column: float(table[column].sel(quantity=name)) for column in columns}
+        for name in table["quantity"].values.tolist()
     }
+    names = ("probability_better", "cost", "budget", "shadow_price", "supported")
     return {
-        "plan": plan.point,
-        "baseline": plan.baseline,
-        "outcome": table.attrs["outcome"],
-        "level": table.attrs["level"],
-        "value": plan.value,
-        **numbers,
-        "probability_better": plan.probability_better,
-        "cost": plan.cost,
-        "budget": plan.budget,
-        "shadow_price": plan.shadow_price,
-        "supported": plan.supported,
-    }
-
-
-def parse_costs(text: str | None) -> dict[str, float]:
-    """Parse costs per unit from ``tv=1,radio=0.4``; empty without a text.
-
-    Raises
-    ------
-    ModelError
-        If a cost is not a number.
-
-    Examples
-    --------
-    >>> parse_costs("tv=1,radio=0.4")
-    {'tv': 1.0, 'radio': 0.4}
-    """
-    if text is None:
-        return {}
-    return {name: number(value, f"cost of {name!r}") for name, value in parse_point(text).items()}
-
-
-def parse_bounds(text: str | None) -> dict[str, Any]:
-    """Parse bounds from ``tv=0..60,drug=off|on,radio=20``; empty without a text.
-
-    Raises
-    ------
-    ModelError
-        If the ends of a range are not numbers.
-
-    Examples
-    --------
-    >>> parse_bounds("tv=0..60,drug=off|on,radio=20")
-    {'tv': (0.0, 60.0), 'drug': ('off', 'on'), 'radio': '20'}
-    """
-    if text is None:
-        return {}
-    bounds: dict[str, Any] = {}
-    for name, value in parse_point(text).items():
-        low, dots, high = str(value).partition(TO)
-        if dots:
-            bounds[name] = tuple(number(end, f"bounds of {name!r}") for end in (low, high))
-        elif OR in str(value):
-            bounds[name] = tuple(part.strip() for part in str(value).split(OR))
-        else:
-            bounds[name] = value
-    return bounds
+        "plan": plan.point, "baseline": plan.baseline, "outcome": table.attrs["outcome"],
+        "level": table.attrs["level"], "value": plan.value,
+        **numbers, **{name: getattr(plan, name) for name in names},
+    }  # fmt: skip
 
 
 def parse_risk(text: str) -> "Objective":
@@ -141,9 +189,9 @@ def parse_risk(text: str) -> "Objective":
     >>> parse_risk("mean"), parse_risk("cvar=0.1")
     ('mean', CVaR(share=0.1))
     """
-    from bayes_intgen.decide.objectives import CVaR, Quantile
+    from bayes_intgen.decide.decision import CVaR, Quantile
 
-    if text == MEAN:
+    if text == "mean":
         return "mean"
     name, _, value = text.partition("=")
     kinds: dict[str, type[CVaR] | type[Quantile]] = {"cvar": CVaR, "quantile": Quantile}
@@ -152,15 +200,165 @@ def parse_risk(text: str) -> "Objective":
     return kinds[name](number(value, name))
 
 
-def number(text: Any, name: str) -> float:
-    """Parse a number; raises ModelError on other texts.
+def as_document(table: "xr.Dataset", dim: str) -> dict[str, Any]:
+    """Dataset as nested dicts and numbers: a record per entry along a dimension."""
+    document = {str(name): own for name, own in table.attrs.items() if name != "beyond_support"}
+    document |= {str(name): own.item() for name, own in table.data_vars.items() if not own.dims}
+    along = {str(name): own for name, own in table.data_vars.items() if own.dims == (dim,)}
+    rows = zip(
+        table[dim].values.tolist(), *(own.values.tolist() for own in along.values()), strict=True
+    )
+    document[f"{dim}s"] = [dict(zip([dim, *along], row, strict=True)) for row in rows]
+    if "width_of_total" in table:
+        totals = map(str, table["total"].values.tolist())
+        document["width_of_total"] = dict(
+            zip(totals, table["width_of_total"].values.tolist(), strict=True)
+        )
+    return document
+
+
+def parse_experiment(text: str, rows: int | None, actions: Sequence[str]) -> "Experiment":
+    """Parse an experiment from ``tv+radio=0|20:500:3``: actions, values, rows and cost.
+
+    Raises
+    ------
+    ModelError
+        Where rows are missing, or rows or the cost are not numbers.
 
     Examples
     --------
-    >>> number("2.5", "cost")
-    2.5
+    >>> parse_experiment("tv+radio=0|20:500:3", None, ["tv", "radio"]).label
+    'do(tv, radio=0|20)'
     """
-    try:
-        return float(text)
-    except ValueError as error:
-        raise ModelError(f"{name} is {text!r}, which is not a number") from error
+    from bayes_intgen.decide.experiment import Experiment
+
+    regime, *rest = text.split(":")
+    if len(rest) > 2:
+        raise ModelError(f"--experiment {text!r} has too many parts; write actions:rows:cost")
+    if rest and rest[0]:
+        count = number(rest[0], f"the number of rows in --experiment {text!r}")
+        if not count.is_integer():
+            raise ModelError(f"the number of rows in --experiment {text!r} is not whole")
+        rows = int(count)
+    if rows is None:
+        raise ModelError(
+            f"--experiment {text!r} has no rows; write {regime}:500, or add --rows 500"
+        )
+    cost = number(rest[1], f"the cost in --experiment {text!r}") if len(rest) == 2 else 0.0
+    values, names = {}, []
+    for part in regime.split("+"):
+        name, equals, own = part.partition("=")
+        names.append(name.strip())
+        if equals:
+            values[name.strip()] = [value.strip() for value in own.split("|")]
+    chosen = _names("+".join(names), actions)
+    return Experiment(chosen, rows, values or None, cost)
+
+
+def _names(text: str, actions: Sequence[str]) -> tuple[str, ...]:
+    """Actions of a regime: names joined by plus signs, ``history`` or ``all``."""
+    if text == HISTORY and HISTORY not in actions:
+        return ()
+    if text == ALL and ALL not in actions:
+        return tuple(actions)
+    return tuple(name.strip() for name in text.split("+"))
+
+
+def _row_costs(text: str | None, actions: Sequence[str]) -> dict[str, float]:
+    """Costs of a row by the label of its regime, from ``tv=3,tv+radio=5,history=0.1``."""
+    costs = {} if text is None else parse_point(text)
+    out = {}
+    for own, cost in costs.items():
+        chosen = _names(own, actions)
+        label = regime_label([name for name in actions if name in chosen])
+        if not set(chosen) <= set(actions):
+            label = own
+        out[label] = number(cost, f"the cost of a row of {own!r}")
+    return out
+
+
+def _points(texts: Texts, file: Path | None, posterior: "Posterior") -> Any:
+    if file is not None:
+        return points_of_file(file, posterior)
+    return completed([checked_point(text, posterior) for text in texts or []], {}, posterior)
+
+
+def _ranking(table: "xr.Dataset") -> str:
+    """Table of experiments, the best first, and sentences."""
+    from bayes_intgen.text.number_format import decimals_for, format_to_uncertainty
+    from bayes_intgen.text.tables import align_columns
+
+    decimals = decimals_for(float(table["width_before"].max()))
+    finer = 1 + decimals_for(float(table["evpi"]))
+    costs = bool((table["cost"] > 0).any())
+    names = ("experiment", "rows", "width_after", "evsi", "cost", "net_benefit")
+    rows = [
+        [
+            label, f"{count:,}", format_to_uncertainty(width, decimals),
+            format_to_uncertainty(evsi, finer),
+            *([f"{cost:g}", format_to_uncertainty(net, finer)] if costs else []),
+        ]
+        for label, count, width, evsi, cost, net in zip(
+            *(table[name].values.tolist() for name in names), strict=True
+        )
+    ]  # fmt: skip
+    level = f"{table.attrs['level']:.0%}"
+    now = format_to_uncertainty(float(table["width_before"][0]), decimals)
+    head = ["", "rows", "width after", "value", *(["cost", "net benefit"] if costs else [])]
+    return "\n".join(
+        [
+            f"Experiments for {table.attrs['outcome']}, the most useful first",
+            "",
+            align_columns(head, rows),
+            "",
+            f"width: of the {level} interval of the gain of {table.attrs['plan']}",
+            f"       over {table.attrs['baseline']}, now {now}",
+            "value: expected gain from choosing the plan after the experiment; perfect",
+            f"       information is worth {format_to_uncertainty(float(table['evpi']), finer)}",
+            *_footnotes(table, "experiment"),
+        ]
+    )
+
+
+def _shares(table: "xr.Dataset") -> str:
+    """Table of shares, and widths as a function of the number of rows."""
+    from bayes_intgen.text.number_format import decimals_for, format_to_uncertainty
+    from bayes_intgen.text.tables import align_columns
+
+    decimals = 1 + decimals_for(float(table["width"]))
+
+    def width(value: Any) -> str:
+        return format_to_uncertainty(float(value), decimals)
+
+    columns = (table[name].values.tolist() for name in ("regime", "share", "rows"))
+    rows = [[label, f"{s:.0%}", f"{n:,}"] for label, s, n in zip(*columns, strict=True)]
+    widths = (table[name].values.tolist() for name in ("total", "width_of_total"))
+    curve = [[f"{n:,}", width(own)] for n, own in zip(*widths, strict=True)]
+    total = int(table["rows"].sum())
+    return "\n".join(
+        [
+            f"Best split of {total:,} further rows for {table.attrs['outcome']}",
+            "",
+            align_columns(["", "share", "rows"], rows),
+            "",
+            f"{table.attrs['level']:.0%} intervals of {table.attrs['target']}: mean width now "
+            f"{width(table['width_before'])},",
+            f"{width(table['width'])} after this split, {width(table['width_of_equal_split'])} "
+            "after equal shares",
+            "",
+            align_columns(["rows", "width"], curve, left=0),
+            *_footnotes(table, "regime"),
+        ]
+    )
+
+
+def _footnotes(table: "xr.Dataset", dim: str) -> list[str]:
+    """Origins of actions that are not set, unless they are rows' own, and a lack of support."""
+    origins = zip(table[dim].values.tolist(), table["others"].values.tolist(), strict=True)
+    usual = ("none", "as in the rows of the regime")
+    lines = [f"{label}: {origin}" for label, origin in origins if origin not in usual]
+    notes = ["", "Other actions in planned rows:", *lines] if lines else []
+    if table.attrs.get("beyond_support"):
+        text = "Plans that no rows support are considered: their values rest on the prior."
+        notes += ["", text]
+    return notes

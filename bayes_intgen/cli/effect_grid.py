@@ -53,26 +53,16 @@ def plot_effect_grid(
 
     columns = min(len(actions), MAX_COLUMNS)
     rows = -(-len(actions) // columns)
+    size = max(PANEL_WIDTH * columns, MIN_WIDTH), PANEL_HEIGHT * rows + 0.6
     figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(max(PANEL_WIDTH * columns, MIN_WIDTH), PANEL_HEIGHT * rows + 0.6),
-        layout="constrained",
-        squeeze=False,
-        sharey=True,
+        rows, columns, figsize=size, layout="constrained", squeeze=False, sharey=True
     )
     for ax, name in zip(axes.flat, actions, strict=False):
         others = {other: value for other, value in at.items() if other != name}
-        levels = sorted({0.5, level})
         posterior.plot_joint_effect(
-            name,
-            others,
-            given=given,
-            population=population,
-            levels=levels,
-            predictive=level,
-            ax=ax,
-        )
+            name, others, given=given, population=population, levels=sorted({0.5, level}),
+            predictive=level, ax=ax,
+        )  # fmt: skip
         ax.set_title("")
         ax.get_legend().remove()
         ax.set_ylabel("")
@@ -101,10 +91,5 @@ def _add_legend(figure: "Figure", columns: int) -> None:
         for ax in figure.axes
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(
-        handles.values(),
-        handles,
-        loc="outside lower left",
-        ncols=5 if columns > 1 else 3,
-        frameon=False,
-    )
+    ncols = 5 if columns > 1 else 3
+    figure.legend(handles.values(), handles, loc="outside lower left", ncols=ncols, frameon=False)

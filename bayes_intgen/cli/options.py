@@ -1,275 +1,213 @@
-"""Arguments and options of the commands."""
+"""Options that several commands share, and what they stand for: rows, a model, a decision.
 
+The docstrings of the classes are the help texts.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-columns = Group("Columns", sort_key=10)
-model = Group("Model", sort_key=20)
-sampling = Group("Sampling", sort_key=30)
+from bayes_intgen.cli import parsing
+from bayes_intgen.cli.console import show_progress
+from bayes_intgen.cli.points import checked_point
+from bayes_intgen.cli.proposal import options_of, proposed_roles
+from bayes_intgen.errors import DataError, ModelError
 
-Format = Annotated[
-    Literal["table", "csv", "json"], Parameter(name="--format", help="How to print the result.")
-]
-TableOrJson = Annotated[
-    Literal["table", "json"], Parameter(name="--format", help="How to print the result.")
-]
+if TYPE_CHECKING:
+    from bayes_intgen.api.posterior import Posterior
+    from bayes_intgen.data.rows import Rows
+    from bayes_intgen.decide.decision import Decision
+    from bayes_intgen.models import AdditiveModel
+
 Data = Annotated[Path, Parameter(help="CSV, Parquet or Arrow (Feather) file.")]
 Fit = Annotated[Path, Parameter(help="A fit written by `bayes-intgen fit` or posterior.save.")]
-Outcome = Annotated[
-    str, Parameter(name=["--outcome", "-y"], help="Column of the outcome.", group=columns)
-]
-Actions = Annotated[
-    list[str] | None,
-    Parameter(
-        name=["--actions", "-a"],
-        help="Columns of the actions, separated by commas; without them `describe` proposes some. "
-        "Text, booleans and categories are levels.",
-        group=columns,
-        negative=(),
-    ),
-]
-Regime = Annotated[
-    str,
-    Parameter(
-        name=["--regime", "-r"], help="Column of the actions set in each row.", group=columns
-    ),
-]
-RegimeOfFit = Annotated[
-    str | None,
-    Parameter(
-        name=["--regime", "-r"],
-        help="Column of the actions set in each row of --data; by default that of the fit.",
-    ),
-]
-Covariates = Annotated[
-    list[str] | None,
-    Parameter(
-        help="Columns of observed causes that no action changes, such as season,age.",
-        group=columns,
-        negative=(),
-    ),
-]
-Groups = Annotated[
-    list[str] | None,
-    Parameter(
-        help="Columns of units whose rows belong together, such as region,patient.",
-        group=columns,
-        negative=(),
-    ),
-]
-Weights = Annotated[
-    str | None,
-    Parameter(help="Column of the number of units of which a row is the mean.", group=columns),
-]
-OutcomeSd = Annotated[
-    str | None,
-    Parameter(
-        help="Column of the standard deviation of the outcome among these units.", group=columns
-    ),
-]
-Missing = Annotated[
-    Literal["error", "drop", "level"],
-    Parameter(
-        help="Rows with missing cells: an error, left out, or those of text covariates a level.",
-        group=columns,
-    ),
-]
-Graph = Annotated[
-    list[str] | None,
-    Parameter(
-        name="--graph",
-        help="Which actions affect which, as child=parent,parent for each child that has parents, "
-        "child=? where they are unknown; none: no action affects another; any: each may affect "
-        "every other. By default the rows in which an action was set show which it affects.",
-        group=model,
-        negative=(),
-    ),
-]
-Interactions = Annotated[
-    list[str] | None,
-    Parameter(
-        name="--interactions",
-        help="Pairs of actions that interact, as tv,radio; none: no pair interacts; by default "
-        "those for which there is evidence.",
-        group=model,
-        negative=(),
-    ),
-]
-Moderators = Annotated[
-    list[str] | None,
-    Parameter(
-        name="--moderators",
-        help="Actions whose effects depend on covariates, as drug:age,drug:sex.",
-        group=model,
-        negative=(),
-    ),
-]
-Prior = Annotated[
-    Literal["gp", "spline", "polynomial", "linear"],
-    Parameter(name="--prior", help="Prior of every function.", group=model),
-]
-Multiplicative = Annotated[
-    bool,
-    Parameter(
-        name="--multiplicative",
-        help="The outcome is positive and its logarithm adds up: revenue, durations.",
-        group=model,
-        negative=(),
-    ),
-]
-Noise = Annotated[
-    Literal["gaussian", "student_t"],
-    Parameter(help="Student-t is robust to outliers.", group=model),
-]
-Method = Annotated[
-    Literal["nuts", "laplace"],
-    Parameter(
-        help="laplace: a fraction of the time, for previews; Pareto k says whether to trust it.",
-        group=sampling,
-    ),
-]
-Seed = Annotated[int, Parameter(help="The same seed gives the same fit.", group=sampling)]
-Chains = Annotated[int, Parameter(help="Number of chains.", group=sampling)]
-Draws = Annotated[
-    int | None,
-    Parameter(help="Draws per chain; by default as many as convergence requires.", group=sampling),
-]
-Warmup = Annotated[int, Parameter(help="Iterations that only adapt the sampler.", group=sampling)]
-TargetAccept = Annotated[
-    float,
-    Parameter(help="Nearer to 1: smaller steps, which remove divergences.", group=sampling),
-]
-Checkpoint = Annotated[
-    Path | None,
-    Parameter(
-        help="File for the sums over all rows: the same command samples again after a fit that "
-        "was interrupted or killed, without reading them again.",
-        group=sampling,
-    ),
-]
-Strict = Annotated[
-    bool,
-    Parameter(help="Exit with 3 if the draws are not reliable.", group=sampling, negative=()),
-]
-Set = Annotated[
-    list[str] | None,
-    Parameter(
-        name=["--set", "-s"],
-        help="Values or levels to set, as tv=2,drug=on; repeat it for further points. Other "
-        "actions are set to a supported point near their medians.",
-        negative=(),
-    ),
-]
-Points = Annotated[
-    Path | None,
-    Parameter(help="File of points to set: CSV, Parquet or Arrow, a column per action."),
-]
-From = Annotated[
-    str | None,
-    Parameter(
-        name=["--from", "-f"],
-        help="Also give the change from here, as tv=1. Other actions stay as in --set.",
-    ),
-]
-Observed = Annotated[
-    str | None, Parameter(help="Values of actions that are observed and not set, as print=3.")
-]
-Axes = Annotated[
-    list[str] | None,
-    Parameter(name=["--action", "-a"], help="Actions to plot along; all by default.", negative=()),
-]
-At = Annotated[
-    str | None,
-    Parameter(
-        help="Values of the other actions, as radio=1; by default a supported point near "
-        "their medians."
-    ),
-]
-Given = Annotated[
-    list[str] | None,
-    Parameter(
-        help="Covariates and groups at which effects are evaluated, as age=40,region=north; "
-        "averages over the observational rows in the others. Repeat it with further values of one "
-        "for their average; region='new group' is a group that is not in the data.",
-        negative=(),
-    ),
-]
-Population = Annotated[
-    Path | None,
-    Parameter(
-        help="File of rows over which effects are averaged: CSV, Parquet or Arrow, a column per "
-        "covariate and grouping. With 'bootstrap', intervals include that the observational rows "
-        "are a sample of their population."
-    ),
-]
-DataToCheck = Annotated[
-    Path | None, Parameter(help="The data of the fit: the report then checks the assumptions.")
-]
-HeldOut = Annotated[
-    float,
-    Parameter(
-        help="Share of the rows on which the model is compared with a regression per regime; "
-        "0 skips the comparison, which takes most of the time."
-    ),
-]
-Cost = Annotated[
-    str | None, Parameter(help="Cost per unit of actions, as tv=1,radio=0.4; 0 for the others.")
-]
-Budget = Annotated[float | None, Parameter(help="Largest total cost; no limit by default.")]
-Bounds = Annotated[
-    str | None,
-    Parameter(
-        help="Values to choose from, as tv=0..60,drug=off|on, or one to hold the action there, as "
-        "tv=30; by default all that rows support."
-    ),
-]
-Baseline = Annotated[
-    str | None,
-    Parameter(help="Plan to compare with, as tv=30; the medians of actions that are not named."),
-]
-Risk = Annotated[
-    str, Parameter(help="Objective: mean, cvar=0.1 (worst tenth of the draws), or quantile=0.1.")
-]
-BeyondSupport = Annotated[
-    bool, Parameter(help="Also consider plans that no rows support.", negative=())
-]
-PlannedExperiments = Annotated[
-    list[str] | None,
-    Parameter(
-        name=["--experiment", "-e"],
-        help="Experiment to rank, as radio:500:3 (actions, rows, cost), tv+radio=0|20:500, or "
-        "history:1000; repeat it.",
-        negative=(),
-    ),
-]
-PlannedRows = Annotated[
-    int | None,
-    Parameter(name="--rows", help="Number of further rows; of each experiment that names none."),
-]
-Horizon = Annotated[
-    float, Parameter(help="Number of units to which the plan will apply; multiplies its value.")
-]
-Width = Annotated[
-    float | None, Parameter(help="Mean width of the intervals; the rows that it needs are split.")
-]
-RowCost = Annotated[
-    str | None,
-    Parameter(
-        help="Cost of a row per regime, as tv=3,tv+radio=5,history=0.1; 1 for the others. "
-        "--rows is then the number of rows at a cost of 1 that would cost as much."
-    ),
-]
-PlannedRegimes = Annotated[
-    list[str] | None,
-    Parameter(
-        name="--regime",
-        help="Regime to use, as tv, tv+radio, history or all; repeat it. By default those of the "
-        "data, each action alone, all together, and history.",
-        negative=(),
-    ),
-]
-Level = Annotated[float, Parameter(name="--level", help="Probability of the bands.")]
-Output = Annotated[Path, Parameter(name=["--output", "-o"], help="File to write.")]
-Folder = Annotated[Path, Parameter(name=["--output", "-o"], help="Folder to write to.")]
+Output = Annotated[Path, Parameter(alias="-o", help="File to write.")]
+TableOrJson = Annotated[Literal["table", "json"], Parameter(help="How to print the result.")]
+Level = Annotated[float, Parameter(help="Probability of the bands.")]
+Texts = list[str] | None
+
+
+@Parameter(name="*", group=Group("Columns", sort_key=10))
+@dataclass(frozen=True)
+class Columns:
+    """Columns of a file of rows.
+
+    Attributes
+    ----------
+    outcome
+        Column of the outcome.
+    actions
+        Columns of the actions, separated by commas; without them `describe` proposes some. Text,
+        booleans and categories are levels.
+    regime
+        Column of the actions set in each row.
+    covariates
+        Columns of observed causes that no action changes, such as season,age.
+    groups
+        Columns of units whose rows belong together, such as region,patient.
+    weights
+        Column of the number of units of which a row is the mean.
+    outcome_sd
+        Column of the standard deviation of the outcome among these units.
+    missing
+        Rows with missing cells: an error, left out, or those of text covariates a level.
+    """
+
+    outcome: Annotated[str, Parameter(alias="-y")]
+    actions: Annotated[Texts, Parameter(alias="-a")] = None
+    regime: Annotated[str, Parameter(alias="-r")] = "regime"
+    covariates: Texts = None
+    groups: Texts = None
+    weights: str | None = None
+    outcome_sd: str | None = None
+    missing: Literal["error", "drop", "level"] = "error"
+
+    def rows(self, data: Path, *, require_observational: bool = True) -> "Rows":
+        """Read the rows of a file; raises DataError with a proposal if no actions are named."""
+        from bayes_intgen.data.files import columns_of_file, regular_file, rows_of_file
+
+        if not self.actions:
+            options = options_of(proposed_roles(data, self.outcome, self.regime))
+            raise DataError(
+                f"no actions are named; `bayes-intgen describe` explains the columns. A proposal "
+                f"to check and change: {options}"
+            )
+        with regular_file(data) as source:
+            whole = columns_of_file(source)
+            actions, covariates, groups = (
+                parsing.parse_names(texts, whole) or []
+                for texts in (self.actions, self.covariates, self.groups)
+            )
+            return rows_of_file(
+                source, actions, self.outcome, self.regime, covariates=covariates, groups=groups,
+                weights=self.weights, outcome_sd=self.outcome_sd, missing=self.missing,
+                require_observational=require_observational, progress=show_progress(),
+            )  # fmt: skip
+
+    def roles(self, rows: "Rows") -> dict[str, str]:
+        """Role of each column that rows use."""
+        others = {self.weights: "weights", self.outcome_sd: "sd of the outcome"}
+        roles = {self.outcome: "outcome", self.regime: "regime"}
+        roles |= {name: role for name, role in others.items() if name is not None}
+        roles |= dict.fromkeys(rows.names, "action")
+        roles |= dict.fromkeys(rows.columns.names, "covariate")
+        return roles | dict.fromkeys(rows.columns.groups, "group")
+
+
+@Parameter(name="*", group=Group("Model", sort_key=20))
+@dataclass(frozen=True)
+class ModelOptions:
+    """An additive or a multiplicative model.
+
+    Attributes
+    ----------
+    graph
+        Which actions affect which, as child=parent,parent for each child that has parents, child=?
+        where they are unknown; none: no action affects another; any: each may affect every other.
+        By default the rows in which an action was set show which it affects.
+    interactions
+        Pairs of actions that interact, as tv,radio; none: no pair interacts; by default those for
+        which there is evidence.
+    moderators
+        Actions whose effects depend on covariates, as drug:age,drug:sex.
+    prior
+        Prior of every function.
+    multiplicative
+        The outcome is positive and its logarithm adds up: revenue, durations.
+    """
+
+    graph: Texts = None
+    interactions: Texts = None
+    moderators: Texts = None
+    prior: Literal["gp", "spline", "polynomial", "linear"] = "gp"
+    multiplicative: bool = False
+
+    def model(self, noise: Literal["gaussian", "student_t"] = "gaussian") -> "AdditiveModel":
+        """Build the model.
+
+        Raises
+        ------
+        ModelError
+            If a text has a wrong form, or a multiplicative outcome has Student-t noise.
+        """
+        from bayes_intgen.models import additive, multiplicative
+
+        graph = parsing.parse_graph(self.graph or ())
+        pairs = parsing.parse_interactions(self.interactions or ())
+        moderators = parsing.parse_moderators(self.moderators or ())
+        if not self.multiplicative:
+            return additive(
+                self.prior, graph, interactions=pairs, moderators=moderators, noise=noise
+            )
+        if noise != "gaussian":
+            raise ModelError(
+                "with --multiplicative, Student-t noise leaves the outcome without a mean; omit "
+                "--noise"
+            )
+        return multiplicative(self.prior, graph, interactions=pairs, moderators=moderators)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Over:
+    """The population over which effects are averaged.
+
+    Attributes
+    ----------
+    given
+        Covariates and groups at which effects are evaluated, as age=40,region=north; averages over
+        the observational rows in the others. Repeat it with further values of one for their
+        average; region='new group' is a group that is not in the data.
+    population
+        File of rows over which effects are averaged: CSV, Parquet or Arrow, a column per covariate
+        and grouping. With 'bootstrap', intervals include that the observational rows are a sample
+        of their population.
+    """
+
+    given: Texts = None
+    population: Path | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments ``given`` and ``population`` of queries."""
+        rows: Any = None
+        if self.population == Path("bootstrap"):
+            rows = "bootstrap"
+        elif self.population is not None:
+            from bayes_intgen.data.files import read_table
+
+            rows = read_table(self.population)
+        given = parsing.parse_given(self.given) if self.given else None
+        return {"given": given, "population": rows}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Choice:
+    """Plans to choose from, and what they are compared with.
+
+    Attributes
+    ----------
+    cost
+        Cost per unit of actions, as tv=1,radio=0.4; 0 for the others.
+    budget
+        Largest total cost; no limit by default.
+    bounds
+        Values to choose from, as tv=0..60,drug=off|on, or one to hold the action there, as tv=30;
+        by default all that rows support.
+    baseline
+        Plan to compare with, as tv=30; the medians of actions that are not named.
+    """
+
+    cost: str | None = None
+    budget: float | None = None
+    bounds: str | None = None
+    baseline: str | None = None
+
+    def decision(self, posterior: "Posterior") -> "Decision":
+        """Parse the parts of a decision on the actions of a fit."""
+        from bayes_intgen.decide.decision import Decision
+
+        costs, bounds = parsing.parse_costs(self.cost), parsing.parse_bounds(self.bounds)
+        return Decision(costs, self.budget, bounds, checked_point(self.baseline, posterior))

@@ -167,3 +167,62 @@ def parse_names(texts: Sequence[str] | None, whole: Sequence[str] = ()) -> list[
         parts = [text] if text in whole else map(str.strip, text.split(","))
         names += [part for part in parts if part]
     return names
+
+
+def parse_costs(text: str | None) -> dict[str, float]:
+    """Parse costs per unit from ``tv=1,radio=0.4``; empty without a text.
+
+    Raises
+    ------
+    ModelError
+        If a cost is not a number.
+
+    Examples
+    --------
+    >>> parse_costs("tv=1,radio=0.4")
+    {'tv': 1.0, 'radio': 0.4}
+    """
+    if text is None:
+        return {}
+    return {name: number(value, f"cost of {name!r}") for name, value in parse_point(text).items()}
+
+
+def parse_bounds(text: str | None) -> dict[str, Any]:
+    """Parse bounds from ``tv=0..60,drug=off|on,radio=20``; empty without a text.
+
+    Raises
+    ------
+    ModelError
+        If the ends of a range are not numbers.
+
+    Examples
+    --------
+    >>> parse_bounds("tv=0..60,drug=off|on,radio=20")
+    {'tv': (0.0, 60.0), 'drug': ('off', 'on'), 'radio': '20'}
+    """
+    if text is None:
+        return {}
+    bounds: dict[str, Any] = {}
+    for name, value in parse_point(text).items():
+        low, dots, high = str(value).partition("..")
+        if dots:
+            bounds[name] = tuple(number(end, f"bounds of {name!r}") for end in (low, high))
+        elif "|" in str(value):
+            bounds[name] = tuple(part.strip() for part in str(value).split("|"))
+        else:
+            bounds[name] = value
+    return bounds
+
+
+def number(text: Any, name: str) -> float:
+    """Parse a number; raises ModelError on other texts.
+
+    Examples
+    --------
+    >>> number("2.5", "cost")
+    2.5
+    """
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ModelError(f"{name} is {text!r}, which is not a number") from error

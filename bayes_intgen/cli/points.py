@@ -1,11 +1,11 @@
 """Points of actions from the command line, checked against a posterior."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bayes_intgen.cli.console import log
-from bayes_intgen.cli.parsing import parse_given, parse_point
+from bayes_intgen.cli.parsing import parse_point
 from bayes_intgen.errors import PointsError
 from bayes_intgen.text.messages import unknown_action
 
@@ -83,18 +83,6 @@ def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
     values = checked_points(table, posterior.actions, posterior.categories)
     rows = decoded_table(values, posterior.categories).tolist()
     return [dict(zip(posterior.actions, row, strict=True)) for row in rows]
-
-
-def read_population(given: Sequence[str] | None, population: Path | None) -> dict[str, Any]:
-    """Arguments ``given`` and ``population`` of queries, from the options of the same names."""
-    rows: Any = None
-    if population == Path("bootstrap"):
-        rows = "bootstrap"
-    elif population is not None:
-        from bayes_intgen.data.files import read_table
-
-        rows = read_table(population)
-    return {"given": parse_given(given) if given else None, "population": rows}
 
 
 def rows_of_fit(data: Path, posterior: "Posterior", regime: str | None, progress: bool) -> "Rows":

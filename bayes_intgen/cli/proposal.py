@@ -36,22 +36,17 @@ def options_of(roles: Mapping[str, str]) -> str:
     "--outcome sales --actions tv --covariates 'the age'"
     """
     options = []
-    for option, role, default in (
-        ("--outcome", "outcome", ""),
-        ("--regime", "regime", "regime"),
-        ("--actions", "action", ""),
-        ("--covariates", "covariate", ""),
-        ("--groups", "group", ""),
-    ):
+    for role in ("outcome", "regime", "action", "covariate", "group"):
         names = ",".join(name for name, own in roles.items() if own == role)
-        if names and names != default:
-            options.append(f"{option} {shlex.quote(names)}")
+        if names and (role, names) != ("regime", "regime"):
+            plural = "" if role in ("outcome", "regime") else "s"
+            options.append(f"--{role}{plural} {shlex.quote(names)}")
     return " ".join(options)
 
 
 def proposal(data: Path, outcome: str, regime: str, format: str) -> str:
     """Explain a file whose actions are not named, and propose a command, as text or JSON."""
-    from bayes_intgen.assess.summary_text import note_lines
+    from bayes_intgen.assess.summary_tables import note_lines
 
     roles = proposed_roles(data, outcome, regime)
     sure = ("outcome", "regime")

@@ -11,7 +11,7 @@ from bayes_intgen._arguments import instance, items, positive_number, probabilit
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.belief import Belief, Update
-from bayes_intgen.decide.best import described, problem_of
+from bayes_intgen.decide.best import Planning
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.experiment import Experiment, default_regimes
 from bayes_intgen.decide.joint_surface import JointSurface
@@ -75,20 +75,19 @@ class Choice:
         cls,
         posterior: PosteriorDraws,
         decision: Decision,
-        beyond_support: bool = False,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
+        beyond_support: bool,
+        given: Mapping[str, Any] | None,
+        population: Any,
     ) -> "Choice":
         """Find the best plan, and those that are best for draws or for means of draws.
 
         All plans are considered where the rows support none.
         """
         beyond_support = beyond_support or not supports_any_plan(posterior)
-        problem, surface, averages = problem_of(
-            posterior, decision, beyond_support, given, population
-        )
+        planning = Planning.of(posterior, decision, beyond_support, given, population)
+        problem, surface = planning.problem, planning.surface
         point = best_point(problem, surface, None)
-        plan = described(posterior, problem, surface, point, "mean", averages)
+        plan = planning.plan(point, "mean")
         points = plans_after(problem, surface, point)
         effects = surface.draws(points)
         belief = belief_of(posterior)
@@ -199,15 +198,13 @@ def value_of_information(mean: Array, moves: Array) -> tuple[float, float]:
 def experiment_values(
     posterior: PosteriorDraws,
     decision: Decision,
-    experiments: Sequence[Experiment] | None = None,
+    experiments: Sequence[Experiment] | None,
     *,
-    rows: int | None = None,
-    horizon: float = 1.0,
-    level: float = 0.9,
-    beyond_support: bool = False,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
-    seed: int = 0,
+    rows: int | None,
+    horizon: float,
+    level: float,
+    seed: int,
+    **over: Any,
 ) -> xr.Dataset:
     """Rank experiments; see :meth:`bayes_intgen.Posterior.experiments`."""
     level, horizon = probability(level, "level"), positive_number(horizon, "horizon")
@@ -216,7 +213,7 @@ def experiment_values(
     rng = generator(seed, "experiments")
     # Before the search for plans, which takes longer than errors in the experiments should.
     planned = [planned_rows(posterior, own.names, own.at, rng) for own in listed]
-    choice = Choice.of(posterior, decision, beyond_support, given, population)
+    choice = Choice.of(posterior, decision, **over)
     normals = rng.standard_normal((N_MEANS, len(choice.points)))
     belief = choice.belief
     updates = [

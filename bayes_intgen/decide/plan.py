@@ -8,7 +8,7 @@ import xarray as xr
 
 from bayes_intgen._arguments import probability
 from bayes_intgen.basis.categories import Label
-from bayes_intgen.decide.objectives import Objective
+from bayes_intgen.decide.decision import Objective
 from bayes_intgen.errors import PointsError
 from bayes_intgen.text.number_format import (
     decimals_for,
@@ -82,19 +82,15 @@ class Plan:
         )
 
     def __str__(self) -> str:
-        return "\n".join([self._title, "", self._table, "", *self._lines])
+        measure = "mean" if self.objective == "mean" else repr(self.objective)
+        title = f"Best plan for {self.gain.attrs['outcome']} ({measure} of the joint effect)"
+        return "\n".join([title, "", self._table, "", *self._lines])
 
     def __repr__(self) -> str:
         return f"Plan({self.point})"
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"
-
-    @property
-    def _title(self) -> str:
-        outcome = self.gain.attrs["outcome"]
-        measure = "mean" if self.objective == "mean" else repr(self.objective)
-        return f"Best plan for {outcome} ({measure} of the joint effect)"
 
     @property
     def _table(self) -> str:

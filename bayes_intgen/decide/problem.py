@@ -11,7 +11,6 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.data.queries import checked_value
 from bayes_intgen.decide.decision import Decision
-from bayes_intgen.decide.knapsack import with_rounding
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.defaults import levels_of, medians
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
@@ -20,6 +19,8 @@ from bayes_intgen.text.messages import quoted, unknown_action
 
 # Number of values of a continuous action among the candidates.
 N_VALUES = 101
+# Relative tolerance of costs against the budget.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +125,11 @@ class Problem:
     def cost(self, points: Array) -> Array:
         """Cost of plans, shape (M, K), as an array of shape (M,)."""
         return self.cost_of_options(points, range(len(self.candidates)))
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether any plan costs anything."""
+        return bool(self.rates.any()) or bool(self.prices)
 
     @property
     def least_cost(self) -> float:
@@ -239,3 +245,14 @@ def _prices(
         problem = f"no cost of {quoted(missing)}" if missing else f"unknown level {quoted(unknown)}"
         raise ModelError(f"cost of {name!r}: {problem}; its levels are {levels.spelled()}")
     return np.array([float(cost[label]) for label in labels])
+
+
+def with_rounding(budget: float) -> float:
+    """Largest sum of costs that counts as within a budget.
+
+    Examples
+    --------
+    >>> 0.1 + 0.2 <= 0.3, 0.1 + 0.2 <= with_rounding(0.3)
+    (False, True)
+    """
+    return budget + ROUNDING * max(1.0, abs(budget))

@@ -12,10 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.grid import Grid, Positions, combinations, thinned
+from bayes_intgen.decide.decision import RiskMeasure
+from bayes_intgen.decide.grid import Grid, Positions, best_choices, combinations, thinned
 from bayes_intgen.decide.joint_surface import JointSurface
-from bayes_intgen.decide.knapsack import best_choices
-from bayes_intgen.decide.objectives import RiskMeasure
 from bayes_intgen.decide.problem import Problem
 from bayes_intgen.errors import ModelError
 

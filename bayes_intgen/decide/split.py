@@ -1,15 +1,32 @@
-"""Best split of planned rows over regimes, and the number of rows that a width requires."""
+"""Best split of planned rows over regimes, and the number of rows that a width requires.
+
+`PlannedSplit` splits the next rows of a fit, `design` those of a first study, from the prior alone.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from bayes_intgen._arguments import items, mapping, positive_number, probability, row_count
+from bayes_intgen._arguments import (
+    items,
+    mapping,
+    positive_number,
+    probability,
+    real_number,
+    row_count,
+)
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
+from bayes_intgen.data.queries import checked_points
+from bayes_intgen.data.regime_data import RegimeData
+from bayes_intgen.data.tables import KINDS, as_table
 from bayes_intgen.decide.allocation import Allocation
+from bayes_intgen.decide.belief import Belief
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.experiment import default_regimes, named_actions
 from bayes_intgen.decide.experiment_values import Choice
@@ -20,89 +37,88 @@ from bayes_intgen.decide.planned_rows import (
     warn_of_few_draws,
 )
 from bayes_intgen.errors import ModelError, PointsError
-from bayes_intgen.identification.labels import regime_label
+from bayes_intgen.identification.labels import mask_label, regime_label
+from bayes_intgen.models import Model, additive
+from bayes_intgen.models.base import checked_model
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.text.messages import hint, quoted, unknown_action
 
 # Numbers of rows at which the width is given, relative to those that are split.
 MULTIPLES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+# Number of rows that represent those of a regime, and of joint points that are the default target.
+N_ROWS, N_POINTS = 300, 50
 
 
-def allocation_of(
-    posterior: PosteriorDraws,
-    target: Any,
-    regimes: Sequence[Any] | None,
-    costs: Mapping[str, float] | None,
-    level: float,
-    beyond_support: bool,
-    given: Mapping[str, Any] | None,
-    population: Any,
-    seed: int,
-) -> tuple[Allocation, list[str], list[str], dict[str, Any]]:
-    """Allocation problem, labels of its regimes, origins of other actions, and attributes."""
-    level = probability(level, "level")
-    chosen = (
-        regimes_of(posterior) if regimes is None else checked_regimes(posterior.actions, regimes)
-    )
-    labels = [regime_label(own) for own in chosen]
-    own_costs = checked_costs(costs, labels)
-    rng = generator(seed, "experiments")
-    planned = [planned_rows(posterior, own, {}, rng) for own in chosen]
-    draws, attrs = targets_of(posterior, target, beyond_support, given, population)
-    belief = belief_of(posterior)
-    loadings, rest = belief.loadings(draws)
-    widths = np.ptp(np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0), axis=0)
-    halves = [half_information_of_rows(posterior, belief, plan) for plan in planned]
-    informations = [half.T @ half for half in halves]
-    allocation = Allocation(belief, loadings, rest, widths, informations, own_costs)
-    attrs = {"outcome": posterior.outcome_name, "level": level, **attrs}
-    return allocation, labels, [plan.others for plan in planned], attrs
+@dataclass(frozen=True, eq=False)
+class PlannedSplit:
+    """Regimes among which further rows are split, and what the rows are to narrow.
 
+    Attributes
+    ----------
+    allocation : Allocation
+    regimes : list of str
+        Labels.
+    others : list of str
+        Origins of the values of actions that a regime does not set.
+    attributes : dict
+    """
 
-def best_split(
-    posterior: PosteriorDraws,
-    rows: int,
-    target: Any,
-    costs: Mapping[str, float] | None = None,
-    regimes: Sequence[Any] | None = None,
-    level: float = 0.9,
-    beyond_support: bool = False,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
-    seed: int = 0,
-) -> xr.Dataset:
-    """Split rows over regimes; see :meth:`bayes_intgen.Posterior.split`."""
-    rows = row_count(rows)
-    allocation, labels, others, attrs = allocation_of(
-        posterior, target, regimes, costs, level, beyond_support, given, population, seed
-    )
-    table = split_table(allocation, labels, rows)
-    warn_of_few_draws([allocation.update(allocation.best_rows(rows))])
-    table["others"] = ("regime", np.array(others, dtype=str))
-    return table.assign_attrs(attrs)
+    allocation: Allocation
+    regimes: list[str]
+    others: list[str]
+    attributes: dict[str, Any]
 
+    @classmethod
+    def of(
+        cls,
+        posterior: PosteriorDraws,
+        target: Any,
+        costs: Mapping[str, float] | None,
+        regimes: Sequence[Any] | None,
+        level: float,
+        beyond_support: bool,
+        given: Mapping[str, Any] | None,
+        population: Any,
+        seed: int,
+    ) -> Self:
+        """Plan rows of each regime, and find the present widths of the targets."""
+        level = probability(level, "level")
+        chosen = (
+            regimes_of(posterior)
+            if regimes is None
+            else checked_regimes(posterior.actions, regimes)
+        )
+        labels = [regime_label(own) for own in chosen]
+        own_costs = checked_costs(costs, labels)
+        rng = generator(seed, "experiments")
+        planned = [planned_rows(posterior, own, {}, rng) for own in chosen]
+        draws, attrs = targets_of(posterior, target, beyond_support, given, population)
+        belief = belief_of(posterior)
+        loadings, rest = belief.loadings(draws)
+        widths = np.ptp(np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0), axis=0)
+        halves = [half_information_of_rows(posterior, belief, plan) for plan in planned]
+        informations = [half.T @ half for half in halves]
+        allocation = Allocation(belief, loadings, rest, widths, informations, own_costs)
+        attrs = {"outcome": posterior.outcome_name, "level": level, **attrs}
+        return cls(allocation, labels, [plan.others for plan in planned], attrs)
 
-def rows_for_width(
-    posterior: PosteriorDraws,
-    width: float,
-    target: Any,
-    costs: Mapping[str, float] | None = None,
-    regimes: Sequence[Any] | None = None,
-    level: float = 0.9,
-    beyond_support: bool = False,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
-    seed: int = 0,
-) -> int:
-    """Count the rows that a width requires; see :meth:`bayes_intgen.Posterior.rows_for`."""
-    width = positive_number(width, "width")
-    allocation, *_ = allocation_of(
-        posterior, target, regimes, costs, level, beyond_support, given, population, seed
-    )
-    rows = allocation.rows_for(width)
-    if rows:
-        warn_of_few_draws([allocation.update(allocation.best_rows(rows))])
-    return rows
+    def best(self, rows: int) -> xr.Dataset:
+        """Split rows over the regimes; see :meth:`bayes_intgen.Posterior.split`."""
+        rows = row_count(rows)
+        table = split_table(self.allocation, self.regimes, rows)
+        self._warn_of_few_draws(rows)
+        table["others"] = ("regime", np.array(self.others, dtype=str))
+        return table.assign_attrs(self.attributes)
+
+    def rows_for(self, width: float) -> int:
+        """Count the rows that a width requires; see :meth:`bayes_intgen.Posterior.rows_for`."""
+        rows = self.allocation.rows_for(positive_number(width, "width"))
+        if rows:
+            self._warn_of_few_draws(rows)
+        return rows
+
+    def _warn_of_few_draws(self, rows: int) -> None:
+        warn_of_few_draws([self.allocation.update(self.allocation.best_rows(rows))])
 
 
 def split_table(allocation: Allocation, labels: Sequence[str], rows: int) -> xr.Dataset:
@@ -198,3 +214,154 @@ def checked_costs(costs: Any, labels: Sequence[str]) -> Array:
             )
         out[labels.index(label)] = positive_number(cost, f"the cost of a row of {label}")
     return out
+
+
+def design(
+    actions: Any,
+    rows: int,
+    target: Any = None,
+    *,
+    model: Model | None = None,
+    noise: float = 0.5,
+    regimes: Sequence[str | Sequence[str] | None] | None = None,
+    costs: Mapping[str, float] | None = None,
+    level: float = 0.9,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Split the rows of a first study over regimes, before there are any outcomes.
+
+    Parameters
+    ----------
+    actions : mapping from action to (low, high) or a list of levels, or table
+        Ranges of the actions, in which they vary independently; or historical rows without
+        outcomes, a column per action. Where an action is set, its values are drawn from those of
+        the rows.
+    rows : int
+        Number of rows in all. With costs: that of rows at a cost of 1 that would cost as much.
+    target : points as in :meth:`Posterior.joint_effect`, optional
+        The mean variance of the joint effects there is minimised; by default at 50 points whose
+        actions are drawn independently.
+    model : Model, optional
+        By default ``additive()``.
+    noise : float
+        Standard deviation of the noise, relative to that of the outcome.
+    regimes, costs, level
+        As in :meth:`Posterior.split`; by default history and each action alone.
+    seed : int
+
+    Returns
+    -------
+    Dataset, dims (regime, total)
+        As of :meth:`Posterior.split`, widths in standard deviations of the outcome (of its
+        logarithm in a multiplicative model). ``width_before`` is that of the prior.
+
+    Raises
+    ------
+    ModelError
+        On bad ranges, unknown actions or regimes, a ``noise`` that is not positive, and where
+        model and actions do not match.
+    DataError, PointsError
+        On unusable rows or points.
+
+    Notes
+    -----
+    Bayesian A-optimal design at the prior medians of the hyperparameters, with constant noise.
+
+    Examples
+    --------
+    >>> table = design({"tv": (0, 60), "radio": (0, 20)}, 1000, regimes=[None, "tv", "radio"])
+    >>> int(table.rows.sum()), bool(table.width < table.width_before)
+    (1000, True)
+    """
+    rows, level = row_count(rows), probability(level, "level")
+    noise = positive_number(noise, "noise")
+    model = additive() if model is None else checked_model(model)
+    rng = generator(seed, "experiments")
+    history = _history(actions, rng)
+    names = tuple(history)
+    chosen = checked_regimes(names, [None, *names] if regimes is None else regimes)
+    masks = np.array([[name in own for name in names] for own in chosen])
+    labels = [mask_label(names, mask) for mask in masks.tolist()]
+    own_costs = checked_costs(costs, labels)
+    data, joint = _data(history, masks, rng)
+    terms = model.decompose(data)
+    priors = model.hyperpriors(terms)
+    sites = {name: np.exp(prior.log_median) for name, prior in priors.sites.items()}
+    belief = Belief.of_sd(np.exp(priors.log_sd(sites)))
+    points = joint if target is None else checked_points(target, names, data.categories)
+    loadings = terms.matrix(points, np.ones(points.shape, dtype=bool)) @ belief.root
+    sd = np.sqrt(np.square(loadings).sum(axis=1))
+    matrix, which = terms.matrix(data.actions, data.intervened), np.arange(len(data)) // N_ROWS
+    precision = np.full(N_ROWS, 1 / (noise**2 * N_ROWS))
+    halves = [belief.half_information(matrix[which == r], precision) for r in range(len(masks))]
+    informations = [half.T @ half for half in halves]
+    widths = 2 * NormalDist().inv_cdf((1 + level) / 2) * sd
+    allocation = Allocation(belief, loadings, 0 * sd, widths, informations, own_costs)
+    return split_table(allocation, labels, rows).assign_attrs(
+        {"unit": "outcome standard deviations", "level": level, "target": "joint effects"}
+    )
+
+
+def _history(actions: Any, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    """Historical values of each action: those of a table, or independent draws."""
+    if not isinstance(actions, Mapping):
+        table = as_table(actions)
+        if table is None:
+            raise ModelError(
+                f"actions must map names to ranges, or be {KINDS}, not {type(actions).__name__}"
+            )
+        history = {name: np.asarray(table[name].to_numpy()) for name in table.columns}
+    else:
+        history = {name: _drawn(name, own, rng) for name, own in actions.items()}
+    if not history:
+        raise ModelError("actions are empty; give the range of each, as {'tv': (0, 60)}")
+    return history
+
+
+def _drawn(name: str, values: Any, rng: np.random.Generator) -> NDArray[Any]:
+    """Values of an action within its range, or among its levels."""
+    own = items(values, f"actions[{name!r}]", "two numbers or of levels")
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in own)
+    if len(own) == 2 and numbers:
+        low, high = (real_number(end, f"an end of {name!r}") for end in own)
+        if low >= high:
+            raise ModelError(f"the range of {name!r} is empty: {low:g} is not below {high:g}")
+        return rng.uniform(low, high, N_ROWS)
+    if len(set(own)) < 2:
+        raise ModelError(f"{name!r} needs two or more values, not {own!r}")
+    return rng.permutation(np.resize(np.array(own, dtype=None if numbers else object), N_ROWS))
+
+
+def _data(
+    history: Mapping[str, NDArray[Any]], masks: NDArray[np.bool_], rng: np.random.Generator
+) -> tuple[RegimeData, Array]:
+    """Rows of each regime, one regime after the other, and joint points, shape (50, K)."""
+    columns = list(history.values())
+    pieces = []
+    for mask in (*masks, np.ones(len(columns), dtype=bool)):
+        together = rng.integers(0, len(columns[0]), N_ROWS)
+        pieces.append(
+            [
+                column[rng.integers(0, len(column), N_ROWS) if was_set else together]
+                for column, was_set in zip(columns, mask, strict=True)
+            ]
+        )
+    values = np.stack(
+        [
+            np.concatenate([piece[k] for piece in pieces]).astype(object)
+            for k in range(len(columns))
+        ],
+        axis=1,
+    )
+    # Outcomes of mean zero and standard deviation one, in the units of the priors.
+    outcome = rng.standard_normal(len(masks) * N_ROWS)
+    outcome = (outcome - outcome.mean()) / outcome.std()
+    data = RegimeData.from_arrays(
+        values[: len(outcome)],
+        outcome,
+        np.repeat(masks, N_ROWS, axis=0),
+        list(history),
+        require_observational=False,
+    )
+    joint = [dict(zip(history, row, strict=True)) for row in values[len(outcome) :][:N_POINTS]]
+    return data, checked_points(joint, data.names, data.categories)

@@ -15,7 +15,7 @@ from bayes_intgen.posterior.adjustments import (
 )
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.report.charts import Curve, common_range, draw, draw_levels
-from bayes_intgen.text.number_format import decimals_for, format_interval, format_to_uncertainty
+from bayes_intgen.report.contrasts import rows_on_axis
 
 # Maximum number of rows of a table of groups that is open.
 MAX_OPEN_ROWS = 12
@@ -64,7 +64,7 @@ def _charts(
     posterior: PosteriorDraws, parts: Sequence[tuple[str, str, Array]], level: float
 ) -> list[dict[str, Any]]:
     """Charts of draws along covariates, with a common vertical axis."""
-    curves = [_curve(draws, level) for _, _, draws in parts]
+    curves = [Curve.of_draws("set", draws, (0.5, level)) for _, _, draws in parts]
     if not curves:
         return []
     charts, y_range, dates = [], common_range(curves), posterior.terms.covariates.dates
@@ -80,44 +80,21 @@ def _charts(
     return charts
 
 
-def _curve(draws: Array, level: float) -> Curve:
-    flat = draws.reshape(-1, draws.shape[-1])
-    bands = [
-        tuple(np.quantile(flat, [(1 - own) / 2, (1 + own) / 2], axis=0))
-        for own in sorted((0.5, level), reverse=True)
-    ]
-    return Curve("set", flat.mean(axis=0), [(low, high) for low, high in bands])
-
-
 def _group_table(
     posterior: PosteriorDraws, grouping: str, title: str, draws: Array, level: float, unit: str
 ) -> dict[str, Any]:
     """Groups in descending order, and zero on their axis in percent."""
     labels = values_along(posterior, grouping)[1] or []
-    curve = _curve(draws, level)
+    curve = Curve.of_draws("set", draws, (level,))
     (low, high), middle = curve.bands[0], curve.middle
-    start, end = min(0.0, float(low.min())), max(0.0, float(high.max()))
-    length, decimals = (end - start) or 1.0, decimals_for(float(np.median(high - low)))
-
-    def percentage(value: float) -> float:
-        return float(100 * (value - start) / length)
-
-    rows = [
-        {
-            "label": str(labels[g]),
-            "mean": format_to_uncertainty(float(middle[g]), decimals, sign=True),
-            "band": format_interval(low[g], high[g], decimals, sign=True),
-            "low": percentage(low[g]),
-            "high": percentage(high[g]),
-            "middle": percentage(middle[g]),
-        }
-        for g in np.argsort(-middle)
-    ]
+    order = np.argsort(-middle)
+    rows, zero = rows_on_axis(low[order], middle[order], high[order])
+    rows = [{"label": str(labels[g]), **row} for g, row in zip(order, rows, strict=True)]
     return {
         "title": title,
         "grouping": grouping,
         "rows": rows,
-        "zero": percentage(0.0),
+        "zero": zero,
         "is_open": len(rows) <= MAX_OPEN_ROWS,
         "unit": unit,
     }

@@ -5,7 +5,7 @@ The template escapes all names and labels of users.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -91,6 +91,14 @@ class Curve:
     kind: str
     middle: Array
     bands: Sequence[tuple[Array, Array]]
+
+    @classmethod
+    def of_draws(cls, kind: str, draws: Array, levels: Sequence[float]) -> Self:
+        """Mean and central bands of draws, shape (..., n)."""
+        flat = draws.reshape(-1, draws.shape[-1])
+        tails = [[(1 - level) / 2, (1 + level) / 2] for level in sorted(levels, reverse=True)]
+        bands = [np.quantile(flat, ends, axis=0) for ends in tails]
+        return cls(kind, flat.mean(axis=0), [(low, high) for low, high in bands])
 
     @property
     def extremes(self) -> tuple[float, float]:

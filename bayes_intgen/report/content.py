@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.diagnostics import problems
-from bayes_intgen.assess.outcome_text import outcome_lines
-from bayes_intgen.assess.population_text import population_lines
+from bayes_intgen.assess.fit_text import outcome_lines, population_lines
 from bayes_intgen.basis.categories import Categories, short_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.errors import SupportWarning
@@ -30,7 +29,12 @@ from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_
 from bayes_intgen.posterior.effects import change_attrs, supported
 from bayes_intgen.report.adjustments import adjustments_of
 from bayes_intgen.report.charts import Chart, Curve, common_range, draw, draw_levels
-from bayes_intgen.report.contrasts import changes_in_words, contrasts_of, named_values, value_text
+from bayes_intgen.report.contrasts import (
+    changes_in_words,
+    contrasts_of,
+    named_values,
+    point_texts,
+)
 from bayes_intgen.report.interactions import interactions_of
 from bayes_intgen.report.provenance import (
     diagnostics_of_fit,
@@ -162,19 +166,11 @@ def _words_of_support(posterior: PosteriorDraws) -> tuple[str, str]:
 
 def _reference(posterior: PosteriorDraws, point: Array) -> str:
     """Values of the other actions in charts and changes, as text."""
-    columns = zip(
-        posterior.actions, point, posterior.terms.coordinates, levels_of(posterior), strict=True
-    )
-    values = ", ".join(f"{name} = {value_text(v, c, levels)}" for name, v, c, levels in columns)
+    texts = zip(posterior.actions, point_texts(posterior, point), strict=True)
+    values = ", ".join(f"{name} = {text}" for name, text in texts)
     if (point == medians(posterior)).all():
         return f"their medians ({values})"
     return f"the supported row nearest to their medians ({values})"
-
-
-def _bands(draws: Array, levels: Sequence[float]) -> list[tuple[Array, Array]]:
-    """Compute central bands of draws, shape (draws, n), widest first."""
-    tails = [[(1 - level) / 2, (1 + level) / 2] for level in sorted(levels, reverse=True)]
-    return [tuple(np.quantile(draws, ends, axis=0)) for ends in tails]
 
 
 def _actions(
@@ -192,13 +188,18 @@ def _actions(
     within = [supported(posterior, points, posterior.actions) for points in along]
     joint_range = common_range(joint)
     mechanism_range = common_range([curve for pair in mechanism for curve in pair])
+    coordinates = posterior.terms.coordinates
+    medians_low_high = (
+        medians(posterior), [c.low for c in coordinates], [c.high for c in coordinates]
+    )  # fmt: skip
+    median, low, high = (point_texts(posterior, np.array(own)) for own in medians_low_high)
     return [
         {
-            "name": name,
-            "state": certificate.states[name],
-            "median": value_text(middle, c, levels),
-            "low": value_text(c.low, c, levels),
-            "high": value_text(c.high, c, levels),
+            "name": posterior.actions[k],
+            "state": certificate.states[posterior.actions[k]],
+            "median": median[k],
+            "low": low[k],
+            "high": high[k],
             "joint": _chart(
                 along[k][:, k], [joint[k]], joint_range, c, levels, within[k].all(axis=1)
             ),
@@ -207,35 +208,23 @@ def _actions(
             ),
             "held": _held(posterior, k, default),
         }
-        for k, (name, c, levels, middle) in enumerate(
-            zip(
-                posterior.actions,
-                posterior.terms.coordinates,
-                levels_of(posterior),
-                medians(posterior).tolist(),
-                strict=True,
-            )
-        )
+        for k, (c, levels) in enumerate(zip(coordinates, levels_of(posterior), strict=True))
     ]
 
 
 def _held(posterior: PosteriorDraws, k: int, point: Array) -> str:
     """Values of the actions that interact with action ``k``, as text."""
-    pairs, levels = posterior.terms.interactions, levels_of(posterior)
+    pairs, texts = posterior.terms.interactions, point_texts(posterior, point)
     others = sorted({i for pair in pairs if k in pair for i in pair} - {k})
-    return ", ".join(
-        f"{posterior.actions[i]} = "
-        f"{value_text(float(point[i]), posterior.terms.coordinates[i], levels[i])}"
-        for i in others
-    )
+    return ", ".join(f"{posterior.actions[i]} = {texts[i]}" for i in others)
 
 
 def _joint_curve(
     posterior: PosteriorDraws, points: Array, level: float, over: Mapping[str, Any]
 ) -> Curve:
     named = named_values(posterior, points)
-    draws = posterior.joint_effect(named, **over).to_numpy().reshape(-1, len(points))
-    return Curve("set", draws.mean(axis=0), _bands(draws, (0.5, level)))
+    draws = posterior.joint_effect(named, **over).to_numpy()
+    return Curve.of_draws("set", draws, (0.5, level))
 
 
 def _mechanism_curves(
@@ -243,14 +232,11 @@ def _mechanism_curves(
 ) -> tuple[Curve, Curve]:
     """Confounded and unconfounded contributions of an action."""
     mechanisms = posterior.mechanisms(named_values(posterior, points), **over).isel(action=k)
+    kinds = {"observed": "confounded", "set": "unconfounded"}
     observed, was_set = (
-        mechanisms[name].to_numpy().reshape(-1, len(points))
-        for name in ("confounded", "unconfounded")
+        Curve.of_draws(kind, mechanisms[name].to_numpy(), (level,)) for kind, name in kinds.items()
     )
-    return (
-        Curve("observed", observed.mean(axis=0), _bands(observed, (level,))),
-        Curve("set", was_set.mean(axis=0), _bands(was_set, (level,))),
-    )
+    return observed, was_set
 
 
 def _chart(

@@ -29,6 +29,12 @@ def value_text(value: float, coordinate: Coordinate, levels: Categories | None) 
     return format_to_uncertainty(value, decimals_for(coordinate.spread) + 1)
 
 
+def point_texts(posterior: PosteriorDraws, point: Array) -> list[str]:
+    """Format the value of each action at a point."""
+    columns = zip(point, posterior.terms.coordinates, levels_of(posterior), strict=True)
+    return [value_text(float(value), c, levels) for value, c, levels in columns]
+
+
 def probability_text(share: float, draws: int) -> str:
     """Format a share of draws as a probability strictly between 0 and 1."""
     if share in (0.0, 1.0):
@@ -75,41 +81,42 @@ def changes_in_words(
 
 def _changes(posterior: PosteriorDraws, low: Array, high: Array) -> list[tuple[str, str, str]]:
     """Name, start and end of the change of each action."""
-    columns = zip(
-        posterior.actions, posterior.terms.coordinates, levels_of(posterior), low, high, strict=True
-    )
-    return [
-        (name, value_text(a, c, levels), value_text(b, c, levels))
-        for name, c, levels, a, b in columns
-    ]
+    texts = (point_texts(posterior, point) for point in (low, high))
+    return list(zip(posterior.actions, *texts, strict=True))
 
 
 def _formatted(
     table: xr.Dataset, labels: list[tuple[str, str, str]], supported: NDArray[np.bool_], draws: int
 ) -> tuple[list[dict[str, Any]], float]:
     """Format contrasts with a common number of decimals, and place them on a common axis."""
-    change, lows, highs, above = (
-        table[name].to_numpy() for name in ("change", "change_low", "change_high", "above_zero")
+    low, middle, high, above = (
+        table[name].to_numpy() for name in ("change_low", "change", "change_high", "above_zero")
     )
-    start_of_axis, end_of_axis = min(0.0, lows.min()), max(0.0, highs.max())
-    length = (end_of_axis - start_of_axis) or 1.0
-    decimals = decimals_for(float(np.median(highs - lows)))
-
-    def percentage(value: float) -> float:
-        return float(100 * (value - start_of_axis) / length)
-
+    rows, zero = rows_on_axis(low, middle, high)
     return [
         {
             "name": name,
             "start": start,
             "end": end,
-            "change": format_to_uncertainty(float(change[k]), decimals, sign=True),
-            "band": format_interval(lows[k], highs[k], decimals, sign=True),
             "above_zero": probability_text(float(above[k]), draws),
             "supported": bool(supported[k]),
-            "low": percentage(lows[k]),
-            "high": percentage(highs[k]),
-            "middle": percentage(change[k]),
+            **rows[k],
         }
         for k, (name, start, end) in enumerate(labels)
-    ], percentage(0.0)
+    ], zero
+
+
+def rows_on_axis(low: Array, middle: Array, high: Array) -> tuple[list[dict[str, Any]], float]:
+    """Format estimates and their bands, and place them, and zero, on a common axis in percent."""
+    start, end = min(0.0, float(low.min())), max(0.0, float(high.max()))
+    length, decimals = (end - start) or 1.0, decimals_for(float(np.median(high - low)))
+    columns = {"low": low, "middle": middle, "high": high}
+    rows = [
+        {
+            "estimate": format_to_uncertainty(float(middle[i]), decimals, sign=True),
+            "band": format_interval(low[i], high[i], decimals, sign=True),
+            **{name: float(100 * (own[i] - start) / length) for name, own in columns.items()},
+        }
+        for i in range(len(middle))
+    ]
+    return rows, -100 * start / length

@@ -7,15 +7,14 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.best import problem_of
+from bayes_intgen.decide.best import Planning
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.search import best_point, grid_of_means
 from bayes_intgen.errors import ModelError
-from bayes_intgen.posterior.defaults import levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.report.charts import ticks
-from bayes_intgen.report.contrasts import named_values, probability_text, value_text
+from bayes_intgen.report.contrasts import named_values, point_texts, probability_text
 from bayes_intgen.report.explorer import Slider
 from bayes_intgen.text.number_format import (
     decimals_for,
@@ -54,7 +53,8 @@ def plans_of(
     ModelError
         As ``posterior.best``.
     """
-    problem, surface, _ = problem_of(posterior, decision, False, **over)
+    planning = Planning.of(posterior, decision, False, **over)
+    problem, surface = planning.problem, planning.surface
     means = grid_of_means(problem, surface)
     free = best_point(problem.with_budget(None), surface, None, means)
     low, high = problem.least_cost, float(problem.cost(free[None])[0])
@@ -86,17 +86,8 @@ def plans_of(
         }
         for title, within, plan in zip(titles, table["supported"].to_numpy(), plans, strict=True)
     ]
-    values = zip(*plans, strict=True)
-    rows = [
-        (name, [value_text(v, coordinate, levels) for v in own])
-        for name, coordinate, levels, own in zip(
-            posterior.actions,
-            posterior.terms.coordinates,
-            levels_of(posterior),
-            values,
-            strict=True,
-        )
-    ]
+    texts = zip(*(point_texts(posterior, plan) for plan in plans), strict=True)
+    rows = [(name, list(own)) for name, own in zip(posterior.actions, texts, strict=True)]
     costs = np.sum(_costs(posterior, decision, [*np.array(plans).T]), axis=0)
     if decision.cost:
         rows.append(("cost", list(map(_short, costs))))

@@ -92,12 +92,11 @@ def sampling_in_words(tree: xr.DataTree) -> str:
 def versions_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     """List the versions of the libraries behind the fit, its sampling and the report."""
     attrs = posterior.tree.attrs
-    return [
-        ("bayes-intgen (fit)", str(attrs["creation_library_version"])),
-        *_sampler_version(attrs),
-        ("bayes-intgen (this page)", version("bayes-intgen")),
-        *((f"{name} (this page)", version(name)) for name in ("jax", "numpy", "arviz")),
-    ]
+    rows = [("bayes-intgen (fit)", str(attrs["creation_library_version"]))]
+    if attrs["inference_library"] == "numpyro":
+        rows.append(("NumPyro (sampling)", str(attrs["inference_library_version"])))
+    names = ("bayes-intgen", "jax", "numpy", "arviz")
+    return rows + [(f"{name} (this page)", version(name)) for name in names]
 
 
 def _without_meaning(posterior: PosteriorDraws) -> tuple[str, ...]:
@@ -105,12 +104,6 @@ def _without_meaning(posterior: PosteriorDraws) -> tuple[str, ...]:
     if ImportanceDiagnostics.of(posterior.tree["sample_stats"].attrs) is None:
         return ("progress",)
     return ("progress", "warmup", "target_accept", "chains", "draws")
-
-
-def _sampler_version(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
-    if attrs["inference_library"] != "numpyro":
-        return []
-    return [("NumPyro (sampling)", str(attrs["inference_library_version"]))]
 
 
 def _mechanisms(posterior: PosteriorDraws) -> list[tuple[str, str]]:

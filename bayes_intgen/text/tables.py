@@ -27,9 +27,8 @@ def format_effects(table: "xr.Dataset", style: str) -> str:
     style : {"table", "csv", "json"}
         "table" rounds numbers to their uncertainty; the others write all digits.
     """
-    return {"table": _effects_as_table, "csv": _effects_as_csv, "json": _effects_as_json}[style](
-        table
-    )
+    styles = {"table": _effects_as_table, "csv": _effects_as_csv, "json": _effects_as_json}
+    return styles[style](table)
 
 
 def to_json(document: Any) -> str:
@@ -140,11 +139,7 @@ def _effect_cells(point: dict[str, Any], all_supported: bool, kind: str) -> list
         format_value(b) if a == b else f"{format_value(a)} → {format_value(b)}"
         for a, b in zip(before, values, strict=True)
     ]
-    cells += [
-        mean + mark,
-        _interval(number["low"], number["high"]),
-        _single_outcome(number, kind),
-    ]
+    cells += [mean + mark, _interval(number["low"], number["high"]), _single_outcome(number, kind)]
     if "change" in number:
         low, high = number["change_low"], number["change_high"]
         cells += [
@@ -182,31 +177,24 @@ def _numbers(table: "xr.Dataset") -> list[str]:
 
 
 def _effects_as_csv(table: "xr.Dataset") -> str:
-    names = [str(name) for name in table["action"].values]
-    columns = _numbers(table)
+    names, columns = table["action"].values.tolist(), _numbers(table)
+    before = [f"{name} (from)" for name in names] if "baseline" in table else []
+    parts = [table["value"], *([table["baseline"]] if before else []), *(table[n] for n in columns)]
+    cells = [part.values.reshape(table.sizes["point"], -1).tolist() for part in parts]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    before = [f"{name} (from)" for name in names] if "baseline" in table else []
     writer.writerow([*names, *before, *columns])
-    for i in range(table.sizes["point"]):
-        values = [*table["value"].values[i].tolist()]
-        if before:
-            values += table["baseline"].values[i].tolist()
-        writer.writerow([*values, *(table[name].values[i].item() for name in columns)])
+    writer.writerows([cell for part in row for cell in part] for row in zip(*cells, strict=True))
     return text.getvalue()
 
 
 def _effects_as_json(table: "xr.Dataset") -> str:
-    names = [str(name) for name in table["action"].values]
-
-    def point(values: Any) -> dict[str, Any]:
-        return dict(zip(names, values.tolist(), strict=True))
-
-    points = []
-    for i in range(table.sizes["point"]):
-        entry: dict[str, Any] = {"values": point(table["value"].values[i])}
-        if "baseline" in table:
-            entry["from"] = point(table["baseline"].values[i])
-        entry |= {name: table[name].values[i].item() for name in _numbers(table)}
-        points.append(entry)
+    points: list[dict[str, Any]] = [{} for _ in range(table.sizes["point"])]
+    for key, name in (("values", "value"), ("from", "baseline")):
+        if name in table:
+            for point, values in zip(points, table[name].values.tolist(), strict=True):
+                point[key] = dict(zip(table["action"].values.tolist(), values, strict=True))
+    for name in _numbers(table):
+        for point, number in zip(points, table[name].values.tolist(), strict=True):
+            point[name] = number
     return to_json({**table.attrs, "points": points})

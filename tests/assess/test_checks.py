@@ -167,3 +167,47 @@ def test_posterior_stores_the_check(data, posterior, tmp_path) -> None:
     other = bi.simulators.Linear.random(2, seed=0).dataset(50, seed=1)
     with pytest.raises(bi.DataError, match="not of the data that were fitted"):
         posterior.with_check(checked(other, bi.models.additive("linear")))
+
+
+def test_shares_that_leave_too_few_rows_are_named(data) -> None:
+    for share in (0.999, 1e-6):
+        with pytest.raises(bi.ModelError, match=f"held_out={share:g} leaves"):
+            bi.check(data, held_out=share, progress=False)
+
+
+def test_alternatives_in_the_span_of_the_model_are_not_tested() -> None:
+    # Two values of each action, seen together in three of four combinations only: an interaction
+    # then equals a sum of functions of single actions.
+    rng = np.random.default_rng(0)
+    intervened = np.repeat([[False, False], [True, False], [False, True]], 200, axis=0)
+    actions = rng.integers(0, 2, size=(600, 2)).astype(float)
+    outcome = actions @ [1.0, 0.5] + rng.normal(size=600)
+    for keep, is_tested in ((np.ones(600, dtype=bool), True), (actions.sum(axis=1) < 2, False)):
+        data = bi.RegimeData.from_arrays(actions[keep], outcome[keep], intervened[keep])
+        result = checked(data, ADDITIVE)
+        assert ("interaction of a1 and a2" in result.table["test"]) == is_tested
+        assert ("cannot reveal: interaction of a1 and a2" in str(result)) != is_tested
+
+
+def three_actions(interaction: float, triple: float) -> bi.RegimeData:
+    """Rows of 500 single interventions each and 300 on the first two actions together.
+
+    ``interaction`` scales a product of the first two actions in the outcome, ``triple`` one in the
+    third action, whose bias is then a function of all three.
+    """
+    rng = np.random.default_rng(0)
+    masks = np.repeat(np.vstack([np.zeros(3), np.eye(3), [1, 1, 0]]) > 0, [500] * 4 + [300], axis=0)
+    causes = rng.normal(size=masks.shape)
+    actions = np.where(masks, rng.normal(size=masks.shape), causes + rng.normal(size=masks.shape))
+    product = actions[:, 0] * actions[:, 1]
+    actions[~masks[:, 2], 2] += triple * product[~masks[:, 2]]
+    outcome = np.tanh(actions).sum(axis=1) + causes.sum(axis=1) + interaction * product
+    outcome = outcome + 0.3 * rng.normal(size=len(outcome))
+    return bi.RegimeData.from_arrays(actions, outcome, masks, ("a1", "a2", "a3"))
+
+
+@pytest.mark.parametrize(("interaction", "triple"), [(0.4, 0.0), (0.0, 1.0)])
+def test_an_interaction_does_not_pass_for_a_bias_of_three_actions(interaction, triple) -> None:
+    data = three_actions(interaction, triple)
+    model = bi.models.additive("polynomial", interactions=None)
+    assert checked(data, model).violated == (interaction > 0)

@@ -73,11 +73,6 @@ def test_contraction_is_the_ratio_of_posterior_and_prior_widths(posterior) -> No
     np.testing.assert_array_equal(same["prior"], table["prior"])
 
 
-def test_width_of_a_normal_is_its_standard_deviation() -> None:
-    draws = 3 * np.random.default_rng(0).normal(size=(2, 50_000, 4))
-    np.testing.assert_allclose(widths(draws), 3, rtol=0.03)
-
-
 def test_unidentified_effects_keep_the_width_of_the_prior(data, posterior) -> None:
     fitted = bi.fit(
         data.only([], ["red"]), bi.models.additive("linear"), draws=400, chains=1, progress=False

@@ -1,5 +1,6 @@
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -7,6 +8,8 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.assess.summary import summarise_data
+
+from conftest import confounded_rows
 
 
 def test_summary_of_data_as_text_and_json(data) -> None:
@@ -130,3 +133,18 @@ def test_summary_of_three_hundred_actions_takes_seconds() -> None:
         data.support(np.zeros((1, count)), ["nobody"])
     # A twentieth of the time without shared eliminations.
     assert time.process_time() - began < 60
+
+
+def test_positive_skewed_outcomes_whose_logarithm_fits_get_advice_in_any_unit() -> None:
+    data, rng = confounded_rows(200, seed=1), np.random.default_rng(0)
+    positive = data.outcome - data.outcome.min() + 1
+    multiplied = np.exp(data.outcome)
+    advised = [
+        "Outcome" in summarise_data(replace(data, outcome=outcome), support=False).sections
+        for outcome in (
+            multiplied, 1000 * multiplied,
+            data.outcome, positive, positive + rng.gamma(1.0, size=len(data)),
+            np.where(rng.random(len(data)) < 0.1, 0, multiplied), np.ceil(multiplied),
+        )
+    ]  # fmt: skip
+    assert advised == [True, True, False, False, False, False, False]

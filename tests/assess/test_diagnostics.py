@@ -10,7 +10,6 @@ from numpyro.diagnostics import effective_sample_size
 import bayes_intgen as bi
 from bayes_intgen.assess.diagnostics import problems, warn_of_problems
 from bayes_intgen.inference.sampling.convergence import (
-    ESS_LIMIT,
     TAIL_PROBABILITIES,
     Convergence,
     ess_bulk,
@@ -145,25 +144,3 @@ def test_nearly_constant_quantities_do_not_extend_sampling() -> None:
     assert shortfall(apart) > 5
     draws[0, 0, 0] = np.nan
     assert np.isnan(Convergence.of(draws).ess).tolist() == [True, False, False]
-
-
-def test_shortfall_is_that_of_the_worst_quantity() -> None:
-    for fault in (
-        {},
-        {"stuck": 0.4},
-        {"stuck": 0.7},
-        {"stuck": 0.95},
-        {"shift": 0.1},
-        {"shift": 1.0},
-    ):
-        tree, effect = fit_with(**fault)
-        draws = tree["posterior"]["scale"].to_numpy()
-        assert (shortfall(draws) <= 1) == (problems(tree, effect) == [])
-    scale = fit_with(stuck=0.8)[0]["posterior"]["scale"]
-    one, stuck = scale.isel(chain=[0]), scale.to_numpy()
-    ess = [float(az.ess(one, method=method).min()) for method in ("bulk", "tail")]
-    assert shortfall(stuck[:1]) == pytest.approx(ESS_LIMIT / Convergence.of(stuck[:1]).ess.min())
-    assert shortfall(stuck[:1]) == pytest.approx(ESS_LIMIT / min(ess), rel=0.03)
-    assert shortfall(fit_with(shift=1.0)[0]["posterior"]["scale"].to_numpy()) > 5
-    stuck[0, 0, 0] = np.nan
-    assert shortfall(stuck) == np.inf

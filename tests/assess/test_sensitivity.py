@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.assess.sensitivity import bounds, inflation
+from bayes_intgen.assess.sensitivity import bounds
 from bayes_intgen.posterior.draws import support_of
 
 
@@ -67,21 +67,6 @@ def test_bounds_fail_for_too_small_a_correlation() -> None:
         above, below = bounds(one.delta[:, None], one.sd, np.array([one.rho / 5]))
         outside += not -below[0, 0] <= one.error <= above[0, 0]
     assert outside > 200
-
-
-def test_inflation_equals_that_of_equally_correlated_signals() -> None:
-    for count in (2, 3, 6):
-        matrix = np.full((count, count), 0.4)
-        np.fill_diagonal(matrix, 1.0)
-        assert inflation(np.array(0.4), count) == pytest.approx(np.linalg.inv(matrix)[0, 0])
-    assert inflation(np.array(0.4), 1) == 1
-
-
-def test_unconfounded_actions_need_no_bound() -> None:
-    delta = np.array([[1.0, 2.0], [0.0, 0.0], [0.0, 0.0]])
-    above, below = bounds(delta, np.array([1.0, 0.0, 0.0]), np.array([0.3]))
-    np.testing.assert_allclose(below, 0)
-    np.testing.assert_allclose(above, (inflation(np.array(0.3), 3) - 1) * delta[:1])
 
 
 @pytest.mark.slow

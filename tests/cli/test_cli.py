@@ -17,7 +17,6 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen import cli
 from bayes_intgen.cli import commands, console
-from bayes_intgen.cli.points import rows_of_fit
 from bayes_intgen.posterior.effects import effect_table
 
 from _posteriors import (
@@ -28,6 +27,7 @@ from _posteriors import (
 )
 
 COMMAND = [sys.executable, "-m", "bayes_intgen.cli"]
+FIT = ["fit", "DATA", "-y", "intensity", "-a", "red", "-o", "x.nc"]
 
 
 def process(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -74,9 +74,9 @@ def test_effects_of_a_saved_fit_wait_for_no_library_that_they_do_not_need(folder
 
 def test_defaults_equal_those_of_the_library() -> None:
     # Written twice: reading them from the library would load it for every --help.
-    own, library = (inspect.signature(f).parameters for f in (commands.fit, bi.fit))
-    shared = ("method", "seed", "chains", "draws", "warmup", "target_accept", "checkpoint")
-    assert [own[name].default for name in shared] == [library[name].default for name in shared]
+    library = inspect.signature(bi.fit).parameters
+    own = vars(commands.Sampling())
+    assert own == {name: library[name].default for name in own}
 
 
 def test_fit_then_effect(folder, tmp_path) -> None:
@@ -232,7 +232,14 @@ def test_interactions_are_pairs_of_names(folder, tmp_path) -> None:
         (["fit", "DATA", "-o", "x.nc"], 2, "--outcome"),
         (["fit", "DATA", "-y", "intensity", "-o", "no/such/x.nc"], 1, "there is no folder"),
         (["fit", "DATA", "-y", "red", "-a", "red", "-o", "x.nc"], 1, "different columns"),
-        (["fit", "DATA", "-y", "intensity", "--graph", "red", "-o", "x.nc"], 1, "child=parent"),
+        ([*FIT, "--graph", "red"], 1, "child=parent"),
+        ([*FIT, "--graph", "none", "--graph", "red"], 1, "child=parent"),
+        ([*FIT, "--multiplicative", "--noise", "student_t"], 1, "a mean; omit --noise"),
+        (["effect", "FIT", "--set", "red"], 1, "not name=value"),
+        (["effect", "FIT", "--set", "red=1,red=2"], 1, "two values"),
+        (["effect", "FIT", "--set", " "], 1, "sets nothing"),
+        (["effect", "FIT", "--set", "{red: 1}"], 1, "starts like JSON"),
+        (["effect", "FIT", "--set", '{"red": [1]}'], 1, "neither a number nor a level"),
         (["plot", "FIT", "-o", "x.nonsense"], 1, "cannot be written"),
         (["plot", "FIT", "-o", "x.png", "-a", "blue"], 1, "unknown action 'blue'"),
         (["demo", "--rows", "3"], 1, "rows must be"),
@@ -272,15 +279,8 @@ def test_levels_are_set_by_their_names(tmp_path, capsys) -> None:
     pd.DataFrame([values]).to_csv(tmp_path / "points.csv", index=False)
     assert cli.main([*command, "--points", str(tmp_path / "points.csv")]) == 0
     assert json.loads(capsys.readouterr().out)["points"][0]["mean"] == answer["mean"]
-    plot_command = [
-        "plot",
-        str(tmp_path / "fit.nc"),
-        "-o",
-        str(tmp_path / "x.png"),
-        "--at",
-        "drug=a",
-    ]
-    assert cli.main(plot_command) == 0
+    picture = str(tmp_path / "x.png")
+    assert cli.main(["plot", str(tmp_path / "fit.nc"), "-o", picture, "--at", "drug=a"]) == 0
     capsys.readouterr()
     for typed, message in (("drug=c", "'drug' has no level 'c'"), ("spend=x", "not a number")):
         assert cli.main([*command, "--set", typed]) == console.UNUSABLE
@@ -328,14 +328,6 @@ def test_plot_and_report_in_a_population(fit_with_groups, monkeypatch, capsys) -
     assert "Population: at season = winter" in (fit_with_groups / "page.html").read_text()
     assert cli.main(["effect", "fit.nc", "--set", "tv=1", "--given", "seasn=winter"]) == 1
     assert "unknown covariate or grouping 'seasn'" in capsys.readouterr().err
-
-
-def test_rows_of_a_fit_are_read_with_its_covariates_and_groups(fit_with_groups) -> None:
-    fit = bi.load(fit_with_groups / "fit.nc")
-    rows = rows_of_fit(fit_with_groups / "data.csv", fit, "regime", progress=False)
-    assert rows.columns.every == ("age", "season", "region")
-    with pytest.raises(bi.DataError, match="9 rows of regime"):
-        rows_of_fit(fit_with_groups / "rows.csv", fit, "regime", progress=False)
 
 
 def test_columns_of_levels_keep_their_names(tmp_path, capsys) -> None:

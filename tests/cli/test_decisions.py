@@ -1,4 +1,4 @@
-"""The command ``best`` against the method of the posterior."""
+"""The commands ``best``, ``next`` and ``split`` against the methods of the posterior."""
 
 import json
 
@@ -37,25 +37,79 @@ def test_risk_is_an_option(posterior, fit, capsys) -> None:
     assert document["value"] == pytest.approx(posterior.best(draws, bi.CVaR(0.2)).value)
 
 
-def test_a_value_holds_an_action(fit, capsys) -> None:
-    arguments = ["--bounds", "red=0.25", "--format", "json"]
-    assert cli.main(["best", fit, *arguments]) == 0
-    assert json.loads(capsys.readouterr().out)["plan"]["red"] == 0.25
+def test_next_ranks_the_experiments_of_the_method(posterior, fit, capsys) -> None:
+    planned = [
+        bi.Experiment("red", 200, at=["0", "1"], cost=0.01),
+        bi.Experiment(("red", "green"), 50),
+        bi.Experiment(None, 50),
+    ]
+    table = posterior.experiments(DECISION, planned, horizon=2.0)
+    arguments = ["next", fit, *OPTIONS, "--baseline", "green=0.1", "--horizon", "2"]
+    arguments += ["-e", "red=0|1:200:0.01", "-e", "all", "-e", "history", "--rows", "50"]
+    assert cli.main([*arguments, "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    records = {record["experiment"]: record for record in document["experiments"]}
+    assert list(records) == table.experiment.to_numpy().tolist()
+    for label, record in records.items():
+        for name in ("evsi", "net_benefit", "width_after", "rows"):
+            assert record[name] == pytest.approx(table[name].sel(experiment=label).item())
+    assert document["evpi"] == pytest.approx(float(table.evpi))
+    assert cli.main(arguments) == 0
+    text = capsys.readouterr().out
+    assert "the most useful first" in text
+    assert "net benefit" in text
+    assert "do(red=0|1): 'green' by response" in text
+
+
+def test_split_shares_the_rows_of_the_method(posterior, fit, capsys) -> None:
+    points = {"red": [0.0, 1.0], "green": [0.0, 1.0]}
+    table = posterior.split(
+        1000, points, regimes=["red", "green", None], costs={"do(red)": 2.0, "observational": 0.5}
+    )
+    arguments = ["split", fit, "--set", "red=0,green=0", "--set", "red=1,green=1"]
+    arguments += ["--regime", "red", "--regime", "green", "--regime", "history"]
+    arguments += ["--row-cost", "red=2,history=0.5"]
+    assert cli.main([*arguments, "--rows", "1000", "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    shares = {record["regime"]: record["share"] for record in document["regimes"]}
+    assert shares == pytest.approx(dict(zip(table.regime.values, table.share.values, strict=True)))
+    assert document["width"] == pytest.approx(float(table.width))
+    assert document["width_of_total"]["1000"] == pytest.approx(float(table.width))
+    assert cli.main([*arguments, "--width", str(float(table.width))]) == 0
+    assert "Best split of" in capsys.readouterr().out
+
+
+def test_split_of_a_decision_needs_no_points(fit, capsys) -> None:
+    assert cli.main(["split", fit, *OPTIONS, "--rows", "100"]) == 0
+    assert "gains over the baseline" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--cost", "red=much"], "cost of 'red' is 'much', which is not a number"),
-        (["--cost", "rod=1"], "did you mean 'red'"),
-        (["--budget", "3"], "a budget needs costs"),
-        (["--bounds", "red=3..3"], "to hold it there"),
-        (["--bounds", "red=a..b"], "which is not a number"),
-        (["--bounds", "red=much"], "set 'red' to 'much'"),
-        (["--risk", "median"], "unknown risk 'median'"),
-        (["--risk", "cvar=2"], "lie between 0 and 1"),
+        (["best", "--cost", "red=much"], "cost of 'red' is 'much', which is not a number"),
+        (["best", "--cost", "rod=1"], "did you mean 'red'"),
+        (["best", "--budget", "3"], "a budget needs costs"),
+        (["best", "--bounds", "red=3..3"], "to hold it there"),
+        (["best", "--bounds", "red=a..b"], "which is not a number"),
+        (["best", "--bounds", "red=much"], "set 'red' to 'much'"),
+        (["best", "--risk", "median"], "unknown risk 'median'"),
+        (["best", "--risk", "cvar=2"], "lie between 0 and 1"),
+        (["next", "-e", "red"], "has no rows; write red:500"),
+        (["next", "-e", "red:many"], "which is not a number"),
+        (["next", "-e", "red:2.5"], "number of rows in --experiment 'red:2.5' is not whole"),
+        (["next", "-e", "red:1:2:3"], "too many parts"),
+        (["next", "-e", "rod:10"], "did you mean 'red'"),
+        (["next", "-e", "red:10:-1"], "is negative"),
+        (["next", "--horizon", "0"], "horizon must be positive"),
+        (["split"], "give either --rows"),
+        (["split", "--rows", "5", "--width", "1"], "give either --rows"),
+        (["split", "--rows", "5", "--regime", "rod"], "did you mean 'red'"),
+        (["split", "--rows", "5", "--row-cost", "rod=1"], "unknown regime 'rod'"),
+        (["split", "--width", "-1"], "width must be positive"),
     ],
 )
 def test_bad_options_are_named(fit, arguments, message: str, capsys) -> None:
-    assert cli.main(["best", fit, *arguments]) == 1
+    command, *rest = arguments
+    assert cli.main([command, fit, *rest]) == 1
     assert message in capsys.readouterr().err

@@ -9,7 +9,6 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.decide.allocation import Allocation
 from bayes_intgen.decide.belief import Belief
-from bayes_intgen.decide.split import whole_rows
 
 
 def random_allocation(seed: int, regimes: int) -> tuple[Allocation, float]:
@@ -43,40 +42,11 @@ def test_no_shares_of_a_grid_are_better(seed: int) -> None:
     assert allocation.mean_variance(best)[0] < equal
 
 
-def test_gradient_is_that_of_differences() -> None:
-    allocation, total = random_allocation(30_010, 4)
-    rows = np.full(4, total / 4)
-    _, gradient = allocation.mean_variance(rows)
-    step = 1e-5 * total
-    differences = [
-        (allocation.mean_variance(rows + h)[0] - allocation.mean_variance(rows - h)[0]) / 2 / step
-        for h in step * np.eye(4)
-    ]
-    np.testing.assert_allclose(gradient, differences, rtol=1e-5)
-
-
 def test_rows_for_a_width_are_found_by_their_own_split() -> None:
     allocation, _ = random_allocation(30_011, 3)
     width = allocation.mean_width(allocation.best_rows(300.0))
     assert allocation.rows_for(width) == pytest.approx(300, abs=1.5)
     assert allocation.rows_for(1.0) == 0
-
-
-def test_a_width_below_that_of_the_rest_is_refused() -> None:
-    allocation = Allocation(
-        Belief.of_sd(np.ones(1)), np.ones((1, 1)), np.ones(1), np.ones(1), [np.eye(1)], np.ones(1)
-    )
-    # The rest is half of the variance.
-    assert allocation.mean_width(np.array([1e12])) == pytest.approx(np.sqrt(0.5))
-    with pytest.raises(bi.ModelError, match=r"no number of rows .* 0\.70"):
-        allocation.rows_for(0.7)
-
-
-def test_whole_rows_keep_their_sum() -> None:
-    rows = np.random.default_rng(0).uniform(0, 10, 7)
-    rows *= 100 / rows.sum()
-    assert whole_rows(rows).sum() == 100
-    assert np.abs(whole_rows(rows) - rows).max() < 1
 
 
 def test_first_study_splits_levels_as_their_variance_says() -> None:

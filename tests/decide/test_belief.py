@@ -100,17 +100,6 @@ def test_only_the_linear_part_of_a_target_is_updated() -> None:
     assert after[1] == pytest.approx(2, rel=0.15)
 
 
-def test_directions_without_uncertainty_are_dropped() -> None:
-    draws = np.random.default_rng(0).standard_normal((100, 2))
-    belief = Belief.of_draws(np.concatenate([draws, draws[:, :1], np.ones((100, 1))], axis=1))
-    assert belief.size == 2
-    np.testing.assert_allclose(
-        belief.root @ belief.root.T,
-        np.cov(np.c_[draws, draws[:, 0], 0 * draws[:, 0]].T),
-        atol=1e-12,
-    )
-
-
 def test_few_large_draws_do_not_promise_too_much() -> None:
     # A scale mixture, as where the prior decides; one row is far more precise than the belief.
     rng = np.random.default_rng(30_004)

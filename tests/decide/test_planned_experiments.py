@@ -7,9 +7,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen._random import generator
-from bayes_intgen.decide.best import problem_of
-from bayes_intgen.decide.experiment_values import Choice, value_of_information
-from bayes_intgen.decide.planned_rows import half_information_of_rows, planned_rows
+from bayes_intgen.decide.planned_rows import planned_rows
 
 from _posteriors import made_up_with_groups, made_up_with_levels, with_log_link
 from conftest import confounded_rows
@@ -78,27 +76,6 @@ def test_costs_and_the_horizon_decide_the_order(posterior, table) -> None:
     far = posterior.experiments(DECISION, planned, horizon=10_000)
     assert str(far.experiment[0].item()) == first
     np.testing.assert_allclose(far.net_benefit, 10_000 * far.evsi - far.cost)
-
-
-def test_plans_after_an_experiment_are_as_good_as_a_fine_grid(posterior) -> None:
-    problem, surface, _ = problem_of(posterior, DECISION, False, None, None)
-    choice = Choice.of(posterior, DECISION)
-    red = np.linspace(-1, 1.5, 126)
-    points = np.stack([red, np.minimum((0.8 - red) / 0.5, problem.candidates[1][-1])], axis=1)
-    points = np.concatenate([choice.points[:1], points[problem.is_feasible(points)]])
-    effects = surface.draws(points)
-    planned = planned_rows(posterior, ("red", "green"), {}, generator(0, "experiments"))
-    half = half_information_of_rows(posterior, choice.belief, planned)
-    update = choice.belief.update(np.sqrt(300) * half)
-    # Plans of either set together, so that the same normals move both.
-    both = np.concatenate([effects, surface.draws(choice.points)], axis=1)
-    normals = np.random.default_rng(0).standard_normal((40_000, both.shape[1]))
-    moves, mean = update.moves(choice.belief.loadings(both)[0], normals), both.mean(axis=0)
-    value, error = value_of_information(mean[: len(points)], moves[:, : len(points)])
-    few, _ = value_of_information(mean[len(points) :], moves[:, len(points) :])
-    # The grid of the search is coarser.
-    assert few == pytest.approx(value, rel=0.1)
-    assert error < 0.1 * value
 
 
 def test_descendants_respond_to_planned_values(posterior) -> None:

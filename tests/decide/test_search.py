@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
+from bayes_intgen.decide.decision import CVaR, Quantile
 from bayes_intgen.decide.grid import combinations
-from bayes_intgen.decide.objectives import CVaR, Quantile
 from bayes_intgen.decide.problem import Problem
-from bayes_intgen.decide.search import best_point, best_points_of_draws, value_of
+from bayes_intgen.decide.search import best_point, value_of
 
 
 class Waves:
@@ -73,11 +72,6 @@ def brute_force(problem: Problem, size: int) -> Array:
     return plans[problem.cost(plans) <= problem.budget]
 
 
-def _outside_a_disc(problem: Problem, points: Array, centre: Array) -> NDArray[np.bool_]:
-    """Affordable plans that are not near ``centre``."""
-    return np.asarray(problem.is_affordable(points) & (np.hypot(*(points - centre).T) > 0.2))
-
-
 @pytest.mark.parametrize(("count", "size", "repeats"), [(2, 300, 20), (3, 45, 10), (4, 17, 5)])
 def test_no_plan_on_a_fine_grid_is_better(count: int, size: int, repeats: int) -> None:
     gaps = []
@@ -103,30 +97,3 @@ def test_no_plan_has_less_risk(measure: CVaR | Quantile) -> None:
         # Negative control: the plan with the best mean is not the one with the least risk.
         mean = best_point(problem, surface, None)
         assert value(plan[None])[0] >= value(mean[None])[0]
-
-
-def test_each_draw_has_its_own_best_plan() -> None:
-    rng = np.random.default_rng(5)
-    surface, problem = Waves(2, 12, True, rng), random_problem(2, rng)
-    plan = best_point(problem, surface, None)
-    points, effects = best_points_of_draws(problem, surface, plan)
-    plans = brute_force(problem, 150)
-    best = surface.draws(plans).max(axis=1)
-    own = surface.draws(points).diagonal()
-    np.testing.assert_allclose(effects, own)
-    assert (problem.cost(points) <= problem.budget + 1e-9).all()
-    assert np.max((best - effects) / np.ptp(best)) < 0.05
-    assert (effects - surface.draws(plan[None])[:, 0]).mean() > 0
-
-
-def test_unsupported_plans_are_avoided(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(3)
-    surface, problem = Waves(2, 5, False, rng), random_problem(2, rng)
-    best = best_point(problem, surface, None)
-    monkeypatch.setattr(Problem, "is_feasible", lambda own, at: _outside_a_disc(own, at, best))
-    other = best_point(problem, surface, None)
-    plans = brute_force(problem, 200)
-    plans = plans[_outside_a_disc(problem, plans, best)]
-    values = surface.mean(plans)
-    assert np.hypot(*(other - best)) >= 0.2
-    assert surface.mean(other[None])[0] >= values.max() - 2e-3 * np.ptp(values)

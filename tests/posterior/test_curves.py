@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.assess.contraction import widths
-from bayes_intgen.assess.mechanism_curves import mechanism_curves
+from bayes_intgen.assess.contraction import mechanism_curves, widths
 from bayes_intgen.posterior.curves import effect_along
 
 from _posteriors import half_supported, made_up, made_up_with_levels
