@@ -91,15 +91,7 @@ def _bytes_of(source: Path) -> bytes:
 
 def _check_content[T: PosteriorDraws](kind: Callable[[xr.DataTree], T], tree: xr.DataTree) -> T:
     """Decode a fit; refuse draws that do not match their model, or that it cannot evaluate."""
-    for name in (
-        "model",
-        "terms",
-        "spread",
-        "settings",
-        "outcome",
-        "outcome_kind",
-        "covariates_digest",
-    ):
+    for name in ATTRIBUTES:
         if not isinstance(tree.attrs.get(name), str):
             raise SavedFitError(f"attribute {name!r} is missing")
     try:
