@@ -139,11 +139,6 @@ def _not_finite(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
     variable[...] = values
 
 
-def _other_names(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
-    name = str(rng.choice(["constant_data/action", "support/action", "posterior/scale_of"]))
-    file[name][0] = "nobody"
-
-
 def _attribute(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
     values: list[Any] = [
         3, 2.5, "3", "null", "[]", "{}", "{", "", b"\xff\xfe", "[" * 100_000, '{"a":' * 100_000,
@@ -186,7 +181,6 @@ CRAFTS: dict[str, Craft] = {
     "variable of another size": _other_size,
     "missing part": _missing,
     "number that is not finite": _not_finite,
-    "other names": _other_names,
     "attribute of another kind": _attribute,
     "model of other types": _model_of_other_types,
 }

@@ -13,7 +13,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import whole_number
-from bayes_intgen._columns import take_rows
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
@@ -383,9 +382,9 @@ class Observations(Rows):
         """Select rows by position or by a mask of rows."""
         return replace(
             self,
-            actions=take_rows(self.actions, rows),
+            actions=self.actions.T[:, rows].T,
             outcome=self.outcome[rows],
-            intervened=take_rows(self.intervened, rows),
+            intervened=self.intervened.T[:, rows].T,
             covariates=self.covariates[rows],
             weights=None if self.weights is None else self.weights[rows],
             within=None if self.within is None else self.within[rows],
