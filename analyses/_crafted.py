@@ -42,8 +42,6 @@ def craft(name: str, base: Path, path: Path, rng: np.random.Generator) -> None:
     path.write_bytes(content)
     with h5py.File(path, "r+") as file:
         CRAFTS[name](file, rng, base)
-    if name == "one long text many times":
-        _repeat_text(path)
     path.write_bytes(with_checksum(path.read_bytes()))
 
 
@@ -70,12 +68,9 @@ def _soft_link(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
 
 
 def _cycle(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
-    group, target = rng.choice(GROUPS), rng.choice([*GROUPS, "/"])
+    group = str(rng.choice(GROUPS))
+    target = rng.choice([group, "/"])
     file[f"{group}/{rng.choice(['parent', 'posterior', 'check'])}"] = file[str(target)]
-
-
-def _second_name(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
-    file[f"{rng.choice(GROUPS)}/other"] = file[str(rng.choice(VARIABLES))]
 
 
 def _external_storage(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
@@ -135,14 +130,6 @@ def _missing(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
         del file[name]
 
 
-def _added(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
-    parent = rng.choice([*GROUPS, "/"])
-    if rng.random() < 0.5:
-        file.create_group(f"{parent}/more")
-    else:
-        file[f"{parent}/more"] = np.zeros(3)
-
-
 def _not_finite(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
     variable = file[
         str(rng.choice(["coefficients/coefficients", "posterior/noise_sd", "noise/quantile"]))
@@ -150,11 +137,6 @@ def _not_finite(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
     values = variable[()]
     values.flat[rng.integers(values.size)] = rng.choice([np.nan, np.inf, -np.inf])
     variable[...] = values
-
-
-def _other_names(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
-    name = str(rng.choice(["constant_data/action", "support/action", "posterior/scale_of"]))
-    file[name][0] = "nobody"
 
 
 def _attribute(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
@@ -187,29 +169,10 @@ def _leaves(value: Any) -> Iterator[tuple[Any, Any]]:
             yield value, key
 
 
-def _long_text(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
-    group = file["constant_data"]
-    group["level_code"] = np.zeros(5000)
-    for name in ("level", "level_of"):
-        group.create_dataset(name, (5000,), h5py.string_dtype())[:] = "x"
-    group["level_of"][0] = "long" * 100_000
-
-
-def _repeat_text(path: Path) -> None:
-    """Let all texts of a variable refer to the first."""
-    with h5py.File(path, "r") as file:
-        texts = file["constant_data/level_of"]
-        begin, count = texts.id.get_offset(), len(texts)
-    content = bytearray(path.read_bytes())
-    content[begin : begin + 16 * count] = content[begin : begin + 16] * count
-    path.write_bytes(content)
-
-
 CRAFTS: dict[str, Craft] = {
     "external link": _external_link,
     "soft link": _soft_link,
     "cycle of groups": _cycle,
-    "variable under two names": _second_name,
     "external storage": _external_storage,
     "virtual variable": _virtual,
     "declared size": _large,
@@ -217,10 +180,7 @@ CRAFTS: dict[str, Craft] = {
     "variable of another type": _other_type,
     "variable of another size": _other_size,
     "missing part": _missing,
-    "additional part": _added,
     "number that is not finite": _not_finite,
-    "other names": _other_names,
     "attribute of another kind": _attribute,
     "model of other types": _model_of_other_types,
-    "one long text many times": _long_text,
 }

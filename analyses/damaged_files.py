@@ -4,8 +4,8 @@
 
 Saved fits are damaged at random (bit flips, garbled and zeroed runs, truncations, appended bytes,
 all of these after the checksum is cut off) or crafted: well-formed files with links to other files,
-cycles, enormous declared sizes, missing or additional parts and models of other types, with a right
-checksum. Checkpoints are damaged alike. Each file is loaded in another process: a crash and
+cycles, enormous declared sizes, missing parts and models of other types, with a right checksum.
+Checkpoints are damaged alike. Each file is loaded in another process: a crash and
 a load of over a minute are failures, and so are other numbers than the intact file's, and any other
 error than a `SavedFitError`.
 """

@@ -59,8 +59,8 @@ def score(
     """Score the fit without interactions on one random model under one violation."""
     base = KINDS[kind].random(actions, seed)
     model = base if violation == NONE else VIOLATIONS[violation](base, strength)
-    # Points of the base: neither interactions nor shared causes change settings under do,
-    # and for shifted experiments these equal ShiftedSupport.unshifted_points.
+    # Points of the base: neither interactions nor shared causes change settings under do, and
+    # shifted experiments lie elsewhere.
     points, _ = base.sample(base.names, POINTS, np.random.default_rng(seed + 20_000))
     truth = model.joint_effect(points)
     settings = QUICK if quick else STUDY

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bayes_intgen._columns import columns_of
 from bayes_intgen.basis.categories import MAX_DISTINCT
 from bayes_intgen.basis.coordinate import Coordinate, far_cells
 from bayes_intgen.data.rows import Rows
@@ -78,7 +77,7 @@ def advice_on_far_cells(data: Rows, coordinates: Sequence[Coordinate] | None = N
     sample = data.in_memory
     lone, tails = [], []
     known: Sequence[Coordinate | None] = coordinates or [None] * len(data.names)
-    columns = zip(data.names, data.categories, columns_of(sample.actions), known, strict=True)
+    columns = zip(data.names, data.categories, sample.actions.T, known, strict=True)
     for name, levels, values, coordinate in columns:
         if levels is not None:
             continue

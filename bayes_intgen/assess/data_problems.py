@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._columns import columns_of
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.action_summary import shorter_number
 from bayes_intgen.assess.mixed_units import advice_on_units
@@ -57,9 +56,7 @@ def data_problems(data: Rows, reference: ReferenceRows, sample: Observations) ->
     problems += advice_on_far_cells(data, reference.coordinates)
     supported = _supported_shares(sample, reference) if certificate.identified else {}
     near = _collinear(sample)
-    columns = zip(
-        data.names, columns_of(sample.actions), columns_of(sample.intervened), strict=True
-    )
+    columns = zip(data.names, sample.actions.T, sample.intervened.T, strict=True)
     for k, (name, values, was_set) in enumerate(columns):
         problems += _outside_experiments(name, sample.categories[k], values, was_set)
         if supported.get(k, 1.0) < MIN_COVERED_SHARE:
@@ -115,7 +112,7 @@ def _supported_shares(sample: Observations, reference: ReferenceRows) -> dict[in
     """Shares of the settings of each action that support the joint effect."""
     count = len(sample.names)
     reached = {}
-    columns = zip(columns_of(sample.actions), columns_of(sample.intervened), strict=True)
+    columns = zip(sample.actions.T, sample.intervened.T, strict=True)
     for k, (column, was_set) in enumerate(columns):
         values = np.sort(column[was_set])
         if len(values):

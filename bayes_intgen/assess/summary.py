@@ -8,7 +8,6 @@ from textwrap import wrap
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._columns import columns_of
 from bayes_intgen.assess.action_summary import ActionSummary, table_of_actions
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.data_problems import data_problems
@@ -230,7 +229,7 @@ def summarise_data(
         ActionSummary.of(name, joint.states[name], values, was_set, levels)
         for name, values, was_set, levels in zip(
             names,
-            columns_of(sample.actions),
+            sample.actions.T,
             columns_of(sample.intervened),
             sample.categories,
             strict=True,

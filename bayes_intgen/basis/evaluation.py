@@ -30,7 +30,6 @@ class Evaluation:
     ) -> None:
         self._inputs, self._population, self._first = inputs, population, first
         self._cache: dict[tuple[Basis, tuple[int, ...]], Array] = {}
-        self._parts: dict[tuple[int, int], Evaluation] = {}
 
     def __call__(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
         """Values of a basis of some actions, shape (size, n), one function per row."""
@@ -40,11 +39,6 @@ class Evaluation:
         if key not in self._cache:
             self._cache[key] = self._evaluate(basis, inputs)
         return self._cache[key]
-
-    def part(self, start: int, stop: int) -> "Evaluation":
-        """Evaluation at consecutive rows, with values of its own; the same object every time."""
-        own = self._inputs[start:stop], self._population, self._first
-        return self._parts.setdefault((start, stop), Evaluation(*own))
 
     def products(self, basis: TensorProductBasis, inputs: tuple[int, ...]) -> Array:
         """Values of a tensor product, shape (size, n)."""

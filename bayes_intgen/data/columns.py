@@ -8,7 +8,6 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._columns import side_by_side, take_rows
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.covariates import CovariateColumns, group_label
 from bayes_intgen.data.dates import days_of_column, holds_dates
@@ -279,14 +278,14 @@ class Columns(NamedTuple):
         rows = Observations(
             self.actions,
             self.outcome,
-            side_by_side(
+            np.stack(
                 [
                     _codes(complete, name, levels, numbers)
                     for name, levels in zip(self.actions, self._levels, strict=True)
                 ]
-            ),
+            ).T,
             outcome,
-            masks if len(numbers) == len(table) else take_rows(masks, numbers - first_row),
+            masks if len(numbers) == len(table) else masks.T[:, numbers - first_row].T,
             categories=self._levels,
             columns=self.known,
             covariates=np.stack(covariates, axis=1) if covariates else np.empty((len(outcome), 0)),

@@ -13,10 +13,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import whole_number
-from bayes_intgen._columns import take_rows
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.data.batches import map_reduce
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest, LiftTestable
@@ -38,9 +36,6 @@ from bayes_intgen.text.messages import quoted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# Maximum number of rows whose functions are kept between passes: they take some kilobytes per row.
-MAX_EVALUATED_ROWS = 30_000
 
 
 class Rows(LiftTestable):
@@ -290,7 +285,6 @@ class Observations(Rows):
     weights: NDArray[np.float64] | None = None
     within: NDArray[np.float64] | None = None
     dropped: dict[Mask, int] = field(default_factory=dict)
-    evaluation: Evaluation | None = None
 
     def __post_init__(self) -> None:
         if not self.categories:
@@ -326,8 +320,7 @@ class Observations(Rows):
             yield self
             return
         for start, stop in pairwise(batch_ends(self.unit, len(self), rows)):
-            batch, own = self.take(slice(start, stop)), self.evaluation
-            yield batch if own is None else replace(batch, evaluation=own.part(start, stop))
+            yield self.take(slice(start, stop))
 
     def by_unit(self) -> Self:
         """Sort the rows by unit, if they have units."""
@@ -335,12 +328,6 @@ class Observations(Rows):
         if unit is None or (np.diff(unit) >= 0).all():
             return self
         return self.take(np.argsort(unit, kind="stable"))
-
-    def evaluated(self) -> Self:
-        """Copy of the rows that keeps their functions between passes, unless they are many."""
-        if len(self) > MAX_EVALUATED_ROWS:
-            return self
-        return replace(self, evaluation=Evaluation(self.inputs, first=len(self.names)))
 
     def sample(self, rows: int) -> Self:
         """Sample about ``rows`` rows by :func:`balanced_sample`; all if there are no more."""
@@ -383,13 +370,12 @@ class Observations(Rows):
         """Select rows by position or by a mask of rows."""
         return replace(
             self,
-            actions=take_rows(self.actions, rows),
+            actions=self.actions.T[:, rows].T,
             outcome=self.outcome[rows],
-            intervened=take_rows(self.intervened, rows),
+            intervened=self.intervened.T[:, rows].T,
             covariates=self.covariates[rows],
             weights=None if self.weights is None else self.weights[rows],
             within=None if self.within is None else self.within[rows],
-            evaluation=None,
         )
 
     def __len__(self) -> int:

@@ -6,7 +6,6 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._columns import columns_of
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
@@ -45,7 +44,7 @@ def balanced_sample(
     sampled = np.zeros(len(columns), dtype=bool)
     for own, count in zip(members, even_shares([len(m) for m in members], rows), strict=True):
         sampled[own[np.argsort(priority[own], kind="stable")[:count]]] = True
-    for column, levels in zip(columns_of(columns), categories, strict=True):
+    for column, levels in zip(columns.T, categories, strict=True):
         sampled[[column.argmin(), column.argmax()]] = True
         if levels is not None:
             codes, first = np.unique(column, return_index=True)

@@ -29,7 +29,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._columns import columns_of, side_by_side
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
@@ -105,7 +104,7 @@ class ReferenceRows:
         Coordinates default to those of the rows.
         """
         if coordinates is None:
-            coordinates = tuple(map(Coordinate.of, columns_of(actions)))
+            coordinates = tuple(map(Coordinate.of, actions.T))
         rng = generator(0, "support")
         masks, which = masks_of(intervened)
         order = sorted(range(len(masks)), key=lambda i: regime_order(masks[i]))
@@ -389,4 +388,4 @@ class ReferenceRows:
 
     def _placed(self, points: Array, inputs: Sequence[int]) -> Array:
         columns = [placed(self.coordinates[k], self.categories[k], points[:, k]) for k in inputs]
-        return side_by_side(columns)
+        return np.stack(columns).T

@@ -5,7 +5,6 @@ from bayes_intgen.simulators.binary import Binary
 from bayes_intgen.simulators.counts import Counts
 from bayes_intgen.simulators.dose_response import DoseResponse
 from bayes_intgen.simulators.few_doses import FewDoses
-from bayes_intgen.simulators.importance import Estimate
 from bayes_intgen.simulators.linear import Linear
 from bayes_intgen.simulators.marketing_panel import MarketingPanel
 from bayes_intgen.simulators.media_mix import MediaMix
@@ -24,7 +23,6 @@ __all__ = [
     "Binary",
     "Counts",
     "DoseResponse",
-    "Estimate",
     "FewDoses",
     "Interacting",
     "Linear",

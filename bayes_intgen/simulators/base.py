@@ -11,19 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_intgen._arguments import seed_number, whole_number
-from bayes_intgen._random import generator
+from bayes_intgen._arguments import seed_number
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.regime_labels import OBSERVATIONAL
 from bayes_intgen.errors import ModelError
-from bayes_intgen.simulators.importance import Estimate, weighted_means
 
 Regime = Sequence[str]
 RowCounts = int | Mapping[tuple[str, ...], int]
-
-# Maximum size of an array in importance sampling: arrays that fit a cache are four times as fast.
-MAX_ARRAY_FLOATS = 100_000
 
 
 class StructuralCausalModel(ABC):
@@ -50,13 +45,6 @@ class StructuralCausalModel(ABC):
         """Draw an observed A_k, shape (rows,), from causes and preceding actions."""
 
     @abstractmethod
-    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        """Conditional density of an observed A_k at ``values``, shape (n,), elementwise.
-
-        Causes and actions have shapes (n, K); only its own cause and its parents matter.
-        """
-
-    @abstractmethod
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         """Draw A_k under do(A_k), shape (rows,)."""
 
@@ -72,10 +60,6 @@ class StructuralCausalModel(ABC):
     def unconfounded(self, action: int, values: Array) -> Array:
         """Mean contribution E[f_k(a_k, C_k)] over the marginal law of C_k, elementwise."""
 
-    @abstractmethod
-    def unconfounded_variance(self, action: int, values: Array) -> Array:
-        """Variance of f_k(a_k, C_k) over the marginal law of C_k, elementwise."""
-
     @property
     @abstractmethod
     def cause_moments(self) -> tuple[Array, Array]:
@@ -89,11 +73,6 @@ class StructuralCausalModel(ABC):
     def noise_mean(self) -> float:
         """Mean of the outcome noise U."""
         return 0.0
-
-    @property
-    @abstractmethod
-    def noise_variance(self) -> float:
-        """Variance of the outcome noise U."""
 
     def sample(self, regime: Regime, rows: int, rng: np.random.Generator) -> tuple[Array, Array]:
         """Sample rows of one regime.
@@ -195,103 +174,6 @@ class StructuralCausalModel(ABC):
         parts = [self.unconfounded(k, values[:, k]) for k in range(len(self.names))]
         return np.asarray(sum(parts) + self.noise_mean + self.interaction(values))
 
-    def confounding_bias(
-        self, action: int, points: ArrayLike, draws: int = 20_000, seed: int = 0
-    ) -> Estimate:
-        """Confounding bias E[f_k(a_k, C_k) | a_k, a_pa(k)] - E[f_k(a_k, C_k)].
-
-        Estimated by self-normalised importance sampling of C_k.
-
-        Parameters
-        ----------
-        action : int
-            Position k of the action.
-        points : array_like, shape (M, K)
-            Values of all actions; only a_k and its parents matter.
-        draws : int
-            Draws of C_k, the same for all points.
-        seed : int
-
-        Returns
-        -------
-        Estimate
-
-        Raises
-        ------
-        ModelError
-            For points of another shape or an unknown action.
-
-        Examples
-        --------
-        >>> model = bi.simulators.Polynomial.random(2, seed=0)
-        >>> actions, _ = model.sample((), 3, np.random.default_rng(0))
-        >>> model.confounding_bias(0, actions).value.shape
-        (3,)
-        """
-        if not 0 <= action < len(self.names):
-            raise ModelError(
-                f"unknown action {action}; positions run from 0 to {len(self.names) - 1}"
-            )
-        values = self.check_points(points)
-        # Independent generators per action keep the errors of their sum independent.
-        causes = self.sample_causes(draws, seed, stream=action)
-        mean, error = self.conditional_mean(values, causes, [action], [action])
-        return Estimate(mean - self.unconfounded(action, values[:, action]), error)
-
-    def effect(
-        self, points: ArrayLike, intervened: Regime, draws: int = 20_000, seed: int = 0
-    ) -> Estimate:
-        """Mean outcome E[Y | do(a_S), a_rest], S the ``intervened`` actions, the rest observed.
-
-        Parameters
-        ----------
-        points : array_like, shape (M, K)
-            Values of all actions, intervened or observed.
-        intervened : sequence of str
-            Empty for none.
-        draws : int
-            Draws of the cause of each observed action.
-        seed : int
-
-        Returns
-        -------
-        Estimate
-            Exact, with errors of zero, where all actions are intervened.
-
-        Raises
-        ------
-        ModelError
-            For points of another shape or an unknown action.
-
-        Examples
-        --------
-        >>> model = bi.simulators.Polynomial.random(2, seed=0)
-        >>> actions, _ = model.sample(["a1"], 3, np.random.default_rng(0))
-        >>> model.effect(actions, ["a1"]).value.shape
-        (3,)
-        >>> model.effect(actions, ["a1", "a2"]).error
-        array([0., 0., 0.])
-        """
-        observed = np.flatnonzero(~self.mask(intervened))
-        biases = [self.confounding_bias(int(k), points, draws, seed) for k in observed]
-        value = self.joint_effect(points)
-        return Estimate(
-            np.asarray(value + sum(bias.value for bias in biases)),
-            np.sqrt(np.zeros_like(value) + sum(bias.error**2 for bias in biases)),
-        )
-
-    def outcome_variance(self, points: ArrayLike) -> Array:
-        """Variance of the outcome Var(Y | do(points)), shape (M,), for points of shape (M, K).
-
-        Examples
-        --------
-        >>> bool((bi.simulators.Linear.random(2, seed=0).outcome_variance([[0.0, 1.0]]) > 0).all())
-        True
-        """
-        values = self.check_points(points)
-        parts = [self.unconfounded_variance(k, values[:, k]) for k in range(len(self.names))]
-        return np.asarray(sum(parts) + self.noise_variance)
-
     def mask(self, regime: Regime) -> NDArray[np.bool_]:
         """Intervention mask R of a regime, shape (K,)."""
         if isinstance(regime, str):
@@ -322,35 +204,6 @@ class StructuralCausalModel(ABC):
         if not np.isfinite(values).all():
             raise ModelError("points hold NaN or infinite cells; drop or fill those rows")
         return values
-
-    def sample_causes(self, draws: int, seed: int, stream: int) -> Array:
-        """Causes for importance sampling, shape (draws, K), fixed by seed and stream."""
-        draws = whole_number(draws, "draws", 1)
-        return self.draw_causes(draws, generator(seed, "causes", stream))
-
-    def conditional_mean(
-        self, points: Array, causes: Array, observed: Sequence[int], summed: Sequence[int]
-    ) -> Estimate:
-        """Mean of the sum of the ``summed`` contributions, conditional on the ``observed`` actions.
-
-        Draws of the causes, shape (draws, K), are weighted by the density of the observed actions.
-        """
-        draws, count = causes.shape
-        value, error = np.zeros(len(points)), np.zeros(len(points))
-        step = max(1, MAX_ARRAY_FLOATS // (draws * count))
-        for start in range(0, len(points), step):
-            batch = slice(start, start + step)
-            actions = np.repeat(points[batch], draws, axis=0)
-            tiled = np.tile(causes, (len(points[batch]), 1))
-            weights, total = np.ones(len(actions)), np.zeros(len(actions))
-            for k in observed:
-                weights = weights * self.action_density(k, actions[:, k], tiled, actions)
-            for k in summed:
-                total = total + self.contribution(k, actions[:, k], tiled[:, k])
-            value[batch], error[batch] = weighted_means(
-                weights.reshape(-1, draws), total.reshape(-1, draws)
-            )
-        return Estimate(value, error)
 
     def _default_regimes(self, rows: RowCounts) -> list[Regime]:
         if isinstance(rows, Mapping):

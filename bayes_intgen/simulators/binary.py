@@ -88,11 +88,6 @@ class Binary(Confounded):
         chance = expit(self.usual[action] + self.linear_predictor(action, causes, actions))
         return np.asarray(rng.random(len(causes)) < chance, dtype=np.float64)
 
-    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        """Probability of a zero or a one, shape (n,); zero elsewhere."""
-        chance = expit(self.usual[action] + self.linear_predictor(action, causes, actions))
-        return np.where(values == 1, chance, np.where(values == 0, 1 - chance, 0.0))
-
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         return np.asarray(rng.random(rows) < self.set_share[action], dtype=np.float64)
 

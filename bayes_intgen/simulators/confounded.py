@@ -86,10 +86,6 @@ class Confounded(EffectModification):
         return self.effect_of(action, values)
 
     @property
-    def modification(self) -> tuple[Array, Array]:
-        return self.hidden.boost, self.hidden.burden
-
-    @property
     def noise(self) -> tuple[float, float]:
         return self.hidden.level, self.hidden.noise_sd
 

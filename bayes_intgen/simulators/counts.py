@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.special import gammaln
 
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.confounded import Confounded, random_confounding, signed
@@ -67,14 +66,6 @@ class Counts(Confounded):
     ) -> Array:
         mean = self.usual[action] * np.exp(self.linear_predictor(action, causes, actions))
         return np.asarray(rng.poisson(mean), dtype=np.float64)
-
-    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        """Probability of the count, shape (n,); zero for other values."""
-        possible = (values >= 0) & (values == np.round(values))
-        number = np.where(possible, values, 0.0)
-        log_mean = np.log(self.usual[action]) + self.linear_predictor(action, causes, actions)
-        log_mass = number * log_mean - np.exp(log_mean) - gammaln(number + 1)
-        return np.where(possible, np.exp(log_mass), 0.0)
 
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         return rng.poisson(self.set_mean[action], rows).astype(np.float64)

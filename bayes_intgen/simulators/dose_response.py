@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from bayes_intgen._typing import Array
-from bayes_intgen.simulators.densities import normal_density
 from bayes_intgen.simulators.effect_modification import EffectModification
 from bayes_intgen.simulators.random_graph import random_graph, random_weights
 
@@ -106,15 +105,6 @@ class DoseResponse(EffectModification):
         odds = self._log_odds(action, causes, actions) + chance
         return np.asarray(self.highest[action] * expit(odds))
 
-    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        share = values / self.highest[action]
-        possible = (share > 0) & (share < 1)
-        share = np.where(possible, share, 0.5)
-        sd = self.action_sd[action]
-        scaled = (logit(share) - self._log_odds(action, causes, actions)) / sd
-        slope = sd * share * (1 - share) * self.highest[action]
-        return np.where(possible, normal_density(scaled) / slope, 0.0)
-
     def _log_odds(self, action: int, causes: Array, actions: Array) -> Array:
         """Conditional mean log odds of A_k as a share of the highest dose."""
         odds = self.usual[action] + self.pull[action] * causes[:, action]
@@ -137,10 +127,6 @@ class DoseResponse(EffectModification):
 
     def unconfounded(self, action: int, values: Array) -> Array:
         return np.asarray(-self.benefit[action] * self.relief(action, values))
-
-    @property
-    def modification(self) -> tuple[Array, Array]:
-        return self.boost, self.burden
 
     @property
     def noise(self) -> tuple[float, float]:

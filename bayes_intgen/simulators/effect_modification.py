@@ -18,11 +18,6 @@ class EffectModification(StructuralCausalModel):
 
     @property
     @abstractmethod
-    def modification(self) -> tuple[Array, Array]:
-        """Coefficients boost and burden, each of shape (K,)."""
-
-    @property
-    @abstractmethod
     def noise(self) -> tuple[float, float]:
         """Mean and standard deviation of the outcome noise."""
 
@@ -32,10 +27,6 @@ class EffectModification(StructuralCausalModel):
     def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
         return rng.normal(*self.noise, size=rows)
 
-    def unconfounded_variance(self, action: int, values: Array) -> Array:
-        boost, burden = self.modification
-        return np.asarray((boost[action] * self.unconfounded(action, values) + burden[action]) ** 2)
-
     @property
     def cause_moments(self) -> tuple[Array, Array]:
         return np.zeros(len(self.names)), np.ones(len(self.names))
@@ -43,7 +34,3 @@ class EffectModification(StructuralCausalModel):
     @property
     def noise_mean(self) -> float:
         return self.noise[0]
-
-    @property
-    def noise_variance(self) -> float:
-        return self.noise[1] ** 2

@@ -8,7 +8,6 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import StructuralCausalModel
-from bayes_intgen.simulators.densities import lognormal_density
 from bayes_intgen.simulators.random_graph import random_graph, random_weights
 
 EDGE_PROBABILITY = 0.5
@@ -76,10 +75,6 @@ class Linear(StructuralCausalModel):
             self.gamma[action] * causes[:, action] + actions @ self.between[action] + own
         )
 
-    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        own = values - self.gamma[action] * causes[:, action] - actions @ self.between[action]
-        return lognormal_density(own, 0.0, self.action_sd[action])
-
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         return np.asarray(np.exp(rng.normal(size=rows) * self.setting_sd[action]))
 
@@ -93,23 +88,11 @@ class Linear(StructuralCausalModel):
         mean = np.exp(self.cause_sd[action] ** 2 / 2)
         return np.asarray(self.alpha[action] * values + self.beta[action] * mean)
 
-    def unconfounded_variance(self, action: int, values: Array) -> Array:
-        return np.full_like(values, self.beta[action] ** 2 * _variance(self.cause_sd[action]))
-
     @property
     def cause_moments(self) -> tuple[Array, Array]:
         squares = self.cause_sd**2
         return np.exp(squares / 2), np.sqrt(np.exp(squares) * np.expm1(squares))
 
     @property
-    def noise_variance(self) -> float:
-        return _variance(self.noise_sd)
-
-    @property
     def noise_mean(self) -> float:
         return float(np.exp(self.noise_sd**2 / 2))
-
-
-def _variance(sd: float) -> float:
-    """Variance of exp(sd Z)."""
-    return float(np.exp(sd**2) * (np.exp(sd**2) - 1))

@@ -7,7 +7,6 @@ from typing import Self
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.simulators.densities import lognormal_density
 from bayes_intgen.simulators.effect_modification import EffectModification
 from bayes_intgen.simulators.random_graph import random_graph, random_weights
 
@@ -118,10 +117,6 @@ class MediaMix(EffectModification):
         chance = rng.normal(size=len(causes)) * self.action_sd[action]
         return np.asarray(np.exp(self._log_median(action, causes, actions) + chance))
 
-    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        log_median = self._log_median(action, causes, actions)
-        return lognormal_density(values, log_median, self.action_sd[action])
-
     def _log_median(self, action: int, causes: Array, actions: Array) -> Array:
         """Conditional median of log A_k."""
         level = np.log(self.budget[action]) + self.pull[action] * causes[:, action]
@@ -147,10 +142,6 @@ class MediaMix(EffectModification):
 
     def unconfounded(self, action: int, values: Array) -> Array:
         return np.asarray(self.gain[action] * self.saturation(action, values))
-
-    @property
-    def modification(self) -> tuple[Array, Array]:
-        return self.boost, self.demand
 
     @property
     def noise(self) -> tuple[float, float]:

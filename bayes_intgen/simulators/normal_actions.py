@@ -6,7 +6,6 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.confounded import Confounded, Confounding, random_confounding
-from bayes_intgen.simulators.densities import normal_density
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +27,6 @@ class NormalActions(Confounded):
     ) -> Array:
         chance = rng.normal(size=len(causes)) * self.action_sd[action]
         return np.asarray(self.linear_predictor(action, causes, actions) + chance)
-
-    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        sd = self.action_sd[action]
-        return np.asarray(
-            normal_density((values - self.linear_predictor(action, causes, actions)) / sd) / sd
-        )
 
 
 def standard_actions(

@@ -5,7 +5,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
@@ -85,15 +84,6 @@ class Ordered(Confounded):
     ) -> Array:
         latent = self.linear_predictor(action, causes, actions) + rng.logistic(size=len(causes))
         return np.asarray(np.searchsorted(self.cuts[action], latent), dtype=np.float64)
-
-    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        """Probability of the level, shape (n,); zero between levels."""
-        ends = np.concatenate([[-np.inf], self.cuts[action], [np.inf]])
-        possible = np.isin(values, np.arange(self.effects.shape[1]))
-        level = np.where(possible, values, 0).astype(int)
-        eta = self.linear_predictor(action, causes, actions)
-        mass = expit(ends[level + 1] - eta) - expit(ends[level] - eta)
-        return np.where(possible, mass, 0.0)
 
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         return rng.integers(0, self.effects.shape[1], rows).astype(np.float64)

@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import StructuralCausalModel
-from bayes_intgen.simulators.densities import normal_density
 from bayes_intgen.simulators.random_graph import random_graph
 
 Law = Literal["gaussian", "uniform", "logistic"]
 LAWS: tuple[Law, ...] = ("gaussian", "uniform", "logistic")
 CAUSE_SD, NOISE_SD, EDGE_PROBABILITY = 0.5, 0.1, 0.3
-# Fourth moments of the three laws, in squared variances.
-KURTOSIS = {"gaussian": 3.0, "uniform": 1.8, "logistic": 4.2}
 
 
 def draw(law: Law, sd: float, rows: int, rng: np.random.Generator) -> Array:
@@ -29,44 +26,11 @@ def draw(law: Law, sd: float, rows: int, rng: np.random.Generator) -> Array:
     return rng.logistic(scale=sd * np.sqrt(3) / np.pi, size=rows)
 
 
-def density(law: Law, sd: float, values: Array) -> Array:
-    """Density of the law that :func:`draw` samples."""
-    scaled = values / sd
-    if law == "gaussian":
-        return normal_density(scaled) / sd
-    if law == "uniform":
-        return np.where(np.abs(scaled) < np.sqrt(3), 1 / (2 * np.sqrt(3) * sd), 0.0)
-    # Even in its argument; the negative half does not overflow.
-    falling = np.exp(-np.abs(scaled) * np.pi / np.sqrt(3))
-    return np.asarray(np.pi / np.sqrt(3) * falling / (1 + falling) ** 2 / sd)
-
-
 def quadratic(coefficients: Array, variables: list[Array]) -> Array:
     """Polynomial of order two: constant, linear terms, then products in order."""
     columns = [np.ones_like(variables[0]), *variables]
     columns += [x * y for x, y in combinations_with_replacement(variables, 2)]
     return np.asarray(np.stack(columns, axis=-1) @ coefficients)
-
-
-def in_last(coefficients: Array, others: list[Array]) -> tuple[Array, Array, float]:
-    """Coefficients x, y, z of :func:`quadratic` as x + y v + z v^2 in its last variable v."""
-    count = len(others)
-    products = dict(
-        zip(
-            combinations_with_replacement(range(count + 1), 2),
-            coefficients[count + 2 :],
-            strict=True,
-        )
-    )
-    constant = np.full_like(others[0], coefficients[0])
-    slope = np.full_like(others[0], coefficients[count + 1])
-    for i, one in enumerate(others):
-        slope += products[i, count] * one
-        factor = np.full_like(one, coefficients[i + 1])
-        for j in range(i, count):
-            factor += products[i, j] * others[j]
-        constant += factor * one
-    return constant, slope, float(products[count, count])
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,22 +116,6 @@ class Polynomial(StructuralCausalModel):
         variables = [*(actions[:, j] for j in self.parents(action)), causes[:, action], own]
         return quadratic(self.action_coefficients[action], variables)
 
-    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        # A_k is quadratic in v: gap + slope v + curvature v^2 = 0 at ``values``.
-        inputs = [*(actions[:, j] for j in self.parents(action)), causes[:, action]]
-        at_zero, slope, curvature = in_last(self.action_coefficients[action], inputs)
-        gap = at_zero - values
-        discriminant = slope**2 - 4 * curvature * gap
-        # The square root is |dA/dv| at either root.
-        root = np.sqrt(np.where(discriminant > 0, discriminant, 1.0))
-        # The formula for a root without cancellation.
-        larger = -(slope + np.copysign(root, slope)) / 2
-        with np.errstate(divide="ignore", over="ignore"):
-            roots = (larger / curvature, gap / larger)
-        law = self.action_laws[action]
-        total = density(law, NOISE_SD, roots[0]) + density(law, NOISE_SD, roots[1])
-        return np.where(discriminant > 0, total / root, 0.0)
-
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         mean, sd = self.settings[action]
         return np.asarray(rng.normal(mean, sd, size=rows))
@@ -182,18 +130,7 @@ class Polynomial(StructuralCausalModel):
         constant, of_a, _, of_aa, _, of_cc = self.outcome_coefficients[action]
         return np.asarray(constant + of_a * values + of_aa * values**2 + of_cc * CAUSE_SD**2)
 
-    def unconfounded_variance(self, action: int, values: Array) -> Array:
-        _, _, of_c, _, of_ac, of_cc = self.outcome_coefficients[action]
-        kurtosis = KURTOSIS[self.cause_laws[action]]
-        linear = (of_c + of_ac * values) ** 2 * CAUSE_SD**2
-        # The laws are symmetric: c and c^2 are uncorrelated.
-        return np.asarray(linear + of_cc**2 * (kurtosis - 1) * CAUSE_SD**4)
-
     @property
     def cause_moments(self) -> tuple[Array, Array]:
         count = len(self.names)
         return np.zeros(count), np.full(count, CAUSE_SD)
-
-    @property
-    def noise_variance(self) -> float:
-        return NOISE_SD**2

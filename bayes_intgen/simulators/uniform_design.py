@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtr
+from scipy.special import expit
 
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.confounded import signed
@@ -74,21 +74,6 @@ class UniformDesign(NormalActions):
         return np.asarray(
             np.clip(latent / WIDTH + 0.5, 0, 1) if self.clipped[action] else expit(SLOPE * latent)
         )
-
-    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        """Density inside (0, 1) and, for clipped actions, probability at the ends; shape (n,)."""
-        inside = (values > 0) & (values < 1)
-        share = np.where(inside, values, 0.5)
-        if self.clipped[action]:
-            latent, slope = WIDTH * (share - 0.5), np.full_like(share, 1 / WIDTH)
-        else:
-            latent, slope = logit(share) / SLOPE, SLOPE * share * (1 - share)
-        density = super().action_density(action, latent, causes, actions) / slope
-        if not self.clipped[action]:
-            return np.where(inside, density, 0.0)
-        eta = self.linear_predictor(action, causes, actions)
-        tails = [ndtr((-WIDTH / 2 + sign * eta) / self.action_sd[action]) for sign in (-1.0, 1.0)]
-        return np.select([inside, values == 0, values == 1], [density, *tails], 0.0)
 
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         return rng.random(rows)

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, gammaln
+from scipy.special import expit
 
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.confounded import (
@@ -15,7 +15,6 @@ from bayes_intgen.simulators.confounded import (
     random_confounding,
     signed,
 )
-from bayes_intgen.simulators.densities import normal_density
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,21 +100,6 @@ class ZeroInflated(Confounded):
         else:
             share = np.exp(rng.normal(size=len(causes)) * sd)
         return np.where(spends, self.budget[action] * np.exp(eta) * share, 0.0)
-
-    def action_density(self, action: int, values: Array, causes: Array, actions: Array) -> Array:
-        """Density of positive spend and probability of zero, shape (n,)."""
-        eta, sd = self.linear_predictor(action, causes, actions), self.chance[action]
-        zero = self._zero_share(action, eta)
-        usual = self.budget[action] * np.exp(eta)
-        share = np.where(values > 0, values, usual) / usual
-        if self.gamma[action]:
-            shape = 1 / sd**2
-            density = np.exp(
-                shape * np.log(shape) + (shape - 1) * np.log(share) - shape * share - gammaln(shape)
-            )
-        else:
-            density = normal_density(np.log(share) / sd) / (sd * share)
-        return np.select([values > 0, values == 0], [(1 - zero) * density / usual, zero], 0.0)
 
     def _zero_share(self, action: int, eta: Array) -> Array:
         return np.asarray(expit(self.pause[action] - self.switch[action] * eta))

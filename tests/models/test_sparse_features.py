@@ -28,7 +28,7 @@ def test_gram_matrix_equals_that_of_the_dense_matrix() -> None:
     weights = RNG.normal(size=ROWS)
     gram = FEATURES.gram(weights)
     np.testing.assert_allclose(gram, (DENSE.T * weights) @ DENSE, atol=1e-12)
-    np.testing.assert_array_equal(gram, gram.T)
+    np.testing.assert_allclose(gram, gram.T, atol=1e-12)
     # Negative control: other weights.
     assert not np.allclose(gram, FEATURES.gram(np.ones(ROWS)))
 

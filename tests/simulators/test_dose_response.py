@@ -42,16 +42,3 @@ def test_confounding_understates_the_benefit_of_drugs() -> None:
         causal = np.linalg.lstsq(design, model.joint_effect(observed), rcond=None)[0][1:]
         assert (causal < 0).all()
         assert naive.mean() > 0.8 * causal.mean()
-
-
-def test_bias_of_a_root_in_closed_form() -> None:
-    """Log odds and severity are jointly normal, so that E[C | A] is linear in the odds."""
-    model = DoseResponse.random(2, seed=0)
-    odds = np.array([-0.5, 0.0, 1.0])
-    dose = model.highest[0] / (1 + np.exp(-odds))
-    pull, sd = model.pull[0], model.action_sd[0]
-    severity = pull / (pull**2 + sd**2) * (odds - model.usual[0])
-    slope = model.burden[0] - model.benefit[0] * model.boost[0] * model.relief(0, dose)
-    estimate = model.confounding_bias(0, np.column_stack([dose, dose]), draws=50_000)
-    assert (np.abs(estimate.value - slope * severity) < 4 * estimate.error).all()
-    assert (estimate.error < 0.05).all()

@@ -26,9 +26,3 @@ def test_effects_are_monotone_or_free() -> None:
         assert (np.ptp(np.abs(steps), axis=1) > 0.05).all()
         free = np.diff(Ordered.random(3, seed, levels=5, monotone=False).effects, axis=1)
         assert ((free > 0).any() and (free < 0).any()).all()
-
-
-def test_density_is_zero_between_levels() -> None:
-    model = Ordered.random(2, seed=0)
-    mass = model.action_density(0, np.array([0.0, 0.5, 3.0, -1.0]), *np.zeros((2, 4, 2)))
-    np.testing.assert_array_equal(mass > 0, [True, False, False, False])

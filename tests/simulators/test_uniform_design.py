@@ -21,20 +21,3 @@ def test_actions_stay_in_the_interval_and_clipped_ones_reach_its_ends() -> None:
         ranks = (np.arange(20_000) + 0.5)[:, None] / 20_000
         assert (np.abs(np.sort(was_set, axis=0) - ranks).max(axis=0) < 2.0 / np.sqrt(20_000)).all()
     assert 0 < clipped < 24
-
-
-def test_probability_of_clipped_ends_matches_draws() -> None:
-    model = UniformDesign.random(3, seed=3)
-    k = int(np.flatnonzero(model.clipped)[0])
-    rows, rng = 40_000, np.random.default_rng(0)
-    actions = np.full((rows, 3), 0.5)
-    for cause in (-2.0, 2.0):
-        causes = np.full((rows, 3), cause)
-        draws = model.draw_action(k, causes, actions, rng)
-        masses = []
-        for end in (0.0, 1.0):
-            mass = model.action_density(k, np.array([end]), causes[:1], actions[:1])[0]
-            error = np.sqrt(max(mass * (1 - mass), 1e-6) / rows)
-            assert abs((draws == end).mean() - mass) < 4.5 * error
-            masses.append(mass)
-        assert max(masses) > 0.05

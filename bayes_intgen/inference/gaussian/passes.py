@@ -230,7 +230,7 @@ def weighted_design(
 ) -> tuple[Array, Array, Array]:
     """Design matrix (n, P), centred outcome (n,) and weights (n,) of a batch."""
     return (
-        terms.matrix(batch.inputs, batch.intervened, evaluation=batch.evaluation),
+        terms.matrix(batch.inputs, batch.intervened),
         batch.outcome - terms.centre,
         row_weights(spread, batch),
     )

@@ -174,7 +174,7 @@ def pilot_fit(
     sample = data.in_memory if sample is None else sample
     # Of the same object as the terms, whose functions the model keeps.
     tests = model.fit_tests(sample) if techniques.fit_tests else ()
-    sample = sample.by_unit().evaluated()
+    sample = sample.by_unit()
     refuse_straight_line(sample)
     some, student_t = sample.sample(SPREAD_ROWS), None
     rows = clipped(some) if model.noise == "student_t" else some
@@ -211,7 +211,7 @@ def pilot_fit(
         left = residuals(rows, posterior, final.sites, noise.spread, progress)
         slopes = slope_tests(rows, left, posterior.terms, noise.spread)
         fit_tests += tuple(FitTest(t.action, "slope", t.p, t.grouping) for t in slopes)
-    noise_rows = NoiseRows(replace(rows, evaluation=None), noise.noise)
+    noise_rows = NoiseRows(rows, noise.noise)
     final = final._replace(
         shape=noise.quantiles,
         estimate=noise.estimate,
@@ -481,7 +481,7 @@ def with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress:
     """Complete a fit at its mode, with Gaussian noise: test its terms, and describe its noise."""
     terms, spread = fit.posterior.terms, fit.spread
     tests = _next_finer(model, data, model.fit_tests(data), terms)
-    rows = data.by_unit().evaluated().sample(SPREAD_ROWS)
+    rows = data.by_unit().sample(SPREAD_ROWS)
     residual = residuals(rows, fit.posterior, fit.sites, spread, progress)
     of_unit = residual * np.sqrt(effective_units(rows.weights, spread.intraclass_correlation))
     noise = _standardised(of_unit, rows, spread, fit.estimate)
@@ -489,7 +489,7 @@ def with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress:
     suspicious = with_pairs(found, tests, terms.terms)
     names = {term.name for term in suspicious}
     passed = (FitTest.passed(term) for term in tests if term.name not in names)
-    noise_rows = NoiseRows(replace(rows, evaluation=None), noise.noise)
+    noise_rows = NoiseRows(rows, noise.noise)
     return fit._replace(
         shape=noise.quantiles,
         fit_tests=(*_score_tests(fit, suspicious, rows, model, progress), *passed),

@@ -96,7 +96,7 @@ class StudentTFit(NamedTuple):
         return replace(rows, outcome=mean + relative_sd * self.bounded(residual), within=None)
 
     def _fitted(self, batch: Observations) -> Array:
-        design = self.terms.matrix(batch.inputs, batch.intervened, evaluation=batch.evaluation)
+        design = self.terms.matrix(batch.inputs, batch.intervened)
         return np.asarray(design @ self.mean + self.terms.centre)
 
     def bounded(self, residual: Array) -> Array:
@@ -140,7 +140,7 @@ def fit_student_t(
     spread : VarianceFunction or Homoscedastic
     """
     terms, relative_sd = posterior.terms, relative_noise_sd(spread, rows)
-    matrix = terms.matrix(rows.inputs, rows.intervened, evaluation=rows.evaluation)
+    matrix = terms.matrix(rows.inputs, rows.intervened)
     scaled, target = matrix / relative_sd[:, None], (rows.outcome - terms.centre) / relative_sd
     sums, log_sd = posterior.sums._replace(xx=scaled.T @ scaled), posterior.priors.log_sd(sites)
 
