@@ -1,31 +1,11 @@
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.observed_levels import ColumnLevels
 
 
 def levels(*labels: str | float, **more: bool) -> ColumnLevels:
     return ColumnLevels(tuple(labels), frozenset(labels), **more)
-
-
-def test_text_levels_are_in_natural_order() -> None:
-    text = levels("week 10", "week 2", "Week 1").categories("x")
-    assert text.labels == ("Week 1", "week 2", "week 10")
-    declared = levels("week 10", "week 2", declared=True).categories("x")
-    assert declared.labels == ("week 10", "week 2")
-
-
-def test_levels_of_batches_are_merged() -> None:
-    one, other = levels("b", "c"), levels("a", "b")
-    assert one.merge(other, "x").categories("x").labels == ("a", "b", "c")
-    low = ColumnLevels(("low", "mid", "high"), frozenset(["low"]), ordered=True, declared=True)
-    high = ColumnLevels(("low", "high"), frozenset(["high"]), ordered=True, declared=True)
-    merged = high.merge(low, "x").categories("x")
-    assert merged == Categories(("low", "high"), (0.0, 1.0), True)
-    back = ColumnLevels(("high", "low"), frozenset(["high"]), ordered=True, declared=True)
-    with pytest.raises(bi.DataError, match="'x' orders its levels differently"):
-        low.merge(back, "x")
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,11 @@
-import pickle
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.data.outcome_scale import _of_logs, on_scale
+from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.models.variance_function import Homoscedastic
 
@@ -44,12 +42,6 @@ def test_logarithms_of_rows_in_memory_and_of_a_stream_have_the_same_statistics(r
     # Negative control: the outcome itself.
     raw = sufficient_statistics(rows, terms, Homoscedastic(), False)
     assert np.abs(raw.xy - of_memory.xy).max() > 10
-
-
-def test_workers_of_a_cluster_get_logarithms(rows) -> None:
-    """Dask pickles the function that it maps over batches."""
-    mapped = pickle.loads(pickle.dumps(partial(_of_logs, np.asarray)))
-    np.testing.assert_array_equal(mapped(rows).item().outcome, np.log(rows.outcome))
 
 
 @pytest.mark.parametrize("value", [0.0, -2.5])
