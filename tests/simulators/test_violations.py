@@ -50,17 +50,6 @@ def test_strength_zero_equals_the_base(
     )
 
 
-@each_kind
-def test_sampling_does_not_change_the_model(kind: Callable[..., StructuralCausalModel]) -> None:
-    model = kind(MEDIA, 0.5)
-    first = model.dataset(20, seed=0)
-    model.sample((), 100, np.random.default_rng(1))
-    model.effect(first.actions, ["tv"], draws=100)
-    again = model.dataset(20, seed=0)
-    np.testing.assert_array_equal(first.outcome, again.outcome)
-    np.testing.assert_array_equal(first.outcome, kind(MEDIA, 0.5).dataset(20, seed=0).outcome)
-
-
 @pytest.mark.parametrize(
     "model",
     [
@@ -126,26 +115,6 @@ def test_strength_of_an_interaction_is_its_share_of_the_effect() -> None:
     changed = points.copy()
     changed[:, 0] *= 2
     np.testing.assert_allclose(model.joint_effect(changed) - MEDIA.joint_effect(changed), added)
-
-
-def test_violations_compose() -> None:
-    points, _ = MEDIA.sample((), 20, np.random.default_rng(2))
-    inner = Interacting(MEDIA, 0.5)
-    outer = Interacting(inner, 0.5, pair=("radio", "search"))
-    changed = points.copy()
-    changed[:, 0] *= 2
-    added = outer.joint_effect(points) - inner.joint_effect(points)
-    np.testing.assert_allclose(outer.joint_effect(changed) - inner.joint_effect(changed), added)
-    product = inner.joint_effect(points) - MEDIA.joint_effect(points)
-    assert np.abs(product).min() > 0
-    both = SharedConfounder(inner, 0.5).effect(points, ["tv"], 500)
-    alone = SharedConfounder(MEDIA, 0.5).effect(points, ["tv"], 500)
-    np.testing.assert_allclose(both.value - alone.value, product)
-    for regime in [(), ("tv",)]:
-        rows = [m.sample(regime, 50, np.random.default_rng(3)) for m in (inner, MEDIA)]
-        np.testing.assert_array_equal(rows[0][0], rows[1][0])
-        truth = inner.joint_effect(rows[0][0]) - MEDIA.joint_effect(rows[0][0])
-        np.testing.assert_allclose(rows[0][1] - rows[1][1], truth, atol=1e-9)
 
 
 def test_a_shift_moves_settings_only() -> None:
