@@ -85,12 +85,21 @@ def test_tree_follows_the_schema_of_arviz(posterior) -> None:
         ([["a", "b"]], "must be numbers"),
         (pd.DataFrame({"red": [0.0]}), "no column 'green'"),
         (pd.DataFrame({"red": [0.0], "green": ["x"]}), "'green' .*not numbers"),
+        ([[1 + 2j, 0.0]], "complex"),
+        (np.array([["2020-01-01", "2020-01-02"]], "M8[D]"), "datetime64"),
+        (np.ma.masked_array([[1.0, 2.0]], mask=[[0, 1]]), "NaN or infinity for 'green'"),
     ],
 )
 def test_invalid_points_raise(posterior, points, message) -> None:
     for method in (posterior.joint_effect, posterior.mechanisms):
         with pytest.raises(bi.PointsError, match=message):
             method(points)
+
+
+def test_a_generator_of_actions_gives_the_same_effect_as_a_list(posterior) -> None:
+    effect = posterior.effect(POINTS, (name for name in ["red"]))
+    xr.testing.assert_identical(effect, posterior.effect(POINTS, ["red"]))
+    assert effect.attrs["intervened"] == "red"
 
 
 def test_unknown_actions_in_intervened_raise(posterior) -> None:

@@ -64,8 +64,9 @@ def test_tables_of_every_kind_give_the_same_rows(convert) -> None:
 
 def test_empty_regime_cells_of_a_csv_file_are_observational(tmp_path) -> None:
     frame().to_csv(tmp_path / "rows.csv", index=False)
-    data = read(pd.read_csv(tmp_path / "rows.csv"))
-    np.testing.assert_array_equal(data.intervened, read(frame()).intervened)
+    table = pd.read_csv(tmp_path / "rows.csv")
+    for kind in (table, table.convert_dtypes()):
+        np.testing.assert_array_equal(read(kind).intervened, read(frame()).intervened)
 
 
 def test_action_names_may_contain_the_separator() -> None:
@@ -214,6 +215,7 @@ def test_error_without_observational_rows_lists_identified_targets() -> None:
 
 
 BAD_ARRAYS = {
+    "names": ((np.eye(20)[:, :2], np.arange(20), np.zeros((20, 2)), ["a"]), "one entry per action"),
     "flat actions": ((np.ones(20), np.ones(20), np.ones(20)), "actions must have shape"),
     "outcome": ((np.ones((20, 2)), np.ones(19), np.ones((20, 2))), r"outcome must .*\(20,\)"),
     "masked mask": (

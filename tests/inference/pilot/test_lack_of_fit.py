@@ -73,17 +73,6 @@ def test_false_alarms_are_rare_and_a_wave_fails_the_linear_model() -> None:
         assert {test.action for test in failed} == {0}
 
 
-def test_finer_functions_are_selected_for_a_step_only() -> None:
-    def finer_terms(curve) -> set[str]:
-        terms = pilot(world(curve), bi.models.additive()).posterior.terms.terms
-        return {term.name for term in terms if term.component.label == "finer"}
-
-    names = finer_terms(lambda a: 1.5 * (a > 0.3))
-    assert "phi(a1) finer" in names
-    assert not any("a2" in name for name in names)
-    assert finer_terms(np.tanh) == set()
-
-
 def test_lack_of_fit_warns_and_is_saved_with_the_fit(tmp_path) -> None:
     data = world(lambda a: np.sin(2 * a), rows=200)
     with pytest.warns(bi.LackOfFitWarning, match="does not follow the contribution .*'a1'"):
