@@ -457,3 +457,18 @@ def test_settings_are_few_where_the_action_varies_otherwise(was_set, elsewhere, 
     actions = np.array([*was_set, *elsewhere])[:, None]
     intervened = np.arange(len(actions))[:, None] < len(was_set)
     assert settings_of(["red"], actions, intervened, [None]) == expected
+
+
+def test_thirty_actions_get_an_irreducible_set() -> None:
+    rng = np.random.default_rng(5)
+    names = [f"a{i}" for i in range(30)]
+    masks = draw(rng, 30, 12)
+    assert len(masks) >= 3
+    result = certify(names, masks, names)
+    itself, simple = result.missing
+    assert itself == (tuple(names),)
+    added = list(as_masks(simple, names))
+    target = (True,) * 30
+    assert is_identified([*masks, *added], target)
+    for left_out in added:
+        assert not is_identified([*masks, *(m for m in added if m != left_out)], target)
