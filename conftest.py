@@ -11,7 +11,6 @@ import matplotlib
 import numpy as np
 import numpyro
 import pytest
-from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
 from bayes_intgen.inference.gaussian.evidence import log_marginal
@@ -105,13 +104,6 @@ def _in_examples(request: pytest.FixtureRequest) -> None:
     space.update(bi=bi, np=np, folder=folder)
     for name in ("data", "posterior"):
         space[name] = request.getfixturevalue(name)
-
-
-@pytest.fixture(scope="module")
-def one_thread():
-    """Linear algebra as in a fit, where chains share the cores."""
-    with threadpool_limits(1, "blas"):
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -230,7 +230,7 @@ def summarise_data(
         for name, values, was_set, levels in zip(
             names,
             sample.actions.T,
-            columns_of(sample.intervened),
+            sample.intervened.T,
             sample.categories,
             strict=True,
         )

@@ -4,15 +4,11 @@ import time
 import warnings
 from threading import Event, Thread
 
-import arviz_stats
 import jax
 import numpy as np
 import pytest
-import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.api import decomposed_fit
-from bayes_intgen.inference.pilot import pilot
 
 from conftest import confounded_rows, confounding_bias, joint_truth
 
@@ -40,34 +36,6 @@ def test_the_effect_of_one_action_is_the_mean_of_its_regime(data, posterior) -> 
     assert abs(residual.mean()) < 3 * residual.std() / np.sqrt(rows.sum())
 
 
-def quantities(posterior: bi.Posterior) -> xr.Dataset:
-    """Hyperparameters and effects of a fit."""
-    dataset = posterior.tree["posterior"].dataset
-    for name in ("scale", "lengthscale", "noise_sd"):
-        if name in dataset:
-            dataset = dataset.assign({name: np.log(dataset[name])})
-    return dataset.assign(
-        joint=posterior.joint_effect(POINTS),
-        observed=posterior.effect(POINTS, [])
-        .rename(point="observed_point")
-        .drop_vars(["red", "green"]),
-    )
-
-
-def distance(one: xr.Dataset, other: xr.Dataset) -> float:
-    """Largest difference of means and of sds, in Monte Carlo standard errors."""
-    largest = 0.0
-    for method, statistic in (("mean", "mean"), ("sd", "std")):
-        error = sum(arviz_stats.mcse(d, method=method) ** 2 for d in (one, other)) ** 0.5
-        gap = abs(
-            getattr(one, statistic)(("chain", "draw"))
-            - getattr(other, statistic)(("chain", "draw"))
-        )
-        ratio = gap / error
-        largest = max(largest, *(float(v.max()) for v in ratio.data_vars.values()))
-    return largest
-
-
 @pytest.mark.slow
 def test_draws_depend_on_the_seed_and_jax_settings_are_restored() -> None:
     data = confounded_rows(30, seed=5)
@@ -85,24 +53,6 @@ def test_draws_depend_on_the_seed_and_jax_settings_are_restored() -> None:
     assert one.dtype == np.float64
     np.testing.assert_array_equal(one, same)
     assert not np.isclose(one, other).any()
-
-
-def test_effects_follow_a_change_of_units() -> None:
-    data = confounded_rows(40, seed=6)
-    factor, shift = 1e6, 3e7
-    scaled = bi.RegimeData.from_arrays(
-        data.actions * 1e-6, data.outcome * factor + shift, data.intervened, data.names
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SamplingWarning)
-        one, other = (bi.fit(d, progress=False) for d in (data, scaled))
-    here = one.joint_effect(POINTS)
-    there = (other.joint_effect(POINTS * 1e-6) - shift) / factor
-    # At least 1,000 of the 2,000 draws of an effect are effective.
-    sd = here.std(("chain", "draw"))
-    gap = here.mean(("chain", "draw")) - there.mean(("chain", "draw"))
-    assert (np.abs(gap) < 4 * np.sqrt(2 / 1000) * sd).all()
-    np.testing.assert_allclose(there.std(("chain", "draw")) / sd, 1, atol=4 / np.sqrt(1000))
 
 
 @pytest.mark.parametrize(
@@ -204,20 +154,3 @@ def test_few_rows_with_discrete_actions_give_wide_intervals_about_the_truth(prio
     # Four rows of a regime with unit noise leave a standard error of a half.
     assert (sd > 0.5).all()
     assert (sd < 2).all()
-
-
-def test_structure_from_a_sample_of_rows_gives_the_effects_of_a_full_fit(data, monkeypatch) -> None:
-    """Coordinates, knots and variance function from a third of the rows, statistics from all."""
-    settings = {"draws": 200, "progress": False, "seed": 0}
-    whole = bi.fit(data, **settings)
-    for module in (pilot, decomposed_fit):
-        monkeypatch.setattr(module, "PILOT_ROWS", len(data) // 3)
-    part = bi.fit(data, **settings)
-    assert float(part.tree["constant_data"]["rows"].sum()) == len(data)
-    points = data.actions[::90]
-    effects = [posterior.joint_effect(points) for posterior in (whole, part)]
-    mean, other = (effect.mean(("chain", "draw")) for effect in effects)
-    sd = effects[0].std(("chain", "draw"))
-    assert float((abs(mean - other) / sd).max()) < 0.6
-    ratio = effects[1].std(("chain", "draw")) / sd
-    np.testing.assert_allclose(ratio, 1, atol=0.25)

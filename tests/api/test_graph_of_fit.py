@@ -1,8 +1,6 @@
 """The graph of a fit: learned, given or unknown; in files, pictures, texts and the report."""
 
 import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
 import pytest
 
 import bayes_intgen as bi
@@ -29,13 +27,6 @@ def test_the_graph_is_learned_by_default(learned) -> None:
     assert graph.sel(action="green", parent="red") > 0.95
     assert graph.sel(action="red", parent="green") < 0.1
     assert "delta(red | green)" in learned.tree["constant_data"]["fixed_scale_of"]
-
-
-def test_it_is_saved(learned, tmp_path) -> None:
-    learned.save(tmp_path / "fit.nc")
-    loaded = bi.load(tmp_path / "fit.nc")
-    assert loaded.model.graph is None
-    assert loaded.graph.identical(learned.graph)
 
 
 def test_a_given_graph_has_certain_edges(rows) -> None:
@@ -67,25 +58,6 @@ def test_any_graph_learns_nothing(rows, learned) -> None:
     assert other.sel(fixed_scale_of=name) < 0.7 * fixed.sel(fixed_scale_of=name)
 
 
-def test_a_regression_has_no_graph(rows) -> None:
-    with pytest.raises(bi.ModelError, match="no graph"):
-        _ = bi.fit(rows, bi.models.pooled(), **SETTINGS).graph
-
-
-def test_streamed_rows_tell_the_graph(rows, learned) -> None:
-    frame = pd.DataFrame(rows.actions, columns=list(rows.names))
-    frame["intensity"], frame["regime"] = rows.outcome, [rows.label(m) for m in rows.intervened]
-
-    def batches():
-        return (frame[i : i + 500] for i in range(0, len(frame), 500))
-
-    streamed = bi.StreamedData.from_batches(
-        batches, actions=rows.names, outcome="intensity", regime="regime", progress=False
-    )
-    posterior = bi.fit(streamed, **SETTINGS)
-    np.testing.assert_allclose(posterior.graph, learned.graph, atol=1e-6)
-
-
 def test_words_and_pictures(learned, tmp_path) -> None:
     assert "Learned from the actions: red → green" in str(learned)
     ax = learned.plot_graph()
@@ -98,14 +70,3 @@ def test_words_and_pictures(learned, tmp_path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert "Actions that move others" in page
     assert "learned from the actions: red → green" in page
-
-
-def test_plot_graph_omits_edges_below_the_threshold(learned) -> None:
-    both = learned.graph.copy()
-    both.loc[{"action": "red", "parent": "green"}] = 0.3
-    from bayes_intgen.plots.graph import plot_graph
-
-    few, many = (plot_graph(both, threshold=at) for at in (0.5, 0.1))
-    assert len(many.texts) == len(few.texts) + 2
-    assert any(text.get_text() == "0.30" for text in many.texts)
-    plt.close("all")

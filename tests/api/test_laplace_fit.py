@@ -13,7 +13,6 @@ from bayes_intgen.report.provenance import (
     versions_of_fit,
 )
 
-from _posteriors import data_with_groups, data_with_levels, model_with_groups
 from conftest import joint_truth
 
 POINTS = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
@@ -79,16 +78,6 @@ def test_a_saved_fit_answers_like_the_fit(fit, tmp_path) -> None:
         bi.Posterior(tree).save(tmp_path / "other.nc")
 
 
-@pytest.mark.slow
-def test_the_same_seed_gives_the_same_draws(fit, rows) -> None:
-    again, other = (
-        bi.fit(rows, method="laplace", seed=seed, progress=False).joint_effect(POINTS)
-        for seed in (0, 1)
-    )
-    np.testing.assert_array_equal(again, fit.joint_effect(POINTS))
-    assert (other.to_numpy() != again.to_numpy()).all()
-
-
 @pytest.mark.parametrize(
     ("k", "ess", "message"),
     [
@@ -114,19 +103,3 @@ def test_other_fits_are_refused_with_the_remedy(rows, model, options, message) -
     options = {"method": "laplace", **options}
     with pytest.raises(ModelError, match=message):
         bi.fit(rows, model, progress=False, **options)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::bayes_intgen.BayesIntgenWarning")
-def test_other_data_and_models(rows) -> None:
-    positive = bi.RegimeData.from_arrays(
-        rows.actions, np.exp(rows.outcome), rows.intervened, rows.names
-    )
-    for data, model in (
-        (data_with_groups(), model_with_groups()),
-        (data_with_levels(), None),
-        (positive, bi.models.multiplicative()),
-    ):
-        posterior = bi.fit(data, model, method="laplace", draws=50, progress=False)
-        assert posterior.tree["sample_stats"].attrs["pareto_k"] < 0.7
-        assert np.isfinite(posterior.tree["coefficients"]["coefficients"]).all()

@@ -122,18 +122,6 @@ def test_contributions_are_of_the_logarithm(fitted) -> None:
 
 
 @slow
-def test_saved_fits_answer_the_same(fitted, tmp_path) -> None:
-    fitted.save(tmp_path / "fit.nc")
-    loaded = bi.load(tmp_path / "fit.nc")
-    np.testing.assert_array_equal(loaded.joint_effect(POINTS), fitted.joint_effect(POINTS))
-    np.testing.assert_array_equal(loaded.outcome(POINTS), fitted.outcome(POINTS))
-    broken = bi.Posterior(fitted.tree.copy())
-    broken.tree["noise"] = broken.tree["noise"].to_dataset().drop_vars("log_mean_deviation")
-    with pytest.raises(bi.SavedFitError, match="log_mean"):
-        broken.save(tmp_path / "broken.nc")
-
-
-@slow
 def test_program_is_of_the_outcome_itself(rows, fitted) -> None:
     seeded = handlers.seed(fitted.program(rows), jax.random.key(0))
     drawn = handlers.trace(seeded).get_trace(None)["outcome"]["value"]
@@ -143,11 +131,3 @@ def test_program_is_of_the_outcome_itself(rows, fitted) -> None:
     np.testing.assert_array_equal(observed["value"], jax.numpy.asarray(rows.outcome))
     prior = bi.prior_predictive(rows, LINEAR, draws=10)["prior_predictive"]["outcome"]
     assert float(prior.min()) > 0
-
-
-def test_check_is_of_the_logarithm(rows) -> None:
-    result = bi.check(rows, LINEAR, held_out=0, progress=False)
-    logs = replace(rows, outcome=np.log(rows.outcome))
-    additive = replace(LINEAR, link="identity")
-    expected = bi.check(logs, additive, held_out=0, progress=False)
-    np.testing.assert_array_equal(result.table["p"], expected.table["p"])

@@ -1,19 +1,15 @@
-import jax
 import numpy as np
 import pytest
-from numpyro.contrib.hsgp.laplacian import eigenfunctions
 from scipy.interpolate import BSpline
 
 import bayes_intgen as bi
-from bayes_intgen.basis.basis import Constant
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.monomials import Atom, Line, LinearBasis, MonomialBasis, Parabola
+from bayes_intgen.basis.monomials import Atom, LinearBasis, MonomialBasis, Parabola
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.basis.spline import PenalisedSpline
-from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
+from bayes_intgen.basis.tensor_product import TensorProductBasis
 
 RNG = np.random.default_rng(0)
 HEAVY = RNG.standard_t(2, size=(4000, 1)) * 3 + 7
@@ -44,15 +40,6 @@ def test_functions_have_mean_zero_over_the_data(basis) -> None:
     assert matrix.shape == (len(HEAVY), basis.size)
     assert np.linalg.matrix_rank(matrix) == basis.size
     np.testing.assert_allclose(matrix.mean(axis=0), 0, atol=1e-9 * np.abs(matrix).max())
-
-
-def test_hsgp_basis_equals_numpyros_eigenfunctions() -> None:
-    basis = hsgp()
-    low, high = coordinate().ends
-    z = coordinate()(HEAVY[:, 0]) - (low + high) / 2
-    with jax.enable_x64(True):
-        expected = np.asarray(eigenfunctions(z, basis.box, basis.size))
-    np.testing.assert_allclose(basis.matrix(HEAVY), expected - expected.mean(axis=0), atol=1e-12)
 
 
 def test_spline_with_line_spans_the_b_splines() -> None:
@@ -112,13 +99,6 @@ def test_tensor_product_has_products_of_low_total_order() -> None:
     assert products.size == 10
 
 
-def test_concatenated_basis_has_the_functions_of_both() -> None:
-    slope, process = LinearBasis.of(HEAVY, coordinate()), hsgp()
-    concatenated = ConcatenatedBasis(slope, process)
-    np.testing.assert_array_equal(concatenated.matrix(HEAVY)[:, 1:], process.matrix(HEAVY))
-    assert concatenated.size == 1 + process.size
-
-
 def test_nearly_coincident_knots_are_merged() -> None:
     values = np.concatenate([np.full((300, 1), 0.3) + 1e-13 * np.arange(300)[:, None], OTHER])
     basis = PenalisedSpline.of(values, coordinate(values))
@@ -133,34 +113,6 @@ def test_spline_of_two_values_raises() -> None:
         PenalisedSpline.of(two, coordinate(two), degree=1)
 
 
-def test_cached_evaluation_equals_each_basis() -> None:
-    both = np.concatenate([HEAVY, OTHER], axis=1)
-    process, slope = hsgp(), LinearBasis.of(OTHER, coordinate(OTHER))
-    few = KarhunenLoeveBasis.of(HEAVY, process, np.ones(process.size), 3)
-    evaluated = Evaluation(both)
-    for basis, inputs in [
-        (Constant(), ()),
-        (process, (0,)),
-        (slope, (1,)),
-        (few, (0,)),
-        (ConcatenatedBasis(slope, slope), (1,)),
-        (TensorProductBasis((ConcatenatedBasis(Constant(), few), slope), 3), (0, 1)),
-        (TensorProductBasis((slope, few), 3), (1, 0)),
-    ]:
-        expected = basis.matrix(both[:, inputs])
-        np.testing.assert_allclose(evaluated(basis, inputs).T, expected, atol=1e-12)
-
-
-def test_tensor_product_of_three_has_products_of_low_total_order() -> None:
-    slope = LinearBasis.of(OTHER, coordinate(OTHER))
-    own = ConcatenatedBasis(Constant(), MonomialBasis.of(OTHER, coordinate(OTHER), 2))
-    products = TensorProductBasis((own, slope, slope), 2)
-    x = slope.matrix(OTHER)[:, 0]
-    powers = own.matrix(OTHER)
-    expected = np.stack([powers[:, 0] * x * x, powers[:, 1] * x * x], axis=1)
-    np.testing.assert_allclose(products.matrix(OTHER[:, [0, 0, 0]]), expected, rtol=1e-12)
-
-
 def test_hsgp_box_and_size_follow_the_lengthscales() -> None:
     for reach in (0.5, 1.5, 4.0, 9.0):
         values = np.linspace(-reach, reach, 501)[:, None]
@@ -171,14 +123,6 @@ def test_hsgp_box_and_size_follow_the_lengthscales() -> None:
         assert basis.box >= 3.2 * 2.0
         assert basis.box >= half + 3.0
         assert basis.size == min(24, int(np.ceil(1.75 * basis.box)))
-
-
-def test_line_is_the_standardised_action_within_its_range() -> None:
-    at = Coordinate(10.0, 2.0, 8.0, 20.0)
-    values = np.array([[0.0], [8.0], [10.0], [20.0], [1e6]])
-    moved = Line(at, 0.5).matrix(values)[:, 0]
-    np.testing.assert_allclose(moved, np.array([-1.0, -1.0, 0.0, 5.0, 5.0]) - 0.5)
-    assert Line.of(OTHER, coordinate(OTHER)).matrix(OTHER).mean() == pytest.approx(0, abs=1e-12)
 
 
 def test_atom_is_a_frequent_value_among_others_that_hardly_repeat() -> None:

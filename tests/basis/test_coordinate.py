@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bayes_intgen.basis.coordinate import Coordinate, balanced_quantiles, far_cells
+from bayes_intgen.basis.coordinate import Coordinate, far_cells
 
 RNG = np.random.default_rng(0)
 HEAVY = RNG.standard_t(2, size=4000) * 3 + 7
@@ -94,9 +94,3 @@ def test_coordinate_is_stretched_near_zero_for_actions_that_start_there() -> Non
     assert Coordinate.of(SPEND + 10).edge == 0
     assert Coordinate.of(RNG.normal(size=1000)).edge == 0
     assert Coordinate.of(np.repeat([0.0, 1.0, 2.0], 100)).edge == 0
-
-
-def test_balanced_quantiles_without_atom_equal_sample_quantiles() -> None:
-    values = np.sort(RNG.normal(size=2001))
-    quantiles = balanced_quantiles(values, np.ones(2001, dtype=int), [0.25, 0.5, 0.75])
-    np.testing.assert_allclose(quantiles, np.quantile(values, [0.25, 0.5, 0.75]), atol=0.002)

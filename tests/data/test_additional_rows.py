@@ -47,11 +47,6 @@ def test_groups_are_matched_by_their_labels_and_may_be_new() -> None:
     assert columns.labels[0][-1] == region
 
 
-def test_lift_tests_of_both_remain(data) -> None:
-    new = data.only(["red"]).add_lift_test("green", 0.0, 1.0, 0.5, se=0.1)
-    assert with_rows(data, new).lift_tests == new.lift_tests
-
-
 def test_numbers_of_a_new_table_with_two_values_stay_numbers(data) -> None:
     frame = pd.DataFrame({"red": [0.0, 1.0] * 10, "green": np.linspace(-1, 1, 20)})
     masks = np.tile([True, False], (20, 1))

@@ -1,6 +1,5 @@
 """Dates as covariates."""
 
-import datetime
 from pathlib import Path
 
 import numpy as np
@@ -45,22 +44,6 @@ def test_dates_are_days(kind: str, tmp_path: Path) -> None:
     terms = bi.models.additive("linear").decompose(rows)
     names = [term.name for term in terms.terms if term.role == "covariate"]
     assert names == ["gamma(week) slope", "gamma(week) trend", "gamma(week) season 365.25"]
-
-
-def test_season_is_followed_and_dates_are_given_in_queries() -> None:
-    data = bi.RegimeData.from_frame(frame(), **ROLES)
-    posterior = bi.fit(data, bi.models.additive("linear"), chains=2, draws=100, progress=False)
-    at = [{"week": day} for day in ("2022-04-04", datetime.date(2022, 10, 3))]
-    spring, autumn = (posterior.joint_effect([[0.0]], given=own).mean().item() for own in at)
-    assert spring - autumn == pytest.approx(2, abs=0.1)
-    with pytest.raises(bi.PointsError, match="'week' has 'soon', which is not a date"):
-        posterior.joint_effect([[0.0]], given={"week": "soon"})
-    for missing in (float("nan"), "NaT", pd.NaT, True):
-        with pytest.raises(bi.PointsError, match="is not a date"):
-            posterior.joint_effect([[0.0]], given={"week": missing})
-    rows = pd.DataFrame({"week": [pd.Timestamp("2022-04-04"), pd.NaT]})
-    with pytest.raises(bi.PointsError, match="no date 'week' in row 1"):
-        posterior.joint_effect([[0.0]], population=rows)
 
 
 def test_missing_dates_raise() -> None:

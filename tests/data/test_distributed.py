@@ -18,7 +18,6 @@ from test_streamed import COLUMNS, table, with_levels
 
 import bayes_intgen as bi
 from bayes_intgen.data import distributed
-from bayes_intgen.data.distributed import ROWS_PER_PARTITION
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics, weighted_design
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.variance_function import KNOTS, VarianceFunction
@@ -27,7 +26,6 @@ from bayes_intgen.models.variance_function import KNOTS, VarianceFunction
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 
 ROWS = 70_000
-SETTINGS = {"draws": 10, "warmup": 10, "chains": 1, "progress": False}
 LOCAL = {
     "threads_per_worker": 1,
     "dashboard_address": "localhost:0",
@@ -115,18 +113,6 @@ def test_rows_and_sample_equal_those_of_one_process(paths, client) -> None:
     np.testing.assert_array_equal(np.concatenate([b.actions for b in read]), whole.actions)
 
 
-def test_small_row_groups_of_a_file_share_a_partition(one_worker, tmp_path) -> None:
-    group = ROWS_PER_PARTITION // 2 - 1000
-    frame = table(2 * group + 5000)
-    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=group)
-    data = of_files(tmp_path / "rows.parquet", one_worker)
-    assert [partition.groups for partition in data._partitions] == [(0, 1), (2,)]
-    whole = bi.RegimeData.from_frame(frame, *COLUMNS)
-    assert data.regimes == whole.regimes
-    read = np.concatenate([batch.outcome for batch in data.batches(100_000)])
-    np.testing.assert_array_equal(read, whole.outcome)
-
-
 # One level of the tree of results, two and three.
 @pytest.mark.parametrize("files", [3, 10, 70])
 def test_statistics_equal_those_of_one_process_for_any_number_of_workers(
@@ -158,17 +144,6 @@ def test_dask_frame_and_files_of_the_same_rows_agree(paths, client, how) -> None
     for one in (data, bi.DistributedData.from_dask(again, *COLUMNS, client=client)):
         sums, same = (sufficient_statistics(d, *how, progress=False) for d in (one, files))
         assert_close(sums, same)
-
-
-def test_fit_equals_that_of_streamed_rows(paths, client) -> None:
-    stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
-    data = of_files(paths, client)
-    model = bi.models.additive("linear", spread="constant")
-    one, other = (bi.fit(rows, model, **SETTINGS) for rows in (data, stream))
-    points = [[0.3, -0.2], [1.0, 1.0]]
-    np.testing.assert_allclose(one.joint_effect(points), other.joint_effect(points), rtol=1e-6)
-    np.testing.assert_allclose(one.graph, other.graph, atol=1e-9)
-    assert int(one.tree["constant_data"]["rows"].sum()) == ROWS
 
 
 @pytest.mark.parametrize(

@@ -9,25 +9,6 @@ def levels(*labels: str | float, **more: bool) -> ColumnLevels:
     return ColumnLevels(tuple(labels), frozenset(labels), **more)
 
 
-def test_text_levels_are_in_natural_order() -> None:
-    text = levels("week 10", "week 2", "Week 1").categories("x")
-    assert text.labels == ("Week 1", "week 2", "week 10")
-    declared = levels("week 10", "week 2", declared=True).categories("x")
-    assert declared.labels == ("week 10", "week 2")
-
-
-def test_levels_of_batches_are_merged() -> None:
-    one, other = levels("b", "c"), levels("a", "b")
-    assert one.merge(other, "x").categories("x").labels == ("a", "b", "c")
-    low = ColumnLevels(("low", "mid", "high"), frozenset(["low"]), ordered=True, declared=True)
-    high = ColumnLevels(("low", "high"), frozenset(["high"]), ordered=True, declared=True)
-    merged = high.merge(low, "x").categories("x")
-    assert merged == Categories(("low", "high"), (0.0, 1.0), True)
-    back = ColumnLevels(("high", "low"), frozenset(["high"]), ordered=True, declared=True)
-    with pytest.raises(bi.DataError, match="'x' orders its levels differently"):
-        low.merge(back, "x")
-
-
 @pytest.mark.parametrize(
     ("column", "message"),
     [
@@ -52,3 +33,15 @@ def test_columns_with_few_numbers_among_names_are_levels() -> None:
     assert levels("none", "10", "20").categories("x").labels == ("10", "20", "none")
     # A categorical column declares that its cells are names.
     assert levels("1", "2", declared=True).categories("x").labels == ("1", "2")
+
+
+def test_levels_of_batches_are_merged() -> None:
+    one, other = levels("b", "c"), levels("a", "b")
+    assert one.merge(other, "x").categories("x").labels == ("a", "b", "c")
+    low = ColumnLevels(("low", "mid", "high"), frozenset(["low"]), ordered=True, declared=True)
+    high = ColumnLevels(("low", "high"), frozenset(["high"]), ordered=True, declared=True)
+    merged = high.merge(low, "x").categories("x")
+    assert merged == Categories(("low", "high"), (0.0, 1.0), True)
+    back = ColumnLevels(("high", "low"), frozenset(["high"]), ordered=True, declared=True)
+    with pytest.raises(bi.DataError, match="'x' orders its levels differently"):
+        low.merge(back, "x")

@@ -64,8 +64,9 @@ def test_tables_of_every_kind_give_the_same_rows(convert) -> None:
 
 def test_empty_regime_cells_of_a_csv_file_are_observational(tmp_path) -> None:
     frame().to_csv(tmp_path / "rows.csv", index=False)
-    data = read(pd.read_csv(tmp_path / "rows.csv"))
-    np.testing.assert_array_equal(data.intervened, read(frame()).intervened)
+    table = pd.read_csv(tmp_path / "rows.csv")
+    for kind in (table, table.convert_dtypes()):
+        np.testing.assert_array_equal(read(kind).intervened, read(frame()).intervened)
 
 
 def test_action_names_may_contain_the_separator() -> None:
@@ -99,13 +100,6 @@ def test_rows_are_copied_and_frozen() -> None:
     assert np.ptp(data.actions) > 0
     with pytest.raises(ValueError, match="read-only"):
         data.outcome[0] = 1
-
-
-def test_batches_contain_every_row_once() -> None:
-    data = read(frame())
-    pieces = list(data.batches(7))
-    assert [len(piece) for piece in pieces] == [7, 7, 7, 7, 2]
-    np.testing.assert_array_equal(np.concatenate([p.outcome for p in pieces]), data.outcome)
 
 
 def spoil(column: str, value: object, row: int = 3) -> pd.DataFrame:
@@ -220,12 +214,8 @@ def test_error_without_observational_rows_lists_identified_targets() -> None:
     assert len(read(table, require_observational=False).regimes) == 2
 
 
-def test_missing_labels_of_nullable_columns_are_observational() -> None:
-    data = read(frame().convert_dtypes())
-    np.testing.assert_array_equal(data.intervened, read(frame()).intervened)
-
-
 BAD_ARRAYS = {
+    "names": ((np.eye(20)[:, :2], np.arange(20), np.zeros((20, 2)), ["a"]), "one entry per action"),
     "flat actions": ((np.ones(20), np.ones(20), np.ones(20)), "actions must have shape"),
     "outcome": ((np.ones((20, 2)), np.ones(19), np.ones((20, 2))), r"outcome must .*\(20,\)"),
     "masked mask": (
@@ -252,14 +242,6 @@ BAD_ARRAYS = {
 def test_unusable_arrays_raise(arrays, message) -> None:
     with pytest.raises(bi.DataError, match=message):
         bi.fit(bi.RegimeData.from_arrays(*arrays), progress=False)
-
-
-def test_names_must_match_the_actions() -> None:
-    rng = np.random.default_rng(0)
-    with pytest.raises(bi.DataError, match="names must have one entry per action: 3 for 2 actions"):
-        bi.RegimeData.from_arrays(
-            rng.normal(size=(20, 2)), rng.normal(size=20), np.zeros((20, 2), bool), ["a", "b", "c"]
-        )
 
 
 def test_only_selects_rows_of_regimes(data) -> None:
@@ -293,18 +275,6 @@ def test_sample_is_balanced_over_regimes_and_contains_extremes() -> None:
     np.testing.assert_array_equal(few.outcome, few.actions.sum(axis=1))
     np.testing.assert_array_equal(few.actions, data.sample(500).actions)
     assert data.sample(len(data)) is data
-
-
-def test_split_partitions_the_rows(data) -> None:
-    sample, others = data.split(300)
-    assert others is not None
-    np.testing.assert_array_equal(sample.actions, data.sample(300).actions)
-    both = np.concatenate([sample.actions, others.actions])
-    np.testing.assert_array_equal(
-        both[np.lexsort(both.T)], data.actions[np.lexsort(data.actions.T)]
-    )
-    assert others.lift_tests == data.lift_tests
-    assert data.split(len(data)) == (data, None)
 
 
 def kinds(values: list[str]) -> dict[str, object]:
@@ -386,16 +356,6 @@ def test_two_values_in_a_subset_of_rows_are_not_levels() -> None:
     part = data.only(["red"])
     assert len(np.unique(part.actions[:, 0])) == 2
     assert part.categories == (None, None)
-
-
-def test_sample_contains_every_level() -> None:
-    rng = np.random.default_rng(0)
-    shop = np.array(["a"] * 5000, dtype=object)
-    shop[[70, 2000, 3000]] = ["b", "c", "d"]
-    table = pd.DataFrame({"shop": shop, "y": rng.normal(size=5000), "regime": ""})
-    few = bi.RegimeData.from_frame(table, ["shop"], "y", "regime").sample(100)
-    assert set(few.actions[:, 0]) == {0.0, 1.0, 2.0, 3.0}
-    assert len(few) <= 104
 
 
 @pytest.mark.parametrize(

@@ -164,14 +164,6 @@ def test_unreadable_and_changing_sources_raise(files, tmp_path) -> None:
         list(stream.batches(1000))
 
 
-def test_stream_and_frame_have_the_same_certificate(files) -> None:
-    frame, _ = files
-    stream = bi.StreamedData.from_batches([frame], *COLUMNS, progress=False)
-    assert stream.identify(["x", "y"]) == bi.RegimeData.from_frame(frame, *COLUMNS).identify(
-        ["x", "y"]
-    )
-
-
 def with_levels(rows: int = 900) -> pd.DataFrame:
     """Rows with x as text, with a level that occurs in the last rows only, and y as 0 or 1."""
     frame = table(rows).sort_values("z").reset_index(drop=True)

@@ -125,17 +125,6 @@ def test_not_identified(regimes: list[str], target: str, sentence: str) -> None:
     assert str(result) == sentence
 
 
-def test_text_counts_further_alternatives() -> None:
-    names = [f"a{i}" for i in range(6)]
-    # Of rank six out of seven: the level of the observational regime is missing.
-    regimes = [(True,) * 6] + [tuple(j != k for j in range(6)) for k in range(5)]
-    result = certify(names, dict.fromkeys(regimes, 3), [])
-    assert result.missing == (*(((name,),) for name in names[:5]), ((),))
-    assert str(result).endswith(
-        "would do: do(a0), do(a1), do(a2), one of 2 others, or observational rows."
-    )
-
-
 def test_text_gives_one_of_several_smallest_sets() -> None:
     result = certificate(["", "rgbx"], "rg", ("red", "green", "blue", "xenon"))
     both, other = (("red",), ("green",)), (("blue",), ("xenon",))
@@ -370,38 +359,6 @@ def test_missing_experiments_are_all_the_smallest_sets(count: int) -> None:
     assert sizes == set(range(1, count + 1))
 
 
-def test_sets_are_smallest_with_more_actions() -> None:
-    rng = np.random.default_rng(4)
-    names = [f"a{i}" for i in range(6)]
-    sizes = set()
-    for _ in range(15):
-        masks = draw(rng, 6, 3)
-        result = certify(names, masks, names)
-        if result.identified:
-            continue
-        expected = brute_force(list(masks), (True,) * 6)
-        sets = {as_masks(group, names) for group in result.missing}
-        assert sets <= expected
-        assert len(result.missing) == len(sets) == min(20, len(expected))
-        sizes |= set(map(len, sets))
-    assert max(sizes) >= 3
-
-
-def test_thirty_actions_get_an_irreducible_set() -> None:
-    rng = np.random.default_rng(5)
-    names = [f"a{i}" for i in range(30)]
-    masks = draw(rng, 30, 12)
-    assert len(masks) >= 3
-    result = certify(names, masks, names)
-    itself, simple = result.missing
-    assert itself == (tuple(names),)
-    added = list(as_masks(simple, names))
-    target = (True,) * 30
-    assert is_identified([*masks, *added], target)
-    for left_out in added:
-        assert not is_identified([*masks, *(m for m in added if m != left_out)], target)
-
-
 def test_thirty_actions_one_at_a_time() -> None:
     names = [f"a{i}" for i in range(30)]
     masks = {tuple(j == k for j in range(30)): 1 for k in range(-1, 30)}
@@ -433,11 +390,6 @@ def test_certificate_of_data(data: bi.RegimeData) -> None:
     assert data.identify([]).weights == {"observational": 1}
     with pytest.raises(AttributeError):
         result.identified = False  # type: ignore[misc]
-
-
-def test_states() -> None:
-    result = certificate(["", "r", "rg"], "r")
-    assert result.states == {"red": "set alone", "green": "only together", "blue": "never set"}
 
 
 @pytest.mark.parametrize(("regimes", "weights"), [(["", "r", "gb"], [-1, 1, 1]), (["", "r"], None)])
@@ -505,3 +457,18 @@ def test_settings_are_few_where_the_action_varies_otherwise(was_set, elsewhere, 
     actions = np.array([*was_set, *elsewhere])[:, None]
     intervened = np.arange(len(actions))[:, None] < len(was_set)
     assert settings_of(["red"], actions, intervened, [None]) == expected
+
+
+def test_thirty_actions_get_an_irreducible_set() -> None:
+    rng = np.random.default_rng(5)
+    names = [f"a{i}" for i in range(30)]
+    masks = draw(rng, 30, 12)
+    assert len(masks) >= 3
+    result = certify(names, masks, names)
+    itself, simple = result.missing
+    assert itself == (tuple(names),)
+    added = list(as_masks(simple, names))
+    target = (True,) * 30
+    assert is_identified([*masks, *added], target)
+    for left_out in added:
+        assert not is_identified([*masks, *(m for m in added if m != left_out)], target)

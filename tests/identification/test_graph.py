@@ -9,21 +9,6 @@ from bayes_intgen.identification.graph import checked_graph, known_edges, parent
 NAMES = ("a1", "a2", "a3", "a4")
 
 
-def test_an_unknown_graph_has_only_the_diagonal() -> None:
-    for graph in (None, "any"):
-        edges = known_edges(NAMES, checked_graph(graph))
-        assert (edges.diagonal() == 0).all()
-        assert np.isnan(edges[~np.eye(4, dtype=bool)]).all()
-        assert parents_of(NAMES, graph) == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
-
-
-def test_a_given_graph_has_the_edges_named_and_no_others() -> None:
-    graph = checked_graph({"a2": ["a1"], "a3": ["a1", "a2"]})
-    edges = known_edges(NAMES, graph)
-    assert {(k, j) for k, j in zip(*np.nonzero(edges), strict=True)} == {(1, 0), (2, 0), (2, 1)}
-    assert parents_of(NAMES, graph) == [[], [0], [0, 1], []]
-
-
 def test_unknown_parents_exclude_the_action_and_its_known_descendants() -> None:
     # a1 moves a2, and a2 moves a3; nothing is known of what moves a1.
     edges = known_edges(NAMES, checked_graph({"a2": ["a1"], "a3": ["a2"], "a1": None, "a4": []}))

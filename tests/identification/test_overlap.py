@@ -9,9 +9,7 @@ import xarray as xr
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.overlap import near_distance
-from bayes_intgen.identification.requirements import Requirement, requirements
-from bayes_intgen.identification.verdict import words_of_verdict
-from bayes_intgen.models.requirements import requirements_of_terms
+from bayes_intgen.identification.requirements import requirements
 
 NAMES = ("x", "y")
 
@@ -83,31 +81,6 @@ def test_gaps_between_close_settings_are_supported() -> None:
     spread = Coordinate.of(data.actions[:, 0]).spread
     between = [[0.9 * near_distance(1) * spread, 0.0], [1.0, 0.0], [2.0, 0.0]]
     assert data.support(between).supported.to_numpy().tolist() == [True, False, True]
-
-
-def test_requirements_of_regressions(data) -> None:
-    masks = list(data.regimes)
-    reference = data.reference_rows()
-    for model, target, expected in (
-        (bi.models.pooled("linear"), (True, True), [Requirement(0, (0, 1), (0, 1, 2))]),
-        (bi.models.saturated("linear"), (True, False), [Requirement(0, (0, 1), (1,))]),
-        (
-            bi.models.saturated("linear"),
-            (True, True),
-            [Requirement(0, (0, 1), (i,)) for i in range(3)],
-        ),
-        (bi.models.additive("linear"), (True, True), [Requirement(0, (0,), (1,))]),
-    ):
-        wanted = requirements_of_terms(model.decompose(data), masks, target)
-        assert [requirement for requirement in wanted if requirement.action == 0] == expected
-    unmet = requirements_of_terms(
-        bi.models.saturated("linear").decompose(data), masks[:2], (True, True)
-    )
-    assert not reference.meets(data.actions[:3], unmet).any()
-    assert requirements([[], [0]], masks, (False, False)) == [
-        Requirement(0, (0,), (0, 2)),
-        Requirement(1, (1, 0), (0, 1)),
-    ]
 
 
 def beyond_history(seed: int, edges: bool = True, common: bool = False) -> bi.RegimeData:
@@ -193,19 +166,6 @@ def test_warning_names_unsupported_values_with_reasons(posterior) -> None:
     plt.close("all")
 
 
-def test_warning_names_values_that_occur_in_experiments_only() -> None:
-    data = beyond_history(0)
-    points, target, parents = np.array([[4.0, 4.0]]), (True, True), [[1], [0]]
-    reference = data.reference_rows()
-    verdict = reference.verdict(
-        points, target, requirements(parents, reference.masks, target), parents
-    )
-    message = words_of_verdict(
-        data.names, reference.coordinates, reference.categories, points, target, verdict
-    )
-    assert "never observed without being set near 'x' = 4" in message
-
-
 def test_results_and_saved_fits_carry_support(data, posterior, tmp_path) -> None:
     points = np.array([[0.0, 0.0], [2.7, 0.0], [1.5, -1.8]])
     for actions in (["red", "green"], ["red"], []):
@@ -225,17 +185,6 @@ def test_results_and_saved_fits_carry_support(data, posterior, tmp_path) -> None
     posterior.save(tmp_path / "fit.nc")
     again = bi.load(tmp_path / "fit.nc")
     xr.testing.assert_identical(again.support(points), posterior.support(points))
-
-
-def test_stream_and_rows_in_memory_have_the_same_support(data) -> None:
-    frame = pd.DataFrame(data.actions, columns=list(data.names))
-    frame = frame.assign(intensity=data.outcome, regime="")
-    for k, name in enumerate(data.names):
-        frame.loc[data.intervened[:, k], "regime"] = name
-    stream = bi.StreamedData.from_batches([frame], data.names, "intensity", "regime")
-    xr.testing.assert_identical(stream.support([[0.1, 0.2]]), data.support([[0.1, 0.2]]))
-    assert len(stream.plot_support().axes) == 2
-    plt.close("all")
 
 
 def test_plot_of_the_effect_hatches_unsupported_values(posterior) -> None:

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from bayes_intgen.identification.groups import groups_under_one_mask
 from bayes_intgen.identification.pretreatment import changed_covariates
 
 NO_GROUPS = np.empty((400, 0))
@@ -86,19 +85,3 @@ def test_changes_within_groups_are_detected_among_different_groups() -> None:
     # A change must show for each grouping: two groups, one per regime, cannot show any.
     two = np.concatenate([code, masks[:, :1]], axis=1)
     assert changed(columns, [False, False], masks, two) == set()
-
-
-def test_constant_and_tiny_columns_give_no_alarm() -> None:
-    masks = np.array([[True], [False]])
-    assert changed(np.zeros((2, 1)), [False], masks, np.empty((2, 0))) == set()
-    assert changed(np.arange(2.0)[:, None], [True], masks, np.array([[0.0], [1.0]])) == set()
-    # Five pairs of rows that all differ in the same way happen by chance.
-    pairs = np.tile([[True], [False]], (5, 1))
-    column = pairs.astype(float)
-    assert changed(column, [True], pairs, np.repeat(np.arange(5.0), 2)[:, None]) == set()
-
-
-def test_groups_are_counted_by_their_masks() -> None:
-    codes = np.array([0, 0, 1, 1, 2, 3])
-    masks = np.array([[0, 0], [1, 0], [0, 1], [0, 1], [0, 0], [1, 1]], dtype=bool)
-    assert groups_under_one_mask(codes, masks) == (3, 4)

@@ -4,27 +4,9 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.identification.verdict import separates_pair
 from bayes_intgen.posterior.draws import support_of
 
 SHORT = {"draws": 50, "warmup": 50, "chains": 2, "progress": False}
-
-
-def test_pairs_are_separated_as_the_equations_of_their_functions_say() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        masks = [tuple(mask) for mask in (rng.random((5, 3)) < 0.5).tolist()]
-        parents = [[j for j in range(3) if j != k and rng.random() < 0.5] for k in range(3)]
-        target = tuple((rng.random(3) < 0.5).tolist())
-        reached = rng.random((1, 5)) < 0.6
-        # Coefficients of psi, and of those biases that are functions of both actions.
-        biases = [k for k, j in ((0, 2), (2, 0)) if j in parents[k]]
-        rows = [[1.0, *(1.0 - mask[k] for k in biases)] for mask in masks]
-        wanted = np.array([1.0, *(1.0 - target[k] for k in biases)])
-        system = np.array(rows)[reached[0]].reshape(-1, len(wanted))
-        rank = np.linalg.matrix_rank(system) if len(system) else 0
-        spanned = np.linalg.matrix_rank(np.vstack([system, wanted])) == rank
-        assert separates_pair(masks, reached, target, (0, 2), parents)[0] == spanned
 
 
 def square(seed: int, corner: bool) -> bi.RegimeData:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.models.population import Population
 
 REGIONS = np.array(["north", "south", "east", "west"])
@@ -149,20 +148,3 @@ def test_priors_of_numbers_are_refused_for_named_levels() -> None:
     with pytest.raises(bi.ModelError, match=r"'kind' has named levels .*use bi.Levels\(\)"):
         model.decompose(data)
     bi.models.additive(covariates={"kind": bi.Levels(ordered=False)}).decompose(data)
-
-
-def test_functions_of_a_covariate_in_a_bias_lead_those_of_its_own_term() -> None:
-    """They are those of a basis of that size, which is computed here from scratch."""
-    data, model = _data(), bi.models.additive("gp")
-    wide = next(t for t in model.decompose(data).terms if t.name == "gamma(age)")
-    narrow = next(t for t in model.candidates(data) if t.name == "delta(tv | age)")
-    values = data.covariates[:, [0]]
-    few, many = (t.component.basis.matrix(values) for t in (narrow, wide))
-    assert few.shape[1] < many.shape[1]
-    np.testing.assert_array_equal(few, many[:, : few.shape[1]])
-    prior, coordinate = bi.GP(), Coordinate.of(values[:, 0])
-    own = prior.marginal_basis(values, coordinate, few.shape[1]).matrix(values)
-    observational = ~data.intervened.any(axis=1)
-    np.testing.assert_allclose(few, own - own[observational].mean(axis=0), atol=1e-10)
-    # Negative control: averages over all rows differ.
-    assert not np.allclose(few, own - own.mean(axis=0), atol=1e-3)

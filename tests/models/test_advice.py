@@ -15,20 +15,6 @@ def doses(values: list[float], rows: int = 60) -> bi.RegimeData:
     return bi.RegimeData.from_arrays(actions, outcome, intervened, ["dose", "other"])
 
 
-def test_few_valued_lists_three_to_six_distinct_numbers() -> None:
-    assert few_valued(doses([1, 2, 4])) == {"dose": [1, 2, 4]}
-    assert few_valued(doses([*range(6)])) == {"dose": [*range(6)]}
-    assert few_valued(doses([*range(7)])) == {}
-    # Actions with two values have levels by default.
-    assert few_valued(doses([1, 2])) == {}
-
-
-def test_few_valued_reads_all_rows() -> None:
-    values = np.r_[np.zeros(1500), np.arange(10.0), [1, 2] * 100]
-    masks = np.arange(len(values))[:, None] % 2 == 0
-    assert few_valued(bi.RegimeData.from_arrays(values[:, None], values + masks[:, 0], masks)) == {}
-
-
 def test_no_advice_on_levels_for_other_priors_than_smooth_ones() -> None:
     data, linear = doses([1, 2, 4]), {"dose": "linear"}
     assert few_valued(data, bi.models.additive()) == {"dose": [1, 2, 4]}

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.basis.basis import Constant
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.basis.monomials import MonomialBasis
 from bayes_intgen.models.codec import dumps, loads
 from bayes_intgen.models.conditional_mean import ConditionalMean
@@ -19,35 +17,6 @@ SQUARE = MonomialBasis.of(np.linspace(-1, 1, 9)[:, None], Coordinate.of(np.linsp
 def mean_of(values, **changes) -> ConditionalMean:
     own = {"bases": (SQUARE,), "inputs": ((1,),), "terms": ("t",), "coefficients": (values,)}
     return ConditionalMean(**(own | changes))
-
-
-def test_mean_is_subtracted_from_its_terms_only() -> None:
-    rng = np.random.default_rng(0)
-    inputs, coefficients = rng.normal(size=(6, 2)), rng.normal(size=(3, 4))
-    functions = rng.normal(size=(5, 6))
-    expected = functions.copy()
-    parent = inputs[:, 1]
-    # By hand: an intercept, and two functions of the parent.
-    powers = np.stack([np.ones(6), *SQUARE.matrix(parent[:, None]).T])
-    expected[1:5] -= coefficients.T @ powers
-    mean_of(coefficients).subtract_from(functions, Evaluation(inputs), {"t": slice(1, 5)})
-    np.testing.assert_allclose(functions, expected, rtol=1e-13)
-    mean_of(coefficients).subtract_from(functions, Evaluation(inputs), {"other": slice(0, 1)})
-    np.testing.assert_allclose(functions, expected, rtol=1e-13)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"bases": (SQUARE, Constant())},
-        {"terms": ()},
-        {"coefficients": (np.zeros((2, 4)),)},
-        {"coefficients": (np.zeros(3),)},
-    ],
-)
-def test_shapes_must_match(changes) -> None:
-    with pytest.raises(ValueError, match="match|need 3 rows"):
-        mean_of(np.zeros((3, 4)), **changes)
 
 
 def test_saved_means_are_checked_against_the_terms(data) -> None:

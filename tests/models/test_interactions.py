@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.models.codec import dumps, loads
 from bayes_intgen.posterior.surfaces import interaction_sd
 
 SETTINGS = {"draws": 100, "warmup": 100, "chains": 2, "progress": False}
@@ -124,26 +123,6 @@ def test_lift_tests_measure_an_action_at_average_values_of_the_others(points) ->
     change = own.sel(action="tv").diff("point")
     assert float(change.mean()) == pytest.approx(1.52, abs=0.03)
     assert float(change.std()) < 0.02
-
-
-def test_answers_survive_storage(interacting, points, tmp_path) -> None:
-    interacting.save(tmp_path / "fit.nc")
-    loaded = bi.load(tmp_path / "fit.nc")
-    np.testing.assert_array_equal(
-        loaded.mechanisms(points)["interaction"], interacting.mechanisms(points)["interaction"]
-    )
-    assert "tv and search interact: sd over the rows" in str(loaded)
-    for interactions in ("auto", None, [("tv", "radio")]):
-        model = bi.models.additive(interactions=interactions)
-        assert loads(dumps(model)) == model
-
-
-def test_contraction_of_interactions(interacting, points) -> None:
-    table = interacting.contraction(points)
-    assert table["interaction_contraction"].dims == ("pair", "point")
-    ratio = table["interaction_posterior"] / table["interaction_prior"]
-    np.testing.assert_allclose(table["interaction_contraction"], ratio)
-    assert float(table["interaction_contraction"].median()) < 0.5
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.models.log_mean import estimate_log_mean, projected_on
+from bayes_intgen.models.log_mean import estimate_log_mean
 from bayes_intgen.models.sparse_features import SparseFeatures
 from bayes_intgen.models.variance_function import Homoscedastic, estimate_variance_function
 
@@ -105,12 +105,3 @@ def test_errors_of_the_mean_move_the_estimate_if_the_noise_is_skewed() -> None:
     moved = estimate.draw((3,), np.full((3, 1), 2.0), np.random.default_rng(0))
     still = estimate.draw((3,), None, np.random.default_rng(0))
     np.testing.assert_allclose(moved - still, 2 * estimate.slope)
-
-
-def test_projection_reproduces_features() -> None:
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(500, 3))
-    weights = np.array([[1.0, 0.0], [0.5, 2.0], [0.0, -1.0]])
-    columns = np.tile(np.arange(3), (500, 1))
-    projected = projected_on(SparseFeatures(features, columns, 3), features @ weights)
-    np.testing.assert_allclose(projected, weights, atol=5e-3)

@@ -56,27 +56,6 @@ def test_population_averages_are_means_of_means(of_groups) -> None:
     assert of_groups.factor_varies
 
 
-def test_a_fixed_covariate_needs_no_average(of_groups) -> None:
-    values = data_with_groups(groups=("region",)).covariates[:1]
-    fixed = of_groups.in_population(Population(values, np.ones(1)))
-    rows = np.concatenate([POINTS, np.repeat(values, 3, axis=0)], axis=1)
-    expected = of_groups.mean(rows, ALL_SET)
-    np.testing.assert_allclose(fixed.mean(POINTS, ALL_SET), expected, rtol=1e-10)
-
-
-def test_levels_that_are_integrated_out_raise_the_mean() -> None:
-    prediction = prediction_of(with_log_link(made_up_with_groups()))
-    effects = prediction.terms.random_effects
-    assert effects is not None
-    none = replace(effects, ratio=tuple(0 * np.array(effects.ratio)))
-    without = replace(prediction, terms=replace(prediction.terms, random_effects=none))
-    ratio = prediction.mean(POINTS, ALL_SET) / without.mean(POINTS, ALL_SET)
-    inputs = np.concatenate([POINTS, np.zeros((3, len(prediction.terms.covariates)))], axis=1)
-    between = effects.functions(inputs) ** 2 @ np.array(effects.ratio)
-    np.testing.assert_allclose(np.log(ratio), prediction.sd[..., None] ** 2 * between / 2)
-    assert ratio.min() > 1
-
-
 def test_changes_are_differences_of_means_and_zero_where_nothing_changes(of_groups) -> None:
     change = of_groups.change(POINTS[:1], POINTS, ALL_SET)
     means = of_groups.mean(POINTS, ALL_SET)
@@ -101,13 +80,3 @@ def test_log_densities_are_of_the_outcome_itself() -> None:
     np.testing.assert_allclose(np.trapezoid(density, grid), 1, rtol=1e-3)
     # Negative control: the density of the logarithm.
     assert np.trapezoid(density * grid, grid).max() > 1.1
-
-
-def test_units_of_the_population_are_its_distinct_rows() -> None:
-    stored = made_up_with_groups(groups=("region",)).tree["population"]
-    rows = data_with_groups(groups=("region",))
-    observational = rows.covariates[~rows.intervened.any(axis=1)]
-    distinct, counts = np.unique(observational, axis=0, return_counts=True)
-    np.testing.assert_array_equal(stored["unit"], distinct)
-    np.testing.assert_array_equal(stored["rows_of_unit"], counts)
-    np.testing.assert_allclose(stored["share"], counts / counts.sum())

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.models import noise_shape
 from bayes_intgen.models.noise_shape import FREQUENCIES, NoiseShape, estimate_noise_shape
 from bayes_intgen.models.sinh_arcsinh import SinhArcsinh
 from bayes_intgen.models.variance_function import estimate_variance_function
@@ -67,27 +66,6 @@ def test_laws_of_both_actions_have_the_quantiles_of_the_noise() -> None:
         normal = SinhArcsinh(*(np.array([x]) for x in (sd, 0.0, 0.0)))
         assert normal.cdf(np.quantile(draws, [0.025])) > 0.06
     np.testing.assert_allclose(np.mean(ends, axis=0), at, atol=0.025)
-
-
-def test_central_half_of_the_noise_is_not_too_narrow_on_average(monkeypatch) -> None:
-    points, both = np.zeros((1, 2)), np.ones((1, 2), dtype=bool)
-    half = 0.6745 * np.sqrt(2 + 0.16)
-    probabilities: dict[float, list[float]] = {noise_shape.MAX_EXCESS: [], 1.0: []}
-    for seed in range(60):
-        spread, estimate, scale = estimated("normal", 300, seed)
-        shape = NoiseShape(estimate.values, np.zeros((1, *estimate.values.shape)))
-        for most, own in probabilities.items():
-            monkeypatch.setattr(noise_shape, "MAX_EXCESS", most)
-            law = shape.laws(spread.dense_features(points, both), spread(points, both))
-            low, high = law.cdf(np.array([[[-half / scale]], [[half / scale]]]))[:, 0, 0]
-            own.append(high - low)
-    usual, reduced = (np.array(own) for own in probabilities.values())
-    error = usual.std() / np.sqrt(len(usual))
-    assert usual.mean() < 0.5 + 3 * error
-    # Negative control: the smaller of two estimates of the scale covers more than half.
-    difference = reduced - usual
-    assert difference.mean() > 3 * difference.std() / np.sqrt(len(usual))
-    assert reduced.mean() > 0.5 + 1.5 * error
 
 
 def test_spread_of_draws_matches_the_error_of_the_estimate() -> None:

@@ -26,12 +26,6 @@ def test_kind_follows_from_the_values(values, kind) -> None:
     assert outcome_kind(np.array(values, dtype=float), None) == kind
 
 
-def test_means_of_several_units_are_numbers() -> None:
-    values = np.array([0.0, 1.0, 2.0])
-    assert outcome_kind(values, np.array([3.0, 1.0, 1.0])) == "continuous"
-    assert outcome_kind(values, np.ones(3)) == "count"
-
-
 def test_probabilities_outside_their_range_are_clipped() -> None:
     rng = np.random.default_rng(0)
     draws = draw_binary(np.tile([-0.3, 0.25, 1.4], (20_000, 1)), rng).mean(axis=0)

@@ -79,9 +79,3 @@ def test_saturated_model_rejects_regimes_that_are_no_combination(rows) -> None:
 def test_regressions_have_no_mechanisms(separate) -> None:
     with pytest.raises(bi.ModelError, match="has no mechanisms"):
         separate.mechanisms(POINTS)
-
-
-def test_regressions_survive_saving_and_loading(separate, tmp_path) -> None:
-    separate.save(tmp_path / "fit.nc")
-    again = bi.load(tmp_path / "fit.nc").joint_effect(POINTS)
-    np.testing.assert_array_equal(again, separate.joint_effect(POINTS))

@@ -38,18 +38,6 @@ def test_estimate_recovers_the_variance_function(dependent: bool) -> None:
     assert (constant > 0.3) == dependent
 
 
-def test_estimate_is_positive_and_independent_of_units() -> None:
-    actions, intervened, residuals, _, coordinates = rows(300, 1, True)
-    one = estimate_variance_function(actions, intervened, residuals**2, coordinates).spread
-    scaled = tuple(Coordinate.of(actions[:, k] * 1e-6) for k in range(2))
-    squares = (residuals * 1e5) ** 2
-    other = estimate_variance_function(actions * 1e-6, intervened, squares, scaled).spread
-    far = np.array([[1e3, -1e6], [0.0, 0.0]])
-    masks = np.array([[True, False], [False, True]])
-    assert (one(far, masks) > 0).all()
-    np.testing.assert_allclose(one(far, masks), other(far * 1e-6, masks), rtol=1e-6)
-
-
 @pytest.mark.parametrize(("equal", "dependent"), [(450, False), (300, True), (499, False)])
 def test_coinciding_knots_share_a_value(equal: int, dependent: bool) -> None:
     actions, intervened, residuals, _, _ = rows(500, 2, dependent)

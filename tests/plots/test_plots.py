@@ -5,7 +5,6 @@ from matplotlib.path import Path
 
 import bayes_intgen as bi
 from bayes_intgen.cli.effect_grid import plot_effect_grid
-from bayes_intgen.posterior.surfaces import interaction_surface
 
 from _posteriors import (
     data_with_levels,
@@ -190,22 +189,6 @@ def test_pairs_without_interaction_are_rejected(posterior, pair, message) -> Non
     with pytest.raises(bi.PointsError, match=r"bi.models.additive\(interactions="):
         posterior.plot_interaction("red", "green")
     assert not plt.get_fignums()
-
-
-def test_combinations_without_rows_are_covered() -> None:
-    """Values of a pair that no regime reaches together, though either is supported alone."""
-    rng = np.random.default_rng(0)
-    intervened = np.repeat([[False, False], [True, False], [False, True]], 400, axis=0)
-    common = rng.normal(size=(1200, 1))
-    shares = []
-    for along in (common, rng.normal(size=(1200, 2))):
-        actions = along + rng.normal(scale=0.3, size=(1200, 2))
-        data = bi.RegimeData.from_arrays(actions, rng.normal(size=1200), intervened, ["a", "b"])
-        model = bi.models.additive(interactions=[("a", "b")])
-        posterior = made_up(data.names, data=data, model=model)
-        surface = interaction_surface(posterior, "a", "b", posterior.default_point)
-        shares.append(float(surface.supported.mean()))
-    assert shares[0] < 0.4 < 0.6 < shares[1]
 
 
 def test_dollar_signs_in_names_are_no_formulas(tmp_path) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 
 import bayes_intgen as bi
-from bayes_intgen.posterior.defaults import default_changes, levels_of, medians, share_supported
+from bayes_intgen.posterior.defaults import default_changes, medians, share_supported
 from bayes_intgen.posterior.draws import support_of
 
 from _posteriors import half_supported, made_up, made_up_with_levels
@@ -47,22 +47,6 @@ def test_default_changes_end_at_supported_values() -> None:
     assert is_supported(posterior, np.stack([low, high])).all()
     # Negative control: the last level is not supported.
     assert not is_supported(posterior, np.array([[1.0, 2.0, 14.0]])).any()
-
-
-def test_numbers_with_few_distinct_values_have_levels() -> None:
-    rng = np.random.default_rng(0)
-    doses, spend = rng.choice([0.0, 1.0, 5.0], 120), rng.gamma(3.0, size=120)
-    intervened = np.repeat([[False, False], [True, False], [False, True]], 40, axis=0)
-    data = bi.RegimeData.from_arrays(
-        np.stack([doses, spend], axis=1), rng.normal(size=120), intervened, ["dose", "spend"]
-    )
-    posterior = made_up(data.names, data=data)
-    assert posterior.categories == (None, None)
-    dose, other = levels_of(posterior)
-    assert dose.labels == (0, 1, 5)
-    assert other is None
-    low, high = default_changes(posterior, posterior.default_point)
-    assert (low[0], high[0]) == (0, 5)
 
 
 def test_supported_share_is_over_points_of_the_experiments() -> None:

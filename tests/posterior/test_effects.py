@@ -24,26 +24,6 @@ def test_table_summarises_the_draws(posterior) -> None:
     assert (table["outcome_high"] > table["high"]).all()
 
 
-def test_changes_from_the_same_points_are_exactly_zero(posterior) -> None:
-    table = effect_table(posterior, POINTS, baseline=POINTS)
-    for name in ("change", "change_low", "change_high", "above_zero"):
-        assert (table[name] == 0).all()
-
-
-def test_actions_may_be_observed(posterior) -> None:
-    table = effect_table(posterior, POINTS, ["red"])
-    np.testing.assert_allclose(
-        table["mean"], posterior.effect(POINTS, ["red"]).mean(("chain", "draw"))
-    )
-    assert table.attrs["intervened"] == ["red"]
-
-
-def test_points_beyond_the_data_are_not_supported(posterior) -> None:
-    with pytest.warns(bi.SupportWarning, match="'green' = .* is outside"):
-        table = effect_table(posterior, [[0.0, 0.0], [0.0, 99.0]])
-    assert table["supported"].to_numpy().tolist() == [True, False]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [({"level": 1.0}, "level must lie"), ({"baseline": np.zeros((3, 2))}, "3 baselines for 2")],

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.posterior.adjustments import adjustment_along, between_groups, change_along
-from bayes_intgen.posterior.draws import prediction_of, support_of
+from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.effects import effect_table
 
 from _posteriors import data_with_groups, frame_with_groups, made_up, made_up_with_groups
@@ -59,27 +58,6 @@ def test_every_answer_says_over_whom_it_is_averaged(fit, over, words) -> None:
     plt.close("all")
 
 
-def test_fit_without_covariates_does_not_speak_of_a_population(posterior) -> None:
-    assert "population" not in posterior.joint_effect(POINTS).attrs
-    assert "\n" not in posterior.plot_joint_effect("red").get_title()
-    assert "Covariates and groups" not in str(posterior)
-
-
-def test_default_population_is_that_of_the_observational_rows(fit, frame) -> None:
-    observational = frame[frame["regime"] == ""]
-    for answer in (fit.joint_effect, lambda *x, **y: fit.mechanisms(*x, **y)["unconfounded"]):
-        np.testing.assert_allclose(answer(POINTS, population=observational), answer(POINTS))
-        different = np.abs(answer(POINTS, population=observational[:5]) - answer(POINTS))
-        assert different.max() > 0.01
-
-
-def test_population_is_the_average_of_its_rows(fit, frame) -> None:
-    few = frame.iloc[[3, 50, 200]]
-    rows = few[["age", "season", "region"]].to_dict("records")
-    average = np.mean([of(fit.joint_effect(POINTS, given=row)) for row in rows], axis=0)
-    np.testing.assert_allclose(of(fit.joint_effect(POINTS, population=few)), average)
-
-
 @pytest.mark.parametrize("given", [{"age": 65}, {"region": "region 4"}, {"region": bi.NEW_GROUP}])
 def test_changes_in_the_table_are_differences_of_effects(fit, given) -> None:
     table = effect_table(fit, POINTS, baseline=[[0.0, 0.0]], given=given)
@@ -92,17 +70,6 @@ def test_changes_in_the_table_are_differences_of_effects(fit, given) -> None:
     np.testing.assert_allclose(table["change_low"], low)
 
 
-def test_moderated_effects_differ_between_ages(fit) -> None:
-    """Negative control: a change of the action without a moderator does not."""
-    young, old = (
-        effect_table(fit, [[1.0, 0.0], [0.0, 1.0]], baseline=[[0.0, 0.0]], given={"age": age})
-        for age in (25, 65)
-    )
-    different = np.abs(young["change"] - old["change"]).to_numpy()
-    assert different[0] > 0.01
-    assert different[1] < 1e-12
-
-
 def test_mechanisms_at_a_value_add_up_to_the_effect(fit) -> None:
     """Also in a group that is not in the data, whose slope has the spread between groups."""
     for given in ({"age": 65, "region": "region 1"}, {"region": bi.NEW_GROUP}):
@@ -112,45 +79,6 @@ def test_mechanisms_at_a_value_add_up_to_the_effect(fit) -> None:
     known = fit.mechanisms(POINTS, given={"region": "region 1"})["unconfounded"].std("draw")
     unseen = fit.mechanisms(POINTS, given={"region": bi.NEW_GROUP})["unconfounded"].std("draw")
     assert (unseen.sel(action="tv") > 1.05 * known.sel(action="tv")).all()
-
-
-@pytest.mark.parametrize(
-    "given", [None, {"age": 65}, {"region": bi.NEW_GROUP}, {"patient": bi.NEW_GROUP}]
-)
-def test_outcomes_are_of_single_units(fit, given) -> None:
-    """The mean over units, and the variance, by simulation of unit, noise and posterior."""
-    outcome = of(fit.outcome(POINTS, given=given))
-    prediction = prediction_of(fit, support_of(fit).standardisation(given))
-    values, mask = np.array(POINTS), np.ones((2, 2), dtype=bool)
-    units = prediction.of_unit(values, mask)
-    noise = outcome - units
-    average = of(fit.joint_effect(POINTS, given=given))
-    assert units.std() > average.std()
-    np.testing.assert_allclose(noise.std(), prediction.noise_sd(values, mask).mean(), rtol=0.3)
-    table = effect_table(fit, POINTS, given=given)
-    within = (outcome >= table["outcome_low"].to_numpy()) & (
-        outcome <= table["outcome_high"].to_numpy()
-    )
-    np.testing.assert_allclose(within.mean(), 0.9, atol=4 * np.sqrt(0.09 / outcome.size))
-
-
-def test_unit_of_a_fixed_population_is_its_row(frame) -> None:
-    """Where every covariate and group is given, units do not differ from the average."""
-    fit = made_up_with_groups(groups=["region"])
-    given = {"age": 40, "season": "winter", "region": "region 2"}
-    prediction = prediction_of(fit, support_of(fit).standardisation(given))
-    values, mask = np.array(POINTS), np.ones((2, 2), dtype=bool)
-    np.testing.assert_allclose(prediction.of_unit(values, mask), prediction.mean(values, mask))
-
-
-def test_units_of_a_table_have_the_mean_of_their_rows() -> None:
-    fit = made_up_with_groups(groups=["region"])
-    values, mask = np.array(POINTS), np.ones((2, 2), dtype=bool)
-    prediction = prediction_of(fit)
-    units = [prediction.of_unit(values, mask, seed).mean() for seed in range(40)]
-    np.testing.assert_allclose(
-        np.mean(units), prediction.mean(values, mask).mean(), atol=4 * np.std(units) / np.sqrt(40)
-    )
 
 
 def test_given_values_beyond_the_data_warn(fit, frame) -> None:
@@ -185,38 +113,6 @@ def test_bad_populations_are_refused_by_every_query(fit, over, message) -> None:
     for query in queries:
         with pytest.raises(bi.PointsError, match=message):
             query()
-
-
-def test_prior_of_an_unseen_group_is_wider_than_its_posterior(fit) -> None:
-    wide = fit.contraction(POINTS, given={"region": bi.NEW_GROUP})
-    narrow = fit.contraction(POINTS, given={"region": "region 1"})
-    assert (wide["effect_posterior"] > narrow["effect_posterior"]).all()
-    assert (wide["effect_contraction"] < 1).all()
-
-
-def test_functions_of_covariates_average_zero_over_the_population(fit, frame) -> None:
-    levels = adjustment_along(fit, "season")
-    shares = frame[frame["regime"] == ""]["season"].value_counts(normalize=True).sort_index()
-    np.testing.assert_allclose(levels @ shares.to_numpy(), 0, atol=1e-12)
-    assert np.abs(levels).max() > 0.01
-
-
-def test_levels_along_a_covariate_are_differences_of_effects(fit) -> None:
-    levels, change = (
-        adjustment_along(fit, "region"),
-        change_along(fit, "region", np.array([0.0, 0.0]), np.array([1.0, 0.0])),
-    )
-    for g in (0, 3):
-        given = {"region": f"region {g}"}
-        own, average = (of(fit.joint_effect([[0.0, 0.0]], given=x)) for x in (given, None))
-        slope = of(fit.mechanisms([[0.0, 0.0]], given=given)["unconfounded"]) - of(
-            fit.mechanisms([[0.0, 0.0]])["unconfounded"]
-        )
-        np.testing.assert_allclose(
-            (own - average)[..., 0], levels[..., g] + slope.sum(axis=2)[..., 0]
-        )
-        ends = of(fit.joint_effect([[0.0, 0.0], [1.0, 0.0]], given=given))
-        np.testing.assert_allclose(np.diff(ends)[..., 0], change[..., g])
 
 
 def test_between_group_standard_deviations(fit) -> None:
@@ -287,29 +183,6 @@ def test_rows_with_other_covariates_are_other_rows(fit, frame, change, message) 
     with pytest.raises(bi.DataError, match=message):
         fit.with_log_likelihood(change(frame))
     assert "log_likelihood" in fit.with_log_likelihood(data_with_groups(frame), rows=20).children
-
-
-def test_rows_with_weights_differ_from_those_without(frame) -> None:
-    def rows(**roles: str) -> bi.RegimeData:
-        return bi.RegimeData.from_frame(frame, ["tv", "promo"], "sales", "regime", **roles)
-
-    plain, weighted = rows(), rows(weights="n")
-    fits = [made_up(plain.names, outcome="sales", data=own, draws=4) for own in (plain, weighted)]
-    for fit, own, other in zip(fits, (plain, weighted), (weighted, plain), strict=True):
-        fit.with_log_likelihood(own, rows=5)
-        with pytest.raises(bi.DataError, match="other covariates, groups or weights"):
-            fit.with_log_likelihood(other, rows=5)
-
-
-def test_saved_fit_gives_the_same_answers(fit, frame, tmp_path) -> None:
-    fit.save(tmp_path / "fit.nc")
-    loaded = bi.load(tmp_path / "fit.nc")
-    for over in ({}, {"given": {"region": bi.NEW_GROUP, "age": 30}}, {"population": frame[:9]}):
-        np.testing.assert_array_equal(
-            loaded.joint_effect(POINTS, **over), fit.joint_effect(POINTS, **over)
-        )
-        np.testing.assert_array_equal(loaded.outcome(POINTS, **over), fit.outcome(POINTS, **over))
-    assert str(loaded) == str(fit)
 
 
 @pytest.mark.parametrize("missing", [None, float("nan")])

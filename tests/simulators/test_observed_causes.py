@@ -85,25 +85,6 @@ def test_regions_have_at_most_one_experiment_and_a_history() -> None:
     assert sum(len(own) == 1 for own in masks.values()) == 3
 
 
-def test_managers_spend_more_where_levels_say_so() -> None:
-    panel = MarketingPanel.random(2, seed=3)
-    rng = np.random.default_rng(0)
-    spend, sales, columns = panel.sample((), 40_000, rng)
-    region = columns.groups["region"]
-    logs = np.log(spend)
-    means = np.stack([logs[region == r].mean(axis=0) for r in range(len(panel.level))])
-    # Parents pass their regional differences on to their children.
-    root = next(k for k in range(2) if not panel.base.parents(k))
-    pull = panel.base.pull[root] * panel.regional_pull[:, root]
-    assert np.corrcoef(means[:, root], pull)[0, 1] > 0.95
-    season = panel.season(columns.covariates["week"])
-    slope = np.polyfit(season, logs[:, root], 1)[0]
-    expected = panel.base.pull[root] * panel.seasonal_pull[root]
-    assert slope == pytest.approx(expected, abs=0.03)
-    own = np.array([sales[region == r].mean() for r in range(len(panel.level))])
-    assert np.corrcoef(own, panel.level)[0, 1] > 0.9
-
-
 def test_visits_of_a_patient_share_regime_age_and_level() -> None:
     trials = RepeatedVisits.random(2, seed=4, visits=4)
     data = trials.dataset(2000, seed=0)
@@ -126,15 +107,6 @@ def test_visits_of_a_patient_share_regime_age_and_level() -> None:
     variance = trials.patient_sd**2
     assert between(trials) == pytest.approx(variance, rel=0.2)
     assert abs(between(replace(trials, patient_sd=0.0))) < 0.1 * variance
-
-
-def test_without_observed_causes_rows_follow_the_base_model() -> None:
-    panel = MarketingPanel.random(2, seed=5)
-    names = ("level", "regional_pull", "swing", "seasonal_pull")
-    plain = replace(panel, **{name: 0 * getattr(panel, name) for name in names})
-    data = plain.dataset(300, seed=0)
-    truth = plain.joint_effect(data.actions[:5], data)
-    np.testing.assert_allclose(truth, panel.base.joint_effect(data.actions[:5]))
 
 
 def test_bad_arguments() -> None:

@@ -89,23 +89,6 @@ def test_strength_of_an_interaction_is_its_share_of_the_effect() -> None:
     np.testing.assert_allclose(model.joint_effect(changed) - MEDIA.joint_effect(changed), added)
 
 
-def test_violations_compose() -> None:
-    points, _ = MEDIA.sample((), 20, np.random.default_rng(2))
-    inner = Interacting(MEDIA, 0.5)
-    outer = Interacting(inner, 0.5, pair=("radio", "search"))
-    changed = points.copy()
-    changed[:, 0] *= 2
-    added = outer.joint_effect(points) - inner.joint_effect(points)
-    np.testing.assert_allclose(outer.joint_effect(changed) - inner.joint_effect(changed), added)
-    product = inner.joint_effect(points) - MEDIA.joint_effect(points)
-    assert np.abs(product).min() > 0
-    for regime in [(), ("tv",)]:
-        rows = [m.sample(regime, 50, np.random.default_rng(3)) for m in (inner, MEDIA)]
-        np.testing.assert_array_equal(rows[0][0], rows[1][0])
-        truth = inner.joint_effect(rows[0][0]) - MEDIA.joint_effect(rows[0][0])
-        np.testing.assert_allclose(rows[0][1] - rows[1][1], truth, atol=1e-9)
-
-
 def test_a_shift_moves_settings_only() -> None:
     model = ShiftedSupport(MEDIA, 3.0)
     shifted, _ = model.sample(MEDIA.names, 50_000, np.random.default_rng(0))

@@ -127,34 +127,3 @@ def test_search_recovers_from_points_without_a_cholesky_factor() -> None:
     before, after, last = (posterior.value(at) for at in (start, mode, again))
     assert before - after > 1e8
     assert after - last < 0.01 * (before - after)
-
-
-def test_draws_have_the_moments_of_the_coefficients(data) -> None:
-    posterior = marginal_posterior(data, prior="linear")
-    flat = posterior.mode(posterior.start, progress=False)
-    count = 4000
-    normal = np.random.default_rng(0).standard_normal((count, posterior.density.n_coefficients))
-    draws = np.stack([posterior.draw(flat, numbers) for numbers in normal])
-    mean, covariance = posterior.moments(posterior.sites(flat))
-    own, padding = np.split(draws, [posterior.size], axis=1)
-    np.testing.assert_array_equal(padding, normal[:, posterior.size :])
-    sd = np.sqrt(np.diag(covariance))
-    assert (np.abs(own.mean(axis=0) - mean) < 4 * sd / np.sqrt(count)).all()
-    correlation = covariance / np.outer(sd, sd)
-    assert (np.abs(np.corrcoef(own.T) - correlation) < 4.5 / np.sqrt(count)).all()
-    np.testing.assert_allclose(own.std(axis=0), sd, rtol=4 / np.sqrt(2 * count))
-
-
-def test_starting_point_takes_over_the_hyperparameters_of_other_terms(data) -> None:
-    posterior = marginal_posterior(data)
-    fewer = MarginalPosterior.of(
-        bi.models.additive(intercept=(1.5, 0.3)),
-        posterior.terms.without({"phi(red)"}),
-        posterior.sums,
-    )
-    sites = fewer.sites(fewer.start + 0.1)
-    start = posterior.point(sites, fewer.terms)
-    added = posterior.layout.positions["scale"][posterior.terms.scaled.index("phi(red)")]
-    expected = posterior.start + 0.1
-    expected[added] = posterior.start[added]
-    np.testing.assert_allclose(start, expected, rtol=1e-12)

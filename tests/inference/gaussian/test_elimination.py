@@ -79,16 +79,6 @@ def test_pseudo_observations_of_the_remaining_columns_are_preserved() -> None:
     np.testing.assert_allclose(covariance, expected, rtol=1e-9, atol=1e-13)
 
 
-def test_elimination_of_no_columns_changes_nothing() -> None:
-    sums = SufficientStatistics.over([(X, Y, W)])
-    none = np.zeros(0, dtype=int)
-    reduced = ReducedStatistics.of(sums, none, np.zeros(0))
-    for before, after in zip(sums, reduced.sums, strict=True):
-        np.testing.assert_array_equal(before, after)
-    draws = RNG.normal(size=(2, 3, P))
-    np.testing.assert_array_equal(reduced.complete(draws, np.ones((2, 3)), RNG), draws)
-
-
 def test_completed_draws_have_the_moments_of_all_coefficients() -> None:
     sums, reduced = whole_and_reduced()
     count, columns = 40_000, reduced.remaining
@@ -145,12 +135,6 @@ def test_evidence_of_a_term_agrees_with_the_dense_density() -> None:
     assert weighted_variance(mean_square) > 1.02 * mixture
 
 
-def test_evidence_of_an_uninformed_term_is_zero() -> None:
-    flat = TermLikelihood.of(np.zeros(3), 0.3**2 * np.eye(3), 0.3)
-    evidence = TermEvidence.of(flat, np.log(0.1), 1.5)
-    assert evidence.log_bayes_factor == pytest.approx(0, abs=1e-9)
-
-
 @pytest.mark.slow
 def test_simplified_fit_samples_present_terms_and_preserves_effects() -> None:
     data = confounded_rows(400, seed=7)
@@ -175,18 +159,3 @@ def test_simplified_fit_samples_present_terms_and_preserves_effects() -> None:
         assert (np.abs(gap) < (0.1 + 4 * np.sqrt(2 / 1000)) * sd).all()
         ratio = one.std(("chain", "draw")) / sd
         np.testing.assert_allclose(ratio, 1, atol=0.05 + 4 * np.sqrt(2 / 2000))
-
-
-def test_coefficients_with_vanishing_prior_variance_are_eliminated_as_zeros() -> None:
-    sums = SufficientStatistics.over([(X, Y, W)])
-    for ratio in (1e-200, 0.0):
-        reduced = ReducedStatistics.of(sums, ELIMINATED, np.full(len(ELIMINATED), ratio))
-        selection = sums.select(reduced.remaining)
-        for one, other in zip(reduced.sums[:-1], selection[:-1], strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-12)
-        draws = RNG.normal(size=(2, 3, len(reduced.remaining)))
-        every = reduced.complete(draws, np.ones((2, 3)), RNG)
-        np.testing.assert_array_equal(every[..., reduced.remaining], draws)
-        assert (np.abs(every[..., ELIMINATED]) < 1e-190).all()
-    # Negative control: ordinary prior variances change the statistics.
-    assert not np.allclose(whole_and_reduced()[1].sums.xx, selection.xx)

@@ -9,13 +9,9 @@ from scipy import stats
 import bayes_intgen as bi
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.group_sums import GroupSums
 from bayes_intgen.inference.gaussian.passes import (
-    candidate_statistics,
-    products,
     sufficient_statistics,
 )
-from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import Homoscedastic
 
@@ -69,37 +65,3 @@ def test_log_evidence_is_that_of_a_normal_distribution_with_dense_covariance() -
     independent = sufficient_statistics(data, rows, Homoscedastic(), False)
     other = MarginalPosterior.of(MODEL, rows, independent).conditional(sites).log_evidence
     assert abs(other - expected) > 10
-
-
-def test_sums_of_batches_that_divide_groups_merge_to_those_of_all_rows() -> None:
-    rng = np.random.default_rng(1)
-    codes, weights = rng.integers(0, 20, 100), rng.uniform(0.5, 2, 100)
-    effects, matrix, outcome = rng.normal(size=(100, 2)), rng.normal(size=(100, 4)), codes * 1.0
-
-    def sums(rows: slice) -> GroupSums:
-        parts = (codes[rows], effects[rows], matrix[rows], outcome[rows], weights[rows])
-        return GroupSums.over(*parts)
-
-    whole, merged = sums(slice(None)), sums(slice(0, 37)).merge(sums(slice(37, None)))
-    for one, other in zip(whole, merged, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-12)
-    empty = SufficientStatistics.over([(matrix, outcome, weights)])
-    integrated = whole.integrate(empty, np.array([0.5, 0.1]))
-    assert np.all(np.linalg.eigvalsh(integrated.xx) > 0)
-    assert np.trace(integrated.xx) < np.trace(empty.xx)
-
-
-def test_statistics_of_candidates_are_those_of_their_own_model() -> None:
-    data = _data()
-    every = _terms(data)
-    base, added = replace(every, terms=every.terms[:-2]), every.terms[-2:]
-    statistics = candidate_statistics(data, base, added, Homoscedastic(), False, dtype=np.float64)
-    expected = sufficient_statistics(data, every, Homoscedastic(), False)
-    first = base.size
-    np.testing.assert_allclose(statistics.sums.xx, expected.xx[:first, :first], atol=1e-9)
-    np.testing.assert_allclose(statistics.cross, expected.xx[first:, :first], atol=1e-9)
-    np.testing.assert_allclose(statistics.xy, expected.xy[first:], atol=1e-9)
-    for block, at in zip(statistics.own, statistics.columns, strict=True):
-        np.testing.assert_allclose(block, expected.xx[first:, first:][at, at], atol=1e-9)
-    cross = products(data, base, added, Homoscedastic(), False, 0, [0, 1])
-    np.testing.assert_allclose(cross, expected.xx[first:, first:][statistics.columns[0]], atol=1e-9)

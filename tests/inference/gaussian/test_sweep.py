@@ -29,42 +29,9 @@ def test_inverse_and_log_determinant_equal_those_of_numpy(count, size, dtype, di
     assert np.abs(inverse - np.linalg.inv(original)).max() > 10 * digits * np.abs(exact).max()
 
 
-def test_rows_of_the_identity_need_no_sweep() -> None:
-    sizes, original = np.array([30, 0, 70]), matrices(3, 70)
-    for matrix, size in zip(original, sizes, strict=True):
-        matrix[size:], matrix[:, size:] = 0, 0
-        matrix[size:, size:] = np.eye(70 - size)
-    with jax.enable_x64(True):
-        inverse, log_det = inverse_and_log_det(jnp.asarray(original), sizes)
-        short, _ = inverse_and_log_det(jnp.asarray(original), np.array([30, 0, 69]))
-    np.testing.assert_allclose(inverse, np.linalg.inv(original), rtol=1e-9, atol=1e-12)
-    assert float(log_det) == pytest.approx(np.linalg.slogdet(original)[1].sum(), rel=1e-12)
-    # Negative control: a row that is left out.
-    assert np.abs(np.asarray(short) - np.linalg.inv(original)).max() > 0.01
-
-
 def test_log_determinant_is_nan_unless_positive_definite() -> None:
     indefinite = matrices(2, 6)
     indefinite[1] -= 2 * np.linalg.eigvalsh(indefinite[1])[0] * np.eye(6)
     with jax.enable_x64(True):
         _, log_det = inverse_and_log_det(jnp.asarray(indefinite), np.array([6, 6]))
     assert np.isnan(log_det)
-
-
-def test_enclosing_loop_is_compiled_into_one_function() -> None:
-    """The purpose of SWEEP, which another version of JAX might defeat."""
-
-    def by_sweep(matrix: jax.Array, count: jax.Array) -> jax.Array:
-        return jax.lax.fori_loop(0, count, lambda _, m: inverse_and_log_det(m, sizes)[0], matrix)
-
-    def by_lapack(matrix: jax.Array, count: jax.Array) -> jax.Array:
-        return jax.lax.fori_loop(0, count, lambda _, m: jnp.linalg.inv(m), matrix)
-
-    matrix, sizes = jnp.asarray(matrices(2, 8)), jnp.array([8, 8])
-    fused, unfused = (
-        jax.jit(function).lower(matrix, 3).compile().as_text() for function in (by_sweep, by_lapack)
-    )
-    # The entry computation calls a fused loop and has no loop itself.
-    assert "while(" not in fused[fused.index("ENTRY") :]
-    # Negative control.
-    assert "while(" in unfused[unfused.index("ENTRY") :]

@@ -6,8 +6,6 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.inference.pilot.far_outcomes import (
     FarOutcomes,
-    exponential_limit,
-    far_outcomes_in_words,
 )
 
 from conftest import confounded_rows
@@ -40,32 +38,6 @@ def test_noise_with_exponential_tails_is_not_reported(law: str, rows: int) -> No
         assert far.above + far.below >= rows // 100
         assert far.distance > 20
         assert far.share > 0.5
-
-
-def test_report_names_the_farthest_row() -> None:
-    noise = np.random.default_rng(0).normal(size=300)
-    noise[[7, 90]] = 40.0, -60.0
-    far = found(noise)
-    assert far is not None
-    assert (far.above, far.below, far.rows, far.row, far.value) == (1, 1, 300, 90, -60.0)
-    text = far_outcomes_in_words(far, "'sales'")
-    assert "2 such rows make up" in text
-    assert "'sales' is -60 in row 90" in text
-    assert "skewed" not in text
-    assert FarOutcomes.of_dataset(far.to_dataset()) == far
-    skewed = far._replace(above=20, below=0)
-    assert "nearly all lie above" in far_outcomes_in_words(skewed, "'sales'")
-
-
-def test_constant_residuals_are_not_reported() -> None:
-    noise = np.zeros(300)
-    noise[0] = 1.0
-    assert found(noise) is None
-
-
-def test_limit_of_an_exponential_tail() -> None:
-    values = np.random.default_rng(1).exponential(size=200_000)
-    assert exponential_limit(values) == pytest.approx(np.log(200_000 / 0.01), rel=0.03)
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SamplingWarning")

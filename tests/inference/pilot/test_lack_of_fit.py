@@ -9,11 +9,9 @@ import bayes_intgen as bi
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import candidate_statistics
 from bayes_intgen.inference.pilot.lack_of_fit import (
-    FitTest,
     failed_tests,
     fit_problems,
     score_tests,
-    suspicious_tests,
 )
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
 from bayes_intgen.models.variance_function import Homoscedastic
@@ -75,17 +73,6 @@ def test_false_alarms_are_rare_and_a_wave_fails_the_linear_model() -> None:
         assert {test.action for test in failed} == {0}
 
 
-def test_finer_functions_are_selected_for_a_step_only() -> None:
-    def finer_terms(curve) -> set[str]:
-        terms = pilot(world(curve), bi.models.additive()).posterior.terms.terms
-        return {term.name for term in terms if term.component.label == "finer"}
-
-    names = finer_terms(lambda a: 1.5 * (a > 0.3))
-    assert "phi(a1) finer" in names
-    assert not any("a2" in name for name in names)
-    assert finer_terms(np.tanh) == set()
-
-
 def test_lack_of_fit_warns_and_is_saved_with_the_fit(tmp_path) -> None:
     data = world(lambda a: np.sin(2 * a), rows=200)
     with pytest.warns(bi.LackOfFitWarning, match="does not follow the contribution .*'a1'"):
@@ -97,33 +84,3 @@ def test_lack_of_fit_warns_and_is_saved_with_the_fit(tmp_path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", bi.LackOfFitWarning)
         bi.fit(data, bi.models.additive(), draws=50, progress=False)
-
-
-def test_check_reports_lack_of_fit() -> None:
-    data = world(lambda a: np.sin(2 * a), rows=200)
-    lines = bi.check(data, bi.models.additive("linear"), held_out=0, progress=False)
-    assert any("'a1'" in line and "does not follow" in line for line in lines.sentences())
-    sound = bi.check(data, held_out=0, progress=False)
-    assert not any("does not follow" in line for line in sound.sentences())
-
-
-def test_screening_retains_a_wave_and_rules_out_noise() -> None:
-    data = world(np.tanh, rows=500)
-    tests = bi.models.additive().fit_tests(data)
-
-    def screened(residuals: np.ndarray) -> list[str]:
-        terms = suspicious_tests(tests, data.actions, data.intervened, residuals)
-        return [term.name for term in terms]
-
-    counts = [len(screened(np.random.default_rng(i).normal(size=1500))) for i in range(50)]
-    # 200 tests with probability 5% each: ten expected, with a standard deviation of three.
-    assert 1 <= sum(counts) <= 22
-    wave = np.random.default_rng(1).normal(size=len(data)) + np.sin(8 * data.actions[:, 1])
-    assert {"phi(a2) finer", "delta(a2) finer"} <= set(screened(wave))
-
-
-def test_failed_tests_follow_holms_procedure() -> None:
-    tests = [FitTest(i, "bias", p) for i, p in enumerate([0.004, 0.0001, 0.5, 0.6])]
-    # Holm: 0.0001 against 0.01 / 4, then 0.004 against 0.01 / 3.
-    assert [test.action for test in failed_tests(tests, 0.01)] == [1]
-    assert [test.action for test in failed_tests(tests, 0.02)] == [1, 0]

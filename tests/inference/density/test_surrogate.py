@@ -1,0 +1,204 @@
+"""Approximation of the marginal posterior by blocks of coefficients, against the exact density."""
+
+from itertools import pairwise
+
+import jax
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+import bayes_intgen as bi
+from bayes_intgen.inference.density.blocks import BlockApproximation, block_statistics
+from bayes_intgen.inference.density.expansion_point import ExpansionPoint
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.partition import coefficient_blocks, partition
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.simulators import Polynomial
+
+WORLD = Polynomial.random(4, seed=5)
+Case = tuple[MarginalPosterior, np.ndarray, np.ndarray]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _as_in_a_fit():
+    with jax.enable_x64(True), threadpool_limits(1, "blas"):
+        yield
+
+
+def marginal_posterior(
+    data: bi.RegimeData, model: bi.models.AdditiveModel | None = None
+) -> MarginalPosterior:
+    model = model or bi.models.additive(graph=WORLD.graph)
+    terms = model.decompose(data)
+    sums = sufficient_statistics(data, terms, Homoscedastic(), progress=False)
+    return MarginalPosterior.of(model, terms, sums)
+
+
+def at_mode(data: bi.RegimeData) -> Case:
+    """A posterior, its mode, and approximate draws."""
+    posterior = marginal_posterior(data)
+    mode = posterior.mode(posterior.start, progress=False)
+    rng = np.random.default_rng(0)
+    return posterior, mode, rng.multivariate_normal(mode, posterior.covariance(mode), size=60)
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    return at_mode(WORLD.dataset(800, seed=0))
+
+
+def approximate(
+    posterior: MarginalPosterior, at: np.ndarray, points: np.ndarray, dtype: type = np.float32
+) -> BlockApproximation:
+    expansion = ExpansionPoint.of(posterior, at)
+    return block_statistics(expansion, coefficient_blocks(expansion, points), dtype)
+
+
+def log_ratio(
+    posterior: MarginalPosterior, surrogate: BlockApproximation, draws: np.ndarray
+) -> np.ndarray:
+    return np.array([surrogate.value_and_grad(at)[0] - posterior.value(at) for at in draws])
+
+
+def test_value_and_gradient_are_exact_at_the_expansion_point(case) -> None:
+    posterior, mode, draws = case
+    every = np.arange(posterior.size)
+    for reference in (mode, draws[0]):
+        # Blocks that are strongly dependent.
+        expansion = ExpansionPoint.of(posterior, reference)
+        surrogate = block_statistics(expansion, [every[::2], every[1::2]])
+        value, gradient = surrogate.value_and_grad(reference)
+        exact, slope = posterior.value_and_grad(reference)
+        # Up to single precision.
+        assert value == pytest.approx(exact, abs=0.01)
+        np.testing.assert_allclose(gradient, slope, atol=0.05)
+    # Negative control: elsewhere they differ.
+    gradient, slope = (density.value_and_grad(draws[1])[1] for density in (surrogate, posterior))
+    assert np.abs(gradient - slope).max() > 0.2
+
+
+def test_one_block_of_all_coefficients_is_exact_everywhere(case) -> None:
+    posterior, mode, draws = case
+    every, expansion = np.arange(posterior.size), ExpansionPoint.of(posterior, mode)
+    assert np.abs(log_ratio(posterior, block_statistics(expansion, [every]), draws[:5])).max() < 0.1
+    # Negative control: two halves are not.
+    halves = block_statistics(expansion, [every[::2], every[1::2]])
+    assert np.abs(log_ratio(posterior, halves, draws[:5])).max() > 0.5
+
+
+def test_blocks_follow_the_density_of_draws_and_larger_ones_better(case) -> None:
+    posterior, mode, draws = case
+    expansion = ExpansionPoint.of(posterior, mode)
+    errors = [
+        np.std(
+            log_ratio(
+                posterior,
+                block_statistics(expansion, coefficient_blocks(expansion, draws[:24], (size,))),
+                draws[24:],
+            )
+        )
+        for size in (24, 48, 96)
+    ]
+    assert all(larger < smaller for smaller, larger in pairwise(errors))
+    surrogate = approximate(posterior, mode, draws[:24])
+    error = np.std(log_ratio(posterior, surrogate, draws[24:]))
+    assert error < 0.5
+    # Negative control: without the covariances between blocks.
+    surrogate.statistics = surrogate.statistics._replace(cross=0 * surrogate.statistics.cross)
+    assert np.std(log_ratio(posterior, surrogate, draws[24:])) > 1.1 * error
+
+
+def test_compiled_density_equals_the_numpy_one(case) -> None:
+    posterior, mode, draws = case
+    for dtype, digits in ((np.float64, 1e-8), (np.float32, 0.05)):
+        compiled = approximate(posterior, mode, draws[:24], dtype).density
+        for at in draws[:3]:
+            at = np.pad(at, (0, compiled.padding))
+            value, gradient = compiled.value_and_grad(at)
+            other, slope = jax.value_and_grad(compiled.potential(compiled.data))(at)
+            assert value == pytest.approx(float(other), abs=digits)
+            np.testing.assert_allclose(gradient, slope, atol=digits)
+            # Negative control: in single precision they are not identical.
+            assert (np.abs(gradient - slope).max() > 1e-8) == (dtype == np.float32)
+
+
+def test_single_precision_suffices_for_millions_of_rows_and_wide_priors() -> None:
+    # The same few rows again and again would be interpolated, with scales that grow until rounding
+    # decides where the mode is.
+    few = marginal_posterior(WORLD.dataset(40_000, seed=0))
+    more = {name: 20 * getattr(few.sums, name) for name in ("rows", "xx", "xy", "yy")}
+    posterior = MarginalPosterior(few.priors, few.sums._replace(**more), few.terms)
+    mode = posterior.mode(posterior.start, progress=False)
+    covariance = posterior.covariance(mode)
+    draws = np.random.default_rng(0).multivariate_normal(mode, covariance, size=40)
+    single, double = (
+        approximate(posterior, mode, draws[:24], dtype) for dtype in (np.float32, np.float64)
+    )
+    errors = [np.std(log_ratio(posterior, each, draws[24:])) for each in (single, double)]
+    assert errors[0] == pytest.approx(errors[1], abs=0.1)
+    scales = posterior.layout.positions["scale"]
+    for shift in (2.0, 3.5, 5.0):
+        wide = mode.copy()
+        wide[scales] += shift
+        value, slope = single.value_and_grad(wide)
+        assert np.isfinite(value)
+        assert np.isfinite(slope).all()
+
+
+def test_lift_tests_are_part_of_the_surrogate() -> None:
+    data = WORLD.dataset(800, seed=0)
+    posterior, mode, draws = at_mode(data.add_lift_test("a1", -0.5, 0.4, effect=0.9, se=0.05))
+    value, gradient = approximate(posterior, mode, draws[:24]).value_and_grad(mode)
+    exact, slope = posterior.value_and_grad(mode)
+    assert value == pytest.approx(exact, abs=0.05)
+    # Pseudo-observations have their weight at the mode for every value of the noise.
+    others = np.arange(len(mode)) != posterior.layout.positions["noise_sd"][0]
+    np.testing.assert_allclose(gradient[others], slope[others], atol=0.05)
+    # Negative control: without the test.
+    assert value != pytest.approx(marginal_posterior(data).value(mode), abs=0.5)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-158, 1e-9], ids=["zero", "tiny", "small"])
+def test_nearly_constant_columns_do_no_harm(case, size: float) -> None:
+    posterior, mode, draws = case
+    factor = np.ones(posterior.size)
+    factor[3::7] = size
+    sums = posterior.sums._replace(
+        xx=posterior.sums.xx * np.outer(factor, factor), xy=posterior.sums.xy * factor
+    )
+    scaled = MarginalPosterior(posterior.priors, sums, posterior.terms)
+    at = scaled.mode(mode, progress=False)
+    points = draws[:24] - mode + at
+    assert np.std(log_ratio(scaled, approximate(scaled, at, points), points)) < 0.3
+    # Negative control: the density itself varies much more over these points.
+    assert np.std([scaled.value(point) for point in points]) > 1
+
+
+@pytest.mark.parametrize("gp", [bi.GP(size=40), bi.GP(lengthscale=bi.LogNormal(4.0, 0.5))])
+def test_uninformed_coefficients_belong_to_a_block(gp) -> None:
+    rng = np.random.default_rng(0)
+    actions = rng.normal(size=(400, 3))
+    # The first action was always set: no row informs its bias.
+    intervened = np.column_stack([np.ones(400), np.arange(400) >= 200, np.zeros(400)]) > 0
+    outcome = actions.sum(axis=1) + rng.normal(size=400)
+    data = bi.RegimeData.from_arrays(actions, outcome, intervened, require_observational=False)
+    posterior = marginal_posterior(data, model=bi.models.additive(gp))
+    assert (np.diag(posterior.sums.xx) == 0).any()
+    expansion = ExpansionPoint.of(posterior, posterior.start)
+    dispersion = rng.normal(size=(24, len(posterior.start))) * posterior.prior_sd
+    blocks = coefficient_blocks(expansion, posterior.start + dispersion)
+    np.testing.assert_array_equal(np.sort(np.concatenate(blocks)), np.arange(posterior.size))
+    value, _ = block_statistics(expansion, blocks).value_and_grad(posterior.start)
+    assert value == pytest.approx(posterior.value(posterior.start), abs=0.05)
+
+
+def test_partition_recovers_clusters_in_any_order() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat(np.arange(5), 4))
+    noise = rng.uniform(0.5, 1, size=(20, 20))
+    dependence = np.where(labels[:, None] == labels, 1.0, 0.1) * noise
+    clusters = partition(dependence + dependence.T, np.ones(20), max_size=4)
+    assert sorted(i for cluster in clusters for i in cluster) == list(range(20))
+    assert [len(cluster) for cluster in clusters] == [4] * 5
+    assert all(len(set(labels[cluster])) == 1 for cluster in clusters)

@@ -1,0 +1,171 @@
+"""Linear Gaussian algebra of sufficient statistics, against dense matrices of the rows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.scipy.stats import multivariate_normal
+
+from bayes_intgen.inference.gaussian.conditional import Conditional, Conditionals, upper_cholesky
+from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
+from bayes_intgen.inference.gaussian.leading_evidence import (
+    PaddedStatistics,
+    common_size,
+    log_marginal_and_draw_of_padded,
+)
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
+from bayes_intgen.models.pseudo_observations import PseudoObservations
+
+RNG = np.random.default_rng(0)
+N, P, L = 40, 6, 3
+X, Y, W = RNG.normal(size=(N, P)), RNG.normal(size=N) + 2, RNG.uniform(0.5, 2, size=N)
+KNOWN_X, KNOWN_Y = RNG.normal(size=(L, P)), RNG.normal(size=L)
+KNOWN_SD = np.array([0.01, 0.5, 30.0])
+MEAN, LOG_SD, NOISE = RNG.normal(size=P), RNG.normal(size=P), 0.7
+
+both = pytest.mark.parametrize("known", [False, True], ids=["rows", "with pseudo-observations"])
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def sums(known: bool) -> SufficientStatistics:
+    statistics = SufficientStatistics.over([(X[:15], Y[:15], W[:15]), (X[15:], Y[15:], W[15:])])
+    rows = PseudoObservations(KNOWN_X / KNOWN_SD[:, None], KNOWN_Y / KNOWN_SD, np.log(KNOWN_SD))
+    return statistics._replace(known=rows) if known else statistics
+
+
+def dense(known: bool, noise: float = NOISE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Design matrix, outcomes and variances of all rows."""
+    if not known:
+        return X, Y, noise**2 / W
+    variance = jnp.concatenate([noise**2 / W, KNOWN_SD**2])
+    return np.concatenate([X, KNOWN_X]), np.concatenate([Y, KNOWN_Y]), variance
+
+
+def dense_density(known: bool, log_sd: np.ndarray, log_noise: float) -> jax.Array:
+    x, y, variance = dense(known, jnp.exp(log_noise))
+    covariance = (x * jnp.exp(2 * log_sd)) @ x.T + jnp.diag(variance)
+    return multivariate_normal.logpdf(y, x @ MEAN, covariance)
+
+
+@both
+@pytest.mark.parametrize("noise", [0.07, NOISE, 7.0])
+def test_log_evidence_and_its_gradient_are_those_of_a_normal_density(known, noise) -> None:
+    at = jnp.asarray(LOG_SD), jnp.log(noise)
+    statistics = sums(known).centred_at(MEAN)
+    expected, expected_slopes = jax.value_and_grad(
+        lambda *sds: dense_density(known, *sds), argnums=(0, 1)
+    )(*at)
+    value, slopes = jax.value_and_grad(
+        lambda log_sd, log_noise: log_marginal(statistics, log_sd, jnp.exp(log_noise)),
+        argnums=(0, 1),
+    )(*at)
+    assert float(value) == pytest.approx(float(expected), rel=1e-9)
+    for one, other in zip(slopes, expected_slopes, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)
+    conditional = Conditional.of(sums(known), MEAN, LOG_SD, noise)
+    assert conditional.log_evidence == pytest.approx(float(value), rel=1e-11)
+    towards_log_sd, towards_noise = conditional.gradient()
+    np.testing.assert_allclose(towards_log_sd, slopes[0], rtol=1e-7, atol=1e-8)
+    assert towards_noise == pytest.approx(float(slopes[1]), rel=1e-7)
+    # Negative control: the prior mean matters.
+    assert abs(float(log_marginal(sums(known), jnp.asarray(LOG_SD), noise)) - float(value)) > 0.1
+
+
+@both
+def test_coefficients_have_the_moments_of_bayesian_regression(known) -> None:
+    x, y, variance = dense(known)
+    precision = np.diag(np.exp(-2 * LOG_SD))
+    covariance = np.linalg.inv((x.T / variance) @ x + precision)
+    mean = covariance @ (x.T @ (y / variance) + precision @ MEAN)
+    conditional = Conditional.of(sums(known), MEAN, LOG_SD, NOISE)
+    np.testing.assert_allclose(conditional.mean, mean, rtol=1e-8)
+    np.testing.assert_allclose(conditional.covariance, covariance, rtol=1e-7, atol=1e-13)
+    root = conditional.root
+    np.testing.assert_allclose(root @ root.T, covariance, rtol=1e-7, atol=1e-13)
+    # Draws of the compiled evidence are the same function of the same random numbers.
+    normal = RNG.normal(size=P)
+    _, draw = log_marginal_and_draw(
+        sums(known).centred_at(MEAN), jnp.asarray(LOG_SD), NOISE, jnp.asarray(normal)
+    )
+    np.testing.assert_allclose(MEAN + draw, mean + root @ normal, rtol=1e-8, atol=1e-10)
+
+
+@both
+def test_several_points_equal_single_ones_and_one_that_overflows_spoils_no_other(known) -> None:
+    log_sd, noise = LOG_SD + RNG.normal(size=(3, P)), np.array([0.3, 0.7, 2.0])
+    bordered = sums(known).centred_at(MEAN).with_outcome_as_column()
+    every = Conditionals.of(bordered, MEAN, log_sd, noise)
+    normal = RNG.normal(size=(3, 2, P))
+    draws = every.draw(normal)
+    for i in range(3):
+        one = Conditional.of(sums(known), MEAN, log_sd[i], noise[i])
+        assert every.log_evidence[i] == pytest.approx(one.log_evidence, rel=1e-12)
+        np.testing.assert_allclose(draws[i], one.draw(normal[i].T).T, rtol=1e-9)
+        # Negative control: another point.
+        assert every.log_evidence[i - 1] != pytest.approx(one.log_evidence, rel=1e-6)
+    far = log_sd + np.array([[0], [400], [0]])
+    with np.errstate(over="ignore", invalid="ignore"):
+        spoilt = Conditionals.of(bordered, MEAN, far, noise).log_evidence
+    assert np.isfinite(spoilt).tolist() == [True, False, True]
+    np.testing.assert_allclose(spoilt[[0, 2]], every.log_evidence[[0, 2]], rtol=1e-12)
+
+
+def test_pseudo_observations_are_no_rows_whose_variance_scales_with_the_noise() -> None:
+    rows = (KNOWN_X, KNOWN_Y, NOISE**2 / KNOWN_SD**2)
+    mixed = SufficientStatistics.over([(X, Y, W), rows]).centred_at(MEAN)
+    for noise, equal in ((NOISE, True), (7.0, False)):
+        value = float(log_marginal(mixed, jnp.asarray(LOG_SD), noise))
+        assert (abs(value - dense_density(True, LOG_SD, np.log(noise))) < 1e-6) == equal
+
+
+def test_selection_of_columns_equals_the_statistics_of_these_columns() -> None:
+    keep = np.arange(P) != 2
+    reduced = SufficientStatistics.over([(X[:, keep], Y, W)])
+    for one, other in zip(sums(False).select(np.flatnonzero(keep))[:-1], reduced, strict=False):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    # So does a prior standard deviation of nearly zero.
+    vanishing = np.where(keep, LOG_SD, -700)
+    one = Conditional.of(sums(False), np.zeros(P), vanishing, NOISE)
+    other = Conditional.of(reduced, np.zeros(P - 1), LOG_SD[keep], NOISE)
+    assert one.log_evidence == pytest.approx(other.log_evidence, rel=1e-12)
+    np.testing.assert_allclose(one.gradient()[0][keep], other.gradient()[0], rtol=1e-9)
+    value, gradient = jax.value_and_grad(lambda s: log_marginal(sums(False), s, NOISE))(vanishing)
+    assert float(value) == pytest.approx(other.log_evidence, rel=1e-12)
+    assert np.isfinite(gradient).all()
+
+
+@both
+@pytest.mark.parametrize("size", [61, 96, 200])
+def test_evidence_and_draw_of_padded_statistics_equal_those_without_padding(size, known) -> None:
+    rng = np.random.default_rng(size)
+    matrix = rng.normal(size=(300, size))
+    # A column of zeros informs nothing, but is not padding.
+    matrix[:, size // 2] = 0
+    weights = rng.uniform(0.5, 2, size=300)
+    own = SufficientStatistics.over([(matrix, rng.normal(size=300), weights)])
+    if known:
+        tests = PseudoObservations(rng.normal(size=(2, size)), rng.normal(size=2), np.zeros(2))
+        own = own._replace(known=tests)
+    log_sd, normal = map(jnp.asarray, rng.normal(size=(2, common_size(size))))
+    value, draw = jax.jit(log_marginal_and_draw_of_padded)(
+        PaddedStatistics.of(own, size), log_sd, jnp.asarray(NOISE), normal
+    )
+    expected, own_draw = log_marginal_and_draw(own, log_sd[:size], NOISE, normal[:size])
+    assert float(value) == pytest.approx(float(expected), rel=1e-12)
+    np.testing.assert_allclose(draw[:size], own_draw, rtol=1e-9)
+    # Nothing informs the padding.
+    np.testing.assert_allclose(draw[size:], (np.exp(log_sd) * normal)[size:], rtol=1e-12)
+
+
+def test_factor_uses_jitter_against_rounding_and_nan_beyond_it() -> None:
+    matrix = np.cov(RNG.normal(size=(5, 20)))
+    # The second row is twice the first, up to rounding.
+    for positive in (matrix, np.array([[1.0, 2.0], [2.0, 4.0 - 1e-15]])):
+        factor = upper_cholesky(positive)
+        np.testing.assert_allclose(factor.T @ factor, positive, rtol=1e-12)
+    assert np.isnan(upper_cholesky(-matrix)).all()
