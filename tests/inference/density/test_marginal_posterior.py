@@ -57,9 +57,6 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
     rest = padded[len(at) :]
     assert float(compiled_value) == pytest.approx(expected + rest @ rest / 2, rel=1e-11)
     np.testing.assert_allclose(compiled_gradient, [*slopes, *rest], rtol=1e-8, atol=1e-8)
-    own_value, own_gradient = density.value_and_grad(padded)
-    assert own_value == pytest.approx(float(compiled_value), rel=1e-11)
-    np.testing.assert_allclose(own_gradient, compiled_gradient, rtol=1e-8, atol=1e-8)
     # Negative control: another point.
     assert value != pytest.approx(posterior.value_and_grad(posterior.start)[0], rel=1e-6)
 
@@ -133,11 +130,9 @@ def test_draws_have_the_moments_of_the_coefficients(data) -> None:
     posterior = marginal_posterior(data, prior="linear")
     flat = posterior.mode(posterior.start, progress=False)
     count = 4000
-    normal = np.random.default_rng(0).standard_normal((count, posterior.density.n_coefficients))
-    draws = np.stack([posterior.draw(flat, numbers) for numbers in normal])
+    rng = np.random.default_rng(0)
+    own = np.stack([posterior.draw(flat, rng) for _ in range(count)])
     mean, covariance = posterior.moments(posterior.sites(flat))
-    own, padding = np.split(draws, [posterior.size], axis=1)
-    np.testing.assert_array_equal(padding, normal[:, posterior.size :])
     sd = np.sqrt(np.diag(covariance))
     assert (np.abs(own.mean(axis=0) - mean) < 4 * sd / np.sqrt(count)).all()
     correlation = covariance / np.outer(sd, sd)

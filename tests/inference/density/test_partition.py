@@ -2,7 +2,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from bayes_intgen.inference.sampling.starting_points import N_TEST_POINTS
 
 import bayes_intgen as bi
 from bayes_intgen.inference.density.blocks import block_statistics
@@ -15,6 +14,7 @@ from bayes_intgen.inference.density.partition import (
     partition,
 )
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.inference.sampling.marginalised import N_TEST_POINTS
 from bayes_intgen.models.variance_function import Homoscedastic
 from bayes_intgen.simulators import Polynomial
 
