@@ -26,10 +26,9 @@ from scipy.linalg import cho_factor, cho_solve
 
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.expansion_point import ExpansionPoint
-from bayes_intgen.inference.density.log_density import LogDensity, padding_to
+from bayes_intgen.inference.density.log_density import LogDensity, padded_size, padding_to
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.partition import coefficient_blocks
-from bayes_intgen.inference.gaussian.leading_evidence import common_size
 from bayes_intgen.inference.gaussian.sweep import inverse_and_log_det
 from bayes_intgen.models.hyperpriors import Hyperpriors
 
@@ -226,7 +225,7 @@ def block_statistics(
         covariance[np.ix_(block, block)] = 0
     flat = order.ravel()
     # Places of padding are those of the first zero of the product with `cross`.
-    slot = np.zeros(common_size(len(sd) + 1), dtype=int)
+    slot = np.zeros(padded_size(len(sd) + 1), dtype=int)
     slot[flat[flat < len(sd)]] = np.flatnonzero(flat < len(sd))
     statistics = BlockStatistics(
         float(np.asarray(posterior.sums.rows)),

@@ -17,6 +17,7 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.log_density import FlatLayout
+from bayes_intgen.inference.gaussian.evidence import log_marginal_and_draw
 from bayes_intgen.models.hyperpriors import Hyperpriors
 
 # Nested arrays for JAX. The kernels are part of the structure.
@@ -29,9 +30,6 @@ jax.tree_util.register_dataclass(
 # Log marginal likelihood from statistics of the data, log prior standard deviations of the
 # coefficients, shape (P,), and the standard deviation of the noise.
 type Evidence = Callable[[Any, jax.Array, jax.Array], jax.Array]
-# The same with standard normal numbers as last argument, from which it draws the coefficients'
-# deviations from their prior means.
-type EvidenceAndDraw = Callable[[Any, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 class FlatPrior(NamedTuple):
@@ -94,9 +92,8 @@ class MarginalPotential:
 
 @dataclass(frozen=True)
 class MarginalPotentialAndDraw:
-    """:class:`MarginalPotential` with a draw of the coefficients."""
+    """:class:`MarginalPotential` of the exact evidence, with a draw of the coefficients."""
 
-    evidence_and_draw: EvidenceAndDraw
     layout: FlatLayout
 
     def __call__(self, data: Data) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
@@ -104,7 +101,7 @@ class MarginalPotentialAndDraw:
 
         def potential_and_draw(flat: jax.Array, normal: jax.Array) -> tuple[jax.Array, jax.Array]:
             sds = _sds(data, self.layout, flat)
-            log_evidence, draw = self.evidence_and_draw(statistics, *sds, normal)
+            log_evidence, draw = log_marginal_and_draw(statistics, *sds, normal)
             return -prior.log_density(flat) - log_evidence, jnp.asarray(priors.mean) + draw
 
         return potential_and_draw

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -28,7 +28,8 @@ type PotentialAndDraw = Callable[
 ValueAndGrad = Callable[[Array], tuple[float, Array]]
 
 
-class LogDensity(NamedTuple):
+@dataclass(frozen=True)
+class LogDensity:
     """Log density over flat vectors of unconstrained sites.
 
     Attributes
@@ -39,52 +40,57 @@ class LogDensity(NamedTuple):
         Argument of ``potential``.
     value_and_grad : callable
         Potential and gradient at a single point, by any means.
-    potential_and_draw : PotentialAndDraw, optional
-        ``potential``, and a draw of the P coefficients that the density has marginalised, from
-        their distribution given the sites.
-    n_coefficients : int
-        Number P of these coefficients.
-    draw : callable, optional
-        The same draw at a single flat vector, from standard normal numbers (P,), without
-        compilation; required with ``potential_and_draw``.
     padding : int
-        Number of standard normal sites at the end of flat vectors, on which nothing depends:
-        densities of nearly equal size share compiled programs. The sampler leaves them at zero.
+        Number of standard normal sites that ``potential`` expects at the end of flat vectors, on
+        which nothing depends: densities of nearly equal size share compiled programs. The sampler
+        leaves them at zero.
     """
 
     potential: Potential
     data: Any
     value_and_grad: ValueAndGrad
-    potential_and_draw: PotentialAndDraw | None = None
-    n_coefficients: int = 0
-    draw: Callable[[Array, Array], Array] | None = None
     padding: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class MarginalDensity(LogDensity):
+    """Log density that has marginalised P coefficients, and can draw them given the sites.
+
+    Attributes
+    ----------
+    potential_and_draw : PotentialAndDraw
+        ``potential``, and a draw of the coefficients.
+    n_coefficients : int
+        Their number P.
+    draw : callable
+        A draw at a single flat vector, without compilation.
+    """
+
+    potential_and_draw: PotentialAndDraw
+    n_coefficients: int
+    draw: Callable[[Array, np.random.Generator], Array]
+
+
 def padding_to(step: int, size: int) -> int:
-    """Smallest number that makes a size a whole number of steps, which double from 16 steps on.
+    """Smallest number that makes a size a whole number of steps.
 
     Examples
     --------
-    >>> padding_to(16, 100), padding_to(16, 300)
-    (12, 20)
+    >>> padding_to(16, 100)
+    12
     """
-    return -size % (step if size < 16 * step else 2 * step)
+    return -size % step
 
 
 def padded_size(count: int) -> int:
-    """Number of coefficients to which a density that NUTS samples itself is padded.
-
-    One size from 64 to 144: most such fits of two or three actions share it.
+    """Number of coefficients to which statistics are padded: fits of similar size share programs.
 
     Examples
     --------
     >>> [padded_size(count) for count in (50, 100, 150)]
-    [64, 144, 192]
+    [64, 128, 192]
     """
-    if count <= 64:
-        return count + padding_to(16, count)
-    return max(count + padding_to(48, count), 144)
+    return count + padding_to(16 if count <= 64 else 64, count)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from bayes_intgen._progress import bar_of_steps
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.flat_hyperprior import (
     Evidence,
-    EvidenceAndDraw,
     FlatPrior,
     MarginalPotential,
     MarginalPotentialAndDraw,
@@ -20,19 +19,14 @@ from bayes_intgen.inference.density.flat_hyperprior import (
 from bayes_intgen.inference.density.log_density import (
     FlatLayout,
     LogDensity,
+    MarginalDensity,
     ValueAndGrad,
     padded_size,
     padding_to,
 )
 from bayes_intgen.inference.density.minimise import minimise
 from bayes_intgen.inference.gaussian.conditional import Conditional, Conditionals
-from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
-from bayes_intgen.inference.gaussian.leading_evidence import (
-    PaddedStatistics,
-    common_size,
-    log_marginal_and_draw_of_padded,
-    log_marginal_of_padded,
-)
+from bayes_intgen.inference.gaussian.evidence import log_marginal
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models import Model
 from bayes_intgen.models.hyperpriors import Hyperpriors
@@ -82,51 +76,27 @@ class MarginalPosterior:
         return len(self.priors.mean)
 
     @cached_property
-    def density(self) -> LogDensity:
-        """Log density for NUTS, padded: fits of nearly equal size share compiled programs."""
+    def density(self) -> MarginalDensity:
+        """Log density for NUTS, padded: fits of similar size share compiled programs."""
         size = padded_size(self.size)
-        sums = self.sums.centred_at(self.priors.mean).padded(size)
-        return self._with_draw(log_marginal, log_marginal_and_draw, sums, size)
-
-    @cached_property
-    def correction(self) -> LogDensity:
-        """The same density for proposals of a cheaper one, where its gradient is not needed.
-
-        Fits of most sizes share compiled programs.
-        """
-        sums = PaddedStatistics.of(self.sums.centred_at(self.priors.mean), self.size)
-        return self._with_draw(
-            log_marginal_of_padded, log_marginal_and_draw_of_padded, sums, common_size(self.size)
+        density = self.density_of(
+            log_marginal,
+            self.priors.padded(size),
+            self.sums.centred_at(self.priors.mean).padded(size),
+            self.value_and_grad,
         )
-
-    def _with_draw(
-        self, evidence: Evidence, evidence_and_draw: EvidenceAndDraw, statistics: Any, size: int
-    ) -> LogDensity:
-        priors = self.priors.padded(size)
-        density = self.density_of(evidence, priors, statistics, self.value_and_grad)
         layout = FlatLayout.of(density.data[1].start)
-        return density._replace(
-            potential_and_draw=MarginalPotentialAndDraw(evidence_and_draw, layout),
+        return MarginalDensity(
+            **vars(density),
+            potential_and_draw=MarginalPotentialAndDraw(layout),
             n_coefficients=size,
             draw=self.draw,
         )
 
-    def draw(self, flat: Array, normal: Array) -> Array:
-        """Draw the coefficients given the hyperparameters, without compilation.
-
-        Parameters
-        ----------
-        flat : ndarray, shape (D,) or (D + padding,)
-        normal : ndarray, shape (P + padding,)
-            Standard normal numbers; those beyond P are draws of the padding.
-
-        Returns
-        -------
-        ndarray, shape (P + padding,)
-        """
+    def draw(self, flat: Array, rng: np.random.Generator) -> Array:
+        """Draw the coefficients, shape (P,), given the hyperparameters, without compilation."""
         conditional = self.conditional(self.sites(flat))
-        coefficients = conditional.mean + conditional.root @ normal[: self.size]
-        return np.concatenate([coefficients, normal[self.size :]])
+        return np.asarray(conditional.mean + conditional.root @ rng.standard_normal(self.size))
 
     def density_of(
         self,
@@ -137,22 +107,15 @@ class MarginalPosterior:
     ) -> LogDensity:
         """Log density with another evidence, of coefficients with these priors.
 
-        Its flat vectors are padded.
+        Flat vectors of its potential are padded.
         """
         padding = padding_to(12, self.layout.size)
-        prior = self.prior.padded(padding)
         priors = priors.with_more_scales(padding)
-
-        def padded(flat: Array) -> tuple[float, Array]:
-            own, rest = flat[: self.layout.size], flat[self.layout.size :]
-            value, gradient = value_and_grad(own)
-            return value + 0.5 * float(rest @ rest), np.append(gradient, rest)
-
         return LogDensity(
             MarginalPotential(evidence, FlatLayout.of(priors.start)),
-            (prior, priors, statistics),
-            padded,
-            padding=padding,
+            (self.prior.padded(padding), priors, statistics),
+            value_and_grad,
+            padding,
         )
 
     def sites(self, flat: Array) -> dict[str, Array]:

@@ -14,12 +14,8 @@ import numpy as np
 
 from bayes_intgen._progress import Share, share_of_stage
 from bayes_intgen._progress import stage as progress_stage
-from bayes_intgen.inference.sampling.kernel import (
-    ChainRandomness,
-    ChainState,
-    Collected,
-    NUTSKernel,
-)
+from bayes_intgen._random import generator
+from bayes_intgen.inference.sampling.kernel import ChainState, Collected, NUTSKernel
 
 MAX_BLOCK_SIZE = 25
 # An interrupt just before the main thread waits for the chains does not end that wait.
@@ -31,16 +27,17 @@ class ChainRunner:
 
     Parameters
     ----------
-    randomness : list of ChainRandomness
-        Random numbers of each chain.
+    seed, chains : int
+        The keys of a chain do not depend on the size of the blocks.
     block_size : int
         Number of iterations compiled and run at once.
     progress : bool
         Whether to report compilation.
     """
 
-    def __init__(self, randomness: list[ChainRandomness], block_size: int, progress: bool) -> None:
-        self.randomness, self.block_size, self.progress = randomness, block_size, progress
+    def __init__(self, seed: int, chains: int, block_size: int, progress: bool) -> None:
+        self.block_size, self.progress = block_size, progress
+        self._rng = [generator(seed, "trajectories", chain) for chain in range(chains)]
         self._stopped = Event()
 
     def run(
@@ -49,9 +46,9 @@ class ChainRunner:
         states: list[ChainState],
         iterations: int,
         share: Share,
-        step_size: float | None = None,
+        adapts: bool,
     ) -> tuple[list[ChainState], Collected]:
-        """Run every chain through a stage; the step size adapts if it is None.
+        """Run every chain through a stage, in which step sizes adapt or stay.
 
         ``share`` counts the iterations of all chains.
 
@@ -62,7 +59,7 @@ class ChainRunner:
         """
         # Before the threads start, each of which would compile the same program.
         self.compile(kernel, states, iterations)
-        run_chain = partial(self._run_chain, kernel, iterations, step_size, share)
+        run_chain = partial(self._run_chain, kernel, iterations, adapts, share)
         with ThreadPoolExecutor(min(len(states), os.cpu_count() or 1)) as pool:
             try:
                 running = [pool.submit(run_chain, i, state) for i, state in enumerate(states)]
@@ -88,7 +85,7 @@ class ChainRunner:
         """Run every chain through a stage of adaptation, and report its progress."""
         self.compile(kernel, states, iterations)
         with share_of_stage(title, self.progress, len(states) * iterations) as share:
-            return self.run(kernel, states, iterations, share)
+            return self.run(kernel, states, iterations, share, adapts=True)
 
     def compile(self, kernel: NUTSKernel, states: list[ChainState], iterations: int) -> None:
         """Compile what a stage of so many iterations needs."""
@@ -101,7 +98,7 @@ class ChainRunner:
         self,
         kernel: NUTSKernel,
         iterations: int,
-        step_size: float | None,
+        adapts: bool,
         share: Share,
         chain: int,
         state: ChainState,
@@ -112,7 +109,8 @@ class ChainRunner:
             if self._stopped.is_set():
                 break
             count = min(self.block_size, iterations - begin)
-            state, piece = kernel.advance(state, self.randomness[chain].next(count), step_size)
+            keys = self._rng[chain].integers(2**32, size=(count, 2), dtype=np.uint32)
+            state, piece = kernel.advance(state, keys, adapts)
             pieces.append(piece)
             share.update(count)
         return state, concatenated(pieces)

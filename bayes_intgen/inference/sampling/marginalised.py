@@ -67,7 +67,7 @@ def _sample_hyperparameters(
     without_density = [not np.isfinite(posterior.value(at)) for at in starts]
     starts[without_density] = mode.point
     return nuts(
-        posterior.density if surrogate is None else posterior.correction,
+        posterior.density,
         starts,
         mode.covariance,
         settings,

@@ -5,18 +5,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import block_diag
 
 from bayes_intgen._progress import share_of_stage
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.log_density import LogDensity
-from bayes_intgen.inference.density.numpyro_adapter import MAX_TREE_DEPTH
+from bayes_intgen.inference.density.log_density import LogDensity, MarginalDensity
 from bayes_intgen.inference.sampling.chain_runner import (
     ChainRunner,
     common_block_size,
     concatenated,
 )
-from bayes_intgen.inference.sampling.kernel import ChainRandomness
+from bayes_intgen.inference.sampling.kernel import MAX_TREE_DEPTH
 from bayes_intgen.inference.sampling.stopping import (
     MAX_DRAWS,
     MIN_DRAWS,
@@ -50,7 +48,7 @@ class Draws(NamedTuple):
 
 
 def nuts(
-    density: LogDensity,
+    density: MarginalDensity,
     starts: Array,
     covariance: Array,
     settings: SamplerSettings,
@@ -66,8 +64,8 @@ def nuts(
 
     Parameters
     ----------
-    density : LogDensity
-        If it has integrated coefficients out, they are drawn at each start and with every accepted
+    density : MarginalDensity
+        The coefficients that it has integrated out are drawn at each start and with every accepted
         proposal.
     starts : ndarray, shape (chain, D)
         Unconstrained starting points, of finite density.
@@ -82,38 +80,29 @@ def nuts(
         Cheaper density. It is dropped if few proposals of a chain are accepted in either half of
         the warmup.
     """
-    chains, size = starts.shape
-    # Padding stays at zero, where its gradient is zero, as its momenta are: trajectories are those
-    # of the other sites alone, whose step sizes are larger.
-    starts = np.pad(starts, ((0, 0), (0, density.padding)))
-    covariance = block_diag(covariance, np.eye(density.padding))
+    chains = len(starts)
     count = MIN_DRAWS if settings.draws is None else settings.draws
     block_size = common_block_size(*parts_of_warmup(settings.warmup), count)
-    randomness = [
-        ChainRandomness(settings.seed, i, size, density.n_coefficients, density.padding)
-        for i in range(chains)
-    ]
-    runner = ChainRunner(randomness, block_size, settings.progress)
-    warm = warm_up(runner, density, surrogate, starts, covariance, settings)
-    kernel, states, step_size = warm
+    runner = ChainRunner(settings.seed, chains, block_size, settings.progress)
+    kernel, states = warm_up(runner, density, surrogate, starts, covariance, settings)
     # Without a number of draws, about twice the minimum.
     expected = 2 * count if settings.draws is None else count
     runner.compile(kernel, states, count)
     title, rule = f"Draws of {chains} chains", StoppingRule()
     with share_of_stage(title, settings.progress, chains * expected, leave=True) as share:
-        states, collected = runner.run(kernel, states, count, share, step_size)
+        states, collected = runner.run(kernel, states, count, share, adapts=False)
         while settings.draws is None:
             done = collected["flat"].shape[1]
-            every = quantities(collected["flat"][..., :size], collected["coefficients"])
+            every = quantities(collected["flat"], collected["coefficients"])
             short = rule.shortfall(every)
             more = additional_draws(short, done, block_size)
             share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
             if not more:
                 break
-            states, further = runner.run(kernel, states, more, share, step_size)
+            states, further = runner.run(kernel, states, more, share, adapts=False)
             collected = concatenated([collected, further], axis=1)
 
     flat, coefficients = collected.pop("flat"), collected.pop("coefficients")
     collected["tree_depth"] = np.ceil(np.log2(collected["n_steps"] + 1)).astype(np.int64)
     collected["reached_max_treedepth"] = collected["tree_depth"] >= MAX_TREE_DEPTH
-    return Draws(flat[..., :size], coefficients, collected)
+    return Draws(flat, coefficients, collected)

@@ -1,12 +1,10 @@
 """Warmup of NUTS: step size, covariance, and whether to use the surrogate."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.log_density import LogDensity
+from bayes_intgen.inference.density.log_density import LogDensity, MarginalDensity
 from bayes_intgen.inference.sampling.chain_runner import ChainRunner
 from bayes_intgen.inference.sampling.kernel import ChainState, Collected, NUTSKernel
 from bayes_intgen.inference.settings import SamplerSettings
@@ -15,12 +13,8 @@ from bayes_intgen.inference.settings import SamplerSettings
 MIN_ACCEPTANCE_RATE = 0.5
 
 
-class Warmup(NamedTuple):
-    """Result of a warmup: kernel, state of each chain, and common step size."""
-
-    kernel: NUTSKernel
-    states: list[ChainState]
-    step_size: float
+# Step size at which the warmup begins.
+INITIAL_STEP_SIZE = 0.5
 
 
 def parts_of_warmup(iterations: int) -> tuple[int, int]:
@@ -38,12 +32,12 @@ def parts_of_warmup(iterations: int) -> tuple[int, int]:
 
 def warm_up(
     runner: ChainRunner,
-    density: LogDensity,
+    density: MarginalDensity,
     surrogate: LogDensity | None,
     starts: Array,
     covariance: Array,
     settings: SamplerSettings,
-) -> Warmup:
+) -> tuple[NUTSKernel, list[ChainState]]:
     """Adapt step size and covariance, and drop a surrogate that is rejected too often.
 
     In the first part of the warmup the step size adapts to the initial covariance. The draws of
@@ -56,12 +50,15 @@ def warm_up(
     sampled = density if surrogate is None else surrogate
 
     def kernel_with(root: Array) -> NUTSKernel:
-        corrected = sampled is not density or density.potential_and_draw is not None
-        return NUTSKernel(sampled, density if corrected else None, root, settings.target_accept)
+        return NUTSKernel(sampled, density, root, settings.target_accept)
 
     kernel = kernel_with(np.linalg.cholesky(covariance))
-    coefficients = _initial_coefficients(density, starts, settings.seed)
-    states = list(map(kernel.begin, starts, coefficients))
+    states = [
+        kernel.begin(
+            start, density.draw(start, generator(settings.seed, "initial", i)), INITIAL_STEP_SIZE
+        )
+        for i, start in enumerate(starts)
+    ]
     _, first = runner.run_stage("Warmup, first part", kernel, states, first_part)
     if min_acceptance_rate(first) < MIN_ACCEPTANCE_RATE:
         sampled = density
@@ -69,34 +66,18 @@ def warm_up(
     draws = first["flat"][:, first_part // 3 :].reshape(-1, starts.shape[1])
     root = np.linalg.cholesky(_shrunk_covariance(draws, covariance))
     kernel = kernel_with(root)
-    states = _restarted(kernel, first)
+    half = first["step_size"][:, first_part // 2 :]
+    states = _restarted(kernel, first, float(np.exp(np.mean(np.log(half)))))
     states, second = runner.run_stage("Warmup, second part", kernel, states, second_part)
-    # Average log step sizes of dual averaging.
-    step_size = float(np.exp(np.mean([state.adaptation[1] for state in states])))
+    step_size = float(np.exp(np.mean([state.step_size.average for state in states])))
     if min_acceptance_rate(second) < MIN_ACCEPTANCE_RATE:
         sampled = density
         kernel = kernel_with(root)
-        states = _restarted(kernel, second)
-    return Warmup(kernel, states, step_size)
+    return kernel, _restarted(kernel, second, step_size)
 
 
-def _initial_coefficients(density: LogDensity, starts: Array, seed: int) -> list[Array]:
-    """Draw the coefficients that the density has marginalised at the start of each chain."""
-    if density.potential_and_draw is None:
-        return [np.zeros(0)] * len(starts)
-    if density.draw is None:
-        raise ValueError("a density with potential_and_draw needs the function draw too")
-    normal = [
-        generator(seed, "initial", chain).standard_normal(density.n_coefficients)
-        for chain in range(len(starts))
-    ]
-    return list(map(density.draw, starts, normal))
-
-
-def _restarted(kernel: NUTSKernel, collected: Collected) -> list[ChainState]:
-    """Start every chain of a kernel at its last draw with another kernel, and its usual step."""
-    half = collected["step_size"].shape[1] // 2
-    step_size = float(np.exp(np.mean(np.log(collected["step_size"][:, half:]))))
+def _restarted(kernel: NUTSKernel, collected: Collected, step_size: float) -> list[ChainState]:
+    """Start every chain of a kernel at its last draw with another kernel."""
     last = zip(collected["flat"][:, -1], collected["coefficients"][:, -1], strict=True)
     return [kernel.begin(flat, coefficients, step_size) for flat, coefficients in last]
 
