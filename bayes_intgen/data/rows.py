@@ -197,9 +197,11 @@ do(green) itself.
         -------
         Dataset
             ``distance`` (point, regime, action): distance from the regime's rows, in robust
-            standard deviations of the action; ``joint_distance``: the same for the action together
-            with its parents; ``needs_met`` (point, action): whether rows near the point identify
-            the action's contribution; ``supported`` (point): whether they do for all actions.
+            standard deviations of the action; ``share`` (point, regime, action): share of the
+            regime's own rows at least as far from the others; ``joint_distance`` and
+            ``joint_share``: the same for the action together with its parents; ``needs_met``
+            (point, action): whether rows near the point identify the action's contribution;
+            ``supported`` (point): whether they do for all actions.
 
         Raises
         ------

@@ -13,11 +13,13 @@ A point is supported under a target mask if four conditions hold. docs/method.md
 - **Linkage.** The regimes that reach a value reach it together with the same values of the other
   actions, and such places are linked to each other; see `bayes_intgen.identification.linkage`.
 
-A point is near a regime's rows if its distance to the second nearest of at most 500 of them, in the
-actions' coordinates (:class:`Coordinate`), is at most that of :func:`near_distance`, which depends
-on nothing but the number of actions: further rows bring a point nearer, never farther. A point
-outside the observed range of an action is never near, and a level is near rows at the same level
-only.
+The distance from a regime is that to the third nearest of at most 500 of its rows, in the actions'
+coordinates (:class:`Coordinate`). A point is beyond a regime's support if its conformal p value
+(Vovk, Gammerman and Shafer 2005) under the distances between the regime's own rows is at most 1%.
+Two exceptions: a point within 0.25 of three rows is always near (a third of the shortest
+lengthscale that a basis resolves, so a gap between two levels of an experiment counts as covered),
+and a point outside the observed range of an action is always beyond. A level is near rows at the
+same level only.
 """
 
 from collections.abc import Sequence
@@ -45,29 +47,18 @@ from bayes_intgen.identification.verdict import Verdict, separates, separates_pa
 # Maximum number of rows per regime that represent all of its rows.
 REFERENCE_ROWS = 500
 # Rank of the neighbour to which distances are measured.
-NEIGHBOUR = 2
-# Distance up to which a point is near in one action, in its robust standard deviations, and what
-# each further action adds: rows of several actions lie farther apart. With 100 rows per regime, the
-# joint effect of two actions is supported at 94% of the rows if actions are normal and at 85% if
-# they have heavy tails (t with 3 degrees of freedom); with 1,000 rows at 99% and 96%.
-NEAR_DISTANCE, NEAR_DISTANCE_PER_ACTION = 0.4, 0.3
+NEIGHBOUR = 3
+# Threshold of the p value, which is the share of a regime's own held-out rows that one function
+# flags.
+FLAGGED_SHARE = 0.01
+# Distance up to which a point is always near.
+MAX_NEAR_DISTANCE = 0.25
 # Maximum number of places, taken from the rows, at which regimes are compared.
 MAX_PLACES = 300
 # Maximum number of distinct values of an action that form a class each; others fall into bins.
 MAX_VALUES = 30
 # Number of quantile bins.
 BINS = 12
-
-
-def near_distance(inputs: int) -> float:
-    """Maximum distance of near points in this number of actions, in robust standard deviations.
-
-    Examples
-    --------
-    >>> near_distance(1), near_distance(3)
-    (0.4, 1.0)
-    """
-    return NEAR_DISTANCE + NEAR_DISTANCE_PER_ACTION * (inputs - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,13 +146,28 @@ class ReferenceRows:
         """Labels of the regimes."""
         return tuple(mask_label(self.names, mask) for mask in self.masks)
 
-    def distances(self, points: Array, inputs: Sequence[int]) -> Array:
-        """Distances of points from each regime in some of the actions, shape (M, regimes).
+    def distances(self, points: Array, inputs: Sequence[int]) -> tuple[Array, Array]:
+        """Compute distances of points from each regime in some of the actions, and p values.
 
-        They are Euclidean, to the second nearest row, in the actions' coordinates.
+        Parameters
+        ----------
+        points : ndarray, shape (M, K)
+        inputs : sequence of int
+
+        Returns
+        -------
+        distance : ndarray, shape (M, regimes)
+            Euclidean distance to the third nearest row, in the actions' coordinates.
+        share : ndarray, shape (M, regimes)
+            Conformal p value: share of the regime's own rows at least as far from the others.
         """
-        distance = self._neighbours(inputs).distance(self._placed(points, inputs))
-        return np.where(distance < INFINITE / 2, distance, np.inf)
+        neighbours = self._neighbours(inputs)
+        distance = neighbours.distance(self._placed(points, inputs))
+        share = np.empty(distance.shape)
+        for i, within in enumerate(neighbours.within):
+            as_far = len(within) - np.searchsorted(within, distance[:, i], side="left")
+            share[:, i] = (1 + as_far) / (1 + len(within))
+        return np.where(distance < INFINITE / 2, distance, np.inf), share
 
     def _neighbours(self, inputs: Sequence[int]) -> Neighbours:
         inputs = tuple(inputs)
@@ -172,7 +178,11 @@ class ReferenceRows:
 
     def covers(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
         """Test whether points lie within the support of each regime, shape (M, regimes)."""
-        within = self.distances(points, inputs) <= near_distance(len(inputs))
+        neighbours = self._neighbours(inputs)
+        radii = neighbours.radii([max(FLAGGED_SHARE, 1 / (1 + len(rows))) for rows in self.rows])
+        distance = neighbours.distance(self._placed(points, inputs))
+        # No row at another unordered level is near.
+        within = (distance <= np.maximum(radii, MAX_NEAR_DISTANCE)) & (distance < INFINITE / 2)
         for k in inputs:
             at = self.coordinates[k]
             within &= ((points[:, k] >= at.low) & (points[:, k] <= at.high))[:, None]
@@ -327,7 +337,7 @@ class ReferenceRows:
         for k, levels in enumerate(self.categories):
             if levels is None:
                 regimes = [rows[:, k] for rows in self._transformed]
-                out.append(class_edges(regimes, MAX_VALUES, BINS, near_distance(1)))
+                out.append(class_edges(regimes, MAX_VALUES, BINS, MAX_NEAR_DISTANCE))
             else:
                 at = np.sort(placed(self.coordinates[k], levels, np.array(levels.codes)))
                 out.append((at[1:] + at[:-1]) / 2)
@@ -350,14 +360,16 @@ class ReferenceRows:
     ) -> xr.Dataset:
         """Assemble the result of ``RegimeData.support``."""
         shape = (len(points), len(self.masks), len(self.names))
-        parts = {name: np.empty(shape) for name in ("distance", "joint_distance")}
-        known: dict[tuple[int, ...], Array] = {}
+        measures = ("distance", "share", "joint_distance", "joint_share")
+        parts = {name: np.empty(shape) for name in measures}
+        known: dict[tuple[int, ...], tuple[Array, Array]] = {}
         for k in range(len(self.names)):
             jointly = tuple(sorted((k, *parents[k])))
-            for name, inputs in (("distance", (k,)), ("joint_distance", jointly)):
+            for prefix, inputs in (("", (k,)), ("joint_", jointly)):
                 if inputs not in known:
                     known[inputs] = self.distances(points, inputs)
-                parts[name][..., k] = known[inputs]
+                for name, values in zip(("distance", "share"), known[inputs], strict=True):
+                    parts[prefix + name][..., k] = values
         dims = ("point", "regime", "action")
         return xr.Dataset(
             {
@@ -373,7 +385,11 @@ class ReferenceRows:
                 "value": (("point", "action"), decoded_table(points, self.categories)),
                 "asked_set": ("action", np.array(target, dtype=bool)),
             },
-            attrs={"question": mask_label(self.names, target)},
+            attrs={
+                "question": mask_label(self.names, target),
+                "cut": f"each function flags at most {FLAGGED_SHARE:.0%} of a regime's own "
+                "held-out rows",
+            },
         )
 
     @cached_property

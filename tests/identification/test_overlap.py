@@ -8,22 +8,38 @@ import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.identification.overlap import near_distance
+from bayes_intgen.identification.overlap import MAX_NEAR_DISTANCE
 from bayes_intgen.identification.requirements import requirements
 
 NAMES = ("x", "y")
 
 
 def two_actions(rows: int, seed: int, levels: bool = False) -> bi.RegimeData:
-    """y follows x closely unless it is set; each is set at random, x possibly to -2, 0 or 2."""
+    """y follows x closely unless it is set; each is set at random, x possibly to integers."""
     rng = np.random.default_rng(seed)
     masks = np.repeat([[False, False], [True, False], [False, True]], rows, axis=0)
     x = rng.normal(size=len(masks))
     y = np.where(masks[:, 1], rng.normal(size=len(masks)), x + 0.1 * rng.normal(size=len(masks)))
     if levels:
-        x = np.where(masks[:, 0], 2 * rng.integers(-1, 2, size=len(masks)), x)
+        x = np.where(masks[:, 0], rng.integers(-2, 3, size=len(masks)), x)
     return bi.RegimeData.from_arrays(np.stack([x, y], axis=1), x + y + rng.normal(size=len(x)),
                                      masks, NAMES)  # fmt: skip
+
+
+def test_each_function_flags_one_percent_of_held_out_rows() -> None:
+    data, new = two_actions(2000, seed=0), two_actions(4000, seed=1)
+    for i, mask in enumerate(data.regimes):
+        own = new.actions[(new.intervened == mask).all(axis=1)]
+        support = data.support(own, ["x"]).isel(regime=i)
+        for name in ("share", "joint_share"):
+            # The quantile of 500 reference rows has standard error sqrt(.01 * .99 / 500) = 0.0045.
+            flagged = (support[name] <= 0.01).mean("point")
+            assert (np.abs(flagged - 0.01) < 4 * 0.0048).all(), (name, mask)
+    # Negative control: rows in which y was set are mostly far from observational rows.
+    set_rows = new.actions[new.intervened[:, 1]]
+    shares = data.support(set_rows, []).joint_share
+    assert float((shares.sel(regime="observational") <= 0.01).mean()) > 0.5
+    assert float((shares.sel(regime="do(y)") <= 0.01).mean()) < 0.03
 
 
 def test_set_actions_need_their_value_and_observed_actions_their_parents_too() -> None:
@@ -68,8 +84,8 @@ def test_distances_equal_those_of_a_direct_computation() -> None:
               for a in (data.actions, points)]  # fmt: skip
     own = placed[0][(data.intervened == [True, False]).all(axis=1)]
     support = data.support(points).sel(regime="do(x)")
-    alone = np.sort(np.abs(placed[1][:, None, 0] - own[None, :, 0]), axis=1)[:, 1]
-    jointly = np.sort(np.linalg.norm(placed[1][:, None] - own[None], axis=2), axis=1)[:, 1]
+    alone = np.sort(np.abs(placed[1][:, None, 0] - own[None, :, 0]), axis=1)[:, 2]
+    jointly = np.sort(np.linalg.norm(placed[1][:, None] - own[None], axis=2), axis=1)[:, 2]
     np.testing.assert_allclose(support.distance.sel(action="x"), alone)
     np.testing.assert_allclose(support.joint_distance.sel(action="x"), jointly)
     # The second point lies outside the range of x.
@@ -79,7 +95,7 @@ def test_distances_equal_those_of_a_direct_computation() -> None:
 def test_gaps_between_close_settings_are_supported() -> None:
     data = two_actions(400, seed=5, levels=True)
     spread = Coordinate.of(data.actions[:, 0]).spread
-    between = [[0.9 * near_distance(1) * spread, 0.0], [1.0, 0.0], [2.0, 0.0]]
+    between = [[0.9 * MAX_NEAR_DISTANCE * spread, 0.0], [0.5, 0.0], [1.0, 0.0]]
     assert data.support(between).supported.to_numpy().tolist() == [True, False, True]
 
 
@@ -156,7 +172,7 @@ def test_warning_names_unsupported_values_with_reasons(posterior) -> None:
         (message,) = [str(warning.message) for warning in caught]
         assert message.startswith("2 of 3 points are not supported by the data")
         assert "'red' = 99 is outside its range, -2.655 to 2.803" in message
-        assert "the regimes do not reach these values together" in message
+        assert "no experiment near 'red' = 2.7" in message
         assert "green" not in message
         assert caught[0].filename == __file__
     with warnings.catch_warnings():

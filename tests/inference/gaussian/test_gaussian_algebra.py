@@ -8,11 +8,6 @@ from jax.scipy.stats import multivariate_normal
 
 from bayes_intgen.inference.gaussian.conditional import Conditional, Conditionals, upper_cholesky
 from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
-from bayes_intgen.inference.gaussian.leading_evidence import (
-    PaddedStatistics,
-    common_size,
-    log_marginal_and_draw_of_padded,
-)
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.pseudo_observations import PseudoObservations
 
@@ -137,29 +132,6 @@ def test_selection_of_columns_equals_the_statistics_of_these_columns() -> None:
     value, gradient = jax.value_and_grad(lambda s: log_marginal(sums(False), s, NOISE))(vanishing)
     assert float(value) == pytest.approx(other.log_evidence, rel=1e-12)
     assert np.isfinite(gradient).all()
-
-
-@both
-@pytest.mark.parametrize("size", [61, 96, 200])
-def test_evidence_and_draw_of_padded_statistics_equal_those_without_padding(size, known) -> None:
-    rng = np.random.default_rng(size)
-    matrix = rng.normal(size=(300, size))
-    # A column of zeros informs nothing, but is not padding.
-    matrix[:, size // 2] = 0
-    weights = rng.uniform(0.5, 2, size=300)
-    own = SufficientStatistics.over([(matrix, rng.normal(size=300), weights)])
-    if known:
-        tests = PseudoObservations(rng.normal(size=(2, size)), rng.normal(size=2), np.zeros(2))
-        own = own._replace(known=tests)
-    log_sd, normal = map(jnp.asarray, rng.normal(size=(2, common_size(size))))
-    value, draw = jax.jit(log_marginal_and_draw_of_padded)(
-        PaddedStatistics.of(own, size), log_sd, jnp.asarray(NOISE), normal
-    )
-    expected, own_draw = log_marginal_and_draw(own, log_sd[:size], NOISE, normal[:size])
-    assert float(value) == pytest.approx(float(expected), rel=1e-12)
-    np.testing.assert_allclose(draw[:size], own_draw, rtol=1e-9)
-    # Nothing informs the padding.
-    np.testing.assert_allclose(draw[size:], (np.exp(log_sd) * normal)[size:], rtol=1e-12)
 
 
 def test_factor_uses_jitter_against_rounding_and_nan_beyond_it() -> None:
