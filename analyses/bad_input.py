@@ -37,6 +37,7 @@ from hypothesis import strategies as st
 import bayes_intgen as bi
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.data.validation import checked_data
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.pilot import pilot_fit
@@ -259,7 +260,9 @@ def lost_digits(data: bi.RegimeData) -> float:
 
 def read_and_evaluate(case: Case) -> str:
     """Read, decompose and evaluate; assert that densities and means follow the units."""
+    # A fit refuses too few rows, and columns of one value, which may be added to others.
     data = case.read()
+    checked_data(data)
     assert len(data) == len(case.frame)
     for k, (name, levels) in enumerate(zip(case.actions, data.categories, strict=True)):
         if levels is not None:

@@ -42,7 +42,7 @@ def test_a_log_has_one_line_per_stage(capsys) -> None:
 
 def test_a_fit_reports_its_stages_and_compiles_once(data, capsys) -> None:
     settings = {"draws": 25, "warmup": 50, "chains": 2}
-    once = ["Pilot fit", "Search for modes"]
+    once = ["Pilot fit", "Search for the mode"]
     chains = ["Warmup, first part", "Warmup, second part", "Draws of 2 chains"]
     few = data.take(slice(0, None, 2))
     bi.fit(few, **settings)

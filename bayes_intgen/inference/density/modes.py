@@ -4,6 +4,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from bayes_intgen._progress import stage
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 
@@ -27,7 +28,8 @@ class Mode(NamedTuple):
     @classmethod
     def nearest(cls, posterior: MarginalPosterior, start: Array, progress: bool) -> Self:
         """Search for the mode from ``start``, shape (D,)."""
-        point = posterior.mode(start, progress)
+        with stage("Search for the mode", progress):
+            point = posterior.mode(start, progress=False)
         return cls(point, posterior.value(point), posterior.covariance(point))
 
     def points(self, count: int, rng: np.random.Generator) -> Array:

@@ -114,9 +114,10 @@ def test_compiled_density_equals_the_numpy_one(case) -> None:
     for dtype, digits in ((np.float64, 1e-8), (np.float32, 0.05)):
         compiled = approximate(posterior, mode, draws[:24], dtype).density
         for at in draws[:3]:
-            at = np.pad(at, (0, compiled.padding))
             value, gradient = compiled.value_and_grad(at)
-            other, slope = jax.value_and_grad(compiled.potential(compiled.data))(at)
+            padded = np.pad(at, (0, compiled.padding))
+            other, slope = jax.value_and_grad(compiled.potential(compiled.data))(padded)
+            slope = slope[: len(at)]
             assert value == pytest.approx(float(other), abs=digits)
             np.testing.assert_allclose(gradient, slope, atol=digits)
             # Negative control: in single precision they are not identical.
