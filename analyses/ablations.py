@@ -105,7 +105,11 @@ TECHNIQUES = {
     "log mean": Technique(("products of all",), {"log_mean": False}),
     "kind of outcome": Technique(("zeros and ones", "counts"), {"outcome_kind": False}),
     "Student-t noise": Technique(
-        ("t3", "outliers"), {}, {"noise": "gaussian"}, "nuts", {"noise": "student_t"}
+        ("t3", "outliers", "outliers, skewed"),
+        {},
+        {"noise": "gaussian"},
+        "nuts",
+        {"noise": "student_t"},
     ),
     "adapted proposals": Technique(("linear", "media mix, five"), {"adapted_proposals": False}),
     "stopping rule": Technique(SMOOTH[1:], method="nuts", draws_without=1000),
@@ -113,7 +117,7 @@ TECHNIQUES = {
 }  # fmt: skip
 LAWS = {
     "zeros and ones": "binary", "counts": "counts of 1.5", "products of all": LOG_ADDITIVE,
-    **{law: law for law in ("t3", "lognormal", "gamma", "heteroscedastic")},
+    "outliers": "gaussian", **{law: law for law in ("t3", "lognormal", "gamma", "heteroscedastic")},
 }  # fmt: skip
 QUICK_TECHNIQUES = ("pruning", "noise shape", "surrogate")
 
@@ -132,12 +136,13 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         data = world.data(rows, seed + 10_000)
     else:
         name, _, variant = kind.partition(", ")
+        # Of normal causes and noise, or of lognormal ones.
         name = "linear" if name == "outliers" else name
         world = WORLDS[name](5 if variant == "five" else 3, seed)
         count = round(FEW * rows) if variant == "few rows" else rows
         data = world.dataset(count, seed + 10_000)
     points, outcome = world.sample(world.names, POINTS, rng)
-    if kind == "outliers":
+    if kind.startswith("outliers"):
         far = OUTLIER_DISTANCE * data.outcome.std() * rng.standard_normal(len(data))
         moved = data.outcome + far * (rng.random(len(data)) < OUTLIERS)
         data = bi.RegimeData.from_arrays(data.actions, moved, data.intervened, data.names)
