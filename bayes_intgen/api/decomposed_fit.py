@@ -15,7 +15,6 @@ from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
 from bayes_intgen.inference.pilot.conditional_means import with_conditional_means
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
@@ -140,15 +139,6 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
         settings=replace(settings, draws=draws),
     )
     return Fit(data, model, settings, pilot, sampled, Posterior(tree))
-
-
-def _refuse_laplace(settings: SamplerSettings) -> None:
-    """Raise ModelError if a Laplace approximation is asked for."""
-    if settings.method == "laplace":
-        raise ModelError(
-            "method='laplace' approximates the posterior with Gaussian noise, not Student-t "
-            "noise; use method='nuts'"
-        )
 
 
 def _noise(pilot: Pilot, settings: SamplerSettings, draws: int) -> dict[str, Array]:

@@ -12,8 +12,8 @@ from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
 
-# Default number of draws per chain, and maximum number of modes about which to draw.
-DRAWS, MAX_MODES = 250, 4
+# Default number of draws per chain.
+DRAWS = 250
 
 
 def sample_laplace(
