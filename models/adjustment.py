@@ -256,9 +256,6 @@ class AdjustmentTerms:
                 *groups_under_one_mask(codes[:, 0], self.data.intervened)
             ):
                 basis = self._centred(basis, codes)
-            if isinstance(basis, CentredBasis):
-                for action in self._set_actions:
-                    out += self._group_biases(action, grouping, basis, count + at)
             for effect in self._effects(grouping):
                 if effect == LEVEL:
                     component = Component("", basis, SCALE)
@@ -271,40 +268,6 @@ class AdjustmentTerms:
                     label, inputs = f"slope({effect} | {grouping})", (k, count + at)
                 out.append(Term(label, "group", k, inputs, component, None, Always()))
         return out
-
-    def _group_biases(self, k: int, grouping: str, basis: CentredBasis, at: int) -> list[Term]:
-        """Level of a bias in each group: a slope in the group's usual action, and the rest."""
-        name = self.data.names[k]
-        parts: list[tuple[str, Basis, LogNormal]] = [(grouping, basis, GROUP_BIAS_SCALE)]
-        if self.data.categories[k] is None:
-            codes = self.data.inputs[:, [at]]
-            usual = KarhunenLoeveBasis(basis.basis, self._usual_actions(k, codes, basis.size))
-            slope = self._centred(usual, codes)
-            parts.append((f"usual {name} of {grouping}", slope, SLOPE_SCALE))
-        gate = WhereNotSet(k)
-        return [
-            Term(f"delta({name} | {of})", "bias", k, (at,), Component("", own, scale), None, gate)
-            for of, own, scale in parts
-        ]
-
-    def _usual_actions(self, k: int, codes: Array, groups: int) -> Array:
-        """Mean coordinate of an action in each group's rows where it was not set, (groups, 1)."""
-        column = self.data.actions[:, k]
-        not_set = ~self.data.intervened[:, k]
-        values = Coordinate.of(column)(column[not_set])
-        weights = None if self.data.weights is None else self.data.weights[not_set]
-        which = codes[not_set, 0].astype(int)
-        units = np.bincount(which, weights=weights, minlength=groups)
-        deviations = values - np.average(values, weights=weights)
-        if weights is not None:
-            deviations = deviations * weights
-        sums = np.bincount(which, weights=deviations, minlength=groups)
-        return np.asarray((sums / np.where(units > 0, units, 1))[:, None])
-
-    @property
-    def _set_actions(self) -> list[int]:
-        """Actions that are set in some rows."""
-        return np.flatnonzero(self.data.intervened.any(axis=0)).tolist()
 
     def _effects(self, grouping: str) -> tuple[str, ...]:
         return self.adjustment.groups.get(grouping, (LEVEL,))

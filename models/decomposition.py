@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import combinations
 from weakref import WeakKeyDictionary
@@ -10,9 +11,10 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
+from bayes_intgen.basis.control import ControlBasis, ControlVariable
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
-from bayes_intgen.basis.tensor_product import TensorProductBasis
+from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import Graph, parents_of
@@ -85,7 +87,7 @@ def decompose(
     ModelError
         If the graph names an unknown action or has a cycle, or there are too many coefficients.
     """
-    parents = parents_of(data.names, graph)
+    parents_of(data.names, graph)
     bases = _Bases.of(data, [bias[name] for name in data.names], rows)
     own = [unconfounded[name] for name in data.names]
     terms: list[Term] = []
@@ -102,11 +104,6 @@ def decompose(
             Term(_label(f"delta({name})", c), "bias", k, (k,), c, None, gate)
             for c in bases.main_effect(bias[name], k)
         ]
-        for j in parents[k]:
-            for c in bases.pairwise(bias[name], k, j):
-                label = _label(f"delta({name} | {data.names[j]})", c)
-                inputs = tuple((k, j)[i] for i in c.inputs)
-                terms.append(Term(label, "bias", k, inputs, c, None, gate))
     adjusted = _adjustment_terms(data, bases, unconfounded, adjustment, prior)
     return _build(data, terms, bases.coordinates, intercept, adjusted)
 
@@ -256,13 +253,75 @@ def candidates(
     products = []
     for k, parents in enumerate(parents_of(data.names, graph)):
         name, gate = data.names[k], WhereNotSet(k)
-        for i, j in combinations(parents, 2):
-            label = f"delta({name} | {data.names[i]}, {data.names[j]})"
-            products += [
-                Term(_label(label, c), "bias", k, (k, i, j), c, None, gate)
-                for c in bases.three_way(bias[name], k, i, j)
-            ]
+        for j in parents:
+            for c in bases.pairwise(bias[name], k, j):
+                label = _label(f"delta({name} | {data.names[j]})", c)
+                inputs = tuple((k, j)[i] for i in c.inputs)
+                products.append(Term(label, "bias", k, inputs, c, None, gate))
     return (*finer, *products) if _columns(products) <= MAX_CANDIDATE_COLUMNS else finer
+
+
+def control_terms(
+    data: Observations,
+    terms: Decomposition,
+    k: int,
+    inputs: tuple[int, ...],
+    control: ControlVariable,
+    mechanism: Mechanism,
+    prior: Mechanism,
+    rows: int,
+) -> Decomposition:
+    """Replace the functions of an action in its bias by functions of it and its control variable.
+
+    Parameters
+    ----------
+    data : Observations
+    terms : Decomposition
+    k : int
+        Position of the action.
+    inputs : tuple of int
+        Inputs of the control variable.
+    control : ControlVariable
+    mechanism, prior : Mechanism
+        Priors of the bias, and of functions of numbers.
+    rows : int
+        Number of rows in all.
+    """
+    label, size, gate = f"delta({terms.names[k]})", marginal_basis_size(rows), WhereNotSet(k)
+    not_set = ~data.intervened[:, k]
+    actions = data.actions[np.ix_(not_set, [k])]
+    values = control.matrix(data.inputs[not_set][:, list(inputs)])
+    coordinate = Coordinate.of(values[:, 0])
+    of_control = prior if isinstance(mechanism, Levels) else mechanism
+    factors = (
+        mechanism.marginal_basis(actions, terms.coordinates[k], size),
+        of_control.marginal_basis(values, coordinate, size),
+    )
+    import os
+    variant = os.environ.get("VARIANT", "B")
+    if variant == "B":
+        factors = (factors[0], ConcatenatedBasis(Constant(), factors[1]))
+    products = TensorProductBasis(factors, max(1, mechanism.pair_order(rows)))
+    components = (
+        *of_control.main_effect(values, coordinate, rows),
+        Component("control", products, mechanism.interaction),
+    )
+    own = [
+        Term(
+            _label(label, c),
+            "bias",
+            k,
+            inputs,
+            replace(c, basis=ControlBasis(control, c.basis)),
+            None,
+            gate,
+        )
+        for c in components
+    ]
+    others = [t for t in terms.terms if t.role != "bias" or t.inputs != (k,) or variant=="C"]
+    if variant == "C":
+        own = [replace(t, name=t.name+" of control") for t in own]
+    return replace(terms, terms=(*others, *own))
 
 
 def _columns(terms: Sequence[Term]) -> int:

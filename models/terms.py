@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.categories import Categories
+from bayes_intgen.basis.control import ControlBasis, ControlError
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
@@ -88,6 +89,9 @@ class Term:
     @property
     def cross_action(self) -> bool:
         """Whether the term makes a mechanism depend on another input than its own action."""
+        basis = self.component.basis
+        if isinstance(basis, ControlBasis) and not basis.with_action:
+            return False
         return any(k != self.action for k in self.inputs)
 
     def depends_on_covariates(self, actions: int) -> bool:
@@ -104,7 +108,7 @@ class Term:
     @property
     def can_be_pruned(self) -> bool:
         """Whether the term gets a small fixed scale if there is evidence against it."""
-        if self.component.kernel is not None:
+        if self.component.kernel is not None or self.fixed_sd is not None:
             return False
         return self.cross_action or self.role in _OPTIONAL_ROLES
 
@@ -299,7 +303,7 @@ class Decomposition:
             else:
                 fixed[columns] = np.log(term.fixed_sd) + log_unit
             if term.component.kernel is not None:
-                assert isinstance(term.component.basis, HSGPBasis | CentredBasis)
+                assert isinstance(term.component.basis, HSGPBasis | CentredBasis | ControlBasis)
                 lengthscale_of[columns] = lengthscales.index(self.lengthscale_of[term.name]) + 1
                 frequency[columns] = term.component.basis.frequencies
                 kernel_of[columns] = kernels.index(term.component.kernel)

@@ -16,7 +16,7 @@ from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
-from bayes_intgen.inference.pilot.conditional_means import with_conditional_means
+from bayes_intgen.inference.pilot.first_stage import with_control_variables
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.recentring import recentred
@@ -109,10 +109,10 @@ def _first_terms(
     if settings.simplify:
         terms, group_biases = terms.without_group_biases()
         considered = filter(settings.techniques.considers, model.candidates(sample, len(data)))
-        candidates = (*considered, *group_biases)
+        candidates = tuple(considered)
     terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
     terms = with_parents(sample, model, terms)
-    return with_conditional_means(sample, terms, data, settings.progress), candidates
+    return with_control_variables(sample, model, terms, data, settings.progress), candidates
 
 
 def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pilot) -> Fit:

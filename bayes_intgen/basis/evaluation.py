@@ -4,6 +4,7 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.basis.group_indicators import CentredBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
@@ -51,6 +52,9 @@ class Evaluation:
             return np.concatenate([self(basis.first, inputs), self(basis.second, inputs)])
         if isinstance(basis, CentredBasis):
             return self(basis.basis, inputs) - basis.centres[:, None]
+        if isinstance(basis, ControlBasis) and self._population is None:
+            control = self(basis.control, inputs)[0]
+            return basis.at(self._inputs[:, inputs[0]], control).T
         if self._population is not None and max(inputs, default=-1) >= self._first:
             # All terms have at most one such input, so that averages factorise.
             values, shares = self._population
