@@ -16,7 +16,7 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.basis.control import ControlBasis, ControlError, ControlVariable
+from bayes_intgen.basis.control import ControlBasis, ControlError, ControlProduct, ControlVariable
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.fourier import FourierBasis
 from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
@@ -45,7 +45,7 @@ _KINDS: tuple[type[Any], ...] = (
     Coordinate, Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom,
     PiecewiseLinear, PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis,
     Categories, GroupIndicators, CentredBasis, CovariateColumns, RandomEffects, ConditionalMean,
-    ControlVariable, ControlBasis, ControlError,
+    ControlVariable, ControlBasis, ControlError, ControlProduct,
     FourierBasis, Trend, Seasonal, LogNormal, Component, GP, Spline, Polynomial, Linear, Levels,
     Term, Decomposition, VarianceFunction, Homoscedastic, Always, WhereNotSet, InRegime,
     AdditiveModel, PooledModel, SaturatedModel,
@@ -55,7 +55,7 @@ TAGS = {kind.__name__: kind for kind in _KINDS}
 _BASES = (
     Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom, PiecewiseLinear,
     PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis, CentredBasis,
-    GroupIndicators, FourierBasis, ControlVariable, ControlBasis, ControlError,
+    GroupIndicators, FourierBasis, ControlVariable, ControlBasis, ControlError, ControlProduct,
 )  # fmt: skip
 # Integers below this are exact as floats.
 MAX_INTEGER = 2**53

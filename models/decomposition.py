@@ -318,6 +318,27 @@ def control_terms(
         )
         for c in components
     ]
+    if os.environ.get("PAIRS") == "2":
+        for j in [i for i in inputs[1:] if i < len(terms.names)]:
+            other = prior if isinstance(terms.categories[j], type(None)) else Levels(terms.categories[j].ordered)
+            basis = other.marginal_basis(data.actions[:, [j]], terms.coordinates[j], size)
+            base = factors[0]
+            for c in pairwise(mechanism, base, basis, rows):
+                if os.environ.get("ALONE","1")=="0" and c.inputs==(1,): continue
+                own.append(Term(_label(f"delta({terms.names[k]} | {terms.names[j]})", c), "bias", k, tuple((k, j)[i] for i in c.inputs), c, None, gate))
+    if os.environ.get("PAIRS") in ("4", "5"):
+        of_r = of_control.marginal_basis(values, coordinate, size)
+        for j in [i for i in inputs[1:] if i < len(terms.names)]:
+            other = prior if isinstance(terms.categories[j], type(None)) else Levels(terms.categories[j].ordered)
+            basis = other.marginal_basis(data.actions[:, [j]], terms.coordinates[j], size)
+            at = inputs.index(j)
+            class Prod:
+                pass
+            from bayes_intgen.basis.control import ControlProduct
+            b = ControlProduct(control, of_r, basis, at, max(1, mechanism.pair_order(rows)))
+            own.append(Term(f"delta({terms.names[k]} | control, {terms.names[j]})", "bias", k, inputs, Component("", b, mechanism.interaction), None, gate))
+            if os.environ.get("PAIRS") == "5":
+                own.append(Term(f"delta({terms.names[k]} | {terms.names[j]})", "bias", k, (j,), Component("", basis, mechanism.cross_action), None, gate))
     others = [t for t in terms.terms if t.role != "bias" or t.inputs != (k,) or variant=="C"]
     if variant == "C":
         own = [replace(t, name=t.name+" of control") for t in own]

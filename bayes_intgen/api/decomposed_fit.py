@@ -112,7 +112,9 @@ def _first_terms(
         candidates = tuple(considered)
     terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
     terms = with_parents(sample, model, terms)
-    return with_control_variables(sample, model, terms, data, settings.progress), candidates
+    terms = with_control_variables(sample, model, terms, data, settings.progress)
+    names = {t.name for t in terms.terms}
+    return terms, tuple(t for t in candidates if t.name not in names)
 
 
 def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pilot) -> Fit:

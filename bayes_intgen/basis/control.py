@@ -37,8 +37,10 @@ class ControlVariable:
         Of the regression of the action's coordinate on a constant and these functions.
     root : ndarray, shape (1 + M, q)
         ``root @ root.T`` is their posterior covariance.
-    sd : float
-        Standard deviation of the residuals.
+    log_sd : ndarray, shape (1 + M,)
+        Coefficients of the logarithm of the standard deviation of the residuals.
+    low, high : float
+        Range of that logarithm over the rows.
     """
 
     coordinate: Coordinate
@@ -46,7 +48,9 @@ class ControlVariable:
     arguments: tuple[tuple[int, ...], ...]
     coefficients: Array
     root: Array
-    sd: float
+    log_sd: Array
+    low: float
+    high: float
 
     @property
     def size(self) -> int:
@@ -57,9 +61,14 @@ class ControlVariable:
         own = [b.matrix(inputs[:, list(i)]) for b, i in zip(self.bases, self.arguments, strict=True)]
         return np.concatenate([np.ones((len(inputs), 1)), *own], axis=1)
 
+    def sd(self, of_causes: Array) -> Array:
+        """Standard deviation of the residuals, shape (n,), from functions of the causes."""
+        return np.exp(np.clip(of_causes @ self.log_sd, self.low, self.high))
+
     def matrix(self, inputs: Array) -> Array:
-        mean = self.functions_of_causes(inputs) @ self.coefficients
-        return ((self.coordinate(inputs[:, 0]) - mean) / self.sd)[:, None]
+        of_causes = self.functions_of_causes(inputs)
+        residual = self.coordinate(inputs[:, 0]) - of_causes @ self.coefficients
+        return (residual / self.sd(of_causes))[:, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,5 +143,26 @@ class ControlError:
         for own, coefficients in zip(self.functions, self.coefficients, strict=True):
             change = own.at(action, control + STEP / 2) - own.at(action, control - STEP / 2)
             slope += change @ coefficients / STEP
-        of_causes = self.control.functions_of_causes(inputs) @ self.control.root
-        return np.asarray(of_causes * (-slope / self.control.sd)[:, None])
+        of_causes = self.control.functions_of_causes(inputs)
+        return np.asarray((of_causes @ self.control.root) * (-slope / self.control.sd(of_causes))[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class ControlProduct:
+    control: ControlVariable
+    of_control: Basis
+    of_cause: Basis
+    position: int
+    order: int
+
+    @property
+    def product(self):
+        return TensorProductBasis((self.of_control, self.of_cause), self.order)
+
+    @property
+    def size(self):
+        return self.product.size
+
+    def matrix(self, inputs):
+        r = self.control.matrix(inputs)[:, 0]
+        return self.product.matrix(np.column_stack([r, inputs[:, self.position]]))

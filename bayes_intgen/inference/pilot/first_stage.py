@@ -70,19 +70,32 @@ def with_control_variables(
         for k, own in enumerate(likely)
         if _has_order(terms, k)
     }
-    causes = {k: own for k, own in causes.items() if own}
-    if not causes:
+    blank = {
+        k: _preliminary(sample, terms, k, functions) for k, functions in causes.items() if functions
+    }
+    controls = {k: control for k, control in blank.items() if control is not None}
+    if not controls:
         return terms
     cross = data.map_reduce(
-        partial(_cross_products, terms, causes), _merge, "Regressions of actions", progress
+        partial(_cross_products, controls), _merge, "Regressions of actions", progress
     )
     mechanisms = model.mechanisms(sample, model.bias)
-    for (k, functions), products in zip(causes.items(), cross, strict=True):
-        inputs, control = _control_variable(terms, k, functions, products)
-        if control is not None:
+    for (k, (inputs, control)), products in zip(controls.items(), cross, strict=True):
+        fit = _regression(products, _blocks(control))
+        if fit is not None:
+            shift = np.log(fit.variance) / 2
+            log_sd = control.log_sd + shift * (np.arange(len(control.log_sd)) == 0)
+            final = replace(
+                control,
+                coefficients=fit.coefficients,
+                root=fit.root,
+                log_sd=log_sd,
+                low=control.low + shift,
+                high=control.high + shift,
+            )
             mechanism = mechanisms[terms.names[k]]
             terms = control_terms(
-                sample, terms, k, inputs, control, mechanism, model.prior, len(data)
+                sample, terms, k, inputs, final, mechanism, model.prior, len(data)
             )
     return terms
 
@@ -152,26 +165,75 @@ def _relevant(
     return relevant
 
 
+def _preliminary(
+    sample: Observations, terms: Decomposition, k: int, functions: list[Functions]
+) -> tuple[tuple[int, ...], ControlVariable] | None:
+    """Control variable of an action from a sample, and its inputs; None if causes explain nothing.
+
+    The logarithm of squared residuals has the same functions as the mean.
+    """
+    inputs = (k, *dict.fromkeys(i for _, own in functions for i in own))
+    bases, arguments = zip(*functions, strict=True)
+    count = 1 + sum(basis.size for basis in bases)
+    control = ControlVariable(
+        terms.coordinates[k],
+        bases,
+        tuple(tuple(inputs.index(i) for i in own) for own in arguments),
+        np.zeros(count),
+        np.zeros((count, 0)),
+        np.zeros(count),
+        0.0,
+        0.0,
+    )
+    blocks = _blocks(control)
+    rows = sample.take(~sample.intervened[:, k])
+    values = rows.inputs[:, list(inputs)]
+    of_causes = control.functions_of_causes(values)
+    weights = np.ones(len(rows)) if rows.weights is None else rows.weights
+    z = control.coordinate(values[:, 0])
+
+    def cross(response: Array) -> Array:
+        columns = np.column_stack([of_causes, response])
+        return (columns.T * weights) @ columns
+
+    fit = _regression(cross(z), blocks)
+    if fit is None:
+        return None
+    import os
+    squares = (z - of_causes @ fit.coefficients) ** 2
+    spread = None
+    if terms.categories[k] is None and len(np.unique(z)) > len(z) / 2 and os.environ.get("SPREAD","1")=="1":
+        spread = _regression(cross(np.log(squares + 1e-4 * fit.variance)), blocks)
+    if spread is not None:
+        log_sd = spread.coefficients / 2
+        log_sd[0] -= np.average(of_causes @ log_sd, weights=weights)
+        fitted = of_causes @ log_sd
+        control = replace(control, log_sd=log_sd, low=float(fitted.min()), high=float(fitted.max()))
+    return inputs, control
+
+
+def _blocks(control: ControlVariable) -> NDArray[np.int_]:
+    """Position of the basis of each function of causes."""
+    return np.repeat(np.arange(len(control.bases)), [basis.size for basis in control.bases])
+
+
 def _cross_products(
-    terms: Decomposition, causes: dict[int, list[Functions]], batch: Observations
+    controls: dict[int, tuple[tuple[int, ...], ControlVariable]], batch: Observations
 ) -> list[Array]:
-    """Cross products of a constant, the functions of causes, and the action's coordinate.
+    """Weighted cross products of a constant, the functions of causes, and the action's coordinate.
 
     Rows count as often as the units of which they are means.
     """
     every = []
-    for k, functions in causes.items():
+    for k, (inputs, control) in controls.items():
         rows = ~batch.intervened[:, k]
-        evaluation = Evaluation(batch.inputs[rows])
-        columns = np.concatenate(
-            [
-                np.ones((1, int(rows.sum()))),
-                *(evaluation(*own) for own in functions),
-                terms.coordinates[k](batch.actions[rows, k])[None],
-            ]
-        )
-        weighted = columns if batch.weights is None else columns * batch.weights[rows]
-        every.append(weighted @ columns.T)
+        values = batch.inputs[rows][:, list(inputs)]
+        of_causes = control.functions_of_causes(values)
+        weights = control.sd(of_causes) ** -2.0
+        if batch.weights is not None:
+            weights = weights * batch.weights[rows]
+        columns = np.column_stack([of_causes, control.coordinate(values[:, 0])])
+        every.append(np.vstack([(columns.T * weights) @ columns, np.full(columns.shape[1], rows.sum())]))
     return every
 
 
@@ -187,32 +249,16 @@ class _Regression(NamedTuple):
     variance: float
 
 
-def _control_variable(
-    terms: Decomposition, k: int, functions: list[Functions], cross: Array
-) -> tuple[tuple[int, ...], ControlVariable | None]:
-    """Control variable of an action, and its inputs; None if its causes explain nothing."""
-    inputs = (k, *dict.fromkeys(i for _, own in functions for i in own))
-    blocks = np.repeat(np.arange(len(functions)), [basis.size for basis, _ in functions])
-    fit = _regression(cross, blocks)
-    if fit is None:
-        return inputs, None
-    bases, arguments = zip(*functions, strict=True)
-    return inputs, ControlVariable(
-        terms.coordinates[k],
-        bases,
-        tuple(tuple(inputs.index(i) for i in own) for own in arguments),
-        fit.coefficients,
-        fit.root,
-        float(np.sqrt(fit.variance)),
-    )
-
-
 def _regression(cross: Array, blocks: NDArray[np.int_]) -> _Regression | None:
     """Regression with a variance of coefficients per block, by the fixed points of MacKay (1992).
 
     The constant has a flat prior.
     """
-    xx, xy, yy, rows = cross[:-1, :-1], cross[:-1, -1], cross[-1, -1], cross[0, 0]
+    rows = cross[0, 0]
+    if len(cross) > cross.shape[1]:
+        cross = cross[:-1] * (cross[-1, 0] / rows)
+        rows = cross[0, 0]
+    xx, xy, yy = cross[:-1, :-1], cross[:-1, -1], cross[-1, -1]
     variance = yy / rows - (xy[0] / rows) ** 2
     if variance <= 0:
         return None

@@ -66,7 +66,9 @@ def select_terms(
         In the order of ``candidates``.
     """
     remaining = RemainingCandidates(posterior, sites, statistics, candidates)
-    by_default = [term.role == "interaction" or term.is_group_bias for term in candidates]
+    import os
+    pairs = os.environ.get("PAIRS") == "1"
+    by_default = [term.role == "interaction" or (pairs and term.role == "bias" and term.cross_action and len(term.inputs) < 3) for term in candidates]
     count = len(candidates) - sum(by_default)
     thresholds = [
         MIN_LOG_BAYES_FACTOR_BY_DEFAULT
