@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
@@ -167,16 +166,9 @@ def made_up(
     return bi.Posterior(tree)
 
 
-def with_log_link(posterior: bi.Posterior, seed: int = 0) -> bi.Posterior:
-    """The same draws as those of the logarithm of an outcome, with a made-up log mean."""
-    tree, rng = posterior.tree.copy(), np.random.default_rng(seed)
-    size = tree["noise"].sizes.get("height", 1)
-    noise = tree["noise"].to_dataset()
-    shape = posterior.tree["posterior"]["noise_sd"].shape
-    noise["log_mean"] = ("feature", 0.05 * rng.normal(size=size))
-    moved = 0.02 * rng.normal(size=(*shape, size))
-    noise["log_mean_deviation"] = (("chain", "draw", "feature"), moved)
-    tree["noise"] = xr.DataTree(noise)
+def with_log_link(posterior: bi.Posterior) -> bi.Posterior:
+    """The same draws as those of the logarithm of an outcome."""
+    tree = posterior.tree.copy()
     tree.attrs["model"] = codec.dumps(replace(posterior.model, link="log"))
     return bi.Posterior(tree)
 

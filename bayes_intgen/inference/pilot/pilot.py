@@ -30,7 +30,6 @@ from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.group_slope_tests import slope_tests
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspicious_tests
 from bayes_intgen.inference.pilot.no_noise import refuse_no_noise, refuse_straight_line
-from bayes_intgen.inference.pilot.noise_rows import NoiseRows
 from bayes_intgen.inference.pilot.pair_tests import with_pairs, with_roughness
 from bayes_intgen.inference.pilot.residuals import residuals
 from bayes_intgen.inference.pilot.selection import Selection
@@ -41,7 +40,6 @@ from bayes_intgen.inference.pilot.variance_ratio import (
 )
 from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
-from bayes_intgen.models.noise_shape import NoiseShapeEstimate
 from bayes_intgen.models.random_effects import RandomEffects
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
@@ -81,20 +79,16 @@ class Pilot(NamedTuple):
     mode : ndarray, shape (D,)
     sites : dict
         Hyperparameters at the mode.
-    shape : ndarray
-        Quantiles of the standardised noise.
+    quantiles : ndarray
+        Those of the standardised noise.
     estimate : VarianceFunctionEstimate, optional
         Variance function with its uncertainty, unless it is constant.
     fit_tests : tuple of FitTest
         Score tests for lack of fit, per contribution and bias.
-    noise_rows : NoiseRows, optional
-        Rows from which the shape of the noise is estimated.
     student_t : StudentTFit, optional
         Student-t noise and pseudo-values of rows, from which all else is estimated then.
     far : FarOutcomes, optional
         Outcomes that lie far from a fit with Gaussian noise.
-    noise_shape : NoiseShapeEstimate, optional
-        Shape of Gaussian noise, with its uncertainty.
     """
 
     spread: VarianceFunction | Homoscedastic
@@ -102,13 +96,11 @@ class Pilot(NamedTuple):
     posterior: MarginalPosterior
     mode: Array
     sites: dict[str, Array]
-    shape: Array
+    quantiles: Array
     estimate: VarianceFunctionEstimate | None = None
     fit_tests: tuple[FitTest, ...] = ()
-    noise_rows: NoiseRows | None = None
     student_t: StudentTFit | None = None
     far: FarOutcomes | None = None
-    noise_shape: NoiseShapeEstimate | None = None
 
     @property
     def noise_sd(self) -> float:
@@ -211,18 +203,13 @@ def pilot_fit(
         left = residuals(rows, posterior, final.sites, noise.spread, progress)
         slopes = slope_tests(rows, left, posterior.terms, noise.spread)
         fit_tests += tuple(FitTest(t.action, "slope", t.p, t.grouping) for t in slopes)
-    noise_rows = NoiseRows(rows, noise.noise)
-    final = final._replace(
-        shape=noise.quantiles,
+    return final._replace(
+        quantiles=noise.quantiles,
         estimate=noise.estimate,
         fit_tests=fit_tests,
-        noise_rows=noise_rows,
+        student_t=student_t,
+        far=FarOutcomes.of(data, rows, noise.noise) if student_t is None else None,
     )
-    if student_t is not None:
-        return final._replace(student_t=student_t)
-    far = FarOutcomes.of(data, rows, noise.noise)
-    shape = noise_rows.shape(noise.spread) if techniques.noise_shape else None
-    return final._replace(far=far, noise_shape=shape)
 
 
 class _NoiseFit(NamedTuple):
@@ -489,13 +476,10 @@ def with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress:
     suspicious = with_pairs(found, tests, terms.terms)
     names = {term.name for term in suspicious}
     passed = (FitTest.passed(term) for term in tests if term.name not in names)
-    noise_rows = NoiseRows(rows, noise.noise)
     return fit._replace(
-        shape=noise.quantiles,
+        quantiles=noise.quantiles,
         fit_tests=(*_score_tests(fit, suspicious, rows, model, progress), *passed),
-        noise_rows=noise_rows,
         far=FarOutcomes.of(data, rows, noise.noise),
-        noise_shape=noise_rows.shape(spread),
     )
 
 
