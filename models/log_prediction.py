@@ -32,7 +32,7 @@ class LogPrediction(Prediction):
     def change(self, start: Array, end: Array, intervened: NDArray[np.bool_]) -> Array:
         """Change of the mean between actions under the same masks, shape (chain, draw, n)."""
         at_start = intervened[: len(start)]
-        step = self.change_of_predictor(start, end, intervened)
+        step = super().change(start, end, intervened)
         step = step + self.log_factor(end, intervened) - self.log_factor(start, at_start)
         # Rounding would give a change without one of the actions.
         step[..., (start == end).all(axis=1)] = 0.0
@@ -86,11 +86,9 @@ class LogPrediction(Prediction):
         units, effects = self.units_within, self.unit_effects(intervened)
         if units is None or len(units.values) == 1:
             return np.zeros((*self.sd.shape, len(actions)))
-
-        def of_all(design: Array) -> Array:
-            return effects.log_mean_exp(design, units.shares)
-
-        out = effects.at_each(actions, intervened, units.values, of_all)
+        out = effects.at_each(
+            actions, intervened, units.values, lambda x: effects.log_mean_exp(x, units.shares)
+        )
         if self.resampled is None:
             return out
         few, shares, weights = self.resampled

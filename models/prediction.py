@@ -27,12 +27,7 @@ from bayes_intgen.models.population import Population, ResampledUnits, Units
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.unit_effects import UnitEffects
 from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
-from bayes_intgen.models.variance_function import (
-    Homoscedastic,
-    VarianceFunction,
-    draw_noise,
-    effective_units,
-)
+from bayes_intgen.models.variance_function import VarianceFunction, draw_noise, effective_units
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +39,7 @@ class Prediction:
     Attributes
     ----------
     terms : Decomposition
-    spread : VarianceFunction or Homoscedastic
+    spread : VarianceFunction
     coefficients : ndarray, shape (chain, draw, P)
     sd : ndarray, shape (chain, draw)
         Noise standard deviation where the relative variance is one.
@@ -69,7 +64,7 @@ class Prediction:
     link: ClassVar[Link] = "identity"
 
     terms: Decomposition
-    spread: VarianceFunction | Homoscedastic
+    spread: VarianceFunction
     coefficients: Array
     sd: Array
     deviations: Array | None
@@ -82,9 +77,7 @@ class Prediction:
     kind: OutcomeKind = "continuous"
 
     @classmethod
-    def of(
-        cls, tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction | Homoscedastic
-    ) -> Self:
+    def of(cls, tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction) -> Self:
         """Extract from the DataTree of a fit."""
         hyperparameters, noise = tree["posterior"].dataset, tree["noise"].dataset
         student_t = None
@@ -136,10 +129,6 @@ class Prediction:
 
         ``start`` has one row, or as many as ``end``.
         """
-        return self.change_of_predictor(start, end, intervened)
-
-    def change_of_predictor(self, start: Array, end: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Change of the predictor, with arguments as of :meth:`change`."""
         # Differences of design matrices are exactly zero where nothing changes.
         before = self.terms.matrix(start, intervened[: len(start)], self.population)
         step = self.terms.matrix(end, intervened, self.population) - before
@@ -251,7 +240,7 @@ class Prediction:
         The standard deviation of Gaussian noise, or of Gaussian noise that says as much about the
         mean as Student-t noise does.
         """
-        if self.deviations is None or isinstance(self.spread, Homoscedastic):
+        if self.deviations is None:
             return np.asarray(self.sd[..., None] * np.ones(len(actions)))
         variance = self.spread.drawn(actions, intervened, self.deviations)
         return np.asarray(self.sd[..., None] * np.sqrt(variance))
@@ -329,7 +318,10 @@ class Prediction:
         # The import takes half a second, and fits do not need it.
         from scipy import stats
 
-        mean, sd = self.predictor(rows.inputs, rows.intervened), self.row_sd(rows)
+        mean = self.predictor(rows.inputs, rows.intervened)
+        sd = self.noise_sd(rows.actions, rows.intervened) / np.sqrt(self._units(rows))
+        between = self._between_sd(rows)
+        sd = sd if between is None else np.hypot(sd, between)
         if self.student_t is None:
             return np.asarray(stats.norm.logpdf(rows.outcome, mean, sd))
         df, relative_scale = self.student_t
@@ -342,12 +334,6 @@ class Prediction:
         if between is not None:
             mean = mean + between * rng.standard_normal(mean.shape)
         return self._draw_about(mean, rows.actions, rows.intervened, rng, self._units(rows))
-
-    def row_sd(self, rows: Observations) -> Array:
-        """Standard deviation of each row's outcome, random effects included, (chain, draw, n)."""
-        sd = self.noise_sd(rows.actions, rows.intervened) / np.sqrt(self._units(rows))
-        between = self._between_sd(rows)
-        return np.asarray(sd if between is None else np.hypot(sd, between))
 
     def _units(self, rows: Observations) -> Array | float:
         return effective_units(rows.weights, self.spread.intraclass_correlation)

@@ -10,7 +10,7 @@ statistics stay exact. Draws of the function propagate its uncertainty to predic
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -37,11 +37,12 @@ type Features = scipy.sparse.csr_array
 
 @dataclass(frozen=True, eq=False)
 class VarianceFunction:
-    """Relative variance of the noise as a function of actions and mask.
+    """Relative variance of the noise as a function of actions and mask; by default constant.
 
     Attributes
     ----------
     coordinates : tuple of Coordinate, length K
+        Empty if the variance is constant, as if there were no actions.
     knots : ndarray, shape (K, 7)
         Knots in each action's coordinate.
     knot_values : ndarray, shape (H,) with H = 1 + 14 K
@@ -50,9 +51,9 @@ class VarianceFunction:
         Share of a unit's variance that the units of a row have in common.
     """
 
-    coordinates: tuple[Coordinate, ...]
-    knots: Array
-    knot_values: Array
+    coordinates: tuple[Coordinate, ...] = ()
+    knots: Array = field(default_factory=lambda: np.zeros((0, len(KNOTS))))
+    knot_values: Array = field(default_factory=lambda: np.ones(1))
     intraclass_correlation: float = 0.0
 
     def features(self, actions: Array, intervened: NDArray[np.bool_]) -> Features:
@@ -92,7 +93,10 @@ class VarianceFunction:
     def __call__(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Relative variance, shape (n,)."""
         # Interpolation takes half the time of `features @ knot_values`.
-        common, knot_values = self.knot_values[0], self.knot_values[1:].reshape(2, -1, len(KNOTS))
+        common, knot_values = (
+            self.knot_values[0],
+            self.knot_values[1:].reshape(2, *self.knots.shape),
+        )
         variance = np.full(len(actions), common)
         for k, (z, rising, first) in enumerate(self._along(actions)):
             where_set, elsewhere = (np.interp(z, rising, v[k, first]) for v in knot_values)
@@ -111,17 +115,6 @@ class VarianceFunction:
         np.add.at(features, (np.arange(len(actions))[:, None], columns), values)
         estimate = features @ self.knot_values
         return np.asarray(estimate * np.exp(deviations @ (features / estimate[:, None]).T))
-
-
-@dataclass(frozen=True)
-class Homoscedastic:
-    """Constant variance, with the intraclass correlation as of :class:`VarianceFunction`."""
-
-    intraclass_correlation: float = 0.0
-
-    def __call__(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Relative variance: ones, shape (n,)."""
-        return np.ones(len(actions))
 
 
 def effective_units(units: Array | None, intraclass_correlation: float) -> Array | float:

@@ -11,7 +11,7 @@ from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, codec
-from bayes_intgen.models.variance_function import KNOTS, Homoscedastic, VarianceFunction
+from bayes_intgen.models.variance_function import KNOTS, VarianceFunction
 from bayes_intgen.posterior.schema import build_tree
 
 
@@ -136,7 +136,7 @@ def made_up(
         "noise_sd": unit * np.exp(0.05 * rng.normal(size=shape)),
     }
     noises = {"quantile": np.linspace(-1.7, 1.8, 1000) - 0.05}
-    spread: VarianceFunction | Homoscedastic = Homoscedastic()
+    spread: VarianceFunction = VarianceFunction()
     if noise == "student_t":
         noises |= {"df": np.array(5.0), "relative_scale": np.array(0.8)}
     else:

@@ -118,7 +118,7 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
     """Sample after a pilot fit; the outcome is on the model's scale."""
     sample_model = sample_laplace if settings.method == "laplace" else sample_marginal
     with single_blas_thread():
-        sampled = sample_model(data, model, pilot.posterior.terms, pilot, settings)
+        sampled = sample_model(data, model, pilot, settings)
     distinct = model.link == "identity" and settings.techniques.outcome_kind
     kind: OutcomeKind = data.outcome_kind if distinct else "continuous"
     draws = sampled.coefficients.shape[1]

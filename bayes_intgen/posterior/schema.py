@@ -17,7 +17,7 @@ from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.mixture import StudentTLaw
-from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.layout import FORMAT
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
 
@@ -34,7 +34,7 @@ def build_tree(
     data: Rows,
     model: Model,
     sampled: "SampledModel",
-    spread: VarianceFunction | Homoscedastic,
+    spread: VarianceFunction,
     *,
     noise: Mapping[str, Array],
     pilot_noise_sd: float,
@@ -50,7 +50,7 @@ def build_tree(
     data : Rows
     model : Model
     sampled : SampledModel
-    spread : VarianceFunction or Homoscedastic
+    spread : VarianceFunction
     noise : mapping
         ``quantile``: quantiles of the standardised noise at evenly spaced probabilities. If the
         variance function is estimated, ``deviation``: draws of the differences of its knot values
