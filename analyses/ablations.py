@@ -27,7 +27,7 @@ from bayes_intgen.api.decomposed_fit import fit_decomposed
 from bayes_intgen.inference.settings import SamplerSettings, Techniques
 
 from _figures import column
-from _outcome_worlds import LOG_ADDITIVE, OutcomeWorld
+from _outcome_worlds import OutcomeWorld
 from _scores import QUICK, STUDY, coverage, mean_and_error, rms
 from _study import Row, arguments, command_of, options, publish_study
 from calibration import WORLDS
@@ -101,8 +101,6 @@ TECHNIQUES = {
     "group variances": Technique(("visits", "regions"), {"group_variances": False}),
     "intraclass correlation": Technique(("weights",), {"intraclass_correlation": False}),
     "score tests": Technique((*SMOOTH, "hinge"), {"fit_tests": False}),
-    "noise shape": Technique(("t3", "lognormal", "gamma"), {"noise_shape": False}),
-    "log mean": Technique(("products of all",), {"log_mean": False}),
     "kind of outcome": Technique(("zeros and ones", "counts"), {"outcome_kind": False}),
     "Student-t noise": Technique(
         ("t3", "outliers", "outliers, skewed"),
@@ -116,10 +114,10 @@ TECHNIQUES = {
     "surrogate": Technique(("polynomial", "media mix"), {"surrogate": False}, {}, "nuts"),
 }  # fmt: skip
 LAWS = {
-    "zeros and ones": "binary", "counts": "counts of 1.5", "products of all": LOG_ADDITIVE,
-    "outliers": "gaussian", **{law: law for law in ("t3", "lognormal", "gamma", "heteroscedastic")},
+    "zeros and ones": "binary", "counts": "counts of 1.5", "outliers": "gaussian", "t3": "t3",
+    "heteroscedastic": "heteroscedastic",
 }  # fmt: skip
-QUICK_TECHNIQUES = ("pruning", "noise shape", "surrogate")
+QUICK_TECHNIQUES = ("pruning", "kind of outcome", "surrogate")
 
 
 def case_of(kind: str, seed: int, rows: int) -> Case:
@@ -203,10 +201,9 @@ def score(technique: str, kind: str, seed: int, rows: int, quick: bool) -> list[
     """Score a fit with all techniques, and one without this technique."""
     own, case = TECHNIQUES[technique], case_of(kind, seed, rows)
     settings = QUICK if quick else STUDY if own.method == "nuts" else {}
-    build = bi.models.multiplicative if kind == "products of all" else bi.models.additive
     models = {
-        "with": build(**case.options, **own.model),
-        "without": build(**{**case.options, **own.model, **own.model_without}),
+        "with": bi.models.additive(**case.options, **own.model),
+        "without": bi.models.additive(**{**case.options, **own.model, **own.model_without}),
     }
     chosen = SamplerSettings(seed=seed, progress=False, method=own.method, **settings)
     left_out = replace(chosen, techniques=Techniques(**own.without))

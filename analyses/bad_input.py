@@ -42,7 +42,7 @@ from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.pilot import pilot_fit
 from bayes_intgen.models import Model
-from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.models.variance_function import VarianceFunction
 
 import bad_arguments
 import bad_files
@@ -208,7 +208,7 @@ def evaluate(data: bi.RegimeData, model: Model) -> tuple[float, np.ndarray]:
     """Log density of the rows at the prior medians, and means of the outcome there, shape (N,)."""
     terms = model.decompose(data)
     posterior = MarginalPosterior.of(
-        model, terms, sufficient_statistics(data, terms, Homoscedastic(), False)
+        model, terms, sufficient_statistics(data, terms, VarianceFunction(), False)
     )
     moments = posterior.conditional(posterior.sites(posterior.start))
     mean = terms.matrix(data.actions, data.intervened) @ moments.mean + terms.centre

@@ -8,9 +8,8 @@ their action than at others; worlds whose outcome is binary or a Poisson count w
 about 1.5 or 20; and worlds whose outcome has an additive logarithm. Default fits to observational
 rows and single interventions, those of log-additive outcomes with the multiplicative model,
 predict outcomes with all actions set. Coverage is that of central predictive intervals; of
-discrete outcomes by randomised ranks. "pooled": the same fits with the pooled shape of all
-residuals, in place of that of the mask, and numbers in place of zeros, ones and counts. The slope
-is that of binary outcomes on their predicted probability. Of log-additive outcomes also the
+discrete outcomes by randomised ranks. The slope is that of binary outcomes on their predicted
+probability. Of log-additive outcomes also the
 coverage of 90% intervals of E[Y | do(a)], and scores of two estimates that know how E[Y | do(a)]
 follows from the mean of the logarithm: "known factor" has the fitted mean, the oracle a mean by
 least squares with known forms of all functions, but for the level of each bias. Errors are over
@@ -27,7 +26,7 @@ import numpy as np
 import bayes_intgen as bi
 from bayes_intgen.posterior.draws import prediction_of
 
-from _figures import column, legend, save_figure
+from _figures import column, save_figure
 from _outcome_worlds import KINDS, LOG_ADDITIVE, OutcomeWorld
 from _scores import LEVELS, QUICK, STUDY, coverage, mean_and_error, rms
 from _study import Row, add_kinds, arguments, command_of, publish_study
@@ -43,15 +42,6 @@ def ranks(draws: np.ndarray, outcome: np.ndarray, rng: np.random.Generator) -> n
     """Ranks of outcomes (n,) among draws (chain, draw, n), uniform if the law is right."""
     below, equal = ((op(draws, outcome)).mean(axis=(0, 1)) for op in (np.less, np.equal))
     return np.asarray(below + rng.random(len(outcome)) * equal)
-
-
-def with_pooled_shape(posterior: bi.Posterior) -> bi.Posterior:
-    """The same fit of a continuous outcome, without the shape of the noise."""
-    tree = posterior.tree.copy()
-    names = ["shape", "shape_deviation", "quantity", "feature"]
-    tree["noise"] = tree["noise"].to_dataset().drop_vars(names)
-    tree.attrs["outcome_kind"] = "continuous"
-    return bi.Posterior(tree)
 
 
 def score(kind: str, seed: int, rows: int, quick: bool) -> list[Row]:
@@ -71,23 +61,20 @@ def score(kind: str, seed: int, rows: int, quick: bool) -> list[Row]:
     products = dict.fromkeys(OF_PRODUCTS, "")
     if kind == LOG_ADDITIVE:
         products = scores_of_products(world, data, posterior, points)
-    lines = []
-    for shape, fit in (("mask", posterior), ("pooled", with_pooled_shape(posterior))):
-        draws = fit.outcome(points, seed=seed).to_numpy()
-        at = ranks(draws, outcome, rng)
-        line: Row = {"kind": kind, "seed": seed, "rows": rows, "quick": quick, "shape": shape}
-        for level, percent in zip(LEVELS, PERCENT, strict=True):
-            line[f"coverage{percent}"] = f"{np.mean(np.abs(at - 0.5) < level / 2):.4f}"
-        line["below 2.5%"], line["above 97.5%"] = (
-            f"{np.mean(side < 0.025):.4f}" for side in (at, 1 - at)
-        )
-        line["slope"] = ""
-        if kind == "binary":
-            line["slope"] = f"{np.polyfit(draws.mean(axis=(0, 1)), outcome, 1)[0]:.4f}"
-        line["negative"] = f"{np.mean(draws < 0):.4f}"
-        line["error"], line["seconds"] = f"{error:.4f}", f"{seconds:.2f}"
-        lines.append({**line, **products})
-    return lines
+    draws = posterior.outcome(points, seed=seed).to_numpy()
+    at = ranks(draws, outcome, rng)
+    line: Row = {"kind": kind, "seed": seed, "rows": rows, "quick": quick}
+    for level, percent in zip(LEVELS, PERCENT, strict=True):
+        line[f"coverage{percent}"] = f"{np.mean(np.abs(at - 0.5) < level / 2):.4f}"
+    line["below 2.5%"], line["above 97.5%"] = (
+        f"{np.mean(side < 0.025):.4f}" for side in (at, 1 - at)
+    )
+    line["slope"] = ""
+    if kind == "binary":
+        line["slope"] = f"{np.polyfit(draws.mean(axis=(0, 1)), outcome, 1)[0]:.4f}"
+    line["negative"] = f"{np.mean(draws < 0):.4f}"
+    line["error"], line["seconds"] = f"{error:.4f}", f"{seconds:.2f}"
+    return [{**line, **products}]
 
 
 def scores_of_products(
@@ -105,40 +92,39 @@ def scores_of_products(
 
 
 def summary(rows: list[dict[str, str]]) -> list[Row]:
-    """Mean coverage with standard errors over worlds, per kind and shape."""
+    """Mean coverage with standard errors over worlds, per kind."""
     lines = []
     for kind in dict.fromkeys(row["kind"] for row in rows):
-        for shape in ("mask", "pooled"):
-            own = [row for row in rows if (row["kind"], row["shape"]) == (kind, shape)]
-            line: Row = {"kind": kind, "shape": shape, "worlds": len(own)}
-            for percent in PERCENT:
-                name = f"coverage{percent}"
+        own = [row for row in rows if row["kind"] == kind]
+        line: Row = {"kind": kind, "worlds": len(own)}
+        for percent in PERCENT:
+            name = f"coverage{percent}"
+            mean, error = mean_and_error([float(row[name]) for row in own])
+            line |= {name: f"{mean:.3f}", f"standard error of {name}": f"{error:.3f}"}
+        for name in ("below 2.5%", "above 97.5%"):
+            line[name] = f"{column(own, name).mean():.4f}"
+        line["slope"], line["standard error of slope"] = "", ""
+        if own[0]["slope"]:
+            mean, error = mean_and_error([float(row["slope"]) for row in own])
+            line |= {"slope": f"{mean:.3f}", "standard error of slope": f"{error:.3f}"}
+        line["negative"] = f"{column(own, 'negative').mean():.4f}"
+        line["error"] = f"{rms(column(own, 'error')):.3f}"
+        line["seconds"] = f"{np.median(column(own, 'seconds')):.1f}"
+        for name in OF_PRODUCTS:
+            is_coverage, given = name in COVERAGES, bool(own[0][name])
+            line[name] = f"{rms(column(own, name)):.3f}" if given and not is_coverage else ""
+            if is_coverage:
+                line[f"standard error of {name}"] = ""
+            if is_coverage and given:
                 mean, error = mean_and_error([float(row[name]) for row in own])
                 line |= {name: f"{mean:.3f}", f"standard error of {name}": f"{error:.3f}"}
-            for name in ("below 2.5%", "above 97.5%"):
-                line[name] = f"{column(own, name).mean():.4f}"
-            line["slope"], line["standard error of slope"] = "", ""
-            if own[0]["slope"]:
-                mean, error = mean_and_error([float(row["slope"]) for row in own])
-                line |= {"slope": f"{mean:.3f}", "standard error of slope": f"{error:.3f}"}
-            line["negative"] = f"{column(own, 'negative').mean():.4f}"
-            line["error"] = f"{rms(column(own, 'error')):.3f}"
-            line["seconds"] = f"{np.median(column(own, 'seconds')):.1f}"
-            for name in OF_PRODUCTS:
-                is_coverage, given = name in COVERAGES, bool(own[0][name])
-                line[name] = f"{rms(column(own, name)):.3f}" if given and not is_coverage else ""
-                if is_coverage:
-                    line[f"standard error of {name}"] = ""
-                if is_coverage and given:
-                    mean, error = mean_and_error([float(row[name]) for row in own])
-                    line |= {name: f"{mean:.3f}", f"standard error of {name}": f"{error:.3f}"}
-            lines.append(line)
+        lines.append(line)
     return lines
 
 
 def draw_figure(lines: list[Row], path: Path) -> None:
-    """Plot coverage minus its level, by level, with the shape of the mask and pooled."""
-    kinds = list(dict.fromkeys(line["kind"] for line in lines))
+    """Plot coverage minus its level, by level."""
+    kinds = [str(line["kind"]) for line in lines]
     figure, axes = plt.subplots(
         1, len(PERCENT), figsize=(11, 0.9 + 0.42 * len(kinds)), sharey=True, layout="constrained"
     )
@@ -146,24 +132,19 @@ def draw_figure(lines: list[Row], path: Path) -> None:
     for ax, percent in zip(axes, PERCENT, strict=True):
         ax.axvspan(-1.5, 1.5, color="0.92", zorder=0)
         ax.axvline(0, color="0.6", linewidth=0.8, zorder=0)
-        for shape, color, shift in (("mask", "C0", 0.12), ("pooled", "C1", -0.12)):
-            own = [line for line in lines if line["shape"] == shape]
-            name = f"coverage{percent}"
-            ax.errorbar(
-                100 * column(own, name) - percent,
-                place + shift,
-                xerr=196 * column(own, f"standard error of {name}"),
-                fmt="o",
-                markersize=4,
-                color=color,
-                capsize=2,
-                label="shape of the mask" if shape == "mask" else "pooled residuals",
-            )
+        name = f"coverage{percent}"
+        ax.errorbar(
+            100 * column(lines, name) - percent,
+            place,
+            xerr=196 * column(lines, f"standard error of {name}"),
+            fmt="o",
+            markersize=4,
+            capsize=2,
+        )
         ax.set_title(f"{percent}% intervals", fontsize="medium")
         ax.set_xlabel("coverage minus level (points)")
-    axes[0].set_yticks(place, [str(kind) for kind in kinds])
+    axes[0].set_yticks(place, kinds)
     axes[0].set_ylim(-0.6, len(kinds) - 0.4)
-    legend(axes[-1], loc="upper right")
     save_figure(figure, path)
 
 

@@ -353,15 +353,10 @@ def covariates() -> list[list[str]]:
 def outcomes() -> list[list[str]]:
     """Coverage of single outcomes with all actions set, by kind of world."""
     percent = (50, 90)
-    lines = [
-        ["world", *(f"coverage of {p}%" for p in percent), *(f"pooled, {p}%" for p in percent)]
-    ]
-    for row in rows_of("outcomes", shape="mask"):
-        pooled = row_of("outcomes", shape="pooled", kind=row["kind"])
+    lines = [["world", *(f"coverage of {p}%" for p in percent)]]
+    for row in rows_of("outcomes"):
         covered = (
-            with_error(own[f"coverage{p}"], own[f"standard error of coverage{p}"])
-            for own in (row, pooled)
-            for p in percent
+            with_error(row[f"coverage{p}"], row[f"standard error of coverage{p}"]) for p in percent
         )
         lines.append([row["kind"], *covered])
     return lines
@@ -369,7 +364,7 @@ def outcomes() -> list[list[str]]:
 
 def products() -> list[list[str]]:
     """Coverage and errors of mean outcomes in log-additive worlds."""
-    row = next(r for r in rows_of("outcomes") if r["oracle error"] and r["shape"] == "mask")
+    row = next(r for r in rows_of("outcomes") if r["oracle error"])
     lines = [["estimate", "coverage of 90%", "error"]]
     for label, name in (("multiplicative", "effect"), ("known factor", "known factor")):
         covered = (row[f"{start}{name} coverage90"] for start in ("", "standard error of "))

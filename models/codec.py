@@ -39,7 +39,7 @@ from bayes_intgen.models.mechanisms.seasonal import Seasonal, Trend
 from bayes_intgen.models.mechanisms.spline import Spline
 from bayes_intgen.models.random_effects import RandomEffects
 from bayes_intgen.models.terms import Decomposition, Term
-from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+from bayes_intgen.models.variance_function import VarianceFunction
 
 _KINDS: tuple[type[Any], ...] = (
     Coordinate, Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom,
@@ -47,7 +47,7 @@ _KINDS: tuple[type[Any], ...] = (
     Categories, GroupIndicators, CentredBasis, CovariateColumns, RandomEffects, ConditionalMean,
     ControlVariable, ControlBasis, ControlError, ControlProduct,
     FourierBasis, Trend, Seasonal, LogNormal, Component, GP, Spline, Polynomial, Linear, Levels,
-    Term, Decomposition, VarianceFunction, Homoscedastic, Always, WhereNotSet, InRegime,
+    Term, Decomposition, VarianceFunction, Always, WhereNotSet, InRegime,
     AdditiveModel, PooledModel, SaturatedModel,
 )  # fmt: skip
 # Classes in saved fits, by name.

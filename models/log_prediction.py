@@ -1,45 +1,25 @@
 """Predictions under a log link: positive outcomes whose logarithm is what the terms add up to."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.outcome_scale import Link, with_log_outcome
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.models.log_mean import LogMean
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
 
 
 @dataclass(frozen=True, eq=False)
 class LogPrediction(Prediction):
     """Posterior draws of the mean and the noise of the logarithm of an outcome.
 
-    Attributes
-    ----------
-    log_mean : LogMean
-        Difference of log E[Y | a, R] from that of a normal law of the logarithm.
+    The mean of the outcome itself is that of a lognormal law.
     """
 
     link: ClassVar[Link] = "log"
-
-    log_mean: LogMean = field(kw_only=True)
-
-    @classmethod
-    def of(
-        cls, tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction | Homoscedastic
-    ) -> Self:
-        """Extract from the DataTree of a fit."""
-        of_log, noise = Prediction.of(tree, terms, spread), tree["noise"].dataset
-        difference = LogMean(noise["log_mean"].values, noise["log_mean_deviation"].values)
-        own = {each.name: getattr(of_log, each.name) for each in fields(of_log)}
-        return cls(**own, log_mean=difference)
 
     def mean(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:
         """E[Y | a, R], shape (chain, draw, n); for actions, an average over the population.
@@ -52,7 +32,7 @@ class LogPrediction(Prediction):
     def change(self, start: Array, end: Array, intervened: NDArray[np.bool_]) -> Array:
         """Change of the mean between actions under the same masks, shape (chain, draw, n)."""
         at_start = intervened[: len(start)]
-        step = self.change_of_predictor(start, end, intervened)
+        step = super().change(start, end, intervened)
         step = step + self.log_factor(end, intervened) - self.log_factor(start, at_start)
         # Rounding would give a change without one of the actions.
         step[..., (start == end).all(axis=1)] = 0.0
@@ -71,18 +51,11 @@ class LogPrediction(Prediction):
         of_log = with_log_outcome(rows)
         return super().log_density(of_log) - of_log.outcome
 
-    def map_draws(self, function: Callable[[Array], Array]) -> Self:
-        """Apply a function to every array of draws."""
-        deviations = function(self.log_mean.deviations)
-        mapped = super().map_draws(function)
-        return replace(mapped, log_mean=self.log_mean._replace(deviations=deviations))
-
     def log_factor(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:
         """Logarithm of the mean minus the predictor, shape (chain, draw, n)."""
         count = len(self.terms.names)
         actions = inputs[:, :count]
-        features = self.spread.dense_features(actions, intervened)
-        out = self._variance(actions, intervened) / 2 + self.log_mean(features)
+        out = self._variance(actions, intervened) / 2
         effects, unseen = self.terms.random_effects, {group.column for group in self.unseen}
         if effects is not None and effects.grouping - count not in unseen:
             functions = effects.functions(_padded(inputs, count + len(self.terms.covariates)))
@@ -113,11 +86,9 @@ class LogPrediction(Prediction):
         units, effects = self.units_within, self.unit_effects(intervened)
         if units is None or len(units.values) == 1:
             return np.zeros((*self.sd.shape, len(actions)))
-
-        def of_all(design: Array) -> Array:
-            return effects.log_mean_exp(design, units.shares)
-
-        out = effects.at_each(actions, intervened, units.values, of_all)
+        out = effects.at_each(
+            actions, intervened, units.values, lambda x: effects.log_mean_exp(x, units.shares)
+        )
         if self.resampled is None:
             return out
         few, shares, weights = self.resampled

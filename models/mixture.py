@@ -8,24 +8,17 @@ predictive distribution function is
 and its quantile at p solves F(y) = p. Quantiles of simulated outcomes converge to these.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.models.sinh_arcsinh import SinhArcsinh
 
-
-class DistributionFunction(Protocol):
-    """Distribution function of noise in units of its scale, elementwise on arrays (draws, m).
-
-    ``points`` are the indices, among n points, of the m that the columns belong to.
-    """
-
-    def __call__(self, x: Array, points: NDArray[np.int_]) -> Array: ...
+# Distribution function of noise in units of its scale, elementwise.
+DistributionFunction = Callable[[Array], Array]
 
 
 def tabulated_cdf(quantiles: Array) -> DistributionFunction:
@@ -33,11 +26,11 @@ def tabulated_cdf(quantiles: Array) -> DistributionFunction:
 
     Examples
     --------
-    >>> float(tabulated_cdf(np.array([-1.0, 1.0]))(np.array(0.0), np.arange(1)))
+    >>> float(tabulated_cdf(np.array([-1.0, 1.0]))(np.array(0.0)))
     0.5
     """
     probabilities = (np.arange(len(quantiles)) + 0.5) / len(quantiles)
-    return lambda x, points: np.asarray(np.interp(x, quantiles, probabilities, left=0.0, right=1.0))
+    return lambda x: np.asarray(np.interp(x, quantiles, probabilities, left=0.0, right=1.0))
 
 
 class StudentTLaw(NamedTuple):
@@ -53,12 +46,12 @@ class StudentTLaw(NamedTuple):
     df: float
     relative_scale: float
 
-    def cdf(self, x: Array, points: NDArray[np.int_]) -> Array:
-        """Distribution function: see :class:`DistributionFunction`.
+    def cdf(self, x: Array) -> Array:
+        """Distribution function.
 
         Examples
         --------
-        >>> float(StudentTLaw(4.0, 0.8).cdf(np.zeros(1), np.arange(1))[0])
+        >>> float(StudentTLaw(4.0, 0.8).cdf(np.zeros(1))[0])
         0.5
         """
         return np.asarray(scipy.special.stdtr(self.df, x / self.relative_scale))
@@ -67,24 +60,6 @@ class StudentTLaw(NamedTuple):
     def variance(self) -> float:
         """Variance; infinite below two degrees of freedom, and large there."""
         return self.relative_scale**2 * self.df / max(self.df - 2, 0.1)
-
-
-def sinh_arcsinh_cdf(laws: SinhArcsinh) -> DistributionFunction:
-    """Distribution function of noise in units of its scale, given laws of shape (draws, n).
-
-    Examples
-    --------
-    >>> zero = np.zeros((1, 1))
-    >>> float(sinh_arcsinh_cdf(SinhArcsinh(zero, zero, zero))(zero, np.arange(1))[0, 0])
-    0.5
-    """
-    tail, mean = np.exp(laws.log_tail), laws.mean
-
-    def cdf(x: Array, points: NDArray[np.int_]) -> Array:
-        angle = tail[:, points] * np.arcsinh(x + mean[:, points])
-        return np.asarray(scipy.special.ndtr(np.sinh(angle - laws.skewness[:, points])))
-
-    return cdf
 
 
 def mixture_quantiles(
@@ -97,8 +72,7 @@ def mixture_quantiles(
     mean, sd : ndarray, shape (draws, n)
         Mean and noise scale of the outcome in each draw.
     cdf : callable
-        Distribution function of the noise: :func:`tabulated_cdf`, :func:`sinh_arcsinh_cdf` or
-        :meth:`StudentTLaw.cdf`.
+        Distribution function of the noise: :func:`tabulated_cdf` or :meth:`StudentTLaw.cdf`.
     probabilities : sequence of float
         Between 0 and 1.
 
@@ -122,7 +96,7 @@ def mixture_quantiles(
     def quantile(p: float) -> Array:
         def excess(y: Array, points: NDArray[np.int_]) -> Array:
             points = points.astype(int)
-            return cdf((y - mean[:, points]) / sd[:, points], points).mean(axis=0) - p
+            return cdf((y - mean[:, points]) / sd[:, points]).mean(axis=0) - p
 
         ends, points = (centre - 3 * reach, centre + 3 * reach), (np.arange(len(centre)),)
         bracket = bracket_root(excess, *ends, args=points).bracket

@@ -2,8 +2,7 @@
 
     log Y = c + sum_k phi_k(a_k) + sum_(j<k) psi_jk(a_j, a_k) + sum_k (1 - R_k) delta_k(a) + noise
 
-It is the additive model with a log link. Effects are of the outcome itself: see
-:mod:`bayes_intgen.models.log_mean`.
+It is the additive model with a log link. Effects are of the outcome itself.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,11 +2,10 @@
 
 The mean of every kind adds up over the actions. The kinds differ in what a single outcome can be.
 Given the mean, a binary outcome has one law. A count is Poisson where its identified variance
-equals its mean, negative binomial where it is larger, and binomial where it is smaller. Counts that
-are far from zero at a point are rounded numbers, which may have any shape.
+equals its mean, negative binomial where it is larger, and binomial where it is smaller.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import scipy
@@ -17,11 +16,6 @@ from bayes_intgen._typing import Array
 # Smallest mean of a count, and smallest relative difference of its variance from its mean: Poisson
 # numbers are the limit of zero.
 MIN_MEAN, MIN_DISPERSION = 1e-9, 1e-6
-# Mean of a count in standard deviations, and variance, from which it is far from zero: rounding and
-# numbers below zero then hardly matter.
-FAR_MEAN, FAR_VARIANCE = 3.0, 4.0
-# Variance that rounding adds.
-OF_ROUNDING = 1 / 12
 
 
 def draw_binary(probability: Array, rng: np.random.Generator) -> Array:
@@ -29,22 +23,8 @@ def draw_binary(probability: Array, rng: np.random.Generator) -> Array:
     return np.asarray(rng.random(probability.shape) < probability, dtype=np.float64)
 
 
-def draw_counts(
-    mean: Array,
-    variance: Array,
-    rng: np.random.Generator,
-    noise: Callable[[NDArray[np.bool_]], Array] | None = None,
-) -> Array:
-    """Draw counts.
-
-    Parameters
-    ----------
-    mean, variance : ndarray, shape (..., n)
-    rng : Generator
-    noise : callable, optional
-        Draws of noise with this variance, (..., m), at some of the points, a mask of shape (n,).
-        Counts that are far from zero there are rounded sums of mean and noise.
-    """
+def draw_counts(mean: Array, variance: Array, rng: np.random.Generator) -> Array:
+    """Draw counts with a mean and a variance, shape (..., n)."""
     mean, variance = np.broadcast_arrays(np.maximum(mean, MIN_MEAN), variance)
     shape, below = _parameters(mean, variance)
     # A negative binomial number is Poisson with a mean from a gamma law.
@@ -53,9 +33,6 @@ def draw_counts(
     trials = np.maximum(np.floor(shape[below] + rng.random(int(below.sum()))), 1)
     trials = np.maximum(trials, np.ceil(mean[below]))
     out[below] = rng.binomial(trials.astype(np.int64), np.minimum(mean[below] / trials, 1))
-    if noise is not None and (far := far_from_zero(mean, variance)).any():
-        values = mean[..., far] + noise(far) * _before_rounding(variance[..., far])
-        out[..., far] = np.maximum(np.rint(values), 0)
     return out
 
 
@@ -81,21 +58,13 @@ def count_cdf(mean: Array, variance: Array, counts: Array) -> Array:
     return np.where(counts < 0, 0.0, np.where(certain, 1.0, out))
 
 
-def count_quantiles(
-    mean: Array,
-    variance: Array,
-    probabilities: Sequence[float],
-    quantiles: Callable[[NDArray[np.bool_], Array], Array] | None = None,
-) -> Array:
+def count_quantiles(mean: Array, variance: Array, probabilities: Sequence[float]) -> Array:
     """Quantiles of mixtures of counts over draws: least counts with at least these probabilities.
 
     Parameters
     ----------
     mean, variance : ndarray, shape (draws, n)
     probabilities : sequence of float
-    quantiles : callable, optional
-        Quantiles of numbers, shape (len(probabilities), m), at some of the points, a mask of shape
-        (n,), with noise times a factor, (draws, m): of counts that are far from zero.
 
     Returns
     -------
@@ -110,30 +79,7 @@ def count_quantiles(
         middle = np.floor((low + high) / 2)
         short = _mixture(mean, variance, middle) < p
         low, high = np.where(short, middle, low), np.where(short, high, middle)
-    if quantiles is not None and (far := far_from_zero(mean, variance)).any():
-        values = quantiles(far, _before_rounding(variance[:, far]))
-        # Rounded numbers are at most k where numbers are at most k + 1/2.
-        high[:, far] = np.maximum(np.ceil(values - 0.5), 0)
     return high
-
-
-def far_from_zero(mean: Array, variance: Array) -> NDArray[np.bool_]:
-    """Points at which a rounded number is a count, shape (n,), from draws (..., n).
-
-    Examples
-    --------
-    >>> far_from_zero(np.array([[2.0, 20.0]]), np.array([[2.0, 25.0]]))
-    array([False,  True])
-    """
-    draws = tuple(range(mean.ndim - 1))
-    square = variance.mean(axis=draws)
-    is_far = mean.mean(axis=draws) > FAR_MEAN * np.sqrt(square)
-    return np.asarray(is_far & (square > FAR_VARIANCE))
-
-
-def _before_rounding(variance: Array) -> Array:
-    """Factor of noise that rounding gives a variance."""
-    return np.asarray(np.sqrt(np.maximum(1 - OF_ROUNDING / variance, 0)))
 
 
 def _mixture(mean: Array, variance: Array, counts: Array) -> Array:

@@ -14,29 +14,20 @@ from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.models.mixture import (
-    DistributionFunction,
     StudentTLaw,
     mixture_quantiles,
-    sinh_arcsinh_cdf,
     tabulated_cdf,
 )
-from bayes_intgen.models.noise_shape import NoiseShape
 from bayes_intgen.models.outcome_kinds import (
     count_quantiles,
     draw_binary,
     draw_counts,
 )
 from bayes_intgen.models.population import Population, ResampledUnits, Units
-from bayes_intgen.models.sinh_arcsinh import SinhArcsinh
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.unit_effects import UnitEffects
 from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
-from bayes_intgen.models.variance_function import (
-    Homoscedastic,
-    VarianceFunction,
-    draw_noise,
-    effective_units,
-)
+from bayes_intgen.models.variance_function import VarianceFunction, draw_noise, effective_units
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +39,14 @@ class Prediction:
     Attributes
     ----------
     terms : Decomposition
-    spread : VarianceFunction or Homoscedastic
+    spread : VarianceFunction
     coefficients : ndarray, shape (chain, draw, P)
     sd : ndarray, shape (chain, draw)
         Noise standard deviation where the relative variance is one.
     deviations : ndarray, shape (chain, draw, H), or None
         Draws of the deviations of the variance function's knot values from their estimates.
     quantiles : ndarray
-        Quantiles of the standardised noise, pooled over all rows; used where ``shape`` is None.
+        Quantiles of the standardised noise, pooled over all rows.
     student_t : StudentTLaw or None
         Law of Student-t noise in units of ``sd``.
     units : Units or None
@@ -66,9 +57,6 @@ class Prediction:
         Effects of a group that is not in the data.
     resampled : ResampledUnits or None
         The population of each draw; None if it is the same for all draws.
-    shape : NoiseShape or None
-        Shape of the noise as a function of actions and mask, with its uncertainty. None for
-        Student-t noise.
     kind : {"continuous", "binary", "count"}
         What a single outcome can be.
     """
@@ -76,7 +64,7 @@ class Prediction:
     link: ClassVar[Link] = "identity"
 
     terms: Decomposition
-    spread: VarianceFunction | Homoscedastic
+    spread: VarianceFunction
     coefficients: Array
     sd: Array
     deviations: Array | None
@@ -86,18 +74,12 @@ class Prediction:
     population: Population | None = None
     unseen: tuple[UnseenGroup, ...] = ()
     resampled: ResampledUnits | None = None
-    shape: NoiseShape | None = None
     kind: OutcomeKind = "continuous"
 
     @classmethod
-    def of(
-        cls, tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction | Homoscedastic
-    ) -> Self:
+    def of(cls, tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction) -> Self:
         """Extract from the DataTree of a fit."""
         hyperparameters, noise = tree["posterior"].dataset, tree["noise"].dataset
-        shape = None
-        if "shape" in noise:
-            shape = NoiseShape(noise["shape"].values, noise["shape_deviation"].values)
         student_t = None
         if "df" in noise:
             student_t = StudentTLaw(*(float(noise[name]) for name in StudentTLaw._fields))
@@ -113,7 +95,6 @@ class Prediction:
             noise["quantile"].values,
             student_t,
             units,
-            shape=shape,
             kind=tree.attrs["outcome_kind"],
         )
 
@@ -148,10 +129,6 @@ class Prediction:
 
         ``start`` has one row, or as many as ``end``.
         """
-        return self.change_of_predictor(start, end, intervened)
-
-    def change_of_predictor(self, start: Array, end: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Change of the predictor, with arguments as of :meth:`change`."""
         # Differences of design matrices are exactly zero where nothing changes.
         before = self.terms.matrix(start, intervened[: len(start)], self.population)
         step = self.terms.matrix(end, intervened, self.population) - before
@@ -184,13 +161,12 @@ class Prediction:
 
     def map_draws(self, function: Callable[[Array], Array]) -> Self:
         """Apply a function to every array of draws, shape (chain, draw, ...)."""
-        shape, resampled = self.shape, self.resampled
+        resampled = self.resampled
         return replace(
             self,
             coefficients=function(self.coefficients),
             sd=function(self.sd),
             deviations=None if self.deviations is None else function(self.deviations),
-            shape=None if shape is None else shape._replace(deviations=function(shape.deviations)),
             unseen=tuple(group._replace(draws=function(group.draws)) for group in self.unseen),
             resampled=resampled and resampled._replace(weights=function(resampled.weights)),
         )
@@ -264,7 +240,7 @@ class Prediction:
         The standard deviation of Gaussian noise, or of Gaussian noise that says as much about the
         mean as Student-t noise does.
         """
-        if self.deviations is None or isinstance(self.spread, Homoscedastic):
+        if self.deviations is None:
             return np.asarray(self.sd[..., None] * np.ones(len(actions)))
         variance = self.spread.drawn(actions, intervened, self.deviations)
         return np.asarray(self.sd[..., None] * np.sqrt(variance))
@@ -289,12 +265,7 @@ class Prediction:
         if self.kind == "continuous":
             noise = self.draw_noise(actions, intervened, rng, len(actions))
             return self.on_outcome_scale(mean + noise / np.sqrt(units))
-
-        def draws_of_noise(at: NDArray[np.bool_]) -> Array:
-            return self.draw_noise(actions[at], intervened[at], rng, int(at.sum()))
-
-        variance = self._variance(actions, intervened)
-        return draw_counts(mean, variance, rng, draws_of_noise if self.shape is not None else None)
+        return draw_counts(mean, self._variance(actions, intervened), rng)
 
     def draw_noise(
         self, actions: Array, intervened: NDArray[np.bool_], rng: np.random.Generator, size: int
@@ -304,9 +275,6 @@ class Prediction:
         ``size`` is n for independent noise, or 1 for the same quantile of it at all points.
         """
         sizes = (*self.sd.shape, size)
-        if self.shape is not None:
-            laws = self._laws(actions, intervened)
-            return np.asarray(self.sd[..., None] * laws.quantile(rng.standard_normal(sizes)))
         if self.student_t is None:
             noise = draw_noise(self.quantiles, sizes, rng)
         else:
@@ -325,40 +293,17 @@ class Prediction:
         if self.kind == "binary":
             ones = np.clip(mean, 0, 1).mean(axis=0)
             return np.array([np.where(p > 1 - ones, 1.0, 0.0) for p in probabilities])
-
-        def quantiles(at: NDArray[np.bool_], factor: Array) -> Array:
-            sd, cdf = self._scaled_noise(actions[at], intervened[at])
-            sd = sd.reshape(-1, int(at.sum())) * factor
-            return mixture_quantiles(mean[:, at], sd, cdf, probabilities)
-
         if self.kind == "count":
             variance = self._variance(actions, intervened).reshape(flat)
-            shaped = None if self.shape is None else quantiles
-            return count_quantiles(mean, variance, probabilities, shaped)
-        return self.on_outcome_scale(quantiles(np.ones(len(actions), bool), np.ones(1)))
+            return count_quantiles(mean, variance, probabilities)
+        sd, law = self.noise_sd(actions, intervened).reshape(flat), self.student_t
+        cdf = tabulated_cdf(self.quantiles) if law is None else law.cdf
+        return self.on_outcome_scale(mixture_quantiles(mean, sd, cdf, probabilities))
 
     def probability(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Posterior predictive probability that a binary outcome is one, shape (n,)."""
         mean = self.of_unit(actions, intervened)
         return np.asarray(np.clip(mean, 0, 1).mean(axis=(0, 1)))
-
-    def _scaled_noise(
-        self, actions: Array, intervened: NDArray[np.bool_]
-    ) -> tuple[Array, DistributionFunction]:
-        """Scale of the noise, (chain, draw, n), and distribution function in units of it."""
-        if self.shape is not None:
-            laws = self._laws(actions, intervened)
-            scale = np.exp(laws.log_scale)
-            flat = SinhArcsinh(*(x.reshape(-1, len(actions)) for x in laws))
-            return self.sd[..., None] * scale, sinh_arcsinh_cdf(flat)
-        law = self.student_t
-        cdf = tabulated_cdf(self.quantiles) if law is None else law.cdf
-        return self.noise_sd(actions, intervened), cdf
-
-    def _laws(self, actions: Array, intervened: NDArray[np.bool_]) -> SinhArcsinh:
-        assert self.shape is not None
-        features = self.spread.dense_features(actions, intervened)
-        return self.shape.laws(features, self.spread(actions, intervened))
 
     def _variance(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Variance of Y given a and R, shape (chain, draw, n)."""
@@ -373,7 +318,10 @@ class Prediction:
         # The import takes half a second, and fits do not need it.
         from scipy import stats
 
-        mean, sd = self.predictor(rows.inputs, rows.intervened), self.row_sd(rows)
+        mean = self.predictor(rows.inputs, rows.intervened)
+        sd = self.noise_sd(rows.actions, rows.intervened) / np.sqrt(self._units(rows))
+        between = self._between_sd(rows)
+        sd = sd if between is None else np.hypot(sd, between)
         if self.student_t is None:
             return np.asarray(stats.norm.logpdf(rows.outcome, mean, sd))
         df, relative_scale = self.student_t
@@ -386,12 +334,6 @@ class Prediction:
         if between is not None:
             mean = mean + between * rng.standard_normal(mean.shape)
         return self._draw_about(mean, rows.actions, rows.intervened, rng, self._units(rows))
-
-    def row_sd(self, rows: Observations) -> Array:
-        """Standard deviation of each row's outcome, random effects included, (chain, draw, n)."""
-        sd = self.noise_sd(rows.actions, rows.intervened) / np.sqrt(self._units(rows))
-        between = self._between_sd(rows)
-        return np.asarray(sd if between is None else np.hypot(sd, between))
 
     def _units(self, rows: Observations) -> Array | float:
         return effective_units(rows.weights, self.spread.intraclass_correlation)

@@ -16,7 +16,7 @@ from bayes_intgen.data.validation import checked_data
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.base import checked_model
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.models.variance_function import VarianceFunction
 
 
 def prior_predictive(
@@ -71,7 +71,7 @@ def prior_predictive(
             terms,
             jnp.asarray(terms.functions(inputs)),
             jnp.asarray(terms.gates(intervened)),
-            jnp.asarray(np.sqrt(Homoscedastic()(actions, intervened))),
+            jnp.asarray(np.sqrt(VarianceFunction()(actions, intervened))),
             centre=terms.centre,
             link=model.link,
         )

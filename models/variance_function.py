@@ -10,16 +10,15 @@ statistics stay exact. Draws of the function propagate its uncertainty to predic
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.models.line_search import backtracked
-from bayes_intgen.models.sparse_features import SparseFeatures
 
 # Knots of the piecewise linear functions, as quantiles of the action: close enough to the ends to
 # follow a tail, but with enough rows beyond each to determine its value.
@@ -28,19 +27,22 @@ KNOTS = (0.003, 0.03, 0.2, 0.5, 0.8, 0.97, 0.997)
 # hundred rows at a knot outweigh them.
 KNOT_VALUE_SD, CHANGE_SD = 2.0, 1.0
 # Largest change of a log knot value in an iteration, least curvature, log likelihood that the last
-# iteration may gain, and maximum number of iterations.
-LARGEST_CHANGE, LEAST_CURVATURE, TOLERANCE, MAX_ITERATIONS = 2.0, 1e-3, 1e-3, 100
+# iteration may gain, and maximum numbers of iterations and of halvings of a step.
+LARGEST_CHANGE, LEAST_CURVATURE, TOLERANCE, MAX_ITERATIONS, MAX_HALVINGS = 2.0, 1e-3, 1e-3, 100, 20
 # Number of quantiles that represent the noise distribution.
 N_QUANTILES = 1000
+# A sparse matrix (n, H): the name is not evaluated, since its import takes long.
+type Features = scipy.sparse.csr_array
 
 
 @dataclass(frozen=True, eq=False)
 class VarianceFunction:
-    """Relative variance of the noise as a function of actions and mask.
+    """Relative variance of the noise as a function of actions and mask; by default constant.
 
     Attributes
     ----------
     coordinates : tuple of Coordinate, length K
+        Empty if the variance is constant, as if there were no actions.
     knots : ndarray, shape (K, 7)
         Knots in each action's coordinate.
     knot_values : ndarray, shape (H,) with H = 1 + 14 K
@@ -49,21 +51,17 @@ class VarianceFunction:
         Share of a unit's variance that the units of a row have in common.
     """
 
-    coordinates: tuple[Coordinate, ...]
-    knots: Array
-    knot_values: Array
+    coordinates: tuple[Coordinate, ...] = ()
+    knots: Array = field(default_factory=lambda: np.zeros((0, len(KNOTS))))
+    knot_values: Array = field(default_factory=lambda: np.ones(1))
     intraclass_correlation: float = 0.0
 
-    def features(self, actions: Array, intervened: NDArray[np.bool_]) -> SparseFeatures:
+    def features(self, actions: Array, intervened: NDArray[np.bool_]) -> Features:
         """Constant, and every hat function times its gate, as a sparse matrix (n, H)."""
-        return SparseFeatures(*self._entries(actions, intervened), len(self.knot_values))
-
-    def dense_features(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Features as an array, for few rows: SciPy takes long to import."""
         values, columns = self._entries(actions, intervened)
-        features = np.zeros((len(actions), len(self.knot_values)))
-        np.add.at(features, (np.arange(len(actions))[:, None], columns), values)
-        return features
+        pointers = np.arange(len(values) + 1) * values.shape[1]
+        shape = len(values), len(self.knot_values)
+        return scipy.sparse.csr_array((values.ravel(), columns.ravel(), pointers), shape=shape)
 
     def _entries(
         self, actions: Array, intervened: NDArray[np.bool_]
@@ -95,7 +93,10 @@ class VarianceFunction:
     def __call__(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Relative variance, shape (n,)."""
         # Interpolation takes half the time of `features @ knot_values`.
-        common, knot_values = self.knot_values[0], self.knot_values[1:].reshape(2, -1, len(KNOTS))
+        common, knot_values = (
+            self.knot_values[0],
+            self.knot_values[1:].reshape(2, *self.knots.shape),
+        )
         variance = np.full(len(actions), common)
         for k, (z, rising, first) in enumerate(self._along(actions)):
             where_set, elsewhere = (np.interp(z, rising, v[k, first]) for v in knot_values)
@@ -108,28 +109,12 @@ class VarianceFunction:
         The logarithm of the variance is linearised in the deviations. Linearising the logarithms of
         the knot values instead would be worse: their sum is well determined even if they are not.
         """
-        features = self.dense_features(actions, intervened)
+        # An array, for few rows: sparse matrices take long to import.
+        values, columns = self._entries(actions, intervened)
+        features = np.zeros((len(actions), len(self.knot_values)))
+        np.add.at(features, (np.arange(len(actions))[:, None], columns), values)
         estimate = features @ self.knot_values
         return np.asarray(estimate * np.exp(deviations @ (features / estimate[:, None]).T))
-
-
-@dataclass(frozen=True)
-class Homoscedastic:
-    """Constant variance, with the intraclass correlation as of :class:`VarianceFunction`."""
-
-    intraclass_correlation: float = 0.0
-
-    def __call__(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Relative variance: ones, shape (n,)."""
-        return np.ones(len(actions))
-
-    def features(self, actions: Array, intervened: NDArray[np.bool_]) -> SparseFeatures:
-        """Constant, as a sparse matrix (n, 1)."""
-        return SparseFeatures(np.ones((len(actions), 1)), np.zeros((len(actions), 1), dtype=int), 1)
-
-    def dense_features(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Constant as an array, shape (n, 1)."""
-        return np.ones((len(actions), 1))
 
 
 def effective_units(units: Array | None, intraclass_correlation: float) -> Array | float:
@@ -161,36 +146,10 @@ class VarianceFunctionEstimate(NamedTuple):
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Draw deviations of the knot values from their estimates, shape (*shape, H)."""
-        return draw_normal(self.covariance, shape, rng)
-
-
-def draw_normal(covariance: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Draw normal vectors with mean zero, shape (*shape, H); the covariance may be singular."""
-    values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.clip(values, 0, None))
-    return np.asarray(rng.standard_normal((*shape, len(root))) @ root.T)
-
-
-def knot_precision(sd: Array, change_sd: float) -> Array:
-    """Prior precision of values at knots, of the first alone, and of changes from knot to knot.
-
-    Parameters
-    ----------
-    sd : ndarray, shape (H,)
-        Prior standard deviations of the values.
-    change_sd : float
-        Prior standard deviation of changes, relative to that of values.
-
-    Examples
-    --------
-    >>> knot_precision(np.array([2.0]), 0.5)
-    array([[0.25]])
-    """
-    out = np.eye(len(sd))
-    if len(sd) > 1:
-        difference = np.diff(np.eye(len(KNOTS)), axis=0) / change_sd
-        out[1:, 1:] += np.kron(np.eye(len(sd[1:]) // len(KNOTS)), difference.T @ difference)
-    return np.asarray(out / np.outer(sd, sd))
+        # The covariance may be singular.
+        values, vectors = np.linalg.eigh(self.covariance)
+        root = vectors * np.sqrt(np.clip(values, 0, None))
+        return np.asarray(rng.standard_normal((*shape, len(root))) @ root.T)
 
 
 def estimate_variance_function(
@@ -227,11 +186,14 @@ def estimate_variance_function(
     features = VarianceFunction(coordinates, knots, np.ones(size)).features(actions, intervened)
     units = np.ones(len(squares)) if units is None else units
     squares = squares / np.average(squares, weights=units)
-    precision = _prior_precision(count)
+    # Of each log knot value, and of its changes from knot to knot.
+    difference = np.diff(np.eye(len(KNOTS)), axis=0) / CHANGE_SD
+    precision = np.eye(size) / KNOT_VALUE_SD**2
+    precision[1:, 1:] += np.kron(np.eye(2 * count), difference.T @ difference)
     start = np.full(size, -np.log(1 + count))
     knot_values = _penalised_mode(features, squares, units, start, precision)
     log_covariance = _sandwich_covariance(features, squares, units, knot_values, precision)
-    weights = features.transposed_times(units) / units.sum()
+    weights = features.T @ units / units.sum()
     knot_values = knot_values / (weights @ knot_values)
     # The common factor belongs to `noise_sd`, so deviations have to average zero over the rows.
     root = np.diag(knot_values) - np.outer(knot_values, weights * knot_values)
@@ -249,11 +211,7 @@ def _quantiles(values: Array, units: Array | None) -> Array:
 
 
 def _penalised_mode(
-    features: SparseFeatures,
-    squares: Array,
-    units: Array,
-    prior_mean: Array,
-    precision: Array,
+    features: Features, squares: Array, units: Array, prior_mean: Array, precision: Array
 ) -> Array:
     """Knot values that maximise the penalised likelihood of squared residuals.
 
@@ -270,48 +228,41 @@ def _penalised_mode(
     log_values, (value, variance) = prior_mean, loss(prior_mean)
     for _ in range(MAX_ITERATIONS):
         knot_values, excess = np.exp(log_values), squares / variance
-        slope = features.transposed_times(units * (1 - excess) / (2 * variance)) * knot_values
-        curvature = features.gram(units * (excess - 0.5) / variance**2)
+        slope = features.T @ (units * (1 - excess) / (2 * variance)) * knot_values
+        curvature = _gram(features, units * (excess - 0.5) / variance**2)
         hessian = curvature * np.outer(knot_values, knot_values) + np.diag(slope) + precision
         values, vectors = np.linalg.eigh(hessian)
         gradient = vectors.T @ (slope + precision @ (log_values - prior_mean))
         step = -vectors @ (gradient / np.maximum(np.abs(values), LEAST_CURVATURE))
         step = step * min(1.0, LARGEST_CHANGE / float(np.abs(step).max()))
-        before = value
-        log_values, value, variance = backtracked(loss, log_values, step, value)
-        if before - value < TOLERANCE:
+        # Halved while it goes too far; NaN, from overflow, is not lower.
+        for halvings in range(MAX_HALVINGS):
+            lower, at_end = loss(log_values + step / 2**halvings)
+            if lower <= value:
+                log_values, variance = log_values + step / 2**halvings, at_end
+                break
+        gain, value = value - lower, min(value, lower)
+        if not gain >= TOLERANCE:
             break
     return np.asarray(np.exp(log_values))
 
 
-def _information(
-    features: SparseFeatures, units: Array, knot_values: Array, variance: Array
-) -> Array:
-    """Expected information about the log knot values."""
-    return features.gram(units / (2 * variance**2)) * np.outer(knot_values, knot_values)
+def _gram(features: Features, weights: Array) -> Array:
+    """Weighted cross products of all features, shape (H, H), with weights of shape (n,)."""
+    return np.asarray((features.T @ features.multiply(weights[:, None])).toarray())
 
 
 def _sandwich_covariance(
-    features: SparseFeatures,
-    squares: Array,
-    units: Array,
-    knot_values: Array,
-    precision: Array,
+    features: Features, squares: Array, units: Array, knot_values: Array, precision: Array
 ) -> Array:
     """Sandwich estimate of the covariance of the log knot values."""
     variance = features @ knot_values
-    bread = np.linalg.inv(_information(features, units, knot_values, variance) + precision)
+    squared = np.outer(knot_values, knot_values)
+    information = _gram(features, units / (2 * variance**2)) * squared
+    bread = np.linalg.inv(information + precision)
     of_score = (units * (squares / variance - 1) / (2 * variance)) ** 2
-    middle = features.gram(of_score) * np.outer(knot_values, knot_values)
+    middle = _gram(features, of_score) * squared
     return np.asarray(bread @ (middle + precision) @ bread)
-
-
-def _prior_precision(count: int) -> Array:
-    """Prior precision of the log knot values: of each, and of its changes from knot to knot."""
-    difference = np.diff(np.eye(len(KNOTS)), axis=0) / CHANGE_SD
-    out = np.eye(1 + 2 * count * len(KNOTS)) / KNOT_VALUE_SD**2
-    out[1:, 1:] += np.kron(np.eye(2 * count), difference.T @ difference)
-    return np.asarray(out)
 
 
 def residual_quantiles(residuals: Array, relative_variance: Array) -> Array:

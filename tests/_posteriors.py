@@ -5,14 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, codec
-from bayes_intgen.models.variance_function import KNOTS, Homoscedastic, VarianceFunction
+from bayes_intgen.models.variance_function import KNOTS, VarianceFunction
 from bayes_intgen.posterior.schema import build_tree
 
 
@@ -137,7 +136,7 @@ def made_up(
         "noise_sd": unit * np.exp(0.05 * rng.normal(size=shape)),
     }
     noises = {"quantile": np.linspace(-1.7, 1.8, 1000) - 0.05}
-    spread: VarianceFunction | Homoscedastic = Homoscedastic()
+    spread: VarianceFunction = VarianceFunction()
     if noise == "student_t":
         noises |= {"df": np.array(5.0), "relative_scale": np.array(0.8)}
     else:
@@ -167,16 +166,9 @@ def made_up(
     return bi.Posterior(tree)
 
 
-def with_log_link(posterior: bi.Posterior, seed: int = 0) -> bi.Posterior:
-    """The same draws as those of the logarithm of an outcome, with a made-up log mean."""
-    tree, rng = posterior.tree.copy(), np.random.default_rng(seed)
-    size = tree["noise"].sizes.get("height", 1)
-    noise = tree["noise"].to_dataset()
-    shape = posterior.tree["posterior"]["noise_sd"].shape
-    noise["log_mean"] = ("feature", 0.05 * rng.normal(size=size))
-    moved = 0.02 * rng.normal(size=(*shape, size))
-    noise["log_mean_deviation"] = (("chain", "draw", "feature"), moved)
-    tree["noise"] = xr.DataTree(noise)
+def with_log_link(posterior: bi.Posterior) -> bi.Posterior:
+    """The same draws as those of the logarithm of an outcome."""
+    tree = posterior.tree.copy()
     tree.attrs["model"] = codec.dumps(replace(posterior.model, link="log"))
     return bi.Posterior(tree)
 

@@ -10,7 +10,6 @@ from bayes_intgen._atomic import writable_target
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import stage
 from bayes_intgen._random import generator
-from bayes_intgen._typing import Array
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.outcome_scale import on_scale
@@ -121,13 +120,16 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
     """Sample after a pilot fit; the outcome is on the model's scale."""
     sample_model = sample_laplace if settings.method == "laplace" else sample_marginal
     with single_blas_thread():
-        sampled = sample_model(data, model, pilot.posterior.terms, pilot, settings)
+        sampled = sample_model(data, model, pilot, settings)
     distinct = model.link == "identity" and settings.techniques.outcome_kind
     kind: OutcomeKind = data.outcome_kind if distinct else "continuous"
     draws = sampled.coefficients.shape[1]
-    noise = _noise(pilot, settings, draws)
-    if model.link == "log":
-        noise |= _log_mean(pilot, settings, sampled)
+    noise = {"quantile": pilot.quantiles}
+    if pilot.estimate is not None:
+        rng = generator(settings.seed, "noise")
+        noise["deviation"] = pilot.estimate.draw((settings.chains, draws), rng)
+    if pilot.student_t is not None:
+        noise |= {name: np.array(value) for name, value in pilot.student_t.law._asdict().items()}
     tree = build_tree(
         data,
         model,
@@ -141,30 +143,3 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
         settings=replace(settings, draws=draws),
     )
     return Fit(data, model, settings, pilot, sampled, Posterior(tree))
-
-
-def _noise(pilot: Pilot, settings: SamplerSettings, draws: int) -> dict[str, Array]:
-    """Quantiles of the standardised noise, and draws of its variance function and shape."""
-    noise, shape = {"quantile": pilot.shape}, (settings.chains, draws)
-    if pilot.estimate is not None:
-        rng = generator(settings.seed, "noise")
-        noise["deviation"] = pilot.estimate.draw(shape, rng)
-    if pilot.noise_shape is not None:
-        estimate, rng = pilot.noise_shape, generator(settings.seed, "noise", 1)
-        noise |= {"shape": estimate.values, "shape_deviation": estimate.draw(shape, rng)}
-    if pilot.student_t is not None:
-        noise |= {name: np.array(value) for name, value in pilot.student_t.law._asdict().items()}
-    return noise
-
-
-def _log_mean(pilot: Pilot, settings: SamplerSettings, sampled: SampledModel) -> dict[str, Array]:
-    """Draws of the mean of the exponential of the noise, next to those of the coefficients."""
-    assert pilot.noise_rows is not None
-    estimate = pilot.noise_rows.log_mean(pilot.spread, pilot.noise_sd)
-    coefficients = sampled.coefficients
-    projected = pilot.noise_rows.projected(pilot.spread, sampled.terms)
-    of_mean = (coefficients - coefficients.mean(axis=(0, 1))) @ projected.T
-    rng = generator(settings.seed, "noise", 2)
-    deviations = estimate.draw(coefficients.shape[:2], of_mean, rng)
-    used = float(settings.techniques.log_mean)
-    return {"log_mean": used * estimate.values, "log_mean_deviation": used * deviations}

@@ -41,7 +41,7 @@ class Posterior(Experiments):
         ``support`` (reference rows of each regime), and ``population`` (covariates and groups).
     model : Model
     terms : Decomposition
-    spread : VarianceFunction or Homoscedastic
+    spread : VarianceFunction
         Estimate of the variance function of the noise; group ``noise`` has draws of it.
     """
 

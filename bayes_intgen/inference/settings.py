@@ -30,10 +30,6 @@ class Techniques:
         Variances of random effects, and the correlation within weighted rows, are estimated.
     fit_tests : bool
         Score tests for lack of fit.
-    noise_shape : bool
-        Shape of the noise per mask.
-    log_mean : bool
-        Means under a log link differ from those of a normal law.
     outcome_kind : bool
         Outcomes that are binary or counts are predicted as such.
     surrogate, adapted_proposals : bool
@@ -47,8 +43,6 @@ class Techniques:
     group_variances: bool = True
     intraclass_correlation: bool = True
     fit_tests: bool = True
-    noise_shape: bool = True
-    log_mean: bool = True
     outcome_kind: bool = True
     surrogate: bool = True
     adapted_proposals: bool = True

@@ -24,7 +24,7 @@ from bayes_intgen.models.contributions import contributions, interactions
 from bayes_intgen.models.log_prediction import LogPrediction
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.coordinates import action_coordinates, draw_coordinates
 from bayes_intgen.posterior.fit_support import FitSupport, Query
 from bayes_intgen.posterior.schema import size_of_draws
@@ -42,9 +42,7 @@ class PosteriorDraws:
         self.tree = tree
         self.model: Model = serialise.loads(tree.attrs["model"], Model)
         self.terms: Decomposition = serialise.loads(tree.attrs["terms"], Decomposition)
-        self.spread: VarianceFunction | Homoscedastic = serialise.loads(
-            tree.attrs["spread"], VarianceFunction | Homoscedastic
-        )
+        self.spread: VarianceFunction = serialise.loads(tree.attrs["spread"], VarianceFunction)
 
     def __repr__(self) -> str:
         names = ", ".join(map(repr, self.actions))
@@ -178,11 +176,12 @@ class PosteriorDraws:
     ) -> xr.DataArray:
         """Draws of the outcome itself, Y given do(a_S) and a_rest.
 
-        The mean is that of :meth:`effect`. Variance and shape of the noise are those of the mask:
-        every cumulant is affine in the mask, hence identified where the mean is, and each draw has
-        its own. The noise has a Student-t law where the model says so. Binary outcomes are drawn as
-        0 or 1, with probabilities clipped to [0, 1], and counts as counts with the identified
-        variance. With covariates or groups, each draw is of a unit drawn from the population.
+        The mean is that of :meth:`effect`. The variance of the noise is that of the mask: it is
+        affine in the mask, hence identified where the mean is, and each draw has its own. Its shape
+        is that of all residuals, or a Student-t law where the model says so. Binary outcomes are
+        drawn as 0 or 1, with probabilities clipped to [0, 1], and counts as counts with the
+        identified variance. With covariates or groups, each draw is of a unit drawn from the
+        population.
 
         Parameters
         ----------

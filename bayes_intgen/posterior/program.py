@@ -12,7 +12,7 @@ from bayes_intgen.inference.gaussian.passes import pseudo_observations, relative
 from bayes_intgen.models import Model
 from bayes_intgen.models.pseudo_observations import PseudoObservations
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+from bayes_intgen.models.variance_function import VarianceFunction
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
@@ -61,7 +61,7 @@ class Program:
         model: Model,
         terms: Decomposition,
         fixed: Mapping[str, float],
-        spread: VarianceFunction | Homoscedastic,
+        spread: VarianceFunction,
         data: Observations,
     ) -> Self:
         """Build the program at the rows of ``data``."""

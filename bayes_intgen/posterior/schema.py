@@ -17,8 +17,7 @@ from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.mixture import StudentTLaw
-from bayes_intgen.models.noise_shape import QUANTITIES
-from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.layout import FORMAT
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
 
@@ -35,7 +34,7 @@ def build_tree(
     data: Rows,
     model: Model,
     sampled: "SampledModel",
-    spread: VarianceFunction | Homoscedastic,
+    spread: VarianceFunction,
     *,
     noise: Mapping[str, Array],
     pilot_noise_sd: float,
@@ -51,16 +50,12 @@ def build_tree(
     data : Rows
     model : Model
     sampled : SampledModel
-    spread : VarianceFunction or Homoscedastic
+    spread : VarianceFunction
     noise : mapping
         ``quantile``: quantiles of the standardised noise at evenly spaced probabilities. If the
         variance function is estimated, ``deviation``: draws of the differences of its knot values
-        from their estimates, shape (chain, draw, H). If the shape of the noise is estimated,
-        ``shape`` and ``shape_deviation``, the fields of
-        :class:`~bayes_intgen.models.noise_shape.NoiseShape`. With Student-t noise
-        the fields of :class:`~bayes_intgen.models.mixture.StudentTLaw`. Under a log link
-        ``log_mean`` and ``log_mean_deviation``, those of
-        :class:`~bayes_intgen.models.log_mean.LogMean`.
+        from their estimates, shape (chain, draw, H). With Student-t noise the fields of
+        :class:`~bayes_intgen.models.mixture.StudentTLaw`.
     pilot_noise_sd : float
         Standard deviation of the noise in the pilot fit, the unit of fixed scales.
     fit_tests : sequence of FitTest
@@ -170,22 +165,13 @@ def _coefficients(sampled: "SampledModel") -> xr.Dataset:
 
 
 def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
-    """Shape of the noise, and draws of its variance function."""
+    """Quantiles of the noise, and draws of its variance function."""
     size = len(noise["quantile"])
     variables: dict[str, Any] = {"quantile": ("probability", noise["quantile"])}
     labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
     if "deviation" in noise:
         variables["deviation"] = ((*_DRAW_DIMS, "height"), noise["deviation"])
         labels |= {**coords, "height": np.arange(noise["deviation"].shape[-1])}
-    if "shape" in noise:
-        dims = ("quantity", "feature")
-        variables["shape"] = (dims, noise["shape"])
-        variables["shape_deviation"] = ((*_DRAW_DIMS, *dims), noise["shape_deviation"])
-        features = np.arange(noise["shape"].shape[-1])
-        labels |= {**coords, "quantity": list(QUANTITIES), "feature": features}
-    if "log_mean" in noise:
-        variables["log_mean"] = ("feature", noise["log_mean"])
-        variables["log_mean_deviation"] = ((*_DRAW_DIMS, "feature"), noise["log_mean_deviation"])
     if "df" in noise:
         variables |= {name: ((), float(noise[name])) for name in StudentTLaw._fields}
     return labelled_dataset(variables, labels)

@@ -113,7 +113,3 @@ def _evaluate(posterior: PosteriorDraws) -> None:
     units = prediction.units
     if units is not None and not (np.minimum(units.shares, units.rows) > 0).all():
         raise SavedFitError("its population has units without rows")
-    if prediction.shape is not None:
-        noise = first.draw_noise(points, masks, np.random.default_rng(0), len(points))
-        if not np.isfinite(noise).all():
-            raise SavedFitError("the shape of its noise has no law")

@@ -23,12 +23,12 @@ def test_study_of_outcomes(tmp_path, monkeypatch) -> None:
     assert list(lines["kind"].unique()) == list(outcomes.QUICK_KINDS)
     assert (lines["worlds"] == 2).all()
     assert lines["coverage90"].between(0.7, 1).all()
-    by_shape = lines.set_index(["kind", "shape"])
+    by_kind = lines.set_index("kind")
     # Zeros and ones and counts are never negative; numbers are.
-    assert (by_shape.loc[[("binary", "mask"), ("counts of 1.5", "mask")], "negative"] == 0).all()
-    assert by_shape.loc[("counts of 1.5", "pooled"), "negative"] > 0
-    assert by_shape.loc[("binary", "mask"), "slope"] > 0
-    products = by_shape.loc[(outcomes.LOG_ADDITIVE, "mask")]
+    assert (by_kind.loc[["binary", "counts of 1.5"], "negative"] == 0).all()
+    assert by_kind.loc["gamma", "negative"] > 0
+    assert by_kind.loc["binary", "slope"] > 0
+    products = by_kind.loc[outcomes.LOG_ADDITIVE]
     assert products["negative"] == 0
     assert 0 < products["oracle error"] < products["error"] < 2
     assert 0.4 < products["effect coverage90"] <= 1

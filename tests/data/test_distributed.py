@@ -269,7 +269,7 @@ def waiting(name: str, how, batch: bi.RegimeData):
 
 
 def summed(weighted_batch, batch: bi.RegimeData) -> SufficientStatistics:
-    return SufficientStatistics.over([weighted_batch(batch)])
+    return SufficientStatistics.over(*weighted_batch(batch))
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
-from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.models.variance_function import VarianceFunction
 
 from _posteriors import data_with_levels
 from conftest import confounded_rows
@@ -122,10 +122,10 @@ def test_streamed_data_carry_lift_tests() -> None:
     assert len(tested[1].lift_tests) == len(tested[1].in_memory.lift_tests) == 1
     assert "lift test of red" in repr(tested[1])
     terms = LINEAR.decompose(whole)
-    one, other = (sufficient_statistics(d, terms, Homoscedastic(), False).known for d in tested)
+    one, other = (sufficient_statistics(d, terms, VarianceFunction(), False).known for d in tested)
     for value, same in zip(one, other, strict=True):
         np.testing.assert_array_equal(value, same)
-    assert sufficient_statistics(stream, terms, Homoscedastic(), False).known is None
+    assert sufficient_statistics(stream, terms, VarianceFunction(), False).known is None
 
 
 def test_lift_tests_between_levels_name_them() -> None:

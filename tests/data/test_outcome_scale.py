@@ -7,7 +7,7 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
-from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.models.variance_function import VarianceFunction
 
 from conftest import confounded_rows
 
@@ -34,13 +34,13 @@ def test_logarithms_of_rows_in_memory_and_of_a_stream_have_the_same_statistics(r
     scaled = [on_scale(data, model.link) for data in (rows, stream)]
     terms = model.decompose(scaled[0].in_memory)
     of_memory, of_stream = (
-        sufficient_statistics(data, terms, Homoscedastic(), False) for data in scaled
+        sufficient_statistics(data, terms, VarianceFunction(), False) for data in scaled
     )
     np.testing.assert_allclose(of_stream.xy, of_memory.xy, rtol=1e-12, atol=1e-11)
     np.testing.assert_array_equal(np.log(rows.outcome), scaled[0].in_memory.outcome)
     assert (len(scaled[1]), scaled[1].regimes) == (len(rows), rows.regimes)
     # Negative control: the outcome itself.
-    raw = sufficient_statistics(rows, terms, Homoscedastic(), False)
+    raw = sufficient_statistics(rows, terms, VarianceFunction(), False)
     assert np.abs(raw.xy - of_memory.xy).max() > 10
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
-from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.models.variance_function import VarianceFunction
 
 
 def _units(cells: int = 40, n: int = 12) -> tuple[np.ndarray, ...]:
@@ -32,13 +32,13 @@ def test_means_with_their_sd_have_the_statistics_of_the_units() -> None:
     model = bi.models.additive("linear")
     terms = model.decompose(units)
     of_units, of_cells = (
-        sufficient_statistics(rows, terms, Homoscedastic(), False) for rows in (units, cells)
+        sufficient_statistics(rows, terms, VarianceFunction(), False) for rows in (units, cells)
     )
     for one, other in zip(of_units[:5], of_cells[:5], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-8)
     # Negative control: without the standard deviations, only the means are known.
     means = bi.RegimeData.from_arrays(settings, mean, intervened, weights=counts)
-    assert sufficient_statistics(means, terms, Homoscedastic(), False).rows == len(cells)
+    assert sufficient_statistics(means, terms, VarianceFunction(), False).rows == len(cells)
     own = model.decompose(cells)
     assert own.unit == pytest.approx(terms.unit)
     np.testing.assert_allclose(

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.models.log_mean import LogMean
 from bayes_intgen.models.population import Population
 from bayes_intgen.posterior.draws import prediction_of
 
@@ -20,11 +19,9 @@ def of_groups():
 
 
 def test_mean_of_normal_noise_is_that_of_outcomes() -> None:
-    """Two routes: the cumulant generating function, and exponentials of noise."""
+    """Two routes: the formula, and exponentials of noise."""
     prediction = prediction_of(with_log_link(made_up(["a", "b"], draws=50)))
-    values, deviations = (0 * draws for draws in prediction.log_mean)
-    normal = LogMean(values, deviations)
-    prediction = replace(prediction, sd=0.5 * prediction.sd, log_mean=normal)
+    prediction = replace(prediction, sd=0.5 * prediction.sd)
     points = np.array([[5.0, 5.0]])
     mask = np.ones((1, 2), dtype=bool)
     predictor, sd = prediction.predictor(points, mask), prediction.noise_sd(points, mask)
@@ -49,8 +46,7 @@ def test_population_averages_are_means_of_means(of_groups) -> None:
     np.testing.assert_allclose(average, own, rtol=1e-10)
     # Negative control: the exponential of the average predictor.
     geometric = np.exp(of_groups.in_population(population).predictor(POINTS, ALL_SET))
-    features = of_groups.spread.dense_features(POINTS, ALL_SET)
-    factor = of_groups.noise_sd(POINTS, ALL_SET) ** 2 / 2 + of_groups.log_mean(features)
+    factor = of_groups.noise_sd(POINTS, ALL_SET) ** 2 / 2
     assert np.abs(geometric * np.exp(factor) / own - 1).max() > 1e-3
     # The size of an effect depends on age.
     assert of_groups.factor_varies

@@ -32,7 +32,6 @@ def test_probabilities_outside_their_range_are_clipped() -> None:
     np.testing.assert_allclose(draws, [0, 0.25, 1], atol=0.015)
 
 
-PROBABILITIES = [0.01, 0.25, 0.5, 0.75, 0.99]
 CASES = [(4.0, 4.0), (4.0, 9.0), (4.0, 2.0), (0.3, 0.28), (0.05, 0.4), (60.0, 20.0)]
 
 
@@ -74,32 +73,3 @@ def test_quantiles_are_the_least_counts_with_a_probability() -> None:
     for row, probability in zip(quantiles, p, strict=True):
         assert (count_cdf(mean, variance, row).mean(axis=0) >= probability).all()
         assert (count_cdf(mean, variance, row - 1).mean(axis=0) < probability).all()
-
-
-def test_large_counts_have_the_shape_of_their_noise() -> None:
-    """A uniform law, which is flatter than any count law of the same variance."""
-    rng, variance = np.random.default_rng(4), np.array([25.0, 4.1])
-    mean, half = np.array([20.0, 4.0]), np.sqrt(3 * variance)
-
-    def noise(at: np.ndarray) -> np.ndarray:
-        return rng.uniform(-half[at], half[at], (100_000, int(at.sum())))
-
-    def quantiles(at: np.ndarray, factor: np.ndarray) -> np.ndarray:
-        p = np.array(PROBABILITIES)[:, None]
-        return mean[at] + (2 * p - 1) * half[at] * factor.mean(axis=0)
-
-    shape = (100_000, 2)
-    means, variances = np.broadcast_to(mean, shape), np.broadcast_to(variance, shape)
-    draws = draw_counts(means, variances, rng, noise)
-    np.testing.assert_array_equal(draws, np.rint(draws))
-    # A count of four with a standard deviation of two is near zero, and keeps its law.
-    alike = draw_counts(means, variances, rng)
-    np.testing.assert_allclose((draws == 0).mean(axis=0), (alike == 0).mean(axis=0), atol=0.005)
-    assert draws[:, 0].var() == pytest.approx(25, rel=0.02)
-    below = np.quantile(draws, PROBABILITIES, axis=0, method="inverted_cdf")
-    exact = count_quantiles(means[:50], variances[:50], PROBABILITIES, quantiles)
-    np.testing.assert_allclose(below, exact, atol=1)
-    assert np.abs(below[:, 0] - exact[:, 0]).mean() <= 0.25
-    # Negative control: a negative binomial law of the same variance has longer tails.
-    plain = count_quantiles(means[:50], variances[:50], PROBABILITIES)
-    assert np.abs(below[:, 0] - plain[:, 0]).max() >= 2

@@ -320,8 +320,6 @@ def fits(kind: str) -> bi.Posterior:
         fit = made_up(["tv", "radio"], unit=0.005 if kind == "binary" else 1.0, draws=60)
         fit.tree.attrs["outcome_kind"] = kind
         return bi.Posterior(fit.tree)
-    # In some fits no law has the shape of the noise extrapolated to the ends of sliders, and the
-    # nearest one depends on rounding.
     fitted = bi.fit(confounded_rows(300, seed=2), method="laplace", progress=False)
     return {
         "fitted": lambda: fitted,

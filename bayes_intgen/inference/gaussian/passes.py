@@ -17,18 +17,11 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
 )
 from bayes_intgen.models.pseudo_observations import PseudoObservations
 from bayes_intgen.models.terms import Decomposition, Term
-from bayes_intgen.models.variance_function import (
-    Homoscedastic,
-    VarianceFunction,
-    effective_units,
-)
+from bayes_intgen.models.variance_function import VarianceFunction, effective_units
 
 
 def sufficient_statistics(
-    data: Rows,
-    terms: Decomposition,
-    spread: VarianceFunction | Homoscedastic,
-    progress: bool,
+    data: Rows, terms: Decomposition, spread: VarianceFunction, progress: bool
 ) -> SufficientStatistics:
     """Sufficient statistics of all rows, weighted by inverse relative variance.
 
@@ -47,13 +40,12 @@ def sufficient_statistics(
     ratio = np.array(terms.random_effects.ratio)
     if isinstance(data, Observations):
         # Batches contain whole groups, so that sums per group need not be carried along.
-        statistics = map_reduce(
-            data.by_unit(),
-            partial(_integrated_statistics, terms, spread, ratio),
-            SufficientStatistics.merge,
-            "Sums over rows",
-            progress,
-        )
+        def integrated(batch: Observations) -> SufficientStatistics:
+            statistics, groups = _grouped_statistics(terms, spread, batch)
+            return groups.integrate(statistics, ratio)
+
+        merge = SufficientStatistics.merge
+        statistics = map_reduce(data.by_unit(), integrated, merge, "Sums over rows", progress)
         return statistics._replace(known=known)
     statistics, groups = data.map_reduce(
         partial(_grouped_statistics, terms, spread), _merge_grouped, "Sums over rows", progress
@@ -62,16 +54,14 @@ def sufficient_statistics(
 
 
 def _batch_statistics(
-    terms: Decomposition, spread: VarianceFunction | Homoscedastic, batch: Observations
+    terms: Decomposition, spread: VarianceFunction, batch: Observations
 ) -> SufficientStatistics:
-    matrix, outcome, weights = weighted_design(terms, spread, batch)
-    return _with_units(SufficientStatistics.over([(matrix, outcome, weights)]), batch, spread)
+    statistics = SufficientStatistics.over(*weighted_design(terms, spread, batch))
+    return _with_units(statistics, batch, spread)
 
 
 def _with_units(
-    statistics: SufficientStatistics,
-    batch: Observations,
-    spread: VarianceFunction | Homoscedastic,
+    statistics: SufficientStatistics, batch: Observations, spread: VarianceFunction
 ) -> SufficientStatistics:
     if batch.weights is None or batch.within is None:
         return statistics
@@ -79,24 +69,13 @@ def _with_units(
 
 
 def _grouped_statistics(
-    terms: Decomposition, spread: VarianceFunction | Homoscedastic, batch: Observations
+    terms: Decomposition, spread: VarianceFunction, batch: Observations
 ) -> tuple[SufficientStatistics, GroupSums]:
     """Statistics of a batch without random effects, and sums per group."""
     matrix, outcome, weights = weighted_design(terms, spread, batch)
-    statistics = SufficientStatistics.over([(matrix, outcome, weights)])
+    statistics = SufficientStatistics.over(matrix, outcome, weights)
     groups = group_sums(terms, batch, matrix, outcome, weights)
     return _with_units(statistics, batch, spread), groups
-
-
-def _integrated_statistics(
-    terms: Decomposition,
-    spread: VarianceFunction | Homoscedastic,
-    ratio: Array,
-    batch: Observations,
-) -> SufficientStatistics:
-    """Statistics of whole groups, with their random effects integrated out."""
-    statistics, groups = _grouped_statistics(terms, spread, batch)
-    return groups.integrate(statistics, ratio)
 
 
 def group_sums(
@@ -120,7 +99,7 @@ def candidate_statistics(
     data: Observations,
     terms: Decomposition,
     candidates: Sequence[Term],
-    spread: VarianceFunction | Homoscedastic,
+    spread: VarianceFunction,
     progress: bool,
     dtype: DTypeLike = np.float32,
     whole: bool = True,
@@ -173,7 +152,7 @@ def products(
     data: Observations,
     terms: Decomposition,
     candidates: Sequence[Term],
-    spread: VarianceFunction | Homoscedastic,
+    spread: VarianceFunction,
     progress: bool,
     which: int,
     others: Sequence[int],
@@ -205,28 +184,28 @@ def pseudo_observations(data: Rows, terms: Decomposition) -> PseudoObservations 
     )
 
 
-def relative_noise_sd(spread: VarianceFunction | Homoscedastic, rows: Observations) -> Array:
+def relative_noise_sd(spread: VarianceFunction, rows: Observations) -> Array:
     """Noise standard deviation of each row, relative to that of a single unit, shape (n,)."""
     return np.sqrt(_relative_variance(spread, rows))
 
 
-def row_weights(spread: VarianceFunction | Homoscedastic, rows: Observations) -> Array:
+def row_weights(spread: VarianceFunction, rows: Observations) -> Array:
     """Inverse noise variance of each row, relative to that of a single unit, shape (n,)."""
     return 1.0 / _relative_variance(spread, rows)
 
 
-def _relative_variance(spread: VarianceFunction | Homoscedastic, rows: Observations) -> Array:
+def _relative_variance(spread: VarianceFunction, rows: Observations) -> Array:
     units = effective_units(rows.weights, spread.intraclass_correlation)
     return spread(rows.actions, rows.intervened) / units
 
 
-def unit_precision(spread: VarianceFunction | Homoscedastic, rows: Observations) -> Array:
+def unit_precision(spread: VarianceFunction, rows: Observations) -> Array:
     """Inverse relative variance of units about what the units of their row share, shape (n,)."""
     return 1.0 / (spread(rows.actions, rows.intervened) * (1 - spread.intraclass_correlation))
 
 
 def weighted_design(
-    terms: Decomposition, spread: VarianceFunction | Homoscedastic, batch: Observations
+    terms: Decomposition, spread: VarianceFunction, batch: Observations
 ) -> tuple[Array, Array, Array]:
     """Design matrix (n, P), centred outcome (n,) and weights (n,) of a batch."""
     return (

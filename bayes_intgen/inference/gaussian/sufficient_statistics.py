@@ -6,7 +6,7 @@ X'Wy, y'Wy, the number of rows, and the sum of log weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
@@ -43,20 +43,11 @@ class SufficientStatistics(NamedTuple):
     known: PseudoObservations | None = None
 
     @classmethod
-    def over(cls, batches: Iterable[tuple[Array, Array, Array]]) -> Self:
-        """Sum over batches of (matrix (n, P), outcome (n,), weights (n,)), in float64."""
-        rows, yy, log_weight = 0, 0.0, 0.0
-        xx: Array | float = 0.0
-        xy: Array | float = 0.0
-        for matrix, outcome, weights in batches:
-            root = np.sqrt(weights)
-            x, y = matrix * root[:, None], outcome * root
-            rows += len(y)
-            xx = xx + x.T @ x
-            xy = xy + x.T @ y
-            yy = yy + float(y @ y)
-            log_weight = log_weight + float(np.log(weights).sum())
-        return cls(float(rows), np.asarray(xx), np.asarray(xy), yy, log_weight)
+    def over(cls, matrix: Array, outcome: Array, weights: Array) -> Self:
+        """Sum over rows with a matrix (n, P), outcomes (n,) and weights (n,), in float64."""
+        root = np.sqrt(weights)
+        x, y = matrix * root[:, None], outcome * root
+        return cls(float(len(y)), x.T @ x, x.T @ y, float(y @ y), float(np.log(weights).sum()))
 
     def with_units(self, units: Array, within: Array, precision: Array) -> Self:
         """Replace rows that are means of several units by these units.
@@ -168,7 +159,7 @@ class CandidateStatistics(NamedTuple):
         exponent = np.frexp(np.abs(y).max(initial=0.0))[1]
         ends = np.cumsum(sizes)
         return cls(
-            SufficientStatistics.over([(matrix[:, : first * whole], outcome, weights)]),
+            SufficientStatistics.over(matrix[:, : first * whole], outcome, weights),
             (z.T @ rounded[:, :first]).astype(float),
             np.ldexp((z.T @ np.ldexp(y, -exponent).astype(dtype)).astype(float), exponent),
             tuple(

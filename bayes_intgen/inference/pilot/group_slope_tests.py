@@ -15,7 +15,6 @@ because they respond, this evidence is weak, and the other groups have most of i
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,9 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.inference.gaussian.projection import orthonormal_basis
+from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+from bayes_intgen.models.variance_function import VarianceFunction
 
 # Degree of the polynomial in a group's usual value that slopes may follow where an action was not
 # set.
@@ -38,28 +38,9 @@ CONFIRMED = 0.025
 MIN_SINGULAR = 1e-6
 
 
-class SlopeTest(NamedTuple):
-    """Test of the slopes of an action in the groups of a grouping.
-
-    Attributes
-    ----------
-    action : int
-    grouping : int
-        Position among the inputs.
-    p : float
-    """
-
-    action: int
-    grouping: int
-    p: float
-
-
 def slope_tests(
-    rows: Observations,
-    residuals: Array,
-    terms: Decomposition,
-    spread: VarianceFunction | Homoscedastic,
-) -> Iterator[SlopeTest]:
+    rows: Observations, residuals: Array, terms: Decomposition, spread: VarianceFunction
+) -> Iterator[FitTest]:
     """Test each action and grouping without slopes in the model.
 
     Parameters
@@ -69,7 +50,7 @@ def slope_tests(
         Of a fit.
     terms : Decomposition
         Of the fit.
-    spread : VarianceFunction or Homoscedastic
+    spread : VarianceFunction
     """
     root = 1 / relative_noise_sd(spread, rows)
     count = len(rows.names)
@@ -88,7 +69,7 @@ def slope_tests(
                 for own, degree in ((was_set, 0), (~was_set, USUAL_DEGREE))
             )
             p = min(where_set, elsewhere) if where_set < CONFIRMED else where_set
-            yield SlopeTest(k, grouping, min(1.0, 2 * p))
+            yield FitTest(k, "slope", min(1.0, 2 * p), grouping)
 
 
 def _has_slopes(terms: Decomposition, k: int, grouping: int) -> bool:

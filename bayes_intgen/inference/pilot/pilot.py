@@ -26,12 +26,10 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
 )
 from bayes_intgen.inference.pilot.checkpoint import SavedSums
 from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
-from bayes_intgen.inference.pilot.first_stage import control_errors
 from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.group_slope_tests import slope_tests
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspicious_tests
 from bayes_intgen.inference.pilot.no_noise import refuse_no_noise, refuse_straight_line
-from bayes_intgen.inference.pilot.noise_rows import NoiseRows
 from bayes_intgen.inference.pilot.pair_tests import with_pairs, with_roughness
 from bayes_intgen.inference.pilot.residuals import residuals
 from bayes_intgen.inference.pilot.selection import Selection
@@ -42,11 +40,8 @@ from bayes_intgen.inference.pilot.variance_ratio import (
 )
 from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
-from bayes_intgen.models.noise_shape import NoiseShapeEstimate
-from bayes_intgen.models.random_effects import RandomEffects
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
-    Homoscedastic,
     VarianceFunction,
     VarianceFunctionEstimate,
     effective_units,
@@ -73,7 +68,7 @@ class Pilot(NamedTuple):
 
     Attributes
     ----------
-    spread : VarianceFunction or Homoscedastic
+    spread : VarianceFunction
         Variance function of the noise.
     sums : SufficientStatistics
         Statistics of all rows, weighted by the inverse of the variance function.
@@ -82,34 +77,28 @@ class Pilot(NamedTuple):
     mode : ndarray, shape (D,)
     sites : dict
         Hyperparameters at the mode.
-    shape : ndarray
-        Quantiles of the standardised noise.
+    quantiles : ndarray
+        Those of the standardised noise.
     estimate : VarianceFunctionEstimate, optional
         Variance function with its uncertainty, unless it is constant.
     fit_tests : tuple of FitTest
         Score tests for lack of fit, per contribution and bias.
-    noise_rows : NoiseRows, optional
-        Rows from which the shape of the noise is estimated.
     student_t : StudentTFit, optional
         Student-t noise and pseudo-values of rows, from which all else is estimated then.
     far : FarOutcomes, optional
         Outcomes that lie far from a fit with Gaussian noise.
-    noise_shape : NoiseShapeEstimate, optional
-        Shape of Gaussian noise, with its uncertainty.
     """
 
-    spread: VarianceFunction | Homoscedastic
+    spread: VarianceFunction
     sums: SufficientStatistics
     posterior: MarginalPosterior
     mode: Array
     sites: dict[str, Array]
-    shape: Array
+    quantiles: Array
     estimate: VarianceFunctionEstimate | None = None
     fit_tests: tuple[FitTest, ...] = ()
-    noise_rows: NoiseRows | None = None
     student_t: StudentTFit | None = None
     far: FarOutcomes | None = None
-    noise_shape: NoiseShapeEstimate | None = None
 
     @property
     def noise_sd(self) -> float:
@@ -125,7 +114,7 @@ class Pilot(NamedTuple):
         cls,
         posterior: MarginalPosterior,
         sums: SufficientStatistics,
-        spread: VarianceFunction | Homoscedastic,
+        spread: VarianceFunction,
         progress: bool,
         start: Array | None = None,
     ) -> Self:
@@ -210,20 +199,14 @@ def pilot_fit(
     fit_tests = _test_fit(final, selection, rows, model, progress)
     if rows.columns.groups:
         left = residuals(rows, posterior, final.sites, noise.spread, progress)
-        slopes = slope_tests(rows, left, posterior.terms, noise.spread)
-        fit_tests += tuple(FitTest(t.action, "slope", t.p, t.grouping) for t in slopes)
-    noise_rows = NoiseRows(rows, noise.noise)
-    final = final._replace(
-        shape=noise.quantiles,
+        fit_tests += tuple(slope_tests(rows, left, posterior.terms, noise.spread))
+    return final._replace(
+        quantiles=noise.quantiles,
         estimate=noise.estimate,
         fit_tests=fit_tests,
-        noise_rows=noise_rows,
+        student_t=student_t,
+        far=FarOutcomes.of(data, rows, noise.noise) if student_t is None else None,
     )
-    if student_t is not None:
-        return final._replace(student_t=student_t)
-    far = FarOutcomes.of(data, rows, noise.noise)
-    shape = noise_rows.shape(noise.spread) if techniques.noise_shape else None
-    return final._replace(far=far, noise_shape=shape)
 
 
 class _NoiseFit(NamedTuple):
@@ -233,7 +216,7 @@ class _NoiseFit(NamedTuple):
     relative variance is one.
     """
 
-    spread: VarianceFunction | Homoscedastic
+    spread: VarianceFunction
     estimate: VarianceFunctionEstimate | None
     quantiles: Array
     residuals: Array
@@ -249,57 +232,34 @@ def _first_fit(
     techniques: Techniques,
 ) -> Pilot:
     """Fit the model with constant variance to some of the rows."""
-    fit = _with_random_effects if techniques.group_variances else _constant_fit
-    first = fit(rows, model, terms, Homoscedastic(), progress)
+
+    def mode(terms: Decomposition, spread: VarianceFunction, start: Array | None) -> Pilot:
+        sums = sufficient_statistics(rows, terms, spread, progress)
+        return Pilot.of(MarginalPosterior.of(model, terms, sums), sums, spread, progress, start)
+
+    def fit(intraclass_correlation: float, start: Array | None = None) -> Pilot:
+        """Find the mode, and estimate the variances of random effects at an initial guess."""
+        spread = VarianceFunction(intraclass_correlation=intraclass_correlation)
+        found, effects = mode(terms, spread, start), terms.random_effects
+        if effects is None or not techniques.group_variances:
+            return found
+        matrix, outcome, _ = weighted_design(terms, spread, rows)
+        residual = outcome - matrix @ found.posterior.conditional(found.sites).mean
+        estimated = replace(terms, random_effects=estimate_ratio(rows, effects, residual, spread))
+        return mode(estimated, spread, found.mode)
+
+    first = fit(0.0)
     refuse_no_noise(data, first.noise_sd, terms.unit)
     correlated = rows.weights is not None and techniques.intraclass_correlation
     for _ in range(INTRACLASS_FITS if correlated else 0):
         residual = residuals(rows, first.posterior, first.sites, first.spread, progress)
-        spread = Homoscedastic(estimate_intraclass_correlation(rows, residual))
-        if spread == first.spread:
+        correlation = estimate_intraclass_correlation(rows, residual)
+        if correlation == first.spread.intraclass_correlation:
             break
-        first = fit(rows, model, terms, spread, progress, first.mode)
+        first = fit(correlation, first.mode)
     degrees_of_freedom = float(np.sum(first.posterior.conditional(first.sites).share))
     refuse_exact_replicates(rows, degrees_of_freedom, first.noise_sd / terms.unit)
     return first
-
-
-def _with_random_effects(
-    rows: Observations,
-    model: Model,
-    terms: Decomposition,
-    spread: Homoscedastic,
-    progress: bool,
-    start: Array | None = None,
-) -> Pilot:
-    """Find the mode with constant variance, and estimate the variances of random effects."""
-    fit = _constant_fit(rows, model, terms, spread, progress, start)
-    if terms.random_effects is None:
-        return fit
-    estimated = _with_variance_ratio(rows, fit, terms.random_effects)
-    return _constant_fit(rows, model, estimated, spread, progress, fit.mode)
-
-
-def _constant_fit(
-    rows: Observations,
-    model: Model,
-    terms: Decomposition,
-    spread: Homoscedastic,
-    progress: bool,
-    start: Array | None = None,
-) -> Pilot:
-    """Find the mode with constant variance and given variances of random effects."""
-    sums = sufficient_statistics(rows, terms, spread, progress)
-    return Pilot.of(MarginalPosterior.of(model, terms, sums), sums, spread, progress, start)
-
-
-def _with_variance_ratio(rows: Observations, fit: Pilot, effects: RandomEffects) -> Decomposition:
-    """Estimate the variances of random effects from a fit with an initial guess of them."""
-    terms = fit.posterior.terms
-    matrix, outcome, _ = weighted_design(terms, fit.spread, rows)
-    residual = outcome - matrix @ fit.posterior.conditional(fit.sites).mean
-    estimated = estimate_ratio(rows, effects, residual, fit.spread)
-    return replace(terms, random_effects=estimated)
 
 
 def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -> _NoiseFit:
@@ -307,15 +267,18 @@ def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -
     residual = residuals(rows, first.posterior, first.sites, first.spread, progress)
     spread, estimate = first.spread, None
     if model.spread == "fitted":
-        coordinates = first.posterior.terms.coordinates
-        squares, units = _mean_squares(rows, residual, first.spread)
+        squares, units = row_weights(spread, rows) * residual**2, None
+        if rows.weights is not None and rows.within is not None:
+            # Mean squares of the residuals of each row's units.
+            units = rows.weights
+            squares = (squares + rows.within * unit_precision(spread, rows)) / units
         estimate = estimate_variance_function(
             rows.actions,
             rows.intervened,
             squares,
-            coordinates,
+            first.posterior.terms.coordinates,
             units,
-            first.spread.intraclass_correlation,
+            spread.intraclass_correlation,
         )
         spread = estimate.spread
     return _standardised(
@@ -326,7 +289,7 @@ def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -
 def _standardised(
     residual: Array,
     rows: Observations,
-    spread: VarianceFunction | Homoscedastic,
+    spread: VarianceFunction,
     estimate: VarianceFunctionEstimate | None,
 ) -> _NoiseFit:
     """Standardise residuals, in units of those of single units, by a variance function."""
@@ -335,19 +298,6 @@ def _standardised(
     noise = residual / np.sqrt(np.mean(residual**2 / variance))
     quantiles = residual_quantiles(residual, variance)
     return _NoiseFit(spread, estimate, quantiles, standardised, noise)
-
-
-def _mean_squares(
-    rows: Observations, residual: Array, spread: VarianceFunction | Homoscedastic
-) -> tuple[Array, Array | None]:
-    """Mean square of the residuals of each row's units, and their number if it is known.
-
-    ``spread`` has constant variance.
-    """
-    squares = row_weights(spread, rows) * residual**2
-    if rows.weights is None or rows.within is None:
-        return squares, None
-    return (squares + rows.within * unit_precision(spread, rows)) / rows.weights, rows.weights
 
 
 def _select_terms(
@@ -366,9 +316,47 @@ def _select_terms(
     # The first fit may have such terms already; then the tests use the next finer functions.
     tests = _next_finer(model, sample, tests, terms)
     suspicious = suspicious_tests(tests, rows.actions, rows.intervened, noise.residuals)
-    compare = partial(
-        _compare, sample, model, first, noise.spread, candidates, tests, progress, techniques
-    )
+
+    def compare(suspicious: tuple[Term, ...], before: Selection | None = None) -> Selection:
+        """Compare the candidates that are not harmless tests, and the suspicious tests.
+
+        Statistics of those that were compared ``before`` are reused.
+        """
+        names = {term.name for term in suspicious}
+        harmless = tuple(term for term in tests if term.name not in names)
+        excluded = {term.name for term in harmless}
+        eligible = [term for term in candidates if term.name not in excluded]
+        names = {term.name for term in eligible}
+        every = (*eligible, *(term for term in suspicious if term.name not in names))
+        if before is None:
+            statistics = candidate_statistics(sample, terms, every, noise.spread, progress)
+        else:
+            position = {term.name: i for i, term in enumerate(before.candidates)}
+            new = [term for term in every if term.name not in position]
+            position |= {term.name: len(position) + i for i, term in enumerate(new)}
+            others = candidate_statistics(sample, terms, new, noise.spread, progress, whole=False)
+            statistics = before.statistics.and_candidates(others)
+            statistics = statistics.of_candidates([position[term.name] for term in every])
+        additions = select_terms(
+            MarginalPosterior.of(model, terms, statistics.sums),
+            first.sites,
+            statistics.of_candidates(range(len(eligible))),
+            eligible,
+            partial(products, sample, terms, eligible, noise.spread, progress),
+            techniques.informed_directions,
+        )
+        return Selection(
+            terms.and_terms(additions),
+            terms,
+            first.sites,
+            additions,
+            statistics,
+            every,
+            len(eligible),
+            suspicious,
+            harmless,
+        )
+
     suspicious = with_pairs(suspicious, tests, terms.terms)
     selection = compare(suspicious)
     # Products of smooth functions may be what an interaction with jumps looks like.
@@ -376,68 +364,12 @@ def _select_terms(
     return compare(more, selection) if len(more) > len(suspicious) else selection
 
 
-def _compare(
-    sample: Observations,
-    model: Model,
-    first: Pilot,
-    spread: VarianceFunction | Homoscedastic,
-    candidates: Sequence[Term],
-    tests: Sequence[Term],
-    progress: bool,
-    techniques: Techniques,
-    suspicious: tuple[Term, ...],
-    before: Selection | None = None,
-) -> Selection:
-    """Compare the candidates that are not harmless tests, and the suspicious tests.
-
-    Statistics of those that were compared ``before`` are reused.
-    """
-    terms = first.posterior.terms
-    names = {term.name for term in suspicious}
-    harmless = tuple(term for term in tests if term.name not in names)
-    excluded = {term.name for term in harmless}
-    eligible = [term for term in candidates if term.name not in excluded]
-    names = {term.name for term in eligible}
-    every = (*eligible, *(term for term in suspicious if term.name not in names))
-    if before is None:
-        statistics = candidate_statistics(sample, terms, every, spread, progress)
-    else:
-        position = {term.name: i for i, term in enumerate(before.candidates)}
-        new = [term for term in every if term.name not in position]
-        position |= {term.name: len(position) + i for i, term in enumerate(new)}
-        others = candidate_statistics(sample, terms, new, spread, progress, whole=False)
-        statistics = before.statistics.and_candidates(others)
-        statistics = statistics.of_candidates([position[term.name] for term in every])
-    additions = select_terms(
-        MarginalPosterior.of(model, terms, statistics.sums),
-        first.sites,
-        statistics.of_candidates(range(len(eligible))),
-        eligible,
-        partial(products, sample, terms, eligible, spread, progress),
-        techniques.informed_directions,
-    )
-    additions = (*additions, *control_errors(first.posterior, first.sites))
-    extended = terms.and_terms(additions)
-    return Selection(
-        extended,
-        terms,
-        first.sums,
-        first.sites,
-        additions,
-        statistics,
-        every,
-        len(eligible),
-        suspicious,
-        harmless,
-    )
-
-
 def _final_statistics(
     data: Rows,
     sample: Observations,
     remainder: Observations | None,
     selection: Selection,
-    spread: VarianceFunction | Homoscedastic,
+    spread: VarianceFunction,
     progress: bool,
 ) -> SufficientStatistics:
     """Statistics of all rows for the selected terms, reusing those of the sample if possible."""
@@ -491,13 +423,10 @@ def with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress:
     suspicious = with_pairs(found, tests, terms.terms)
     names = {term.name for term in suspicious}
     passed = (FitTest.passed(term) for term in tests if term.name not in names)
-    noise_rows = NoiseRows(rows, noise.noise)
     return fit._replace(
-        shape=noise.quantiles,
+        quantiles=noise.quantiles,
         fit_tests=(*_score_tests(fit, suspicious, rows, model, progress), *passed),
-        noise_rows=noise_rows,
         far=FarOutcomes.of(data, rows, noise.noise),
-        noise_shape=noise_rows.shape(spread),
     )
 
 

@@ -1,6 +1,5 @@
 """Pruning: terms without enough evidence for them get a fixed scale, and are eliminated."""
 
-from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -51,15 +50,10 @@ class PrunedModel(NamedTuple):
     posterior: MarginalPosterior
 
     @classmethod
-    def of(
-        cls,
-        model: Model,
-        terms: Decomposition,
-        pilot: Pilot,
-        prunes: bool,
-    ) -> Self:
+    def of(cls, model: Model, pilot: Pilot, prunes: bool) -> Self:
         """Prune cross-action terms by their evidence at the pilot's mode, if ``prunes``."""
-        fixed = weak_terms(terms, _likelihoods(terms, pilot)) if prunes else {}
+        terms = pilot.posterior.terms
+        fixed = weak_terms(pilot) if prunes else {}
         columns = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
         sd = [np.full(len(c), scale) for c, scale in zip(columns, fixed.values(), strict=True)]
         statistics = ReducedStatistics.of(
@@ -71,42 +65,27 @@ class PrunedModel(NamedTuple):
         return cls(terms, fixed, statistics, posterior)
 
 
-def _likelihoods(terms: Decomposition, pilot: Pilot) -> dict[str, TermLikelihood]:
-    """Likelihood of every cross-action term, other hyperparameters at the pilot's mode."""
-    mean, covariance = pilot.posterior.moments(pilot.sites)
-    likelihoods = {}
-    for term in terms.terms:
-        if term.can_be_pruned:
-            columns = terms.columns[term.name]
-            scale = float(pilot.sites["scale"][terms.scaled.index(term.name)])
-            likelihoods[term.name] = TermLikelihood.of(
-                mean[columns], covariance[columns, columns], scale
-            )
-    return likelihoods
-
-
-def weak_terms(
-    terms: Decomposition,
-    likelihoods: Mapping[str, TermLikelihood],
-) -> dict[str, float]:
-    """Cross-action terms with evidence against them, and their fixed scales.
+def weak_terms(pilot: Pilot) -> dict[str, float]:
+    """Cross-action terms with evidence against them at the pilot's mode, and their fixed scales.
 
     Evidence of the outcome counts together with that of the actions: where an action hardly is a
     parent, the dependence of a bias on it is present with a small prior probability.
     """
-    weak = {}
+    terms, weak = pilot.posterior.terms, {}
+    mean, covariance = pilot.posterior.moments(pilot.sites)
     for term in terms.terms:
-        if term.name in likelihoods:
-            prior = term.component.scale
-            evidence = TermEvidence.of(
-                likelihoods[term.name], np.log(prior.median * terms.unit), prior.sigma
-            )
-            present = terms.prior_inclusion(term)
-            log_odds = evidence.log_bayes_factor + np.log(present)
-            if log_odds < _max_log_bayes_factor(term, len(terms.names)):
-                # Posterior probability of presence: the prior variance is that of the mixture.
-                share = 1 / (1 + (1 - present) * np.exp(-log_odds))
-                weak[term.name] = evidence.scale * float(np.sqrt(share))
+        if not term.can_be_pruned:
+            continue
+        columns, prior = terms.columns[term.name], term.component.scale
+        scale = float(pilot.sites["scale"][terms.scaled.index(term.name)])
+        likelihood = TermLikelihood.of(mean[columns], covariance[columns, columns], scale)
+        evidence = TermEvidence.of(likelihood, np.log(prior.median * terms.unit), prior.sigma)
+        present = terms.prior_inclusion(term)
+        log_odds = evidence.log_bayes_factor + np.log(present)
+        if log_odds < _max_log_bayes_factor(term, len(terms.names)):
+            # Posterior probability of presence: the prior variance is that of the mixture.
+            share = 1 / (1 + (1 - present) * np.exp(-log_odds))
+            weak[term.name] = evidence.scale * float(np.sqrt(share))
     return weak
 
 

@@ -8,14 +8,14 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import row_weights
 from bayes_intgen.inference.pilot.variance_ratio import conditional_residuals
-from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+from bayes_intgen.models.variance_function import VarianceFunction
 
 
 def residuals(
     data: Observations,
     posterior: MarginalPosterior,
     sites: dict[str, Array],
-    spread: VarianceFunction | Homoscedastic,
+    spread: VarianceFunction,
     progress: bool,
 ) -> Array:
     """Leverage-corrected residuals of a fit with a variance function, shape (N,).

@@ -3,10 +3,7 @@
 from typing import NamedTuple
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.gaussian.sufficient_statistics import (
-    CandidateStatistics,
-    SufficientStatistics,
-)
+from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.models.terms import Decomposition, Term
 
 
@@ -19,8 +16,6 @@ class Selection(NamedTuple):
         Terms of the final model.
     base : Decomposition
         Terms of the first fit.
-    sums : SufficientStatistics
-        Those of the first fit, with constant variance.
     sites : dict
         Its hyperparameters.
     additions : tuple of Term
@@ -37,7 +32,6 @@ class Selection(NamedTuple):
 
     terms: Decomposition
     base: Decomposition
-    sums: SufficientStatistics
     sites: dict[str, Array]
     additions: tuple[Term, ...]
     statistics: CandidateStatistics

@@ -25,7 +25,7 @@ from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
 from bayes_intgen.models.mixture import StudentTLaw
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+from bayes_intgen.models.variance_function import VarianceFunction
 
 # Convergence threshold for changes of log scale and log degrees of freedom, and maximum number of
 # iterations.
@@ -51,7 +51,7 @@ class StudentTFit(NamedTuple):
     terms : Decomposition
     mean : ndarray, shape (P,)
         Coefficients at the mode.
-    spread : VarianceFunction or Homoscedastic
+    spread : VarianceFunction
         Relative variance of the rows' noise.
     scale, df : float
         Scale and degrees of freedom of the noise.
@@ -63,7 +63,7 @@ class StudentTFit(NamedTuple):
 
     terms: Decomposition
     mean: Array
-    spread: VarianceFunction | Homoscedastic
+    spread: VarianceFunction
     scale: float
     df: float
     curvature: float
@@ -122,7 +122,7 @@ def fit_student_t(
     posterior: MarginalPosterior,
     sites: dict[str, Array],
     rows: Observations,
-    spread: VarianceFunction | Homoscedastic,
+    spread: VarianceFunction,
 ) -> StudentTFit:
     """Fit Student-t noise and coefficients at fixed scales and lengthscales.
 
@@ -137,7 +137,7 @@ def fit_student_t(
         Hyperparameters of ``posterior``.
     rows : Observations
         With their own outcomes.
-    spread : VarianceFunction or Homoscedastic
+    spread : VarianceFunction
     """
     terms, relative_sd = posterior.terms, relative_noise_sd(spread, rows)
     matrix = terms.matrix(rows.inputs, rows.intervened)

@@ -14,7 +14,7 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.gaussian.group_sums import GroupSums
 from bayes_intgen.inference.gaussian.passes import row_weights, unit_precision
 from bayes_intgen.models.random_effects import RandomEffects
-from bayes_intgen.models.variance_function import Homoscedastic, VarianceFunction
+from bayes_intgen.models.variance_function import VarianceFunction
 
 # Bounds of the ratio of variances: beyond them groups are alike, or noise is negligible.
 MIN_RATIO, MAX_RATIO = 1e-6, 1e6
@@ -24,10 +24,7 @@ MIN_GAIN = 1e-3
 
 
 def estimate_ratio(
-    data: Observations,
-    effects: RandomEffects,
-    residuals: Array,
-    spread: VarianceFunction | Homoscedastic,
+    data: Observations, effects: RandomEffects, residuals: Array, spread: VarianceFunction
 ) -> RandomEffects:
     """Estimate the variance ratios from residuals of a fit, by maximum likelihood.
 
@@ -37,7 +34,7 @@ def estimate_ratio(
     effects : RandomEffects
     residuals : ndarray, shape (N,)
         Outcomes minus fitted means, with the random effects in them.
-    spread : Homoscedastic
+    spread : VarianceFunction
     """
     inputs = data.inputs
     codes = inputs[:, effects.grouping].astype(int)
@@ -63,7 +60,7 @@ def estimate_intraclass_correlation(data: Observations, residuals: Array) -> flo
     """
     assert data.weights is not None
     rows, one = np.arange(len(data)), np.ones((len(data), 1))
-    loss = _loss(data, rows, one, residuals, Homoscedastic())
+    loss = _loss(data, rows, one, residuals, VarianceFunction())
     median = np.median(data.weights)
 
     def ratio(share: float) -> Array:
@@ -81,7 +78,7 @@ def _loss(
     codes: NDArray[np.int_],
     effects: Array,
     residuals: Array,
-    spread: VarianceFunction | Homoscedastic,
+    spread: VarianceFunction,
 ) -> Callable[[Array], float]:
     """Minus the log likelihood of variance ratios (q,) of effects (N, q) of groups.
 

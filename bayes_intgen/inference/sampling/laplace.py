@@ -10,25 +10,20 @@ from bayes_intgen.inference.pilot.pruning import PrunedModel
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
-from bayes_intgen.models.terms import Decomposition
 
 # Default number of draws per chain.
 DRAWS = 250
 
 
 def sample_laplace(
-    data: Rows,
-    model: Model,
-    terms: Decomposition,
-    pilot: Pilot,
-    settings: SamplerSettings,
+    data: Rows, model: Model, pilot: Pilot, settings: SamplerSettings
 ) -> SampledModel:
     """Resample importance draws of the hyperparameters, and draw the coefficients given each.
 
     Draws are independent of each other but for repetitions of hyperparameters: chains and draws
     are only the dimensions that other functions expect.
     """
-    pruned = PrunedModel.of(model, terms, pilot, settings.prunes)
+    pruned = PrunedModel.of(model, pilot, settings.prunes)
     posterior = pruned.posterior
     start = posterior.point(pilot.sites, pilot.posterior.terms)
     mode = Mode.nearest(posterior, start, settings.progress)
@@ -45,12 +40,11 @@ def sample_laplace(
     index = draws.resample(shape[0] * shape[1], generator(settings.seed, "proposals", 2))
     coefficients = evaluated.coefficients(draws.points, index).reshape(*shape, -1)
     sites = posterior.sites(draws.points[index].reshape(*shape, -1))
+    rng = generator(settings.seed, "condensed")
     return SampledModel(
         pruned.terms,
         sites,
-        pruned.statistics.complete(
-            coefficients, sites["noise_sd"], generator(settings.seed, "condensed")
-        ),
+        pruned.statistics.complete(coefficients, sites["noise_sd"], rng),
         {"lp": draws.log_density[index].reshape(shape)},
         pruned.fixed,
         draws.diagnostics,

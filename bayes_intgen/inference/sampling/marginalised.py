@@ -15,7 +15,6 @@ from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect
 from bayes_intgen.inference.sampling.nuts import Draws, Quantities, nuts
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
-from bayes_intgen.models.terms import Decomposition
 
 # Number of test points of approximations. With a few dozen, outliers among them would determine the
 # sizes of the blocks of coefficients.
@@ -23,14 +22,10 @@ N_TEST_POINTS = 400
 
 
 def sample_marginal(
-    data: Rows,
-    model: Model,
-    terms: Decomposition,
-    pilot: Pilot,
-    settings: SamplerSettings,
+    data: Rows, model: Model, pilot: Pilot, settings: SamplerSettings
 ) -> SampledModel:
     """Sample the hyperparameters by NUTS, and draw the coefficients exactly given each."""
-    pruned = PrunedModel.of(model, terms, pilot, settings.prunes)
+    pruned = PrunedModel.of(model, pilot, settings.prunes)
     posterior = pruned.posterior
     start = posterior.point(pilot.sites, pilot.posterior.terms)
     monitored = MonitoredEffect.of(data, model)
@@ -43,19 +38,13 @@ def sample_marginal(
 
     draws = _sample_hyperparameters(posterior, start, settings, quantities)
     sites = posterior.sites(draws.flat)
-    coefficients = pruned.statistics.complete(
-        draws.coefficients[..., : posterior.size],
-        sites["noise_sd"],
-        generator(settings.seed, "condensed"),
-    )
+    rng, own = generator(settings.seed, "condensed"), draws.coefficients[..., : posterior.size]
+    coefficients = pruned.statistics.complete(own, sites["noise_sd"], rng)
     return SampledModel(pruned.terms, sites, coefficients, draws.statistics, pruned.fixed)
 
 
 def _sample_hyperparameters(
-    posterior: MarginalPosterior,
-    start: Array,
-    settings: SamplerSettings,
-    quantities: Quantities,
+    posterior: MarginalPosterior, start: Array, settings: SamplerSettings, quantities: Quantities
 ) -> Draws:
     """Run chains from points about the mode nearest to ``start``."""
     mode, surrogate = Mode.nearest(posterior, start, settings.progress), None

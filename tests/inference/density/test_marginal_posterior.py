@@ -8,7 +8,7 @@ from numpyro.infer.util import potential_energy
 import bayes_intgen as bi
 from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
-from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.simulators import Polynomial
 
 from conftest import marginal_program
@@ -18,7 +18,7 @@ def marginal_posterior(data: bi.RegimeData, **options: object) -> MarginalPoster
     model = bi.models.additive(intercept=(1.5, 0.3), **options)
     terms = model.decompose(data)
     return MarginalPosterior.of(
-        model, terms, sufficient_statistics(data, terms, Homoscedastic(), progress=False)
+        model, terms, sufficient_statistics(data, terms, VarianceFunction(), progress=False)
     )
 
 
@@ -92,7 +92,7 @@ def test_search_is_equally_exact_in_any_unit_of_the_outcome(data) -> None:
         scaled = replace(data, outcome=unit * outcome)
         terms = model.decompose(scaled)
         return MarginalPosterior.of(
-            model, terms, sufficient_statistics(scaled, terms, Homoscedastic(), False)
+            model, terms, sufficient_statistics(scaled, terms, VarianceFunction(), False)
         )
 
     plain = of_unit(1.0)

@@ -13,7 +13,7 @@ from bayes_intgen.inference.density.expansion_point import ExpansionPoint
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.partition import coefficient_blocks, partition
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
-from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.simulators import Polynomial
 
 WORLD = Polynomial.random(4, seed=5)
@@ -31,7 +31,7 @@ def marginal_posterior(
 ) -> MarginalPosterior:
     model = model or bi.models.additive(graph=WORLD.graph)
     terms = model.decompose(data)
-    sums = sufficient_statistics(data, terms, Homoscedastic(), progress=False)
+    sums = sufficient_statistics(data, terms, VarianceFunction(), progress=False)
     return MarginalPosterior.of(model, terms, sums)
 
 

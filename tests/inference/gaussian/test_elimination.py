@@ -45,7 +45,7 @@ def moments(
 
 
 def whole_and_reduced() -> tuple[SufficientStatistics, ReducedStatistics]:
-    sums = SufficientStatistics.over([(X, Y, W)])
+    sums = SufficientStatistics.over(X, Y, W)
     return sums, ReducedStatistics.of(sums, ELIMINATED, SD[ELIMINATED] / NOISE)
 
 
@@ -62,7 +62,7 @@ def test_elimination_preserves_the_marginal_likelihood() -> None:
 
 def test_pseudo_observations_of_the_remaining_columns_are_preserved() -> None:
     matrix = RNG.normal(size=(2, P))
-    sums = SufficientStatistics.over([(X, Y, W)])._replace(
+    sums = SufficientStatistics.over(X, Y, W)._replace(
         known=PseudoObservations(matrix, np.ones(2), np.zeros(2))
     )
     with pytest.raises(ValueError, match="depend on an eliminated column"):
@@ -100,7 +100,7 @@ def test_evidence_of_a_term_agrees_with_the_dense_density() -> None:
     own, scale, log_median, sigma = slice(2, 5), 0.3, np.log(0.1), 1.5
     sd = SD.copy()
     sd[own] = scale
-    sums = SufficientStatistics.over([(X, Y, W)])
+    sums = SufficientStatistics.over(X, Y, W)
     mean, covariance = moments(sums, MEAN, sd)
     likelihood = TermLikelihood.of(mean[own], covariance[own, own], scale)
     evidence = TermEvidence.of(likelihood, log_median, sigma)

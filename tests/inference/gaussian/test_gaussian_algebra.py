@@ -28,7 +28,8 @@ def _float64():
 
 
 def sums(known: bool) -> SufficientStatistics:
-    statistics = SufficientStatistics.over([(X[:15], Y[:15], W[:15]), (X[15:], Y[15:], W[15:])])
+    statistics = SufficientStatistics.over(X[:15], Y[:15], W[:15])
+    statistics = statistics.merge(SufficientStatistics.over(X[15:], Y[15:], W[15:]))
     rows = PseudoObservations(KNOWN_X / KNOWN_SD[:, None], KNOWN_Y / KNOWN_SD, np.log(KNOWN_SD))
     return statistics._replace(known=rows) if known else statistics
 
@@ -112,7 +113,9 @@ def test_several_points_equal_single_ones_and_one_that_overflows_spoils_no_other
 
 def test_pseudo_observations_are_no_rows_whose_variance_scales_with_the_noise() -> None:
     rows = (KNOWN_X, KNOWN_Y, NOISE**2 / KNOWN_SD**2)
-    mixed = SufficientStatistics.over([(X, Y, W), rows]).centred_at(MEAN)
+    mixed = (
+        SufficientStatistics.over(X, Y, W).merge(SufficientStatistics.over(*rows)).centred_at(MEAN)
+    )
     for noise, equal in ((NOISE, True), (7.0, False)):
         value = float(log_marginal(mixed, jnp.asarray(LOG_SD), noise))
         assert (abs(value - dense_density(True, LOG_SD, np.log(noise))) < 1e-6) == equal
@@ -120,7 +123,7 @@ def test_pseudo_observations_are_no_rows_whose_variance_scales_with_the_noise() 
 
 def test_selection_of_columns_equals_the_statistics_of_these_columns() -> None:
     keep = np.arange(P) != 2
-    reduced = SufficientStatistics.over([(X[:, keep], Y, W)])
+    reduced = SufficientStatistics.over(X[:, keep], Y, W)
     for one, other in zip(sums(False).select(np.flatnonzero(keep))[:-1], reduced, strict=False):
         np.testing.assert_allclose(one, other, rtol=1e-12)
     # So does a prior standard deviation of nearly zero.

@@ -13,7 +13,7 @@ from bayes_intgen.inference.gaussian.passes import (
     sufficient_statistics,
 )
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.models.variance_function import VarianceFunction
 
 MODEL = bi.models.additive("linear", groups={"patient": ["level", "a1"]})
 
@@ -49,7 +49,7 @@ def _covariance(data: Observations, terms: Decomposition) -> np.ndarray:
 def test_log_evidence_is_that_of_a_normal_distribution_with_dense_covariance() -> None:
     data, sd, noise_sd = _data(), 0.7, 0.4
     terms = _terms(data)
-    statistics = sufficient_statistics(data, terms, Homoscedastic(), False)
+    statistics = sufficient_statistics(data, terms, VarianceFunction(), False)
     posterior = MarginalPosterior.of(MODEL, terms, statistics)
     priors = posterior.priors
     sites = {"scale": np.full(len(terms.scaled), sd), "noise_sd": np.array(noise_sd)}
@@ -62,6 +62,6 @@ def test_log_evidence_is_that_of_a_normal_distribution_with_dense_covariance() -
     assert posterior.conditional(sites).log_evidence == pytest.approx(expected, rel=1e-9)
     # Negative control: independent rows have another density.
     rows = replace(terms, random_effects=None)
-    independent = sufficient_statistics(data, rows, Homoscedastic(), False)
+    independent = sufficient_statistics(data, rows, VarianceFunction(), False)
     other = MarginalPosterior.of(MODEL, rows, independent).conditional(sites).log_evidence
     assert abs(other - expected) > 10

@@ -14,7 +14,7 @@ from bayes_intgen.inference.pilot.lack_of_fit import (
     score_tests,
 )
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
-from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.models.variance_function import VarianceFunction
 
 
 def world(curve, rows: int = 700, seed: int = 0) -> bi.RegimeData:
@@ -38,7 +38,7 @@ def test_score_tests_agree_with_the_dense_covariance_of_all_rows() -> None:
     data, model = world(np.sin, rows=120), bi.models.additive("polynomial")
     with jax.enable_x64(True):
         terms, tests = model.decompose(data), model.fit_tests(data)
-        sums = candidate_statistics(data, terms, tests, Homoscedastic(), False, np.float64)
+        sums = candidate_statistics(data, terms, tests, VarianceFunction(), False, np.float64)
         posterior = MarginalPosterior.of(model, terms, sums.sums)
         sites = {name: np.exp(value) for name, value in posterior.priors.start.items()}
         results = score_tests(posterior, sites, sums, tests)

@@ -5,7 +5,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.inference.pilot.variance_ratio import estimate_ratio
-from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.models.variance_function import VarianceFunction
 
 MODEL = bi.models.additive("linear")
 
@@ -30,6 +30,6 @@ def test_ratio_of_variances_is_recovered(sd: float) -> None:
     data, _ = _groups(sd)
     effects = MODEL.decompose(data).random_effects
     assert effects is not None
-    estimate = estimate_ratio(data, effects, data.outcome, Homoscedastic())
+    estimate = estimate_ratio(data, effects, data.outcome, VarianceFunction())
     # The relative standard error is about sqrt(2 / 400) (1 + 1 / (4 ratio)).
     assert np.log(estimate.ratio[0]) == pytest.approx(2 * np.log(sd), abs=0.45)

@@ -15,7 +15,7 @@ from bayes_intgen.inference.density.partition import coefficient_blocks
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.sampling.nuts import Draws, nuts
 from bayes_intgen.inference.settings import SamplerSettings
-from bayes_intgen.models.variance_function import Homoscedastic
+from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.simulators import Ordered
 
 from conftest import confounded_rows
@@ -26,7 +26,7 @@ POINTS = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
 def marginal_posterior(rows: int) -> MarginalPosterior:
     data, model = confounded_rows(rows, seed=3), bi.models.additive()
     terms = model.decompose(data)
-    sums = sufficient_statistics(data, terms, Homoscedastic(), progress=False)
+    sums = sufficient_statistics(data, terms, VarianceFunction(), progress=False)
     return MarginalPosterior.of(model, terms, sums)
 
 
