@@ -1,7 +1,6 @@
 """Terms of covariates and groups, which adjust for observed causes of the outcome.
 
     E[Y | a, x, g, R] = ... + sum_c gamma_c(x_c) + sum_k psi_k(a_k, x_c) + b_g + s_g a_k
-                            + sum_k (1 - R_k) d_gk
 
 Functions of covariates are centred over the observational rows, and so are the levels of groups
 that occur under several masks. The terms then average zero over these rows, so that predictions
@@ -9,10 +8,8 @@ without covariates are standardised to them (the g-formula). Levels of groups th
 mask only are not centred: their average and the level of a bias are told apart by the prior alone,
 that groups are exchangeable.
 
-The bias of an action has a level d_gk in each group that occurs under several masks: where groups
-differ in their usual actions, an action says something else about its hidden cause. An experiment
-shows the biases of its own groups only. Those of the others follow by partial pooling, and by a
-slope in the usual action of the group (Mundlak 1978).
+Covariates and groups that move an action enter its bias through its control variable
+(:mod:`bayes_intgen.models.control_terms`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,10 +47,8 @@ from bayes_intgen.text.messages import quoted, unknown_action
 COVARIATE_SIZE = 8
 # Minimum range of dates, in years, for a yearly season by default.
 MIN_YEARS = 1.25
-# Scales of slopes of groups and moderators, and of the levels of biases in groups, in outcome
-# standard deviations.
+# Scale of slopes of groups and moderators, in outcome standard deviations.
 SLOPE_SCALE = LogNormal(median=0.2, sigma=1.5)
-GROUP_BIAS_SCALE = LogNormal(median=0.1, sigma=1.5)
 # Initial variance of random effects, over that of the noise.
 START_RATIO = 0.1
 LEVEL = "level"

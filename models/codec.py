@@ -16,7 +16,7 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.basis.control import ControlBasis, ControlError, ControlProduct, ControlVariable
+from bayes_intgen.basis.control import ControlBasis, ControlError, ControlVariable
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.fourier import FourierBasis
 from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
@@ -29,7 +29,6 @@ from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBa
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import AdditiveModel, PooledModel, SaturatedModel
-from bayes_intgen.models.conditional_mean import ConditionalMean
 from bayes_intgen.models.gates import Always, InRegime, WhereNotSet
 from bayes_intgen.models.mechanisms.gp import GP
 from bayes_intgen.models.mechanisms.levels import Levels
@@ -44,8 +43,8 @@ from bayes_intgen.models.variance_function import VarianceFunction
 _KINDS: tuple[type[Any], ...] = (
     Coordinate, Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom,
     PiecewiseLinear, PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis,
-    Categories, GroupIndicators, CentredBasis, CovariateColumns, RandomEffects, ConditionalMean,
-    ControlVariable, ControlBasis, ControlError, ControlProduct,
+    Categories, GroupIndicators, CentredBasis, CovariateColumns, RandomEffects,
+    ControlVariable, ControlBasis, ControlError,
     FourierBasis, Trend, Seasonal, LogNormal, Component, GP, Spline, Polynomial, Linear, Levels,
     Term, Decomposition, VarianceFunction, Always, WhereNotSet, InRegime,
     AdditiveModel, PooledModel, SaturatedModel,
@@ -55,7 +54,7 @@ TAGS = {kind.__name__: kind for kind in _KINDS}
 _BASES = (
     Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom, PiecewiseLinear,
     PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis, CentredBasis,
-    GroupIndicators, FourierBasis, ControlVariable, ControlBasis, ControlError, ControlProduct,
+    GroupIndicators, FourierBasis, ControlVariable, ControlBasis, ControlError,
 )  # fmt: skip
 # Integers below this are exact as floats.
 MAX_INTEGER = 2**53

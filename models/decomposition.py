@@ -2,19 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache
-from itertools import combinations
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
-from bayes_intgen.basis.control import ControlBasis, ControlVariable
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
-from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
+from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import Graph, parents_of
@@ -37,7 +34,6 @@ from bayes_intgen.models.mechanisms.mechanism import (
     LogNormal,
     Mechanism,
     pairwise,
-    three_way,
 )
 from bayes_intgen.models.terms import Decomposition, Role, Term
 
@@ -261,90 +257,6 @@ def candidates(
     return (*finer, *products) if _columns(products) <= MAX_CANDIDATE_COLUMNS else finer
 
 
-def control_terms(
-    data: Observations,
-    terms: Decomposition,
-    k: int,
-    inputs: tuple[int, ...],
-    control: ControlVariable,
-    mechanism: Mechanism,
-    prior: Mechanism,
-    rows: int,
-) -> Decomposition:
-    """Replace the functions of an action in its bias by functions of it and its control variable.
-
-    Parameters
-    ----------
-    data : Observations
-    terms : Decomposition
-    k : int
-        Position of the action.
-    inputs : tuple of int
-        Inputs of the control variable.
-    control : ControlVariable
-    mechanism, prior : Mechanism
-        Priors of the bias, and of functions of numbers.
-    rows : int
-        Number of rows in all.
-    """
-    label, size, gate = f"delta({terms.names[k]})", marginal_basis_size(rows), WhereNotSet(k)
-    not_set = ~data.intervened[:, k]
-    actions = data.actions[np.ix_(not_set, [k])]
-    values = control.matrix(data.inputs[not_set][:, list(inputs)])
-    coordinate = Coordinate.of(values[:, 0])
-    of_control = prior if isinstance(mechanism, Levels) else mechanism
-    factors = (
-        mechanism.marginal_basis(actions, terms.coordinates[k], size),
-        of_control.marginal_basis(values, coordinate, size),
-    )
-    import os
-    variant = os.environ.get("VARIANT", "B")
-    if variant == "B":
-        factors = (factors[0], ConcatenatedBasis(Constant(), factors[1]))
-    products = TensorProductBasis(factors, max(1, mechanism.pair_order(rows)))
-    components = (
-        *of_control.main_effect(values, coordinate, rows),
-        Component("control", products, mechanism.interaction),
-    )
-    own = [
-        Term(
-            _label(label, c),
-            "bias",
-            k,
-            inputs,
-            replace(c, basis=ControlBasis(control, c.basis)),
-            None,
-            gate,
-        )
-        for c in components
-    ]
-    if os.environ.get("PAIRS") == "2":
-        for j in [i for i in inputs[1:] if i < len(terms.names)]:
-            other = prior if isinstance(terms.categories[j], type(None)) else Levels(terms.categories[j].ordered)
-            basis = other.marginal_basis(data.actions[:, [j]], terms.coordinates[j], size)
-            base = factors[0]
-            for c in pairwise(mechanism, base, basis, rows):
-                if os.environ.get("ALONE","1")=="0" and c.inputs==(1,): continue
-                own.append(Term(_label(f"delta({terms.names[k]} | {terms.names[j]})", c), "bias", k, tuple((k, j)[i] for i in c.inputs), c, None, gate))
-    if os.environ.get("PAIRS") in ("4", "5"):
-        of_r = of_control.marginal_basis(values, coordinate, size)
-        for j in [i for i in inputs[1:] if i < len(terms.names)]:
-            other = prior if isinstance(terms.categories[j], type(None)) else Levels(terms.categories[j].ordered)
-            basis = other.marginal_basis(data.actions[:, [j]], terms.coordinates[j], size)
-            at = inputs.index(j)
-            class Prod:
-                pass
-            from bayes_intgen.basis.control import ControlProduct
-            b = ControlProduct(control, of_r, basis, at, max(1, mechanism.pair_order(rows)))
-            own.append(Term(f"delta({terms.names[k]} | control, {terms.names[j]})", "bias", k, inputs, Component("", b, mechanism.interaction), None, gate))
-            if os.environ.get("PAIRS") == "5":
-                own.append(Term(f"delta({terms.names[k]} | {terms.names[j]})", "bias", k, (j,), Component("", basis, mechanism.cross_action), None, gate))
-    others = [t for t in terms.terms if t.role != "bias" or t.inputs != (k,) or variant=="C"]
-    if variant == "C":
-        own = [replace(t, name=t.name+" of control") for t in own]
-    return replace(terms, terms=(*others, *own))
-
-
 def _columns(terms: Sequence[Term]) -> int:
     return sum(term.component.basis.size for term in terms)
 
@@ -473,11 +385,6 @@ class _Bases:
             return None
         scale = mechanisms[0].interaction
         return Component(finer_label(refinement), basis, scale, inputs=(0, 1))
-
-    def three_way(self, mechanism: Mechanism, k: int, i: int, j: int) -> tuple[Component, ...]:
-        size = marginal_basis_size(self.rows)
-        own, one, other = (self.marginal_basis(mechanism, at, size) for at in (k, i, j))
-        return three_way(mechanism, own, one, other)
 
 
 # Bases by rows, mechanisms and number of rows in all. They refer to arrays of the rows, not to the

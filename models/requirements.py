@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from bayes_intgen.identification.masks import Mask, regime_weights
 from bayes_intgen.identification.requirements import Requirement, requirements
 from bayes_intgen.models.gates import InRegime
@@ -33,10 +35,7 @@ def requirements_of_terms(
 
 
 def parents_of_terms(terms: Decomposition) -> list[list[int]]:
-    """Other actions that are inputs of each action's contribution or bias."""
-    parents: list[set[int]] = [set() for _ in terms.names]
-    for term in terms.terms:
-        if term.action is not None:
-            actions = {i for i in term.inputs if i < len(terms.names)}
-            parents[term.action] |= actions - {term.action}
-    return [sorted(others) for others in parents]
+    """Other actions that may move each action, whatever the rows say: only a graph excludes any."""
+    count = len(terms.names)
+    possible = np.ones((count, count)) if terms.parents is None else terms.parents
+    return [[j for j in range(count) if j != k and possible[k, j] > 0] for k in range(count)]

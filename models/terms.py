@@ -24,14 +24,13 @@ from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.control import ControlBasis, ControlError
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
-from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
+from bayes_intgen.basis.group_indicators import CentredBasis
 from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.basis.tensor_product import ConcatenatedBasis
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import PRIOR_OF_EDGE
-from bayes_intgen.models.conditional_mean import ConditionalMean
 from bayes_intgen.models.gates import Always, Gate
 from bayes_intgen.models.hyperpriors import Hyperpriors, LogNormals
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
@@ -90,20 +89,13 @@ class Term:
     def cross_action(self) -> bool:
         """Whether the term makes a mechanism depend on another input than its own action."""
         basis = self.component.basis
-        if isinstance(basis, ControlBasis) and not basis.with_action:
-            return False
+        if isinstance(basis, ControlBasis):
+            return len(basis.arguments) > 1
         return any(k != self.action for k in self.inputs)
 
     def depends_on_covariates(self, actions: int) -> bool:
         """Whether one of the inputs is a covariate or group; there are ``actions`` actions."""
         return any(i >= actions for i in self.inputs)
-
-    @property
-    def is_group_bias(self) -> bool:
-        """Whether the coefficients are levels of a bias in groups."""
-        basis = self.component.basis
-        levels = isinstance(basis, CentredBasis) and isinstance(basis.basis, GroupIndicators)
-        return self.role == "bias" and levels
 
     @property
     def can_be_pruned(self) -> bool:
@@ -155,9 +147,6 @@ class Decomposition:
     parents : ndarray, shape (K, K), optional
         Entry ``[k, j]`` is the probability that action j is a parent of action k. None if the graph
         was not learned.
-    conditional_means : tuple of ConditionalMean
-        Means of functions of biases given the observed causes of their actions, which are
-        subtracted from these functions.
     """
 
     names: tuple[str, ...]
@@ -170,38 +159,19 @@ class Decomposition:
     covariates: CovariateColumns = field(default_factory=CovariateColumns)
     random_effects: RandomEffects | None = None
     parents: Array | None = None
-    conditional_means: tuple[ConditionalMean, ...] = ()
 
     def __post_init__(self) -> None:
-        sizes = {term.name: term.component.basis.size for term in self.terms}
-        for mean in self.conditional_means:
-            mean.check(sizes, len(self.names) + len(self.covariates))
         if not self.categories:
             object.__setattr__(self, "categories", (None,) * len(self.names))
 
-    def differs_between_units(self, term: Term) -> bool:
-        """Whether a term, or the mean that is subtracted from it, depends on covariates or groups.
-
-        A mean given the observed causes of an action has covariates among these.
-        """
-        count = len(self.names)
-        causes = [
-            i
-            for mean in self.conditional_means
-            if term.name in mean.terms
-            for inputs in mean.inputs
-            for i in inputs
-        ]
-        return any(i >= count for i in (*term.inputs, *causes))
+    def is_ordered(self, k: int) -> bool:
+        """Whether the values of an action have an order: numbers, ordered levels, or two levels."""
+        levels = self.categories[k]
+        return levels is None or levels.numeric or levels.ordered or len(levels.labels) == 2
 
     def without(self, names: Collection[str]) -> "Decomposition":
         """Remove terms by name."""
         return replace(self, terms=tuple(t for t in self.terms if t.name not in names))
-
-    def without_group_biases(self) -> tuple["Decomposition", tuple[Term, ...]]:
-        """Separate the levels of biases in groups, for forward selection."""
-        separate = tuple(term for term in self.terms if term.is_group_bias)
-        return self.without([term.name for term in separate]), separate
 
     def and_terms(self, more: Sequence[Term]) -> "Decomposition":
         """Append terms; their columns come last."""
@@ -329,6 +299,7 @@ class Decomposition:
         inputs: Array,
         population: Population | None = None,
         evaluation: Evaluation | None = None,
+        units: Population | None = None,
     ) -> Array:
         """Basis functions of all terms, ungated, shape (n, P).
 
@@ -342,6 +313,9 @@ class Decomposition:
             groups average zero.
         evaluation : Evaluation, optional
             Values of bases at the same rows, to which new ones are added.
+        units : Population, optional
+            Units of the population, over which functions of control variables are averaged: these
+            depend on actions and covariates together, and do not average zero at an action.
         """
         # Each function is contiguous in memory.
         out = np.empty((self.size, len(inputs)))
@@ -350,18 +324,16 @@ class Decomposition:
         if evaluation is None:
             averages = None if population is None else population.padded(count)
             evaluation = Evaluation(inputs, averages, count)
-
-        def values(basis: Basis, arguments: tuple[int, ...]) -> Array:
-            others = [i - count for i in arguments if i >= count]
-            averaged = not own_covariates and any(
-                population is None or not population.covers(i) for i in others
-            )
-            return np.zeros((basis.size, len(inputs))) if averaged else evaluation(basis, arguments)
-
+        of_units = evaluation
+        if units is not None and not own_covariates:
+            of_units = Evaluation(inputs, units.padded(count), count)
         for term in self.terms:
-            out[self.columns[term.name]] = values(term.component.basis, term.inputs)
-        for mean in self.conditional_means:
-            mean.subtract_from(out, values, self.columns)
+            basis, others = term.component.basis, [i - count for i in term.inputs if i >= count]
+            joint = units is not None and isinstance(basis, ControlBasis | ControlError)
+            covers = joint or all(population is not None and population.covers(i) for i in others)
+            values = (of_units if joint else evaluation) if own_covariates or covers else None
+            columns = self.columns[term.name]
+            out[columns] = 0.0 if values is None else values(basis, term.inputs)
         return out.T
 
     def observed_causes(self, inputs: Array) -> Array:
@@ -413,16 +385,23 @@ class Decomposition:
         intervened: NDArray[np.bool_],
         population: Population | None = None,
         evaluation: Evaluation | None = None,
+        units: Population | None = None,
     ) -> Array:
         """Design matrix, shape (n, P): the functions of every term times its gate.
 
         Parameters as in :meth:`functions` and :meth:`gates`.
         """
-        out = self.functions(inputs, population, evaluation)
         gates = {gate: gate(intervened) for gate in {term.gate for term in self.terms}}
-        for term in self.terms:
+        acting = replace(self, terms=tuple(t for t in self.terms if gates[t.gate].any()))
+        functions = acting.functions(inputs, population, evaluation, units)
+        for term in acting.terms:
             if not isinstance(term.gate, Always):
-                out[:, self.columns[term.name]] *= gates[term.gate][:, None]
+                functions[:, acting.columns[term.name]] *= gates[term.gate][:, None]
+        if acting.size == self.size:
+            return functions
+        out = np.zeros((self.size, len(inputs))).T
+        for term in acting.terms:
+            out[:, self.columns[term.name]] = functions[:, acting.columns[term.name]]
         return out
 
     def differences(self, tests: Sequence[LiftTest]) -> Array:

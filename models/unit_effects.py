@@ -51,7 +51,7 @@ class UnitEffects(NamedTuple):
         own = tuple(
             term
             for term in (terms.terms if among is None else among)
-            if terms.differs_between_units(term) and term.gate(intervened).any()
+            if term.depends_on_covariates(len(terms.names)) and term.gate(intervened).any()
         )
         columns = [np.arange(terms.size)[terms.columns[term.name]] for term in own]
         which = np.concatenate([np.empty(0, dtype=int), *columns])

@@ -106,14 +106,13 @@ def _first_terms(
         terms = model.decompose(typical, len(data))
     candidates: tuple[Term, ...] = ()
     if settings.simplify:
-        terms, group_biases = terms.without_group_biases()
         considered = filter(settings.techniques.considers, model.candidates(sample, len(data)))
         candidates = tuple(considered)
     terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
     terms = with_parents(sample, model, terms)
-    terms = with_control_variables(sample, model, terms, data, settings.progress)
-    names = {t.name for t in terms.terms}
-    return terms, tuple(t for t in candidates if t.name not in names)
+    # Rows are too few to find functions of an action that hardly is a parent.
+    candidates = tuple(term for term in candidates if terms.prior_inclusion(term) == 1)
+    return with_control_variables(sample, model, terms, data, settings.progress), candidates
 
 
 def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pilot) -> Fit:

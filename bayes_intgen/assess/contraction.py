@@ -20,10 +20,9 @@ import xarray as xr
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, decoded_table
-from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models import AdditiveModel, Model
-from bayes_intgen.models.adjustment import GROUP_BIAS_SCALE, SLOPE_SCALE
+from bayes_intgen.models.adjustment import SLOPE_SCALE
 from bayes_intgen.models.base import AnyMechanism, CovariateMechanism
 from bayes_intgen.models.contributions import contributions, interactions
 from bayes_intgen.models.mechanisms.components import SCALE
@@ -116,9 +115,7 @@ def _specified_scale(model: Model, terms: Decomposition, term: Term) -> LogNorma
         own = covariates.get(covariate)
         return own[0].scale if own else SCALE
     if any(i >= len(terms.names) + len(terms.covariates.names) for i in term.inputs):
-        basis = term.component.basis
-        levels = isinstance(basis, CentredBasis) and isinstance(basis.basis, GroupIndicators)
-        return GROUP_BIAS_SCALE if levels else SLOPE_SCALE
+        return SLOPE_SCALE
     mechanism = model.prior if name is None else priors.get(name, model.prior)
     together = term.role == "moderator" or term.component.label
     return mechanism.interaction if together else mechanism.cross_action

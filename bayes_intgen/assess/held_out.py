@@ -38,9 +38,7 @@ def log_densities(
     """
     train, held_out = (on_scale(rows, model.link).in_memory for rows in (train, held_out))
     with single_blas_thread():
-        terms, group_biases = model.decompose(train).without_group_biases()
-        candidates = (*model.candidates(train), *group_biases)
-        pilot = pilot_fit(train, model, terms, candidates, progress)
+        pilot = pilot_fit(train, model, model.decompose(train), model.candidates(train), progress)
         mean, covariance = pilot.posterior.moments(pilot.sites)
     terms = pilot.posterior.terms
     design = terms.matrix(held_out.inputs, held_out.intervened)

@@ -1,8 +1,8 @@
-"""Functions of an action's control variable, its standardised residual given observed causes.
+"""Functions of an action's control variable: its standardised residual given observed causes.
 
 If an action is increasing in a scalar index of hidden causes that is independent of its observed
-causes, the hidden cause depends on these through the rank of the action among rows with the same
-observed causes alone (Imbens and Newey, Econometrica 2009). In location-scale families the
+causes, the hidden cause depends on these only through the rank of the action among rows with the
+same observed causes (Imbens and Newey, Econometrica 2009). In location-scale families the
 standardised residual says the same.
 """
 
@@ -15,15 +15,16 @@ from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.group_indicators import CentredBasis
 from bayes_intgen.basis.hsgp import HSGPBasis
-from bayes_intgen.basis.tensor_product import TensorProductBasis
 
-# Step of the numerical derivative in the control variable, in standard deviations of it.
+# Position of the control variable among the arguments of a basis.
+CONTROL = -1
+# Step of the numerical derivative in the control variable, which has unit standard deviation.
 STEP = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class ControlVariable:
-    """Standardised residual of an action given its observed causes, as one function of both.
+    """Standardised residual of an action given its observed causes, a function of both.
 
     Attributes
     ----------
@@ -32,15 +33,15 @@ class ControlVariable:
     bases : tuple of Basis
         Functions of the causes.
     arguments : tuple of tuple of int
-        Arguments of each basis, positions among the inputs: 0 is the action.
+        Arguments of each basis, positions among the inputs; the action has position 0.
     coefficients : ndarray, shape (1 + M,)
         Of the regression of the action's coordinate on a constant and these functions.
     root : ndarray, shape (1 + M, q)
-        ``root @ root.T`` is their posterior covariance.
-    log_sd : ndarray, shape (1 + M,)
-        Coefficients of the logarithm of the standard deviation of the residuals.
-    low, high : float
-        Range of that logarithm over the rows.
+        Of their posterior covariance, ``root @ root.T``.
+    sd : float
+        Standard deviation of the residuals.
+    total_sd : float
+        Standard deviation of the action's coordinate.
     """
 
     coordinate: Coordinate
@@ -48,9 +49,8 @@ class ControlVariable:
     arguments: tuple[tuple[int, ...], ...]
     coefficients: Array
     root: Array
-    log_sd: Array
-    low: float
-    high: float
+    sd: float
+    total_sd: float
 
     @property
     def size(self) -> int:
@@ -58,33 +58,37 @@ class ControlVariable:
 
     def functions_of_causes(self, inputs: Array) -> Array:
         """Constant and functions of the causes, shape (n, 1 + M), from inputs, (n, 1 + causes)."""
-        own = [b.matrix(inputs[:, list(i)]) for b, i in zip(self.bases, self.arguments, strict=True)]
-        return np.concatenate([np.ones((len(inputs), 1)), *own], axis=1)
-
-    def sd(self, of_causes: Array) -> Array:
-        """Standard deviation of the residuals, shape (n,), from functions of the causes."""
-        return np.exp(np.clip(of_causes @ self.log_sd, self.low, self.high))
+        return functions_of_causes(self.bases, self.arguments, inputs)
 
     def matrix(self, inputs: Array) -> Array:
-        of_causes = self.functions_of_causes(inputs)
-        residual = self.coordinate(inputs[:, 0]) - of_causes @ self.coefficients
-        return (residual / self.sd(of_causes))[:, None]
+        mean = self.functions_of_causes(inputs) @ self.coefficients
+        return ((self.coordinate(inputs[:, 0]) - mean) / self.sd)[:, None]
+
+
+def functions_of_causes(
+    bases: tuple[Basis, ...], arguments: tuple[tuple[int, ...], ...], inputs: Array
+) -> Array:
+    """Constant and functions of some of the inputs, shape (n, 1 + M)."""
+    own = [b.matrix(inputs[:, list(i)]) for b, i in zip(bases, arguments, strict=True)]
+    return np.concatenate([np.ones((len(inputs), 1)), *own], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class ControlBasis:
-    """Functions of a control variable, or products of functions of its action and of it.
+    """Functions of a control variable, alone or in products with the action or one of its causes.
 
     Attributes
     ----------
     control : ControlVariable
         Its inputs are those of the basis.
     basis : Basis
-        Of the control variable, or a tensor product of functions of the action and of it.
+    arguments : tuple of int
+        Arguments of ``basis``: positions among the inputs, or ``CONTROL``.
     """
 
     control: ControlVariable
     basis: Basis
+    arguments: tuple[int, ...] = (CONTROL,)
 
     @property
     def size(self) -> int:
@@ -96,73 +100,47 @@ class ControlBasis:
         assert isinstance(self.basis, HSGPBasis | CentredBasis)
         return self.basis.frequencies
 
-    @property
-    def with_action(self) -> bool:
-        """Whether the functions are products with functions of the action."""
-        return isinstance(self.basis, TensorProductBasis)
-
-    def at(self, action: Array, control: Array) -> Array:
-        """Functions at values of both, shape (n,) each: an array (n, size)."""
-        columns = [action, control] if self.with_action else [control]
-        return self.basis.matrix(np.column_stack(columns))
+    def at(self, inputs: Array, control: Array) -> Array:
+        """Functions at values of the control variable, shape (n,): an array (n, size)."""
+        columns = [control if i == CONTROL else inputs[:, i] for i in self.arguments]
+        return self.basis.matrix(np.stack(columns, axis=1))
 
     def matrix(self, inputs: Array) -> Array:
-        return self.at(inputs[:, 0], self.control.matrix(inputs)[:, 0])
+        return self.at(inputs, self.control.matrix(inputs)[:, 0])
 
 
 @dataclass(frozen=True, eq=False)
 class ControlError:
     """What errors of a control variable's regression add to a bias, to first order.
 
-    The product of the bias' derivative in the control variable and of the derivatives of the
-    control variable along the principal axes of the regression's posterior. Coefficients are
-    standard normal before the outcomes are seen.
+    The product of the bias' derivative in the control variable and of the control variable's
+    derivatives along the principal axes of the regression's posterior. The coefficients are
+    standard normal before outcomes are seen.
 
     Attributes
     ----------
-    functions : tuple of ControlBasis
-        Terms of the bias, all with the same control variable.
+    terms : tuple of ControlBasis
+        Functions in the bias, all of the same control variable.
     coefficients : tuple of ndarray
-        Estimated coefficients of each term.
+        Estimated coefficients of each of them.
     """
 
-    functions: tuple[ControlBasis, ...]
+    terms: tuple[ControlBasis, ...]
     coefficients: tuple[Array, ...]
 
     @property
     def control(self) -> ControlVariable:
-        return self.functions[0].control
+        """The control variable."""
+        return self.terms[0].control
 
     @property
     def size(self) -> int:
         return int(self.control.root.shape[1])
 
     def matrix(self, inputs: Array) -> Array:
-        action, control = inputs[:, 0], self.control.matrix(inputs)[:, 0]
-        slope = np.zeros(len(inputs))
-        for own, coefficients in zip(self.functions, self.coefficients, strict=True):
-            change = own.at(action, control + STEP / 2) - own.at(action, control - STEP / 2)
-            slope += change @ coefficients / STEP
-        of_causes = self.control.functions_of_causes(inputs)
-        return np.asarray((of_causes @ self.control.root) * (-slope / self.control.sd(of_causes))[:, None])
-
-
-@dataclass(frozen=True, eq=False)
-class ControlProduct:
-    control: ControlVariable
-    of_control: Basis
-    of_cause: Basis
-    position: int
-    order: int
-
-    @property
-    def product(self):
-        return TensorProductBasis((self.of_control, self.of_cause), self.order)
-
-    @property
-    def size(self):
-        return self.product.size
-
-    def matrix(self, inputs):
-        r = self.control.matrix(inputs)[:, 0]
-        return self.product.matrix(np.column_stack([r, inputs[:, self.position]]))
+        control, slope = self.control.matrix(inputs)[:, 0], np.zeros(len(inputs))
+        for own, coefficients in zip(self.terms, self.coefficients, strict=True):
+            after, before = (own.at(inputs, control + step) for step in (STEP / 2, -STEP / 2))
+            slope += (after - before) @ coefficients / STEP
+        axes = self.control.functions_of_causes(inputs) @ self.control.root
+        return np.asarray(axes * (-slope / self.control.sd)[:, None])

@@ -9,6 +9,9 @@ from bayes_intgen.basis.group_indicators import CentredBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 
+# Rows of points and units whose functions are evaluated at once.
+ROWS_AT_ONCE = 100_000
+
 
 class Evaluation:
     """Values of bases at the same rows, where each function of one input is evaluated once.
@@ -52,15 +55,32 @@ class Evaluation:
             return np.concatenate([self(basis.first, inputs), self(basis.second, inputs)])
         if isinstance(basis, CentredBasis):
             return self(basis.basis, inputs) - basis.centres[:, None]
-        if isinstance(basis, ControlBasis) and self._population is None:
+        averaged = self._population is not None and max(inputs, default=-1) >= self._first
+        if averaged and min(inputs) < self._first:
+            return self._average(basis, inputs)
+        if isinstance(basis, ControlBasis):
             control = self(basis.control, inputs)[0]
-            return basis.at(self._inputs[:, inputs[0]], control).T
-        if self._population is not None and max(inputs, default=-1) >= self._first:
-            # All terms have at most one such input, so that averages factorise.
+            return basis.at(self._inputs[:, inputs], control).T
+        if self._population is not None and averaged:
+            # Factors of products have at most one such input, so that averages factorise.
             values, shares = self._population
             mean = shares @ basis.matrix(values[:, inputs])
             return np.repeat(mean[:, None], len(self._inputs), axis=1)
         return basis.matrix(self._inputs[:, inputs]).T
+
+    def _average(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
+        """Averages over the population of functions of both kinds of inputs, shape (size, n)."""
+        assert self._population is not None
+        values, shares = self._population
+        out = np.empty((basis.size, len(self._inputs)))
+        step = max(1, ROWS_AT_ONCE // len(values))
+        for start in range(0, len(self._inputs), step):
+            points = self._inputs[start : start + step]
+            rows = np.tile(values, (len(points), 1))
+            rows[:, : self._first] = np.repeat(points[:, : self._first], len(values), axis=0)
+            of_rows = basis.matrix(rows[:, inputs]).reshape(len(points), len(values), -1)
+            out[:, start : start + step] = np.einsum("nus,u->sn", of_rows, shares)
+        return out
 
 
 class PointEvaluation(Evaluation):

@@ -18,9 +18,9 @@ LENGTHSCALE = LogNormal(median=1.5, sigma=0.5)
 # outcome's standard deviation. Fits adapt the medians to the data (`pruning`).
 CROSS_ACTION_SCALE = LogNormal(median=0.2, sigma=2.0)
 INTERACTION_SCALE = LogNormal(median=0.2, sigma=2.0)
-# Resolution of cross-action terms: number of functions of one action, and total order of products
-# of two and of three. The first two grow with the number of rows, from MANY_ROWS on.
-MARGIN_SIZE, PAIR_ORDER, TRIPLE_ORDER = 5, 4, 3
+# Resolution of products: number of functions of one action, and total order of products of two.
+# Both grow with the number of rows, from MANY_ROWS on.
+MARGIN_SIZE, PAIR_ORDER = 5, 4
 MANY_ROWS = 100_000
 # Prior standard deviations of the slope and of an atom's indicator in a marginal basis, relative
 # to functions of unit marginal standard deviation.

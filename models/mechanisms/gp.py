@@ -17,7 +17,6 @@ from bayes_intgen.models.mechanisms.components import (
     MARGIN_SLOPE,
     PAIR_ORDER,
     SCALE,
-    TRIPLE_ORDER,
     atom_component,
     random_walk_component,
     scaled_order,
@@ -71,7 +70,6 @@ class GP:
     interaction_lengthscale: float = 2.0
     size: int | None = None
 
-    triple_order = TRIPLE_ORDER
     refines = True
 
     def __post_init__(self) -> None:

@@ -15,7 +15,6 @@ from bayes_intgen.models.mechanisms.components import (
     INTERACTION_SCALE,
     PAIR_ORDER,
     SCALE,
-    TRIPLE_ORDER,
     scaled_order,
 )
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, check_priors
@@ -51,7 +50,6 @@ class Levels:
     cross_action: LogNormal = CROSS_ACTION_SCALE
     interaction: LogNormal = INTERACTION_SCALE
 
-    triple_order = TRIPLE_ORDER
     refines = False
 
     def __post_init__(self) -> None:

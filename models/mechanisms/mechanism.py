@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from bayes_intgen._arguments import instance, real_number
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis, Constant
+from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
+from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.kernels import KernelName
 
@@ -86,8 +86,6 @@ class Mechanism(Protocol):
     ----------
     cross_action, interaction : LogNormal
         Scales of functions of another action, alone and in products with the own action.
-    triple_order : int
-        Maximum total order of products of functions of three actions.
     refines : bool
         Whether the functions of :meth:`finer` are candidates of forward selection.
     """
@@ -97,8 +95,6 @@ class Mechanism(Protocol):
     def cross_action(self) -> LogNormal: ...
     @property
     def interaction(self) -> LogNormal: ...
-    @property
-    def triple_order(self) -> int: ...
     @property
     def refines(self) -> bool: ...
 
@@ -145,16 +141,3 @@ def pairwise(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple
         return (alone,)
     products = TensorProductBasis((own, other), order)
     return alone, Component("interaction", products, mechanism.interaction, inputs=(0, 1))
-
-
-def three_way(mechanism: Mechanism, own: Basis, one: Basis, other: Basis) -> tuple[Component, ...]:
-    """Component of two other actions jointly: products of both, alone and with the first.
-
-    Parameters as in :func:`pairwise`.
-    """
-    if not mechanism.triple_order:
-        return ()
-    products = TensorProductBasis(
-        (ConcatenatedBasis(Constant(), own), one, other), mechanism.triple_order
-    )
-    return (Component("interaction", products, mechanism.interaction, inputs=(0, 1, 2)),)

@@ -46,10 +46,6 @@ class Polynomial:
         check_priors(self)
         whole_number(self.degree, "degree", 1)
 
-    @property
-    def triple_order(self) -> int:
-        return self.degree - 1
-
     def pair_order(self, rows: int) -> int:
         return self.degree - 1
 
@@ -90,7 +86,6 @@ class Linear:
 
     # Unused, since there are no products.
     interaction = INTERACTION_SCALE
-    triple_order = 0
     refines = False
 
     def __post_init__(self) -> None:

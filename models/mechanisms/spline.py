@@ -15,7 +15,6 @@ from bayes_intgen.models.mechanisms.components import (
     INTERACTION_SCALE,
     PAIR_ORDER,
     SCALE,
-    TRIPLE_ORDER,
     atom_component,
     random_walk_component,
     scaled_order,
@@ -61,7 +60,6 @@ class Spline:
     cross_action: LogNormal = CROSS_ACTION_SCALE
     interaction: LogNormal = INTERACTION_SCALE
 
-    triple_order = TRIPLE_ORDER
     refines = True
 
     def __post_init__(self) -> None:

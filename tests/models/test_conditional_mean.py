@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bayes_intgen.models.conditional_mean import ConditionalMean
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.monomials import MonomialBasis
 from bayes_intgen.models.codec import dumps, loads
-from bayes_intgen.models.conditional_mean import ConditionalMean
 
 SQUARE = MonomialBasis.of(np.linspace(-1, 1, 9)[:, None], Coordinate.of(np.linspace(-1, 1, 9)), 2)
 

@@ -1,7 +1,6 @@
 """First stage: regression of each action on its observed causes, for its control variable."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from typing import NamedTuple
@@ -11,8 +10,12 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
-from bayes_intgen.basis.control import ControlBasis, ControlError, ControlVariable
-from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.control import (
+    ControlBasis,
+    ControlError,
+    ControlVariable,
+    functions_of_causes,
+)
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations, Rows
@@ -22,31 +25,48 @@ from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.pilot.cells import numbers_of_rows
 from bayes_intgen.inference.pilot.dependence import functions_of_action, log_bayes_factor, span_of
 from bayes_intgen.models import Model
-from bayes_intgen.models.additive import AdditiveModel
-from bayes_intgen.models.decomposition import control_terms
+from bayes_intgen.models.control_terms import control_terms
 from bayes_intgen.models.gates import WhereNotSet
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.terms import Decomposition, Term
 
-# Total order of products of functions of two parents, and rows per function.
+# Total order of products of functions of two parents, and rows per function of causes.
 PRODUCT_ORDER, ROWS_PER_FUNCTION = 3, 10
-# Maximum number of rows for the choice of covariates.
+# Maximum number of rows for the choice of covariates and groups.
 MAX_ROWS = 20_000
-# Iterations of the variances of the regression's coefficients.
+# Number of updates of the variances of a regression's coefficients.
 ITERATIONS = 50
 # Variance of coefficients, relative to that of the action, below which their functions are absent.
 MIN_VARIANCE = 1e-8
-# Share of the total variance of a control variable's error in directions that are left out.
+# Share of the variance of the fitted mean in directions of its error that are left out.
 NEGLIGIBLE = 1e-3
 
-# A basis and its arguments.
+
+class Causes(NamedTuple):
+    """Functions of the observed causes of an action.
+
+    Attributes
+    ----------
+    inputs : tuple of int
+        The action and its causes, among actions, covariates and groups.
+    bases : tuple of Basis
+    arguments : tuple of tuple of int
+        Arguments of each basis, positions among ``inputs``.
+    """
+
+    inputs: tuple[int, ...]
+    bases: tuple[Basis, ...]
+    arguments: tuple[tuple[int, ...], ...]
+
+
+# A basis and its arguments, among actions, covariates and groups.
 Functions = tuple[Basis, tuple[int, ...]]
 
 
 def with_control_variables(
     sample: Observations, model: Model, terms: Decomposition, data: Rows, progress: bool
 ) -> Decomposition:
-    """Make the bias of each action with likely observed causes a function of it and its control.
+    """Make the bias of each action with likely observed causes a function of its control variable.
 
     Parameters
     ----------
@@ -59,57 +79,31 @@ def with_control_variables(
         All rows, which determine the regressions.
     progress : bool
     """
-    if not isinstance(model, AdditiveModel):
+    if not any(term.role == "bias" for term in terms.terms):
         return terms
-    count = len(terms.names)
-    unknown = np.zeros((count, count))
+    unknown = np.zeros((len(terms.names), len(terms.names)))
     likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
-    numbers = numbers_of_rows(sample)
-    causes = {
-        k: _causes(sample, terms, numbers, k, np.flatnonzero(own).tolist())
-        for k, own in enumerate(likely)
-        if _has_order(terms, k)
-    }
-    blank = {
-        k: _preliminary(sample, terms, k, functions) for k, functions in causes.items() if functions
-    }
-    controls = {k: control for k, control in blank.items() if control is not None}
-    if not controls:
+    numbers, causes = numbers_of_rows(sample), dict[int, Causes]()
+    for k in filter(terms.is_ordered, range(len(likely))):
+        own = _causes(sample, terms, numbers, k, np.flatnonzero(likely[k]).tolist())
+        if own is not None:
+            causes[k] = own
+    if not causes:
         return terms
     cross = data.map_reduce(
-        partial(_cross_products, controls), _merge, "Regressions of actions", progress
+        partial(_cross_products, terms, causes), _merge, "Regressions of actions", progress
     )
-    mechanisms = model.mechanisms(sample, model.bias)
-    for (k, (inputs, control)), products in zip(controls.items(), cross, strict=True):
-        fit = _regression(products, _blocks(control))
-        if fit is not None:
-            shift = np.log(fit.variance) / 2
-            log_sd = control.log_sd + shift * (np.arange(len(control.log_sd)) == 0)
-            final = replace(
-                control,
-                coefficients=fit.coefficients,
-                root=fit.root,
-                log_sd=log_sd,
-                low=control.low + shift,
-                high=control.high + shift,
-            )
-            mechanism = mechanisms[terms.names[k]]
-            terms = control_terms(
-                sample, terms, k, inputs, final, mechanism, model.prior, len(data)
-            )
+    for own, products in zip(causes.values(), cross, strict=True):
+        control = _control_variable(terms, own, products)
+        if control is not None:
+            terms = control_terms(sample, model, terms, own.inputs, control, len(data))
     return terms
-
-
-def _has_order(terms: Decomposition, k: int) -> bool:
-    """Whether larger values of an action mean more of it: numbers, ordered and two levels."""
-    levels = terms.categories[k]
-    return levels is None or levels.numeric or levels.ordered or len(levels.labels) == 2
 
 
 def _causes(
     data: Observations, terms: Decomposition, numbers: Array, k: int, parents: list[int]
-) -> list[Functions]:
-    """Functions of the likely observed causes of an action."""
+) -> Causes | None:
+    """Functions of the likely observed causes of an action; None without causes or enough rows."""
     bases = {j: functions_of_action(data.actions[:, [j]], terms, j)[0] for j in parents}
     singles: list[Functions] = [(basis, (j,)) for j, basis in bases.items()]
     products: list[Functions] = [
@@ -117,13 +111,19 @@ def _causes(
         for i, j in combinations(parents, 2)
     ]
     rows = np.flatnonzero(~data.intervened[:, k])
-    others = _relevant(data, terms, numbers, k, singles, rows[:: max(1, -(-len(rows) // MAX_ROWS))])
+    some = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
+    others = _relevant(data, terms, numbers, k, singles, some)
     number = numbers[rows].sum()
-    for causes in ([*singles, *products, *others], [*singles, *others], singles):
-        count = sum(basis.size for basis, _ in causes)
-        if causes and number >= ROWS_PER_FUNCTION * (1 + count):
-            return causes
-    return []
+    for functions in ([*singles, *products, *others], [*singles, *others], singles):
+        count = sum(basis.size for basis, _ in functions)
+        if functions and number >= ROWS_PER_FUNCTION * (1 + count):
+            inputs = (k, *dict.fromkeys(i for _, own in functions for i in own))
+            return Causes(
+                inputs,
+                tuple(basis for basis, _ in functions),
+                tuple(tuple(map(inputs.index, own)) for _, own in functions),
+            )
+    return None
 
 
 def _relevant(
@@ -165,75 +165,22 @@ def _relevant(
     return relevant
 
 
-def _preliminary(
-    sample: Observations, terms: Decomposition, k: int, functions: list[Functions]
-) -> tuple[tuple[int, ...], ControlVariable] | None:
-    """Control variable of an action from a sample, and its inputs; None if causes explain nothing.
-
-    The logarithm of squared residuals has the same functions as the mean.
-    """
-    inputs = (k, *dict.fromkeys(i for _, own in functions for i in own))
-    bases, arguments = zip(*functions, strict=True)
-    count = 1 + sum(basis.size for basis in bases)
-    control = ControlVariable(
-        terms.coordinates[k],
-        bases,
-        tuple(tuple(inputs.index(i) for i in own) for own in arguments),
-        np.zeros(count),
-        np.zeros((count, 0)),
-        np.zeros(count),
-        0.0,
-        0.0,
-    )
-    blocks = _blocks(control)
-    rows = sample.take(~sample.intervened[:, k])
-    values = rows.inputs[:, list(inputs)]
-    of_causes = control.functions_of_causes(values)
-    weights = np.ones(len(rows)) if rows.weights is None else rows.weights
-    z = control.coordinate(values[:, 0])
-
-    def cross(response: Array) -> Array:
-        columns = np.column_stack([of_causes, response])
-        return (columns.T * weights) @ columns
-
-    fit = _regression(cross(z), blocks)
-    if fit is None:
-        return None
-    import os
-    squares = (z - of_causes @ fit.coefficients) ** 2
-    spread = None
-    if terms.categories[k] is None and len(np.unique(z)) > len(z) / 2 and os.environ.get("SPREAD","1")=="1":
-        spread = _regression(cross(np.log(squares + 1e-4 * fit.variance)), blocks)
-    if spread is not None:
-        log_sd = spread.coefficients / 2
-        log_sd[0] -= np.average(of_causes @ log_sd, weights=weights)
-        fitted = of_causes @ log_sd
-        control = replace(control, log_sd=log_sd, low=float(fitted.min()), high=float(fitted.max()))
-    return inputs, control
-
-
-def _blocks(control: ControlVariable) -> NDArray[np.int_]:
-    """Position of the basis of each function of causes."""
-    return np.repeat(np.arange(len(control.bases)), [basis.size for basis in control.bases])
-
-
 def _cross_products(
-    controls: dict[int, tuple[tuple[int, ...], ControlVariable]], batch: Observations
+    terms: Decomposition, causes: Mapping[int, Causes], batch: Observations
 ) -> list[Array]:
-    """Weighted cross products of a constant, the functions of causes, and the action's coordinate.
+    """Cross products of a constant, the functions of causes, and the action's coordinate.
 
     Rows count as often as the units of which they are means.
     """
     every = []
-    for k, (inputs, control) in controls.items():
+    for k, own in causes.items():
         rows = ~batch.intervened[:, k]
-        values = batch.inputs[rows][:, list(inputs)]
-        of_causes = control.functions_of_causes(values)
-        weights = control.sd(of_causes) ** -2.0
-        if batch.weights is not None:
-            weights = weights * batch.weights[rows]
-        columns = np.column_stack([of_causes, control.coordinate(values[:, 0])])
-        every.append(np.vstack([(columns.T * weights) @ columns, np.full(columns.shape[1], rows.sum())]))
+        of_causes = functions_of_causes(
+            own.bases, own.arguments, batch.inputs[rows][:, list(own.inputs)]
+        )
+        columns = np.column_stack([of_causes, terms.coordinates[k](batch.actions[rows, k])])
+        weighted = columns if batch.weights is None else columns * batch.weights[rows, None]
+        every.append(weighted.T @ columns)
     return every
 
 
@@ -241,64 +188,54 @@ def _merge(before: list[Array], after: list[Array]) -> list[Array]:
     return [one + other for one, other in zip(before, after, strict=True)]
 
 
-class _Regression(NamedTuple):
-    """Penalised regression: coefficients, root of their covariance, and noise variance."""
+def _control_variable(terms: Decomposition, causes: Causes, cross: Array) -> ControlVariable | None:
+    """Control variable from cross products; None if the causes explain nothing.
 
-    coefficients: Array
-    root: Array
-    variance: float
-
-
-def _regression(cross: Array, blocks: NDArray[np.int_]) -> _Regression | None:
-    """Regression with a variance of coefficients per block, by the fixed points of MacKay (1992).
-
-    The constant has a flat prior.
+    Each basis has a variance of its coefficients, by the fixed points of MacKay (Neural Computation
+    1992). The constant has a flat prior.
     """
-    rows = cross[0, 0]
-    if len(cross) > cross.shape[1]:
-        cross = cross[:-1] * (cross[-1, 0] / rows)
-        rows = cross[0, 0]
-    xx, xy, yy = cross[:-1, :-1], cross[:-1, -1], cross[-1, -1]
-    variance = yy / rows - (xy[0] / rows) ** 2
-    if variance <= 0:
+    xx, xy, yy, rows = cross[:-1, :-1], cross[:-1, -1], cross[-1, -1], cross[0, 0]
+    total = yy / rows - (xy[0] / rows) ** 2
+    if not total > 0:
         return None
-    total = variance
-    of_blocks = np.full(blocks.max() + 1, total)
-    sizes = np.bincount(blocks)
+    blocks = np.repeat(np.arange(len(causes.bases)), [basis.size for basis in causes.bases])
+    variance, of_blocks, count = total, np.full(len(causes.bases), total), np.bincount(blocks)
     for _ in range(ITERATIONS):
-        precision = xx / variance
-        precision[np.arange(1, len(xx)), np.arange(1, len(xx))] += 1 / of_blocks[blocks]
-        factor = np.linalg.cholesky(precision + 1e-10 * np.diag(np.diag(precision)))
+        prior = np.concatenate([[0.0], 1 / of_blocks[blocks]])
+        factor = np.linalg.cholesky(xx / variance + np.diag(prior))
         root = np.linalg.inv(factor).T
-        covariance = root @ root.T
-        mean = covariance @ xy / variance
-        spent = sizes - np.bincount(blocks, np.diag(covariance)[1:]) / of_blocks
+        mean = root @ (root.T @ xy) / variance
+        spent = count - np.bincount(blocks, np.square(root[1:]).sum(axis=1)) / of_blocks
         squares = np.bincount(blocks, mean[1:] ** 2)
-        of_blocks = np.maximum(squares / np.maximum(spent, 1e-9), MIN_VARIANCE * total)
-        left = yy - 2 * mean @ xy + mean @ xx @ mean
-        variance = max(left / max(rows - 1 - spent.sum(), 1.0), 1e-12 * total)
+        of_blocks = np.maximum(squares / np.maximum(spent, MIN_VARIANCE), MIN_VARIANCE * total)
+        remainder = yy - 2 * mean @ xy + mean @ xx @ mean
+        variance = max(remainder / max(rows - 1 - spent.sum(), 1.0), MIN_VARIANCE * total)
     if (of_blocks <= MIN_VARIANCE * total).all():
         return None
-    # Principal axes of the error over the rows.
-    values, vectors = np.linalg.eigh(root.T @ xx @ root / rows)
-    present = np.cumsum(values) > NEGLIGIBLE * values.sum()
-    return _Regression(mean, root @ vectors[:, present], float(variance))
+    # Principal axes of the error of the fitted mean over the rows.
+    values, vectors = np.linalg.eigh(root.T @ xx @ root)
+    axes = root @ vectors[:, np.cumsum(values) > NEGLIGIBLE * values.sum()]
+    coordinate = terms.coordinates[causes.inputs[0]]
+    sd, total_sd = float(np.sqrt(variance)), float(np.sqrt(total))
+    return ControlVariable(coordinate, causes.bases, causes.arguments, mean, axes, sd, total_sd)
 
 
 def control_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tuple[Term, ...]:
-    """Terms for the errors of the control variables, from a fit that takes these as known."""
+    """Terms for the errors of control variables, from a fit that takes these as known."""
     terms = posterior.terms
     mean, of_action = posterior.conditional(sites).mean, dict[int, list[Term]]()
     for term in terms.terms:
         if isinstance(term.component.basis, ControlBasis) and term.action is not None:
             of_action.setdefault(term.action, []).append(term)
-    out = []
+    errors = []
     for k, own in of_action.items():
+        bases = (term.component.basis for term in own)
         basis = ControlError(
-            tuple(t.component.basis for t in own if isinstance(t.component.basis, ControlBasis)),
-            tuple(mean[terms.columns[t.name]] for t in own),
+            tuple(basis for basis in bases if isinstance(basis, ControlBasis)),
+            tuple(mean[terms.columns[term.name]] for term in own),
         )
+        # The scale is fixed.
         component = Component("", basis, LogNormal(1.0, 1.0))
-        name = f"delta({terms.names[k]}) control error"
-        out.append(Term(name, "bias", k, own[0].inputs, component, 1 / terms.unit, WhereNotSet(k)))
-    return tuple(out)
+        name, gate = f"delta({terms.names[k]}) control error", WhereNotSet(k)
+        errors.append(Term(name, "bias", k, own[0].inputs, component, 1 / terms.unit, gate))
+    return tuple(errors)

@@ -66,9 +66,7 @@ def select_terms(
         In the order of ``candidates``.
     """
     remaining = RemainingCandidates(posterior, sites, statistics, candidates)
-    import os
-    pairs = os.environ.get("PAIRS") == "1"
-    by_default = [term.role == "interaction" or (pairs and term.role == "bias" and term.cross_action and len(term.inputs) < 3) for term in candidates]
+    by_default = [term.role == "interaction" for term in candidates]
     count = len(candidates) - sum(by_default)
     thresholds = [
         MIN_LOG_BAYES_FACTOR_BY_DEFAULT
@@ -164,8 +162,6 @@ def _informed(term: Term, precision: Array, scale: float) -> Term:
     the likelihood's precision they are also independent in the posterior. Groups keep all of them:
     the difference between groups with and without an experiment is what rows do not inform.
     """
-    if term.is_group_bias:
-        return term
     values, vectors = np.linalg.eigh((precision + precision.T) / 2)
     informed = values * scale**2 > MIN_PRECISION_RATIO
     if informed.all() or not informed.any():

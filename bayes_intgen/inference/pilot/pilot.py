@@ -26,6 +26,7 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
 )
 from bayes_intgen.inference.pilot.checkpoint import SavedSums
 from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
+from bayes_intgen.inference.pilot.first_stage import control_errors
 from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.group_slope_tests import slope_tests
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspicious_tests
@@ -345,6 +346,7 @@ def _select_terms(
             partial(products, sample, terms, eligible, noise.spread, progress),
             techniques.informed_directions,
         )
+        additions = (*additions, *control_errors(first.posterior, first.sites))
         return Selection(
             terms.and_terms(additions),
             terms,

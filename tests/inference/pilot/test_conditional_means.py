@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from bayes_intgen.inference.pilot.conditional_means import with_conditional_means
 
 import bayes_intgen as bi
-from bayes_intgen.inference.pilot.conditional_means import with_conditional_means
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.models.population import Population
 from bayes_intgen.models.terms import Decomposition
