@@ -16,7 +16,7 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.basis.control import ControlBasis, ControlError, ControlVariable
+from bayes_intgen.basis.control import ControlBasis, ControlError, ControlVariable, NormalScores
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.fourier import FourierBasis
 from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
@@ -44,7 +44,7 @@ _KINDS: tuple[type[Any], ...] = (
     Coordinate, Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom,
     PiecewiseLinear, PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis,
     Categories, GroupIndicators, CentredBasis, CovariateColumns, RandomEffects,
-    ControlVariable, ControlBasis, ControlError,
+    NormalScores, ControlVariable, ControlBasis, ControlError,
     FourierBasis, Trend, Seasonal, LogNormal, Component, GP, Spline, Polynomial, Linear, Levels,
     Term, Decomposition, VarianceFunction, Always, WhereNotSet, InRegime,
     AdditiveModel, PooledModel, SaturatedModel,

@@ -7,12 +7,13 @@ standardised residual says the same.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+from scipy.special import ndtri
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
-from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.group_indicators import CentredBasis
 from bayes_intgen.basis.hsgp import HSGPBasis
 
@@ -20,6 +21,36 @@ from bayes_intgen.basis.hsgp import HSGPBasis
 CONTROL = -1
 # Step of the numerical derivative in the control variable, which has unit standard deviation.
 STEP = 0.05
+# Maximum number of values of an action whose normal scores are kept.
+MAX_SCORES = 200
+
+
+@dataclass(frozen=True, eq=False)
+class NormalScores:
+    """Normal scores of the mid-ranks of an action, linear between some of its values.
+
+    They are the same for any increasing transform of the action. A value that many rows share, such
+    as no spend at all, is in the middle of their ranks.
+
+    Attributes
+    ----------
+    values, scores : ndarray, shape (n,)
+    """
+
+    values: Array
+    scores: Array
+
+    @classmethod
+    def of(cls, values: Array, weights: Array) -> Self:
+        """Compute the scores of values with weights, shape (n,) each."""
+        distinct, which = np.unique(values, return_inverse=True)
+        of_distinct = np.bincount(which, weights)
+        ranks = (np.cumsum(of_distinct) - of_distinct / 2) / of_distinct.sum()
+        at = np.unique(np.searchsorted(ranks, np.linspace(0, ranks[-1], MAX_SCORES)))
+        return cls(distinct[at], ndtri(ranks[at]))
+
+    def __call__(self, values: Array) -> Array:
+        return np.interp(values, self.values, self.scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,23 +59,23 @@ class ControlVariable:
 
     Attributes
     ----------
-    coordinate : Coordinate
+    scores : NormalScores
         Scale of the action on which the regression is linear.
     bases : tuple of Basis
         Functions of the causes.
     arguments : tuple of tuple of int
         Arguments of each basis, positions among the inputs; the action has position 0.
     coefficients : ndarray, shape (1 + M,)
-        Of the regression of the action's coordinate on a constant and these functions.
+        Of the regression of the action's scores on a constant and these functions.
     root : ndarray, shape (1 + M, q)
         Of their posterior covariance, ``root @ root.T``.
     sd : float
         Standard deviation of the residuals.
     total_sd : float
-        Standard deviation of the action's coordinate.
+        Standard deviation of the action's scores.
     """
 
-    coordinate: Coordinate
+    scores: NormalScores
     bases: tuple[Basis, ...]
     arguments: tuple[tuple[int, ...], ...]
     coefficients: Array
@@ -62,7 +93,7 @@ class ControlVariable:
 
     def matrix(self, inputs: Array) -> Array:
         mean = self.functions_of_causes(inputs) @ self.coefficients
-        return ((self.coordinate(inputs[:, 0]) - mean) / self.sd)[:, None]
+        return ((self.scores(inputs[:, 0]) - mean) / self.sd)[:, None]
 
 
 def functions_of_causes(

@@ -14,6 +14,7 @@ from bayes_intgen.basis.control import (
     ControlBasis,
     ControlError,
     ControlVariable,
+    NormalScores,
     functions_of_causes,
 )
 from bayes_intgen.basis.evaluation import Evaluation
@@ -49,12 +50,15 @@ class Causes(NamedTuple):
     ----------
     inputs : tuple of int
         The action and its causes, among actions, covariates and groups.
+    scores : NormalScores
+        Of the action.
     bases : tuple of Basis
     arguments : tuple of tuple of int
         Arguments of each basis, positions among ``inputs``.
     """
 
     inputs: tuple[int, ...]
+    scores: NormalScores
     bases: tuple[Basis, ...]
     arguments: tuple[tuple[int, ...], ...]
 
@@ -91,10 +95,10 @@ def with_control_variables(
     if not causes:
         return terms
     cross = data.map_reduce(
-        partial(_cross_products, terms, causes), _merge, "Regressions of actions", progress
+        partial(_cross_products, causes), _merge, "Regressions of actions", progress
     )
     for own, products in zip(causes.values(), cross, strict=True):
-        control = _control_variable(terms, own, products)
+        control = _control_variable(own, products)
         if control is not None:
             terms = control_terms(sample, model, terms, own.inputs, control, len(data))
     return terms
@@ -118,8 +122,10 @@ def _causes(
         count = sum(basis.size for basis, _ in functions)
         if functions and number >= ROWS_PER_FUNCTION * (1 + count):
             inputs = (k, *dict.fromkeys(i for _, own in functions for i in own))
+            weights = np.ones(len(rows)) if data.weights is None else data.weights[rows]
             return Causes(
                 inputs,
+                NormalScores.of(data.actions[rows, k], weights),
                 tuple(basis for basis, _ in functions),
                 tuple(tuple(map(inputs.index, own)) for _, own in functions),
             )
@@ -165,10 +171,8 @@ def _relevant(
     return relevant
 
 
-def _cross_products(
-    terms: Decomposition, causes: Mapping[int, Causes], batch: Observations
-) -> list[Array]:
-    """Cross products of a constant, the functions of causes, and the action's coordinate.
+def _cross_products(causes: Mapping[int, Causes], batch: Observations) -> list[Array]:
+    """Cross products of a constant, the functions of causes, and the action's scores.
 
     Rows count as often as the units of which they are means.
     """
@@ -178,7 +182,7 @@ def _cross_products(
         of_causes = functions_of_causes(
             own.bases, own.arguments, batch.inputs[rows][:, list(own.inputs)]
         )
-        columns = np.column_stack([of_causes, terms.coordinates[k](batch.actions[rows, k])])
+        columns = np.column_stack([of_causes, own.scores(batch.actions[rows, k])])
         weighted = columns if batch.weights is None else columns * batch.weights[rows, None]
         every.append(weighted.T @ columns)
     return every
@@ -188,7 +192,7 @@ def _merge(before: list[Array], after: list[Array]) -> list[Array]:
     return [one + other for one, other in zip(before, after, strict=True)]
 
 
-def _control_variable(terms: Decomposition, causes: Causes, cross: Array) -> ControlVariable | None:
+def _control_variable(causes: Causes, cross: Array) -> ControlVariable | None:
     """Control variable from cross products; None if the causes explain nothing.
 
     Each basis has a variance of its coefficients, by the fixed points of MacKay (Neural Computation
@@ -215,9 +219,8 @@ def _control_variable(terms: Decomposition, causes: Causes, cross: Array) -> Con
     # Principal axes of the error of the fitted mean over the rows.
     values, vectors = np.linalg.eigh(root.T @ xx @ root)
     axes = root @ vectors[:, np.cumsum(values) > NEGLIGIBLE * values.sum()]
-    coordinate = terms.coordinates[causes.inputs[0]]
     sd, total_sd = float(np.sqrt(variance)), float(np.sqrt(total))
-    return ControlVariable(coordinate, causes.bases, causes.arguments, mean, axes, sd, total_sd)
+    return ControlVariable(causes.scores, causes.bases, causes.arguments, mean, axes, sd, total_sd)
 
 
 def control_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tuple[Term, ...]:
