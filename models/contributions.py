@@ -10,7 +10,9 @@ def contributions(prediction: Prediction, actions: Array) -> tuple[Array, Array]
     """Unconfounded contributions and biases of all actions, (chain, draw, K, n) each."""
     shape = (*prediction.coefficients.shape[:2], len(prediction.terms.names), len(actions))
     unconfounded, bias = np.zeros(shape), np.zeros(shape)
-    functions = prediction.terms.functions(actions, prediction.population)
+    functions = prediction.terms.functions(
+        actions, prediction.population, units=prediction.averaged_units
+    )
     for term in prediction.terms.terms:
         if term.action is None:
             continue

@@ -116,7 +116,7 @@ class Prediction:
 
     def predictor(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:
         """Sum of all terms, shape (chain, draw, n), with arguments as of :meth:`mean`."""
-        design = self._design(inputs, intervened)
+        design = self.design(inputs, intervened)
         mean = self.coefficients @ design.T + self.terms.centre
         for group in self.unseen:
             mean = mean + group.share * group.effect(inputs)
@@ -124,15 +124,20 @@ class Prediction:
             mean = mean + self.shift_of_population(inputs, intervened)
         return np.asarray(mean)
 
-    def _design(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Design matrix, shape (n, P), averaged over the population if ``inputs`` are actions."""
+    @property
+    def averaged_units(self) -> Population | None:
+        """Units over which functions of actions and covariates together are averaged."""
         units = self.resampled or self.units_within
-        if units is None or inputs.shape[1] > len(self.terms.names):
-            return self.terms.matrix(inputs, intervened, self.population)
+        if units is None:
+            return None
         if isinstance(units, Units):
             units = units.sampled(generator(0, "unit"))
-        averaged = Population(units.values, units.shares)
-        return self.terms.matrix(inputs, intervened, self.population, units=averaged)
+        return Population(units.values, units.shares)
+
+    def design(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Design matrix, shape (n, P), averaged over the population if ``inputs`` are actions."""
+        units = self.averaged_units
+        return self.terms.matrix(inputs, intervened, self.population, units=units)
 
     def change(self, start: Array, end: Array, intervened: NDArray[np.bool_]) -> Array:
         """Change of the mean between actions under the same masks, shape (chain, draw, n).
@@ -140,7 +145,7 @@ class Prediction:
         ``start`` has one row, or as many as ``end``.
         """
         # Differences of design matrices are exactly zero where nothing changes.
-        step = self._design(end, intervened) - self._design(start, intervened[: len(start)])
+        step = self.design(end, intervened) - self.design(start, intervened[: len(start)])
         out = self.coefficients @ step.T
         for group in self.unseen:
             out = out + group.share * (group.effect(end) - group.effect(start))

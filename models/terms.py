@@ -10,7 +10,7 @@ for phi_k and psi_jk and 1 - R_k for delta_k. All regimes share the coefficients
 Plain regressions consist of the same terms: a single regression on all rows, or one per regime.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -176,15 +176,6 @@ class Decomposition:
     def and_terms(self, more: Sequence[Term]) -> "Decomposition":
         """Append terms; their columns come last."""
         return replace(self, terms=(*self.terms, *more))
-
-    def with_scales(self, scales: Mapping[str, LogNormal]) -> "Decomposition":
-        """Replace the scale priors of some terms, by name."""
-
-        def adapted(term: Term) -> Term:
-            scale = scales.get(term.name, term.component.scale)
-            return replace(term, component=replace(term.component, scale=scale))
-
-        return replace(self, terms=tuple(map(adapted, self.terms)))
 
     @cached_property
     def interactions(self) -> dict[tuple[int, int], Interaction]:

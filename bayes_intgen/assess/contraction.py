@@ -10,7 +10,7 @@ and would dominate a standard deviation. The contraction is a ratio of widths, n
 of variances.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,13 +22,9 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, decoded_table
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models import AdditiveModel, Model
-from bayes_intgen.models.adjustment import SLOPE_SCALE
-from bayes_intgen.models.base import AnyMechanism, CovariateMechanism
 from bayes_intgen.models.contributions import contributions, interactions
-from bayes_intgen.models.mechanisms.components import SCALE
-from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.curves import fixed_values, labelled_points, points_along
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.fit_support import Query
@@ -69,7 +65,7 @@ def prior_prediction(
 def prior_draws(model: Model, terms: Decomposition, seed: int) -> tuple[Array, Array]:
     """Draws of scales, shape (2000, number of scales), and of coefficients, shape (2000, P)."""
     rng = generator(seed, "prior")
-    priors = model.hyperpriors(_as_specified(model, terms))
+    priors = model.hyperpriors(terms)
     hyperparameters = {
         name: np.exp(
             prior.log_median + prior.sigma * rng.standard_normal((PRIOR_DRAWS, len(prior.sigma)))
@@ -84,41 +80,6 @@ def prior_draws(model: Model, terms: Decomposition, seed: int) -> tuple[Array, A
     )
     coefficients = priors.mean + np.exp(log_sd) * rng.standard_normal(log_sd.shape)
     return hyperparameters["scale"], np.asarray(coefficients)
-
-
-def _as_specified(model: Model, terms: Decomposition) -> Decomposition:
-    """Terms with the scales of the model instead of medians estimated by a fit."""
-    return terms.with_scales(
-        {
-            term.name: _specified_scale(model, terms, term)
-            for term in terms.terms
-            if term.can_be_pruned
-        }
-    )
-
-
-def _specified_scale(model: Model, terms: Decomposition, term: Term) -> LogNormal:
-    """Prior scale of a term whose median a fit estimates."""
-    if term.role == "interaction" and isinstance(model, AdditiveModel):
-        first = terms.names[term.inputs[0]]
-        return model.unconfounded.get(first, model.prior).interaction
-    name = None if term.action is None else terms.names[term.action]
-    if term.role == "group":
-        return SCALE if name is None else SLOPE_SCALE
-    covariates: Mapping[str, Sequence[CovariateMechanism]] = {}
-    priors: Mapping[str, AnyMechanism] = {}
-    if isinstance(model, AdditiveModel):
-        covariates = model.covariates
-        priors = model.unconfounded if term.role == "moderator" else model.bias
-    if term.role == "covariate":
-        covariate = terms.covariates.names[term.inputs[0] - len(terms.names)]
-        own = covariates.get(covariate)
-        return own[0].scale if own else SCALE
-    if any(i >= len(terms.names) + len(terms.covariates.names) for i in term.inputs):
-        return SLOPE_SCALE
-    mechanism = model.prior if name is None else priors.get(name, model.prior)
-    together = term.role == "moderator" or term.component.label
-    return mechanism.interaction if together else mechanism.cross_action
 
 
 def widths(draws: Array) -> Array:

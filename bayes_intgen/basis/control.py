@@ -71,8 +71,6 @@ class ControlVariable:
         Of their posterior covariance, ``root @ root.T``.
     sd : float
         Standard deviation of the residuals.
-    total_sd : float
-        Standard deviation of the action's scores.
     """
 
     scores: NormalScores
@@ -81,7 +79,6 @@ class ControlVariable:
     coefficients: Array
     root: Array
     sd: float
-    total_sd: float
 
     @property
     def size(self) -> int:

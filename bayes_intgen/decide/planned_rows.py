@@ -221,5 +221,5 @@ def half_information_of_rows(
                 relative = relative + ratio * np.square(basis.matrix(planned.actions[:, [i]])[:, 0])
     prediction = prediction_of(posterior)
     variance = float(np.square(prediction.sd).mean()) * relative
-    design = terms.matrix(planned.actions, masks)
+    design = prediction.design(planned.actions, masks)
     return belief.half_information(design, 1 / (variance * len(planned.actions)))

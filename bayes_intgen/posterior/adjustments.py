@@ -76,14 +76,14 @@ def effect_modifiers(terms: Decomposition) -> list[tuple[str, str]]:
 
 
 def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
-    """Standard deviations between groups, of levels, slopes and biases.
+    """Standard deviations between groups, of levels and slopes.
 
     Returns
     -------
     Dataset
         ``sd`` (chain, draw, effect): of levels in the outcome's units; of slopes per robust
-        standard deviation of the action. By effect also ``grouping``; ``kind``: ``levels``,
-        ``slopes`` or ``biases``; ``action``, empty for levels; ``groups``, their number; and
+        standard deviation of the action. By effect also ``grouping``; ``kind``: ``levels`` or
+        ``slopes``; ``action``, empty for levels; ``groups``, their number; and
         ``estimate``: ``posterior``, ``integrated`` where the effects are integrated out, so that
         the ratio of ``sd`` to the noise is fixed at its estimate, or ``pruned`` where it is fixed
         at a small value for lack of evidence.
@@ -94,11 +94,11 @@ def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
     columns, count = terms.covariates, len(terms.names)
     rows: list[tuple[Array, str, str, str, str]] = []
     for term in terms.terms:
-        if any(i >= count + len(columns.names) for i in term.inputs):
+        if term.role == "group":
             action = "" if term.action is None else terms.names[term.action]
             grouping = columns.every[term.inputs[-1] - count]
             estimate = "pruned" if term.name in fixed["fixed_scale_of"] else "posterior"
-            kind = "biases" if term.role == "bias" else "slopes" if action else "levels"
+            kind = "slopes" if action else "levels"
             rows.append((draws_of_scale(term.name, draws, fixed), grouping, action, estimate, kind))
     effects = terms.random_effects
     if effects is not None:

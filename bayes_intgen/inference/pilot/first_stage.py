@@ -219,8 +219,8 @@ def _control_variable(causes: Causes, cross: Array) -> ControlVariable | None:
     # Principal axes of the error of the fitted mean over the rows.
     values, vectors = np.linalg.eigh(root.T @ xx @ root)
     axes = root @ vectors[:, np.cumsum(values) > NEGLIGIBLE * values.sum()]
-    sd, total_sd = float(np.sqrt(variance)), float(np.sqrt(total))
-    return ControlVariable(causes.scores, causes.bases, causes.arguments, mean, axes, sd, total_sd)
+    sd = float(np.sqrt(variance))
+    return ControlVariable(causes.scores, causes.bases, causes.arguments, mean, axes, sd)
 
 
 def control_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tuple[Term, ...]:
