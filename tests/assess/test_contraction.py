@@ -30,14 +30,9 @@ def test_prior_draws_match_the_generative_program(data) -> None:
     error = 1.25 * np.sqrt((ours.var(axis=0) + theirs.var(axis=0)) / PRIOR_DRAWS)
     gap = np.abs(np.median(ours, axis=0) - np.median(theirs, axis=0))
     assert (gap < 4.5 * error).all()
-    # Scales estimated by a fit are not part of the prior.
-    learned = terms.with_scales(
-        {t.name: bi.LogNormal(1e-6, 0.1) for t in terms.terms if t.cross_action}
-    )
-    np.testing.assert_array_equal(prior_draws(model, learned, seed=0)[1], mine)
 
 
-def test_prior_draws_ignore_scales_that_a_fit_estimated_for_covariates_and_groups() -> None:
+def test_prior_draws_have_the_scales_of_covariates_and_groups() -> None:
     model = bi.models.additive(
         "linear",
         covariates={"season": bi.Levels(scale=bi.LogNormal(3.0, 0.5))},
@@ -45,10 +40,7 @@ def test_prior_draws_ignore_scales_that_a_fit_estimated_for_covariates_and_group
         groups={"region": ["level", "tv"]},
     )
     terms = model.decompose(data_with_groups())
-    learned = terms.with_scales(
-        {t.name: bi.LogNormal(1e-6, 0.1) for t in terms.terms if t.can_be_pruned}
-    )
-    scales, _ = prior_draws(model, learned, seed=0)
+    scales, _ = prior_draws(model, terms, seed=0)
     prior_of = {term.name: term.component.scale for term in terms.terms}
     for name, draws in zip(terms.scaled, scales.T, strict=True):
         error = np.log(np.median(draws) / terms.unit / prior_of[name].median)
