@@ -170,19 +170,19 @@ def additive(
     graph : mapping from action to its parents, "any", optional
         ``{"green": ["red"]}`` means that red moves green and there is no other dependence;
         ``{"green": None}`` that nothing is known of what moves green. By default nothing is known
-        of any action. Then the bias of an action may depend on every other action, alone and in
-        products with the action itself, under priors that shrink unsupported terms. Joint
-        dependence on two others is added by forward selection. The rows in which an action was set
-        show which others it moves: dependence of a bias on an action that is hardly its parent
-        needs more evidence from the outcome, and otherwise is shrunk further. ``"any"`` ignores
-        what these rows show.
+        of any action, and the rows in which an action was set show which others it moves. The
+        bias of an action is a function of its control variable given its likely parents.
+        Functions of other actions are added by forward selection, unless these rows speak against
+        the edge. ``"any"`` ignores what these rows show: all functions of other actions are then
+        left to forward selection.
     unconfounded, bias : mapping from action to prior, optional
         Priors of single mechanisms in place of ``prior``.
     covariates : mapping from covariate to prior or sequence of priors, optional
         Priors of the functions of covariates, also ``Trend`` and ``Seasonal``; several of them add
         up. By default smooth functions of numbers, ``Levels`` of text, booleans and two values,
-        and a trend with a yearly season of dates. Dependence of a bias on a covariate is added
-        by forward selection.
+        and a trend with a yearly season of dates. Covariates and groups that move an action enter
+        its bias through its control variable; forward selection adds other functions of covariates
+        in a bias.
     moderators : mapping from action to covariates, optional
         ``{"tv": ["age"]}`` means that the contribution of tv may depend on age.
     groups : mapping from grouping to effects, optional
