@@ -27,9 +27,9 @@ def control_terms(
     """Replace the functions of an action in its bias by functions of its control variable.
 
     The bias is a function of the control variable, products of it with the action, and products of
-    it with each parent. All average zero given the observed causes, of which the control variable
-    is independent: so does the bias if hidden causes shift the outcome by the same amount at every
-    action (docs/method.md, "The mean of a bias").
+    it with each parent. The first and the last average zero given the observed causes, of which
+    the control variable is independent: so does the bias if hidden causes shift the outcome by the
+    same amount at every action (docs/method.md, "The mean of a bias").
 
     Parameters
     ----------

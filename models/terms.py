@@ -50,8 +50,6 @@ Role = Literal[
 # Roles of terms that forward selection and pruning may treat as absent.
 _OPTIONAL_ROLES = ("interaction", "covariate", "group", "moderator")
 
-_TINY = 1e-12
-
 
 @dataclass(frozen=True, eq=False)
 class Term:
@@ -226,15 +224,16 @@ class Decomposition:
         """Label of each term's lengthscale, by the term's name, for terms that have one.
 
         All contributions of an action, in any regime, are averages of one function f_k over its
-        hidden cause. So those with the same kernel and prior share a lengthscale, named after the
-        action. Further lengthscales are named after their first term.
+        hidden cause. So functions of the action with the same kernel and prior share a lengthscale,
+        named after the action. Further lengthscales are named after their first term.
         """
-        label_of_key: dict[tuple[int | None, str | None, LogNormal], str] = {}
+        label_of_key: dict[tuple[int | None, str | None, LogNormal, bool], str] = {}
         labels = {}
         for term in self.terms:
             if term.component.lengthscale is None:
                 continue
-            key = (term.action, term.component.kernel, term.component.lengthscale)
+            of_control = isinstance(term.component.basis, ControlBasis)
+            key = (term.action, term.component.kernel, term.component.lengthscale, of_control)
             if key not in label_of_key:
                 name = term.name if term.action is None else self.names[term.action]
                 label_of_key[key] = term.name if name in label_of_key.values() else name
@@ -351,19 +350,12 @@ class Decomposition:
         others = {i - count for own in inputs if action in own for i in own if i >= count}
         return {self.covariates.every[i] for i in others}
 
-    def prior_inclusion(self, term: Term) -> float:
-        """Prior probability that a term is present, from the learned graph.
-
-        A bias depends on another action only if that one is its parent. One if the odds of that are
-        at least those without evidence: the scale of a term has a prior of its own, which allows
-        for its absence.
-        """
+    def is_plausible(self, term: Term) -> bool:
+        """Whether the actions on which a bias depends are as likely parents as without rows."""
         if self.parents is None or term.role != "bias":
-            return 1.0
+            return True
         others = [i for i in term.inputs if i != term.action and i < len(self.names)]
-        p = self.parents[term.action, others]
-        odds_ratio = p / np.maximum(1 - p, _TINY) * (1 - PRIOR_OF_EDGE) / PRIOR_OF_EDGE
-        return float(np.prod(np.clip(odds_ratio, _TINY, 1.0)))
+        return bool((self.parents[term.action, others] >= PRIOR_OF_EDGE).all())
 
     def gates(self, intervened: NDArray[np.bool_]) -> Array:
         """Gates of all terms, shape (n, number of terms), for masks of shape (n, K)."""

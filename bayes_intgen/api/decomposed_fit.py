@@ -15,8 +15,7 @@ from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
-from bayes_intgen.inference.pilot.first_stage import with_control_variables
-from bayes_intgen.inference.pilot.graph_evidence import with_parents
+from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.recentring import recentred
 from bayes_intgen.inference.pilot.student_t import clipped
@@ -109,10 +108,7 @@ def _first_terms(
         considered = filter(settings.techniques.considers, model.candidates(sample, len(data)))
         candidates = tuple(considered)
     terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
-    terms = with_parents(sample, model, terms)
-    # Rows are too few to find functions of an action that hardly is a parent.
-    candidates = tuple(term for term in candidates if terms.prior_inclusion(term) == 1)
-    return with_control_variables(sample, model, terms, data, settings.progress), candidates
+    return with_observed_causes(sample, model, terms, candidates, data, settings.progress)
 
 
 def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pilot) -> Fit:

@@ -14,6 +14,7 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.validation import rows_needed
 from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
+from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.pilot import pilot_fit
 from bayes_intgen.models import AdditiveModel, Model, saturated
 
@@ -38,7 +39,8 @@ def log_densities(
     """
     train, held_out = (on_scale(rows, model.link).in_memory for rows in (train, held_out))
     with single_blas_thread():
-        pilot = pilot_fit(train, model, model.decompose(train), model.candidates(train), progress)
+        first = with_observed_causes(train, model, model.decompose(train), model.candidates(train))
+        pilot = pilot_fit(train, model, *first, progress)
         mean, covariance = pilot.posterior.moments(pilot.sites)
     terms = pilot.posterior.terms
     design = terms.matrix(held_out.inputs, held_out.intervened)

@@ -16,6 +16,7 @@ from bayes_intgen.inference.gaussian.passes import (
     products,
     relative_noise_sd,
 )
+from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.forward_selection import select_terms
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
@@ -122,8 +123,9 @@ def null_fit(
     """Fit the additive model at its mode: the null model of all tests.
 
     As in any fit, forward selection may add finer functions of an action, interactions, and
-    products of three actions in a bias. Such products can absorb an interaction that the model does
-    not allow, so these are candidates too, and only terms that are selected beside them are added.
+    products with single causes in a bias. Such products can absorb an interaction that the model
+    does not allow, so these are candidates too, and only terms that are selected beside them are
+    added.
     Interactions of pairs that some rows set together are always present: the test of interactions
     with hidden causes must not take them for such.
     """
@@ -137,8 +139,10 @@ def null_fit(
         # Finer functions of a pair, which have a label, need evidence.
         if t.role == "interaction" and not t.component.label and t.inputs in set_together
     ]
-    terms = model.decompose(data).and_terms(interactions)
-    pilot = pilot_fit(data, model, terms, (), progress)
+    first = model.decompose(data).and_terms(interactions)
+    first, candidates = with_observed_causes(data, model, first, candidates)
+    pilot = pilot_fit(data, model, first, (), progress)
+    terms = pilot.posterior.terms
     passed = {
         term.name for term in model.fit_tests(data) if FitTest.passed(term) in pilot.fit_tests
     }
@@ -154,7 +158,7 @@ def null_fit(
     additions = [term for term in selected if term.name not in labels]
     if not additions:
         return pilot
-    return pilot_fit(data, model, terms.and_terms(additions), (), progress)
+    return pilot_fit(data, model, first.and_terms(additions), (), progress)
 
 
 def _as_term(alternative: Alternative) -> Term:

@@ -25,6 +25,7 @@ from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.pilot.cells import numbers_of_rows
 from bayes_intgen.inference.pilot.dependence import functions_of_action, log_bayes_factor, span_of
+from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.models import Model
 from bayes_intgen.models.control_terms import control_terms
 from bayes_intgen.models.gates import WhereNotSet
@@ -65,6 +66,36 @@ class Causes(NamedTuple):
 
 # A basis and its arguments, among actions, covariates and groups.
 Functions = tuple[Basis, tuple[int, ...]]
+
+
+def with_observed_causes(
+    sample: Observations,
+    model: Model,
+    terms: Decomposition,
+    candidates: Sequence[Term],
+    data: Rows | None = None,
+    progress: bool = False,
+) -> tuple[Decomposition, tuple[Term, ...]]:
+    """Learn the graph, make biases functions of control variables, and drop idle candidates.
+
+    Rows that show dependence of an action on another are those that could show what it adds to the
+    bias: functions of actions that are less likely parents than without rows are no candidates.
+
+    Parameters
+    ----------
+    sample : Observations
+        Rows by which the causes are chosen.
+    model : Model
+    terms : Decomposition
+    candidates : sequence of Term
+    data : Rows, optional
+        All rows, which determine the regressions; by default the sample.
+    progress : bool
+    """
+    terms = with_parents(sample, model, terms)
+    plausible = tuple(term for term in candidates if terms.is_plausible(term))
+    rows = sample if data is None else data
+    return with_control_variables(sample, model, terms, rows, progress), plausible
 
 
 def with_control_variables(

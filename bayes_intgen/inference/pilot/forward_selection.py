@@ -69,10 +69,8 @@ def select_terms(
     by_default = [term.role == "interaction" for term in candidates]
     count = len(candidates) - sum(by_default)
     thresholds = [
-        MIN_LOG_BAYES_FACTOR_BY_DEFAULT
-        if each
-        else MIN_LOG_BAYES_FACTOR + np.log(count) - np.log(posterior.terms.prior_inclusion(term))
-        for each, term in zip(by_default, candidates, strict=True)
+        MIN_LOG_BAYES_FACTOR_BY_DEFAULT if each else MIN_LOG_BAYES_FACTOR + np.log(count)
+        for each in by_default
     ]
     # Candidates with evidence against them from the start are not considered again.
     evidence = remaining.evidence()

@@ -66,11 +66,7 @@ class PrunedModel(NamedTuple):
 
 
 def weak_terms(pilot: Pilot) -> dict[str, float]:
-    """Cross-action terms with evidence against them at the pilot's mode, and their fixed scales.
-
-    Evidence of the outcome counts together with that of the actions: where an action hardly is a
-    parent, the dependence of a bias on it is present with a small prior probability.
-    """
+    """Cross-action terms with evidence against them at the pilot's mode, and their fixed scales."""
     terms, weak = pilot.posterior.terms, {}
     mean, covariance = pilot.posterior.moments(pilot.sites)
     for term in terms.terms:
@@ -80,12 +76,8 @@ def weak_terms(pilot: Pilot) -> dict[str, float]:
         scale = float(pilot.sites["scale"][terms.scaled.index(term.name)])
         likelihood = TermLikelihood.of(mean[columns], covariance[columns, columns], scale)
         evidence = TermEvidence.of(likelihood, np.log(prior.median * terms.unit), prior.sigma)
-        present = terms.prior_inclusion(term)
-        log_odds = evidence.log_bayes_factor + np.log(present)
-        if log_odds < _max_log_bayes_factor(term, len(terms.names)):
-            # Posterior probability of presence: the prior variance is that of the mixture.
-            share = 1 / (1 + (1 - present) * np.exp(-log_odds))
-            weak[term.name] = evidence.scale * float(np.sqrt(share))
+        if evidence.log_bayes_factor < _max_log_bayes_factor(term, len(terms.names)):
+            weak[term.name] = evidence.scale
     return weak
 
 
