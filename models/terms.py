@@ -224,16 +224,15 @@ class Decomposition:
         """Label of each term's lengthscale, by the term's name, for terms that have one.
 
         All contributions of an action, in any regime, are averages of one function f_k over its
-        hidden cause. So functions of the action with the same kernel and prior share a lengthscale,
-        named after the action. Further lengthscales are named after their first term.
+        hidden cause. So those with the same kernel and prior share a lengthscale, named after the
+        action. Further lengthscales are named after their first term.
         """
-        label_of_key: dict[tuple[int | None, str | None, LogNormal, bool], str] = {}
+        label_of_key: dict[tuple[int | None, str | None, LogNormal], str] = {}
         labels = {}
         for term in self.terms:
             if term.component.lengthscale is None:
                 continue
-            of_control = isinstance(term.component.basis, ControlBasis)
-            key = (term.action, term.component.kernel, term.component.lengthscale, of_control)
+            key = (term.action, term.component.kernel, term.component.lengthscale)
             if key not in label_of_key:
                 name = term.name if term.action is None else self.names[term.action]
                 label_of_key[key] = term.name if name in label_of_key.values() else name
