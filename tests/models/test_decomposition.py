@@ -25,11 +25,10 @@ def test_bias_acts_only_where_its_action_was_not_set(data, prior) -> None:
             np.testing.assert_array_equal(matrix[:, columns], expected)
 
 
-def test_graph_determines_the_inputs_of_a_bias(data) -> None:
+def test_graph_determines_which_actions_are_candidates_in_a_bias(data) -> None:
     def others(**model: object) -> set[str]:
-        return {
-            t.name.split(" interaction")[0] for t in decompose(data, **model).terms if "|" in t.name
-        }
+        candidates = bi.models.additive(**model).candidates(data)
+        return {t.name.split(" interaction")[0].split(" finer")[0] for t in candidates if "|" in t.name}
 
     assert others(graph=None) == {"delta(red | green)", "delta(green | red)"}
     assert others(graph={"green": ["red"]}) == {"delta(green | red)"}

@@ -121,8 +121,6 @@ def test_between_group_standard_deviations(fit) -> None:
     assert set(zip(*columns, strict=True)) == {
         ("region", "levels", ""),
         ("region", "slopes", "tv"),
-        ("region", "biases", "tv"),
-        ("region", "biases", "promo"),
         ("patient", "levels", ""),
     }
     region, patient = (
