@@ -23,13 +23,13 @@ def control_terms(
     inputs: tuple[int, ...],
     control: ControlVariable,
     rows: int,
-) -> Decomposition:
+) -> tuple[Decomposition, tuple[Term, ...]]:
     """Replace the functions of an action in its bias by functions of its control variable.
 
-    The bias is a function of the control variable, products of it with the action, and products of
-    it with each parent. The first and the last average zero given the observed causes, of which
-    the control variable is independent: so does the bias if hidden causes shift the outcome by the
-    same amount at every action (docs/method.md, "The mean of a bias").
+    They average zero given the observed causes, of which the control variable is independent: so
+    does the bias if hidden causes shift the outcome by the same amount at every action
+    (docs/method.md, "The mean of a bias"). Products of the control variable with the action, and
+    with each parent, are candidates of forward selection.
 
     Parameters
     ----------
@@ -66,16 +66,17 @@ def control_terms(
         product = ControlBasis(control, basis, (CONTROL, position))
         return Component(label, product, smooth.interaction)
 
-    components = [
-        *(
-            replace(own, basis=ControlBasis(control, own.basis))
-            for own in smooth.main_effect(values, coordinate, rows)
-        ),
-        *(products(i) for i, own in enumerate(inputs) if order and own < len(terms.names)),
-    ]
     name, gate = f"delta({terms.names[k]})", WhereNotSet(k)
-    added = [
-        Term(f"{name} {c.label}".strip(), "bias", k, inputs, c, None, gate) for c in components
-    ]
+
+    def term(component: Component) -> Term:
+        label = f"{name} {component.label}".strip()
+        return Term(label, "bias", k, inputs, component, None, gate)
+
     others = (t for t in terms.terms if not (t.role == "bias" and t.inputs == (k,)))
-    return replace(terms, terms=(*others, *added))
+    alone = (
+        term(replace(own, basis=ControlBasis(control, own.basis)))
+        for own in smooth.main_effect(values, coordinate, rows)
+    )
+    positions = [i for i, own in enumerate(inputs) if order and own < len(terms.names)]
+    candidates = tuple(term(products(i)) for i in positions)
+    return replace(terms, terms=(*others, *alone)), candidates

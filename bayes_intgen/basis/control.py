@@ -14,6 +14,7 @@ from scipy.special import ndtri
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.group_indicators import CentredBasis
 from bayes_intgen.basis.hsgp import HSGPBasis
 
@@ -59,21 +60,21 @@ class ControlVariable:
 
     Attributes
     ----------
-    scores : NormalScores
+    scale : Coordinate or NormalScores
         Scale of the action on which the regression is linear.
     bases : tuple of Basis
         Functions of the causes.
     arguments : tuple of tuple of int
         Arguments of each basis, positions among the inputs; the action has position 0.
     coefficients : ndarray, shape (1 + M,)
-        Of the regression of the action's scores on a constant and these functions.
+        Of the regression of the action on its scale on a constant and these functions.
     root : ndarray, shape (1 + M, q)
         Of their posterior covariance, ``root @ root.T``.
     sd : float
         Standard deviation of the residuals.
     """
 
-    scores: NormalScores
+    scale: Coordinate | NormalScores
     bases: tuple[Basis, ...]
     arguments: tuple[tuple[int, ...], ...]
     coefficients: Array
@@ -90,7 +91,7 @@ class ControlVariable:
 
     def matrix(self, inputs: Array) -> Array:
         mean = self.functions_of_causes(inputs) @ self.coefficients
-        return ((self.scores(inputs[:, 0]) - mean) / self.sd)[:, None]
+        return ((self.scale(inputs[:, 0]) - mean) / self.sd)[:, None]
 
 
 def functions_of_causes(

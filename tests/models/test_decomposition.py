@@ -28,7 +28,9 @@ def test_bias_acts_only_where_its_action_was_not_set(data, prior) -> None:
 def test_graph_determines_which_actions_are_candidates_in_a_bias(data) -> None:
     def others(**model: object) -> set[str]:
         candidates = bi.models.additive(**model).candidates(data)
-        return {t.name.split(" interaction")[0].split(" finer")[0] for t in candidates if "|" in t.name}
+        return {
+            t.name.split(" interaction")[0].split(" finer")[0] for t in candidates if "|" in t.name
+        }
 
     assert others(graph=None) == {"delta(red | green)", "delta(green | red)"}
     assert others(graph={"green": ["red"]}) == {"delta(green | red)"}

@@ -17,7 +17,9 @@ from bayes_intgen.basis.control import (
     NormalScores,
     functions_of_causes,
 )
+from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
+from bayes_intgen.basis.monomials import MIN_ATOM_SHARE
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.graph import LIKELY_EDGE
@@ -51,15 +53,15 @@ class Causes(NamedTuple):
     ----------
     inputs : tuple of int
         The action and its causes, among actions, covariates and groups.
-    scores : NormalScores
-        Of the action.
+    scale : Coordinate or NormalScores
+        Scale of the action in the regression.
     bases : tuple of Basis
     arguments : tuple of tuple of int
         Arguments of each basis, positions among ``inputs``.
     """
 
     inputs: tuple[int, ...]
-    scores: NormalScores
+    scale: Coordinate | NormalScores
     bases: tuple[Basis, ...]
     arguments: tuple[tuple[int, ...], ...]
 
@@ -95,12 +97,13 @@ def with_observed_causes(
     terms = with_parents(sample, model, terms)
     plausible = tuple(term for term in candidates if terms.is_plausible(term))
     rows = sample if data is None else data
-    return with_control_variables(sample, model, terms, rows, progress), plausible
+    terms, products = with_control_variables(sample, model, terms, rows, progress)
+    return terms, (*plausible, *products)
 
 
 def with_control_variables(
     sample: Observations, model: Model, terms: Decomposition, data: Rows, progress: bool
-) -> Decomposition:
+) -> tuple[Decomposition, tuple[Term, ...]]:
     """Make the bias of each action with likely observed causes a function of its control variable.
 
     Parameters
@@ -115,7 +118,7 @@ def with_control_variables(
     progress : bool
     """
     if not any(term.role == "bias" for term in terms.terms):
-        return terms
+        return terms, ()
     unknown = np.zeros((len(terms.names), len(terms.names)))
     likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
     numbers, causes = numbers_of_rows(sample), dict[int, Causes]()
@@ -124,15 +127,17 @@ def with_control_variables(
         if own is not None:
             causes[k] = own
     if not causes:
-        return terms
+        return terms, ()
     cross = data.map_reduce(
         partial(_cross_products, causes), _merge, "Regressions of actions", progress
     )
-    for own, products in zip(causes.values(), cross, strict=True):
-        control = _control_variable(own, products)
+    products: tuple[Term, ...] = ()
+    for own, sums in zip(causes.values(), cross, strict=True):
+        control = _control_variable(own, sums)
         if control is not None:
-            terms = control_terms(sample, model, terms, own.inputs, control, len(data))
-    return terms
+            terms, more = control_terms(sample, model, terms, own.inputs, control, len(data))
+            products += more
+    return terms, products
 
 
 def _causes(
@@ -153,14 +158,25 @@ def _causes(
         count = sum(basis.size for basis, _ in functions)
         if functions and number >= ROWS_PER_FUNCTION * (1 + count):
             inputs = (k, *dict.fromkeys(i for _, own in functions for i in own))
-            weights = np.ones(len(rows)) if data.weights is None else data.weights[rows]
             return Causes(
                 inputs,
-                NormalScores.of(data.actions[rows, k], weights),
+                _scale(terms, data, rows, k),
                 tuple(basis for basis, _ in functions),
                 tuple(tuple(map(inputs.index, own)) for _, own in functions),
             )
     return None
+
+
+def _scale(
+    terms: Decomposition, data: Observations, rows: NDArray[np.intp], k: int
+) -> Coordinate | NormalScores:
+    """Scale of an action in its regression: normal scores if many rows share a value."""
+    values = data.actions[rows, k]
+    weights = np.ones(len(rows)) if data.weights is None else data.weights[rows]
+    _, which = np.unique(values, return_inverse=True)
+    if np.bincount(which, weights).max() < MIN_ATOM_SHARE * weights.sum():
+        return terms.coordinates[k]
+    return NormalScores.of(values, weights)
 
 
 def _relevant(
@@ -213,7 +229,7 @@ def _cross_products(causes: Mapping[int, Causes], batch: Observations) -> list[A
         of_causes = functions_of_causes(
             own.bases, own.arguments, batch.inputs[rows][:, list(own.inputs)]
         )
-        columns = np.column_stack([of_causes, own.scores(batch.actions[rows, k])])
+        columns = np.column_stack([of_causes, own.scale(batch.actions[rows, k])])
         weighted = columns if batch.weights is None else columns * batch.weights[rows, None]
         every.append(weighted.T @ columns)
     return every
@@ -251,7 +267,7 @@ def _control_variable(causes: Causes, cross: Array) -> ControlVariable | None:
     values, vectors = np.linalg.eigh(root.T @ xx @ root)
     axes = root @ vectors[:, np.cumsum(values) > NEGLIGIBLE * values.sum()]
     sd = float(np.sqrt(variance))
-    return ControlVariable(causes.scores, causes.bases, causes.arguments, mean, axes, sd)
+    return ControlVariable(causes.scale, causes.bases, causes.arguments, mean, axes, sd)
 
 
 def control_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tuple[Term, ...]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
@@ -22,9 +23,9 @@ from bayes_intgen.models.terms import Term
 # Minimum log Bayes factor of a single candidate, strong evidence according to Kass and Raftery
 # (1995). The logarithm of the number of candidates is added to it.
 MIN_LOG_BAYES_FACTOR = 3.0
-# The same for interactions of two actions and levels of biases in groups, which are added unless
-# there is evidence against them. A missing one makes intervals too short. A needless one, with its
-# scale sampled, widens them little.
+# The same for interactions of two actions and products with a control variable, which are added
+# unless there is evidence against them. A missing one makes intervals too short. A needless one,
+# with its scale sampled, widens them little.
 MIN_LOG_BAYES_FACTOR_BY_DEFAULT = -0.5
 # Minimum ratio of likelihood to prior precision of a direction of an added term: directions below
 # it have less than a sixth of a degree of freedom each.
@@ -66,7 +67,10 @@ def select_terms(
         In the order of ``candidates``.
     """
     remaining = RemainingCandidates(posterior, sites, statistics, candidates)
-    by_default = [term.role == "interaction" for term in candidates]
+    by_default = [
+        term.role == "interaction" or isinstance(term.component.basis, ControlBasis)
+        for term in candidates
+    ]
     count = len(candidates) - sum(by_default)
     thresholds = [
         MIN_LOG_BAYES_FACTOR_BY_DEFAULT if each else MIN_LOG_BAYES_FACTOR + np.log(count)
