@@ -266,6 +266,8 @@ def _control_variable(causes: Causes, cross: Array) -> ControlVariable | None:
     # Principal axes of the error of the fitted mean over the rows.
     values, vectors = np.linalg.eigh(root.T @ xx @ root)
     axes = root @ vectors[:, np.cumsum(values) > NEGLIGIBLE * values.sum()]
+    # An eigensolver leaves the signs open.
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     sd = float(np.sqrt(variance))
     return ControlVariable(causes.scale, causes.bases, causes.arguments, mean, axes, sd)
 
