@@ -40,15 +40,15 @@ PAIR_KNOTS = 12
 CURVATURE = 0.5
 
 
-def scaled_order(order: int, rows: int) -> int:
-    """Scale an order of resolution with the fifth root of the rows, from ``MANY_ROWS`` on.
+def scaled_order(order: int, rows: int, start: int = MANY_ROWS) -> int:
+    """Scale an order of resolution with the fifth root of the rows, from ``start`` on.
 
     Examples
     --------
     >>> [scaled_order(4, rows) for rows in (1_000, 100_000, 1_000_000)]
     [4, 4, 6]
     """
-    growth = (rows / MANY_ROWS) ** (1 / 5)
+    growth = (rows / start) ** (1 / 5)
     return max(order, round(order * float(growth)))
 
 
