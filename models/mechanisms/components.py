@@ -13,6 +13,10 @@ from bayes_intgen.basis.tensor_product import ConcatenatedBasis
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 
 SCALE = LogNormal(median=0.4, sigma=1.5)
+# Scales of smooth functions, and of their lines. Outcomes drawn from the prior of five actions have
+# 3.3 times the data's standard deviation in the median, instead of 7.6 with SCALE for both.
+CURVE_SCALE = LogNormal(median=0.3, sigma=1.25)
+LINE_SCALE = LogNormal(median=0.2, sigma=1.25)
 LENGTHSCALE = LogNormal(median=1.5, sigma=0.5)
 # Other actions usually contribute little or nothing to a bias, in some worlds a tenth of the
 # outcome's standard deviation. Fits adapt the medians to the data (`pruning`).

@@ -12,11 +12,12 @@ from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.components import (
     CROSS_ACTION_SCALE,
+    CURVE_SCALE,
     INTERACTION_SCALE,
     LENGTHSCALE,
+    LINE_SCALE,
     MARGIN_SLOPE,
     PAIR_ORDER,
-    SCALE,
     TRIPLE_ORDER,
     atom_component,
     random_walk_component,
@@ -66,8 +67,8 @@ class GP:
     """
 
     kernel: KernelName = "matern52"
-    scale: LogNormal = SCALE
-    slope: LogNormal = SCALE
+    scale: LogNormal = CURVE_SCALE
+    slope: LogNormal = LINE_SCALE
     lengthscale: LogNormal = LENGTHSCALE
     cross_action: LogNormal = CROSS_ACTION_SCALE
     interaction: LogNormal = INTERACTION_SCALE
