@@ -49,8 +49,10 @@ def test_documented_defaults_are_those_of_the_code() -> None:
     """The default priors in the table of the page on priors."""
     page = (DOCS / "priors.md").read_text()
     gp = bi.GP()
-    assert (gp.scale, gp.slope) == (bi.LogNormal(0.4, 1.5),) * 2
-    assert "| standard deviations of the outcome | 0.4, sigma 1.5 |" in page
+    assert gp.scale == bi.LogNormal(0.3, 1.25)
+    assert "| standard deviations of the outcome | 0.3, sigma 1.25 |" in page
+    assert gp.slope == bi.LogNormal(0.2, 1.25)
+    assert "| the same | 0.2, sigma 1.25 |" in page
     assert (gp.cross_action, gp.interaction) == (bi.LogNormal(0.2, 2.0),) * 2
     assert "| the same | 0.2, sigma 2 |" in page
     assert gp.lengthscale == bi.LogNormal(1.5, 0.5)

@@ -29,25 +29,13 @@ class HSGPBasis:
     centres: tuple[float, ...]
 
     @classmethod
-    def of(
-        cls,
-        actions: Array,
-        coordinate: Coordinate,
-        longest: float,
-        shortest: float,
-        size: int | None = None,
-    ) -> Self:
-        """Choose box and number of functions for lengthscales from ``shortest`` to ``longest``.
+    def of(cls, actions: Array, coordinate: Coordinate, margin: float, size: int) -> Self:
+        """Compute ``size`` functions on a box that exceeds the data by ``margin`` on either side.
 
-        Rules of Riutort-Mayol et al. (2023, section 4.2) for the squared exponential kernel: the
-        half width is at least 3.2 times the longest lengthscale, and the number of functions
-        1.75 half widths over the shortest. The box also exceeds the data by 1.5 times the
-        longest lengthscale on either side, since all functions vanish at its ends.
+        All functions vanish at the ends of the box: the margin is about a lengthscale.
         """
         low, high = coordinate.ends
-        box = max(3.2 * longest, (high - low) / 2 + 1.5 * longest)
-        if size is None:
-            size = int(np.clip(np.ceil(1.75 * box / shortest), 8, 24))
+        box = (high - low) / 2 + margin
         raw = cls(coordinate, box, (0.0,) * size).matrix(actions)
         return cls(coordinate, box, tuple(raw.mean(axis=0).tolist()))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import scipy
+from scipy.interpolate import BSpline
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
@@ -72,8 +72,8 @@ class PenalisedSpline:
 
     def matrix(self, actions: Array) -> Array:
         z = np.clip(self.coordinate(actions[:, 0]), self.knots[0], self.knots[-1])
-        raw = scipy.interpolate.BSpline.design_matrix(z, np.array(self.knots), self.degree)
-        return np.asarray(raw @ self.rotation - np.array(self.centres))
+        spline = BSpline(np.array(self.knots), self.rotation, self.degree)
+        return np.asarray(spline(z) - np.array(self.centres))
 
 
 def _knots(z: Array, coordinate: Coordinate, intervals: int, degree: int) -> Array:

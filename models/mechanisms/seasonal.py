@@ -49,7 +49,7 @@ class Trend:
     ) -> tuple[Component, ...]:
         low, high = coordinate.ends
         length = (high - low) / self.size
-        process = HSGPBasis.of(actions, coordinate, length, length / 2)
+        process = HSGPBasis.of(actions, coordinate, length, 2 * self.size + 4)
         sd = np.exp(log_spectral_sd("squared_exponential", process.frequencies, length))
         smooth = KarhunenLoeveBasis.of(actions, process, sd, self.size)
         return (

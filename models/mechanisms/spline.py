@@ -12,9 +12,10 @@ from bayes_intgen.basis.monomials import LinearBasis
 from bayes_intgen.basis.spline import PenalisedSpline
 from bayes_intgen.models.mechanisms.components import (
     CROSS_ACTION_SCALE,
+    CURVE_SCALE,
     INTERACTION_SCALE,
+    LINE_SCALE,
     PAIR_ORDER,
-    SCALE,
     atom_component,
     random_walk_component,
     scaled_order,
@@ -55,8 +56,8 @@ class Spline:
 
     intervals: int | None = None
     degree: int = 3
-    scale: LogNormal = SCALE
-    slope: LogNormal = SCALE
+    scale: LogNormal = CURVE_SCALE
+    slope: LogNormal = LINE_SCALE
     cross_action: LogNormal = CROSS_ACTION_SCALE
     interaction: LogNormal = INTERACTION_SCALE
 

@@ -137,6 +137,15 @@ def test_an_interrupt_stops_all_chains(data, tmp_path, send) -> None:
     assert time.monotonic() - began[0] < 30
 
 
+def test_spline_fits_a_long_table_in_the_order_of_its_regimes() -> None:
+    # Whole batches of rows have the first action set.
+    data = confounded_rows(5000, seed=5)
+    model = bi.models.additive("spline")
+    posterior = bi.fit(data, model, method="laplace", draws=20, progress=False)
+    effect = posterior.joint_effect(POINTS)
+    assert (np.abs(effect.mean(("chain", "draw")) - joint_truth(POINTS)) < 0.2).all()
+
+
 # With so few rows a level has no experiments.
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 @pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])

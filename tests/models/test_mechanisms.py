@@ -22,7 +22,7 @@ KERNELS = {
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_hsgp_basis_reproduces_the_kernel(kernel) -> None:
-    basis = HSGPBasis.of(ACTIONS[:, :1], AXES[0], longest=1.0, shortest=0.1, size=120)
+    basis = HSGPBasis.of(ACTIONS[:, :1], AXES[0], margin=1.5, size=120)
     lengthscale = 1.0
     sd = np.exp(log_spectral_sd(kernel, basis.frequencies, lengthscale))
     low, high = AXES[0].ends
@@ -33,6 +33,15 @@ def test_hsgp_basis_reproduces_the_kernel(kernel) -> None:
     distance = ((features[:, None] - features[None]) ** 2).sum(axis=2)
     expected = 2 - 2 * KERNELS[kernel](np.abs(at[:, None] - at[None]) / lengthscale)
     np.testing.assert_allclose(distance, expected, atol=0.02)
+
+
+def test_gp_follows_a_sigmoid_over_actions_set_uniformly() -> None:
+    actions = np.random.default_rng(1).uniform(-3, 3, size=(3000, 1))
+    components = bi.GP().main_effect(actions, Coordinate.of(actions[:, 0]), len(actions))
+    functions = np.column_stack([np.ones(3000), *(c.basis.matrix(actions) for c in components)])
+    curve = np.arctan(1.5 * actions[:, 0])
+    residual = curve - functions @ np.linalg.lstsq(functions, curve, rcond=1e-10)[0]
+    assert residual.std() < 0.003 * curve.std()
 
 
 @pytest.mark.parametrize(

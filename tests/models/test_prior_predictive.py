@@ -35,6 +35,14 @@ def test_outcomes_have_units_and_magnitude_of_the_data(data) -> None:
     assert 4 * unit < float(outcome.std()) < 30 * unit
 
 
+def test_data_sets_drawn_from_the_prior_vary_at_most_three_times_as_much_as_the_data() -> None:
+    world = bi.simulators.Polynomial.random(3, seed=3)
+    data = world.dataset(300, seed=1)
+    model = bi.models.additive(graph={name: [] for name in world.names})
+    outcome = bi.prior_predictive(data, model, draws=200, rows=200)["prior_predictive"]["outcome"]
+    assert 1 < float(outcome.std("row").median()) / data.outcome.std() < 3
+
+
 def test_student_t_model_draws_degrees_of_freedom(data) -> None:
     tree = bi.prior_predictive(data, bi.models.additive(noise="student_t"), draws=400, rows=5)
     df = tree["prior"]["df"].to_numpy().ravel()
