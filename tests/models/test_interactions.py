@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen.posterior.surfaces import interaction_sd
@@ -55,6 +56,21 @@ def test_joint_effect_follows_the_interaction(interacting, points) -> None:
     assert with_it.std() < 0.4 * without.std()
     sd = interacting.joint_effect(points).std(("chain", "draw")).to_numpy()
     assert np.sqrt(np.mean((with_it / sd) ** 2)) < 2
+
+
+def test_intervals_contain_a_product_where_both_actions_are_extreme() -> None:
+    additive = rows(0.0, seed=3, per_regime=1000)
+    actions = additive.actions
+    data = bi.RegimeData.from_arrays(
+        actions, additive.outcome + 0.3 * actions[:, 0] * actions[:, 2], additive.intervened, NAMES
+    )
+    posterior = bi.fit(data, method="laplace", progress=False)
+    # The 1% and 99% quantiles of settings.
+    corners = 2.8 * np.array([[1, 0, 1], [-1, 0, -1], [1, 0, -1], [-1, 0, 1]])
+    with pytest.warns(bi.SupportWarning):
+        effect = posterior.joint_effect(corners)
+    contrast = (effect * xr.DataArray([1, 1, -1, -1], dims=effect.dims[-1])).sum(effect.dims[-1])
+    assert abs(float(contrast.mean()) - 4 * 0.3 * 2.8**2) < 2.5 * float(contrast.std())
 
 
 def test_contributions_and_interactions_sum_to_the_joint_effect(interacting, points) -> None:
