@@ -55,18 +55,3 @@ def test_intervals_beyond_the_support_of_many_rows_are_wide() -> None:
     posterior = bi.fit(bi.RegimeData.from_arrays(actions, outcome, was_set), **LAPLACE)
     points = np.array([[2.2, 0], [3, 0], [3.5, 0], [0, 2.2], [0, 3], [0, 3.5]])
     assert share_covered(posterior, points, effect(points)) >= 0.5
-
-
-@pytest.mark.xfail(strict=True, reason="products revert to the mean at far corners")
-def test_intervals_at_far_corners_of_an_interaction_are_wide() -> None:
-    rng = np.random.default_rng(1)
-    was_set = np.repeat([[0, 0], [1, 0], [0, 1]], 1000, axis=0).astype(bool)
-    actions = rng.normal(size=(3000, 2))
-
-    def effect(actions: np.ndarray) -> np.ndarray:
-        return actions.sum(axis=1) + 0.6 * actions.prod(axis=1)
-
-    outcome = effect(actions) + rng.normal(size=3000)
-    posterior = bi.fit(bi.RegimeData.from_arrays(actions, outcome, was_set), **LAPLACE)
-    corners = 3.2 * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
-    assert share_covered(posterior, corners, effect(corners)) >= 0.5
