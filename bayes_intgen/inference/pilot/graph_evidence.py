@@ -23,7 +23,12 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import edge_probabilities
 from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.inference.pilot.cells import numbers_of_rows
-from bayes_intgen.inference.pilot.dependence import functions_of_action, log_bayes_factor, span_of
+from bayes_intgen.inference.pilot.dependence import (
+    ROWS_PER_REGRESSOR,
+    functions_of_action,
+    log_bayes_factor,
+    span_of,
+)
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
 
@@ -127,11 +132,17 @@ class _Experiment:
         return self.spans[key]
 
     def _causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
-        """Functions of observed causes and of other actions, and indicators of the regimes."""
+        """Functions of observed causes and of other actions, and indicators of the regimes.
+
+        Products of two other actions only where rows are enough for them: many actions have many.
+        """
         masks, regime = masks_of(self.intervened[rows])
         functions = {i: self.functions[i][rows] for i in others}
-        columns = [np.eye(len(masks))[regime], self.observed_causes[rows], *functions.values()]
+        alone = [np.eye(len(masks))[regime], self.observed_causes[rows], *functions.values()]
+        products = []
         for pair in combinations(others, 2):
             product = TensorProductBasis(tuple(self.bases[i] for i in pair), PRODUCT_ORDER)
-            columns.append(product.multiplied([functions[i].T for i in pair]).T)
-        return np.column_stack(columns)
+            products.append(product.multiplied([functions[i].T for i in pair]).T)
+        columns = np.column_stack([*alone, *products])
+        enough = self.numbers[rows].sum() >= 2 * ROWS_PER_REGRESSOR * columns.shape[1]
+        return columns if enough else np.column_stack(alone)
